@@ -1,0 +1,5 @@
+"""Everything that touches the world: HTTP, an emulator, pictures, machines, the command line.
+
+Each adapter is imported by its own name and needs the extra of that name; this package
+re-exports nothing, so that importing one adapter never asks for another's dependencies.
+"""

@@ -1,0 +1,64 @@
+"""The declared lifecycles, by name. One file per API version holds the tables."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from lifecycle.catalog.command import COMMAND, CommandEvent, CommandState
+from lifecycle.catalog.v1 import V1, V1_FULL, V1Event, V1State
+from lifecycle.catalog.v2 import (
+    V2,
+    V2_FULL,
+    V2_SESSION,
+    V2Event,
+    V2SessionEvent,
+    V2SessionState,
+    V2State,
+)
+from lifecycle.catalog.v3 import V3, V3_FULL, V3Event, V3State
+from lifecycle.catalog.v4 import V4, V4Event, V4State
+from lifecycle.definition import Lifecycle
+from lifecycle.errors import UnknownName
+
+__all__ = [
+    "CATALOG",
+    "COMMAND",
+    "V1",
+    "V1_FULL",
+    "V2",
+    "V2_FULL",
+    "V2_SESSION",
+    "V3",
+    "V3_FULL",
+    "V4",
+    "CommandEvent",
+    "CommandState",
+    "V1Event",
+    "V1State",
+    "V2Event",
+    "V2SessionEvent",
+    "V2SessionState",
+    "V2State",
+    "V3Event",
+    "V3State",
+    "V4Event",
+    "V4State",
+    "get",
+]
+
+_DECLARED: tuple[Lifecycle[Any, Any], ...] = (V1, V1_FULL, V2, V2_FULL, V2_SESSION, V3, V3_FULL, V4, COMMAND)
+
+CATALOG: dict[str, Lifecycle[str, str]] = {each.name: cast("Lifecycle[str, str]", each) for each in _DECLARED}
+"""Every declared lifecycle by its name, in the order of the API's versions."""
+
+
+def get(name: str) -> Lifecycle[str, str]:
+    """Return the declared lifecycle of that name, such as "v1-full".
+
+    Raises:
+        UnknownName: there is none; the nearest name is proposed.
+    """
+    try:
+        return CATALOG[name]
+    except KeyError:
+        raise UnknownName("lifecycle", name, known=CATALOG, where="catalog") from None

@@ -1,0 +1,74 @@
+"""The life of one command in the journal: from its recorded intent to an outcome.
+
+Tables only. Source: the protocol in lifecycle/command.py, which takes these transitions. The
+service's answer moves a command (`confirm`, `refuse`, `end`), or its silence does (`lose`); the
+caller can only give it up.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from lifecycle.definition import Event, Invariant, Lifecycle, Rule, State, Transition
+from lifecycle.table import Origin
+
+
+class CommandState(StrEnum):
+    RECORDED = "recorded"
+    UNCERTAIN = "uncertain"
+    DONE = "done"
+    REFUSED = "refused"
+    ENDED_FIRST = "ended_first"
+    ABANDONED = "abandoned"
+
+
+class CommandEvent(StrEnum):
+    LOSE = "lose"
+    CONFIRM = "confirm"
+    REFUSE = "refuse"
+    END = "end"
+    ABANDON = "abandon"
+
+
+S = CommandState
+E = CommandEvent
+
+# fmt: off
+COMMAND: Lifecycle[CommandState, CommandEvent] = Lifecycle(
+    name="command",
+    citation="the protocol of one command, lifecycle/command.py",
+    states=(
+        State(S.RECORDED,    "intended; it may or may not have been sent", initial=True),
+        State(S.UNCERTAIN,   "sent, and no usable answer came"),
+        State(S.DONE,        "proved to have taken effect", final=True),
+        State(S.REFUSED,     "the service refused it", final=True),
+        State(S.ENDED_FIRST, "the task ended before it took effect", final=True),
+        State(S.ABANDONED,   "given up by the caller", final=True),
+    ),
+    events=(
+        Event(E.LOSE,    Origin.REMOTE, "no usable answer came"),
+        Event(E.CONFIRM, Origin.REMOTE, "an answer or a read proved it"),
+        Event(E.REFUSE,  Origin.REMOTE, "the service said no"),
+        Event(E.END,     Origin.REMOTE, "the task was over already"),
+        Event(E.ABANDON, Origin.CALLER, "nobody waits for it any more"),
+    ),
+    transitions=(
+        Transition(S.RECORDED,  E.LOSE,    S.UNCERTAIN),
+        Transition(S.RECORDED,  E.CONFIRM, S.DONE),
+        Transition(S.UNCERTAIN, E.CONFIRM, S.DONE),
+        Transition(S.RECORDED,  E.REFUSE,  S.REFUSED),
+        Transition(S.UNCERTAIN, E.REFUSE,  S.REFUSED),
+        Transition(S.RECORDED,  E.END,     S.ENDED_FIRST),
+        Transition(S.UNCERTAIN, E.END,     S.ENDED_FIRST),
+        Transition(S.RECORDED,  E.ABANDON, S.ABANDONED),
+        Transition(S.UNCERTAIN, E.ABANDON, S.ABANDONED),
+    ),
+    invariants=(
+        Invariant("an outcome is final", Rule.FINAL,
+                  states=(S.DONE, S.REFUSED, S.ENDED_FIRST, S.ABANDONED),
+                  citation="lifecycle/command.py: an outcome is recorded once"),
+        Invariant("an open command can be given up", Rule.ACCEPTED_UNTIL_FINAL, events=(E.ABANDON,),
+                  citation="lifecycle/command.py: a stop may abandon what is uncertain"),
+    ),
+)
+# fmt: on

@@ -1,0 +1,128 @@
+"""Browser Use Cloud v2: a task that runs once, inside a session of its own life.
+
+Tables only. `V2` is what the document of the update call says, `V2_FULL` adds the status that
+the specification has had since 2026-03-28, `V2_SESSION` is the session around the task.
+
+Sources: "Update Task" (PATCH /api/v2/tasks/{task_id}); the OpenAPI specifications of
+2026-02-21 and 2026-08-06 (the later one has `failed`); "Update Session" for the session.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from lifecycle.definition import Event, Invariant, Lifecycle, Rule, State, Transition
+from lifecycle.table import Origin
+
+
+class V2State(StrEnum):
+    CREATED = "created"
+    STARTED = "started"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+class V2Event(StrEnum):
+    STOP = "stop"
+    STOP_TASK_AND_SESSION = "stop_task_and_session"
+    START = "start"
+    FINISH = "finish"
+    FAIL = "fail"
+
+
+class V2SessionState(StrEnum):
+    ACTIVE = "active"
+    STOPPED = "stopped"
+
+
+class V2SessionEvent(StrEnum):
+    STOP = "stop"
+    CLOSE = "close"
+
+
+S = V2State
+E = V2Event
+
+# fmt: off
+V2: Lifecycle[V2State, V2Event] = Lifecycle(
+    name="v2",
+    citation="Browser Use Cloud API v2: Update Task",
+    extended_by="v2-full",
+    states=(
+        State(S.CREATED,  "accepted, not yet started", initial=True),
+        State(S.STARTED,  "the agent executes"),
+        State(S.FINISHED, "the agent is done", final=True),
+        State(S.STOPPED,  "stopped by the caller", final=True),
+    ),
+    events=(
+        Event(E.STOP,                  Origin.CALLER, "stop the task, keep its session"),
+        # The task's state does not tell whether the session stopped too: that must be read.
+        Event(E.STOP_TASK_AND_SESSION, Origin.CALLER, "stop the task and its session", proved_by_state=False),
+        Event(E.START,                 Origin.REMOTE, "the agent begins"),
+        Event(E.FINISH,                Origin.REMOTE, "the agent is done"),
+    ),
+    transitions=(
+        Transition(S.CREATED, E.STOP,                  S.STOPPED),
+        Transition(S.STARTED, E.STOP,                  S.STOPPED),
+        Transition(S.CREATED, E.STOP_TASK_AND_SESSION, S.STOPPED),
+        Transition(S.STARTED, E.STOP_TASK_AND_SESSION, S.STOPPED),
+        Transition(S.CREATED, E.START,                 S.STARTED),
+        Transition(S.STARTED, E.FINISH,                S.FINISHED),
+    ),
+    invariants=(
+        Invariant("stop is irreversible", Rule.IRREVERSIBLE, events=(E.STOP, E.STOP_TASK_AND_SESSION),
+                  citation='TaskStatus: "STOPPED: Task execution has been manually stopped (cannot be resumed)."'),
+        Invariant("both stop actions lead to stopped", Rule.LEADS_TO,
+                  events=(E.STOP, E.STOP_TASK_AND_SESSION), states=(S.STOPPED,),
+                  citation='TaskUpdateAction: "STOP_TASK_AND_SESSION: Stop both the task and its parent session"'),
+        Invariant("a task that is not over can be stopped", Rule.ACCEPTED_UNTIL_FINAL,
+                  events=(E.STOP, E.STOP_TASK_AND_SESSION),
+                  citation='TaskUpdateAction: "STOP: Stop the current task execution"'),
+        Invariant("finished and stopped are final", Rule.FINAL, states=(S.FINISHED, S.STOPPED),
+                  citation='TaskStatus: "FINISHED: Task has finished and the agent has completed the task."'),
+    ),
+)
+
+V2_FULL: Lifecycle[V2State, V2Event] = V2.extend(
+    name="v2-full",
+    citation="Browser Use Cloud API v2: OpenAPI specification of 2026-08-06, TaskStatus",
+    states=(
+        State(S.FAILED, "met an error and could not complete", final=True),
+    ),
+    events=(
+        Event(E.FAIL, Origin.REMOTE, "the task meets an error"),
+    ),
+    transitions=(
+        Transition(S.CREATED, E.FAIL, S.FAILED),
+        Transition(S.STARTED, E.FAIL, S.FAILED),
+    ),
+    invariants=(
+        Invariant("failed is final", Rule.FINAL, states=(S.FAILED,),
+                  citation='TaskStatus: "FAILED: Task execution failed due to an error."'),
+    ),
+)
+
+V2_SESSION: Lifecycle[V2SessionState, V2SessionEvent] = Lifecycle(
+    name="v2-session",
+    citation="Browser Use Cloud API v2: OpenAPI specification of 2026-08-06, Update Session",
+    states=(
+        State(V2SessionState.ACTIVE,  "tasks can run in it, one at a time", initial=True),
+        State(V2SessionState.STOPPED, "over, and its tasks with it", final=True),
+    ),
+    events=(
+        Event(V2SessionEvent.STOP,  Origin.CALLER, "stop the session and its tasks"),
+        Event(V2SessionEvent.CLOSE, Origin.REMOTE, "the session ends by itself"),
+    ),
+    transitions=(
+        Transition(V2SessionState.ACTIVE, V2SessionEvent.STOP,  V2SessionState.STOPPED),
+        Transition(V2SessionState.ACTIVE, V2SessionEvent.CLOSE, V2SessionState.STOPPED),
+    ),
+    invariants=(
+        Invariant("stop is irreversible", Rule.IRREVERSIBLE, events=(V2SessionEvent.STOP,),
+                  citation='SessionUpdateAction: "Stop the session and all its associated tasks (cannot be undone)"'),
+        Invariant("stopped is final", Rule.FINAL, states=(V2SessionState.STOPPED,),
+                  citation='SessionStatus: "STOPPED: Agent session has been stopped and is no longer active"'),
+    ),
+)
+# fmt: on

@@ -1,0 +1,108 @@
+"""Browser Use Cloud v3: a session that runs task after task until it is stopped.
+
+Tables only. `V3` is what the document of the stop call says, with the course of a session that
+the specification describes; `V3_FULL` adds the strategy by which only the task is stopped.
+
+Sources: "Stop Session" (POST /api/v3/sessions/{session_id}/stop); BuAgentSessionStatus and
+StopStrategy in the OpenAPI specifications of 2026-02-25 and 2026-08-06 (the strategy has been
+there since 2026-03-04).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from lifecycle.definition import Event, Invariant, Lifecycle, Rule, State, Transition
+from lifecycle.table import Origin
+
+
+class V3State(StrEnum):
+    CREATED = "created"
+    IDLE = "idle"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    TIMED_OUT = "timed_out"
+    ERROR = "error"
+
+
+class V3Event(StrEnum):
+    DISPATCH = "dispatch"
+    STOP = "stop"
+    STOP_TASK = "stop_task"
+    READY = "ready"
+    START = "start"
+    COMPLETE = "complete"
+    CLOSE = "close"
+    TIME_OUT = "time_out"
+    FAIL = "fail"
+
+
+S = V3State
+E = V3Event
+
+# fmt: off
+V3: Lifecycle[V3State, V3Event] = Lifecycle(
+    name="v3",
+    citation="Browser Use Cloud API v3: Stop Session; OpenAPI specification, BuAgentSessionStatus",
+    extended_by="v3-full",
+    states=(
+        State(S.CREATED,   "the sandbox starts up", initial=True),
+        State(S.IDLE,      "healthy and waiting for a task", settled=True),
+        State(S.RUNNING,   "a task is executed"),
+        State(S.STOPPED,   "stopped by call, or by itself after its task", final=True),
+        State(S.TIMED_OUT, "cleaned up after inactivity", final=True),
+        State(S.ERROR,     "the sandbox failed", final=True),
+    ),
+    events=(
+        # A running session may run another caller's task, and a second dispatch runs a second one.
+        Event(E.DISPATCH, Origin.CALLER, "give the idle session a task", proved_by_state=False, repeatable=False),
+        Event(E.STOP,     Origin.CALLER, "stop the session and destroy its sandbox"),
+        Event(E.READY,    Origin.REMOTE, "the sandbox is up, without a task"),
+        Event(E.START,    Origin.REMOTE, "the task given at creation begins"),
+        Event(E.COMPLETE, Origin.REMOTE, "the task is done, the session is kept alive"),
+        Event(E.CLOSE,    Origin.REMOTE, "the task is done, the session is not kept alive"),
+        Event(E.TIME_OUT, Origin.REMOTE, "nobody used the session for too long"),
+        Event(E.FAIL,     Origin.REMOTE, "the sandbox meets an unrecoverable error"),
+    ),
+    transitions=(
+        Transition(S.IDLE,    E.DISPATCH, S.RUNNING),
+        Transition(S.CREATED, E.STOP,     S.STOPPED),
+        Transition(S.IDLE,    E.STOP,     S.STOPPED),
+        Transition(S.RUNNING, E.STOP,     S.STOPPED),
+        Transition(S.CREATED, E.READY,    S.IDLE),
+        Transition(S.CREATED, E.START,    S.RUNNING),
+        Transition(S.IDLE,    E.START,    S.RUNNING),
+        Transition(S.RUNNING, E.COMPLETE, S.IDLE),
+        Transition(S.RUNNING, E.CLOSE,    S.STOPPED),
+        Transition(S.IDLE,    E.TIME_OUT, S.TIMED_OUT),
+        Transition(S.CREATED, E.FAIL,     S.ERROR),
+        Transition(S.IDLE,    E.FAIL,     S.ERROR),
+        Transition(S.RUNNING, E.FAIL,     S.ERROR),
+    ),
+    invariants=(
+        Invariant("stop is irreversible", Rule.IRREVERSIBLE, events=(E.STOP,),
+                  citation='StopStrategy: "The session cannot be reused after this."'),
+        Invariant("a session that is not over can be stopped", Rule.ACCEPTED_UNTIL_FINAL, events=(E.STOP,),
+                  citation='StopStrategy: "Stop the session entirely and destroy the sandbox."'),
+        Invariant("only an idle session takes a task", Rule.ONLY_IN, events=(E.DISPATCH,), states=(S.IDLE,),
+                  citation='BuAgentSessionStatus: "Sandbox is healthy and waiting for a task."'),
+        Invariant("stopped, timed_out and error are final", Rule.FINAL, states=(S.STOPPED, S.TIMED_OUT, S.ERROR),
+                  citation='BuAgentSessionStatus: "... -> stopped / timed_out / error"'),
+    ),
+)
+
+V3_FULL: Lifecycle[V3State, V3Event] = V3.extend(
+    name="v3-full",
+    citation="Browser Use Cloud API v3: OpenAPI specification of 2026-08-06, StopStrategy",
+    events=(
+        Event(E.STOP_TASK, Origin.CALLER, "stop the task, keep the session"),
+    ),
+    transitions=(
+        Transition(S.RUNNING, E.STOP_TASK, S.IDLE),
+    ),
+    invariants=(
+        Invariant("stopping the task keeps the session", Rule.LEADS_TO, events=(E.STOP_TASK,), states=(S.IDLE,),
+                  citation='StopStrategy: "Stop the currently running task but keep the session alive in idle state."'),
+    ),
+)
+# fmt: on

@@ -1,0 +1,253 @@
+"""What a reported status means: one report against a known state, one history against the table.
+
+`observe` judges a live report, which may be late, by reachability alone. `check` judges a
+recorded history, whose order is trusted. Every engine that checks logs follows the rules that
+are written at `check`, and no others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Generic, Literal
+
+from lifecycle.errors import UnknownName, UnknownStatus
+from lifecycle.graph import Graph
+from lifecycle.table import E, S, quoted
+
+
+class Channel(StrEnum):
+    """Where a status was read. A lifecycle's aliases may name further channels."""
+
+    API = "api"
+    WEBHOOK = "webhook"
+
+
+class ObservationKind(StrEnum):
+    """How a reported status relates to the state we knew."""
+
+    SAME = "same"  # nothing new
+    STEP = "step"  # one transition leads there
+    JUMP = "jump"  # reachable in several: polling missed states
+    STALE = "stale"  # not reachable, but the known state is reachable from it: a late report
+    CONFLICT = "conflict"  # neither: both cannot be true
+    UNKNOWN = "unknown"  # not a status of this channel: the API has grown
+
+
+@dataclass(frozen=True, slots=True)
+class Observation(Generic[S, E]):
+    """`observe`'s answer.
+
+    `status` is the foreign text, `reported` the state it stands for (None when unknown) and
+    `state` the state to keep: the reported one after a step or a jump, else the known one.
+    `events` are, for a step, the alternatives that could each explain it, in declared order;
+    `path` is a shortest path of events for a step or a jump, else empty.
+    """
+
+    kind: ObservationKind
+    known: S
+    status: str
+    reported: S | None
+    state: S
+    events: tuple[E, ...]
+    path: tuple[E, ...]
+    reason: str
+
+
+class Severity(StrEnum):
+    """Whether a finding makes a history bad."""
+
+    FINDING = "finding"
+    INFORMATION = "information"
+
+
+class FindingCode(StrEnum):
+    """The kinds of finding, stable, as DuckDB, Spark and a spreadsheet will show them."""
+
+    UNKNOWN_STATUS = "unknown_status"
+    WRONG_START = "wrong_start"
+    DUPLICATE = "duplicate"
+    AFTER_FINAL = "after_final"
+    GAP = "gap"
+    OUT_OF_ORDER = "out_of_order"
+    IMPOSSIBLE = "impossible"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding(Generic[S]):
+    """One remark on a history.
+
+    `index` is the row, 0..n-1, in the statuses as given; `previous` the state of the row before
+    it that counted (None at the first), `possible` the states that could have followed directly.
+    """
+
+    index: int
+    code: FindingCode
+    severity: Severity
+    previous: S | None
+    status: str
+    possible: tuple[S, ...]
+    message: str
+
+
+Mode = Literal["exact", "sampled"]
+
+
+class History(Graph[S, E]):
+    """A graph that also judges what a service reported."""
+
+    _words: dict[str, dict[str, S]]  # channel -> foreign word -> state
+
+    def _translate(self, words: dict[str, dict[str, S]]) -> None:
+        self.__dict__["_words"] = words
+
+    def state_of(self, status: str, *, channel: str = Channel.API) -> S | None:
+        """Return the state that `status` stands for in `channel`, or None where it stands for none.
+
+        Raises:
+            UnknownName: a channel that is neither usual nor named by an alias.
+        """
+        try:
+            return self._words[channel].get(status)
+        except KeyError:
+            raise UnknownName("channel", channel, known=self._words, where=self.name) from None
+
+    def require_state_of(self, status: str, *, channel: str = Channel.API) -> S:
+        """As `state_of`, but raise for a status that stands for no state.
+
+        Raises:
+            UnknownStatus: the channel does not know the word.
+            UnknownName: a channel that is neither usual nor named by an alias.
+        """
+        state = self.state_of(status, channel=channel)
+        if state is None:
+            reason = self._unknown_reason(status, channel)
+            raise UnknownStatus(reason, lifecycle=self.name, status=status, known=self._rows.states)
+        return state
+
+    def observe(self, known: S, status: str, *, channel: str = Channel.API) -> Observation[S, E]:
+        """Judge a live report against the state known so far. It may be late, so nothing here is an error.
+
+        Args:
+            known: the state we last believed in.
+            status: the word that the service reported.
+            channel: whose vocabulary the word is from.
+        Raises:
+            UnknownName: `known` or `channel` is not declared. (An undeclared `status` is an answer.)
+        """
+        self._require_state(known)
+        reported = self.state_of(status, channel=channel)
+        kind = ObservationKind.UNKNOWN if reported is None else self._relation(known, reported)
+        events: tuple[E, ...] = ()
+        path: tuple[E, ...] = ()
+        state = known
+        if reported is None:
+            reason = self._unknown_reason(status, channel)
+        else:
+            reason = _REASONS[kind].format(known=known, status=reported)
+            if kind in (ObservationKind.STEP, ObservationKind.JUMP):
+                state = reported
+                path = self._paths[known][reported]
+            if kind is ObservationKind.STEP:
+                events = tuple(event for event in self._allowed[known] if self._targets[known, event] == reported)
+        return Observation(kind, known, status, reported, state, events, path, reason)
+
+    def check(
+        self, statuses: Iterable[str], *, mode: Mode = "exact", channel: str = Channel.API
+    ) -> tuple[Finding[S], ...]:
+        """Judge one task's recorded history and return what is remarkable, in its order.
+
+        1. A row whose status the lifecycle does not know is `unknown_status`, and is left out.
+        2. In exact mode the first remaining row is `wrong_start` unless it is the initial state.
+        3. Every other row is judged against the row before it, and against whether any earlier
+           row was final. Equal to the row before: `duplicate`. Otherwise, after a final state:
+           `after_final`, whatever else it is. Otherwise one transition is fine; several are
+           `gap`; stale is `out_of_order`; the rest is `impossible`.
+
+        Duplicates, and gaps in sampled mode, are information and do not make a history bad.
+
+        Args:
+            statuses: n words of `channel`, oldest first.
+            mode: "exact" when every change was recorded, "sampled" when it was polled.
+        Raises:
+            UnknownName: `channel` is not declared.
+            ValueError: `mode` is neither.
+        """
+        if mode not in ("exact", "sampled"):
+            raise ValueError(f"mode must be 'exact' or 'sampled', not {mode!r}")
+        findings: list[Finding[S]] = []
+        previous: S | None = None
+        ended = False
+        for index, status in enumerate(statuses):
+            state = self.state_of(status, channel=channel)
+            code = self._remark(previous, state, ended=ended, mode=mode)
+            if code is not None:
+                findings.append(self._finding(index, code, previous, status, ended=ended, mode=mode))
+            if state is not None:
+                previous = state
+                ended = ended or state in self._rows.final
+        return tuple(findings)
+
+    def _remark(self, previous: S | None, state: S | None, *, ended: bool, mode: Mode) -> FindingCode | None:
+        if state is None:
+            return FindingCode.UNKNOWN_STATUS
+        if previous is None:
+            return FindingCode.WRONG_START if mode == "exact" and state != self._rows.initial else None
+        if state == previous:
+            return FindingCode.DUPLICATE
+        if ended:
+            return FindingCode.AFTER_FINAL
+        return _REMARKS[self._relation(previous, state)]
+
+    def _finding(
+        self, index: int, code: FindingCode, previous: S | None, status: str, *, ended: bool, mode: Mode
+    ) -> Finding[S]:
+        harmless = code is FindingCode.DUPLICATE or (code is FindingCode.GAP and mode == "sampled")
+        severity = Severity.INFORMATION if harmless else Severity.FINDING
+        possible = self._possible(previous, ended=ended, mode=mode)
+        after = "at the start" if previous is None else f"after {quoted(previous)}"
+        could = ", ".join(possible) or "nothing, the task had ended"
+        message = f"{shortened(status)} {after}: {code}; possible: {could}"
+        return Finding(index, code, severity, previous, status, possible, message)
+
+    def _possible(self, previous: S | None, *, ended: bool, mode: Mode) -> tuple[S, ...]:
+        if ended:
+            return ()
+        if previous is None:
+            return (self._rows.initial,) if mode == "exact" else self._rows.states
+        return tuple(dict.fromkeys(self._rows.moves[previous, event] for event in self._allowed[previous]))
+
+    def _relation(self, known: S, reported: S) -> ObservationKind:
+        if known == reported:
+            return ObservationKind.SAME
+        path = self._paths[known].get(reported)
+        if path is not None:
+            return ObservationKind.STEP if len(path) == 1 else ObservationKind.JUMP
+        late = known in self._paths[reported]
+        return ObservationKind.STALE if late else ObservationKind.CONFLICT
+
+    def _unknown_reason(self, status: str, channel: str) -> str:
+        declared_by = self._declared_by(status, self._rows.states)
+        hint = f"; {quoted(declared_by)} declares it" if declared_by else f" (known: {', '.join(self._words[channel])})"
+        return f"{shortened(status)} is not a status of channel {quoted(channel)}{hint}"
+
+
+def shortened(status: str) -> str:
+    """A foreign word in quotes, cut where it would swamp a message."""
+    return quoted(status) if len(status) <= 80 else quoted(status[:80]) + "..."
+
+
+_REASONS = {
+    ObservationKind.SAME: "still '{known}'",
+    ObservationKind.STEP: "one transition leads from '{known}' to '{status}'",
+    ObservationKind.JUMP: "'{status}' is reachable from '{known}' in several transitions; some were missed",
+    ObservationKind.STALE: "'{status}' comes before '{known}': a late report",
+    ObservationKind.CONFLICT: "'{status}' and '{known}' cannot both be true",
+}
+_REMARKS = {
+    ObservationKind.STEP: None,
+    ObservationKind.JUMP: FindingCode.GAP,
+    ObservationKind.STALE: FindingCode.OUT_OF_ORDER,
+    ObservationKind.CONFLICT: FindingCode.IMPOSSIBLE,
+}

@@ -1,0 +1,233 @@
+"""The compiled rows of one lifecycle: what a state does with an event.
+
+`Table` owns every state change of this project; nothing else decides what follows what. It
+is made by `Lifecycle` (definition.py) from checked rows and is never made by hand. Questions
+about paths belong in graph.py, about reported statuses in history.py.
+
+Theory: a lifecycle is a deterministic finite automaton, flat and total. Every declared pair of
+state and event is a key; its value is the target, or None where the state refuses the event.
+One look-up therefore answers and validates both names at once, and a refusal in the hot path
+is a value, not an exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from lifecycle.errors import IllegalTransition, UnknownName
+
+S = TypeVar("S", bound=str)
+E = TypeVar("E", bound=str)
+
+
+def quoted(name: str) -> str:
+    """The plain text of a name in quotes (the repr of an enum member says more than people want)."""
+    return repr(str(name))
+
+
+class Origin(StrEnum):
+    """Who causes an event."""
+
+    CALLER = "caller"  # a command we may send
+    REMOTE = "remote"  # something the service does by itself
+
+
+class VerdictKind(StrEnum):
+    """What `judge` says of an event in a state."""
+
+    APPLIED = "applied"  # a row allows it
+    REDUNDANT = "redundant"  # the command's effect is already here; nothing needs to be sent
+    ILLEGAL = "illegal"  # the state refuses it
+    ENDED = "ended"  # the state is final and refuses everything
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict(Generic[S, E]):
+    """`judge`'s answer. `target` is None unless applied; `allowed` is in declared order."""
+
+    kind: VerdictKind
+    state: S
+    event: E
+    target: S | None
+    allowed: tuple[E, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rows(Generic[S, E]):
+    """What a table is compiled from, names only; `moves` maps (source, event) to the target."""
+
+    states: tuple[S, ...]
+    initial: S
+    final: frozenset[S]
+    settled: frozenset[S]
+    origins: Mapping[E, Origin]
+    proved_by_state: frozenset[E]
+    moves: Mapping[tuple[S, E], S]
+
+
+class Table(Generic[S, E]):
+    """The questions that one look-up answers. `Lifecycle` is its only subclass that is made.
+
+    Tables are immutable and safe to share between threads and processes.
+    """
+
+    name: str
+    extended_by: str | None
+    _rows: Rows[S, E]
+    _targets: dict[tuple[S, E], S | None]
+    _allowed: dict[S, tuple[E, ...]]
+    _leads_to: dict[E, frozenset[S]]
+
+    def _compile(self, rows: Rows[S, E]) -> None:
+        targets = {(state, event): rows.moves.get((state, event)) for state in rows.states for event in rows.origins}
+        allowed = {
+            state: tuple(event for event in rows.origins if targets[state, event] is not None) for state in rows.states
+        }
+        leads_to = {event: frozenset(to for (_, by), to in rows.moves.items() if by == event) for event in rows.origins}
+        # Straight into the instance's dict: the model is frozen, and pydantic's private
+        # attributes would cost a second, slower look-up on every call of `target`.
+        self.__dict__.update(_rows=rows, _targets=targets, _allowed=allowed, _leads_to=leads_to)
+
+    def target(self, state: S, event: E) -> S | None:
+        """Return the state that `event` leads to from `state`, or None where it is refused.
+
+        Raises:
+            UnknownName: a state or event that this lifecycle does not declare.
+        """
+        try:
+            return self._targets[state, event]
+        except KeyError:
+            raise self._unknown(state, event) from None
+
+    def step(self, state: S, event: E) -> S:
+        """Return the state that `event` leads to from `state`.
+
+        Raises:
+            IllegalTransition: the state refuses the event (a redundant command included).
+            UnknownName: a state or event that this lifecycle does not declare.
+        """
+        try:
+            target = self._targets[state, event]
+        except KeyError:
+            raise self._unknown(state, event) from None
+        if target is None:
+            raise self._illegal(state, event)
+        return target
+
+    def judge(self, state: S, event: E) -> Verdict[S, E]:
+        """Say what `event` is in `state`, and why, without raising for a refusal.
+
+        A command is redundant when it is proved by state, has no row here, and all its rows lead
+        to this very state (stop a stopped task). Redundancy outranks the end.
+
+        Raises:
+            UnknownName: a state or event that this lifecycle does not declare.
+        """
+        target = self.target(state, event)
+        allowed = self._allowed[state]
+        if target is not None:
+            kind, reason = VerdictKind.APPLIED, f"{quoted(event)} leads from {quoted(state)} to {quoted(target)}"
+        elif self._is_redundant(state, event):
+            kind, reason = VerdictKind.REDUNDANT, f"{quoted(event)} is redundant, the task is already {quoted(state)}"
+        else:
+            kind = VerdictKind.ENDED if state in self._rows.final else VerdictKind.ILLEGAL
+            reason = self._refusal(state, event)
+        return Verdict(kind, state, event, target, allowed, reason)
+
+    def allowed(self, state: S, *, origin: Origin | None = None) -> tuple[E, ...]:
+        """Return the events that `state` accepts, in declared order; of one origin if given.
+
+        Raises:
+            UnknownName: a state that this lifecycle does not declare.
+        """
+        self._require_state(state)
+        events = self._allowed[state]
+        if origin is None:
+            return events
+        return tuple(event for event in events if self._rows.origins[event] is origin)
+
+    def replay(self, events: Iterable[E], *, start: S | None = None) -> S:
+        """Return the state after applying `events` in order.
+
+        Args:
+            events: n events, oldest first.
+            start: state to begin from; the initial state if omitted.
+        Raises:
+            IllegalTransition: at the first refused event; `.index` is its position, 0..n-1.
+            UnknownName: an event or state that this lifecycle does not declare.
+        """
+        state = self._rows.initial if start is None else start
+        self._require_state(state)
+        for index, event in enumerate(events):
+            target = self.target(state, event)
+            if target is None:
+                raise self._illegal(state, event, index=index)
+            state = target
+        return state
+
+    def is_final(self, state: S) -> bool:
+        """Whether nothing can follow `state`. Raises UnknownName."""
+        self._require_state(state)
+        return state in self._rows.final
+
+    def is_settled(self, state: S) -> bool:
+        """Whether no work is being done in `state`: it is final, or declared settled. Raises UnknownName."""
+        self._require_state(state)
+        return state in self._rows.settled
+
+    def ends(self, event: E) -> bool:
+        """Whether every row of `event` leads to a final state (a stop, a cancel). Raises UnknownName."""
+        self._require_event(event)
+        return self._leads_to[event] <= self._rows.final
+
+    def _is_redundant(self, state: S, event: E) -> bool:
+        rows = self._rows
+        is_command = rows.origins[event] is Origin.CALLER
+        return is_command and event in rows.proved_by_state and self._leads_to[event] == frozenset((state,))
+
+    def _refusal(self, state: S, event: E) -> str:
+        if state in self._rows.final:
+            why = f"{quoted(state)} is final"
+        else:
+            why = f"allowed: {', '.join(self._allowed[state])}"
+        return f"{quoted(event)} is not allowed in {quoted(state)}; {why}"
+
+    def _illegal(self, state: S, event: E, *, index: int | None = None) -> IllegalTransition:
+        return IllegalTransition(
+            self._refusal(state, event),
+            lifecycle=self.name,
+            state=state,
+            event=event,
+            allowed=self._allowed[state],
+            index=index,
+        )
+
+    def _require_state(self, state: S) -> None:
+        if state not in self._allowed:
+            raise self._unknown_state(state)
+
+    def _require_event(self, event: E) -> None:
+        if event not in self._rows.origins:
+            raise self._unknown_event(event)
+
+    def _unknown(self, state: S, event: E) -> UnknownName:
+        return self._unknown_event(event) if state in self._allowed else self._unknown_state(state)
+
+    def _unknown_state(self, state: S) -> UnknownName:
+        return self._unknown_name("state", state, self._rows.states)
+
+    def _unknown_event(self, event: E) -> UnknownName:
+        return self._unknown_name("event", event, tuple(self._rows.origins))
+
+    def _unknown_name(self, kind: str, name: str, known: tuple[str, ...]) -> UnknownName:
+        return UnknownName(kind, name, known=known, where=self.name, declared_by=self._declared_by(name, known))
+
+    def _declared_by(self, name: str, known: tuple[str, ...]) -> str | None:
+        """The extension of this lifecycle that declares `name`, if their shared vocabulary has it."""
+        vocabulary = type(known[0])
+        shared = issubclass(vocabulary, StrEnum) and name in {member.value for member in vocabulary}
+        return self.extended_by if shared else None
