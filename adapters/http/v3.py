@@ -1,0 +1,36 @@
+"""Browser Use Cloud v3 over HTTP: sessions. Tables only.
+
+Source: Stop Session and the OpenAPI specification of 2026-08-06. A session is created and given a
+further task by the same call; with `sessionId` in the body it is a dispatch.
+"""
+
+from __future__ import annotations
+
+from adapters.http.wire import Authentication, Call, Listing, Wire
+from lifecycle.catalog import V3 as SEED
+from lifecycle.catalog import V3_FULL as FULL
+from lifecycle.catalog import V3Event, V3State
+
+# fmt: off
+V3: Wire[V3State, V3Event] = Wire(
+    name="v3",
+    seed=SEED,
+    full=FULL,
+    base_path="/api/v3",
+    authentication=Authentication("X-Browser-Use-API-Key"),
+    create=Call(method="POST", path="/sessions", body={}, status_at="status"),
+    status=Call(method="GET", path="/sessions/{id}", status_at="status"),
+    details=Call(method="GET", path="/sessions/{id}", status_at="status"),
+    listing=Listing(call=Call(method="GET", path="/sessions"), items_at="sessions", page="page"),
+    commands={
+        V3Event.DISPATCH:
+            Call(method="POST", path="/sessions", body={"sessionId": "{id}"}, takes=("task",), status_at="status"),
+        V3Event.STOP:
+            Call(method="POST", path="/sessions/{id}/stop", body={"strategy": "session"}, status_at="status"),
+        V3Event.STOP_TASK:
+            Call(method="POST", path="/sessions/{id}/stop", body={"strategy": "task"}, status_at="status"),
+    },
+    output_at="output",
+    cost_at="totalCostUsd",
+)
+# fmt: on

@@ -1,0 +1,30 @@
+"""Browser Use Cloud v4 over HTTP: runs. Tables only.
+
+Source: the v4 calls Create, Get, Get Status, List and Cancel Run, and the run's fields as the official
+Python SDK 3.12.1 reads them.
+"""
+
+from __future__ import annotations
+
+from adapters.http.wire import Authentication, Call, Listing, Wire
+from lifecycle.catalog import V4 as RUN
+from lifecycle.catalog import V4Event, V4State
+
+# fmt: off
+V4: Wire[V4State, V4Event] = Wire(
+    name="v4",
+    seed=RUN,
+    full=RUN,
+    base_path="/api/v4",
+    authentication=Authentication("X-Browser-Use-API-Key"),
+    create=Call(method="POST", path="/runs", body={}, status_at="status"),
+    status=Call(method="GET", path="/runs/{id}/status", status_at="status"),
+    details=Call(method="GET", path="/runs/{id}", status_at="status"),
+    listing=Listing(call=Call(method="GET", path="/runs"), items_at="runs", page="cursor", next_at="nextCursor"),
+    commands={
+        V4Event.CANCEL: Call(method="POST", path="/runs/{id}/cancel", status_at="status"),
+    },
+    output_at="result",
+    cost_at="totalCostUsd",
+)
+# fmt: on
