@@ -25,8 +25,9 @@ V3: Wire[V3State, V3Event] = Wire(
     commands={
         V3Event.DISPATCH:
             Call(method="POST", path="/sessions", body={"sessionId": "{id}"}, takes=("task",), status_at="status"),
+        # Without a body the whole session stops; the strategy is younger than this call.
         V3Event.STOP:
-            Call(method="POST", path="/sessions/{id}/stop", body={"strategy": "session"}, status_at="status"),
+            Call(method="POST", path="/sessions/{id}/stop", status_at="status"),
         V3Event.STOP_TASK:
             Call(method="POST", path="/sessions/{id}/stop", body={"strategy": "task"}, status_at="status"),
     },
