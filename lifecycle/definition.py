@@ -34,27 +34,53 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, cast
+from typing import Annotated, Any, ClassVar, Generic, Self, cast
 
-from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
-from lifecycle.errors import DefinitionError, DefinitionFinding, MissingExtra
+from lifecycle.errors import DefinitionError, DefinitionFinding, MissingExtra, nearest, shortened
 from lifecycle.graph import reach
 from lifecycle.history import Channel, History
 from lifecycle.table import E, Origin, Rows, S, quoted
 
-_STRICT_KEYS = ConfigDict(extra="forbid")
+# Parts are examined like foreign data even when they come as objects: what a type checker would
+# refuse (an origin given as text) must not pass silently where there is none.
+_EXAMINED = ConfigDict(extra="forbid", revalidate_instances="always")
 _LONGEST_NAME = 100  # characters; a longer one is a pasted document, not a name
+
+
+def _keep_member(name: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    # Where the enumeration is not known, pydantic would turn its members into plain text.
+    checked = check(name)
+    return name if isinstance(name, StrEnum) and type(checked) is str else checked
+
+
+def _encodable(text: str) -> str:
+    text.encode()  # JSON can spell half of a surrogate pair, which nothing could write back
+    return text
+
+
+_Name = Annotated[S, WrapValidator(_keep_member)]
+_Text = Annotated[str, AfterValidator(_encodable)]
 
 
 @dataclass(frozen=True, slots=True)
 class State(Generic[S]):
     """Where a task rests. `settled` means that no work is being done although the task is not over."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT_KEYS
+    __pydantic_config__: ClassVar[ConfigDict] = _EXAMINED
 
-    name: S
-    meaning: str = ""
+    name: _Name[S]
+    meaning: _Text = ""
     initial: bool = field(default=False, kw_only=True)
     final: bool = field(default=False, kw_only=True)
     settled: bool = field(default=False, kw_only=True)
@@ -68,11 +94,11 @@ class Event(Generic[E]):
     took effect, `repeatable` that sending it twice is the same as sending it once.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT_KEYS
+    __pydantic_config__: ClassVar[ConfigDict] = _EXAMINED
 
-    name: E
+    name: _Name[E]
     origin: Origin
-    meaning: str = ""
+    meaning: _Text = ""
     proved_by_state: bool = field(default=True, kw_only=True)
     repeatable: bool = field(default=True, kw_only=True)
 
@@ -81,22 +107,22 @@ class Event(Generic[E]):
 class Transition(Generic[S, E]):
     """One row of the table."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT_KEYS
+    __pydantic_config__: ClassVar[ConfigDict] = _EXAMINED
 
-    source: S
-    event: E
-    target: S
+    source: _Name[S]
+    event: _Name[E]
+    target: _Name[S]
 
 
 @dataclass(frozen=True, slots=True)
 class Alias(Generic[S]):
     """A foreign word for a state in one channel (`webhook` says `initializing` for `created`)."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT_KEYS
+    __pydantic_config__: ClassVar[ConfigDict] = _EXAMINED
 
-    channel: str
-    word: str
-    state: S
+    channel: _Text
+    word: _Text
+    state: _Name[S]
 
 
 class Rule(StrEnum):
@@ -119,13 +145,13 @@ _ABOUT_STATES = frozenset(Rule) - {Rule.IRREVERSIBLE, Rule.ACCEPTED_UNTIL_FINAL}
 class Invariant(Generic[S, E]):
     """A named promise of a lifecycle, as data, with the sentence of the document that makes it."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _STRICT_KEYS
+    __pydantic_config__: ClassVar[ConfigDict] = _EXAMINED
 
-    name: str
+    name: _Text
     rule: Rule
-    events: tuple[E, ...] = field(default=(), kw_only=True)
-    states: tuple[S, ...] = field(default=(), kw_only=True)
-    citation: str = field(kw_only=True)
+    events: tuple[_Name[E], ...] = field(default=(), kw_only=True)
+    states: tuple[_Name[S], ...] = field(default=(), kw_only=True)
+    citation: _Text = field(kw_only=True)
 
     def broken_pairs(self, rows: Rows[S, E], target: Callable[[S, E], S | None]) -> Iterator[tuple[S, E, S | None]]:
         """Yield each (state, event, target) by which `target` breaks the promise.
@@ -171,7 +197,7 @@ class Lifecycle(BaseModel, History[S, E], Generic[S, E]):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    citation: str
+    citation: _Text
     states: tuple[State[S], ...]
     events: tuple[Event[E], ...]
     transitions: tuple[Transition[S, E], ...]
@@ -183,11 +209,15 @@ class Lifecycle(BaseModel, History[S, E], Generic[S, E]):
     @model_validator(mode="wrap")
     @classmethod
     def _all_findings_at_once(cls, data: Any, build: ModelWrapValidatorHandler[Self]) -> Self:
+        if isinstance(data, cls):
+            return data  # it cannot change, and was examined when it was made
+        if isinstance(data, Lifecycle):  # of other type parameters
+            data = data._fields()
         try:
             lifecycle = build(data)
         except ValidationError as error:
-            name = str(cast("dict[str, Any]", data).get("name", "?")) if isinstance(data, dict) else "?"
-            raise DefinitionError(name, [_bad_value(each) for each in error.errors()]) from error
+            # Not `from error`: it says nothing more, and printing it would print the whole document.
+            raise DefinitionError(_name_in(data), [_bad_value(each) for each in error.errors()]) from None
         findings = tuple(_examine(lifecycle))
         if findings:
             raise DefinitionError(lifecycle.name, findings)
@@ -331,10 +361,15 @@ class Lifecycle(BaseModel, History[S, E], Generic[S, E]):
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:  # noqa: ARG002 (pydantic's signature)
         """Return this lifecycle, or a changed one that is checked like any other. Raises DefinitionError."""
         # pydantic's own copy would skip the examination and keep the rows compiled before the update.
-        if not update:
-            return self
-        fields = {name: getattr(self, name) for name in type(self).model_fields}
-        return type(self)(**{**fields, **update})
+        return type(self)(**{**self._fields(), **update}) if update else self
+
+    def _fields(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in type(self).model_fields}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # pydantic's own way fails for `Lifecycle[V1State, V1Event]`, a class that has no importable
+        # name, and would carry the compiled rows along.
+        return Lifecycle.model_validate, (self._fields(),)
 
     def __copy__(self) -> Self:
         return self
@@ -352,12 +387,27 @@ def _bad_document(language: str, error: Exception) -> DefinitionError:
     return DefinitionError("?", [DefinitionFinding("bad_document", "text", f"not {language}: {reason}")])
 
 
+def _name_in(data: Any) -> str:
+    name = cast("dict[str, Any]", data).get("name") if isinstance(data, dict) else None
+    return name if isinstance(name, str) else "?"
+
+
 def _bad_value(error: Mapping[str, Any]) -> DefinitionFinding:
     """One of the validation library's errors in our own terms."""
     where = ""
     for part in error["loc"]:
-        where += f"[{part}]" if isinstance(part, int) else f".{part}" if where else str(part)
-    return DefinitionFinding("bad_value", where or "declaration", error["msg"])
+        key = str(part)[:_LONGEST_NAME]
+        where += f"[{key}]" if isinstance(part, int) else f".{key}" if where else key
+    message = _PLAINER.get(error["type"]) or f"{error['msg'].removeprefix('Input ')}, not {_given(error['input'])}"
+    return DefinitionFinding("bad_value", where or "declaration", message)
+
+
+def _given(value: Any) -> str:
+    # Only what is short is shown: a few lines of YAML can stand for a document of gigabytes.
+    return shortened(value) if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"
+
+
+_PLAINER = {"missing": "is missing", "extra_forbidden": "there is no such field"}
 
 
 def _yaml() -> Any:
@@ -451,7 +501,9 @@ def _examine_references(lifecycle: Lifecycle[S, E], states: set[S], events: set[
                 yield DefinitionFinding("bad_value", where, f"the rule {quoted(invariant.rule)} {needs} {part}")
     for where, kind, name, known in used:
         if name not in known:
-            yield DefinitionFinding("unknown_name", where, f"{kind} {quoted(name)} is not declared")
+            meant = nearest(name, known)
+            hint = f"; did you mean {quoted(meant)}?" if meant else ""
+            yield DefinitionFinding("unknown_name", where, f"{kind} {shortened(name)} is not declared{hint}")
 
 
 def _examine_rows(lifecycle: Lifecycle[S, E]) -> Iterator[DefinitionFinding]:

@@ -13,6 +13,8 @@ allowed; the attributes carry the same facts, typed.
     │   ├── CommandRefused      the service refused it
     │   ├── CommandUncertain    nobody knows whether it took effect; it stays open
     │   └── TaskEndedFirst      the task reached another final state before it took effect
+    ├── CreateUncertain         nobody knows whether a task was created
+    ├── WaitTimedOut            a task did not come to rest in time (a TimeoutError)
     ├── MissingExtra            an optional dependency is not installed (an ImportError)
     └── AdapterError            the outside world; its subclasses live beside their adapters
 """
@@ -36,8 +38,23 @@ class LifecycleError(Exception):
 
 def _restore(cls: type[LifecycleError], args: tuple[Any, ...], state: dict[str, Any]) -> LifecycleError:
     error = cls.__new__(cls, *args)
+    super(LifecycleError, error).__init__(*args)  # an ImportError keeps its message outside of `__dict__`
     error.__dict__.update(state)
     return error
+
+
+def shortened(value: object) -> str:
+    """The plain text of a name in quotes, cut where foreign text would swamp a message."""
+    text = repr(str(value) if isinstance(value, str) else value)
+    return text if len(text) <= 80 else f"{text[:76]}..."
+
+
+def nearest(name: object, known: Iterable[str]) -> str | None:
+    """The known name that was probably meant, whatever its case; None where none is close."""
+    folded = {each.casefold(): each for each in known}
+    # A name can be a megabyte of foreign text, and the comparison takes its time.
+    close = difflib.get_close_matches(str(name)[:100].casefold(), folded, n=1)
+    return folded[close[0]] if close else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +79,9 @@ class DefinitionError(LifecycleError):
     def __init__(self, name: str, findings: Sequence[DefinitionFinding]) -> None:
         self.name = name
         self.findings = tuple(findings)
+        count = "1 finding" if len(self.findings) == 1 else f"{len(self.findings)} findings"
         lines = "".join(f"\n  {finding}" for finding in self.findings)
-        super().__init__(f"lifecycle {name!r} is not sound, {len(self.findings)} finding(s):{lines}")
+        super().__init__(f"lifecycle {shortened(name)} is not sound, {count}:{lines}")
 
 
 class UnknownName(LifecycleError, ValueError):
@@ -82,14 +100,11 @@ class UnknownName(LifecycleError, ValueError):
         self.known = tuple(str(each) for each in known)
         self.where = where
         self.declared_by = declared_by
-        nearest = difflib.get_close_matches(str(name), self.known, n=1)
-        self.suggestion = nearest[0] if nearest else None
-        # A name can be a megabyte of foreign text; the message must stay readable.
-        shown = repr(name) if len(repr(name)) <= 80 else repr(name)[:77] + "..."
+        self.suggestion = nearest(name, self.known)
         hint = f"; did you mean {self.suggestion!r}?" if self.suggestion else ""
         if declared_by:
             hint = f"; {declared_by!r} declares it"
-        super().__init__(f"{where}: unknown {kind} {shown}{hint} (known: {', '.join(self.known) or 'none'})")
+        super().__init__(f"{where}: unknown {kind} {shortened(name)}{hint} (known: {', '.join(self.known) or 'none'})")
 
 
 class IllegalTransition(LifecycleError):
@@ -153,7 +168,7 @@ class CommandInFlight(CommandError):
     def __init__(self, *, lifecycle: str, task: str, command: str, state: str, other: str) -> None:
         self.other = other
         super().__init__(
-            f"{command!r} must wait, {other!r} has no outcome yet",
+            f"{shortened(command)} must wait, {shortened(other)} has no outcome yet",
             lifecycle=lifecycle,
             task=task,
             command=command,
@@ -162,13 +177,12 @@ class CommandInFlight(CommandError):
 
 
 class CommandRefused(CommandError):
-    """The service refused the command; `.status_code` and `.detail` are what it answered."""
+    """The service refused the command; `.detail` is what it said, the cause is the adapter's own error."""
 
-    def __init__(self, *, lifecycle: str, task: str, command: str, state: str, status_code: int, detail: str) -> None:
-        self.status_code = status_code
+    def __init__(self, *, lifecycle: str, task: str, command: str, state: str, detail: str) -> None:
         self.detail = detail
         super().__init__(
-            f"{command!r} was refused in {state!r}: HTTP {status_code}: {detail}",
+            f"{command!r} was refused in {state!r}: {detail}",
             lifecycle=lifecycle,
             task=task,
             command=command,
@@ -182,7 +196,7 @@ class CommandUncertain(CommandError):
     def __init__(self, why: str, *, lifecycle: str, task: str, command: str, state: str) -> None:
         self.why = why
         super().__init__(
-            f"whether {command!r} took effect is not known: {why} (last known state {state!r})",
+            f"whether {shortened(command)} took effect is not known: {why} (last known state {shortened(state)})",
             lifecycle=lifecycle,
             task=task,
             command=command,
@@ -195,12 +209,35 @@ class TaskEndedFirst(CommandError):
 
     def __init__(self, *, lifecycle: str, task: str, command: str, state: str) -> None:
         super().__init__(
-            f"it was {state!r} before {command!r} took effect",
+            f"it was {shortened(state)} before {shortened(command)} took effect",
             lifecycle=lifecycle,
             task=task,
             command=command,
             state=state,
         )
+
+
+class CreateUncertain(LifecycleError):
+    """The answer to a create was lost: a task may exist, and there is no id to read it by.
+
+    It was not sent again, because that could make a second task.
+    """
+
+    def __init__(self, why: str, *, lifecycle: str) -> None:
+        self.lifecycle = lifecycle
+        self.why = why
+        super().__init__(f"{lifecycle}: whether a task was created is not known: {why}")
+
+
+class WaitTimedOut(LifecycleError, TimeoutError):
+    """A task did not come to rest in time; `.state` is where it was last known to be."""
+
+    def __init__(self, *, lifecycle: str, task: str, until: str, state: str) -> None:
+        self.lifecycle = lifecycle
+        self.task = task
+        self.until = until
+        self.state = state
+        super().__init__(f"{lifecycle} task {task}: not {until} in time, still {shortened(state)}")
 
 
 class MissingExtra(LifecycleError, ImportError):

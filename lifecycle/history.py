@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, Literal
 
-from lifecycle.errors import UnknownName, UnknownStatus
+from lifecycle.errors import UnknownName, UnknownStatus, shortened
 from lifecycle.graph import Graph
 from lifecycle.table import E, S, quoted
 
@@ -207,8 +207,10 @@ class History(Graph[S, E]):
         severity = Severity.INFORMATION if harmless else Severity.FINDING
         possible = self._possible(previous, ended=ended, mode=mode)
         after = "at the start" if previous is None else f"after {quoted(previous)}"
+        declared_by = self._declared_by(status, self._rows.states) if code is FindingCode.UNKNOWN_STATUS else None
+        hint = f" ({quoted(declared_by)} declares it)" if declared_by else ""
         could = ", ".join(possible) or "nothing, the task had ended"
-        message = f"{shortened(status)} {after}: {code}; possible: {could}"
+        message = f"{shortened(status)} {after}: {code}{hint}; possible: {could}"
         return Finding(index, code, severity, previous, status, possible, message)
 
     def _possible(self, previous: S | None, *, ended: bool, mode: Mode) -> tuple[S, ...]:
@@ -231,11 +233,6 @@ class History(Graph[S, E]):
         declared_by = self._declared_by(status, self._rows.states)
         hint = f"; {quoted(declared_by)} declares it" if declared_by else f" (known: {', '.join(self._words[channel])})"
         return f"{shortened(status)} is not a status of channel {quoted(channel)}{hint}"
-
-
-def shortened(status: str) -> str:
-    """A foreign word in quotes, cut where it would swamp a message."""
-    return quoted(status) if len(status) <= 80 else quoted(status[:80]) + "..."
 
 
 _REASONS = {

@@ -228,6 +228,6 @@ class Table(Generic[S, E]):
 
     def _declared_by(self, name: str, known: tuple[str, ...]) -> str | None:
         """The extension of this lifecycle that declares `name`, if their shared vocabulary has it."""
-        vocabulary = type(known[0])
+        vocabulary = type(known[0]) if known else str
         shared = issubclass(vocabulary, StrEnum) and name in {member.value for member in vocabulary}
         return self.extended_by if shared else None

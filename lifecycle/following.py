@@ -1,0 +1,139 @@
+"""Creating a task, reading its status, and following it until it rests, as generators that touch nothing.
+
+They yield effects (effects.py) like a command does. Creating is no command: after a lost answer
+there is no id to read.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, Literal
+
+from lifecycle.definition import Lifecycle
+from lifecycle.effects import (
+    Accepted,
+    Answer,
+    Denied,
+    Failure,
+    Load,
+    Lost,
+    NotSent,
+    Progress,
+    RecordReport,
+    Refused,
+    Send,
+    Steps,
+    Tell,
+    Throttled,
+    Wait,
+    WaitReason,
+    read_patiently,
+    retry_after_s,
+)
+from lifecycle.errors import CreateUncertain, WaitTimedOut
+from lifecycle.journal import Report, TaskRecord
+from lifecycle.table import E, S
+
+
+def create(lifecycle: str) -> Steps[Accepted]:
+    """Create a task of the lifecycle of that name.
+
+    Creating is no command: after a lost answer there is no id to read. It is sent again only where
+    nothing can have happened.
+
+    Raises (when driven):
+        CreateUncertain: the answer was lost.
+        The adapter's error: it was refused, or the time for repetitions was spent.
+    """
+    attempt = 0
+    while True:
+        answer: Answer = yield Send(None)
+        match answer:
+            case Accepted():
+                return answer
+            case Lost():
+                raise CreateUncertain(str(answer.error), lifecycle=lifecycle) from answer.error
+            case Refused() | Denied():
+                raise answer.error
+            case Throttled() | NotSent():
+                attempt += 1
+                if not (yield Wait(WaitReason.RETRY, attempt, retry_after_s(answer))):
+                    raise answer.error
+
+
+def read_state(lifecycle: Lifecycle[S, E]) -> Steps[S]:
+    """Read the task's status once, record it, and return the state then known.
+
+    Raises (when driven):
+        UnknownStatus: the lifecycle does not know the status; it is recorded.
+        The adapter's error: it cannot be read.
+    """
+    answer, record = yield from _poll()
+    return record.state or lifecycle.require_state_of(answer)
+
+
+Until = Literal["settled", "final"]
+
+
+class Work(Generic[S]):
+    """Whether a task that was given work has been seen to begin it.
+
+    Until then a settled state (`idle`) may still be the one of before, and must not be taken for
+    the end. The work is seen to begin by a state that is neither settled nor initial, or by an
+    output that has changed.
+    """
+
+    def __init__(self, lifecycle: Lifecycle[S, Any]) -> None:
+        self._lifecycle = lifecycle
+        self._has_begun = True
+        self._output: Any = None
+
+    def give(self) -> None:
+        """Note that work was given just now."""
+        self._has_begun = False
+
+    def see(self, state: S | None, output: Any) -> None:
+        """Note what an answer said."""
+        works = state is not None and state != self._lifecycle.initial and not self._lifecycle.is_settled(state)
+        changed = output is not None and output != self._output
+        self._has_begun = self._has_begun or works or changed
+        self._output = output if output is not None else self._output
+
+    def is_over(self, state: S, until: Until) -> bool:
+        """Whether `state` ends a wait."""
+        if self._lifecycle.is_final(state):
+            return True
+        return until == "settled" and self._has_begun and self._lifecycle.is_settled(state)
+
+
+def follow(lifecycle: Lifecycle[S, E], task: str, work: Work[S], *, until: Until, stop_at_unknown: bool) -> Steps[S]:
+    """Poll the task until it is settled or final, and return the state.
+
+    Raises (when driven):
+        WaitTimedOut: the driver's time is spent.
+        UnknownStatus: the service reports a status that the lifecycle does not know, and
+            `stop_at_unknown`.
+        The adapter's error: the status cannot be read.
+    """
+    if until not in ("settled", "final"):
+        raise ValueError(f"until must be 'settled' or 'final', not {until!r}")
+    record: TaskRecord[S, E] = yield Load()
+    poll = 0
+    while record.state is None or not (
+        lifecycle.is_final(record.state) or (poll and work.is_over(record.state, until))
+    ):
+        if poll and not (yield Wait(WaitReason.POLL, poll)):
+            raise WaitTimedOut(lifecycle=lifecycle.name, task=task, until=until, state=str(record.state))
+        poll += 1
+        status, record = yield from _poll()
+        if stop_at_unknown:
+            lifecycle.require_state_of(status)
+        yield Tell(Progress(record.state, status, poll))
+    return record.state
+
+
+def _poll() -> Steps[tuple[str, TaskRecord[Any, Any]]]:
+    answer = yield from read_patiently()
+    if isinstance(answer, Failure):
+        raise answer.error
+    record: TaskRecord[Any, Any] = yield RecordReport(Report(str(answer.status), answer.as_of))
+    return str(answer.status), record
