@@ -65,7 +65,7 @@ def _keep_member(name: Any, check: ValidatorFunctionWrapHandler) -> Any:
 
 
 def _encodable(text: str) -> str:
-    text.encode()  # JSON can spell half of a surrogate pair, which nothing could write back
+    text.encode()  # JSON can spell half of a surrogate pair ("\ud800")
     return text
 
 
@@ -407,7 +407,11 @@ def _given(value: Any) -> str:
     return shortened(value) if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"
 
 
-_PLAINER = {"missing": "is missing", "extra_forbidden": "there is no such field"}
+_PLAINER = {
+    "missing": "is missing",
+    "extra_forbidden": "there is no such field",
+    "value_error": "holds half of a surrogate pair, which could not be written back",
+}
 
 
 def _yaml() -> Any:
@@ -476,13 +480,13 @@ def _examine_basics(lifecycle: Lifecycle[S, E]) -> Iterator[DefinitionFinding]:
             yield DefinitionFinding("unused_event", f"event {quoted(event)}", "is in no row")
 
 
-def _examine_names(kind: str, names: list[Any]) -> Iterator[DefinitionFinding]:
+def _examine_names(kind: str, names: Iterable[str]) -> Iterator[DefinitionFinding]:
     for name, count in Counter(names).items():
-        if not (isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME and name.isprintable()):
-            message = f"a name is 1 to {_LONGEST_NAME} printable characters"
-            yield DefinitionFinding("bad_name", f"{kind} {str(name)[:_LONGEST_NAME]!r}", message)
+        where = f"{kind} {shortened(name)}"
+        if not (0 < len(name) <= _LONGEST_NAME and name.isprintable()):
+            yield DefinitionFinding("bad_name", where, f"a name is 1 to {_LONGEST_NAME} printable characters")
         if count > 1:
-            yield DefinitionFinding("duplicate_name", f"{kind} {quoted(name)}", f"is declared {count} times")
+            yield DefinitionFinding("duplicate_name", where, f"is declared {count} times")
 
 
 def _examine_references(lifecycle: Lifecycle[S, E], states: set[S], events: set[E]) -> Iterator[DefinitionFinding]:
@@ -490,9 +494,9 @@ def _examine_references(lifecycle: Lifecycle[S, E], states: set[S], events: set[
     for index, row in enumerate(lifecycle.transitions):
         used += [(f"transitions[{index}]", "state", name, states) for name in (row.source, row.target)]
         used += [(f"transitions[{index}]", "event", row.event, events)]
-    used += [(f"alias {alias.word!r}", "state", alias.state, states) for alias in lifecycle.aliases]
+    used += [(f"alias {shortened(alias.word)}", "state", alias.state, states) for alias in lifecycle.aliases]
     for invariant in lifecycle.invariants:
-        where = f"invariant {invariant.name!r}"
+        where = f"invariant {shortened(invariant.name)}"
         used += [(where, "state", name, states) for name in invariant.states]
         used += [(where, "event", name, events) for name in invariant.events]
         for part, rules in (("events", _ABOUT_EVENTS), ("states", _ABOUT_STATES)):
@@ -531,7 +535,7 @@ def _examine_initial(initial: list[S]) -> Iterator[DefinitionFinding]:
 
 def _examine_aliases(aliases: tuple[Alias[S], ...], states: set[S]) -> Iterator[DefinitionFinding]:
     for (channel, word), count in Counter((alias.channel, alias.word) for alias in aliases).items():
-        where = f"alias {word!r}"
+        where = f"alias {shortened(word)}"
         if count > 1:
             yield DefinitionFinding("duplicate_name", where, f"is declared {count} times for channel {channel!r}")
         if word in states:
@@ -559,7 +563,7 @@ def _broken_invariants(
         for state, event, to in invariant.broken_pairs(rows, target):
             answer = "is refused" if to is None else f"leads to {quoted(to)}"
             message = f"{quoted(event)} {answer} in {quoted(state)}"
-            yield DefinitionFinding("broken_invariant", f"invariant {invariant.name!r}", message)
+            yield DefinitionFinding("broken_invariant", f"invariant {shortened(invariant.name)}", message)
 
 
 def _examine_extension(
