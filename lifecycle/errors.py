@@ -182,7 +182,7 @@ class CommandRefused(CommandError):
     def __init__(self, *, lifecycle: str, task: str, command: str, state: str, detail: str) -> None:
         self.detail = detail
         super().__init__(
-            f"{command!r} was refused in {state!r}: {detail}",
+            f"{shortened(command)} was refused in {shortened(state)}: {detail}",
             lifecycle=lifecycle,
             task=task,
             command=command,
