@@ -1,0 +1,224 @@
+"""The catalog against the one independent copy of its tables.
+
+The text below is written by hand from the documents and the design, and is compared with the
+declarations in both directions. A row is `source[, source] event target`; [brackets] are final.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+
+import pytest
+
+import lifecycle
+from lifecycle import CATALOG, Event, Lifecycle, Origin, Rule, State, UnknownName
+
+COPY = {
+    "v1": """
+        states: running, paused, [stopped]
+        initial: running
+        caller: running pause paused; paused resume running; running stop stopped; paused stop stopped
+    """,
+    "v1-full": """
+        states: running, paused, [stopped], created, [finished], [failed]
+        initial: created
+        caller: running pause paused; paused resume running; created, running, paused stop stopped
+        remote: created start running; running finish finished; created, running, paused fail failed
+        webhook: initializing = created, started = running
+    """,
+    "v2": """
+        states: created, started, [finished], [stopped]
+        initial: created
+        caller: created, started stop stopped; created, started stop_task_and_session stopped
+        remote: created start started; started finish finished
+        not proved by state: stop_task_and_session
+    """,
+    "v2-full": """
+        states: created, started, [finished], [stopped], [failed]
+        initial: created
+        caller: created, started stop stopped; created, started stop_task_and_session stopped
+        remote: created start started; started finish finished; created, started fail failed
+        not proved by state: stop_task_and_session
+    """,
+    "v2-session": """
+        states: active, [stopped]
+        initial: active
+        caller: active stop stopped
+        remote: active close stopped
+    """,
+    "v3": """
+        states: created, idle, running, [stopped], [timed_out], [error]
+        initial: created
+        settled: idle
+        caller: idle dispatch running; created, idle, running stop stopped
+        remote: created ready idle; created, idle start running; running complete idle;
+                running close stopped; idle time_out timed_out; created, idle, running fail error
+        not proved by state: dispatch
+        not repeatable: dispatch
+    """,
+    "v3-full": """
+        states: created, idle, running, [stopped], [timed_out], [error]
+        initial: created
+        settled: idle
+        caller: idle dispatch running; created, idle, running stop stopped; running stop_task idle
+        remote: created ready idle; created, idle start running; running complete idle;
+                running close stopped; idle time_out timed_out; created, idle, running fail error
+        not proved by state: dispatch
+        not repeatable: dispatch
+    """,
+    "v4": """
+        states: queued, dispatching, running, [completed], [failed], [cancelled]
+        initial: queued
+        caller: queued, dispatching, running cancel cancelled
+        remote: queued dispatch dispatching; dispatching start running; running complete completed;
+                queued, dispatching, running fail failed
+    """,
+    "command": """
+        states: recorded, uncertain, [done], [refused], [ended_first], [abandoned]
+        initial: recorded
+        caller: recorded, uncertain abandon abandoned
+        remote: recorded lose uncertain; recorded, uncertain confirm done;
+                recorded, uncertain refuse refused; recorded, uncertain end ended_first
+    """,
+}
+
+PROMISES = [
+    ("v1", Rule.IRREVERSIBLE, {"stop"}, set[str]()),
+    ("v1", Rule.NEVER_IN, {"resume"}, {"stopped"}),
+    ("v1", Rule.ONLY_IN, {"resume"}, {"paused"}),
+    ("v1", Rule.LEADS_TO, {"resume"}, {"running"}),
+    ("v1", Rule.ACCEPTED_IN, {"pause"}, {"running"}),
+    ("v1", Rule.ACCEPTED_UNTIL_FINAL, {"stop"}, set[str]()),
+    ("v1", Rule.FINAL, set[str](), {"stopped"}),
+    ("v1-full", Rule.FINAL, set[str](), {"finished", "failed"}),
+    ("v2", Rule.IRREVERSIBLE, {"stop", "stop_task_and_session"}, set[str]()),
+    ("v2", Rule.LEADS_TO, {"stop", "stop_task_and_session"}, {"stopped"}),
+    ("v2", Rule.ACCEPTED_UNTIL_FINAL, {"stop", "stop_task_and_session"}, set[str]()),
+    ("v2", Rule.FINAL, set[str](), {"finished", "stopped"}),
+    ("v2-full", Rule.FINAL, set[str](), {"failed"}),
+    ("v2-session", Rule.IRREVERSIBLE, {"stop"}, set[str]()),
+    ("v3", Rule.IRREVERSIBLE, {"stop"}, set[str]()),
+    ("v3", Rule.ACCEPTED_UNTIL_FINAL, {"stop"}, set[str]()),
+    ("v3", Rule.FINAL, set[str](), {"stopped", "timed_out", "error"}),
+    ("v4", Rule.ACCEPTED_UNTIL_FINAL, {"cancel"}, set[str]()),
+    ("v4", Rule.FINAL, set[str](), {"completed", "failed", "cancelled"}),
+]
+
+
+def parts(name: str) -> dict[str, str]:
+    """One lifecycle's copy by heading; a line without a heading goes on with the one above."""
+    found: dict[str, str] = {}
+    heading = ""
+    for line in COPY[name].strip().splitlines():
+        before, colon, after = line.partition(":")
+        heading = before.strip() if colon else heading
+        found[heading] = found.get(heading, "") + (after if colon else before)
+    return found
+
+
+def words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def rows(text: str, origin: Origin) -> Iterator[tuple[str, str, str, Origin]]:
+    for row in text.split(";"):
+        *sources, event, target = row.replace(",", " ").split()
+        for source in sources:
+            yield source, event, target, origin
+
+
+def vocabulary(declared: Sequence[State[str] | Event[str]]) -> type[StrEnum]:
+    """The one enumeration that all names are members of."""
+    (kind,) = {type(each.name) for each in declared}
+    assert issubclass(kind, StrEnum)
+    return kind
+
+
+def test_the_copy_names_every_lifecycle() -> None:
+    assert list(COPY) == list(CATALOG)
+
+
+def test_states(declared: Lifecycle[str, str]) -> None:
+    copy = parts(declared.name)
+    states = words(copy["states"])
+    final = tuple(state.strip("[]") for state in states if state.startswith("["))
+
+    assert tuple(state.name for state in declared.states) == tuple(state.strip("[]") for state in states)
+    assert declared.initial == copy["initial"].strip()
+    assert declared.final_states == final
+    assert set(declared.settled_states) == {*words(copy.get("settled", "")), *final}
+
+
+def test_rows(declared: Lifecycle[str, str]) -> None:
+    copy = parts(declared.name)
+    expected = [*rows(copy["caller"], Origin.CALLER)]
+    if "remote" in copy:
+        expected += rows(copy["remote"], Origin.REMOTE)
+
+    found = [(row.source, row.event, row.target, declared.event(row.event).origin) for row in declared.transitions]
+
+    assert sorted(found) == sorted(expected)
+
+
+def test_what_proves_a_command_and_what_may_be_repeated(declared: Lifecycle[str, str]) -> None:
+    copy = parts(declared.name)
+    unproved = {event.name for event in declared.events if not event.proved_by_state}
+    unrepeatable = {event.name for event in declared.events if not event.repeatable}
+
+    assert unproved == set(words(copy.get("not proved by state", "")))
+    assert unrepeatable == set(words(copy.get("not repeatable", "")))
+
+
+def test_aliases(declared: Lifecycle[str, str]) -> None:
+    expected = [tuple(alias.split(" = ")) for alias in words(parts(declared.name).get("webhook", ""))]
+
+    assert [(alias.word, alias.state) for alias in declared.aliases] == expected
+    assert {alias.channel for alias in declared.aliases} <= {"webhook"}
+
+
+@pytest.mark.parametrize(("name", "rule", "events", "states"), PROMISES)
+def test_promises(name: str, rule: Rule, events: set[str], states: set[str]) -> None:
+    declared = [(each.rule, set(each.events), set(each.states)) for each in CATALOG[name].invariants]
+
+    assert (rule, events, states) in declared
+
+
+def test_everything_is_cited_and_explained(declared: Lifecycle[str, str]) -> None:
+    assert declared.citation
+    assert all(invariant.citation for invariant in declared.invariants)
+    assert all(state.meaning for state in declared.states)
+    assert all(event.meaning for event in declared.events)
+
+
+@pytest.mark.parametrize("seed", ["v1", "v2", "v3"])
+def test_a_full_lifecycle_keeps_its_seed(seed: str) -> None:
+    declared, full = CATALOG[seed], CATALOG[f"{seed}-full"]
+
+    assert declared.extended_by == full.name
+    assert full.transitions[: len(declared.transitions)] == declared.transitions
+    assert full.invariants[: len(declared.invariants)] == declared.invariants
+    assert vocabulary(full.states) is vocabulary(declared.states)
+    assert vocabulary(full.events) is vocabulary(declared.events)
+
+
+def test_an_enumeration_has_no_name_that_its_largest_lifecycle_does_not_declare(declared: Lifecycle[str, str]) -> None:
+    largest = CATALOG[declared.extended_by or declared.name]
+
+    assert set(vocabulary(largest.states)) == {state.name for state in largest.states}
+    assert set(vocabulary(largest.events)) == {event.name for event in largest.events}
+
+
+def test_get_and_the_attributes_give_the_same_objects() -> None:
+    assert lifecycle.get("v1-full") is lifecycle.V1_FULL
+    for name, declared in CATALOG.items():
+        assert lifecycle.get(name) is declared is getattr(lifecycle, name.replace("-", "_").upper())
+
+
+@pytest.mark.parametrize(("name", "suggestion"), [("v1full", "v1-full"), ("V3", "v3"), ("v2_session", "v2-session")])
+def test_get_proposes_the_nearest_name(name: str, suggestion: str) -> None:
+    with pytest.raises(UnknownName, match=f"^catalog: unknown lifecycle '{name}'; did you mean '{suggestion}'") as info:
+        lifecycle.get(name)
+
+    assert info.value.suggestion == suggestion
+    assert info.value.known == tuple(CATALOG)

@@ -1,0 +1,103 @@
+"""Paths through every declared lifecycle, against closures computed by another method."""
+
+from __future__ import annotations
+
+from math import inf
+
+import pytest
+
+from lifecycle import V1, V1_FULL, Event, Lifecycle, Origin, State, Transition, V1Event, V1State
+from tests.oracles import distances, moves_of, names, remote_moves
+
+
+def test_reachable(declared: Lifecycle[str, str]) -> None:
+    states, _ = names(declared)
+    away = distances(states, moves_of(declared))
+    for state in states:
+        assert declared.reachable(state) == {other for other in states if away[state, other] < inf}
+
+
+def test_reachable_by_remote(declared: Lifecycle[str, str]) -> None:
+    states, _ = names(declared)
+    away = distances(states, remote_moves(declared))
+    for state in states:
+        assert declared.reachable_by_remote(state) == {other for other in states if away[state, other] < inf}
+
+
+def test_a_path_is_shortest_and_leads_there(declared: Lifecycle[str, str]) -> None:
+    states, _ = names(declared)
+    away = distances(states, moves_of(declared))
+    for (source, target), length in away.items():
+        path = declared.path(source, target)
+        if path is None:
+            assert length == inf
+        else:
+            assert len(path) == length
+            assert declared.replay(path, start=source) == target
+
+
+def test_covering_paths_take_every_transition_from_the_start(declared: Lifecycle[str, str]) -> None:
+    taken: set[tuple[str, str]] = set()
+    for path in declared.covering_paths():
+        state = declared.initial
+        for event in path:
+            taken.add((state, event))
+            state = declared.step(state, event)
+    assert taken == set(moves_of(declared))
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "path"),
+    [
+        (V1State.CREATED, V1State.CREATED, ()),
+        (V1State.CREATED, V1State.STOPPED, (V1Event.STOP,)),
+        (V1State.CREATED, V1State.PAUSED, (V1Event.START, V1Event.PAUSE)),
+        (V1State.PAUSED, V1State.FINISHED, (V1Event.RESUME, V1Event.FINISH)),
+        (V1State.PAUSED, V1State.CREATED, None),
+        (V1State.FINISHED, V1State.STOPPED, None),
+    ],
+)
+def test_paths_of_a_v1_task(source: V1State, target: V1State, path: tuple[V1Event, ...] | None) -> None:
+    assert V1_FULL.path(source, target) == path
+
+
+def test_what_a_v1_task_can_still_become() -> None:
+    assert V1_FULL.reachable(V1State.PAUSED) == set(V1State) - {V1State.CREATED}
+    assert V1_FULL.reachable_by_remote(V1State.PAUSED) == {V1State.PAUSED, V1State.FAILED}
+    assert V1.reachable_by_remote(V1State.PAUSED) == {V1State.PAUSED}
+    assert V1.covering_paths() == (
+        (V1Event.PAUSE, V1Event.RESUME, V1Event.STOP),
+        (V1Event.PAUSE, V1Event.STOP),
+    )
+
+
+def test_of_equally_short_paths_the_one_declared_first_is_given() -> None:
+    def diamond(first: str, second: str) -> Lifecycle[str, str]:
+        return Lifecycle(
+            name="diamond",
+            citation="",
+            states=(State("top", initial=True), State("left"), State("right"), State("bottom", final=True)),
+            events=tuple(Event(name, Origin.REMOTE) for name in ("left", "right", "down")),
+            transitions=(
+                Transition("top", first, first),
+                Transition("top", second, second),
+                Transition("left", "down", "bottom"),
+                Transition("right", "down", "bottom"),
+            ),
+        )
+
+    assert diamond("left", "right").path("top", "bottom") == ("left", "down")
+    assert diamond("right", "left").path("top", "bottom") == ("right", "down")
+
+
+def test_a_self_transition_is_a_transition_and_no_distance() -> None:
+    beat: Lifecycle[str, str] = Lifecycle(
+        name="beat",
+        citation="",
+        states=(State("alive", initial=True), State("dead", final=True)),
+        events=(Event("tick", Origin.REMOTE), Event("die", Origin.REMOTE)),
+        transitions=(Transition("alive", "tick", "alive"), Transition("alive", "die", "dead")),
+    )
+
+    assert beat.path("alive", "alive") == ()
+    assert beat.covering_paths() == (("tick", "die"),)
