@@ -26,8 +26,9 @@ Nothing is ever recorded as done or failed by guess.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Generic, NoReturn
+from typing import Any, Generic, NoReturn
 
 from lifecycle.catalog import CommandEvent, CommandState
 from lifecycle.definition import Lifecycle
@@ -77,8 +78,8 @@ class Commanding(Generic[S, E]):
     task: str
     proved_by_read: frozenset[E] = field(default_factory=frozenset[E])
 
-    def execute(self, command: E) -> Steps[CommandResult[S, E]]:
-        """Give the command, as described at the top of this file.
+    def execute(self, command: E, fields: Mapping[str, Any] | None = None) -> Steps[CommandResult[S, E]]:
+        """Give the command, with these fields, as described at the top of this file.
 
         Raises (when driven):
             IllegalTransition: the state refuses it; nothing was sent.
@@ -88,8 +89,7 @@ class Commanding(Generic[S, E]):
             CommandRefused, CommandUncertain, TaskEndedFirst: as they say.
             The adapter's error: for 401, 403 and 404, and for a service that was never reached.
         """
-        self.lifecycle.event(command)
-        return _Execution(self, command).run()
+        return _Execution(self, command, fields or {}).run()
 
     def recover(self) -> Steps[CommandResult[S, E] | None]:
         """Settle the command that a crash, or an earlier uncertainty, left open; None where there is none.
@@ -97,18 +97,20 @@ class Commanding(Generic[S, E]):
         Raises (when driven): as `execute`.
         """
         record: TaskRecord[S, E] = yield Load()
-        if record.open_command is None:
+        opened = record.open_command
+        if opened is None:
             return None
-        return (yield from _Execution(self, record.open_command.command).take_up(record, record.open_command))
+        return (yield from _Execution(self, opened.command, opened.fields).take_up(record, opened))
 
 
 class _Execution(Generic[S, E]):
     """One command on its way. The numbers are the steps at the top of this file."""
 
-    def __init__(self, procedure: Commanding[S, E], command: E) -> None:
+    def __init__(self, procedure: Commanding[S, E], command: E, fields: Mapping[str, Any]) -> None:
         self.lifecycle = procedure.lifecycle
         self.task = procedure.task
         self.command = command
+        self.fields = fields
         self.event = self.lifecycle.event(command)
         self.proved_by_read = command in procedure.proved_by_read
         self.record: TaskRecord[S, E] = TaskRecord()
@@ -123,7 +125,7 @@ class _Execution(Generic[S, E]):
                 return CommandResult(self.command, verdict.state, sent=False)
             # 3
             opened: CommandRecord[S, E] | TaskRecord[S, E]
-            opened = yield RecordIntent(self.command, verdict.state, self.record.version)
+            opened = yield RecordIntent(self.command, verdict.state, self.record.version, self.fields)
             if isinstance(opened, CommandRecord):
                 self._open(opened)
                 return (yield from self._send())
@@ -173,7 +175,7 @@ class _Execution(Generic[S, E]):
         # 4
         while True:
             yield RecordAttempt(self.opened.id)
-            answer: Answer = yield Send(self.command)
+            answer: Answer = yield Send(self.command, self.fields)
             match answer:
                 case Accepted():
                     return (yield from self._after_acceptance(answer))

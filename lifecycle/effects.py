@@ -3,21 +3,21 @@
 A procedure (command.py, following.py) is a generator that yields effects and is resumed with
 their results; a driver elsewhere carries them out. No procedure belongs here.
 
-    effect          result
-    Load            TaskRecord
-    RecordReport    TaskRecord
-    RecordIntent    CommandRecord, or TaskRecord where the task has changed or a command is open
-    RecordAttempt   None
-    RecordOutcome   TaskRecord
-    Send, Read      Answer: Accepted | Refused | Denied | Throttled | NotSent | Lost
-    ReadProof       bool
-    Wait            bool: True to go on, False when the driver's time or attempts are spent
-    Tell            None
+    effect              result
+    Load                TaskRecord
+    RecordReport        TaskRecord
+    RecordIntent        CommandRecord, or TaskRecord where the task has changed or a command is open
+    RecordAttempt       None
+    RecordOutcome       TaskRecord
+    Send, Create, Read  Answer: Accepted | Refused | Denied | Throttled | NotSent | Lost
+    ReadProof           bool
+    Wait                bool: True to go on, False when the driver's time or attempts are spent
+    Tell                None
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -102,11 +102,12 @@ class RecordReport:
 
 @dataclass(frozen=True, slots=True)
 class RecordIntent(Generic[S, E]):
-    """Open a command, only if the task is still at `version`."""
+    """Open a command, only if the task is still at `version`. `fields` are what it is sent with."""
 
     command: E
     source: S
     version: int
+    fields: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +128,17 @@ class RecordOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Send(Generic[E]):
-    """Send the command's request; None stands for the request that creates a task."""
+    """Send the command's request with these fields."""
 
-    command: E | None
+    command: E
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Send the request that creates a task with these fields."""
+
+    fields: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,25 +179,31 @@ class Tell(Generic[S]):
 
 
 JournalEffect = Load | RecordReport | RecordIntent[Any, Any] | RecordAttempt | RecordOutcome
-Effect = JournalEffect | Send[Any] | Read | ReadProof[Any] | Wait | Tell[Any]
+Effect = JournalEffect | Create | Send[Any] | Read | ReadProof[Any] | Wait | Tell[Any]
 
 R = TypeVar("R")
 Steps = Generator[Effect, Any, R]
 
 
-def carry_out(effect: JournalEffect, log: TaskLog[Any, Any]) -> Any:
-    """Carry out one effect on a task's log and return its result: the part that all synchronous drivers share."""
+def carry_out(effect: Effect, log: TaskLog[Any, Any]) -> Any:
+    """Carry out one of the journal's effects on a task's log, and return its result.
+
+    Raises:
+        TypeError: the effect is not the journal's.
+    """
     match effect:
         case Load():
             return log.load()
         case RecordReport(report):
             return log.add_report(report)
-        case RecordIntent(command, source, version):
-            return log.add_intent(command, source=source, version=version)
+        case RecordIntent(command, source, version, fields):
+            return log.add_intent(command, source=source, version=version, fields=fields)
         case RecordAttempt(command_id):
             return log.add_attempt(command_id)
         case RecordOutcome(command_id, event, why):
             return log.add_outcome(command_id, event, why=why)
+        case _:
+            raise TypeError(f"no journal can carry out {effect}")
 
 
 # --- what all procedures do -------------------------------------------------------------------

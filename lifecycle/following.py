@@ -6,12 +6,14 @@ there is no id to read.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Generic, Literal
 
 from lifecycle.definition import Lifecycle
 from lifecycle.effects import (
     Accepted,
     Answer,
+    Create,
     Denied,
     Failure,
     Load,
@@ -20,7 +22,6 @@ from lifecycle.effects import (
     Progress,
     RecordReport,
     Refused,
-    Send,
     Steps,
     Tell,
     Throttled,
@@ -34,8 +35,8 @@ from lifecycle.journal import Report, TaskRecord
 from lifecycle.table import E, S
 
 
-def create(lifecycle: str) -> Steps[Accepted]:
-    """Create a task of the lifecycle of that name.
+def create(lifecycle: str, fields: Mapping[str, Any]) -> Steps[Accepted]:
+    """Create a task of the lifecycle of that name, with these fields.
 
     Creating is no command: after a lost answer there is no id to read. It is sent again only where
     nothing can have happened.
@@ -46,7 +47,7 @@ def create(lifecycle: str) -> Steps[Accepted]:
     """
     attempt = 0
     while True:
-        answer: Answer = yield Send(None)
+        answer: Answer = yield Create(fields)
         match answer:
             case Accepted():
                 return answer
@@ -74,7 +75,7 @@ def read_state(lifecycle: Lifecycle[S, E]) -> Steps[S]:
 Until = Literal["settled", "final"]
 
 
-class Work(Generic[S]):
+class Work(Generic[S, E]):
     """Whether a task that was given work has been seen to begin it.
 
     Until then a settled state (`idle`) may still be the one of before, and must not be taken for
@@ -82,10 +83,17 @@ class Work(Generic[S]):
     output that has changed.
     """
 
-    def __init__(self, lifecycle: Lifecycle[S, Any]) -> None:
+    def __init__(self, lifecycle: Lifecycle[S, E]) -> None:
         self._lifecycle = lifecycle
         self._has_begun = True
         self._output: Any = None
+
+    def is_given_by(self, command: E) -> bool:
+        """Whether the command takes a settled task to work (a dispatch). Raises UnknownName."""
+        self._lifecycle.event(command)
+        settled = self._lifecycle.is_settled
+        rows = (row for row in self._lifecycle.transitions if row.event == command)
+        return any(settled(row.source) and not settled(row.target) for row in rows)
 
     def give(self) -> None:
         """Note that work was given just now."""
@@ -105,7 +113,7 @@ class Work(Generic[S]):
         return until == "settled" and self._has_begun and self._lifecycle.is_settled(state)
 
 
-def follow(lifecycle: Lifecycle[S, E], task: str, work: Work[S], *, until: Until, stop_at_unknown: bool) -> Steps[S]:
+def follow(lifecycle: Lifecycle[S, E], task: str, work: Work[S, E], *, until: Until, stop_at_unknown: bool) -> Steps[S]:
     """Poll the task until it is settled or final, and return the state.
 
     Raises (when driven):

@@ -8,6 +8,7 @@ lifecycle `command`. Durable journals implement the same two protocols elsewhere
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import count
@@ -35,12 +36,17 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class CommandRecord(Generic[S, E]):
-    """A command with its life so far. `source` is the state it was judged in, `attempts` counts its sends."""
+    """A command with its life so far.
+
+    `source` is the state it was judged in, `fields` are what it is sent with, `attempts` counts its
+    sends.
+    """
 
     id: str
     command: E
     source: S
     state: CommandState
+    fields: Mapping[str, Any]
     attempts: int = 0
 
 
@@ -97,7 +103,9 @@ class TaskLog(Protocol[S, E]):
         """Record a report as what it is and move the task if the move is lawful and the report not late."""
         ...
 
-    def add_intent(self, command: E, *, source: S, version: int) -> CommandRecord[S, E] | TaskRecord[S, E]:
+    def add_intent(
+        self, command: E, *, source: S, version: int, fields: Mapping[str, Any]
+    ) -> CommandRecord[S, E] | TaskRecord[S, E]:
         """Open a command, only if the task is still at `version` and no command is open.
 
         Returns the opened command, or the task's present record where it could not be opened.
@@ -151,7 +159,8 @@ class MemoryLog(Generic[S, E]):
 
     lifecycle: Lifecycle[S, E]
     entries: list[Entry[S, E]] = field(default_factory=list["Entry[S, E]"], init=False)
-    _record: TaskRecord[S, E] = field(default_factory=TaskRecord[S, E], init=False)
+    # Not TaskRecord[S, E]: Python 3.11 cannot call the alias of a frozen dataclass with slots.
+    _record: TaskRecord[S, E] = field(default_factory=lambda: TaskRecord(), init=False)  # noqa: PLW0108
     _ids: count[int] = field(default_factory=lambda: count(1), init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
@@ -174,13 +183,15 @@ class MemoryLog(Generic[S, E]):
             )
             return self._record
 
-    def add_intent(self, command: E, *, source: S, version: int) -> CommandRecord[S, E] | TaskRecord[S, E]:
+    def add_intent(
+        self, command: E, *, source: S, version: int, fields: Mapping[str, Any]
+    ) -> CommandRecord[S, E] | TaskRecord[S, E]:
         """Open a command, or return the task's record where it has changed or a command is open."""
         with self._lock:
             record = self._record
             if record.version != version or record.open_command is not None:
                 return record
-            opened = CommandRecord(str(next(self._ids)), command, source, COMMAND.initial)
+            opened = CommandRecord(str(next(self._ids)), command, source, COMMAND.initial, dict(fields))
             self._enter(opened, None, "intended")
             return opened
 

@@ -1,1 +1,69 @@
-"""HTTP: the tables that map commands to requests, and the clients that send them."""
+"""Lifecycles over HTTP: tables of requests, and the clients that send them.
+
+The tables (`wire`, `v1` to `v4`) need no HTTP client; `Client` and `AsyncClient` need the extra
+`http`, which is asked for when one of them is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from adapters.http.errors import (
+    AnswerError,
+    BadAnswer,
+    FieldError,
+    HttpError,
+    NoAnswer,
+    NotAuthenticated,
+    NotConnected,
+    NotFound,
+    NotPermitted,
+    RateLimited,
+    RequestRefused,
+    ServiceFailed,
+)
+from adapters.http.services import register, service
+from adapters.http.wire import Authentication, Call, Listing, Proof, Request, Wire
+
+if TYPE_CHECKING:
+    from adapters.http.client import AsyncClient, AsyncTask, Client, Task
+    from adapters.http.exchange import Listed, TaskResult, Timing
+
+__all__ = [
+    "AnswerError",
+    "AsyncClient",
+    "AsyncTask",
+    "Authentication",
+    "BadAnswer",
+    "Call",
+    "Client",
+    "FieldError",
+    "HttpError",
+    "Listed",
+    "Listing",
+    "NoAnswer",
+    "NotAuthenticated",
+    "NotConnected",
+    "NotFound",
+    "NotPermitted",
+    "Proof",
+    "RateLimited",
+    "Request",
+    "RequestRefused",
+    "ServiceFailed",
+    "Task",
+    "TaskResult",
+    "Timing",
+    "Wire",
+    "register",
+    "service",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # What needs the extra is imported when it is first asked for.
+    if name in __all__:
+        import adapters.http.client as needs_extra
+
+        return getattr(needs_extra, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

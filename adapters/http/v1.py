@@ -16,6 +16,7 @@ V1: Wire[V1State, V1Event] = Wire(
     name="v1",
     seed=SEED,
     full=FULL,
+    base_url="https://api.browser-use.com",
     base_path="/api/v1",
     authentication=Authentication("Authorization", "Bearer "),
     create=Call(method="POST", path="/run-task", body={}),

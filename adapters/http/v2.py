@@ -13,6 +13,7 @@ from lifecycle.catalog import V2_SESSION as SESSION
 from lifecycle.catalog import V2Event, V2SessionEvent, V2SessionState, V2State
 
 KEY = Authentication("X-Browser-Use-API-Key")
+BASE_URL = "https://api.browser-use.com"
 BASE_PATH = "/api/v2"
 
 # fmt: off
@@ -20,6 +21,7 @@ V2_SESSION: Wire[V2SessionState, V2SessionEvent] = Wire(
     name="v2-session",
     seed=SESSION,
     full=SESSION,
+    base_url=BASE_URL,
     base_path=BASE_PATH,
     authentication=KEY,
     create=Call(method="POST", path="/sessions", body={}, status_at="status"),
@@ -35,6 +37,7 @@ V2: Wire[V2State, V2Event] = Wire(
     name="v2",
     seed=SEED,
     full=FULL,
+    base_url=BASE_URL,
     base_path=BASE_PATH,
     authentication=KEY,
     create=Call(method="POST", path="/tasks", body={}),
@@ -50,6 +53,7 @@ V2: Wire[V2State, V2Event] = Wire(
     proofs={
         V2Event.STOP_TASK_AND_SESSION: Proof(wire=V2_SESSION, id_at="sessionId", event=V2SessionEvent.STOP),
     },
+    session=V2_SESSION,
     output_at="output",
     cost_at="cost",
 )

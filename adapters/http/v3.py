@@ -16,6 +16,7 @@ V3: Wire[V3State, V3Event] = Wire(
     name="v3",
     seed=SEED,
     full=FULL,
+    base_url="https://api.browser-use.com",
     base_path="/api/v3",
     authentication=Authentication("X-Browser-Use-API-Key"),
     create=Call(method="POST", path="/sessions", body={}, status_at="status"),

@@ -15,6 +15,7 @@ V4: Wire[V4State, V4Event] = Wire(
     name="v4",
     seed=RUN,
     full=RUN,
+    base_url="https://api.browser-use.com",
     base_path="/api/v4",
     authentication=Authentication("X-Browser-Use-API-Key"),
     create=Call(method="POST", path="/runs", body={}, status_at="status"),

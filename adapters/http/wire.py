@@ -6,19 +6,37 @@ and the two translations; v1.py to v4.py hold the tables; client.py sends.
     request = V2.command_request(V2Event.STOP, task_id)
     response = my_client.request(request.method, base_url + request.path, params=request.query,
                                  json=request.body, headers=V2.headers(api_key))
-    answer = V2.read_answer(V2.commands[V2Event.STOP], response.status_code, response.headers, response.content)
+    answer = V2.read_answer(V2.call(V2Event.STOP), request, status_code=response.status_code,
+                            headers=response.headers, content=response.content, as_of=started_at)
 
 Source of the rules about status codes: "One command, as a pure protocol" in lifecycle/command.py.
 """
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Generic, cast
 from urllib.parse import quote
 
+from adapters.http.errors import (
+    AnswerError,
+    BadAnswer,
+    FieldError,
+    NotAuthenticated,
+    NotFound,
+    NotPermitted,
+    RateLimited,
+    RequestRefused,
+    ServiceFailed,
+)
 from lifecycle.definition import Lifecycle
+from lifecycle.effects import Accepted, Answer, Denied, Lost, Refused, Throttled
+from lifecycle.errors import UnknownName
 from lifecycle.table import E, S
 
 _ID = "{id}"
@@ -113,13 +131,15 @@ class Proof:
 class Wire(Generic[S, E]):
     """One service's calls, with the lifecycles that govern them.
 
-    `full` is what the service does, `seed` what the documents of its control calls say. `output_at`
-    and `cost_at` are fields of the details, None where the service tells neither.
+    `full` is what the service does, `seed` what the documents of its control calls say. `session`
+    speaks of the sessions that tasks run in, where those have a life of their own. `output_at` and
+    `cost_at` are fields of the details, None where the service tells neither.
     """
 
     name: str
     seed: Lifecycle[S, E]
     full: Lifecycle[S, E]
+    base_url: str
     base_path: str
     authentication: Authentication
     create: Call
@@ -128,9 +148,150 @@ class Wire(Generic[S, E]):
     listing: Listing
     commands: Mapping[E, Call]
     proofs: Mapping[E, Proof] = field(default_factory=dict[E, Proof])
+    session: Wire[Any, Any] | None = None
     id_at: str = "id"
     output_at: str | None = None
     cost_at: str | None = None
+
+    def __post_init__(self) -> None:
+        if differ := set(self.commands) ^ set(self.full.commands):
+            raise ValueError(f"wire {self.name!r}: a command is one request; look at {', '.join(sorted(differ))}")
+
+    def command_request(self, command: E, task_id: str, fields: Mapping[str, Any] | None = None) -> Request:
+        """Return the one request that a command is.
+
+        Raises:
+            UnknownName: the service has no such command.
+            TypeError: a field that the command takes is missing, or it takes none.
+            ValueError: the id cannot stand in a path.
+        """
+        return self.call(command).request(self.base_path, task_id=task_id, fields=fields)
+
+    def call(self, command: E) -> Call:
+        """Return the call that a command is. Raises UnknownName."""
+        try:
+            return self.commands[command]
+        except KeyError:
+            raise UnknownName("command", command, known=self.commands, where=self.name) from None
+
+    def headers(self, api_key: str) -> dict[str, str]:
+        """Return the headers that authenticate a request."""
+        return self.authentication.headers(api_key)
+
+    def read_answer(
+        self,
+        call: Call,
+        request: Request,
+        *,
+        status_code: int,
+        headers: Mapping[str, str],
+        content: bytes,
+        as_of: datetime,
+    ) -> Answer:
+        """Say what an HTTP answer means.
+
+        Args:
+            call: the call that was made.
+            request: what was sent, for messages.
+            headers: the answer's, looked up by lower-case names.
+            content: the answer's body.
+            as_of: when the request was started, in UTC.
+        """
+        if not 200 <= status_code < 300:
+            return _failure(request, status_code, headers, content)
+        try:
+            # v1 documents an empty body where its example shows `{}`.
+            document: Any = json.loads(content) if content or call.status_at is not None else {}
+        except (ValueError, RecursionError):
+            return Lost(BadAnswer("the answer is not JSON", method=request.method, path=request.path))
+        status = at(document, call.status_at)
+        if call.status_at is not None and not isinstance(status, str):
+            where = call.status_at or "the answer"
+            return Lost(BadAnswer(f"no status at {where!r}", method=request.method, path=request.path))
+        return Accepted(status, as_of, at(document, self.output_at), document)
+
+
+def at(document: Any, name: str | None) -> Any:
+    """Return the field of that name, the whole document for "", None where there is none."""
+    if name is None:
+        return None
+    if not name:
+        return document
+    return cast("dict[str, Any]", document).get(name) if isinstance(document, dict) else None
+
+
+# --- answers that are no ------------------------------------------------------------------------
+
+_ERRORS: dict[int, type[AnswerError]] = {
+    401: NotAuthenticated,
+    403: NotPermitted,
+    404: NotFound,
+    408: ServiceFailed,
+    429: RateLimited,
+}
+_LONGEST_DETAIL = 500  # characters of foreign text in a message
+
+
+def _failure(request: Request, status_code: int, headers: Mapping[str, str], content: bytes) -> Answer:
+    usual = ServiceFailed if status_code >= 500 else RequestRefused
+    detail, fields = _detail(content, headers)
+    error = _ERRORS.get(status_code, usual)(
+        method=request.method, path=request.path, status_code=status_code, detail=detail, fields=fields
+    )
+    match error:
+        case NotAuthenticated() | NotPermitted() | NotFound():
+            return Denied(error)
+        case RateLimited():
+            error.retry_after_s = retry_after_s(headers)
+            return Throttled(error, error.retry_after_s)
+        case ServiceFailed():
+            return Lost(error)
+        case _:
+            return Refused(error)
+
+
+def _detail(content: bytes, headers: Mapping[str, str]) -> tuple[str, tuple[FieldError, ...]]:
+    """What an error answer says: one line of text, and the fields it names (v1's and the later shape alike)."""
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        document = None
+    found: Any = at(document, "detail") or at(document, "message") or at(document, "error")
+    match found:
+        case [*items]:
+            fields = tuple(_field_error(each) for each in items)
+            return "; ".join(map(str, fields))[:_LONGEST_DETAIL], fields
+        case None:
+            location = headers.get("location")
+            text = f"redirected to {location}" if location else content.decode("utf-8", "replace")
+        case _:
+            text = str(found)
+    return " ".join(text.split())[:_LONGEST_DETAIL] or "no details given", ()
+
+
+def _field_error(item: Any) -> FieldError:
+    match at(item, "loc"):
+        case [*parts]:
+            where = ".".join(map(str, parts))
+        case _:
+            where = "?"
+    return FieldError(where, str(at(item, "msg") or item), str(at(item, "type") or "?"))
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Return the pause that `retry-after` asks for, in seconds, 0 or more; None where it asks for none.
+
+    A date is counted from the answer's own `date`, so that the two clocks need not agree.
+    """
+    value = headers.get("retry-after", "").strip()
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("date", ""))).total_seconds()
+        except (ValueError, TypeError):
+            return None
+    return max(seconds, 0.0) if math.isfinite(seconds) else None
 
 
 def _filled(template: Mapping[str, str], task_id: str) -> dict[str, str]:

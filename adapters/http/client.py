@@ -1,0 +1,415 @@
+"""The clients and the handles that users hold.
+
+What a handle does is decided in exchange.py and carried out by driver.py; here are the names,
+signatures and promises.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
+from urllib.parse import urlsplit
+
+from adapters.http.driver import AsyncDriver, Driver, OnProgress
+from adapters.http.exchange import Conversation, Listed, Pages, TaskResult, Timing, creation
+from adapters.http.services import service
+from adapters.http.wire import Wire, at
+from lifecycle.command import CommandResult
+from lifecycle.definition import Lifecycle
+from lifecycle.effects import Accepted
+from lifecycle.following import Until
+from lifecycle.journal import Journal, MemoryJournal, TaskLog
+from lifecycle.table import Origin
+
+if TYPE_CHECKING:
+    import httpx2
+
+R = TypeVar("R")
+OnUnknown = Literal["raise", "continue"]
+
+ENVIRONMENT_KEY = "BROWSER_USE_API_KEY"
+
+# --- the commands by name -----------------------------------------------------------------------
+
+
+class Commands(ABC, Generic[R]):
+    """Every command of the catalog as a method, so that completion and type checkers see it.
+
+    Each is `send` of its name, and raises what `send` raises; UnknownName where the task's service
+    has no such command.
+    """
+
+    @abstractmethod
+    def send(self, command: str, **fields: Any) -> R:
+        """Give a command; `fields` go into the body of its request."""
+
+    def pause(self) -> R:
+        """Halt a running task (v1)."""
+        return self.send("pause")
+
+    def resume(self) -> R:
+        """Continue a paused task (v1)."""
+        return self.send("resume")
+
+    def stop(self) -> R:
+        """End a task or session for good (v1, v2, v3)."""
+        return self.send("stop")
+
+    def stop_task_and_session(self) -> R:
+        """End a task and the session it runs in (v2)."""
+        return self.send("stop_task_and_session")
+
+    def dispatch(self, task: str, **fields: Any) -> R:
+        """Give an idle session a task (v3)."""
+        return self.send("dispatch", task=task, **fields)
+
+    def stop_task(self) -> R:
+        """End the task and keep the session (v3)."""
+        return self.send("stop_task")
+
+    def cancel(self) -> R:
+        """End a run for good (v4)."""
+        return self.send("cancel")
+
+
+class _Handle:
+    """What a handle tells without asking the service."""
+
+    def __init__(self, conversation: Conversation[Any, Any]) -> None:
+        self._conversation = conversation
+
+    @property
+    def id(self) -> str:
+        """The task's id."""
+        return self._conversation.task_id
+
+    @property
+    def lifecycle(self) -> Lifecycle[str, str]:
+        """The lifecycle that governs the task."""
+        return self._conversation.lifecycle
+
+    @property
+    def state(self) -> str | None:
+        """The state last known, None before anything was reported."""
+        state: str | None = self._conversation.log.load().state
+        return state
+
+    @property
+    def log(self) -> TaskLog[str, str]:
+        """The task's part of the journal."""
+        return self._conversation.log
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.lifecycle.name} {self.id!r} {self.state or 'not yet read'}>"
+
+
+# --- what both clients are ----------------------------------------------------------------------
+
+
+class _Configured:
+    """A client's settings, and what it does without sending."""
+
+    def __init__(
+        self,
+        api: str | Wire[Any, Any],
+        *,
+        base_url: str | None,
+        seed: bool,
+        timing: Timing | None,
+        journal: Journal | None,
+    ) -> None:
+        self.wire: Wire[Any, Any] = service(api) if isinstance(api, str) else api
+        self.lifecycle: Lifecycle[Any, Any] = self.wire.seed if seed else self.wire.full
+        self.timing = timing or Timing()
+        self.journal = journal or MemoryJournal()
+        self.base_url = _server(base_url or self.wire.base_url, self.wire.base_path)
+        self._seed = seed
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({self.wire.name!r}, base_url={self.base_url!r}, lifecycle={self.lifecycle.name!r})"
+        )
+
+    def _connection(self, api_key: str | None) -> dict[str, Any]:
+        key = _usable_key(api_key or os.environ.get(ENVIRONMENT_KEY))
+        return {"base_url": self.base_url, "api_key": key, "timeout_s": self.timing.request_timeout_s}
+
+    def _conversation(self, wire: Wire[Any, Any], task_id: str) -> Conversation[Any, Any]:
+        wire.status.request(wire.base_path, task_id=task_id)  # an id that cannot stand in a path is refused here
+        lifecycle = wire.seed if self._seed else wire.full
+        log = self.journal.task(lifecycle, task_id)
+        return Conversation(wire=wire, lifecycle=lifecycle, timing=self.timing, task_id=task_id, log=log)
+
+    def _session(self, session_id: str) -> Conversation[Any, Any]:
+        if self.wire.session is None:
+            raise TypeError(f"{self.wire.name} has no sessions beside its tasks")
+        return self._conversation(self.wire.session, session_id)
+
+    def _created(self, answer: Accepted, fields: Mapping[str, Any]) -> Conversation[Any, Any]:
+        conversation = self._conversation(self.wire, at(answer.document, self.wire.id_at))
+        conversation.see_creation(answer, fields)
+        return conversation
+
+
+def _server(base_url: str, base_path: str) -> str:
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ValueError(f"base_url must be like 'https://host', not {base_url!r}")
+    # Other clients want the path in the base URL; both ways must lead to the same calls.
+    return base_url.rstrip("/").removesuffix(base_path)
+
+
+def _usable_key(api_key: str | None) -> str:
+    if not api_key:
+        raise ValueError(f"no API key: pass api_key=... or set {ENVIRONMENT_KEY}")
+    if not (api_key.isascii() and api_key.isprintable() and " " not in api_key):
+        raise ValueError("the API key has characters that a header cannot carry")
+    return api_key
+
+
+# --- the synchronous client ---------------------------------------------------------------------
+
+
+class Task(_Handle, Commands[CommandResult[str, str]]):
+    """A handle on one remote task; made by `Client`. Safe to share between threads."""
+
+    def __init__(self, driver: Driver, conversation: Conversation[Any, Any]) -> None:
+        super().__init__(conversation)
+        self._driver = driver
+
+    def send(self, command: str, **fields: Any) -> CommandResult[str, str]:
+        """Give a command and return when it is proved to have taken effect, or needed not be sent.
+
+        Args:
+            command: the command's name.
+            fields: further fields for the body of its request.
+        Raises:
+            IllegalTransition: the state refuses it; no command was sent.
+            UnknownName: the lifecycle declares no such command; nothing was sent.
+            TypeError: a field is missing that the command takes, or it takes none; nothing was sent.
+            UnknownStatus: the service reports a status that the lifecycle does not know.
+            CommandInFlight: another command has no outcome yet; no command was sent.
+            CommandRefused: the service said no.
+            CommandUncertain: nobody knows; `recover` settles it once the service answers.
+            TaskEndedFirst: the task was over before.
+            HttpError: 401, 403, 404, 429 for too long, or the service was never reached.
+        """
+        return self._driver.run(self._conversation.command(command, fields))
+
+    def recover(self) -> CommandResult[str, str] | None:
+        """Settle the command that an uncertainty left open; None where there is none. Raises as `send`."""
+        return self._driver.run(self._conversation.recover())
+
+    def status(self) -> str:
+        """Read the status once and return the state then known.
+
+        Raises:
+            UnknownStatus: the lifecycle does not know the status.
+            HttpError: it cannot be read.
+        """
+        state: str = self._driver.run(self._conversation.status())
+        return state
+
+    def allowed(self) -> tuple[str, ...]:
+        """Return the commands that the known state accepts, in declared order; read first if none is known."""
+        return self.lifecycle.allowed(self.state or self.status(), origin=Origin.CALLER)
+
+    def details(self) -> dict[str, Any]:
+        """Return everything that the service tells of the task. Raises HttpError."""
+        return self._driver.run(self._conversation.details())
+
+    def wait(
+        self,
+        until: Until = "settled",
+        *,
+        timeout_s: float | None = None,
+        on_progress: OnProgress | None = None,
+        on_unknown: OnUnknown = "raise",
+    ) -> TaskResult[str]:
+        """Poll until the task is settled (no work is being done) or final (it is over).
+
+        Args:
+            until: "settled" or "final".
+            timeout_s: seconds to wait; None for as long as it takes.
+            on_progress: called after every poll.
+            on_unknown: what to do at a status that the lifecycle does not know.
+        Raises:
+            WaitTimedOut: the time is up.
+            UnknownStatus: the service reports a status that the lifecycle does not know.
+            HttpError: the status cannot be read.
+        """
+        actions = self._conversation.wait(until, timeout_s, stop_at_unknown=_stops(on_unknown))
+        return self._driver.run(actions, on_progress)
+
+
+class Client(_Configured):
+    """A synchronous client of one service.
+
+    Args:
+        api: the service's name ("v1" to "v4", "v2-session", or a registered one) or its wire table.
+        api_key: the key; the environment's BROWSER_USE_API_KEY if omitted.
+        base_url: the server, such as "http://127.0.0.1:8000"; the real service if omitted.
+        seed: keep to the lifecycle that the documents of the control calls describe.
+        timing: how patient to be.
+        journal: where to record; in memory if omitted.
+        http: an httpx2 client to send with, which stays the caller's to close.
+    Raises:
+        UnknownName: there is no such service.
+        ValueError: no key, or a key or URL that cannot be used.
+    """
+
+    def __init__(
+        self,
+        api: str | Wire[Any, Any],
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        seed: bool = False,
+        timing: Timing | None = None,
+        journal: Journal | None = None,
+        http: httpx2.Client | None = None,
+    ) -> None:
+        super().__init__(api, base_url=base_url, seed=seed, timing=timing, journal=journal)
+        self._driver = Driver(**self._connection(api_key), http=http)
+
+    def create(self, task: str | None = None, **fields: Any) -> Task:
+        """Create a task (a session without work, where `task` is omitted and the service allows it).
+
+        Args:
+            task: what to do.
+            fields: further fields of the request, as the service names them.
+        Raises:
+            CreateUncertain: the answer was lost; a task may exist.
+            HttpError: the service refused, or was never reached.
+        """
+        body = fields if task is None else {"task": task, **fields}
+        answer = self._driver.run(creation(self.wire, self.lifecycle.name, self.timing, body))
+        return Task(self._driver, self._created(answer, body))
+
+    def task(self, task_id: str) -> Task:
+        """Return a handle on an existing task; nothing is sent. Raises ValueError for an unusable id."""
+        return Task(self._driver, self._conversation(self.wire, task_id))
+
+    def session(self, session_id: str) -> Task:
+        """Return a handle on the session that a task runs in (v2). Raises TypeError where there are none."""
+        return Task(self._driver, self._session(session_id))
+
+    def list(self, **query: str) -> Iterator[Listed]:
+        """Yield the service's tasks, page after page. Raises HttpError.
+
+        Args:
+            query: filters, as the service names them.
+        """
+        pages = Pages(self.wire, self.lifecycle, query)
+        while not pages.is_done:
+            yield from self._driver.run(pages.read(self.timing))
+
+    def close(self) -> None:
+        """Close the connections, unless the httpx2 client is the caller's."""
+        self._driver.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+# --- the asynchronous client --------------------------------------------------------------------
+
+
+class AsyncTask(_Handle, Commands[Awaitable[CommandResult[str, str]]]):
+    """As `Task`, to be awaited; made by `AsyncClient`."""
+
+    def __init__(self, driver: AsyncDriver, conversation: Conversation[Any, Any]) -> None:
+        super().__init__(conversation)
+        self._driver = driver
+
+    def send(self, command: str, **fields: Any) -> Awaitable[CommandResult[str, str]]:
+        """As `Task.send`."""
+        return self._driver.run(self._conversation.command(command, fields))
+
+    async def recover(self) -> CommandResult[str, str] | None:
+        """As `Task.recover`."""
+        return await self._driver.run(self._conversation.recover())
+
+    async def status(self) -> str:
+        """As `Task.status`."""
+        return await self._driver.run(self._conversation.status())
+
+    async def allowed(self) -> tuple[str, ...]:
+        """As `Task.allowed`."""
+        return self.lifecycle.allowed(self.state or await self.status(), origin=Origin.CALLER)
+
+    async def details(self) -> dict[str, Any]:
+        """As `Task.details`."""
+        return await self._driver.run(self._conversation.details())
+
+    async def wait(
+        self,
+        until: Until = "settled",
+        *,
+        timeout_s: float | None = None,
+        on_progress: OnProgress | None = None,
+        on_unknown: OnUnknown = "raise",
+    ) -> TaskResult[str]:
+        """As `Task.wait`; what `on_progress` returns is awaited where it can be."""
+        actions = self._conversation.wait(until, timeout_s, stop_at_unknown=_stops(on_unknown))
+        return await self._driver.run(actions, on_progress)
+
+
+class AsyncClient(_Configured):
+    """As `Client`, for asyncio. `http` is an `httpx2.AsyncClient`."""
+
+    def __init__(
+        self,
+        api: str | Wire[Any, Any],
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        seed: bool = False,
+        timing: Timing | None = None,
+        journal: Journal | None = None,
+        http: httpx2.AsyncClient | None = None,
+    ) -> None:
+        super().__init__(api, base_url=base_url, seed=seed, timing=timing, journal=journal)
+        self._driver = AsyncDriver(**self._connection(api_key), http=http)
+
+    async def create(self, task: str | None = None, **fields: Any) -> AsyncTask:
+        """As `Client.create`."""
+        body = fields if task is None else {"task": task, **fields}
+        answer = await self._driver.run(creation(self.wire, self.lifecycle.name, self.timing, body))
+        return AsyncTask(self._driver, self._created(answer, body))
+
+    def task(self, task_id: str) -> AsyncTask:
+        """As `Client.task`."""
+        return AsyncTask(self._driver, self._conversation(self.wire, task_id))
+
+    def session(self, session_id: str) -> AsyncTask:
+        """As `Client.session`."""
+        return AsyncTask(self._driver, self._session(session_id))
+
+    async def list(self, **query: str) -> AsyncIterator[Listed]:
+        """As `Client.list`."""
+        pages = Pages(self.wire, self.lifecycle, query)
+        while not pages.is_done:
+            for listed in await self._driver.run(pages.read(self.timing)):
+                yield listed
+
+    async def close(self) -> None:
+        """As `Client.close`."""
+        await self._driver.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def _stops(on_unknown: OnUnknown) -> bool:
+    if on_unknown not in ("raise", "continue"):
+        raise ValueError(f"on_unknown must be 'raise' or 'continue', not {on_unknown!r}")
+    return on_unknown == "raise"

@@ -1,0 +1,95 @@
+"""What can go wrong with a request, as errors of our own.
+
+    AdapterError
+    └── HttpError                 .method .path
+        ├── AnswerError           the service answered, and it was no: .status_code .detail .fields
+        │   ├── NotAuthenticated  401
+        │   ├── NotPermitted      403
+        │   ├── NotFound          404
+        │   ├── RateLimited       429: .retry_after_s
+        │   ├── RequestRefused    any other 3xx or 4xx
+        │   └── ServiceFailed     408, 5xx
+        ├── BadAnswer             a 2xx that is not JSON or lacks what it must carry
+        ├── NoAnswer              sent, and no answer came: time-out, connection lost
+        └── NotConnected          no connection was made; nothing was sent
+
+No message and no attribute ever holds an API key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lifecycle.errors import AdapterError
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One field of a request that the service did not accept: `where` is a path such as `query.task_id`."""
+
+    where: str
+    message: str
+    kind: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}"
+
+
+class HttpError(AdapterError):
+    """A request that did not come to a usable answer."""
+
+    def __init__(self, what: str, *, method: str, path: str) -> None:
+        self.method = method
+        self.path = path
+        super().__init__(f"{method} {path}: {what}")
+
+
+class AnswerError(HttpError):
+    """The service answered with something other than 2xx. `.fields` lists every field that it named."""
+
+    def __init__(
+        self, *, method: str, path: str, status_code: int, detail: str, fields: Sequence[FieldError] = ()
+    ) -> None:
+        self.status_code = status_code
+        self.detail = detail
+        self.fields = tuple(fields)
+        super().__init__(f"HTTP {status_code}: {detail}", method=method, path=path)
+
+
+class NotAuthenticated(AnswerError):
+    """401: the key is missing or not accepted."""
+
+
+class NotPermitted(AnswerError):
+    """403: the key does not allow this."""
+
+
+class NotFound(AnswerError):
+    """404: there is no such task."""
+
+
+class RateLimited(AnswerError):
+    """429, for longer than we were ready to wait. `.retry_after_s` is the pause asked for, None if none."""
+
+    retry_after_s: float | None = None
+
+
+class RequestRefused(AnswerError):
+    """Any other 3xx or 4xx: the service understood and said no."""
+
+
+class ServiceFailed(AnswerError):
+    """408 or 5xx: the service failed, and may have done it anyway."""
+
+
+class BadAnswer(HttpError):
+    """A 2xx that is not JSON or lacks what it must carry."""
+
+
+class NoAnswer(HttpError):
+    """The request was sent and no answer came."""
+
+
+class NotConnected(HttpError):
+    """No connection was made; nothing was sent."""

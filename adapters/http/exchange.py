@@ -1,0 +1,382 @@
+"""From effects to exchanges: what both clients do alike, with no I/O.
+
+A procedure of the core yields effects. `Conversation.carry_out` reduces them to the three things
+that need a client: an exchange over HTTP, a pause, and telling the user. Everything else (the
+journal, the answers' meaning, the pace) is decided here, once, for the synchronous and the
+asynchronous client. client.py does the three things.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from adapters.http.errors import BadAnswer
+from adapters.http.wire import Call, Request, Wire, at
+from lifecycle.command import Commanding, CommandResult
+from lifecycle.definition import Lifecycle
+from lifecycle.effects import (
+    Accepted,
+    Answer,
+    Effect,
+    Failure,
+    Lost,
+    Read,
+    ReadProof,
+    Send,
+    Steps,
+    Tell,
+    Wait,
+    WaitReason,
+    carry_out,
+    read_patiently,
+)
+from lifecycle.errors import MissingExtra
+from lifecycle.following import Until, Work, create, follow, read_state
+from lifecycle.journal import Report, TaskLog
+from lifecycle.table import E, S, VerdictKind
+
+try:
+    import tenacity
+except ImportError:
+    raise MissingExtra("http", needed_by="the HTTP client") from None
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Send the request, return what `wire.read_answer` makes of the answer."""
+
+    wire: Wire[Any, Any]
+    call: Call
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Do nothing for so many seconds."""
+
+    seconds: float
+
+
+Action = Exchange | Pause | Tell[Any]
+Actions = Generator[Action, Any, R]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """How patient a client is. All in seconds but `attempts`, all positive.
+
+    A request that may be repeated is repeated with random exponential pauses, until `attempts`
+    repetitions or `retry_budget_s` are spent. A service that accepted a command has
+    `settle_timeout_s` to act. A task is polled every `poll_s`, ever more slowly up to
+    `longest_poll_s`.
+    """
+
+    request_timeout_s: float = 30.0
+    attempts: int = 5
+    retry_budget_s: float = 60.0
+    longest_retry_s: float = 10.0
+    settle_timeout_s: float = 10.0
+    poll_s: float = 1.0
+    longest_poll_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
+
+
+class Pacer:
+    """Decides how long each pause is, and when there has been enough of them.
+
+    Args:
+        timing: the client's patience.
+        deadline_s: seconds after which no pause is granted; None for no end.
+    """
+
+    def __init__(self, timing: Timing, *, deadline_s: float | None = None) -> None:
+        self._begun_s = time.monotonic()
+        self._deadline_s = None if deadline_s is None else self._begun_s + deadline_s
+        self._series_begun_s: dict[WaitReason, float] = {}
+        self._attempts = timing.attempts
+        self._limits_s = {WaitReason.RETRY: timing.retry_budget_s, WaitReason.SETTLE: timing.settle_timeout_s}
+        self._backoffs = {
+            WaitReason.RETRY: tenacity.wait_random_exponential(multiplier=0.2, max=timing.longest_retry_s),
+            WaitReason.SETTLE: tenacity.wait_exponential(multiplier=0.05, max=1.0),
+            WaitReason.POLL: tenacity.wait_exponential(
+                multiplier=timing.poll_s, exp_base=1.2, max=timing.longest_poll_s
+            ),
+        }
+
+    def pause_s(self, wait: Wait) -> float | None:
+        """Return how long to pause, or None where the time or the attempts are spent."""
+        now_s = time.monotonic()
+        if wait.attempt == 1:
+            self._series_begun_s[wait.reason] = now_s
+        if wait.reason is WaitReason.RETRY and wait.attempt > self._attempts:
+            return None
+        remaining_s = self._remaining_s(wait.reason, now_s)
+        if remaining_s <= 0 or (wait.retry_after_s or 0.0) > remaining_s:
+            return None
+        # The last pause is cut short: one more look at the very end is worth it.
+        return min(max(self._backoff_s(wait), wait.retry_after_s or 0.0), remaining_s)
+
+    def _remaining_s(self, reason: WaitReason, now_s: float) -> float:
+        limit_s = self._limits_s.get(reason, float("inf"))
+        own_s = self._series_begun_s.get(reason, now_s) + limit_s - now_s
+        return own_s if self._deadline_s is None else min(own_s, self._deadline_s - now_s)
+
+    def _backoff_s(self, wait: Wait) -> float:
+        state = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})
+        state.attempt_number = wait.attempt
+        return self._backoffs[wait.reason](state)
+
+
+class Clock:
+    """UTC that never runs backwards: the wall clock once, then the monotonic one.
+
+    Reports are ordered by their time; a wall clock that is set back would make every later report
+    look late.
+    """
+
+    def __init__(self) -> None:
+        self._begun_at = datetime.now(UTC)
+        self._begun_s = time.monotonic()
+
+    def now(self) -> datetime:
+        """Return the time, in UTC."""
+        return self._begun_at + timedelta(seconds=time.monotonic() - self._begun_s)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult(Generic[S]):
+    """How a task came to rest. `output` and `cost_usd` are None where the service tells neither."""
+
+    state: S
+    output: Any
+    cost_usd: Decimal | None
+    details: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(eq=False, kw_only=True)
+class Conversation(Generic[S, E]):
+    """One task's side of the talk with its service."""
+
+    wire: Wire[S, E]
+    lifecycle: Lifecycle[S, E]
+    timing: Timing
+    task_id: str
+    log: TaskLog[S, E]
+    work: Work[S, E] = field(init=False)
+    _companions: dict[str, str] = field(default_factory=dict[str, str], init=False)
+
+    def __post_init__(self) -> None:
+        self.work = Work(self.lifecycle)
+
+    def command(self, command: E, fields: Mapping[str, Any]) -> Actions[CommandResult[S, E]]:
+        """Give a command. Raises UnknownName and TypeError at once, before anything is recorded."""
+        self.lifecycle.event(command)
+        self.wire.command_request(command, self.task_id, fields)
+        return self._carry_out(self._commanding().execute(command, fields))
+
+    def recover(self) -> Actions[CommandResult[S, E] | None]:
+        """Settle the command that was left open."""
+        return self._carry_out(self._commanding().recover())
+
+    def status(self) -> Actions[S]:
+        """Read the status once."""
+        return self._carry_out(read_state(self.lifecycle))
+
+    def details(self) -> Actions[dict[str, Any]]:
+        """Read everything that the service tells of the task."""
+        answer = yield from self._carry_out(read_patiently(), read=self.wire.details)
+        if isinstance(answer, Failure):
+            raise answer.error
+        self.log.add_report(Report(str(answer.status), answer.as_of))
+        return dict(answer.document)
+
+    def wait(self, until: Until, timeout_s: float | None, *, stop_at_unknown: bool) -> Actions[TaskResult[S]]:
+        """Follow the task until it rests, then read what came of it."""
+        following = follow(self.lifecycle, self.task_id, self.work, until=until, stop_at_unknown=stop_at_unknown)
+        state = yield from self._carry_out(following, deadline_s=timeout_s)
+        details = yield from self.details()
+        output = None if self.wire.output_at is None else details.get(self.wire.output_at)
+        return TaskResult(state, output, _cost_usd(details, self.wire.cost_at), details)
+
+    def see_creation(self, answer: Accepted, fields: Mapping[str, Any]) -> None:
+        """Take over what the answer to the create tells: work given, the status, companions."""
+        if fields.get("task"):
+            self.work.give()
+        if answer.status is not None:
+            self.log.add_report(Report(answer.status, answer.as_of))
+        self._see(answer)
+
+    def _commanding(self) -> Commanding[S, E]:
+        proved_by_read = frozenset(self.wire.proofs)
+        return Commanding(lifecycle=self.lifecycle, task=self.task_id, proved_by_read=proved_by_read)
+
+    def _carry_out(self, steps: Steps[R], *, read: Call | None = None, deadline_s: float | None = None) -> Actions[R]:
+        """Carry a procedure out, yielding only what needs a client, and return its result.
+
+        Args:
+            steps: the procedure.
+            read: the call that its reads make; the one for the status if omitted.
+            deadline_s: seconds from now after which no pause is granted.
+        """
+        pacer = Pacer(self.timing, deadline_s=deadline_s)
+        return _drive(steps, partial(self._perform, read=read or self.wire.status), pacer)
+
+    def _perform(self, effect: Effect, *, read: Call) -> Actions[Any]:
+        match effect:
+            case Send(command, fields):
+                gives_work = self.work.is_given_by(command)
+                return (yield from self._exchange(self.wire.call(command), fields, gives_work=gives_work))
+            case Read():
+                return (yield from self._exchange(read))
+            case ReadProof(command):
+                return (yield from self._read_proof(command))
+            case _:
+                return carry_out(effect, self.log)
+
+    def _exchange(
+        self, call: Call, fields: Mapping[str, Any] | None = None, *, gives_work: bool = False
+    ) -> Actions[Answer]:
+        request = call.request(self.wire.base_path, task_id=self.task_id, fields=fields)
+        answer: Answer = yield Exchange(self.wire, call, request)
+        if gives_work and isinstance(answer, Accepted | Lost):
+            self.work.give()
+        if isinstance(answer, Accepted):
+            self._see(answer)
+        return answer
+
+    def _see(self, answer: Accepted) -> None:
+        state = None if answer.status is None else self.lifecycle.state_of(answer.status)
+        self.work.see(state, answer.output)
+        for proof in self.wire.proofs.values():
+            companion = at(answer.document, proof.id_at)
+            if isinstance(companion, str):
+                self._companions[proof.id_at] = companion
+
+    def _read_proof(self, command: E) -> Actions[bool]:
+        proof = self.wire.proofs[command]
+        if proof.id_at not in self._companions:
+            yield from self._exchange(self.wire.details)
+        companion = self._companions.get(proof.id_at)
+        if companion is None:
+            return False
+        wire = proof.wire
+        answer: Answer = yield Exchange(wire, wire.status, wire.status.request(wire.base_path, task_id=companion))
+        if not isinstance(answer, Accepted) or answer.status is None:
+            return False
+        state = wire.full.state_of(answer.status)
+        return state is not None and wire.full.judge(state, proof.event).kind is VerdictKind.REDUNDANT
+
+
+def creation(wire: Wire[Any, Any], lifecycle: str, timing: Timing, fields: Mapping[str, Any]) -> Actions[Accepted]:
+    """Create a task and return the answer, which carries its id. Raises as `lifecycle.following.create`."""
+    request = wire.create.request(wire.base_path, fields=fields)
+
+    def perform(_: Effect) -> Actions[Answer]:
+        answer: Answer = yield Exchange(wire, wire.create, request)
+        if isinstance(answer, Accepted) and not isinstance(at(answer.document, wire.id_at), str):
+            return Lost(BadAnswer(f"no id at {wire.id_at!r}", method=request.method, path=request.path))
+        return answer
+
+    return _drive(create(lifecycle, fields), perform, Pacer(timing))
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One task of a listing. `state` is None where the lifecycle does not know the status."""
+
+    id: str
+    status: str | None
+    state: str | None
+    document: Mapping[str, Any] = field(repr=False)
+
+
+class Pages:
+    """The pages of one listing, to be turned until `is_done`."""
+
+    def __init__(self, wire: Wire[Any, Any], lifecycle: Lifecycle[Any, Any], query: Mapping[str, str]) -> None:
+        self.is_done = False
+        self._wire = wire
+        self._lifecycle = lifecycle
+        self._query = dict(query)
+        self._number = 1
+        self._seen: set[str] = set()
+
+    def read(self, timing: Timing) -> Actions[list[Listed]]:
+        """Read the next page and return those of its tasks that no page before had."""
+        listing = self._wire.listing
+        if listing.next_at is None:
+            self._query[listing.page] = str(self._number)
+        request = replace(listing.call.request(self._wire.base_path), query=self._query)
+
+        def perform(_: Effect) -> Actions[Answer]:
+            answer: Answer = yield Exchange(self._wire, listing.call, request)
+            return answer
+
+        answer = yield from _drive(read_patiently(), perform, Pacer(timing))
+        if isinstance(answer, Failure):
+            raise answer.error
+        return self._take(answer.document)
+
+    def _take(self, document: Any) -> list[Listed]:
+        listing = self._wire.listing
+        items: list[Any] = at(document, listing.items_at) or []
+        listed = [self._listed(item) for item in items]
+        new = [each for each in listed if each.id not in self._seen]
+        self._seen.update(each.id for each in new)
+        self._number += 1
+        following = None if listing.next_at is None else at(document, listing.next_at)
+        # A service that repeats its last page for ever must not be listed for ever.
+        self.is_done = not new or (listing.next_at is not None and not following)
+        if following:
+            self._query[listing.page] = str(following)
+        return new
+
+    def _listed(self, item: Any) -> Listed:
+        status = at(item, self._wire.details.status_at)
+        state = self._lifecycle.state_of(status) if isinstance(status, str) else None
+        return Listed(str(at(item, self._wire.id_at)), status, state, item)
+
+
+def _drive(steps: Steps[R], perform: Callable[[Effect], Actions[Any]], pacer: Pacer) -> Actions[R]:
+    result: Any = None
+    while True:
+        try:
+            effect = steps.send(result)
+        except StopIteration as stop:
+            value: R = stop.value
+            return value
+        match effect:
+            case Wait():
+                result = yield from _wait(pacer, effect)
+            case Tell():
+                result = yield effect
+            case _:
+                result = yield from perform(effect)
+
+
+def _wait(pacer: Pacer, wait: Wait) -> Actions[bool]:
+    pause_s = pacer.pause_s(wait)
+    if pause_s is None:
+        return False
+    yield Pause(pause_s)
+    return True
+
+
+def _cost_usd(details: Mapping[str, Any], cost_at: str | None) -> Decimal | None:
+    cost = None if cost_at is None else details.get(cost_at)
+    try:
+        return None if cost is None else Decimal(str(cost))
+    except InvalidOperation:
+        return None
