@@ -38,6 +38,7 @@ from lifecycle.errors import (
     CommandInFlight,
     CommandRefused,
     CommandUncertain,
+    CreateUncertain,
     DefinitionError,
     DefinitionFinding,
     IllegalTransition,
@@ -46,6 +47,7 @@ from lifecycle.errors import (
     TaskEndedFirst,
     UnknownName,
     UnknownStatus,
+    WaitTimedOut,
 )
 from lifecycle.history import Channel, Finding, FindingCode, Observation, ObservationKind, Severity
 from lifecycle.table import Origin, Verdict, VerdictKind
@@ -70,6 +72,7 @@ __all__ = [
     "CommandRefused",
     "CommandState",
     "CommandUncertain",
+    "CreateUncertain",
     "DefinitionError",
     "DefinitionFinding",
     "Event",
@@ -102,5 +105,6 @@ __all__ = [
     "V4State",
     "Verdict",
     "VerdictKind",
+    "WaitTimedOut",
     "get",
 ]
