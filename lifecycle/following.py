@@ -68,8 +68,9 @@ def read_state(lifecycle: Lifecycle[S, E]) -> Steps[S]:
         UnknownStatus: the lifecycle does not know the status; it is recorded.
         The adapter's error: it cannot be read.
     """
-    answer, record = yield from _poll()
-    return record.state or lifecycle.require_state_of(answer)
+    status, record = yield from _poll()
+    reported = lifecycle.require_state_of(status)
+    return reported if record.state is None else record.state
 
 
 Until = Literal["settled", "final"]
@@ -125,18 +126,19 @@ def follow(lifecycle: Lifecycle[S, E], task: str, work: Work[S, E], *, until: Un
     if until not in ("settled", "final"):
         raise ValueError(f"until must be 'settled' or 'final', not {until!r}")
     record: TaskRecord[S, E] = yield Load()
+    if record.state is not None and lifecycle.is_final(record.state):
+        return record.state
     poll = 0
-    while record.state is None or not (
-        lifecycle.is_final(record.state) or (poll and work.is_over(record.state, until))
-    ):
-        if poll and not (yield Wait(WaitReason.POLL, poll)):
-            raise WaitTimedOut(lifecycle=lifecycle.name, task=task, until=until, state=str(record.state))
+    while True:
         poll += 1
         status, record = yield from _poll()
-        if stop_at_unknown:
-            lifecycle.require_state_of(status)
+        reported = lifecycle.state_of(status) if not stop_at_unknown else lifecycle.require_state_of(status)
         yield Tell(Progress(record.state, status, poll))
-    return record.state
+        # A word that nobody knows says nothing of rest, even where the state last known is a restful one.
+        if reported is not None and record.state is not None and work.is_over(record.state, until):
+            return record.state
+        if not (yield Wait(WaitReason.POLL, poll)):
+            raise WaitTimedOut(lifecycle=lifecycle.name, task=task, until=until, state=str(record.state))
 
 
 def _poll() -> Steps[tuple[str, TaskRecord[Any, Any]]]:
