@@ -184,7 +184,7 @@ class Invariant(Generic[S, E]):
                 return to is None or not mine or to in self.states
 
 
-class Lifecycle(BaseModel, History[S, E], Generic[S, E]):
+class Lifecycle(BaseModel, History[S, E], Generic[S, E], frozen=True, extra="forbid"):
     """A declared, checked, immutable lifecycle, and every question that can be asked of it.
 
     Generic over the `StrEnum`s of its states and events, so that a type checker rejects a
@@ -194,8 +194,6 @@ class Lifecycle(BaseModel, History[S, E], Generic[S, E]):
         DefinitionError: the declaration is not sound; `.findings` holds everything wrong with it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     name: str
     citation: _Text
     states: tuple[State[S], ...]
@@ -203,7 +201,7 @@ class Lifecycle(BaseModel, History[S, E], Generic[S, E]):
     transitions: tuple[Transition[S, E], ...]
     aliases: tuple[Alias[S], ...] = ()
     invariants: tuple[Invariant[S, E], ...] = ()
-    extended_by: str | None = None
+    extended_by: _Text | None = None
     """Name of the lifecycle that declares what this one's documents leave out; used in messages."""
 
     @model_validator(mode="wrap")
@@ -410,6 +408,8 @@ def _given(value: Any) -> str:
 _PLAINER = {
     "missing": "is missing",
     "extra_forbidden": "there is no such field",
+    "unexpected_keyword_argument": "there is no such field",
+    "tuple_type": "should be a list",
     "value_error": "holds half of a surrogate pair, which could not be written back",
 }
 
