@@ -1,0 +1,535 @@
+"""Declarations: what is found wrong with them, extensions, documents, and what a sound one is as an object."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError
+from typing import Any, cast
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from lifecycle import (
+    V1,
+    V1_FULL,
+    Alias,
+    Channel,
+    DefinitionError,
+    Event,
+    IllegalTransition,
+    Invariant,
+    Lifecycle,
+    Origin,
+    Rule,
+    State,
+    Transition,
+    V1Event,
+    V1State,
+    V2Event,
+    V2State,
+    definition,
+)
+
+Declared = Lifecycle[str, str]
+Document = dict[str, Any]
+
+
+def states(text: str) -> list[Document]:
+    """`*initial, state, [final]` as in a document."""
+    return [
+        {"name": word.strip("*[]")}
+        | ({"initial": True} if "*" in word else {})
+        | ({"final": True} if "[" in word else {})
+        for word in text.split()
+    ]
+
+
+def rows(text: str) -> list[Document]:
+    return [dict(zip(("source", "event", "target"), row.split(), strict=True)) for row in text.split(";")]
+
+
+def promise(rule: str, *, events: str = "", states: str = "") -> Document:
+    return {"name": "p", "rule": rule, "events": events.split(), "states": states.split(), "citation": "said"}
+
+
+DOOR: Document = {
+    "name": "door",
+    "citation": "the joiner's manual",
+    "states": states("*open shut [gone]"),
+    "events": [
+        {"name": "close", "origin": "caller"},
+        {"name": "unlatch", "origin": "caller"},
+        {"name": "rot", "origin": "remote"},
+    ],
+    "transitions": rows("open close shut; shut unlatch open; open rot gone; shut rot gone"),
+}
+
+
+def door(**changes: Any) -> Declared:
+    return cast("Declared", Lifecycle.model_validate({**DOOR, **changes}))
+
+
+def found(make: Callable[[], object]) -> list[str]:
+    """What is wrong with a declaration, as its author reads it."""
+    with pytest.raises(DefinitionError) as info:
+        make()
+    listed = [str(finding) for finding in info.value.findings]
+    assert all(f"\n  {line}" in str(info.value) for line in listed)
+    return listed
+
+
+# --- findings ----------------------------------------------------------------------------------
+
+FINDINGS: list[tuple[Document, list[str]]] = [
+    ({"name": ""}, ["bad_name: lifecycle '': a name is 1 to 100 printable characters"]),
+    ({"name": "a\nb"}, ["bad_name: lifecycle 'a\\nb': a name is 1 to 100 printable characters"]),
+    ({"name": "x" * 101}, [f"bad_name: lifecycle '{'x' * 75}...: a name is 1 to 100 printable characters"]),
+    (
+        {"states": states("*open shut [gone] shut")},
+        ["duplicate_name: state 'shut': is declared 2 times"],
+    ),
+    (
+        {"events": [*DOOR["events"], {"name": "rot", "origin": "caller"}]},
+        ["duplicate_name: event 'rot': is declared 2 times"],
+    ),
+    (
+        {"transitions": [*DOOR["transitions"], *rows("open close gone")]},
+        ["duplicate_row: transitions[4]: (open, close) has a row already, transitions[0]"],
+    ),
+    (
+        {"transitions": [*DOOR["transitions"], *rows("shut close opne")]},
+        ["unknown_name: transitions[4]: state 'opne' is not declared; did you mean 'open'?"],
+    ),
+    (
+        {"transitions": [*DOOR["transitions"], *rows("nowhere paint shut")]},
+        [
+            "unknown_name: transitions[4]: state 'nowhere' is not declared",
+            "unknown_name: transitions[4]: event 'paint' is not declared",
+        ],
+    ),
+    (
+        {"aliases": [{"channel": "webhook", "word": "ajar", "state": "opened"}]},
+        ["unknown_name: alias 'ajar': state 'opened' is not declared; did you mean 'open'?"],
+    ),
+    (
+        {"invariants": [promise("leads_to", events="slam", states="shut shutt")]},
+        [
+            "unknown_name: invariant 'p': state 'shutt' is not declared; did you mean 'shut'?",
+            "unknown_name: invariant 'p': event 'slam' is not declared",
+        ],
+    ),
+    ({"states": states("open shut [gone]")}, ["no_initial_state: states: one state must be initial"]),
+    (
+        {"states": states("*open *shut [gone]")},
+        ["several_initial_states: states: only one may be initial, not open, shut"],
+    ),
+    (
+        {"transitions": [*DOOR["transitions"], *rows("gone unlatch open")]},
+        ["final_state_with_exit: transitions[4]: 'unlatch' leads out of 'gone'"],
+    ),
+    (
+        {"states": states("*open shut [gone] [burnt]")},
+        ["unreachable_state: state 'burnt': cannot be reached from 'open'"],
+    ),
+    (
+        {"states": states("*open shut [gone] stuck"), "transitions": [*DOOR["transitions"], *rows("shut close stuck")]},
+        ["dead_end: state 'stuck': no final state can be reached from it"],
+    ),
+    (
+        {"events": [*DOOR["events"], {"name": "paint", "origin": "caller"}]},
+        ["unused_event: event 'paint': is in no row"],
+    ),
+    (
+        {"aliases": [{"channel": "webhook", "word": "shut", "state": "open"}]},
+        ["alias_shadows_state: alias 'shut': channel 'webhook' could no longer name that state"],
+    ),
+    (
+        {
+            "aliases": [
+                {"channel": "webhook", "word": "ajar", "state": "open"},
+                {"channel": "api", "word": "ajar", "state": "open"},
+                {"channel": "webhook", "word": "ajar", "state": "shut"},
+            ]
+        },
+        ["duplicate_name: alias 'ajar': is declared 2 times for channel 'webhook'"],
+    ),
+    (
+        {"invariants": [promise("final", states="shut")]},
+        [
+            "broken_invariant: invariant 'p': 'unlatch' leads to 'open' in 'shut'",
+            "broken_invariant: invariant 'p': 'rot' leads to 'gone' in 'shut'",
+        ],
+    ),
+    (
+        {"invariants": [promise("accepted_until_final", events="close")]},
+        ["broken_invariant: invariant 'p': 'close' is refused in 'shut'"],
+    ),
+    (
+        {"invariants": [promise("final"), promise("leads_to", events="rot"), promise("irreversible", states="gone")]},
+        [
+            "bad_value: invariant 'p': the rule 'final' needs states",
+            "bad_value: invariant 'p': the rule 'leads_to' needs states",
+            "bad_value: invariant 'p': the rule 'irreversible' needs events",
+            "bad_value: invariant 'p': the rule 'irreversible' takes no states",
+        ],
+    ),
+    ({"states": [], "events": [], "transitions": []}, ["no_initial_state: states: one state must be initial"]),
+    # Values of the wrong form. What rests on them is not examined before they are right.
+    ({"citation": None}, ["bad_value: citation: should be a valid string, not None"]),
+    ({"colour": "red"}, ["bad_value: colour: there is no such field"]),
+    ({"states": "open"}, ["bad_value: states: should be a list"]),
+    (
+        {"states": [{"name": True, "initial": True}, {"inital": True}, "gone"]},
+        [
+            "bad_value: states[0].name: should be a valid string, not True",
+            "bad_value: states[1].name: is missing",
+            "bad_value: states[1].inital: there is no such field",
+            "bad_value: states[2]: should be a dictionary or an instance of State, not 'gone'",
+        ],
+    ),
+    (
+        {"events": [{"name": "close", "origin": "nobody"}, {"name": ["close"], "origin": "caller"}]},
+        [
+            "bad_value: events[0].origin: should be 'caller' or 'remote', not 'nobody'",
+            "bad_value: events[1].name: should be a valid string, not a list",
+        ],
+    ),
+    (
+        {"citation": "\ud800"},
+        ["bad_value: citation: holds half of a surrogate pair, which could not be written back"],
+    ),
+]
+
+
+def code_of(finding: str) -> str:
+    return finding.partition(":")[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"), [pytest.param(*each, id=f"{code_of(each[1][0])}-{i}") for i, each in enumerate(FINDINGS)]
+)
+def test_findings(changes: Document, expected: list[str]) -> None:
+    assert found(lambda: door(**changes)) == expected
+
+
+def test_the_door_itself_is_sound() -> None:
+    assert door().covering_paths() == (("close", "unlatch", "rot"), ("close", "rot"))
+
+
+def test_every_documented_code_is_found_by_some_test() -> None:
+    documented = set(re.findall(r"^    ([a-z_]+)  ", definition.__doc__ or "", re.MULTILINE))
+    tested = {code_of(line) for _, expected in (*FINDINGS, *EXTENSIONS, *DOCUMENTS) for line in expected}
+
+    assert tested == documented
+
+
+def test_all_findings_come_at_once_and_in_order() -> None:
+    def make() -> Declared:
+        return door(
+            name="",
+            states=states("*open *shut [gone] shut"),
+            transitions=[*DOOR["transitions"], *rows("open close gone; gone rot oepn")],
+            events=[*DOOR["events"], {"name": "paint", "origin": "caller"}],
+            aliases=[{"channel": "api", "word": "gone", "state": "shut"}],
+        )
+
+    assert [code_of(line) for line in found(make)] == [
+        "bad_name",
+        "duplicate_name",
+        "unknown_name",
+        "duplicate_row",
+        "final_state_with_exit",
+        "several_initial_states",
+        "alias_shadows_state",
+        "unused_event",
+    ]
+
+
+@pytest.mark.parametrize("document", [None, 7, "door", [], [DOOR]])
+def test_what_is_no_mapping_is_no_declaration(document: Any) -> None:
+    (line,) = found(lambda: cast("Declared", Lifecycle.model_validate(document)))
+
+    assert line.startswith("bad_value: declaration: should be a valid dictionary or instance of Lifecycle, not ")
+
+
+def test_parts_that_come_as_objects_are_examined_like_foreign_ones() -> None:
+    def make(**changes: Any) -> Declared:
+        parts: Document = {
+            "states": (State("open", initial=True), State("gone", final=True)),
+            "events": (Event("rot", Origin.REMOTE),),
+            "transitions": (Transition("open", "rot", "gone"),),
+        }
+        return Lifecycle(name="door", citation="", **{**parts, **changes})
+
+    text: Any = "caller"
+    worse: Any = ["open"]
+    assert make(events=(Event("rot", text),)).commands == ("rot",)
+    assert make(states=(part for part in make().states)) == make()
+    assert found(lambda: make(states=(State(worse, initial=True), State("gone", worse, final=True)))) == [
+        "bad_value: states[0].name: should be a valid string, not a list",
+        "bad_value: states[1].meaning: should be a valid string, not a list",
+    ]
+
+
+# --- extensions --------------------------------------------------------------------------------
+
+HATCH: Declared = Lifecycle(
+    name="hatch",
+    citation="",
+    states=(State("open", initial=True), State("shut"), State("gone", final=True)),
+    events=(Event("close", Origin.CALLER), Event("rot", Origin.REMOTE)),
+    transitions=(Transition("open", "close", "shut"), Transition("shut", "rot", "gone")),
+    invariants=(Invariant("closing shuts", Rule.LEADS_TO, events=("close",), states=("shut",), citation=""),),
+)
+PUSH = (Event("push", Origin.CALLER),)
+
+
+def extended(**changes: Any) -> Declared:
+    return HATCH.extend(name="big hatch", citation="", **changes)
+
+
+EXTENSIONS: list[tuple[Document, list[str]]] = [
+    (
+        {
+            "states": (State("burnt", final=True),),
+            "events": PUSH,
+            "transitions": (Transition("gone", "push", "burnt"),),
+        },
+        [
+            "final_state_with_exit: transitions[2]: 'push' leads out of 'gone'",
+            "base_final_changed: added transitions[0]: 'gone' is final in 'hatch'",
+        ],
+    ),
+    (
+        {"transitions": (Transition("open", "rot", "gone"),)},
+        ["base_answer_changed: added transitions[0]: 'hatch' answers (open, rot) with a refusal"],
+    ),
+    (
+        {"transitions": (Transition("open", "close", "gone"),)},
+        [
+            "duplicate_row: transitions[2]: (open, close) has a row already, transitions[0]",
+            "base_answer_changed: added transitions[0]: 'hatch' answers (open, close) with 'shut'",
+        ],
+    ),
+    (
+        {
+            "states": (State("ajar"),),
+            "events": PUSH,
+            "transitions": (Transition("shut", "push", "ajar"), Transition("ajar", "push", "open")),
+        },
+        ["base_reachability_changed: state 'shut': 'open' cannot follow it in 'hatch'"],
+    ),
+    (
+        {
+            "states": (State("ajar", initial=True),),
+            "events": PUSH,
+            "transitions": (Transition("ajar", "push", "gone"),),
+        },
+        [
+            "unreachable_state: state 'open': cannot be reached from 'ajar'",
+            "unreachable_state: state 'shut': cannot be reached from 'ajar'",
+            "base_initial_unreachable: state 'ajar': 'open' cannot be reached from it",
+        ],
+    ),
+    (
+        {
+            "states": (State("ajar"),),
+            "events": PUSH,
+            "transitions": (Transition("open", "push", "ajar"), Transition("ajar", "close", "gone")),
+        },
+        ["broken_invariant: invariant 'closing shuts': 'close' leads to 'gone' in 'ajar'"],
+    ),
+    (
+        {"states": (State("shut"),), "transitions": (Transition("open", "slam", "shut"),)},
+        [
+            "duplicate_name: state 'shut': is declared 2 times",
+            "unknown_name: transitions[2]: event 'slam' is not declared",
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "expected"), EXTENSIONS)
+def test_an_extension_that_would_change_its_base_is_refused(changes: Document, expected: list[str]) -> None:
+    assert found(lambda: extended(**changes)) == expected
+
+
+def test_an_extension_keeps_what_it_does_not_add() -> None:
+    big = extended(
+        states=(State("crated", initial=True),),
+        events=(Event("unpack", Origin.REMOTE),),
+        transitions=(Transition("crated", "unpack", "open"),),
+        aliases=(Alias(Channel.WEBHOOK, "boxed", "crated"),),
+        invariants=(Invariant("unpacked once", Rule.ONLY_IN, events=("unpack",), states=("crated",), citation=""),),
+    )
+
+    assert big.initial == "crated"
+    assert [state.name for state in big.states] == ["open", "shut", "gone", "crated"]
+    assert big.transitions[:2] == HATCH.transitions
+    assert [invariant.name for invariant in big.invariants] == ["closing shuts", "unpacked once"]
+    assert big.state_of("boxed", channel="webhook") == "crated"
+    assert HATCH.initial == "open"
+
+
+def test_an_empty_extension_is_the_base_by_another_name() -> None:
+    assert extended() == HATCH.model_copy(update={"name": "big hatch"})
+
+
+# --- text that is no declaration ---------------------------------------------------------------
+
+DEEP = "[" * 100_000
+DOCUMENTS: list[tuple[str | bytes, list[str]]] = [
+    (
+        "{",
+        ["bad_document: text: not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"],
+    ),
+    ("", ["bad_document: text: not JSON: Expecting value: line 1 column 1 (char 0)"]),
+    (DEEP, ["bad_document: text: not JSON: it is nested too deeply"]),
+    (DEEP + "]" * 100_000, ["bad_document: text: not JSON: it is nested too deeply"]),
+    (
+        b'["caf\xe9"]',
+        ["bad_document: text: not JSON: 'utf-8' codec can't decode byte 0xe9 in position 5: invalid continuation byte"],
+    ),
+    ("[1]", ["bad_value: declaration: should be a valid dictionary or instance of Lifecycle, not a list"]),
+    ("null", ["bad_value: declaration: should be a valid dictionary or instance of Lifecycle, not None"]),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), [pytest.param(*each, id=str(i)) for i, each in enumerate(DOCUMENTS)])
+def test_text_that_is_no_declaration(text: str | bytes, expected: list[str]) -> None:
+    assert found(lambda: Lifecycle.from_json(text)) == expected
+
+
+# --- promises ----------------------------------------------------------------------------------
+
+
+def test_a_declared_lifecycle_breaks_none_of_its_promises(declared: Declared) -> None:
+    assert declared.broken_invariants() == ()
+
+
+@pytest.mark.parametrize(
+    ("state", "event", "answer", "broken"),
+    [
+        (
+            V1State.STOPPED,
+            V1Event.RESUME,
+            V1State.RUNNING,
+            ["a stopped task cannot be resumed", "only a paused task can be resumed", "stopped is final"],
+        ),
+        (V1State.PAUSED, V1Event.STOP, V1State.RUNNING, ["stop is irreversible"]),
+        (V1State.PAUSED, V1Event.RESUME, V1State.PAUSED, ["resume leads to running"]),
+        (V1State.RUNNING, V1Event.PAUSE, None, ["pause applies to a running task"]),
+        (V1State.PAUSED, V1Event.STOP, None, ["a task that is not over can be stopped"]),
+        (V1State.PAUSED, V1Event.RESUME, None, []),  # nothing promises that a paused task can be resumed
+    ],
+)
+def test_an_executor_that_answers_otherwise_breaks_promises(
+    state: V1State, event: V1Event, answer: V1State | None, broken: list[str]
+) -> None:
+    def wrong(asked: V1State, by: V1Event) -> V1State | None:
+        return answer if (asked, by) == (state, event) else V1.target(asked, by)
+
+    findings = V1.broken_invariants(wrong)
+    said = f"leads to '{answer}'" if answer else "is refused"
+
+    assert [finding.where for finding in findings] == [f"invariant '{name}'" for name in broken]
+    assert {finding.code for finding in findings} <= {"broken_invariant"}
+    assert {finding.message for finding in findings} <= {f"'{event}' {said} in '{state}'"}
+
+
+# --- a lifecycle as an object ------------------------------------------------------------------
+
+
+def test_its_parts_by_name() -> None:
+    assert V1.state(V1State.PAUSED) == State(V1State.PAUSED, "temporarily halted; can be resumed")
+    assert V1.event(V1Event.STOP).origin is Origin.CALLER
+    assert V1.commands == (V1Event.PAUSE, V1Event.RESUME, V1Event.STOP)
+    assert V1_FULL.commands == V1.commands
+    assert V1_FULL.final_states == (V1State.STOPPED, V1State.FINISHED, V1State.FAILED)
+
+
+def test_it_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        V1.name = "v9"  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        V1.states[0].name = V1State.PAUSED  # type: ignore[misc]
+
+
+def test_a_changed_copy_is_examined_and_compiled_like_any_other() -> None:
+    renamed = V1.model_copy(update={"name": "v9"})
+    shorter = V1.model_copy(update={"invariants": (), "transitions": V1.transitions[:-1]})
+
+    with pytest.raises(IllegalTransition, match=r"^v9: "):
+        renamed.step(V1State.STOPPED, V1Event.RESUME)
+    assert shorter.target(V1State.PAUSED, V1Event.STOP) is None
+    assert V1.target(V1State.PAUSED, V1Event.STOP) is V1State.STOPPED
+    assert found(lambda: V1.model_copy(update={"transitions": V1.transitions[:-1]})) == [
+        "broken_invariant: invariant 'a task that is not over can be stopped': 'stop' is refused in 'paused'"
+    ]
+    assert found(lambda: V1.model_copy(update={"colour": "red"})) == ["bad_value: colour: there is no such field"]
+
+
+def test_an_unchanged_copy_is_the_lifecycle_itself(declared: Declared) -> None:
+    assert declared.model_copy() is declared
+    assert declared.model_copy(deep=True) is declared
+    assert copy.copy(declared) is declared
+    assert copy.deepcopy([declared])[0] is declared
+    assert Lifecycle.model_validate(declared) is declared
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_pickling_gives_an_equal_lifecycle_with_the_same_members(declared: Declared, protocol: int) -> None:
+    again: Declared = pickle.loads(pickle.dumps(declared, protocol))
+
+    assert again == declared
+    assert hash(again) == hash(declared)
+    assert again.initial is declared.initial
+    assert again.covering_paths() == declared.covering_paths()
+
+
+def test_a_lifecycle_reaches_another_process() -> None:
+    program = "import pickle, sys; print(pickle.load(sys.stdin.buffer).step('running', 'pause'))"
+
+    answer = subprocess.run([sys.executable, "-c", program], input=pickle.dumps(V1), capture_output=True, check=True)
+
+    assert answer.stdout.decode().strip() == "paused"
+
+
+def test_equality_is_by_declaration() -> None:
+    assert len({V1, V1.model_copy(update={"name": "v1"}), V1_FULL}) == 2
+    assert V1.model_copy(update={"citation": "elsewhere"}) != V1
+
+
+# --- with the types known ----------------------------------------------------------------------
+
+
+def test_a_document_is_read_into_the_members_of_known_enumerations() -> None:
+    typed = Lifecycle[V1State, V1Event].model_validate_json(V1.to_json())
+
+    assert typed == V1
+    assert typed.initial is V1State.RUNNING
+    assert typed.step(V1State.RUNNING, V1Event.PAUSE) is V1State.PAUSED
+    assert pickle.loads(pickle.dumps(typed)) == V1
+
+
+def test_a_lifecycle_is_taken_where_its_types_are_known() -> None:
+    class Worker(BaseModel):
+        lifecycle: Lifecycle[V1State, V1Event]
+
+    assert Worker(lifecycle=V1).lifecycle == V1
+    plain: Any = Lifecycle.from_json(V1.to_json())
+    assert Worker(lifecycle=plain).lifecycle.initial is V1State.RUNNING
+
+
+def test_members_that_are_not_in_known_enumerations_are_found() -> None:
+    listed = found(lambda: Lifecycle[V2State, V2Event].model_validate(V1))
+
+    assert listed[0] == (
+        "bad_value: states[0].name: should be 'created', 'started', 'finished', 'stopped' or 'failed', not 'running'"
+    )
+    assert {code_of(line) for line in listed} == {"bad_value"}

@@ -1,0 +1,215 @@
+"""Declarations as JSON and YAML: there and back, what a file may be, and the schema that editors use."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lifecycle import V1, DefinitionError, Lifecycle, MissingExtra, Rule, V1Event, V1State
+
+Declared = Lifecycle[str, str]
+
+# --- there and back ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("indent", [None, 0, 2, 8])
+def test_json_and_back(declared: Declared, indent: int | None) -> None:
+    again = Lifecycle.from_json(declared.to_json(indent=indent))
+
+    assert again == declared
+    assert hash(again) == hash(declared)
+    assert again.to_json() == declared.to_json()
+
+
+def test_yaml_and_back(declared: Declared) -> None:
+    assert Lifecycle.from_yaml(declared.to_yaml()) == declared
+    assert Lifecycle.from_yaml(declared.to_json()) == declared  # JSON is YAML
+
+
+def test_what_is_read_back_gives_the_same_answers(declared: Declared) -> None:
+    again = Lifecycle.from_json(declared.to_json())
+
+    assert again.covering_paths() == declared.covering_paths()
+    for path in declared.covering_paths():
+        assert again.replay(path) == declared.replay(path)
+
+
+def test_documents_are_plain_and_leave_out_what_goes_without_saying() -> None:
+    document = json.loads(V1.to_json())
+
+    assert document["states"][0] == {
+        "name": "running",
+        "meaning": "the browser automation executes",
+        "initial": True,
+    }
+    assert document["transitions"][0] == {"source": "running", "event": "pause", "target": "paused"}
+    assert "aliases" not in document
+    assert yaml.safe_load(V1.to_yaml()) == document
+
+
+# --- files -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["v1.yaml", "v1.yml", "v1.YAML", "v1.json", "v1", "v1.txt"])
+@pytest.mark.parametrize("as_text", [False, True])
+def test_from_file_reads_by_suffix(tmp_path: Path, name: str, as_text: bool) -> None:
+    path = tmp_path / name
+    path.write_text(V1.to_yaml() if "y" in name.lower() else V1.to_json(), encoding="utf-8")
+
+    assert Lifecycle.from_file(str(path) if as_text else path) == V1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("name", ["v1.json", "v1.yaml"])
+def test_from_file_reads_what_editors_write(tmp_path: Path, name: str, encoding: str) -> None:
+    path = tmp_path / name
+    text = V1.to_yaml() if name.endswith("yaml") else V1.to_json()
+    path.write_bytes(text.replace("\n", "\r\n").encode(encoding))
+
+    assert Lifecycle.from_file(path) == V1
+
+
+def test_a_file_that_cannot_be_read_is_the_systems_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        Lifecycle.from_file(tmp_path / "nowhere.json")
+    with pytest.raises(IsADirectoryError):
+        Lifecycle.from_file(tmp_path)
+
+
+# --- bad YAML ----------------------------------------------------------------------------------
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{new}: &{new} [{', '.join(['*' + old] * 9)}]\n" for old, new in zip("abcdefghi", "bcdefghij", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "message"),
+    [
+        ("a: [b", "bad_document", "not YAML: while parsing a flow sequence"),
+        ("a:\n\t- b", "bad_document", "found character '\\t' that cannot start any token"),
+        ("a: 1\n---\nb: 2", "bad_document", "expected a single document"),
+        ("a: \x00", "bad_document", "special characters are not allowed"),
+        (codecs.BOM_UTF8 + b"\xff", "bad_document", "invalid start byte"),
+        ("name: !!python/object:os.system x", "bad_document", "could not determine a constructor"),
+        ("name: 2020-99-99", "bad_document", "month must be in 1..12"),
+        ("[" * 2_000, "bad_document", "not YAML: it is nested too deeply"),
+        ("", "bad_value", "should be a valid dictionary or instance of Lifecycle, not None"),
+        ("name: no", "bad_value", "should be a valid string, not False"),
+        ("name: 2020-01-01", "bad_value", "should be a valid string, not a date"),
+        ("&a {name: *a}", "bad_value", "should be a valid string, not a dict"),
+        ("1: 2", "bad_value", "Keys should be strings, not 1"),
+        (BOMB + "name: *j", "bad_value", "should be a valid string, not a list"),
+    ],
+)
+def test_bad_yaml(text: str | bytes, code: str, message: str) -> None:
+    with pytest.raises(DefinitionError) as info:
+        Lifecycle.from_yaml(text)
+
+    assert info.value.name == "?"
+    assert any(finding.code == code and message in finding.message for finding in info.value.findings)
+    assert len(str(info.value)) < 2_000
+
+
+def test_a_hostile_document_is_refused_in_few_words() -> None:
+    megabyte = "x" * 1_000_000
+    document = {**json.loads(V1.to_json()), "name": megabyte, "extended_by": 7, megabyte: megabyte}
+
+    with pytest.raises(DefinitionError) as info:
+        Lifecycle.from_json(json.dumps(document))
+
+    assert [finding.code for finding in info.value.findings] == ["bad_value", "bad_value"]
+    assert len(str(info.value)) < 1_000
+
+
+def test_yaml_needs_its_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "v1.yaml"
+    path.write_text(V1.to_yaml(), encoding="utf-8")
+    monkeypatch.setitem(sys.modules, "yaml", None)  # what an absent package looks like to `import`
+
+    for ask in (V1.to_yaml, lambda: Lifecycle.from_yaml(""), lambda: Lifecycle.from_file(path)):
+        with pytest.raises(
+            MissingExtra, match=r"^reading and writing YAML needs an extra: pip install 'task-li"
+        ) as info:
+            ask()
+        assert info.value.extra == "yaml"
+    assert Lifecycle.from_json(V1.to_json()) == V1
+
+
+# --- the schema --------------------------------------------------------------------------------
+
+
+KINDS: dict[str, Any] = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
+
+
+def complaints(value: Any, schema: dict[str, Any], root: dict[str, Any], where: str = "$") -> list[str]:
+    """What is wrong with `value`, by the part of JSON Schema that the emitted schema uses and no other."""
+    if "$ref" in schema:
+        return complaints(value, root["$defs"][schema["$ref"].removeprefix("#/$defs/")], root, where)
+    if "anyOf" in schema:
+        tried = [complaints(value, each, root, where) for each in schema["anyOf"]]
+        return [] if [] in tried else [each for one in tried for each in one]
+    if not isinstance(value, KINDS[schema["type"]]):
+        return [f"{where} is no {schema['type']}"]
+    if value not in schema.get("enum", [value]):
+        return [f"{where} is none of {schema['enum']}"]
+    if schema["type"] == "array":
+        return [
+            each for i, item in enumerate(value) for each in complaints(item, schema["items"], root, f"{where}[{i}]")
+        ]
+    if schema["type"] != "object":
+        return []
+    assert schema["additionalProperties"] is False
+    found = [f"{where}.{name} is missing" for name in schema["required"] if name not in value]
+    for name, item in value.items():
+        inner = schema["properties"].get(name)
+        found += complaints(item, inner, root, f"{where}.{name}") if inner else [f"{where}.{name} is not known"]
+    return found
+
+
+def test_the_schema_accepts_what_is_written(declared: Declared) -> None:
+    schema = Lifecycle.json_schema()
+
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert complaints(json.loads(declared.to_json()), schema, schema) == []
+
+
+def test_the_schema_complains_where_reading_would() -> None:
+    schema = Lifecycle.json_schema()
+    document = json.loads(V1.to_json())
+    document["states"][0]["inital"] = True
+    document["events"][0]["origin"] = "nobody"
+    document["events"][1]["proved_by_state"] = "yes"
+    del document["transitions"][0]["target"]
+    document["invariants"][0]["rule"] = "sometimes"
+
+    assert complaints(document, schema, schema) == [
+        "$.states[0].inital is not known",
+        "$.events[0].origin is none of ['caller', 'remote']",
+        "$.events[1].proved_by_state is no boolean",
+        "$.transitions[0].target is missing",
+        f"$.invariants[0].rule is none of {[str(rule) for rule in Rule]}",
+    ]
+    with pytest.raises(DefinitionError):
+        Lifecycle.model_validate(document)
+
+
+def test_the_schema_of_known_types_lists_their_names() -> None:
+    schema = Lifecycle[V1State, V1Event].json_schema()
+    document = json.loads(V1.to_json())
+
+    assert complaints(document, schema, schema) == []
+    document["transitions"][0]["target"] = "payused"
+    (complaint,) = complaints(document, schema, schema)
+    assert complaint.startswith("$.transitions[0].target is none of ['created', 'running', 'paused',")
+
+
+def test_every_field_of_the_schema_is_read() -> None:
+    """A schema that promises fields which reading refuses, or hides some, would mislead an editor."""
+    assert set(Lifecycle.json_schema()["properties"]) == set(Lifecycle.model_fields)

@@ -1,0 +1,202 @@
+"""The exceptions: what they say, what they carry, and that they survive the way to another process."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from lifecycle import V1Event, V1State, errors
+from lifecycle.errors import (
+    AdapterError,
+    CommandError,
+    CommandInFlight,
+    CommandRefused,
+    CommandUncertain,
+    CreateUncertain,
+    DefinitionError,
+    DefinitionFinding,
+    IllegalTransition,
+    LifecycleError,
+    MissingExtra,
+    TaskEndedFirst,
+    UnknownName,
+    UnknownStatus,
+    WaitTimedOut,
+    nearest,
+    shortened,
+)
+
+# Members of the enumerations, not plain text: that is where a careless message shows `<V1State...>`.
+TASK: dict[str, Any] = {
+    "lifecycle": "v1",
+    "task": "task_12",
+    "command": V1Event.STOP,
+    "state": V1State.PAUSED,
+}
+MESSAGES: dict[LifecycleError, str] = {
+    LifecycleError("anything"): "anything",
+    DefinitionError("door", [DefinitionFinding("dead_end", "state 'ajar'", "no final state can be reached from it")]): (
+        "lifecycle 'door' is not sound, 1 finding:\n  dead_end: state 'ajar': no final state can be reached from it"
+    ),
+    UnknownName("state", "stoped", known=V1State, where="v1"): (
+        "v1: unknown state 'stoped'; did you mean 'stopped'? "
+        "(known: created, running, paused, stopped, finished, failed)"
+    ),
+    IllegalTransition(
+        "no", lifecycle="v1", state=V1State.STOPPED, event=V1Event.STOP, allowed=[V1Event.PAUSE], index=3
+    ): "v1: no (event 3 of the history)",
+    UnknownStatus("'zombie' is not a status", lifecycle="v1", status="zombie", known=("running",)): (
+        "v1: 'zombie' is not a status"
+    ),
+    CommandError("it went wrong", **TASK): "v1 task task_12: it went wrong",
+    CommandInFlight(**TASK, other=V1Event.PAUSE): "v1 task task_12: 'stop' must wait, 'pause' has no outcome yet",
+    CommandRefused(**TASK, detail="Agent session already stopped"): (
+        "v1 task task_12: 'stop' was refused in 'paused': Agent session already stopped"
+    ),
+    CommandUncertain("the read timed out", **TASK): (
+        "v1 task task_12: whether 'stop' took effect is not known: the read timed out (last known state 'paused')"
+    ),
+    TaskEndedFirst(**TASK): "v1 task task_12: it was 'paused' before 'stop' took effect",
+    CreateUncertain("the connection was lost", lifecycle="v1"): (
+        "v1: whether a task was created is not known: the connection was lost"
+    ),
+    WaitTimedOut(lifecycle="v1", task="task_12", until="final", state=V1State.PAUSED): (
+        "v1 task task_12: not final in time, still 'paused'"
+    ),
+    MissingExtra("yaml", needed_by="reading YAML"): "reading YAML needs an extra: pip install 'task-lifecycle[yaml]'",
+    AdapterError("the world is down"): "the world is down",
+}
+EXAMPLES = [pytest.param(error, id=type(error).__name__) for error in MESSAGES]
+
+
+def test_every_exception_has_an_example() -> None:
+    classes = {each for _, each in inspect.getmembers(errors, inspect.isclass) if issubclass(each, Exception)}
+
+    assert classes == {type(error) for error in MESSAGES}
+
+
+@pytest.mark.parametrize("error", EXAMPLES)
+def test_messages(error: LifecycleError) -> None:
+    assert str(error) == MESSAGES[error]
+
+
+def pickled(protocol: int, error: Any) -> Any:
+    return pickle.loads(pickle.dumps(error, protocol))
+
+
+WAYS: dict[str, Callable[[Any], Any]] = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    **{f"pickle {protocol}": partial(pickled, protocol) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("error", EXAMPLES)
+def test_exceptions_survive_copying_and_pickling(error: LifecycleError, way: str) -> None:
+    again = WAYS[way](error)
+
+    assert type(again) is type(error)
+    assert str(again) == str(error)
+    assert again.args == error.args
+    assert vars(again) == vars(error)
+
+
+def test_notes_survive_as_well() -> None:
+    error = MissingExtra("yaml", needed_by="reading YAML")
+    error.add_note("while reading door.yaml")
+
+    again = pickle.loads(pickle.dumps(error))
+
+    assert again.__notes__ == ["while reading door.yaml"]
+    assert again.msg == error.msg
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (UnknownName("state", "x", known=(), where="v1"), ValueError),
+        (MissingExtra("yaml", needed_by="it"), ImportError),
+        (WaitTimedOut(lifecycle="v1", task="t", until="final", state="paused"), TimeoutError),
+    ],
+)
+def test_some_are_also_what_a_caller_would_expect_from_the_language(
+    error: LifecycleError, kind: type[Exception]
+) -> None:
+    assert isinstance(error, kind)
+
+
+def test_findings_are_counted_and_listed_in_order() -> None:
+    findings = [DefinitionFinding("dead_end", f"state '{name}'", "no way out") for name in "ab"]
+    error = DefinitionError("x" * 1000, findings)
+
+    assert error.findings == tuple(findings)
+    assert error.name == "x" * 1000
+    assert str(error) == (
+        f"lifecycle '{'x' * 75}... is not sound, 2 findings:\n"
+        "  dead_end: state 'a': no way out\n"
+        "  dead_end: state 'b': no way out"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "suggestion"),
+    [
+        ("stoped", "stopped"),
+        ("STOPPED", "stopped"),
+        ("timed-out", "timed_out"),
+        ("Timed Out", "timed_out"),
+        ("runing", "running"),
+        ("zombie", None),
+        ("", None),
+        (None, None),
+        ("stopped" * 200_000, None),
+    ],
+)
+def test_nearest(name: object, suggestion: str | None) -> None:
+    assert nearest(name, ["running", "stopped", "timed_out"]) == suggestion
+    assert nearest(name, []) is None
+
+
+def test_nearest_gives_the_name_as_it_was_declared() -> None:
+    assert nearest("stopp", ["Stopped"]) == "Stopped"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("paused", "'paused'"),
+        (V1State.PAUSED, "'paused'"),
+        ("it's", '"it\'s"'),
+        ("a\nb", "'a\\nb'"),
+        (None, "None"),
+        (1, "1"),
+        ("x" * 78, f"'{'x' * 78}'"),
+        ("x" * 79, f"'{'x' * 75}..."),
+    ],
+)
+def test_shortened(value: object, shown: str) -> None:
+    assert shortened(value) == shown
+
+
+def test_an_unknown_name_carries_what_it_says() -> None:
+    error = UnknownName("state", V1State.CREATED, known=["running"], where="v1", declared_by="v1-full")
+
+    assert (error.kind, error.name, error.where) == ("state", "created", "v1")
+    assert (error.known, error.suggestion, error.declared_by) == (("running",), None, "v1-full")
+    assert str(error) == "v1: unknown state 'created'; 'v1-full' declares it (known: running)"
+
+
+def test_a_command_error_carries_what_it_says() -> None:
+    error = CommandInFlight(**TASK, other="pause")
+
+    assert (error.lifecycle, error.task, error.command, error.state) == ("v1", "task_12", "stop", "paused")
+    assert error.other == "pause"
+    assert CommandRefused(**TASK, detail="no").detail == "no"
+    assert CommandUncertain("lost", **TASK).why == "lost"
