@@ -1,0 +1,45 @@
+"""The service itself, offline: Browser Use Cloud v1 to v4 emulated over the declared lifecycles.
+
+    with Emulator(pace_s=0.05) as emulator:
+        client = Client("v2", base_url=emulator.base_url, api_key="any")
+
+world.py holds the tasks and moves them, course.py says what they do by themselves; v1.py to v4.py answer
+the calls; front.py records them and plays faults; control.py is for whoever tests; server.py serves.
+Where no document says what the service does, assumptions.py does.
+
+It holds everything in memory and nothing on disk. Needs the extra `emulator`.
+"""
+
+from __future__ import annotations
+
+from lifecycle.errors import MissingExtra
+
+try:
+    import fastapi as _fastapi
+    import uvicorn as _uvicorn
+except ImportError as error:
+    raise MissingExtra("emulator", needed_by="adapters.emulator") from error
+
+from adapters.emulator.app import EmulatorApp, create_app
+from adapters.emulator.control import NOTICE, PREFIX, TaskView
+from adapters.emulator.faults import Fault, FaultKind
+from adapters.emulator.record import SeenCall
+from adapters.emulator.server import Emulator, EmulatorNotRunning, serve
+from adapters.emulator.world import UnknownTask
+
+__all__ = [
+    "NOTICE",
+    "PREFIX",
+    "Emulator",
+    "EmulatorApp",
+    "EmulatorNotRunning",
+    "Fault",
+    "FaultKind",
+    "SeenCall",
+    "TaskView",
+    "UnknownTask",
+    "create_app",
+    "serve",
+]
+
+del _fastapi, _uvicorn

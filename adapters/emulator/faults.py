@@ -1,0 +1,107 @@
+"""Faults that can be asked for: which calls they wait for, and what happens to those.
+
+A fault is armed for the next n calls that match it; among several, the one armed first is played.
+front.py plays them. In memory only.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from adapters.emulator.calls import WIRES
+from adapters.emulator.record import SeenCall
+
+LONGEST_DELAY_S = 3600.0
+
+
+class FaultKind(StrEnum):
+    """What happens to a call."""
+
+    DELAY = "delay"  # it waits, then is handled
+    DELAY_AFTER = "delay_after"  # it is handled at once, the answer waits
+    STATUS = "status"  # it is answered with a status code and not handled
+    DROP_BEFORE = "drop_before"  # the connection is closed, the change is not made
+    DROP_AFTER = "drop_after"  # the change is made, then the connection is closed without an answer
+    FAIL_AFTER = "fail_after"  # the change is made, then it is answered with a status code (500)
+
+
+def _is_pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    return text
+
+
+def _is_api(name: str) -> str:
+    known = [wire.name for wire in WIRES]
+    if name not in known:
+        raise ValueError(f"not an API of the emulator: {', '.join(known)}")
+    return name
+
+
+class Fault(BaseModel):
+    """A fault, and the calls that it waits for: those that match every field that is given.
+
+    `path` is a regular expression that is searched in the path, `command` the name of a lifecycle's
+    command, `task` a task's id. `seconds` is for the two delays. `status_code`, `headers` (such as
+    Retry-After) and `body` are for `status` and `fail_after`; a body that is a text is sent as it is,
+    anything else as JSON, and without one a `detail` says that the emulator was asked to do this.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: FaultKind
+    api: Annotated[str, AfterValidator(_is_api)] | None = None
+    method: str | None = None
+    path: Annotated[str, AfterValidator(_is_pattern)] | None = None
+    command: str | None = None
+    task: str | None = None
+    times: int = Field(default=1, ge=1)
+    seconds: float = Field(default=0.0, ge=0, le=LONGEST_DELAY_S)
+    status_code: int = Field(default=500, ge=200, le=599)
+    headers: dict[str, str] = {}
+    body: Any = None
+
+    def matches(self, call: SeenCall) -> bool:
+        """Whether it waits for this call."""
+        return (
+            self.api in (None, call.api)
+            and (self.method is None or self.method.upper() == call.method)
+            and (self.path is None or re.search(self.path, call.path) is not None)
+            and self.command in (None, call.command)
+            and self.task in (None, call.task)
+        )
+
+
+class Faults:
+    """The faults that are armed, in the order in which they were."""
+
+    def __init__(self) -> None:
+        self._armed: list[Fault] = []
+
+    def arm(self, fault: Fault) -> None:
+        """Add a fault."""
+        self._armed.append(fault.model_copy())
+
+    def take(self, call: SeenCall) -> Fault | None:
+        """Return the fault to play for this call, if any, and count it down."""
+        for fault in self._armed:
+            if fault.matches(call):
+                fault.times -= 1
+                if fault.times == 0:
+                    self._armed.remove(fault)
+                return fault
+        return None
+
+    def armed(self) -> list[Fault]:
+        """Return what is still armed, each with the number of times that are left."""
+        return [fault.model_copy() for fault in self._armed]
+
+    def clear(self) -> None:
+        """Disarm every fault."""
+        self._armed.clear()

@@ -1,0 +1,215 @@
+"""What the calls of every API have in common: becoming a route, the key, errors, looking a task up.
+
+One `Service` is one API with its wire table, from which paths, methods and the key's header are taken.
+The calls themselves are in v1.py to v4.py, as methods of its subclasses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, cast
+from uuid import uuid4
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.responses import JSONResponse, Response
+
+from adapters.emulator.assumptions import NOT_AUTHENTICATED, challenge
+from adapters.emulator.course import wished
+from adapters.emulator.front import SEEN
+from adapters.emulator.record import SeenCall
+from adapters.emulator.shapes import Detail, FieldErrors
+from adapters.emulator.world import Task, World
+from adapters.http.wire import Call, Wire
+from lifecycle.definition import Lifecycle
+
+_MEANINGS = {
+    400: "Not possible now",
+    401: "No key, or a wrong one",
+    404: "Not found",
+    422: "Fields that are wrong",
+}
+
+Answer = Callable[[Request], Awaitable[Response]]
+
+
+class NotFound(Exception):
+    """The task that a call is about does not exist."""
+
+
+class Service:
+    """One API of the emulator.
+
+    `parameter` is what its documents call the id in a path. `api_key` is the only good key; None
+    where any key is.
+    """
+
+    not_found = "Task not found"
+    parameter = "task_id"
+
+    def __init__(self, world: World, wire: Wire[Any, Any], *, seed: bool, api_key: str | None) -> None:
+        self.world = world
+        self.wire = wire
+        self.lifecycle: Lifecycle[Any, Any] = wire.seed if seed else wire.full
+        self._api_key = api_key
+        self._no_key = JSONResponse({"detail": NOT_AUTHENTICATED}, 401, dict(challenge(wire.authentication)))
+
+    def routes(self) -> list[APIRoute]:
+        """Return the calls of this API as routes."""
+        raise NotImplementedError
+
+    def route(
+        self,
+        call: Call,
+        endpoint: Callable[..., Any],
+        *,
+        answers: Any,
+        status_code: int = 200,
+        errors: Sequence[int] = (),
+        name: str | None = None,
+        open_to_all: bool = False,
+    ) -> APIRoute:
+        """Return the route of one call.
+
+        Args:
+            call: where it is, from the wire table.
+            endpoint: an `async` method that returns a finished response.
+            answers: the shape of a good answer, for the OpenAPI document alone.
+            status_code: the status code of a good answer.
+            errors: the other status codes it answers; 401 and 422 are added where they can occur.
+            name: its name in the OpenAPI document; the endpoint's if omitted.
+            open_to_all: whether it needs no key.
+        """
+        service = self
+
+        class Guarded(APIRoute):
+            def get_route_handler(self) -> Any:
+                return service._guarded(super().get_route_handler(), open_to_all=open_to_all)
+
+        path = self.wire.base_path + call.path.replace("{id}", f"{{{self.parameter}}}")
+        documented: dict[int | str, dict[str, Any]] = {
+            code: {"model": Detail, "description": _MEANINGS[code]} for code in errors
+        }
+        if not open_to_all:
+            documented[401] = {"model": Detail, "description": _MEANINGS[401]}
+        documented[422] = {"model": FieldErrors, "description": _MEANINGS[422]}
+        return Guarded(
+            path,
+            endpoint,
+            methods=[call.method],
+            response_model=answers,
+            status_code=status_code,
+            responses=documented,
+            tags=[self.wire.name],
+            name=name,
+            operation_id=f"{self.wire.name}-{name or endpoint.__name__}".replace("-", "_"),
+            openapi_extra={} if open_to_all else {"security": [{self.scheme_name: []}]},
+        )
+
+    def control_calls(self) -> list[Call]:
+        """Return the calls by which commands are sent, one for each path that is not the create call's."""
+        paths = {(call.method, call.path): call for call in self.wire.commands.values()}
+        paths.pop((self.wire.create.method, self.wire.create.path), None)
+        return list(paths.values())
+
+    @property
+    def scheme_name(self) -> str:
+        """The name of its security scheme in the OpenAPI document."""
+        return self.wire.authentication.header
+
+    @property
+    def scheme(self) -> dict[str, str]:
+        """Its security scheme in the OpenAPI document."""
+        if self.wire.authentication.prefix:
+            return {"type": "http", "scheme": self.wire.authentication.prefix.strip().lower()}
+        return {"type": "apiKey", "in": "header", "name": self.wire.authentication.header}
+
+    def new_id(self) -> str:
+        """Return an id of the shape that this API gives out."""
+        return str(uuid4())
+
+    def find(self, request: Request, task_id: object) -> Task:
+        """Return the task that a call is about, and enter it into the record. Raises NotFound."""
+        task = self.world.find(str(task_id), api=self.wire.name)
+        if task is None:
+            raise NotFound
+        call = seen(request)
+        call.task = task.id
+        call.state_before = call.state_after = task.state
+        return task
+
+    def create(
+        self, request: Request, *, text: str, course: Sequence[str], given: Mapping[str, Any], **more: Any
+    ) -> Task:
+        """Make a task, and enter it into the record.
+
+        `text` may ask for another course than the usual one; `more` goes to `World.add`.
+
+        Raises:
+            RequestValidationError: the text asks for events that the lifecycle does not have.
+        """
+        task = self.world.add(
+            task_id=self.new_id(),
+            api=self.wire.name,
+            lifecycle=self.lifecycle,
+            course=self.course(text) or course,
+            given=given,
+            **more,
+        )
+        call = seen(request)
+        call.task, call.state_after = task.id, task.state
+        return task
+
+    def course(self, text: str) -> tuple[str, ...] | None:
+        """Return the course that a task's text asks for. Raises RequestValidationError."""
+        try:
+            return wished(text, self.lifecycle)
+        except ValueError as error:
+            raise field_error("task", str(error)) from error
+
+    def command(self, request: Request, task: Task) -> bool:
+        """Apply the command that the call is to a task that was just found; whether its lifecycle allowed it."""
+        call = seen(request)
+        call.applied = self.world.command(task, self.asked(request))
+        call.state_after = task.state
+        return call.applied
+
+    def asked(self, request: Request) -> str:
+        """Return the command that a call is, as the wire table has it."""
+        command = seen(request).command
+        assert command is not None, "the wire table knows the command of every call that reaches here"
+        return command
+
+    def invalid(self, errors: Sequence[Mapping[str, Any]]) -> Any:
+        """Return the `detail` of a 422 for FastAPI's findings."""
+        return [{"loc": list(error["loc"]), "msg": error["msg"], "type": error["type"]} for error in errors]
+
+    def _guarded(self, answer: Answer, *, open_to_all: bool) -> Answer:
+        async def guarded(request: Request) -> Response:
+            if not open_to_all and not self._lets_in(request):
+                return self._no_key
+            try:
+                return await answer(request)
+            except NotFound:
+                return JSONResponse({"detail": self.not_found}, 404)
+            except RequestValidationError as error:
+                return JSONResponse({"detail": self.invalid(cast("Sequence[Mapping[str, Any]]", error.errors()))}, 422)
+
+        return guarded
+
+    def _lets_in(self, request: Request) -> bool:
+        value = request.headers.get(self.wire.authentication.header, "")
+        prefix = self.wire.authentication.prefix
+        key = value[len(prefix) :].strip() if value[: len(prefix)].lower() == prefix.lower() else ""
+        return key != "" if self._api_key is None else key == self._api_key
+
+
+def seen(request: Request) -> SeenCall:
+    """Return the record's entry of a call."""
+    return cast("SeenCall", request.scope[SEEN])
+
+
+def field_error(field: str, message: str, *, kind: str = "value_error") -> RequestValidationError:
+    """Return the error of one field of the body, as FastAPI would raise it."""
+    return RequestValidationError([{"loc": ("body", field), "msg": message, "type": kind}])

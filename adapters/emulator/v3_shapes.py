@@ -1,0 +1,92 @@
+"""What the calls of v3 take and answer. Shapes only.
+
+Source: the OpenAPI specification of 2026-08-06, and "Stop Session".
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, NotRequired
+from uuid import UUID
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from adapters.emulator.shapes import MONEY, Id, Moment, Money, Taken, enumeration
+from adapters.emulator.v2_shapes import Country, ThinkingLevel
+from adapters.emulator.vocabulary import V3_MODELS
+from lifecycle.catalog import V3State
+
+Model = Annotated[str, enumeration("BuModel", V3_MODELS)]
+Strategy = Annotated[str, enumeration("StopStrategy", ("task", "session"))]
+
+
+class RunTask(Taken):
+    """A new session, with a task or without, or a task for a session that is there."""
+
+    task: str | None = None
+    model: Model = "claude-opus-4.7"
+    thinking_level: ThinkingLevel | None = None
+    session_id: UUID | None = None
+    keep_alive: bool = False
+    max_cost_usd: float | Annotated[str, Field(pattern=MONEY)] | None = None
+    profile_id: UUID | None = None
+    workspace_id: UUID | None = None
+    proxy_country_code: Country | None = "us"
+    output_schema: dict[str, Any] | None = None
+    enable_scheduled_tasks: bool = False
+    sensitive_data: dict[str, str] | None = None
+    enable_recording: bool = False
+    skills: bool = True
+    agentmail: bool = True
+    code_mode: bool = False
+    cache_script: bool | None = None
+    use_own_key: bool = False
+    auto_heal: bool = True
+
+
+class StopSession(Taken):
+    """What to stop: the session, or only its task."""
+
+    strategy: Strategy = "session"
+
+
+class SessionResponse(TypedDict):
+    """A session as it is now."""
+
+    id: Id
+    status: V3State
+    model: str
+    thinkingLevel: NotRequired[str | None]
+    title: NotRequired[str | None]
+    output: NotRequired[Any]
+    outputSchema: NotRequired[dict[str, Any] | None]
+    stepCount: NotRequired[int]
+    lastStepSummary: NotRequired[str | None]
+    isTaskSuccessful: NotRequired[bool | None]
+    liveUrl: NotRequired[str | None]
+    recordingUrls: NotRequired[list[str]]
+    profileId: NotRequired[Id | None]
+    workspaceId: NotRequired[Id | None]
+    proxyCountryCode: NotRequired[str | None]
+    maxCostUsd: NotRequired[Money | None]
+    totalInputTokens: NotRequired[int]
+    totalOutputTokens: NotRequired[int]
+    proxyUsedMb: NotRequired[Money]
+    llmCostUsd: NotRequired[Money]
+    proxyCostUsd: NotRequired[Money]
+    browserCostUsd: NotRequired[Money]
+    totalCostUsd: NotRequired[Money]
+    screenshotUrl: NotRequired[str | None]
+    agentmailEmail: NotRequired[str | None]
+    integrationsUsed: NotRequired[list[str]]
+    createdAt: Moment
+    updatedAt: Moment
+
+
+class SessionList(TypedDict):
+    """A page of sessions."""
+
+    sessions: list[SessionResponse]
+    total: int
+    page: int
+    pageSize: int
