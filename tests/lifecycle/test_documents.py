@@ -32,6 +32,22 @@ def test_yaml_and_back(declared: Declared) -> None:
     assert Lifecycle.from_yaml(declared.to_json()) == declared  # JSON is YAML
 
 
+@pytest.mark.parametrize(
+    "text", ["", " ", "no", "2020-01-01", "# x", "a: b", "'\"", "\r\n", "a\x85b", "a\u2028b", "\ufeff"]
+)
+def test_any_text_survives(text: str) -> None:
+    lifecycle = V1.model_copy(update={"citation": text})
+
+    assert Lifecycle.from_yaml(lifecycle.to_yaml()) == lifecycle
+    assert Lifecycle.from_json(lifecycle.to_json()) == lifecycle
+
+
+def test_yaml_is_written_for_people() -> None:
+    written = V1.model_copy(update={"citation": "Schöne Grüße"}).to_yaml()
+
+    assert written.startswith("name: v1\nextended_by: v1-full\ncitation: Schöne Grüße\nstates:\n- name: running\n")
+
+
 def test_what_is_read_back_gives_the_same_answers(declared: Declared) -> None:
     again = Lifecycle.from_json(declared.to_json())
 

@@ -1,0 +1,255 @@
+"""What holds for any lifecycle, and for any change of a declared one.
+
+Random lifecycles are sound by construction; changes of declared ones are judged by an independent
+definition of soundness, exhaustively where a single answer is changed.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+from math import inf
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lifecycle import (
+    CATALOG,
+    Alias,
+    DefinitionError,
+    Event,
+    IllegalTransition,
+    Invariant,
+    Lifecycle,
+    Origin,
+    Rule,
+    Severity,
+    State,
+    Transition,
+    Verdict,
+    VerdictKind,
+)
+from tests.oracles import Moves, distances, is_sound, moves_of, names, pairs, relation, remarks
+
+Declared = Lifecycle[str, str]
+
+# --- random lifecycles -------------------------------------------------------------------------
+
+NAMES = st.text(st.characters(exclude_categories=("C", "Z"), include_characters=" "), min_size=1, max_size=8)
+TEXTS = st.text(max_size=20) | st.text(st.sampled_from("\x00\r\n\x85\u2028\ufeff '\"#:-"))
+CHANNELS = st.sampled_from(["api", "webhook", "mail"])
+
+
+@st.composite
+def rows(draw: st.DrawFn, states: list[str], final: list[str], words: list[str]) -> dict[tuple[str, str], str]:
+    """Rows by which every state is entered from an earlier one and left, unless final, for a later one."""
+    moves: dict[tuple[str, str], str] = {}
+    going = states[: len(states) - len(final)]
+
+    def connect(source: str, target: str) -> None:
+        free = [word for word in words if (source, word) not in moves]
+        moves[source, draw(st.sampled_from(free))] = target
+
+    for place, state in enumerate(states[1:], start=1):
+        connect(draw(st.sampled_from(going[:place])), state)
+    for place, state in enumerate(going, start=1):
+        connect(state, draw(st.sampled_from(states[place:])))
+    for cell in draw(st.sets(st.sampled_from([*product(going, words)]), max_size=6)) if going else ():
+        moves.setdefault(cell, draw(st.sampled_from(states)))
+    return moves
+
+
+@st.composite
+def lifecycles(draw: st.DrawFn) -> Declared:
+    """Any sound lifecycle of up to seven states and eight events, of any names."""
+    states = draw(st.lists(NAMES, unique=True, min_size=1, max_size=7))
+    words = draw(st.lists(NAMES, unique=True, min_size=8, max_size=8))
+    final = states[draw(st.integers(min(1, len(states) - 1), len(states) - 1)) :]
+    moves = draw(rows(states, final, words))
+    used = {event for _, event in moves}
+    return Lifecycle(
+        name=draw(NAMES),
+        citation=draw(TEXTS),
+        states=tuple(
+            State(each, draw(TEXTS), initial=each == states[0], final=each in final, settled=draw(st.booleans()))
+            for each in states
+        ),
+        events=tuple(
+            Event(each, draw(st.sampled_from(Origin)), draw(TEXTS), proved_by_state=draw(st.booleans()))
+            for each in words
+            if each in used
+        ),
+        transitions=tuple(Transition(source, event, to) for (source, event), to in moves.items()),
+        aliases=tuple(
+            Alias(channel, word, draw(st.sampled_from(states)))
+            for channel, word in draw(st.sets(st.tuples(CHANNELS, NAMES), max_size=3))
+            if word not in states
+        ),
+        invariants=(Invariant("the end", Rule.FINAL, states=tuple(final), citation=draw(TEXTS)),),
+    )
+
+
+@st.composite
+def walks(draw: st.DrawFn) -> tuple[Declared, list[str]]:
+    """A lifecycle and a lawful history of events."""
+    lifecycle = draw(lifecycles())
+    events: list[str] = []
+    while (allowed := lifecycle.allowed(lifecycle.replay(events))) and len(events) < 12 and draw(st.booleans()):
+        events.append(draw(st.sampled_from(allowed)))
+    return lifecycle, events
+
+
+@given(lifecycles())
+def test_all_questions_agree_and_are_answered_alike_twice(lifecycle: Declared) -> None:
+    rows = moves_of(lifecycle)
+    twin: Declared = Lifecycle(**lifecycle.model_dump())
+    for state, event in pairs(lifecycle):
+        verdict: Verdict[str, str] = lifecycle.judge(state, event)
+        assert verdict == lifecycle.judge(state, event) == twin.judge(state, event)
+        assert verdict.target == lifecycle.target(state, event) == rows.get((state, event))
+        assert (verdict.kind is VerdictKind.APPLIED) == (event in lifecycle.allowed(state))
+        assert verdict.kind is not VerdictKind.ILLEGAL or state not in lifecycle.final_states
+
+
+@given(lifecycles())
+def test_final_states_refuse_everything_and_only_they_do(lifecycle: Declared) -> None:
+    assert [state.name for state in lifecycle.states if not lifecycle.allowed(state.name)] == [*lifecycle.final_states]
+
+
+@given(walks())
+def test_a_history_replays_step_by_step_and_in_parts(walk: tuple[Declared, list[str]]) -> None:
+    lifecycle, events = walk
+    state = lifecycle.initial
+    for count, event in enumerate(events):
+        assert lifecycle.replay(events[:count]) == state
+        assert lifecycle.replay(events[count:], start=state) == lifecycle.replay(events)
+        state = lifecycle.step(state, event)
+    assert lifecycle.replay(events) == state
+
+
+@given(walks(), st.data())
+def test_a_refused_event_changes_nothing(walk: tuple[Declared, list[str]], data: st.DataObject) -> None:
+    lifecycle, events = walk
+    place = data.draw(st.integers(0, len(events)))
+    before = lifecycle.replay(events[:place])
+    refused = [event.name for event in lifecycle.events if event.name not in lifecycle.allowed(before)]
+    for event in refused:
+        with pytest.raises(IllegalTransition) as info:
+            lifecycle.replay([*events[:place], event, *events[place:]])
+        assert (info.value.index, info.value.state, info.value.event) == (place, before, event)
+        assert lifecycle.replay(events[place:], start=before) == lifecycle.replay(events)
+
+
+@given(walks())
+def test_a_recorded_history_is_a_good_one(walk: tuple[Declared, list[str]]) -> None:
+    lifecycle, events = walk
+    statuses = [str(lifecycle.replay(events[:count])) for count in range(len(events) + 1)]
+    for mode in ("exact", "sampled"):
+        found = lifecycle.check(statuses, mode=mode)
+        assert {each.severity for each in found} <= {Severity.INFORMATION}  # an event may lead back to its own state
+        assert [each.index for each in found] == [i for i in range(1, len(statuses)) if statuses[i] == statuses[i - 1]]
+    thinned = statuses[:1] + [status for status, keep in zip(statuses[1:], statuses, strict=False) if status != keep]
+    assert lifecycle.check(thinned) == ()
+    assert all(each.severity is Severity.INFORMATION for each in lifecycle.check(thinned[::2], mode="sampled"))
+
+
+@given(lifecycles(), st.data())
+def test_any_history_is_judged_by_the_three_rules(lifecycle: Declared, data: st.DataObject) -> None:
+    words = data.draw(st.lists(st.sampled_from([*names(lifecycle)[0], "no such status"]), max_size=10))
+    for exact in (True, False):
+        found = lifecycle.check(words, mode="exact" if exact else "sampled")
+        assert [(each.index, each.code, each.severity) for each in found] == remarks(lifecycle, words, exact=exact)
+
+
+@given(lifecycles())
+def test_paths_and_observations_follow_reachability(lifecycle: Declared) -> None:
+    away = distances(names(lifecycle)[0], moves_of(lifecycle))
+    for (source, target), length in away.items():
+        path = lifecycle.path(source, target)
+        assert (inf if path is None else len(path)) == length
+        assert path is None or lifecycle.replay(path, start=source) == target
+        assert lifecycle.observe(source, target).kind == relation(away, source, target)
+
+
+@given(lifecycles())
+def test_covering_paths_take_every_transition(lifecycle: Declared) -> None:
+    taken = {
+        (lifecycle.replay(path[:count]), event)
+        for path in lifecycle.covering_paths()
+        for count, event in enumerate(path)
+    }
+    assert taken == set(moves_of(lifecycle))
+
+
+@given(lifecycles())
+def test_documents_and_pickles_give_the_same_lifecycle_back(lifecycle: Declared) -> None:
+    for again in (
+        Lifecycle.from_json(lifecycle.to_json()),
+        Lifecycle.from_yaml(lifecycle.to_yaml()),
+        pickle.loads(pickle.dumps(lifecycle)),
+    ):
+        assert again == lifecycle
+        assert hash(again) == hash(lifecycle)
+        assert again.covering_paths() == lifecycle.covering_paths()
+
+
+# --- changes of declared lifecycles ------------------------------------------------------------
+
+
+def changed(lifecycle: Declared, final: set[str], moves: Moves) -> Declared | DefinitionError:
+    """The lifecycle with other rows and final states, or what is said against it."""
+    states = tuple(replace(state, final=state.name in final) for state in lifecycle.states)
+    transitions = tuple(Transition(source, event, to) for (source, event), to in moves.items())
+    try:
+        return lifecycle.model_copy(update={"states": states, "transitions": transitions})
+    except DefinitionError as error:
+        return error
+
+
+def with_row(moves: Moves, row: tuple[str, str], to: str | None) -> dict[tuple[str, str], str]:
+    kept = {each: target for each, target in moves.items() if each != row}
+    return kept if to is None else {**kept, row: to}
+
+
+def single_changes(lifecycle: Declared) -> Iterator[tuple[set[str], Moves]]:
+    """Every lifecycle with one answer changed, also where a final state is opened for it, or one row moved."""
+    moves, final = moves_of(lifecycle), set(lifecycle.final_states)
+    for row, to in product(pairs(lifecycle), [None, *names(lifecycle)[0]]):
+        yield final, with_row(moves, row, to)
+        if row[0] in final:
+            yield final - {row[0]}, with_row(moves, row, to)
+    for (source, event), to in moves.items():
+        for other in names(lifecycle)[0]:
+            yield final, with_row(with_row(moves, (source, event), None), (other, event), to)
+
+
+def test_a_changed_answer_is_refused_unless_it_is_as_lawful(declared: Declared) -> None:
+    for final, moves in single_changes(declared):
+        outcome = changed(declared, final, moves)
+
+        assert isinstance(outcome, Lifecycle) == is_sound(declared, final, moves)
+
+
+def test_no_promise_is_empty(declared: Declared) -> None:
+    outcomes = [changed(declared, final, moves) for final, moves in single_changes(declared)]
+    findings = [finding for each in outcomes if isinstance(each, DefinitionError) for finding in each.findings]
+
+    broken = {finding.where for finding in findings if finding.code == "broken_invariant"}
+
+    assert broken == {f"invariant '{invariant.name}'" for invariant in declared.invariants}
+
+
+@given(st.sampled_from([*CATALOG.values()]), st.data())
+def test_several_changes_at_once_are_judged_alike(lifecycle: Declared, data: st.DataObject) -> None:
+    states, _ = names(lifecycle)
+    changes = st.dictionaries(st.sampled_from(pairs(lifecycle)), st.none() | st.sampled_from(states), max_size=5)
+    opened = data.draw(st.sets(st.sampled_from(lifecycle.final_states), max_size=1))
+    moves: Moves = moves_of(lifecycle)
+    for row, to in data.draw(changes).items():
+        moves = with_row(moves, row, to)
+    final = set(lifecycle.final_states) - opened
+
+    assert isinstance(changed(lifecycle, final, moves), Lifecycle) == is_sound(lifecycle, final, moves)
