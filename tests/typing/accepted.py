@@ -1,0 +1,102 @@
+"""What a type checker must accept, and what it must infer. Read by mypy and pyright, never run."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TypeVar, assert_type
+
+from lifecycle import (
+    V1,
+    V1_FULL,
+    V2,
+    Event,
+    Finding,
+    Lifecycle,
+    Observation,
+    Origin,
+    State,
+    Transition,
+    V1Event,
+    V1State,
+    V2State,
+    Verdict,
+    get,
+)
+
+# The types of the answers are those of the lifecycle.
+assert_type(V1.target(V1State.RUNNING, V1Event.STOP), V1State | None)
+assert_type(V1.step(V1State.RUNNING, V1Event.STOP), V1State)
+assert_type(V1.judge(V1State.RUNNING, V1Event.STOP), Verdict[V1State, V1Event])
+assert_type(V1.judge(V1State.RUNNING, V1Event.STOP).target, V1State | None)
+assert_type(V1.allowed(V1State.RUNNING, origin=Origin.CALLER), tuple[V1Event, ...])
+assert_type(V1.replay([V1Event.PAUSE], start=V1State.RUNNING), V1State)
+assert_type(V1.path(V1State.RUNNING, V1State.STOPPED), tuple[V1Event, ...] | None)
+assert_type(V1.covering_paths(), tuple[tuple[V1Event, ...], ...])
+assert_type(V1.reachable(V1State.RUNNING), frozenset[V1State])
+assert_type(V1.observe(V1State.RUNNING, "paused", channel="webhook"), Observation[V1State, V1Event])
+assert_type(V1.check(["running", "paused"], mode="sampled"), tuple[Finding[V1State], ...])
+assert_type(V1.state_of("paused"), V1State | None)
+assert_type(V1.require_state_of("paused"), V1State)
+assert_type(V1.initial, V1State)
+assert_type(V1.final_states, tuple[V1State, ...])
+assert_type(V1.commands, tuple[V1Event, ...])
+assert_type(V1.state(V1State.PAUSED), State[V1State])
+assert_type(V1.states[0].name, V1State)
+assert_type(V2.initial, V2State)
+
+# An extension keeps the types.
+assert_type(V1_FULL, Lifecycle[V1State, V1Event])
+assert_type(V1.extend(name="v1-same", citation=""), Lifecycle[V1State, V1Event])
+assert_type(V1.model_copy(update={"name": "v9"}), Lifecycle[V1State, V1Event])
+
+# What is read is of plain text, unless its enumerations are named.
+assert_type(get("v1"), Lifecycle[str, str])
+assert_type(Lifecycle.from_file("door.yaml"), Lifecycle[str, str])
+assert_type(Lifecycle.from_json("{}"), Lifecycle[str, str])
+assert_type(get("v1").step("running", "stop"), str)
+assert_type(Lifecycle[V1State, V1Event].model_validate_json("{}"), Lifecycle[V1State, V1Event])
+
+# A lifecycle can be a key.
+owners = {V1: "ops", V1_FULL: "research"}
+assert_type(owners[V1], str)
+
+
+# Lifecycles of one's own: with enumerations, or with plain text.
+class DoorState(StrEnum):
+    OPEN = "open"
+    GONE = "gone"
+
+
+class DoorEvent(StrEnum):
+    ROT = "rot"
+
+
+DOOR: Lifecycle[DoorState, DoorEvent] = Lifecycle(
+    name="door",
+    citation="the joiner's manual",
+    states=(State(DoorState.OPEN, initial=True), State(DoorState.GONE, final=True)),
+    events=(Event(DoorEvent.ROT, Origin.REMOTE),),
+    transitions=(Transition(DoorState.OPEN, DoorEvent.ROT, DoorState.GONE),),
+)
+assert_type(DOOR.step(DoorState.OPEN, DoorEvent.ROT), DoorState)
+
+PLAIN: Lifecycle[str, str] = Lifecycle(
+    name="plain",
+    citation="",
+    states=(State("on", initial=True), State("off", final=True)),
+    events=(Event("switch", Origin.CALLER),),
+    transitions=(Transition("on", "switch", "off"),),
+)
+assert_type(PLAIN.step("on", "switch"), str)
+
+# Functions over any lifecycle.
+S = TypeVar("S", bound=str)
+E = TypeVar("E", bound=str)
+
+
+def last_words(lifecycle: Lifecycle[S, E]) -> tuple[S, ...]:
+    return lifecycle.final_states
+
+
+assert_type(last_words(V1), tuple[V1State, ...])
+assert_type(last_words(get("v1")), tuple[str, ...])
