@@ -40,6 +40,7 @@ from lifecycle.errors import UnknownName
 from lifecycle.table import E, S
 
 _ID = "{id}"
+_LONGEST_ID = 32_768  # characters, percent-encoded; httpx2 refuses URLs of more than 65,536
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +88,34 @@ class Call:
             task_id: the id for `{id}`; any text that a service may use as an id.
             fields: further fields of the JSON body.
         Raises:
-            ValueError: the id cannot stand in a path.
-            TypeError: a field that the call takes is missing, or fields are given to a call without a body.
+            ValueError: the call names a task, and no request can carry this id.
+            TypeError: a field is missing that the call takes, or given that it sets itself, or is no
+                JSON; or fields are given to a call without a body.
         """
-        missing = [name for name in self.takes if name not in (fields or {})]
-        if missing:
-            raise TypeError(f"{self.method} {self.path} needs {', '.join(missing)}")
-        if fields and self.body is None:
-            raise TypeError(f"{self.method} {self.path} takes no fields, but got {', '.join(fields)}")
-        body = None if self.body is None else {**_filled(self.body, task_id), **(fields or {})}
-        path = base_path + self.path.replace(_ID, _path_segment(task_id)) if _ID in self.path else base_path + self.path
+        fields = fields or {}
+        self._require_fields(fields)
+        if self._names_a_task() and not _can_be_sent(task_id):
+            raise ValueError(f"{task_id[:80]!r} is no task id")
+        body = None if self.body is None else {**_filled(self.body, task_id), **fields}
+        path = base_path + self.path.replace(_ID, quote(task_id, safe=""))
         return Request(self.method, path, _filled(self.query, task_id), body)
+
+    def _names_a_task(self) -> bool:
+        return any(_ID in template for template in (self.path, *self.query.values(), *(self.body or {}).values()))
+
+    def _require_fields(self, fields: Mapping[str, Any]) -> None:
+        call = f"{self.method} {self.path}"
+        if missing := [name for name in self.takes if name not in fields]:
+            raise TypeError(f"{call} needs {', '.join(missing)}")
+        if fields and self.body is None:
+            raise TypeError(f"{call} takes no fields, but got {', '.join(fields)}")
+        # What makes the call this command of this task is not the caller's to change.
+        if own := [name for name in fields if name in (self.body or {})]:
+            raise TypeError(f"{call} sets {', '.join(own)} itself")
+        try:
+            json.dumps(fields, allow_nan=False, ensure_ascii=False).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise TypeError(f"{call}: the fields are no JSON: {error}") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,14 +174,27 @@ class Wire(Generic[S, E]):
     def __post_init__(self) -> None:
         if differ := set(self.commands) ^ set(self.full.commands):
             raise ValueError(f"wire {self.name!r}: a command is one request; look at {', '.join(sorted(differ))}")
+        if self.status.status_at is None or not self.details.status_at:
+            raise ValueError(f"wire {self.name!r}: where do the status and the details carry the status?")
+
+    def create_request(self, fields: Mapping[str, Any]) -> Request:
+        """Return the request that creates a task with these fields.
+
+        Raises:
+            TypeError: as `Call.request`, or the fields make it a command, which is given to a task.
+        """
+        for command, call in self.commands.items():
+            its_own = set(call.body or {}).intersection(fields)
+            if its_own and (call.method, call.path) == (self.create.method, self.create.path):
+                raise TypeError(f"{self.name}: with {', '.join(its_own)} it is {command!s}, a command of that task")
+        return self.create.request(self.base_path, fields=fields)
 
     def command_request(self, command: E, task_id: str, fields: Mapping[str, Any] | None = None) -> Request:
         """Return the one request that a command is.
 
         Raises:
             UnknownName: the service has no such command.
-            TypeError: a field that the command takes is missing, or it takes none.
-            ValueError: the id cannot stand in a path.
+            TypeError, ValueError: as `Call.request`.
         """
         return self.call(command).request(self.base_path, task_id=task_id, fields=fields)
 
@@ -220,6 +251,13 @@ def at(document: Any, name: str | None) -> Any:
     return cast("dict[str, Any]", document).get(name) if isinstance(document, dict) else None
 
 
+def id_at(document: Any, name: str) -> str | None:
+    """Return the id in the field of that name (a number as text), None where there is none that can be sent."""
+    found = at(document, name)
+    text = str(found) if type(found) is int else found
+    return text if isinstance(text, str) and _can_be_sent(text) else None
+
+
 # --- answers that are no ------------------------------------------------------------------------
 
 _ERRORS: dict[int, type[AnswerError]] = {
@@ -260,13 +298,19 @@ def _detail(content: bytes, headers: Mapping[str, str]) -> tuple[str, tuple[Fiel
     match found:
         case [*items]:
             fields = tuple(_field_error(each) for each in items)
-            return "; ".join(map(str, fields))[:_LONGEST_DETAIL], fields
+            return _one_line("; ".join(map(str, fields))), fields
         case None:
             location = headers.get("location")
             text = f"redirected to {location}" if location else content.decode("utf-8", "replace")
         case _:
             text = str(found)
-    return " ".join(text.split())[:_LONGEST_DETAIL] or "no details given", ()
+    return _one_line(text) or "no details given", ()
+
+
+def _one_line(text: str) -> str:
+    """Foreign text as it may stand in a message: nothing in it can break a log's line or steer a terminal."""
+    printable = "".join(each if each.isprintable() else " " for each in text[: 2 * _LONGEST_DETAIL])
+    return " ".join(printable.split())[:_LONGEST_DETAIL]
 
 
 def _field_error(item: Any) -> FieldError:
@@ -289,7 +333,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     except ValueError:
         try:
             seconds = (parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("date", ""))).total_seconds()
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return None
     return max(seconds, 0.0) if math.isfinite(seconds) else None
 
@@ -298,8 +342,11 @@ def _filled(template: Mapping[str, str], task_id: str) -> dict[str, str]:
     return {name: value.replace(_ID, task_id) for name, value in template.items()}
 
 
-def _path_segment(task_id: str) -> str:
+def _can_be_sent(task_id: str) -> bool:
     # An HTTP client removes dot segments: the id ".." would name another call altogether.
     if task_id in ("", ".", ".."):
-        raise ValueError(f"{task_id!r} is no task id")
-    return quote(task_id, safe="")
+        return False
+    try:
+        return len(quote(task_id, safe="")) <= _LONGEST_ID
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
