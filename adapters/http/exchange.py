@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from adapters.http.errors import BadAnswer
-from adapters.http.wire import Call, Request, Wire, at
+from adapters.http.wire import Call, Request, Wire, at, id_at
 from lifecycle.command import Commanding, CommandResult
 from lifecycle.definition import Lifecycle
 from lifecycle.effects import (
@@ -71,8 +71,10 @@ Actions = Generator[Action, Any, R]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """How patient a client is. All in seconds but `attempts`, all positive.
+    """How patient a client is. All in seconds but `attempts`, all positive and at most 1e9.
 
+    A service may be silent for `request_timeout_s`, while connecting and between any two pieces of
+    an answer: one that trickles is not cut off.
     A request that may be repeated is repeated with random exponential pauses, until `attempts`
     repetitions or `retry_budget_s` are spent. A service that accepted a command has
     `settle_timeout_s` to act. A task is polled every `poll_s`, ever more slowly up to
@@ -89,8 +91,11 @@ class Timing:
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
+            if not 0 < getattr(self, name) <= _LONGEST_S:
+                raise ValueError(f"{name} must be positive and at most {_LONGEST_S:g}, not {getattr(self, name)}")
+
+
+_LONGEST_S = 1e9  # thirty years; sockets refuse to wait much longer
 
 
 class Pacer:
@@ -260,8 +265,8 @@ class Conversation(Generic[S, E]):
         state = None if answer.status is None else self.lifecycle.state_of(answer.status)
         self.work.see(state, answer.output)
         for proof in self.wire.proofs.values():
-            companion = at(answer.document, proof.id_at)
-            if isinstance(companion, str):
+            companion = id_at(answer.document, proof.id_at)
+            if companion is not None:
                 self._companions[proof.id_at] = companion
 
     def _read_proof(self, command: E) -> Actions[bool]:
@@ -280,12 +285,15 @@ class Conversation(Generic[S, E]):
 
 
 def creation(wire: Wire[Any, Any], lifecycle: str, timing: Timing, fields: Mapping[str, Any]) -> Actions[Accepted]:
-    """Create a task and return the answer, which carries its id. Raises as `lifecycle.following.create`."""
-    request = wire.create.request(wire.base_path, fields=fields)
+    """Create a task and return the answer, which carries its id.
+
+    Raises TypeError at once as `Wire.create_request`, and when driven as `lifecycle.following.create`.
+    """
+    request = wire.create_request(fields)
 
     def perform(_: Effect) -> Actions[Answer]:
         answer: Answer = yield Exchange(wire, wire.create, request)
-        if isinstance(answer, Accepted) and not isinstance(at(answer.document, wire.id_at), str):
+        if isinstance(answer, Accepted) and id_at(answer.document, wire.id_at) is None:
             return Lost(BadAnswer(f"no id at {wire.id_at!r}", method=request.method, path=request.path))
         return answer
 
@@ -310,15 +318,16 @@ class Pages:
         self._wire = wire
         self._lifecycle = lifecycle
         self._query = dict(query)
-        self._number = 1
+        self._turned: set[str] = set()
         self._seen: set[str] = set()
+        if wire.listing.next_at is None:
+            self._number = int(self._query.setdefault(wire.listing.page, "1"))
 
     def read(self, timing: Timing) -> Actions[list[Listed]]:
         """Read the next page and return those of its tasks that no page before had."""
         listing = self._wire.listing
-        if listing.next_at is None:
-            self._query[listing.page] = str(self._number)
-        request = replace(listing.call.request(self._wire.base_path), query=self._query)
+        template = listing.call.request(self._wire.base_path)
+        request = replace(template, query={**template.query, **self._query})
 
         def perform(_: Effect) -> Actions[Answer]:
             answer: Answer = yield Exchange(self._wire, listing.call, request)
@@ -327,26 +336,49 @@ class Pages:
         answer = yield from _drive(read_patiently(), perform, Pacer(timing))
         if isinstance(answer, Failure):
             raise answer.error
-        return self._take(answer.document)
+        listed = self._listed(answer.document)
+        if listed is None:
+            raise BadAnswer(f"no tasks at {listing.items_at!r}", method=request.method, path=request.path)
+        return self._take(answer.document, listed)
 
-    def _take(self, document: Any) -> list[Listed]:
-        listing = self._wire.listing
-        items: list[Any] = at(document, listing.items_at) or []
-        listed = [self._listed(item) for item in items]
+    def _take(self, document: Any, listed: list[Listed]) -> list[Listed]:
         new = [each for each in listed if each.id not in self._seen]
         self._seen.update(each.id for each in new)
-        self._number += 1
-        following = None if listing.next_at is None else at(document, listing.next_at)
+        following = self._following(document, is_past_the_end=not new)
         # A service that repeats its last page for ever must not be listed for ever.
-        self.is_done = not new or (listing.next_at is not None and not following)
-        if following:
-            self._query[listing.page] = str(following)
+        if not following or following in self._turned or (listed and not new):
+            self.is_done = True
+        else:
+            self._turn(following)
         return new
 
-    def _listed(self, item: Any) -> Listed:
+    def _following(self, document: Any, *, is_past_the_end: bool) -> str:
+        """What names the next page, "" where there is none. A page that a cursor names may well be empty."""
+        next_at = self._wire.listing.next_at
+        if next_at is None:
+            self._number += 1
+            return "" if is_past_the_end else str(self._number)
+        return str(at(document, next_at) or "")
+
+    def _turn(self, page: str) -> None:
+        self._turned.add(page)
+        self._query[self._wire.listing.page] = page
+
+    def _listed(self, document: Any) -> list[Listed] | None:
+        """The tasks of a page, None where it is no list of tasks."""
+        match at(document, self._wire.listing.items_at):
+            case [*items]:
+                listed = [each for item in items if (each := self._one(item)) is not None]
+                return listed if len(listed) == len(items) else None
+            case _:
+                return None
+
+    def _one(self, item: Any) -> Listed | None:
+        task_id = id_at(item, self._wire.id_at)
         status = at(item, self._wire.details.status_at)
-        state = self._lifecycle.state_of(status) if isinstance(status, str) else None
-        return Listed(str(at(item, self._wire.id_at)), status, state, item)
+        known = status if isinstance(status, str) else None
+        state = None if known is None else self._lifecycle.state_of(known)
+        return None if task_id is None else Listed(task_id, known, state, item)
 
 
 def _drive(steps: Steps[R], perform: Callable[[Effect], Actions[Any]], pacer: Pacer) -> Actions[R]:
