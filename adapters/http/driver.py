@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import ipaddress
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -36,6 +37,10 @@ class _Sender:
     """What both drivers know: the server, the key, the time."""
 
     def __init__(self, *, base_url: str, api_key: str, timeout_s: float) -> None:
+        host = _host(base_url)
+        # What HTTP_PROXY and its like say is followed, but nobody reaches this machine by a proxy,
+        # and the proxy would be told the key.
+        self._trusts_environment = not _is_here(host)
         self._base_url = base_url
         self._api_key = SecretStr(api_key)
         self._timeout_s = timeout_s
@@ -51,6 +56,8 @@ class _Sender:
             "json": request.body,
             "headers": exchange.wire.headers(self._api_key.get_secret_value()),
             "timeout": self._timeout_s,
+            # A redirect is an answer. Followed, it would carry the key to whatever host it names.
+            "follow_redirects": False,
         }
 
     def _answer(self, exchange: Exchange, outcome: httpx2.Response | httpx2.RequestError, as_of: datetime) -> Answer:
@@ -58,30 +65,71 @@ class _Sender:
         if isinstance(outcome, httpx2.RequestError):
             answer = _mishap(exchange, outcome)
         else:
+            headers, content = self._told(outcome)
             answer = exchange.wire.read_answer(
                 exchange.call,
                 request,
                 status_code=outcome.status_code,
-                headers=outcome.headers,
-                content=outcome.content,
+                headers=headers,
+                content=content,
                 as_of=as_of,
             )
         said = answer.error if isinstance(answer, Failure) else answer.status
         _log.debug("%s %s: %s (%s)", request.method, request.path, type(answer).__name__, said)
         return answer
 
+    def _told(self, response: httpx2.Response) -> tuple[Mapping[str, str], bytes]:
+        """The headers and the body of an answer; one that is no may repeat the key, and ends in an error."""
+        key = self._api_key.get_secret_value()
+        if response.is_success or len(key) < _SHORTEST_SECRET:
+            return response.headers, response.content
+        headers = {name: value.replace(key, _HIDDEN) for name, value in response.headers.items()}
+        return headers, response.content.replace(key.encode(), _HIDDEN.encode())
+
+
+def _host(base_url: str) -> str:
+    """The host of a URL that can be asked for. Raises ValueError."""
+    try:
+        url = httpx2.URL(base_url)
+        return url.raw_host.decode().encode("idna").decode()  # as the socket will
+    except (httpx2.InvalidURL, UnicodeError) as error:
+        raise ValueError(f"base_url {base_url[:80]!r}: {error}") from None
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
 
 def _mishap(exchange: Exchange, error: httpx2.RequestError) -> Answer:
     """A request that came to no answer, told apart by whether it can have arrived."""
     request = exchange.request
-    # The foreign error stays the cause, but must not carry the headers with the key along.
-    error.request = httpx2.Request(request.method, error.request.url)
+    _strip(error, httpx2.Request(request.method, error.request.url))
     never_sent = isinstance(error, _NEVER_SENT)
     kind: type[HttpError] = NotConnected if never_sent else NoAnswer
     ours = kind(str(error) or type(error).__name__, method=request.method, path=request.path)
     ours.__cause__ = error
     return NotSent(ours) if never_sent else Lost(ours)
 
+
+def _strip(error: httpx2.RequestError, request: httpx2.Request) -> None:
+    """Take from the foreign error, which stays the cause, what holds the key.
+
+    That are its request's headers, and the variables in its frames, which some tools print and send.
+    """
+    error.request = request
+    chain: list[BaseException | None] = [error]
+    while chain:
+        each = chain.pop()
+        if each is not None:
+            each.__traceback__ = None
+            chain += (each.__cause__, each.__context__)
+
+
+_HIDDEN = "[the API key]"
+_SHORTEST_SECRET = 8  # characters; a shorter key is a word that messages may contain for other reasons
 
 _NEVER_SENT = (
     httpx2.ConnectError,
@@ -98,7 +146,7 @@ class Driver(_Sender):
     def __init__(self, *, base_url: str, api_key: str, timeout_s: float, http: httpx2.Client | None) -> None:
         super().__init__(base_url=base_url, api_key=api_key, timeout_s=timeout_s)
         self._owns_http = http is None
-        self._http = http or httpx2.Client()
+        self._http = http or httpx2.Client(trust_env=self._trusts_environment)
 
     def run(self, actions: Actions[R], tell: OnProgress | None = None) -> R:
         """Carry the actions out and return their result; raises what they raise."""
@@ -138,7 +186,7 @@ class AsyncDriver(_Sender):
     def __init__(self, *, base_url: str, api_key: str, timeout_s: float, http: httpx2.AsyncClient | None) -> None:
         super().__init__(base_url=base_url, api_key=api_key, timeout_s=timeout_s)
         self._owns_http = http is None
-        self._http = http or httpx2.AsyncClient()
+        self._http = http or httpx2.AsyncClient(trust_env=self._trusts_environment)
 
     async def run(self, actions: Actions[R], tell: OnProgress | None = None) -> R:
         """Carry the actions out and return their result; raises what they raise."""
