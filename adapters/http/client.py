@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 from adapters.http.driver import AsyncDriver, Driver, OnProgress
 from adapters.http.exchange import Conversation, Listed, Pages, TaskResult, Timing, creation
 from adapters.http.services import service
-from adapters.http.wire import Wire, at
+from adapters.http.wire import Wire, id_at
 from lifecycle.command import CommandResult
 from lifecycle.definition import Lifecycle
 from lifecycle.effects import Accepted
@@ -133,7 +133,7 @@ class _Configured:
         )
 
     def _connection(self, api_key: str | None) -> dict[str, Any]:
-        key = _usable_key(api_key or os.environ.get(ENVIRONMENT_KEY))
+        key = _usable_key(os.environ.get(ENVIRONMENT_KEY) if api_key is None else api_key)
         return {"base_url": self.base_url, "api_key": key, "timeout_s": self.timing.request_timeout_s}
 
     def _conversation(self, wire: Wire[Any, Any], task_id: str) -> Conversation[Any, Any]:
@@ -148,15 +148,19 @@ class _Configured:
         return self._conversation(self.wire.session, session_id)
 
     def _created(self, answer: Accepted, fields: Mapping[str, Any]) -> Conversation[Any, Any]:
-        conversation = self._conversation(self.wire, at(answer.document, self.wire.id_at))
+        # That there is an id that can be sent is part of what makes the answer usable.
+        conversation = self._conversation(self.wire, id_at(answer.document, self.wire.id_at) or "")
         conversation.see_creation(answer, fields)
         return conversation
 
 
 def _server(base_url: str, base_path: str) -> str:
     parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    is_server = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and " " not in base_url
+    if not is_server or parts.query or parts.fragment:
         raise ValueError(f"base_url must be like 'https://host', not {base_url!r}")
+    if parts.username is not None:
+        raise ValueError("base_url must hold no user and no password: it is shown in messages")
     # Other clients want the path in the base URL; both ways must lead to the same calls.
     return base_url.rstrip("/").removesuffix(base_path)
 
@@ -300,7 +304,7 @@ class Client(_Configured):
         """Yield the service's tasks, page after page. Raises HttpError.
 
         Args:
-            query: filters, as the service names them.
+            query: filters and the size of a page, as the service names them; or the page to begin with.
         """
         pages = Pages(self.wire, self.lifecycle, query)
         while not pages.is_done:
@@ -320,15 +324,15 @@ class Client(_Configured):
 # --- the asynchronous client --------------------------------------------------------------------
 
 
-class AsyncTask(_Handle, Commands[Awaitable[CommandResult[str, str]]]):
+class AsyncTask(_Handle, Commands[Coroutine[Any, Any, CommandResult[str, str]]]):
     """As `Task`, to be awaited; made by `AsyncClient`."""
 
     def __init__(self, driver: AsyncDriver, conversation: Conversation[Any, Any]) -> None:
         super().__init__(conversation)
         self._driver = driver
 
-    def send(self, command: str, **fields: Any) -> Awaitable[CommandResult[str, str]]:
-        """As `Task.send`."""
+    def send(self, command: str, **fields: Any) -> Coroutine[Any, Any, CommandResult[str, str]]:
+        """As `Task.send`; UnknownName and TypeError come at once, the rest when awaited."""
         return self._driver.run(self._conversation.command(command, fields))
 
     async def recover(self) -> CommandResult[str, str] | None:
