@@ -1,0 +1,406 @@
+"""The strategies draw what they say, and the comparison finds executors that differ: both can fail here."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from itertools import product
+
+import pytest
+from hypothesis import Phase, find, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import run_state_machine_as_test
+
+from lifecycle import (
+    V1,
+    V1_FULL,
+    V2_FULL,
+    V2_SESSION,
+    FindingCode,
+    Lifecycle,
+    MissingExtra,
+    Origin,
+    Rule,
+    Severity,
+    UnknownName,
+    V1Event,
+    V1State,
+    V2State,
+    get,
+)
+from lifecycle.history import Mode
+from lifecycle.testing import (
+    Difference,
+    Disagreement,
+    Executor,
+    check_executor,
+    event_paths,
+    events,
+    histories,
+    lifecycle_machine,
+    lifecycles,
+    possible_defects,
+    states,
+)
+from tests.oracles import is_sound, moves_of, names
+
+# What is asked for is common, and the search is the same every time, so that none fails by bad luck.
+LOOKING = settings(max_examples=1_000, phases=(Phase.generate,), derandomize=True)
+SHRINKING = settings(LOOKING, phases=(Phase.generate, Phase.shrink))
+
+
+# --- strategies ----------------------------------------------------------------------------------
+
+
+@given(lifecycles())
+def test_only_sound_lifecycles_are_drawn(drawn: Lifecycle[str, str]) -> None:
+    # A `Lifecycle` that is not sound cannot be made; the oracle says so by another method.
+    assert is_sound(drawn, set(drawn.final_states), moves_of(drawn))
+    assert Lifecycle.from_json(drawn.to_json()) == drawn
+
+
+@pytest.mark.parametrize("rule", Rule)
+def test_promises_of_every_rule_are_drawn(rule: Rule) -> None:
+    drawn = find(lifecycles(), lambda each: any(promise.rule is rule for promise in each.invariants), settings=LOOKING)
+    assert drawn.broken_invariants() == ()
+
+
+FORMS: dict[str, Callable[[Lifecycle[str, str]], bool]] = {
+    "a self-loop": lambda drawn: any(row.source == row.target for row in drawn.transitions),
+    "a way back": lambda drawn: any(drawn.initial in drawn.reachable(row.target) for row in drawn.transitions),
+    "several ends": lambda drawn: len(drawn.final_states) > 1,
+    "an event in several rows": lambda drawn: len(drawn.transitions) > len(drawn.events) > 1,
+    "any names": lambda drawn: any(not state.name.isascii() for state in drawn.states),
+    "both origins": lambda drawn: {event.origin for event in drawn.events} == set(Origin),
+    "aliases": lambda drawn: len(drawn.aliases) > 1,
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_many_forms_are_drawn(form: str) -> None:
+    assert FORMS[form](find(lifecycles(), FORMS[form], settings=LOOKING))
+
+
+def test_lifecycles_shrink_to_the_smallest() -> None:
+    smallest = find(lifecycles(), lambda _: True, settings=SHRINKING)
+    assert (len(smallest.states), smallest.events, smallest.aliases, smallest.invariants) == (1, (), (), ())
+    moving = find(lifecycles(), lambda drawn: bool(drawn.events), settings=SHRINKING)
+    assert (len(moving.states), len(moving.events), len(moving.transitions)) == (2, 1, 1)
+
+
+@given(lifecycles(max_states=2))
+def test_the_number_of_states_is_bounded(drawn: Lifecycle[str, str]) -> None:
+    assert len(drawn.states) <= 2
+
+
+@given(st.data())
+def test_states_and_events_are_the_declared_ones(data: st.DataObject) -> None:
+    assert isinstance(data.draw(states(V1)), V1State)
+    assert V1_FULL.event(data.draw(events(V1_FULL, origin=Origin.REMOTE))).origin is Origin.REMOTE
+    event: V1Event = data.draw(events(V1_FULL))
+    assert event in {each.name for each in V1_FULL.events}
+
+
+def test_there_may_be_no_event_of_an_origin() -> None:
+    assert events(V1, origin=Origin.REMOTE).is_empty
+
+
+@given(st.data(), lifecycles())
+def test_paths_are_lawful(data: st.DataObject, drawn: Lifecycle[str, str]) -> None:
+    start = data.draw(states(drawn))
+    path = data.draw(event_paths(drawn, start=start, max_size=5))
+    assert len(path) <= 5
+    drawn.replay(path, start=start)
+    assert drawn.is_final(drawn.replay(data.draw(event_paths(drawn, ended=True))))
+
+
+def test_every_transition_of_a_lifecycle_is_drawn_by_some_path(declared: Lifecycle[str, str]) -> None:
+    for source, event in moves_of(declared):
+
+        def takes(path: list[str], row: tuple[str, str] = (source, event)) -> bool:
+            return any((declared.replay(path[:n]), path[n]) == row for n in range(len(path)))
+
+        assert takes(find(event_paths(declared), takes, settings=LOOKING))
+
+
+@pytest.mark.parametrize("mode", ["exact", "sampled"])
+@given(data=st.data())
+def test_nothing_is_found_in_a_lawful_history(data: st.DataObject, mode: Mode) -> None:
+    drawn = data.draw(lifecycles())
+    history = data.draw(histories(drawn, mode=mode))
+    assert all(finding.severity is Severity.INFORMATION for finding in drawn.check(history, mode=mode))
+
+
+@pytest.mark.parametrize("mode", ["exact", "sampled"])
+@given(data=st.data())
+def test_a_declared_defect_is_found(data: st.DataObject, mode: Mode) -> None:
+    drawn = data.draw(lifecycles())
+    defect = data.draw(st.sampled_from(possible_defects(drawn, mode=mode)))
+    channel = data.draw(st.sampled_from(["api", "webhook", *(alias.channel for alias in drawn.aliases)]))
+    history = data.draw(histories(drawn, defect=defect, mode=mode, channel=channel))
+    assert defect in {finding.code for finding in drawn.check(history, mode=mode, channel=channel)}
+
+
+@pytest.mark.parametrize("defect", FindingCode)
+def test_every_defect_is_drawn_for_some_lifecycle(defect: FindingCode) -> None:
+    assert find(lifecycles(), lambda drawn: defect in possible_defects(drawn), settings=LOOKING)
+
+
+def test_possible_defects() -> None:
+    assert possible_defects(V2_SESSION) == (
+        FindingCode.UNKNOWN_STATUS,
+        FindingCode.WRONG_START,
+        FindingCode.DUPLICATE,
+        FindingCode.AFTER_FINAL,
+    )
+    assert FindingCode.WRONG_START not in possible_defects(V2_SESSION, mode="sampled")
+    # running and paused lead to each other, so nothing in v1 comes late
+    assert FindingCode.OUT_OF_ORDER not in possible_defects(V1)
+
+
+def test_what_histories_refuse() -> None:
+    with pytest.raises(ValueError, match="v1: no exact history has the defect gap, only unknown_status, wrong_start"):
+        histories(V1, defect=FindingCode.GAP)
+    with pytest.raises(UnknownName):
+        histories(V1, channel="telegram")
+
+
+def test_histories_speak_the_words_of_their_channel() -> None:
+    history = find(histories(V1_FULL, channel="webhook"), lambda words: len(words) > 1, settings=LOOKING)
+    assert V1_FULL.state_of(history[0], channel="webhook") is V1State.CREATED
+    assert find(histories(V1_FULL, channel="webhook"), lambda words: "started" in words, settings=LOOKING)
+
+
+def test_histories_shrink() -> None:
+    late = find(histories(V2_FULL, defect=FindingCode.OUT_OF_ORDER), lambda _: True, settings=SHRINKING)
+    assert late == [V2State.CREATED, V2State.STARTED, V2State.CREATED]
+    assert find(histories(V1), lambda _: True, settings=SHRINKING) == [V1State.RUNNING]
+
+
+# --- executors -----------------------------------------------------------------------------------
+
+
+class Walker:
+    """A right executor of a table, in a few lines that a test can get wrong on purpose."""
+
+    def __init__(self, lifecycle: Lifecycle[str, str]) -> None:
+        self.lifecycle = lifecycle
+        self.state = lifecycle.initial
+        self.closed = 0
+
+    def fire(self, event: str) -> str | None:
+        target = self.lifecycle.target(self.state, event)
+        self.state = target or self.state
+        return target
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def executor(self) -> Executor[str, str]:
+        return Executor(state=lambda: self.state, fire=self.fire, close=self.close)
+
+
+class Raising(Walker):
+    def fire(self, event: str) -> str | None:
+        self.state = self.lifecycle.step(self.state, event)
+        return self.state
+
+
+class Wrong(Walker):
+    """Right but for one pair, whose answer is given; it goes where it answers, refusals excepted."""
+
+    def __init__(self, lifecycle: Lifecycle[str, str], pair: tuple[str, str], answer: str | None) -> None:
+        super().__init__(lifecycle)
+        self.pair = pair
+        self.answer = answer
+
+    def fire(self, event: str) -> str | None:
+        if (self.state, event) != self.pair:
+            return super().fire(event)
+        self.state = self.answer or self.state
+        return self.answer
+
+
+class Lying(Walker):
+    """Answers rightly and stays where it was."""
+
+    def fire(self, event: str) -> str | None:
+        return self.lifecycle.target(self.state, event)
+
+
+def run(
+    lifecycle: Lifecycle[str, str],
+    start: Callable[[], Executor[str, str]],
+    *,
+    only: tuple[str, ...] | None = None,
+    max_examples: int = 25,
+) -> None:
+    machine = lifecycle_machine(lifecycle, {"right": lambda: Walker(lifecycle).executor(), "other": start}, only=only)
+    run_state_machine_as_test(machine, settings=settings(max_examples=max_examples, derandomize=True))
+
+
+@pytest.mark.parametrize("kind", [Walker, Raising])
+def test_a_right_executor_passes(declared: Lifecycle[str, str], kind: type[Walker]) -> None:
+    check_executor(declared, lambda: kind(declared).executor())
+
+
+def wrong_answers(lifecycle: Lifecycle[str, str]) -> Iterator[tuple[tuple[str, str], str | None]]:
+    for state, event in product(*names(lifecycle)):
+        for answer in (None, *names(lifecycle)[0]):
+            if answer != lifecycle.target(state, event):
+                yield (state, event), answer
+
+
+def disagreement(lifecycle: Lifecycle[str, str], pair: tuple[str, str], answer: str | None) -> Disagreement:
+    with pytest.raises(Disagreement) as caught:
+        check_executor(lifecycle, lambda: Wrong(lifecycle, pair, answer).executor())
+    return caught.value
+
+
+def test_each_single_wrong_answer_is_caught(declared: Lifecycle[str, str]) -> None:
+    for pair, answer in wrong_answers(declared):
+        found = {((each.state, each.event), each.answer) for each in disagreement(declared, pair, answer).differences}
+        assert found == {(pair, answer)}
+
+
+@given(lifecycles())
+def test_any_lifecycle_can_be_checked(drawn: Lifecycle[str, str]) -> None:
+    check_executor(drawn, lambda: Walker(drawn).executor())
+
+
+def test_a_disagreement_names_the_broken_promises() -> None:
+    v1 = get("v1")
+    caught = disagreement(v1, ("stopped", "resume"), "running")
+    assert caught.lifecycle == "v1"
+    assert caught.differences == (
+        Difference("the executor", ("stop",), "stopped", "resume", expected=None, answer="running"),
+    )
+    assert {finding.where for finding in caught.broken} == {
+        "invariant 'a stopped task cannot be resumed'",
+        "invariant 'only a paused task can be resumed'",
+        "invariant 'stopped is final'",
+    }
+    said = "the executor after stop: 'resume' in 'stopped' gives 'running', the table says a refusal"
+    assert said in str(caught)
+
+
+def test_an_executor_that_answers_rightly_but_rests_elsewhere_is_caught() -> None:
+    v1 = get("v1")
+    with pytest.raises(Disagreement, match="the executor after pause: it rests in 'running', the table says 'paused'"):
+        check_executor(v1, lambda: Lying(v1).executor())
+
+
+def test_an_executor_that_starts_elsewhere_is_caught() -> None:
+    v1 = get("v1")
+    stopped = Executor[str, str](state=lambda: "stopped", fire=lambda event: v1.target("stopped", event))
+    with pytest.raises(Disagreement, match="the executor: it rests in 'stopped', the table says 'running'"):
+        check_executor(v1, lambda: stopped)
+    with pytest.raises(Disagreement, match="other: it rests in 'stopped'"):
+        run(v1, lambda: stopped)
+
+
+class OnlyCommands(Walker):
+    def fire(self, event: str) -> str | None:
+        if event not in self.lifecycle.commands:
+            raise NotImplementedError(event)
+        return super().fire(event)
+
+
+def test_events_that_an_executor_cannot_carry_out_are_left_out() -> None:
+    v4 = get("v4")
+    check_executor(v4, lambda: OnlyCommands(v4).executor(), only=v4.commands)
+    run(v4, lambda: OnlyCommands(v4).executor(), only=v4.commands)
+    with pytest.raises(NotImplementedError, match="dispatch"):
+        check_executor(v4, lambda: OnlyCommands(v4).executor())
+    with pytest.raises(UnknownName):
+        check_executor(v4, lambda: OnlyCommands(v4).executor(), only=["pause"])
+
+
+def test_every_executor_is_closed_once() -> None:
+    v1 = get("v1")
+    started: list[Walker] = []
+
+    def start(*, right: bool) -> Executor[str, str]:
+        started.append(Walker(v1) if right else Lying(v1))
+        return started[-1].executor()
+
+    check_executor(v1, lambda: start(right=True))
+    run(v1, lambda: start(right=True))
+    with pytest.raises(Disagreement):
+        check_executor(v1, lambda: start(right=False))
+    with pytest.raises(Disagreement):
+        run(v1, lambda: start(right=False))
+    assert len(started) > 4 * len(names(v1)[0])
+    assert {walker.closed for walker in started} == {1}
+
+
+# --- side by side --------------------------------------------------------------------------------
+
+TestSideBySide = lifecycle_machine(
+    get("v3-full"),
+    {"first": lambda: Walker(get("v3-full")).executor(), "second": lambda: Raising(get("v3-full")).executor()},
+).TestCase
+
+
+def test_every_transition_is_taken_side_by_side() -> None:
+    v3 = get("v3-full")
+    taken: set[tuple[str, str]] = set()
+
+    class Noting(Walker):
+        def fire(self, event: str) -> str | None:
+            taken.add((self.state, event))
+            return super().fire(event)
+
+    run(v3, lambda: Noting(v3).executor(), max_examples=100)
+    assert taken >= set(moves_of(v3))
+
+
+def test_a_wrong_executor_is_caught_beside_a_right_one_by_a_shortest_path() -> None:
+    full = get("v1-full")
+    with pytest.raises(Disagreement) as caught:
+        run(full, lambda: Wrong(full, ("paused", "resume"), None).executor())
+    assert caught.value.differences == (
+        Difference("other", ("start", "pause"), "paused", "resume", expected="running", answer=None),
+    )
+
+
+class Faulty(Walker):
+    """Loses its next answer on request; `recovers` reads the state and says what it finds."""
+
+    def __init__(self, lifecycle: Lifecycle[str, str], *, recovers: bool) -> None:
+        super().__init__(lifecycle)
+        self.recovers = recovers
+        self.losing = False
+
+    def lose(self) -> None:
+        self.losing = True
+
+    def fire(self, event: str) -> str | None:
+        answer = super().fire(event)
+        lost, self.losing = self.losing, False
+        return None if lost and not self.recovers else answer
+
+    def executor(self) -> Executor[str, str]:
+        return Executor(state=lambda: self.state, fire=self.fire, faults={"lose the answer": self.lose})
+
+
+def test_faults_are_made_to_happen() -> None:
+    v1 = get("v1")
+    run(v1, lambda: Faulty(v1, recovers=True).executor())
+    with pytest.raises(Disagreement, match="other: 'pause' in 'running' gives a refusal, the table says 'paused'"):
+        run(v1, lambda: Faulty(v1, recovers=False).executor(), max_examples=100)
+
+
+def test_a_machine_needs_an_event() -> None:
+    still = find(lifecycles(max_states=1), lambda _: True, settings=LOOKING)
+    check_executor(still, lambda: Walker(still).executor())
+    with pytest.raises(ValueError, match="there is no event to fire"):
+        lifecycle_machine(still, {})
+
+
+def test_a_missing_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "hypothesis", None)
+    monkeypatch.delitem(sys.modules, "lifecycle.testing")
+    with pytest.raises(MissingExtra, match=r"pip install 'task-lifecycle\[testing\]'"):
+        importlib.import_module("lifecycle.testing")
