@@ -1,0 +1,218 @@
+"""Imports go one way: every import of both packages is read and compared with the tables below."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# A module imports only what stands left of it, and what that imports. `x.*` is a package with its modules.
+# Files that are not there yet may be named; a file that is not named is an error.
+ONE_WAY = {
+    "lifecycle": """
+        errors <- table <- graph <- history <- definition <- catalog.* <- journal <- effects <- command, following
+        definition <- diagram, testing
+    """,
+    "adapters": """
+        http.errors <- http.wire <- http.v1, http.v2, http.v3, http.v4 <- http.services <- http.client
+        http.wire <- http.exchange <- http.driver <- http.client <- http <- watch, dbos <- cli.*
+        http.v1, http.v2, http.v3, http.v4 <- emulator.* <- cli.*
+        render <- logs.* <- cli.*
+        journal.*, webhooks, machine <- cli.*
+    """,
+}
+
+# Who imports what is no part of Python: an optional dependency belongs to the files that are named for it.
+OWNERS = {
+    "pydantic": ["lifecycle.definition", "adapters"],
+    "pydantic_core": ["adapters.emulator"],
+    "typing_extensions": ["adapters.emulator"],
+    "yaml": ["lifecycle.definition"],
+    "hypothesis": ["lifecycle.testing"],
+    "transitions": ["adapters.machine"],
+    "httpx2": ["adapters.http.client", "adapters.http.driver"],
+    "tenacity": ["adapters.http.client", "adapters.http.driver", "adapters.http.exchange"],
+    "fastapi": ["adapters.emulator"],
+    "starlette": ["adapters.emulator"],
+    "uvicorn": ["adapters.emulator"],
+    "typer": ["adapters.cli"],
+    "rich": ["adapters.cli"],
+}
+
+# The part of the standard library that neither tells the time nor touches the world, with two exceptions.
+PURE = {
+    "__future__", "abc", "collections", "contextlib", "dataclasses", "datetime", "difflib", "enum", "functools",
+    "itertools", "json", "math", "re", "types", "typing", "weakref",
+}  # fmt: skip
+EXCEPTIONS = {
+    "lifecycle.definition": {"pathlib"},  # from_file reads one
+    "lifecycle.journal": {"threading"},  # the lock of the journal in memory
+}
+IMPURE_CALLS = {"open", "print", "input", "eval", "exec", "__import__", "now", "utcnow", "today", "cwd", "home"}
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {name_of(path): path for top in ONE_WAY for path in sorted((ROOT / top).rglob("*.py"))}
+CORE = [name for name in MODULES if name.startswith("lifecycle")]
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+def imports(part: ast.AST) -> Iterator[str]:
+    """The full names of all imported modules, wherever in `part` the import stands."""
+    for node in ast.walk(part):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            origin = "." * node.level + str(node.module or "")
+            for alias in node.names:
+                inner = f"{origin}.{alias.name}"
+                yield inner if inner in MODULES else origin
+
+
+def foreign(part: ast.AST) -> set[str]:
+    """The packages imported that are neither ours nor Python's."""
+    return {name.partition(".")[0] for name in imports(part)} - {*ONE_WAY} - sys.stdlib_module_names
+
+
+def belongs(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+# --- the direction -----------------------------------------------------------------------------
+
+
+@cache
+def direction(top: str) -> dict[str, set[str]]:
+    """For each entry of one table all entries that it may import."""
+    allowed: dict[str, set[str]] = {}
+    for line in ONE_WAY[top].strip().splitlines():
+        left: set[str] = set()
+        for group in line.split("<-"):
+            names = {f"{top}.{name.strip()}" for name in group.split(",")}
+            for name in names:
+                allowed.setdefault(name, set()).update(left)
+            left |= names
+    for _ in allowed:  # what those may import in turn
+        allowed = {name: left.union(*(allowed[each] for each in left)) for name, left in allowed.items()}
+    return allowed
+
+
+def entry_of(module: str) -> str:
+    entries = direction(module.partition(".")[0])
+    found = [each for each in entries if module == each or (each[-2:] == ".*" and belongs(module, each[:-2]))]
+    assert len(found) == 1, f"{module} has no place in the table of this test"
+    return found[0]
+
+
+def may_import(module: str, other: str) -> bool:
+    if module == "lifecycle":  # the facade
+        return other.startswith("lifecycle.") and other != "lifecycle.testing"
+    if module.startswith("adapters.") and other.startswith("lifecycle"):
+        return other != "lifecycle.testing"
+    if other in ONE_WAY or not belongs(other, module.partition(".")[0]):
+        return False
+    mine, theirs = entry_of(module), entry_of(other)
+    return mine == theirs or theirs in direction(module.partition(".")[0])[mine]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_one_way(module: str) -> None:
+    ours = {name for name in imports(tree(module)) if name.startswith((".", *ONE_WAY))}
+
+    assert ours <= set(MODULES), "imported, but not there"
+    assert {name for name in ours if not may_import(module, name)} == set()
+
+
+def test_the_table_has_no_circles() -> None:
+    for top in ONE_WAY:
+        assert all(entry not in allowed for entry, allowed in direction(top).items())
+
+
+# --- what is foreign ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_dependency_is_imported_by_the_files_named_for_it_alone(module: str) -> None:
+    strangers = {name for name in foreign(tree(module)) if not any(belongs(module, o) for o in OWNERS.get(name, []))}
+
+    assert strangers == set()
+
+
+@pytest.mark.parametrize("module", CORE)
+def test_the_core_is_pure(module: str) -> None:
+    standard = {name.partition(".")[0] for name in imports(tree(module))} & sys.stdlib_module_names
+    called = {
+        node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name)
+    }
+
+    assert standard - PURE - EXCEPTIONS.get(module, set()) == set()
+    assert called & IMPURE_CALLS == set()
+
+
+class WithoutFunctions(ast.NodeTransformer):
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        """Drop it."""
+
+
+@pytest.mark.parametrize("module", [name for name in CORE if name != "lifecycle.testing"])
+def test_the_core_imports_an_extra_only_where_it_is_asked_for(module: str) -> None:
+    at_import = WithoutFunctions().visit(deepcopy(tree(module)))
+
+    assert foreign(at_import) <= {"pydantic"}
+
+
+def run(program: str) -> str:
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_importing_the_core_loads_nothing_foreign_but_pydantic() -> None:
+    program = "import json, sys; old = {*sys.modules}; import lifecycle; print(json.dumps([*{*sys.modules} - old]))"
+    public = {name.partition(".")[0] for name in json.loads(run(program)) if not name.startswith("_")}
+
+    with_pydantic = {"pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"}
+    assert public - sys.stdlib_module_names - {"lifecycle"} <= with_pydantic
+
+
+ADAPTERS = [name for name in MODULES if name.startswith("adapters.") and name.count(".") == 1]
+
+
+@pytest.mark.parametrize("module", ["lifecycle.testing", *ADAPTERS])
+def test_without_its_extra_an_adapter_says_which_line_to_type(module: str) -> None:
+    """Whatever it exports is there, or its absence is a MissingExtra; never a bare ImportError."""
+    optional = sorted({*OWNERS} - {"pydantic", "pydantic_core", "typing_extensions"})
+    run(f"""
+import importlib, sys
+sys.modules.update(dict.fromkeys({optional!r}))  # what an absent package looks like to `import`
+from lifecycle import MissingExtra
+def look():
+    module = importlib.import_module({module!r})
+    for name in getattr(module, "__all__", ()):
+        try:
+            getattr(module, name)
+        except MissingExtra as error:
+            assert "pip install" in str(error)
+try:
+    look()
+except MissingExtra as error:
+    assert "pip install" in str(error)
+""")

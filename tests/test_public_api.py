@@ -1,0 +1,107 @@
+"""The public names: sorted, there, and documented; and the tree of exceptions as it is printed."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lifecycle
+from lifecycle import CATALOG, errors
+
+ROOT = Path(__file__).parents[1]
+
+
+SOURCES = sorted([*(ROOT / "lifecycle").rglob("*.py"), *(ROOT / "adapters").rglob("*.py")])
+EXPORTING = [
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for path in SOURCES
+    if "\n__all__" in path.read_text(encoding="utf-8")
+]
+
+
+def in_order(name: str) -> tuple[int, list[str | int]]:
+    """Constants, classes, functions; each in natural order (the linter's rule for `__all__`)."""
+    kind = 0 if name.isupper() else 1 if name[0].isupper() else 2
+    return kind, [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+
+
+@pytest.mark.parametrize("module", EXPORTING)
+def test_what_is_exported_is_sorted_and_there(module: str) -> None:
+    exported: list[str] = importlib.import_module(module).__all__
+
+    assert exported == sorted(exported, key=in_order)
+    assert len(exported) == len(set(exported))
+    for name in exported:
+        assert hasattr(importlib.import_module(module), name)
+
+
+def own_doc(value: Any) -> str:
+    """A class's or function's own docstring: neither inherited nor made by `dataclass`."""
+    doc = vars(value).get("__doc__") if inspect.isclass(value) else value.__doc__
+    return "" if not doc or doc.startswith(f"{value.__name__}(") else str(doc)
+
+
+@pytest.mark.parametrize("module", EXPORTING)
+def test_what_is_exported_is_documented(module: str) -> None:
+    facade = importlib.import_module(module)
+    exported = {name: getattr(facade, name) for name in facade.__all__}
+    # The catalog's enumerations are described by the meanings beside their members.
+    described = {type(part.name) for each in CATALOG.values() for part in each.states}
+    described |= {type(part.name) for each in CATALOG.values() for part in each.events}
+
+    silent = [
+        name
+        for name, value in exported.items()
+        if (inspect.isclass(value) or inspect.isfunction(value)) and value not in described and not own_doc(value)
+    ]
+
+    assert silent == []
+    assert facade.__doc__
+
+
+# --- the facade of the core --------------------------------------------------------------------
+
+
+def exceptions() -> dict[str, type[BaseException]]:
+    return {
+        name: value
+        for name, value in vars(errors).items()
+        if inspect.isclass(value) and issubclass(value, BaseException) and value.__module__ == errors.__name__
+    }
+
+
+def test_the_core_exports_every_exception_and_every_declared_lifecycle() -> None:
+    exported = set(lifecycle.__all__)
+
+    assert set(exceptions()) <= exported
+    assert {name.replace("-", "_").upper() for name in CATALOG} <= exported
+
+
+def printed_tree() -> dict[str, tuple[str | None, str | None]]:
+    """The tree atop errors.py: each class with its parent there, and the built-in one it is said to be as well."""
+    found: dict[str, tuple[str | None, str | None]] = {}
+    above: list[str] = []
+    for line in (errors.__doc__ or "").splitlines():
+        drawn = re.match(r"^    (?P<branch>[│├└─ ]*)(?P<name>[A-Z]\w+)(?P<rest>.*)$", line)
+        if drawn:
+            depth = len(drawn["branch"]) // 4
+            above[depth:] = [drawn["name"]]
+            also = re.search(r"\(an? (\w+)\)", drawn["rest"])
+            found[drawn["name"]] = (above[depth - 1] if depth else None, also[1] if also else None)
+    return found
+
+
+def test_the_printed_tree_is_the_tree_of_classes() -> None:
+    printed = printed_tree()
+    classes = exceptions()
+
+    assert list(printed) == list(classes), "in the order of the file"
+    for name, (parent, also) in printed.items():
+        first, *others = (base.__name__ for base in classes[name].__bases__)
+        assert first == (parent or "Exception")
+        assert others == ([also] if also else [])
