@@ -6,8 +6,9 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from fastapi import FastAPI
-from starlette.responses import PlainTextResponse, Response
+from fastapi import FastAPI, Request
+from fastapi.routing import APIRoute
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from adapters.emulator.control import NOTICE, PREFIX, Control, control_app
@@ -82,6 +83,7 @@ class _ServiceApp(FastAPI):
         for service in services:
             self.router.routes.extend(service.routes())
         self.add_api_route("/", _index, include_in_schema=False)
+        self.add_exception_handler(405, self._not_allowed)
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document, with where the key goes and the states that tasks really have."""
@@ -92,8 +94,16 @@ class _ServiceApp(FastAPI):
             for service in self._services:
                 states = parts["schemas"][type(service.lifecycle.initial).__name__]
                 states["enum"] = [str(state.name) for state in service.lifecycle.states]
+                service.add_links(document)
         assert self.openapi_schema is not None
         return self.openapi_schema
+
+    async def _not_allowed(self, request: Request, _: Exception) -> Response:
+        # FastAPI names the methods of one route; several routes share a path here.
+        path: str = request.url.path
+        routes = [route for route in self.routes if isinstance(route, APIRoute) and route.path_regex.match(path)]
+        methods = sorted({method for route in routes for method in route.methods or ()})
+        return JSONResponse({"detail": "Method Not Allowed"}, 405, {"Allow": ", ".join(methods)})
 
 
 async def _index() -> Response:

@@ -18,6 +18,9 @@ Sessions
     running. A v3 dispatch to a session that is not idle answers 400. A v3 session forgets the output of
     its last task when it is given another. A v3 dispatch may change `keepAlive`. v4 runs of one session
     may overlap.
+Fields
+    Booleans, whole numbers and dates are taken as the documents declare them; the service may be more
+    lenient (`"yes"` for true).
 Lists
     The newest first. v1's `limit` is 1 to 100, v4's 1 to 100 with 20 if omitted. After a v4 cursor that
     belongs to no run comes nothing.

@@ -237,6 +237,7 @@ def _config(app: EmulatorApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         log_level="warning",
+        proxy_headers=False,
         access_log=False,  # the emulator's own record says more, and a log line a call halves its speed
         lifespan="off",
         timeout_graceful_shutdown=STOP_TIMEOUT_S,

@@ -90,9 +90,9 @@ class V1Service(Service):
         wire = self.wire
         return [
             self.route(PING, self.ping, answers=Nothing, open_to_all=True),
-            self.route(wire.create, self.run_task, answers=Created),
-            self.route(wire.status, self.get_task_status, answers=V1State, errors=(404,)),
-            self.route(wire.details, self.get_task, answers=TaskDetails, errors=(404,)),
+            self.route(wire.create, self.run_task, answers=Created, errors=(400,)),
+            self.route(wire.status, self.get_task_status, answers=V1State, errors=(404,), view=self.status),
+            self.route(wire.details, self.get_task, answers=TaskDetails, errors=(404,), view=self.details),
             self.route(wire.listing.call, self.list_tasks, answers=TaskList),
             *(
                 self.route(call, self.control, name=f"{command}_task", answers=Nothing, errors=(400, 404))
@@ -116,12 +116,11 @@ class V1Service(Service):
 
     async def get_task_status(self, request: Request, task_id: str) -> Response:
         """Return a task's status alone."""
-        return JSONResponse(self.find(request, task_id).state)
+        return JSONResponse(self.status(self.find(request, task_id)))
 
     async def get_task(self, request: Request, task_id: str) -> Response:
         """Return a task."""
-        task = self.find(request, task_id)
-        return JSONResponse(TaskDetails(**self.item(task), steps=_steps(task)))
+        return JSONResponse(self.details(self.find(request, task_id)))
 
     async def list_tasks(
         self,
@@ -146,6 +145,14 @@ class V1Service(Service):
         if self.command(request, task):
             return JSONResponse({})
         return JSONResponse({"detail": v1_refusal(self.lifecycle, task.state, self.asked(request))}, 400)
+
+    def status(self, task: Task) -> V1State:
+        """Return a task's status."""
+        return V1State(task.state)
+
+    def details(self, task: Task) -> TaskDetails:
+        """Return a task as v1 answers it."""
+        return TaskDetails(**self.item(task), steps=_steps(task))
 
     def item(self, task: Task) -> TaskItem:
         """Return a task as it stands in a list."""

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from adapters.emulator import course
 from adapters.emulator.assumptions import NO_COST_USD, PRICE_USD
 from adapters.emulator.service import Service, seen
-from adapters.emulator.shapes import moment
+from adapters.emulator.shapes import DateTime, moment
 from adapters.emulator.v2_shapes import (
     CreateSession,
     CreateTask,
@@ -55,11 +55,11 @@ class V2SessionService(Service):
         """Return the calls of v2's sessions as routes."""
         wire = self.wire
         return [
-            self.route(wire.create, self.create_session, answers=SessionItem, status_code=201),
-            self.route(wire.details, self.get_session, answers=SessionView, errors=(404,)),
+            self.route(wire.create, self.create_session, answers=SessionItem, status_code=201, errors=(400,)),
+            self.route(wire.details, self.get_session, answers=SessionView, errors=(404,), view=self.view),
             self.route(wire.listing.call, self.list_sessions, answers=SessionList),
             *(
-                self.route(call, self.update_session, answers=SessionView, errors=(404,))
+                self.route(call, self.update_session, answers=SessionView, errors=(400, 404))
                 for call in self.control_calls()
             ),
         ]
@@ -145,10 +145,10 @@ class V2Service(Service):
         wire = self.wire
         return [
             self.route(wire.create, self.create_task, answers=TaskCreated, status_code=202, errors=(400, 404)),
-            self.route(wire.status, self.get_task_status, answers=TaskStatus, errors=(404,)),
-            self.route(wire.details, self.get_task, answers=TaskView, errors=(404,)),
+            self.route(wire.status, self.get_task_status, answers=TaskStatus, errors=(404,), view=self.status),
+            self.route(wire.details, self.get_task, answers=TaskView, errors=(404,), view=self.view),
             self.route(wire.listing.call, self.list_tasks, answers=TaskList),
-            *(self.route(call, self.update_task, answers=TaskView, errors=(404,)) for call in self.control_calls()),
+            *(self.route(call, self.update_task, answers=TaskView, errors=(400, 404)) for call in self.control_calls()),
         ]
 
     async def create_task(self, request: Request, body: CreateTask) -> Response:
@@ -167,11 +167,11 @@ class V2Service(Service):
 
     async def get_task_status(self, request: Request, task_id: UUID) -> Response:
         """Return as much of a task as somebody who polls needs."""
-        return JSONResponse(task_status(self.find(request, task_id), self.world.clock))
+        return JSONResponse(self.status(self.find(request, task_id)))
 
     async def get_task(self, request: Request, task_id: UUID) -> Response:
         """Return a task."""
-        return JSONResponse(task_view(self.find(request, task_id), self.world.clock))
+        return JSONResponse(self.view(self.find(request, task_id)))
 
     async def list_tasks(
         self,
@@ -180,8 +180,8 @@ class V2Service(Service):
         page_number: PageNumber = 1,
         session_id: Annotated[UUID | None, Query(alias="sessionId")] = None,
         filter_by: Annotated[V2State | None, Query(alias="filterBy")] = None,
-        after: Annotated[datetime | None, Query()] = None,
-        before: Annotated[datetime | None, Query()] = None,
+        after: Annotated[DateTime | None, Query()] = None,
+        before: Annotated[DateTime | None, Query()] = None,
     ) -> Response:
         """Return a page of tasks, the newest first; of one session, in one state, created in between, if given."""
         clock = self.world.clock
@@ -209,7 +209,15 @@ class V2Service(Service):
         companion = self.wire.proofs.get(self.asked(request))
         if self.command(request, task) and companion is not None:
             self.world.command(_session_of(task), companion.event)
-        return JSONResponse(task_view(task, self.world.clock))
+        return JSONResponse(self.view(task))
+
+    def status(self, task: Task) -> TaskStatus:
+        """Return as much of a task as somebody who polls needs."""
+        return task_status(task, self.world.clock)
+
+    def view(self, task: Task) -> TaskView:
+        """Return a task."""
+        return TaskView(**task_item(task, self.world.clock), steps=_steps(task), outputFiles=[])
 
     def session(self, session_id: UUID) -> Task | None:
         """Return a session, or None."""
@@ -245,11 +253,6 @@ def task_item(task: Task, clock: Clock) -> TaskItem:
         judgeVerdict=None,
         suggestions=None,
     )
-
-
-def task_view(task: Task, clock: Clock) -> TaskView:
-    """Return a task."""
-    return TaskView(**task_item(task, clock), steps=_steps(task), outputFiles=[])
 
 
 def _steps(task: Task) -> list[TaskStep]:

@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from adapters.emulator.shapes import Id, Moment, Money, Taken, enumeration
+from adapters.emulator.shapes import WHOLE, Bool, Id, Moment, Money, Taken, enumeration
 from adapters.emulator.vocabulary import COUNTRIES, V2_LLMS
 from adapters.http.v2 import V2, V2_SESSION
 from lifecycle.catalog import V2SessionState, V2State
@@ -25,8 +25,8 @@ TaskAction = Annotated[
 SessionAction = Annotated[
     str, enumeration("SessionUpdateAction", [(call.body or {})["action"] for call in V2_SESSION.commands.values()])
 ]
-ScreenWidth = Annotated[int, Field(ge=320, le=6144)]
-ScreenHeight = Annotated[int, Field(ge=320, le=3456)]
+ScreenWidth = Annotated[int, Field(ge=320, le=6144), WHOLE]
+ScreenHeight = Annotated[int, Field(ge=320, le=3456), WHOLE]
 
 
 class SessionSettings(Taken):
@@ -36,7 +36,7 @@ class SessionSettings(Taken):
     proxy_country_code: Country | None = "us"
     browser_screen_width: ScreenWidth | None = None
     browser_screen_height: ScreenHeight | None = None
-    enable_recording: bool = False
+    enable_recording: Bool = False
 
 
 class CreateTask(Taken):
@@ -45,7 +45,7 @@ class CreateTask(Taken):
     task: str = Field(min_length=1, max_length=50_000)
     llm: Llm = "browser-use-2.0"
     start_url: str | None = None
-    max_steps: int = Field(default=100, ge=1, le=10_000)
+    max_steps: Annotated[int, Field(ge=1, le=10_000), WHOLE] = 100
     structured_output: str | None = None
     session_id: UUID | None = None
     metadata: dict[str, str] | None = None
@@ -53,13 +53,13 @@ class CreateTask(Taken):
     allowed_domains: list[str] | None = None
     op_vault_id: str | None = None
     session_settings: SessionSettings | None = None
-    highlight_elements: bool = False
-    flash_mode: bool = False
-    thinking: bool = False
+    highlight_elements: Bool = False
+    flash_mode: Bool = False
+    thinking: Bool = False
     thinking_level: ThinkingLevel | None = None
-    vision: bool | Literal["auto"] = True
+    vision: Bool | Literal["auto"] = True
     system_prompt_extension: str = Field(default="", max_length=10_000)
-    judge: bool = False
+    judge: Bool = False
     judge_ground_truth: Annotated[str, Field(max_length=10_000)] | None = None
     judge_llm: Llm | None = None
     skill_ids: list[str] | None = None
@@ -75,10 +75,10 @@ class CustomProxy(Taken):
     """A proxy of the caller's own."""
 
     host: str = Field(min_length=1, max_length=255)
-    port: int = Field(ge=1, le=65_535)
+    port: Annotated[int, Field(ge=1, le=65_535), WHOLE]
     username: Annotated[str, Field(min_length=1, max_length=255)] | None = None
     password: Annotated[str, Field(min_length=1, max_length=255)] | None = None
-    ignore_cert_errors: bool = False
+    ignore_cert_errors: Bool = False
 
 
 class CreateSession(Taken):
@@ -89,10 +89,10 @@ class CreateSession(Taken):
     start_url: str | None = None
     browser_screen_width: ScreenWidth | None = None
     browser_screen_height: ScreenHeight | None = None
-    persist_memory: bool = True
-    keep_alive: bool = True
+    persist_memory: Bool = True
+    keep_alive: Bool = True
     custom_proxy: CustomProxy | None = None
-    enable_recording: bool = False
+    enable_recording: Bool = False
 
 
 class UpdateSession(Taken):

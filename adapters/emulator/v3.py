@@ -17,9 +17,9 @@ from starlette.responses import JSONResponse, Response
 from adapters.emulator import course
 from adapters.emulator.assumptions import NO_COST_USD, PRICE_USD, V3_NOT_IDLE, V3_SESSION_NOT_FOUND
 from adapters.emulator.service import Service, field_error
-from adapters.emulator.shapes import moment
+from adapters.emulator.shapes import decimal, moment
 from adapters.emulator.v3_shapes import RunTask, SessionList, SessionResponse, StopSession
-from adapters.emulator.world import Clock, Task
+from adapters.emulator.world import Task
 from lifecycle.catalog import V3Event, V3State
 
 _GIVEN = (V3Event.START, V3Event.DISPATCH)
@@ -37,10 +37,10 @@ class V3Service(Service):
         wire = self.wire
         return [
             self.route(wire.create, self.run_task, answers=SessionResponse, errors=(400, 404)),
-            self.route(wire.details, self.get_session, answers=SessionResponse, errors=(404,)),
+            self.route(wire.details, self.get_session, answers=SessionResponse, errors=(404,), view=self.view),
             self.route(wire.listing.call, self.list_sessions, answers=SessionList),
             *(
-                self.route(call, self.stop_session, answers=SessionResponse, errors=(404,))
+                self.route(call, self.stop_session, answers=SessionResponse, errors=(400, 404))
                 for call in self.control_calls()
             ),
         ]
@@ -52,7 +52,7 @@ class V3Service(Service):
         session = self.create(
             request, text=body.task or "", course=_course(body, first=True), given=body.model_dump(mode="json")
         )
-        return JSONResponse(view(session, self.world.clock))
+        return JSONResponse(self.view(session))
 
     def dispatch(self, request: Request, body: RunTask, session_id: UUID) -> Response:
         """Give an idle session a task."""
@@ -64,11 +64,11 @@ class V3Service(Service):
             return JSONResponse({"detail": V3_NOT_IDLE.format(state=session.state)}, 400)
         session.given.update(task=body.task, keep_alive=body.keep_alive, output_schema=body.output_schema)
         self.world.plan(session, wished or _course(body, first=False))
-        return JSONResponse(view(session, self.world.clock))
+        return JSONResponse(self.view(session))
 
     async def get_session(self, request: Request, session_id: UUID) -> Response:
         """Return a session."""
-        return JSONResponse(view(self.find(request, session_id), self.world.clock))
+        return JSONResponse(self.view(self.find(request, session_id)))
 
     async def list_sessions(
         self,
@@ -78,7 +78,7 @@ class V3Service(Service):
         """Return a page of sessions, the newest first."""
         found = self.world.tasks(self.wire.name)
         shown = found[(page - 1) * page_size : page * page_size]
-        sessions = [view(session, self.world.clock) for session in shown]
+        sessions = [self.view(session) for session in shown]
         return JSONResponse(SessionList(sessions=sessions, total=len(found), page=page, pageSize=page_size))
 
     async def stop_session(
@@ -88,7 +88,43 @@ class V3Service(Service):
         del body  # the record has the command that it means
         session = self.find(request, session_id)
         self.command(request, session)
-        return JSONResponse(view(session, self.world.clock))
+        return JSONResponse(self.view(session))
+
+    def view(self, session: Task) -> SessionResponse:
+        """Return a session as v3 answers it."""
+        given, at = session.given, self.world.clock.at
+        done = [move for move in session.moves if move.event in _DONE]
+        cost = str(Decimal(PRICE_USD) * len(done)) if done else NO_COST_USD
+        return SessionResponse(
+            id=session.id,
+            status=V3State(session.state),
+            model=given["model"],
+            thinkingLevel=given["thinking_level"],
+            title=given["task"] if session.last(*_GIVEN) else None,
+            output=_output(session, len(done)),
+            outputSchema=given["output_schema"],
+            stepCount=len(done),
+            lastStepSummary=given["task"] if done else None,
+            isTaskSuccessful=_is_success(session),
+            liveUrl=None,
+            recordingUrls=[],
+            profileId=given["profile_id"],
+            workspaceId=given["workspace_id"],
+            proxyCountryCode=given["proxy_country_code"],
+            maxCostUsd=None if given["max_cost_usd"] is None else decimal(given["max_cost_usd"]),
+            totalInputTokens=1000 * len(done),
+            totalOutputTokens=100 * len(done),
+            proxyUsedMb=NO_COST_USD,
+            llmCostUsd=cost,
+            proxyCostUsd=NO_COST_USD,
+            browserCostUsd=NO_COST_USD,
+            totalCostUsd=cost,
+            screenshotUrl=None,
+            agentmailEmail=None,
+            integrationsUsed=[],
+            createdAt=moment(at(session.born_s)),
+            updatedAt=moment(at(session.entered_s)),
+        )
 
 
 def _course(body: RunTask, *, first: bool) -> tuple[str, ...]:
@@ -96,43 +132,6 @@ def _course(body: RunTask, *, first: bool) -> tuple[str, ...]:
         return course.V3_EMPTY
     events = course.V3_TASK_KEPT if body.keep_alive else course.V3_TASK
     return events if first else events[1:]  # a dispatch has begun the task already
-
-
-def view(session: Task, clock: Clock) -> SessionResponse:
-    """Return a session as v3 answers it."""
-    given = session.given
-    done = [move for move in session.moves if move.event in _DONE]
-    cost = str(Decimal(PRICE_USD) * len(done)) if done else NO_COST_USD
-    return SessionResponse(
-        id=session.id,
-        status=V3State(session.state),
-        model=given["model"],
-        thinkingLevel=given["thinking_level"],
-        title=given["task"] if session.last(*_GIVEN) else None,
-        output=_output(session, len(done)),
-        outputSchema=given["output_schema"],
-        stepCount=len(done),
-        lastStepSummary=given["task"] if done else None,
-        isTaskSuccessful=_is_success(session),
-        liveUrl=None,
-        recordingUrls=[],
-        profileId=given["profile_id"],
-        workspaceId=given["workspace_id"],
-        proxyCountryCode=given["proxy_country_code"],
-        maxCostUsd=None if given["max_cost_usd"] is None else str(given["max_cost_usd"]),
-        totalInputTokens=1000 * len(done),
-        totalOutputTokens=100 * len(done),
-        proxyUsedMb=NO_COST_USD,
-        llmCostUsd=cost,
-        proxyCostUsd=NO_COST_USD,
-        browserCostUsd=NO_COST_USD,
-        totalCostUsd=cost,
-        screenshotUrl=None,
-        agentmailEmail=None,
-        integrationsUsed=[],
-        createdAt=moment(clock.at(session.born_s)),
-        updatedAt=moment(clock.at(session.entered_s)),
-    )
 
 
 def _is_done(session: Task) -> bool:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Annotated, Any, NotRequired
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import ConfigDict
+from pydantic.config import JsonDict
 from typing_extensions import TypedDict
 
-from adapters.emulator.shapes import MONEY, Id, Moment, Money, Taken, enumeration
+from adapters.emulator.shapes import Bool, Budget, Id, Moment, Money, Taken, enumeration
 from adapters.emulator.v2_shapes import Country, ThinkingLevel
 from adapters.emulator.vocabulary import V3_MODELS
 from lifecycle.catalog import V3State
@@ -20,28 +21,38 @@ Model = Annotated[str, enumeration("BuModel", V3_MODELS)]
 Strategy = Annotated[str, enumeration("StopStrategy", ("task", "session"))]
 
 
+_A_DISPATCH_HAS_A_TASK: JsonDict = {
+    "anyOf": [
+        {"properties": {"sessionId": {"type": "null"}}},
+        {"properties": {"task": {"type": "string"}}, "required": ["task"]},
+    ]
+}
+
+
 class RunTask(Taken):
     """A new session, with a task or without, or a task for a session that is there."""
+
+    model_config = ConfigDict(json_schema_extra=_A_DISPATCH_HAS_A_TASK)
 
     task: str | None = None
     model: Model = "claude-opus-4.7"
     thinking_level: ThinkingLevel | None = None
     session_id: UUID | None = None
-    keep_alive: bool = False
-    max_cost_usd: float | Annotated[str, Field(pattern=MONEY)] | None = None
+    keep_alive: Bool = False
+    max_cost_usd: Budget | None = None
     profile_id: UUID | None = None
     workspace_id: UUID | None = None
     proxy_country_code: Country | None = "us"
     output_schema: dict[str, Any] | None = None
-    enable_scheduled_tasks: bool = False
+    enable_scheduled_tasks: Bool = False
     sensitive_data: dict[str, str] | None = None
-    enable_recording: bool = False
-    skills: bool = True
-    agentmail: bool = True
-    code_mode: bool = False
-    cache_script: bool | None = None
-    use_own_key: bool = False
-    auto_heal: bool = True
+    enable_recording: Bool = False
+    skills: Bool = True
+    agentmail: Bool = True
+    code_mode: Bool = False
+    cache_script: Bool | None = None
+    use_own_key: Bool = False
+    auto_heal: Bool = True
 
 
 class StopSession(Taken):

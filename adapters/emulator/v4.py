@@ -26,7 +26,7 @@ from adapters.emulator.assumptions import (
 from adapters.emulator.service import Service
 from adapters.emulator.shapes import moment
 from adapters.emulator.v4_shapes import CreateRun, RunCreated, RunList, RunStatus, RunSummary
-from adapters.emulator.world import Clock, Task
+from adapters.emulator.world import Task
 from lifecycle.catalog import V4Event, V4State
 
 _CONTEXT_LIMIT = 200_000
@@ -42,9 +42,9 @@ class V4Service(Service):
         """Return the calls of v4 as routes."""
         wire = self.wire
         return [
-            self.route(wire.create, self.create_run, answers=RunCreated, errors=(404,)),
-            self.route(wire.status, self.get_run_status, answers=RunStatus, errors=(404,)),
-            self.route(wire.details, self.get_run, answers=RunSummary, errors=(404,)),
+            self.route(wire.create, self.create_run, answers=RunCreated, errors=(400, 404)),
+            self.route(wire.status, self.get_run_status, answers=RunStatus, errors=(404,), view=self.status),
+            self.route(wire.details, self.get_run, answers=RunSummary, errors=(404,), view=self.view),
             self.route(wire.listing.call, self.list_runs, answers=RunList),
             *(self.route(call, self.cancel_run, answers=RunSummary, errors=(404,)) for call in self.control_calls()),
         ]
@@ -71,11 +71,11 @@ class V4Service(Service):
 
     async def get_run_status(self, request: Request, run_id: UUID) -> Response:
         """Return a run's status alone."""
-        return JSONResponse(RunStatus(status=V4State(self.find(request, run_id).state)))
+        return JSONResponse(self.status(self.find(request, run_id)))
 
     async def get_run(self, request: Request, run_id: UUID) -> Response:
         """Return a run."""
-        return JSONResponse(summary(self.find(request, run_id), self.world.clock))
+        return JSONResponse(self.view(self.find(request, run_id)))
 
     async def list_runs(
         self,
@@ -89,7 +89,7 @@ class V4Service(Service):
             runs = list(dropwhile(lambda run: run.id != cursor, runs))[1:]
         shown, has_more = runs[:limit], len(runs) > limit
         answer = RunList(
-            runs=[summary(run, self.world.clock) for run in shown],
+            runs=[self.view(run) for run in shown],
             nextCursor=shown[-1].id if has_more else None,
             hasMore=has_more,
         )
@@ -99,36 +99,40 @@ class V4Service(Service):
         """Cancel a run; one that is over is answered as it is."""
         run = self.find(request, run_id)
         self.command(request, run)
-        return JSONResponse(summary(run, self.world.clock))
+        return JSONResponse(self.view(run))
 
     def runs(self) -> list[Task]:
         """Return all runs, the newest first."""
         return self.world.tasks(self.wire.name)
 
+    def status(self, run: Task) -> RunStatus:
+        """Return a run's status alone."""
+        return RunStatus(status=V4State(run.state))
 
-def summary(run: Task, clock: Clock) -> RunSummary:
-    """Return a run as v4 answers it."""
-    done = run.last(V4Event.COMPLETE) is not None
-    result = f"Done: {run.given['task']}" if done else None
-    return RunSummary(
-        id=run.id,
-        task=run.given["task"],
-        title=None,
-        model=run.given["model"],
-        modelParams=run.given["model_params"],
-        contextLimit=_CONTEXT_LIMIT,
-        status=V4State(run.state),
-        result=result,
-        output=None,
-        outputSchema=run.given["output_schema"],
-        error="The run failed" if run.last(V4Event.FAIL) else None,
-        sessionId=run.given["session_id"],
-        workspaceId=run.given["workspace_id"],
-        attachedFileIds=[],
-        judgement=None,
-        totalInputTokens=1000 if done else 0,
-        totalOutputTokens=100 if done else 0,
-        totalCostUsd=PRICE_USD if done else NO_COST_USD,
-        createdAt=moment(clock.at(run.born_s)),
-        updatedAt=moment(clock.at(run.entered_s)),
-    )
+    def view(self, run: Task) -> RunSummary:
+        """Return a run as v4 answers it."""
+        at = self.world.clock.at
+        done = run.last(V4Event.COMPLETE) is not None
+        result = f"Done: {run.given['task']}" if done else None
+        return RunSummary(
+            id=run.id,
+            task=run.given["task"],
+            title=None,
+            model=run.given["model"],
+            modelParams=run.given["model_params"],
+            contextLimit=_CONTEXT_LIMIT,
+            status=V4State(run.state),
+            result=result,
+            output=None,
+            outputSchema=run.given["output_schema"],
+            error="The run failed" if run.last(V4Event.FAIL) else None,
+            sessionId=run.given["session_id"],
+            workspaceId=run.given["workspace_id"],
+            attachedFileIds=[],
+            judgement=None,
+            totalInputTokens=1000 if done else 0,
+            totalOutputTokens=100 if done else 0,
+            totalCostUsd=PRICE_USD if done else NO_COST_USD,
+            createdAt=moment(at(run.born_s)),
+            updatedAt=moment(at(run.entered_s)),
+        )

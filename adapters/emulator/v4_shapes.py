@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
-from adapters.emulator.shapes import MONEY, Id, Moment, Money, Taken, enumeration
+from adapters.emulator.shapes import MONEY, WHOLE, Bool, Id, Moment, Money, Number, Taken, enumeration
 from adapters.emulator.v2_shapes import CustomProxy, ScreenHeight, ScreenWidth
 from adapters.emulator.vocabulary import COUNTRIES, V4_MODELS
 from lifecycle.catalog import V4State
@@ -35,8 +35,8 @@ class BrowserSettings(Closed):
     custom_proxy: CustomProxy | None = None
     screen_width: ScreenWidth | None = None
     screen_height: ScreenHeight | None = None
-    allow_resizing: bool | None = None
-    record: bool | None = None
+    allow_resizing: Bool | None = None
+    record: Bool | None = None
     extension_ids: Annotated[list[UUID], Field(max_length=3)] | None = None
 
 
@@ -81,8 +81,8 @@ class CreateRun(Closed):
     session_id: UUID | None = None
     workspace_id: UUID | None = None
     browser_settings: BrowserSettings | None = None
-    keep_alive: Annotated[int, Field(ge=120, le=14_400)] | None = None
-    agentmail: bool = False
+    keep_alive: Annotated[int, Field(ge=120, le=14_400), WHOLE] | None = None
+    agentmail: Bool = False
     agentcard_wallet_id: UUID | None = None
     stripe_link_connection_id: UUID | None = None
     attached_file_ids: Annotated[list[UUID], Field(max_length=20)] | None = None
@@ -90,7 +90,7 @@ class CreateRun(Closed):
     op_vault_id: Annotated[str, Field(max_length=64)] | None = None
     op_vault_allowed_domains: list[str] | None = None
     judge: JudgeSettings | None = None
-    max_cost_usd: Annotated[float, Field(gt=0)] | Annotated[str, Field(pattern=MONEY)] | None = None
+    max_cost_usd: Annotated[Number, Field(gt=0)] | Annotated[str, Field(pattern=MONEY)] | None = None
 
 
 class RunCreated(TypedDict):
