@@ -1,0 +1,117 @@
+"""Both clients behind one face, so that a test is written once and holds for each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
+
+from adapters.http import AsyncClient, AsyncTask, Client, Listed, Task, TaskResult, Timing
+from adapters.http.client import Commands
+from lifecycle import Lifecycle
+from lifecycle.command import CommandResult
+from lifecycle.journal import TaskLog
+
+R = TypeVar("R")
+Result = CommandResult[str, str]
+
+KEY = "bu_a-key-that-nobody-may-see"
+QUICK = Timing(
+    request_timeout_s=5.0,
+    attempts=3,
+    retry_budget_s=2.0,
+    longest_retry_s=0.02,
+    settle_timeout_s=0.3,
+    poll_s=0.01,
+    longest_poll_s=0.02,
+)
+
+
+class BlockingTask(Commands[Result]):
+    """An `AsyncTask` whose every call is awaited."""
+
+    def __init__(self, runner: asyncio.Runner, task: AsyncTask) -> None:
+        self.asynchronous = task
+        self._runner = runner
+
+    def send(self, command: str, **fields: Any) -> Result:
+        return self._run(self.asynchronous.send(command, **fields))
+
+    def recover(self) -> Result | None:
+        return self._run(self.asynchronous.recover())
+
+    def status(self) -> str:
+        return self._run(self.asynchronous.status())
+
+    def allowed(self) -> tuple[str, ...]:
+        return self._run(self.asynchronous.allowed())
+
+    def details(self) -> dict[str, Any]:
+        return self._run(self.asynchronous.details())
+
+    def wait(self, *args: Any, **settings: Any) -> TaskResult[str]:
+        return self._run(self.asynchronous.wait(*args, **settings))
+
+    @property
+    def id(self) -> str:
+        return self.asynchronous.id
+
+    @property
+    def state(self) -> str | None:
+        return self.asynchronous.state
+
+    @property
+    def log(self) -> TaskLog[str, str]:
+        return self.asynchronous.log
+
+    @property
+    def lifecycle(self) -> Lifecycle[str, str]:
+        return self.asynchronous.lifecycle
+
+    def __repr__(self) -> str:
+        return repr(self.asynchronous)
+
+    def _run(self, steps: Coroutine[Any, Any, R]) -> R:
+        return self._runner.run(steps)
+
+
+class BlockingClient(AbstractContextManager["BlockingClient"]):
+    """An `AsyncClient` with an event loop of its own."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        self.asynchronous = AsyncClient(*args, **settings)
+        self._runner = asyncio.Runner()
+
+    def create(self, task: str | None = None, **fields: Any) -> BlockingTask:
+        return self._handle(self._runner.run(self.asynchronous.create(task, **fields)))
+
+    def task(self, task_id: str) -> BlockingTask:
+        return self._handle(self.asynchronous.task(task_id))
+
+    def session(self, session_id: str) -> BlockingTask:
+        return self._handle(self.asynchronous.session(session_id))
+
+    def list(self, **query: str) -> Sequence[Listed]:
+        return self._runner.run(_all(self.asynchronous.list(**query)))
+
+    def close(self) -> None:
+        self._runner.run(self.asynchronous.close())
+
+    def __repr__(self) -> str:
+        return repr(self.asynchronous)
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+        self._runner.close()
+
+    def _handle(self, task: AsyncTask) -> BlockingTask:
+        return BlockingTask(self._runner, task)
+
+
+async def _all(listed: AsyncIterator[Listed]) -> list[Listed]:
+    return [each async for each in listed]
+
+
+AnyTask = Task | BlockingTask
+AnyClient = Client | BlockingClient

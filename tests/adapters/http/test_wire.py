@@ -1,0 +1,536 @@
+"""The tables as requests, and answers as what they mean: no I/O."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import httpx2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.http import (
+    Authentication,
+    Call,
+    FieldError,
+    NotAuthenticated,
+    NotFound,
+    NotPermitted,
+    RateLimited,
+    Request,
+    RequestRefused,
+    ServiceFailed,
+    Wire,
+    service,
+)
+from adapters.http.errors import AnswerError, BadAnswer
+from adapters.http.v1 import V1
+from adapters.http.v2 import V2, V2_SESSION
+from adapters.http.v3 import V3
+from adapters.http.v4 import V4
+from adapters.http.wire import id_at, retry_after_s
+from lifecycle import CATALOG, UnknownName, V1Event, V2Event, V2SessionEvent, V3Event, V4Event
+from lifecycle.effects import Accepted, Answer, Denied, Failure, Lost, Refused, Throttled
+from tests.adapters.http.scripted import Reply, ScriptedServer
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+ID = "11111111-2222-4333-8444-555555555555"
+WIRES: tuple[Wire[Any, Any], ...] = (V1, V2, V2_SESSION, V3, V4)
+every_wire = pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
+
+# --- requests -----------------------------------------------------------------------------------
+
+# As the documents of the calls have them, in their own words.
+# fmt: off
+DOCUMENTED: list[tuple[Wire[Any, Any], Any, dict[str, Any], Request]] = [
+    (V1, V1Event.STOP,   {}, Request("PUT", "/api/v1/stop-task",   {"task_id": ID})),
+    (V1, V1Event.PAUSE,  {}, Request("PUT", "/api/v1/pause-task",  {"task_id": ID})),
+    (V1, V1Event.RESUME, {}, Request("PUT", "/api/v1/resume-task", {"task_id": ID})),
+    (V2, V2Event.STOP,   {}, Request("PATCH", f"/api/v2/tasks/{ID}", {}, {"action": "stop"})),
+    (V2, V2Event.STOP_TASK_AND_SESSION, {},
+     Request("PATCH", f"/api/v2/tasks/{ID}", {}, {"action": "stop_task_and_session"})),
+    (V2_SESSION, V2SessionEvent.STOP, {}, Request("PATCH", f"/api/v2/sessions/{ID}", {}, {"action": "stop"})),
+    (V3, V3Event.STOP,      {}, Request("POST", f"/api/v3/sessions/{ID}/stop")),
+    (V3, V3Event.STOP_TASK, {}, Request("POST", f"/api/v3/sessions/{ID}/stop", {}, {"strategy": "task"})),
+    (V3, V3Event.DISPATCH,  {"task": "buy milk", "keepAlive": True},
+     Request("POST", "/api/v3/sessions", {}, {"sessionId": ID, "task": "buy milk", "keepAlive": True})),
+    (V4, V4Event.CANCEL, {}, Request("POST", f"/api/v4/runs/{ID}/cancel")),
+]
+READS: list[tuple[Wire[Any, Any], list[str]]] = [
+    (V1,         ["POST /api/v1/run-task", f"GET /api/v1/task/{ID}/status", f"GET /api/v1/task/{ID}",
+                  "GET /api/v1/tasks"]),
+    (V2,         ["POST /api/v2/tasks", f"GET /api/v2/tasks/{ID}/status", f"GET /api/v2/tasks/{ID}",
+                  "GET /api/v2/tasks"]),
+    (V2_SESSION, ["POST /api/v2/sessions", f"GET /api/v2/sessions/{ID}", f"GET /api/v2/sessions/{ID}",
+                  "GET /api/v2/sessions"]),
+    (V3,         ["POST /api/v3/sessions", f"GET /api/v3/sessions/{ID}", f"GET /api/v3/sessions/{ID}",
+                  "GET /api/v3/sessions"]),
+    (V4,         ["POST /api/v4/runs", f"GET /api/v4/runs/{ID}/status", f"GET /api/v4/runs/{ID}",
+                  "GET /api/v4/runs"]),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("wire", "command", "fields", "request_"), DOCUMENTED)
+def test_a_command_is_one_documented_request(
+    wire: Wire[Any, Any], command: Any, fields: dict[str, Any], request_: Request
+) -> None:
+    assert wire.command_request(command, ID, fields) == request_
+    assert wire.command_request(str(command), ID, fields) == request_
+
+
+def test_every_command_of_every_lifecycle_has_its_request() -> None:
+    spoken = {str(lifecycle.name) for wire in WIRES for lifecycle in (wire.seed, wire.full)}
+    assert spoken == set(CATALOG) - {"command"}
+    assert {(wire.name, command) for wire, command, *_ in DOCUMENTED} == {
+        (wire.name, command) for wire in WIRES for command in wire.full.commands
+    }
+
+
+@pytest.mark.parametrize(("wire", "expected"), READS)
+def test_tasks_are_created_and_read_where_the_documents_say(wire: Wire[Any, Any], expected: list[str]) -> None:
+    calls = [wire.create, wire.status, wire.details, wire.listing.call]
+    requests = [call.request(wire.base_path, task_id=ID) for call in calls]
+    assert [f"{request.method} {request.path}" for request in requests] == expected
+    assert [request.body for request in requests] == [{}, None, None, None]
+    assert not any(request.query for request in requests)
+    assert wire.create_request({"task": "buy milk"}).body == {"task": "buy milk"}
+
+
+def test_the_key_goes_where_the_documents_say() -> None:
+    assert V1.headers("KEY") == {"Authorization": "Bearer KEY"}
+    for wire in WIRES[1:]:
+        assert wire.headers("KEY") == {"X-Browser-Use-API-Key": "KEY"}
+
+
+@every_wire
+def test_the_real_service_is_where_a_client_goes_by_itself(wire: Wire[Any, Any]) -> None:
+    assert wire.base_url == "https://api.browser-use.com"
+    assert service(wire.name) is wire
+
+
+def test_an_unknown_service_is_named_with_the_nearest_known_one() -> None:
+    with pytest.raises(UnknownName, match="did you mean 'v2-session'") as raised:
+        service("v2-sesion")
+    assert raised.value.known[:5] == ("v1", "v2", "v2-session", "v3", "v4")
+
+
+@every_wire
+def test_a_command_of_no_service_is_unknown(wire: Wire[Any, Any]) -> None:
+    with pytest.raises(UnknownName) as raised:
+        wire.command_request("stpo", ID)
+    assert raised.value.kind == "command"
+    assert raised.value.known == tuple(map(str, wire.commands))
+
+
+def test_the_fields_of_a_command_are_checked_before_anything_is_sent() -> None:
+    with pytest.raises(TypeError, match="needs task"):
+        V3.command_request(V3Event.DISPATCH, ID)
+    with pytest.raises(TypeError, match="takes no fields, but got note"):
+        V1.command_request(V1Event.STOP, ID, {"note": "now"})
+    with pytest.raises(TypeError, match="sets sessionId itself"):
+        V3.command_request(V3Event.DISPATCH, ID, {"task": "buy milk", "sessionId": "another"})
+    with pytest.raises(TypeError, match="sets action itself"):
+        V2.command_request(V2Event.STOP, ID, {"action": "stop_task_and_session"})
+    with pytest.raises(TypeError, match="sets strategy itself"):
+        V3.command_request(V3Event.STOP_TASK, ID, {"strategy": "session"})
+
+
+def test_creating_is_no_way_around_a_command() -> None:
+    with pytest.raises(TypeError, match="with sessionId it is dispatch"):
+        V3.create_request({"task": "buy milk", "sessionId": ID})
+    assert V2.create_request({"task": "buy milk", "sessionId": ID}).body == {"task": "buy milk", "sessionId": ID}
+
+
+def _circle() -> list[Any]:
+    circle: list[Any] = []
+    circle.append(circle)
+    return circle
+
+
+@pytest.mark.parametrize("value", [NOW, {1, 2}, b"bytes", float("nan"), float("inf"), "\ud800", _circle(), object()])
+def test_a_field_that_is_no_json_is_refused(value: object) -> None:
+    with pytest.raises(TypeError, match="the fields are no JSON"):
+        V3.command_request(V3Event.DISPATCH, ID, {"task": "buy milk", "more": value})
+    with pytest.raises(TypeError, match="the fields are no JSON"):
+        V1.create_request({"task": value})
+
+
+@pytest.mark.parametrize("task_id", ["", ".", "..", "\ud800", "a\udfff", "x" * 40_000, "\N{PILE OF POO}" * 5_000])
+@every_wire
+def test_an_id_that_no_request_can_carry_is_refused(wire: Wire[Any, Any], task_id: str) -> None:
+    for call in (wire.status, wire.details, *wire.commands.values()):
+        with pytest.raises(ValueError, match="is no task id"):
+            call.request(wire.base_path, task_id=task_id, fields=dict.fromkeys(call.takes, "x"))
+
+
+@given(task_id=st.text() | st.text(alphabet="./%?#&={}\\\n \0~;:@"))
+def test_any_other_id_stays_one_segment_that_httpx2_leaves_alone(task_id: str) -> None:
+    try:
+        path = V1.status.request("/api/v1", task_id=task_id).path
+    except ValueError:
+        assert task_id in ("", ".", "..") or not task_id.isprintable()
+        return
+    head, _, rest = path.partition("/task/")
+    segment, slash, tail = rest.partition("/")
+    assert (head, unquote(segment), slash, tail) == ("/api/v1", task_id, "/", "status")
+    assert path.isascii()
+    assert urlsplit(path)[2:] == (path, "", "")
+    assert httpx2.URL("http://host" + path).raw_path.decode() == path
+    query = V1.command_request(V1Event.STOP, task_id).query
+    assert httpx2.QueryParams(dict(query))["task_id"] == task_id
+
+
+# --- answers ------------------------------------------------------------------------------------
+
+REQUEST = V2.command_request(V2Event.STOP, ID)
+
+
+def read(status_code: int, body: Any, headers: dict[str, str] | None = None, *, wire: Wire[Any, Any] = V2) -> Answer:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    call = wire.call(V2Event.STOP) if wire is V2 else wire.status
+    return wire.read_answer(call, REQUEST, status_code=status_code, headers=headers or {}, content=content, as_of=NOW)
+
+
+def failed(status_code: int, body: Any, headers: dict[str, str] | None = None) -> AnswerError:
+    answer = read(status_code, body, headers)
+    assert isinstance(answer, Failure)
+    assert isinstance(answer.error, AnswerError)
+    return answer.error
+
+
+# fmt: off
+MEANINGS: list[tuple[int, type[Failure], type[AnswerError]]] = [
+    (300, Refused,   RequestRefused),
+    (301, Refused,   RequestRefused),
+    (304, Refused,   RequestRefused),
+    (400, Refused,   RequestRefused),
+    (401, Denied,    NotAuthenticated),
+    (402, Refused,   RequestRefused),
+    (403, Denied,    NotPermitted),
+    (404, Denied,    NotFound),
+    (405, Refused,   RequestRefused),
+    (408, Lost,      ServiceFailed),
+    (409, Refused,   RequestRefused),
+    (414, Refused,   RequestRefused),
+    (422, Refused,   RequestRefused),
+    (429, Throttled, RateLimited),
+    (431, Refused,   RequestRefused),
+    (500, Lost,      ServiceFailed),
+    (502, Lost,      ServiceFailed),
+    (503, Lost,      ServiceFailed),
+    (504, Lost,      ServiceFailed),
+    (599, Lost,      ServiceFailed),
+    (999, Lost,      ServiceFailed),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("status_code", "kind", "error"), MEANINGS)
+def test_each_status_code_has_its_meaning(status_code: int, kind: type[Failure], error: type[AnswerError]) -> None:
+    assert type(read(status_code, {"detail": "No such luck"})) is kind
+    found = failed(status_code, {"detail": "No such luck"})
+    assert type(found) is error
+    assert (found.status_code, found.detail) == (status_code, "No such luck")
+    assert (found.method, found.path) == ("PATCH", f"/api/v2/tasks/{ID}")
+    assert str(found) == f"PATCH /api/v2/tasks/{ID}: HTTP {status_code}: No such luck"
+
+
+@pytest.mark.parametrize("status_code", [200, 201, 202, 299])
+def test_any_2xx_that_says_what_it_must_is_accepted(status_code: int) -> None:
+    document = {"id": ID, "status": "stopped", "output": "done"}
+    assert read(status_code, document) == Accepted("stopped", NOW, "done", document)
+
+
+def test_v1_answers_a_bare_word() -> None:
+    assert read(200, "running", wire=V1) == Accepted("running", NOW, None, "running")
+
+
+@pytest.mark.parametrize("content", [b"{}", b"", b'{"more": 1}', b"null", b'"ok"'])
+def test_a_call_without_a_status_accepts_any_json_or_nothing(content: bytes) -> None:
+    answer = V1.read_answer(V1.call(V1Event.STOP), REQUEST, status_code=200, headers={}, content=content, as_of=NOW)
+    assert isinstance(answer, Accepted)
+    assert (answer.status, answer.as_of, answer.output) == (None, NOW, None)
+
+
+UNUSABLE = {
+    "empty": b"",
+    "html": b"<html><body>Sign in to the network</body></html>",
+    "truncated": b'{"status": "stop',
+    "deep": b"[" * 200_000,
+    "deep objects": b'{"status":' * 200_000,
+    "not unicode": b'{"status": "\xff\xfe"}',
+    "a huge number": b"1" * 10_000,
+    "no object": b"[]",
+    "a number": b"5",
+    "null": b"null",
+    "a number for a status": b'{"status": 5}',
+    "no status": b'{"id": "x"}',
+    "null for a status": b'{"status": null}',
+    "a list for a status": b'{"status": ["stopped"]}',
+}
+
+
+@pytest.mark.parametrize("content", UNUSABLE.values(), ids=UNUSABLE)
+def test_a_2xx_without_what_it_must_carry_is_lost(content: bytes) -> None:
+    for wire in (V1, V2):
+        answer = read(200, content, wire=wire)
+        assert isinstance(answer, Lost)
+        assert isinstance(answer.error, BadAnswer)
+        assert "the answer is not JSON" in str(answer.error) or "no status at" in str(answer.error)
+
+
+V1_SHAPE = {
+    "detail": [
+        {"loc": ["query", "task_id"], "msg": "field required", "type": "value_error.missing"},
+        {"loc": ["body", "steps", 0, "url"], "msg": "not a URL", "type": "value_error.url"},
+    ]
+}
+V2_SHAPE: dict[str, list[dict[str, Any]]] = {
+    "detail": [
+        {
+            "type": "uuid_parsing",
+            "loc": ["path", "task_id"],
+            "msg": "Input should be a valid UUID, invalid character",
+            "input": "nonsense",
+            "ctx": {"error": "invalid character"},
+        },
+        {"type": "missing", "loc": ["body", "action"], "msg": "Field required", "input": {}},
+    ]
+}
+
+
+def test_422_tells_all_fields_in_either_shape() -> None:
+    assert failed(422, V1_SHAPE).fields == (
+        FieldError("query.task_id", "field required", "value_error.missing"),
+        FieldError("body.steps.0.url", "not a URL", "value_error.url"),
+    )
+    later = failed(422, V2_SHAPE)
+    assert later.fields == (
+        FieldError("path.task_id", "Input should be a valid UUID, invalid character", "uuid_parsing"),
+        FieldError("body.action", "Field required", "missing"),
+    )
+    assert str(later).endswith(
+        "HTTP 422: path.task_id: Input should be a valid UUID, invalid character; body.action: Field required"
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ({"detail": "Task not found"}, "Task not found"),
+        ({"message": "Too big"}, "Too big"),
+        ({"error": "Nope"}, "Nope"),
+        ({"detail": {"code": 7}}, "{'code': 7}"),
+        ({"detail": ["plain text"]}, "?: plain text"),
+        ({"detail": [{"msg": "why"}]}, "?: why"),
+        ({"detail": [{"loc": "body", "msg": 5}]}, "?: 5"),
+        ({"detail": []}, '{"detail": []}'),
+        ({}, "{}"),
+        (b"", "no details given"),
+        (b" \n\t ", "no details given"),
+        (b"<h1>Bad\r\n gateway</h1>", "<h1>Bad gateway</h1>"),
+        (b"\xff\x00\x1b[31mred\x07", "\N{REPLACEMENT CHARACTER} [31mred"),
+        ({"detail": "one\ntwo\x1b[2Jthree\u2028four\ud800"}, "one two [2Jthree four"),
+        ({"detail": [{"loc": ["a\nb"], "msg": "c\r\nd"}]}, "a b: c d"),
+    ],
+)
+def test_what_an_error_answer_says_is_one_printable_line(body: Any, detail: str) -> None:
+    assert failed(400, body).detail == detail
+
+
+def test_a_long_error_answer_is_cut() -> None:
+    assert len(failed(500, b"x" * 1_000_000).detail) == 500
+    many = failed(422, {"detail": [{"loc": ["body", "x"], "msg": "wrong", "type": "t"}] * 1_000})
+    assert len(many.detail) == 500
+    assert len(many.fields) == 1_000
+
+
+def test_a_redirect_tells_where_it_leads() -> None:
+    assert failed(302, b"", {"location": "https://elsewhere.example/login"}).detail == (
+        "redirected to https://elsewhere.example/login"
+    )
+
+
+DATE = {"date": "Fri, 02 Jan 2026 03:04:05 GMT"}
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("7", 7.0),
+        (" 7 ", 7.0),
+        ("0", 0.0),
+        ("0.5", 0.5),
+        ("-3", 0.0),
+        ("Fri, 02 Jan 2026 03:04:35 GMT", 30.0),
+        ("Fri, 02 Jan 2026 03:04:05 GMT", 0.0),
+        ("Thu, 01 Jan 2026 00:00:00 GMT", 0.0),
+        ("", None),
+        ("soon", None),
+        ("nan", None),
+        ("inf", None),
+        ("1e999", None),
+        ("Fri, 99 Jan 2026 03:04:35 GMT", None),
+        ("Fri, 02 Jan 2026 03:04:35 -0000", None),
+        ("Fri, 02 Jan 2026 03:04:35 +99999999999999999999999999", None),
+    ],
+)
+def test_retry_after_in_seconds_and_as_a_date(value: str, seconds: float | None) -> None:
+    assert retry_after_s({"retry-after": value, **DATE}) == seconds
+    answer = read(429, {"detail": "slow down"}, {"retry-after": value, **DATE})
+    assert isinstance(answer, Throttled)
+    assert answer.retry_after_s == seconds
+    assert isinstance(answer.error, RateLimited)
+    assert answer.error.retry_after_s == seconds
+
+
+def test_without_retry_after_or_a_date_to_count_from_no_pause_is_asked_for() -> None:
+    assert retry_after_s({}) is None
+    assert retry_after_s({"retry-after": "Fri, 02 Jan 2026 03:04:35 GMT"}) is None
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["detail", "loc", "msg", "type", "status", "id", "message", "error"]), inner)
+    ),
+    max_leaves=12,
+)
+_headers = st.dictionaries(st.sampled_from(["retry-after", "date", "location"]), st.text(max_size=40), max_size=3)
+
+
+@given(
+    status_code=st.integers(100, 999),
+    content=st.binary(max_size=40) | _json.map(lambda document: json.dumps(document).encode()),
+    headers=_headers,
+)
+def test_no_answer_whatsoever_raises(status_code: int, content: bytes, headers: dict[str, str]) -> None:
+    for wire in WIRES:
+        for call in (wire.create, wire.status, wire.listing.call, *wire.commands.values()):
+            answer = wire.read_answer(
+                call, REQUEST, status_code=status_code, headers=headers, content=content, as_of=NOW
+            )
+            assert isinstance(answer, Accepted) == (200 <= status_code < 300 and not isinstance(answer, Lost))
+            if isinstance(answer, Accepted):
+                assert isinstance(answer.status, str) == (call.status_at is not None)
+            else:
+                message = str(answer.error)
+                assert message.isprintable()
+                assert len(message) < 700
+                assert str(pickle.loads(pickle.dumps(answer.error))) == message
+
+
+@given(value=st.text(max_size=60), date=st.text(max_size=60) | st.just(DATE["date"]))
+def test_no_retry_after_whatsoever_raises(value: str, date: str) -> None:
+    pause_s = retry_after_s({"retry-after": value, "date": date})
+    assert pause_s is None or 0 <= pause_s < float("inf")
+
+
+@pytest.mark.parametrize(
+    ("document", "found"),
+    [
+        ({"id": "x"}, "x"),
+        ({"id": 7}, "7"),
+        ({"id": True}, None),
+        ({"id": 7.0}, None),
+        ({"id": ""}, None),
+        ({"id": ".."}, None),
+        ({"id": "\ud800"}, None),
+        ({"id": "x" * 100_000}, None),
+        ({"id": None}, None),
+        ({}, None),
+        ([], None),
+        ("x", None),
+    ],
+)
+def test_an_id_in_an_answer_is_one_that_can_be_sent(document: Any, found: str | None) -> None:
+    assert id_at(document, "id") == found
+
+
+# --- tables of one's own ------------------------------------------------------------------------
+
+
+def test_a_table_that_lacks_a_request_for_a_command_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"wire 'v1': a command is one request; look at pause, resume"):
+        replace(V1, commands={V1Event.STOP: V1.call(V1Event.STOP)})
+
+
+@pytest.mark.parametrize("changed", [{"status": Call(method="GET", path="/{id}")}, {"details": V1.status}])
+def test_a_table_whose_reads_carry_no_status_is_refused(changed: dict[str, Call]) -> None:
+    with pytest.raises(ValueError, match="where do the status and the details carry the status"):
+        replace(V1, **changed)  # type: ignore[arg-type]
+
+
+def test_a_key_can_go_anywhere() -> None:
+    assert Authentication("Authorization", "Token ").headers("KEY") == {"Authorization": "Token KEY"}
+
+
+# --- without the extra --------------------------------------------------------------------------
+
+WITHOUT_HTTPX2 = """
+import sys, urllib.error, urllib.parse, urllib.request
+from datetime import UTC, datetime
+for name in ("httpx2", "httpcore2", "tenacity"):
+    sys.modules[name] = None
+
+from adapters.http import Wire, service
+from adapters.http.v2 import V2
+from lifecycle import V2Event
+from lifecycle.errors import MissingExtra
+
+def send(base_url, command, task_id):
+    request = V2.command_request(command, task_id)
+    url = base_url + request.path + "?" + urllib.parse.urlencode(request.query)
+    import json
+    sent = urllib.request.Request(url, json.dumps(request.body).encode(), V2.headers("KEY"), method=request.method)
+    started_at = datetime.now(UTC)
+    try:
+        answer = urllib.request.urlopen(sent)
+    except urllib.error.HTTPError as error:
+        answer = error
+    with answer:
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        return V2.read_answer(V2.call(command), request, status_code=answer.status, headers=headers,
+                              content=answer.read(), as_of=started_at)
+
+for _ in range(2):
+    answer = send(sys.argv[1], V2Event.STOP, "a task/1")
+    print(type(answer).__name__, getattr(answer, "status", None) or answer.error)
+try:
+    from adapters.http import Client
+except MissingExtra as error:
+    print(error)
+"""
+
+
+def test_the_tables_serve_another_http_client_where_httpx2_is_not_installed() -> None:
+    replies = [Reply(body={"id": "x", "status": "stopped"}), Reply(status=422, body=V2_SHAPE)]
+    with ScriptedServer(lambda _: replies.pop(0)).running() as server:
+        ran = subprocess.run(
+            [sys.executable, "-W", "error", "-c", WITHOUT_HTTPX2, server.base_url],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert ran.stderr == ""
+    assert ran.stdout.splitlines() == [
+        "Accepted stopped",
+        (
+            "Refused PATCH /api/v2/tasks/a%20task%2F1: HTTP 422: path.task_id: Input should be a valid UUID, "
+            "invalid character; body.action: Field required"
+        ),
+        "the HTTP client needs an extra: pip install 'task-lifecycle[http]'",
+    ]
+    assert server.calls == ["PATCH /api/v2/tasks/a%20task%2F1"] * 2
+    assert server.seen[0].json == {"action": "stop"}
+    assert server.seen[0].headers["x-browser-use-api-key"] == "KEY"
