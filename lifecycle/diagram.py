@@ -1,0 +1,469 @@
+"""Pictures of a lifecycle as text: Mermaid, DOT, PlantUML and a Markdown table, from one model.
+
+`diagram` turns a lifecycle into a `Diagram`, plain data whose edges are exactly the table's rows;
+each renderer is a function of that model. What runs a program or writes a file (SVG, PNG) belongs
+in an adapter.
+
+Every mark and origin shows in a shape, a line or a word, and in colour besides, so that nothing
+is lost without colours. The colours are the blue, green and orange that Okabe and Ito chose to be
+told apart by colour-blind people ("Color Universal Design", 2008), and greys. Rows of one origin
+between the same two states share one line.
+
+Names and meanings are foreign text to all these languages. States are therefore called s0, s1, ...
+in the output; their names stand in labels only, escaped by the language's own rule.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lifecycle.definition import Lifecycle, State
+from lifecycle.table import E, Origin, S
+
+
+class Format(StrEnum):
+    """The languages of pictures; `RENDERERS` has a function for each."""
+
+    MERMAID = "mermaid"
+    DOT = "dot"
+    PLANTUML = "plantuml"
+    MARKDOWN = "markdown"
+
+
+class Mark(StrEnum):
+    """What is special about a state."""
+
+    INITIAL = "initial"
+    SETTLED = "settled"  # and not final; a final state is settled in any case
+    FINAL = "final"
+    CURRENT = "current"
+
+
+class Colour(StrEnum):
+    """Every colour of a picture, as on a light background."""
+
+    PAPER = "#ffffff"
+    INK = "#1f2328"
+    BORDER = "#57606a"
+    FILL = "#f6f8fa"
+    SETTLED_BORDER = "#009e73"
+    SETTLED_FILL = "#d9f2e9"
+    FINAL_FILL = "#e1e4e8"
+    CURRENT_BORDER = "#e69f00"
+    CURRENT_FILL = "#ffefc9"
+    CALLER = "#0072b2"
+    REMOTE = "#6e7781"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A state; its marks are in the order of `Mark`."""
+
+    name: str
+    meaning: str
+    marks: tuple[Mark, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A row of the table, with what is declared of its event."""
+
+    source: str
+    event: str
+    target: str
+    origin: Origin
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagram:
+    """A lifecycle as nodes and edges, both in declared order."""
+
+    name: str
+    citation: str
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+
+    @property
+    def legend(self) -> dict[Origin | Mark, str]:
+        """What each origin and mark means that occurs here, in the order in which to list them."""
+        present = {edge.origin for edge in self.edges} | {mark for node in self.nodes for mark in node.marks}
+        return {kind: meaning for kind, meaning in _LEGEND.items() if kind in present}
+
+
+_LEGEND: dict[Origin | Mark, str] = {
+    Origin.CALLER: "a command we may send",
+    Origin.REMOTE: "the service does it by itself",
+    Mark.INITIAL: "every task begins here",
+    Mark.SETTLED: "no work is being done",
+    Mark.FINAL: "nothing follows",
+    Mark.CURRENT: "the task is here",
+}
+
+
+def diagram(lifecycle: Lifecycle[S, E], *, current: S | None = None) -> Diagram:
+    """Return the model of a lifecycle's picture, the state `current` marked if given.
+
+    Raises:
+        UnknownName: `current` is not a state of this lifecycle.
+    """
+    if current is not None:
+        lifecycle.state(current)
+    events = {event.name: event for event in lifecycle.events}
+    return Diagram(
+        name=lifecycle.name,
+        citation=lifecycle.citation,
+        nodes=tuple(Node(str(state.name), state.meaning, _marks(state, current)) for state in lifecycle.states),
+        edges=tuple(
+            Edge(str(row.source), str(row.event), str(row.target), events[row.event].origin, events[row.event].meaning)
+            for row in lifecycle.transitions
+        ),
+    )
+
+
+def _marks(state: State[S], current: S | None) -> tuple[Mark, ...]:
+    bears = {
+        Mark.INITIAL: state.initial,
+        Mark.SETTLED: state.settled and not state.final,
+        Mark.FINAL: state.final,
+        Mark.CURRENT: state.name == current,
+    }
+    return tuple(mark for mark in Mark if bears[mark])
+
+
+# --- what the renderers share ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """All edges of one origin between two states, which are given as ids."""
+
+    source: str
+    target: str
+    origin: Origin
+    events: tuple[str, ...]
+
+
+def _lines(picture: Diagram) -> list[_Line]:
+    ids = _ids(picture)
+    events: dict[tuple[str, str, Origin], list[str]] = {}
+    for edge in picture.edges:
+        events.setdefault((ids[edge.source], ids[edge.target], edge.origin), []).append(edge.event)
+    return [_Line(source, target, origin, tuple(names)) for (source, target, origin), names in events.items()]
+
+
+def _ids(picture: Diagram) -> dict[str, str]:
+    return {node.name: f"s{index}" for index, node in enumerate(picture.nodes)}
+
+
+def _marked(picture: Diagram, mark: Mark) -> list[str]:
+    """The ids of the states that bear a mark."""
+    ids = _ids(picture)
+    return [ids[node.name] for node in picture.nodes if mark in node.marks]
+
+
+def _paint(node: Node) -> tuple[Colour, Colour]:
+    """The fill and the border: of the node's last mark that has some."""
+    return next((_PAINT[mark] for mark in reversed(node.marks) if mark in _PAINT), (Colour.FILL, Colour.BORDER))
+
+
+_PAINT: dict[Mark, tuple[Colour, Colour]] = {
+    Mark.SETTLED: (Colour.SETTLED_FILL, Colour.SETTLED_BORDER),
+    Mark.FINAL: (Colour.FINAL_FILL, Colour.BORDER),
+    Mark.CURRENT: (Colour.CURRENT_FILL, Colour.CURRENT_BORDER),
+}
+
+
+def _legend_in_words(picture: Diagram, looks: Mapping[Origin | Mark, str]) -> list[str]:
+    return [f"{looks[kind]} = {kind}, {meaning}" for kind, meaning in picture.legend.items()]
+
+
+def _text(lines: Iterable[str]) -> str:
+    return "\n".join(lines) + "\n"
+
+
+# --- Mermaid -----------------------------------------------------------------------------------
+
+# A flowchart, because state diagrams have one kind of line only. Of the curves, the monotone ones
+# pass through their labels; with the others a label can lie on its neighbour's line.
+_MERMAID_HEAD = """\
+---
+config:
+  flowchart:
+    curve: monotoneY
+    wrappingWidth: 400
+---
+flowchart TB"""
+_MERMAID_ARROWS = {Origin.CALLER: "==>", Origin.REMOTE: "-.->"}
+_MERMAID_LOOKS: dict[Origin | Mark, str] = {
+    Origin.CALLER: "thick line",
+    Origin.REMOTE: "dotted line",
+    Mark.INITIAL: "dot",
+    Mark.SETTLED: "round ends",
+    Mark.FINAL: "double sides",
+    Mark.CURRENT: "thick border",
+}
+_MERMAID_STYLES = f"""\
+    classDef default fill:{Colour.FILL},stroke:{Colour.BORDER},color:{Colour.INK}
+    classDef settled fill:{Colour.SETTLED_FILL},stroke:{Colour.SETTLED_BORDER}
+    classDef final fill:{Colour.FINAL_FILL}
+    classDef current fill:{Colour.CURRENT_FILL},stroke:{Colour.CURRENT_BORDER},stroke-width:4px
+    classDef dot fill:{Colour.REMOTE},stroke:{Colour.REMOTE}
+    classDef legend fill:none,stroke:none,color:{Colour.REMOTE},text-align:left
+    class initial dot
+    class legend legend"""
+
+
+def to_mermaid(picture: Diagram) -> str:
+    """Return the picture as a Mermaid flowchart, which GitHub draws in a `mermaid` block or a .mmd file."""
+    ids = _ids(picture)
+    lines = _lines(picture)
+    callers = [str(index) for index, line in enumerate(lines) if line.origin is Origin.CALLER]
+    return _text(
+        (
+            _MERMAID_HEAD,
+            *(f"    {ids[node.name]}{_mermaid_shape(node)}" for node in picture.nodes),
+            *(
+                f"    {line.source} {_MERMAID_ARROWS[line.origin]}|{_mermaid_label(line)}| {line.target}"
+                for line in lines
+            ),
+            *(f'    initial((" ")) --> {state}' for state in _marked(picture, Mark.INITIAL)),
+            f'    legend["{"<br>".join(_legend_in_words(picture, _MERMAID_LOOKS))}"]',
+            _MERMAID_STYLES,
+            *_mermaid_classes(picture),
+            *([f"    linkStyle {','.join(callers)} stroke:{Colour.CALLER}"] if callers else []),
+        )
+    )
+
+
+def _mermaid_shape(node: Node) -> str:
+    label = f'"{_mermaid_escaped(node.name)}"'
+    if Mark.FINAL in node.marks:
+        return f"[[{label}]]"
+    return f"([{label}])" if Mark.SETTLED in node.marks else f"({label})"
+
+
+def _mermaid_label(line: _Line) -> str:
+    return f'"{"<br>".join(_mermaid_escaped(event) for event in line.events)}"'
+
+
+def _mermaid_classes(picture: Diagram) -> Iterator[str]:
+    for mark in (Mark.SETTLED, Mark.FINAL, Mark.CURRENT):
+        if states := _marked(picture, mark):
+            yield f"    class {','.join(states)} {mark}"
+
+
+def _mermaid_escaped(text: str) -> str:
+    return re.sub(r"[^\w ]", lambda match: f"#{ord(match[0])};", text)
+
+
+# --- DOT ---------------------------------------------------------------------------------------
+
+# The distances were searched for: with them no label of the catalog meets a line, and a test says so.
+_DOT_HEAD = f"""\
+    graph [rankdir=LR, nodesep=0.4, ranksep=0.4, pad=0.25, bgcolor="{Colour.PAPER}",
+           labelloc=b, fontname="Helvetica", fontsize=11, fontcolor="{Colour.BORDER}"]
+    node  [shape=box, style="rounded,filled", margin="0.2,0.1", penwidth=1.4, fontname="Helvetica", fontsize=14,
+           fontcolor="{Colour.INK}"]
+    edge  [penwidth=1.4, arrowsize=0.8, fontname="Helvetica", fontsize=12]
+    initial [shape=circle, width=0.14, label="", color="{Colour.INK}", fillcolor="{Colour.INK}"]"""
+_DOT_MARKS: dict[Mark, str] = {
+    Mark.INITIAL: "",  # has an arrow from the node `initial`
+    Mark.SETTLED: ", shape=ellipse",
+    Mark.FINAL: ", peripheries=2",
+    Mark.CURRENT: ", penwidth=4",
+}
+_DOT_ORIGINS: dict[Origin, str] = {
+    Origin.CALLER: f'color="{Colour.CALLER}", fontcolor="{Colour.CALLER}", penwidth=2.2',
+    Origin.REMOTE: f'color="{Colour.REMOTE}", fontcolor="{Colour.REMOTE}", style=dashed',
+}
+
+
+def _dot_sample(look: str, *, inside: str = "") -> str:
+    """A small shape for the legend: HTML-like labels know tables only."""
+    table = 'fixedsize="true" cellborder="0" cellpadding="0"'
+    return f"<table {table} {look}><tr><td {inside}></td></tr></table>"
+
+
+_DOT_SAMPLES: dict[Origin | Mark, str] = {
+    Origin.CALLER: _dot_sample(f'width="30" height="4" border="2" cellspacing="0" sides="b" color="{Colour.CALLER}"'),
+    Origin.REMOTE: _dot_sample(
+        f'width="30" height="4" border="2" cellspacing="0" sides="b" style="dashed" color="{Colour.REMOTE}"'
+    ),
+    Mark.INITIAL: _dot_sample(
+        f'width="9" height="9" border="0" cellspacing="0" style="rounded" bgcolor="{Colour.INK}"'
+    ),
+    Mark.SETTLED: _dot_sample(
+        f'width="30" height="16" style="rounded" color="{Colour.SETTLED_BORDER}" bgcolor="{Colour.SETTLED_FILL}"'
+    ),
+    Mark.FINAL: _dot_sample(
+        f'width="30" height="16" style="rounded" color="{Colour.BORDER}"',
+        inside=f'width="24" height="10" border="1" style="rounded" bgcolor="{Colour.FINAL_FILL}"',
+    ),
+    Mark.CURRENT: _dot_sample(
+        f'width="30" height="16" border="3" style="rounded" color="{Colour.CURRENT_BORDER}"'
+        f' bgcolor="{Colour.CURRENT_FILL}"'
+    ),
+}
+
+
+def to_dot(picture: Diagram) -> str:
+    """Return the picture in DOT, the language of Graphviz. Final states are in the last column."""
+    ids = _ids(picture)
+    return _text(
+        (
+            f"digraph {_dot_quoted(picture.name)} {{",
+            _DOT_HEAD,
+            *(f"    {ids[node.name]} [{_dot_node(node)}]" for node in picture.nodes),
+            *(f'    initial -> {state} [color="{Colour.INK}"]' for state in _marked(picture, Mark.INITIAL)),
+            *(f"    {line.source} -> {line.target} [{_dot_line(line)}]" for line in _lines(picture)),
+            f"    {{rank=max; {'; '.join(_marked(picture, Mark.FINAL))}}}",
+            "    label=<",
+            *_dot_legend(picture),
+            "    >",
+            "}",
+        )
+    )
+
+
+def _dot_node(node: Node) -> str:
+    fill, border = _paint(node)
+    marks = "".join(_DOT_MARKS[mark] for mark in node.marks)
+    return f'label={_dot_quoted(node.name)}, color="{border}", fillcolor="{fill}"{marks}'
+
+
+def _dot_line(line: _Line) -> str:
+    # The spaces keep the names off the line.
+    label = "\n".join(f" {event} " for event in line.events)
+    return f"label={_dot_quoted(label)}, {_DOT_ORIGINS[line.origin]}"
+
+
+def _dot_legend(picture: Diagram) -> Iterator[str]:
+    """The lines of an HTML-like label: up to three entries in one row, more in two."""
+    entries = list(picture.legend.items())
+    columns = len(entries) if len(entries) <= 3 else -(-len(entries) // 2)
+    yield '        <table border="0" cellborder="0" cellspacing="6">'
+    for start in range(0, len(entries), columns):
+        yield "        <tr>"
+        yield from (_dot_entry(kind, meaning) for kind, meaning in entries[start : start + columns])
+        yield "        </tr>"
+    yield "        </table>"
+
+
+def _dot_entry(kind: Origin | Mark, meaning: str) -> str:
+    return f'            <td>{_DOT_SAMPLES[kind]}</td><td align="left"><b>{kind}</b>, {meaning}</td>'
+
+
+def _dot_quoted(text: str) -> str:
+    # Labels know the entities of HTML besides.
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;").replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+# --- PlantUML ----------------------------------------------------------------------------------
+
+_PLANTUML_HEAD = f"""\
+@startuml
+left to right direction
+hide empty description
+skinparam BackgroundColor {Colour.PAPER}
+skinparam ArrowColor {Colour.REMOTE}
+skinparam StateFontColor {Colour.INK}"""
+_PLANTUML_ARROWS = {Origin.CALLER: f"-[{Colour.CALLER},bold]->", Origin.REMOTE: f"-[{Colour.REMOTE},dashed]->"}
+_PLANTUML_LOOKS: dict[Origin | Mark, str] = {
+    Origin.CALLER: "thick line",
+    Origin.REMOTE: "dashed line",
+    Mark.INITIAL: "arrow from the dot",
+    Mark.SETTLED: "dotted border",
+    Mark.FINAL: "arrow to the ring",
+    Mark.CURRENT: "bold name",
+}
+
+
+def to_plantuml(picture: Diagram) -> str:
+    """Return the picture as a PlantUML state diagram."""
+    ids = _ids(picture)
+    return _text(
+        (
+            _PLANTUML_HEAD,
+            *(f"state {_plantuml_label(node)} as {ids[node.name]} {_plantuml_colours(node)}" for node in picture.nodes),
+            *(f"[*] --> {state}" for state in _marked(picture, Mark.INITIAL)),
+            *(
+                f"{line.source} {_PLANTUML_ARROWS[line.origin]} {line.target} : "
+                + "\\n".join(_plantuml_escaped(event) for event in line.events)
+                for line in _lines(picture)
+            ),
+            *(f"{state} --> [*]" for state in _marked(picture, Mark.FINAL)),
+            "legend",
+            *_legend_in_words(picture, _PLANTUML_LOOKS),
+            "endlegend",
+            "@enduml",
+        )
+    )
+
+
+def _plantuml_label(node: Node) -> str:
+    bold = "**" if Mark.CURRENT in node.marks else ""
+    return f'"{bold}{_plantuml_escaped(node.name)}{bold}"'
+
+
+def _plantuml_colours(node: Node) -> str:
+    fill, border = _paint(node)
+    line = "[dotted]" if Mark.SETTLED in node.marks else ""
+    return f"{fill} ##{line}{border.removeprefix('#')}"
+
+
+def _plantuml_escaped(text: str) -> str:
+    return re.sub(r"[^\w ]|__", lambda match: "".join(f"<U+{ord(each):04X}>" for each in match[0]), text)
+
+
+# --- Markdown ----------------------------------------------------------------------------------
+
+
+def to_markdown(picture: Diagram) -> str:
+    """Return the lifecycle as Markdown: a table of its states, one of its rows, and the legend."""
+    return _text(
+        (
+            f"# {_markdown_escaped(picture.name)}",
+            "",
+            _markdown_escaped(picture.citation),
+            "",
+            *_markdown_table(("state", "marks", "meaning"), (_markdown_state(node) for node in picture.nodes)),
+            "",
+            *_markdown_table(
+                ("source", "event", "origin", "target", "meaning"),
+                ((edge.source, edge.event, edge.origin, edge.target, edge.meaning) for edge in picture.edges),
+            ),
+            "",
+            *(f"- **{kind}**: {meaning}" for kind, meaning in picture.legend.items()),
+        )
+    )
+
+
+def _markdown_state(node: Node) -> tuple[str, str, str]:
+    return node.name, ", ".join(node.marks), node.meaning
+
+
+def _markdown_table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"|{' --- |' * len(head)}"
+    for row in rows:
+        yield f"| {' | '.join(_markdown_escaped(cell) for cell in row)} |"
+
+
+def _markdown_escaped(text: str) -> str:
+    # Meanings, unlike names, may hold line breaks and control characters.
+    line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
+    # An underscore within a word is harmless, and most names have one.
+    return re.sub(r"[\\`*{}\[\]<>&|#~$!]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", line)
+
+
+RENDERERS: Mapping[Format, Callable[[Diagram], str]] = {
+    Format.MERMAID: to_mermaid,
+    Format.DOT: to_dot,
+    Format.PLANTUML: to_plantuml,
+    Format.MARKDOWN: to_markdown,
+}

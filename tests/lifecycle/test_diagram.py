@@ -1,0 +1,397 @@
+"""Each picture is read back: it holds the table's rows, tells every kind apart, and no name can break it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from html import unescape
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from lifecycle import V1, V2, V3, Event, Lifecycle, Origin, State, Transition, UnknownName, V1State, get
+from lifecycle.diagram import (
+    RENDERERS,
+    Diagram,
+    Edge,
+    Format,
+    Mark,
+    Node,
+    diagram,
+    to_dot,
+    to_markdown,
+    to_mermaid,
+    to_plantuml,
+)
+from lifecycle.testing import lifecycles
+
+Row = tuple[str, str, str, str]  # source, event, target, origin
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a reader finds in a picture."""
+
+    states: list[str]
+    rows: list[Row]
+
+
+# --- reading the pictures back -----------------------------------------------------------------
+
+
+def read_mermaid(text: str) -> Content:
+    label = r'"((?:[\w ]|#\d+;|<br>)*)"'
+    nodes = re.findall(rf"^    (s\d+)(?:\(\[|\[\[|\(){label}(?:\]\)|\]\]|\))$", text, re.MULTILINE)
+    lines = re.findall(rf"^    (s\d+) (==>|-\.->)\|{label}\| (s\d+)$", text, re.MULTILINE)
+    names = {node: unescape_mermaid(name) for node, name in nodes}
+    origins = {"==>": "caller", "-.->": "remote"}
+    return Content(
+        list(names.values()),
+        [
+            (names[source], unescape_mermaid(event), names[target], origins[arrow])
+            for source, arrow, events, target in lines
+            for event in events.split("<br>")
+        ],
+    )
+
+
+def unescape_mermaid(text: str) -> str:
+    return re.sub(r"#(\d+);", lambda match: chr(int(match[1])), text)
+
+
+def read_dot(text: str) -> Content:
+    label = r'\[label="((?:[^"\\]|\\.)*)", ([^\]]*)\]'
+    nodes = re.findall(rf"^    (s\d+) {label}$", text, re.MULTILINE)
+    lines = re.findall(rf"^    (s\d+) -> (s\d+) {label}$", text, re.MULTILINE)
+    names = {node: unescape_dot(name) for node, name, _ in nodes}
+    return Content(
+        list(names.values()),
+        [
+            (names[source], event[1:-1], names[target], "remote" if "style=dashed" in look else "caller")
+            for source, target, events, look in lines
+            for event in unescape_dot(events).split("\n")
+        ],
+    )
+
+
+def unescape_dot(text: str) -> str:
+    return unescape(re.sub(r"\\(.)", lambda match: "\n" if match[1] == "n" else match[1], text))
+
+
+def read_plantuml(text: str) -> Content:
+    label = r"((?:(?!__)[\w ]|<U\+[0-9A-F]{4,5}>|\\n)*)"
+    nodes = re.findall(rf'^state "{label}" as (s\d+) ', text, re.MULTILINE)
+    lines = re.findall(rf"^(s\d+) -\[#\w+,(bold|dashed)\]-> (s\d+) : {label}$", text, re.MULTILINE)
+    names = {node: unescape_plantuml(name) for name, node in nodes}
+    origins = {"bold": "caller", "dashed": "remote"}
+    return Content(
+        list(names.values()),
+        [
+            (names[source], unescape_plantuml(event), names[target], origins[line])
+            for source, line, target, events in lines
+            for event in events.split("\\n")
+        ],
+    )
+
+
+def unescape_plantuml(text: str) -> str:
+    return re.sub(r"<U\+([0-9A-F]+)>", lambda match: chr(int(match[1], 16)), text)
+
+
+def read_markdown(text: str) -> Content:
+    states, rows = markdown_tables(text)
+    return Content(
+        [name for name, _, _ in states], [(source, event, target, by) for source, event, by, target, _ in rows]
+    )
+
+
+def markdown_tables(text: str) -> list[list[list[str]]]:
+    """The bodies of the tables; fails if a cell holds anything but plain text."""
+    tables: list[list[list[str]]] = []
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    for token, following in pairwise(tokens):
+        if token.type == "table_open":
+            tables.append([])
+        if token.type == "tr_open" and following.type == "td_open":
+            tables[-1].append([])
+        if token.type == "td_open":
+            assert {child.type for child in following.children or []} <= {"text"}
+            tables[-1][-1].append("".join(child.content for child in following.children or []))
+    return tables
+
+
+READERS: dict[Format, Callable[[str], Content]] = {
+    Format.MERMAID: read_mermaid,
+    Format.DOT: read_dot,
+    Format.PLANTUML: read_plantuml,
+    Format.MARKDOWN: read_markdown,
+}
+
+
+def content_of(lifecycle: Lifecycle[str, str], form: Format) -> Content:
+    """What the picture must hold. Markdown, as HTML, shows several spaces as one."""
+
+    def shown(name: str) -> str:
+        return " ".join(name.split()) if form is Format.MARKDOWN else str(name)
+
+    rows = [
+        (shown(row.source), shown(row.event), shown(row.target), lifecycle.event(row.event).origin.value)
+        for row in lifecycle.transitions
+    ]
+    return Content([shown(state.name) for state in lifecycle.states], sorted(rows))
+
+
+def read(picture: Diagram, form: Format) -> Content:
+    content = READERS[form](RENDERERS[form](picture))
+    return replace(content, rows=sorted(content.rows))
+
+
+# --- the model ---------------------------------------------------------------------------------
+
+
+def test_nodes_and_edges_are_the_declared_states_and_rows(declared: Lifecycle[str, str]) -> None:
+    picture = diagram(declared)
+
+    assert (picture.name, picture.citation) == (declared.name, declared.citation)
+    assert [(node.name, node.meaning) for node in picture.nodes] == [(s.name, s.meaning) for s in declared.states]
+    assert [(edge.source, edge.event, edge.target, edge.origin, edge.meaning) for edge in picture.edges] == [
+        (row.source, row.event, row.target, declared.event(row.event).origin, declared.event(row.event).meaning)
+        for row in declared.transitions
+    ]
+
+
+def test_marks_say_what_is_special_about_a_state() -> None:
+    marks = {node.name: node.marks for node in diagram(get("v3"), current="created").nodes}
+
+    assert marks == {
+        "created": (Mark.INITIAL, Mark.CURRENT),
+        "idle": (Mark.SETTLED,),
+        "running": (),
+        "stopped": (Mark.FINAL,),
+        "timed_out": (Mark.FINAL,),
+        "error": (Mark.FINAL,),
+    }
+
+
+def test_a_current_state_must_be_declared() -> None:
+    with pytest.raises(UnknownName, match="did you mean 'paused'"):
+        diagram(get("v1"), current="pausd")
+
+
+def test_the_legend_lists_what_occurs_and_nothing_else() -> None:
+    assert list(diagram(V1).legend) == [Origin.CALLER, Mark.INITIAL, Mark.FINAL]
+    assert list(diagram(V3, current=V3.initial).legend) == [*Origin, *Mark]
+
+
+# --- every format ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", Format)
+def test_edges_are_the_tables_rows(declared: Lifecycle[str, str], form: Format) -> None:
+    assert read(diagram(declared), form) == content_of(declared, form)
+
+
+@pytest.mark.parametrize("form", Format)
+@given(lifecycle=lifecycles())
+def test_edges_are_the_rows_of_any_table(form: Format, lifecycle: Lifecycle[str, str]) -> None:
+    assert read(diagram(lifecycle), form) == content_of(lifecycle, form)
+
+
+@pytest.mark.parametrize("form", Format)
+def test_each_picture_explains_itself(declared: Lifecycle[str, str], form: Format) -> None:
+    picture = diagram(declared, current=declared.initial)
+    text = RENDERERS[form](picture)
+
+    for kind, meaning in diagram(V3, current=V3.initial).legend.items():
+        explained = re.search(rf"\b{kind}\W.*{meaning}", text) is not None
+        assert explained == (kind in picture.legend)
+
+
+@pytest.mark.parametrize("render", [to_mermaid, to_dot, to_plantuml])
+def test_rows_of_one_origin_between_two_states_share_a_line(render: Callable[[Diagram], str]) -> None:
+    lines = [line for line in render(diagram(V2)).splitlines() if "stop_task_and_session" in line]
+
+    assert len(V2.transitions) == 6
+    assert len(lines) == 2
+    assert all(line.count("stop") == 2 for line in lines)
+
+
+def test_markdown_tells_meanings_and_marks() -> None:
+    states, rows = markdown_tables(to_markdown(diagram(V1, current=V1State.RUNNING)))
+
+    assert states[0] == ["running", "initial, current", "the browser automation executes"]
+    assert states[2] == ["stopped", "final", "terminated; a new task must be created"]
+    assert rows[0] == ["running", "pause", "caller", "paused", "halt the execution for inspection"]
+
+
+# --- told apart without colours ----------------------------------------------------------------
+
+SIGNS: dict[Format, dict[Mark | Origin, str]] = {
+    Format.MERMAID: {
+        Mark.INITIAL: 'initial((" ")) --> s0',
+        Mark.SETTLED: 's0(["it"])',
+        Mark.FINAL: 's0[["it"]]',
+        Mark.CURRENT: "class s0 current",
+        Origin.CALLER: "s0 ==>",
+        Origin.REMOTE: "s0 -.->",
+    },
+    Format.DOT: {
+        Mark.INITIAL: "initial -> s0 ",
+        Mark.SETTLED: "shape=ellipse",
+        Mark.FINAL: "peripheries=2",
+        Mark.CURRENT: "penwidth=4",
+        Origin.CALLER: "penwidth=2.2]",
+        Origin.REMOTE: "style=dashed]",
+    },
+    Format.PLANTUML: {
+        Mark.INITIAL: "[*] --> s0",
+        Mark.SETTLED: "[dotted]",
+        Mark.FINAL: "s0 --> [*]",
+        Mark.CURRENT: "**it**",
+        Origin.CALLER: ",bold]->",
+        Origin.REMOTE: ",dashed]->",
+    },
+    Format.MARKDOWN: {
+        Mark.INITIAL: "| initial |",
+        Mark.SETTLED: "| settled |",
+        Mark.FINAL: "| final |",
+        Mark.CURRENT: "| current |",
+        Origin.CALLER: "| caller |",
+        Origin.REMOTE: "| remote |",
+    },
+}
+
+
+@pytest.mark.parametrize("form", Format)
+@pytest.mark.parametrize("mark", Mark)
+def test_a_mark_shows_without_its_colour(form: Format, mark: Mark) -> None:
+    shown = [SIGNS[form][each] for each in Mark if SIGNS[form][each] in picture_of(form, marks=(mark,))]
+
+    assert shown == [SIGNS[form][mark]]
+
+
+@pytest.mark.parametrize("form", Format)
+@pytest.mark.parametrize("origin", Origin)
+def test_an_origin_shows_without_its_colour(form: Format, origin: Origin) -> None:
+    shown = [SIGNS[form][each] for each in Origin if SIGNS[form][each] in picture_of(form, origin=origin)]
+
+    assert shown == [SIGNS[form][origin]]
+
+
+@pytest.mark.parametrize("form", Format)
+@pytest.mark.parametrize("kind", [Mark.SETTLED, Mark.FINAL])
+def test_the_current_state_still_shows_what_it_is(form: Format, kind: Mark) -> None:
+    text = picture_of(form, marks=(Mark.INITIAL, kind, Mark.CURRENT))
+    signs = [SIGNS[form][mark].strip("| ") for mark in (Mark.INITIAL, kind, Mark.CURRENT)]
+
+    assert all(sign in text for sign in signs)
+
+
+def picture_of(form: Format, *, marks: tuple[Mark, ...] = (), origin: Origin = Origin.CALLER) -> str:
+    """A picture of one state, `it`, and one event that leads from it to itself."""
+    return RENDERERS[form](Diagram("one", "", (Node("it", "", marks),), (Edge("it", "go", "it", origin, ""),)))
+
+
+def test_the_class_of_the_current_state_has_a_thick_border() -> None:
+    assert re.search(r"classDef current .*stroke-width:4px", picture_of(Format.MERMAID, marks=(Mark.CURRENT,)))
+
+
+# --- no name can break a picture ---------------------------------------------------------------
+
+SPELLS = [
+    *(
+        '"',
+        "\\",
+        "|",
+        ";",
+        "]",
+        "}",
+        "{",
+        "<b>",
+        "</b>",
+        "<br>",
+        "<script>alert(1)</script>",
+        "&lt;",
+        "&#38;",
+        "#quot;",
+    ),
+    *("#35;", "`", "**", "__", "~~", "--", "==>", "-->", "%%{init}", "%getenv(x)", "$x", "!include x", "[[x]]", "[*]"),
+    *("\\n", "\\N", "\\G", "@enduml", "endlegend", "end", "class", "style", "1. ", "- ", "# ", "> ", ":::final", "\\|"),
+    *("<U+0041>", "![a](b)", "://", "日本", "é", "😀"),
+]
+hostile_names = st.lists(st.sampled_from(SPELLS) | st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=4)
+
+
+@st.composite
+def hostile_lifecycles(draw: st.DrawFn) -> Lifecycle[str, str]:
+    """A settled state, then a final one, by two commands and two remote events."""
+    name = hostile_names.map("".join)
+    first, last = draw(st.lists(name, min_size=2, max_size=2, unique=True))
+    names = draw(st.lists(name, min_size=4, max_size=4, unique=True))
+    meaning = st.text()
+    return Lifecycle(
+        name=draw(name),
+        citation=draw(meaning),
+        states=(State(first, draw(meaning), initial=True, settled=True), State(last, draw(meaning), final=True)),
+        events=tuple(Event(each, origin, draw(meaning)) for each, origin in zip(names, [*Origin] * 2, strict=True)),
+        transitions=tuple(Transition(first, each, last) for each in names),
+    )
+
+
+def tamed(lifecycle: Lifecycle[str, str]) -> Lifecycle[str, str]:
+    """The same lifecycle with harmless names."""
+    states = {str(state.name): f"state{index}" for index, state in enumerate(lifecycle.states)}
+    events = {str(event.name): f"event{index}" for index, event in enumerate(lifecycle.events)}
+    return Lifecycle(
+        name="tame",
+        citation="tame",
+        states=tuple(replace(state, name=states[state.name]) for state in lifecycle.states),
+        events=tuple(replace(event, name=events[event.name]) for event in lifecycle.events),
+        transitions=tuple(
+            Transition(states[row.source], events[row.event], states[row.target]) for row in lifecycle.transitions
+        ),
+    )
+
+
+def skeleton(text: str, form: Format) -> str:
+    """A picture without its labels, which may consist of what is harmless in the language only."""
+    labels = {
+        Format.MERMAID: r'(?<=")(?:[\w ]|#\d+;|<br>)*(?=")',
+        Format.DOT: r'(?<=")(?:[^"\\]|\\.)*(?=")',
+        Format.PLANTUML: r'(?<=["*])(?:(?!__)[\w ]|<U\+[0-9A-F]{4,5}>)*(?=(\*\*)?" as s)'
+        r"|(?<= : )(?:(?!__)[\w ]|<U\+[0-9A-F]{4,5}>|\\n)*$",
+    }
+    return re.sub(labels[form], "", text, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("form", [Format.MERMAID, Format.DOT, Format.PLANTUML])
+@given(lifecycle=hostile_lifecycles())
+def test_names_change_labels_only(form: Format, lifecycle: Lifecycle[str, str]) -> None:
+    picture, tame = diagram(lifecycle, current=lifecycle.initial), tamed(lifecycle)
+
+    text = RENDERERS[form](picture)
+
+    assert skeleton(text, form) == skeleton(RENDERERS[form](diagram(tame, current=tame.initial)), form)
+
+
+@pytest.mark.parametrize("form", Format)
+@given(lifecycle=hostile_lifecycles())
+def test_hostile_names_are_shown_as_they_are(form: Format, lifecycle: Lifecycle[str, str]) -> None:
+    assert read(diagram(lifecycle), form) == content_of(lifecycle, form)
+
+
+@given(meaning=st.text())
+@example("two\nlines | and a column")
+@example("\x00\x1b[31m\u202eright to left\u2028")
+def test_markdown_shows_any_meaning_on_one_line(meaning: str) -> None:
+    picture: Any = Diagram("any", meaning, (Node("state", meaning, (Mark.FINAL,)),), ())
+    printable = "".join(each if each.isprintable() else " " for each in meaning)
+
+    (states, *_) = markdown_tables(to_markdown(picture))
+
+    assert states == [["state", "final", " ".join(printable.split())]]
