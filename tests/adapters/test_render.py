@@ -1,0 +1,331 @@
+"""Pictures by the real layout program, its failures, and the gallery."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import sysconfig
+from importlib import metadata
+from itertools import pairwise
+from pathlib import Path
+from typing import NoReturn
+from xml.etree import ElementTree as ET
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.render import DARK, RenderError, to_png, to_svg, write_gallery
+from lifecycle import CATALOG, V1, V3_FULL, Lifecycle, MissingExtra, Origin
+from lifecycle.diagram import Colour, Diagram, Edge, Mark, Node, diagram
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def elements(svg: str, tag: str) -> list[ET.Element]:
+    return list(ET.fromstring(svg).iter(f"{SVG}{tag}"))
+
+
+def texts(svg: str) -> list[str]:
+    """The words that are drawn; Graphviz writes some spaces as unbreakable."""
+    return ["".join(text.itertext()).replace("\xa0", " ").strip() for text in elements(svg, "text")]
+
+
+# --- SVG ---------------------------------------------------------------------------------------
+
+
+def test_svg_draws_every_state_and_row(declared: Lifecycle[str, str]) -> None:
+    svg = to_svg(diagram(declared))
+
+    drawn = texts(svg)
+    for state in declared.states:
+        assert state.name in drawn
+    for row in declared.transitions:
+        assert row.event in drawn
+    lines = {(row.source, row.target, declared.event(row.event).origin) for row in declared.transitions}
+    assert len([group for group in elements(svg, "g") if group.get("class") == "edge"]) == 1 + len(lines)
+    assert [title.text for title in elements(svg, "title")] == [declared.name]
+
+
+def test_svg_refers_to_nothing_outside_and_runs_nothing(declared: Lifecycle[str, str]) -> None:
+    svg = to_svg(diagram(declared))
+
+    used = {element.tag.removeprefix(SVG) for element in ET.fromstring(svg).iter()}
+    assert used <= {"svg", "title", "style", "g", "path", "polygon", "polyline", "ellipse", "text"}
+    assert not re.search(r"href|url\(|@import|<!|<\?", svg)
+    assert set(re.findall(r"https?://[^\"]+", svg)) == {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+
+
+def test_svg_has_a_dark_form_of_every_colour(declared: Lifecycle[str, str]) -> None:
+    svg = to_svg(diagram(declared, current=declared.initial))
+
+    painted = {element.get(part) for element in ET.fromstring(svg).iter() for part in ("fill", "stroke")}
+    assert painted - {None, "none"} <= set(DARK)
+    (style,) = (element.text or "" for element in elements(svg, "style"))
+    assert style.strip().startswith("@media (prefers-color-scheme: dark)")
+    assert all(f'[fill="{light}"] {{ fill: {dark} }}' in style for light, dark in DARK.items())
+
+
+def test_every_colour_has_a_dark_form() -> None:
+    assert set(DARK) == set(Colour)
+
+
+@pytest.mark.parametrize("theme", [{colour: str(colour) for colour in Colour}, DARK], ids=["light", "dark"])
+def test_colours_are_legible(theme: dict[Colour, str]) -> None:
+    paper = theme[Colour.PAPER]
+    fills = [theme[each] for each in Colour if each.name.endswith("FILL")]
+
+    assert all(contrast(theme[Colour.INK], fill) >= 7 for fill in fills)  # WCAG 2.2, enhanced
+    assert all(contrast(theme[each], paper) >= 4.5 for each in (Colour.BORDER, Colour.CALLER, Colour.REMOTE))
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast ratio of two colours, 1 to 21, as WCAG 2.2 defines it."""
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@settings(max_examples=25)
+@given(
+    state=st.text(st.characters(exclude_categories=("C", "Z")), min_size=1),
+    event=st.text(st.characters(exclude_categories=("C", "Z")), min_size=1),
+)
+def test_svg_shows_hostile_names_as_they_are(state: str, event: str) -> None:
+    node, edge = Node(state, "", (Mark.INITIAL, Mark.FINAL)), Edge(state, event, state, Origin.CALLER, "")
+
+    svg = to_svg(Diagram(state, "", (node,), (edge,)))
+
+    assert {state, event} <= set(texts(svg))
+    assert [title.text for title in elements(svg, "title")] == [state]
+
+
+@pytest.mark.parametrize(
+    "name", [*'"\\|<>&{}[];:', "<script>", "&lt;", "\\N\\G\\n\\l", "-->", "]]>", "a\\", "<!--", '="']
+)
+def test_svg_shows_each_special_character(name: str) -> None:
+    node, edge = Node(name, "", (Mark.INITIAL, Mark.FINAL)), Edge(name, f"by {name}", name, Origin.REMOTE, "")
+
+    svg = to_svg(Diagram(name, "", (node,), (edge,)))
+
+    assert {name, f"by {name}"} <= set(texts(svg))
+    assert [title.text for title in elements(svg, "title")] == [name]
+
+
+# --- the layout --------------------------------------------------------------------------------
+
+Point = tuple[float, float]
+
+
+def test_no_line_crosses_a_label(declared: Lifecycle[str, str]) -> None:
+    svg = to_svg(diagram(declared))
+    edges = [group for group in elements(svg, "g") if group.get("class") == "edge"]
+    curves = [point for group in edges for path in group.iter(f"{SVG}path") for point in points(path.get("d") or "")]
+
+    for group in edges:
+        for label in group.iter(f"{SVG}text"):
+            left, top, right, bottom = box(label)
+            assert not [x for x, y in curves if left < x < right and top < y < bottom], (label.text, declared.name)
+
+
+def box(label: ET.Element) -> tuple[float, float, float, float]:
+    """About where a word is: letters are half as wide as the font is high; `y` is their baseline."""
+    x, y, size = (float(label.get(name) or 0) for name in ("x", "y", "font-size"))
+    half = size * len((label.text or "").strip()) / 4
+    return x - half, y - 0.7 * size, x + half, y + 0.25 * size
+
+
+def points(path: str) -> list[Point]:
+    """Points along a path of cubic curves, "M x,y C x,y x,y x,y ..."."""
+    found = [(float(x), float(y)) for x, y in re.findall(r"(-?[\d.]+),(-?[\d.]+)", path)]
+    pieces = [found[start : start + 4] for start in range(0, len(found) - 3, 3)]
+    return [on_curve(piece, step / 50) for piece in pieces for step in range(51)]
+
+
+def on_curve(ends: list[Point], t: float) -> Point:
+    """De Casteljau's construction."""
+    while len(ends) > 1:
+        ends = [(a + (c - a) * t, b + (d - b) * t) for (a, b), (c, d) in pairwise(ends)]
+    return ends[0]
+
+
+# --- PNG ---------------------------------------------------------------------------------------
+
+
+def size_of(png: bytes) -> tuple[int, int]:
+    assert png.startswith(b"\x89PNG\r\n\x1a\n")
+    width, height = struct.unpack(">II", png[16:24])
+    return width, height
+
+
+def test_png_is_a_picture_of_some_size(declared: Lifecycle[str, str]) -> None:
+    png = to_png(diagram(declared))
+
+    width, height = size_of(png)
+    assert 400 < width < 3_000
+    assert 150 < height < 3_000
+    assert len(png) > 10_000
+
+
+def test_png_grows_with_its_scale() -> None:
+    size = size_of(to_png(diagram(V1), scale=1))
+    twice = size_of(to_png(diagram(V1), scale=2))
+
+    assert list(twice) == pytest.approx([2 * each for each in size], abs=2)
+
+
+@pytest.mark.parametrize("scale", [0, -1, float("nan")])
+def test_png_needs_a_positive_scale(scale: float) -> None:
+    with pytest.raises(ValueError, match="the scale must be positive"):
+        to_png(diagram(V1), scale=scale)
+
+
+def test_pictures_are_the_same_every_time() -> None:
+    picture = diagram(V3_FULL)
+
+    assert to_svg(picture) == to_svg(picture)
+    assert to_png(picture) == to_png(picture)
+
+
+# --- the program -------------------------------------------------------------------------------
+
+
+def not_installed(_: str) -> NoReturn:
+    raise metadata.PackageNotFoundError("graphviz-pure")
+
+
+@pytest.fixture
+def without_wheel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A machine without graphviz-pure; programs in the returned folder are on its PATH."""
+    monkeypatch.setattr(metadata, "files", not_installed)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return tmp_path
+
+
+def install(program: Path, script: str) -> None:
+    program.write_text(script)
+    program.chmod(0o755)
+
+
+def test_without_a_program_the_extra_is_named(without_wheel: Path) -> None:
+    with pytest.raises(MissingExtra, match=re.escape("pip install 'task-lifecycle[render]'")):
+        to_svg(diagram(V1))
+
+
+@pytest.mark.parametrize("name", ["graphviz-pure", "dot"])
+def test_a_program_on_the_path_serves_where_the_wheel_is_missing(without_wheel: Path, name: str) -> None:
+    install(without_wheel / name, f"#!/bin/sh\nexec '{wheel_program()}' \"$@\"\n")
+
+    assert "running" in texts(to_svg(diagram(V1)))
+
+
+def wheel_program() -> str:
+    found = shutil.which("graphviz-pure", path=sysconfig.get_path("scripts"))
+    assert found is not None
+    return found
+
+
+def test_the_wheels_program_need_not_be_on_the_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    expected = to_svg(diagram(V1))
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert to_svg(diagram(V1)) == expected
+
+
+def test_a_failing_program_is_quoted(without_wheel: Path) -> None:
+    install(without_wheel / "dot", "#!/bin/sh\necho 'Format: \"svg\" not recognized' >&2\nexit 1\n")
+
+    with pytest.raises(RenderError, match='dot: Format: "svg" not recognized'):
+        to_svg(diagram(V1))
+
+
+def test_a_program_that_cannot_run_is_named(without_wheel: Path) -> None:
+    install(without_wheel / "dot", "#!/nowhere/at/all\n")
+
+    with pytest.raises(RenderError, match=r"dot: .*No such file"):
+        to_svg(diagram(V1))
+
+
+def test_a_program_that_hangs_is_ended(without_wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(without_wheel / "dot", "#!/bin/sh\nexec /bin/sleep 60\n")
+    monkeypatch.setattr("adapters.render._TIMEOUT_S", 0.2)
+
+    with pytest.raises(RenderError, match=r"timed out after 0\.2 seconds"):
+        to_svg(diagram(V1))
+
+
+# --- the gallery -------------------------------------------------------------------------------
+
+
+def test_gallery_holds_every_lifecycle_in_every_format(tmp_path: Path) -> None:
+    paths = write_gallery(tmp_path / "new" / "pictures")
+
+    suffixes = {".md", ".mmd", ".dot", ".puml", ".svg", ".png"}
+    assert {path.name for path in paths} == {"README.md"} | {
+        f"{name}{suffix}" for name in CATALOG for suffix in suffixes
+    }
+    assert sorted(paths) == sorted((tmp_path / "new" / "pictures").iterdir())
+
+
+def test_gallery_index_shows_each_picture_and_links_what_exists(tmp_path: Path) -> None:
+    write_gallery(tmp_path)
+
+    index = (tmp_path / "README.md").read_text(encoding="utf-8")
+    shown = re.findall(r"!\[[^]]+\]\(([^)]+)\)", index)
+    linked = re.findall(r"\]\(([^)]+)\)", index)
+    assert shown == [f"{name}.svg" for name in CATALOG]
+    assert {tmp_path / name for name in linked} | {tmp_path / "README.md"} == set(tmp_path.iterdir())
+
+
+def test_gallery_is_renewed_and_loses_what_is_no_longer_part_of_it(tmp_path: Path) -> None:
+    write_gallery(tmp_path)
+    index = tmp_path / "README.md"
+    index.write_text(index.read_text(encoding="utf-8") + "[PNG](v0.png)\n", encoding="utf-8")
+    (tmp_path / "v0.png").touch()
+    (tmp_path / "v1.svg").write_text("changed by hand")
+    (tmp_path / "notes.md").write_text("mine")
+
+    write_gallery(tmp_path)
+
+    assert not (tmp_path / "v0.png").exists()
+    assert (tmp_path / "v1.svg").read_text(encoding="utf-8") == to_svg(diagram(V1))
+    assert (tmp_path / "notes.md").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["README.md", "v1.svg"])
+def test_gallery_overwrites_no_file_of_others(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("[mine](v1.md)")
+
+    with pytest.raises(RenderError, match=f"not from an earlier gallery: {name}"):
+        write_gallery(tmp_path)
+
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "[mine](v1.md)"
+
+
+def test_gallery_removes_nothing_outside_its_directory(tmp_path: Path) -> None:
+    gallery = tmp_path / "gallery"
+    write_gallery(gallery)
+    (tmp_path / "precious").touch()
+    index = gallery / "README.md"
+    index.write_text(index.read_text(encoding="utf-8") + "[x](../precious) [y](..) [z](.)\n", encoding="utf-8")
+
+    write_gallery(gallery)
+
+    assert (tmp_path / "precious").exists()
+
+
+def test_the_module_writes_the_gallery(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "adapters.render", str(tmp_path / "pictures")]
+    subprocess.run(command, check=True, env=os.environ | {"PYTHONWARNINGS": "error"})
+
+    assert (tmp_path / "pictures" / "README.md").is_file()
