@@ -21,7 +21,7 @@ from lifecycle import CATALOG
 from lifecycle.diagram import RENDERERS, Colour, Diagram, Format, diagram, to_dot
 from lifecycle.errors import AdapterError, MissingExtra
 
-_TIMEOUT_S = 30.0  # a catalog lifecycle takes about 20 ms
+_TIMEOUT_S = 30.0  # a catalog lifecycle takes a fraction of one
 _SCREEN_DPI = 96
 DARK: dict[Colour, str] = {
     Colour.PAPER: "#0d1117",
