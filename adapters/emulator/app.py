@@ -28,15 +28,18 @@ from adapters.http.v4 import V4
 
 
 class EmulatorApp:
-    """An ASGI application that answers as Browser Use Cloud does. `control` is what can be asked of it."""
+    """An ASGI application that answers as Browser Use Cloud does.
+
+    `control` is what can be asked of it; `front` sees every call first.
+    """
 
     def __init__(self, front: Front, control: Control) -> None:
-        self._front = front
+        self.front = front
         self.control = control
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI connection."""
-        await self._front(scope, receive, send)
+        await self.front(scope, receive, send)
 
 
 def create_app(

@@ -136,7 +136,7 @@ class Control:
             id=task.id,
             api=task.api,
             lifecycle=task.lifecycle.name,
-            state=task.state,
+            state=str(task.state),
             is_final=task.is_over,
             allowed=task.lifecycle.allowed(task.state),
             remote=task.lifecycle.allowed(task.state, origin=Origin.REMOTE),

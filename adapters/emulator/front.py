@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -41,6 +42,12 @@ class Front:
         self._clock = clock
         self._record = record
         self._faults = faults
+        self._released = asyncio.Event()
+
+    def release(self) -> None:
+        """End every delay: the server is about to end, and its calls must not hold it up."""
+        self._released.set()
+        self._released = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI connection."""
@@ -68,7 +75,7 @@ class Front:
     async def _play(self, fault: Fault, call: SeenCall, scope: Scope, receive: Receive, send: Send) -> None:
         call.fault = fault.kind
         if fault.kind is FaultKind.DELAY:
-            await asyncio.sleep(fault.seconds)
+            await self._wait(fault.seconds)
         answer: list[Message] = []
         if fault.kind not in _NOT_HANDLED:
             await self._service(scope, receive, _keeping(answer))
@@ -79,9 +86,13 @@ class Front:
             await _drop(receive, send)
             return
         if fault.kind is FaultKind.DELAY_AFTER:
-            await asyncio.sleep(fault.seconds)
+            await self._wait(fault.seconds)
         for message in answer:
             await _noting(call, send)(message)
+
+    async def _wait(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._released.wait(), seconds)
 
 
 def _noting(call: SeenCall, send: Send) -> Send:

@@ -24,7 +24,7 @@ from lifecycle.errors import AdapterError, UnknownName
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 1
-"""How long calls that are still being answered (a fault may delay them) hold up the end."""
+"""How long calls that are still being answered may hold up the end."""
 
 T = TypeVar("T")
 
@@ -162,7 +162,7 @@ class _Running:
     def __init__(self, app: EmulatorApp, port: int) -> None:
         self._socket = _listen(port)
         self.port: int = self._socket.getsockname()[1]
-        self._server = uvicorn.Server(_config(app))
+        self._server = _Server(app)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_up = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"emulator-{self.port}", daemon=True)
@@ -217,7 +217,7 @@ def serve(
     with _listen(port) as listening:
         if on_start is not None:
             on_start(f"http://{HOST}:{listening.getsockname()[1]}")
-        uvicorn.Server(_config(app)).run(sockets=[listening])
+        _Server(app).run(sockets=[listening])
 
 
 def _listen(port: int) -> socket.socket:
@@ -233,9 +233,22 @@ def _listen(port: int) -> socket.socket:
     return listening
 
 
+class _Server(uvicorn.Server):
+    """uvicorn, which ends at once also where a fault delays a call."""
+
+    def __init__(self, app: EmulatorApp) -> None:
+        super().__init__(_config(app))
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.front.release()
+        await super().shutdown(sockets)
+
+
 def _config(app: EmulatorApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        log_config=None,  # the user's own logging stays as it is
         log_level="warning",
         proxy_headers=False,
         access_log=False,  # the emulator's own record says more, and a log line a call halves its speed

@@ -29,6 +29,8 @@ _MEANINGS = {
     401: "No key, or a wrong one",
     404: "Not found",
     422: "Fields that are wrong",
+    429: "Too many at once (here only where a fault asks for it)",
+    502: "Could not be forwarded (here only where a fault asks for it)",
 }
 
 View = Callable[[Task], Any]
@@ -168,32 +170,40 @@ class Service:
             task_id=self.new_id(),
             api=self.wire.name,
             lifecycle=self.lifecycle,
-            course=self.course(text) or course,
+            course=self.course(text, course),
             given=given,
             **more,
         )
         call = seen(request)
-        call.task, call.state_after = task.id, task.state
+        call.task, call.state_after = task.id, str(task.state)
         return task
 
-    def course(self, text: str) -> tuple[str, ...] | None:
-        """Return the course that a task's text asks for. Raises RequestValidationError."""
+    def course(self, text: str, usual: Sequence[str]) -> Sequence[str]:
+        """Return the course that a task's text asks for, else the usual one. Raises RequestValidationError."""
         try:
-            return wished(text, self.lifecycle)
+            asked = wished(text, self.lifecycle)
         except ValueError as error:
             raise field_error("task", str(error)) from error
+        return usual if asked is None else asked
 
     def command(self, request: Request, task: Task) -> bool:
         """Apply the command that the call is to a task that was just found; whether its lifecycle allowed it."""
         call = seen(request)
         call.applied = self.world.command(task, self.asked(request))
-        call.state_after = task.state
+        call.state_after = str(task.state)
         return call.applied
 
     def asked(self, request: Request) -> str:
-        """Return the command that a call is, as the wire table has it."""
+        """Return the command that a call is, as the wire table has it.
+
+        Raises:
+            RequestValidationError: a seed's lifecycle does not declare it.
+        """
         command = seen(request).command
         assert command is not None, "the wire table knows the command of every call that reaches here"
+        if command not in self.lifecycle.commands:
+            field = next(iter(self.wire.commands[command].body or {}), "body")
+            raise field_error(field, f"{self.lifecycle.name} has no {command!r}", kind="enum")
         return command
 
     def invalid(self, errors: Sequence[Mapping[str, Any]]) -> Any:
@@ -205,7 +215,7 @@ class Service:
         if task is not None:
             call = seen(request)
             call.task = task.id
-            call.state_before = call.state_after = task.state
+            call.state_before = call.state_after = str(task.state)
         return task
 
     def _guarded(self, answer: Answer, *, view: View | None, open_to_all: bool) -> Answer:

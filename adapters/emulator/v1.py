@@ -90,7 +90,7 @@ class V1Service(Service):
         wire = self.wire
         return [
             self.route(PING, self.ping, answers=Nothing, open_to_all=True),
-            self.route(wire.create, self.run_task, answers=Created, errors=(400,)),
+            self.route(wire.create, self.run_task, answers=Created, errors=(400, 429)),
             self.route(wire.status, self.get_task_status, answers=V1State, errors=(404,), view=self.status),
             self.route(wire.details, self.get_task, answers=TaskDetails, errors=(404,), view=self.details),
             self.route(wire.listing.call, self.list_tasks, answers=TaskList),

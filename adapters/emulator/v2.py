@@ -55,7 +55,7 @@ class V2SessionService(Service):
         """Return the calls of v2's sessions as routes."""
         wire = self.wire
         return [
-            self.route(wire.create, self.create_session, answers=SessionItem, status_code=201, errors=(400,)),
+            self.route(wire.create, self.create_session, answers=SessionItem, status_code=201, errors=(400, 429)),
             self.route(wire.details, self.get_session, answers=SessionView, errors=(404,), view=self.view),
             self.route(wire.listing.call, self.list_sessions, answers=SessionList),
             *(
@@ -68,7 +68,7 @@ class V2SessionService(Service):
         """Create a session without a task."""
         session = self.open(body or CreateSession())
         call = seen(request)
-        call.task, call.state_after = session.id, session.state
+        call.task, call.state_after = session.id, str(session.state)
         return JSONResponse(self.item(session), 201)
 
     async def get_session(self, request: Request, session_id: UUID) -> Response:
@@ -144,7 +144,7 @@ class V2Service(Service):
         """Return the calls of v2's tasks as routes."""
         wire = self.wire
         return [
-            self.route(wire.create, self.create_task, answers=TaskCreated, status_code=202, errors=(400, 404)),
+            self.route(wire.create, self.create_task, answers=TaskCreated, status_code=202, errors=(400, 404, 429)),
             self.route(wire.status, self.get_task_status, answers=TaskStatus, errors=(404,), view=self.status),
             self.route(wire.details, self.get_task, answers=TaskView, errors=(404,), view=self.view),
             self.route(wire.listing.call, self.list_tasks, answers=TaskList),
@@ -153,7 +153,7 @@ class V2Service(Service):
 
     async def create_task(self, request: Request, body: CreateTask) -> Response:
         """Create a task, in the session that is given or in one of its own."""
-        self.course(body.task)  # a task that asks for what cannot be must not leave a session behind
+        events = self.course(body.task, course.V2_TASK)  # first: a refused task must not leave a session behind
         session = self.sessions.open(CreateSession()) if body.session_id is None else self.session(body.session_id)
         if session is None:
             return JSONResponse({"detail": SESSION_NOT_FOUND}, 404)
@@ -162,7 +162,7 @@ class V2Service(Service):
         if not all(task.is_over for task in session.children):
             return JSONResponse({"detail": SESSION_BUSY}, 400)
         given = {"task": body.task, "llm": body.llm, "metadata": body.metadata or {}}
-        task = self.create(request, text=body.task, course=course.V2_TASK, given=given, parent=session)
+        task = self.create(request, text=body.task, course=events, given=given, parent=session)
         return JSONResponse(TaskCreated(id=task.id, sessionId=session.id), 202)
 
     async def get_task_status(self, request: Request, task_id: UUID) -> Response:

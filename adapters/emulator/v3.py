@@ -58,12 +58,12 @@ class V3Service(Service):
         """Give an idle session a task."""
         if body.task is None:
             raise field_error("task", "Field required", kind="missing")
-        wished = self.course(body.task)
+        events = self.course(body.task, _course(body, first=False))
         session = self.find(request, session_id)
         if not self.command(request, session):
             return JSONResponse({"detail": V3_NOT_IDLE.format(state=session.state)}, 400)
         session.given.update(task=body.task, keep_alive=body.keep_alive, output_schema=body.output_schema)
-        self.world.plan(session, wished or _course(body, first=False))
+        self.world.plan(session, events)
         return JSONResponse(self.view(session))
 
     async def get_session(self, request: Request, session_id: UUID) -> Response:

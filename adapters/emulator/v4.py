@@ -46,7 +46,10 @@ class V4Service(Service):
             self.route(wire.status, self.get_run_status, answers=RunStatus, errors=(404,), view=self.status),
             self.route(wire.details, self.get_run, answers=RunSummary, errors=(404,), view=self.view),
             self.route(wire.listing.call, self.list_runs, answers=RunList),
-            *(self.route(call, self.cancel_run, answers=RunSummary, errors=(404,)) for call in self.control_calls()),
+            *(
+                self.route(call, self.cancel_run, answers=RunSummary, errors=(404, 502))
+                for call in self.control_calls()
+            ),
         ]
 
     async def create_run(self, request: Request, body: CreateRun) -> Response:
