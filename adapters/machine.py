@@ -1,0 +1,396 @@
+"""A `transitions` machine over an object that the user already has.
+
+`bind` takes a declared lifecycle and any object with room for a state, and gives a configured
+machine of the `transitions` library; `bind_async` gives its asynchronous form. This is the only
+importer of that library. Which event may happen when is the declaration's, never this file's.
+
+Carrying an event out takes five steps, the callbacks of each in the order given:
+
+    before[event]   on_leave[source]   the state is set   on_enter[target]   after[event]
+
+What a callback raises reaches whoever fired the event: before or while leaving, the object keeps
+its state; from entering on, it has moved. A callback may fire further events of its own object.
+If the object moves while its before and leave callbacks still run (one of them fired an event, or
+another task did), the event was overtaken and is refused, so the states that an object passes
+through are always a path of the lifecycle. A refused event calls nothing and changes nothing.
+
+The object gets its state (a member of the lifecycle's enumeration where that has one) and, unless
+`attach=False`, the methods that `transitions` makes, and no others:
+
+    EVENT()   may_EVENT()   is_STATE()   trigger("EVENT")   may_trigger("EVENT")
+
+with `is_ATTRIBUTE_STATE()` where the attribute is not called `state`. Type checkers cannot see
+them unless the user's class announces them (`pause: Callable[[], bool]`); the machine's own
+`fire`, `state` and `allowed` are typed. A name that the object has already is refused, not hidden.
+The library's own queries of the machine (`get_triggers`) take states as plain text.
+
+The asynchronous form differs from the library's: callbacks run one after another, not together,
+and a second event does not cancel the first one's task, so that cancelling stays with the user.
+
+A machine is for one thread at a time. An object with attached methods is copied and pickled
+together with its machine and callbacks; with `attach=False` it is copied and pickled as ever.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, TypeVar, cast
+
+from lifecycle.definition import Lifecycle, State, Transition
+from lifecycle.errors import IllegalTransition, MissingExtra
+from lifecycle.table import E, S, quoted
+
+try:
+    import transitions
+    from transitions.extensions.asyncio import AsyncEvent, AsyncMachine, AsyncState
+except ImportError:
+    raise MissingExtra("machine", needed_by="adapters.machine") from None
+
+__all__ = ["AsyncBoundMachine", "BoundMachine", "Change", "bind", "bind_async"]
+
+M = TypeVar("M")
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Generic[M, S, E]):
+    """What a callback is told; `args` and `kwargs` are what the event was fired with."""
+
+    model: M
+    source: S
+    event: E
+    target: S
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+
+Callback = Callable[[Change[M, S, E]], object]
+Callbacks = Callback[M, S, E] | Sequence[Callback[M, S, E]]
+
+
+def bind(
+    lifecycle: Lifecycle[S, E],
+    model: M,
+    *,
+    attribute: str = "state",
+    on_enter: Mapping[S, Callbacks[M, S, E]] | None = None,
+    on_leave: Mapping[S, Callbacks[M, S, E]] | None = None,
+    before: Mapping[E, Callbacks[M, S, E]] | None = None,
+    after: Mapping[E, Callbacks[M, S, E]] | None = None,
+    attach: bool = True,
+) -> BoundMachine[S, E]:
+    """Return a machine that moves `model` through `lifecycle`.
+
+    The state that `model.<attribute>` names is kept, and nothing is called for it; where the
+    attribute is missing or None, the object starts in the initial state.
+
+    Args:
+        attribute: where the object keeps its state.
+        on_enter, on_leave: by state, one callback or several, each called with a `Change`.
+        before, after: by event, likewise.
+        attach: whether the object gets the methods that this module's documentation lists. An
+            object that has no room for them (slots, a pydantic model) needs False.
+    Raises:
+        UnknownName: the object's state, or a key of the callbacks, is not declared.
+        TypeError: a callback that cannot be called with one `Change`, a coroutine function or a
+            generator; an object whose state cannot be set, or that has no room for methods.
+        ValueError: the name of a method to attach is taken.
+    """
+    hooks = _hooks(lifecycle, asynchronous=False, on_enter=on_enter, on_leave=on_leave, before=before, after=after)
+    return BoundMachine(lifecycle, model, attribute=attribute, hooks=hooks, attach=attach)
+
+
+def bind_async(
+    lifecycle: Lifecycle[S, E],
+    model: M,
+    *,
+    attribute: str = "state",
+    on_enter: Mapping[S, Callbacks[M, S, E]] | None = None,
+    on_leave: Mapping[S, Callbacks[M, S, E]] | None = None,
+    before: Mapping[E, Callbacks[M, S, E]] | None = None,
+    after: Mapping[E, Callbacks[M, S, E]] | None = None,
+    attach: bool = True,
+) -> AsyncBoundMachine[S, E]:
+    """As `bind`, with events that are awaited; callbacks may be coroutine functions or plain ones."""
+    hooks = _hooks(lifecycle, asynchronous=True, on_enter=on_enter, on_leave=on_leave, before=before, after=after)
+    return AsyncBoundMachine(lifecycle, model, attribute=attribute, hooks=hooks, attach=attach)
+
+
+# --- states and events: the library's own, that refuse in our words ------------------------------
+
+_Hook = Callable[[transitions.EventData], Any]
+_Hooks = defaultdict[tuple[str, str], list[_Hook]]  # by kind and name
+
+
+class _State(transitions.State):
+    """A state whose name is the declared text, and whose value on the object the declared member."""
+
+    # The library would also call methods of the object that happen to be named on_enter_STATE;
+    # callbacks are given here, not found.
+    dynamic_methods: list[str] = []  # noqa: RUF012 (the library's attribute)
+
+    @property
+    def name(self) -> str:
+        return str(self.value)
+
+
+class _AsyncState(_State, AsyncState):
+    pass
+
+
+class _Event(transitions.Event):
+    def trigger(self, model: object, *args: Any, **kwargs: Any) -> bool:
+        _require_row(self, model)
+        return super().trigger(model, *args, **kwargs)
+
+
+class _AsyncEvent(AsyncEvent):
+    async def trigger(  # type: ignore[override]  # as the library's own, whose stub says so likewise
+        self, model: object, *args: Any, **kwargs: Any
+    ) -> bool:
+        _require_row(self, model)
+        return await super().trigger(model, *args, **kwargs)
+
+
+def _require_row(event: transitions.Event, model: object) -> None:
+    """Where the machine has no row for the object's state, refuse the event as the table does."""
+    state = event.machine.get_model_state(model)
+    if state.name not in event.transitions:
+        event.machine.lifecycle.step(state.value, event.name)
+
+
+def _require_unmoved(event_data: Any) -> None:
+    """Refuse an event during whose callbacks the object left the state in which it was judged."""
+    machine, event, source = event_data.machine, event_data.event.name, event_data.transition.source
+    state = machine.state
+    if state != source:
+        raise IllegalTransition(
+            f"{quoted(event)} was overtaken, {quoted(source)} has become {quoted(state)} meanwhile",
+            lifecycle=machine.lifecycle.name,
+            state=state,
+            event=event,
+            allowed=machine.allowed(),
+        )
+
+
+# --- the machines ------------------------------------------------------------------------------
+
+
+class _Bound(transitions.Machine, Generic[S, E]):
+    """What both forms share: the rows of one declaration, and one object."""
+
+    # The library reads "*" and "=" as wildcards. Here they are names like others; no name is empty.
+    wildcard_all = wildcard_same = ""
+
+    def __init__(
+        self, lifecycle: Lifecycle[S, E], model: object, *, attribute: str, hooks: _Hooks, attach: bool
+    ) -> None:
+        _require_free(lifecycle, model, attribute, attach=attach)
+        current = getattr(model, attribute, None)
+        start = lifecycle.initial if current is None else lifecycle.state(current).name
+        self.lifecycle = lifecycle
+        self._bound = model
+        super().__init__(
+            model=None,
+            states=[self._state(state, hooks) for state in lifecycle.states],
+            initial=str(lifecycle.initial),
+            transitions=[_row(transition, hooks) for transition in lifecycle.transitions],
+            send_event=True,
+            auto_transitions=False,
+            model_attribute=attribute,
+            name=lifecycle.name,
+        )
+        self._take(str(start), attach=attach)
+
+    def _state(self, state: State[S], hooks: _Hooks) -> transitions.State:
+        return self.state_cls(
+            state.name,
+            on_enter=[*hooks["on_enter", state.name]],
+            on_exit=[*hooks["on_leave", state.name], _require_unmoved],  # last: next, the library sets the state
+            final=state.final,
+        )
+
+    def _take(self, start: str, *, attach: bool) -> None:
+        model = self._bound
+        try:
+            if attach:
+                _require_room(model)
+            self.set_state(start, model)
+        except (AttributeError, TypeError, ValueError) as error:
+            needs = "its state and methods (attach=False leaves these out)" if attach else "its state"
+            raise TypeError(f"{_kind(model)} has no room for {needs}: {error}") from error
+        if attach:
+            self.add_model(model, initial=start)
+            for name in ("trigger", "may_trigger"):
+                setattr(model, name, partial(self._by_name, getattr(model, name)))
+        else:
+            self.models.append(model)
+
+    def _by_name(self, method: Callable[..., object], event: E, *args: Any, **kwargs: Any) -> object:
+        """Call the library's `method` with a declared event; its own answer to another is not ours."""
+        return method(str(self.lifecycle.event(event).name), *args, **kwargs)
+
+    @property
+    def state(self) -> S:
+        """The object's state. Raises UnknownName where something else has set an undeclared one."""
+        state: S = self.get_state(getattr(self._bound, self.model_attribute)).value
+        return state
+
+    def allowed(self) -> tuple[E, ...]:
+        """Return the events that the object accepts now, in declared order. Raises UnknownName."""
+        return self.lifecycle.allowed(self.state)
+
+    def get_state(self, state: Any) -> Any:
+        """Return the library's state of that name, a member or plain text.
+
+        The library takes a member's name (RUNNING) for the state's, and what was stored and read
+        again may be plain text.
+        """
+        if str(state) not in self.states:
+            self.lifecycle.state(state)  # raises UnknownName
+        return super().get_state(str(state))
+
+
+class BoundMachine(_Bound[S, E]):
+    """A configured `transitions.Machine` over one object, with typed methods. Made by `bind`."""
+
+    state_cls = _State
+    event_cls = _Event
+
+    def fire(self, event: E, /, *args: Any, **kwargs: Any) -> S:
+        """Carry `event` out; return the object's state after it and after all its callbacks.
+
+        Raises:
+            IllegalTransition: the state refuses it (a redundant command included), or it was overtaken.
+            UnknownName: an event that the lifecycle does not declare.
+        """
+        self.events[self.lifecycle.event(event).name].trigger(self._bound, *args, **kwargs)
+        return self.state
+
+
+class AsyncBoundMachine(_Bound[S, E], AsyncMachine):
+    """A configured `transitions` `AsyncMachine` over one object, with typed methods. Made by `bind_async`."""
+
+    # The stub asks for nested states here; the library's own class has plain ones, as this one.
+    state_cls = _AsyncState  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    event_cls = _AsyncEvent
+
+    async def fire(self, event: E, /, *args: Any, **kwargs: Any) -> S:
+        """As `BoundMachine.fire`."""
+        await self.events[self.lifecycle.event(event).name].trigger(self._bound, *args, **kwargs)
+        return self.state
+
+    async def process_context(self, func: Callable[[], Awaitable[Any]], model: object) -> bool:  # noqa: ARG002
+        """Carry an event out in the task that fired it.
+
+        The library's own registers the task, lets a second event cancel it, and answers False to
+        every cancellation, the user's included: a time-out around an event would be lost.
+        """
+        return bool(await func())
+
+    @staticmethod
+    async def await_all(callables: Sequence[Callable[..., Awaitable[Any]]]) -> list[Any]:
+        """Await one after another, as the synchronous form calls; the library's own runs them together."""
+        return [await each() for each in callables]
+
+
+# --- what is checked when bound ----------------------------------------------------------------
+
+
+def _hooks(lifecycle: Lifecycle[Any, Any], *, asynchronous: bool, **given: Mapping[Any, Any] | None) -> _Hooks:
+    """Return the checked callbacks by kind and name, in the form that the library calls."""
+    hooks: _Hooks = defaultdict(list)
+    for kind, by_name in given.items():
+        require = lifecycle.state if kind.startswith("on_") else lifecycle.event
+        for name, callbacks in (by_name or {}).items():
+            require(name)
+            for callback in _each(callbacks):
+                _require_callback(f"{kind}[{quoted(name)}]", callback, asynchronous=asynchronous)
+                hooks[kind, name].append(partial(_tell, lifecycle, callback))
+    return hooks
+
+
+def _each(callbacks: object) -> Sequence[object]:
+    if isinstance(callbacks, Sequence) and not isinstance(callbacks, str):
+        return cast("Sequence[object]", callbacks)
+    return (callbacks,)
+
+
+def _row(transition: Transition[S, E], hooks: _Hooks) -> Any:
+    return {
+        "trigger": str(transition.event),
+        "source": str(transition.source),
+        "dest": str(transition.target),
+        "before": [*hooks["before", transition.event]],
+        "after": [*hooks["after", transition.event]],
+    }
+
+
+def _tell(lifecycle: Lifecycle[Any, Any], callback: Any, event_data: Any) -> object:
+    row = event_data.transition
+    return callback(
+        Change(
+            model=event_data.model,
+            source=lifecycle.state(row.source).name,
+            event=lifecycle.event(event_data.event.name).name,
+            target=lifecycle.state(row.dest).name,
+            args=event_data.args,
+            kwargs=event_data.kwargs,
+        )
+    )
+
+
+def _require_callback(where: str, callback: Any, *, asynchronous: bool) -> None:
+    if not callable(callback):
+        raise TypeError(f"{where}: {callback!r} is not callable")
+    forms: tuple[Any, ...] = (callback, type(callback).__call__)
+    if any(inspect.isgeneratorfunction(form) or inspect.isasyncgenfunction(form) for form in forms):
+        raise TypeError(f"{where}: {callback!r} is a generator; calling it does nothing")
+    if any(inspect.iscoroutinefunction(form) for form in forms) and not asynchronous:
+        raise TypeError(f"{where}: {callback!r} is a coroutine function; use bind_async")
+    try:
+        signature = inspect.signature(forms[0])
+    except ValueError:  # some built-in functions have none
+        return
+    try:
+        signature.bind(Change)
+    except TypeError as error:
+        raise TypeError(f"{where}: {callback!r} cannot be called with one Change: {error}") from None
+
+
+def _require_free(lifecycle: Lifecycle[S, E], model: Any, attribute: str, *, attach: bool) -> None:
+    if isinstance(model, list | tuple | type):
+        raise TypeError(f"bind takes one object; the library takes {_kind(model)} for several or for none")
+    methods = tuple(_method_names(lifecycle, attribute)) if attach else ()
+    twice = [name for name, count in Counter((attribute, *methods)).items() if count > 1]
+    if twice:
+        raise ValueError(f"{lifecycle.name}: two things would be named {', '.join(twice)}; pass attach=False")
+    taken = [name for name in methods if getattr(model, name, None) is not None]
+    if taken:
+        raise ValueError(f"{lifecycle.name}: {_kind(model)} has {', '.join(taken)} already; pass attach=False")
+
+
+def _method_names(lifecycle: Lifecycle[S, E], attribute: str) -> Iterator[str]:
+    """Every name that the library gives to a method of the object."""
+    yield from ("trigger", "may_trigger")
+    for event in lifecycle.events:
+        yield from (str(event.name), f"may_{event.name}")
+    prefix = "is" if attribute == "state" else f"is_{attribute}"
+    for state in lifecycle.states:
+        yield f"{prefix}_{state.name}"
+
+
+def _require_room(model: object) -> None:
+    name = "trigger"
+    setattr(model, name, None)
+    kept = name in vars(model)
+    delattr(model, name)
+    if not kept:  # a pydantic model with extras, for one: methods would be stored and sent with the rest
+        raise TypeError("it takes every attribute for data")
+
+
+def _kind(model: Any) -> str:
+    return f"an object of {type(model).__name__!r}"

@@ -1,0 +1,699 @@
+"""A bound object moves as declared, by methods or by the machine, and what cannot work is refused when it is bound."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import pickle
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import pydantic
+import pytest
+import transitions
+from transitions.extensions.asyncio import AsyncMachine
+
+from adapters.machine import Change, bind, bind_async
+from lifecycle import (
+    V1,
+    V1_FULL,
+    V2,
+    Event,
+    IllegalTransition,
+    Lifecycle,
+    Origin,
+    State,
+    Transition,
+    UnknownName,
+    V1Event,
+    V1State,
+    V2Event,
+    get,
+)
+
+E = V1Event
+S = V1State
+
+V1Change = Change[Any, V1State, V1Event]
+
+
+class Task:
+    """A user's object. The annotations announce methods that are attached; they do not exist before."""
+
+    state: V1State | str | None
+    pause: Callable[..., bool]
+    resume: Callable[..., bool]
+    stop: Callable[..., bool]
+    trigger: Callable[..., bool]
+    may_trigger: Callable[[str], bool]
+    may_stop: Callable[[], bool]
+    is_paused: Callable[[], bool]
+
+    def __init__(self, state: V1State | str | None = None) -> None:
+        self.state = state
+        self.heard: list[str] = []
+
+    def on_enter_paused(self) -> None:
+        self.heard.append("called by its name")
+
+
+# --- what is attached ----------------------------------------------------------------------------
+
+
+def test_only_the_documented_methods_are_attached() -> None:
+    task = Task()
+    bind(V1, task)
+    assert vars(task).keys() - vars(Task()).keys() == {
+        *("pause", "resume", "stop"),
+        *("may_pause", "may_resume", "may_stop"),
+        *("is_running", "is_paused", "is_stopped"),
+        *("trigger", "may_trigger"),
+    }
+
+
+def test_nothing_but_the_state_is_set_without_attaching() -> None:
+    task = Task()
+    machine = bind(V1, task, attach=False)
+    assert machine.fire(E.PAUSE) is S.PAUSED
+    assert vars(task) == {"state": S.PAUSED, "heard": []}
+
+
+def test_the_machine_is_one_of_the_library() -> None:
+    task = Task()
+    machine = bind(V1, task)
+    assert isinstance(machine, transitions.Machine)
+    assert isinstance(bind_async(V1, Task()), AsyncMachine)
+    assert machine.model is task
+    assert list(machine.states) == ["running", "paused", "stopped"]
+    assert [(row.source, row.dest) for row in machine.get_transitions("stop")] == [
+        ("running", "stopped"),
+        ("paused", "stopped"),
+    ]
+    assert machine.get_triggers("paused") == ["resume", "stop"]
+    assert [state.name for state in machine.states.values() if state.final] == ["stopped"]
+
+
+def test_events_are_fired_by_methods_by_name_and_by_the_machine() -> None:
+    task = Task()
+    machine = bind(V1, task)
+    assert task.pause() is True
+    assert task.is_paused()
+    assert task.trigger("resume") is True
+    assert machine.fire(E.PAUSE) is S.PAUSED
+    assert machine.allowed() == (E.RESUME, E.STOP)
+    assert (task.may_stop(), task.may_trigger("pause")) == (True, False)
+    assert task.state is machine.state is S.PAUSED
+
+
+def test_another_attribute() -> None:
+    task = SimpleNamespace(state="something else", phase="paused")
+    machine = bind(V1, task, attribute="phase")
+    assert task.is_phase_paused()
+    assert machine.fire(E.RESUME) is task.phase is S.RUNNING
+    assert task.state == "something else"
+
+
+def test_two_machines_over_one_object() -> None:
+    pair = SimpleNamespace()
+    bind(V1, pair, attribute="v1_state", attach=False).fire(E.STOP)
+    bind(V2, pair, attribute="v2_state", attach=False).fire(V2Event.START)
+    assert vars(pair) == {"v1_state": "stopped", "v2_state": "started"}
+
+
+# --- the state it has ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", [Task(), SimpleNamespace()], ids=["None", "missing"])
+def test_an_object_without_a_state_starts_in_the_initial_one(task: Any) -> None:
+    bind(V1_FULL, task)
+    assert task.state is S.CREATED
+
+
+@pytest.mark.parametrize("state", [S.PAUSED, "paused"], ids=["a member", "plain text"])
+def test_the_state_it_has_is_kept_and_nothing_is_called(state: V1State | str) -> None:
+    told: list[V1Change] = []
+    task = Task(state)
+    bind(V1, task, on_enter={S.PAUSED: told.append}, on_leave={S.RUNNING: told.append})
+    assert task.state is S.PAUSED
+    assert told == []
+
+
+def test_plain_text_set_by_something_else_is_understood() -> None:
+    task = Task()
+    machine = bind(V1, task)
+    task.state = "paused"  # as an object-relational mapper does when it reads a row again
+    assert machine.state is S.PAUSED
+    task.resume()
+    assert task.state is S.RUNNING
+
+
+@pytest.mark.parametrize("attach", [True, False])
+def test_an_undeclared_state_is_refused(attach: bool) -> None:
+    task = Task("finished")
+    with pytest.raises(UnknownName, match="unknown state 'finished'; 'v1-full' declares it"):
+        bind(V1, task, attach=attach)
+    assert vars(task) == vars(Task("finished"))
+
+
+def test_an_undeclared_state_set_later_is_refused_when_it_is_met() -> None:
+    task = Task()
+    machine = bind(V1, task)
+    task.state = "lost"
+    for ask in (machine.allowed, task.stop, task.may_stop, lambda: machine.state):
+        with pytest.raises(UnknownName, match="unknown state 'lost'"):
+            ask()
+
+
+def test_states_without_an_enumeration_are_texts() -> None:
+    plain = Lifecycle.from_json(V1.to_json())
+    task = Task()
+    assert bind(plain, task).fire("pause") == "paused"
+    assert type(task.state) is str
+
+
+# --- refusals ------------------------------------------------------------------------------------
+
+
+def test_a_refused_event_changes_nothing_and_calls_nothing() -> None:
+    told: list[V1Change] = []
+    task = Task(S.STOPPED)
+    machine = bind(
+        V1,
+        task,
+        on_enter={state.name: told.append for state in V1.states},
+        on_leave={state.name: told.append for state in V1.states},
+        before={event.name: told.append for event in V1.events},
+        after={event.name: told.append for event in V1.events},
+    )
+    for fire in (task.resume, partial(task.trigger, "resume"), partial(machine.fire, E.RESUME)):
+        with pytest.raises(
+            IllegalTransition, match="v1: 'resume' is not allowed in 'stopped'; 'stopped' is final"
+        ) as e:
+            fire()
+        refusal = e.value
+        assert (refusal.lifecycle, refusal.state, refusal.event, refusal.allowed) == ("v1", "stopped", "resume", ())
+    assert task.state is S.STOPPED
+    assert told == []
+
+
+def test_a_redundant_command_is_refused() -> None:
+    with pytest.raises(IllegalTransition, match="'pause' is not allowed in 'paused'; allowed: resume, stop"):
+        bind(V1, Task(S.PAUSED)).fire(E.PAUSE)
+
+
+def test_an_undeclared_event_is_refused_by_its_name() -> None:
+    task = Task()
+    machine = bind(get("v1"), task)
+    for ask in (partial(task.trigger, "puase"), partial(task.may_trigger, "puase"), partial(machine.fire, "puase")):
+        with pytest.raises(UnknownName, match=r"unknown event 'puase'; did you mean 'pause'\?"):
+            ask()
+
+
+# --- callbacks -----------------------------------------------------------------------------------
+
+
+def test_callbacks_are_called_in_order_and_told_what_happens() -> None:
+    told: list[tuple[str, str | None, V1Change]] = []
+    task = Task()
+
+    def note(kind: str) -> Callable[[V1Change], None]:
+        return lambda change: told.append((kind, change.model.state, change))
+
+    bind(
+        V1,
+        task,
+        before={E.PAUSE: [note("before"), note("before too")], E.STOP: note("not this one")},
+        on_leave={S.RUNNING: note("leave")},
+        on_enter={S.PAUSED: (note("enter"),), S.STOPPED: note("nor this one")},
+        after={E.PAUSE: note("after")},
+    )
+    task.pause("now", reason="lunch")
+    assert [(kind, state) for kind, state, _ in told] == [
+        ("before", S.RUNNING),
+        ("before too", S.RUNNING),
+        ("leave", S.RUNNING),
+        ("enter", S.PAUSED),
+        ("after", S.PAUSED),
+    ]
+    expected = Change(task, S.RUNNING, E.PAUSE, S.PAUSED, args=("now",), kwargs={"reason": "lunch"})
+    for _, _, change in told:
+        assert change == expected
+        assert (type(change.source), type(change.event), type(change.target)) == (S, E, S)
+
+
+def test_callbacks_can_be_added_by_the_means_of_the_library() -> None:
+    told: list[str] = []
+    task = Task()
+    machine = bind(V1, task, before={E.STOP: lambda _: told.append("ours")})
+
+    def note(event_data: transitions.EventData) -> None:
+        told.append(event_data.event.name)
+
+    machine.events["stop"].add_callback("before", note)
+    task.stop()
+    assert told == ["ours", "stop"]
+
+
+def test_methods_of_the_object_are_not_called_by_their_name() -> None:
+    task = Task()
+    bind(V1, task)
+    task.pause()
+    assert task.heard == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "moved"),
+    [
+        ("before", E.PAUSE, False),
+        ("on_leave", S.RUNNING, False),
+        ("on_enter", S.PAUSED, True),
+        ("after", E.PAUSE, True),
+    ],
+)
+def test_what_a_callback_raises_reaches_the_caller(kind: str, key: str, moved: bool) -> None:
+    def fail(change: V1Change) -> None:
+        raise ConnectionError(change.event)
+
+    task = Task()
+    callbacks: dict[str, Any] = {kind: {key: fail}}
+    bind(V1, task, **callbacks)
+    with pytest.raises(ConnectionError, match="pause"):
+        task.pause()
+    assert task.state is (S.PAUSED if moved else S.RUNNING)
+
+
+def test_an_error_of_another_machine_is_passed_on_as_it_is() -> None:
+    other = transitions.Machine(states=["here", "there"], initial="here", transitions=[["leave", "there", "here"]])
+    task = Task()
+    bind(V1, task, before={E.PAUSE: lambda _: other.trigger("leave")})
+    with pytest.raises(transitions.MachineError, match="Can't trigger event leave from state here"):
+        task.pause()
+
+
+def stop_when_pausing(change: V1Change) -> None:
+    if change.event is E.PAUSE:
+        change.model.stop()
+
+
+@pytest.mark.parametrize(("kind", "key"), [("on_enter", S.PAUSED), ("after", E.PAUSE)])
+def test_a_callback_may_fire_the_next_event_once_the_object_has_moved(kind: str, key: str) -> None:
+    callbacks: dict[str, Any] = {kind: {key: stop_when_pausing}}
+    assert bind(V1, Task(), **callbacks).fire(E.PAUSE) is S.STOPPED
+
+
+@pytest.mark.parametrize(("kind", "key"), [("on_leave", S.RUNNING), ("before", E.PAUSE)])
+def test_an_event_is_overtaken_by_one_that_its_callback_fires_before_the_object_has_moved(kind: str, key: str) -> None:
+    told: list[V1Change] = []
+    task = Task()
+    callbacks: dict[str, Any] = {kind: {key: stop_when_pausing}}
+    bind(V1, task, on_enter={S.PAUSED: told.append}, after={E.PAUSE: told.append}, **callbacks)
+    with pytest.raises(
+        IllegalTransition, match="v1: 'pause' was overtaken, 'running' has become 'stopped' meanwhile"
+    ) as caught:
+        task.pause()
+    refusal = caught.value
+    assert (refusal.lifecycle, refusal.state, refusal.event, refusal.allowed) == ("v1", "stopped", "pause", ())
+    assert task.state is S.STOPPED  # a stop is irreversible, whoever calls whom
+    assert told == []
+
+
+# --- what is refused when bound ------------------------------------------------------------------
+
+
+async def coroutine(change: V1Change) -> None:
+    change.model.heard.append(f"coroutine: {change.event}")
+
+
+def generator(change: V1Change) -> Generator[V1Change]:
+    yield change
+
+
+class Caller:
+    async def __call__(self, change: V1Change) -> None:
+        await coroutine(change)
+
+
+def nothing() -> None: ...
+
+
+def two(one: object, other: object) -> None: ...
+
+
+def keyword(*, change: object = None) -> None: ...
+
+
+USELESS: list[tuple[object, str]] = [
+    (None, "None is not callable"),
+    ("log", "'log' is not callable"),
+    ([print, "log"], "'log' is not callable"),
+    (nothing, "cannot be called with one Change: too many positional arguments"),
+    (two, "cannot be called with one Change: missing a required argument: 'other'"),
+    (keyword, "cannot be called with one Change: too many positional arguments"),
+    (generator, "is a generator; calling it does nothing"),
+    (coroutine, "is a coroutine function; use bind_async"),
+    (partial(coroutine), "is a coroutine function; use bind_async"),
+    (Caller(), "is a coroutine function; use bind_async"),
+]
+
+
+@pytest.mark.parametrize(("callback", "why"), USELESS)
+@pytest.mark.parametrize(
+    ("kind", "key", "where"),
+    [
+        ("on_enter", S.PAUSED, "paused"),
+        ("on_leave", S.PAUSED, "paused"),
+        ("before", E.STOP, "stop"),
+        ("after", E.STOP, "stop"),
+    ],
+)
+def test_a_callback_that_cannot_work_is_refused(callback: Any, why: str, kind: str, key: str, where: str) -> None:
+    task = Task()
+    callbacks: dict[str, Any] = {kind: {key: callback}}
+    with pytest.raises(TypeError) as caught:
+        bind(V1, task, **callbacks)
+    assert str(caught.value).startswith(f"{kind}['{where}']: ")
+    assert why in str(caught.value)
+    assert vars(task) == vars(Task())
+
+
+def test_a_callback_whose_signature_is_not_known_is_accepted() -> None:
+    seen: set[str] = set()
+    task = Task()
+    bind(V1, task, before={E.PAUSE: [dir, lambda change: seen.add(change.target)]})
+    task.pause()
+    assert seen == {S.PAUSED}
+
+
+def test_callbacks_of_undeclared_names_are_refused() -> None:
+    with pytest.raises(UnknownName, match="v1: unknown state 'finished'; 'v1-full' declares it"):
+        bind(V1, Task(), on_enter={S.FINISHED: print})
+    with pytest.raises(UnknownName, match="v1: unknown event 'finish'"):
+        bind(V1, Task(), after={E.FINISH: print})
+    with pytest.raises(UnknownName, match=r"unknown state 'pause'; did you mean 'paused'\?"):
+        bind(get("v1"), Task(), on_leave={"pause": print})
+
+
+class Taken(Task):
+    def stop(self) -> bool:
+        return False
+
+    may_pause = "a word of its own"
+
+
+def test_names_that_the_object_has_are_not_hidden() -> None:
+    task = Taken()
+    with pytest.raises(ValueError, match="v1: an object of 'Taken' has may_pause, stop already; pass attach=False"):
+        bind(V1, task)
+    assert vars(task) == vars(Taken())
+    assert bind(V1, task, attach=False).fire(E.STOP) is S.STOPPED
+
+
+def test_an_object_is_attached_to_one_machine() -> None:
+    task = Task()
+    bind(V1, task)
+    with pytest.raises(ValueError, match="has trigger, may_trigger, pause"):
+        bind(V1, task)
+
+
+def test_names_that_the_lifecycle_uses_twice_are_refused() -> None:
+    def lifecycle(event: str) -> Lifecycle[str, str]:
+        return Lifecycle(
+            name="twice",
+            citation="none",
+            states=(State("a", initial=True), State("b", final=True)),
+            events=(Event("go", Origin.CALLER), Event(event, Origin.CALLER)),
+            transitions=(Transition("a", "go", "b"), Transition("a", event, "b")),
+        )
+
+    for event, names in {
+        "trigger": "trigger, may_trigger",
+        "may_go": "may_go",
+        "is_a": "is_a",
+        "state": "state",
+    }.items():
+        with pytest.raises(ValueError, match=f"twice: two things would be named {names}; pass attach=False"):
+            bind(lifecycle(event), Task())
+    machine = bind(lifecycle("trigger"), Task(), attach=False)
+    assert machine.fire("trigger") == "b"
+
+
+# --- kinds of objects ----------------------------------------------------------------------------
+
+
+@dataclass
+class Record:
+    state: V1State = S.RUNNING
+
+
+@dataclass(slots=True)
+class Slots:
+    state: V1State = S.RUNNING
+
+
+class Model(pydantic.BaseModel):
+    state: V1State = S.RUNNING
+
+
+class OpenModel(pydantic.BaseModel, extra="allow"):
+    state: V1State = S.RUNNING
+
+
+@dataclass(frozen=True)
+class Frozen:
+    state: V1State = S.RUNNING
+
+
+class FrozenModel(pydantic.BaseModel, frozen=True):
+    state: V1State = S.RUNNING
+
+
+class ReadOnly:
+    @property
+    def state(self) -> V1State:
+        return S.RUNNING
+
+
+class Empty(Task):
+    """False, as a container without contents is."""
+
+    def __len__(self) -> int:
+        return 0
+
+
+class Listed(list[str]):
+    state = S.RUNNING
+
+
+@pytest.mark.parametrize("kind", [Task, Record, Empty, SimpleNamespace])
+def test_objects_with_room_for_methods(kind: type[Any]) -> None:
+    model = kind()
+    bind(V1, model)
+    model.pause()
+    assert model.state is S.PAUSED
+
+
+@pytest.mark.parametrize("kind", [Slots, Model, OpenModel])
+def test_objects_with_room_for_their_state_alone(kind: type[Any]) -> None:
+    model = kind()
+    with pytest.raises(TypeError, match=rf"'{kind.__name__}' has no room for its state and methods \(attach=False"):
+        bind(V1, model)
+    assert model == kind()
+    assert bind(V1, model, attach=False).fire(E.PAUSE) is S.PAUSED
+    assert model == kind(state=S.PAUSED)
+
+
+@pytest.mark.parametrize("kind", [Frozen, FrozenModel, ReadOnly])
+def test_objects_whose_state_cannot_be_set(kind: type[Any]) -> None:
+    with pytest.raises(TypeError, match=f"'{kind.__name__}' has no room for its state: "):
+        bind(V1, kind(), attach=False)
+
+
+@pytest.mark.parametrize("model", [Task, Listed(), ()])
+def test_what_is_not_one_object(model: object) -> None:
+    with pytest.raises(TypeError, match="bind takes one object"):
+        bind(V1, model)
+
+
+def test_the_wildcards_of_the_library_are_names_like_others() -> None:
+    odd: Lifecycle[str, str] = Lifecycle(
+        name="odd",
+        citation="none",
+        states=(State("*", initial=True), State("other"), State("=", final=True)),
+        events=(Event("to =", Origin.CALLER), Event("on", Origin.CALLER)),
+        transitions=(Transition("*", "to =", "="), Transition("*", "on", "other"), Transition("other", "on", "=")),
+    )
+    machine = bind(odd, Task())
+    with pytest.raises(IllegalTransition):
+        bind(odd, Task("other")).fire("to =")
+    assert machine.fire("to =") == "="
+
+
+def pickled(task: Task) -> Task:
+    other: Task = pickle.loads(pickle.dumps(task))
+    return other
+
+
+@pytest.mark.parametrize("double", [copy.deepcopy, pickled])
+def test_an_object_is_copied_with_its_machine(double: Callable[[Task], Task]) -> None:
+    task = Task()
+    bind(V1, task, after={E.STOP: stop_when_pausing})
+    task.pause()
+    other = double(task)
+    other.stop()
+    assert (task.state, other.state) == (S.PAUSED, S.STOPPED)
+    assert task.may_stop()
+
+
+# --- the asynchronous form -----------------------------------------------------------------------
+
+
+class AsyncTask(SimpleNamespace):
+    """A user's object; what is attached to it is awaited."""
+
+
+def test_events_are_awaited() -> None:
+    async def main() -> None:
+        task = AsyncTask()
+        machine = bind_async(V1, task)
+        assert await task.pause() is True
+        assert task.is_paused()
+        assert await task.may_stop()
+        assert await task.trigger("resume") is True
+        assert await machine.fire(E.STOP) is task.state is machine.state is S.STOPPED
+        assert machine.allowed() == ()
+        with pytest.raises(IllegalTransition, match="'pause' is not allowed in 'stopped'; 'stopped' is final"):
+            await task.pause()
+        with pytest.raises(UnknownName):
+            await task.trigger("puase")
+
+    asyncio.run(main())
+
+
+def test_both_kinds_of_callbacks_run_one_after_another() -> None:
+    told: list[str] = []
+
+    def slow(name: str) -> Callable[[V1Change], object]:
+        async def callback(change: V1Change) -> None:
+            told.append(f"{name} begins in {change.model.state}")
+            await asyncio.sleep(0)
+            told.append(f"{name} ends in {change.model.state}")
+
+        return callback
+
+    task = AsyncTask()
+    machine = bind_async(
+        V1,
+        task,
+        before={E.PAUSE: [slow("before"), lambda change: told.append(f"plain in {change.model.state}")]},
+        on_leave={S.RUNNING: [slow("leave"), slow("leave too")]},
+        on_enter={S.PAUSED: slow("enter")},
+        after={E.PAUSE: slow("after")},
+    )
+    asyncio.run(machine.fire(E.PAUSE))
+    assert told == [
+        "before begins in running",
+        "before ends in running",
+        "plain in running",
+        "leave begins in running",
+        "leave ends in running",
+        "leave too begins in running",
+        "leave too ends in running",
+        "enter begins in paused",
+        "enter ends in paused",
+        "after begins in paused",
+        "after ends in paused",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["before", "on_leave"])
+def test_of_two_tasks_the_one_that_moves_the_object_first_wins(kind: str) -> None:
+    async def main() -> None:
+        held = asyncio.Event()
+
+        async def hold(change: V1Change) -> None:
+            if change.event is E.PAUSE:
+                await held.wait()
+
+        task = AsyncTask()
+        callbacks: dict[str, Any] = {kind: {E.PAUSE if kind == "before" else S.RUNNING: hold}}
+        machine = bind_async(V1, task, **callbacks)
+        pausing = asyncio.create_task(machine.fire(E.PAUSE))
+        await asyncio.sleep(0)
+        await machine.fire(E.STOP)
+        held.set()
+        with pytest.raises(IllegalTransition, match="'pause' was overtaken, 'running' has become 'stopped'"):
+            await pausing
+        assert task.state is S.STOPPED
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("kind", "key", "state"), [("before", E.PAUSE, S.RUNNING), ("after", E.PAUSE, S.PAUSED)])
+def test_a_time_out_around_an_event_is_not_lost(kind: str, key: str, state: V1State) -> None:
+    async def forever(change: V1Change) -> None:
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        task = AsyncTask()
+        callbacks: dict[str, Any] = {kind: {key: forever}}
+        machine = bind_async(V1, task, **callbacks)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await task.pause()
+        assert task.state is state
+        assert await machine.fire(E.STOP) is S.STOPPED  # nothing of the first event is left behind
+
+    asyncio.run(main())
+
+
+def test_a_second_event_does_not_cancel_the_callbacks_of_the_first() -> None:
+    async def main() -> None:
+        entered, told = asyncio.Event(), list[str]()
+
+        async def enter(change: V1Change) -> None:
+            entered.set()
+            await asyncio.sleep(0.01)
+            told.append(change.model.state)
+
+        task = AsyncTask()
+        machine = bind_async(V1, task, on_enter={S.PAUSED: enter})
+        pausing = asyncio.create_task(machine.fire(E.PAUSE))
+        await entered.wait()
+        await machine.fire(E.STOP)
+        assert await pausing is S.STOPPED  # the state after all its callbacks
+        assert told == [S.STOPPED]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "moved"),
+    [
+        ("before", E.PAUSE, False),
+        ("on_leave", S.RUNNING, False),
+        ("on_enter", S.PAUSED, True),
+        ("after", E.PAUSE, True),
+    ],
+)
+def test_what_a_coroutine_raises_reaches_the_caller(kind: str, key: str, moved: bool) -> None:
+    async def fail(change: V1Change) -> None:
+        raise ConnectionError(change.event)
+
+    task = AsyncTask()
+    callbacks: dict[str, Any] = {kind: {key: fail}}
+    machine = bind_async(V1, task, **callbacks)
+    with pytest.raises(ConnectionError, match="pause"):
+        asyncio.run(machine.fire(E.PAUSE))
+    assert task.state is (S.PAUSED if moved else S.RUNNING)
+
+
+def test_callbacks_are_checked_in_the_asynchronous_form_too() -> None:
+    useless: dict[Any, Any] = {E.PAUSE: nothing}
+    with pytest.raises(TypeError, match="cannot be called with one Change"):
+        bind_async(V1, AsyncTask(), before=useless)
+    with pytest.raises(UnknownName):
+        bind_async(V1, AsyncTask(), before={E.FINISH: coroutine})
+    bind_async(V1, AsyncTask(), before={E.PAUSE: [Caller(), partial(coroutine)]})
