@@ -12,7 +12,7 @@ What a callback raises reaches whoever fired the event: before or while leaving,
 its state; from entering on, it has moved. A callback may fire further events of its own object.
 If the object moves while its before and leave callbacks still run (one of them fired an event, or
 another task did), the event was overtaken and is refused, so the states that an object passes
-through are always a path of the lifecycle. A refused event calls nothing and changes nothing.
+through are always a path of the lifecycle. An event that the state refuses calls and changes nothing.
 
 The object gets its state (a member of the lifecycle's enumeration where that has one) and, unless
 `attach=False`, the methods that `transitions` makes, and no others:
