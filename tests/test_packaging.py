@@ -1,0 +1,194 @@
+"""What is published: the bounds and the lock, what the wheel holds, and what each extra is enough for."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import venv
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from lifecycle import V1
+
+ROOT = Path(__file__).parents[1]
+PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT: dict[str, Any] = PYPROJECT["project"]
+EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+PACKAGES = ("lifecycle", "adapters")
+LOCK = ROOT / "constraints.txt"
+
+
+# --- bounds and lock ---------------------------------------------------------------------------
+
+
+def requirements() -> list[Requirement]:
+    """Everything that pyproject.toml asks for, by whatever name."""
+    groups: dict[str, list[Any]] = PYPROJECT["dependency-groups"]
+    lists = [PYPROJECT["build-system"]["requires"], PROJECT["dependencies"], *EXTRAS.values(), *groups.values()]
+    lines = [line for each in lists for line in each if isinstance(line, str)]
+    return [each for each in map(Requirement, lines) if each.name != PROJECT["name"]]
+
+
+def locked() -> dict[str, str]:
+    """The version of each locked distribution."""
+    lines = [line for line in LOCK.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    pairs = [line.split("==") for line in lines]
+    return {canonicalize_name(name): version for name, version in pairs}
+
+
+@pytest.mark.parametrize("requirement", requirements(), ids=str)
+def test_a_dependency_is_bounded_on_both_sides_and_locked_between(requirement: Requirement) -> None:
+    operators = sorted(each.operator for each in requirement.specifier)
+
+    assert operators == ["<", ">="]
+    assert requirement.specifier.contains(locked()[canonicalize_name(requirement.name)])
+
+
+def test_the_lock_holds_names_and_versions_alone() -> None:
+    """An address or a file in it would bind the project to one machine."""
+    first, *lines = LOCK.read_text(encoding="utf-8").splitlines()
+
+    assert first.startswith("#")
+    assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!+]+", line)] == []
+
+
+def test_all_is_every_extra() -> None:
+    [everything] = map(Requirement, EXTRAS["all"])
+
+    assert everything.name == PROJECT["name"]
+    assert everything.extras == {*EXTRAS} - {"all"}
+
+
+def test_every_supported_python_is_said() -> None:
+    versions = [line.rpartition(" ")[2] for line in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", line)]
+
+    assert PROJECT["requires-python"] == f">={versions[0]}"
+    assert f"{sys.version_info.major}.{sys.version_info.minor}" in versions
+
+
+# --- the wheel ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout."""
+    directory = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(directory)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    [built] = directory.iterdir()
+    return built
+
+
+def test_the_wheel_holds_both_packages_whole_and_nothing_else(wheel: Path) -> None:
+    files = [path.relative_to(ROOT) for name in PACKAGES for path in (ROOT / name).rglob("*") if path.is_file()]
+    ours = {path.as_posix() for path in files if "__pycache__" not in path.parts}
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+
+    assert {f"{name}/py.typed" for name in PACKAGES} <= held
+    assert held == ours
+
+
+def test_the_wheel_carries_its_papers_and_its_command(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        papers = {Path(name).name: name for name in archive.namelist() if ".dist-info/" in name}
+        entry_points = archive.read(papers["entry_points.txt"]).decode()
+
+    assert "LICENSE" in papers
+    assert "lifecycle = adapters.cli:main" in entry_points
+
+
+# --- in an environment of its own --------------------------------------------------------------
+
+# A statement for each extra that needs it, and nothing beyond it. PATH is empty: no `dot` from elsewhere.
+NEEDS = {
+    "yaml": "from lifecycle import Lifecycle; Lifecycle.from_file('declared.yaml')",
+    "testing": "import lifecycle.testing",
+    "machine": "import adapters.machine",
+    "http": "from adapters.http import Client; Client('v1', api_key='any').close()",
+    "emulator": "from adapters.emulator import create_app; create_app()",
+    "render": "from adapters.render import to_svg; from lifecycle import V1; from lifecycle.diagram import diagram; "
+    "to_svg(diagram(V1))",
+    "cli": "import sys; sys.argv = ['lifecycle', 'list']; from adapters.cli import main; main()",
+}
+
+
+class Environment:
+    """A virtual environment with one requirement in it, a wheel, and what that asks for."""
+
+    def __init__(self, directory: Path, requirement: str) -> None:
+        self.directory = directory
+        venv.create(directory, symlinks=os.name != "nt")
+        self.scripts = directory / ("Scripts" if os.name == "nt" else "bin")
+        (directory / "declared.yaml").write_text(V1.to_json(), encoding="utf-8")  # JSON is YAML
+        self._pip("install", "--quiet", "--constraint", str(LOCK), requirement)
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run one of its programs, out of sight of this checkout."""
+        program = str(self.scripts / command[0])
+        return subprocess.run(
+            [program, *command[1:]],
+            cwd=self.directory, env={"PATH": ""}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    def installed(self) -> set[str]:
+        """The names of all distributions in it."""
+        listed: list[dict[str, str]] = json.loads(self._pip("list", "--format", "json"))
+        return {canonicalize_name(each["name"]) for each in listed}
+
+    def _pip(self, *arguments: str) -> str:
+        pip = [sys.executable, "-m", "pip", "--python", str(self.scripts / "python"), *arguments]
+        return subprocess.run(pip, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Environment:
+    """An environment without any extra."""
+    return Environment(tmp_path_factory.mktemp("bare"), str(wheel))
+
+
+def test_every_extra_is_tried() -> None:
+    assert {*NEEDS} == {*EXTRAS} - {"all"}
+
+
+@pytest.mark.heavy
+def test_the_wheel_alone_brings_pydantic_alone(bare: Environment) -> None:
+    brought = {"pydantic", "pydantic-core", "annotated-types", "typing-extensions", "typing-inspection"}
+
+    assert bare.installed() == {PROJECT["name"]} | brought
+    assert bare.run("python", "-c", "import lifecycle").returncode == 0
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("extra", NEEDS)
+def test_a_missing_extra_says_which_line_to_type(bare: Environment, extra: str) -> None:
+    done = bare.run("python", "-c", NEEDS[extra])
+
+    assert done.returncode != 0
+    assert f"pip install 'task-lifecycle[{extra}]'" in done.stderr
+
+
+@pytest.mark.heavy
+def test_the_command_without_its_extra_says_so_in_one_line(bare: Environment) -> None:
+    done = bare.run("lifecycle", "list")
+
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("extra", NEEDS)
+def test_an_extra_is_enough_for_what_is_named_for_it(tmp_path: Path, wheel: Path, extra: str) -> None:
+    done = Environment(tmp_path, f"{wheel}[{extra}]").run("python", "-c", NEEDS[extra])
+
+    assert done.returncode == 0, done.stderr
