@@ -1,0 +1,37 @@
+"""Measure everything and print the table: `python -m benchmarks`, or `--quick` to see only that it runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+
+from benchmarks import client, emulator, imports, lookups, memory
+from benchmarks.measure import Row
+from benchmarks.table import facts, summary, table
+
+
+def main() -> None:
+    """Measure and print. A missed target is said and fails nothing."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="measure so little that the figures mean nothing")
+    quick = parser.parse_args().quick
+    rows = list(_measured(quick=quick))
+    print(facts(), table(rows), summary(rows), sep="\n\n")
+
+
+def _measured(*, quick: bool) -> Iterator[Row]:
+    subjects: dict[str, Callable[[], list[Row]]] = {
+        "look-ups": lambda: lookups.rows(pairs=3 if quick else 51),
+        "memory": lambda: memory.rows(tasks=1_000 if quick else 1_000_000),
+        "imports": lambda: imports.rows(pairs=1 if quick else 15),
+        "client": lambda: client.rows(pairs=1 if quick else 31, cycles=2 if quick else 20),
+        "emulator": lambda: emulator.rows(pairs=1 if quick else 15, requests=80 if quick else 2_000),
+    }
+    for name, rows in subjects.items():
+        print(f"measuring {name} ...", file=sys.stderr)
+        yield from rows()
+
+
+if __name__ == "__main__":
+    main()
