@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
+
+import httpx2
 
 from adapters.http import AsyncClient, AsyncTask, Client, Listed, Task, TaskResult, Timing
 from adapters.http.client import Commands
@@ -77,10 +80,13 @@ class BlockingTask(Commands[Result]):
 
 
 class BlockingClient(AbstractContextManager["BlockingClient"]):
-    """An `AsyncClient` with an event loop of its own."""
+    """An `AsyncClient` with an event loop of its own. `http` and `settings` are its own, `verify` is httpx2's."""
 
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        self.asynchronous = AsyncClient(*args, **settings)
+    def __init__(
+        self, *args: Any, verify: ssl.SSLContext | None = None, http: httpx2.AsyncClient | None = None, **settings: Any
+    ) -> None:
+        self._ours = httpx2.AsyncClient(verify=verify) if verify and not http else None
+        self.asynchronous = AsyncClient(*args, http=http or self._ours, **settings)
         self._runner = asyncio.Runner()
 
     def create(self, task: str | None = None, **fields: Any) -> BlockingTask:
@@ -97,6 +103,8 @@ class BlockingClient(AbstractContextManager["BlockingClient"]):
 
     def close(self) -> None:
         self._runner.run(self.asynchronous.close())
+        if self._ours:
+            self._runner.run(self._ours.aclose())
 
     def __repr__(self) -> str:
         return repr(self.asynchronous)

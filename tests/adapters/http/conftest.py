@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
+import httpx2
 import pytest
 
 from adapters.emulator import Emulator
@@ -16,6 +18,9 @@ from tests.adapters.http.scripted import Script, ScriptedServer
 Serve = Callable[[Script], ScriptedServer]
 Connect = Callable[..., AnyClient]
 
+# Reading the certificates of the world takes longer than most tests, and none of them has an https server.
+NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
@@ -24,16 +29,17 @@ def serve() -> Iterator[Serve]:
         yield lambda script: running.enter_context(ScriptedServer(script).running())
 
 
-@pytest.fixture(params=[Client, BlockingClient], ids=["sync", "async"])
+@pytest.fixture(params=["sync", "async"])
 def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
     """Open a client, `connect(api, base_url, **settings)`: every test that asks for this runs with both kinds."""
     with ExitStack() as opened:
 
         def connect(api: str | Wire[Any, Any], base_url: str, **settings: Any) -> AnyClient:
             settings = {"api_key": KEY, "base_url": base_url, "timing": QUICK, **settings}
-            client: AnyClient = request.param(api, **settings)
-            opened.enter_context(client)
-            return client
+            if request.param == "sync":
+                settings.setdefault("http", opened.enter_context(httpx2.Client(verify=NO_CERTIFICATES)))
+                return opened.enter_context(Client(api, **settings))
+            return opened.enter_context(BlockingClient(api, verify=NO_CERTIFICATES, **settings))
 
         yield connect
 
