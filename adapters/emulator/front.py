@@ -24,7 +24,8 @@ from adapters.emulator.world import Clock
 SEEN = "emulator.seen"
 """Where in the ASGI scope the service finds the record's entry of the call that it handles."""
 
-_NO_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+_WITHOUT_BODY = frozenset({204, 205, 304})
 _NOT_HANDLED = frozenset({FaultKind.STATUS, FaultKind.DROP_BEFORE})
 _DROPPED = frozenset({FaultKind.DROP_BEFORE, FaultKind.DROP_AFTER})
 _REPLACED = frozenset({FaultKind.STATUS, FaultKind.FAIL_AFTER})
@@ -55,7 +56,7 @@ class Front:
             await self._service(scope, receive, send)
             return
         body = b""
-        if scope["method"] not in _NO_BODY:
+        if scope["method"] not in _READS:
             body = await _read(receive)
             receive = _replay(body, receive)
         call = scope[SEEN] = self._open(scope, body)
@@ -143,6 +144,8 @@ def _decoded(body: bytes) -> Any:
 
 
 def _response(fault: Fault) -> Response:
+    if fault.status_code in _WITHOUT_BODY:
+        return Response(None, fault.status_code, fault.headers)
     body: Any = fault.body
     if body is None:
         phrase = HTTPStatus(fault.status_code).phrase if fault.status_code in set(HTTPStatus) else "Fault"

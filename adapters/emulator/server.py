@@ -9,6 +9,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -204,7 +205,7 @@ def serve(
     api_key: str | None = None,
     on_start: Callable[[str], None] | None = None,
 ) -> None:
-    """Run the emulator on 127.0.0.1 until the process is interrupted.
+    """Run the emulator on 127.0.0.1 until the process is interrupted (Ctrl-C), then return.
 
     Args:
         port: 0 takes a free one.
@@ -217,7 +218,8 @@ def serve(
     with _listen(port) as listening:
         if on_start is not None:
             on_start(f"http://{HOST}:{listening.getsockname()[1]}")
-        _Server(app).run(sockets=[listening])
+        with suppress(KeyboardInterrupt):  # uvicorn has ended in good order, and passes it on
+            _Server(app).run(sockets=[listening])
 
 
 def _listen(port: int) -> socket.socket:

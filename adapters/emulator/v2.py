@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Body, Query, Request
+from fastapi import Query, Request
 from fastapi.routing import APIRoute
 from starlette.responses import JSONResponse, Response
 
@@ -41,6 +41,7 @@ SESSION_NOT_FOUND = "Session not found"
 SESSION_STOPPED = "Browser session is stopped. Please start a new session and try again."
 SESSION_BUSY = "Agent session already has a running task. Please wait for it to finish or stop it manually."
 
+_USUAL_SESSION = CreateSession()
 PageSize = Annotated[int, Query(alias="pageSize", ge=1, le=100)]
 PageNumber = Annotated[int, Query(alias="pageNumber", ge=1)]
 
@@ -64,9 +65,9 @@ class V2SessionService(Service):
             ),
         ]
 
-    async def create_session(self, request: Request, body: Annotated[CreateSession | None, Body()] = None) -> Response:
+    async def create_session(self, request: Request, body: CreateSession = _USUAL_SESSION) -> Response:
         """Create a session without a task."""
-        session = self.open(body or CreateSession())
+        session = self.open(body)
         call = seen(request)
         call.task, call.state_after = session.id, str(session.state)
         return JSONResponse(self.item(session), 201)
@@ -154,7 +155,7 @@ class V2Service(Service):
     async def create_task(self, request: Request, body: CreateTask) -> Response:
         """Create a task, in the session that is given or in one of its own."""
         events = self.course(body.task, course.V2_TASK)  # first: a refused task must not leave a session behind
-        session = self.sessions.open(CreateSession()) if body.session_id is None else self.session(body.session_id)
+        session = self.sessions.open(_USUAL_SESSION) if body.session_id is None else self.session(body.session_id)
         if session is None:
             return JSONResponse({"detail": SESSION_NOT_FOUND}, 404)
         if session.is_over:

@@ -66,8 +66,8 @@ class SessionResponse(TypedDict):
 
     id: Id
     status: V3State
-    model: str
-    thinkingLevel: NotRequired[str | None]
+    model: Model
+    thinkingLevel: NotRequired[ThinkingLevel | None]
     title: NotRequired[str | None]
     output: NotRequired[Any]
     outputSchema: NotRequired[dict[str, Any] | None]
@@ -78,7 +78,7 @@ class SessionResponse(TypedDict):
     recordingUrls: NotRequired[list[str]]
     profileId: NotRequired[Id | None]
     workspaceId: NotRequired[Id | None]
-    proxyCountryCode: NotRequired[str | None]
+    proxyCountryCode: NotRequired[Country | None]
     maxCostUsd: NotRequired[Money | None]
     totalInputTokens: NotRequired[int]
     totalOutputTokens: NotRequired[int]

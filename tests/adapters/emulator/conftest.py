@@ -1,0 +1,31 @@
+"""One emulator for all tests in which nothing moves by itself, empty at the start of each, and a client for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+
+from adapters.emulator import Emulator
+from tests.adapters.emulator.asking import connect
+
+
+@pytest.fixture(scope="session")
+def _running() -> Iterator[Emulator]:
+    with Emulator(manual=True) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def emulator(_running: Emulator) -> Emulator:
+    """An emulator without tasks."""
+    _running.reset()
+    return _running
+
+
+@pytest.fixture
+def http(emulator: Emulator) -> Iterator[httpx2.Client]:
+    """A client that has a key for every API."""
+    with connect(emulator) as client:
+        yield client

@@ -1,0 +1,475 @@
+"""Every documented call: paths, codes, fields and validation errors, as the service's documents have them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx2
+import pytest
+
+from adapters.emulator import Emulator
+from adapters.emulator.calls import WIRES
+from adapters.http.wire import Wire
+from tests.adapters.emulator.asking import BY_NAME, HEADERS, ask, bring_to, command, create
+
+V2_TASK_FIELDS = {
+    "id", "sessionId", "llm", "task", "status", "createdAt", "steps", "outputFiles", "startedAt", "finishedAt",
+    "metadata", "output", "browserUseVersion", "isSuccess", "judgement", "judgeVerdict", "cost", "suggestions",
+}  # fmt: skip
+V3_SESSION_FIELDS = {
+    "id", "status", "model", "createdAt", "updatedAt", "title", "output", "liveUrl", "profileId", "proxyCountryCode",
+    "maxCostUsd", "totalInputTokens", "totalOutputTokens", "proxyUsedMb", "llmCostUsd", "proxyCostUsd", "totalCostUsd",
+}  # fmt: skip
+V4_RUN_FIELDS = {
+    "id", "task", "title", "model", "contextLimit", "status", "result", "error", "sessionId", "workspaceId",
+    "totalInputTokens", "totalOutputTokens", "totalCostUsd", "createdAt", "updatedAt",
+}  # fmt: skip
+MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
+NOWHERE = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
+
+
+def is_uuid(text: str) -> bool:
+    return str(UUID(text)) == text and UUID(text).version == 4
+
+
+def field_error(loc: list[str | int], msg: str, kind: str) -> dict[str, Any]:
+    return {"detail": [{"loc": loc, "msg": msg, "type": kind}]}
+
+
+# --- keys --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
+def test_without_a_key_everything_is_401(http: httpx2.Client, wire: Wire[Any, Any]) -> None:
+    task_id = create(http, wire)
+    header = wire.authentication.header
+    with httpx2.Client(base_url=http.base_url, trust_env=False) as stranger:
+        calls = [wire.status, wire.details, wire.listing.call, wire.create, *wire.commands.values()]
+        for call in calls:
+            fields = dict.fromkeys(call.takes, "x")
+            for headers in ({}, {header: wire.authentication.prefix.strip()}):
+                request = call.request(wire.base_path, task_id=task_id, fields=fields or None)
+                answer = stranger.request(request.method, request.path, params=request.query, headers=headers)
+                assert (answer.status_code, answer.json()) == (401, {"detail": "Not authenticated"})
+                assert answer.headers["www-authenticate"] == (wire.authentication.prefix.strip() or "APIKey")
+
+
+def test_ping_needs_no_key(emulator: Emulator) -> None:
+    assert httpx2.get(f"{emulator.api_url('v1')}/ping").json() == {}
+
+
+def test_a_key_of_another_kind_does_not_do(emulator: Emulator) -> None:
+    url = f"{emulator.api_url('v1')}/tasks"
+    for value in ("Basic abc", "abc", "Bearer", "Bearerabc"):
+        assert httpx2.get(url, headers={"Authorization": value}).status_code == 401
+    assert httpx2.get(url, headers={"Authorization": "bearer abc"}).status_code == 200
+
+
+def test_one_key_can_be_made_the_only_good_one() -> None:
+    with Emulator(manual=True, api_key="secret") as emulator:
+        for key, code in (("secret", 200), ("other", 401)):
+            headers = {"Authorization": f"Bearer {key}", "X-Browser-Use-API-Key": key}
+            for path in ("v1/tasks", "v2/tasks", "v3/sessions", "v4/runs"):
+                assert httpx2.get(f"{emulator.base_url}/api/{path}", headers=headers).status_code == code
+
+
+# --- v1 ----------------------------------------------------------------------------------------
+
+
+def test_v1_create_and_read(http: httpx2.Client, emulator: Emulator) -> None:
+    created = http.post("/api/v1/run-task", json={"task": "Buy milk"})
+    assert created.status_code == 200
+    task_id = created.json()["id"]
+    assert created.json() == {"id": task_id}
+    assert re.fullmatch("task_[0-9a-f]{16}", task_id)
+    status = http.get(f"/api/v1/task/{task_id}/status")
+    assert (status.text, status.headers["content-type"]) == ('"created"', "application/json")
+    details = http.get(f"/api/v1/task/{task_id}").json()
+    assert re.fullmatch(MOMENT, details.pop("created_at"))
+    assert details == {
+        "id": task_id, "task": "Buy milk", "output": None, "status": "created", "finished_at": None, "live_url": None,
+        "steps": [],
+    }  # fmt: skip
+    for event in ("start", "finish"):
+        emulator.fire(task_id, event)
+    details = http.get(f"/api/v1/task/{task_id}").json()
+    assert (details["status"], details["output"]) == ("finished", "Done: Buy milk")
+    assert re.fullmatch(MOMENT, details["finished_at"])
+    assert details["steps"][0]["step"] == 1
+
+
+def test_v1_lists_pages(http: httpx2.Client) -> None:
+    ids = [create(http, BY_NAME["v1"]) for _ in range(5)]
+    first = http.get("/api/v1/tasks").json()
+    assert [task["id"] for task in first.pop("tasks")] == ids[::-1]
+    assert first == {"total_pages": 1, "page": 1, "limit": 10, "total_count": 5}
+    last = http.get("/api/v1/tasks", params={"page": 3, "limit": 2}).json()
+    assert [task["id"] for task in last.pop("tasks")] == [ids[0]]
+    assert last == {"total_pages": 3, "page": 3, "limit": 2, "total_count": 5}
+    assert http.get("/api/v1/tasks", params={"page": 10**30}).json()["tasks"] == []
+
+
+@pytest.mark.parametrize("name", ["stop", "pause", "resume"])
+def test_v1_control_calls_need_a_task_that_is_there(http: httpx2.Client, name: str) -> None:
+    missing = http.put(f"/api/v1/{name}-task")
+    assert missing.status_code == 422
+    assert missing.json() == field_error(["query", "task_id"], "field required", "value_error.missing")
+    unknown = http.put(f"/api/v1/{name}-task", params={"task_id": "task_1234567890abcdef"})
+    assert (unknown.status_code, unknown.json()) == (404, {"detail": "Task not found"})
+
+
+def test_v1_errors_have_the_shape_of_their_time(http: httpx2.Client) -> None:
+    json = {"content-type": "application/json"}
+    cases: list[tuple[httpx2.Response, list[str | int], str, str]] = [
+        (http.post("/api/v1/run-task", json={}), ["body", "task"], "field required", "value_error.missing"),
+        (http.post("/api/v1/run-task", json={"task": 7}), ["body", "task"], "str type expected", "type_error.str"),
+        (http.post("/api/v1/run-task", json=[]), ["body"], "value is not a valid dict", "type_error.dict"),
+        (http.post("/api/v1/run-task", content="{", headers=json), ["body", 1],
+            "Expecting property name enclosed in double quotes", "value_error.jsondecode"),
+        (http.get("/api/v1/tasks?page=x"), ["query", "page"], "value is not a valid integer", "type_error.integer"),
+        (http.get("/api/v1/tasks?page=0"), ["query", "page"],
+            "ensure this value is greater than or equal to 1", "value_error.number.not_ge"),
+        (http.get("/api/v1/tasks?limit=101"), ["query", "limit"],
+            "ensure this value is less than or equal to 100", "value_error.number.not_le"),
+    ]  # fmt: skip
+    for answer, loc, msg, kind in cases:
+        assert answer.status_code == 422
+        assert answer.json() == field_error(loc, msg, kind)
+    for path in ("/api/v1/task/nobody", "/api/v1/task/nobody/status"):
+        assert (http.get(path).status_code, http.get(path).json()) == (404, {"detail": "Task not found"})
+
+
+# --- v2 ----------------------------------------------------------------------------------------
+
+
+def test_v2_create_and_read(http: httpx2.Client, emulator: Emulator) -> None:
+    created = http.post("/api/v2/tasks", json={"task": "Buy milk", "llm": "o3", "metadata": {"a": "b"}})
+    assert created.status_code == 202
+    task_id, session_id = created.json()["id"], created.json()["sessionId"]
+    assert created.json() == {"id": task_id, "sessionId": session_id}
+    assert is_uuid(task_id)
+    assert is_uuid(session_id)
+    status = http.get(f"/api/v2/tasks/{task_id}/status").json()
+    assert status == {
+        "id": task_id, "status": "created", "output": None, "finishedAt": None, "isSuccess": None, "cost": None,
+    }  # fmt: skip
+    view = http.get(f"/api/v2/tasks/{task_id}").json()
+    assert set(view) == V2_TASK_FIELDS
+    assert (view["sessionId"], view["llm"], view["task"], view["metadata"]) == (
+        session_id,
+        "o3",
+        "Buy milk",
+        {"a": "b"},
+    )
+    assert (view["steps"], view["outputFiles"], view["startedAt"]) == ([], [], None)
+    emulator.fire(task_id, "start")
+    emulator.fire(task_id, "finish")
+    view = http.get(f"/api/v2/tasks/{task_id.upper()}").json()
+    assert (view["status"], view["isSuccess"], view["output"]) == ("finished", True, "Done: Buy milk")
+    assert re.fullmatch(r"\d+\.\d+", view["cost"])
+    assert all(re.fullmatch(MOMENT, view[name]) for name in ("createdAt", "startedAt", "finishedAt"))
+    assert view["createdAt"] <= view["startedAt"] <= view["finishedAt"]
+    assert len(view["steps"]) == 1
+
+
+def test_v2_a_failed_task_says_so(http: httpx2.Client, emulator: Emulator) -> None:
+    task_id = bring_to(emulator, http, BY_NAME["v2"], ("start", "fail"))
+    status = http.get(f"/api/v2/tasks/{task_id}/status").json()
+    assert (status["status"], status["isSuccess"], status["output"]) == ("failed", False, None)
+    assert status["finishedAt"] is not None
+
+
+def test_v2_actions_answer_with_the_task(http: httpx2.Client) -> None:
+    wire = BY_NAME["v2"]
+    answer = command(http, wire, "stop", create(http, wire))
+    assert set(answer.json()) == V2_TASK_FIELDS
+    assert answer.json()["status"] == "stopped"
+
+
+def test_v2_a_session_takes_one_task_at_a_time_until_it_is_stopped(http: httpx2.Client, emulator: Emulator) -> None:
+    session = http.post("/api/v2/sessions", json={})
+    assert session.status_code == 201
+    session_id = session.json()["id"]
+    body = {"task": "Buy milk", "sessionId": session_id}
+    first = http.post("/api/v2/tasks", json=body).json()
+    assert first["sessionId"] == session_id
+    busy = http.post("/api/v2/tasks", json=body)
+    assert busy.status_code == 400
+    assert busy.json()["detail"].startswith("Agent session already has a running task.")
+    emulator.fire(first["id"], "start")
+    emulator.fire(first["id"], "finish")
+    assert http.post("/api/v2/tasks", json=body).status_code == 202
+    assert http.patch(f"/api/v2/sessions/{session_id}", json={"action": "stop"}).status_code == 200
+    stopped = http.post("/api/v2/tasks", json=body)
+    assert stopped.status_code == 400
+    assert stopped.json()["detail"].startswith("Browser session is stopped.")
+    nobody = http.post("/api/v2/tasks", json={"task": "Buy milk", "sessionId": NOWHERE})
+    assert (nobody.status_code, nobody.json()) == (404, {"detail": "Session not found"})
+
+
+def test_v2_sessions_are_read_and_listed(http: httpx2.Client) -> None:
+    created = http.post("/api/v2/sessions").json()
+    assert (created["status"], created["keepAlive"], created["persistMemory"]) == ("active", True, True)
+    session_id = created["id"]
+    task_id = create(http, BY_NAME["v2"], task="Buy milk", sessionId=session_id)
+    view = http.get(f"/api/v2/sessions/{session_id}").json()
+    assert [task["id"] for task in view["tasks"]] == [task_id]
+    assert "steps" not in view["tasks"][0]
+    assert (view["finishedAt"], view["publicShareUrl"]) == (None, None)
+    other = create(http, BY_NAME["v2-session"], keepAlive=False)
+    assert http.patch(f"/api/v2/sessions/{other}", json={"action": "stop"}).json()["finishedAt"] is not None
+    listed = http.get("/api/v2/sessions").json()
+    assert [each["id"] for each in listed["items"]] == [other, session_id]
+    stopped = http.get("/api/v2/sessions", params={"filterBy": "stopped"}).json()
+    assert ([each["id"] for each in stopped["items"]], stopped["totalItems"]) == ([other], 1)
+    unknown = http.get(f"/api/v2/sessions/{NOWHERE}")
+    assert (unknown.status_code, unknown.json()) == (404, {"detail": "Session not found"})
+
+
+def test_v2_lists_filter(http: httpx2.Client, emulator: Emulator) -> None:
+    wire = BY_NAME["v2"]
+    old = bring_to(emulator, http, wire, ("start",))
+    emulator.advance(60)
+    between = http.get(f"/api/v2/tasks/{create(http, wire)}").json()["createdAt"]
+    emulator.advance(60)
+    new = http.post("/api/v2/tasks", json={"task": "Buy bread"}).json()
+
+    def found(**params: Any) -> list[str]:
+        return [task["id"] for task in http.get("/api/v2/tasks", params=params).json()["items"]]
+
+    assert len(found()) == 3
+    assert found(filterBy="started") == [old]
+    assert found(sessionId=new["sessionId"]) == [new["id"]]
+    assert found(before=between)[-1] == old
+    assert found(after=between)[0] == new["id"]
+    assert found(after=between.removesuffix("Z")) == found(after=between), "a time without a zone is UTC"
+    assert found(pageSize=1, pageNumber=3) == [old]
+    page = http.get("/api/v2/tasks", params={"pageSize": 2, "pageNumber": 2}).json()
+    assert (page["totalItems"], page["pageNumber"], page["pageSize"], len(page["items"])) == (3, 2, 2, 1)
+
+
+def test_v2_a_refused_task_leaves_no_session_behind(http: httpx2.Client, emulator: Emulator) -> None:
+    answer = http.post("/api/v2/tasks", json={"task": "Buy milk [remote: strt]"})
+    assert answer.status_code == 422
+    assert "did you mean 'start'" in answer.json()["detail"][0]["msg"]
+    assert emulator.tasks() == []
+
+
+# --- v3 ----------------------------------------------------------------------------------------
+
+
+def test_v3_a_session_is_created_with_a_task_or_without(http: httpx2.Client) -> None:
+    for body in ({}, {"task": "Buy milk"}):
+        session = http.post("/api/v3/sessions", json=body)
+        assert session.status_code == 200
+        assert set(session.json()) > V3_SESSION_FIELDS
+        assert (session.json()["status"], session.json()["output"], session.json()["totalCostUsd"]) == (
+            "created",
+            None,
+            "0",
+        )
+        assert is_uuid(session.json()["id"])
+
+
+def test_v3_each_task_of_a_session_has_its_output(http: httpx2.Client, emulator: Emulator) -> None:
+    wire = BY_NAME["v3"]
+    session_id = bring_to(emulator, http, wire, ("start",))
+    outputs: list[Any] = []
+    for _ in range(2):
+        assert ask(http, wire, wire.details, session_id).json()["output"] is None
+        emulator.fire(session_id, "complete")
+        session = ask(http, wire, wire.details, session_id).json()
+        outputs.append(session["output"])
+        assert (session["status"], session["isTaskSuccessful"]) == ("idle", True)
+        assert ask(http, wire, wire.commands["dispatch"], session_id, task="Buy milk").json()["status"] == "running"
+    assert outputs == ["Done: Buy milk (task 1 of this session)", "Done: Buy milk (task 2 of this session)"]
+    assert ask(http, wire, wire.details, session_id).json()["totalCostUsd"] == "0.0240"
+
+
+def test_v3_a_dispatch_needs_a_task_a_session_and_that_it_is_idle(http: httpx2.Client, emulator: Emulator) -> None:
+    session_id = bring_to(emulator, http, BY_NAME["v3"], ("ready",))
+    missing = http.post("/api/v3/sessions", json={"sessionId": session_id})
+    assert missing.status_code == 422
+    assert missing.json() == field_error(["body", "task"], "Field required", "missing")
+    unknown = http.post("/api/v3/sessions", json={"sessionId": str(uuid4()), "task": "Buy milk"})
+    assert (unknown.status_code, unknown.json()) == (404, {"detail": "Session not found"})
+    assert http.post("/api/v3/sessions", json={"sessionId": session_id, "task": "Buy milk"}).status_code == 200
+    busy = http.post("/api/v3/sessions", json={"sessionId": session_id, "task": "Buy milk"})
+    assert (busy.status_code, busy.json()) == (400, {"detail": "Session is not idle: running"})
+
+
+def test_v3_stop_takes_a_strategy_or_none(http: httpx2.Client, emulator: Emulator) -> None:
+    wire = BY_NAME["v3"]
+    for body, status in ((None, "stopped"), ({"strategy": "session"}, "stopped"), ({"strategy": "task"}, "idle")):
+        session_id = bring_to(emulator, http, wire, ("start",))
+        answer = http.post(f"/api/v3/sessions/{session_id}/stop", json=body)
+        assert (answer.status_code, answer.json()["status"]) == (200, status)
+        assert set(answer.json()) > V3_SESSION_FIELDS
+    wrong = http.post(f"/api/v3/sessions/{session_id}/stop", json={"strategy": "all"})
+    assert (wrong.status_code, wrong.json()["detail"][0]["loc"]) == (422, ["body", "strategy"])
+
+
+def test_v3_lists_pages(http: httpx2.Client) -> None:
+    ids = [create(http, BY_NAME["v3"]) for _ in range(3)]
+    page = http.get("/api/v3/sessions", params={"page": 2, "page_size": 2}).json()
+    assert [session["id"] for session in page.pop("sessions")] == [ids[0]]
+    assert page == {"total": 3, "page": 2, "pageSize": 2}
+    assert http.get("/api/v3/sessions").json()["pageSize"] == 20
+
+
+def test_v3_amounts_are_decimal_texts(http: httpx2.Client) -> None:
+    for given, answered in ((1e-9, "0.000000001"), ("2.50", "2.50"), (3, "3.0"), (None, None)):
+        session = http.post("/api/v3/sessions", json={"maxCostUsd": given}).json()
+        assert session["maxCostUsd"] == answered
+
+
+# --- v4 ----------------------------------------------------------------------------------------
+
+
+def test_v4_create_and_read(http: httpx2.Client, emulator: Emulator) -> None:
+    created = http.post("/api/v4/runs", json={"task": "Buy milk"})
+    assert created.status_code == 200
+    run = created.json()
+    assert (run["status"], run["missingFileIds"]) == ("queued", [])
+    assert all(is_uuid(run[name]) for name in ("id", "sessionId", "workspaceId"))
+    assert http.get(f"/api/v4/runs/{run['id']}/status").json() == {"status": "queued"}
+    for event in ("dispatch", "start", "complete"):
+        emulator.fire(run["id"], event)
+    summary = http.get(f"/api/v4/runs/{run['id']}").json()
+    assert set(summary) > V4_RUN_FIELDS
+    assert (summary["status"], summary["result"], summary["error"]) == ("completed", "Done: Buy milk", None)
+    assert re.fullmatch(MOMENT, summary["updatedAt"])
+
+
+def test_v4_cancel_is_idempotent(http: httpx2.Client, emulator: Emulator) -> None:
+    wire = BY_NAME["v4"]
+    run_id = create(http, wire)
+    answers = [command(http, wire, "cancel", run_id) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].json() == answers[1].json()
+    failed = bring_to(emulator, http, wire, ("fail",))
+    assert command(http, wire, "cancel", failed).json()["error"] == "The run failed"
+    unknown = http.post(f"/api/v4/runs/{NOWHERE}/cancel")
+    assert (unknown.status_code, unknown.json()) == (404, {"detail": "Run not found"})
+
+
+def test_v4_lists_by_cursor(http: httpx2.Client) -> None:
+    ids = [create(http, BY_NAME["v4"]) for _ in range(5)]
+    seen: list[str] = []
+    cursor: dict[str, Any] = {}
+    for _ in range(3):
+        page = http.get("/api/v4/runs", params={"limit": 2, **cursor}).json()
+        seen += [run["id"] for run in page["runs"]]
+        cursor = {"cursor": page["nextCursor"]}
+        assert page["hasMore"] == (page["nextCursor"] is not None)
+    assert seen == ids[::-1]
+    assert http.get("/api/v4/runs", params={"cursor": "nobody"}).json() == {
+        "runs": [], "nextCursor": None, "hasMore": False,
+    }  # fmt: skip
+
+
+def test_v4_runs_share_a_session_if_asked_to(http: httpx2.Client) -> None:
+    first = http.post("/api/v4/runs", json={"task": "Buy milk"}).json()
+    second = http.post("/api/v4/runs", json={"task": "Buy bread", "sessionId": first["sessionId"]}).json()
+    assert second["sessionId"] == first["sessionId"]
+    create(http, BY_NAME["v4"])
+    listed = http.get("/api/v4/runs", params={"sessionId": first["sessionId"]}).json()["runs"]
+    assert [run["id"] for run in listed] == [second["id"], first["id"]]
+    unknown = http.post("/api/v4/runs", json={"task": "Buy milk", "sessionId": NOWHERE})
+    assert (unknown.status_code, unknown.json()) == (404, {"detail": "Session not found"})
+
+
+# --- errors that v2, v3 and v4 share ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "parameter", "body"),
+    [
+        ("GET", "/api/v2/tasks/abc", "task_id", None),
+        ("GET", "/api/v2/tasks/abc/status", "task_id", None),
+        ("PATCH", "/api/v2/tasks/abc", "task_id", {"action": "stop"}),
+        ("GET", "/api/v2/sessions/abc", "session_id", None),
+        ("PATCH", "/api/v2/sessions/abc", "session_id", {"action": "stop"}),
+        ("GET", "/api/v3/sessions/abc", "session_id", None),
+        ("POST", "/api/v3/sessions/abc/stop", "session_id", None),
+        ("GET", "/api/v4/runs/abc", "run_id", None),
+        ("GET", "/api/v4/runs/abc/status", "run_id", None),
+        ("POST", "/api/v4/runs/abc/cancel", "run_id", None),
+    ],
+)
+def test_a_malformed_id_is_422_and_an_unknown_one_404(
+    http: httpx2.Client, method: str, path: str, parameter: str, body: dict[str, str] | None
+) -> None:
+    malformed = http.request(method, path, json=body)
+    assert malformed.status_code == 422
+    error = malformed.json()["detail"][0]
+    assert (error["loc"], error["type"], set(error)) == (["path", parameter], "uuid_parsing", {"loc", "msg", "type"})
+    unknown = http.request(method, path.replace("abc", NOWHERE), json=body)
+    what = {"task_id": "Task", "session_id": "Session", "run_id": "Run"}[parameter]
+    assert (unknown.status_code, unknown.json()) == (404, {"detail": f"{what} not found"})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "loc", "kind"),
+    [
+        ("POST", "/api/v2/tasks", {}, ["body", "task"], "missing"),
+        ("POST", "/api/v2/tasks", {"task": ""}, ["body", "task"], "string_too_short"),
+        ("POST", "/api/v2/tasks", {"task": "x" * 50_001}, ["body", "task"], "string_too_long"),
+        ("POST", "/api/v2/tasks", {"task": "x", "llm": "abacus"}, ["body", "llm"], "enum"),
+        ("POST", "/api/v2/tasks", {"task": "x", "maxSteps": 0}, ["body", "maxSteps"], "greater_than_equal"),
+        ("POST", "/api/v2/tasks", {"task": "x", "maxSteps": "3"}, ["body", "maxSteps"], "int_type"),
+        ("POST", "/api/v2/tasks", {"task": "x", "sessionId": "abc"}, ["body", "sessionId"], "uuid_parsing"),
+        ("PATCH", f"/api/v2/tasks/{NOWHERE}", {}, ["body", "action"], "missing"),
+        ("PATCH", f"/api/v2/tasks/{NOWHERE}", {"action": "pause"}, ["body", "action"], "enum"),
+        ("PATCH", f"/api/v2/sessions/{NOWHERE}", {"action": "close"}, ["body", "action"], "enum"),
+        ("GET", "/api/v2/tasks?pageSize=101", None, ["query", "pageSize"], "less_than_equal"),
+        ("GET", "/api/v2/tasks?pageNumber=0", None, ["query", "pageNumber"], "greater_than_equal"),
+        ("GET", "/api/v2/tasks?filterBy=asleep", None, ["query", "filterBy"], "enum"),
+        ("GET", "/api/v2/tasks?after=0.5", None, ["query", "after"], "datetime_parsing"),
+        ("GET", "/api/v2/sessions?pageSize=x", None, ["query", "pageSize"], "int_parsing"),
+        ("POST", "/api/v3/sessions", {"model": "abacus"}, ["body", "model"], "enum"),
+        ("POST", "/api/v3/sessions", {"keepAlive": "yes"}, ["body", "keepAlive"], "bool_type"),
+        ("GET", "/api/v3/sessions?page_size=101", None, ["query", "page_size"], "less_than_equal"),
+        ("POST", "/api/v4/runs", {}, ["body", "task"], "missing"),
+        ("POST", "/api/v4/runs", {"task": "x", "tsak": "y"}, ["body", "tsak"], "extra_forbidden"),
+        ("POST", "/api/v4/runs", {"task": "x", "keepAlive": 1}, ["body", "keepAlive"], "greater_than_equal"),
+        ("GET", "/api/v4/runs?limit=0", None, ["query", "limit"], "greater_than_equal"),
+    ],
+)
+def test_wrong_fields_are_named(
+    http: httpx2.Client, *, method: str, path: str, body: dict[str, Any] | None, loc: list[str], kind: str
+) -> None:
+    answer = http.request(method, path, json=body)
+    assert answer.status_code == 422
+    assert [(error["loc"], error["type"]) for error in answer.json()["detail"]] == [(loc, kind)]
+
+
+def test_all_wrong_fields_are_named_at_once(http: httpx2.Client) -> None:
+    answer = http.post("/api/v2/tasks", json={"llm": "abacus", "maxSteps": 0})
+    assert [error["loc"][1] for error in answer.json()["detail"]] == ["task", "llm", "maxSteps"]
+
+
+@pytest.mark.parametrize("path", ["/api/v1/run-task", "/api/v2/tasks", "/api/v3/sessions", "/api/v4/runs"])
+def test_a_body_that_is_no_json_is_422_and_one_that_is_no_text_400(http: httpx2.Client, path: str) -> None:
+    headers = {"content-type": "application/json"}
+    assert http.post(path, content=b'{"task"', headers=headers).status_code == 422
+    assert http.post(path, content=b'{"task": "\xff"}', headers=headers).status_code == 400
+    with httpx2.Client(base_url=http.base_url) as stranger:
+        assert stranger.post(path, content=b"{", headers=headers).status_code == 401, "the key comes first"
+
+
+def test_an_unknown_path_is_404_and_a_wrong_method_names_the_right_ones(http: httpx2.Client) -> None:
+    assert http.get("/api/v2/nothing").status_code == 404
+    for method, path, allowed in [
+        ("DELETE", f"/api/v2/tasks/{NOWHERE}", "GET, PATCH"),
+        ("PUT", "/api/v3/sessions", "GET, POST"),
+        ("GET", "/api/v1/stop-task", "PUT"),
+    ]:
+        answer = http.request(method, path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+
+
+def test_the_headers_used_here_are_those_of_the_wire_tables() -> None:
+    assert HEADERS == {"Authorization": "Bearer any key", "X-Browser-Use-API-Key": "any key"}

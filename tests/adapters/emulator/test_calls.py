@@ -1,0 +1,78 @@
+"""A request is recognised as what the wire table made it from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.emulator.calls import WIRES, Identity, identify
+from adapters.http.wire import Call, Wire
+
+CALLS = [
+    (wire, name, call)
+    for wire in WIRES
+    for name, call in {
+        "create": wire.create,
+        "status": wire.status,
+        "details": wire.details,
+        "list": wire.listing.call,
+        **wire.commands,
+    }.items()
+]
+IDS = [f"{wire.name} {name}" for wire, name, _ in CALLS]
+TASK_IDS = st.text("abcdef0123456789-_.~:@!$'()*+,;=", min_size=1, max_size=40)
+
+
+def asked(wire: Wire[Any, Any], call: Call, task_id: str) -> Identity | None:
+    request = call.request(wire.base_path, task_id=task_id, fields=dict.fromkeys(call.takes, "x") or None)
+    query = "&".join(f"{name}={value}" for name, value in request.query.items())
+    return identify(request.method, request.path, query, request.body)
+
+
+@pytest.mark.parametrize(("wire", "name", "call"), CALLS, ids=IDS)
+@given(digits=st.integers(0, 2**64 - 1))
+def test_what_a_wire_table_asks_is_recognised(wire: Wire[Any, Any], name: str, call: Call, digits: int) -> None:
+    task_id = f"{digits:016x}"
+    identity = asked(wire, call, task_id)
+    assert identity is not None
+    has_id = any("{id}" in each for each in (call.path, *call.query.values(), *(call.body or {}).values()))
+    assert identity.task_id == (task_id if has_id else None)
+    assert identity.command == (name if name in wire.commands else None)
+    one_call_reads_both = wire.status == wire.details and name == "details"
+    assert (identity.api, identity.call) == (wire.name, "status" if one_call_reads_both else name)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "identity"),
+    [
+        ("GET", "/docs", None, None),
+        ("GET", "/_emulator/tasks", None, None),
+        ("GET", "/api/v2", None, None),
+        ("GET", "/api/v5/tasks", None, None),
+        ("GET", "/api/v2/nothing", None, Identity("v2")),
+        ("DELETE", "/api/v2/tasks/1", None, Identity("v2")),
+        ("PATCH", "/api/v2/tasks/1", {"action": "jump"}, Identity("v2")),
+        ("PATCH", "/api/v2/tasks/1", "no object", Identity("v2")),
+        ("PATCH", "/api/v2/tasks/1", None, Identity("v2")),
+        ("PUT", "/api/v1/stop-task", None, Identity("v1")),
+        ("POST", "/api/v3/sessions", {"sessionId": None, "task": "x"}, Identity("v3", "create")),
+        ("POST", "/api/v3/sessions", {"sessionId": 7}, Identity("v3", "create")),
+        ("POST", "/api/v3/sessions", {"sessionId": "1"}, Identity("v3", "dispatch", "dispatch", "1")),
+        ("POST", "/api/v3/sessions/1/stop", None, Identity("v3", "stop", "stop", "1")),
+        ("POST", "/api/v3/sessions/1/stop", {"strategy": "session"}, Identity("v3", "stop", "stop", "1")),
+        ("POST", "/api/v3/sessions/1/stop", {"strategy": "task"}, Identity("v3", "stop_task", "stop_task", "1")),
+    ],
+)
+def test_other_requests_are_recognised_as_far_as_possible(
+    method: str, path: str, body: Any, identity: Identity | None
+) -> None:
+    assert identify(method, path, "", body) == identity
+
+
+@given(task_id=TASK_IDS)
+def test_an_id_of_any_shape_is_found_in_a_query(task_id: str) -> None:
+    query = "&".join(["other=1", f"task_id={task_id.replace('+', '%2B').replace(';', '%3B')}"])
+    assert identify("PUT", "/api/v1/stop-task", query) == Identity("v1", "stop", "stop", task_id)

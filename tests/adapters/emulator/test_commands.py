@@ -1,0 +1,124 @@
+"""Every command in every state of every API, over HTTP, held against the lifecycle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from adapters.emulator import Emulator
+from adapters.emulator.calls import WIRES
+from adapters.http.wire import Wire
+from lifecycle import Lifecycle, VerdictKind
+from tests.adapters.emulator.asking import BY_NAME, bring_to, command, connect, create, state
+
+PAIRS = [
+    pytest.param(wire, is_seed, place.name, event, id=f"{lifecycle.name} {place.name} {event}")
+    for wire in WIRES
+    for is_seed in ((False, True) if wire.seed is not wire.full else (False,))
+    for lifecycle in [wire.seed if is_seed else wire.full]
+    for place in lifecycle.states
+    for event in lifecycle.commands
+]
+# The codes for a command that the state refuses; everywhere else it is answered as if nothing were wrong.
+REFUSED_WITH = {"v1": 400, "v3 dispatch": 400}
+
+
+@pytest.fixture(scope="module")
+def seeded() -> Iterator[Emulator]:
+    with Emulator(manual=True, seed=True) as emulator:
+        yield emulator
+
+
+@pytest.mark.parametrize(("wire", "is_seed", "start", "event"), PAIRS)
+def test_the_service_does_what_the_lifecycle_says(
+    emulator: Emulator, seeded: Emulator, *, wire: Wire[Any, Any], is_seed: bool, start: str, event: str
+) -> None:
+    lifecycle: Lifecycle[Any, Any] = wire.seed if is_seed else wire.full
+    server = seeded if is_seed else emulator
+    path = lifecycle.path(lifecycle.initial, start)
+    assert path is not None
+    with connect(server) as http:
+        task_id = bring_to(server, http, wire, path)
+        assert state(http, wire, task_id) == start
+        moves = server.task(task_id).moves
+
+        answer = command(http, wire, event, task_id)
+
+        target = lifecycle.target(start, event)
+        assert state(http, wire, task_id) == (start if target is None else target)
+        if target is None:
+            assert server.task(task_id).moves == moves
+            assert answer.status_code == REFUSED_WITH.get(wire.name, REFUSED_WITH.get(f"{wire.name} {event}", 200))
+        else:
+            assert answer.status_code == 200
+            assert [move.event for move in server.task(task_id).moves[len(moves) :]] == [event]
+        seen = server.calls()[-2]
+        assert (seen.api, seen.command, seen.task, seen.state_before) == (wire.name, event, task_id, start)
+        assert (seen.applied, seen.state_after) == (target is not None, start if target is None else target)
+
+
+@pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
+def test_every_remote_event_in_every_state_by_hand(
+    emulator: Emulator, http: httpx2.Client, wire: Wire[Any, Any]
+) -> None:
+    lifecycle = wire.full
+    for place in lifecycle.states:
+        for event in lifecycle.events:
+            task_id = bring_to(emulator, http, wire, lifecycle.path(lifecycle.initial, place.name) or ())
+            answer = http.post(f"/_emulator/tasks/{task_id}/events", json={"event": event.name})
+            verdict = lifecycle.judge(place.name, event.name)
+            if event.name in lifecycle.commands:
+                assert (answer.status_code, "is a command" in answer.json()["detail"]) == (400, True)
+            elif verdict.kind is VerdictKind.APPLIED:
+                assert (answer.status_code, answer.json()["state"]) == (200, verdict.target)
+            else:
+                assert (answer.status_code, verdict.reason in answer.json()["detail"]) == (409, True)
+                assert state(http, wire, task_id) == place.name
+
+
+def test_v1_says_why_it_refuses(http: httpx2.Client, emulator: Emulator) -> None:
+    wire = BY_NAME["v1"]
+    task_id = create(http, wire)
+    assert command(http, wire, "pause", task_id).json() == {
+        "detail": "'pause' is not allowed in 'created'; allowed: stop, start, fail"
+    }
+    assert command(http, wire, "stop", task_id).json() == {}
+    assert command(http, wire, "stop", task_id).json() == {"detail": "Agent session already stopped"}
+
+
+def test_a_v2_task_and_its_session_are_stopped_by_one_command(http: httpx2.Client, emulator: Emulator) -> None:
+    v2, sessions = BY_NAME["v2"], BY_NAME["v2-session"]
+    for event, session_state in (("stop", "active"), ("stop_task_and_session", "stopped")):
+        task_id = create(http, v2)
+        session_id = command(http, v2, event, task_id).json()["sessionId"]
+        assert state(http, v2, task_id) == "stopped"
+        assert state(http, sessions, session_id) == session_state
+
+
+def test_stopping_a_task_that_is_over_leaves_its_session_alone(http: httpx2.Client, emulator: Emulator) -> None:
+    v2, sessions = BY_NAME["v2"], BY_NAME["v2-session"]
+    task_id = bring_to(emulator, http, v2, ("start", "finish"))
+    session_id = command(http, v2, "stop_task_and_session", task_id).json()["sessionId"]
+    assert state(http, sessions, session_id) == "active"
+
+
+def test_stopping_a_v2_session_stops_its_tasks(http: httpx2.Client, emulator: Emulator) -> None:
+    v2, sessions = BY_NAME["v2"], BY_NAME["v2-session"]
+    session_id = create(http, sessions)
+    task_id = create(http, v2, task="Buy milk", sessionId=session_id)
+    answer = command(http, sessions, "stop", session_id).json()
+    assert (answer["status"], [task["status"] for task in answer["tasks"]]) == ("stopped", ["stopped"])
+    assert state(http, v2, task_id) == "stopped"
+
+
+def test_a_seed_refuses_a_command_that_it_does_not_know(seeded: Emulator) -> None:
+    with connect(seeded) as http:
+        wire = BY_NAME["v3"]
+        task_id = bring_to(seeded, http, wire, ("start",))
+        answer = command(http, wire, "stop_task", task_id)
+        assert answer.status_code == 422
+        assert answer.json()["detail"][0]["loc"] == ["body", "strategy"]
+        assert state(http, wire, task_id) == "running"

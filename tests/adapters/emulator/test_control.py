@@ -1,0 +1,166 @@
+"""The control calls, over HTTP and as methods of `Emulator`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx2
+import pytest
+
+from adapters.emulator import NOTICE, Emulator, UnknownTask
+from adapters.emulator.calls import Identity
+from adapters.emulator.record import LONGEST_RECORD, Record
+from lifecycle import IllegalTransition, UnknownName
+from tests.adapters.emulator.asking import BY_NAME, HEADERS, bring_to, command, create, state
+
+V1, V2, V3 = BY_NAME["v1"], BY_NAME["v2"], BY_NAME["v3"]
+
+
+def test_it_says_what_it_is_and_that_nothing_is_on_disk(emulator: Emulator, http: httpx2.Client) -> None:
+    about = http.get("/_emulator/").json()
+    assert (about["notice"], about["seed"], about["pace_s"]) == (NOTICE, False, None)
+    assert "nothing on disk" in NOTICE
+    assert NOTICE in http.get("/").text
+    assert abs(datetime.fromisoformat(about["now"]) - datetime.now(UTC)) < timedelta(days=1)
+
+
+def test_control_calls_need_no_key(emulator: Emulator) -> None:
+    assert httpx2.get(f"{emulator.base_url}/_emulator/tasks").json() == []
+
+
+def test_tasks_are_shown_with_all_that_can_happen_to_them(emulator: Emulator, http: httpx2.Client) -> None:
+    task_id = bring_to(emulator, http, V2, ("start",))
+    shown = http.get(f"/_emulator/tasks/{task_id}").json()
+    session_id = shown["session"]
+    assert [move["event"] for move in shown.pop("moves")] == ["start"]
+    assert abs(datetime.fromisoformat(shown.pop("created_at")) - datetime.now(UTC)) < timedelta(days=1)
+    assert shown == {
+        "id": task_id, "api": "v2", "lifecycle": "v2-full", "state": "started", "is_final": False,
+        "allowed": ["stop", "stop_task_and_session", "finish", "fail"], "remote": ["finish", "fail"],
+        "course": ["finish"], "session": session_id,
+    }  # fmt: skip
+    assert [each["id"] for each in http.get("/_emulator/tasks").json()] == [task_id, session_id]
+    assert [each.id for each in emulator.tasks("v2-session")] == [session_id]
+    assert http.get("/_emulator/tasks", params={"api": "v2"}).json()[0] == emulator.task(task_id).model_dump(
+        mode="json"
+    )
+
+
+def test_events_are_fired_by_either_way(emulator: Emulator, http: httpx2.Client) -> None:
+    task_id = create(http, V1)
+    assert emulator.fire(task_id, "start").state == "running"
+    fired = http.post(f"/_emulator/tasks/{task_id}/events", json={"event": "finish"})
+    assert (fired.status_code, fired.json()["state"], fired.json()["is_final"]) == (200, "finished", True)
+    assert state(http, V1, task_id) == "finished"
+
+
+def test_what_cannot_happen_is_refused_with_the_lifecycles_words(emulator: Emulator, http: httpx2.Client) -> None:
+    task_id = create(http, V1)
+    with pytest.raises(IllegalTransition):
+        emulator.fire(task_id, "finish")
+    with pytest.raises(UnknownName):
+        emulator.fire(task_id, "strt")
+    with pytest.raises(ValueError, match="is a command"):
+        emulator.set_course(task_id, "stop")
+    with pytest.raises(UnknownTask):
+        emulator.task("nobody")
+    refused = http.post(f"/_emulator/tasks/{task_id}/events", json={"event": "finish"})
+    assert refused.status_code == 409
+    assert refused.json() == {"detail": "v1-full: 'finish' is not allowed in 'created'; allowed: stop, start, fail"}
+    others: list[tuple[str, str, Any, int]] = [
+        ("POST", f"/_emulator/tasks/{task_id}/events", {"event": "strt"}, 400),
+        ("POST", "/_emulator/tasks/nobody/events", {"event": "start"}, 404),
+        ("PUT", f"/_emulator/tasks/{task_id}/course", {"events": ["strt"]}, 400),
+        ("PUT", "/_emulator/tasks/nobody/course", {"events": []}, 404),
+        ("GET", "/_emulator/tasks/nobody", None, 404),
+        ("POST", "/_emulator/clock", {"seconds": -1}, 422),
+    ]
+    for method, path, body, code in others:
+        assert http.request(method, path, json=body).status_code == code
+
+
+def test_tasks_move_by_themselves_at_the_pace_and_time_can_be_put_forward() -> None:
+    with Emulator(pace_s=1000) as emulator, httpx2.Client(base_url=emulator.base_url, headers=HEADERS) as http:
+        task_id = create(http, V1)
+        failing = create(http, V1, task="Buy milk [remote: start, fail]")
+        assert state(http, V1, task_id) == "created"
+        emulator.advance(1000)
+        assert state(http, V1, task_id) == "running"
+        assert emulator.set_course(task_id, "fail").course == ("fail",)
+        assert http.post("/_emulator/clock", json={"seconds": 1000}).json()["pace_s"] == 1000
+        assert [state(http, V1, each) for each in (task_id, failing)] == ["failed", "failed"]
+        moves = emulator.task(failing).moves
+        assert (moves[1].at - moves[0].at) == timedelta(seconds=1000)
+
+
+def test_a_v3_session_takes_the_course_that_its_creation_implies() -> None:
+    with Emulator(pace_s=1000) as emulator, httpx2.Client(base_url=emulator.base_url, headers=HEADERS) as http:
+        empty = create(http, V3, keepAlive=True)
+        once = create(http, V3, task="Buy milk")
+        kept = create(http, V3, task="Buy milk", keepAlive=True)
+        emulator.advance(10_000)
+        assert [state(http, V3, each) for each in (empty, once, kept)] == ["idle", "stopped", "idle"]
+        for session_id, keep_alive, end in ((empty, True, "idle"), (kept, False, "stopped")):
+            body = {"sessionId": session_id, "task": "Buy bread", "keepAlive": keep_alive}
+            assert http.post("/api/v3/sessions", json=body).json()["status"] == "running"
+            emulator.advance(1000)
+            assert state(http, V3, session_id) == end
+
+
+def test_a_v2_session_that_is_not_kept_alive_closes_after_its_task() -> None:
+    with Emulator(pace_s=1000) as emulator, httpx2.Client(base_url=emulator.base_url, headers=HEADERS) as http:
+        sessions = BY_NAME["v2-session"]
+        closing, kept = create(http, sessions, keepAlive=False), create(http, sessions, keepAlive=True)
+        own = http.post("/api/v2/tasks", json={"task": "Buy milk"}).json()["sessionId"]
+        for session_id in (closing, kept):
+            create(http, V2, task="Buy milk", sessionId=session_id)
+        emulator.advance(10_000)
+        ends = [state(http, sessions, each) for each in (closing, kept, own)]
+        assert ends == ["stopped", "active", "active"]
+
+
+def test_every_call_is_recorded_and_no_key(emulator: Emulator, http: httpx2.Client) -> None:
+    task_id = create(http, V2)
+    command(http, V2, "stop", task_id)
+    http.put("/api/v1/pause-task", params={"task_id": "nobody"})
+    http.get("/api/v2/nothing")
+    http.post("/api/v2/tasks", content=b"{")
+    seen = http.get("/_emulator/calls").json()
+    told = ("method", "api", "call", "command", "task", "status_code")
+    assert [tuple(call[name] for name in told) for call in seen] == [
+        ("POST", "v2", "create", None, task_id, 202),
+        ("PATCH", "v2", "stop", "stop", task_id, 200),
+        ("PUT", "v1", "pause", "pause", "nobody", 404),
+        ("GET", "v2", None, None, None, 404),
+        ("POST", "v2", "create", None, None, 422),
+    ]  # fmt: skip
+    assert [call["body"] for call in seen] == [{"task": "Buy milk"}, {"action": "stop"}, None, None, "{"]
+    assert seen[1]["path"] == f"/api/v2/tasks/{task_id}"
+    assert seen[2]["query"] == "task_id=nobody"
+    assert [call["number"] for call in seen] == list(range(seen[0]["number"], seen[0]["number"] + 5))
+    assert "any key" not in http.get("/_emulator/calls").text
+    assert [call.number for call in emulator.calls()] == [call["number"] for call in seen]
+
+
+def test_the_record_keeps_the_newest_calls() -> None:
+    record = Record()
+    for _ in range(LONGEST_RECORD + 2):
+        record.open(Identity("v1"), at=datetime.now(UTC), method="GET", path="/api/v1/ping", query="", body=None)
+    assert [call.number for call in record] == list(range(3, LONGEST_RECORD + 3))
+
+
+def test_reset_forgets_tasks_faults_and_calls(emulator: Emulator, http: httpx2.Client) -> None:
+    create(http, V2)
+    emulator.fault("status")
+    assert http.post("/_emulator/reset").status_code == 204
+    assert (emulator.tasks(), emulator.faults(), emulator.calls()) == ([], [], [])
+
+
+def test_faults_are_armed_and_disarmed_over_http(emulator: Emulator, http: httpx2.Client) -> None:
+    armed = http.post("/_emulator/faults", json={"kind": "status", "status_code": 503, "times": 2})
+    assert armed.status_code == 201
+    assert http.get("/api/v2/tasks").status_code == 503
+    assert [fault["times"] for fault in http.get("/_emulator/faults").json()] == [1]
+    assert http.delete("/_emulator/faults").status_code == 204
+    assert http.get("/_emulator/faults").json() == []

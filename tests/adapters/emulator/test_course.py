@@ -1,0 +1,53 @@
+"""What a task's text can ask for."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapters.emulator import course
+from adapters.emulator.course import wished
+from lifecycle import V1, V1_FULL, V2_FULL, V2_SESSION, V3_FULL, V4, Lifecycle, Origin, UnknownName
+
+
+@pytest.mark.parametrize(
+    ("text", "events"),
+    [
+        ("Buy milk", None),
+        ("Buy milk [remote: start, fail]", ("start", "fail")),
+        ("[remote:start fail] Buy milk", ("start", "fail")),
+        ("Buy milk [remote:]", ()),
+        ("Buy milk [remote: start", None),
+        ("", None),
+    ],
+)
+def test_a_text_may_name_the_remote_events(text: str, events: tuple[str, ...] | None) -> None:
+    assert wished(text, V1_FULL) == events
+
+
+def test_it_may_not_name_what_the_lifecycle_does_not_have() -> None:
+    with pytest.raises(UnknownName, match="did you mean 'start'"):
+        wished("[remote: strt]", V1_FULL)
+    with pytest.raises(UnknownName, match="'v1-full' declares it"):
+        wished("[remote: start]", V1)
+    with pytest.raises(ValueError, match="'stop' is a command"):
+        wished("[remote: stop]", V1_FULL)
+
+
+@pytest.mark.parametrize(
+    ("events", "lifecycle", "end"),
+    [
+        (course.V1_TASK, V1_FULL, "finished"),
+        (course.V2_TASK, V2_FULL, "finished"),
+        (course.V2_SESSION, V2_SESSION, "active"),
+        (course.V2_SESSION_CLOSING, V2_SESSION, "stopped"),
+        (course.V3_EMPTY, V3_FULL, "idle"),
+        (course.V3_TASK, V3_FULL, "stopped"),
+        (course.V3_TASK_KEPT, V3_FULL, "idle"),
+        (course.V4_RUN, V4, "completed"),
+    ],
+)
+def test_each_usual_course_is_possible_and_remote(
+    events: tuple[str, ...], lifecycle: Lifecycle[str, str], end: str
+) -> None:
+    assert lifecycle.replay(events) == end
+    assert all(lifecycle.event(event).origin is Origin.REMOTE for event in events)

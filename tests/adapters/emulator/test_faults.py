@@ -1,0 +1,244 @@
+"""Each kind of fault: what the client sees, and what became of the task."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from contextlib import suppress
+from http.client import HTTPConnection
+from typing import Any
+
+import httpx2
+import pytest
+from pydantic import ValidationError
+
+from adapters.emulator import Emulator, Fault, FaultKind, create_app
+from adapters.emulator.front import ConnectionDropped
+from tests.adapters.emulator.asking import BY_NAME, HEADERS, command, connect, create, state
+
+V1, V2, V3 = BY_NAME["v1"], BY_NAME["v2"], BY_NAME["v3"]
+DROPPED = (httpx2.RemoteProtocolError, httpx2.ReadError)
+
+
+def test_drop_before_closes_the_connection_and_changes_nothing(emulator: Emulator, http: httpx2.Client) -> None:
+    task_id = create(http, V2)
+    emulator.fault("drop_before", command="stop")
+    with pytest.raises(DROPPED):
+        command(http, V2, "stop", task_id)
+    assert state(http, V2, task_id) == "created"
+    assert command(http, V2, "stop", task_id).status_code == 200, "once is once"
+
+
+def test_drop_after_closes_the_connection_though_it_took_effect(emulator: Emulator, http: httpx2.Client) -> None:
+    task_id = create(http, V2)
+    emulator.fault("drop_after", command="stop")
+    with pytest.raises(DROPPED):
+        command(http, V2, "stop", task_id)
+    assert state(http, V2, task_id) == "stopped"
+
+
+@pytest.mark.parametrize("kind", ["drop_before", "drop_after"])
+def test_a_dropped_connection_carries_not_one_byte(emulator: Emulator, http: httpx2.Client, kind: str) -> None:
+    task_id = create(http, V1)
+    emulator.fault(kind, api="v1")
+    address = (str(http.base_url.host), int(http.base_url.port or 0))
+    with socket.create_connection(address, timeout=5) as raw:
+        raw.sendall(
+            f"PUT /api/v1/stop-task?task_id={task_id} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\n\r\n".encode()
+        )
+        with suppress(ConnectionResetError):  # as good: nothing came, and nothing will
+            assert raw.recv(1024) == b""
+
+
+def test_fail_after_answers_500_though_it_took_effect(emulator: Emulator, http: httpx2.Client) -> None:
+    task_id = create(http, V1)
+    emulator.fault("fail_after", command="stop")
+    answer = command(http, V1, "stop", task_id)
+    assert (answer.status_code, answer.json()) == (
+        500,
+        {"detail": "Internal Server Error (asked for by a control call)"},
+    )
+    assert state(http, V1, task_id) == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "text", "media"),
+    [
+        ({}, 500, '{"detail": "Internal Server Error (asked for by a control call)"}', "application/json"),
+        ({"status_code": 418}, 418, '{"detail": "I\'m a Teapot (asked for by a control call)"}', "application/json"),
+        ({"status_code": 599}, 599, '{"detail": "Fault (asked for by a control call)"}', "application/json"),
+        ({"status_code": 204}, 204, "", None),
+        ({"status_code": 200, "body": {"status": "asleep"}}, 200, '{"status": "asleep"}', "application/json"),
+        ({"body": "<html>"}, 500, "<html>", "text/plain; charset=utf-8"),
+        ({"body": "<p>", "headers": {"content-type": "text/html"}}, 500, "<p>", "text/html"),
+        ({"status_code": 429, "headers": {"Retry-After": "7"}, "body": []}, 429, "[]", "application/json"),
+    ],
+)
+def test_status_answers_as_told_and_changes_nothing(
+    emulator: Emulator, http: httpx2.Client, *, fields: dict[str, Any], code: int, text: str, media: str | None
+) -> None:
+    task_id = create(http, V2)
+    emulator.fault("status", command="stop", **fields)
+    answer = command(http, V2, "stop", task_id)
+    assert (answer.status_code, answer.text, answer.headers.get("content-type")) == (code, text, media)
+    assert answer.headers.get("retry-after") == fields.get("headers", {}).get("Retry-After")
+    assert state(http, V2, task_id) == "created"
+
+
+def test_delay_waits_and_then_handles(emulator: Emulator, http: httpx2.Client) -> None:
+    task_id = create(http, V2)
+    emulator.fault("delay", command="stop", seconds=0.3)
+    begun = time.monotonic()
+    with pytest.raises(httpx2.ReadTimeout), connect(emulator, timeout=0.1) as impatient:
+        command(impatient, V2, "stop", task_id)
+    assert state(http, V2, task_id) == "created"
+    while state(http, V2, task_id) == "created":
+        assert time.monotonic() - begun < 10, "a call is handled also when its caller has gone"
+        time.sleep(0.02)
+    assert time.monotonic() - begun >= 0.3
+
+
+def test_delay_after_handles_and_then_waits(emulator: Emulator, http: httpx2.Client) -> None:
+    task_id = create(http, V2)
+    emulator.fault("delay_after", command="stop", seconds=30)
+    with pytest.raises(httpx2.ReadTimeout), connect(emulator, timeout=0.2) as impatient:
+        command(impatient, V2, "stop", task_id)
+    assert state(http, V2, task_id) == "stopped"
+
+
+def test_a_late_answer_is_the_right_one(emulator: Emulator, http: httpx2.Client) -> None:
+    task_id = create(http, V2)
+    for kind in ("delay", "delay_after"):
+        emulator.fault(kind, method="get", seconds=0.1)
+        begun = time.monotonic()
+        assert state(http, V2, task_id) == "created"
+        assert time.monotonic() - begun >= 0.1
+
+
+def test_a_delay_does_not_hold_up_the_end() -> None:
+    with Emulator(manual=True) as emulator, connect(emulator) as http:
+        emulator.fault("delay", seconds=3600)
+        waiting = threading.Thread(target=lambda: http.get("/api/v1/ping"))
+        waiting.start()
+        while not emulator.calls():
+            time.sleep(0.01)
+        begun = time.monotonic()
+        emulator.stop()
+        waiting.join(10)
+    assert time.monotonic() - begun < 5
+
+
+def test_a_fault_plays_for_the_next_n_calls_that_match(emulator: Emulator, http: httpx2.Client) -> None:
+    one, other = create(http, V2), create(http, V2)
+    emulator.fault("status", status_code=503, task=one, method="GET", times=2)
+    codes = [http.get(f"/api/v2/tasks/{task}/status").status_code for task in (other, one, other, one, one)]
+    assert codes == [200, 503, 200, 503, 200]
+    assert emulator.faults() == []
+
+
+def test_among_several_the_one_armed_first_is_played(emulator: Emulator, http: httpx2.Client) -> None:
+    emulator.fault("status", status_code=502, api="v2")
+    emulator.fault("status", status_code=503)
+    emulator.fault("status", status_code=504, path=r"/sessions$")
+    assert [fault.status_code for fault in emulator.faults()] == [502, 503, 504]
+    paths = ("/api/v2/tasks", "/api/v4/runs", "/api/v4/runs", "/api/v3/sessions")
+    assert [http.get(path).status_code for path in paths] == [502, 503, 200, 504]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"api": "v3", "command": "dispatch"},
+        {"api": "v3", "path": "^/api/v3/sessions$", "method": "POST", "command": "dispatch"},
+    ],
+)
+def test_a_command_that_shares_its_path_can_be_singled_out(
+    emulator: Emulator, http: httpx2.Client, fields: dict[str, Any]
+) -> None:
+    emulator.fault("status", **fields)
+    session_id = create(http, V3)
+    assert len(emulator.faults()) == 1, "the create call is no dispatch"
+    assert command(http, V3, "dispatch", session_id).status_code == 500
+
+
+def test_faults_can_be_disarmed(emulator: Emulator, http: httpx2.Client) -> None:
+    emulator.fault("status", times=1000)
+    assert http.get("/api/v2/tasks").status_code == 500
+    emulator.clear_faults()
+    assert http.get("/api/v2/tasks").status_code == 200
+
+
+def test_control_calls_and_documents_are_spared(emulator: Emulator, http: httpx2.Client) -> None:
+    emulator.fault("status", times=1000)
+    assert http.get("/openapi.json").status_code == 200
+    assert http.get("/_emulator/tasks").status_code == 200
+
+
+def test_a_fault_comes_before_the_key(emulator: Emulator, http: httpx2.Client) -> None:
+    emulator.fault("status", status_code=403, body={"detail": "Forbidden"})
+    assert httpx2.get(f"{emulator.base_url}/api/v2/tasks").status_code == 403
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"kind": "explode"},
+        {"kind": "status", "status_code": 100},
+        {"kind": "status", "times": 0},
+        {"kind": "delay", "seconds": -1},
+        {"kind": "delay", "seconds": 1e9},
+        {"kind": "status", "api": "v5"},
+        {"kind": "status", "path": "("},
+        {"kind": "status", "comand": "stop"},
+    ],
+)
+def test_a_bad_fault_is_refused(emulator: Emulator, http: httpx2.Client, fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Fault(**fields)
+    assert http.post("/_emulator/faults", json=fields).status_code == 422
+    assert emulator.faults() == []
+
+
+def test_the_record_tells_what_was_played(emulator: Emulator, http: httpx2.Client) -> None:
+    task_id = create(http, V2)
+    kinds = (FaultKind.DROP_BEFORE, FaultKind.STATUS, FaultKind.FAIL_AFTER)
+    for kind in kinds:
+        emulator.fault(kind, command="stop")
+    for _ in kinds:
+        with suppress(*DROPPED):
+            command(http, V2, "stop", task_id)
+    calls = emulator.calls()[1:]
+    assert [(call.fault, call.status_code, call.applied, call.state_after) for call in calls] == [
+        ("drop_before", None, False, None),
+        ("status", 500, False, None),
+        ("fail_after", 500, True, "stopped"),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["drop_before", "drop_after"])
+def test_without_a_connection_a_drop_is_an_exception(kind: str) -> None:
+    app = create_app(manual=True)
+    app.control.faults.arm(Fault(kind=FaultKind(kind)))
+
+    async def ask() -> None:
+        transport = httpx2.ASGITransport(app=app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://x", headers=HEADERS) as http:
+            await http.get("/api/v2/tasks")
+
+    with pytest.raises(ConnectionDropped):
+        asyncio.run(ask())
+
+
+def test_a_kept_connection_serves_on_after_other_faults(emulator: Emulator, http: httpx2.Client) -> None:
+    kept = HTTPConnection(str(http.base_url.host), int(http.base_url.port or 0), timeout=5)
+    try:
+        emulator.fault("status", status_code=500)
+        for code in (500, 200):
+            kept.request("GET", "/api/v2/tasks", headers=HEADERS)
+            answer = kept.getresponse()
+            answer.read()
+            assert answer.status == code
+    finally:
+        kept.close()

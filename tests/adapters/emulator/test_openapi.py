@@ -1,0 +1,74 @@
+"""The documents: what they say is what is served, under the full lifecycles and under the seeds'."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from adapters.emulator import Emulator
+from adapters.emulator.calls import WIRES
+from adapters.http.wire import Wire
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["full", "seed"])
+def served(request: pytest.FixtureRequest) -> Iterator[tuple[bool, dict[str, Any]]]:
+    with Emulator(manual=True, seed=request.param) as emulator:
+        yield request.param, httpx2.get(f"{emulator.base_url}/openapi.json").json()
+
+
+@pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
+def test_every_call_of_every_wire_table_is_documented(
+    served: tuple[bool, dict[str, Any]], wire: Wire[Any, Any]
+) -> None:
+    _, document = served
+    parameter = {"v2-session": "session_id", "v3": "session_id", "v4": "run_id"}.get(wire.name, "task_id")
+    for call in (wire.create, wire.status, wire.details, wire.listing.call, *wire.commands.values()):
+        path = wire.base_path + call.path.replace("{id}", f"{{{parameter}}}")
+        operation = document["paths"][path][call.method.lower()]
+        assert {"401", "422"} <= set(operation["responses"])
+        assert operation["security"] == [{wire.authentication.header: []}]
+
+
+def test_the_key_is_documented(served: tuple[bool, dict[str, Any]]) -> None:
+    _, document = served
+    assert document["components"]["securitySchemes"] == {
+        "Authorization": {"type": "http", "scheme": "bearer"},
+        "X-Browser-Use-API-Key": {"type": "apiKey", "in": "header", "name": "X-Browser-Use-API-Key"},
+    }
+    assert "security" not in document["paths"]["/api/v1/ping"]["get"]
+
+
+@pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
+def test_the_documented_states_are_the_lifecycles(served: tuple[bool, dict[str, Any]], wire: Wire[Any, Any]) -> None:
+    is_seed, document = served
+    lifecycle = wire.seed if is_seed else wire.full
+    documented = document["components"]["schemas"][type(lifecycle.initial).__name__]["enum"]
+    assert documented == [state.name for state in lifecycle.states]
+
+
+def test_the_actions_are_those_of_the_wire_tables(served: tuple[bool, dict[str, Any]]) -> None:
+    schemas = served[1]["components"]["schemas"]
+    assert schemas["TaskUpdateAction"]["enum"] == ["stop", "stop_task_and_session"]
+    assert schemas["SessionUpdateAction"].get("enum", [schemas["SessionUpdateAction"].get("const")]) == ["stop"]
+
+
+def test_what_was_made_is_linked_to_what_can_be_done_with_it(served: tuple[bool, dict[str, Any]]) -> None:
+    created = served[1]["paths"]["/api/v2/tasks"]["post"]["responses"]["202"]
+    assert created["links"]["v2_update_task"] == {
+        "operationId": "v2_update_task",
+        "parameters": {"task_id": "$response.body#/id"},
+    }
+
+
+def test_control_calls_have_a_document_of_their_own(emulator: Emulator, served: tuple[bool, dict[str, Any]]) -> None:
+    control = httpx2.get(f"{emulator.base_url}/_emulator/openapi.json").json()
+    assert "/tasks/{task_id}/events" in control["paths"]
+    assert not any(path.startswith("/_emulator") for path in served[1]["paths"])
+
+
+def test_operations_have_names_of_their_own(served: tuple[bool, dict[str, Any]]) -> None:
+    names = [each["operationId"] for path in served[1]["paths"].values() for each in path.values()]
+    assert len(names) == len(set(names))
