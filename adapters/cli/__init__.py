@@ -1,0 +1,37 @@
+"""The command line `lifecycle`: it parses, calls and prints, and has no logic of its own.
+
+app.py lists the commands. declarations.py and show.py hold those about lifecycles, histories.py `validate`,
+tasks.py those that talk to a service, offline.py and demo.py the emulator's; output.py says how things look
+and what an error is worth, names.py turns what was typed into what was meant. Needs the extra `cli`; what a
+command needs beyond it is imported when the command runs.
+
+Exit codes: 0 legal, clean, done; 1 not legal, findings, a command refused or uncertain, a wait that
+timed out; 2 an unknown name, bad input, a service that cannot be used.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+
+from lifecycle.errors import MissingExtra
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line of this process and end it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show an arrow must not end in a traceback.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        from adapters.cli.app import app
+    except MissingExtra as error:
+        sys.exit(_one_line(error))
+    app()
+
+
+def _one_line(error: MissingExtra) -> int:
+    sys.stderr.write(f"lifecycle: {error}\n")
+    return 2

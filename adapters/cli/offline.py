@@ -1,0 +1,42 @@
+"""The command `serve`: the service itself, offline. `demo` is in demo.py."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+
+from adapters.cli.output import misuse_is_bad_input, say
+
+
+def serve(
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port on 127.0.0.1; 0 takes a free one.")] = 8787,
+    pace: Annotated[float, typer.Option(metavar="SECONDS", help="How long a task rests in each state.")] = 1.0,
+    manual: Annotated[bool, typer.Option("--manual", help="Tasks move only by commands and by control calls.")] = False,
+    seed: Annotated[bool, typer.Option("--seed", help="Live the lifecycles of the control calls' documents.")] = False,
+) -> None:
+    """Serve v1 to v4 on this machine, until it is interrupted (Ctrl-C).
+
+    Any API key will do. It keeps everything in memory and nothing on disk.
+    """
+    from adapters.emulator import serve as run
+
+    with suppress(KeyboardInterrupt), misuse_is_bad_input():
+        run(port=port, pace_s=pace, manual=manual, seed=seed, on_start=_introduce)
+    say("stopped; nothing was kept", stderr=True)
+
+
+def _introduce(base_url: str) -> None:
+    from adapters.emulator import NOTICE, PREFIX
+    from adapters.http.client import ENVIRONMENT_KEY
+
+    say(("Browser Use Cloud, emulated: ", "bold"), (base_url, "bold green"))
+    say(NOTICE)
+    say("\nIn another terminal, with any key:")
+    say(f"  export LIFECYCLE_BASE_URL={base_url} {ENVIRONMENT_KEY}=any")
+    say('  lifecycle create --api v2 "Find the cheapest flight"')
+    say(f"\nIn Python: Client('v2', base_url={base_url!r}, api_key='any')")
+    say(f"Control calls (remote events, faults): {base_url}{PREFIX}/docs")
+    say("Ctrl-C ends it.")

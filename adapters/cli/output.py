@@ -1,0 +1,101 @@
+"""How things look on a terminal, and what an error is worth.
+
+Everything foreign (ids, statuses, what a service said, names in files) is shown with its control
+characters spelled out, and never read as markup. Results go to the standard output, errors and
+progress to the standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lifecycle.errors import (
+    CommandError,
+    CreateUncertain,
+    IllegalTransition,
+    LifecycleError,
+    WaitTimedOut,
+)
+
+LEGAL, NOT_LEGAL, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+_PIPE_WIDTH = 120  # columns where nobody says how many there are
+
+_OUTCOMES = (IllegalTransition, CommandError, CreateUncertain, WaitTimedOut)
+"""The errors that are answers: the question was good, and this is what came of it."""
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console on the stream as it is now: markup is text, colours only where somebody sees them."""
+    made = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    if not made.is_terminal and "COLUMNS" not in os.environ:
+        made.width = _PIPE_WIDTH
+    return made
+
+
+def shown(text: object, *, longest: int | None = None) -> str:
+    """Return foreign text as one harmless line: what is not printable is spelled out, what is too long is cut."""
+    whole = str(text)
+    line = whole if longest is None or len(whole) <= longest else f"{whole[:longest]}..."
+    return line if line.isprintable() else "".join(each if each.isprintable() else repr(each)[1:-1] for each in line)
+
+
+def say(*parts: str | tuple[str, str], stderr: bool = False) -> None:
+    """Print one line that is never broken in two; a part can be (text, style)."""
+    console(stderr=stderr).print(Text.assemble(*parts), soft_wrap=True)
+
+
+def table(*columns: str) -> Table:
+    """Return an empty table whose columns have these titles."""
+    return Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+
+
+def print_json(document: Any) -> None:
+    """Print a document for machines."""
+    typer.echo(json.dumps(document, indent=2))
+
+
+@contextmanager
+def errors_explained() -> Generator[None]:
+    """Turn every expected error into a line on the standard error and an exit code, instead of a traceback."""
+    try:
+        yield
+    except LifecycleError as error:
+        fail(str(error), NOT_LEGAL if isinstance(error, _OUTCOMES) else BAD_INPUT)
+    except typer.Abort:  # Ctrl-C where something is asked
+        raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:
+        raise  # nobody is left to be told; Typer ends quietly
+    except OSError as error:
+        where = f": {error.filename}" if error.filename is not None else ""
+        fail(f"{error.strerror or error}{where}", BAD_INPUT)
+
+
+@contextmanager
+def misuse_is_bad_input() -> Generator[None]:
+    """Turn the errors by which the library refuses what a caller gave into our own kind of refusal."""
+    try:
+        yield
+    except LifecycleError:
+        raise
+    except (TypeError, ValueError) as error:
+        fail(str(error), BAD_INPUT)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Say what is wrong, one line for each line of the message, and end the command."""
+    first, *further = message.splitlines() or [""]
+    say(("lifecycle: ", "bold red"), shown(first), stderr=True)
+    for line in further:
+        say(shown(line), stderr=True)
+    raise typer.Exit(code)

@@ -1,0 +1,62 @@
+"""How these tests call the command line: in this process, or as the installed script."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from typer.testing import CliRunner, Result
+
+from adapters.cli.app import app
+
+SCRIPT = str(Path(sysconfig.get_path("scripts")) / "lifecycle")
+KEY = "bu_secret_7f3a"
+
+# Nothing of this machine's terminal or account reaches a test, and no test can reach the real service.
+_ABSENT = ("BROWSER_USE_API_KEY", "LIFECYCLE_BASE_URL", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "GITHUB_ACTIONS")
+
+
+def call(*arguments: str, typed: str | bytes = "", env: Mapping[str, str] | None = None) -> Result:
+    """Run a command in this process; `typed` is its standard input, which is no terminal."""
+    environment = {**dict.fromkeys(_ABSENT), **(env or {})}
+    result = CliRunner().invoke(app, list(arguments), input=typed, env=environment)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def call_json(*arguments: str, typed: str | bytes = "", env: Mapping[str, str] | None = None) -> Any:
+    """Run a command and return what it printed for programs."""
+    return json.loads(call(*arguments, "--json", typed=typed, env=env).stdout)
+
+
+def script(*arguments: str, env: Mapping[str, str] | None = None, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run the installed script as a process of its own."""
+    return subprocess.run(
+        [SCRIPT, *arguments],
+        capture_output="stdout" not in options,
+        text=True,
+        check=False,
+        timeout=60,
+        env=environment(env),
+        **options,
+    )
+
+
+def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a process: this one's without what would change its behaviour."""
+    kept = {name: value for name, value in os.environ.items() if name not in _ABSENT}
+    return {**kept, **(more or {})}
+
+
+def python(program: str) -> subprocess.CompletedProcess[str]:
+    """Run a program in an interpreter of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60, env=environment()
+    )

@@ -1,0 +1,304 @@
+"""`list`, `show`, `check` and `diagrams` say what the declarations say, and what they cannot say in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from adapters.render import to_png, to_svg
+from lifecycle import CATALOG, V1, V1_FULL, V3_FULL, Lifecycle, VerdictKind, get
+from lifecycle.diagram import RENDERERS, Format, Mark, diagram
+from tests.adapters.cli.commands import SCRIPT, call, call_json, environment
+
+# A name must be printable, a meaning need not be.
+DOOR = """
+name: door
+citation: the carpenter
+states:
+  - {name: open, initial: true}
+  - {name: "[red]gone", final: true, meaning: "[bold]bricked \\e[31m up[/bold]"}
+events:
+  - {name: brick, origin: caller}
+transitions:
+  - {source: open, event: brick, target: "[red]gone"}
+"""
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Path:
+    file = tmp_path / "door.yaml"
+    file.write_text(DOOR)
+    return file
+
+
+# --- list --------------------------------------------------------------------------------------
+
+
+def test_list_has_every_lifecycle_with_its_states_and_commands() -> None:
+    lines = call("list").stdout.splitlines()[2:]
+
+    assert [line.split()[0] for line in lines] == list(CATALOG)
+    for line, lifecycle in zip(lines, CATALOG.values(), strict=True):
+        words = line.split()[1:]
+        states = [f"[{state.name}]" if state.final else str(state.name) for state in lifecycle.states]
+        assert words == [*states, *map(str, lifecycle.commands)]
+
+
+def test_list_for_programs() -> None:
+    listed = call_json("list")
+
+    assert [each["name"] for each in listed] == list(CATALOG)
+    assert listed[0] == {
+        "name": "v1",
+        "citation": V1.citation,
+        "states": ["running", "paused", "stopped"],
+        "initial": "running",
+        "final": ["stopped"],
+        "commands": ["pause", "resume", "stop"],
+    }
+
+
+# --- show --------------------------------------------------------------------------------------
+
+
+def test_show_has_every_state_event_transition_alias_and_promise(declared: Lifecycle[str, str]) -> None:
+    result = call("show", declared.name, env={"COLUMNS": "300"})
+
+    text = result.stdout
+    assert result.exit_code == 0
+    assert text.count(" → ") + text.count(" ⇢ ") == len(declared.transitions)
+    for row in declared.transitions:
+        assert f"{row.event} → {row.target}" in text or f"{row.event} ⇢ {row.target}" in text
+    meanings = {*(state.meaning for state in declared.states), *(event.meaning for event in declared.events)}
+    assert all(said in text for said in (declared.citation, *meanings))
+    for invariant in declared.invariants:
+        assert invariant.name in text
+        assert invariant.citation in text
+    for alias in declared.aliases:
+        assert [alias.channel, alias.word, alias.state] in [line.split() for line in text.splitlines()]
+
+
+def test_show_tells_what_is_special_about_a_command() -> None:
+    lines = call("show", "v3", env={"COLUMNS": "300"}).stdout.splitlines()
+
+    (line,) = (line for line in lines if line.startswith("dispatch "))
+    assert "being at its target does not prove that it took effect; twice is not the same as once" in line
+    assert sum("prove" in line for line in lines) == 1
+
+
+def test_show_marks_the_current_state_and_lists_what_it_allows() -> None:
+    text = call("show", "v3", "--state", "idle").stdout
+
+    assert [line.split()[0] for line in text.splitlines() if Mark.CURRENT in line] == ["idle"]
+    assert text.splitlines()[-1] == "in 'idle'  commands: dispatch, stop  by itself: start, time_out, fail"
+    assert "commands: none  by itself: none" in call("show", "v3", "--state", "stopped").stdout
+
+
+@pytest.mark.parametrize("form", RENDERERS)
+@pytest.mark.parametrize("state", [None, "paused"])
+def test_show_as_a_picture_in_words(form: Format, state: str | None) -> None:
+    options = ("--state", state) if state else ()
+
+    printed = call("show", "v1-full", "--format", form, *options).stdout
+
+    assert printed == RENDERERS[form](diagram(get("v1-full"), current=state))
+
+
+def test_show_as_a_picture(tmp_path: Path) -> None:
+    file = tmp_path / "v1.png"
+
+    assert call("show", "v1", "-f", "svg").stdout == to_svg(diagram(V1))
+    assert call("show", "v1", "-f", "png").stdout_bytes == to_png(diagram(V1))
+    assert call("show", "v1", "-f", "png", "--output", str(file)).stderr == f"wrote {file}\n"
+    assert file.read_bytes() == to_png(diagram(V1))
+
+
+@pytest.mark.parametrize("form", ["json", "yaml"])
+def test_show_as_data_is_a_declaration_that_can_be_named(
+    declared: Lifecycle[str, str], tmp_path: Path, form: str
+) -> None:
+    file = tmp_path / f"mine.{form}"
+
+    assert call("show", declared.name, "--format", form, "-o", str(file)).exit_code == 0
+
+    assert Lifecycle.from_file(file) == Lifecycle.from_json(declared.to_json())
+    assert call("show", str(file), "--format", form).stdout == file.read_text()
+
+
+def test_show_for_programs() -> None:
+    assert call("show", "v1", "--json").stdout == call("show", "v1", "--format", "json").stdout
+    assert call_json("show", "v3", "--state", "idle") == {
+        "lifecycle": "v3",
+        "state": "idle",
+        "final": False,
+        "settled": True,
+        "allowed": [
+            {"event": "dispatch", "origin": "caller", "target": "running"},
+            {"event": "stop", "origin": "caller", "target": "stopped"},
+            {"event": "start", "origin": "remote", "target": "running"},
+            {"event": "time_out", "origin": "remote", "target": "timed_out"},
+            {"event": "fail", "origin": "remote", "target": "error"},
+        ],
+    }
+
+
+def test_a_picture_that_is_bytes_is_not_written_to_a_terminal() -> None:
+    leader, terminal = pty.openpty()
+    try:
+        done = subprocess.run(
+            [SCRIPT, "show", "v1", "-f", "png"], stdout=terminal, stderr=subprocess.PIPE, env=environment(), check=False
+        )
+        os.set_blocking(leader, False)
+        with pytest.raises(BlockingIOError):
+            os.read(leader, 1)
+    finally:
+        os.close(leader)
+        os.close(terminal)
+
+    assert done.returncode == 2
+    assert done.stderr == b"lifecycle: this format is binary; write it to a file with --output\n"
+
+
+def test_what_is_declared_by_strangers_is_shown_harmlessly(door: Path) -> None:
+    for options in ((), ("--state", "open")):
+        result = call("show", str(door), *options)
+
+        assert "[red]gone" in result.stdout
+        assert "[bold]bricked \\x1b[31m up[/bold]" in result.stdout
+        assert "\x1b" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["v1-ful"], "catalog: unknown lifecycle 'v1-ful'; did you mean 'v1-full'?"),
+        (["./v1"], "No such file or directory: v1"),
+        (["missing.yaml"], "No such file or directory: missing.yaml"),
+        (["v1", "--state", "failed"], "v1: unknown state 'failed'; 'v1-full' declares it"),
+        (["v1", "--format", "pgn"], "show: unknown format 'pgn'; did you mean 'png'?"),
+        (["v1", "--output", "x"], "'tables' are for a terminal; --output needs another --format"),
+        (["v1", "--state", "paused", "--format", "yaml"], "a declaration has no current state"),
+        (["v1", "--format", "json", "--output", "/missing/x"], "No such file or directory: /missing/x"),
+    ],
+)
+def test_what_cannot_be_shown_is_said_in_one_line(options: list[str], said: str) -> None:
+    result = call("show", *options)
+
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith(f"lifecycle: {said}")
+    assert result.stderr.count("\n") == 1
+
+
+def test_an_unsound_declaration_is_told_with_all_its_findings(tmp_path: Path) -> None:
+    file = tmp_path / "bad.json"
+    document = json.loads(V1.to_json())
+    document["transitions"][0]["target"] = "pausd\x1b"
+    document["events"].append({"name": "nod", "origin": "caller"})
+    file.write_text(json.dumps(document))
+
+    result = call("show", str(file))
+
+    assert result.exit_code == 2
+    assert result.stderr.splitlines() == [
+        "lifecycle: lifecycle 'v1' is not sound, 2 findings:",
+        "  unknown_name: transitions[0]: state 'pausd\\x1b' is not declared; did you mean 'paused'?",
+        "  unused_event: event 'nod': is in no row",
+    ]
+
+
+# --- check -------------------------------------------------------------------------------------
+
+
+def test_check_answers_every_pair_as_judge_does(declared: Lifecycle[str, str]) -> None:
+    for state, event in product(declared.states, declared.events):
+        verdict = declared.judge(state.name, event.name)
+        result = call("check", declared.name, state.name, event.name)
+
+        assert result.exit_code == (0 if verdict.kind is VerdictKind.APPLIED else 1)
+        assert result.stdout.endswith(f": {verdict.reason}\n")
+
+
+@pytest.mark.parametrize(
+    ("state", "event", "said"),
+    [
+        ("running", "pause", "legal: 'pause' leads from 'running' to 'paused'"),
+        ("paused", "pause", "redundant: 'pause' is redundant, the task is already 'paused'"),
+        ("created", "pause", "not legal: 'pause' is not allowed in 'created'; allowed: stop, start, fail"),
+        ("stopped", "resume", "not legal: 'resume' is not allowed in 'stopped'; 'stopped' is final"),
+    ],
+)
+def test_check_says_why(state: str, event: str, said: str) -> None:
+    assert call("check", "v1-full", state, event).stdout == f"{said}\n"
+
+
+def test_check_for_programs() -> None:
+    assert call_json("check", "v1", "paused", "pause") == {
+        "lifecycle": "v1",
+        "state": "paused",
+        "event": "pause",
+        "verdict": "redundant",
+        "legal": False,
+        "target": None,
+        "allowed": ["resume", "stop"],
+        "reason": "'pause' is redundant, the task is already 'paused'",
+    }
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("v1", "runing", "pause"), "v1: unknown state 'runing'; did you mean 'running'?"),
+        (("v1", "running", "start"), "v1: unknown event 'start'; 'v1-full' declares it"),
+        (("v1", "\x1b[31m", "pause"), "v1: unknown state '\\x1b[31m'"),
+        (("v0", "running", "pause"), "catalog: unknown lifecycle 'v0'"),
+    ],
+)
+def test_check_of_an_unknown_name_is_bad_input(names: tuple[str, str, str], said: str) -> None:
+    result = call("check", *names)
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"lifecycle: {said}")
+
+
+def test_check_of_a_file(door: Path) -> None:
+    assert call("check", str(door), "open", "brick").exit_code == 0
+    assert call("check", str(door), "[red]gone", "brick").stdout.startswith("redundant: ")
+
+
+# --- diagrams ----------------------------------------------------------------------------------
+
+
+def test_diagrams_writes_the_gallery_and_says_where_to_begin(tmp_path: Path) -> None:
+    result = call("diagrams", str(tmp_path / "drawn"))
+
+    assert result.exit_code == 0
+    files = list((tmp_path / "drawn").iterdir())
+    assert f"{len(files) - 1} files; begin with {tmp_path / 'drawn' / 'README.md'}" in result.stdout
+    assert {file.stem for file in files} == {"README", *CATALOG}
+
+
+def test_diagrams_leaves_files_alone_that_are_not_its_own(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("mine")
+
+    result = call("diagrams", str(tmp_path))
+
+    assert result.exit_code == 2
+    assert "not from an earlier gallery" in result.stderr
+    assert (tmp_path / "README.md").read_text() == "mine"
+
+
+def test_the_catalog_outranks_a_file_of_the_same_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("v1").write_text(V3_FULL.to_json())
+    Path("mine").write_text(V1_FULL.to_json())
+
+    assert call("show", "v1").stdout.startswith("v1 ")
+    assert call("show", "./v1").stdout.startswith("v3-full ")
+    assert call("show", "mine").stdout.startswith("v1-full ")

@@ -1,0 +1,100 @@
+"""`demo` shows what it promises over real HTTP, ends by itself and leaves nothing behind."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from adapters.emulator import Emulator
+from lifecycle import V1_FULL, V2_FULL, V3_FULL
+from tests.adapters.cli.commands import call, script
+
+CALL = re.compile(r"    (GET|PUT|POST|PATCH) (/api/\S+)(?: (\w+))? +(\d{3}|lost)   (.*)")
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What the demo tells where there is a gallery."""
+    clone = tmp_path_factory.mktemp("clone")
+    (clone / "diagrams").mkdir()
+    (clone / "diagrams" / "README.md").touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(clone)
+        result = call("demo")
+    assert (result.exit_code, result.stderr) == (0, "")
+    return result.stdout
+
+
+def moves(told: str, api: str) -> list[tuple[str, str]]:
+    """The commands of one API, as shown: each with its transition."""
+    calls = [match.groups() for match in map(CALL.fullmatch, told.splitlines()) if match]
+    return [(command, effect) for _, path, command, _, effect in calls if command and f"/{api}/" in path]
+
+
+def test_each_command_is_shown_with_its_transition(told: str) -> None:
+    assert moves(told, "v1") == [
+        ("pause", "running → paused"),
+        ("resume", "paused → running"),
+        ("stop", "running → stopped"),
+        ("stop", "running → stopped"),
+    ]
+    assert moves(told, "v2") == [("stop", "started → stopped"), ("stop_task_and_session", "started → stopped")]
+    assert moves(told, "v3") == [("dispatch", "idle → running"), ("stop", "idle → stopped")]
+
+
+def test_every_transition_that_is_shown_is_a_declared_one(told: str) -> None:
+    declared = {(str(row.source), str(row.target)) for each in (V1_FULL, V2_FULL, V3_FULL) for row in each.transitions}
+    shown = set(re.findall(r"(\w+) [→⇢] (\w+)", told))
+
+    assert len(shown) >= 9
+    assert shown <= declared
+
+
+def test_the_illegal_command_the_lost_answer_and_the_history_are_told(told: str) -> None:
+    assert "IllegalTransition: v1-full: 'resume' is not allowed in 'stopped'; 'stopped' is final" in told
+    assert "the emulator has seen no request" in told
+    assert len(re.findall(r"PUT /api/v1/stop-task\S+ stop +lost   running → stopped", told)) == 1
+    assert "sent once" in told
+    assert "created → running → paused → running → stopped: nothing to find" in told
+    assert "history.jsonl:6: finding: 'running' after 'stopped': after_final" in told
+
+
+def test_nothing_is_left_running(told: str) -> None:
+    (port,) = re.findall(r"http://127\.0\.0\.1:(\d+)", told)
+
+    assert [thread.name for thread in threading.enumerate() if thread.name == f"emulator-{port}"] == []
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", int(port)), timeout=5).close()
+
+
+def test_it_says_where_the_pictures_are(told: str) -> None:
+    assert "Every lifecycle is drawn in diagrams/README.md" in told
+
+
+def test_as_a_process_it_is_soon_over_and_can_be_repeated(tmp_path: Path) -> None:
+    begun_s = time.monotonic()
+    runs = [script("demo", cwd=tmp_path) for _ in range(2)]
+
+    assert time.monotonic() - begun_s < 40
+    assert [(run.returncode, run.stderr) for run in runs] == [(0, "")] * 2
+    assert "\x1b" not in runs[0].stdout
+    assert "lifecycle diagrams DIRECTORY draws every lifecycle" in runs[0].stdout
+
+
+def test_it_fails_where_the_service_behaves_otherwise_than_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lose_the_request_instead(self: Emulator, kind: str, *, command: str) -> None:
+        assert (kind, command) == ("drop_after", "stop")
+        fault(self, "drop_before", command=command)
+
+    fault = Emulator.fault
+    monkeypatch.setattr(Emulator, "fault", lose_the_request_instead)
+
+    result = call("demo")
+
+    assert result.exit_code == 1
+    assert result.stderr == "lifecycle: this demo should have come to ['stop'], not ['stop', 'stop']\n"

@@ -1,0 +1,341 @@
+"""The command line as a process: entry points, pipes, terminals, interrupts, completion, missing extras."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from importlib import metadata
+
+import pytest
+
+from adapters.emulator import Emulator
+from adapters.http import Client
+from lifecycle import CATALOG, V1_FULL
+from tests.adapters.cli.commands import KEY, SCRIPT, call, environment, python, script
+
+COMMANDS = ("list", "show", "check", "validate", "diagrams", "create", "status", "send", "wait", "serve", "demo")
+
+
+# --- entry points and help ---------------------------------------------------------------------
+
+
+def test_the_script_and_the_module_are_the_same_command() -> None:
+    module = subprocess.run(
+        [sys.executable, "-m", "adapters.cli", "check", "v1", "stopped", "resume"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(),
+    )
+    installed = script("check", "v1", "stopped", "resume")
+
+    assert (installed.returncode, installed.stderr) == (module.returncode, module.stderr) == (1, "")
+    assert installed.stdout == module.stdout
+    assert script("--version").stdout == f"task-lifecycle {metadata.version('task-lifecycle')}\n"
+
+
+def test_help_lists_every_command_and_explains_every_option() -> None:
+    listed = re.findall(r"^│ (\w+) +\w", call("--help").stdout, re.MULTILINE)
+
+    assert tuple(listed) == COMMANDS
+    for command in COMMANDS:
+        text = call(command, "--help", env={"COLUMNS": "200", "TERMINAL_WIDTH": "200"}).stdout
+        options = re.findall(r"^│ \*? +(--\w.*)│$", text, re.MULTILINE)
+        assert all(re.search(r"  \w.*\.", option) for option in options), options
+
+
+def test_what_is_not_known_is_bad_input() -> None:
+    assert call("shw").exit_code == 2
+    assert "Did you mean 'show'" in call("shw").stderr
+    assert call("check", "v1", "running").exit_code == 2
+
+
+# --- pipes -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [["show", "v3-full"], ["show", "v3-full", "--json"], ["demo"]])
+def test_a_pipe_that_nobody_reads_ends_the_command_quietly(arguments: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as pipe:
+        done = script(*arguments, stdout=pipe, stderr=subprocess.PIPE)
+
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_disk_that_is_full_is_said_in_one_line() -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = script("show", "v1", "--json", stdout=full, stderr=subprocess.PIPE)
+
+    assert (done.returncode, done.stderr) == (2, "lifecycle: No space left on device\n")
+
+
+def test_a_stream_that_knows_no_arrows_ends_in_no_traceback() -> None:
+    done = script("show", "v1", env={"PYTHONIOENCODING": "ascii"})
+
+    assert done.returncode == 0
+    assert "stop \\u2192 stopped" in done.stdout
+
+
+# --- terminals ---------------------------------------------------------------------------------
+
+
+class Screen:
+    """A command on a pseudo-terminal, and everything that it has shown so far."""
+
+    def __init__(self, arguments: tuple[str, ...], env: dict[str, str]) -> None:
+        self._leader, terminal = pty.openpty()
+        self.process = subprocess.Popen(
+            [SCRIPT, *arguments],
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            start_new_session=True,
+            env=environment({"TERM": "xterm-256color", **env}),
+        )
+        os.close(terminal)
+        self.shown = ""
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        try:
+            while data := os.read(self._leader, 65_536):
+                self.shown += data.decode()
+        except OSError:  # how Linux says that the other side is closed
+            pass
+
+    def wait_for(self, text: str) -> None:
+        end_s = time.monotonic() + 30
+        while text not in self.shown:
+            assert time.monotonic() < end_s, f"{text!r} did not come: {self.shown}"
+            time.sleep(0.02)
+
+    def type(self, text: str) -> None:
+        os.write(self._leader, text.encode())
+
+    def interrupt(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+
+    def end(self) -> int:
+        code = self.process.wait(timeout=30)
+        self._reader.join()
+        return code
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.end()
+        os.close(self._leader)
+
+
+@contextmanager
+def terminal(*arguments: str, env: dict[str, str] | None = None) -> Generator[Screen]:
+    screen = Screen(arguments, env or {})
+    try:
+        yield screen
+    finally:
+        screen.close()
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    with Emulator(manual=True, api_key=KEY) as emulator:
+        yield emulator
+
+
+def test_colours_are_for_terminals_that_want_them() -> None:
+    with terminal("check", "v1", "running", "stop") as coloured:
+        assert coloured.end() == 0
+    with terminal("check", "v1", "running", "stop", env={"NO_COLOR": "1"}) as plain:
+        assert plain.end() == 0
+
+    assert "\x1b[1;32mlegal\x1b[0m" in coloured.shown
+    assert "\x1b[1;32m" not in plain.shown
+    assert "\x1b" not in script("check", "v1", "running", "stop").stdout
+
+
+def test_a_wait_is_watched_alive(emulator: Emulator) -> None:
+    with Client("v2", api_key=KEY, base_url=emulator.base_url) as client:
+        task = client.create("Buy milk").id
+    server = {"BROWSER_USE_API_KEY": KEY, "LIFECYCLE_BASE_URL": emulator.base_url, "COLUMNS": "120"}
+
+    with terminal("wait", "--api", "v2", task, "--poll", "0.05", env=server) as screen:
+        screen.wait_for("created 0 s")
+        screen.wait_for("created 1 s")  # it is drawn anew between polls
+        emulator.fire(task, "start")
+        screen.wait_for("→ started")
+        emulator.fire(task, "finish")
+        assert screen.end() == 0
+
+    assert "finished\r\n" in screen.shown
+    assert "(poll " not in screen.shown
+    assert screen.shown.count("\x1b[?25l") == screen.shown.count("\x1b[?25h") == 1, "the cursor is back"
+
+
+def test_a_wait_can_be_interrupted(emulator: Emulator) -> None:
+    with Client("v2", api_key=KEY, base_url=emulator.base_url) as client:
+        task = client.create("Buy milk").id
+    server = {"BROWSER_USE_API_KEY": KEY, "LIFECYCLE_BASE_URL": emulator.base_url}
+
+    with terminal("wait", "--api", "v2", task, env=server) as screen:
+        screen.wait_for("created")
+        screen.interrupt()
+        assert screen.end() == 130
+
+    assert "Traceback" not in screen.shown
+    assert screen.shown.count("\x1b[?25l") == screen.shown.count("\x1b[?25h")
+
+
+def test_a_key_is_asked_for_on_a_terminal_and_not_shown(emulator: Emulator) -> None:
+    with Client("v1", api_key=KEY, base_url=emulator.base_url) as client:
+        task = client.create("Buy milk").id
+
+    with terminal("status", "--api", "v1", task, "--base-url", emulator.base_url) as screen:
+        screen.wait_for("API key (BROWSER_USE_API_KEY is not set): ")
+        screen.type(f"{KEY}\n")
+        assert screen.end() == 0
+
+    assert "created" in screen.shown
+    assert KEY not in screen.shown
+
+
+def test_the_question_for_a_key_can_be_interrupted(emulator: Emulator) -> None:
+    with terminal("status", "--api", "v1", "x", "--base-url", emulator.base_url) as screen:
+        screen.wait_for("API key")
+        screen.interrupt()
+        assert screen.end() == 130
+
+    assert "Traceback" not in screen.shown
+
+
+# --- serve -------------------------------------------------------------------------------------
+
+
+def test_serve_says_where_it_is_serves_and_ends_cleanly() -> None:
+    with terminal("serve", "--port", "0", "--manual", env={"COLUMNS": "120"}) as screen:
+        screen.wait_for("Ctrl-C ends it.")
+        (url, *_) = re.findall(r"http://127\.0\.0\.1:\d+", screen.shown)
+        with Client("v1", api_key="any", base_url=url) as client:
+            assert client.create("Buy milk").status() == "created"
+        screen.interrupt()
+        assert screen.end() == 0
+
+    assert f"export LIFECYCLE_BASE_URL={url} BROWSER_USE_API_KEY=any" in screen.shown
+    assert "nothing on disk" in screen.shown
+    assert "Traceback" not in screen.shown
+
+
+def test_serve_moves_tasks_at_its_pace_and_lives_the_seeds_if_asked() -> None:
+    with terminal("serve", "--port", "0", "--pace", "0.05", "--seed") as screen:
+        screen.wait_for("Ctrl-C ends it.")
+        (url, *_) = re.findall(r"http://127\.0\.0\.1:\d+", screen.shown)
+        with Client("v2", api_key="any", base_url=url, seed=True) as client:
+            assert client.create("Buy milk").wait(timeout_s=20).state == "finished"
+        screen.interrupt()
+        assert screen.end() == 0
+
+
+def test_serve_says_what_it_cannot_do(emulator: Emulator) -> None:
+    taken = call("serve", "--port", emulator.base_url.rpartition(":")[2])
+    slow = call("serve", "--pace", "-1")
+
+    assert (taken.exit_code, slow.exit_code) == (2, 2)
+    assert "Address already in use" in taken.stderr
+    assert "the pace is a finite number of seconds" in slow.stderr
+
+
+# --- completion --------------------------------------------------------------------------------
+
+
+def completed(*words: str) -> list[str]:
+    """What bash would be offered for the last word."""
+    typed = {"COMP_WORDS": " ".join(["lifecycle", *words]), "COMP_CWORD": str(len(words))}
+    return call(env={"_LIFECYCLE_COMPLETE": "complete_bash", **typed}).stdout.split()
+
+
+def test_a_shell_completes_with_the_script_that_is_shown() -> None:
+    shown = script("--show-completion", "bash", env={"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}).stdout
+    typing = f'COMP_WORDS=(lifecycle check v1 ""); COMP_CWORD=3; {BASH_FUNCTION.findall(shown)[0]} lifecycle; '
+
+    done = subprocess.run(
+        ["bash", "--norc", "-c", f'{shown}\n{typing} echo "${{COMPREPLY[*]}}"'],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment({"PATH": f"{os.path.dirname(SCRIPT)}:{os.environ['PATH']}"}),  # noqa: PTH120
+    )
+
+    assert (done.stdout, done.stderr) == ("running paused stopped\n", "")
+
+
+BASH_FUNCTION = re.compile(r"^complete .*-F (\w+) ", re.MULTILINE)
+
+
+def test_names_are_completed() -> None:
+    assert completed("sh") == ["show"]
+    assert completed("show", "") == list(CATALOG)
+    assert completed("check", "v1-") == ["v1-full"]
+    assert completed("check", "v1-full", "") == [str(state.name) for state in V1_FULL.states]
+    assert completed("check", "v1-full", "running", "p") == ["pause"]
+    assert completed("show", "v3", "--state", "s") == ["stopped"]
+    assert completed("show", "v3", "--format", "m") == ["mermaid", "markdown"]
+    assert completed("create", "--api", "v2") == ["v2", "v2-session"]
+    assert completed("send", "--api", "v2", "some-id", "stop_") == ["stop_task_and_session"]
+
+
+def test_where_nothing_can_be_known_nothing_is_proposed() -> None:
+    assert completed("check", "missing.yaml", "") == []
+    assert completed("send", "--api", "v9", "some-id", "") == []
+
+
+# --- extras ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("missing", "extra", "arguments"),
+    [
+        ("rich", "cli", ["list"]),
+        ("typer", "cli", ["list"]),
+        ("httpx2", "http", ["status", "--api", "v1", "x"]),
+        ("uvicorn", "emulator", ["serve"]),
+        ("fastapi", "emulator", ["demo"]),
+        ("yaml", "yaml", ["show", "v1", "--format", "yaml"]),
+    ],
+)
+def test_a_missing_extra_is_the_line_to_type(missing: str, extra: str, arguments: list[str]) -> None:
+    done = python(f"""
+import sys
+sys.modules[{missing!r}] = None  # what an absent package looks like to `import`
+sys.argv = ["lifecycle", *{arguments!r}]
+from adapters.cli import main
+main()
+""")
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("lifecycle: ")
+    assert done.stderr.endswith(f"pip install 'task-lifecycle[{extra}]'\n")
+    assert done.stderr.count("\n") == 1
+
+
+def test_what_needs_no_further_extra_works_without_them() -> None:
+    done = python("""
+import sys
+sys.modules.update(dict.fromkeys(["httpx2", "tenacity", "fastapi", "uvicorn", "starlette", "yaml", "hypothesis"]))
+from adapters.cli.app import app
+for arguments in (["list"], ["show", "v1"], ["check", "v1", "running", "stop"]):
+    try:
+        app(arguments)
+    except SystemExit as end:
+        assert end.code == 0, arguments
+""")
+
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,290 @@
+"""`create`, `status`, `send` and `wait` against a real server: results, exit codes, and the key that is never shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+from typer.testing import Result
+
+from adapters.emulator import Emulator
+from tests.adapters.cli.commands import KEY, call
+
+
+@pytest.fixture(scope="module")
+def running() -> Generator[Emulator]:
+    with Emulator(manual=True, api_key=KEY) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def emulator(running: Emulator) -> Emulator:
+    running.reset()
+    return running
+
+
+@pytest.fixture
+def server(emulator: Emulator) -> dict[str, str]:
+    return {"BROWSER_USE_API_KEY": KEY, "LIFECYCLE_BASE_URL": emulator.base_url}
+
+
+def facts(result: Result) -> Any:
+    return json.loads(result.stdout)
+
+
+@pytest.mark.parametrize("api", ["v1", "v2", "v4"])
+def test_create_prints_the_id_alone_on_the_standard_output(
+    api: str, emulator: Emulator, server: dict[str, str]
+) -> None:
+    result = call("create", "--api", api, "Buy milk", env=server)
+
+    assert result.exit_code == 0
+    (task,) = emulator.tasks(api)
+    assert result.stdout == f"{task.id}\n"
+    assert emulator.calls()[0].body["task"] == "Buy milk"
+
+
+def test_create_tells_what_is_known(server: dict[str, str]) -> None:
+    assert "it is 'created'" in call("create", "--api", "v3", env=server).stderr
+    assert "its state is not known yet" in call("create", "--api", "v1", "Buy milk", env=server).stderr
+    assert facts(call("create", "--api", "v3", "--json", env=server)).keys() == {"task", "lifecycle", "state"}
+
+
+def test_fields_are_text_or_json(emulator: Emulator, server: dict[str, str]) -> None:
+    fields = ("--field", "keepAlive:=true", "--field", "model=bu-mini", "--field", 'outputSchema:={"type": "object"}')
+
+    assert call("create", "--api", "v3", *fields, "say a=b", env=server).exit_code == 0
+    assert emulator.calls()[0].body == {
+        "task": "say a=b",
+        "keepAlive": True,
+        "model": "bu-mini",
+        "outputSchema": {"type": "object"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ("keepAlive", "a field is NAME=TEXT or NAME:=JSON, not 'keepAlive'"),
+        ("=x", "a field is NAME=TEXT or NAME:=JSON, not '=x'"),
+        (":=1", "a field is NAME=TEXT or NAME:=JSON, not ':=1'"),
+        ("keepAlive:=yes", "the field 'keepAlive' is not JSON"),
+    ],
+)
+def test_a_field_that_is_neither_is_bad_input(
+    field: str, said: str, emulator: Emulator, server: dict[str, str]
+) -> None:
+    result = call("create", "--api", "v3", "--field", field, env=server)
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"lifecycle: {said}")
+    assert emulator.calls() == []
+
+
+def test_status_prints_the_state_and_what_it_accepts(emulator: Emulator, server: dict[str, str]) -> None:
+    task = call("create", "--api", "v1", "Buy milk", env=server).stdout.strip()
+    emulator.fire(task, "start")
+
+    result = call("status", "--api", "v1", task, env=server)
+
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "running\n", "v1-full: accepts pause, stop\n")
+    assert facts(call("status", "--api", "v1", task, "--json", env=server)) == {
+        "task": task,
+        "lifecycle": "v1-full",
+        "state": "running",
+        "final": False,
+        "settled": False,
+        "commands": ["pause", "stop"],
+    }
+
+
+def test_send_does_what_is_legal_and_nothing_else(emulator: Emulator, server: dict[str, str]) -> None:
+    task = call("create", "--api", "v1", "Buy milk", env=server).stdout.strip()
+    emulator.fire(task, "start")
+    sent = [call("send", "--api", "v1", task, command, env=server) for command in ("pause", "pause", "stop", "resume")]
+
+    assert [(result.exit_code, result.stdout) for result in sent] == [
+        (0, "paused\n"),
+        (0, "paused\n"),
+        (0, "stopped\n"),
+        (1, ""),
+    ]
+    assert sent[0].stderr == "v1-full: 'pause' took effect\n"
+    assert sent[1].stderr == "v1-full: 'pause' was redundant; it was not sent\n"
+    assert sent[3].stderr == "lifecycle: v1-full: 'resume' is not allowed in 'stopped'; 'stopped' is final\n"
+    assert [each.command for each in emulator.calls() if each.command] == ["pause", "stop"]
+
+
+def test_send_for_programs(emulator: Emulator, server: dict[str, str]) -> None:
+    session = call("create", "--api", "v3", env=server).stdout.strip()
+    emulator.fire(session, "ready")
+
+    arguments = ("send", "--api", "v3", session, "dispatch", "--json")
+    assert facts(call(*arguments, "--field", "task=Buy milk", env=server)) == {
+        "task": session,
+        "command": "dispatch",
+        "state": "running",
+        "sent": True,
+    }
+    assert emulator.calls()[-1].body["task"] == "Buy milk"
+
+
+def test_an_answer_that_is_lost_is_settled(emulator: Emulator, server: dict[str, str]) -> None:
+    task = call("create", "--api", "v2", "Buy milk", env=server).stdout.strip()
+    emulator.fault("drop_after", command="stop")
+
+    assert call("send", "--api", "v2", task, "stop", env=server).stdout == "stopped\n"
+
+
+def test_a_refusal_and_an_uncertainty_exit_with_1(emulator: Emulator, server: dict[str, str]) -> None:
+    session = call("create", "--api", "v3", env=server).stdout.strip()
+    emulator.fire(session, "ready")
+    dispatch = ("send", "--api", "v3", session, "dispatch", "--field", "task=x")
+
+    emulator.fault("status", command="dispatch", status_code=409, body={"detail": "busy \x1b[31m"})
+    refused = call(*dispatch, env=server)
+    emulator.fault("drop_after", command="dispatch")
+    uncertain = call(*dispatch, env=server)
+
+    assert refused.exit_code == uncertain.exit_code == 1
+    assert "'dispatch' was refused in 'idle'" in refused.stderr
+    assert "busy" in refused.stderr
+    assert "\x1b" not in refused.stderr
+    assert "whether 'dispatch' took effect is not known" in uncertain.stderr
+
+
+def test_a_create_whose_answer_is_lost_exits_with_1(emulator: Emulator, server: dict[str, str]) -> None:
+    emulator.fault("drop_after", method="POST")
+
+    result = call("create", "--api", "v2", "Buy milk", env=server)
+
+    assert result.exit_code == 1
+    assert "whether a task was created is not known" in result.stderr
+
+
+def test_wait_prints_what_came_of_it(emulator: Emulator, server: dict[str, str]) -> None:
+    task = call("create", "--api", "v2", "Buy milk", env=server).stdout.strip()
+    emulator.fire(task, "start")
+    emulator.fire(task, "finish")
+
+    result = call("wait", "--api", "v2", task, env=server)
+
+    assert (result.exit_code, result.stdout) == (0, "finished\nDone: Buy milk\n")
+    assert result.stderr.splitlines() == ["finished (poll 1)", "cost: 0.0120 USD"]
+    assert facts(call("wait", "--api", "v2", task, "--json", env=server)) == {
+        "task": task,
+        "state": "finished",
+        "output": "Done: Buy milk",
+        "cost_usd": "0.0120",
+    }
+
+
+def test_wait_until_settled_or_final(emulator: Emulator, server: dict[str, str]) -> None:
+    session = call("create", "--api", "v3", env=server).stdout.strip()
+    emulator.fire(session, "ready")
+    options = ("wait", "--api", "v3", session, "--poll", "0.01")
+
+    assert call(*options, env=server).stdout == "idle\n"
+    still = call(*options, "--until", "final", "--timeout", "0.05", env=server)
+    assert still.exit_code == 1
+    assert still.stderr.splitlines() == [
+        "idle (poll 1)",
+        f"lifecycle: v3-full task {session}: not final in time, still 'idle'",
+    ]
+
+
+def test_wait_tells_each_change_once_where_there_is_no_terminal(server: dict[str, str]) -> None:
+    with Emulator(pace_s=0.4) as emulator:
+        paced = server | {"LIFECYCLE_BASE_URL": emulator.base_url}
+        task = call("create", "--api", "v4", "Buy milk", env=paced).stdout.strip()
+
+        result = call("wait", "--api", "v4", task, "--poll", "0.01", env=paced)
+
+    assert result.stdout.startswith("completed\n")
+    told = [line.split()[0] for line in result.stderr.splitlines() if "(poll " in line]
+    assert told[-3:] == ["dispatching", "running", "completed"]
+    assert len(told) == len(set(told))
+
+
+def test_a_status_that_is_not_known_stops_a_wait_unless_it_is_to_go_on(
+    emulator: Emulator, server: dict[str, str]
+) -> None:
+    task = call("create", "--api", "v4", "Buy milk", env=server).stdout.strip()
+    wait = ("wait", "--api", "v4", task, "--timeout", "0.05", "--poll", "0.02")
+
+    def answer_strangely() -> None:
+        emulator.fault("status", method="GET", times=1, status_code=200, body={"id": task, "status": "hiber\x1bnating"})
+
+    answer_strangely()
+    stopped = call(*wait, env=server)
+    answer_strangely()
+    went_on = call(*wait, "--go-on", env=server)
+
+    assert stopped.exit_code == 2
+    assert "'hiber\\x1bnating' is not a status of channel 'api'" in stopped.stderr
+    assert went_on.exit_code == 1
+    assert went_on.stderr.startswith("hiber\\x1bnating (poll 1)\nqueued (poll 2)\n")
+    assert "not settled in time, still 'queued'" in went_on.stderr
+
+
+def test_a_seed_lifecycle_knows_fewer_states(emulator: Emulator, server: dict[str, str]) -> None:
+    task = call("create", "--api", "v1", "Buy milk", env=server).stdout.strip()
+    emulator.fire(task, "start")
+
+    assert call("status", "--api", "v1", task, "--seed", env=server).stderr == "v1: accepts pause, stop\n"
+    emulator.fire(task, "finish")
+    result = call("status", "--api", "v1", task, "--seed", env=server)
+    assert result.exit_code == 2
+    assert "'v1-full' declares it" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("status", "--api", "v9", "x"), "services: unknown service 'v9'"),
+        (("status", "--api", "v1", "x"), "GET /api/v1/task/x/status: HTTP 404: Task not found"),
+        (("status", "--api", "v1", ".."), "'..' is no task id"),
+        (
+            ("status", "--api", "v1", "x", "--base-url", "nowhere"),
+            "base_url must be like 'https://host', not 'nowhere'",
+        ),
+        (("send", "--api", "v1", "x", "stpo"), "v1-full: unknown event 'stpo'; did you mean 'stop'?"),
+        (("send", "--api", "v3", "x", "dispatch"), "POST /sessions needs task"),
+        (("send", "--api", "v1", "x", "stop", "--field", "why=so"), "PUT /stop-task takes no fields"),
+        (("wait", "--api", "v1", "x", "--poll", "0"), "poll_s must be positive"),
+        (("create", "--api", "v2"), "POST /api/v2/tasks: HTTP 422: body.task: Field required"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(arguments: tuple[str, ...], said: str, server: dict[str, str]) -> None:
+    result = call(*arguments, env=server)
+
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith(f"lifecycle: {said}")
+    assert result.stderr.count("\n") == 1
+
+
+def test_without_a_key_and_a_terminal_the_line_says_what_to_set(emulator: Emulator, server: dict[str, str]) -> None:
+    del server["BROWSER_USE_API_KEY"]
+
+    result = call("status", "--api", "v1", "x", env=server)
+
+    assert result.exit_code == 2
+    assert result.stderr == "lifecycle: no API key: set BROWSER_USE_API_KEY, or run this in a terminal to be asked\n"
+    assert emulator.calls() == []
+
+
+@pytest.mark.parametrize("key", ["wrong_" + KEY, KEY + "\n", KEY + "\u20ac"])
+def test_a_key_that_is_not_accepted_is_never_shown(key: str, server: dict[str, str]) -> None:
+    result = call("status", "--api", "v1", "x", env=server | {"BROWSER_USE_API_KEY": key})
+
+    assert result.exit_code == 2
+    assert KEY not in result.output
+
+
+def test_a_key_is_no_argument() -> None:
+    for command in ("create", "status", "send", "wait", "serve"):
+        assert "-key" not in call(command, "--help").stdout
+    assert call("status", "--api", "v1", "--api-key", KEY, "x").exit_code == 2
