@@ -24,7 +24,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 
 class LifecycleError(Exception):
@@ -148,72 +148,60 @@ class UnknownStatus(LifecycleError):
         super().__init__(f"{lifecycle}: {reason}")
 
 
+class CommandFacts(TypedDict):
+    """Whose command it was: names, and the task's last known state."""
+
+    lifecycle: str
+    task: str
+    command: str
+    state: str
+
+
 class CommandError(LifecycleError):
     """A command that was legal when it was judged and did not simply succeed.
 
     `.lifecycle`, `.task` and `.command` are names; `.state` is the task's last known state.
     """
 
-    def __init__(self, message: str, *, lifecycle: str, task: str, command: str, state: str) -> None:
-        self.lifecycle = lifecycle
-        self.task = task
-        self.command = command
-        self.state = state
-        super().__init__(f"{lifecycle} task {task}: {message}")
+    def __init__(self, message: str, **facts: Unpack[CommandFacts]) -> None:
+        self.lifecycle = facts["lifecycle"]
+        self.task = facts["task"]
+        self.command = facts["command"]
+        self.state = facts["state"]
+        super().__init__(f"{self.lifecycle} task {self.task}: {message}")
 
 
 class CommandInFlight(CommandError):
     """Another command of the same task has no outcome yet; `.other` is its name."""
 
-    def __init__(self, *, lifecycle: str, task: str, command: str, state: str, other: str) -> None:
+    def __init__(self, other: str, **facts: Unpack[CommandFacts]) -> None:
         self.other = other
-        super().__init__(
-            f"{shortened(command)} must wait, {shortened(other)} has no outcome yet",
-            lifecycle=lifecycle,
-            task=task,
-            command=command,
-            state=state,
-        )
+        super().__init__(f"{shortened(facts['command'])} must wait, {shortened(other)} has no outcome yet", **facts)
 
 
 class CommandRefused(CommandError):
     """The service refused the command; `.detail` is what it said, the cause is the adapter's own error."""
 
-    def __init__(self, *, lifecycle: str, task: str, command: str, state: str, detail: str) -> None:
+    def __init__(self, detail: str, **facts: Unpack[CommandFacts]) -> None:
         self.detail = detail
-        super().__init__(
-            f"{shortened(command)} was refused in {shortened(state)}: {detail}",
-            lifecycle=lifecycle,
-            task=task,
-            command=command,
-            state=state,
-        )
+        super().__init__(f"{shortened(facts['command'])} was refused in {shortened(facts['state'])}: {detail}", **facts)
 
 
 class CommandUncertain(CommandError):
     """It is not known whether the command took effect. It stays open; a later stop may abandon it."""
 
-    def __init__(self, why: str, *, lifecycle: str, task: str, command: str, state: str) -> None:
+    def __init__(self, why: str, **facts: Unpack[CommandFacts]) -> None:
         self.why = why
-        super().__init__(
-            f"whether {shortened(command)} took effect is not known: {why} (last known state {shortened(state)})",
-            lifecycle=lifecycle,
-            task=task,
-            command=command,
-            state=state,
-        )
+        unknown = f"whether {shortened(facts['command'])} took effect is not known"
+        super().__init__(f"{unknown}: {why} (last known state {shortened(facts['state'])})", **facts)
 
 
 class TaskEndedFirst(CommandError):
     """The task reached another final state, `.state`, before the command took effect."""
 
-    def __init__(self, *, lifecycle: str, task: str, command: str, state: str) -> None:
+    def __init__(self, **facts: Unpack[CommandFacts]) -> None:
         super().__init__(
-            f"it was {shortened(state)} before {shortened(command)} took effect",
-            lifecycle=lifecycle,
-            task=task,
-            command=command,
-            state=state,
+            f"it was {shortened(facts['state'])} before {shortened(facts['command'])} took effect", **facts
         )
 
 
