@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
+from enum import StrEnum
 from typing import Any, cast
 
 import pytest
@@ -524,6 +525,18 @@ def test_a_lifecycle_is_taken_where_its_types_are_known() -> None:
     assert Worker(lifecycle=V1).lifecycle == V1
     plain: Any = Lifecycle.from_json(V1.to_json())
     assert Worker(lifecycle=plain).lifecycle.initial is V1State.RUNNING
+
+
+def test_members_of_another_enumeration_are_read_by_their_text() -> None:
+    class Task(StrEnum):
+        RUNNING = "running"
+        PAUSED = "paused"
+        STOPPED = "stopped"
+
+    typed = Lifecycle[Task, V1Event].model_validate(V1)
+
+    assert [type(state.name) for state in typed.states] == [Task, Task, Task]
+    assert typed.step(Task.RUNNING, V1Event.PAUSE) is Task.PAUSED
 
 
 def test_members_that_are_not_in_known_enumerations_are_found() -> None:

@@ -42,7 +42,9 @@ def test_any_text_survives(text: str) -> None:
     assert Lifecycle.from_json(lifecycle.to_json()) == lifecycle
 
 
-def test_yaml_is_written_for_people() -> None:
+def test_documents_are_written_for_people() -> None:
+    assert V1.to_json().startswith('{\n  "name": "v1",\n  "extended_by": "v1-full",\n')
+    assert "\n" not in V1.to_json(indent=None)
     written = V1.model_copy(update={"citation": "Schöne Grüße"}).to_yaml()
 
     assert written.startswith("name: v1\nextended_by: v1-full\ncitation: Schöne Grüße\nstates:\n- name: running\n")
