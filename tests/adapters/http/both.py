@@ -80,13 +80,13 @@ class BlockingTask(Commands[Result]):
 
 
 class BlockingClient(AbstractContextManager["BlockingClient"]):
-    """An `AsyncClient` with an event loop of its own. `http` and `settings` are its own, `verify` is httpx2's."""
+    """An `AsyncClient` with an event loop of its own; where no `http` is given, it makes one that verifies so."""
 
-    def __init__(
-        self, *args: Any, verify: ssl.SSLContext | None = None, http: httpx2.AsyncClient | None = None, **settings: Any
-    ) -> None:
-        self._ours = httpx2.AsyncClient(verify=verify) if verify and not http else None
-        self.asynchronous = AsyncClient(*args, http=http or self._ours, **settings)
+    def __init__(self, *args: Any, verify: ssl.SSLContext, **settings: Any) -> None:
+        self._ours: httpx2.AsyncClient | None = None
+        if "http" not in settings:
+            settings["http"] = self._ours = httpx2.AsyncClient(verify=verify)
+        self.asynchronous = AsyncClient(*args, **settings)
         self._runner = asyncio.Runner()
 
     def create(self, task: str | None = None, **fields: Any) -> BlockingTask:
@@ -105,6 +105,10 @@ class BlockingClient(AbstractContextManager["BlockingClient"]):
         self._runner.run(self.asynchronous.close())
         if self._ours:
             self._runner.run(self._ours.aclose())
+
+    @property
+    def base_url(self) -> str:
+        return self.asynchronous.base_url
 
     def __repr__(self) -> str:
         return repr(self.asynchronous)

@@ -31,15 +31,19 @@ def serve() -> Iterator[Serve]:
 
 @pytest.fixture(params=["sync", "async"])
 def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
-    """Open a client, `connect(api, base_url, **settings)`: every test that asks for this runs with both kinds."""
+    """Open a client, `connect(api, base_url, **settings)`: every test that asks for this runs with both kinds.
+
+    It is given an httpx2 client, for speed, unless the settings have another one or None.
+    """
     with ExitStack() as opened:
 
         def connect(api: str | Wire[Any, Any], base_url: str, **settings: Any) -> AnyClient:
             settings = {"api_key": KEY, "base_url": base_url, "timing": QUICK, **settings}
-            if request.param == "sync":
-                settings.setdefault("http", opened.enter_context(httpx2.Client(verify=NO_CERTIFICATES)))
-                return opened.enter_context(Client(api, **settings))
-            return opened.enter_context(BlockingClient(api, verify=NO_CERTIFICATES, **settings))
+            if request.param == "async":
+                return opened.enter_context(BlockingClient(api, verify=NO_CERTIFICATES, **settings))
+            if "http" not in settings:
+                settings["http"] = opened.enter_context(httpx2.Client(verify=NO_CERTIFICATES))
+            return opened.enter_context(Client(api, **settings))
 
         yield connect
 

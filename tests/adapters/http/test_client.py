@@ -1,0 +1,635 @@
+"""What users hold: clients and handles, against the emulator, each test with both kinds of client."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import httpx2
+import pytest
+
+from adapters.emulator import Emulator
+from adapters.http import AsyncClient, AsyncTask, Client, Listed, NotAuthenticated, NotFound, RequestRefused, Task
+from adapters.http.client import ENVIRONMENT_KEY, Commands
+from adapters.http.v2 import V2
+from lifecycle import (
+    CATALOG,
+    CommandInFlight,
+    IllegalTransition,
+    LifecycleError,
+    UnknownName,
+    UnknownStatus,
+    WaitTimedOut,
+    get,
+)
+from lifecycle.effects import Progress
+from lifecycle.journal import MemoryJournal
+from tests.adapters.http.both import KEY, QUICK
+from tests.adapters.http.conftest import Connect, Serve
+from tests.adapters.http.scripted import Reply, by_path, in_turn
+
+# --- one task of each version -------------------------------------------------------------------
+
+
+def moves(emulator: Emulator, task_id: str) -> list[str]:
+    return [move.event for move in emulator.task(task_id).moves]
+
+
+def test_a_v1_task(connect: Connect, emulator: Emulator) -> None:
+    task = connect("v1", emulator.base_url).create("buy milk")
+    assert task.status() == "created"
+    assert task.allowed() == ("stop",)
+    emulator.fire(task.id, "start")
+    assert task.status() == "running"
+    assert task.allowed() == ("pause", "stop")
+    assert task.pause().state == "paused"
+    assert task.send("resume").state == "running"
+    assert task.stop().state == "stopped"
+    assert task.allowed() == ()
+    assert moves(emulator, task.id) == ["start", "pause", "resume", "stop"]
+
+
+def test_a_v2_task_and_its_session(connect: Connect, emulator: Emulator) -> None:
+    client = connect("v2", emulator.base_url)
+    task = client.create("buy milk", maxSteps=7)
+    emulator.fire(task.id, "start")
+    details = task.details()
+    assert details["status"] == "started"
+    assert task.state == "started", "details are a report like any other"
+    session = client.session(details["sessionId"])
+    assert session.status() == "active"
+    assert task.stop_task_and_session().state == "stopped"
+    assert session.status() == "stopped"
+    result = session.stop()
+    assert (result.state, result.sent) == ("stopped", False)
+    other = client.create("buy bread")
+    assert other.stop().state == "stopped"
+    assert client.session(other.details()["sessionId"]).status() == "active"
+
+
+def test_a_v2_session_of_its_own(connect: Connect, emulator: Emulator) -> None:
+    session = connect("v2-session", emulator.base_url).create()
+    task = connect("v2", emulator.base_url).create("buy milk", sessionId=session.id)
+    assert task.details()["sessionId"] == session.id
+    assert session.stop().state == "stopped"
+    assert task.status() == "stopped"
+
+
+def test_a_v3_session(connect: Connect, emulator: Emulator) -> None:
+    session = connect("v3", emulator.base_url).create()
+    assert session.state == "created"
+    emulator.fire(session.id, "ready")
+    assert session.status() == "idle"
+    assert session.dispatch("buy milk", keepAlive=True).state == "running"
+    assert session.stop_task().state == "idle"
+    assert session.stop().state == "stopped"
+    assert moves(emulator, session.id) == ["ready", "dispatch", "stop_task", "stop"]
+    assert [call.body for call in emulator.calls() if call.command == "dispatch"] == [
+        {"sessionId": session.id, "task": "buy milk", "keepAlive": True}
+    ]
+
+
+def test_a_v4_run(connect: Connect, emulator: Emulator) -> None:
+    run = connect("v4", emulator.base_url).create("buy milk")
+    emulator.fire(run.id, "dispatch")
+    assert run.status() == "dispatching"
+    assert run.cancel().state == "cancelled"
+    assert run.cancel().sent is False
+
+
+def test_a_handle_on_a_task_that_another_client_made(connect: Connect, emulator: Emulator) -> None:
+    made = connect("v1", emulator.base_url).create("buy milk")
+    task = connect("v1", emulator.base_url).task(made.id)
+    assert (task.id, task.state, task.lifecycle) == (made.id, None, get("v1-full"))
+    assert task.stop().state == "stopped"
+    result = made.stop()
+    assert (result.state, result.sent) == ("stopped", False), "what it remembers is confirmed by a read"
+
+
+def test_a_task_that_does_not_exist(connect: Connect, emulator: Emulator) -> None:
+    client = connect("v1", emulator.base_url)
+    for ask in (client.task("nobody").status, client.task("nobody").stop, client.task("nobody").wait):
+        with pytest.raises(NotFound, match="Task not found"):
+            ask()
+    assert not any(call.command for call in emulator.calls())
+
+
+def test_a_wrong_key(connect: Connect) -> None:
+    with Emulator(manual=True, api_key="the right one") as guarded:
+        client = connect("v2", guarded.base_url, api_key="the-wrong-one")
+        with pytest.raises(NotAuthenticated):
+            client.create("buy milk")
+        with pytest.raises(NotAuthenticated):
+            client.task("11111111-2222-4333-8444-555555555555").stop()
+
+
+def test_the_seed_knows_less(connect: Connect) -> None:
+    for api in ("v1", "v2", "v3", "v4"):
+        seed, full = (connect(api, "http://127.0.0.1:1", seed=seed) for seed in (True, False))
+        assert seed.task("t").lifecycle is CATALOG[api]
+        assert f"lifecycle='{api}'" in repr(seed)
+        assert full.task("t").lifecycle is CATALOG.get(f"{api}-full", CATALOG[api])
+
+
+def test_a_command_of_the_full_lifecycle_is_none_of_the_seed(connect: Connect) -> None:
+    with pytest.raises(UnknownName, match="'v3-full' declares it"):
+        connect("v3", "http://127.0.0.1:1", seed=True).task("s").stop_task()
+
+
+# --- what is offered ----------------------------------------------------------------------------
+
+
+def test_every_command_of_the_catalog_is_a_method() -> None:
+    spoken = [lifecycle for name, lifecycle in CATALOG.items() if name != "command"]
+    commands = {str(command) for lifecycle in spoken for command in lifecycle.commands}
+    methods = {name for name, _ in inspect.getmembers(Commands, inspect.isfunction) if not name.startswith("_")}
+    assert methods == commands | {"send"}
+
+
+def test_both_kinds_offer_the_same() -> None:
+    def offered(kind: type[object]) -> dict[str, list[str]]:
+        members = {name: member for name, member in inspect.getmembers(kind) if not name.startswith("_")}
+        return {
+            name: [str(each) for each in inspect.signature(member).parameters.values()] if callable(member) else []
+            for name, member in members.items()
+        }
+
+    assert offered(Client) == offered(AsyncClient)
+    assert offered(Task) == offered(AsyncTask)
+    constructors = [inspect.signature(kind).parameters for kind in (Client, AsyncClient)]
+    assert [*constructors[0]] == [*constructors[1]]
+
+
+def test_the_handle_says_what_it_is(connect: Connect, emulator: Emulator) -> None:
+    client = connect("v3", emulator.base_url)
+    assert repr(client).endswith(f"Client('v3', base_url='{emulator.base_url}', lifecycle='v3-full')")
+    made = client.create()
+    assert repr(made).endswith(f"Task v3-full '{made.id}' created>")
+    assert repr(client.task("s")).endswith("Task v3-full 's' not yet read>")
+
+
+def test_one_record_for_all_handles_of_a_task(connect: Connect, emulator: Emulator) -> None:
+    journal = MemoryJournal()
+    first = connect("v1", emulator.base_url, journal=journal).create("buy milk")
+    second = connect("v1", emulator.base_url, journal=journal).task(first.id)
+    assert first.log is second.log is journal.task(get("v1-full"), first.id)
+    first.status()
+    assert second.state == "created"
+
+
+# --- waiting ------------------------------------------------------------------------------------
+
+
+def test_a_wait_returns_output_and_cost_with_the_state(connect: Connect, emulator: Emulator) -> None:
+    task = connect("v2", emulator.base_url).create("buy milk")
+    emulator.fire(task.id, "start")
+    emulator.fire(task.id, "finish")
+    seen: list[Progress[str]] = []
+    result = task.wait(timeout_s=5, on_progress=seen.append)
+    assert result.state == "finished"
+    assert result.output == result.details["output"]
+    assert result.output
+    assert result.cost_usd == Decimal(result.details["cost"])
+    assert seen == [Progress("finished", "finished", 1)]
+    assert "details" not in repr(result)
+
+
+@pytest.mark.parametrize(
+    ("api", "events"),
+    [("v1", "start finish"), ("v2", "start finish"), ("v3", "start close"), ("v4", "dispatch start complete")],
+)
+def test_a_wait_follows_the_task_to_its_end(connect: Connect, emulator: Emulator, api: str, events: str) -> None:
+    task = connect(api, emulator.base_url).create("buy milk")
+    left = events.split()
+    passed = [task.lifecycle.replay(left[:count]) for count in range(len(left) + 1)]
+    seen: list[Progress[str]] = []
+
+    def on_progress(progress: Progress[str]) -> None:
+        seen.append(progress)
+        if left:
+            emulator.fire(task.id, left.pop(0))
+
+    result = task.wait("final", timeout_s=5, on_progress=on_progress)
+    assert [(progress.state, progress.poll) for progress in seen] == [(state, n) for n, state in enumerate(passed, 1)]
+    assert result.state == task.state == passed[-1]
+    assert result.output
+    assert (result.cost_usd is None) == (api == "v1")
+
+
+def test_a_task_that_has_ended_is_not_polled_again(connect: Connect, emulator: Emulator) -> None:
+    task = connect("v1", emulator.base_url).create("buy milk")
+    task.stop()
+    polls: list[Progress[str]] = []
+    assert task.wait(on_progress=polls.append).state == "stopped"
+    assert polls == []
+
+
+def test_idle_is_settled_once_the_work_was_seen(connect: Connect, emulator: Emulator) -> None:
+    session = connect("v3", emulator.base_url).create("buy milk", keepAlive=True)
+    events = ["start", "complete"]
+
+    def on_progress(_: Progress[str]) -> None:
+        emulator.fire(session.id, events.pop(0)) if events else None
+
+    assert session.wait(timeout_s=5, on_progress=on_progress).state == "idle"
+    first = session.details()["output"]
+    session.dispatch("buy bread")
+    emulator.fire(session.id, "complete")
+    result = session.wait(timeout_s=5)
+    assert (result.state, result.output) == ("idle", session.details()["output"])
+    assert result.output not in (None, first)
+
+
+def test_idle_before_the_work_was_seen_is_not_settled(connect: Connect, serve: Serve) -> None:
+    idle = Reply(body={"id": "s", "status": "idle", "output": "of before"})
+    server = serve(
+        by_path({"POST /api/v3/sessions": Reply(body={"id": "s", "status": "running"}), "GET /api/v3/sessions/s": idle})
+    )
+    session = connect("v3", server.base_url).task("s")
+    assert session.wait(timeout_s=5).state == "idle", "nothing was given to do"
+    server.script = by_path(
+        {
+            "POST /api/v3/sessions": Reply(body={"id": "s", "status": "idle", "output": "of before"}),
+            "GET /api/v3/sessions/s": [idle, idle, Reply(body={"id": "s", "status": "idle", "output": "new"})],
+        }
+    )
+    session.dispatch("buy milk")
+    assert session.wait(timeout_s=5).output == "new"
+    assert len(server.seen) >= 6
+
+
+def test_final_is_not_settled(connect: Connect, emulator: Emulator) -> None:
+    session = connect("v3", emulator.base_url).create()
+    emulator.fire(session.id, "ready")
+    assert session.wait(timeout_s=5).state == "idle"
+    with pytest.raises(WaitTimedOut, match="not final in time, still 'idle'"):
+        session.wait("final", timeout_s=0.05)
+
+
+def test_a_wait_that_takes_too_long(connect: Connect, emulator: Emulator) -> None:
+    task = connect("v1", emulator.base_url).create("buy milk")
+    begun_s = time.monotonic()
+    with pytest.raises(WaitTimedOut, match="not settled in time, still 'created'") as raised:
+        task.wait(timeout_s=0.1)
+    assert isinstance(raised.value, TimeoutError)
+    assert (raised.value.state, raised.value.until, raised.value.task) == ("created", "settled", task.id)
+    assert 0.1 <= time.monotonic() - begun_s < 3
+
+
+@pytest.mark.parametrize("timeout_s", [0, -1])
+def test_a_wait_without_time_looks_once(connect: Connect, emulator: Emulator, timeout_s: float) -> None:
+    task = connect("v4", emulator.base_url).create("buy milk")
+    reads = len(emulator.calls())
+    with pytest.raises(WaitTimedOut):
+        task.wait(timeout_s=timeout_s)
+    assert len(emulator.calls()) == reads + 1
+
+
+def test_a_wait_raises_at_an_unknown_status_unless_told_to_go_on(connect: Connect, serve: Serve) -> None:
+    words = [Reply(body=word) for word in ("running", "hibernating", "hibernating", "finished")]
+    details = Reply(body={"id": "t", "status": "finished", "output": "milk"})
+    server = serve(by_path({"GET /api/v1/task/t/status": words, "GET /api/v1/task/t": details}))
+    task = connect("v1", server.base_url).task("t")
+    with pytest.raises(UnknownStatus, match="hibernating"):
+        task.wait(timeout_s=5)
+    seen: list[Progress[str]] = []
+    result = task.wait(timeout_s=5, on_unknown="continue", on_progress=seen.append)
+    assert [(progress.state, progress.status) for progress in seen] == [
+        ("running", "hibernating"),
+        ("finished", "finished"),
+    ]
+    assert (result.state, result.output) == ("finished", "milk")
+
+
+def test_a_wait_for_something_else(connect: Connect) -> None:
+    task = connect("v1", "http://127.0.0.1:1").task("t")
+    wait: Any = task.wait
+    with pytest.raises(ValueError, match="until must be 'settled' or 'final', not 'done'"):
+        wait("done")
+    with pytest.raises(ValueError, match="on_unknown must be 'raise' or 'continue', not 'ignore'"):
+        wait(on_unknown="ignore")
+
+
+@pytest.mark.parametrize(
+    ("cost", "cost_usd"),
+    [("0.0123", Decimal("0.0123")), (0.1, Decimal("0.1")), (2, Decimal(2)), (None, None), ("free", None), ([], None)],
+)
+def test_a_cost_is_a_decimal_or_nothing(connect: Connect, serve: Serve, cost: object, cost_usd: Decimal | None) -> None:
+    details = {"id": "t", "status": "finished", "output": None, "cost": cost}
+    server = serve(lambda _: Reply(body=details))
+    result = connect("v2", server.base_url).task("t").wait()
+    assert (result.cost_usd, result.output, result.details) == (cost_usd, None, details)
+
+
+# --- lists --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("api", "size"),
+    [("v1", "limit"), ("v2", "pageSize"), ("v2-session", "pageSize"), ("v3", "page_size"), ("v4", "limit")],
+)
+def test_a_list_is_the_whole_list(connect: Connect, emulator: Emulator, api: str, size: str) -> None:
+    client = connect(api, emulator.base_url)
+    text = None if api == "v2-session" else "buy milk"
+    made = [client.create(text) for _ in range(5)]
+    for pages in ({size: "2"}, {size: "5"}, {}):
+        listed = list(client.list(**pages))
+        assert sorted(each.id for each in listed) == sorted(each.id for each in made)
+        assert {each.state for each in listed} == {made[0].lifecycle.initial}
+        assert all(each.status == each.state == each.document["status"] for each in listed)
+
+
+def test_an_empty_list(connect: Connect, emulator: Emulator) -> None:
+    for api in ("v1", "v2", "v2-session", "v3", "v4"):
+        assert list(connect(api, emulator.base_url).list()) == []
+
+
+def test_a_list_is_filtered_as_the_service_has_it(connect: Connect, emulator: Emulator) -> None:
+    client = connect("v2", emulator.base_url)
+    kept, stopped = client.create("buy milk"), client.create("buy bread")
+    stopped.stop()
+    assert [each.id for each in client.list(filterBy="stopped")] == [stopped.id]
+    assert [each.id for each in client.list(sessionId=kept.details()["sessionId"])] == [kept.id]
+
+
+def _page(*ids: str, **more: object) -> Reply:
+    return Reply(body={"tasks": [{"id": each, "status": "running"} for each in ids], **more})
+
+
+def test_a_service_that_repeats_its_last_page_is_listed_once(connect: Connect, serve: Serve) -> None:
+    server = serve(in_turn(_page("a", "b"), _page("c")))
+    assert [each.id for each in connect("v1", server.base_url).list()] == ["a", "b", "c"]
+    assert server.calls == [f"GET /api/v1/tasks?page={page}" for page in (1, 2, 3)]
+
+
+def test_pages_that_shift_while_they_are_turned_repeat_no_task(connect: Connect, serve: Serve) -> None:
+    server = serve(in_turn(_page("a", "b"), _page("b", "c"), _page()))
+    assert [each.id for each in connect("v1", server.base_url).list(limit="2")] == ["a", "b", "c"]
+    assert server.calls[1] == "GET /api/v1/tasks?limit=2&page=2"
+
+
+def test_a_list_begins_where_it_is_told_to(connect: Connect, serve: Serve) -> None:
+    server = serve(in_turn(_page("c"), _page()))
+    assert [each.id for each in connect("v1", server.base_url).list(page="3")] == ["c"]
+    assert server.calls == ["GET /api/v1/tasks?page=3", "GET /api/v1/tasks?page=4"]
+
+
+def _run_page(cursor: object, *ids: str) -> Reply:
+    return Reply(body={"runs": [{"id": each, "status": "queued"} for each in ids], "nextCursor": cursor})
+
+
+@pytest.mark.parametrize(
+    ("pages", "ids", "cursors"),
+    [
+        ([_run_page(None, "a")], "a", [""]),
+        ([_run_page("x", "a"), _run_page(None, "b")], "ab", ["", "x"]),
+        ([_run_page("x", "a"), _run_page("", "b")], "ab", ["", "x"]),
+        ([_run_page("x"), _run_page("y", "b"), _run_page(None)], "b", ["", "x", "y"]),
+        ([_run_page("x", "a"), _run_page("x", "b")], "ab", ["", "x"]),
+        ([_run_page("x", "a"), _run_page("y", "b"), _run_page("x", "c")], "abc", ["", "x", "y"]),
+        ([_run_page("x", "a"), _run_page("y", "a"), _run_page("z", "a")], "a", ["", "x"]),
+        ([_run_page(7, "a"), _run_page(None, "b")], "ab", ["", "7"]),
+    ],
+)
+def test_a_list_by_cursor(connect: Connect, serve: Serve, pages: list[Reply], ids: str, cursors: list[str]) -> None:
+    server = serve(in_turn(*pages))
+    assert "".join(each.id for each in connect("v4", server.base_url).list()) == ids
+    assert [seen.query.removeprefix("cursor=") for seen in server.seen] == cursors
+
+
+def test_a_listed_status_that_nobody_knows(connect: Connect, serve: Serve) -> None:
+    items: list[dict[str, Any]] = [{"id": "a", "status": "hibernating"}, {"id": 7}, {"id": "c", "status": 5}]
+    server = serve(in_turn(Reply(body={"tasks": items}), _page()))
+    listed = list(connect("v1", server.base_url).list())
+    assert [(each.id, each.status, each.state) for each in listed] == [
+        ("a", "hibernating", None),
+        ("7", None, None),
+        ("c", None, None),
+    ]
+    assert listed[0] == Listed("a", "hibernating", None, items[0])
+
+
+# --- where, who and with what -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["", "/", "//", "/api/v1", "/api/v1/"])
+def test_a_base_url_with_or_without_its_path(connect: Connect, emulator: Emulator, path: str) -> None:
+    client = connect("v1", emulator.base_url + path)
+    assert client.base_url == emulator.base_url
+    assert client.create("buy milk").status() == "created"
+
+
+def test_a_server_behind_a_path_of_its_own(connect: Connect, serve: Serve) -> None:
+    server = serve(lambda _: Reply(body="running"))
+    connect("v1", server.base_url + "/gateway/api/v1/").task("t").status()
+    assert server.calls == ["GET /gateway/api/v1/task/t/status"]
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "127.0.0.1:8000",
+        "//host",
+        "ftp://host",
+        "http://",
+        "http:///path",
+        "http://host:port",
+        "http://host:99999",
+        "http://host:0",
+        "http://[::1",
+        "http://host/?key=value",
+        "http://host#part",
+        "http://a host/",
+        " http://host",
+        "http://host\n",
+        "http://host/\0",
+        "http://\N{SNOWMAN}.example",
+        "http://two..dots",
+        "http://" + "a" * 70_000,
+        "http://" + "a" * 64 + ".example",
+    ],
+)
+def test_a_base_url_that_leads_nowhere_is_refused_at_once(connect: Connect, base_url: str) -> None:
+    with pytest.raises(ValueError, match=r"base_url|IPv6|Port") as raised:
+        connect("v1", base_url)
+    assert len(str(raised.value)) < 300
+
+
+def test_a_base_url_with_a_password_is_refused_without_telling_it(connect: Connect) -> None:
+    with pytest.raises(ValueError, match="no user and no password") as raised:
+        connect("v1", "http://user:secret@127.0.0.1:1")
+    assert "secret" not in str(raised.value)
+
+
+def test_the_real_service_is_asked_where_nothing_else_is_said() -> None:
+    with Client("v2", api_key=KEY) as client:
+        assert client.base_url == "https://api.browser-use.com"
+
+
+def test_the_key_comes_from_the_environment_where_none_is_given(
+    connect: Connect, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve(lambda _: Reply(body="running"))
+    monkeypatch.setenv(ENVIRONMENT_KEY, "from-the-environment")
+    connect("v1", server.base_url, api_key=None).task("t").status()
+    assert server.seen[0].headers["authorization"] == "Bearer from-the-environment"
+    with pytest.raises(ValueError, match="no API key"):
+        connect("v1", server.base_url, api_key="")
+    monkeypatch.delenv(ENVIRONMENT_KEY)
+    with pytest.raises(ValueError, match=f"no API key: pass api_key=... or set {ENVIRONMENT_KEY}"):
+        connect("v1", server.base_url, api_key=None)
+
+
+def test_an_unknown_service(connect: Connect) -> None:
+    with pytest.raises(UnknownName, match=r"unknown service 'v5'"):
+        connect("v5", "http://127.0.0.1:1")
+
+
+def test_a_table_in_place_of_a_name(connect: Connect, emulator: Emulator) -> None:
+    assert connect(V2, emulator.base_url).create("buy milk").status() == "created"
+
+
+def test_sessions_where_there_are_none(connect: Connect) -> None:
+    for api in ("v1", "v2-session", "v3", "v4"):
+        with pytest.raises(TypeError, match="has no sessions beside its tasks"):
+            connect(api, "http://127.0.0.1:1").session("s")
+
+
+def test_a_client_of_ones_own_keeps_its_settings_and_stays_open(serve: Serve) -> None:
+    server = serve(lambda _: Reply(body="running"))
+    with httpx2.Client(headers={"User-Agent": "mine"}, params={"trace": "1"}, base_url="http://ignored") as http:
+        with Client("v1", api_key=KEY, base_url=server.base_url, http=http) as client:
+            client.task("t").status()
+        assert not http.is_closed
+        assert http.get(server.base_url).status_code == 200
+    assert server.seen[0].headers["user-agent"] == "mine"
+    assert server.calls[0] == "GET /api/v1/task/t/status?trace=1"
+
+
+def test_a_client_that_was_closed_says_so(connect: Connect, serve: Serve) -> None:
+    server = serve(lambda _: Reply(body="running"))
+    client = connect("v1", server.base_url, http=None)
+    task = client.task("t")
+    assert task.status() == "running"
+    client.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        task.status()
+
+
+def test_a_redirect_is_not_followed_even_where_the_users_client_would(connect: Connect, serve: Serve) -> None:
+    elsewhere = serve(lambda _: Reply(body="running"))
+    server = serve(lambda seen: Reply(status=307, headers={"Location": elsewhere.base_url + seen.path}))
+    for api in ("v1", "v2"):
+        with httpx2.Client(follow_redirects=True) as http:
+            task = Client(api, api_key=KEY, base_url=server.base_url, http=http).task("t")
+            with pytest.raises(RequestRefused, match="redirected to"):
+                task.status()
+        with pytest.raises(RequestRefused, match="redirected to"):
+            connect(api, server.base_url).task("t").status()
+    assert elsewhere.seen == []
+
+
+@pytest.fixture
+def proxied(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Any:
+    proxy = serve(lambda _: Reply(body="running"))
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, proxy.base_url)
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    return proxy
+
+
+def test_a_proxy_of_the_environment_is_used(connect: Connect, proxied: Any) -> None:
+    assert connect("v1", "http://service.example", http=None).task("t").status() == "running"
+    assert proxied.seen[0].path == "http://service.example/api/v1/task/t/status"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1.2.3"])
+def test_nobody_asks_a_proxy_for_this_machine(connect: Connect, serve: Serve, proxied: Any, host: str) -> None:
+    server = serve(lambda _: Reply(body="paused"))
+    base_url = server.base_url.replace("127.0.0.1", host)
+    try:
+        assert connect("v1", base_url, http=None).task("t").status() == "paused"
+    except LifecycleError:
+        assert host == "127.1.2.3", "a server that listens on one address only"
+    assert proxied.seen == []
+
+
+HOSTILE = ["a/b", "?x=1#y", "../../etc", "%2e%2e", "%", "a b", "a+b", "{id}", "ünï", "\N{PILE OF POO}", "\0", "\n"]
+HOSTILE.append("x" * 10_000)
+
+
+@pytest.mark.parametrize("task_id", HOSTILE, ids=[repr(each[:12]) for each in HOSTILE])
+def test_any_id_reaches_the_service_as_it_is(connect: Connect, serve: Serve, task_id: str) -> None:
+    server = serve(lambda _: Reply(body="stopped" if server.commands else "running"))
+    task = connect("v1", server.base_url).task(task_id)
+    assert task.stop().state == "stopped"
+    read, stop, _ = server.seen
+    assert unquote(read.path) == f"/api/v1/task/{task_id}/status"
+    assert read.path.count("/") == 5
+    assert (stop.path, httpx2.QueryParams(stop.query)["task_id"]) == ("/api/v1/stop-task", task_id)
+    assert read.query == ""
+
+
+@pytest.mark.parametrize("task_id", HOSTILE, ids=[repr(each[:12]) for each in HOSTILE])
+def test_any_id_is_an_unknown_task_or_a_refusal(connect: Connect, emulator: Emulator, task_id: str) -> None:
+    for api in ("v1", "v2", "v3", "v4"):
+        with pytest.raises((NotFound, RequestRefused)):
+            connect(api, emulator.base_url).task(task_id).status()
+    assert not any(call.command for call in emulator.calls())
+
+
+@pytest.mark.parametrize("task_id", ["", ".", "..", "\ud800", "x" * 100_000])
+def test_an_id_that_cannot_be_sent_is_refused_at_once(connect: Connect, task_id: str) -> None:
+    client = connect("v2", "http://127.0.0.1:1")
+    for handle in (client.task, client.session):
+        with pytest.raises(ValueError, match="is no task id") as raised:
+            handle(task_id)
+        assert len(str(raised.value)) < 120
+
+
+# --- many at once -------------------------------------------------------------------------------
+
+
+def test_one_handle_for_many_threads(emulator: Emulator) -> None:
+    with Client("v1", api_key=KEY, base_url=emulator.base_url, timing=QUICK) as client:
+        task = client.create("buy milk")
+        emulator.fire(task.id, "start")
+        task.status()
+        start = threading.Barrier(8)
+
+        def act(worker: int) -> set[str]:
+            start.wait()
+            came: set[str] = set()
+            for turn in range(6):
+                try:
+                    result = task.send(("pause", "resume")[(worker + turn) % 2])
+                    came.add(f"sent {result.sent}")
+                except (CommandInFlight, IllegalTransition) as error:
+                    came.add(type(error).__name__)
+                task.status()
+            return came
+
+        with ThreadPoolExecutor(8) as pool:
+            came = set[str]().union(*pool.map(act, range(8)))
+        assert "sent True" in came
+        assert task.recover() is None, "every command has its outcome"
+        assert task.status() == emulator.task(task.id).state
+        commands = [call for call in emulator.calls() if call.command]
+        assert all(call.applied for call in commands), "none was sent that the task refused"
+        assert moves(emulator, task.id) == ["start", *(call.command for call in commands)]
+
+
+def test_nothing_here_knows_a_state_or_a_status() -> None:
+    words = {str(state.name) for lifecycle in CATALOG.values() for state in lifecycle.states}
+    for source in ("client", "driver", "exchange"):
+        text = Path(inspect.getfile(Client)).with_name(f"{source}.py").read_text()
+        quoted = set(re.findall(r'(?<!")"(\w+)"(?!")', text)) | set(re.findall(r"'(\w+)'", text))
+        assert not (quoted & words), f"{source}.py"

@@ -1,0 +1,233 @@
+"""The tree of errors, how foreign ones come into it, and that no key comes out of it."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import io
+import logging
+import pickle
+import re
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import httpx2
+import pytest
+
+import adapters.http.errors as errors_module
+from adapters.http import (
+    AnswerError,
+    BadAnswer,
+    Client,
+    FieldError,
+    HttpError,
+    NoAnswer,
+    NotConnected,
+    RateLimited,
+    RequestRefused,
+    Wire,
+)
+from adapters.http.v1 import V1
+from adapters.http.v2 import V2
+from adapters.http.v4 import V4
+from lifecycle import AdapterError, CommandUncertain, LifecycleError
+from tests.adapters.http.both import KEY, QUICK
+from tests.adapters.http.conftest import Connect, Serve
+from tests.adapters.http.scripted import Reply, Seen, refused_port
+
+ERRORS = [each for _, each in inspect.getmembers(errors_module, inspect.isclass) if issubclass(each, HttpError)]
+
+
+def test_the_tree_at_the_top_of_the_file_is_the_tree() -> None:
+    drawn = re.findall(r"^    ([\s│├└─]*)(\w+)", str(errors_module.__doc__), flags=re.MULTILINE)
+    parents: dict[int, str] = {}
+    found: dict[str, str] = {}
+    for indent, name in drawn:
+        parents[len(indent)] = name
+        found[name] = next((parents[depth] for depth in sorted(parents, reverse=True) if depth < len(indent)), "")
+    assert found.pop("AdapterError") == ""
+    assert found == {each.__name__: each.__bases__[0].__name__ for each in ERRORS}
+    assert all(issubclass(each, AdapterError | LifecycleError) for each in ERRORS)
+
+
+@pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)
+def test_every_error_survives_a_process_pool(kind: type[HttpError]) -> None:
+    facts: dict[str, Any] = {"method": "PUT", "path": "/x"}
+    if issubclass(kind, AnswerError):
+        error: HttpError = kind(**facts, status_code=400, detail="no", fields=[FieldError("a.b", "wrong", "value")])
+    else:
+        error = kind("no", **facts)
+    for other in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+        assert type(other) is kind
+        assert (str(other), vars(other)) == (str(error), vars(error))
+
+
+# --- foreign errors -----------------------------------------------------------------------------
+
+
+def _subclasses(kind: type[httpx2.RequestError]) -> Iterator[type[httpx2.RequestError]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from _subclasses(each)
+
+
+FOREIGN: list[type[httpx2.RequestError]] = [httpx2.RequestError, *_subclasses(httpx2.RequestError)]
+BEFORE_SENDING = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"}
+
+
+@pytest.mark.parametrize("foreign", FOREIGN, ids=lambda each: each.__name__)
+def test_every_error_of_httpx2_is_told_by_whether_it_can_have_arrived(foreign: type[httpx2.RequestError]) -> None:
+    def fail(request: httpx2.Request) -> httpx2.Response:
+        raise foreign("it broke", request=request)
+
+    with httpx2.Client(transport=httpx2.MockTransport(fail)) as http:
+        client = Client("v1", api_key=KEY, base_url="http://service.example", timing=QUICK, http=http)
+        with pytest.raises(HttpError, match=r"GET /api/v1/task/t/status: it broke") as raised:
+            client.task("t").status()
+    assert type(raised.value) is (NotConnected if foreign.__name__ in BEFORE_SENDING else NoAnswer)
+    cause = raised.value.__cause__
+    assert isinstance(cause, foreign)
+    assert dict(cause.request.headers) == {"host": "service.example"}
+    assert KEY not in everything_said_by(raised.value)
+
+
+def test_an_error_without_words_is_named() -> None:
+    def fail(request: httpx2.Request) -> httpx2.Response:
+        raise httpx2.ReadError("", request=request)
+
+    with httpx2.Client(transport=httpx2.MockTransport(fail)) as http:
+        client = Client("v1", api_key=KEY, base_url="http://service.example", timing=QUICK, http=http)
+        with pytest.raises(NoAnswer, match=r"status: ReadError$"):
+            client.task("t").status()
+
+
+# --- the key ------------------------------------------------------------------------------------
+
+
+def everything_said_by(error: BaseException) -> str:
+    """All that an error can tell: its texts, its attributes, its pickle, its frames' variables, and its causes'."""
+    said = ["".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())]
+    chain: list[BaseException | None] = [error]
+    while chain:
+        each = chain.pop()
+        if each is None:
+            continue
+        said += [str(each), repr(each), repr(each.args), repr(vars(each)), str(getattr(each, "__notes__", ""))]
+        if isinstance(each, httpx2.RequestError):
+            said += [repr(each.request), repr(each.request.headers.raw), repr(vars(each.request))]
+        chain += (each.__cause__, each.__context__)
+    if isinstance(error, LifecycleError):
+        said.append(repr(pickle.dumps(error)))
+    return "\n".join(said)
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """All that any logger says."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    root = logging.getLogger()
+    level, names = root.level, [root, *map(logging.getLogger, ("httpx2", "httpcore2", "adapters.http", "asyncio"))]
+    root.addHandler(handler)
+    for each in names:
+        each.setLevel(logging.DEBUG)
+    yield stream
+    root.removeHandler(handler)
+    for each in names:
+        each.setLevel(level if each is root else logging.NOTSET)
+
+
+def _echo(seen: Seen) -> Reply:
+    said = f"this key is not good: {seen.headers.get('authorization') or seen.headers['x-browser-use-api-key']}"
+    return Reply(status=401, body={"detail": said})
+
+
+BREAKS: dict[str, Callable[[Seen], Reply]] = {
+    "reset": lambda _: Reply(drops=True),
+    "cut short": lambda _: Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{}"),
+    "no http": lambda _: Reply(raw=b"nonsense\r\n\r\n"),
+    "html": lambda _: Reply(body=b"<html>"),
+    "500": lambda _: Reply(status=500),
+    "echo": _echo,
+    "echo in fields": lambda seen: Reply(
+        status=422, body={"detail": [{"loc": ["header"], "msg": str(dict(seen.headers)), "type": KEY}]}
+    ),
+    "echo in html": lambda seen: Reply(status=500, body=f"<html>{dict(seen.headers)}</html>".encode()),
+    "echo in redirect": lambda _: Reply(status=302, headers={"Location": f"https://elsewhere.example/?key={KEY}"}),
+}
+
+
+@pytest.mark.parametrize("wire", [V1, V2, V4], ids=lambda wire: wire.name)
+@pytest.mark.parametrize("script", BREAKS.values(), ids=BREAKS)
+def test_no_error_and_no_log_line_tells_the_key(
+    connect: Connect, serve: Serve, log: io.StringIO, wire: Wire[Any, Any], script: Callable[[Seen], Reply]
+) -> None:
+    server = serve(script)
+    client = connect(wire, server.base_url)
+    task = client.task("t")
+    for ask in (task.status, task.details, lambda: client.create("buy milk"), lambda: list(client.list())):
+        with pytest.raises(LifecycleError) as raised:
+            ask()
+        assert KEY not in everything_said_by(raised.value)
+    assert server.seen
+    assert all(KEY in str(seen.headers) for seen in server.seen), "it was sent, or nothing could be told"
+    said = log.getvalue()
+    if script is not BREAKS["echo in redirect"]:  # httpcore2 logs the service's headers, whatever is in them
+        assert KEY not in said
+    assert KEY not in "\n".join(map(repr, (client, task, vars(task), vars(client), task.log, server.calls)))
+
+
+def test_no_error_of_a_connection_tells_the_key(connect: Connect, log: io.StringIO) -> None:
+    client = connect("v1", refused_port())
+    with pytest.raises(NotConnected) as raised:
+        client.task("t").status()
+    assert KEY not in everything_said_by(raised.value)
+    assert KEY not in log.getvalue()
+
+
+def test_no_time_out_tells_the_key(connect: Connect, serve: Serve, log: io.StringIO) -> None:
+    server = serve(lambda _: Reply(body="running", delay_s=0.0 if len(server.seen) == 1 else 0.3))
+    impatient = replace(QUICK, request_timeout_s=0.1, attempts=1)
+    task = connect("v1", server.base_url, timing=impatient).task("t")
+    with pytest.raises(CommandUncertain) as raised:
+        task.stop()
+    assert KEY not in everything_said_by(raised.value)
+    assert KEY not in log.getvalue()
+    assert KEY not in repr(vars(task.log))
+
+
+def test_what_is_logged_is_worth_reading(connect: Connect, serve: Serve, log: io.StringIO) -> None:
+    server = serve(lambda _: Reply(body="running"))
+    connect("v1", server.base_url).task("t").status()
+    assert "GET /api/v1/task/t/status: Accepted (running)" in log.getvalue().splitlines()
+
+
+def test_a_short_key_is_a_word_that_answers_may_contain(connect: Connect, serve: Serve) -> None:
+    server = serve(lambda _: Reply(status=404, body={"detail": "any task"}))
+    with pytest.raises(AnswerError, match="HTTP 404: any task"):
+        connect("v1", server.base_url, api_key="any").task("t").status()
+
+
+def test_a_refusal_that_repeats_the_key_still_says_the_rest(connect: Connect, serve: Serve) -> None:
+    with pytest.raises(AnswerError) as raised:
+        connect("v1", serve(_echo).base_url).task("t").status()
+    assert raised.value.detail == "this key is not good: Bearer [the API key]"
+
+
+@pytest.mark.parametrize("key", ["", "with space", "new\nline", "tab\t", "kéy", "nul\0", "\x7f", "\ud800", " "])
+def test_a_key_that_no_header_can_carry_is_refused_without_being_told(connect: Connect, key: str) -> None:
+    with pytest.raises(ValueError, match="API key") as raised:
+        connect("v1", "http://127.0.0.1:1", api_key=key)
+    assert not key.strip() or key not in str(raised.value)
+
+
+def test_the_classes_say_what_is_documented() -> None:
+    throttled = RateLimited(method="GET", path="/x", status_code=429, detail="slow down")
+    assert throttled.retry_after_s is None
+    refused = RequestRefused(method="PUT", path="/x", status_code=422, detail="no", fields=[FieldError("a", "b", "c")])
+    assert (refused.method, refused.path, refused.status_code, refused.detail) == ("PUT", "/x", 422, "no")
+    assert refused.fields == (FieldError("a", "b", "c"),)
+    assert str(refused.fields[0]) == "a: b"
+    assert str(BadAnswer("no status", method="GET", path="/x")) == "GET /x: no status"
