@@ -39,7 +39,8 @@ def demo() -> None:
 
     with Emulator(manual=True) as emulator:
         stage = _Stage(emulator)
-        stage.say(f"An emulator of the service listens on {emulator.base_url}. All that follows is real HTTP.")
+        stage.say(f"An emulator of the service listens on {emulator.base_url}.")
+        stage.say("All that follows is real HTTP.")
 
         def client(api: str) -> Client:
             return Client(api, base_url=emulator.base_url, api_key="any", timing=Timing(poll_s=0.2))
@@ -76,7 +77,7 @@ def _refuse(stage: _Stage, task: Task) -> None:
     try:
         stage.do("task.resume()", task.resume)
     except IllegalTransition as error:
-        stage.say(f"    IllegalTransition: {error}", style="yellow")
+        stage.say(f"    IllegalTransition: {error.reason}", style="yellow")
     else:
         stage.expect("an answer", "IllegalTransition")
     stage.expect(stage.call_count(), before)
@@ -88,7 +89,7 @@ def _lose_an_answer(stage: _Stage, client: Client) -> None:
     task = stage.do("task = client.create('Buy bread')", lambda: client.create("Buy bread"))
     stage.remote(task, "start")
     stage.emulator.fault("drop_after", command="stop")
-    stage.say("    the next stop will take effect, and its connection break before the answer", style="dim")
+    stage.say("    the next stop will take effect, its connection break before the answer", style="dim")
     stage.do("task.stop()", task.stop)
     stage.expect(task.state, "stopped")
     stage.expect(stage.commands_seen(task), ["stop"])
@@ -206,7 +207,7 @@ class _Stage:
             fail(f"this demo should have come to {expected!r}, not {found!r}", NOT_LEGAL)
 
     def _say(self, line: Text) -> None:
-        self._console.print(line, soft_wrap=True)
+        self._console.print(line)
         if self._console.is_terminal:
             time.sleep(_PAUSE_S)
 

@@ -56,8 +56,11 @@ def say(*parts: str | tuple[str, str], stderr: bool = False) -> None:
 
 
 def table(*columns: str) -> Table:
-    """Return an empty table whose columns have these titles."""
-    return Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    """Return an empty table whose columns have these titles. What is too wide is broken, never cut off."""
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    for title in columns:
+        made.add_column(title, overflow="fold")
+    return made
 
 
 def print_json(document: Any) -> None:

@@ -16,7 +16,7 @@ from rich.text import Text
 from adapters.cli.names import AsJson, LifecycleName, declared, state_proposals
 from adapters.cli.output import BAD_INPUT, console, fail, say, shown, table
 from lifecycle import Event, Lifecycle, Origin, UnknownName
-from lifecycle.diagram import RENDERERS, Diagram, Mark, Node, diagram
+from lifecycle.diagram import RENDERERS, Diagram, Mark, diagram
 
 Shown = Lifecycle[str, str]
 Produce = Callable[[Shown, str | None], str | bytes]
@@ -142,32 +142,32 @@ def show(
 
 def _print_tables(to: Console, lifecycle: Shown, picture: Diagram) -> None:
     to.print(Text.assemble((shown(lifecycle.name), "bold"), "  ", (shown(lifecycle.citation), "dim")))
-    to.print()
-    to.print(_states(lifecycle, picture))
-    to.print()
-    to.print(_events(lifecycle))
-    if lifecycle.aliases:
-        to.print()
-        to.print(_aliases(lifecycle))
-    if lifecycle.invariants:
-        to.print()
-        to.print(_invariants(lifecycle))
+    tables = _states(picture), _moves(lifecycle), _events(lifecycle), _aliases(lifecycle), _invariants(lifecycle)
+    for made in tables:
+        if made.row_count:
+            to.print()
+            to.print(made)
 
 
-def _states(lifecycle: Shown, picture: Diagram) -> Table:
-    made = table("state", "marks", "commands lead to", "by itself it goes to", "meaning")
+def _states(picture: Diagram) -> Table:
+    made = table("state", "marks", "meaning")
     for node in picture.nodes:
         style = "reverse" if Mark.CURRENT in node.marks else ""
-        ways = (_ways(lifecycle, node, origin) for origin in Origin)
-        made.add_row(Text(shown(node.name), style), ", ".join(node.marks), *ways, shown(node.meaning))
+        made.add_row(Text(shown(node.name), style), ", ".join(node.marks), shown(node.meaning))
     return made
 
 
-def _ways(lifecycle: Shown, node: Node, origin: Origin) -> str:
-    events = lifecycle.allowed(node.name, origin=origin)
-    return "\n".join(
-        f"{shown(event)} {_ARROWS[origin]} {shown(lifecycle.target(node.name, event))}" for event in events
-    )
+def _moves(lifecycle: Shown) -> Table:
+    made = table("in", "commands lead to", "by itself it goes to")
+    for state in lifecycle.states:
+        if not state.final:
+            made.add_row(shown(state.name), *(_ways(lifecycle, state.name, origin) for origin in Origin))
+    return made
+
+
+def _ways(lifecycle: Shown, state: str, origin: Origin) -> str:
+    events = lifecycle.allowed(state, origin=origin)
+    return "\n".join(f"{shown(event)} {_ARROWS[origin]} {shown(lifecycle.target(state, event))}" for event in events)
 
 
 def _events(lifecycle: Shown) -> Table:

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import subprocess
+from collections import Counter
 from itertools import product
 from pathlib import Path
 
@@ -82,6 +83,20 @@ def test_show_has_every_state_event_transition_alias_and_promise(declared: Lifec
         assert invariant.citation in text
     for alias in declared.aliases:
         assert [alias.channel, alias.word, alias.state] in [line.split() for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("columns", ["80", "30"])
+def test_a_narrow_terminal_cuts_nothing_off(columns: str) -> None:
+    narrow = call("show", "v2", env={"COLUMNS": columns}).stdout
+    wide = call("show", "v2", env={"COLUMNS": "300"}).stdout
+
+    assert max(map(len, narrow.splitlines())) <= int(columns)
+    assert characters(narrow) == characters(wide)
+
+
+def characters(text: str) -> Counter[str]:
+    """How often each character was printed, layout apart."""
+    return Counter(text.translate(dict.fromkeys(map(ord, "─ \n"))))
 
 
 def test_show_tells_what_is_special_about_a_command() -> None:

@@ -56,7 +56,7 @@ def test_every_transition_that_is_shown_is_a_declared_one(told: str) -> None:
 
 
 def test_the_illegal_command_the_lost_answer_and_the_history_are_told(told: str) -> None:
-    assert "IllegalTransition: v1-full: 'resume' is not allowed in 'stopped'; 'stopped' is final" in told
+    assert "IllegalTransition: 'resume' is not allowed in 'stopped'; 'stopped' is final" in told
     assert "the emulator has seen no request" in told
     assert len(re.findall(r"PUT /api/v1/stop-task\S+ stop +lost   running → stopped", told)) == 1
     assert "sent once" in told
