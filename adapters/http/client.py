@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -395,7 +395,7 @@ class AsyncClient(_Configured):
         """As `Client.session`."""
         return AsyncTask(self._driver, self._session(session_id))
 
-    async def list(self, **query: str) -> AsyncIterator[Listed]:
+    async def list(self, **query: str) -> AsyncGenerator[Listed]:
         """As `Client.list`."""
         pages = Pages(self.wire, self.lifecycle, query)
         while not pages.is_done:
