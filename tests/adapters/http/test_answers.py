@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from adapters.http import (
+    AsyncTask,
     BadAnswer,
     FieldError,
     HttpError,
@@ -59,7 +60,7 @@ class V1Service:
         return reply
 
 
-def lives(task: AnyTask) -> list[tuple[str, int, str]]:
+def lives(task: AnyTask | AsyncTask) -> list[tuple[str, int, str]]:
     """Each recorded command as (command, attempts, state), oldest first."""
     entries = cast("MemoryLog[str, str]", task.log).entries
     last = {entry.record.id: entry.record for entry in entries if isinstance(entry, CommandEntry)}

@@ -1,0 +1,277 @@
+"""What both clients do alike, without a server: the pace, the clock, and the actions that a procedure comes to."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import adapters.http.exchange as exchange_module
+from adapters.http import RateLimited, Timing
+from adapters.http.exchange import Clock, Conversation, Exchange, Pacer, Pause, creation
+from adapters.http.v1 import V1
+from adapters.http.v2 import V2
+from adapters.http.v3 import V3
+from lifecycle import V1_FULL, V2_FULL, V3_FULL, V1Event, V2Event, V3Event, V3State
+from lifecycle.command import CommandResult
+from lifecycle.effects import Accepted, Answer, Tell, Throttled, Wait, WaitReason
+from lifecycle.journal import MemoryJournal
+from tests.adapters.http.both import QUICK, AnyTask
+from tests.adapters.http.conftest import Connect, Serve
+from tests.adapters.http.scripted import Reply, in_turn
+
+# --- timing -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", Timing.__slots__)
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), 1e300])
+def test_patience_is_positive_and_finite(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be positive and at most"):
+        Timing(**{name: value})  # type: ignore[arg-type]
+
+
+class Watch:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
+    watch = Watch()
+    monkeypatch.setattr(exchange_module, "time", watch)
+    return watch
+
+
+def pauses(pacer: Pacer, watch: Watch, reason: WaitReason, retry_after_s: float | None = None) -> list[float]:
+    granted: list[float] = []
+    for attempt in range(1, 10_000):
+        pause_s = pacer.pause_s(Wait(reason, attempt, retry_after_s))
+        if pause_s is None:
+            return granted
+        granted.append(pause_s)
+        watch.now_s += pause_s
+    raise AssertionError("it never ends")
+
+
+def test_repetitions_end_with_the_attempts(watch: Watch) -> None:
+    assert len(pauses(Pacer(Timing(attempts=3)), watch, WaitReason.RETRY)) == 3
+
+
+def test_repetitions_end_with_the_budget(watch: Watch) -> None:
+    granted = pauses(Pacer(Timing(attempts=10_000, retry_budget_s=20.0)), watch, WaitReason.RETRY)
+    assert sum(granted) == pytest.approx(20.0)
+    assert max(granted) <= Timing().longest_retry_s
+
+
+def test_settling_ends_in_time(watch: Watch) -> None:
+    granted = pauses(Pacer(Timing(settle_timeout_s=7.0)), watch, WaitReason.SETTLE)
+    assert sum(granted) == pytest.approx(7.0)
+    assert max(granted) <= 1.0
+    assert granted[0] == 0.05
+
+
+def test_polling_slows_down_and_ends_at_the_deadline_alone(watch: Watch) -> None:
+    granted = pauses(Pacer(Timing(poll_s=1.0, longest_poll_s=5.0), deadline_s=60.0), watch, WaitReason.POLL)
+    assert sum(granted) == pytest.approx(60.0)
+    assert granted[0] == 1.0
+    assert granted[:9] == sorted(granted[:9])
+    assert max(granted) == 5.0
+    endless = Pacer(Timing())
+    assert endless.pause_s(Wait(WaitReason.POLL, 100_000)) == 5.0
+
+
+def test_what_the_service_asks_for_is_waited_or_refused(watch: Watch) -> None:
+    pacer = Pacer(Timing(retry_budget_s=10.0))
+    assert pacer.pause_s(Wait(WaitReason.RETRY, 1, 9.5)) == 9.5
+    assert pacer.pause_s(Wait(WaitReason.RETRY, 1, 10.5)) is None
+    watch.now_s += 9.0
+    assert pacer.pause_s(Wait(WaitReason.RETRY, 2, 1.5)) is None
+    assert Pacer(Timing(), deadline_s=1.0).pause_s(Wait(WaitReason.RETRY, 1, 1.5)) is None
+
+
+@given(
+    waits=st.lists(
+        st.tuples(st.sampled_from(WaitReason), st.booleans(), st.none() | st.floats(0, 30), st.floats(0, 5)),
+        max_size=30,
+    ),
+    deadline_s=st.none() | st.floats(0, 60),
+)
+def test_no_pause_is_longer_than_it_may_be(
+    waits: list[tuple[WaitReason, bool, float | None, float]], deadline_s: float | None
+) -> None:
+    watch = Watch()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(exchange_module, "time", watch)
+        pacer = Pacer(Timing(), deadline_s=deadline_s)
+        attempts = dict.fromkeys(WaitReason, 0)
+        begun_s = watch.now_s
+        for reason, begins_again, retry_after_s, busy_s in waits:
+            attempts[reason] = 1 if begins_again else attempts[reason] + 1
+            pause_s = pacer.pause_s(Wait(reason, attempts[reason], retry_after_s))
+            if pause_s is not None:
+                assert pause_s >= min(retry_after_s or 0.0, 1e-9)
+                assert pause_s <= max(Timing().longest_retry_s, retry_after_s or 0.0)
+                watch.now_s += pause_s
+                assert deadline_s is None or watch.now_s - begun_s <= deadline_s + 1e-6
+            watch.now_s += busy_s
+
+
+# --- the clock ----------------------------------------------------------------------------------
+
+
+class SetBack(datetime):
+    """A wall clock that somebody has set back by an hour."""
+
+    @classmethod
+    def now(cls, tz: Any = None) -> Any:
+        return datetime.now(tz) - timedelta(hours=1)
+
+
+def test_a_clock_never_runs_backwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    before = clock.now()
+    assert abs(before - datetime.now(UTC)) < timedelta(seconds=5)
+    assert before.tzinfo is UTC
+    monkeypatch.setattr(exchange_module, "datetime", SetBack)
+    assert timedelta(0) <= clock.now() - before < timedelta(seconds=30)
+
+
+def test_a_wall_clock_that_is_set_back_makes_no_report_late(
+    connect: Connect, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve(in_turn(Reply(body="created"), Reply(body="running"), Reply(body="finished")))
+    task: AnyTask = connect("v1", server.base_url).task("t")
+    assert task.status() == "created"
+    monkeypatch.setattr(exchange_module, "datetime", SetBack)
+    assert (task.status(), task.status()) == ("running", "finished")
+
+
+# --- actions ------------------------------------------------------------------------------------
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def actions_of(steps: Any, *answers: Answer) -> tuple[list[str | Pause], Any]:
+    """Carry a procedure out with prepared answers; return what it asked for and its result."""
+    left, asked, result = list(answers), list[str | Pause](), None
+    while True:
+        try:
+            action = steps.send(result)
+        except StopIteration as stop:
+            assert not left
+            return asked, stop.value
+        match action:
+            case Exchange(_, _, request):
+                asked.append(f"{request.method} {request.path}")
+                result = left.pop(0)
+            case Pause():
+                asked.append(action)
+                result = None
+            case Tell():
+                asked.append("tell")
+                result = None
+            case _:
+                raise AssertionError(action)
+
+
+def v1_conversation() -> Conversation[Any, Any]:
+    log = MemoryJournal().task(V1_FULL, "t")
+    return Conversation(wire=V1, lifecycle=V1_FULL, timing=Timing(), task_id="t", log=log)
+
+
+def accepted(status: str | None, document: Any = None, second: int = 0) -> Accepted:
+    return Accepted(status, NOW + timedelta(seconds=second), None, document)
+
+
+def test_a_command_comes_to_exchanges_and_pauses() -> None:
+    throttled = Throttled(RateLimited(method="PUT", path="/x", status_code=429, detail="slow"), 7.0)
+    asked, result = actions_of(
+        v1_conversation().command(V1Event.STOP, {}),
+        accepted("running"),
+        throttled,
+        accepted(None, {}, 1),
+        accepted("stopped", None, 2),
+    )
+    assert asked == [
+        "GET /api/v1/task/t/status",
+        "PUT /api/v1/stop-task",
+        Pause(7.0),
+        "PUT /api/v1/stop-task",
+        "GET /api/v1/task/t/status",
+    ]
+    assert result == CommandResult("stop", "stopped", sent=True)
+
+
+def test_a_wait_comes_to_reads_tells_and_pauses() -> None:
+    asked, result = actions_of(
+        v1_conversation().wait("settled", None, stop_at_unknown=True),
+        accepted("running"),
+        accepted("finished", None, 1),
+        accepted("finished", {"status": "finished", "output": "milk"}, 2),
+    )
+    assert asked == [
+        "GET /api/v1/task/t/status",
+        "tell",
+        Pause(Timing().poll_s),
+        "GET /api/v1/task/t/status",
+        "tell",
+        "GET /api/v1/task/t",
+    ]
+    assert (result.state, result.output, result.cost_usd) == ("finished", "milk", None)
+
+
+def test_the_session_of_a_v2_task_is_looked_up_once() -> None:
+    log = MemoryJournal().task(V2_FULL, "t")
+    v2 = Conversation(wire=V2, lifecycle=V2_FULL, timing=Timing(), task_id="t", log=log)
+    asked, result = actions_of(
+        v2.command(V2Event.STOP_TASK_AND_SESSION, {}),
+        accepted("started", {"id": "t"}),
+        accepted("stopped", {"id": "t"}, 1),
+        accepted("stopped", {"id": "t", "sessionId": "s"}, 2),
+        accepted("active", None, 3),
+        accepted("stopped", {"id": "t"}, 4),
+        accepted("stopped", None, 5),
+    )
+    assert [each for each in asked if isinstance(each, str)] == [
+        "GET /api/v2/tasks/t/status",
+        "PATCH /api/v2/tasks/t",
+        "GET /api/v2/tasks/t",
+        "GET /api/v2/sessions/s",
+        "GET /api/v2/tasks/t/status",
+        "GET /api/v2/sessions/s",
+    ]
+    assert result.sent
+
+
+def test_work_that_was_given_is_waited_for() -> None:
+    log = MemoryJournal().task(V3_FULL, "s")
+    v3 = Conversation(wire=V3, lifecycle=V3_FULL, timing=Timing(), task_id="s", log=log)
+    idle = accepted("idle", {"status": "idle"})
+    actions_of(v3.status(), idle)
+    assert v3.work.is_over(V3State.IDLE, "settled")
+    actions_of(v3.command(V3Event.DISPATCH, {"task": "buy milk"}), accepted("idle", None, 1))
+    assert not v3.work.is_over(V3State.IDLE, "settled")
+    actions_of(v3.status(), accepted("running", None, 2))
+    assert v3.work.is_over(V3State.IDLE, "settled")
+
+
+def test_a_create_comes_to_one_exchange() -> None:
+    asked, answer = actions_of(creation(V1, "v1", QUICK, {"task": "buy milk"}), accepted(None, {"id": "t"}))
+    assert (asked, answer.document) == (["POST /api/v1/run-task"], {"id": "t"})
+
+
+def test_misuse_is_refused_before_the_first_action() -> None:
+    conversation = v1_conversation()
+    with pytest.raises(TypeError, match="takes no fields"):
+        conversation.command(V1Event.STOP, {"note": "now"})
+    with pytest.raises(TypeError, match="with sessionId it is dispatch"):
+        creation(V3, "v3", QUICK, {"task": "buy milk", "sessionId": "s"})
+    assert conversation.log.load().version == 0
