@@ -6,15 +6,15 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from fastapi import FastAPI, Request
-from fastapi.routing import APIRoute
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from fastapi import FastAPI
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from adapters.emulator.control import NOTICE, PREFIX, Control, control_app
 from adapters.emulator.faults import Faults
 from adapters.emulator.front import Front
 from adapters.emulator.record import Record
+from adapters.emulator.routing import not_allowed
 from adapters.emulator.service import Service
 from adapters.emulator.v1 import V1Service
 from adapters.emulator.v2 import V2Service, V2SessionService
@@ -86,7 +86,7 @@ class _ServiceApp(FastAPI):
         for service in services:
             self.router.routes.extend(service.routes())
         self.add_api_route("/", _index, include_in_schema=False)
-        self.add_exception_handler(405, self._not_allowed)
+        self.add_exception_handler(405, not_allowed)
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document, with where the key goes and the states that tasks really have."""
@@ -100,13 +100,6 @@ class _ServiceApp(FastAPI):
                 service.add_links(document)
         assert self.openapi_schema is not None
         return self.openapi_schema
-
-    async def _not_allowed(self, request: Request, _: Exception) -> Response:
-        # FastAPI names the methods of one route; several routes share a path here.
-        path: str = request.url.path
-        routes = [route for route in self.routes if isinstance(route, APIRoute) and route.path_regex.match(path)]
-        methods = sorted({method for route in routes for method in route.methods or ()})
-        return JSONResponse({"detail": "Method Not Allowed"}, 405, {"Allow": ", ".join(methods)})
 
 
 async def _index() -> Response:

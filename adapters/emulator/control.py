@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Query
 from pydantic import BaseModel, Field
 
 from adapters.emulator.faults import Fault, Faults
 from adapters.emulator.record import Record, SeenCall
-from adapters.emulator.world import Task, UnknownTask, World, require_remote
+from adapters.emulator.routing import not_allowed
+from adapters.emulator.shapes import Detail, Number
+from adapters.emulator.world import LONGEST_ADVANCE_S, Task, UnknownTask, World, require_remote
 from lifecycle.errors import IllegalTransition
 from lifecycle.table import Origin
 
@@ -68,7 +70,7 @@ class SetCourse(BaseModel):
 class Advance(BaseModel):
     """How far to put the clock forward, in seconds."""
 
-    seconds: float = Field(ge=0, allow_inf_nan=False)
+    seconds: Annotated[Number, Field(ge=0, le=LONGEST_ADVANCE_S)]
 
 
 class About(BaseModel):
@@ -115,7 +117,7 @@ class Control:
         return self._view(task)
 
     def advance(self, seconds: float) -> None:
-        """Put the clock forward. Raises ValueError for a negative number."""
+        """Put the clock forward. Raises ValueError as `Clock.advance` does."""
         self.world.clock.advance(seconds)
 
     def reset(self) -> None:
@@ -150,6 +152,17 @@ class Control:
         )
 
 
+_MEANINGS = {
+    400: "A name that the lifecycle does not declare, a command, too far, or a body that is no text",
+    404: "No such task",
+    409: "The task's state refuses the event",
+}
+
+
+def _refused(*codes: int) -> dict[int | str, dict[str, Any]]:
+    return {code: {"model": Detail, "description": _MEANINGS[code]} for code in codes}
+
+
 @contextmanager
 def _refusals() -> Generator[None]:
     """Turn what the world refuses into answers."""
@@ -165,7 +178,8 @@ def _refusals() -> Generator[None]:
 
 def control_app(control: Control) -> FastAPI:
     """Return the control calls as an application, to be mounted at `PREFIX`."""
-    app = FastAPI(title="Emulator control", description=NOTICE)
+    app = FastAPI(title="Emulator control", description=NOTICE, generate_unique_id_function=lambda route: route.name)
+    app.add_exception_handler(405, not_allowed)
 
     @app.get("/")
     async def about() -> About:
@@ -175,17 +189,17 @@ def control_app(control: Control) -> FastAPI:
     async def tasks(api: Annotated[str | None, Query()] = None) -> list[TaskView]:
         return control.tasks(api)
 
-    @app.get("/tasks/{task_id}")
+    @app.get("/tasks/{task_id}", responses=_refused(404))
     async def task(task_id: str) -> TaskView:
         with _refusals():
             return control.task(task_id)
 
-    @app.post("/tasks/{task_id}/events")
+    @app.post("/tasks/{task_id}/events", responses=_refused(400, 404, 409))
     async def fire(task_id: str, body: FireEvent) -> TaskView:
         with _refusals():
             return control.fire(task_id, body.event)
 
-    @app.put("/tasks/{task_id}/course")
+    @app.put("/tasks/{task_id}/course", responses=_refused(400, 404))
     async def set_course(task_id: str, body: SetCourse) -> TaskView:
         with _refusals():
             return control.set_course(task_id, body.events)
@@ -194,7 +208,7 @@ def control_app(control: Control) -> FastAPI:
     async def faults() -> list[Fault]:
         return control.faults.armed()
 
-    @app.post("/faults", status_code=201)
+    @app.post("/faults", status_code=201, responses=_refused(400))
     async def arm(body: Fault) -> Fault:
         control.faults.arm(body)
         return body
@@ -207,10 +221,11 @@ def control_app(control: Control) -> FastAPI:
     async def calls() -> list[SeenCall]:
         return list(control.record)
 
-    @app.post("/clock")
+    @app.post("/clock", responses=_refused(400))
     async def advance(body: Advance) -> About:
-        control.advance(body.seconds)
-        return control.about()
+        with _refusals():
+            control.advance(body.seconds)
+            return control.about()
 
     @app.post("/reset", status_code=204)
     async def reset() -> None:

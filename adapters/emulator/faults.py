@@ -10,10 +10,11 @@ import re
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from adapters.emulator.calls import WIRES
 from adapters.emulator.record import SeenCall
+from adapters.emulator.shapes import WHOLE, Number, enumeration
 
 LONGEST_DELAY_S = 3600.0
 
@@ -37,11 +38,20 @@ def _is_pattern(text: str) -> str:
     return text
 
 
-def _is_api(name: str) -> str:
-    known = [wire.name for wire in WIRES]
-    if name not in known:
-        raise ValueError(f"not an API of the emulator: {', '.join(known)}")
-    return name
+Api = Annotated[str, enumeration("Api", (wire.name for wire in WIRES))]
+Pattern = Annotated[str, AfterValidator(_is_pattern), WithJsonSchema({"type": "string", "format": "regex"})]
+_NAME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
+_VALUE = r"^([!-~]([ -~]*[!-~])?)?$"
+Headers = Annotated[
+    dict[Annotated[str, Field(pattern=_NAME)], Annotated[str, Field(pattern=_VALUE)]],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "propertyNames": {"pattern": _NAME},
+            "additionalProperties": {"type": "string", "pattern": _VALUE},
+        }
+    ),
+]
 
 
 class Fault(BaseModel):
@@ -56,15 +66,15 @@ class Fault(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     kind: FaultKind
-    api: Annotated[str, AfterValidator(_is_api)] | None = None
+    api: Api | None = None
     method: str | None = None
-    path: Annotated[str, AfterValidator(_is_pattern)] | None = None
+    path: Pattern | None = None
     command: str | None = None
     task: str | None = None
-    times: int = Field(default=1, ge=1)
-    seconds: float = Field(default=0.0, ge=0, le=LONGEST_DELAY_S)
-    status_code: int = Field(default=500, ge=200, le=599)
-    headers: dict[str, str] = {}
+    times: Annotated[int, Field(ge=1), WHOLE] = 1
+    seconds: Annotated[Number, Field(ge=0, le=LONGEST_DELAY_S)] = 0.0
+    status_code: Annotated[int, Field(ge=200, le=599), WHOLE] = 500
+    headers: Headers = {}
     body: Any = None
 
     def matches(self, call: SeenCall) -> bool:

@@ -23,6 +23,9 @@ from lifecycle.definition import Lifecycle
 from lifecycle.errors import AdapterError
 from lifecycle.table import Origin, quoted
 
+LONGEST_ADVANCE_S = 1e9
+"""How far the clock can be put forward: thirty years, which every calendar can hold."""
+
 
 class UnknownTask(AdapterError, LookupError):
     """No task of this id is in the emulator; `.id` is what was asked for."""
@@ -45,9 +48,9 @@ class Clock:
         return self._monotonic() - self._origin
 
     def advance(self, seconds: float) -> None:
-        """Put the clock forward. Raises ValueError for a negative number of seconds."""
-        if not 0 <= seconds < inf:
-            raise ValueError(f"the clock goes forward by a finite number of seconds, not by {seconds}")
+        """Put the clock forward. Raises ValueError for a number of seconds that is negative or out of all reason."""
+        if not 0 <= seconds <= LONGEST_ADVANCE_S or self.now_s() + seconds > LONGEST_ADVANCE_S:
+            raise ValueError(f"the clock goes forward, by {LONGEST_ADVANCE_S:g} s in all, and not by {seconds:g} s now")
         self._origin -= seconds
 
     def at(self, seconds: float) -> datetime:

@@ -1,4 +1,4 @@
-"""Schemathesis against a running emulator: its OpenAPI document and its answers never disagree.
+"""Schemathesis against a running emulator: its OpenAPI documents and its answers never disagree.
 
 All of its checks are on, in all of its phases that apply: boundary values, random requests good and bad
 (wrong methods, broken JSON, no key, a wrong key), and chains of calls along the document's links.
@@ -27,8 +27,11 @@ inference.algorithms = []
 
 # A good request that the task's state does not allow: 400 is what these calls are documented to answer.
 [[operations]]
-include-operation-id = ["v1_pause_task", "v1_resume_task", "v1_stop_task", "v2_create_task", "v3_run_task"]
-checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 404]
+include-operation-id = [
+    "v1_pause_task", "v1_resume_task", "v1_stop_task", "v2_create_task", "v3_run_task",
+    "fire", "set_course", "advance",
+]
+checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 404, 409]
 """
 
 
@@ -38,13 +41,22 @@ def emulator() -> Iterator[Emulator]:
         yield emulator
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_schemathesis_finds_no_failure(emulator: Emulator, tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize(
+    ("document", "seed", "phases"),
+    [
+        ("/openapi.json", 1, ("Coverage", "Fuzzing", "Stateful")),
+        ("/openapi.json", 2, ("Coverage", "Fuzzing", "Stateful")),
+        ("/_emulator/openapi.json", 1, ("Coverage", "Fuzzing")),
+    ],
+)
+def test_schemathesis_finds_no_failure(
+    emulator: Emulator, tmp_path: Path, document: str, seed: int, phases: tuple[str, ...]
+) -> None:
     (tmp_path / "schemathesis.toml").write_text(SETTINGS)
     done = subprocess.run(
         [
             *(sys.executable, "-m", "schemathesis.cli", "--config-file", "schemathesis.toml"),
-            *("run", f"{emulator.base_url}/openapi.json", "--seed", str(seed), "--max-examples", "25"),
+            *("run", emulator.base_url + document, "--seed", str(seed), "--max-examples", "25"),
             *("-H", f"Authorization: Bearer {KEY}", "-H", f"X-Browser-Use-API-Key: {KEY}"),
         ],
         cwd=tmp_path,
@@ -54,7 +66,7 @@ def test_schemathesis_finds_no_failure(emulator: Emulator, tmp_path: Path, seed:
         timeout=600,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    paths = httpx2.get(f"{emulator.base_url}/openapi.json").json()["paths"]
+    paths = httpx2.get(emulator.base_url + document).json()["paths"]
     assert f"Tested: {sum(len(path) for path in paths.values())}" in done.stdout
-    for phase in ("Coverage", "Fuzzing", "Stateful"):
+    for phase in phases:
         assert f"✅ {phase}" in done.stdout

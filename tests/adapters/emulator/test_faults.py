@@ -192,6 +192,8 @@ def test_a_fault_comes_before_the_key(emulator: Emulator, http: httpx2.Client) -
         {"kind": "status", "api": "v5"},
         {"kind": "status", "path": "("},
         {"kind": "status", "comand": "stop"},
+        {"kind": "status", "headers": {"Retry After": "1"}},
+        {"kind": "status", "headers": {"Retry-After": "1\r\nX: y"}},
     ],
 )
 def test_a_bad_fault_is_refused(emulator: Emulator, http: httpx2.Client, fields: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.emulator import UnknownTask, course
-from adapters.emulator.world import Clock, Task, World
+from adapters.emulator.world import LONGEST_ADVANCE_S, Clock, Task, World
 from lifecycle import (
     CATALOG,
     V1,
@@ -219,12 +219,20 @@ def test_tasks_are_found_by_api_and_listed_newest_first() -> None:
 
 
 @pytest.mark.parametrize("seconds", [-1.0, inf, nan])
-def test_time_goes_forward_by_a_finite_amount(seconds: float) -> None:
+def test_neither_time_nor_a_pace_is_negative_or_endless(seconds: float) -> None:
     emulated, _ = world()
-    with pytest.raises(ValueError, match="forward by a finite number of seconds"):
+    with pytest.raises(ValueError, match="the clock goes forward, by 1e\\+09 s in all"):
         emulated.clock.advance(seconds)
     with pytest.raises(ValueError, match="finite number of seconds"):
         world(pace_s=seconds)
+
+
+def test_time_stays_within_the_calendar() -> None:
+    emulated, _ = world()
+    emulated.clock.advance(LONGEST_ADVANCE_S)
+    assert emulated.clock.at(emulated.clock.now_s()).year == 2058
+    with pytest.raises(ValueError, match="not by 1 s now"):
+        emulated.clock.advance(1.0)
 
 
 def test_advancing_the_clock_is_as_good_as_waiting() -> None:
