@@ -23,6 +23,7 @@ except ImportError as error:
 from adapters.emulator.app import EmulatorApp, create_app
 from adapters.emulator.control import NOTICE, PREFIX, TaskView
 from adapters.emulator.faults import Fault, FaultKind
+from adapters.emulator.front import ConnectionDropped
 from adapters.emulator.record import SeenCall
 from adapters.emulator.server import Emulator, EmulatorNotRunning, serve
 from adapters.emulator.world import UnknownTask
@@ -30,6 +31,7 @@ from adapters.emulator.world import UnknownTask
 __all__ = [
     "NOTICE",
     "PREFIX",
+    "ConnectionDropped",
     "Emulator",
     "EmulatorApp",
     "EmulatorNotRunning",

@@ -16,10 +16,11 @@ from typing import Any, cast
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from adapters.emulator.calls import Identity, api_at, identify
+from adapters.emulator.calls import api_at, identify
 from adapters.emulator.faults import Fault, FaultKind, Faults
 from adapters.emulator.record import Record, SeenCall
 from adapters.emulator.world import Clock
+from lifecycle.errors import AdapterError
 
 SEEN = "emulator.seen"
 """Where in the ASGI scope the service finds the record's entry of the call that it handles."""
@@ -31,8 +32,8 @@ _DROPPED = frozenset({FaultKind.DROP_BEFORE, FaultKind.DROP_AFTER})
 _REPLACED = frozenset({FaultKind.STATUS, FaultKind.FAIL_AFTER})
 
 
-class ConnectionDropped(Exception):
-    """The connection was dropped as asked. Only seen where there is no connection: under a test client."""
+class ConnectionDropped(AdapterError):
+    """The connection is gone. Raised to the caller only where there is none to drop: under a test client."""
 
 
 class Front:
@@ -57,7 +58,10 @@ class Front:
             return
         body = b""
         if scope["method"] not in _READS:
-            body = await _read(receive)
+            try:
+                body = await _read(receive)
+            except ConnectionDropped:
+                return  # its caller has gone before the call was complete
             receive = _replay(body, receive)
         call = scope[SEEN] = self._open(scope, body)
         fault = self._faults.take(call)
@@ -69,7 +73,8 @@ class Front:
     def _open(self, scope: Scope, body: bytes) -> SeenCall:
         method, path, query = scope["method"], scope["path"], scope["query_string"].decode("latin-1")
         document = _decoded(body)
-        identity = cast("Identity", identify(method, path, query, document))
+        identity = identify(method, path, query, document)
+        assert identity is not None, "only calls of an API come here"
         at = self._clock.at(self._clock.now_s())
         return self._record.open(identity, at=at, method=method, path=path, query=query, body=document)
 
@@ -119,6 +124,8 @@ async def _read(receive: Receive) -> bytes:
     more = True
     while more:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionDropped
         body += message.get("body", b"")
         more = message.get("more_body", False)
     return body

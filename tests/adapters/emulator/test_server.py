@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -96,6 +97,19 @@ def test_its_methods_can_be_called_from_many_threads_while_it_serves(emulator: E
         thread.join()
     assert errors == []
     assert {task.state for task in emulator.tasks("v2")} == {"stopped"}
+
+
+def test_a_call_that_was_not_sent_completely_is_not_handled(emulator: Emulator) -> None:
+    wire = BY_NAME["v3"]
+    with connect(emulator) as http:
+        session_id = create(http, wire)
+        address = (str(http.base_url.host), int(http.base_url.port or 0))
+        head = f"POST /api/v3/sessions/{session_id}/stop HTTP/1.1\r\nHost: x\r\nX-Browser-Use-API-Key: k\r\n"
+        with socket.create_connection(address) as raw:
+            raw.sendall(f"{head}Content-Length: 20\r\n\r\n".encode())
+        for _ in range(5):
+            assert state(http, wire, session_id) == "created"
+    assert {call.call for call in emulator.calls()} == {"create", "status"}
 
 
 def test_an_answer_does_not_wait_for_the_network_to_ask_for_more(emulator: Emulator) -> None:
