@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lifecycle import CATALOG, Lifecycle, LifecycleError, MissingExtra, UnknownName, get
+from lifecycle import CATALOG, Lifecycle, LifecycleError, MissingExtra, get
 
 Proposals = list[tuple[str, str]]
 
@@ -32,17 +32,6 @@ def declared(name: str) -> Lifecycle[str, str]:
 
 def _looks_like_path(name: str) -> bool:
     return "/" in name or os.sep in name or Path(name).suffix.lower() in (".json", ".yaml", ".yml")
-
-
-def services() -> tuple[str, ...]:
-    """Return the names of the services that clients know."""
-    from adapters.http import service
-
-    try:
-        service("")  # the one way to ask: whoever misses a name is told all of them
-    except UnknownName as error:
-        return error.known
-    return ()
 
 
 # --- completion --------------------------------------------------------------------------------
@@ -66,6 +55,8 @@ def event_proposals(ctx: typer.Context) -> Proposals:
 def api_proposals() -> list[str]:
     """Propose the services that clients know."""
     with suppress(MissingExtra):
+        from adapters.http import services
+
         return list(services())
     return []
 

@@ -22,7 +22,7 @@ from adapters.http.errors import (
     RequestRefused,
     ServiceFailed,
 )
-from adapters.http.services import register, service
+from adapters.http.services import register, service, services
 from adapters.http.wire import Authentication, Call, Listing, Proof, Request, Wire
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ __all__ = [
     "Wire",
     "register",
     "service",
+    "services",
 ]
 
 

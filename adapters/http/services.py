@@ -30,3 +30,8 @@ def service(name: str) -> Wire[Any, Any]:
         return _SERVICES[name]
     except KeyError:
         raise UnknownName("service", name, known=_SERVICES, where="services") from None
+
+
+def services() -> tuple[str, ...]:
+    """Return the names of all services, the built-in ones first."""
+    return tuple(_SERVICES)
