@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
-PYTEST  := $(BIN)/python -m pytest --numprocesses $(WORKERS) --cov
+PYTEST  := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --cov
 
 CHECK_PYTHON := import sys; sys.version_info >= (3, 11) or sys.exit( \
     "Python 3.11 or newer is needed, not " + sys.version.split()[0] + "; name one: make PYTHON=python3.12")
