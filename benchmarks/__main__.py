@@ -26,7 +26,7 @@ def _measured(*, quick: bool) -> Iterator[Row]:
         "memory": lambda: memory.rows(tasks=1_000 if quick else 1_000_000),
         "imports": lambda: imports.rows(pairs=1 if quick else 15),
         "client": lambda: client.rows(pairs=1 if quick else 31, cycles=2 if quick else 20),
-        "emulator": lambda: emulator.rows(pairs=1 if quick else 15, requests=80 if quick else 2_000),
+        "emulator": lambda: emulator.rows(pairs=1 if quick else 51, requests=80 if quick else 640),
     }
     for name, rows in subjects.items():
         print(f"measuring {name} ...", file=sys.stderr)
