@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import httpx2
@@ -113,10 +114,10 @@ def test_a_call_that_was_not_sent_completely_is_not_handled(emulator: Emulator) 
 
 
 def test_an_answer_does_not_wait_for_the_network_to_ask_for_more(emulator: Emulator) -> None:
-    # With Nagle's algorithm on, every answer takes 40 ms; the best of many is then far from 10 ms too.
+    # With Nagle's algorithm on, an answer waits 40 ms for the client's delayed acknowledgement.
     with connect(emulator) as http:
-        best_s = min(_timed(http) for _ in range(20))
-    assert best_s < 0.03
+        usual_s = median(_timed(http) for _ in range(40))
+    assert usual_s < 0.03
 
 
 def _timed(http: httpx2.Client) -> float:
