@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 import httpx2
 
-from adapters.http import AsyncClient, AsyncTask, Client, Listed, Task, TaskResult, Timing
+from adapters.http import AsyncClient, AsyncTask, Client, Listed, Task, TaskResult, Timing, Wire
 from adapters.http.client import Commands
 from lifecycle import Lifecycle
 from lifecycle.command import CommandResult
@@ -80,13 +79,16 @@ class BlockingTask(Commands[Result]):
 
 
 class BlockingClient(AbstractContextManager["BlockingClient"]):
-    """An `AsyncClient` with an event loop of its own; where no `http` is given, it makes one that verifies so."""
+    """An `AsyncClient` with an event loop of its own.
 
-    def __init__(self, *args: Any, verify: ssl.SSLContext, **settings: Any) -> None:
+    Where no `http` is given, it makes an httpx2 client of `http_settings` and closes it.
+    """
+
+    def __init__(self, api: str | Wire[Any, Any], *, http_settings: Mapping[str, Any], **settings: Any) -> None:
         self._ours: httpx2.AsyncClient | None = None
         if "http" not in settings:
-            settings["http"] = self._ours = httpx2.AsyncClient(verify=verify)
-        self.asynchronous = AsyncClient(*args, **settings)
+            settings["http"] = self._ours = httpx2.AsyncClient(**http_settings)
+        self.asynchronous = AsyncClient(api, **settings)
         self._runner = asyncio.Runner()
 
     def create(self, task: str | None = None, **fields: Any) -> BlockingTask:

@@ -40,7 +40,7 @@ def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
         def connect(api: str | Wire[Any, Any], base_url: str, **settings: Any) -> AnyClient:
             settings = {"api_key": KEY, "base_url": base_url, "timing": QUICK, **settings}
             if request.param == "async":
-                return opened.enter_context(BlockingClient(api, verify=NO_CERTIFICATES, **settings))
+                return opened.enter_context(BlockingClient(api, http_settings={"verify": NO_CERTIFICATES}, **settings))
             if "http" not in settings:
                 settings["http"] = opened.enter_context(httpx2.Client(verify=NO_CERTIFICATES))
             return opened.enter_context(Client(api, **settings))
