@@ -29,12 +29,14 @@ except ImportError:
 
 _log = logging.getLogger("adapters.http")
 
+_CLOCK = Clock()  # one for all clients: the reports of several may meet in one journal
+
 R = TypeVar("R")
 OnProgress = Callable[[Progress[str]], object]
 
 
 class _Sender:
-    """What both drivers know: the server, the key, the time."""
+    """What both drivers know: the server and the key."""
 
     def __init__(self, *, base_url: str, api_key: str, timeout_s: float) -> None:
         host = _host(base_url)
@@ -44,7 +46,6 @@ class _Sender:
         self._base_url = base_url
         self._api_key = SecretStr(api_key)
         self._timeout_s = timeout_s
-        self._clock = Clock()
 
     def _request(self, exchange: Exchange) -> dict[str, Any]:
         """What to hand to httpx2 for an exchange."""
@@ -167,7 +168,7 @@ class Driver(_Sender):
                     result = tell(progress) if tell else None
 
     def _exchange(self, exchange: Exchange) -> Answer:
-        as_of = self._clock.now()
+        as_of = _CLOCK.now()
         try:
             outcome: httpx2.Response | httpx2.RequestError = self._http.request(**self._request(exchange))
         except httpx2.RequestError as error:
@@ -209,7 +210,7 @@ class AsyncDriver(_Sender):
                         await result
 
     async def _exchange(self, exchange: Exchange) -> Answer:
-        as_of = self._clock.now()
+        as_of = _CLOCK.now()
         try:
             outcome: httpx2.Response | httpx2.RequestError = await self._http.request(**self._request(exchange))
         except httpx2.RequestError as error:

@@ -145,19 +145,22 @@ class Pacer:
 
 
 class Clock:
-    """UTC that never runs backwards: the wall clock once, then the monotonic one.
+    """UTC that never runs backwards: the wall clock, or where that was set back, the monotonic one.
 
     Reports are ordered by their time; a wall clock that is set back would make every later report
-    look late.
+    look late. The monotonic clock alone would fall behind while the machine sleeps.
     """
 
     def __init__(self) -> None:
-        self._begun_at = datetime.now(UTC)
-        self._begun_s = time.monotonic()
+        self._known = datetime.now(UTC), time.monotonic()
 
     def now(self) -> datetime:
         """Return the time, in UTC."""
-        return self._begun_at + timedelta(seconds=time.monotonic() - self._begun_s)
+        wall_at, now_s = datetime.now(UTC), time.monotonic()
+        known_at, known_s = self._known
+        at = max(wall_at, known_at + timedelta(seconds=now_s - known_s))
+        self._known = at, now_s
+        return at
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,6 +144,24 @@ def test_a_clock_never_runs_backwards(monkeypatch: pytest.MonkeyPatch) -> None:
     assert timedelta(0) <= clock.now() - before < timedelta(seconds=30)
 
 
+class SetForward(datetime):
+    """The wall clock of a machine that has slept for an hour, while its monotonic clock stood still."""
+
+    @classmethod
+    def now(cls, tz: Any = None) -> Any:
+        return datetime.now(tz) + timedelta(hours=1)
+
+
+def test_a_clock_has_not_slept_with_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    before = clock.now()
+    monkeypatch.setattr(exchange_module, "datetime", SetForward)
+    awake = clock.now()
+    assert timedelta(minutes=59) < awake - before < timedelta(minutes=61)
+    monkeypatch.setattr(exchange_module, "datetime", datetime)
+    assert timedelta(0) <= clock.now() - awake < timedelta(seconds=30)
+
+
 def test_a_wall_clock_that_is_set_back_makes_no_report_late(
     connect: Connect, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
