@@ -350,7 +350,7 @@ class Lifecycle(BaseModel, History[S, E], Generic[S, E], frozen=True, extra="for
         """Return the declaration as YAML text; reading it back gives an equal lifecycle. Raises MissingExtra."""
         document = self.model_dump(mode="json", exclude_defaults=True)
         # PyYAML writes these line breaks as they are and reads them back as others, unless it escapes.
-        readable = not any(line_break in self.to_json() for line_break in "\x85\u2028\u2029")
+        readable = {"\x85", "\u2028", "\u2029"}.isdisjoint(self.to_json())
         return str(_yaml().safe_dump(document, sort_keys=False, allow_unicode=readable))
 
     @classmethod

@@ -14,8 +14,6 @@ import lifecycle
 from lifecycle import CATALOG, errors
 
 ROOT = Path(__file__).parents[1]
-
-
 SOURCES = sorted([*(ROOT / "lifecycle").rglob("*.py"), *(ROOT / "adapters").rglob("*.py")])
 EXPORTING = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
