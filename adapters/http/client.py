@@ -42,7 +42,7 @@ class Commands(ABC, Generic[R]):
     """
 
     @abstractmethod
-    def send(self, command: str, **fields: Any) -> R:
+    def send(self, command: str, /, **fields: Any) -> R:
         """Give a command; `fields` go into the body of its request."""
 
     def pause(self) -> R:
@@ -183,7 +183,7 @@ class Task(_Handle, Commands[CommandResult[str, str]]):
         super().__init__(conversation)
         self._driver = driver
 
-    def send(self, command: str, **fields: Any) -> CommandResult[str, str]:
+    def send(self, command: str, /, **fields: Any) -> CommandResult[str, str]:
         """Give a command and return when it is proved to have taken effect, or needed not be sent.
 
         Args:
@@ -331,7 +331,7 @@ class AsyncTask(_Handle, Commands[Coroutine[Any, Any, CommandResult[str, str]]])
         super().__init__(conversation)
         self._driver = driver
 
-    def send(self, command: str, **fields: Any) -> Coroutine[Any, Any, CommandResult[str, str]]:
+    def send(self, command: str, /, **fields: Any) -> Coroutine[Any, Any, CommandResult[str, str]]:
         """As `Task.send`; UnknownName and TypeError come at once, the rest when awaited."""
         return self._driver.run(self._conversation.command(command, fields))
 

@@ -64,7 +64,7 @@ class _Sender:
     def _answer(self, exchange: Exchange, outcome: httpx2.Response | httpx2.RequestError, as_of: datetime) -> Answer:
         request = exchange.request
         if isinstance(outcome, httpx2.RequestError):
-            answer = _mishap(exchange, outcome)
+            answer = _mishap(exchange, outcome, self._base_url)
         else:
             headers, content = self._told(outcome)
             answer = exchange.wire.read_answer(
@@ -104,13 +104,14 @@ def _is_here(host: str) -> bool:
         return host == "localhost"
 
 
-def _mishap(exchange: Exchange, error: httpx2.RequestError) -> Answer:
+def _mishap(exchange: Exchange, error: httpx2.RequestError, server: str) -> Answer:
     """A request that came to no answer, told apart by whether it can have arrived."""
     request = exchange.request
     _strip(error, httpx2.Request(request.method, error.request.url))
     never_sent = isinstance(error, _NEVER_SENT)
     kind: type[HttpError] = NotConnected if never_sent else NoAnswer
-    ours = kind(str(error) or type(error).__name__, method=request.method, path=request.path)
+    what = f"{str(error) or type(error).__name__} ({server})"
+    ours = kind(what, method=request.method, path=request.path)
     ours.__cause__ = error
     return NotSent(ours) if never_sent else Lost(ours)
 

@@ -99,7 +99,7 @@ def test_an_error_without_words_is_named() -> None:
 
     with httpx2.Client(transport=httpx2.MockTransport(fail)) as http:
         client = Client("v1", api_key=KEY, base_url="http://service.example", timing=QUICK, http=http)
-        with pytest.raises(NoAnswer, match=r"status: ReadError$"):
+        with pytest.raises(NoAnswer, match=r"status: ReadError \(http://service.example\)$"):
             client.task("t").status()
 
 
