@@ -37,7 +37,7 @@ class BlockingTask(Commands[Result]):
         self.asynchronous = task
         self._runner = runner
 
-    def send(self, command: str, **fields: Any) -> Result:
+    def send(self, command: str, /, **fields: Any) -> Result:
         return self._run(self.asynchronous.send(command, **fields))
 
     def recover(self) -> Result | None:

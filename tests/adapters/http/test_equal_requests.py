@@ -23,6 +23,7 @@ from lifecycle.journal import MemoryLog
 from lifecycle.testing import events
 from tests.adapters.http.both import KEY, QUICK, AnyClient, AnyTask, BlockingClient
 from tests.adapters.http.conftest import NO_CERTIFICATES
+from tests.adapters.http.faults import faults
 
 APIS = ("v1", "v2", "v2-session", "v3", "v4")
 
@@ -215,34 +216,15 @@ def test_equal_lists(both: Both, api: str) -> None:
 
 # --- scripts that Hypothesis writes -------------------------------------------------------------
 
-FAULTS = [
-    *(fault("status", status_code=code) for code in (302, 400, 401, 403, 404, 408, 422, 500, 503)),
-    fault("status", status_code=429, headers={"Retry-After": "0"}),
-    fault("status", status_code=429, headers={"Retry-After": "600"}),
-    fault("status", status_code=200, body="<html>"),
-    fault("fail_after", status_code=400),
-    fault("fail_after", status_code=500),
-    fault("drop_before"),
-    fault("drop_after"),
-    fault("delay", seconds=0.005),
-]
 ASKS = ("status", "allowed", "details", "wait", "recover", "state")
-
-
-@st.composite
-def faults(draw: st.DrawFn, api: str) -> Step:
-    """Draw a fault and what it waits for: any call, any read, or one command."""
-    kind, name, fields = draw(st.sampled_from(FAULTS))
-    commands = [{"command": str(command)} for command in service(api).commands]
-    waits_for = draw(st.sampled_from([{}, {"method": "GET"}, *commands]))
-    return Step(kind, name, {**fields, **waits_for, "times": draw(st.integers(1, 6))})
 
 
 def scripts(api: str) -> st.SearchStrategy[list[Step]]:
     lifecycle = service(api).full
     commands = events(lifecycle, origin=Origin.CALLER).map(str).map(send)
     remote = events(lifecycle, origin=Origin.REMOTE).map(str).map(fire)
-    return st.lists(commands | remote | st.sampled_from(ASKS).map(ask) | faults(api), min_size=1, max_size=12)
+    wrong = faults(api).map(lambda drawn: fault(**drawn))
+    return st.lists(commands | remote | st.sampled_from(ASKS).map(ask) | wrong, min_size=1, max_size=12)
 
 
 def check(both: Both, api: str, *, examples: int) -> None:

@@ -1,0 +1,434 @@
+"""Client, emulator, table and `transitions` machine, driven together over real HTTP, never differ.
+
+`test_in_step` is what a user of lifecycle.testing would write: executors of one lifecycle side by
+side, with faults that a client must get over by itself. `Together` goes on where that ends: one task
+for two clients and somebody else, and faults that nobody can get over, after which a client may say
+that it does not know, but never anything that is not so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Any, cast
+
+import httpx2
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from adapters.emulator import Emulator
+from adapters.http import Client, HttpError
+from adapters.machine import bind
+from lifecycle import (
+    CommandError,
+    CommandInFlight,
+    IllegalTransition,
+    Lifecycle,
+    LifecycleError,
+    Origin,
+    Severity,
+    TaskEndedFirst,
+    VerdictKind,
+)
+from lifecycle.command import CommandResult
+from lifecycle.journal import CommandEntry, MemoryJournal, MemoryLog
+from lifecycle.testing import Executor, check_executor, events, lifecycle_machine, states
+from tests.adapters.http.both import KEY, QUICK, AnyClient, AnyTask, BlockingClient
+from tests.adapters.http.conftest import NO_CERTIFICATES
+from tests.adapters.http.faults import Fault, faults
+
+TIMING = replace(QUICK, longest_retry_s=0.005, settle_timeout_s=0.05)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One lifecycle: an emulator of it, both clients with one journal between them, and bare httpx2."""
+
+    api: str
+    lifecycle: Lifecycle[str, str]
+    emulator: Emulator
+    clients: dict[str, AnyClient]
+    http: httpx2.Client
+
+    def create(self, by: str) -> AnyTask:
+        client = self.clients[by]
+        return client.create() if self.api == "v2-session" else client.create("buy milk")
+
+    def request(self, command: str, task_id: str) -> httpx2.Response:
+        """Send a command as it is, past every client of ours."""
+        wire = cast("Client", self.clients["sync"]).wire
+        request = wire.command_request(command, task_id, fields(command))
+        url = self.emulator.base_url + request.path
+        headers = wire.headers(KEY)
+        return self.http.request(request.method, url, params=request.query, json=request.body, headers=headers)
+
+
+def fields(command: str) -> dict[str, str]:
+    return {"task": "buy bread"} if command == "dispatch" else {}
+
+
+# fmt: off
+STAGES = {
+    "v1":         ("v1", True),
+    "v1-full":    ("v1", False),
+    "v2":         ("v2", True),
+    "v2-full":    ("v2", False),
+    "v2-session": ("v2-session", False),
+    "v3":         ("v3", True),
+    "v3-full":    ("v3", False),
+    "v4":         ("v4", False),
+}
+# fmt: on
+
+
+@pytest.fixture(scope="module", params=list(STAGES.values()), ids=list(STAGES))
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    api, seed = request.param
+    with ExitStack() as opened:
+        emulator = opened.enter_context(Emulator(manual=True, seed=seed))
+        http = opened.enter_context(httpx2.Client(verify=NO_CERTIFICATES))
+        common: dict[str, Any] = {"api_key": KEY, "base_url": emulator.base_url, "seed": seed, "timing": TIMING}
+        common["journal"] = MemoryJournal()
+        sync = Client(api, http=http, **common)
+        other = opened.enter_context(BlockingClient(api, http_settings={"verify": NO_CERTIFICATES}, **common))
+        yield Stage(api, sync.lifecycle, emulator, {"sync": sync, "async": other}, http)
+
+
+# --- in step ------------------------------------------------------------------------------------
+
+
+def by_the_client(stage: Stage, by: str) -> Executor[str, str]:
+    """A task that a client commands, and that is where that client knows it to be."""
+    task = stage.create(by)
+
+    def fire(event: str) -> str | None:
+        if stage.lifecycle.event(event).origin is Origin.REMOTE:
+            return stage.emulator.fire(task.id, event).state
+        task.status()  # what a client has not seen, it cannot refuse
+        result = task.send(event, **fields(event))
+        return result.state if result.sent else None
+
+    def arming(kind: str, **facts: Any) -> Callable[[], None]:
+        def arm() -> None:
+            if not any(armed.task == task.id for armed in stage.emulator.faults()):  # two could be one too many
+                stage.emulator.fault(kind, task=task.id, **facts)
+
+        return arm
+
+    wrong = {
+        "no read": arming("status", status_code=503, method="GET", times=2),
+        "read lost": arming("drop_before", method="GET"),
+        "throttled": arming("status", status_code=429, headers={"Retry-After": "0"}, times=2),
+        "slow": arming("delay", seconds=0.005),
+    }
+    for command in stage.lifecycle.commands:
+        if stage.lifecycle.event(command).repeatable:
+            wrong[f"{command} lost"] = arming("drop_before", command=command)
+            wrong[f"{command} done, its answer lost"] = arming("drop_after", command=command)
+            wrong[f"{command} done, its answer 500"] = arming("fail_after", command=command)
+            wrong[f"{command} not done, its answer 500"] = arming("status", status_code=500, command=command)
+    return Executor(state=task.status, fire=fire, faults=wrong, close=stage.emulator.clear_faults)
+
+
+def by_the_emulator(stage: Stage) -> Executor[str, str]:
+    """A task that bare requests command: what the service does by itself, and refuses by itself."""
+    task = stage.create("sync")
+
+    def fire(event: str) -> str | None:
+        if stage.lifecycle.event(event).origin is Origin.REMOTE:
+            return stage.emulator.fire(task.id, event).state
+        assert stage.request(event, task.id).status_code in (200, 400)
+        call = stage.emulator.calls()[-1]
+        return call.state_after if call.applied else None
+
+    return Executor(state=lambda: stage.emulator.task(task.id).state, fire=fire)
+
+
+def by_the_machine(stage: Stage) -> Executor[str, str]:
+    machine = bind(stage.lifecycle, SimpleNamespace(), attach=False)
+    return Executor(state=lambda: machine.state, fire=machine.fire)
+
+
+def executors(stage: Stage) -> dict[str, Callable[[], Executor[str, str]]]:
+    stage.emulator.reset()
+    return {
+        "client": lambda: by_the_client(stage, "sync"),
+        "asynchronous client": lambda: by_the_client(stage, "async"),
+        "emulator": lambda: by_the_emulator(stage),
+        "machine": lambda: by_the_machine(stage),
+    }
+
+
+@pytest.mark.parametrize("name", ["client", "asynchronous client", "emulator"])
+def test_every_pair_and_every_promise_over_http(stage: Stage, name: str) -> None:
+    check_executor(stage.lifecycle, executors(stage)[name])
+
+
+def in_step(stage: Stage, *, examples: int) -> None:
+    machine = lifecycle_machine(stage.lifecycle, executors(stage))
+    run_state_machine_as_test(machine, settings=settings(max_examples=examples, stateful_step_count=15))
+
+
+def test_in_step(stage: Stage) -> None:
+    in_step(stage, examples=5)
+
+
+@pytest.mark.heavy
+def test_in_step_for_long(stage: Stage) -> None:
+    in_step(stage, examples=100)
+
+
+# --- together -----------------------------------------------------------------------------------
+
+Came = CommandResult[str, str] | LifecycleError | None
+
+
+class Watched:
+    """One task, and everything that knows something of it."""
+
+    def __init__(self, stage: Stage, by: str) -> None:
+        stage.emulator.reset()
+        made = stage.create(by)
+        self.stage = stage
+        self.id = made.id
+        self.tasks = {name: client.task(made.id) for name, client in stage.clients.items()}
+        self.log = cast("MemoryLog[str, str]", made.log)
+        self.machine = bind(stage.lifecycle, SimpleNamespace(), attach=False)
+        self.state = stage.lifecycle.initial  # where the table says that it is
+        self.moves = 0  # how many of the emulator's have been followed
+        self.strange: set[int] = set()  # the numbers of the calls that no client of ours made
+
+    # What may happen
+
+    def send(self, command: str, by: str) -> None:
+        before = self.log.load()
+        is_plain = not self.stage.emulator.faults() and before.open_command is None and before.state == self.state
+        came, is_sent = self.act(lambda: self.tasks[by].send(command, **fields(command)))
+        self.check(came, command, is_sent=is_sent)
+        if is_plain:
+            self.check_plain(came, command, str(before.state))
+
+    def recover(self, by: str) -> None:
+        opened = self.log.load().open_command
+        came, is_sent = self.act(self.tasks[by].recover)
+        if opened is None:
+            assert (came, is_sent) == (None, False)
+        else:
+            self.check(came, opened.command, is_sent=is_sent or opened.attempts > 0)
+
+    def read(self, by: str) -> None:
+        try:
+            state = self.tasks[by].status()
+        except HttpError:
+            assert self.stage.emulator.calls()[-1].fault, "only a fault can keep it from being read"
+            return
+        self.follow()
+        assert state == self.state
+        assert {task.state for task in self.tasks.values()} == {state}
+
+    def move(self, event: str) -> None:
+        target = self.stage.lifecycle.target(self.state, event)
+        try:
+            assert self.stage.emulator.fire(self.id, event).state == target
+        except IllegalTransition:
+            assert target is None
+        self.follow()
+
+    def let_somebody_else(self, command: str) -> None:
+        armed = self.stage.emulator.faults()
+        self.stage.emulator.clear_faults()
+        self.stage.request(command, self.id)
+        self.strange.add(self.stage.emulator.calls()[-1].number)
+        for fault in armed:
+            self.stage.emulator.fault(**fault.model_dump())
+        self.follow()
+
+    def visit(self, state: str) -> None:
+        """Lead it to a state, where there is a way, without any client of ours."""
+        lifecycle = self.stage.lifecycle
+        for event in lifecycle.path(self.state, state) or ():
+            is_command = lifecycle.event(event).origin is Origin.CALLER
+            (self.let_somebody_else if is_command else self.move)(event)
+
+    # What must hold
+
+    def follow(self) -> None:
+        """Every move of the emulator is one of the table's, and the machine's."""
+        task = self.stage.emulator.task(self.id)
+        for move in task.moves[self.moves :]:
+            assert move.source == self.state
+            self.state = self.stage.lifecycle.step(self.state, move.event)
+            assert move.target == self.state == self.machine.fire(move.event)
+        self.moves = len(task.moves)
+        assert task.state == self.state == self.machine.state
+
+    def account(self) -> None:
+        """What arrived is what the journal says was sent."""
+        arrived = [call for call in self.stage.emulator.calls() if call.task == self.id and call.command]
+        assert self.attempts() == [call.command for call in arrived if call.number not in self.strange]
+
+    def finish(self) -> None:
+        """Once nothing is wrong any more, everybody knows what is so, and the record is a lawful history."""
+        self.stage.emulator.clear_faults()
+        for by in sorted(self.tasks):
+            self.recover(by)
+            self.read(by)
+        self.account()
+        said = [entry.report.status for entry in self.log.entries if not isinstance(entry, CommandEntry)]
+        findings = self.stage.lifecycle.check(said, mode="sampled")
+        assert not [finding for finding in findings if finding.severity is Severity.FINDING]
+
+    def act(self, action: Callable[[], Came]) -> tuple[Came, bool]:
+        """What came of an action, and whether it sent a command."""
+        attempts = len(self.attempts())
+        try:
+            came = action()
+        except (CommandError, IllegalTransition, HttpError) as error:
+            came = error
+        self.follow()
+        return came, len(self.attempts()) > attempts
+
+    def attempts(self) -> list[str]:
+        """The commands that the journal says were sent, each of which the state recorded last must allow."""
+        found: list[str] = []
+        known: str | None = None
+        sends: dict[str, int] = {}
+        for entry in self.log.entries:
+            if not isinstance(entry, CommandEntry):
+                known = entry.state
+            elif entry.record.attempts > sends.get(entry.record.id, 0):
+                sends[entry.record.id] = entry.record.attempts
+                found.append(entry.record.command)
+                assert known is not None
+                assert self.stage.lifecycle.target(known, entry.record.command) is not None
+        return found
+
+    def check(self, came: Came, command: str, *, is_sent: bool) -> None:
+        """A client may not know; what it says is so."""
+        lifecycle = self.stage.lifecycle
+        match came:
+            case CommandResult(_, state, sent):
+                assert (state, sent) == (self.state, is_sent)
+                assert sent or lifecycle.judge(state, command).kind is VerdictKind.REDUNDANT
+            case IllegalTransition():
+                assert (came.state, is_sent) == (self.state, False)
+                assert lifecycle.target(self.state, command) is None
+            case CommandInFlight():
+                assert not is_sent
+            case TaskEndedFirst():
+                assert came.state == self.state
+                assert lifecycle.is_final(self.state)
+            case _:
+                pass
+
+    def check_plain(self, came: Came, command: str, state: str) -> None:
+        """With nothing wrong and nothing unknown, what comes of a command is the table's answer."""
+        verdict = self.stage.lifecycle.judge(state, command)
+        match verdict.kind:
+            case VerdictKind.APPLIED:
+                assert came == CommandResult(command, str(verdict.target), sent=True)
+            case VerdictKind.REDUNDANT:
+                assert came == CommandResult(command, state, sent=False)
+            case _:
+                assert isinstance(came, IllegalTransition)
+
+
+def together(stage: Stage) -> type[RuleBasedStateMachine]:
+    """One task, two clients, somebody else, and the service's own moves, with any fault before any call."""
+    lifecycle, emulator = stage.lifecycle, stage.emulator
+    commands = events(lifecycle, origin=Origin.CALLER)
+    moves = events(lifecycle, origin=Origin.REMOTE)
+    clients = st.sampled_from(sorted(stage.clients))
+    lively = states(lifecycle).filter(lambda state: not lifecycle.is_final(state))
+    wrong = st.none() | faults(stage.api)
+
+    class Together(RuleBasedStateMachine):
+        @initialize(by=clients, state=lively)
+        def begin(self, by: str, state: str) -> None:
+            self.watched = Watched(stage, by)
+            self.watched.visit(state)
+
+        @precondition(lambda self: lifecycle.is_final(self.watched.state))
+        @rule(by=clients, state=lively)
+        def begin_again(self, by: str, state: str) -> None:
+            # Left alone, nearly every step would be spent in a final state.
+            self.watched.finish()
+            self.begin(by, state)
+
+        @rule(command=commands, by=clients, fault=wrong)
+        def send(self, command: str, by: str, fault: Fault | None) -> None:
+            self.go_wrong(fault)
+            self.watched.send(command, by)
+
+        @precondition(lambda self: not lifecycle.is_final(self.watched.state))
+        @rule(data=st.data(), by=clients, fault=wrong)
+        def send_what_is_allowed(self, data: st.DataObject, by: str, fault: Fault | None) -> None:
+            allowed = lifecycle.allowed(self.watched.state, origin=Origin.CALLER)
+            self.send(data.draw(st.sampled_from(allowed)), by, fault)
+
+        @precondition(lambda self: self.watched.log.load().open_command is not None)
+        @rule(by=clients, fault=wrong)
+        def recover(self, by: str, fault: Fault | None) -> None:
+            self.go_wrong(fault)
+            self.watched.recover(by)
+
+        @rule(by=clients, fault=wrong)
+        def read(self, by: str, fault: Fault | None) -> None:
+            self.go_wrong(fault)
+            self.watched.read(by)
+
+        @precondition(lambda _: not moves.is_empty)
+        @rule(event=commands if moves.is_empty else moves)
+        def move(self, event: str) -> None:
+            self.watched.move(event)
+
+        @precondition(lambda self: not lifecycle.is_final(self.watched.state))
+        @rule(state=states(lifecycle))
+        def visit(self, state: str) -> None:
+            self.watched.visit(state)
+
+        @rule(command=commands)
+        def let_somebody_else(self, command: str) -> None:
+            self.watched.let_somebody_else(command)
+
+        @rule()
+        def go_right(self) -> None:
+            emulator.clear_faults()
+
+        @invariant()
+        def agree(self) -> None:
+            self.watched.follow()
+            self.watched.account()
+
+        def teardown(self) -> None:
+            self.watched.finish()
+
+        def go_wrong(self, fault: Fault | None) -> None:
+            if fault:
+                emulator.fault(**fault)
+
+    return Together
+
+
+def play(stage: Stage, *, examples: int, steps: int) -> None:
+    run_state_machine_as_test(together(stage), settings=settings(max_examples=examples, stateful_step_count=steps))
+
+
+def test_together(stage: Stage) -> None:
+    play(stage, examples=40, steps=25)
+
+
+@pytest.mark.heavy
+def test_together_for_long(stage: Stage) -> None:
+    play(stage, examples=300, steps=50)
