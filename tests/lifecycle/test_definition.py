@@ -33,7 +33,7 @@ from lifecycle import (
     V1State,
     V2Event,
     V2State,
-    definition,
+    examination,
 )
 
 Declared = Lifecycle[str, str]
@@ -223,7 +223,7 @@ def test_the_door_itself_is_sound() -> None:
 
 
 def test_every_documented_code_is_found_by_some_test() -> None:
-    documented = set(re.findall(r"^    ([a-z_]+)  ", definition.__doc__ or "", re.MULTILINE))
+    documented = set(re.findall(r"^    ([a-z_]+)  ", examination.__doc__ or "", re.MULTILINE))
     tested = {code_of(line) for _, expected in (*FINDINGS, *EXTENSIONS, *DOCUMENTS) for line in expected}
 
     assert tested == documented

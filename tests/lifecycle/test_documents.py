@@ -191,6 +191,13 @@ def complaints(value: Any, schema: dict[str, Any], root: dict[str, Any], where: 
     return found
 
 
+def test_a_file_may_name_its_schema_as_editors_want_it(declared: Declared) -> None:
+    document = {"$schema": "lifecycle.schema.json", **json.loads(declared.to_json())}
+
+    assert Lifecycle.from_json(json.dumps(document)) == declared
+    assert complaints(document, (schema := Lifecycle.json_schema()), schema) == []
+
+
 def test_the_schema_accepts_what_is_written(declared: Declared) -> None:
     schema = Lifecycle.json_schema()
 
@@ -230,4 +237,4 @@ def test_the_schema_of_known_types_lists_their_names() -> None:
 
 def test_every_field_of_the_schema_is_read() -> None:
     """A schema that promises fields which reading refuses, or hides some, would mislead an editor."""
-    assert set(Lifecycle.json_schema()["properties"]) == set(Lifecycle.model_fields)
+    assert set(Lifecycle.json_schema()["properties"]) == {*Lifecycle.model_fields, "$schema"}
