@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from adapters.emulator import Emulator
 from adapters.http import (
     AsyncTask,
     BadAnswer,
@@ -29,8 +30,8 @@ from lifecycle import (
     CommandUncertain,
     CreateUncertain,
     IllegalTransition,
-    LifecycleError,
     TaskEndedFirst,
+    UnknownName,
     UnknownStatus,
     get,
 )
@@ -119,6 +120,25 @@ def test_an_answer_that_takes_too_long_is_settled_by_a_read(connect: Connect, se
     task = connect("v1", server.base_url, timing=IMPATIENT).task("t")
     assert task.stop().state == "stopped"
     assert server.commands == [STOP] * (1 if happens else 2)
+
+
+def test_a_request_that_arrives_late_finds_its_work_done(connect: Connect, emulator: Emulator) -> None:
+    task = connect("v1", emulator.base_url, timing=IMPATIENT).create("buy milk")
+    emulator.fire(task.id, "start")
+    emulator.fault("delay", seconds=OUT_OF_TIME, command="pause")
+    assert task.pause().state == "paused"
+    assert lives(task) == [("pause", 2, "done")]
+    time.sleep(OUT_OF_TIME)
+    late, repeated = [call for call in emulator.calls() if call.command]
+    assert (late.applied, repeated.applied) == (False, True)
+    assert task.status() == "paused"
+
+
+def test_an_answer_that_trickles_is_waited_for(connect: Connect, serve: Serve) -> None:
+    server = serve(lambda _: Reply(body="running", pieces_s=0.003))
+    begun_s = time.monotonic()
+    assert connect("v1", server.base_url, timing=IMPATIENT).task("t").status() == "running"
+    assert time.monotonic() - begun_s > IMPATIENT.request_timeout_s
 
 
 def test_what_stays_unknown_is_left_open_until_the_service_answers(connect: Connect, serve: Serve) -> None:
@@ -586,7 +606,7 @@ def test_a_redundant_command_returns_and_is_not_sent(connect: Connect, serve: Se
 def test_no_command_of_this_service_is_refused_at_once(connect: Connect, serve: Serve, misuse: str) -> None:
     server = serve(V1Service())
     task = connect("v1", server.base_url).task("t")
-    with pytest.raises((LifecycleError, ValueError)):
+    with pytest.raises(UnknownName):
         task.send(misuse)
     assert server.seen == []
     assert lives(task) == []

@@ -462,6 +462,21 @@ def test_a_base_url_that_leads_nowhere_is_refused_at_once(connect: Connect, base
     assert len(str(raised.value)) < 300
 
 
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "https://service.example",
+        "HTTPS://Service.Example/",
+        "http://[::1]:8000",
+        "http://b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher.example:8080/shelf",
+        "http://under_score.example",
+        "http://127.0.0.1:1/api/v1",
+    ],
+)
+def test_a_base_url_that_leads_somewhere(connect: Connect, base_url: str) -> None:
+    assert connect("v1", base_url).base_url == base_url.rstrip("/").removesuffix("/api/v1")
+
+
 def test_a_base_url_with_a_password_is_refused_without_telling_it(connect: Connect) -> None:
     with pytest.raises(ValueError, match="no user and no password") as raised:
         connect("v1", "http://user:secret@127.0.0.1:1")
