@@ -225,10 +225,10 @@ class MemoryLog(Generic[S, E]):
     def _coalesced(self, entry: ReportEntry[S, E]) -> bool:
         """Count an equal report in a row instead of keeping it: polling must not fill the memory."""
         last = self.entries[-1] if self.entries else None
-        if not isinstance(last, ReportEntry) or entry.observation is None or entry.late or last.late:
+        if not isinstance(last, ReportEntry) or entry.late or last.late:
             return False
-        same = entry.observation.kind is ObservationKind.SAME and entry.state == last.state
-        if same:
+        same = (entry.report.status, entry.report.channel) == (last.report.status, last.report.channel)
+        if same:  # and therefore no move: the first of them has made it
             self.entries[-1] = replace(last, times=last.times + 1)
         return same
 
