@@ -12,7 +12,7 @@ The steps of a command, numbered as in the code:
 2. Judge. A refusal or a redundancy that rests on a remembered state that is not final is confirmed
    by one read. Illegal raises, redundant returns; neither sends.
 3. Record the intent, only if the task has not changed since it was read.
-4. Send, each attempt recorded before it.
+4. Send, each attempt recorded before it, so that of several workers one alone makes it.
 5. A usable answer: done when proved, by the state, or where that proves nothing by the read that
    the service's table names, or by the answer itself. The task at another final state ended first.
    Neither: read again until the driver's time is up, then the command is uncertain.
@@ -94,6 +94,9 @@ class Commanding(Generic[S, E]):
     def recover(self) -> Steps[CommandResult[S, E] | None]:
         """Settle the command that a crash, or an earlier uncertainty, left open; None where there is none.
 
+        It is meant for a command whose worker is gone. Where that worker lives after all, each
+        attempt is still made by one of the two alone.
+
         Raises (when driven): as `execute`.
         """
         record: TaskRecord[S, E] = yield Load()
@@ -115,7 +118,6 @@ class _Execution(Generic[S, E]):
         self.proved_by_read = command in procedure.proved_by_read
         self.record: TaskRecord[S, E] = TaskRecord()
         self.retries = 0
-        self.may_have_arrived = False
 
     def run(self) -> Steps[CommandResult[S, E]]:
         self.record = yield Load()
@@ -144,6 +146,7 @@ class _Execution(Generic[S, E]):
         self.opened = opened
         self.source = opened.source
         self.is_lost = opened.state is CommandState.UNCERTAIN
+        self.attempts = opened.attempts
         self.may_have_arrived = opened.attempts > 0
 
     def _judge(self) -> Steps[Verdict[S, E]]:
@@ -174,7 +177,7 @@ class _Execution(Generic[S, E]):
     def _send(self) -> Steps[CommandResult[S, E]]:
         # 4
         while True:
-            yield RecordAttempt(self.opened.id)
+            yield from self._attempt()
             answer: Answer = yield Send(self.command, self.fields)
             match answer:
                 case Accepted():
@@ -194,6 +197,12 @@ class _Execution(Generic[S, E]):
                         return result
                 case _:
                     pass  # throttled or not sent, and time is left: send again
+
+    def _attempt(self) -> Steps[None]:
+        self.attempts += 1
+        if not (yield RecordAttempt(self.opened.id, self.attempts)):
+            # A stop has given it up, or a recovery has taken it: it is no longer ours to send.
+            raise CommandUncertain("another worker has taken over", **self._facts())
 
     def _after_acceptance(self, answer: Answer) -> Steps[CommandResult[S, E]]:
         # 5

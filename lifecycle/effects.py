@@ -7,7 +7,7 @@ their results; a driver elsewhere carries them out. No procedure belongs here.
     Load                TaskRecord
     RecordReport        TaskRecord
     RecordIntent        CommandRecord, or TaskRecord where the task has changed or a command is open
-    RecordAttempt       None
+    RecordAttempt       bool: False where it is no longer this worker's to send
     RecordOutcome       TaskRecord
     Send, Create, Read  Answer: Accepted | Refused | Denied | Throttled | NotSent | Lost
     ReadProof           bool
@@ -24,7 +24,7 @@ from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from lifecycle.catalog import CommandEvent
-from lifecycle.errors import LifecycleError
+from lifecycle.errors import IllegalTransition, LifecycleError
 from lifecycle.journal import Report, TaskLog
 from lifecycle.table import E, S
 
@@ -112,9 +112,10 @@ class RecordIntent(Generic[S, E]):
 
 @dataclass(frozen=True, slots=True)
 class RecordAttempt:
-    """Record that the open command is about to be sent."""
+    """Record that the open command is about to be sent for the `number`-th time, counted from 1."""
 
     command_id: str
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,10 +199,13 @@ def carry_out(effect: Effect, log: TaskLog[Any, Any]) -> Any:
             return log.add_report(report)
         case RecordIntent(command, source, version, fields):
             return log.add_intent(command, source=source, version=version, fields=fields)
-        case RecordAttempt(command_id):
-            return log.add_attempt(command_id)
+        case RecordAttempt(command_id, number):
+            return log.add_attempt(command_id, number=number)
         case RecordOutcome(command_id, event, why):
-            return log.add_outcome(command_id, event, why=why)
+            try:
+                return log.add_outcome(command_id, event, why=why)
+            except IllegalTransition:  # another worker was first, and a command has one outcome
+                return log.load()
         case _:
             raise TypeError(f"no journal can carry out {effect}")
 

@@ -112,15 +112,20 @@ class TaskLog(Protocol[S, E]):
         """
         ...
 
-    def add_attempt(self, command_id: str) -> None:
-        """Record that the open command is about to be sent."""
+    def add_attempt(self, command_id: str, *, number: int) -> bool:
+        """Record that the command is about to be sent for the `number`-th time, counted from 1.
+
+        Returns False, and records nothing, where it is no longer open or another worker has made
+        that attempt: of several workers one alone may send.
+        """
         ...
 
     def add_outcome(self, command_id: str, event: CommandEvent, *, why: str) -> TaskRecord[S, E]:
-        """Move the open command by an event of its lifecycle.
+        """Move the command by an event of its lifecycle.
 
         Raises:
-            IllegalTransition: the lifecycle `command` refuses the move.
+            IllegalTransition: the lifecycle `command` refuses the move (another worker was first).
+            ValueError: the task has no such command.
         """
         ...
 
@@ -195,17 +200,20 @@ class MemoryLog(Generic[S, E]):
             self._enter(opened, None, "intended")
             return opened
 
-    def add_attempt(self, command_id: str) -> None:
-        """Record that the open command is about to be sent."""
+    def add_attempt(self, command_id: str, *, number: int) -> bool:
+        """Record that the command is about to be sent. False where that is another's to do, or nobody's."""
         with self._lock:
-            opened = self._opened(command_id)
-            self._enter(replace(opened, attempts=opened.attempts + 1), None, "sent")
+            command = self._command(command_id)
+            is_next = not COMMAND.is_final(command.state) and command.attempts + 1 == number
+            if is_next:
+                self._enter(replace(command, attempts=number), None, "sent")
+            return is_next
 
     def add_outcome(self, command_id: str, event: CommandEvent, *, why: str) -> TaskRecord[S, E]:
-        """Move the open command by an event of its lifecycle. Raises IllegalTransition."""
+        """Move the command by an event of its lifecycle. Raises IllegalTransition, ValueError."""
         with self._lock:
-            opened = self._opened(command_id)
-            self._enter(replace(opened, state=COMMAND.step(opened.state, event)), event, why)
+            command = self._command(command_id)
+            self._enter(replace(command, state=COMMAND.step(command.state, event)), event, why)
             return self._record
 
     def _judge(self, report: Report) -> ReportEntry[S, E]:
@@ -232,11 +240,13 @@ class MemoryLog(Generic[S, E]):
             self.entries[-1] = replace(last, times=last.times + 1)
         return same
 
-    def _opened(self, command_id: str) -> CommandRecord[S, E]:
-        opened = self._record.open_command
-        if opened is None or opened.id != command_id:
-            raise ValueError(f"command {command_id!r} is not open")
-        return opened
+    def _command(self, command_id: str) -> CommandRecord[S, E]:
+        """The command as it is now, open or ended."""
+        commands = (entry.record for entry in reversed(self.entries) if isinstance(entry, CommandEntry))
+        command = next((each for each in commands if each.id == command_id), None)
+        if command is None:
+            raise ValueError(f"there is no command {command_id!r}")
+        return command
 
     def _enter(self, record: CommandRecord[S, E], event: CommandEvent | None, why: str) -> None:
         self.entries.append(CommandEntry(record, event, why))
