@@ -63,7 +63,10 @@ from lifecycle.table import E, S, Verdict, VerdictKind, quoted
 
 @dataclass(frozen=True, slots=True)
 class CommandResult(Generic[S, E]):
-    """A command that succeeded. `sent` is False where it was redundant; `state` is the task's state after it."""
+    """A command that succeeded. `state` is the task's state after it.
+
+    `sent` is False where it was redundant, or where a recovery found it needless before it was sent.
+    """
 
     command: E
     state: S
@@ -252,7 +255,7 @@ class _Execution(Generic[S, E]):
             return result
         if state is None:
             yield from self._uncertain(f"{why}, and the status cannot be read", error_of(answer) or cause)
-        elif self.lifecycle.is_final(state):  # at the target, and the proof is still missing
+        elif self.may_have_arrived and self.lifecycle.is_final(state):  # at the target, its proof still missing
             return (yield from self._settle(answer, accepted=False))
         else:
             yield from self._prepare_repetition(state, why, cause)
@@ -287,17 +290,21 @@ class _Execution(Generic[S, E]):
         return None
 
     def _is_proved(self, state: S, *, accepted: bool) -> Steps[bool]:
-        """Whether `state` proves the command: it is the target, or past it by remote events alone.
-
-        Past the target proves nothing where the task may have come there without the command. After
-        a 2xx that is so only while it has not moved; after silence, wherever the service alone could
-        have brought it.
-        """
-        target = self._target()
-        without = {self.source} if accepted else self.lifecycle.reachable_by_remote(self.source)
-        if state != target and (state not in self.lifecycle.reachable_by_remote(target) or state in without):
+        """Whether `state` proves the command: it is the target, or past it by remote events alone."""
+        if state != self._target() and not self._is_past_target(state, accepted=accepted):
             return False
         return self.event.proved_by_state or (self.proved_by_read and bool((yield ReadProof(self.command))))
+
+    def _is_past_target(self, state: S, *, accepted: bool) -> bool:
+        """Whether `state` lies past the target, and the task cannot have come there without the command.
+
+        After a 2xx it may have done so only while it has not moved; after silence, wherever the
+        service alone could have brought it; and in any way where the command was never sent.
+        """
+        if not accepted and not self.may_have_arrived:
+            return False
+        without = {self.source} if accepted else self.lifecycle.reachable_by_remote(self.source)
+        return state in self.lifecycle.reachable_by_remote(self._target()) and state not in without
 
     def _report(self, answer: Answer) -> Steps[S | None]:
         """Record what an answer reports; the state then known, None where the answer says nothing usable."""
@@ -308,7 +315,7 @@ class _Execution(Generic[S, E]):
 
     def _confirm(self) -> Steps[CommandResult[S, E]]:
         self.record = yield RecordOutcome(self.opened.id, CommandEvent.CONFIRM, f"the task is {quoted(self._state())}")
-        return CommandResult(self.command, self._state(), sent=True)
+        return CommandResult(self.command, self._state(), sent=self.attempts > 0)
 
     def _may_retry(self, answer: Throttled | NotSent) -> Steps[bool]:
         self.retries += 1
