@@ -56,9 +56,16 @@ from lifecycle.effects import (
     read_patiently,
     retry_after_s,
 )
-from lifecycle.errors import CommandInFlight, CommandRefused, CommandUncertain, LifecycleError, TaskEndedFirst
+from lifecycle.errors import (
+    CommandInFlight,
+    CommandRefused,
+    CommandUncertain,
+    LifecycleError,
+    TaskEndedFirst,
+    UnknownName,
+)
 from lifecycle.journal import CommandRecord, Report, TaskRecord
-from lifecycle.table import E, S, Verdict, VerdictKind, quoted
+from lifecycle.table import E, Origin, S, Verdict, VerdictKind, quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +91,10 @@ class Commanding(Generic[S, E]):
     def execute(self, command: E, fields: Mapping[str, Any] | None = None) -> Steps[CommandResult[S, E]]:
         """Give the command, with these fields, as described at the top of this file.
 
+        Raises (at once):
+            UnknownName: the lifecycle does not declare it, or as an event that is not ours to send.
         Raises (when driven):
             IllegalTransition: the state refuses it; nothing was sent.
-            UnknownName: the lifecycle does not declare it; nothing was sent.
             UnknownStatus: the service reports a status that the lifecycle does not know; nothing was sent.
             CommandInFlight: another command of this task has no outcome yet; nothing was sent.
             CommandRefused, CommandUncertain, TaskEndedFirst: as they say.
@@ -118,6 +126,8 @@ class _Execution(Generic[S, E]):
         self.command = command
         self.fields = fields
         self.event = self.lifecycle.event(command)
+        if self.event.origin is not Origin.CALLER:
+            raise UnknownName("command", command, known=self.lifecycle.commands, where=self.lifecycle.name)
         self.proved_by_read = command in procedure.proved_by_read
         self.record: TaskRecord[S, E] = TaskRecord()
         self.retries = 0
