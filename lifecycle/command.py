@@ -224,19 +224,20 @@ class _Execution(Generic[S, E]):
             return (yield from self._confirm())
         if isinstance(answer, Accepted) and answer.status is None:
             answer = yield Read()
-        return (yield from self._settle(answer, accepted=True))
+        result = yield from self._conclude((yield from self._report(answer)), accepted=True)
+        return result or (yield from self._settle(answer, accepted=True))
 
     def _settle(self, answer: Answer, *, accepted: bool) -> Steps[CommandResult[S, E]]:
         attempt = 0
         while True:
-            state = yield from self._report(answer)
-            result = yield from self._conclude(state, accepted=accepted)
-            if result is not None:
-                return result
             attempt += 1
             if not (yield Wait(WaitReason.SETTLE, attempt, retry_after_s(answer))):
-                yield from self._uncertain("the service accepted it and did not act in time", error_of(answer))
+                missing = "the service accepted it and did not act" if accepted else "its proof did not come"
+                yield from self._uncertain(f"{missing} in time", error_of(answer))
             answer = yield Read()
+            result = yield from self._conclude((yield from self._report(answer)), accepted=accepted)
+            if result is not None:
+                return result
 
     def _after_refusal(self, refused: Refused) -> Steps[CommandResult[S, E]]:
         # 6

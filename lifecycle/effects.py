@@ -156,7 +156,7 @@ class ReadProof(Generic[E]):
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Pause. `attempt` counts from 1 within one reason; `retry_after_s` is what the service asked for."""
+    """Pause. `attempt` counts from 1 in each series; `retry_after_s` is what the service asked for."""
 
     reason: WaitReason
     attempt: int
