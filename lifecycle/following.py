@@ -18,13 +18,11 @@ from lifecycle.effects import (
     Failure,
     Load,
     Lost,
-    NotSent,
     Progress,
     RecordReport,
     Refused,
     Steps,
     Tell,
-    Throttled,
     Wait,
     WaitReason,
     read_patiently,
@@ -55,7 +53,7 @@ def create(lifecycle: str, fields: Mapping[str, Any]) -> Steps[Accepted]:
                 raise CreateUncertain(str(answer.error), lifecycle=lifecycle) from answer.error
             case Refused() | Denied():
                 raise answer.error
-            case Throttled() | NotSent():
+            case _:  # throttled or not sent: nothing happened
                 attempt += 1
                 if not (yield Wait(WaitReason.RETRY, attempt, retry_after_s(answer))):
                     raise answer.error
@@ -75,19 +73,21 @@ def read_state(lifecycle: Lifecycle[S, E]) -> Steps[S]:
 
 Until = Literal["settled", "final"]
 
+_NOT_SEEN = object()
+
 
 class Work(Generic[S, E]):
     """Whether a task that was given work has been seen to begin it.
 
     Until then a settled state (`idle`) may still be the one of before, and must not be taken for
     the end. The work is seen to begin by a state that is neither settled nor initial, or by an
-    output that has changed.
+    output that has changed. The first output seen has not changed: it may be that of earlier work.
     """
 
     def __init__(self, lifecycle: Lifecycle[S, E]) -> None:
         self._lifecycle = lifecycle
         self._has_begun = True
-        self._output: Any = None
+        self._output: Any = _NOT_SEEN
 
     def is_given_by(self, command: E) -> bool:
         """Whether the command takes a settled task to work (a dispatch). Raises UnknownName."""
@@ -103,9 +103,10 @@ class Work(Generic[S, E]):
     def see(self, state: S | None, output: Any) -> None:
         """Note what an answer said."""
         works = state is not None and state != self._lifecycle.initial and not self._lifecycle.is_settled(state)
-        changed = output is not None and output != self._output
+        changed = output is not None and self._output not in (_NOT_SEEN, output)
         self._has_begun = self._has_begun or works or changed
-        self._output = output if output is not None else self._output
+        if output is not None or self._output is _NOT_SEEN:
+            self._output = output
 
     def is_over(self, state: S, until: Until) -> bool:
         """Whether `state` ends a wait."""
