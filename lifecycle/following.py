@@ -135,8 +135,9 @@ def follow(lifecycle: Lifecycle[S, E], task: str, work: Work[S, E], *, until: Un
         status, record = yield from _poll()
         reported = lifecycle.state_of(status) if not stop_at_unknown else lifecycle.require_state_of(status)
         yield Tell(Progress(record.state, status, poll))
-        # A word that nobody knows says nothing of rest, even where the state last known is a restful one.
-        if reported is not None and record.state is not None and work.is_over(record.state, until):
+        # A word that nobody knows says nothing of rest, even where the state last known is a restful one;
+        # only what is final stays so.
+        if record.state is not None and work.is_over(record.state, until if reported is not None else "final"):
             return record.state
         if not (yield Wait(WaitReason.POLL, poll)):
             raise WaitTimedOut(lifecycle=lifecycle.name, task=task, until=until, state=str(record.state))
