@@ -57,6 +57,7 @@ from lifecycle.effects import (
     retry_after_s,
 )
 from lifecycle.errors import (
+    CommandFacts,
     CommandInFlight,
     CommandRefused,
     CommandUncertain,
@@ -184,7 +185,7 @@ class _Execution(Generic[S, E]):
 
     def _make_way(self, other: CommandRecord[S, E]) -> Steps[None]:
         if other.state is not CommandState.UNCERTAIN or not self.lifecycle.ends(self.command):
-            raise CommandInFlight(**self._facts(), other=other.command)
+            raise CommandInFlight(other.command, **self._facts())
         self.record = yield RecordOutcome(other.id, CommandEvent.ABANDON, f"given up for {quoted(self.command)}")
 
     def _send(self) -> Steps[CommandResult[S, E]]:
@@ -247,7 +248,7 @@ class _Execution(Generic[S, E]):
         if state is not None and (yield from self._is_proved_despite_refusal(state)):
             return (yield from self._confirm())
         yield RecordOutcome(self.opened.id, CommandEvent.REFUSE, str(refused.error))
-        raise CommandRefused(**self._facts(), detail=str(refused.error)) from refused.error
+        raise CommandRefused(str(refused.error), **self._facts()) from refused.error
 
     def _is_proved_despite_refusal(self, state: S) -> Steps[bool]:
         if self.may_have_arrived:  # an earlier attempt may have done what this one was refused for
@@ -354,6 +355,10 @@ class _Execution(Generic[S, E]):
         assert self.record.state is not None  # steps 1 and 2 come before everything else
         return self.record.state
 
-    def _facts(self) -> dict[str, str]:
-        names = {"lifecycle": self.lifecycle.name, "task": self.task, "command": str(self.command)}
-        return {**names, "state": str(self._state())}
+    def _facts(self) -> CommandFacts:
+        return {
+            "lifecycle": self.lifecycle.name,
+            "task": self.task,
+            "command": str(self.command),
+            "state": str(self._state()),
+        }
