@@ -1,0 +1,234 @@
+"""The third driver of the procedures: it records every effect, and ends a procedure wherever it is told.
+
+It carries out the journal's effects on a real journal. What goes over the network goes to a
+`Service`: here the one that answers by a script; worlds.py has those that are explored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any, Protocol, TypeVar
+
+from lifecycle import AdapterError, CommandEvent, Lifecycle, LifecycleError
+from lifecycle.effects import (
+    Accepted,
+    Answer,
+    Create,
+    Denied,
+    Effect,
+    Lost,
+    NotSent,
+    Progress,
+    Read,
+    ReadProof,
+    RecordOutcome,
+    Refused,
+    Send,
+    Steps,
+    Tell,
+    Throttled,
+    Wait,
+    carry_out,
+)
+from lifecycle.journal import CommandEntry, CommandRecord, MemoryJournal, MemoryLog, Report, ReportEntry, TaskLog
+
+R = TypeVar("R")
+Declared = Lifecycle[str, str]
+Log = MemoryLog[str, str]
+Request = Create | Send[Any] | Read
+
+TASK = "task-1"
+UNKNOWN_WORD = "zombie"
+
+
+def clock() -> Iterator[datetime]:
+    """Yield moments, each a second after the last."""
+    return (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=second) for second in count())
+
+
+class Mishap(AdapterError):
+    """The error of an adapter, as the core sees it: nothing but an error."""
+
+
+REFUSED = Refused(Mishap("400 Agent session already stopped"))
+DENIED = Denied(Mishap("404 Task not found"))
+THROTTLED = Throttled(Mishap("429 slow down"), retry_after_s=7.0)
+NOT_SENT = NotSent(Mishap("connection refused"))
+LOST = Lost(Mishap("500 Internal Server Error"))
+FAILURES: tuple[Answer, ...] = (REFUSED, DENIED, THROTTLED, NOT_SENT, LOST)
+
+# --- the driver -----------------------------------------------------------------------------------
+
+
+class Service(Protocol):
+    """What is on the other side of the network, and how patient this side is."""
+
+    def answer(self, request: Request) -> Answer:
+        """Answer a request."""
+        ...
+
+    def proves(self) -> bool:
+        """Say whether the further read proves the command."""
+        ...
+
+    def waits(self, wait: Wait) -> bool:
+        """Say whether there is time to go on."""
+        ...
+
+
+@dataclass(eq=False)
+class Driver:
+    """Carries effects out, and keeps each with its result in `trace`."""
+
+    log: TaskLog[str, str]
+    service: Service
+    trace: list[tuple[Effect, Any]] = field(default_factory=list[tuple[Effect, Any]])
+    told: list[Progress[Any]] = field(default_factory=list[Progress[Any]])
+
+    def run(self, steps: Steps[R], result: Any = None) -> R:
+        """Carry the procedure out and return its result; raises what it raises.
+
+        Args:
+            result: of the effect that the procedure waits for, where it was begun before.
+        """
+        while True:
+            try:
+                effect = steps.send(result)
+            except StopIteration as stop:
+                value: R = stop.value
+                return value
+            result = self.perform(effect)
+
+    def ending(self, steps: Steps[R]) -> R | LifecycleError:
+        """As `run`, but return what it raises."""
+        try:
+            return self.run(steps)
+        except LifecycleError as error:
+            return error
+
+    def perform(self, effect: Effect) -> Any:
+        """Carry one effect out and return its result."""
+        result = self._result(effect)
+        self.trace.append((effect, result))
+        return result
+
+    def _result(self, effect: Effect) -> Any:
+        match effect:
+            case Create() | Send() | Read():
+                return self.service.answer(effect)
+            case ReadProof():
+                return self.service.proves()
+            case Wait():
+                return self.service.waits(effect)
+            case Tell(progress):
+                return self.told.append(progress)
+            case _:
+                return carry_out(effect, self.log)
+
+    def sends(self) -> list[Answer]:
+        """The answers to all commands sent, oldest first."""
+        return [result for effect, result in self.trace if isinstance(effect, Send)]
+
+    def waits(self) -> list[Wait]:
+        """All pauses, oldest first."""
+        return [effect for effect, _ in self.trace if isinstance(effect, Wait)]
+
+    def story(self) -> str:
+        """The effects by name, an outcome by its event."""
+        return " ".join(
+            effect.event if isinstance(effect, RecordOutcome) else type(effect).__name__ for effect, _ in self.trace
+        )
+
+
+class Killed(BaseException):
+    """What a dying process throws into whatever it runs."""
+
+
+def run_up_to(driver: Driver, steps: Steps[Any], place: int) -> bool:
+    """Carry the procedure out up to its effect number `place`, 0..n-1; False where it ends before.
+
+    That effect takes place, and its result is left to be delivered, or not. (Death before an effect
+    is the same for the world as death after the one before it.)
+    """
+    result: Any = None
+    for _ in range(place + 1):
+        try:
+            effect = steps.send(result)
+        except (StopIteration, LifecycleError):
+            return False
+        result = driver.perform(effect)
+    return True
+
+
+# --- a service that answers by a script -----------------------------------------------------------
+
+
+@dataclass(eq=False)
+class Scripted:
+    """Gives the answers it was given, each once and in order; a word or None stands for a 2xx that carries it."""
+
+    sends: list[Answer | str | None] = field(default_factory=list[Answer | str | None])
+    reads: list[Answer | str | None] = field(default_factory=list[Answer | str | None])
+    creates: list[Answer | str | None] = field(default_factory=list[Answer | str | None])
+    proofs: list[bool] = field(default_factory=list[bool])
+    patience: int = 10
+    clock: Iterator[datetime] = field(default_factory=clock)
+
+    def answer(self, request: Request) -> Answer:
+        match request:
+            case Create():
+                return self._answer(self.creates)
+            case Send():
+                return self._answer(self.sends)
+            case Read():
+                return self._answer(self.reads)
+
+    def proves(self) -> bool:
+        return self.proofs.pop(0)
+
+    def waits(self, wait: Wait) -> bool:
+        return wait.attempt <= self.patience
+
+    def is_spent(self) -> bool:
+        """Whether every answer was asked for."""
+        return not (self.sends or self.reads or self.creates or self.proofs)
+
+    def _answer(self, answers: list[Answer | str | None]) -> Answer:
+        answer = answers.pop(0)
+        at = next(self.clock)
+        if answer is None or isinstance(answer, str):
+            return Accepted(answer, at)
+        return replace(answer, as_of=at) if isinstance(answer, Accepted) else answer
+
+
+# --- journals ---------------------------------------------------------------------------------------
+
+
+def journal_knowing(lifecycle: Declared, state: str | None, *, times: Iterator[datetime]) -> Log:
+    """Return the log of a task that was reported in that state, or never."""
+    log = MemoryJournal().task(lifecycle, TASK)
+    if state is not None:
+        log.add_report(Report(state, next(times)))
+    return log
+
+
+def reports(log: Log) -> list[ReportEntry[str, str]]:
+    """The recorded reports, oldest first."""
+    return [entry for entry in log.entries if isinstance(entry, ReportEntry)]
+
+
+def lives(log: Log) -> dict[str, list[CommandEvent]]:
+    """Every command's id with the events of its life, oldest first."""
+    found: dict[str, list[CommandEvent]] = {}
+    for entry in log.entries:
+        if isinstance(entry, CommandEntry):
+            found.setdefault(entry.record.id, []).extend([entry.event] if entry.event else [])
+    return found
+
+
+def last_command(log: Log) -> CommandRecord[str, str] | None:
+    """The command opened last, as it is now."""
+    return next((entry.record for entry in reversed(log.entries) if isinstance(entry, CommandEntry)), None)

@@ -1,0 +1,333 @@
+"""Creating, reading and following a task, one answer after another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lifecycle import CATALOG, CreateUncertain, UnknownName, UnknownStatus, WaitTimedOut, get
+from lifecycle.effects import Accepted, Create, Effect, Progress, Read, Wait, WaitReason
+from lifecycle.following import Work, create, follow, read_state
+from lifecycle.journal import Report
+from tests.lifecycle.drivers import (
+    DENIED,
+    LOST,
+    NOT_SENT,
+    REFUSED,
+    TASK,
+    THROTTLED,
+    Declared,
+    Driver,
+    Mishap,
+    Scripted,
+    journal_knowing,
+    reports,
+)
+
+
+def driver(name: str, known: str | None, **script: Any) -> Driver:
+    """A driver of a task whose journal knows `known`, against a service with that script."""
+    service = Scripted(**script)
+    return Driver(journal_knowing(get(name), known, times=service.clock), service)
+
+
+def script(driver: Driver) -> Scripted:
+    assert isinstance(driver.service, Scripted)
+    return driver.service
+
+
+# --- create -------------------------------------------------------------------------------------------
+
+
+def test_a_create_gives_the_answer() -> None:
+    creating = driver("v3", None, creates=["created"])
+
+    answer = creating.run(create("v3", {"task": "look"}))
+
+    assert isinstance(answer, Accepted)
+    assert answer.status == "created"
+    assert [effect for effect, _ in creating.trace] == [Create({"task": "look"})]
+
+
+def test_a_create_whose_answer_is_lost_is_not_sent_again() -> None:
+    creating = driver("v2", None, creates=[LOST])
+
+    with pytest.raises(CreateUncertain, match="v2: whether a task was created is not known: 500") as info:
+        creating.run(create("v2", {}))
+
+    assert info.value.__cause__ is LOST.error
+    assert creating.story() == "Create"
+
+
+@pytest.mark.parametrize("failure", [REFUSED, DENIED])
+def test_a_create_that_is_refused_is_told_by_the_adapters_error(failure: Any) -> None:
+    with pytest.raises(Mishap) as info:
+        driver("v2", None, creates=[failure]).run(create("v2", {}))
+
+    assert info.value is failure.error
+
+
+def test_a_create_that_did_not_happen_is_sent_again() -> None:
+    creating = driver("v2", None, creates=[THROTTLED, NOT_SENT, None])
+
+    assert creating.run(create("v2", {})).status is None
+    assert creating.waits() == [Wait(WaitReason.RETRY, 1, 7.0), Wait(WaitReason.RETRY, 2)]
+
+
+@pytest.mark.parametrize("failure", [THROTTLED, NOT_SENT])
+def test_a_create_is_not_sent_again_for_ever(failure: Any) -> None:
+    creating = driver("v2", None, creates=[failure] * 3, patience=2)
+
+    with pytest.raises(Mishap) as info:
+        creating.run(create("v2", {}))
+
+    assert info.value is failure.error
+    assert script(creating).is_spent()
+
+
+# --- read_state ---------------------------------------------------------------------------------------
+
+
+def test_the_state_is_read_and_recorded() -> None:
+    reading = driver("v1", None, reads=["paused"])
+
+    assert reading.run(read_state(get("v1"))) == "paused"
+    assert reading.story() == "Read RecordReport"
+    assert reading.log.load().state == "paused"
+
+
+@pytest.mark.parametrize("known", [None, "running", "stopped"])
+def test_a_status_that_nobody_knows_is_recorded_and_told(known: str | None) -> None:
+    log = journal_knowing(get("v1"), known, times=Scripted().clock)
+
+    with pytest.raises(UnknownStatus, match="'zombie' is not a status"):
+        Driver(log, Scripted(reads=["zombie"])).run(read_state(get("v1")))
+
+    assert reports(log)[-1].report.status == "zombie"
+    assert log.load().state == known
+
+
+def test_a_report_that_is_not_believed_leaves_what_is_known() -> None:
+    assert driver("v1-full", "paused", reads=["created"]).run(read_state(get("v1-full"))) == "paused"
+
+
+@pytest.mark.parametrize("failure", [REFUSED, DENIED, THROTTLED, NOT_SENT, LOST])
+def test_a_state_that_cannot_be_read_is_told_by_the_adapters_error(failure: Any) -> None:
+    reading = driver("v1", "running", reads=[failure], patience=0)
+
+    with pytest.raises(Mishap) as info:
+        reading.run(read_state(get("v1")))
+
+    assert info.value is failure.error
+
+
+# --- work ---------------------------------------------------------------------------------------------
+
+
+def test_only_a_dispatch_gives_work() -> None:
+    giving = {
+        (lifecycle.name, command)
+        for lifecycle in CATALOG.values()
+        for command in lifecycle.commands
+        if Work(lifecycle).is_given_by(command)
+    }
+
+    assert giving == {("v3", "dispatch"), ("v3-full", "dispatch")}
+    with pytest.raises(UnknownName):
+        Work(get("v3")).is_given_by("dispach")
+
+
+def test_without_work_given_a_settled_state_is_the_end() -> None:
+    work = Work(get("v3"))
+
+    assert work.is_over("idle", "settled")
+    assert not work.is_over("running", "settled")
+    assert not work.is_over("idle", "final")
+
+
+@pytest.mark.parametrize(
+    ("seen", "is_over"),
+    [
+        ([], False),
+        ([("idle", None)], False),
+        ([("idle", "old")], False),
+        ([(None, "old")], False),
+        ([("created", None)], False),
+        ([("running", "old")], True),
+        ([("running", "old"), ("idle", "old")], True),
+        ([("idle", "new")], True),
+        ([(None, "new")], True),
+        ([("idle", None), ("idle", "old")], False),
+    ],
+)
+def test_given_work_must_be_seen_to_begin(seen: list[tuple[str | None, Any]], is_over: bool) -> None:
+    work = Work(get("v3"))
+    work.see("idle", "old")
+    work.give()
+
+    for state, output in seen:
+        work.see(state, output)
+
+    assert work.is_over("idle", "settled") is is_over
+    assert work.is_over("stopped", "settled")
+    assert not work.is_over("idle", "final")
+
+
+def test_the_first_output_seen_has_not_changed() -> None:
+    """A handle on an old session gives it work: what it sees first may be what came of earlier work."""
+    work = Work(get("v3"))
+    work.give()
+
+    work.see("idle", "old")
+    assert not work.is_over("idle", "settled")
+
+    work.see("idle", "new")
+    assert work.is_over("idle", "settled")
+
+
+def test_the_first_output_of_a_new_task_is_a_change() -> None:
+    work = Work(get("v3"))
+    work.give()
+    work.see("created", None)  # the answer to the create
+
+    work.see("idle", "done")
+
+    assert work.is_over("idle", "settled")
+
+
+# --- follow -------------------------------------------------------------------------------------------
+
+
+def following(driver: Driver, name: str, work: Work[str, str] | None = None, **how: Any) -> str:
+    how = {"until": "settled", "stop_at_unknown": True, **how}
+    return driver.run(follow(get(name), TASK, work or Work(get(name)), **how))
+
+
+@pytest.mark.parametrize("until", ["settled", "final"])
+def test_a_task_that_is_over_is_not_read(until: str) -> None:
+    watching = driver("v1", "stopped")
+
+    assert following(watching, "v1", until=until) == "stopped"
+    assert watching.story() == "Load"
+
+
+def test_a_task_is_polled_until_it_is_over() -> None:
+    watching = driver("v1-full", "created", reads=["created", "running", "finished"])
+
+    assert following(watching, "v1-full") == "finished"
+    assert watching.waits() == [Wait(WaitReason.POLL, 1), Wait(WaitReason.POLL, 2)]
+    assert watching.told == [
+        Progress("created", "created", 1),
+        Progress("running", "running", 2),
+        Progress("finished", "finished", 3),
+    ]
+
+
+def test_a_settled_state_is_confirmed_by_one_read() -> None:
+    watching = driver("v3", "idle", reads=["idle"])
+
+    assert following(watching, "v3") == "idle"
+    assert watching.story() == "Load Read RecordReport Tell"
+
+
+def test_a_settled_state_is_not_the_end_where_that_is_waited_for() -> None:
+    assert following(driver("v3", "idle", reads=["idle", "timed_out"]), "v3", until="final") == "timed_out"
+
+
+class Seeing(Driver):
+    """A driver that notes what it sees, as the clients do."""
+
+    work: Work[str, str]
+
+    def perform(self, effect: Effect) -> Any:
+        result = super().perform(effect)
+        if isinstance(effect, Read) and isinstance(result, Accepted) and result.status is not None:
+            self.work.see(get("v3").state_of(result.status), result.output)
+        return result
+
+
+def test_idle_before_running_is_not_the_end() -> None:
+    service = Scripted(reads=["idle", "zombie", "idle", "running", "idle"])
+    watching = Seeing(journal_knowing(get("v3"), "idle", times=service.clock), service)
+    watching.work = Work(get("v3"))
+    watching.work.give()
+
+    assert following(watching, "v3", watching.work, stop_at_unknown=False) == "idle"
+    assert [each.status for each in watching.told] == ["idle", "zombie", "idle", "running", "idle"]
+
+
+def test_a_task_that_does_not_rest_in_time_is_told() -> None:
+    watching = driver("v1", "running", reads=["running"] * 3, patience=2)
+
+    with pytest.raises(WaitTimedOut, match="v1 task task-1: not final in time, still 'running'") as info:
+        following(watching, "v1", until="final")
+
+    assert (info.value.state, info.value.until) == ("running", "final")
+    assert isinstance(info.value, TimeoutError)
+
+
+def test_a_time_that_is_spent_at_once_still_takes_one_look() -> None:
+    assert following(driver("v1", "running", reads=["stopped"], patience=0), "v1") == "stopped"
+
+
+def test_an_unknown_status_stops_the_wait() -> None:
+    watching = driver("v1", "running", reads=["zombie"])
+
+    with pytest.raises(UnknownStatus):
+        following(watching, "v1")
+
+    assert watching.story() == "Load Read RecordReport"
+
+
+def test_or_the_wait_goes_on() -> None:
+    watching = driver("v1", None, reads=["zombie", "running", "zombie", "stopped"])
+
+    assert following(watching, "v1", stop_at_unknown=False) == "stopped"
+    assert watching.told == [
+        Progress(None, "zombie", 1),
+        Progress("running", "running", 2),
+        Progress("running", "zombie", 3),
+        Progress("stopped", "stopped", 4),
+    ]
+
+
+def test_an_unknown_status_does_not_confirm_a_settled_state() -> None:
+    watching = driver("v3", "idle", reads=["zombie", "zombie", "idle"])
+
+    assert following(watching, "v3", stop_at_unknown=False) == "idle"
+    assert script(watching).is_spent()
+
+
+def test_a_wait_that_never_learns_a_state_ends_with_the_time() -> None:
+    with pytest.raises(WaitTimedOut):
+        following(driver("v1", None, reads=["zombie"], patience=0), "v1", stop_at_unknown=False)
+
+
+def test_an_end_that_is_told_otherwise_meanwhile_ends_the_wait() -> None:
+    watching = driver("v1", "running", reads=["zombie"])
+    steps = follow(get("v1"), TASK, Work(get("v1")), until="final", stop_at_unknown=False)
+    loaded = watching.perform(next(steps))
+    watching.log.add_report(Report("stopped", next(script(watching).clock), channel="webhook"))
+
+    assert watching.run(steps, loaded) == "stopped"
+
+
+def test_a_failed_poll_is_repeated_and_then_told() -> None:
+    assert following(driver("v1", "running", reads=[LOST, THROTTLED, "stopped"]), "v1") == "stopped"
+    with pytest.raises(Mishap):
+        following(driver("v1", "running", reads=[DENIED]), "v1")
+
+
+def test_what_to_wait_for_is_one_of_two() -> None:
+    with pytest.raises(ValueError, match="until must be 'settled' or 'final', not 'done'"):
+        following(driver("v1", "running"), "v1", until="done")
+
+
+@pytest.mark.parametrize("name", [name for name in CATALOG if name != "command"])
+def test_every_way_a_task_can_go_is_followed_to_its_end(name: str) -> None:
+    lifecycle: Declared = get(name)
+    for path in lifecycle.covering_paths():
+        states = [lifecycle.replay(path[:length]) for length in range(len(path) + 1)]
+        if lifecycle.is_final(states[-1]):
+            assert following(driver(name, None, reads=[*states]), name, until="final") == states[-1]

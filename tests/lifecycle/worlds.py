@@ -1,0 +1,245 @@
+"""Services to explore: every way in which their choices can fall is a world of its own.
+
+`Liar` answers anything at all. `World` has a task that moves as its lifecycle says, and a network
+that loses, delays and doubles; what really happened is written down in it. Both ask `Choices`,
+which are exhausted by `explore`, drawn by Hypothesis, or given: a failure tells its schedule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+from lifecycle import Origin
+from lifecycle.effects import Accepted, Answer, Create, Read, Send, Wait
+from tests.lifecycle.drivers import (
+    DENIED,
+    FAILURES,
+    LOST,
+    NOT_SENT,
+    REFUSED,
+    THROTTLED,
+    UNKNOWN_WORD,
+    Declared,
+    Request,
+    clock,
+)
+
+T = TypeVar("T")
+
+# --- choices ----------------------------------------------------------------------------------------
+
+
+class Choices:
+    """Decides by a schedule of numbers, and for the first of what there is when that is used up.
+
+    The first of all options is always the usual course, so that a schedule's numbers other than
+    zero are its surprises.
+    """
+
+    def __init__(self, schedule: Sequence[int] = ()) -> None:
+        self.schedule = tuple(schedule)
+        self.taken: list[int] = []  # how many options each choice had
+
+    def pick(self, options: Sequence[T]) -> T:
+        """Return one of the options."""
+        place = len(self.taken)
+        self.taken.append(len(options))
+        return options[self.schedule[place] % len(options) if place < len(self.schedule) else 0]
+
+
+def explore(run: Callable[[Choices], T], *, surprises: int) -> list[T]:
+    """Run once for every schedule of at most so many surprises, and return what each run returned."""
+    found: list[T] = []
+    todo: list[tuple[int, ...]] = [()]
+    while todo:
+        schedule = todo.pop()
+        choices = Choices(schedule)
+        try:
+            found.append(run(choices))
+        except BaseException as error:
+            error.add_note(f"{run}, schedule {schedule}")
+            raise
+        if sum(map(bool, schedule)) < surprises:
+            for place in range(len(schedule), len(choices.taken)):
+                usual = schedule + (0,) * (place - len(schedule))
+                todo += [(*usual, index) for index in range(1, choices.taken[place])]
+    return found
+
+
+# --- a service that answers anything ----------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class Liar:
+    """Answers with every word and every failure, whatever was asked and answered before.
+
+    It is waited for so many times in each series.
+    """
+
+    lifecycle: Declared
+    choices: Choices
+    pauses: int = 2
+
+    def __post_init__(self) -> None:
+        self._clock = clock()
+        self._words = (*(state.name for state in self.lifecycle.states), UNKNOWN_WORD)
+
+    def answer(self, request: Request) -> Answer:
+        words = self._words if isinstance(request, Read) else (*self._words, None)
+        answer = self.choices.pick((*words, *FAILURES))
+        return Accepted(answer, next(self._clock)) if answer is None or isinstance(answer, str) else answer
+
+    def proves(self) -> bool:
+        return self.choices.pick((True, False))
+
+    def waits(self, wait: Wait) -> bool:
+        return wait.attempt <= self.pauses
+
+
+# --- a service with a task that moves ---------------------------------------------------------------
+
+
+class Fate(NamedTuple):
+    """What becomes of one request: how often it reaches the task, whether late, and what comes back."""
+
+    name: str
+    arrivals: int
+    late: bool = False
+    failure: Answer | None = None
+    word: str | None = ""  # "" for the task's own status
+
+
+FATES = (
+    Fate("done", 1),
+    Fate("done, and the answer says nothing", 1, word=None),
+    Fate("done, and the answer has a new word", 1, word=UNKNOWN_WORD),
+    Fate("accepted, done later", 1, late=True),
+    Fate("accepted, never done", 0),
+    Fate("done, and the answer is lost", 1, failure=LOST),
+    Fate("done later, and the answer is lost", 1, late=True, failure=LOST),
+    Fate("lost on the way", 0, failure=LOST),
+    Fate("doubled on the way", 2),
+    Fate("done, and refused when it was doubled", 1, failure=REFUSED),
+    Fate("refused", 0, failure=REFUSED),
+    Fate("denied", 0, failure=DENIED),
+    Fate("throttled", 0, failure=THROTTLED),
+    Fate("not sent", 0, failure=NOT_SENT),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A command that reached the task. `target` is None where the task's state refused it."""
+
+    command: str
+    fields: Mapping[str, Any]
+    source: str
+    target: str | None
+
+
+@dataclass(eq=False)
+class World:
+    """A task that moves as its lifecycle says, by commands and by itself, behind a network that fails.
+
+    `partner` is what a command does that the task's own state does not tell (the session that
+    stops with it). `arrivals` is the truth about every command.
+    """
+
+    lifecycle: Declared
+    choices: Choices
+    state: str
+    proved_by_read: frozenset[str] = frozenset()
+    arrivals: list[Arrival] = field(default_factory=list[Arrival])
+    partner_is_over: bool = False
+    has_refused_what_was_done: bool = False
+
+    def __post_init__(self) -> None:
+        self.clock = clock()
+        self.began = self.state
+        self._late: list[tuple[str, Mapping[str, Any]]] = []
+        self._partner_is_ending = False
+
+    def answer(self, request: Request) -> Answer:
+        self.go_on()
+        match request:
+            case Send(command, fields):
+                return self._receive(command, fields)
+            case Read():
+                return self._tell()
+            case Create():
+                raise AssertionError("a world has its task already")
+
+    def proves(self) -> bool:
+        self.go_on()
+        return self.partner_is_over and self.choices.pick((True, False))
+
+    def waits(self, wait: Wait) -> bool:
+        return wait.attempt <= 2 and self.choices.pick((True, False))
+
+    def go_on(self) -> None:
+        """Let something happen, or nothing: a late command arrives, or the task moves by itself."""
+        happenings: list[Callable[[], None]] = []
+        if self._late:
+            happenings.append(lambda: self._arrive(*self._late.pop(0)))
+        if self._partner_is_ending:
+            happenings.append(self._end_partner)
+        happenings.append(_nothing)
+        events = self.lifecycle.allowed(self.state, origin=Origin.REMOTE)
+        happenings += [partial(self._move, event) for event in events]
+        self.choices.pick(happenings)()
+
+    def took_effect(self, command: str) -> bool:
+        """Whether the command moved the task at least once."""
+        return any(each.command == command and each.target is not None for each in self.arrivals)
+
+    def _receive(self, command: str, fields: Mapping[str, Any]) -> Answer:
+        at = next(self.clock)
+        before = self.state
+        fate = self.choices.pick(FATES)
+        if fate.failure is None and self.lifecycle.target(before, command) is None:
+            # Services differ in what they say to a command that the task refuses.
+            refusals: tuple[Answer, ...] = (REFUSED, Accepted(before, at))
+            return self.choices.pick(refusals)
+        for _ in range(fate.arrivals):
+            if fate.late:
+                self._late.append((command, fields))
+            else:
+                self._arrive(command, fields)
+        if fate.failure is not None:
+            self.has_refused_what_was_done |= fate.failure is REFUSED and fate.arrivals > 0
+            return fate.failure
+        return Accepted((before if fate.late else self.state) if fate.word == "" else fate.word, at)
+
+    def _tell(self) -> Answer:
+        at = next(self.clock)
+        answers: tuple[Answer, ...] = (
+            Accepted(self.state, at),
+            Accepted(UNKNOWN_WORD, at),
+            LOST,
+            THROTTLED,
+            DENIED,
+        )
+        return self.choices.pick(answers)
+
+    def _arrive(self, command: str, fields: Mapping[str, Any]) -> None:
+        target = self.lifecycle.target(self.state, command)
+        self.arrivals.append(Arrival(command, fields, self.state, target))
+        if target is not None:
+            self.state = target
+            if command in self.proved_by_read:
+                self._partner_is_ending = self.choices.pick((False, True))
+                self.partner_is_over = not self._partner_is_ending
+
+    def _move(self, event: str) -> None:
+        self.state = self.lifecycle.step(self.state, event)
+
+    def _end_partner(self) -> None:
+        self._partner_is_ending = False
+        self.partner_is_over = True
+
+
+def _nothing() -> None:
+    """What happens most of the time."""
