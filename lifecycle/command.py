@@ -218,13 +218,12 @@ class _Execution(Generic[S, E]):
             # A stop has given it up, or a recovery has taken it: it is no longer ours to send.
             raise CommandUncertain("another worker has taken over", **self._facts())
 
-    def _after_acceptance(self, answer: Answer) -> Steps[CommandResult[S, E]]:
+    def _after_acceptance(self, accepted: Accepted) -> Steps[CommandResult[S, E]]:
         # 5
         if not self.event.proved_by_state and not self.proved_by_read:
-            yield from self._report(answer)
+            yield from self._report(accepted)
             return (yield from self._confirm())
-        if isinstance(answer, Accepted) and answer.status is None:
-            answer = yield Read()
+        answer: Answer = accepted if accepted.status is not None else (yield Read())
         result = yield from self._conclude((yield from self._report(answer)), accepted=True)
         return result or (yield from self._settle(answer, accepted=True))
 
