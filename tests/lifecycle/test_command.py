@@ -414,6 +414,7 @@ def test_a_dispatch_is_proved_by_the_answer_itself(word: str | None, state: str)
     seen = case("v3", "idle", sends=[word])
 
     assert seen.execute("dispatch") == CommandResult("dispatch", state, sent=True)
+    assert ("RecordReport" in seen.driver.story()) == (word is not None)
     assert seen.record().state is CommandState.DONE
 
 
