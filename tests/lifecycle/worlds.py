@@ -60,7 +60,7 @@ def explore(run: Callable[[Choices], T], *, surprises: int) -> list[T]:
         try:
             found.append(run(choices))
         except BaseException as error:
-            error.add_note(f"{run}, schedule {schedule}")
+            error.add_note(f"{run} with Choices({schedule})")
             raise
         if sum(map(bool, schedule)) < surprises:
             for place in range(len(schedule), len(choices.taken)):

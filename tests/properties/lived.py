@@ -67,7 +67,7 @@ Ending = CommandResult[str, str] | LifecycleError | None
 Death = Callable[[Steps[Any]], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Given:
     """One command of a task whose journal knows `known`."""
 
@@ -75,6 +75,9 @@ class Given:
     command: str
     known: str | None
     proved_by_read: frozenset[str] = PROVED_BY_READ
+
+    def __repr__(self) -> str:
+        return f"Given({self.lifecycle.name!r}, {str(self.command)!r}, known {self.known and str(self.known)!r})"
 
     @property
     def event(self) -> Event[str]:
@@ -93,7 +96,8 @@ class Given:
         """A world in which the task has gone on since it was known, by itself or by others."""
         states = [state.name for state in self.lifecycle.states]
         if self.known is not None:
-            states = sorted(self.lifecycle.reachable(self.known), key=lambda state: state != self.known)
+            possible = self.lifecycle.reachable(self.known)
+            states = [self.known, *(state for state in states if state in possible and state != self.known)]
         return World(self.lifecycle, choices, choices.pick(states), self.proved_by_read)
 
 

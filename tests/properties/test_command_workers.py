@@ -149,9 +149,9 @@ class Crew:
 # --- two workers, few surprises, all of them ----------------------------------------------------------
 
 
-def interleaved(lifecycle: Declared, state: str, commands: tuple[str, str | None], choices: Choices) -> Crew:
+def interleaved(name: str, state: str, commands: tuple[str, str | None], choices: Choices) -> Crew:
     """Let one worker give a command, and the other another, or recover where it is None."""
-    crew = Crew(lifecycle, state, size=2, choices=choices)
+    crew = Crew(CATALOG[name], state, size=2, choices=choices)
     first, second = commands
     crew.give(crew.workers[0], first)
     if second is None:
@@ -175,7 +175,7 @@ def pairs(lifecycle: Declared, state: str) -> list[tuple[str, str | None]]:
 def test_two_workers(lifecycle: Declared) -> None:
     for state in lifecycle.states:
         for commands in pairs(lifecycle, state.name):
-            explore(partial(interleaved, lifecycle, state.name, commands), surprises=1)
+            explore(partial(interleaved, lifecycle.name, state.name, commands), surprises=1)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_two_workers(lifecycle: Declared) -> None:
     ],
 )
 def test_two_workers_and_more_surprises(name: str, state: str, commands: tuple[str, str | None]) -> None:
-    explore(partial(interleaved, CATALOG[name], state, commands), surprises=2)
+    explore(partial(interleaved, name, state, commands), surprises=2)
 
 
 @pytest.mark.heavy
@@ -196,7 +196,7 @@ def test_two_workers_and_more_surprises(name: str, state: str, commands: tuple[s
 def test_any_two_workers_and_more_surprises(lifecycle: Declared) -> None:
     for state in lifecycle.states:
         for commands in pairs(lifecycle, state.name):
-            explore(partial(interleaved, lifecycle, state.name, commands), surprises=2)
+            explore(partial(interleaved, lifecycle.name, state.name, commands), surprises=2)
 
 
 # --- three workers, many surprises, some of them ------------------------------------------------------
