@@ -6,6 +6,7 @@ The calls themselves are in v1.py to v4.py, as methods of its subclasses.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 from uuid import uuid4
@@ -41,7 +42,7 @@ class NotFound(Exception):
     """The task that a call is about does not exist."""
 
 
-class Service:
+class Service(ABC):
     """One API of the emulator.
 
     `parameter` is what its documents call the id in a path. `api_key` is the only good key; None
@@ -58,9 +59,9 @@ class Service:
         self._api_key = api_key
         self._no_key = JSONResponse({"detail": NOT_AUTHENTICATED}, 401, dict(challenge(wire.authentication)))
 
+    @abstractmethod
     def routes(self) -> list[APIRoute]:
         """Return the calls of this API as routes."""
-        raise NotImplementedError
 
     def route(
         self,
