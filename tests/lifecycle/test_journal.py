@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import FrozenInstanceError
 from datetime import datetime, timedelta
 from itertools import pairwise, product
 from threading import Barrier
@@ -27,7 +28,7 @@ from lifecycle import (
     get,
 )
 from lifecycle.journal import CommandEntry, CommandRecord, MemoryJournal, Report, ReportEntry, TaskRecord
-from tests.lifecycle.drivers import TASK, Log, clock, lives, reports
+from tests.lifecycle.drivers import TASK, Log, clock, last_command, lives, reports
 
 START = next(clock())
 
@@ -460,3 +461,15 @@ def test_a_log_outlives_its_journal() -> None:
     gc.collect()
 
     assert log.add_report(Report("running", at(0))) == log.load()
+
+
+def test_what_a_journal_gives_away_cannot_be_changed() -> None:
+    log = log_of("v1", "running")
+    opened(log)
+    report, command = log.entries
+
+    for record in (log.load(), report, command, reports(log)[0].report, last_command(log)):
+        for name in dir(record):
+            if not name.startswith("_"):
+                with pytest.raises(FrozenInstanceError):
+                    setattr(record, name, None)
