@@ -34,6 +34,7 @@ from lifecycle.catalog import (
 from lifecycle.definition import Alias, Event, Invariant, Lifecycle, Rule, State, Transition
 from lifecycle.errors import (
     AdapterError,
+    CommandAbandoned,
     CommandError,
     CommandInFlight,
     CommandRefused,
@@ -42,6 +43,7 @@ from lifecycle.errors import (
     DefinitionError,
     DefinitionFinding,
     IllegalTransition,
+    KeyReused,
     LifecycleError,
     MissingExtra,
     TaskEndedFirst,
@@ -66,6 +68,7 @@ __all__ = [
     "AdapterError",
     "Alias",
     "Channel",
+    "CommandAbandoned",
     "CommandError",
     "CommandEvent",
     "CommandInFlight",
@@ -80,6 +83,7 @@ __all__ = [
     "FindingCode",
     "IllegalTransition",
     "Invariant",
+    "KeyReused",
     "Lifecycle",
     "LifecycleError",
     "MissingExtra",

@@ -19,7 +19,10 @@ The steps of a command, numbered as in the code:
 6. A refusal: read the status. At the target, and proved by it, is success. Else the refusal is told.
 7. No usable answer: uncertain until a read proves the effect, the end, or that nothing happened.
    Only then, and only where twice is the same as once, it is sent again.
-8. After a crash, an open command is taken up at 7.
+8. After a crash, an open command is taken up at 7, by one worker alone.
+
+A command that is given under a key is executed once: given again, it is answered with what came of
+the first. Even where it is redundant it is recorded, so that its key keeps its answer.
 
 Nothing is ever recorded as done or failed by guess.
 """
@@ -35,8 +38,10 @@ from lifecycle.definition import Lifecycle
 from lifecycle.effects import (
     Accepted,
     Answer,
+    Claim,
     Denied,
     Failure,
+    FindCommand,
     Load,
     Lost,
     NotSent,
@@ -47,6 +52,7 @@ from lifecycle.effects import (
     RecordOutcome,
     RecordReport,
     Refused,
+    Release,
     Send,
     Steps,
     Throttled,
@@ -57,15 +63,17 @@ from lifecycle.effects import (
     retry_after_s,
 )
 from lifecycle.errors import (
+    CommandAbandoned,
     CommandFacts,
     CommandInFlight,
     CommandRefused,
     CommandUncertain,
+    KeyReused,
     LifecycleError,
     TaskEndedFirst,
     UnknownName,
 )
-from lifecycle.journal import CommandRecord, Report, TaskRecord
+from lifecycle.journal import UNSTATED, CommandRecord, Purpose, Report, TaskRecord
 from lifecycle.table import E, Origin, S, Verdict, VerdictKind, quoted
 
 
@@ -73,7 +81,8 @@ from lifecycle.table import E, Origin, S, Verdict, VerdictKind, quoted
 class CommandResult(Generic[S, E]):
     """A command that succeeded. `state` is the task's state after it.
 
-    `sent` is False where it was redundant, or where a recovery found it needless before it was sent.
+    `sent` is False where it was redundant, or where a recovery found it needless before it was sent;
+    for one that was given again under its key, it tells of the first.
     """
 
     command: E
@@ -89,7 +98,9 @@ class Commanding(Generic[S, E]):
     task: str
     proved_by_read: frozenset[E] = field(default_factory=frozenset[E])
 
-    def execute(self, command: E, fields: Mapping[str, Any] | None = None) -> Steps[CommandResult[S, E]]:
+    def execute(
+        self, command: E, fields: Mapping[str, Any] | None = None, purpose: Purpose = UNSTATED
+    ) -> Steps[CommandResult[S, E]]:
         """Give the command, with these fields, as described at the top of this file.
 
         Raises (at once):
@@ -99,15 +110,17 @@ class Commanding(Generic[S, E]):
             UnknownStatus: the service reports a status that the lifecycle does not know; nothing was sent.
             CommandInFlight: another command of this task has no outcome yet; nothing was sent.
             CommandRefused, CommandUncertain, TaskEndedFirst: as they say.
+            CommandAbandoned, KeyReused: as they say, of what was given under this key before.
             The adapter's error: for 401, 403 and 404, and for a service that was never reached.
         """
-        return _Execution(self, command, fields or {}).run()
+        return _Execution(self, command, fields or {}, purpose).run()
 
     def recover(self) -> Steps[CommandResult[S, E] | None]:
         """Settle the command that a crash, or an earlier uncertainty, left open; None where there is none.
 
-        It is meant for a command whose worker is gone. Where that worker lives after all, each
-        attempt is still made by one of the two alone.
+        It is meant for a command whose worker is gone; one that a living worker holds is in flight.
+        Where the journal is mistaken and that worker lives after all, each attempt is still made by
+        one of the two alone.
 
         Raises (when driven): as `execute`.
         """
@@ -115,17 +128,18 @@ class Commanding(Generic[S, E]):
         opened = record.open_command
         if opened is None:
             return None
-        return (yield from _Execution(self, opened.command, opened.fields).take_up(record, opened))
+        return (yield from _Execution(self, opened.command, opened.fields, opened.purpose).take_up(record, opened))
 
 
 class _Execution(Generic[S, E]):
     """One command on its way. The numbers are the steps at the top of this file."""
 
-    def __init__(self, procedure: Commanding[S, E], command: E, fields: Mapping[str, Any]) -> None:
+    def __init__(self, procedure: Commanding[S, E], command: E, fields: Mapping[str, Any], purpose: Purpose) -> None:
         self.lifecycle = procedure.lifecycle
         self.task = procedure.task
         self.command = command
         self.fields = fields
+        self.purpose = purpose
         self.event = self.lifecycle.event(command)
         if self.event.origin is not Origin.CALLER:
             raise UnknownName("command", command, known=self.lifecycle.commands, where=self.lifecycle.name)
@@ -136,25 +150,52 @@ class _Execution(Generic[S, E]):
     def run(self) -> Steps[CommandResult[S, E]]:
         self.record = yield Load()
         while True:
+            earlier = yield from self._find_earlier()
+            if earlier is not None:
+                return (yield from self._answer_again(earlier))
             verdict = yield from self._judge()
-            if verdict.kind is not VerdictKind.APPLIED:
+            is_redundant = verdict.kind is not VerdictKind.APPLIED
+            if is_redundant and self.purpose.key is None:
                 return CommandResult(self.command, verdict.state, sent=False)
             # 3
             opened: CommandRecord[S, E] | TaskRecord[S, E]
-            opened = yield RecordIntent(self.command, verdict.state, self.record.version, self.fields)
+            opened = yield RecordIntent(self.command, verdict.state, self.record.version, self.fields, self.purpose)
             if isinstance(opened, CommandRecord):
                 self._open(opened)
-                return (yield from self._send())
+                return (yield from (self._confirm() if is_redundant else self._send()))
             self.record = opened
-            if opened.open_command is not None:
-                yield from self._make_way(opened.open_command)
+            other = opened.open_command
+            if other is not None and (self.purpose.key is None or other.purpose.key != self.purpose.key):
+                yield from self._make_way(other)
 
     def take_up(self, record: TaskRecord[S, E], opened: CommandRecord[S, E]) -> Steps[CommandResult[S, E]]:
         # 8
         self.record = record
-        self._open(opened)
+        claimed: CommandRecord[S, E] | None = yield Claim(opened.id)
+        if claimed is None:
+            raise CommandInFlight(opened.command, **self._facts())
+        self._open(claimed)
         result = yield from self._after_silence(None)
         return result or (yield from self._send())
+
+    def _find_earlier(self) -> Steps[CommandRecord[S, E] | None]:
+        return None if self.purpose.key is None else (yield FindCommand(self.purpose.key))
+
+    def _answer_again(self, earlier: CommandRecord[S, E]) -> Steps[CommandResult[S, E]]:
+        """What came of the command that was given under this key; it is taken up where nothing has yet."""
+        if (earlier.command, dict(earlier.fields)) != (self.command, dict(self.fields)):
+            raise KeyReused(str(earlier.purpose.key), earlier.command, **self._facts())
+        match earlier.state:
+            case CommandState.DONE:
+                return CommandResult(self.command, self._state(), sent=earlier.attempts > 0)
+            case CommandState.REFUSED:
+                raise CommandRefused(earlier.why, **self._facts())
+            case CommandState.ENDED_FIRST:
+                raise TaskEndedFirst(**self._facts())
+            case CommandState.ABANDONED:
+                raise CommandAbandoned(earlier.why, **self._facts())
+            case CommandState.RECORDED | CommandState.UNCERTAIN:
+                return (yield from self.take_up(self.record, earlier))
 
     def _open(self, opened: CommandRecord[S, E]) -> None:
         self.opened = opened
@@ -340,6 +381,7 @@ class _Execution(Generic[S, E]):
 
     def _uncertain(self, why: str, cause: LifecycleError | None) -> Steps[NoReturn]:
         yield from self._lose(why)
+        yield Release(self.opened.id)
         raise CommandUncertain(why, **self._facts()) from cause
 
     def _lose(self, why: str) -> Steps[None]:
@@ -348,7 +390,8 @@ class _Execution(Generic[S, E]):
             self.record = yield RecordOutcome(self.opened.id, CommandEvent.LOSE, why)
 
     def _target(self) -> S:
-        return self.lifecycle.step(self.source, self.command)
+        # What was redundant when it was recorded has its target where the task was.
+        return self.lifecycle.target(self.source, self.command) or self.source
 
     def _state(self) -> S:
         assert self.record.state is not None  # steps 1 and 2 come before everything else

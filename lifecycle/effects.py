@@ -6,7 +6,10 @@ their results; a driver elsewhere carries them out. No procedure belongs here.
     effect              result
     Load                TaskRecord
     RecordReport        TaskRecord
-    RecordIntent        CommandRecord, or TaskRecord where the task has changed or a command is open
+    RecordIntent        CommandRecord, or TaskRecord where the task has changed, a command is open, or the key used
+    FindCommand         CommandRecord, or None where none was given under that key
+    Claim               CommandRecord, or None where it has ended or a living worker holds it
+    Release             None
     RecordAttempt       bool: False where it is no longer this worker's to send
     RecordOutcome       TaskRecord
     Send, Create, Read  Answer: Accepted | Refused | Denied | Throttled | NotSent | Lost
@@ -25,7 +28,7 @@ from typing import Any, Generic, TypeVar
 
 from lifecycle.catalog import CommandEvent
 from lifecycle.errors import IllegalTransition, LifecycleError
-from lifecycle.journal import Report, TaskLog
+from lifecycle.journal import UNSTATED, Purpose, Report, TaskLog
 from lifecycle.table import E, S
 
 # --- answers: what came of a request ------------------------------------------------------------
@@ -108,6 +111,28 @@ class RecordIntent(Generic[S, E]):
     source: S
     version: int
     fields: Mapping[str, Any]
+    purpose: Purpose = UNSTATED
+
+
+@dataclass(frozen=True, slots=True)
+class FindCommand:
+    """Look for the command that was given under that key."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Take an open command up, to be held by this worker alone."""
+
+    command_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Let an open command be taken up by anybody."""
+
+    command_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +204,9 @@ class Tell(Generic[S]):
     progress: Progress[S]
 
 
-JournalEffect = Load | RecordReport | RecordIntent[Any, Any] | RecordAttempt | RecordOutcome
+JournalEffect = (
+    Load | RecordReport | RecordIntent[Any, Any] | FindCommand | Claim | Release | RecordAttempt | RecordOutcome
+)
 Effect = JournalEffect | Create | Send[Any] | Read | ReadProof[Any] | Wait | Tell[Any]
 
 R = TypeVar("R")
@@ -197,8 +224,14 @@ def carry_out(effect: Effect, log: TaskLog[Any, Any]) -> Any:
             return log.load()
         case RecordReport(report):
             return log.add_report(report)
-        case RecordIntent(command, source, version, fields):
-            return log.add_intent(command, source=source, version=version, fields=fields)
+        case RecordIntent(command, source, version, fields, purpose):
+            return log.add_intent(command, source=source, version=version, fields=fields, purpose=purpose)
+        case FindCommand(key):
+            return log.find_command(key)
+        case Claim(command_id):
+            return log.claim(command_id)
+        case Release(command_id):
+            return log.release(command_id)
         case RecordAttempt(command_id, number):
             return log.add_attempt(command_id, number=number)
         case RecordOutcome(command_id, event, why):

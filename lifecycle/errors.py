@@ -12,6 +12,8 @@ allowed; the attributes carry the same facts, typed.
     │   ├── CommandInFlight     another command of this task has no outcome yet
     │   ├── CommandRefused      the service refused it
     │   ├── CommandUncertain    nobody knows whether it took effect; it stays open
+    │   ├── CommandAbandoned    it was given up, and is known not to have taken effect or not to be waited for
+    │   ├── KeyReused           its key was given to another command
     │   └── TaskEndedFirst      the task reached another final state before it took effect
     ├── CreateUncertain         nobody knows whether a task was created
     ├── WaitTimedOut            a task did not come to rest in time (a TimeoutError)
@@ -194,6 +196,24 @@ class CommandUncertain(CommandError):
         self.why = why
         unknown = f"whether {shortened(facts['command'])} took effect is not known"
         super().__init__(f"{unknown}: {why} (last known state {shortened(facts['state'])})", **facts)
+
+
+class CommandAbandoned(CommandError):
+    """The command that was given under this key was given up; `.why` says why. A new one needs a new key."""
+
+    def __init__(self, why: str, **facts: Unpack[CommandFacts]) -> None:
+        self.why = why
+        super().__init__(f"{shortened(facts['command'])} was given up: {why}; give it again under a new key", **facts)
+
+
+class KeyReused(CommandError):
+    """The key of this command was given to another one, or to one with other fields; `.key`, and `.other` its name."""
+
+    def __init__(self, key: str, other: str, **facts: Unpack[CommandFacts]) -> None:
+        self.key = key
+        self.other = other
+        what = "with other fields" if other == facts["command"] else f"for {shortened(other)}"
+        super().__init__(f"{shortened(facts['command'])} cannot have the key {shortened(key)}, used {what}", **facts)
 
 
 class TaskEndedFirst(CommandError):

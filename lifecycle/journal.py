@@ -1,24 +1,24 @@
-"""The record that commands are executed against: its interface, and the one in memory.
+"""The record that commands are executed against: what it holds, how it grows, and its interface.
 
 A journal holds, for each task, every report, every command and every outcome. It decides
 nothing about legality itself: reports are judged by the task's lifecycle, commands by the
-lifecycle `command`. Durable journals implement the same two protocols elsewhere.
+lifecycle `command`. How a record follows from another is decided here, once, for every journal;
+where it is kept is theirs: memory.py keeps it in memory, durable journals live elsewhere.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import count
-from typing import Any, Generic, Protocol
-from weakref import WeakValueDictionary
+from typing import Any, Generic, NamedTuple, Protocol
 
 from lifecycle.catalog import COMMAND, CommandEvent, CommandState
 from lifecycle.definition import Lifecycle
 from lifecycle.history import Channel, Observation, ObservationKind
 from lifecycle.table import E, S
+
+# --- what a journal holds -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,27 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Purpose:
+    """Why a command is given, and by whom.
+
+    Of all commands of a task that are given under one `key`, one is executed. `origin` names what
+    gave it (`caller`, or a policy), `reason` is for those who ask later.
+    """
+
+    key: str | None = None
+    origin: str = "caller"
+    reason: str = ""
+
+
+UNSTATED = Purpose()
+
+
+@dataclass(frozen=True, slots=True)
 class CommandRecord(Generic[S, E]):
     """A command with its life so far.
 
     `source` is the state it was judged in, `fields` are what it is sent with, `attempts` counts its
-    sends.
+    sends, `why` is what was said of it last.
     """
 
     id: str
@@ -48,6 +64,8 @@ class CommandRecord(Generic[S, E]):
     state: CommandState
     fields: Mapping[str, Any]
     attempts: int = 0
+    purpose: Purpose = UNSTATED
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +73,16 @@ class TaskRecord(Generic[S, E]):
     """What is known of a task.
 
     `state` is None until it was reported once; `version` grows with every move and every command
-    opened or ended; `open_command` is the one in flight.
+    opened or ended; `open_command` is the one in flight. `as_of` is the time of the last report
+    that was believed, `since` of the one that brought the task into its state, `first_at` of the first.
     """
 
     version: int = 0
     state: S | None = None
     as_of: datetime | None = None
     open_command: CommandRecord[S, E] | None = None
+    since: datetime | None = None
+    first_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +90,15 @@ class ReportEntry(Generic[S, E]):
     """A recorded report: what it was found to be, and the state kept after it.
 
     `observation` is None for the first report. `late` marks one that is older than the last
-    applied and was therefore not applied. `times` counts equal reports in a row, of which this
-    was the first.
+    applied, `unconfirmed` one that could be late without its time telling; neither was applied.
+    `times` counts equal reports in a row, of which this was the first.
     """
 
     report: Report
     state: S | None
     observation: Observation[S, E] | None
     late: bool = False
+    unconfirmed: bool = False
     times: int = 1
 
 
@@ -91,9 +113,86 @@ class CommandEntry(Generic[S, E]):
 
 Entry = ReportEntry[S, E] | CommandEntry[S, E]
 
+# --- how it grows ---------------------------------------------------------------------------------
+
+
+def judge_report(
+    lifecycle: Lifecycle[S, E], record: TaskRecord[S, E], report: Report, *, now: datetime | None = None
+) -> ReportEntry[S, E]:
+    """Find out what a report is, to a task of which `record` is known.
+
+    Two clocks never agree. A report is late if it is older than the last one believed, unless that
+    one lies in the future of `now`, the journal's own clock, where that tells: then a clock was set
+    back, and reachability alone decides. Inside a cycle reachability cannot tell late from new, and
+    a pushed report's time is another clock's: it is unconfirmed, and only a read tells.
+
+    Raises:
+        UnknownName: the lifecycle declares no such channel.
+    """
+    if record.state is None:
+        return ReportEntry(report, lifecycle.state_of(report.status, channel=report.channel), None)
+    observation = lifecycle.observe(record.state, report.status, channel=report.channel)
+    is_trusted = now is None or record.as_of is None or record.as_of <= now
+    late = is_trusted and record.as_of is not None and report.as_of < record.as_of
+    unconfirmed = not late and report.channel != Channel.API and _may_be_earlier(lifecycle, observation)
+    keeps = late or unconfirmed
+    return ReportEntry(report, record.state if keeps else observation.state, observation, late, unconfirmed)
+
+
+def _may_be_earlier(lifecycle: Lifecycle[S, E], observation: Observation[S, E]) -> bool:
+    """Whether the reported state may as well be one that the task has left."""
+    moves = observation.reported is not None and bool(observation.path)
+    return moves and observation.known in lifecycle.reachable(observation.state)
+
+
+def after_report(
+    record: TaskRecord[S, E], entry: ReportEntry[S, E], *, now: datetime | None = None
+) -> TaskRecord[S, E]:
+    """Return what is known of a task after a report; nothing later than `now`, where that is told."""
+    if entry.late or entry.unconfirmed:
+        return record
+    as_of = entry.report.as_of if now is None else min(entry.report.as_of, now)
+    moved = entry.state != record.state
+    kind = None if entry.observation is None else entry.observation.kind
+    believed = entry.state is not None and kind not in _NOT_BELIEVED
+    return replace(
+        record,
+        version=record.version + moved,
+        state=entry.state,
+        as_of=as_of if believed else record.as_of,
+        since=as_of if moved else record.since,
+        first_at=record.first_at or as_of,
+    )
+
+
+def repeats(entry: ReportEntry[S, E], last: Entry[S, E] | None) -> bool:
+    """Whether an entry says what the last one said: it is then counted, for polling must not fill the record."""
+    if not isinstance(last, ReportEntry) or entry.late or last.late or entry.unconfirmed or last.unconfirmed:
+        return False
+    return (entry.report.status, entry.report.channel) == (last.report.status, last.report.channel)
+
+
+def after_command(record: TaskRecord[S, E], command: CommandRecord[S, E]) -> TaskRecord[S, E]:
+    """Return what is known of a task after an event of a command's life."""
+    still_open = None if COMMAND.is_final(command.state) else command
+    return replace(record, version=record.version + 1, open_command=still_open)
+
+
+_NOT_BELIEVED = frozenset({ObservationKind.STALE, ObservationKind.CONFLICT, ObservationKind.UNKNOWN})
+
+# --- the interface --------------------------------------------------------------------------------
+
 
 class TaskLog(Protocol[S, E]):
-    """One task's part of a journal. Every method is atomic and durable before it returns."""
+    """One task's part of a journal. Every method is atomic, and durable before it returns.
+
+    Those of a `blocking` one are called by an event loop's threads, not by itself.
+    """
+
+    @property
+    def blocking(self) -> bool:
+        """Whether the methods wait for a disk or a network."""
+        ...
 
     def load(self) -> TaskRecord[S, E]:
         """Return what is known of the task."""
@@ -104,12 +203,28 @@ class TaskLog(Protocol[S, E]):
         ...
 
     def add_intent(
-        self, command: E, *, source: S, version: int, fields: Mapping[str, Any]
+        self, command: E, *, source: S, version: int, fields: Mapping[str, Any], purpose: Purpose = UNSTATED
     ) -> CommandRecord[S, E] | TaskRecord[S, E]:
-        """Open a command, only if the task is still at `version` and no command is open.
+        """Open a command, only if the task is still at `version`, no command is open, and its key is new.
 
-        Returns the opened command, or the task's present record where it could not be opened.
+        Returns the opened command, which this worker holds, or the task's present record where it
+        could not be opened.
         """
+        ...
+
+    def find_command(self, key: str) -> CommandRecord[S, E] | None:
+        """Return the command that was opened under that key, open or ended, if there is one."""
+        ...
+
+    def claim(self, command_id: str) -> CommandRecord[S, E] | None:
+        """Take an open command up, to be held by this worker alone.
+
+        Returns None where it has ended, or a worker that may be alive holds it.
+        """
+        ...
+
+    def release(self, command_id: str) -> None:
+        """Let an open command be taken up by anybody, if this worker holds it."""
         ...
 
     def add_attempt(self, command_id: str, *, number: int) -> bool:
@@ -130,6 +245,24 @@ class TaskLog(Protocol[S, E]):
         ...
 
 
+class TaskReport(NamedTuple):
+    """A report with the task that it is about."""
+
+    lifecycle: Lifecycle[Any, Any]
+    task_id: str
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message that a service pushed, as it came. `id` is the same for the same message sent again."""
+
+    id: str
+    kind: str
+    sent_at: datetime
+    body: str
+
+
 class Journal(Protocol):
     """The record of all tasks."""
 
@@ -137,121 +270,14 @@ class Journal(Protocol):
         """Return the log of one task; the same record for the same lifecycle and id."""
         ...
 
+    def open_tasks(self, lifecycle: Lifecycle[Any, Any]) -> Iterable[str]:
+        """Return the ids of the tasks that have an open command."""
+        ...
 
-class MemoryJournal:
-    """The default journal: in memory, for one process, safe to share between threads.
+    def add_reports(self, reports: Sequence[TaskReport]) -> list[ReportEntry[Any, Any]]:
+        """Record n reports as `TaskLog.add_report` would, all or none, in this order; n entries, in this order."""
+        ...
 
-    A task's log lives as long as somebody holds it (a client's handle does), so that following
-    many tasks does not fill the memory with the histories of those that are done.
-    """
-
-    def __init__(self) -> None:
-        self._logs: WeakValueDictionary[tuple[str, str], MemoryLog[Any, Any]] = WeakValueDictionary()
-        self._lock = threading.Lock()
-
-    def task(self, lifecycle: Lifecycle[S, E], task_id: str) -> MemoryLog[S, E]:
-        """Return the log of one task; the same object while somebody holds it."""
-        with self._lock:
-            log = self._logs.get((lifecycle.name, task_id))
-            if log is None:
-                log = self._logs[lifecycle.name, task_id] = MemoryLog(lifecycle)
-            return log
-
-
-@dataclass(eq=False)
-class MemoryLog(Generic[S, E]):
-    """One task's record in memory, as `TaskLog` describes. `entries` holds its history, oldest first."""
-
-    lifecycle: Lifecycle[S, E]
-    entries: list[Entry[S, E]] = field(default_factory=list["Entry[S, E]"], init=False)
-    # Not TaskRecord[S, E]: Python 3.11 cannot call the alias of a frozen dataclass with slots.
-    _record: TaskRecord[S, E] = field(default_factory=lambda: TaskRecord(), init=False)  # noqa: PLW0108
-    _ids: count[int] = field(default_factory=lambda: count(1), init=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
-
-    def load(self) -> TaskRecord[S, E]:
-        """Return what is known of the task."""
-        return self._record
-
-    def add_report(self, report: Report) -> TaskRecord[S, E]:
-        """Record a report as what it is. Raises UnknownName for a channel that is not declared."""
-        with self._lock:
-            entry = self._judge(report)
-            if not self._coalesced(entry):
-                self.entries.append(entry)
-            record = self._record
-            if entry.late:
-                return record
-            moved = entry.state != record.state
-            self._record = replace(
-                record, version=record.version + moved, state=entry.state, as_of=self._newest(report, entry)
-            )
-            return self._record
-
-    def add_intent(
-        self, command: E, *, source: S, version: int, fields: Mapping[str, Any]
-    ) -> CommandRecord[S, E] | TaskRecord[S, E]:
-        """Open a command, or return the task's record where it has changed or a command is open."""
-        with self._lock:
-            record = self._record
-            if record.version != version or record.open_command is not None:
-                return record
-            opened = CommandRecord(str(next(self._ids)), command, source, COMMAND.initial, dict(fields))
-            self._enter(opened, None, "intended")
-            return opened
-
-    def add_attempt(self, command_id: str, *, number: int) -> bool:
-        """Record that the command is about to be sent. False where that is another's to do, or nobody's."""
-        with self._lock:
-            command = self._command(command_id)
-            is_next = not COMMAND.is_final(command.state) and command.attempts + 1 == number
-            if is_next:
-                self._enter(replace(command, attempts=number), None, "sent")
-            return is_next
-
-    def add_outcome(self, command_id: str, event: CommandEvent, *, why: str) -> TaskRecord[S, E]:
-        """Move the command by an event of its lifecycle. Raises IllegalTransition, ValueError."""
-        with self._lock:
-            command = self._command(command_id)
-            self._enter(replace(command, state=COMMAND.step(command.state, event)), event, why)
-            return self._record
-
-    def _judge(self, report: Report) -> ReportEntry[S, E]:
-        known, as_of = self._record.state, self._record.as_of
-        if known is None:
-            return ReportEntry(report, self.lifecycle.state_of(report.status, channel=report.channel), None)
-        observation = self.lifecycle.observe(known, report.status, channel=report.channel)
-        late = as_of is not None and report.as_of < as_of
-        return ReportEntry(report, known if late else observation.state, observation, late)
-
-    def _newest(self, report: Report, entry: ReportEntry[S, E]) -> datetime | None:
-        """The time of the last report that was applied; one that was not believed does not count."""
-        kind = None if entry.observation is None else entry.observation.kind
-        believed = entry.state is not None and kind not in _NOT_BELIEVED
-        return report.as_of if believed else self._record.as_of
-
-    def _coalesced(self, entry: ReportEntry[S, E]) -> bool:
-        """Count an equal report in a row instead of keeping it: polling must not fill the memory."""
-        last = self.entries[-1] if self.entries else None
-        if not isinstance(last, ReportEntry) or entry.late or last.late:
-            return False
-        same = (entry.report.status, entry.report.channel) == (last.report.status, last.report.channel)
-        if same:  # and therefore no move: the first of them has made it
-            self.entries[-1] = replace(last, times=last.times + 1)
-        return same
-
-    def _command(self, command_id: str) -> CommandRecord[S, E]:
-        """The command as it is now, open or ended."""
-        commands = (entry.record for entry in reversed(self.entries) if isinstance(entry, CommandEntry))
-        command = next((each for each in commands if each.id == command_id), None)
-        if command is None:
-            raise ValueError(f"there is no command {command_id!r}")
-        return command
-
-    def _enter(self, record: CommandRecord[S, E], event: CommandEvent | None, why: str) -> None:
-        self.entries.append(CommandEntry(record, event, why))
-        still_open = None if COMMAND.is_final(record.state) else record
-        self._record = replace(self._record, version=self._record.version + 1, open_command=still_open)
-
-
-_NOT_BELIEVED = frozenset({ObservationKind.STALE, ObservationKind.CONFLICT, ObservationKind.UNKNOWN})
+    def receive(self, delivery: Delivery, reports: Sequence[TaskReport] = ()) -> list[ReportEntry[Any, Any]] | None:
+        """Record a delivery and what it reports, both or neither; None where it was recorded before."""
+        ...

@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[1]
 ONE_WAY = {
     "lifecycle": """
         errors <- table <- graph <- history <- parts <- examination <- definition <- catalog.*
-        catalog.* <- journal <- effects <- command, following
+        catalog.* <- journal <- memory
+        journal <- effects <- command, following
         definition <- diagram, testing
     """,
     "adapters": """
@@ -56,7 +57,7 @@ PURE = {
 }  # fmt: skip
 EXCEPTIONS = {
     "lifecycle.definition": {"pathlib"},  # from_file reads one
-    "lifecycle.journal": {"threading"},  # the lock of the journal in memory
+    "lifecycle.memory": {"threading"},  # the lock of the journal in memory
 }
 IMPURE_CALLS = {"open", "print", "input", "eval", "exec", "__import__", "now", "utcnow", "today", "cwd", "home"}
 

@@ -27,7 +27,7 @@ from adapters.http.wire import Authentication, Call, Listing, Proof, Request, Wi
 
 if TYPE_CHECKING:
     from adapters.http.client import AsyncClient, AsyncTask, Client, Task
-    from adapters.http.exchange import Listed, TaskResult, Timing
+    from adapters.http.exchange import Listed, Recovered, TaskResult, Timing
 
 __all__ = [
     "AnswerError",
@@ -48,6 +48,7 @@ __all__ = [
     "NotPermitted",
     "Proof",
     "RateLimited",
+    "Recovered",
     "Request",
     "RequestRefused",
     "ServiceFailed",

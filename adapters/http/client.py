@@ -6,21 +6,26 @@ signatures and promises.
 
 from __future__ import annotations
 
+import asyncio
+import builtins
 import os
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 from adapters.http.driver import AsyncDriver, Driver, OnProgress
-from adapters.http.exchange import Conversation, Listed, Pages, TaskResult, Timing, creation
+from adapters.http.exchange import Conversation, Listed, Pages, Recovered, TaskResult, Timing, creation
 from adapters.http.services import service
 from adapters.http.wire import Wire, id_at
 from lifecycle.command import CommandResult
 from lifecycle.definition import Lifecycle
 from lifecycle.effects import Accepted
+from lifecycle.errors import LifecycleError
 from lifecycle.following import Until
-from lifecycle.journal import Journal, MemoryJournal, TaskLog
+from lifecycle.journal import Journal, Purpose, TaskLog
+from lifecycle.memory import MemoryJournal
 from lifecycle.table import Origin
 
 if TYPE_CHECKING:
@@ -42,36 +47,38 @@ class Commands(ABC, Generic[R]):
     """
 
     @abstractmethod
-    def send(self, command: str, /, **fields: Any) -> R:
+    def send(
+        self, command: str, /, *, key: str | None = None, reason: str = "", origin: str = "caller", **fields: Any
+    ) -> R:
         """Give a command; `fields` go into the body of its request."""
 
-    def pause(self) -> R:
+    def pause(self, *, key: str | None = None, reason: str = "") -> R:
         """Halt a running task (v1)."""
-        return self.send("pause")
+        return self.send("pause", key=key, reason=reason)
 
-    def resume(self) -> R:
+    def resume(self, *, key: str | None = None, reason: str = "") -> R:
         """Continue a paused task (v1)."""
-        return self.send("resume")
+        return self.send("resume", key=key, reason=reason)
 
-    def stop(self) -> R:
+    def stop(self, *, key: str | None = None, reason: str = "") -> R:
         """End a task or session for good (v1, v2, v3)."""
-        return self.send("stop")
+        return self.send("stop", key=key, reason=reason)
 
-    def stop_task_and_session(self) -> R:
+    def stop_task_and_session(self, *, key: str | None = None, reason: str = "") -> R:
         """End a task and the session it runs in (v2)."""
-        return self.send("stop_task_and_session")
+        return self.send("stop_task_and_session", key=key, reason=reason)
 
-    def dispatch(self, task: str, **fields: Any) -> R:
+    def dispatch(self, task: str, *, key: str | None = None, reason: str = "", **fields: Any) -> R:
         """Give an idle session a task (v3)."""
-        return self.send("dispatch", task=task, **fields)
+        return self.send("dispatch", key=key, reason=reason, task=task, **fields)
 
-    def stop_task(self) -> R:
+    def stop_task(self, *, key: str | None = None, reason: str = "") -> R:
         """End the task and keep the session (v3)."""
-        return self.send("stop_task")
+        return self.send("stop_task", key=key, reason=reason)
 
-    def cancel(self) -> R:
+    def cancel(self, *, key: str | None = None, reason: str = "") -> R:
         """End a run for good (v4)."""
-        return self.send("cancel")
+        return self.send("cancel", key=key, reason=reason)
 
 
 class _Handle:
@@ -147,11 +154,18 @@ class _Configured:
             raise TypeError(f"{self.wire.name} has no sessions beside its tasks")
         return self._conversation(self.wire.session, session_id)
 
-    def _created(self, answer: Accepted, fields: Mapping[str, Any]) -> Conversation[Any, Any]:
+    def _created(self, answer: Accepted) -> Conversation[Any, Any]:
         # That there is an id that can be sent is part of what makes the answer usable.
-        conversation = self._conversation(self.wire, id_at(answer.document, self.wire.id_at) or "")
-        conversation.see_creation(answer, fields)
-        return conversation
+        return self._conversation(self.wire, id_at(answer.document, self.wire.id_at) or "")
+
+    def _left_open(self) -> list[Conversation[Any, Any]]:
+        """The tasks, and the sessions they run in, that have an open command."""
+        wires = [self.wire] if self.wire.session is None else [self.wire, self.wire.session]
+        return [
+            self._conversation(wire, task_id)
+            for wire in wires
+            for task_id in self.journal.open_tasks(wire.seed if self._seed else wire.full)
+        ]
 
 
 def _server(base_url: str, base_path: str) -> str:
@@ -183,11 +197,18 @@ class Task(_Handle, Commands[CommandResult[str, str]]):
         super().__init__(conversation)
         self._driver = driver
 
-    def send(self, command: str, /, **fields: Any) -> CommandResult[str, str]:
+    def send(
+        self, command: str, /, *, key: str | None = None, reason: str = "", origin: str = "caller", **fields: Any
+    ) -> CommandResult[str, str]:
         """Give a command and return when it is proved to have taken effect, or needed not be sent.
 
         Args:
             command: the command's name.
+            key: of all that is given to this task under one key one command is executed, also across
+                processes and restarts where the journal is durable; given again, it is answered with
+                what came of the first.
+            reason: why, for the record.
+            origin: what gives it, for the record.
             fields: further fields for the body of its request.
         Raises:
             IllegalTransition: the state refuses it; no command was sent.
@@ -198,9 +219,12 @@ class Task(_Handle, Commands[CommandResult[str, str]]):
             CommandRefused: the service said no.
             CommandUncertain: nobody knows; `recover` settles it once the service answers.
             TaskEndedFirst: the task was over before.
+            CommandAbandoned: what was given under this key was given up.
+            KeyReused: the key was given to another command.
+            AdapterError: the journal cannot be written; `recover` settles what was sent.
             HttpError: 401, 403, 404, 429 for too long, or the service was never reached.
         """
-        return self._driver.run(self._conversation.command(command, fields))
+        return self._driver.run(self._conversation.command(command, fields, Purpose(key, origin, reason)))
 
     def recover(self) -> CommandResult[str, str] | None:
         """Settle the command that an uncertainty left open; None where there is none. Raises as `send`."""
@@ -290,7 +314,10 @@ class Client(_Configured):
         """
         body = fields if task is None else {"task": task, **fields}
         answer = self._driver.run(creation(self.wire, self.lifecycle.name, self.timing, body))
-        return Task(self._driver, self._created(answer, body))
+        conversation = self._created(answer)
+        with _telling_of(conversation.task_id):
+            self._driver.run(conversation.see_creation(answer, body))
+        return Task(self._driver, conversation)
 
     def task(self, task_id: str) -> Task:
         """Return a handle on an existing task; nothing is sent. Raises ValueError for an unusable id."""
@@ -299,6 +326,20 @@ class Client(_Configured):
     def session(self, session_id: str) -> Task:
         """Return a handle on the session that a task runs in (v2). Raises TypeError where there are none."""
         return Task(self._driver, self._session(session_id))
+
+    def recover(self) -> builtins.list[Recovered]:
+        """Settle every command of the journal that a crash or an uncertainty left open.
+
+        Safe to run at any time and from many workers at once: a command that a living worker holds
+        is left to it, and of several that recover one alone takes it up.
+
+        Returns:
+            What came of each that was taken up.
+        Raises:
+            AdapterError: the journal cannot be read or written.
+        """
+        found = (self._driver.run(each.settle()) for each in self._left_open())
+        return [each for each in found if each is not None]
 
     def list(self, **query: str) -> Iterator[Listed]:
         """Yield the service's tasks, page after page. Raises HttpError.
@@ -331,9 +372,11 @@ class AsyncTask(_Handle, Commands[Coroutine[Any, Any, CommandResult[str, str]]])
         super().__init__(conversation)
         self._driver = driver
 
-    def send(self, command: str, /, **fields: Any) -> Coroutine[Any, Any, CommandResult[str, str]]:
+    def send(
+        self, command: str, /, *, key: str | None = None, reason: str = "", origin: str = "caller", **fields: Any
+    ) -> Coroutine[Any, Any, CommandResult[str, str]]:
         """As `Task.send`; UnknownName and TypeError come at once, the rest when awaited."""
-        return self._driver.run(self._conversation.command(command, fields))
+        return self._driver.run(self._conversation.command(command, fields, Purpose(key, origin, reason)))
 
     async def recover(self) -> CommandResult[str, str] | None:
         """As `Task.recover`."""
@@ -385,7 +428,10 @@ class AsyncClient(_Configured):
         """As `Client.create`."""
         body = fields if task is None else {"task": task, **fields}
         answer = await self._driver.run(creation(self.wire, self.lifecycle.name, self.timing, body))
-        return AsyncTask(self._driver, self._created(answer, body))
+        conversation = self._created(answer)
+        with _telling_of(conversation.task_id):
+            await self._driver.run(conversation.see_creation(answer, body))
+        return AsyncTask(self._driver, conversation)
 
     def task(self, task_id: str) -> AsyncTask:
         """As `Client.task`."""
@@ -394,6 +440,18 @@ class AsyncClient(_Configured):
     def session(self, session_id: str) -> AsyncTask:
         """As `Client.session`."""
         return AsyncTask(self._driver, self._session(session_id))
+
+    async def recover(self) -> builtins.list[Recovered]:
+        """As `Client.recover`, several at a time."""
+        at_a_time = asyncio.Semaphore(_RECOVERED_AT_A_TIME)
+
+        async def settle(conversation: Conversation[Any, Any]) -> Recovered | None:
+            async with at_a_time:
+                return await self._driver.run(conversation.settle())
+
+        left_open = await asyncio.to_thread(self._left_open)
+        found = await asyncio.gather(*map(settle, left_open))
+        return [each for each in found if each is not None]
 
     async def list(self, **query: str) -> AsyncGenerator[Listed]:
         """As `Client.list`."""
@@ -411,6 +469,19 @@ class AsyncClient(_Configured):
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+_RECOVERED_AT_A_TIME = 8
+
+
+@contextmanager
+def _telling_of(task_id: str) -> Iterator[None]:
+    """Where the journal fails just after a create, the id must not be lost with it."""
+    try:
+        yield
+    except LifecycleError as error:
+        error.add_note(f"The task {task_id} was created.")
+        raise
 
 
 def _stops(on_unknown: OnUnknown) -> bool:

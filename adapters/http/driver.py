@@ -12,14 +12,15 @@ import ipaddress
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from datetime import datetime
 from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
 from adapters.http.errors import HttpError, NoAnswer, NotConnected
-from adapters.http.exchange import Action, Actions, Clock, Exchange, Pause
-from lifecycle.effects import Answer, Failure, Lost, NotSent, Progress, Tell
+from adapters.http.exchange import Action, Actions, Clock, Exchange, Note, Pause
+from lifecycle.effects import Answer, Failure, Lost, NotSent, Progress, Tell, carry_out
 from lifecycle.errors import MissingExtra
 
 try:
@@ -153,20 +154,23 @@ class Driver(_Sender):
     def run(self, actions: Actions[R], tell: OnProgress | None = None) -> R:
         """Carry the actions out and return their result; raises what they raise."""
         result: Any = None
-        while True:
-            try:
-                action: Action = actions.send(result)
-            except StopIteration as stop:
-                value: R = stop.value
-                return value
-            match action:
-                case Exchange():
-                    result = self._exchange(action)
-                case Pause(seconds):
-                    time.sleep(seconds)
-                    result = None
-                case Tell(progress):
-                    result = tell(progress) if tell else None
+        with closing(actions):
+            while True:
+                try:
+                    action: Action = actions.send(result)
+                except StopIteration as stop:
+                    value: R = stop.value
+                    return value
+                match action:
+                    case Exchange():
+                        result = self._exchange(action)
+                    case Pause(seconds):
+                        time.sleep(seconds)
+                        result = None
+                    case Tell(progress):
+                        result = tell(progress) if tell else None
+                    case Note(effect, log):
+                        result = carry_out(effect, log)
 
     def _exchange(self, exchange: Exchange) -> Answer:
         as_of = _CLOCK.now()
@@ -193,22 +197,25 @@ class AsyncDriver(_Sender):
     async def run(self, actions: Actions[R], tell: OnProgress | None = None) -> R:
         """Carry the actions out and return their result; raises what they raise."""
         result: Any = None
-        while True:
-            try:
-                action: Action = actions.send(result)
-            except StopIteration as stop:
-                value: R = stop.value
-                return value
-            match action:
-                case Exchange():
-                    result = await self._exchange(action)
-                case Pause(seconds):
-                    await asyncio.sleep(seconds)
-                    result = None
-                case Tell(progress):
-                    result = tell(progress) if tell else None
-                    if inspect.isawaitable(result):
-                        await result
+        with closing(actions):
+            while True:
+                try:
+                    action: Action = actions.send(result)
+                except StopIteration as stop:
+                    value: R = stop.value
+                    return value
+                match action:
+                    case Exchange():
+                        result = await self._exchange(action)
+                    case Pause(seconds):
+                        await asyncio.sleep(seconds)
+                        result = None
+                    case Tell(progress):
+                        result = tell(progress) if tell else None
+                        if inspect.isawaitable(result):
+                            await result
+                    case Note(effect, log):
+                        result = await asyncio.to_thread(carry_out, effect, log)
 
     async def _exchange(self, exchange: Exchange) -> Answer:
         as_of = _CLOCK.now()

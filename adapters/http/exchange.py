@@ -1,15 +1,16 @@
-"""From effects to exchanges: what both clients do alike, with no I/O.
+"""From effects to exchanges: what both clients do alike, with no I/O but a journal's that is at hand.
 
-A procedure of the core yields effects. `Conversation.carry_out` reduces them to the three things
-that need a client: an exchange over HTTP, a pause, and telling the user. Everything else (the
-journal, the answers' meaning, the pace) is decided here, once, for the synchronous and the
-asynchronous client. client.py does the three things.
+A procedure of the core yields effects. A `Conversation` reduces them to the four things that need a
+client: an exchange over HTTP, a pause, telling the user, and a word with a journal that is not at
+hand. Everything else (the answers' meaning, the pace) is decided here, once, for the synchronous
+and the asynchronous client. driver.py does the four things.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -25,9 +26,12 @@ from lifecycle.effects import (
     Answer,
     Effect,
     Failure,
+    JournalEffect,
+    Load,
     Lost,
     Read,
     ReadProof,
+    RecordReport,
     Send,
     Steps,
     Tell,
@@ -36,9 +40,9 @@ from lifecycle.effects import (
     carry_out,
     read_patiently,
 )
-from lifecycle.errors import MissingExtra
+from lifecycle.errors import CommandInFlight, CommandUncertain, LifecycleError, MissingExtra
 from lifecycle.following import Until, Work, create, follow, read_state
-from lifecycle.journal import Report, TaskLog
+from lifecycle.journal import UNSTATED, Purpose, Report, TaskLog
 from lifecycle.table import E, S, VerdictKind
 
 try:
@@ -65,7 +69,15 @@ class Pause:
     seconds: float
 
 
-Action = Exchange | Pause | Tell[Any]
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Carry out an effect on a log that waits for a disk or a network, and return its result."""
+
+    effect: JournalEffect
+    log: TaskLog[Any, Any]
+
+
+Action = Exchange | Pause | Tell[Any] | Note
 Actions = Generator[Action, Any, R]
 
 
@@ -173,6 +185,22 @@ class TaskResult(Generic[S]):
     details: Mapping[str, Any] = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What came of a command that was left open: `error` where it did not simply succeed."""
+
+    lifecycle: str
+    task_id: str
+    command: str
+    result: CommandResult[Any, Any] | None
+    error: LifecycleError | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it has an outcome now."""
+        return not isinstance(self.error, CommandUncertain)
+
+
 @dataclass(eq=False, kw_only=True)
 class Conversation(Generic[S, E]):
     """One task's side of the talk with its service."""
@@ -188,15 +216,31 @@ class Conversation(Generic[S, E]):
     def __post_init__(self) -> None:
         self.work = Work(self.lifecycle)
 
-    def command(self, command: E, fields: Mapping[str, Any]) -> Actions[CommandResult[S, E]]:
+    def command(
+        self, command: E, fields: Mapping[str, Any], purpose: Purpose = UNSTATED
+    ) -> Actions[CommandResult[S, E]]:
         """Give a command. Raises UnknownName and TypeError at once, before anything is recorded."""
         self.lifecycle.event(command)
         self.wire.command_request(command, self.task_id, fields)
-        return self._carry_out(self._commanding().execute(command, fields))
+        return self._carry_out(self._holding(self._commanding().execute(command, fields, purpose)))
 
     def recover(self) -> Actions[CommandResult[S, E] | None]:
         """Settle the command that was left open."""
-        return self._carry_out(self._commanding().recover())
+        return self._carry_out(self._holding(self._commanding().recover()))
+
+    def settle(self) -> Actions[Recovered | None]:
+        """As `recover`, telling errors as data; None where there is nothing to settle, or a living worker has it."""
+        opened = (yield from self._note(Load())).open_command
+        if opened is None:
+            return None
+        told = partial(Recovered, self.lifecycle.name, self.task_id, str(opened.command))
+        try:
+            result = yield from self.recover()
+        except CommandInFlight:
+            return None
+        except LifecycleError as error:
+            return told(None, error)
+        return told(result) if result is not None else None
 
     def status(self) -> Actions[S]:
         """Read the status once."""
@@ -207,7 +251,7 @@ class Conversation(Generic[S, E]):
         answer = yield from self._carry_out(read_patiently(), read=self.wire.details)
         if isinstance(answer, Failure):
             raise answer.error
-        self.log.add_report(Report(str(answer.status), answer.as_of))
+        yield from self._note(RecordReport(Report(str(answer.status), answer.as_of)))
         return dict(answer.document)
 
     def wait(self, until: Until, timeout_s: float | None, *, stop_at_unknown: bool) -> Actions[TaskResult[S]]:
@@ -218,13 +262,13 @@ class Conversation(Generic[S, E]):
         output = None if self.wire.output_at is None else details.get(self.wire.output_at)
         return TaskResult(state, output, _cost_usd(details, self.wire.cost_at), details)
 
-    def see_creation(self, answer: Accepted, fields: Mapping[str, Any]) -> None:
+    def see_creation(self, answer: Accepted, fields: Mapping[str, Any]) -> Actions[None]:
         """Take over what the answer to the create tells: work given, the status, companions."""
         if fields.get("task"):
             self.work.give()
-        if answer.status is not None:
-            self.log.add_report(Report(answer.status, answer.as_of))
         self._see(answer)
+        if answer.status is not None:
+            yield from self._note(RecordReport(Report(answer.status, answer.as_of)))
 
     def _commanding(self) -> Commanding[S, E]:
         proved_by_read = frozenset(self.wire.proofs)
@@ -251,7 +295,23 @@ class Conversation(Generic[S, E]):
             case ReadProof(command):
                 return (yield from self._read_proof(command))
             case _:
-                return carry_out(effect, self.log)
+                return (yield from self._note(effect))
+
+    def _note(self, effect: Any) -> Actions[Any]:
+        if self.log.blocking:
+            return (yield Note(effect, self.log))
+        return carry_out(effect, self.log)
+
+    def _holding(self, steps: Steps[R]) -> Steps[R]:
+        """Let go of the command in hand where the procedure is broken off, so that nobody waits for it."""
+        try:
+            return (yield from steps)
+        except GeneratorExit:
+            with suppress(LifecycleError):  # a journal that is gone finds out in time that nobody holds it
+                held = self.log.load().open_command
+                if held is not None:
+                    self.log.release(held.id)
+            raise
 
     def _exchange(
         self, call: Call, fields: Mapping[str, Any] | None = None, *, gives_work: bool = False
@@ -386,19 +446,20 @@ class Pages:
 
 def _drive(steps: Steps[R], perform: Callable[[Effect], Actions[Any]], pacer: Pacer) -> Actions[R]:
     result: Any = None
-    while True:
-        try:
-            effect = steps.send(result)
-        except StopIteration as stop:
-            value: R = stop.value
-            return value
-        match effect:
-            case Wait():
-                result = yield from _wait(pacer, effect)
-            case Tell():
-                result = yield effect
-            case _:
-                result = yield from perform(effect)
+    with closing(steps):
+        while True:
+            try:
+                effect = steps.send(result)
+            except StopIteration as stop:
+                value: R = stop.value
+                return value
+            match effect:
+                case Wait():
+                    result = yield from _wait(pacer, effect)
+                case Tell():
+                    result = yield effect
+                case _:
+                    result = yield from perform(effect)
 
 
 def _wait(pacer: Pacer, wait: Wait) -> Actions[bool]:

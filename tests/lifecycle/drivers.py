@@ -33,7 +33,8 @@ from lifecycle.effects import (
     Wait,
     carry_out,
 )
-from lifecycle.journal import CommandEntry, CommandRecord, MemoryJournal, MemoryLog, Report, ReportEntry, TaskLog
+from lifecycle.journal import CommandEntry, CommandRecord, Report, ReportEntry, TaskLog
+from lifecycle.memory import MemoryJournal, MemoryLog
 
 R = TypeVar("R")
 Declared = Lifecycle[str, str]

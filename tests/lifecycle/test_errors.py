@@ -14,6 +14,7 @@ import pytest
 from lifecycle import V1Event, V1State, errors
 from lifecycle.errors import (
     AdapterError,
+    CommandAbandoned,
     CommandError,
     CommandInFlight,
     CommandRefused,
@@ -22,6 +23,7 @@ from lifecycle.errors import (
     DefinitionError,
     DefinitionFinding,
     IllegalTransition,
+    KeyReused,
     LifecycleError,
     MissingExtra,
     TaskEndedFirst,
@@ -62,6 +64,11 @@ MESSAGES: dict[LifecycleError, str] = {
     CommandUncertain("the read timed out", **TASK): (
         "v1 task task_12: whether 'stop' took effect is not known: the read timed out (last known state 'paused')"
     ),
+    CommandAbandoned("never sent", **TASK): (
+        "v1 task task_12: 'stop' was given up: never sent; give it again under a new key"
+    ),
+    KeyReused("key-7", "pause", **TASK): "v1 task task_12: 'stop' cannot have the key 'key-7', used for 'pause'",
+    KeyReused("key-7", "stop", **TASK): "v1 task task_12: 'stop' cannot have the key 'key-7', used with other fields",
     TaskEndedFirst(**TASK): "v1 task task_12: it was 'paused' before 'stop' took effect",
     CreateUncertain("the connection was lost", lifecycle="v1"): (
         "v1: whether a task was created is not known: the connection was lost"

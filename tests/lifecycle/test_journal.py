@@ -27,7 +27,8 @@ from lifecycle import (
     V1State,
     get,
 )
-from lifecycle.journal import CommandEntry, CommandRecord, MemoryJournal, Report, ReportEntry, TaskRecord
+from lifecycle.journal import CommandEntry, CommandRecord, Report, ReportEntry, TaskRecord
+from lifecycle.memory import MemoryJournal
 from tests.lifecycle.drivers import TASK, Log, clock, last_command, lives, reports
 
 START = next(clock())
@@ -119,7 +120,9 @@ def test_a_late_report_of_the_end_is_not_believed_either() -> None:
 def test_nothing_is_late_before_anything_is_known() -> None:
     log = log_of("v1", "zombie")
 
-    assert log.add_report(Report("running", at(-60))) == TaskRecord(version=1, state="running", as_of=at(-60))
+    assert log.add_report(Report("running", at(-60))) == TaskRecord(
+        version=1, state="running", as_of=at(-60), since=at(-60), first_at=at(0)
+    )
 
 
 def test_a_channel_speaks_its_own_words() -> None:

@@ -20,7 +20,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from lifecycle import CATALOG, COMMAND, CommandState, LifecycleError, Origin, VerdictKind
 from lifecycle.command import Commanding, CommandResult
 from lifecycle.effects import Accepted, Answer, Effect, RecordAttempt, Send, Steps
-from lifecycle.journal import CommandEntry, CommandRecord, MemoryJournal, Report, TaskRecord
+from lifecycle.journal import CommandEntry, CommandRecord, Report, TaskRecord
+from lifecycle.memory import MemoryJournal
 from tests.lifecycle.drivers import TASK, Declared, Driver, lives
 from tests.lifecycle.worlds import Choices, World, explore
 from tests.properties.lived import PROVED_BY_READ, cannot_have_arrived

@@ -43,7 +43,8 @@ from lifecycle import (
     VerdictKind,
 )
 from lifecycle.command import CommandResult
-from lifecycle.journal import CommandEntry, MemoryJournal, MemoryLog
+from lifecycle.journal import CommandEntry
+from lifecycle.memory import MemoryJournal, MemoryLog
 from lifecycle.testing import Executor, check_executor, events, lifecycle_machine, states
 from tests.adapters.http.both import KEY, QUICK, AnyClient, AnyTask, BlockingClient
 from tests.adapters.http.conftest import NO_CERTIFICATES

@@ -35,7 +35,8 @@ from lifecycle import (
     UnknownStatus,
     get,
 )
-from lifecycle.journal import CommandEntry, MemoryLog
+from lifecycle.journal import CommandEntry
+from lifecycle.memory import MemoryLog
 from tests.adapters.http.both import QUICK, AnyTask
 from tests.adapters.http.conftest import Connect, Serve
 from tests.adapters.http.scripted import Reply, ScriptedServer, Seen, by_path, refused_port

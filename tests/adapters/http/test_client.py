@@ -30,7 +30,7 @@ from lifecycle import (
     get,
 )
 from lifecycle.effects import Progress
-from lifecycle.journal import MemoryJournal
+from lifecycle.memory import MemoryJournal
 from tests.adapters.http.both import KEY, QUICK
 from tests.adapters.http.conftest import Connect, Serve
 from tests.adapters.http.scripted import Reply, by_path, in_turn

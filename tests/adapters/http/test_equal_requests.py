@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from adapters.emulator import Emulator
 from adapters.http import Client, service
 from lifecycle import LifecycleError, Origin
-from lifecycle.journal import MemoryLog
+from lifecycle.memory import MemoryLog
 from lifecycle.testing import events
 from tests.adapters.http.both import KEY, QUICK, AnyClient, AnyTask, BlockingClient
 from tests.adapters.http.conftest import NO_CERTIFICATES
@@ -119,7 +119,7 @@ def _untimed(entry: object) -> str:
 
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|task_[0-9a-f]+")
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z?")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z?|(?<='duration': )[\d.e-]+")
 
 
 def _numbered(text: str) -> str:

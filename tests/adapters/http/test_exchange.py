@@ -18,7 +18,7 @@ from adapters.http.v3 import V3
 from lifecycle import V1_FULL, V2_FULL, V3_FULL, V1Event, V2Event, V3Event, V3State
 from lifecycle.command import CommandResult
 from lifecycle.effects import Accepted, Answer, Tell, Throttled, Wait, WaitReason
-from lifecycle.journal import MemoryJournal
+from lifecycle.memory import MemoryJournal
 from tests.adapters.http.both import QUICK, AnyTask
 from tests.adapters.http.conftest import Connect, Serve
 from tests.adapters.http.scripted import Reply, in_turn
