@@ -46,6 +46,8 @@ OWNERS = {
     "fastapi": ["adapters.emulator"],
     "starlette": ["adapters.emulator"],
     "uvicorn": ["adapters.emulator"],
+    "sqlalchemy": ["adapters.journal"],
+    "alembic": ["adapters.journal"],
     "typer": ["adapters.cli"],
     "rich": ["adapters.cli"],
 }
