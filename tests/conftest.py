@@ -1,11 +1,19 @@
-"""What every test may rely on: one Hypothesis profile, and each declared lifecycle in turn."""
+"""What every test may rely on: one Hypothesis profile, each declared lifecycle in turn, and PostgreSQL."""
 
 from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 from hypothesis import settings
 
 from lifecycle import CATALOG, Lifecycle
+
+if TYPE_CHECKING:
+    from tests.postgres import PostgresServer
 
 # A deadline measures the machine, not the code. `--hypothesis-profile thorough` looks longer.
 settings.register_profile("quick", deadline=None)
@@ -18,3 +26,46 @@ def declared(request: pytest.FixtureRequest) -> Lifecycle[str, str]:
     """Each lifecycle of the catalog."""
     lifecycle: Lifecycle[str, str] = request.param
     return lifecycle
+
+
+class StartPostgres(Protocol):
+    """Start a server; where that is impossible, skip the test."""
+
+    def __call__(self, *, durable: bool = False) -> PostgresServer: ...
+
+
+def starting_in(running: ExitStack) -> StartPostgres:
+    from tests.postgres import PostgresError, PostgresServer  # takes longer to import than most tests to run
+
+    def start(*, durable: bool = False) -> PostgresServer:
+        try:
+            return running.enter_context(PostgresServer(durable=durable))
+        except PostgresError as error:
+            # Not `CI`, which also tells Hypothesis to try the same examples every time.
+            if os.environ.get("REQUIRE_POSTGRES"):
+                raise
+            pytest.skip(str(error))
+
+    return start
+
+
+@pytest.fixture
+def start_postgres() -> Iterator[StartPostgres]:
+    """For a test that stops or kills its server: `start_postgres(durable=False)` gives one of its own."""
+    with ExitStack() as running:
+        yield starting_in(running)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """The server of this test process; it is not to be stopped."""
+    with ExitStack() as running:
+        yield starting_in(running)()
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """The SQLAlchemy URL of an empty database."""
+    url = postgres.create_database()
+    yield url
+    postgres.drop_database(url)

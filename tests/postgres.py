@@ -71,8 +71,10 @@ class PostgresServer:
         try:
             self._create()
             self.start()
-        except BaseException:
+        except BaseException as error:
             self._remove()
+            if isinstance(error, OSError):
+                raise PostgresError(f"PostgreSQL cannot be started here: {error}") from error
             raise
         return self
 
@@ -236,7 +238,10 @@ def _keep(directory: Path) -> subprocess.Popen[str]:
 
 def _account() -> pwd.struct_passwd | None:
     """Return whom to run the server as if not as oneself: PostgreSQL refuses to run as root."""
-    return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+    try:
+        return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+    except KeyError:
+        raise PostgresError("PostgreSQL does not run as root, and there is no user 'nobody' to run it as") from None
 
 
 def _programs() -> Path:
