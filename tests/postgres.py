@@ -74,7 +74,8 @@ class PostgresServer:
         except BaseException as error:
             self._remove()
             if isinstance(error, OSError):
-                raise PostgresError(f"PostgreSQL cannot be started here: {error}") from error
+                account = f" as '{self._account.pw_name}'" if self._account else ""
+                raise PostgresError(f"PostgreSQL cannot be started{account}: {error}") from error
             raise
         return self
 
