@@ -48,6 +48,7 @@ OWNERS = {
     "uvicorn": ["adapters.emulator"],
     "sqlalchemy": ["adapters.journal"],
     "alembic": ["adapters.journal"],
+    "dbos": ["adapters.dbos"],
     "typer": ["adapters.cli"],
     "rich": ["adapters.cli"],
 }
