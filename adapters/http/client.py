@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import copy
 import os
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
-from adapters.http.driver import AsyncDriver, Driver, OnProgress
-from adapters.http.exchange import Conversation, Listed, Pages, Recovered, TaskResult, Timing, creation
+from adapters.http.driver import AsyncDriver, Driver, Gate, OnProgress
+from adapters.http.exchange import Conversation, Exchange, Listed, Pages, Recovered, TaskResult, Timing, creation
 from adapters.http.services import service
 from adapters.http.wire import Wire, id_at
 from lifecycle.command import CommandResult
 from lifecycle.definition import Lifecycle
-from lifecycle.effects import Accepted
+from lifecycle.effects import Accepted, Answer
 from lifecycle.errors import LifecycleError
 from lifecycle.following import Until
 from lifecycle.journal import Journal, Purpose, TaskLog
@@ -460,6 +461,21 @@ class AsyncClient(_Configured):
             for listed in await self._driver.run(pages.read(self.timing)):
                 yield listed
 
+    async def read(self, task_id: str, *, details: bool = False) -> Answer:
+        """Read the task's status (or its details) in one request, and return the answer as it came.
+
+        For those who keep a pace of their own: nothing is repeated, raised or recorded.
+        """
+        call = self.wire.details if details else self.wire.status
+        request = call.request(self.wire.base_path, task_id=task_id)
+        return await self._driver.exchange(Exchange(self.wire, call, request))
+
+    def behind(self, gate: Gate) -> Self:
+        """Return this client with every request passing the gate; closing it closes nothing."""
+        gated = copy.copy(self)
+        gated._driver = self._driver.behind(gate)
+        return gated
+
     async def close(self) -> None:
         """As `Client.close`."""
         await self._driver.close()
@@ -475,7 +491,7 @@ _RECOVERED_AT_A_TIME = 8
 
 
 @contextmanager
-def _telling_of(task_id: str) -> Iterator[None]:
+def _telling_of(task_id: str) -> Generator[None]:
     """Where the journal fails just after a create, the id must not be lost with it."""
     try:
         yield

@@ -7,6 +7,7 @@ this file alone.
 from __future__ import annotations
 
 import asyncio
+import copy
 import inspect
 import ipaddress
 import logging
@@ -14,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from pydantic import SecretStr
 
@@ -30,10 +31,21 @@ except ImportError:
 
 _log = logging.getLogger("adapters.http")
 
-_CLOCK = Clock()  # one for all clients: the reports of several may meet in one journal
+CLOCK = Clock()
+"""One for all clients: the reports of several may meet in one journal."""
 
 R = TypeVar("R")
 OnProgress = Callable[[Progress[str]], object]
+
+
+class Gate(Protocol):
+    """What every request of an asynchronous client passes, where it was put behind one."""
+
+    async def enter(self) -> None:
+        """Return when the request may be sent."""
+
+    def leave(self, answer: Answer) -> None:
+        """Be told what came of it."""
 
 
 class _Sender:
@@ -173,7 +185,7 @@ class Driver(_Sender):
                         result = carry_out(effect, log)
 
     def _exchange(self, exchange: Exchange) -> Answer:
-        as_of = _CLOCK.now()
+        as_of = CLOCK.now()
         try:
             outcome: httpx2.Response | httpx2.RequestError = self._http.request(**self._request(exchange))
         except httpx2.RequestError as error:
@@ -191,8 +203,15 @@ class AsyncDriver(_Sender):
 
     def __init__(self, *, base_url: str, api_key: str, timeout_s: float, http: httpx2.AsyncClient | None) -> None:
         super().__init__(base_url=base_url, api_key=api_key, timeout_s=timeout_s)
+        self._gate: Gate | None = None
         self._owns_http = http is None
         self._http = http or httpx2.AsyncClient(trust_env=self._trusts_environment)
+
+    def behind(self, gate: Gate) -> Self:
+        """Return a driver of the same connections whose every request passes the gate. It closes nothing."""
+        gated = copy.copy(self)
+        gated._gate, gated._owns_http = gate, False
+        return gated
 
     async def run(self, actions: Actions[R], tell: OnProgress | None = None) -> R:
         """Carry the actions out and return their result; raises what they raise."""
@@ -206,7 +225,7 @@ class AsyncDriver(_Sender):
                     return value
                 match action:
                     case Exchange():
-                        result = await self._exchange(action)
+                        result = await self.exchange(action)
                     case Pause(seconds):
                         await asyncio.sleep(seconds)
                         result = None
@@ -217,13 +236,19 @@ class AsyncDriver(_Sender):
                     case Note(effect, log):
                         result = await asyncio.to_thread(carry_out, effect, log)
 
-    async def _exchange(self, exchange: Exchange) -> Answer:
-        as_of = _CLOCK.now()
+    async def exchange(self, exchange: Exchange) -> Answer:
+        """Send one request, once, and return what came of it."""
+        if self._gate is not None:
+            await self._gate.enter()
+        as_of = CLOCK.now()
         try:
             outcome: httpx2.Response | httpx2.RequestError = await self._http.request(**self._request(exchange))
         except httpx2.RequestError as error:
             outcome = error
-        return self._answer(exchange, outcome, as_of)
+        answer = self._answer(exchange, outcome, as_of)
+        if self._gate is not None:
+            self._gate.leave(answer)
+        return answer
 
     async def close(self) -> None:
         """Close the connections, unless the httpx2 client is the caller's."""

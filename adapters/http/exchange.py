@@ -151,9 +151,18 @@ class Pacer:
         return own_s if self._deadline_s is None else min(own_s, self._deadline_s - now_s)
 
     def _backoff_s(self, wait: Wait) -> float:
-        state = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})
-        state.attempt_number = wait.attempt
-        return self._backoffs[wait.reason](state)
+        return _waited_s(self._backoffs[wait.reason], wait.attempt)
+
+
+def retry_pause_s(attempt: int, *, first_s: float, longest_s: float) -> float:
+    """Return a random exponential pause before the `attempt`-th repetition, counted from 1: at most `longest_s`."""
+    return _waited_s(tenacity.wait_random_exponential(multiplier=first_s, max=longest_s), attempt)
+
+
+def _waited_s(wait: tenacity.wait.wait_base, attempt: int) -> float:
+    state = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})
+    state.attempt_number = attempt
+    return wait(state)
 
 
 class Clock:
@@ -260,7 +269,7 @@ class Conversation(Generic[S, E]):
         state = yield from self._carry_out(following, deadline_s=timeout_s)
         details = yield from self.details()
         output = None if self.wire.output_at is None else details.get(self.wire.output_at)
-        return TaskResult(state, output, _cost_usd(details, self.wire.cost_at), details)
+        return TaskResult(state, output, cost_usd(details, self.wire.cost_at), details)
 
     def see_creation(self, answer: Accepted, fields: Mapping[str, Any]) -> Actions[None]:
         """Take over what the answer to the create tells: work given, the status, companions."""
@@ -470,8 +479,9 @@ def _wait(pacer: Pacer, wait: Wait) -> Actions[bool]:
     return True
 
 
-def _cost_usd(details: Mapping[str, Any], cost_at: str | None) -> Decimal | None:
-    cost = None if cost_at is None else details.get(cost_at)
+def cost_usd(document: Any, cost_at: str | None) -> Decimal | None:
+    """Return the cost that an answer tells in the field of that name, None where it tells none."""
+    cost = at(document, cost_at)
     try:
         return None if cost is None else Decimal(str(cost))
     except InvalidOperation:
