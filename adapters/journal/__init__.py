@@ -1,0 +1,33 @@
+"""The durable record of tasks and commands, in SQLite or PostgreSQL (extra `journal`)."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from lifecycle.errors import MissingExtra
+
+if find_spec("sqlalchemy") is None or find_spec("alembic") is None:
+    raise MissingExtra("journal", needed_by="the durable journal")
+
+from adapters.journal.errors import JournalError, JournalReadOnly, JournalTooNew, JournalUnavailable, NotAJournal
+from adapters.journal.integrity import Damage, DamageCode
+from adapters.journal.journal import SqlJournal, SqlLog
+from adapters.journal.reading import Changes, Page, Recorded, RecordedCommand, RecordedReport, TaskRow
+
+__all__ = [
+    "Changes",
+    "Damage",
+    "DamageCode",
+    "JournalError",
+    "JournalReadOnly",
+    "JournalTooNew",
+    "JournalUnavailable",
+    "NotAJournal",
+    "Page",
+    "Recorded",
+    "RecordedCommand",
+    "RecordedReport",
+    "SqlJournal",
+    "SqlLog",
+    "TaskRow",
+]

@@ -1,0 +1,265 @@
+"""The database under a journal: how it is reached, how its transactions begin, and what its errors mean.
+
+Here alone the databases differ: SQLite in WAL mode, one writer at a time, and PostgreSQL by
+psycopg. Both make a commit durable before it returns, unless a transaction says that a durable one
+follows (`Durability.SOON`): commits are written in order, so that one carries all before it.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import weakref
+from collections.abc import Generator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine, event, exc
+from sqlalchemy.engine import URL, make_url
+
+from adapters.journal.errors import (
+    JournalError,
+    JournalReadOnly,
+    JournalTooNew,
+    JournalUnavailable,
+    NotAJournal,
+)
+from adapters.journal.schema import VERSIONS
+from lifecycle.errors import MissingExtra
+
+LOCK_TIMEOUT_S = 30  # how long a transaction waits for those of others
+
+
+class Durability(StrEnum):
+    """What a transaction promises when it has committed."""
+
+    NOW = "now"  # it survives the machine
+    SOON = "soon"  # it survives the process; the machine, with the next one that is durable
+    READ = "read"  # it wrote nothing
+
+
+class Database:
+    """A database that holds a journal, made or migrated where it is not up to date.
+
+    Args:
+        url: a path of a file, or a URL of SQLAlchemy's (`sqlite:///journal.db`, `postgresql://...`).
+        read_only: whether nothing is ever written; the file may then belong to somebody else.
+    Raises:
+        ValueError: a URL of a database that is not supported.
+        JournalError: as errors.py says.
+    """
+
+    def __init__(self, url: str | os.PathLike[str], *, read_only: bool = False) -> None:
+        self.url = _url(url)
+        self.where = self.url.database or "" if self._is_sqlite else self.url.render_as_string()
+        self.read_only = read_only
+        self._require_file()
+        self._engine = _sqlite(self.url, read_only) if self._is_sqlite else _postgres(self.url, read_only)
+        _engines.add(self._engine)
+        try:
+            self._prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def _is_sqlite(self) -> bool:
+        return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def dialect(self) -> sa.Dialect:
+        """SQLAlchemy's name for what the database speaks."""
+        return self._engine.dialect
+
+    @contextmanager
+    def transaction(self, durability: Durability = Durability.NOW) -> Generator[Connection]:
+        """Commit what is done inside, all or nothing. Raises JournalError."""
+        if self.read_only and durability is not Durability.READ:
+            raise JournalReadOnly("it was opened to be read", where=self.where)
+        engine = self._engine.execution_options(durability=durability)
+        try:
+            with engine.begin() as connection:
+                yield connection
+        except exc.StatementError as error:
+            if not isinstance(error, exc.DBAPIError):  # what was to be written cannot be
+                raise TypeError(str(error.orig or error)) from error
+            raise self._meaning(error) from error
+        except exc.TimeoutError as error:
+            raise JournalUnavailable("all connections are in use", where=self.where) from error
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    def _require_file(self) -> None:
+        """SQLite would make any file that is missing; one that is to be read must be there."""
+        if self._is_sqlite and self.read_only and not Path(str(self.url.database)).is_file():
+            raise NotAJournal("there is no such file", where=self.where)
+
+    def _prepare(self) -> None:
+        with self.transaction(Durability.READ) as connection:
+            version = _version(connection)
+        self._require_known(version)
+        if version == VERSIONS[-1]:
+            return
+        if self.read_only:
+            what = "no journal" if version is None else "a journal of an older version; open it once to be written"
+            raise NotAJournal(f"it holds {what}", where=self.where)
+        with self.transaction() as connection:
+            self._migrate(connection)
+
+    def _migrate(self, connection: Connection) -> None:
+        from alembic import command  # 0.1 s, and needed once in a journal's life
+        from alembic.config import Config
+
+        if not self._is_sqlite:  # one worker makes the tables, those who come with it wait
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATING)))
+        self._require_known(_version(connection))
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+    def _require_known(self, version: str | None) -> None:
+        if version not in (None, *VERSIONS):
+            raise JournalTooNew(f"it has schema {version}, this library knows up to {VERSIONS[-1]}", where=self.where)
+
+    def _meaning(self, error: exc.DBAPIError) -> JournalError:
+        original = error.orig
+        kind = _of_sqlite(original) if isinstance(original, sqlite3.Error) else _of_postgres(error)
+        return kind(str(original).strip() or type(original).__name__, where=self.where)
+
+
+_MIGRATING = 0x6C696665  # any number that others who use the database do not
+
+# --- reaching it ----------------------------------------------------------------------------------
+
+
+def _url(url: str | os.PathLike[str]) -> URL:
+    text = os.fspath(url)
+    if "://" not in text:
+        return URL.create("sqlite", database=text)
+    parsed = make_url(text)
+    match parsed.get_backend_name():
+        case "sqlite" if parsed.database not in (None, "", ":memory:"):
+            return parsed
+        case "sqlite":
+            raise ValueError("a journal in memory is lifecycle.memory.MemoryJournal; SQLite's needs a file")
+        case "postgresql":
+            return parsed.set(drivername="postgresql+psycopg")
+        case other:
+            raise ValueError(f"a journal lives in SQLite or PostgreSQL, not in {other!r}")
+
+
+def _sqlite(url: URL, read_only: bool) -> Engine:
+    arguments: dict[str, Any] = {"timeout": LOCK_TIMEOUT_S}
+    if read_only:
+        path = Path(str(url.database)).absolute().as_uri()
+        url = URL.create("sqlite", database=f"{path}?mode=ro", query={"uri": "true"})
+    engine = sa.create_engine(url, connect_args=arguments)
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: sqlite3.Connection, _: object) -> None:
+        connection.isolation_level = None  # transactions begin where `begun` says, not by themselves
+        if not read_only:
+            connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        durability = connection.get_execution_options()["durability"]
+        if durability is Durability.READ:
+            connection.exec_driver_sql("BEGIN")
+            return
+        connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if durability is Durability.NOW else 'NORMAL'}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # a lock that is asked for later can be refused at once
+
+    return engine
+
+
+def _postgres(url: URL, read_only: bool) -> Engine:
+    arguments = {
+        "connect_timeout": 10,
+        # A server that has vanished without a word is noticed.
+        "keepalives_idle": 10,
+        "tcp_user_timeout": LOCK_TIMEOUT_S * 1000,
+        "options": f"-c lock_timeout={LOCK_TIMEOUT_S}s -c default_transaction_read_only={'on' if read_only else 'off'}",
+    }
+    try:
+        engine = sa.create_engine(url, connect_args=arguments, pool_pre_ping=True)
+    except ImportError:
+        raise MissingExtra("postgres", needed_by="a journal in PostgreSQL") from None
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        if connection.get_execution_options()["durability"] is Durability.SOON:
+            connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+
+    return engine
+
+
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+def _forget_connections() -> None:
+    for engine in _engines:
+        engine.dispose(close=False)
+
+
+# The child of a fork must not speak on its parent's connections.
+os.register_at_fork(after_in_child=_forget_connections)
+
+# --- what it holds --------------------------------------------------------------------------------
+
+
+def _version(connection: Connection) -> str | None:
+    if not sa.inspect(connection).has_table("lifecycle_version"):
+        return None
+    version: str | None = connection.scalar(sa.text("SELECT version_num FROM lifecycle_version"))
+    return version
+
+
+# --- what its errors mean -------------------------------------------------------------------------
+
+
+def _of_sqlite(error: sqlite3.Error) -> type[JournalError]:
+    return _SQLITE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, JournalError)
+
+
+_SQLITE = {
+    sqlite3.SQLITE_BUSY: JournalUnavailable,
+    sqlite3.SQLITE_LOCKED: JournalUnavailable,
+    sqlite3.SQLITE_FULL: JournalUnavailable,
+    sqlite3.SQLITE_IOERR: JournalUnavailable,
+    sqlite3.SQLITE_CANTOPEN: JournalUnavailable,
+    sqlite3.SQLITE_PERM: JournalUnavailable,
+    sqlite3.SQLITE_READONLY: JournalReadOnly,
+    sqlite3.SQLITE_NOTADB: NotAJournal,
+    sqlite3.SQLITE_CORRUPT: NotAJournal,
+    sqlite3.SQLITE_ERROR: NotAJournal,  # tables of the same names that are not ours
+}
+
+
+def _of_postgres(error: exc.DBAPIError) -> type[JournalError]:
+    state: str = getattr(error.orig, "sqlstate", None) or ""
+    for prefix, kind in _POSTGRES.items():
+        if state.startswith(prefix):
+            return kind
+    return JournalUnavailable if isinstance(error, exc.OperationalError | exc.InterfaceError) else JournalError
+
+
+# Classes and codes of PostgreSQL's documentation, appendix A.
+_POSTGRES = {
+    "25006": JournalReadOnly,  # a transaction that may only read, or a standby
+    "42501": JournalReadOnly,  # no privilege
+    "42": NotAJournal,  # a table or a column that is not there
+    "3D": NotAJournal,  # no such database
+    "40": JournalUnavailable,  # serialization, deadlock
+    "53": JournalUnavailable,  # disk, memory, connections
+    "55": JournalUnavailable,  # a lock was not to be had
+    "57": JournalUnavailable,  # shutting down
+    "08": JournalUnavailable,  # connection
+}

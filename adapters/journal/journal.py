@@ -1,0 +1,263 @@
+"""The durable journal, as its users hold it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Generic, Self
+
+from adapters.journal import reading, writing
+from adapters.journal.database import Database, Durability
+from adapters.journal.integrity import Damage, examine
+from adapters.journal.reading import Changes, Page, Recorded
+from adapters.journal.writing import Author, Key, require_short
+from lifecycle.catalog import CATALOG, CommandEvent
+from lifecycle.definition import Lifecycle
+from lifecycle.journal import (
+    UNSTATED,
+    CommandRecord,
+    Delivery,
+    Purpose,
+    Report,
+    ReportEntry,
+    TaskRecord,
+    TaskReport,
+)
+from lifecycle.table import E, S
+
+
+class SqlJournal:
+    """The record of all tasks in SQLite or PostgreSQL, for any number of workers at a time.
+
+    Every method is one transaction: done as a whole or not at all, and durable when it returns. Two
+    are made durable by what must follow them, before anything happens that rests on them: an intent
+    by its attempt, a report of a task with an open command by that command's outcome. Until then
+    they survive the process, and not a machine that loses its power.
+
+    Safe to share between threads, and with the children of a fork.
+
+    Args:
+        url: a path of a file, or a URL of SQLAlchemy's: `sqlite:///journal.db`,
+            `postgresql://user@host/database`. Tables are made, and migrated, where they are not there.
+        worker: who writes, for the record. Unique among the living: a worker that comes back under
+            its name takes up at once what it held when it died. Host, process and a random number
+            if omitted.
+        lease_s: seconds after which a worker that has not moved the command it holds is taken for
+            dead; longer than a request and a pause between two.
+        read_only: whether nothing is ever written.
+        clock: tells the time, aware and in UTC.
+    Raises:
+        ValueError: neither a path nor a URL of a database that can hold a journal.
+        JournalError: as `adapters.journal.errors` says.
+    """
+
+    def __init__(
+        self,
+        url: str | os.PathLike[str],
+        *,
+        worker: str | None = None,
+        lease_s: float = 120.0,
+        read_only: bool = False,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.worker = worker or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
+        self.lease = timedelta(seconds=lease_s)
+        self._session = secrets.token_hex(8)
+        self._clock = clock
+        self.database = Database(url, read_only=read_only)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.database.where!r}, worker={self.worker!r})"
+
+    def author(self) -> Author:
+        """Who writes now."""
+        return Author(self.worker, self._session, self._clock())
+
+    # --- the journal's interface ---
+
+    def task(self, lifecycle: Lifecycle[S, E], task_id: str) -> SqlLog[S, E]:
+        """Return the log of one task. Raises ValueError for an id that no index takes."""
+        return SqlLog(self, lifecycle, require_short("task id", task_id))
+
+    def open_tasks(self, lifecycle: Lifecycle[Any, Any]) -> list[str]:
+        """Return the ids of the tasks that have an open command."""
+        with self.database.transaction(Durability.READ) as connection:
+            return reading.open_tasks(connection, lifecycle.name)
+
+    def add_reports(self, reports: Sequence[TaskReport]) -> list[ReportEntry[Any, Any]]:
+        """Record n reports, all or none, in this order; n entries, in this order."""
+        if not reports:
+            return []
+        with self.database.transaction() as connection:
+            return [entry for entry, _ in writing.enter_reports(connection, self.author(), reports)]
+
+    def receive(self, delivery: Delivery, reports: Sequence[TaskReport] = ()) -> list[ReportEntry[Any, Any]] | None:
+        """Record a delivery and what it reports, both or neither; None where it was recorded before."""
+        with self.database.transaction() as connection:
+            author = self.author()
+            if not writing.enter_delivery(connection, author, delivery):
+                return None
+            entered = writing.enter_reports(connection, author, reports) if reports else []
+            return [entry for entry, _ in entered]
+
+    # --- reading ---
+
+    def tasks(
+        self, lifecycle: str | None = None, state: str | None = None, *, after: int = 0, limit: int = 100
+    ) -> Page:
+        """Return tasks in the order in which they became known, a page at a time.
+
+        Args:
+            lifecycle: the name of one lifecycle; all if omitted.
+            state: one state; all if omitted, which needs a lifecycle to be quick.
+            after: the cursor of the page before, 0 for the first page.
+            limit: how many tasks a page has at most.
+        """
+        with self.database.transaction(Durability.READ) as connection:
+            return reading.page(connection, lifecycle, state, after=after, limit=limit)
+
+    def history(self, task_id: str, lifecycle: str | None = None) -> list[Recorded]:
+        """Return all that was recorded of a task, oldest first; of each lifecycle that has such a task, if omitted."""
+        with self.database.transaction(Durability.READ) as connection:
+            return reading.history(connection, task_id, lifecycle)
+
+    def changes(self, since: str | None = None, *, limit: int = 1000) -> Changes:
+        """Return what was recorded after a point, in an order that no later reader sees otherwise.
+
+        Nothing is skipped: what a transaction still writes that began earlier is waited for, and
+        told later. Reports that only repeat the one before are not told.
+
+        Args:
+            since: the cursor of the changes before; None for the beginning, `"now"` for what comes.
+            limit: how many entries are returned at most; the cursor leads to the rest.
+        Raises:
+            ValueError: no cursor of this journal's.
+        """
+        with self.database.transaction(Durability.READ) as connection:
+            return reading.changes(connection, since, limit=limit)
+
+    def reports(self, lifecycle: Lifecycle[Any, Any]) -> Iterator[dict[str, Any]]:
+        """Yield all reports as rows of a log, task after task, each in the order of its times.
+
+        A row has `task_id`, `at` (aware, UTC) and `status`, a word of the channel `api` where the
+        lifecycle knows it: what `lifecycle validate` and other checkers of logs read.
+        """
+        with self.database.transaction(Durability.READ) as connection:
+            yield from reading.reports(connection, lifecycle)
+
+    def check(self, lifecycles: Mapping[str, Lifecycle[Any, Any]] = CATALOG) -> Iterator[Damage]:
+        """Yield all that is wrong with the record: every history replays, every command has a lawful life.
+
+        Args:
+            lifecycles: those that govern the recorded tasks, by name.
+        """
+        with self.database.transaction(Durability.READ) as connection:
+            yield from examine(connection, lifecycles)
+
+    # --- forgetting ---
+
+    def forget(self, task_id: str, lifecycle: str | None = None) -> int:
+        """Delete all that was recorded of a task, and return of how many tasks that was (one for each lifecycle)."""
+        with self.database.transaction() as connection:
+            return writing.forget(connection, task_id, lifecycle)
+
+    def prune(self, before: datetime, lifecycles: Mapping[str, Lifecycle[Any, Any]] = CATALOG) -> int:
+        """Delete the tasks that are over, with no open command, and of which nothing was recorded since `before`.
+
+        Deliveries that were received before go, too. Done in several transactions, so that nobody
+        waits long. Returns how many tasks were deleted.
+        """
+        deleted = 0
+        while True:
+            with self.database.transaction() as connection:
+                some = writing.prune(connection, before, lifecycles)
+            if not some:
+                return deleted
+            deleted += some
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class SqlLog(Generic[S, E]):
+    """One task's part of a durable journal, as `lifecycle.journal.TaskLog` describes; made by `SqlJournal.task`."""
+
+    __slots__ = ("_has_opened", "_journal", "_key")
+
+    def __init__(self, journal: SqlJournal, lifecycle: Lifecycle[S, E], task_id: str) -> None:
+        self._journal = journal
+        self._key = Key(lifecycle, task_id)
+        self._has_opened = False  # a command whose outcome is still to be written
+
+    @property
+    def blocking(self) -> bool:
+        """Always: a disk is waited for."""
+        return True
+
+    def load(self) -> TaskRecord[S, E]:
+        """Return what is known of the task."""
+        with self._journal.database.transaction(Durability.READ) as connection:
+            return writing.load(connection, self._key)
+
+    def add_report(self, report: Report) -> TaskRecord[S, E]:
+        """Record a report as what it is. Raises UnknownName for a channel that is not declared."""
+        durability = Durability.SOON if self._has_opened else Durability.NOW  # the outcome carries this with it
+        with self._journal.database.transaction(durability) as connection:
+            [(_, record)] = writing.enter_reports(connection, self._journal.author(), [TaskReport(*self._key, report)])
+            return record
+
+    def add_intent(
+        self, command: E, *, source: S, version: int, fields: Mapping[str, Any], purpose: Purpose = UNSTATED
+    ) -> CommandRecord[S, E] | TaskRecord[S, E]:
+        """Open a command, or return the task's record where it has changed, a command is open, or the key is used."""
+        lifecycle = self._key.lifecycle
+        intent = {
+            "command": lifecycle.event(command).name,
+            "source": lifecycle.state(source).name,
+            "fields": dict(fields),
+        }
+        # Nothing is sent before the first attempt is durable, which carries this with it.
+        with self._journal.database.transaction(Durability.SOON) as connection:
+            opened = writing.open_command(
+                connection, self._journal.author(), self._key, intent, purpose, version=version
+            )
+        self._has_opened = isinstance(opened, CommandRecord)
+        return opened
+
+    def find_command(self, key: str) -> CommandRecord[S, E] | None:
+        """Return the command that was opened under that key, open or ended, if there is one."""
+        with self._journal.database.transaction(Durability.READ) as connection:
+            return writing.find_command(connection, self._key, key)
+
+    def claim(self, command_id: str) -> CommandRecord[S, E] | None:
+        """Take an open command up; None where it has ended, or a worker that may be alive holds it."""
+        with self._journal.database.transaction() as connection:
+            return writing.claim(connection, self._journal.author(), self._key, command_id, lease=self._journal.lease)
+
+    def release(self, command_id: str) -> None:
+        """Let an open command be taken up by anybody, if this worker holds it."""
+        self._has_opened = False
+        with self._journal.database.transaction() as connection:
+            writing.release(connection, self._journal.author(), command_id)
+
+    def add_attempt(self, command_id: str, *, number: int) -> bool:
+        """Record that the command is about to be sent. False where that is another's to do, or nobody's."""
+        with self._journal.database.transaction() as connection:
+            return writing.attempt(connection, self._journal.author(), self._key, command_id, number=number)
+
+    def add_outcome(self, command_id: str, event: CommandEvent, *, why: str) -> TaskRecord[S, E]:
+        """Move the command by an event of its lifecycle. Raises IllegalTransition, ValueError."""
+        with self._journal.database.transaction() as connection:
+            record = writing.end(connection, self._journal.author(), self._key, command_id, event=event, why=why)
+        self._has_opened = record.open_command is not None
+        return record

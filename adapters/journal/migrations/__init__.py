@@ -1,0 +1,1 @@
+"""How a database comes to have the journal's tables, version by version; run by Alembic."""

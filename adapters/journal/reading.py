@@ -1,0 +1,229 @@
+"""What a journal tells: tasks by state, a task's history, everything since a point, and rows for logs.
+
+The change feed on PostgreSQL: numbers are given out before transactions commit, so that a row with
+a smaller number may appear after one with a larger number was read. Entries therefore carry the
+number of their transaction; they are told in its order, and only below the oldest transaction that
+is still running (`pg_snapshot_xmin`). A long transaction of anybody on the server delays the feed,
+and nothing makes it skip. After the journal was restored into another server, a cursor of the old
+one means nothing. SQLite has one writer at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, RowMapping
+
+from adapters.journal.schema import commands, entries, tasks
+from lifecycle.definition import Lifecycle
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """A task as it is now. `command` is the one that is open, `held_by` the worker that has it in hand."""
+
+    lifecycle: str
+    task_id: str
+    state: str | None
+    version: int
+    as_of: datetime | None
+    since: datetime | None
+    first_at: datetime | None
+    changed_at: datetime
+    command: str | None
+    command_state: str | None
+    held_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some tasks. `after` is the cursor of the next page, None where this is the last."""
+
+    tasks: tuple[TaskRow, ...]
+    after: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """An entry of the record: when it was made (UTC), by which worker, and of which task."""
+
+    lifecycle: str
+    task_id: str
+    at: datetime
+    worker: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedReport(Recorded):
+    """A report: its words, the state `before`, what it was found to be, the `path` it moved the task, the state kept.
+
+    `kind` is None for the first report. `times` counts equal reports in a row, of which this was the
+    first; None where they may still be coming.
+    """
+
+    status: str
+    channel: str
+    as_of: datetime
+    before: str | None
+    kind: str | None
+    path: tuple[str, ...]
+    state: str | None
+    late: bool
+    unconfirmed: bool
+    times: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedCommand(Recorded):
+    """An event of a command's life, and the command after it; `event` is None for its intent, an attempt, a claim."""
+
+    id: str
+    command: str
+    source: str
+    event: str | None
+    state: str
+    attempts: int
+    why: str
+    fields: Mapping[str, Any]
+    key: str | None
+    origin: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What was recorded after a point, and the cursor to ask with for what comes after."""
+
+    entries: tuple[Recorded, ...]
+    cursor: str
+
+
+def open_tasks(connection: Connection, lifecycle: str) -> list[str]:
+    """Return the ids of the tasks that have an open command."""
+    query = sa.select(tasks.c.task_id).join(commands, commands.c.task == tasks.c.id)
+    return list(
+        connection.scalars(query.where(tasks.c.lifecycle == lifecycle, commands.c.is_open).order_by(tasks.c.id))
+    )
+
+
+def page(connection: Connection, lifecycle: str | None, state: str | None, *, after: int, limit: int) -> Page:
+    """Return a page of tasks."""
+    is_open = sa.and_(commands.c.task == tasks.c.id, commands.c.is_open)
+    query = sa.select(tasks, commands).outerjoin_from(tasks, commands, is_open).where(tasks.c.id > after)
+    if lifecycle is not None:
+        query = query.where(tasks.c.lifecycle == lifecycle)
+    if state is not None:
+        query = query.where(tasks.c.state == state)
+    rows = connection.execute(query.order_by(tasks.c.id).limit(limit + 1)).mappings().all()
+    shown = rows[:limit]
+    more = len(rows) > limit
+    return Page(tuple(map(_task, shown)), shown[-1][tasks.c.id] if more else None)
+
+
+def _task(row: RowMapping) -> TaskRow:
+    columns = (
+        tasks.c.lifecycle, tasks.c.task_id, tasks.c.state, tasks.c.version, tasks.c.as_of, tasks.c.since,
+        tasks.c.first_at, tasks.c.changed_at, commands.c.command,
+    )  # fmt: skip
+    held_by = row[commands.c.worker] if row[commands.c.held_at] is not None else None
+    told: dict[str, Any] = {each.name: row[each] for each in columns}
+    return TaskRow(**told, command_state=row[commands.c.state], held_by=held_by)
+
+
+# --- entries --------------------------------------------------------------------------------------
+
+_ENTRIES = (
+    sa.select(entries, tasks, commands)
+    .join_from(entries, tasks, entries.c.task == tasks.c.id)
+    .outerjoin(commands, entries.c.command == commands.c.id)
+)
+
+
+def history(connection: Connection, task_id: str, lifecycle: str | None) -> list[Recorded]:
+    """Return a task's entries, oldest first."""
+    query = _ENTRIES.where(tasks.c.task_id == task_id)
+    if lifecycle is not None:
+        query = query.where(tasks.c.lifecycle == lifecycle)
+    rows = connection.execute(query.order_by(entries.c.task, entries.c.id)).mappings().all()
+    return [_entry(row, _times(row, after)) for row, after in zip(rows, [*rows[1:], None], strict=True)]
+
+
+def _times(row: RowMapping, after: RowMapping | None) -> int:
+    """How often a report was made in a row: the entry after it tells, or the task where it is the last."""
+    is_last = after is None or after[entries.c.task] != row[entries.c.task]
+    times: int = row[tasks.c.last_times] if is_last or after is None else after[entries.c.times_before]
+    return times
+
+
+def _entry(row: RowMapping, times: int | None = None) -> Recorded:
+    common: dict[str, Any] = {
+        "lifecycle": row[tasks.c.lifecycle],
+        "task_id": row[tasks.c.task_id],
+        "at": row[entries.c.at],
+        "worker": row[entries.c.worker],
+    }
+    if row[entries.c.command] is None:
+        said = (
+            entries.c.status, entries.c.channel, entries.c.as_of, entries.c.before, entries.c.kind, entries.c.state,
+            entries.c.late, entries.c.unconfirmed,
+        )  # fmt: skip
+        path = tuple(row[entries.c.path])
+        return RecordedReport(**common, **{each.name: row[each] for each in said}, path=path, times=times)
+    columns = (
+        commands.c.command, commands.c.source, entries.c.event, entries.c.attempts, entries.c.why, commands.c.fields,
+        commands.c.key, commands.c.origin, commands.c.reason,
+    )  # fmt: skip
+    told = {each.name: row[each] for each in columns}
+    return RecordedCommand(**common, **told, id=str(row[entries.c.command]), state=row[entries.c.command_state])
+
+
+def changes(connection: Connection, since: str | None, *, limit: int) -> Changes:
+    """Return what was recorded after a point."""
+    if since == "now":
+        return Changes((), _newest(connection))
+    xact, number = _cursor(since)
+    query = _ENTRIES.where(sa.tuple_(entries.c.xact, entries.c.id) > sa.tuple_(xact, number))
+    if connection.dialect.name == "postgresql":
+        query = query.where(entries.c.xact < _OLDEST_RUNNING)
+    rows = connection.execute(query.order_by(entries.c.xact, entries.c.id).limit(limit)).mappings().all()
+    cursor = f"{rows[-1][entries.c.xact]}:{rows[-1][entries.c.id]}" if rows else f"{xact}:{number}"
+    return Changes(tuple(_entry(row) for row in rows), cursor)
+
+
+_OLDEST_RUNNING: sa.ColumnElement[int] = sa.literal_column(
+    "pg_snapshot_xmin(pg_current_snapshot())::text::bigint", sa.BigInteger
+)
+
+
+def _newest(connection: Connection) -> str:
+    """The cursor of what comes: nothing that commits later has a smaller number."""
+    if connection.dialect.name == "postgresql":
+        return f"{connection.execute(sa.select(_OLDEST_RUNNING)).scalar_one()}:0"
+    return f"0:{connection.execute(sa.select(sa.func.coalesce(sa.func.max(entries.c.id), 0))).scalar_one()}"
+
+
+def _cursor(since: str | None) -> tuple[int, int]:
+    xact, _, number = (since or "0:0").partition(":")
+    if not (xact.isdecimal() and number.isdecimal()):
+        raise ValueError(f"not a cursor of a journal's changes: {since!r}")
+    return int(xact), int(number)
+
+
+# --- rows of a log --------------------------------------------------------------------------------
+
+
+def reports(connection: Connection, lifecycle: Lifecycle[Any, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the reports of all tasks of a lifecycle."""
+    query = (
+        sa.select(tasks.c.task_id, entries.c.as_of, entries.c.status, entries.c.channel)
+        .join_from(entries, tasks, entries.c.task == tasks.c.id)
+        .where(tasks.c.lifecycle == lifecycle.name, entries.c.command.is_(None))
+        .order_by(entries.c.task, entries.c.as_of, entries.c.id)
+    )
+    for task_id, at, status, channel in connection.execute(query, execution_options={"yield_per": 1000}):
+        state = lifecycle.state_of(status, channel=channel)
+        yield {"task_id": task_id, "at": at, "status": status if state is None else str(state)}

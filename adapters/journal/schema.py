@@ -1,0 +1,192 @@
+"""The journal's tables, as this version of the library reads and writes them.
+
+How a database comes to have them is written in migrations/; a test compares the two.
+
+    lifecycle_tasks       one row a task: what is known of it now
+    lifecycle_commands    one row a command: its life so far, and who holds it
+    lifecycle_entries     the record, append-only: every report, every event of a command's life
+    lifecycle_deliveries  every webhook that was accepted
+
+A time is a whole number of microseconds since 1970, UTC: the databases differ in what they make
+of dates. A text may hold anything at all (ids and statuses are foreign).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.types import TypeDecorator
+
+VERSIONS = ("0001",)  # those of migrations/versions/, oldest first
+
+LONGEST_NAME_BYTES = 1000  # of what is indexed; PostgreSQL's indexes take 2,704 bytes
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Moment(TypeDecorator[datetime]):
+    """A point in time, aware in Python, microseconds since 1970 in the database."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        """Write it."""
+        return None if value is None else (value - _EPOCH) // timedelta(microseconds=1)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Read it."""
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+class AnyText(TypeDecorator[str]):
+    r"""A text of any characters, also those that a database refuses.
+
+    PostgreSQL takes no NUL, and UTF-8 no lone surrogate; they are escaped with a backslash, as is
+    the backslash itself.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Write it."""
+        return None if value is None else _UNWRITABLE.sub(lambda match: f"\\{ord(match[0]):04x}", value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Read it."""
+        return None if value is None else _WRITTEN.sub(lambda match: chr(int(match[1], 16)), value)
+
+
+_UNWRITABLE = re.compile("[\0\\\\\ud800-\udfff]")
+_WRITTEN = re.compile(r"\\([0-9a-f]{4})")
+
+
+class _TransactionNumber(ColumnElement[int]):
+    """The number of the transaction that writes. SQLite has one writer at a time and needs none; see reading.py."""
+
+    inherit_cache = True
+    type = BigInteger()
+
+
+@compiles(_TransactionNumber)
+def _no_number(*_: Any, **__: Any) -> str:
+    return "0"
+
+
+@compiles(_TransactionNumber, "postgresql")
+def _current_number(*_: Any, **__: Any) -> str:
+    return "pg_current_xact_id()::text::bigint"
+
+
+metadata = MetaData()
+
+# SQLite numbers rows itself only where the key is an INTEGER; AUTOINCREMENT never gives a number twice.
+_Number = BigInteger().with_variant(Integer(), "sqlite")
+
+tasks = Table(
+    "lifecycle_tasks",
+    metadata,
+    Column("id", _Number, primary_key=True),
+    Column("lifecycle", AnyText, nullable=False),
+    Column("task_id", AnyText, nullable=False),
+    Column("state", AnyText),
+    Column("version", BigInteger, nullable=False),
+    Column("as_of", Moment),
+    Column("since", Moment),
+    Column("first_at", Moment),
+    Column("changed_at", Moment, nullable=False),  # when the last entry was made
+    # The last entry, where it is a report that may be repeated: its words, and how often it was made.
+    Column("last_status", AnyText),
+    Column("last_channel", AnyText),
+    Column("last_times", BigInteger, nullable=False),
+    UniqueConstraint("lifecycle", "task_id", name="lifecycle_tasks_by_name"),
+    Index("lifecycle_tasks_by_state", "lifecycle", "state", "id"),
+    Index("lifecycle_tasks_by_change", "changed_at"),
+    sqlite_autoincrement=True,
+)
+
+commands = Table(
+    "lifecycle_commands",
+    metadata,
+    Column("id", _Number, primary_key=True),
+    Column("task", _Number, ForeignKey("lifecycle_tasks.id", ondelete="CASCADE"), nullable=False),
+    Column("command", AnyText, nullable=False),
+    Column("source", AnyText, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("is_open", Boolean, nullable=False),
+    Column("fields", JSON, nullable=False),
+    Column("attempts", BigInteger, nullable=False),
+    Column("key", AnyText),
+    Column("origin", AnyText, nullable=False),
+    Column("reason", AnyText, nullable=False),
+    Column("why", AnyText, nullable=False),
+    Column("worker", AnyText, nullable=False),
+    Column("session", Text, nullable=False),
+    Column("held_at", Moment),  # null where nobody holds it
+    UniqueConstraint("task", "key", name="lifecycle_commands_by_key"),
+    Index(
+        "lifecycle_commands_open", "task", unique=True, sqlite_where=text("is_open"), postgresql_where=text("is_open")
+    ),
+    sqlite_autoincrement=True,
+)
+
+entries = Table(
+    "lifecycle_entries",
+    metadata,
+    Column("id", _Number, primary_key=True),
+    Column("xact", BigInteger, nullable=False, default=_TransactionNumber()),
+    Column("task", _Number, ForeignKey("lifecycle_tasks.id", ondelete="CASCADE"), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("worker", AnyText, nullable=False),
+    # A report: what it said, the state before, what it was found to be, and the state kept.
+    Column("status", AnyText),
+    Column("channel", AnyText),
+    Column("as_of", Moment),
+    Column("before", AnyText),
+    Column("kind", Text),
+    Column("path", JSON),
+    Column("state", AnyText),
+    Column("late", Boolean),
+    Column("unconfirmed", Boolean),
+    Column("times_before", BigInteger, nullable=False),  # how often the report before this entry was made
+    # An event of a command's life, and how the command is after it.
+    Column("command", _Number),
+    Column("event", Text),
+    Column("command_state", Text),
+    Column("attempts", BigInteger),
+    Column("why", AnyText),
+    Index("lifecycle_entries_by_task", "task", "id"),
+    Index("lifecycle_entries_by_xact", "xact", "id"),
+    sqlite_autoincrement=True,
+)
+
+deliveries = Table(
+    "lifecycle_deliveries",
+    metadata,
+    Column("id", AnyText, primary_key=True),
+    Column("kind", AnyText, nullable=False),
+    Column("sent_at", Moment, nullable=False),
+    Column("received_at", Moment, nullable=False),
+    Column("body", AnyText, nullable=False),
+    Index("lifecycle_deliveries_by_time", "received_at"),
+)
