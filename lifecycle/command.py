@@ -183,6 +183,7 @@ class _Execution(Generic[S, E]):
 
     def _answer_again(self, earlier: CommandRecord[S, E]) -> Steps[CommandResult[S, E]]:
         """What came of the command that was given under this key; it is taken up where nothing has yet."""
+        self.record = yield Load()  # the task may have been seen for the first time since the last
         if (earlier.command, dict(earlier.fields)) != (self.command, dict(self.fields)):
             raise KeyReused(str(earlier.purpose.key), earlier.command, **self._facts())
         match earlier.state:
@@ -194,7 +195,7 @@ class _Execution(Generic[S, E]):
                 raise TaskEndedFirst(**self._facts())
             case CommandState.ABANDONED:
                 raise CommandAbandoned(earlier.why, **self._facts())
-            case CommandState.RECORDED | CommandState.UNCERTAIN:
+            case _:  # it is open
                 return (yield from self.take_up(self.record, earlier))
 
     def _open(self, opened: CommandRecord[S, E]) -> None:

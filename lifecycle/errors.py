@@ -174,11 +174,15 @@ class CommandError(LifecycleError):
 
 
 class CommandInFlight(CommandError):
-    """Another command of the same task has no outcome yet; `.other` is its name."""
+    """Another command of the same task has no outcome yet; `.other` is its name.
+
+    Where its worker died, `recover` settles it.
+    """
 
     def __init__(self, other: str, **facts: Unpack[CommandFacts]) -> None:
         self.other = other
-        super().__init__(f"{shortened(facts['command'])} must wait, {shortened(other)} has no outcome yet", **facts)
+        waits = f"{shortened(facts['command'])} must wait, {shortened(other)} has no outcome yet"
+        super().__init__(f"{waits} (`recover` settles it where its worker died)", **facts)
 
 
 class CommandRefused(CommandError):

@@ -10,6 +10,7 @@ import pytest
 
 from lifecycle import (
     COMMAND,
+    CommandAbandoned,
     CommandEvent,
     CommandInFlight,
     CommandRefused,
@@ -17,6 +18,7 @@ from lifecycle import (
     CommandUncertain,
     Event,
     IllegalTransition,
+    KeyReused,
     Lifecycle,
     Origin,
     State,
@@ -27,8 +29,8 @@ from lifecycle import (
     get,
 )
 from lifecycle.command import Commanding, CommandResult
-from lifecycle.effects import RecordAttempt, Send, WaitReason
-from lifecycle.journal import CommandEntry, CommandRecord, Report
+from lifecycle.effects import FindCommand, RecordAttempt, RecordIntent, Release, Send, Steps, WaitReason
+from lifecycle.journal import UNSTATED, CommandEntry, CommandRecord, Purpose, Report
 from tests.lifecycle.drivers import (
     DENIED,
     LOST,
@@ -57,8 +59,10 @@ class Case:
     service: Scripted
     driver: Driver
 
-    def execute(self, command: str, fields: Mapping[str, Any] | None = None) -> CommandResult[str, str]:
-        return self.driver.run(self.commanding.execute(command, fields))
+    def execute(
+        self, command: str, fields: Mapping[str, Any] | None = None, purpose: Purpose = UNSTATED
+    ) -> CommandResult[str, str]:
+        return self.driver.run(self.commanding.execute(command, fields, purpose))
 
     def recover(self) -> CommandResult[str, str] | None:
         return self.driver.run(self.commanding.recover())
@@ -78,14 +82,21 @@ def case(name: str | Declared, known: str | None, **script: Any) -> Case:
     return Case(commanding, log, service, Driver(log, service))
 
 
-def left_open(name: str | Declared, source: str, command: str, *, attempts: int, **script: Any) -> Case:
+def left_open(
+    name: str | Declared, source: str, command: str, *, attempts: int, purpose: Purpose = UNSTATED, **script: Any
+) -> Case:
     """A case whose command was left open by a worker that died, after it had sent it so many times."""
     given = case(name, source, **script)
-    opened = given.log.add_intent(command, source=source, version=given.log.load().version, fields={"task": "more"})
+    version = given.log.load().version
+    opened = given.log.add_intent(command, source=source, version=version, fields={"task": "more"}, purpose=purpose)
     assert isinstance(opened, CommandRecord)
     for number in range(1, attempts + 1):
         assert given.log.add_attempt(opened.id, number=number)
     return given
+
+
+def _held(_: str) -> None:
+    """Claim nothing: a living worker holds it."""
 
 
 # --- 1: know the state --------------------------------------------------------------------------------
@@ -744,3 +755,187 @@ def test_a_recovery_that_cannot_read_leaves_the_command_open() -> None:
 
     assert seen.recover() == CommandResult("pause", "paused", sent=True)
     assert lives(seen.log) == {"1": [CommandEvent.LOSE, CommandEvent.CONFIRM]}
+
+
+def test_what_a_living_worker_holds_is_not_taken_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    dead = left_open("v1", "running", "pause", attempts=1)
+    monkeypatch.setattr(dead.log, "claim", _held)
+
+    with pytest.raises(CommandInFlight, match="'pause' has no outcome yet"):
+        dead.recover()
+
+    assert dead.driver.story() == "Load Claim"
+
+
+def test_what_is_uncertain_is_let_go_of() -> None:
+    lost = case("v3", "idle", sends=[LOST], reads=["idle"])
+
+    with pytest.raises(CommandUncertain):
+        lost.execute("dispatch")
+
+    assert lost.driver.trace[-1][0] == Release(lost.record().id)
+
+
+# --- keys -------------------------------------------------------------------------------------------------
+
+KEYED = Purpose("key-7", reason="the user asked twice")
+
+
+def at_its(effect: type, driver: Driver, steps: Steps[Any]) -> Any:
+    """Carry the procedure out up to its first effect of that kind, which does not take place, and return that."""
+    result: Any = None
+    while not isinstance(found := steps.send(result), effect):
+        result = driver.perform(found)
+    return found
+
+
+def test_the_intent_holds_its_purpose() -> None:
+    seen = case("v1", "running", sends=[None], reads=["paused"])
+
+    seen.execute("pause", purpose=KEYED)
+
+    assert seen.record().purpose == KEYED
+    assert seen.driver.story().startswith("Load FindCommand RecordIntent RecordAttempt Send")
+
+
+def test_a_command_given_again_under_its_key_is_not_sent_again() -> None:
+    seen = case("v1", "running", sends=[None], reads=["paused"])
+
+    first = seen.execute("pause", purpose=KEYED)
+    seen.log.add_report(Report("running", next(seen.service.clock)))
+    second = seen.execute("pause", purpose=KEYED)
+
+    assert first == CommandResult("pause", "paused", sent=True)
+    assert second == CommandResult("pause", "running", sent=True)
+    assert len(lives(seen.log)) == len(seen.driver.sends()) == 1
+
+
+@pytest.mark.parametrize(
+    ("event", "ending"),
+    [
+        (CommandEvent.REFUSE, CommandRefused),
+        (CommandEvent.END, TaskEndedFirst),
+        (CommandEvent.ABANDON, CommandAbandoned),
+    ],
+)
+def test_what_came_of_the_first_is_told_again(event: CommandEvent, ending: type[Exception]) -> None:
+    ended = left_open("v1", "running", "pause", attempts=1, purpose=KEYED)
+    ended.log.add_outcome(ended.record().id, event, why="that is why")
+    before = list(ended.log.entries)
+
+    with pytest.raises(ending) as info:
+        ended.execute("pause", {"task": "more"}, KEYED)
+
+    assert "that is why" in str(info.value) or ending is TaskEndedFirst
+    assert ended.log.entries == before
+
+
+@pytest.mark.parametrize(
+    ("command", "fields", "message"),
+    [
+        ("stop", {"task": "more"}, "'stop' cannot have the key 'key-7', used for 'pause'"),
+        ("pause", {"task": "less"}, "'pause' cannot have the key 'key-7', used with other fields"),
+    ],
+)
+@pytest.mark.parametrize("is_open", [True, False])
+def test_a_key_belongs_to_one_command(is_open: bool, command: str, fields: dict[str, str], message: str) -> None:
+    used = left_open("v1", "running", "pause", attempts=1, purpose=KEYED)
+    if not is_open:
+        used.log.add_outcome(used.record().id, CommandEvent.CONFIRM, why="")
+
+    with pytest.raises(KeyReused, match=message):
+        used.execute(command, fields, KEYED)
+
+    assert used.driver.story() == "Load FindCommand Load"
+
+
+@pytest.mark.parametrize(
+    ("attempts", "script"), [(0, {"reads": ["running", "paused"], "sends": [None]}), (1, {"reads": ["paused"]})]
+)
+def test_a_command_given_again_is_taken_up_where_it_was_left_open(attempts: int, script: dict[str, Any]) -> None:
+    dead = left_open("v1", "running", "pause", attempts=attempts, purpose=KEYED, **script)
+
+    assert dead.execute("pause", {"task": "more"}, KEYED) == CommandResult("pause", "paused", sent=True)
+    assert len(lives(dead.log)) == 1
+    assert dead.service.is_spent()
+
+
+def test_a_command_given_again_waits_where_a_living_worker_is_at_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    alive = left_open("v1", "running", "pause", attempts=1, purpose=KEYED)
+    monkeypatch.setattr(alive.log, "claim", _held)
+
+    with pytest.raises(CommandInFlight):
+        alive.execute("pause", {"task": "more"}, KEYED)
+
+
+def test_another_key_is_another_command() -> None:
+    seen = case("v1", "paused", sends=[None, None], reads=["running", "paused"])
+
+    seen.execute("resume", purpose=Purpose("key-1"))
+    seen.execute("pause", purpose=Purpose("key-2"))
+
+    assert len(lives(seen.log)) == 2
+
+
+def test_what_was_needless_is_recorded_so_that_its_key_keeps_its_answer() -> None:
+    seen = case("v1", "paused", reads=["paused"])
+
+    needless = seen.execute("pause", purpose=KEYED)
+    seen.log.add_report(Report("running", next(seen.service.clock)))
+    again = seen.execute("pause", purpose=KEYED)
+
+    assert needless == CommandResult("pause", "paused", sent=False)
+    assert again == CommandResult("pause", "running", sent=False)
+    assert (seen.record().state, seen.record().attempts) == (CommandState.DONE, 0)
+
+
+@pytest.mark.parametrize(
+    ("script", "is_sent"), [({"reads": ["paused"]}, False), ({"reads": ["running", "paused"], "sends": [None]}, True)]
+)
+def test_what_was_needless_and_left_open_is_judged_from_where_the_task_is(
+    script: dict[str, Any], is_sent: bool
+) -> None:
+    dead = left_open("v1", "paused", "pause", attempts=0, purpose=KEYED, **script)
+
+    assert dead.recover() == CommandResult("pause", "paused", sent=is_sent)
+    assert dead.service.is_spent()
+
+
+def test_what_is_illegal_uses_no_key_up() -> None:
+    seen = case("v3", "running", reads=["running"], sends=["running"])
+
+    with pytest.raises(IllegalTransition):
+        seen.execute("dispatch", purpose=KEYED)
+    seen.log.add_report(Report("idle", next(seen.service.clock)))
+
+    assert seen.execute("dispatch", purpose=KEYED) == CommandResult("dispatch", "running", sent=True)
+
+
+def test_of_two_that_are_given_under_one_key_the_second_learns_what_came_of_the_first() -> None:
+    """A task that nobody knew: the second had loaded its record before the first had seen it."""
+    seen = case("v1", None, sends=[None], reads=["running", "paused"])
+    second = seen.commanding.execute("pause", purpose=KEYED)
+    find = at_its(FindCommand, seen.driver, second)
+
+    first = seen.execute("pause", purpose=KEYED)
+
+    assert seen.driver.run(second, seen.driver.perform(find)) == first
+    assert len(seen.driver.sends()) == 1
+
+
+@pytest.mark.parametrize("is_done", [True, False])
+def test_of_two_intents_under_one_key_one_is_recorded(is_done: bool) -> None:
+    seen = case("v1", "running", sends=[None], reads=["paused"])
+    second = seen.commanding.execute("pause", purpose=KEYED)
+    intend = at_its(RecordIntent, seen.driver, second)
+    first = seen.commanding.execute("pause", purpose=KEYED)
+
+    if is_done:
+        seen.driver.run(first)
+    else:  # it dies when it has sent
+        seen.driver.perform(at_its(Send, seen.driver, first))
+        first.close()
+
+    result = seen.driver.run(second, seen.driver.perform(intend))
+    assert result == CommandResult("pause", "paused", sent=True)
+    assert len(lives(seen.log)) == len(seen.driver.sends()) == 1

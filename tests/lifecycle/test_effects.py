@@ -12,10 +12,12 @@ from lifecycle import CommandEvent, CommandState, get
 from lifecycle.effects import (
     Accepted,
     Answer,
+    Claim,
     Create,
     Denied,
     Effect,
     Failure,
+    FindCommand,
     Load,
     Lost,
     NotSent,
@@ -27,6 +29,7 @@ from lifecycle.effects import (
     RecordOutcome,
     RecordReport,
     Refused,
+    Release,
     Send,
     Tell,
     Throttled,
@@ -37,7 +40,7 @@ from lifecycle.effects import (
     read_patiently,
     retry_after_s,
 )
-from lifecycle.journal import CommandRecord, Report, TaskRecord
+from lifecycle.journal import CommandRecord, Purpose, Report, TaskRecord
 from tests.lifecycle.drivers import (
     DENIED,
     FAILURES,
@@ -97,7 +100,10 @@ def test_only_a_throttled_answer_asks_for_a_pause(answer: Answer, seconds: float
 EFFECTS: tuple[Effect, ...] = (
     Load(),
     RecordReport(Report("running", AT)),
-    RecordIntent("stop", "running", 1, {}),
+    RecordIntent("stop", "running", 1, {}, Purpose("key-7", "policy", "too dear")),
+    FindCommand("key-7"),
+    Claim("1"),
+    Release("1"),
     RecordAttempt("1", 1),
     RecordOutcome("1", CommandEvent.LOSE, "silence"),
     Send("stop", {}),
@@ -119,11 +125,16 @@ def test_an_effect_is_data(effect: Any) -> None:
 
 
 def test_the_journals_effects_are_carried_out_on_a_log(log: Log) -> None:
+    purpose = Purpose("key-7", "policy", "too dear")
     loaded = carry_out(Load(), log)
-    opened = carry_out(RecordIntent("pause", "running", loaded.version, {}), log)
+    opened = carry_out(RecordIntent("pause", "running", loaded.version, {"note": "now"}, purpose), log)
 
     assert loaded.state == "running"
-    assert opened == log.load().open_command == CommandRecord("1", "pause", "running", CommandState.RECORDED, {})
+    assert opened == log.load().open_command
+    assert opened == CommandRecord("1", "pause", "running", CommandState.RECORDED, {"note": "now"}, purpose=purpose)
+    assert carry_out(FindCommand("key-7"), log) == carry_out(Claim(opened.id), log) == opened
+    assert carry_out(FindCommand("key-8"), log) is None
+    assert carry_out(Release(opened.id), log) is None
     assert carry_out(RecordAttempt(opened.id, 1), log) is True
     assert carry_out(RecordReport(Report("paused", AT)), log).state == "paused"
     assert carry_out(RecordOutcome(opened.id, CommandEvent.CONFIRM, "paused"), log) == log.load()

@@ -57,7 +57,9 @@ MESSAGES: dict[LifecycleError, str] = {
         "v1: 'zombie' is not a status"
     ),
     CommandError("it went wrong", **TASK): "v1 task task_12: it went wrong",
-    CommandInFlight(**TASK, other=V1Event.PAUSE): "v1 task task_12: 'stop' must wait, 'pause' has no outcome yet",
+    CommandInFlight(**TASK, other=V1Event.PAUSE): (
+        "v1 task task_12: 'stop' must wait, 'pause' has no outcome yet (`recover` settles it where its worker died)"
+    ),
     CommandRefused(**TASK, detail="Agent session already stopped"): (
         "v1 task task_12: 'stop' was refused in 'paused': Agent session already stopped"
     ),

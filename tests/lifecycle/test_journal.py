@@ -1,35 +1,25 @@
-"""The journal in memory: what a report is found to be, versions, commands, and threads that contend."""
+"""How a record follows from another, for every journal. What the one in memory keeps is in test_memory.py."""
 
 from __future__ import annotations
 
-import gc
-import weakref
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import FrozenInstanceError
 from datetime import datetime, timedelta
-from itertools import pairwise, product
-from threading import Barrier
+from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from lifecycle import (
-    CATALOG,
-    COMMAND,
-    V1,
-    Channel,
-    CommandEvent,
-    CommandState,
-    IllegalTransition,
-    Lifecycle,
-    UnknownName,
-    V1State,
-    get,
+from lifecycle import CATALOG, Channel, ObservationKind, get
+from lifecycle.catalog import CommandState
+from lifecycle.journal import (
+    CommandEntry,
+    CommandRecord,
+    Report,
+    ReportEntry,
+    TaskRecord,
+    after_report,
+    judge_report,
+    repeats,
 )
-from lifecycle.journal import CommandEntry, CommandRecord, Report, ReportEntry, TaskRecord
-from lifecycle.memory import MemoryJournal
-from tests.lifecycle.drivers import TASK, Log, clock, last_command, lives, reports
+from tests.lifecycle.drivers import Declared, clock
 
 START = next(clock())
 
@@ -38,441 +28,164 @@ def at(second: float) -> datetime:
     return START + timedelta(seconds=second)
 
 
-def log_of(name: str, *statuses: str) -> Log:
-    """The log of a task that was reported so, a second apart, beginning at second 0."""
-    log = MemoryJournal().task(get(name), TASK)
-    for second, status in enumerate(statuses):
-        log.add_report(Report(status, at(second)))
-    return log
+def knowing(state: str, second: float = 0) -> TaskRecord[str, str]:
+    """The record of a task that was reported so at that second."""
+    return TaskRecord(version=1, state=state, as_of=at(second), since=at(second), first_at=at(second))
 
 
-def kinds(log: Log) -> list[str]:
-    """What each recorded report was found to be, and how often in a row."""
-    found: list[str] = []
-    for entry in reports(log):
-        kind = "first" if entry.observation is None else str(entry.observation.kind)
-        found.append(f"{'late ' if entry.late else ''}{kind}{f' x{entry.times}' if entry.times > 1 else ''}")
-    return found
+def pushed(status: str, second: float) -> Report:
+    return Report(status, at(second), Channel.WEBHOOK)
 
 
-def opened(log: Log, command: str = "pause") -> CommandRecord[str, str]:
-    record = log.load()
-    assert record.state is not None
-    intent = log.add_intent(command, source=record.state, version=record.version, fields={})
-    assert isinstance(intent, CommandRecord)
-    return intent
-
-
-# --- reports ------------------------------------------------------------------------------------------
-
-
-def test_a_task_never_reported_is_not_known() -> None:
-    assert log_of("v1").load() == TaskRecord(version=0, state=None, as_of=None, open_command=None)
+# --- late -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("name", "statuses", "found", "state"),
+    ("as_of", "now", "late"),
     [
-        ("v1", "running", ["first"], "running"),
-        ("v1", "running paused", ["first", "step"], "paused"),
-        ("v1", "running running", ["first x2"], "running"),
-        ("v1-full", "created finished", ["first", "jump"], "finished"),
-        ("v1-full", "paused created", ["first", "stale"], "paused"),
-        ("v1-full", "finished stopped", ["first", "conflict"], "finished"),
-        ("v1", "running zombie", ["first", "unknown"], "running"),
-        ("v1", "zombie", ["first"], None),
-        ("v1", "zombie running", ["first", "first"], "running"),
+        (9, None, True),
+        (10, None, False),  # as old as the last
+        (9, 10, True),
+        (9, 11, True),
+        (9, 9.5, False),  # the last one was believed in a time that has not come yet
+        (11, 9.5, False),
     ],
 )
-def test_a_report_is_recorded_as_what_it_is(name: str, statuses: str, found: list[str], state: str | None) -> None:
-    log = log_of(name, *statuses.split())
+def test_a_report_is_late_unless_a_clock_was_set_back(as_of: float, now: float | None, late: bool) -> None:
+    known = knowing("running", 10)
 
-    assert kinds(log) == found
-    assert log.load().state == state
-    assert reports(log)[-1].state == state
+    entry = judge_report(get("v1"), known, Report("paused", at(as_of)), now=None if now is None else at(now))
 
-
-def test_the_time_is_that_of_the_last_report_that_was_believed() -> None:
-    log = log_of("v1-full", "running", "running", "created", "zombie")
-
-    assert log.load().as_of == at(1)
-    assert log.add_report(Report("finished", at(1))).as_of == at(1)
+    assert entry.late is late
+    assert entry.state == ("running" if late else "paused")
+    assert (after_report(known, entry) == known) is late
 
 
-def test_a_report_older_than_the_last_applied_is_late() -> None:
-    log = log_of("v1", "running", "paused")
+def test_after_a_clock_was_set_back_the_new_time_counts() -> None:
+    entry = judge_report(get("v1"), knowing("running", 3600), Report("paused", at(10)), now=at(11))
+    record = after_report(knowing("running", 3600), entry, now=at(11))
 
-    before = log.load()
-    after = log.add_report(Report("running", at(0.5)))
-
-    assert after == before
-    assert kinds(log) == ["first", "step", "late step"]
-    assert reports(log)[-1].state == "paused"
+    assert (record.as_of, record.since) == (at(10), at(10))
+    assert judge_report(get("v1"), record, Report("running", at(9)), now=at(12)).late
 
 
-def test_a_late_report_of_the_end_is_not_believed_either() -> None:
-    log = log_of("v1", "running", "paused")
+def test_nothing_is_believed_to_be_newer_than_now() -> None:
+    entry = judge_report(get("v1"), knowing("running"), Report("stopped", at(3600)), now=at(10))
 
-    assert log.add_report(Report("stopped", at(0.5))).state == "paused"
-    assert log.add_report(Report("stopped", at(1))).state == "stopped"
+    record = after_report(knowing("running"), entry, now=at(10))
+
+    assert (record.as_of, record.since) == (at(10), at(10))
+    assert entry.report.as_of == at(3600), "what was said is kept as it was said"
 
 
-def test_nothing_is_late_before_anything_is_known() -> None:
-    log = log_of("v1", "zombie")
+# --- unconfirmed ----------------------------------------------------------------------------------------
 
-    assert log.add_report(Report("running", at(-60))) == TaskRecord(
-        version=1, state="running", as_of=at(-60), since=at(-60), first_at=at(0)
+
+@pytest.mark.parametrize(
+    ("name", "known", "word", "unconfirmed"),
+    [
+        ("v1-full", "running", "paused", True),
+        ("v1-full", "paused", "started", True),
+        ("v1-full", "running", "started", False),  # nothing new
+        ("v1-full", "created", "started", False),  # there is no way back
+        ("v1-full", "paused", "stopped", False),
+        ("v1-full", "paused", "initializing", False),  # stale: it is kept out by itself
+        ("v1-full", "running", "zombie", False),
+        ("v3-full", "idle", "running", True),
+        ("v3-full", "running", "idle", True),
+        ("v3-full", "created", "idle", False),
+    ],
+)
+def test_a_pushed_report_inside_a_cycle_is_unconfirmed(name: str, known: str, word: str, unconfirmed: bool) -> None:
+    before = knowing(known)
+
+    entry = judge_report(get(name), before, pushed(word, 10))
+
+    assert entry.unconfirmed is unconfirmed
+    assert not entry.late
+    if unconfirmed:
+        assert entry.state == known
+        assert after_report(before, entry) == before
+
+
+@pytest.mark.parametrize("lifecycle", CATALOG.values(), ids=lambda each: each.name)
+def test_what_is_unconfirmed_could_be_applied_and_could_be_older(lifecycle: Declared) -> None:
+    for known in lifecycle.states:
+        for told in lifecycle.states:
+            observation = lifecycle.observe(known.name, told.name)
+            moves = observation.kind in (ObservationKind.STEP, ObservationKind.JUMP)
+            may_be_older = known.name in lifecycle.reachable(told.name)
+
+            entry = judge_report(lifecycle, knowing(known.name), pushed(told.name, 10))
+
+            assert entry.unconfirmed is (moves and may_be_older)
+
+
+def test_a_poll_inside_a_cycle_is_believed() -> None:
+    assert judge_report(get("v1"), knowing("running"), Report("paused", at(10))).state == "paused"
+
+
+def test_what_is_late_is_not_unconfirmed_as_well() -> None:
+    entry = judge_report(get("v1"), knowing("running", 10), pushed("paused", 9))
+
+    assert (entry.late, entry.unconfirmed) == (True, False)
+
+
+def test_the_first_report_is_believed_from_any_channel() -> None:
+    entry = judge_report(get("v1-full"), TaskRecord(), pushed("started", 10))
+
+    assert (entry.state, entry.observation, entry.unconfirmed) == ("running", None, False)
+
+
+# --- since when -----------------------------------------------------------------------------------------
+
+
+def told(*reports: tuple[str, float]) -> TaskRecord[str, str]:
+    """What is known of a v1 task after these reports."""
+    lifecycle: Declared = get("v1-full")
+    record: TaskRecord[str, str] = TaskRecord()
+    for status, second in reports:
+        record = after_report(record, judge_report(lifecycle, record, Report(status, at(second))))
+    return record
+
+
+@pytest.mark.parametrize(
+    ("reports", "since"),
+    [
+        ([("running", 1), ("running", 5)], 1),
+        ([("running", 1), ("paused", 2), ("paused", 5)], 2),
+        ([("running", 1), ("paused", 2), ("running", 5)], 5),
+        ([("running", 1), ("created", 5)], 1),
+        ([("running", 1), ("zombie", 5)], 1),
+        ([("zombie", 1), ("running", 5)], 5),
+    ],
+)
+def test_a_task_is_in_its_state_since_the_report_that_brought_it_there(
+    reports: list[tuple[str, float]], since: float
+) -> None:
+    assert told(*reports).since == at(since)
+
+
+def test_the_first_report_keeps_its_time() -> None:
+    assert told(("zombie", 1), ("running", 5), ("stopped", 9)).first_at == at(1)
+
+
+# --- repetitions ----------------------------------------------------------------------------------------
+
+
+def entered(status: str = "running", channel: str = Channel.API, **found: Any) -> ReportEntry[str, str]:
+    return ReportEntry(Report(status, at(0), channel), "running", None, **found)
+
+
+def test_only_what_says_the_same_again_repeats() -> None:
+    command: CommandEntry[str, str] = CommandEntry(
+        CommandRecord("1", "pause", "running", CommandState.RECORDED, {}), None, "intended"
     )
 
-
-def test_a_channel_speaks_its_own_words() -> None:
-    log = log_of("v1-full")
-
-    log.add_report(Report("initializing", at(0), Channel.WEBHOOK))
-    assert log.add_report(Report("started", at(1), Channel.WEBHOOK)).state == "running"
-    assert kinds(log) == ["first", "step"]
-    with pytest.raises(UnknownName, match="unknown channel 'mail'"):
-        log.add_report(Report("started", at(2), "mail"))
-    assert len(log.entries) == 2
-
-
-def test_states_are_kept_as_members() -> None:
-    log = MemoryJournal().task(V1, TASK)
-
-    assert log.add_report(Report("paused", at(0))).state is V1State.PAUSED
-
-
-# --- equal reports in a row ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("statuses", "found"),
-    [
-        ("running running paused paused paused running", ["first x2", "step x3", "step"]),
-        ("running zombie zombie running", ["first", "unknown x2", "same"]),
-        ("running created created running running", ["first", "stale x2", "same x2"]),
-        ("finished stopped stopped finished", ["first", "conflict x2", "same"]),
-        ("zombie zombie ghost running", ["first x2", "first", "first"]),
-        ("running zombie ghost", ["first", "unknown", "unknown"]),
-    ],
-)
-def test_equal_reports_in_a_row_are_counted(statuses: str, found: list[str]) -> None:
-    log = log_of("v1-full", *statuses.split())
-
-    assert kinds(log) == found
-    assert sum(entry.times for entry in reports(log)) == len(statuses.split())
-
-
-def test_a_counted_report_is_the_first_of_them() -> None:
-    log = log_of("v1", "running", "running", "running")
-
-    assert reports(log) == [ReportEntry(Report("running", at(0)), "running", None, times=3)]
-    assert log.load().as_of == at(2)
-
-
-def test_reports_of_different_channels_are_not_equal() -> None:
-    log = log_of("v1-full", "running")
-
-    log.add_report(Report("started", at(1), Channel.WEBHOOK))
-    log.add_report(Report("running", at(2), Channel.WEBHOOK))
-
-    assert kinds(log) == ["first", "same", "same"]
-
-
-def test_what_happens_between_equal_reports_keeps_them_apart() -> None:
-    log = log_of("v1", "running")
-    opened(log)
-    log.add_report(Report("running", at(1)))
-    log.add_report(Report("running", at(0)))  # late
-    log.add_report(Report("running", at(2)))
-
-    assert kinds(log) == ["first", "same", "late same", "same"]
-
-
-# --- histories ----------------------------------------------------------------------------------------
-
-
-@given(st.data())
-def test_whatever_is_reported_the_history_replays(data: st.DataObject) -> None:
-    """Jumps are recorded with a path, and what is not believed with none."""
-    lifecycle: Lifecycle[str, str] = data.draw(st.sampled_from([*CATALOG.values()]))
-    words = st.sampled_from([*(state.name for state in lifecycle.states), "zombie"])
-    log = MemoryJournal().task(lifecycle, TASK)
-    times: list[datetime] = []
-
-    for word, second in data.draw(st.lists(st.tuples(words, st.integers(0, 9)), max_size=12)):
-        before = log.load()
-        after = log.add_report(Report(word, at(second)))
-        times += [after.as_of] if after.as_of else []
-        assert after.version - before.version == (after.state != before.state)
-
-    assert times == sorted(times)
-    assert replayed(lifecycle, reports(log)) == log.load().state
-
-
-def replayed(lifecycle: Lifecycle[str, str], entries: list[ReportEntry[str, str]]) -> str | None:
-    state: str | None = None
-    for entry in entries:
-        if entry.observation is None:
-            state = entry.state
-        elif not entry.late:
-            assert state is not None
-            state = lifecycle.replay(entry.observation.path, start=state)
-        assert entry.state == state
-    return state
-
-
-# --- commands -----------------------------------------------------------------------------------------
-
-
-def test_an_intent_opens_a_command() -> None:
-    log = log_of("v3", "idle")
-    fields = {"task": "look"}
-
-    intent = log.add_intent("dispatch", source="idle", version=1, fields=fields)
-    fields["task"] = "changed by the caller afterwards"
-
-    assert intent == CommandRecord("1", "dispatch", "idle", CommandState.RECORDED, {"task": "look"}, attempts=0)
-    assert log.load().open_command == intent
-
-
-def test_an_intent_needs_the_version_that_was_read() -> None:
-    log = log_of("v1", "running")
-    read = log.load()
-    now = log.add_report(Report("paused", at(1)))
-
-    assert log.add_intent("pause", source="running", version=read.version, fields={}) == now
-    assert now.open_command is None
-    assert not lives(log)
-
-
-def test_a_task_that_went_and_came_back_has_changed() -> None:
-    log = log_of("v1", "running")
-    read = log.load()
-    log.add_report(Report("paused", at(1)))
-    now = log.add_report(Report("running", at(2)))
-
-    assert now.state == read.state
-    assert log.add_intent("pause", source="running", version=read.version, fields={}) == now
-
-
-def test_what_does_not_move_the_task_does_not_change_it() -> None:
-    log = log_of("v1-full", "running", "running", "created", "zombie")
-    log.add_report(Report("stopped", at(-1)))
-
-    assert log.load().version == 1
-    assert isinstance(log.add_intent("pause", source="running", version=1, fields={}), CommandRecord)
-
-
-def test_one_command_is_open_at_a_time() -> None:
-    log = log_of("v1", "running")
-    first = opened(log)
-    now = log.load()
-
-    assert log.add_intent("stop", source="running", version=now.version, fields={}) == now
-    log.add_outcome(first.id, CommandEvent.REFUSE, why="no")
-    assert opened(log, "stop").id != first.id
-
-
-def test_every_attempt_is_counted_once() -> None:
-    log = log_of("v1", "running")
-    command = opened(log)
-
-    assert log.add_attempt(command.id, number=1) is True
-    assert log.add_attempt(command.id, number=1) is False
-    assert log.add_attempt(command.id, number=3) is False
-    log.add_outcome(command.id, CommandEvent.LOSE, why="silence")
-    assert log.add_attempt(command.id, number=2) is True
-    log.add_outcome(command.id, CommandEvent.CONFIRM, why="paused")
-    before = list(log.entries)
-    assert log.add_attempt(command.id, number=3) is False
-
-    assert log.entries == before
-    course = [entry for entry in before if isinstance(entry, CommandEntry)]
-    assert [(entry.record.state, entry.record.attempts, entry.event) for entry in course] == [
-        ("recorded", 0, None),
-        ("recorded", 1, None),
-        ("uncertain", 1, CommandEvent.LOSE),
-        ("uncertain", 2, None),
-        ("done", 2, CommandEvent.CONFIRM),
-    ]
-
-
-@pytest.mark.parametrize("state", [state.name for state in COMMAND.states])
-def test_the_life_of_a_command_is_the_declared_one(state: CommandState) -> None:
-    """Every move out of every state, ended commands included."""
-    for event in (event.name for event in COMMAND.events):
-        log = log_of("v1", "running")
-        command = opened(log)
-        for before in COMMAND.path(COMMAND.initial, state) or ():
-            log.add_outcome(command.id, before, why="")
-        now, entries = log.load(), list(log.entries)
-        target = COMMAND.target(state, event)
-
-        if target is None:
-            with pytest.raises(IllegalTransition, match=f"command: '{event}' is not allowed in '{state}'"):
-                log.add_outcome(command.id, event, why="because")
-            assert (log.load(), log.entries) == (now, entries)
-        else:
-            after = log.add_outcome(command.id, event, why="because")
-            assert after.version > now.version
-            assert (after.open_command is None) == COMMAND.is_final(target)
-            last = log.entries[-1]
-            assert isinstance(last, CommandEntry)
-            assert (last.record.state, last.event, last.why) == (target, event, "because")
-
-
-def test_a_command_that_was_never_opened_is_misuse() -> None:
-    log = log_of("v1", "running")
-    opened(log)
-
-    with pytest.raises(ValueError, match="there is no command '2'"):
-        log.add_outcome("2", CommandEvent.CONFIRM, why="")
-    with pytest.raises(ValueError, match="there is no command '2'"):
-        log.add_attempt("2", number=1)
-
-
-def test_reports_and_commands_do_not_disturb_each_other() -> None:
-    log = log_of("v1", "running")
-    command = opened(log)
-
-    moved = log.add_report(Report("stopped", at(1)))
-    ended = log.add_outcome(command.id, CommandEvent.END, why="stopped")
-
-    assert moved.open_command == command
-    assert (ended.state, ended.as_of, ended.open_command) == ("stopped", at(1), None)
-
-
-# --- threads ------------------------------------------------------------------------------------------
-
-THREADS = 8
-
-
-@pytest.mark.parametrize("_", range(20))
-def test_of_threads_that_contend_for_an_intent_one_wins(_: int) -> None:
-    log = log_of("v1", "running")
-    version = log.load().version
-    barrier = Barrier(THREADS)
-
-    def contend(number: int) -> CommandRecord[str, str] | TaskRecord[str, str]:
-        barrier.wait()
-        return log.add_intent("pause", source="running", version=version, fields={"number": number})
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        found = list(pool.map(contend, range(THREADS)))
-
-    won = [each for each in found if isinstance(each, CommandRecord)]
-    assert len(won) == 1
-    assert log.load().open_command == won[0]
-    assert [each.open_command for each in found if isinstance(each, TaskRecord)] == won * (THREADS - 1)
-
-
-def test_of_threads_that_contend_for_an_attempt_one_wins() -> None:
-    log = log_of("v1", "running")
-    command = opened(log)
-    barrier = Barrier(THREADS)
-
-    def contend(_: int) -> bool:
-        barrier.wait()
-        return log.add_attempt(command.id, number=1)
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        assert sum(pool.map(contend, range(THREADS))) == 1
-
-
-def test_of_threads_that_contend_for_an_outcome_one_wins() -> None:
-    log = log_of("v1", "running")
-    command = opened(log)
-    events = [event.name for event in COMMAND.events if event.name is not CommandEvent.LOSE]
-    barrier = Barrier(len(events))
-
-    def contend(event: CommandEvent) -> bool:
-        barrier.wait()
-        try:
-            log.add_outcome(command.id, event, why="")
-        except IllegalTransition:
-            return False
-        return True
-
-    with ThreadPoolExecutor(len(events)) as pool:
-        assert sum(pool.map(contend, events)) == 1
-    assert len(lives(log)[command.id]) == 1
-
-
-def test_no_report_of_any_thread_is_lost() -> None:
-    log = log_of("v1", "running")
-    barrier = Barrier(THREADS)
-
-    def tell(_: int) -> None:
-        barrier.wait()
-        for status in ("running", "paused") * 200:
-            log.add_report(Report(status, at(0)))
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(tell, range(THREADS)))
-
-    recorded = reports(log)
-    moves = sum(one.state != other.state for one, other in pairwise(recorded))
-    assert sum(entry.times for entry in recorded) == 1 + THREADS * 400
-    assert replayed(get("v1"), recorded) == log.load().state
-    assert log.load().version == 1 + moves
-
-
-def test_threads_that_ask_for_one_task_get_one_log() -> None:
-    journal = MemoryJournal()
-    barrier = Barrier(THREADS)
-
-    def ask(_: int) -> Log:
-        barrier.wait()
-        return journal.task(get("v1"), TASK)
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        logs = list(pool.map(ask, range(THREADS)))
-
-    assert all(log is logs[0] for log in logs)
-
-
-# --- logs ---------------------------------------------------------------------------------------------
-
-
-def test_a_task_has_one_log_for_its_lifecycle_and_id() -> None:
-    journal = MemoryJournal()
-    keys = list(product(("v1", "v1-full"), ("a", "b")))
-
-    logs = {(name, task): journal.task(get(name), task) for name, task in keys}
-
-    assert len({id(log) for log in logs.values()}) == len(keys)
-    assert all(journal.task(get(name), task) is log for (name, task), log in logs.items())
-
-
-def test_a_log_lives_as_long_as_somebody_holds_it() -> None:
-    journal = MemoryJournal()
-    held = journal.task(get("v1"), "held")
-    held.add_report(Report("running", at(0)))
-    dropped = weakref.ref(journal.task(get("v1"), "dropped"))
-
-    gc.collect()
-
-    assert dropped() is None
-    assert journal.task(get("v1"), "held").load().state == "running"
-    assert journal.task(get("v1"), "dropped").load().state is None
-
-
-def test_a_log_outlives_its_journal() -> None:
-    log = MemoryJournal().task(get("v1"), TASK)
-
-    gc.collect()
-
-    assert log.add_report(Report("running", at(0))) == log.load()
-
-
-def test_what_a_journal_gives_away_cannot_be_changed() -> None:
-    log = log_of("v1", "running")
-    opened(log)
-    report, command = log.entries
-
-    for record in (log.load(), report, command, reports(log)[0].report, last_command(log)):
-        for name in dir(record):
-            if not name.startswith("_"):
-                with pytest.raises(FrozenInstanceError):
-                    setattr(record, name, None)
+    assert repeats(entered(), entered(times=3))
+    for other in (None, command, entered("paused"), entered(channel=Channel.WEBHOOK)):
+        assert not repeats(entered(), other)
+    for odd in (entered(late=True), entered(unconfirmed=True)):
+        assert not repeats(odd, entered())
+        assert not repeats(entered(), odd)
+        assert not repeats(odd, odd)
