@@ -29,6 +29,7 @@ ONE_WAY = {
         http.wire <- http.exchange <- http.driver <- http.client <- http <- watch, dbos <- cli.*
         http.v1, http.v2, http.v3, http.v4 <- emulator.* <- cli.*
         render <- logs.* <- cli.*
+        webhooks <- emulator.*
         journal.*, webhooks, machine <- cli.*
     """,
 }
@@ -41,7 +42,8 @@ OWNERS = {
     "yaml": ["lifecycle.definition"],
     "hypothesis": ["lifecycle.testing"],
     "transitions": ["adapters.machine"],
-    "httpx2": ["adapters.http.client", "adapters.http.driver"],
+    # In the emulator for its webhooks: it is the client of whoever it sends them to.
+    "httpx2": ["adapters.http.client", "adapters.http.driver", "adapters.emulator"],
     "tenacity": ["adapters.http.client", "adapters.http.driver", "adapters.http.exchange"],
     "fastapi": ["adapters.emulator"],
     "starlette": ["adapters.emulator"],

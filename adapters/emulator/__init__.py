@@ -4,7 +4,8 @@
         client = Client("v2", base_url=emulator.base_url, api_key="any")
 
 world.py holds the tasks and moves them, course.py says what they do by themselves; v1.py to v4.py answer
-the calls; front.py records them and plays faults; control.py is for whoever tests; server.py serves.
+the calls; front.py records them and plays faults; webhooks.py sends what happens; control.py is for whoever tests;
+server.py serves.
 Where no document says what the service does, assumptions.py does.
 
 It holds everything in memory and nothing on disk. Needs the extra `emulator`.
@@ -16,6 +17,7 @@ from lifecycle.errors import MissingExtra
 
 try:
     import fastapi as _fastapi
+    import httpx2 as _httpx2
     import uvicorn as _uvicorn
 except ImportError as error:
     raise MissingExtra("emulator", needed_by="adapters.emulator") from error
@@ -26,22 +28,28 @@ from adapters.emulator.faults import Fault, FaultKind
 from adapters.emulator.front import ConnectionDropped
 from adapters.emulator.record import SeenCall
 from adapters.emulator.server import Emulator, EmulatorNotRunning, serve
+from adapters.emulator.webhooks import Attempt, Mishap, SentWebhook, Webhook, WebhookFault
 from adapters.emulator.world import UnknownTask
 
 __all__ = [
     "NOTICE",
     "PREFIX",
+    "Attempt",
     "ConnectionDropped",
     "Emulator",
     "EmulatorApp",
     "EmulatorNotRunning",
     "Fault",
     "FaultKind",
+    "Mishap",
     "SeenCall",
+    "SentWebhook",
     "TaskView",
     "UnknownTask",
+    "Webhook",
+    "WebhookFault",
     "create_app",
     "serve",
 ]
 
-del _fastapi, _uvicorn
+del _fastapi, _httpx2, _uvicorn

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from adapters.emulator.control import NOTICE, PREFIX, Control, control_app
-from adapters.emulator.faults import Faults
+from adapters.emulator.faults import Fault, Faults
 from adapters.emulator.front import Front
 from adapters.emulator.record import Record
 from adapters.emulator.routing import not_allowed
@@ -20,6 +22,7 @@ from adapters.emulator.v1 import V1Service
 from adapters.emulator.v2 import V2Service, V2SessionService
 from adapters.emulator.v3 import V3Service
 from adapters.emulator.v4 import V4Service
+from adapters.emulator.webhooks import Webhook, WebhookSender
 from adapters.emulator.world import Clock, World
 from adapters.http.v1 import V1
 from adapters.http.v2 import V2, V2_SESSION
@@ -43,7 +46,12 @@ class EmulatorApp:
 
 
 def create_app(
-    *, pace_s: float = 1.0, manual: bool = False, seed: bool = False, api_key: str | None = None
+    *,
+    pace_s: float = 1.0,
+    manual: bool = False,
+    seed: bool = False,
+    api_key: str | None = None,
+    webhook: Webhook | None = None,
 ) -> EmulatorApp:
     """Return the emulator as an ASGI application, with no tasks in it.
 
@@ -52,13 +60,15 @@ def create_app(
         manual: whether tasks move by themselves not at all, but only by control calls.
         seed: whether tasks live the seed lifecycles instead of the full ones.
         api_key: the only good key; any key that is not empty is good if omitted.
+        webhook: where changes of status are sent; nothing is sent if omitted.
     Raises:
         ValueError: a pace that is negative or not finite.
     """
     clock = Clock(monotonic=time.monotonic, started_at=datetime.now(UTC))
     world = World(clock=clock, pace_s=None if manual else pace_s)
-    faults, record = Faults(), Record()
-    control = Control(world, faults, record, seed=seed)
+    faults: Faults[Fault] = Faults()
+    record, webhooks = Record(), WebhookSender(world, first=webhook)
+    control = Control(world, faults, record, webhooks, seed=seed)
     options: dict[str, Any] = {"seed": seed, "api_key": api_key}
     sessions = V2SessionService(world, V2_SESSION, **options)
     services = (
@@ -68,7 +78,7 @@ def create_app(
         V3Service(world, V3, **options),
         V4Service(world, V4, **options),
     )
-    app = _ServiceApp(services)
+    app = _ServiceApp(services, webhooks)
     app.mount(PREFIX, control_app(control))
     return EmulatorApp(Front(app, clock=clock, record=record, faults=faults), control)
 
@@ -76,11 +86,18 @@ def create_app(
 class _ServiceApp(FastAPI):
     """The service itself: every version's calls, and one OpenAPI document of them."""
 
-    def __init__(self, services: tuple[Service, ...]) -> None:
+    def __init__(self, services: tuple[Service, ...], webhooks: WebhookSender) -> None:
+        @asynccontextmanager
+        async def sending(_: FastAPI) -> AsyncGenerator[None]:
+            webhooks.start()
+            yield
+            await webhooks.close()
+
         super().__init__(
             title="Browser Use Cloud, emulated",
             description=f"Calls of v1 to v4 that concern tasks, runs and sessions. {NOTICE}",
             version="0",
+            lifespan=sending,
         )
         self._services = services
         for service in services:

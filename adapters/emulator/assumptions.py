@@ -26,6 +26,12 @@ Lists
     belongs to no run comes nothing.
 Time
     Time stamps end in `Z`, as the examples of the documents do, also where the text calls them naive.
+Webhooks
+    Every change of status is sent in the webhooks' word for the state, and where they have none in the
+    API's, also where the documents name fewer words; the creation of a task only where it has a word of its
+    own (v1's `initializing`). Nothing is sent of v2's sessions. v1's tasks and v3's sessions, which have but
+    one id, send it as both ids. v4's runs send the same event. The ping is signed like the rest. How
+    often and when a message is sent again, no document says.
 Money
     A finished piece of work costs `PRICE_USD` in all and used no proxy.
 """

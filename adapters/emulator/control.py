@@ -18,6 +18,7 @@ from adapters.emulator.faults import Fault, Faults
 from adapters.emulator.record import Record, SeenCall
 from adapters.emulator.routing import not_allowed
 from adapters.emulator.shapes import Detail, Number
+from adapters.emulator.webhooks import SentWebhook, Webhook, WebhookFault, WebhookSender
 from adapters.emulator.world import LONGEST_ADVANCE_S, Task, UnknownTask, World, require_remote
 from lifecycle.errors import IllegalTransition
 from lifecycle.table import Origin
@@ -85,10 +86,13 @@ class About(BaseModel):
 class Control:
     """What can be asked of an emulator. One event loop owns it, as it owns the world."""
 
-    def __init__(self, world: World, faults: Faults, record: Record, *, seed: bool) -> None:
+    def __init__(
+        self, world: World, faults: Faults[Fault], record: Record, webhooks: WebhookSender, *, seed: bool
+    ) -> None:
         self.world = world
         self.faults = faults
         self.record = record
+        self.webhooks = webhooks
         self.seed = seed
 
     def about(self) -> About:
@@ -119,12 +123,14 @@ class Control:
     def advance(self, seconds: float) -> None:
         """Put the clock forward. Raises ValueError as `Clock.advance` does."""
         self.world.clock.advance(seconds)
+        self.webhooks.look()
 
     def reset(self) -> None:
-        """Forget every task, fault and call; the clock goes on."""
+        """Forget every task, fault, call and webhook; the clock goes on, and what was set at the start is set."""
         self.world.reset()
         self.faults.clear()
         self.record.clear()
+        self.webhooks.reset()
 
     def _find(self, task_id: str) -> Task:
         task = self.world.find(task_id)
@@ -220,6 +226,36 @@ def control_app(control: Control) -> FastAPI:
     @app.get("/calls")
     async def calls() -> list[SeenCall]:
         return list(control.record)
+
+    @app.get("/webhook")
+    async def webhook() -> Webhook | None:
+        return control.webhooks.webhook
+
+    @app.put("/webhook", responses=_refused(400))
+    async def set_webhook(body: Webhook) -> Webhook:
+        control.webhooks.set(body)
+        return body
+
+    @app.delete("/webhook", status_code=204)
+    async def clear_webhook() -> None:
+        control.webhooks.set(None)
+
+    @app.get("/webhook/messages")
+    async def webhook_messages() -> list[SentWebhook]:
+        return list(control.webhooks.messages())
+
+    @app.get("/webhook/faults")
+    async def webhook_faults() -> list[WebhookFault]:
+        return control.webhooks.faults.armed()
+
+    @app.post("/webhook/faults", status_code=201, responses=_refused(400))
+    async def arm_webhook(body: WebhookFault) -> WebhookFault:
+        control.webhooks.faults.arm(body)
+        return body
+
+    @app.delete("/webhook/faults", status_code=204)
+    async def disarm_webhook() -> None:
+        control.webhooks.faults.clear()
 
     @app.post("/clock", responses=_refused(400))
     async def advance(body: Advance) -> About:

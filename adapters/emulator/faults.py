@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, Protocol, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
@@ -88,27 +88,44 @@ class Fault(BaseModel):
         )
 
 
-class Faults:
+class Countable(Protocol):
+    """What can be armed: a fault of calls here, one of webhooks in webhooks.py."""
+
+    times: int
+
+    def matches(self, seen: Any, /) -> bool:
+        """Whether it waits for this."""
+        ...
+
+    def model_copy(self) -> Self:
+        """Return a copy."""
+        ...
+
+
+F = TypeVar("F", bound=Countable)
+
+
+class Faults(Generic[F]):
     """The faults that are armed, in the order in which they were."""
 
     def __init__(self) -> None:
-        self._armed: list[Fault] = []
+        self._armed: list[F] = []
 
-    def arm(self, fault: Fault) -> None:
+    def arm(self, fault: F) -> None:
         """Add a fault."""
         self._armed.append(fault.model_copy())
 
-    def take(self, call: SeenCall) -> Fault | None:
-        """Return the fault to play for this call, if any, and count it down."""
+    def take(self, seen: Any) -> F | None:
+        """Return the fault to play for this call or message, if any, and count it down."""
         for fault in self._armed:
-            if fault.matches(call):
+            if fault.matches(seen):
                 fault.times -= 1
                 if fault.times == 0:
                     self._armed.remove(fault)
                 return fault
         return None
 
-    def armed(self) -> list[Fault]:
+    def armed(self) -> list[F]:
         """Return what is still armed, each with the number of times that are left."""
         return [fault.model_copy() for fault in self._armed]
 

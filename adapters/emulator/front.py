@@ -39,7 +39,7 @@ class ConnectionDropped(AdapterError):
 class Front:
     """An ASGI application that hands calls to the service, unless a fault says otherwise."""
 
-    def __init__(self, service: ASGIApp, *, clock: Clock, record: Record, faults: Faults) -> None:
+    def __init__(self, service: ASGIApp, *, clock: Clock, record: Record, faults: Faults[Fault]) -> None:
         self._service = service
         self._clock = clock
         self._record = record

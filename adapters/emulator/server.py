@@ -20,6 +20,7 @@ from adapters.emulator.calls import WIRES
 from adapters.emulator.control import TaskView
 from adapters.emulator.faults import Fault, FaultKind
 from adapters.emulator.record import SeenCall
+from adapters.emulator.webhooks import Mishap, SentWebhook, Webhook, WebhookFault
 from lifecycle.errors import AdapterError, UnknownName
 
 HOST = "127.0.0.1"
@@ -51,9 +52,10 @@ class Emulator:
         manual: bool = False,
         seed: bool = False,
         api_key: str | None = None,
+        webhook: Webhook | None = None,
         port: int = 0,
     ) -> None:
-        self._app = create_app(pace_s=pace_s, manual=manual, seed=seed, api_key=api_key)
+        self._app = create_app(pace_s=pace_s, manual=manual, seed=seed, api_key=api_key, webhook=webhook)
         self._port = port
         self._running: _Running | None = None
 
@@ -140,12 +142,34 @@ class Emulator:
         """Return every call seen so far, oldest first; control calls are not among them."""
         return self._ask(lambda: list(self._app.control.record))
 
+    def set_webhook(self, url: str, *, secret: str, **fields: Any) -> None:
+        """Send every change of a task's status there from now on, a ping first; `fields` are those of `Webhook`.
+
+        Raises:
+            ValueError: (pydantic's) no URL, or an empty secret.
+        """
+        webhook = Webhook.model_validate({"url": url, "secret": secret, **fields})
+        self._ask(lambda: self._app.control.webhooks.set(webhook))
+
+    def clear_webhook(self) -> None:
+        """Send no more webhooks."""
+        self._ask(lambda: self._app.control.webhooks.set(None))
+
+    def webhook_fault(self, kind: Mishap | str, **fields: Any) -> None:
+        """Arm a mishap; `fields` are those of `WebhookFault`. Raises ValueError (pydantic's) for a bad one."""
+        fault = WebhookFault(kind=Mishap(kind), **fields)
+        self._ask(lambda: self._app.control.webhooks.faults.arm(fault))
+
+    def webhooks(self) -> list[SentWebhook]:
+        """Return every webhook so far with its attempts, oldest first."""
+        return self._ask(lambda: list(self._app.control.webhooks.messages()))
+
     def advance(self, seconds: float) -> None:
         """Put the clock forward: whatever would have happened in that time happens now."""
         self._ask(lambda: self._app.control.advance(seconds))
 
     def reset(self) -> None:
-        """Forget every task, fault and call."""
+        """Forget every task, fault, call and webhook."""
         self._ask(self._app.control.reset)
 
     def _server(self) -> _Running:
@@ -203,6 +227,7 @@ def serve(
     manual: bool = False,
     seed: bool = False,
     api_key: str | None = None,
+    webhook: Webhook | None = None,
     on_start: Callable[[str], None] | None = None,
 ) -> None:
     """Run the emulator on 127.0.0.1 until the process is interrupted (Ctrl-C), then return.
@@ -210,11 +235,11 @@ def serve(
     Args:
         port: 0 takes a free one.
         on_start: told the base URL once the port is taken.
-        pace_s, manual, seed, api_key: as for `create_app`.
+        pace_s, manual, seed, api_key, webhook: as for `create_app`.
     Raises:
         OSError: the port is taken.
     """
-    app = create_app(pace_s=pace_s, manual=manual, seed=seed, api_key=api_key)
+    app = create_app(pace_s=pace_s, manual=manual, seed=seed, api_key=api_key, webhook=webhook)
     with _listen(port) as listening:
         if on_start is not None:
             on_start(f"http://{HOST}:{listening.getsockname()[1]}")
@@ -254,6 +279,6 @@ def _config(app: EmulatorApp) -> uvicorn.Config:
         log_level="warning",
         proxy_headers=False,
         access_log=False,  # the emulator's own record says more, and a log line a call halves its speed
-        lifespan="off",
+        lifespan="on",
         timeout_graceful_shutdown=STOP_TIMEOUT_S,
     )

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import inf
-from typing import Any
+from typing import Any, Protocol
 
 from lifecycle.definition import Lifecycle
 from lifecycle.errors import AdapterError
@@ -132,6 +132,18 @@ class Task:
             self.course = self.course[self.course.index(event) + 1 :]
 
 
+class Observer(Protocol):
+    """Who is told as soon as something happens, instead of looking. It must not touch the world while it is told."""
+
+    def changed(self, task: Task) -> None:
+        """A task was made (it has no moves yet), or has taken its last move."""
+        ...
+
+    def scheduled(self, task: Task) -> None:
+        """A task moves by itself at `due_s`; that happens when it is looked at then, or later."""
+        ...
+
+
 class World:
     """All tasks of one emulator.
 
@@ -144,6 +156,7 @@ class World:
             raise ValueError(f"the pace is a finite number of seconds, 0 or more, not {pace_s}")
         self.clock = clock
         self.pace_s = pace_s
+        self.observer: Observer | None = None
         self._tasks: dict[str, Task] = {}
 
     def add(
@@ -171,6 +184,8 @@ class World:
             after_children=after_children,
         )
         self._tasks[task.id] = task
+        if self.observer is not None:
+            self.observer.changed(task)
         self._schedule(task)
         if parent is not None:
             self._schedule(parent)
@@ -239,6 +254,8 @@ class World:
 
     def _move(self, task: Task, event: str, at_s: float) -> None:
         task.take(event, at_s)
+        if self.observer is not None:
+            self.observer.changed(task)
         self._schedule(task)
         if task.is_over:
             for child in task.children:
@@ -252,6 +269,8 @@ class World:
             task.due_s = inf
         else:
             task.due_s = max(task.entered_s, *(child.entered_s for child in task.children), 0.0) + self.pace_s
+            if self.observer is not None:
+                self.observer.scheduled(task)
 
 
 def require_remote(lifecycle: Lifecycle[Any, Any], event: str) -> None:
