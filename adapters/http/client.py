@@ -150,6 +150,10 @@ class _Configured:
         log = self.journal.task(lifecycle, task_id)
         return Conversation(wire=wire, lifecycle=lifecycle, timing=self.timing, task_id=task_id, log=log)
 
+    def _reading(self, task_id: str, *, details: bool) -> Exchange:
+        call = self.wire.details if details else self.wire.status
+        return Exchange(self.wire, call, call.request(self.wire.base_path, task_id=task_id))
+
     def _session(self, session_id: str) -> Conversation[Any, Any]:
         if self.wire.session is None:
             raise TypeError(f"{self.wire.name} has no sessions beside its tasks")
@@ -352,6 +356,19 @@ class Client(_Configured):
         while not pages.is_done:
             yield from self._driver.run(pages.read(self.timing))
 
+    def read(self, task_id: str, *, details: bool = False) -> Answer:
+        """Read the task's status (or its details) in one request, and return the answer as it came.
+
+        For those who keep a pace of their own: nothing is repeated, raised or recorded.
+        """
+        return self._driver.exchange(self._reading(task_id, details=details))
+
+    def behind(self, gate: Gate) -> Self:
+        """Return this client with every request passing the gate; closing it closes nothing."""
+        gated = copy.copy(self)
+        gated._driver = self._driver.behind(gate)
+        return gated
+
     def close(self) -> None:
         """Close the connections, unless the httpx2 client is the caller's."""
         self._driver.close()
@@ -462,16 +479,11 @@ class AsyncClient(_Configured):
                 yield listed
 
     async def read(self, task_id: str, *, details: bool = False) -> Answer:
-        """Read the task's status (or its details) in one request, and return the answer as it came.
-
-        For those who keep a pace of their own: nothing is repeated, raised or recorded.
-        """
-        call = self.wire.details if details else self.wire.status
-        request = call.request(self.wire.base_path, task_id=task_id)
-        return await self._driver.exchange(Exchange(self.wire, call, request))
+        """As `Client.read`."""
+        return await self._driver.exchange(self._reading(task_id, details=details))
 
     def behind(self, gate: Gate) -> Self:
-        """Return this client with every request passing the gate; closing it closes nothing."""
+        """As `Client.behind`."""
         gated = copy.copy(self)
         gated._driver = self._driver.behind(gate)
         return gated

@@ -12,7 +12,7 @@ import inspect
 import ipaddress
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import closing
 from datetime import datetime
 from typing import Any, Protocol, Self, TypeVar
@@ -39,10 +39,10 @@ OnProgress = Callable[[Progress[str]], object]
 
 
 class Gate(Protocol):
-    """What every request of an asynchronous client passes, where it was put behind one."""
+    """What every request of a client passes that was put behind it."""
 
-    async def enter(self) -> None:
-        """Return when the request may be sent."""
+    def enter(self) -> Awaitable[None] | None:
+        """Wait until the request may be sent. What is returned is awaited by an asynchronous client."""
 
     def leave(self, answer: Answer) -> None:
         """Be told what came of it."""
@@ -59,6 +59,14 @@ class _Sender:
         self._base_url = base_url
         self._api_key = SecretStr(api_key)
         self._timeout_s = timeout_s
+        self._gate: Gate | None = None
+        self._owns_http = False
+
+    def behind(self, gate: Gate) -> Self:
+        """Return a driver of the same connections whose every request passes the gate; it closes nothing."""
+        gated = copy.copy(self)
+        gated._gate, gated._owns_http = gate, False
+        return gated
 
     def _request(self, exchange: Exchange) -> dict[str, Any]:
         """What to hand to httpx2 for an exchange."""
@@ -90,6 +98,8 @@ class _Sender:
             )
         said = answer.error if isinstance(answer, Failure) else answer.status
         _log.debug("%s %s: %s (%s)", request.method, request.path, type(answer).__name__, said)
+        if self._gate is not None:
+            self._gate.leave(answer)
         return answer
 
     def _told(self, response: httpx2.Response) -> tuple[Mapping[str, str], bytes]:
@@ -175,7 +185,7 @@ class Driver(_Sender):
                     return value
                 match action:
                     case Exchange():
-                        result = self._exchange(action)
+                        result = self.exchange(action)
                     case Pause(seconds):
                         time.sleep(seconds)
                         result = None
@@ -184,7 +194,10 @@ class Driver(_Sender):
                     case Note(effect, log):
                         result = carry_out(effect, log)
 
-    def _exchange(self, exchange: Exchange) -> Answer:
+    def exchange(self, exchange: Exchange) -> Answer:
+        """Send one request, once, and return what came of it."""
+        if self._gate is not None:
+            self._gate.enter()
         as_of = CLOCK.now()
         try:
             outcome: httpx2.Response | httpx2.RequestError = self._http.request(**self._request(exchange))
@@ -203,15 +216,8 @@ class AsyncDriver(_Sender):
 
     def __init__(self, *, base_url: str, api_key: str, timeout_s: float, http: httpx2.AsyncClient | None) -> None:
         super().__init__(base_url=base_url, api_key=api_key, timeout_s=timeout_s)
-        self._gate: Gate | None = None
         self._owns_http = http is None
         self._http = http or httpx2.AsyncClient(trust_env=self._trusts_environment)
-
-    def behind(self, gate: Gate) -> Self:
-        """Return a driver of the same connections whose every request passes the gate. It closes nothing."""
-        gated = copy.copy(self)
-        gated._gate, gated._owns_http = gate, False
-        return gated
 
     async def run(self, actions: Actions[R], tell: OnProgress | None = None) -> R:
         """Carry the actions out and return their result; raises what they raise."""
@@ -237,18 +243,17 @@ class AsyncDriver(_Sender):
                         result = await asyncio.to_thread(carry_out, effect, log)
 
     async def exchange(self, exchange: Exchange) -> Answer:
-        """Send one request, once, and return what came of it."""
+        """As `Driver.exchange`."""
         if self._gate is not None:
-            await self._gate.enter()
+            entered = self._gate.enter()
+            if entered is not None:
+                await entered
         as_of = CLOCK.now()
         try:
             outcome: httpx2.Response | httpx2.RequestError = await self._http.request(**self._request(exchange))
         except httpx2.RequestError as error:
             outcome = error
-        answer = self._answer(exchange, outcome, as_of)
-        if self._gate is not None:
-            self._gate.leave(answer)
-        return answer
+        return self._answer(exchange, outcome, as_of)
 
     async def close(self) -> None:
         """Close the connections, unless the httpx2 client is the caller's."""
