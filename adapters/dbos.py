@@ -1,0 +1,394 @@
+"""Supervision on many machines: following tasks and commanding them, as durable workflows of DBOS.
+
+    supervision = Supervision(AsyncClient("v1", journal=journal), stop_after_s=3600)
+    with serving(config, supervision):
+        print(supervision.follow(task_id).get_result())
+
+One workflow follows one task until it is over. It waits for whichever comes first: a step that polls
+until the state is another one, or a message (a command from `tell`, a report from `heard`). Each
+command is one step of its own. So a day of waiting is some hundred rows in DBOS's database, however
+often the task was polled.
+
+Steps are carried out at least once. That is why a command's step gives it under a key: what took
+effect before a crash is found at its target, or answered by the journal. The journal stays the
+record; what DBOS stores (task ids, states, commands with their fields) holds no API key.
+
+Sources: the documents and the source of DBOS 3.4.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from contextvars import Context
+from datetime import datetime
+from typing import Any, ParamSpec, TypedDict, TypeVar
+from uuid import uuid4
+
+from adapters.http.client import AsyncClient, AsyncTask
+from adapters.http.errors import NotFound
+from lifecycle.effects import Progress
+from lifecycle.errors import AdapterError, CommandError, IllegalTransition, LifecycleError, MissingExtra
+from lifecycle.journal import Report, TaskRecord
+from lifecycle.memory import MemoryJournal
+
+try:
+    from dbos import DBOS, DBOSConfig, DBOSConfiguredInstance, SetWorkflowID, WorkflowHandle
+    from dbos import error as dbos_error
+except ImportError:
+    raise MissingExtra("dbos", needed_by="adapters.dbos") from None
+
+__all__ = ["Answer", "Limits", "NotFollowed", "NotPinned", "Supervision", "serving"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_LOG = logging.getLogger(__name__)
+_TOPIC = "task"
+_A_YEAR_S = 365 * 24 * 3600.0
+
+
+class NotPinned(AdapterError, ValueError):
+    """The configuration of DBOS leaves it to chance which workflows a process recovers."""
+
+
+class NotFollowed(AdapterError):
+    """Nobody follows the task; `.task` is its id."""
+
+    def __init__(self, task: str) -> None:
+        self.task = task
+        super().__init__(f"nobody follows the task {task!r}: call follow first")
+
+
+# --- what is stored: plain data, whatever serializer DBOS is given --------------------------------
+
+
+class Answer(TypedDict):
+    """What came of a command: `error` is None where it succeeded, `sent` False where it was redundant."""
+
+    command: str
+    state: str | None
+    sent: bool
+    error: str | None
+
+
+class _Seen(TypedDict):
+    """What is known of a task between two steps. Times are seconds since 1970.
+
+    `since` is when the state was first seen, `due` the limit that is reached, `again_at` the time
+    before which no other limit counts.
+    """
+
+    state: str | None
+    since: float
+    is_over: bool
+    due: str | None
+    again_at: float
+
+
+class Limits(TypedDict, total=False):
+    """How many tasks are followed at once, by each process and by all, and how fast new ones are taken up.
+
+    The names and meanings are those of `DBOS.register_queue`.
+    """
+
+    worker_concurrency: int
+    global_concurrency: int
+    limiter: Any
+    polling_interval_sec: float
+
+
+# --- supervision ----------------------------------------------------------------------------------
+
+
+@DBOS.dbos_class("lifecycle.Supervision")
+class Supervision(DBOSConfiguredInstance):
+    """The tasks of one service, each followed by a workflow of its own, `NAME:TASK_ID`.
+
+    Every process that follows them makes it alike, under the same name, once, and before `serving`.
+    Its methods wait for a database: where there is an event loop, call them by `asyncio.to_thread`.
+
+    Args:
+        client: what to poll and command with; the supervision closes it.
+        name: of the workflows and of their queue; the service's if omitted.
+        step_s: for how long one step polls at most.
+        stop_after_s: end a task that has been followed for so long.
+        stop_after_s_in: end a task that has been in one of these states for so long: {"paused": 3600}.
+        limits: of the queue.
+    Raises:
+        UnknownName: `stop_after_s_in` names a state that is not declared.
+    """
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        *,
+        name: str | None = None,
+        step_s: float = 600.0,
+        stop_after_s: float | None = None,
+        stop_after_s_in: Mapping[str, float] | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.name = name or client.wire.name
+        self._limits = limits or Limits()
+        self._client = client
+        self._lifecycle = client.lifecycle
+        self._step_s = step_s
+        self._stop_after_s = stop_after_s
+        self._stop_after_s_in = {
+            str(self._lifecycle.state(each).name): s for each, s in (stop_after_s_in or {}).items()
+        }
+        self._is_open = False
+        self._keeping: asyncio.Task[None] | None = None
+        super().__init__(self.name)
+
+    def open_queue(self) -> None:
+        """Make the queue, from which this process takes up tasks; called by `serving`, once."""
+        if self._is_open:
+            raise ValueError(f"the supervision {self.name!r} was served before, and its client is closed")
+        self._is_open = True
+        DBOS.register_queue(self.name, **self._limits)
+
+    def workflow_id(self, task_id: str) -> str:
+        """Return the id of the workflow that follows the task."""
+        return f"{self.name}:{task_id}"
+
+    def follow(self, task_id: str) -> WorkflowHandle[str]:
+        """Have the task followed until it is over; the handle's result is its final state.
+
+        A task that is or was followed is not followed a second time: the handle is that of the first.
+        Raises ValueError for an unusable id.
+        """
+        self._client.task(task_id)
+        with SetWorkflowID(self.workflow_id(task_id)):
+            # Any: DBOS names a coroutine's type, and means that of its result.
+            handle: WorkflowHandle[Any] = DBOS.enqueue_workflow(self.name, self._follow, task_id, time.time())
+            return handle
+
+    def tell(
+        self,
+        task_id: str,
+        command: str,
+        /,
+        *,
+        key: str | None = None,
+        reason: str = "",
+        origin: str = "caller",
+        **fields: Any,
+    ) -> str:
+        """Give a followed task a command, and return its key, by which to ask for the answer.
+
+        The arguments are those of `AsyncTask.send`; what is told twice under one key is done once.
+
+        Raises:
+            UnknownName, TypeError: as `AsyncTask.send`.
+            ValueError: it must not be repeated, and the journal would not know of it after a crash.
+            NotFollowed: nobody follows the task.
+        """
+        if not self._lifecycle.event(command).repeatable and isinstance(self._client.journal, MemoryJournal):
+            raise ValueError(f"{command!r} must not be repeated after a crash, which takes a durable journal")
+        self._client.wire.command_request(command, task_id, fields)
+        key = key or uuid4().hex
+        told = {"command": command, "key": key, "reason": reason, "origin": origin, "fields": fields}
+        self._send(task_id, told, once=f"{self.workflow_id(task_id)}:{key}")
+        return key
+
+    def answer(self, task_id: str, key: str, *, timeout_s: float = 60.0) -> Answer | None:
+        """Return what came of a command; None where that is not known in time, or the task was over before."""
+        answer: Answer | None = DBOS.get_event(self.workflow_id(task_id), key, timeout_seconds=timeout_s)
+        return answer
+
+    def heard(self, task_id: str, report: Report | None = None) -> None:
+        """Pass on what a service pushed; without a report (the journal has it), have the task looked at now.
+
+        Raises:
+            UnknownName: the lifecycle declares no such channel.
+            NotFollowed: nobody follows the task.
+        """
+        message: dict[str, Any] = {}
+        if report is not None:
+            self._lifecycle.state_of(report.status, channel=report.channel)
+            message = {"status": report.status, "as_of": report.as_of.isoformat(), "channel": report.channel}
+        self._send(task_id, message)
+
+    def _send(self, task_id: str, message: Mapping[str, Any], *, once: str | None = None) -> None:
+        try:
+            DBOS.send(self.workflow_id(task_id), message, _TOPIC, idempotency_key=once)
+        except dbos_error.DBOSNonExistentWorkflowError:
+            raise NotFollowed(task_id) from None
+
+    # The workflow. It has neither a clock nor I/O: replayed, it takes the same steps in the same order.
+
+    @DBOS.workflow(name="lifecycle.follow")
+    async def _follow(self, task_id: str, followed_at: float) -> str | None:
+        self._keep_the_client()
+        task = self._client.task(task_id)
+        seen = _Seen(state=None, since=followed_at, is_over=False, due=None, again_at=followed_at)
+        hearing: asyncio.Task[Any] | None = None
+        try:
+            while not seen["is_over"]:
+                told = asyncio.Event()
+                looking = asyncio.create_task(_step("look", self._look, task, seen, followed_at, told))
+                hearing = hearing or asyncio.create_task(DBOS.recv_async(_TOPIC, timeout_seconds=_A_YEAR_S))
+                done, _ = await DBOS.asyncio_wait([looking, hearing], return_when=asyncio.FIRST_COMPLETED)
+                told.set()
+                seen = await looking
+                if hearing in done:
+                    seen = await self._attend(task, seen, hearing.result() or {})
+                    hearing = None
+                elif seen["due"]:
+                    seen = await self._attend(task, seen, self._ending(seen))
+        finally:
+            if hearing is not None:
+                hearing.cancel()
+        return seen["state"]
+
+    async def _attend(self, task: AsyncTask, seen: _Seen, message: Mapping[str, Any]) -> _Seen:
+        if "status" in message:
+            return await _step("report", self._report, task, seen, message)
+        if "command" in message:
+            answer = await _step(message["command"], self._command, task, message)
+            await DBOS.set_event_async(message["key"], answer)
+        return seen
+
+    def _ending(self, seen: _Seen) -> Mapping[str, Any]:
+        """The command that a limit gives. Each time it has a new key: an old one keeps its refusal."""
+        command = next(each for each in self._lifecycle.commands if self._lifecycle.ends(each))
+        key = f"{seen['due']} {seen['again_at']}"
+        return {"command": str(command), "key": key, "reason": seen["due"], "origin": "policy", "fields": {}}
+
+    # The steps. Each may be carried out more than once.
+
+    async def _look(self, task: AsyncTask, seen: _Seen, followed_at: float, told: asyncio.Event) -> _Seen:
+        """Poll until the state is another one, a limit is reached, the task is told something, or it is enough."""
+        due_at, due = min(self._deadlines(seen, followed_at))
+        polling = asyncio.create_task(self._poll(task, seen["state"]))
+        telling = asyncio.create_task(told.wait())
+        patience_s = max(0.0, min(due_at - time.time(), self._step_s))
+        try:
+            await asyncio.wait({polling, telling}, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+            if polling.done():
+                return self._after(seen, polling.result())
+        finally:
+            telling.cancel()
+            polling.cancel()
+        await asyncio.wait({polling})  # it may have to let go of a command
+        if time.time() < due_at:
+            return {**seen, "due": None}
+        return {**seen, "due": due, "again_at": time.time() + self._step_s}
+
+    def _deadlines(self, seen: _Seen, followed_at: float) -> Iterator[tuple[float, str]]:
+        yield float("inf"), ""
+        if self._stop_after_s is not None:
+            yield max(followed_at + self._stop_after_s, seen["again_at"]), "followed for too long"
+        in_state_s = self._stop_after_s_in.get(seen["state"] or "")
+        if in_state_s is not None:
+            yield max(seen["since"] + in_state_s, seen["again_at"]), f"{seen['state']} for too long"
+
+    async def _poll(self, task: AsyncTask, known: str | None) -> TaskRecord[Any, Any]:
+        """Settle what is open and poll, until the task is over or its state another than `known`."""
+
+        def tell(progress: Progress[Any]) -> None:
+            if progress.state not in (None, known):
+                raise _Moved
+
+        while True:
+            try:
+                with suppress(CommandError, IllegalTransition):  # it is settled so, or to be tried again
+                    await task.recover()
+                record = await asyncio.to_thread(task.log.load)
+                if self._is_over(record) or record.state not in (None, known):
+                    return record
+                await task.wait("final", on_progress=tell, on_unknown="continue")
+            except _Moved:
+                continue
+            except NotFound:
+                raise
+            except AdapterError as error:
+                _LOG.warning("%s: %s", self.workflow_id(task.id), error)
+            await asyncio.sleep(self._client.timing.longest_poll_s)
+
+    async def _report(self, task: AsyncTask, seen: _Seen, told: Mapping[str, Any]) -> _Seen:
+        report = Report(told["status"], datetime.fromisoformat(told["as_of"]), told["channel"])
+        try:
+            return self._after(seen, await asyncio.to_thread(task.log.add_report, report))
+        except AdapterError as error:  # the next look polls
+            _LOG.warning("%s: a report is not recorded: %s", self.workflow_id(task.id), error)
+            return seen
+
+    async def _command(self, task: AsyncTask, told: Mapping[str, Any]) -> Answer:
+        purpose = {name: told[name] for name in ("key", "reason", "origin")}
+        try:
+            result = await task.send(told["command"], **purpose, **told["fields"])
+        except LifecycleError as error:  # what is left open by it, the next look settles
+            return Answer(command=told["command"], state=None, sent=False, error=f"{type(error).__name__}: {error}")
+        return Answer(command=told["command"], state=str(result.state), sent=result.sent, error=None)
+
+    def _after(self, seen: _Seen, record: TaskRecord[Any, Any]) -> _Seen:
+        state = None if record.state is None else str(record.state)
+        since = seen["since"] if state == seen["state"] else time.time()
+        return {**seen, "state": state, "since": since, "is_over": self._is_over(record), "due": None}
+
+    def _is_over(self, record: TaskRecord[Any, Any]) -> bool:
+        return record.state is not None and self._lifecycle.is_final(record.state) and record.open_command is None
+
+    def _keep_the_client(self) -> None:
+        """Have the client closed by the event loop that used it, which is DBOS's: it cancels all at the end."""
+        if self._keeping is None:
+            self._keeping = asyncio.get_running_loop().create_task(_keep(self._client), context=Context())
+
+
+class _Moved(Exception):
+    """The state is another one: enough was seen."""
+
+
+async def _step(name: str, function: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs) -> R:
+    return await DBOS.run_step_async({"name": name}, function, *args, **kwargs)
+
+
+async def _keep(client: AsyncClient) -> None:
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await client.close()
+
+
+# --- the process ----------------------------------------------------------------------------------
+
+_PINS = ("executor_id", "application_version")
+
+
+@contextmanager
+def serving(config: DBOSConfig, *supervisions: Supervision) -> Generator[None]:
+    """Run DBOS in this process: it follows tasks, and first those that its predecessor left behind.
+
+    A process recovers the workflows of its own `executor_id` and `application_version` alone. So
+    both are to be given: the first is one worker's, and its successor's after a crash, on whatever
+    machine; no two that live may share it. The second changes with the order of steps.
+
+    Raises:
+        NotPinned: `config` does not say both, or DBOS runs already with others.
+    """
+    missing = [name for name in _PINS if not config.get(name)]
+    if missing:
+        raise NotPinned(f"the configuration must say {' and '.join(missing)}: else nothing is recovered after a crash")
+    DBOS(config=config)
+    if any(config.get(name) != getattr(DBOS, name) for name in _PINS):
+        raise NotPinned("DBOS was made in this process before, with another configuration")
+    # In a thread without an event loop: DBOS would adopt the caller's, and leave workflows running in it at the end.
+    with ThreadPoolExecutor(1, thread_name_prefix="dbos") as aside:
+        try:
+            aside.submit(_launch, supervisions).result()
+            yield
+        finally:
+            aside.submit(DBOS.destroy).result()
+
+
+def _launch(supervisions: tuple[Supervision, ...]) -> None:
+    DBOS.launch()
+    for each in supervisions:
+        each.open_queue()
