@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+DOCS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", *DOCS)
 BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -30,8 +31,8 @@ class Example:
     output: str | None
 
 
-def examples() -> list[Example]:
-    text = (ROOT / "README.md").read_text()
+def examples(document: str) -> list[Example]:
+    text = (ROOT / document).read_text(encoding="utf-8")
     blocks = list(BLOCK.finditer(text))
     following = {block.start(): after for block, after in pairwise(blocks)}
     found: list[Example] = []
@@ -45,8 +46,8 @@ def examples() -> list[Example]:
     return found
 
 
-PYTHON = [each for each in examples() if each.language == "python"]
-CONSOLE = [each for each in examples() if each.language == "console"]
+PYTHON = [each for each in examples("README.md") if each.language == "python"]
+CONSOLE = [each for each in examples("README.md") if each.language == "console"]
 
 
 def matches(expected: str, actual: str) -> bool:
@@ -95,10 +96,11 @@ def test_the_first_example_fits_the_first_screen() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_link_to_a_file_leads_to_one(document: str) -> None:
-    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", (ROOT / document).read_text())
-    named = re.findall(r'src(?:set)?="(?!https?:)([^"]+)"', (ROOT / document).read_text())
+    path = ROOT / document
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text())
+    named = re.findall(r'src(?:set)?="(?!https?:)([^"]+)"', path.read_text())
 
-    assert [link for link in (*links, *named) if not (ROOT / link).exists()] == []
+    assert [link for link in (*links, *named) if not (path.parent / link).exists()] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
