@@ -26,7 +26,7 @@ ONE_WAY = {
     """,
     "adapters": """
         http.errors <- http.wire <- http.v1, http.v2, http.v3, http.v4 <- http.services <- http.client
-        http.wire <- http.exchange <- http.driver <- http.client <- http <- watch, dbos <- cli.*
+        http.wire <- http.exchange <- http.driver <- http.client <- http <- watch.*, dbos <- cli.*
         http.v1, http.v2, http.v3, http.v4 <- emulator.* <- cli.*
         render <- logs.* <- cli.*
         webhooks <- emulator.*
@@ -50,6 +50,7 @@ OWNERS = {
     "uvicorn": ["adapters.emulator"],
     "sqlalchemy": ["adapters.journal"],
     "alembic": ["adapters.journal"],
+    "aiolimiter": ["adapters.watch.throttle"],
     "dbos": ["adapters.dbos"],
     "typer": ["adapters.cli"],
     "rich": ["adapters.cli"],

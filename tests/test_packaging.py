@@ -119,6 +119,7 @@ NEEDS = {
     "journal": "from adapters.journal import SqlJournal; SqlJournal('journal.db').close()",
     "postgres": "from adapters.journal import JournalUnavailable, SqlJournal\n"
     "try: SqlJournal('postgresql://127.0.0.1:1/none')\nexcept JournalUnavailable: pass",
+    "watch": "import adapters.watch",
     "render": "from adapters.render import to_svg; from lifecycle import V1; from lifecycle.diagram import diagram; "
     "to_svg(diagram(V1))",
     "cli": "import sys; sys.argv = ['lifecycle', 'list']; from adapters.cli import main; main()",
