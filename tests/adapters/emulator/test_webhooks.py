@@ -1,0 +1,374 @@
+"""The webhooks that the emulator sends, as a plain HTTP server of the standard library receives them."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx2
+import pytest
+
+from adapters.emulator import Emulator, SentWebhook, Webhook
+from adapters.webhooks import parse, verify
+from tests.adapters.emulator.asking import BY_NAME, bring_to, command, connect, create, state
+
+SECRET = "a secret of webhooks"
+V1, V2, V3, V4 = (BY_NAME[name] for name in ("v1", "v2", "v3", "v4"))
+
+
+class Sink:
+    """A server that keeps what it is sent, verified, and answers with each of `answers` in turn, then with 200."""
+
+    def __init__(self) -> None:
+        self.bodies: list[dict[str, Any]] = []
+        self.sent_at: list[datetime] = []
+        self.answers: list[int] = []
+        self.released = threading.Event()
+        self.released.set()
+        sink = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                assert sink.released.wait(30)
+                sent_at = verify(body, dict(self.headers), secret=SECRET, now=datetime.now(UTC))
+                sink.sent_at.append(sent_at)
+                sink.bodies.append(json.loads(body))
+                self.send_response(sink.answers.pop(0) if sink.answers else 200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
+
+    def statuses(self, task_id: str) -> list[str]:
+        payloads = [each["payload"] for each in self.bodies]
+        return [each["status"] for each in payloads if each.get("task_id") == task_id]
+
+    def close(self) -> None:
+        self.released.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    running = Sink()
+    yield running
+    running.close()
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Wait for what other threads do."""
+    for _ in range(1000):
+        if is_so():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it did not come to be so")
+
+
+def settled(emulator: Emulator) -> list[SentWebhook]:
+    """All messages, once none is under way."""
+    until(lambda: all(message.is_over for message in emulator.webhooks()))
+    return emulator.webhooks()
+
+
+def test_the_ping_comes_first_and_every_change_after_it(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
+    emulator.set_webhook(sink.url, secret=SECRET)
+
+    task_id = bring_to(emulator, http, V1, ("start", "pause", "resume", "finish"))
+
+    sent = settled(emulator)
+    assert {"type": "test", "payload": {"test": "ok"}}.items() <= sink.bodies[0].items()
+    assert sink.statuses(task_id) == ["initializing", "started", "paused", "started", "finished"]
+    assert [(each.api, each.task, each.status) for each in sent[:2]] == [
+        (None, None, None),
+        ("v1", task_id, "initializing"),
+    ]
+    assert [each.body for each in sent] == sink.bodies
+    assert {tuple(attempt.status_code for attempt in each.attempts) for each in sent} == {(200,)}
+
+
+def test_a_message_says_when_it_happened_and_when_it_was_sent(
+    emulator: Emulator, http: httpx2.Client, sink: Sink
+) -> None:
+    emulator.set_webhook(sink.url, secret=SECRET)
+
+    task_id = bring_to(emulator, http, V1, ("start",))
+
+    settled(emulator)
+    (move,) = emulator.task(task_id).moves
+    update = parse(json.dumps(sink.bodies[-1]).encode()).update
+    assert update is not None
+    assert update.at == move.at
+    assert abs(sink.sent_at[-1] - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("api", "events", "words"),
+    [
+        ("v2", ("start", "finish"), ["started", "finished"]),
+        ("v2", ("start", "stop_task_and_session"), ["started", "stopped"]),  # and nothing of the session
+        ("v3", ("start", "complete", "dispatch", "stop"), ["running", "idle", "running", "stopped"]),
+        ("v4", ("dispatch", "start", "complete"), ["dispatching", "running", "completed"]),
+    ],
+)
+def test_each_version_has_its_own_words(
+    *, emulator: Emulator, http: httpx2.Client, sink: Sink, api: str, events: tuple[str, ...], words: list[str]
+) -> None:
+    emulator.set_webhook(sink.url, secret=SECRET)
+
+    task_id = bring_to(emulator, http, BY_NAME[api], events)
+
+    assert len(settled(emulator)) == 1 + len(words)
+    assert sink.statuses(task_id) == words
+
+
+def test_a_message_names_the_session_and_the_metadata(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
+    emulator.set_webhook(sink.url, secret=SECRET)
+
+    v2 = create(http, V2, task="Buy milk", metadata={"for": "Ärger"})
+    v4 = create(http, V4)
+    v1, v3 = create(http, V1), create(http, V3)
+    for task_id, event in ((v2, "start"), (v4, "dispatch"), (v1, "start"), (v3, "start")):
+        emulator.fire(task_id, event)
+
+    settled(emulator)
+    payloads = {each["payload"]["task_id"]: each["payload"] for each in sink.bodies[1:]}
+    v4_session = http.get(f"/api/v4/runs/{v4}").json()["sessionId"]
+    assert payloads[v2] | {"status": ""} == {
+        "task_id": v2, "session_id": emulator.task(v2).session, "status": "", "metadata": {"for": "Ärger"},
+    }  # fmt: skip
+    assert {task: payloads[task]["session_id"] for task in (v4, v1, v3)} == {v4: v4_session, v1: v1, v3: v3}
+
+
+def test_nothing_is_sent_unless_it_was_asked_for(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
+    create(http, V1)
+    assert emulator.webhooks() == []
+
+    emulator.set_webhook(sink.url, secret=SECRET)
+    settled(emulator)
+    emulator.clear_webhook()
+    create(http, V1)
+
+    assert len(emulator.webhooks()) == len(sink.bodies) == 1  # the ping
+
+
+def test_the_service_does_not_wait_for_the_receiver(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
+    emulator.set_webhook(sink.url, secret=SECRET)
+    sink.released.clear()
+
+    task_id = bring_to(emulator, http, V1, ("start", "finish"))
+
+    assert state(http, V1, task_id) == "finished"
+    assert sink.bodies == []
+    sink.released.set()
+    settled(emulator)
+    assert sink.statuses(task_id) == ["initializing", "started", "finished"]
+
+
+def test_tasks_that_move_by_themselves_are_told_of_without_being_looked_at(sink: Sink) -> None:
+    with Emulator(pace_s=0.02) as emulator, connect(emulator) as http:
+        emulator.set_webhook(sink.url, secret=SECRET)
+        task_id = create(http, V1)
+
+        until(lambda: sink.statuses(task_id) == ["initializing", "started", "finished"])
+
+
+def test_what_happened_while_the_clock_was_put_forward_is_told(sink: Sink) -> None:
+    with Emulator(pace_s=1000) as emulator, connect(emulator) as http:
+        task_id = create(http, V2)  # before anybody asked for webhooks
+        emulator.set_webhook(sink.url, secret=SECRET)
+
+        emulator.advance(1000)
+        until(lambda: sink.statuses(task_id) == ["started"])
+        emulator.advance(999.95)
+        until(lambda: sink.statuses(task_id) == ["started", "finished"])
+
+
+def test_it_is_sent_again_until_it_is_taken(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
+    sink.answers = [200, 500, 302, 204]  # the first is for the ping
+    emulator.set_webhook(sink.url, secret=SECRET, retry_after_s=(0, 0.01, 0, 0))
+    until(lambda: len(sink.bodies) == 1)
+
+    task_id = create(http, V1)
+
+    sent = settled(emulator)[-1]
+    assert [attempt.status_code for attempt in sent.attempts] == [500, 302, 204]
+    assert sink.statuses(task_id) == ["initializing"] * 3
+
+
+def test_it_is_given_up_in_the_end_and_the_next_is_sent(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
+    sink.answers = [200, 500, 500]
+    emulator.set_webhook(sink.url, secret=SECRET, retry_after_s=[0])
+    until(lambda: len(sink.bodies) == 1)
+
+    task_id = bring_to(emulator, http, V1, ("start",))
+
+    assert [[attempt.status_code for attempt in each.attempts] for each in settled(emulator)] == [
+        [200], [500, 500], [200],
+    ]  # fmt: skip
+    assert sink.statuses(task_id) == ["initializing", "initializing", "started"]
+
+
+def test_a_receiver_that_is_not_there_is_recorded(emulator: Emulator, sink: Sink) -> None:
+    sink.close()
+
+    emulator.set_webhook(sink.url, secret=SECRET, retry_after_s=[0])
+
+    (ping,) = settled(emulator)
+    assert [(each.status_code, each.error) for each in ping.attempts] == [(None, "ConnectError")] * 2
+
+
+def test_a_lost_one_is_not_sent(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
+    emulator.set_webhook(sink.url, secret=SECRET)
+    emulator.webhook_fault("lost", status="started")
+
+    task_id = bring_to(emulator, http, V1, ("start", "finish"))
+
+    sent = settled(emulator)
+    assert sink.statuses(task_id) == ["initializing", "finished"]
+    assert [(each.fault, len(each.attempts)) for each in sent] == [(None, 1), (None, 1), ("lost", 0), (None, 1)]
+
+
+def test_a_doubled_one_is_sent_twice(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
+    emulator.set_webhook(sink.url, secret=SECRET)
+    other, task_id = create(http, V1), create(http, V1)
+    emulator.webhook_fault("doubled", task=task_id, times=2)
+
+    for event in ("start", "finish"):
+        for each in (other, task_id):
+            emulator.fire(each, event)
+
+    settled(emulator)
+    assert sink.statuses(task_id) == ["initializing", "started", "started", "finished", "finished"]
+    assert sink.statuses(other) == ["initializing", "started", "finished"]
+
+
+def test_a_late_one_is_overtaken_and_keeps_its_time(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
+    emulator.set_webhook(sink.url, secret=SECRET)
+    emulator.webhook_fault("late", status="started", seconds=0.2)
+
+    task_id = bring_to(emulator, http, V1, ("start", "finish"))
+
+    settled(emulator)
+    assert sink.statuses(task_id) == ["initializing", "finished", "started"]
+    at = [each["timestamp"] for each in sink.bodies[1:]]
+    assert at[2] < at[1]
+
+
+def test_pairs_are_swapped(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
+    emulator.set_webhook(sink.url, secret=SECRET)
+    emulator.webhook_fault("out_of_order", times=2)
+
+    task_id = bring_to(emulator, http, V1, ("start", "pause", "resume"))
+
+    sent = settled(emulator)
+    assert sink.statuses(task_id) == ["started", "initializing", "started", "paused"]
+    assert [each.fault for each in sent] == [None, "out_of_order", None, "out_of_order", None]
+    command(http, V1, "stop", task_id)
+    settled(emulator)
+    assert sink.statuses(task_id)[4:] == ["stopped"]
+
+
+def test_the_same_by_control_calls(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
+    assert http.get("/_emulator/webhook").json() is None
+
+    given = http.put("/_emulator/webhook", json={"url": sink.url, "secret": SECRET, "retry_after_s": [0]})
+    armed = http.post("/_emulator/webhook/faults", json={"kind": "doubled", "status": "initializing"})
+    task_id = create(http, V1)
+    settled(emulator)
+
+    assert (given.status_code, armed.status_code) == (200, 201)
+    shown = {"url": sink.url, "secret": "**********", "retry_after_s": [0.0]}
+    assert given.json() == http.get("/_emulator/webhook").json() == shown
+    assert http.get("/_emulator/webhook/faults").json() == []
+    sent = http.get("/_emulator/webhook/messages").json()
+    assert [(each["task"], each["fault"], len(each["attempts"])) for each in sent] == [
+        (None, None, 1),
+        (task_id, "doubled", 2),
+    ]
+    http.post("/_emulator/webhook/faults", json={"kind": "lost"})
+    assert http.delete("/_emulator/webhook/faults").status_code == 204
+    assert http.get("/_emulator/webhook/faults").json() == []
+    assert http.delete("/_emulator/webhook").status_code == 204
+    assert http.get("/_emulator/webhook").json() is None
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"url": "file:///etc/passwd", "secret": SECRET},
+        {"url": "http://127.0.0.1/", "secret": ""},
+        {"url": "http://127.0.0.1/"},
+        {"url": "http://127.0.0.1/", "secret": SECRET, "retry_after_s": [-1]},
+    ],
+)
+def test_a_bad_webhook_is_refused(emulator: Emulator, http: httpx2.Client, bad: dict[str, Any]) -> None:
+    answer = http.put("/_emulator/webhook", json=bad)
+
+    assert answer.status_code == 422
+    assert emulator.webhooks() == []
+
+
+def test_bad_faults_are_refused(emulator: Emulator) -> None:
+    for kind, fields in (("late", {"seconds": -1}), ("lost", {"times": 0}), ("eaten", {}), ("lost", {"tsak": "x"})):
+        with pytest.raises(ValueError):  # noqa: PT011 (the words are pydantic's)
+            emulator.webhook_fault(kind, **fields)
+
+
+def test_the_secret_is_nowhere_to_be_seen(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
+    emulator.set_webhook(sink.url, secret=SECRET)
+    create(http, V1)
+    settled(emulator)
+
+    for path in ("/_emulator/webhook", "/_emulator/webhook/messages", "/_emulator/calls"):
+        assert SECRET not in http.get(path).text
+    assert SECRET not in repr(Webhook.model_validate({"url": sink.url, "secret": SECRET}))
+
+
+def test_reset_forgets_messages_and_mishaps_and_sets_what_was_set_at_the_start(sink: Sink) -> None:
+    webhook = Webhook.model_validate({"url": sink.url, "secret": SECRET})
+    with Emulator(manual=True, webhook=webhook) as emulator, connect(emulator) as http:
+        assert len(settled(emulator)) == 1
+        emulator.webhook_fault("out_of_order")
+        held = create(http, V1)
+        emulator.clear_webhook()
+
+        emulator.reset()
+
+        assert emulator.webhooks() == []
+        task_id = create(http, V1)
+        settled(emulator)
+        assert (sink.statuses(held), sink.statuses(task_id)) == ([], ["initializing"])
+
+
+def test_it_stops_at_once_whatever_is_under_way_and_sends_again_when_it_is_back(sink: Sink) -> None:
+    emulator = Emulator(manual=True)
+    begun = time.monotonic()
+    with emulator, connect(emulator) as http:
+        emulator.set_webhook(sink.url, secret=SECRET)
+        settled(emulator)
+        emulator.webhook_fault("late", seconds=600)
+        sink.released.clear()
+        late = create(http, V1)
+        hanging = create(http, V1)
+    assert time.monotonic() - begun < 10
+    sink.released.set()
+
+    with emulator:
+        emulator.fire(late, "start")
+        until(lambda: sink.statuses(late) == ["started"])
+        given_up = {each.task for each in emulator.webhooks() if not each.is_over}
+    assert given_up == {late, hanging}
