@@ -5,6 +5,7 @@ their results; a driver elsewhere carries them out. No procedure belongs here.
 
     effect              result
     Load                TaskRecord
+    Track               None
     RecordReport        TaskRecord
     RecordIntent        CommandRecord, or TaskRecord where the task has changed, a command is open, or the key used
     FindCommand         CommandRecord, or None where none was given under that key
@@ -94,6 +95,11 @@ class WaitReason(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Load:
     """Read the task's record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """Record that there is such a task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +211,7 @@ class Tell(Generic[S]):
 
 
 JournalEffect = (
-    Load | RecordReport | RecordIntent[Any, Any] | FindCommand | Claim | Release | RecordAttempt | RecordOutcome
+    Load | Track | RecordReport | RecordIntent[Any, Any] | FindCommand | Claim | Release | RecordAttempt | RecordOutcome
 )
 Effect = JournalEffect | Create | Send[Any] | Read | ReadProof[Any] | Wait | Tell[Any]
 
@@ -222,6 +228,8 @@ def carry_out(effect: Effect, log: TaskLog[Any, Any]) -> Any:
     match effect:
         case Load():
             return log.load()
+        case Track():
+            return log.track()
         case RecordReport(report):
             return log.add_report(report)
         case RecordIntent(command, source, version, fields, purpose):

@@ -198,6 +198,10 @@ class TaskLog(Protocol[S, E]):
         """Return what is known of the task."""
         ...
 
+    def track(self) -> None:
+        """Record that there is such a task, where nothing is known of it yet."""
+        ...
+
     def add_report(self, report: Report) -> TaskRecord[S, E]:
         """Record a report as what it is and move the task if the move is lawful and the report not late."""
         ...

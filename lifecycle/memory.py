@@ -103,6 +103,9 @@ class MemoryLog(Generic[S, E]):
         """Return what is known of the task."""
         return self._record
 
+    def track(self) -> None:
+        """Nothing: a task is known as long as somebody holds its log."""
+
     def add_report(self, report: Report) -> TaskRecord[S, E]:
         """Record a report as what it is. Raises UnknownName for a channel that is not declared."""
         self.enter_report(report)

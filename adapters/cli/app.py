@@ -15,6 +15,7 @@ try:
 except ImportError:
     raise MissingExtra("cli", needed_by="the command line") from None
 
+from adapters.cli import records
 from adapters.cli.declarations import check, diagrams, list_
 from adapters.cli.demo import demo
 from adapters.cli.histories import validate
@@ -28,7 +29,15 @@ del _rich
 _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Lifecycles": {"list": list_, "show": show, "check": check, "validate": validate, "diagrams": diagrams},
     "Tasks of a service": {"create": create, "status": status, "send": send, "wait": wait},
+    "The record": {"tasks": records.tasks, "history": records.history, "recover": records.recover},
     "Offline": {"serve": serve, "demo": demo},
+}
+
+_JOURNAL: dict[str, Callable[..., None]] = {
+    "check": records.check,
+    "export": records.export,
+    "forget": records.forget,
+    "prune": records.prune,
 }
 
 app = typer.Typer(
@@ -68,3 +77,8 @@ def _explaining(function: Callable[..., None]) -> Callable[..., None]:
 for _panel, _functions in _COMMANDS.items():
     for _name, _function in _functions.items():
         app.command(_name, rich_help_panel=_panel)(_explaining(_function))
+
+_journal = typer.Typer(no_args_is_help=True, help="Check a journal, export it, delete from it.")
+for _name, _function in _JOURNAL.items():
+    _journal.command(_name)(_explaining(_function))
+app.add_typer(_journal, name="journal", rich_help_panel="The record")

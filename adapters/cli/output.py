@@ -68,6 +68,11 @@ def print_json(document: Any) -> None:
     typer.echo(json.dumps(document, indent=2))
 
 
+def print_json_line(document: Any) -> None:
+    """Print a document on one line."""
+    typer.echo(json.dumps(document))
+
+
 @contextmanager
 def errors_explained() -> Generator[None]:
     """Turn every expected error into a line on the standard error and an exit code, instead of a traceback."""

@@ -23,7 +23,8 @@ from lifecycle.effects import Progress
 from lifecycle.following import Until
 
 if TYPE_CHECKING:
-    from adapters.http import Client, Task, TaskResult, Timing
+    from adapters.http import Client, TaskResult, Timing
+    from adapters.journal import SqlJournal
 
 Api = Annotated[
     str,
@@ -38,6 +39,22 @@ BaseUrl = Annotated[
     typer.Option(envvar="LIFECYCLE_BASE_URL", help="The server; the real service if omitted.", metavar="URL"),
 ]
 Seed = Annotated[bool, typer.Option("--seed", help="Keep to the lifecycle that the control calls' documents describe.")]
+Journal = Annotated[
+    str | None,
+    typer.Option(
+        envvar="LIFECYCLE_JOURNAL",
+        help="Where all is recorded: a file, or PostgreSQL by its URL; nowhere if omitted.",
+        metavar="FILE|URL",
+    ),
+]
+Worker = Annotated[
+    str | None,
+    typer.Option(
+        envvar="LIFECYCLE_WORKER",
+        help="Who writes the journal, unique among the living; who comes back takes up what it held.",
+        metavar="NAME",
+    ),
+]
 TaskId = Annotated[str, typer.Argument(metavar="ID", help="The task's or session's id.")]
 Fields = Annotated[
     list[str] | None,
@@ -52,6 +69,8 @@ def create(
     base_url: BaseUrl = None,
     seed: Seed = False,
     field: Fields = None,
+    journal: Journal = None,
+    worker: Worker = None,
     as_json: AsJson = False,
 ) -> None:
     """Create a task, or a session, and print its id.
@@ -59,21 +78,31 @@ def create(
     The API key is taken from BROWSER_USE_API_KEY, or asked for on a terminal.
     """
     fields = _fields(field)
-    with _client(api, base_url, seed=seed) as client:
+    with client_of(api, base_url, seed=seed, journal=journal, worker=worker) as client:
         made = client.create(task, **fields)
+        state = made.state
     if as_json:
-        print_json({"task": made.id, "lifecycle": made.lifecycle.name, "state": made.state})
+        print_json({"task": made.id, "lifecycle": made.lifecycle.name, "state": state})
     else:
-        say(f"{made.lifecycle.name}: created, {_state_of(made)}", stderr=True)
+        say(f"{made.lifecycle.name}: created, {_known(state)}", stderr=True)
         say(shown(made.id))
 
 
-def status(task_id: TaskId, *, api: Api, base_url: BaseUrl = None, seed: Seed = False, as_json: AsJson = False) -> None:
+def status(
+    task_id: TaskId,
+    *,
+    api: Api,
+    base_url: BaseUrl = None,
+    seed: Seed = False,
+    journal: Journal = None,
+    worker: Worker = None,
+    as_json: AsJson = False,
+) -> None:
     """Read a task's state, and say which commands it accepts."""
-    with _client(api, base_url, seed=seed) as client:
+    with client_of(api, base_url, seed=seed, journal=journal, worker=worker) as client:
         task = client.task(task_id)
         state = task.status()
-    allowed, lifecycle = task.allowed(), task.lifecycle
+        allowed, lifecycle = task.allowed(), task.lifecycle
     if as_json:
         facts = {"final": lifecycle.is_final(state), "settled": lifecycle.is_settled(state), "commands": allowed}
         print_json({"task": task.id, "lifecycle": lifecycle.name, "state": state, **facts})
@@ -97,6 +126,12 @@ def send(
     base_url: BaseUrl = None,
     seed: Seed = False,
     field: Fields = None,
+    key: Annotated[
+        str | None, typer.Option(help="Of all that is given to the task under one key, one is executed.")
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    journal: Journal = None,
+    worker: Worker = None,
     as_json: AsJson = False,
 ) -> None:
     """Give a task a command, and print its state once the command is proved to have taken effect.
@@ -104,9 +139,9 @@ def send(
     What the state refuses is not sent. Exit code 0: done, or redundant. 1: refused, or uncertain.
     """
     fields = _fields(field)
-    with _client(api, base_url, seed=seed) as client:
+    with client_of(api, base_url, seed=seed, journal=journal, worker=worker) as client:
         task = client.task(task_id)
-        result = task.send(command, **fields)
+        result = task.send(command, key=key, reason=reason, **fields)
     if as_json:
         print_json({"task": task.id, "command": result.command, "state": result.state, "sent": result.sent})
     else:
@@ -125,6 +160,8 @@ def wait(
     go_on: Annotated[bool, typer.Option("--go-on", help="Go on at a status that the lifecycle does not know.")] = False,
     base_url: BaseUrl = None,
     seed: Seed = False,
+    journal: Journal = None,
+    worker: Worker = None,
     as_json: AsJson = False,
 ) -> None:
     """Follow a task until it rests, and print its state and what came of it.
@@ -135,7 +172,8 @@ def wait(
 
     with misuse_is_bad_input():
         timing = Timing(poll_s=poll, longest_poll_s=5 * poll)
-    with _client(api, base_url, seed=seed, timing=timing) as client, _watched(task_id) as see:
+    asked = client_of(api, base_url, seed=seed, timing=timing, journal=journal, worker=worker)
+    with asked as client, _watched(task_id) as see:
         task = client.task(task_id)
         result = task.wait(until, timeout_s=timeout, on_progress=see, on_unknown="continue" if go_on else "raise")
     if as_json:
@@ -155,21 +193,45 @@ def _print_result(result: TaskResult[str]) -> None:
             say(shown(line))
 
 
-def _state_of(task: Task) -> str:
-    return "its state is not known yet" if task.state is None else f"it is {shown(task.state)!r}"
+def _known(state: str | None) -> str:
+    return "its state is not known yet" if state is None else f"it is {shown(state)!r}"
 
 
 # --- the client --------------------------------------------------------------------------------
 
 
 @contextmanager
-def _client(api: str, base_url: str | None, *, seed: bool, timing: Timing | None = None) -> Generator[Client]:
+def client_of(
+    api: str,
+    base_url: str | None,
+    *,
+    seed: bool,
+    timing: Timing | None = None,
+    journal: str | None = None,
+    worker: str | None = None,
+) -> Generator[Client]:
     """A client of the service; what it refuses of what was typed ends the command as bad input."""
     from adapters.http import Client, service
 
     wire = service(api)  # before anybody is asked for a key
-    with misuse_is_bad_input(), Client(wire, api_key=_key(), base_url=base_url, seed=seed, timing=timing) as client:
+    key = _key()
+    with (
+        misuse_is_bad_input(),
+        _record(journal, worker) as record,
+        Client(wire, api_key=key, base_url=base_url, seed=seed, timing=timing, journal=record) as client,
+    ):
         yield client
+
+
+@contextmanager
+def _record(journal: str | None, worker: str | None) -> Generator[SqlJournal | None]:
+    if journal is None:
+        yield None
+        return
+    from adapters.journal import SqlJournal
+
+    with SqlJournal(journal, worker=worker) as opened:
+        yield opened
 
 
 def _key() -> str:

@@ -27,7 +27,6 @@ from lifecycle.errors import LifecycleError
 from lifecycle.following import Until
 from lifecycle.journal import Journal, Purpose, TaskLog
 from lifecycle.memory import MemoryJournal
-from lifecycle.table import Origin
 
 if TYPE_CHECKING:
     import httpx2
@@ -165,12 +164,20 @@ class _Configured:
 
     def _left_open(self) -> list[Conversation[Any, Any]]:
         """The tasks, and the sessions they run in, that have an open command."""
-        wires = [self.wire] if self.wire.session is None else [self.wire, self.wire.session]
         return [
             self._conversation(wire, task_id)
-            for wire in wires
-            for task_id in self.journal.open_tasks(wire.seed if self._seed else wire.full)
+            for wire, lifecycle in self._lifecycles()
+            for task_id in self.journal.open_tasks(lifecycle)
         ]
+
+    def _lifecycles(self) -> list[tuple[Wire[Any, Any], Lifecycle[Any, Any]]]:
+        wires = [self.wire] if self.wire.session is None else [self.wire, self.wire.session]
+        return [(wire, wire.seed if self._seed else wire.full) for wire in wires]
+
+    @property
+    def lifecycles(self) -> tuple[Lifecycle[Any, Any], ...]:
+        """Those of the tasks and, where there are any, of the sessions they run in."""
+        return tuple(lifecycle for _, lifecycle in self._lifecycles())
 
 
 def _server(base_url: str, base_path: str) -> str:
@@ -247,7 +254,7 @@ class Task(_Handle, Commands[CommandResult[str, str]]):
 
     def allowed(self) -> tuple[str, ...]:
         """Return the commands that the known state accepts, in declared order; read first if none is known."""
-        return self.lifecycle.allowed(self.state or self.status(), origin=Origin.CALLER)
+        return self._driver.run(self._conversation.allowed())
 
     def details(self) -> dict[str, Any]:
         """Return everything that the service tells of the task. Raises HttpError."""
@@ -406,7 +413,7 @@ class AsyncTask(_Handle, Commands[Coroutine[Any, Any, CommandResult[str, str]]])
 
     async def allowed(self) -> tuple[str, ...]:
         """As `Task.allowed`."""
-        return self.lifecycle.allowed(self.state or await self.status(), origin=Origin.CALLER)
+        return await self._driver.run(self._conversation.allowed())
 
     async def details(self) -> dict[str, Any]:
         """As `Task.details`."""

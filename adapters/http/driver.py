@@ -222,25 +222,32 @@ class AsyncDriver(_Sender):
     async def run(self, actions: Actions[R], tell: OnProgress | None = None) -> R:
         """Carry the actions out and return their result; raises what they raise."""
         result: Any = None
-        with closing(actions):
-            while True:
-                try:
-                    action: Action = actions.send(result)
-                except StopIteration as stop:
-                    value: R = stop.value
-                    return value
-                match action:
-                    case Exchange():
-                        result = await self.exchange(action)
-                    case Pause(seconds):
-                        await asyncio.sleep(seconds)
-                        result = None
-                    case Tell(progress):
-                        result = tell(progress) if tell else None
-                        if inspect.isawaitable(result):
-                            await result
-                    case Note(effect, log):
-                        result = await asyncio.to_thread(carry_out, effect, log)
+        while True:
+            try:
+                action: Action = actions.send(result)
+            except StopIteration as stop:
+                value: R = stop.value
+                return value
+            try:
+                result = await self._perform(action, tell)
+            except GeneratorExit:  # nothing can be awaited any more
+                actions.close()
+                raise
+            except BaseException:
+                await asyncio.to_thread(actions.close)  # what lets go of a command waits for its journal
+                raise
+
+    async def _perform(self, action: Action, tell: OnProgress | None) -> Any:
+        match action:
+            case Exchange():
+                return await self.exchange(action)
+            case Pause(seconds):
+                return await asyncio.sleep(seconds)
+            case Tell(progress):
+                told = tell(progress) if tell else None
+                return await told if inspect.isawaitable(told) else None
+            case Note(effect, log):
+                return await asyncio.to_thread(carry_out, effect, log)
 
     async def exchange(self, exchange: Exchange) -> Answer:
         """As `Driver.exchange`."""

@@ -24,6 +24,7 @@ from lifecycle.definition import Lifecycle
 from lifecycle.effects import (
     Accepted,
     Answer,
+    Claim,
     Effect,
     Failure,
     JournalEffect,
@@ -31,10 +32,12 @@ from lifecycle.effects import (
     Lost,
     Read,
     ReadProof,
+    RecordIntent,
     RecordReport,
     Send,
     Steps,
     Tell,
+    Track,
     Wait,
     WaitReason,
     carry_out,
@@ -42,8 +45,8 @@ from lifecycle.effects import (
 )
 from lifecycle.errors import CommandInFlight, CommandUncertain, LifecycleError, MissingExtra
 from lifecycle.following import Until, Work, create, follow, read_state
-from lifecycle.journal import UNSTATED, Purpose, Report, TaskLog
-from lifecycle.table import E, S, VerdictKind
+from lifecycle.journal import UNSTATED, CommandRecord, Purpose, Report, TaskLog
+from lifecycle.table import E, Origin, S, VerdictKind
 
 try:
     import tenacity
@@ -154,9 +157,13 @@ class Pacer:
         return _waited_s(self._backoffs[wait.reason], wait.attempt)
 
 
-def retry_pause_s(attempt: int, *, first_s: float, longest_s: float) -> float:
-    """Return a random exponential pause before the `attempt`-th repetition, counted from 1: at most `longest_s`."""
-    return _waited_s(tenacity.wait_random_exponential(multiplier=first_s, max=longest_s), attempt)
+def retry_pause_s(attempt: int, *, first_s: float, longest_s: float, shortest_s: float = 0.0) -> float:
+    """Return a random pause before the `attempt`-th repetition, counted from 1.
+
+    It lies between `shortest_s` and a limit that is `first_s` at first and doubles up to `longest_s`.
+    """
+    wait = tenacity.wait_random_exponential(multiplier=first_s, max=longest_s, min=shortest_s)
+    return _waited_s(wait, attempt)
 
 
 def _waited_s(wait: tenacity.wait.wait_base, attempt: int) -> float:
@@ -255,6 +262,11 @@ class Conversation(Generic[S, E]):
         """Read the status once."""
         return self._carry_out(read_state(self.lifecycle))
 
+    def allowed(self) -> Actions[tuple[E, ...]]:
+        """The commands that the known state accepts; it is read where none is known."""
+        state = (yield from self._note(Load())).state
+        return self.lifecycle.allowed(state or (yield from self.status()), origin=Origin.CALLER)
+
     def details(self) -> Actions[dict[str, Any]]:
         """Read everything that the service tells of the task."""
         answer = yield from self._carry_out(read_patiently(), read=self.wire.details)
@@ -276,8 +288,8 @@ class Conversation(Generic[S, E]):
         if fields.get("task"):
             self.work.give()
         self._see(answer)
-        if answer.status is not None:
-            yield from self._note(RecordReport(Report(answer.status, answer.as_of)))
+        known = Track() if answer.status is None else RecordReport(Report(answer.status, answer.as_of))
+        yield from self._note(known)
 
     def _commanding(self) -> Commanding[S, E]:
         proved_by_read = frozenset(self.wire.proofs)
@@ -313,14 +325,24 @@ class Conversation(Generic[S, E]):
 
     def _holding(self, steps: Steps[R]) -> Steps[R]:
         """Let go of the command in hand where the procedure is broken off, so that nobody waits for it."""
-        try:
-            return (yield from steps)
-        except GeneratorExit:
-            with suppress(LifecycleError):  # a journal that is gone finds out in time that nobody holds it
-                held = self.log.load().open_command
-                if held is not None:
-                    self.log.release(held.id)
-            raise
+        result: Any = None
+        held: str | None = None
+        with closing(steps):
+            while True:
+                try:
+                    effect = steps.send(result)
+                except StopIteration as stop:
+                    value: R = stop.value
+                    return value
+                try:
+                    result = yield effect
+                except GeneratorExit:
+                    if held is not None:
+                        with suppress(LifecycleError):  # a journal that is gone finds out in time
+                            self.log.release(held)
+                    raise
+                if isinstance(effect, RecordIntent | Claim) and isinstance(result, CommandRecord):
+                    held = result.id
 
     def _exchange(
         self, call: Call, fields: Mapping[str, Any] | None = None, *, gives_work: bool = False

@@ -209,6 +209,11 @@ class SqlLog(Generic[S, E]):
         with self._journal.database.transaction(Durability.READ) as connection:
             return writing.load(connection, self._key)
 
+    def track(self) -> None:
+        """Record that there is such a task, where nothing is known of it yet."""
+        with self._journal.database.transaction() as connection:
+            writing.make_known(connection, self._journal.author(), [self._key])
+
     def add_report(self, report: Report) -> TaskRecord[S, E]:
         """Record a report as what it is. Raises UnknownName for a channel that is not declared."""
         durability = Durability.SOON if self._has_opened else Durability.NOW  # the outcome carries this with it

@@ -92,7 +92,7 @@ def _lock(connection: Connection, keys: Iterable[Key], author: Author) -> dict[t
         found |= _locked(connection, lifecycle, list(task_ids))
         missing = [task_id for task_id in task_ids if (lifecycle.name, task_id) not in found]
         if missing:
-            _make_known(connection, lifecycle, sorted(missing), author)
+            make_known(connection, author, [Key(lifecycle, task_id) for task_id in sorted(missing)])
             found |= _locked(connection, lifecycle, missing)
     return found
 
@@ -102,10 +102,11 @@ def _locked(connection: Connection, lifecycle: AnyLifecycle, task_ids: Sequence[
     return {(lifecycle.name, row[tasks.c.task_id]): _known_of(row, lifecycle) for row in rows}
 
 
-def _make_known(connection: Connection, lifecycle: AnyLifecycle, task_ids: Sequence[str], author: Author) -> None:
+def make_known(connection: Connection, author: Author, keys: Iterable[Key]) -> None:
+    """Record that there are such tasks. Raises ValueError for an id that no index takes."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    new = {"lifecycle": lifecycle.name, "version": 0, "changed_at": author.now, "last_times": 0}
-    rows = [{**new, "task_id": require_short("task id", task_id)} for task_id in task_ids]
+    new = {"version": 0, "changed_at": author.now, "last_times": 0}
+    rows = [{**new, "lifecycle": key.lifecycle.name, "task_id": require_short("task id", key.task_id)} for key in keys]
     connection.execute(insert(tasks).on_conflict_do_nothing(), rows)
 
 

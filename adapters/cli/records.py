@@ -1,0 +1,248 @@
+"""The commands `tasks`, `history`, `recover` and `journal`: what is recorded, and what was left open."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.table import Table
+
+from adapters.cli.names import AsJson, declared, lifecycle_proposals
+from adapters.cli.output import (
+    BAD_INPUT,
+    NOT_LEGAL,
+    console,
+    fail,
+    misuse_is_bad_input,
+    print_json,
+    print_json_line,
+    say,
+    shown,
+    table,
+)
+from adapters.cli.tasks import Api, BaseUrl, Seed, Worker, client_of
+
+if TYPE_CHECKING:
+    from adapters.journal import Recorded, RecordedCommand, RecordedReport, SqlJournal
+
+JournalAt = Annotated[
+    str,
+    typer.Option("--journal", envvar="LIFECYCLE_JOURNAL", help="The journal.", metavar="FILE|URL", show_default=False),
+]
+TaskId = Annotated[str, typer.Argument(metavar="ID", help="The task's id.")]
+OfLifecycle = Annotated[
+    str | None,
+    typer.Option("--lifecycle", help="Tasks of this lifecycle only.", autocompletion=lifecycle_proposals),
+]
+
+
+def tasks(
+    *,
+    journal: JournalAt,
+    lifecycle: OfLifecycle = None,
+    state: Annotated[str | None, typer.Option(help="Tasks in this state only.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    after: Annotated[int, typer.Option(min=0, help="Go on behind the page whose cursor this is.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """List the recorded tasks with their states, and the commands that are open."""
+    with _opened(journal) as opened:
+        page = opened.tasks(lifecycle, state, after=after, limit=limit)
+    if as_json:
+        print_json({"tasks": [_document(each) for each in page.tasks], "after": page.after})
+        return
+    listed = table("Lifecycle", "Task", "State", "Since", "Open command")
+    for task in page.tasks:
+        command = "" if task.command is None else f"{task.command} {task.command_state}" + _holder(task.held_by)
+        listed.add_row(task.lifecycle, shown(task.task_id), shown(task.state or "?"), _time(task.since), shown(command))
+    console().print(listed)
+    if page.after is not None:
+        say(f"There are more: --after {page.after}", stderr=True)
+
+
+def _holder(held_by: str | None) -> str:
+    return "" if held_by is None else f", held by {held_by}"
+
+
+def history(task_id: TaskId, *, journal: JournalAt, lifecycle: OfLifecycle = None, as_json: AsJson = False) -> None:
+    """Show all that was recorded of a task: reports, commands, who, when and why."""
+    with _opened(journal) as opened:
+        entries = opened.history(task_id, lifecycle)
+    if not entries:
+        fail(f"nothing is recorded of a task {shown(task_id)!r}", BAD_INPUT)
+    if as_json:
+        print_json([_document(each) for each in entries])
+        return
+    for name in dict.fromkeys(each.lifecycle for each in entries):
+        say((f"{name} {shown(task_id)}", "bold"))
+        console().print(_timeline([each for each in entries if each.lifecycle == name]))
+
+
+def _timeline(entries: list[Recorded]) -> Table:
+    from adapters.journal import RecordedCommand, RecordedReport
+
+    lines = table("At (UTC)", "What", "", "Worker")
+    for entry in entries:
+        match entry:
+            case RecordedReport():
+                what, detail = _report(entry)
+            case RecordedCommand():
+                what, detail = _event(entry)
+            case _:
+                raise AssertionError(entry)
+        lines.add_row(_time(entry.at), shown(what), shown(detail, longest=500), shown(entry.worker))
+    return lines
+
+
+def _report(entry: RecordedReport) -> tuple[str, str]:
+    if entry.late:
+        remark = "late, not applied"
+    elif entry.unconfirmed:
+        remark = "may be late, not applied; to be read"
+    elif entry.kind is None:
+        remark = "the first report"
+    else:
+        remark = ": ".join(filter(None, (entry.kind, ", ".join(entry.path))))
+    times = f", {entry.times} times" if (entry.times or 1) > 1 else ""
+    return f"reported {entry.status}", f"{remark} ({entry.channel}, {_time(entry.as_of)}{times})"
+
+
+def _event(entry: RecordedCommand) -> tuple[str, str]:
+    what = f"{entry.command} (command {entry.id})"
+    if entry.event is not None:
+        return what, f"{entry.state}: {entry.why}"
+    if entry.why != "intended":
+        return what, f"{entry.why}, attempt {entry.attempts}"
+    known = {"by": entry.origin, "key": entry.key, "because": entry.reason}
+    return what, ", ".join([f"intended in {entry.source}", *(f"{word} {told}" for word, told in known.items() if told)])
+
+
+def recover(
+    *,
+    api: Api,
+    journal: JournalAt,
+    worker: Worker = None,
+    base_url: BaseUrl = None,
+    seed: Seed = False,
+    as_json: AsJson = False,
+) -> None:
+    """Settle the commands that a crash or a lost answer left open.
+
+    Commands that a living worker holds are left to it. Exit code 0: nothing is open. 1: something still is.
+    """
+    with client_of(api, base_url, seed=seed, journal=journal, worker=worker) as client:
+        recovered = client.recover()
+        left = [
+            (lifecycle.name, task) for lifecycle in client.lifecycles for task in client.journal.open_tasks(lifecycle)
+        ]
+    if as_json:
+        print_json(
+            {
+                "recovered": [
+                    {
+                        "lifecycle": each.lifecycle,
+                        "task": each.task_id,
+                        "command": each.command,
+                        "state": None if each.result is None else each.result.state,
+                        "error": None if each.error is None else str(each.error),
+                    }
+                    for each in recovered
+                ],
+                "open": [{"lifecycle": name, "task": task} for name, task in left],
+            }
+        )
+    else:
+        for each in recovered:
+            outcome = f"done, {each.result.state}" if each.result is not None else str(each.error)
+            say(f"{each.lifecycle} {shown(each.task_id)}: {each.command}: {shown(outcome)}")
+        say(f"{len(recovered)} taken up, {len(left)} still open", stderr=True)
+    if left:
+        raise typer.Exit(NOT_LEGAL)
+
+
+# --- the journal itself ---------------------------------------------------------------------------
+
+
+def check(*, journal: JournalAt, as_json: AsJson = False) -> None:
+    """Check the record: every history replays, every command has a lawful life.
+
+    Exit code 0: sound. 1: damaged.
+    """
+    with _opened(journal) as opened:
+        damages = list(opened.check())
+    if as_json:
+        print_json([_document(each) for each in damages])
+    for each in () if as_json else damages:
+        where = f"{each.lifecycle} {shown(each.task_id)}" + ("" if each.entry is None else f", entry {each.entry}")
+        say(f"{where}: ", (each.code, "bold red"), f": {shown(each.message)}")
+    if damages:
+        raise typer.Exit(NOT_LEGAL)
+    say("The record is sound.", stderr=True)
+
+
+def export(
+    lifecycle: Annotated[str, typer.Argument(metavar="NAME", help="Whose tasks.", autocompletion=lifecycle_proposals)],
+    *,
+    journal: JournalAt,
+    output_format: Annotated[Literal["csv", "jsonl"], typer.Option("--format", help="What to write.")] = "jsonl",
+) -> None:
+    """Print all reports as a log that `validate` reads: task_id, at, status."""
+    governing = declared(lifecycle)
+    with _opened(journal) as opened:
+        rows = ({**row, "at": row["at"].isoformat()} for row in opened.reports(governing))
+        if output_format == "csv":
+            writer = csv.DictWriter(sys.stdout, ["task_id", "at", "status"])
+            writer.writeheader()
+            writer.writerows(rows)
+        else:
+            for row in rows:
+                print_json_line(row)
+
+
+def forget(task_id: TaskId, *, journal: JournalAt, lifecycle: OfLifecycle = None) -> None:
+    """Delete all that was recorded of a task."""
+    with _opened(journal, read_only=False) as opened:
+        count = opened.forget(task_id, lifecycle)
+    if not count:
+        fail(f"nothing is recorded of a task {shown(task_id)!r}", BAD_INPUT)
+
+
+def prune(
+    *,
+    journal: JournalAt,
+    before: Annotated[
+        datetime, typer.Option(help="Tasks of which nothing was recorded since; UTC.", show_default=False)
+    ],
+) -> None:
+    """Delete the tasks that are over, and say how many that were."""
+    with _opened(journal, read_only=False) as opened:
+        say(str(opened.prune(before.replace(tzinfo=UTC))))
+
+
+@contextmanager
+def _opened(at: str, *, read_only: bool = True) -> Generator[SqlJournal]:
+    """A journal that is there already."""
+    from adapters.journal import SqlJournal
+
+    with misuse_is_bad_input():
+        with SqlJournal(at, read_only=True) as opened:  # one that is not there is not made
+            if read_only:
+                yield opened
+        if not read_only:
+            with SqlJournal(at) as opened:
+                yield opened
+
+
+def _document(row: Any) -> dict[str, Any]:
+    facts = dataclasses.asdict(row)
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in facts.items()}
+
+
+def _time(at: datetime | None) -> str:
+    return "" if at is None else at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
