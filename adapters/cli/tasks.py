@@ -127,7 +127,7 @@ def send(
     seed: Seed = False,
     field: Fields = None,
     key: Annotated[
-        str | None, typer.Option(help="Of all that is given to the task under one key, one is executed.")
+        str | None, typer.Option("--once", metavar="KEY", help="Of all that is given under one key, one is executed.")
     ] = None,
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
     journal: Journal = None,
