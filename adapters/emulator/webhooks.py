@@ -157,9 +157,9 @@ class WebhookSender:
 
     def scheduled(self, task: Task) -> None:
         """Look at a task when it is due: nobody else may, and its move is to be told."""
-        due_in_s = task.due_s - self._world.clock.now_s()
-        if self._webhook is not None and due_in_s < inf:
-            asyncio.get_running_loop().call_later(max(due_in_s, 0.0) + _TICK_S, self._world.find, task.id)
+        if self._webhook is not None and task.due_s < inf:
+            due_in_s = max(task.due_s - self._world.clock.now_s(), 0.0)
+            asyncio.get_running_loop().call_later(due_in_s + _TICK_S, self._world.find, task.id)
 
     def changed(self, task: Task) -> None:
         """Tell that a task was made, or has moved."""

@@ -1,12 +1,14 @@
-"""Asking the emulator over HTTP, by the wire tables and without the project's own client."""
+"""Asking the emulator over HTTP, by the wire tables and without the project's own client; waiting for its webhooks."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx2
 
-from adapters.emulator import Emulator
+from adapters.emulator import Emulator, SentWebhook
 from adapters.emulator.calls import WIRES
 from adapters.http.wire import Call, Wire
 
@@ -59,3 +61,18 @@ def bring_to(emulator: Emulator, http: httpx2.Client, wire: Wire[Any, Any], even
         else:
             emulator.fire(task_id, event)
     return task_id
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Wait for what other threads do."""
+    for _ in range(1000):
+        if is_so():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it did not come to be so")
+
+
+def settled(emulator: Emulator) -> list[SentWebhook]:
+    """All messages, once none is under way."""
+    until(lambda: all(message.is_over for message in emulator.webhooks()))
+    return emulator.webhooks()

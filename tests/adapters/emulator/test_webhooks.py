@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -13,9 +13,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from adapters.emulator import Emulator, SentWebhook, Webhook
+from adapters.emulator import Emulator, Webhook
 from adapters.webhooks import parse, verify
-from tests.adapters.emulator.asking import BY_NAME, bring_to, command, connect, create, state
+from tests.adapters.emulator.asking import BY_NAME, bring_to, command, connect, create, settled, state, until
 
 SECRET = "a secret of webhooks"
 V1, V2, V3, V4 = (BY_NAME[name] for name in ("v1", "v2", "v3", "v4"))
@@ -67,21 +67,6 @@ def sink() -> Iterator[Sink]:
     running = Sink()
     yield running
     running.close()
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    """Wait for what other threads do."""
-    for _ in range(1000):
-        if is_so():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it did not come to be so")
-
-
-def settled(emulator: Emulator) -> list[SentWebhook]:
-    """All messages, once none is under way."""
-    until(lambda: all(message.is_over for message in emulator.webhooks()))
-    return emulator.webhooks()
 
 
 def test_the_ping_comes_first_and_every_change_after_it(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:

@@ -1,0 +1,864 @@
+"""Webhooks as they arrive: genuine and forged, early and late, once and twice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import socket
+import threading
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import Any
+
+import httpx2
+import pytest
+import uvicorn
+from hypothesis import example, given
+from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from adapters.emulator import Emulator
+from adapters.webhooks import (
+    LONGEST_AGE_S,
+    SIGNATURE_HEADER,
+    STATUS_UPDATE,
+    TIMESTAMP_HEADER,
+    BadBody,
+    BadSignature,
+    BodyTooLarge,
+    Outcome,
+    StaleTimestamp,
+    Subject,
+    WebhookError,
+    Webhooks,
+    parse,
+    sign,
+    verify,
+)
+from lifecycle import V1_FULL, V2_FULL, V3_FULL, AdapterError, Channel, Lifecycle, ObservationKind, UnknownName
+from lifecycle.journal import Delivery, ReportEntry, TaskReport
+from lifecycle.memory import MemoryJournal, MemoryLog
+from tests.adapters.emulator.asking import BY_NAME, command, connect, create, settled, until
+
+SECRET = "a webhook secret"
+NOW = datetime.fromtimestamp(1736937000, UTC)
+DOCUMENT: dict[str, Any] = {
+    "type": STATUS_UPDATE,
+    "timestamp": "2025-01-15T10:30:00Z",
+    "payload": {
+        "task_id": "task_abc123",
+        "session_id": "session_xyz",
+        "status": "finished",
+        "metadata": {"city": "München", "price": 1.50, "n": [1, {"b": None, "a": True}]},
+    },
+}
+BODY = json.dumps(DOCUMENT).encode()
+# From `create_webhook_signature` of browser-use-sdk 2.0.15, for this document, time and secret.
+OFFICIAL = "14fe42c705b3e23a7b3d48e26e371803c35d8f2ca2cae1426c6c3c50c84b2ba7"
+HEADERS = {TIMESTAMP_HEADER: "1736937000", SIGNATURE_HEADER: OFFICIAL}
+
+
+def body_of(status: str = "finished", *, at: datetime = NOW, **payload: Any) -> bytes:
+    document = {"type": STATUS_UPDATE, "timestamp": at.isoformat(), "payload": {"task_id": "t", "status": status}}
+    return json.dumps(document | {"payload": document["payload"] | payload}).encode()  # type: ignore[operator]
+
+
+def signed(body: bytes, at: datetime = NOW) -> dict[str, str]:
+    return sign(body, secret=SECRET, sent_at=at)
+
+
+# --- verify -----------------------------------------------------------------------------------------
+
+
+def test_a_signature_of_the_official_sdk_is_good() -> None:
+    assert verify(BODY, HEADERS, secret=SECRET, now=NOW) == NOW
+    assert signed(BODY) == HEADERS
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        json.dumps(DOCUMENT, indent=2).encode(),
+        json.dumps(DOCUMENT, ensure_ascii=False).encode(),
+        json.dumps(dict(reversed(DOCUMENT.items())), separators=(",", ":")).encode(),
+    ],
+)
+def test_what_is_signed_is_the_document_however_it_is_written(written: bytes) -> None:
+    assert verify(written, HEADERS, secret=SECRET, now=NOW) == NOW
+    assert parse(written) == parse(BODY)
+
+
+def test_headers_are_found_in_any_case() -> None:
+    headers = {name.upper(): value for name, value in HEADERS.items()}
+
+    assert verify(BODY, headers, secret=SECRET, now=NOW) == NOW
+
+
+@pytest.mark.parametrize(
+    ("changed", "error"),
+    [
+        ({SIGNATURE_HEADER: ""}, BadSignature),
+        ({SIGNATURE_HEADER: OFFICIAL[:-1]}, BadSignature),
+        ({SIGNATURE_HEADER: OFFICIAL.upper()}, BadSignature),
+        ({SIGNATURE_HEADER: OFFICIAL + " "}, BadSignature),
+        ({SIGNATURE_HEADER: "é\udcff" * 32}, BadSignature),
+        ({SIGNATURE_HEADER: "0" * 10_000}, BadSignature),
+        ({TIMESTAMP_HEADER: ""}, BadSignature),
+        ({TIMESTAMP_HEADER: "soon"}, BadSignature),
+        ({TIMESTAMP_HEADER: "+1736937000"}, BadSignature),
+        ({TIMESTAMP_HEADER: " 1736937000"}, BadSignature),
+        ({TIMESTAMP_HEADER: "1_736937000"}, BadSignature),
+        ({TIMESTAMP_HEADER: "1736937000.0"}, BadSignature),
+        ({TIMESTAMP_HEADER: "\N{ARABIC-INDIC DIGIT ONE}" * 10}, BadSignature),
+        ({TIMESTAMP_HEADER: "9" * 5000}, BadSignature),
+        ({TIMESTAMP_HEADER: "1736937001"}, BadSignature),
+        ({TIMESTAMP_HEADER: "9" * 12}, StaleTimestamp),
+        ({TIMESTAMP_HEADER: "0"}, StaleTimestamp),
+    ],
+)
+def test_other_headers_are_refused(changed: dict[str, str], error: type[WebhookError]) -> None:
+    with pytest.raises(error):
+        verify(BODY, HEADERS | changed, secret=SECRET, now=NOW)
+
+
+def test_headers_that_are_missing_are_refused() -> None:
+    for name, value in HEADERS.items():
+        with pytest.raises(BadSignature):
+            verify(BODY, {name: value}, secret=SECRET, now=NOW)
+
+
+@pytest.mark.parametrize("way", [-1, 1])
+def test_a_time_stamp_may_be_off_by_five_minutes_either_way(way: int) -> None:
+    nearly, too_far = (NOW + way * timedelta(seconds=seconds) for seconds in (LONGEST_AGE_S, LONGEST_AGE_S + 1))
+
+    assert verify(BODY, HEADERS, secret=SECRET, now=nearly) == NOW
+    with pytest.raises(StaleTimestamp) as stale:
+        verify(BODY, HEADERS, secret=SECRET, now=too_far)
+    assert stale.value.age_s == way * (LONGEST_AGE_S + 1)
+
+
+def test_another_secret_is_refused_and_any_of_several_is_good() -> None:
+    with pytest.raises(BadSignature):
+        verify(BODY, HEADERS, secret="another", now=NOW)
+    for several in (["another", SECRET], (SECRET, "another")):
+        assert verify(BODY, HEADERS, secret=several, now=NOW) == NOW
+    with pytest.raises(BadSignature):
+        verify(BODY, HEADERS, secret=["another", "a third"], now=NOW)
+
+
+@pytest.mark.parametrize("secret", ["", [], [SECRET, ""]])
+def test_without_a_secret_nothing_is_verified(secret: str | list[str]) -> None:
+    with pytest.raises(ValueError, match="not empty"):
+        verify(BODY, HEADERS, secret=secret, now=NOW)
+    with pytest.raises(ValueError, match="not empty"):
+        Webhooks(secret, journal=MemoryJournal(), lifecycle=V1_FULL)
+
+
+def test_a_body_that_is_too_large_is_not_looked_at() -> None:
+    with pytest.raises(BodyTooLarge) as large:
+        verify(BODY, HEADERS, secret=SECRET, now=NOW, max_body_bytes=len(BODY) - 1)
+    assert large.value.max_bytes == len(BODY) - 1
+    assert verify(BODY, HEADERS, secret=SECRET, now=NOW, max_body_bytes=len(BODY)) == NOW
+
+
+@given(st.integers(0, len(BODY) * 8 - 1))
+def test_a_bit_of_the_body_that_changed_is_noticed(bit: int) -> None:
+    forged = bytearray(BODY)
+    forged[bit // 8] ^= 1 << bit % 8
+
+    with pytest.raises((BadSignature, BadBody)):
+        verify(bytes(forged), HEADERS, secret=SECRET, now=NOW)
+
+
+@given(st.sampled_from(list(HEADERS)), st.integers(0, 511))
+def test_a_bit_of_a_header_that_changed_is_noticed(name: str, bit: int) -> None:
+    forged = bytearray(HEADERS[name].encode())
+    forged[bit // 8 % len(forged)] ^= 1 << bit % 8
+
+    with pytest.raises((BadSignature, StaleTimestamp)):
+        verify(BODY, HEADERS | {name: forged.decode("latin-1")}, secret=SECRET, now=NOW)
+
+
+@given(st.integers(0, len(BODY) - 1))
+def test_a_truncated_body_is_refused(length: int) -> None:
+    with pytest.raises(BadBody):
+        verify(BODY[:length], HEADERS, secret=SECRET, now=NOW)
+
+
+DEEP = 8_000
+BAD_BODIES = {
+    "nothing": b"",
+    "no JSON": b"{",
+    "no object": b"[1]",
+    "two documents": BODY + BODY,
+    "a byte order mark": b"\xef\xbb\xbf" + BODY,
+    "UTF-16": BODY.decode().encode("utf-16"),
+    "no UTF-8": BODY.replace(b"task_abc", b"task_\xff"),
+    "NUL": BODY.replace(b"task_abc", b"task_\0"),
+    "deep lists": b'{"type":"x","a":' + b"[" * DEEP + b"]" * DEEP + b"}",
+    "deep objects": b'{"a":' * DEEP + b"1" + b"}" * DEEP,
+    "a huge number": b'{"type":"x","a":' + b"9" * 5000 + b"}",
+    "a number beyond floats": b'{"type":"x","a":1e999}',
+    "NaN": b'{"type":"x","a":NaN}',
+    "minus infinity": b'{"type":"x","a":-Infinity}',
+    "a key twice": b'{"type":"x","type":"x"}',
+    "an inner key twice": b'{"type":"x","a":[{"b":1,"b":2}]}',
+}
+
+
+@pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES)
+def test_a_bad_body_is_one_error_for_all(body: bytes) -> None:
+    for refuse in (
+        lambda: parse(body),
+        lambda: verify(body, HEADERS, secret=SECRET, now=NOW),
+        lambda: sign(body, secret=SECRET, sent_at=NOW),
+    ):
+        with pytest.raises(BadBody) as bad:
+            refuse()
+        assert bad.value.__cause__ is None  # the decoder's error holds the body
+        assert len(str(bad.value)) < 100
+
+
+def test_at_every_depth_a_body_is_good_or_bad() -> None:
+    """The decoder gives up at another depth than the encoder."""
+    for depth in range(100, 1200, 10):
+        body = b'{"type":"x","a":' + b"[" * depth + b"]" * depth + b"}"
+        with suppress(BadBody):
+            assert parse(body).kind == "x"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+NEARLY = st.fixed_dictionaries(
+    {"type": st.just(STATUS_UPDATE) | JSON, "timestamp": st.datetimes().map(str) | JSON, "payload": JSON}
+) | st.fixed_dictionaries(
+    {
+        "type": st.just(STATUS_UPDATE),
+        "timestamp": st.just("0001-01-01T00:00:00+14:00") | st.text(),
+        "payload": st.dictionaries(st.sampled_from(["task_id", "session_id", "status", "metadata"]), JSON),
+    }
+)
+BYTES = st.binary() | (JSON | NEARLY).map(lambda value: json.dumps(value).encode())
+
+
+@given(BYTES, st.dictionaries(st.sampled_from([*HEADERS, "x"]), st.text() | st.sampled_from([*HEADERS.values()])))
+@example(json.dumps(DOCUMENT | {"type": "\ud800"}).encode(), HEADERS)
+def test_whatever_comes_is_a_webhook_error_or_none(body: bytes, headers: dict[str, str]) -> None:
+    with pytest.raises(WebhookError):  # nobody can guess the signature
+        verify(body, headers, secret="another", now=NOW)
+    try:
+        event = parse(body)
+    except WebhookError:
+        return
+    assert event.kind
+    if event.update is not None:
+        assert event.update.at.utcoffset() == timedelta(0)
+        event.update.status.encode()
+
+
+@given((JSON | NEARLY).map(lambda value: json.dumps(value).encode()))
+def test_what_can_be_signed_is_verified(body: bytes) -> None:
+    try:
+        headers = signed(body)
+    except BadBody:
+        return
+    assert verify(body, headers, secret=SECRET, now=NOW) == NOW
+
+
+# --- parse ------------------------------------------------------------------------------------------
+
+
+def test_a_status_update_is_parsed() -> None:
+    event = parse(BODY)
+
+    assert event.kind == STATUS_UPDATE
+    assert event.update is not None
+    assert event.update.at == datetime(2025, 1, 15, 10, 30, tzinfo=UTC)
+    assert (event.update.status, event.update.task_id, event.update.session_id) == (
+        "finished", "task_abc123", "session_xyz",
+    )  # fmt: skip
+    assert event.update.metadata == DOCUMENT["payload"]["metadata"]
+
+
+def test_what_is_not_needed_may_be_missing_or_new() -> None:
+    update = parse(body_of(task_id=None, metadata="?", further=[1])).update
+
+    assert update is not None
+    assert (update.task_id, update.session_id, update.metadata) == (None, None, {})
+
+
+@pytest.mark.parametrize("text", ["2025-01-15T10:30:00", "2025-01-15T12:30:00+02:00", "2025-01-15 10:30:00.000Z"])
+def test_a_time_stamp_is_utc(text: str) -> None:
+    update = parse(json.dumps(DOCUMENT | {"timestamp": text}).encode()).update
+
+    assert update is not None
+    assert update.at == datetime(2025, 1, 15, 10, 30, tzinfo=UTC)
+    assert update.at.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"type": None}, "'type'"),
+        ({"type": ""}, "'type'"),
+        ({"timestamp": 1736937000}, "'timestamp'"),
+        ({"timestamp": "yesterday"}, "'timestamp'"),
+        ({"timestamp": "0001-01-01T00:00:00+14:00"}, "'timestamp'"),
+        ({"payload": None}, "'payload'"),
+        ({"payload": {"task_id": "t"}}, "'status'"),
+        ({"payload": {"task_id": 7, "status": "finished"}}, "'task_id'"),
+        ({"payload": {"task_id": "t\0", "status": "finished"}}, "'task_id'"),
+        ({"payload": {"session_id": "\ud83d", "status": "finished"}}, "'session_id'"),
+        ({"payload": {"task_id": "t", "status": ""}}, "'status'"),
+    ],
+)
+def test_what_is_needed_must_be_there(changed: dict[str, Any], words: str) -> None:
+    with pytest.raises(BadBody, match=words):
+        parse(json.dumps(DOCUMENT | changed).encode())
+
+
+def test_other_kinds_of_event_need_a_type_alone() -> None:
+    for kind in ("test", "session.status.update"):
+        event = parse(json.dumps({"type": kind, "payload": {"test": "ok"}}).encode())
+        assert (event.kind, event.update) == (kind, None)
+
+
+# --- receive ----------------------------------------------------------------------------------------
+
+
+class Receiver:
+    """A `Webhooks` over a journal in memory, of which one task's log is held."""
+
+    def __init__(
+        self,
+        lifecycle: Lifecycle[Any, Any] = V1_FULL,
+        *,
+        task: str = "t",
+        journal: MemoryJournal | None = None,
+        **settings: Any,
+    ) -> None:
+        self.journal = MemoryJournal() if journal is None else journal
+        self.log: MemoryLog[Any, Any] = self.journal.task(lifecycle, task)
+        self.told: list[tuple[str, ReportEntry[Any, Any]]] = []
+        settings.setdefault("clock", lambda: NOW)
+        settings.setdefault("on_report", self.tell)
+        self.webhooks = Webhooks(SECRET, journal=self.journal, lifecycle=lifecycle, **settings)
+
+    def tell(self, task: str, entry: ReportEntry[Any, Any]) -> None:
+        self.told.append((task, entry))
+
+    def receive(self, body: bytes, *, sent_at: datetime = NOW) -> Outcome:
+        return self.webhooks.receive(body, signed(body, sent_at)).outcome
+
+    @property
+    def recorded(self) -> list[tuple[str, str | None]]:
+        entries = [entry for entry in self.log.entries if isinstance(entry, ReportEntry)]
+        return [(entry.report.status, entry.state) for entry in entries]
+
+
+def test_a_report_is_recorded_in_the_words_of_its_channel() -> None:
+    receiver = Receiver()
+    body = body_of("initializing")
+
+    received = receiver.webhooks.receive(body, signed(body))
+
+    assert (received.status_code, received.outcome, received.task_id) == (200, Outcome.RECORDED, "t")
+    assert received.event == parse(body)
+    assert received.entry is not None
+    assert (received.entry.report.channel, received.entry.report.as_of) == (Channel.WEBHOOK, NOW)
+    assert receiver.told == [("t", received.entry)]
+    assert receiver.log.load().state == "created"
+
+
+@pytest.mark.parametrize("again_s", [0, 1, 120])
+def test_what_comes_again_is_acknowledged_and_not_observed_again(again_s: int) -> None:
+    receiver = Receiver()
+    body, later = body_of("started"), NOW + timedelta(seconds=again_s)
+
+    outcomes = [receiver.receive(body), receiver.receive(body, sent_at=later)]
+
+    assert outcomes == [Outcome.RECORDED, Outcome.REPLAYED]
+    assert receiver.recorded == [("started", "running")]
+    assert len(receiver.told) == 1
+    replayed = receiver.webhooks.receive(body, signed(body))
+    assert (replayed.status_code, replayed.entry, replayed.task_id) == (200, None, None)
+
+
+def test_receivers_that_share_a_journal_each_take_what_is_sent_to_both() -> None:
+    of_tasks = Receiver()
+    of_sessions = Receiver(journal=of_tasks.journal, subject="session", task="s")
+    body = body_of("started", session_id="s")
+
+    assert [of_tasks.receive(body), of_sessions.receive(body)] == [Outcome.RECORDED] * 2
+    assert of_tasks.recorded == of_sessions.recorded == [("started", "running")]
+
+
+def test_of_the_same_delivery_at_the_same_time_one_is_recorded() -> None:
+    receiver = Receiver()
+    outcomes: list[Outcome] = []
+    threads = [threading.Thread(target=lambda: outcomes.append(receiver.receive(body_of("started")))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(outcomes) == [Outcome.RECORDED] + [Outcome.REPLAYED] * 7
+    assert receiver.recorded == [("started", "running")]
+
+
+def test_a_late_report_is_recorded_as_late_and_not_applied() -> None:
+    receiver = Receiver()
+
+    receiver.receive(body_of("finished"))
+    receiver.receive(body_of("started", at=NOW - timedelta(seconds=5)))
+
+    assert receiver.recorded == [("finished", "finished"), ("started", "finished")]
+    assert [entry.late for _, entry in receiver.told] == [False, True]
+
+
+def test_inside_a_cycle_a_read_is_due() -> None:
+    receiver = Receiver(V3_FULL, subject="session", task="s")
+
+    for status, seconds in (("running", 3), ("idle", 2), ("stopped", 1)):
+        receiver.receive(body_of(status, at=NOW - timedelta(seconds=seconds), session_id="s"))
+
+    assert [(task, entry.unconfirmed, entry.state) for task, entry in receiver.told] == [
+        ("s", False, "running"), ("s", True, "running"), ("s", False, "stopped"),
+    ]  # fmt: skip
+
+
+def test_a_report_is_not_believed_to_be_newer_than_its_arrival() -> None:
+    receiver = Receiver()
+
+    receiver.receive(body_of("started", at=NOW + timedelta(days=365)))
+
+    assert receiver.log.load().as_of == NOW
+
+
+@pytest.mark.parametrize("kind", ["test", "agent.task.deleted", "👋\n'\""])
+def test_other_kinds_of_event_are_acknowledged_and_recorded(kind: str) -> None:
+    receiver = Receiver()
+    body = json.dumps({"type": kind, "payload": {"test": "ok"}}).encode()
+
+    received = receiver.webhooks.receive(body, signed(body))
+
+    assert (received.status_code, received.outcome) == (200, Outcome.NOTED)
+    assert received.event is not None
+    assert received.event.kind == kind
+    assert receiver.receive(body) is Outcome.REPLAYED
+    assert (receiver.recorded, receiver.told) == ([], [])
+
+
+def test_an_unknown_status_is_recorded_and_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    receiver = Receiver()
+
+    for seconds in (3, 2, 1):
+        receiver.receive(body_of("hibernating", at=NOW - timedelta(seconds=seconds)))
+    receiver.receive(body_of("finished"))
+    receiver.receive(body_of("hibernating"))
+
+    assert [entry.state for _, entry in receiver.told] == [None, None, None, "finished", "finished"]
+    observation = receiver.told[-1][1].observation
+    assert observation is not None
+    assert observation.kind is ObservationKind.UNKNOWN
+    (warning,) = caplog.records
+    assert (warning.name, warning.levelname) == ("adapters.webhooks", "WARNING")
+    assert (vars(warning)["status"], vars(warning)["task"], vars(warning)["lifecycle"]) == (
+        "hibernating", "t", "v1-full",
+    )  # fmt: skip
+
+
+IDS = ["'; DROP TABLE tasks; --", '"', "a\nb\r\n", "x" * 10_000, "日本", "../../etc", " ", "\x1b[31m", "%s{0}"]
+
+
+@pytest.mark.parametrize("task_id", IDS, ids=range(len(IDS)))
+def test_ids_are_taken_as_they_are(task_id: str) -> None:
+    receiver = Receiver(task=task_id)
+
+    assert receiver.receive(body_of("started", task_id=task_id)) is Outcome.RECORDED
+    assert receiver.recorded == [("started", "running")]
+
+
+def test_without_the_id_that_it_is_about_an_update_is_refused() -> None:
+    subjects: list[tuple[Subject, dict[str, Any]]] = [("task", {"task_id": None}), ("session", {})]
+    for subject, payload in subjects:
+        receiver = Receiver(subject=subject)
+        body = body_of("started", **payload)
+
+        received = receiver.webhooks.receive(body, signed(body))
+
+        assert (received.status_code, received.outcome) == (400, Outcome.REFUSED)
+        assert str(received.error).startswith(f"'{subject}_id'")
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status_code", "error"),
+    [
+        (BODY, {}, 401, BadSignature),
+        (BODY, HEADERS | {SIGNATURE_HEADER: "0" * 64}, 401, BadSignature),
+        (BODY, HEADERS | {TIMESTAMP_HEADER: "1736930000"}, 401, StaleTimestamp),
+        (b"{", HEADERS, 400, BadBody),
+        (BODY + b" " * 65_536, HEADERS, 413, BodyTooLarge),
+    ],
+)
+def test_what_is_refused_leaves_no_trace_but_a_warning(
+    *,
+    body: bytes,
+    headers: dict[str, str],
+    status_code: int,
+    error: type[WebhookError],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    receiver = Receiver(task="task_abc123")
+
+    received = receiver.webhooks.receive(body, headers)
+
+    assert (received.status_code, received.outcome, type(received.error)) == (status_code, Outcome.REFUSED, error)
+    assert (received.event, received.entry, receiver.recorded, receiver.told) == (None, None, [], [])
+    (warning,) = caplog.records
+    assert vars(warning)["reason"] == error.__name__
+    assert receiver.webhooks.receive(BODY, HEADERS).outcome is Outcome.RECORDED
+
+
+class JournalGone(AdapterError):
+    """What a durable journal raises when its database is away."""
+
+
+class BrokenJournal(MemoryJournal):
+    """A journal that fails until it is mended."""
+
+    is_mended = False
+
+    def receive(self, delivery: Delivery, reports: Sequence[TaskReport] = ()) -> list[ReportEntry[Any, Any]] | None:
+        if not self.is_mended:
+            raise JournalGone("the database is away")
+        return super().receive(delivery, reports)
+
+
+def test_where_the_journal_fails_the_service_is_to_send_it_again() -> None:
+    journal = BrokenJournal()
+    receiver = Receiver(journal=journal)
+    body = body_of("started")
+
+    failed = receiver.webhooks.receive(body, signed(body))
+    journal.is_mended = True
+
+    assert (failed.status_code, failed.outcome, type(failed.error)) == (503, Outcome.FAILED, JournalGone)
+    assert receiver.told == []
+    assert receiver.receive(body) is Outcome.RECORDED
+
+
+def test_neither_the_secret_nor_a_body_is_ever_shown(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    receiver = Receiver(journal=BrokenJournal())
+    private = body_of("started", metadata={"password": "hunter2"})
+
+    shown = [receiver.webhooks.receive(private, headers).error for headers in (signed(private), {})]
+    shown.append(receiver.webhooks.receive(private[:-1], signed(private)).error)
+
+    facts = "".join(str(vars(record)) for record in caplog.records)
+    for text in (*map(repr, shown), repr(receiver.webhooks), str(vars(BadSignature("x"))), facts):
+        assert SECRET not in text
+        assert "hunter2" not in text
+    assert len(caplog.records) == 4  # one failure, told and logged, and two refusals
+
+
+def test_what_is_misused_is_told_at_once() -> None:
+    journal = MemoryJournal()
+    with pytest.raises(UnknownName, match="channel"):
+        Webhooks(SECRET, journal=journal, lifecycle=V1_FULL, channel="webhok")
+    with pytest.raises(ValueError, match="task, session"):
+        Webhooks(SECRET, journal=journal, lifecycle=V1_FULL, subject="tasks")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+# --- the ASGI application, driven by hand -----------------------------------------------------------
+
+Message = dict[str, Any]
+
+
+def ask(
+    webhooks: Webhooks,
+    *parts: bytes,
+    headers: Mapping[str, str] | None = None,
+    then: Message | None = None,
+    **scope: Any,
+) -> tuple[list[Message], int]:
+    """What it sends for a request whose body comes in parts, and how many messages it took."""
+    incoming: list[Message] = [
+        {"type": "http.request", "body": part, "more_body": then is not None or number < len(parts)}
+        for number, part in enumerate(parts, start=1)
+    ]
+    incoming += [] if then is None else [then]
+    sent: list[Message] = []
+    taken = iter(incoming)
+    raw = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
+
+    async def run() -> None:
+        async def receive() -> Message:
+            return next(taken)
+
+        async def send(message: Any) -> None:
+            sent.append(dict(message))
+
+        await webhooks({"type": "http", "method": "POST", "headers": raw} | scope, receive, send)
+
+    asyncio.run(run())
+    return sent, len(incoming) - len(list(taken))
+
+
+def test_a_body_in_parts_is_put_together() -> None:
+    receiver = Receiver()
+    body = body_of("started")
+
+    sent, _ = ask(receiver.webhooks, body[:10], b"", body[10:], headers=signed(body))
+
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+    assert (sent[0]["status"], json.loads(sent[1]["body"])) == (200, {"detail": "OK"})
+    assert receiver.recorded == [("started", "running")]
+
+
+def test_a_body_that_is_too_large_is_not_read_to_its_end() -> None:
+    webhooks = Receiver(max_body_bytes=100).webhooks
+    parts = [b"x" * 60] * 50
+
+    for headers, taken in (({}, 2), ({"content-length": "3000"}, 0), ({"content-length": "x"}, 2)):
+        sent, count = ask(webhooks, *parts, headers=headers)
+        assert (sent[0]["status"], count) == (413, taken)
+
+
+def test_a_sender_that_goes_away_is_not_answered() -> None:
+    receiver = Receiver()
+    body = body_of("started")
+
+    sent, _ = ask(receiver.webhooks, body, headers=signed(body), then={"type": "http.disconnect"})
+
+    assert (sent, receiver.recorded) == ([], [])
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
+def test_nothing_but_post_is_allowed(method: str) -> None:
+    sent, taken = ask(Receiver().webhooks, b"{}", method=method)
+
+    assert (sent[0]["status"], taken) == (405, 0)
+    assert (b"allow", b"POST") in sent[0]["headers"]
+
+
+def test_a_websocket_is_closed() -> None:
+    sent, _ = ask(Receiver().webhooks, type="websocket")
+
+    assert sent == [{"type": "websocket.close"}]
+
+
+def test_the_journal_is_waited_for_in_a_thread_and_reports_are_told_in_the_loop() -> None:
+    threads: list[threading.Thread] = []
+
+    class Watched(MemoryJournal):
+        def receive(self, delivery: Delivery, reports: Sequence[TaskReport] = ()) -> list[Any] | None:
+            threads.append(threading.current_thread())
+            return super().receive(delivery, reports)
+
+    def tell(_: str, __: ReportEntry[Any, Any]) -> None:
+        threads.append(threading.current_thread())
+
+    receiver = Receiver(journal=Watched(), on_report=tell)
+
+    ask(receiver.webhooks, body_of("started"), headers=signed(body_of("started")))
+
+    assert threads[0] is not threading.main_thread()
+    assert threads[1] is threading.main_thread()
+
+
+# --- over real HTTP ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def served(app: Any) -> Generator[str]:
+    """Serve an application on a free port of the loopback interface."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, log_level="error", lifespan="on"))
+        thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listening])))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def real(lifecycle: Lifecycle[Any, Any], task: str = "t", **settings: Any) -> Receiver:
+    """A receiver that lives in the present."""
+    return Receiver(lifecycle, task=task, clock=lambda: datetime.now(UTC), **settings)
+
+
+def test_it_is_served_by_itself_and_mounted() -> None:
+    receiver = real(V2_FULL)
+    body = body_of("started", at=datetime.now(UTC))
+
+    with served(receiver.webhooks) as url, httpx2.Client(trust_env=False) as http:
+        first = http.post(url, content=body, headers=signed(body, datetime.now(UTC)))
+        assert http.get(url).status_code == 405
+        forged = http.post(url, content=body, headers=HEADERS)
+        assert (first.status_code, forged.status_code) == (200, 401)
+        assert forged.json() == {"detail": "Unauthorized"}
+    with (
+        served(Starlette(routes=[Mount("/hooks", app=receiver.webhooks)])) as url,
+        httpx2.Client(trust_env=False) as http,
+    ):
+        again = http.post(f"{url}/hooks/", content=body, headers=signed(body, datetime.now(UTC)))
+        assert (again.status_code, again.json()) == (200, first.json())
+    assert receiver.recorded == [("started", "started")]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"Content-Length: 100000\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s" % (100_000, b" " * 65_537),
+    ],
+    ids=["announced", "sent"],
+)
+def test_what_is_too_large_is_refused_before_its_end(sent: bytes) -> None:
+    with served(real(V2_FULL).webhooks) as url:
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as raw:
+            raw.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n" + sent)
+            answer = b"".join(iter(lambda: raw.recv(65_536), b""))  # until the connection is closed
+
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert answer.endswith(b'{"detail": "%s"}' % HTTPStatus(413).phrase.encode())
+
+
+def test_a_sender_that_goes_in_the_middle_of_a_body_harms_nobody() -> None:
+    receiver = real(V2_FULL)
+    body = body_of("started", at=datetime.now(UTC))
+
+    with served(receiver.webhooks) as url:
+        host, port = url.removeprefix("http://").split(":")
+        for _ in range(3):
+            with socket.create_connection((host, int(port))) as raw:
+                raw.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+        assert httpx2.post(url, content=body, headers=signed(body, datetime.now(UTC))).status_code == 200
+
+
+class Switch:
+    """An application that hands requests to the receiver of the present test: a server takes long to come and go."""
+
+    app: Webhooks | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        assert self.app is not None
+        await self.app(scope, receive, send)
+
+
+class Service:
+    """An emulator whose webhooks arrive at a receiver of the test's own."""
+
+    def __init__(self, emulator: Emulator, http: httpx2.Client, switch: Switch, url: str) -> None:
+        self.emulator = emulator
+        self.http = http
+        self._switch = switch
+        self._url = url
+
+    def follow(self, api: str, **settings: Any) -> tuple[Receiver, str]:
+        """A task, and the receiver of what is sent from now on."""
+        self.emulator.reset()
+        task_id = create(self.http, BY_NAME[api])
+        receiver = real(BY_NAME[api].full, task_id, **settings)
+        self._switch.app = receiver.webhooks
+        self.emulator.set_webhook(self._url, secret=SECRET, retry_after_s=[0.01] * 100)
+        return receiver, task_id
+
+    def fire(self, task_id: str, *events: str) -> None:
+        """Let it happen, and wait until it is told."""
+        for event in events:
+            self.emulator.fire(task_id, event)
+        settled(self.emulator)
+
+    def answers(self) -> set[int | None]:
+        return {attempt.status_code for message in self.emulator.webhooks() for attempt in message.attempts}
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    switch = Switch()
+    switch.app = real(V2_FULL).webhooks
+    with Emulator(manual=True) as emulator, connect(emulator) as http, served(switch) as url:
+        yield Service(emulator, http, switch, url)
+
+
+def test_the_course_of_a_task_arrives(service: Service) -> None:
+    receiver, task_id = service.follow("v1")
+
+    service.fire(task_id, "start")
+    command(service.http, BY_NAME["v1"], "stop", task_id)
+    service.fire(task_id)
+
+    assert receiver.recorded == [("started", "running"), ("stopped", "stopped")]
+    assert service.answers() == {200}
+
+
+def test_a_session_of_v3_is_followed_by_its_sessions_id(service: Service) -> None:
+    receiver, task_id = service.follow("v3", subject="session")
+
+    service.fire(task_id, "start", "complete")
+
+    assert receiver.recorded == [("running", "running"), ("idle", "running")]
+    assert [entry.unconfirmed for _, entry in receiver.told] == [False, True]
+
+
+def test_what_is_sent_twice_is_recorded_once(service: Service) -> None:
+    receiver, task_id = service.follow("v2")
+    service.emulator.webhook_fault("doubled", times=2)
+
+    service.fire(task_id, "start", "finish")
+
+    assert receiver.recorded == [("started", "started"), ("finished", "finished")]
+    assert [len(message.attempts) for message in service.emulator.webhooks()] == [1, 2, 2]
+    assert service.answers() == {200}
+
+
+@pytest.mark.parametrize(("mishap", "fields"), [("out_of_order", {}), ("late", {"seconds": 0.1})])
+def test_what_comes_after_what_followed_it_is_recorded_as_late(
+    service: Service, mishap: str, fields: dict[str, Any]
+) -> None:
+    receiver, task_id = service.follow("v2")
+    service.emulator.webhook_fault(mishap, **fields)
+
+    service.fire(task_id, "start", "finish")
+
+    assert receiver.recorded == [("finished", "finished"), ("started", "finished")]
+    assert [entry.late for _, entry in receiver.told] == [False, True]
+    assert service.answers() == {200}
+
+
+def test_what_is_lost_is_missed_and_the_next_still_fits(service: Service) -> None:
+    receiver, task_id = service.follow("v2")
+    service.emulator.webhook_fault("lost", status="started")
+
+    service.fire(task_id, "start", "finish")
+
+    assert receiver.recorded == [("finished", "finished")]
+
+
+def test_while_the_journal_is_away_the_service_keeps_trying(service: Service) -> None:
+    journal = BrokenJournal()
+    receiver, task_id = service.follow("v2", journal=journal)
+
+    service.emulator.fire(task_id, "start")
+    until(lambda: len(service.emulator.webhooks()[1].attempts) >= 2)
+    journal.is_mended = True
+    service.fire(task_id)
+
+    codes = [attempt.status_code for attempt in service.emulator.webhooks()[1].attempts]
+    assert set(codes[:-1]) == {503}
+    assert codes[-1] == 200
+    assert receiver.recorded == [("started", "started")]
