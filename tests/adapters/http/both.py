@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import httpx2
 
-from adapters.http import AsyncClient, AsyncTask, Client, Listed, Task, TaskResult, Timing, Wire
+from adapters.http import AsyncClient, AsyncTask, Client, Listed, Recovered, Task, TaskResult, Timing, Wire
 from adapters.http.client import Commands
 from lifecycle import Lifecycle
 from lifecycle.command import CommandResult
@@ -99,6 +99,9 @@ class BlockingClient(AbstractContextManager["BlockingClient"]):
 
     def session(self, session_id: str) -> BlockingTask:
         return self._handle(self.asynchronous.session(session_id))
+
+    def recover(self) -> Sequence[Recovered]:
+        return self._runner.run(self.asynchronous.recover())
 
     def list(self, **query: str) -> Sequence[Listed]:
         return self._runner.run(_all(self.asynchronous.list(**query)))

@@ -1,0 +1,464 @@
+"""Clients and their journal: what is recorded with a command, what is recovered, and who waits for a disk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, cast
+
+import httpx2
+import pytest
+
+from adapters.emulator import Emulator
+from adapters.http import AsyncClient, Client, Recovered
+from adapters.http.client import Commands
+from lifecycle import (
+    AdapterError,
+    CommandInFlight,
+    CommandRefused,
+    CommandUncertain,
+    IllegalTransition,
+    KeyReused,
+    Lifecycle,
+    TaskEndedFirst,
+    get,
+)
+from lifecycle.journal import CommandEntry, CommandRecord, Delivery, Purpose, Report, ReportEntry, TaskLog, TaskReport
+from lifecycle.memory import MemoryJournal, MemoryLog
+from lifecycle.table import E, S
+from tests.adapters.http.both import KEY, QUICK
+from tests.adapters.http.conftest import NO_CERTIFICATES, Connect, Serve
+from tests.adapters.http.scripted import Reply, Seen, by_path
+from tests.adapters.http.test_answers import V1Service
+from tests.lifecycle.drivers import Declared, clock
+
+TIMES = clock()
+
+
+def left_open(
+    journal: MemoryJournal, lifecycle: Declared, task: str, state: str, command: str, *, attempts: int = 1
+) -> MemoryLog[str, str]:
+    """Let a worker die that had sent a command; who holds the log keeps it."""
+    log = journal.task(lifecycle, task)
+    log.add_report(Report(state, next(TIMES)))
+    fields = {"task": "buy milk"} if command == "dispatch" else {}
+    opened = log.add_intent(command, source=state, version=log.load().version, fields=fields)
+    assert isinstance(opened, CommandRecord)
+    for number in range(1, attempts + 1):
+        log.add_attempt(opened.id, number=number)
+    return log
+
+
+# --- why, and under which key -------------------------------------------------------------------
+
+
+def test_what_is_given_with_a_command_is_recorded(connect: Connect, serve: Serve) -> None:
+    journal = MemoryJournal()
+    task = connect("v1", serve(V1Service()).base_url, journal=journal).task("t")
+    log = journal.task(get("v1-full"), "t")
+
+    task.pause(key="key-7", reason="too dear")
+    task.send("resume", key="key-8", reason="paid", origin="policy")
+    task.stop()
+
+    opened = [entry.record for entry in log.entries if isinstance(entry, CommandEntry) and entry.why == "intended"]
+    assert [command.purpose for command in opened] == [
+        Purpose("key-7", "caller", "too dear"),
+        Purpose("key-8", "policy", "paid"),
+        Purpose(),
+    ]
+
+
+class Given(Commands[dict[str, Any]]):
+    """Returns what it is given."""
+
+    def send(
+        self, command: str, /, *, key: str | None = None, reason: str = "", origin: str = "caller", **fields: Any
+    ) -> dict[str, Any]:
+        return {"command": command, "key": key, "reason": reason, "origin": origin, **fields}
+
+
+@pytest.mark.parametrize("command", [name for name in vars(Commands) if not name.startswith("_") and name != "send"])
+def test_every_command_takes_a_key_and_a_reason(command: str) -> None:
+    fields = {"task": "buy milk"} if command == "dispatch" else {}
+
+    given = getattr(Given(), command)(**fields, key="key-7", reason="too dear")
+
+    assert given == {"command": command, "key": "key-7", "reason": "too dear", "origin": "caller", **fields}
+
+
+def test_one_key_is_one_call_also_of_another_client(connect: Connect, serve: Serve) -> None:
+    journal = MemoryJournal()
+    server = serve(V1Service())
+    task, other = (connect("v1", server.base_url, journal=journal).task("t") for _ in range(2))
+
+    first = task.pause(key="key-7")
+    task.resume()
+    again = other.pause(key="key-7")
+
+    assert (first.state, again.state, again.sent) == ("paused", "running", True)
+    assert [call.split("?")[0] for call in server.commands] == ["PUT /api/v1/pause-task", "PUT /api/v1/resume-task"]
+    with pytest.raises(KeyReused):
+        task.stop(key="key-7")
+
+
+# --- what a crash has left open -----------------------------------------------------------------
+
+
+def test_everything_that_is_open_is_recovered_once(connect: Connect, emulator: Emulator) -> None:
+    journal = MemoryJournal()
+    client = connect("v1", emulator.base_url, journal=journal)
+    tasks = [client.create(f"buy {number} bottles of milk") for number in range(3)]
+    for task in tasks:
+        emulator.fire(task.id, "start")
+    logs = [left_open(journal, get("v1-full"), task.id, "running", "pause") for task in tasks]
+    emulator.fire(tasks[2].id, "finish")
+
+    recovered = client.recover()
+
+    assert {each.task_id for each in recovered} == {task.id for task in tasks}
+    assert all((each.lifecycle, each.command) == ("v1-full", "pause") for each in recovered)
+    assert all(each.is_settled for each in recovered)
+    assert [each.result and each.result.state for each in by_id(recovered, tasks)] == ["paused", "paused", None]
+    assert isinstance(by_id(recovered, tasks)[2].error, TaskEndedFirst)
+    assert [log.load().open_command for log in logs] == [None] * 3
+    assert client.recover() == []
+
+
+def by_id(recovered: Iterable[Recovered], tasks: Sequence[Any]) -> list[Recovered]:
+    found = {each.task_id: each for each in recovered}
+    return [found[task.id] for task in tasks]
+
+
+def test_sessions_are_recovered_with_the_tasks_that_run_in_them(connect: Connect, emulator: Emulator) -> None:
+    journal = MemoryJournal()
+    client = connect("v2", emulator.base_url, journal=journal)
+    session_id: str = client.create("buy milk").details()["sessionId"]
+    log = left_open(journal, get("v2-session"), session_id, "active", "stop")
+
+    [recovered] = client.recover()
+
+    assert (recovered.lifecycle, recovered.task_id) == ("v2-session", session_id)
+    assert log.load().state == "stopped"
+
+
+def test_the_seed_recovers_the_tasks_of_the_seed(connect: Connect, serve: Serve) -> None:
+    journal = MemoryJournal()
+    log = left_open(journal, get("v1"), "t", "running", "pause")
+    server = serve(V1Service(state="paused"))
+
+    assert connect("v1", server.base_url, journal=journal).recover() == []
+    [recovered] = connect("v1", server.base_url, journal=journal, seed=True).recover()
+
+    assert (recovered.lifecycle, log.load().state) == ("v1", "paused")
+
+
+REFUSED = Reply(status=400, body={"detail": "no"})
+
+
+def says(status: str) -> Reply:
+    return Reply(body={"id": "s", "status": status})
+
+
+STATUS, SEND = "GET /api/v3/sessions/s", "POST /api/v3/sessions"
+
+
+class Left(NamedTuple):
+    """A command that was left open, what the service says by now, and what comes of it."""
+
+    command: str
+    attempts: int
+    replies: dict[str, Reply]
+    error: type[Exception]
+    is_settled: bool
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        Left("dispatch", 1, {STATUS: says("idle")}, CommandUncertain, False),
+        Left("dispatch", 0, {STATUS: says("running")}, IllegalTransition, True),
+        Left("dispatch", 0, {STATUS: says("idle"), SEND: REFUSED}, CommandRefused, True),
+        Left("stop", 1, {STATUS: Reply(status=500)}, CommandUncertain, False),
+    ],
+)
+def test_what_cannot_be_settled_is_told_and_not_raised(connect: Connect, serve: Serve, left: Left) -> None:
+    journal = MemoryJournal()
+    log = left_open(journal, get("v3-full"), "s", "idle", left.command, attempts=left.attempts)
+
+    [recovered] = connect("v3", serve(by_path(left.replies)).base_url, journal=journal).recover()
+
+    assert isinstance(recovered.error, left.error)
+    assert recovered.result is None
+    assert recovered.is_settled is left.is_settled is (log.load().open_command is None)
+
+
+def test_what_a_living_worker_holds_is_left_to_it(
+    connect: Connect, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = MemoryJournal()
+    log = left_open(journal, get("v1-full"), "t", "running", "pause")
+    server = serve(V1Service())
+
+    def claim(_: str) -> None:
+        """It is held."""
+
+    monkeypatch.setattr(log, "claim", claim)
+    client = connect("v1", server.base_url, journal=journal)
+
+    assert client.recover() == []
+    with pytest.raises(CommandInFlight, match="`recover` settles it where its worker died"):
+        client.task("t").recover()
+    assert server.seen == []
+
+
+def test_what_was_settled_meanwhile_is_not_told(
+    connect: Connect, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = MemoryJournal()
+
+    def open_tasks(_: Declared) -> list[str]:
+        return ["t"]
+
+    monkeypatch.setattr(journal, "open_tasks", open_tasks)
+
+    assert connect("v1", serve(V1Service()).base_url, journal=journal).recover() == []
+
+
+# --- journals that are waited for ---------------------------------------------------------------
+
+
+class JournalGone(AdapterError):
+    """A disk that is full."""
+
+
+@dataclass
+class Disk:
+    """What a journal was asked, each with whether an event loop had to wait for it. What is in `fails_at` fails."""
+
+    asked: list[tuple[str, bool]] = field(default_factory=list[tuple[str, bool]])
+    released: list[str] = field(default_factory=list[str])
+    fails_at: set[str] = field(default_factory=set[str])
+
+    def wait(self, asked: str, *given: Any) -> None:
+        self.asked.append((asked, _in_a_loop()))
+        if asked == "release":
+            self.released.append(*given)
+        if asked in self.fails_at:
+            raise JournalGone("the disk is full")
+
+
+def _in_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+class SlowLog:
+    """A task's log in memory, which must be waited for like one on a disk."""
+
+    blocking = True
+
+    def __init__(self, log: MemoryLog[Any, Any], disk: Disk) -> None:
+        self._log = log
+        self._disk = disk
+
+    def __getattr__(self, name: str) -> Any:
+        def ask(*given: Any, **named: Any) -> Any:
+            self._disk.wait(name, *given)
+            return getattr(self._log, name)(*given, **named)
+
+        return ask
+
+
+class SlowJournal:
+    """A journal of such logs, which are never forgotten."""
+
+    def __init__(self, disk: Disk) -> None:
+        self.disk = disk
+        self.memory = MemoryJournal()
+        self._held: list[MemoryLog[Any, Any]] = []
+
+    def task(self, lifecycle: Lifecycle[S, E], task_id: str) -> TaskLog[S, E]:
+        log = self.memory.task(lifecycle, task_id)
+        self._held.append(log)
+        slow: Any = SlowLog(log, self.disk)
+        return cast("TaskLog[S, E]", slow)
+
+    def open_tasks(self, lifecycle: Lifecycle[Any, Any]) -> list[str]:
+        self.disk.wait("open_tasks")
+        return self.memory.open_tasks(lifecycle)
+
+    def add_reports(self, reports: Sequence[TaskReport]) -> list[ReportEntry[Any, Any]]:
+        return self.memory.add_reports(reports)
+
+    def receive(self, delivery: Delivery, reports: Sequence[TaskReport] = ()) -> list[ReportEntry[Any, Any]] | None:
+        return self.memory.receive(delivery, reports)
+
+
+@pytest.fixture
+def slow() -> SlowJournal:
+    return SlowJournal(Disk())
+
+
+def test_no_event_loop_waits_for_a_journal(emulator: Emulator, slow: SlowJournal) -> None:
+    async def everything() -> None:
+        async with (
+            httpx2.AsyncClient(verify=NO_CERTIFICATES) as http,
+            AsyncClient("v3", api_key=KEY, base_url=emulator.base_url, timing=QUICK, journal=slow, http=http) as client,
+        ):
+            session = await client.create()
+            await asyncio.to_thread(emulator.fire, session.id, "ready")
+            await session.wait()
+            await session.allowed()
+            await session.details()
+            await asyncio.to_thread(emulator.fault, "drop_after", command="dispatch")
+            with pytest.raises(CommandUncertain):
+                await session.dispatch("buy milk", key="key-7")
+            with pytest.raises(CommandUncertain):
+                await session.recover()
+            await client.recover()
+            await session.stop()
+            await client.task(session.id).status()
+
+    asyncio.run(everything())
+    asked = {name for name, _ in slow.disk.asked}
+    assert asked == {
+        *("load", "add_report", "add_intent", "find_command", "claim", "release", "add_attempt", "add_outcome"),
+        "open_tasks",
+    }
+    assert [name for name, in_a_loop in slow.disk.asked if in_a_loop] == []
+
+
+@pytest.mark.parametrize("fails_at", [{"add_attempt"}, {"add_attempt", "release"}], ids=len)
+def test_a_journal_that_is_gone_is_told_and_the_command_let_go(
+    connect: Connect, serve: Serve, slow: SlowJournal, fails_at: set[str]
+) -> None:
+    server = serve(V1Service())
+    slow.disk.fails_at = fails_at
+    task = connect("v1", server.base_url, journal=slow).task("t")
+
+    with pytest.raises(JournalGone):
+        task.pause()
+
+    assert server.commands == []
+    assert slow.disk.released == ["1"]
+
+
+def test_a_journal_that_is_gone_ends_a_recovery(connect: Connect, serve: Serve, slow: SlowJournal) -> None:
+    client = connect("v1", serve(V1Service()).base_url, journal=slow)
+    log = left_open(slow.memory, get("v1-full"), "t", "running", "pause")
+    slow.disk.fails_at = {"add_report"}
+
+    with pytest.raises(JournalGone):
+        client.recover()
+
+    assert log.load().open_command is not None
+
+
+@pytest.mark.parametrize("api", ["v3", "v4"])
+def test_a_journal_that_is_gone_does_not_take_the_new_tasks_id_with_it(
+    connect: Connect, emulator: Emulator, slow: SlowJournal, api: str
+) -> None:
+    slow.disk.fails_at = {"add_report"}
+
+    with pytest.raises(JournalGone) as info:
+        connect(api, emulator.base_url, journal=slow).create("buy milk")
+
+    [created] = connect(api, emulator.base_url).list()
+    assert info.value.__notes__ == [f"The task {created.id} was created."]
+
+
+# --- procedures that are broken off -------------------------------------------------------------
+
+
+def interrupted(seen: httpx2.Request) -> httpx2.Response:
+    """A service whose caller loses patience."""
+    if seen.method == "GET":
+        return httpx2.Response(200, json="running")
+    raise KeyboardInterrupt
+
+
+def test_a_command_that_is_interrupted_is_let_go_of(slow: SlowJournal) -> None:
+    with (
+        httpx2.Client(transport=httpx2.MockTransport(interrupted), verify=NO_CERTIFICATES) as http,
+        Client("v1", api_key=KEY, journal=slow, http=http) as client,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        client.task("t").pause()
+
+    assert slow.disk.released == ["1"]
+
+
+def test_a_command_that_is_cancelled_is_let_go_of_without_the_event_loop(serve: Serve, slow: SlowJournal) -> None:
+    server = serve(V1Service(plan=[(Reply(delay_s=0.3), True)]))
+
+    async def everything() -> None:
+        async with (
+            httpx2.AsyncClient(verify=NO_CERTIFICATES) as http,
+            AsyncClient("v1", api_key=KEY, base_url=server.base_url, journal=slow, http=http) as client,
+        ):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.15):
+                    await client.task("t").pause()
+
+    asyncio.run(everything())
+    assert len(server.commands) == 1
+    assert slow.disk.released == ["1"]
+    assert [name for name, in_a_loop in slow.disk.asked if in_a_loop] == []
+
+
+class Never:
+    """Waits for something that does not come."""
+
+    def __await__(self) -> Generator[None]:
+        while True:
+            yield
+
+
+def test_a_coroutine_that_is_closed_lets_go_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing can be awaited then."""
+    journal, released = MemoryJournal(), list[str]()
+    log = journal.task(get("v1-full"), "t")
+    monkeypatch.setattr(log, "release", released.append)
+
+    async def answer(seen: httpx2.Request) -> httpx2.Response:
+        if seen.method != "GET":
+            await Never()
+        return httpx2.Response(200, json="running")
+
+    http = httpx2.AsyncClient(transport=httpx2.MockTransport(answer), verify=NO_CERTIFICATES)
+    command = AsyncClient("v1", api_key=KEY, journal=journal, http=http).task("t").pause()
+    command.send(None)
+    command.close()
+
+    assert log.load().open_command is not None
+    assert released == ["1"]
+
+
+def test_who_is_broken_off_lets_go_of_nothing_that_another_holds(serve: Serve, slow: SlowJournal) -> None:
+    """Both belong to one process, and to a journal they are one worker."""
+
+    def script(seen: Seen) -> Reply:
+        return Reply(body="running", delay_s=0.5)
+
+    server = serve(script)
+    log = left_open(slow.memory, get("v1-full"), "t", "created", "stop")
+    settings: dict[str, Any] = {"api_key": KEY, "base_url": server.base_url, "journal": slow}
+
+    async def everything() -> None:
+        async with (
+            httpx2.AsyncClient(verify=NO_CERTIFICATES) as http,
+            AsyncClient("v1", **settings, http=http) as client,
+        ):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await client.task("t").pause()
+
+    asyncio.run(everything())
+    assert len(server.seen) == 1
+    assert log.load().open_command is not None
+    assert slow.disk.released == []
