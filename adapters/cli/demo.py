@@ -7,15 +7,19 @@ where the course of events is another, the demo says so and fails.
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeVar
 
 from rich.text import Text
 
 from adapters.cli.histories import judged, print_remark
 from adapters.cli.output import NOT_LEGAL, console, fail, shown
+from adapters.cli.records import record_line
 from adapters.logs import read_histories
 from lifecycle import FindingCode, IllegalTransition, Lifecycle
 from lifecycle.effects import Progress
@@ -23,6 +27,7 @@ from lifecycle.effects import Progress
 if TYPE_CHECKING:
     from adapters.emulator import Emulator, SeenCall
     from adapters.http import Client, Task
+    from adapters.journal import SqlJournal
 
 R = TypeVar("R")
 
@@ -49,6 +54,7 @@ def demo() -> None:
             stopped = _pause_resume_stop(stage, v1)
             _refuse(stage, stopped)
             _lose_an_answer(stage, v1)
+            _die_in_the_middle_of_a_stop(stage, v1)
             _stop_and_stop_with_session(stage, v2)
             _dispatch_wait_stop(stage, v3)
             _validate_history(stage, stopped)
@@ -94,6 +100,52 @@ def _lose_an_answer(stage: _Stage, client: Client) -> None:
     stage.expect(task.state, "stopped")
     stage.expect(stage.commands_seen(task), ["stop"])
     stage.say("    sent once: reading the task proved that the stop took effect", style="dim")
+
+
+def _die_in_the_middle_of_a_stop(stage: _Stage, client: Client) -> None:
+    from adapters.http import Client
+    from adapters.journal import SqlJournal
+
+    stage.title("v1: a process is killed in the middle of a stop, and another one recovers")
+    task = stage.do("task = client.create('Buy eggs')", lambda: client.create("Buy eggs"))
+    stage.remote(task, "start")
+    with TemporaryDirectory() as directory:
+        record = f"{directory}/journal.db"
+        stage.say("  in another process, with SqlJournal('journal.db', worker='laptop'):", style="dim")
+        exit_code = stage.do("task.stop()", lambda: _stop_and_die(stage.emulator, record, task.id))
+        stage.expect(exit_code != 0, True)
+        stage.say(f"    killed while it waited for the answer (exit code {exit_code}); the record as it was left:")
+        with SqlJournal(record, worker="laptop") as journal:
+            stage.show_record(journal, task)
+            stage.expect(journal.open_tasks(client.lifecycle), [task.id])
+            with Client("v1", base_url=stage.emulator.base_url, api_key="any", journal=journal) as restarted:
+                stage.do("client.recover()", restarted.recover)
+            stage.show_record(journal, task, of_last=2)
+            stage.expect(journal.open_tasks(client.lifecycle), [])
+    stage.expect(stage.commands_seen(task), ["stop"])
+    stage.say("    sent once, and settled by whoever came next", style="dim")
+
+
+def _stop_and_die(emulator: Emulator, record: str, task_id: str) -> int:
+    """Stop a task in a process of its own, kill that before it has the answer, and return how it ended."""
+    emulator.fault("delay_after", command="stop", seconds=60.0)
+    program = [sys.executable, "-c", _WORKER, emulator.base_url, record, task_id]
+    with subprocess.Popen(program) as worker:  # noqa: S603  (this interpreter, and a program of ours)
+        while emulator.task(task_id).state == "running" and worker.poll() is None:
+            time.sleep(0.01)
+        worker.kill()
+    return worker.returncode
+
+
+_WORKER = """
+import sys
+from adapters.http import Client
+from adapters.journal import SqlJournal
+
+base_url, record, task_id = sys.argv[1:]
+with SqlJournal(record, worker="laptop") as journal:
+    Client("v1", base_url=base_url, api_key="any", journal=journal).task(task_id).stop()
+"""
 
 
 def _stop_and_stop_with_session(stage: _Stage, client: Client) -> None:
@@ -188,6 +240,13 @@ class _Stage:
         for call in calls[self._shown :]:
             self._say(_line(call))
         self._shown = len(calls)
+
+    def show_record(self, journal: SqlJournal, task: Task, *, of_last: int | None = None) -> None:
+        """Print what is recorded of a task, or the last lines of it."""
+        entries = journal.history(task.id)
+        for entry in entries if of_last is None else entries[-of_last:]:
+            what, detail = record_line(entry)
+            self.say(f"      {what:24} {detail}", style="yellow")
 
     def say(self, text: str, *, style: str = "") -> None:
         """Print a line."""

@@ -84,18 +84,23 @@ def history(task_id: TaskId, *, journal: JournalAt, lifecycle: OfLifecycle = Non
         console().print(_timeline([each for each in entries if each.lifecycle == name]))
 
 
-def _timeline(entries: list[Recorded]) -> Table:
+def record_line(entry: Recorded) -> tuple[str, str]:
+    """Return what an entry of the record is about, and what it says."""
     from adapters.journal import RecordedCommand, RecordedReport
 
+    match entry:
+        case RecordedReport():
+            return _report(entry)
+        case RecordedCommand():
+            return _event(entry)
+        case _:
+            raise AssertionError(entry)
+
+
+def _timeline(entries: list[Recorded]) -> Table:
     lines = table("At (UTC)", "What", "", "Worker")
     for entry in entries:
-        match entry:
-            case RecordedReport():
-                what, detail = _report(entry)
-            case RecordedCommand():
-                what, detail = _event(entry)
-            case _:
-                raise AssertionError(entry)
+        what, detail = record_line(entry)
         lines.add_row(_time(entry.at), shown(what), shown(detail, longest=500), shown(entry.worker))
     return lines
 

@@ -42,6 +42,7 @@ def test_each_command_is_shown_with_its_transition(told: str) -> None:
         ("resume", "paused → running"),
         ("stop", "running → stopped"),
         ("stop", "running → stopped"),
+        ("stop", "running → stopped"),
     ]
     assert moves(told, "v2") == [("stop", "started → stopped"), ("stop_task_and_session", "started → stopped")]
     assert moves(told, "v3") == [("dispatch", "idle → running"), ("stop", "idle → stopped")]
@@ -58,10 +59,22 @@ def test_every_transition_that_is_shown_is_a_declared_one(told: str) -> None:
 def test_the_illegal_command_the_lost_answer_and_the_history_are_told(told: str) -> None:
     assert "IllegalTransition: 'resume' is not allowed in 'stopped'; 'stopped' is final" in told
     assert "the emulator has seen no request" in told
-    assert len(re.findall(r"PUT /api/v1/stop-task\S+ stop +lost   running → stopped", told)) == 1
-    assert "sent once" in told
+    assert len(re.findall(r"PUT /api/v1/stop-task\S+ stop +lost   running → stopped", told)) == 2
+    assert told.count("sent once") == 2
     assert "created → running → paused → running → stopped: nothing to find" in told
     assert "history.jsonl:6: finding: 'running' after 'stopped': after_final" in told
+
+
+def test_the_record_of_the_killed_process_is_settled_by_the_next(told: str) -> None:
+    """An intent and an attempt without an outcome; then one read, and the outcome."""
+    act = told.partition("a process is killed in the middle of a stop")[2].partition("\nv2:")[0]
+
+    assert re.findall(r"      stop \(command 1\) +(.*)", act) == [
+        "intended in running, by caller",
+        "sent, attempt 1",
+        "done: the task is 'stopped'",
+    ]
+    assert re.findall(r"(GET|PUT) .*", act.partition("client.recover()")[2]) == ["GET"]
 
 
 def test_nothing_is_left_running(told: str) -> None:
@@ -88,7 +101,7 @@ def test_as_a_process_it_is_soon_over_and_can_be_repeated(tmp_path: Path) -> Non
 
 def test_it_fails_where_the_service_behaves_otherwise_than_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def lose_the_request_instead(self: Emulator, kind: str, *, command: str) -> None:
-        assert (kind, command) == ("drop_after", "stop")
+        assert (kind, command) == ("drop_after", "stop")  # the first fault of the demo
         fault(self, "drop_before", command=command)
 
     fault = Emulator.fault
