@@ -377,6 +377,8 @@ class Webhooks:
         delivery_id = f"{self._lifecycle.name}/{self._subject}/{event.id}"
         try:
             entries = self._journal.receive(Delivery(delivery_id, event.kind, sent_at, body.decode()), reports)
+        except ValueError:  # an id of 10 kB, say; sent again it would be no shorter
+            return _refusal(BadBody("the journal does not take a name as long as one in the body"))
         except AdapterError as error:
             # Not with its traceback: a database's own error shows what was to be stored.
             _log.error("a webhook could not be recorded: %s", error, extra={"kind": event.kind})

@@ -555,6 +555,22 @@ def test_where_the_journal_fails_the_service_is_to_send_it_again() -> None:
     assert receiver.receive(body) is Outcome.RECORDED
 
 
+def test_a_name_that_the_journal_does_not_take_is_refused() -> None:
+    class Narrow(MemoryJournal):
+        def receive(self, delivery: Delivery, reports: Sequence[TaskReport] = ()) -> list[Any] | None:
+            if any(len(each.task_id) > 1000 for each in reports):
+                raise ValueError("a task id of 10,000 bytes; a journal takes 1,000")
+            return super().receive(delivery, reports)
+
+    receiver = Receiver(journal=Narrow())
+    body = body_of("started", task_id="t" * 10_000)
+
+    received = receiver.webhooks.receive(body, signed(body))
+
+    assert (received.status_code, received.outcome, type(received.error)) == (400, Outcome.REFUSED, BadBody)
+    assert receiver.told == []
+
+
 def test_neither_the_secret_nor_a_body_is_ever_shown(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     receiver = Receiver(journal=BrokenJournal())
