@@ -50,7 +50,7 @@ OWNERS = {
     "uvicorn": ["adapters.emulator"],
     "sqlalchemy": ["adapters.journal"],
     "alembic": ["adapters.journal"],
-    "aiolimiter": ["adapters.watch.throttle"],
+    "aiolimiter": ["adapters.watch"],
     "dbos": ["adapters.dbos"],
     "typer": ["adapters.cli"],
     "rich": ["adapters.cli"],

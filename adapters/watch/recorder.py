@@ -1,0 +1,146 @@
+"""What was seen goes to the journal in batches, and is learned only after it is recorded.
+
+A journal that cannot be written is waited for: what was seen is kept, nobody is asked anew (the room
+is bounded, and who brings more waits), and it is tried again until it works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from adapters.http.exchange import retry_pause_s
+from adapters.watch.tasks import Watched
+from lifecycle.definition import Lifecycle
+from lifecycle.errors import AdapterError
+from lifecycle.journal import Journal, Report, ReportEntry, TaskReport
+
+_log = logging.getLogger("adapters.watch")
+
+R = TypeVar("R")
+
+ROOM = 500
+"""How many reports are kept, and written at once, at most."""
+_LINGER_S = 0.05  # what a batch waits for company, where each costs a disk or a network
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A report to be recorded; or, with `entry`, one that was recorded by whoever received it, and as what."""
+
+    watched: Watched
+    report: Report
+    entry: ReportEntry[Any, Any] | None = None
+
+
+Learn = Callable[[Seen, ReportEntry[Any, Any]], Awaitable[None]]
+
+
+class Recorder:
+    """Records what is seen, in order, and has it learned.
+
+    Args:
+        learn: told of each report once it is recorded.
+    """
+
+    def __init__(self, journal: Journal, lifecycle: Lifecycle[Any, Any], learn: Learn) -> None:
+        self._journal = journal
+        self._lifecycle = lifecycle
+        self._learn = learn
+        self._inbox: list[Seen] = []
+        self._arrived = asyncio.Event()
+        self._left = asyncio.Event()
+        self._is_down = False
+        self._is_closing = False
+        self._is_ending = False
+
+    @property
+    def unrecorded(self) -> int:
+        """How many reports are not recorded yet."""
+        return sum(each.entry is None for each in self._inbox)
+
+    async def put(self, seen: Seen) -> None:
+        """Bring a report, when there is room and the journal can be written."""
+        while (self._is_down or len(self._inbox) >= ROOM) and not self._is_closing:
+            self._left.clear()
+            await self._left.wait()
+        self._take_in(seen)
+
+    def offer(self, seen: Seen) -> bool:
+        """Bring a report that was recorded elsewhere; whether there was room for it."""
+        if len(self._inbox) >= ROOM:
+            return False
+        self._take_in(seen)
+        return True
+
+    async def run(self) -> None:
+        """Record and have learned until `end`, and then what is left."""
+        while True:
+            while not self._inbox and not self._is_ending:
+                self._arrived.clear()
+                await self._arrived.wait()
+            if not self._inbox:
+                return
+            await self._linger()
+            batch = self._inbox[:ROOM]
+            entries = await self._record(batch)
+            del self._inbox[: len(batch)]
+            self._left.set()
+            for seen, entry in zip(batch, entries, strict=True):
+                await self._learn(seen, entry)
+
+    def close(self) -> None:
+        """Let nobody wait for room any more: what comes now is the last that was seen."""
+        self._is_closing = True
+        self._left.set()
+
+    def end(self) -> None:
+        """Let `run` return when everything is recorded."""
+        self._is_ending = True
+        self._arrived.set()
+
+    async def patiently(self, call: Callable[[], R], *, blocking: bool) -> R:
+        """Ask the journal something, again and again until it can answer."""
+        attempt = 0
+        while True:
+            try:
+                answer = await asyncio.to_thread(call) if blocking else call()
+            except AdapterError as error:
+                attempt += 1
+                if not self._is_down:
+                    self._is_down = True
+                    _log.warning("the journal cannot be used; watching pauses: %s", error)
+                await asyncio.sleep(retry_pause_s(attempt, first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S))
+                continue
+            if self._is_down:
+                self._is_down = False
+                self._left.set()
+                _log.info("the journal can be used again", extra={"kept": self.unrecorded})
+            return answer
+
+    async def _record(self, batch: Sequence[Seen]) -> list[ReportEntry[Any, Any]]:
+        new = [TaskReport(self._lifecycle, each.watched.task_id, each.report) for each in batch if each.entry is None]
+        blocking = any(each.watched.log.blocking for each in batch)
+        recorded = await self.patiently(lambda: self._journal.add_reports(new), blocking=blocking) if new else []
+        made = iter(recorded)
+        return [each.entry or next(made) for each in batch]
+
+    async def _linger(self) -> None:
+        """Let a batch grow, where writing one costs more than waiting."""
+        if self._is_ending or not any(each.watched.log.blocking for each in self._inbox):
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_S):
+                while len(self._inbox) < ROOM and not self._is_ending:
+                    self._arrived.clear()
+                    await self._arrived.wait()
+
+    def _take_in(self, seen: Seen) -> None:
+        self._inbox.append(seen)
+        self._arrived.set()
