@@ -231,8 +231,8 @@ class WebhookSender:
     # --- sending ---
 
     def _send(self, message: SentWebhook, *, times: int = 1) -> None:
-        """Send a message after the task's last one."""
-        before = self._last.get(message.task)
+        """Send a message after the task's last one, or after the ping."""
+        before = self._last.get(message.task) or self._last.get(None)
         sending = self._last[message.task] = self._begin(self._send_after(before, message, times))
         sending.add_done_callback(lambda _: self._forget(message.task, sending))
 

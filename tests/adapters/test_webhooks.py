@@ -842,7 +842,7 @@ def test_what_is_sent_twice_is_recorded_once(service: Service) -> None:
     assert service.answers() == {200}
 
 
-@pytest.mark.parametrize(("mishap", "fields"), [("out_of_order", {}), ("late", {"seconds": 0.1})])
+@pytest.mark.parametrize(("mishap", "fields"), [("out_of_order", {}), ("late", {"seconds": 0.5})])
 def test_what_comes_after_what_followed_it_is_recorded_as_late(
     service: Service, mishap: str, fields: dict[str, Any]
 ) -> None:

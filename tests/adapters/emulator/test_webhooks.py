@@ -151,8 +151,8 @@ def test_nothing_is_sent_unless_it_was_asked_for(emulator: Emulator, http: httpx
 
 
 def test_the_service_does_not_wait_for_the_receiver(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
-    emulator.set_webhook(sink.url, secret=SECRET)
     sink.released.clear()
+    emulator.set_webhook(sink.url, secret=SECRET)
 
     task_id = bring_to(emulator, http, V1, ("start", "finish"))
 
@@ -243,7 +243,7 @@ def test_a_doubled_one_is_sent_twice(emulator: Emulator, http: httpx2.Client, si
 
 def test_a_late_one_is_overtaken_and_keeps_its_time(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
     emulator.set_webhook(sink.url, secret=SECRET)
-    emulator.webhook_fault("late", status="started", seconds=0.2)
+    emulator.webhook_fault("late", status="started", seconds=0.5)
 
     task_id = bring_to(emulator, http, V1, ("start", "finish"))
 
