@@ -1,0 +1,112 @@
+"""Whether a journal agrees with what the service saw: call by call, and in what came of it.
+
+Every request names the attempt that it is (witness.py), so nothing has to be guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+from adapters.emulator import SeenCall
+from adapters.http.services import service
+from adapters.journal import RecordedCommand, SqlJournal, TaskRow
+from lifecycle import COMMAND, Lifecycle
+from tests.proofs.witness import APIS, ATTEMPT
+
+LIFECYCLES: dict[str, Lifecycle[Any, Any]] = {service(api).full.name: service(api).full for api in APIS}
+API_OF = {service(api).full.name: api for api in APIS}
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A recorded attempt, and its command as it was then."""
+
+    api: str
+    task: str
+    number: int
+    command: RecordedCommand
+
+
+class Recorded:
+    """What a journal holds, read once."""
+
+    def __init__(self, journal: SqlJournal) -> None:
+        self.damages = list(journal.check())
+        self.tasks = list(all_tasks(journal))
+        self.commands: dict[str, RecordedCommand] = {}
+        self.attempts: dict[str, Attempt] = {}
+        for row in self.tasks:
+            self._read(row, journal.history(row.task_id, row.lifecycle))
+
+    def _read(self, row: TaskRow, history: Sequence[object]) -> None:
+        for entry in history:
+            if isinstance(entry, RecordedCommand):
+                before = self.commands.get(entry.id)
+                self.commands[entry.id] = entry
+                if entry.attempts > (before.attempts if before else 0):
+                    attempt = Attempt(API_OF[row.lifecycle], row.task_id, entry.attempts, entry)
+                    self.attempts[f"{entry.id}.{entry.attempts}"] = attempt
+
+    def open_commands(self) -> list[RecordedCommand]:
+        return [each for each in self.commands.values() if not COMMAND.is_final(each.state)]  # type: ignore[arg-type]
+
+
+def all_tasks(journal: SqlJournal) -> Iterator[TaskRow]:
+    """Every task, page after page."""
+    after: int | None = 0
+    while after is not None:
+        page = journal.tasks(after=after)
+        yield from page.tasks
+        after = page.after
+
+
+def disagreements(recorded: Recorded, calls: Iterable[SeenCall]) -> Iterator[str]:
+    """What is wrong at any moment, also right after a death."""
+    yield from map(str, recorded.damages)
+    seen: dict[str, SeenCall] = {}
+    for call in calls:
+        if call.command is not None:
+            name = _attempt_of(call)
+            yield from _call_disagrees(call, recorded.attempts.get(name))
+            if name in seen:
+                yield f"calls {seen[name].number} and {call.number} are both attempt {name}"
+            seen[name] = call
+    yield from _outcomes_disagree(recorded, seen)
+    keys = [(each.lifecycle, each.task_id, each.key) for each in recorded.commands.values() if each.key is not None]
+    yield from (f"two commands under one key: {key}" for key in set(keys) if keys.count(key) > 1)
+
+
+def _attempt_of(call: SeenCall) -> str:
+    return parse_qs(call.query).get(ATTEMPT, ["none"])[-1]
+
+
+def _call_disagrees(call: SeenCall, attempt: Attempt | None) -> Iterator[str]:
+    what = f"call {call.number}, {call.command} of {call.api} {call.task} as attempt {_attempt_of(call)}"
+    if attempt is None:
+        yield f"{what}: no such attempt is recorded"
+        return
+    recorded = (attempt.api, attempt.task, attempt.command.command, attempt.command.fields.get("task"))
+    work = call.body["task"] if call.command == "dispatch" else None
+    if recorded != (call.api, call.task, call.command, work):
+        yield f"{what}: recorded is {recorded}"
+
+
+def _outcomes_disagree(recorded: Recorded, seen: dict[str, SeenCall]) -> Iterator[str]:
+    """What is recorded of a command against what its calls did."""
+    calls: dict[str, list[SeenCall]] = {}
+    for name, call in seen.items():
+        calls.setdefault(name.partition(".")[0], []).append(call)
+    moved = {(call.task, call.command) for call in seen.values() if call.applied}
+    for number, command in recorded.commands.items():
+        applied = sum(call.applied for call in calls.get(number, ()))
+        what = f"command {number}, {command.command} of {command.task_id}, is {command.state}"
+        if applied and command.state == "refused":
+            yield f"{what}, and took effect"
+        # Never sent, it may have been proved by another that did the same.
+        if command.state == "done" and command.attempts and (command.task_id, command.command) not in moved:
+            yield f"{what}, and nothing did that"
+        if applied > 1 and not LIFECYCLES[command.lifecycle].event(command.command).repeatable:
+            yield f"{what}, and took effect {applied} times"

@@ -1,0 +1,40 @@
+"""What the proofs share: a seed that a failure prints, each database in turn, and an emulator of one's own."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from adapters.emulator import Emulator
+
+PACE_S = 0.02
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """Another in every run, unless one is asked for. What is printed here is shown where the test fails."""
+    chosen = int(os.environ.get("PROOF_SEED") or secrets.randbits(32))
+    test = shlex.quote(request.node.nodeid)
+    print(f"The seed was {chosen}. To run it again: PROOF_SEED={chosen} python -m pytest {test}")  # noqa: T201
+    return chosen
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a new journal can be made; a test that asks for this runs with both databases."""
+    if request.param == "sqlite":
+        return str(tmp_path / "journal.db")
+    postgres_url: str = request.getfixturevalue("postgres_url")
+    return postgres_url
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    """An emulator whose tasks move on by themselves after `PACE_S`."""
+    with Emulator(pace_s=PACE_S) as running:
+        yield running

@@ -1,0 +1,152 @@
+"""Real death: a worker is killed at random moments, and its journal still agrees with what the service saw.
+
+The worker (life.py) is a process that drives the emulator over real HTTP, while answers fail, are
+lost and come late. It dies by SIGKILL; its successor has its name, and takes up at once what it held.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from adapters.emulator import Emulator, FaultKind
+from adapters.http import Client
+from lifecycle.errors import CommandUncertain
+from tests.proofs.agreement import API_OF, LIFECYCLES, Recorded, disagreements
+from tests.proofs.life import CREATE, WORKER, Diary, live
+from tests.proofs.witness import PROCESSES, Witness, clients
+
+LONGEST_LIFE_S = 0.8
+LONGEST_DELAY_S = 0.4  # some are longer than the client waits
+LIVES = 10
+
+# What an answer of the worker's means for the command that it was about.
+STATES = {
+    "CommandResult": {"done"},
+    "CommandRefused": {"refused"},
+    "TaskEndedFirst": {"ended_first"},
+    "CommandUncertain": {"recorded", "uncertain", "done", "refused", "ended_first", "abandoned"},
+}
+
+
+@dataclass
+class Story:
+    """One worker after another, on one journal and one service."""
+
+    url: str
+    emulator: Emulator
+    diary: Path
+    rng: random.Random
+    lives: int = field(default=0, init=False)
+
+    def live_and_die(self, during: Callable[[], object] = lambda: None) -> None:
+        """A worker lives for a while and is killed; what it leaves behind is true."""
+        self.lives += 1
+        self._arm_faults()
+        seed = self.rng.randrange(2**32)
+        is_born = PROCESSES.Event()
+        worker = PROCESSES.Process(target=live, args=(self.url, self.emulator.base_url, self.diary, seed, is_born))
+        worker.start()
+        assert is_born.wait(60), "the worker was not born"
+        time.sleep(self.rng.uniform(0, LONGEST_LIFE_S))
+        during()
+        worker.kill()
+        worker.join()
+        worker.close()
+        self.emulator.clear_faults()
+        self._find_nothing(self._wrong())
+
+    def recover(self) -> None:
+        """A successor settles what was left open; then nothing is open but what nobody can know."""
+        self._wait_for_delayed_calls()
+        with Witness(self.url, worker=WORKER) as journal, clients(journal, self.emulator.base_url) as by_api:
+            for client in by_api.values():
+                recovered = client.recover()
+                errors = [each.error for each in recovered if isinstance(each.error, CommandUncertain)]
+                assert len(errors) == len([each for each in recovered if not each.is_settled])
+            recorded = Recorded(journal)
+            self._find_nothing(self._left_open(recorded))
+            self._find_nothing(self._states_differ(recorded, by_api))
+        self._find_nothing(self._wrong())
+
+    def _arm_faults(self) -> None:
+        for _ in range(self.rng.randrange(6)):
+            kind = self.rng.choice(list(FaultKind))
+            method = self.rng.choice(["GET", "POST", "PUT", "PATCH"])
+            status_code = self.rng.choice([500, 503, 429]) if kind is FaultKind.STATUS else 500
+            seconds = self.rng.uniform(0, LONGEST_DELAY_S)
+            self.emulator.fault(kind, method=method, status_code=status_code, seconds=seconds)
+
+    def _wait_for_delayed_calls(self) -> None:
+        """What was delayed is done at last, though nobody waits for it."""
+        while any(call.fault in (FaultKind.DELAY, FaultKind.DELAY_AFTER) and call.status_code is None
+                  for call in self.emulator.calls()):  # fmt: skip
+            time.sleep(0.01)
+
+    def _wrong(self) -> Iterator[str]:
+        calls = self.emulator.calls()
+        with Witness(self.url, worker="the reader") as journal:
+            recorded = Recorded(journal)
+        yield from disagreements(recorded, calls)
+        yield from self._forgotten(recorded)
+
+    def _forgotten(self, recorded: Recorded) -> Iterator[str]:
+        """What the worker was told, and the journal does not know."""
+        diary = Diary(self.diary).read()
+        yield from diary.crashes
+        known = {row.task_id for row in recorded.tasks}
+        by_name = {(each.task_id, each.key or each.reason): each for each in recorded.commands.values()}
+        for number, told in diary.told.items():
+            wish, said = diary.wishes[number], told["said"]
+            if said == CREATE and told["task"] not in known:
+                yield f"{wish} made {told['task']}, which is not known"
+            is_recorded = said in STATES and (wish.key is not None or told.get("sent", True))
+            if is_recorded and wish.task is not None:
+                command = by_name.get((wish.task, wish.key or wish.reason))
+                if command is None or command.state not in STATES[said]:
+                    yield f"{wish} was answered by {told}; recorded is {command}"
+
+    def _left_open(self, recorded: Recorded) -> Iterator[str]:
+        for command in recorded.open_commands():
+            event = LIFECYCLES[command.lifecycle].event(command.command)
+            if event.repeatable or command.state != "uncertain":
+                yield f"recovery left open: {command}"
+
+    def _states_differ(self, recorded: Recorded, by_api: dict[str, Client]) -> Iterator[str]:
+        for row in recorded.tasks:
+            is_over = row.state is not None and LIFECYCLES[row.lifecycle].is_final(row.state)
+            state = row.state if is_over else by_api[API_OF[row.lifecycle]].task(row.task_id).status()
+            if state != self.emulator.task(row.task_id).state:
+                yield f"{row.task_id} is {self.emulator.task(row.task_id).state}, recorded is {state}"
+
+    def _find_nothing(self, findings: Iterator[str]) -> None:
+        found = list(findings)
+        assert not found, f"after {self.lives} lives:\n" + "\n".join(found)
+
+
+@pytest.fixture
+def story(url: str, emulator: Emulator, tmp_path: Path, seed: int) -> Story:
+    return Story(url, emulator, tmp_path / "diary", random.Random(seed))
+
+
+def kill_often(story: Story, lives: int, during: Callable[[], object] = lambda: None) -> None:
+    for _ in range(lives):
+        story.live_and_die(during)
+        if story.rng.random() < 0.5:  # else the next worker recovers, and may die of it
+            story.recover()
+    story.recover()
+
+
+def test_what_a_killed_worker_leaves_behind_is_true(story: Story) -> None:
+    kill_often(story, 3)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("story_of_ten", range(10))
+def test_what_a_hundred_killed_workers_leave_behind_is_true(story: Story, story_of_ten: int) -> None:
+    kill_often(story, LIVES)

@@ -1,0 +1,150 @@
+"""A worker that leaves traces: its journal keeps who asked what, and its requests name the attempt that they are.
+
+Only with these can be told, call by call and answer by answer, whether the record is true. What the
+worker does is not changed by it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeVar
+
+import httpx2
+
+from adapters.http import Client, Timing
+from adapters.journal import SqlJournal, SqlLog
+from lifecycle import CommandEvent, IllegalTransition, Lifecycle
+from lifecycle.journal import UNSTATED, CommandRecord, Purpose, Report, TaskRecord
+from lifecycle.table import E, S
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# Children of a process that has imported everything, and has no threads: they begin in milliseconds.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["pytest", "alembic.command", "tests.proofs.test_death", "tests.proofs.life"])
+
+APIS = ("v1", "v2", "v3")
+ATTEMPT = "attempt"  # the parameter by which a request names its attempt: COMMAND-ID.NUMBER
+
+TIMING = Timing(
+    request_timeout_s=0.25,
+    attempts=3,
+    retry_budget_s=2.0,
+    longest_retry_s=0.02,
+    settle_timeout_s=0.5,
+    poll_s=0.01,
+    longest_poll_s=0.02,
+)
+
+# Reading the certificates of the world takes longer than anything else a client does before its first request.
+_NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What a worker asked of one task's log, and was told; the times are those of one machine."""
+
+    worker: str
+    task: str
+    name: str
+    arguments: tuple[Any, ...]
+    result: Any
+    invoked_ns: int
+    returned_ns: int
+
+
+REFUSED = "IllegalTransition"
+
+
+class Witness(SqlJournal):
+    """A journal that keeps all operations of its logs, and the attempt that was recorded and not yet sent."""
+
+    def __init__(self, url: str, *, worker: str, lease_s: float = 120.0) -> None:
+        super().__init__(url, worker=worker, lease_s=lease_s)
+        self.operations: list[Operation] = []
+        self.attempt: str | None = None
+
+    def task(self, lifecycle: Lifecycle[S, E], task_id: str) -> WitnessLog[S, E]:
+        return WitnessLog(self, lifecycle, task_id)
+
+    def take_attempt(self) -> str:
+        """The attempt that the next request is; a request that was not recorded before it names none."""
+        taken, self.attempt = self.attempt, None
+        return taken or "none"
+
+
+class WitnessLog(SqlLog[S, E]):
+    """One task's part of a `Witness`."""
+
+    __slots__ = ("_task_id", "_witness")
+
+    def __init__(self, witness: Witness, lifecycle: Lifecycle[S, E], task_id: str) -> None:
+        super().__init__(witness, lifecycle, task_id)
+        self._witness = witness
+        self._task_id = task_id
+
+    def load(self) -> TaskRecord[S, E]:
+        return self._asked(super().load)
+
+    def add_report(self, report: Report) -> TaskRecord[S, E]:
+        return self._asked(super().add_report, report)
+
+    def add_intent(
+        self, command: E, *, source: S, version: int, fields: Mapping[str, Any], purpose: Purpose = UNSTATED
+    ) -> CommandRecord[S, E] | TaskRecord[S, E]:
+        return self._asked(super().add_intent, command, source=source, version=version, fields=fields, purpose=purpose)
+
+    def find_command(self, key: str) -> CommandRecord[S, E] | None:
+        return self._asked(super().find_command, key)
+
+    def claim(self, command_id: str) -> CommandRecord[S, E] | None:
+        return self._asked(super().claim, command_id)
+
+    def release(self, command_id: str) -> None:
+        return self._asked(super().release, command_id)
+
+    def add_attempt(self, command_id: str, *, number: int) -> bool:
+        is_made = self._asked(super().add_attempt, command_id, number=number)
+        if is_made:
+            self._witness.attempt = f"{command_id}.{number}"
+        return is_made
+
+    def add_outcome(self, command_id: str, event: CommandEvent, *, why: str) -> TaskRecord[S, E]:
+        return self._asked(super().add_outcome, command_id, event, why=why)
+
+    def _asked(self, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        invoked_ns = time.monotonic_ns()
+        try:
+            result = method(*args, **kwargs)
+        except IllegalTransition:
+            self._keep(method.__name__, (*args, *kwargs.values()), REFUSED, invoked_ns)
+            raise
+        self._keep(method.__name__, (*args, *kwargs.values()), result, invoked_ns)
+        return result
+
+    def _keep(self, name: str, arguments: tuple[Any, ...], result: Any, invoked_ns: int) -> None:
+        witness = self._witness
+        witness.operations.append(
+            Operation(witness.worker, self._task_id, name, arguments, result, invoked_ns, time.monotonic_ns())
+        )
+
+
+@contextmanager
+def clients(journal: Witness, base_url: str) -> Iterator[dict[str, Client]]:
+    """A client of each API, whose commands' requests name their attempts."""
+
+    def name_attempt(request: httpx2.Request) -> None:
+        if request.method != "GET":
+            request.url = request.url.copy_merge_params({ATTEMPT: journal.take_attempt()})
+
+    with ExitStack() as opened:
+        hooks = {"request": [name_attempt]}
+        http = opened.enter_context(httpx2.Client(verify=_NO_CERTIFICATES, trust_env=False, event_hooks=hooks))
+        settings: dict[str, Any] = {"api_key": "any", "base_url": base_url, "timing": TIMING, "journal": journal}
+        yield {api: opened.enter_context(Client(api, http=http, **settings)) for api in APIS}
