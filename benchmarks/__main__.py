@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 
-from benchmarks import client, emulator, imports, lookups, memory
+from benchmarks import client, emulator, imports, journal, lookups, memory
 from benchmarks.measure import Row
 from benchmarks.table import facts, summary, table
 
@@ -27,6 +27,9 @@ def _measured(*, quick: bool) -> Iterator[Row]:
         "imports": lambda: imports.rows(pairs=1 if quick else 15),
         "client": lambda: client.rows(pairs=1 if quick else 31, cycles=2 if quick else 20),
         "emulator": lambda: emulator.rows(pairs=1 if quick else 51, requests=80 if quick else 640),
+        "journal": lambda: journal.rows(
+            pairs=1 if quick else 15, transitions=2 if quick else 20, known=(100, 200) if quick else (1_000, 1_000_000)
+        ),
     }
     for name, rows in subjects.items():
         print(f"measuring {name} ...", file=sys.stderr)

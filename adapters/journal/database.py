@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 import weakref
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, event, exc
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from adapters.journal.errors import (
     JournalError,
@@ -38,7 +40,11 @@ class Durability(StrEnum):
 
     NOW = "now"  # it survives the machine
     SOON = "soon"  # it survives the process; the machine, with the next one that is durable
-    READ = "read"  # it wrote nothing
+    READ = "read"  # it wrote nothing; each of its statements sees a moment of its own
+    SNAPSHOT = "snapshot"  # it wrote nothing, and all that it read is of one moment
+
+
+_READING = (Durability.READ, Durability.SNAPSHOT)
 
 
 class Database:
@@ -70,6 +76,11 @@ class Database:
         return self.url.get_backend_name() == "sqlite"
 
     @property
+    def _options(self) -> dict[Durability, dict[str, Any]]:
+        """What else SQLAlchemy is told of a transaction; SQLite's begin where `_sqlite` says."""
+        return {} if self._is_sqlite else _ISOLATION
+
+    @property
     def dialect(self) -> sa.Dialect:
         """SQLAlchemy's name for what the database speaks."""
         return self._engine.dialect
@@ -77,12 +88,13 @@ class Database:
     @contextmanager
     def transaction(self, durability: Durability = Durability.NOW) -> Generator[Connection]:
         """Commit what is done inside, all or nothing. Raises JournalError."""
-        if self.read_only and durability is not Durability.READ:
+        if self.read_only and durability not in _READING:
             raise JournalReadOnly("it was opened to be read", where=self.where)
-        engine = self._engine.execution_options(durability=durability)
         try:
-            with engine.begin() as connection:
-                yield connection
+            with self._engine.connect() as connection:
+                connection.execution_options(durability=durability, **self._options.get(durability, {}))
+                with connection.begin():
+                    yield connection
         except exc.StatementError as error:
             if not isinstance(error, exc.DBAPIError):  # what was to be written cannot be
                 raise TypeError(str(error.orig or error)) from error
@@ -133,6 +145,11 @@ class Database:
         return kind(str(original).strip() or type(original).__name__, where=self.where)
 
 
+_ISOLATION: dict[Durability, dict[str, Any]] = {
+    Durability.READ: {"isolation_level": "AUTOCOMMIT"},
+    Durability.SNAPSHOT: {"isolation_level": "REPEATABLE READ"},
+}
+_IDLE_S = 1.0
 _MIGRATING = 0x6C696665  # any number that others who use the database do not
 
 # --- reaching it ----------------------------------------------------------------------------------
@@ -171,11 +188,14 @@ def _sqlite(url: URL, read_only: bool) -> Engine:
     @event.listens_for(engine, "begin")
     def begun(connection: Connection) -> None:
         durability = connection.get_execution_options()["durability"]
-        if durability is Durability.READ:
+        if durability is Durability.SNAPSHOT:
             connection.exec_driver_sql("BEGIN")
-            return
-        connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if durability is Durability.NOW else 'NORMAL'}")
-        connection.exec_driver_sql("BEGIN IMMEDIATE")  # a lock that is asked for later can be refused at once
+        elif durability is not Durability.READ:
+            if connection.info.get("durability") is not durability:
+                synchronous = "FULL" if durability is Durability.NOW else "NORMAL"
+                connection.exec_driver_sql(f"PRAGMA synchronous = {synchronous}")
+                connection.info["durability"] = durability
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # a lock that is asked for later can be refused at once
 
     return engine
 
@@ -189,7 +209,7 @@ def _postgres(url: URL, read_only: bool) -> Engine:
         "options": f"-c lock_timeout={LOCK_TIMEOUT_S}s -c default_transaction_read_only={'on' if read_only else 'off'}",
     }
     try:
-        engine = sa.create_engine(url, connect_args=arguments, pool_pre_ping=True)
+        engine = sa.create_engine(url, connect_args=arguments)
     except ImportError:
         raise MissingExtra("postgres", needed_by="a journal in PostgreSQL") from None
 
@@ -197,6 +217,20 @@ def _postgres(url: URL, read_only: bool) -> Engine:
     def begun(connection: Connection) -> None:
         if connection.get_execution_options()["durability"] is Durability.SOON:
             connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+
+    @event.listens_for(engine, "checkin")
+    def returned(_: object, pooled: ConnectionPoolEntry) -> None:
+        pooled.info["returned_s"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def taken(connection: Any, pooled: ConnectionPoolEntry, _: object) -> None:
+        # SQLAlchemy's own ping would ask before every transaction; only an idle connection may be dead unnoticed.
+        if time.monotonic() - pooled.info.get("returned_s", time.monotonic()) < _IDLE_S:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error:
+            raise exc.DisconnectionError from None  # the pool takes another connection
 
     return engine
 

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, Self
 
+from adapters import telemetry
 from adapters.journal import reading, writing
 from adapters.journal.database import Database, Durability
 from adapters.journal.integrity import Damage, examine
 from adapters.journal.reading import Changes, Page, Recorded
-from adapters.journal.writing import Author, Key, require_short
+from adapters.journal.writing import Author, Entered, Key, require_short
 from lifecycle.catalog import CATALOG, CommandEvent
 from lifecycle.definition import Lifecycle
 from lifecycle.journal import (
@@ -92,7 +93,8 @@ class SqlJournal:
         if not reports:
             return []
         with self.database.transaction() as connection:
-            return [entry for entry, _ in writing.enter_reports(connection, self.author(), reports)]
+            entered = writing.enter_reports(connection, self.author(), reports)
+        return _told(entered)
 
     def receive(self, delivery: Delivery, reports: Sequence[TaskReport] = ()) -> list[ReportEntry[Any, Any]] | None:
         """Record a delivery and what it reports, both or neither; None where it was recorded before."""
@@ -101,7 +103,7 @@ class SqlJournal:
             if not writing.enter_delivery(connection, author, delivery):
                 return None
             entered = writing.enter_reports(connection, author, reports) if reports else []
-            return [entry for entry, _ in entered]
+        return _told(entered)
 
     # --- reading ---
 
@@ -145,7 +147,7 @@ class SqlJournal:
         A row has `task_id`, `at` (aware, UTC) and `status`, a word of the channel `api` where the
         lifecycle knows it: what `lifecycle validate` and other checkers of logs read.
         """
-        with self.database.transaction(Durability.READ) as connection:
+        with self.database.transaction(Durability.SNAPSHOT) as connection:
             yield from reading.reports(connection, lifecycle)
 
     def check(self, lifecycles: Mapping[str, Lifecycle[Any, Any]] = CATALOG) -> Iterator[Damage]:
@@ -154,7 +156,7 @@ class SqlJournal:
         Args:
             lifecycles: those that govern the recorded tasks, by name.
         """
-        with self.database.transaction(Durability.READ) as connection:
+        with self.database.transaction(Durability.SNAPSHOT) as connection:
             yield from examine(connection, lifecycles)
 
     # --- forgetting ---
@@ -189,6 +191,13 @@ class SqlJournal:
         self.close()
 
 
+def _told(entered: Sequence[Entered]) -> list[ReportEntry[Any, Any]]:
+    """What reports were found to be; told to the telemetry, now that they are recorded for good."""
+    for each in entered:
+        telemetry.count_report(*each)
+    return [each.entry for each in entered]
+
+
 class SqlLog(Generic[S, E]):
     """One task's part of a durable journal, as `lifecycle.journal.TaskLog` describes; made by `SqlJournal.task`."""
 
@@ -218,8 +227,9 @@ class SqlLog(Generic[S, E]):
         """Record a report as what it is. Raises UnknownName for a channel that is not declared."""
         durability = Durability.SOON if self._has_opened else Durability.NOW  # the outcome carries this with it
         with self._journal.database.transaction(durability) as connection:
-            [(_, record)] = writing.enter_reports(connection, self._journal.author(), [TaskReport(*self._key, report)])
-            return record
+            entered = writing.enter_reports(connection, self._journal.author(), [TaskReport(*self._key, report)])
+        _told(entered)
+        return entered[0].after
 
     def add_intent(
         self, command: E, *, source: S, version: int, fields: Mapping[str, Any], purpose: Purpose = UNSTATED

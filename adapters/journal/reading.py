@@ -149,7 +149,7 @@ def history(connection: Connection, task_id: str, lifecycle: str | None) -> list
     if lifecycle is not None:
         query = query.where(tasks.c.lifecycle == lifecycle)
     rows = connection.execute(query.order_by(entries.c.task, entries.c.id)).mappings().all()
-    return [_entry(row, _times(row, after)) for row, after in zip(rows, [*rows[1:], None], strict=True)]
+    return [_entry(row, _times(row, after)) for row, after in zip(rows, [*rows, None][1:], strict=True)]
 
 
 def _times(row: RowMapping, after: RowMapping | None) -> int:

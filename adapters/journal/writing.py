@@ -51,6 +51,15 @@ class Key(NamedTuple):
     task_id: str
 
 
+class Entered(NamedTuple):
+    """A report that was recorded, with what was known of its task before and after it."""
+
+    lifecycle: AnyLifecycle
+    entry: ReportEntry[Any, Any]
+    before: Record
+    after: Record
+
+
 # --- what is there --------------------------------------------------------------------------------
 
 _KNOWN = sa.select(tasks, commands).outerjoin_from(
@@ -130,12 +139,10 @@ _KEEP_TASK = (
 )  # fmt: skip
 
 
-def enter_reports(
-    connection: Connection, author: Author, reports: Sequence[TaskReport]
-) -> list[tuple[ReportEntry[Any, Any], Record]]:
-    """Record reports in this order; for each what it was found to be, and what is known after it."""
+def enter_reports(connection: Connection, author: Author, reports: Sequence[TaskReport]) -> list[Entered]:
+    """Record reports in this order."""
     found = _lock(connection, (Key(each.lifecycle, each.task_id) for each in reports), author)
-    entered: list[tuple[ReportEntry[Any, Any], Record]] = []
+    entered: list[Entered] = []
     rows: list[dict[str, Any]] = []
     for lifecycle, task_id, report in reports:
         known = found[lifecycle.name, task_id]
@@ -145,8 +152,8 @@ def enter_reports(
         else:
             rows.append(_report_row(known, entry, author))
             known.last, known.times = entry, 1
-        known.record = after_report(known.record, entry, now=author.now)
-        entered.append((entry, known.record))
+        before, known.record = known.record, after_report(known.record, entry, now=author.now)
+        entered.append(Entered(lifecycle, entry, before, known.record))
     if rows:
         connection.execute(_ADD_ENTRY, rows)
     connection.execute(_KEEP_TASK, [_task_row(each, author) for each in found.values()])
@@ -204,6 +211,30 @@ def enter_delivery(connection: Connection, author: Author, delivery: Delivery) -
 
 # --- commands -------------------------------------------------------------------------------------
 
+_ADD_COMMAND = sa.insert(commands).returning(commands.c.id)
+_BY_NUMBER = sa.select(commands).where(commands.c.id == sa.bindparam("number"), commands.c.task == sa.bindparam("of"))
+_BY_KEY = (
+    sa.select(commands)
+    .join(tasks, commands.c.task == tasks.c.id)
+    .where(
+        tasks.c.lifecycle == sa.bindparam("lifecycle"),
+        tasks.c.task_id == sa.bindparam("task_id"),
+        commands.c.key == sa.bindparam("under"),
+    )
+)
+_KEEP_COMMAND = (
+    sa.update(commands)
+    .where(commands.c.id == sa.bindparam("of"))
+    .values({name: sa.bindparam(name) for name in (
+        "state", "is_open", "attempts", "why", "worker", "session", "held_at"
+    )})
+)  # fmt: skip
+_LET_GO = (
+    sa.update(commands)
+    .where(commands.c.id == sa.bindparam("of"), commands.c.session == sa.bindparam("by"), commands.c.is_open)
+    .values(held_at=None)
+)
+
 
 def open_command(
     connection: Connection, author: Author, key: Key, intent: Mapping[str, Any], purpose: Purpose, *, version: int
@@ -228,7 +259,7 @@ def open_command(
         "session": author.session,
         "held_at": author.now,
     }
-    new = connection.execute(sa.insert(commands).values(row).returning(commands.c.id)).scalar_one()
+    new = connection.execute(_ADD_COMMAND, row).scalar_one()
     opened = CommandRecord(str(new), state=COMMAND.initial, purpose=purpose, **intent)
     _enter_command(connection, author, known, opened, event=None, why="intended")
     return opened
@@ -236,49 +267,42 @@ def open_command(
 
 def find_command(connection: Connection, key: Key, command_key: str) -> Command | None:
     """Return the command that was opened under that key."""
-    found = (
-        sa.select(commands)
-        .join(tasks, commands.c.task == tasks.c.id)
-        .where(tasks.c.lifecycle == key.lifecycle.name, tasks.c.task_id == key.task_id, commands.c.key == command_key)
-    )
-    row = connection.execute(found).mappings().one_or_none()
+    named = {"lifecycle": key.lifecycle.name, "task_id": key.task_id, "under": command_key}
+    row = connection.execute(_BY_KEY, named).mappings().one_or_none()
     return None if row is None else _command_of(row, key.lifecycle)
 
 
 def claim(connection: Connection, author: Author, key: Key, command_id: str, *, lease: timedelta) -> Command | None:
     """Take an open command up, unless a worker holds it that may be alive."""
-    known, row = _locked_command(connection, author, key, command_id)
-    held_at: datetime | None = row[commands.c.held_at]
-    command = _command_of(row, key.lifecycle)
-    if COMMAND.is_final(command.state) or (held_at is not None and _may_live(row, held_at, author, lease)):
+    known, command = _locked_command(connection, author, key, command_id)
+    if COMMAND.is_final(command.state) or _is_held(connection, author, known, command, lease):
         return None
-    taken = {"held_at": author.now, "worker": author.worker, "session": author.session}
-    connection.execute(sa.update(commands).where(commands.c.id == int(command_id)).values(taken))
+    _keep_command(connection, author, command)
     connection.execute(_ADD_ENTRY, [_command_row(known, command, None, "taken up", author)])
     _end_repetition(connection, known, author)
     return command
 
 
-def _may_live(row: RowMapping, held_at: datetime, author: Author, lease: timedelta) -> bool:
-    """Whether the worker that holds a command may be alive.
+def _is_held(connection: Connection, author: Author, known: Known, command: Command, lease: timedelta) -> bool:
+    """Whether a worker holds the command that may be alive.
 
     Names are unique among the living: one who has the holder's name and another session is its
     successor. A hold in the future was taken by a clock that has been set back since, and is void.
     """
+    row = connection.execute(_BY_NUMBER, {"number": int(command.id), "of": known.id}).mappings().one()
+    held_at: datetime | None = row[commands.c.held_at]
     is_successor = row[commands.c.worker] == author.worker and row[commands.c.session] != author.session
-    return not is_successor and abs(author.now - held_at) <= lease
+    return held_at is not None and not is_successor and abs(author.now - held_at) <= lease
 
 
 def release(connection: Connection, author: Author, command_id: str) -> None:
     """Let an open command be taken up by anybody, if this session holds it."""
-    held = sa.and_(commands.c.id == int(command_id), commands.c.session == author.session, commands.c.is_open)
-    connection.execute(sa.update(commands).where(held).values(held_at=None))
+    connection.execute(_LET_GO, {"of": int(command_id), "by": author.session})
 
 
 def attempt(connection: Connection, author: Author, key: Key, command_id: str, *, number: int) -> bool:
     """Record that an open command is about to be sent for the `number`-th time."""
-    known, row = _locked_command(connection, author, key, command_id)
-    command = _command_of(row, key.lifecycle)
+    known, command = _locked_command(connection, author, key, command_id)
     if COMMAND.is_final(command.state) or command.attempts + 1 != number:
         return False
     _keep_command(connection, author, replace(command, attempts=number))
@@ -288,28 +312,30 @@ def attempt(connection: Connection, author: Author, key: Key, command_id: str, *
 
 def end(connection: Connection, author: Author, key: Key, command_id: str, *, event: CommandEvent, why: str) -> Record:
     """Move a command by an event of its life. Raises IllegalTransition, ValueError."""
-    known, row = _locked_command(connection, author, key, command_id)
-    command = _command_of(row, key.lifecycle)
+    known, command = _locked_command(connection, author, key, command_id)
     ended = replace(command, state=COMMAND.step(command.state, event), why=why)
     _keep_command(connection, author, ended)
     _enter_command(connection, author, known, ended, event=event, why=why)
-    return after_command(known.record, ended)
+    return known.record
 
 
-def _locked_command(connection: Connection, author: Author, key: Key, command_id: str) -> tuple[Known, RowMapping]:
+def _locked_command(connection: Connection, author: Author, key: Key, command_id: str) -> tuple[Known, Command]:
     known = _lock(connection, [key], author)[key.lifecycle.name, key.task_id]
+    opened = known.record.open_command
+    if opened is not None and opened.id == command_id:
+        return known, opened
     number = int(command_id) if command_id.isdecimal() else 0
-    query = sa.select(commands).where(commands.c.id == number, commands.c.task == known.id)
-    row = connection.execute(query).mappings().one_or_none()
+    row = connection.execute(_BY_NUMBER, {"number": number, "of": known.id}).mappings().one_or_none()
     if row is None:
         raise ValueError(f"there is no command {command_id!r}")
-    return known, row
+    return known, _command_of(row, key.lifecycle)
 
 
 def _keep_command(connection: Connection, author: Author, command: Command) -> None:
     """Keep how a command is now; whoever moves it holds it, as long as it is open."""
     is_open = not COMMAND.is_final(command.state)
     row = {
+        "of": int(command.id),
         "state": command.state,
         "is_open": is_open,
         "attempts": command.attempts,
@@ -318,7 +344,7 @@ def _keep_command(connection: Connection, author: Author, command: Command) -> N
         "session": author.session,
         "held_at": author.now if is_open else None,
     }
-    connection.execute(sa.update(commands).where(commands.c.id == int(command.id)).values(row))
+    connection.execute(_KEEP_COMMAND, row)
 
 
 def _enter_command(
