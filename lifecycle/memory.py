@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import count
@@ -30,15 +30,21 @@ from lifecycle.journal import (
 )
 from lifecycle.table import E, S
 
+OnReport = Callable[[Lifecycle[Any, Any], ReportEntry[Any, Any], TaskRecord[Any, Any], TaskRecord[Any, Any]], object]
+
 
 class MemoryJournal:
     """The default journal: in memory, for one process, safe to share between threads.
 
     A task's log lives as long as somebody holds it (a client's handle does), so that following
     many tasks does not fill the memory with the histories of those that are done.
+
+    Args:
+        on_report: told of each report once it is recorded, with what was known of the task before and after it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, on_report: OnReport | None = None) -> None:
+        self._on_report = on_report
         self._logs: WeakValueDictionary[tuple[str, str], MemoryLog[Any, Any]] = WeakValueDictionary()
         self._deliveries: dict[str, Delivery] = {}  # oldest first
         self._lock = threading.Lock()
@@ -48,7 +54,7 @@ class MemoryJournal:
         with self._lock:
             log = self._logs.get((lifecycle.name, task_id))
             if log is None:
-                log = self._logs[lifecycle.name, task_id] = MemoryLog(lifecycle)
+                log = self._logs[lifecycle.name, task_id] = MemoryLog(lifecycle, self._on_report)
             return log
 
     def open_tasks(self, lifecycle: Lifecycle[Any, Any]) -> list[str]:
@@ -88,6 +94,7 @@ class MemoryLog(Generic[S, E]):
     """One task's record in memory, as `TaskLog` describes. `entries` holds its history, oldest first."""
 
     lifecycle: Lifecycle[S, E]
+    on_report: OnReport | None = None
     entries: list[Entry[S, E]] = field(default_factory=list["Entry[S, E]"], init=False)
     # Not TaskRecord[S, E]: Python 3.11 cannot call the alias of a frozen dataclass with slots.
     _record: TaskRecord[S, E] = field(default_factory=lambda: TaskRecord(), init=False)  # noqa: PLW0108
@@ -120,8 +127,11 @@ class MemoryLog(Generic[S, E]):
                 self.entries[-1] = replace(last, times=last.times + 1)
             else:
                 self.entries.append(entry)
-            self._record = after_report(self._record, entry)
-            return entry
+            before, self._record = self._record, after_report(self._record, entry)
+            after = self._record
+        if self.on_report is not None:
+            self.on_report(self.lifecycle, entry, before, after)
+        return entry
 
     def add_intent(
         self, command: E, *, source: S, version: int, fields: Mapping[str, Any], purpose: Purpose = UNSTATED

@@ -28,6 +28,7 @@ ONE_WAY = {
         http.errors <- http.wire <- http.v1, http.v2, http.v3, http.v4 <- http.services <- http.client
         http.wire <- http.exchange <- http.driver <- http.client <- http <- watch.*, dbos <- cli.*
         http.v1, http.v2, http.v3, http.v4 <- emulator.* <- cli.*
+        telemetry <- http.exchange, http.driver, journal.*
         render <- logs.* <- cli.*
         webhooks <- emulator.*
         journal.*, webhooks, machine <- cli.*
@@ -52,6 +53,7 @@ OWNERS = {
     "alembic": ["adapters.journal"],
     "aiolimiter": ["adapters.watch"],
     "dbos": ["adapters.dbos"],
+    "opentelemetry": ["adapters.telemetry"],
     "typer": ["adapters.cli"],
     "rich": ["adapters.cli"],
 }

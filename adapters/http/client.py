@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
+from adapters import telemetry
 from adapters.http.driver import AsyncDriver, Driver, Gate, OnProgress
 from adapters.http.exchange import Conversation, Exchange, Listed, Pages, Recovered, TaskResult, Timing, creation
 from adapters.http.services import service
@@ -130,7 +131,7 @@ class _Configured:
         self.wire: Wire[Any, Any] = service(api) if isinstance(api, str) else api
         self.lifecycle: Lifecycle[Any, Any] = self.wire.seed if seed else self.wire.full
         self.timing = timing or Timing()
-        self.journal = journal or MemoryJournal()
+        self.journal = journal or MemoryJournal(on_report=telemetry.count_report)
         self.base_url = _server(base_url or self.wire.base_url, self.wire.base_path)
         self._seed = seed
 

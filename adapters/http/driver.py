@@ -13,14 +13,15 @@ import ipaddress
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from datetime import datetime
 from typing import Any, Protocol, Self, TypeVar
 
 from pydantic import SecretStr
 
+from adapters import telemetry
 from adapters.http.errors import HttpError, NoAnswer, NotConnected
-from adapters.http.exchange import Action, Actions, Clock, Exchange, Note, Pause
+from adapters.http.exchange import Action, Actions, Clock, Enter, Exchange, Note, Pause
 from lifecycle.effects import Answer, Failure, Lost, NotSent, Progress, Tell, carry_out
 from lifecycle.errors import MissingExtra
 
@@ -82,6 +83,11 @@ class _Sender:
             "follow_redirects": False,
         }
 
+    def _span(self, exchange: Exchange) -> AbstractContextManager[telemetry.Answered]:
+        """What to send an exchange inside of."""
+        request, template = exchange.request, exchange.wire.base_path + exchange.call.path
+        return telemetry.request(request.method, self._base_url, request.path, template=template)
+
     def _answer(self, exchange: Exchange, outcome: httpx2.Response | httpx2.RequestError, as_of: datetime) -> Answer:
         request = exchange.request
         if isinstance(outcome, httpx2.RequestError):
@@ -96,8 +102,9 @@ class _Sender:
                 content=content,
                 as_of=as_of,
             )
+        facts = {"method": request.method, "path": request.path, "answer": type(answer).__name__}
         said = answer.error if isinstance(answer, Failure) else answer.status
-        _log.debug("%s %s: %s (%s)", request.method, request.path, type(answer).__name__, said)
+        _log.debug("a request was made", extra={**facts, "said": None if said is None else str(said)})
         if self._gate is not None:
             self._gate.leave(answer)
         return answer
@@ -153,6 +160,10 @@ def _strip(error: httpx2.RequestError, request: httpx2.Request) -> None:
             chain += (each.__cause__, each.__context__)
 
 
+def _code(outcome: httpx2.Response | httpx2.RequestError) -> int | Exception:
+    return outcome.status_code if isinstance(outcome, httpx2.Response) else outcome
+
+
 _HIDDEN = "[the API key]"
 _SHORTEST_SECRET = 8  # characters; a shorter key is a word that messages may contain for other reasons
 
@@ -176,7 +187,7 @@ class Driver(_Sender):
     def run(self, actions: Actions[R], tell: OnProgress | None = None) -> R:
         """Carry the actions out and return their result; raises what they raise."""
         result: Any = None
-        with closing(actions):
+        with ExitStack() as entered, closing(actions):
             while True:
                 try:
                     action: Action = actions.send(result)
@@ -193,16 +204,20 @@ class Driver(_Sender):
                         result = tell(progress) if tell else None
                     case Note(effect, log):
                         result = carry_out(effect, log)
+                    case Enter(context):
+                        result = entered.enter_context(context)
 
     def exchange(self, exchange: Exchange) -> Answer:
         """Send one request, once, and return what came of it."""
         if self._gate is not None:
             self._gate.enter()
-        as_of = CLOCK.now()
-        try:
-            outcome: httpx2.Response | httpx2.RequestError = self._http.request(**self._request(exchange))
-        except httpx2.RequestError as error:
-            outcome = error
+        with self._span(exchange) as answered:
+            as_of = CLOCK.now()
+            try:
+                outcome: httpx2.Response | httpx2.RequestError = self._http.request(**self._request(exchange))
+            except httpx2.RequestError as error:
+                outcome = error
+            answered(_code(outcome))
         return self._answer(exchange, outcome, as_of)
 
     def close(self) -> None:
@@ -222,22 +237,23 @@ class AsyncDriver(_Sender):
     async def run(self, actions: Actions[R], tell: OnProgress | None = None) -> R:
         """Carry the actions out and return their result; raises what they raise."""
         result: Any = None
-        while True:
-            try:
-                action: Action = actions.send(result)
-            except StopIteration as stop:
-                value: R = stop.value
-                return value
-            try:
-                result = await self._perform(action, tell)
-            except GeneratorExit:  # nothing can be awaited any more
-                actions.close()
-                raise
-            except BaseException:
-                await asyncio.to_thread(actions.close)  # what lets go of a command waits for its journal
-                raise
+        with ExitStack() as entered:
+            while True:
+                try:
+                    action: Action = actions.send(result)
+                except StopIteration as stop:
+                    value: R = stop.value
+                    return value
+                try:
+                    result = await self._perform(action, tell, entered)
+                except GeneratorExit:  # nothing can be awaited any more
+                    actions.close()
+                    raise
+                except BaseException:
+                    await asyncio.to_thread(actions.close)  # what lets go of a command waits for its journal
+                    raise
 
-    async def _perform(self, action: Action, tell: OnProgress | None) -> Any:
+    async def _perform(self, action: Action, tell: OnProgress | None, entered: ExitStack) -> Any:
         match action:
             case Exchange():
                 return await self.exchange(action)
@@ -248,6 +264,8 @@ class AsyncDriver(_Sender):
                 return await told if inspect.isawaitable(told) else None
             case Note(effect, log):
                 return await asyncio.to_thread(carry_out, effect, log)
+            case Enter(context):
+                return entered.enter_context(context)
 
     async def exchange(self, exchange: Exchange) -> Answer:
         """As `Driver.exchange`."""
@@ -255,11 +273,13 @@ class AsyncDriver(_Sender):
             entered = self._gate.enter()
             if entered is not None:
                 await entered
-        as_of = CLOCK.now()
-        try:
-            outcome: httpx2.Response | httpx2.RequestError = await self._http.request(**self._request(exchange))
-        except httpx2.RequestError as error:
-            outcome = error
+        with self._span(exchange) as answered:
+            as_of = CLOCK.now()
+            try:
+                outcome: httpx2.Response | httpx2.RequestError = await self._http.request(**self._request(exchange))
+            except httpx2.RequestError as error:
+                outcome = error
+            answered(_code(outcome))
         return self._answer(exchange, outcome, as_of)
 
     async def close(self) -> None:

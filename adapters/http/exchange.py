@@ -1,22 +1,23 @@
 """From effects to exchanges: what both clients do alike, with no I/O but a journal's that is at hand.
 
-A procedure of the core yields effects. A `Conversation` reduces them to the four things that need a
-client: an exchange over HTTP, a pause, telling the user, and a word with a journal that is not at
-hand. Everything else (the answers' meaning, the pace) is decided here, once, for the synchronous
-and the asynchronous client. driver.py does the four things.
+A procedure of the core yields effects. A `Conversation` reduces them to the few things that need a
+client: an exchange over HTTP, a pause, telling the user, a word with a journal that is not at hand,
+and a span around them. Everything else (the answers' meaning, the pace) is decided here, once, for
+the synchronous and the asynchronous client. driver.py does the few things.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+from adapters import telemetry
 from adapters.http.errors import BadAnswer
 from adapters.http.wire import Call, Request, Wire, at, id_at
 from lifecycle.command import Commanding, CommandResult
@@ -80,7 +81,14 @@ class Note:
     log: TaskLog[Any, Any]
 
 
-Action = Exchange | Pause | Tell[Any] | Note
+@dataclass(frozen=True, slots=True)
+class Enter:
+    """Do all that follows inside of this context, whatever comes of it, and leave it at the end."""
+
+    context: AbstractContextManager[None]
+
+
+Action = Exchange | Pause | Tell[Any] | Note | Enter
 Actions = Generator[Action, Any, R]
 
 
@@ -238,11 +246,12 @@ class Conversation(Generic[S, E]):
         """Give a command. Raises UnknownName and TypeError at once, before anything is recorded."""
         self.lifecycle.event(command)
         self.wire.command_request(command, self.task_id, fields)
-        return self._carry_out(self._holding(self._commanding().execute(command, fields, purpose)))
+        steps = self._holding(self._commanding().execute(command, fields, purpose))
+        return self._in_a_span("lifecycle.command", steps, command)
 
     def recover(self) -> Actions[CommandResult[S, E] | None]:
         """Settle the command that was left open."""
-        return self._carry_out(self._holding(self._commanding().recover()))
+        return self._in_a_span("lifecycle.recover", self._holding(self._commanding().recover()))
 
     def settle(self) -> Actions[Recovered | None]:
         """As `recover`, telling errors as data; None where there is nothing to settle, or a living worker has it."""
@@ -278,7 +287,7 @@ class Conversation(Generic[S, E]):
     def wait(self, until: Until, timeout_s: float | None, *, stop_at_unknown: bool) -> Actions[TaskResult[S]]:
         """Follow the task until it rests, then read what came of it."""
         following = follow(self.lifecycle, self.task_id, self.work, until=until, stop_at_unknown=stop_at_unknown)
-        state = yield from self._carry_out(following, deadline_s=timeout_s)
+        state = yield from self._in_a_span("lifecycle.wait", following, deadline_s=timeout_s)
         details = yield from self.details()
         output = None if self.wire.output_at is None else details.get(self.wire.output_at)
         return TaskResult(state, output, cost_usd(details, self.wire.cost_at), details)
@@ -294,6 +303,16 @@ class Conversation(Generic[S, E]):
     def _commanding(self) -> Commanding[S, E]:
         proved_by_read = frozenset(self.wire.proofs)
         return Commanding(lifecycle=self.lifecycle, task=self.task_id, proved_by_read=proved_by_read)
+
+    def _in_a_span(
+        self, name: str, steps: Steps[R], command: E | None = None, *, deadline_s: float | None = None
+    ) -> Actions[R]:
+        """As `_carry_out`, with a span of that name around it and all that follows."""
+        if not telemetry.is_present:
+            return (yield from self._carry_out(steps, deadline_s=deadline_s))
+        course = telemetry.Course(name, self.lifecycle.name, self.task_id, None if command is None else str(command))
+        yield Enter(course.inside())
+        return (yield from self._carry_out(course.follow(steps), deadline_s=deadline_s))
 
     def _carry_out(self, steps: Steps[R], *, read: Call | None = None, deadline_s: float | None = None) -> Actions[R]:
         """Carry a procedure out, yielding only what needs a client, and return its result.

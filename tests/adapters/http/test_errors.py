@@ -198,10 +198,14 @@ def test_no_time_out_tells_the_key(connect: Connect, serve: Serve, log: io.Strin
     assert KEY not in repr(vars(task.log))
 
 
-def test_what_is_logged_is_worth_reading(connect: Connect, serve: Serve, log: io.StringIO) -> None:
+def test_what_is_logged_is_worth_reading(connect: Connect, serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, logger="adapters.http")
     server = serve(lambda _: Reply(body="running"))
     connect("v1", server.base_url).task("t").status()
-    assert "GET /api/v1/task/t/status: Accepted (running)" in log.getvalue().splitlines()
+    (logged,) = [vars(each) for each in caplog.records if each.name == "adapters.http"]
+    assert logged["msg"] == "a request was made"
+    assert (logged["method"], logged["path"]) == ("GET", "/api/v1/task/t/status")
+    assert (logged["answer"], logged["said"]) == ("Accepted", "running")
 
 
 def test_a_short_key_is_a_word_that_answers_may_contain(connect: Connect, serve: Serve) -> None:

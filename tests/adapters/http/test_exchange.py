@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import adapters.http.exchange as exchange_module
 from adapters.http import RateLimited, Timing
-from adapters.http.exchange import Clock, Conversation, Exchange, Pacer, Pause, creation
+from adapters.http.exchange import Clock, Conversation, Enter, Exchange, Pacer, Pause, creation
 from adapters.http.v1 import V1
 from adapters.http.v2 import V2
 from adapters.http.v3 import V3
@@ -195,6 +195,8 @@ def actions_of(steps: Any, *answers: Answer) -> tuple[list[str | Pause], Any]:
                 result = None
             case Tell():
                 asked.append("tell")
+                result = None
+            case Enter():
                 result = None
             case _:
                 raise AssertionError(action)
