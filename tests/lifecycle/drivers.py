@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from lifecycle import AdapterError, CommandEvent, Lifecycle, LifecycleError
 from lifecycle.effects import (
@@ -33,7 +33,7 @@ from lifecycle.effects import (
     Wait,
     carry_out,
 )
-from lifecycle.journal import CommandEntry, CommandRecord, Report, ReportEntry, TaskLog
+from lifecycle.journal import CommandEntry, CommandRecord, Report, ReportEntry, TaskLog, TaskRecord
 from lifecycle.memory import MemoryJournal, MemoryLog
 
 R = TypeVar("R")
@@ -142,6 +142,43 @@ class Driver:
         return " ".join(
             effect.event if isinstance(effect, RecordOutcome) else type(effect).__name__ for effect, _ in self.trace
         )
+
+
+@dataclass(eq=False)
+class Worker:
+    """A handle, and the procedure that it is in the middle of: `effect` is what that waits for."""
+
+    driver: Driver
+    steps: Steps[Any] | None = None
+    effect: Effect | None = None
+    known: TaskRecord[str, str] = field(default_factory=lambda: TaskRecord())  # noqa: PLW0108
+
+    def begin(self, steps: Steps[Any]) -> None:
+        self.steps, self.effect = steps, next(steps)
+
+    def advance(self) -> object:
+        """Carry one effect out; return the procedure's result or error where it ends by that, else None."""
+        assert self.effect is not None
+        return self.tell(self.driver.perform(self.effect))
+
+    def tell(self, result: Any) -> object:
+        """Tell the procedure what came of its effect; its result or error where it ends by that, else None."""
+        assert self.steps is not None
+        self.known = cast("TaskRecord[str, str]", result) if isinstance(result, TaskRecord) else self.known
+        try:
+            self.effect = self.steps.send(result)
+        except StopIteration as stop:
+            self.steps = None
+            return stop.value
+        except LifecycleError as error:  # anything else is a failure
+            self.steps = None
+            return error
+        return None
+
+    def die(self) -> None:
+        assert self.steps is not None
+        self.steps.close()
+        self.steps, self.known = None, TaskRecord()
 
 
 class Killed(BaseException):

@@ -7,7 +7,7 @@ behind them (`check_truth`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, cast
@@ -15,6 +15,7 @@ from typing import Any, cast
 import pytest
 
 from lifecycle import (
+    CATALOG,
     COMMAND,
     CommandRefused,
     CommandState,
@@ -61,6 +62,7 @@ from tests.lifecycle.drivers import (
 from tests.lifecycle.worlds import Choices, World
 from tests.oracles import distances, names, remote_moves
 
+FULL = [each for each in CATALOG.values() if each.name != COMMAND.name and each.extended_by is None]
 PROVED_BY_READ = frozenset({"stop_task_and_session"})
 
 Ending = CommandResult[str, str] | LifecycleError | None
@@ -119,6 +121,21 @@ def throw(steps: Steps[Any]) -> None:
     """Its driver throws into it."""
     with pytest.raises(Killed):
         steps.throw(Killed())
+
+
+def is_true(record: CommandRecord[str, str], world: World, answers: Sequence[Answer]) -> bool:
+    """Whether the outcome of a command, if it has one, is what happened; `answers` are those to its sends."""
+    match record.state:
+        case CommandState.DONE if record.command in world.proved_by_read:
+            return world.partner_is_over
+        case CommandState.DONE if not world.lifecycle.event(record.command).proved_by_state:
+            return bool(answers) and isinstance(answers[-1], Accepted)
+        case CommandState.DONE if world.lifecycle.ends(record.command):
+            return world.lifecycle.judge(world.state, record.command).kind is VerdictKind.REDUNDANT
+        case CommandState.ENDED_FIRST:
+            return world.lifecycle.is_final(world.state)
+        case _:
+            return True
 
 
 # --- a life -----------------------------------------------------------------------------------------

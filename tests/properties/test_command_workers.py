@@ -7,7 +7,6 @@ surprises (a change of turns is one), three by Hypothesis, which prints a failur
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
 from typing import Any, cast
@@ -17,50 +16,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from lifecycle import CATALOG, COMMAND, CommandState, LifecycleError, Origin, VerdictKind
+from lifecycle import CATALOG, COMMAND, Origin
 from lifecycle.command import Commanding, CommandResult
-from lifecycle.effects import Accepted, Answer, Effect, RecordAttempt, Send, Steps
-from lifecycle.journal import CommandEntry, CommandRecord, Report, TaskRecord
+from lifecycle.effects import Answer, RecordAttempt, Send
+from lifecycle.journal import CommandEntry, CommandRecord, Report
 from lifecycle.memory import MemoryJournal
-from tests.lifecycle.drivers import TASK, Declared, Driver, lives
+from tests.lifecycle.drivers import TASK, Declared, Driver, Worker, lives
 from tests.lifecycle.worlds import Choices, World, explore
-from tests.properties.lived import PROVED_BY_READ, cannot_have_arrived
-
-FULL = [each for each in CATALOG.values() if each.name != COMMAND.name and each.extended_by is None]
-
-
-@dataclass(eq=False)
-class Worker:
-    """One process: a handle, and the procedure that it is in the middle of."""
-
-    driver: Driver
-    steps: Steps[Any] | None = None
-    effect: Effect | None = None
-    known: TaskRecord[str, str] = field(default_factory=lambda: TaskRecord())  # noqa: PLW0108
-
-    def begin(self, steps: Steps[Any]) -> None:
-        self.steps, self.effect = steps, next(steps)
-
-    def advance(self) -> object:
-        """Carry one effect out; return the procedure's result or error where it ends by that, else None."""
-        assert self.steps is not None
-        assert self.effect is not None
-        result = self.driver.perform(self.effect)
-        self.known = cast("TaskRecord[str, str]", result) if isinstance(result, TaskRecord) else self.known
-        try:
-            self.effect = self.steps.send(result)
-        except StopIteration as stop:
-            self.steps = None
-            return stop.value
-        except LifecycleError as error:  # anything else is a failure
-            self.steps = None
-            return error
-        return None
-
-    def die(self) -> None:
-        assert self.steps is not None
-        self.steps.close()
-        self.steps, self.known = None, TaskRecord()
+from tests.properties.lived import FULL, PROVED_BY_READ, cannot_have_arrived, is_true
 
 
 class Crew:
@@ -128,20 +91,7 @@ class Crew:
         for life in lives(self.log).values():
             COMMAND.replay(life)
         for record in records.values():
-            self.check_outcome(record)
-
-    def check_outcome(self, record: CommandRecord[str, str]) -> None:
-        match record.state:
-            case CommandState.DONE if record.command in PROVED_BY_READ:
-                assert self.world.partner_is_over
-            case CommandState.DONE if not self.lifecycle.event(record.command).proved_by_state:
-                assert isinstance(self.answers[record.fields["number"]][-1], Accepted)
-            case CommandState.DONE if self.lifecycle.ends(record.command):
-                assert self.lifecycle.judge(self.world.state, record.command).kind is VerdictKind.REDUNDANT
-            case CommandState.ENDED_FIRST:
-                assert self.lifecycle.is_final(self.world.state)
-            case _:
-                pass
+            assert is_true(record, self.world, self.answers.get(record.fields["number"], []))
 
     def _commanding(self) -> Commanding[str, str]:
         return Commanding(lifecycle=self.lifecycle, task=TASK, proved_by_read=PROVED_BY_READ)

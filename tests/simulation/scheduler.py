@@ -1,0 +1,324 @@
+"""Who does what next, and what becomes of it: one seed, one schedule.
+
+Every effect takes two steps: it takes place, and its result is told. Between any two steps other
+workers act, the task moves, webhooks arrive, hours pass; the worker may die, and come back. An
+effect on the journal may fail before it took place or after, or take place twice; what can happen
+to a request is in tests/lifecycle/worlds.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any, NamedTuple, TypeVar
+
+from lifecycle import Channel, Origin
+from lifecycle.command import Commanding, CommandResult
+from lifecycle.effects import Claim, Create, Effect, Read, ReadProof, RecordIntent, Send, Steps, Tell, Wait
+from lifecycle.following import read_state
+from lifecycle.journal import CommandRecord, Delivery, Journal, Purpose, Report, TaskReport
+from tests.lifecycle.drivers import Driver, Worker, clock
+from tests.lifecycle.worlds import Choices, World
+from tests.properties.lived import FULL, PROVED_BY_READ
+from tests.simulation.promises import Promise, Witness, require
+from tests.simulation.storage import LEASE, Clock, Leased, Storage
+
+T = TypeVar("T")
+
+Tale = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a simulation is put together from; a test replaces one part by one that is wrong."""
+
+    keep: Callable[[Clock], Storage] = Leased
+    driver: type[Driver] = Driver
+    procedure: Callable[..., Commanding[str, str]] = Commanding
+
+
+class Luck(Choices):
+    """Chooses the usual course most of the time."""
+
+    def __init__(self, random: Random, surprise: float) -> None:
+        super().__init__()
+        self._random = random
+        self._surprise = surprise
+
+    def pick(self, options: Sequence[T]) -> T:
+        return self._random.choice(options) if self._random.random() < self._surprise else options[0]
+
+
+class Given(NamedTuple):
+    """A command as a caller gives it; under its key it may be given again."""
+
+    command: str
+    fields: Mapping[str, Any]
+    purpose: Purpose
+
+
+@dataclass(eq=False)
+class Process:
+    """A worker with its journal. `told` holds what came of an effect, until its procedure hears of it."""
+
+    name: str
+    journal: Journal
+    worker: Worker | None = None
+    witness: Witness | None = None
+    told: list[Any] = field(default_factory=list[Any])
+    held: str | None = None
+
+
+class Simulation:
+    """One schedule. `tell` is told every step. Raises Broken, or whatever else goes wrong."""
+
+    def __init__(self, seed: int, parts: Parts | None = None, tell: Tale | None = None) -> None:
+        self.parts = parts or Parts()
+        self.seed = seed
+        self.random = Random(seed)
+        self.tell = tell
+        self.now = next(clock())
+        self.trouble = self.random.choice((0.0, 0.03, 0.1, 0.2))
+        self.storage = self.parts.keep(lambda: self.now)
+        self.witnesses: list[Witness] = []
+        self.tasks = [self._task() for _ in range(self.random.randint(1, 3))]
+        self.processes = [self._process(f"worker-{number}") for number in range(self.random.randint(2, 4))]
+        self.given: dict[str, list[Given]] = {}
+        self.deliveries: list[tuple[Delivery, TaskReport]] = []
+        self._received: set[str] = set()
+        self._numbers = 0
+
+    def run(self) -> None:
+        """Carry the schedule out, then let the network be kind and recover everything."""
+        try:
+            for _ in range(self.random.randint(50, 150)):
+                self._step()
+            self._come_to_rest()
+        finally:
+            self.storage.close()
+
+    # --- who is there ---
+
+    def _task(self) -> Witness:
+        lifecycle = self.random.choice(_LIFECYCLES)
+        state = self.random.choice([each.name for each in lifecycle.states if not each.final])
+        world = World(lifecycle, Luck(self.random, self.random.choice((0.05, 0.3, 0.6))), state, PROVED_BY_READ)
+        world.clock = self._moments()
+        witness = Witness(lifecycle, f"{self.seed}-{len(self.witnesses)}", world, self.storage)
+        self.witnesses.append(witness)
+        return witness
+
+    def _moments(self) -> Iterator[datetime]:
+        while True:
+            yield self.now
+
+    def _process(self, name: str) -> Process:
+        return Process(name, self.storage.join(name))
+
+    # --- one step ---
+
+    def _step(self) -> None:
+        self.now += timedelta(seconds=self.random.choice((0.001, 0.1, 1.0)))
+        if self._goes_wrong():
+            self.random.choice((self._move, self._push, self._push, self._pass_time))()
+        process = self.random.choice(self.processes)
+        if process.worker is None:
+            self._begin(process)
+        elif self.random.random() < self.trouble / 4:
+            self._die(process)
+        else:
+            self._advance(process)
+
+    def _goes_wrong(self) -> bool:
+        return self.random.random() < self.trouble
+
+    def _say(self, who: str, *what: object) -> None:
+        if self.tell is not None:  # words cost more than everything else
+            self.tell(" ".join((f"{self.now:%H:%M:%S.%f}", f"{who:9}", *map(str, what))))
+
+    def _move(self) -> None:
+        witness = self.random.choice(self.tasks)
+        witness.world.go_on()
+        self._say("service", witness.task_id, "is", witness.world.state)
+
+    def _push(self) -> None:
+        """A webhook arrives: of now, or one of before, late or for the second time."""
+        witness = self.random.choice(self.tasks)
+        report = Report(witness.world.state, self.now, Channel.WEBHOOK)
+        pushed = Delivery(f"{witness.task_id}-{len(self.deliveries)}", "status", self.now, "{}")
+        self.deliveries.append((pushed, TaskReport(witness.lifecycle, witness.task_id, report)))
+        delivery, told = self.random.choice(self.deliveries[-3:])
+        came = self.random.choice(self.processes).journal.receive(delivery, [told])
+        require(delivery.id not in self._received or came is None, Promise.KEPT, f"{delivery} was received")
+        self._say("webhook", told.task_id, told.report.status, "again" if came is None else "new")
+        self._received.add(delivery.id)
+
+    def _pass_time(self) -> None:
+        self.now += self.random.choice((LEASE / 4, LEASE, LEASE * 3))
+
+    # --- a worker's life ---
+
+    def _begin(self, process: Process) -> None:
+        left_open = [each for each in self.tasks if each.record().open_command is not None]
+        what = self.random.choice(("give", "give", "give", "give again", "recover", "recover", "read"))
+        witness = self.random.choice(left_open) if what == "recover" and left_open else self._choose_task()
+        procedure = self._procedure(witness)
+        given: Given | None = None
+        match what:
+            case "recover":
+                steps: Steps[Any] = procedure.recover()
+            case "read":
+                steps = read_state(witness.lifecycle)
+            case _:
+                given = self._give_again(witness) if what == "give again" else self._give(witness)
+                steps = procedure.execute(*given)
+        self._say(process.name, witness.task_id, what, given or "")
+        self._set_out(process, witness, steps)
+
+    def _procedure(self, witness: Witness) -> Commanding[str, str]:
+        return self.parts.procedure(
+            lifecycle=witness.lifecycle, task=witness.task_id, proved_by_read=witness.world.proved_by_read
+        )
+
+    def _choose_task(self) -> Witness:
+        """One of the tasks, or a new one in its place: what is over teaches little more."""
+        place = self.random.randrange(len(self.tasks))
+        if self.tasks[place].lifecycle.is_final(self.tasks[place].world.state) and self.random.random() < 0.5:
+            self.tasks[place] = self._task()
+        return self.tasks[place]
+
+    def _set_out(self, process: Process, witness: Witness, steps: Steps[Any]) -> None:
+        log = process.journal.task(witness.lifecycle, witness.task_id)
+        process.witness, process.held = witness, None
+        process.worker = Worker(self.parts.driver(log, witness.world))
+        process.worker.begin(steps)
+
+    def _give_again(self, witness: Witness) -> Given:
+        given = self.given.get(witness.task_id)
+        return self.random.choice(given) if given else self._give(witness)
+
+    def _give(self, witness: Witness) -> Given:
+        lifecycle = witness.lifecycle
+        legal = lifecycle.allowed(witness.world.state, origin=Origin.CALLER)
+        goes_on = [each for each in legal if not lifecycle.ends(each)]
+        command = self.random.choice((*goes_on * 8, *legal, *lifecycle.commands))
+        self._numbers += 1
+        key = f"key-{self._numbers}" if self.random.random() < 0.5 else None
+        given = Given(command, {"number": self._numbers}, Purpose(key))
+        if key is not None:
+            self.given.setdefault(witness.task_id, []).append(given)
+        return given
+
+    def _advance(self, process: Process) -> None:
+        """Let the effect take place, or let the procedure hear what came of it."""
+        assert process.worker is not None
+        assert process.witness is not None
+        effect = process.worker.effect
+        if process.told:
+            self._hear(process, process.worker, process.witness)
+        elif effect is not None and not isinstance(effect, _NOT_THE_JOURNALS) and self._goes_wrong():
+            self.random.choice((self._fail_before, self._fail_after, self._double))(process, effect)
+        elif effect is not None:
+            self._perform(process, effect)
+
+    def _perform(self, process: Process, effect: Effect) -> None:
+        assert process.worker is not None
+        assert process.witness is not None
+        witness, worker = process.witness, process.worker
+        witness.before(effect, worker.known)
+        result = worker.driver.perform(effect)
+        witness.after(effect, result)
+        if not isinstance(effect, _LEAVE_NO_TRACE):
+            witness.check()
+        process.told = [result]
+        self._say(process.name, witness.task_id, effect, "->", result)
+
+    def _hear(self, process: Process, worker: Worker, witness: Witness) -> None:
+        effect, [result] = worker.effect, process.told
+        process.told = []
+        if isinstance(effect, Send):
+            witness.answered(effect.fields["number"], result)
+        if isinstance(effect, RecordIntent | Claim) and isinstance(result, CommandRecord):
+            process.held = result.id
+        ending = worker.tell(result)
+        if worker.steps is None:
+            self._say(process.name, witness.task_id, "ends:", repr(ending))
+            self._check_ending(ending, witness)
+            process.worker = None
+
+    def _check_ending(self, ending: object, witness: Witness) -> None:
+        """Who was told that a task is over may rely on it."""
+        match ending:
+            case CommandResult(command, state) if witness.lifecycle.ends(command):
+                require(witness.world.state == state, Promise.TRUE, f"{ending}, and it is {witness.world.state}")
+            case _:
+                pass
+
+    # --- what goes wrong ---
+
+    def _die(self, process: Process) -> None:
+        """The process is gone; another comes, sometimes under its name."""
+        self._stop(process)
+        name = self.random.choice((process.name, f"{process.name}'"))
+        self._say(process.name, "dies, and", name, "comes")
+        process.name, process.journal = name, self.storage.join(name)
+
+    def _stop(self, process: Process) -> None:
+        assert process.worker is not None
+        process.worker.die()
+        process.worker, process.told = None, []
+
+    def _fail_before(self, process: Process, effect: Effect) -> None:
+        self._say(process.name, effect, "fails")
+        self._break_off(process)
+
+    def _fail_after(self, process: Process, effect: Effect) -> None:
+        """It takes place, and nobody is told: to the worker it has failed."""
+        assert process.worker is not None
+        self._say(process.name, effect, "is done, and fails")
+        process.worker.driver.perform(effect)
+        self._break_off(process)
+
+    def _double(self, process: Process, effect: Effect) -> None:
+        """A transaction that is repeated because its end was not seen."""
+        self._perform(process, effect)
+        self._perform(process, effect)
+
+    def _break_off(self, process: Process) -> None:
+        """A procedure whose journal fails is given up, and lets its command go if it can."""
+        assert process.worker is not None
+        if process.held is not None and not self._goes_wrong():
+            process.worker.driver.log.release(process.held)
+        self._stop(process)
+
+    # --- the end ---
+
+    def _come_to_rest(self) -> None:
+        self.trouble = 0.0
+        for witness in self.witnesses:
+            witness.world.choices = Choices()
+        for process in self.processes:
+            if self.random.random() < 0.5 and process.worker is not None:
+                self._die(process)
+        while busy := [each for each in self.processes if each.worker is not None]:
+            self.now += timedelta(seconds=1)
+            self._advance(self.random.choice(busy))
+        self.now += LEASE * 2
+        self._recover(self._process("medic"))
+
+    def _recover(self, medic: Process) -> None:
+        for witness in self.witnesses:
+            if witness.task_id in medic.journal.open_tasks(witness.lifecycle):
+                self._set_out(medic, witness, self._procedure(witness).recover())
+                while medic.worker is not None:
+                    self.now += timedelta(seconds=1)
+                    self._advance(medic)
+            witness.check_at_rest(medic.journal)
+
+
+# Those with a command that must not be repeated come up more often.
+_LIFECYCLES = [*FULL, *2 * [each for each in FULL if not all(event.repeatable for event in each.events)]]
+_NOT_THE_JOURNALS = (Send, Create, Read, ReadProof, Wait, Tell)
+_LEAVE_NO_TRACE = (Read, ReadProof, Wait, Tell)
