@@ -309,15 +309,15 @@ class Supervision(DBOSConfiguredInstance):
             except NotFound:
                 raise
             except AdapterError as error:
-                _LOG.warning("%s: %s", self.workflow_id(task.id), error)
-            await asyncio.sleep(self._client.timing.longest_poll_s)
+                _LOG.warning("a task cannot be followed at present", extra=self._facts(task, error))
+            await asyncio.sleep(self._client.timing.longest_retry_s)
 
     async def _report(self, task: AsyncTask, seen: _Seen, told: Mapping[str, Any]) -> _Seen:
         report = Report(told["status"], datetime.fromisoformat(told["as_of"]), told["channel"])
         try:
             return self._after(seen, await asyncio.to_thread(task.log.add_report, report))
         except AdapterError as error:  # the next look polls
-            _LOG.warning("%s: a report is not recorded: %s", self.workflow_id(task.id), error)
+            _LOG.warning("a report is not recorded", extra=self._facts(task, error))
             return seen
 
     async def _command(self, task: AsyncTask, told: Mapping[str, Any]) -> Answer:
@@ -332,6 +332,9 @@ class Supervision(DBOSConfiguredInstance):
         state = None if record.state is None else str(record.state)
         since = seen["since"] if state == seen["state"] else time.time()
         return {**seen, "state": state, "since": since, "is_over": self._is_over(record), "due": None}
+
+    def _facts(self, task: AsyncTask, error: AdapterError) -> dict[str, str]:
+        return {"lifecycle": self._lifecycle.name, "task_id": task.id, "error": str(error)}
 
     def _is_over(self, record: TaskRecord[Any, Any]) -> bool:
         return record.state is not None and self._lifecycle.is_final(record.state) and record.open_command is None

@@ -1,0 +1,365 @@
+"""Supervision by DBOS, over real HTTP and with real databases. Its processes are in test_dbos_processes.py."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+import pytest
+from dbos import DBOS, DBOSConfig, WorkflowHandle
+
+from adapters.dbos import Limits, NotFollowed, Supervision, serving
+from adapters.emulator import Emulator, SeenCall
+from adapters.http import AsyncClient, Client, NotFound, Timing
+from adapters.journal import RecordedCommand, SqlJournal
+from lifecycle import UnknownName
+from lifecycle.journal import Journal, Report
+
+KEY = "bu_a-key-that-nobody-may-see"
+QUICK = Timing(
+    attempts=1, retry_budget_s=0.1, longest_retry_s=0.02, settle_timeout_s=0.3, poll_s=0.01, longest_poll_s=0.02
+)
+RARELY = replace(QUICK, poll_s=3600, longest_poll_s=3600)
+OFTEN: Limits = {"polling_interval_sec": 0.05}
+TIME_LIMIT_S = 30.0
+NAMES = (f"tasks-{number}" for number in count())  # a process has one supervision of a name
+
+
+def config_of(url: str, *, worker: str = "worker-1", version: str = "1") -> DBOSConfig:
+    return {
+        "name": "supervisor",
+        "system_database_url": url,
+        "executor_id": worker,
+        "application_version": version,
+        "log_level": "CRITICAL",
+        "notification_listener_polling_interval_sec": 0.01,
+    }
+
+
+def supervision_of(
+    emulator: Emulator, *, api: str = "v1", timing: Timing = QUICK, journal: Journal | None = None, **settings: Any
+) -> Supervision:
+    client = AsyncClient(api, api_key=KEY, base_url=emulator.base_url, timing=timing, journal=journal)
+    return Supervision(client, **{"name": next(NAMES), "limits": OFTEN, **settings})
+
+
+def new_task(emulator: Emulator) -> str:
+    with Client("v1", api_key=KEY, base_url=emulator.base_url) as client:
+        return client.create("find the cheapest flight").id
+
+
+def running_task(emulator: Emulator) -> str:
+    return emulator.fire(new_task(emulator), "start").id
+
+
+def calls_of(emulator: Emulator, task_id: str, call: str) -> list[SeenCall]:
+    """What the emulator saw of one command of the task, or of its `status`."""
+    return [each for each in emulator.calls() if each.task == task_id and call in (each.call, each.command)]
+
+
+def eventually(question: Callable[[], Any]) -> None:
+    end_s = time.monotonic() + TIME_LIMIT_S
+    while not question():
+        assert time.monotonic() < end_s, "it did not come about in time"
+        time.sleep(0.01)
+
+
+def result_of(handle: WorkflowHandle[str]) -> str:
+    eventually(lambda: handle.get_status().status not in ("ENQUEUED", "PENDING"))
+    return handle.get_result()
+
+
+def lives(journal: SqlJournal, task_id: str) -> list[str]:
+    """The states that the task's commands went through, as the journal tells."""
+    return [each.state for each in journal.history(task_id) if isinstance(each, RecordedCommand)]
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    """An emulator in which nothing moves by itself."""
+    with Emulator(manual=True) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="module")
+def journal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlJournal]:
+    with SqlJournal(tmp_path_factory.mktemp("journal") / "journal.db") as journal:
+        yield journal
+
+
+@pytest.fixture(scope="module")
+def served(
+    emulator: Emulator, journal: SqlJournal, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Supervision]]:
+    """Supervisions of several kinds; DBOS takes a second to find its queues, once for all tests."""
+    kinds: dict[str, dict[str, Any]] = {
+        "quick": {},
+        "rarely": {"timing": RARELY},
+        "recorded": {"timing": RARELY, "journal": journal},
+        "short steps": {"step_s": 0.05},
+        "one at a time": {"limits": {**OFTEN, "worker_concurrency": 1}},
+        "not for long": {"timing": RARELY, "stop_after_s": 0.3},
+        "at once": {"stop_after_s": 0.0, "step_s": 0.1},
+        "not paused for long": {"stop_after_s_in": {"paused": 0.2}},
+    }
+    supervisions = {kind: supervision_of(emulator, **settings) for kind, settings in kinds.items()}
+    with serving(config_of(f"sqlite:///{tmp_path_factory.mktemp('dbos')}/dbos.sqlite"), *supervisions.values()):
+        yield supervisions
+
+
+def follow_until_nothing_happens(emulator: Emulator, supervision: Supervision, task_id: str) -> WorkflowHandle[str]:
+    """Where it is polled rarely, the second poll finds what the first one found, and is the last for an hour."""
+    handle = supervision.follow(task_id)
+    eventually(lambda: [each.status_code for each in calls_of(emulator, task_id, "status")] == [200, 200])
+    return handle
+
+
+# --- following ------------------------------------------------------------------------------------
+
+
+def test_a_task_is_followed_until_it_is_over_in_few_steps_however_often_it_is_polled(
+    emulator: Emulator, served: dict[str, Supervision]
+) -> None:
+    task_id = running_task(emulator)
+
+    handle = served["quick"].follow(task_id)
+    eventually(lambda: len(calls_of(emulator, task_id, "status")) > 50)
+    emulator.fire(task_id, "finish")
+    state = result_of(handle)
+
+    steps = [each["function_name"] for each in DBOS.list_workflow_steps(handle.workflow_id)]
+    assert state == "finished"
+    assert steps.count("look") == 2
+    assert len(steps) <= 6
+
+
+def test_following_twice_is_following_once(emulator: Emulator, served: dict[str, Supervision]) -> None:
+    task_id = running_task(emulator)
+    supervision = served["quick"]
+
+    handles = [supervision.follow(task_id), supervision.follow(task_id)]
+    emulator.fire(task_id, "fail")
+    states = [result_of(each) for each in (*handles, supervision.follow(task_id))]
+
+    workflows = [each.workflow_id for each in DBOS.list_workflows() if task_id in each.workflow_id]
+    assert states == ["failed"] * 3
+    assert workflows == [supervision.workflow_id(task_id)] == [f"{supervision.name}:{task_id}"]
+
+
+def test_a_long_wait_is_cut_into_steps(emulator: Emulator, served: dict[str, Supervision]) -> None:
+    task_id = running_task(emulator)
+
+    handle = served["short steps"].follow(task_id)
+    eventually(lambda: len(DBOS.list_workflow_steps(handle.workflow_id)) > 8)
+    emulator.fire(task_id, "finish")
+
+    assert result_of(handle) == "finished"
+
+
+def test_following_outlives_a_service_that_fails(emulator: Emulator, served: dict[str, Supervision]) -> None:
+    task_id = running_task(emulator)
+    emulator.fault("status", status_code=503, method="GET", task=task_id, times=20)
+
+    handle = served["quick"].follow(task_id)
+    eventually(lambda: not emulator.faults())
+    emulator.fire(task_id, "finish")
+
+    assert result_of(handle) == "finished"
+    assert len(DBOS.list_workflow_steps(handle.workflow_id)) <= 6
+
+
+def test_what_the_service_does_not_know_is_not_followed(served: dict[str, Supervision]) -> None:
+    handle = served["quick"].follow("task_nobody_made")
+
+    with pytest.raises(NotFound):
+        result_of(handle)
+
+
+def test_an_unusable_id_is_refused_at_once(served: dict[str, Supervision]) -> None:
+    with pytest.raises(ValueError, match="is no task id"):
+        served["quick"].follow("..")
+
+
+def test_so_many_are_followed_at_once_as_the_queue_allows(emulator: Emulator, served: dict[str, Supervision]) -> None:
+    first, second = running_task(emulator), running_task(emulator)
+
+    handle = served["one at a time"].follow(first)
+    waiting = served["one at a time"].follow(second)
+    eventually(lambda: len(calls_of(emulator, first, "status")) > 20)
+    polls_of_the_second = calls_of(emulator, second, "status")
+    emulator.fire(first, "finish")
+    emulator.fire(second, "finish")
+
+    assert [result_of(handle), result_of(waiting)] == ["finished", "finished"]
+    assert polls_of_the_second == []
+
+
+# --- commands -------------------------------------------------------------------------------------
+
+
+def test_commands_are_told_and_answered_while_nothing_is_polled(
+    emulator: Emulator, served: dict[str, Supervision]
+) -> None:
+    task_id = running_task(emulator)
+    supervision = served["rarely"]
+    handle = follow_until_nothing_happens(emulator, supervision, task_id)
+
+    paused = supervision.answer(task_id, supervision.tell(task_id, "pause", reason="lunch"))
+    stopped = supervision.answer(task_id, supervision.tell(task_id, "stop"))
+    state = result_of(handle)
+
+    steps = [each["function_name"] for each in DBOS.list_workflow_steps(handle.workflow_id)]
+    assert paused == {"command": "pause", "state": "paused", "sent": True, "error": None}
+    assert stopped == {"command": "stop", "state": "stopped", "sent": True, "error": None}
+    assert state == "stopped"
+    assert (steps.count("pause"), steps.count("stop")) == (1, 1)
+    assert [each.applied for each in calls_of(emulator, task_id, "pause")] == [True]
+    assert [each.applied for each in calls_of(emulator, task_id, "stop")] == [True]
+
+
+def test_what_is_told_twice_under_one_key_is_done_once(emulator: Emulator, served: dict[str, Supervision]) -> None:
+    task_id = running_task(emulator)
+    supervision = served["quick"]
+    handle = supervision.follow(task_id)
+
+    for command in ("pause", "resume"):
+        supervision.tell(task_id, command, key=command)
+        supervision.answer(task_id, command)
+    supervision.tell(task_id, "pause", key="pause")
+    supervision.answer(task_id, supervision.tell(task_id, "stop"))
+
+    assert result_of(handle) == "stopped"
+    assert len(calls_of(emulator, task_id, "pause")) == 1
+
+
+def test_a_refusal_is_an_answer_and_following_goes_on(emulator: Emulator, served: dict[str, Supervision]) -> None:
+    task_id = new_task(emulator)
+    supervision = served["quick"]
+    handle = supervision.follow(task_id)
+
+    answer = supervision.answer(task_id, supervision.tell(task_id, "pause"))
+    emulator.fire(task_id, "start")
+    emulator.fire(task_id, "finish")
+
+    assert result_of(handle) == "finished"
+    assert answer is not None
+    assert str(answer["error"]).startswith("IllegalTransition: v1-full: 'pause' is not allowed in 'created'")
+    assert calls_of(emulator, task_id, "pause") == []
+
+
+def test_a_command_that_was_left_uncertain_is_settled_by_the_next_look(
+    emulator: Emulator, served: dict[str, Supervision], journal: SqlJournal
+) -> None:
+    task_id = running_task(emulator)
+    supervision = served["recorded"]
+    handle = follow_until_nothing_happens(emulator, supervision, task_id)
+    emulator.fault("drop_after", command="pause", task=task_id)
+    emulator.fault("status", status_code=503, method="GET", task=task_id, times=5)
+
+    answer = supervision.answer(task_id, supervision.tell(task_id, "pause"))
+    eventually(lambda: lives(journal, task_id)[-1] == "done")
+    supervision.tell(task_id, "stop")
+
+    assert result_of(handle) == "stopped"
+    assert answer is not None
+    assert str(answer["error"]).startswith("CommandUncertain")
+    assert len(calls_of(emulator, task_id, "pause")) == 1
+
+
+def test_what_must_not_be_repeated_needs_a_durable_journal(emulator: Emulator) -> None:
+    supervision = supervision_of(emulator, api="v3")
+
+    with pytest.raises(ValueError, match="durable journal"):
+        supervision.tell("7", "dispatch", task="read the news")
+
+
+def test_a_command_is_checked_before_it_is_told(served: dict[str, Supervision]) -> None:
+    with pytest.raises(UnknownName):
+        served["quick"].tell("7", "paus")
+    with pytest.raises(TypeError):
+        served["quick"].tell("7", "pause", why="lunch")
+
+
+def test_nobody_hears_what_is_said_of_a_task_that_is_not_followed(served: dict[str, Supervision]) -> None:
+    with pytest.raises(NotFollowed, match="'7'"):
+        served["quick"].tell("7", "stop")
+    with pytest.raises(NotFollowed) as told:
+        served["quick"].heard("7")
+
+    assert told.value.task == "7"
+
+
+# --- webhooks -------------------------------------------------------------------------------------
+
+
+def test_a_webhook_ends_the_wait_without_a_poll(emulator: Emulator, served: dict[str, Supervision]) -> None:
+    task_id = running_task(emulator)
+    handle = follow_until_nothing_happens(emulator, served["rarely"], task_id)
+
+    served["rarely"].heard(task_id, Report("finished", datetime.now(UTC), "webhook"))
+
+    assert result_of(handle) == "finished"
+    assert len(calls_of(emulator, task_id, "status")) == 2
+
+
+@pytest.mark.parametrize("status", [None, "paused"], ids=["none", "in a cycle"])
+def test_a_webhook_that_does_not_tell_the_end_leads_to_a_poll(
+    emulator: Emulator, served: dict[str, Supervision], status: str | None
+) -> None:
+    task_id = running_task(emulator)
+    handle = follow_until_nothing_happens(emulator, served["rarely"], task_id)
+    emulator.fire(task_id, "finish")
+
+    served["rarely"].heard(task_id, None if status is None else Report(status, datetime.now(UTC), "webhook"))
+
+    assert result_of(handle) == "finished"
+
+
+def test_a_channel_that_is_not_declared_is_refused_at_once(served: dict[str, Supervision]) -> None:
+    with pytest.raises(UnknownName):
+        served["quick"].heard("7", Report("finished", datetime.now(UTC), "pigeon"))
+
+
+# --- limits ---------------------------------------------------------------------------------------
+
+
+def test_a_task_is_ended_when_it_was_followed_for_too_long(emulator: Emulator, served: dict[str, Supervision]) -> None:
+    task_id = running_task(emulator)
+
+    state = result_of(served["not for long"].follow(task_id))
+
+    assert state == emulator.task(task_id).state == "stopped"
+
+
+def test_a_task_is_ended_when_it_was_in_a_state_for_too_long(
+    emulator: Emulator, served: dict[str, Supervision]
+) -> None:
+    task_id = running_task(emulator)
+    supervision = served["not paused for long"]
+
+    handle = supervision.follow(task_id)
+    eventually(lambda: len(calls_of(emulator, task_id, "status")) > 50)
+    stops_before = calls_of(emulator, task_id, "stop")
+    supervision.tell(task_id, "pause")
+
+    assert result_of(handle) == "stopped"
+    assert stops_before == []
+
+
+def test_a_limit_whose_command_is_refused_gives_it_again(emulator: Emulator, served: dict[str, Supervision]) -> None:
+    task_id = running_task(emulator)
+    emulator.fault("status", status_code=409, command="stop", task=task_id, times=2)
+
+    state = result_of(served["at once"].follow(task_id))
+
+    assert state == "stopped"
+    assert [each.status_code for each in calls_of(emulator, task_id, "stop")] == [409, 409, 200]
+
+
+def test_a_limit_for_a_state_that_is_not_declared_is_refused(emulator: Emulator) -> None:
+    with pytest.raises(UnknownName, match="did you mean 'paused'"):
+        supervision_of(emulator, stop_after_s_in={"pausd": 1})
