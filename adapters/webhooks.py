@@ -381,7 +381,7 @@ class Webhooks:
             return _refusal(BadBody("the journal does not take a name as long as one in the body"))
         except AdapterError as error:
             # Not with its traceback: a database's own error shows what was to be stored.
-            _log.error("a webhook could not be recorded: %s", error, extra={"kind": event.kind})
+            _log.error("a webhook could not be recorded", extra={"kind": event.kind, "error": str(error)})
             return Received(HTTPStatus.SERVICE_UNAVAILABLE, Outcome.FAILED, event, error=error)
         if entries is None:
             return Received(HTTPStatus.OK, Outcome.REPLAYED, event)
@@ -399,7 +399,7 @@ class Webhooks:
     def _tell(self, received: Received) -> None:
         """Log a delivery, and tell `on_report` of a report."""
         if received.event is not None:
-            facts = {"kind": received.event.kind, "outcome": str(received.outcome), "task": received.task_id}
+            facts = {"kind": received.event.kind, "outcome": str(received.outcome), "task_id": received.task_id}
             _log.info("a webhook came", extra=facts)
         if received.task_id is None or received.entry is None:
             return
@@ -412,8 +412,8 @@ class Webhooks:
         if known or status in self._unknown:
             return
         self._unknown.add(status)
-        facts = {"lifecycle": self._lifecycle.name, "task": task_id, "status": status}
-        _log.warning("%s does not know the status %s", self._lifecycle.name, shortened(status), extra=facts)
+        facts = {"lifecycle": self._lifecycle.name, "task_id": task_id, "status": status}
+        _log.warning("a status is not known", extra=facts)
 
     # --- as an ASGI application ---
 
@@ -444,7 +444,7 @@ class Webhooks:
 
 
 def _refusal(error: WebhookError) -> Received:
-    _log.warning("a webhook was refused: %s", error, extra={"reason": type(error).__name__})
+    _log.warning("a webhook was refused", extra={"reason": type(error).__name__, "error": str(error)})
     return Received(error.status_code, Outcome.REFUSED, error=error)
 
 

@@ -141,7 +141,16 @@ def _is_new(watched: Watched, acted: Acted) -> bool:
 
 
 def _log_of(acted: Acted) -> Acted:
-    facts = {"task_id": acted.task_id, "policy": acted.policy, "command": acted.command, "state": acted.state}
-    level = logging.INFO if acted.error is None else logging.WARNING
-    _log.log(level, "policy %s: %s", acted.policy, acted.error or acted.reason, extra=facts)
+    facts = {
+        "lifecycle": acted.lifecycle,
+        "task_id": acted.task_id,
+        "policy": acted.policy,
+        "command": acted.command,
+        "reason": acted.reason,
+        "state": None if acted.state is None else str(acted.state),
+    }
+    if acted.error is None:
+        _log.info("a policy gave a command", extra=facts)
+    else:
+        _log.warning("a policy's command did not simply succeed", extra={**facts, "error": str(acted.error)})
     return acted

@@ -115,7 +115,7 @@ class Recorder:
                 attempt += 1
                 if not self._is_down:
                     self._is_down = True
-                    _log.warning("the journal cannot be used; watching pauses: %s", error)
+                    _log.warning("the journal cannot be used; watching pauses", extra={"error": str(error)})
                 await asyncio.sleep(retry_pause_s(attempt, first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S))
                 continue
             if self._is_down:

@@ -72,7 +72,7 @@ class Throttle:
                 self._failures += 1
                 if self._failures == _OUTAGE:
                     self._close(_pause_s(1))
-                    _log.warning("the service does not answer: %s", answer.error)
+                    _log.warning("the service does not answer", extra={"error": str(answer.error)})
             case Accepted():
                 self._be_served()
             case _:

@@ -270,7 +270,8 @@ class Watcher:
         self._put_back(watched, self._pace.retry_s(watched.failures))
 
     def _unreadable(self, watched: Watched, error: LifecycleError, *, is_gone: bool = False) -> Unreadable:
-        _log.warning("cannot be read: %s", error, extra={"task_id": watched.task_id, "is_gone": is_gone})
+        facts = {"lifecycle": self._lifecycle.name, "task_id": watched.task_id, "is_gone": is_gone}
+        _log.warning("a task cannot be read", extra={**facts, "error": str(error)})
         return Unreadable(task_id=watched.task_id, lifecycle=self._lifecycle.name, error=error, is_gone=is_gone)
 
     async def _act(self, watched: Watched) -> None:

@@ -470,7 +470,7 @@ def test_an_unknown_status_is_recorded_and_warned_of_once(caplog: pytest.LogCapt
     assert observation.kind is ObservationKind.UNKNOWN
     (warning,) = caplog.records
     assert (warning.name, warning.levelname) == ("adapters.webhooks", "WARNING")
-    assert (vars(warning)["status"], vars(warning)["task"], vars(warning)["lifecycle"]) == (
+    assert (vars(warning)["status"], vars(warning)["task_id"], vars(warning)["lifecycle"]) == (
         "hibernating", "t", "v1-full",
     )  # fmt: skip
 
