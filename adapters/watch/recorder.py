@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -56,7 +56,7 @@ class Recorder:
         self._inbox: list[Seen] = []
         self._arrived = asyncio.Event()
         self._left = asyncio.Event()
-        self._is_down = False
+        self._waiting_calls = 0
         self._is_closing = False
         self._is_ending = False
 
@@ -67,7 +67,7 @@ class Recorder:
 
     async def put(self, seen: Seen) -> None:
         """Bring a report, when there is room and the journal can be written."""
-        while (self._is_down or len(self._inbox) >= ROOM) and not self._is_closing:
+        while (self._waiting_calls or len(self._inbox) >= ROOM) and not self._is_closing:
             self._left.clear()
             await self._left.wait()
         self._take_in(seen)
@@ -107,22 +107,25 @@ class Recorder:
 
     async def patiently(self, call: Callable[[], R], *, blocking: bool) -> R:
         """Ask the journal something, again and again until it can answer."""
-        attempt = 0
-        while True:
-            try:
-                answer = await asyncio.to_thread(call) if blocking else call()
-            except AdapterError as error:
-                attempt += 1
-                if not self._is_down:
-                    self._is_down = True
-                    _log.warning("the journal cannot be used; watching pauses", extra={"error": str(error)})
-                await asyncio.sleep(retry_pause_s(attempt, first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S))
-                continue
-            if self._is_down:
-                self._is_down = False
+        try:
+            return await _asked(call, blocking=blocking)
+        except AdapterError as error:
+            with self._waiting(error):
+                return await _asked_again(call, blocking=blocking)
+
+    @contextmanager
+    def _waiting(self, error: AdapterError) -> Generator[None]:
+        """While anything waits for the journal nothing new is taken in; said once, however many wait."""
+        if not self._waiting_calls:
+            _log.warning("the journal cannot be used; watching pauses", extra={"error": str(error)})
+        self._waiting_calls += 1
+        try:
+            yield
+        finally:
+            self._waiting_calls -= 1
+            if not self._waiting_calls:
                 self._left.set()
-                _log.info("the journal can be used again", extra={"kept": self.unrecorded})
-            return answer
+                _log.info("the journal is waited for no longer", extra={"unrecorded": self.unrecorded})
 
     async def _record(self, batch: Sequence[Seen]) -> list[ReportEntry[Any, Any]]:
         new = [TaskReport(self._lifecycle, each.watched.task_id, each.report) for each in batch if each.entry is None]
@@ -144,3 +147,16 @@ class Recorder:
     def _take_in(self, seen: Seen) -> None:
         self._inbox.append(seen)
         self._arrived.set()
+
+
+async def _asked(call: Callable[[], R], *, blocking: bool) -> R:
+    return await asyncio.to_thread(call) if blocking else call()
+
+
+async def _asked_again(call: Callable[[], R], *, blocking: bool) -> R:
+    attempt = 0
+    while True:
+        attempt += 1
+        await asyncio.sleep(retry_pause_s(attempt, first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S))
+        with suppress(AdapterError):
+            return await _asked(call, blocking=blocking)

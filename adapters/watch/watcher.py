@@ -47,8 +47,8 @@ class Watcher:
             async for event in watcher.changes():
                 print(event)
 
-    It ends in good order however the block is left: no look is begun, requests and commands under way
-    are waited for, everything that was seen is recorded. A command that could not end is the
+    It ends in good order however the block is left, by cancellation too: no look is begun, requests and
+    commands under way are waited for, everything that was seen is recorded. A command that could not end is the
     client's to `recover`. What was not read from `changes` is in the journal.
 
     Args:
@@ -171,10 +171,14 @@ class Watcher:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        closing = asyncio.create_task(self._close())
         try:
-            await self._close()
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            await closing  # to be cancelled is to end in good order; only who cancels twice is in a hurry
+            raise
         finally:
-            _cancel([*self._services, *self._looks, self._recording])
+            _cancel([closing, *self._services, *self._looks, self._recording])
         if kind is None and self._failure is not None:
             raise self._failure
 

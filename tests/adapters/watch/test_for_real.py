@@ -1,0 +1,254 @@
+"""Watching over real HTTP, with real journals and in real time: many tasks, several workers, cut off in the middle."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from adapters.emulator import Emulator
+from adapters.http import AsyncClient
+from adapters.journal import SqlJournal
+from adapters.watch import Acted, Change, Event, Pace, StopAfter, Throttle, Watcher, watch
+from lifecycle import V1_FULL
+from lifecycle.journal import Journal, Report, TaskReport
+from lifecycle.memory import MemoryJournal
+from tests.adapters.http.conftest import NO_CERTIFICATES
+from tests.adapters.watch.worlds import FAST, KEY, QUICK, states, unlimited, until
+
+
+@pytest.fixture(scope="module")
+def _running() -> Iterator[Emulator]:
+    with Emulator(manual=True) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def emulator(_running: Emulator) -> Emulator:
+    """An emulator without tasks, in which nothing moves by itself."""
+    _running.reset()
+    return _running
+
+
+@asynccontextmanager
+async def opened(emulator: Emulator, journal: Journal | None = None, *, api: str = "v1") -> AsyncGenerator[AsyncClient]:
+    async with (
+        httpx2.AsyncClient(verify=NO_CERTIFICATES) as http,
+        AsyncClient(api, api_key=KEY, base_url=emulator.base_url, http=http, journal=journal, timing=FAST) as client,
+    ):
+        yield client
+
+
+async def created(client: AsyncClient, number: int) -> list[str]:
+    return [(await client.create("buy milk")).id for _ in range(number)]
+
+
+async def fire(emulator: Emulator, task_id: str, event: str) -> None:
+    await asyncio.to_thread(emulator.fire, task_id, event)
+
+
+@pytest.fixture(params=["memory", "sql"])
+def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]:
+    if request.param == "memory":
+        yield MemoryJournal()
+    else:
+        with SqlJournal(tmp_path / "journal.db") as journal:
+            yield journal
+
+
+def test_hundreds_of_tasks_are_followed_to_their_ends_with_every_change_told_once(
+    emulator: Emulator, journal: Journal
+) -> None:
+    """Each change is answered by the next: none can be missed, and none may be told twice."""
+    number = 500 if isinstance(journal, MemoryJournal) else 60
+    course = {"created": "start", "running": "finish"}
+    told: list[Event] = []
+
+    async def move_on(event: Event) -> None:
+        told.append(event)
+        if isinstance(event, Change) and event.state in course:
+            await fire(emulator, event.task_id, course[event.state])
+
+    async def everything() -> list[str]:
+        async with opened(emulator, journal) as client:
+            ids = await created(client, number)
+            pace = Pace(working_s=0.3, longest_s=1.0)
+            async with Watcher(client, pace=pace, throttle=unlimited(), on_event=move_on) as watcher:
+                watcher.add(*ids)
+                await asyncio.wait_for(watcher.finished(), 60)
+            return ids
+
+    ids = asyncio.run(everything())
+    assert len(told) == 3 * number
+    assert all(states(told, task_id) == ["created", "running", "finished"] for task_id in ids)
+    if isinstance(journal, SqlJournal):
+        assert {journal.task(V1_FULL, task_id).load().state for task_id in ids} == {"finished"}
+
+
+def test_a_429_closes_the_way_for_all(emulator: Emulator) -> None:
+    async def everything() -> None:
+        async with opened(emulator) as client:
+            ids = await created(client, 20)
+            emulator.fault("status", method="GET", status_code=429, headers={"Retry-After": "1"})
+            async with Watcher(client, pace=QUICK, throttle=Throttle(1000)) as watcher:
+                watcher.add(*ids)
+                await asyncio.sleep(1.5)
+
+    asyncio.run(everything())
+    reads = [call for call in emulator.calls() if call.method == "GET"]
+    throttled_at = next(call.at for call in reads if call.status_code == 429)
+    waits_s = [(call.at - throttled_at).total_seconds() for call in reads if call.at > throttled_at]
+    assert waits_s
+    assert not any(0.2 < wait_s < 0.99 for wait_s in waits_s), "but for what was under way"
+
+
+@pytest.mark.parametrize("how", ["left", "cancelled", "cancelled while it ends", "closed", "raised"])
+def test_however_it_ends_what_was_asked_is_recorded(emulator: Emulator, journal: Journal, how: str) -> None:
+    async def watch_some(client: AsyncClient, ids: list[str]) -> None:
+        settings: dict[str, Any] = {"pace": Pace(working_s=0.01), "throttle": unlimited()}
+        if how == "closed":
+            async with aclosing(watch(client, ids, **settings)) as changes:
+                await anext(changes)
+            return
+        async with Watcher(client, **settings) as watcher:
+            watcher.add(*ids)
+            await asyncio.sleep(0.15)
+            if how == "raised":
+                raise ZeroDivisionError
+            if how == "cancelled":
+                await asyncio.sleep(60)
+
+    async def everything() -> set[str]:
+        async with opened(emulator, journal) as client:
+            ids = await created(client, 5)
+            logs = [journal.task(V1_FULL, task_id) for task_id in ids]
+            for task_id in ids[1:]:
+                emulator.fault("delay_after", task=task_id, method="GET", seconds=0.4)
+            watching = asyncio.create_task(watch_some(client, ids))
+            await asyncio.sleep(0.3)
+            if how.startswith("cancelled"):
+                watching.cancel()
+            await asyncio.wait({watching})
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            assert watching.cancelled() is how.startswith("cancelled")
+            if how == "raised":
+                assert isinstance(watching.exception(), ZeroDivisionError)
+            return {task_id for task_id, log in zip(ids, logs, strict=True) if log.load().state == "created"}
+
+    recorded = asyncio.run(everything())
+    asked = {call.task for call in emulator.calls() if call.method == "GET"}
+    assert recorded == asked
+    assert len(asked) == 5 or how == "closed"
+
+
+def test_what_other_workers_record_is_heard_and_nobody_need_ask(emulator: Emulator, tmp_path: Path) -> None:
+    async def everything() -> list[Event]:
+        with (
+            SqlJournal(tmp_path / "journal.db", worker="ours") as ours,
+            SqlJournal(tmp_path / "journal.db", worker="theirs") as theirs,
+        ):
+            async with opened(emulator, ours) as client, opened(emulator, theirs) as other:
+                [task_id] = await created(client, 1)
+                slow = Pace(working_s=600, resting_s=600, longest_s=600)
+                async with Watcher(client, pace=slow, throttle=unlimited()) as watcher:
+                    watcher.add(task_id)
+                    changes = watcher.changes()
+                    told = [await anext(changes)]
+                    await fire(emulator, task_id, "start")
+                    task = other.task(task_id)
+                    await task.pause()
+                    await task.stop()
+                    told += [event async for event in changes]
+                    return told
+
+    told = asyncio.run(everything())
+    known = states(told, told[0].task_id)
+    assert (known[0], known[-1]) == ("created", "stopped")
+    assert "paused" in known
+
+
+def test_a_webhook_of_another_worker_is_heard(emulator: Emulator, tmp_path: Path) -> None:
+    async def everything() -> list[Event]:
+        with SqlJournal(tmp_path / "journal.db") as ours, SqlJournal(tmp_path / "journal.db") as theirs:
+            async with opened(emulator, ours) as client:
+                [task_id] = await created(client, 1)
+                async with Watcher(client, pace=Pace(working_s=60), throttle=unlimited()) as watcher:
+                    watcher.add(task_id)
+                    changes = watcher.changes()
+                    first = await anext(changes)
+                    assert isinstance(first, Change)
+                    await asyncio.sleep(0.01)
+                    finished = Report("finished", first.as_of + timedelta(milliseconds=5), "webhook")
+                    theirs.add_reports([TaskReport(V1_FULL, task_id, finished)])
+                    return [first, *[event async for event in changes]]
+
+    first, last = asyncio.run(everything())
+    assert isinstance(last, Change)
+    assert (last.before, last.state, last.channel) == ("created", "finished", "webhook")
+    assert first.task_id == last.task_id
+
+
+def test_several_workers_watch_the_same_tasks_and_one_stops_each(emulator: Emulator, tmp_path: Path) -> None:
+    async def one(ids: list[str]) -> list[Event]:
+        with SqlJournal(tmp_path / "journal.db") as journal:
+            async with opened(emulator, journal) as client:
+                settings: dict[str, Any] = {"pace": QUICK, "throttle": unlimited()}
+                async with Watcher(client, policies=[StopAfter(0.5)], **settings) as watcher:
+                    watcher.add(*ids)
+                    return [event async for event in watcher.changes()]
+
+    async def everything() -> tuple[list[str], list[list[Event]]]:
+        async with opened(emulator) as client:
+            ids = await created(client, 10)
+        return ids, list(await asyncio.gather(one(ids), one(ids)))
+
+    ids, told = asyncio.run(everything())
+    assert sorted(call.task or "" for call in emulator.calls() if call.command == "stop") == sorted(ids)
+    for each in told:
+        assert all(states(each, task_id)[-1] == "stopped" for task_id in ids)
+    done = {each.task_id for events in told for each in events if isinstance(each, Acted) and each.error is None}
+    assert done == set(ids)
+
+
+def test_a_command_that_is_under_way_at_the_end_is_let_end(emulator: Emulator) -> None:
+    journal = MemoryJournal()
+
+    async def everything() -> str | None:
+        async with opened(emulator, journal) as client:
+            [task_id] = await created(client, 1)
+            log = journal.task(V1_FULL, task_id)
+            emulator.fault("delay", command="stop", seconds=0.5)
+            async with Watcher(client, pace=QUICK, throttle=unlimited(), policies=[StopAfter(0.01)]) as watcher:
+                watcher.add(task_id)
+                await until(lambda: log.load().open_command is not None)
+            assert log.load().open_command is None
+            return log.load().state
+
+    assert asyncio.run(everything()) == "stopped"
+    assert [call.command for call in emulator.calls() if call.command] == ["stop"]
+
+
+def test_a_command_that_cannot_end_in_time_is_left_to_recover(emulator: Emulator) -> None:
+    journal = MemoryJournal()
+
+    async def everything() -> None:
+        async with opened(emulator, journal) as client:
+            [task_id] = await created(client, 1)
+            log = journal.task(V1_FULL, task_id)
+            emulator.fault("delay_after", command="stop", seconds=2)
+            settings: dict[str, Any] = {"pace": QUICK, "throttle": unlimited(), "closing_s": 0.2}
+            async with Watcher(client, policies=[StopAfter(0.01)], **settings) as watcher:
+                watcher.add(task_id)
+                await until(lambda: any(call.command for call in emulator.calls()))
+            assert log.load().open_command is not None
+            [recovered] = await client.recover()
+            assert recovered.is_settled
+            assert log.load().state == "stopped"
+
+    asyncio.run(everything())

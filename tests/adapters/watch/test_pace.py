@@ -1,0 +1,230 @@
+"""How often tasks are looked at, and how a throttle keeps to what the service allows."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from dataclasses import replace
+from typing import Any
+
+import httpx2
+import pytest
+
+from adapters.http import NoAnswer, RateLimited
+from adapters.watch import Pace, StopPausedAfter, Throttle
+from adapters.watch.pace import resting_states
+from lifecycle import CATALOG, Lifecycle
+from lifecycle.effects import Accepted, Answer, Lost, Throttled
+from tests.adapters.watch.worlds import EVEN, Service, clock, run, timetable, watching
+
+SERVED = Accepted("running", as_of=None)  # type: ignore[arg-type]
+LOST = Lost(NoAnswer("time-out", method="GET", path="/"))
+
+
+def limited(retry_after_s: float | None) -> Answer:
+    error = RateLimited(method="GET", path="/", status_code=429, detail="slow down")
+    return Throttled(error, retry_after_s)
+
+
+def gaps(times_s: list[float]) -> list[float]:
+    return [round(later - earlier, 2) for earlier, later in itertools.pairwise(times_s)]
+
+
+# --- intervals ----------------------------------------------------------------------------------
+
+
+def test_a_task_rests_where_it_waits_for_its_caller() -> None:
+    resting = {name: {str(state) for state in resting_states(each)} for name, each in CATALOG.items()}
+
+    assert {name: states for name, states in resting.items() if states} == {
+        "v1": {"paused"},
+        "v1-full": {"paused"},
+        "v3": {"idle"},
+        "v3-full": {"idle"},
+    }
+
+
+def test_what_goes_round_by_commands_alone_does_not_rest_where_work_begins() -> None:
+    rows = [("a", "halt", "b"), ("b", "go", "a"), ("b", "end", "c")]
+    declared = Lifecycle.from_json(
+        '{"name": "l", "citation": "c", "states": [{"name": "a", "initial": true}, {"name": "b"},'
+        ' {"name": "c", "final": true}], "events": [{"name": "halt", "origin": "caller"},'
+        ' {"name": "go", "origin": "caller"}, {"name": "end", "origin": "remote"}], "transitions": ['
+        + ", ".join(f'{{"source": "{s}", "event": "{e}", "target": "{t}"}}' for s, e, t in rows)
+        + "]}"
+    )
+
+    assert resting_states(declared) == {"b"}
+
+
+def test_intervals_grow_while_nothing_changes_and_are_short_again_after_a_change() -> None:
+    pace = Pace(working_s=1, resting_s=4, longest_s=8, growth=2, jitter=0)
+
+    async def everything() -> list[float]:
+        service = Service({"a": "created"})
+        timetable(service, {20: {"a": "running"}, 30: {"a": "paused"}, 60: {"a": "finished"}})
+        async with watching(service.client(), pace=pace) as watched:
+            watched.add("a")
+            await watched.finished()
+        return service.times_s()
+
+    assert gaps(run(everything())) == [1, 2, 4, 8, 8, 1, 2, 4, 4, 8, 8, 8, 8]
+
+
+def test_what_is_added_together_is_spread_and_then_drifts_apart() -> None:
+    async def everything() -> list[float]:
+        service = Service({f"t{number}": "running" for number in range(100)})
+        async with watching(service.client(), pace=replace(EVEN, jitter=0.2)) as watched:
+            watched.add(*service.words)
+            await asyncio.sleep(10.5)
+        return service.times_s()
+
+    times_s = run(everything())
+    in_each_s = [sum(second <= each < second + 1 for each in times_s) for second in range(10)]
+    assert max(sum(at <= each < at + 0.1 for each in times_s) for at in (0, 0.3, 0.6)) <= 11
+    assert 60 < min(in_each_s) <= max(in_each_s) < 140
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"working_s": 0}, {"longest_s": -1}, {"resting_s": 1e10}, {"growth": 0.9}, {"jitter": 1}, {"concurrency": 0}],
+)
+def test_a_pace_that_cannot_be_kept_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Pace(**wrong)
+
+
+def test_a_task_is_looked_at_when_its_time_is_up_however_rarely_otherwise() -> None:
+    async def everything() -> list[float]:
+        service = Service({"a": "paused"})
+        pace = replace(EVEN, resting_s=1000, longest_s=1000)
+        async with watching(service.client(), pace=pace, policies=[StopPausedAfter(70)], clock=clock()) as watched:
+            watched.add("a")
+            await watched.finished()
+        return service.times_s("/a/")
+
+    first, second, *_ = run(everything())
+    assert first == 0.0
+    assert second == pytest.approx(70, abs=1)
+
+
+# --- the throttle -------------------------------------------------------------------------------
+
+
+async def requests(throttle: Throttle, number: int) -> list[float]:
+    """When so many requests, all at once, were let through."""
+
+    async def one() -> float:
+        await throttle.enter()
+        return asyncio.get_running_loop().time()
+
+    return sorted(await asyncio.gather(*(one() for _ in range(number))))
+
+
+def test_no_more_than_the_rate_is_let_through() -> None:
+    async def everything() -> list[float]:
+        return await requests(Throttle(rate_per_s=50), 500)
+
+    times_s = run(everything())
+    assert 9 < times_s[-1] < 10.1
+    assert max(sum(at <= each < at + 1 for each in times_s) for at in times_s) <= 56
+
+
+def test_a_429_closes_it_for_all_and_halves_the_rate_once_for_all_that_were_under_way() -> None:
+    async def everything() -> tuple[float, list[float]]:
+        throttle = Throttle(rate_per_s=100)
+        for _ in range(8):
+            throttle.leave(limited(30.0))
+        return throttle.rate_per_s, await requests(throttle, 100)
+
+    rate_per_s, times_s = run(everything())
+    assert rate_per_s == 50
+    assert times_s[0] >= 30
+    assert 1.8 < times_s[-1] - times_s[0] < 2.1
+
+
+def test_429s_without_a_time_close_it_ever_longer() -> None:
+    async def everything() -> list[float]:
+        throttle, closed_s = Throttle(), list[float]()
+        for _ in range(6):
+            throttle.leave(limited(None))
+            begun_s = asyncio.get_running_loop().time()
+            closed_s += [(await requests(throttle, 1))[0] - begun_s]
+        assert throttle.rate_per_s == pytest.approx(10 / 2**6)
+        return closed_s
+
+    closed_s = run(everything())
+    assert min(closed_s) >= 0.5
+    assert sum(closed_s[3:]) > sum(closed_s[:3])
+
+
+def test_the_rate_recovers_slowly_and_never_beyond() -> None:
+    async def everything() -> list[float]:
+        throttle, rates = Throttle(rate_per_s=60), list[float]()
+        throttle.leave(limited(1.0))
+        for _ in range(45):
+            await asyncio.sleep(1)
+            throttle.leave(SERVED)
+            throttle.leave(SERVED)
+            rates.append(throttle.rate_per_s)
+        return rates
+
+    rates = run(everything())
+    assert rates[0] == 30
+    assert all(0 <= later - earlier <= 1 for earlier, later in itertools.pairwise(rates))
+    assert rates[-1] == 60
+
+
+def test_while_the_service_is_down_one_asks_now_and_then_and_its_answer_opens_the_way() -> None:
+    async def everything() -> tuple[int, float]:
+        service = Service({f"t{number}": "running" for number in range(300)})
+        loop = asyncio.get_running_loop()
+        down = (10.0, 610.0)
+        service.plan = lambda _: httpx2.Response(503) if down[0] < loop.time() < down[1] else None
+        async with watching(service.client(), pace=replace(EVEN, working_s=60.0)) as watched:
+            watched.add(*service.words)
+            await asyncio.sleep(800)
+        asked = [at_s for at_s in service.times_s() if down[0] < at_s < down[1]]
+        back = [at_s for at_s in service.times_s() if at_s > down[1]]
+        return len(asked), back[10] - down[1]
+
+    asked, back_s = run(everything())
+    assert asked < 60
+    assert back_s < 62
+
+
+def test_an_outage_is_not_declared_by_tasks_of_which_some_are_served() -> None:
+    async def everything() -> list[float]:
+        throttle = Throttle(rate_per_s=1000)
+        for _ in range(50):
+            throttle.leave(LOST)
+            throttle.leave(SERVED)
+        return await requests(throttle, 10)
+
+    assert run(everything())[-1] < 1
+
+
+@pytest.mark.parametrize("rate_per_s", [0, -1, float("inf"), float("nan")])
+def test_a_rate_that_is_none_is_refused(rate_per_s: float) -> None:
+    with pytest.raises(ValueError, match="rate_per_s"):
+        Throttle(rate_per_s)
+
+
+def test_a_429_is_obeyed_by_all_tasks_and_nothing_is_lost() -> None:
+    async def everything() -> list[float]:
+        service = Service({f"t{number}": "running" for number in range(50)})
+        loop = asyncio.get_running_loop()
+        told = iter([True])
+        service.plan = lambda _: (
+            httpx2.Response(429, headers={"Retry-After": "20"}) if loop.time() > 5 and next(told, False) else None
+        )
+        timetable(service, {40: dict.fromkeys(service.words, "finished")})
+        async with watching(service.client(), throttle=Throttle(1000)) as watched:
+            watched.add(*service.words)
+            ends = [event async for event in watched.changes()][50:]
+            assert len({each.task_id for each in ends}) == 50
+        return service.times_s()
+
+    times_s = run(everything())
+    assert max(gaps(times_s)) >= 20
+    assert not any(5.1 < each < 25 for each in times_s)

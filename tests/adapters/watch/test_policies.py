@@ -1,0 +1,363 @@
+"""When policies decide, and what comes of it: one command, through the protocol, whoever watches as well."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+import httpx2
+import pytest
+
+from adapters.http import NotConnected, RateLimited
+from adapters.watch import Acted, Change, Event, Facts, Policy, StopAfter, StopAtCost, StopPausedAfter
+from lifecycle import (
+    V1,
+    V1_FULL,
+    V2_FULL,
+    V3_FULL,
+    CommandInFlight,
+    CommandRefused,
+    CommandUncertain,
+    Lifecycle,
+    TaskEndedFirst,
+    V1Event,
+    V1State,
+)
+from lifecycle.catalog import CommandEvent
+from lifecycle.journal import CommandEntry, Report
+from lifecycle.memory import MemoryJournal, MemoryLog
+from tests.adapters.watch.worlds import EVEN, Service, clock, run, states, timetable, watching
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def facts(state: str, **changes: Any) -> Facts:
+    known = Facts(task_id="a", state=state, since=NOW, first_at=NOW - timedelta(seconds=60))
+    return replace(known, **changes)
+
+
+# --- decisions ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("seconds_later", "decides"), [(-1, False), (39.9, False), (40, True), (1000, True)])
+def test_a_time_limit_counts_from_the_first_report(seconds_later: float, decides: bool) -> None:
+    policy, now = StopAfter(100), NOW + timedelta(seconds=seconds_later)
+
+    assert (policy.decide(V1_FULL, facts("running"), now) is not None) is decides
+    assert policy.due_at(V1_FULL, facts("running")) == NOW + timedelta(seconds=40)
+
+
+@pytest.mark.parametrize(
+    ("lifecycle", "states", "state", "counts"),
+    [
+        (V1_FULL, (), "paused", True),
+        (V1, (), "paused", True),
+        (V1_FULL, (), "running", False),
+        (V3_FULL, (), "idle", True),
+        (V3_FULL, (), "running", False),
+        (V2_FULL, (), "started", False),
+        (V2_FULL, {"created"}, "created", True),
+    ],
+)
+def test_a_limit_of_rest_counts_where_a_task_waits_for_its_caller(
+    lifecycle: Lifecycle[Any, Any], states: tuple[str, ...], state: str, counts: bool
+) -> None:
+    policy = StopPausedAfter(10, states)
+    due_at = policy.due_at(lifecycle, facts(state))
+
+    assert due_at == (NOW + timedelta(seconds=10) if counts else None)
+    assert policy.decide(lifecycle, facts(state), NOW + timedelta(seconds=9)) is None
+    assert (policy.decide(lifecycle, facts(state), NOW + timedelta(seconds=10)) is not None) is counts
+
+
+@pytest.mark.parametrize(("cost", "decides"), [(None, False), ("0.99", False), ("1.0", True), ("7", True)])
+def test_a_limit_of_cost(cost: str | None, decides: bool) -> None:
+    known = facts("running", cost_usd=None if cost is None else Decimal(cost))
+
+    assert (StopAtCost(1).decide(V3_FULL, known, NOW) is not None) is decides
+
+
+def test_a_reason_says_what_was_found_and_what_was_allowed() -> None:
+    later = NOW + timedelta(seconds=60)
+
+    assert StopAfter(100).decide(V1, facts("running"), later) == "it has lasted 120 s, the limit is 100 s"
+    assert StopPausedAfter(7).decide(V1, facts("paused"), later) == "it has been 'paused' for 60 s, the limit is 7 s"
+    costly = facts("running", cost_usd=Decimal("1.5"))
+    assert StopAtCost(Decimal("1.2")).decide(V3_FULL, costly, NOW) == "it has cost 1.5 USD, the limit is 1.2 USD"
+
+
+@pytest.mark.parametrize("limit", [0, -1, float("inf"), float("nan")])
+@pytest.mark.parametrize("policy", [StopAfter, StopPausedAfter, StopAtCost])
+def test_a_limit_that_is_none_is_refused(policy: Callable[[float], Policy], limit: float) -> None:
+    with pytest.raises(ValueError, match="positive and finite"):
+        policy(limit)
+
+
+def test_policies_that_cannot_be_kept_are_refused_at_once() -> None:
+    async def everything() -> None:
+        with pytest.raises(ValueError, match="one name"):
+            watching(Service().client(), policies=[StopAfter(1), StopAfter(2)])
+        with pytest.raises(ValueError, match="v1 does not tell what a task costs"):
+            watching(Service().client(), policies=[StopAtCost(1)])
+        watching(Service().client(), policies=[StopAfter(1), StopAfter(2, name="later")])
+
+    run(everything())
+
+
+# --- what comes of them -------------------------------------------------------------------------
+
+Watched = tuple[list[Event], Service, MemoryLog[Any, Any]]
+
+
+def watched_under(policy: Policy, service: Service, *, first_at: datetime | None = None) -> Watched:
+    """Watch a task `a` under a policy until it is over, or for an hour."""
+    journal = MemoryJournal()
+    log = journal.task(V1_FULL, "a")
+    if first_at is not None:
+        log.add_report(Report("running", first_at))
+    told: list[Event] = []
+
+    async def everything() -> None:
+        client = service.client(journal=journal)
+        async with watching(client, policies=[policy], clock=clock(), on_event=told.append, pace=EVEN) as watched:
+            watched.add("a")
+            await asyncio.wait({asyncio.ensure_future(watched.finished())}, timeout=3600)
+
+    run(everything())
+    return told, service, log
+
+
+def commands(log: MemoryLog[Any, Any]) -> list[CommandEntry[Any, Any]]:
+    return [entry for entry in log.entries if isinstance(entry, CommandEntry)]
+
+
+def test_the_command_goes_through_the_protocol_and_the_record_says_why() -> None:
+    told, service, log = watched_under(StopAfter(100), Service({"a": "running"}))
+
+    _, acted, stopped = told
+    assert isinstance(acted, Acted)
+    assert (acted.policy, acted.command, acted.state, acted.sent) == ("stop-after", "stop", "stopped", True)
+    assert (acted.is_settled, acted.error, acted.lifecycle) == (True, None, "v1-full")
+    assert isinstance(stopped, Change)
+    assert (stopped.before, stopped.state, stopped.is_final) == ("running", "stopped", True)
+    assert service.commands == ["PUT /api/v1/stop-task"]
+    purpose = commands(log)[-1].record.purpose
+    assert (purpose.origin, purpose.reason) == ("policy:stop-after", acted.reason)
+    assert purpose.key is not None
+    assert purpose.key.startswith("policy:stop-after:")
+    [asked_at_s] = [at_s for at_s, call in service.calls if call.startswith("PUT")]
+    assert asked_at_s == pytest.approx(100, abs=1)
+
+
+def test_the_time_is_the_journals_and_goes_on_while_nobody_watches() -> None:
+    service = Service({"a": "running"})
+    told, *_ = watched_under(StopAfter(100), service, first_at=datetime.now(UTC) - timedelta(seconds=95))
+
+    assert [type(each) for each in told] == [Acted, Change]
+    [asked_at_s] = [at_s for at_s, call in service.calls if call.startswith("PUT")]
+    assert 4 < asked_at_s < 6
+
+
+def test_a_task_that_goes_on_in_time_is_left_alone() -> None:
+    service = Service({"a": "paused"})
+
+    async def everything() -> list[Event]:
+        timetable(service, {25: {"a": "running"}, 35: {"a": "paused"}, 60: {"a": "running"}, 500: {"a": "finished"}})
+        async with watching(service.client(), policies=[StopPausedAfter(30)]) as watched:
+            watched.add("a")
+            return [event async for event in watched.changes()]
+
+    assert states(run(everything()), "a") == ["paused", "running", "paused", "running", "finished"]
+    assert service.commands == []
+
+
+def test_a_task_that_ends_at_the_last_moment_is_not_commanded() -> None:
+    """Policies decide after a fresh look."""
+    service = Service({"a": "running"})
+
+    async def everything() -> list[Event]:
+        timetable(service, {99.9: {"a": "finished"}})
+        settings: dict[str, Any] = {"policies": [StopAfter(100)], "clock": clock()}
+        async with watching(
+            service.client(), pace=replace(EVEN, working_s=1000, longest_s=1000), **settings
+        ) as watched:
+            watched.add("a")
+            return [event async for event in watched.changes()]
+
+    assert states(run(everything()), "a") == ["running", "finished"]
+    assert service.commands == []
+
+
+def test_a_refusal_is_told_once_and_not_tried_again_in_this_state() -> None:
+    def refuse(request: httpx2.Request) -> httpx2.Response | None:
+        return httpx2.Response(422, json={"detail": "not now"}) if request.method == "PUT" else None
+
+    told, service, _ = watched_under(StopAfter(100), Service({"a": "running"}, refuse))
+
+    [refused] = [each for each in told if isinstance(each, Acted)]
+    assert isinstance(refused.error, CommandRefused)
+    assert (refused.is_settled, refused.sent, refused.state) == (True, False, "running")
+    assert len(service.commands) == 1
+    assert len(service.times_s()) > 50, "watching goes on"
+
+
+def test_what_is_uncertain_is_told_once_and_tried_again_under_its_key_until_it_is_done() -> None:
+    def lose(request: httpx2.Request) -> httpx2.Response | None:
+        lost = request.method == "PUT" and asyncio.get_running_loop().time() < 400
+        return httpx2.Response(500) if lost else None
+
+    told, service, log = watched_under(StopAfter(100), Service({"a": "running"}, lose))
+
+    uncertain, done = [each for each in told if isinstance(each, Acted)]
+    assert isinstance(uncertain.error, CommandUncertain)
+    assert not uncertain.is_settled
+    assert (done.error, done.is_settled, done.state) == (None, True, "stopped")
+    assert len({entry.record.id for entry in commands(log)}) == 1
+    assert len(service.commands) > 2
+
+
+def test_what_never_happened_is_given_again_under_another_key() -> None:
+    def cut(request: httpx2.Request) -> httpx2.Response | None:
+        if request.method == "PUT" and asyncio.get_running_loop().time() < 400:
+            raise httpx2.ConnectError("refused")
+        return None
+
+    told, _, log = watched_under(StopAfter(100), Service({"a": "running"}, cut))
+
+    first, done = [each for each in told if isinstance(each, Acted)]
+    assert isinstance(first.error, NotConnected)
+    assert not first.is_settled
+    assert done.state == "stopped"
+    keys = list(dict.fromkeys(entry.record.purpose.key for entry in commands(log)))
+    assert [str(key).rpartition(":")[2] for key in keys] == [str(number) for number in range(1, len(keys) + 1)]
+
+
+def test_a_rate_limit_delays_the_command() -> None:
+    def limit(request: httpx2.Request) -> httpx2.Response | None:
+        limited = request.method == "PUT" and asyncio.get_running_loop().time() < 400
+        return httpx2.Response(429, headers={"Retry-After": "90"}) if limited else None
+
+    told, service, _ = watched_under(StopAfter(100), Service({"a": "running"}, limit))
+
+    first, done = [each for each in told if isinstance(each, Acted)]
+    assert isinstance(first.error, RateLimited)
+    assert done.state == "stopped"
+    sent_at_s = [at_s for at_s, call in service.calls if call.startswith("PUT")]
+    assert min(later - earlier for earlier, later in pairwise(sent_at_s)) > 89.9
+    assert not any(sent_at_s[0] < at_s < sent_at_s[0] + 90 for at_s in service.times_s())
+
+
+def test_a_task_that_ends_first_is_told_as_such() -> None:
+    service = Service({"a": "running"})
+
+    def end_first(request: httpx2.Request) -> httpx2.Response | None:
+        if request.method != "PUT":
+            return None
+        service.words["a"] = "finished"
+        return httpx2.Response(500)
+
+    service.plan = end_first
+    told, *_ = watched_under(StopAfter(100), service)
+
+    _, ended, finished = told
+    assert isinstance(ended, Acted)
+    assert isinstance(ended.error, TaskEndedFirst)
+    assert (ended.state, ended.is_settled) == ("finished", True)
+    assert isinstance(finished, Change)
+    assert finished.state == "finished"
+
+
+def test_another_command_in_flight_is_waited_for() -> None:
+    journal, service = MemoryJournal(), Service({"a": "running"})
+    log = journal.task(V1_FULL, "a")
+    version = log.add_report(Report("running", datetime.now(UTC))).version
+    opened: Any = log.add_intent(V1Event.PAUSE, source=V1State.RUNNING, version=version, fields={})
+    told: list[Event] = []
+
+    async def everything() -> None:
+        settings: dict[str, Any] = {"policies": [StopAfter(100)], "clock": clock(), "on_event": told.append}
+        async with watching(service.client(journal=journal), **settings) as watched:
+            watched.add("a")
+            await asyncio.sleep(300)
+            assert service.commands == []
+            log.add_outcome(opened.id, CommandEvent.REFUSE, why="no")
+            await watched.finished()
+
+    run(everything())
+    first, done, _ = told
+    assert isinstance(first, Acted)
+    assert isinstance(first.error, CommandInFlight)
+    assert isinstance(done, Acted)
+    assert done.state == "stopped"
+    assert service.commands == ["PUT /api/v1/stop-task"]
+
+
+def test_two_watchers_of_one_journal_give_one_command() -> None:
+    journal, service = MemoryJournal(), Service({f"t{number}": "running" for number in range(20)})
+
+    async def one(told: list[Event]) -> None:
+        settings: dict[str, Any] = {"policies": [StopAfter(100)], "clock": clock(), "on_event": told.append}
+        async with watching(service.client(journal=journal), **settings) as watched:
+            watched.add(*service.words)
+            await watched.finished()
+
+    async def everything() -> list[list[Event]]:
+        told: list[list[Event]] = [[], []]
+        await asyncio.gather(*map(one, told))
+        return told
+
+    for told in run(everything()):
+        assert all(states(told, task_id)[-1] == "stopped" for task_id in service.words)
+    assert service.commands == ["PUT /api/v1/stop-task"] * 20
+
+
+# --- costs --------------------------------------------------------------------------------------
+
+
+def costs(status: dict[str, Any], details: dict[str, Any]) -> Callable[[httpx2.Request], httpx2.Response]:
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.method == "PATCH":
+            status["status"] = details["status"] = "stopped"
+        is_status = request.url.path.endswith("/status")
+        return httpx2.Response(200, json=status if is_status else details)
+
+    return answer
+
+
+def cost_of(
+    answer: Callable[[httpx2.Request], httpx2.Response], moves: Callable[[], None]
+) -> tuple[list[Event], Service]:
+    service = Service(plan=answer)
+
+    async def everything() -> list[Event]:
+        asyncio.get_running_loop().call_at(200, moves)
+        async with watching(service.client(api="v2"), policies=[StopAtCost(1)], clock=clock()) as watched:
+            watched.add("a")
+            return [event async for event in watched.changes()]
+
+    return run(everything()), service
+
+
+def test_a_cost_that_the_status_tells_is_read_with_it() -> None:
+    status = {"status": "started", "cost": "0.5"}
+    told, service = cost_of(costs(status, {**status}), lambda: status.update(cost="1.0"))
+
+    [acted] = [each for each in told if isinstance(each, Acted)]
+    assert acted.reason == "it has cost 1.0 USD, the limit is 1 USD"
+    details = [call for _, call in service.calls if call == "GET /api/v2/tasks/a"]
+    assert len(details) == 1
+
+
+def test_a_cost_that_the_status_does_not_tell_is_read_rarely() -> None:
+    details = {"status": "started", "cost": 0.5}
+    told, service = cost_of(costs({"status": "started"}, details), lambda: details.update(cost=2.5))
+
+    [acted] = [each for each in told if isinstance(each, Acted)]
+    assert acted.reason == "it has cost 2.5 USD, the limit is 1 USD"
+    read_at_s = [at_s for at_s, call in service.calls if call == "GET /api/v2/tasks/a"]
+    assert read_at_s[:5] == pytest.approx([0, 60, 120, 180, 240], abs=1)

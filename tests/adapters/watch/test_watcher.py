@@ -1,0 +1,462 @@
+"""What a watcher tells, of a service in memory and in a time that jumps."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx2
+import pytest
+
+from adapters.watch import RECORD, Acted, Change, Event, Unreadable, Watcher, recorder, watch, watcher
+from lifecycle import V1_FULL, AdapterError, ObservationKind
+from lifecycle.journal import Report, ReportEntry, TaskReport
+from lifecycle.memory import MemoryJournal, MemoryLog
+from tests.adapters.watch.worlds import EVEN, Service, run, states, timetable, unlimited, until, watching
+
+NOW = datetime.now(UTC)
+
+
+async def all_of(watched: Watcher, *task_ids: str) -> list[Event]:
+    """Watch these to their end, or to that of `watched`."""
+    watched.add(*task_ids)
+    return [event async for event in watched.changes()]
+
+
+def log_of(journal: MemoryJournal, task_id: str) -> MemoryLog[Any, Any]:
+    return journal.task(V1_FULL, task_id)
+
+
+# --- changes ------------------------------------------------------------------------------------
+
+
+def test_every_change_is_told_once_and_in_order_and_the_iterator_ends_with_the_last_task() -> None:
+    async def everything() -> list[Event]:
+        service = Service({"a": "created", "b": "running"})
+        timetable(service, {5: {"a": "running"}, 9: {"a": "paused"}, 30: {"a": "finished", "b": "failed"}})
+        async with watching(service.client()) as watched:
+            return await all_of(watched, "a", "b")
+
+    told = run(everything())
+    assert states(told, "a") == ["created", "running", "paused", "finished"]
+    assert states(told, "b") == ["running", "failed"]
+    assert len(told) == 6
+
+
+def test_a_change_says_all_that_is_known_of_it() -> None:
+    async def everything() -> list[Event]:
+        service = Service({"a": "created"})
+        timetable(service, {5: {"a": "paused"}, 60: {"a": "stopped"}})
+        async with watching(service.client()) as watched:
+            return await all_of(watched, "a")
+
+    first, jump, last = run(everything())
+    assert isinstance(first, Change)
+    assert (first.task_id, first.lifecycle, first.before, first.kind) == ("a", "v1-full", None, None)
+    assert (first.status, first.channel, first.is_final, first.is_unknown) == ("created", "api", False, False)
+    assert isinstance(jump, Change)
+    assert (jump.before, jump.state, jump.kind) == ("created", "paused", ObservationKind.JUMP)
+    assert isinstance(last, Change)
+    assert last.is_final
+
+
+def test_what_the_journal_knows_is_told_to_nobody_but_an_end() -> None:
+    async def everything() -> tuple[list[Event], list[tuple[float, str]]]:
+        journal, service = MemoryJournal(), Service({"a": "running", "over": "stopped"})
+        known = [log_of(journal, each) for each in ("a", "over")]
+        known[0].add_report(Report("running", NOW))
+        known[1].add_report(Report("stopped", NOW))
+        timetable(service, {5: {"a": "finished"}})
+        async with watching(service.client(journal=journal)) as watched:
+            return await all_of(watched, "a", "over"), service.calls
+
+    told, calls = run(everything())
+    over, finished = sorted(told, key=lambda each: each.task_id, reverse=True)
+    assert isinstance(over, Change)
+    assert (over.before, over.state, over.channel, over.is_final) == ("stopped", "stopped", RECORD, True)
+    assert isinstance(finished, Change)
+    assert (finished.before, finished.state) == ("running", "finished")
+    assert not any("over" in call for _, call in calls)
+
+
+def test_a_move_that_somebody_else_recorded_is_told_all_the_same() -> None:
+    async def everything() -> list[Event]:
+        journal, service = MemoryJournal(), Service({"a": "running"})
+        timetable(service, {9: {"a": "finished"}})
+        async with watching(service.client(journal=journal)) as watched:
+            asyncio.get_running_loop().call_at(8.5, service.words.update, {"a": "finished"})
+            asyncio.get_running_loop().call_at(
+                8.6, lambda: log_of(journal, "a").add_report(Report("finished", datetime.now(UTC)))
+            )
+            return await all_of(watched, "a")
+
+    _, finished = run(everything())
+    assert isinstance(finished, Change)
+    assert (finished.before, finished.state, finished.kind) == ("running", "finished", ObservationKind.STEP)
+
+
+def test_a_task_that_is_gone_is_told_once_and_watched_no_longer() -> None:
+    async def everything() -> list[Event]:
+        async with watching(Service().client()) as watched:
+            return await all_of(watched, "a")
+
+    [gone] = run(everything())
+    assert isinstance(gone, Unreadable)
+    assert gone.is_gone
+
+
+def test_an_unknown_status_is_recorded_and_told_once_and_watching_goes_on() -> None:
+    async def everything() -> tuple[list[Event], Sequence[Any]]:
+        journal, service = MemoryJournal(), Service({"a": "dreaming"})
+        log = log_of(journal, "a")
+        moves = {5.0: {"a": "running"}, 9: {"a": "dreaming"}, 15: {"a": "asleep"}, 20: {"a": "running"}}
+        timetable(service, {**moves, 25: {"a": "dreaming"}, 30: {"a": "finished"}})
+        async with watching(service.client(journal=journal)) as watched:
+            return await all_of(watched, "a"), log.entries
+
+    told, entries = run(everything())
+    unknown = [each.status for each in told if isinstance(each, Change) and each.is_unknown]
+    assert unknown == ["dreaming", "asleep"]
+    assert states(told, "a") == ["running", "finished"]
+    recorded = [each.report.status for each in entries if isinstance(each, ReportEntry)]
+    assert recorded == ["dreaming", "running", "dreaming", "asleep", "running", "dreaming", "finished"]
+
+
+def test_a_conflict_is_told_as_what_it_is_and_the_state_that_is_kept() -> None:
+    journal = MemoryJournal()
+
+    def overtake(_: httpx2.Request) -> None:
+        """Another worker records an end, while this one reads another."""
+        known_at = log_of(journal, "a").load().as_of
+        if service.words["a"] == "stopped" and known_at is not None:
+            log_of(journal, "a").add_report(Report("finished", known_at + timedelta(microseconds=1)))
+
+    service = Service({"a": "running"}, plan=overtake)
+
+    async def everything() -> list[Event]:
+        timetable(service, {5: {"a": "stopped"}})
+        async with watching(service.client(journal=journal)) as watched:
+            return await all_of(watched, "a")
+
+    _, conflict = run(everything())
+    assert isinstance(conflict, Change)
+    assert (conflict.status, conflict.kind) == ("stopped", ObservationKind.CONFLICT)
+    assert (conflict.before, conflict.state, conflict.is_final) == ("running", "finished", True)
+
+
+def test_a_status_that_cannot_be_read_is_told_once_in_each_spell() -> None:
+    def fail(_: httpx2.Request) -> httpx2.Response | None:
+        now_s = asyncio.get_running_loop().time()
+        return httpx2.Response(503) if 5 < now_s < 60 or 200 < now_s < 300 else None
+
+    async def everything() -> list[Event]:
+        service = Service({"a": "running"}, plan=fail)
+        timetable(service, {1000: {"a": "finished"}})
+        async with watching(service.client()) as watched:
+            return await all_of(watched, "a")
+
+    first, *spells, last = run(everything())
+    assert isinstance(first, Change)
+    assert [isinstance(each, Unreadable) and not each.is_gone for each in spells] == [True, True]
+    assert isinstance(last, Change)
+
+
+@pytest.mark.parametrize("status_code", [401, 403, 400])
+def test_a_refusal_is_told_at_once_and_asked_again_rarely(status_code: int) -> None:
+    async def everything() -> tuple[Event, int]:
+        service = Service(plan=lambda _: httpx2.Response(status_code))
+        async with watching(service.client()) as watched:
+            watched.add("a")
+            event = await anext(watched.changes())
+            asked = len(service.calls)
+            await asyncio.sleep(600)
+            assert len(service.calls) < 60
+            return event, asked
+
+    event, asked = run(everything())
+    assert isinstance(event, Unreadable)
+    assert asked == 1
+
+
+# --- what is watched ----------------------------------------------------------------------------
+
+
+def test_tasks_come_and_go_while_it_runs() -> None:
+    async def everything() -> list[Event]:
+        service = Service({"a": "running", "b": "running", "c": "running"})
+        timetable(service, {20: {"b": "finished", "c": "failed"}})
+        async with watching(service.client()) as watched:
+            watched.add("a", "b", "a")
+            watched.add("b")
+            assert len(watched) == 2
+            told = [await anext(watched.changes()), await anext(watched.changes())]
+            watched.discard("a")
+            watched.discard("nobody")
+            watched.add("c")
+            told += [event async for event in watched.changes()]
+            asked = len(service.times_s("/a/"))
+            assert asked == 1
+            return told
+
+    told = run(everything())
+    assert [states(told, each) for each in "abc"] == [["running"], ["running", "finished"], ["running", "failed"]]
+
+
+def test_an_id_that_cannot_be_asked_for_is_refused_with_all_that_came_with_it() -> None:
+    async def everything() -> None:
+        async with watching(Service().client()) as watched:
+            with pytest.raises(ValueError, match="no task id"):
+                watched.add("a", "..")
+            assert len(watched) == 0
+
+    run(everything())
+
+
+def test_kept_open_it_waits_for_more() -> None:
+    async def everything() -> list[Event]:
+        service = Service({"a": "finished", "b": "stopped"})
+        async with watching(service.client(), keep_open=True) as watched:
+            changes = watched.changes()
+            watched.add("a")
+            told = [await anext(changes)]
+            asyncio.get_running_loop().call_at(100, watched.add, "b")
+            told.append(await anext(changes))
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(anext(changes), 1000)
+            return told
+
+    assert [each.task_id for each in run(everything())] == ["a", "b"]
+
+
+def test_the_short_form() -> None:
+    async def everything() -> list[Event]:
+        service = Service({"a": "finished", "b": "stopped"})
+        async with aclosing(watch(service.client(), ["a", "b"], pace=EVEN, throttle=unlimited())) as changes:
+            return [event async for event in changes]
+
+    assert [each.task_id for each in run(everything())] == ["a", "b"]
+
+
+# --- who is told --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_callback_is_told_without_any_iterator(is_async: bool) -> None:
+    told: list[Event] = []
+
+    async def tell_later(event: Event) -> None:
+        await asyncio.sleep(0.1)
+        told.append(event)
+
+    async def everything() -> None:
+        service = Service({"a": "running"})
+        timetable(service, {5: {"a": "finished"}})
+        async with watching(service.client(), on_event=tell_later if is_async else told.append) as watched:
+            watched.add("a")
+            await watched.finished()
+
+    run(everything())
+    assert states(told, "a") == ["running", "finished"]
+
+
+def test_a_callback_that_raises_ends_the_watch_and_what_was_seen_is_recorded(caplog: pytest.LogCaptureFixture) -> None:
+    journal = MemoryJournal()
+    log = log_of(journal, "a")
+
+    def fail(_: Event) -> None:
+        raise ZeroDivisionError
+
+    async def everything() -> None:
+        async with watching(Service({"a": "running"}).client(journal=journal), on_event=fail) as watched:
+            watched.add("a")
+            await watched.finished()
+
+    with pytest.raises(ZeroDivisionError):
+        run(everything())
+    assert log.load().state == "running"
+    assert "on_event failed" in caplog.text
+
+
+def test_while_nobody_reads_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watcher, "_ROOM", 3)
+    monkeypatch.setattr(recorder, "ROOM", 5)
+
+    async def everything() -> tuple[int, int]:
+        service = Service({f"t{number}": "running" for number in range(40)})
+        timetable(service, {610.0: dict.fromkeys(service.words, "finished")})
+        async with watching(service.client()) as watched:
+            watched.add(*service.words)
+            await asyncio.sleep(600)
+            asked_unread = len(service.calls)
+            told = [event async for event in watched.changes()]
+            assert all(states(told, each) == ["running", "finished"] for each in service.words)
+            return asked_unread, len(service.calls)
+
+    asked_unread, asked = run(everything())
+    assert asked_unread < 35 < asked
+
+
+# --- hearing ------------------------------------------------------------------------------------
+
+
+def heard(journal: MemoryJournal, status: str, *, ago: timedelta = timedelta()) -> ReportEntry[Any, Any]:
+    """What a receiver of webhooks does: record, and have the entry."""
+    report = Report(status, datetime.now(UTC) - ago, "webhook")
+    return journal.add_reports([TaskReport(V1_FULL, "a", report)])[0]
+
+
+def test_a_webhook_is_told_at_once_and_while_they_come_nobody_is_asked() -> None:
+    async def everything() -> tuple[list[Event], list[float]]:
+        journal, service = MemoryJournal(), Service({"a": "created"})
+        async with watching(service.client(journal=journal)) as watched:
+            watched.add("a")
+            changes = watched.changes()
+            told = [await anext(changes)]
+            watched.hear("a", heard(journal, "started"))
+            told.append(await anext(changes))
+            await asyncio.sleep(50)
+            asked_at = service.times_s()
+            watched.hear("a", heard(journal, "finished"))
+            watched.hear("nobody", heard(journal, "finished"))
+            return [*told, *[event async for event in changes]], asked_at
+
+    told, asked_at = run(everything())
+    assert states(told, "a") == ["created", "running", "finished"]
+    assert [each.channel for each in told if isinstance(each, Change)] == ["api", "webhook", "webhook"]
+    assert asked_at == [0.0]
+
+
+def test_a_webhook_that_may_be_late_leads_to_a_look() -> None:
+    async def everything() -> list[Event]:
+        journal, service = MemoryJournal(), Service({"a": "paused"})
+        async with watching(service.client(journal=journal)) as watched:
+            watched.add("a")
+            changes = watched.changes()
+            told = [await anext(changes)]
+            await asyncio.sleep(0.5)
+            service.words["a"] = "running"
+            watched.hear("a", heard(journal, "started"))
+            told += [await anext(changes), await anext(changes)]
+            assert service.times_s() == [0.0, 0.5]
+            return told
+
+    _, unconfirmed, confirmed = run(everything())
+    assert isinstance(unconfirmed, Change)
+    assert (unconfirmed.before, unconfirmed.state, unconfirmed.unconfirmed) == ("paused", "paused", True)
+    assert isinstance(confirmed, Change)
+    assert (confirmed.state, confirmed.channel) == ("running", "api")
+
+
+def test_a_late_webhook_is_told_once_as_late_and_changes_nothing() -> None:
+    async def everything() -> list[Event]:
+        journal, service = MemoryJournal(), Service({"a": "running"})
+        timetable(service, {50: {"a": "finished"}})
+        async with watching(service.client(journal=journal)) as watched:
+            watched.add("a")
+            changes = watched.changes()
+            told = [await anext(changes)]
+            late = heard(journal, "initializing", ago=timedelta(hours=1))
+            watched.hear("a", late)
+            watched.hear("a", late)
+            return [*told, *[event async for event in changes]]
+
+    told = run(everything())
+    assert states(told, "a") == ["running", "finished"]
+    assert [each.status for each in told if isinstance(each, Change) and each.late] == ["initializing"]
+
+
+def test_what_is_heard_before_the_first_look_or_after_the_end_does_no_harm() -> None:
+    async def everything() -> list[Event]:
+        journal, service = MemoryJournal(), Service({"a": "finished"})
+        log = log_of(journal, "a")
+        watched = watching(service.client(journal=journal))
+        watched.hear("a", heard(journal, "started"))
+        async with watched:
+            watched.add("a")
+            watched.hear("a", heard(journal, "finished"))
+            told = [event async for event in watched.changes()]
+        watched.hear("a", heard(journal, "finished"))
+        assert log.load().state == "finished"
+        return told
+
+    assert [each.task_id for each in run(everything())] == ["a"]
+
+
+# --- the journal --------------------------------------------------------------------------------
+
+
+class Failing(MemoryJournal):
+    """A journal that cannot be written for a while."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fails = 0
+        self.batches: list[int] = []
+
+    def add_reports(self, reports: Sequence[TaskReport]) -> list[ReportEntry[Any, Any]]:
+        if self.fails > 0:
+            self.fails -= 1
+            raise AdapterError("the disk is full")
+        self.batches.append(len(reports))
+        return super().add_reports(reports)
+
+
+def test_a_journal_that_fails_for_a_while_pauses_the_watch_and_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    async def everything() -> tuple[list[Event], int]:
+        journal, service = Failing(), Service({f"t{number}": "running" for number in range(40)})
+        journal.fails = 8
+        moves = {60.0: dict.fromkeys(service.words, "paused"), 80.0: dict.fromkeys(service.words, "failed")}
+        timetable(service, moves)
+        async with watching(service.client(journal=journal)) as watched:
+            watched.add(*service.words)
+            await until(lambda: not journal.fails)
+            asked = len(service.calls)
+            return [event async for event in watched.changes()], asked
+
+    with caplog.at_level(logging.INFO, logger="adapters.watch"):
+        told, asked = run(everything())
+    assert asked <= 2 * EVEN.concurrency
+    assert all(states(told, f"t{number}") == ["running", "paused", "failed"] for number in range(40))
+    said = [record.getMessage() for record in caplog.records if "journal" in record.getMessage()]
+    assert said == [
+        "the journal cannot be used; watching pauses",
+        "the journal is waited for no longer",
+    ]
+
+
+def test_an_end_while_the_journal_fails_is_waited_for_and_what_is_lost_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def everything(fails: int) -> MemoryLog[Any, Any]:
+        journal = Failing()
+        journal.fails = fails
+        log = log_of(journal, "a")
+        async with watching(Service({"a": "running"}).client(journal=journal), closing_s=5.0) as watched:
+            watched.add("a")
+            await asyncio.sleep(0.01)
+        return log
+
+    assert run(everything(3)).load().state == "running"
+    assert "in time" not in caplog.text
+    assert run(everything(1000)).load().state is None
+    assert [getattr(record, "lost", None) for record in caplog.records if "in time" in record.getMessage()] == [1]
+
+
+# --- what is no event of a task -----------------------------------------------------------------
+
+
+def test_no_event_and_no_line_of_the_log_holds_the_key(caplog: pytest.LogCaptureFixture) -> None:
+    async def everything() -> list[Event]:
+        service = Service(plan=lambda request: httpx2.Response(401, json=request.headers["authorization"]))
+        async with watching(service.client()) as watched:
+            watched.add("a")
+            return [await anext(watched.changes())]
+
+    with caplog.at_level(logging.DEBUG):
+        told = run(everything())
+    assert "bu_a-key" not in caplog.text + repr(told)
+    assert not any(isinstance(each, Acted) for each in told)
