@@ -66,13 +66,14 @@ _KNOWN = sa.select(tasks, commands).outerjoin_from(
     tasks, commands, sa.and_(commands.c.task == tasks.c.id, commands.c.is_open)
 )
 _ONE = _KNOWN.where(tasks.c.lifecycle == sa.bindparam("lifecycle"), tasks.c.task_id == sa.bindparam("task_id"))
-_SOME = (
-    _KNOWN.where(
-        tasks.c.lifecycle == sa.bindparam("lifecycle"), tasks.c.task_id.in_(sa.bindparam("task_ids", expanding=True))
-    )
-    .order_by(tasks.c.id)  # whoever locks several tasks locks them in this order
-    .with_for_update(of=tasks)
+_NAMED = sa.and_(
+    tasks.c.lifecycle == sa.bindparam("lifecycle"), tasks.c.task_id.in_(sa.bindparam("task_ids", expanding=True))
 )
+_SOME = _KNOWN.where(_NAMED)
+# Whoever locks several tasks locks them in this order.
+_LOCK = sa.select(tasks.c.id).where(_NAMED).order_by(tasks.c.id).with_for_update()
+
+_MOST_NAMED = 30_000  # in one statement; SQLite takes 32,766 parameters
 
 
 @dataclass(slots=True)
@@ -99,16 +100,23 @@ def _lock(connection: Connection, keys: Iterable[Key], author: Author) -> dict[t
     found: dict[tuple[str, str], Known] = {}
     for lifecycle, task_ids in (asked[name] for name in sorted(asked)):
         found |= _locked(connection, lifecycle, list(task_ids))
-        missing = [task_id for task_id in task_ids if (lifecycle.name, task_id) not in found]
-        if missing:
-            make_known(connection, author, [Key(lifecycle, task_id) for task_id in sorted(missing)])
+        # Again and again, for what another has made known can be forgotten before it is locked.
+        while missing := sorted(task_id for task_id in task_ids if (lifecycle.name, task_id) not in found):
+            make_known(connection, author, [Key(lifecycle, task_id) for task_id in missing])
             found |= _locked(connection, lifecycle, missing)
     return found
 
 
 def _locked(connection: Connection, lifecycle: AnyLifecycle, task_ids: Sequence[str]) -> dict[tuple[str, str], Known]:
-    rows = connection.execute(_SOME, {"lifecycle": lifecycle.name, "task_ids": task_ids}).mappings()
-    return {(lifecycle.name, row[tasks.c.task_id]): _known_of(row, lifecycle) for row in rows}
+    found: dict[tuple[str, str], Known] = {}
+    for begin in range(0, len(task_ids), _MOST_NAMED):
+        named = {"lifecycle": lifecycle.name, "task_ids": task_ids[begin : begin + _MOST_NAMED]}
+        if connection.dialect.name == "postgresql":
+            # Not in one statement: what is joined to a row that was waited for is older than that row.
+            connection.execute(_LOCK, named)
+        for row in connection.execute(_SOME, named).mappings():
+            found[lifecycle.name, row[tasks.c.task_id]] = _known_of(row, lifecycle)
+    return found
 
 
 def make_known(connection: Connection, author: Author, keys: Iterable[Key]) -> None:
@@ -206,7 +214,9 @@ def enter_delivery(connection: Connection, author: Author, delivery: Delivery) -
         "received_at": author.now,
         "body": delivery.body,
     }
-    return connection.execute(insert(deliveries).on_conflict_do_nothing(), row).rowcount == 1
+    # SQLAlchemy does not tell the count of inserted rows for every database.
+    statement = insert(deliveries).on_conflict_do_nothing().returning(deliveries.c.id)
+    return connection.execute(statement, row).first() is not None
 
 
 # --- commands -------------------------------------------------------------------------------------

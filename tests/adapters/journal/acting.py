@@ -1,0 +1,54 @@
+"""What these tests do to journals: a time they set, tasks that are known, commands in every stage of their life."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from adapters.journal import SqlJournal, SqlLog
+from lifecycle import Lifecycle, get
+from lifecycle.journal import UNSTATED, CommandRecord, Purpose, Report, TaskReport
+from tests.lifecycle.drivers import clock
+
+START = next(clock())
+
+Log = SqlLog[str, str]
+
+
+def at(second: float) -> datetime:
+    return START + timedelta(seconds=second)
+
+
+class Time:
+    """A journal's clock, as a test sets it; at first long after everything that tests report."""
+
+    def __init__(self) -> None:
+        self.now = at(100_000)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def go(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+def told(task: str, status: str, second: float = 0, *, lifecycle: str = "v1-full", channel: str = "api") -> TaskReport:
+    return TaskReport(get(lifecycle), task, Report(status, at(second), channel))
+
+
+def knowing(journal: SqlJournal, *statuses: str, task: str = "task-1", lifecycle: str = "v1-full") -> Log:
+    """The log of a task that was reported so, a second apart, beginning at second 0."""
+    declared: Lifecycle[str, str] = get(lifecycle)
+    log = journal.task(declared, task)
+    for second, status in enumerate(statuses):
+        log.add_report(Report(status, at(second)))
+    return log
+
+
+def opened(log: Log, command: str = "pause", *, purpose: Purpose = UNSTATED, **fields: Any) -> CommandRecord[str, str]:
+    """Open a command from where the task is."""
+    record = log.load()
+    assert record.state is not None
+    intent = log.add_intent(command, source=record.state, version=record.version, fields=fields, purpose=purpose)
+    assert isinstance(intent, CommandRecord)
+    return intent

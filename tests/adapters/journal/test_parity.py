@@ -1,0 +1,300 @@
+"""A durable journal keeps what the one in memory keeps: the same operations, the same answers, the same record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Any, NamedTuple, cast
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from adapters.journal import Recorded, RecordedCommand, RecordedReport, SqlJournal
+from lifecycle import CATALOG, Channel, CommandEvent, CommandState, IllegalTransition, Lifecycle
+from lifecycle.journal import (
+    CommandEntry,
+    CommandRecord,
+    Delivery,
+    Entry,
+    Purpose,
+    Report,
+    ReportEntry,
+    TaskRecord,
+    TaskReport,
+)
+from lifecycle.memory import MemoryJournal, MemoryLog
+from tests.adapters.journal.acting import at
+from tests.adapters.journal.conftest import OpenJournal
+
+Declared = Lifecycle[str, str]
+Command = CommandRecord[str, str]
+Record = TaskRecord[str, str]
+Row = tuple[Any, ...]
+
+TASKS = ("one", "other")
+
+# --- what can be done to a journal ----------------------------------------------------------------
+
+
+class Tell(NamedTuple):
+    task: str
+    report: Report
+
+
+class TellTogether(NamedTuple):
+    told: tuple[Tell, ...]
+
+
+class Deliver(NamedTuple):
+    id: str
+    told: tuple[Tell, ...]
+
+
+class Intend(NamedTuple):
+    task: str
+    command: str
+    key: str | None
+    is_behind: bool  # the task has changed since it was read
+
+
+class Attempt(NamedTuple):
+    command: int  # of those opened, from the newest
+    skipped: int
+
+
+class End(NamedTuple):
+    command: int
+    event: CommandEvent
+
+
+class Claim(NamedTuple):
+    command: int
+
+
+class Release(NamedTuple):
+    command: int
+
+
+class Find(NamedTuple):
+    task: str
+    key: str
+
+
+Operation = Tell | TellTogether | Deliver | Intend | Attempt | End | Claim | Release | Find
+
+KEYS = ("key-1", "key-2")
+
+
+def telling(lifecycle: Declared) -> st.SearchStrategy[Tell]:
+    """Any word of any channel at any time, so that many come late or inside a cycle."""
+    words = [*(state.name for state in lifecycle.states), *(alias.word for alias in lifecycle.aliases), "zombie"]
+    reports = st.builds(Report, st.sampled_from(words), st.integers(0, 9).map(at), st.sampled_from(Channel))
+    return st.builds(Tell, st.sampled_from(TASKS), reports)
+
+
+def operations(lifecycle: Declared) -> st.SearchStrategy[list[Operation]]:
+    tell, recent = telling(lifecycle), st.integers(0, 1)
+    together = st.lists(tell, min_size=1, max_size=5).map(tuple)
+    kinds: list[st.SearchStrategy[Any]] = [
+        tell,
+        tell,
+        st.builds(TellTogether, together),
+        st.builds(Deliver, st.sampled_from(("d-1", "d-2")), together),
+        st.builds(Attempt, recent, st.integers(0, 1)),
+        st.builds(End, recent, st.sampled_from(CommandEvent)),
+        st.builds(Claim, recent),
+        st.builds(Release, recent),
+        st.builds(Find, st.sampled_from(TASKS), st.sampled_from(KEYS)),
+    ]
+    if lifecycle.commands:
+        keys = st.none() | st.sampled_from(KEYS)
+        intend = st.builds(Intend, st.sampled_from(TASKS), st.sampled_from(lifecycle.commands), keys, st.booleans())
+        kinds += [intend, intend]
+    return st.lists(st.one_of(kinds), max_size=25)
+
+
+# --- doing it --------------------------------------------------------------------------------------
+
+
+@dataclass
+class Worker:
+    """Does to a journal what it is told; names commands by the order in which it opened them."""
+
+    journal: MemoryJournal | SqlJournal
+    lifecycle: Declared
+    prefix: str = ""  # of what it calls tasks and deliveries
+    opened: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+
+    def __post_init__(self) -> None:
+        # Held, for the journal in memory forgets the tasks that nobody holds.
+        self.logs = {task: self.journal.task(self.lifecycle, self.prefix + task) for task in TASKS}
+
+    def do(self, operation: Operation) -> Any:
+        """Return what came of it, be it a refusal."""
+        match operation:
+            case Tell(task, report):
+                return self.known(task, self.logs[task].add_report(report))
+            case TellTogether(told):
+                return self.journal.add_reports(self.reports(told))
+            case Deliver(name, told):
+                return self.journal.receive(Delivery(self.prefix + name, "status", at(0), "{}"), self.reports(told))
+            case Intend():
+                return self.intend(operation)
+            case Find(task, key):
+                return self.named(task, self.logs[task].find_command(key))
+            case _ if operation.command < len(self.opened):
+                return self.go_on(operation, *self.opened[-1 - operation.command])
+            case _:
+                return None
+
+    def intend(self, intend: Intend) -> Record | Command | None:
+        log = self.logs[intend.task]
+        record = log.load()
+        found = log.add_intent(
+            intend.command,
+            source=record.state or self.lifecycle.initial,
+            version=record.version - intend.is_behind,
+            fields={"task": "look", "times": [1, None]},
+            purpose=Purpose(intend.key, "a policy", "it is time"),
+        )
+        if isinstance(found, TaskRecord):
+            return self.known(intend.task, found)
+        self.opened.append((intend.task, found.id))
+        return self.named(intend.task, found)
+
+    def go_on(self, operation: Attempt | End | Claim | Release, task: str, number: str) -> Any:
+        log = self.logs[task]
+        match operation:
+            case Attempt(_, skipped):
+                known = log.load().open_command
+                return log.add_attempt(number, number=skipped + 1 + (known.attempts if known else 0))
+            case End(_, event):
+                try:
+                    return self.known(task, log.add_outcome(number, event, why="so it was"))
+                except IllegalTransition as refusal:
+                    return str(refusal)
+            case Claim():
+                log.release(number)  # in memory nobody holds anything
+                return self.named(task, log.claim(number))
+            case Release():
+                return log.release(number)
+
+    def reports(self, told: Iterable[Tell]) -> list[TaskReport]:
+        return [TaskReport(self.lifecycle, self.prefix + task, report) for task, report in told]
+
+    def known(self, task: str, record: Record) -> Record:
+        return replace(record, open_command=self.named(task, record.open_command))
+
+    def named(self, task: str, command: Command | None) -> Command | None:
+        return None if command is None else replace(command, id=self.name(task, command.id))
+
+    def name(self, task: str, number: str) -> str:
+        return str(self.opened.index((task, number)) if (task, number) in self.opened else len(self.opened))
+
+    def records(self) -> list[Record]:
+        return [self.known(task, log.load()) for task, log in self.logs.items()]
+
+    def entries(self) -> list[list[Row]]:
+        """Every task's entries, in words that are the same for each kind of journal."""
+        return [list(self.rows(task)) for task in TASKS]
+
+    def rows(self, task: str) -> Iterator[Row]:
+        if isinstance(self.journal, SqlJournal):
+            recorded = self.journal.history(self.prefix + task, self.lifecycle.name)
+            return without_claims(self.recorded(task, entry) for entry in recorded)
+        log = cast("MemoryLog[str, str]", self.logs[task])
+        return (self.remembered(task, entry) for entry in log.entries)
+
+    def remembered(self, task: str, entry: Entry[str, str]) -> Row:
+        match entry:
+            case ReportEntry(report, state, seen):
+                found = (None, None, ()) if seen is None else (seen.known, seen.kind, seen.path)
+                return "report", entry.times, report, *found, state, entry.late, entry.unconfirmed
+            case CommandEntry(record, event, why):
+                # What is said of a command last is said by the entry.
+                return "command", event, replace(record, id=self.name(task, record.id), why=why)
+
+    def recorded(self, task: str, entry: Recorded) -> Row:
+        if isinstance(entry, RecordedReport):
+            report, found = Report(entry.status, entry.as_of, entry.channel), (entry.before, entry.kind, entry.path)
+            return "report", entry.times, report, *found, entry.state, entry.late, entry.unconfirmed
+        assert isinstance(entry, RecordedCommand)
+        purpose = Purpose(entry.key, entry.origin, entry.reason)
+        record: Command = CommandRecord(
+            self.name(task, entry.id), entry.command, entry.source, CommandState(entry.state), entry.fields,
+            entry.attempts, purpose, entry.why,
+        )  # fmt: skip
+        return "command", entry.event, record
+
+
+def without_claims(rows: Iterable[Row]) -> Iterator[Row]:
+    """Leave out what memory has no use for, and count reports together that a claim stood between."""
+    last: Row | None = None
+    for row in rows:
+        if row[0] == "command" and row[2].why == "taken up":
+            continue
+        if last is not None and repeats(row, last):
+            last = ("report", last[1] + row[1], *last[2:])
+            continue
+        if last is not None:
+            yield last
+        last = row
+    if last is not None:
+        yield last
+
+
+def repeats(row: Row, last: Row) -> bool:
+    if row[0] != "report" or last[0] != "report" or any((*row[-2:], *last[-2:])):
+        return False
+    return (row[2].status, row[2].channel) == (last[2].status, last[2].channel)
+
+
+# --- the same of each ------------------------------------------------------------------------------
+
+SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # each example has tasks of its own
+NAMES = count()
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_a_durable_journal_does_what_the_one_in_memory_does(name: str, open_journal: OpenJournal) -> None:
+    durable, reader = open_journal(), open_journal(worker="another", read_only=True)
+    examples = 5 if durable.database.dialect.name == "postgresql" else 25
+
+    @settings(SHARED, max_examples=examples)
+    @given(st.data())
+    def agree(data: st.DataObject) -> None:
+        lifecycle, prefix = CATALOG[name], f"{next(NAMES)}-"
+        memory, sql = Worker(MemoryJournal(), lifecycle), Worker(durable, lifecycle, prefix)
+
+        for operation in data.draw(operations(lifecycle)):
+            assert sql.do(operation) == memory.do(operation)
+
+        for one in (sql, Worker(reader, lifecycle, prefix, sql.opened)):
+            assert one.records() == memory.records()
+            assert one.entries() == memory.entries()
+
+    agree()
+    assert list(reader.check()) == []
+
+
+@given(st.data())
+@settings(SHARED, max_examples=10)
+def test_reports_in_one_batch_are_those_reports_one_by_one(journal: SqlJournal, data: st.DataObject) -> None:
+    told = [
+        (CATALOG[name], tell)
+        for name in data.draw(st.lists(st.sampled_from(("v1-full", "v3-full", "v4")), max_size=12))
+        for tell in [data.draw(telling(CATALOG[name]))]
+    ]
+    single, batch = (f"{next(NAMES)}-" for _ in range(2))
+
+    entries = journal.add_reports([TaskReport(one, batch + tell.task, tell.report) for one, tell in told])
+    for one, tell in told:
+        journal.task(one, single + tell.task).add_report(tell.report)
+
+    for lifecycle in {one.name: one for one, _ in told}.values():
+        of_batch, of_single = Worker(journal, lifecycle, batch), Worker(journal, lifecycle, single)
+        assert of_batch.records() == of_single.records()
+        assert of_batch.entries() == of_single.entries()
+    assert [entry.report for entry in entries] == [tell.report for _, tell in told]
