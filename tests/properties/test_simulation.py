@@ -5,7 +5,9 @@ A failure names its seed: `python -m tests.simulation SEED` tells that schedule 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import subprocess
+import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,12 +23,15 @@ from lifecycle.journal import UNSTATED, CommandRecord, Purpose, TaskRecord
 from tests.lifecycle.drivers import Declared, Driver
 from tests.simulation.promises import Broken, Promise
 from tests.simulation.scheduler import Parts, Simulation
-from tests.simulation.storage import Leased, LeasedJournal, LeasedLog, Sqlite
+from tests.simulation.storage import Leased, LeasedJournal, LeasedLog, Sql
 
+ROOT = Path(__file__).parents[2]
 AT_A_TIME = 250
+ORDINARY = range(0, 3_000, AT_A_TIME)
+MANY_MORE = range(3_000, 33_000, AT_A_TIME)
 
 
-def simulate(seed: int, parts: Parts | None = None) -> None:
+def simulate(seed: int, parts: Parts) -> None:
     try:
         Simulation(seed, parts).run()
     except BaseException as error:
@@ -37,43 +42,40 @@ def simulate(seed: int, parts: Parts | None = None) -> None:
 # --- every promise is kept ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("first", range(0, 3_000, AT_A_TIME))
+@pytest.mark.parametrize("first", [*ORDINARY, *(pytest.param(first, marks=pytest.mark.heavy) for first in MANY_MORE)])
 def test_every_promise_is_kept(first: int) -> None:
     for seed in range(first, first + AT_A_TIME):
-        simulate(seed)
+        simulate(seed, Parts())
 
 
-@pytest.mark.heavy
-@pytest.mark.parametrize("first", range(3_000, 33_000, AT_A_TIME))
-def test_every_promise_is_kept_in_many_more(first: int) -> None:
-    for seed in range(first, first + AT_A_TIME):
-        simulate(seed)
+@pytest.mark.parametrize("seeds", [range(10), pytest.param(range(10, 400), marks=pytest.mark.heavy)], ids=len)
+def test_every_promise_is_kept_by_sqlite(tmp_path: Path, seeds: range) -> None:
+    simulate_in_a_database(f"sqlite:///{tmp_path / 'journal.db'}", seeds)
 
 
-def test_every_promise_is_kept_on_a_disk(tmp_path: Path) -> None:
-    simulate_on_a_disk(tmp_path / "journal.db", range(20))
+@pytest.mark.parametrize("seeds", [range(5), pytest.param(range(5, 200), marks=pytest.mark.heavy)], ids=len)
+def test_every_promise_is_kept_by_postgresql(postgres_url: str, seeds: range) -> None:
+    simulate_in_a_database(postgres_url, seeds)
 
 
-@pytest.mark.heavy
-def test_every_promise_is_kept_on_a_disk_in_many_more(tmp_path: Path) -> None:
-    simulate_on_a_disk(tmp_path / "journal.db", range(20, 500))
-
-
-def simulate_on_a_disk(path: Path, seeds: Iterable[int]) -> None:
+def simulate_in_a_database(url: str, seeds: range) -> None:
     for seed in seeds:
-        simulate(seed, Parts(keep=partial(Sqlite, path=path)))
+        simulate(seed, Parts(keep=partial(Sql, url=url)))
 
-    with SqlJournal(path, read_only=True) as journal:
+    with SqlJournal(url) as journal:
         assert list(journal.check()) == []
 
 
-def test_a_seed_is_a_schedule() -> None:
-    tales: list[list[str]] = [[], []]
-    for tale in tales:
-        Simulation(7, tell=tale.append).run()
+def test_a_seed_is_a_schedule_that_can_be_told() -> None:
+    tale: list[str] = []
+    Simulation(7, Parts(), tale.append).run()
 
-    assert tales[0] == tales[1]
-    assert len(tales[0]) > 50
+    told = subprocess.run(
+        [sys.executable, "-m", "tests.simulation", "7"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+
+    assert told.stdout.splitlines() == tale
+    assert len(tale) > 50
 
 
 # --- and can be broken --------------------------------------------------------------------------------
@@ -146,6 +148,16 @@ class Blind(LeasedLog):
         return super().add_intent(command, source=source, version=now, fields=fields, purpose=purpose)
 
 
+class Crowding(LeasedLog):
+    """Opens a command beside another that is open."""
+
+    def add_intent(
+        self, command: str, *, source: str, version: int, fields: Mapping[str, Any], purpose: Purpose = UNSTATED
+    ) -> CommandRecord[str, str] | TaskRecord[str, str]:
+        vars(self.memory)["_record"] = replace(self.load(), open_command=None)
+        return super().add_intent(command, source=source, version=version, fields=fields, purpose=purpose)
+
+
 class Forgetful(LeasedLog):
     """Says that an outcome is recorded, and does not record it."""
 
@@ -180,6 +192,7 @@ FAULTS = {
     "forgets keys": Fault(Parts(driver=Keyless), Promise.KEYED),
     "ignores leases and attempts": Fault(Parts(keep=partial(Leased, log_type=Careless)), Promise.ONCE),
     "ignores the version": Fault(Parts(keep=partial(Leased, log_type=Blind)), Promise.LEGAL),
+    "opens two at a time": Fault(Parts(keep=partial(Leased, log_type=Crowding)), Promise.ALONE),
     "forgets outcomes": Fault(Parts(keep=partial(Leased, log_type=Forgetful)), Promise.KEPT),
     "overlooks what is open": Fault(Parts(keep=partial(Leased, view_type=Overlooking)), Promise.SETTLED),
     "sends a dispatch twice": Fault(Parts(procedure=resending), Promise.ONCE),
@@ -197,3 +210,7 @@ def test_what_is_wrong_is_found(fault: Fault) -> None:
         if fault.breaks in found:
             return
     pytest.fail(f"found {found or 'nothing'}")
+
+
+def test_every_promise_can_be_broken() -> None:
+    assert {fault.breaks for fault in FAULTS.values()} == set(Promise)

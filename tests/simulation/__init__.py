@@ -5,5 +5,5 @@
     scheduler.py    who does what next, and what becomes of it
 
 A seed is a schedule. `python -m tests.simulation SEED` prints it step by step, up to the promise
-that it breaks, if it breaks any.
+that it breaks, if it breaks any; with the URL of a new database after it, on the durable journal.
 """

@@ -1,10 +1,12 @@
-"""Print one schedule, step by step: `python -m tests.simulation SEED`."""
+"""Print one schedule: `python -m tests.simulation SEED`, or `SEED URL` for a journal in a new database."""
 
 from __future__ import annotations
 
 import sys
 from functools import partial
 
-from tests.simulation.scheduler import Simulation
+from tests.simulation.scheduler import Parts, Simulation
+from tests.simulation.storage import Sql
 
-Simulation(int(sys.argv[1]), tell=partial(print, flush=True)).run()
+seed, *urls = sys.argv[1:]
+Simulation(int(seed), Parts(keep=partial(Sql, url=urls[0])) if urls else Parts(), tell=print).run()

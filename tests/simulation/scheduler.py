@@ -74,8 +74,8 @@ class Process:
 class Simulation:
     """One schedule. `tell` is told every step. Raises Broken, or whatever else goes wrong."""
 
-    def __init__(self, seed: int, parts: Parts | None = None, tell: Tale | None = None) -> None:
-        self.parts = parts or Parts()
+    def __init__(self, seed: int, parts: Parts, tell: Tale | None = None) -> None:
+        self.parts = parts
         self.seed = seed
         self.random = Random(seed)
         self.tell = tell
@@ -93,7 +93,7 @@ class Simulation:
     def run(self) -> None:
         """Carry the schedule out, then let the network be kind and recover everything."""
         try:
-            for _ in range(self.random.randint(50, 150)):
+            for _ in range(self.random.randint(50, 250)):
                 self._step()
             self._come_to_rest()
         finally:
@@ -229,11 +229,11 @@ class Simulation:
         witness, worker = process.witness, process.worker
         witness.before(effect, worker.known)
         result = worker.driver.perform(effect)
+        self._say(process.name, witness.task_id, effect, "->", result)
         witness.after(effect, result)
         if not isinstance(effect, _LEAVE_NO_TRACE):
             witness.check()
         process.told = [result]
-        self._say(process.name, witness.task_id, effect, "->", result)
 
     def _hear(self, process: Process, worker: Worker, witness: Witness) -> None:
         effect, [result] = worker.effect, process.told

@@ -1,6 +1,6 @@
 """What is kept while workers come, die and come back: journals on simulated time, and a view for those who check.
 
-`Leased` is a journal in memory whose claims are leases, as a durable journal's are; `Sqlite` is the
+`Leased` is a journal in memory whose claims are leases, as a durable journal's are; `Sql` is the
 durable one. To a simulation they are alike.
 """
 
@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from adapters.journal import RecordedCommand, RecordedReport, SqlJournal
@@ -198,15 +197,15 @@ class Leased:
         """There is nothing to close."""
 
 
-# --- on a disk ----------------------------------------------------------------------------------------
+# --- in a database ----------------------------------------------------------------------------------------
 
 
 @dataclass(eq=False)
-class Sqlite:
-    """The durable journal in a file, which any number of simulations may share: each has ids of its own."""
+class Sql:
+    """The durable journal in a database, which any number of simulations may share: each has ids of its own."""
 
     clock: Clock
-    path: Path
+    url: str
 
     def __post_init__(self) -> None:
         self._opened = ExitStack()
@@ -230,7 +229,7 @@ class Sqlite:
         self._opened.close()
 
     def _open(self, worker: str) -> SqlJournal:
-        journal = SqlJournal(self.path, worker=worker, lease_s=LEASE.total_seconds(), clock=self.clock)
+        journal = SqlJournal(self.url, worker=worker, lease_s=LEASE.total_seconds(), clock=self.clock)
         return self._opened.enter_context(journal)
 
 
