@@ -1,9 +1,9 @@
 """The command line `lifecycle`: it parses, calls and prints, and has no logic of its own.
 
 app.py lists the commands. declarations.py and show.py hold those about lifecycles, histories.py `validate`,
-tasks.py those that talk to a service, records.py those about a journal, offline.py and demo.py the emulator's;
-output.py says how things look and what an error is worth, names.py turns what was typed into what was meant.
-Needs the extra `cli`; what a command needs beyond it is imported when the command runs.
+tasks.py and watching.py those that talk to a service, records.py those about a journal, offline.py and
+demo.py the emulator's; output.py says how things look and what an error is worth, names.py turns what was
+typed into what was meant. Needs the extra `cli`; what a command needs beyond it is imported when it runs.
 
 Exit codes: 0 legal, clean, done; 1 not legal, findings, a command refused or uncertain, a wait that
 timed out; 2 an unknown name, bad input, a service that cannot be used.
@@ -12,6 +12,7 @@ timed out; 2 an unknown name, bad input, a service that cannot be used.
 from __future__ import annotations
 
 import io
+import logging
 import sys
 
 from lifecycle.errors import MissingExtra
@@ -25,6 +26,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that cannot show an arrow must not end in a traceback.
             stream.reconfigure(errors="backslashreplace")
+    logging.getLogger("adapters").addHandler(logging.NullHandler())  # the commands tell what is logged
     try:
         from adapters.cli.app import app
     except MissingExtra as error:

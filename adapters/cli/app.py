@@ -23,12 +23,13 @@ from adapters.cli.offline import serve
 from adapters.cli.output import errors_explained, say
 from adapters.cli.show import show
 from adapters.cli.tasks import create, send, status, wait
+from adapters.cli.watching import watch
 
 del _rich
 
 _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Lifecycles": {"list": list_, "show": show, "check": check, "validate": validate, "diagrams": diagrams},
-    "Tasks of a service": {"create": create, "status": status, "send": send, "wait": wait},
+    "Tasks of a service": {"create": create, "status": status, "send": send, "wait": wait, "watch": watch},
     "The record": {"tasks": records.tasks, "history": records.history, "recover": records.recover},
     "Offline": {"serve": serve, "demo": demo},
 }

@@ -16,15 +16,23 @@ def serve(
     pace: Annotated[float, typer.Option(metavar="SECONDS", help="How long a task rests in each state.")] = 1.0,
     manual: Annotated[bool, typer.Option("--manual", help="Tasks move only by commands and by control calls.")] = False,
     seed: Annotated[bool, typer.Option("--seed", help="Live the lifecycles of the control calls' documents.")] = False,
+    webhook: Annotated[
+        str | None, typer.Option(metavar="URL", help="Send every change of a task there, signed with the secret.")
+    ] = None,
+    webhook_secret: Annotated[
+        str, typer.Option(envvar="LIFECYCLE_WEBHOOK_SECRET", metavar="TEXT", help="The secret of the webhook.")
+    ] = "secret",
 ) -> None:
     """Serve v1 to v4 on this machine, until it is interrupted (Ctrl-C).
 
     Any API key will do. It keeps everything in memory and nothing on disk.
     """
+    from adapters.emulator import Webhook
     from adapters.emulator import serve as run
 
     with suppress(KeyboardInterrupt), misuse_is_bad_input():
-        run(port=port, pace_s=pace, manual=manual, seed=seed, on_start=_introduce)
+        told = None if webhook is None else Webhook.model_validate({"url": webhook, "secret": webhook_secret})
+        run(port=port, pace_s=pace, manual=manual, seed=seed, webhook=told, on_start=_introduce)
     say("stopped; nothing was kept", stderr=True)
 
 

@@ -214,17 +214,18 @@ def client_of(
     from adapters.http import Client, service
 
     wire = service(api)  # before anybody is asked for a key
-    key = _key()
+    key = api_key()
     with (
         misuse_is_bad_input(),
-        _record(journal, worker) as record,
+        record_at(journal, worker) as record,
         Client(wire, api_key=key, base_url=base_url, seed=seed, timing=timing, journal=record) as client,
     ):
         yield client
 
 
 @contextmanager
-def _record(journal: str | None, worker: str | None) -> Generator[SqlJournal | None]:
+def record_at(journal: str | None, worker: str | None) -> Generator[SqlJournal | None]:
+    """The journal that was named, if one was."""
     if journal is None:
         yield None
         return
@@ -234,7 +235,7 @@ def _record(journal: str | None, worker: str | None) -> Generator[SqlJournal | N
         yield opened
 
 
-def _key() -> str:
+def api_key() -> str:
     """The API key, from the environment or a person; an argument would show in the list of processes."""
     from adapters.http.client import ENVIRONMENT_KEY
 
