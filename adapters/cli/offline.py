@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adapters.cli.output import misuse_is_bad_input, say
+from adapters.cli.output import BAD_INPUT, fail, misuse_is_bad_input, say, shown
+
+if TYPE_CHECKING:
+    from adapters.emulator import Webhook
 
 
 def serve(
@@ -20,20 +23,33 @@ def serve(
         str | None, typer.Option(metavar="URL", help="Send every change of a task there, signed with the secret.")
     ] = None,
     webhook_secret: Annotated[
-        str, typer.Option(envvar="LIFECYCLE_WEBHOOK_SECRET", metavar="TEXT", help="The secret of the webhook.")
-    ] = "secret",
+        str | None,
+        typer.Option(envvar="LIFECYCLE_WEBHOOK_SECRET", metavar="TEXT", help="What the webhook is signed with."),
+    ] = None,
 ) -> None:
     """Serve v1 to v4 on this machine, until it is interrupted (Ctrl-C).
 
     Any API key will do. It keeps everything in memory and nothing on disk.
     """
-    from adapters.emulator import Webhook
     from adapters.emulator import serve as run
 
+    told = None if webhook is None else _webhook(webhook, webhook_secret)
     with suppress(KeyboardInterrupt), misuse_is_bad_input():
-        told = None if webhook is None else Webhook.model_validate({"url": webhook, "secret": webhook_secret})
         run(port=port, pace_s=pace, manual=manual, seed=seed, webhook=told, on_start=_introduce)
     say("stopped; nothing was kept", stderr=True)
+
+
+def _webhook(url: str, secret: str | None) -> Webhook:
+    from pydantic import ValidationError
+
+    from adapters.emulator import Webhook
+
+    if not secret:
+        fail("a webhook needs a secret: set LIFECYCLE_WEBHOOK_SECRET or give --webhook-secret", BAD_INPUT)
+    try:
+        return Webhook.model_validate({"url": url, "secret": secret})
+    except ValidationError as error:
+        fail(f"{shown(url)} is no URL for a webhook: {error.errors()[0]['msg']}", BAD_INPUT)
 
 
 def _introduce(base_url: str) -> None:
