@@ -75,7 +75,7 @@ class SqlJournal:
 
     def author(self) -> Author:
         """Who writes now."""
-        return Author(self.worker, self._session, self._clock())
+        return Author(self.worker, self._session, self._clock)
 
     # --- the journal's interface ---
 

@@ -5,8 +5,9 @@ What an entry is, and what is known after it, is decided by lifecycle.journal; h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -36,12 +37,25 @@ Command = CommandRecord[Any, Any]
 Record = TaskRecord[Any, Any]
 
 
-class Author(NamedTuple):
-    """Who writes, and when. A worker has one session for each time that it opens the journal."""
+@dataclass(slots=True)
+class Author:
+    """Who writes, and when. A worker has one session for each time that it opens the journal.
+
+    `now` is when the tasks were locked: whoever waits for them would else judge reports by a time
+    that is older than what is known of the tasks by then.
+    """
 
     worker: str
     session: str
-    now: datetime
+    clock: Callable[[], datetime]
+    now: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.look()
+
+    def look(self) -> None:
+        """Look at the clock."""
+        self.now = self.clock()
 
 
 class Key(NamedTuple):
@@ -104,6 +118,7 @@ def _lock(connection: Connection, keys: Iterable[Key], author: Author) -> dict[t
         while missing := sorted(task_id for task_id in task_ids if (lifecycle.name, task_id) not in found):
             make_known(connection, author, [Key(lifecycle, task_id) for task_id in missing])
             found |= _locked(connection, lifecycle, missing)
+    author.look()
     return found
 
 
@@ -307,7 +322,7 @@ def _is_held(connection: Connection, author: Author, known: Known, command: Comm
 
 def release(connection: Connection, author: Author, command_id: str) -> None:
     """Let an open command be taken up by anybody, if this session holds it."""
-    connection.execute(_LET_GO, {"of": int(command_id), "by": author.session})
+    connection.execute(_LET_GO, {"of": _number(command_id), "by": author.session})
 
 
 def attempt(connection: Connection, author: Author, key: Key, command_id: str, *, number: int) -> bool:
@@ -334,11 +349,15 @@ def _locked_command(connection: Connection, author: Author, key: Key, command_id
     opened = known.record.open_command
     if opened is not None and opened.id == command_id:
         return known, opened
-    number = int(command_id) if command_id.isdecimal() else 0
-    row = connection.execute(_BY_NUMBER, {"number": number, "of": known.id}).mappings().one_or_none()
+    row = connection.execute(_BY_NUMBER, {"number": _number(command_id), "of": known.id}).mappings().one_or_none()
     if row is None:
         raise ValueError(f"there is no command {command_id!r}")
     return known, _command_of(row, key.lifecycle)
+
+
+def _number(command_id: str) -> int:
+    """The number of a command; 0, which none has, where that is no id of this journal's."""
+    return int(command_id) if re.fullmatch("[1-9][0-9]{0,17}", command_id) else 0
 
 
 def _keep_command(connection: Connection, author: Author, command: Command) -> None:
@@ -400,12 +419,13 @@ def forget(connection: Connection, task_id: str, lifecycle: str | None) -> int:
 def prune(connection: Connection, before: datetime, lifecycles: Mapping[str, AnyLifecycle]) -> int:
     """Delete some of the tasks that are over, and old deliveries; how many tasks that were."""
     is_over = sa.or_(
+        sa.false(),
         *(
             sa.and_(
                 tasks.c.lifecycle == name, tasks.c.state.in_([str(state.name) for state in each.states if state.final])
             )
             for name, each in lifecycles.items()
-        )
+        ),
     )
     is_open = sa.exists().where(commands.c.task == tasks.c.id, commands.c.is_open)
     connection.execute(sa.delete(deliveries).where(deliveries.c.received_at < before))

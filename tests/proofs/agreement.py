@@ -105,8 +105,14 @@ def _outcomes_disagree(recorded: Recorded, seen: dict[str, SeenCall]) -> Iterato
         what = f"command {number}, {command.command} of {command.task_id}, is {command.state}"
         if applied and command.state == "refused":
             yield f"{what}, and took effect"
-        # Never sent, it may have been proved by another that did the same.
-        if command.state == "done" and command.attempts and (command.task_id, command.command) not in moved:
+        if command.state == "done" and (command.task_id, command.command) not in moved and _must_be_sent(command):
             yield f"{what}, and nothing did that"
         if applied > 1 and not LIFECYCLES[command.lifecycle].event(command.command).repeatable:
             yield f"{what}, and took effect {applied} times"
+
+
+def _must_be_sent(command: RecordedCommand) -> bool:
+    """Whether the command alone can have brought its task from where it was to the command's target."""
+    lifecycle = LIFECYCLES[command.lifecycle]
+    target = lifecycle.target(command.source, command.command)
+    return target is not None and target not in lifecycle.reachable_by_remote(command.source)

@@ -65,8 +65,8 @@ REFUSED = "IllegalTransition"
 class Witness(SqlJournal):
     """A journal that keeps all operations of its logs, and the attempt that was recorded and not yet sent."""
 
-    def __init__(self, url: str, *, worker: str, lease_s: float = 120.0) -> None:
-        super().__init__(url, worker=worker, lease_s=lease_s)
+    def __init__(self, url: str, *, worker: str, **settings: Any) -> None:
+        super().__init__(url, worker=worker, **settings)
         self.operations: list[Operation] = []
         self.attempt: str | None = None
 

@@ -1,0 +1,165 @@
+"""Contention: eight processes give conflicting commands to the same few tasks, over one journal.
+
+The record is linearizable, which linear.py checks from what each process was told and when; and the
+service saw no command that was not recorded, and none twice.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from multiprocessing.synchronize import Barrier
+
+import pytest
+
+from adapters.emulator import Emulator, FaultKind
+from adapters.http import Client
+from adapters.journal.writing import enter_reports
+from lifecycle import V1_FULL, LifecycleError
+from lifecycle.journal import Report, TaskReport
+from tests.proofs.agreement import Recorded, disagreements
+from tests.proofs.linear import disorder
+from tests.proofs.witness import PROCESSES, Operation, Witness, clients
+
+WORKERS = 8
+TASKS_AT_A_TIME = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one process is to do: `commands` commands on these tasks, on a few of them at a time."""
+
+    worker: str
+    url: str
+    base_url: str
+    tasks: Sequence[str]
+    commands: int
+    seed: int
+
+
+def contend(work: Work) -> list[Operation]:
+    """Give commands, at the same time as all others, and return what was asked and told."""
+    rng = random.Random(work.seed)
+    with Witness(work.url, worker=work.worker) as journal, clients(journal, work.base_url) as by_api:
+        _together.wait()
+        for number in range(work.commands):
+            first = number * (len(work.tasks) - TASKS_AT_A_TIME + 1) // work.commands
+            _give_one(by_api["v1"], rng.choice(work.tasks[first : first + TASKS_AT_A_TIME]), rng)
+        return journal.operations
+
+
+def _give_one(client: Client, task: str, rng: random.Random) -> None:
+    [command] = rng.choices(["pause", "resume", "stop"], [20, 20, 1])
+    key = rng.choice([None, f"{command} {rng.randrange(4)}", f"any {rng.randrange(4)}"])
+    try:
+        if rng.random() < 0.1:
+            client.task(task).recover()
+        else:
+            client.task(task).send(command, key=key, reason=f"{rng.random()}")
+    except LifecycleError:
+        pass  # most are refused, or in each other's way
+
+
+def _meet(together: Barrier) -> None:
+    global _together  # noqa: PLW0603
+    _together = together
+
+
+_together: Barrier
+
+
+@dataclass
+class Contest:
+    """One journal and one service for all."""
+
+    url: str
+    emulator: Emulator
+    rng: random.Random
+
+    def run(self, *, tasks: int, commands: int) -> None:
+        """Let all contend; what they leave behind is right."""
+        Witness(self.url, worker="the first").close()
+        ids = self._create(tasks)
+        self._arm_faults(commands)
+        operations = self._contend(ids, commands)
+        self.emulator.clear_faults()
+
+        with Witness(self.url, worker="the last") as journal:
+            self.settle(journal)
+            recorded = Recorded(journal)
+            histories = {task: journal.history(task, V1_FULL.name) for task in ids}
+            operations += journal.operations
+        assert list(disagreements(recorded, self.emulator.calls())) == []
+        assert recorded.open_commands() == []
+        self.histories = histories
+        self.operations = {task: [each for each in operations if each.task == task] for task in ids}
+        for task in ids:
+            found = disorder(V1_FULL, histories[task], self.operations[task])
+            assert found is None, found
+
+    def settle(self, journal: Witness) -> None:
+        with clients(journal, self.emulator.base_url) as by_api:
+            assert all(each.is_settled for each in by_api["v1"].recover())
+
+    def _create(self, tasks: int) -> list[str]:
+        with Client("v1", base_url=self.emulator.base_url, api_key="any") as client:
+            ids = [client.create("Work [remote: start]").id for _ in range(tasks)]
+        self.emulator.advance(1.0)
+        return ids
+
+    def _arm_faults(self, count: int) -> None:
+        for _ in range(count):
+            kind = self.rng.choice([FaultKind.FAIL_AFTER, FaultKind.DROP_AFTER, FaultKind.DROP_BEFORE])
+            self.emulator.fault(kind, command=self.rng.choice(["pause", "resume"]))
+
+    def _contend(self, tasks: Sequence[str], commands: int) -> list[Operation]:
+        base_url = self.emulator.base_url
+        works = [
+            Work(f"worker {number}", self.url, base_url, tasks, commands, self.rng.randrange(2**32))
+            for number in range(WORKERS)
+        ]
+        together = PROCESSES.Barrier(WORKERS, timeout=60.0)
+        with ProcessPoolExecutor(WORKERS, PROCESSES, initializer=_meet, initargs=(together,)) as pool:
+            return [operation for operations in pool.map(contend, works) for operation in operations]
+
+
+@pytest.fixture
+def contest(url: str, emulator: Emulator, seed: int) -> Contest:
+    return Contest(url, emulator, random.Random(seed))
+
+
+def test_what_eight_processes_record_at_once_is_linearizable(contest: Contest) -> None:
+    contest.run(tasks=2, commands=10)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("contest_of_ten", range(5))
+def test_what_eight_processes_record_for_long_is_linearizable(contest: Contest, contest_of_ten: int) -> None:
+    contest.run(tasks=12, commands=80)
+
+
+def test_a_worker_that_waited_for_another_does_not_judge_by_the_time_before_its_wait(url: str) -> None:
+    times = [BEGUN_AT]
+    task = (V1_FULL, "task-1")
+    with (
+        Witness(url, worker="first", clock=lambda: times[-1]) as first,
+        Witness(url, worker="second", clock=lambda: times[-1]) as second,
+        ThreadPoolExecutor() as pool,
+    ):
+        with first.database.transaction() as connection:
+            enter_reports(connection, first.author(), [TaskReport(*task, Report("running", BEGUN_AT))])
+            waiting = pool.submit(second.task(*task).add_report, Report("paused", BEGUN_AT + timedelta(seconds=1)))
+            time.sleep(0.3)  # it waits now; where it does not yet, this test says less
+            times.append(BEGUN_AT + timedelta(seconds=2))
+            enter_reports(connection, first.author(), [TaskReport(*task, Report("running", times[-1]))])
+
+        record = waiting.result()
+
+    assert (record.state, record.as_of) == ("running", times[-1])
+
+
+BEGUN_AT = datetime(2026, 1, 1, tzinfo=UTC)
