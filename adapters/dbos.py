@@ -1,6 +1,6 @@
 """Supervision on many machines: following tasks and commanding them, as durable workflows of DBOS.
 
-    supervision = Supervision(AsyncClient("v1", journal=journal), stop_after_s=3600)
+    supervision = Supervision(AsyncClient("v1", journal=journal), policies=[StopAfter(3600)])
     with serving(config, supervision):
         print(supervision.follow(task_id).get_result())
 
@@ -21,16 +21,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import Context
-from datetime import datetime
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, ParamSpec, TypedDict, TypeVar
 from uuid import uuid4
 
 from adapters.http.client import AsyncClient, AsyncTask
 from adapters.http.errors import NotFound
+from adapters.http.exchange import cost_usd
+from adapters.watch.policies import Facts, Policy, ending_command
 from lifecycle.effects import Progress
 from lifecycle.errors import AdapterError, CommandError, IllegalTransition, LifecycleError, MissingExtra
 from lifecycle.journal import Report, TaskRecord
@@ -49,6 +52,7 @@ R = TypeVar("R")
 
 _LOG = logging.getLogger(__name__)
 _TOPIC = "task"
+_FIRST = asyncio.FIRST_COMPLETED
 _A_YEAR_S = 365 * 24 * 3600.0
 
 
@@ -79,14 +83,16 @@ class Answer(TypedDict):
 class _Seen(TypedDict):
     """What is known of a task between two steps. Times are seconds since 1970.
 
-    `since` is when the state was first seen, `due` the limit that is reached, `again_at` the time
-    before which no other limit counts.
+    `since` is when the state was first seen, `due` names the policy that ends the task now, for
+    `reason`, and `again_at` is the time before which no policy is asked again.
     """
 
+    followed_at: float
     state: str | None
     since: float
     is_over: bool
     due: str | None
+    reason: str
     again_at: float
 
 
@@ -116,11 +122,11 @@ class Supervision(DBOSConfiguredInstance):
         client: what to poll and command with; the supervision closes it.
         name: of the workflows and of their queue; the service's if omitted.
         step_s: for how long one step polls at most.
-        stop_after_s: end a task that has been followed for so long.
-        stop_after_s_in: end a task that has been in one of these states for so long: {"paused": 3600}.
+        policies: when to end a task (`adapters.watch`). A task counts as seen first when `follow` was
+            called. What it costs is read at the beginning of each step, so every `step_s` at least.
         limits: of the queue.
     Raises:
-        UnknownName: `stop_after_s_in` names a state that is not declared.
+        ValueError: a policy asks for costs that the service does not tell.
     """
 
     def __init__(
@@ -129,8 +135,7 @@ class Supervision(DBOSConfiguredInstance):
         *,
         name: str | None = None,
         step_s: float = 600.0,
-        stop_after_s: float | None = None,
-        stop_after_s_in: Mapping[str, float] | None = None,
+        policies: Sequence[Policy] = (),
         limits: Limits | None = None,
     ) -> None:
         self.name = name or client.wire.name
@@ -138,10 +143,10 @@ class Supervision(DBOSConfiguredInstance):
         self._client = client
         self._lifecycle = client.lifecycle
         self._step_s = step_s
-        self._stop_after_s = stop_after_s
-        self._stop_after_s_in = {
-            str(self._lifecycle.state(each).name): s for each, s in (stop_after_s_in or {}).items()
-        }
+        self._policies = policies
+        self._needs_cost = any(policy.needs_cost for policy in policies)
+        if self._needs_cost and client.wire.cost_at is None:
+            raise ValueError(f"{client.wire.name} does not tell what a task costs")
         self._is_open = False
         self._keeping: asyncio.Task[None] | None = None
         super().__init__(self.name)
@@ -227,14 +232,16 @@ class Supervision(DBOSConfiguredInstance):
     async def _follow(self, task_id: str, followed_at: float) -> str | None:
         self._keep_the_client()
         task = self._client.task(task_id)
-        seen = _Seen(state=None, since=followed_at, is_over=False, due=None, again_at=followed_at)
+        seen = _Seen(
+            followed_at=followed_at, state=None, since=followed_at, is_over=False, due=None, reason="", again_at=0.0
+        )
         hearing: asyncio.Task[Any] | None = None
         try:
             while not seen["is_over"]:
                 told = asyncio.Event()
-                looking = asyncio.create_task(_step("look", self._look, task, seen, followed_at, told))
+                looking = asyncio.create_task(_step("look", self._look, task, seen, told))
                 hearing = hearing or asyncio.create_task(DBOS.recv_async(_TOPIC, timeout_seconds=_A_YEAR_S))
-                done, _ = await DBOS.asyncio_wait([looking, hearing], return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await DBOS.asyncio_wait([looking, hearing], return_when=_FIRST)
                 told.set()
                 seen = await looking
                 if hearing in done:
@@ -256,68 +263,69 @@ class Supervision(DBOSConfiguredInstance):
         return seen
 
     def _ending(self, seen: _Seen) -> Mapping[str, Any]:
-        """The command that a limit gives. Each time it has a new key: an old one keeps its refusal."""
-        command = next(each for each in self._lifecycle.commands if self._lifecycle.ends(each))
-        key = f"{seen['due']} {seen['again_at']}"
-        return {"command": str(command), "key": key, "reason": seen["due"], "origin": "policy", "fields": {}}
+        """The command that a policy gives. Each time it has a new key: an old one keeps its refusal."""
+        return {
+            "command": str(ending_command(self._lifecycle, seen["state"])),
+            "key": f"policy:{seen['due']}:{seen['again_at']}",
+            "reason": seen["reason"],
+            "origin": f"policy:{seen['due']}",
+            "fields": {},
+        }
 
     # The steps. Each may be carried out more than once.
 
-    async def _look(self, task: AsyncTask, seen: _Seen, followed_at: float, told: asyncio.Event) -> _Seen:
-        """Poll until the state is another one, a limit is reached, the task is told something, or it is enough."""
-        due_at, due = min(self._deadlines(seen, followed_at))
-        polling = asyncio.create_task(self._poll(task, seen["state"]))
+    async def _look(self, task: AsyncTask, seen: _Seen, told: asyncio.Event) -> _Seen:
+        """Poll until the state is another one, a policy ends the task, the task is told something, or it is enough."""
+        seen = {**seen, "due": None}
+        polling = asyncio.create_task(self._poll(task, seen))
         telling = asyncio.create_task(told.wait())
-        patience_s = max(0.0, min(due_at - time.time(), self._step_s))
         try:
-            await asyncio.wait({polling, telling}, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({polling, telling}, timeout=self._patience_s(task, seen), return_when=_FIRST)
             if polling.done():
-                return self._after(seen, polling.result())
+                return polling.result()
         finally:
             telling.cancel()
             polling.cancel()
         await asyncio.wait({polling})  # it may have to let go of a command
-        if time.time() < due_at:
-            return {**seen, "due": None}
-        return {**seen, "due": due, "again_at": time.time() + self._step_s}
+        return self._decided(task, seen)
 
-    def _deadlines(self, seen: _Seen, followed_at: float) -> Iterator[tuple[float, str]]:
-        yield float("inf"), ""
-        if self._stop_after_s is not None:
-            yield max(followed_at + self._stop_after_s, seen["again_at"]), "followed for too long"
-        in_state_s = self._stop_after_s_in.get(seen["state"] or "")
-        if in_state_s is not None:
-            yield max(seen["since"] + in_state_s, seen["again_at"]), f"{seen['state']} for too long"
-
-    async def _poll(self, task: AsyncTask, known: str | None) -> TaskRecord[Any, Any]:
-        """Settle what is open and poll, until the task is over or its state another than `known`."""
+    async def _poll(self, task: AsyncTask, seen: _Seen) -> _Seen:
+        """Settle what is open and poll, until the task is over, in another state, or too expensive."""
 
         def tell(progress: Progress[Any]) -> None:
-            if progress.state not in (None, known):
+            if progress.state not in (None, seen["state"]):
                 raise _Moved
 
         while True:
             try:
                 with suppress(CommandError, IllegalTransition):  # it is settled so, or to be tried again
                     await task.recover()
-                record = await asyncio.to_thread(task.log.load)
-                if self._is_over(record) or record.state not in (None, known):
-                    return record
+                after = self._after(seen, await asyncio.to_thread(task.log.load))
+                if after["is_over"] or after["state"] not in (None, seen["state"]):
+                    return after
+                after = await self._with_cost(task, after)
+                if after["due"]:
+                    return after
                 await task.wait("final", on_progress=tell, on_unknown="continue")
             except _Moved:
                 continue
             except NotFound:
                 raise
             except AdapterError as error:
-                _LOG.warning("a task cannot be followed at present", extra=self._facts(task, error))
+                _LOG.warning("a task cannot be followed at present", extra=self._log_facts(task, error))
             await asyncio.sleep(self._client.timing.longest_retry_s)
+
+    async def _with_cost(self, task: AsyncTask, seen: _Seen) -> _Seen:
+        if not self._needs_cost:
+            return seen
+        return self._decided(task, seen, cost_usd(await task.details(), self._client.wire.cost_at))
 
     async def _report(self, task: AsyncTask, seen: _Seen, told: Mapping[str, Any]) -> _Seen:
         report = Report(told["status"], datetime.fromisoformat(told["as_of"]), told["channel"])
         try:
             return self._after(seen, await asyncio.to_thread(task.log.add_report, report))
         except AdapterError as error:  # the next look polls
-            _LOG.warning("a report is not recorded", extra=self._facts(task, error))
+            _LOG.warning("a report is not recorded", extra=self._log_facts(task, error))
             return seen
 
     async def _command(self, task: AsyncTask, told: Mapping[str, Any]) -> Answer:
@@ -331,13 +339,36 @@ class Supervision(DBOSConfiguredInstance):
     def _after(self, seen: _Seen, record: TaskRecord[Any, Any]) -> _Seen:
         state = None if record.state is None else str(record.state)
         since = seen["since"] if state == seen["state"] else time.time()
-        return {**seen, "state": state, "since": since, "is_over": self._is_over(record), "due": None}
+        is_over = state is not None and self._lifecycle.is_final(state) and record.open_command is None
+        return {**seen, "state": state, "since": since, "is_over": is_over, "due": None}
 
-    def _facts(self, task: AsyncTask, error: AdapterError) -> dict[str, str]:
+    def _decided(self, task: AsyncTask, seen: _Seen, cost: Decimal | None = None) -> _Seen:
+        """What was seen, with what the policies say to it."""
+        now = datetime.now(UTC)
+        if now.timestamp() < seen["again_at"]:
+            return seen
+        for policy, facts in self._asked(task, seen, cost):
+            reason = policy.decide(self._lifecycle, facts, now)
+            if reason is not None:
+                return {**seen, "due": policy.name, "reason": reason, "again_at": now.timestamp() + self._step_s}
+        return seen
+
+    def _patience_s(self, task: AsyncTask, seen: _Seen) -> float:
+        due = (policy.due_at(self._lifecycle, facts) for policy, facts in self._asked(task, seen))
+        due_at = min((each.timestamp() for each in due if each is not None), default=float("inf"))
+        return max(0.0, min(max(due_at, seen["again_at"]) - time.time(), self._step_s))
+
+    def _asked(self, task: AsyncTask, seen: _Seen, cost: Decimal | None = None) -> list[tuple[Policy, Facts]]:
+        """The policies to be asked of a task, with what they are told of it."""
+        state = seen["state"]
+        if state is None or ending_command(self._lifecycle, state) is None:
+            return []
+        since, first_at = (datetime.fromtimestamp(at, UTC) for at in (seen["since"], seen["followed_at"]))
+        facts = Facts(task_id=task.id, state=state, since=since, first_at=first_at, cost_usd=cost)
+        return [(policy, facts) for policy in self._policies]
+
+    def _log_facts(self, task: AsyncTask, error: AdapterError) -> dict[str, str]:
         return {"lifecycle": self._lifecycle.name, "task_id": task.id, "error": str(error)}
-
-    def _is_over(self, record: TaskRecord[Any, Any]) -> bool:
-        return record.state is not None and self._lifecycle.is_final(record.state) and record.open_command is None
 
     def _keep_the_client(self) -> None:
         """Have the client closed by the event loop that used it, which is DBOS's: it cancels all at the end."""

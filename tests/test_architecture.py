@@ -26,7 +26,7 @@ ONE_WAY = {
     """,
     "adapters": """
         http.errors <- http.wire <- http.v1, http.v2, http.v3, http.v4 <- http.services <- http.client
-        http.wire <- http.exchange <- http.driver <- http.client <- http <- watch.*, dbos <- cli.*
+        http.wire <- http.exchange <- http.driver <- http.client <- http <- watch.* <- dbos <- cli.*
         http.v1, http.v2, http.v3, http.v4 <- emulator.* <- cli.*
         telemetry <- http.exchange, http.driver, journal.*
         render <- logs.* <- cli.*

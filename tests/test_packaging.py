@@ -120,10 +120,15 @@ NEEDS = {
     "postgres": "from adapters.journal import JournalUnavailable, SqlJournal\n"
     "try: SqlJournal('postgresql://127.0.0.1:1/none')\nexcept JournalUnavailable: pass",
     "watch": "import adapters.watch",
+    "dbos": "import adapters.dbos",
+    "telemetry": "from adapters import telemetry; assert telemetry.is_present",
     "render": "from adapters.render import to_svg; from lifecycle import V1; from lifecycle.diagram import diagram; "
     "to_svg(diagram(V1))",
     "cli": "import sys; sys.argv = ['lifecycle', 'list']; from adapters.cli import main; main()",
 }
+
+# Those without which everything works: nobody is told to install them.
+ONLY_ADD = {"telemetry"}
 
 
 class Environment:
@@ -173,7 +178,14 @@ def test_the_wheel_alone_brings_pydantic_alone(bare: Environment) -> None:
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("extra", NEEDS)
+def test_an_extra_that_only_adds_is_not_missed(bare: Environment) -> None:
+    done = bare.run("python", "-c", "from adapters import telemetry; assert not telemetry.is_present")
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("extra", sorted({*NEEDS} - ONLY_ADD))
 def test_a_missing_extra_says_which_line_to_type(bare: Environment, extra: str) -> None:
     done = bare.run("python", "-c", NEEDS[extra])
 

@@ -16,6 +16,7 @@ from adapters.dbos import Limits, NotFollowed, Supervision, serving
 from adapters.emulator import Emulator, SeenCall
 from adapters.http import AsyncClient, Client, NotFound, Timing
 from adapters.journal import RecordedCommand, SqlJournal
+from adapters.watch import StopAfter, StopAtCost, StopPausedAfter
 from lifecycle import UnknownName
 from lifecycle.journal import Journal, Report
 
@@ -44,7 +45,8 @@ def supervision_of(
     emulator: Emulator, *, api: str = "v1", timing: Timing = QUICK, journal: Journal | None = None, **settings: Any
 ) -> Supervision:
     client = AsyncClient(api, api_key=KEY, base_url=emulator.base_url, timing=timing, journal=journal)
-    return Supervision(client, **{"name": next(NAMES), "limits": OFTEN, **settings})
+    all_settings: dict[str, Any] = {"name": next(NAMES), "limits": OFTEN, **settings}
+    return Supervision(client, **all_settings)
 
 
 def new_task(emulator: Emulator) -> str:
@@ -102,9 +104,9 @@ def served(
         "recorded": {"timing": RARELY, "journal": journal},
         "short steps": {"step_s": 0.05},
         "one at a time": {"limits": {**OFTEN, "worker_concurrency": 1}},
-        "not for long": {"timing": RARELY, "stop_after_s": 0.3},
-        "at once": {"stop_after_s": 0.0, "step_s": 0.1},
-        "not paused for long": {"stop_after_s_in": {"paused": 0.2}},
+        "not for long": {"timing": RARELY, "policies": [StopAfter(0.3)]},
+        "at once": {"policies": [StopAfter(0.001)], "step_s": 0.1},
+        "not paused for long": {"policies": [StopPausedAfter(0.2)]},
     }
     supervisions = {kind: supervision_of(emulator, **settings) for kind, settings in kinds.items()}
     with serving(config_of(f"sqlite:///{tmp_path_factory.mktemp('dbos')}/dbos.sqlite"), *supervisions.values()):
@@ -324,7 +326,7 @@ def test_a_channel_that_is_not_declared_is_refused_at_once(served: dict[str, Sup
         served["quick"].heard("7", Report("finished", datetime.now(UTC), "pigeon"))
 
 
-# --- limits ---------------------------------------------------------------------------------------
+# --- policies -------------------------------------------------------------------------------------
 
 
 def test_a_task_is_ended_when_it_was_followed_for_too_long(emulator: Emulator, served: dict[str, Supervision]) -> None:
@@ -350,7 +352,7 @@ def test_a_task_is_ended_when_it_was_in_a_state_for_too_long(
     assert stops_before == []
 
 
-def test_a_limit_whose_command_is_refused_gives_it_again(emulator: Emulator, served: dict[str, Supervision]) -> None:
+def test_a_policy_whose_command_is_refused_gives_it_again(emulator: Emulator, served: dict[str, Supervision]) -> None:
     task_id = running_task(emulator)
     emulator.fault("status", status_code=409, command="stop", task=task_id, times=2)
 
@@ -360,6 +362,6 @@ def test_a_limit_whose_command_is_refused_gives_it_again(emulator: Emulator, ser
     assert [each.status_code for each in calls_of(emulator, task_id, "stop")] == [409, 409, 200]
 
 
-def test_a_limit_for_a_state_that_is_not_declared_is_refused(emulator: Emulator) -> None:
-    with pytest.raises(UnknownName, match="did you mean 'paused'"):
-        supervision_of(emulator, stop_after_s_in={"pausd": 1})
+def test_a_policy_needs_a_service_that_tells_costs(emulator: Emulator) -> None:
+    with pytest.raises(ValueError, match="does not tell what a task costs"):
+        supervision_of(emulator, api="v1", policies=[StopAtCost(1)])

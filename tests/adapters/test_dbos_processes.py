@@ -1,0 +1,214 @@
+"""The processes that DBOS serves in: what they store, what they recover when they are really killed, and what not."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dbos import DBOS, DBOSPortableJSONSerializer
+
+from adapters.dbos import NotPinned, Supervision, serving
+from adapters.emulator import Emulator
+from adapters.http import AsyncClient
+from adapters.journal import RecordedCommand, SqlJournal
+from tests.adapters.test_dbos import (
+    KEY,
+    OFTEN,
+    QUICK,
+    TIME_LIMIT_S,
+    calls_of,
+    config_of,
+    eventually,
+    lives,
+    result_of,
+    running_task,
+    supervision_of,
+)
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    with Emulator(manual=True) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/dbos.sqlite"
+
+
+# --- one process ------------------------------------------------------------------------------------
+
+
+def test_it_serves_where_there_is_an_event_loop(emulator: Emulator, url: str) -> None:
+    task_id = running_task(emulator)
+    supervision = supervision_of(emulator)
+
+    async def main() -> str:
+        with serving(config_of(url), supervision):
+            handle = await asyncio.to_thread(supervision.follow, task_id)
+            emulator.fire(task_id, "finish")
+            return await asyncio.to_thread(result_of, handle)
+
+    assert asyncio.run(main()) == "finished"
+
+
+def test_what_is_stored_is_plain_data_and_holds_no_key(emulator: Emulator, tmp_path: Path) -> None:
+    task_id = running_task(emulator)
+    supervision = supervision_of(emulator)
+    config = config_of(f"sqlite:///{tmp_path}/dbos.sqlite")
+    config["serializer"] = DBOSPortableJSONSerializer()
+
+    with serving(config, supervision):
+        handle = supervision.follow(task_id)
+        supervision.tell(task_id, "pause", reason="lunch")
+        supervision.tell(task_id, "stop")
+        result_of(handle)
+        stored = b"".join(each.read_bytes() for each in tmp_path.iterdir())
+
+    assert b"lunch" in stored
+    assert KEY.encode() not in stored
+
+
+# --- death and recovery -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A process that follows a task, and stops it at once if it is `told` to; it can be killed at any time."""
+
+    base_url: str
+    url: str
+    task_id: str
+    journal: str
+    name: str = "worker-1"
+    version: str = "1"
+    told: bool = False
+
+    def supervision(self, journal: SqlJournal) -> Supervision:
+        client = AsyncClient("v1", api_key=KEY, base_url=self.base_url, timing=QUICK, journal=journal)
+        return Supervision(client, name="mortal", limits=OFTEN)
+
+    def run(self) -> None:
+        with SqlJournal(self.journal, worker=self.name) as journal:
+            supervision = self.supervision(journal)
+            with serving(config_of(self.url, worker=self.name, version=self.version), supervision):
+                handle = supervision.follow(self.task_id)
+                if self.told:
+                    supervision.tell(self.task_id, "stop", key="enough")
+                result_of(handle)
+
+    @contextmanager
+    def running(self) -> Generator[BaseProcess]:
+        process = multiprocessing.get_context("spawn").Process(target=self.run)
+        process.start()
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.join()
+
+
+def kill_in_the_middle_of_a_stop(worker: Worker, emulator: Emulator) -> None:
+    with replace(worker, told=True).running() as process:
+        eventually(lambda: calls_of(emulator, worker.task_id, "stop"))
+        process.kill()
+        process.join()
+
+
+def end(worker: Worker) -> None:
+    with worker.running() as process:
+        process.join(TIME_LIMIT_S)
+        assert process.exitcode == 0
+
+
+@pytest.fixture
+def worker(emulator: Emulator, url: str, tmp_path: Path) -> Worker:
+    return Worker(emulator.base_url, url, running_task(emulator), str(tmp_path / "journal.db"))
+
+
+HAPPENED = pytest.param("delay_after", 1, id="it happened")
+DID_NOT = pytest.param("delay", 2, id="it did not happen")
+
+
+def recovers(worker: Worker, emulator: Emulator, fault: str, sent: int) -> None:
+    emulator.fault(fault, command="stop", task=worker.task_id, seconds=600)
+    kill_in_the_middle_of_a_stop(worker, emulator)
+
+    end(worker)
+
+    assert emulator.task(worker.task_id).state == "stopped"
+    assert [each.applied for each in calls_of(emulator, worker.task_id, "stop")].count(True) == 1
+    with SqlJournal(worker.journal) as journal:
+        [*_, last] = [each for each in journal.history(worker.task_id) if isinstance(each, RecordedCommand)]
+        assert (last.key, last.state) == ("enough", "done")
+        assert last.attempts == sent == len(calls_of(emulator, worker.task_id, "stop"))
+        assert list(journal.check()) == []
+
+
+@pytest.mark.parametrize(("fault", "sent"), [HAPPENED, DID_NOT])
+def test_a_worker_killed_in_the_middle_of_a_stop_is_recovered_by_its_successor(
+    worker: Worker, emulator: Emulator, fault: str, sent: int
+) -> None:
+    recovers(worker, emulator, fault, sent)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(("fault", "sent"), [HAPPENED, DID_NOT])
+def test_the_same_on_postgresql(worker: Worker, emulator: Emulator, postgres_url: str, fault: str, sent: int) -> None:
+    recovers(replace(worker, url=postgres_url, journal=postgres_url), emulator, fault, sent)
+
+
+@pytest.mark.parametrize(("name", "version"), [("worker-2", "1"), ("worker-1", "2")], ids=["name", "version"])
+def test_the_trap_nobody_recovers_the_work_of_another_name_or_version(
+    worker: Worker, emulator: Emulator, name: str, version: str
+) -> None:
+    emulator.fault("delay_after", command="stop", task=worker.task_id, seconds=600)
+    kill_in_the_middle_of_a_stop(worker, emulator)
+    another_task = running_task(emulator)
+    emulator.fire(another_task, "finish")
+
+    end(replace(worker, task_id=another_task, name=name, version=version))  # it lives, and serves
+
+    with SqlJournal(worker.journal) as journal:
+        assert lives(journal, worker.task_id)[-1] == "recorded"
+    end(worker)
+    with SqlJournal(worker.journal) as journal:
+        assert lives(journal, worker.task_id)[-1] == "done"
+
+
+@pytest.mark.parametrize("missing", ["executor_id", "application_version"])
+def test_a_configuration_that_recovers_by_chance_is_refused(url: str, missing: str) -> None:
+    config: Any = config_of(url)
+    del config[missing]
+
+    with pytest.raises(NotPinned, match=f"must say {missing}"), serving(config):
+        pytest.fail("it was served")
+
+
+def test_a_dbos_that_was_made_otherwise_is_refused_and_left_alone(url: str) -> None:
+    config = config_of(url)
+    DBOS(config={**config, "executor_id": "local"})
+    try:
+        with pytest.raises(NotPinned, match="another configuration"), serving(config):
+            pytest.fail("it was served")
+
+        assert DBOS.executor_id == "local"
+    finally:
+        DBOS.destroy()
+
+
+def test_a_supervision_is_served_once(emulator: Emulator, url: str) -> None:
+    supervision = supervision_of(emulator)
+    with serving(config_of(url), supervision):
+        pass
+
+    with pytest.raises(ValueError, match="was served before"), serving(config_of(url), supervision):
+        pytest.fail("it was served")
