@@ -12,7 +12,6 @@ timed out; 2 an unknown name, bad input, a service that cannot be used.
 from __future__ import annotations
 
 import io
-import logging
 import sys
 
 from lifecycle.errors import MissingExtra
@@ -26,7 +25,6 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that cannot show an arrow must not end in a traceback.
             stream.reconfigure(errors="backslashreplace")
-    logging.getLogger("adapters").addHandler(logging.NullHandler())  # the commands tell what is logged
     try:
         from adapters.cli.app import app
     except MissingExtra as error:
