@@ -87,7 +87,7 @@ _STATE_S   = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 8
 # fmt: on
 
 
-class _Instruments:
+class Instruments:
     """What spans and figures are given to. Before the SDK is configured, and without one, that is nobody."""
 
     def __init__(self, tracer: Tracer, meter: Meter) -> None:
@@ -120,12 +120,12 @@ class _Instruments:
         )
 
 
-def _connected() -> _Instruments:
+def _connected() -> Instruments:
     # Both stand in for what the process configures later.
-    return _Instruments(trace.get_tracer(_NAME), metrics.get_meter(_NAME))
+    return Instruments(trace.get_tracer(_NAME), metrics.get_meter(_NAME))
 
 
-_to: _Instruments | None = _connected() if is_present else None
+_to: Instruments | None = _connected() if is_present else None
 
 # --- reports --------------------------------------------------------------------------------------
 

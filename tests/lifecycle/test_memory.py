@@ -9,6 +9,7 @@ from dataclasses import FrozenInstanceError
 from datetime import datetime, timedelta
 from itertools import pairwise, product
 from threading import Barrier
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -628,3 +629,22 @@ def test_what_a_journal_gives_away_cannot_be_changed() -> None:
             if not name.startswith("_"):
                 with pytest.raises(FrozenInstanceError):
                     setattr(record, name, None)
+
+
+def test_each_report_is_told_with_what_was_known_before_and_after_it() -> None:
+    told: list[tuple[str, ReportEntry[str, str], TaskRecord[str, str], TaskRecord[str, str]]] = []
+
+    def tell(lifecycle: Lifecycle[str, str], *facts: Any) -> None:
+        told.append((lifecycle.name, *facts))
+
+    log = MemoryJournal(on_report=tell).task(get("v1"), TASK)
+    log.add_report(Report("running", at(0)))
+    log.add_report(Report("running", at(1)))
+    log.add_report(Report("stopped", at(2)))
+
+    assert [(name, entry.report.status, before.state, after.state) for name, entry, before, after in told] == [
+        ("v1", "running", None, "running"),
+        ("v1", "running", "running", "running"),
+        ("v1", "stopped", "running", "stopped"),
+    ]
+    assert told[-1][-1] == log.load()
