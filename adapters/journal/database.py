@@ -7,13 +7,16 @@ follows (`Durability.SOON`): commits are written in order, so that one carries a
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
+import threading
 import time
 import weakref
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +63,7 @@ class Database:
 
     def __init__(self, url: str | os.PathLike[str], *, read_only: bool = False) -> None:
         self.url = _url(url)
-        self.where = self.url.database or "" if self._is_sqlite else self.url.render_as_string()
+        self.where = _shown(self.url)
         self.read_only = read_only
         self._require_file()
         self._engine = _sqlite(self.url, read_only) if self._is_sqlite else _postgres(self.url, read_only)
@@ -99,6 +102,8 @@ class Database:
             if not isinstance(error, exc.DBAPIError):  # what was to be written cannot be
                 raise TypeError(str(error.orig or error)) from error
             raise self._meaning(error) from error
+        except json.JSONDecodeError as error:
+            raise NotAJournal(f"it is damaged: {error}", where=self.where) from error
         except exc.TimeoutError as error:
             raise JournalUnavailable("all connections are in use", where=self.where) from error
 
@@ -133,7 +138,8 @@ class Database:
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        with _alembic:
+            command.upgrade(config, "head")
 
     def _require_known(self, version: str | None) -> None:
         if version not in (None, *VERSIONS):
@@ -152,23 +158,38 @@ _ISOLATION: dict[Durability, dict[str, Any]] = {
 _IDLE_S = 1.0
 _MIGRATING = 0x6C696665  # any number that others who use the database do not
 
+_alembic = threading.Lock()  # what it runs is known to it by global names
+
 # --- reaching it ----------------------------------------------------------------------------------
 
 
 def _url(url: str | os.PathLike[str]) -> URL:
     text = os.fspath(url)
-    if "://" not in text:
-        return URL.create("sqlite", database=text)
-    parsed = make_url(text)
+    parsed = _parsed(text) if "://" in text else URL.create("sqlite", database=text)
     match parsed.get_backend_name():
-        case "sqlite" if parsed.database not in (None, "", ":memory:"):
-            return parsed
-        case "sqlite":
+        case "sqlite" if parsed.database in (None, "", ":memory:"):
             raise ValueError("a journal in memory is lifecycle.memory.MemoryJournal; SQLite's needs a file")
+        case "sqlite":
+            return parsed.set(drivername="sqlite")
         case "postgresql":
             return parsed.set(drivername="postgresql+psycopg")
         case other:
             raise ValueError(f"a journal lives in SQLite or PostgreSQL, not in {other!r}")
+
+
+def _shown(url: URL) -> str:
+    """The database without its password."""
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    return url.difference_update_query(["password", "sslpassword"]).render_as_string()
+
+
+def _parsed(text: str) -> URL:
+    with suppress(exc.ArgumentError, ValueError):  # whose messages may show a part of the password
+        parsed = make_url(text)
+        if "@" not in (parsed.host or ""):
+            return parsed
+    raise ValueError("that is no URL of a database; in its user and password, '@', ':' and '/' are percent-encoded")
 
 
 def _sqlite(url: URL, read_only: bool) -> Engine:
@@ -176,7 +197,7 @@ def _sqlite(url: URL, read_only: bool) -> Engine:
     if read_only:
         path = Path(str(url.database)).absolute().as_uri()
         url = URL.create("sqlite", database=f"{path}?mode=ro", query={"uri": "true"})
-    engine = sa.create_engine(url, connect_args=arguments)
+    engine = sa.create_engine(url, connect_args=arguments, json_serializer=_WRITE_JSON)
 
     @event.listens_for(engine, "connect")
     def connected(connection: sqlite3.Connection, _: object) -> None:
@@ -209,7 +230,7 @@ def _postgres(url: URL, read_only: bool) -> Engine:
         "options": f"-c lock_timeout={LOCK_TIMEOUT_S}s -c default_transaction_read_only={'on' if read_only else 'off'}",
     }
     try:
-        engine = sa.create_engine(url, connect_args=arguments)
+        engine = sa.create_engine(url, connect_args=arguments, json_serializer=_WRITE_JSON)
     except ImportError:
         raise MissingExtra("postgres", needed_by="a journal in PostgreSQL") from None
 
@@ -234,6 +255,9 @@ def _postgres(url: URL, read_only: bool) -> Engine:
 
     return engine
 
+
+# PostgreSQL takes no NaN, and no service would.
+_WRITE_JSON = partial(json.dumps, allow_nan=False)
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 
@@ -290,7 +314,6 @@ _POSTGRES = {
     "25006": JournalReadOnly,  # a transaction that may only read, or a standby
     "42501": JournalReadOnly,  # no privilege
     "42": NotAJournal,  # a table or a column that is not there
-    "3D": NotAJournal,  # no such database
     "40": JournalUnavailable,  # serialization, deadlock
     "53": JournalUnavailable,  # disk, memory, connections
     "55": JournalUnavailable,  # a lock was not to be had

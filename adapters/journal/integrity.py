@@ -70,6 +70,15 @@ class _Life:
     state: str = COMMAND.initial
     attempts: int = 0
 
+    @property
+    def is_open(self) -> bool:
+        return not COMMAND.is_final(self.state)  # type: ignore[arg-type]
+
+    @property
+    def leads_to(self) -> tuple[str, int, bool]:
+        """What should be kept of the command: its state, its attempts, and whether it is open."""
+        return str(self.state), self.attempts, self.is_open
+
 
 @dataclass(slots=True)
 class _Examination:
@@ -130,12 +139,13 @@ class _Examination:
         if life.state != row[entries.c.command_state]:
             message = f"command {number} is {life.state!r} here, {row[entries.c.command_state]!r} was recorded"
             yield self._damage(DamageCode.UNLAWFUL_COMMAND, row, message)
-        opened = [each for each, life in self.lives.items() if not COMMAND.is_final(life.state)]  # type: ignore[arg-type]
+        opened = [each for each, life in self.lives.items() if life.is_open]
         if len(opened) > 1:
             yield self._damage(DamageCode.SEVERAL_OPEN, row, f"commands {opened} are in flight")
 
     def _commands(self) -> Iterator[Damage]:
-        query = sa.select(commands).where(commands.c.task == self.task[tasks.c.id]).order_by(commands.c.id)
+        kept_of = (commands.c.id, commands.c.state, commands.c.attempts, commands.c.is_open)
+        query = sa.select(*kept_of).where(commands.c.task == self.task[tasks.c.id]).order_by(commands.c.id)
         kept = {row[commands.c.id]: row for row in self.connection.execute(query).mappings()}
         for number in sorted({*kept, *self.lives}):
             row, life = kept.get(number), self.lives.get(number)
@@ -143,8 +153,10 @@ class _Examination:
                 yield self._damage(
                     DamageCode.WRONG_COMMAND, None, f"command {number} has no {'row' if life else 'life'}"
                 )
-            elif (row[commands.c.state], row[commands.c.attempts]) != (life.state, life.attempts):
-                message = f"command {number} is kept as {row[commands.c.state]!r}, its life leads to {life.state!r}"
+                continue
+            now = (row[commands.c.state], row[commands.c.attempts], row[commands.c.is_open])
+            if now != life.leads_to:
+                message = f"command {number} is kept as {now}, its life leads to {life.leads_to}"
                 yield self._damage(DamageCode.WRONG_COMMAND, None, message)
 
     def _damage(self, code: DamageCode, row: RowMapping | None, message: str) -> Damage:

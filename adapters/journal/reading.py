@@ -10,6 +10,7 @@ one means nothing. SQLite has one writer at a time.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -102,6 +103,11 @@ class Changes:
     cursor: str
 
 
+def _require_some(limit: int) -> None:
+    if limit < 1:
+        raise ValueError(f"limit must be at least 1, not {limit}")
+
+
 def open_tasks(connection: Connection, lifecycle: str) -> list[str]:
     """Return the ids of the tasks that have an open command."""
     query = sa.select(tasks.c.task_id).join(commands, commands.c.task == tasks.c.id)
@@ -112,6 +118,7 @@ def open_tasks(connection: Connection, lifecycle: str) -> list[str]:
 
 def page(connection: Connection, lifecycle: str | None, state: str | None, *, after: int, limit: int) -> Page:
     """Return a page of tasks."""
+    _require_some(limit)
     is_open = sa.and_(commands.c.task == tasks.c.id, commands.c.is_open)
     query = sa.select(tasks, commands).outerjoin_from(tasks, commands, is_open).where(tasks.c.id > after)
     if lifecycle is not None:
@@ -183,6 +190,7 @@ def _entry(row: RowMapping, times: int | None = None) -> Recorded:
 
 def changes(connection: Connection, since: str | None, *, limit: int) -> Changes:
     """Return what was recorded after a point."""
+    _require_some(limit)
     if since == "now":
         return Changes((), _newest(connection))
     xact, number = _cursor(since)
@@ -207,10 +215,15 @@ def _newest(connection: Connection) -> str:
 
 
 def _cursor(since: str | None) -> tuple[int, int]:
-    xact, _, number = (since or "0:0").partition(":")
-    if not (xact.isdecimal() and number.isdecimal()):
+    if since is None:
+        return 0, 0
+    told = _CURSOR.fullmatch(since)
+    if told is None:
         raise ValueError(f"not a cursor of a journal's changes: {since!r}")
-    return int(xact), int(number)
+    return int(told[1]), int(told[2])
+
+
+_CURSOR = re.compile("([0-9]{1,18}):([0-9]{1,18})")
 
 
 # --- rows of a log --------------------------------------------------------------------------------

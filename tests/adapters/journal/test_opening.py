@@ -1,0 +1,381 @@
+"""Opening a journal: what is made, what is refused, and that no message shows a password."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sqlite3
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from adapters.journal import (
+    JournalReadOnly,
+    JournalTooNew,
+    JournalUnavailable,
+    NotAJournal,
+    SqlJournal,
+)
+from adapters.journal.database import Durability
+from adapters.journal.schema import VERSIONS, metadata
+from tests.adapters.journal.acting import knowing, told
+from tests.adapters.journal.conftest import OpenJournal, sqlite_url
+from tests.conftest import StartPostgres
+from tests.postgres import PostgresServer
+
+# One process imports what is needed, and the others are its children; pytest's own may have threads by now.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload([__name__])
+
+SECRET = "hidden-7f3a"
+
+
+def execute(url: str, *statements: str) -> None:
+    """Do something to the database behind the journal's back."""
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        for each in statements:
+            connection.exec_driver_sql(each)
+    engine.dispose()
+
+
+# --- the schema ------------------------------------------------------------------------------------
+
+
+def test_the_migrations_make_what_the_library_reads_and_writes(journal: SqlJournal) -> None:
+    settings = {"version_table": "lifecycle_version", "compare_type": True, "compare_server_default": True}
+
+    with journal.database.transaction(Durability.READ) as connection:
+        context = MigrationContext.configure(connection, opts=settings)
+
+        assert compare_metadata(context, metadata) == []
+        assert context.get_current_revision() == VERSIONS[-1]
+
+
+@pytest.mark.parametrize("journal_url", ["sqlite"], indirect=True)
+def test_numbers_are_never_given_twice(journal: SqlJournal) -> None:
+    """Which `compare_metadata` does not see."""
+    query = sa.text("SELECT sql FROM sqlite_master WHERE name = :name")
+
+    with journal.database.transaction(Durability.READ) as connection:
+        made = {name: str(connection.scalar(query, {"name": name})) for name in metadata.tables}
+
+    assert {name for name, text in made.items() if "AUTOINCREMENT" in text} == {
+        "lifecycle_tasks",
+        "lifecycle_commands",
+        "lifecycle_entries",
+    }
+
+
+def test_a_journal_is_opened_again(open_journal: OpenJournal) -> None:
+    knowing(open_journal(), "running")
+
+    assert knowing(open_journal()).load().state == "running"
+
+
+def make(url: str, number: int, together: Barrier) -> None:
+    together.wait(timeout=60)
+    with SqlJournal(url) as journal:
+        journal.add_reports([told(f"task-{number}", "running")])
+
+
+def test_processes_that_make_one_journal_at_once(journal_url: str) -> None:
+    together = PROCESSES.Barrier(8)
+    processes = [PROCESSES.Process(target=make, args=(journal_url, number, together)) for number in range(8)]
+
+    for each in processes:
+        each.start()
+    for each in processes:
+        each.join(timeout=60)
+
+    assert [each.exitcode for each in processes] == [0] * 8
+    with SqlJournal(journal_url, read_only=True) as journal:
+        assert len(journal.tasks().tasks) == 8
+
+
+def test_threads_that_make_a_journal_each(tmp_path: Path) -> None:
+    def make_one(number: int) -> str | None:
+        with SqlJournal(tmp_path / f"{number}.db") as journal:
+            return knowing(journal, "running").load().state
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(make_one, range(8))) == ["running"] * 8
+
+
+# --- what is there already -------------------------------------------------------------------------
+
+
+def test_an_empty_file_becomes_a_journal(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    path.touch()
+
+    with pytest.raises(NotAJournal, match="it holds no journal"):
+        SqlJournal(path, read_only=True)
+    with SqlJournal(path) as journal:
+        assert knowing(journal, "running").load().state == "running"
+
+
+def test_other_tables_are_left_alone(journal_url: str, open_journal: OpenJournal) -> None:
+    execute(journal_url, "CREATE TABLE guests (name TEXT)", "INSERT INTO guests VALUES ('Ada')")
+
+    knowing(open_journal(), "running")
+
+    execute(journal_url, "UPDATE guests SET name = 'Grace' WHERE name = 'Ada'")
+    assert list(open_journal().check()) == []
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_newer_journal(journal_url: str, open_journal: OpenJournal, read_only: bool) -> None:
+    open_journal().close()
+    execute(journal_url, "UPDATE lifecycle_version SET version_num = '0999'")
+
+    with pytest.raises(JournalTooNew, match=f"it has schema 0999, this library knows up to {VERSIONS[-1]}"):
+        open_journal(read_only=read_only)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE lifecycle_version (something TEXT)",
+        "CREATE TABLE lifecycle_tasks (something TEXT)",
+        "CREATE TABLE lifecycle_entries (something TEXT)",
+    ],
+)
+def test_tables_of_the_same_names_that_are_not_ours(
+    journal_url: str, open_journal: OpenJournal, statement: str
+) -> None:
+    execute(journal_url, statement)
+
+    with pytest.raises(NotAJournal):
+        open_journal()
+
+    left = sa.inspect(engine := sa.create_engine(journal_url)).get_table_names()
+    engine.dispose()
+    assert left == [statement.split()[2]], "what could not be made as a whole is not made in part"
+
+
+def test_tables_that_have_gone(journal_url: str, open_journal: OpenJournal) -> None:
+    journal = open_journal()
+    execute(journal_url, "DROP TABLE lifecycle_entries")
+
+    with pytest.raises(NotAJournal, match="lifecycle_entries"):
+        journal.changes()
+
+
+# --- files -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_file_that_is_no_database(tmp_path: Path, read_only: bool) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("These are notes, and have been for some time. " * 100)
+
+    with pytest.raises(NotAJournal, match="file is not a database") as raised:
+        SqlJournal(path, read_only=read_only)
+
+    assert raised.value.where == str(path)
+    assert path.read_text().startswith("These are notes")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_directory(tmp_path: Path) -> None:
+    with pytest.raises(JournalUnavailable, match="unable to open database file"):
+        SqlJournal(tmp_path)
+    with pytest.raises(NotAJournal, match="there is no such file"):
+        SqlJournal(tmp_path, read_only=True)
+
+
+def test_a_directory_that_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "journal.db"
+
+    with pytest.raises(JournalUnavailable, match="unable to open database file"):
+        SqlJournal(path)
+    with pytest.raises(NotAJournal, match="there is no such file"):
+        SqlJournal(path, read_only=True)
+    assert not path.parent.exists()
+
+
+def test_what_is_to_be_read_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(NotAJournal, match="there is no such file"):
+        SqlJournal(tmp_path / "journal.db", read_only=True)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@contextmanager
+def without_privileges() -> Generator[None]:
+    """What root may do anyway is refused to it like to anybody."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def open_directory(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
+    """A directory that everybody can reach, which pytest's own are not."""
+    base = tmp_path_factory.getbasetemp()
+    modes = {each: each.stat().st_mode for each in (base, base.parent)}
+    directory = tmp_path_factory.mktemp("open")
+    for each in (*modes, directory):
+        each.chmod(0o755)
+    yield directory
+    for each, mode in modes.items():
+        each.chmod(mode)
+
+
+def test_a_file_that_may_only_be_read(open_directory: Path) -> None:
+    path = open_directory / "journal.db"
+    with SqlJournal(path) as journal:
+        knowing(journal, "running")
+    path.chmod(0o444)
+    open_directory.chmod(0o777)
+
+    with without_privileges():
+        with SqlJournal(path, read_only=True) as journal:
+            assert knowing(journal).load().state == "running"
+        with SqlJournal(path) as journal, pytest.raises(JournalReadOnly, match="readonly database"):
+            knowing(journal, "paused")
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_directory_that_may_only_be_read(open_directory: Path, read_only: bool) -> None:
+    """SQLite needs a file beside the journal's, even to read what may be written meanwhile."""
+    path = open_directory / "journal.db"
+    with SqlJournal(path) as journal:
+        knowing(journal, "running")
+
+    with without_privileges(), pytest.raises(JournalReadOnly, match=str(path)):
+        SqlJournal(path, read_only=read_only)
+
+
+def test_what_is_opened_to_be_read_is_not_written(open_journal: OpenJournal) -> None:
+    knowing(open_journal(), "running")
+    journal = open_journal(read_only=True)
+    log = knowing(journal)
+
+    for write in (
+        lambda: journal.add_reports([told("task-1", "paused")]),
+        lambda: journal.forget("task-1"),
+        lambda: log.claim("1"),
+        lambda: log.add_attempt("1", number=1),
+        lambda: log.release("1"),
+    ):
+        with pytest.raises(JournalReadOnly, match="it was opened to be read"):
+            write()
+
+    assert log.load().state == "running"
+    assert len(journal.history("task-1")) == len(journal.changes().entries) == 1
+    assert list(journal.check()) == []
+
+
+def test_the_database_itself_refuses_what_a_reader_writes(journal: SqlJournal, open_journal: OpenJournal) -> None:
+    reader = open_journal(read_only=True)
+
+    with pytest.raises(JournalReadOnly), reader.database.transaction(Durability.READ) as connection:
+        connection.exec_driver_sql("DELETE FROM lifecycle_tasks")
+
+
+# --- servers ---------------------------------------------------------------------------------------
+
+
+def refused(url: str) -> str:
+    """What is said where a journal in PostgreSQL is not to be had."""
+    with pytest.raises(JournalUnavailable) as raised:
+        SqlJournal(url)
+    said = "".join(map(str, (raised.value, raised.value.where, repr(raised.value), raised.value.__cause__)))
+    assert SECRET not in said
+    return str(raised.value)
+
+
+def test_a_server_that_does_not_let_one_in(postgres: PostgresServer, postgres_url: str) -> None:
+    server, _, database = postgres_url.partition("@")[2].partition("/")
+
+    assert "password authentication failed" in refused(f"postgresql://postgres:{SECRET}@{server}/{database}")
+    assert "password authentication failed" in refused(f"postgresql://{server}/x?user=postgres&password={SECRET}")
+    assert 'database "nowhere" does not exist' in refused(postgres_url.replace(database, "nowhere"))
+
+
+def test_a_server_that_is_down_for_a_while(start_postgres: StartPostgres) -> None:
+    server = start_postgres()
+    url = server.create_database()
+    password = url.split(":")[2].split("@")[0]
+
+    with SqlJournal(url) as journal:
+        log = knowing(journal, "running")
+        server.stop()
+        for _ in range(2):
+            with pytest.raises(JournalUnavailable, match=r"(?s)^(?!.*" + password + ")"):
+                log.load()
+        server.start()
+
+        assert log.load().state == "running"
+
+
+def test_a_server_that_is_not_there() -> None:
+    assert "connection" in refused(f"postgresql://somebody:{SECRET}@127.0.0.1:1/journal")
+
+
+# --- URLs ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("url", ["", ":memory:", "sqlite://", "sqlite:///", "sqlite:///:memory:"])
+def test_a_journal_in_memory_is_another(url: str) -> None:
+    with pytest.raises(ValueError, match="MemoryJournal"):
+        SqlJournal(url)
+
+
+def test_a_database_that_cannot_hold_a_journal() -> None:
+    with pytest.raises(ValueError, match="SQLite or PostgreSQL, not in 'mysql'"):
+        SqlJournal("mysql://somebody@host/journal")
+
+
+@pytest.mark.parametrize(
+    "url", ["://", "postgresql://host:port/journal", f"postgresql://somebody:p@{SECRET}@host/journal"]
+)
+def test_a_url_that_cannot_be_read(url: str) -> None:
+    with pytest.raises(ValueError, match="that is no URL of a database") as raised:
+        SqlJournal(url)
+
+    assert SECRET not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["plain.db", "with space and %41 ? # &.db", "käse.db"])
+def test_a_path_is_taken_as_it_is(tmp_path: Path, name: str) -> None:
+    with SqlJournal(tmp_path / name) as journal:
+        knowing(journal, "running")
+    with SqlJournal(str(tmp_path / name), read_only=True) as journal:
+        assert knowing(journal).load().state == "running"
+
+    assert (tmp_path / name).is_file()
+
+
+@pytest.mark.parametrize("driver", ["sqlite", "sqlite+pysqlite", "sqlite+aiosqlite"])
+def test_the_driver_is_the_librarys_choice(tmp_path: Path, driver: str) -> None:
+    url = sqlite_url(tmp_path).replace("sqlite:", f"{driver}:")
+
+    with SqlJournal(url) as journal:
+        assert knowing(journal, "running").load().state == "running"
+
+
+def test_a_journal_says_where_it_is(journal: SqlJournal, journal_url: str) -> None:
+    assert "worker='one'" in repr(journal)
+    assert journal.database.where in repr(journal)
+    if "@" in journal_url:
+        assert journal_url.split(":")[2].split("@", maxsplit=1)[0] not in repr(journal)
+
+
+def test_a_sqlite_journal_writes_ahead(tmp_path: Path) -> None:
+    with SqlJournal(tmp_path / "journal.db"), closing(sqlite3.connect(tmp_path / "journal.db")) as other:
+        assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
