@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 
-from benchmarks import client, emulator, imports, journal, lookups, memory
+from benchmarks import client, emulator, imports, journal, lookups, memory, watch
 from benchmarks.measure import Row
 from benchmarks.table import facts, summary, table
 
@@ -30,6 +30,7 @@ def _measured(*, quick: bool) -> Iterator[Row]:
         "journal": lambda: journal.rows(
             pairs=1 if quick else 15, transitions=2 if quick else 20, known=(100, 200) if quick else (1_000, 1_000_000)
         ),
+        "watch": lambda: watch.rows(tasks=50 if quick else 10_000, idle_s=0.2 if quick else 5.0),
     }
     for name, rows in subjects.items():
         print(f"measuring {name} ...", file=sys.stderr)

@@ -67,5 +67,14 @@ def test_every_benchmark_runs() -> None:
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert [line for line in lines if re.search(r"  (met|MISSED BY \d+%)$", line)] == lines[4:-2]
-    for subject in ("V1.target", "V1.step", "objects", "import lifecycle", "Client", "AsyncClient", "emulator"):
+    for subject in (
+        "V1.target",
+        "V1.step",
+        "objects",
+        "import lifecycle",
+        "Client",
+        "AsyncClient",
+        "emulator",
+        "watched",
+    ):
         assert any(subject in line for line in lines)
