@@ -85,7 +85,7 @@ _NAMED = sa.and_(
 )
 _SOME = _KNOWN.where(_NAMED)
 # Whoever locks several tasks locks them in this order.
-_LOCK = sa.select(tasks.c.id).where(_NAMED).order_by(tasks.c.id).with_for_update()
+_LOCK = sa.select(tasks.c.task_id).where(_NAMED).order_by(tasks.c.id).with_for_update()
 
 _MOST_NAMED = 30_000  # in one statement; SQLite takes 32,766 parameters
 
@@ -128,7 +128,8 @@ def _locked(connection: Connection, lifecycle: AnyLifecycle, task_ids: Sequence[
         named = {"lifecycle": lifecycle.name, "task_ids": task_ids[begin : begin + _MOST_NAMED]}
         if connection.dialect.name == "postgresql":
             # Not in one statement: what is joined to a row that was waited for is older than that row.
-            connection.execute(_LOCK, named)
+            # What the second finds and the first did not is not locked.
+            named["task_ids"] = connection.scalars(_LOCK, named).all()
         for row in connection.execute(_SOME, named).mappings():
             found[lifecycle.name, row[tasks.c.task_id]] = _known_of(row, lifecycle)
     return found

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from multiprocessing.synchronize import Barrier
 
 import pytest
+from sqlalchemy import event
 
 from adapters.emulator import Emulator, FaultKind
 from adapters.http import Client
@@ -160,6 +161,24 @@ def test_a_worker_that_waited_for_another_does_not_judge_by_the_time_before_its_
         record = waiting.result()
 
     assert (record.state, record.as_of) == ("running", times[-1])
+
+
+def test_a_task_that_another_makes_known_is_locked_before_it_is_changed(postgres_url: str) -> None:
+    task = (V1_FULL, "task-1")
+    with Witness(postgres_url, worker="first") as first, Witness(postgres_url, worker="second") as second:
+        # After the second's attempt to lock the task, which is not there yet, and after the statement that follows.
+        meanwhile = [Report("stopped", BEGUN_AT), Report("running", BEGUN_AT)]
+
+        def after_statement(*_: object) -> None:
+            if meanwhile:
+                first.task(*task).add_report(meanwhile.pop())
+
+        with second.database.transaction() as connection:
+            event.listen(connection, "after_cursor_execute", after_statement)
+            enter_reports(connection, second.author(), [TaskReport(*task, Report("paused", BEGUN_AT))])
+
+        assert list(second.check()) == []
+        assert second.task(*task).load().state == "stopped"
 
 
 BEGUN_AT = datetime(2026, 1, 1, tzinfo=UTC)
