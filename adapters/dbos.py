@@ -228,7 +228,8 @@ class Supervision(DBOSConfiguredInstance):
 
     # The workflow. It has neither a clock nor I/O: replayed, it takes the same steps in the same order.
 
-    @DBOS.workflow(name="lifecycle.follow")
+    # However often its worker was restarted meanwhile: a task may last for months.
+    @DBOS.workflow(name="lifecycle.follow", max_recovery_attempts=None)
     async def _follow(self, task_id: str, followed_at: float) -> str | None:
         self._keep_the_client()
         task = self._client.task(task_id)
@@ -252,6 +253,7 @@ class Supervision(DBOSConfiguredInstance):
         finally:
             if hearing is not None:
                 hearing.cancel()
+                await asyncio.wait({hearing})
         return seen["state"]
 
     async def _attend(self, task: AsyncTask, seen: _Seen, message: Mapping[str, Any]) -> _Seen:

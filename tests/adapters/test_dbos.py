@@ -106,6 +106,7 @@ def served(
         "one at a time": {"limits": {**OFTEN, "worker_concurrency": 1}},
         "not for long": {"timing": RARELY, "policies": [StopAfter(0.3)]},
         "at once": {"policies": [StopAfter(0.001)], "step_s": 0.1},
+        "cheap": {"api": "v3", "policies": [StopAtCost(0.000001)], "step_s": 0.1},
         "not paused for long": {"policies": [StopPausedAfter(0.2)]},
     }
     supervisions = {kind: supervision_of(emulator, **settings) for kind, settings in kinds.items()}
@@ -179,6 +180,22 @@ def test_what_the_service_does_not_know_is_not_followed(served: dict[str, Superv
 
     with pytest.raises(NotFound):
         result_of(handle)
+
+
+def test_a_task_is_followed_anew_once_its_workflow_is_forgotten(
+    emulator: Emulator, served: dict[str, Supervision]
+) -> None:
+    task_id = running_task(emulator)
+    emulator.fault("status", status_code=404, method="GET", task=task_id)
+    handle = served["quick"].follow(task_id)
+    with pytest.raises(NotFound):
+        result_of(handle)
+
+    DBOS.delete_workflow(handle.workflow_id)
+    handle = served["quick"].follow(task_id)
+    emulator.fire(task_id, "finish")
+
+    assert result_of(handle) == "finished"
 
 
 def test_an_unusable_id_is_refused_at_once(served: dict[str, Supervision]) -> None:
@@ -360,6 +377,19 @@ def test_a_policy_whose_command_is_refused_gives_it_again(emulator: Emulator, se
 
     assert state == "stopped"
     assert [each.status_code for each in calls_of(emulator, task_id, "stop")] == [409, 409, 200]
+
+
+def test_a_task_is_ended_when_it_is_too_expensive(emulator: Emulator, served: dict[str, Supervision]) -> None:
+    with Client("v3", api_key=KEY, base_url=emulator.base_url) as client:
+        session_id = client.create("read the news", keepAlive=True).id
+    emulator.fire(session_id, "start")
+    handle = served["cheap"].follow(session_id)
+    eventually(lambda: len(DBOS.list_workflow_steps(handle.workflow_id)) > 8)
+    stops_before = calls_of(emulator, session_id, "stop")
+    emulator.fire(session_id, "complete")
+
+    assert result_of(handle) == "stopped"
+    assert stops_before == []
 
 
 def test_a_policy_needs_a_service_that_tells_costs(emulator: Emulator) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
+import subprocess
+import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -31,6 +34,9 @@ from tests.adapters.test_dbos import (
     running_task,
     supervision_of,
 )
+from tests.test_docs import examples
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +159,7 @@ def recovers(worker: Worker, emulator: Emulator, fault: str, sent: int) -> None:
         assert list(journal.check()) == []
 
 
-@pytest.mark.parametrize(("fault", "sent"), [HAPPENED, DID_NOT])
+@pytest.mark.parametrize(("fault", "sent"), [HAPPENED, pytest.param(*DID_NOT.values, marks=pytest.mark.heavy)])
 def test_a_worker_killed_in_the_middle_of_a_stop_is_recovered_by_its_successor(
     worker: Worker, emulator: Emulator, fault: str, sent: int
 ) -> None:
@@ -182,6 +188,28 @@ def test_the_trap_nobody_recovers_the_work_of_another_name_or_version(
     end(worker)
     with SqlJournal(worker.journal) as journal:
         assert lives(journal, worker.task_id)[-1] == "done"
+
+
+def test_the_program_of_the_page_runs_as_it_stands_and_is_started_again(emulator: Emulator, tmp_path: Path) -> None:
+    [program] = [each.text for each in examples("docs/dbos.md") if each.language == "python"]
+    (tmp_path / "supervise.py").write_text(program, encoding="utf-8")
+    task_id = running_task(emulator)
+    environment = {
+        "WORKER": "worker-0", "BROWSER_USE_API_KEY": KEY, "LIFECYCLE_BASE_URL": emulator.base_url,
+        "PATH": os.defpath, "PYTHONPATH": str(ROOT),
+    }  # fmt: skip
+    command = [sys.executable, "supervise.py", task_id]
+
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL) as first:
+        eventually(lambda: calls_of(emulator, task_id, "status"))
+        first.kill()
+    emulator.fire(task_id, "finish")
+    second = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True, timeout=TIME_LIMIT_S
+    )
+
+    assert second.stdout == f"v1:{task_id} finished\n"
+    assert KEY not in second.stderr
 
 
 @pytest.mark.parametrize("missing", ["executor_id", "application_version"])
