@@ -151,7 +151,7 @@ class Gone(MemoryJournal):
         super().__init__()
         self.why = why
 
-    def receive(self, delivery: Delivery, reports: Sequence[TaskReport] = ()) -> NoReturn:
+    def receive(self, delivery: Delivery, reports: Sequence[TaskReport] = ()) -> NoReturn:  # noqa: ARG002 (as declared)
         raise self.why
 
 
