@@ -11,7 +11,7 @@ import os
 import random
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import count
@@ -78,7 +78,7 @@ class Diary:
         return [each for each in self.wishes.values() if each.key and (each.task, each.key) not in answered]
 
     @contextmanager
-    def open(self) -> Iterator[Pen]:
+    def open(self) -> Generator[Pen]:
         file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         try:
             yield Pen(file)

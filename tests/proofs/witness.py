@@ -9,7 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
@@ -136,7 +136,7 @@ class WitnessLog(SqlLog[S, E]):
 
 
 @contextmanager
-def clients(journal: Witness, base_url: str) -> Iterator[dict[str, Client]]:
+def clients(journal: Witness, base_url: str) -> Generator[dict[str, Client]]:
     """A client of each API, whose commands' requests name their attempts."""
 
     def name_attempt(request: httpx2.Request) -> None:
