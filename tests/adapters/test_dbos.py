@@ -26,7 +26,7 @@ QUICK = Timing(
 )
 RARELY = replace(QUICK, poll_s=3600, longest_poll_s=3600)
 OFTEN: Limits = {"polling_interval_sec": 0.05}
-TIME_LIMIT_S = 30.0
+TIME_LIMIT_S = 60.0
 NAMES = (f"tasks-{number}" for number in count())  # a process has one supervision of a name
 
 

@@ -88,13 +88,17 @@ def test_what_is_stored_is_plain_data_and_holds_no_key(emulator: Emulator, tmp_p
 
 @dataclass(frozen=True)
 class Worker:
-    """A process that follows a task, and stops it at once if it is `told` to; it can be killed at any time."""
+    """A process that follows a task, and stops it at once if it is `told` to; it can be killed at any time.
+
+    `writer` is its name in the journal, if that is another one.
+    """
 
     base_url: str
     url: str
     task_id: str
     journal: str
     name: str = "worker-1"
+    writer: str = ""
     version: str = "1"
     told: bool = False
 
@@ -103,7 +107,7 @@ class Worker:
         return Supervision(client, name="mortal", limits=OFTEN)
 
     def run(self) -> None:
-        with SqlJournal(self.journal, worker=self.name) as journal:
+        with SqlJournal(self.journal, worker=self.writer or self.name, lease_s=2.0) as journal:
             supervision = self.supervision(journal)
             with serving(config_of(self.url, worker=self.name, version=self.version), supervision):
                 handle = supervision.follow(self.task_id)
@@ -172,7 +176,23 @@ def test_the_same_on_postgresql(worker: Worker, emulator: Emulator, postgres_url
     recovers(replace(worker, url=postgres_url, journal=postgres_url), emulator, fault, sent)
 
 
-@pytest.mark.parametrize(("name", "version"), [("worker-2", "1"), ("worker-1", "2")], ids=["name", "version"])
+@pytest.mark.heavy
+def test_whoever_has_another_name_in_the_journal_waits_for_the_lease(worker: Worker, emulator: Emulator) -> None:
+    emulator.fault("delay", command="stop", task=worker.task_id, seconds=600)
+    kill_in_the_middle_of_a_stop(worker, emulator)
+
+    end(replace(worker, writer="worker-2"))
+
+    with SqlJournal(worker.journal) as journal:
+        assert lives(journal, worker.task_id)[-1] == "done"
+    assert emulator.task(worker.task_id).state == "stopped"
+    assert len(calls_of(emulator, worker.task_id, "stop")) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [pytest.param("worker-2", "1", id="name", marks=pytest.mark.heavy), pytest.param("worker-1", "2", id="version")],
+)
 def test_the_trap_nobody_recovers_the_work_of_another_name_or_version(
     worker: Worker, emulator: Emulator, name: str, version: str
 ) -> None:
@@ -190,6 +210,7 @@ def test_the_trap_nobody_recovers_the_work_of_another_name_or_version(
         assert lives(journal, worker.task_id)[-1] == "done"
 
 
+@pytest.mark.heavy
 def test_the_program_of_the_page_runs_as_it_stands_and_is_started_again(emulator: Emulator, tmp_path: Path) -> None:
     [program] = [each.text for each in examples("docs/dbos.md") if each.language == "python"]
     (tmp_path / "supervise.py").write_text(program, encoding="utf-8")
