@@ -115,6 +115,8 @@ class Acting:
         """The policies to be asked of a task, with what they are told of it."""
         if record is None or record.state is None or record.since is None or record.first_at is None:
             return []
+        if not self._policies:
+            return []
         if ending_command(self._client.lifecycle, record.state) is None:
             return []
         facts = Facts(

@@ -131,6 +131,8 @@ def _remark(watched: Watched, entry: ReportEntry[Any, Any]) -> bool:
         is_new = report.status not in watched.unknown_words
         watched.unknown_words |= {report.status}
         return is_new
+    if kind is ObservationKind.SAME:  # late or not: two readers of one task overtake each other all the time
+        return False
     if entry.late or entry.unconfirmed:
         remark: Remark = (kind, report.status, report.as_of)
     elif kind in _REMARKABLE:
@@ -160,6 +162,10 @@ class Schedule:
         self._heap: list[tuple[float, int, Watched]] = []
         self._numbers = count()
         self._sooner = asyncio.Event()
+
+    def __len__(self) -> int:
+        """Return how many entries are held, those that are put off included."""
+        return len(self._heap)
 
     def put(self, watched: Watched, due_s: float) -> None:
         """Let a task be due at this time of the loop's clock."""

@@ -49,7 +49,8 @@ class Watcher:
 
     It ends in good order however the block is left, by cancellation too: no look is begun, requests and
     commands under way are waited for, everything that was seen is recorded. A command that could not end is the
-    client's to `recover`. What was not read from `changes` is in the journal.
+    client's to `recover`. What was not read from `changes` is in the journal. `asyncio.run` makes a
+    cancellation of Ctrl-C; a script makes one of SIGTERM by `loop.add_signal_handler(SIGTERM, task.cancel)`.
 
     Args:
         client: whose service, key and journal are used; it stays the caller's to close.
@@ -57,8 +58,8 @@ class Watcher:
         pace: how closely to watch.
         throttle: the requests a second that the key allows; to be shared by all watchers of the key.
         on_event: told of every event, before the iterator is; what it returns is awaited where it can
-            be. If it raises, watching ends, and the iterator and the block raise that. Where it is
-            given, events wait for an iterator only from the first call of `changes` on.
+            be. If it (or a policy) raises, watching ends, and the iterator and the block raise that.
+            Where it is given, events wait for an iterator only from the first call of `changes` on.
         keep_open: whether `changes` waits for more when nothing is left to watch.
         closing_s: seconds that the end may take.
         clock: tells policies the time, aware and in UTC.
@@ -210,6 +211,7 @@ class Watcher:
             self._fail(failure)
 
     def _fail(self, failure: BaseException) -> None:
+        _log.error("watching failed, and ends", exc_info=failure)
         self._failure = self._failure or failure
         _cancel(self._services)
         self._mailbox.close(failure)
@@ -294,6 +296,14 @@ class Watcher:
     # --- learning ---------------------------------------------------------------------------------
 
     async def _learn(self, seen: Seen, entry: ReportEntry[Any, Any]) -> None:
+        """Learn what was recorded. Where a callback or a policy fails nothing more is told, but all is recorded."""
+        if self._failure is None:
+            try:
+                await self._learn_from(seen, entry)
+            except Exception as error:  # noqa: BLE001 (it is raised to whoever reads, and by the block)
+                self._fail(error)
+
+    async def _learn_from(self, seen: Seen, entry: ReportEntry[Any, Any]) -> None:
         watched = seen.watched
         was_heard = seen.entry is not None
         if watched.is_dropped or (was_heard and not _is_worth_hearing(watched, entry)):
@@ -378,14 +388,9 @@ class Watcher:
 
     async def _tell(self, event: Event) -> None:
         if self._on_event is not None:
-            try:
-                told = self._on_event(event)
-                if inspect.isawaitable(told):
-                    await told
-            except Exception as error:  # noqa: BLE001 (it is raised to whoever reads)
-                _log.exception("on_event failed, and watching ends")
-                self._on_event = None
-                self._fail(error)
+            told = self._on_event(event)
+            if inspect.isawaitable(told):
+                await told
         if self._is_read:
             await self._mailbox.put(event)
 

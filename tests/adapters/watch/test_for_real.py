@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
@@ -13,7 +16,7 @@ import httpx2
 import pytest
 
 from adapters.emulator import Emulator
-from adapters.http import AsyncClient
+from adapters.http import AsyncClient, Client
 from adapters.journal import SqlJournal
 from adapters.watch import Acted, Change, Event, Pace, StopAfter, Throttle, Watcher, watch
 from lifecycle import V1_FULL
@@ -145,6 +148,43 @@ def test_however_it_ends_what_was_asked_is_recorded(emulator: Emulator, journal:
     asked = {call.task for call in emulator.calls() if call.method == "GET"}
     assert recorded == asked
     assert len(asked) == 5 or how == "closed"
+
+
+_SCRIPT = """
+import asyncio, signal, sys
+from adapters.http import AsyncClient
+from adapters.journal import SqlJournal
+from adapters.watch import Pace, Throttle, Watcher
+
+async def main(path, base_url, *task_ids):
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel)
+    with SqlJournal(path) as journal:
+        async with AsyncClient("v1", api_key="any", base_url=base_url, journal=journal) as client:
+            async with Watcher(client, pace=Pace(working_s=0.01), throttle=Throttle(1000)) as watcher:
+                watcher.add(*task_ids)
+                await watcher.finished()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_process_that_is_told_to_end_records_what_it_asked(
+    emulator: Emulator, tmp_path: Path, number: signal.Signals
+) -> None:
+    with Client("v1", api_key=KEY, base_url=emulator.base_url) as client:
+        ids = [client.create("buy milk").id for _ in range(4)]
+    emulator.fault("delay_after", method="GET", seconds=0.5, times=4)
+    arguments = [sys.executable, "-c", _SCRIPT, str(tmp_path / "journal.db"), emulator.base_url, *ids]
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE) as process:
+        asyncio.run(until(lambda: sum(call.method == "GET" for call in emulator.calls()) >= 4))
+        process.send_signal(number)
+        _, said = process.communicate(timeout=20)
+
+    assert process.returncode != 0
+    assert (b"KeyboardInterrupt" if number is signal.SIGINT else b"CancelledError") in said
+    with SqlJournal(tmp_path / "journal.db") as journal:
+        assert [journal.task(V1_FULL, task_id).load().state for task_id in ids] == ["created"] * 4
 
 
 def test_what_other_workers_record_is_heard_and_nobody_need_ask(emulator: Emulator, tmp_path: Path) -> None:

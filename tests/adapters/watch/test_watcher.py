@@ -6,13 +6,14 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
 import pytest
 
-from adapters.watch import RECORD, Acted, Change, Event, Unreadable, Watcher, recorder, watch, watcher
+from adapters.watch import RECORD, Acted, Change, Event, StopAfter, Unreadable, Watcher, recorder, watch, watcher
 from lifecycle import V1_FULL, AdapterError, ObservationKind
 from lifecycle.journal import Report, ReportEntry, TaskReport
 from lifecycle.memory import MemoryJournal, MemoryLog
@@ -278,7 +279,28 @@ def test_a_callback_that_raises_ends_the_watch_and_what_was_seen_is_recorded(cap
     with pytest.raises(ZeroDivisionError):
         run(everything())
     assert log.load().state == "running"
-    assert "on_event failed" in caplog.text
+    assert "watching failed" in caplog.text
+
+
+def test_what_a_policy_raises_ends_the_watch_and_what_was_seen_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(StopAfter, "decide", fail)
+    journal = Failing()
+    journal.fails = 3  # so that one is asked while the other waits to be recorded
+    logs = [log_of(journal, task_id) for task_id in "ab"]
+
+    async def everything() -> None:
+        service = Service({"a": "running", "b": "running"})
+        settings: dict[str, Any] = {"policies": [StopAfter(1)], "pace": replace(EVEN, working_s=1e-6)}
+        async with watching(service.client(journal=journal), **settings) as watched:
+            watched.add("a", "b")
+            await asyncio.sleep(1)
+
+    with pytest.raises(ZeroDivisionError):
+        run(everything())
+    assert [log.load().state for log in logs] == ["running", "running"]
 
 
 def test_while_nobody_reads_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,89 @@
+"""What is learned from a report, and in which order tasks are due."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from adapters.watch.tasks import Schedule, Watched, learn
+from lifecycle import V1_FULL, ObservationKind
+from lifecycle.journal import Report, TaskRecord
+from lifecycle.memory import MemoryLog
+from tests.adapters.watch.worlds import run
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def watched(task_id: str = "a") -> Watched:
+    return Watched(task_id, MemoryLog(V1_FULL), TaskRecord())
+
+
+def told(*reports: tuple[str, int, str]) -> list[tuple[str, ObservationKind | None, bool]]:
+    """What is told of a task, of which these words were reported at these seconds, on these channels."""
+    log, task = MemoryLog(V1_FULL), watched()
+    entries = [log.enter_report(Report(word, NOW + timedelta(seconds=s), channel)) for word, s, channel in reports]
+    changes = [learn(V1_FULL, task, entry) for entry in entries]
+    return [(each.status, each.kind, each.late) for each in changes if each is not None]
+
+
+def test_the_same_tells_nothing_late_or_not() -> None:
+    assert told(("running", 5, "api"), ("running", 6, "api"), ("running", 4, "api")) == [("running", None, False)]
+
+
+def test_the_same_late_report_is_told_once_and_another_again() -> None:
+    reports = [("running", 5, "api"), *[("initializing", 1, "webhook")] * 3, ("initializing", 2, "webhook")]
+
+    assert told(*reports)[1:] == [("initializing", ObservationKind.STALE, True)] * 2
+
+
+def test_what_is_told_of_one_state_is_told_again_of_the_next() -> None:
+    stale = ("created", 9, "api")
+    reports = [("running", 1, "api"), stale, stale, ("paused", 9, "api"), stale, stale]
+
+    kinds = [kind for _, kind, _ in told(*reports)]
+    assert kinds == [None, ObservationKind.STALE, ObservationKind.STEP, ObservationKind.STALE]
+
+
+def test_tasks_are_due_in_the_order_of_their_times_and_only_at_the_last_one_set() -> None:
+    async def everything() -> list[str]:
+        schedule, order = Schedule(), list[str]()
+        one, two, three = map(watched, ("one", "two", "three"))
+        for task, due_s in ((one, 3), (two, 2), (three, 1), (one, 0.5), (three, 9)):
+            schedule.put(task, due_s)
+        assert schedule.pop() is None
+        for _ in range(3):
+            await schedule.until_due()
+            due = schedule.pop()
+            assert due is not None
+            order.append(f"{due.task_id} {asyncio.get_running_loop().time():.1f}")
+        assert schedule.pop() is None
+        return order
+
+    assert run(everything()) == ["one 0.5", "two 2.0", "three 9.0"]
+
+
+def test_what_becomes_due_sooner_is_not_slept_over() -> None:
+    async def everything() -> float:
+        schedule, task = Schedule(), watched()
+        schedule.put(task, 1000)
+        asyncio.get_running_loop().call_at(5, schedule.put, task, 7)
+        await schedule.until_due()
+        return asyncio.get_running_loop().time()
+
+    assert 7 <= run(everything()) < 7.1
+
+
+def test_a_schedule_does_not_grow_with_what_is_put_off_again_and_again() -> None:
+    async def everything() -> int:
+        schedule, alive = Schedule(), [watched(str(number)) for number in range(10)]
+        for turn in range(1000):
+            schedule.put(alive[turn % 10], 1000 + turn)
+            schedule.keep(alive)
+        await schedule.until_due()
+        return len(schedule)
+
+    assert run(everything()) < 100
+
+
+def test_the_objects_of_tasks_are_small() -> None:
+    assert not hasattr(watched(), "__dict__")
