@@ -245,11 +245,11 @@ class Supervision(DBOSConfiguredInstance):
                 done, _ = await DBOS.asyncio_wait([looking, hearing], return_when=_FIRST)
                 told.set()
                 seen = await looking
+                if seen["due"]:
+                    seen = await self._attend(task, seen, self._ending(seen))
                 if hearing in done:
                     seen = await self._attend(task, seen, hearing.result() or {})
                     hearing = None
-                elif seen["due"]:
-                    seen = await self._attend(task, seen, self._ending(seen))
         finally:
             if hearing is not None:
                 hearing.cancel()
