@@ -155,9 +155,10 @@ class Watcher:
         It is told like any other; where it is not certain, the task is looked at as soon as may be.
         While such reports come, the task is looked at rarely. Of a task that is not watched nothing is told.
         """
+        loop = self._loop
         with suppress(RuntimeError):  # the loop is closed
-            if self._loop is not None:
-                self._loop.call_soon_threadsafe(self._hear, task_id, entry)
+            if loop is not None:
+                loop.call_soon_threadsafe(self._hear, task_id, entry)
 
     # --- its beginning and its end ----------------------------------------------------------------
 
