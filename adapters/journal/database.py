@@ -16,7 +16,6 @@ import weakref
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -197,7 +196,7 @@ def _sqlite(url: URL, read_only: bool) -> Engine:
     if read_only:
         path = Path(str(url.database)).absolute().as_uri()
         url = URL.create("sqlite", database=f"{path}?mode=ro", query={"uri": "true"})
-    engine = sa.create_engine(url, connect_args=arguments, json_serializer=_WRITE_JSON)
+    engine = sa.create_engine(url, connect_args=arguments, json_serializer=_written)
 
     @event.listens_for(engine, "connect")
     def connected(connection: sqlite3.Connection, _: object) -> None:
@@ -230,7 +229,7 @@ def _postgres(url: URL, read_only: bool) -> Engine:
         "options": f"-c lock_timeout={LOCK_TIMEOUT_S}s -c default_transaction_read_only={'on' if read_only else 'off'}",
     }
     try:
-        engine = sa.create_engine(url, connect_args=arguments, json_serializer=_WRITE_JSON)
+        engine = sa.create_engine(url, connect_args=arguments, json_serializer=_written)
     except ImportError:
         raise MissingExtra("postgres", needed_by="a journal in PostgreSQL") from None
 
@@ -256,8 +255,12 @@ def _postgres(url: URL, read_only: bool) -> Engine:
     return engine
 
 
-# PostgreSQL takes no NaN, and no service would.
-_WRITE_JSON = partial(json.dumps, allow_nan=False)
+def _written(value: Any) -> str:
+    try:
+        return json.dumps(value, allow_nan=False)  # PostgreSQL takes no NaN, and no service would
+    except (ValueError, RecursionError) as error:
+        raise TypeError(f"no JSON: {error}") from error
+
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 

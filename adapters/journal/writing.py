@@ -29,6 +29,7 @@ from lifecycle.journal import (
     after_command,
     after_report,
     judge_report,
+    may_send,
     repeats,
 )
 
@@ -87,7 +88,7 @@ _SOME = _KNOWN.where(_NAMED)
 # Whoever locks several tasks locks them in this order.
 _LOCK = sa.select(tasks.c.task_id).where(_NAMED).order_by(tasks.c.id).with_for_update()
 
-_MOST_NAMED = 30_000  # in one statement; SQLite takes 32,766 parameters
+MOST_NAMED = 30_000  # in one statement; SQLite takes 32,766 parameters
 
 
 @dataclass(slots=True)
@@ -124,8 +125,8 @@ def _lock(connection: Connection, keys: Iterable[Key], author: Author) -> dict[t
 
 def _locked(connection: Connection, lifecycle: AnyLifecycle, task_ids: Sequence[str]) -> dict[tuple[str, str], Known]:
     found: dict[tuple[str, str], Known] = {}
-    for begin in range(0, len(task_ids), _MOST_NAMED):
-        named = {"lifecycle": lifecycle.name, "task_ids": task_ids[begin : begin + _MOST_NAMED]}
+    for begin in range(0, len(task_ids), MOST_NAMED):
+        named = {"lifecycle": lifecycle.name, "task_ids": task_ids[begin : begin + MOST_NAMED]}
         if connection.dialect.name == "postgresql":
             # Not in one statement: what is joined to a row that was waited for is older than that row.
             # What the second finds and the first did not is not locked.
@@ -329,7 +330,7 @@ def release(connection: Connection, author: Author, command_id: str) -> None:
 def attempt(connection: Connection, author: Author, key: Key, command_id: str, *, number: int) -> bool:
     """Record that an open command is about to be sent for the `number`-th time."""
     known, command = _locked_command(connection, author, key, command_id)
-    if COMMAND.is_final(command.state) or command.attempts + 1 != number:
+    if not may_send(key.lifecycle, known.record, command_id, number):
         return False
     _keep_command(connection, author, replace(command, attempts=number))
     _enter_command(connection, author, known, replace(command, attempts=number), event=None, why="sent")

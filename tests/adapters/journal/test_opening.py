@@ -49,29 +49,24 @@ def execute(url: str, *statements: str) -> None:
 # --- the schema ------------------------------------------------------------------------------------
 
 
-def test_the_migrations_make_what_the_library_reads_and_writes(journal: SqlJournal) -> None:
+def test_the_migrations_make_what_the_library_reads_and_writes(empty_url: str) -> None:
     settings = {"version_table": "lifecycle_version", "compare_type": True, "compare_server_default": True}
 
-    with journal.database.transaction(Durability.READ) as connection:
+    with SqlJournal(empty_url) as journal, journal.database.transaction(Durability.READ) as connection:
         context = MigrationContext.configure(connection, opts=settings)
 
         assert compare_metadata(context, metadata) == []
         assert context.get_current_revision() == VERSIONS[-1]
 
 
-@pytest.mark.parametrize("journal_url", ["sqlite"], indirect=True)
-def test_numbers_are_never_given_twice(journal: SqlJournal) -> None:
-    """Which `compare_metadata` does not see."""
-    query = sa.text("SELECT sql FROM sqlite_master WHERE name = :name")
+def test_numbers_are_never_given_twice(tmp_path: Path) -> None:
+    """Which `compare_metadata` does not see, and SQLite does only where it is told."""
+    SqlJournal(tmp_path / "journal.db").close()
 
-    with journal.database.transaction(Durability.READ) as connection:
-        made = {name: str(connection.scalar(query, {"name": name})) for name in metadata.tables}
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as connection:
+        made = connection.execute("SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%'").fetchall()
 
-    assert {name for name, text in made.items() if "AUTOINCREMENT" in text} == {
-        "lifecycle_tasks",
-        "lifecycle_commands",
-        "lifecycle_entries",
-    }
+    assert {name for (name,) in made} == {"lifecycle_tasks", "lifecycle_commands", "lifecycle_entries"}
 
 
 def test_a_journal_is_opened_again(open_journal: OpenJournal) -> None:
@@ -86,9 +81,9 @@ def make(url: str, number: int, together: Barrier) -> None:
         journal.add_reports([told(f"task-{number}", "running")])
 
 
-def test_processes_that_make_one_journal_at_once(journal_url: str) -> None:
+def test_processes_that_make_one_journal_at_once(empty_url: str) -> None:
     together = PROCESSES.Barrier(8)
-    processes = [PROCESSES.Process(target=make, args=(journal_url, number, together)) for number in range(8)]
+    processes = [PROCESSES.Process(target=make, args=(empty_url, number, together)) for number in range(8)]
 
     for each in processes:
         each.start()
@@ -96,7 +91,7 @@ def test_processes_that_make_one_journal_at_once(journal_url: str) -> None:
         each.join(timeout=60)
 
     assert [each.exitcode for each in processes] == [0] * 8
-    with SqlJournal(journal_url, read_only=True) as journal:
+    with SqlJournal(empty_url, read_only=True) as journal:
         assert len(journal.tasks().tasks) == 8
 
 
@@ -122,22 +117,23 @@ def test_an_empty_file_becomes_a_journal(tmp_path: Path) -> None:
         assert knowing(journal, "running").load().state == "running"
 
 
-def test_other_tables_are_left_alone(journal_url: str, open_journal: OpenJournal) -> None:
-    execute(journal_url, "CREATE TABLE guests (name TEXT)", "INSERT INTO guests VALUES ('Ada')")
+def test_other_tables_are_left_alone(empty_url: str) -> None:
+    execute(empty_url, "CREATE TABLE guests (name TEXT)", "INSERT INTO guests VALUES ('Ada')")
 
-    knowing(open_journal(), "running")
+    with SqlJournal(empty_url) as journal:
+        knowing(journal, "running")
 
-    execute(journal_url, "UPDATE guests SET name = 'Grace' WHERE name = 'Ada'")
-    assert list(open_journal().check()) == []
+        assert list(journal.check()) == []
+    execute(empty_url, "UPDATE guests SET name = 'Grace' WHERE name = 'Ada'")
 
 
 @pytest.mark.parametrize("read_only", [True, False])
-def test_a_newer_journal(journal_url: str, open_journal: OpenJournal, read_only: bool) -> None:
-    open_journal().close()
-    execute(journal_url, "UPDATE lifecycle_version SET version_num = '0999'")
+def test_a_newer_journal(empty_url: str, read_only: bool) -> None:
+    SqlJournal(empty_url).close()
+    execute(empty_url, "UPDATE lifecycle_version SET version_num = '0999'")
 
     with pytest.raises(JournalTooNew, match=f"it has schema 0999, this library knows up to {VERSIONS[-1]}"):
-        open_journal(read_only=read_only)
+        SqlJournal(empty_url, read_only=read_only)
 
 
 @pytest.mark.parametrize(
@@ -148,25 +144,24 @@ def test_a_newer_journal(journal_url: str, open_journal: OpenJournal, read_only:
         "CREATE TABLE lifecycle_entries (something TEXT)",
     ],
 )
-def test_tables_of_the_same_names_that_are_not_ours(
-    journal_url: str, open_journal: OpenJournal, statement: str
-) -> None:
-    execute(journal_url, statement)
+def test_tables_of_the_same_names_that_are_not_ours(empty_url: str, statement: str) -> None:
+    execute(empty_url, statement)
 
     with pytest.raises(NotAJournal):
-        open_journal()
+        SqlJournal(empty_url)
 
-    left = sa.inspect(engine := sa.create_engine(journal_url)).get_table_names()
+    engine = sa.create_engine(empty_url)
+    left = sa.inspect(engine).get_table_names()
     engine.dispose()
     assert left == [statement.split()[2]], "what could not be made as a whole is not made in part"
 
 
-def test_tables_that_have_gone(journal_url: str, open_journal: OpenJournal) -> None:
-    journal = open_journal()
-    execute(journal_url, "DROP TABLE lifecycle_entries")
+def test_tables_that_have_gone(empty_url: str) -> None:
+    with SqlJournal(empty_url) as journal:
+        execute(empty_url, "DROP TABLE lifecycle_entries")
 
-    with pytest.raises(NotAJournal, match="lifecycle_entries"):
-        journal.changes()
+        with pytest.raises(NotAJournal, match="lifecycle_entries"):
+            journal.changes()
 
 
 # --- files -----------------------------------------------------------------------------------------

@@ -1,0 +1,135 @@
+"""Deleting what was recorded: of one task on request, of old tasks by age; nothing of them is left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from adapters.journal import SqlJournal
+from adapters.journal.database import Durability
+from adapters.journal.schema import metadata
+from lifecycle import CATALOG, CommandEvent, get
+from lifecycle.journal import Delivery
+from tests.adapters.journal.acting import Time, at, knowing, opened, told
+
+
+def rows(journal: SqlJournal) -> dict[str, int]:
+    """How many rows each table has."""
+    with journal.database.transaction(Durability.READ) as connection:
+        count = sa.select(sa.func.count())
+        return {name: connection.scalar(count.select_from(table)) or 0 for name, table in metadata.tables.items()}
+
+
+def lived(journal: SqlJournal, task: str, *statuses: str, lifecycle: str = "v1-full") -> str:
+    """Let a task run, be paused by a command, and go on so; return the command's id."""
+    log = knowing(journal, "running", task=task, lifecycle=lifecycle)
+    command = opened(log)
+    log.add_attempt(command.id, number=1)
+    log.add_outcome(command.id, CommandEvent.CONFIRM, why="")
+    knowing(journal, *statuses, task=task, lifecycle=lifecycle)
+    return command.id
+
+
+def test_nothing_is_left_of_a_task_that_is_forgotten(journal: SqlJournal) -> None:
+    before = rows(journal)
+    lived(journal, "task-1")
+    opened(knowing(journal, "running", task="task-1"))
+
+    assert journal.forget("task-1") == 1
+
+    assert rows(journal) == before
+    assert journal.forget("task-1") == 0
+    assert knowing(journal).load().version == 0
+
+
+def test_the_others_are_left_as_they_are(journal: SqlJournal) -> None:
+    for name in ("task-1", "task-10", "TASK-1", "task_1", "%"):
+        lived(journal, name)
+    kept = {name: journal.history(name) for name in ("task-10", "TASK-1", "task_1", "%")}
+
+    journal.forget("task-1")
+
+    assert {task.task_id: journal.history(task.task_id) for task in journal.tasks().tasks} == kept
+    assert list(journal.check()) == []
+
+
+def test_a_task_is_forgotten_of_one_lifecycle_or_of_all(journal: SqlJournal) -> None:
+    for name in ("v1", "v1-full", "v4"):
+        journal.add_reports([told("task-1", "running", lifecycle=name)])
+
+    assert journal.forget("task-1", "v1") == 1
+    assert journal.forget("task-1", "v3") == 0
+    assert journal.forget("task-1") == 2
+
+
+def test_numbers_are_not_given_again(journal: SqlJournal) -> None:
+    first = lived(journal, "task-1")
+    cursor = journal.changes().cursor
+    journal.forget("task-1")
+
+    assert int(lived(journal, "task-1")) > int(first)
+    assert len(journal.changes(cursor).entries) == 4, "a reader of the changes misses none of the new"
+
+
+def test_a_page_goes_on_after_its_last_task_was_forgotten(journal: SqlJournal) -> None:
+    for name in ("a", "b", "c"):
+        lived(journal, name)
+    page = journal.tasks(limit=2)
+    journal.forget("b")
+    assert page.after is not None
+
+    assert [task.task_id for task in journal.tasks(after=page.after).tasks] == ["c"]
+
+
+def test_old_tasks_that_are_over_are_pruned(journal: SqlJournal, time: Time) -> None:
+    lived(journal, "over", "stopped")
+    lived(journal, "quiet")
+    opened(knowing(journal, "running", task="open"))
+    knowing(journal, "stopped", task="open")
+    knowing(journal, "stopped", task="unknown", lifecycle="v1")
+    time.go(10)
+    lived(journal, "later", "stopped")
+
+    def left() -> list[str]:
+        return [task.task_id for task in journal.tasks().tasks]
+
+    assert journal.prune(at(99_999)) == 0
+    assert journal.prune(time.now, {}) == 0
+    assert journal.prune(time.now, {"v1-full": CATALOG["v1-full"]}) == 1
+    assert left() == ["quiet", "open", "unknown", "later"]
+    assert journal.prune(time.now) == 1
+    assert journal.prune(at(100_011)) == 1
+    assert left() == ["quiet", "open"]
+    assert list(journal.check()) == []
+
+
+def test_more_tasks_are_pruned_than_one_transaction_takes(journal: SqlJournal, time: Time) -> None:
+    journal.add_reports([told(f"task-{number}", "stopped") for number in range(1_234)])
+    time.go(1)
+
+    assert journal.prune(time.now) == 1_234
+    assert rows(journal)["lifecycle_entries"] == 0
+
+
+def test_old_deliveries_are_pruned(journal: SqlJournal, time: Time) -> None:
+    def receive(name: str) -> Any:
+        return journal.receive(Delivery(name, "status", at(0), "{}"))
+
+    receive("old")
+    time.go(10)
+    receive("new")
+
+    journal.prune(time.now)
+
+    assert receive("new") is None
+    assert receive("old") == []
+
+
+def test_a_time_without_a_zone_is_a_mistake(journal: SqlJournal, time: Time) -> None:
+    knowing(journal, "stopped")
+
+    with pytest.raises(TypeError):
+        journal.prune(time.now.replace(tzinfo=None))
+    assert knowing(journal).load().state == get("v1-full").state("stopped").name

@@ -1,0 +1,229 @@
+"""`check`: what was changed behind the journal's back is found, each damage under its code; see also test_parity.py."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from adapters.journal import Damage, DamageCode, NotAJournal, SqlJournal
+from lifecycle import CATALOG, CommandEvent
+from tests.adapters.journal.acting import knowing, opened, told
+
+
+@pytest.fixture
+def journal(journal: SqlJournal) -> SqlJournal:
+    """With a task that has ended commands 1 and 2 (entries 2 to 6), another (7), and one of another lifecycle (8)."""
+    log = knowing(journal, "running")  # entry 1
+    first = opened(log)  # 2
+    log.add_attempt(first.id, number=1)  # 3
+    log.add_outcome(first.id, CommandEvent.CONFIRM, why="")  # 4
+    second = opened(log, "stop")  # 5
+    log.add_outcome(second.id, CommandEvent.ABANDON, why="")  # 6
+    journal.add_reports([told("task-1", "paused", 1), told("task-2", "running", lifecycle="v3-full")])  # 7, 8
+    return journal
+
+
+def damaged(journal: SqlJournal, *statements: str) -> list[tuple[DamageCode, str, int | None]]:
+    """Do this to the database; the code, the task and the entry of each finding."""
+    assert list(journal.check()) == []
+    with journal.database.transaction() as connection:
+        for each in statements:
+            connection.exec_driver_sql(each)
+    return [(each.code, each.task_id, each.entry) for each in journal.check()]
+
+
+def test_a_lifecycle_that_is_not_declared(journal: SqlJournal) -> None:
+    declared = {name: each for name, each in CATALOG.items() if name != "v3-full"}
+
+    assert list(journal.check(declared)) == [
+        Damage(DamageCode.UNKNOWN_LIFECYCLE, "v3-full", "task-2", None, "no such lifecycle is declared")
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "kind = 'jump'",
+        "path = '[\"resume\"]'",
+        "path = '[]'",
+        "before = 'paused'",
+        "before = 'flying'",
+        "before = NULL",
+        "status = 'stopped'",
+        "status = 'zombie'",
+        "channel = 'mail'",
+        "late = TRUE",
+        "unconfirmed = TRUE",
+    ],
+)
+def test_an_entry_that_does_not_follow(journal: SqlJournal, change: str) -> None:
+    assert damaged(journal, f"UPDATE lifecycle_entries SET {change} WHERE id = 7") == [
+        (DamageCode.BROKEN_HISTORY, "task-1", 7)
+    ]
+
+
+def test_a_first_entry_that_says_something_else(journal: SqlJournal) -> None:
+    assert damaged(
+        journal,
+        "UPDATE lifecycle_entries SET status = 'paused' WHERE id = 1",
+    ) == [(DamageCode.BROKEN_HISTORY, "task-1", 1)]
+
+
+def test_an_entry_that_has_gone(journal: SqlJournal) -> None:
+    assert damaged(journal, "DELETE FROM lifecycle_entries WHERE id = 1") == [
+        (DamageCode.BROKEN_HISTORY, "task-1", 7),
+    ]
+
+
+@pytest.mark.parametrize("state", ["'running'", "'flying'", "NULL"])
+def test_a_state_that_the_history_does_not_lead_to(journal: SqlJournal, state: str) -> None:
+    assert damaged(journal, f"UPDATE lifecycle_tasks SET state = {state} WHERE id = 1") == [
+        (DamageCode.WRONG_STATE, "task-1", None)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "entry"),
+    [
+        ("event = 'fly' WHERE id = 6", 6),
+        ("attempts = 2 WHERE id = 3", 3),
+        ("command_state = 'done' WHERE id = 5", 5),
+    ],
+)
+def test_a_life_that_no_command_may_have(journal: SqlJournal, change: str, entry: int) -> None:
+    found = damaged(journal, f"UPDATE lifecycle_entries SET {change}")
+
+    assert (DamageCode.UNLAWFUL_COMMAND, "task-1", entry) in found
+    assert {code for code, *_ in found} <= {
+        DamageCode.UNLAWFUL_COMMAND,
+        DamageCode.WRONG_COMMAND,
+    }
+
+
+def test_an_event_that_is_refused(journal: SqlJournal) -> None:
+    """Command 2 was abandoned, and was confirmed after it."""
+    add = (
+        "INSERT INTO lifecycle_entries (xact, task, at, worker, times_before, command, event, command_state, attempts)"
+    )
+
+    assert damaged(journal, f"{add} VALUES (0, 1, 0, '', 0, 2, 'confirm', 'abandoned', 0)") == [
+        (DamageCode.UNLAWFUL_COMMAND, "task-1", 9)
+    ]
+
+
+@pytest.mark.parametrize("change", ["state = 'done'", "attempts = 7"])
+def test_a_command_that_is_kept_otherwise_than_it_lived(journal: SqlJournal, change: str) -> None:
+    assert damaged(journal, f"UPDATE lifecycle_commands SET {change} WHERE id = 2") == [
+        (DamageCode.WRONG_COMMAND, "task-1", None)
+    ]
+
+
+def test_a_command_that_is_kept_as_open_and_has_ended(journal: SqlJournal) -> None:
+    assert damaged(journal, "UPDATE lifecycle_commands SET is_open = TRUE WHERE id = 2") == [
+        (DamageCode.WRONG_COMMAND, "task-1", None)
+    ]
+
+
+def test_a_command_without_a_life_and_a_life_without_a_command(journal: SqlJournal) -> None:
+    assert damaged(journal, "DELETE FROM lifecycle_entries WHERE command = 2") == [
+        (DamageCode.WRONG_COMMAND, "task-1", None)
+    ]
+    with journal.database.transaction() as connection:
+        connection.exec_driver_sql("DELETE FROM lifecycle_commands WHERE id = 1")
+
+    assert [(each.code, each.message) for each in journal.check()] == [
+        (DamageCode.WRONG_COMMAND, "command 1 has no row"),
+        (DamageCode.WRONG_COMMAND, "command 2 has no life"),
+    ]
+
+
+def test_two_commands_in_flight(journal: SqlJournal) -> None:
+    add = "INSERT INTO lifecycle_entries (xact, task, at, worker, times_before, command, command_state, attempts)"
+    new = (
+        "INSERT INTO lifecycle_commands "
+        "(task, command, source, state, is_open, fields, attempts, origin, reason, why, worker, session)"
+    )
+    values = "1, 'stop', 'paused', 'recorded', {}, '{{}}', 0, '', '', '', '', ''"
+
+    assert damaged(
+        journal,
+        "DROP INDEX lifecycle_commands_open",
+        f"{new} VALUES ({values.format('TRUE')})",
+        f"{new} VALUES ({values.format('TRUE')})",
+        f"{add} VALUES (0, 1, 0, '', 0, 3, 'recorded', 0)",
+        f"{add} VALUES (0, 1, 0, '', 0, 4, 'recorded', 0)",
+        "CREATE INDEX lifecycle_commands_open ON lifecycle_commands (task)",
+    ) == [(DamageCode.SEVERAL_OPEN, "task-1", 10)]
+    with journal.database.transaction() as connection:
+        connection.exec_driver_sql("DELETE FROM lifecycle_commands WHERE id > 2")
+
+
+def test_everything_that_is_wrong_is_found(journal: SqlJournal) -> None:
+    assert damaged(
+        journal,
+        "UPDATE lifecycle_entries SET status = 'zombie' WHERE id IN (7, 8)",
+        "UPDATE lifecycle_tasks SET state = NULL",
+        "UPDATE lifecycle_commands SET attempts = 3",
+    ) == [
+        (DamageCode.BROKEN_HISTORY, "task-1", 7),
+        (DamageCode.WRONG_STATE, "task-1", None),
+        (DamageCode.WRONG_COMMAND, "task-1", None),
+        (DamageCode.WRONG_COMMAND, "task-1", None),
+        (DamageCode.BROKEN_HISTORY, "task-2", 8),
+        (DamageCode.WRONG_STATE, "task-2", None),
+    ]
+
+
+def test_a_damaged_file(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    with SqlJournal(path) as journal:
+        knowing(journal, "running")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("DELETE FROM sqlite_schema WHERE name = 'lifecycle_tasks_by_change'")
+        connection.commit()
+
+    with SqlJournal(path) as journal:
+        [damage] = journal.check()
+
+    assert (damage.code, damage.task_id, damage.entry) == (DamageCode.DAMAGED_FILE, "", None)
+    assert "never used" in damage.message
+
+
+def test_a_file_that_cannot_be_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    with SqlJournal(path) as journal:
+        journal.add_reports([told(f"task-{number}", "running") for number in range(1_000)])
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(size // 2)
+        file.write(b"\xff" * (size // 4))
+
+    with SqlJournal(path) as journal, pytest.raises(NotAJournal, match="malformed"):
+        list(journal.check())
+
+
+@pytest.mark.parametrize("table", ["lifecycle_commands SET fields", "lifecycle_entries SET path"])
+def test_json_that_is_none(tmp_path: Path, table: str) -> None:
+    with SqlJournal(tmp_path / "journal.db") as journal:
+        opened(knowing(journal, "running", "paused"), "resume")
+        with journal.database.transaction() as connection:
+            connection.exec_driver_sql(f"UPDATE {table} = '[oops'")
+
+        with pytest.raises(NotAJournal, match="it is damaged"):
+            journal.history("task-1")
+
+
+def test_what_is_written_during_a_check_is_of_another_moment(journal: SqlJournal) -> None:
+    damaged(journal, "UPDATE lifecycle_tasks SET state = NULL WHERE id = 1")
+    check = journal.check()
+    assert next(check).code is DamageCode.WRONG_STATE
+    log = knowing(journal, task="task-2", lifecycle="v3-full")
+
+    command = opened(log, "stop")
+    log.add_outcome(command.id, CommandEvent.CONFIRM, why="")
+
+    assert list(check) == []

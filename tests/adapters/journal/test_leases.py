@@ -1,0 +1,162 @@
+"""Who holds a command: nobody takes it from a worker that may be alive, and anybody from one that is dead."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapters.journal import RecordedCommand, SqlJournal
+from lifecycle import CommandEvent, get
+from tests.adapters.journal.acting import Log, Time, knowing, opened
+from tests.adapters.journal.conftest import OpenJournal
+
+LEASE_S = 120.0
+
+
+@pytest.fixture
+def held(journal: SqlJournal) -> str:
+    """The id of a command of `task-1` that worker `one` has just opened."""
+    return opened(knowing(journal, "running")).id
+
+
+def test_what_is_held_is_refused_until_the_lease_is_over(open_journal: OpenJournal, time: Time, held: str) -> None:
+    other = knowing(open_journal(worker="two"))
+
+    assert other.claim(held) is None
+    time.go(LEASE_S)
+    assert other.claim(held) is None
+    time.go(0.001)
+    assert other.claim(held) == other.load().open_command
+
+
+def test_whoever_takes_a_command_up_holds_it(open_journal: OpenJournal, time: Time, held: str) -> None:
+    two, three = knowing(open_journal(worker="two")), knowing(open_journal(worker="three"))
+    time.go(LEASE_S + 1)
+    assert two.claim(held) is not None
+
+    assert three.claim(held) is None
+    time.go(LEASE_S + 1)
+    assert three.claim(held) is not None
+
+
+@pytest.mark.parametrize("act", ["attempt", "lose"])
+def test_whoever_moves_a_command_holds_it_anew(
+    open_journal: OpenJournal, journal: SqlJournal, time: Time, held: str, act: str
+) -> None:
+    one, two = knowing(journal), knowing(open_journal(worker="two"))
+    time.go(LEASE_S)
+
+    if act == "attempt":
+        assert one.add_attempt(held, number=1)
+    else:
+        one.add_outcome(held, CommandEvent.LOSE, why="silence")
+
+    time.go(LEASE_S)
+    assert two.claim(held) is None
+    time.go(1)
+    assert two.claim(held) is not None
+
+
+def test_the_holder_itself_is_refused_as_well(journal: SqlJournal, held: str) -> None:
+    """Another thread of it may be at work."""
+    assert knowing(journal).claim(held) is None
+
+
+def test_a_successor_takes_up_at_once_what_it_held_when_it_died(open_journal: OpenJournal, held: str) -> None:
+    assert knowing(open_journal(worker="one")).claim(held) is not None
+
+
+def test_names_that_are_not_given_are_unlike(open_journal: OpenJournal) -> None:
+    one, other = open_journal(worker=None), open_journal(worker=None)
+    command = opened(knowing(one, "running"))
+
+    assert one.worker != other.worker
+    assert knowing(other).claim(command.id) is None
+
+
+def test_what_is_let_go_can_be_taken_up_by_anybody(open_journal: OpenJournal, journal: SqlJournal, held: str) -> None:
+    two, three = knowing(open_journal(worker="two")), knowing(open_journal(worker="three"))
+
+    two.release(held)  # it is not its own
+    assert two.claim(held) is None
+    knowing(journal).release(held)
+    assert two.claim(held) is not None
+    assert three.claim(held) is None
+
+
+def test_a_hold_in_the_future_is_void(open_journal: OpenJournal, time: Time, held: str) -> None:
+    other = knowing(open_journal(worker="two"))
+    time.go(-LEASE_S)
+    assert other.claim(held) is None, "clocks differ a little"
+
+    time.go(-1)
+
+    assert other.claim(held) is not None
+
+
+def test_the_lease_is_the_one_of_who_asks(open_journal: OpenJournal, time: Time, held: str) -> None:
+    time.go(6)
+
+    assert knowing(open_journal(worker="two", lease_s=6.5)).claim(held) is None
+    assert knowing(open_journal(worker="two", lease_s=5.0)).claim(held) is not None
+
+
+def test_what_has_ended_is_not_taken_up(open_journal: OpenJournal, journal: SqlJournal, time: Time, held: str) -> None:
+    knowing(journal).add_outcome(held, CommandEvent.CONFIRM, why="")
+    time.go(LEASE_S + 1)
+
+    assert knowing(open_journal(worker="two")).claim(held) is None
+
+
+def test_a_claim_is_recorded_and_changes_nothing(open_journal: OpenJournal, time: Time, held: str) -> None:
+    log = knowing(open_journal(worker="two"))
+    before = log.load()
+    time.go(LEASE_S + 1)
+
+    log.claim(held)
+
+    assert log.load() == before
+    last = open_journal().history("task-1")[-1]
+    assert isinstance(last, RecordedCommand)
+    assert (last.worker, last.at, last.event, last.why) == ("two", time.now, None, "taken up")
+
+
+def test_a_worker_that_died_and_came_back_late_does_not_send_again(
+    open_journal: OpenJournal, journal: SqlJournal, time: Time, held: str
+) -> None:
+    late, two = knowing(journal), knowing(open_journal(worker="two"))
+    time.go(LEASE_S + 1)
+    assert two.claim(held) is not None
+    assert two.add_attempt(held, number=1)
+
+    assert late.add_attempt(held, number=1) is False
+
+
+@pytest.mark.parametrize("strange", ["2", "0", "-1", "x", "", "¹", "٣", "9" * 400])
+def test_a_command_that_is_not_there(journal: SqlJournal, held: str, strange: str) -> None:
+    log = knowing(journal)
+
+    for act in (
+        lambda: log.claim(strange),
+        lambda: log.add_attempt(strange, number=1),
+        lambda: log.add_outcome(strange, CommandEvent.CONFIRM, why=""),
+    ):
+        with pytest.raises(ValueError, match=f"there is no command '{strange}'"):
+            act()
+    log.release(strange)
+    assert log.load().open_command is not None
+
+
+def test_a_command_of_another_task_is_not_there(journal: SqlJournal, held: str) -> None:
+    others: list[Log] = [knowing(journal, "running", task="task-2"), journal.task(get("v1"), "task-1")]
+
+    for other in others:
+        with pytest.raises(ValueError, match="there is no command"):
+            other.add_attempt(held, number=1)
+
+
+@pytest.mark.parametrize("number", [0, 2, -1, 10**30])
+def test_an_attempt_out_of_order_is_not_recorded(journal: SqlJournal, held: str, number: int) -> None:
+    log = knowing(journal)
+
+    assert log.add_attempt(held, number=number) is False
+    assert len(journal.history("task-1")) == 2

@@ -1,0 +1,317 @@
+"""What a journal tells: tasks by state and page, a task's history, rows for logs; and that indexes are used."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from adapters.journal import RecordedCommand, RecordedReport, SqlJournal, TaskRow
+from adapters.journal.database import Durability
+from adapters.logs import read_histories
+from lifecycle import CommandEvent, get
+from lifecycle.journal import Purpose, Report
+from tests.adapters.cli.commands import call
+from tests.adapters.journal.acting import Time, at, knowing, opened, told
+from tests.adapters.journal.conftest import OpenJournal
+
+# --- tasks -----------------------------------------------------------------------------------------
+
+
+def test_a_task_as_it_is_now(journal: SqlJournal, time: Time) -> None:
+    log = knowing(journal, "running", "running")
+    command = opened(log)
+    time.go(5)
+    log.add_attempt(command.id, number=1)
+
+    assert journal.tasks().tasks == (
+        TaskRow(
+            lifecycle="v1-full",
+            task_id="task-1",
+            state="running",
+            version=3,
+            as_of=at(1),
+            since=at(0),
+            first_at=at(0),
+            changed_at=time.now,
+            command="pause",
+            command_state="recorded",
+            held_by="one",
+        ),
+    )
+
+
+def test_who_holds_the_open_command(journal: SqlJournal) -> None:
+    log = knowing(journal, "running")
+    command = opened(log)
+
+    log.release(command.id)
+    [let_go] = journal.tasks().tasks
+    log.add_outcome(command.id, CommandEvent.ABANDON, why="")
+    [ended] = journal.tasks().tasks
+
+    assert (let_go.command, let_go.held_by) == ("pause", None)
+    assert (ended.command, ended.command_state, ended.held_by) == (None, None, None)
+
+
+@pytest.mark.parametrize("limit", [1, 3, 9, 10, 11])
+def test_pages_have_every_task_once_in_the_order_they_became_known(journal: SqlJournal, limit: int) -> None:
+    names = [f"task-{number}" for number in (3, 1, 4, 0, 5, 9, 2, 6, 8, 7)]
+    for name in names:
+        knowing(journal, "running", task=name)
+    seen: list[str] = []
+    after: int | None = 0
+
+    while after is not None:
+        page = journal.tasks(after=after, limit=limit)
+        assert len(page.tasks) <= limit
+        seen += [task.task_id for task in page.tasks]
+        after = page.after
+
+    assert seen == names
+
+
+def test_tasks_that_are_added_while_pages_are_read_are_on_the_last(journal: SqlJournal) -> None:
+    for name in ("a", "b", "c"):
+        knowing(journal, "running", task=name)
+    first = journal.tasks(limit=2)
+    knowing(journal, "running", task="0")
+    assert first.after is not None
+
+    assert [task.task_id for task in journal.tasks(after=first.after, limit=2).tasks] == ["c", "0"]
+
+
+def test_tasks_of_a_lifecycle_and_in_a_state(journal: SqlJournal) -> None:
+    knowing(journal, "running", task="a")
+    knowing(journal, "running", "stopped", task="b")
+    knowing(journal, "running", task="c", lifecycle="v3-full")
+    knowing(journal, "zombie", task="d")
+
+    def found(*query: str | None) -> list[str]:
+        return [task.task_id for task in journal.tasks(*query).tasks]
+
+    assert found("v1-full") == ["a", "b", "d"]
+    assert found("v1-full", "running") == ["a"]
+    assert found(None, "running") == ["a", "c"]
+    assert found("v4") == found("v1-full", "' OR '1'='1") == []
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_page_holds_something(journal: SqlJournal, limit: int) -> None:
+    with pytest.raises(ValueError, match=f"limit must be at least 1, not {limit}"):
+        journal.tasks(limit=limit)
+    with pytest.raises(ValueError, match=f"limit must be at least 1, not {limit}"):
+        journal.changes(limit=limit)
+
+
+def test_tasks_with_an_open_command(open_journal: OpenJournal) -> None:
+    journal = open_journal()
+    first = opened(knowing(journal, "running", task="a"))
+    opened(knowing(journal, "running", task="b"))
+    opened(knowing(journal, "running", task="c", lifecycle="v1"))
+    knowing(journal, "running", task="d")
+    knowing(journal, task="a").add_outcome(first.id, CommandEvent.REFUSE, why="")
+
+    assert open_journal().open_tasks(get("v1-full")) == ["b"]
+    assert journal.open_tasks(get("v1")) == ["c"]
+    assert journal.open_tasks(get("v4")) == []
+
+
+# --- one task --------------------------------------------------------------------------------------
+
+
+def test_a_history_tells_who_recorded_what_and_when(open_journal: OpenJournal, time: Time) -> None:
+    one, two = open_journal(), open_journal(worker="two")
+    begun_at = time.now
+    log = knowing(one, "running")
+    command = opened(log, purpose=Purpose("key-1", "policy", "it costs too much"), note="x")
+    time.go(1)
+    knowing(two).add_report(Report("paused", at(1)))
+    time.go(1)
+    knowing(two).add_outcome(command.id, CommandEvent.CONFIRM, why="it is paused")
+
+    first, intent, report, outcome = one.history("task-1", "v1-full")
+
+    common = {"lifecycle": "v1-full", "task_id": "task-1"}
+    assert first == RecordedReport(
+        **common, at=begun_at, worker="one", status="running", channel="api", as_of=at(0), before=None, kind=None,
+        path=(), state="running", late=False, unconfirmed=False, times=1,
+    )  # fmt: skip
+    assert (report.worker, report.at) == ("two", at(100_001))
+    assert isinstance(report, RecordedReport)
+    assert (report.before, report.kind, report.path, report.state) == ("running", "step", ("pause",), "paused")
+    given: dict[str, Any] = {
+        **common, "id": command.id, "command": "pause", "source": "running", "fields": {"note": "x"}, "attempts": 0,
+        "key": "key-1", "origin": "policy", "reason": "it costs too much",
+    }  # fmt: skip
+    assert intent == RecordedCommand(**given, at=begun_at, worker="one", event=None, state="recorded", why="intended")
+    assert outcome == RecordedCommand(
+        **given, at=at(100_002), worker="two", event="confirm", state="done", why="it is paused"
+    )
+
+
+def test_equal_reports_are_counted(journal: SqlJournal) -> None:
+    log = knowing(journal, *["running"] * 3, "paused", "paused")
+    command = opened(log, "resume")
+    for second in (5, 6):
+        log.add_report(Report("paused", at(second)))
+    log.add_outcome(command.id, CommandEvent.ABANDON, why="")
+    log.add_report(Report("paused", at(7)))
+
+    reports = [each for each in journal.history("task-1") if isinstance(each, RecordedReport)]
+    assert [(each.status, each.times) for each in reports] == [
+        ("running", 3),
+        ("paused", 2),
+        ("paused", 2),
+        ("paused", 1),
+    ]
+
+
+def test_a_history_is_of_one_lifecycle_or_of_all(journal: SqlJournal) -> None:
+    knowing(journal, "running", "running")
+    knowing(journal, "running", lifecycle="v3-full")
+
+    assert [each.lifecycle for each in journal.history("task-1")] == ["v1-full", "v3-full"]
+    assert [getattr(each, "times", 0) for each in journal.history("task-1")] == [2, 1]
+    assert [each.lifecycle for each in journal.history("task-1", "v3-full")] == ["v3-full"]
+
+
+def test_nothing_is_told_of_a_task_that_is_not_known(journal: SqlJournal) -> None:
+    knowing(journal, "running")
+
+    assert journal.history("task-2") == journal.history("task-1", "v4") == []
+    assert knowing(journal, task="task-2").find_command("key-1") is None
+
+
+def test_a_task_that_is_only_tracked_has_no_history(journal: SqlJournal) -> None:
+    log = knowing(journal)
+
+    log.track()
+    log.track()
+
+    assert [(task.task_id, task.state) for task in journal.tasks().tasks] == [("task-1", None)]
+    assert journal.history("task-1") == []
+    assert list(journal.check()) == []
+
+
+# --- a clock that is set back ----------------------------------------------------------------------
+
+
+def test_after_a_clock_was_set_back_reports_are_not_late(journal: SqlJournal, time: Time) -> None:
+    log = knowing(journal, "running")
+    log.add_report(Report("paused", at(99_000)))
+    time.go(-2_000)
+
+    moved = log.add_report(Report("running", at(98_000)))
+
+    assert (moved.state, moved.as_of) == ("running", at(98_000))
+
+
+def test_nothing_is_believed_to_be_newer_than_now(journal: SqlJournal, time: Time) -> None:
+    record = knowing(journal).add_report(Report("running", at(900_000)))
+
+    assert (record.as_of, record.since) == (time.now, time.now)
+    [entry] = journal.history("task-1")
+    assert isinstance(entry, RecordedReport)
+    assert entry.as_of == at(900_000)
+
+
+# --- rows for logs ---------------------------------------------------------------------------------
+
+
+def test_reports_are_rows_that_checkers_of_logs_read(journal: SqlJournal, tmp_path: Path) -> None:
+    journal.add_reports(
+        [
+            told("a", "created"),
+            told("a", "started", 2, channel="webhook"),
+            told("b", "running", 1),
+            told("a", "paused", 3),
+            told("a", "zombie", 9),
+            told("b", "paused", 2, lifecycle="v1"),
+            told("a", "initializing", 1, channel="webhook"),
+        ]
+    )
+    path = tmp_path / "log.jsonl"
+
+    rows = [{**row, "at": row["at"].isoformat()} for row in journal.reports(get("v1-full"))]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+
+    with path.open("rb") as lines:
+        histories = read_histories(lines, format="jsonl")
+    assert histories.bad_rows == ()
+    assert {task: [row.status for row in history] for task, history in histories.by_task.items()} == {
+        "a": ["created", "created", "running", "paused", "zombie"],
+        "b": ["running"],
+    }
+    said = call("validate", "v1-full", str(path))
+    assert "zombie" in said.stdout
+    assert said.exit_code == 1
+
+
+# --- indexes ---------------------------------------------------------------------------------------
+
+
+@contextmanager
+def explaining(journal: SqlJournal) -> Generator[list[str]]:
+    """Collect how the database would execute what the journal asks it for."""
+    plans: list[str] = []
+    explain = "EXPLAIN QUERY PLAN " if journal.database.dialect.name == "sqlite" else "EXPLAIN "
+
+    def told_of(_: Any, cursor: Any, statement: str, parameters: Any, *__: Any) -> None:
+        if statement.startswith("SELECT"):
+            cursor.execute(explain + statement, parameters)
+            plans.append("\n".join(str(row[-1]) for row in cursor.fetchall()))
+
+    event.listen(sa.Engine, "before_cursor_execute", told_of)
+    try:
+        yield plans
+    finally:
+        event.remove(sa.Engine, "before_cursor_execute", told_of)
+
+
+@pytest.fixture
+def crowded(journal: SqlJournal) -> SqlJournal:
+    """A journal with so many tasks that a database uses its indexes."""
+    names = [f"task-{number}" for number in range(2_000)]
+    states = ["running"] * 1_900 + ["paused"] * 100
+    journal.add_reports([told(name, state) for name, state in zip(names, states, strict=True)])
+    if journal.database.dialect.name == "postgresql":
+        with journal.database.transaction() as connection:
+            connection.exec_driver_sql("ANALYZE")
+    return journal
+
+
+def test_nothing_that_is_asked_often_goes_through_all_rows(crowded: SqlJournal) -> None:
+    log = knowing(crowded, task="task-1000")
+    cursor = crowded.changes("now").cursor
+
+    with explaining(crowded) as plans:
+        log.load()
+        log.find_command("key-1")
+        crowded.tasks("v1-full", "paused", limit=10)
+        crowded.tasks(after=1_500, limit=10)
+        crowded.changes(cursor, limit=10)
+
+    assert len(plans) >= 5
+    # Commands are none as yet, and a database may well go through none.
+    scans = [plan for plan in plans if re.search("(SCAN|Seq Scan on) lifecycle_(tasks|entries)", plan)]
+    assert scans == []
+
+
+def test_all_is_read_of_one_moment(open_journal: OpenJournal) -> None:
+    journal, other = open_journal(), open_journal()
+    knowing(journal, "running")
+
+    with journal.database.transaction(Durability.SNAPSHOT) as connection:
+        count = sa.text("SELECT count(*) FROM lifecycle_entries")
+        before = connection.scalar(count)
+        knowing(other).add_report(Report("paused", at(1)))
+
+        assert connection.scalar(count) == before
