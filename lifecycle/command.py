@@ -12,7 +12,8 @@ The steps of a command, numbered as in the code:
 2. Judge. A refusal or a redundancy that rests on a remembered state that is not final is confirmed
    by one read. Illegal raises, redundant returns; neither sends.
 3. Record the intent, only if the task has not changed since it was read.
-4. Send, each attempt recorded before it, so that of several workers one alone makes it.
+4. Send, each attempt recorded before it, so that of several workers one alone makes it, and only
+   while the state last recorded accepts it; where that has changed, go on at 7.
 5. A usable answer: done when proved, by the state, or where that proves nothing by the read that
    the service's table names, or by the answer itself. The task at another final state ended first.
    Neither: read again until the driver's time is up, then the command is uncertain.
@@ -233,7 +234,11 @@ class _Execution(Generic[S, E]):
     def _send(self) -> Steps[CommandResult[S, E]]:
         # 4
         while True:
-            yield from self._attempt()
+            if not (yield from self._attempt()):
+                result = yield from self._after_silence(None)
+                if result is not None:
+                    return result
+                continue
             answer: Answer = yield Send(self.command, self.fields)
             match answer:
                 case Accepted():
@@ -254,11 +259,17 @@ class _Execution(Generic[S, E]):
                 case _:
                     pass  # throttled or not sent, and time is left: send again
 
-    def _attempt(self) -> Steps[None]:
-        self.attempts += 1
-        if not (yield RecordAttempt(self.opened.id, self.attempts)):
+    def _attempt(self) -> Steps[bool]:
+        """Whether it may be sent now; False where the task has moved, and is to be looked at again."""
+        if (yield RecordAttempt(self.opened.id, self.attempts + 1)):
+            self.attempts += 1
+            return True
+        self.record = yield Load()
+        opened = self.record.open_command
+        if opened is None or (opened.id, opened.attempts) != (self.opened.id, self.attempts):
             # A stop has given it up, or a recovery has taken it: it is no longer ours to send.
             raise CommandUncertain("another worker has taken over", **self._facts())
+        return False
 
     def _after_acceptance(self, accepted: Accepted) -> Steps[CommandResult[S, E]]:
         # 5

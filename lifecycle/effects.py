@@ -11,7 +11,7 @@ their results; a driver elsewhere carries them out. No procedure belongs here.
     FindCommand         CommandRecord, or None where none was given under that key
     Claim               CommandRecord, or None where it has ended or a living worker holds it
     Release             None
-    RecordAttempt       bool: False where it is no longer this worker's to send
+    RecordAttempt       bool: False where it is no longer this worker's to send, or the task refuses it by now
     RecordOutcome       TaskRecord
     Send, Create, Read  Answer: Accepted | Refused | Denied | Throttled | NotSent | Lost
     ReadProof           bool

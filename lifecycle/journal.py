@@ -178,6 +178,18 @@ def after_command(record: TaskRecord[S, E], command: CommandRecord[S, E]) -> Tas
     return replace(record, version=record.version + 1, open_command=still_open)
 
 
+def may_send(lifecycle: Lifecycle[S, E], record: TaskRecord[S, E], command_id: str, number: int) -> bool:
+    """Whether a command may be sent for the `number`-th time.
+
+    It is open, nobody has made that attempt, and the task, of which `record` is known, still accepts it.
+    """
+    command = record.open_command
+    is_next = command is not None and (command.id, command.attempts + 1) == (command_id, number)
+    if command is None or record.state is None or not is_next:
+        return False
+    return lifecycle.target(record.state, command.command) is not None
+
+
 _NOT_BELIEVED = frozenset({ObservationKind.STALE, ObservationKind.CONFLICT, ObservationKind.UNKNOWN})
 
 # --- the interface --------------------------------------------------------------------------------
@@ -234,8 +246,8 @@ class TaskLog(Protocol[S, E]):
     def add_attempt(self, command_id: str, *, number: int) -> bool:
         """Record that the command is about to be sent for the `number`-th time, counted from 1.
 
-        Returns False, and records nothing, where it is no longer open or another worker has made
-        that attempt: of several workers one alone may send.
+        Returns False, and records nothing, where it is no longer open, another worker has made that
+        attempt (of several workers one alone may send), or the state last recorded refuses it.
         """
         ...
 

@@ -26,6 +26,7 @@ from lifecycle.journal import (
     after_command,
     after_report,
     judge_report,
+    may_send,
     repeats,
 )
 from lifecycle.table import E, S
@@ -165,10 +166,10 @@ class MemoryLog(Generic[S, E]):
         """Record that the command is about to be sent. False where that is another's to do, or nobody's."""
         with self._lock:
             command = self._command(command_id)
-            is_next = not COMMAND.is_final(command.state) and command.attempts + 1 == number
-            if is_next:
+            is_ours = may_send(self.lifecycle, self._record, command_id, number)
+            if is_ours:
                 self._enter(replace(command, attempts=number), None, "sent")
-            return is_next
+            return is_ours
 
     def add_outcome(self, command_id: str, event: CommandEvent, *, why: str) -> TaskRecord[S, E]:
         """Move the command by an event of its lifecycle. Raises IllegalTransition, ValueError."""

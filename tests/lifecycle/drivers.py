@@ -103,10 +103,10 @@ class Driver:
                 return value
             result = self.perform(effect)
 
-    def ending(self, steps: Steps[R]) -> R | LifecycleError:
+    def ending(self, steps: Steps[R], result: Any = None) -> R | LifecycleError:
         """As `run`, but return what it raises."""
         try:
-            return self.run(steps)
+            return self.run(steps, result)
         except LifecycleError as error:
             return error
 

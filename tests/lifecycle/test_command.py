@@ -29,7 +29,7 @@ from lifecycle import (
     get,
 )
 from lifecycle.command import Commanding, CommandResult
-from lifecycle.effects import FindCommand, RecordAttempt, RecordIntent, Release, Send, Steps, WaitReason
+from lifecycle.effects import FindCommand, RecordAttempt, RecordIntent, Release, Send, Steps, Wait, WaitReason
 from lifecycle.journal import UNSTATED, CommandEntry, CommandRecord, Purpose, Report
 from tests.lifecycle.drivers import (
     DENIED,
@@ -93,6 +93,14 @@ def left_open(
     for number in range(1, attempts + 1):
         assert given.log.add_attempt(opened.id, number=number)
     return given
+
+
+def at_its(effect: type, driver: Driver, steps: Steps[Any]) -> Any:
+    """Carry the procedure out up to its first effect of that kind, which does not take place, and return that."""
+    result: Any = None
+    while not isinstance(found := steps.send(result), effect):
+        result = driver.perform(found)
+    return found
 
 
 def _held(_: str) -> None:
@@ -310,7 +318,61 @@ def test_a_command_that_a_recovery_took_over_is_not_sent() -> None:
     with pytest.raises(CommandUncertain, match="another worker has taken over"):
         seen.driver.run(steps, opened)
 
-    assert seen.driver.story() == "Load RecordIntent RecordAttempt"
+    assert seen.driver.story() == "Load RecordIntent RecordAttempt Load"
+
+
+@pytest.mark.parametrize(
+    ("status", "ending", "outcome"),
+    [("finished", TaskEndedFirst, "ended_first"), ("paused", None, "done"), ("stopped", TaskEndedFirst, "ended_first")],
+)
+def test_what_was_recorded_since_the_intent_is_heeded(
+    status: str, ending: type[Exception] | None, outcome: str
+) -> None:
+    """Another worker, or a webhook, has seen the task move; the command would be sent against the record."""
+    seen = case("v1-full", "running", reads=[status])
+    steps = seen.commanding.execute("pause")
+    intend = at_its(RecordAttempt, seen.driver, steps)
+    seen.log.add_report(Report(status, next(seen.service.clock)))
+
+    result = seen.driver.ending(steps, seen.driver.perform(intend))
+
+    assert result == CommandResult("pause", "paused", sent=False) if ending is None else isinstance(result, ending)
+    assert seen.record().state == outcome
+    assert (seen.driver.sends(), seen.record().attempts) == ([], 0)
+
+
+def test_a_dispatch_is_not_sent_into_work_that_was_recorded_since() -> None:
+    seen = case("v3", "idle", reads=["running"])
+    steps = seen.commanding.execute("dispatch")
+    intend = at_its(RecordAttempt, seen.driver, steps)
+    seen.log.add_report(Report("running", next(seen.service.clock)))
+
+    with pytest.raises(IllegalTransition):
+        seen.driver.run(steps, seen.driver.perform(intend))
+
+    assert seen.record().state is CommandState.ABANDONED
+    assert seen.driver.sends() == []
+
+
+def test_what_was_recorded_while_it_waited_to_be_sent_again_is_heeded() -> None:
+    seen = case("v1-full", "running", sends=[THROTTLED], reads=["finished"])
+    steps = seen.commanding.execute("pause")
+    wait = at_its(Wait, seen.driver, steps)
+    seen.log.add_report(Report("finished", next(seen.service.clock)))
+
+    with pytest.raises(TaskEndedFirst):
+        seen.driver.run(steps, seen.driver.perform(wait))
+
+    assert len(seen.driver.sends()) == 1
+
+
+def test_a_task_that_moved_and_came_back_is_commanded_all_the_same() -> None:
+    seen = case("v1", "running", reads=["running", "paused"], sends=[None])
+    steps = seen.commanding.execute("pause")
+    intend = at_its(RecordAttempt, seen.driver, steps)
+    seen.log.add_report(Report("paused", next(seen.service.clock)))
+
+    assert seen.driver.run(steps, seen.driver.perform(intend)) == CommandResult("pause", "paused", sent=True)
 
 
 def test_a_command_that_a_stop_gave_up_is_not_sent_again() -> None:
@@ -779,14 +841,6 @@ def test_what_is_uncertain_is_let_go_of() -> None:
 # --- keys -------------------------------------------------------------------------------------------------
 
 KEYED = Purpose("key-7", reason="the user asked twice")
-
-
-def at_its(effect: type, driver: Driver, steps: Steps[Any]) -> Any:
-    """Carry the procedure out up to its first effect of that kind, which does not take place, and return that."""
-    result: Any = None
-    while not isinstance(found := steps.send(result), effect):
-        result = driver.perform(found)
-    return found
 
 
 def test_the_intent_holds_its_purpose() -> None:

@@ -73,7 +73,7 @@ class Witness:
     def before(self, effect: Effect, known: TaskRecord[str, str]) -> None:
         """An effect is about to take place, of a worker that knows this."""
         match effect:
-            case RecordIntent():
+            case RecordIntent() | RecordAttempt():
                 self._before = self.record()
             case Send(command, fields):
                 self._see_send(str(command), fields["number"], known)
@@ -86,6 +86,7 @@ class Witness:
             case RecordIntent(command) if isinstance(result, CommandRecord):
                 self._see_intent(str(command), cast("CommandRecord[str, str]", result))
             case RecordAttempt(command_id, number) if result:
+                self._see_attempt(command_id)
                 self._attempts[command_id] = number
             case RecordOutcome(command_id, event):
                 self._see_outcome(command_id, event)
@@ -104,6 +105,11 @@ class Witness:
         is_needless = verdict is VerdictKind.REDUNDANT and opened.purpose.key is not None
         require(verdict is VerdictKind.APPLIED or is_needless, Promise.LEGAL, f"{command} intended in {state}")
         self._opened[opened.id] = opened
+
+    def _see_attempt(self, command_id: str) -> None:
+        command, state = self.commands()[command_id].command, self._before.state
+        legal = state is not None and self.lifecycle.target(state, command) is not None
+        require(legal, Promise.LEGAL, f"{command} attempted in {state}")
 
     def _see_send(self, command: str, number: int, known: TaskRecord[str, str]) -> None:
         legal = known.state is not None and self.lifecycle.target(known.state, command) is not None
