@@ -17,6 +17,7 @@ from lifecycle.journal import (
     TaskRecord,
     after_report,
     judge_report,
+    may_send,
     repeats,
 )
 from tests.lifecycle.drivers import Declared, clock
@@ -168,6 +169,29 @@ def test_a_task_is_in_its_state_since_the_report_that_brought_it_there(
 
 def test_the_first_report_keeps_its_time() -> None:
     assert told(("zombie", 1), ("running", 5), ("stopped", 9)).first_at == at(1)
+
+
+# --- attempts -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("state", "command_id", "number", "may"),
+    [
+        ("running", "1", 3, True),
+        ("running", "1", 2, False),  # another worker has made it
+        ("running", "1", 4, False),
+        ("running", "2", 3, False),  # not the one that is open
+        ("paused", "1", 3, False),  # the task has moved since
+        ("stopped", "1", 3, False),
+        (None, "1", 3, False),
+    ],
+)
+def test_what_may_be_sent(state: str | None, command_id: str, number: int, may: bool) -> None:
+    lifecycle: Declared = get("v1")
+    command = CommandRecord("1", "pause", "running", CommandState.UNCERTAIN, {}, attempts=2)
+
+    assert may_send(lifecycle, TaskRecord(state=state, open_command=command), command_id, number) is may
+    assert not may_send(lifecycle, TaskRecord(state=state), command_id, number)
 
 
 # --- repetitions ----------------------------------------------------------------------------------------
