@@ -17,6 +17,7 @@ import pytest
 from adapters.emulator import Emulator, FaultKind
 from adapters.http import Client
 from lifecycle.errors import CommandUncertain
+from tests.conftest import StartPostgres
 from tests.proofs.agreement import API_OF, LIFECYCLES, Recorded, disagreements
 from tests.proofs.life import CREATE, WORKER, Diary, live
 from tests.proofs.witness import PROCESSES, Witness, clients
@@ -150,3 +151,19 @@ def test_what_a_killed_worker_leaves_behind_is_true(story: Story) -> None:
 @pytest.mark.parametrize("story_of_ten", range(10))
 def test_what_a_hundred_killed_workers_leave_behind_is_true(story: Story, story_of_ten: int) -> None:
     kill_often(story, LIVES)
+
+
+@pytest.mark.heavy
+def test_what_is_left_is_true_where_the_database_dies_too(
+    start_postgres: StartPostgres, emulator: Emulator, tmp_path: Path, seed: int
+) -> None:
+    server = start_postgres()
+    story = Story(server.create_database(), emulator, tmp_path / "diary", random.Random(seed))
+
+    def crash() -> None:
+        server.kill()
+        time.sleep(story.rng.uniform(0, 0.2))
+        server.start()
+        time.sleep(story.rng.uniform(0, LONGEST_LIFE_S))
+
+    kill_often(story, LIVES, during=crash)

@@ -136,7 +136,9 @@ class WitnessLog(SqlLog[S, E]):
 
 
 @contextmanager
-def clients(journal: Witness, base_url: str) -> Generator[dict[str, Client]]:
+def clients(
+    journal: Witness, base_url: str, *, transport: httpx2.BaseTransport | None = None
+) -> Generator[dict[str, Client]]:
     """A client of each API, whose commands' requests name their attempts."""
 
     def name_attempt(request: httpx2.Request) -> None:
@@ -145,6 +147,8 @@ def clients(journal: Witness, base_url: str) -> Generator[dict[str, Client]]:
 
     with ExitStack() as opened:
         hooks = {"request": [name_attempt]}
-        http = opened.enter_context(httpx2.Client(verify=_NO_CERTIFICATES, trust_env=False, event_hooks=hooks))
+        http = opened.enter_context(
+            httpx2.Client(verify=_NO_CERTIFICATES, trust_env=False, event_hooks=hooks, transport=transport)
+        )
         settings: dict[str, Any] = {"api_key": "any", "base_url": base_url, "timing": TIMING, "journal": journal}
         yield {api: opened.enter_context(Client(api, http=http, **settings)) for api in APIS}

@@ -1,0 +1,435 @@
+"""What happens when the world fails: clear errors, and nothing lost or done twice once it is back.
+
+The disk is full; the database is locked, restarts, is killed, is gone for a minute; clocks jump; the
+network drops answers, delays them, and delivers requests twice. The client drives the emulator over
+real HTTP; in the end the record agrees with what that saw, call by call.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import sqlite3
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import httpx2
+import psycopg
+import pytest
+
+from adapters.emulator import Emulator, FaultKind
+from adapters.http import Client, Task, driver
+from adapters.journal import JournalUnavailable, RecordedCommand, database
+from adapters.journal.database import Durability
+from lifecycle import V1_FULL, CommandInFlight, CommandUncertain, LifecycleError, V1State, V3State
+from lifecycle.journal import CommandRecord, Report, TaskReport
+from tests.conftest import StartPostgres
+from tests.proofs.agreement import Recorded, all_tasks, disagreements
+from tests.proofs.witness import PROCESSES, Witness, clients
+
+LEASE_S = 1.0
+
+Worker = tuple[Witness, dict[str, Client]]
+
+
+@contextmanager
+def working(url: str, base_url: str, name: str = "worker") -> Generator[Worker]:
+    with Witness(url, worker=name, lease_s=LEASE_S) as journal, clients(journal, base_url) as by_api:
+        yield journal, by_api
+
+
+def begun(client: Client) -> Task:
+    """A task that is running, and goes on until it is stopped."""
+    task = client.create("Work [remote: start]")
+    while task.status() != V1State.RUNNING:
+        time.sleep(0.01)
+    return task
+
+
+def toggle(task: Task) -> None:
+    (task.resume if task.state == V1State.PAUSED else task.pause)()
+
+
+def agreed(url: str, emulator: Emulator) -> Recorded:
+    """What is recorded when another worker has settled all; it agrees with what the service saw."""
+    with working(url, emulator.base_url, "the last") as (journal, by_api):
+        for client in by_api.values():
+            client.recover()
+        for task in emulator.tasks("v1"):
+            assert by_api["v1"].task(task.id).status() == emulator.task(task.id).state
+        recorded = Recorded(journal)
+    assert list(disagreements(recorded, emulator.calls())) == []
+    return recorded
+
+
+# --- the disk fills -------------------------------------------------------------------------------
+
+BATCH = 100
+
+
+def endure_a_full_disk(
+    url: str, base_url: str, *, limit: Callable[[Witness], None], free: Callable[[Witness], None]
+) -> None:
+    """Work until the disk is full, try to go on, and go on once there is room."""
+    with working(url, base_url) as (journal, by_api):
+        task = begun(by_api["v1"])
+        toggle(task)
+
+        limit(journal)
+        with pytest.raises(JournalUnavailable):
+            fill(journal)
+        assert (len(list(all_tasks(journal))) - 1) % BATCH == 0  # no batch is there in part
+        for _ in range(5):
+            with suppress(JournalUnavailable, CommandUncertain, CommandInFlight):
+                toggle(task)
+
+        free(journal)
+        time.sleep(LEASE_S)
+        by_api["v1"].recover()
+        before = task.state
+        toggle(task)
+        assert task.state != before
+
+
+def fill(journal: Witness) -> None:
+    """Record many reports, each batch as a whole or not at all."""
+    for number in range(1000):
+        now = datetime.now(UTC)
+        ids = (f"{number}-{each}-{'x' * 500}" for each in range(BATCH))
+        journal.add_reports([TaskReport(V1_FULL, task_id, Report("running", now)) for task_id in ids])
+
+
+def set_most_pages(journal: Witness, *, more: int) -> None:
+    with journal.database.transaction(Durability.READ) as connection:
+        pages: int = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + more}")
+
+
+def test_a_database_that_may_not_grow_is_unavailable_until_it_may(tmp_path: Path, emulator: Emulator) -> None:
+    path = str(tmp_path / "journal.db")
+
+    endure_a_full_disk(
+        path,
+        emulator.base_url,
+        limit=lambda journal: set_most_pages(journal, more=100),
+        free=lambda journal: set_most_pages(journal, more=10_000),
+    )
+
+    assert agreed(path, emulator).open_commands() == []
+
+
+def endure_small_files(url: str, base_url: str) -> None:
+    """As on a full disk, in a process whose files may not grow. (Python ignores SIGXFSZ.)"""
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = 1_000_000
+    endure_a_full_disk(
+        url,
+        base_url,
+        limit=lambda _: resource.setrlimit(resource.RLIMIT_FSIZE, (size, most)),
+        free=lambda _: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)),
+    )
+
+
+def test_files_that_may_not_grow_are_unavailable_until_they_may(tmp_path: Path, emulator: Emulator) -> None:
+    path = str(tmp_path / "journal.db")
+    process = PROCESSES.Process(target=endure_small_files, args=(path, emulator.base_url))
+
+    process.start()
+    process.join()
+
+    assert process.exitcode == 0
+    assert agreed(path, emulator).open_commands() == []
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Generator[Path]:
+    """A file system of 2 MB, where the tests may mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    try:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", disk], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no file system can be mounted here: {error}")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def test_a_full_disk_is_unavailable_until_it_has_room(small_disk: Path, emulator: Emulator) -> None:
+    path, other = str(small_disk / "journal.db"), small_disk / "of somebody else"
+
+    def take_most_room(_: Witness) -> None:
+        room = os.statvfs(small_disk)
+        other.write_bytes(bytes(room.f_bavail * room.f_bsize - 200_000))
+
+    endure_a_full_disk(path, emulator.base_url, limit=take_most_room, free=lambda _: other.unlink())
+
+    assert agreed(path, emulator).open_commands() == []
+
+
+# --- the database is locked -----------------------------------------------------------------------
+
+
+def lock(url: str, seconds: float, is_locked: Event) -> None:
+    """Keep everybody else from the database for a while."""
+    if url.startswith("postgresql"):
+        with psycopg.connect(url.replace("+psycopg", "")) as postgres:
+            postgres.execute("LOCK TABLE lifecycle_tasks IN ACCESS EXCLUSIVE MODE")
+            is_locked.set()
+            time.sleep(seconds)
+    else:
+        sqlite = sqlite3.connect(url, isolation_level=None)
+        sqlite.execute("BEGIN IMMEDIATE")
+        is_locked.set()
+        time.sleep(seconds)
+        sqlite.close()
+
+
+@contextmanager
+def locked(url: str, seconds: float) -> Generator[None]:
+    """Another process has locked the database."""
+    is_locked = PROCESSES.Event()
+    process = PROCESSES.Process(target=lock, args=(url, seconds, is_locked))
+    process.start()
+    assert is_locked.wait(60)
+    yield
+    process.kill()
+    process.join()
+
+
+def test_a_lock_is_waited_for(url: str) -> None:
+    with Witness(url, worker="worker") as journal:
+        log = journal.task(V1_FULL, "task-1")
+        with locked(url, 0.5):
+            begun_s = time.monotonic()
+            log.add_report(Report("running", datetime.now(UTC)))
+            waited_s = time.monotonic() - begun_s
+        state = log.load().state
+
+    assert waited_s > 0.3
+    assert state == V1State.RUNNING
+
+
+def test_a_lock_that_is_not_given_back_is_an_error_that_says_so(
+    url: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "LOCK_TIMEOUT_S", 1)
+    with working(url, emulator.base_url) as (_, by_api):
+        task = begun(by_api["v1"])
+        with locked(url, 60), pytest.raises(JournalUnavailable, match="lock"):
+            task.pause()
+        task.pause()
+
+    assert agreed(url, emulator).open_commands() == []
+
+
+# --- PostgreSQL goes and comes back ---------------------------------------------------------------
+
+
+class Commanding(threading.Thread):
+    """Gives commands, whatever comes of them, until it is told to stop."""
+
+    def __init__(self, url: str, base_url: str, seed: int) -> None:
+        super().__init__()
+        self.came: Counter[str] = Counter()
+        self._place = (url, base_url)
+        self._rng = random.Random(seed)
+        self._is_over = threading.Event()
+
+    def run(self) -> None:
+        with working(*self._place) as (_, by_api):
+            tasks = [begun(by_api["v1"]) for _ in range(4)]
+            while not self._is_over.is_set():
+                self.came[self._give_one(self._rng.choice(tasks))] += 1
+
+    def stop(self) -> None:
+        self._is_over.set()
+        self.join()
+
+    def wait_for_success(self) -> None:
+        """Return when it succeeds again: at once, but for the commands that wait for their lease."""
+        before, end_s = self.came["done"], time.monotonic() + 10
+        while self.came["done"] == before:
+            assert time.monotonic() < end_s, self.came
+            time.sleep(0.01)
+
+    def _give_one(self, task: Task) -> str:
+        try:
+            toggle(task)
+        except CommandInFlight:
+            with suppress(LifecycleError):
+                task.recover()
+            return "in flight"
+        except LifecycleError as error:
+            return type(error).__name__
+        return "done"
+
+
+@pytest.mark.parametrize("gone_s", [0.5, pytest.param(60, marks=pytest.mark.heavy)])
+def test_what_a_database_that_goes_and_comes_back_has_recorded_is_true(
+    start_postgres: StartPostgres, emulator: Emulator, seed: int, gone_s: float
+) -> None:
+    server = start_postgres()
+    url = server.create_database()
+    commanding = Commanding(url, emulator.base_url, seed)
+    commanding.start()
+    try:
+        commanding.wait_for_success()
+        for take_away in (server.stop, server.kill, lambda: server.stop("immediate")):
+            take_away()
+            time.sleep(gone_s)
+            server.start()
+            commanding.wait_for_success()
+    finally:
+        commanding.stop()
+
+    time.sleep(LEASE_S)
+    assert agreed(url, emulator).open_commands() == []
+    assert commanding.came.keys() <= {"done", "in flight", "JournalUnavailable", "CommandUncertain"}
+    assert commanding.came["JournalUnavailable"]
+
+
+# --- clocks jump ----------------------------------------------------------------------------------
+
+HOUR = timedelta(hours=1)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def an_hour_ahead() -> datetime:
+    return now() + HOUR
+
+
+class Ahead:
+    """A client's clock that is an hour ahead."""
+
+    now = staticmethod(an_hour_ahead)
+
+
+@pytest.mark.parametrize("clock", [an_hour_ahead, now], ids=["of journal and client", "of the client"])
+def test_what_is_reported_after_a_clock_was_set_back_is_believed(
+    url: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, clock: Callable[[], datetime]
+) -> None:
+    with monkeypatch.context() as patch, Witness(url, worker="worker", clock=clock) as journal:
+        patch.setattr(driver, "CLOCK", Ahead())
+        with clients(journal, emulator.base_url) as by_api:
+            ahead = by_api["v3"].create(keepAlive=True)
+            ahead.wait()
+            ahead.dispatch("Work", keepAlive=True)
+    emulator.advance(1)  # the work is done
+
+    with working(url, emulator.base_url) as (_, by_api):
+        session = by_api["v3"].task(ahead.id)
+        assert session.status() == V3State.IDLE
+        session.dispatch("More work", keepAlive=True)
+        session.stop()
+
+    assert agreed(url, emulator).open_commands() == []
+    assert emulator.task(ahead.id).state == V3State.STOPPED
+
+
+def test_a_command_that_is_held_from_the_future_is_anybodys(url: str, emulator: Emulator) -> None:
+    with Witness(url, worker="gone", clock=an_hour_ahead) as journal, clients(journal, emulator.base_url) as by_api:
+        task = begun(by_api["v1"])
+        opened = task.log.add_intent("pause", source="running", version=task.log.load().version, fields={})
+        assert isinstance(opened, CommandRecord)
+        task.log.add_attempt(opened.id, number=1)
+
+    with Witness(url, worker="other") as journal, clients(journal, emulator.base_url) as by_api:
+        [recovered] = by_api["v1"].recover()
+
+    assert recovered.is_settled
+    assert emulator.task(task.id).state == V1State.PAUSED
+    assert agreed(url, emulator).open_commands() == []
+
+
+def test_whom_a_clock_that_jumped_takes_for_dead_is_not_doubled(url: str, emulator: Emulator) -> None:
+    with working(url, emulator.base_url) as (_, alive), ThreadPoolExecutor() as pool:
+        session = alive["v3"].create(keepAlive=True)
+        session.wait()
+        emulator.fault(FaultKind.DELAY, command="dispatch", seconds=0.2)
+        dispatching = pool.submit(session.dispatch, "Work", keepAlive=True)
+        while not any(call.command == "dispatch" for call in emulator.calls()):
+            time.sleep(0.001)
+        with Witness(url, worker="jumped", clock=an_hour_ahead) as journal, clients(journal, emulator.base_url) as late:
+            [taken_up] = late["v3"].recover()
+        result = dispatching.result()
+
+    assert isinstance(taken_up.error, CommandUncertain)  # nobody could know; so it was not sent again
+    assert result.sent
+    assert agreed(url, emulator).open_commands() == []
+    assert len([call for call in emulator.calls() if call.command == "dispatch"]) == 1
+
+
+# --- the network fails ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [FaultKind.DROP_AFTER, FaultKind.DROP_BEFORE, FaultKind.FAIL_AFTER])
+def test_what_a_network_without_answers_leaves_open_is_settled_once_it_is_back(
+    url: str, emulator: Emulator, kind: FaultKind
+) -> None:
+    with working(url, emulator.base_url) as (_, by_api):
+        task, session = begun(by_api["v1"]), by_api["v3"].create(keepAlive=True)
+        session.wait()
+        emulator.fault(kind, times=1000)
+        for give in (task.pause, lambda: session.dispatch("Work", keepAlive=True)):
+            with pytest.raises(CommandUncertain):
+                give()
+
+    [left_open] = agreed_after(emulator, url)
+    assert (left_open.command, left_open.state, left_open.attempts) == ("dispatch", "uncertain", 1)
+    assert emulator.task(task.id).state == V1State.PAUSED
+
+
+def agreed_after(emulator: Emulator, url: str) -> list[RecordedCommand]:
+    """What is still open once the network is back."""
+    emulator.clear_faults()
+    return agreed(url, emulator).open_commands()
+
+
+def test_commands_that_arrive_late_change_nothing_that_is_not_recorded(url: str, emulator: Emulator) -> None:
+    with working(url, emulator.base_url) as (_, by_api):
+        task = begun(by_api["v1"])
+        emulator.fault(FaultKind.DELAY, command="pause", seconds=0.5)  # longer than the client waits
+        task.pause()
+        while any(call.status_code is None for call in emulator.calls()):
+            time.sleep(0.01)
+
+    assert agreed_after(emulator, url) == []
+    assert emulator.task(task.id).state == V1State.PAUSED
+
+
+class Doubling(httpx2.HTTPTransport):
+    """A network that delivers every command twice, and only the second answer."""
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        if request.method != "GET":
+            super().handle_request(request).read()
+        return super().handle_request(request)
+
+
+def test_commands_that_arrive_twice_are_done_once(url: str, emulator: Emulator) -> None:
+    with Witness(url, worker="worker") as journal:
+        with clients(journal, emulator.base_url) as by_api:
+            task_id = begun(by_api["v1"]).id
+        with clients(journal, emulator.base_url, transport=Doubling()) as by_api:
+            task = by_api["v1"].task(task_id)
+            for give in (task.pause, task.resume, task.stop):
+                assert give().sent
+        recorded = Recorded(journal)
+
+    assert [(each.command, each.state) for each in recorded.commands.values()] == [
+        ("pause", "done"), ("resume", "done"), ("stop", "done")
+    ]  # fmt: skip
+    assert recorded.damages == []
+    assert len([call for call in emulator.calls() if call.command]) == 6
