@@ -22,7 +22,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, event, exc
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
 from adapters.journal.errors import (
     JournalError,
@@ -265,8 +265,12 @@ def _written(value: Any) -> str:
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
+_inherited: list[Pool] = []
+
+
 def _forget_connections() -> None:
     for engine in _engines:
+        _inherited.append(engine.pool)  # not dropped: its connections would be closed, and are the parent's
         engine.dispose(close=False)
 
 
