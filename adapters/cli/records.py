@@ -141,6 +141,8 @@ def recover(
 
     Commands that a living worker holds are left to it. Exit code 0: nothing is open. 1: something still is.
     """
+    with _opened(journal):  # a name that was mistyped would make an empty one, in which all is settled
+        pass
     with client_of(api, base_url, seed=seed, journal=journal, worker=worker) as client:
         recovered = client.recover()
         left = [

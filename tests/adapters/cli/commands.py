@@ -19,7 +19,17 @@ SCRIPT = str(Path(sysconfig.get_path("scripts")) / "lifecycle")
 KEY = "bu_secret_7f3a"
 
 # Nothing of this machine's terminal or account reaches a test, and no test can reach the real service.
-_ABSENT = ("BROWSER_USE_API_KEY", "LIFECYCLE_BASE_URL", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "GITHUB_ACTIONS")
+_ABSENT = (
+    "BROWSER_USE_API_KEY",
+    "LIFECYCLE_BASE_URL",
+    "LIFECYCLE_JOURNAL",
+    "LIFECYCLE_WORKER",
+    "LIFECYCLE_WEBHOOK_SECRET",
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "COLUMNS",
+    "GITHUB_ACTIONS",
+)
 
 
 def call(*arguments: str, typed: str | bytes = "", env: Mapping[str, str] | None = None) -> Result:

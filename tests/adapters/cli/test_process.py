@@ -21,7 +21,10 @@ from adapters.http import Client
 from lifecycle import CATALOG, V1_FULL
 from tests.adapters.cli.commands import KEY, SCRIPT, call, environment, python, script
 
-COMMANDS = ("list", "show", "check", "validate", "diagrams", "create", "status", "send", "wait", "serve", "demo")
+COMMANDS: dict[tuple[str, ...], str] = {
+    (): "list show check validate diagrams create status send wait watch tasks history recover journal serve demo",
+    ("journal",): "check export forget prune",
+}
 
 
 # --- entry points and help ---------------------------------------------------------------------
@@ -42,13 +45,15 @@ def test_the_script_and_the_module_are_the_same_command() -> None:
     assert script("--version").stdout == f"task-lifecycle {metadata.version('task-lifecycle')}\n"
 
 
-def test_help_lists_every_command_and_explains_every_option() -> None:
-    listed = re.findall(r"^│ (\w+) +\w", call("--help").stdout, re.MULTILINE)
+@pytest.mark.parametrize("group", COMMANDS, ids=str)
+def test_help_lists_every_command_and_explains_every_option(group: tuple[str, ...]) -> None:
+    listed = re.findall(r"^│ (\w+) +\w", call(*group, "--help").stdout, re.MULTILINE)
 
-    assert tuple(listed) == COMMANDS
-    for command in COMMANDS:
-        text = call(command, "--help", env={"COLUMNS": "200", "TERMINAL_WIDTH": "200"}).stdout
-        options = re.findall(r"^│ \*? +(--\w.*)│$", text, re.MULTILINE)
+    assert listed == COMMANDS[group].split()
+    for command in listed:
+        text = call(*group, command, "--help", env={"COLUMNS": "200", "TERMINAL_WIDTH": "200"}).stdout
+        options = re.findall(r"^│[* ]+(--\w.*)│$", text, re.MULTILINE)
+        assert options
         assert all(re.search(r"  \w.*\.", option) for option in options), options
 
 
@@ -290,6 +295,9 @@ def test_names_are_completed() -> None:
     assert completed("show", "v3", "--format", "m") == ["mermaid", "markdown"]
     assert completed("create", "--api", "v2") == ["v2", "v2-session"]
     assert completed("send", "--api", "v2", "some-id", "stop_") == ["stop_task_and_session"]
+    assert completed("tasks", "--lifecycle", "v2-") == ["v2-full", "v2-session"]
+    assert completed("journal", "") == COMMANDS["journal",].split()
+    assert completed("journal", "export", "v1-") == ["v1-full"]
 
 
 def test_where_nothing_can_be_known_nothing_is_proposed() -> None:
@@ -306,6 +314,7 @@ def test_where_nothing_can_be_known_nothing_is_proposed() -> None:
         ("rich", "cli", ["list"]),
         ("typer", "cli", ["list"]),
         ("httpx2", "http", ["status", "--api", "v1", "x"]),
+        ("sqlalchemy", "journal", ["tasks", "--journal", "x"]),
         ("uvicorn", "emulator", ["serve"]),
         ("fastapi", "emulator", ["demo"]),
         ("yaml", "yaml", ["show", "v1", "--format", "yaml"]),

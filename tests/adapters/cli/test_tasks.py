@@ -285,6 +285,6 @@ def test_a_key_that_is_not_accepted_is_never_shown(key: str, server: dict[str, s
 
 
 def test_a_key_is_no_argument() -> None:
-    for command in ("create", "status", "send", "wait", "serve"):
+    for command in ("create", "status", "send", "wait", "watch", "recover", "serve"):
         assert "-key" not in call(command, "--help").stdout
     assert call("status", "--api", "v1", "--api-key", KEY, "x").exit_code == 2

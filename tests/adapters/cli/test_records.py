@@ -1,0 +1,511 @@
+"""`tasks`, `history`, `recover` and `journal`, and a journal under the other commands: what is told of the record."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import sqlite3
+import subprocess
+from collections.abc import Generator, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import Result
+
+from adapters.emulator import Emulator
+from adapters.journal import SqlJournal
+from lifecycle import V1_FULL, V2_FULL, V1Event, V1State
+from lifecycle.journal import Purpose, Report, TaskReport
+from tests.adapters.cli.commands import KEY, call, call_json, script
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+HOSTILE = [
+    "'; DROP TABLE tasks; --",
+    "a\nb\r\t",
+    "nul\0x",
+    "\x1b[31mred\x1b[0m",
+    "[bold]x[/bold]",
+    "日本",
+    "=1+1",
+    '"',
+    "x" * 1000,
+]
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> str:
+    """The path of a journal that is not there yet."""
+    return str(tmp_path / "journal.db")
+
+
+@pytest.fixture
+def record(journal: str) -> Iterator[SqlJournal]:
+    with SqlJournal(journal, worker="w1") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def running() -> Generator[Emulator]:
+    with Emulator(manual=True, api_key=KEY) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def emulator(running: Emulator) -> Emulator:
+    running.reset()
+    return running
+
+
+@pytest.fixture
+def server(emulator: Emulator, journal: str) -> dict[str, str]:
+    """An environment in which all is recorded."""
+    return {"BROWSER_USE_API_KEY": KEY, "LIFECYCLE_BASE_URL": emulator.base_url, "LIFECYCLE_JOURNAL": journal}
+
+
+def live(record: SqlJournal, task_id: str, *statuses: str) -> None:
+    """Let a v1 task be reported so, a second apart."""
+    for second, status in enumerate(statuses):
+        record.task(V1_FULL, task_id).add_report(Report(status, NOW + timedelta(seconds=second)))
+
+
+def intend(record: SqlJournal, task_id: str, **purpose: str) -> None:
+    """Leave a command open on a running task, which this worker holds."""
+    log = record.task(V1_FULL, task_id)
+    version = log.load().version
+    log.add_intent(V1Event.STOP, source=V1State.RUNNING, version=version, fields={}, purpose=Purpose(**purpose))
+
+
+def lines(result: Result) -> list[str]:
+    assert result.exit_code == 0, result.output
+    return result.stdout.splitlines()
+
+
+# --- tasks ----------------------------------------------------------------------------------------
+
+
+def test_tasks_lists_states_and_open_commands(record: SqlJournal, journal: str) -> None:
+    live(record, "t1", "created", "running")
+    intend(record, "t1")
+    record.task(V2_FULL, "t2").track()
+
+    first, _, *rows = lines(call("tasks", "--journal", journal))
+
+    assert first.split() == ["Lifecycle", "Task", "State", "Since", "Open", "command"]
+    assert [row.split() for row in rows] == [
+        ["v1-full", "t1", "running", "2026-01-02", "03:04:06.000", "stop", "recorded,", "held", "by", "w1"],
+        ["v2-full", "t2", "?"],
+    ]
+
+
+def test_tasks_for_programs(record: SqlJournal, journal: str) -> None:
+    live(record, "t1", "running")
+    intend(record, "t1")
+
+    (task,) = call_json("tasks", "--journal", journal)["tasks"]
+
+    assert (task["lifecycle"], task["task_id"], task["state"]) == ("v1-full", "t1", "running")
+    assert (task["since"], task["command"], task["command_state"]) == (NOW.isoformat(), "stop", "recorded")
+
+
+def test_tasks_of_a_lifecycle_and_a_state(record: SqlJournal, journal: str) -> None:
+    live(record, "t1", "running")
+    live(record, "t2", "running", "finished")
+    record.task(V2_FULL, "t3").track()
+
+    def listed(*options: str) -> list[str]:
+        return [each["task_id"] for each in call_json("tasks", "--journal", journal, *options)["tasks"]]
+
+    assert listed() == ["t1", "t2", "t3"]
+    assert listed("--lifecycle", "v1-full") == ["t1", "t2"]
+    assert listed("--lifecycle", "v1-full", "--state", "finished") == ["t2"]
+    assert listed("--state", "nowhere") == []
+
+
+def test_pages_of_tasks_are_turned_by_their_cursor(record: SqlJournal, journal: str) -> None:
+    for number in range(5):
+        live(record, f"t{number}", "running")
+    after, seen, page = 0, list[str](), dict[str, Any]()
+
+    while after is not None:
+        page = call_json("tasks", "--journal", journal, "--limit", "2", "--after", str(after))
+        seen += [each["task_id"] for each in page["tasks"]]
+        after = page["after"]
+
+    assert seen == [f"t{number}" for number in range(5)]
+    assert "There are more: --after 2" in call("tasks", "--journal", journal, "--limit", "2").stderr
+    assert "There are more" not in call("tasks", "--journal", journal, "--limit", "5").stderr
+
+
+# --- history --------------------------------------------------------------------------------------
+
+
+def test_a_history_tells_who_did_what_and_why(emulator: Emulator, server: dict[str, str], journal: str) -> None:
+    task = call("create", "--api", "v1", "Buy milk", "--worker", "alice", env=server).stdout.strip()
+    emulator.fire(task, "start")
+    sent = call(
+        "send", "--api", "v1", task, "stop", "--once", "k1", "--reason", "too dear", "--worker", "bob", env=server
+    )
+
+    heading, titles, _, *rows = lines(call("history", task, "--journal", journal))
+
+    assert sent.stdout == "stopped\n"
+    assert heading == f"v1-full {task}"
+    assert titles.split() == ["At", "(UTC)", "What", "Worker"]
+    told = ["  ".join(row.split("   ")[1:]).strip() for row in rows]
+    assert [" ".join(each.split()[:4]) for each in told] == [
+        "reported running the first",
+        "stop (command 1) intended",
+        "stop (command 1) sent,",
+        "reported stopped step: stop",
+        "stop (command 1) done:",
+    ]
+    assert "intended in running, by caller, key k1, because too dear" in " ".join(told[1].split())
+    assert {row.split()[-1] for row in rows} == {"bob"}
+
+
+def test_a_history_for_programs(record: SqlJournal, journal: str) -> None:
+    live(record, "t1", "running", "running", "paused")
+    record.task(V1_FULL, "t1").add_report(Report("running", NOW))
+    intend(record, "t1", reason="why not")
+
+    told = call_json("history", "t1", "--journal", journal)
+
+    assert [each.get("kind", each.get("command")) for each in told] == [None, "step", "step", "stop"]
+    assert [each.get("times") for each in told] == [2, 1, 1, None]
+    assert [each.get("late") for each in told] == [False, False, True, None]
+    assert (told[-1]["reason"], told[-1]["origin"], told[-1]["worker"]) == ("why not", "caller", "w1")
+    assert told[0]["as_of"] == NOW.isoformat()
+
+
+def test_remarkable_reports_are_told_as_what_they_are(record: SqlJournal, journal: str) -> None:
+    live(record, "t1", "running", "paused")
+    log = record.task(V1_FULL, "t1")
+    log.add_report(Report("running", NOW))
+    log.add_report(Report("started", NOW + timedelta(seconds=9), "webhook"))
+    log.add_report(Report("sleeping", NOW + timedelta(seconds=10)))
+    log.add_report(Report("sleeping", NOW + timedelta(seconds=11)))
+
+    wide = {"COLUMNS": "200"}
+    told = [" ".join(line.split()) for line in lines(call("history", "t1", "--journal", journal, env=wide))]
+
+    assert "late, not applied (api, 2026-01-02 03:04:05.000)" in told[5]
+    assert "may be late, not applied; to be read (webhook" in told[6]
+    assert "reported sleeping unknown (api" in told[7]
+    assert ", 2 times)" in told[7]
+
+
+def test_one_id_in_two_lifecycles_has_two_histories(record: SqlJournal, journal: str) -> None:
+    live(record, "t1", "running")
+    record.task(V2_FULL, "t1").add_report(Report("started", NOW))
+
+    both = lines(call("history", "t1", "--journal", journal))
+    one = lines(call("history", "t1", "--journal", journal, "--lifecycle", "v2-full"))
+
+    assert [line for line in both if line.endswith(" t1")] == ["v1-full t1", "v2-full t1"]
+    assert [line for line in one if line.endswith(" t1")] == ["v2-full t1"]
+
+
+@pytest.mark.parametrize("command", [("history",), ("journal", "forget")])
+@pytest.mark.parametrize("task_id", ["nobody", "\x1b[31m", "\udcff", ""])
+def test_a_task_that_is_not_recorded_is_bad_input(
+    record: SqlJournal, journal: str, command: tuple[str, ...], task_id: str
+) -> None:
+    live(record, "t1", "running")
+
+    result = call(*command, task_id, "--journal", journal)
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith("lifecycle: nothing is recorded of a task '")
+    assert "\x1b" not in result.output
+    assert record.task(V1_FULL, "t1").load().state == "running"
+
+
+# --- what is foreign ------------------------------------------------------------------------------
+
+
+def test_hostile_ids_and_words_are_shown_harmlessly(record: SqlJournal, journal: str) -> None:
+    for task_id in HOSTILE:
+        live(record, task_id, "running", "hiber\x1b[2Jnating", "[red]gone[/red]\n")
+        intend(record, task_id, reason="\x1b]0;title\x07", key="k\x9b")
+
+    shown = [call("tasks", "--journal", journal), *(call("history", each, "--journal", journal) for each in HOSTILE)]
+
+    for result in shown:
+        assert result.exit_code == 0
+        assert all(each.isprintable() for each in result.output.replace("\n", ""))
+    assert "[bold]x[/bold]" in shown[0].stdout
+    assert "\\x1b[31mred" in shown[0].stdout
+    assert "reported hiber\\x1b[2Jnating" in shown[1].stdout
+    assert "[red]gone[/red]\\n" in shown[1].stdout
+
+
+def test_hostile_ids_survive_the_way_to_programs(record: SqlJournal, journal: str) -> None:
+    for task_id in HOSTILE:
+        live(record, task_id, "running")
+
+    assert [each["task_id"] for each in call_json("tasks", "--journal", journal)["tasks"]] == HOSTILE
+    assert {each["task_id"] for each in call_json("history", HOSTILE[1], "--journal", journal)} == {HOSTILE[1]}
+
+
+@pytest.mark.parametrize("command", [("tasks",), ("journal", "export", "v1-full")], ids=" ".join)
+def test_a_pipe_that_nobody_reads_ends_the_command_quietly(
+    record: SqlJournal, journal: str, command: tuple[str, ...]
+) -> None:
+    record.add_reports([TaskReport(V1_FULL, f"t{number}", Report("running", NOW)) for number in range(500)])
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    with os.fdopen(writer, "w") as pipe:
+        cut = script(*command, "--journal", journal, stdout=pipe, stderr=subprocess.PIPE)
+
+    assert (cut.returncode, cut.stderr) == (1, "")
+
+
+# --- a journal under other commands ---------------------------------------------------------------
+
+
+def test_a_key_is_executed_once_across_processes(emulator: Emulator, server: dict[str, str]) -> None:
+    session = call("create", "--api", "v3", env=server).stdout.strip()
+    emulator.fire(session, "ready")
+    dispatch = ("send", "--api", "v3", session, "dispatch", "--field", "task=x", "--once", "k1")
+
+    first, again = script(*dispatch, env=server), script(*dispatch, env=server)
+    other = call("send", "--api", "v3", session, "stop", "--once", "k1", env=server)
+
+    assert first.stdout == again.stdout == "running\n"
+    assert [each.command for each in emulator.calls() if each.command] == ["dispatch"]
+    assert other.exit_code == 1
+    assert "'stop' cannot have the key 'k1', used for 'dispatch'" in other.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "wait"])
+def test_what_is_read_is_recorded(emulator: Emulator, server: dict[str, str], journal: str, command: str) -> None:
+    task = call("create", "--api", "v2", "x", "--worker", "w2", env=server | {"LIFECYCLE_JOURNAL": ""}).stdout.strip()
+    emulator.fire(task, "start")
+    emulator.fire(task, "finish")
+
+    assert lines(call(command, "--api", "v2", task, "--journal", journal, "--worker", "w3", env=server))
+
+    (known,) = call_json("tasks", "--journal", journal)["tasks"]
+    assert (known["task_id"], known["state"]) == (task, "finished")
+    assert {each["worker"] for each in call_json("history", task, "--journal", journal)} == {"w3"}
+
+
+# --- recover --------------------------------------------------------------------------------------
+
+
+def uncertain(emulator: Emulator, server: dict[str, str]) -> str:
+    """A running session whose dispatch nobody knows anything of."""
+    session = call("create", "--api", "v3", env=server).stdout.strip()
+    emulator.fire(session, "ready")
+    emulator.fault("drop_after", command="dispatch")
+    sent = call("send", "--api", "v3", session, "dispatch", "--field", "task=x", env=server)
+    assert (sent.exit_code, "is not known" in sent.stderr) == (1, True)
+    return session
+
+
+def test_recover_settles_what_was_left_open(emulator: Emulator, server: dict[str, str]) -> None:
+    task = call("create", "--api", "v2", "x", env=server).stdout.strip()
+    assert call("status", "--api", "v2", task, env=server).stdout == "created\n"
+    emulator.fault("drop_after", command="stop")
+    emulator.fault("status", method="GET", times=1, status_code=404)
+    assert call("send", "--api", "v2", task, "stop", env=server).exit_code == 1
+
+    recovered = call("recover", "--api", "v2", env=server)
+
+    assert (recovered.exit_code, recovered.stdout) == (0, f"v2-full {task}: stop: done, stopped\n")
+    assert recovered.stderr == "1 taken up, 0 still open\n"
+    assert call_json("recover", "--api", "v2", env=server) == {"recovered": [], "open": []}
+
+
+def test_what_stays_open_exits_with_1(emulator: Emulator, server: dict[str, str]) -> None:
+    session = uncertain(emulator, server)
+
+    told, again = call("recover", "--api", "v3", "--json", env=server), call("recover", "--api", "v3", env=server)
+
+    assert (told.exit_code, again.exit_code) == (1, 1)
+    document = json.loads(told.stdout)
+    (recovered,) = document["recovered"]
+    assert (recovered["task"], recovered["command"], recovered["state"]) == (session, "dispatch", None)
+    assert "is not known" in recovered["error"]
+    assert document["open"] == [{"lifecycle": "v3-full", "task": session}]
+    assert again.stderr == "1 taken up, 1 still open\n"
+
+
+def test_what_a_living_worker_holds_is_left_to_it(emulator: Emulator, server: dict[str, str], journal: str) -> None:
+    task = call("create", "--api", "v1", "x", env=server).stdout.strip()
+    emulator.fire(task, "start")
+    with SqlJournal(journal, worker="alive") as record:
+        record.task(V1_FULL, task).add_report(Report("running", NOW))
+        intend(record, task)
+
+        left = call("recover", "--api", "v1", env=server)
+        taken = call("recover", "--api", "v1", "--worker", "alive", env=server)
+
+    assert (left.exit_code, left.stdout, left.stderr) == (1, "", "0 taken up, 1 still open\n")
+    assert (taken.exit_code, taken.stdout) == (0, f"v1-full {task}: stop: done, stopped\n")
+
+
+# --- the journal itself ---------------------------------------------------------------------------
+
+
+def test_a_sound_record_is_said_to_be_sound(record: SqlJournal, journal: str) -> None:
+    live(record, "t1", "created", "finished")
+    intend(record, "t2")
+
+    result = call("journal", "check", "--journal", journal)
+
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "The record is sound.\n")
+    assert call_json("journal", "check", "--journal", journal) == []
+
+
+def test_a_damaged_record_exits_with_1(record: SqlJournal, journal: str) -> None:
+    live(record, "t\x1b1", "created", "finished")
+    record.close()
+    with sqlite3.connect(journal) as database:
+        database.execute("UPDATE lifecycle_tasks SET state = 'running'")
+    database.close()
+
+    result = call("journal", "check", "--journal", journal)
+    told = call("journal", "check", "--journal", journal, "--json")
+
+    assert (result.exit_code, told.exit_code) == (1, 1)
+    assert result.stdout == ("v1-full t\\x1b1: wrong_state: 'running' is kept, the history leads to 'finished'\n")
+    (damage,) = json.loads(told.stdout)
+    assert (damage["code"], damage["task_id"], damage["entry"]) == ("wrong_state", "t\x1b1", None)
+
+
+def test_what_is_exported_is_judged_by_validate(record: SqlJournal, journal: str) -> None:
+    for task_id in HOSTILE:
+        live(record, task_id, "created", "running", "finished")
+    record.task(V1_FULL, "pushed").add_report(Report("initializing", NOW, "webhook"))
+
+    for name in ("jsonl", "csv"):
+        exported = call("journal", "export", "v1-full", "--journal", journal, "--format", name)
+        judged = call("validate", "v1-full", "-", "--input-format", name, typed=exported.stdout_bytes)
+
+        assert judged.exit_code == 0, judged.output
+        assert f"{len(HOSTILE) + 1} tasks, {3 * len(HOSTILE) + 1} rows" in judged.output
+
+
+def test_an_export_has_one_row_for_each_report(record: SqlJournal, journal: str) -> None:
+    live(record, "t1", "created", "running")
+    record.task(V1_FULL, "t1").add_report(Report("started", NOW + timedelta(seconds=2), "webhook"))
+    record.task(V2_FULL, "t2").add_report(Report("started", NOW))
+
+    printed = [json.loads(line) for line in lines(call("journal", "export", "v1-full", "--journal", journal))]
+    table = call("journal", "export", "v1-full", "--journal", journal, "--format", "csv").stdout
+
+    assert printed == [
+        {"task_id": "t1", "at": (NOW + timedelta(seconds=second)).isoformat(), "status": status}
+        for second, status in enumerate(["created", "running", "running"])
+    ]
+    assert list(csv.DictReader(io.StringIO(table, newline=""))) == printed
+
+
+def test_what_is_forgotten_is_gone(record: SqlJournal, journal: str) -> None:
+    live(record, "t1", "running")
+    live(record, "t2", "running")
+    record.task(V2_FULL, "t2").track()
+
+    assert lines(call("journal", "forget", "t2", "--journal", journal, "--lifecycle", "v2-full")) == []
+    assert [each.lifecycle for each in record.tasks().tasks] == ["v1-full", "v1-full"]
+    assert lines(call("journal", "forget", "t2", "--journal", journal)) == []
+    assert [each.task_id for each in record.tasks().tasks] == ["t1"]
+    assert record.history("t2") == []
+
+
+def test_what_is_over_and_old_is_pruned(record: SqlJournal, journal: str) -> None:
+    live(record, "over", "running", "finished")
+    live(record, "alive", "running")
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
+
+    assert lines(call("journal", "prune", "--before", "2026-01-01", "--journal", journal)) == ["0"]
+    assert lines(call("journal", "prune", "--before", tomorrow, "--journal", journal)) == ["1"]
+    assert [each.task_id for each in record.tasks().tasks] == ["alive"]
+
+
+# --- what cannot be used --------------------------------------------------------------------------
+
+READING = [
+    ("tasks",), ("history", "t1"), ("recover", "--api", "v1"), ("journal", "check"), ("journal", "export", "v1"),
+    ("journal", "forget", "t1"), ("journal", "prune", "--before", "2026-01-01"),
+]  # fmt: skip
+
+
+def refused(command: tuple[str, ...], journal: str | Path) -> str:
+    """What is said of a journal that cannot be used, in one line."""
+    result = call(*command, "--journal", str(journal), env={"BROWSER_USE_API_KEY": KEY})
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("lifecycle: journal ")
+    return result.stderr
+
+
+@pytest.mark.parametrize("command", READING, ids=" ".join)
+def test_a_journal_that_is_not_there_is_not_made(command: tuple[str, ...], tmp_path: Path) -> None:
+    assert "there is no such file" in refused(command, tmp_path / "missing.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", READING, ids=" ".join)
+def test_a_file_that_is_no_journal_is_left_as_it_is(command: tuple[str, ...], tmp_path: Path) -> None:
+    text, other = tmp_path / "notes.txt", tmp_path / "other.db"
+    text.write_text("no database at all, and a good deal longer than its header would have been: 100 bytes or more.\n")
+    with sqlite3.connect(other) as database:
+        database.execute("CREATE TABLE shopping (item TEXT)")
+    database.close()
+    before = text.read_bytes(), other.read_bytes()
+
+    refused(command, text)
+    refused(command, other)
+
+    assert (text.read_bytes(), other.read_bytes()) == before
+
+
+@pytest.mark.parametrize("command", READING, ids=" ".join)
+def test_a_journal_of_a_newer_version_is_left_as_it_is(
+    command: tuple[str, ...], record: SqlJournal, journal: str
+) -> None:
+    live(record, "t1", "running")
+    record.close()
+    with sqlite3.connect(journal) as database:
+        database.execute("UPDATE lifecycle_version SET version_num = '9999'")
+    database.close()
+
+    assert "9999" in refused(command, journal)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("tasks",),
+        ("tasks", "--limit", "0"),
+        ("tasks", "--after", "-1"),
+        ("journal",),
+        ("journal", "export", "v9"),
+        ("journal", "export", "v1", "--format", "xml"),
+        ("journal", "prune", "--before", "yesterday"),
+    ],
+)
+def test_misuse_is_bad_input(arguments: tuple[str, ...], record: SqlJournal, journal: str) -> None:
+    live(record, "t1", "running")
+    given = () if arguments in (("tasks",), ("journal",)) else ("--journal", journal)
+
+    result = call(*arguments, *given)
+
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+    assert record.task(V1_FULL, "t1").load().state == "running"
+
+
+def test_a_password_in_a_url_is_never_shown() -> None:
+    result = call("tasks", "--journal", f"postgresql://someone:{KEY}@127.0.0.1:1/none")
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "someone" in result.stderr
+    assert KEY not in result.output
