@@ -191,7 +191,8 @@ SELECT 'v1', 'task-' || i, CASE i % 10 WHEN 0 THEN 'paused' ELSE 'running' END, 
 FROM numbers
 """
 _ENTRIES = """
-INSERT INTO lifecycle_entries (xact, task, at, worker, status, channel, as_of, path, state, late, unconfirmed, times_before)
+INSERT INTO lifecycle_entries
+    (xact, task, at, worker, status, channel, as_of, path, state, late, unconfirmed, times_before)
 SELECT 0, id, 0, 'benchmark', state, 'api', 0, '[]', state, false, false, 0 FROM lifecycle_tasks
 """
 _NUMBERS = {

@@ -7,15 +7,14 @@ import json
 import logging
 import socket
 import threading
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
 import httpx2
 import pytest
-import uvicorn
 from hypothesis import example, given
 from hypothesis import strategies as st
 from starlette.applications import Starlette
@@ -43,6 +42,7 @@ from lifecycle import V1_FULL, V2_FULL, V3_FULL, AdapterError, Channel, Lifecycl
 from lifecycle.journal import Delivery, ReportEntry, TaskReport
 from lifecycle.memory import MemoryJournal, MemoryLog
 from tests.adapters.emulator.asking import BY_NAME, command, connect, create, settled, until
+from tests.adapters.serving import served
 
 SECRET = "a webhook secret"
 NOW = datetime.fromtimestamp(1736937000, UTC)
@@ -692,22 +692,6 @@ def test_the_journal_is_waited_for_in_a_thread_and_reports_are_told_in_the_loop(
 
 
 # --- over real HTTP ---------------------------------------------------------------------------------
-
-
-@contextmanager
-def served(app: Any) -> Generator[str]:
-    """Serve an application on a free port of the loopback interface."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen()
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, log_level="error", lifespan="on"))
-        thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listening])))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 def real(lifecycle: Lifecycle[Any, Any], task: str = "t", **settings: Any) -> Receiver:

@@ -19,10 +19,12 @@ from adapters.emulator import Emulator
 from adapters.http import AsyncClient, Client
 from adapters.journal import SqlJournal
 from adapters.watch import Acted, Change, Event, Pace, StopAfter, Throttle, Watcher, watch
+from adapters.webhooks import Webhooks
 from lifecycle import V1_FULL
 from lifecycle.journal import Journal, Report, TaskReport
 from lifecycle.memory import MemoryJournal
 from tests.adapters.http.conftest import NO_CERTIFICATES
+from tests.adapters.serving import served
 from tests.adapters.watch.worlds import FAST, KEY, QUICK, states, unlimited, until
 
 
@@ -292,3 +294,35 @@ def test_a_command_that_cannot_end_in_time_is_left_to_recover(emulator: Emulator
             assert log.load().state == "stopped"
 
     asyncio.run(everything())
+
+
+def test_webhooks_are_heard_before_any_poll_and_a_cycle_is_read(emulator: Emulator, tmp_path: Path) -> None:
+    """The service's own messages, signed, over real HTTP, into the journal that the watcher has."""
+    told: list[tuple[Any, str, bool]] = []
+
+    async def everything(journal: SqlJournal) -> None:
+        async with opened(emulator, journal) as client:
+            (task_id,) = await created(client, 1)
+            await fire(emulator, task_id, "start")
+            rarely = Pace(working_s=60, resting_s=60, longest_s=60)
+            async with Watcher(client, pace=rarely, throttle=unlimited()) as watcher:
+                webhooks = Webhooks("secret", journal=journal, lifecycle=V1_FULL, on_report=watcher.hear)
+                with served(webhooks) as url:
+                    await asyncio.to_thread(emulator.set_webhook, url, secret="secret")
+                    watcher.add(task_id)
+                    async with asyncio.timeout(30):
+                        async for event in watcher.changes():
+                            assert isinstance(event, Change)
+                            told.append((event.state, event.channel, event.unconfirmed))
+                            if told == [("running", "api", False)]:
+                                await client.task(task_id).pause()  # its message comes inside a cycle
+                            elif event.state == "paused" and not event.unconfirmed:
+                                await fire(emulator, task_id, "fail")
+
+    with SqlJournal(tmp_path / "journal.db") as journal:
+        asyncio.run(everything(journal))
+        assert list(journal.check()) == []
+    emulator.clear_webhook()
+    assert told[0] == ("running", "api", False)
+    assert told[-1][0] == "failed"
+    assert ("paused", "api", False) in told
