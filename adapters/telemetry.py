@@ -11,8 +11,8 @@ importer of `opentelemetry`. Two seams feed it, so that each fact is told once, 
   as well, and sends each request inside of `request`. What is repeated is one procedure and several requests.
 
     span                                    its attributes
-    lifecycle.command, .recover             lifecycle.name, .task_id, .command, .outcome, .attempts, .state
-    lifecycle.wait                          lifecycle.name, .task_id, .outcome, .state
+    lifecycle.command, .recover             lifecycle.name, .task_id, .command, .outcome, .attempts, .state, error.type
+    lifecycle.wait                          lifecycle.name, .task_id, .outcome, .state, error.type
     METHOD /path/with/{id}                  those of the semantic conventions for HTTP clients
 
     metric                                  its attributes
@@ -142,8 +142,10 @@ def count_report(
     if before.state is not None and after.state != before.state:
         moved: Attributes = {"lifecycle.source": str(before.state), "lifecycle.target": str(after.state)}
         _to.transitions.add(1, {"lifecycle.name": lifecycle.name, **moved, "lifecycle.kind": _kind(entry)})
-        left = {"lifecycle.name": lifecycle.name, "lifecycle.state": str(before.state)}
-        _to.in_state_s.record(_lasted_s(before, after), left)
+        if before.since is not None and after.since is not None:
+            left = {"lifecycle.name": lifecycle.name, "lifecycle.state": str(before.state)}
+            lasted_s = (after.since - before.since).total_seconds()
+            _to.in_state_s.record(max(lasted_s, 0.0), left)  # a clock may have been set back
     elif (kind := _kind(entry)) in _UNAPPLIED:
         told = {"lifecycle.channel": str(entry.report.channel), "lifecycle.kind": kind}
         _to.unapplied.add(1, {"lifecycle.name": lifecycle.name, **told})
@@ -160,12 +162,6 @@ def _kind(entry: ReportEntry[Any, Any]) -> str:
     if entry.observation is None:
         return "first" if entry.state is not None else "unknown"
     return str(entry.observation.kind)
-
-
-def _lasted_s(before: TaskRecord[Any, Any], after: TaskRecord[Any, Any]) -> float:
-    assert before.since is not None  # a task that has a state
-    assert after.since is not None
-    return max((after.since - before.since).total_seconds(), 0.0)  # a clock may have been set back
 
 
 # --- procedures -----------------------------------------------------------------------------------
@@ -188,7 +184,7 @@ class Course:
         self._lifecycle = lifecycle
         self._attempts = 0
         self._outcome: str | None = None
-        self._facts: Attributes = {}
+        self._facts: Attributes = {} if command is None else {"lifecycle.command": command}
 
     def follow(self, steps: Steps[R]) -> Steps[R]:
         """Pass a procedure's effects on, and note its attempts and what came of it."""
@@ -212,8 +208,7 @@ class Course:
         """Make this the span of all that is done until it is left; then it has ended."""
         assert _to is not None
         begun_s = time.monotonic()
-        given: Attributes = {} if self._command is None else {"lifecycle.command": self._command}
-        with _span(_to.tracer, self._span_name, self._task | given) as span:
+        with _span(_to.tracer, self._span_name, self._task | self._facts) as span:
             try:
                 yield
             except BaseException as error:
@@ -228,22 +223,22 @@ class Course:
         match result:
             case CommandResult(command, state, sent):
                 self._outcome = "done" if sent else "redundant"
-                self._facts = {"lifecycle.command": str(command), "lifecycle.state": str(state)}
+                self._facts |= {"lifecycle.command": str(command), "lifecycle.state": str(state)}
             case None:
                 self._outcome = "nothing_open"
             case state:
                 self._outcome = "rested"
-                self._facts = {"lifecycle.state": str(state)}
+                self._facts |= {"lifecycle.state": str(state)}
 
     def _fail(self, error: BaseException) -> None:
         self._outcome = next((name for kind, name in _OUTCOMES.items() if isinstance(error, kind)), _FAILED)
-        self._facts = {"error.type": _type_of(error)}
+        self._facts |= {"error.type": _type_of(error)}
         if isinstance(error, CommandError):
             self._facts |= {"lifecycle.command": error.command, "lifecycle.state": error.state}
 
     def _tell(self, span: Span) -> None:
-        span.set_attributes({"lifecycle.outcome": self._outcome or _FAILED, "lifecycle.attempts": self._attempts})
-        span.set_attributes(self._facts)
+        sent: Attributes = {"lifecycle.attempts": self._attempts} if "lifecycle.command" in self._facts else {}
+        span.set_attributes({"lifecycle.outcome": self._outcome or _FAILED, **sent, **self._facts})
         if "error.type" in self._facts:  # a recovery returns its error as data
             span.set_status(trace.StatusCode.ERROR)
 
