@@ -26,7 +26,8 @@ ONE_WAY = {
     """,
     "adapters": """
         http.errors <- http.wire <- http.v1, http.v2, http.v3, http.v4 <- http.services <- http.client
-        http.wire <- http.exchange <- http.driver <- http.client <- http <- watch.* <- dbos <- cli.*
+        http.wire, http.timing <- http.exchange <- http.driver, http.listing <- http.client
+        http.client <- http <- watch.* <- dbos <- cli.*
         http.v1, http.v2, http.v3, http.v4 <- emulator.* <- cli.*
         telemetry <- http.exchange, http.driver, journal.*
         render <- logs.* <- cli.*
@@ -45,7 +46,7 @@ OWNERS = {
     "transitions": ["adapters.machine"],
     # In the emulator for its webhooks: it is the client of whoever it sends them to.
     "httpx2": ["adapters.http.client", "adapters.http.driver", "adapters.emulator"],
-    "tenacity": ["adapters.http.client", "adapters.http.driver", "adapters.http.exchange"],
+    "tenacity": ["adapters.http.client", "adapters.http.driver", "adapters.http.timing"],
     "fastapi": ["adapters.emulator"],
     "starlette": ["adapters.emulator"],
     "uvicorn": ["adapters.emulator"],

@@ -27,7 +27,9 @@ from adapters.http.wire import Authentication, Call, Listing, Proof, Request, Wi
 
 if TYPE_CHECKING:
     from adapters.http.client import AsyncClient, AsyncTask, Client, Task
-    from adapters.http.exchange import Listed, Recovered, TaskResult, Timing
+    from adapters.http.exchange import Recovered, TaskResult
+    from adapters.http.listing import Listed
+    from adapters.http.timing import Timing
 
 __all__ = [
     "AnswerError",

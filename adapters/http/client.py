@@ -18,8 +18,10 @@ from urllib.parse import urlsplit
 
 from adapters import telemetry
 from adapters.http.driver import AsyncDriver, Driver, Gate, OnProgress
-from adapters.http.exchange import Conversation, Exchange, Listed, Pages, Recovered, TaskResult, Timing, creation
+from adapters.http.exchange import Conversation, Exchange, Recovered, TaskResult, creation
+from adapters.http.listing import Listed, Pages
 from adapters.http.services import service
+from adapters.http.timing import Timing
 from adapters.http.wire import Wire, id_at
 from lifecycle.command import CommandResult
 from lifecycle.definition import Lifecycle
@@ -476,8 +478,11 @@ class AsyncClient(_Configured):
                 return await self._driver.run(conversation.settle())
 
         left_open = await asyncio.to_thread(self._left_open)
-        found = await asyncio.gather(*map(settle, left_open))
-        return [each for each in found if each is not None]
+        found = await asyncio.gather(*map(settle, left_open), return_exceptions=True)
+        for each in found:
+            if isinstance(each, BaseException):  # only now: by then nothing is under way any more
+                raise each
+        return [each for each in found if isinstance(each, Recovered)]
 
     async def list(self, **query: str) -> AsyncGenerator[Listed]:
         """As `Client.list`."""

@@ -21,7 +21,8 @@ from pydantic import SecretStr
 
 from adapters import telemetry
 from adapters.http.errors import HttpError, NoAnswer, NotConnected
-from adapters.http.exchange import Action, Actions, Clock, Enter, Exchange, Note, Pause
+from adapters.http.exchange import Action, Actions, Enter, Exchange, Note, Pause
+from adapters.http.timing import Clock
 from lifecycle.effects import Answer, Failure, Lost, NotSent, Progress, Tell, carry_out
 from lifecycle.errors import MissingExtra
 

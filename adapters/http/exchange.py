@@ -2,23 +2,23 @@
 
 A procedure of the core yields effects. A `Conversation` reduces them to the few things that need a
 client: an exchange over HTTP, a pause, telling the user, a word with a journal that is not at hand,
-and a span around them. Everything else (the answers' meaning, the pace) is decided here, once, for
-the synchronous and the asynchronous client. driver.py does the few things.
+and a span around them. Everything else is decided here (the pace in timing.py), once, for the
+synchronous and the asynchronous client. driver.py does the few things.
 """
 
 from __future__ import annotations
 
-import time
+import json
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, closing, suppress
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Any, Generic, TypeVar
 
 from adapters import telemetry
 from adapters.http.errors import BadAnswer
+from adapters.http.timing import Pacer, Timing
 from adapters.http.wire import Call, Request, Wire, at, id_at
 from lifecycle.command import Commanding, CommandResult
 from lifecycle.definition import Lifecycle
@@ -40,19 +40,13 @@ from lifecycle.effects import (
     Tell,
     Track,
     Wait,
-    WaitReason,
     carry_out,
     read_patiently,
 )
-from lifecycle.errors import CommandInFlight, CommandUncertain, LifecycleError, MissingExtra
+from lifecycle.errors import CommandInFlight, CommandUncertain, LifecycleError
 from lifecycle.following import Until, Work, create, follow, read_state
 from lifecycle.journal import UNSTATED, CommandRecord, Purpose, Report, TaskLog
 from lifecycle.table import E, Origin, S, VerdictKind
-
-try:
-    import tenacity
-except ImportError:
-    raise MissingExtra("http", needed_by="the HTTP client") from None
 
 R = TypeVar("R")
 
@@ -90,113 +84,6 @@ class Enter:
 
 Action = Exchange | Pause | Tell[Any] | Note | Enter
 Actions = Generator[Action, Any, R]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
-    """How patient a client is. All in seconds but `attempts`, all positive and at most 1e9.
-
-    A service may be silent for `request_timeout_s`, while connecting and between any two pieces of
-    an answer: one that trickles is not cut off.
-    A request that may be repeated is repeated with random exponential pauses, until `attempts`
-    repetitions or `retry_budget_s` are spent. A service that accepted a command has
-    `settle_timeout_s` to act. A task is polled every `poll_s`, ever more slowly up to
-    `longest_poll_s`.
-    """
-
-    request_timeout_s: float = 30.0
-    attempts: int = 5
-    retry_budget_s: float = 60.0
-    longest_retry_s: float = 10.0
-    settle_timeout_s: float = 10.0
-    poll_s: float = 1.0
-    longest_poll_s: float = 5.0
-
-    def __post_init__(self) -> None:
-        for name in self.__slots__:
-            if not 0 < getattr(self, name) <= _LONGEST_S:
-                raise ValueError(f"{name} must be positive and at most {_LONGEST_S:g}, not {getattr(self, name)}")
-
-
-_LONGEST_S = 1e9  # thirty years; sockets refuse to wait much longer
-
-
-class Pacer:
-    """Decides how long each pause is, and when there has been enough of them.
-
-    Args:
-        timing: the client's patience.
-        deadline_s: seconds after which no pause is granted; None for no end.
-    """
-
-    def __init__(self, timing: Timing, *, deadline_s: float | None = None) -> None:
-        self._begun_s = time.monotonic()
-        self._deadline_s = None if deadline_s is None else self._begun_s + deadline_s
-        self._series_begun_s: dict[WaitReason, float] = {}
-        self._attempts = timing.attempts
-        self._limits_s = {WaitReason.RETRY: timing.retry_budget_s, WaitReason.SETTLE: timing.settle_timeout_s}
-        self._backoffs = {
-            WaitReason.RETRY: tenacity.wait_random_exponential(multiplier=0.2, max=timing.longest_retry_s),
-            WaitReason.SETTLE: tenacity.wait_exponential(multiplier=0.05, max=1.0),
-            WaitReason.POLL: tenacity.wait_exponential(
-                multiplier=timing.poll_s, exp_base=1.2, max=timing.longest_poll_s
-            ),
-        }
-
-    def pause_s(self, wait: Wait) -> float | None:
-        """Return how long to pause, or None where the time or the attempts are spent."""
-        now_s = time.monotonic()
-        if wait.attempt == 1:
-            self._series_begun_s[wait.reason] = now_s
-        if wait.reason is WaitReason.RETRY and wait.attempt > self._attempts:
-            return None
-        remaining_s = self._remaining_s(wait.reason, now_s)
-        if remaining_s <= 0 or (wait.retry_after_s or 0.0) > remaining_s:
-            return None
-        # The last pause is cut short: one more look at the very end is worth it.
-        return min(max(self._backoff_s(wait), wait.retry_after_s or 0.0), remaining_s)
-
-    def _remaining_s(self, reason: WaitReason, now_s: float) -> float:
-        limit_s = self._limits_s.get(reason, float("inf"))
-        own_s = self._series_begun_s.get(reason, now_s) + limit_s - now_s
-        return own_s if self._deadline_s is None else min(own_s, self._deadline_s - now_s)
-
-    def _backoff_s(self, wait: Wait) -> float:
-        return _waited_s(self._backoffs[wait.reason], wait.attempt)
-
-
-def retry_pause_s(attempt: int, *, first_s: float, longest_s: float, shortest_s: float = 0.0) -> float:
-    """Return a random pause before the `attempt`-th repetition, counted from 1.
-
-    It lies between `shortest_s` and a limit that is `first_s` at first and doubles up to `longest_s`.
-    """
-    wait = tenacity.wait_random_exponential(multiplier=first_s, max=longest_s, min=shortest_s)
-    return _waited_s(wait, attempt)
-
-
-def _waited_s(wait: tenacity.wait.wait_base, attempt: int) -> float:
-    state = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})
-    state.attempt_number = attempt
-    return wait(state)
-
-
-class Clock:
-    """UTC that never runs backwards: the wall clock, or where that was set back, the monotonic one.
-
-    Reports are ordered by their time; a wall clock that is set back would make every later report
-    look late. The monotonic clock alone would fall behind while the machine sleeps.
-    """
-
-    def __init__(self) -> None:
-        self._known = datetime.now(UTC), time.monotonic()
-
-    def now(self) -> datetime:
-        """Return the time, in UTC."""
-        wall_at, now_s = datetime.now(UTC), time.monotonic()
-        known_at, known_s = self._known
-        at = max(wall_at, known_at + timedelta(seconds=now_s - known_s))
-        self._known = at, now_s
-        return at
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +133,8 @@ class Conversation(Generic[S, E]):
         """Give a command. Raises UnknownName and TypeError at once, before anything is recorded."""
         self.lifecycle.event(command)
         self.wire.command_request(command, self.task_id, fields)
+        if purpose.key is not None:  # given again it is compared with what a journal kept, which is JSON
+            fields = json.loads(json.dumps(fields))
         steps = self._holding(self._commanding().execute(command, fields, purpose))
         return self._in_a_span("lifecycle.command", steps, command)
 
@@ -323,7 +212,7 @@ class Conversation(Generic[S, E]):
             deadline_s: seconds from now after which no pause is granted.
         """
         pacer = Pacer(self.timing, deadline_s=deadline_s)
-        return _drive(steps, partial(self._perform, read=read or self.wire.status), pacer)
+        return drive(steps, partial(self._perform, read=read or self.wire.status), pacer)
 
     def _perform(self, effect: Effect, *, read: Call) -> Actions[Any]:
         match effect:
@@ -410,91 +299,11 @@ def creation(wire: Wire[Any, Any], lifecycle: str, timing: Timing, fields: Mappi
             return Lost(BadAnswer(f"no id at {wire.id_at!r}", method=request.method, path=request.path))
         return answer
 
-    return _drive(create(lifecycle, fields), perform, Pacer(timing))
+    return drive(create(lifecycle, fields), perform, Pacer(timing))
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """One task of a listing. `state` is None where the lifecycle does not know the status."""
-
-    id: str
-    status: str | None
-    state: str | None
-    document: Mapping[str, Any] = field(repr=False)
-
-
-class Pages:
-    """The pages of one listing, to be turned until `is_done`."""
-
-    def __init__(self, wire: Wire[Any, Any], lifecycle: Lifecycle[Any, Any], query: Mapping[str, str]) -> None:
-        self.is_done = False
-        self._wire = wire
-        self._lifecycle = lifecycle
-        self._query = dict(query)
-        self._turned: set[str] = set()
-        self._seen: set[str] = set()
-        if wire.listing.next_at is None:
-            self._number = int(self._query.setdefault(wire.listing.page, "1"))
-
-    def read(self, timing: Timing) -> Actions[list[Listed]]:
-        """Read the next page and return those of its tasks that no page before had."""
-        listing = self._wire.listing
-        template = listing.call.request(self._wire.base_path)
-        request = replace(template, query={**template.query, **self._query})
-
-        def perform(_: Effect) -> Actions[Answer]:
-            answer: Answer = yield Exchange(self._wire, listing.call, request)
-            return answer
-
-        answer = yield from _drive(read_patiently(), perform, Pacer(timing))
-        if isinstance(answer, Failure):
-            raise answer.error
-        listed = self._listed(answer.document)
-        if listed is None:
-            raise BadAnswer(f"no tasks at {listing.items_at!r}", method=request.method, path=request.path)
-        return self._take(answer.document, listed)
-
-    def _take(self, document: Any, listed: list[Listed]) -> list[Listed]:
-        new = [each for each in listed if each.id not in self._seen]
-        self._seen.update(each.id for each in new)
-        following = self._following(document, is_past_the_end=not new)
-        # A service that repeats its last page for ever must not be listed for ever.
-        if not following or following in self._turned or (listed and not new):
-            self.is_done = True
-        else:
-            self._turn(following)
-        return new
-
-    def _following(self, document: Any, *, is_past_the_end: bool) -> str:
-        """What names the next page, "" where there is none. A page that a cursor names may well be empty."""
-        next_at = self._wire.listing.next_at
-        if next_at is None:
-            self._number += 1
-            return "" if is_past_the_end else str(self._number)
-        return str(at(document, next_at) or "")
-
-    def _turn(self, page: str) -> None:
-        self._turned.add(page)
-        self._query[self._wire.listing.page] = page
-
-    def _listed(self, document: Any) -> list[Listed] | None:
-        """The tasks of a page, None where it is no list of tasks."""
-        match at(document, self._wire.listing.items_at):
-            case [*items]:
-                listed = [each for item in items if (each := self._one(item)) is not None]
-                return listed if len(listed) == len(items) else None
-            case _:
-                return None
-
-    def _one(self, item: Any) -> Listed | None:
-        task_id = id_at(item, self._wire.id_at)
-        status = at(item, self._wire.details.status_at)
-        known = status if isinstance(status, str) else None
-        state = None if known is None else self._lifecycle.state_of(known)
-        return None if task_id is None else Listed(task_id, known, state, item)
-
-
-def _drive(steps: Steps[R], perform: Callable[[Effect], Actions[Any]], pacer: Pacer) -> Actions[R]:
+def drive(steps: Steps[R], perform: Callable[[Effect], Actions[Any]], pacer: Pacer) -> Actions[R]:
+    """Carry a procedure out: pauses and tellings as the pacer and the client do them, the rest by `perform`."""
     result: Any = None
     with closing(steps):
         while True:

@@ -2,7 +2,7 @@
 
 Times are those of the journal's record, so that they survive restarts. A clock that is put forward
 cannot be told from a machine that slept: the time counts as passed, and every task is looked at once
-more before it is ended. A clock that is put back delays (`adapters.http.exchange.Clock`).
+more before it is ended. A clock that is put back delays (`adapters.http.timing.Clock`).
 """
 
 from __future__ import annotations

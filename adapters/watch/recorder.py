@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from adapters.http.exchange import retry_pause_s
+from adapters.http.timing import retry_pause_s
 from adapters.watch.tasks import Watched
 from lifecycle.definition import Lifecycle
 from lifecycle.errors import AdapterError

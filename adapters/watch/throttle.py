@@ -15,7 +15,7 @@ from contextlib import suppress
 from aiolimiter import AsyncLimiter
 
 from adapters.http.errors import NotAuthenticated
-from adapters.http.exchange import retry_pause_s
+from adapters.http.timing import retry_pause_s
 from lifecycle.effects import Accepted, Answer, Denied, Lost, NotSent, Throttled
 
 _log = logging.getLogger("adapters.watch")

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import adapters.http.exchange as exchange_module
+import adapters.http.timing as timing_module
 from adapters.http import RateLimited, Timing
-from adapters.http.exchange import Clock, Conversation, Enter, Exchange, Pacer, Pause, creation
+from adapters.http.exchange import Conversation, Enter, Exchange, Pause, creation
+from adapters.http.timing import Clock, Pacer
 from adapters.http.v1 import V1
 from adapters.http.v2 import V2
 from adapters.http.v3 import V3
@@ -46,7 +47,7 @@ class Watch:
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     watch = Watch()
-    monkeypatch.setattr(exchange_module, "time", watch)
+    monkeypatch.setattr(timing_module, "time", watch)
     return watch
 
 
@@ -109,7 +110,7 @@ def test_no_pause_is_longer_than_it_may_be(
 ) -> None:
     watch = Watch()
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(exchange_module, "time", watch)
+        patched.setattr(timing_module, "time", watch)
         pacer = Pacer(Timing(), deadline_s=deadline_s)
         attempts = dict.fromkeys(WaitReason, 0)
         begun_s = watch.now_s
@@ -140,7 +141,7 @@ def test_a_clock_never_runs_backwards(monkeypatch: pytest.MonkeyPatch) -> None:
     before = clock.now()
     assert abs(before - datetime.now(UTC)) < timedelta(seconds=5)
     assert before.tzinfo is UTC
-    monkeypatch.setattr(exchange_module, "datetime", SetBack)
+    monkeypatch.setattr(timing_module, "datetime", SetBack)
     assert timedelta(0) <= clock.now() - before < timedelta(seconds=30)
 
 
@@ -155,10 +156,10 @@ class SetForward(datetime):
 def test_a_clock_has_not_slept_with_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     before = clock.now()
-    monkeypatch.setattr(exchange_module, "datetime", SetForward)
+    monkeypatch.setattr(timing_module, "datetime", SetForward)
     awake = clock.now()
     assert timedelta(minutes=59) < awake - before < timedelta(minutes=61)
-    monkeypatch.setattr(exchange_module, "datetime", datetime)
+    monkeypatch.setattr(timing_module, "datetime", datetime)
     assert timedelta(0) <= clock.now() - awake < timedelta(seconds=30)
 
 
@@ -168,7 +169,7 @@ def test_a_wall_clock_that_is_set_back_makes_no_report_late(
     server = serve(in_turn(Reply(body="created"), Reply(body="running"), Reply(body="finished")))
     task: AnyTask = connect("v1", server.base_url).task("t")
     assert task.status() == "created"
-    monkeypatch.setattr(exchange_module, "datetime", SetBack)
+    monkeypatch.setattr(timing_module, "datetime", SetBack)
     assert (task.status(), task.status()) == ("running", "finished")
 
 

@@ -103,6 +103,20 @@ def test_one_key_is_one_call_also_of_another_client(connect: Connect, serve: Ser
         task.stop(key="key-7")
 
 
+def test_what_is_given_under_a_key_is_kept_as_json_will_give_it_back(connect: Connect, emulator: Emulator) -> None:
+    """Else a durable journal would find other fields when the same command is given again."""
+    session = connect("v3", emulator.base_url, journal=MemoryJournal()).create(keepAlive=True)
+    emulator.fire(session.id, "ready")
+
+    session.dispatch("buy milk", key="key-7", keepAlive=True, secrets=("a", "b"))
+
+    kept = session.log.find_command("key-7")
+    assert kept is not None
+    assert kept.fields["secrets"] == ["a", "b"]
+    with pytest.raises(TypeError, match="JSON"):
+        session.dispatch("buy milk", key="key-8", when=object())
+
+
 # --- what a crash has left open -----------------------------------------------------------------
 
 
