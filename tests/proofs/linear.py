@@ -28,6 +28,7 @@ from lifecycle.journal import (
     after_command,
     after_report,
     judge_report,
+    may_send,
     repeats,
 )
 from tests.proofs.witness import REFUSED, Operation
@@ -102,9 +103,9 @@ class Log:
         return Effect(None, replace(self, holder=None) if holds else self)
 
     def _add_attempt(self, operation: Operation, number: str, attempt: int) -> Effect:
-        command = self.commands[number]
-        if COMMAND.is_final(command.state) or command.attempts + 1 != attempt:
+        if not may_send(self.lifecycle, self.record, number, attempt):
             return Effect(False, self)
+        command = self.commands[number]
         return self._moved(operation, replace(command, attempts=attempt), None, "sent", told=True)
 
     def _add_outcome(self, operation: Operation, number: str, event: CommandEvent, why: str) -> Effect:
