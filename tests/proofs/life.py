@@ -19,9 +19,17 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any, TypeVar
 
-from adapters.http import Client
+from adapters.http import Client, HttpError
 from adapters.journal import JournalUnavailable
-from lifecycle import LifecycleError
+from lifecycle import (
+    CommandAbandoned,
+    CommandInFlight,
+    CommandRefused,
+    CommandUncertain,
+    CreateUncertain,
+    IllegalTransition,
+    TaskEndedFirst,
+)
 from tests.proofs.agreement import API_OF, LIFECYCLES, all_tasks
 from tests.proofs.witness import APIS, Witness, clients
 
@@ -29,6 +37,7 @@ R = TypeVar("R")
 
 WORKER = "the mortal"
 CREATE = "create"
+NO = (IllegalTransition, CommandInFlight, CommandUncertain, CommandRefused, CommandAbandoned, TaskEndedFirst)
 ALIVE_AT_A_TIME = 4
 
 
@@ -157,6 +166,6 @@ def _ask(client: Client, wish: Wish) -> dict[str, Any]:
         if wish.task is None:
             return {"said": CREATE, "task": client.create(**wish.fields).id}
         result = client.task(wish.task).send(wish.command, key=wish.key, reason=wish.reason, **wish.fields)
-    except LifecycleError as error:
+    except (*NO, HttpError, CreateUncertain, JournalUnavailable) as error:  # anything else is a failure
         return {"said": type(error).__name__}
     return {"said": type(result).__name__, "sent": result.sent}

@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from multiprocessing.synchronize import Barrier
@@ -20,9 +21,10 @@ from sqlalchemy import event
 from adapters.emulator import Emulator, FaultKind
 from adapters.http import Client
 from adapters.journal.writing import enter_reports
-from lifecycle import V1_FULL, LifecycleError
+from lifecycle import V1_FULL, KeyReused
 from lifecycle.journal import Report, TaskReport
 from tests.proofs.agreement import Recorded, disagreements
+from tests.proofs.life import NO
 from tests.proofs.linear import disorder
 from tests.proofs.witness import PROCESSES, Operation, Witness, clients
 
@@ -56,13 +58,11 @@ def contend(work: Work) -> list[Operation]:
 def _give_one(client: Client, task: str, rng: random.Random) -> None:
     [command] = rng.choices(["pause", "resume", "stop"], [20, 20, 1])
     key = rng.choice([None, f"{command} {rng.randrange(4)}", f"any {rng.randrange(4)}"])
-    try:
+    with suppress(*NO, KeyReused):  # most are refused, or in each other's way; anything else is a failure
         if rng.random() < 0.1:
             client.task(task).recover()
         else:
             client.task(task).send(command, key=key, reason=f"{rng.random()}")
-    except LifecycleError:
-        pass  # most are refused, or in each other's way
 
 
 def _meet(together: Barrier) -> None:
