@@ -6,15 +6,16 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Generic, Self
+from typing import Any, Generic, Self, TypeVar
 
 from adapters import telemetry
-from adapters.journal import reading, writing
+from adapters.journal import commanding, forgetting, reading, writing
 from adapters.journal.database import Database, Durability
 from adapters.journal.integrity import Damage, examine
 from adapters.journal.reading import Changes, Page, Recorded
-from adapters.journal.writing import Author, Entered, Key, require_short
+from adapters.journal.writing import Author, Entered, Key, Known, StaleError, Turn, require_short
 from lifecycle.catalog import CATALOG, CommandEvent
 from lifecycle.definition import Lifecycle
 from lifecycle.journal import (
@@ -28,6 +29,8 @@ from lifecycle.journal import (
     TaskReport,
 )
 from lifecycle.table import E, S
+
+R = TypeVar("R")
 
 
 class SqlJournal:
@@ -164,7 +167,7 @@ class SqlJournal:
     def forget(self, task_id: str, lifecycle: str | None = None) -> int:
         """Delete all that was recorded of a task, and return of how many tasks that was (one for each lifecycle)."""
         with self.database.transaction() as connection:
-            return writing.forget(connection, task_id, lifecycle)
+            return forgetting.forget(connection, task_id, lifecycle)
 
     def prune(self, before: datetime, lifecycles: Mapping[str, Lifecycle[Any, Any]] = CATALOG) -> int:
         """Delete the tasks that are over, with no open command, and of which nothing was recorded since `before`.
@@ -175,7 +178,7 @@ class SqlJournal:
         deleted = 0
         while True:
             with self.database.transaction() as connection:
-                some = writing.prune(connection, before, lifecycles)
+                some = forgetting.prune(connection, before, lifecycles)
             if not some:
                 return deleted
             deleted += some
@@ -201,11 +204,12 @@ def _told(entered: Sequence[Entered]) -> list[ReportEntry[Any, Any]]:
 class SqlLog(Generic[S, E]):
     """One task's part of a durable journal, as `lifecycle.journal.TaskLog` describes; made by `SqlJournal.task`."""
 
-    __slots__ = ("_has_opened", "_journal", "_key")
+    __slots__ = ("_has_opened", "_journal", "_key", "_known")
 
     def __init__(self, journal: SqlJournal, lifecycle: Lifecycle[S, E], task_id: str) -> None:
         self._journal = journal
         self._key = Key(lifecycle, task_id)
+        self._known: Known | None = None  # what this log has seen last, and may be stale
         self._has_opened = False  # a command whose outcome is still to be written
 
     @property
@@ -216,7 +220,8 @@ class SqlLog(Generic[S, E]):
     def load(self) -> TaskRecord[S, E]:
         """Return what is known of the task."""
         with self._journal.database.transaction(Durability.READ) as connection:
-            return writing.load(connection, self._key)
+            known = self._known = writing.load(connection, self._key)
+        return TaskRecord() if known is None else known.record
 
     def track(self) -> None:
         """Record that there is such a task, where nothing is known of it yet."""
@@ -226,10 +231,9 @@ class SqlLog(Generic[S, E]):
     def add_report(self, report: Report) -> TaskRecord[S, E]:
         """Record a report as what it is. Raises UnknownName for a channel that is not declared."""
         durability = Durability.SOON if self._has_opened else Durability.NOW  # the outcome carries this with it
-        with self._journal.database.transaction(durability) as connection:
-            entered = writing.enter_reports(connection, self._journal.author(), [TaskReport(*self._key, report)])
-        _told(entered)
-        return entered[0].after
+        entered = self._write(lambda turn: writing.enter_report(turn, report), durability)
+        _told([entered])
+        return entered.after
 
     def add_intent(
         self, command: E, *, source: S, version: int, fields: Mapping[str, Any], purpose: Purpose = UNSTATED
@@ -242,37 +246,48 @@ class SqlLog(Generic[S, E]):
             "fields": dict(fields),
         }
         # Nothing is sent before the first attempt is durable, which carries this with it.
-        with self._journal.database.transaction(Durability.SOON) as connection:
-            opened = writing.open_command(
-                connection, self._journal.author(), self._key, intent, purpose, version=version
-            )
+        opened = self._write(
+            lambda turn: commanding.open_command(turn, intent, purpose, version=version), Durability.SOON
+        )
         self._has_opened = isinstance(opened, CommandRecord)
         return opened
 
     def find_command(self, key: str) -> CommandRecord[S, E] | None:
         """Return the command that was opened under that key, open or ended, if there is one."""
         with self._journal.database.transaction(Durability.READ) as connection:
-            return writing.find_command(connection, self._key, key)
+            return commanding.find_command(connection, self._key, key)
 
     def claim(self, command_id: str) -> CommandRecord[S, E] | None:
         """Take an open command up; None where it has ended, or a worker that may be alive holds it."""
-        with self._journal.database.transaction() as connection:
-            return writing.claim(connection, self._journal.author(), self._key, command_id, lease=self._journal.lease)
+        self._known = None  # who holds a command is no part of what is known
+        return self._write(lambda turn: commanding.claim(turn, command_id, lease=self._journal.lease))
 
     def release(self, command_id: str) -> None:
         """Let an open command be taken up by anybody, if this worker holds it."""
         self._has_opened = False
         with self._journal.database.transaction() as connection:
-            writing.release(connection, self._journal.author(), command_id)
+            commanding.release(connection, self._journal.author(), command_id)
 
     def add_attempt(self, command_id: str, *, number: int) -> bool:
         """Record that the command is about to be sent. False where that is another's to do, or nobody's."""
-        with self._journal.database.transaction() as connection:
-            return writing.attempt(connection, self._journal.author(), self._key, command_id, number=number)
+        return self._write(lambda turn: commanding.attempt(turn, command_id, number=number))
 
     def add_outcome(self, command_id: str, event: CommandEvent, *, why: str) -> TaskRecord[S, E]:
         """Move the command by an event of its lifecycle. Raises IllegalTransition, ValueError."""
-        with self._journal.database.transaction() as connection:
-            record = writing.end(connection, self._journal.author(), self._key, command_id, event=event, why=why)
+        record = self._write(lambda turn: commanding.end(turn, command_id, event, why=why))
         self._has_opened = record.open_command is not None
         return record
+
+    def _write(self, act: Callable[[Turn], R], durability: Durability = Durability.NOW) -> R:
+        """Write upon what this log knows of the task; where that is stale, upon what is there, locked."""
+        while True:
+            seen, self._known = self._known, None
+            try:
+                with self._journal.database.transaction(durability) as connection:
+                    author = self._journal.author()
+                    known = writing.lock(connection, self._key, author) if seen is None else replace(seen)
+                    result = act(Turn(connection, author, self._key, known))
+            except StaleError:
+                continue
+            self._known = replace(known, is_locked=False)
+            return result

@@ -111,6 +111,7 @@ tasks = Table(
     Column("task_id", AnyText, nullable=False),
     Column("state", AnyText),
     Column("version", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False),  # of the row: whoever writes compares it with what was read
     Column("as_of", Moment),
     Column("since", Moment),
     Column("first_at", Moment),
@@ -119,7 +120,7 @@ tasks = Table(
     Column("last_status", AnyText),
     Column("last_channel", AnyText),
     Column("last_times", BigInteger, nullable=False),
-    UniqueConstraint("lifecycle", "task_id", name="lifecycle_tasks_by_name"),
+    UniqueConstraint("task_id", "lifecycle", name="lifecycle_tasks_by_name"),
     Index("lifecycle_tasks_by_state", "lifecycle", "state", "id"),
     Index("lifecycle_tasks_by_change", "changed_at"),
     sqlite_autoincrement=True,

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy import event
 
-from adapters.journal import SqlJournal, writing
-from adapters.journal.writing import Key
-from lifecycle import CommandEvent, IllegalTransition, get
-from lifecycle.journal import Delivery, Report, TaskRecord
-from tests.adapters.journal.acting import at, knowing, opened, told
+from adapters.journal import SqlJournal
+from lifecycle import CommandEvent, IllegalTransition
+from lifecycle.journal import Delivery, Report
+from tests.adapters.journal.acting import at, hearing, knowing, opened, told
 from tests.adapters.journal.conftest import OpenJournal
 
-KEY = Key(get("v1-full"), "task-1")
-DELIVERY = Delivery("d-1", "status", at(0), "{}")
+T = TypeVar("T")
 
-Change = Callable[[sa.Connection, SqlJournal, str], object]
+DELIVERY = Delivery("d-1", "status", at(0), "{}")
 
 
 def wait_for_its_turn(connection: sa.Connection) -> None:
@@ -38,92 +33,95 @@ def wait_for_its_turn(connection: sa.Connection) -> None:
         time.sleep(0.005)
 
 
-@contextmanager
-def while_another_waits(journal: SqlJournal, change: Change, command_id: str, act: Callable[[], Any]) -> Generator[Any]:
-    """Give what came of `act`, which was begun while `change` was made and not yet committed."""
-    with ThreadPoolExecutor(1) as pool:
-        with journal.database.transaction() as connection:
-            change(connection, journal, command_id)
-            waiting: Future[Any] = pool.submit(act)
-            wait_for_its_turn(connection)
-        yield waiting
+def begun_before_the_commit_of(journal: SqlJournal, change: Callable[[], Any], act: Callable[[], T]) -> Future[T]:
+    """Make a change in that journal; what came of `act`, which had to wait for the change."""
+    waiting: list[Future[T]] = []
 
+    def committing(connection: sa.Connection) -> None:
+        waiting.append(pool.submit(act))
+        wait_for_its_turn(connection)
 
-def sends(connection: sa.Connection, journal: SqlJournal, command_id: str) -> object:
-    return writing.attempt(connection, journal.author(), KEY, command_id, number=1)
-
-
-def ends(connection: sa.Connection, journal: SqlJournal, command_id: str) -> object:
-    return writing.end(connection, journal.author(), KEY, command_id, event=CommandEvent.CONFIRM, why="")
-
-
-def takes_up(connection: sa.Connection, journal: SqlJournal, command_id: str) -> object:
-    writing.release(connection, journal.author(), command_id)
-    return writing.claim(connection, journal.author(), KEY, command_id, lease=timedelta(seconds=120))
+    with ThreadPoolExecutor(1) as pool, hearing("commit", journal, committing):
+        change()
+    return waiting[0]
 
 
 def test_who_waits_for_an_attempt_does_not_send(open_journal: OpenJournal) -> None:
-    one, other = knowing(open_journal(), "running"), knowing(open_journal(worker="two"))
-    command = opened(one)
+    journal = open_journal()
+    one, other = knowing(journal, "running"), knowing(open_journal(worker="two"))
+    number = opened(one).id
 
-    with while_another_waits(
-        open_journal(), sends, command.id, lambda: other.add_attempt(command.id, number=1)
-    ) as sent:
-        assert sent.result() is False
+    sent = begun_before_the_commit_of(
+        journal, lambda: one.add_attempt(number, number=1), lambda: other.add_attempt(number, number=1)
+    )
 
+    assert sent.result() is False
     assert [each.attempts for each in [one.load().open_command] if each] == [1]
 
 
 def test_who_waits_for_an_outcome_cannot_end_the_command_again(open_journal: OpenJournal) -> None:
-    one, other = knowing(open_journal(), "running"), knowing(open_journal(worker="two"))
-    command = opened(one)
+    journal = open_journal()
+    one, other = knowing(journal, "running"), knowing(open_journal(worker="two"))
+    number = opened(one).id
 
-    def lose() -> TaskRecord[str, str]:
-        return other.add_outcome(command.id, CommandEvent.LOSE, why="")
+    ended = begun_before_the_commit_of(
+        journal,
+        lambda: one.add_outcome(number, CommandEvent.CONFIRM, why=""),
+        lambda: other.add_outcome(number, CommandEvent.LOSE, why=""),
+    )
 
-    with (
-        while_another_waits(open_journal(), ends, command.id, lose) as ended,
-        pytest.raises(IllegalTransition, match="'done' is final"),
-    ):
+    with pytest.raises(IllegalTransition, match="'done' is final"):
         ended.result()
 
 
 def test_who_waits_for_a_claim_does_not_get_it(open_journal: OpenJournal) -> None:
     journal = open_journal()
-    command = opened(knowing(journal, "running"))
-    other = knowing(open_journal(worker="two"))
+    one, other = knowing(journal, "running"), knowing(open_journal(worker="two"))
+    number = opened(one).id
+    one.release(number)
 
-    with while_another_waits(journal, takes_up, command.id, lambda: other.claim(command.id)) as claimed:
-        assert claimed.result() is None
+    claimed = begun_before_the_commit_of(journal, lambda: one.claim(number), lambda: other.claim(number))
+
+    assert claimed.result() is None
 
 
-@pytest.mark.parametrize(("change", "is_open"), [(sends, True), (ends, False)])
-def test_who_waits_with_a_report_is_told_what_is_open_now(
-    open_journal: OpenJournal, change: Change, is_open: bool
-) -> None:
-    one, other = knowing(open_journal(), "running"), knowing(open_journal(worker="two"))
-    command = opened(one)
+def test_who_waits_with_an_intent_learns_of_the_one_before(open_journal: OpenJournal) -> None:
+    journal = open_journal()
+    one, other = knowing(journal, "running"), knowing(open_journal(worker="two"))
 
-    with while_another_waits(
-        open_journal(), change, command.id, lambda: other.add_report(Report("paused", at(9)))
-    ) as reported:
-        record = reported.result()
+    def intend() -> object:
+        return other.add_intent("stop", source="running", version=1, fields={})
 
-    assert record == one.load()
-    assert (record.open_command is not None) is is_open
+    found = begun_before_the_commit_of(journal, lambda: opened(one), intend)
+
+    assert found.result() == one.load()
+    assert one.load().open_command is not None
+
+
+def test_who_waits_with_a_report_is_told_what_is_open_now(open_journal: OpenJournal) -> None:
+    journal = open_journal()
+    one, other = knowing(journal, "running"), knowing(open_journal(worker="two"))
+    number = opened(one).id
+    changes: list[Callable[[], object]] = [
+        lambda: one.add_attempt(number, number=1),
+        lambda: one.add_outcome(number, CommandEvent.CONFIRM, why=""),
+    ]
+
+    for second, change in enumerate(changes):
+        report = Report("paused", at(9 + second))
+        told_of = begun_before_the_commit_of(journal, change, lambda report=report: other.add_report(report))
+
+        assert told_of.result() == one.load()
 
 
 def test_who_waits_with_a_delivery_learns_that_it_was_received(open_journal: OpenJournal) -> None:
     one, other = open_journal(), open_journal(worker="two")
 
-    def receive(connection: sa.Connection, journal: SqlJournal, _: str) -> bool:
-        return writing.enter_delivery(connection, journal.author(), DELIVERY)
+    received = begun_before_the_commit_of(
+        one, lambda: one.receive(DELIVERY), lambda: other.receive(DELIVERY, [told("task-1", "running")])
+    )
 
-    with while_another_waits(
-        one, receive, "", lambda: other.receive(DELIVERY, [told("task-1", "running")])
-    ) as received:
-        assert received.result() is None
-
+    assert received.result() is None
     assert other.history("task-1") == []
 
 
@@ -134,22 +132,15 @@ def test_a_task_that_is_forgotten_between_being_made_and_being_locked(postgres_u
             lambda: other.add_reports([told("task-1", "paused")]),
         ]
 
-        def interfere(connection: sa.Connection, _: Any, statement: str, *__: Any) -> None:
-            is_ours = connection.dialect is journal.database.dialect
-            if is_ours and interferences and statement.startswith("INSERT INTO lifecycle_tasks"):
+        def interfere(_: sa.Connection, __: Any, statement: str, *___: Any) -> None:
+            if interferences and statement.startswith("INSERT INTO lifecycle_tasks"):
                 interferences.pop()()
 
-        with listening("before_cursor_execute", interfere), listening("after_cursor_execute", interfere):
+        with (
+            hearing("before_cursor_execute", journal, interfere),
+            hearing("after_cursor_execute", journal, interfere),
+        ):
             [entry] = journal.add_reports([told("task-1", "running")])
 
     assert interferences == []
     assert (entry.state, entry.observation) == ("running", None)
-
-
-@contextmanager
-def listening(name: str, function: Callable[..., None]) -> Generator[None]:
-    event.listen(sa.Engine, name, function)
-    try:
-        yield
-    finally:
-        event.remove(sa.Engine, name, function)

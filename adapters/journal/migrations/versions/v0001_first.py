@@ -20,6 +20,7 @@ def upgrade() -> None:
         sa.Column("task_id", sa.Text, nullable=False),
         sa.Column("state", sa.Text),
         sa.Column("version", sa.BigInteger, nullable=False),
+        sa.Column("revision", sa.BigInteger, nullable=False),
         sa.Column("as_of", sa.BigInteger),
         sa.Column("since", sa.BigInteger),
         sa.Column("first_at", sa.BigInteger),
@@ -27,7 +28,7 @@ def upgrade() -> None:
         sa.Column("last_status", sa.Text),
         sa.Column("last_channel", sa.Text),
         sa.Column("last_times", sa.BigInteger, nullable=False),
-        sa.UniqueConstraint("lifecycle", "task_id", name="lifecycle_tasks_by_name"),
+        sa.UniqueConstraint("task_id", "lifecycle", name="lifecycle_tasks_by_name"),
         sqlite_autoincrement=True,
     )
     op.create_index("lifecycle_tasks_by_state", "lifecycle_tasks", ["lifecycle", "state", "id"])

@@ -1,0 +1,202 @@
+"""The life of a command in a journal: each function is one turn at its task, as writing.py says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from adapters.journal.schema import commands, tasks
+from adapters.journal.writing import (
+    ADD_ENTRY,
+    Author,
+    Command,
+    Key,
+    Record,
+    Turn,
+    command_of,
+    keep_tasks,
+    require_short,
+)
+from lifecycle.catalog import COMMAND, CommandEvent
+from lifecycle.journal import CommandRecord, Purpose, after_command, may_send
+
+_ADD_COMMAND = sa.insert(commands).returning(commands.c.id)
+_BY_NUMBER = sa.select(commands).where(commands.c.id == sa.bindparam("number"), commands.c.task == sa.bindparam("of"))
+_BY_KEY = (
+    sa.select(commands)
+    .join(tasks, commands.c.task == tasks.c.id)
+    .where(
+        tasks.c.lifecycle == sa.bindparam("lifecycle"),
+        tasks.c.task_id == sa.bindparam("task_id"),
+        commands.c.key == sa.bindparam("under"),
+    )
+)
+_KEEP_COMMAND = (
+    sa.update(commands)
+    .where(commands.c.id == sa.bindparam("of"))
+    .values({name: sa.bindparam(name) for name in (
+        "state", "is_open", "attempts", "why", "worker", "session", "held_at"
+    )})
+)  # fmt: skip
+_LET_GO = (
+    sa.update(commands)
+    .where(commands.c.id == sa.bindparam("of"), commands.c.session == sa.bindparam("by"), commands.c.is_open)
+    .values(held_at=None)
+)
+
+
+def open_command(turn: Turn, intent: Mapping[str, Any], purpose: Purpose, *, version: int) -> Command | Record:
+    """Open a command, as `TaskLog.add_intent`; `intent` has its `command`, `source` and `fields`."""
+    known, author = turn.known, turn.author
+    record, times = known.record, known.times
+    is_used = purpose.key is not None and find_command(turn.connection, turn.key, purpose.key) is not None
+    if record.version != version or record.open_command is not None or is_used:
+        known.require_locked()
+        return record
+    opened: Command = CommandRecord("", state=COMMAND.initial, purpose=purpose, **intent)
+    known.record = after_command(record, opened)
+    _end_repetition(turn)
+    row = {
+        **intent,
+        "task": known.id,
+        "state": COMMAND.initial,
+        "is_open": True,
+        "attempts": 0,
+        "key": purpose.key and require_short("key", purpose.key),
+        "origin": purpose.origin,
+        "reason": purpose.reason,
+        "why": "",
+        "worker": author.worker,
+        "session": author.session,
+        "held_at": author.now,
+    }
+    opened = replace(opened, id=str(turn.connection.execute(_ADD_COMMAND, row).scalar_one()))
+    known.record = replace(known.record, open_command=opened)
+    _enter(turn, opened, times, event=None, why="intended")
+    return opened
+
+
+def find_command(connection: Connection, key: Key, command_key: str) -> Command | None:
+    """Return the command that was opened under that key."""
+    named = {"lifecycle": key.lifecycle.name, "task_id": key.task_id, "under": command_key}
+    row = connection.execute(_BY_KEY, named).mappings().one_or_none()
+    return None if row is None else command_of(row, key.lifecycle)
+
+
+def claim(turn: Turn, command_id: str, *, lease: timedelta) -> Command | None:
+    """Take an open command up, unless a worker holds it that may be alive."""
+    turn.known.require_locked()  # who holds it is no part of what is known
+    command = _command(turn, command_id)
+    if COMMAND.is_final(command.state) or _is_held(turn, command, lease):
+        return None
+    times = turn.known.times
+    _end_repetition(turn)
+    _keep_command(turn, command)
+    _enter(turn, command, times, event=None, why="taken up")
+    return command
+
+
+def _is_held(turn: Turn, command: Command, lease: timedelta) -> bool:
+    """Whether a worker holds the command that may be alive.
+
+    Names are unique among the living: one who has the holder's name and another session is its
+    successor. A hold in the future was taken by a clock that has been set back since, and is void.
+    """
+    author = turn.author
+    numbered = {"number": int(command.id), "of": turn.known.id}
+    row = turn.connection.execute(_BY_NUMBER, numbered).mappings().one()
+    held_at: datetime | None = row[commands.c.held_at]
+    is_successor = row[commands.c.worker] == author.worker and row[commands.c.session] != author.session
+    return held_at is not None and not is_successor and abs(author.now - held_at) <= lease
+
+
+def release(connection: Connection, author: Author, command_id: str) -> None:
+    """Let an open command be taken up by anybody, if this session holds it."""
+    connection.execute(_LET_GO, {"of": _number(command_id), "by": author.session})
+
+
+def attempt(turn: Turn, command_id: str, *, number: int) -> bool:
+    """Record that an open command is about to be sent for the `number`-th time."""
+    command = _command(turn, command_id)
+    if not may_send(turn.key.lifecycle, turn.known.record, command_id, number):
+        turn.known.require_locked()
+        return False
+    _move(turn, replace(command, attempts=number), event=None, why="sent")
+    return True
+
+
+def end(turn: Turn, command_id: str, event: CommandEvent, *, why: str) -> Record:
+    """Move a command by an event of its life. Raises IllegalTransition, ValueError."""
+    command = _command(turn, command_id)
+    if COMMAND.target(command.state, event) is None:
+        turn.known.require_locked()
+    _move(turn, replace(command, state=COMMAND.step(command.state, event), why=why), event=event, why=why)
+    return turn.known.record
+
+
+def _command(turn: Turn, command_id: str) -> Command:
+    """A command of the task, as it is now, open or ended."""
+    opened = turn.known.record.open_command
+    if opened is not None and opened.id == command_id:
+        return opened
+    turn.known.require_locked()
+    numbered = {"number": _number(command_id), "of": turn.known.id}
+    row = turn.connection.execute(_BY_NUMBER, numbered).mappings().one_or_none()
+    if row is None:
+        raise ValueError(f"there is no command {command_id!r}")
+    return command_of(row, turn.key.lifecycle)
+
+
+def _number(command_id: str) -> int:
+    """The number of a command; 0, which none has, where that is no id of this journal's."""
+    return int(command_id) if re.fullmatch("[1-9][0-9]{0,17}", command_id) else 0
+
+
+def _move(turn: Turn, command: Command, *, event: CommandEvent | None, why: str) -> None:
+    times = turn.known.times
+    turn.known.record = after_command(turn.known.record, command)
+    _end_repetition(turn)
+    _keep_command(turn, command)
+    _enter(turn, command, times, event=event, why=why)
+
+
+def _end_repetition(turn: Turn) -> None:
+    turn.known.last, turn.known.times = None, 0
+    keep_tasks(turn.connection, turn.author, [turn.known])
+
+
+def _keep_command(turn: Turn, command: Command) -> None:
+    """Keep how a command is now; whoever moves it holds it, as long as it is open."""
+    is_open = not COMMAND.is_final(command.state)
+    row = {
+        "of": int(command.id),
+        "state": command.state,
+        "is_open": is_open,
+        "attempts": command.attempts,
+        "why": command.why,
+        "worker": turn.author.worker,
+        "session": turn.author.session,
+        "held_at": turn.author.now if is_open else None,
+    }
+    turn.connection.execute(_KEEP_COMMAND, row)
+
+
+def _enter(turn: Turn, command: Command, times_before: int, *, event: CommandEvent | None, why: str) -> None:
+    row = {
+        "task": turn.known.id,
+        "at": turn.author.now,
+        "worker": turn.author.worker,
+        "command": int(command.id),
+        "event": event,
+        "command_state": command.state,
+        "attempts": command.attempts,
+        "why": why,
+        "times_before": times_before,
+    }
+    turn.connection.execute(ADD_ENTRY, [row])

@@ -1,0 +1,44 @@
+"""How a journal forgets: all of one task, or what is over and old."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from adapters.journal.schema import commands, deliveries, entries, tasks
+from adapters.journal.writing import AnyLifecycle
+
+_PRUNED_AT_A_TIME = 500
+
+
+def forget(connection: Connection, task_id: str, lifecycle: str | None) -> int:
+    """Delete all that was recorded of a task; of how many tasks that was."""
+    named = tasks.c.task_id == task_id
+    return _delete(connection, named if lifecycle is None else sa.and_(named, tasks.c.lifecycle == lifecycle))
+
+
+def prune(connection: Connection, before: datetime, lifecycles: Mapping[str, AnyLifecycle]) -> int:
+    """Delete some of the tasks that are over, and old deliveries; how many tasks that were."""
+    is_over = sa.or_(
+        sa.false(),
+        *(
+            sa.and_(
+                tasks.c.lifecycle == name, tasks.c.state.in_([str(state.name) for state in each.states if state.final])
+            )
+            for name, each in lifecycles.items()
+        ),
+    )
+    is_open = sa.exists().where(commands.c.task == tasks.c.id, commands.c.is_open)
+    connection.execute(sa.delete(deliveries).where(deliveries.c.received_at < before))
+    return _delete(connection, sa.and_(tasks.c.changed_at < before, is_over, ~is_open))
+
+
+def _delete(connection: Connection, which: sa.ColumnElement[bool]) -> int:
+    some = sa.select(tasks.c.id).where(which).order_by(tasks.c.id).limit(_PRUNED_AT_A_TIME).with_for_update()
+    ids = list(connection.scalars(some))
+    for table, column in ((entries, entries.c.task), (commands, commands.c.task), (tasks, tasks.c.id)):
+        connection.execute(sa.delete(table).where(column.in_(ids)))
+    return len(ids)
