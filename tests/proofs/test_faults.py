@@ -15,7 +15,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -33,6 +33,7 @@ from adapters.journal.database import Durability
 from lifecycle import V1_FULL, CommandInFlight, CommandUncertain, LifecycleError, V1State, V3State
 from lifecycle.journal import CommandRecord, Report, TaskReport
 from tests.conftest import StartPostgres
+from tests.postgres import PostgresServer
 from tests.proofs.agreement import Recorded, all_tasks, disagreements
 from tests.proofs.witness import PROCESSES, Witness, clients
 
@@ -247,7 +248,7 @@ class Commanding(threading.Thread):
     def run(self) -> None:
         with working(*self._place) as (_, by_api):
             tasks = [begun(by_api["v1"]) for _ in range(4)]
-            while not self._is_over.is_set():
+            while not self._is_over.wait(0.002):
                 self.came[self._give_one(self._rng.choice(tasks))] += 1
 
     def stop(self) -> None:
@@ -256,7 +257,7 @@ class Commanding(threading.Thread):
 
     def wait_for_success(self) -> None:
         """Return when it succeeds again: at once, but for the commands that wait for their lease."""
-        before, end_s = self.came["done"], time.monotonic() + 10
+        before, end_s = self.came["done"], time.monotonic() + 30
         while self.came["done"] == before:
             assert time.monotonic() < end_s, self.came
             time.sleep(0.01)
@@ -273,28 +274,47 @@ class Commanding(threading.Thread):
         return "done"
 
 
-@pytest.mark.parametrize("gone_s", [0.5, pytest.param(60, marks=pytest.mark.heavy)])
-def test_what_a_database_that_goes_and_comes_back_has_recorded_is_true(
-    start_postgres: StartPostgres, emulator: Emulator, seed: int, gone_s: float
+OUTAGES: dict[str, Callable[[PostgresServer], None]] = {
+    "stopped in good order": lambda server: server.stop("fast"),
+    "stopped at once": lambda server: server.stop("immediate"),
+    "killed": lambda server: server.kill(),
+}
+
+
+def go_and_come_back(
+    server: PostgresServer, emulator: Emulator, outages: Iterable[str], *, gone_s: float, seed: int
 ) -> None:
-    server = start_postgres()
+    """Command tasks while the server goes and comes back; in the end the record is true."""
     url = server.create_database()
     commanding = Commanding(url, emulator.base_url, seed)
     commanding.start()
     try:
         commanding.wait_for_success()
-        for take_away in (server.stop, server.kill, lambda: server.stop("immediate")):
-            take_away()
+        for outage in outages:
+            OUTAGES[outage](server)
             time.sleep(gone_s)
             server.start()
             commanding.wait_for_success()
     finally:
         commanding.stop()
-
     time.sleep(LEASE_S)
+
     assert agreed(url, emulator).open_commands() == []
     assert commanding.came.keys() <= {"done", "in flight", "JournalUnavailable", "CommandUncertain"}
     assert commanding.came["JournalUnavailable"]
+
+
+def test_what_a_database_that_goes_and_comes_back_has_recorded_is_true(
+    start_postgres: StartPostgres, emulator: Emulator, seed: int
+) -> None:
+    go_and_come_back(start_postgres(), emulator, OUTAGES, gone_s=0.3, seed=seed)
+
+
+@pytest.mark.heavy
+def test_what_a_database_that_is_gone_for_a_minute_has_recorded_is_true(
+    start_postgres: StartPostgres, emulator: Emulator, seed: int
+) -> None:
+    go_and_come_back(start_postgres(), emulator, ["killed"], gone_s=60, seed=seed)
 
 
 # --- clocks jump ----------------------------------------------------------------------------------
