@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
 
 from adapters.journal import SqlJournal, SqlLog
 from lifecycle import Lifecycle, get
@@ -52,3 +57,18 @@ def opened(log: Log, command: str = "pause", *, purpose: Purpose = UNSTATED, **f
     intent = log.add_intent(command, source=record.state, version=record.version, fields=fields, purpose=purpose)
     assert isinstance(intent, CommandRecord)
     return intent
+
+
+@contextmanager
+def hearing(name: str, journal: SqlJournal, function: Callable[..., object]) -> Generator[None]:
+    """Call the function with a connection of this journal whenever SQLAlchemy's event of that name takes place."""
+
+    def heard(connection: sa.Connection, *more: Any) -> None:
+        if connection.dialect is journal.database.dialect:
+            function(connection, *more)
+
+    event.listen(sa.Engine, name, heard)
+    try:
+        yield
+    finally:
+        event.remove(sa.Engine, name, heard)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from itertools import count
+from threading import Event
+from typing import NamedTuple, Self
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.journal import Changes, Recorded, RecordedCommand, RecordedReport, SqlJournal, writing
+from adapters.journal import Changes, RecordedCommand, RecordedReport, SqlJournal
 from lifecycle import CommandEvent
-from tests.adapters.journal.acting import knowing, opened, told
+from tests.adapters.journal.acting import hearing, knowing, opened, told
 from tests.adapters.journal.conftest import OpenJournal
 
 
@@ -100,12 +104,41 @@ def test_what_is_no_cursor_is_refused(journal: SqlJournal, cursor: str) -> None:
 # --- transactions that last ------------------------------------------------------------------------
 
 
-@contextmanager
-def writing_slowly(journal: SqlJournal, task: str) -> Generator[None]:
-    """Record a report in a transaction that ends when the block does."""
-    with journal.database.transaction() as connection:
-        writing.enter_reports(connection, journal.author(), [told(task, "running")])
-        yield
+class SlowWriter:
+    """Records a report in a transaction that it commits when it is told."""
+
+    def __init__(self, journal: SqlJournal) -> None:
+        self._journal = journal
+        self._has_written, self._may_commit = Event(), Event()
+        self._pool = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
+
+    @contextmanager
+    def ready(self) -> Generator[Self]:
+        # Listened to from first to last: SQLAlchemy does not let go of listeners while others are called.
+        with self._pool, hearing("commit", self._journal, self._committing):
+            yield self
+            self.commit()
+
+    def write(self, task: str) -> bool:
+        """False where it has not committed yet what it wrote before."""
+        if self._writing is not None:
+            return False
+        self._has_written.clear()
+        self._may_commit.clear()
+        self._writing = self._pool.submit(tell, self._journal, task)
+        assert self._has_written.wait(10)
+        return True
+
+    def commit(self) -> None:
+        self._may_commit.set()
+        if self._writing is not None:
+            self._writing.result()
+        self._writing = None
+
+    def _committing(self, _: object) -> None:
+        self._has_written.set()
+        assert self._may_commit.wait(10)
 
 
 @pytest.fixture
@@ -115,10 +148,11 @@ def open_postgres(postgres_url: str) -> Iterator[Callable[[], SqlJournal]]:
 
 
 def test_what_began_earlier_and_commits_later_is_not_skipped(open_postgres: Callable[[], SqlJournal]) -> None:
-    slow, quick, reader = open_postgres(), open_postgres(), open_postgres()
+    quick, reader = open_postgres(), open_postgres()
     tell(quick, "before")
 
-    with writing_slowly(slow, "slow"):
+    with SlowWriter(open_postgres()).ready() as slow:
+        slow.write("slow")
         tell(quick, "quick")
         first = reader.changes()
         now = reader.changes("now")
@@ -134,19 +168,30 @@ def test_what_began_earlier_and_commits_later_is_not_skipped(open_postgres: Call
 def test_what_is_taken_back_holds_nothing_up(open_postgres: Callable[[], SqlJournal]) -> None:
     slow, quick = open_postgres(), open_postgres()
 
-    with slow.database.transaction() as connection:
-        writing.enter_reports(connection, slow.author(), [told("slow", "running")])
+    def fail(_: object) -> None:
         tell(quick, "quick")
-        connection.rollback()
+        raise InterruptedError
+
+    with hearing("commit", slow, fail), pytest.raises(InterruptedError):
+        tell(slow, "slow")
 
     assert tasks_of(quick.changes()) == ["quick"]
 
 
+class Crowd(NamedTuple):
+    slow: list[SlowWriter]
+    quick: SqlJournal
+    reader: SqlJournal
+
+
 @pytest.fixture
-def crowd(open_postgres: Callable[[], SqlJournal]) -> list[SqlJournal]:
-    return [open_postgres() for _ in range(4)]
+def crowd(open_postgres: Callable[[], SqlJournal]) -> Iterator[Crowd]:
+    with ExitStack() as ready:
+        slow = [ready.enter_context(SlowWriter(open_postgres()).ready()) for _ in range(3)]
+        yield Crowd(slow, open_postgres(), open_postgres())
 
 
+NAMES = count()
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.sampled_from(("begin", "end", "write")), st.integers(0, 2)),
@@ -158,42 +203,36 @@ STEPS = st.lists(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 @given(steps=STEPS)
-def test_whenever_it_is_read_the_feed_has_every_entry_once(
-    crowd: list[SqlJournal], steps: list[tuple[str, int]]
-) -> None:
-    """Three writers with a transaction each that they begin and end when they like, and a reader."""
-    *writers, reader = crowd
-    cursor = reader.changes("now").cursor
-    seen: list[Recorded] = []
+def test_whenever_it_is_read_the_feed_has_every_entry_once(crowd: Crowd, steps: list[tuple[str, int]]) -> None:
+    """Three writers with a transaction each that they end when they like, a quick one, and a reader."""
+    cursor = crowd.reader.changes("now").cursor
+    seen: list[str] = []
     written: list[str] = []
-    under_way: dict[int, ExitStack] = {}
 
     def read(limit: int) -> int:
         nonlocal cursor
-        changes = reader.changes(cursor, limit=limit)
-        seen.extend(changes.entries)
+        changes = crowd.reader.changes(cursor, limit=limit)
+        seen.extend(tasks_of(changes))
         cursor = changes.cursor
         return len(changes.entries)
 
-    for number, (step, which) in enumerate(steps):
-        name = f"{cursor}-{number}"
+    for step, which in steps:
+        name = f"task-{next(NAMES)}"
         match step:
-            case "begin" if which not in under_way:
-                under_way[which] = ExitStack()
-                under_way[which].enter_context(writing_slowly(writers[which], name))
+            case "begin" if crowd.slow[which].write(name):
                 written.append(name)
-            case "end" if which in under_way:
-                under_way.pop(which).close()
+            case "end":
+                crowd.slow[which].commit()
             case "write":
-                tell(writers[which], name)
+                tell(crowd.quick, name)
                 written.append(name)
             case "read":
                 read(which)
             case _:
                 pass
-    for each in under_way.values():
-        each.close()
+    for each in crowd.slow:
+        each.commit()
     while read(100):
         pass
 
-    assert Counter(entry.task_id for entry in seen) == Counter(written)
+    assert Counter(seen) == Counter(written)

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from adapters.journal import SqlJournal
 from lifecycle import CommandEvent, IllegalTransition
 from lifecycle.journal import Delivery, Report
-from tests.adapters.journal.acting import at, hearing, knowing, opened, told
+from tests.adapters.journal.acting import Log, at, hearing, knowing, opened, told
 from tests.adapters.journal.conftest import OpenJournal
 
 T = TypeVar("T")
@@ -89,10 +89,10 @@ def test_who_waits_with_an_intent_learns_of_the_one_before(open_journal: OpenJou
     journal = open_journal()
     one, other = knowing(journal, "running"), knowing(open_journal(worker="two"))
 
-    def intend() -> object:
-        return other.add_intent("stop", source="running", version=1, fields={})
+    def intend(log: Log) -> object:
+        return log.add_intent("pause", source="running", version=1, fields={})
 
-    found = begun_before_the_commit_of(journal, lambda: opened(one), intend)
+    found = begun_before_the_commit_of(journal, lambda: intend(one), lambda: intend(other))
 
     assert found.result() == one.load()
     assert one.load().open_command is not None
@@ -107,9 +107,8 @@ def test_who_waits_with_a_report_is_told_what_is_open_now(open_journal: OpenJour
         lambda: one.add_outcome(number, CommandEvent.CONFIRM, why=""),
     ]
 
-    for second, change in enumerate(changes):
-        report = Report("paused", at(9 + second))
-        told_of = begun_before_the_commit_of(journal, change, lambda report=report: other.add_report(report))
+    for change in changes:
+        told_of = begun_before_the_commit_of(journal, change, lambda: other.add_report(Report("paused", at(9))))
 
         assert told_of.result() == one.load()
 
