@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -287,38 +288,39 @@ def enter_delivery(connection: Connection, author: Author, delivery: Delivery) -
 # --- from rows ------------------------------------------------------------------------------------
 
 
+_OF_TASK = itemgetter(
+    tasks.c.id, tasks.c.revision, tasks.c.version, tasks.c.state, tasks.c.as_of, tasks.c.since, tasks.c.first_at,
+    tasks.c.changed_at, tasks.c.last_status, tasks.c.last_channel, tasks.c.last_times, commands.c.id,
+)  # fmt: skip
+_OF_COMMAND = itemgetter(
+    commands.c.id, commands.c.command, commands.c.source, commands.c.state, commands.c.fields, commands.c.attempts,
+    commands.c.key, commands.c.origin, commands.c.reason, commands.c.why,
+)  # fmt: skip
+
+
 def _known_of(row: RowMapping, lifecycle: AnyLifecycle, *, is_locked: bool) -> Known:
-    record = _record_of(row, lifecycle)
-    status: str | None = row[tasks.c.last_status]
+    number, revision, version, state, as_of, since, first_at, changed_at, status, channel, times, opened = _OF_TASK(row)
+    known_state = _state(state, lifecycle)
+    command = None if opened is None else command_of(row, lifecycle)
+    record: Record = TaskRecord(version, known_state, as_of, command, since, first_at)
     last: ReportEntry[Any, Any] | None = None
     if status is not None:
-        report = Report(status, row[tasks.c.changed_at], row[tasks.c.last_channel])
-        last = ReportEntry(report, record.state, None)
-    return Known(row[tasks.c.id], row[tasks.c.revision], record, last, row[tasks.c.last_times], is_locked)
-
-
-def _record_of(row: RowMapping, lifecycle: AnyLifecycle) -> Record:
-    return TaskRecord(
-        version=row[tasks.c.version],
-        state=_state(row[tasks.c.state], lifecycle),
-        as_of=row[tasks.c.as_of],
-        open_command=None if row[commands.c.id] is None else command_of(row, lifecycle),
-        since=row[tasks.c.since],
-        first_at=row[tasks.c.first_at],
-    )
+        last = ReportEntry(Report(status, changed_at, channel), known_state, None)
+    return Known(number, revision, record, last, times, is_locked)
 
 
 def command_of(row: RowMapping, lifecycle: AnyLifecycle) -> Command:
     """The command that a row tells of."""
+    number, command, source, state, fields, attempts, key, origin, reason, why = _OF_COMMAND(row)
     return CommandRecord(
-        id=str(row[commands.c.id]),
-        command=lifecycle.event(row[commands.c.command]).name,
-        source=_state(row[commands.c.source], lifecycle),
-        state=CommandState(row[commands.c.state]),
-        fields=row[commands.c.fields],
-        attempts=row[commands.c.attempts],
-        purpose=Purpose(row[commands.c.key], row[commands.c.origin], row[commands.c.reason]),
-        why=row[commands.c.why],
+        str(number),
+        lifecycle.event(command).name,
+        _state(source, lifecycle),
+        CommandState(state),
+        fields,
+        attempts,
+        Purpose(key, origin, reason),
+        why,
     )
 
 
