@@ -273,12 +273,20 @@ def explaining(journal: SqlJournal) -> Generator[list[str]]:
         yield plans
 
 
+COMMANDS = """
+    INSERT INTO lifecycle_commands (task, command, source, state, is_open, fields, attempts, key, origin, reason, why,
+                                    worker, session)
+    SELECT id, 'stop', 'running', 'done', id = 100, '{}', 1, task_id, '', '', '', '', '' FROM lifecycle_tasks
+"""
+
+
 @pytest.fixture
 def crowded(journal: SqlJournal) -> SqlJournal:
-    """A journal with so many tasks that it matters which index a database uses."""
+    """A journal with so many tasks and commands that it matters which index a database uses."""
     names = [f"task-{number}" for number in range(1_000)]
     journal.add_reports([told(name, "paused" if name.endswith("77") else "running") for name in names])
     with journal.database.transaction() as connection:
+        connection.exec_driver_sql(COMMANDS)
         connection.exec_driver_sql("ANALYZE")
     return journal
 
@@ -292,7 +300,6 @@ LOOK_UPS: list[tuple[str, Ask]] = [
     ("lifecycle_tasks_by_state", lambda journal: journal.tasks("v1-full", "paused", limit=10)),
     ("lifecycle_entries_by_xact", lambda journal: journal.changes(journal.changes("now").cursor, limit=10)),
     ("lifecycle_commands_open", lambda journal: journal.open_tasks(V1_FULL)),
-    ("lifecycle_commands_by_key", lambda journal: journal.task(V1_FULL, "task-7").find_command("key-1")),
 ]
 
 
@@ -302,7 +309,7 @@ def test_what_is_asked_often_is_looked_up(crowded: SqlJournal, index: str, ask: 
         ask(crowded)
 
     if crowded.database.dialect.name == "sqlite":  # which names what makes a constraint itself
-        index = re.sub(r"lifecycle_(\w+)_by_(name|key)", r"sqlite_autoindex_lifecycle_\1_1", index)
+        index = re.sub(r"lifecycle_(\w+)_by_name", r"sqlite_autoindex_lifecycle_\1_1", index)
     assert index in plans[-1]
     assert "SCAN lifecycle_tasks" not in plans[-1]
 
