@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import sqlalchemy as sa
@@ -218,16 +219,12 @@ def without_privileges() -> Generator[None]:
 
 
 @pytest.fixture
-def open_directory(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
+def open_directory() -> Generator[Path]:
     """A directory that everybody can reach, which pytest's own are not."""
-    base = tmp_path_factory.getbasetemp()
-    modes = {each: each.stat().st_mode for each in (base, base.parent)}
-    directory = tmp_path_factory.mktemp("open")
-    for each in (*modes, directory):
-        each.chmod(0o755)
-    yield directory
-    for each, mode in modes.items():
-        each.chmod(mode)
+    with TemporaryDirectory() as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        yield directory
 
 
 def test_a_file_that_may_only_be_read(open_directory: Path) -> None:
