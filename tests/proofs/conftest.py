@@ -1,4 +1,4 @@
-"""What the proofs share: a seed that a failure prints, each database in turn, and an emulator of one's own."""
+"""What the proofs share: a seed that a failure prints, each database in turn, and an emulator."""
 
 from __future__ import annotations
 
@@ -33,8 +33,14 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return postgres_url
 
 
+@pytest.fixture(scope="session")
+def _running() -> Iterator[Emulator]:
+    with Emulator(pace_s=PACE_S) as emulator:
+        yield emulator
+
+
 @pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    """An emulator whose tasks move on by themselves after `PACE_S`."""
-    with Emulator(pace_s=PACE_S) as running:
-        yield running
+def emulator(_running: Emulator) -> Emulator:
+    """An emulator without tasks, which will move on by themselves after `PACE_S`."""
+    _running.reset()
+    return _running

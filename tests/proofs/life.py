@@ -31,13 +31,13 @@ from lifecycle import (
     TaskEndedFirst,
 )
 from tests.proofs.agreement import API_OF, LIFECYCLES, all_tasks
-from tests.proofs.witness import APIS, Witness, clients
+from tests.proofs.witness import APIS, IMPATIENT, Witness, clients
 
 R = TypeVar("R")
 
 WORKER = "the mortal"
 CREATE = "create"
-NO = (IllegalTransition, CommandInFlight, CommandUncertain, CommandRefused, CommandAbandoned, TaskEndedFirst)
+NO = (HttpError, IllegalTransition, CommandInFlight, CommandUncertain, CommandRefused, CommandAbandoned, TaskEndedFirst)
 ALIVE_AT_A_TIME = 4
 
 
@@ -118,7 +118,10 @@ def live(url: str, base_url: str, diary: Path, seed: int, is_born: Event) -> Non
 
 
 def _work(url: str, base_url: str, known: Diary, pen: Pen, rng: random.Random) -> None:
-    with _patiently(lambda: Witness(url, worker=WORKER)) as journal, clients(journal, base_url) as by_api:
+    with (
+        _patiently(lambda: Witness(url, worker=WORKER)) as journal,
+        clients(journal, base_url, timing=IMPATIENT) as by_api,
+    ):
         for client in by_api.values():
             _patiently(client.recover)
         for number in count(len(known.wishes)):
@@ -166,6 +169,6 @@ def _ask(client: Client, wish: Wish) -> dict[str, Any]:
         if wish.task is None:
             return {"said": CREATE, "task": client.create(**wish.fields).id}
         result = client.task(wish.task).send(wish.command, key=wish.key, reason=wish.reason, **wish.fields)
-    except (*NO, HttpError, CreateUncertain, JournalUnavailable) as error:  # anything else is a failure
+    except (*NO, CreateUncertain, JournalUnavailable) as error:  # anything else is a failure
         return {"said": type(error).__name__}
     return {"said": type(result).__name__, "sent": result.sent}

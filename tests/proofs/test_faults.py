@@ -35,7 +35,7 @@ from lifecycle.journal import CommandRecord, Report, TaskReport
 from tests.conftest import StartPostgres
 from tests.postgres import PostgresServer
 from tests.proofs.agreement import Recorded, all_tasks, disagreements
-from tests.proofs.witness import PROCESSES, Witness, clients
+from tests.proofs.witness import IMPATIENT, PROCESSES, Witness, clients
 
 LEASE_S = 1.0
 
@@ -419,15 +419,17 @@ def agreed_after(emulator: Emulator, url: str) -> list[RecordedCommand]:
 
 
 def test_commands_that_arrive_late_change_nothing_that_is_not_recorded(url: str, emulator: Emulator) -> None:
-    with working(url, emulator.base_url) as (_, by_api):
-        task = begun(by_api["v1"])
+    with Witness(url, worker="worker") as journal:
+        with clients(journal, emulator.base_url) as by_api:
+            task_id = begun(by_api["v1"]).id
         emulator.fault(FaultKind.DELAY, command="pause", seconds=0.5)  # longer than the client waits
-        task.pause()
-        while any(call.status_code is None for call in emulator.calls()):
-            time.sleep(0.01)
+        with clients(journal, emulator.base_url, timing=IMPATIENT) as by_api, suppress(CommandUncertain):
+            by_api["v1"].task(task_id).pause()
+    while any(call.status_code is None for call in emulator.calls()):
+        time.sleep(0.01)
 
     assert agreed_after(emulator, url) == []
-    assert emulator.task(task.id).state == V1State.PAUSED
+    assert emulator.task(task_id).state == V1State.PAUSED
 
 
 class Doubling(httpx2.HTTPTransport):

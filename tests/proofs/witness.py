@@ -11,7 +11,7 @@ import ssl
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ParamSpec, TypeVar
 
 import httpx2
@@ -33,14 +33,13 @@ APIS = ("v1", "v2", "v3")
 ATTEMPT = "attempt"  # the parameter by which a request names its attempt: COMMAND-ID.NUMBER
 
 TIMING = Timing(
-    request_timeout_s=0.25,
+    request_timeout_s=5.0,  # so that only a fault is one, however busy the machine
     attempts=3,
-    retry_budget_s=2.0,
     longest_retry_s=0.02,
-    settle_timeout_s=0.5,
     poll_s=0.01,
     longest_poll_s=0.02,
 )
+IMPATIENT = replace(TIMING, request_timeout_s=0.25, retry_budget_s=2.0, settle_timeout_s=0.5)
 
 # Reading the certificates of the world takes longer than anything else a client does before its first request.
 _NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -137,7 +136,7 @@ class WitnessLog(SqlLog[S, E]):
 
 @contextmanager
 def clients(
-    journal: Witness, base_url: str, *, transport: httpx2.BaseTransport | None = None
+    journal: Witness, base_url: str, *, timing: Timing = TIMING, transport: httpx2.BaseTransport | None = None
 ) -> Generator[dict[str, Client]]:
     """A client of each API, whose commands' requests name their attempts."""
 
@@ -150,5 +149,5 @@ def clients(
         http = opened.enter_context(
             httpx2.Client(verify=_NO_CERTIFICATES, trust_env=False, event_hooks=hooks, transport=transport)
         )
-        settings: dict[str, Any] = {"api_key": "any", "base_url": base_url, "timing": TIMING, "journal": journal}
+        settings: dict[str, Any] = {"api_key": "any", "base_url": base_url, "timing": timing, "journal": journal}
         yield {api: opened.enter_context(Client(api, http=http, **settings)) for api in APIS}
