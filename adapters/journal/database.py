@@ -1,8 +1,10 @@
 """The database under a journal: how it is reached, how its transactions begin, and what its errors mean.
 
 Here alone the databases differ: SQLite in WAL mode, one writer at a time, and PostgreSQL by
-psycopg. Both make a commit durable before it returns, unless a transaction says that a durable one
-follows (`Durability.SOON`): commits are written in order, so that one carries all before it.
+psycopg. Both make a commit durable before it returns, but for what SQLite is told will be followed by
+a durable one (`Durability.SOON`): commits are written in order, so that one carries all before it.
+Not so PostgreSQL: a server can die alone, and numbers that it gave out would be given out again while
+those live who know them.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ class Durability(StrEnum):
     """What a transaction promises when it has committed."""
 
     NOW = "now"  # it survives the machine
-    SOON = "soon"  # it survives the process; the machine, with the next one that is durable
+    SOON = "soon"  # on SQLite it survives the process; the machine, with the next one that is durable
     READ = "read"  # it wrote nothing; each of its statements sees a moment of its own
     SNAPSHOT = "snapshot"  # it wrote nothing, and all that it read is of one moment
 
@@ -202,7 +204,7 @@ def _sqlite(url: URL, read_only: bool) -> Engine:
     def connected(connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = None  # transactions begin where `begun` says, not by themselves
         if not read_only:
-            connection.execute("PRAGMA journal_mode = WAL")
+            _use_wal(connection)
         connection.execute("PRAGMA foreign_keys = ON")
 
     @event.listens_for(engine, "begin")
@@ -220,6 +222,20 @@ def _sqlite(url: URL, read_only: bool) -> Engine:
     return engine
 
 
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch to WAL, which the file keeps. Of several who do so at once SQLite refuses some, and lets none wait."""
+    until_s = time.monotonic() + LOCK_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until_s:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
 def _postgres(url: URL, read_only: bool) -> Engine:
     arguments = {
         "connect_timeout": 10,
@@ -232,11 +248,6 @@ def _postgres(url: URL, read_only: bool) -> Engine:
         engine = sa.create_engine(url, connect_args=arguments, json_serializer=_written)
     except ImportError:
         raise MissingExtra("postgres", needed_by="a journal in PostgreSQL") from None
-
-    @event.listens_for(engine, "begin")
-    def begun(connection: Connection) -> None:
-        if connection.get_execution_options()["durability"] is Durability.SOON:
-            connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
 
     @event.listens_for(engine, "checkin")
     def returned(_: object, pooled: ConnectionPoolEntry) -> None:

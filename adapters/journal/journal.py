@@ -36,10 +36,10 @@ R = TypeVar("R")
 class SqlJournal:
     """The record of all tasks in SQLite or PostgreSQL, for any number of workers at a time.
 
-    Every method is one transaction: done as a whole or not at all, and durable when it returns. Two
-    are made durable by what must follow them, before anything happens that rests on them: an intent
-    by its attempt, a report of a task with an open command by that command's outcome. Until then
-    they survive the process, and not a machine that loses its power.
+    Every method is one transaction: done as a whole or not at all, and durable when it returns. In
+    SQLite two are made durable by what must follow them, before anything happens that rests on them:
+    an intent by its attempt, a report of a task with an open command by that command's outcome. Until
+    then they survive the process, and not a machine that loses its power.
 
     Safe to share between threads, and with the children of a fork.
 
