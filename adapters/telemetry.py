@@ -127,6 +127,17 @@ def _connected() -> Instruments:
 
 _to: Instruments | None = _connected() if is_present else None
 
+
+def is_heard() -> bool:
+    """Whether anybody was given to listen; spans for nobody would cost what they cost."""
+    if _to is None:
+        return False
+    listening = (_to.tracer, trace.get_tracer_provider(), metrics.get_meter_provider())
+    return any(not type(each).__module__.startswith(_STAND_INS) for each in listening)
+
+
+_STAND_INS = ("opentelemetry.trace", "opentelemetry.metrics")  # the API's own, until the process configures an SDK
+
 # --- reports --------------------------------------------------------------------------------------
 
 
@@ -168,7 +179,7 @@ def _kind(entry: ReportEntry[Any, Any]) -> str:
 
 
 class Course:
-    """One procedure while it is carried out, and what came of it. Only where OpenTelemetry is present.
+    """One procedure while it is carried out, and what came of it. Only where somebody listens.
 
     Args:
         span_name: what procedure it is.
@@ -270,7 +281,9 @@ def request(method: str, base_url: str, path: str, *, template: str) -> Abstract
         path: the path that is asked for.
         template: the same with `{id}` for the task's id.
     """
-    return nullcontext(_tell_nobody) if _to is None else _request(_to.tracer, method, base_url, path, template)
+    if _to is None or not is_heard():
+        return nullcontext(_tell_nobody)
+    return _request(_to.tracer, method, base_url, path, template)
 
 
 @contextmanager

@@ -197,7 +197,7 @@ class Conversation(Generic[S, E]):
         self, name: str, steps: Steps[R], command: E | None = None, *, deadline_s: float | None = None
     ) -> Actions[R]:
         """As `_carry_out`, with a span of that name around it and all that follows."""
-        if not telemetry.is_present:
+        if not telemetry.is_heard():
             return (yield from self._carry_out(steps, deadline_s=deadline_s))
         course = telemetry.Course(name, self.lifecycle.name, self.task_id, None if command is None else str(command))
         yield Enter(course.inside())

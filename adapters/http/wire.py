@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any, Generic, cast
 from urllib.parse import quote
 
@@ -94,16 +95,19 @@ class Call:
         """
         fields = fields or {}
         self._require_fields(fields)
-        if self._names_a_task() and not _can_be_sent(task_id):
+        quoted = _quoted(task_id)
+        if quoted is None and self._names_a_task():
             raise ValueError(f"{task_id[:80]!r} is no task id")
         body = None if self.body is None else {**_filled(self.body, task_id), **fields}
-        path = base_path + self.path.replace(_ID, quote(task_id, safe=""))
+        path = base_path + self.path.replace(_ID, quoted or "")
         return Request(self.method, path, _filled(self.query, task_id), body)
 
     def _names_a_task(self) -> bool:
         return any(_ID in template for template in (self.path, *self.query.values(), *(self.body or {}).values()))
 
     def _require_fields(self, fields: Mapping[str, Any]) -> None:
+        if not fields and not self.takes:
+            return
         call = f"{self.method} {self.path}"
         if missing := [name for name in self.takes if name not in fields]:
             raise TypeError(f"{call} needs {', '.join(missing)}")
@@ -255,7 +259,7 @@ def id_at(document: Any, name: str) -> str | None:
     """Return the id in the field of that name (a number as text), None where there is none that can be sent."""
     found = at(document, name)
     text = str(found) if type(found) is int else found
-    return text if isinstance(text, str) and _can_be_sent(text) else None
+    return text if isinstance(text, str) and _quoted(text) is not None else None
 
 
 # --- answers that are no ------------------------------------------------------------------------
@@ -342,11 +346,14 @@ def _filled(template: Mapping[str, str], task_id: str) -> dict[str, str]:
     return {name: value.replace(_ID, task_id) for name, value in template.items()}
 
 
-def _can_be_sent(task_id: str) -> bool:
+@lru_cache(maxsize=1024)
+def _quoted(task_id: str) -> str | None:
+    """An id as it stands in a path, None where it cannot."""
     # An HTTP client removes dot segments: the id ".." would name another call altogether.
     if task_id in ("", ".", ".."):
-        return False
+        return None
     try:
-        return len(quote(task_id, safe="")) <= _LONGEST_ID
+        quoted = quote(task_id, safe="")
     except UnicodeEncodeError:  # half of a surrogate pair
-        return False
+        return None
+    return quoted if len(quoted) <= _LONGEST_ID else None
