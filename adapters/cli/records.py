@@ -139,7 +139,10 @@ def recover(
 ) -> None:
     """Settle the commands that a crash or a lost answer left open.
 
-    Commands that a living worker holds are left to it. Exit code 0: nothing is open. 1: something still is.
+    Commands that a living worker holds are left to it; `tasks` shows who holds what. A worker that has
+    not moved for two minutes is taken for dead, one that comes back under its --worker NAME at once.
+
+    Exit code 0: nothing is open. 1: something still is.
     """
     with _opened(journal):  # a name that was mistyped would make an empty one, in which all is settled
         pass
