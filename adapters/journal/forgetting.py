@@ -16,8 +16,15 @@ _PRUNED_AT_A_TIME = 500
 
 def forget(connection: Connection, task_id: str, lifecycle: str | None) -> int:
     """Delete all that was recorded of a task; of how many tasks that was."""
-    named = tasks.c.task_id == task_id
-    return _delete(connection, named if lifecycle is None else sa.and_(named, tasks.c.lifecycle == lifecycle))
+    told = sa.update(deliveries).where(_named(deliveries, task_id, lifecycle))
+    # A delivery that is not known again could be replayed, and make the task known anew.
+    connection.execute(told.values(body="", lifecycle=None, task_id=None))
+    return _delete(connection, _named(tasks, task_id, lifecycle))
+
+
+def _named(table: sa.Table, task_id: str, lifecycle: str | None) -> sa.ColumnElement[bool]:
+    named = table.c.task_id == task_id
+    return named if lifecycle is None else sa.and_(named, table.c.lifecycle == lifecycle)
 
 
 def prune(connection: Connection, before: datetime, lifecycles: Mapping[str, AnyLifecycle]) -> int:

@@ -103,7 +103,8 @@ class SqlJournal:
         """Record a delivery and what it reports, both or neither; None where it was recorded before."""
         with self.database.transaction() as connection:
             author = self.author()
-            if not writing.enter_delivery(connection, author, delivery):
+            about = Key(*reports[0][:2]) if reports else None
+            if not writing.enter_delivery(connection, author, delivery, about):
                 return None
             entered = writing.enter_reports(connection, author, reports) if reports else []
         return _told(entered)
@@ -165,7 +166,10 @@ class SqlJournal:
     # --- forgetting ---
 
     def forget(self, task_id: str, lifecycle: str | None = None) -> int:
-        """Delete all that was recorded of a task, and return of how many tasks that was (one for each lifecycle)."""
+        """Delete all that was recorded of a task, and return of how many tasks that was (one for each lifecycle).
+
+        Of a webhook about it nothing stays but the digest by which it is known again until it is pruned.
+        """
         with self.database.transaction() as connection:
             return forgetting.forget(connection, task_id, lifecycle)
 

@@ -215,5 +215,9 @@ deliveries = Table(
     Column("sent_at", Moment, nullable=False),
     Column("received_at", Moment, nullable=False),
     Column("body", AnyText, nullable=False),
+    # The task that it was about, if any; not its row, which may have been forgotten and made again.
+    Column("lifecycle", AnyText),
+    Column("task_id", AnyText),
+    Index("lifecycle_deliveries_by_task", "task_id", "lifecycle"),
     Index("lifecycle_deliveries_by_time", "received_at"),
 )

@@ -270,8 +270,8 @@ def _task_row(known: Known, author: Author) -> dict[str, Any]:
     }
 
 
-def enter_delivery(connection: Connection, author: Author, delivery: Delivery) -> bool:
-    """Record a delivery. False where it was recorded before."""
+def enter_delivery(connection: Connection, author: Author, delivery: Delivery, about: Key | None = None) -> bool:
+    """Record a delivery, and the task that it is about. False where it was recorded before."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     row = {
         "id": require_short("delivery's id", delivery.id),
@@ -279,6 +279,8 @@ def enter_delivery(connection: Connection, author: Author, delivery: Delivery) -
         "sent_at": delivery.sent_at,
         "received_at": author.now,
         "body": delivery.body,
+        "lifecycle": None if about is None else about.lifecycle.name,
+        "task_id": None if about is None else require_short("task id", about.task_id),
     }
     # SQLAlchemy does not tell the count of inserted rows for every database.
     statement = insert(deliveries).on_conflict_do_nothing().returning(deliveries.c.id)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from adapters.journal import SqlJournal
 from adapters.journal.database import Durability
-from adapters.journal.schema import metadata
+from adapters.journal.schema import deliveries, metadata
 from lifecycle import CATALOG, CommandEvent, get
 from lifecycle.journal import Delivery
 from tests.adapters.journal.acting import Time, at, knowing, opened, told
@@ -111,6 +111,26 @@ def test_more_tasks_are_pruned_than_one_transaction_takes(journal: SqlJournal, t
 
     assert journal.prune(time.now) == 1_234
     assert rows(journal)["lifecycle_entries"] == 0
+
+
+def test_of_a_delivery_about_a_forgotten_task_its_digest_stays(journal: SqlJournal) -> None:
+    """Else it could be replayed, and make the task known anew."""
+    about, other = (Delivery(f"digest-{task}", "status", at(0), f"private {task}") for task in ("task-1", "task-2"))
+    journal.receive(about, [told("task-1", "running")])
+    journal.receive(other, [told("task-2", "running")])
+
+    journal.forget("task-1", "v4")
+    assert bodies(journal) == {"private task-1", "private task-2"}
+    journal.forget("task-1")
+
+    assert bodies(journal) == {"", "private task-2"}
+    assert journal.receive(about, [told("task-1", "running")]) is None
+    assert journal.history("task-1") == []
+
+
+def bodies(journal: SqlJournal) -> set[str]:
+    with journal.database.transaction(Durability.READ) as connection:
+        return set(connection.scalars(sa.select(deliveries.c.body)))
 
 
 def test_old_deliveries_are_pruned(journal: SqlJournal, time: Time) -> None:

@@ -95,5 +95,8 @@ def upgrade() -> None:
         sa.Column("sent_at", sa.BigInteger, nullable=False),
         sa.Column("received_at", sa.BigInteger, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
+        sa.Column("lifecycle", sa.Text),
+        sa.Column("task_id", sa.Text),
     )
+    op.create_index("lifecycle_deliveries_by_task", "lifecycle_deliveries", ["task_id", "lifecycle"])
     op.create_index("lifecycle_deliveries_by_time", "lifecycle_deliveries", ["received_at"])
