@@ -285,8 +285,9 @@ def _forget_connections() -> None:
         engine.dispose(close=False)
 
 
-# The child of a fork must not speak on its parent's connections.
-os.register_at_fork(after_in_child=_forget_connections)
+# The child of a fork must not speak on its parent's connections. Windows has no forks.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_connections)
 
 # --- what it holds --------------------------------------------------------------------------------
 
