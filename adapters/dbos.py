@@ -35,7 +35,14 @@ from adapters.http.errors import NotFound
 from adapters.http.exchange import cost_usd
 from adapters.watch.policies import Facts, Policy, ending_command
 from lifecycle.effects import Progress
-from lifecycle.errors import AdapterError, CommandError, IllegalTransition, LifecycleError, MissingExtra
+from lifecycle.errors import (
+    AdapterError,
+    CommandError,
+    IllegalTransition,
+    LifecycleError,
+    MissingExtra,
+    WaitTimedOut,
+)
 from lifecycle.journal import Report, TaskRecord
 from lifecycle.memory import MemoryJournal
 
@@ -302,14 +309,17 @@ class Supervision(DBOSConfiguredInstance):
             try:
                 with suppress(CommandError, IllegalTransition):  # it is settled so, or to be tried again
                     await task.recover()
-                after = self._after(seen, await asyncio.to_thread(task.log.load))
+                record = await asyncio.to_thread(task.log.load)
+                after = self._after(seen, record)
                 if after["is_over"] or after["state"] not in (None, seen["state"]):
                     return after
                 after = await self._with_cost(task, after)
                 if after["due"]:
                     return after
-                await task.wait("final", on_progress=tell, on_unknown="continue")
-            except _Moved:
+                # What another worker holds may be ours to settle soon: a hold ends without a word.
+                limit_s = None if record.open_command is None else self._client.timing.longest_retry_s
+                await task.wait("final", on_progress=tell, on_unknown="continue", timeout_s=limit_s)
+            except (_Moved, WaitTimedOut):
                 continue
             except NotFound:
                 raise

@@ -189,7 +189,7 @@ def test_an_extra_that_only_adds_is_not_missed(bare: Environment) -> None:
 def test_a_missing_extra_says_which_line_to_type(bare: Environment, extra: str) -> None:
     done = bare.run("python", "-c", NEEDS[extra])
 
-    missed_first = {"postgres": "journal"}.get(extra, extra)
+    missed_first = {"postgres": "journal", "dbos": "http"}.get(extra, extra)
     assert done.returncode != 0
     assert f"pip install 'task-lifecycle[{missed_first}]'" in done.stderr
 

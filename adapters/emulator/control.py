@@ -18,7 +18,7 @@ from adapters.emulator.faults import Fault, Faults
 from adapters.emulator.record import Record, SeenCall
 from adapters.emulator.routing import not_allowed
 from adapters.emulator.shapes import Detail, Number
-from adapters.emulator.webhooks import SentWebhook, Webhook, WebhookFault, WebhookSender
+from adapters.emulator.webhooks import SentWebhook, Webhook, WebhookFault, WebhookSender, WebhookTarget
 from adapters.emulator.world import LONGEST_ADVANCE_S, Task, UnknownTask, World, require_remote
 from lifecycle.errors import IllegalTransition
 from lifecycle.table import Origin
@@ -228,11 +228,11 @@ def control_app(control: Control) -> FastAPI:
         return list(control.record)
 
     @app.get("/webhook")
-    async def webhook() -> Webhook | None:
+    async def webhook() -> WebhookTarget | None:
         return control.webhooks.webhook
 
     @app.put("/webhook", responses=_refused(400))
-    async def set_webhook(body: Webhook) -> Webhook:
+    async def set_webhook(body: Webhook) -> WebhookTarget:
         control.webhooks.set(body)
         return body
 

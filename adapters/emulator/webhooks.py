@@ -21,7 +21,7 @@ from math import inf
 from typing import Annotated, Any
 
 import httpx2
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr
 
 from adapters.emulator.faults import LONGEST_DELAY_S, Api, Faults
 from adapters.emulator.record import LONGEST_RECORD
@@ -42,17 +42,22 @@ _TICK_S = 0.001  # a timer may go off a tick of the clock before its time
 Seconds = Annotated[Number, Field(ge=0, le=LONGEST_DELAY_S)]
 
 
-class Webhook(BaseModel):
+class WebhookTarget(BaseModel):
+    """Where messages are sent, and how patiently: what may be shown of a webhook."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: AnyHttpUrl
+    retry_after_s: tuple[Seconds, ...] = (0.1, 0.5, 2.0)
+
+
+class Webhook(WebhookTarget):
     """Where messages are sent, and the secret that they are signed with.
 
     A message that is not answered with 2xx is sent again after each of `retry_after_s` in turn.
     """
 
-    model_config = ConfigDict(extra="forbid")
-
-    url: HttpUrl
     secret: Annotated[SecretStr, Field(min_length=1)]
-    retry_after_s: tuple[Seconds, ...] = (0.1, 0.5, 2.0)
 
 
 class Mishap(StrEnum):
