@@ -200,8 +200,9 @@ class SqlJournal:
 
 def _told(entered: Sequence[Entered]) -> list[ReportEntry[Any, Any]]:
     """What reports were found to be; told to the telemetry, now that they are recorded for good."""
-    for each in entered:
-        telemetry.count_report(*each)
+    if telemetry.is_heard():
+        for each in entered:
+            telemetry.count_report(*each)
     return [each.entry for each in entered]
 
 

@@ -13,8 +13,11 @@ of dates. A text may hold anything at all (ids and statuses are foreign).
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -87,6 +90,24 @@ class AnyText(UserDefinedType[str]):
         return _read_text
 
 
+class Names(UserDefinedType[list[str]]):
+    """Some names, in order, as JSON. The same few come again and again, and are written once."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        """Return the type's name in SQL."""
+        return "TEXT"
+
+    def bind_processor(self, dialect: Dialect) -> Any:  # noqa: ARG002
+        """Return what writes them."""
+        return _write_names
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:  # noqa: ARG002
+        """Return what reads them."""
+        return _read_names
+
+
 _UNWRITABLE = re.compile("[\0\\\\\ud800-\udfff]")
 _WRITTEN = re.compile(r"\\([0-9a-f]{4})")
 
@@ -97,6 +118,20 @@ def _write_moment(value: datetime | None) -> int | None:
 
 def _read_moment(value: int | None) -> datetime | None:
     return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+@lru_cache(maxsize=1024)
+def _written_names(names: tuple[str, ...]) -> str:
+    return json.dumps(names)
+
+
+def _write_names(value: Sequence[str] | None) -> str | None:
+    return None if value is None else _written_names(tuple(value))
+
+
+def _read_names(value: str | None) -> list[str] | None:
+    names: list[str] | None = None if value is None else json.loads(value)
+    return names
 
 
 def _write_text(value: str | None) -> str | None:
@@ -191,7 +226,7 @@ entries = Table(
     Column("as_of", Moment),
     Column("before", AnyText),
     Column("kind", Text),
-    Column("path", JSON),
+    Column("path", Names),
     Column("state", AnyText),
     Column("late", Boolean),
     Column("unconfirmed", Boolean),

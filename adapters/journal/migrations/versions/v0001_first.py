@@ -74,7 +74,7 @@ def upgrade() -> None:
         sa.Column("as_of", sa.BigInteger),
         sa.Column("before", sa.Text),
         sa.Column("kind", sa.Text),
-        sa.Column("path", sa.JSON),
+        sa.Column("path", sa.Text),
         sa.Column("state", sa.Text),
         sa.Column("late", sa.Boolean),
         sa.Column("unconfirmed", sa.Boolean),
