@@ -17,7 +17,7 @@ from adapters.cli.tasks import Api, BaseUrl, Journal, Seed, Worker, api_key, rec
 if TYPE_CHECKING:
     from adapters.http import AsyncClient
     from adapters.journal import SqlJournal
-    from adapters.watch import Event, Policy
+    from adapters.watch import Change, Event, Policy
 
 TaskIds = Annotated[
     list[str] | None, typer.Argument(metavar="[ID]...", help="The tasks; all that are not over in the journal if none.")
@@ -110,11 +110,14 @@ def _print(event: Event) -> None:
             say((shown(event.task_id), "bold"), f"  cannot be read: {shown(event.error)}")
 
 
-def _remark(change: Any) -> str:
+def _remark(change: Change) -> str:
     if change.is_unknown:
         return f"unknown status {change.status!r}"
-    said = {"late": change.late, "to be confirmed": change.unconfirmed, str(change.kind): change.before == change.state}
-    return ", ".join(word for word, holds in said.items() if holds and word != "None")
+    if change.late:
+        return "late"
+    if change.unconfirmed:
+        return "to be confirmed"
+    return "" if change.before != change.state else str(change.kind)
 
 
 def _print_json(event: Event) -> None:

@@ -1,0 +1,109 @@
+"""`watch` tells what happens to many tasks; `serve --webhook` asks for what it needs."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from adapters.emulator import Emulator
+from adapters.journal import SqlJournal
+from lifecycle import V1_FULL, CommandState
+from tests.adapters.cli.commands import KEY, SCRIPT, call, environment
+
+
+@pytest.fixture
+def emulator() -> Generator[Emulator]:
+    with Emulator(manual=True, api_key=KEY) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def server(emulator: Emulator, tmp_path: Path) -> dict[str, str]:
+    """An environment in which all is recorded."""
+    journal = str(tmp_path / "journal.db")
+    return {"BROWSER_USE_API_KEY": KEY, "LIFECYCLE_BASE_URL": emulator.base_url, "LIFECYCLE_JOURNAL": journal}
+
+
+def running(emulator: Emulator, server: dict[str, str]) -> str:
+    task: str = call("create", "--api", "v1", "x", env=server).stdout.strip()
+    emulator.fire(task, "start")
+    return task
+
+
+def test_all_that_are_not_over_are_watched_to_their_ends(emulator: Emulator, server: dict[str, str]) -> None:
+    tasks = [running(emulator, server) for _ in range(2)]
+    for task in tasks:
+        emulator.fire(task, "finish")
+
+    done = call("watch", "--api", "v1", env=server)
+    again = call("watch", "--api", "v1", env=server)
+
+    assert (done.exit_code, done.stderr) == (0, "watching 2 tasks\n")
+    assert sorted(line.split("  ")[:2] for line in done.stdout.splitlines()) == sorted(
+        [task, "new → finished"] for task in tasks
+    )
+    assert (again.exit_code, again.stdout, again.stderr) == (0, "", "watching 0 tasks\n")
+
+
+def test_a_policy_ends_a_task_and_both_are_told_as_json(emulator: Emulator, server: dict[str, str]) -> None:
+    task = running(emulator, server)
+
+    done = call("watch", task, "--api", "v1", "--stop-after", "0.2", "--json", env=server)
+
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.exit_code == 0
+    assert [(each["event"], each["state"]) for each in told if each["event"] == "acted"] == [("acted", "stopped")]
+    assert all(each["task_id"] == task for each in told)
+    with SqlJournal(server["LIFECYCLE_JOURNAL"], read_only=True) as journal:
+        assert journal.task(V1_FULL, task).load().state == "stopped"
+        origins = {getattr(each, "origin", None) for each in journal.history(task)} - {None}
+        states = [getattr(each, "state", None) for each in journal.history(task)]
+    assert origins == {"policy:stop-after"}
+    assert CommandState.DONE in states
+
+
+def test_ctrl_c_ends_it_and_what_was_seen_is_recorded(emulator: Emulator, server: dict[str, str]) -> None:
+    task = running(emulator, server)
+    command = [SCRIPT, "watch", task, "--api", "v1"]
+
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(server)
+    ) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline().split("  ")[:2] == [task, "new → running"]
+        run.send_signal(signal.SIGINT)
+        _, errors = run.communicate(timeout=30)
+
+    assert run.returncode == 130
+    assert errors == "watching 1 task\ninterrupted; all that was seen is recorded\n"
+    with SqlJournal(server["LIFECYCLE_JOURNAL"], read_only=True) as journal:
+        assert journal.task(V1_FULL, task).load().state == "running"
+
+
+def test_what_is_to_be_watched_must_be_known(server: dict[str, str]) -> None:
+    nowhere = {name: value for name, value in server.items() if name != "LIFECYCLE_JOURNAL"}
+
+    done = call("watch", "--api", "v1", env=nowhere)
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == "lifecycle: name the tasks to watch, or a journal that knows them\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--webhook", "http://127.0.0.1:1/"], "a webhook needs a secret"),
+        (["--webhook", "nonsense", "--webhook-secret", "s3cret"], "nonsense is no URL for a webhook"),
+    ],
+)
+def test_a_webhook_needs_a_secret_and_a_url(arguments: list[str], said: str) -> None:
+    done = call("serve", *arguments)
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert "s3cret" not in done.stderr
