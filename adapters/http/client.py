@@ -102,7 +102,7 @@ class _Handle:
 
     @property
     def state(self) -> str | None:
-        """The state last known, None before anything was reported."""
+        """The state last known, None before anything was reported. A look-up in the journal, also for `AsyncTask`."""
         state: str | None = self._conversation.log.load().state
         return state
 
