@@ -51,7 +51,7 @@ from lifecycle.errors import (
     UnknownStatus,
     WaitTimedOut,
 )
-from lifecycle.history import Channel, Finding, FindingCode, Observation, ObservationKind, Severity
+from lifecycle.history import Channel, Finding, FindingCode, Observation, ObservationKind, Remark, Severity
 from lifecycle.table import Origin, Verdict, VerdictKind
 
 __all__ = [
@@ -90,6 +90,7 @@ __all__ = [
     "Observation",
     "ObservationKind",
     "Origin",
+    "Remark",
     "Rule",
     "Severity",
     "State",

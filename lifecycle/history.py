@@ -7,9 +7,10 @@ are written at `check`, and no others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Generic, Literal
 
 from lifecycle.errors import UnknownName, UnknownStatus, shortened
@@ -75,6 +76,15 @@ class FindingCode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Remark(Generic[S]):
+    """What the rules of `check` say of one row; `possible` are the states that could have followed directly."""
+
+    code: FindingCode
+    severity: Severity
+    possible: tuple[S, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Finding(Generic[S]):
     """One remark on a history.
 
@@ -102,16 +112,24 @@ class History(Graph[S, E]):
     def _translate(self, words: dict[str, dict[str, S]]) -> None:
         self.__dict__["_words"] = words
 
+    def statuses(self, *, channel: str = Channel.API) -> Mapping[str, S]:
+        """Return every word of a channel with the state that it stands for: the states first, then the aliases.
+
+        Raises:
+            UnknownName: a channel that is neither usual nor named by an alias.
+        """
+        try:
+            return MappingProxyType(self._words[channel])
+        except KeyError:
+            raise UnknownName("channel", channel, known=self._words, where=self.name) from None
+
     def state_of(self, status: str, *, channel: str = Channel.API) -> S | None:
         """Return the state that `status` stands for in `channel`, or None where it stands for none.
 
         Raises:
             UnknownName: a channel that is neither usual nor named by an alias.
         """
-        try:
-            return self._words[channel].get(status)
-        except KeyError:
-            raise UnknownName("channel", channel, known=self._words, where=self.name) from None
+        return self.statuses(channel=channel).get(status)
 
     def require_state_of(self, status: str, *, channel: str = Channel.API) -> S:
         """As `state_of`, but raise for a status that stands for no state.
@@ -174,22 +192,52 @@ class History(Graph[S, E]):
             UnknownName: `channel` is not declared.
             ValueError: `mode` is neither.
         """
-        if mode not in ("exact", "sampled"):
-            raise ValueError(f"mode must be 'exact' or 'sampled', not {mode!r}")
+        _require_mode(mode)
         findings: list[Finding[S]] = []
         previous: S | None = None
         ended = False
         for index, status in enumerate(statuses):
             state = self.state_of(status, channel=channel)
-            code = self._remark(previous, state, ended=ended, mode=mode)
+            code = self._code(previous, state, ended=ended, mode=mode)
             if code is not None:
-                findings.append(self._finding(index, code, previous, status, ended=ended, mode=mode))
+                remark = self._remark(code, previous, ended=ended, mode=mode)
+                message = self.explain(remark, previous, status)
+                findings.append(Finding(index, code, remark.severity, previous, status, remark.possible, message))
             if state is not None:
                 previous = state
                 ended = ended or state in self._rows.final
         return tuple(findings)
 
-    def _remark(self, previous: S | None, state: S | None, *, ended: bool, mode: Mode) -> FindingCode | None:
+    def remark(
+        self, previous: S | None, state: S | None, *, ended: bool = False, mode: Mode = "exact"
+    ) -> Remark[S] | None:
+        """Return what `check` remarks on one row of a history, or None where it is as it should be.
+
+        With it whoever holds a history in another form (a table of pairs and how often each was
+        seen) judges it by the very rules of `check`.
+
+        Args:
+            previous: the state of the row before, unknown statuses left out; None at the first.
+            state: the state that the row's status stands for; None where the channel does not know it.
+            ended: whether any row before `previous` was final.
+        Raises:
+            UnknownName: `previous` or `state` is not declared.
+            ValueError: `mode` is neither "exact" nor "sampled".
+        """
+        _require_mode(mode)
+        for each in (previous, state):
+            if each is not None:
+                self._require_state(each)
+        ended = ended or previous in self._rows.final
+        code = self._code(previous, state, ended=ended, mode=mode)
+        return None if code is None else self._remark(code, previous, ended=ended, mode=mode)
+
+    def _remark(self, code: FindingCode, previous: S | None, *, ended: bool, mode: Mode) -> Remark[S]:
+        harmless = code is FindingCode.DUPLICATE or (code is FindingCode.GAP and mode == "sampled")
+        severity = Severity.INFORMATION if harmless else Severity.FINDING
+        return Remark(code, severity, self._possible(previous, ended=ended, mode=mode))
+
+    def _code(self, previous: S | None, state: S | None, *, ended: bool, mode: Mode) -> FindingCode | None:
         if state is None:
             return FindingCode.UNKNOWN_STATUS
         if previous is None:
@@ -200,18 +248,19 @@ class History(Graph[S, E]):
             return FindingCode.AFTER_FINAL
         return _REMARKS[self._relation(previous, state)]
 
-    def _finding(
-        self, index: int, code: FindingCode, previous: S | None, status: str, *, ended: bool, mode: Mode
-    ) -> Finding[S]:
-        harmless = code is FindingCode.DUPLICATE or (code is FindingCode.GAP and mode == "sampled")
-        severity = Severity.INFORMATION if harmless else Severity.FINDING
-        possible = self._possible(previous, ended=ended, mode=mode)
+    def explain(self, remark: Remark[S], previous: S | None, status: str) -> str:
+        """Return the line that `check` says with a remark: what was reported after what, and what could have been.
+
+        Args:
+            previous: as for `remark`.
+            status: the word that was reported, whatever it is.
+        """
         after = "at the start" if previous is None else f"after {quoted(previous)}"
-        declared_by = self._declared_by(status, self._rows.states) if code is FindingCode.UNKNOWN_STATUS else None
+        is_unknown = remark.code is FindingCode.UNKNOWN_STATUS
+        declared_by = self._declared_by(status, self._rows.states) if is_unknown else None
         hint = f" ({quoted(declared_by)} declares it)" if declared_by else ""
-        could = ", ".join(possible) or "nothing, the task had ended"
-        message = f"{shortened(status)} {after}: {code}{hint}; possible: {could}"
-        return Finding(index, code, severity, previous, status, possible, message)
+        could = ", ".join(remark.possible) or "nothing, the task had ended"
+        return f"{shortened(status)} {after}: {remark.code}{hint}; possible: {could}"
 
     def _possible(self, previous: S | None, *, ended: bool, mode: Mode) -> tuple[S, ...]:
         if ended:
@@ -233,6 +282,11 @@ class History(Graph[S, E]):
         declared_by = self._declared_by(status, self._rows.states)
         hint = f"; {quoted(declared_by)} declares it" if declared_by else f" (known: {', '.join(self._words[channel])})"
         return f"{shortened(status)} is not a status of channel {quoted(channel)}{hint}"
+
+
+def _require_mode(mode: object) -> None:
+    if mode not in ("exact", "sampled"):
+        raise ValueError(f"mode must be 'exact' or 'sampled', not {mode!r}")
 
 
 _REASONS = {

@@ -55,6 +55,11 @@ OWNERS = {
     "aiolimiter": ["adapters.watch"],
     "dbos": ["adapters.dbos"],
     "opentelemetry": ["adapters.telemetry"],
+    "duckdb": ["adapters.logs.workbench"],
+    "numpy": ["adapters.logs"],
+    "backports": ["adapters.logs.files"],
+    "psycopg": ["adapters.logs.postgres"],
+    "pyspark": ["adapters.logs.spark"],
     "typer": ["adapters.cli"],
     "rich": ["adapters.cli"],
 }

@@ -61,11 +61,11 @@ def test_the_lock_holds_names_and_versions_alone() -> None:
     assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!+]+", line)] == []
 
 
-def test_all_is_every_extra() -> None:
+def test_all_is_every_extra_that_is_not_too_heavy() -> None:
     [everything] = map(Requirement, EXTRAS["all"])
 
     assert everything.name == PROJECT["name"]
-    assert everything.extras == {*EXTRAS} - {"all"}
+    assert everything.extras == {*EXTRAS} - {"all", *TOO_HEAVY}
 
 
 def test_every_supported_python_is_said() -> None:
@@ -122,10 +122,15 @@ NEEDS = {
     "watch": "import adapters.watch",
     "dbos": "import adapters.dbos",
     "telemetry": "from adapters import telemetry; assert telemetry.is_present",
+    "logs": "import adapters.logs.checking",
+    "spark": "import adapters.logs.spark",
     "render": "from adapters.render import to_svg; from lifecycle import V1; from lifecycle.diagram import diagram; "
     "to_svg(diagram(V1))",
     "cli": "import sys; sys.argv = ['lifecycle', 'list']; from adapters.cli import main; main()",
 }
+
+# Whoever wants them says so: Spark alone is ten times as large as all others together.
+TOO_HEAVY = {"spark"}
 
 # Those without which everything works: nobody is told to install them.
 ONLY_ADD = {"telemetry"}
@@ -189,7 +194,7 @@ def test_an_extra_that_only_adds_is_not_missed(bare: Environment) -> None:
 def test_a_missing_extra_says_which_line_to_type(bare: Environment, extra: str) -> None:
     done = bare.run("python", "-c", NEEDS[extra])
 
-    missed_first = {"postgres": "journal", "dbos": "http"}.get(extra, extra)
+    missed_first = {"postgres": "journal", "dbos": "http", "spark": "logs"}.get(extra, extra)
     assert done.returncode != 0
     assert f"pip install 'task-lifecycle[{missed_first}]'" in done.stderr
 

@@ -1,0 +1,272 @@
+"""One log against one lifecycle: what is asked of the engine, in which order, and what comes of the answers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+
+from adapters.logs import questions
+from adapters.logs.columns import Columns
+from adapters.logs.errors import UnreadableRows, UnusableLog
+from adapters.logs.places import file_and_row
+from adapters.logs.report import Report, Tally, moment
+from adapters.logs.rules import Move, Rules
+from adapters.logs.source import Intake, Source
+from adapters.logs.tables import Tables
+from adapters.logs.workbench import Progress, Workbench
+from lifecycle import Channel, FindingCode, Lifecycle, Severity
+from lifecycle.history import Mode
+
+_MOST_WORST = 20
+_MOST_WORDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class LogFinding:
+    """One remark on one row of a log; see `Finding` for what `check` says of one history.
+
+    `at` is None in a log without times. `row` is the line of a text file, from 1, on which the row begins, and
+    elsewhere the number of the row, from 1.
+    """
+
+    task: str
+    at: datetime | None
+    file: str
+    row: int
+    code: FindingCode
+    severity: Severity
+    previous: str | None
+    status: str
+    possible: tuple[str, ...]
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row that could not be read; `reason` is a value of `Fault`, `detail` what is at fault, as far as it helps."""
+
+    file: str
+    row: int
+    reason: str
+    detail: str | None
+
+
+def check_logs(
+    lifecycle: Lifecycle[Any, Any],
+    source: Source,
+    *,
+    mode: Mode = "exact",
+    channel: str = Channel.API,
+    columns: Columns | None = None,
+    information: bool = False,
+    strict: bool = False,
+    memory: str = "1GB",
+    threads: int | None = None,
+    spill: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> CheckedLog:
+    """Judge all histories of a log by the rules of `Lifecycle.check`, and count what happened.
+
+    Args:
+        lifecycle: whose rules.
+        source: where the log is: `Files`, `Frame`, `DuckTable`, `PostgresTable` or `SparkFiles`.
+        mode: "exact" when every change was recorded, "sampled" when tasks were polled.
+        channel: whose words the statuses are.
+        columns: which column holds what.
+        information: list rows that are information only, too; they are counted in any case. In a polled log
+            these are nearly all rows.
+        strict: raise where a row or a file cannot be read, instead of counting it.
+        memory: the most that DuckDB may hold, as in "800MB"; beyond it, it spills. The process needs some
+            100 MB besides.
+        threads: of DuckDB; as many as there are cores if omitted.
+        spill: where a directory for what does not fit is made, and removed; the usual place if omitted.
+        progress: told of long work.
+    Returns:
+        What came of it, to be closed: findings are read from it, or written to a file.
+    Raises:
+        UnusableLog: it is not there, nothing in it can be read, or a column is missing.
+        UnreadableRows: `strict`, and something could not be read.
+        EngineFailed: the database failed: no room, no connection.
+        UnknownName: the lifecycle has no such channel.
+        ValueError: `mode` is neither.
+        MissingExtra: what the source needs is not installed.
+    """
+    rules = Rules(lifecycle, mode=mode, channel=channel)
+    columns = columns or Columns()
+    bench = Workbench(memory=memory, threads=threads, spill=spill, progress=progress)
+    try:
+        return _checked(bench, source, rules, columns, information=information, strict=strict)
+    except BaseException:
+        bench.close()
+        raise
+
+
+def _checked(
+    bench: Workbench, source: Source, rules: Rules, columns: Columns, *, information: bool, strict: bool
+) -> CheckedLog:
+    intake = source.offer(bench, rules, columns)
+    engine = intake.engine
+    totals = _Totals(engine.rows(questions.totals()))
+    tables = Tables(bench, rules, intake, timed=columns.at is not None)
+    if strict:
+        _require_all_read(totals, intake, tables)
+    if not totals.readable:
+        raise UnusableLog(_nothing_to_read(totals, intake))
+
+    sequenced = columns.sequence is not None
+    engine.keep("counted", questions.moves_counted(rules, information=information, sequenced=sequenced))
+    tally = Tally(rules)
+    tally.add_moves(engine.rows(questions.moves_summed()))
+    if columns.at is not None and tally.has_repeats:
+        tally.correct_visits(engine.rows(questions.visits_corrected(rules)))
+    tables.take_listed()
+    words: dict[str, int] = {}
+    strangers = 0
+    if totals.unknown:
+        tables.take_unknown()
+        words = {str(word): int(count) for word, count in engine.rows(questions.words_unknown(_MOST_WORDS))}
+        [(strangers,)] = engine.rows(questions.tasks_unknown())
+    report = Report(
+        lifecycle=rules.lifecycle.name,
+        mode=rules.mode,
+        channel=rules.channel,
+        engine=engine.name,
+        files=len(intake.files) if intake.are_files else 0,
+        rows=totals.rows,
+        unreadable=totals.unreadable,
+        broken=dict(intake.broken),
+        tasks=tally.tasks + int(strangers),
+        first_at=None if columns.at is None else moment(totals.first_us),
+        last_at=None if columns.at is None else moment(totals.last_us),
+        time_forms=totals.forms,
+        findings=tally.findings(unknown=totals.unknown),
+        bad_rows=tally.bad_rows + totals.unknown,
+        edges=tally.edges(),
+        dwell=() if columns.at is None else tally.dwell(),
+        endings=tally.endings(),
+        unseen=tally.unseen(),
+        unknown_statuses=words,
+        ties=tally.ties if columns.at is not None else 0,
+        worst=tables.worst(_MOST_WORST),
+    )
+    return CheckedLog(report, bench, rules, intake, tables)
+
+
+class _Totals:
+    """The answer to `questions.totals`, added up."""
+
+    def __init__(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        self.unreadable: dict[str, int] = {}
+        self.forms: dict[str, int] = {}
+        self.readable = 0
+        self.unknown = 0
+        moments: list[int] = []
+        for fault, form, count, known, first_us, last_us in rows:
+            if fault is not None:
+                self.unreadable[str(fault)] = self.unreadable.get(str(fault), 0) + int(count)
+                continue
+            self.readable += int(count)
+            self.unknown += int(count) - int(known)
+            moments += int(first_us), int(last_us)
+            if form is not None:
+                self.forms[str(form)] = self.forms.get(str(form), 0) + int(count)
+        self.first_us, self.last_us = min(moments, default=0), max(moments, default=0)
+
+    @property
+    def rows(self) -> int:
+        return self.readable + sum(self.unreadable.values())
+
+
+def _require_all_read(totals: _Totals, intake: Intake, tables: Tables) -> None:
+    count = sum(totals.unreadable.values())
+    if not count and not intake.broken:
+        return
+    lines = [f"{count} rows and {len(intake.broken)} files could not be read"]
+    lines += [f"{name}: {why}" for name, why in intake.broken.items()]
+    for place, reason, detail in tables.rejects(most=10):
+        file, row = file_and_row(place)
+        lines.append(f"{intake.files[file]}:{row}: {reason}" + (f": {detail}" if detail else ""))
+    raise UnreadableRows("\n".join(lines), count=count)
+
+
+def _nothing_to_read(totals: _Totals, intake: Intake) -> str:
+    if not totals.rows:
+        lines = ["the log has no rows"]
+    else:
+        reasons = ", ".join(f"{count} times {reason}" for reason, count in totals.unreadable.items())
+        lines = [f"none of the {totals.rows} rows can be read: {reasons}"]
+    return "\n".join(lines + [f"{name}: {why}" for name, why in intake.broken.items()])
+
+
+class CheckedLog:
+    """What came of checking a log. Close it, or use it as a context manager: its findings lie in a temporary place."""
+
+    def __init__(self, report: Report, bench: Workbench, rules: Rules, intake: Intake, tables: Tables) -> None:
+        self.report = report
+        self._bench = bench
+        self._rules = rules
+        self._intake = intake
+        self._tables = tables
+
+    def findings(self, *, most: int | None = None) -> Iterator[LogFinding]:
+        """Yield what is remarkable, in the order of the log: file by file, row by row; at most `most` of it."""
+        for task, at_us, place, previous, word, status, ended in self._tables.findings(most=most):
+            file, row = file_and_row(place)
+            before: str | None
+            if word is None:
+                remark = self._rules.remark_on_unknown(previous, ended=bool(ended))
+                before = None if previous < 0 else self._rules.states[previous]
+            else:
+                move = Move(previous, word, bool(ended))
+                remark = self._rules.remarks[move]
+                before = self._rules.state_before(move)
+            yield LogFinding(
+                task,
+                None if at_us is None else moment(at_us),
+                self._intake.files[file],
+                row,
+                remark.code,
+                remark.severity,
+                before,
+                status,
+                remark.possible,
+                self._rules.lifecycle.explain(remark, before, status),
+            )
+
+    def rejects(self, *, most: int | None = None) -> Iterator[Reject]:
+        """Yield the rows that could not be read, in the order of the log; at most `most` of them."""
+        for place, reason, detail in self._tables.rejects(most=most):
+            file, row = file_and_row(place)
+            yield Reject(self._intake.files[file], row, reason, detail)
+
+    def write_findings(self, path: str | os.PathLike[str]) -> int:
+        """Write all findings to a Parquet, CSV or JSON Lines file, as its name says, and return how many.
+
+        The columns are those of `LogFinding` without the message. A name that ends in .gz or .zst besides is
+        compressed. The file is there whole or not at all.
+
+        Raises:
+            ValueError: the name does not tell a format.
+            EngineFailed: it cannot be written.
+        """
+        return self._tables.write_findings(path)
+
+    def write_rejects(self, path: str | os.PathLike[str]) -> int:
+        """Write all rows that could not be read, as `write_findings` does; the columns are those of `Reject`."""
+        return self._tables.write_rejects(path)
+
+    def close(self) -> None:
+        """Remove what lies in temporary places."""
+        self._bench.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

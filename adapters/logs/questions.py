@@ -1,0 +1,203 @@
+"""What is asked of an engine, in SQL that DuckDB, Spark and PostgreSQL all understand.
+
+Every engine offers one relation, `records`, of all rows of the log:
+
+    task      text       the id, compared as it is
+    at_us     BIGINT     microseconds since 1970 in UTC; 0 in every row where the log has no times
+    sequence  BIGINT     what breaks ties; 0 in every row where no column was named for it
+    place     BIGINT     where the row is: unique, and ascending in the order of the rows (see places.py)
+    status    text       the status itself
+    word      INTEGER    the code of the status (see rules.py); NULL where the lifecycle does not know it
+    form      text       how the time was written, a value of `TimeForm`; NULL where the log has no times
+    fault     text       why the row cannot be read, a value of `Fault`; NULL where it can
+    detail    text       the value that is at fault, shortened; may be NULL
+
+Only whole numbers are compared and computed: engines disagree on zones, on rounding and on what
+`LAG` gives where nothing is before. Statements hold no text from outside, except names of relations,
+which are ours. `MOD` and `CASE` are as in SQL:2003; window clauses are written out, since one of the
+engines sorts again for each that it sees under another name.
+
+Equal times are in the order of `sequence`, then of `place`; so the answer never depends on threads,
+partitions or luck.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from adapters.logs.rules import START, Move, Rules
+
+LARGEST_EXACT = 1_000  # microseconds; above it three digits of a dwell time count, see `_rounded`
+_DIGITS = 18  # of the longest dwell time: from the year 1 to the year 9999 are 3.2e17 microseconds
+
+_ORDER = "PARTITION BY task ORDER BY at_us, sequence, place"
+_BEFORE = "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING"
+
+
+def moves_counted(rules: Rules, *, information: bool, sequenced: bool) -> str:
+    """Return the question that makes `counted`: every move, how often, and how long the task had dwelt.
+
+    One pass over the log. Rows of a move that is listed come one by one, all others are counted
+    together, so that the answer has some thousand rows besides the findings. Columns:
+
+        previous, word, ended   the move (see `rules.Move`); `ended` is 0 or 1
+        dwell_us                since the row before, three digits of it (see `_rounded`); NULL at the first
+        tied                    1 where time and sequence are those of the row before, else 0
+        task                    of a listed row, and of a row that repeats its state; else NULL
+        at_us, place            of a listed row; else NULL
+        rows_counted            how many rows of the log
+        total_us, longest_us    of their dwell times, exactly; NULL at the first
+        example                 the smallest of their places
+    """
+    listed = _is_one_of(rules, rules.listed(information=information))
+    named = _is_one_of(rules, {*rules.listed(information=information), *rules.repeats()})
+    return f"""
+SELECT previous, word, ended, {_rounded("dwelt_us")} AS dwell_us, tied,
+       CASE WHEN {named} THEN task END AS task,
+       CASE WHEN {listed} THEN at_us END AS at_us,
+       CASE WHEN {listed} THEN place END AS place,
+       COUNT(*) AS rows_counted,
+       SUM(CAST(dwelt_us AS DECIMAL(38, 0))) AS total_us,
+       MAX(dwelt_us) AS longest_us,
+       MIN(place) AS example
+FROM (
+    SELECT task, at_us, place, word, at_us - before_us AS dwelt_us, COALESCE(previous, {START}) AS previous,
+           COALESCE(ended, 0) AS ended, CASE WHEN at_us = before_us{_same_sequence(sequenced)} THEN 1 ELSE 0 END AS tied
+    FROM (
+        SELECT task, at_us, place, word,{" sequence," if sequenced else ""}
+               LAG(word) OVER ({_order(sequenced)}) AS previous,
+               LAG(at_us) OVER ({_order(sequenced)}) AS before_us,{_sequence_before(sequenced)}
+               MAX(CASE WHEN word IN ({_numbers(rules.final_codes)}) THEN 1 ELSE 0 END)
+                   OVER ({_order(sequenced)} {_BEFORE}) AS ended
+        FROM records
+        WHERE word IS NOT NULL AND fault IS NULL
+    ) judged
+) moves
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"""
+
+
+def moves_summed() -> str:
+    """Return the question for what `counted` holds without its single rows: some thousand rows."""
+    return """
+SELECT previous, word, ended, dwell_us, tied, SUM(rows_counted), SUM(total_us), MAX(longest_us), MIN(example)
+FROM counted
+GROUP BY previous, word, ended, dwell_us, tied"""
+
+
+def visits_corrected(rules: Rules) -> str:
+    """Return the question for how long tasks really stayed that repeated a state: from its first row, not its last.
+
+    `counted` knows only the time since the row before. Here, for tasks that repeated a state alone: the
+    state left, the dwell time that was counted, the one that is right (both of three digits), how often,
+    and exactly by how much longer all of them were and the longest right one.
+    """
+    repeats = _is_one_of(rules, rules.repeats())
+    order = _order(sequenced=True)
+    return f"""
+SELECT previous, {_rounded("dwelt_us")} AS counted_us, {_rounded("stayed_us")} AS right_us, COUNT(*),
+       SUM(CAST(stayed_us - dwelt_us AS DECIMAL(38, 0))), MAX(stayed_us)
+FROM (
+    SELECT previous, at_us - before_us AS dwelt_us, at_us - LAG(at_us) OVER ({order}) AS stayed_us
+    FROM (
+        SELECT task, at_us, sequence, place, word, COALESCE(previous, {START}) AS previous, before_us,
+               0 AS ended
+        FROM (
+            SELECT task, at_us, sequence, place, word,
+                   LAG(word) OVER ({order}) AS previous, LAG(at_us) OVER ({order}) AS before_us
+            FROM records
+            WHERE word IS NOT NULL AND fault IS NULL
+              AND task IN (SELECT task FROM counted WHERE task IS NOT NULL AND {repeats})
+        ) known
+    ) moves
+    WHERE NOT {repeats}
+) changes
+WHERE dwelt_us < stayed_us
+GROUP BY 1, 2, 3"""
+
+
+def rows_listed() -> str:
+    """Return the question for the rows of listed moves, one by one, in no order: findings without their words."""
+    return "SELECT task, at_us, place, previous, word, ended FROM counted WHERE place IS NOT NULL"
+
+
+def rows_unknown(rules: Rules) -> str:
+    """Return the question for the rows whose status is not known, with what was before them.
+
+    Columns: task, at_us, place, previous, status, ended. Only tasks with such rows are looked at.
+    """
+    order = _order(sequenced=True)
+    return f"""
+SELECT task, at_us, place, COALESCE(previous, {START}) AS previous, status, COALESCE(ended, 0) AS ended
+FROM (
+    SELECT task, at_us, place, word, status, ended, MAX(word) OVER (PARTITION BY task, nth) AS previous
+    FROM (
+        SELECT task, at_us, place, word, status,
+               SUM(CASE WHEN word IS NULL THEN 0 ELSE 1 END) OVER ({order} ROWS UNBOUNDED PRECEDING) AS nth,
+               MAX(CASE WHEN word IN ({_numbers(rules.final_codes)}) THEN 1 ELSE 0 END)
+                   OVER ({order} {_BEFORE}) AS ended
+        FROM records
+        WHERE fault IS NULL
+          AND task IN (SELECT task FROM records WHERE word IS NULL AND fault IS NULL)
+    ) numbered
+) placed
+WHERE word IS NULL"""
+
+
+def tasks_unknown() -> str:
+    """Return the question for how many tasks have no row whose status is known."""
+    return "SELECT COUNT(*) FROM (SELECT task FROM records WHERE fault IS NULL GROUP BY task HAVING COUNT(word) = 0) strange"
+
+
+def words_unknown(most: int) -> str:
+    """Return the question for the most frequent statuses that are not known, and how often each was."""
+    return f"""
+SELECT status, COUNT(*) AS rows_counted
+FROM records
+WHERE word IS NULL AND fault IS NULL
+GROUP BY status
+ORDER BY rows_counted DESC, status
+LIMIT {most}"""
+
+
+def totals() -> str:
+    """Return the question for all rows by fault and form: how many, how many known, the first time and the last."""
+    return """
+SELECT fault, form, COUNT(*), COUNT(word), MIN(at_us), MAX(at_us)
+FROM records
+GROUP BY fault, form"""
+
+
+def _order(sequenced: bool) -> str:
+    # A key that is the same in every row costs a sort all the same.
+    return _ORDER if sequenced else _ORDER.replace(" sequence,", "")
+
+
+def _sequence_before(sequenced: bool) -> str:
+    return f"\n               LAG(sequence) OVER ({_order(sequenced)}) AS sequence_before," if sequenced else ""
+
+
+def _same_sequence(sequenced: bool) -> str:
+    return " AND sequence = sequence_before" if sequenced else ""
+
+
+def _is_one_of(rules: Rules, moves: Iterable[Move]) -> str:
+    keys = sorted(rules.key(move) for move in moves)
+    number = f"((previous + 1) * {len(rules.words)} + word) * 2 + ended"
+    return f"({number}) IN ({_numbers(keys)})"
+
+
+def _numbers(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, numbers)) or "NULL"  # a list may not be empty; nothing equals NULL
+
+
+def _rounded(dwell: str) -> str:
+    """The dwell time down to its first three digits, so that there are few of them.
+
+    Percentiles are then exact to within one percent, in any engine and in memory that does not grow
+    with the log. Whole numbers, because the logarithms of two engines need not agree.
+    """
+    steps = (
+        f"WHEN {dwell} < {10**digits} THEN {dwell} - MOD({dwell}, {10 ** (digits - 3)})"
+        for digits in range(4, _DIGITS + 1)
+    )
+    return f"CASE WHEN {dwell} < {LARGEST_EXACT} THEN {dwell} {' '.join(steps)} END"

@@ -1,0 +1,89 @@
+"""A lifecycle's rules for recorded histories, over small integers, for engines that know only numbers.
+
+Every row of a log has the code of its status's word, 0..n-1 in the order of `Rules.words`; a status
+that the channel does not know has none. A *move* is what an engine counts: the word before, the word,
+and whether an earlier row was final. There are as many moves as words squared, so all of them are
+judged beforehand, by `Lifecycle.remark` and nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lifecycle import Channel, FindingCode, Lifecycle, Remark, Severity
+from lifecycle.history import Mode
+
+START = -1
+"""The code of what is before the first row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """From one row of a task to its next: codes of words, `previous` START at the first; `ended` counts all before."""
+
+    previous: int
+    word: int
+    ended: bool
+
+
+class Rules:
+    """What `check` says of every move, in one mode and one channel.
+
+    Args:
+        lifecycle: whose rules.
+        mode: "exact" when every change was recorded, "sampled" when it was polled.
+        channel: whose words the statuses are.
+    Raises:
+        UnknownName: the lifecycle has no such channel.
+        ValueError: `mode` is neither.
+    """
+
+    def __init__(self, lifecycle: Lifecycle[Any, Any], *, mode: Mode = "exact", channel: str = Channel.API) -> None:
+        self.lifecycle: Lifecycle[str, str] = lifecycle
+        self.mode: Mode = mode
+        self.channel = channel
+        meanings = self.lifecycle.statuses(channel=channel)
+        final = {str(state) for state in self.lifecycle.final_states}
+        self.words: tuple[str, ...] = tuple(str(word) for word in meanings)
+        """Every word of the channel; a word's code is its place here."""
+        self.states: tuple[str, ...] = tuple(str(state) for state in meanings.values())
+        """The state of each word."""
+        self.final_codes: tuple[int, ...] = tuple(i for i, state in enumerate(self.states) if state in final)
+        self.remarks: dict[Move, Remark[str]] = self._judge_all()
+        """What is remarked of each move; a move that is as it should be is not there."""
+
+    def _judge_all(self) -> dict[Move, Remark[str]]:
+        self.lifecycle.remark(None, None, mode=self.mode)  # refuses a mode that is none
+        codes = range(len(self.words))
+        moves = [Move(START, word, ended=False) for word in codes]
+        moves += [Move(previous, word, ended) for previous in codes for word in codes for ended in (False, True)]
+        judged = ((move, self.remark(move)) for move in moves)
+        return {move: remark for move, remark in judged if remark is not None}
+
+    def remark(self, move: Move) -> Remark[str] | None:
+        """Return what `check` says of a move."""
+        return self.lifecycle.remark(self.state_before(move), self.states[move.word], ended=move.ended, mode=self.mode)
+
+    def remark_on_unknown(self, previous: int, *, ended: bool) -> Remark[str]:
+        """Return what `check` says of a status that the channel does not know."""
+        before = None if previous == START else self.states[previous]
+        remark = self.lifecycle.remark(before, None, ended=ended, mode=self.mode)
+        assert remark is not None
+        return remark
+
+    def state_before(self, move: Move) -> str | None:
+        """Return the state before a move, None at the start."""
+        return None if move.previous == START else self.states[move.previous]
+
+    def listed(self, *, information: bool) -> list[Move]:
+        """Return the moves whose rows are listed one by one: the findings, and with `information` every remark."""
+        return [move for move, remark in self.remarks.items() if information or remark.severity is Severity.FINDING]
+
+    def repeats(self) -> list[Move]:
+        """Return the moves that stay in their state."""
+        return [move for move, remark in self.remarks.items() if remark.code is FindingCode.DUPLICATE]
+
+    def key(self, move: Move) -> int:
+        """Return a number of its own for a move, as `questions.MOVE` computes it."""
+        return ((move.previous + 1) * len(self.words) + move.word) * 2 + move.ended

@@ -1,0 +1,176 @@
+"""DuckDB, embedded: where files and frames are read and counted, and where every engine's findings are put in order.
+
+A workbench is a database in memory that spills into a directory of its own and removes it at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self
+
+import duckdb
+
+from adapters.logs.errors import EngineFailed, UnusableLog
+
+Progress = Callable[[str, float | None], None]
+"""Told what is being done and how much of it is done, 0.0 to 1.0 or None where that is not known; often."""
+
+_LOOK_EVERY_S = 0.1
+_BATCH = 10_000  # rows
+
+
+class Workbench:
+    """One DuckDB connection and its directory. Not to be shared between threads.
+
+    Args:
+        memory: the most that DuckDB itself may hold, as in "800MB"; the process needs some 100 MB besides.
+        threads: of DuckDB; as many as there are cores if omitted.
+        spill: where to make the directory; where temporary files usually go if omitted.
+        progress: told of long work, see Progress.
+    Raises:
+        EngineFailed: an argument that DuckDB does not take, or no directory can be made.
+    """
+
+    def __init__(
+        self,
+        *,
+        memory: str = "1GB",
+        threads: int | None = None,
+        spill: str | os.PathLike[str] | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self._progress = progress
+        try:
+            self._directory = tempfile.TemporaryDirectory(prefix="lifecycle-logs-", dir=spill)
+        except OSError as error:
+            raise EngineFailed(f"no directory to spill into: {error}") from error
+        self.directory = self._directory.name
+        """Where files may be put that are needed only now."""
+        self._connection = duckdb.connect(":memory:")
+        try:
+            with _errors_told():
+                self._set(memory_limit=memory, temp_directory=os.path.join(self.directory, "duckdb"))  # noqa: PTH118
+                self._set(TimeZone="UTC", threads=threads, enable_progress_bar=False)
+                self._set(autoinstall_known_extensions=False, autoload_known_extensions=False)
+                self._set(python_enable_replacements=False)
+        except BaseException:
+            self.close()
+            raise
+
+    def _set(self, **settings: object) -> None:
+        for name, value in settings.items():
+            if value is not None:
+                self._connection.execute(f"SET {name} = {literal(value)}")
+
+    @property
+    def name(self) -> str:
+        """The engine's name and version."""
+        return f"DuckDB {duckdb.__version__}"
+
+    def keep(self, name: str, question: str) -> None:
+        """See Engine."""
+        self.run(f"CREATE TABLE {name} AS {question}", doing="counting")
+
+    def rows(self, question: str) -> Iterator[tuple[Any, ...]]:
+        """See Engine."""
+        with _errors_told():
+            answer = self._connection.cursor()
+            answer.execute(question)
+            while batch := answer.fetchmany(_BATCH):
+                yield from batch
+
+    def run(self, statement: str, parameters: Sequence[Any] = (), *, doing: str | None = None) -> list[tuple[Any, ...]]:
+        """Execute one statement and return its rows; with `doing`, progress is told of it.
+
+        Raises:
+            EngineFailed, UnusableLog: see Engine.
+        """
+        with _errors_told():
+            if doing is None or self._progress is None:
+                return self._connection.execute(statement, list(parameters)).fetchall()
+            return self._run_watched(statement, list(parameters), doing, self._progress)
+
+    def register(self, name: str, frame: object) -> None:
+        """Offer an Arrow table, a data frame or a dict of NumPy arrays as a relation. Raises as `run`."""
+        with _errors_told():
+            self._connection.register(name, frame)
+
+    def unregister(self, name: str) -> None:
+        """Forget a frame."""
+        self._connection.unregister(name)
+
+    def tell(self, doing: str, share: float | None) -> None:
+        """Tell of progress that DuckDB does not know of."""
+        if self._progress is not None:
+            self._progress(doing, share)
+
+    def _run_watched(
+        self, statement: str, parameters: list[Any], doing: str, progress: Progress
+    ) -> list[tuple[Any, ...]]:
+        outcome: list[list[tuple[Any, ...]]] = []
+        failure: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                outcome.append(self._connection.execute(statement, parameters).fetchall())
+            except BaseException as error:  # noqa: BLE001 (raised again where it is waited for)
+                failure.append(error)
+
+        worker = threading.Thread(target=run, name="lifecycle-logs")
+        worker.start()
+        try:
+            while worker.is_alive():
+                worker.join(_LOOK_EVERY_S)
+                percent = self._connection.query_progress()
+                progress(doing, percent / 100 if percent >= 0 else None)
+        except BaseException:
+            self._connection.interrupt()
+            worker.join()
+            raise
+        if failure:
+            raise failure[0]
+        return outcome[0]
+
+    def close(self) -> None:
+        """End it and remove its directory."""
+        self._connection.close()
+        self._directory.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def literal(value: object) -> str:
+    """Return a value as DuckDB writes it."""
+    if isinstance(value, bool | int):
+        return str(value).lower()
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """Return a name as DuckDB quotes it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+@contextmanager
+def _errors_told() -> Generator[None]:
+    try:
+        yield
+    except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.InvalidTypeException) as error:
+        raise UnusableLog(_first_line(error)) from error
+    except duckdb.Error as error:
+        raise EngineFailed(_first_line(error)) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or ["DuckDB failed"])[0]
