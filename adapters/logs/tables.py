@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,22 +14,11 @@ from adapters.logs.places import ROW_BITS
 from adapters.logs.rules import START, Rules
 from adapters.logs.source import Intake
 from adapters.logs.workbench import Workbench
+from adapters.logs.writing import write
 from lifecycle import Severity
 
 _BATCH = 50_000  # rows that are taken from another engine at once
-
-_LISTED = "SELECT task, at_us, place, previous, word, ended FROM counted WHERE place IS NOT NULL"
-
-# What a spreadsheet would take for a formula begins with one of these; an apostrophe makes a text of it.
-_FORMULA = r"'^[=+\-@\t\r]'"
-
-_FORMATS = {
-    ".parquet": "FORMAT parquet, COMPRESSION zstd",
-    ".csv": "FORMAT csv, HEADER true",
-    ".jsonl": "FORMAT json",
-    ".ndjson": "FORMAT json",
-}
-_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+_ROW = f"place & {(1 << ROW_BITS) - 1}"
 
 
 class Tables:
@@ -133,32 +121,16 @@ LEFT JOIN words before ON before.word = found.previous""")
 
     def write_findings(self, path: str | os.PathLike[str]) -> int:
         """See CheckedLog."""
-        return self._write(
-            Path(path),
-            columns={
-                "task": "task", "at": '"at"', "file": "files.name", "row": f"place & {(1 << ROW_BITS) - 1}",
-                "previous": "state_before", "status": "status", "code": "code", "severity": "severity",
-                "possible": "possible",
-            },
-            relation=f"findings JOIN files ON files.file = place >> {ROW_BITS}",
-        )  # fmt: skip
+        return write(self._bench, path, f"""
+SELECT task, "at", files.name AS file, {_ROW} AS row, state_before AS previous, status, code, severity, possible, place
+FROM findings JOIN files ON files.file = place >> {ROW_BITS}""", order="place")  # fmt: skip
 
     def write_rejects(self, path: str | os.PathLike[str]) -> int:
         """See CheckedLog."""
         self._take_rejects()
-        return self._write(
-            Path(path),
-            columns={
-                "file": "files.name",
-                "row": f"place & {(1 << ROW_BITS) - 1}",
-                "reason": "fault",
-                "detail": "detail",
-            },
-            relation=f"rejects JOIN files ON files.file = place >> {ROW_BITS}",
-        )
-
-    def _write(self, path: Path, *, columns: dict[str, str], relation: str) -> int:
-        raise NotImplementedError
+        return write(self._bench, path, f"""
+SELECT files.name AS file, {_ROW} AS row, fault AS reason, detail, place
+FROM rejects JOIN files ON files.file = place >> {ROW_BITS}""", order="place")  # fmt: skip
 
     def _take(self, table: str, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Insert rows in batches: as arrays, since one statement for each row takes a hundred times as long."""
