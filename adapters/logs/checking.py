@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from adapters.logs import questions
 from adapters.logs.columns import Columns
+from adapters.logs.engine import Engine
 from adapters.logs.errors import UnreadableRows, UnusableLog
 from adapters.logs.places import file_and_row
 from adapters.logs.report import Report, Tally, moment
@@ -21,7 +22,7 @@ from adapters.logs.workbench import Progress, Workbench
 from lifecycle import Channel, FindingCode, Lifecycle, Severity
 from lifecycle.history import Mode
 
-_MOST_WORST = 20
+MOST_WORST = 20
 _MOST_WORDS = 20
 
 
@@ -110,7 +111,7 @@ def _checked(
 ) -> CheckedLog:
     intake = source.offer(bench, rules, columns)
     engine = intake.engine
-    totals = _Totals(engine.rows(questions.totals()))
+    totals = Totals(engine.rows(questions.totals()))
     tables = Tables(bench, rules, intake, timed=columns.at is not None)
     if strict:
         _require_all_read(totals, intake, tables)
@@ -119,45 +120,68 @@ def _checked(
 
     sequenced = columns.sequence is not None
     engine.keep("counted", questions.moves_counted(rules, information=information, sequenced=sequenced))
-    tally = Tally(rules)
-    tally.add_moves(engine.rows(questions.moves_summed()))
-    if columns.at is not None and tally.has_repeats:
-        tally.correct_visits(engine.rows(questions.visits_corrected(rules)))
     tables.take_listed()
-    words: dict[str, int] = {}
-    strangers = 0
     if totals.unknown:
         tables.take_unknown()
-        words = {str(word): int(count) for word, count in engine.rows(questions.words_unknown(_MOST_WORDS))}
-        [(strangers,)] = engine.rows(questions.tasks_unknown())
-    report = Report(
-        lifecycle=rules.lifecycle.name,
-        mode=rules.mode,
-        channel=rules.channel,
-        engine=engine.name,
+    report = report_of(
+        engine,
+        rules,
+        totals,
+        worst=tables.worst(MOST_WORST),
+        timed=columns.at is not None,
         files=len(intake.files) if intake.are_files else 0,
-        rows=totals.rows,
-        unreadable=totals.unreadable,
-        broken=dict(intake.broken),
-        tasks=tally.tasks + int(strangers),
-        first_at=None if columns.at is None else moment(totals.first_us),
-        last_at=None if columns.at is None else moment(totals.last_us),
-        time_forms=totals.forms,
-        findings=tally.findings(unknown=totals.unknown),
-        bad_rows=tally.bad_rows + totals.unknown,
-        edges=tally.edges(),
-        dwell=() if columns.at is None else tally.dwell(),
-        endings=tally.endings(),
-        unseen=tally.unseen(),
-        unknown_statuses=words,
-        ties=tally.ties if columns.at is not None else 0,
-        worst=tables.worst(_MOST_WORST),
+        broken=intake.broken,
     )
     return CheckedLog(report, bench, rules, intake, tables)
 
 
-class _Totals:
-    """The answer to `questions.totals`, added up."""
+def report_of(
+    engine: Engine,
+    rules: Rules,
+    totals: Totals,
+    *,
+    worst: tuple[tuple[str, int], ...],
+    timed: bool,
+    files: int = 0,
+    broken: Mapping[str, str] = MappingProxyType({}),
+) -> Report:
+    """Ask an engine that holds `records` and `counted` for all that a report says. The arguments are as in Report."""
+    tally = Tally(rules)
+    tally.add_moves(engine.rows(questions.moves_summed()))
+    if timed and tally.has_repeats:
+        tally.correct_visits(engine.rows(questions.visits_corrected(rules)))
+    words: dict[str, int] = {}
+    strangers = 0
+    if totals.unknown:
+        words = {str(word): int(count) for word, count in engine.rows(questions.words_unknown(_MOST_WORDS))}
+        [(strangers,)] = engine.rows(questions.tasks_unknown())
+    return Report(
+        lifecycle=rules.lifecycle.name,
+        mode=rules.mode,
+        channel=rules.channel,
+        engine=engine.name,
+        files=files,
+        rows=totals.rows,
+        unreadable=totals.unreadable,
+        broken=dict(broken),
+        tasks=tally.tasks + int(strangers),
+        first_at=moment(totals.first_us) if timed else None,
+        last_at=moment(totals.last_us) if timed else None,
+        time_forms=totals.forms,
+        findings=tally.findings(unknown=totals.unknown),
+        bad_rows=tally.bad_rows + totals.unknown,
+        edges=tally.edges(),
+        dwell=tally.dwell() if timed else (),
+        endings=tally.endings(),
+        unseen=tally.unseen(),
+        unknown_statuses=words,
+        ties=tally.ties if timed else 0,
+        worst=worst,
+    )
+
+
+class Totals:
+    """The answer to `questions.totals`, added up: what `report_of` wants to know first."""
 
     def __init__(self, rows: Iterable[tuple[Any, ...]]) -> None:
         self.unreadable: dict[str, int] = {}
@@ -178,10 +202,11 @@ class _Totals:
 
     @property
     def rows(self) -> int:
+        """How many rows the log has."""
         return self.readable + sum(self.unreadable.values())
 
 
-def _require_all_read(totals: _Totals, intake: Intake, tables: Tables) -> None:
+def _require_all_read(totals: Totals, intake: Intake, tables: Tables) -> None:
     count = sum(totals.unreadable.values())
     if not count and not intake.broken:
         return
@@ -193,7 +218,7 @@ def _require_all_read(totals: _Totals, intake: Intake, tables: Tables) -> None:
     raise UnreadableRows("\n".join(lines), count=count)
 
 
-def _nothing_to_read(totals: _Totals, intake: Intake) -> str:
+def _nothing_to_read(totals: Totals, intake: Intake) -> str:
     if not totals.rows:
         lines = ["the log has no rows"]
     else:

@@ -9,7 +9,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -45,13 +45,14 @@ class Workbench:
         progress: Progress | None = None,
     ) -> None:
         self._progress = progress
+        self._closing = ExitStack()
         try:
-            self._directory = tempfile.TemporaryDirectory(prefix="lifecycle-logs-", dir=spill)
+            directory = tempfile.TemporaryDirectory(prefix="lifecycle-logs-", dir=spill)
         except OSError as error:
             raise EngineFailed(f"no directory to spill into: {error}") from error
-        self.directory = self._directory.name
+        self.directory = self._closing.enter_context(directory)
         """Where files may be put that are needed only now."""
-        self._connection = duckdb.connect(":memory:")
+        self._connection = self._closing.enter_context(duckdb.connect(":memory:"))
         try:
             with _errors_told():
                 self._set(memory_limit=memory, temp_directory=os.path.join(self.directory, "duckdb"))  # noqa: PTH118
@@ -136,10 +137,13 @@ class Workbench:
             raise failure[0]
         return outcome[0]
 
+    def on_close(self, callback: Callable[[], object]) -> None:
+        """Have something else ended with it, and before it."""
+        self._closing.callback(callback)
+
     def close(self) -> None:
         """End it and remove its directory."""
-        self._connection.close()
-        self._directory.cleanup()
+        self._closing.close()
 
     def __enter__(self) -> Self:
         return self
