@@ -46,40 +46,50 @@ def moves_counted(rules: Rules, *, information: bool, sequenced: bool) -> str:
         task                    of a listed row, and of a row that repeats its state; else NULL
         at_us, place            of a listed row; else NULL
         rows_counted            how many rows of the log
-        total_us, longest_us    of their dwell times, exactly; NULL at the first
+        beyond_us, longest_us   by how much their dwell times together exceed `dwell_us`, and the longest; exactly
         example                 the smallest of their places
+
+    Sums are of what is beyond three digits, as whole dwell times of a billion tasks need not fit into 64 bits,
+    and wider numbers cost a third of the whole time.
     """
     listed = _is_one_of(rules, rules.listed(information=information))
     named = _is_one_of(rules, {*rules.listed(information=information), *rules.repeats()})
+    order = _order(sequenced)
+    same_sequence = f"sequence = LAG(sequence) OVER ({order})" if sequenced else "1 = 1"
     return f"""
-SELECT previous, word, ended, {_rounded("dwelt_us")} AS dwell_us, tied,
+WITH followed AS (
+    SELECT task, at_us, place, word,
+           LAG(word) OVER ({order}) AS previous,
+           LAG(at_us) OVER ({order}) AS before_us,
+           CASE WHEN {same_sequence} THEN 1 ELSE 0 END AS same_sequence,
+           MAX({_is_final(rules)}) OVER ({order} {_BEFORE}) AS ended
+    FROM records
+    WHERE word IS NOT NULL AND fault IS NULL
+), moves AS (
+    SELECT task, at_us, place, word, COALESCE(previous, {START}) AS previous, COALESCE(ended, 0) AS ended,
+           at_us - before_us AS dwelt_us,
+           CASE WHEN at_us = before_us THEN same_sequence ELSE 0 END AS tied
+    FROM followed
+), measured AS (
+    SELECT task, at_us, place, word, previous, ended, tied, dwelt_us, {_rounded("dwelt_us")} AS dwell_us
+    FROM moves
+)
+SELECT previous, word, ended, dwell_us, tied,
        CASE WHEN {named} THEN task END AS task,
        CASE WHEN {listed} THEN at_us END AS at_us,
        CASE WHEN {listed} THEN place END AS place,
        COUNT(*) AS rows_counted,
-       SUM(CAST(dwelt_us AS DECIMAL(38, 0))) AS total_us,
+       SUM(dwelt_us - dwell_us) AS beyond_us,
        MAX(dwelt_us) AS longest_us,
        MIN(place) AS example
-FROM (
-    SELECT task, at_us, place, word, at_us - before_us AS dwelt_us, COALESCE(previous, {START}) AS previous,
-           COALESCE(ended, 0) AS ended, CASE WHEN at_us = before_us{_same_sequence(sequenced)} THEN 1 ELSE 0 END AS tied
-    FROM (
-        SELECT task, at_us, place, word,{" sequence," if sequenced else ""}
-               LAG(word) OVER ({_order(sequenced)}) AS previous,
-               LAG(at_us) OVER ({_order(sequenced)}) AS before_us,{_sequence_before(sequenced)}
-               MAX(CASE WHEN word IN ({_numbers(rules.final_codes)}) THEN 1 ELSE 0 END)
-                   OVER ({_order(sequenced)} {_BEFORE}) AS ended
-        FROM records
-        WHERE word IS NOT NULL AND fault IS NULL
-    ) judged
-) moves
+FROM measured
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"""
 
 
 def moves_summed() -> str:
     """Return the question for what `counted` holds without its single rows: some thousand rows."""
     return """
-SELECT previous, word, ended, dwell_us, tied, SUM(rows_counted), SUM(total_us), MAX(longest_us), MIN(example)
+SELECT previous, word, ended, dwell_us, tied, SUM(rows_counted), SUM(beyond_us), MAX(longest_us), MIN(example)
 FROM counted
 GROUP BY previous, word, ended, dwell_us, tied"""
 
@@ -87,32 +97,37 @@ GROUP BY previous, word, ended, dwell_us, tied"""
 def visits_corrected(rules: Rules) -> str:
     """Return the question for how long tasks really stayed that repeated a state: from its first row, not its last.
 
-    `counted` knows only the time since the row before. Here, for tasks that repeated a state alone: the
-    state left, the dwell time that was counted, the one that is right (both of three digits), how often,
-    and exactly by how much longer all of them were and the longest right one.
+    `counted` knows only the time since the row before. Only tasks that repeated a state are looked at. Columns:
+
+        previous                        the state left, as a word
+        counted_us, right_us            three digits of the dwell time that was counted, and of the one that is right
+        visits                          how often
+        counted_beyond_us, beyond_us    by how much all of them exceed these digits, exactly
+        longest_us                      the longest right one, exactly
     """
     repeats = _is_one_of(rules, rules.repeats())
     order = _order(sequenced=True)
     return f"""
-SELECT previous, {_rounded("dwelt_us")} AS counted_us, {_rounded("stayed_us")} AS right_us, COUNT(*),
-       SUM(CAST(stayed_us - dwelt_us AS DECIMAL(38, 0))), MAX(stayed_us)
-FROM (
-    SELECT previous, at_us - before_us AS dwelt_us, at_us - LAG(at_us) OVER ({order}) AS stayed_us
-    FROM (
-        SELECT task, at_us, sequence, place, word, COALESCE(previous, {START}) AS previous, before_us,
-               0 AS ended
-        FROM (
-            SELECT task, at_us, sequence, place, word,
-                   LAG(word) OVER ({order}) AS previous, LAG(at_us) OVER ({order}) AS before_us
-            FROM records
-            WHERE word IS NOT NULL AND fault IS NULL
-              AND task IN (SELECT task FROM counted WHERE task IS NOT NULL AND {repeats})
-        ) known
-    ) moves
+WITH followed AS (
+    SELECT task, at_us, sequence, place, word, 0 AS ended,
+           COALESCE(LAG(word) OVER ({order}), {START}) AS previous,
+           at_us - LAG(at_us) OVER ({order}) AS dwelt_us
+    FROM records
+    WHERE word IS NOT NULL AND fault IS NULL
+      AND task IN (SELECT task FROM counted WHERE task IS NOT NULL AND {repeats})
+), changes AS (
+    SELECT previous, dwelt_us, at_us - LAG(at_us) OVER ({order}) AS stayed_us
+    FROM followed
     WHERE NOT {repeats}
-) changes
-WHERE dwelt_us < stayed_us
-GROUP BY 1, 2, 3"""
+), measured AS (
+    SELECT previous, dwelt_us, stayed_us, {_rounded("dwelt_us")} AS counted_us, {_rounded("stayed_us")} AS right_us
+    FROM changes
+    WHERE dwelt_us < stayed_us
+)
+SELECT previous, counted_us, right_us, COUNT(*) AS visits, SUM(dwelt_us - counted_us) AS counted_beyond_us,
+       SUM(stayed_us - right_us) AS beyond_us, MAX(stayed_us) AS longest_us
+FROM measured
+GROUP BY previous, counted_us, right_us"""
 
 
 def rows_listed() -> str:
@@ -127,25 +142,27 @@ def rows_unknown(rules: Rules) -> str:
     """
     order = _order(sequenced=True)
     return f"""
-SELECT task, at_us, place, COALESCE(previous, {START}) AS previous, status, COALESCE(ended, 0) AS ended
-FROM (
-    SELECT task, at_us, place, word, status, ended, MAX(word) OVER (PARTITION BY task, nth) AS previous
-    FROM (
-        SELECT task, at_us, place, word, status,
-               SUM(CASE WHEN word IS NULL THEN 0 ELSE 1 END) OVER ({order} ROWS UNBOUNDED PRECEDING) AS nth,
-               MAX(CASE WHEN word IN ({_numbers(rules.final_codes)}) THEN 1 ELSE 0 END)
-                   OVER ({order} {_BEFORE}) AS ended
-        FROM records
-        WHERE fault IS NULL
-          AND task IN (SELECT task FROM records WHERE word IS NULL AND fault IS NULL)
-    ) numbered
-) placed
+WITH numbered AS (
+    SELECT task, at_us, place, word, status,
+           SUM(CASE WHEN word IS NULL THEN 0 ELSE 1 END) OVER ({order} ROWS UNBOUNDED PRECEDING) AS nth,
+           MAX({_is_final(rules)}) OVER ({order} {_BEFORE}) AS ended
+    FROM records
+    WHERE fault IS NULL AND task IN (SELECT task FROM records WHERE word IS NULL AND fault IS NULL)
+), followed AS (
+    SELECT task, at_us, place, word, status, COALESCE(ended, 0) AS ended,
+           COALESCE(MAX(word) OVER (PARTITION BY task, nth), {START}) AS previous
+    FROM numbered
+)
+SELECT task, at_us, place, previous, status, ended
+FROM followed
 WHERE word IS NULL"""
 
 
 def tasks_unknown() -> str:
     """Return the question for how many tasks have no row whose status is known."""
-    return "SELECT COUNT(*) FROM (SELECT task FROM records WHERE fault IS NULL GROUP BY task HAVING COUNT(word) = 0) strange"
+    return """
+SELECT COUNT(*)
+FROM (SELECT task FROM records WHERE fault IS NULL GROUP BY task HAVING COUNT(word) = 0) strange"""
 
 
 def words_unknown(most: int) -> str:
@@ -172,12 +189,8 @@ def _order(sequenced: bool) -> str:
     return _ORDER if sequenced else _ORDER.replace(" sequence,", "")
 
 
-def _sequence_before(sequenced: bool) -> str:
-    return f"\n               LAG(sequence) OVER ({_order(sequenced)}) AS sequence_before," if sequenced else ""
-
-
-def _same_sequence(sequenced: bool) -> str:
-    return " AND sequence = sequence_before" if sequenced else ""
+def _is_final(rules: Rules) -> str:
+    return f"CASE WHEN word IN ({_numbers(rules.final_codes)}) THEN 1 ELSE 0 END"
 
 
 def _is_one_of(rules: Rules, moves: Iterable[Move]) -> str:

@@ -135,7 +135,7 @@ class Tally:
 
     def add_moves(self, rows: Iterable[Sequence[Any]]) -> None:
         """Take the answer to `questions.moves_summed`."""
-        for previous, word, ended, dwell_us, tied, count, total_us, longest_us, example in rows:
+        for previous, word, ended, dwell_us, tied, count, beyond_us, longest_us, example in rows:
             move = Move(int(previous), int(word), bool(ended))
             self._moves[move] += int(count)
             self._examples[move] = min(int(example), self._examples.get(move, int(example)))
@@ -144,15 +144,16 @@ class Tally:
             if state is None:
                 continue
             if state != self._rules.states[move.word]:
-                self._total_us[state] += int(total_us)
+                self._total_us[state] += int(dwell_us) * int(count) + int(beyond_us)
                 self._dwell[state][int(dwell_us)] += int(count)
                 self._longest_us[state] = max(self._longest_us[state], int(longest_us))
 
     def correct_visits(self, rows: Iterable[Sequence[Any]]) -> None:
         """Take the answer to `questions.visits_corrected`."""
-        for previous, counted_us, right_us, count, more_us, longest_us in rows:
+        for previous, counted_us, right_us, count, counted_beyond_us, beyond_us, longest_us in rows:
             state = self._rules.states[int(previous)]
-            self._total_us[state] += int(more_us)
+            self._total_us[state] += (int(right_us) - int(counted_us)) * int(count)
+            self._total_us[state] += int(beyond_us) - int(counted_beyond_us)
             self._dwell[state][int(counted_us)] -= int(count)
             self._dwell[state][int(right_us)] += int(count)
             self._longest_us[state] = max(self._longest_us[state], int(longest_us))

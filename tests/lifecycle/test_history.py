@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import FrozenInstanceError
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -34,6 +34,7 @@ from lifecycle import (
     V3State,
     get,
 )
+from lifecycle.history import Mode
 from tests.oracles import distances, moves_of, names, relation, remarks
 
 # --- observe -----------------------------------------------------------------------------------
@@ -182,6 +183,55 @@ def test_check(mode: Any, history: str, expected: str) -> None:
     assert ", ".join(found) == expected
 
 
+WORDS = st.sampled_from([*dict.fromkeys(state.name for each in CATALOG.values() for state in each.states), "zombie"])
+
+
+@given(st.sampled_from([*CATALOG]), st.lists(WORDS, max_size=12), st.booleans())
+def test_a_history_held_in_another_form_is_judged_row_by_row_as_check_does(
+    name: str, words: list[str], exact: bool
+) -> None:
+    declared = CATALOG[name]
+    mode: Mode = "exact" if exact else "sampled"
+    judged: list[tuple[int, FindingCode, Severity, tuple[str, ...], str]] = []
+    previous: str | None = None
+    ended = False
+    for index, word in enumerate(words):
+        state = declared.state_of(word)
+        remark = declared.remark(previous, state, ended=ended, mode=mode)
+        if remark is not None:
+            message = declared.explain(remark, previous, word)
+            judged.append((index, remark.code, remark.severity, remark.possible, message))
+        if state is not None:
+            ended = ended or (previous is not None and previous in declared.final_states)
+            previous = state
+
+    found = declared.check(words, mode=mode)
+
+    assert judged == [(each.index, each.code, each.severity, each.possible, each.message) for each in found]
+
+
+@pytest.mark.parametrize(("previous", "state"), [("zombie", None), (None, "zombie"), ("created", "zombie")])
+def test_only_declared_states_are_remarked_on(previous: str | None, state: str | None) -> None:
+    with pytest.raises(UnknownName, match="zombie"):
+        cast("Lifecycle[str, str]", V1_FULL).remark(previous, state)
+
+
+def test_a_remark_has_a_mode() -> None:
+    with pytest.raises(ValueError, match="mode must be"):
+        V1_FULL.remark(None, V1State.CREATED, mode=cast("Mode", "strict"))
+
+
+def test_the_statuses_of_a_channel_are_its_states_and_then_its_aliases() -> None:
+    states = {state.name: state.name for state in V1_FULL.states}
+
+    assert V1_FULL.statuses() == states
+    webhook = V1_FULL.statuses(channel="webhook")
+    assert webhook == {**states, "initializing": "created", "started": "running"}
+    assert [*webhook][: len(states)] == [*states]
+    with pytest.raises(UnknownName, match="channel"):
+        V1_FULL.statuses(channel="fax")
+
+
 def test_two_states_that_exclude_each_other_are_impossible() -> None:
     fork: Lifecycle[str, str] = Lifecycle(
         name="fork",
@@ -199,9 +249,6 @@ def test_two_states_that_exclude_each_other_are_impossible() -> None:
     (finding,) = fork.check(["top", "left", "right", "bottom"])
 
     assert (finding.index, finding.code, finding.possible) == (2, FindingCode.IMPOSSIBLE, ("bottom",))
-
-
-WORDS = st.sampled_from([*dict.fromkeys(state.name for each in CATALOG.values() for state in each.states), "zombie"])
 
 
 @given(st.sampled_from([*CATALOG]), st.lists(WORDS, max_size=12), st.booleans())
