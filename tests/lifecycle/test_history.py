@@ -222,7 +222,7 @@ def test_a_remark_has_a_mode() -> None:
 
 
 def test_the_statuses_of_a_channel_are_its_states_and_then_its_aliases() -> None:
-    states = {state.name: state.name for state in V1_FULL.states}
+    states = {str(state.name): str(state.name) for state in V1_FULL.states}
 
     assert V1_FULL.statuses() == states
     webhook = V1_FULL.statuses(channel="webhook")
