@@ -41,7 +41,8 @@ def moves_counted(rules: Rules, *, information: bool, sequenced: bool) -> str:
     together, so that the answer has some thousand rows besides the findings. Columns:
 
         previous, word, ended   the move (see `rules.Move`); `ended` is 0 or 1
-        dwell_us                since the row before, three digits of it (see `_rounded`); NULL at the first
+        dwell_us                since the row before, three digits of it (see `_rounded`); NULL at the first, and
+                                where the state repeats: of a polled log nearly all rows do, and count as one
         tied                    1 where time and sequence are those of the row before, else 0
         task                    of a listed row, and of a row that repeats its state; else NULL
         at_us, place            of a listed row; else NULL
@@ -54,6 +55,7 @@ def moves_counted(rules: Rules, *, information: bool, sequenced: bool) -> str:
     """
     listed = _is_one_of(rules, rules.listed(information=information))
     named = _is_one_of(rules, {*rules.listed(information=information), *rules.repeats()})
+    repeated = _is_one_of(rules, rules.repeats())
     order = _order(sequenced)
     same_sequence = f"sequence = LAG(sequence) OVER ({order})" if sequenced else "1 = 1"
     return f"""
@@ -71,7 +73,8 @@ WITH followed AS (
            CASE WHEN at_us = before_us THEN same_sequence ELSE 0 END AS tied
     FROM followed
 ), measured AS (
-    SELECT task, at_us, place, word, previous, ended, tied, dwelt_us, {_rounded("dwelt_us")} AS dwell_us
+    SELECT task, at_us, place, word, previous, ended, tied, dwelt_us,
+           CASE WHEN {repeated} THEN NULL ELSE {_rounded("dwelt_us")} END AS dwell_us
     FROM moves
 )
 SELECT previous, word, ended, dwell_us, tied,

@@ -141,9 +141,7 @@ class Tally:
             self._examples[move] = min(int(example), self._examples.get(move, int(example)))
             self.ties += int(count) * int(tied)
             state = self._rules.state_before(move)
-            if state is None:
-                continue
-            if state != self._rules.states[move.word]:
+            if state is not None and state != self._rules.states[move.word]:
                 self._total_us[state] += int(dwell_us) * int(count) + int(beyond_us)
                 self._dwell[state][int(dwell_us)] += int(count)
                 self._longest_us[state] = max(self._longest_us[state], int(longest_us))
