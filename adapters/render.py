@@ -13,6 +13,7 @@ import argparse
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from html import escape
 from importlib import metadata
 from pathlib import Path
@@ -50,12 +51,22 @@ def to_svg(picture: Diagram) -> str:
         MissingExtra: neither graphviz-pure nor `dot` is installed.
         RenderError: the program failed or took longer than 30 seconds.
     """
-    svg = _layout(picture, "-Tsvg").decode()
+    return dot_to_svg(to_dot(picture), title=picture.name, dark={})
+
+
+def dot_to_svg(dot: str, *, title: str, dark: Mapping[str, str]) -> str:
+    """Return a picture in DOT as `to_svg` does; `dark` is what colours other than ours become on a dark background.
+
+    Raises:
+        MissingExtra: neither graphviz-pure nor `dot` is installed.
+        RenderError: the program failed or took longer than 30 seconds.
+    """
+    svg = _layout(dot, "-Tsvg").decode()
     # Out go the document type, which refers to another host, comments with the program's version,
     # and titles that show our ids as tooltips.
     svg = re.sub(r"<!--.*?-->\n|<title>.*?</title>\n", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     head, body = svg.split(">", 1)
-    return f'{head} role="img">\n<title>{escape(picture.name)}</title>\n{_DARK_STYLE}{body}'
+    return f'{head} role="img">\n<title>{escape(title)}</title>\n<style>{_dark_style(dark)}</style>{body}'
 
 
 def to_png(picture: Diagram, *, scale: float = 2.0) -> bytes:
@@ -70,25 +81,22 @@ def to_png(picture: Diagram, *, scale: float = 2.0) -> bytes:
     """
     if not scale > 0:
         raise ValueError(f"the scale must be positive, not {scale}")
-    return _layout(picture, "-Tpng", f"-Gdpi={_SCREEN_DPI * scale:g}")
+    return _layout(to_dot(picture), "-Tpng", f"-Gdpi={_SCREEN_DPI * scale:g}")
 
 
-def _dark_style() -> str:
+def _dark_style(colours: Mapping[str, str]) -> str:
     rules = "".join(
         f'  [fill="{light}"] {{ fill: {dark} }}\n  [stroke="{light}"] {{ stroke: {dark} }}\n'
-        for light, dark in DARK.items()
+        for light, dark in (*DARK.items(), *colours.items())
     )
-    return f"<style>\n@media (prefers-color-scheme: dark) {{\n{rules}}}\n</style>"
+    return f"\n@media (prefers-color-scheme: dark) {{\n{rules}}}\n"
 
 
-_DARK_STYLE = _dark_style()
-
-
-def _layout(picture: Diagram, *options: str) -> bytes:
+def _layout(dot: str, *options: str) -> bytes:
     program = _program()
     try:
         done = subprocess.run(  # noqa: S603 (no shell; the picture goes to standard input)
-            [program, *options], input=to_dot(picture).encode(), capture_output=True, timeout=_TIMEOUT_S, check=True
+            [program, *options], input=dot.encode(), capture_output=True, timeout=_TIMEOUT_S, check=True
         )
     except subprocess.CalledProcessError as error:
         raise RenderError(f"{program}: {error.stderr.decode(errors='replace').strip()}") from error

@@ -16,7 +16,7 @@ in the output; their names stand in labels only, escaped by the language's own r
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -310,29 +310,65 @@ _DOT_SAMPLES: dict[Origin | Mark, str] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class DotLine:
+    """A line of somebody's own in DOT: between two states by name, or from the start (None); `look` is attributes."""
+
+    source: str | None
+    target: str
+    look: str
+
+
 def to_dot(picture: Diagram) -> str:
     """Return the picture in DOT, the language of Graphviz. Final states are in the last column."""
+    lines = (
+        *(f'    initial -> {state} [color="{Colour.INK}"]' for state in _marked(picture, Mark.INITIAL)),
+        *(f"    {line.source} -> {line.target} [{_dot_line(line)}]" for line in _lines(picture)),
+        _dot_last_column(picture),
+    )
+    return _dot(picture, {}, lines, ("    label=<", *_dot_legend(picture), "    >"))
+
+
+def to_dot_with(picture: Diagram, lines: Sequence[DotLine], *, labels: Mapping[str, str]) -> str:
+    """Return the states in DOT with lines of somebody's own instead of the table's rows, and without a legend.
+
+    Args:
+        picture: whose states are drawn.
+        lines: in the order in which they are laid out.
+        labels: what states are to show instead of their names, as a value in DOT, already quoted.
+    """
+    ids: dict[str | None, str] = {None: "initial"}
+    ids.update(_ids(picture))
+    drawn = [f"    {ids[line.source]} -> {ids[line.target]} [{line.look}]" for line in lines]
+    final = {node.name for node in picture.nodes if Mark.FINAL in node.marks}
+    if not any({line.source, line.target} <= final for line in lines):  # within one column, labels lie on each other
+        drawn.append(_dot_last_column(picture))
+    return _dot(picture, labels, drawn, ())
+
+
+def _dot(picture: Diagram, labels: Mapping[str, str], lines: Iterable[str], legend: Iterable[str]) -> str:
     ids = _ids(picture)
     return _text(
         (
             f"digraph {_dot_quoted(picture.name)} {{",
             _DOT_HEAD,
-            *(f"    {ids[node.name]} [{_dot_node(node)}]" for node in picture.nodes),
-            *(f'    initial -> {state} [color="{Colour.INK}"]' for state in _marked(picture, Mark.INITIAL)),
-            *(f"    {line.source} -> {line.target} [{_dot_line(line)}]" for line in _lines(picture)),
-            f"    {{rank=max; {'; '.join(_marked(picture, Mark.FINAL))}}}",
-            "    label=<",
-            *_dot_legend(picture),
-            "    >",
+            *(f"    {ids[node.name]} [{_dot_node(node, labels)}]" for node in picture.nodes),
+            *lines,
+            *legend,
             "}",
         )
     )
 
 
-def _dot_node(node: Node) -> str:
+def _dot_last_column(picture: Diagram) -> str:
+    return f"    {{rank=max; {'; '.join(_marked(picture, Mark.FINAL))}}}"
+
+
+def _dot_node(node: Node, labels: Mapping[str, str]) -> str:
     fill, border = _paint(node)
     marks = "".join(_DOT_MARKS[mark] for mark in node.marks)
-    return f'label={_dot_quoted(node.name)}, color="{border}", fillcolor="{fill}"{marks}'
+    label = labels.get(node.name) or _dot_quoted(node.name)
+    return f'label={label}, color="{border}", fillcolor="{fill}"{marks}'
 
 
 def _dot_line(line: _Line) -> str:

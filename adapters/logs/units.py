@@ -1,0 +1,51 @@
+"""Numbers, times and foreign text as people read them; used by everything that shows a report."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+
+
+def count(number: int) -> str:
+    """Return a number with its thousands apart."""
+    return f"{number:,}"
+
+
+def share(part: int, whole: int) -> str:
+    """Return how much of the whole a part is, in percent; 0 % and 100 % are exact, never rounded."""
+    if part in (0, whole):
+        return "100 %" if part else "0 %"
+    percent = 100 * part / whole
+    if percent < 0.01:
+        return "< 0.01 %"
+    return "> 99.9 %" if percent > 99.9 else f"{percent:.2g} %" if percent < 10 else f"{percent:.1f} %"
+
+
+def duration(seconds: float) -> str:
+    """Return a time span in its largest units, two at most: 850 µs, 12.3 ms, 4.5 s, 3 min 20 s, 2 h 5 min, 3 d 4 h."""
+    if seconds < 60:
+        return _below_a_minute(seconds)
+    rest = round(seconds)
+    if rest >= 3_600:  # seconds do not count any more
+        rest = round(rest / 60) * 60
+    if rest >= 86_400:
+        rest = round(rest / 3_600) * 3_600
+    parts: list[str] = []
+    for unit, size in _UNITS:
+        number, rest = divmod(rest, size)
+        if number:
+            parts.append(f"{number:,} {unit}")
+    return " ".join(parts)
+
+
+def _below_a_minute(seconds: float) -> str:
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{round(seconds * 1e6)} µs" if seconds else "0 s"
+
+
+def moment(at: datetime) -> str:
+    """Return a time in UTC, as exact as it is."""
+    return at.astimezone(UTC).isoformat(sep=" ").replace("+00:00", " UTC")
