@@ -60,6 +60,7 @@ OWNERS = {
     "backports": ["adapters.logs.files"],
     "psycopg": ["adapters.logs.postgres"],
     "pyspark": ["adapters.logs.spark"],
+    "py4j": ["adapters.logs.spark"],  # by which Python calls Spark; its errors come through
     "typer": ["adapters.cli"],
     "rich": ["adapters.cli"],
 }

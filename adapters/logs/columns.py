@@ -34,6 +34,19 @@ SMALLEST_MILLISECONDS = 100_000_000_000
 EARLIEST_US = -62_135_596_800_000_000  # 0001-01-01
 LATEST_US = 253_402_300_799_999_999  # 9999-12-31, its last microsecond
 
+# What a text must match as a whole, in regular expressions that every engine understands. Times are ISO 8601 in
+# its extended form: a date alone, or with hours and minutes at least.
+_DAY = r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
+_CLOCK = r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d([.,]\d+)?)?"
+_ZONE = r"([Zz]|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)"
+ISO = f"{_DAY}[Tt ]{_CLOCK}{_ZONE}"
+ISO_NAIVE = f"{_DAY}([Tt ]{_CLOCK})?"
+NUMBER = r"[+-]?\d+([.]\d*)?([Ee][+-]?\d+)?"
+NUMBER_TOO_LONG = r"[+-]?\d+[.]\d{7,}"  # what is beyond microseconds is cut off
+WHOLE = r"[+-]?\d+"
+
+LONGEST_DETAIL = 80  # characters of a value that is at fault
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
