@@ -4,9 +4,8 @@
 was told; it knows no rule of its own. Names become codes and codes names here; where arrays come from
 and go to does not belong here.
 
-    >>> import numpy as np
-    >>> from lifecycle import V1_FULL
-    >>> tasks = CodedLifecycle(V1_FULL)
+    >>> from lifecycle import get
+    >>> tasks = CodedLifecycle(get("v1-full"))
     >>> states = tasks.encode_states(["running", "paused", "stopped"])
     >>> tasks.decode_states(tasks.step_many(states, tasks.encode_events(["pause", "resume", "stop"])))
     [<V1State.PAUSED: 'paused'>, <V1State.RUNNING: 'running'>, None]
@@ -40,9 +39,9 @@ Given: TypeAlias = npt.NDArray[np.integer[Any]] | np.integer[Any] | int
 class CodedLifecycle(Generic[S, E]):
     """A lifecycle whose states and events are codes: their places, 0..n-1, in the declared order.
 
-    What `Lifecycle.extend` returns keeps the codes of what it extends, so stored arrays stay readable.
-    `none`, the largest number of the states' type, is the code of no state, where
-    `Lifecycle` says None: what a refused event leads to, and what an unknown word stands for.
+    `none`, the largest number of the states' type, is the code of no state, where `Lifecycle` says
+    None: what a refused event leads to, and what an unknown word stands for. What `Lifecycle.extend`
+    returns keeps the codes of what it extends, `none` too as long as there are at most 255 states.
 
     Arrays may be of any integer type (those of the `encode_` methods are the fastest), of any layout,
     read-only or empty. Two that are given together are broadcast as NumPy does, so one event can be

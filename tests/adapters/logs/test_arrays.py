@@ -373,7 +373,7 @@ def test_threads_share_one(coded: CodedLifecycle[V1State, V1Event]) -> None:
 
 def test_a_million_tasks_take_their_next_step(coded: CodedLifecycle[V1State, V1Event]) -> None:
     states = np.tile(coded.encode_states([V1State.RUNNING, V1State.PAUSED]), 500_000)
-    targets = coded.step_many(states, coded.encode_events([V1Event.PAUSE])[0])
+    targets = coded.step_many(states, coded.encode_events([V1Event.PAUSE]))
     assert np.count_nonzero(targets == coded.none) == 500_000
     kept = np.where(targets == coded.none, states, targets)
     assert kept.dtype == np.uint8
@@ -390,5 +390,5 @@ def test_the_kinds_of_a_report_are_told_apart(coded: CodedLifecycle[V1State, V1E
 
 def test_the_example_does_what_it_shows() -> None:
     result = doctest.testmod(arrays)
-    assert result.attempted >= 7
+    assert result.attempted >= 6
     assert not result.failed
