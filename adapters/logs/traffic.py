@@ -51,9 +51,14 @@ def shade(edge: Edge) -> Shade:
     return next(each for each in SHADES if edge.illegal_share <= each.most)
 
 
+def is_undeclared(edge: Edge) -> bool:
+    """Tell whether no transition leads this way; a start is declared where it is no finding."""
+    return not edge.events and (edge.source is not None or edge.illegal > 0)
+
+
 def drawn(report: Report) -> tuple[Edge, ...]:
     """Return the ways that the picture shows: all declared ones, the most frequent of the others."""
-    undeclared = [edge for edge in report.edges if _is_undeclared(edge)]
+    undeclared = [edge for edge in report.edges if is_undeclared(edge)]
     left_out = {*sorted(undeclared, key=lambda edge: -edge.count)[MOST_UNDECLARED:]}
     return tuple(edge for edge in report.edges if edge not in left_out)
 
@@ -116,7 +121,7 @@ def _gone(edge: Edge, busiest: int) -> str:
         words.append(f"<b>{count(edge.count)}</b>")
     if edge.illegal:
         words.append(illegal)
-    style = ", style=dashed" if _is_undeclared(edge) else ", weight=2"
+    style = ", style=dashed" if is_undeclared(edge) else ", weight=2"
     return (
         f'label={_stacked(words, width)}, color="{colour}", fontcolor="{Colour.INK}", '
         f"penwidth={width:.1f}, arrowsize={0.55 + width / 18:.2f}{style}"
@@ -137,10 +142,6 @@ def _stacked(words: list[str], width: float) -> str:
         return '""'
     cell = f"<tr><td>{'<br/>'.join(words)}</td></tr>"
     return f'<<table border="0" cellspacing="0" cellpadding="{2 + round(width / 2)}">{cell}</table>>'
-
-
-def _is_undeclared(edge: Edge) -> bool:
-    return not edge.events and (edge.source is not None or edge.illegal > 0)
 
 
 def _labels(report: Report, lifecycle: Lifecycle[Any, Any]) -> Iterator[tuple[str, str]]:

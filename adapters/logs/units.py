@@ -47,5 +47,19 @@ def _below_a_minute(seconds: float) -> str:
 
 
 def moment(at: datetime) -> str:
-    """Return a time in UTC, as exact as it is."""
-    return at.astimezone(UTC).isoformat(sep=" ").replace("+00:00", " UTC")
+    """Return the date and the time in UTC, as exact as it is."""
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
+
+
+def visible(text: str, *, most: int = 120) -> str:
+    """Return foreign text so that it can be seen and does nothing: cut, and what does not print as its number.
+
+    What does not print is, besides control characters, all that turns the direction of writing, has no width,
+    or is half of a surrogate pair.
+    """
+    cut = text if len(text) <= most else f"{text[: most - 1]}…"
+    return "".join(each if each.isprintable() else _numbered(ord(each)) for each in cut)
+
+
+def _numbered(code: int) -> str:
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
