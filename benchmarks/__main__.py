@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 
-from benchmarks import client, emulator, imports, journal, lookups, memory, watch
+from benchmarks import client, emulator, imports, journal, logs, lookups, memory, watch
 from benchmarks.measure import Row
 from benchmarks.table import facts, summary, table
 
@@ -15,12 +15,13 @@ def main() -> None:
     """Measure and print. A missed target is said and fails nothing."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="measure so little that the figures mean nothing")
-    quick = parser.parse_args().quick
-    rows = list(_measured(quick=quick))
+    parser.add_argument("--large", action="store_true", help="check a log of 100 million rows, too: minutes, and 4 GB")
+    given = parser.parse_args()
+    rows = list(_measured(quick=given.quick, large=given.large))
     print(facts(), table(rows), summary(rows), sep="\n\n")
 
 
-def _measured(*, quick: bool) -> Iterator[Row]:
+def _measured(*, quick: bool, large: bool) -> Iterator[Row]:
     subjects: dict[str, Callable[[], list[Row]]] = {
         "look-ups": lambda: lookups.rows(pairs=3 if quick else 51),
         "memory": lambda: memory.rows(tasks=1_000 if quick else 1_000_000),
@@ -29,6 +30,12 @@ def _measured(*, quick: bool) -> Iterator[Row]:
         "emulator": lambda: emulator.rows(pairs=1 if quick else 51, requests=80 if quick else 640),
         "journal": lambda: journal.rows(
             pairs=1 if quick else 15, transitions=2 if quick else 20, known=(100, 200) if quick else (1_000, 1_000_000)
+        ),
+        "logs": lambda: logs.rows(
+            events=20_000 if quick else 10_000_000,
+            pairs=1 if quick else 3,
+            tasks=1_000 if quick else 1_000_000,
+            large=large,
         ),
         "watch": lambda: watch.rows(tasks=50 if quick else 10_000, idle_s=0.2 if quick else 5.0),
     }

@@ -57,14 +57,25 @@ class Row:
         return "met" if self.is_met else f"MISSED BY {abs(self.ratio - self.limit) / self.limit:.0%}"
 
 
-def compare(what: str, ours: Measure, peer_name: str, peer: Measure, *, bound: Bound, limit: float, pairs: int) -> Row:
+def compare(
+    what: str,
+    ours: Measure,
+    peer_name: str,
+    peer: Measure,
+    *,
+    bound: Bound,
+    limit: float,
+    pairs: int,
+    warm_up: bool = True,
+) -> Row:
     """Measure in turns and return the row.
 
     Args:
         bound: AT_MOST limits our time in the peer's times; AT_LEAST says how many times ours must go into it.
-        pairs: how often each is measured, after one of each that is thrown away.
+        pairs: how often each is measured.
+        warm_up: measure one of each before, and throw it away. Nothing is warmed by a process that ends.
     """
-    for measure in (ours, peer):
+    for measure in (ours, peer) if warm_up else ():
         measure()
     times = [_pair(ours, peer, ours_first=bool(number % 2)) for number in range(pairs)]
     best = (min(mine for mine, _ in times), min(its for _, its in times))

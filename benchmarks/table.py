@@ -10,7 +10,10 @@ from importlib.metadata import version
 from benchmarks.measure import Row
 
 _HEADER = ("", "ours", "beside it", "", "ratio", "of best", "target", "")
-_PEERS = ("httpx2", "pydantic", "python-statemachine", "starlette", "transitions", "uvicorn")
+_PEERS = (
+    "duckdb", "httpx2", "pandas", "pm4py", "polars", "pydantic", "python-statemachine", "starlette", "transitions",
+    "uvicorn",
+)  # fmt: skip
 
 
 def facts() -> str:

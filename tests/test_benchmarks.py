@@ -39,6 +39,16 @@ def test_a_ratio_is_the_median_of_the_pairs_and_says_who_took_longer() -> None:
     assert (row.ratio, row.best, row.ours, row.peer) == (3.0, 4.0, "5 s", "2 s")
 
 
+def test_without_a_warm_up_every_measurement_counts() -> None:
+    ours, peer = iter((4.0,)), iter((2.0,))
+
+    row = compare(
+        "ours", lambda: next(ours), "peer", lambda: next(peer), bound=Bound.AT_MOST, limit=2.0, pairs=1, warm_up=False
+    )
+
+    assert (row.ours, row.peer) == ("4 s", "2 s")
+
+
 def test_faster_is_a_greater_ratio() -> None:
     row = compare("ours", lambda: 2.0, "peer", lambda: 80.0, bound=Bound.AT_LEAST, limit=40.0, pairs=1)
 
@@ -76,5 +86,11 @@ def test_every_benchmark_runs() -> None:
         "AsyncClient",
         "emulator",
         "watched",
+        "only reading the columns",
+        "directly-follows graph, Polars",
+        "directly-follows graph, pandas",
+        "token-based replay",
+        "peak memory",
+        "step_many",
     ):
         assert any(subject in line for line in lines)

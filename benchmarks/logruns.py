@@ -1,0 +1,130 @@
+"""What is measured of logs, each in a process of its own: `python -m benchmarks.logruns RUN LOG` prints what it took.
+
+A run first imports what it needs, which does not count, and then begins with a Parquet file that nobody has
+opened: its reading counts, for us and for the peers.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lifecycle import V1_FULL
+
+Run = Callable[[], object]
+
+_PM4PY_NAMES = {"task_id": "case:concept:name", "at": "time:timestamp", "status": "concept:name"}
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """The time of one run, and the most memory that its process ever held, imports and all."""
+
+    seconds: float
+    peak_bytes: int
+
+
+def measured(run: str, log: Path) -> Took:
+    """Do a run in a new process."""
+    command = [sys.executable, "-m", "benchmarks.logruns", run, str(log)]
+    quiet = {**os.environ, "PM4PY_SHOW_PROGRESS_BAR": "False"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=quiet)
+    if done.returncode:
+        raise RuntimeError(f"{run} failed:\n{done.stderr}")
+    return Took(**json.loads(done.stdout))
+
+
+def _check(log: str) -> Run:
+    """Findings, edges and dwell times; the findings are fetched one by one."""
+    from adapters.logs.checking import check_logs
+    from adapters.logs.files import Files
+
+    def run() -> None:
+        with check_logs(V1_FULL, Files(log)) as checked:
+            assert checked.report.edges
+            assert checked.report.dwell
+            assert sum(1 for _ in checked.findings()) == checked.report.bad_rows
+
+    return run
+
+
+def _read(log: str) -> Run:
+    """Every value of the three columns, and nothing else: their hashes, put together in one number."""
+    import duckdb
+
+    question = """SELECT bit_xor(hash(task_id, "at", status)) FROM read_parquet(?)"""
+    return lambda: duckdb.connect().execute(question, [log]).fetchall()
+
+
+def _graph_polars(log: str) -> Run:
+    pm4py, polars = _imported("pm4py"), _imported("polars")
+    return lambda: pm4py.discover_dfg(polars.scan_parquet(log).rename(_PM4PY_NAMES))
+
+
+def _graph_pandas(log: str) -> Run:
+    pm4py, pandas = _imported("pm4py"), _imported("pandas")
+    return lambda: pm4py.discover_dfg(pandas.read_parquet(log).rename(columns=_PM4PY_NAMES))
+
+
+def _replay(log: str) -> Run:
+    pm4py, pandas = _imported("pm4py"), _imported("pandas")
+    replay = pm4py.conformance_diagnostics_token_based_replay
+    net = _petri_net()
+    return lambda: replay(pandas.read_parquet(log).rename(columns=_PM4PY_NAMES), *net)
+
+
+def _petri_net() -> tuple[Any, Any, Any]:
+    """The lifecycle's table as pm4py wants it: a place for each state, a transition for each row, one end."""
+    objects = _imported("pm4py.objects.petri_net.obj")
+    connect = _imported("pm4py.objects.petri_net.utils.petri_utils").add_arc_from_to
+    net = objects.PetriNet(V1_FULL.name)
+    begin, end = objects.PetriNet.Place("begin"), objects.PetriNet.Place("end")
+    places = {str(state.name): objects.PetriNet.Place(str(state.name)) for state in V1_FULL.states}
+    net.places.update({begin, end, *places.values()})
+    ways = {(str(row.source), str(row.target)) for row in V1_FULL.transitions}
+    initial = str(V1_FULL.initial)
+    rows: list[tuple[Any, Any, str | None]] = [(begin, places[initial], initial)]
+    rows += [(places[source], places[target], target) for source, target in sorted(ways)]
+    rows += [(places[str(state)], end, None) for state in V1_FULL.final_states]
+    for number, (source_place, target_place, label) in enumerate(rows):
+        transition = objects.PetriNet.Transition(str(number), label)
+        net.transitions.add(transition)
+        connect(source_place, transition, net)
+        connect(transition, target_place, net)
+    return net, objects.Marking({begin: 1}), objects.Marking({end: 1})
+
+
+def _imported(name: str) -> Any:
+    return importlib.import_module(name)  # without types of its own
+
+
+_RUNS: dict[str, Callable[[str], Run]] = {
+    "check": _check,
+    "read": _read,
+    "graph-polars": _graph_polars,
+    "graph-pandas": _graph_pandas,
+    "replay": _replay,
+}
+
+
+def _main() -> None:
+    name, log = sys.argv[1:]
+    run = _RUNS[name](log)
+    begun_s = time.perf_counter()
+    run()
+    seconds = time.perf_counter() - begun_s
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps({"seconds": seconds, "peak_bytes": peak * (1 if sys.platform == "darwin" else 1024)}))
+
+
+if __name__ == "__main__":
+    _main()
