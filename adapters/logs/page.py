@@ -1,33 +1,28 @@
 """A report as an HTML page of its own: one file that needs no network, no script and no other file.
 
-Whatever is foreign (ids, statuses, names of files and of states) passes through `_word`, which shows it and lets it do
-nothing. Should that ever fail, the page's own policy still forbids scripts, requests and styles other than its two.
-Equal reports give equal pages; no clock is read.
+Whatever is foreign (ids, statuses, names of files and of states) passes through `word` or `escape(visible(...))`. How
+HTML is written is markup.py's, the diagram traffic.py's. Equal reports give equal pages; no clock is read.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from html import escape
-from importlib import resources
 from itertools import islice
 from typing import Any, cast
 
 from adapters.logs.checking import LogFinding
+from adapters.logs.markup import document, section, side_by_side, table, word
 from adapters.logs.report import Edge, Report
 from adapters.logs.rules import START, Rules
 from adapters.logs.traffic import SHADES, drawn, is_undeclared, shade, traffic_svg
 from adapters.logs.units import count, duration, moment, share, visible
-from adapters.render import DARK, RenderError
-from lifecycle import FindingCode, Lifecycle, MissingExtra, Severity
+from adapters.render import RenderError
+from lifecycle import FindingCode, Lifecycle, MissingExtra
 from lifecycle.diagram import Colour
 from lifecycle.history import Mode
 
 _MOST_FINDINGS = 200
-_LONG = 40  # characters; a shorter word is not broken in a table
 
 _MODES = {
     "exact": "every change was logged",
@@ -52,113 +47,22 @@ def page(report: Report, lifecycle: Lifecycle[Any, Any], findings: Iterable[LogF
         lifecycle: against which it was checked.
         findings: in the order of the log; the first 200 are shown, and no more than one further is taken.
     """
-    style = _style()
-    svg, why_not = _picture(report, lifecycle)
-    styles = [style, *re.findall(r"<style>(.*?)</style>", svg, re.DOTALL)]
-    main = "\n".join(
-        (
-            _verdict(report),
-            _facts(report, lifecycle),
-            _kinds(report, lifecycle),
-            _traffic(report, lifecycle, svg, why_not),
-            _ways(report),
-            _dwell(report),
-            _side_by_side(_endings(report, lifecycle), _coverage(report, lifecycle)),
-            _side_by_side(_worst(report), _unknown(report)),
-            _unread(report),
-            _ties(report),
-            _first_findings(findings),
-        )
+    parts = (
+        f"<h1>Log against lifecycle {word(report.lifecycle)}</h1>",
+        _verdict(report),
+        _facts(report, lifecycle),
+        _kinds(report, lifecycle),
+        _traffic(report, lifecycle),
+        _ways(report),
+        _dwell(report),
+        side_by_side(_endings(report, lifecycle), _coverage(report, lifecycle)),
+        side_by_side(_worst(report), _unknown(report)),
+        _unread(report),
+        _ties(report),
+        _first_findings(findings),
     )
-    state = "clean" if report.is_clean else f"{count(report.bad_rows)} bad rows"
-    return f"""\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{_policy(styles)}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{escape(visible(report.lifecycle))}: {state}</title>
-<style>{style}</style>
-</head>
-<body>
-<main>
-<h1>Log against lifecycle {_word(report.lifecycle)}</h1>
-{main}
-</main>
-</body>
-</html>
-"""
-
-
-# --- what surrounds it -------------------------------------------------------------------------
-
-
-def _style() -> str:
-    light = {f"--{colour.name.lower().replace('_', '-')}": str(colour) for colour in Colour}
-    dark = {f"--{colour.name.lower().replace('_', '-')}": each for colour, each in DARK.items()}
-    light |= {"--bad": SHADES[-1].light, "--line": "#d1d9e0"}
-    dark |= {"--bad": SHADES[-1].dark, "--line": "#3d444d"}
-    rules = resources.files("adapters.logs").joinpath("page.css").read_text(encoding="utf-8")
-    return f"\n{_root(light)}\n@media (prefers-color-scheme: dark) {{ {_root(dark)} }}\n{rules}"
-
-
-def _root(variables: dict[str, str]) -> str:
-    return f":root {{ {'; '.join(f'{name}: {value}' for name, value in variables.items())} }}"
-
-
-def _policy(styles: Iterable[str]) -> str:
-    hashes = (base64.b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in styles)
-    allowed = " ".join(f"'sha256-{each}'" for each in hashes)
-    return f"default-src 'none'; style-src {allowed}; base-uri 'none'; form-action 'none'"
-
-
-# --- pieces ------------------------------------------------------------------------------------
-
-
-def _word(text: str) -> str:
-    """Foreign text, shown as what it is; of its own direction of writing, so that it moves nothing around it."""
-    shown = visible(text)
-    return f'<bdi class="word{" long" if len(shown) > _LONG else ""}">{escape(shown)}</bdi>'
-
-
-def _state(name: str | None) -> str:
-    return "<i>start</i>" if name is None else _word(name)
-
-
-def _section(title: str, *content: str) -> str:
-    if not any(content):
-        return ""
-    return f"<section>\n<h2>{title}</h2>\n{''.join(content)}</section>\n"
-
-
-def _table(caption: str, texts: Sequence[str], numbers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of HTML cells, first the texts, then the numbers; nothing where there are no rows."""
-    body = "".join(_row(cells, len(texts)) for cells in rows)
-    if not body:
-        return ""
-    heads = "".join(f'<th scope="col">{head}</th>' for head in texts)
-    heads += "".join(f'<th scope="col" class="n">{head}</th>' for head in numbers)
-    return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(re.sub("<.*?>", "", caption))}"><table>\n'
-        f"<caption>{caption}</caption>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n"
-    )
-
-
-def _row(cells: Sequence[str], texts: int) -> str:
-    first, *others = cells
-    parts = [f'<th scope="row">{first}</th>']
-    parts += [f"<td>{cell}</td>" if i < texts else f'<td class="n">{cell}</td>' for i, cell in enumerate(others, 1)]
-    return f"<tr>{''.join(parts)}</tr>\n"
-
-
-def _side_by_side(*sections: str) -> str:
-    return f'<div class="pair">\n{"".join(sections)}</div>' if any(sections) else ""
-
-
-def _many(number: int, thing: str) -> str:
-    return f"{count(number)} {thing}" + ("" if number == 1 else "s")
+    state = "clean" if report.is_clean else _many(report.bad_rows, "bad row")
+    return document(f"{visible(report.lifecycle)}: {state}", "\n".join(filter(None, parts)))
 
 
 # --- what it says ------------------------------------------------------------------------------
@@ -183,9 +87,9 @@ def _verdict(report: Report) -> str:
 
 def _facts(report: Report, lifecycle: Lifecycle[Any, Any]) -> str:
     facts = [
-        ("Lifecycle", _word(report.lifecycle), escape(visible(lifecycle.citation, most=300))),
+        ("Lifecycle", word(report.lifecycle), escape(visible(lifecycle.citation, most=300))),
         ("Mode", escape(report.mode), _MODES[report.mode]),
-        ("Channel", _word(report.channel), "whose words the statuses are"),
+        ("Channel", word(report.channel), "whose words the statuses are"),
         ("Engine", escape(visible(report.engine)), ""),
         ("Files", count(report.files) if report.files else "none", "" if report.files else "a table or a data frame"),
         ("Rows", count(report.rows), ""),
@@ -214,33 +118,27 @@ def _kinds(report: Report, lifecycle: Lifecycle[Any, Any]) -> str:
     severities[FindingCode.UNKNOWN_STATUS] = rules.remark_on_unknown(START, ended=False).severity
     rows = (
         (
-            f'<span class="word">{code}</span>',
-            _MEANINGS[code],
-            "makes a history bad" if severities[code] is Severity.FINDING else "information only",
+            f'<span class="word">{code}</span><small>{_MEANINGS[code]}</small>',
+            str(severities[code]),
             count(number),
             share(number, report.rows),
         )
         for code, number in report.findings.items()
     )
-    table = _table("Rows of each kind of finding", ("Kind", "Meaning", "Weight"), ("Rows", "Share of all rows"), rows)
-    return _section("Findings by kind", table or "<p>Nothing remarkable in any row.</p>\n")
+    caption = "A finding makes its task's history bad, an information does not"
+    found = table(caption, ("Kind", "Severity"), ("Rows", "Share"), rows)
+    return section("Findings by kind", found or "<p>Nothing remarkable in any row.</p>\n")
 
 
-def _picture(report: Report, lifecycle: Lifecycle[Any, Any]) -> tuple[str, str]:
-    """The picture, and why there is none."""
+def _traffic(report: Report, lifecycle: Lifecycle[Any, Any]) -> str:
     try:
-        return traffic_svg(report, lifecycle), ""
+        svg = traffic_svg(report, lifecycle)
     except (MissingExtra, RenderError) as error:
-        return "", str(error)
-
-
-def _traffic(report: Report, lifecycle: Lifecycle[Any, Any], svg: str, why_not: str) -> str:
-    if not svg:
-        reason = f"<p>The diagram is missing: {escape(visible(why_not, most=300))}. The tables say the same.</p>\n"
-        return _section("Traffic", reason)
+        why = escape(visible(str(error), most=300))
+        return section("Traffic", f"<p>The diagram is missing: {why}. The tables say the same.</p>\n")
     left_out = len(report.edges) - len(drawn(report))
     more = f"<p>{_many(left_out, 'rarer way')} without a transition: in the table only.</p>\n" if left_out else ""
-    return _section(
+    return section(
         "Traffic",
         '<figure>\n<div class="scroll traffic" role="region" tabindex="0" aria-label="Diagram of the traffic">\n'
         f"{svg}</div>\n<figcaption>\n{_legend(report, lifecycle)}{more}</figcaption>\n</figure>\n",
@@ -272,11 +170,15 @@ def _sample(colour: str, width: float, dashes: str = "none") -> str:
 def _ways(report: Report) -> str:
     caption = "How often tasks went from one state to another, from one row to the next; declared ways first"
     heads = ("From", "To", "Events"), ("Rows", "Illegal", "Illegal share")
-    return _section("Ways", _table(caption, *heads, map(_way, report.edges)))
+    return section("Ways", table(caption, *heads, map(_way, report.edges)))
+
+
+def _state(name: str | None) -> str:
+    return "<i>start</i>" if name is None else word(name)
 
 
 def _way(edge: Edge) -> tuple[str, ...]:
-    events = ", ".join(map(_word, edge.events)) or ("" if edge.source is None else "<i>no transition</i>")
+    events = ", ".join(map(word, edge.events)) or ("" if edge.source is None else "<i>no transition</i>")
     illegal = count(edge.illegal), share(edge.illegal, edge.count)
     return (
         _state(edge.source),
@@ -290,61 +192,61 @@ def _way(edge: Edge) -> tuple[str, ...]:
 def _dwell(report: Report) -> str:
     rows = (
         (
-            _word(each.state),
+            word(each.state),
             count(each.count),
             *(duration(span) for span in (each.mean_s, each.p50_s, each.p95_s, each.p99_s, each.longest_s)),
         )
         for each in report.dwell
     )
     caption = "How long tasks stayed in a state before they left it; visits that have not ended are not in it"
-    table = _table(caption, ("State",), ("Visits", "Mean", "p50", "p95", "p99", "Longest"), rows)
-    return _section("Dwell times", table or "<p>No visit with a known length.</p>\n")
+    visits = table(caption, ("State",), ("Visits", "Mean", "p50", "p95", "p99", "Longest"), rows)
+    return section("Dwell times", visits or "<p>No visit with a known length.</p>\n")
 
 
 def _endings(report: Report, lifecycle: Lifecycle[Any, Any]) -> str:
     total = sum(report.endings.values())
     final = {str(state) for state in lifecycle.final_states}
     rows = (
-        (_word(state), "ended" if state in final else "not ended", count(number), share(number, total))
+        (word(state), "ended" if state in final else "not ended", count(number), share(number, total))
         for state, number in report.endings.items()
     )
     caption = "The state in which tasks were last seen"
-    return _section("Endings", _table(caption, ("State", "So the task has"), ("Tasks", "Share"), rows))
+    return section("Endings", table(caption, ("State", "So the task has"), ("Tasks", "Share"), rows))
 
 
 def _coverage(report: Report, lifecycle: Lifecycle[Any, Any]) -> str:
     declared = len(lifecycle.transitions)
     seen = declared - len(report.unseen)
     says = f"<p>{count(seen)} of {_many(declared, 'declared transition')} ({share(seen, declared)}) were seen.</p>\n"
-    rows = ((_word(source), _word(event), _word(target)) for source, event, target in report.unseen)
-    return _section("Coverage", says, _table("Declared, never seen", ("From", "Event", "To"), (), rows))
+    rows = ((word(source), word(event), word(target)) for source, event, target in report.unseen)
+    return section("Coverage", says, table("Declared, never seen", ("From", "Event", "To"), (), rows))
 
 
 def _worst(report: Report) -> str:
-    rows = ((_word(task), count(number)) for task, number in report.worst)
-    return _section("Worst tasks", _table("The tasks with the most bad rows", ("Task",), ("Bad rows",), rows))
+    rows = ((word(task), count(number)) for task, number in report.worst)
+    return section("Worst tasks", table("The tasks with the most bad rows", ("Task",), ("Bad rows",), rows))
 
 
 def _unknown(report: Report) -> str:
-    rows = ((_word(status), count(number)) for status, number in report.unknown_statuses.items())
+    rows = ((word(status), count(number)) for status, number in report.unknown_statuses.items())
     caption = "The most frequent words that the channel does not know"
-    return _section("Unknown statuses", _table(caption, ("Status",), ("Rows",), rows))
+    return section("Unknown statuses", table(caption, ("Status",), ("Rows",), rows))
 
 
 def _unread(report: Report) -> str:
     reasons = ((escape(visible(why)), count(number)) for why, number in report.unreadable.items())
-    files = ((_word(name), escape(visible(why, most=300))) for name, why in report.broken.items())
-    return _section(
+    files = ((word(name), escape(visible(why, most=300))) for name, why in report.broken.items())
+    return section(
         "Not read",
-        _table("Rows that could not be read; they were not judged", ("Reason",), ("Rows",), reasons),
-        _table("Files that could not be read to their end; what was read counts", ("File", "Why"), (), files),
+        table("Rows that could not be read; they were not judged", ("Reason",), ("Rows",), reasons),
+        table("Files that could not be read to their end; what was read counts", ("File", "Why"), (), files),
     )
 
 
 def _ties(report: Report) -> str:
     if not report.ties:
         return ""
-    return _section(
+    return section(
         "Ties",
         f"<p>Rows with the very time of the row before them in their task: {count(report.ties)} "
         f"({share(report.ties, report.rows)}). Only their places in the log put them in order; where those say "
@@ -358,17 +260,21 @@ def _first_findings(findings: Iterable[LogFinding]) -> str:
     is_all = next(rest, None) is None
     caption = "In the order of the log" + ("" if is_all else f"; the first {count(len(shown))} only")
     texts = ("Task", "Kind", "Before", "Reported", "Possible", "Time", "File")
-    return _section("Findings", _table(caption, texts, ("Row",), map(_finding, shown)))
+    return section("Findings", table(caption, texts, ("Row",), map(_finding, shown)))
 
 
 def _finding(each: LogFinding) -> tuple[str, ...]:
     return (
-        _word(each.task),
+        word(each.task),
         f'<span class="word">{each.code}</span>',
         _state(each.previous),
-        _word(each.status),
-        ", ".join(map(_word, each.possible)) or "<i>nothing</i>",
+        word(each.status),
+        ", ".join(map(word, each.possible)) or "<i>nothing</i>",
         "" if each.at is None else moment(each.at),
-        _word(each.file),
+        word(each.file),
         count(each.row),
     )
+
+
+def _many(number: int, thing: str) -> str:
+    return f"{count(number)} {thing}" + ("" if number == 1 else "s")

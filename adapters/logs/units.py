@@ -19,7 +19,7 @@ def share(part: int, whole: int) -> str:
     percent = 100 * part / whole
     if percent < 0.01:
         return "< 0.01 %"
-    return "> 99.9 %" if percent > 99.9 else f"{percent:.2g} %" if percent < 10 else f"{percent:.1f} %"
+    return "> 99.99 %" if percent > 99.99 else f"{percent:.2f} %"
 
 
 def duration(seconds: float) -> str:
