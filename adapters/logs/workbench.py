@@ -11,14 +11,16 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import duckdb
 
 from adapters.logs.errors import EngineFailed, UnusableLog
 
+T = TypeVar("T")
+
 Progress = Callable[[str, float | None], None]
-"""Told what is being done and how much of it is done, 0.0 to 1.0 or None where that is not known; often."""
+"""Told what is being done and its share, 0.0 to 1.0 or None where that is not known; often, and in any thread."""
 
 _LOOK_EVERY_S = 0.1
 _BATCH = 10_000  # rows
@@ -56,17 +58,17 @@ class Workbench:
         try:
             with _errors_told():
                 self._set(memory_limit=memory, temp_directory=os.path.join(self.directory, "duckdb"))  # noqa: PTH118
-                self._set(TimeZone="UTC", threads=threads, enable_progress_bar=False)
+                self._set(TimeZone="UTC", threads=threads, python_enable_replacements=False)
                 self._set(autoinstall_known_extensions=False, autoload_known_extensions=False)
-                self._set(python_enable_replacements=False)
+                _count_progress(self._connection)
         except BaseException:
             self.close()
             raise
 
     def _set(self, **settings: object) -> None:
         for name, value in settings.items():
-            if value is not None:
-                self._connection.execute(f"SET {name} = {literal(value)}")
+            if value is not None:  # globally: `rows` has connections of its own
+                self._connection.execute(f"SET GLOBAL {name} = {literal(value)}")
 
     @property
     def name(self) -> str:
@@ -79,9 +81,9 @@ class Workbench:
 
     def rows(self, question: str) -> Iterator[tuple[Any, ...]]:
         """See Engine."""
-        with _errors_told():
-            answer = self._connection.cursor()
-            answer.execute(question)
+        with _errors_told(), self._connection.cursor() as answer:
+            _count_progress(answer)
+            self._watched(answer, lambda: answer.execute(question), "counting")
             while batch := answer.fetchmany(_BATCH):
                 yield from batch
 
@@ -91,10 +93,12 @@ class Workbench:
         Raises:
             EngineFailed, UnusableLog: see Engine.
         """
+
+        def execute() -> list[tuple[Any, ...]]:
+            return self._connection.execute(statement, list(parameters)).fetchall()
+
         with _errors_told():
-            if doing is None or self._progress is None:
-                return self._connection.execute(statement, list(parameters)).fetchall()
-            return self._run_watched(statement, list(parameters), doing, self._progress)
+            return execute() if doing is None else self._watched(self._connection, execute, doing)
 
     def register(self, name: str, frame: object) -> None:
         """Offer an Arrow table, a data frame or a dict of NumPy arrays as a relation. Raises as `run`."""
@@ -110,32 +114,32 @@ class Workbench:
         if self._progress is not None:
             self._progress(doing, share)
 
-    def _run_watched(
-        self, statement: str, parameters: list[Any], doing: str, progress: Progress
-    ) -> list[tuple[Any, ...]]:
-        outcome: list[list[tuple[Any, ...]]] = []
+    def _watched(self, connection: duckdb.DuckDBPyConnection, execute: Callable[[], T], doing: str) -> T:
+        """Execute something and tell progress of it, from another thread: DuckDB heeds Ctrl-C in this one."""
+        if (progress := self._progress) is None:
+            return execute()
+        ended = threading.Event()
         failure: list[BaseException] = []
 
-        def run() -> None:
+        def watch() -> None:
             try:
-                outcome.append(self._connection.execute(statement, parameters).fetchall())
+                while not ended.wait(_LOOK_EVERY_S):
+                    percent = connection.query_progress()
+                    progress(doing, percent / 100 if percent >= 0 else None)
             except BaseException as error:  # noqa: BLE001 (raised again where it is waited for)
                 failure.append(error)
+                connection.interrupt()
 
-        worker = threading.Thread(target=run, name="lifecycle-logs")
-        worker.start()
+        watcher = threading.Thread(target=watch, name="lifecycle-logs", daemon=True)
         try:
-            while worker.is_alive():
-                worker.join(_LOOK_EVERY_S)
-                percent = self._connection.query_progress()
-                progress(doing, percent / 100 if percent >= 0 else None)
-        except BaseException:
-            self._connection.interrupt()
-            worker.join()
-            raise
-        if failure:
-            raise failure[0]
-        return outcome[0]
+            watcher.start()
+            return execute()
+        finally:
+            ended.set()
+            if watcher.ident is not None:  # else Ctrl-C came while it was being started
+                watcher.join()
+            if failure:
+                raise failure[0]
 
     def on_close(self, callback: Callable[[], object]) -> None:
         """Have something else ended with it, and before it."""
@@ -152,6 +156,12 @@ class Workbench:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _count_progress(connection: duckdb.DuckDBPyConnection) -> None:
+    """Have it counted how much of a statement is done, without a bar of DuckDB's own."""
+    connection.execute("SET enable_progress_bar = true")
+    connection.execute("SET enable_progress_bar_print = false")
 
 
 def literal(value: object) -> str:
@@ -174,6 +184,10 @@ def _errors_told() -> Generator[None]:
         raise UnusableLog(_first_line(error)) from error
     except duckdb.Error as error:
         raise EngineFailed(_first_line(error)) from error
+    except RuntimeError as error:
+        if str(error) == "Query interrupted":  # what DuckDB makes of Ctrl-C
+            raise KeyboardInterrupt from error
+        raise
 
 
 def _first_line(error: Exception) -> str:
