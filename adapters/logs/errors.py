@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lifecycle.errors import AdapterError
+from lifecycle.errors import AdapterError, shortened
+
+_MOST_NAMED = 30  # a log can have thousands of columns
 
 
 class UnusableLog(AdapterError):
@@ -17,9 +19,9 @@ class MissingColumns(UnusableLog):
     def __init__(self, missing: Sequence[str], *, there: Sequence[str], where: str = "") -> None:
         self.missing = tuple(missing)
         self.there = tuple(there)
-        lacking, present = (", ".join(map(repr, names)) for names in (missing, there))
-        start = f"{where}: " if where else ""
-        super().__init__(f"{start}there is no column {lacking}, only {present or 'none at all'}")
+        lacking, present = (", ".join(map(shortened, names)) for names in (missing, there[:_MOST_NAMED]))
+        start, more = f"{where}: " if where else "", ", ..." if len(there) > _MOST_NAMED else ""
+        super().__init__(f"{start}there is no column {lacking}; there are {present or 'none'}{more}")
 
 
 class UnreadableRows(UnusableLog):
