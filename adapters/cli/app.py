@@ -18,7 +18,7 @@ except ImportError:
 from adapters.cli import records
 from adapters.cli.declarations import check, diagrams, list_
 from adapters.cli.demo import demo
-from adapters.cli.histories import validate
+from adapters.cli.logs import report, validate
 from adapters.cli.offline import serve
 from adapters.cli.output import errors_explained, say
 from adapters.cli.show import show
@@ -28,8 +28,9 @@ from adapters.cli.watching import watch
 del _rich
 
 _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
-    "Lifecycles": {"list": list_, "show": show, "check": check, "validate": validate, "diagrams": diagrams},
+    "Lifecycles": {"list": list_, "show": show, "check": check, "diagrams": diagrams},
     "Tasks of a service": {"create": create, "status": status, "send": send, "wait": wait, "watch": watch},
+    "Logs": {"validate": validate, "report": report},
     "The record": {"tasks": records.tasks, "history": records.history, "recover": records.recover},
     "Offline": {"serve": serve, "demo": demo},
 }

@@ -6,7 +6,6 @@ where the course of events is another, the demo says so and fails.
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
@@ -17,10 +16,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rich.text import Text
 
-from adapters.cli.histories import judged, print_remark
-from adapters.cli.output import NOT_LEGAL, console, fail, shown
+from adapters.cli.output import NOT_LEGAL, console, fail, print_finding, shown
 from adapters.cli.records import record_line
-from adapters.logs import read_histories
 from lifecycle import FindingCode, IllegalTransition, Lifecycle
 from lifecycle.effects import Progress
 
@@ -191,11 +188,10 @@ def _validate_history(stage: _Stage, task: Task) -> None:
 
 def _findings(lifecycle: Lifecycle[str, str], statuses: list[str]) -> list[FindingCode]:
     """Print what `lifecycle validate` would print of a file with this history, and return the kinds."""
-    lines = [json.dumps({"status": status}).encode() for status in statuses]
-    remarks = list(judged(lifecycle, read_histories(lines, format="jsonl")))
-    for remark in remarks:
-        print_remark("    history.jsonl", remark)
-    return [remark.finding.code for remark in remarks]
+    findings = lifecycle.check(statuses)
+    for finding in findings:
+        print_finding(f"    history.jsonl:{finding.index + 1}", "", finding.severity, finding.message)
+    return [finding.code for finding in findings]
 
 
 def _where_pictures_are() -> str:

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lifecycle import Severity
 from lifecycle.errors import (
     CommandError,
     CreateUncertain,
@@ -30,6 +31,8 @@ from lifecycle.errors import (
 LEGAL, NOT_LEGAL, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 _PIPE_WIDTH = 120  # columns where nobody says how many there are
+
+_SEVERITIES = {Severity.FINDING: "bold red", Severity.INFORMATION: "cyan"}
 
 _OUTCOMES = (IllegalTransition, CommandError, CreateUncertain, WaitTimedOut)
 """The errors that are answers: the question was good, and this is what came of it."""
@@ -53,6 +56,12 @@ def shown(text: object, *, longest: int | None = None) -> str:
 def say(*parts: str | tuple[str, str], stderr: bool = False) -> None:
     """Print one line that is never broken in two; a part can be (text, style)."""
     console(stderr=stderr).print(Text.assemble(*parts), soft_wrap=True)
+
+
+def print_finding(where: str, task: str, severity: Severity, message: str) -> None:
+    """Print a finding as compilers do: where it is, then what it is. A task without an id has none."""
+    of = f"{shown(task, longest=100)}: " if task else ""
+    say(f"{shown(where)}: {of}", (severity, _SEVERITIES[severity]), f": {shown(message)}")
 
 
 def table(*columns: str) -> Table:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,19 +83,32 @@ def write(bench: Workbench, path: str | os.PathLike[str], query: str, *, order: 
     to = FileFormat.of(path)
     types = {name: kind for name, kind, *_ in bench.run(f"DESCRIBE {query}") if name != order}
     columns = ", ".join(f"{to.written(name, kind)} AS {identifier(name)}" for name, kind in types.items())
+    with whole_or_not_at_all(path) as unfinished:
+        [(count,)] = bench.run(
+            f"COPY (SELECT {columns} FROM ({query}) rows_written ORDER BY {identifier(order)})"
+            f" TO {literal(unfinished)} ({to.options()}, USE_TMP_FILE false)",
+            doing=f"writing {Path(path).name}",
+        )
+    return int(count)
+
+
+@contextmanager
+def whole_or_not_at_all(path: str | os.PathLike[str]) -> Generator[Path]:
+    """Yield the path of a file to be written, which takes this one's place in the end, unless something is raised.
+
+    Raises:
+        EngineFailed: it cannot be written, or what was raised inside says so.
+    """
     target = Path(path).resolve()
     # In its folder, so that it can be renamed, and with a short name of its own, whatever the target's is.
     unfinished = target.with_name(f".lifecycle-{secrets.token_hex(8)}.tmp")
     try:
-        [(count,)] = bench.run(
-            f"COPY (SELECT {columns} FROM ({query}) rows_written ORDER BY {identifier(order)})"
-            f" TO {literal(unfinished)} ({to.options()}, USE_TMP_FILE false)",
-            doing=f"writing {target.name}",
-        )
+        yield unfinished
         unfinished.replace(target)
-    except (EngineFailed, OSError) as error:
+    except EngineFailed as error:
         raise EngineFailed(f"{os.fspath(path)} cannot be written: {error}") from error
+    except OSError as error:
+        raise EngineFailed(f"{os.fspath(path)} cannot be written: {error.strerror}") from error
     finally:
         with suppress(OSError):
             unfinished.unlink()
-    return int(count)

@@ -1,0 +1,195 @@
+"""What `validate` and `report` do with a log: check it, tell what came of it, write files, end with an exit code.
+
+Imported when one of them runs, since the database that counts is loaded with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import typer
+
+from adapters.cli.log_options import AT_COLUMN, TASK_COLUMN, LogOptions
+from adapters.cli.output import BAD_INPUT, LEGAL, NOT_LEGAL, fail, misuse_is_bad_input, say, shown
+from adapters.cli.progress import Bar
+from adapters.logs.checking import CheckedLog, check_logs
+from adapters.logs.columns import Columns, TimeForm
+from adapters.logs.errors import UnusableLog
+from adapters.logs.files import Files
+from adapters.logs.report import Report
+from adapters.logs.source import Source
+from adapters.logs.units import count
+from adapters.logs.writing import FileFormat, whole_or_not_at_all
+from lifecycle import Lifecycle
+from lifecycle.errors import shortened
+
+KEPT_REJECTS = Path("lifecycle-rejects.csv")
+_REJECTS_BEGIN = b"file,row,reason,detail"
+_ENOUGH = 1_000  # findings for a page, which shows fewer
+
+
+def judge(
+    log: LogOptions, lifecycle: Lifecycle[str, str], tell: Callable[[CheckedLog], None], *, page: Path | None = None
+) -> None:
+    """Check a log, tell what came of it, write the files that are wanted, and end with the exit code."""
+    _require_writable(log, page)
+    columns = _columns(log)
+    bar = Bar()
+    try:
+        with misuse_is_bad_input(), bar:
+            checked = check_logs(
+                lifecycle,
+                _source(log),
+                mode=log.mode,
+                channel=log.channel,
+                columns=columns,
+                information=log.information,
+                strict=log.strict,
+                memory=log.memory,
+                threads=log.threads,
+                spill=log.spill,
+                progress=bar.tell,
+            )
+    except UnusableLog as error:
+        fail("\n".join([str(error), *_hints(str(error), log)]), BAD_INPUT)
+    with checked:
+        tell(checked)
+        with bar:
+            written = _write_files(checked, log)
+        if page is not None:
+            written.append(_write_page(page, checked, lifecycle))
+    for line in written:
+        say(line, stderr=True)
+    raise typer.Exit(_exit_code(checked.report))
+
+
+def _exit_code(report: Report) -> int:
+    if report.broken:
+        return BAD_INPUT
+    return LEGAL if report.is_clean else NOT_LEGAL
+
+
+# --- where the log is, and how it is written ------------------------------------------------------
+
+
+def _columns(log: LogOptions) -> Columns:
+    """Return which column holds what."""
+    _not_both(log.one_task, log.task_column != TASK_COLUMN, "--one-task", "--task-column")
+    _not_both(log.in_order, log.at_column != AT_COLUMN, "--in-order", "--at-column")
+    _not_both(log.in_order, log.time is not None, "--in-order", "--time")
+    return Columns(
+        task=None if log.one_task else log.task_column,
+        at=None if log.in_order else log.at_column,
+        status=log.status_column,
+        sequence=log.sequence_column,
+        time=None if log.time is None else TimeForm(log.time),
+    )
+
+
+def _source(log: LogOptions) -> Source:
+    """Return where the log is. Raises MissingExtra."""
+    first, *further = log.files
+    is_url = first.startswith(("postgresql://", "postgres://"))
+    engine = log.engine or ("postgresql" if is_url else "duckdb")
+    if log.master is not None and engine != "spark":
+        fail("--master needs --engine spark", BAD_INPUT)
+    if (engine == "postgresql") != is_url:
+        fail("--engine postgresql needs a postgresql:// URL as FILE, and no other engine takes one", BAD_INPUT)
+    if log.table is None:
+        if engine == "postgresql":
+            fail("--table NAME must say which table of the database is the log", BAD_INPUT)
+        return _files(log, engine)
+    if further or log.input_format is not None or engine == "spark":
+        fail("with --table goes one FILE, the database, and neither --input-format nor --engine spark", BAD_INPUT)
+    if engine == "postgresql":
+        from adapters.logs.postgres import PostgresTable
+
+        return PostgresTable(first, log.table)
+    from adapters.logs.frames import DuckTable
+
+    return DuckTable(log.table, path=first)
+
+
+def _files(log: LogOptions, engine: str) -> Source:
+    if engine == "spark":
+        from adapters.logs.spark import SparkFiles
+
+        return SparkFiles(*log.files, master=log.master, format=log.input_format)
+
+    return Files(*log.files, format=log.input_format)
+
+
+def _hints(message: str, log: LogOptions) -> Iterator[str]:
+    """Yield which options help where a column, or what a file is, is not known."""
+    columns = {
+        log.status_column: "--status-column names the column of the status",
+        log.task_column: "--task-column names the column of the task's id; --one-task says that there is none",
+        log.at_column: "--at-column names the column of the time; --in-order says that there is none",
+        log.sequence_column or "": "--sequence-column names the column of the sequence",
+    }
+    yield from (hint for name, hint in columns.items() if f"no column {shortened(name)}" in message)
+    if message.endswith("name the format"):
+        yield "--input-format names the format: parquet, csv or jsonl"
+
+
+def _not_both(one: bool, other: bool, *names: str) -> None:
+    if one and other:
+        fail(f"either {' or '.join(names)}, not both", BAD_INPUT)
+
+
+# --- what is written ------------------------------------------------------------------------------
+
+
+def _require_writable(log: LogOptions, page: Path | None) -> None:
+    """End the command, before any work is done, where a file that is wanted could not be written."""
+    wanted = [path for path in (log.findings, log.rejects, page) if path is not None]
+    with misuse_is_bad_input():
+        for path in wanted:
+            if path is not page:
+                FileFormat.of(path)
+    resolved = [path.resolve() for path in wanted]
+    for path, target in zip(wanted, resolved, strict=True):
+        if not target.parent.is_dir():
+            fail(f"{shown(path)} cannot be written: there is no folder {shown(target.parent)}", BAD_INPUT)
+        if target.is_dir():
+            fail(f"{shown(path)} cannot be written: it is a folder", BAD_INPUT)
+    if len({*resolved}) < len(resolved):
+        fail("what is written must go to a file each", BAD_INPUT)
+    for file in log.files:
+        if Path(file).resolve() in resolved:
+            fail(f"{shown(file)} is the log itself, and would be written over", BAD_INPUT)
+
+
+def _write_files(checked: CheckedLog, log: LogOptions) -> list[str]:
+    """Write what is wanted, and the rows that could not be read in any case; return a line about each file."""
+    lines: list[str] = []
+    if log.findings is not None:
+        lines.append(f"wrote {count(checked.write_findings(log.findings))} findings to {shown(log.findings)}")
+    unreadable = f"{count(sum(checked.report.unreadable.values()))} rows could not be read"
+    if log.rejects is not None:
+        checked.write_rejects(log.rejects)
+        lines.append(f"{unreadable}; wrote which and why to {shown(log.rejects)}")
+    elif checked.report.unreadable:
+        if not _may_be_replaced(KEPT_REJECTS):
+            fail(f"{unreadable}; say with --rejects where to keep them: {KEPT_REJECTS} is no file of ours", BAD_INPUT)
+        checked.write_rejects(KEPT_REJECTS)
+        lines.append(f"{unreadable}; which and why is kept in {KEPT_REJECTS}")
+    return lines
+
+
+def _may_be_replaced(path: Path) -> bool:
+    """Whether nothing is lost: there is no such file, or an earlier run of ours wrote it."""
+    if not path.is_file():
+        return not path.is_symlink() and not path.exists()
+    with path.open("rb") as file:
+        return file.readline(len(_REJECTS_BEGIN) + 2).rstrip() == _REJECTS_BEGIN
+
+
+def _write_page(path: Path, checked: CheckedLog, lifecycle: Lifecycle[str, str]) -> str:
+    from adapters.logs.page import page
+
+    text = page(checked.report, lifecycle, checked.findings(most=_ENOUGH))
+    with whole_or_not_at_all(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+    return f"wrote the page to {shown(path)}"
