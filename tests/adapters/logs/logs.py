@@ -1,0 +1,83 @@
+"""What the tests of reading share: small logs in DuckDB's types, and the rows that `records` makes of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from adapters.logs.columns import Columns, TimeForm
+from adapters.logs.records import records
+from adapters.logs.rules import Rules
+from adapters.logs.source import Intake, Source
+from adapters.logs.workbench import Workbench, identifier, literal
+from lifecycle import V1_FULL
+
+RULES = Rules(V1_FULL)
+AT = "2026-01-15T10:30:00Z"
+AT_US = 1_768_473_000_000_000
+
+_COLUMNS = "task, at_us, sequence, place, status, word, form, fault, detail"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row of `records`."""
+
+    task: str | None
+    at_us: int | None
+    sequence: int | None
+    place: int
+    status: str | None
+    word: int | None
+    form: str | None
+    fault: str | None
+    detail: str | None
+
+
+def records_in(bench: Workbench) -> list[Record]:
+    """All rows in the order of their places."""
+    return [Record(*row) for row in bench.run(f"SELECT {_COLUMNS} FROM records ORDER BY place")]
+
+
+def read(bench: Workbench, columns: Columns, rows: Sequence[Mapping[str, str]]) -> list[Record]:
+    """The records of rows whose values are expressions of DuckDB; all rows of a column are of one type."""
+    names = ", ".join(map(identifier, rows[0]))
+    values = ", ".join(f"({', '.join(row.values())}, {nth})" for nth, row in enumerate(rows))
+    bench.run(f"CREATE OR REPLACE TABLE raw AS SELECT * FROM (VALUES {values}) AS log({names}, nth)")
+    types = {name: kind for name, kind, *_ in bench.run("DESCRIBE raw")}
+    bench.run(f"CREATE OR REPLACE VIEW records AS {records('raw', types, columns, RULES, place='nth')}")
+    return records_in(bench)
+
+
+def at(bench: Workbench, *values: str, time: TimeForm | None = None) -> list[Record]:
+    """The records of rows with these times, expressions of DuckDB of one type."""
+    return read(bench, Columns(time=time), [{"task_id": "'t'", "at": value, "status": "'running'"} for value in values])
+
+
+@contextmanager
+def offered(source: Source, columns: Columns | None = None) -> Generator[tuple[Workbench, Intake]]:
+    """A source and its workbench, while it is open."""
+    with Workbench(threads=2) as bench:
+        yield bench, source.offer(bench, RULES, columns or Columns())
+
+
+def write_parquet(path: str | os.PathLike[str], query: str) -> Path:
+    """A Parquet file of what the query gives."""
+    with Workbench() as bench:
+        bench.run(f"COPY ({query}) TO {literal(os.fspath(path))} (FORMAT parquet)")
+    return Path(path)
+
+
+def row(task: str = "t", at: str = AT, status: str = "running") -> str:
+    """A query for one row, all of its columns texts."""
+    return f'SELECT {literal(task)} AS task_id, {literal(at)} AS "at", {literal(status)} AS status'
+
+
+def microseconds(moment: datetime) -> int:
+    """Since 1970, exactly; in UTC where the moment has no zone."""
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

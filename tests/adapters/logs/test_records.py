@@ -1,0 +1,442 @@
+"""What becomes of each value of a log: every type, every form of a time, everything that cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.logs.columns import Columns, Fault, TimeForm
+from adapters.logs.records import wrong_columns
+from adapters.logs.workbench import Workbench, literal
+from tests.adapters.logs.logs import AT, AT_US, RULES, at, microseconds, read
+
+FIRST_US, LAST_US = (microseconds(moment.replace(tzinfo=UTC)) for moment in (datetime.min, datetime.max))  # noqa: DTZ901
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Workbench]:
+    with Workbench(threads=1) as bench:
+        yield bench
+
+
+# --- times of a type of their own --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "us"),
+    [
+        ("TIMESTAMP '2026-01-15 10:30:00.123456'", AT_US + 123_456),
+        ("TIMESTAMP_S '2026-01-15 10:30:00'", AT_US),
+        ("TIMESTAMP_MS '2026-01-15 10:30:00.123'", AT_US + 123_000),
+        ("TIMESTAMP_NS '2026-01-15 10:30:00.123456789'", AT_US + 123_456),
+        ("TIMESTAMPTZ '2026-01-15 12:30:00.5+02:00'", AT_US + 500_000),
+        ("TIMESTAMPTZ_NS '2026-01-15 12:30:00.5+02:00'", AT_US + 500_000),
+        ("DATE '2026-01-15'", AT_US - 37_800_000_000),
+        ("TIMESTAMP '1969-12-31 23:59:59.999999'", -1),
+        ("TIMESTAMP_NS '1969-12-31 23:59:59.999999999'", -1),
+        ("TIMESTAMP_NS '1969-12-31 23:59:59.999999'", -1),
+        ("TIMESTAMP '0001-01-01 00:00:00'", FIRST_US),
+        ("TIMESTAMP '9999-12-31 23:59:59.999999'", LAST_US),
+    ],
+)
+def test_a_timestamp_is_what_it_is(bench: Workbench, value: str, us: int) -> None:
+    for time in (None, TimeForm.SECONDS):  # which is about numbers and texts
+        [record] = at(bench, value, time=time)
+        assert (record.at_us, record.form, record.fault, record.detail) == (us, TimeForm.TIMESTAMP, None, None)
+
+
+@pytest.mark.parametrize(
+    ("value", "detail"),
+    [
+        ("TIMESTAMP '10000-01-01'", "10000-01-01 00:00:00"),
+        ("TIMESTAMP '0001-01-01' - INTERVAL 1 SECOND", "0001-12-31 (BC) 23:59:59"),
+        ("TIMESTAMP 'infinity'", "infinity"),
+        ("TIMESTAMPTZ '-infinity'", "-infinity"),
+        ("TIMESTAMP_NS 'infinity'", "infinity"),
+        ("TIMESTAMP_S '290000-01-01 00:00:00'", "290000-01-01 00:00:00"),
+        ("DATE '5000000-12-31'", "5000000-12-31"),
+    ],
+)
+def test_a_timestamp_outside_of_the_years_that_count_is_a_fault(bench: Workbench, value: str, detail: str) -> None:
+    [record] = at(bench, value)
+    assert (record.fault, record.detail) == (Fault.TIME_OUT_OF_RANGE, detail)
+
+
+@pytest.mark.parametrize(
+    ("value", "detail"),
+    [
+        ("TIME '10:30:00'", "10:30:00"), ("true", "true"), ("INTERVAL 1 DAY", "1 day"), ("[1]", "[1]"),
+        ("{'a': 1}", "{'a': 1}"), ("'2026'::BLOB", "2026"), ("uuid_nil", None),
+    ],
+)  # fmt: skip
+def test_what_is_no_time_at_all_is_a_fault(bench: Workbench, value: str, detail: str | None) -> None:
+    if detail is None:
+        value = detail = "00000000-0000-0000-0000-000000000000"
+        value = f"'{value}'::UUID"
+    [record] = at(bench, value)
+    assert (record.fault, record.form, record.detail) == (Fault.BAD_TIME, None, detail)
+
+
+@pytest.mark.parametrize(
+    "value", ["NULL", "NULL::TIMESTAMP", "NULL::DOUBLE", "NULL::BIGINT", "NULL::VARCHAR", "''", "NULL::JSON",
+              "'null'::JSON", "'\"\"'::JSON", "NULL::DECIMAL(18, 3)", "NULL::BLOB"],
+)  # fmt: skip
+def test_a_missing_time_is_a_fault_of_its_own(bench: Workbench, value: str) -> None:
+    assert at(bench, value)[0].fault == Fault.NO_TIME
+
+
+# --- times as texts ----------------------------------------------------------------------------
+
+
+RECOGNISED = [
+    (AT, AT_US, TimeForm.ISO),
+    ("2026-01-15t10:30:00z", AT_US, TimeForm.ISO),
+    ("2026-01-15 10:30:00Z", AT_US, TimeForm.ISO),
+    ("2026-01-15T10:30Z", AT_US, TimeForm.ISO),
+    ("2026-01-15T12:30:00.123456789+02:00", AT_US + 123_456, TimeForm.ISO),
+    ("2026-01-15T12:30:00,5+0200", AT_US + 500_000, TimeForm.ISO),
+    ("2026-01-15 05:30:00-05", AT_US, TimeForm.ISO),
+    ("2026-01-15T10:00:00-00:30", AT_US, TimeForm.ISO),
+    ("2026-01-16T10:29:00+23:59", AT_US, TimeForm.ISO),
+    ("2026-01-15T10:30:00", AT_US, TimeForm.ISO_NAIVE),
+    ("2026-01-15 10:30", AT_US, TimeForm.ISO_NAIVE),
+    ("2026-01-15", AT_US - 37_800_000_000, TimeForm.ISO_NAIVE),
+    ("2024-02-29", microseconds(datetime(2024, 2, 29, tzinfo=UTC)), TimeForm.ISO_NAIVE),
+    ("1969-12-31T23:59:59.9999999Z", -1, TimeForm.ISO),
+    ("0001-01-01T00:00:00Z", FIRST_US, TimeForm.ISO),
+    ("9999-12-31T23:59:59.999999Z", LAST_US, TimeForm.ISO),
+    ("2026-01-15T10:30:00." + "9" * 1_000 + "Z", AT_US + 999_999, TimeForm.ISO),
+    ("1768473000", AT_US, TimeForm.SECONDS),
+    ("1768473000.123456", AT_US + 123_456, TimeForm.SECONDS),
+    ("1768473000.1234569999", AT_US + 123_456, TimeForm.SECONDS),
+    ("+1768473000.", AT_US, TimeForm.SECONDS),
+    ("1.768473e9", AT_US, TimeForm.SECONDS),
+    ("1768473000123", AT_US + 123_000, TimeForm.MILLISECONDS),
+    ("1768473000123.4569", AT_US + 123_456, TimeForm.MILLISECONDS),
+    ("-0.5", -500_000, TimeForm.SECONDS),
+    ("-100000000000", -100_000_000_000_000, TimeForm.MILLISECONDS),
+    ("99999999999.9999999", 99_999_999_999_999_999, TimeForm.SECONDS),
+    ("0", 0, TimeForm.SECONDS),
+]
+
+
+@pytest.mark.parametrize("kind", ["VARCHAR", f"ENUM({', '.join(literal(text) for text, _, _ in RECOGNISED)})"])
+def test_texts_are_recognised(bench: Workbench, kind: str) -> None:
+    found = at(bench, *(f"{literal(text)}::{kind}" for text, _, _ in RECOGNISED))
+    for record, (text, us, form) in zip(found, RECOGNISED, strict=True):
+        assert (record.at_us, record.form, record.fault) == (us, form, None), text
+
+
+def test_texts_in_json_are_recognised(bench: Workbench) -> None:
+    found = at(bench, *(f"to_json({literal(text)})" for text, _, _ in RECOGNISED))
+    assert [(record.at_us, record.form, record.fault) for record in found] == [
+        (us, form, None) for _, us, form in RECOGNISED
+    ]
+
+
+NOT_RECOGNISED = [
+    "infinity", "-infinity", "epoch", "nan", "NaN", "now", "today", "2026-1-1", "2026/01/15", "15.01.2026",
+    "2026-01-15T10:30:00 UTC", "2026-01-15 10:30:00 Europe/Berlin", " 2026-01-15", "2026-01-15T10:30:00Z ",
+    "2026-01-15T10:30:00Z\n", "2026-01-15T10", "2026-01-15Z", "20260115T103000Z", "2026-W03-4", "2026-015",
+    "2026-02-30", "2025-02-29", "2026-13-01", "2026-01-00", "2026-01-15T24:00:00", "2026-01-15T25:00:00",
+    "2026-01-15T10:60:00", "2026-12-31T23:59:60Z", "2026-01-15T10:30:00+25:00", "2026-01-15T10:30:00+02:60",
+    "2026-01-15T10:30:00.Z", "2026-01-15 (BC)", "12026-01-15", "1_000", "0x10", "1e", "--5", ".5", "1,5", "١٢٣",
+    "' OR 1=1 --", "'); DROP TABLE raw; --",
+]  # fmt: skip
+
+
+def test_what_is_neither_iso_nor_a_number_is_a_fault(bench: Workbench) -> None:
+    found = at(bench, *map(literal, NOT_RECOGNISED), "'12' || chr(0)")
+    assert {record.fault for record in found} == {Fault.BAD_TIME}
+    assert [record.detail for record in found] == [*NOT_RECOGNISED, "12\0"]
+
+
+def test_a_text_outside_of_the_years_that_count_is_a_fault(bench: Workbench) -> None:
+    texts = [
+        "0000-12-31T00:00:00Z", "0001-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01", "253402300800000", "1e300",
+        "9" * 1_000, "-62135596800001",
+    ]  # fmt: skip
+    found = at(bench, *map(literal, texts))
+    assert [record.fault for record in found] == [Fault.TIME_OUT_OF_RANGE] * len(texts)
+
+
+# --- times as numbers --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "us", "form"),
+    [
+        ("1768473000::INTEGER", AT_US, TimeForm.SECONDS),
+        ("1768473000::UINTEGER", AT_US, TimeForm.SECONDS),
+        ("1768473000::BIGINT", AT_US, TimeForm.SECONDS),
+        ("1768473000123::BIGINT", AT_US + 123_000, TimeForm.MILLISECONDS),
+        ("1768473000123::UBIGINT", AT_US + 123_000, TimeForm.MILLISECONDS),
+        ("1768473000123::HUGEINT", AT_US + 123_000, TimeForm.MILLISECONDS),
+        ("5::TINYINT", 5_000_000, TimeForm.SECONDS),
+        ("99999999999::BIGINT", 99_999_999_999_000_000, TimeForm.SECONDS),
+        ("100000000000::BIGINT", 100_000_000_000_000, TimeForm.MILLISECONDS),
+        ("-100000000000::BIGINT", -100_000_000_000_000, TimeForm.MILLISECONDS),
+        ("1768473000.123456::DOUBLE", AT_US + 123_456, TimeForm.SECONDS),
+        ("1768473000123.456::DOUBLE", AT_US + 123_456, TimeForm.MILLISECONDS),
+        ("0.5::FLOAT", 500_000, TimeForm.SECONDS),
+        ("1768473000.123456::DECIMAL(18, 6)", AT_US + 123_456, TimeForm.SECONDS),
+        ("1768473000.123456789::DECIMAL(38, 9)", AT_US + 123_456, TimeForm.SECONDS),
+        ("'1768473000.5'::JSON", AT_US + 500_000, TimeForm.SECONDS),
+        ("' 1768473000123 '::JSON", AT_US + 123_000, TimeForm.MILLISECONDS),
+    ],
+)
+def test_a_number_is_recognised(bench: Workbench, value: str, us: int, form: TimeForm) -> None:
+    [record] = at(bench, value)
+    assert (record.at_us, record.form, record.fault) == (us, form, None)
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ("'nan'::DOUBLE", Fault.BAD_TIME),
+        ("'infinity'::FLOAT", Fault.BAD_TIME),
+        ("'true'::JSON", Fault.BAD_TIME),
+        ("'{\"a\": 1}'::JSON", Fault.BAD_TIME),
+        ("'[1]'::JSON", Fault.BAD_TIME),
+        ("1e300::DOUBLE", Fault.TIME_OUT_OF_RANGE),
+        ("9223372036854775807::BIGINT", Fault.TIME_OUT_OF_RANGE),
+        ("(-9223372036854775808)::BIGINT", Fault.TIME_OUT_OF_RANGE),
+        ("170141183460469231731687303715884105727::HUGEINT", Fault.TIME_OUT_OF_RANGE),
+        ("253402300800000::BIGINT", Fault.TIME_OUT_OF_RANGE),
+    ],
+)
+def test_a_number_that_is_no_time_is_a_fault(bench: Workbench, value: str, fault: Fault) -> None:
+    assert at(bench, value)[0].fault == fault
+
+
+@pytest.mark.parametrize(
+    ("value", "time", "us"),
+    [
+        ("'1768473000'", TimeForm.MILLISECONDS, 1_768_473_000_000),
+        ("1768473000::BIGINT", TimeForm.MILLISECONDS, 1_768_473_000_000),
+        ("1768473000.5::DOUBLE", TimeForm.MILLISECONDS, 1_768_473_000_500),
+        ("'100000000000'", TimeForm.SECONDS, 100_000_000_000_000_000),
+        ("100000000000::BIGINT", TimeForm.SECONDS, 100_000_000_000_000_000),
+        ("'2026-01-15T10:30:00'", TimeForm.ISO, AT_US),
+        ("'2026-01-15T10:30:00Z'", TimeForm.ISO_NAIVE, AT_US),
+        ("'2026-01-15T10:30:00Z'", TimeForm.SECONDS, None),
+        ("'2026-01-15'", TimeForm.TIMESTAMP, None),
+        ("'1768473000'", TimeForm.ISO, None),
+        ("1768473000::BIGINT", TimeForm.ISO_NAIVE, None),
+        ("1768473000::DOUBLE", TimeForm.TIMESTAMP, None),
+    ],
+)
+def test_a_form_that_was_named_is_the_only_one(bench: Workbench, value: str, time: TimeForm, us: int | None) -> None:
+    [record] = at(bench, value, time=time)
+    assert (record.at_us, record.fault) == (us, Fault.BAD_TIME if us is None else None)
+
+
+def test_every_row_is_recognised_by_itself(bench: Workbench) -> None:
+    texts = [AT, "2026-01-15 10:30", "1768473000", "1768473000000", "never"]
+    rows = [{"task_id": "'t'", "at": literal(text), "status": "'running'"} for text in texts]
+    found = [(record.form, record.fault) for record in read(bench, Columns(), rows)]
+    forms = TimeForm.ISO, TimeForm.ISO_NAIVE, TimeForm.SECONDS, TimeForm.MILLISECONDS
+    assert found == [*((form, None) for form in forms), (None, Fault.BAD_TIME)]
+
+
+_zones = st.integers(-23 * 60 - 59, 23 * 60 + 59).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+_moments = st.datetimes(timezones=st.none() | _zones)
+
+
+@settings(max_examples=20)
+@given(st.lists(st.tuples(_moments, st.sampled_from("T t"), st.booleans(), st.integers(0, 3)), min_size=1, max_size=50))
+def test_iso_texts_come_back_exactly(bench: Workbench, written: list[tuple[datetime, str, bool, int]]) -> None:
+    def text(moment: datetime, separator: str, has_comma: bool, more: int) -> str:
+        whole = moment.replace(tzinfo=None).isoformat(separator, "microseconds") + "7" * more
+        offset = moment.isoformat()[-6:] if moment.tzinfo else ""
+        return (whole.replace(".", ",") if has_comma else whole) + offset
+
+    rows = [{"task_id": "'t'", "at": literal(text(*each)), "status": "'running'"} for each in written]
+    for record, (moment, *_) in zip(read(bench, Columns(), rows), written, strict=True):
+        us = microseconds(moment)
+        if FIRST_US <= us <= LAST_US:
+            form = TimeForm.ISO if moment.tzinfo else TimeForm.ISO_NAIVE
+            assert (record.at_us, record.form, record.fault) == (us, form, None)
+        else:
+            assert record.fault == Fault.TIME_OUT_OF_RANGE
+
+
+@settings(max_examples=20)
+@given(st.lists(st.datetimes(), min_size=1, max_size=50))
+def test_numbers_come_back_exactly(bench: Workbench, moments: list[datetime]) -> None:
+    for time, digits in ((TimeForm.SECONDS, 6), (TimeForm.MILLISECONDS, 3)):
+        numbers = [Decimal(microseconds(moment)).scaleb(-digits) for moment in moments]
+        for kind in ("VARCHAR", "JSON", "DECIMAL(38, 6)"):
+            rows = [{"task_id": "'t'", "at": f"'{number:f}'::{kind}", "status": "'x'"} for number in numbers]
+            found = [record.at_us for record in read(bench, Columns(time=time), rows)]
+            assert found == [microseconds(moment) for moment in moments], (time, kind)
+
+
+@settings(max_examples=20)
+@given(st.lists(st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1)), min_size=1, max_size=50))  # noqa: DTZ001
+def test_floats_come_back_to_the_microsecond(bench: Workbench, moments: list[datetime]) -> None:
+    for time, factor in ((TimeForm.SECONDS, 10**6), (TimeForm.MILLISECONDS, 10**3)):
+        rows = [
+            {"task_id": "'t'", "at": f"'{microseconds(moment) / factor!r}'::DOUBLE", "status": "'x'"}
+            for moment in moments
+        ]
+        found = [record.at_us for record in read(bench, Columns(time=time), rows)]
+        assert found == [microseconds(moment) for moment in moments]
+
+
+# --- ids ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "task"),
+    [
+        ("'a'", "a"), ("' a '", " a "), ("'A'", "A"), ("'a'::ENUM('a', 'b')", "a"), ("'\"a\"'::JSON", "a"),
+        ("'07'", "07"), ("7", "7"), ("7::UTINYINT", "7"), ("(-7)::HUGEINT", "-7"), ("7::DECIMAL(38, 0)", "7"),
+        ("'7'::JSON", "7"), ("'\"7\"'::JSON", "7"), ("'123456789012345678901234567890'::JSON",
+                                                    "123456789012345678901234567890"),
+        ("'11111111-2222-3333-4444-555555555555'::UUID", "11111111-2222-3333-4444-555555555555"),
+        ("'a' || chr(0) || 'b'", "a\0b"), ("'''; DROP TABLE raw; --'", "'; DROP TABLE raw; --"),
+        ("'\"a\\u0000\\n\\u00e9\"'::JSON", "a\0\né"),
+    ],
+)  # fmt: skip
+def test_ids_are_texts(bench: Workbench, value: str, task: str) -> None:
+    [record] = read(bench, Columns(), [{"task_id": value, "at": literal(AT), "status": "'running'"}])
+    assert (record.task, record.fault) == (task, None)
+
+
+@pytest.mark.parametrize(
+    ("value", "detail"),
+    [
+        ("NULL", None), ("''", None), ("NULL::BIGINT", None), ("'null'::JSON", "null"), ("'\"\"'::JSON", '""'),
+        ("1.0::DOUBLE", "1.0"), ("1.5::DECIMAL(9, 1)", "1.5"), ("'1.5'::JSON", "1.5"), ("'1e3'::JSON", "1e3"),
+        ("true", "true"), ("'true'::JSON", "true"), ("DATE '2026-01-15'", "2026-01-15"), ("[1, 2]", "[1, 2]"),
+        ("{'a': 1}", "{'a': 1}"), ("'{\"a\": 1}'::JSON", '{"a": 1}'),
+    ],
+)  # fmt: skip
+def test_what_is_no_id_is_a_fault(bench: Workbench, value: str, detail: str | None) -> None:
+    [record] = read(bench, Columns(), [{"task_id": value, "at": literal(AT), "status": "'running'"}])
+    assert (record.task, record.fault, record.detail) == (None, Fault.NO_TASK, detail)
+
+
+# --- statuses and sequences --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "status", "word"),
+    [
+        ("'running'", "running", RULES.words.index("running")), ("'Running'", "Running", None),
+        ("'running'::ENUM('running')", "running", RULES.words.index("running")),
+        ("'\"running\"'::JSON", "running", RULES.words.index("running")), ("'running '", "running ", None),
+        ("'running' || chr(0)", "running\0", None), ("'=1+1'", "=1+1", None),
+        ("'''; DROP TABLE raw; --'", "'; DROP TABLE raw; --", None),
+    ],
+)  # fmt: skip
+def test_statuses_are_compared_as_they_are(bench: Workbench, value: str, status: str, word: int | None) -> None:
+    [record] = read(bench, Columns(), [{"task_id": "'t'", "at": literal(AT), "status": value}])
+    assert (record.status, record.word, record.fault) == (status, word, None)
+
+
+@pytest.mark.parametrize(
+    ("value", "detail"),
+    [
+        ("NULL", None), ("''", None), ("7", "7"), ("true", "true"), ("'7'::JSON", "7"), ("'null'::JSON", "null"),
+        ("'\"\"'::JSON", '""'), ("['running']", "[running]"), ("'running'::BLOB", "running"),
+    ],
+)  # fmt: skip
+def test_what_is_no_status_is_a_fault(bench: Workbench, value: str, detail: str | None) -> None:
+    [record] = read(bench, Columns(), [{"task_id": "'t'", "at": literal(AT), "status": value}])
+    assert (record.status, record.word, record.fault, record.detail) == (None, None, Fault.NO_STATUS, detail)
+
+
+@pytest.mark.parametrize(
+    ("value", "sequence"),
+    [
+        ("7", 7), ("(-7)::TINYINT", -7), ("7::DECIMAL(38, 0)", 7), ("'007'", 7), ("'7'::JSON", 7), ("'\"7\"'::JSON", 7),
+        ("'-9223372036854775808'", -(2**63)), ("9223372036854775807::HUGEINT", 2**63 - 1), ("7::UBIGINT", 7),
+        ("9223372036854775808::HUGEINT", None), ("'9223372036854775808'", None), ("7.0::DOUBLE", None),
+        ("7.0::DECIMAL(3, 1)", None), ("'7.0'", None), ("' 7'", None), ("'1_000'", None), ("'1e3'", None), ("''", None),
+        ("NULL", None), ("true", None), ("'7.5'::JSON", None), ("DATE '2026-01-15'", None),
+    ],
+)  # fmt: skip
+def test_sequences_are_whole_numbers_of_64_bits(bench: Workbench, value: str, sequence: int | None) -> None:
+    row = {"task_id": "'t'", "at": literal(AT), "status": "'running'", "nr": value}
+    [record] = read(bench, Columns(sequence="nr"), [row])
+    assert (record.sequence, record.fault) == (sequence, None if sequence is not None else Fault.NO_SEQUENCE)
+
+
+# --- rows as a whole ---------------------------------------------------------------------------
+
+
+def test_a_log_may_have_a_status_alone(bench: Workbench) -> None:
+    [record] = read(bench, Columns(task=None, at=None, status="word"), [{"word": "'running'"}])
+    assert (record.task, record.at_us, record.sequence, record.form, record.fault) == ("", 0, 0, None, None)
+
+
+def test_of_several_faults_the_first_is_told(bench: Workbench) -> None:
+    names = "task_id", "status", "at", "nr"
+    faults = [Fault.NO_TASK, Fault.NO_STATUS, Fault.BAD_TIME, Fault.NO_SEQUENCE, None]
+    good = {"task_id": "'t'", "status": "'x'", "at": literal(AT), "nr": "'1'"}
+    bad = {"task_id": "''", "status": "''", "at": "'never'", "nr": "'many'"}
+    rows = [{name: (good if i < first else bad)[name] for i, name in enumerate(names)} for first in range(5)]
+    found = read(bench, Columns(sequence="nr"), rows)
+    assert [record.fault for record in found] == faults
+    assert [record.detail for record in found] == [None, None, "never", "many", None]
+
+
+def test_a_long_value_is_shortened(bench: Workbench) -> None:
+    for length, detail in ((80, "x" * 80), (81, "x" * 77 + "..."), (1_000_000, "x" * 77 + "...")):
+        assert at(bench, f"repeat('x', {length})")[0].detail == detail
+
+
+def test_a_status_of_ten_megabytes_is_a_status(bench: Workbench) -> None:
+    [record] = read(bench, Columns(), [{"task_id": "'t'", "at": literal(AT), "status": "repeat('x', 10_000_000)"}])
+    assert record.status == "x" * 10_000_000
+    assert record.fault is None
+
+
+def test_columns_may_have_any_names(bench: Workbench) -> None:
+    columns = Columns(task='"; DROP TABLE raw; --', at="given_at", status="fault", sequence="task")
+    row = {
+        columns.task or "": "'t'",
+        "given_at": literal(AT),
+        "fault": "'running'",
+        "task": "3",
+        "status": "1",
+        "place": "2",
+    }
+    [record] = read(bench, columns, [row])
+    assert (record.task, record.at_us, record.status, record.sequence) == ("t", AT_US, "running", 3)
+
+
+def test_one_column_may_hold_two_things(bench: Workbench) -> None:
+    [record] = read(bench, Columns(task="status", at=None), [{"status": "'running'"}])
+    assert (record.task, record.status) == ("running", "running")
+
+
+# --- what columns there are --------------------------------------------------------------------
+
+
+def test_a_missing_column_is_told_with_those_that_are_there() -> None:
+    assert wrong_columns(["task_id", "at", "status"], Columns()) is None
+    assert wrong_columns(["id", "At", "status"], Columns(task="id")) == (
+        "there is no column 'at', only 'id', 'At', 'status'; was 'At' meant?"
+    )
+    assert wrong_columns([], Columns()) == "there is no column 'task_id', only nothing"
+    assert wrong_columns(["x"], Columns(task=None, at=None, sequence="nr", status="x")) == (
+        "there is no column 'nr', only 'x'"
+    )
+
+
+def test_a_message_does_not_name_thousands_of_columns() -> None:
+    message = wrong_columns([f"{i:03}" + "x" * 1_000 for i in range(5_000)], Columns())
+    assert message is not None
+    assert len(message) < 2_000
+
+
+def test_a_column_that_is_there_twice_is_told() -> None:
+    assert wrong_columns(["task_id", "at", "status", "at"], Columns()) == "the column 'at' is there 2 times"
