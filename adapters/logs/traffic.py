@@ -9,6 +9,7 @@ between them get darker on white and less bright on black.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
@@ -37,6 +38,9 @@ SHADES = (
     Shade(0.5, "#d55e00", "#f28b3c", "up to half illegal"),
     Shade(1.0, "#a12c00", "#ff6b57", "more than half illegal"),
 )
+
+WORDS_OF_ILLEGAL = SHADES[-1].light
+"""The one shade that is legible in small letters."""
 
 MOST_UNDECLARED = 30
 """Ways that no transition declares are drawn up to this number, the most frequent first."""
@@ -70,11 +74,25 @@ def traffic_svg(report: Report, lifecycle: Lifecycle[Any, Any]) -> str:
         MissingExtra: neither graphviz-pure nor `dot` is installed.
         RenderError: the program failed or took longer than 30 seconds.
     """
-    return dot_to_svg(
+    svg = dot_to_svg(
         traffic_dot(report, lifecycle),
         title=f"{lifecycle.name} with its traffic",
         dark={each.light: each.dark for each in SHADES[1:]},
     )
+    return _labels_on_top(svg)
+
+
+def _labels_on_top(svg: str) -> str:
+    """Move the labels of lines behind all lines, which is in front of them: none is crossed out."""
+    labels: list[str] = []
+
+    def take(group: re.Match[str]) -> str:
+        labels.extend(re.findall(r"<text .*?</text>\n", group[0]))
+        return re.sub(r"<text .*?</text>\n", "", group[0])
+
+    lines = re.sub(r'<g id="edge\d+" class="edge">.*?</g>', take, svg, flags=re.DOTALL)
+    graph, end = lines.rsplit("</g>", 1)
+    return f'{graph}<g class="labels">\n{"".join(labels)}</g>\n</g>{end}'
 
 
 def traffic_dot(report: Report, lifecycle: Lifecycle[Any, Any]) -> str:
@@ -115,7 +133,7 @@ def _from_left_to_right(lifecycle: Lifecycle[Any, Any]) -> list[str]:
 def _gone(edge: Edge, busiest: int) -> str:
     width = _THINNEST + (_WIDEST - _THINNEST) * math.log10(1 + edge.count) / math.log10(1 + busiest)
     colour = shade(edge).light
-    illegal = f'<font color="{colour}"><b>{count(edge.illegal)} illegal</b></font>'
+    illegal = f'<font color="{WORDS_OF_ILLEGAL}"><b>{count(edge.illegal)} illegal</b></font>'
     words = [*map(_name, edge.events)]
     if edge.illegal < edge.count:
         words.append(f"<b>{count(edge.count)}</b>")
@@ -159,4 +177,5 @@ def _labels(report: Report, lifecycle: Lifecycle[Any, Any]) -> Iterator[tuple[st
 
 
 def _name(text: str) -> str:
-    return escape(text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 1]}…")
+    cut = text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 1]}…"
+    return escape(cut).replace("\\", r"\\")  # in a label \N is the name of the node
