@@ -57,7 +57,7 @@ OWNERS = {
     "opentelemetry": ["adapters.telemetry"],
     "duckdb": ["adapters.logs.workbench"],
     "numpy": ["adapters.logs"],
-    "backports": ["adapters.logs.files"],
+    "backports": ["adapters.logs.blocks"],
     "psycopg": ["adapters.logs.postgres"],
     "pyspark": ["adapters.logs.spark"],
     "py4j": ["adapters.logs.spark"],  # by which Python calls Spark; its errors come through
@@ -104,7 +104,8 @@ def imports(part: ast.AST) -> Iterator[str]:
 
 def foreign(part: ast.AST) -> set[str]:
     """The packages imported that are neither ours nor Python's."""
-    return {name.partition(".")[0] for name in imports(part)} - {*ONE_WAY} - sys.stdlib_module_names
+    pythons = sys.stdlib_module_names | {"compression"}  # the latter since Python 3.14
+    return {name.partition(".")[0] for name in imports(part)} - {*ONE_WAY} - pythons
 
 
 def belongs(module: str, package: str) -> bool:

@@ -1,0 +1,64 @@
+"""CSV and JSON Lines into DuckDB, block by block, so that memory stays bounded and every row keeps its line.
+
+Python cuts a block into lines, DuckDB takes all of them apart at once. Where bytes come from is told in
+blocks.py, what a row is in text_csv.py and text_json.py, what a value means in records.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from adapters.logs.blocks import BLOCK_BYTES, LONGEST_BYTES, STANDARD_INPUT, Blocks
+from adapters.logs.columns import Columns
+from adapters.logs.rules import Rules
+from adapters.logs.text_csv import CsvFile
+from adapters.logs.text_json import JsonLinesFile
+from adapters.logs.text_table import CREATE, TextTable
+from adapters.logs.workbench import Workbench
+
+
+def read_text(
+    bench: Workbench,
+    rules: Rules,
+    columns: Columns,
+    files: Iterable[tuple[int, str, str]],
+    *,
+    block_bytes: int = BLOCK_BYTES,
+    longest_bytes: int = LONGEST_BYTES,
+    row_by_row: bool = False,
+) -> dict[str, str]:
+    """Read files into the table `text_records`, which has the columns of `records` (see questions.py).
+
+    Args:
+        bench: where the table is made.
+        rules: give statuses their codes.
+        columns: which column holds what.
+        files: their numbers, their paths ("-" is the standard input) and their formats, "csv" or "jsonl".
+        block_bytes: how much is read at once.
+        longest_bytes: how long a row may be.
+        row_by_row: read CSV only in the slow way. What is read is the same.
+    Returns:
+        The files that could not be read to their end, and why. What was read of them counts.
+    Raises:
+        UnusableLog: a column is missing or there twice.
+        EngineFailed: there is no room.
+    """
+    bench.run(CREATE)
+    broken: dict[str, str] = {}
+    for number, path, form in files:
+        table = TextTable(bench, rules, columns, number, path)
+        reader = CsvFile(table, longest_bytes, row_by_row=row_by_row) if form == "csv" else JsonLinesFile(table)
+        doing = f"reading {'the standard input' if path == STANDARD_INPUT else Path(path).name}"
+        with Blocks(path, block_bytes=block_bytes, longest_bytes=longest_bytes) as blocks:
+            for block in blocks:
+                if rest := reader.take(block):
+                    blocks.put_back(rest)
+                if block.lost is not None:
+                    table.reject([(reader.line, block.lost)])
+                    reader.line += 1
+                bench.tell(doing, blocks.share)
+        reader.end()
+        if blocks.broken is not None:
+            broken[path] = blocks.broken
+    return broken
