@@ -166,11 +166,12 @@ def _write_files(checked: CheckedLog, log: LogOptions) -> list[str]:
     lines: list[str] = []
     if log.findings is not None:
         lines.append(f"wrote {count(checked.write_findings(log.findings))} findings to {shown(log.findings)}")
-    unreadable = f"{count(sum(checked.report.unreadable.values()))} rows could not be read"
+    number = sum(checked.report.unreadable.values())
+    unreadable = f"{count(number)} {'row' if number == 1 else 'rows'} could not be read"
     if log.rejects is not None:
         checked.write_rejects(log.rejects)
         lines.append(f"{unreadable}; wrote which and why to {shown(log.rejects)}")
-    elif checked.report.unreadable:
+    elif number:
         if not _may_be_replaced(KEPT_REJECTS):
             fail(f"{unreadable}; say with --rejects where to keep them: {KEPT_REJECTS} is no file of ours", BAD_INPUT)
         checked.write_rejects(KEPT_REJECTS)

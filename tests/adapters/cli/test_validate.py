@@ -1,0 +1,439 @@
+"""`validate` says of every row what `Lifecycle.check` says, with the file and the row that it is on."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from lifecycle import CATALOG, Severity, get
+from lifecycle.history import Mode
+from tests.adapters.cli.commands import call, call_json
+
+ORDERED = ("--in-order",)
+ONE = ("--one-task", "--in-order")
+CLEAN = "task_id,status\na,created\na,running\nb,created\na,stopped\n"
+BAD = "task_id,status\na,created\na,stopped\nb,created\nb,created\na,running\n"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where rejects are kept that nobody named a file for."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def file(folder: Path) -> Path:
+    return folder / "histories.csv"
+
+
+def parquet(path: Path, rows: Iterable[Sequence[str]]) -> None:
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TABLE log (task_id VARCHAR, status VARCHAR)")
+        connection.executemany("INSERT INTO log VALUES (?, ?)", [*rows])
+        connection.execute(f"COPY log TO '{path}'")
+
+
+# --- findings ----------------------------------------------------------------------------------
+
+
+def test_lawful_histories(file: Path) -> None:
+    file.write_text(CLEAN)
+
+    result = call("validate", "v1-full", str(file), *ORDERED)
+
+    assert result.exit_code == 0
+    assert result.stdout == "2 tasks, 4 rows: 0 findings, 0 for information, 0 unreadable rows\n"
+    assert result.stderr == ""
+
+
+def test_findings_have_their_row_their_task_their_kind_and_what_was_possible(file: Path) -> None:
+    file.write_text(BAD)
+
+    result = call("validate", "v1-full", str(file), *ORDERED, "--information")
+
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        f"{file}:5: b: information: 'created' after 'created': duplicate; possible: stopped, running, failed",
+        f"{file}:6: a: finding: 'running' after 'stopped': after_final; possible: nothing, the task had ended",
+        "2 tasks, 5 rows: 1 finding, 1 for information, 0 unreadable rows",
+    ]
+
+
+def test_information_is_listed_where_it_is_asked_for_and_is_fine(file: Path) -> None:
+    file.write_text("status\ncreated\ncreated\nrunning\nfinished\n")
+
+    silent, told = (call("validate", "v1-full", str(file), *ONE, *more) for more in ((), ("--information",)))
+
+    assert (silent.exit_code, told.exit_code) == (0, 0)
+    assert silent.stdout == "1 task, 4 rows: 0 findings, 1 for information, 0 unreadable rows\n"
+    assert told.stdout.startswith(f"{file}:3: information: 'created' after 'created': duplicate; ")
+
+
+def test_for_programs(file: Path) -> None:
+    file.write_text("at,task_id,status\n1700000000,a,stopped\n1700000001,a,running\nsoon,b,created\n")
+
+    assert call("validate", "v1-full", str(file), "--json").exit_code == 1
+    document = call_json("validate", "v1-full", str(file))
+    assert document["rejects"][0].pop("detail") == "soon"
+    assert document | {"findings": document["findings"][1:]} == {
+        "lifecycle": "v1-full",
+        "mode": "exact",
+        "channel": "api",
+        "tasks": 1,
+        "rows": 3,
+        "bad_rows": 2,
+        "information": 0,
+        "unreadable_rows": 1,
+        "findings": [
+            {
+                "task": "a",
+                "at": "2023-11-14T22:13:21Z",
+                "file": str(file),
+                "row": 3,
+                "code": "after_final",
+                "severity": "finding",
+                "previous": "stopped",
+                "status": "running",
+                "possible": [],
+                "message": "'running' after 'stopped': after_final; possible: nothing, the task had ended",
+            }
+        ],
+        "more_findings": 0,
+        "rejects": [{"file": str(file), "row": 4, "reason": "bad time"}],
+        "more_rejects": 0,
+        "broken": {},
+    }
+
+
+def test_at_most_so_many_are_listed_and_it_is_said_how_many_more_there_are(file: Path) -> None:
+    rows = "".join(f"t{number},stopped\n" for number in range(1_150)) + ",stopped\n" * 120
+    file.write_text("task_id,status\n" + rows)
+
+    usual, few, all_, none = (
+        call("validate", "v1-full", str(file), *ORDERED, *more)
+        for more in ((), ("--show", "2"), ("--show", "1150"), ("--show", "0"))
+    )
+
+    assert usual.stdout.count(": finding: ") == 100
+    assert usual.stdout.count(": unreadable: ") == 100
+    assert few.stdout.splitlines() == [
+        f"{file}:1152: unreadable: no task id",
+        f"{file}:1153: unreadable: no task id",
+        "... and 118 more unreadable rows",
+        f"{file}:2: t0: finding: 'stopped' at the start: wrong_start; possible: created",
+        f"{file}:3: t1: finding: 'stopped' at the start: wrong_start; possible: created",
+        "... and 1,148 more: --show 1150 lists all, --findings FILE writes all to a file",
+        "1,150 tasks, 1,270 rows: 1,150 findings, 0 for information, 120 unreadable rows",
+    ]
+    assert all_.stdout.count(": finding: ") == 1_150
+    assert "more:" not in all_.stdout
+    assert none.stdout.count("\n") == 3
+    document = call_json("validate", "v1-full", str(file), *ORDERED, "--show", "2")
+    assert (len(document["findings"]), document["more_findings"]) == (2, 1_148)
+    assert (len(document["rejects"]), document["more_rejects"]) == (2, 118)
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("mode", ["exact", "sampled"])
+@pytest.mark.parametrize("name", ["v1-full", "v3-full"])
+def test_every_history_is_judged_as_check_does(name: str, mode: Mode, form: str, folder: Path) -> None:
+    chance = random.Random(f"{name} {mode}")
+    lifecycle = get(name)
+    words = [*(str(state.name) for state in lifecycle.states), "hibernating"]
+    histories = {f"t{number}": chance.choices(words, k=chance.randint(1, 9)) for number in range(20)}
+    rows = [(task, status) for task, statuses in histories.items() for status in statuses]
+    file = folder / f"histories.{form}"
+    if form == "csv":
+        file.write_text("task_id,status\n" + "".join(f"{task},{status}\n" for task, status in rows))
+    elif form == "jsonl":
+        file.write_text("\n".join(json.dumps({"task_id": task, "status": status}) for task, status in rows))
+    else:
+        parquet(file, rows)
+
+    found = call_json("validate", name, str(file), *ORDERED, "--mode", mode, "--information", "--show", "1000")
+
+    first_row = 2 if form == "csv" else 1
+    expected: list[dict[str, object]] = []
+    for task, statuses in histories.items():
+        for finding in lifecycle.check(statuses, mode=mode):
+            facts = {"code": finding.code, "severity": finding.severity, "possible": list(finding.possible)}
+            expected.append({"task": task, "row": first_row + finding.index, **facts, "message": finding.message})
+        first_row += len(statuses)
+    keys = ("task", "row", "code", "severity", "possible", "message")
+    assert [{key: each[key] for key in keys} for each in found["findings"]] == expected
+    assert found["bad_rows"] == sum(each["severity"] is Severity.FINDING for each in expected)
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_every_lifecycle_judges_its_own_start(name: str, file: Path) -> None:
+    file.write_text(f"status\n{get(name).initial}\n")
+
+    assert call("validate", name, str(file), *ONE).exit_code == 0
+
+
+# --- how it is written -------------------------------------------------------------------------------
+
+
+def test_the_words_of_another_channel() -> None:
+    typed = "status\ninitializing\nstarted\nfinished\n"
+    log = ("validate", "v1-full", "-", "--input-format", "csv", *ONE)
+
+    assert call(*log, "--channel", "webhook", typed=typed).exit_code == 0
+    assert call(*log, typed=typed).exit_code == 1
+
+
+def test_rows_are_put_in_the_order_of_their_times_and_keep_their_rows() -> None:
+    rows = [
+        {"id": "a", "seen": "2026-01-01T00:00:03Z", "to": "stopped"},
+        {"id": "a", "seen": "2026-01-01T00:00:01Z", "to": "created"},
+        {"id": "a", "seen": "2026-01-01T00:00:04Z", "to": "running"},
+    ]
+    typed = "\n".join(map(json.dumps, rows))
+    columns = ("--status-column", "to", "--task-column", "id", "--at-column", "seen")
+
+    result = call("validate", "v1-full", "-", "--input-format", "jsonl", *columns, typed=typed)
+
+    assert result.exit_code == 1
+    assert result.stdout.startswith("-:3: a: finding: 'running' after 'stopped': after_final")
+
+
+def test_a_sequence_orders_the_rows_of_one_time() -> None:
+    typed = "task_id,at,status,n\na,2026-01-01,running,2\na,2026-01-01,created,1\n"
+    log = ("validate", "v1-full", "-", "--input-format", "csv")
+
+    assert call(*log, typed=typed).exit_code == 1
+    assert call(*log, "--sequence-column", "n", typed=typed).exit_code == 0
+
+
+def test_what_times_are_can_be_said() -> None:
+    typed = "task_id,at,status\na,100000000001,created\na,100000000000,stopped\n"
+    log = ("report", "v1-full", "-", "--input-format", "csv")
+
+    recognised, said = call_json(*log, typed=typed), call_json(*log, "--time", "seconds", typed=typed)
+
+    assert (recognised["time_forms"], said["time_forms"]) == ({"milliseconds": 2}, {"seconds": 2})
+    assert (recognised["first_at"], said["first_at"]) == ("1973-03-03T09:46:40Z", "5138-11-16T09:46:40Z")
+
+
+def test_files_of_many_kinds_are_one_log(folder: Path) -> None:
+    (folder / "1.csv").write_text("task_id,status\na,created\n")
+    (folder / "2.jsonl").write_text('{"task_id": "a", "status": "running"}')
+    parquet(folder / "3.parquet", [("a", "created")])
+
+    by_name = call("validate", "v1-full", "1.csv", "2.jsonl", "3.parquet", *ORDERED)
+    by_folder = call("validate", "v1-full", ".", *ORDERED)
+
+    assert by_name.stdout.startswith("3.parquet:1: a: finding: 'created' after 'running': out_of_order")
+    assert "1 task, 3 rows: 1 finding" in by_folder.stdout
+
+
+# --- what cannot be read ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (b"a,2026-01-01,run\xffning", "not a row"),
+        (b"a,2026-01-01", "not a row"),
+        (b",2026-01-01,running", "no task id"),
+        (b"a,2026-01-01,", "no status"),
+        (b"a,soon,running", "bad time: soon"),
+        (b"a,,running", "no time"),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_counted_listed_and_kept(row: bytes, said: str, folder: Path) -> None:
+    typed = b"task_id,at,status\nb,2026-01-01,created\n" + row + b"\n"
+
+    result = call("validate", "v1-full", "-", "--input-format", "csv", typed=typed)
+
+    assert result.exit_code == 0
+    listed, summary = result.stdout.splitlines()
+    assert listed.startswith(f"-:3: unreadable: {said}")
+    assert summary.endswith("1 unreadable row")
+    assert result.stderr == "1 row could not be read; which and why is kept in lifecycle-rejects.csv\n"
+    with (folder / "lifecycle-rejects.csv").open(newline="") as kept:
+        (reject,) = csv.DictReader(kept)
+    assert (reject["file"], reject["row"]) == ("-", "3")
+    assert said.startswith(reject["reason"])
+
+
+def test_strict_reads_all_or_nothing(folder: Path) -> None:
+    (folder / "log.csv").write_text("task_id,status\na,created\n,created\n")
+
+    result = call("validate", "v1-full", "log.csv", *ORDERED, "--strict")
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "log.csv:3: no task id" in result.stderr
+    assert not (folder / "lifecycle-rejects.csv").exists()
+
+
+def test_a_broken_file_among_good_ones_is_judged_as_far_as_it_goes(folder: Path) -> None:
+    (folder / "1.csv").write_text("task_id,status\na,created\na,stopped\na,running\n")
+    (folder / "2.parquet").write_bytes(b"PAR1 and no more")
+
+    result = call("validate", "v1-full", ".", *ORDERED)
+    document = call_json("validate", "v1-full", ".", *ORDERED)
+
+    assert result.exit_code == 2
+    broken, finding, summary = result.stdout.splitlines()
+    assert "2.parquet: not read to its end: " in broken
+    assert "1.csv:4: a: finding" in finding
+    assert summary.startswith("1 task, 3 rows: 1 finding")
+    assert [Path(name).name for name in document["broken"]] == ["2.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("header", "options", "said", "helps"),
+    [
+        ("id,at,status", (), "there is no column 'task_id'", "--task-column", ),
+        ("id,at,status", (), "'id', 'at', 'status'", "--one-task"),
+        ("task_id,when,status", (), "there is no column 'at'", "--in-order"),
+        ("task_id,at,state", (), "there is no column 'status'", "--status-column"),
+        ("task_id,at,status", ("--task-column", "key"), "there is no column 'key'", "--task-column"),
+        ("task_id,at,status", ("--sequence-column", "n"), "there is no column 'n'", "--sequence-column"),
+    ],
+)  # fmt: skip
+def test_a_missing_column_is_named_with_those_that_are_there_and_the_option_that_helps(
+    header: str, options: tuple[str, ...], said: str, helps: str, file: Path
+) -> None:
+    file.write_text(f"{header}\n1,2026-01-01,running\n")
+
+    result = call("validate", "v1", str(file), *options)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+    assert helps in result.stderr
+    assert result.stderr.startswith("lifecycle: ")
+
+
+def test_foreign_text_is_shown_harmlessly() -> None:
+    row = {"task_id": "[red]\x1b[31mid\x07" + "x" * 1_000, "status": "[bold]\x1b]0;title\x07" + "y" * 1_000}
+
+    result = call("validate", "v1", "-", *ORDERED, "--input-format", "jsonl", typed=json.dumps(row))
+
+    assert result.exit_code == 1
+    assert "-:1: [red]\\x1b[31mid\\x07xxx" in result.stdout
+    assert "'[bold]\\x1b]0;title\\x07yyy" in result.stdout
+    assert result.stdout.replace("\n", "").isprintable()
+    assert len(result.stdout) < 500
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["v1", "missing.csv"], "there is no file 'missing.csv'"),
+        (["v1", "."], "there is no log in the folder '.'"),
+        (["v1", "*.csv"], "nothing that matches '*.csv' is a log"),
+        (["v0", "-"], "catalog: unknown lifecycle 'v0'"),
+        (["v1", "-", "--input-format", "csv", "--channel", "fax"], "v1: unknown channel 'fax'"),
+        (["v1", "-", "--one-task", "--task-column", "id"], "either --one-task or --task-column, not both"),
+        (["v1", "-", "--in-order", "--at-column", "when"], "either --in-order or --at-column, not both"),
+        (["v1", "-", "--in-order", "--time", "iso"], "either --in-order or --time, not both"),
+        (["v1", "-", "--master", "local"], "--master needs --engine spark"),
+        (["v1", "log.csv", "--engine", "postgresql"], "--engine postgresql needs a postgresql:// URL as FILE"),
+        (["v1", "postgresql://x/y", "--engine", "duckdb"], "--engine postgresql needs a postgresql:// URL as FILE"),
+        (["v1", "postgresql://x/y"], "--table NAME must say which table of the database is the log"),
+        (["v1", "a", "b", "--table", "log"], "with --table goes one FILE"),
+        (["v1", "a", "--table", "log", "--engine", "spark"], "with --table goes one FILE"),
+        (["v1", "-", "--input-format", "csv", "--memory", "much"], "Parser Error"),
+        (["v1", "-", "--input-format", "csv", "--spill", "nowhere"], "no directory to spill into"),
+    ],
+)
+def test_bad_input_is_said_in_one_line(arguments: list[str], said: str) -> None:
+    result = call("validate", *arguments)
+
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith(f"lifecycle: {said}")
+    assert result.stderr.count("\n") == 1
+
+
+def test_what_the_standard_input_holds_must_be_said() -> None:
+    result = call("validate", "v1", "-")
+
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[1] == "--input-format names the format: parquet, csv or jsonl"
+
+
+def test_a_log_without_rows_is_unusable() -> None:
+    result = call("validate", "v1", "-", "--input-format", "csv", typed="task_id,at,status\n")
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "lifecycle: the log has no rows\n"
+
+
+# --- what is written ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["found.parquet", "found.csv", "found.jsonl.gz", "it's; [1] *.csv"])
+def test_all_findings_are_written_to_a_file(name: str, file: Path, folder: Path) -> None:
+    file.write_text("task_id,status\n" + "".join(f"t{number},stopped\n" for number in range(150)))
+
+    result = call("validate", "v1-full", str(file), *ORDERED, "--show", "0", "--findings", name)
+
+    assert result.exit_code == 1
+    assert result.stderr == f"wrote 150 findings to {name}\n"
+    escaped = name.replace("'", "''").replace("[", "[[]").replace("*", "[*]")
+    reader = "read_csv" if name.endswith("csv") else "read_json" if "json" in name else "read_parquet"
+    with duckdb.connect() as connection:
+        rows = connection.execute(f"SELECT task, row, code FROM {reader}('{folder}/{escaped}')").fetchall()
+    assert rows == [(f"t{number}", number + 2, "wrong_start") for number in range(150)]
+
+
+def test_rejects_go_where_they_are_wanted(file: Path, folder: Path) -> None:
+    file.write_text("task_id,status\na,created\n,=1+1\n")
+
+    result = call("validate", "v1-full", str(file), *ORDERED, "--rejects", "rejects.jsonl")
+
+    assert result.stderr == "1 row could not be read; wrote which and why to rejects.jsonl\n"
+    (reject,) = map(json.loads, (folder / "rejects.jsonl").read_text().splitlines())
+    assert (reject["row"], reject["reason"]) == (3, "no task id")
+    assert not (folder / "lifecycle-rejects.csv").exists()
+
+
+def test_kept_rejects_replace_those_of_an_earlier_run_and_nothing_else(file: Path, folder: Path) -> None:
+    kept = folder / "lifecycle-rejects.csv"
+    for rows, lines in ((2, 3), (1, 2)):
+        file.write_text("task_id,status\na,created\n" + ",created\n" * rows)
+        assert call("validate", "v1-full", str(file), *ORDERED).exit_code == 0
+        assert kept.read_text().count("\n") == lines
+
+    kept.write_text("file,row\nsomebody's own\n")
+    result = call("validate", "v1-full", str(file), *ORDERED)
+
+    assert result.exit_code == 2
+    assert "lifecycle-rejects.csv is no file of ours" in result.stderr
+    assert "1 unreadable row" in result.stdout, "what came of it is told all the same"
+    assert kept.read_text() == "file,row\nsomebody's own\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--findings", "found.txt"), "the name 'found.txt' tells no format"),
+        (("--rejects", "rejects"), "the name 'rejects' tells no format"),
+        (("--findings", "no/found.csv"), "no/found.csv cannot be written: there is no folder"),
+        (("--findings", "folder.csv"), "folder.csv cannot be written: it is a folder"),
+        (("--findings", "x.csv", "--rejects", "./x.csv"), "what is written must go to a file each"),
+        (("--findings", "./log.csv"), "log.csv is the log itself, and would be written over"),
+    ],
+)
+def test_what_could_not_be_written_is_refused_before_any_work(
+    options: tuple[str, ...], said: str, folder: Path
+) -> None:
+    (folder / "folder.csv").mkdir()
+    (folder / "log.csv").write_text(BAD)
+
+    result = call("validate", "v1-full", "log.csv", *ORDERED, *options)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"lifecycle: {said}")
+    assert sorted(path.name for path in folder.iterdir()) == ["folder.csv", "log.csv"]
+    assert (folder / "log.csv").read_text() == BAD
