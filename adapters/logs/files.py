@@ -1,31 +1,231 @@
-"""Logs in files: Parquet, CSV and JSON Lines, plain or compressed, one or many, and the standard input."""
+"""Logs in files: Parquet, CSV and JSON Lines, plain or compressed, one or many, and the standard input.
+
+Which files a log has and in which order, and reading those of Parquet. Texts are read in text.py, and what a
+row means is said in records.py.
+"""
 
 from __future__ import annotations
 
+import glob
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
+from adapters.logs.blocks import STANDARD_INPUT
 from adapters.logs.columns import Columns
-from adapters.logs.places import ROW_BITS
-from adapters.logs.records import records
+from adapters.logs.errors import EngineFailed, UnusableLog
+from adapters.logs.places import MOST_FILES, ROW_BITS
+from adapters.logs.records import named_for_parts, parts_of, records, wrong_columns
 from adapters.logs.rules import Rules
 from adapters.logs.source import Intake
+from adapters.logs.text import read_text
 from adapters.logs.workbench import Workbench, literal
+
+Format = Literal["parquet", "csv", "jsonl"]
+
+_FORMATS: Mapping[str, Format] = {
+    ".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl",
+}  # fmt: skip
+_COMPRESSED = (".gz", ".zst", ".zstd")
+_KNOWN = f"{', '.join(_FORMATS)}, all but the first also with {', '.join(_COMPRESSED)}"
 
 
 @dataclass(frozen=True)
 class Files:
-    """Files by their paths, globs or folders."""
+    """Files by their paths.
+
+    A path names a file, all files of a folder, or what it matches with `*`, `?`, `[...]` and `**`; "-" is the
+    standard input. What is there is taken by its name, whatever characters that has. Files come in the order
+    of the paths, those of one path in the order of their names; each is read once, however often it is named.
+
+    In a folder and the folders in it files of other suffixes are left out, and what is hidden or begins with
+    an underscore, as others' files in progress do.
+
+    Args:
+        paths: at least one.
+        format: of files whose names do not tell it, and of the standard input.
+    """
 
     paths: tuple[str, ...]
+    format: Format | None
 
-    def __init__(self, *paths: str) -> None:
-        object.__setattr__(self, "paths", paths)
+    def __init__(self, *paths: str | os.PathLike[str], format: Format | None = None) -> None:  # noqa: A002
+        if not paths:
+            raise ValueError("a log needs a path at least")
+        object.__setattr__(self, "paths", tuple(os.fspath(path) for path in paths))
+        object.__setattr__(self, "format", format)
 
     def offer(self, bench: Workbench, rules: Rules, columns: Columns) -> Intake:
         """See Source."""
-        [path] = self.paths
-        scan = f"read_parquet({literal(path)}, file_row_number = true)"
-        types = {name: kind for name, kind, *_ in bench.run(f"DESCRIBE SELECT * FROM {scan}")}
-        place = f"(0 << {ROW_BITS}) | (file_row_number + 1)"
-        bench.run(f"CREATE VIEW records AS {records(scan, types, columns, rules, place=place)}")
-        return Intake(bench, (path,))
+        files = self._files()
+        parquet = [(number, path) for number, (path, kind) in enumerate(files) if kind == "parquet"]
+        texts = [(number, path, kind) for number, (path, kind) in enumerate(files) if kind != "parquet"]
+        groups, broken = _grouped(bench, columns, parquet)
+        if broken and len(broken) == len(files):
+            raise UnusableLog("\n".join(f"{path}: {why}" for path, why in broken.items()))
+        selects = [group.records(bench, columns, rules) for group in groups]
+        if texts:
+            broken |= read_text(bench, rules, columns, texts)
+            selects.append("SELECT * FROM text_records")
+        bench.run(f"CREATE VIEW records AS {' UNION ALL '.join(selects)}")
+        return Intake(bench, tuple(path for path, _ in files), broken=broken)
+
+    def _files(self) -> list[tuple[str, Format]]:
+        """All files with their formats, each once."""
+        found: dict[str, tuple[str, Format]] = {}
+        for path in self.paths:
+            for file, kind in self._matching(path):
+                found.setdefault(file if file == STANDARD_INPUT else os.path.realpath(file), (file, kind))
+        if len(found) > MOST_FILES:
+            raise UnusableLog(f"{len(found)} files are too many, at most {MOST_FILES} can be told apart")
+        return list(found.values())
+
+    def _matching(self, path: str) -> Iterable[tuple[str, Format]]:
+        if path == STANDARD_INPUT:
+            if self.format is None:
+                raise UnusableLog("the standard input has no name that tells its format: name the format")
+            return [(path, self.format)]
+        is_there = path != "" and "\0" not in path and Path(path).exists()
+        if is_there and Path(path).is_dir():
+            return _some(_in_folder(path), f"there is no log in the folder {path!r}: the files of a log are {_KNOWN}")
+        if is_there:
+            kind = format_of(path) or self.format
+            if kind is None:
+                raise UnusableLog(f"the name of {path!r} does not tell its format ({_KNOWN}): name the format")
+            return [(path, kind)]
+        if not glob.has_magic(path):
+            raise UnusableLog(f"there is no file {path!r}")
+        return _some(self._globbed(path), f"nothing that matches {path!r} is a log: the files of a log are {_KNOWN}")
+
+    def _globbed(self, pattern: str) -> Iterator[tuple[str, Format]]:
+        for path in sorted(glob.glob(pattern, recursive=True), key=_by_parts):  # noqa: PTH207 (it keeps the paths' own form)
+            if Path(path).is_dir():
+                yield from _in_folder(path)
+            elif (kind := format_of(path) or self.format) is not None:
+                yield path, kind
+
+
+def format_of(path: str) -> Format | None:
+    """Return the format that a file's name tells."""
+    name = Path(path).name.lower()
+    bare = name
+    for suffix in _COMPRESSED:
+        bare = bare.removesuffix(suffix)
+    kind = _FORMATS.get(Path(bare).suffix)
+    return None if kind == "parquet" and bare != name else kind
+
+
+def _in_folder(folder: str) -> Iterator[tuple[str, Format]]:
+    paths: list[str] = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith((".", "_"))]
+        paths += (os.path.join(parent, name) for name in names if not name.startswith((".", "_")))  # noqa: PTH118
+    for path in sorted(paths, key=_by_parts):
+        if (kind := format_of(path)) is not None:
+            yield path, kind
+
+
+def _by_parts(path: str) -> tuple[str, ...]:
+    return Path(path).parts
+
+
+def _some(files: Iterable[tuple[str, Format]], otherwise: str) -> list[tuple[str, Format]]:
+    listed = list(files)
+    if not listed:
+        raise UnusableLog(otherwise)
+    return listed
+
+
+# --- Parquet -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Parquet files of one schema: their numbers in the log, where they are, and the names of their columns."""
+
+    numbers: Sequence[int]
+    locations: Sequence[str]
+    names: Sequence[str]
+
+    def records(self, bench: Workbench, columns: Columns, rules: Rules) -> str:
+        """Return the query for their rows."""
+        scan = f"read_parquet([{', '.join(map(_as_it_is, self.locations))}], hive_partitioning = false)"
+        kinds = [str(row[1]) for row in bench.run(f"DESCRIBE SELECT * FROM {scan}")]
+        # Columns are taken by their position: DuckDB does not tell "At" from "at".
+        positions = {part: self.names.index(name) for part, name in parts_of(columns).items()}
+        aliases = ", ".join(f"c{i}" for i in range(len(self.names)))
+        named = "".join(f'c{position} AS "{part}", ' for part, position in positions.items())
+        relation = f"(SELECT {named}{self._place()} AS place FROM {scan} AS scan({aliases}))"
+        types = {part: kinds[position] for part, position in positions.items()}
+        return records(relation, types, named_for_parts(columns), rules, place="place")
+
+    def _place(self) -> str:
+        first, count = self.numbers[0], len(self.numbers)
+        if count == 1:
+            return f"{first << ROW_BITS} + file_row_number + 1"
+        number = f"{first} + file_index::BIGINT"
+        if self.numbers != list(range(first, first + count)):
+            number = f"([{', '.join(map(str, self.numbers))}]::BIGINT[])[file_index::BIGINT + 1]"
+        return f"(({number}) << {ROW_BITS}) + file_row_number + 1"
+
+
+def _grouped(
+    bench: Workbench, columns: Columns, files: Iterable[tuple[int, str]]
+) -> tuple[list[_Group], dict[str, str]]:
+    """Parquet files of one schema together, since DuckDB would fit all to the first; and why others cannot be read."""
+    groups: dict[tuple[tuple[object, ...], ...], tuple[list[int], list[str]]] = {}
+    broken: dict[str, str] = {}
+    for number, path in files:
+        location = _seekable(bench, number, path)
+        try:
+            schema = bench.run(f"SELECT * EXCLUDE (file_name) FROM parquet_schema({_as_it_is(location)})")
+        except (UnusableLog, EngineFailed) as error:
+            broken[path] = str(error)
+            continue
+        if (wrong := wrong_columns(_top_level(schema), columns)) is not None:
+            raise UnusableLog(f"{path}: {wrong}")
+        numbers, locations = groups.setdefault(tuple(schema), ([], []))
+        numbers.append(number)
+        locations.append(location)
+    return [_Group(*files, _top_level(schema)) for schema, files in groups.items()], broken
+
+
+def _top_level(schema: Sequence[tuple[object, ...]]) -> list[str]:
+    """The names of the columns, out of a tree that is written down from the root, each part with its parts."""
+    names: list[str] = []
+    depth = [1]  # how many parts are still to come, on each level
+    for name, _, _, _, parts, *_ in schema:
+        depth[-1] -= 1
+        if len(depth) == 2:
+            names.append(str(name))
+        if parts:
+            depth.append(int(str(parts)))
+        while depth and not depth[-1]:
+            depth.pop()
+    return names
+
+
+def _seekable(bench: Workbench, number: int, path: str) -> str:
+    """Where the file is, whole: what comes through a pipe is written down first, as Parquet is read from its end."""
+    if path != STANDARD_INPUT and Path(path).is_file():
+        return os.path.abspath(path)  # noqa: PTH100 (that of pathlib is the same, as a Path)
+    spooled = Path(bench.directory, f"{number}.parquet")
+    try:
+        with spooled.open("wb") as file:
+            if path == STANDARD_INPUT:
+                shutil.copyfileobj(sys.stdin.buffer, file)
+            else:
+                with Path(path).open("rb") as pipe:
+                    shutil.copyfileobj(pipe, file)
+    except OSError as error:
+        raise EngineFailed(f"{path} cannot be copied: {error}") from error
+    return str(spooled)
+
+
+def _as_it_is(path: str) -> str:
+    """A path in SQL that DuckDB does not take for a pattern."""
+    return literal(glob.escape(path))

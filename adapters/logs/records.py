@@ -37,6 +37,8 @@ from lifecycle.errors import nearest, shortened
 
 _MOST_NAMES = 20  # in one message
 
+_PARTS = ("task", "at", "status", "sequence")
+
 _JSON_NULL = r"\s*null\s*"
 
 _CLOCKS = {"TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}
@@ -72,6 +74,19 @@ def word_of(status: str, rules: Rules) -> str:
     """Return the expression of a status's code."""
     cases = " ".join(f"WHEN {literal(word)} THEN {code}" for code, word in enumerate(rules.words))
     return f"CASE {status} {cases} END"
+
+
+def parts_of(columns: Columns) -> dict[str, str]:
+    """Return the name of the column that holds each part of a record, for those parts that a column holds."""
+    names = zip(_PARTS, (columns.task, columns.at, columns.status, columns.sequence), strict=True)
+    return {part: name for part, name in names if name is not None}
+
+
+def named_for_parts(columns: Columns) -> Columns:
+    """Return the columns of a relation that gave each the name of the part it holds."""
+    task, at, status, sequence = (part if part in parts_of(columns) else None for part in _PARTS)
+    assert status is not None
+    return Columns(task=task, at=at, status=status, sequence=sequence, time=columns.time)
 
 
 def wrong_columns(names: Sequence[str], columns: Columns) -> str | None:
@@ -261,8 +276,9 @@ def _fault(time: _Time) -> str:
 
 
 def _given(columns: Columns) -> str:
-    names = {"task": columns.task, "status": columns.status, "at": columns.at, "sequence": columns.sequence}
-    return ", ".join(f"{'NULL' if name is None else identifier(name)} AS given_{part}" for part, name in names.items())
+    names = parts_of(columns)
+    given = ((part, identifier(names[part]) if part in names else "NULL") for part in _PARTS)
+    return ", ".join(f"{name} AS given_{part}" for part, name in given)
 
 
 def _detail(given: str) -> str:

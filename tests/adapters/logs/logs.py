@@ -66,9 +66,9 @@ def offered(source: Source, columns: Columns | None = None) -> Generator[tuple[W
 
 
 def write_parquet(path: str | os.PathLike[str], query: str) -> Path:
-    """A Parquet file of what the query gives."""
+    """A Parquet file of what the query gives. The path is absolute to DuckDB, which takes "~" for another folder."""
     with Workbench() as bench:
-        bench.run(f"COPY ({query}) TO {literal(os.fspath(path))} (FORMAT parquet)")
+        bench.run(f"COPY ({query}) TO {literal(Path(path).absolute())} (FORMAT parquet)")
     return Path(path)
 
 

@@ -1,0 +1,203 @@
+"""Which files a log has: paths, folders, patterns, suffixes, the standard input, and names that look like SQL."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from adapters.logs.errors import UnusableLog
+from adapters.logs.files import Files, Format, format_of
+from tests.adapters.logs.logs import AT, offered, records_in, row, write_parquet
+
+CSV = f"task_id,at,status\nt,{AT},running\n"
+
+
+def read(source: Files) -> list[tuple[str, str | None]]:
+    """The file and the task of each row, in order."""
+    with offered(source) as (bench, intake):
+        return [(intake.files[record.place >> 40], record.task) for record in records_in(bench)]
+
+
+def files_of(source: Files) -> list[str]:
+    with offered(source) as (_, intake):
+        assert intake.are_files
+        return [Path(file).as_posix() for file in intake.files]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, in which the test is."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(*paths: str) -> None:
+    for path in paths:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        if path.endswith(".parquet"):
+            write_parquet(path, row())
+        else:
+            Path(path).write_text(CSV)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("a.parquet", "parquet"), ("a.PARQUET", "parquet"), ("a.csv", "csv"), ("a.csv.gz", "csv"),
+        ("a.b.Csv.Zst", "csv"), ("a.jsonl", "jsonl"), ("a.ndjson.zstd", "jsonl"), ("a.json.gz", "jsonl"),
+        ("a.parquet.gz", None), ("a.gz", None), ("a", None),
+        ("csv", None), ("a.csv.zip", None), ("a.txt", None), ("x.csv/a", None), ("a.csv.bak", None),
+    ],
+)  # fmt: skip
+def test_a_name_tells_the_format(name: str, kind: Format | None) -> None:
+    assert format_of(name) == kind
+
+
+def test_files_come_in_the_order_of_the_paths(folder: Path) -> None:
+    write("b.parquet", "a.csv", "c.jsonl")
+    assert files_of(Files("b.parquet", folder / "a.csv", "c.jsonl")) == ["b.parquet", str(folder / "a.csv"), "c.jsonl"]
+
+
+def test_a_file_is_read_once_however_often_it_is_named(folder: Path) -> None:
+    write("logs/a.csv", "logs/b.csv")
+    Path("logs/same.csv").symlink_to("a.csv")
+    assert files_of(Files("logs/b.csv", "logs", folder / "logs" / "b.csv", "./logs/*.csv")) == [
+        "logs/b.csv",
+        "logs/a.csv",
+    ]
+
+
+def test_a_folder_holds_all_logs_below_it_in_order(folder: Path) -> None:
+    write("logs/b.csv", "logs/a/z.parquet", "logs/a/y.JSONL", "logs/a.csv", "logs/a-b/x.ndjson")
+    write(
+        "logs/README.md",
+        "logs/_SUCCESS",
+        "logs/.hidden.csv",
+        "logs/_half.csv",
+        "logs/.git/x.csv",
+        "logs/_temporary/x.csv",
+    )
+    expected = ["logs/a/y.JSONL", "logs/a/z.parquet", "logs/a-b/x.ndjson", "logs/a.csv", "logs/b.csv"]
+    assert files_of(Files("logs")) == expected
+    assert files_of(Files("logs", format="csv")) == expected
+
+
+def test_a_folder_may_be_called_like_a_file(folder: Path) -> None:
+    write("log.parquet/part-0.parquet")
+    assert files_of(Files("log.parquet")) == ["log.parquet/part-0.parquet"]
+
+
+def test_folders_named_for_values_add_no_columns(folder: Path) -> None:
+    write("logs/task_id=7/status=stopped/a.parquet")
+    assert read(Files("logs")) == [("logs/task_id=7/status=stopped/a.parquet", "t")]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "files"),
+    [
+        ("logs/*.csv", ["logs/a.csv", "logs/b.csv"]),
+        ("logs/[ab].csv", ["logs/a.csv", "logs/b.csv"]),
+        ("logs/?.csv", ["logs/a.csv", "logs/b.csv"]),
+        ("logs/**/*.csv", ["logs/2026/c.csv", "logs/a.csv", "logs/b.csv"]),
+        ("logs/20*", ["logs/2026/c.csv"]),
+        ("logs/*", ["logs/2026/c.csv", "logs/a.csv", "logs/b.csv"]),
+        ("logs/**", ["logs/2026/c.csv", "logs/a.csv", "logs/b.csv"]),
+    ],
+)
+def test_patterns(folder: Path, pattern: str, files: list[str]) -> None:
+    write("logs/b.csv", "logs/a.csv", "logs/2026/c.csv", "logs/notes.txt", "logs/.d.csv")
+    assert files_of(Files(pattern)) == files
+
+
+def test_a_format_is_for_names_that_do_not_tell_it(folder: Path) -> None:
+    write("a.log", "b.csv", "c.log")
+    write_parquet("d.bin", row("d"))
+    assert read(Files("*.log", "b.csv", format="csv"))[:2] == [("a.log", "t"), ("c.log", "t")]
+    assert read(Files("d.bin", "b.csv", format="parquet")) == [("d.bin", "d"), ("b.csv", "t")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a*.csv", "a?.csv", "[ab].csv", "**.csv", "it's; DROP TABLE records; --.csv", 'say "x".csv', " a b .csv",
+     "$HOME.csv", "~.csv", "-.csv", "back\\slash.csv", "new\nline.csv", "ünï🙂.csv", "<b>.csv", "%41.csv", "=1+1.csv"],
+)  # fmt: skip
+def test_a_name_is_only_a_name(folder: Path, name: str) -> None:
+    parquet = name.replace(".csv", ".parquet")
+    write("a.csv", "ab.csv", "a.parquet", "ab.parquet")
+    write_parquet(parquet, row(task="parquet"))
+    Path(name).write_text(CSV.replace("\nt,", "\ntext,"))
+    assert read(Files(parquet)) == [(parquet, "parquet")]
+    assert read(Files(name)) == [(name, "text")]
+    assert (parquet, "parquet") in read(Files(folder)) or (str(folder / parquet), "parquet") in read(Files(folder))
+
+
+def test_folders_may_have_any_names(folder: Path) -> None:
+    write("a[1]/x.parquet", "a1/y.parquet", "a*'/z.parquet")
+    assert files_of(Files("a[1]")) == ["a[1]/x.parquet"]
+    assert read(Files("a*'")) == [("a*'/z.parquet", "t")]
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        (("nothing.csv",), r"there is no file 'nothing\.csv'"),
+        (("a.csv", "nothing.csv"), r"there is no file 'nothing\.csv'"),
+        (("nothing/*.csv",), r"nothing that matches 'nothing/\*\.csv' is a log: .*\.parquet, \.csv, .*\.zstd"),
+        (("*.txt",), r"nothing that matches '\*\.txt' is a log"),
+        (("notes.txt",), r"the name of 'notes\.txt' does not tell its format \(\.parquet, .*\): name the format"),
+        (("empty",), "there is no log in the folder 'empty': the files of a log are .parquet"),
+        (("-",), "the standard input has no name that tells its format: name the format"),
+        (("a\0.csv",), r"there is no file 'a\\x00\.csv'"),
+        (("",), "there is no file ''"),
+    ],
+)
+def test_what_is_no_log_is_told(folder: Path, paths: tuple[str, ...], message: str) -> None:
+    write("a.csv", "notes.txt", "empty/README.md")
+    with pytest.raises(UnusableLog, match=message):
+        files_of(Files(*paths))
+
+
+def test_a_log_has_a_path() -> None:
+    with pytest.raises(ValueError, match="a log needs a path"):
+        Files()
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_the_standard_input(folder: Path, monkeypatch: pytest.MonkeyPatch, kind: Format) -> None:
+    content = {
+        "csv": CSV.encode(),
+        "jsonl": b'{"task_id": "t", "at": 1, "status": "running"}\n',
+        "parquet": write_parquet("t.parquet", row()).read_bytes(),
+    }[kind]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    write("a.csv")
+    assert read(Files("a.csv", "-", "-", format=kind)) == [("a.csv", "t"), ("-", "t")]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_pipe_is_read_once_and_kept(folder: Path, kind: Format) -> None:
+    content = CSV.encode() if kind == "csv" else write_parquet("t.parquet", row()).read_bytes()
+    os.mkfifo("pipe")
+    with writing(Path("pipe"), content), offered(Files("pipe", format=kind)) as (bench, _):
+        assert records_in(bench) == records_in(bench) != []
+
+
+def writing(pipe: Path, content: bytes) -> _Writing:
+    return _Writing(lambda: pipe.write_bytes(content))
+
+
+class _Writing:
+    def __init__(self, write: Callable[[], object]) -> None:
+        self._thread = threading.Thread(target=write, daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *error: object) -> None:
+        self._thread.join()
