@@ -15,9 +15,10 @@ from adapters.logs.rules import START, Rules
 from adapters.logs.source import Intake
 from adapters.logs.workbench import Workbench
 from adapters.logs.writing import write
-from lifecycle import Severity
+from lifecycle import Remark, Severity
 
 _BATCH = 50_000  # rows that are taken from another engine at once
+_JUDGEMENTS = 200  # that are inserted by one statement
 _ROW = f"place & {(1 << ROW_BITS) - 1}"
 
 
@@ -43,18 +44,19 @@ class Tables:
         self._take("words", ("word", "name", "state"), words)
         run("CREATE TABLE judged (previous INTEGER, word INTEGER, ended INTEGER, code VARCHAR, severity VARCHAR,"
             " possible VARCHAR[])")  # fmt: skip
-        for previous, word, ended, remark in self._judgements():
-            run("INSERT INTO judged VALUES (?, ?, ?, ?, ?, ?)",
-                [previous, word, ended, str(remark.code), str(remark.severity), list(remark.possible)])  # fmt: skip
+        judgements = iter(self._judgements())
+        while some := list(islice(judgements, _JUDGEMENTS)):
+            rows = ", ".join(["(?, ?, ?, ?, ?, ?)"] * len(some))
+            run(f"INSERT INTO judged VALUES {rows}", [value for judgement in some for value in judgement])
         run("CREATE TABLE strange (task VARCHAR, at_us BIGINT, place BIGINT, previous INTEGER, status VARCHAR,"
             " ended INTEGER)")  # fmt: skip
 
-    def _judgements(self) -> Iterator[tuple[int, int | None, int, Any]]:
+    def _judgements(self) -> Iterator[tuple[Any, ...]]:
         for move, remark in self._rules.remarks.items():
-            yield move.previous, move.word, int(move.ended), remark
+            yield move.previous, move.word, int(move.ended), *_plain(remark)
         for previous in (START, *range(len(self._rules.words))):
             for ended in (False, True):
-                yield previous, None, int(ended), self._rules.remark_on_unknown(previous, ended=ended)
+                yield previous, None, int(ended), *_plain(self._rules.remark_on_unknown(previous, ended=ended))
 
     def take_listed(self) -> None:
         """Take the rows of listed moves from the engine, which has counted."""
@@ -141,6 +143,10 @@ FROM rejects JOIN files ON files.file = place >> {ROW_BITS}""", order="place")  
             self._bench.register("taken", arrays)
             self._bench.run(f"INSERT INTO {table} SELECT * FROM taken")
             self._bench.unregister("taken")
+
+
+def _plain(remark: Remark[str]) -> tuple[str, str, list[str]]:
+    return str(remark.code), str(remark.severity), [str(state) for state in remark.possible]
 
 
 def _array(column: Sequence[Any]) -> Any:
