@@ -29,7 +29,7 @@ class NoBrowser(Exception):
     """There is none on this machine; the message says what would help."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Visit:
     """A page that was opened, and all that it said and did since then."""
 
@@ -54,8 +54,9 @@ class Chromium:
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
 
-    def visit(self, path: Path, *, scheme: Literal["light", "dark"] = "light", width: int = 1200) -> Visit:
-        """Open a file and wait until it is loaded."""
+    @contextmanager
+    def visit(self, path: Path, *, scheme: Literal["light", "dark"] = "light", width: int = 1200) -> Generator[Visit]:
+        """Open a file, wait until it is loaded, and close it afterwards."""
         context = self._browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900}, offline=True)
         page = context.new_page()
         visit = Visit(page)
@@ -64,7 +65,8 @@ class Chromium:
         page.on("pageerror", lambda error: visit.errors.append(str(error)))
         page.on("dialog", visit.refuse)
         page.goto(path.as_uri())
-        return visit
+        yield visit
+        context.close()
 
 
 @contextmanager

@@ -101,7 +101,9 @@ def _facts(report: Report, lifecycle: Lifecycle[Any, Any]) -> str:
             ("First row", moment(report.first_at), "UTC"),
             ("Last row", moment(report.last_at), f"UTC, {span} later"),
         ]
-        forms = "; ".join(f"{escape(form)} in {_many(rows, 'row')}" for form, rows in report.time_forms.items())
+        forms = "; ".join(
+            f"{escape(visible(form))} in {_many(rows, 'row')}" for form, rows in report.time_forms.items()
+        )
         facts.append(("Times", forms, "how they were written"))
     else:
         facts.append(("Times", "none", "rows are taken to be in order"))

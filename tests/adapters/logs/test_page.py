@@ -1,0 +1,509 @@
+"""The HTML page says what the report says, shows foreign text and nothing more of it, and needs no network."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.logs import traffic
+from adapters.logs.checking import LogFinding
+from adapters.logs.page import page
+from adapters.logs.report import Edge, Report
+from adapters.logs.units import visible
+from adapters.render import RenderError
+from lifecycle import V1_FULL, FindingCode, Lifecycle, MissingExtra, Severity
+from tests.adapters.logs.reports import DIRTY, report_of
+
+if TYPE_CHECKING:
+    from tests.browser import Chromium
+
+Declared = Lifecycle[str, str]
+VOID = {"meta", "br"}
+
+CLEAN = report_of(
+    V1_FULL,
+    rows=5,
+    tasks=2,
+    edges=(Edge(None, "created", (), 2, 0, 1), Edge("created", "running", ("start",), 2, 0, 2)),
+    endings={"running": 1, "finished": 1},
+)
+
+
+@dataclass
+class Element:
+    tag: str
+    attributes: dict[str, str | None]
+    children: list[Element | str] = field(default_factory=list["Element | str"])
+
+    @property
+    def text(self) -> str:
+        return "".join(child if isinstance(child, str) else child.text for child in self.children)
+
+    def all(self, *tags: str) -> list[Element]:
+        found = [self] if self.tag in tags else []
+        return found + [each for child in self.children if isinstance(child, Element) for each in child.all(*tags)]
+
+    def one(self, tag: str) -> Element:
+        (element,) = self.all(tag)
+        return element
+
+
+class Reader(HTMLParser):
+    """Reads a document into a tree, and requires that every element is closed where it must be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.root = Element("", {})
+        self._open = [self.root]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        element = Element(tag, dict(attrs))
+        self._open[-1].children.append(element)
+        if tag not in VOID:
+            self._open.append(element)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._open[-1].children.append(Element(tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop().tag == tag
+
+    def handle_data(self, data: str) -> None:
+        self._open[-1].children.append(data)
+
+    def handle_comment(self, data: str) -> None:
+        raise AssertionError(f"a comment: {data}")
+
+    def close(self) -> None:
+        super().close()
+        assert self._open == [self.root]
+
+
+def read(html: str) -> Element:
+    reader = Reader()
+    reader.feed(html)
+    reader.close()
+    return reader.root.one("html")
+
+
+def page_of(report: Report, findings: tuple[LogFinding, ...] = (), lifecycle: Declared | None = None) -> Element:
+    return read(page(report, lifecycle or V1_FULL, findings))
+
+
+def table_under(document: Element, title: str, number: int = 0) -> list[list[str]]:
+    """The cells of a table below a title, without its head; checks the head besides."""
+    (section,) = (each for each in document.all("section") if each.one("h2").text == title)
+    table = section.all("table")[number]
+    assert table.one("caption").text
+    heads = table.one("thead").all("th")
+    assert all(head.attributes["scope"] == "col" for head in heads)
+    rows = [row.all("th", "td") for row in table.one("tbody").all("tr")]
+    for row in rows:
+        assert [cell.tag for cell in row] == ["th"] + ["td"] * (len(heads) - 1)
+        assert row[0].attributes["scope"] == "row"
+        assert [cell.attributes.get("class") for cell in row] == [head.attributes.get("class") for head in heads]
+    return [[cell.text for cell in row] for row in rows]
+
+
+def title_of(document: Element) -> str:
+    return document.one("head").one("title").text
+
+
+def titles(document: Element) -> list[str]:
+    return [title.text for title in document.all("h2")]
+
+
+@pytest.fixture(scope="module")
+def dirty() -> Element:
+    return page_of(DIRTY, (FINDING,))
+
+
+FINDING = LogFinding(
+    "task-9", datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC), "/logs/a.csv", 1_234, FindingCode.OUT_OF_ORDER,
+    Severity.FINDING, "running", "created", ("paused", "stopped"), "…",
+)  # fmt: skip
+
+
+# --- what it says ------------------------------------------------------------------------------
+
+
+def test_the_verdict_is_on_top(dirty: Element) -> None:
+    clean = page_of(CLEAN)
+
+    assert "Nothing in 5 rows of 2 tasks makes a history bad." in clean.one("main").text
+    assert "1,001,289 rows of 212,345,678 (0.47 %) make a history bad" in dirty.one("main").text
+    assert "1,203 rows and 1 file could not be read" in dirty.one("main").text
+    assert "could not be read" not in clean.one("main").text
+    assert (title_of(clean), title_of(dirty)) == ("v1-full: clean", "v1-full: 1,001,289 bad rows")
+    for document, kind in ((clean, "clean"), (dirty, "bad")):
+        first = [each for each in document.one("main").children if isinstance(each, Element)][1]
+        assert first.attributes["class"] == f"verdict {kind}"
+
+
+def test_what_was_checked(dirty: Element) -> None:
+    facts = {entry.one("dt").text: entry.one("dd").text for entry in dirty.one("dl").all("div")}
+
+    assert facts["Lifecycle"].startswith("v1-full")
+    assert (facts["Rows"], facts["Tasks"], facts["Files"]) == ("212,345,678", "60,000,000", "3")
+    assert facts["First row"] == "2026-01-01 00:00:00UTC"
+    assert facts["Last row"] == "2026-04-01 12:00:00.250000UTC, 90 d 12 h later"
+    assert facts["Times"].startswith("iso in 212,000,000 rows; milliseconds in 345,678 rows")
+    assert facts["Mode"] == "exactevery change was logged"
+    assert facts["Channel"].startswith("api")
+    assert facts["Engine"] == "DuckDB 2.0.0"
+
+
+def test_kinds_of_findings(dirty: Element) -> None:
+    rows = table_under(dirty, "Findings by kind")
+
+    assert [row[2] for row in rows] == [f"{number:,}" for number in DIRTY.findings.values()]
+    for (kind, severity, *_), code in zip(rows, DIRTY.findings, strict=True):
+        assert kind.startswith(code)
+        assert kind.endswith(".")  # what it means
+        assert severity == ("information" if code is FindingCode.DUPLICATE else "finding")
+
+
+def test_a_gap_in_a_polled_log_is_information() -> None:
+    polled = page_of(replace(CLEAN, mode="sampled", findings={FindingCode.GAP: 1}))
+
+    assert [row[1] for row in table_under(polled, "Findings by kind")] == ["information"]
+
+
+def test_ways(dirty: Element) -> None:
+    rows = table_under(dirty, "Ways")
+
+    assert [(row[0], row[1], row[3], row[4]) for row in rows] == [
+        (edge.source or "start", edge.target, f"{edge.count:,}", f"{edge.illegal:,}") for edge in DIRTY.edges
+    ]
+    assert [row[2] for row in rows[:3]] == ["", "start", "pause"]
+    assert rows[2][5] == "< 0.01 %"
+    assert rows[3][5] == "25.00 %"
+    assert {row[2] for row in rows[6:]} == {"no transition"}
+
+
+def test_dwell_times(dirty: Element) -> None:
+    assert table_under(dirty, "Dwell times") == [
+        ["running", "39,000,000", "1 min 21 s", "45 s", "1 h 2 min", "1 d 1 h", "100 d"],
+        ["created", "100,000,000", "1.25 ms", "850 µs", "12.3 ms", "4.5 s", "1 min 1 s"],
+    ]
+
+
+def test_endings_and_coverage(dirty: Element) -> None:
+    assert table_under(dirty, "Endings") == [
+        ["running", "not ended", "1,000,000", "1.67 %"],
+        ["finished", "ended", "58,999,999", "98.33 %"],
+        ["failed", "ended", "1", "< 0.01 %"],
+    ]
+    assert table_under(dirty, "Coverage") == [list(row) for row in DIRTY.unseen]
+    assert "4 of 10 declared transitions (40.00 %) were seen." in dirty.one("main").text
+
+
+def test_worst_tasks_and_unknown_statuses(dirty: Element) -> None:
+    assert table_under(dirty, "Worst tasks") == [["task-9", "12"], ["task-8", "2"]]
+    assert table_under(dirty, "Unknown statuses") == [["exploded", "1,000"], ["=1+1", "48"]]
+
+
+def test_what_was_not_read(dirty: Element) -> None:
+    assert table_under(dirty, "Not read", 0) == [["bad time", "1,200"], ["not a row", "3"]]
+    assert table_under(dirty, "Not read", 1) == [["/logs/monday.csv.gz", "it ends too early"]]
+
+
+def test_ties_are_counted_and_explained(dirty: Element) -> None:
+    assert "in their task: 1,234,567 (0.58 %)" in dirty.one("main").text
+
+
+def test_findings(dirty: Element) -> None:
+    assert table_under(dirty, "Findings") == [
+        ["task-9", "out_of_order", "running", "created", "paused, stopped", "2026-01-02 03:04:05.000006", "/logs/a.csv",
+         "1,234"],
+    ]  # fmt: skip
+    first = replace(FINDING, previous=None, at=None, possible=())
+    assert table_under(page_of(CLEAN, (first,)), "Findings")[0][2:6] == ["start", "created", "nothing", ""]
+
+
+def test_only_the_first_findings_are_taken_and_the_page_says_so() -> None:
+    taken: list[int] = []
+
+    def many() -> Iterator[LogFinding]:
+        for number in range(1_000):
+            taken.append(number)
+            yield replace(FINDING, row=number)
+
+    document = read(page(CLEAN, V1_FULL, many()))
+
+    assert len(table_under(document, "Findings")) == 200
+    assert len(taken) <= 201
+    assert "the first 200 only" in document.one("main").text
+    exactly = page_of(CLEAN, (FINDING,) * 200)
+    assert len(table_under(exactly, "Findings")) == 200
+    assert "only" not in "".join(caption.text for caption in exactly.all("caption"))
+
+
+def test_a_clean_log_has_no_empty_tables() -> None:
+    assert titles(page_of(CLEAN)) == ["Findings by kind", "Traffic", "Ways", "Dwell times", "Endings", "Coverage"]
+
+
+def test_an_empty_report_has_a_page(declared: Declared) -> None:
+    document = page_of(report_of(declared), lifecycle=declared)
+
+    assert titles(document) == ["Findings by kind", "Traffic", "Dwell times", "Coverage"]
+    assert document.all("svg")
+
+
+def test_equal_reports_give_equal_pages() -> None:
+    assert page(DIRTY, V1_FULL, [FINDING]) == page(DIRTY, V1_FULL, [FINDING])
+
+
+@pytest.mark.parametrize("error", [MissingExtra("render", needed_by="drawing"), RenderError("it took too long")])
+def test_without_a_diagram_the_page_has_its_tables_and_says_why(error: Exception) -> None:
+    with patch("adapters.logs.page.traffic_svg", side_effect=error):
+        document = page_of(DIRTY)
+
+    assert not document.all("svg", "figure")
+    assert str(error) in document.one("main").text
+    assert len(table_under(document, "Ways")) == len(DIRTY.edges)
+
+
+def test_the_legend_explains_what_is_there_and_no_more(dirty: Element) -> None:
+    def legend(document: Element) -> list[str]:
+        return [entry.text for entry in document.one("figcaption").all("li")]
+
+    assert legend(page_of(CLEAN)) == ["nothing illegal", "declared, never seen"]
+    shades = [each.meaning for each in traffic.SHADES]
+    assert legend(dirty) == [*shades, "no transition declares it", "declared, never seen"]
+
+
+# --- the document ------------------------------------------------------------------------------
+
+
+def test_it_is_a_document_that_people_and_machines_can_read(dirty: Element) -> None:
+    assert dirty.attributes["lang"] == "en"
+    names = {
+        each.attributes["name"]: each.attributes["content"] for each in dirty.all("meta") if "name" in each.attributes
+    }
+    assert names["viewport"] == "width=device-width, initial-scale=1"
+    assert [len(dirty.all(tag)) for tag in ("h1", "main", "figure", "figcaption")] == [1, 1, 1, 1]
+    for region in (each for each in dirty.all("div") if "scroll" in (each.attributes.get("class") or "")):
+        assert region.attributes["role"] == "region"
+        assert region.attributes["tabindex"] == "0"
+        assert region.attributes["aria-label"]
+
+
+def test_it_refers_to_nothing_and_its_policy_forbids_the_rest() -> None:
+    html = page(DIRTY, V1_FULL, [FINDING])
+    document = read(html)
+
+    policy = next(each for each in document.all("meta") if "http-equiv" in each.attributes).attributes["content"]
+    assert policy is not None
+    assert re.fullmatch(
+        r"default-src 'none'; style-src( 'sha256-[\w+/]{43}='){2}; base-uri 'none'; form-action 'none'", policy
+    )
+    assert not document.all("script", "link", "img", "iframe", "object", "embed", "a", "form", "base")
+    assert not re.search(r"\bon\w+=|\sstyle=|url\(|@import|href|src=", html)
+    assert {*re.findall(r"https?://[^\s\"<]+", html)} == {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+
+
+# --- foreign text ------------------------------------------------------------------------------
+
+HOSTILE = (
+    "<script>alert(1)</script>", "</table></main>", "<img src=x onerror=alert(1)>", '"><svg onload=alert(1)>',
+    "'; DROP TABLE records; --", '=HYPERLINK("https://example.org")', "&lt;b&gt;", "-->", "]]>", "{{7*7}}",
+    "\u202egpj.exe\u202c", "\u2066a\u2069", "a\x00b\x1b[31m\r\nc\x7f", "\ud800", "\ufeff", "", " a  b ", "x" * 10_000,
+    "שלום", "日本語🙂", "</style><style>*{display:none}",
+)  # fmt: skip
+
+
+def hostile_report(text: str) -> tuple[Report, LogFinding]:
+    """A report that has a foreign text wherever there can be one."""
+    report = replace(
+        DIRTY, broken={text: text}, unreadable={text: 1}, unknown_statuses={text: 1}, worst=((text, 1),), channel="api",
+        engine=text, lifecycle=text, time_forms={text: 1},
+    )  # fmt: skip
+    finding = replace(FINDING, task=text, file=text, status=text, previous=text, possible=(text,), message=text)
+    return report, finding
+
+
+def tags(element: Element) -> list[str]:
+    return [
+        element.tag,
+        *(tag for child in element.children if isinstance(child, Element) for tag in tags(child)),
+    ]
+
+
+def hostile_page(text: str) -> str:
+    report, finding = hostile_report(text)
+    with patch("adapters.logs.page.traffic_svg", side_effect=RenderError("not here")):
+        return page(report, V1_FULL, [finding])
+
+
+@cache
+def harmless_tags() -> list[str]:
+    return tags(read(hostile_page("x")))
+
+
+def check_foreign(text: str) -> None:
+    html = hostile_page(text)
+
+    html.encode()  # no half of a surrogate pair is left
+    document = read(html)
+    assert tags(document) == harmless_tags()
+    shown = visible(text)
+    assert title_of(document) == f"{shown}: 1,001,289 bad rows"
+    assert document.one("h1").text == f"Log against lifecycle {shown}"
+    assert table_under(document, "Worst tasks") == [[shown, "1"]]
+    assert table_under(document, "Unknown statuses") == [[shown, "1"]]
+    assert table_under(document, "Not read", 1) == [[shown, visible(text, most=300)]]
+    row = table_under(document, "Findings")[0]
+    assert (row[0], row[2], row[3], row[4], row[6]) == (shown,) * 5
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text)[:20])
+def test_foreign_text_is_shown_and_does_nothing(text: str) -> None:
+    check_foreign(text)
+
+
+@settings(max_examples=25)
+@given(text=st.text(st.characters(), max_size=200))
+def test_any_text_is_shown_and_does_nothing(text: str) -> None:
+    check_foreign(text)
+
+
+@given(text=st.text(st.characters(), max_size=300))
+def test_visible_text_is_short_and_printable(text: str) -> None:
+    shown = visible(text)
+
+    assert shown.isprintable()
+    if text.isprintable() and len(text) <= 120:
+        assert shown == text
+    if len(text) > 120:
+        assert shown.endswith("…")
+
+
+# --- in a real browser -------------------------------------------------------------------------
+
+COUNT_ODD = "document.querySelectorAll('script, img, iframe, object, embed, link, a, form, [onload], [onerror]').length"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chromium]:
+    from tests.browser import NoBrowser, chromium
+
+    try:
+        with chromium() as running:
+            yield running
+    except NoBrowser as error:
+        if os.environ.get("REQUIRE_BROWSER"):
+            raise
+        pytest.skip(str(error))
+
+
+def written(directory: Path, report: Report, findings: tuple[LogFinding, ...] = ()) -> Path:
+    path = directory / "report.html"
+    path.write_text(page(report, V1_FULL, findings), encoding="utf-8")
+    return path
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("report", [CLEAN, DIRTY], ids=["clean", "dirty"])
+def test_a_browser_shows_the_diagram_without_an_error_or_a_request(
+    browser: Chromium, tmp_path: Path, report: Report, scheme: Literal["light", "dark"]
+) -> None:
+    path = written(tmp_path, report, (FINDING,))
+
+    with browser.visit(path, scheme=scheme) as visit:
+        labels = visit.ask("[...document.querySelectorAll('.labels text')].map(each => each.textContent.trim())")
+        shown = visit.ask(
+            "[...document.querySelectorAll('.traffic svg, .edge path, .edge polygon, .node text, .labels text')]"
+            ".map(each => each.getBoundingClientRect()).every(box => box.width + box.height > 1)"
+        )
+        drawn = visit.ask("document.querySelectorAll('.traffic .edge path').length")
+        paper = visit.ask("getComputedStyle(document.body).backgroundColor")
+        behind = visit.ask("getComputedStyle(document.querySelector('.graph > polygon')).fill")
+
+        assert shown
+        assert drawn == len(report.edges) + len(report.unseen) + (0 if report.edges else 1)
+        for edge in report.edges:
+            told = f"{edge.illegal:,} illegal" if edge.illegal == edge.count else f"{edge.count:,}"
+            assert {told, *edge.events} <= {*labels}
+        assert paper == behind == {"light": "rgb(255, 255, 255)", "dark": "rgb(13, 17, 23)"}[scheme]
+        assert visit.requests == [path.as_uri()]
+        assert (visit.console, visit.errors, visit.dialogs) == ([], [], [])
+
+
+@pytest.mark.heavy
+def test_a_browser_shows_hostile_text_as_text(browser: Chromium, tmp_path: Path) -> None:
+    report, _ = hostile_report("<script>alert(1)</script>")
+    report = replace(
+        report,
+        broken=dict.fromkeys(HOSTILE, "x"),
+        unknown_statuses=dict.fromkeys(HOSTILE, 1),
+        worst=tuple((text, 1) for text in HOSTILE),
+    )
+    path = written(tmp_path, report, tuple(hostile_report(text)[1] for text in HOSTILE))
+
+    with browser.visit(path) as visit:
+        cells = visit.ask("[...document.querySelectorAll('bdi')].map(each => each.textContent)")
+
+        for text in HOSTILE:
+            assert cells.count(visible(text)) >= 8, text
+        assert visit.page.title() == "<script>alert(1)</script>: 1,001,289 bad rows"
+        assert visit.ask(COUNT_ODD) == 0
+        assert visit.ask("document.querySelectorAll('style').length") == 2
+        assert visit.requests == [path.as_uri()]
+        assert (visit.console, visit.errors, visit.dialogs) == ([], [], [])
+
+
+@pytest.mark.heavy
+def test_the_policy_stops_what_would_get_through(browser: Chromium, tmp_path: Path) -> None:
+    """The second line of defence, and the proof that the tests above would see a script or a request."""
+    path = written(tmp_path, CLEAN)
+    evil = '<script>alert(1)</script><img src="https://example.org/x.png"><p style="color: red">'
+    path.write_text(path.read_text(encoding="utf-8").replace("<main>", f"<main>{evil}"), encoding="utf-8")
+
+    with browser.visit(path) as visit:
+        assert visit.dialogs == []
+        assert len([line for line in visit.console if "Content Security Policy" in line]) == 3
+        assert visit.ask(COUNT_ODD) == 2
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("width", [320, 390, 768, 1600])
+def test_no_screen_is_too_narrow(browser: Chromium, tmp_path: Path, width: int) -> None:
+    report, finding = hostile_report("x" * 10_000)
+    path = written(tmp_path, replace(report, tasks=10**15, rows=10**15), (finding,))
+
+    with browser.visit(path, width=width) as visit:
+        assert visit.ask("document.documentElement.scrollWidth") == width
+        assert visit.ask("document.querySelector('.traffic svg').getBoundingClientRect().width") > 280
+
+
+@pytest.mark.heavy
+def test_it_can_be_printed(browser: Chromium, tmp_path: Path) -> None:
+    with browser.visit(written(tmp_path, DIRTY, (FINDING,) * 200)) as visit:
+        pdf = visit.page.pdf(format="A4")
+
+    assert pdf.startswith(b"%PDF")
+    assert visit.console == []
+
+
+def test_a_last_moment_is_shown_as_one(dirty: Element) -> None:
+    """Years are four digits wide to the end."""
+    late = datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+    document = page_of(replace(CLEAN, first_at=late - timedelta(days=3_000_000), last_at=late, time_forms={"iso": 5}))
+
+    facts = {entry.one("dt").text: entry.one("dd").text for entry in document.one("dl").all("div")}
+    assert facts["Last row"] == "9999-12-31 23:59:59.999999UTC, 3,000,000 d later"
+    assert facts["First row"].startswith("1786-")
