@@ -16,11 +16,12 @@ from itertools import count
 from typing import Any
 
 from adapters.logs.columns import EARLIEST_US, LATEST_US, SMALLEST_MILLISECONDS, Columns, Fault, TimeForm
-from adapters.logs.errors import EngineFailed, MissingColumns, UnusableLog
+from adapters.logs.errors import EngineFailed, UnusableLog
+from adapters.logs.records import wrong_columns
 from adapters.logs.rules import Rules
 from adapters.logs.source import Intake
 from adapters.logs.workbench import Workbench
-from lifecycle.errors import MissingExtra, nearest
+from lifecycle.errors import MissingExtra, nearest, shortened
 
 try:
     import psycopg
@@ -31,11 +32,12 @@ except ImportError:
 
 _BATCH = 10_000  # rows that are fetched at once
 _OLDEST_SERVER = 140_000  # the first whose EXTRACT is exact
-_SHOWN = 80  # characters of a value that is at fault
+_LONGEST_DETAIL = 80  # characters
 
 _TEXTS = ("text", "varchar", "bpchar", "name", "citext")
 _WHOLE = ("int2", "int4", "int8")
-_NUMBERS = (*_WHOLE, "numeric", "float4", "float8")
+_FLOATS = ("float4", "float8")
+_NUMBERS = (*_WHOLE, *_FLOATS, "numeric")
 _MOMENTS = ("timestamptz", "timestamp", "date")
 
 
@@ -66,8 +68,8 @@ class PostgresTable:
         bench.on_close(connection.close)
         engine = _Postgres(connection, bench)
         relation, types = engine.find(self.table)
-        if missing := [name for name in columns.named() if name not in types]:
-            raise MissingColumns(missing, there=[*types], where=self.table)
+        if (wrong := wrong_columns([*types], columns)) is not None:
+            raise UnusableLog(f"{shortened(self.table)}: {wrong}")
         engine.make_records(_records(relation, types, columns, rules))
         return Intake(engine, (self.table,), are_files=False)
 
@@ -108,8 +110,8 @@ class _Postgres:
             found = self._connection.execute(_RELATION, [table, table]).fetchone()
             if found is None:
                 known = [name for (name,) in self._connection.execute(_RELATIONS)]
-                hint = f"; there is {close!r}" if (close := nearest(table, known)) else ""
-                raise UnusableLog(f"there is no table or view {table!r} in the database{hint}")
+                hint = f"; was {shortened(close)} meant?" if (close := nearest(table, known)) else ""
+                raise UnusableLog(f"there is no table or view {shortened(table)} in the database{hint}")
             oid, schema, name = found
             return sql.Identifier(schema, name), dict(self._connection.execute(_COLUMNS, [oid]).fetchall())
 
@@ -160,7 +162,8 @@ def _parameters(url: str) -> dict[str, Any]:
         parameters = conninfo_to_dict(f"postgresql://{rest}")
     except psycopg.Error:
         parameters = {"host": "@"}
-    if any("@" in str(parameters.get(name)) for name in ("host", "port", "dbname")):
+    port = str(parameters.get("port", ""))
+    if any("@" in str(parameters.get(name)) for name in ("host", "dbname")) or port.strip(",0123456789"):
         raise ValueError("that is no URL of a database; in its user and password, '@', ':' and '/' are percent-encoded")
     return parameters
 
@@ -199,13 +202,13 @@ def _records(relation: sql.Identifier, types: dict[str, str], columns: Columns, 
     The innermost query is answered row by row, since it numbers the rows, and so is the next by its OFFSET: what
     they compute is computed once, however often it is used further out.
     """
-    taken, us, form = _time(columns, types)
+    time = _time(columns, types)
     parts = {
         "place": sql.SQL("row_number() OVER ()"),
         "task": _text(columns.task, types, (*_TEXTS, *_WHOLE, "uuid", "enum"), "an id"),
         "status": _text(columns.status, types, (*_TEXTS, "enum"), "a status"),
         "sequence": _sequence(columns.sequence, types),
-        **taken,
+        **time.taken,
     }
     chosen = sql.SQL(", ").join(sql.SQL("{} AS {}").format(each, sql.Identifier(name)) for name, each in parts.items())
     words = ((code, word) for code, word in enumerate(rules.words) if "\0" not in word)  # which no text here can hold
@@ -213,7 +216,9 @@ def _records(relation: sql.Identifier, types: dict[str, str], columns: Columns, 
     return sql.SQL("""
 SELECT task, CASE WHEN us BETWEEN {earliest} AND {latest} THEN us::bigint END AS at_us, sequence, place, status,
        CASE status {cases} END AS word, form, fault,
-       CASE WHEN fault IN ({bad_time}, {out_of_range}) THEN left("at"::text, {shown}) END AS detail
+       CASE WHEN fault IN ({bad_time}, {out_of_range})
+            THEN CASE WHEN length("at"::text) <= {longest} THEN "at"::text
+                      ELSE left("at"::text, {longest} - 3) || '...' END END AS detail
 FROM (SELECT *, CASE WHEN task IS NULL THEN {no_task}
                      WHEN status IS NULL THEN {no_status}
                      WHEN "at" IS NULL THEN {no_time}
@@ -222,14 +227,14 @@ FROM (SELECT *, CASE WHEN task IS NULL THEN {no_task}
                      WHEN sequence IS NULL THEN {no_sequence} END AS fault
       FROM (SELECT *, {us} AS us, {form} AS form FROM (SELECT {chosen} FROM {relation}) numbered OFFSET 0) timed
      ) judged""").format(
-        us=us,
-        form=form,
+        us=time.us,
+        form=time.form,
         chosen=chosen,
         relation=relation,
         cases=cases,
         earliest=EARLIEST_US,
         latest=LATEST_US,
-        shown=_SHOWN,
+        longest=_LONGEST_DETAIL,
         no_task=str(Fault.NO_TASK),
         no_status=str(Fault.NO_STATUS),
         no_time=str(Fault.NO_TIME),
@@ -240,7 +245,7 @@ FROM (SELECT *, CASE WHEN task IS NULL THEN {no_task}
 
 
 def _refused(name: str, kind: str, what: str) -> UnusableLog:
-    return UnusableLog(f"column {name!r} is of type {kind}, which cannot hold {what}")
+    return UnusableLog(f"column {shortened(name)} is of type {kind}, which cannot hold {what}")
 
 
 def _text(name: str | None, types: dict[str, str], fitting: tuple[str, ...], what: str) -> sql.Composable:
@@ -260,24 +265,34 @@ def _sequence(name: str | None, types: dict[str, str]) -> sql.Composable:
     return sql.SQL("{}::bigint").format(sql.Identifier(name))
 
 
-def _time(columns: Columns, types: dict[str, str]) -> tuple[dict[str, sql.Composable], sql.Composable, sql.Composable]:
-    """What is taken of the column of times, and of that the microseconds since 1970 and their form.
+@dataclass(frozen=True, slots=True)
+class _Time:
+    """Expressions of a time: what is `taken` of its column, by name, and of that the microseconds and the form.
 
-    The microseconds are numeric and may be out of range; NULL where it is no time.
+    The microseconds are a numeric, which may be out of range, and NULL where they are none.
     """
+
+    taken: dict[str, sql.Composable]
+    us: sql.Composable
+    form: sql.Composable
+
+
+def _time(columns: Columns, types: dict[str, str]) -> _Time:
     if columns.at is None:
-        return {"at": sql.SQL("''")}, sql.SQL("0"), sql.SQL("NULL::text")
+        return _Time({"at": sql.SQL("''")}, sql.SQL("0"), sql.SQL("NULL::text"))
     column, kind = sql.Identifier(columns.at), types[columns.at]
     if kind in _MOMENTS:
-        return {"at": column}, sql.SQL('EXTRACT(EPOCH FROM "at") * 1000000'), sql.Literal(str(TimeForm.TIMESTAMP))
-    at: sql.Composable
+        return _Time(
+            {"at": column}, sql.SQL('EXTRACT(EPOCH FROM "at") * 1000000'), sql.Literal(str(TimeForm.TIMESTAMP))
+        )
     number: sql.Composable = sql.SQL("NULL::numeric")
     iso: sql.Composable = sql.SQL("NULL::text[]")
     if kind in _NUMBERS:
-        at = number = sql.SQL("{}::text::numeric").format(column)  # a cast of a float keeps but 15 digits
-    elif kind in _TEXTS:
+        at = sql.SQL("{}::{}").format(column, sql.SQL("float8" if kind in _FLOATS else "numeric"))
+        number = sql.SQL("CASE WHEN {at} NOT IN ('NaN', 'Infinity', '-Infinity') THEN {at} END").format(at=at)
+    elif kind in (*_TEXTS, "enum"):
         at = sql.SQL("NULLIF({}::text COLLATE \"C\", '')").format(column)
-        number = sql.SQL("CASE WHEN {at} ~ {number} THEN {at}::numeric END").format(at=at, number=_NUMBER)
+        number = sql.SQL(_NUMBER_OF_TEXT).format(at=at, number=_NUMBER, short=_NUMBER_SHORT)
         iso = sql.SQL("regexp_match({}, {})").format(at, _ISO)
     else:
         raise _refused(columns.at, kind, "a time")
@@ -285,31 +300,48 @@ def _time(columns: Columns, types: dict[str, str]) -> tuple[dict[str, sql.Compos
         number = sql.SQL("NULL::numeric")
     if columns.time not in (None, TimeForm.ISO, TimeForm.ISO_NAIVE):
         iso = sql.SQL("NULL::text[]")
-    is_small = {TimeForm.SECONDS: sql.SQL("true"), TimeForm.MILLISECONDS: sql.SQL("false")}.get(
-        columns.time or TimeForm.ISO, sql.SQL("abs(number) < {}").format(SMALLEST_MILLISECONDS)
+    is_small = {
+        None: sql.SQL("abs(number) < {}").format(SMALLEST_MILLISECONDS),
+        TimeForm.SECONDS: sql.SQL("true"),
+    }.get(columns.time, sql.SQL("false"))
+    of_number = sql.SQL(_US_OF_FLOAT if kind in _FLOATS else _US_OF_NUMBER).format(is_small=is_small)
+    forms = {form.name: sql.Literal(str(form)) for form in TimeForm}
+    return _Time(
+        {"at": at, "number": number, "iso": iso},
+        us=sql.SQL(_US).format(of_number=of_number),
+        form=sql.SQL(_FORM).format(is_small=is_small, **forms),
     )
-    form = sql.SQL(_FORM).format(
-        is_small,
-        *map(str, (TimeForm.SECONDS, TimeForm.MILLISECONDS, TimeForm.ISO_NAIVE, TimeForm.ISO)),
-    )
-    return {"at": at, "number": number, "iso": iso}, sql.SQL(_US).format(is_small), form
 
 
-_NUMBER = r"^[-+]?[0-9]{1,18}(\.[0-9]{1,18})?$"
-
-# All that matches is a time but for the last days of a month: nothing below can fail, whatever the server does first.
+# What is a time and what is none is as records.py has it for DuckDB. Nothing here may fail, whatever the server does
+# first: all that matches is a time but for the last days of a month, and a number that is too long is infinite.
+_NUMBER = r"^[-+]?[0-9]+(\.[0-9]*)?([Ee][-+]?[0-9]+)?$"
+_NUMBER_SHORT = r"^[-+]?[0-9]{1,200}(\.[0-9]{0,200})?([Ee][-+]?[0-9]{1,3})?$"
+# Digits beyond microseconds are cut off, but with an exponent they are rounded, as by DuckDB.
+_NUMBER_OF_TEXT = """
+CASE WHEN {at} ~ {short} THEN CASE WHEN {at} ~ '[Ee]' THEN round({at}::numeric, 6) ELSE {at}::numeric END
+     WHEN {at} ~ {number} THEN 'Infinity'::numeric END"""
 _ISO = (
-    r"^(?!0000)([0-9]{4})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
-    r"(?:[T ]([01][0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9])(?:\.([0-9]+))?)?"
-    r"(Z|([+-])([01][0-9]|2[0-3]):?([0-5][0-9])?)?)?$"
+    r"^([0-9]{4})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+    r"(?:[Tt ]([01][0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9])(?:[.,]([0-9]+))?)?"
+    r"([Zz]|([-+])([01][0-9]|2[0-3])(?::?([0-5][0-9]))?)?)?$"
 )
-_DAY = "(make_date(iso[1]::int, iso[2]::int, 1) + (iso[3]::int - 1))"
-_US = f"""
-CASE WHEN iso IS NULL THEN trunc(NULLIF(number, 'NaN') * CASE WHEN {{}} THEN 1000000 ELSE 1000 END)
-     WHEN EXTRACT(MONTH FROM {_DAY}) = iso[2]::int
+_DAY = "(make_date(COALESCE(NULLIF(iso[1]::int, 0), -1), iso[2]::int, 1) + (iso[3]::int - 1))"  # the year 0 is 1 BC
+_US_OF_ISO = f"""
+CASE WHEN EXTRACT(MONTH FROM {_DAY}) = iso[2]::int
      THEN (({_DAY} - DATE '1970-01-01') * 86400::numeric
            + COALESCE(iso[4]::int * 3600 + iso[5]::int * 60, 0) + COALESCE(iso[6]::int, 0)
            - COALESCE((iso[9] || '1')::int * (iso[10]::int * 3600 + COALESCE(iso[11]::int, 0) * 60), 0)) * 1000000
           + COALESCE(left(rpad(iso[7], 6, '0'), 6)::int, 0) END"""
+_US = f"CASE WHEN iso IS NULL THEN {{of_number}} ELSE {_US_OF_ISO} END"
 _FORM = """
-CASE WHEN number IS NOT NULL THEN CASE WHEN {} THEN {} ELSE {} END WHEN iso[8] IS NULL THEN {} ELSE {} END"""
+CASE WHEN number IS NOT NULL THEN CASE WHEN {is_small} THEN {SECONDS} ELSE {MILLISECONDS} END
+     WHEN iso[8] IS NULL THEN {ISO_NAIVE} ELSE {ISO} END"""
+_US_OF_NUMBER = "trunc(number * CASE WHEN {is_small} THEN 1000000 ELSE 1000 END)"
+# Halves are rounded away from zero, as DuckDB does; of a float, `round` would take the even one.
+_SCALED = "(number * CASE WHEN {is_small} THEN 1e6::float8 ELSE 1e3::float8 END)"
+_US_OF_FLOAT = f"""
+CASE WHEN number IS NULL THEN NULL
+     WHEN abs(number) < CASE WHEN {{is_small}} THEN 1e12 ELSE 1e15 END
+     THEN (trunc({_SCALED}) + trunc(2 * ({_SCALED} - trunc({_SCALED}))))::bigint::numeric
+     ELSE 'Infinity'::numeric END"""

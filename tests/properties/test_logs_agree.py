@@ -206,14 +206,14 @@ def test_the_order_of_rows_makes_no_difference_where_times_and_sequence_give_one
 
 @pytest.mark.heavy
 @given(cases())
-@settings(max_examples=1_500)
+@settings(max_examples=500)
 def test_duckdb_agrees_with_the_reference_on_many_logs(case: Case) -> None:
     agrees(case, Rows(case.rows))
 
 
 @pytest.mark.heavy
 @given(cases())
-@settings(max_examples=500)
+@settings(max_examples=300)
 def test_postgresql_agrees_with_the_reference_on_many_logs(table: Table, case: Case) -> None:
     agrees(case, table.fill(case.rows))
 

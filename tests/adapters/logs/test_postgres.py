@@ -1,0 +1,439 @@
+"""A log in a table of a real PostgreSQL: its types, its names, its order, and what goes wrong with servers."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from adapters.logs.checking import CheckedLog, check_logs
+from adapters.logs.columns import EARLIEST_US, LATEST_US, SMALLEST_MILLISECONDS, Columns, Fault, TimeForm
+from adapters.logs.errors import EngineFailed, UnusableLog
+from adapters.logs.postgres import PostgresTable
+from adapters.logs.workbench import Workbench, literal
+from lifecycle import V1_FULL, Channel, FindingCode, Lifecycle
+from lifecycle.errors import MissingExtra
+from tests.adapters.logs.logs import AT, AT_US, RULES, Record, read
+from tests.postgres import PostgresServer
+
+Run = Callable[[str], list[tuple[Any, ...]]]
+
+UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)  # the one value that differs is told in any case
+RECORDS = "SELECT task, at_us, sequence, place, status, word, form, fault, detail FROM records ORDER BY place"
+
+
+@pytest.fixture(scope="module")
+def url(postgres: PostgresServer) -> Iterator[str]:
+    """A database of this file's tests, whose tables are their own."""
+    url = postgres.create_database()
+    yield url
+    postgres.drop_database(url)
+
+
+@pytest.fixture(scope="module")
+def run(url: str) -> Iterator[Run]:
+    """Execute statements as the owner of the database; return the rows of the last."""
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+
+        def execute(statements: str) -> list[tuple[Any, ...]]:
+            cursor = connection.execute(statements.encode())
+            while cursor.nextset():
+                pass
+            return cursor.fetchall() if cursor.description else []
+
+        yield execute
+
+
+@pytest.fixture
+def log(run: Run) -> Iterator[str]:
+    """Two tasks, and one finding: the second starts with its end."""
+    run(f"""CREATE TABLE log (task_id text, at timestamptz, status text);
+            INSERT INTO log VALUES ('one', '{AT}', 'created'), ('two', '{AT}', 'finished'), ('one', '{AT}', 'running')
+         """)
+    yield "log"
+    run("DROP TABLE log")
+
+
+def checked(url: str, table: str, columns: Columns | None = None, **settings: Any) -> CheckedLog:
+    return check_logs(V1_FULL, PostgresTable(url, table), columns=columns, **settings)
+
+
+def records(url: str, table: str, columns: Columns | None = None) -> list[Record]:
+    """What the server makes of its table."""
+    with Workbench(threads=1) as bench:
+        intake = PostgresTable(url, table).offer(bench, RULES, columns or Columns())
+        return [Record(*row) for row in intake.engine.rows(RECORDS)]
+
+
+def test_a_table_is_checked(url: str, log: str) -> None:
+    with checked(url, log) as result:
+        [finding] = result.findings()
+        assert (finding.task, finding.file, finding.row, finding.code) == ("two", "log", 2, FindingCode.WRONG_START)
+        assert (result.report.rows, result.report.tasks, result.report.files) == (3, 2, 0)
+        assert result.report.engine.startswith("PostgreSQL 1")
+        assert result.report.ties == 1
+
+
+@pytest.mark.parametrize("scheme", ["postgresql://", "postgresql+psycopg://", "postgres://"])
+def test_urls_of_every_usual_form_are_accepted(url: str, log: str, scheme: str) -> None:
+    with checked(scheme + url.partition("://")[2], log) as result:
+        assert result.report.rows == 3
+
+
+# --- types ----------------------------------------------------------------------------------------
+
+
+def at(url: str, run: Run, value: str, form: TimeForm | None = None) -> Record:
+    """The record of a row with this time, an expression of PostgreSQL."""
+    run(f"DROP TABLE IF EXISTS timed; CREATE TABLE timed AS SELECT 't' AS task_id, {value} AS at, 'running' AS status")
+    [record] = records(url, "timed", Columns(time=form))
+    return record
+
+
+@pytest.mark.parametrize(
+    ("value", "us", "form"),
+    [
+        ("TIMESTAMPTZ '2026-01-15 12:30:00.123456+02'", AT_US + 123_456, TimeForm.TIMESTAMP),
+        ("TIMESTAMP '2026-01-15 10:30:00.123456'", AT_US + 123_456, TimeForm.TIMESTAMP),
+        ("DATE '2026-01-15'", AT_US - 37_800_000_000, TimeForm.TIMESTAMP),
+        ("TIMESTAMP '0001-01-01'", EARLIEST_US, TimeForm.TIMESTAMP),
+        ("TIMESTAMPTZ '9999-12-31 23:59:59.999999Z'", LATEST_US, TimeForm.TIMESTAMP),
+        ("TIMESTAMPTZ '1969-12-31 23:59:59.999999Z'", -1, TimeForm.TIMESTAMP),
+        ("1768473000", AT_US, TimeForm.SECONDS),
+        ("1768473000123", AT_US + 123_000, TimeForm.MILLISECONDS),
+        (f"{SMALLEST_MILLISECONDS}", SMALLEST_MILLISECONDS * 1_000, TimeForm.MILLISECONDS),
+        (f"-{SMALLEST_MILLISECONDS}", -SMALLEST_MILLISECONDS * 1_000, TimeForm.MILLISECONDS),
+        (f"{SMALLEST_MILLISECONDS - 1}", (SMALLEST_MILLISECONDS - 1) * 1_000_000, TimeForm.SECONDS),
+        ("7::smallint", 7_000_000, TimeForm.SECONDS),
+        ("1768473000.1234569", AT_US + 123_456, TimeForm.SECONDS),
+        ("1768473000.123456::float8", AT_US + 123_456, TimeForm.SECONDS),
+        ("1768473000123.456::float8", AT_US + 123_456, TimeForm.MILLISECONDS),
+        ("-0.0000005::float8", -1, TimeForm.SECONDS),
+        ("0.5::float4", 500_000, TimeForm.SECONDS),
+        (f"'{AT}'::varchar(30)", AT_US, TimeForm.ISO),
+        (f"'{AT}'::char(30)", AT_US, TimeForm.ISO),
+    ],
+)
+def test_a_time_is_read_to_the_microsecond(url: str, run: Run, value: str, us: int, form: TimeForm) -> None:
+    record = at(url, run, value)
+    assert (record.at_us, record.form, record.fault, record.detail) == (us, form, None, None)
+
+
+@pytest.mark.parametrize(
+    ("value", "fault", "detail"),
+    [
+        ("TIMESTAMPTZ 'infinity'", Fault.TIME_OUT_OF_RANGE, "infinity"),
+        ("DATE '-infinity'", Fault.TIME_OUT_OF_RANGE, "-infinity"),
+        ("DATE '5000000-12-31'", Fault.TIME_OUT_OF_RANGE, "5000000-12-31"),
+        ("TIMESTAMP '0001-12-31 23:59:59 BC'", Fault.TIME_OUT_OF_RANGE, "0001-12-31 23:59:59 BC"),
+        ("TIMESTAMPTZ '10000-01-01 00:00:00Z'", Fault.TIME_OUT_OF_RANGE, "10000-01-01 00:00:00+00"),
+        ("9223372036854775807", Fault.TIME_OUT_OF_RANGE, "9223372036854775807"),
+        ("1e300::float8", Fault.TIME_OUT_OF_RANGE, "1e+300"),
+        ("repeat('9', 100)::numeric", Fault.TIME_OUT_OF_RANGE, "9" * 77 + "..."),
+        ("'1e999999999'", Fault.TIME_OUT_OF_RANGE, "1e999999999"),
+        ("'0000-02-29'", Fault.TIME_OUT_OF_RANGE, "0000-02-29"),
+        ("'NaN'::float8", Fault.BAD_TIME, "NaN"),
+        ("'Infinity'::float8", Fault.BAD_TIME, "Infinity"),
+        ("'NaN'::numeric", Fault.BAD_TIME, "NaN"),
+        ("''", Fault.NO_TIME, None),
+        ("NULL::timestamptz", Fault.NO_TIME, None),
+        ("NULL::float8", Fault.NO_TIME, None),
+    ],
+)
+def test_what_is_no_time_of_those_years_is_told(
+    url: str, run: Run, value: str, fault: Fault, detail: str | None
+) -> None:
+    record = at(url, run, value)
+    assert (record.at_us, record.fault, record.detail) == (None, fault, detail)
+
+
+ISO_PARTS = st.tuples(
+    st.sampled_from(["2026-01-15", "2024-02-29", "2026-02-29", "2026-04-31", "0000-01-01", "0001-01-01", "9999-12-31",
+                     "1969-12-31", "2026-13-01", "2026-1-1", "2026-W03-4", "1900-02-29", "2000-02-29"]),
+    st.sampled_from(["", " ", "T", "t", "  "]),
+    st.sampled_from(["", "00:00", "10:30:00", "23:59:59.999999", "23:59:59,9999999", "24:00:00", "23:59:60", "10",
+                     "10:30:00.", "10:30:00.5", "10:60", "00:30:00.000001"]),
+    st.sampled_from(["", "Z", "z", "+02:00", "-0030", "+05", " UTC", "+24:00", "-23:59", "+02:60", "\n", " "]),
+).map("".join)  # fmt: skip
+NUMBERS = st.from_regex(r"\A[+-]?[0-9]{1,20}(\.[0-9]{0,9})?\Z") | st.from_regex(r"\A[+-]?[0-9]{1,13}[eE][+-]?[0-9]\Z")
+TEXTS = ISO_PARTS | NUMBERS | st.text(st.sampled_from("0123456789-+:.TZeE ٣\n"), max_size=12)
+
+
+@given(st.lists(TEXTS, min_size=40, max_size=60), st.sampled_from([None, *TimeForm]))
+@settings(max_examples=3, phases=UNSHRUNK)
+def test_a_text_is_the_same_time_as_in_a_file(url: str, run: Run, texts: list[str], form: TimeForm | None) -> None:
+    values = ", ".join(f"('t', {literal(text)}, 'running')" for text in texts)
+    run(f"DROP TABLE IF EXISTS texts; CREATE TABLE texts (task_id, at, status) AS VALUES {values}")
+    rows = [{"task_id": "'t'", "at": literal(text), "status": "'running'"} for text in texts]
+    with Workbench(threads=1) as bench:
+        known = read(bench, Columns(time=form), rows)
+    for text, here, there in zip(texts, records(url, "texts", Columns(time=form)), known, strict=True):
+        assert (here.fault, here.detail) == (there.fault, there.detail), text
+        if here.fault is None:
+            assert (here.at_us, here.form) == (there.at_us, there.form), text
+
+
+@given(st.lists(st.floats() | st.floats(0, 4e9) | st.floats(-4e12, 4e12), min_size=40, max_size=60))
+@settings(max_examples=2, phases=UNSHRUNK)
+def test_a_float_is_the_same_time_as_in_a_file(url: str, run: Run, numbers: list[float]) -> None:
+    values = ", ".join(f"('t', '{number!r}'::float8, 'running')" for number in numbers)
+    run(f"DROP TABLE IF EXISTS floats; CREATE TABLE floats (task_id, at, status) AS VALUES {values}")
+    rows = [{"task_id": "'t'", "at": f"'{number!r}'::DOUBLE", "status": "'running'"} for number in numbers]
+    with Workbench(threads=1) as bench:
+        known = read(bench, Columns(), rows)
+    for number, here, there in zip(numbers, records(url, "floats"), known, strict=True):
+        assert here.fault == there.fault, number
+        assert here.fault or (here.at_us, here.form) == (there.at_us, there.form), number
+
+
+@pytest.mark.parametrize(
+    ("value", "task"),
+    [
+        ("'a'::varchar(5)", "a"), ("'a'::char(5)", "a"), ("' a '::text", " a "), ("7::smallint", "7"),
+        ("-7::bigint", "-7"), ("'running'::colour", "running"), ("'running'::hue", "running"),
+        ("'6BA7B810-9DAD-11D1-80B4-00C04FD430C8'::uuid", "6ba7b810-9dad-11d1-80b4-00c04fd430c8"),
+        ("''::text", None), ("NULL::bigint", None),
+    ],
+)  # fmt: skip
+def test_an_id_is_a_text_or_a_whole_number(url: str, run: Run, value: str, task: str | None) -> None:
+    run("DROP TABLE IF EXISTS ids; DROP TYPE IF EXISTS colour CASCADE; DROP DOMAIN IF EXISTS hue;"
+        "CREATE TYPE colour AS ENUM ('running', 'red'); CREATE DOMAIN hue AS varchar(9)")  # fmt: skip
+    run(f"CREATE TABLE ids AS SELECT {value} AS task_id, 'running'::colour AS status, 'running'::hue AS word")
+    for status in ("status", "word"):
+        [record] = records(url, "ids", Columns(at=None, status=status))
+        assert (record.task, record.status, record.fault) == (task, "running", None if task else Fault.NO_TASK)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (Columns(task="moment"), "column 'moment' is of type timestamptz, which cannot hold an id"),
+        (Columns(status="number"), "column 'number' is of type float8, which cannot hold a status"),
+        (Columns(at="document"), "column 'document' is of type jsonb, which cannot hold a time"),
+        (Columns(sequence="number"), "column 'number' is of type float8, which cannot hold a sequence: whole numbers"),
+    ],
+)
+def test_a_column_of_another_type_is_refused(url: str, run: Run, columns: Columns, message: str) -> None:
+    run("""CREATE TABLE IF NOT EXISTS typed (
+               task_id text, at text, status text, moment timestamptz, number float8, document jsonb)""")
+    with pytest.raises(UnusableLog, match=f"^{message}$"):
+        records(url, "typed", columns)
+
+
+def test_a_sequence_puts_equal_times_in_order_and_may_not_be_missing(url: str, run: Run) -> None:
+    run(f"""CREATE TABLE sequenced (task_id text, at timestamptz, status text, nth integer);
+            INSERT INTO sequenced VALUES
+            ('t', '{AT}', 'running', 2), ('t', '{AT}', 'created', 1), ('t', '{AT}', 'paused', NULL)""")
+    with checked(url, "sequenced", Columns(sequence="nth")) as result:
+        assert (result.report.ties, result.report.is_clean) == (0, True)
+        assert [(reject.row, reject.reason) for reject in result.rejects()] == [(3, Fault.NO_SEQUENCE)]
+
+
+def test_ids_and_statuses_are_compared_byte_by_byte_whatever_their_type_would_do(url: str, run: Run) -> None:
+    run("""CREATE EXTENSION citext; CREATE TABLE collated (task_id citext, status citext);
+           INSERT INTO collated VALUES ('a', 'created'), ('A', 'created'), ('ä', 'CREATED')""")
+    with checked(url, "collated", Columns(at=None)) as result:
+        assert result.report.tasks == 3
+        assert [finding.code for finding in result.findings()] == [FindingCode.UNKNOWN_STATUS]
+
+
+def test_words_that_no_server_can_hold_are_no_hindrance(url: str, run: Run, log: str) -> None:
+    document = V1_FULL.model_dump()
+    document["aliases"] = [{"channel": "api", "word": "a\0b", "state": "running"}]
+    with check_logs(Lifecycle[str, str](**document), PostgresTable(url, log), channel=Channel.API) as result:
+        assert result.report.findings == {FindingCode.WRONG_START: 1}
+
+
+# --- names and order ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("table", "created"),
+    [
+        ("plain", "plain"), ("public.plain", "plain"), ("Mixed", '"Mixed"'), ("other.log", "other.log"),
+        ("a.b", '"a.b"'), ("x.a.b", '"x.a"."b"'), ('it\'s "the" log; DROP TABLE plain; --', None),
+        ("records", "records"), ("counted", "counted"), ("public.records", "records"), ("100%s {}", '"100%s {}"'),
+    ],
+)  # fmt: skip
+def test_a_table_is_found_by_its_name_as_it_is(url: str, run: Run, table: str, created: str | None) -> None:
+    relation = created or '"' + table.replace('"', '""') + '"'
+    run(f"""CREATE SCHEMA IF NOT EXISTS other; CREATE SCHEMA IF NOT EXISTS "x.a";
+            CREATE TABLE {relation} AS SELECT 't'::text AS task_id, now() AS at, 'created'::text AS status""")
+    try:
+        with checked(f"{url}?options={quote('-c search_path=public,pg_temp')}", table) as result:
+            assert (result.report.rows, result.report.is_clean) == (1, True)
+        assert run(f"SELECT COUNT(*) FROM {relation}") == [(1,)]
+    finally:
+        run(f"DROP TABLE {relation}")
+
+
+def test_columns_of_any_name_are_found(url: str, run: Run) -> None:
+    name = 'it"s; DROP TABLE odd; -- %s {}'
+    quoted = '"' + name.replace('"', '""') + '"'
+    run(f"CREATE TABLE odd AS SELECT 't'::text AS \"Task\", 'created'::text AS {quoted}")
+    with checked(url, "odd", Columns(task="Task", status=name, at=None)) as result:
+        assert result.report.is_clean
+
+
+@pytest.mark.parametrize("kind", ["VIEW", "MATERIALIZED VIEW"])
+def test_a_view_is_as_good_as_a_table(url: str, run: Run, log: str, kind: str) -> None:
+    run(f"CREATE {kind} seen AS SELECT * FROM log WHERE status <> 'finished'")
+    with checked(url, "seen") as result:
+        assert (result.report.rows, result.report.is_clean) == (2, True)
+    run(f"DROP {kind} seen")
+
+
+def test_equal_times_are_in_the_order_in_which_the_table_lies(url: str, run: Run) -> None:
+    # Big enough for several processes, and an index from which it could be read in another order.
+    run("""CREATE TABLE lying AS
+               SELECT (i * 7919 % 20011)::text AS task_id, 'created'::text AS status, i AS nth
+               FROM generate_series(1, 20000) i;
+           CREATE INDEX ON lying (task_id, status, nth)""")
+    run("VACUUM ANALYZE lying")
+    eager = (
+        "-c min_parallel_table_scan_size=0 -c parallel_setup_cost=0 -c parallel_tuple_cost=0 -c debug_parallel_query=on"
+    )
+    found = records(f"{url}?options={quote(eager)}", "lying", Columns(at=None, sequence="nth"))
+    assert [record.place for record in found] == [record.sequence for record in found] == [*range(1, 20_001)]
+
+
+def test_partitions_are_one_table(url: str, run: Run) -> None:
+    run("""CREATE TABLE parted (task_id text, at timestamptz, status text) PARTITION BY RANGE (at);
+           CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+           CREATE TABLE parted_2 PARTITION OF parted FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
+           INSERT INTO parted VALUES ('t', '2026-02-02Z', 'running'), ('t', '2026-01-02Z', 'created')""")
+    with checked(url, "parted") as result:
+        assert (result.report.rows, result.report.is_clean) == (2, True)
+
+
+# --- what goes wrong ------------------------------------------------------------------------------
+
+
+def test_missing_columns_and_tables_are_named(url: str, log: str) -> None:
+    with pytest.raises(UnusableLog, match=r"^'log': there is no column 'when', only 'task_id', 'at', 'status'"):
+        checked(url, log, Columns(at="when"))
+    with pytest.raises(UnusableLog, match=r"there is no table or view 'logs' in the database; was 'log' meant\?"):
+        checked(url, "logs")
+    with pytest.raises(UnusableLog, match="no table or view 'log; DROP TABLE log' in"):
+        checked(url, "log; DROP TABLE log")
+    with pytest.raises(UnusableLog, match="NUL"):
+        checked(url, "log\0")
+
+
+def test_an_empty_table_has_no_rows(url: str, run: Run) -> None:
+    run("CREATE TABLE bare (task_id text, at timestamptz, status text)")
+    with pytest.raises(UnusableLog, match="the log has no rows"):
+        checked(url, "bare")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    ["mysql://u:secret@h/d", "log", "postgresql://u:sec@ret@h/d", "postgresql://u:sec/ret@h/d",
+     "postgresql://u:secret@h:port/d", "postgresql://u:secret@h/d?secret", "postgresql://u:%secret@h/d"],
+)  # fmt: skip
+def test_what_is_no_url_is_refused_and_never_shown(bad: str) -> None:
+    with pytest.raises(ValueError, match="URL") as error:
+        PostgresTable(bad, "log")
+    assert "sec" not in str(error.value)
+    assert "ret" not in str(error.value)
+    assert error.value.__cause__ is None
+
+
+def test_the_password_is_in_no_representation_and_no_message(url: str, postgres: PostgresServer) -> None:
+    assert "secret" not in repr(PostgresTable("postgresql://u:secret@h/d", "log"))
+    wrong = f"postgresql://postgres:secret@127.0.0.1:{postgres.port}/postgres"
+    with pytest.raises(EngineFailed, match="password authentication failed") as refused:
+        checked(wrong, "log")
+    with pytest.raises(EngineFailed, match="refused") as closed:
+        checked("postgresql://postgres:secret@127.0.0.1:1/postgres", "log")
+    assert "secret" not in f"{refused.value} {closed.value}"
+
+
+@contextmanager
+def role(url: str, run: Run, name: str) -> Generator[str]:
+    run(f"CREATE ROLE {name} LOGIN PASSWORD 'mine'")
+    try:
+        yield f"postgresql://{name}:mine@{url.rpartition('@')[2]}"
+    finally:
+        run(f"DROP OWNED BY {name}; DROP ROLE {name}")
+
+
+def test_who_may_not_make_temporary_tables_is_told_so(url: str, run: Run, log: str) -> None:
+    database = url.rpartition("/")[2]
+    with role(url, run, "reader") as reader:
+        run(f"GRANT SELECT ON log TO reader; REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC")
+        with pytest.raises(EngineFailed, match="permission denied to create temporary tables"):
+            checked(reader, log)
+        run(f"GRANT TEMPORARY ON DATABASE {database} TO PUBLIC")
+
+
+def test_who_may_read_need_not_write(url: str, run: Run, log: str) -> None:
+    with role(url, run, "reader") as reader:
+        with pytest.raises(EngineFailed, match="permission denied for table log"):
+            checked(reader, log)
+        run("GRANT SELECT ON log TO reader; ALTER ROLE reader SET default_transaction_read_only = on")
+        with checked(reader, log) as result:
+            assert result.report.rows == 3
+
+
+def test_nothing_is_left_behind_and_the_connection_ends_with_the_log(url: str, run: Run, log: str) -> None:
+    ours = "SELECT COUNT(*) FROM pg_stat_activity WHERE application_name = 'lifecycle' AND datname = current_database()"
+    tables = "SELECT COUNT(*) FROM pg_class WHERE relname IN ('records', 'counted')"
+    with checked(url, log):
+        assert run(ours) == [(1,)]
+    assert eventually(lambda: run(ours) == [(0,)])
+    assert run(tables) == [(0,)]
+    with pytest.raises(UnusableLog):
+        checked(url, "nothing")
+    assert eventually(lambda: run(ours) == [(0,)])
+
+
+def test_a_connection_that_is_cut_is_told(url: str, run: Run, log: str) -> None:
+    with checked(url, log) as result:
+        run("""SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+               WHERE application_name = 'lifecycle' AND datname = current_database()""")
+        with pytest.raises(EngineFailed, match="PostgreSQL: "):
+            list(result.rejects())
+
+
+def test_an_interrupt_ends_the_query_on_the_server(url: str, run: Run) -> None:
+    run("CREATE OR REPLACE VIEW slow AS SELECT 't' AS task_id, now() AS at, pg_sleep(60)::text AS status")
+    active = """SELECT COUNT(*) FROM pg_stat_activity
+                WHERE application_name = 'lifecycle' AND state = 'active' AND datname = current_database()"""
+
+    def interrupt() -> None:
+        if eventually(lambda: run(active) == [(1,)]):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        checked(url, "slow")
+    thread.join()
+    assert eventually(lambda: run(active) == [(0,)])
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    """Whether it comes to hold within a time that is long on any machine."""
+    until_s = time.monotonic() + 30
+    while not (held := holds()) and time.monotonic() < until_s:
+        time.sleep(0.01)
+    return held
+
+
+def test_without_psycopg_the_line_to_type_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    monkeypatch.delitem(sys.modules, "adapters.logs.postgres")
+    with pytest.raises(MissingExtra, match=r"task-lifecycle\[postgres\]"):
+        importlib.import_module("adapters.logs.postgres")
