@@ -1,0 +1,465 @@
+"""CSV and JSON Lines: what was written is read, by its lines, in blocks of any size and in either way; none is lost."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.logs.columns import Columns, Fault
+from adapters.logs.errors import UnusableLog
+from adapters.logs.places import file_and_row
+from adapters.logs.text import read_text
+from adapters.logs.workbench import Workbench
+from tests.adapters.logs.logs import AT, AT_US, RULES, Record
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+UNTIMED = Columns(at=None)
+
+
+@dataclass
+class Reader:
+    """A workbench and files to read on it."""
+
+    bench: Workbench
+    folder: Path
+
+    def __call__(
+        self, *contents: str | bytes, form: str = "csv", columns: Columns = UNTIMED, **options: Any
+    ) -> list[Record]:
+        """The records of files with these contents, in the order of their places."""
+        files: list[tuple[int, str, str]] = []
+        for number, content in enumerate(contents):
+            path = self.folder / f"{number}.{form}"
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+            files.append((number, str(path), form))
+        records, self.broken = self.read(files, columns, **options)
+        return records
+
+    def read(
+        self, files: list[tuple[int, str, str]], columns: Columns = UNTIMED, **options: Any
+    ) -> tuple[list[Record], dict[str, str]]:
+        self.bench.run("DROP TABLE IF EXISTS text_records")
+        broken = read_text(self.bench, RULES, columns, files, **options)
+        columns_of_records = "task, at_us, sequence, place, status, word, form, fault, detail"
+        rows = self.bench.run(f"SELECT {columns_of_records} FROM text_records ORDER BY place, detail")
+        return [Record(*row) for row in rows], broken
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    with Workbench(threads=1) as bench:
+        yield Reader(bench, tmp_path_factory.mktemp("logs"))
+
+
+Brief = tuple[int, str | None, str | None, str | None]
+
+
+def brief(records: list[Record]) -> list[Brief]:
+    """Each record's line, and its task and status or the fault."""
+    lines = [(file_and_row(each.place)[1], each) for each in records]
+    return [(line, None, None, row.fault) if row.fault else (line, row.task, row.status, None) for line, row in lines]
+
+
+def details(records: list[Record]) -> dict[int, str | None]:
+    return {file_and_row(each.place)[1]: each.detail for each in records if each.fault}
+
+
+# --- what is written is read -------------------------------------------------------------------
+
+HEADER = "task_id,status\n"
+GOOD: list[Brief] = [(2, "a", "created", None), (3, "b", "running", None)]
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "mark"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
+@pytest.mark.parametrize("last", [True, False], ids=["ended", "not ended"])
+@pytest.mark.parametrize("row_by_row", [False, True], ids=["at once", "row by row"])
+def test_marks_and_ends_of_lines_are_no_part_of_a_cell(
+    reader: Reader, mark: bytes, end: bytes, last: bool, row_by_row: bool
+) -> None:
+    rows = end.join([b"task_id,status", b"a,created", b"b,running"]) + end * last
+    lines = end.join([b'{"task_id": "a", "status": "created"}', b'{"task_id": "b", "status": "running"}']) + end * last
+
+    assert brief(reader(mark + rows, row_by_row=row_by_row)) == GOOD
+    assert brief(reader(mark + lines, form="jsonl")) == [(line - 1, *rest) for line, *rest in GOOD]
+
+
+@pytest.mark.parametrize("row_by_row", [False, True], ids=["at once", "row by row"])
+def test_all_parts_of_a_record_are_read(reader: Reader, row_by_row: bool) -> None:
+    columns = Columns(task="run", at="when", status="phase", sequence="nth")
+    record = Record("a", AT_US, 7, 2, "running", RULES.words.index("running"), "iso", None, None)
+
+    text = f"nth,phase,other,when,run\n7,running,x,{AT},a\n"
+    assert reader(text, columns=columns, row_by_row=row_by_row) == [record]
+
+    text = "\n" + json.dumps({"nth": 7, "phase": "running", "when": AT, "run": "a"}) + "\n"
+    assert reader(text, columns=columns, form="jsonl") == [record]
+
+
+def test_a_column_may_hold_several_parts_and_be_named_like_another_part(reader: Reader) -> None:
+    columns = Columns(task="status", at=None, status="status", sequence="place")
+
+    assert brief(reader("place,status\n1,running\n", columns=columns)) == [(2, "running", "running", None)]
+    text = '{"place": 1, "status": "running"}'
+    assert brief(reader(text, columns=columns, form="jsonl")) == [(1, "running", "running", None)]
+
+
+def test_names_of_columns_are_compared_as_they_are(reader: Reader) -> None:
+    columns = Columns(task="ID", at=None, status="id")
+
+    assert brief(reader("id,ID,Id\nrunning,a,x\n", columns=columns)) == [(2, "a", "running", None)]
+    text = '{"Id": "x", "id": "running", "ID": "a"}'
+    assert brief(reader(text, columns=columns, form="jsonl")) == [(1, "a", "running", None)]
+
+
+@pytest.mark.parametrize("name", ["a~/b", "/0", "$.a", "it's", 'say "it"', "", "*", "ß", "a.b", "a\\b", "a\nb"])
+def test_any_name_may_be_that_of_a_column(reader: Reader, name: str) -> None:
+    columns = Columns(task=None, at=None, status=name)
+    buffer = io.StringIO()
+    csv.writer(buffer, quoting=csv.QUOTE_ALL).writerows([["x", name], ["y", "running"]])
+
+    assert [each.status for each in reader(buffer.getvalue(), columns=columns)] == ["running"]
+    for ascii_only in (True, False):
+        text = json.dumps({"x": 1, name: "running"}, ensure_ascii=ascii_only)
+        assert [each.status for each in reader(text, columns=columns, form="jsonl")] == ["running"]
+        twice = text[:-1] + "," + text[1:]
+        assert [each.fault for each in reader(twice, columns=columns, form="jsonl")] == [Fault.NOT_A_ROW]
+
+
+def test_files_are_told_apart_by_their_numbers(reader: Reader) -> None:
+    records = reader(HEADER + "a,created\n", HEADER, b"", HEADER + "\nb,running\n")
+
+    assert [file_and_row(each.place) for each in records] == [(0, 2), (3, 3)]
+
+
+PACKS: list[Callable[[bytes], bytes]] = [gzip.compress, zstd.compress]
+
+
+@pytest.mark.parametrize("pack", PACKS)
+def test_of_a_file_that_breaks_off_what_there_is_counts(reader: Reader, pack: Callable[[bytes], bytes]) -> None:
+    names = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(20_000)]
+    whole = pack((HEADER + "".join(f"{name},running\n" for name in names)).encode())
+
+    records = reader(whole[: len(whole) // 2], HEADER + "a,created\n", block_bytes=300_000)
+
+    [(path, reason)] = reader.broken.items()
+    assert path.endswith("0.csv")
+    assert "ended before the end-of-stream marker" in reason
+    *first, other = records
+    assert file_and_row(other.place) == (1, 2)
+    readable = [each for each in first if each.fault is None]
+    assert 1_000 < len(readable) < 20_000
+    assert [each.task for each in readable] == names[: len(readable)]
+    # Half a line is no row, or "runn" would be a status.
+    assert [(file_and_row(each.place)[1], each.detail) for each in first if each.fault] in (
+        [],
+        [(len(readable) + 2, reason)],
+    )
+
+
+def test_a_file_that_is_not_there_is_broken(reader: Reader) -> None:
+    records, broken = reader.read([(0, "/nowhere/at/all.csv", "csv")])
+
+    assert records == []
+    assert broken == {"/nowhere/at/all.csv": "No such file or directory"}
+
+
+def test_the_standard_input_may_be_packed(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.BytesIO(gzip.compress((HEADER + "a,created\nb,running\n").encode()))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(stream))
+
+    assert brief(reader.read([(0, "-", "csv")])[0]) == GOOD
+
+
+def test_progress_is_told_by_the_name_of_the_file(tmp_path: Path) -> None:
+    told: list[tuple[str, float | None]] = []
+    (tmp_path / "a b.csv").write_text(HEADER + "a,created\n" * 100)
+    with Workbench(progress=lambda doing, share: told.append((doing, share))) as bench:
+        read_text(bench, RULES, UNTIMED, [(0, str(tmp_path / "a b.csv"), "csv")], block_bytes=100)
+
+    assert {doing for doing, _ in told} == {"reading a b.csv"}
+    assert len(told) > 5
+    assert told[-1][1] == 1.0
+
+
+# --- columns -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "message"),
+    [
+        ("csv", "task_id,state\na,running\n", "0.csv: there is no column 'status', only 'task_id', 'state'"),
+        ("csv", "task_id,status,status\na,running,x\n", "0.csv: the column 'status' is there 2 times"),
+        ("csv", "\n\nstatus\n", "0.csv: there is no column 'task_id', only 'status'"),
+        ("csv", '"task_id,status\na,running\n', "must name the columns, is not CSV: unexpected end of data"),
+        ("csv", b"task_id,st\xfftus\n", "must name the columns, is not UTF-8"),
+        ("csv", "task_id,status\ra,running\r", "must name the columns, is not CSV: new-line character seen"),
+        ("jsonl", '{"id": 1, "status": "running"}\n' * 2, "0.jsonl: there is no column 'task_id', only 'id', 'status'"),
+        ("jsonl", "{}\n", "0.jsonl: there is no column 'task_id', only nothing"),
+    ],
+)
+@pytest.mark.parametrize("block_bytes", [16, 1_000])
+def test_columns_must_be_there_once(
+    reader: Reader, form: str, text: str | bytes, message: str, block_bytes: int
+) -> None:
+    with pytest.raises(UnusableLog) as raised:
+        reader(text, form=form, block_bytes=block_bytes)
+
+    assert message in str(raised.value)
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_an_empty_file_has_no_rows(reader: Reader, form: str) -> None:
+    for content in ("", "\n\n", "\r\n", "\ufeff"):
+        assert reader(content, form=form) == []
+    assert reader(HEADER) == []
+
+
+def test_a_key_may_be_absent_from_rows_while_others_have_it(reader: Reader) -> None:
+    text = '{"status": "running"}\n{"task_id": "a"}\n{"task_id": 12345678901234567890123, "status": "running"}\n'
+
+    for block_bytes in (1, 1_000):
+        assert brief(reader(text, form="jsonl", block_bytes=block_bytes)) == [
+            (1, None, None, Fault.NO_TASK),
+            (2, None, None, Fault.NO_STATUS),
+            (3, "12345678901234567890123", "running", None),
+        ]
+
+
+# --- rows that are none ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "detail"),
+    [
+        ("a", "the header has 2 columns, this row 1"),
+        ("a,b,c", "the header has 2 columns, this row 3"),
+        ('"a,b",c,"d"', "the header has 2 columns, this row 3"),
+        ('"a"b,c', "not CSV: ',' expected after '\"'"),
+        ('a,"b', "not CSV: unexpected end of data"),
+        ("a\rb,c", "not CSV: new-line character seen in unquoted field"),
+        (b"a,\xff", "not UTF-8"),
+    ],
+)
+@pytest.mark.parametrize("row_by_row", [False, True], ids=["at once", "row by row"])
+@pytest.mark.parametrize("block_bytes", [8, 1_000])
+def test_a_line_that_is_no_row_of_csv_is_kept_with_the_reason(
+    reader: Reader, line: str | bytes, detail: str, row_by_row: bool, block_bytes: int
+) -> None:
+    data = line.encode() if isinstance(line, str) else line
+    content = HEADER.encode() + b"a,created\n" + data + b"\n\nb,running\n"
+
+    records = reader(content, row_by_row=row_by_row, block_bytes=block_bytes)
+
+    assert brief(records) == [(2, "a", "created", None), (3, None, None, Fault.NOT_A_ROW), (5, "b", "running", None)]
+    assert str(records[1].detail).startswith(detail)
+
+
+DEEP = "[" * 1_000_000
+LONG_NUMBER = "1" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("line", "detail"),
+    [
+        ("[1]", "a row must be a JSON object, not an array"),
+        ('"running"', "a row must be a JSON object, not a text"),
+        (LONG_NUMBER, "a row must be a JSON object, not a number"),
+        ("null", "a row must be a JSON object, not null"),
+        ("true", "a row must be a JSON object, not a truth value"),
+        ('{"status": }', "not JSON: Expecting value at column 12"),
+        ('{"status": "running"', "not JSON: Expecting ',' delimiter at column 21"),
+        ('{"status": "a"}{"status": "b"}', "not JSON: Extra data at column 16"),
+        ('{"status": "a\x00"}', "not JSON: Invalid control character at at column 14"),
+        ("\x00", "not JSON: Expecting value at column 1"),
+        (r'{"task_id": "a", "status": "\ud800"}', "not JSON: half of a surrogate pair"),
+        (r'{"\udc00": 1}', "not JSON: half of a surrogate pair"),
+        (b'{"status": "\xff"}', "not UTF-8"),
+        (b'{"status": "\xed\xa0\x80"}', "not UTF-8"),
+        (DEEP, "not JSON: "),
+        ('{"status": "a", "task_id": "t", "status": "b"}', "the key 'status' is there 2 times"),
+        (r'{"status": "a", "task_id": "t", "st\u0061tus": "b"}', "the key 'status' is there 2 times"),
+        ('{"status": "a", "status": "b"}', "the key 'status' is there 2 times"),
+    ],
+)
+def test_a_line_that_is_no_row_of_json_is_kept_with_the_reason(reader: Reader, line: str | bytes, detail: str) -> None:
+    good = [json.dumps({"task_id": task, "status": status}).encode() for _, task, status, _ in GOOD]
+    data = line.encode() if isinstance(line, str) else line
+
+    records = reader(b"\n \t\n".join([good[0], data, good[1]]), form="jsonl")
+
+    assert brief(records) == [(1, "a", "created", None), (3, None, None, Fault.NOT_A_ROW), (5, "b", "running", None)]
+    assert str(records[1].detail).startswith(detail)
+
+
+def test_the_same_key_in_different_objects_is_not_twice(reader: Reader) -> None:
+    text = '{"task_id": "a", "status": "status", "more": {"status": 1, "x": 2, "x": 3}, "more": 2}'
+
+    assert brief(reader(text, form="jsonl")) == [(1, "a", "status", None)]
+
+
+def test_values_may_be_strange_where_the_row_is_one(reader: Reader) -> None:
+    lines = [
+        '{"task_id": "a", "status": "running", "x": ' + "[" * 100_000 + "]" * 100_000 + "}",
+        '{"task_id": ' + LONG_NUMBER + ', "status": "running"}',
+        r'{"task_id": "\u0000\ud83d\ude00", "status": "running"}',
+        '{"task_id": true, "status": "running"}',
+        '{"task_id": "a", "status": ' + "[" * 100_000 + "]" * 100_000 + "}",
+    ]
+
+    assert brief(reader("\n".join(lines), form="jsonl")) == [
+        (1, "a", "running", None),
+        (2, LONG_NUMBER, "running", None),
+        (3, "\0😀", "running", None),
+        (4, None, None, Fault.NO_TASK),
+        (5, None, None, Fault.NO_STATUS),
+    ]
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+@pytest.mark.parametrize("size", [1_000_000, pytest.param(10_000_000, marks=pytest.mark.heavy)])
+def test_a_status_of_many_megabytes_is_read(reader: Reader, quote: str, size: int) -> None:
+    long = "x" * size
+    text = f"{HEADER}a,{quote}{long}{quote}\nb,running\n"
+
+    for row_by_row in (False, True):
+        records = reader(text, row_by_row=row_by_row, block_bytes=100_000)
+        assert [each.status for each in records] == [long, "running"]
+    text = json.dumps({"task_id": "a", "status": long}) + "\n" + json.dumps({"task_id": "b", "status": "running"})
+    assert [each.status for each in reader(text, form="jsonl", block_bytes=100_000)] == [long, "running"]
+
+
+@pytest.mark.parametrize("row_by_row", [False, True], ids=["at once", "row by row"])
+def test_a_row_that_is_too_long_is_kept_with_the_reason(reader: Reader, row_by_row: bool) -> None:
+    line = "a," + "x" * 2_000_000
+    text = f"{HEADER}a,created\n{line}\nb,running\n"
+
+    records = reader(text, block_bytes=100, longest_bytes=1_000, row_by_row=row_by_row)
+
+    assert brief(records) == [(2, "a", "created", None), (3, None, None, Fault.NOT_A_ROW), (4, "b", "running", None)]
+    assert records[1].detail == "the line is longer than 1000 bytes"
+
+
+def test_a_quote_that_is_never_closed_does_not_swallow_the_file(reader: Reader) -> None:
+    rows = [f"{number},running" for number in range(2_000)]
+    rows[100] = '100,"running'
+
+    records = reader(HEADER + "\n".join(rows), block_bytes=2_000, longest_bytes=8_000)
+
+    assert details(records) == {102: "not CSV: unexpected end of data"}
+    assert [each.task for each in records if not each.fault] == [
+        str(number) for number in range(2_000) if number != 100
+    ]
+
+
+# --- both ways, all sizes of blocks ------------------------------------------------------------
+
+some = settings(max_examples=settings().max_examples // 5)  # each of them reads files, which takes its time
+SIZES = st.sampled_from([1, 16, 64, 1_000_000])
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.text('a,"\r\n\0\x1f', max_size=4)
+
+
+@some
+@given(
+    table=st.lists(st.tuples(texts, texts, texts), max_size=5),
+    writing=st.sampled_from([("\r\n", csv.QUOTE_MINIMAL), ("\r\n", csv.QUOTE_ALL), ("\n", csv.QUOTE_ALL)]),
+    block_bytes=SIZES,
+    row_by_row=st.booleans(),
+)
+def test_whatever_is_written_as_csv_is_read_back(
+    reader: Reader, table: list[tuple[str, str, str]], writing: tuple[str, int], block_bytes: int, row_by_row: bool
+) -> None:
+    buffer = io.StringIO(newline="")
+    end, quoting = writing
+    writer = csv.writer(buffer, lineterminator=end, quoting=quoting)  # type: ignore[arg-type]
+    writer.writerow(("task_id", "other", "status"))
+    expected: list[Brief] = []
+    for task, other, status in table:
+        expected.append(expected_of(buffer.getvalue().count("\n") + 1, task, status))
+        writer.writerow((task, other, status))
+
+    assert brief(reader(buffer.getvalue(), block_bytes=block_bytes, row_by_row=row_by_row)) == expected
+
+
+def expected_of(line: int, task: str, status: str) -> Brief:
+    fault = Fault.NO_TASK if not task else Fault.NO_STATUS if not status else None
+    return (line, None, None, fault) if fault else (line, task, status, None)
+
+
+ids = texts | st.integers() | st.integers(10**25, 10**30)
+
+
+@some
+@given(
+    table=st.lists(st.tuples(ids, texts, st.sampled_from(["", "\n", " \t\r\n"])), min_size=1, max_size=5),
+    ascii_only=st.booleans(),
+    block_bytes=SIZES,
+)
+def test_whatever_is_written_as_json_is_read_back(
+    reader: Reader, table: list[tuple[str | int, str, str]], ascii_only: bool, block_bytes: int
+) -> None:
+    text = ""
+    expected: list[Brief] = []
+    for task, status, between in table:
+        text += between
+        expected.append(expected_of(text.count("\n") + 1, str(task), status))
+        text += json.dumps({"status": status, "task_id": task}, ensure_ascii=ascii_only) + "\n"
+
+    assert brief(reader(text, form="jsonl", block_bytes=block_bytes)) == expected
+
+
+ALPHABET = st.sampled_from(
+    [b"a", b"b", b",", b",", b'"', b'"', b"\n", b"\n", b"\r\n", b"\r", b"\0", b"\x1f", b"\xff", b"\xc3\xa9"]
+)
+
+CELLS = st.sampled_from(
+    [b"", b"a", b"b c", b'""', b'"a"', b'"a,b"', b'"a""b"', b'"a\nb"', b'a"b', b'"a\r\n"', b'"\x1f"']
+)
+ROWS = st.lists(CELLS, max_size=3).map(b",".join)
+
+
+@some
+@given(
+    data=st.lists(ALPHABET, max_size=40).map(b"".join) | st.lists(ROWS, max_size=8).map(b"\n".join),
+    block_bytes=SIZES,
+    names=st.sampled_from(["status", "task_id,status"]),
+)
+def test_both_ways_read_the_same_of_anything(reader: Reader, data: bytes, block_bytes: int, names: str) -> None:
+    content = f"{names}\n".encode() + data
+    columns = Columns(task="task_id" if "," in names else None, at=None)
+
+    at_once = reader(content, columns=columns, block_bytes=block_bytes)
+
+    assert at_once == reader(content, columns=columns, row_by_row=True)
+
+
+@some
+@given(
+    lines=st.lists(
+        st.sampled_from([b'{"task_id": "a", "status": "b"}', b'{"status": "b"}', b"{", b"", b" ", b"\xff", b"[]"])
+    ),
+    block_bytes=SIZES,
+)
+def test_every_line_of_json_is_a_row_or_rejected_or_blank(reader: Reader, lines: list[bytes], block_bytes: int) -> None:
+    lines.append(b'{"task_id": "a", "status": "b"}')
+
+    records = reader(b"\n".join(lines), form="jsonl", block_bytes=block_bytes)
+
+    expected = [line for line, content in enumerate(lines, start=1) if content.strip()]
+    assert [file_and_row(each.place)[1] for each in records] == expected
