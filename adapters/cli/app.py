@@ -29,8 +29,8 @@ del _rich
 
 _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Lifecycles": {"list": list_, "show": show, "check": check, "diagrams": diagrams},
-    "Tasks of a service": {"create": create, "status": status, "send": send, "wait": wait, "watch": watch},
     "Logs": {"validate": validate, "report": report},
+    "Tasks of a service": {"create": create, "status": status, "send": send, "wait": wait, "watch": watch},
     "The record": {"tasks": records.tasks, "history": records.history, "recover": records.recover},
     "Offline": {"serve": serve, "demo": demo},
 }

@@ -13,9 +13,13 @@ from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import duckdb
-
 from adapters.logs.errors import EngineFailed, UnusableLog
+from lifecycle.errors import MissingExtra
+
+try:
+    import duckdb
+except ImportError:
+    raise MissingExtra("logs", needed_by="checking logs") from None
 
 T = TypeVar("T")
 

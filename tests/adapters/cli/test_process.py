@@ -22,7 +22,8 @@ from lifecycle import CATALOG, V1_FULL
 from tests.adapters.cli.commands import KEY, SCRIPT, call, environment, python, script
 
 COMMANDS: dict[tuple[str, ...], str] = {
-    (): "list show check validate diagrams create status send wait watch tasks history recover journal serve demo",
+    (): "list show check diagrams validate report create status send wait watch"
+    " tasks history recover journal serve demo",
     ("journal",): "check export forget prune",
 }
 
@@ -318,6 +319,10 @@ def test_where_nothing_can_be_known_nothing_is_proposed() -> None:
         ("uvicorn", "emulator", ["serve"]),
         ("fastapi", "emulator", ["demo"]),
         ("yaml", "yaml", ["show", "v1", "--format", "yaml"]),
+        ("duckdb", "logs", ["validate", "v1", "x.csv"]),
+        ("numpy", "logs", ["report", "v1", "x.csv"]),
+        ("psycopg", "postgres", ["report", "v1", "postgresql://localhost/x", "--table", "x"]),
+        ("pyspark", "spark", ["report", "v1", "x.csv", "--engine", "spark"]),
     ],
 )
 def test_a_missing_extra_is_the_line_to_type(missing: str, extra: str, arguments: list[str]) -> None:
@@ -338,7 +343,8 @@ main()
 def test_what_needs_no_further_extra_works_without_them() -> None:
     done = python("""
 import sys
-sys.modules.update(dict.fromkeys(["httpx2", "tenacity", "fastapi", "uvicorn", "starlette", "yaml", "hypothesis"]))
+absent = "httpx2 tenacity fastapi uvicorn starlette yaml hypothesis duckdb numpy"
+sys.modules.update(dict.fromkeys(absent.split()))
 from adapters.cli.app import app
 for arguments in (["list"], ["show", "v1"], ["check", "v1", "running", "stop"]):
     try:
