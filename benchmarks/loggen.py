@@ -3,7 +3,7 @@
 A history is a walk over the declared table. A defect changes one walk where its consequences are known from
 the table alone; nothing here asks the code that judges histories. Some thousand histories are made one by
 one. Tasks then take one each, with times of their own, as arrays, so that 100 million rows take minutes
-and no more memory than 10 million.
+and a gigabyte.
 
 `python -m benchmarks.loggen OUT.parquet --events 10000000 --seed 1` writes a log.
 """
@@ -297,7 +297,7 @@ TO '{str(path).replace("'", "''")}' (FORMAT parquet, COMPRESSION zstd)"""
 
 
 def _main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.loggen", description=generate.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.loggen", description=__doc__.partition("\n")[0])
     parser.add_argument("out", type=Path, help="the Parquet file; OUT.injected.jsonl beside it lists what is in it")
     parser.add_argument("--events", type=int, default=10_000_000, help="rows (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="another seed, another log (default: %(default)s)")
