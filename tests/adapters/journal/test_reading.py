@@ -14,10 +14,9 @@ import sqlalchemy as sa
 
 from adapters.journal import RecordedCommand, RecordedReport, SqlJournal, TaskRow
 from adapters.journal.database import Durability
-from adapters.logs import read_histories
 from lifecycle import CommandEvent, get
 from lifecycle.journal import Purpose, Report
-from tests.adapters.cli.commands import call
+from tests.adapters.cli.commands import call_json
 from tests.adapters.journal.acting import Time, at, hearing, knowing, opened, told
 from tests.adapters.journal.conftest import OpenJournal
 
@@ -242,16 +241,15 @@ def test_reports_are_rows_that_checkers_of_logs_read(journal: SqlJournal, tmp_pa
     rows = [{**row, "at": row["at"].isoformat()} for row in journal.reports(get("v1-full"))]
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
 
-    with path.open("rb") as lines:
-        histories = read_histories(lines, format="jsonl")
-    assert histories.bad_rows == ()
-    assert {task: [row.status for row in history] for task, history in histories.by_task.items()} == {
-        "a": ["created", "created", "running", "paused", "zombie"],
-        "b": ["running"],
-    }
-    said = call("validate", "v1-full", str(path))
-    assert "zombie" in said.stdout
-    assert said.exit_code == 1
+    in_time = sorted(rows, key=lambda row: (row["task_id"], row["at"]))
+    assert [row["status"] for row in in_time] == ["created", "created", "running", "paused", "zombie", "running"]
+    document = call_json("validate", "v1-full", str(path), "--information")
+    assert (document["tasks"], document["rows"], document["unreadable_rows"]) == (2, 6, 0)
+    assert [(each["task"], each["code"], each["status"]) for each in document["findings"]] == [
+        ("a", "duplicate", "created"),
+        ("a", "unknown_status", "zombie"),
+        ("b", "wrong_start", "running"),
+    ]
 
 
 # --- indexes ---------------------------------------------------------------------------------------
