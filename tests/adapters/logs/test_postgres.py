@@ -94,68 +94,84 @@ def test_urls_of_every_usual_form_are_accepted(url: str, log: str, scheme: str) 
 # --- types ----------------------------------------------------------------------------------------
 
 
-def at(url: str, run: Run, value: str, form: TimeForm | None = None) -> Record:
-    """The record of a row with this time, an expression of PostgreSQL."""
-    run(f"DROP TABLE IF EXISTS timed; CREATE TABLE timed AS SELECT 't' AS task_id, {value} AS at, 'running' AS status")
-    [record] = records(url, "timed", Columns(time=form))
-    return record
-
-
-@pytest.mark.parametrize(
-    ("value", "us", "form"),
-    [
-        ("TIMESTAMPTZ '2026-01-15 12:30:00.123456+02'", AT_US + 123_456, TimeForm.TIMESTAMP),
-        ("TIMESTAMP '2026-01-15 10:30:00.123456'", AT_US + 123_456, TimeForm.TIMESTAMP),
-        ("DATE '2026-01-15'", AT_US - 37_800_000_000, TimeForm.TIMESTAMP),
-        ("TIMESTAMP '0001-01-01'", EARLIEST_US, TimeForm.TIMESTAMP),
-        ("TIMESTAMPTZ '9999-12-31 23:59:59.999999Z'", LATEST_US, TimeForm.TIMESTAMP),
-        ("TIMESTAMPTZ '1969-12-31 23:59:59.999999Z'", -1, TimeForm.TIMESTAMP),
+READ = {
+    "timestamptz": [
+        ("2026-01-15 12:30:00.123456+02", AT_US + 123_456, TimeForm.TIMESTAMP),
+        ("1969-12-31 23:59:59.999999Z", -1, TimeForm.TIMESTAMP),
+        ("9999-12-31 23:59:59.999999Z", LATEST_US, TimeForm.TIMESTAMP),
+    ],
+    "timestamp": [
+        ("2026-01-15 10:30:00.123456", AT_US + 123_456, TimeForm.TIMESTAMP),
+        ("0001-01-01", EARLIEST_US, TimeForm.TIMESTAMP),
+    ],
+    "date": [("2026-01-15", AT_US - 37_800_000_000, TimeForm.TIMESTAMP)],
+    "smallint": [("7", 7_000_000, TimeForm.SECONDS)],
+    "bigint": [
         ("1768473000", AT_US, TimeForm.SECONDS),
         ("1768473000123", AT_US + 123_000, TimeForm.MILLISECONDS),
         (f"{SMALLEST_MILLISECONDS}", SMALLEST_MILLISECONDS * 1_000, TimeForm.MILLISECONDS),
         (f"-{SMALLEST_MILLISECONDS}", -SMALLEST_MILLISECONDS * 1_000, TimeForm.MILLISECONDS),
         (f"{SMALLEST_MILLISECONDS - 1}", (SMALLEST_MILLISECONDS - 1) * 1_000_000, TimeForm.SECONDS),
-        ("7::smallint", 7_000_000, TimeForm.SECONDS),
-        ("1768473000.1234569", AT_US + 123_456, TimeForm.SECONDS),
-        ("1768473000.123456::float8", AT_US + 123_456, TimeForm.SECONDS),
-        ("1768473000123.456::float8", AT_US + 123_456, TimeForm.MILLISECONDS),
-        ("-0.0000005::float8", -1, TimeForm.SECONDS),
-        ("0.5::float4", 500_000, TimeForm.SECONDS),
-        (f"'{AT}'::varchar(30)", AT_US, TimeForm.ISO),
-        (f"'{AT}'::char(30)", AT_US, TimeForm.ISO),
     ],
-)
-def test_a_time_is_read_to_the_microsecond(url: str, run: Run, value: str, us: int, form: TimeForm) -> None:
-    record = at(url, run, value)
-    assert (record.at_us, record.form, record.fault, record.detail) == (us, form, None, None)
+    "numeric": [("1768473000.1234569", AT_US + 123_456, TimeForm.SECONDS)],
+    "float8": [
+        ("1768473000.123456", AT_US + 123_456, TimeForm.SECONDS),
+        ("1768473000123.456", AT_US + 123_456, TimeForm.MILLISECONDS),
+        ("-0.0000005", -1, TimeForm.SECONDS),
+    ],
+    "float4": [("0.5", 500_000, TimeForm.SECONDS)],
+    "char(30)": [(AT, AT_US, TimeForm.ISO), ("2026-01-15 10:30", AT_US, TimeForm.ISO_NAIVE)],
+}
+UNREAD: dict[str, list[tuple[str | None, Fault, str | None]]] = {
+    "timestamptz": [
+        ("infinity", Fault.TIME_OUT_OF_RANGE, "infinity"),
+        ("10000-01-01 00:00:00Z", Fault.TIME_OUT_OF_RANGE, "10000-01-01 00:00:00+00"),
+        (None, Fault.NO_TIME, None),
+    ],
+    "timestamp": [("0001-12-31 23:59:59 BC", Fault.TIME_OUT_OF_RANGE, "0001-12-31 23:59:59 BC")],
+    "date": [
+        ("-infinity", Fault.TIME_OUT_OF_RANGE, "-infinity"),
+        ("5000000-12-31", Fault.TIME_OUT_OF_RANGE, "5000000-12-31"),
+    ],
+    "bigint": [("9223372036854775807", Fault.TIME_OUT_OF_RANGE, "9223372036854775807")],
+    "numeric": [("9" * 100, Fault.TIME_OUT_OF_RANGE, "9" * 77 + "..."), ("NaN", Fault.BAD_TIME, "NaN")],
+    "float8": [
+        ("1e300", Fault.TIME_OUT_OF_RANGE, "1e+300"),
+        ("NaN", Fault.BAD_TIME, "NaN"),
+        ("-Infinity", Fault.BAD_TIME, "-Infinity"),
+        (None, Fault.NO_TIME, None),
+    ],
+    "text": [
+        ("1e999999999", Fault.TIME_OUT_OF_RANGE, "1e999999999"),
+        ("0000-02-29", Fault.TIME_OUT_OF_RANGE, "0000-02-29"),
+        ("2026-02-30", Fault.BAD_TIME, "2026-02-30"),
+        ("", Fault.NO_TIME, None),
+    ],
+}
 
 
-@pytest.mark.parametrize(
-    ("value", "fault", "detail"),
-    [
-        ("TIMESTAMPTZ 'infinity'", Fault.TIME_OUT_OF_RANGE, "infinity"),
-        ("DATE '-infinity'", Fault.TIME_OUT_OF_RANGE, "-infinity"),
-        ("DATE '5000000-12-31'", Fault.TIME_OUT_OF_RANGE, "5000000-12-31"),
-        ("TIMESTAMP '0001-12-31 23:59:59 BC'", Fault.TIME_OUT_OF_RANGE, "0001-12-31 23:59:59 BC"),
-        ("TIMESTAMPTZ '10000-01-01 00:00:00Z'", Fault.TIME_OUT_OF_RANGE, "10000-01-01 00:00:00+00"),
-        ("9223372036854775807", Fault.TIME_OUT_OF_RANGE, "9223372036854775807"),
-        ("1e300::float8", Fault.TIME_OUT_OF_RANGE, "1e+300"),
-        ("repeat('9', 100)::numeric", Fault.TIME_OUT_OF_RANGE, "9" * 77 + "..."),
-        ("'1e999999999'", Fault.TIME_OUT_OF_RANGE, "1e999999999"),
-        ("'0000-02-29'", Fault.TIME_OUT_OF_RANGE, "0000-02-29"),
-        ("'NaN'::float8", Fault.BAD_TIME, "NaN"),
-        ("'Infinity'::float8", Fault.BAD_TIME, "Infinity"),
-        ("'NaN'::numeric", Fault.BAD_TIME, "NaN"),
-        ("''", Fault.NO_TIME, None),
-        ("NULL::timestamptz", Fault.NO_TIME, None),
-        ("NULL::float8", Fault.NO_TIME, None),
-    ],
-)
-def test_what_is_no_time_of_those_years_is_told(
-    url: str, run: Run, value: str, fault: Fault, detail: str | None
-) -> None:
-    record = at(url, run, value)
-    assert (record.at_us, record.fault, record.detail) == (None, fault, detail)
+def of_times(url: str, run: Run, kind: str, texts: list[str | None], form: TimeForm | None = None) -> list[Record]:
+    """The records of rows with these times."""
+    times = ", ".join("NULL" if text is None else literal(text) for text in texts)
+    run(f"""DROP TABLE IF EXISTS timed;
+            CREATE TABLE timed AS SELECT 't' AS task_id, at, 'running' AS status
+                                  FROM unnest(ARRAY[{times}]::{kind}[]) at""")
+    return records(url, "timed", Columns(time=form))
+
+
+@pytest.mark.parametrize("kind", READ)
+def test_a_time_is_read_to_the_microsecond(url: str, run: Run, kind: str) -> None:
+    found = of_times(url, run, kind, [text for text, _, _ in READ[kind]])
+    assert [(each.at_us, each.form) for each in found] == [(us, form) for _, us, form in READ[kind]]
+    assert {(each.fault, each.detail) for each in found} == {(None, None)}
+
+
+@pytest.mark.parametrize("kind", UNREAD)
+def test_what_is_no_time_of_those_years_is_told(url: str, run: Run, kind: str) -> None:
+    found = of_times(url, run, kind, [text for text, _, _ in UNREAD[kind]])
+    told = [(fault, detail) for _, fault, detail in UNREAD[kind]]
+    assert [(each.fault, each.detail) for each in found] == told
+    assert {each.at_us for each in found} == {None}
 
 
 ISO_PARTS = st.tuples(
@@ -173,12 +189,10 @@ TEXTS = ISO_PARTS | NUMBERS | st.text(st.sampled_from("0123456789-+:.TZeE ٣\n")
 @given(st.lists(TEXTS, min_size=40, max_size=60), st.sampled_from([None, *TimeForm]))
 @settings(max_examples=3, phases=UNSHRUNK)
 def test_a_text_is_the_same_time_as_in_a_file(url: str, run: Run, texts: list[str], form: TimeForm | None) -> None:
-    values = ", ".join(f"('t', {literal(text)}, 'running')" for text in texts)
-    run(f"DROP TABLE IF EXISTS texts; CREATE TABLE texts (task_id, at, status) AS VALUES {values}")
     rows = [{"task_id": "'t'", "at": literal(text), "status": "'running'"} for text in texts]
     with Workbench(threads=1) as bench:
         known = read(bench, Columns(time=form), rows)
-    for text, here, there in zip(texts, records(url, "texts", Columns(time=form)), known, strict=True):
+    for text, here, there in zip(texts, of_times(url, run, "text", [*texts], form), known, strict=True):
         assert (here.fault, here.detail) == (there.fault, there.detail), text
         if here.fault is None:
             assert (here.at_us, here.form) == (there.at_us, there.form), text
@@ -187,31 +201,27 @@ def test_a_text_is_the_same_time_as_in_a_file(url: str, run: Run, texts: list[st
 @given(st.lists(st.floats() | st.floats(0, 4e9) | st.floats(-4e12, 4e12), min_size=40, max_size=60))
 @settings(max_examples=2, phases=UNSHRUNK)
 def test_a_float_is_the_same_time_as_in_a_file(url: str, run: Run, numbers: list[float]) -> None:
-    values = ", ".join(f"('t', '{number!r}'::float8, 'running')" for number in numbers)
-    run(f"DROP TABLE IF EXISTS floats; CREATE TABLE floats (task_id, at, status) AS VALUES {values}")
+    texts: list[str | None] = [repr(number) for number in numbers]
     rows = [{"task_id": "'t'", "at": f"'{number!r}'::DOUBLE", "status": "'running'"} for number in numbers]
     with Workbench(threads=1) as bench:
         known = read(bench, Columns(), rows)
-    for number, here, there in zip(numbers, records(url, "floats"), known, strict=True):
+    for number, here, there in zip(numbers, of_times(url, run, "float8", texts), known, strict=True):
         assert here.fault == there.fault, number
         assert here.fault or (here.at_us, here.form) == (there.at_us, there.form), number
 
 
-@pytest.mark.parametrize(
-    ("value", "task"),
-    [
-        ("'a'::varchar(5)", "a"), ("'a'::char(5)", "a"), ("' a '::text", " a "), ("7::smallint", "7"),
-        ("-7::bigint", "-7"), ("'running'::colour", "running"), ("'running'::hue", "running"),
-        ("'6BA7B810-9DAD-11D1-80B4-00C04FD430C8'::uuid", "6ba7b810-9dad-11d1-80b4-00c04fd430c8"),
-        ("''::text", None), ("NULL::bigint", None),
-    ],
-)  # fmt: skip
-def test_an_id_is_a_text_or_a_whole_number(url: str, run: Run, value: str, task: str | None) -> None:
-    run("DROP TABLE IF EXISTS ids; DROP TYPE IF EXISTS colour CASCADE; DROP DOMAIN IF EXISTS hue;"
-        "CREATE TYPE colour AS ENUM ('running', 'red'); CREATE DOMAIN hue AS varchar(9)")  # fmt: skip
-    run(f"CREATE TABLE ids AS SELECT {value} AS task_id, 'running'::colour AS status, 'running'::hue AS word")
-    for status in ("status", "word"):
-        [record] = records(url, "ids", Columns(at=None, status=status))
+def test_an_id_is_a_text_or_a_whole_number(url: str, run: Run) -> None:
+    values = {
+        "'a'::varchar(5)": "a", "'a'::char(5)": "a", "' a '::text": " a ", "7::smallint": "7", "-7::bigint": "-7",
+        "'running'::colour": "running", "'running'::hue": "running", "''::text": None, "NULL::bigint": None,
+        "'6BA7B810-9DAD-11D1-80B4-00C04FD430C8'::uuid": "6ba7b810-9dad-11d1-80b4-00c04fd430c8",
+    }  # fmt: skip
+    selected = ", ".join(f"{value} AS c{number}" for number, value in enumerate(values))
+    run(f"""CREATE TYPE colour AS ENUM ('running', 'red'); CREATE DOMAIN hue AS varchar(9);
+            CREATE TABLE ids AS SELECT {selected}""")
+    for number, task in enumerate(values.values()):
+        status = "c5" if number % 2 else "c6"  # an enumeration, a domain
+        [record] = records(url, "ids", Columns(task=f"c{number}", at=None, status=status))
         assert (record.task, record.status, record.fault) == (task, "running", None if task else Fault.NO_TASK)
 
 
@@ -297,7 +307,7 @@ def test_a_view_is_as_good_as_a_table(url: str, run: Run, log: str, kind: str) -
 def test_equal_times_are_in_the_order_in_which_the_table_lies(url: str, run: Run) -> None:
     # Big enough for several processes, and an index from which it could be read in another order.
     run("""CREATE TABLE lying AS
-               SELECT (i * 7919 % 20011)::text AS task_id, 'created'::text AS status, i AS nth
+               SELECT (i * 7919 % 20011)::text AS task_id, 'created'::text AS status, i AS nth, repeat('x', 300) AS wide
                FROM generate_series(1, 20000) i;
            CREATE INDEX ON lying (task_id, status, nth)""")
     run("VACUUM ANALYZE lying")
@@ -432,8 +442,20 @@ def eventually(holds: Callable[[], bool]) -> bool:
     return held
 
 
+def test_long_work_is_told_again_and_again(url: str, run: Run) -> None:
+    run("CREATE VIEW slower AS SELECT 't' AS task_id, now() AS at, 'created' || pg_sleep(0.5)::text AS status")
+    told: list[tuple[str, float | None]] = []
+
+    def tell(doing: str, share: float | None) -> None:
+        told.append((doing, share))
+
+    with checked(url, "slower", progress=tell):
+        assert told.count(("reading in PostgreSQL", None)) > 1
+
+
 def test_without_psycopg_the_line_to_type_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    monkeypatch.delitem(sys.modules, "adapters.logs.postgres")
+    for name in [name for name in sys.modules if name.startswith("adapters.logs.postgres")]:
+        monkeypatch.delitem(sys.modules, name)
     with pytest.raises(MissingExtra, match=r"task-lifecycle\[postgres\]"):
         importlib.import_module("adapters.logs.postgres")
