@@ -67,7 +67,7 @@ def table(caption: str, texts: Sequence[str], numbers: Sequence[str], rows: Iter
     heads += "".join(f'<th scope="col" class="n">{head}</th>' for head in numbers)
     return (
         f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(caption)}"><table>\n'
-        f"<caption>{escape(caption)}</caption>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n"
+        f"<caption><span>{escape(caption)}</span></caption>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n"
     )
 
 

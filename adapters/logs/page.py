@@ -77,7 +77,7 @@ def _verdict(report: Report) -> str:
     else:
         kind, head = "bad", "✗ Not clean"
         says = (
-            f"{_many(report.bad_rows, 'row')} of {count(report.rows)} ({share(report.bad_rows, report.rows)}) "
+            f"{_many(report.bad_rows, 'row')} of {count(report.rows)} ({_share(report.bad_rows, report.rows)}) "
             f"{'makes' if report.bad_rows == 1 else 'make'} a history bad, in a log of {tasks}."
         )
     missed = [_many(number, thing) for number, thing in ((unread, "row"), (len(report.broken), "file")) if number]
@@ -123,7 +123,7 @@ def _kinds(report: Report, lifecycle: Lifecycle[Any, Any]) -> str:
             f'<span class="word">{code}</span><small>{_MEANINGS[code]}</small>',
             str(severities[code]),
             count(number),
-            share(number, report.rows),
+            _share(number, report.rows),
         )
         for code, number in report.findings.items()
     )
@@ -181,7 +181,7 @@ def _state(name: str | None) -> str:
 
 def _way(edge: Edge) -> tuple[str, ...]:
     events = ", ".join(map(word, edge.events)) or ("" if edge.source is None else "<i>no transition</i>")
-    illegal = count(edge.illegal), share(edge.illegal, edge.count)
+    illegal = count(edge.illegal), _share(edge.illegal, edge.count)
     return (
         _state(edge.source),
         _state(edge.target),
@@ -209,7 +209,7 @@ def _endings(report: Report, lifecycle: Lifecycle[Any, Any]) -> str:
     total = sum(report.endings.values())
     final = {str(state) for state in lifecycle.final_states}
     rows = (
-        (word(state), "ended" if state in final else "not ended", count(number), share(number, total))
+        (word(state), "ended" if state in final else "not ended", count(number), _share(number, total))
         for state, number in report.endings.items()
     )
     caption = "The state in which tasks were last seen"
@@ -219,7 +219,7 @@ def _endings(report: Report, lifecycle: Lifecycle[Any, Any]) -> str:
 def _coverage(report: Report, lifecycle: Lifecycle[Any, Any]) -> str:
     declared = len(lifecycle.transitions)
     seen = declared - len(report.unseen)
-    says = f"<p>{count(seen)} of {_many(declared, 'declared transition')} ({share(seen, declared)}) were seen.</p>\n"
+    says = f"<p>{count(seen)} of {_many(declared, 'declared transition')} ({_share(seen, declared)}) were seen.</p>\n"
     rows = ((word(source), word(event), word(target)) for source, event, target in report.unseen)
     return section("Coverage", says, table("Declared, never seen", ("From", "Event", "To"), (), rows))
 
@@ -251,7 +251,7 @@ def _ties(report: Report) -> str:
     return section(
         "Ties",
         f"<p>Rows with the very time of the row before them in their task: {count(report.ties)} "
-        f"({share(report.ties, report.rows)}). Only their places in the log put them in order; where those say "
+        f"({_share(report.ties, report.rows)}). Only their places in the log put them in order; where those say "
         "nothing, neither do the findings there. A column with a sequence would decide it.</p>\n",
     )
 
@@ -272,7 +272,7 @@ def _finding(each: LogFinding) -> tuple[str, ...]:
         _state(each.previous),
         word(each.status),
         ", ".join(map(word, each.possible)) or "<i>nothing</i>",
-        "" if each.at is None else moment(each.at),
+        "" if each.at is None else f'<span class="when">{moment(each.at)}</span>',
         word(each.file),
         count(each.row),
     )
@@ -280,3 +280,7 @@ def _finding(each: LogFinding) -> tuple[str, ...]:
 
 def _many(number: int, thing: str) -> str:
     return f"{count(number)} {thing}" + ("" if number == 1 else "s")
+
+
+def _share(part: int, whole: int) -> str:
+    return escape(share(part, whole)).replace(" ", "&nbsp;")

@@ -83,7 +83,10 @@ def traffic_svg(report: Report, lifecycle: Lifecycle[Any, Any]) -> str:
 
 
 def _labels_on_top(svg: str) -> str:
-    """Move the labels of lines behind all lines, which is in front of them: none is crossed out."""
+    """Put the labels of lines last, which is in front of all lines, and upper words in front of lower ones.
+
+    So the bright edge that a page gives them crosses out lines, and no underscore.
+    """
     labels: list[str] = []
 
     def take(group: re.Match[str]) -> str:
@@ -92,7 +95,7 @@ def _labels_on_top(svg: str) -> str:
 
     lines = re.sub(r'<g id="edge\d+" class="edge">.*?</g>', take, svg, flags=re.DOTALL)
     graph, end = lines.rsplit("</g>", 1)
-    return f'{graph}<g class="labels">\n{"".join(labels)}</g>\n</g>{end}'
+    return f'{graph}<g class="labels">\n{"".join(reversed(labels))}</g>\n</g>{end}'
 
 
 def traffic_dot(report: Report, lifecycle: Lifecycle[Any, Any]) -> str:

@@ -81,7 +81,7 @@ class Reader(HTMLParser):
         assert self._open.pop().tag == tag
 
     def handle_data(self, data: str) -> None:
-        self._open[-1].children.append(data)
+        self._open[-1].children.append(data.replace("\xa0", " "))
 
     def handle_comment(self, data: str) -> None:
         raise AssertionError(f"a comment: {data}")
