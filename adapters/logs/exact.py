@@ -77,5 +77,6 @@ def csv_rows(lines: Sequence[str], *, is_last: bool, longest: int = LONGEST_BYTE
             if not has_more and not is_last and sum(map(len, lines[first:])) < longest:
                 yield Row(first, first, [])
                 return
-            yield Row(first, first + 1, [], f"not CSV: {error}")
+            reason, _, _ = str(error).partition(" - ")  # what follows is advice for programmers
+            yield Row(first, first + 1, [], f"not CSV: {reason}")
             first += 1

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
+import numpy.typing as npt
 
 from adapters.logs.blocks import Block
 from adapters.logs.errors import UnusableLog
@@ -135,19 +136,21 @@ def _unquoted(data: bytes) -> bytes | None:
     # A line of nothing but an empty cell would look like an empty line.
     if _SEPARATOR.encode() in data or b'\n""\n' in around:
         return None
-    characters = np.frombuffer(around, np.uint8)
-    is_quote = characters == _QUOTE
-    is_end = (characters == _COMMA) | (characters == _NEWLINE)
-    quotes = np.flatnonzero(is_quote)
-    if len(quotes) % 2 or not is_end[quotes[::2] - 1].all() or not is_end[quotes[1::2] + 1].all():
+    characters = np.frombuffer(bytearray(around), np.uint8)
+    quotes = np.flatnonzero(characters == _QUOTE)
+    opening, closing = quotes[::2], quotes[1::2]
+    if len(opening) > len(closing) or not _all_end_cells(characters[opening - 1], characters[closing + 1]):
         return None
-    is_quoted = np.logical_xor.accumulate(is_quote)
-    if (is_quoted & (characters == _NEWLINE)).any():
+    newlines, commas = np.flatnonzero(characters == _NEWLINE), np.flatnonzero(characters == _COMMA)
+    # Behind an odd number of quotes is inside of them.
+    if (np.searchsorted(quotes, newlines) % 2).any():
         return None
-    bare = characters.copy()
-    bare[(characters == _COMMA) & ~is_quoted] = ord(_SEPARATOR)
-    plain: bytes = bare[~is_quote].tobytes()
-    return plain[1:-1]
+    characters[commas[np.searchsorted(quotes, commas) % 2 == 0]] = ord(_SEPARATOR)
+    return characters.tobytes()[1:-1].translate(None, b'"')
+
+
+def _all_end_cells(*characters: npt.NDArray[np.uint8]) -> bool:
+    return all(bool(((some == _COMMA) | (some == _NEWLINE)).all()) for some in characters)
 
 
 def _joined(lines: Iterable[str]) -> bytes:

@@ -258,17 +258,16 @@ def test_a_key_may_be_absent_from_rows_while_others_have_it(reader: Reader) -> N
     ],
 )
 @pytest.mark.parametrize("row_by_row", [False, True], ids=["at once", "row by row"])
-@pytest.mark.parametrize("block_bytes", [8, 1_000])
 def test_a_line_that_is_no_row_of_csv_is_kept_with_the_reason(
-    reader: Reader, line: str | bytes, detail: str, row_by_row: bool, block_bytes: int
+    reader: Reader, line: str | bytes, detail: str, row_by_row: bool
 ) -> None:
     data = line.encode() if isinstance(line, str) else line
     content = HEADER.encode() + b"a,created\n" + data + b"\n\nb,running\n"
 
-    records = reader(content, row_by_row=row_by_row, block_bytes=block_bytes)
+    records = reader(content, row_by_row=row_by_row)
 
     assert brief(records) == [(2, "a", "created", None), (3, None, None, Fault.NOT_A_ROW), (5, "b", "running", None)]
-    assert str(records[1].detail).startswith(detail)
+    assert records[1].detail == detail
 
 
 DEEP = "[" * 1_000_000
@@ -370,7 +369,7 @@ def test_a_quote_that_is_never_closed_does_not_swallow_the_file(reader: Reader) 
 
 # --- both ways, all sizes of blocks ------------------------------------------------------------
 
-some = settings(max_examples=settings().max_examples // 5)  # each of them reads files, which takes its time
+some = settings(max_examples=settings().max_examples // 8)  # each of them reads files, which takes its time
 SIZES = st.sampled_from([1, 16, 64, 1_000_000])
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.text('a,"\r\n\0\x1f', max_size=4)
 
