@@ -26,6 +26,7 @@ from lifecycle.errors import shortened
 
 KEPT_REJECTS = Path("lifecycle-rejects.csv")
 _REJECTS_BEGIN = b"file,row,reason,detail"
+_THIS_MACHINE = "local[*]"  # as Spark calls it
 _ENOUGH = 1_000  # findings for a page, which shows fewer
 
 
@@ -115,7 +116,7 @@ def _files(log: LogOptions, engine: str) -> Source:
     if engine == "spark":
         from adapters.logs.spark import SparkFiles
 
-        return SparkFiles(*log.files, master=log.master, format=log.input_format)
+        return SparkFiles(*log.files, master=log.master or _THIS_MACHINE, format=log.input_format)
 
     return Files(*log.files, format=log.input_format)
 

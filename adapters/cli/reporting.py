@@ -56,7 +56,7 @@ def _facts(report: Report, lifecycle: Lifecycle[str, str]) -> Iterator[tuple[str
     yield "tasks", Text(count(report.tasks))
     yield "rows", Text(f"{count(report.rows)}{files}")
     if report.first_at is not None and report.last_at is not None:
-        yield "times", Text(f"{moment(report.first_at)} to {moment(report.last_at)}")
+        yield "times", Text(f"{moment(report.first_at)} to {moment(report.last_at)}, UTC")
     if report.time_forms:
         forms = [f"{form} ({count(number)} rows)" for form, number in report.time_forms.items()]
         yield "read as", Text(", ".join(forms))
@@ -67,7 +67,8 @@ def _facts(report: Report, lifecycle: Lifecycle[str, str]) -> Iterator[tuple[str
     if report.unreadable:
         yield "unreadable", Text(f"{count(sum(report.unreadable.values()))} rows", "bold red")
     if report.ties:
-        yield "ties", Text(f"{count(report.ties)} rows have the time of the row before and follow it by place only")
+        rows = "1 row has" if report.ties == 1 else f"{count(report.ties)} rows have"
+        yield "ties", Text(f"{rows} the time of the row before it; only their place puts them in order")
 
 
 def _findings(report: Report) -> Table:

@@ -1,13 +1,18 @@
-"""How these tests call the command line: in this process, or as the installed script."""
+"""How these tests call the command line: in this process, as the installed script, or on a terminal."""
 
 from __future__ import annotations
 
 import json
 import os
+import pty
+import signal
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,3 +75,61 @@ def python(program: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60, env=environment()
     )
+
+
+class Screen:
+    """A command on a pseudo-terminal, and everything that it has shown so far."""
+
+    def __init__(self, arguments: tuple[str, ...], env: dict[str, str]) -> None:
+        self._leader, terminal = pty.openpty()
+        self.process = subprocess.Popen(
+            [SCRIPT, *arguments],
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            start_new_session=True,
+            env=environment({"TERM": "xterm-256color", **env}),
+        )
+        os.close(terminal)
+        self.shown = ""
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        try:
+            while data := os.read(self._leader, 65_536):
+                self.shown += data.decode()
+        except OSError:  # how Linux says that the other side is closed
+            pass
+
+    def wait_for(self, text: str) -> None:
+        end_s = time.monotonic() + 30
+        while text not in self.shown:
+            assert time.monotonic() < end_s, f"{text!r} did not come: {self.shown}"
+            time.sleep(0.02)
+
+    def type(self, text: str) -> None:
+        os.write(self._leader, text.encode())
+
+    def interrupt(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+
+    def end(self) -> int:
+        code = self.process.wait(timeout=30)
+        self._reader.join()
+        return code
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.end()
+        os.close(self._leader)
+
+
+@contextmanager
+def terminal(*arguments: str, env: dict[str, str] | None = None) -> Generator[Screen]:
+    screen = Screen(arguments, env or {})
+    try:
+        yield screen
+    finally:
+        screen.close()

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import os
-import pty
 import re
-import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from importlib import metadata
 
 import pytest
@@ -19,7 +14,7 @@ import pytest
 from adapters.emulator import Emulator
 from adapters.http import Client
 from lifecycle import CATALOG, V1_FULL
-from tests.adapters.cli.commands import KEY, SCRIPT, call, environment, python, script
+from tests.adapters.cli.commands import KEY, SCRIPT, call, environment, python, script, terminal
 
 COMMANDS: dict[tuple[str, ...], str] = {
     (): "list show check diagrams validate report create status send wait watch"
@@ -92,64 +87,6 @@ def test_a_stream_that_knows_no_arrows_ends_in_no_traceback() -> None:
 
 
 # --- terminals ---------------------------------------------------------------------------------
-
-
-class Screen:
-    """A command on a pseudo-terminal, and everything that it has shown so far."""
-
-    def __init__(self, arguments: tuple[str, ...], env: dict[str, str]) -> None:
-        self._leader, terminal = pty.openpty()
-        self.process = subprocess.Popen(
-            [SCRIPT, *arguments],
-            stdin=terminal,
-            stdout=terminal,
-            stderr=terminal,
-            start_new_session=True,
-            env=environment({"TERM": "xterm-256color", **env}),
-        )
-        os.close(terminal)
-        self.shown = ""
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        try:
-            while data := os.read(self._leader, 65_536):
-                self.shown += data.decode()
-        except OSError:  # how Linux says that the other side is closed
-            pass
-
-    def wait_for(self, text: str) -> None:
-        end_s = time.monotonic() + 30
-        while text not in self.shown:
-            assert time.monotonic() < end_s, f"{text!r} did not come: {self.shown}"
-            time.sleep(0.02)
-
-    def type(self, text: str) -> None:
-        os.write(self._leader, text.encode())
-
-    def interrupt(self) -> None:
-        self.process.send_signal(signal.SIGINT)
-
-    def end(self) -> int:
-        code = self.process.wait(timeout=30)
-        self._reader.join()
-        return code
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.end()
-        os.close(self._leader)
-
-
-@contextmanager
-def terminal(*arguments: str, env: dict[str, str] | None = None) -> Generator[Screen]:
-    screen = Screen(arguments, env or {})
-    try:
-        yield screen
-    finally:
-        screen.close()
 
 
 @pytest.fixture
