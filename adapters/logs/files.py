@@ -61,10 +61,10 @@ class Files:
 
     def offer(self, bench: Workbench, rules: Rules, columns: Columns) -> Intake:
         """See Source."""
-        files = self._files()
+        files = self.listed()
         parquet = [(number, path) for number, (path, kind) in enumerate(files) if kind == "parquet"]
         texts = [(number, path, kind) for number, (path, kind) in enumerate(files) if kind != "parquet"]
-        groups, broken = _grouped(bench, columns, parquet)
+        groups, broken = parquet_groups(bench, columns, parquet)
         if broken and len(broken) == len(files):
             raise UnusableLog("\n".join(f"{path}: {why}" for path, why in broken.items()))
         selects = [group.records(bench, columns, rules) for group in groups]
@@ -74,7 +74,7 @@ class Files:
         bench.run(f"CREATE VIEW records AS {' UNION ALL '.join(selects)}")
         return Intake(bench, tuple(path for path, _ in files), broken=broken)
 
-    def _files(self) -> list[tuple[str, Format]]:
+    def listed(self) -> list[tuple[str, Format]]:
         """All files with their formats, each once."""
         found: dict[str, tuple[str, Format]] = {}
         for path in self.paths:
@@ -144,7 +144,7 @@ def _some(files: Iterable[tuple[str, Format]], otherwise: str) -> list[tuple[str
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
+class ParquetGroup:
     """Parquet files of one schema: their numbers in the log, where they are, and the names of their columns."""
 
     numbers: Sequence[int]
@@ -173,9 +173,9 @@ class _Group:
         return f"(({number}) << {ROW_BITS}) + file_row_number + 1"
 
 
-def _grouped(
+def parquet_groups(
     bench: Workbench, columns: Columns, files: Iterable[tuple[int, str]]
-) -> tuple[list[_Group], dict[str, str]]:
+) -> tuple[list[ParquetGroup], dict[str, str]]:
     """Parquet files of one schema together, since DuckDB would fit all to the first; and why others cannot be read."""
     groups: dict[tuple[tuple[object, ...], ...], tuple[list[int], list[str]]] = {}
     broken: dict[str, str] = {}
@@ -191,7 +191,7 @@ def _grouped(
         numbers, locations = groups.setdefault(tuple(schema), ([], []))
         numbers.append(number)
         locations.append(location)
-    return [_Group(*files, _top_level(schema)) for schema, files in groups.items()], broken
+    return [ParquetGroup(*files, _top_level(schema)) for schema, files in groups.items()], broken
 
 
 def _top_level(schema: Sequence[tuple[object, ...]]) -> list[str]:
