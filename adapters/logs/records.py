@@ -15,7 +15,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from adapters.logs.columns import (
     EARLIEST_US,
@@ -99,17 +98,19 @@ def wrong_columns(names: Sequence[str], columns: Columns) -> str | None:
             return f"the column {shortened(name)} is there {times} times"
     for name in columns.named():
         if name not in names:
-            return _no_column(name, names)
+            return absent("column", name, names)
     return None
 
 
-def _no_column(name: str, names: Iterable[str]) -> str:
-    # A line can name thousands of columns, and a column be named by a thousand characters.
-    first = [shortened(each) for each in islice(names, _MOST_NAMES + 1)]
-    more = ["..."] if len(first) > _MOST_NAMES else []
-    meant = nearest(name, names)
+def absent(what: str, name: str, names: Iterable[str]) -> str:
+    """Return the message that something is not among those of these names."""
+    # There can be thousands, and each of a thousand characters.
+    known = [*names]
+    first = [shortened(each) for each in known[:_MOST_NAMES]]
+    more = ["..."] if len(known) > _MOST_NAMES else []
+    meant = nearest(name, known)
     hint = "" if meant is None else f"; was {shortened(meant)} meant?"
-    return f"there is no column {shortened(name)}, only {', '.join(first[:_MOST_NAMES] + more) or 'nothing'}{hint}"
+    return f"there is no {what} {shortened(name)}, only {', '.join(first + more) or 'nothing'}{hint}"
 
 
 # --- ids, statuses, sequences ------------------------------------------------------------------

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import duckdb
+
 from adapters.logs.columns import Columns, TimeForm
 from adapters.logs.records import records
 from adapters.logs.rules import Rules
@@ -67,8 +69,7 @@ def offered(source: Source, columns: Columns | None = None) -> Generator[tuple[W
 
 def write_parquet(path: str | os.PathLike[str], query: str) -> Path:
     """A Parquet file of what the query gives. The path is absolute to DuckDB, which takes "~" for another folder."""
-    with Workbench() as bench:
-        bench.run(f"COPY ({query}) TO {literal(Path(path).absolute())} (FORMAT parquet)")
+    duckdb.execute(f"COPY ({query}) TO {literal(Path(path).absolute())} (FORMAT parquet)")
     return Path(path)
 
 

@@ -1,0 +1,261 @@
+"""Logs that are no files: frames of each library, and tables of DuckDB in files and on connections."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pytest
+
+from adapters.logs.checking import check_logs
+from adapters.logs.columns import Columns, Fault, TimeForm
+from adapters.logs.errors import UnusableLog
+from adapters.logs.frames import DuckTable, Frame
+from adapters.logs.source import Source
+from lifecycle import V1_FULL, FindingCode
+from tests.adapters.logs.logs import AT, AT_US, Record, offered, records_in
+
+MOMENT = datetime(2026, 1, 15, 10, 30, tzinfo=UTC)
+
+
+def read(source: Source, columns: Columns | None = None) -> list[Record]:
+    with offered(source, columns) as (bench, intake):
+        assert not intake.are_files
+        return records_in(bench)
+
+
+def tasks(source: Source, columns: Columns | None = None) -> list[str | None]:
+    return [record.task for record in read(source, columns)]
+
+
+# --- frames ------------------------------------------------------------------------------------
+
+
+def test_arrays() -> None:
+    frame = {
+        "task_id": np.array([7, 7, 8]),
+        "at": np.array([MOMENT.replace(tzinfo=None)] * 3, dtype="datetime64[us]"),
+        "status": np.array(["created", "running", ""], dtype=object),
+    }
+    found = read(Frame(frame))
+    assert [(each.task, each.at_us, each.place, each.fault) for each in found] == [
+        ("7", AT_US, 1, None), ("7", AT_US, 2, None), ("8", AT_US, 3, Fault.NO_STATUS),
+    ]  # fmt: skip
+
+
+def test_a_frame_is_checked_like_any_log() -> None:
+    frame = {"task_id": np.array(["t", "t"], dtype=object), "status": np.array(["created", "paused"], dtype=object)}
+    with check_logs(V1_FULL, Frame(frame, "mine"), columns=Columns(at=None)) as log:
+        [finding] = log.findings()
+        assert (finding.file, finding.row, finding.code) == ("mine", 2, FindingCode.GAP)
+        assert log.report.files == 0
+
+
+def test_rows_keep_their_order_in_a_large_frame() -> None:
+    count = 500_000
+    frame = {"task_id": np.arange(count), "status": np.array(["running"] * count, dtype=object)}
+    with offered(Frame(frame), Columns(at=None)) as (bench, _):
+        [(rows, wrong)] = bench.run("SELECT COUNT(*), COUNT(*) FILTER (place <> task::BIGINT + 1) FROM records")
+    assert (rows, wrong) == (count, 0)
+
+
+def test_a_frame_without_a_column_is_told() -> None:
+    with pytest.raises(UnusableLog, match=r"^mine: there is no column 'at', only 'task_id', 'status'$"):
+        read(Frame({"task_id": np.array([1]), "status": np.array([1])}, "mine"))
+
+
+@pytest.mark.parametrize("frame", [[1, 2], 5, "frame", {"a": [1]}, object()])
+def test_what_is_no_frame_is_told(frame: object) -> None:
+    with pytest.raises(TypeError, match="frame is no frame that can be read"):
+        read(Frame(frame))
+
+
+def frames_of(library: str) -> Callable[[dict[str, list[Any]]], Any]:
+    """What makes frames of lists."""
+    made: Any = import_module(library)
+    return made.table if library == "pyarrow" else made.DataFrame  # type: ignore[no-any-return]
+
+
+ROWS: dict[str, list[Any]] = {
+    "task_id": ["a", "b", None], "at": [MOMENT, None, MOMENT], "status": ["running", "paused", "running"],
+}  # fmt: skip
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_frames_of_each_library(library: str) -> None:
+    found = read(Frame(frames_of(library)(ROWS)))
+    assert [(each.task, each.at_us, each.status, each.place, each.form, each.fault) for each in found] == [
+        ("a", AT_US, "running", 1, TimeForm.TIMESTAMP, None),
+        ("b", None, "paused", 2, TimeForm.TIMESTAMP, Fault.NO_TIME),
+        (None, AT_US, "running", 3, TimeForm.TIMESTAMP, Fault.NO_TASK),
+    ]
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_names_of_columns_are_compared_as_they_are(library: str) -> None:
+    frame = frames_of(library)({"AT": ["upper"], "at": ["lower"], "status": ["running"]})
+    assert tasks(Frame(frame), Columns(task="at", at=None)) == ["lower"]
+    assert tasks(Frame(frame), Columns(task="AT", at=None)) == ["upper"]
+    with pytest.raises(UnusableLog, match="no column 'At', only 'AT', 'at', 'status'"):
+        read(Frame(frame), Columns(task="At", at=None))
+
+
+@pytest.mark.heavy
+def test_the_types_of_pandas() -> None:
+    pandas: Any = import_module("pandas")
+    frame = pandas.DataFrame({
+        "task_id": pandas.array([7, "7", None, "b", 8], dtype=object),
+        "at": pandas.to_datetime(["2026-01-15T12:30:00.5+02:00"] * 5).tz_convert("Europe/Berlin").as_unit("ns"),
+        "status": pandas.Categorical(["running", "paused", "running", "odd", None]),
+        "nr": pandas.array([1, 2, 3, 4, None], dtype="Int64"),
+    }, index=[5, 4, 3, 2, 1])  # fmt: skip
+    found = read(Frame(frame), Columns(sequence="nr"))
+    assert [each.at_us for each in found] == [AT_US + 500_000] * 5
+    assert [each.status for each in found] == ["running", "paused", "running", "odd", None]
+    assert [each.sequence for each in found] == [1, 2, 3, 4, None]
+    assert [each.task for each in found] == ["7", "7", None, "b", "8"]
+    assert [each.place for each in found] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.heavy
+def test_one_value_of_another_type_does_not_make_a_frame_unusable() -> None:
+    times: list[object] = [1_768_473_000] * 5_000
+    times[7] = "never"
+    frame = frames_of("pandas")({"at": times, "status": ["running"] * 5_000})
+    found = read(Frame(frame), Columns(task=None))
+    assert [(each.place, each.fault) for each in found if each.at_us != AT_US] == [(8, Fault.BAD_TIME)]
+
+
+@pytest.mark.heavy
+def test_a_column_of_pandas_that_is_there_twice() -> None:
+    pandas: Any = import_module("pandas")
+    frame = pandas.DataFrame([["a", "b", "s"]], columns=["task_id", "task_id", "status"])
+    with pytest.raises(UnusableLog, match="the column 'task_id' is there 2 times"):
+        read(Frame(frame), Columns(at=None))
+
+
+@pytest.mark.heavy
+def test_readers_and_datasets_of_arrow() -> None:
+    dataset: Any = import_module("pyarrow.dataset")
+    table = frames_of("pyarrow")({"task_id": [*range(100)], "status": ["running"] * 100})
+    for frame in (table.to_batches()[0], table.to_reader(max_chunksize=7), dataset.dataset(table)):
+        with check_logs(V1_FULL, Frame(frame), columns=Columns(at=None), mode="sampled") as log:
+            assert log.report.rows == 100
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_frames_do_not_need_pyarrow(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = frames_of(library)({"task_id": ["a"], "status": ["running"]})
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert tasks(Frame(frame), Columns(at=None)) == ["a"]
+
+
+# --- tables of DuckDB --------------------------------------------------------------------------
+
+SETUP = f"""
+CREATE TABLE log (task_id INTEGER, "at" TIMESTAMPTZ, status VARCHAR);
+INSERT INTO log SELECT range, '{AT}', 'running' FROM range(5);
+DELETE FROM log WHERE task_id = 2;
+CREATE VIEW seen AS SELECT * FROM log WHERE task_id > 2;
+CREATE SCHEMA "odd; one";
+CREATE TABLE "odd; one"."say ""x"".y" AS SELECT * FROM log LIMIT 1;
+CREATE TABLE numbered AS SELECT 70 + task_id AS rowid, * FROM log;
+"""
+
+
+@pytest.fixture(params=["file", "connection"])
+def table(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], DuckTable]]:
+    """What offers a table of a database, in each of the ways."""
+    path = tmp_path / "it's [a] log; --.duckdb"
+    with duckdb.connect(path) as connection:
+        connection.execute(SETUP)
+        if request.param == "connection":
+            yield lambda name: DuckTable(name, connection=connection)
+            assert connection.execute("SELECT 1").fetchall() == [(1,)]
+            return
+    yield lambda name: DuckTable(name, path)
+
+
+def test_tables_and_views(table: Callable[[str], DuckTable]) -> None:
+    found = read(table("log"))
+    assert [(each.task, each.at_us, each.status) for each in found] == [(t, AT_US, "running") for t in "0134"]
+    assert tasks(table("seen")) == ["3", "4"]
+    assert tasks(table('odd; one.say "x".y')) == ["0"]
+    assert tasks(table("numbered"), Columns(task="rowid")) == ["70", "71", "73", "74"]
+
+
+def test_a_table_that_is_not_there_is_told(table: Callable[[str], DuckTable]) -> None:
+    with pytest.raises(UnusableLog, match=r"there is no table 'Log', only 'log', .*; was 'log' meant\?"):
+        read(table("Log"))
+    with pytest.raises(UnusableLog, match="there is no table 'log; DROP TABLE log; --'"):
+        read(table("log; DROP TABLE log; --"))
+
+
+def test_a_table_without_a_column_is_told(table: Callable[[str], DuckTable]) -> None:
+    with pytest.raises(UnusableLog, match="log: there is no column 'id', only 'task_id', 'at', 'status'"):
+        read(table("log"), Columns(task="id"))
+
+
+def test_all_types_come_over_a_connection() -> None:
+    kinds = {
+        "'a'": "a", "'7'::JSON": "7", "'\"7\"'::JSON": "7", "'x'::ENUM('x', 'y')": "x",
+        "340282366920938463463374607431768211455::UHUGEINT": str(2**128 - 1),
+        "170141183460469231731687303715884105727": str(2**127 - 1), "'9'::BIGNUM": "9",
+        "'11111111-2222-3333-4444-555555555555'::UUID": "11111111-2222-3333-4444-555555555555", "1.0::DOUBLE": None,
+        "true": None, "[1]": None, "{'a': 1}": None, "'{}'::JSON": None,
+    }  # fmt: skip
+    with duckdb.connect() as connection:
+        for value, task in kinds.items():
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE log AS SELECT {value} AS id, 's' AS status")
+            assert tasks(DuckTable("log", connection=connection), Columns(task="id", at=None)) == [task], value
+
+
+def test_a_database_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
+    other = tmp_path / "other.duckdb"
+    other.write_bytes(b"not a database" * 1_000)
+    for path, message in (
+        (tmp_path / "none", "there is no file"),
+        (tmp_path, "there is no file"),
+        (other, "not a valid"),
+    ):
+        with pytest.raises(UnusableLog, match=message):
+            read(DuckTable("log", path))
+
+
+def test_a_database_in_use_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "log.duckdb"
+    code = (
+        f"import duckdb; c = duckdb.connect({str(path)!r}); c.execute('CREATE TABLE log (i INT)'); print(1, flush=True)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{code}; input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline()
+        with pytest.raises(UnusableLog, match=r"cannot be opened: .*lock"):
+            read(DuckTable("log", path))
+        holder.communicate(b"\n")
+
+
+def test_a_connection_that_fails_is_told() -> None:
+    connection = duckdb.connect()
+    connection.close()
+    with pytest.raises(UnusableLog, match="closed"):
+        read(DuckTable("log", connection=connection))
+
+
+def test_a_table_is_in_one_place() -> None:
+    with pytest.raises(TypeError, match="`path` or the `connection`"):
+        DuckTable("log")
+    with pytest.raises(TypeError, match="`path` or the `connection`"):
+        DuckTable("log", "log.duckdb", connection=object())
