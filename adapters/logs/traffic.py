@@ -158,11 +158,17 @@ def _not_gone(events: list[str], told: str) -> str:
 
 
 def _stacked(words: list[str], width: float) -> str:
-    """A label of lines, as far off its line as that is wide."""
+    """A label of some rows, as far off its line as that is wide."""
     if not words:
         return '""'
-    cell = f"<tr><td>{'<br/>'.join(words)}</td></tr>"
-    return f'<<table border="0" cellspacing="0" cellpadding="{2 + round(width / 2)}">{cell}</table>>'
+    around = f'<table border="0" cellspacing="0" cellpadding="{1 + round(width / 2)}">'
+    return f"<{around}<tr><td>{_rows(words)}</td></tr></table>>"
+
+
+def _rows(words: list[str]) -> str:
+    """Words below each other, a point more apart than lines would be, for the sake of underscores."""
+    rows = "".join(f"<tr><td>{each}</td></tr>" for each in words)
+    return f'<table border="0" cellspacing="1" cellpadding="0">{rows}</table>'
 
 
 def _labels(report: Report, lifecycle: Lifecycle[Any, Any]) -> Iterator[tuple[str, str]]:
@@ -175,8 +181,8 @@ def _labels(report: Report, lifecycle: Lifecycle[Any, Any]) -> Iterator[tuple[st
             notes += [f"p50 {duration(stay.p50_s)}", f"p95 {duration(stay.p95_s)}"]
         if last := report.endings.get(name):
             notes.append(f"{count(last)} ended" if state.final else f"{count(last)} still here")
-        small = "".join(f'<br/><font point-size="10.5" color="{Colour.BORDER}">{note}</font>' for note in notes)
-        yield name, f"<{_name(name)}{small}>"
+        small = [f'<font point-size="10.5" color="{Colour.BORDER}">{note}</font>' for note in notes]
+        yield name, f"<{_rows([_name(name), *small])}>"
 
 
 def _name(text: str) -> str:

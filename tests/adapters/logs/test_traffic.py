@@ -58,7 +58,7 @@ def lines(dot: str) -> dict[tuple[str, str], Line]:
 
 def text_of(label: str) -> tuple[str, ...]:
     """The lines of a label, which is between quotation marks or angle brackets."""
-    texts = (unescape(re.sub(r"<.*?>", "", part)) for part in label[1:-1].split("<br/>"))
+    texts = (unescape(re.sub(r"<.*?>", "", part)) for part in label[1:-1].split("</tr>"))
     return tuple(filter(None, texts))
 
 
