@@ -370,6 +370,12 @@ def test_the_password_is_in_no_representation_and_no_message(url: str, postgres:
     assert "secret" not in f"{refused.value} {closed.value}"
 
 
+def test_a_server_that_is_too_old_is_refused(url: str, log: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.logs.postgres.table._OLDEST_SERVER", 990_000)
+    with pytest.raises(EngineFailed, match="PostgreSQL 14 or later is needed, this is 1"):
+        checked(url, log)
+
+
 @contextmanager
 def role(url: str, run: Run, name: str) -> Generator[str]:
     run(f"CREATE ROLE {name} LOGIN PASSWORD 'mine'")
