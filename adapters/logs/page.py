@@ -81,7 +81,11 @@ def _verdict(report: Report) -> str:
             f"{'makes' if report.bad_rows == 1 else 'make'} a history bad, in a log of {tasks}."
         )
     missed = [_many(number, thing) for number, thing in ((unread, "row"), (len(report.broken), "file")) if number]
-    left_out = f"<p>⚠ {' and '.join(missed)} could not be read and were not judged; see below.</p>\n" if missed else ""
+    left_out = (
+        f"<p>⚠ {' and '.join(missed)} could not be read; what is missing was not judged, see below.</p>\n"
+        if missed
+        else ""
+    )
     return f'<div class="verdict {kind}">\n<p><strong>{head}</strong></p>\n<p>{says}</p>\n{left_out}</div>'
 
 

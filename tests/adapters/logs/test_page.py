@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.logs import traffic
-from adapters.logs.checking import LogFinding
+from adapters.logs.checking import LogFinding, check_logs
+from adapters.logs.files import Files
 from adapters.logs.page import page
 from adapters.logs.report import Edge, Report
 from adapters.logs.units import visible
@@ -253,6 +254,25 @@ def test_only_the_first_findings_are_taken_and_the_page_says_so() -> None:
 
 def test_a_clean_log_has_no_empty_tables() -> None:
     assert titles(page_of(CLEAN)) == ["Findings by kind", "Traffic", "Ways", "Dwell times", "Endings", "Coverage"]
+
+
+def test_the_page_of_a_real_log(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    rows = [("a", 1, "created"), ("a", 2, "running"), ("a", 4.5, "created"), ("<b>", 7, "paused"), ("a", 9, "=1+1")]
+    log.write_text("task_id,at,status\n" + "".join(f"{task},{at},{status}\n" for task, at, status in rows))
+
+    with check_logs(V1_FULL, Files(str(log))) as checked:
+        document = page_of(checked.report, tuple(checked.findings()))
+
+    assert "3 rows of 5 (60.00 %) make a history bad, in a log of 2 tasks." in document.one("main").text
+    assert [row[:4] for row in table_under(document, "Findings")] == [
+        ["a", "out_of_order", "running", "created"],
+        ["<b>", "wrong_start", "start", "paused"],
+        ["a", "unknown_status", "created", "=1+1"],
+    ]
+    assert ["running", "1", "2.5 s", "2.5 s", "2.5 s", "2.5 s", "2.5 s"] in table_under(document, "Dwell times")
+    words = [text.text.strip() for text in document.one("figure").all("text")]
+    assert words.count("1 illegal") == 2
 
 
 def test_an_empty_report_has_a_page(declared: Declared) -> None:
