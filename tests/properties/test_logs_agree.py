@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from adapters.logs.checking import CheckedLog, check_logs
@@ -111,6 +111,7 @@ class Table:
         self._connection.execute("CREATE TABLE log (task_id text, at timestamptz, sequence bigint, status text)")
 
     def fill(self, rows: tuple[LogRow, ...]) -> Source:
+        assume(not any("\0" in row.status for row in rows))  # which no text of PostgreSQL's can hold
         with self._connection.transaction():
             self._connection.execute("TRUNCATE log")
             with self._connection.cursor().copy("COPY log FROM STDIN") as copy:
@@ -213,7 +214,7 @@ def test_duckdb_agrees_with_the_reference_on_many_logs(case: Case) -> None:
 
 @pytest.mark.heavy
 @given(cases())
-@settings(max_examples=300)
+@settings(max_examples=200)
 def test_postgresql_agrees_with_the_reference_on_many_logs(table: Table, case: Case) -> None:
     agrees(case, table.fill(case.rows))
 
