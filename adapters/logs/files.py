@@ -79,6 +79,8 @@ class Files:
         found: dict[str, tuple[str, Format]] = {}
         for path in self.paths:
             for file, kind in self._matching(path):
+                if not _is_text(file):
+                    raise UnusableLog(f"the name of {file!r} is not UTF-8")
                 found.setdefault(file if file == STANDARD_INPUT else os.path.realpath(file), (file, kind))
         if len(found) > MOST_FILES:
             raise UnusableLog(f"{len(found)} files are too many, at most {MOST_FILES} can be told apart")
@@ -89,15 +91,14 @@ class Files:
             if self.format is None:
                 raise UnusableLog("the standard input has no name that tells its format: name the format")
             return [(path, self.format)]
-        is_there = path != "" and "\0" not in path and Path(path).exists()
-        if is_there and Path(path).is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 (that of pathlib takes "" for a folder, and raises for some names)
             return _some(_in_folder(path), f"there is no log in the folder {path!r}: the files of a log are {_KNOWN}")
-        if is_there:
+        if os.path.exists(path):  # noqa: PTH110
             kind = format_of(path) or self.format
             if kind is None:
                 raise UnusableLog(f"the name of {path!r} does not tell its format ({_KNOWN}): name the format")
             return [(path, kind)]
-        if not glob.has_magic(path):
+        if not glob.has_magic(path) or "\0" in path:
             raise UnusableLog(f"there is no file {path!r}")
         return _some(self._globbed(path), f"nothing that matches {path!r} is a log: the files of a log are {_KNOWN}")
 
@@ -119,14 +120,22 @@ def format_of(path: str) -> Format | None:
     return None if kind == "parquet" and bare != name else kind
 
 
+def _is_text(path: str) -> bool:
+    return not any("\ud800" <= each <= "\udfff" for each in path)  # what Python makes of bytes that are none
+
+
 def _in_folder(folder: str) -> Iterator[tuple[str, Format]]:
     paths: list[str] = []
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder, onerror=_refused):
         folders[:] = [name for name in folders if not name.startswith((".", "_"))]
         paths += (os.path.join(parent, name) for name in names if not name.startswith((".", "_")))  # noqa: PTH118
     for path in sorted(paths, key=_by_parts):
         if (kind := format_of(path)) is not None:
             yield path, kind
+
+
+def _refused(error: OSError) -> None:
+    raise UnusableLog(f"the folder {error.filename!r} cannot be read: {error.strerror}") from error
 
 
 def _by_parts(path: str) -> tuple[str, ...]:

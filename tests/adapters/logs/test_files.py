@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -151,13 +154,37 @@ def test_folders_may_have_any_names(folder: Path) -> None:
         (("empty",), "there is no log in the folder 'empty': the files of a log are .parquet"),
         (("-",), "the standard input has no name that tells its format: name the format"),
         (("a\0.csv",), r"there is no file 'a\\x00\.csv'"),
+        (("a\0*.csv",), r"there is no file 'a\\x00\*\.csv'"),
         (("",), "there is no file ''"),
+        (("x" * 5_000,), "there is no file 'xxx"),
     ],
 )
 def test_what_is_no_log_is_told(folder: Path, paths: tuple[str, ...], message: str) -> None:
     write("a.csv", "notes.txt", "empty/README.md")
     with pytest.raises(UnusableLog, match=message):
         files_of(Files(*paths))
+
+
+def test_a_folder_that_cannot_be_read_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scandir = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if path == "logs":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scandir(path)
+
+    write("logs/a.csv")
+    monkeypatch.setattr("os.scandir", refuse)
+    with pytest.raises(UnusableLog, match="the folder 'logs' cannot be read: Permission denied"):
+        files_of(Files("logs"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are texts")
+def test_a_name_that_is_no_text_is_told(folder: Path) -> None:
+    Path("logs").mkdir()
+    (folder / "logs" / os.fsdecode(b"\xff.csv")).write_text(CSV)
+    with pytest.raises(UnusableLog, match=r"the name of '.*\\udcff\.csv' is not UTF-8"):
+        files_of(Files("logs"))
 
 
 def test_a_log_has_a_path() -> None:
