@@ -14,6 +14,7 @@ from lifecycle import Lifecycle
 
 _MODES = {"exact": "every transition was recorded", "sampled": "tasks were polled"}
 _MOST_WORST = 10  # a screen has so many lines; JSON and the page have all that the report holds
+_WIDE = 100  # columns, which time spans of two units need
 _LONGEST = 60  # characters of an id or a status
 
 
@@ -29,7 +30,7 @@ def print_report(report: Report, lifecycle: Lifecycle[str, str], *, as_json: boo
         _totals(report, lifecycle),
         _findings(report),
         _edges(report),
-        _dwell(report),
+        _dwell(report, narrow=to.width < _WIDE),
         _endings(report, lifecycle),
         _unseen(report),
         _worst(report),
@@ -93,12 +94,19 @@ def _edges(report: Report) -> Table:
     return made
 
 
-def _dwell(report: Report) -> Table:
+def _dwell(report: Report, *, narrow: bool) -> Table:
     made = _counts("stayed in", "times", "mean", "p50", "p95", "p99", "longest")
     for dwell in report.dwell:
         spans = (dwell.mean_s, dwell.p50_s, dwell.p95_s, dwell.p99_s, dwell.longest_s)
-        made.add_row(shown(dwell.state), count(dwell.count), *map(duration, spans))
+        made.add_row(shown(dwell.state), count(dwell.count), *(_span(each, narrow=narrow) for each in spans))
     return made
+
+
+def _span(seconds: float, *, narrow: bool) -> str:
+    """A time span; on a narrow terminal its smaller unit is on a line of its own."""
+    number, unit, *rest = duration(seconds).split(" ")
+    between = "\n" if narrow else " "
+    return f"{number} {unit}{between}{' '.join(rest)}" if rest else f"{number} {unit}"
 
 
 def _endings(report: Report, lifecycle: Lifecycle[str, str]) -> Table:

@@ -136,6 +136,12 @@ def test_no_line_is_wider_than_the_terminal_and_no_number_is_lost(columns: int, 
     assert "3,000 in 1 file" in printed
 
 
+def test_on_a_narrow_terminal_time_spans_are_broken_between_their_units() -> None:
+    printed = call("report", "v1-full", "log.csv", env={"COLUMNS": "80"}).stdout
+
+    assert re.search(r"^running +2 +1 min +0 s +3 min +3 min +3 min\n +40 s +20 s +20 s +20 s$", printed, re.MULTILINE)
+
+
 def test_foreign_text_is_shown_harmlessly(folder: Path) -> None:
     row = {"task_id": "[red]\x1b[31mid\x07" + "x" * 1_000, "status": "[bold]\x1b]0;t\x07" + "y" * 1_000, "at": 1}
     (folder / "log.jsonl").write_text(json.dumps(row))
