@@ -100,9 +100,12 @@ class SparkFiles:
         if active is None:
             log4j = Path(bench.directory, "log4j2.properties")
             log4j.write_text("rootLogger.level = off\n", encoding="utf-8")
-            quiet = {**_QUIET, "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={log4j.as_uri()}"}
+            places = {
+                "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={log4j.as_uri()}",
+                "spark.sql.warehouse.dir": Path(bench.directory, "warehouse").as_uri(),
+            }
             builder = SparkSession.Builder().appName("task-lifecycle").master(self.master)
-            active = builder.config(map={**quiet, **self.config}).getOrCreate()
+            active = builder.config(map={**_QUIET, **places, **self.config}).getOrCreate()
             bench.on_close(active.stop)
         session = active.newSession()
         for name, value in _SETTINGS.items():

@@ -42,7 +42,7 @@ STRANGE = ("odd", "'; DROP TABLE records; --", "\\'", "<b>", "=1+1", "é", "Runn
 
 
 @pytest.fixture(scope="module")
-def spark() -> Iterator[SparkSession]:
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
         if os.environ.get("REQUIRE_SPARK") == "1":
             pytest.fail("Spark needs Java, and there is none")
@@ -58,7 +58,7 @@ def spark() -> Iterator[SparkSession]:
         "spark.sql.adaptive.coalescePartitions.enabled": "false",  # many partitions, however small
         "spark.driver.memory": "1g",
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",  # to compile little suits many small queries
-        "spark.sql.warehouse.dir": "/dev/null",
+        "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
     }
     session = builder.config(map=dict(settings)).getOrCreate()
     yield session
@@ -260,7 +260,7 @@ def test_rows_that_cannot_be_read_are_kept_with_the_reason(spark: SparkSession) 
     check = checked(rows, V2, columns=Columns(task="task"), place="place")
 
     rejects: list[Any] = check.rejects.collect()
-    assert sorted(map(tuple, rejects)) == [
+    assert sorted((row.place, row.reason, row.detail) for row in rejects) == [
         (2, Fault.NO_TASK, None),
         (3, Fault.BAD_TIME, "tomorrow"),
         (4, Fault.NO_STATUS, None),
