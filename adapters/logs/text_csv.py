@@ -58,10 +58,10 @@ class CsvFile:
             return b""
         if row.fault is not None:
             raise UnusableLog(f"{self._table.path}: the first row, which must name the columns, is {row.fault}")
-        if row.cells:
+        if not row.goes_on:
             self._table.require(row.cells)
             self._names = row.cells
-            self.line += row.after
+        self.line += row.after
         return _joined(lines[row.after :])
 
     def _take_lines(self, plain: _Plain) -> None:

@@ -112,6 +112,15 @@ def test_all_parts_of_a_record_are_read(reader: Reader, row_by_row: bool) -> Non
     assert reader(text, columns=columns, form="jsonl") == [record]
 
 
+@pytest.mark.parametrize("block_bytes", [1, 4, 1_000])
+def test_the_header_may_have_several_lines_and_stand_after_empty_ones(reader: Reader, block_bytes: int) -> None:
+    columns = Columns(task="task\nid", at=None)
+
+    records = reader('\n\r\n"task\nid",status\na,running\n', columns=columns, block_bytes=block_bytes)
+
+    assert brief(records) == [(5, "a", "running", None)]
+
+
 def test_a_column_may_hold_several_parts_and_be_named_like_another_part(reader: Reader) -> None:
     columns = Columns(task="status", at=None, status="status", sequence="place")
 
