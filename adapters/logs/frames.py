@@ -103,7 +103,7 @@ class DuckTable:
     def _on_connection(self, bench: Workbench, rules: Rules, columns: Columns) -> Intake:
         def ask(question: str) -> list[tuple[Any, ...]]:
             # By way of the workbench, which knows what to make of DuckDB's errors.
-            bench.register("answer", _Answer(self.connection, question))
+            bench.register("answer", _Stream(lambda: self.connection.sql(question)))
             rows = bench.run("SELECT * FROM answer")
             bench.unregister("answer")
             return rows
@@ -117,14 +117,15 @@ class DuckTable:
             for part, name in parts
         )
         taken = ", ".join(f'"{part}"{"::JSON" if kinds[name] == "JSON" else ""} AS "{part}"' for part, name in parts)
-        bench.register("taken", _Answer(self.connection, f"SELECT {sent} FROM {table.name}"))
+        bench.register("taken", _Stream(lambda: self.connection.sql(f"SELECT {sent} FROM {table.name}")))
         _copy(bench, f"SELECT {taken} FROM taken", doing=f"reading {self.table}")
         return _copied(bench, rules, columns, self.table)
 
     def _found(self, ask: _Ask, columns: Columns, where: str) -> _Table:
+        # Temporary ones come last: they hide others of their names.
         tables = {
             name if schema == "main" else f"{schema}.{name}": ((catalog, schema, name), kind == "VIEW")
-            for catalog, schema, name, kind in ask(f"{_TABLES} WHERE {where} ORDER BY ALL")
+            for catalog, schema, name, kind in ask(f"{_TABLES} WHERE {where} ORDER BY table_catalog = 'temp'")
         }
         if self.table not in tables:
             raise UnusableLog(absent("table", self.table, tables))
@@ -145,31 +146,21 @@ class _Table:
 
     @classmethod
     def described(cls, ask: _Ask, name: str, *, is_view: bool = False) -> _Table:
+        """Return the relation of this name, as a database describes it."""
         kinds = {str(column): str(kind) for column, kind, *_ in ask(f"DESCRIBE SELECT * FROM {name}")}
         # A column can have the name of what is else the row's number.
         is_numbered = not is_view and "rowid" not in {column.casefold() for column in kinds}
         return cls(name, kinds, "rowid" if is_numbered else "row_number() OVER () - 1")
 
 
-class _Answer:
-    """What a connection answers, asked again whenever it is read: Arrow's way to hand over rows."""
+class _Stream:
+    """Rows by Arrow's own protocol, for which nothing need be installed; each time it is read `rows` is called."""
 
-    def __init__(self, connection: Any, question: str) -> None:
-        self._connection = connection
-        self._question = question
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        return self._connection.sql(self._question).__arrow_c_stream__(requested_schema)
-
-
-class _Handed:
-    """A frame of which nothing is known but that it can hand over its rows."""
-
-    def __init__(self, frame: Any) -> None:
-        self._frame = frame
+    def __init__(self, rows: Callable[[], Any]) -> None:
+        self._rows = rows
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        return self._frame.__arrow_c_stream__(requested_schema)
+        return self._rows().__arrow_c_stream__(requested_schema)
 
 
 def _register(bench: Workbench, frame: Any) -> None:
@@ -179,7 +170,7 @@ def _register(bench: Workbench, frame: Any) -> None:
         # A Polars frame, where DuckDB would have pyarrow for what it can do by itself.
         if not hasattr(frame, "__arrow_c_stream__"):
             raise
-        bench.register("taken", _Handed(frame))
+        bench.register("taken", _Stream(lambda: frame))
 
 
 def _names(frame: Any) -> list[str]:

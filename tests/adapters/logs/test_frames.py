@@ -220,6 +220,13 @@ def test_all_types_come_over_a_connection() -> None:
             assert tasks(DuckTable("log", connection=connection), Columns(task="id", at=None)) == [task], value
 
 
+def test_a_temporary_table_hides_another_of_its_name(tmp_path: Path) -> None:
+    with duckdb.connect(tmp_path / "zzz.duckdb") as connection:
+        connection.execute("CREATE TABLE log AS SELECT 'hidden' AS task_id, 's' AS status")
+        connection.execute("CREATE TEMP TABLE log AS SELECT 'temporary' AS task_id, 's' AS status")
+        assert tasks(DuckTable("log", connection=connection), Columns(at=None)) == ["temporary"]
+
+
 def test_a_database_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
     other = tmp_path / "other.duckdb"
     other.write_bytes(b"not a database" * 1_000)
