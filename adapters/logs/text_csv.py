@@ -48,7 +48,7 @@ class CsvFile:
         return b""
 
     def end(self) -> None:
-        """Say that nothing comes any more."""
+        """Do nothing: which columns there are was seen in the header."""
 
     def _after_header(self, data: bytes, *, is_last: bool) -> bytes:
         lines = lines_of(data)

@@ -12,6 +12,7 @@ from adapters.logs.blocks import Block
 from adapters.logs.exact import NOT_UTF8, is_text
 from adapters.logs.text_table import TextTable
 from adapters.logs.workbench import literal
+from lifecycle.errors import shortened
 
 _KINDS = {list: "an array", str: "a text", float: "a number", bool: "a truth value", type(None): "null"}
 
@@ -76,7 +77,7 @@ class JsonLinesFile:
 
     def _is_once(self, text: str, lines: Sequence[str]) -> bool:
         """Whether it is certain that no line has a key twice: a quick look, as the thorough one takes its time."""
-        # Another way to write a key is with \\u0073, or with one of the characters that need an escape.
+        # Another way to write a key is with \u0073, or with one of the characters that need an escape.
         if "\\u" in text or any("/" in key or json.dumps(key, ensure_ascii=False) != f'"{key}"' for key in self._keys):
             return False
         written = (f'"{key}"' for key in self._keys)
@@ -108,7 +109,7 @@ def json_fault(line: str, keys: Iterable[str]) -> str:
             names = [name for name, _ in document]
             twice = [key for key in keys if names.count(key) > 1]
             if twice:
-                return f"the key {twice[0]!r} is there {names.count(twice[0])} times"
+                return f"the key {shortened(twice[0])} is there {names.count(twice[0])} times"
             json.dumps(document, ensure_ascii=False).encode()
             return "not JSON"
     except json.JSONDecodeError as error:
