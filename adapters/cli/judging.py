@@ -16,7 +16,7 @@ from adapters.cli.progress import Bar
 from adapters.logs.checking import CheckedLog, check_logs
 from adapters.logs.columns import Columns, TimeForm
 from adapters.logs.errors import UnusableLog
-from adapters.logs.files import Files
+from adapters.logs.files import KEPT_REJECTS, Files
 from adapters.logs.report import Report
 from adapters.logs.source import Source
 from adapters.logs.units import count
@@ -24,7 +24,6 @@ from adapters.logs.writing import FileFormat, whole_or_not_at_all
 from lifecycle import Lifecycle
 from lifecycle.errors import shortened
 
-KEPT_REJECTS = Path("lifecycle-rejects.csv")
 _REJECTS_BEGIN = b"file,row,reason,detail"
 _THIS_MACHINE = "local[*]"  # as Spark calls it
 _ENOUGH = 1_000  # findings for a page, which shows fewer
@@ -173,7 +172,7 @@ def _write_files(checked: CheckedLog, log: LogOptions) -> list[str]:
         checked.write_rejects(log.rejects)
         lines.append(f"{unreadable}; wrote which and why to {shown(log.rejects)}")
     elif number:
-        if not _may_be_replaced(KEPT_REJECTS):
+        if not _may_be_replaced(Path(KEPT_REJECTS)):
             fail(f"{unreadable}; say with --rejects where to keep them: {KEPT_REJECTS} is no file of ours", BAD_INPUT)
         checked.write_rejects(KEPT_REJECTS)
         lines.append(f"{unreadable}; which and why is kept in {KEPT_REJECTS}")

@@ -27,6 +27,9 @@ from adapters.logs.workbench import Workbench, literal
 
 Format = Literal["parquet", "csv", "jsonl"]
 
+KEPT_REJECTS = "lifecycle-rejects.csv"
+"""Where the command line keeps what could not be read; it may lie among the files of a log."""
+
 _FORMATS: Mapping[str, Format] = {
     ".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl",
 }  # fmt: skip
@@ -43,7 +46,7 @@ class Files:
     of the paths, those of one path in the order of their names; each is read once, however often it is named.
 
     In a folder and the folders in it files of other suffixes are left out, and what is hidden or begins with
-    an underscore, as others' files in progress do.
+    an underscore, as others' files in progress do; so is `KEPT_REJECTS`, which is taken by its name only.
 
     Args:
         paths: at least one.
@@ -106,7 +109,7 @@ class Files:
         for path in sorted(glob.glob(pattern, recursive=True), key=_by_parts):  # noqa: PTH207 (it keeps the paths' own form)
             if Path(path).is_dir():
                 yield from _in_folder(path)
-            elif (kind := format_of(path) or self.format) is not None:
+            elif Path(path).name != KEPT_REJECTS and (kind := format_of(path) or self.format) is not None:
                 yield path, kind
 
 
@@ -130,7 +133,7 @@ def _in_folder(folder: str) -> Iterator[tuple[str, Format]]:
         folders[:] = [name for name in folders if not name.startswith((".", "_"))]
         paths += (os.path.join(parent, name) for name in names if not name.startswith((".", "_")))  # noqa: PTH118
     for path in sorted(paths, key=_by_parts):
-        if (kind := format_of(path)) is not None:
+        if Path(path).name != KEPT_REJECTS and (kind := format_of(path)) is not None:
             yield path, kind
 
 

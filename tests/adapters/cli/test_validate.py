@@ -255,6 +255,17 @@ def test_a_row_that_cannot_be_read_is_counted_listed_and_kept(row: bytes, said: 
     assert said.startswith(reject["reason"])
 
 
+@pytest.mark.parametrize("where", [".", "*.csv"])
+def test_kept_rejects_are_no_part_of_the_log_the_next_time(where: str, folder: Path) -> None:
+    (folder / "log.csv").write_text("task_id,status\na,created\n,created\n")
+
+    first, second = (call("validate", "v1-full", where, *ORDERED) for _ in range(2))
+
+    assert first.exit_code == 0
+    assert (folder / "lifecycle-rejects.csv").exists()
+    assert (second.exit_code, second.stdout) == (0, first.stdout)
+
+
 def test_strict_reads_all_or_nothing(folder: Path) -> None:
     (folder / "log.csv").write_text("task_id,status\na,created\n,created\n")
 
