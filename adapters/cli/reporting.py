@@ -63,7 +63,11 @@ def _facts(report: Report, lifecycle: Lifecycle[str, str]) -> Iterator[tuple[str
         yield "read as", Text(", ".join(forms))
     declared = len(lifecycle.transitions)
     yield "coverage", Text(f"{declared - len(report.unseen)} of {declared} declared transitions were seen")
-    yield "findings", Text(count(report.bad_rows), "bold red" if report.bad_rows else "bold green")
+    if report.is_clean:
+        yield "findings", Text("0", "bold green")
+    else:
+        tasks = "1 task" if report.bad_tasks == 1 else f"{count(report.bad_tasks)} tasks"
+        yield "findings", Text(f"{count(report.bad_rows)} in {tasks}", "bold red")
     yield "information", Text(count(sum(report.findings.values()) - report.bad_rows))
     if report.unreadable:
         yield "unreadable", Text(f"{count(sum(report.unreadable.values()))} rows", "bold red")

@@ -120,13 +120,14 @@ def _checked(
 
     sequenced = columns.sequence is not None
     engine.keep("counted", questions.moves_counted(rules, information=information, sequenced=sequenced))
-    tables.take_listed()
     if totals.unknown:
-        tables.take_unknown()
+        engine.keep("strange", questions.strange_found(rules))
+    tables.take_findings(strange=totals.unknown > 0)
     report = report_of(
         engine,
         rules,
         totals,
+        bad_tasks=tables.bad_tasks(),
         worst=tables.worst(MOST_WORST),
         timed=columns.at is not None,
         files=len(intake.files) if intake.are_files else 0,
@@ -140,12 +141,16 @@ def report_of(
     rules: Rules,
     totals: Totals,
     *,
+    bad_tasks: int,
     worst: tuple[tuple[str, int], ...],
     timed: bool,
     files: int = 0,
     broken: Mapping[str, str] = MappingProxyType({}),
 ) -> Report:
-    """Ask an engine that holds `records` and `counted` for all that a report says. The arguments are as in Report."""
+    """Ask an engine that holds `counted`, and `strange` where there is any, for all that a report says.
+
+    The arguments are as in Report; `timed`: whether the log has times.
+    """
     tally = Tally(rules)
     tally.add_moves(engine.rows(questions.moves_summed()))
     if timed and tally.has_repeats:
@@ -153,8 +158,8 @@ def report_of(
     words: dict[str, int] = {}
     strangers = 0
     if totals.unknown:
-        words = {str(word): int(count) for word, count in engine.rows(questions.words_unknown(_MOST_WORDS))}
-        [(strangers,)] = engine.rows(questions.tasks_unknown())
+        words = {str(word): int(count) for word, count in engine.rows(questions.words_strange(_MOST_WORDS))}
+        [(strangers,)] = engine.rows(questions.tasks_strange())
     return Report(
         lifecycle=rules.lifecycle.name,
         mode=rules.mode,
@@ -170,6 +175,7 @@ def report_of(
         time_forms=totals.forms,
         findings=tally.findings(unknown=totals.unknown),
         bad_rows=tally.bad_rows + totals.unknown,
+        bad_tasks=bad_tasks,
         edges=tally.edges(),
         dwell=tally.dwell() if timed else (),
         endings=tally.endings(),

@@ -78,7 +78,7 @@ def _verdict(report: Report) -> str:
         kind, head = "bad", "✗ Not clean"
         says = (
             f"{_many(report.bad_rows, 'row')} of {count(report.rows)} ({_share(report.bad_rows, report.rows)}) "
-            f"{'makes' if report.bad_rows == 1 else 'make'} a history bad, in a log of {tasks}."
+            f"{'makes' if report.bad_rows == 1 else 'make'} the history of {count(report.bad_tasks)} of {tasks} bad."
         )
     missed = [_many(number, thing) for number, thing in ((unread, "row"), (len(report.broken), "file")) if number]
     left_out = (

@@ -138,42 +138,49 @@ def rows_listed() -> str:
     return "SELECT task, at_us, place, previous, word, ended FROM counted WHERE place IS NOT NULL"
 
 
-def rows_unknown(rules: Rules) -> str:
-    """Return the question for the rows whose status is not known, with what was before them.
+def strange_found(rules: Rules) -> str:
+    """Return the question that makes `strange`: the rows whose status is not known, with what was before them.
 
-    Columns: task, at_us, place, previous, status, ended. Only tasks with such rows are looked at.
+    Only tasks with such rows are looked at. Columns:
+
+        task, at_us, place, status    of the row
+        previous, ended               as in a move, see `rules.Move`
+        known                         how many rows of its task have a status that is known
     """
     order = _order(sequenced=True)
     return f"""
 WITH numbered AS (
     SELECT task, at_us, place, word, status,
            SUM(CASE WHEN word IS NULL THEN 0 ELSE 1 END) OVER ({order} ROWS UNBOUNDED PRECEDING) AS nth,
-           MAX({_is_final(rules)}) OVER ({order} {_BEFORE}) AS ended
+           MAX({_is_final(rules)}) OVER ({order} {_BEFORE}) AS ended,
+           COUNT(word) OVER (PARTITION BY task) AS known
     FROM records
     WHERE fault IS NULL AND task IN (SELECT task FROM records WHERE word IS NULL AND fault IS NULL)
 ), followed AS (
-    SELECT task, at_us, place, word, status, COALESCE(ended, 0) AS ended,
+    SELECT task, at_us, place, word, status, known, COALESCE(ended, 0) AS ended,
            COALESCE(MAX(word) OVER (PARTITION BY task, nth), {START}) AS previous
     FROM numbered
 )
-SELECT task, at_us, place, previous, status, ended
+SELECT task, at_us, place, previous, status, ended, known
 FROM followed
 WHERE word IS NULL"""
 
 
-def tasks_unknown() -> str:
+def rows_strange() -> str:
+    """Return the question for the rows of unknown status, one by one, in no order."""
+    return "SELECT task, at_us, place, previous, status, ended FROM strange"
+
+
+def tasks_strange() -> str:
     """Return the question for how many tasks have no row whose status is known."""
-    return """
-SELECT COUNT(*)
-FROM (SELECT task FROM records WHERE fault IS NULL GROUP BY task HAVING COUNT(word) = 0) strange"""
+    return "SELECT COUNT(DISTINCT task) FROM strange WHERE known = 0"
 
 
-def words_unknown(most: int) -> str:
+def words_strange(most: int) -> str:
     """Return the question for the most frequent statuses that are not known, and how often each was."""
     return f"""
 SELECT status, COUNT(*) AS rows_counted
-FROM records
-WHERE word IS NULL AND fault IS NULL
+FROM strange
 GROUP BY status
 ORDER BY rows_counted DESC, status
 LIMIT {most}"""

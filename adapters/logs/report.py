@@ -72,13 +72,14 @@ class Report:
         time_forms: how the times were written, and in how many rows: what was recognised, or named by an option.
         findings: how many rows are which kind of finding, information included.
         bad_rows: how many of them make their history bad.
+        bad_tasks: how many tasks have such rows.
         edges: see Edge.
         dwell: for each state that was left; empty without times.
         endings: how many tasks were last seen in which state.
         unseen: the declared transitions that no two rows of a task show, as (source, event, target).
         unknown_statuses: the most frequent words that the lifecycle does not know.
         ties: how many rows have the very time (and sequence) of the row before them in their task, so that
-            only their place in the log orders them.
+            only their place in the log orders them; rows of unknown status left out.
         worst: the tasks with the most bad rows.
     """
 
@@ -96,6 +97,7 @@ class Report:
     time_forms: Mapping[str, int]
     findings: Mapping[FindingCode, int]
     bad_rows: int
+    bad_tasks: int
     edges: tuple[Edge, ...]
     dwell: tuple[Dwell, ...]
     endings: Mapping[str, int]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -23,6 +23,16 @@ except ImportError:
 
 _BATCH = 50_000  # rows that are taken from another engine at once
 _JUDGEMENTS = 200  # that are inserted by one statement
+_BAD = str(Severity.FINDING)
+_LISTED = {
+    "task": "VARCHAR", "at_us": "BIGINT", "place": "BIGINT", "previous": "INTEGER", "word": "INTEGER",
+    "ended": "INTEGER",
+}  # fmt: skip
+_STRANGE = {
+    "task": "VARCHAR", "at_us": "BIGINT", "place": "BIGINT", "previous": "INTEGER", "status": "VARCHAR",
+    "ended": "INTEGER",
+}  # fmt: skip
+_REJECTED = {"place": "BIGINT", "fault": "VARCHAR", "detail": "VARCHAR"}
 _ROW = f"place & {(1 << ROW_BITS) - 1}"
 
 
@@ -52,8 +62,6 @@ class Tables:
         while some := list(islice(judgements, _JUDGEMENTS)):
             rows = ", ".join(["(?, ?, ?, ?, ?, ?)"] * len(some))
             run(f"INSERT INTO judged VALUES {rows}", [value for judgement in some for value in judgement])
-        run("CREATE TABLE strange (task VARCHAR, at_us BIGINT, place BIGINT, previous INTEGER, status VARCHAR,"
-            " ended INTEGER)")  # fmt: skip
 
     def _judgements(self) -> Iterator[tuple[Any, ...]]:
         for move, remark in self._rules.remarks.items():
@@ -62,41 +70,41 @@ class Tables:
             for ended in (False, True):
                 yield previous, None, int(ended), *_plain(self._rules.remark_on_unknown(previous, ended=ended))
 
-    def take_listed(self) -> None:
-        """Take the rows of listed moves from the engine, which has counted."""
-        if self._is_here:
-            self._bench.run(f"CREATE VIEW listed AS {questions.rows_listed()}")
-        else:
-            self._bench.run("CREATE TABLE listed (task VARCHAR, at_us BIGINT, place BIGINT, previous INTEGER,"
-                            " word INTEGER, ended INTEGER)")  # fmt: skip
-            names = ("task", "at_us", "place", "previous", "word", "ended")
-            self._take("listed", names, self._engine.rows(questions.rows_listed()))
+    def take_findings(self, *, strange: bool) -> None:
+        """Take the rows of listed moves, and with `strange` those of unknown status, from the engine."""
+        self._take_answer("listed_rows", questions.rows_listed(), _LISTED)
+        self._take_answer("strange_rows", questions.rows_strange() if strange else None, _STRANGE)
         self._bench.run(f"""
 CREATE VIEW findings AS
 SELECT task, {self._at} AS "at", {self._at_us} AS at_us, place, found.previous, found.word, found.status, found.ended,
        before.state AS state_before, code, severity, possible
-FROM (SELECT task, at_us, place, previous, listed.word, words.name AS status, ended FROM listed JOIN words USING (word)
+FROM (SELECT task, at_us, place, previous, word, words.name AS status, ended FROM listed_rows JOIN words USING (word)
       UNION ALL
-      SELECT task, at_us, place, previous, NULL, status, ended FROM strange) found
+      SELECT task, at_us, place, previous, NULL, status, ended FROM strange_rows) found
 JOIN judged ON judged.previous = found.previous AND judged.ended = found.ended
            AND judged.word IS NOT DISTINCT FROM found.word
 LEFT JOIN words before ON before.word = found.previous""")
 
-    def take_unknown(self) -> None:
-        """Take the rows of unknown status from the engine."""
-        question = questions.rows_unknown(self._rules)
-        if self._is_here:
-            self._bench.run(f"INSERT INTO strange {question}", doing="unknown statuses")
-        else:
-            names = ("task", "at_us", "place", "previous", "status", "ended")
-            self._take("strange", names, self._engine.rows(question))
+    def _take_answer(self, name: str, question: str | None, columns: Mapping[str, str]) -> None:
+        """Offer an answer of the engine under a name: a view where it lies here already, else a copy; None is empty."""
+        if question is not None and self._is_here:
+            self._bench.run(f"CREATE VIEW {name} AS {question}")
+            return
+        self._bench.run(f"CREATE TABLE {name} ({', '.join(f'{each} {kind}' for each, kind in columns.items())})")
+        if question is not None:
+            self._take(name, tuple(columns), self._engine.rows(question))
+
+    def bad_tasks(self) -> int:
+        """Return how many tasks have bad rows."""
+        [(tasks,)] = self._bench.run("SELECT COUNT(DISTINCT task) FROM findings WHERE severity = ?", [_BAD])
+        return int(tasks)
 
     def worst(self, most: int) -> tuple[tuple[str, int], ...]:
         """Return the tasks with the most bad rows, and how many."""
         rows = self._bench.run(
             "SELECT task, COUNT(*) AS bad FROM findings WHERE severity = ?"
             " GROUP BY task ORDER BY bad DESC, task LIMIT ?",
-            [str(Severity.FINDING), most],
+            [_BAD, most],
         )
         return tuple((task, bad) for task, bad in rows)
 
@@ -119,10 +127,9 @@ LEFT JOIN words before ON before.word = found.previous""")
             return
         question = "SELECT place, fault, detail FROM records WHERE fault IS NOT NULL"
         if self._is_here:
-            self._bench.run(f"CREATE TABLE rejects AS {question}")
+            self._bench.keep("rejects", question)
         else:
-            self._bench.run("CREATE TABLE rejects (place BIGINT, fault VARCHAR, detail VARCHAR)")
-            self._take("rejects", ("place", "fault", "detail"), self._engine.rows(question))
+            self._take_answer("rejects", question, _REJECTED)
         self._has_rejects = True
 
     def write_findings(self, path: str | os.PathLike[str]) -> int:

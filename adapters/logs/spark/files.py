@@ -33,6 +33,16 @@ _SETTINGS = {
 }
 _QUIET = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
 
+# Errors come as exceptions, too. Without an appender Spark would take this for no configuration.
+_SILENCE = """\
+rootLogger.level = off
+rootLogger.appenderRef.none.ref = none
+appender.none.type = Null
+appender.none.name = none
+logger.python.name = org.apache.spark.api.python.PythonGatewayServer
+logger.python.level = off
+"""
+
 # DuckDB's types of what Spark reads just as well. It knows no others, or takes them for something else.
 _ALIKE = re.compile(
     r"VARCHAR|U?(TINYINT|SMALLINT|INTEGER|BIGINT)|DECIMAL\(\d+,\d+\)|FLOAT|DOUBLE|DATE|TIMESTAMP( WITH TIME ZONE)?"
@@ -99,7 +109,7 @@ class SparkFiles:
         active = SparkSession.getActiveSession()
         if active is None:
             log4j = Path(bench.directory, "log4j2.properties")
-            log4j.write_text("rootLogger.level = off\n", encoding="utf-8")
+            log4j.write_text(_SILENCE, encoding="utf-8")
             places = {
                 "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={log4j.as_uri()}",
                 "spark.sql.warehouse.dir": Path(bench.directory, "warehouse").as_uri(),

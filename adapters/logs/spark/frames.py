@@ -101,6 +101,7 @@ class FrameCheck:
         self._timed = columns.at is not None
         sequenced = columns.sequence is not None
         engine.keep("counted", questions.moves_counted(rules, information=information, sequenced=sequenced))
+        engine.keep("strange", questions.strange_found(rules))
         judged = engine.session.createDataFrame(_judgements(rules), schema=_JUDGED)  # pyright: ignore[reportUnknownMemberType]
         self.moves = self._moves(judged)
         self.findings = self._findings(judged)
@@ -115,7 +116,7 @@ class FrameCheck:
 
     def _findings(self, judged: DataFrame) -> DataFrame:
         listed = _with_words(self._engine.ask(questions.rows_listed()), judged)
-        unknown = self._engine.ask(questions.rows_unknown(self._rules)).withColumn("word", fn.lit(None).cast("int"))
+        unknown = self._engine.ask(questions.rows_strange()).withColumn("word", fn.lit(None).cast("int"))
         reported = unknown.withColumnRenamed("status", "reported")
         strange = _with_words(reported, judged).withColumn("status", fn.col("reported")).drop("reported")
         at = fn.timestamp_micros("at_us") if self._timed else fn.lit(None).cast("timestamp")
@@ -134,12 +135,22 @@ class FrameCheck:
         totals = Totals(self._engine.rows(questions.totals()))
         if not totals.readable:
             raise UnusableLog(f"none of the {totals.rows} rows can be read" if totals.rows else "the log has no rows")
-        return report_of(self._engine, self._rules, totals, worst=self._worst(), timed=self._timed)
+        return report_of(
+            self._engine, self._rules, totals, bad_tasks=self._bad_tasks(), worst=self._worst(), timed=self._timed
+        )
+
+    def _bad_rows(self) -> DataFrame:
+        return self.findings.where(fn.col("severity") == str(Severity.FINDING))
+
+    def _bad_tasks(self) -> int:
+        with errors_told():
+            return self._bad_rows().select("task").distinct().count()
 
     def _worst(self) -> tuple[tuple[str, int], ...]:
-        bad = self.findings.where(fn.col("severity") == str(Severity.FINDING)).groupBy("task").count()
         with errors_told():
-            rows = bad.orderBy(fn.desc("count"), "task").limit(MOST_WORST).collect()
+            rows = (
+                self._bad_rows().groupBy("task").count().orderBy(fn.desc("count"), "task").limit(MOST_WORST).collect()
+            )
         return tuple((str(row["task"]), int(row["count"])) for row in rows)
 
 

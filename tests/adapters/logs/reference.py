@@ -23,7 +23,7 @@ from lifecycle.history import Mode
 Declared = Lifecycle[str, str]
 
 PARTS = (
-    "rows", "tasks", "first_at", "last_at", "findings", "bad_rows", "edges", "dwell", "endings", "unseen",
+    "rows", "tasks", "first_at", "last_at", "findings", "bad_rows", "bad_tasks", "edges", "dwell", "endings", "unseen",
     "unknown_statuses", "ties", "worst",
 )  # fmt: skip
 """What of a report the log alone decides, whatever engine counts and however the log is written."""
@@ -88,6 +88,7 @@ def expected(
         "last_at": _moment(max(times)) if timed else None,
         "findings": _counted((finding.code for _, finding in remarks), FindingCode),
         "bad_rows": len(bad),
+        "bad_tasks": len({row.task for row, _ in bad}),
         "edges": _edges(lifecycle, histories, {row.place for row, _ in bad}),
         "dwell": _dwell(lifecycle, histories) if timed else (),
         "endings": _counted((each.known[-1][1] for each in histories if each.known), _states(lifecycle)),

@@ -17,7 +17,7 @@ def report_of(lifecycle: Lifecycle[Any, Any], **parts: Any) -> Report:
     nothing: dict[str, Any] = {
         "lifecycle": lifecycle.name, "mode": "exact", "channel": "api", "engine": "DuckDB 2.0.0", "files": 1,
         "rows": 0, "unreadable": {}, "broken": {}, "tasks": 0,
-        "first_at": None, "last_at": None, "time_forms": {}, "findings": {}, "bad_rows": 0,
+        "first_at": None, "last_at": None, "time_forms": {}, "findings": {}, "bad_rows": 0, "bad_tasks": 0,
         "edges": (), "dwell": (), "endings": {},
         "unseen": tuple(row for row in rows if (row[0], row[2]) not in seen),
         "unknown_statuses": {}, "ties": 0, "worst": (),
@@ -40,6 +40,7 @@ DIRTY = report_of(
         FindingCode.AFTER_FINAL: 1_000_204, FindingCode.GAP: 13, FindingCode.OUT_OF_ORDER: 7,
     },
     bad_rows=1_001_289,
+    bad_tasks=640_512,
     edges=(
         Edge(None, "created", (), 59_999_983, 0, 1),
         Edge("created", "running", ("start",), 100_000_000, 0, 2),

@@ -144,7 +144,7 @@ def test_the_verdict_is_on_top(dirty: Element) -> None:
     clean = page_of(CLEAN)
 
     assert "Nothing in 5 rows of 2 tasks makes a history bad." in clean.one("main").text
-    assert "1,001,289 rows of 212,345,678 (0.47 %) make a history bad" in dirty.one("main").text
+    assert "1,001,289 rows of 212,345,678 (0.47 %) make the history of 640,512 of " in dirty.one("main").text
     assert "1,203 rows and 1 file could not be read" in dirty.one("main").text
     assert "could not be read" not in clean.one("main").text
     assert (title_of(clean), title_of(dirty)) == ("v1-full: clean", "v1-full: 1,001,289 bad rows")
@@ -264,7 +264,7 @@ def test_the_page_of_a_real_log(tmp_path: Path) -> None:
     with check_logs(V1_FULL, Files(str(log))) as checked:
         document = page_of(checked.report, tuple(checked.findings()))
 
-    assert "3 rows of 5 (60.00 %) make a history bad, in a log of 2 tasks." in document.one("main").text
+    assert "3 rows of 5 (60.00 %) make the history of 2 of 2 tasks bad." in document.one("main").text
     assert [row[:4] for row in table_under(document, "Findings")] == [
         ["a", "out_of_order", "running", "created"],
         ["<b>", "wrong_start", "start", "paused"],

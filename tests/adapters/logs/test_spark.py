@@ -521,7 +521,7 @@ def test_a_session_is_started_quietly_and_stopped(spark: SparkSession, tmp_path:
     spill.mkdir()
     with Workbench() as bench:
         path = written(bench, tmp_path / "a.parquet", rows, TIMESTAMPS)
-    command = [sys.executable, "-c", STARTED, path, str(spill)]
+    command = [sys.executable, "-W", "ignore::FutureWarning", "-c", STARTED, path, str(spill)]  # pandas, as above
     done = subprocess.run(
         command, check=False, capture_output=True, text=True, timeout=300, cwd=Path(__file__).parents[3]
     )
