@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
+import numpy as np
+
 from adapters.logs import questions
 from adapters.logs.places import ROW_BITS
 from adapters.logs.rules import START, Rules
@@ -14,12 +16,6 @@ from adapters.logs.source import Intake
 from adapters.logs.workbench import Workbench
 from adapters.logs.writing import write
 from lifecycle import Remark, Severity
-from lifecycle.errors import MissingExtra
-
-try:
-    import numpy as np
-except ImportError:
-    raise MissingExtra("logs", needed_by="checking logs") from None
 
 _BATCH = 50_000  # rows that are taken from another engine at once
 _JUDGEMENTS = 200  # that are inserted by one statement

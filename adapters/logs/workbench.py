@@ -13,13 +13,9 @@ from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from adapters.logs.errors import EngineFailed, UnusableLog
-from lifecycle.errors import MissingExtra
+import duckdb
 
-try:
-    import duckdb
-except ImportError:
-    raise MissingExtra("logs", needed_by="checking logs") from None
+from adapters.logs.errors import EngineFailed, UnusableLog
 
 T = TypeVar("T")
 
