@@ -61,7 +61,7 @@ def test_all_that_a_log_says_is_in_a_table() -> None:
         "times": "2026-01-01 00:00:00 to 2026-01-02 04:00:00, UTC",
         "read as": "iso (10 rows)",
         "coverage": "3 of 10 declared transitions were seen",
-        "findings": "3 in 2 tasks",
+        "findings": "3 in 1 task",
         "information": "1",
         "unreadable": "2 rows",
         "ties": "1 row has the time of the row before it; only their place puts them in order",
