@@ -57,7 +57,7 @@ OWNERS = {
     "opentelemetry": ["adapters.telemetry"],
     "duckdb": ["adapters.logs.workbench"],
     "numpy": ["adapters.logs"],
-    "backports": ["adapters.logs.blocks"],
+    "backports": ["adapters.logs.text.blocks"],
     "psycopg": ["adapters.logs.postgres"],
     "pyspark": ["adapters.logs.spark"],
     "py4j": ["adapters.logs.spark"],  # by which Python calls Spark; its errors come through

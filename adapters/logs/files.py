@@ -1,6 +1,6 @@
 """Logs in files: Parquet, CSV and JSON Lines, plain or compressed, one or many, and the standard input.
 
-Which files a log has and in which order, and reading those of Parquet. Texts are read in text.py, and what a
+Which files a log has and in which order, and reading those of Parquet. Texts are read in text/, and what a
 row means is said in records.py.
 """
 
@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from adapters.logs.blocks import STANDARD_INPUT
 from adapters.logs.columns import Columns
 from adapters.logs.errors import EngineFailed, UnusableLog
 from adapters.logs.places import MOST_FILES, ROW_BITS
 from adapters.logs.records import named_for_parts, parts_of, records, wrong_columns
 from adapters.logs.rules import Rules
 from adapters.logs.source import Intake
-from adapters.logs.text import read_text
+from adapters.logs.text import STANDARD_INPUT, is_text, read_text
 from adapters.logs.workbench import Workbench, literal
 
 Format = Literal["parquet", "csv", "jsonl"]
@@ -82,7 +81,7 @@ class Files:
         found: dict[str, tuple[str, Format]] = {}
         for path in self.paths:
             for file, kind in self._matching(path):
-                if not _is_text(file):
+                if not is_text(file):
                     raise UnusableLog(f"the name of {file!r} is not UTF-8")
                 found.setdefault(file if file == STANDARD_INPUT else os.path.realpath(file), (file, kind))
         if len(found) > MOST_FILES:
@@ -121,10 +120,6 @@ def format_of(path: str) -> Format | None:
         bare = bare.removesuffix(suffix)
     kind = _FORMATS.get(Path(bare).suffix)
     return None if kind == "parquet" and bare != name else kind
-
-
-def _is_text(path: str) -> bool:
-    return not any("\ud800" <= each <= "\udfff" for each in path)  # what Python makes of bytes that are none
 
 
 def _in_folder(folder: str) -> Iterator[tuple[str, Format]]:

@@ -8,9 +8,9 @@ from itertools import repeat
 from operator import contains
 from typing import Any
 
-from adapters.logs.blocks import Block
-from adapters.logs.exact import NOT_UTF8, is_text
-from adapters.logs.text_table import TextTable
+from adapters.logs.text.blocks import Block
+from adapters.logs.text.csv_rows import NOT_UTF8, is_text
+from adapters.logs.text.table import TextTable
 from adapters.logs.workbench import literal
 from lifecycle.errors import shortened
 

@@ -1,7 +1,7 @@
 """Rows of CSV one by one, and what is wrong with a row: slow, exact, and in words.
 
 What is no row costs one line, never the lines after it: a quote that is not closed does not swallow the rest
-of a file. Bytes come from blocks.py; values are judged in records.py.
+of a file. Bytes come from blocks.py; values are judged in records.py beside this package.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from adapters.logs.blocks import LONGEST_BYTES
+from adapters.logs.text.blocks import LONGEST_BYTES
 
 NOT_UTF8 = "not UTF-8"
 

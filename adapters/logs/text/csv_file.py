@@ -1,4 +1,4 @@
-"""CSV as RFC 4180 has it: blocks without quotes, or with simple ones, at once, all others row by row (exact.py).
+"""CSV as RFC 4180 has it: blocks without quotes, or with simple ones, at once, all others row by row (csv_rows.py).
 
 A block is made plain, if it can be: then each line is a row, and whatever stands between two separators is the
 text of a cell. Both ways read the same.
@@ -13,10 +13,10 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
-from adapters.logs.blocks import Block
 from adapters.logs.errors import UnusableLog
-from adapters.logs.exact import Row, csv_rows, lines_of
-from adapters.logs.text_table import TextTable
+from adapters.logs.text.blocks import Block
+from adapters.logs.text.csv_rows import Row, csv_rows, lines_of
+from adapters.logs.text.table import TextTable
 from adapters.logs.workbench import literal
 
 _BATCH = 50_000  # rows, of those that come one by one

@@ -1,7 +1,7 @@
 """CSV and JSON Lines into DuckDB, block by block, so that memory stays bounded and every row keeps its line.
 
 Python cuts a block into lines, DuckDB takes all of them apart at once. Where bytes come from is told in
-blocks.py, what a row is in text_csv.py and text_json.py, what a value means in records.py.
+blocks.py, what a row is in csv_file.py and json_lines.py, what a value means in records.py beside this package.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from adapters.logs.blocks import BLOCK_BYTES, LONGEST_BYTES, STANDARD_INPUT, Blocks
 from adapters.logs.columns import Columns
 from adapters.logs.rules import Rules
-from adapters.logs.text_csv import CsvFile
-from adapters.logs.text_json import JsonLinesFile
-from adapters.logs.text_table import CREATE, TextTable
+from adapters.logs.text.blocks import BLOCK_BYTES, LONGEST_BYTES, STANDARD_INPUT, Blocks
+from adapters.logs.text.csv_file import CsvFile
+from adapters.logs.text.json_lines import JsonLinesFile
+from adapters.logs.text.table import CREATE, TextTable
 from adapters.logs.workbench import Workbench
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from adapters.logs.columns import Columns, Fault
 from adapters.logs.errors import UnusableLog
 from adapters.logs.places import place_of
-from adapters.logs.records import records, wrong_columns
+from adapters.logs.records import named_for_parts, parts_of, records, wrong_columns
 from adapters.logs.rules import Rules
 from adapters.logs.workbench import Workbench, literal
 
@@ -29,10 +29,9 @@ class TextTable:
         self._number = number
         self.path = path
         self.columns = columns
-        named = {"task": columns.task, "at": columns.at, "status": columns.status, "sequence": columns.sequence}
-        self.parts = {part: name for part, name in named.items() if name is not None}
+        self.parts = parts_of(columns)
         """The name of the column that holds each part of a record. A column may hold several."""
-        self._by_part = Columns(**{part: part if part in self.parts else None for part in named}, time=columns.time)  # type: ignore[arg-type]
+        self._by_part = named_for_parts(columns)
 
     @contextmanager
     def offered(self, lines: Sequence[int] | range, **texts: Sequence[str]) -> Generator[None]:
