@@ -19,7 +19,7 @@ from adapters.logs.errors import UnusableLog
 from adapters.logs.files import KEPT_REJECTS, Files
 from adapters.logs.report import Report
 from adapters.logs.source import Source
-from adapters.logs.units import count
+from adapters.logs.units import counted
 from adapters.logs.writing import FileFormat, whole_or_not_at_all
 from lifecycle import Lifecycle
 from lifecycle.errors import shortened
@@ -165,9 +165,9 @@ def _write_files(checked: CheckedLog, log: LogOptions) -> list[str]:
     """Write what is wanted, and the rows that could not be read in any case; return a line about each file."""
     lines: list[str] = []
     if log.findings is not None:
-        lines.append(f"wrote {count(checked.write_findings(log.findings))} findings to {shown(log.findings)}")
+        lines.append(f"wrote {counted(checked.write_findings(log.findings), 'finding')} to {shown(log.findings)}")
     number = sum(checked.report.unreadable.values())
-    unreadable = f"{count(number)} {'row' if number == 1 else 'rows'} could not be read"
+    unreadable = f"{counted(number, 'row')} could not be read"
     if log.rejects is not None:
         checked.write_rejects(log.rejects)
         lines.append(f"{unreadable}; wrote which and why to {shown(log.rejects)}")

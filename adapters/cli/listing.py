@@ -8,7 +8,7 @@ from typing import Any
 from adapters.cli.log_options import LogOptions
 from adapters.cli.output import print_finding, print_json, say, shown
 from adapters.logs.checking import CheckedLog, LogFinding, Reject
-from adapters.logs.units import count
+from adapters.logs.units import count, counted
 
 
 class Listing:
@@ -45,8 +45,8 @@ class Listing:
             say(f"... and {count(more)} more: --show {self._listed} lists all, --findings FILE writes all to a file")
         report = self._report
         say(
-            f"{_counted(report.tasks, 'task')}, {_counted(report.rows, 'row')}: {_counted(report.bad_rows, 'finding')},"
-            f" {count(self._information)} for information, {_counted(self._unreadable, 'unreadable row')}"
+            f"{counted(report.tasks, 'task')}, {counted(report.rows, 'row')}: {counted(report.bad_rows, 'finding')},"
+            f" {count(self._information)} for information, {counted(self._unreadable, 'unreadable row')}"
         )
 
     def _document(self) -> dict[str, Any]:
@@ -78,7 +78,3 @@ def _print_reject(reject: Reject) -> None:
 
 def _entry(found: LogFinding) -> dict[str, Any]:
     return {**asdict(found), "at": None if found.at is None else found.at.isoformat().replace("+00:00", "Z")}
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{count(number)} {noun}" if number == 1 else f"{count(number)} {noun}s"

@@ -42,7 +42,7 @@ class LogOptions:
         ),
     ]
     mode: Annotated[
-        Mode, typer.Option(help="exact: every transition was recorded. sampled: the task was polled, some were missed.")
+        Mode, typer.Option(help="exact: every change was recorded. sampled: tasks were polled, some were missed.")
     ] = "exact"
     channel: Annotated[
         str, typer.Option(help="Whose words the statuses are: api, webhook, or another that the lifecycle names.")

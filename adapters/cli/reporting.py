@@ -9,10 +9,10 @@ from rich.text import Text
 
 from adapters.cli.output import console, print_json, shown, table
 from adapters.logs.report import Report
-from adapters.logs.units import count, duration, moment, share
+from adapters.logs.rules import MODES
+from adapters.logs.units import count, counted, duration, moment, share
 from lifecycle import Lifecycle
 
-_MODES = {"exact": "every transition was recorded", "sampled": "tasks were polled"}
 _MOST_WORST = 10  # a screen has so many lines; JSON and the page have all that the report holds
 _WIDE = 100  # columns, which time spans of two units need
 _LONGEST = 60  # characters of an id or a status
@@ -24,7 +24,7 @@ def print_report(report: Report, lifecycle: Lifecycle[str, str], *, as_json: boo
         print_json(report.to_dict())
         return
     to = console()
-    mode = f"{report.mode}: {_MODES[report.mode]}; channel {shown(report.channel)}; {shown(report.engine)}"
+    mode = f"{report.mode}: {MODES[report.mode]}; channel {shown(report.channel)}; {shown(report.engine)}"
     to.print(Text.assemble((shown(report.lifecycle), "bold"), "  ", (mode, "dim")))
     for made in (
         _totals(report, lifecycle),
@@ -53,26 +53,25 @@ def _totals(report: Report, lifecycle: Lifecycle[str, str]) -> Table:
 
 
 def _facts(report: Report, lifecycle: Lifecycle[str, str]) -> Iterator[tuple[str, Text]]:
-    files = "" if not report.files else " in 1 file" if report.files == 1 else f" in {count(report.files)} files"
+    files = f" in {counted(report.files, 'file')}" if report.files else ""
     yield "tasks", Text(count(report.tasks))
     yield "rows", Text(f"{count(report.rows)}{files}")
     if report.first_at is not None and report.last_at is not None:
         yield "times", Text(f"{moment(report.first_at)} to {moment(report.last_at)}, UTC")
     if report.time_forms:
-        forms = [f"{form} ({count(number)} rows)" for form, number in report.time_forms.items()]
+        forms = [f"{form} ({counted(number, 'row')})" for form, number in report.time_forms.items()]
         yield "read as", Text(", ".join(forms))
     declared = len(lifecycle.transitions)
     yield "coverage", Text(f"{declared - len(report.unseen)} of {declared} declared transitions were seen")
     if report.is_clean:
         yield "findings", Text("0", "bold green")
     else:
-        tasks = "1 task" if report.bad_tasks == 1 else f"{count(report.bad_tasks)} tasks"
-        yield "findings", Text(f"{count(report.bad_rows)} in {tasks}", "bold red")
+        yield "findings", Text(f"{count(report.bad_rows)} in {counted(report.bad_tasks, 'task')}", "bold red")
     yield "information", Text(count(sum(report.findings.values()) - report.bad_rows))
     if report.unreadable:
-        yield "unreadable", Text(f"{count(sum(report.unreadable.values()))} rows", "bold red")
+        yield "unreadable", Text(counted(sum(report.unreadable.values()), "row"), "bold red")
     if report.ties:
-        rows = "1 row has" if report.ties == 1 else f"{count(report.ties)} rows have"
+        rows = f"{counted(report.ties, 'row')} {'has' if report.ties == 1 else 'have'}"
         yield "ties", Text(f"{rows} the time of the row before it; only their place puts them in order")
 
 

@@ -18,6 +18,7 @@ from adapters.logs.report import Report, Tally, moment
 from adapters.logs.rules import Move, Rules
 from adapters.logs.source import Intake, Source
 from adapters.logs.tables import Tables
+from adapters.logs.units import counted
 from adapters.logs.workbench import Progress, Workbench
 from lifecycle import Channel, FindingCode, Lifecycle, Severity
 from lifecycle.history import Mode
@@ -216,7 +217,7 @@ def _require_all_read(totals: Totals, intake: Intake, tables: Tables) -> None:
     count = sum(totals.unreadable.values())
     if not count and not intake.broken:
         return
-    lines = [f"{count} rows and {len(intake.broken)} files could not be read"]
+    lines = [f"{counted(count, 'row')} and {counted(len(intake.broken), 'file')} could not be read"]
     lines += [f"{name}: {why}" for name, why in intake.broken.items()]
     for place, reason, detail in tables.rejects(most=10):
         file, row = file_and_row(place)

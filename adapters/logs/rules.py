@@ -8,6 +8,7 @@ judged beforehand, by `Lifecycle.remark` and nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,12 @@ from lifecycle.history import Mode
 
 START = -1
 """The code of what is before the first row."""
+
+MODES: Mapping[str, str] = {
+    "exact": "every change was recorded",
+    "sampled": "tasks were polled, several changes may lie between two rows",
+}
+"""What a log is taken for in each mode."""
 
 
 @dataclass(frozen=True, slots=True)

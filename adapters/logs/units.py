@@ -12,6 +12,11 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return how many there are of something whose plural ends in s."""
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+
+
 def share(part: int, whole: int) -> str:
     """Return how much of the whole a part is, in percent; 0 % and 100 % are exact, never rounded."""
     if part in (0, whole):

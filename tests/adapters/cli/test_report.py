@@ -53,7 +53,7 @@ def test_all_that_a_log_says_is_in_a_table() -> None:
     assert result.stderr == "2 rows could not be read; which and why is kept in lifecycle-rejects.csv\n"
     title, facts, *_ = result.stdout.split("\n\n")
     assert re.fullmatch(
-        r"v1-full  exact: every transition was recorded; channel api; DuckDB [\d.]+", title
+        r"v1-full  exact: every change was recorded; channel api; DuckDB [\d.]+", title
     ), title  # fmt: skip
     assert dict(re.split(r"  +", line.strip(), maxsplit=1) for line in facts.splitlines()) == {
         "tasks": "3",

@@ -17,10 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.logs import traffic
 from adapters.logs.checking import LogFinding, check_logs
 from adapters.logs.files import Files
-from adapters.logs.page import page
+from adapters.logs.page import page, traffic
 from adapters.logs.report import Edge, Report
 from adapters.logs.units import visible
 from adapters.render import RenderError
@@ -161,7 +160,7 @@ def test_what_was_checked(dirty: Element) -> None:
     assert facts["First row"] == "2026-01-01 00:00:00UTC"
     assert facts["Last row"] == "2026-04-01 12:00:00.250000UTC, 90 d 12 h later"
     assert facts["Times"].startswith("iso in 212,000,000 rows; milliseconds in 345,678 rows")
-    assert facts["Mode"] == "exactevery change was logged"
+    assert facts["Mode"] == "exactevery change was recorded"
     assert facts["Channel"].startswith("api")
     assert facts["Engine"] == "DuckDB 2.0.0"
 
@@ -288,7 +287,7 @@ def test_equal_reports_give_equal_pages() -> None:
 
 @pytest.mark.parametrize("error", [MissingExtra("render", needed_by="drawing"), RenderError("it took too long")])
 def test_without_a_diagram_the_page_has_its_tables_and_says_why(error: Exception) -> None:
-    with patch("adapters.logs.page.traffic_svg", side_effect=error):
+    with patch("adapters.logs.page.contents.traffic_svg", side_effect=error):
         document = page_of(DIRTY)
 
     assert not document.all("svg", "figure")
@@ -364,7 +363,7 @@ def tags(element: Element) -> list[str]:
 
 def hostile_page(text: str) -> str:
     report, finding = hostile_report(text)
-    with patch("adapters.logs.page.traffic_svg", side_effect=RenderError("not here")):
+    with patch("adapters.logs.page.contents.traffic_svg", side_effect=RenderError("not here")):
         return page(report, V1_FULL, [finding])
 
 

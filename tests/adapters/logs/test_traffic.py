@@ -10,8 +10,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from adapters.logs.report import Dwell, Edge
-from adapters.logs.traffic import (
+from adapters.logs.page.traffic import (
     MOST_UNDECLARED,
     SHADES,
     WORDS_OF_ILLEGAL,
@@ -20,6 +19,7 @@ from adapters.logs.traffic import (
     traffic_dot,
     traffic_svg,
 )
+from adapters.logs.report import Dwell, Edge
 from adapters.render import DARK
 from lifecycle import V1_FULL, V3_FULL, Event, Lifecycle, Origin, State, Transition
 from lifecycle.diagram import Colour

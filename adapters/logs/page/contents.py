@@ -1,7 +1,7 @@
-"""A report as an HTML page of its own: one file that needs no network, no script and no other file.
+"""What the page says: its sections, from the verdict to the first findings, each a part of the report.
 
-Whatever is foreign (ids, statuses, names of files and of states) passes through `word` or `escape(visible(...))`. How
-HTML is written is markup.py's, the diagram traffic.py's. Equal reports give equal pages; no clock is read.
+Whatever is foreign (ids, statuses, names of files and of states) passes through `word` or
+`escape(visible(...))`. Equal reports give equal pages; no clock is read.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from itertools import islice
 from typing import Any, cast
 
 from adapters.logs.checking import LogFinding
-from adapters.logs.markup import document, section, side_by_side, table, word
+from adapters.logs.page.markup import document, section, side_by_side, table, word
+from adapters.logs.page.traffic import SHADES, drawn, is_undeclared, shade, traffic_svg
 from adapters.logs.report import Edge, Report
-from adapters.logs.rules import START, Rules
-from adapters.logs.traffic import SHADES, drawn, is_undeclared, shade, traffic_svg
-from adapters.logs.units import count, duration, moment, share, visible
+from adapters.logs.rules import MODES, START, Rules
+from adapters.logs.units import count, counted, duration, moment, share, visible
 from adapters.render import RenderError
 from lifecycle import FindingCode, Lifecycle, MissingExtra
 from lifecycle.diagram import Colour
@@ -24,10 +24,6 @@ from lifecycle.history import Mode
 
 _MOST_FINDINGS = 200
 
-_MODES = {
-    "exact": "every change was logged",
-    "sampled": "polled: several changes may lie between two rows",
-}
 _MEANINGS = {
     FindingCode.UNKNOWN_STATUS: "A word that the channel does not know. The row is left out of its task's history.",
     FindingCode.WRONG_START: "The first row of a task is not the initial state.",
@@ -61,7 +57,7 @@ def page(report: Report, lifecycle: Lifecycle[Any, Any], findings: Iterable[LogF
         _ties(report),
         _first_findings(findings),
     )
-    state = "clean" if report.is_clean else _many(report.bad_rows, "bad row")
+    state = "clean" if report.is_clean else counted(report.bad_rows, "bad row")
     return document(f"{visible(report.lifecycle)}: {state}", "\n".join(filter(None, parts)))
 
 
@@ -70,17 +66,17 @@ def page(report: Report, lifecycle: Lifecycle[Any, Any], findings: Iterable[LogF
 
 def _verdict(report: Report) -> str:
     unread = sum(report.unreadable.values())
-    tasks = _many(report.tasks, "task")
+    tasks = counted(report.tasks, "task")
     if report.is_clean:
         kind, head = "clean", "✓ Clean"
-        says = f"Nothing in {_many(report.rows - unread, 'row')} of {tasks} makes a history bad."
+        says = f"Nothing in {counted(report.rows - unread, 'row')} of {tasks} makes a history bad."
     else:
         kind, head = "bad", "✗ Not clean"
         says = (
-            f"{_many(report.bad_rows, 'row')} of {count(report.rows)} ({_share(report.bad_rows, report.rows)}) "
+            f"{counted(report.bad_rows, 'row')} of {count(report.rows)} ({_share(report.bad_rows, report.rows)}) "
             f"{'makes' if report.bad_rows == 1 else 'make'} the history of {count(report.bad_tasks)} of {tasks} bad."
         )
-    missed = [_many(number, thing) for number, thing in ((unread, "row"), (len(report.broken), "file")) if number]
+    missed = [counted(number, thing) for number, thing in ((unread, "row"), (len(report.broken), "file")) if number]
     left_out = (
         f"<p>⚠ {' and '.join(missed)} could not be read; what is missing was not judged, see below.</p>\n"
         if missed
@@ -92,7 +88,7 @@ def _verdict(report: Report) -> str:
 def _facts(report: Report, lifecycle: Lifecycle[Any, Any]) -> str:
     facts = [
         ("Lifecycle", word(report.lifecycle), escape(visible(lifecycle.citation, most=300))),
-        ("Mode", escape(report.mode), _MODES[report.mode]),
+        ("Mode", escape(report.mode), MODES[report.mode]),
         ("Channel", word(report.channel), "whose words the statuses are"),
         ("Engine", escape(visible(report.engine)), ""),
         ("Files", count(report.files) if report.files else "none", "" if report.files else "a table or a data frame"),
@@ -106,7 +102,7 @@ def _facts(report: Report, lifecycle: Lifecycle[Any, Any]) -> str:
             ("Last row", moment(report.last_at), f"UTC, {span} later"),
         ]
         forms = "; ".join(
-            f"{escape(visible(form))} in {_many(rows, 'row')}" for form, rows in report.time_forms.items()
+            f"{escape(visible(form))} in {counted(rows, 'row')}" for form, rows in report.time_forms.items()
         )
         facts.append(("Times", forms, "how they were written"))
     else:
@@ -143,7 +139,7 @@ def _traffic(report: Report, lifecycle: Lifecycle[Any, Any]) -> str:
         why = escape(visible(str(error), most=300))
         return section("Traffic", f"<p>The diagram is missing: {why}. The tables say the same.</p>\n")
     left_out = len(report.edges) - len(drawn(report))
-    more = f"<p>{_many(left_out, 'rarer way')} without a transition: in the table only.</p>\n" if left_out else ""
+    more = f"<p>{counted(left_out, 'rarer way')} without a transition: in the table only.</p>\n" if left_out else ""
     return section(
         "Traffic",
         '<figure>\n<div class="scroll traffic" role="region" tabindex="0" aria-label="Diagram of the traffic">\n'
@@ -223,7 +219,7 @@ def _endings(report: Report, lifecycle: Lifecycle[Any, Any]) -> str:
 def _coverage(report: Report, lifecycle: Lifecycle[Any, Any]) -> str:
     declared = len(lifecycle.transitions)
     seen = declared - len(report.unseen)
-    says = f"<p>{count(seen)} of {_many(declared, 'declared transition')} ({_share(seen, declared)}) were seen.</p>\n"
+    says = f"<p>{count(seen)} of {counted(declared, 'declared transition')} ({_share(seen, declared)}) were seen.</p>\n"
     rows = ((word(source), word(event), word(target)) for source, event, target in report.unseen)
     return section("Coverage", says, table("Declared, never seen", ("From", "Event", "To"), (), rows))
 
@@ -280,10 +276,6 @@ def _finding(each: LogFinding) -> tuple[str, ...]:
         word(each.file),
         count(each.row),
     )
-
-
-def _many(number: int, thing: str) -> str:
-    return f"{count(number)} {thing}" + ("" if number == 1 else "s")
 
 
 def _share(part: int, whole: int) -> str:

@@ -1,7 +1,8 @@
 """How HTML is written: the document around, tables, sections, and foreign text that does nothing.
 
-What a page says is page.py's, its looks are page.css and the colours of the diagrams. The document has a policy of its
-own, which forbids scripts, requests and styles other than those it was made with, should foreign text ever get through.
+What a page says is contents.py's, its looks are page.css and the colours of the diagrams. The document has a
+policy of its own, which forbids scripts, requests and styles other than those it was made with, should foreign
+text ever get through.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from importlib import resources
 
-from adapters.logs.traffic import SHADES
+from adapters.logs.page.traffic import SHADES
 from adapters.logs.units import visible
 from adapters.render import DARK
 from lifecycle.diagram import Colour
@@ -88,7 +89,7 @@ def _style() -> str:
     dark = {f"--{colour.name.lower().replace('_', '-')}": each for colour, each in DARK.items()}
     light |= {"--bad": SHADES[-1].light, "--line": "#d1d9e0"}
     dark |= {"--bad": SHADES[-1].dark, "--line": "#3d444d"}
-    rules = resources.files("adapters.logs").joinpath("page.css").read_text(encoding="utf-8")
+    rules = resources.files("adapters.logs.page").joinpath("page.css").read_text(encoding="utf-8")
     return f"\n{_root(light)}\n@media (prefers-color-scheme: dark) {{ {_root(dark)} }}\n{rules}"
 
 
