@@ -1,9 +1,17 @@
 """Logs of millions of histories: judged by the rules of `Lifecycle.check`, counted, reported (extra `logs`).
 
-`check_logs` is the door; checking.py says what is asked of an engine and in which order, questions.py
-asks it in SQL. What needs more than this extra is imported from its own module: `PostgresTable` from
-adapters.logs.postgres, Spark from adapters.logs.spark. Lifecycles over arrays of codes are in
-adapters.logs.arrays, the page of a report in adapters.logs.page.
+`check_logs` is the door. What it does passes through these files, in this order:
+
+    source.py       what can be checked: files.py (with text/), frames.py, postgres/, spark/
+    records.py      a log's own columns become the relation `records`; columns.py says what they may hold
+    engine.py       what counts; workbench.py is DuckDB, which also puts every engine's findings in order
+    questions.py    what is asked of an engine, one SQL for all; rules.py judges what it counted
+    checking.py     in which order it is asked, and what a user gets
+    report.py       the answers folded into a report; page/ shows it, units.py has its numbers for people
+    tables.py       findings and rejects one by one; writing.py puts them into files
+
+What needs more than this extra is imported from its own module: `PostgresTable` from adapters.logs.postgres,
+Spark from adapters.logs.spark. Lifecycles over arrays of codes (arrays.py) need nothing of all this.
 """
 
 from __future__ import annotations
