@@ -5,7 +5,10 @@ Imported when one of them runs, since the database that counts is loaded with it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import signal
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 
 import typer
@@ -13,7 +16,8 @@ import typer
 from adapters.cli.log_options import AT_COLUMN, TASK_COLUMN, LogOptions
 from adapters.cli.output import BAD_INPUT, LEGAL, NOT_LEGAL, fail, misuse_is_bad_input, say, shown
 from adapters.cli.progress import Bar
-from adapters.logs.checking import CheckedLog, check_logs
+from adapters.logs.checked import CheckedLog, Reject
+from adapters.logs.checking import check_logs
 from adapters.logs.columns import Columns, TimeForm
 from adapters.logs.errors import UnusableLog
 from adapters.logs.files import KEPT_REJECTS, Files
@@ -24,11 +28,27 @@ from adapters.logs.writing import FileFormat, whole_or_not_at_all
 from lifecycle import Lifecycle
 from lifecycle.errors import shortened
 
-_REJECTS_BEGIN = b"file,row,reason,detail"
+_REJECTS_BEGIN = ",".join(field.name for field in fields(Reject)).encode()
 _THIS_MACHINE = "local[*]"  # as Spark calls it
 _ENOUGH = 1_000  # findings for a page, which shows fewer
+_ENDING = [each for each in signal.Signals if each.name in ("SIGTERM", "SIGHUP")]  # Windows has no SIGHUP
 
 
+@contextmanager
+def _ended_in_order() -> Generator[None]:
+    """Let what asks the process to end do so as Ctrl-C does, so that what was spilled is removed."""
+    # What is ignored, as under nohup, stays so.
+    heeded = [each for each in _ENDING if signal.getsignal(each) is signal.SIG_DFL]
+    for each in heeded:
+        signal.signal(each, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for each in heeded:
+            signal.signal(each, signal.SIG_DFL)
+
+
+@_ended_in_order()
 def judge(
     log: LogOptions, lifecycle: Lifecycle[str, str], tell: Callable[[CheckedLog], None], *, page: Path | None = None
 ) -> None:

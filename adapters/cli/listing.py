@@ -7,7 +7,7 @@ from typing import Any
 
 from adapters.cli.log_options import LogOptions
 from adapters.cli.output import print_finding, print_json, say, shown
-from adapters.logs.checking import CheckedLog, LogFinding, Reject
+from adapters.logs.checked import CheckedLog, LogFinding, Reject
 from adapters.logs.units import count, counted
 
 

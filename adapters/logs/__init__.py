@@ -6,7 +6,7 @@
     records.py      a log's own columns become the relation `records`; columns.py says what they may hold
     engine.py       what counts; workbench.py is DuckDB, which also puts every engine's findings in order
     questions.py    what is asked of an engine, one SQL for all; rules.py judges what it counted
-    checking.py     in which order it is asked, and what a user gets
+    checking.py     in which order it is asked; checked.py, what a user gets
     report.py       the answers folded into a report; page/ shows it, units.py has its numbers for people
     tables.py       findings and rejects one by one; writing.py puts them into files
 
@@ -23,7 +23,8 @@ from lifecycle.errors import MissingExtra
 if find_spec("duckdb") is None or find_spec("numpy") is None:
     raise MissingExtra("logs", needed_by="checking logs")
 
-from adapters.logs.checking import CheckedLog, LogFinding, Reject, check_logs
+from adapters.logs.checked import CheckedLog, LogFinding, Reject
+from adapters.logs.checking import check_logs
 from adapters.logs.columns import Columns, Fault, TimeForm
 from adapters.logs.errors import EngineFailed, UnreadableRows, UnusableLog
 from adapters.logs.files import Files

@@ -17,7 +17,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from adapters.logs.checking import CheckedLog, check_logs
+from adapters.logs.checked import CheckedLog
+from adapters.logs.checking import check_logs
 from adapters.logs.columns import EARLIEST_US, LATEST_US, Columns
 from adapters.logs.postgres import PostgresTable
 from adapters.logs.rules import Rules

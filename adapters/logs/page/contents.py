@@ -11,7 +11,7 @@ from html import escape
 from itertools import islice
 from typing import Any, cast
 
-from adapters.logs.checking import LogFinding
+from adapters.logs.checked import LogFinding
 from adapters.logs.page.markup import document, section, side_by_side, table, word
 from adapters.logs.page.traffic import SHADES, drawn, is_undeclared, shade, traffic_svg
 from adapters.logs.report import Edge, Report

@@ -10,12 +10,18 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from adapters.logs.columns import EARLIEST_US, LATEST_US, SMALLEST_MILLISECONDS, Columns, Fault, TimeForm
+from adapters.logs.columns import (
+    EARLIEST_US,
+    LATEST_US,
+    LONGEST_DETAIL,
+    SMALLEST_MILLISECONDS,
+    Columns,
+    Fault,
+    TimeForm,
+)
 from adapters.logs.errors import UnusableLog
 from adapters.logs.rules import Rules
 from lifecycle.errors import shortened
-
-_LONGEST_DETAIL = 80  # characters
 
 _TEXTS = ("text", "varchar", "bpchar", "name", "citext", "enum")
 _WHOLE = ("int2", "int4", "int8")
@@ -69,7 +75,7 @@ FROM (SELECT *, CASE WHEN task IS NULL THEN {no_task}
         cases=cases,
         earliest=EARLIEST_US,
         latest=LATEST_US,
-        longest=_LONGEST_DETAIL,
+        longest=LONGEST_DETAIL,
         no_task=str(Fault.NO_TASK),
         no_status=str(Fault.NO_STATUS),
         no_time=str(Fault.NO_TIME),

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby, pairwise
 from typing import Any
 
-from adapters.logs.checking import CheckedLog
+from adapters.logs.checked import CheckedLog
 from adapters.logs.places import file_and_row
 from adapters.logs.report import Dwell, Edge
 from lifecycle import Channel, Finding, FindingCode, Lifecycle, Severity

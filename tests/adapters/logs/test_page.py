@@ -17,7 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.logs.checking import LogFinding, check_logs
+from adapters.logs.checked import LogFinding
+from adapters.logs.checking import check_logs
 from adapters.logs.files import Files
 from adapters.logs.page import page, traffic
 from adapters.logs.report import Edge, Report
