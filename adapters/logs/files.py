@@ -9,7 +9,6 @@ from __future__ import annotations
 import glob
 import os
 import shutil
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from adapters.logs.places import MOST_FILES, ROW_BITS
 from adapters.logs.records import named_for_parts, parts_of, records, wrong_columns
 from adapters.logs.rules import Rules
 from adapters.logs.source import Intake
-from adapters.logs.text import STANDARD_INPUT, is_text, read_text
+from adapters.logs.text import STANDARD_INPUT, is_text, read_text, standard_input
 from adapters.logs.workbench import Workbench, literal
 
 Format = Literal["parquet", "csv", "jsonl"]
@@ -224,7 +223,7 @@ def _seekable(bench: Workbench, number: int, path: str) -> str:
     try:
         with spooled.open("wb") as file:
             if path == STANDARD_INPUT:
-                shutil.copyfileobj(sys.stdin.buffer, file)
+                shutil.copyfileobj(standard_input(), file)
             else:
                 with Path(path).open("rb") as pipe:
                     shutil.copyfileobj(pipe, file)

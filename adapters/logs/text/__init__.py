@@ -7,8 +7,8 @@ means is decided in records.py beside this package, as for all that DuckDB reads
 
 from __future__ import annotations
 
-from adapters.logs.text.blocks import STANDARD_INPUT
+from adapters.logs.text.blocks import STANDARD_INPUT, standard_input
 from adapters.logs.text.csv_rows import is_text
 from adapters.logs.text.reading import read_text
 
-__all__ = ["STANDARD_INPUT", "is_text", "read_text"]
+__all__ = ["STANDARD_INPUT", "is_text", "read_text", "standard_input"]

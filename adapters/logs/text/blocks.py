@@ -6,6 +6,7 @@ What is compressed is told by its first bytes, not by its name. What the lines h
 from __future__ import annotations
 
 import codecs
+import errno
 import gzip
 import io
 import os
@@ -70,7 +71,7 @@ class Blocks:
         self._size = 0
         try:
             if path == STANDARD_INPUT:
-                self._file = _Counted(sys.stdin.buffer)
+                self._file = _Counted(standard_input())
             else:
                 file = self._open.enter_context(Path(path).open("rb"))  # noqa: SIM115 (a stack closes it)
                 self._size = os.fstat(file.fileno()).st_size
@@ -145,6 +146,13 @@ class Blocks:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._open.close()
+
+
+def standard_input() -> BinaryIO:
+    """Return the bytes of the standard input. Raises OSError where the process has none."""
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, "it is closed")
+    return sys.stdin.buffer
 
 
 class _Readable(Protocol):

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from adapters.logs.errors import UnusableLog
+from adapters.logs.errors import EngineFailed, UnusableLog
 from adapters.logs.files import Files, Format, format_of
 from tests.adapters.logs.logs import AT, offered, records_in, row, write_parquet
 
@@ -202,6 +202,14 @@ def test_the_standard_input(folder: Path, monkeypatch: pytest.MonkeyPatch, kind:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
     write("a.csv")
     assert read(Files("a.csv", "-", "-", format=kind)) == [("a.csv", "t"), ("-", "t")]
+
+
+def test_a_process_without_a_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(EngineFailed, match="- cannot be copied: .*it is closed"):
+        read(Files("-", format="parquet"))
+    with offered(Files("-", format="csv")) as (_, intake):
+        assert intake.broken == {"-": "it is closed"}
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
