@@ -100,6 +100,8 @@ def whole_or_not_at_all(path: str | os.PathLike[str]) -> Generator[Path]:
         EngineFailed: it cannot be written, or what was raised inside says so.
     """
     target = Path(path).resolve()
+    if target.exists() and not target.is_file():  # a device or a pipe would be replaced, not written to
+        raise EngineFailed(f"{os.fspath(path)} cannot be written: it is there and no file")
     # In its folder, so that it can be renamed, and with a short name of its own, whatever the target's is.
     unfinished = target.with_name(f".lifecycle-{secrets.token_hex(8)}.tmp")
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import os
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -249,6 +250,17 @@ def test_where_nothing_can_be_written_that_is_said(bench: Workbench, name: str, 
         write(bench, tmp_path / name, query(bench, ["a"]), order="place")
 
     assert {path.name for path in tmp_path.rglob("*")} == {"file", "folder.csv"}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "page.html"
+    os.mkfifo(pipe)
+
+    with pytest.raises(EngineFailed, match="cannot be written: it is there and no file"), whole_or_not_at_all(pipe):
+        pass
+
+    assert pipe.is_fifo()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
