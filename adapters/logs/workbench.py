@@ -106,8 +106,9 @@ class Workbench:
             self._connection.register(name, frame)
 
     def unregister(self, name: str) -> None:
-        """Forget a frame."""
-        self._connection.unregister(name)
+        """Forget a frame. Raises as `run`."""
+        with _errors_told():
+            self._connection.unregister(name)
 
     def tell(self, doing: str, share: float | None) -> None:
         """Tell of progress that DuckDB does not know of."""

@@ -345,6 +345,7 @@ def test_foreign_text_is_shown_harmlessly() -> None:
         (["v1", "a", "b", "--table", "log"], "with --table goes one FILE"),
         (["v1", "a", "--table", "log", "--engine", "spark"], "with --table goes one FILE"),
         (["v1", "-", "--input-format", "csv", "--memory", "much"], "Parser Error"),
+        (["v1", "-", "--input-format", "csv", "--memory", "1KB"], "Out of Memory Error"),
         (["v1", "-", "--input-format", "csv", "--spill", "nowhere"], "no directory to spill into"),
     ],
 )
