@@ -128,15 +128,23 @@ def test_long_work_shows_a_bar_on_a_terminal_and_can_be_interrupted(endless: lis
     assert list(spill.iterdir()) == []
 
 
-@pytest.mark.parametrize("more", [[], ["--json", "--findings", "found.parquet"]])
+@pytest.mark.parametrize(
+    ("number", "more"),
+    [
+        (signal.SIGINT, []),
+        (signal.SIGINT, ["--json", "--findings", "found.parquet"]),
+        (signal.SIGTERM, []),
+        (signal.SIGHUP, []),
+    ],
+)
 def test_an_interrupt_in_a_pipe_is_quiet_and_leaves_nothing(
-    more: list[str], endless: list[str], spill: Path, tmp_path: Path
+    number: signal.Signals, more: list[str], endless: list[str], spill: Path, tmp_path: Path
 ) -> None:
     program = [SCRIPT, *endless, *more]
     pipe = subprocess.PIPE
     with subprocess.Popen(program, stdout=pipe, stderr=pipe, text=True, env=environment(), cwd=tmp_path) as process:
         until(spill)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         printed = process.communicate(timeout=60)
 
     assert (process.returncode, *printed) == (130, "", "")
