@@ -61,9 +61,10 @@ def check_logs(
     Raises:
         UnusableLog: it is not there, nothing in it can be read, or a column is missing.
         UnreadableRows: `strict`, and something could not be read.
-        EngineFailed: the database failed: no room, no connection.
+        EngineFailed: the database failed: no room, no connection, a `memory` that DuckDB does not understand.
         UnknownName: the lifecycle has no such channel.
         ValueError: `mode` is neither.
+        TypeError: what a `Frame` was given is none.
         MissingExtra: what the source needs is not installed.
     """
     rules = Rules(lifecycle, mode=mode, channel=channel)

@@ -92,5 +92,5 @@ class Rules:
         return [move for move, remark in self.remarks.items() if remark.code is FindingCode.DUPLICATE]
 
     def key(self, move: Move) -> int:
-        """Return a number of its own for a move, as `questions.MOVE` computes it."""
+        """Return a number of its own for a move, as questions.py computes it in SQL."""
         return ((move.previous + 1) * len(self.words) + move.word) * 2 + move.ended
