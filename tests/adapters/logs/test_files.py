@@ -206,7 +206,7 @@ def test_the_standard_input(folder: Path, monkeypatch: pytest.MonkeyPatch, kind:
 
 def test_a_process_without_a_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", None)
-    with pytest.raises(EngineFailed, match="- cannot be copied: .*it is closed"):
+    with pytest.raises(EngineFailed, match=r"- cannot be copied: .*it is closed"):
         read(Files("-", format="parquet"))
     with offered(Files("-", format="csv")) as (_, intake):
         assert intake.broken == {"-": "it is closed"}
