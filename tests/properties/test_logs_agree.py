@@ -112,7 +112,6 @@ class Table:
         self._connection.execute("CREATE TABLE log (task_id text, at timestamptz, sequence bigint, status text)")
 
     def fill(self, rows: tuple[LogRow, ...]) -> Source:
-        assume(not any("\0" in row.status for row in rows))  # which no text of PostgreSQL's can hold
         with self._connection.transaction():
             self._connection.execute("TRUNCATE log")
             with self._connection.cursor().copy("COPY log FROM STDIN") as copy:
@@ -185,6 +184,7 @@ def test_duckdb_agrees_with_the_reference(case: Case) -> None:
 @given(cases())
 @settings(max_examples=15)
 def test_postgresql_agrees_with_the_reference(table: Table, case: Case) -> None:
+    assume(not any("\0" in row.status for row in case.rows))  # which no text of PostgreSQL's can hold
     agrees(case, table.fill(case.rows))
 
 
@@ -217,6 +217,7 @@ def test_duckdb_agrees_with_the_reference_on_many_logs(case: Case) -> None:
 @given(cases())
 @settings(max_examples=200)
 def test_postgresql_agrees_with_the_reference_on_many_logs(table: Table, case: Case) -> None:
+    assume(not any("\0" in row.status for row in case.rows))  # which no text of PostgreSQL's can hold
     agrees(case, table.fill(case.rows))
 
 
