@@ -146,9 +146,11 @@ def _hints(message: str, log: LogOptions) -> Iterator[str]:
         log.status_column: "--status-column names the column of the status",
         log.task_column: "--task-column names the column of the task's id; --one-task says that there is none",
         log.at_column: "--at-column names the column of the time; --in-order says that there is none",
-        log.sequence_column or "": "--sequence-column names the column of the sequence",
+        log.sequence_column: "--sequence-column names the column of the sequence",
     }
-    yield from (hint for name, hint in columns.items() if f"no column {shortened(name)}" in message)
+    yield from (
+        hint for name, hint in columns.items() if name is not None and f"no column {shortened(name)}" in message
+    )
     if message.endswith("name the format"):
         yield "--input-format names the format: parquet, csv or jsonl"
 
@@ -172,8 +174,9 @@ def _require_writable(log: LogOptions, page: Path | None) -> None:
     for path, target in zip(wanted, resolved, strict=True):
         if not target.parent.is_dir():
             fail(f"{shown(path)} cannot be written: there is no folder {shown(target.parent)}", BAD_INPUT)
-        if target.is_dir():
-            fail(f"{shown(path)} cannot be written: it is a folder", BAD_INPUT)
+        if target.exists() and not target.is_file():
+            what = "a folder" if target.is_dir() else "there and no file"
+            fail(f"{shown(path)} cannot be written: it is {what}", BAD_INPUT)
     if len({*resolved}) < len(resolved):
         fail("what is written must go to a file each", BAD_INPUT)
     for file in log.files:

@@ -26,6 +26,8 @@ _WHERE = "Where the log is"
 _WRITING = "What is written to files"
 _LIMITS = "Limits"
 
+_MOST_THREADS = 1_000  # DuckDB would take minutes to begin with a hundred thousand
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogOptions:
@@ -136,7 +138,10 @@ class LogOptions:
         ),
     ] = "1GB"
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Of DuckDB; one for each core if omitted.", rich_help_panel=_LIMITS)
+        int | None,
+        typer.Option(
+            min=1, max=_MOST_THREADS, help="Of DuckDB; one for each core if omitted.", rich_help_panel=_LIMITS
+        ),
     ] = None
     spill: Annotated[
         Path | None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -24,6 +24,7 @@ from lifecycle.history import Mode
 
 MOST_WORST = 20
 _MOST_WORDS = 20
+_MOST_REJECTS = 10  # in one message
 
 
 def check_logs(
@@ -87,7 +88,7 @@ def _checked(
     if strict:
         _require_all_read(totals, intake, tables)
     if not totals.readable:
-        raise UnusableLog(_nothing_to_read(totals, intake))
+        raise UnusableLog(_nothing_to_read(totals, intake, tables))
 
     sequenced = columns.sequence is not None
     engine.keep("counted", questions.moves_counted(rules, information=information, sequenced=sequenced))
@@ -187,18 +188,21 @@ def _require_all_read(totals: Totals, intake: Intake, tables: Tables) -> None:
     count = sum(totals.unreadable.values())
     if not count and not intake.broken:
         return
-    lines = [f"{counted(count, 'row')} and {counted(len(intake.broken), 'file')} could not be read"]
-    lines += [f"{name}: {why}" for name, why in intake.broken.items()]
-    for place, reason, detail in tables.rejects(most=10):
+    first = f"{counted(count, 'row')} and {counted(len(intake.broken), 'file')} could not be read"
+    raise UnreadableRows("\n".join([first, *_unreadable(intake, tables)]), count=count)
+
+
+def _nothing_to_read(totals: Totals, intake: Intake, tables: Tables) -> str:
+    first = "the log has no rows"
+    if totals.rows:
+        reasons = ", ".join(f"{counted(count, 'row')}: {reason}" for reason, count in totals.unreadable.items())
+        first = f"nothing of the log can be read ({reasons})"
+    return "\n".join([first, *_unreadable(intake, tables)])
+
+
+def _unreadable(intake: Intake, tables: Tables) -> Iterator[str]:
+    """Yield the files that could not be read to their end, and the first rows that could not be, each with why."""
+    yield from (f"{name}: {why}" for name, why in intake.broken.items())
+    for place, reason, detail in tables.rejects(most=_MOST_REJECTS):
         file, row = file_and_row(place)
-        lines.append(f"{intake.files[file]}:{row}: {reason}" + (f": {detail}" if detail else ""))
-    raise UnreadableRows("\n".join(lines), count=count)
-
-
-def _nothing_to_read(totals: Totals, intake: Intake) -> str:
-    if not totals.rows:
-        lines = ["the log has no rows"]
-    else:
-        reasons = ", ".join(f"{count} times {reason}" for reason, count in totals.unreadable.items())
-        lines = [f"none of the {totals.rows} rows can be read: {reasons}"]
-    return "\n".join(lines + [f"{name}: {why}" for name, why in intake.broken.items()])
+        yield f"{intake.files[file]}:{row}: {reason}" + (f": {detail}" if detail else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import random
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -276,6 +277,26 @@ def test_strict_reads_all_or_nothing(folder: Path) -> None:
     assert not (folder / "lifecycle-rejects.csv").exists()
 
 
+def test_where_nothing_can_be_read_the_first_reasons_are_told(folder: Path) -> None:
+    (folder / "log.jsonl").write_text("[]\n" * 11)
+
+    result = call("validate", "v1-full", "log.jsonl", *ORDERED)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    first, *reasons = result.stderr.splitlines()
+    assert first == "lifecycle: nothing of the log can be read (11 rows: not a row)"
+    assert reasons == [
+        f"log.jsonl:{line}: not a row: a row must be a JSON object, not an array" for line in range(1, 11)
+    ]
+
+
+def test_more_threads_than_any_machine_has_are_refused() -> None:
+    result = call("validate", "v1", "-", "--threads", "100000")
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--threads" in result.stderr
+
+
 def test_a_broken_file_among_good_ones_is_judged_as_far_as_it_goes(folder: Path) -> None:
     (folder / "1.csv").write_text("task_id,status\na,created\na,stopped\na,running\n")
     (folder / "2.parquet").write_bytes(b"PAR1 and no more")
@@ -299,6 +320,7 @@ def test_a_broken_file_among_good_ones_is_judged_as_far_as_it_goes(folder: Path)
         ("task_id,when,status", (), "there is no column 'at'", "--in-order"),
         ("task_id,at,state", (), "there is no column 'status'", "--status-column"),
         ("task_id,at,status", ("--task-column", "key"), "there is no column 'key'", "--task-column"),
+        ("id,at,status", ("--task-column", ""), "there is no column ''", "--task-column"),
         ("task_id,at,status", ("--sequence-column", "n"), "there is no column 'n'", "--sequence-column"),
     ],
 )  # fmt: skip
@@ -424,6 +446,7 @@ def test_kept_rejects_replace_those_of_an_earlier_run_and_nothing_else(file: Pat
         (("--rejects", "rejects"), "the name 'rejects' tells no format"),
         (("--findings", "no/found.csv"), "no/found.csv cannot be written: there is no folder"),
         (("--findings", "folder.csv"), "folder.csv cannot be written: it is a folder"),
+        (("--findings", "pipe.csv"), "pipe.csv cannot be written: it is there and no file"),
         (("--findings", "x.csv", "--rejects", "./x.csv"), "what is written must go to a file each"),
         (("--findings", "./log.csv"), "log.csv is the log itself, and would be written over"),
     ],
@@ -432,11 +455,12 @@ def test_what_could_not_be_written_is_refused_before_any_work(
     options: tuple[str, ...], said: str, folder: Path
 ) -> None:
     (folder / "folder.csv").mkdir()
+    os.mkfifo(folder / "pipe.csv")
     (folder / "log.csv").write_text(BAD)
 
     result = call("validate", "v1-full", "log.csv", *ORDERED, *options)
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(f"lifecycle: {said}")
-    assert sorted(path.name for path in folder.iterdir()) == ["folder.csv", "log.csv"]
+    assert sorted(path.name for path in folder.iterdir()) == ["folder.csv", "log.csv", "pipe.csv"]
     assert (folder / "log.csv").read_text() == BAD
