@@ -24,7 +24,7 @@ from adapters.logs.files import KEPT_REJECTS, Files
 from adapters.logs.report import Report
 from adapters.logs.source import Source
 from adapters.logs.units import counted
-from adapters.logs.writing import FileFormat, whole_or_not_at_all
+from adapters.logs.writing import format_to_write, whole_or_not_at_all
 from lifecycle import Lifecycle
 from lifecycle.errors import shortened
 
@@ -169,7 +169,7 @@ def _require_writable(log: LogOptions, page: Path | None) -> None:
     with misuse_is_bad_input():
         for path in wanted:
             if path is not page:
-                FileFormat.of(path)
+                format_to_write(path)
     resolved = [path.resolve() for path in wanted]
     for path, target in zip(wanted, resolved, strict=True):
         if not target.parent.is_dir():

@@ -3,6 +3,7 @@
 `check_logs` is the door. What it does passes through these files, in this order:
 
     source.py       what can be checked: files.py (with text/), frames.py, postgres/, spark/
+                    formats.py is what their names tell
     records.py      a log's own columns become the relation `records`; columns.py says what they may hold
     engine.py       what counts; workbench.py is DuckDB, which also puts every engine's findings in order
     questions.py    what is asked of an engine, one SQL for all; rules.py judges what it counted

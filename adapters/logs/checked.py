@@ -65,14 +65,11 @@ class CheckedLog:
         """Yield what is remarkable, in the order of the log: file by file, row by row; at most `most` of it."""
         for task, at_us, place, previous, word, status, ended in self._tables.findings(most=most):
             file, row = file_and_row(place)
-            before: str | None
+            before = self._rules.state_of(previous)
             if word is None:
                 remark = self._rules.remark_on_unknown(previous, ended=bool(ended))
-                before = None if previous < 0 else self._rules.states[previous]
             else:
-                move = Move(previous, word, bool(ended))
-                remark = self._rules.remarks[move]
-                before = self._rules.state_before(move)
+                remark = self._rules.remarks[Move(previous, word, bool(ended))]
             yield LogFinding(
                 task,
                 None if at_us is None else moment(at_us),

@@ -9,13 +9,13 @@ from __future__ import annotations
 import glob
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from adapters.logs.columns import Columns
 from adapters.logs.errors import EngineFailed, UnusableLog
+from adapters.logs.formats import SUFFIXES, Format, format_of
 from adapters.logs.places import MOST_FILES, ROW_BITS
 from adapters.logs.records import named_for_parts, parts_of, records, wrong_columns
 from adapters.logs.rules import Rules
@@ -23,16 +23,10 @@ from adapters.logs.source import Intake
 from adapters.logs.text import STANDARD_INPUT, is_text, read_text, standard_input
 from adapters.logs.workbench import Workbench, literal
 
-Format = Literal["parquet", "csv", "jsonl"]
-
 KEPT_REJECTS = "lifecycle-rejects.csv"
 """Where the command line keeps what could not be read; it may lie among the files of a log."""
 
-_FORMATS: Mapping[str, Format] = {
-    ".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl",
-}  # fmt: skip
-_COMPRESSED = (".gz", ".zst", ".zstd")
-_KNOWN = f"{', '.join(_FORMATS)}, all but the first also with {', '.join(_COMPRESSED)}"
+_LOGS = f"the files of a log are {SUFFIXES}"
 
 
 @dataclass(frozen=True)
@@ -49,6 +43,8 @@ class Files:
     Args:
         paths: at least one.
         format: of files whose names do not tell it, and of the standard input.
+    Raises:
+        ValueError: there is no path.
     """
 
     paths: tuple[str, ...]
@@ -93,15 +89,15 @@ class Files:
                 raise UnusableLog("the standard input has no name that tells its format: name the format")
             return [(path, self.format)]
         if os.path.isdir(path):  # noqa: PTH112 (that of pathlib takes "" for a folder, and raises for some names)
-            return _some(_in_folder(path), f"there is no log in the folder {path!r}: the files of a log are {_KNOWN}")
+            return _some(_in_folder(path), f"there is no log in the folder {path!r}: {_LOGS}")
         if os.path.exists(path):  # noqa: PTH110
             kind = format_of(path) or self.format
             if kind is None:
-                raise UnusableLog(f"the name of {path!r} does not tell its format ({_KNOWN}): name the format")
+                raise UnusableLog(f"the name of {path!r} does not tell its format ({SUFFIXES}): name the format")
             return [(path, kind)]
         if not glob.has_magic(path) or "\0" in path:
             raise UnusableLog(f"there is no file {path!r}")
-        return _some(self._globbed(path), f"nothing that matches {path!r} is a log: the files of a log are {_KNOWN}")
+        return _some(self._globbed(path), f"nothing that matches {path!r} is a log: {_LOGS}")
 
     def _globbed(self, pattern: str) -> Iterator[tuple[str, Format]]:
         for path in sorted(glob.glob(pattern, recursive=True), key=_by_parts):  # noqa: PTH207 (it keeps the paths' own form)
@@ -109,16 +105,6 @@ class Files:
                 yield from _in_folder(path)
             elif Path(path).name != KEPT_REJECTS and (kind := format_of(path) or self.format) is not None:
                 yield path, kind
-
-
-def format_of(path: str) -> Format | None:
-    """Return the format that a file's name tells."""
-    name = Path(path).name.lower()
-    bare = name
-    for suffix in _COMPRESSED:
-        bare = bare.removesuffix(suffix)
-    kind = _FORMATS.get(Path(bare).suffix)
-    return None if kind == "parquet" and bare != name else kind
 
 
 def _in_folder(folder: str) -> Iterator[tuple[str, Format]]:

@@ -74,14 +74,17 @@ class Rules:
 
     def remark_on_unknown(self, previous: int, *, ended: bool) -> Remark[str]:
         """Return what `check` says of a status that the channel does not know."""
-        before = None if previous == START else self.states[previous]
-        remark = self.lifecycle.remark(before, None, ended=ended, mode=self.mode)
+        remark = self.lifecycle.remark(self.state_of(previous), None, ended=ended, mode=self.mode)
         assert remark is not None
         return remark
 
     def state_before(self, move: Move) -> str | None:
         """Return the state before a move, None at the start."""
-        return None if move.previous == START else self.states[move.previous]
+        return self.state_of(move.previous)
+
+    def state_of(self, code: int) -> str | None:
+        """Return the state of a word by its code, None for START."""
+        return None if code == START else self.states[code]
 
     def listed(self, *, information: bool) -> list[Move]:
         """Return the moves whose rows are listed one by one: the findings, and with `information` every remark."""

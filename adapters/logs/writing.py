@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.logs.errors import EngineFailed
+from adapters.logs.formats import SUFFIXES, FileFormat, Format
 from adapters.logs.workbench import Workbench, identifier, literal
-
-_FORMATS = {".parquet": "parquet", ".csv": "csv", ".jsonl": "json", ".ndjson": "json"}
-_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 
 _ISO = "strftime({0} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
 # One such character alone, as the name of the standard input is, is no formula.
@@ -26,9 +23,9 @@ _DEFUSED = (
 )
 
 # How a column of this type is written in this format; as it is where nothing is said.
-_WRITTEN = {
+_WRITTEN: Mapping[Format, Mapping[str, str]] = {
     "parquet": {},
-    "json": {"TIMESTAMP WITH TIME ZONE": _ISO},
+    "jsonl": {"TIMESTAMP WITH TIME ZONE": _ISO},
     "csv": {
         "TIMESTAMP WITH TIME ZONE": _ISO,
         "VARCHAR": _DEFUSED,
@@ -37,38 +34,23 @@ _WRITTEN = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class FileFormat:
-    """What a file will be: a format and a compression of DuckDB's COPY."""
+# And what DuckDB's COPY calls it.
+_OPTIONS: Mapping[Format, str] = {
+    "parquet": "FORMAT parquet, COMPRESSION zstd",
+    "jsonl": "FORMAT json",
+    "csv": "FORMAT csv, HEADER true",
+}
 
-    format: str
-    compression: str
 
-    @staticmethod
-    def of(path: str | os.PathLike[str]) -> FileFormat:
-        """Return what the name of a file tells.
+def format_to_write(path: str | os.PathLike[str]) -> FileFormat:
+    """Return what the name of a file to be written tells.
 
-        Raises:
-            ValueError: it tells nothing.
-        """
-        name = Path(path)
-        compression = _COMPRESSIONS.get(name.suffix.lower())
-        format_ = _FORMATS.get((name if compression is None else name.with_suffix("")).suffix.lower())
-        if format_ is None or (format_ == "parquet" and compression is not None):
-            raise ValueError(
-                f"the name {os.fspath(path)!r} tells no format: it must end in {', '.join(_FORMATS)}; all but Parquet "
-                f"may be compressed and end in {' or '.join(_COMPRESSIONS)} besides"
-            )
-        return FileFormat(format_, compression or ("zstd" if format_ == "parquet" else "none"))
-
-    def options(self) -> str:
-        """Return the options of COPY."""
-        header = ", HEADER true" if self.format == "csv" else ""
-        return f"FORMAT {self.format}, COMPRESSION {self.compression}{header}"
-
-    def written(self, name: str, kind: str) -> str:
-        """Return the expression by which a column of this type is written."""
-        return _WRITTEN[self.format].get(kind, "{0}").format(identifier(name))
+    Raises:
+        ValueError: it tells nothing.
+    """
+    if (found := FileFormat.of(path)) is None:
+        raise ValueError(f"the name {os.fspath(path)!r} tells no format: it must end in {SUFFIXES}")
+    return found
 
 
 def write(bench: Workbench, path: str | os.PathLike[str], query: str, *, order: str) -> int:
@@ -80,13 +62,17 @@ def write(bench: Workbench, path: str | os.PathLike[str], query: str, *, order: 
         ValueError: the name tells no format.
         EngineFailed: it cannot be written.
     """
-    to = FileFormat.of(path)
+    to = format_to_write(path)
+    options = _OPTIONS[to.format] + (f", COMPRESSION {to.compression}" if to.compression else "")
     types = {name: kind for name, kind, *_ in bench.run(f"DESCRIBE {query}") if name != order}
-    columns = ", ".join(f"{to.written(name, kind)} AS {identifier(name)}" for name, kind in types.items())
+    written = _WRITTEN[to.format]
+    columns = ", ".join(
+        f"{written.get(kind, '{0}').format(identifier(name))} AS {identifier(name)}" for name, kind in types.items()
+    )
     with whole_or_not_at_all(path) as unfinished:
         [(count,)] = bench.run(
             f"COPY (SELECT {columns} FROM ({query}) rows_written ORDER BY {identifier(order)})"
-            f" TO {literal(unfinished)} ({to.options()}, USE_TMP_FILE false)",
+            f" TO {literal(unfinished)} ({options}, USE_TMP_FILE false)",
             doing=f"writing {Path(path).name}",
         )
     return int(count)

@@ -14,7 +14,8 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as fn
 
 from adapters.logs.columns import Columns
-from adapters.logs.files import Files, Format, ParquetGroup, parquet_groups
+from adapters.logs.files import Files, ParquetGroup, parquet_groups
+from adapters.logs.formats import Format
 from adapters.logs.places import ROW_BITS
 from adapters.logs.rules import Rules
 from adapters.logs.source import Intake

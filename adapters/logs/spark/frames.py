@@ -176,7 +176,7 @@ def _judgements(rules: Rules) -> list[tuple[Any, ...]]:
 def _judgement(
     rules: Rules, previous: int, word: int | None, ended: bool, remark: Remark[str] | None
 ) -> tuple[Any, ...]:
-    before = None if previous == START else rules.states[previous]
+    before = rules.state_of(previous)
     state, status = (None, None) if word is None else (rules.states[word], rules.words[word])
     said = (None, None, None) if remark is None else (str(remark.code), str(remark.severity), list(remark.possible))
     return (previous, word, int(ended), before, state, status, *said)

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from adapters.logs.errors import EngineFailed, UnusableLog
-from adapters.logs.files import Files, Format, format_of
+from adapters.logs.files import Files
+from adapters.logs.formats import Format, format_of
 from tests.adapters.logs.logs import AT, offered, records_in, row, write_parquet
 
 CSV = f"task_id,at,status\nt,{AT},running\n"

@@ -16,15 +16,16 @@ import duckdb
 import pytest
 
 from adapters.logs.errors import EngineFailed, UnusableLog
+from adapters.logs.formats import FileFormat
 from adapters.logs.workbench import Workbench, literal
-from adapters.logs.writing import FileFormat, whole_or_not_at_all, write
+from adapters.logs.writing import format_to_write, whole_or_not_at_all, write
 
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
 
-FORMATS = ("parquet", "csv", "csv.gz", "csv.zst", "jsonl", "jsonl.gz", "jsonl.zst", "ndjson")
+FORMATS = ("parquet", "csv", "csv.gz", "csv.zst", "jsonl", "jsonl.gz", "jsonl.zst", "ndjson", "json")
 
 HOSTILE = [
     "plain",
@@ -211,7 +212,7 @@ def test_a_name_that_tells_no_format_is_refused(bench: Workbench, name: str, tmp
 
 
 def test_capitals_in_a_name_do_not_matter() -> None:
-    assert FileFormat.of("ROWS.CSV.GZ") == FileFormat("csv", "gzip")
+    assert format_to_write("ROWS.CSV.GZ") == FileFormat("csv", "gzip")
 
 
 # --- whole or not at all ----------------------------------------------------------------------------
