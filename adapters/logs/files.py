@@ -172,8 +172,8 @@ def parquet_groups(
     groups: dict[tuple[tuple[object, ...], ...], tuple[list[int], list[str]]] = {}
     broken: dict[str, str] = {}
     for number, path in files:
-        location = _seekable(bench, number, path)
         try:
+            location = _seekable(bench, number, path)
             schema = bench.run(f"SELECT * EXCLUDE (file_name) FROM parquet_schema({_as_it_is(location)})")
         except (UnusableLog, EngineFailed) as error:
             broken[path] = str(error)
@@ -214,7 +214,7 @@ def _seekable(bench: Workbench, number: int, path: str) -> str:
                 with Path(path).open("rb") as pipe:
                     shutil.copyfileobj(pipe, file)
     except OSError as error:
-        raise EngineFailed(f"{path} cannot be copied: {error}") from error
+        raise EngineFailed(f"it cannot be copied: {error.strerror}") from error
     return str(spooled)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from adapters.logs.errors import EngineFailed, UnusableLog
+from adapters.logs.errors import UnusableLog
 from adapters.logs.files import Files
 from adapters.logs.formats import Format, format_of
 from tests.adapters.logs.logs import AT, offered, records_in, row, write_parquet
@@ -205,9 +205,25 @@ def test_the_standard_input(folder: Path, monkeypatch: pytest.MonkeyPatch, kind:
     assert read(Files("a.csv", "-", "-", format=kind)) == [("a.csv", "t"), ("-", "t")]
 
 
+def test_a_file_that_vanishes_is_broken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_parquet("here.parquet", row())
+    listed: list[tuple[str, Format]] = [("gone.parquet", "parquet"), ("gone.csv", "csv"), ("here.parquet", "parquet")]
+
+    def as_it_was(_: Files) -> list[tuple[str, Format]]:
+        return listed
+
+    monkeypatch.setattr(Files, "listed", as_it_was)
+    source = Files(".")
+
+    assert read(source) == [("here.parquet", "t")]
+    with offered(source) as (_, intake):
+        assert intake.broken.keys() == {"gone.parquet", "gone.csv"}
+        assert all("No such file" in why for why in intake.broken.values())
+
+
 def test_a_process_without_a_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", None)
-    with pytest.raises(EngineFailed, match=r"- cannot be copied: .*it is closed"):
+    with pytest.raises(UnusableLog, match="-: it cannot be copied: it is closed"):
         read(Files("-", format="parquet"))
     with offered(Files("-", format="csv")) as (_, intake):
         assert intake.broken == {"-": "it is closed"}
