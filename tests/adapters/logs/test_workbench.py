@@ -1,0 +1,68 @@
+"""The workbench: its limits, its directory, what it tells of long work, and how it says that something failed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from adapters.logs.errors import EngineFailed, UnusableLog
+from adapters.logs.workbench import Workbench, identifier, literal
+
+LONG = "SELECT count(*) FROM range(3000000000) a(i) WHERE hash(i) = 1"  # seconds, and nothing in memory
+
+
+def test_it_spills_into_a_directory_of_its_own_that_is_removed(tmp_path: Path) -> None:
+    with Workbench(memory="50MB", threads=1, spill=tmp_path) as bench:
+        bench.keep("many", "SELECT md5(i::VARCHAR) AS text FROM range(3000000) t(i)")
+        [directory] = tmp_path.iterdir()
+        assert [path for path in directory.rglob("*") if path.is_file()] != []
+        assert sum(1 for _ in bench.rows("SELECT text FROM many")) == 3_000_000
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("memory", ["much", "12 parsecs"])
+def test_a_limit_that_means_nothing_is_refused_and_leaves_nothing(memory: str, tmp_path: Path) -> None:
+    with pytest.raises(EngineFailed):
+        Workbench(memory=memory, spill=tmp_path)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_there_must_be_a_place_to_spill_into(tmp_path: Path) -> None:
+    with pytest.raises(EngineFailed, match="no directory to spill into"):
+        Workbench(spill=tmp_path / "absent")
+
+
+def test_what_is_wrong_with_the_data_is_told_from_what_is_wrong_with_the_engine() -> None:
+    with Workbench(threads=1) as bench:
+        with pytest.raises(UnusableLog, match="Could not convert"):
+            bench.run("SELECT 'soon'::INTEGER")
+        with pytest.raises(EngineFailed, match="does not exist"):
+            bench.run("SELECT * FROM absent")
+
+
+def test_what_progress_raises_ends_the_work_and_is_raised() -> None:
+    def refuse(_doing: str, _share: float | None) -> None:
+        raise ZeroDivisionError
+
+    with Workbench(threads=1, progress=refuse) as bench, pytest.raises(ZeroDivisionError):
+        bench.run(LONG, doing="waiting")
+
+
+def test_what_was_begun_after_it_ends_before_it() -> None:
+    ended: list[bool] = []
+    with Workbench(threads=1) as bench:
+        bench.on_close(lambda: ended.append(Path(bench.directory).is_dir()))
+
+    assert ended == [True]
+
+
+@pytest.mark.parametrize("text", ["", "'", "''; DROP TABLE t --", '"', "a\\'b", "\0", "é\n\u202e"])
+def test_foreign_text_stays_text(text: str) -> None:
+    with Workbench(threads=1) as bench:
+        if text:
+            [[found]] = bench.run(f"SELECT {identifier('x' + text)} FROM (SELECT 1 AS {identifier('x' + text)})")
+            assert found == 1
+        assert bench.run(f"SELECT {literal(text)}") == [(text,)]
