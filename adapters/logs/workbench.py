@@ -6,7 +6,6 @@ A workbench is a database in memory that spills into a directory of its own and 
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,6 +15,7 @@ from typing import Any, Self, TypeVar
 import duckdb
 
 from adapters.logs.errors import EngineFailed, UnusableLog
+from adapters.logs.spill import spill_directory
 
 T = TypeVar("T")
 
@@ -49,10 +49,9 @@ class Workbench:
         self._progress = progress
         self._closing = ExitStack()
         try:
-            directory = tempfile.TemporaryDirectory(prefix="lifecycle-logs-", dir=spill)
+            self.directory = self._closing.enter_context(spill_directory(spill))
         except OSError as error:
             raise EngineFailed(f"no directory to spill into: {error}") from error
-        self.directory = self._closing.enter_context(directory)
         """Where files may be put that are needed only now."""
         self._connection = self._closing.enter_context(duckdb.connect(":memory:"))
         try:
