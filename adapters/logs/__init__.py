@@ -6,6 +6,7 @@
                     formats.py is what their names tell
     records.py      a log's own columns become the relation `records`; columns.py says what they may hold
     engine.py       what counts; workbench.py is DuckDB, which also puts every engine's findings in order
+                    and spills by way of spill.py
     questions.py    what is asked of an engine, one SQL for all; rules.py judges what it counted
     checking.py     in which order it is asked; checked.py, what a user gets
     report.py       the answers folded into a report; page/ shows it, units.py has its numbers for people
