@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 
@@ -179,9 +179,17 @@ def _require_writable(log: LogOptions, page: Path | None) -> None:
             fail(f"{shown(path)} cannot be written: it is {what}", BAD_INPUT)
     if len({*resolved}) < len(resolved):
         fail("what is written must go to a file each", BAD_INPUT)
-    for file in log.files:
+    for file in _files_to_read(log):
         if Path(file).resolve() in resolved:
             fail(f"{shown(file)} is the log itself, and would be written over", BAD_INPUT)
+
+
+def _files_to_read(log: LogOptions) -> list[str]:
+    """Return the files of the log, also those of folders and globs; what is wrong with them is said later."""
+    if log.table is None:
+        with suppress(UnusableLog):
+            return [path for path, _ in Files(*log.files, format=log.input_format).listed()]
+    return log.files
 
 
 def _write_files(checked: CheckedLog, log: LogOptions) -> list[str]:

@@ -439,6 +439,17 @@ def test_kept_rejects_replace_those_of_an_earlier_run_and_nothing_else(file: Pat
     assert kept.read_text() == "file,row\nsomebody's own\n"
 
 
+@pytest.mark.parametrize("log", [".", "*.csv"])
+def test_no_file_of_a_folder_or_a_glob_is_written_over(log: str, folder: Path) -> None:
+    (folder / "log.csv").write_text(BAD)
+
+    result = call("validate", "v1-full", log, *ORDERED, "--findings", "./log.csv")
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "log.csv is the log itself, and would be written over" in result.stderr
+    assert (folder / "log.csv").read_text() == BAD
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
