@@ -125,7 +125,9 @@ class DuckTable:
         # Temporary ones come last: they hide others of their names.
         tables = {
             name if schema == "main" else f"{schema}.{name}": ((catalog, schema, name), kind == "VIEW")
-            for catalog, schema, name, kind in ask(f"{_TABLES} WHERE {where} ORDER BY table_catalog = 'temp'")
+            for catalog, schema, name, kind in ask(
+                f"{_TABLES} WHERE {where} ORDER BY table_catalog = 'temp', table_schema, table_name"
+            )
         }
         if self.table not in tables:
             raise UnusableLog(absent("table", self.table, tables))
