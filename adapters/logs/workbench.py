@@ -182,6 +182,9 @@ def _errors_told() -> Generator[None]:
         yield
     except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.InvalidTypeException) as error:
         raise UnusableLog(_first_line(error)) from error
+    except duckdb.OutOfMemoryException as error:  # also where there is no room to spill
+        told = _first_line(error).removesuffix(".")
+        raise EngineFailed(f"{told}; it needs more memory, or more room where it spills") from error
     except duckdb.Error as error:
         raise EngineFailed(_first_line(error)) from error
     except RuntimeError as error:
