@@ -8,7 +8,7 @@ from typing import Any
 from adapters.cli.log_options import LogOptions
 from adapters.cli.output import print_finding, print_json, say, shown
 from adapters.logs.checked import CheckedLog, LogFinding, Reject
-from adapters.logs.units import count, counted
+from adapters.logs.units import count, counted, iso
 
 
 class Listing:
@@ -77,4 +77,4 @@ def _print_reject(reject: Reject) -> None:
 
 
 def _entry(found: LogFinding) -> dict[str, Any]:
-    return {**asdict(found), "at": None if found.at is None else found.at.isoformat().replace("+00:00", "Z")}
+    return {**asdict(found), "at": None if found.at is None else iso(found.at)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -13,7 +13,7 @@ from adapters.logs.columns import Columns
 from adapters.logs.engine import Engine
 from adapters.logs.errors import UnreadableRows, UnusableLog
 from adapters.logs.places import file_and_row
-from adapters.logs.report import Report, Tally, moment
+from adapters.logs.report import Report, Tally, Totals, moment
 from adapters.logs.rules import Rules
 from adapters.logs.source import Intake, Source
 from adapters.logs.tables import Tables
@@ -156,32 +156,6 @@ def report_of(
         ties=tally.ties if timed else 0,
         worst=worst,
     )
-
-
-class Totals:
-    """The answer to `questions.totals`, added up: what `report_of` wants to know first."""
-
-    def __init__(self, rows: Iterable[tuple[Any, ...]]) -> None:
-        self.unreadable: dict[str, int] = {}
-        self.forms: dict[str, int] = {}
-        self.readable = 0
-        self.unknown = 0
-        moments: list[int] = []
-        for fault, form, count, known, first_us, last_us in rows:
-            if fault is not None:
-                self.unreadable[str(fault)] = self.unreadable.get(str(fault), 0) + int(count)
-                continue
-            self.readable += int(count)
-            self.unknown += int(count) - int(known)
-            moments += int(first_us), int(last_us)
-            if form is not None:
-                self.forms[str(form)] = self.forms.get(str(form), 0) + int(count)
-        self.first_us, self.last_us = min(moments, default=0), max(moments, default=0)
-
-    @property
-    def rows(self) -> int:
-        """How many rows the log has."""
-        return self.readable + sum(self.unreadable.values())
 
 
 def _require_all_read(totals: Totals, intake: Intake, tables: Tables) -> None:

@@ -205,6 +205,7 @@ def _is_final(rules: Rules) -> str:
 
 def _is_one_of(rules: Rules, moves: Iterable[Move]) -> str:
     keys = sorted(rules.key(move) for move in moves)
+    # The same number as `Rules.key`, of the columns of a move.
     number = f"((previous + 1) * {len(rules.words)} + word) * 2 + ended"
     return f"({number}) IN ({_numbers(keys)})"
 

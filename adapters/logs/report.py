@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from adapters.logs.rules import START, Move, Rules
+from adapters.logs.units import iso
 from lifecycle import FindingCode, Severity
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -115,12 +116,38 @@ class Report:
         """Return it as a JSON document; times are ISO 8601 in UTC."""
         document = asdict(self)
         for name in ("first_at", "last_at"):
-            document[name] = None if document[name] is None else document[name].isoformat().replace("+00:00", "Z")
+            document[name] = None if document[name] is None else iso(document[name])
         document["worst"] = [{"task": task, "bad_rows": count} for task, count in self.worst]
         document["unseen"] = [
             {"source": source, "event": event, "target": target} for source, event, target in self.unseen
         ]
         return document
+
+
+class Totals:
+    """The answer to `questions.totals`, added up: how many rows there are, and of what kind."""
+
+    def __init__(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        self.unreadable: dict[str, int] = {}
+        self.forms: dict[str, int] = {}
+        self.readable = 0
+        self.unknown = 0
+        moments: list[int] = []
+        for fault, form, count, known, first_us, last_us in rows:
+            if fault is not None:
+                self.unreadable[str(fault)] = self.unreadable.get(str(fault), 0) + int(count)
+                continue
+            self.readable += int(count)
+            self.unknown += int(count) - int(known)
+            moments += int(first_us), int(last_us)
+            if form is not None:
+                self.forms[str(form)] = self.forms.get(str(form), 0) + int(count)
+        self.first_us, self.last_us = min(moments, default=0), max(moments, default=0)
+
+    @property
+    def rows(self) -> int:
+        """How many rows the log has."""
+        return self.readable + sum(self.unreadable.values())
 
 
 class Tally:

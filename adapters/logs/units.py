@@ -56,6 +56,11 @@ def moment(at: datetime) -> str:
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
 
 
+def iso(at: datetime) -> str:
+    """Return a moment in UTC in ISO 8601, as programs read it."""
+    return at.isoformat().replace("+00:00", "Z")
+
+
 def visible(text: str, *, most: int = 120) -> str:
     """Return foreign text so that it can be seen and does nothing: cut, and what does not print as its number.
 

@@ -9,11 +9,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as fn
 
 from adapters.logs import questions
-from adapters.logs.checking import MOST_WORST, Totals, report_of
+from adapters.logs.checking import MOST_WORST, report_of
 from adapters.logs.columns import Columns
 from adapters.logs.errors import UnusableLog
 from adapters.logs.records import wrong_columns
-from adapters.logs.report import Report
+from adapters.logs.report import Report, Totals
 from adapters.logs.rules import START, Move, Rules
 from adapters.logs.spark.engine import SparkEngine, computed, errors_told
 from adapters.logs.spark.records import column, records_of
