@@ -38,7 +38,7 @@ class Listing:
         for reject in self._rejects:
             _print_reject(reject)
         if more := self._more(self._unreadable):
-            say(f"... and {count(more)} more unreadable rows")
+            say(f"... and {counted(more, 'more unreadable row')}")
         for found in self._findings:
             print_finding(f"{found.file}:{found.row}", found.task, found.severity, found.message)
         if more := self._more(self._listed):

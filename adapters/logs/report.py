@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from adapters.logs.columns import Fault, TimeForm
 from adapters.logs.rules import START, Move, Rules
 from adapters.logs.units import iso
 from lifecycle import FindingCode, Severity
@@ -125,23 +126,30 @@ class Report:
 
 
 class Totals:
-    """The answer to `questions.totals`, added up: how many rows there are, and of what kind."""
+    """The answer to `questions.totals`, added up: how many rows there are, and of what kind.
 
-    def __init__(self, rows: Iterable[tuple[Any, ...]]) -> None:
-        self.unreadable: dict[str, int] = {}
-        self.forms: dict[str, int] = {}
-        self.readable = 0
-        self.unknown = 0
+    Attributes:
+        readable: how many rows could be read.
+        unknown: how many of them have a status that is not known.
+        unreadable, forms: as `unreadable` and `time_forms` of a report.
+        first_us, last_us: the times of the first and the last row that could be read.
+    """
+
+    def __init__(self, rows: Iterable[Sequence[Any]]) -> None:
+        faults: Counter[str] = Counter()
+        forms: Counter[str] = Counter()
         moments: list[int] = []
+        self.unknown = 0
         for fault, form, count, known, first_us, last_us in rows:
             if fault is not None:
-                self.unreadable[str(fault)] = self.unreadable.get(str(fault), 0) + int(count)
+                faults[str(fault)] += int(count)
                 continue
-            self.readable += int(count)
+            forms[str(form)] += int(count)
             self.unknown += int(count) - int(known)
             moments += int(first_us), int(last_us)
-            if form is not None:
-                self.forms[str(form)] = self.forms.get(str(form), 0) + int(count)
+        self.readable = forms.total()
+        self.unreadable = {str(fault): faults[fault] for fault in Fault if faults[fault]}
+        self.forms = {str(form): forms[form] for form in TimeForm if forms[form]}
         self.first_us, self.last_us = min(moments, default=0), max(moments, default=0)
 
     @property

@@ -46,6 +46,8 @@ class Workbench:
         spill: str | os.PathLike[str] | None = None,
         progress: Progress | None = None,
     ) -> None:
+        if memory.strip().startswith("-"):  # which DuckDB takes for no limit at all
+            raise EngineFailed(f"a limit of memory cannot be negative: {memory}")
         self._progress = progress
         self._closing = ExitStack()
         try:

@@ -29,7 +29,7 @@ def test_where_there_is_no_room_to_spill_that_is_said() -> None:
             bench.keep("many", "SELECT md5(i::VARCHAR) AS text FROM range(1000000) t(i)")
 
 
-@pytest.mark.parametrize("memory", ["much", "12 parsecs"])
+@pytest.mark.parametrize("memory", ["much", "12 parsecs", "-1", " -1GB"])
 def test_a_limit_that_means_nothing_is_refused_and_leaves_nothing(memory: str, tmp_path: Path) -> None:
     with pytest.raises(EngineFailed):
         Workbench(memory=memory, spill=tmp_path)
