@@ -15,11 +15,13 @@ from lifecycle import CATALOG, errors
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted([*(ROOT / "lifecycle").rglob("*.py"), *(ROOT / "adapters").rglob("*.py")])
-EXPORTING = [
+MODULES = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     for path in SOURCES
     if "\n__all__" in path.read_text(encoding="utf-8")
 ]
+# Spark is there with all tests only.
+EXPORTING = [pytest.param(name, marks=pytest.mark.heavy) if "spark" in name else name for name in MODULES]
 
 
 def in_order(name: str) -> tuple[int, list[str | int]]:
