@@ -288,7 +288,7 @@ def test_arrays_are_broadcast(coded: Coded) -> None:
     assert (kept.shape, kinds.shape) == ((), ())
     assert coded.is_final(3).shape == ()
     for ask in (coded.step_many, coded.observe_many):
-        with pytest.raises(ValueError, match="could not be broadcast"):
+        with pytest.raises(ValueError, match="cannot be broadcast"):
             ask(states, states[:3])
 
 
