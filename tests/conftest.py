@@ -1,8 +1,9 @@
-"""What every test may rely on: one Hypothesis profile, each declared lifecycle in turn, and PostgreSQL."""
+"""What every test may rely on: one Hypothesis profile, each declared lifecycle in turn, PostgreSQL and Spark."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol
@@ -13,6 +14,8 @@ from hypothesis import settings
 from lifecycle import CATALOG, Lifecycle
 
 if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
     from tests.postgres import PostgresServer
 
 # A deadline measures the machine, not the code. `--hypothesis-profile thorough` looks longer.
@@ -69,3 +72,28 @@ def postgres_url(postgres: PostgresServer) -> Iterator[str]:
     url = postgres.create_database()
     yield url
     postgres.drop_database(url)
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """A real local Spark, with many partitions; where that is impossible, the test is skipped."""
+    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
+        if os.environ.get("REQUIRE_SPARK"):
+            pytest.fail("Spark needs Java, and there is none")
+        pytest.skip("Spark needs Java")
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.Builder().master("local[2]").appName("tests")
+    options = {
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.log.level": "OFF",
+        "spark.sql.shuffle.partitions": "4",
+        "spark.sql.adaptive.coalescePartitions.enabled": "false",  # many partitions, however small
+        "spark.driver.memory": "1g",
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",  # to compile little suits many small queries
+        "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
+    }
+    session = builder.config(map=dict(options)).getOrCreate()
+    yield session
+    session.stop()

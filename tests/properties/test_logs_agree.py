@@ -1,4 +1,4 @@
-"""DuckDB, PostgreSQL and the plain reference say the same of every log, row for row and in every part of a report.
+"""Every engine says what the plain reference says of a log: row for row, and in every part of a report.
 
 Sources of files have tests of their own; here rows come to the engines by the shortest way.
 """
@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psycopg
@@ -29,6 +29,9 @@ from lifecycle.history import Mode
 from lifecycle.testing import histories, lifecycles, possible_defects
 from tests.adapters.logs.reference import Declared, LogRow, Outcome, expected, outcome
 from tests.postgres import PostgresServer
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 NAME = "log"
 STRANGE = (" ", "a", "A", "é", "e\u0301", "'; DROP TABLE log; --", '"', "\\", "%s", "=1+1", "😀")
@@ -133,6 +136,27 @@ def table(postgres: PostgresServer) -> Iterator[Table]:
     postgres.drop_database(url)
 
 
+@dataclass(frozen=True)
+class SparkRows:
+    """Rows as a frame of Spark's, in some partitions."""
+
+    session: SparkSession
+    rows: tuple[LogRow, ...]
+
+    def offer(self, bench: Workbench, rules: Rules, columns: Columns) -> Intake:  # noqa: ARG002
+        from pyspark.sql import functions as fn
+
+        from adapters.logs.spark.engine import SparkEngine, computed
+        from adapters.logs.spark.records import records_of
+
+        rows = [(row.task, row.at_us, row.sequence, row.place, row.status) for row in self.rows]
+        schema = "task_id string, at_us bigint, sequence bigint, place bigint, status string"
+        frame = self.session.createDataFrame(rows, schema=schema).repartition(3)  # pyright: ignore[reportUnknownMemberType]
+        timed = frame.withColumn("at", fn.timestamp_micros("at_us"))
+        records = records_of(timed, columns, rules, place=fn.col("place"))
+        return Intake(SparkEngine(self.session, computed(records)), (NAME,), are_files=False)
+
+
 # --- any small log ------------------------------------------------------------------------------
 
 TIMES_US = st.sampled_from([0, 1, -1, 999, 1_000, 1_001, 99_999, EARLIEST_US, LATEST_US]) | st.integers(
@@ -219,6 +243,14 @@ def test_duckdb_agrees_with_the_reference_on_many_logs(case: Case) -> None:
 def test_postgresql_agrees_with_the_reference_on_many_logs(table: Table, case: Case) -> None:
     assume(not any("\0" in row.status for row in case.rows))  # which no text of PostgreSQL's can hold
     agrees(case, table.fill(case.rows))
+
+
+@pytest.mark.heavy
+@pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas")
+@given(cases())
+@settings(max_examples=12)
+def test_spark_agrees_with_the_reference(spark: SparkSession, case: Case) -> None:
+    agrees(case, SparkRows(spark, case.rows))
 
 
 # --- one large log ------------------------------------------------------------------------------

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,30 +38,6 @@ pytestmark = [pytest.mark.heavy, pytest.mark.filterwarnings("ignore:PySpark does
 V2 = CATALOG["v2"]
 SEQUENCED = Columns(task="task", sequence="sequence")
 STRANGE = ("odd", "'; DROP TABLE records; --", "\\'", "<b>", "=1+1", "é", "Running")
-
-
-@pytest.fixture(scope="module")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
-        if os.environ.get("REQUIRE_SPARK") == "1":
-            pytest.fail("Spark needs Java, and there is none")
-        pytest.skip("Spark needs Java")
-    from pyspark.sql import SparkSession
-
-    builder = SparkSession.Builder().master("local[2]").appName("tests")
-    settings = {
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.log.level": "OFF",
-        "spark.sql.shuffle.partitions": "4",
-        "spark.sql.adaptive.coalescePartitions.enabled": "false",  # many partitions, however small
-        "spark.driver.memory": "1g",
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",  # to compile little suits many small queries
-        "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
-    }
-    session = builder.config(map=dict(settings)).getOrCreate()
-    yield session
-    session.stop()
 
 
 # --- logs --------------------------------------------------------------------------------------
