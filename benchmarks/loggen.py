@@ -297,7 +297,7 @@ TO '{str(path).replace("'", "''")}' (FORMAT parquet, COMPRESSION zstd)"""
 
 
 def _main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.loggen", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.loggen", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("out", type=Path, help="the Parquet file; OUT.injected.jsonl beside it lists what is in it")
     parser.add_argument("--events", type=int, default=10_000_000, help="rows (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="another seed, another log (default: %(default)s)")
