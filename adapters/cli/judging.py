@@ -30,6 +30,7 @@ from lifecycle.errors import shortened
 
 _REJECTS_BEGIN = ",".join(field.name for field in fields(Reject)).encode()
 _THIS_MACHINE = "local[*]"  # as Spark calls it
+_POSTGRESQL = ("postgresql://", "postgres://", "postgresql+psycopg://")
 _ENOUGH = 1_000  # findings for a page, which shows fewer
 _ENDING = [each for each in signal.Signals if each.name in ("SIGTERM", "SIGHUP")]  # Windows has no SIGHUP
 
@@ -110,7 +111,7 @@ def _columns(log: LogOptions) -> Columns:
 def _source(log: LogOptions) -> Source:
     """Return where the log is. Raises MissingExtra."""
     first, *further = log.files
-    is_url = first.startswith(("postgresql://", "postgres://"))
+    is_url = first.startswith(_POSTGRESQL)
     engine = log.engine or ("postgresql" if is_url else "duckdb")
     if log.master is not None and engine != "spark":
         fail("--master needs --engine spark", BAD_INPUT)

@@ -364,6 +364,7 @@ def test_foreign_text_is_shown_harmlessly() -> None:
         (["v1", "log.csv", "--engine", "postgresql"], "--engine postgresql needs a postgresql:// URL as FILE"),
         (["v1", "postgresql://x/y", "--engine", "duckdb"], "--engine postgresql needs a postgresql:// URL as FILE"),
         (["v1", "postgresql://x/y"], "--table NAME must say which table of the database is the log"),
+        (["v1", "postgresql+psycopg://x/y"], "--table NAME must say which table of the database is the log"),
         (["v1", "a", "b", "--table", "log"], "with --table goes one FILE"),
         (["v1", "a", "--table", "log", "--engine", "spark"], "with --table goes one FILE"),
         (["v1", "-", "--input-format", "csv", "--memory", "much"], "Parser Error"),
