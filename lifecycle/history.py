@@ -118,10 +118,7 @@ class History(Graph[S, E]):
         Raises:
             UnknownName: a channel that is neither usual nor named by an alias.
         """
-        try:
-            return MappingProxyType(self._words[channel])
-        except KeyError:
-            raise UnknownName("channel", channel, known=self._words, where=self.name) from None
+        return MappingProxyType(self._vocabulary(channel))
 
     def state_of(self, status: str, *, channel: str = Channel.API) -> S | None:
         """Return the state that `status` stands for in `channel`, or None where it stands for none.
@@ -129,7 +126,13 @@ class History(Graph[S, E]):
         Raises:
             UnknownName: a channel that is neither usual nor named by an alias.
         """
-        return self.statuses(channel=channel).get(status)
+        return self._vocabulary(channel).get(status)
+
+    def _vocabulary(self, channel: str) -> dict[str, S]:
+        try:
+            return self._words[channel]
+        except KeyError:
+            raise UnknownName("channel", channel, known=self._words, where=self.name) from None
 
     def require_state_of(self, status: str, *, channel: str = Channel.API) -> S:
         """As `state_of`, but raise for a status that stands for no state.

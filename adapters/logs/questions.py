@@ -13,9 +13,8 @@ Every engine offers one relation, `records`, of all rows of the log:
     detail    text       the value that is at fault, shortened; may be NULL
 
 Only whole numbers are compared and computed: engines disagree on zones, on rounding and on what
-`LAG` gives where nothing is before. Statements hold no text from outside, except names of relations,
-which are ours. `MOD` and `CASE` are as in SQL:2003; window clauses are written out, since one of the
-engines sorts again for each that it sees under another name.
+`LAG` gives where nothing is before. Statements hold no text from outside: words are codes, and names
+of relations and columns are ours.
 
 Equal times are in the order of `sequence`, then of `place`; so the answer never depends on threads,
 partitions or luck.
@@ -27,7 +26,7 @@ from collections.abc import Iterable
 
 from adapters.logs.rules import START, Move, Rules
 
-LARGEST_EXACT = 1_000  # microseconds; above it three digits of a dwell time count, see `_rounded`
+_ROUNDED_FROM_US = 1_000  # on, three digits of a dwell time count
 _DIGITS = 18  # of the longest dwell time: from the year 1 to the year 9999 are 3.2e17 microseconds
 
 _ORDER = "PARTITION BY task ORDER BY at_us, sequence, place"
@@ -224,4 +223,4 @@ def _rounded(dwell: str) -> str:
         f"WHEN {dwell} < {10**digits} THEN {dwell} - MOD({dwell}, {10 ** (digits - 3)})"
         for digits in range(4, _DIGITS + 1)
     )
-    return f"CASE WHEN {dwell} < {LARGEST_EXACT} THEN {dwell} {' '.join(steps)} END"
+    return f"CASE WHEN {dwell} < {_ROUNDED_FROM_US} THEN {dwell} {' '.join(steps)} END"
