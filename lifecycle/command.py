@@ -1,6 +1,6 @@
 """One command, from its intent to its outcome, as a generator that touches nothing.
 
-Executing a command safely is the hard part: the request may be lost, the answer may be lost, the
+Executing a command safely is the hard part: the request may be lost, the response may be lost, the
 service may answer 500 and do it anyway, the process may die between two lines, another worker may
 act on the same task. So the procedure is pure: it yields effects (effects.py) and is resumed with
 their results. It never touches a socket, a file or a clock, and a test can put every failure at
@@ -8,22 +8,35 @@ every effect.
 
 The steps of a command, numbered as in the code:
 
-1. Know the state: what the journal knows, else one read.
-2. Judge. A refusal or a redundancy that rests on a remembered state that is not final is confirmed
-   by one read. Illegal raises, redundant returns; neither sends.
-3. Record the intent, only if the task has not changed since it was read.
+1. Know the state: what the journal knows, else one read. A stop that is always possible needs none.
+2. Judge. A refusal or a redundancy is confirmed by one read if it rests on a remembered state that
+   is not final, or that a later report contradicts. Illegal raises, redundant returns; neither sends.
+3. Record the intent, only if the task has not changed since it was read. Another open command is in
+   flight; a stop abandons it if no living worker has claimed it.
 4. Send, each attempt recorded before it, so that of several workers one alone makes it, and only
-   while the state last recorded accepts it; where that has changed, go on at 7.
-5. A usable answer: done when proved, by the state, or where that proves nothing by the read that
-   the service's table names, or by the answer itself. The task at another final state ended first.
+   while the state last recorded accepts it; if that has changed, continue at 7.
+5. A usable response: done when proved, by the state, or if that proves nothing by the read that the
+   service's table names, or by the response itself. The task at another final state is over.
    Neither: read again until the driver's time is up, then the command is uncertain.
-6. A refusal: read the status. At the target, and proved by it, is success. Else the refusal is told.
-7. No usable answer: uncertain until a read proves the effect, the end, or that nothing happened.
-   Only then, and only where twice is the same as once, it is sent again.
-8. After a crash, an open command is taken up at 7, by one worker alone.
+6. A refusal: read the status. At the target, and proved by it: done. At another final state: over.
+   Otherwise refused, or uncertain if an earlier attempt may have arrived.
+7. No usable response: uncertain until a read proves the effect, the end, or that nothing happened.
+   Only then, and only if twice is the same as once, it is sent again.
+8. After a crash, an open command is resumed at 7, by one worker alone.
 
-A command that is given under a key is executed once: given again, it is answered with what came of
-the first. Even where it is redundant it is recorded, so that its key keeps its answer.
+What proves what:
+
+- The target proves a command that is proved by state. A state past the target proves it only if the
+  task cannot have come there without this command.
+- At a final state other than the target the task is over. The command did not take effect
+  (`ended_first`) if nothing can have arrived, or if that state cannot be reached from the target at
+  all. Otherwise nobody can know (`moot`).
+
+Everything that is written of a command names the claim that it is written under. A worker whose
+command was claimed by another in the meantime changes nothing more, and returns what the other records.
+
+A command that is given under an idempotency key is executed once: given again, it has the outcome of
+the first. Even if it is redundant it is recorded, so that its key keeps its outcome.
 
 Nothing is ever recorded as done or failed by guess.
 """
@@ -34,7 +47,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, NoReturn
 
-from lifecycle.catalog import CommandEvent, CommandState
+from lifecycle.catalog import COMMAND, CommandEvent, CommandState
 from lifecycle.definition import Lifecycle
 from lifecycle.effects import (
     Accepted,
@@ -44,7 +57,9 @@ from lifecycle.effects import (
     Failure,
     FindCommand,
     Load,
+    LoadCommand,
     Lost,
+    Missing,
     NotSent,
     Read,
     ReadProof,
@@ -74,16 +89,16 @@ from lifecycle.errors import (
     TaskEndedFirst,
     UnknownName,
 )
-from lifecycle.journal import UNSTATED, CommandRecord, Purpose, Report, TaskRecord
-from lifecycle.table import E, Origin, S, Verdict, VerdictKind, quoted
+from lifecycle.journal import UNSTATED, CommandRecord, Outcome, Purpose, Report, TaskRecord
+from lifecycle.table import E, Origin, S, VerdictKind, quoted
 
 
 @dataclass(frozen=True, slots=True)
 class CommandResult(Generic[S, E]):
     """A command that succeeded. `state` is the task's state after it.
 
-    `sent` is False where it was redundant, or where a recovery found it needless before it was sent;
-    for one that was given again under its key, it tells of the first.
+    `sent` is False if it was redundant, or if a recovery found it needless before it was sent; for
+    one that was given again under its idempotency key, it is that of the first.
     """
 
     command: E
@@ -109,130 +124,217 @@ class Commanding(Generic[S, E]):
         Raises (when driven):
             IllegalTransition: the state refuses it; nothing was sent.
             UnknownStatus: the service reports a status that the lifecycle does not know; nothing was sent.
-            CommandInFlight: another command of this task has no outcome yet; nothing was sent.
-            CommandRefused, CommandUncertain, TaskEndedFirst: as they say.
-            CommandAbandoned, KeyReused: as they say, of what was given under this key before.
-            The adapter's error: for 401, 403 and 404, and for a service that was never reached.
+            CommandInFlight: another command of this task has no outcome yet, and the driver does not wait
+                for it; nothing was sent.
+            CommandRefused: the service refused it.
+            CommandUncertain: nobody knows whether it took effect; it stays open for `recover`.
+            TaskEndedFirst: the task is over; `.took_effect` says whether the command took effect before.
+            CommandAbandoned: what was given under this idempotency key was abandoned.
+            KeyReused: the idempotency key was given to another command.
+            The adapter's error: for 401 and 403, for 404 if the task is not found either, for a 429 for too
+                long, and for a service that was never reached.
         """
         return _Execution(self, command, fields or {}, purpose).run()
 
-    def recover(self) -> Steps[CommandResult[S, E] | None]:
-        """Settle the command that a crash, or an earlier uncertainty, left open; None where there is none.
+    def recover(self, *, dead: frozenset[str] = frozenset()) -> Steps[CommandResult[S, E] | None]:
+        """Settle the command that a crash, or an earlier uncertainty, left open; return None if there is none.
 
-        It is meant for a command whose worker is gone; one that a living worker holds is in flight.
-        Where the journal is mistaken and that worker lives after all, each attempt is still made by
-        one of the two alone.
-
-        Raises (when driven): as `execute`.
+        Args:
+            dead: names of workers that are known to be gone: what they have claimed is resumed at once.
+        Raises (when driven):
+            CommandInFlight: another worker has claimed it, and the driver does not wait for that.
+            The errors of `execute`.
         """
         record: TaskRecord[S, E] = yield Load()
         opened = record.open_command
         if opened is None:
             return None
-        return (yield from _Execution(self, opened.command, opened.fields, opened.purpose).take_up(record, opened))
+        execution = _Execution(self, opened.command, opened.fields, opened.purpose, dead)
+        return (yield from execution.resume(record, opened))
+
+
+class _Superseded(Exception):
+    """Another worker has claimed the command: what this one knows of it no longer counts."""
 
 
 class _Execution(Generic[S, E]):
     """One command on its way. The numbers are the steps at the top of this file."""
 
-    def __init__(self, procedure: Commanding[S, E], command: E, fields: Mapping[str, Any], purpose: Purpose) -> None:
+    def __init__(
+        self,
+        procedure: Commanding[S, E],
+        command: E,
+        fields: Mapping[str, Any],
+        purpose: Purpose,
+        dead: frozenset[str] = frozenset(),
+    ) -> None:
         self.lifecycle = procedure.lifecycle
         self.task = procedure.task
         self.command = command
         self.fields = fields
         self.purpose = purpose
+        self.dead = dead
         self.event = self.lifecycle.event(command)
         if self.event.origin is not Origin.CALLER:
             raise UnknownName("command", command, known=self.lifecycle.commands, where=self.lifecycle.name)
         self.proved_by_read = command in procedure.proved_by_read
         self.record: TaskRecord[S, E] = TaskRecord()
         self.retries = 0
+        self.waits = 0
+
+    @property
+    def is_proved_by_response(self) -> bool:
+        """Whether neither the state nor a read proves the command (a dispatch)."""
+        return not (self.event.proved_by_state or self.proved_by_read)
+
+    @property
+    def needs_no_state(self) -> bool:
+        """Whether the command is an emergency stop: every state that is not final accepts it, and it may be repeated."""
+        lifecycle, command = self.lifecycle, self.command
+        return self.event.repeatable and lifecycle.ends(command) and lifecycle.accepted_until_final(command)
 
     def run(self) -> Steps[CommandResult[S, E]]:
         self.record = yield Load()
         while True:
             earlier = yield from self._find_earlier()
             if earlier is not None:
-                return (yield from self._answer_again(earlier))
-            verdict = yield from self._judge()
-            is_redundant = verdict.kind is not VerdictKind.APPLIED
-            if is_redundant and self.purpose.key is None:
-                return CommandResult(self.command, verdict.state, sent=False)
+                return (yield from self._give_again(earlier))
+            state = yield from self._judge()
+            is_redundant = state is not None and self.lifecycle.target(state, self.command) is None
+            if state is not None and is_redundant and self.purpose.key is None:
+                return CommandResult(self.command, state, sent=False)
             # 3
             opened: CommandRecord[S, E] | TaskRecord[S, E]
-            opened = yield RecordIntent(self.command, verdict.state, self.record.version, self.fields, self.purpose)
+            opened = yield RecordIntent(self.command, state, self.record.version, self.fields, self.purpose)
             if isinstance(opened, CommandRecord):
                 self._open(opened)
-                return (yield from (self._confirm() if is_redundant else self._send()))
+                return (yield from self._settled(self._confirm() if is_redundant else self._send()))
             self.record = opened
             other = opened.open_command
             if other is not None and (self.purpose.key is None or other.purpose.key != self.purpose.key):
                 yield from self._make_way(other)
 
-    def take_up(self, record: TaskRecord[S, E], opened: CommandRecord[S, E]) -> Steps[CommandResult[S, E]]:
+    def resume(self, record: TaskRecord[S, E], opened: CommandRecord[S, E]) -> Steps[CommandResult[S, E]]:
         # 8
         self.record = record
-        claimed: CommandRecord[S, E] | None = yield Claim(opened.id)
-        if claimed is None:
-            raise CommandInFlight(opened.command, **self._facts())
-        self._open(claimed)
-        result = yield from self._after_silence(None)
-        return result or (yield from self._send())
+        while True:
+            claimed: CommandRecord[S, E] | None = yield Claim(opened.id, self.dead)
+            if claimed is not None:
+                self._open(claimed)
+                return (yield from self._settled(self._look_and_send()))
+            opened = yield LoadCommand(opened.id)
+            if COMMAND.is_final(opened.state):
+                return (yield from self._outcome_of(opened))
+            yield from self._wait_for(opened)
+
+    # --- other commands, and other workers ---
 
     def _find_earlier(self) -> Steps[CommandRecord[S, E] | None]:
         return None if self.purpose.key is None else (yield FindCommand(self.purpose.key))
 
-    def _answer_again(self, earlier: CommandRecord[S, E]) -> Steps[CommandResult[S, E]]:
-        """What came of the command that was given under this key; it is taken up where nothing has yet."""
-        self.record = yield Load()  # the task may have been seen for the first time since the last
+    def _give_again(self, earlier: CommandRecord[S, E]) -> Steps[CommandResult[S, E]]:
+        """Return the outcome of the command that was given under this key; resume it if it has none yet."""
         if (earlier.command, dict(earlier.fields)) != (self.command, dict(self.fields)):
+            self.record = yield Load()
             raise KeyReused(str(earlier.purpose.key), earlier.command, **self._facts())
-        match earlier.state:
+        if COMMAND.is_final(earlier.state):
+            return (yield from self._outcome_of(earlier))
+        return (yield from self.resume(self.record, earlier))
+
+    def _outcome_of(self, ended: CommandRecord[S, E]) -> Steps[CommandResult[S, E]]:
+        """Return or raise what is recorded of a command that has ended."""
+        self.record = yield Load()  # the task may have been seen for the first time since the last
+        match ended.state:
             case CommandState.DONE:
-                return CommandResult(self.command, self._state(), sent=earlier.attempts > 0)
+                return CommandResult(self.command, self._state(), sent=ended.attempts > 0)
             case CommandState.REFUSED:
-                raise CommandRefused(earlier.why, **self._facts())
+                raise CommandRefused(ended.why, **self._facts())
             case CommandState.ENDED_FIRST:
-                raise TaskEndedFirst(**self._facts())
-            case CommandState.ABANDONED:
-                raise CommandAbandoned(earlier.why, **self._facts())
-            case _:  # it is open
-                return (yield from self.take_up(self.record, earlier))
+                raise TaskEndedFirst(took_effect=False, **self._facts())
+            case CommandState.MOOT:
+                raise TaskEndedFirst(took_effect=None, **self._facts())
+            case _:
+                raise CommandAbandoned(ended.why, **self._facts())
+
+    def _settled(self, steps: Steps[CommandResult[S, E]]) -> Steps[CommandResult[S, E]]:
+        """Return or raise what `steps` do; if another worker claims the command meanwhile, what that one records."""
+        try:
+            return (yield from steps)
+        except _Superseded:
+            pass
+        while True:
+            command: CommandRecord[S, E] = yield LoadCommand(self.opened.id)
+            if COMMAND.is_final(command.state):
+                return (yield from self._outcome_of(command))
+            self.waits += 1
+            if not (yield Wait(WaitReason.IN_FLIGHT, self.waits)):
+                by = "another worker" if command.hold is None else f"worker {quoted(command.hold.worker)}"
+                raise CommandUncertain(f"{by} has resumed it", **self._facts())
+
+    def _make_way(self, other: CommandRecord[S, E]) -> Steps[None]:
+        """Abandon another open command for a stop, unless a living worker has claimed it; wait for it otherwise."""
+        if self.lifecycle.ends(self.command):
+            claimed: CommandRecord[S, E] | None = yield Claim(other.id, self.dead)
+            if claimed is not None:
+                why = f"abandoned for {quoted(self.command)}"
+                outcome: Outcome[S, E] = yield RecordOutcome(other.id, CommandEvent.ABANDON, why, claimed.claim)
+                self.record = outcome.task
+                return
+            other = yield LoadCommand(other.id)
+        if not COMMAND.is_final(other.state):
+            yield from self._wait_for(other)
+        self.record = yield Load()
+
+    def _wait_for(self, other: CommandRecord[S, E]) -> Steps[None]:
+        """Wait for a command in flight. Raises CommandInFlight if the driver does not wait (any longer)."""
+        self.waits += 1
+        if not (yield Wait(WaitReason.IN_FLIGHT, self.waits)):
+            raise CommandInFlight(other.command, hold=other.hold, **self._facts())
 
     def _open(self, opened: CommandRecord[S, E]) -> None:
         self.opened = opened
         self.source = opened.source
-        self.is_lost = opened.state is CommandState.UNCERTAIN
+        self.state = opened.state
         self.attempts = opened.attempts
         self.may_have_arrived = opened.attempts > 0
 
-    def _judge(self) -> Steps[Verdict[S, E]]:
-        # 1 and 2: redundant and applied are returned, the rest raises.
-        confirmed = self.record.state is None
-        if confirmed:
+    # --- 1 and 2 ---
+
+    def _judge(self) -> Steps[S | None]:
+        """Return the state in which the command is legal or redundant; None if that cannot be read and need not be."""
+        if self._must_read_first():
             yield from self._read_first()
-        verdict = self.lifecycle.judge(self._state(), self.command)
-        if verdict.kind is not VerdictKind.APPLIED and not confirmed and not self.lifecycle.is_final(verdict.state):
-            yield from self._read_first()
-            verdict = self.lifecycle.judge(self._state(), self.command)
+        if self.record.current is None:
+            return None
+        verdict = self.lifecycle.judge(self.record.current, self.command)
         if verdict.kind in (VerdictKind.ILLEGAL, VerdictKind.ENDED):
             self.lifecycle.step(verdict.state, self.command)
-        return verdict
+        return verdict.state
+
+    def _must_read_first(self) -> bool:
+        """Whether what is known of the task is not enough to judge the command."""
+        known = self.record.current
+        if known is None or self.record.doubt is not None:
+            return True
+        is_legal = self.lifecycle.target(known, self.command) is not None
+        return not (is_legal or self.lifecycle.is_final(known))
 
     def _read_first(self) -> Steps[None]:
-        answer = yield from read_patiently()
+        """Read the state. Raises if that fails, unless the command is an emergency stop."""
+        answer: Answer = (yield Read()) if self.needs_no_state else (yield from read_patiently())
+        yield from self._report(answer)
+        if not self.needs_no_state or isinstance(answer, Missing):
+            self._require_state(answer)
+
+    def _require_state(self, answer: Answer) -> None:
+        """Raise what the answer to a read says, if it says no state."""
         if isinstance(answer, Failure):
             raise answer.error
-        yield from self._report(answer)
         self.lifecycle.require_state_of(str(answer.status))
 
-    def _make_way(self, other: CommandRecord[S, E]) -> Steps[None]:
-        if other.state is not CommandState.UNCERTAIN or not self.lifecycle.ends(self.command):
-            raise CommandInFlight(other.command, **self._facts())
-        self.record = yield RecordOutcome(other.id, CommandEvent.ABANDON, f"given up for {quoted(self.command)}")
+    # --- 4 ---
 
     def _send(self) -> Steps[CommandResult[S, E]]:
-        # 4
         while True:
             if not (yield from self._attempt()):
                 result = yield from self._after_silence(None)
@@ -243,7 +345,9 @@ class _Execution(Generic[S, E]):
             match answer:
                 case Accepted():
                     return (yield from self._after_acceptance(answer))
-                case Refused():
+                case Missing() if (yield from self._may_appear()):
+                    pass  # created just now, and not found yet: nothing happened, send again
+                case Refused() | Missing():
                     return (yield from self._after_refusal(answer))
                 case Denied():
                     yield from self._did_not_happen(CommandEvent.REFUSE, answer.error)
@@ -253,166 +357,210 @@ class _Execution(Generic[S, E]):
                     yield from self._did_not_happen(CommandEvent.ABANDON, answer.error)
                 case Lost():
                     self.may_have_arrived = True
-                    result = yield from self._after_silence(answer.error)
+                    result = yield from self._after_silence(answer)
                     if result is not None:
                         return result
                 case _:
                     pass  # throttled or not sent, and time is left: send again
 
     def _attempt(self) -> Steps[bool]:
-        """Whether it may be sent now; False where the task has moved, and is to be looked at again."""
-        if (yield RecordAttempt(self.opened.id, self.attempts + 1)):
+        """Whether the command may be sent now; False if the task has moved, and must be read again."""
+        if (yield RecordAttempt(self.opened.id, self.attempts + 1, self.opened.claim)):
             self.attempts += 1
             return True
         self.record = yield Load()
         opened = self.record.open_command
-        if opened is None or (opened.id, opened.attempts) != (self.opened.id, self.attempts):
-            # A stop has given it up, or a recovery has taken it: it is no longer ours to send.
-            raise CommandUncertain("another worker has taken over", **self._facts())
+        if opened is None or (opened.id, opened.claim) != (self.opened.id, self.opened.claim):
+            raise _Superseded
         return False
 
-    def _after_acceptance(self, accepted: Accepted) -> Steps[CommandResult[S, E]]:
-        # 5
-        if not self.event.proved_by_state and not self.proved_by_read:
-            yield from self._report(accepted)
-            return (yield from self._confirm())
-        answer: Answer = accepted if accepted.status is not None else (yield Read())
-        result = yield from self._conclude((yield from self._report(answer)), accepted=True)
-        return result or (yield from self._settle(answer, accepted=True))
+    # --- 5 ---
 
-    def _settle(self, answer: Answer, *, accepted: bool) -> Steps[CommandResult[S, E]]:
+    def _after_acceptance(self, accepted: Accepted) -> Steps[CommandResult[S, E]]:
+        self.may_have_arrived = True
+        state = yield from self._report(accepted)
+        reported = None if accepted.status is None else self.lifecycle.state_of(accepted.status)
+        if reported is not None and self.lifecycle.is_final(reported) and not self._is_target(reported):
+            yield from self._end(reported)  # a response that says that the task is over confirms nothing else
+        if self.is_proved_by_response:
+            return (yield from self._confirm())
+        answer: Answer = accepted
+        if accepted.status is None:
+            answer = yield Read()
+            state = yield from self._report(answer)
+        result = yield from self._conclude(state)
+        return result or (yield from self._settle(answer, "the service accepted it and did not act"))
+
+    def _settle(self, answer: Answer, missing: str) -> Steps[CommandResult[S, E]]:
+        """Read again until the command is proved or the task is over, or the driver's time is up."""
         attempt = 0
         while True:
             attempt += 1
             if not (yield Wait(WaitReason.SETTLE, attempt, retry_after_s(answer))):
-                missing = "the service accepted it and did not act" if accepted else "its proof did not come"
                 yield from self._uncertain(f"{missing} in time", error_of(answer))
             answer = yield Read()
-            result = yield from self._conclude((yield from self._report(answer)), accepted=accepted)
+            result = yield from self._conclude((yield from self._report(answer)))
             if result is not None:
                 return result
 
-    def _after_refusal(self, refused: Refused) -> Steps[CommandResult[S, E]]:
-        # 6
-        state = yield from self._report((yield from read_patiently()))
-        if state is None and self.may_have_arrived:
-            yield from self._uncertain("a repetition was refused and the status cannot be read", refused.error)
-        if state is not None and (yield from self._is_proved_despite_refusal(state)):
-            return (yield from self._confirm())
-        yield RecordOutcome(self.opened.id, CommandEvent.REFUSE, str(refused.error))
-        raise CommandRefused(str(refused.error), **self._facts()) from refused.error
+    # --- 6 ---
 
-    def _is_proved_despite_refusal(self, state: S) -> Steps[bool]:
-        if self.may_have_arrived:  # an earlier attempt may have done what this one was refused for
-            return (yield from self._is_proved(state, accepted=False))
-        return self.event.proved_by_state and state == self._target()
-
-    def _after_silence(self, cause: LifecycleError | None) -> Steps[CommandResult[S, E] | None]:
-        # 7: the result, or None to send again
-        why = "no usable answer came" if cause is None else str(cause)
-        if self.may_have_arrived:
-            yield from self._lose(why)
+    def _after_refusal(self, refused: Refused | Missing) -> Steps[CommandResult[S, E]]:
         answer = yield from read_patiently()
-        state = yield from self._report(answer)
-        result = yield from self._conclude(state, accepted=False)
+        result = yield from self._conclude((yield from self._report(answer)))
         if result is not None:
             return result
-        if state is None:
-            yield from self._uncertain(f"{why}, and the status cannot be read", error_of(answer) or cause)
-        elif self.may_have_arrived and self.lifecycle.is_final(state):  # at the target, its proof still missing
-            return (yield from self._settle(answer, accepted=False))
-        else:
-            yield from self._prepare_repetition(state, why, cause)
-        return None
-
-    def _prepare_repetition(self, state: S, why: str, cause: LifecycleError | None) -> Steps[None]:
-        is_legal = self.lifecycle.target(state, self.command) is not None
-        if not self.may_have_arrived:
-            if not is_legal:
-                yield RecordOutcome(self.opened.id, CommandEvent.ABANDON, f"never sent, and now {quoted(state)}")
-            self.lifecycle.step(state, self.command)
-            self.source = state
-            return
-        if not self.event.repeatable:
-            yield from self._uncertain(f"{why}, and sending it twice is not the same as once", cause)
-        if not is_legal:
-            yield from self._uncertain(f"{why}, and the task has moved to {quoted(state)}", cause)
-        self.retries += 1
-        if not (yield Wait(WaitReason.RETRY, self.retries)):
-            yield from self._uncertain(why, cause)
-        self.source = state
-
-    def _conclude(self, state: S | None, *, accepted: bool) -> Steps[CommandResult[S, E] | None]:
-        """The result where it is proved, TaskEndedFirst where the task is over elsewhere, else None."""
-        if state is None:
-            return None
-        if (yield from self._is_proved(state, accepted=accepted)):
-            return (yield from self._confirm())
-        if self.lifecycle.is_final(state) and state != self._target():
-            yield RecordOutcome(self.opened.id, CommandEvent.END, f"the task is {quoted(state)}")
-            raise TaskEndedFirst(**self._facts())
-        return None
-
-    def _is_proved(self, state: S, *, accepted: bool) -> Steps[bool]:
-        """Whether `state` proves the command: it is the target, or past it by remote events alone."""
-        if state != self._target() and not self._is_past_target(state, accepted=accepted):
-            return False
-        return self.event.proved_by_state or (self.proved_by_read and bool((yield ReadProof(self.command))))
-
-    def _is_past_target(self, state: S, *, accepted: bool) -> bool:
-        """Whether `state` lies past the target, and the task cannot have come there without the command.
-
-        After a 2xx it may have done so only while it has not moved; after silence, wherever the
-        service alone could have brought it; and in any way where the command was never sent.
-        """
-        if not accepted and not self.may_have_arrived:
-            return False
-        without = {self.source} if accepted else self.lifecycle.reachable_by_remote(self.source)
-        return state in self.lifecycle.reachable_by_remote(self._target()) and state not in without
-
-    def _report(self, answer: Answer) -> Steps[S | None]:
-        """Record what an answer reports; the state then known, None where the answer says nothing usable."""
-        if not isinstance(answer, Accepted) or answer.status is None:
-            return None
-        self.record = yield RecordReport(Report(answer.status, answer.as_of))
-        return None if self.lifecycle.state_of(answer.status) is None else self.record.state
-
-    def _confirm(self) -> Steps[CommandResult[S, E]]:
-        self.record = yield RecordOutcome(self.opened.id, CommandEvent.CONFIRM, f"the task is {quoted(self._state())}")
-        return CommandResult(self.command, self._state(), sent=self.attempts > 0)
-
-    def _may_retry(self, answer: Throttled | NotSent) -> Steps[bool]:
-        self.retries += 1
-        return bool((yield Wait(WaitReason.RETRY, self.retries, retry_after_s(answer))))
+        if self.may_have_arrived:  # this attempt did not take effect; an earlier one may have
+            yield from self._uncertain(f"sent again, it was refused: {refused.error}", refused.error)
+        yield from self._record(CommandEvent.REFUSE, str(refused.error))
+        if isinstance(refused, Missing) and isinstance(answer, Missing):
+            raise refused.error
+        raise CommandRefused(str(refused.error), **self._facts()) from refused.error
 
     def _did_not_happen(self, event: CommandEvent, error: LifecycleError) -> Steps[NoReturn]:
         if self.may_have_arrived:  # this attempt did not; an earlier one may have
             yield from self._uncertain(str(error), error)
-        yield RecordOutcome(self.opened.id, event, str(error))
+        yield from self._record(event, str(error))
         raise error
+
+    # --- 7 ---
+
+    def _look_and_send(self) -> Steps[CommandResult[S, E]]:
+        result = yield from self._after_silence(None)
+        return result or (yield from self._send())
+
+    def _after_silence(self, lost: Lost | None) -> Steps[CommandResult[S, E] | None]:
+        """Return the result, or None to send (again)."""
+        why = "no usable answer came" if lost is None else str(lost.error)
+        if self.may_have_arrived:
+            yield from self._lose(why)
+        # An emergency stop is sent again whatever a read says, and soon: it reads once, and goes by what is known.
+        answer: Answer = (yield Read()) if self.needs_no_state else (yield from read_patiently())
+        state = yield from self._report(answer)
+        if state is None and self.needs_no_state:
+            state = self.record.current
+        result = yield from self._conclude(state)
+        if result is not None:
+            return result
+        if state is not None and self.may_have_arrived and self.lifecycle.is_final(state):
+            return (yield from self._settle(answer, "its proof did not come"))  # at the target
+        if state is None and not self.needs_no_state:
+            if self.may_have_arrived:
+                yield from self._uncertain(f"{why}, and the status cannot be read", error_of(answer) or error_of(lost))
+            yield Release(self.opened.id, self.opened.claim)  # it was never sent, and can be sent later
+            self._require_state(answer)
+        yield from self._prepare_retry(state, why, lost)
+        return None
+
+    def _prepare_retry(self, state: S | None, why: str, lost: Lost | None) -> Steps[None]:
+        is_legal = state is None or self.lifecycle.target(state, self.command) is not None
+        if not self.may_have_arrived:
+            if not is_legal:
+                yield from self._record(CommandEvent.ABANDON, f"never sent, and now {quoted(str(state))}")
+                self.lifecycle.step(self._state(), self.command)
+            self.source = state
+            return
+        if not self.event.repeatable:
+            yield from self._uncertain(f"{why}, and sending it twice is not the same as once", error_of(lost))
+        if not is_legal:
+            yield from self._uncertain(f"{why}, and the task has moved to {quoted(str(state))}", error_of(lost))
+        self.retries += 1
+        if not (yield Wait(WaitReason.RETRY, self.retries, retry_after_s(lost))):
+            yield from self._uncertain(why, error_of(lost))
+        self.source = state
+
+    def _may_retry(self, answer: Throttled | NotSent) -> Steps[bool]:
+        self.retries += 1
+        return bool((yield Wait(WaitReason.RETRY, self.retries, answer.retry_after_s)))
+
+    def _may_appear(self) -> Steps[bool]:
+        self.retries += 1
+        since = self.record.created_at
+        return since is not None and bool((yield Wait(WaitReason.APPEAR, self.retries, since=since)))
+
+    # --- what proves what ---
+
+    def _conclude(self, state: S | None) -> Steps[CommandResult[S, E] | None]:
+        """Return the result if it is proved, raise TaskEndedFirst if the task is over elsewhere, else return None."""
+        if state is None:
+            return None
+        if (yield from self._is_proved(state)):
+            return (yield from self._confirm())
+        if self.lifecycle.is_final(state) and not self._is_target(state):
+            yield from self._end(state)
+        return None
+
+    def _is_proved(self, state: S) -> Steps[bool]:
+        """Whether `state` proves the command, alone or with a further read: it is the target, or past it."""
+        if not (self._is_target(state) or self._is_past_target(state)):
+            return False
+        return self.event.proved_by_state or (self.proved_by_read and bool((yield ReadProof(self.command))))
+
+    def _is_past_target(self, state: S) -> bool:
+        """Whether remote events lead from the target to `state`, and the task cannot be there without the command."""
+        if not self.may_have_arrived or self.source is None:
+            return False
+        # What was redundant when it was recorded has its target where the task was.
+        target = self.lifecycle.target(self.source, self.command) or self.source
+        is_past = state in self.lifecycle.reachable_by_remote(target)
+        return is_past and state not in self.lifecycle.reachable_without(self.source, self.command)
+
+    def _is_target(self, state: S) -> bool:
+        """Whether the command leads to `state` from where the task was known to be; from anywhere, if it was not."""
+        if self.source is None:
+            return state in self.lifecycle.targets(self.command)
+        return state == (self.lifecycle.target(self.source, self.command) or self.source)
+
+    def _may_have_led_to(self, state: S) -> bool:
+        """Whether the task can be in `state` after the command took effect, wherever it was when that happened."""
+        return any(state in self.lifecycle.reachable(target) for target in self.lifecycle.targets(self.command))
+
+    # --- what is recorded ---
+
+    def _report(self, answer: Answer) -> Steps[S | None]:
+        """Record what an answer reports; return the state then known, None if the answer says nothing usable."""
+        if not isinstance(answer, Accepted) or answer.status is None:
+            return None
+        self.record = yield RecordReport(Report(answer.status, answer.as_of))
+        return None if self.lifecycle.state_of(answer.status) is None else self.record.current
+
+    def _confirm(self) -> Steps[CommandResult[S, E]]:
+        yield from self._record(CommandEvent.CONFIRM, f"the task is {quoted(str(self._state()))}")
+        return CommandResult(self.command, self._state(), sent=self.attempts > 0)
+
+    def _end(self, state: S) -> Steps[NoReturn]:
+        """Record that the task is over, in a final state that does not prove the command."""
+        is_moot = self.may_have_arrived and self._may_have_led_to(state)
+        event = CommandEvent.OUTLIVE if is_moot else CommandEvent.END
+        yield from self._record(event, f"the task is {quoted(str(state))}")
+        raise TaskEndedFirst(took_effect=None if is_moot else False, **self._facts())
 
     def _uncertain(self, why: str, cause: LifecycleError | None) -> Steps[NoReturn]:
         yield from self._lose(why)
-        yield Release(self.opened.id)
+        yield Release(self.opened.id, self.opened.claim)
         raise CommandUncertain(why, **self._facts()) from cause
 
     def _lose(self, why: str) -> Steps[None]:
-        if not self.is_lost:
-            self.is_lost = True
-            self.record = yield RecordOutcome(self.opened.id, CommandEvent.LOSE, why)
+        if self.state is not CommandState.UNCERTAIN:
+            yield from self._record(CommandEvent.LOSE, why)
 
-    def _target(self) -> S:
-        # What was redundant when it was recorded has its target where the task was.
-        return self.lifecycle.target(self.source, self.command) or self.source
+    def _record(self, event: CommandEvent, why: str) -> Steps[None]:
+        """Record what became of the command. Raises _Superseded if another worker has claimed it."""
+        outcome: Outcome[S, E] = yield RecordOutcome(self.opened.id, event, why, self.opened.claim)
+        self.record = outcome.task
+        if outcome.command.claim != self.opened.claim:
+            raise _Superseded
+        self.state = outcome.command.state
 
     def _state(self) -> S:
-        assert self.record.state is not None  # steps 1 and 2 come before everything else
-        return self.record.state
+        assert self.record.current is not None
+        return self.record.current
 
     def _facts(self) -> CommandFacts:
+        state = self.record.current
         return {
             "lifecycle": self.lifecycle.name,
             "task": self.task,
             "command": str(self.command),
-            "state": str(self._state()),
+            "state": None if state is None else str(state),
         }

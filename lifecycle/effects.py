@@ -8,12 +8,13 @@ their results; a driver elsewhere carries them out. No procedure belongs here.
     Track               None
     RecordReport        TaskRecord
     RecordIntent        CommandRecord, or TaskRecord where the task has changed, a command is open, or the key used
-    FindCommand         CommandRecord, or None where none was given under that key
-    Claim               CommandRecord, or None where it has ended or a living worker holds it
+    FindCommand         CommandRecord, or None if none was given under that key
+    LoadCommand         CommandRecord: as it is now, open or ended
+    Claim               CommandRecord, or None if it has ended or a living worker holds it
     Release             None
-    RecordAttempt       bool: False where it is no longer this worker's to send, or the task refuses it by now
-    RecordOutcome       TaskRecord
-    Send, Create, Read  Answer: Accepted | Refused | Denied | Throttled | NotSent | Lost
+    RecordAttempt       bool: False if the claim is no longer this worker's, or the task refuses the command by now
+    RecordOutcome       Outcome: what is recorded now, whoever recorded it
+    Send, Create, Read  Answer: Accepted | Refused | Denied | Missing | Throttled | NotSent | Lost
     ReadProof           bool
     Wait                bool: True to go on, False when the driver's time or attempts are spent
     Tell                None
@@ -28,8 +29,8 @@ from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from lifecycle.catalog import CommandEvent
-from lifecycle.errors import IllegalTransition, LifecycleError
-from lifecycle.journal import UNSTATED, Purpose, Report, TaskLog
+from lifecycle.errors import LifecycleError
+from lifecycle.journal import UNSTATED, Purpose, Report, TaskLog, TaskRecord
 from lifecycle.table import E, S
 
 # --- answers: what came of a request ------------------------------------------------------------
@@ -51,9 +52,13 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An answer that is of no use, with the error that says so."""
+    """An answer that is of no use, with the error that says so.
+
+    `retry_after_s` is the pause that the service asked for, in seconds; None if it asked for none.
+    """
 
     error: LifecycleError
+    retry_after_s: float | None = None
 
 
 class Refused(Failure):
@@ -61,14 +66,21 @@ class Refused(Failure):
 
 
 class Denied(Failure):
-    """We may not ask, or there is no such task (401, 403, 404): nothing more is known."""
+    """We may not ask (401, 403): nothing happened, and nothing more is known."""
+
+
+class Missing(Failure):
+    """There is no such task, or not yet (404)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Throttled(Failure):
-    """Too many requests (429): nothing happened. `retry_after_s` is the pause asked for, if any."""
+    """Too many requests, or too many tasks at a time (429): nothing happened.
 
-    retry_after_s: float | None = None
+    `limits_rate` is False if it is about the number of tasks: it then says nothing of other calls.
+    """
+
+    limits_rate: bool = True
 
 
 class NotSent(Failure):
@@ -79,7 +91,7 @@ class Lost(Failure):
     """Sent, and no usable answer came (time-out, connection lost, 408, 5xx, not JSON)."""
 
 
-Answer = Accepted | Refused | Denied | Throttled | NotSent | Lost
+Answer = Accepted | Refused | Denied | Missing | Throttled | NotSent | Lost
 
 # --- effects: what is to be done ----------------------------------------------------------------
 
@@ -90,6 +102,8 @@ class WaitReason(StrEnum):
     RETRY = "retry"  # a request is to be sent again
     SETTLE = "settle"  # the service accepted and has not moved yet
     POLL = "poll"  # a task is being followed
+    APPEAR = "appear"  # a task was created just now, and the service does not find it yet
+    IN_FLIGHT = "in_flight"  # another worker has not settled its command yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +113,9 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """Record that there is such a task."""
+    """Record that there is such a task; with `created`, that it was created just now."""
+
+    created: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +127,13 @@ class RecordReport:
 
 @dataclass(frozen=True, slots=True)
 class RecordIntent(Generic[S, E]):
-    """Open a command, only if the task is still at `version`. `fields` are what it is sent with."""
+    """Open a command, only if the task is still at `version`. `fields` are what it is sent with.
+
+    `source` is None for a stop of a task whose status cannot be read.
+    """
 
     command: E
-    source: S
+    source: S | None
     version: int
     fields: Mapping[str, Any]
     purpose: Purpose = UNSTATED
@@ -128,17 +147,30 @@ class FindCommand:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """Take an open command up, to be held by this worker alone."""
+class LoadCommand:
+    """Read one command of the task."""
 
     command_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
-    """Let an open command be taken up by anybody."""
+class Claim:
+    """Claim an open command for this worker alone. The workers named in `dead` hold nothing."""
 
     command_id: str
+    dead: frozenset[str] = frozenset()
+
+
+# What is written of a command names the claim that it is written under: it changes nothing once another worker
+# has claimed the command.
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """End this claim of an open command, so that any worker can claim it."""
+
+    command_id: str
+    claim: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,15 +179,17 @@ class RecordAttempt:
 
     command_id: str
     number: int
+    claim: int
 
 
 @dataclass(frozen=True, slots=True)
 class RecordOutcome:
-    """Move the open command by an event of its life."""
+    """Move the open command by an event of its lifecycle."""
 
     command_id: str
     event: CommandEvent
     why: str
+    claim: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,11 +221,15 @@ class ReadProof(Generic[E]):
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Pause. `attempt` counts from 1 in each series; `retry_after_s` is what the service asked for."""
+    """Pause. `attempt` counts from 1 in each series; `retry_after_s` is what the service asked for.
+
+    `since` is when the task was created, if the pause is for it to appear.
+    """
 
     reason: WaitReason
     attempt: int
     retry_after_s: float | None = None
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +249,16 @@ class Tell(Generic[S]):
 
 
 JournalEffect = (
-    Load | Track | RecordReport | RecordIntent[Any, Any] | FindCommand | Claim | Release | RecordAttempt | RecordOutcome
+    Load
+    | Track
+    | RecordReport
+    | RecordIntent[Any, Any]
+    | FindCommand
+    | LoadCommand
+    | Claim
+    | Release
+    | RecordAttempt
+    | RecordOutcome
 )
 Effect = JournalEffect | Create | Send[Any] | Read | ReadProof[Any] | Wait | Tell[Any]
 
@@ -228,25 +275,24 @@ def carry_out(effect: Effect, log: TaskLog[Any, Any]) -> Any:
     match effect:
         case Load():
             return log.load()
-        case Track():
-            return log.track()
+        case Track(created):
+            return log.track(created=created)
         case RecordReport(report):
             return log.add_report(report)
         case RecordIntent(command, source, version, fields, purpose):
             return log.add_intent(command, source=source, version=version, fields=fields, purpose=purpose)
         case FindCommand(key):
             return log.find_command(key)
-        case Claim(command_id):
-            return log.claim(command_id)
-        case Release(command_id):
-            return log.release(command_id)
-        case RecordAttempt(command_id, number):
-            return log.add_attempt(command_id, number=number)
-        case RecordOutcome(command_id, event, why):
-            try:
-                return log.add_outcome(command_id, event, why=why)
-            except IllegalTransition:  # another worker was first, and a command has one outcome
-                return log.load()
+        case LoadCommand(command_id):
+            return log.load_command(command_id)
+        case Claim(command_id, dead):
+            return log.claim(command_id, dead=dead)
+        case Release(command_id, claim):
+            return log.release(command_id, claim=claim)
+        case RecordAttempt(command_id, number, claim):
+            return log.add_attempt(command_id, number=number, claim=claim)
+        case RecordOutcome(command_id, event, why, claim):
+            return log.add_outcome(command_id, event, why=why, claim=claim)
         case _:
             raise TypeError(f"no journal can carry out {effect}")
 
@@ -254,23 +300,35 @@ def carry_out(effect: Effect, log: TaskLog[Any, Any]) -> Any:
 # --- what all procedures do -------------------------------------------------------------------
 
 
-def read_patiently() -> Steps[Accepted | Refused | Denied | Throttled | NotSent | Lost]:
-    """Read the status, again where that may help; the last answer where it did not."""
+def read_patiently() -> Steps[Answer]:
+    """Read the status, and read again while that may help; return the last answer.
+
+    A task that was created just now may not be found yet: the journal says when that was.
+    """
     attempt = 0
     while True:
         answer: Answer = yield Read()
-        if isinstance(answer, Accepted | Refused | Denied):
-            return answer
+        reason, since = WaitReason.RETRY, None
+        match answer:
+            case Accepted() | Refused() | Denied():
+                return answer
+            case Missing():
+                record: TaskRecord[Any, Any] = yield Load()
+                reason, since = WaitReason.APPEAR, record.created_at
+                if since is None:
+                    return answer
+            case _:
+                pass
         attempt += 1
-        if not (yield Wait(WaitReason.RETRY, attempt, retry_after_s(answer))):
+        if not (yield Wait(reason, attempt, answer.retry_after_s, since)):
             return answer
 
 
-def retry_after_s(answer: Answer) -> float | None:
-    """The pause that an answer asks for, if it asks for one."""
-    return answer.retry_after_s if isinstance(answer, Throttled) else None
+def retry_after_s(answer: Answer | None) -> float | None:
+    """Return the pause that an answer asks for, in seconds; None if it asks for none."""
+    return answer.retry_after_s if isinstance(answer, Failure) else None
 
 
-def error_of(answer: Answer) -> LifecycleError | None:
-    """The error that an answer is, if it is one."""
+def error_of(answer: Answer | None) -> LifecycleError | None:
+    """Return the error that an answer is, if it is one."""
     return answer.error if isinstance(answer, Failure) else None

@@ -12,9 +12,9 @@ allowed; the attributes carry the same facts, typed.
     │   ├── CommandInFlight     another command of this task has no outcome yet
     │   ├── CommandRefused      the service refused it
     │   ├── CommandUncertain    nobody knows whether it took effect; it stays open
-    │   ├── CommandAbandoned    it was given up, and is known not to have taken effect or not to be waited for
+    │   ├── CommandAbandoned    it was abandoned: it was never sent, or a stop took its place
     │   ├── KeyReused           its key was given to another command
-    │   └── TaskEndedFirst      the task reached another final state before it took effect
+    │   └── TaskEndedFirst      the task is over, in another state than the command leads to
     ├── CreateUncertain         nobody knows whether a task was created
     ├── WaitTimedOut            a task did not come to rest in time (a TimeoutError)
     ├── MissingExtra            an optional dependency is not installed (an ImportError)
@@ -26,7 +26,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict, Unpack
+from datetime import datetime
+from typing import Any, Literal, TypedDict, Unpack
 
 
 class LifecycleError(Exception):
@@ -151,18 +152,19 @@ class UnknownStatus(LifecycleError):
 
 
 class CommandFacts(TypedDict):
-    """Whose command it was: names, and the task's last known state."""
+    """Whose command it was: names, and the task's last known state (None: it could not be read)."""
 
     lifecycle: str
     task: str
     command: str
-    state: str
+    state: str | None
 
 
 class CommandError(LifecycleError):
     """A command that was legal when it was judged and did not simply succeed.
 
-    `.lifecycle`, `.task` and `.command` are names; `.state` is the task's last known state.
+    `.lifecycle`, `.task` and `.command` are names; `.state` is the task's last known state, None if it
+    could not be read.
     """
 
     def __init__(self, message: str, **facts: Unpack[CommandFacts]) -> None:
@@ -174,15 +176,25 @@ class CommandError(LifecycleError):
 
 
 class CommandInFlight(CommandError):
-    """Another command of the same task has no outcome yet; `.other` is its name.
+    """A command of the same task has no outcome yet; `.other` is its name.
 
-    Where its worker died, `recover` settles it.
+    `.holder` names the worker that has claimed it, `.until` is when its claim ends (UTC; None if it has
+    no end). Both are None if no worker has claimed it: then `recover` settles it at once.
     """
 
-    def __init__(self, other: str, **facts: Unpack[CommandFacts]) -> None:
+    def __init__(self, other: str, *, hold: tuple[str, datetime | None] | None, **facts: Unpack[CommandFacts]) -> None:
         self.other = other
-        waits = f"{shortened(facts['command'])} must wait, {shortened(other)} has no outcome yet"
-        super().__init__(f"{waits} (`recover` settles it where its worker died)", **facts)
+        self.holder = None if hold is None else hold[0]
+        self.until = None if hold is None else hold[1]
+        waits = f"{shortened(facts['command'])} was not sent: {shortened(other)} has no outcome yet"
+        super().__init__(f"{waits}; {_claimed(self.holder, self.until)}", **facts)
+
+
+def _claimed(holder: str | None, until: datetime | None) -> str:
+    if holder is None:
+        return "no worker has claimed it, `recover` settles it"
+    end = "until it is settled" if until is None else f"until {until.isoformat(timespec='seconds')}"
+    return f"worker {shortened(holder)} has claimed it {end}"
 
 
 class CommandRefused(CommandError):
@@ -190,7 +202,7 @@ class CommandRefused(CommandError):
 
     def __init__(self, detail: str, **facts: Unpack[CommandFacts]) -> None:
         self.detail = detail
-        super().__init__(f"{shortened(facts['command'])} was refused in {shortened(facts['state'])}: {detail}", **facts)
+        super().__init__(f"{shortened(facts['command'])} was refused {_in(facts['state'])}: {detail}", **facts)
 
 
 class CommandUncertain(CommandError):
@@ -199,15 +211,16 @@ class CommandUncertain(CommandError):
     def __init__(self, why: str, **facts: Unpack[CommandFacts]) -> None:
         self.why = why
         unknown = f"whether {shortened(facts['command'])} took effect is not known"
-        super().__init__(f"{unknown}: {why} (last known state {shortened(facts['state'])})", **facts)
+        last = "its state is not known" if facts["state"] is None else f"last known state {shortened(facts['state'])}"
+        super().__init__(f"{unknown}: {why} ({last})", **facts)
 
 
 class CommandAbandoned(CommandError):
-    """The command that was given under this key was given up; `.why` says why. A new one needs a new key."""
+    """The command that was given under this key was abandoned; `.why` says why. A new one needs a new key."""
 
     def __init__(self, why: str, **facts: Unpack[CommandFacts]) -> None:
         self.why = why
-        super().__init__(f"{shortened(facts['command'])} was given up: {why}; give it again under a new key", **facts)
+        super().__init__(f"{shortened(facts['command'])} was abandoned: {why}; give it again under a new key", **facts)
 
 
 class KeyReused(CommandError):
@@ -221,12 +234,24 @@ class KeyReused(CommandError):
 
 
 class TaskEndedFirst(CommandError):
-    """The task reached another final state, `.state`, before the command took effect."""
+    """The task is over, in another final state, `.state`, than the command leads to.
 
-    def __init__(self, **facts: Unpack[CommandFacts]) -> None:
-        super().__init__(
-            f"it was {shortened(facts['state'])} before {shortened(facts['command'])} took effect", **facts
-        )
+    `.took_effect` is False if the command is known not to have taken effect, and None if nobody can know
+    whether it took effect before the end: its request may have arrived in time.
+    """
+
+    def __init__(self, *, took_effect: Literal[False] | None, **facts: Unpack[CommandFacts]) -> None:
+        self.took_effect = took_effect
+        command, state = shortened(facts["command"]), shortened(facts["state"])
+        if took_effect is None:
+            message = f"it is {state}; whether {command} took effect before is not known"
+        else:
+            message = f"it was {state} before {command} took effect"
+        super().__init__(message, **facts)
+
+
+def _in(state: str | None) -> str:
+    return "(its state is not known)" if state is None else f"in {shortened(state)}"
 
 
 class CreateUncertain(LifecycleError):

@@ -16,6 +16,7 @@ once. Their codes are stable:
     dead_end                    no path leads from there to a final state
     unused_event                an event is in no row
     alias_shadows_state         an alias hides a declared state
+    not_repeatable              a command is declared repeatable, and what it does can be undone by remote events alone
     broken_invariant            a row contradicts what the lifecycle promises
     base_final_changed          an extension gives a final state of its base a way out
     base_answer_changed         an extension answers a (state, event) pair of its base differently
@@ -30,9 +31,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 from lifecycle.errors import DefinitionFinding, nearest, shortened
-from lifecycle.graph import reach
+from lifecycle.graph import accepted_again, reach
 from lifecycle.parts import ABOUT_EVENTS, ABOUT_STATES, Alias, Event, Invariant, State, Transition
-from lifecycle.table import E, Rows, S, quoted
+from lifecycle.table import E, Origin, Rows, S, quoted
 
 LONGEST_NAME = 100  # characters; a longer one is a pasted document, not a name
 
@@ -62,6 +63,7 @@ def examine(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
     yield from basic
     if not basic:
         yield from _examine_paths(lifecycle)
+        yield from _examine_repetition(lifecycle)
         rows = rows_of(lifecycle)
         moves = rows.moves
         yield from broken_promises(lifecycle.invariants, rows, lambda state, event: moves.get((state, event)))
@@ -157,6 +159,20 @@ def _examine_paths(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
             yield DefinitionFinding("unreachable_state", where, message)
         if rows.final.isdisjoint(reach(rows.moves, state)):
             yield DefinitionFinding("dead_end", where, "no final state can be reached from it")
+
+
+def _examine_repetition(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
+    """Find commands that, sent twice, may do something twice: the second would end what began after the first."""
+    rows = rows_of(lifecycle)
+    for event in lifecycle.events:
+        if event.origin is Origin.CALLER and event.repeatable:
+            again = accepted_again(rows.moves, rows.origins, event.name)
+            if again is not None:
+                message = (
+                    f"it leads to {quoted(again[0])}, from where the service alone can reach {quoted(again[1])}, "
+                    "which accepts it again: declare repeatable=False"
+                )
+                yield DefinitionFinding("not_repeatable", f"event {quoted(event.name)}", message)
 
 
 def broken_promises(

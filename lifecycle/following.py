@@ -18,6 +18,7 @@ from lifecycle.effects import (
     Failure,
     Load,
     Lost,
+    Missing,
     Progress,
     RecordReport,
     Refused,
@@ -51,7 +52,7 @@ def create(lifecycle: str, fields: Mapping[str, Any]) -> Steps[Accepted]:
                 return answer
             case Lost():
                 raise CreateUncertain(str(answer.error), lifecycle=lifecycle) from answer.error
-            case Refused() | Denied():
+            case Refused() | Denied() | Missing():
                 raise answer.error
             case _:  # throttled or not sent: nothing happened
                 attempt += 1
@@ -68,7 +69,7 @@ def read_state(lifecycle: Lifecycle[S, E]) -> Steps[S]:
     """
     status, record = yield from _poll()
     reported = lifecycle.require_state_of(status)
-    return reported if record.state is None else record.state
+    return reported if record.current is None else record.current
 
 
 Until = Literal["settled", "final"]
@@ -127,20 +128,21 @@ def follow(lifecycle: Lifecycle[S, E], task: str, work: Work[S, E], *, until: Un
     if until not in ("settled", "final"):
         raise ValueError(f"until must be 'settled' or 'final', not {until!r}")
     record: TaskRecord[S, E] = yield Load()
-    if record.state is not None and lifecycle.is_final(record.state):
-        return record.state
+    if record.current is not None and lifecycle.is_final(record.current):
+        return record.current
     poll = 0
     while True:
         poll += 1
         status, record = yield from _poll()
         reported = lifecycle.state_of(status) if not stop_at_unknown else lifecycle.require_state_of(status)
-        yield Tell(Progress(record.state, status, poll))
+        state = record.current
+        yield Tell(Progress(state, status, poll))
         # A word that nobody knows says nothing of rest, even where the state last known is a restful one;
         # only what is final stays so.
-        if record.state is not None and work.is_over(record.state, until if reported is not None else "final"):
-            return record.state
+        if state is not None and work.is_over(state, until if reported is not None else "final"):
+            return state
         if not (yield Wait(WaitReason.POLL, poll)):
-            raise WaitTimedOut(lifecycle=lifecycle.name, task=task, until=until, state=str(record.state))
+            raise WaitTimedOut(lifecycle=lifecycle.name, task=task, until=until, state=str(state))
 
 
 def _poll() -> Steps[tuple[str, TaskRecord[Any, Any]]]:

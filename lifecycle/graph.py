@@ -32,6 +32,20 @@ def reach(moves: Mapping[tuple[S, E], S], start: S) -> dict[S, tuple[E, ...]]:
     return paths
 
 
+def accepted_again(moves: Mapping[tuple[S, E], S], origins: Mapping[E, Origin], event: E) -> tuple[S, S] | None:
+    """Return a target of `event`, and a state that accepts it again to which remote events alone lead from there.
+
+    None if there is no such state: sending the event twice is then the same as sending it once, unless other
+    commands come in between. (A row that leads from its target to itself changes nothing the second time.)
+    """
+    remote = {row: to for row, to in moves.items() if origins[row[1]] is Origin.REMOTE}
+    for target in dict.fromkeys(to for (_, by), to in moves.items() if by == event):
+        for state in reach(remote, target):
+            if moves.get((state, event), target) != target or (state != target and (state, event) in moves):
+                return target, state
+    return None
+
+
 class Graph(Table[S, E]):
     """A table that also answers questions about paths."""
 
@@ -60,6 +74,12 @@ class Graph(Table[S, E]):
         """
         self._require_state(state)
         return frozenset(self._remote_paths[state])
+
+    def reachable_without(self, state: S, event: E) -> frozenset[S]:
+        """Return every state that can follow `state` if `event` never happens, itself included. Raises UnknownName."""
+        self._require_state(state)
+        self._require_event(event)
+        return frozenset(reach({row: to for row, to in self._rows.moves.items() if row[1] != event}, state))
 
     def path(self, source: S, target: S) -> tuple[E, ...] | None:
         """Return a shortest path of events from `source` to `target`, or None where there is none.

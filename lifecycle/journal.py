@@ -8,7 +8,7 @@ where it is kept is theirs: memory.py keeps it in memory, durable journals live 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, Protocol
@@ -50,22 +50,33 @@ class Purpose:
 UNSTATED = Purpose()
 
 
+class Hold(NamedTuple):
+    """Which worker has claimed a command, and until when (UTC); None if its claim has no end."""
+
+    worker: str
+    until: datetime | None
+
+
 @dataclass(frozen=True, slots=True)
 class CommandRecord(Generic[S, E]):
     """A command with its life so far.
 
-    `source` is the state it was judged in, `fields` are what it is sent with, `attempts` counts its
-    sends, `why` is what was said of it last.
+    `source` is the state it was judged in (None for a stop of a task that could not be read), `fields`
+    are what it is sent with, `attempts` counts its sends, `why` is what was said of it last.
+    `claim` counts the claims so far, the first of which its intent is: what is written of the command
+    names it. `hold` is None if nobody has claimed the command now.
     """
 
     id: str
     command: E
-    source: S
+    source: S | None
     state: CommandState
     fields: Mapping[str, Any]
     attempts: int = 0
     purpose: Purpose = UNSTATED
     why: str = ""
+    claim: int = 1
+    hold: Hold | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +86,8 @@ class TaskRecord(Generic[S, E]):
     `state` is None until it was reported once; `version` grows with every move and every command
     opened or ended; `open_command` is the one in flight. `as_of` is the time of the last report
     that was believed, `since` of the one that brought the task into its state, `first_at` of the first.
+    `doubt` is what a later report said although `state` is final: one of the two is wrong, and only a
+    read tells which. `created_at` is when the task was created, None if that was not seen here.
     """
 
     version: int = 0
@@ -83,6 +96,20 @@ class TaskRecord(Generic[S, E]):
     open_command: CommandRecord[S, E] | None = None
     since: datetime | None = None
     first_at: datetime | None = None
+    doubt: S | None = None
+    created_at: datetime | None = None
+
+    @property
+    def current(self) -> S | None:
+        """The state that was reported last: `state`, or what contradicts it."""
+        return self.state if self.doubt is None else self.doubt
+
+
+class Outcome(NamedTuple, Generic[S, E]):
+    """What is recorded of a task and of one of its commands."""
+
+    task: TaskRecord[S, E]
+    command: CommandRecord[S, E]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +118,7 @@ class ReportEntry(Generic[S, E]):
 
     `observation` is None for the first report. `late` marks one that is older than the last
     applied, `unconfirmed` one that could be late without its time telling; neither was applied.
+    `contradicts` marks one that cannot follow the final state that is kept.
     `times` counts equal reports in a row, of which this was the first.
     """
 
@@ -99,6 +127,7 @@ class ReportEntry(Generic[S, E]):
     observation: Observation[S, E] | None
     late: bool = False
     unconfirmed: bool = False
+    contradicts: bool = False
     times: int = 1
 
 
@@ -136,7 +165,9 @@ def judge_report(
     late = is_trusted and record.as_of is not None and report.as_of < record.as_of
     unconfirmed = not late and report.channel != Channel.API and _may_be_earlier(lifecycle, observation)
     keeps = late or unconfirmed
-    return ReportEntry(report, record.state if keeps else observation.state, observation, late, unconfirmed)
+    contradicts = not keeps and observation.kind in _CONTRADICTS and lifecycle.is_final(record.state)
+    state = record.state if keeps else observation.state
+    return ReportEntry(report, state, observation, late, unconfirmed, contradicts)
 
 
 def _may_be_earlier(lifecycle: Lifecycle[S, E], observation: Observation[S, E]) -> bool:
@@ -153,16 +184,24 @@ def after_report(
         return record
     as_of = entry.report.as_of if now is None else min(entry.report.as_of, now)
     moved = entry.state != record.state
-    kind = None if entry.observation is None else entry.observation.kind
+    observation = entry.observation
+    kind = None if observation is None else observation.kind
     believed = entry.state is not None and kind not in _NOT_BELIEVED
+    doubt = record.doubt
+    if entry.contradicts and observation is not None:
+        doubt = observation.reported
+    elif believed:
+        doubt = None
     # Not `replace`, which takes its time: a watcher records thousands of reports a second.
     return TaskRecord(
-        version=record.version + moved,
+        version=record.version + (moved or doubt != record.doubt),
         state=entry.state,
         as_of=as_of if believed else record.as_of,
         open_command=record.open_command,
         since=as_of if moved else record.since,
         first_at=record.first_at or as_of,
+        doubt=doubt,
+        created_at=record.created_at,
     )
 
 
@@ -179,19 +218,52 @@ def after_command(record: TaskRecord[S, E], command: CommandRecord[S, E]) -> Tas
     return replace(record, version=record.version + 1, open_command=still_open)
 
 
-def may_send(lifecycle: Lifecycle[S, E], record: TaskRecord[S, E], command_id: str, number: int) -> bool:
-    """Whether a command may be sent for the `number`-th time.
+def may_send(lifecycle: Lifecycle[S, E], record: TaskRecord[S, E], command_id: str, *, number: int, claim: int) -> bool:
+    """Whether a command may be sent for the `number`-th time, under this claim.
 
-    It is open, nobody has made that attempt, and the task, of which `record` is known, still accepts it.
+    It is open, no other worker has claimed it since, nobody has made that attempt, and the task, of
+    which `record` is known, still accepts it.
     """
     command = record.open_command
-    is_next = command is not None and (command.id, command.attempts + 1) == (command_id, number)
-    if command is None or record.state is None or not is_next:
+    if command is None or (command.id, command.attempts + 1, command.claim) != (command_id, number, claim):
         return False
-    return lifecycle.target(record.state, command.command) is not None
+    if record.current is None:
+        return lifecycle.accepted_until_final(command.command)
+    return lifecycle.target(record.current, command.command) is not None
+
+
+def after_event(command: CommandRecord[S, E], event: CommandEvent, *, why: str, claim: int) -> CommandRecord[S, E]:
+    """Return a command after an event of its lifecycle.
+
+    That is the same command if it has ended, or another worker has claimed it since `claim`: then
+    this worker was too late, and what is recorded stays.
+    """
+    state = COMMAND.target(command.state, event)
+    return command if state is None or command.claim != claim else replace(command, state=state, why=why)
+
+
+def after_claim(
+    command: CommandRecord[S, E], by: Hold, *, now: datetime, is_successor: bool, dead: Collection[str]
+) -> CommandRecord[S, E] | None:
+    """Return a command after a worker has claimed it, or None if it has ended or another worker may be alive.
+
+    Args:
+        command: as it is known; its `hold` has ended if its time is over.
+        by: the worker that claims it, and until when.
+        now: the journal's time.
+        is_successor: whether the worker has come back under the name of the one that holds it.
+        dead: workers that are known to be gone.
+    """
+    hold = command.hold
+    has_lapsed = hold is not None and hold.until is not None and hold.until < now
+    is_free = hold is None or has_lapsed or is_successor or hold.worker in dead
+    if COMMAND.is_final(command.state) or not is_free:
+        return None
+    return replace(command, claim=command.claim + 1, hold=by)
 
 
 _NOT_BELIEVED = frozenset({ObservationKind.STALE, ObservationKind.CONFLICT, ObservationKind.UNKNOWN})
+_CONTRADICTS = frozenset({ObservationKind.STALE, ObservationKind.CONFLICT})
 
 # --- the interface --------------------------------------------------------------------------------
 
@@ -211,8 +283,8 @@ class TaskLog(Protocol[S, E]):
         """Return what is known of the task."""
         ...
 
-    def track(self) -> None:
-        """Record that there is such a task, where nothing is known of it yet."""
+    def track(self, *, created: bool = False) -> None:
+        """Record that there is such a task, if nothing is known of it yet; with `created`, that it was created now."""
         ...
 
     def add_report(self, report: Report) -> TaskRecord[S, E]:
@@ -220,11 +292,11 @@ class TaskLog(Protocol[S, E]):
         ...
 
     def add_intent(
-        self, command: E, *, source: S, version: int, fields: Mapping[str, Any], purpose: Purpose = UNSTATED
+        self, command: E, *, source: S | None, version: int, fields: Mapping[str, Any], purpose: Purpose = UNSTATED
     ) -> CommandRecord[S, E] | TaskRecord[S, E]:
         """Open a command, only if the task is still at `version`, no command is open, and its key is new.
 
-        Returns the opened command, which this worker holds, or the task's present record where it
+        Returns the opened command, which this worker has claimed, or the task's present record if it
         could not be opened.
         """
         ...
@@ -233,30 +305,44 @@ class TaskLog(Protocol[S, E]):
         """Return the command that was opened under that key, open or ended, if there is one."""
         ...
 
-    def claim(self, command_id: str) -> CommandRecord[S, E] | None:
-        """Take an open command up, to be held by this worker alone.
+    def load_command(self, command_id: str) -> CommandRecord[S, E]:
+        """Return a command as it is now, open or ended. Raises ValueError if the task has no such command."""
+        ...
 
-        Returns None where it has ended, or a worker that may be alive holds it.
+    def claim(self, command_id: str, *, dead: Collection[str] = ()) -> CommandRecord[S, E] | None:
+        """Claim an open command for this worker alone.
+
+        Args:
+            command_id: the command.
+            dead: names of workers that are known to be gone: what they hold can be claimed at once.
+        Returns:
+            The command, whose `claim` is to be named with all that is written of it from now on; None
+            if it has ended, or a worker that may be alive holds it.
+        Raises:
+            ValueError: the task has no such command.
         """
         ...
 
-    def release(self, command_id: str) -> None:
-        """Let an open command be taken up by anybody, if this worker holds it."""
+    def release(self, command_id: str, *, claim: int) -> None:
+        """End this worker's claim of a command, so that any worker can claim it; nothing if it has ended already."""
         ...
 
-    def add_attempt(self, command_id: str, *, number: int) -> bool:
+    def add_attempt(self, command_id: str, *, number: int, claim: int) -> bool:
         """Record that the command is about to be sent for the `number`-th time, counted from 1.
 
-        Returns False, and records nothing, where it is no longer open, another worker has made that
-        attempt (of several workers one alone may send), or the state last recorded refuses it.
+        Returns False, and records nothing, if it is no longer open, another worker has claimed it
+        or made that attempt (one worker alone may send it), or the state last recorded refuses it.
         """
         ...
 
-    def add_outcome(self, command_id: str, event: CommandEvent, *, why: str) -> TaskRecord[S, E]:
-        """Move the command by an event of its lifecycle.
+    def add_outcome(self, command_id: str, event: CommandEvent, *, why: str, claim: int) -> Outcome[S, E]:
+        """Move the command by an event of its lifecycle, if this claim still holds and the event is possible.
 
+        Otherwise nothing changes.
+
+        Returns:
+            What is recorded now, whoever recorded it.
         Raises:
-            IllegalTransition: the lifecycle `command` refuses the move (another worker was first).
             ValueError: the task has no such command.
         """
         ...

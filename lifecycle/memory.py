@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from itertools import count
+from datetime import UTC, datetime, timedelta
 from typing import Any, Generic
 from weakref import WeakValueDictionary
 
@@ -18,12 +17,16 @@ from lifecycle.journal import (
     CommandRecord,
     Delivery,
     Entry,
+    Hold,
+    Outcome,
     Purpose,
     Report,
     ReportEntry,
     TaskRecord,
     TaskReport,
+    after_claim,
     after_command,
+    after_event,
     after_report,
     judge_report,
     may_send,
@@ -34,35 +37,55 @@ from lifecycle.table import E, S
 OnReport = Callable[[Lifecycle[Any, Any], ReportEntry[Any, Any], TaskRecord[Any, Any], TaskRecord[Any, Any]], object]
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 class MemoryJournal:
     """The default journal: in memory, for one process, safe to share between threads.
 
-    A task's log lives as long as somebody holds it (a client's handle does), so that following
-    many tasks does not fill the memory with the histories of those that are done.
+    A task is kept while somebody holds its log (a client's handle does), while it has an open command,
+    and for good once a command was given under an idempotency key. So following many tasks does not
+    fill the memory with the histories of those that are over.
+
+    A command is claimed until its procedure ends, in whatever way: no other thread can claim it before.
 
     Args:
-        on_report: told of each report once it is recorded, with what was known of the task before and after it.
+        on_report: called with each report once it is recorded, and what was known of the task before and after it.
+        worker: the name by which errors say who has claimed a command.
+        lease_s: seconds after which a worker that has not moved the command it claimed is taken for dead;
+            None for never: a thread that is gone has released what it claimed.
+        clock: returns the time, aware and in UTC.
     """
 
-    def __init__(self, *, on_report: OnReport | None = None) -> None:
-        self._on_report = on_report
-        self._logs: WeakValueDictionary[tuple[str, str], MemoryLog[Any, Any]] = WeakValueDictionary()
-        self._deliveries: dict[str, Delivery] = {}  # oldest first
-        self._lock = threading.Lock()
+    def __init__(
+        self,
+        *,
+        on_report: OnReport | None = None,
+        worker: str = "this process",
+        lease_s: float | None = None,
+        clock: Callable[[], datetime] = _now,
+    ) -> None:
+        self._store = _Store(on_report, None if lease_s is None else timedelta(seconds=lease_s), clock)
+        self._worker = worker
+
+    def join(self, worker: str) -> MemoryJournal:
+        """Return the same journal, for another worker of this process."""
+        joined = object.__new__(type(self))
+        joined._store, joined._worker = self._store, worker
+        return joined
 
     def task(self, lifecycle: Lifecycle[S, E], task_id: str) -> MemoryLog[S, E]:
-        """Return the log of one task; the same object while somebody holds it."""
-        with self._lock:
-            log = self._logs.get((lifecycle.name, task_id))
-            if log is None:
-                log = self._logs[lifecycle.name, task_id] = MemoryLog(lifecycle, self._on_report)
-            return log
+        """Return the log of one task."""
+        return MemoryLog(self._store.kept(lifecycle, task_id), self._worker)
 
     def open_tasks(self, lifecycle: Lifecycle[Any, Any]) -> list[str]:
         """Return the ids of the tasks that have an open command."""
-        with self._lock:
-            logs = list(self._logs.items())
-        return [task for (name, task), log in logs if name == lifecycle.name and log.load().open_command]
+        return [
+            kept.task_id
+            for kept in self._store.needed()
+            if kept.lifecycle.name == lifecycle.name and kept.record.open_command
+        ]
 
     def add_reports(self, reports: Sequence[TaskReport]) -> list[ReportEntry[Any, Any]]:
         """Record n reports, in this order. Raises UnknownName before any is recorded."""
@@ -70,16 +93,9 @@ class MemoryJournal:
         return [self.task(lifecycle, task).enter_report(report) for lifecycle, task, report in reports]
 
     def receive(self, delivery: Delivery, reports: Sequence[TaskReport] = ()) -> list[ReportEntry[Any, Any]] | None:
-        """Record a delivery and what it reports; None where it was recorded before, in the last hour."""
+        """Record a delivery and what it reports; None if it was recorded before, in the last hour."""
         _require_channels(reports)
-        with self._lock:
-            if delivery.id in self._deliveries:
-                return None
-            self._deliveries[delivery.id] = delivery
-            oldest_at = delivery.sent_at - _REMEMBERED
-            while next(iter(self._deliveries.values())).sent_at < oldest_at:
-                del self._deliveries[next(iter(self._deliveries))]
-        return self.add_reports(reports)
+        return self.add_reports(reports) if self._store.is_new(delivery) else None
 
 
 _REMEMBERED = timedelta(hours=1)
@@ -90,17 +106,83 @@ def _require_channels(reports: Sequence[TaskReport]) -> None:
         lifecycle.state_of(report.status, channel=report.channel)
 
 
+class _Store:
+    """What all workers of one journal share."""
+
+    def __init__(self, on_report: OnReport | None, lease: timedelta | None, clock: Callable[[], datetime]) -> None:
+        self.on_report = on_report
+        self.lease = lease
+        self.clock = clock
+        self._lock = threading.Lock()
+        self._tasks: WeakValueDictionary[tuple[str, str], _Kept[Any, Any]] = WeakValueDictionary()
+        self._needed: dict[tuple[str, str], _Kept[Any, Any]] = {}
+        self._deliveries: dict[str, Delivery] = {}  # oldest first
+
+    def kept(self, lifecycle: Lifecycle[S, E], task_id: str) -> _Kept[S, E]:
+        """Return what is kept of a task; the same object while it is needed."""
+        with self._lock:
+            kept = self._tasks.get((lifecycle.name, task_id))
+            if kept is None:
+                kept = self._tasks[lifecycle.name, task_id] = _Kept(self, lifecycle, task_id)
+            return kept
+
+    def needed(self) -> list[_Kept[Any, Any]]:
+        """Return the tasks that must not be forgotten."""
+        with self._lock:
+            return list(self._needed.values())
+
+    def need(self, kept: _Kept[Any, Any], *, is_needed: bool) -> None:
+        """Keep a task although nobody holds its log, or no longer."""
+        name = (kept.lifecycle.name, kept.task_id)
+        with self._lock:
+            if is_needed:
+                self._needed[name] = kept
+            else:
+                self._needed.pop(name, None)
+
+    def is_new(self, delivery: Delivery) -> bool:
+        """Note a delivery; whether it was not noted before."""
+        with self._lock:
+            if delivery.id in self._deliveries:
+                return False
+            self._deliveries[delivery.id] = delivery
+            oldest_at = delivery.sent_at - _REMEMBERED
+            while next(iter(self._deliveries.values())).sent_at < oldest_at:
+                del self._deliveries[next(iter(self._deliveries))]
+            return True
+
+
+@dataclass(eq=False)
+class _Kept(Generic[S, E]):
+    """All that is kept of one task."""
+
+    store: _Store
+    lifecycle: Lifecycle[S, E]
+    task_id: str
+    # Not TaskRecord[S, E]: Python 3.11 cannot call the alias of a frozen dataclass with slots.
+    record: TaskRecord[S, E] = field(default_factory=lambda: TaskRecord())  # noqa: PLW0108
+    commands: dict[str, CommandRecord[S, E]] = field(default_factory=dict[str, "CommandRecord[S, E]"])
+    keys: dict[str, str] = field(default_factory=dict[str, str])  # of commands, by their idempotency keys
+    entries: list[Entry[S, E]] = field(default_factory=list["Entry[S, E]"])
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
 @dataclass(eq=False)
 class MemoryLog(Generic[S, E]):
-    """One task's record in memory, as `TaskLog` describes. `entries` holds its history, oldest first."""
+    """One worker's view of a task's record in memory, as `TaskLog` describes."""
 
-    lifecycle: Lifecycle[S, E]
-    on_report: OnReport | None = None
-    entries: list[Entry[S, E]] = field(default_factory=list["Entry[S, E]"], init=False)
-    # Not TaskRecord[S, E]: Python 3.11 cannot call the alias of a frozen dataclass with slots.
-    _record: TaskRecord[S, E] = field(default_factory=lambda: TaskRecord(), init=False)  # noqa: PLW0108
-    _ids: count[int] = field(default_factory=lambda: count(1), init=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _kept: _Kept[S, E]
+    _worker: str
+
+    @property
+    def lifecycle(self) -> Lifecycle[S, E]:
+        """The lifecycle that governs the task."""
+        return self._kept.lifecycle
+
+    @property
+    def entries(self) -> list[Entry[S, E]]:
+        """The task's history, oldest first."""
+        return self._kept.entries
 
     @property
     def blocking(self) -> bool:
@@ -109,89 +191,121 @@ class MemoryLog(Generic[S, E]):
 
     def load(self) -> TaskRecord[S, E]:
         """Return what is known of the task."""
-        return self._record
+        return self._kept.record
 
-    def track(self) -> None:
-        """Nothing: a task is known as long as somebody holds its log."""
+    def track(self, *, created: bool = False) -> None:
+        """Record when the task was created, if it was now. That there is such a task is known while its log is held."""
+        kept = self._kept
+        with kept.lock:
+            if created and kept.record.created_at is None:
+                kept.record = replace(kept.record, created_at=kept.store.clock())
 
     def add_report(self, report: Report) -> TaskRecord[S, E]:
         """Record a report as what it is. Raises UnknownName for a channel that is not declared."""
         self.enter_report(report)
-        return self._record
+        return self._kept.record
 
     def enter_report(self, report: Report) -> ReportEntry[S, E]:
-        """As `add_report`; return what the report was found to be."""
-        with self._lock:
-            entry = judge_report(self.lifecycle, self._record, report)
-            last = self.entries[-1] if self.entries else None
+        """Record a report like `add_report`; return what the report was found to be."""
+        kept = self._kept
+        with kept.lock:
+            entry = judge_report(kept.lifecycle, kept.record, report)
+            last = kept.entries[-1] if kept.entries else None
             if isinstance(last, ReportEntry) and repeats(entry, last):  # no move: the first of them has made it
-                self.entries[-1] = replace(last, times=last.times + 1)
+                kept.entries[-1] = replace(last, times=last.times + 1)
             else:
-                self.entries.append(entry)
-            before, self._record = self._record, after_report(self._record, entry)
-            after = self._record
-        if self.on_report is not None:
-            self.on_report(self.lifecycle, entry, before, after)
+                kept.entries.append(entry)
+            before, kept.record = kept.record, after_report(kept.record, entry)
+            after = kept.record
+        if kept.store.on_report is not None:
+            kept.store.on_report(kept.lifecycle, entry, before, after)
         return entry
 
     def add_intent(
-        self, command: E, *, source: S, version: int, fields: Mapping[str, Any], purpose: Purpose = UNSTATED
+        self, command: E, *, source: S | None, version: int, fields: Mapping[str, Any], purpose: Purpose = UNSTATED
     ) -> CommandRecord[S, E] | TaskRecord[S, E]:
-        """Open a command, or return the task's record where it has changed, a command is open, or the key is used."""
-        with self._lock:
-            record = self._record
-            if record.version != version or record.open_command is not None or self._find(purpose.key) is not None:
+        """Open a command, or return the task's record if it has changed, a command is open, or the key is used."""
+        kept, key = self._kept, purpose.key
+        with kept.lock:
+            record = kept.record
+            if record.version != version or record.open_command is not None or key in kept.keys:
                 return record
-            opened = CommandRecord(
-                str(next(self._ids)), command, source, COMMAND.initial, dict(fields), purpose=purpose
+            number = str(len(kept.commands) + 1)
+            opened: CommandRecord[S, E] = CommandRecord(
+                number, command, source, COMMAND.initial, dict(fields), purpose=purpose, hold=self._hold()
             )
+            if key is not None:
+                kept.keys[key] = number
             self._enter(opened, None, "intended")
             return opened
 
     def find_command(self, key: str) -> CommandRecord[S, E] | None:
         """Return the command that was opened under that key, open or ended, if there is one."""
-        with self._lock:
-            return self._find(key)
+        with self._kept.lock:
+            number = self._kept.keys.get(key)
+            return None if number is None else self._kept.commands[number]
 
-    def claim(self, command_id: str) -> CommandRecord[S, E] | None:
-        """Return the command if it is open: the only worker there is holds it already."""
-        with self._lock:
+    def load_command(self, command_id: str) -> CommandRecord[S, E]:
+        """Return a command as it is now, open or ended. Raises ValueError if there is none of that id."""
+        with self._kept.lock:
+            return self._command(command_id)
+
+    def claim(self, command_id: str, *, dead: Collection[str] = ()) -> CommandRecord[S, E] | None:
+        """Claim an open command; None if it has ended, or a worker that may be alive holds it."""
+        with self._kept.lock:
             command = self._command(command_id)
-            return None if COMMAND.is_final(command.state) else command
+            now = self._kept.store.clock()
+            claimed = after_claim(command, self._hold(), now=now, is_successor=False, dead=dead)
+            if claimed is not None:
+                self._enter(claimed, None, "claimed")
+            return claimed
 
-    def release(self, command_id: str) -> None:
-        """Nothing: whoever asks may take it up."""
-
-    def add_attempt(self, command_id: str, *, number: int) -> bool:
-        """Record that the command is about to be sent. False where that is another's to do, or nobody's."""
-        with self._lock:
+    def release(self, command_id: str, *, claim: int) -> None:
+        """End this worker's claim of a command, if it has not ended already."""
+        with self._kept.lock:
             command = self._command(command_id)
-            is_ours = may_send(self.lifecycle, self._record, command_id, number)
-            if is_ours:
-                self._enter(replace(command, attempts=number), None, "sent")
-            return is_ours
+            if command.claim == claim and not COMMAND.is_final(command.state):
+                self._keep(replace(command, hold=None))
 
-    def add_outcome(self, command_id: str, event: CommandEvent, *, why: str) -> TaskRecord[S, E]:
-        """Move the command by an event of its lifecycle. Raises IllegalTransition, ValueError."""
-        with self._lock:
+    def add_attempt(self, command_id: str, *, number: int, claim: int) -> bool:
+        """Record that the command is about to be sent. False if that is another's to do, or nobody's."""
+        kept = self._kept
+        with kept.lock:
             command = self._command(command_id)
-            self._enter(replace(command, state=COMMAND.step(command.state, event), why=why), event, why)
-            return self._record
+            may = may_send(kept.lifecycle, kept.record, command_id, number=number, claim=claim)
+            if may:
+                self._enter(replace(command, attempts=number, hold=self._hold()), None, "sent")
+            return may
 
-    def _commands(self) -> Iterator[CommandRecord[S, E]]:
-        """What is known of the commands, the newest first."""
-        return (entry.record for entry in reversed(self.entries) if isinstance(entry, CommandEntry))
+    def add_outcome(self, command_id: str, event: CommandEvent, *, why: str, claim: int) -> Outcome[S, E]:
+        """Move the command by an event of its lifecycle, if this claim still holds. Raises ValueError."""
+        with self._kept.lock:
+            command = self._command(command_id)
+            moved = after_event(command, event, why=why, claim=claim)
+            if moved is not command:
+                moved = replace(moved, hold=None if COMMAND.is_final(moved.state) else self._hold())
+                self._enter(moved, event, why)
+            return Outcome(self._kept.record, moved)
 
-    def _find(self, key: str | None) -> CommandRecord[S, E] | None:
-        return None if key is None else next((each for each in self._commands() if each.purpose.key == key), None)
+    def _hold(self) -> Hold:
+        store = self._kept.store
+        return Hold(self._worker, None if store.lease is None else store.clock() + store.lease)
 
     def _command(self, command_id: str) -> CommandRecord[S, E]:
-        """The command as it is now, open or ended."""
-        command = next((each for each in self._commands() if each.id == command_id), None)
-        if command is None:
-            raise ValueError(f"there is no command {command_id!r}")
-        return command
+        try:
+            return self._kept.commands[command_id]
+        except KeyError:
+            raise ValueError(f"the task has no command {command_id!r}") from None
 
-    def _enter(self, record: CommandRecord[S, E], event: CommandEvent | None, why: str) -> None:
-        self.entries.append(CommandEntry(record, event, why))
-        self._record = after_command(self._record, record)
+    def _enter(self, command: CommandRecord[S, E], event: CommandEvent | None, why: str) -> None:
+        kept = self._kept
+        kept.entries.append(CommandEntry(command, event, why))
+        kept.record = after_command(kept.record, command)
+        self._keep(command)
+
+    def _keep(self, command: CommandRecord[S, E]) -> None:
+        kept = self._kept
+        kept.commands[command.id] = command
+        if kept.record.open_command is not None:
+            kept.record = replace(kept.record, open_command=command)
+        kept.store.need(kept, is_needed=kept.record.open_command is not None or bool(kept.keys))

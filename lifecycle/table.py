@@ -184,6 +184,17 @@ class Table(Generic[S, E]):
         self._require_event(event)
         return self._leads_to[event] <= self._rows.final
 
+    def accepted_until_final(self, event: E) -> bool:
+        """Whether every state that is not final accepts `event`. Raises UnknownName."""
+        self._require_event(event)
+        rows = self._rows
+        return all((state, event) in rows.moves for state in rows.states if state not in rows.final)
+
+    def targets(self, event: E) -> frozenset[S]:
+        """Return the targets of all rows of `event`. Raises UnknownName."""
+        self._require_event(event)
+        return self._leads_to[event]
+
     def _is_redundant(self, state: S, event: E) -> bool:
         rows = self._rows
         is_command = rows.origins[event] is Origin.CALLER

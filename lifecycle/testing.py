@@ -27,7 +27,8 @@ from typing import Generic, cast
 
 from lifecycle.definition import Alias, Event, Invariant, Lifecycle, Rule, State, Transition
 from lifecycle.errors import DefinitionFinding, IllegalTransition, LifecycleError, MissingExtra
-from lifecycle.graph import reach
+from lifecycle.examination import moves_of
+from lifecycle.graph import accepted_again, reach
 from lifecycle.history import Channel, FindingCode, Mode
 from lifecycle.table import E, Origin, S, quoted
 
@@ -272,15 +273,21 @@ def _rows(
     labels = list(dict.fromkeys(label for _, label in taken))
     drawn = [draw(st.tuples(_names, st.sampled_from(Origin), st.booleans(), st.booleans())) for _ in labels]
     events = dict(zip(labels, _different(name for name, _, _, _ in drawn), strict=True))
+    rows = tuple(
+        Transition(names[source], events[label], names[target])
+        for (source, target), (_, label) in zip(moves, taken, strict=True)
+    )
+    origins = {events[label]: origin for label, (_, origin, _, _) in zip(labels, drawn, strict=True)}
+
+    def may_repeat(event: str) -> bool:
+        return accepted_again(moves_of(rows), origins, event) is None
+
     return (
         tuple(
-            Event(events[label], origin, proved_by_state=proved, repeatable=repeatable)
+            Event(events[label], origin, proved_by_state=proved, repeatable=repeatable and may_repeat(events[label]))
             for label, (_, origin, proved, repeatable) in zip(labels, drawn, strict=True)
         ),
-        tuple(
-            Transition(names[source], events[label], names[target])
-            for (source, target), (_, label) in zip(moves, taken, strict=True)
-        ),
+        rows,
     )
 
 

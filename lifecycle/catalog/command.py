@@ -1,8 +1,8 @@
 """The life of one command in the journal: from its recorded intent to an outcome.
 
 Tables only. Source: the protocol in lifecycle/command.py, which takes these transitions. The
-service's answer moves a command (`confirm`, `refuse`, `end`), or its silence does (`lose`); the
-caller can only give it up.
+service's response moves a command (`confirm`, `refuse`, `end`, `outlive`), or its silence does (`lose`); the
+caller can only abandon it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ class CommandState(StrEnum):
     DONE = "done"
     REFUSED = "refused"
     ENDED_FIRST = "ended_first"
+    MOOT = "moot"
     ABANDONED = "abandoned"
 
 
@@ -27,6 +28,7 @@ class CommandEvent(StrEnum):
     CONFIRM = "confirm"
     REFUSE = "refuse"
     END = "end"
+    OUTLIVE = "outlive"
     ABANDON = "abandon"
 
 
@@ -42,15 +44,17 @@ COMMAND: Lifecycle[CommandState, CommandEvent] = Lifecycle(
         State(S.UNCERTAIN,   "sent, and no usable answer came"),
         State(S.DONE,        "proved to have taken effect", final=True),
         State(S.REFUSED,     "the service refused it", final=True),
-        State(S.ENDED_FIRST, "the task ended before it took effect", final=True),
-        State(S.ABANDONED,   "given up by the caller", final=True),
+        State(S.ENDED_FIRST, "the task is over, and it did not take effect", final=True),
+        State(S.MOOT,        "the task is over, and whether it took effect before is not known", final=True),
+        State(S.ABANDONED,   "abandoned by the caller", final=True),
     ),
     events=(
         Event(E.LOSE,    Origin.REMOTE, "no usable answer came"),
         Event(E.CONFIRM, Origin.REMOTE, "an answer or a read proved it"),
         Event(E.REFUSE,  Origin.REMOTE, "the service said no"),
-        Event(E.END,     Origin.REMOTE, "the task was over already"),
-        Event(E.ABANDON, Origin.CALLER, "nobody waits for it any more"),
+        Event(E.END,     Origin.REMOTE, "the task ended without it"),
+        Event(E.OUTLIVE, Origin.REMOTE, "the task ended, perhaps after it"),
+        Event(E.ABANDON, Origin.CALLER, "nobody waits for it"),
     ),
     transitions=(
         Transition(S.RECORDED,  E.LOSE,    S.UNCERTAIN),
@@ -60,14 +64,16 @@ COMMAND: Lifecycle[CommandState, CommandEvent] = Lifecycle(
         Transition(S.UNCERTAIN, E.REFUSE,  S.REFUSED),
         Transition(S.RECORDED,  E.END,     S.ENDED_FIRST),
         Transition(S.UNCERTAIN, E.END,     S.ENDED_FIRST),
+        Transition(S.RECORDED,  E.OUTLIVE, S.MOOT),
+        Transition(S.UNCERTAIN, E.OUTLIVE, S.MOOT),
         Transition(S.RECORDED,  E.ABANDON, S.ABANDONED),
         Transition(S.UNCERTAIN, E.ABANDON, S.ABANDONED),
     ),
     invariants=(
         Invariant("an outcome is final", Rule.FINAL,
-                  states=(S.DONE, S.REFUSED, S.ENDED_FIRST, S.ABANDONED),
+                  states=(S.DONE, S.REFUSED, S.ENDED_FIRST, S.MOOT, S.ABANDONED),
                   citation="lifecycle/command.py: an outcome is recorded once"),
-        Invariant("an open command can be given up", Rule.ACCEPTED_UNTIL_FINAL, events=(E.ABANDON,),
+        Invariant("an open command can be abandoned", Rule.ACCEPTED_UNTIL_FINAL, events=(E.ABANDON,),
                   citation="lifecycle/command.py: a stop may abandon what is uncertain"),
     ),
 )

@@ -49,6 +49,9 @@ V1: Lifecycle[V1State, V1Event] = Lifecycle(
         State(S.STOPPED, "terminated; a new task must be created", final=True),
     ),
     events=(
+        # All three are repeatable. A stop finds nothing to stop the second time. What pause and resume do is undone
+        # by the other of the two alone, and only a caller sends that: if somebody outside of this journal does so
+        # between two attempts, the second attempt undoes it.
         Event(E.PAUSE,  Origin.CALLER, "halt the execution for inspection"),
         Event(E.RESUME, Origin.CALLER, "continue from where it was paused"),
         Event(E.STOP,   Origin.CALLER, "terminate immediately and for good"),

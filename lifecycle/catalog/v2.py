@@ -56,6 +56,8 @@ V2: Lifecycle[V2State, V2Event] = Lifecycle(
         State(S.STOPPED,  "stopped by the caller", final=True),
     ),
     events=(
+        # Both are repeatable: nothing leads out of `stopped`, and the session runs one task at a time, so that
+        # what a second stop of this task could reach is this task alone.
         Event(E.STOP,                  Origin.CALLER, "stop the task, keep its session"),
         # The task's state does not tell whether the session stopped too: that must be read.
         Event(E.STOP_TASK_AND_SESSION, Origin.CALLER, "stop the task and its session", proved_by_state=False),
@@ -111,6 +113,7 @@ V2_SESSION: Lifecycle[V2SessionState, V2SessionEvent] = Lifecycle(
         State(V2SessionState.STOPPED, "over, and its tasks with it", final=True),
     ),
     events=(
+        # Repeatable: nothing leads out of `stopped`.
         Event(V2SessionEvent.STOP,  Origin.CALLER, "stop the session and its tasks"),
         Event(V2SessionEvent.CLOSE, Origin.REMOTE, "the session ends by itself"),
     ),
