@@ -189,7 +189,7 @@ class _Execution(Generic[S, E]):
 
     @property
     def needs_no_state(self) -> bool:
-        """Whether the command is an emergency stop: every state that is not final accepts it, and it may be repeated."""
+        """Whether the command is an emergency stop: every state but the final ones accepts it, also twice."""
         lifecycle, command = self.lifecycle, self.command
         return self.event.repeatable and lifecycle.ends(command) and lifecycle.accepted_until_final(command)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,29 +24,41 @@ from adapters.journal.writing import (
     require_short,
 )
 from lifecycle.catalog import COMMAND, CommandEvent
-from lifecycle.journal import CommandRecord, Purpose, after_command, may_send
+from lifecycle.journal import (
+    CommandRecord,
+    Hold,
+    Outcome,
+    Purpose,
+    after_claim,
+    after_command,
+    after_event,
+    may_send,
+)
 
 _ADD_COMMAND = sa.insert(commands).returning(commands.c.id)
 _BY_NUMBER = sa.select(commands).where(commands.c.id == sa.bindparam("number"), commands.c.task == sa.bindparam("of"))
-_BY_KEY = (
+_OF_TASK = (
     sa.select(commands)
     .join(tasks, commands.c.task == tasks.c.id)
-    .where(
-        tasks.c.lifecycle == sa.bindparam("lifecycle"),
-        tasks.c.task_id == sa.bindparam("task_id"),
-        commands.c.key == sa.bindparam("under"),
-    )
+    .where(tasks.c.lifecycle == sa.bindparam("lifecycle"), tasks.c.task_id == sa.bindparam("task_id"))
 )
+_BY_KEY = _OF_TASK.where(commands.c.key == sa.bindparam("under"))
+_BY_ID = _OF_TASK.where(commands.c.id == sa.bindparam("number"))
 _KEEP_COMMAND = (
     sa.update(commands)
     .where(commands.c.id == sa.bindparam("of"))
     .values({name: sa.bindparam(name) for name in (
-        "state", "is_open", "attempts", "why", "worker", "session", "held_at"
+        "state", "is_open", "attempts", "why", "claim", "worker", "session", "held_at"
     )})
 )  # fmt: skip
-_LET_GO = (
+_RELEASE = (
     sa.update(commands)
-    .where(commands.c.id == sa.bindparam("of"), commands.c.session == sa.bindparam("by"), commands.c.is_open)
+    .where(
+        commands.c.id == sa.bindparam("of"),
+        commands.c.claim == sa.bindparam("under"),
+        commands.c.session == sa.bindparam("by"),
+        commands.c.is_open,
+    )
     .values(held_at=None)
 )
 
@@ -55,15 +67,17 @@ def open_command(turn: Turn, intent: Mapping[str, Any], purpose: Purpose, *, ver
     """Open a command, as `TaskLog.add_intent`; `intent` has its `command`, `source` and `fields`."""
     known, author = turn.known, turn.author
     record, times = known.record, known.times
-    is_used = purpose.key is not None and find_command(turn.connection, turn.key, purpose.key) is not None
+    is_used = purpose.key is not None and find_command(turn.connection, turn.key, author, purpose.key) is not None
     if record.version != version or record.open_command is not None or is_used:
         known.require_locked()
         return record
-    opened: Command = CommandRecord("", state=COMMAND.initial, purpose=purpose, **intent)
+    hold = Hold(author.worker, author.now + author.lease)
+    opened: Command = CommandRecord("", state=COMMAND.initial, purpose=purpose, hold=hold, **intent)
     known.record = after_command(record, opened)
     _end_repetition(turn)
     row = {
         **intent,
+        "source": opened.source or "",
         "task": known.id,
         "state": COMMAND.initial,
         "is_open": True,
@@ -72,6 +86,7 @@ def open_command(turn: Turn, intent: Mapping[str, Any], purpose: Purpose, *, ver
         "origin": purpose.origin,
         "reason": purpose.reason,
         "why": "",
+        "claim": opened.claim,
         "worker": author.worker,
         "session": author.session,
         "held_at": author.now,
@@ -82,62 +97,64 @@ def open_command(turn: Turn, intent: Mapping[str, Any], purpose: Purpose, *, ver
     return opened
 
 
-def find_command(connection: Connection, key: Key, command_key: str) -> Command | None:
+def find_command(connection: Connection, key: Key, author: Author, command_key: str) -> Command | None:
     """Return the command that was opened under that key."""
     named = {"lifecycle": key.lifecycle.name, "task_id": key.task_id, "under": command_key}
     row = connection.execute(_BY_KEY, named).mappings().one_or_none()
-    return None if row is None else command_of(row, key.lifecycle)
+    return None if row is None else command_of(row, key.lifecycle, author.lease)
 
 
-def claim(turn: Turn, command_id: str, *, lease: timedelta) -> Command | None:
-    """Take an open command up, unless a worker holds it that may be alive."""
-    turn.known.require_locked()  # who holds it is no part of what is known
-    command = _command(turn, command_id)
-    if COMMAND.is_final(command.state) or _is_held(turn, command, lease):
-        return None
-    times = turn.known.times
-    _end_repetition(turn)
-    _keep_command(turn, command)
-    _enter(turn, command, times, event=None, why="taken up")
-    return command
+def load_command(connection: Connection, key: Key, author: Author, command_id: str) -> Command:
+    """Return a command of the task, open or ended. Raises ValueError."""
+    named = {"lifecycle": key.lifecycle.name, "task_id": key.task_id, "number": _number(command_id)}
+    row = connection.execute(_BY_ID, named).mappings().one_or_none()
+    if row is None:
+        raise ValueError(f"the task has no command {command_id!r}")
+    return command_of(row, key.lifecycle, author.lease)
 
 
-def _is_held(turn: Turn, command: Command, lease: timedelta) -> bool:
-    """Whether a worker holds the command that may be alive.
+def claim(turn: Turn, command_id: str, *, dead: Collection[str]) -> Command | None:
+    """Claim an open command, unless a worker holds it that may be alive.
 
     Names are unique among the living: one who has the holder's name and another session is its
-    successor. A hold in the future was taken by a clock that has been set back since, and is void.
+    successor. A claim in the future was made by a clock that has been set back since, and is void.
     """
-    author = turn.author
+    turn.known.require_locked()
+    author, command = turn.author, _command(turn, command_id)
     numbered = {"number": int(command.id), "of": turn.known.id}
     row = turn.connection.execute(_BY_NUMBER, numbered).mappings().one()
     held_at: datetime | None = row[commands.c.held_at]
+    is_void = held_at is not None and held_at - author.now > author.lease
     is_successor = row[commands.c.worker] == author.worker and row[commands.c.session] != author.session
-    return held_at is not None and not is_successor and abs(author.now - held_at) <= lease
+    hold = Hold(author.worker, author.now + author.lease)
+    claimed = after_claim(command, hold, now=author.now, is_successor=is_successor or is_void, dead=dead)
+    return claimed and _move(turn, claimed, event=None, why="claimed")
 
 
-def release(connection: Connection, author: Author, command_id: str) -> None:
-    """Let an open command be taken up by anybody, if this session holds it."""
-    connection.execute(_LET_GO, {"of": _number(command_id), "by": author.session})
+def release(connection: Connection, author: Author, command_id: str, *, claim: int) -> None:
+    """End this session's claim of an open command."""
+    connection.execute(_RELEASE, {"of": _number(command_id), "under": claim, "by": author.session})
 
 
-def attempt(turn: Turn, command_id: str, *, number: int) -> bool:
+def attempt(turn: Turn, command_id: str, *, number: int, claim: int) -> bool:
     """Record that an open command is about to be sent for the `number`-th time."""
     command = _command(turn, command_id)
-    if not may_send(turn.key.lifecycle, turn.known.record, command_id, number):
+    if not may_send(turn.key.lifecycle, turn.known.record, command_id, number=number, claim=claim):
         turn.known.require_locked()
         return False
     _move(turn, replace(command, attempts=number), event=None, why="sent")
     return True
 
 
-def end(turn: Turn, command_id: str, event: CommandEvent, *, why: str) -> Record:
-    """Move a command by an event of its life. Raises IllegalTransition, ValueError."""
+def end(turn: Turn, command_id: str, event: CommandEvent, *, why: str, claim: int) -> Outcome[Any, Any]:
+    """Move a command by an event of its lifecycle, if this claim still holds. Raises ValueError."""
     command = _command(turn, command_id)
-    if COMMAND.target(command.state, event) is None:
+    moved = after_event(command, event, why=why, claim=claim)
+    if moved is command:
         turn.known.require_locked()
-    _move(turn, replace(command, state=COMMAND.step(command.state, event), why=why), event=event, why=why)
-    return turn.known.record
+    else:
+        moved = _move(turn, moved, event=event, why=why)
+    return Outcome(turn.known.record, moved)
 
 
 def _command(turn: Turn, command_id: str) -> Command:
@@ -149,8 +166,8 @@ def _command(turn: Turn, command_id: str) -> Command:
     numbered = {"number": _number(command_id), "of": turn.known.id}
     row = turn.connection.execute(_BY_NUMBER, numbered).mappings().one_or_none()
     if row is None:
-        raise ValueError(f"there is no command {command_id!r}")
-    return command_of(row, turn.key.lifecycle)
+        raise ValueError(f"the task has no command {command_id!r}")
+    return command_of(row, turn.key.lifecycle, turn.author.lease)
 
 
 def _number(command_id: str) -> int:
@@ -158,12 +175,15 @@ def _number(command_id: str) -> int:
     return int(command_id) if re.fullmatch("[1-9][0-9]{0,17}", command_id) else 0
 
 
-def _move(turn: Turn, command: Command, *, event: CommandEvent | None, why: str) -> None:
-    times = turn.known.times
+def _move(turn: Turn, command: Command, *, event: CommandEvent | None, why: str) -> Command:
+    """Keep how a command is now, and return it. This worker holds it as long as it is open."""
+    times, hold = turn.known.times, Hold(turn.author.worker, turn.author.now + turn.author.lease)
+    command = replace(command, hold=None if COMMAND.is_final(command.state) else hold)
     turn.known.record = after_command(turn.known.record, command)
     _end_repetition(turn)
     _keep_command(turn, command)
     _enter(turn, command, times, event=event, why=why)
+    return command
 
 
 def _end_repetition(turn: Turn) -> None:
@@ -180,6 +200,7 @@ def _keep_command(turn: Turn, command: Command) -> None:
         "is_open": is_open,
         "attempts": command.attempts,
         "why": command.why,
+        "claim": command.claim,
         "worker": turn.author.worker,
         "session": turn.author.session,
         "held_at": turn.author.now if is_open else None,

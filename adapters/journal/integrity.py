@@ -18,6 +18,7 @@ from adapters.journal.schema import commands, entries, tasks
 from lifecycle.catalog import COMMAND
 from lifecycle.definition import Lifecycle
 from lifecycle.errors import LifecycleError
+from lifecycle.history import ObservationKind
 
 
 class DamageCode(StrEnum):
@@ -88,15 +89,17 @@ class _Examination:
     lifecycle: Lifecycle[Any, Any]
     task: RowMapping
     state: Any = None
+    doubt: Any = None
     lives: dict[int, _Life] = field(default_factory=dict[int, _Life])
 
     def run(self) -> Iterator[Damage]:
         query = sa.select(entries).where(entries.c.task == self.task[tasks.c.id]).order_by(entries.c.id)
         for row in self.connection.execute(query).mappings():
             yield from self._report(row) if row[entries.c.command] is None else self._event(row)
-        if self.state != self.task[tasks.c.state]:
-            message = f"{self.task[tasks.c.state]!r} is kept, the history leads to {self.state!r}"
-            yield self._damage(DamageCode.WRONG_STATE, None, message)
+        for kept, found in ((self.task[tasks.c.state], self.state), (self.task[tasks.c.doubt], self.doubt)):
+            if kept != found:
+                message = f"{kept!r} is kept, the history leads to {found!r}"
+                yield self._damage(DamageCode.WRONG_STATE, None, message)
         yield from self._commands()
 
     def _report(self, row: RowMapping) -> Iterator[Damage]:
@@ -120,9 +123,17 @@ class _Examination:
         observation = self.lifecycle.observe(before, status, channel=channel)
         if (str(observation.kind), list(observation.path)) != (row[entries.c.kind], path):
             return f"{status!r} after {before!r} is {observation.kind}, {row[entries.c.kind]} was recorded"
-        kept = (
-            before if row[entries.c.late] or row[entries.c.unconfirmed] else self.lifecycle.replay(path, start=before)
-        )
+        is_applied = not (row[entries.c.late] or row[entries.c.unconfirmed])
+        kept = self.lifecycle.replay(path, start=before) if is_applied else before
+        if is_applied and self.lifecycle.is_final(before):
+            # What contradicts a final state puts it in doubt, until a report confirms it.
+            match observation.kind:
+                case ObservationKind.SAME:
+                    self.doubt = None
+                case ObservationKind.STALE | ObservationKind.CONFLICT:
+                    self.doubt = observation.reported
+                case _:
+                    pass
         return None if kept == state else f"{kept!r} should have been kept, not {state!r}"
 
     def _event(self, row: RowMapping) -> Iterator[Damage]:

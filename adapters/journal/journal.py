@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, Self, TypeVar
@@ -22,6 +22,7 @@ from lifecycle.journal import (
     UNSTATED,
     CommandRecord,
     Delivery,
+    Outcome,
     Purpose,
     Report,
     ReportEntry,
@@ -78,7 +79,7 @@ class SqlJournal:
 
     def author(self) -> Author:
         """Who writes now."""
-        return Author(self.worker, self._session, self._clock)
+        return Author(self.worker, self._session, self.lease, self._clock)
 
     # --- the journal's interface ---
 
@@ -225,13 +226,13 @@ class SqlLog(Generic[S, E]):
     def load(self) -> TaskRecord[S, E]:
         """Return what is known of the task."""
         with self._journal.database.transaction(Durability.READ) as connection:
-            known = self._known = writing.load(connection, self._key)
+            known = self._known = writing.load(connection, self._key, self._journal.author())
         return TaskRecord() if known is None else known.record
 
-    def track(self) -> None:
-        """Record that there is such a task, where nothing is known of it yet."""
+    def track(self, *, created: bool = False) -> None:
+        """Record that there is such a task, if nothing is known of it yet; with `created`, that it was created now."""
         with self._journal.database.transaction() as connection:
-            writing.make_known(connection, self._journal.author(), [self._key])
+            writing.make_known(connection, self._journal.author(), [self._key], created=created)
 
     def add_report(self, report: Report) -> TaskRecord[S, E]:
         """Record a report as what it is. Raises UnknownName for a channel that is not declared."""
@@ -241,13 +242,13 @@ class SqlLog(Generic[S, E]):
         return entered.after
 
     def add_intent(
-        self, command: E, *, source: S, version: int, fields: Mapping[str, Any], purpose: Purpose = UNSTATED
+        self, command: E, *, source: S | None, version: int, fields: Mapping[str, Any], purpose: Purpose = UNSTATED
     ) -> CommandRecord[S, E] | TaskRecord[S, E]:
-        """Open a command, or return the task's record where it has changed, a command is open, or the key is used."""
+        """Open a command, or return the task's record if it has changed, a command is open, or the key is used."""
         lifecycle = self._key.lifecycle
         intent = {
             "command": lifecycle.event(command).name,
-            "source": lifecycle.state(source).name,
+            "source": None if source is None else lifecycle.state(source).name,
             "fields": dict(fields),
         }
         # Nothing is sent before the first attempt is durable, which carries this with it.
@@ -260,28 +261,33 @@ class SqlLog(Generic[S, E]):
     def find_command(self, key: str) -> CommandRecord[S, E] | None:
         """Return the command that was opened under that key, open or ended, if there is one."""
         with self._journal.database.transaction(Durability.READ) as connection:
-            return commanding.find_command(connection, self._key, key)
+            return commanding.find_command(connection, self._key, self._journal.author(), key)
 
-    def claim(self, command_id: str) -> CommandRecord[S, E] | None:
-        """Take an open command up; None where it has ended, or a worker that may be alive holds it."""
+    def load_command(self, command_id: str) -> CommandRecord[S, E]:
+        """Return a command as it is now, open or ended. Raises ValueError if the task has no such command."""
+        with self._journal.database.transaction(Durability.READ) as connection:
+            return commanding.load_command(connection, self._key, self._journal.author(), command_id)
+
+    def claim(self, command_id: str, *, dead: Collection[str] = ()) -> CommandRecord[S, E] | None:
+        """Claim an open command; None if it has ended, or a worker that may be alive holds it."""
         self._known = None  # who holds a command is no part of what is known
-        return self._write(lambda turn: commanding.claim(turn, command_id, lease=self._journal.lease))
+        return self._write(lambda turn: commanding.claim(turn, command_id, dead=dead))
 
-    def release(self, command_id: str) -> None:
-        """Let an open command be taken up by anybody, if this worker holds it."""
+    def release(self, command_id: str, *, claim: int) -> None:
+        """End this worker's claim of an open command; nothing if it has ended already."""
         self._has_opened = False
         with self._journal.database.transaction() as connection:
-            commanding.release(connection, self._journal.author(), command_id)
+            commanding.release(connection, self._journal.author(), command_id, claim=claim)
 
-    def add_attempt(self, command_id: str, *, number: int) -> bool:
-        """Record that the command is about to be sent. False where that is another's to do, or nobody's."""
-        return self._write(lambda turn: commanding.attempt(turn, command_id, number=number))
+    def add_attempt(self, command_id: str, *, number: int, claim: int) -> bool:
+        """Record that the command is about to be sent. False if that is another's to do, or nobody's."""
+        return self._write(lambda turn: commanding.attempt(turn, command_id, number=number, claim=claim))
 
-    def add_outcome(self, command_id: str, event: CommandEvent, *, why: str) -> TaskRecord[S, E]:
-        """Move the command by an event of its lifecycle. Raises IllegalTransition, ValueError."""
-        record = self._write(lambda turn: commanding.end(turn, command_id, event, why=why))
-        self._has_opened = record.open_command is not None
-        return record
+    def add_outcome(self, command_id: str, event: CommandEvent, *, why: str, claim: int) -> Outcome[S, E]:
+        """Move the command by an event of its lifecycle, if this claim still holds. Raises ValueError."""
+        outcome = self._write(lambda turn: commanding.end(turn, command_id, event, why=why, claim=claim))
+        self._has_opened = outcome.task.open_command is not None
+        return outcome
 
     def _write(self, act: Callable[[Turn], R], durability: Durability = Durability.NOW) -> R:
         """Write upon what this log knows of the task; where that is stale, upon what is there, locked."""

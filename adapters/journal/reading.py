@@ -188,6 +188,7 @@ def _entry(row: RowMapping, times: int | None = None) -> Recorded:
         commands.c.key, commands.c.origin, commands.c.reason,
     )  # fmt: skip
     told = {each.name: row[each] for each in columns}
+    told["source"] = told["source"] or None
     return RecordedCommand(**common, **told, id=str(row[entries.c.command]), state=row[entries.c.command_state])
 
 

@@ -39,7 +39,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import UserDefinedType
 
-VERSIONS = ("0001",)  # those of migrations/versions/, oldest first
+VERSIONS = ("0001", "0002")  # those of migrations/versions/, oldest first
 
 LONGEST_NAME_BYTES = 1000  # of what is indexed; PostgreSQL's indexes take 2,704 bytes
 
@@ -176,6 +176,8 @@ tasks = Table(
     Column("as_of", Moment),
     Column("since", Moment),
     Column("first_at", Moment),
+    Column("doubt", AnyText),  # what a later report said although `state` is final
+    Column("created_at", Moment),  # null where the task was not created through this journal
     Column("changed_at", Moment, nullable=False),  # when the last entry was made
     # The last entry, where it is a report that may be repeated: its words, and how often it was made.
     Column("last_status", AnyText),
@@ -193,7 +195,7 @@ commands = Table(
     Column("id", _Number, primary_key=True),
     Column("task", _Number, ForeignKey("lifecycle_tasks.id", ondelete="CASCADE"), nullable=False),
     Column("command", AnyText, nullable=False),
-    Column("source", AnyText, nullable=False),
+    Column("source", AnyText, nullable=False),  # empty for a stop of a task that could not be read
     Column("state", Text, nullable=False),
     Column("is_open", Boolean, nullable=False),
     Column("fields", JSON, nullable=False),
@@ -202,9 +204,10 @@ commands = Table(
     Column("origin", AnyText, nullable=False),
     Column("reason", AnyText, nullable=False),
     Column("why", AnyText, nullable=False),
+    Column("claim", BigInteger, nullable=False, server_default="1"),  # how often it was claimed, its intent included
     Column("worker", AnyText, nullable=False),
     Column("session", Text, nullable=False),
-    Column("held_at", Moment),  # null where nobody holds it
+    Column("held_at", Moment),  # null where no worker has claimed it
     UniqueConstraint("task", "key", name="lifecycle_commands_by_key"),
     Index(
         "lifecycle_commands_open", "task", unique=True, sqlite_where=text("is_open"), postgresql_where=text("is_open")

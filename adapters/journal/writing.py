@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ from lifecycle.definition import Lifecycle
 from lifecycle.journal import (
     CommandRecord,
     Delivery,
+    Hold,
     Purpose,
     Report,
     ReportEntry,
@@ -40,7 +41,7 @@ Record = TaskRecord[Any, Any]
 
 @dataclass(slots=True)
 class Author:
-    """Who writes, and when. A worker has one session for each time that it opens the journal.
+    """Who writes, for how long it holds what it claims, and when. A worker has one session for each journal it opens.
 
     `now` is when the tasks were locked: whoever waits for them would else judge reports by a time
     that is older than what is known of the tasks by then.
@@ -48,6 +49,7 @@ class Author:
 
     worker: str
     session: str
+    lease: timedelta
     clock: Callable[[], datetime]
     now: datetime = field(init=False)
 
@@ -122,10 +124,10 @@ class Known:
             raise StaleError
 
 
-def load(connection: Connection, key: Key) -> Known | None:
+def load(connection: Connection, key: Key, author: Author) -> Known | None:
     """Return what is known of a task, unlocked."""
     row = connection.execute(_ONE, {"lifecycle": key.lifecycle.name, "task_id": key.task_id}).mappings().one_or_none()
-    return None if row is None else _known_of(row, key.lifecycle, is_locked=False)
+    return None if row is None else _known_of(row, key.lifecycle, author, is_locked=False)
 
 
 def lock(connection: Connection, key: Key, author: Author) -> Known:
@@ -140,16 +142,18 @@ def _lock(connection: Connection, keys: Iterable[Key], author: Author) -> dict[t
         asked.setdefault(lifecycle.name, (lifecycle, {}))[1][task_id] = None
     found: dict[tuple[str, str], Known] = {}
     for lifecycle, task_ids in (asked[name] for name in sorted(asked)):
-        found |= _locked(connection, lifecycle, list(task_ids))
+        found |= _locked(connection, lifecycle, author, list(task_ids))
         # Again and again, for what another has made known can be forgotten before it is locked.
         while missing := sorted(task_id for task_id in task_ids if (lifecycle.name, task_id) not in found):
             make_known(connection, author, [Key(lifecycle, task_id) for task_id in missing])
-            found |= _locked(connection, lifecycle, missing)
+            found |= _locked(connection, lifecycle, author, missing)
     author.look()
     return found
 
 
-def _locked(connection: Connection, lifecycle: AnyLifecycle, task_ids: Sequence[str]) -> dict[tuple[str, str], Known]:
+def _locked(
+    connection: Connection, lifecycle: AnyLifecycle, author: Author, task_ids: Sequence[str]
+) -> dict[tuple[str, str], Known]:
     found: dict[tuple[str, str], Known] = {}
     for begin in range(0, len(task_ids), MOST_NAMED):
         named = {"lifecycle": lifecycle.name, "task_ids": task_ids[begin : begin + MOST_NAMED]}
@@ -158,16 +162,20 @@ def _locked(connection: Connection, lifecycle: AnyLifecycle, task_ids: Sequence[
             # What the second finds and the first did not is not locked.
             named["task_ids"] = connection.scalars(_LOCK, named).all()
         for row in connection.execute(_SOME, named).mappings():
-            found[lifecycle.name, row[tasks.c.task_id]] = _known_of(row, lifecycle, is_locked=True)
+            found[lifecycle.name, row[tasks.c.task_id]] = _known_of(row, lifecycle, author, is_locked=True)
     return found
 
 
-def make_known(connection: Connection, author: Author, keys: Iterable[Key]) -> None:
-    """Record that there are such tasks. Raises ValueError for an id that no index takes."""
+def make_known(connection: Connection, author: Author, keys: Iterable[Key], *, created: bool = False) -> None:
+    """Record that there are such tasks; with `created`, that they were created now. Raises ValueError for a long id."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    new = {"version": 0, "revision": 0, "changed_at": author.now, "last_times": 0}
+    created_at = author.now if created else None
+    new = {"version": 0, "revision": 0, "changed_at": author.now, "created_at": created_at, "last_times": 0}
     rows = [{**new, "lifecycle": key.lifecycle.name, "task_id": require_short("task id", key.task_id)} for key in keys]
     connection.execute(insert(tasks).on_conflict_do_nothing(), rows)
+    if created:  # a webhook may have made it known before
+        named = [{"of_lifecycle": row["lifecycle"], "of_task": row["task_id"], "now": author.now} for row in rows]
+        connection.execute(_CREATED, named)
 
 
 def require_short(what: str, name: str) -> str:
@@ -178,6 +186,16 @@ def require_short(what: str, name: str) -> str:
     return name
 
 
+_CREATED = (
+    sa.update(tasks)
+    .where(
+        tasks.c.lifecycle == sa.bindparam("of_lifecycle"),
+        tasks.c.task_id == sa.bindparam("of_task"),
+        tasks.c.created_at.is_(None),
+    )
+    .values(created_at=sa.bindparam("now"), revision=tasks.c.revision + 1)
+)
+
 # --- reports --------------------------------------------------------------------------------------
 
 ADD_ENTRY = sa.insert(entries)
@@ -185,7 +203,8 @@ _KEEP_TASK = (
     sa.update(tasks)
     .where(tasks.c.id == sa.bindparam("of"), tasks.c.revision == sa.bindparam("read"))
     .values(revision=tasks.c.revision + 1, **{name: sa.bindparam(name) for name in (
-        "state", "version", "as_of", "since", "first_at", "changed_at", "last_status", "last_channel", "last_times"
+        "state", "version", "as_of", "since", "first_at", "doubt", "created_at", "changed_at", "last_status",
+        "last_channel", "last_times",
     )})
 )  # fmt: skip
 
@@ -263,6 +282,8 @@ def _task_row(known: Known, author: Author) -> dict[str, Any]:
         "as_of": record.as_of,
         "since": record.since,
         "first_at": record.first_at,
+        "doubt": record.doubt,
+        "created_at": record.created_at,
         "changed_at": author.now,
         "last_status": last.report.status if last and may_repeat else None,
         "last_channel": last.report.channel if last and may_repeat else None,
@@ -292,37 +313,48 @@ def enter_delivery(connection: Connection, author: Author, delivery: Delivery, a
 
 _OF_TASK = itemgetter(
     tasks.c.id, tasks.c.revision, tasks.c.version, tasks.c.state, tasks.c.as_of, tasks.c.since, tasks.c.first_at,
-    tasks.c.changed_at, tasks.c.last_status, tasks.c.last_channel, tasks.c.last_times, commands.c.id,
+    tasks.c.doubt, tasks.c.created_at, tasks.c.changed_at, tasks.c.last_status, tasks.c.last_channel,
+    tasks.c.last_times, commands.c.id,
 )  # fmt: skip
 _OF_COMMAND = itemgetter(
     commands.c.id, commands.c.command, commands.c.source, commands.c.state, commands.c.fields, commands.c.attempts,
-    commands.c.key, commands.c.origin, commands.c.reason, commands.c.why,
+    commands.c.key, commands.c.origin, commands.c.reason, commands.c.why, commands.c.claim, commands.c.worker,
+    commands.c.held_at,
 )  # fmt: skip
 
 
-def _known_of(row: RowMapping, lifecycle: AnyLifecycle, *, is_locked: bool) -> Known:
-    number, revision, version, state, as_of, since, first_at, changed_at, status, channel, times, opened = _OF_TASK(row)
+def _known_of(row: RowMapping, lifecycle: AnyLifecycle, author: Author, *, is_locked: bool) -> Known:
+    (
+        number, revision, version, state, as_of, since, first_at, doubt, created_at, changed_at, status, channel, times,
+        opened,
+    ) = _OF_TASK(row)  # fmt: skip
     known_state = _state(state, lifecycle)
-    command = None if opened is None else command_of(row, lifecycle)
-    record: Record = TaskRecord(version, known_state, as_of, command, since, first_at)
+    command = None if opened is None else command_of(row, lifecycle, author.lease)
+    record: Record = TaskRecord(
+        version, known_state, as_of, command, since, first_at, _state(doubt, lifecycle), created_at
+    )
     last: ReportEntry[Any, Any] | None = None
     if status is not None:
         last = ReportEntry(Report(status, changed_at, channel), known_state, None)
     return Known(number, revision, record, last, times, is_locked)
 
 
-def command_of(row: RowMapping, lifecycle: AnyLifecycle) -> Command:
-    """The command that a row tells of."""
-    number, command, source, state, fields, attempts, key, origin, reason, why = _OF_COMMAND(row)
+def command_of(row: RowMapping, lifecycle: AnyLifecycle, lease: timedelta) -> Command:
+    """Return the command that a row tells of; what a worker has claimed it holds for the time of the lease."""
+    (
+        number, command, source, state, fields, attempts, key, origin, reason, why, claim, worker, held_at,
+    ) = _OF_COMMAND(row)  # fmt: skip
     return CommandRecord(
         str(number),
         lifecycle.event(command).name,
-        _state(source, lifecycle),
+        _state(source or None, lifecycle),
         CommandState(state),
         fields,
         attempts,
         Purpose(key, origin, reason),
         why,
+        claim,
+        None if held_at is None else Hold(worker, held_at + lease),
     )
 
 

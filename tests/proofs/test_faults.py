@@ -363,7 +363,7 @@ def test_a_command_that_is_held_from_the_future_is_anybodys(url: str, emulator: 
         task = begun(by_api["v1"])
         opened = task.log.add_intent("pause", source="running", version=task.log.load().version, fields={})
         assert isinstance(opened, CommandRecord)
-        task.log.add_attempt(opened.id, number=1)
+        task.log.add_attempt(opened.id, number=1, claim=1)
 
     with Witness(url, worker="other") as journal, clients(journal, emulator.base_url) as by_api:
         [recovered] = by_api["v1"].recover()

@@ -46,7 +46,7 @@ def left_open(
     opened = log.add_intent(command, source=state, version=log.load().version, fields=fields)
     assert isinstance(opened, CommandRecord)
     for number in range(1, attempts + 1):
-        log.add_attempt(opened.id, number=number)
+        log.add_attempt(opened.id, number=number, claim=1)
     return log
 
 

@@ -35,8 +35,8 @@ def tell(journal: SqlJournal, *tasks: str) -> None:
 def test_all_is_told_from_the_beginning(journal: SqlJournal) -> None:
     log = knowing(journal, "running", "running", "paused")
     command = opened(log, "resume")
-    log.add_attempt(command.id, number=1)
-    log.add_outcome(command.id, CommandEvent.CONFIRM, why="")
+    log.add_attempt(command.id, number=1, claim=1)
+    log.add_outcome(command.id, CommandEvent.CONFIRM, why="", claim=1)
 
     told_of = [
         entry.status if isinstance(entry, RecordedReport) else (entry.event, entry.attempts)

@@ -175,7 +175,7 @@ def left_open(emulator: Emulator, journal: SqlJournal, count: int) -> list[str]:
         names = [client.create("buy milk").id for _ in range(count)]
     for name in names:
         log = knowing(journal, "created", task=name)
-        log.add_attempt(opened(log, "stop").id, number=1)
+        log.add_attempt(opened(log, "stop").id, number=1, claim=1)
     return names
 
 

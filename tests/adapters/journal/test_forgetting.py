@@ -26,8 +26,8 @@ def lived(journal: SqlJournal, task: str, *statuses: str, lifecycle: str = "v1-f
     """Let a task run, be paused by a command, and go on so; return the command's id."""
     log = knowing(journal, "running", task=task, lifecycle=lifecycle)
     command = opened(log)
-    log.add_attempt(command.id, number=1)
-    log.add_outcome(command.id, CommandEvent.CONFIRM, why="")
+    log.add_attempt(command.id, number=1, claim=1)
+    log.add_outcome(command.id, CommandEvent.CONFIRM, why="", claim=1)
     knowing(journal, *statuses, task=task, lifecycle=lifecycle)
     return command.id
 

@@ -40,7 +40,7 @@ def test_every_text_is_kept_as_it_is(journal: SqlJournal, text: str) -> None:
     knowing(journal, "running", text, text, task=text)
     log = knowing(journal, "running", task=f"{text}2")
     command = opened(log, purpose=Purpose(text, text, text), task=text)
-    log.add_outcome(command.id, CommandEvent.LOSE, why=text)
+    log.add_outcome(command.id, CommandEvent.LOSE, why=text, claim=1)
     journal.receive(Delivery(text, text, at(0), text))
 
     _, unknown = journal.history(text)
@@ -125,7 +125,7 @@ def test_long_words_are_kept(journal: SqlJournal) -> None:
     word = "zombie" * 200_000
     log = knowing(journal, "running", word, word)
     command = opened(log, purpose=Purpose(reason=word), task=word)
-    log.add_outcome(command.id, CommandEvent.LOSE, why=word)
+    log.add_outcome(command.id, CommandEvent.LOSE, why=word, claim=1)
     journal.receive(Delivery("d-1", "status", at(0), word))
 
     _, report, _, outcome = journal.history("task-1")

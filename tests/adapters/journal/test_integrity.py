@@ -18,10 +18,10 @@ def journal(journal: SqlJournal) -> SqlJournal:
     """With a task that has ended commands 1 and 2 (entries 2 to 6), another (7), and one of another lifecycle (8)."""
     log = knowing(journal, "running")  # entry 1
     first = opened(log)  # 2
-    log.add_attempt(first.id, number=1)  # 3
-    log.add_outcome(first.id, CommandEvent.CONFIRM, why="")  # 4
+    log.add_attempt(first.id, number=1, claim=1)  # 3
+    log.add_outcome(first.id, CommandEvent.CONFIRM, why="", claim=1)  # 4
     second = opened(log, "stop")  # 5
-    log.add_outcome(second.id, CommandEvent.ABANDON, why="")  # 6
+    log.add_outcome(second.id, CommandEvent.ABANDON, why="", claim=1)  # 6
     journal.add_reports([told("task-1", "paused", 1), told("task-2", "running", lifecycle="v3-full")])  # 7, 8
     return journal
 
@@ -224,6 +224,6 @@ def test_what_is_written_during_a_check_is_of_another_moment(journal: SqlJournal
     log = knowing(journal, task="task-2", lifecycle="v3-full")
 
     command = opened(log, "stop")
-    log.add_outcome(command.id, CommandEvent.CONFIRM, why="")
+    log.add_outcome(command.id, CommandEvent.CONFIRM, why="", claim=1)
 
     assert list(check) == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from adapters.journal import RecordedCommand, SqlJournal
@@ -46,9 +48,9 @@ def test_whoever_moves_a_command_holds_it_anew(
     time.go(LEASE_S)
 
     if act == "attempt":
-        assert one.add_attempt(held, number=1)
+        assert one.add_attempt(held, number=1, claim=1)
     else:
-        one.add_outcome(held, CommandEvent.LOSE, why="silence")
+        one.add_outcome(held, CommandEvent.LOSE, why="silence", claim=1)
 
     time.go(LEASE_S)
     assert two.claim(held) is None
@@ -76,9 +78,9 @@ def test_names_that_are_not_given_are_unlike(open_journal: OpenJournal) -> None:
 def test_what_is_let_go_can_be_taken_up_by_anybody(open_journal: OpenJournal, journal: SqlJournal, held: str) -> None:
     two, three = knowing(open_journal(worker="two")), knowing(open_journal(worker="three"))
 
-    two.release(held)  # it is not its own
+    two.release(held, claim=1)  # it is not its own
     assert two.claim(held) is None
-    knowing(journal).release(held)
+    knowing(journal).release(held, claim=1)
     assert two.claim(held) is not None
     assert three.claim(held) is None
 
@@ -101,23 +103,25 @@ def test_the_lease_is_the_one_of_who_asks(open_journal: OpenJournal, time: Time,
 
 
 def test_what_has_ended_is_not_taken_up(open_journal: OpenJournal, journal: SqlJournal, time: Time, held: str) -> None:
-    knowing(journal).add_outcome(held, CommandEvent.CONFIRM, why="")
+    knowing(journal).add_outcome(held, CommandEvent.CONFIRM, why="", claim=1)
     time.go(LEASE_S + 1)
 
     assert knowing(open_journal(worker="two")).claim(held) is None
 
 
-def test_a_claim_is_recorded_and_changes_nothing(open_journal: OpenJournal, time: Time, held: str) -> None:
+def test_a_claim_is_recorded(open_journal: OpenJournal, time: Time, held: str) -> None:
     log = knowing(open_journal(worker="two"))
     before = log.load()
     time.go(LEASE_S + 1)
 
-    log.claim(held)
+    claimed = log.claim(held)
 
-    assert log.load() == before
+    assert claimed is not None
+    assert before.open_command is not None
+    assert (before.open_command.claim, claimed.claim, log.load().state) == (1, 2, before.state)
     last = open_journal().history("task-1")[-1]
     assert isinstance(last, RecordedCommand)
-    assert (last.worker, last.at, last.event, last.why) == ("two", time.now, None, "taken up")
+    assert (last.worker, last.at, last.event, last.why) == ("two", time.now, None, "claimed")
 
 
 def test_a_worker_that_died_and_came_back_late_does_not_send_again(
@@ -126,9 +130,55 @@ def test_a_worker_that_died_and_came_back_late_does_not_send_again(
     late, two = knowing(journal), knowing(open_journal(worker="two"))
     time.go(LEASE_S + 1)
     assert two.claim(held) is not None
-    assert two.add_attempt(held, number=1)
+    assert late.add_attempt(held, number=1, claim=1) is False
+    assert two.add_attempt(held, number=1, claim=2)
 
-    assert late.add_attempt(held, number=1) is False
+    assert late.add_attempt(held, number=2, claim=1) is False
+
+
+@pytest.mark.parametrize("event", CommandEvent)
+def test_a_worker_whose_command_was_claimed_records_no_outcome(
+    open_journal: OpenJournal, journal: SqlJournal, time: Time, held: str, event: CommandEvent
+) -> None:
+    late, two = knowing(journal), knowing(open_journal(worker="two"))
+    late.load()
+    time.go(LEASE_S + 1)
+    claimed = two.claim(held)
+    assert claimed is not None
+    before = journal.history("task-1")
+
+    outcome = late.add_outcome(held, event, why="too late", claim=1)
+
+    assert outcome == (two.load(), claimed)
+    assert journal.history("task-1") == before
+    late.release(held, claim=1)
+    assert two.load().open_command == claimed
+
+
+def test_an_outcome_that_comes_second_is_told_the_first(journal: SqlJournal, held: str) -> None:
+    one, other = knowing(journal), knowing(journal)
+    first = one.add_outcome(held, CommandEvent.CONFIRM, why="it is paused", claim=1)
+
+    assert other.add_outcome(held, CommandEvent.REFUSE, why="it was refused", claim=1) == first
+    assert first.command.state == "done"
+
+
+def test_a_worker_that_is_known_to_be_dead_holds_nothing(open_journal: OpenJournal, held: str) -> None:
+    two = knowing(open_journal(worker="two"))
+
+    assert two.claim(held, dead={"three"}) is None
+    assert two.claim(held, dead={"one"}) == two.load().open_command
+
+
+def test_a_record_says_who_holds_a_command_and_until_when(journal: SqlJournal, time: Time, held: str) -> None:
+    log = knowing(journal)
+    command = log.load().open_command
+    assert command is not None
+    assert command.hold == ("one", time.now + timedelta(seconds=LEASE_S))
+
+    log.release(held, claim=1)
+
+    assert log.load_command(held).hold is None
 
 
 @pytest.mark.parametrize("strange", ["2", "0", "-1", "x", "", "¹", "٣", "9" * 400])
@@ -137,12 +187,12 @@ def test_a_command_that_is_not_there(journal: SqlJournal, held: str, strange: st
 
     for act in (
         lambda: log.claim(strange),
-        lambda: log.add_attempt(strange, number=1),
-        lambda: log.add_outcome(strange, CommandEvent.CONFIRM, why=""),
+        lambda: log.add_attempt(strange, number=1, claim=1),
+        lambda: log.add_outcome(strange, CommandEvent.CONFIRM, why="", claim=1),
     ):
-        with pytest.raises(ValueError, match=f"there is no command '{strange}'"):
+        with pytest.raises(ValueError, match=f"the task has no command '{strange}'"):
             act()
-    log.release(strange)
+    log.release(strange, claim=1)
     assert log.load().open_command is not None
 
 
@@ -150,13 +200,13 @@ def test_a_command_of_another_task_is_not_there(journal: SqlJournal, held: str) 
     others: list[Log] = [knowing(journal, "running", task="task-2"), journal.task(get("v1"), "task-1")]
 
     for other in others:
-        with pytest.raises(ValueError, match="there is no command"):
-            other.add_attempt(held, number=1)
+        with pytest.raises(ValueError, match="the task has no command"):
+            other.add_attempt(held, number=1, claim=1)
 
 
 @pytest.mark.parametrize("number", [0, 2, -1, 10**30])
 def test_an_attempt_out_of_order_is_not_recorded(journal: SqlJournal, held: str, number: int) -> None:
     log = knowing(journal)
 
-    assert log.add_attempt(held, number=number) is False
+    assert log.add_attempt(held, number=number, claim=1) is False
     assert len(journal.history("task-1")) == 2

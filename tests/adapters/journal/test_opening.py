@@ -261,8 +261,8 @@ def test_what_is_opened_to_be_read_is_not_written(open_journal: OpenJournal) -> 
         lambda: journal.add_reports([told("task-1", "paused")]),
         lambda: journal.forget("task-1"),
         lambda: log.claim("1"),
-        lambda: log.add_attempt("1", number=1),
-        lambda: log.release("1"),
+        lambda: log.add_attempt("1", number=1, claim=1),
+        lambda: log.release("1", claim=1),
     ):
         with pytest.raises(JournalReadOnly, match="it was opened to be read"):
             write()

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.journal import Recorded, RecordedCommand, RecordedReport, SqlJournal
-from lifecycle import CATALOG, Channel, CommandEvent, CommandState, IllegalTransition, Lifecycle
+from lifecycle import CATALOG, Channel, CommandEvent, CommandState, Lifecycle
 from lifecycle.journal import (
     CommandEntry,
     CommandRecord,
@@ -25,7 +25,7 @@ from lifecycle.journal import (
     TaskReport,
 )
 from lifecycle.memory import MemoryJournal, MemoryLog
-from tests.adapters.journal.acting import at
+from tests.adapters.journal.acting import Time, at
 from tests.adapters.journal.conftest import OpenJournal
 
 Declared = Lifecycle[str, str]
@@ -61,20 +61,24 @@ class Intend(NamedTuple):
 
 class Attempt(NamedTuple):
     command: int  # of those opened, from the newest
+    behind: int  # how many claims the worker is behind
     skipped: int
 
 
 class End(NamedTuple):
     command: int
+    behind: int
     event: CommandEvent
 
 
 class Claim(NamedTuple):
     command: int
+    dead: tuple[str, ...]
 
 
 class Release(NamedTuple):
     command: int
+    behind: int
 
 
 class Find(NamedTuple):
@@ -85,6 +89,7 @@ class Find(NamedTuple):
 Operation = Tell | TellTogether | Deliver | Intend | Attempt | End | Claim | Release | Find
 
 KEYS = ("key-1", "key-2")
+WORKER = "one"
 
 
 def telling(lifecycle: Declared) -> st.SearchStrategy[Tell]:
@@ -102,10 +107,10 @@ def operations(lifecycle: Declared) -> st.SearchStrategy[list[Operation]]:
         tell,
         st.builds(TellTogether, together),
         st.builds(Deliver, st.sampled_from(("d-1", "d-2")), together),
-        st.builds(Attempt, recent, st.integers(0, 1)),
-        st.builds(End, recent, st.sampled_from(CommandEvent)),
-        st.builds(Claim, recent),
-        st.builds(Release, recent),
+        st.builds(Attempt, recent, recent, recent),
+        st.builds(End, recent, recent, st.sampled_from(CommandEvent)),
+        st.builds(Claim, recent, st.sampled_from([(), (WORKER,)])),
+        st.builds(Release, recent, recent),
         st.builds(Find, st.sampled_from(TASKS), st.sampled_from(KEYS)),
     ]
     if lifecycle.commands:
@@ -166,20 +171,17 @@ class Worker:
 
     def go_on(self, operation: Attempt | End | Claim | Release, task: str, number: str) -> Any:
         log = self.logs[task]
+        command = log.load_command(number)
         match operation:
-            case Attempt(_, skipped):
-                known = log.load().open_command
-                return log.add_attempt(number, number=skipped + 1 + (known.attempts if known else 0))
-            case End(_, event):
-                try:
-                    return self.known(task, log.add_outcome(number, event, why="so it was"))
-                except IllegalTransition as refusal:
-                    return str(refusal)
-            case Claim():
-                log.release(number)  # in memory nobody holds anything
-                return self.named(task, log.claim(number))
-            case Release():
-                return log.release(number)
+            case Attempt(_, behind, skipped):
+                return log.add_attempt(number, number=skipped + 1 + command.attempts, claim=command.claim - behind)
+            case End(_, behind, event):
+                outcome = log.add_outcome(number, event, why="so it was", claim=command.claim - behind)
+                return self.known(task, outcome.task), self.named(task, outcome.command)
+            case Claim(_, dead):
+                return self.named(task, log.claim(number, dead=dead))
+            case Release(_, behind):
+                return log.release(number, claim=command.claim - behind)
 
     def reports(self, told: Iterable[Tell]) -> list[TaskReport]:
         return [TaskReport(self.lifecycle, self.prefix + task, report) for task, report in told]
@@ -203,7 +205,7 @@ class Worker:
     def rows(self, task: str) -> Iterator[Row]:
         if isinstance(self.journal, SqlJournal):
             recorded = self.journal.history(self.prefix + task, self.lifecycle.name)
-            return without_claims(self.recorded(task, entry) for entry in recorded)
+            return (self.recorded(task, entry) for entry in recorded)
         log = cast("MemoryLog[str, str]", self.logs[task])
         return (self.remembered(task, entry) for entry in log.entries)
 
@@ -214,7 +216,8 @@ class Worker:
                 return "report", entry.times, report, *found, state, entry.late, entry.unconfirmed
             case CommandEntry(record, event, why):
                 # What is said of a command last is said by the entry.
-                return "command", event, replace(record, id=self.name(task, record.id), why=why)
+                # Who held it and how often it was claimed, an entry does not say.
+                return "command", event, replace(record, id=self.name(task, record.id), why=why, claim=1, hold=None)
 
     def recorded(self, task: str, entry: Recorded) -> Row:
         if isinstance(entry, RecordedReport):
@@ -229,28 +232,6 @@ class Worker:
         return "command", entry.event, record
 
 
-def without_claims(rows: Iterable[Row]) -> Iterator[Row]:
-    """Leave out what memory has no use for, and count reports together that a claim stood between."""
-    last: Row | None = None
-    for row in rows:
-        if row[0] == "command" and row[2].why == "taken up":
-            continue
-        if last is not None and repeats(row, last):
-            last = ("report", last[1] + row[1], *last[2:])
-            continue
-        if last is not None:
-            yield last
-        last = row
-    if last is not None:
-        yield last
-
-
-def repeats(row: Row, last: Row) -> bool:
-    if row[0] != "report" or last[0] != "report" or any((*row[-2:], *last[-2:])):
-        return False
-    return (row[2].status, row[2].channel) == (last[2].status, last[2].channel)
-
-
 # --- the same of each ------------------------------------------------------------------------------
 
 SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # each example has tasks of its own
@@ -258,7 +239,7 @@ NAMES = count()
 
 
 @pytest.mark.parametrize("name", CATALOG)
-def test_a_durable_journal_does_what_the_one_in_memory_does(name: str, open_journal: OpenJournal) -> None:
+def test_a_durable_journal_does_what_the_one_in_memory_does(name: str, open_journal: OpenJournal, time: Time) -> None:
     durable, reader = open_journal(), open_journal(worker="another", read_only=True)
     examples = 5 if durable.database.dialect.name == "postgresql" else 25
 
@@ -266,7 +247,8 @@ def test_a_durable_journal_does_what_the_one_in_memory_does(name: str, open_jour
     @given(st.data())
     def agree(data: st.DataObject) -> None:
         lifecycle, prefix = CATALOG[name], f"{next(NAMES)}-"
-        memory, sql = Worker(MemoryJournal(), lifecycle), Worker(durable, lifecycle, prefix)
+        kept = MemoryJournal(worker=WORKER, lease_s=durable.lease.total_seconds(), clock=time)
+        memory, sql = Worker(kept, lifecycle), Worker(durable, lifecycle, prefix)
 
         for operation in data.draw(operations(lifecycle)):
             assert sql.do(operation) == memory.do(operation)

@@ -27,7 +27,7 @@ def test_a_task_as_it_is_now(journal: SqlJournal, time: Time) -> None:
     log = knowing(journal, "running", "running")
     command = opened(log)
     time.go(5)
-    log.add_attempt(command.id, number=1)
+    log.add_attempt(command.id, number=1, claim=1)
 
     assert journal.tasks().tasks == (
         TaskRow(
@@ -50,9 +50,9 @@ def test_who_holds_the_open_command(journal: SqlJournal) -> None:
     log = knowing(journal, "running")
     command = opened(log)
 
-    log.release(command.id)
+    log.release(command.id, claim=1)
     [let_go] = journal.tasks().tasks
-    log.add_outcome(command.id, CommandEvent.ABANDON, why="")
+    log.add_outcome(command.id, CommandEvent.ABANDON, why="", claim=1)
     [ended] = journal.tasks().tasks
 
     assert (let_go.command, let_go.held_by) == ("pause", None)
@@ -115,7 +115,7 @@ def test_tasks_with_an_open_command(open_journal: OpenJournal) -> None:
     opened(knowing(journal, "running", task="b"))
     opened(knowing(journal, "running", task="c", lifecycle="v1"))
     knowing(journal, "running", task="d")
-    knowing(journal, task="a").add_outcome(first.id, CommandEvent.REFUSE, why="")
+    knowing(journal, task="a").add_outcome(first.id, CommandEvent.REFUSE, why="", claim=1)
 
     assert open_journal().open_tasks(get("v1-full")) == ["b"]
     assert journal.open_tasks(get("v1")) == ["c"]
@@ -133,7 +133,7 @@ def test_a_history_tells_who_recorded_what_and_when(open_journal: OpenJournal, t
     time.go(1)
     knowing(two).add_report(Report("paused", at(1)))
     time.go(1)
-    knowing(two).add_outcome(command.id, CommandEvent.CONFIRM, why="it is paused")
+    knowing(two).add_outcome(command.id, CommandEvent.CONFIRM, why="it is paused", claim=1)
 
     first, intent, report, outcome = one.history("task-1", "v1-full")
 
@@ -160,7 +160,7 @@ def test_equal_reports_are_counted(journal: SqlJournal) -> None:
     command = opened(log, "resume")
     for second in (5, 6):
         log.add_report(Report("paused", at(second)))
-    log.add_outcome(command.id, CommandEvent.ABANDON, why="")
+    log.add_outcome(command.id, CommandEvent.ABANDON, why="", claim=1)
     log.add_report(Report("paused", at(7)))
 
     reports = [each for each in journal.history("task-1") if isinstance(each, RecordedReport)]

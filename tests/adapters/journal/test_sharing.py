@@ -60,7 +60,7 @@ def test_of_threads_that_contend_for_an_attempt_one_sends(open_journal: OpenJour
     def contend(number: int) -> bool:
         log = knowing(journals[number % 4])
         barrier.wait()
-        return log.add_attempt(command.id, number=1)
+        return log.add_attempt(command.id, number=1, claim=1)
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(contend, range(8))) == 1

@@ -285,7 +285,7 @@ def test_another_command_in_flight_is_waited_for() -> None:
             watched.add("a")
             await asyncio.sleep(300)
             assert service.commands == []
-            log.add_outcome(opened.id, CommandEvent.REFUSE, why="no")
+            log.add_outcome(opened.id, CommandEvent.REFUSE, why="no", claim=1)
             await watched.finished()
 
     run(everything())
