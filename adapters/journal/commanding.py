@@ -131,9 +131,13 @@ def claim(turn: Turn, command_id: str, *, dead: Collection[str]) -> Command | No
     return claimed and _move(turn, claimed, event=None, why="claimed")
 
 
-def release(connection: Connection, author: Author, command_id: str, *, claim: int) -> None:
+def release(turn: Turn, command_id: str, *, claim: int) -> None:
     """End this session's claim of an open command."""
-    connection.execute(_RELEASE, {"of": _number(command_id), "under": claim, "by": author.session})
+    named = {"of": _number(command_id), "under": claim, "by": turn.author.session}
+    record = turn.known.record
+    if turn.connection.execute(_RELEASE, named).rowcount and record.open_command is not None:
+        turn.known.record = replace(record, open_command=replace(record.open_command, hold=None))
+        keep_tasks(turn.connection, turn.author, [turn.known])  # who knows it as held reads it again
 
 
 def attempt(turn: Turn, command_id: str, *, number: int, claim: int) -> bool:

@@ -276,8 +276,7 @@ class SqlLog(Generic[S, E]):
     def release(self, command_id: str, *, claim: int) -> None:
         """End this worker's claim of an open command; nothing if it has ended already."""
         self._has_opened = False
-        with self._journal.database.transaction() as connection:
-            commanding.release(connection, self._journal.author(), command_id, claim=claim)
+        self._write(lambda turn: commanding.release(turn, command_id, claim=claim))
 
     def add_attempt(self, command_id: str, *, number: int, claim: int) -> bool:
         """Record that the command is about to be sent. False if that is another's to do, or nobody's."""

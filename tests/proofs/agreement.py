@@ -103,12 +103,19 @@ def _outcomes_disagree(recorded: Recorded, seen: dict[str, SeenCall]) -> Iterato
     for number, command in recorded.commands.items():
         applied = sum(call.applied for call in calls.get(number, ()))
         what = f"command {number}, {command.command} of {command.task_id}, is {command.state}"
-        if applied and command.state == "refused":
+        if applied and (command.state in ("refused", "ended_first") or _was_never_sent(command)):
             yield f"{what}, and took effect"
+        if command.state == "moot" and command.attempts == 0:
+            yield f"{what}, and was never sent"
         if command.state == "done" and (command.task_id, command.command) not in moved and _must_be_sent(command):
             yield f"{what}, and nothing did that"
         if applied > 1 and not LIFECYCLES[command.lifecycle].event(command.command).repeatable:
             yield f"{what}, and took effect {applied} times"
+
+
+def _was_never_sent(command: RecordedCommand) -> bool:
+    """Whether the procedure abandoned the command because it knew that it was never sent; a stop may abandon any."""
+    return command.state == "abandoned" and not command.why.startswith("abandoned for")
 
 
 def _must_be_sent(command: RecordedCommand) -> bool:

@@ -14,7 +14,7 @@ tried out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -22,6 +22,8 @@ from adapters.journal import Recorded, RecordedCommand, RecordedReport
 from lifecycle import COMMAND, CommandEvent, Lifecycle
 from lifecycle.journal import (
     CommandRecord,
+    Hold,
+    Outcome,
     Report,
     ReportEntry,
     TaskRecord,
@@ -31,7 +33,7 @@ from lifecycle.journal import (
     may_send,
     repeats,
 )
-from tests.proofs.witness import REFUSED, Operation
+from tests.proofs.witness import Operation
 
 Command = CommandRecord[Any, Any]
 Entered = tuple[Any, ...]  # what an entry says
@@ -49,14 +51,13 @@ class Effect(NamedTuple):
 class Log:
     """What the specification knows of one task's log: a value, so that several courses can be tried.
 
-    `entries` counts those made, `holder` is the worker that has the open command in hand, `last` the
-    last entry where it is a report, and `times` how often that was made in a row.
+    `entries` counts those made, `last` is the last entry if it is a report, and `times` how often that
+    was made in a row. When a lease ends is left out: it never does here.
     """
 
     lifecycle: Lifecycle[Any, Any]
     record: TaskRecord[Any, Any] = field(default_factory=lambda: TaskRecord())  # noqa: PLW0108
     commands: Mapping[str, Command] = field(default_factory=dict[str, Command])
-    holder: str | None = None
     last: ReportEntry[Any, Any] | None = None
     times: int = 0
     entries: int = 0
@@ -71,6 +72,9 @@ class Log:
 
     def _find_command(self, _: Operation, key: str) -> Effect:
         return Effect(self._under(key), self)
+
+    def _load_command(self, _: Operation, number: str) -> Effect:
+        return Effect(self.commands[number], self)
 
     def _add_report(self, _: Operation, report: Report) -> Effect:
         entry = judge_report(self.lifecycle, self.record, report)
@@ -89,43 +93,47 @@ class Log:
         if number in self.commands:
             return Effect(None, self)
         opened: Command = CommandRecord(number, command, source, COMMAND.initial, fields, purpose=purpose)
-        return self._moved(operation, opened, None, "intended", told=opened)
+        return self._moved(operation, opened, None, "intended")
 
-    def _claim(self, operation: Operation, number: str) -> Effect:
+    def _claim(self, operation: Operation, number: str, dead: Collection[str]) -> Effect:
         command = self.commands[number]
-        if COMMAND.is_final(command.state) or self.holder is not None:
+        if COMMAND.is_final(command.state) or (command.hold is not None and command.hold.worker not in dead):
             return Effect(None, self)
-        taken = replace(self, holder=operation.worker, last=None, entries=self.entries + 1)
-        return Effect(command, taken, command_entered(command, None, "taken up"))
+        return self._moved(operation, replace(command, claim=command.claim + 1), None, "claimed")
 
-    def _release(self, operation: Operation, number: str) -> Effect:
-        holds = self.holder == operation.worker and not COMMAND.is_final(self.commands[number].state)
-        return Effect(None, replace(self, holder=None) if holds else self)
-
-    def _add_attempt(self, operation: Operation, number: str, attempt: int) -> Effect:
-        if not may_send(self.lifecycle, self.record, number, attempt):
-            return Effect(False, self)
+    def _release(self, operation: Operation, number: str, claim: int) -> Effect:
         command = self.commands[number]
-        return self._moved(operation, replace(command, attempts=attempt), None, "sent", told=True)
+        if COMMAND.is_final(command.state) or command.claim != claim or command.hold != (operation.worker, None):
+            return Effect(None, self)
+        released = replace(command, hold=None)
+        record = replace(self.record, open_command=released)
+        return Effect(None, replace(self, record=record, commands={**self.commands, number: released}))
 
-    def _add_outcome(self, operation: Operation, number: str, event: CommandEvent, why: str) -> Effect:
+    def _add_attempt(self, operation: Operation, number: str, attempt: int, claim: int) -> Effect:
+        if not may_send(self.lifecycle, self.record, number, number=attempt, claim=claim):
+            return Effect(False, self)
+        sent = self._moved(operation, replace(self.commands[number], attempts=attempt), None, "sent")
+        return sent._replace(told=True)
+
+    def _add_outcome(self, operation: Operation, number: str, event: CommandEvent, why: str, claim: int) -> Effect:
         command = self.commands[number]
         state = COMMAND.target(command.state, event)
-        if state is None:
-            return Effect(REFUSED, self)
-        ended = replace(command, state=state, why=why)
-        return self._moved(operation, ended, event, why, told=after_command(self.record, ended))
+        if state is None or command.claim != claim:
+            return Effect(Outcome(self.record, command), self)
+        moved = self._moved(operation, replace(command, state=state, why=why), event, why)
+        return moved._replace(told=Outcome(moved.after.record, moved.told))
 
-    def _moved(self, operation: Operation, command: Command, event: str | None, why: str, *, told: Any) -> Effect:
+    def _moved(self, operation: Operation, command: Command, event: str | None, why: str) -> Effect:
+        """Enter how a command is now, which the operation is told; its worker holds it as long as it is open."""
+        command = replace(command, hold=None if COMMAND.is_final(command.state) else Hold(operation.worker, None))
         after = replace(
             self,
             record=after_command(self.record, command),
             commands={**self.commands, command.id: command},
-            holder=None if COMMAND.is_final(command.state) else operation.worker,
             last=None,
             entries=self.entries + 1,
         )
-        return Effect(told, after, command_entered(command, event, why))
+        return Effect(command, after, command_entered(command, event, why))
 
     def _under(self, key: str) -> Command | None:
         return next((each for each in self.commands.values() if each.purpose.key == key), None)
@@ -180,10 +188,11 @@ class Search:
         """None where there is an order; else where the search for one got stuck."""
         begin = self._furthest
         courses = [begin]
-        tried: set[tuple[Places, int, str | None, object]] = set()
+        tried: set[tuple[Places, int, Hold | None, object]] = set()
         while courses:
             places, log = courses.pop()
-            mark = (places, log.entries, log.holder, log.record.as_of)
+            opened = log.record.open_command
+            mark = (places, log.entries, opened and opened.hold, log.record.as_of)
             if mark in tried:
                 continue
             tried.add(mark)

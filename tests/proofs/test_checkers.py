@@ -56,12 +56,12 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
         opened = one.add_intent(V1Event.PAUSE, source=V1State.RUNNING, version=1, fields={})
         assert isinstance(opened, CommandRecord)
         two.add_intent(V1Event.PAUSE, source=V1State.RUNNING, version=1, fields={})  # 4
-        one.add_attempt(opened.id, number=1)
-        two.add_attempt(opened.id, number=1)  # 6
-        one.release(opened.id)
+        one.add_attempt(opened.id, number=1, claim=1)
+        two.add_attempt(opened.id, number=1, claim=1)  # 6
+        one.release(opened.id, claim=1)
         two.claim(opened.id)  # 8
         two.add_report(Report("paused", BEGUN_AT + timedelta(seconds=2)))
-        two.add_outcome(opened.id, CommandEvent.CONFIRM, why="it is")  # 10
+        two.add_outcome(opened.id, CommandEvent.CONFIRM, why="it is", claim=2)  # 10
         one.load()
         operations = (*first.operations, *second.operations)
         recorded = tuple(first.history(TASK))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import ssl
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, ParamSpec, TypeVar
@@ -18,8 +18,8 @@ import httpx2
 
 from adapters.http import Client, Timing
 from adapters.journal import SqlJournal, SqlLog
-from lifecycle import CommandEvent, IllegalTransition, Lifecycle
-from lifecycle.journal import UNSTATED, CommandRecord, Purpose, Report, TaskRecord
+from lifecycle import CommandEvent, Lifecycle
+from lifecycle.journal import UNSTATED, CommandRecord, Hold, Outcome, Purpose, Report, TaskRecord
 from lifecycle.table import E, S
 
 P = ParamSpec("P")
@@ -58,9 +58,6 @@ class Operation:
     returned_ns: int
 
 
-REFUSED = "IllegalTransition"
-
-
 class Witness(SqlJournal):
     """A journal that keeps all operations of its logs, and the attempt that was recorded and not yet sent."""
 
@@ -95,36 +92,35 @@ class WitnessLog(SqlLog[S, E]):
         return self._asked(super().add_report, report)
 
     def add_intent(
-        self, command: E, *, source: S, version: int, fields: Mapping[str, Any], purpose: Purpose = UNSTATED
+        self, command: E, *, source: S | None, version: int, fields: Mapping[str, Any], purpose: Purpose = UNSTATED
     ) -> CommandRecord[S, E] | TaskRecord[S, E]:
         return self._asked(super().add_intent, command, source=source, version=version, fields=fields, purpose=purpose)
 
     def find_command(self, key: str) -> CommandRecord[S, E] | None:
         return self._asked(super().find_command, key)
 
-    def claim(self, command_id: str) -> CommandRecord[S, E] | None:
-        return self._asked(super().claim, command_id)
+    def load_command(self, command_id: str) -> CommandRecord[S, E]:
+        return self._asked(super().load_command, command_id)
 
-    def release(self, command_id: str) -> None:
-        return self._asked(super().release, command_id)
+    def claim(self, command_id: str, *, dead: Collection[str] = ()) -> CommandRecord[S, E] | None:
+        return self._asked(super().claim, command_id, dead=dead)
 
-    def add_attempt(self, command_id: str, *, number: int) -> bool:
-        is_made = self._asked(super().add_attempt, command_id, number=number)
+    def release(self, command_id: str, *, claim: int) -> None:
+        return self._asked(super().release, command_id, claim=claim)
+
+    def add_attempt(self, command_id: str, *, number: int, claim: int) -> bool:
+        is_made = self._asked(super().add_attempt, command_id, number=number, claim=claim)
         if is_made:
             self._witness.attempt = f"{command_id}.{number}"
         return is_made
 
-    def add_outcome(self, command_id: str, event: CommandEvent, *, why: str) -> TaskRecord[S, E]:
-        return self._asked(super().add_outcome, command_id, event, why=why)
+    def add_outcome(self, command_id: str, event: CommandEvent, *, why: str, claim: int) -> Outcome[S, E]:
+        return self._asked(super().add_outcome, command_id, event, why=why, claim=claim)
 
     def _asked(self, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         invoked_ns = time.monotonic_ns()
-        try:
-            result = method(*args, **kwargs)
-        except IllegalTransition:
-            self._keep(method.__name__, (*args, *kwargs.values()), REFUSED, invoked_ns)
-            raise
-        self._keep(method.__name__, (*args, *kwargs.values()), result, invoked_ns)
+        result = method(*args, **kwargs)
+        self._keep(method.__name__, (*args, *kwargs.values()), without_ends(result), invoked_ns)
         return result
 
     def _keep(self, name: str, arguments: tuple[Any, ...], result: Any, invoked_ns: int) -> None:
@@ -132,6 +128,19 @@ class WitnessLog(SqlLog[S, E]):
         witness.operations.append(
             Operation(witness.worker, self._task_id, name, arguments, result, invoked_ns, time.monotonic_ns())
         )
+
+
+def without_ends(result: Any) -> Any:
+    """What an operation was told, without the times at which leases end."""
+    match result:
+        case CommandRecord(hold=Hold(worker)):
+            return replace(result, hold=Hold(worker, None))
+        case TaskRecord():
+            return replace(result, open_command=without_ends(result.open_command))
+        case Outcome(task, command):
+            return Outcome(without_ends(task), without_ends(command))
+        case _:
+            return result
 
 
 @contextmanager
