@@ -243,9 +243,11 @@ class Course:
 
     def _fail(self, error: BaseException) -> None:
         self._outcome = next((name for kind, name in _OUTCOMES.items() if isinstance(error, kind)), _FAILED)
+        if isinstance(error, TaskEndedFirst) and error.took_effect is None:
+            self._outcome = "moot"
         self._facts |= {"error.type": _type_of(error)}
         if isinstance(error, CommandError):
-            self._facts |= {"lifecycle.command": error.command, "lifecycle.state": error.state}
+            self._facts |= {"lifecycle.command": error.command, "lifecycle.state": error.state or "unknown"}
 
     def _tell(self, span: Span) -> None:
         sent: Attributes = {"lifecycle.attempts": self._attempts} if "lifecycle.command" in self._facts else {}

@@ -23,6 +23,7 @@ their results; a driver elsewhere carries them out. No procedure belongs here.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -30,7 +31,7 @@ from typing import Any, Generic, TypeVar
 
 from lifecycle.catalog import CommandEvent
 from lifecycle.errors import LifecycleError
-from lifecycle.journal import UNSTATED, Purpose, Report, TaskLog, TaskRecord
+from lifecycle.journal import UNSTATED, CommandRecord, Purpose, Report, TaskLog, TaskRecord
 from lifecycle.table import E, S
 
 # --- answers: what came of a request ------------------------------------------------------------
@@ -295,6 +296,32 @@ def carry_out(effect: Effect, log: TaskLog[Any, Any]) -> Any:
             return log.add_outcome(command_id, event, why=why, claim=claim)
         case _:
             raise TypeError(f"no journal can carry out {effect}")
+
+
+def releasing(steps: Steps[R], log: TaskLog[Any, Any]) -> Steps[R]:
+    """Carry a procedure on; if it is broken off, by whatever, release the command that it has claimed.
+
+    A driver wraps every procedure of commands in this, and closes it where an effect fails: a procedure that is
+    closed can yield no effect any more, so that this releases on the log itself.
+    """
+    result: Any = None
+    claimed: CommandRecord[Any, Any] | None = None
+    with closing(steps):
+        while True:
+            try:
+                effect = steps.send(result)
+            except StopIteration as stop:
+                value: R = stop.value
+                return value
+            try:
+                result = yield effect
+            except GeneratorExit:
+                if claimed is not None:
+                    with suppress(Exception):  # a journal that is gone lets the lease lapse
+                        log.release(claimed.id, claim=claimed.claim)
+                raise
+            if isinstance(effect, RecordIntent | Claim) and isinstance(result, CommandRecord):
+                claimed = result
 
 
 # --- what all procedures do -------------------------------------------------------------------

@@ -122,10 +122,13 @@ def _event(entry: RecordedCommand) -> tuple[str, str]:
     what = f"{entry.command} (command {entry.id})"
     if entry.event is not None:
         return what, f"{entry.state}: {entry.why}"
+    if entry.why == "sent":
+        return what, f"sent, attempt {entry.attempts}"
     if entry.why != "intended":
-        return what, f"{entry.why}, attempt {entry.attempts}"
+        return what, entry.why
     known = {"by": entry.origin, "key": entry.key, "because": entry.reason}
-    return what, ", ".join([f"intended in {entry.source}", *(f"{word} {told}" for word, told in known.items() if told)])
+    source = entry.source or "a state that could not be read"
+    return what, ", ".join([f"intended in {source}", *(f"{word} {told}" for word, told in known.items() if told)])
 
 
 def recover(
@@ -135,19 +138,25 @@ def recover(
     worker: Worker = None,
     base_url: BaseUrl = None,
     seed: Seed = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for commands that other workers have claimed.")] = False,
+    dead: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A worker that is known to be gone; its commands are settled at once."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Settle the commands that a crash or a lost answer left open.
 
-    Commands that a living worker holds are left to it; `tasks` shows who holds what. A worker that has
-    not moved for two minutes is taken for dead, one that comes back under its --worker NAME at once.
+    A command that another worker has claimed is left to it, and shown with that worker's name and the end of its
+    claim. A worker that has not moved its command for two minutes is taken for dead. One that comes back under its
+    --worker NAME can settle its own commands at once.
 
     Exit code 0: nothing is open. 1: something still is.
     """
     with _opened(journal):  # a name that was mistyped would make an empty one, in which all is settled
         pass
     with client_of(api, base_url, seed=seed, journal=journal, worker=worker) as client:
-        recovered = client.recover()
+        recovered = client.recover(wait=wait, dead=dead or ())
         left = [
             (lifecycle.name, task) for lifecycle in client.lifecycles for task in client.journal.open_tasks(lifecycle)
         ]
@@ -161,6 +170,7 @@ def recover(
                         "command": each.command,
                         "state": None if each.result is None else each.result.state,
                         "error": None if each.error is None else str(each.error),
+                        "settled": each.is_settled,
                     }
                     for each in recovered
                 ],
@@ -171,7 +181,8 @@ def recover(
         for each in recovered:
             outcome = f"done, {each.result.state}" if each.result is not None else str(each.error)
             say(f"{each.lifecycle} {shown(each.task_id)}: {each.command}: {shown(outcome)}")
-        say(f"{len(recovered)} taken up, {len(left)} still open", stderr=True)
+        settled = sum(each.is_settled for each in recovered)
+        say(f"{settled} settled, {len(left)} still open", stderr=True)
     if left:
         raise typer.Exit(NOT_LEGAL)
 

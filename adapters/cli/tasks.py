@@ -130,6 +130,9 @@ def send(
         str | None, typer.Option("--once", metavar="KEY", help="Of all that is given under one key, one is executed.")
     ] = None,
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    wait_for_in_flight: Annotated[
+        float, typer.Option(metavar="SECONDS", help="How long to wait for a command that another worker has claimed.")
+    ] = 0.0,
     journal: Journal = None,
     worker: Worker = None,
     as_json: AsJson = False,
@@ -141,7 +144,7 @@ def send(
     fields = _fields(field)
     with client_of(api, base_url, seed=seed, journal=journal, worker=worker) as client:
         task = client.task(task_id)
-        result = task.send(command, key=key, reason=reason, **fields)
+        result = task.send(command, key=key, reason=reason, wait_for_in_flight_s=wait_for_in_flight, **fields)
     if as_json:
         print_json({"task": task.id, "command": result.command, "state": result.state, "sent": result.sent})
     else:

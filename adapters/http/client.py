@@ -11,7 +11,7 @@ import builtins
 import copy
 import os
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Coroutine, Generator, Iterator
+from collections.abc import AsyncGenerator, Collection, Coroutine, Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 from urllib.parse import urlsplit
@@ -51,37 +51,51 @@ class Commands(ABC, Generic[R]):
 
     @abstractmethod
     def send(
-        self, command: str, /, *, key: str | None = None, reason: str = "", origin: str = "caller", **fields: Any
+        self,
+        command: str,
+        /,
+        *,
+        key: str | None = None,
+        reason: str = "",
+        origin: str = "caller",
+        wait_for_in_flight_s: float = 0.0,
+        **fields: Any,
     ) -> R:
         """Give a command; `fields` go into the body of its request."""
 
-    def pause(self, *, key: str | None = None, reason: str = "") -> R:
+    def pause(self, *, key: str | None = None, reason: str = "", wait_for_in_flight_s: float = 0.0) -> R:
         """Halt a running task (v1)."""
-        return self.send("pause", key=key, reason=reason)
+        return self.send("pause", key=key, reason=reason, wait_for_in_flight_s=wait_for_in_flight_s)
 
-    def resume(self, *, key: str | None = None, reason: str = "") -> R:
+    def resume(self, *, key: str | None = None, reason: str = "", wait_for_in_flight_s: float = 0.0) -> R:
         """Continue a paused task (v1)."""
-        return self.send("resume", key=key, reason=reason)
+        return self.send("resume", key=key, reason=reason, wait_for_in_flight_s=wait_for_in_flight_s)
 
-    def stop(self, *, key: str | None = None, reason: str = "") -> R:
+    def stop(self, *, key: str | None = None, reason: str = "", wait_for_in_flight_s: float = 0.0) -> R:
         """End a task or session for good (v1, v2, v3)."""
-        return self.send("stop", key=key, reason=reason)
+        return self.send("stop", key=key, reason=reason, wait_for_in_flight_s=wait_for_in_flight_s)
 
-    def stop_task_and_session(self, *, key: str | None = None, reason: str = "") -> R:
+    def stop_task_and_session(
+        self, *, key: str | None = None, reason: str = "", wait_for_in_flight_s: float = 0.0
+    ) -> R:
         """End a task and the session it runs in (v2)."""
-        return self.send("stop_task_and_session", key=key, reason=reason)
+        return self.send("stop_task_and_session", key=key, reason=reason, wait_for_in_flight_s=wait_for_in_flight_s)
 
-    def dispatch(self, task: str, *, key: str | None = None, reason: str = "", **fields: Any) -> R:
+    def dispatch(
+        self, task: str, *, key: str | None = None, reason: str = "", wait_for_in_flight_s: float = 0.0, **fields: Any
+    ) -> R:
         """Give an idle session a task (v3)."""
-        return self.send("dispatch", key=key, reason=reason, task=task, **fields)
+        return self.send(
+            "dispatch", key=key, reason=reason, wait_for_in_flight_s=wait_for_in_flight_s, task=task, **fields
+        )
 
-    def stop_task(self, *, key: str | None = None, reason: str = "") -> R:
+    def stop_task(self, *, key: str | None = None, reason: str = "", wait_for_in_flight_s: float = 0.0) -> R:
         """End the task and keep the session (v3)."""
-        return self.send("stop_task", key=key, reason=reason)
+        return self.send("stop_task", key=key, reason=reason, wait_for_in_flight_s=wait_for_in_flight_s)
 
-    def cancel(self, *, key: str | None = None, reason: str = "") -> R:
+    def cancel(self, *, key: str | None = None, reason: str = "", wait_for_in_flight_s: float = 0.0) -> R:
         """End a run for good (v4)."""
-        return self.send("cancel", key=key, reason=reason)
+        return self.send("cancel", key=key, reason=reason, wait_for_in_flight_s=wait_for_in_flight_s)
 
 
 class _Handle:
@@ -103,7 +117,7 @@ class _Handle:
     @property
     def state(self) -> str | None:
         """The state last known, None before anything was reported. A look-up in the journal, also for `AsyncTask`."""
-        state: str | None = self._conversation.log.load().state
+        state: str | None = self._conversation.log.load().current
         return state
 
     @property
@@ -213,7 +227,15 @@ class Task(_Handle, Commands[CommandResult[str, str]]):
         self._driver = driver
 
     def send(
-        self, command: str, /, *, key: str | None = None, reason: str = "", origin: str = "caller", **fields: Any
+        self,
+        command: str,
+        /,
+        *,
+        key: str | None = None,
+        reason: str = "",
+        origin: str = "caller",
+        wait_for_in_flight_s: float = 0.0,
+        **fields: Any,
     ) -> CommandResult[str, str]:
         """Give a command and return when it is proved to have taken effect, or needed not be sent.
 
@@ -224,26 +246,38 @@ class Task(_Handle, Commands[CommandResult[str, str]]):
                 what came of the first.
             reason: why, for the record.
             origin: what gives it, for the record.
+            wait_for_in_flight_s: seconds to wait for a command of this task that another worker has not settled yet.
             fields: further fields for the body of its request.
         Raises:
             IllegalTransition: the state refuses it; no command was sent.
             UnknownName: the lifecycle declares no such command; nothing was sent.
             TypeError: a field is missing that the command takes, or it takes none; nothing was sent.
             UnknownStatus: the service reports a status that the lifecycle does not know.
-            CommandInFlight: another command has no outcome yet; no command was sent.
+            CommandInFlight: another command has no outcome yet; no command was sent. `.holder` names the worker that
+                has claimed it, `.until` is when its claim ends.
             CommandRefused: the service said no.
             CommandUncertain: nobody knows; `recover` settles it once the service answers.
-            TaskEndedFirst: the task was over before.
-            CommandAbandoned: what was given under this key was given up.
+            TaskEndedFirst: the task is over; `.took_effect` is False if the command did not take effect before,
+                and None if nobody can know.
+            CommandAbandoned: what was given under this key was abandoned.
             KeyReused: the key was given to another command.
             AdapterError: the journal cannot be written; `recover` settles what was sent.
             HttpError: 401, 403, 404, 429 for too long, or the service was never reached.
         """
-        return self._driver.run(self._conversation.command(command, fields, Purpose(key, origin, reason)))
+        purpose = Purpose(key, origin, reason)
+        return self._driver.run(self._conversation.command(command, fields, purpose, in_flight_s=wait_for_in_flight_s))
 
-    def recover(self) -> CommandResult[str, str] | None:
-        """Settle the command that an uncertainty left open; None where there is none. Raises as `send`."""
-        return self._driver.run(self._conversation.recover())
+    def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> CommandResult[str, str] | None:
+        """Settle the command that an uncertainty left open; return None if there is none.
+
+        Args:
+            wait: wait for another worker that has claimed it, until that settles it or its claim ends.
+            dead: names of workers that are known to be gone: what they have claimed is settled at once.
+        Raises:
+            CommandInFlight: another worker has claimed it, and `wait` is False.
+            The errors of `send`.
+        """
+        return self._driver.run(self._conversation.recover(dead=_names(dead), in_flight_s=_longest_s(wait)))
 
     def status(self) -> str:
         """Read the status once and return the state then known.
@@ -342,18 +376,22 @@ class Client(_Configured):
         """Return a handle on the session that a task runs in (v2). Raises TypeError where there are none."""
         return Task(self._driver, self._session(session_id))
 
-    def recover(self) -> builtins.list[Recovered]:
+    def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> builtins.list[Recovered]:
         """Settle every command of the journal that a crash or an uncertainty left open.
 
-        Safe to run at any time and from many workers at once: a command that a living worker holds
-        is left to it, and of several that recover one alone takes it up.
+        Safe to run at any time and from many workers at once: a command that a living worker has claimed
+        is left to it, and of several that recover one alone resumes it.
 
+        Args:
+            wait: wait for commands that other workers have claimed, until those settle them or their claims end.
+            dead: names of workers that are known to be gone: what they have claimed is settled at once.
         Returns:
-            What came of each that was taken up.
+            Each open command with its outcome; with a `CommandInFlight` as its error if another worker has claimed it.
         Raises:
             AdapterError: the journal cannot be read or written.
         """
-        found = (self._driver.run(each.settle()) for each in self._left_open())
+        given = {"dead": _names(dead), "in_flight_s": _longest_s(wait)}
+        found = (self._driver.run(each.settle(**given)) for each in self._left_open())
         return [each for each in found if each is not None]
 
     def list(self, **query: str) -> Iterator[Listed]:
@@ -401,14 +439,23 @@ class AsyncTask(_Handle, Commands[Coroutine[Any, Any, CommandResult[str, str]]])
         self._driver = driver
 
     def send(
-        self, command: str, /, *, key: str | None = None, reason: str = "", origin: str = "caller", **fields: Any
+        self,
+        command: str,
+        /,
+        *,
+        key: str | None = None,
+        reason: str = "",
+        origin: str = "caller",
+        wait_for_in_flight_s: float = 0.0,
+        **fields: Any,
     ) -> Coroutine[Any, Any, CommandResult[str, str]]:
         """As `Task.send`; UnknownName and TypeError come at once, the rest when awaited."""
-        return self._driver.run(self._conversation.command(command, fields, Purpose(key, origin, reason)))
+        purpose = Purpose(key, origin, reason)
+        return self._driver.run(self._conversation.command(command, fields, purpose, in_flight_s=wait_for_in_flight_s))
 
-    async def recover(self) -> CommandResult[str, str] | None:
+    async def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> CommandResult[str, str] | None:
         """As `Task.recover`."""
-        return await self._driver.run(self._conversation.recover())
+        return await self._driver.run(self._conversation.recover(dead=_names(dead), in_flight_s=_longest_s(wait)))
 
     async def status(self) -> str:
         """As `Task.status`."""
@@ -469,13 +516,14 @@ class AsyncClient(_Configured):
         """As `Client.session`."""
         return AsyncTask(self._driver, self._session(session_id))
 
-    async def recover(self) -> builtins.list[Recovered]:
+    async def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> builtins.list[Recovered]:
         """As `Client.recover`, several at a time."""
+        given = {"dead": _names(dead), "in_flight_s": _longest_s(wait)}
         at_a_time = asyncio.Semaphore(_RECOVERED_AT_A_TIME)
 
         async def settle(conversation: Conversation[Any, Any]) -> Recovered | None:
             async with at_a_time:
-                return await self._driver.run(conversation.settle())
+                return await self._driver.run(conversation.settle(**given))
 
         left_open = await asyncio.to_thread(self._left_open)
         found = await asyncio.gather(*map(settle, left_open), return_exceptions=True)
@@ -523,6 +571,17 @@ def _telling_of(task_id: str) -> Generator[None]:
     except LifecycleError as error:
         error.add_note(f"The task {task_id} was created.")
         raise
+
+
+def _names(dead: Collection[str]) -> frozenset[str]:
+    if isinstance(dead, str):
+        raise TypeError(f"dead is a collection of names, such as {{{dead!r}}}, not one name")
+    return frozenset(dead)
+
+
+def _longest_s(wait: bool) -> float:
+    """How long another worker's command is waited for: not at all, or as long as it takes."""
+    return float("inf") if wait else 0.0
 
 
 def _stops(on_unknown: OnUnknown) -> bool:

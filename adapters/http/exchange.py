@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator, Mapping
-from contextlib import AbstractContextManager, closing, suppress
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from functools import partial
@@ -25,7 +25,6 @@ from lifecycle.definition import Lifecycle
 from lifecycle.effects import (
     Accepted,
     Answer,
-    Claim,
     Effect,
     Failure,
     JournalEffect,
@@ -33,7 +32,6 @@ from lifecycle.effects import (
     Lost,
     Read,
     ReadProof,
-    RecordIntent,
     RecordReport,
     Send,
     Steps,
@@ -42,10 +40,11 @@ from lifecycle.effects import (
     Wait,
     carry_out,
     read_patiently,
+    releasing,
 )
-from lifecycle.errors import CommandInFlight, CommandUncertain, LifecycleError
+from lifecycle.errors import LifecycleError
 from lifecycle.following import Until, Work, create, follow, read_state
-from lifecycle.journal import UNSTATED, CommandRecord, Purpose, Report, TaskLog
+from lifecycle.journal import UNSTATED, Purpose, Report, TaskLog
 from lifecycle.table import E, Origin, S, VerdictKind
 
 R = TypeVar("R")
@@ -98,18 +97,18 @@ class TaskResult(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What came of a command that was left open: `error` where it did not simply succeed."""
+    """A command that was left open, and its outcome: `error` if it did not simply succeed.
+
+    `is_settled` is whether it has an outcome now. If another worker has claimed it, `error` is a
+    `CommandInFlight` that names the worker and the end of its claim.
+    """
 
     lifecycle: str
     task_id: str
     command: str
     result: CommandResult[Any, Any] | None
     error: LifecycleError | None = None
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether it has an outcome now."""
-        return not isinstance(self.error, CommandUncertain)
+    is_settled: bool = True
 
 
 @dataclass(eq=False, kw_only=True)
@@ -128,33 +127,38 @@ class Conversation(Generic[S, E]):
         self.work = Work(self.lifecycle)
 
     def command(
-        self, command: E, fields: Mapping[str, Any], purpose: Purpose = UNSTATED
+        self, command: E, fields: Mapping[str, Any], purpose: Purpose = UNSTATED, *, in_flight_s: float = 0.0
     ) -> Actions[CommandResult[S, E]]:
         """Give a command. Raises UnknownName and TypeError at once, before anything is recorded."""
         self.lifecycle.event(command)
         self.wire.command_request(command, self.task_id, fields)
         if purpose.key is not None:  # given again it is compared with what a journal kept, which is JSON
             fields = json.loads(json.dumps(fields))
-        steps = self._holding(self._commanding().execute(command, fields, purpose))
-        return self._in_a_span("lifecycle.command", steps, command)
+        steps = releasing(self._commanding().execute(command, fields, purpose), self.log)
+        return self._in_a_span("lifecycle.command", steps, command, pacer=self._pacer(in_flight_s))
 
-    def recover(self) -> Actions[CommandResult[S, E] | None]:
+    def recover(
+        self, *, dead: frozenset[str] = frozenset(), in_flight_s: float = 0.0
+    ) -> Actions[CommandResult[S, E] | None]:
         """Settle the command that was left open."""
-        return self._in_a_span("lifecycle.recover", self._holding(self._commanding().recover()))
+        steps = releasing(self._commanding().recover(dead=dead), self.log)
+        return self._in_a_span("lifecycle.recover", steps, pacer=self._pacer(in_flight_s))
 
-    def settle(self) -> Actions[Recovered | None]:
-        """As `recover`, telling errors as data; None where there is nothing to settle, or a living worker has it."""
+    def settle(self, *, dead: frozenset[str], in_flight_s: float) -> Actions[Recovered | None]:
+        """Settle the command that was left open, with errors as data; None if there is none."""
         opened = (yield from self._note(Load())).open_command
         if opened is None:
             return None
-        told = partial(Recovered, self.lifecycle.name, self.task_id, str(opened.command))
+        found = partial(Recovered, self.lifecycle.name, self.task_id, str(opened.command))
         try:
-            result = yield from self.recover()
-        except CommandInFlight:
-            return None
+            result = yield from self.recover(dead=dead, in_flight_s=in_flight_s)
         except LifecycleError as error:
-            return told(None, error)
-        return told(result) if result is not None else None
+            left = (yield from self._note(Load())).open_command
+            return found(None, error, is_settled=left is None or left.id != opened.id)
+        return None if result is None else found(result)
+
+    def _pacer(self, in_flight_s: float) -> Pacer:
+        return Pacer(self.timing, in_flight_s=in_flight_s)
 
     def status(self) -> Actions[S]:
         """Read the status once."""
@@ -162,7 +166,7 @@ class Conversation(Generic[S, E]):
 
     def allowed(self) -> Actions[tuple[E, ...]]:
         """The commands that the known state accepts; it is read where none is known."""
-        state = (yield from self._note(Load())).state
+        state = (yield from self._note(Load())).current
         return self.lifecycle.allowed(state or (yield from self.status()), origin=Origin.CALLER)
 
     def details(self) -> Actions[dict[str, Any]]:
@@ -186,8 +190,9 @@ class Conversation(Generic[S, E]):
         if fields.get("task"):
             self.work.give()
         self._see(answer)
-        known = Track() if answer.status is None else RecordReport(Report(answer.status, answer.as_of))
-        yield from self._note(known)
+        yield from self._note(Track(created=True))
+        if answer.status is not None:
+            yield from self._note(RecordReport(Report(answer.status, answer.as_of)))
 
     def _commanding(self) -> Commanding[S, E]:
         proved_by_read = frozenset(self.wire.proofs)
@@ -230,27 +235,6 @@ class Conversation(Generic[S, E]):
         if self.log.blocking:
             return (yield Note(effect, self.log))
         return carry_out(effect, self.log)
-
-    def _holding(self, steps: Steps[R]) -> Steps[R]:
-        """Let go of the command in hand where the procedure is broken off, so that nobody waits for it."""
-        result: Any = None
-        held: str | None = None
-        with closing(steps):
-            while True:
-                try:
-                    effect = steps.send(result)
-                except StopIteration as stop:
-                    value: R = stop.value
-                    return value
-                try:
-                    result = yield effect
-                except GeneratorExit:
-                    if held is not None:
-                        with suppress(LifecycleError):  # a journal that is gone finds out in time
-                            self.log.release(held)
-                    raise
-                if isinstance(effect, RecordIntent | Claim) and isinstance(result, CommandRecord):
-                    held = result.id
 
     def _exchange(
         self, call: Call, fields: Mapping[str, Any] | None = None, *, gives_work: bool = False

@@ -81,11 +81,14 @@ class RecordedReport(Recorded):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedCommand(Recorded):
-    """An event of a command's life, and the command after it; `event` is None for its intent, an attempt, a claim."""
+    """An event of a command's life, and the command after it; `event` is None for its intent, an attempt, a claim.
+
+    `source` is the state that it was judged in, None if that could not be read.
+    """
 
     id: str
     command: str
-    source: str
+    source: str | None
     event: str | None
     state: str
     attempts: int
