@@ -15,7 +15,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, Self
 
-from adapters.http import AsyncClient, NotFound
+from adapters.http import AsyncClient
 from adapters.http.driver import CLOCK
 from adapters.http.exchange import cost_usd
 from adapters.watch.acting import Acting
@@ -26,7 +26,7 @@ from adapters.watch.policies import Policy
 from adapters.watch.recorder import Recorder, Seen
 from adapters.watch.tasks import Schedule, Watched, is_certain, is_news, is_over, learn, over_already
 from adapters.watch.throttle import Throttle
-from lifecycle.effects import Accepted, Denied, Failure, Refused, Throttled
+from lifecycle.effects import Accepted, Denied, Failure, Missing, Refused, Throttled
 from lifecycle.errors import LifecycleError
 from lifecycle.history import Channel
 from lifecycle.journal import Report, ReportEntry
@@ -252,7 +252,7 @@ class Watcher:
         match answer:
             case Accepted():
                 await self._see(watched, answer, details=details)
-            case Denied(error=NotFound()):
+            case Missing():
                 await self._end(watched, self._unreadable(watched, answer.error, is_gone=True))
             case Throttled():
                 self._put_back(watched, 0.0)
