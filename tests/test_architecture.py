@@ -27,6 +27,7 @@ ONE_WAY = {
     "adapters": """
         http.errors <- http.wire <- http.v1, http.v2, http.v3, http.v4 <- http.services <- http.client
         http.wire, http.timing <- http.exchange <- http.driver, http.listing <- http.client
+        http.errors <- http.limits <- http.connections <- http.driver
         http.client <- http <- watch.* <- dbos <- cli.*
         http.v1, http.v2, http.v3, http.v4 <- emulator.* <- cli.*
         telemetry <- http.exchange, http.driver, journal.*
@@ -45,7 +46,10 @@ OWNERS = {
     "hypothesis": ["lifecycle.testing"],
     "transitions": ["adapters.machine"],
     # In the emulator for its webhooks: it is the client of whoever it sends them to.
-    "httpx2": ["adapters.http.client", "adapters.http.driver", "adapters.emulator"],
+    "httpx2": [
+        *(f"adapters.http.{name}" for name in ("client", "connections", "driver", "limits")),
+        "adapters.emulator",
+    ],
     "tenacity": ["adapters.http.client", "adapters.http.driver", "adapters.http.timing"],
     "fastapi": ["adapters.emulator"],
     "starlette": ["adapters.emulator"],

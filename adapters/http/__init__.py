@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from adapters.http.errors import (
     AnswerError,
     BadAnswer,
+    ClientUnusable,
+    DetailsTimedOut,
     FieldError,
     HttpError,
     NoAnswer,
@@ -39,6 +41,8 @@ __all__ = [
     "BadAnswer",
     "Call",
     "Client",
+    "ClientUnusable",
+    "DetailsTimedOut",
     "FieldError",
     "HttpError",
     "Listed",

@@ -158,7 +158,7 @@ class _Configured:
 
     def _connection(self, api_key: str | None) -> dict[str, Any]:
         key = _usable_key(os.environ.get(ENVIRONMENT_KEY) if api_key is None else api_key)
-        return {"base_url": self.base_url, "api_key": key, "timeout_s": self.timing.request_timeout_s}
+        return {"base_url": self.base_url, "api_key": key, "timing": self.timing}
 
     def _conversation(self, wire: Wire[Any, Any], task_id: str) -> Conversation[Any, Any]:
         wire.status.request(wire.base_path, task_id=task_id)  # an id that cannot stand in a path is refused here

@@ -2,16 +2,19 @@
 
     AdapterError
     └── HttpError                 .method .path
-        ├── AnswerError           the service answered, and it was no: .status_code .detail .fields
+        ├── AnswerError           the service answered, and it was no: .status_code .detail .fields .retry_after_s
         │   ├── NotAuthenticated  401
         │   ├── NotPermitted      403
         │   ├── NotFound          404
-        │   ├── RateLimited       429: .retry_after_s
+        │   ├── RateLimited       429
         │   ├── RequestRefused    any other 3xx or 4xx
         │   └── ServiceFailed     408, 5xx
-        ├── BadAnswer             a 2xx that is not JSON or lacks what it must carry
+        ├── BadAnswer             a 2xx that is not JSON, lacks what it must carry, is too large or about another task
         ├── NoAnswer              sent, and no answer came: time-out, connection lost
         └── NotConnected          no connection was made; nothing was sent
+
+Two more stand beside them: `ClientUnusable`, an AdapterError of a client that can send nothing here, and
+`DetailsTimedOut`, a WaitTimedOut for a task that has come to rest.
 
 No message and no attribute ever holds an API key.
 """
@@ -21,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lifecycle.errors import AdapterError
+from lifecycle.errors import AdapterError, WaitTimedOut, shortened
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,12 @@ class HttpError(AdapterError):
 
 
 class AnswerError(HttpError):
-    """The service answered with something other than 2xx. `.fields` lists every field that it named."""
+    """The service answered with something other than 2xx. `.fields` lists every field that it named.
+
+    `.retry_after_s` is the pause that it asked for, in seconds; None if it asked for none.
+    """
+
+    retry_after_s: float | None = None
 
     def __init__(
         self, *, method: str, path: str, status_code: int, detail: str, fields: Sequence[FieldError] = ()
@@ -70,9 +78,7 @@ class NotFound(AnswerError):
 
 
 class RateLimited(AnswerError):
-    """429, for longer than we were ready to wait. `.retry_after_s` is the pause asked for, None if none."""
-
-    retry_after_s: float | None = None
+    """429, for longer than we were ready to wait."""
 
 
 class RequestRefused(AnswerError):
@@ -84,7 +90,7 @@ class ServiceFailed(AnswerError):
 
 
 class BadAnswer(HttpError):
-    """A 2xx that is not JSON or lacks what it must carry."""
+    """A response that cannot be used: no JSON, without what it must carry, too large, or about another task."""
 
 
 class NoAnswer(HttpError):
@@ -93,3 +99,18 @@ class NoAnswer(HttpError):
 
 class NotConnected(HttpError):
     """No connection was made; nothing was sent."""
+
+
+class ClientUnusable(AdapterError, RuntimeError):
+    """The client is closed, or its httpx2 client belongs to another process or event loop.
+
+    Raised before anything is sent or recorded.
+    """
+
+
+class DetailsTimedOut(WaitTimedOut):
+    """A task has come to rest in `.state`, and the time was up before its details were read."""
+
+    def __init__(self, *, lifecycle: str, task: str, until: str, state: str) -> None:
+        super().__init__(lifecycle=lifecycle, task=task, until=until, state=state)
+        self.args = (f"{lifecycle} task {task}: it is {shortened(state)}, but its details were not read in time",)

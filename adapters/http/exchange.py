@@ -11,13 +11,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Any, Generic, TypeVar
 
 from adapters import telemetry
-from adapters.http.errors import BadAnswer
+from adapters.http.errors import AnswerError, BadAnswer, DetailsTimedOut, HttpError, RateLimited, ServiceFailed
 from adapters.http.timing import Pacer, Timing
 from adapters.http.wire import Call, Request, Wire, at, id_at
 from lifecycle.command import Commanding, CommandResult
@@ -25,6 +25,7 @@ from lifecycle.definition import Lifecycle
 from lifecycle.effects import (
     Accepted,
     Answer,
+    Claim,
     Effect,
     Failure,
     JournalEffect,
@@ -32,6 +33,7 @@ from lifecycle.effects import (
     Lost,
     Read,
     ReadProof,
+    RecordIntent,
     RecordReport,
     Send,
     Steps,
@@ -42,7 +44,7 @@ from lifecycle.effects import (
     read_patiently,
     releasing,
 )
-from lifecycle.errors import LifecycleError
+from lifecycle.errors import LifecycleError, WaitTimedOut
 from lifecycle.following import Until, Work, create, follow, read_state
 from lifecycle.journal import UNSTATED, Purpose, Report, TaskLog
 from lifecycle.table import E, Origin, S, VerdictKind
@@ -52,11 +54,15 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """Send the request, return what `wire.read_answer` makes of the answer."""
+    """Send the request, return what `wire.read_answer` makes of the answer.
+
+    `timeout_s` is how long it may take as a whole, None for the client's request timeout.
+    """
 
     wire: Wire[Any, Any]
     call: Call
     request: Request
+    timeout_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,11 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Carry out an effect on a log that waits for a disk or a network, and return its result."""
+    """Carry out an effect on a log, and return its result.
+
+    Of a log that is at hand only what claims a command is one: a driver sees to it that nothing interrupts that
+    before the procedure knows its claim.
+    """
 
     effect: JournalEffect
     log: TaskLog[Any, Any]
@@ -169,19 +179,33 @@ class Conversation(Generic[S, E]):
         state = (yield from self._note(Load())).current
         return self.lifecycle.allowed(state or (yield from self.status()), origin=Origin.CALLER)
 
-    def details(self) -> Actions[dict[str, Any]]:
+    def details(self, pacer: Pacer | None = None) -> Actions[dict[str, Any]]:
         """Read everything that the service tells of the task."""
-        answer = yield from self._carry_out(read_patiently(), read=self.wire.details)
+        answer = yield from self._carry_out(read_patiently(), read=self.wire.details, pacer=pacer)
         if isinstance(answer, Failure):
             raise answer.error
         yield from self._note(RecordReport(Report(str(answer.status), answer.as_of)))
         return dict(answer.document)
 
     def wait(self, until: Until, timeout_s: float | None, *, stop_at_unknown: bool) -> Actions[TaskResult[S]]:
-        """Follow the task until it rests, then read what came of it."""
+        """Follow the task until it rests, then read what came of it; all within `timeout_s` and half a second."""
         following = follow(self.lifecycle, self.task_id, self.work, until=until, stop_at_unknown=stop_at_unknown)
-        state = yield from self._in_a_span("lifecycle.wait", following, deadline_s=timeout_s)
-        details = yield from self.details()
+        pacer = Pacer(self.timing, deadline_s=timeout_s)
+        facts = {"lifecycle": self.lifecycle.name, "task": self.task_id, "until": until}
+        try:
+            state = yield from self._in_a_span("lifecycle.wait", following, pacer=pacer)
+        except HttpError as error:
+            if not pacer.is_late or not _may_pass(error):
+                raise
+            known = (yield from self._note(Load())).state
+            raise WaitTimedOut(**facts, state=str(known)) from error
+        try:
+            details = yield from self.details(pacer.anew())
+        except HttpError as error:
+            if not pacer.is_late or not _may_pass(error):
+                error.add_note(f"The task is {state!s}; only its details could not be read.")
+                raise
+            raise DetailsTimedOut(**facts, state=str(state)) from error
         output = None if self.wire.output_at is None else details.get(self.wire.output_at)
         return TaskResult(state, output, cost_usd(details, self.wire.cost_at), details)
 
@@ -199,25 +223,24 @@ class Conversation(Generic[S, E]):
         return Commanding(lifecycle=self.lifecycle, task=self.task_id, proved_by_read=proved_by_read)
 
     def _in_a_span(
-        self, name: str, steps: Steps[R], command: E | None = None, *, deadline_s: float | None = None
+        self, name: str, steps: Steps[R], command: E | None = None, *, pacer: Pacer | None = None
     ) -> Actions[R]:
         """As `_carry_out`, with a span of that name around it and all that follows."""
         if not telemetry.is_heard():
-            return (yield from self._carry_out(steps, deadline_s=deadline_s))
+            return (yield from self._carry_out(steps, pacer=pacer))
         course = telemetry.Course(name, self.lifecycle.name, self.task_id, None if command is None else str(command))
         yield Enter(course.inside())
-        return (yield from self._carry_out(course.follow(steps), deadline_s=deadline_s))
+        return (yield from self._carry_out(course.follow(steps), pacer=pacer))
 
-    def _carry_out(self, steps: Steps[R], *, read: Call | None = None, deadline_s: float | None = None) -> Actions[R]:
+    def _carry_out(self, steps: Steps[R], *, read: Call | None = None, pacer: Pacer | None = None) -> Actions[R]:
         """Carry a procedure out, yielding only what needs a client, and return its result.
 
         Args:
             steps: the procedure.
             read: the call that its reads make; the one for the status if omitted.
-            deadline_s: seconds from now after which no pause is granted.
+            pacer: decides how long all may take; one without a deadline if omitted.
         """
-        pacer = Pacer(self.timing, deadline_s=deadline_s)
-        return drive(steps, partial(self._perform, read=read or self.wire.status), pacer)
+        return drive(steps, partial(self._perform, read=read or self.wire.status), pacer or Pacer(self.timing))
 
     def _perform(self, effect: Effect, *, read: Call) -> Actions[Any]:
         match effect:
@@ -232,7 +255,7 @@ class Conversation(Generic[S, E]):
                 return (yield from self._note(effect))
 
     def _note(self, effect: Any) -> Actions[Any]:
-        if self.log.blocking:
+        if self.log.blocking or type(effect) in (RecordIntent, Claim):
             return (yield Note(effect, self.log))
         return carry_out(effect, self.log)
 
@@ -302,7 +325,22 @@ def drive(steps: Steps[R], perform: Callable[[Effect], Actions[Any]], pacer: Pac
                 case Tell():
                     result = yield effect
                 case _:
-                    result = yield from perform(effect)
+                    result = yield from _within(perform(effect), pacer)
+
+
+def _within(actions: Actions[R], pacer: Pacer) -> Actions[R]:
+    """Pass the actions on, each request with the time that is left for it."""
+    result: Any = None
+    with closing(actions):
+        while True:
+            try:
+                action = actions.send(result)
+            except StopIteration as stop:
+                value: R = stop.value
+                return value
+            if isinstance(action, Exchange):
+                action = replace(action, timeout_s=pacer.request_s())
+            result = yield action
 
 
 def _wait(pacer: Pacer, wait: Wait) -> Actions[bool]:
@@ -311,6 +349,11 @@ def _wait(pacer: Pacer, wait: Wait) -> Actions[bool]:
         return False
     yield Pause(pause_s)
     return True
+
+
+def _may_pass(error: HttpError) -> bool:
+    """Whether the next read may be answered all the same: it is no refusal."""
+    return isinstance(error, RateLimited | ServiceFailed) or not isinstance(error, AnswerError)
 
 
 def cost_usd(document: Any, cost_at: str | None) -> Decimal | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,14 +18,15 @@ except ImportError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """How patient a client is. All in seconds but `attempts`, all positive and at most 1e9.
+    """How patient a client is. All in seconds but `attempts` and `max_response_bytes`, all positive and at most 1e9.
 
-    A service may be silent for `request_timeout_s`, while connecting and between any two pieces of
-    an answer: one that trickles is not cut off.
-    A request that may be repeated is repeated with random exponential pauses, until `attempts`
-    repetitions or `retry_budget_s` are spent. A service that accepted a command has
-    `settle_timeout_s` to act. A task is polled every `poll_s`, ever more slowly up to
-    `longest_poll_s`.
+    A request may take `request_timeout_s` as a whole: the name lookup, the connection, sending, and the last byte
+    of the response. A response may have `max_response_bytes` after decompression.
+    A request that may be repeated is repeated with random exponential pauses, until `attempts` repetitions or
+    `retry_budget_s` are spent. The budget is one for all requests of a command, and begins with the first
+    pause; from then on no request takes longer than what is left of it, or half a second.
+    A service that accepted a command has `settle_timeout_s` to act. A task is polled every `poll_s`, ever
+    more slowly up to `longest_poll_s`. A task that was created less than `appear_s` ago may not be found yet.
     """
 
     request_timeout_s: float = 30.0
@@ -34,6 +36,8 @@ class Timing:
     settle_timeout_s: float = 10.0
     poll_s: float = 1.0
     longest_poll_s: float = 5.0
+    appear_s: float = 5.0
+    max_response_bytes: int = 64 * 2**20
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
@@ -45,47 +49,90 @@ _LONGEST_S = 1e9  # thirty years; sockets refuse to wait much longer
 
 
 class Pacer:
-    """Decides how long each pause is, and when there has been enough of them.
+    """Decides how long each pause and each request may take, and when there have been enough of them.
 
     Args:
         timing: the client's patience.
         deadline_s: seconds after which no pause is granted; None for no end.
+        in_flight_s: seconds that another worker's command is waited for.
     """
 
-    def __init__(self, timing: Timing, *, deadline_s: float | None = None) -> None:
-        self._begun_s = time.monotonic()
-        self._deadline_s = None if deadline_s is None else self._begun_s + deadline_s
-        self._series_begun_s: dict[WaitReason, float] = {}
+    def __init__(self, timing: Timing, *, deadline_s: float | None = None, in_flight_s: float = 0.0) -> None:
+        self._deadline_s = None if deadline_s is None else time.monotonic() + deadline_s
+        self._begun_s: dict[WaitReason, float] = {}
         self._attempts = timing.attempts
-        self._limits_s = {WaitReason.RETRY: timing.retry_budget_s, WaitReason.SETTLE: timing.settle_timeout_s}
+        self._request_timeout_s = timing.request_timeout_s
+        self._limits_s = {
+            WaitReason.RETRY: timing.retry_budget_s,
+            WaitReason.SETTLE: timing.settle_timeout_s,
+            WaitReason.APPEAR: timing.appear_s,
+            WaitReason.IN_FLIGHT: in_flight_s,
+        }
         self._backoffs = {
             WaitReason.RETRY: tenacity.wait_random_exponential(multiplier=0.2, max=timing.longest_retry_s),
             WaitReason.SETTLE: tenacity.wait_exponential(multiplier=0.05, max=1.0),
             WaitReason.POLL: tenacity.wait_exponential(
                 multiplier=timing.poll_s, exp_base=1.2, max=timing.longest_poll_s
             ),
+            WaitReason.APPEAR: tenacity.wait_exponential(multiplier=0.1, max=1.0),
+            WaitReason.IN_FLIGHT: tenacity.wait_exponential(multiplier=0.05, max=0.5),
         }
 
+    def anew(self) -> Pacer:
+        """Return a pacer with the same deadline that has not paused yet."""
+        other = copy.copy(self)
+        other._begun_s = {}
+        return other
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the deadline has passed."""
+        return self._deadline_s is not None and time.monotonic() >= self._deadline_s
+
     def pause_s(self, wait: Wait) -> float | None:
-        """Return how long to pause, or None where the time or the attempts are spent."""
+        """Return how long to pause, or None if the time or the attempts are spent."""
         now_s = time.monotonic()
-        if wait.attempt == 1:
-            self._series_begun_s[wait.reason] = now_s
+        self._begin(wait, now_s)
         if wait.reason is WaitReason.RETRY and wait.attempt > self._attempts:
             return None
-        remaining_s = self._remaining_s(wait.reason, now_s)
+        remaining_s = self._remaining_s(wait, now_s)
         if remaining_s <= 0 or (wait.retry_after_s or 0.0) > remaining_s:
             return None
         # The last pause is cut short: one more look at the very end is worth it.
         return min(max(self._backoff_s(wait), wait.retry_after_s or 0.0), remaining_s)
 
-    def _remaining_s(self, reason: WaitReason, now_s: float) -> float:
-        limit_s = self._limits_s.get(reason, float("inf"))
-        own_s = self._series_begun_s.get(reason, now_s) + limit_s - now_s
+    def request_s(self) -> float:
+        """Return how long the next request may take: half a second or more, so that it can succeed."""
+        now_s = time.monotonic()
+        left_s = self._request_timeout_s
+        if WaitReason.RETRY in self._begun_s:
+            left_s = min(left_s, self._left_s(WaitReason.RETRY, now_s))
+        if self._deadline_s is not None:
+            left_s = min(left_s, self._deadline_s - now_s)
+        return min(max(left_s, _SHORTEST_REQUEST_S), self._request_timeout_s)
+
+    def _begin(self, wait: Wait, now_s: float) -> None:
+        """Begin a series of pauses; the retries of a procedure are one series, until one of its reads was answered."""
+        if wait.reason in (WaitReason.SETTLE, WaitReason.POLL):
+            self._begun_s.pop(WaitReason.RETRY, None)
+        if wait.attempt == 1 and wait.reason is not WaitReason.RETRY:
+            self._begun_s[wait.reason] = now_s
+        self._begun_s.setdefault(wait.reason, now_s)
+
+    def _remaining_s(self, wait: Wait, now_s: float) -> float:
+        own_s = self._left_s(wait.reason, now_s)
+        if wait.since is not None:  # by the wall clock, which another process may have written
+            own_s = min(own_s, self._limits_s[wait.reason] - (datetime.now(UTC) - wait.since).total_seconds())
         return own_s if self._deadline_s is None else min(own_s, self._deadline_s - now_s)
+
+    def _left_s(self, reason: WaitReason, now_s: float) -> float:
+        return self._begun_s[reason] + self._limits_s.get(reason, float("inf")) - now_s
 
     def _backoff_s(self, wait: Wait) -> float:
         return _waited_s(self._backoffs[wait.reason], wait.attempt)
+
+
+_SHORTEST_REQUEST_S = 0.5  # one that is cut off earlier would seldom be answered, and leave its outcome unknown
 
 
 def retry_pause_s(attempt: int, *, first_s: float, longest_s: float, shortest_s: float = 0.0) -> float:

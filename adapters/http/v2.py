@@ -15,6 +15,8 @@ from lifecycle.catalog import V2Event, V2SessionEvent, V2SessionState, V2State
 KEY = Authentication("X-Browser-Use-API-Key")
 BASE_URL = "https://api.browser-use.com"
 BASE_PATH = "/api/v2"
+# "Too many concurrent active sessions. Please wait for one to finish, kill one, or upgrade your plan."
+LIMITS_TASKS = ("too many concurrent active sessions",)
 
 # fmt: off
 V2_SESSION: Wire[V2SessionState, V2SessionEvent] = Wire(
@@ -31,6 +33,7 @@ V2_SESSION: Wire[V2SessionState, V2SessionEvent] = Wire(
     commands={
         V2SessionEvent.STOP: Call(method="PATCH", path="/sessions/{id}", body={"action": "stop"}, status_at="status"),
     },
+    limits_tasks=LIMITS_TASKS,
 )
 
 V2: Wire[V2State, V2Event] = Wire(
@@ -56,5 +59,6 @@ V2: Wire[V2State, V2Event] = Wire(
     session=V2_SESSION,
     output_at="output",
     cost_at="cost",
+    limits_tasks=LIMITS_TASKS,
 )
 # fmt: on

@@ -36,7 +36,7 @@ from adapters.http.errors import (
     ServiceFailed,
 )
 from lifecycle.definition import Lifecycle
-from lifecycle.effects import Accepted, Answer, Denied, Lost, Refused, Throttled
+from lifecycle.effects import Accepted, Answer, Denied, Lost, Missing, Refused, Throttled
 from lifecycle.errors import UnknownName
 from lifecycle.table import E, S
 
@@ -46,12 +46,16 @@ _LONGEST_ID = 32_768  # characters, percent-encoded; httpx2 refuses URLs of more
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request, ready to send except for the key. `path` is percent-encoded and starts with the base path."""
+    """One request, ready to send except for the key. `path` is percent-encoded and starts with the base path.
+
+    `task_id` is the task that it names, None if it names none.
+    """
 
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict[str, str])
     body: Mapping[str, Any] | None = None
+    task_id: str | None = field(default=None, compare=False)  # the path, the query or the body says it, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,8 @@ class Call:
 
     `takes` names the body fields that the caller must give. `status_at` is the field of the answer
     that holds the status, "" when the whole answer is the status, None when it carries none.
+    `repeats_id` is False if the field in which other responses of the service carry the task's id holds the id
+    of something else in this call's: a response about another task is invalid.
     """
 
     method: str
@@ -80,6 +86,7 @@ class Call:
     body: Mapping[str, str] | None = None
     takes: tuple[str, ...] = ()
     status_at: str | None = None
+    repeats_id: bool = True
 
     def request(self, base_path: str, *, task_id: str = "", fields: Mapping[str, Any] | None = None) -> Request:
         """Fill the template in.
@@ -95,12 +102,12 @@ class Call:
         """
         fields = fields or {}
         self._require_fields(fields)
-        quoted = _quoted(task_id)
-        if quoted is None and self._names_a_task():
+        quoted, names_a_task = _quoted(task_id), self._names_a_task()
+        if quoted is None and names_a_task:
             raise ValueError(f"{task_id[:80]!r} is no task id")
         body = None if self.body is None else {**_filled(self.body, task_id), **fields}
         path = base_path + self.path.replace(_ID, quoted or "")
-        return Request(self.method, path, _filled(self.query, task_id), body)
+        return Request(self.method, path, _filled(self.query, task_id), body, task_id if names_a_task else None)
 
     def _names_a_task(self) -> bool:
         return any(_ID in template for template in (self.path, *self.query.values(), *(self.body or {}).values()))
@@ -155,7 +162,8 @@ class Wire(Generic[S, E]):
 
     `full` is what the service does, `seed` what the documents of its control calls say. `session`
     speaks of the sessions that tasks run in, where those have a life of their own. `output_at` and
-    `cost_at` are fields of the details, None where the service tells neither.
+    `cost_at` are fields of the details, None where the service tells neither. A 429 whose detail contains one of
+    `limits_tasks` (compared without case) limits how many tasks or sessions there are at a time, not the rate of calls.
     """
 
     name: str
@@ -174,6 +182,7 @@ class Wire(Generic[S, E]):
     id_at: str = "id"
     output_at: str | None = None
     cost_at: str | None = None
+    limits_tasks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if differ := set(self.commands) ^ set(self.full.commands):
@@ -233,17 +242,31 @@ class Wire(Generic[S, E]):
             as_of: when the request was started, in UTC.
         """
         if not 200 <= status_code < 300:
-            return _failure(request, status_code, headers, content)
+            error = _error(request, status_code, headers, content, as_of)
+            return _failure(error, limits_rate=not self._limits_tasks(error))
         try:
             # v1 documents an empty body where its example shows `{}`.
             document: Any = json.loads(content) if content or call.status_at is not None else {}
         except (ValueError, RecursionError):
             return Lost(BadAnswer("the answer is not JSON", method=request.method, path=request.path))
+        other = None if request.task_id is None or not call.repeats_id else id_at(document, self.id_at)
+        if other is not None and _plain(other) != _plain(request.task_id or ""):
+            what = f"the response is about another task, {other[:80]!r}"
+            return Lost(BadAnswer(what, method=request.method, path=request.path))
         status = at(document, call.status_at)
         if call.status_at is not None and not isinstance(status, str):
             where = call.status_at or "the answer"
             return Lost(BadAnswer(f"no status at {where!r}", method=request.method, path=request.path))
         return Accepted(status, as_of, at(document, self.output_at), document)
+
+    def _limits_tasks(self, error: AnswerError) -> bool:
+        detail = error.detail.casefold()
+        return any(part.casefold() in detail for part in self.limits_tasks)
+
+
+def _plain(task_id: str) -> str:
+    """An id without what services normalise: a UUID may be given in capitals, or without hyphens."""
+    return task_id.casefold().replace("-", "")
 
 
 def at(document: Any, name: str | None) -> Any:
@@ -274,22 +297,28 @@ _ERRORS: dict[int, type[AnswerError]] = {
 _LONGEST_DETAIL = 500  # characters of foreign text in a message
 
 
-def _failure(request: Request, status_code: int, headers: Mapping[str, str], content: bytes) -> Answer:
-    usual = ServiceFailed if status_code >= 500 else RequestRefused
+def _error(
+    request: Request, status_code: int, headers: Mapping[str, str], content: bytes, as_of: datetime
+) -> AnswerError:
+    kind = _ERRORS.get(status_code) or (ServiceFailed if status_code >= 500 else RequestRefused)
     detail, fields = _detail(content, headers)
-    error = _ERRORS.get(status_code, usual)(
-        method=request.method, path=request.path, status_code=status_code, detail=detail, fields=fields
-    )
+    error = kind(method=request.method, path=request.path, status_code=status_code, detail=detail, fields=fields)
+    error.retry_after_s = retry_after_s(headers, as_of=as_of)
+    return error
+
+
+def _failure(error: AnswerError, *, limits_rate: bool) -> Answer:
     match error:
-        case NotAuthenticated() | NotPermitted() | NotFound():
-            return Denied(error)
+        case NotAuthenticated() | NotPermitted():
+            return Denied(error, error.retry_after_s)
+        case NotFound():
+            return Missing(error, error.retry_after_s)
         case RateLimited():
-            error.retry_after_s = retry_after_s(headers)
-            return Throttled(error, error.retry_after_s)
+            return Throttled(error, error.retry_after_s, limits_rate)
         case ServiceFailed():
-            return Lost(error)
+            return Lost(error, error.retry_after_s)
         case _:
-            return Refused(error)
+            return Refused(error, error.retry_after_s)
 
 
 def _detail(content: bytes, headers: Mapping[str, str]) -> tuple[str, tuple[FieldError, ...]]:
@@ -326,20 +355,30 @@ def _field_error(item: Any) -> FieldError:
     return FieldError(where, str(at(item, "msg") or item), str(at(item, "type") or "?"))
 
 
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Return the pause that `retry-after` asks for, in seconds, 0 or more; None where it asks for none.
+def retry_after_s(headers: Mapping[str, str], *, as_of: datetime) -> float | None:
+    """Return the pause that `retry-after` asks for, in seconds, 0 or more; None if it asks for none.
 
-    A date is counted from the answer's own `date`, so that the two clocks need not agree.
+    A date is counted from the response's own `date`, so that the two clocks need not agree; from `as_of`, when
+    the request was started, if it has none.
     """
     value = headers.get("retry-after", "").strip()
     try:
         seconds = float(value)
     except ValueError:
-        try:
-            seconds = (parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("date", ""))).total_seconds()
-        except (ValueError, TypeError, OverflowError):
+        until_at = _date(value)
+        if until_at is None:
             return None
+        seconds = (until_at - (_date(headers.get("date", "")) or as_of)).total_seconds()
     return max(seconds, 0.0) if math.isfinite(seconds) else None
+
+
+def _date(text: str) -> datetime | None:
+    """An aware date of HTTP, None if it is none."""
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return None if date.tzinfo is None else date
 
 
 def _filled(template: Mapping[str, str], task_id: str) -> dict[str, str]:

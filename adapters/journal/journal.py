@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -49,7 +50,7 @@ class SqlJournal:
             `postgresql://user@host/database`. Tables are made, and migrated, where they are not there.
         worker: who writes, for the record. Unique among the living: a worker that comes back under
             its name takes up at once what it held when it died. Host, process and a random number
-            if omitted.
+            if omitted. The child of a fork is another worker, which releases nothing of its parent's.
         lease_s: seconds after which a worker that has not moved the command it holds is taken for
             dead; longer than a request and a pause between two.
         read_only: whether nothing is ever written.
@@ -68,14 +69,24 @@ class SqlJournal:
         read_only: bool = False,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.worker = worker or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
+        self._given_worker = worker
+        self.worker = worker or _worker()
         self.lease = timedelta(seconds=lease_s)
         self._session = secrets.token_hex(8)
         self._clock = clock
         self.database = Database(url, read_only=read_only)
+        _journals.add(self)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.database.where!r}, worker={self.worker!r})"
+
+    def become_another_worker(self) -> None:
+        """Take another name, as a worker that has claimed nothing: in the child of a fork, whose parent lives on.
+
+        The child's name is the given one with the child's process number.
+        """
+        self.worker = _worker() if self._given_worker is None else f"{self._given_worker}:{os.getpid()}"
+        self._session = secrets.token_hex(8)
 
     def author(self) -> Author:
         """Who writes now."""
@@ -197,6 +208,22 @@ class SqlJournal:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _worker() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
+
+
+_journals: weakref.WeakSet[SqlJournal] = weakref.WeakSet()
+
+
+def _become_other_workers() -> None:
+    for journal in _journals:
+        journal.become_another_worker()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no forks
+    os.register_at_fork(after_in_child=_become_other_workers)
 
 
 def _told(entered: Sequence[Entered]) -> list[ReportEntry[Any, Any]]:

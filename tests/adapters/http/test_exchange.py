@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 import adapters.http.timing as timing_module
 from adapters.http import RateLimited, Timing
-from adapters.http.exchange import Conversation, Enter, Exchange, Pause, creation
+from adapters.http.exchange import Conversation, Enter, Exchange, Note, Pause, creation
 from adapters.http.timing import Clock, Pacer
 from adapters.http.v1 import V1
 from adapters.http.v2 import V2
 from adapters.http.v3 import V3
 from lifecycle import V1_FULL, V2_FULL, V3_FULL, V1Event, V2Event, V3Event, V3State
 from lifecycle.command import CommandResult
-from lifecycle.effects import Accepted, Answer, Tell, Throttled, Wait, WaitReason
+from lifecycle.effects import Accepted, Answer, Tell, Throttled, Wait, WaitReason, carry_out
 from lifecycle.memory import MemoryJournal
 from tests.adapters.http.both import QUICK, AnyTask
 from tests.adapters.http.conftest import Connect, Serve
@@ -199,6 +199,8 @@ def actions_of(steps: Any, *answers: Answer) -> tuple[list[str | Pause], Any]:
                 result = None
             case Enter():
                 result = None
+            case Note(effect, log):
+                result = carry_out(effect, log)
             case _:
                 raise AssertionError(action)
 

@@ -444,11 +444,13 @@ def test_a_coroutine_that_is_closed_lets_go_at_once(monkeypatch: pytest.MonkeyPa
             await Never()
         return httpx2.Response(200, json="running")
 
-    http = httpx2.AsyncClient(transport=httpx2.MockTransport(answer), verify=NO_CERTIFICATES)
-    command = AsyncClient("v1", api_key=KEY, journal=journal, http=http).task("t").pause()
-    command.send(None)
-    command.close()
+    async def everything() -> None:
+        http = httpx2.AsyncClient(transport=httpx2.MockTransport(answer), verify=NO_CERTIFICATES)
+        command = AsyncClient("v1", api_key=KEY, journal=journal, http=http).task("t").pause()
+        command.send(None)
+        command.close()
 
+    asyncio.run(everything())
     assert log.load().open_command is not None
     assert released == ["1"]
 

@@ -270,7 +270,7 @@ def test_a_command_that_a_companion_proves(connect: Connect, serve: Serve, lifec
 
     def script(seen: Seen) -> Reply:
         if seen.path.startswith("/api/v2/sessions/"):
-            return Reply(body={"id": "desk", "status": next(sessions)})
+            return Reply(body={"id": 12, "status": next(sessions)})
         reply = printer(seen)
         return reply if seen.path.endswith("/now") else replace(reply, body={**reply.body, "desk": 12})
 

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.emulator import Emulator
 from adapters.http import AsyncClient, Client, NotFound
-from lifecycle.effects import Accepted, Answer, Denied, Lost
+from lifecycle.effects import Accepted, Answer, Lost, Missing
 from tests.adapters.http.both import KEY, QUICK
 from tests.adapters.http.conftest import NO_CERTIFICATES
 
@@ -52,7 +52,7 @@ def test_a_single_read_is_neither_repeated_nor_raised_nor_recorded(emulator: Emu
         assert isinstance(details, Accepted)
         assert (status.status, details.document["id"]) == ("created", task.id)
         assert isinstance(failed, Lost)
-        assert isinstance(gone, Denied)
+        assert isinstance(gone, Missing)
         assert isinstance(gone.error, NotFound)
         assert task.state is None
         assert len(emulator.calls()) == 5
@@ -70,7 +70,7 @@ def test_every_request_passes_the_gate_and_only_of_the_client_behind_it(
         assert client.task(task_id).status() == "stopped", "the connections are still open"
 
     assert gate.entered == len(gate.left) == len(emulator.calls()) - 2
-    assert gate.left[-1] == "Denied"
+    assert gate.left[-1] == "Missing"
 
 
 @pytest.mark.parametrize("kind", [Gate, AsyncGate])

@@ -37,7 +37,7 @@ from adapters.http.v3 import V3
 from adapters.http.v4 import V4
 from adapters.http.wire import id_at, retry_after_s
 from lifecycle import CATALOG, UnknownName, V1Event, V2Event, V2SessionEvent, V3Event, V4Event
-from lifecycle.effects import Accepted, Answer, Denied, Failure, Lost, Refused, Throttled
+from lifecycle.effects import Accepted, Answer, Denied, Failure, Lost, Missing, Refused, Throttled
 from tests.adapters.http.scripted import Reply, ScriptedServer
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -215,7 +215,7 @@ MEANINGS: list[tuple[int, type[Failure], type[AnswerError]]] = [
     (401, Denied,    NotAuthenticated),
     (402, Refused,   RequestRefused),
     (403, Denied,    NotPermitted),
-    (404, Denied,    NotFound),
+    (404, Missing,   NotFound),
     (405, Refused,   RequestRefused),
     (408, Lost,      ServiceFailed),
     (409, Refused,   RequestRefused),
@@ -272,7 +272,7 @@ UNUSABLE = {
     "a number": b"5",
     "null": b"null",
     "a number for a status": b'{"status": 5}',
-    "no status": b'{"id": "x"}',
+    "no status": b'{"other": "x"}',
     "null for a status": b'{"status": null}',
     "a list for a status": b'{"status": ["stopped"]}',
 }
@@ -384,7 +384,7 @@ DATE = {"date": "Fri, 02 Jan 2026 03:04:05 GMT"}
     ],
 )
 def test_retry_after_in_seconds_and_as_a_date(value: str, seconds: float | None) -> None:
-    assert retry_after_s({"retry-after": value, **DATE}) == seconds
+    assert retry_after_s({"retry-after": value, **DATE}, as_of=NOW) == seconds
     answer = read(429, {"detail": "slow down"}, {"retry-after": value, **DATE})
     assert isinstance(answer, Throttled)
     assert answer.retry_after_s == seconds
@@ -392,9 +392,10 @@ def test_retry_after_in_seconds_and_as_a_date(value: str, seconds: float | None)
     assert answer.error.retry_after_s == seconds
 
 
-def test_without_retry_after_or_a_date_to_count_from_no_pause_is_asked_for() -> None:
-    assert retry_after_s({}) is None
-    assert retry_after_s({"retry-after": "Fri, 02 Jan 2026 03:04:35 GMT"}) is None
+@pytest.mark.parametrize("date", [{}, {"date": ""}, {"date": "today"}])
+def test_a_date_is_counted_from_the_request_if_the_response_has_none(date: dict[str, str]) -> None:
+    assert retry_after_s({"retry-after": "Fri, 02 Jan 2026 03:04:35 GMT", **date}, as_of=NOW) == 30.0
+    assert retry_after_s(date, as_of=NOW) is None
 
 
 _json = st.recursive(
@@ -431,7 +432,7 @@ def test_no_answer_whatsoever_raises(status_code: int, content: bytes, headers: 
 
 @given(value=st.text(max_size=60), date=st.text(max_size=60) | st.just(DATE["date"]))
 def test_no_retry_after_whatsoever_raises(value: str, date: str) -> None:
-    pause_s = retry_after_s({"retry-after": value, "date": date})
+    pause_s = retry_after_s({"retry-after": value, "date": date}, as_of=NOW)
     assert pause_s is None or 0 <= pause_s < float("inf")
 
 
@@ -513,7 +514,7 @@ except MissingExtra as error:
 
 
 def test_the_tables_serve_another_http_client_where_httpx2_is_not_installed() -> None:
-    replies = [Reply(body={"id": "x", "status": "stopped"}), Reply(status=422, body=V2_SHAPE)]
+    replies = [Reply(body={"id": "a task/1", "status": "stopped"}), Reply(status=422, body=V2_SHAPE)]
     with ScriptedServer(lambda _: replies.pop(0)).running() as server:
         ran = subprocess.run(
             [sys.executable, "-W", "error", "-c", WITHOUT_HTTPX2, server.base_url],

@@ -1,0 +1,199 @@
+"""The limits of one request: the time that it may take as a whole, and the size of its response.
+
+httpx2 limits each operation on a connection, not their sum: a server that sends a byte now and then, or one
+informational response after the other, is never cut off. Asynchronous requests are limited by
+`asyncio.timeout`. For synchronous ones the deadline travels as the timeout of each operation (`Until` is a
+float), and the streams made here ask it how much is left.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterable
+from concurrent.futures import Future
+from typing import Any, Self
+
+from lifecycle.errors import MissingExtra
+
+try:
+    import httpx2
+except ImportError:
+    raise MissingExtra("http", needed_by="the HTTP client") from None
+
+
+class Until(float):
+    """A timeout in seconds that remembers when it ends: as a float it is what was left when it was made."""
+
+    __slots__ = ("_ends_s",)
+    _ends_s: float
+
+    def __new__(cls, seconds: float) -> Self:
+        """Count from now."""
+        until = super().__new__(cls, seconds)
+        until._ends_s = time.monotonic() + seconds
+        return until
+
+    def left_s(self, error: type[Exception] = httpx2.ReadTimeout) -> float:
+        """Return the seconds that are left, more than 0. Raises `error` if none are."""
+        left_s = self._ends_s - time.monotonic()
+        if left_s <= 0:
+            raise error("timed out")
+        return left_s
+
+
+class ResponseTooLarge(Exception):
+    """A response has more bytes than are read."""
+
+
+class Body:
+    """The body of a response while it arrives, decompressed. Raises ResponseTooLarge, or httpx2's ReadTimeout.
+
+    Args:
+        until: the end of the request.
+        limit_bytes: the most that is read.
+    """
+
+    def __init__(self, until: Until, limit_bytes: int) -> None:
+        self._until = until
+        self._limit_bytes = limit_bytes
+        self._pieces: list[bytes] = []
+        self._bytes = 0
+
+    def read(self, response: httpx2.Response) -> bytes:
+        """Return all of it."""
+        for piece in response.iter_bytes():
+            self._add(piece)
+        return b"".join(self._pieces)
+
+    async def aread(self, response: httpx2.Response) -> bytes:
+        """As `read`, of an asynchronous response."""
+        async for piece in response.aiter_bytes():
+            self._add(piece)
+        return b"".join(self._pieces)
+
+    def _add(self, piece: bytes) -> None:
+        self._bytes += len(piece)
+        if self._bytes > self._limit_bytes:
+            raise ResponseTooLarge(f"the response has more than {self._limit_bytes} bytes")
+        self._until.left_s()
+        self._pieces.append(piece)
+
+
+# --- synchronous connections ----------------------------------------------------------------------
+
+
+def keep_deadlines(http: httpx2.Client) -> None:
+    """Make the connections of an httpx2 client end when an `Until` does; other timeouts mean what they did.
+
+    httpx2 has no argument for the network backend of its pools (httpcore2's), so it is set where they keep it. A
+    client whose transport has no such pool is limited at each operation and between the pieces of a body.
+    """
+    mounted: dict[Any, Any] = getattr(http, "_mounts", {})
+    for transport in (getattr(http, "_transport", None), *mounted.values()):
+        pool = getattr(transport, "_pool", None)
+        backend = getattr(pool, "_network_backend", None)
+        if backend is not None and not isinstance(backend, _Backend):
+            vars(pool)["_network_backend"] = _Backend(backend)
+
+
+def _left_s(timeout: float | None, error: type[Exception]) -> float | None:
+    return timeout.left_s(error) if isinstance(timeout, Until) else timeout
+
+
+class _Backend:
+    """Opens connections as the backend below does, within an `Until`: httpcore2's `NetworkBackend`."""
+
+    def __init__(self, below: Any) -> None:
+        self._below = below
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> _Stream:
+        refused: Exception | None = None
+        for address in _addresses(host, port, timeout):
+            left_s = _left_s(timeout, httpx2.ConnectTimeout)
+            try:
+                return _Stream(self._below.connect_tcp(address, port, left_s, local_address, socket_options))
+            except Exception as error:  # noqa: BLE001 (it is raised if no other address does better)
+                refused = error
+        raise refused or httpx2.ConnectError(f"{host} has no address")
+
+    def connect_unix_socket(
+        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
+    ) -> _Stream:
+        left_s = _left_s(timeout, httpx2.ConnectTimeout)
+        return _Stream(self._below.connect_unix_socket(path, left_s, socket_options))
+
+    def sleep(self, seconds: float) -> None:
+        self._below.sleep(seconds)
+
+
+class _Stream:
+    """A connection whose every operation ends when the request must: httpcore2's `NetworkStream`."""
+
+    def __init__(self, below: Any) -> None:
+        self._below = below
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        received: bytes = self._below.read(max_bytes, _left_s(timeout, httpx2.ReadTimeout))
+        return received
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        for begin in range(0, len(buffer), _PIECE_BYTES):
+            piece = buffer[begin : begin + _PIECE_BYTES]
+            self._below.write(piece, _left_s(timeout, httpx2.WriteTimeout))
+
+    def close(self) -> None:
+        self._below.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> _Stream:
+        left_s = _left_s(timeout, httpx2.ConnectTimeout)
+        return _Stream(self._below.start_tls(ssl_context, server_hostname, left_s))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._below.get_extra_info(info)
+
+
+_PIECE_BYTES = 65_536  # what is written at a time; a server that reads slowly is noticed between two pieces
+
+
+def _addresses(host: str, port: int, timeout: float | None) -> Iterable[str]:
+    """The addresses of a host, each to be tried within what is left; the host itself if nothing limits the time."""
+    if not isinstance(timeout, Until) or _is_address(host):
+        return [host]
+    found: Future[list[str]] = Future()
+
+    def look_up() -> None:
+        try:
+            known = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found.set_result(list(dict.fromkeys(str(address) for *_, (address, *_) in known)))
+        except Exception as error:  # noqa: BLE001 (it is raised below, in the thread that asked)
+            found.set_exception(error)
+
+    # The system's resolver takes no timeout, and may wait for longer than anybody here.
+    threading.Thread(target=look_up, name="name lookup", daemon=True).start()
+    try:
+        return found.result(timeout.left_s(httpx2.ConnectTimeout))
+    except TimeoutError:
+        raise httpx2.ConnectTimeout("timed out") from None
+    except (OSError, UnicodeError) as error:
+        raise httpx2.ConnectError(str(error)) from error
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
