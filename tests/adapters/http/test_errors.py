@@ -21,6 +21,8 @@ from adapters.http import (
     AnswerError,
     BadAnswer,
     Client,
+    ClientUnusable,
+    DetailsTimedOut,
     FieldError,
     HttpError,
     NoAnswer,
@@ -32,7 +34,7 @@ from adapters.http import (
 from adapters.http.v1 import V1
 from adapters.http.v2 import V2
 from adapters.http.v4 import V4
-from lifecycle import AdapterError, CommandUncertain, LifecycleError
+from lifecycle import AdapterError, CommandUncertain, LifecycleError, WaitTimedOut
 from tests.adapters.http.both import KEY, QUICK
 from tests.adapters.http.conftest import Connect, Serve
 from tests.adapters.http.scripted import Reply, Seen, refused_port
@@ -50,6 +52,16 @@ def test_the_tree_at_the_top_of_the_file_is_the_tree() -> None:
     assert found.pop("AdapterError") == ""
     assert found == {each.__name__: each.__bases__[0].__name__ for each in ERRORS}
     assert all(issubclass(each, AdapterError | LifecycleError) for each in ERRORS)
+
+
+def test_the_errors_that_are_no_responses_survive_it_as_well() -> None:
+    late = DetailsTimedOut(lifecycle="v1", task="t", until="final", state="stopped")
+    assert str(late) == "v1 task t: it is 'stopped', but its details were not read in time"
+    assert isinstance(late, WaitTimedOut | TimeoutError)
+    for error in (late, ClientUnusable("the client is closed")):
+        for other in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+            assert type(other) is type(error)
+            assert (str(other), vars(other)) == (str(error), vars(error))
 
 
 @pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)

@@ -392,6 +392,92 @@ def test_retry_after_in_seconds_and_as_a_date(value: str, seconds: float | None)
     assert answer.error.retry_after_s == seconds
 
 
+@pytest.mark.parametrize("status_code", [status_code for status_code, *_ in MEANINGS])
+@pytest.mark.parametrize("asked", ["7", "Fri, 02 Jan 2026 03:04:12 GMT"], ids=["seconds", "date"])
+def test_the_pause_that_any_failure_asks_for_is_told(status_code: int, asked: str) -> None:
+    answer = read(status_code, {"detail": "later"}, {"retry-after": asked, **DATE})
+    assert isinstance(answer, Failure)
+    assert answer.retry_after_s == 7.0
+    assert isinstance(answer.error, AnswerError)
+    assert answer.error.retry_after_s == 7.0
+
+
+CROWDED = "Too many concurrent active sessions. Please wait for one to finish, kill one, or upgrade your plan."
+
+
+@pytest.mark.parametrize(
+    ("body", "wire", "limits_rate"),
+    [
+        ({"detail": CROWDED}, V2, False),
+        ({"detail": CROWDED.upper()}, V2, False),
+        ({"detail": {"message": CROWDED}}, V2_SESSION, False),
+        ({"detail": "Too many requests"}, V2, True),
+        ({"detail": ""}, V2, True),
+        (b"", V2, True),
+        ({"detail": CROWDED}, V4, True),
+        ({"detail": "The queue is full"}, replace(V4, limits_tasks=("queue is full", "other words")), False),
+    ],
+)
+def test_a_429_limits_the_rate_or_the_number_of_tasks(body: Any, wire: Wire[Any, Any], limits_rate: bool) -> None:
+    answer = read(429, body, wire=wire)
+    assert isinstance(answer, Throttled)
+    assert answer.limits_rate is limits_rate
+
+
+SEND, OWN = {"task": "buy milk"}, "0f8fad5b-d9cb-469f-a165-70867728950e"
+
+
+def every_call() -> list[tuple[Wire[Any, Any], Call]]:
+    return [
+        (wire, call)
+        for wire in WIRES
+        for call in (wire.status, wire.details, *wire.commands.values())
+        if call.status_at != ""  # v1's bare word has no room for an id
+    ]
+
+
+@pytest.mark.parametrize(("wire", "call"), every_call(), ids=lambda value: getattr(value, "path", None))
+@pytest.mark.parametrize(
+    ("told", "is_valid"),
+    [
+        ({"id": OWN}, True),
+        ({"id": OWN.upper()}, True),
+        ({"id": OWN.replace("-", "")}, True),
+        ({}, True),
+        ({"id": None}, True),
+        ({"id": "1f8fad5b-d9cb-469f-a165-70867728950e"}, False),
+        ({"id": 7}, False),
+        ({"id": OWN + "/1"}, False),
+    ],
+    ids=str,
+)
+def test_a_response_about_another_task_is_invalid(
+    wire: Wire[Any, Any], call: Call, told: dict[str, Any], is_valid: bool
+) -> None:
+    request = call.request("", task_id=OWN, fields=SEND if call.takes else None)
+    content = json.dumps({"status": "x", **told}).encode()
+
+    def said(call: Call) -> Answer:
+        return wire.read_answer(call, request, status_code=200, headers={}, content=content, as_of=NOW)
+
+    answer = said(call)
+    assert isinstance(answer, Accepted) is is_valid
+    if not is_valid:
+        assert isinstance(answer, Lost)
+        assert isinstance(answer.error, BadAnswer)
+        assert "the response is about another task" in str(answer.error)
+    assert isinstance(said(replace(call, repeats_id=False)), Accepted)
+
+
+@every_wire
+def test_what_a_create_or_a_list_answers_is_about_any_task(wire: Wire[Any, Any]) -> None:
+    for call in (wire.create, wire.listing.call):
+        content = json.dumps({"id": "any", "status": "x"}).encode()
+        request = call.request("")
+        answer = wire.read_answer(call, request, status_code=200, headers={}, content=content, as_of=NOW)
+        assert isinstance(answer, Accepted)
+
+
 @pytest.mark.parametrize("date", [{}, {"date": ""}, {"date": "today"}])
 def test_a_date_is_counted_from_the_request_if_the_response_has_none(date: dict[str, str]) -> None:
     assert retry_after_s({"retry-after": "Fri, 02 Jan 2026 03:04:35 GMT", **date}, as_of=NOW) == 30.0
