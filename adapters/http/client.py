@@ -263,6 +263,7 @@ class Task(_Handle, Commands[CommandResult[str, str]]):
             KeyReused: the key was given to another command.
             AdapterError: the journal cannot be written; `recover` settles what was sent.
             HttpError: 401, 403, 404, 429 for too long, or the service was never reached.
+            ClientUnusable: the client is closed, or was given an httpx2 client of another process; nothing was recorded.
         """
         purpose = Purpose(key, origin, reason)
         return self._driver.run(self._conversation.command(command, fields, purpose, in_flight_s=wait_for_in_flight_s))
@@ -309,11 +310,13 @@ class Task(_Handle, Commands[CommandResult[str, str]]):
 
         Args:
             until: "settled" or "final".
-            timeout_s: seconds to wait; None for as long as it takes.
+            timeout_s: seconds to wait, whatever a request takes; a last one may take half a second more. None for as
+                long as it takes.
             on_progress: called after every poll.
             on_unknown: what to do at a status that the lifecycle does not know.
         Raises:
             WaitTimedOut: the time is up.
+            DetailsTimedOut: the time is up, and the task has come to rest in `.state`; a WaitTimedOut.
             UnknownStatus: the service reports a status that the lifecycle does not know.
             HttpError: the status cannot be read.
         """
@@ -322,7 +325,9 @@ class Task(_Handle, Commands[CommandResult[str, str]]):
 
 
 class Client(_Configured):
-    """A synchronous client of one service.
+    """A synchronous client of one service. Safe to share between threads, and with the children of a fork.
+
+    An httpx2 client that it was given is not shared with them: there it raises ClientUnusable.
 
     Args:
         api: the service's name ("v1" to "v4", "v2-session", or a registered one) or its wire table.
@@ -483,7 +488,11 @@ class AsyncTask(_Handle, Commands[Coroutine[Any, Any, CommandResult[str, str]]])
 
 
 class AsyncClient(_Configured):
-    """As `Client`, for asyncio. `http` is an `httpx2.AsyncClient`."""
+    """As `Client`, for asyncio. `http` is an `httpx2.AsyncClient`.
+
+    It may be used in any number of event loops, and closes its connections when one ends; with an `http` in the
+    event loop in which that was first used, and raises ClientUnusable in others.
+    """
 
     def __init__(
         self,

@@ -65,7 +65,7 @@ class Connections:
 
     def _made(self) -> httpx2.Client:
         http = httpx2.Client(trust_env=self._trust_env)
-        keep_deadlines(http)
+        keep_deadlines(http, is_ours=True)
         return http
 
 

@@ -9,10 +9,12 @@ float), and the streams made here ask it how much is left.
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 import ssl
 import threading
 import time
+import weakref
 from collections.abc import Iterable
 from concurrent.futures import Future
 from typing import Any, Self
@@ -86,9 +88,10 @@ class Body:
 # --- synchronous connections ----------------------------------------------------------------------
 
 
-def keep_deadlines(http: httpx2.Client) -> None:
+def keep_deadlines(http: httpx2.Client, *, is_ours: bool = False) -> None:
     """Make the connections of an httpx2 client end when an `Until` does; other timeouts mean what they did.
 
+    The child of a fork closes its copies of the sockets of a client that is ours; to the parent they stay open.
     httpx2 has no argument for the network backend of its pools (httpcore2's), so it is set where they keep it. A
     client whose transport has no such pool is limited at each operation and between the pieces of a body.
     """
@@ -97,7 +100,7 @@ def keep_deadlines(http: httpx2.Client) -> None:
         pool = getattr(transport, "_pool", None)
         backend = getattr(pool, "_network_backend", None)
         if backend is not None and not isinstance(backend, _Backend):
-            vars(pool)["_network_backend"] = _Backend(backend)
+            vars(pool)["_network_backend"] = _Backend(backend, is_ours=is_ours)
 
 
 def _left_s(timeout: float | None, error: type[Exception]) -> float | None:
@@ -107,8 +110,9 @@ def _left_s(timeout: float | None, error: type[Exception]) -> float | None:
 class _Backend:
     """Opens connections as the backend below does, within an `Until`: httpcore2's `NetworkBackend`."""
 
-    def __init__(self, below: Any) -> None:
+    def __init__(self, below: Any, *, is_ours: bool) -> None:
         self._below = below
+        self._is_ours = is_ours
 
     def connect_tcp(
         self,
@@ -122,7 +126,7 @@ class _Backend:
         for address in _addresses(host, port, timeout):
             left_s = _left_s(timeout, httpx2.ConnectTimeout)
             try:
-                return _Stream(self._below.connect_tcp(address, port, left_s, local_address, socket_options))
+                return self._opened(self._below.connect_tcp(address, port, left_s, local_address, socket_options))
             except Exception as error:  # noqa: BLE001 (it is raised if no other address does better)
                 refused = error
         raise refused or httpx2.ConnectError(f"{host} has no address")
@@ -131,17 +135,23 @@ class _Backend:
         self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
     ) -> _Stream:
         left_s = _left_s(timeout, httpx2.ConnectTimeout)
-        return _Stream(self._below.connect_unix_socket(path, left_s, socket_options))
+        return self._opened(self._below.connect_unix_socket(path, left_s, socket_options))
 
     def sleep(self, seconds: float) -> None:
         self._below.sleep(seconds)
+
+    def _opened(self, below: Any) -> _Stream:
+        return _Stream(below, is_ours=self._is_ours)
 
 
 class _Stream:
     """A connection whose every operation ends when the request must: httpcore2's `NetworkStream`."""
 
-    def __init__(self, below: Any) -> None:
+    def __init__(self, below: Any, *, is_ours: bool) -> None:
         self._below = below
+        self._is_ours = is_ours
+        if is_ours:
+            _open.add(self)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         received: bytes = self._below.read(max_bytes, _left_s(timeout, httpx2.ReadTimeout))
@@ -159,11 +169,22 @@ class _Stream:
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> _Stream:
         left_s = _left_s(timeout, httpx2.ConnectTimeout)
-        return _Stream(self._below.start_tls(ssl_context, server_hostname, left_s))
+        return _Stream(self._below.start_tls(ssl_context, server_hostname, left_s), is_ours=self._is_ours)
 
     def get_extra_info(self, info: str) -> Any:
         return self._below.get_extra_info(info)
 
+
+_open: weakref.WeakSet[_Stream] = weakref.WeakSet()
+
+
+def _close_copies() -> None:
+    for stream in list(_open):
+        stream.close()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no forks
+    os.register_at_fork(after_in_child=_close_copies)
 
 _PIECE_BYTES = 65_536  # what is written at a time; a server that reads slowly is noticed between two pieces
 

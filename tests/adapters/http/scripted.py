@@ -96,6 +96,12 @@ class ScriptedServer:
         """The calls that were no reads."""
         return [call for call in self.calls if not call.startswith("GET ")]
 
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        with self._lock:
+            return len(self._open)
+
     @contextmanager
     def running(self) -> Generator[ScriptedServer]:
         thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})

@@ -39,7 +39,7 @@ from lifecycle.journal import CommandEntry
 from lifecycle.memory import MemoryLog
 from tests.adapters.http.both import QUICK, AnyTask
 from tests.adapters.http.conftest import Connect, Serve
-from tests.adapters.http.scripted import Reply, ScriptedServer, Seen, by_path, refused_port
+from tests.adapters.http.scripted import Reply, ScriptedServer, Seen, by_path, in_turn, refused_port
 
 IMPATIENT = replace(QUICK, request_timeout_s=0.15)
 OUT_OF_TIME = 0.4  # seconds; longer than IMPATIENT waits
@@ -298,6 +298,40 @@ def test_retry_after_is_waited_for(connect: Connect, serve: Serve) -> None:
     task.stop()
     assert 0.3 <= time.monotonic() - begun_s < 2.0
     assert server.commands == [STOP] * 2
+
+
+def test_any_failure_of_a_read_may_ask_for_a_pause(connect: Connect, serve: Serve) -> None:
+    server = serve(in_turn(Reply(status=503, headers={"Retry-After": "0.3"}), Reply(body="running")))
+    begun_s = time.monotonic()
+    assert connect("v1", server.base_url).task("t").status() == "running"
+    assert time.monotonic() - begun_s >= 0.3
+
+
+def test_a_pause_that_is_longer_than_the_budget_ends_the_retries(connect: Connect, serve: Serve) -> None:
+    server = serve(lambda _: Reply(status=503, headers={"Retry-After": "60"}))
+    with pytest.raises(ServiceFailed) as info:
+        connect("v1", server.base_url).task("t").status()
+    assert info.value.retry_after_s == 60.0
+    assert len(server.seen) == 1
+
+
+def test_a_response_about_another_task_is_not_recorded(connect: Connect, serve: Serve) -> None:
+    server = serve(in_turn(says("other", "stopped"), says("s", "running")))
+    task = connect("v3", server.base_url).task("s")
+    assert task.status() == "running"
+    assert len(server.seen) == 2
+    assert [entry.report.status for entry in cast("Any", task.log).entries] == ["running"]
+
+
+def test_a_command_that_is_answered_for_another_task_is_settled_by_a_read(connect: Connect, serve: Serve) -> None:
+    idle, other, running = says("s", "idle"), says("other", "stopped"), says("s", "stopped")
+    server = serve(by_path({"GET /api/v3/sessions/s": [idle, running], "POST /api/v3/sessions/s/stop": other}))
+    assert connect("v3", server.base_url).task("s").stop().state == "stopped"
+    assert len(server.seen) == 3
+
+
+def says(task_id: str, status: str) -> Reply:
+    return Reply(body={"id": task_id, "status": status})
 
 
 # --- no connection ------------------------------------------------------------------------------

@@ -98,6 +98,58 @@ def test_what_the_service_asks_for_is_waited_or_refused(watch: Watch) -> None:
     assert Pacer(Timing(), deadline_s=1.0).pause_s(Wait(WaitReason.RETRY, 1, 1.5)) is None
 
 
+def test_the_retries_of_a_procedure_have_one_budget_until_a_poll_is_answered(watch: Watch) -> None:
+    pacer = Pacer(Timing(retry_budget_s=10.0))
+    assert pacer.pause_s(Wait(WaitReason.RETRY, 1, 4.0)) == 4.0
+    watch.now_s += 8.0
+    assert pacer.pause_s(Wait(WaitReason.RETRY, 1, 4.0)) is None
+    assert pacer.pause_s(Wait(WaitReason.POLL, 1)) is not None
+    assert pacer.pause_s(Wait(WaitReason.RETRY, 1, 4.0)) == 4.0
+
+
+@pytest.mark.parametrize("in_flight_s", [0.0, 7.0])
+def test_another_workers_command_is_waited_for_as_long_as_that_was_asked_for(watch: Watch, in_flight_s: float) -> None:
+    granted = pauses(Pacer(Timing(), in_flight_s=in_flight_s), watch, WaitReason.IN_FLIGHT)
+    assert sum(granted) == pytest.approx(in_flight_s)
+    assert all(0 < pause_s <= 0.5 for pause_s in granted)
+
+
+@pytest.mark.parametrize("age_s", [-3600.0, 0.0, 3.0, 5.0, 3600.0])
+def test_a_task_may_appear_until_it_is_old_enough(watch: Watch, age_s: float) -> None:
+    """Its age is by the wall clock of whoever created it; one in the future is that of a clock that was set back."""
+    pacer, left_s = Pacer(Timing(appear_s=5.0)), min(5.0 - age_s, 5.0)
+    since = datetime.now(UTC) - timedelta(seconds=age_s)
+    granted: list[float] = []
+    for attempt in range(3, 1000):  # other reasons may have been waited for before
+        wait = Wait(WaitReason.APPEAR, attempt, since=since - timedelta(seconds=sum(granted)))
+        pause_s = pacer.pause_s(wait)
+        if pause_s is None:
+            break
+        granted.append(pause_s)
+        watch.now_s += pause_s
+    assert sum(granted) == pytest.approx(max(left_s, 0.0), abs=1.0)
+    assert all(pause_s <= 1.0 for pause_s in granted)
+
+
+def test_a_request_has_what_is_left_of_the_retries_or_of_the_wait(watch: Watch) -> None:
+    pacer = Pacer(Timing(request_timeout_s=30.0, retry_budget_s=40.0), deadline_s=100.0)
+    assert pacer.request_s() == 30.0
+    pacer.pause_s(Wait(WaitReason.RETRY, 1))
+    watch.now_s += 15.0
+    assert pacer.request_s() == 25.0
+    watch.now_s += 24.9
+    assert pacer.request_s() == 0.5, "one that is shorter would be lost for sure"
+    pacer.pause_s(Wait(WaitReason.POLL, 1))
+    watch.now_s += 50.1
+    assert pacer.request_s() == pytest.approx(10.0)
+    assert not pacer.is_late
+    watch.now_s += 10.1
+    assert pacer.is_late
+    assert pacer.request_s() == 0.5
+    assert pacer.anew().is_late
+    assert Pacer(Timing(request_timeout_s=0.1), deadline_s=0.0).request_s() == 0.1
+
+
 @given(
     waits=st.lists(
         st.tuples(st.sampled_from(WaitReason), st.booleans(), st.none() | st.floats(0, 30), st.floats(0, 5)),

@@ -1,0 +1,412 @@
+"""Commands that are broken off: cancelled, interrupted, or left behind by a fork. Nothing stays claimed.
+
+Each test uses a durable journal, and a second worker that goes on at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import types
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx2
+import pytest
+
+from adapters.http import AsyncClient, Client, Recovered
+from adapters.journal import SqlJournal
+from lifecycle import Lifecycle
+from lifecycle.journal import TaskLog
+from tests.adapters.http.both import KEY, QUICK
+from tests.adapters.http.conftest import NO_CERTIFICATES, Serve
+from tests.adapters.http.scripted import Reply, ScriptedServer
+from tests.adapters.http.test_answers import V1Service
+
+R = TypeVar("R")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.db"
+
+
+@pytest.fixture
+def journal(path: Path) -> Iterator[SqlJournal]:
+    with SqlJournal(path, worker="first") as journal:
+        yield journal
+
+
+def claimed_by(journal: SqlJournal) -> list[str | None]:
+    return [each.held_by for each in journal.tasks().tasks]
+
+
+def second_worker_stops(path: Path, server: ScriptedServer) -> None:
+    """Another worker recovers what is left open, and stops the task."""
+    http = httpx2.Client(verify=NO_CERTIFICATES)
+    with http, SqlJournal(path, worker="second") as journal:
+        assert claimed_by(journal) in ([], [None])
+        with Client("v1", api_key=KEY, base_url=server.base_url, timing=QUICK, journal=journal, http=http) as client:
+            assert all(each.is_settled for each in client.recover())
+            assert client.task("t").stop().state == "stopped"
+
+
+# --- cancellation -------------------------------------------------------------------------------
+
+
+@types.coroutine
+def cancelling(work: Coroutine[Any, Any, R], at: set[int]) -> Generator[Any, Any, R]:
+    """Await the work, and cancel the task at these of its awaits, counted from 1."""
+    result, error, awaits = None, None, 0
+    while True:
+        try:
+            awaited = work.send(result) if error is None else work.throw(error)
+        except StopIteration as stop:
+            value: R = stop.value
+            return value
+        awaits += 1
+        task = asyncio.current_task()
+        assert task is not None
+        if awaits in at:
+            task.cancel()
+        try:
+            result, error = (yield awaited), None
+        except BaseException as raised:  # noqa: BLE001 (it is thrown into the work)
+            error = raised
+
+
+async def with_client(server: ScriptedServer, journal: SqlJournal, work: Callable[[AsyncClient], Any]) -> Any:
+    async with (
+        httpx2.AsyncClient(verify=NO_CERTIFICATES) as http,
+        AsyncClient("v1", api_key=KEY, base_url=server.base_url, timing=QUICK, journal=journal, http=http) as client,
+    ):
+        return await work(client)
+
+
+def commanded(client: AsyncClient) -> Coroutine[Any, Any, Any]:
+    return client.task("t").pause()
+
+
+def recovered(client: AsyncClient) -> Coroutine[Any, Any, Any]:
+    return client.task("t").recover()
+
+
+@pytest.mark.parametrize("again", [0, 1, 2], ids=["once", "twice", "later"])
+@pytest.mark.parametrize("work", [commanded, recovered])
+def test_cancelled_at_any_await_it_leaves_nothing_claimed(
+    serve: Serve, tmp_path: Path, work: Callable[[AsyncClient], Coroutine[Any, Any, Any]], again: int
+) -> None:
+    number, was_cancelled = 0, True
+    while was_cancelled:
+        number += 1
+        path = tmp_path / f"{number}.db"
+        server = serve(V1Service(plan=[(Reply(status=500), False)] if work is recovered else []))
+        with SqlJournal(path, worker="first") as journal:
+            if work is recovered:
+                leave_open(server, journal)
+
+            async def cancelled(client: AsyncClient, number: int = number) -> bool:
+                try:
+                    await cancelling(work(client), {number, number + again})
+                except asyncio.CancelledError:
+                    return True
+                return False
+
+            was_cancelled = asyncio.run(with_client(server, journal, cancelled))
+            second_worker_stops(path, server)
+    assert number > 5
+
+
+def leave_open(server: ScriptedServer, journal: SqlJournal) -> None:
+    """Break a command off that was sent."""
+
+    async def cancelled(client: AsyncClient) -> None:
+        command = asyncio.create_task(client.task("t").pause())
+        while not server.commands:  # noqa: ASYNC110 (what is waited for happens in the server's thread)
+            await asyncio.sleep(0.001)
+        command.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await command
+
+    asyncio.run(with_client(server, journal, cancelled))
+
+
+@pytest.mark.parametrize("locked_s", [0.4, 2.6], ids=["waited for", "not waited for"])
+def test_what_a_journal_records_after_the_cancellation_is_released(
+    serve: Serve, path: Path, journal: SqlJournal, locked_s: float
+) -> None:
+    """Another process holds the write lock, so that the intent is recorded when nobody waits for it any more."""
+    server = serve(V1Service())
+
+    async def cancelled(client: AsyncClient) -> None:
+        task = client.task("t")
+        await task.status()
+        other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        other.execute("BEGIN IMMEDIATE")
+        unlock = threading.Timer(locked_s, lambda: other.execute("ROLLBACK"))
+        unlock.start()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(task.pause(), 0.1)
+        await asyncio.to_thread(unlock.join)
+        other.close()
+
+    asyncio.run(with_client(server, journal, cancelled))
+    assert server.commands == []
+    second_worker_stops(path, server)
+
+
+def test_a_loop_that_is_closed_in_the_middle_leaves_nothing_claimed(
+    serve: Serve, path: Path, journal: SqlJournal
+) -> None:
+    async def hang(request: httpx2.Request) -> httpx2.Response:
+        if request.method != "GET":
+            await asyncio.get_running_loop().create_future()
+        return httpx2.Response(200, json="running")
+
+    server = serve(V1Service())
+    http = httpx2.AsyncClient(transport=httpx2.MockTransport(hang), verify=NO_CERTIFICATES)
+    client = AsyncClient("v1", api_key=KEY, timing=QUICK, journal=journal, http=http)
+    loop = asyncio.new_event_loop()
+    command: asyncio.Task[Any] | None = loop.create_task(client.task("t").pause())
+    while claimed_by(journal) != ["first"]:
+        loop.run_until_complete(asyncio.sleep(0.05))
+    loop.run_until_complete(asyncio.sleep(0.1))
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+    assert command is not None
+    command._log_destroy_pending = False  # type: ignore[attr-defined]
+    del command
+    gc.collect()
+    second_worker_stops(path, server)
+
+
+def test_no_thread_to_release_in_is_no_reason_not_to(serve: Serve, path: Path, journal: SqlJournal) -> None:
+    server = serve(V1Service(plan=[(Reply(delay_s=0.5), False)]))
+
+    async def cancelled(client: AsyncClient) -> None:
+        command = asyncio.create_task(client.task("t").pause())
+        while not server.commands:  # noqa: ASYNC110 (what is waited for happens in the server's thread)
+            await asyncio.sleep(0.001)
+        await asyncio.get_running_loop().shutdown_default_executor()
+        command.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await command
+
+    asyncio.run(with_client(server, journal, cancelled))
+    second_worker_stops(path, server)
+
+
+def test_a_callback_that_raises_leaves_nothing_claimed(serve: Serve, path: Path, journal: SqlJournal) -> None:
+    server = serve(V1Service(plan=[(Reply(status=500), False)]))
+    leave_open(server, journal)
+
+    def fail(_: object) -> None:
+        raise KeyError("a bug of the caller's")
+
+    async def waited(client: AsyncClient) -> None:
+        with pytest.raises(KeyError):
+            await client.task("t").wait(on_progress=fail)
+
+    asyncio.run(with_client(server, journal, waited))
+    second_worker_stops(path, server)
+
+
+# --- Ctrl-C -------------------------------------------------------------------------------------
+
+
+class InterruptingLog:
+    """A task's log. Before or after one of its writes somebody presses Ctrl-C."""
+
+    def __init__(self, log: TaskLog[Any, Any], asked: str, *, before: bool) -> None:
+        self._log = log
+        self._asked = asked
+        self._before = before
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._log, name)
+        if name != self._asked:
+            return value
+
+        def ask(*given: Any, **named: Any) -> Any:
+            self._asked = ""
+            if self._before:
+                press()
+            answer = value(*given, **named)
+            press()
+            return answer
+
+        return ask
+
+
+def press() -> None:
+    main = threading.main_thread().ident
+    assert main is not None
+    signal.pthread_kill(main, signal.SIGINT)
+
+
+class InterruptingJournal:
+    def __init__(self, journal: SqlJournal, asked: str, *, before: bool) -> None:
+        self._journal = journal
+        self._settings: dict[str, Any] = {"asked": asked, "before": before}
+
+    def task(self, lifecycle: Lifecycle[Any, Any], task_id: str) -> Any:
+        return InterruptingLog(self._journal.task(lifecycle, task_id), **self._settings)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+
+def stops(client: Client) -> None:
+    client.task("t").stop()
+
+
+def recovers(client: Client) -> list[Recovered]:
+    return client.recover()
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize(
+    "interrupted",
+    [
+        *((name, stops) for name in ("load", "add_report", "add_intent", "add_attempt", "add_outcome")),
+        *((name, recovers) for name in ("claim", "add_report", "add_outcome")),
+    ],
+    ids=lambda interrupted: f"{interrupted[1].__name__} at {interrupted[0]}",
+)
+def test_interrupted_anywhere_in_its_journal_it_leaves_nothing_claimed(
+    serve: Serve, path: Path, journal: SqlJournal, interrupted: tuple[str, Callable[[Client], object]], before: bool
+) -> None:
+    asked, work = interrupted
+    server = serve(V1Service(plan=[(Reply(status=500), False)] if work is recovers else []))
+    if work is recovers:
+        leave_open(server, journal)
+    interrupting: Any = InterruptingJournal(journal, asked, before=before)
+    with httpx2.Client(verify=NO_CERTIFICATES) as http:
+        settings: dict[str, Any] = {"api_key": KEY, "base_url": server.base_url, "timing": QUICK, "http": http}
+        with pytest.raises(KeyboardInterrupt), Client("v1", **settings, journal=interrupting) as client:
+            work(client)
+    second_worker_stops(path, server)
+
+
+# --- forks --------------------------------------------------------------------------------------
+
+# In a process of its own, for the tests' has threads by now.
+HALF_RUN = """
+import os, sys
+import httpx2
+from adapters.http import Client
+from adapters.journal import SqlJournal
+
+def answer(request):
+    if request.method == "GET":
+        return httpx2.Response(200, json="running" if not forked else "paused")
+    child = os.fork()
+    if not child:
+        print(journal.worker != worker, flush=True)
+        sys.exit(7)
+    forked.append(os.waitpid(child, 0)[1])
+    with SqlJournal(sys.argv[1], worker="another") as other:
+        print([each.held_by == worker for each in other.tasks().tasks], flush=True)
+    return httpx2.Response(200, json={})
+
+forked = []
+journal = SqlJournal(sys.argv[1], worker=sys.argv[2] or None)
+worker = journal.worker
+http = httpx2.Client(transport=httpx2.MockTransport(answer))
+result = Client("v1", api_key="a-key", journal=journal, http=http).task("t").pause()
+print(result.state, os.waitstatus_to_exitcode(forked[0]), flush=True)
+journal.close()
+"""
+
+
+@pytest.mark.skipif(not hasattr(sys, "getwindowsversion") and sys.platform == "win32", reason="Windows has no forks")
+@pytest.mark.parametrize("worker", ["", "mine"])
+def test_the_child_of_a_fork_releases_nothing_of_its_parents(path: Path, worker: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", HALF_RUN, str(path), worker],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("True\n[True]\npaused 7\n", "")
+
+
+SHARED = """
+import asyncio, os, sys
+from adapters.http import AsyncClient, Client
+
+def ask(who):
+    async def everything():
+        await asyncio.gather(*(asynchronous.task(f"{who}-{number}").details() for number in range(10)))
+
+    for number in range(30):
+        client.task(f"{who}-{number}").details()
+    asyncio.run(everything())
+
+client = Client("v3", api_key="a-key", base_url=sys.argv[1])
+asynchronous = AsyncClient("v3", api_key="a-key", base_url=sys.argv[1])
+ask("before")
+first = os.fork()
+second = os.fork()
+ask(f"{os.getpid()}")
+client.close()
+asyncio.run(asynchronous.close())
+if second:
+    assert os.waitpid(second, 0)[1] == 0
+if first and second:
+    assert os.waitpid(first, 0)[1] == 0
+    print("right")
+"""
+
+
+def test_the_child_of_a_fork_shares_no_connection(serve: Serve) -> None:
+    """Each response carries the id that was asked for: one that another process reads would be invalid."""
+
+    def script(seen: Any) -> Reply:
+        return Reply(body={"id": seen.path.rpartition("/")[2], "status": "running"})
+
+    server = serve(script)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SHARED, server.base_url],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("right\n", "")
+
+
+REFUSED = """
+import os, sys
+import httpx2
+from adapters.http import Client, ClientUnusable
+from adapters.journal import SqlJournal
+
+journal = SqlJournal(sys.argv[1])
+answer = httpx2.MockTransport(lambda request: httpx2.Response(200, json="running"))
+used, unused = (Client("v1", api_key="a-key", journal=journal, http=httpx2.Client(transport=answer)) for _ in range(2))
+used.task("t").status()
+child = os.fork()
+if not child:
+    try:
+        used.task("u").stop()
+    except ClientUnusable as error:
+        print(error, flush=True)
+    print(unused.task("t").status(), [each.task_id for each in journal.tasks().tasks], flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+journal.close()
+"""
+
+
+def test_the_callers_own_client_is_refused_in_the_child_of_a_fork(path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", REFUSED, str(path)],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
+        "the httpx2 client that it was given has connections of the parent process; make one after the fork",
+        "running ['t']",
+    ]
