@@ -21,6 +21,7 @@ importer of `opentelemetry`. Two seams feed it, so that each fact is told once, 
     lifecycle.time_in_state (s)             lifecycle.name, .state: the one that was left
     lifecycle.refusals                      lifecycle.name, .command, .refused_by (lifecycle, service)
     lifecycle.uncertain_commands            lifecycle.name, .command
+    lifecycle.overdue_tasks                 lifecycle.name, .state, .policy
     lifecycle.command.duration (s)          lifecycle.name, .command, .outcome
 
 Task ids stand on spans alone: on a metric each would be a series for ever. No key, header, body or message,
@@ -106,6 +107,9 @@ class Instruments:
         self.uncertain = meter.create_counter(
             "lifecycle.uncertain_commands", "{command}", "Commands of which nobody knows whether they took effect."
         )
+        self.overdue = meter.create_counter(
+            "lifecycle.overdue_tasks", "{task}", "Stays in a state that a watcher's policy reported as too long."
+        )
         self.in_state_s = meter.create_histogram(
             "lifecycle.time_in_state",
             "s",
@@ -160,6 +164,12 @@ def count_report(
     elif (kind := _kind(entry)) in _UNAPPLIED:
         told = {"lifecycle.channel": str(entry.report.channel), "lifecycle.kind": kind}
         _to.unapplied.add(1, {"lifecycle.name": lifecycle.name, **told})
+
+
+def count_overdue(lifecycle: str, state: str, policy: str) -> None:
+    """Count a task that a watcher's policy reported as overdue in this state."""
+    if _to is not None:
+        _to.overdue.add(1, {"lifecycle.name": lifecycle, "lifecycle.state": state, "lifecycle.policy": policy})
 
 
 _UNAPPLIED = frozenset({"late", "unconfirmed", "stale", "conflict", "unknown"})

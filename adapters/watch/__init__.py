@@ -17,20 +17,25 @@ try:
 except ImportError:
     raise MissingExtra("watch", needed_by="adapters.watch") from None
 
-from adapters.watch.events import RECORD, Acted, Change, Event, Unreadable
+from adapters.watch.events import RECORD, Acted, Change, Event, Outage, Overdue, PolicyFailed, Unreadable
 from adapters.watch.pace import Pace
-from adapters.watch.policies import Facts, Policy, StopAfter, StopAtCost, StopPausedAfter
+from adapters.watch.policies import AlertPolicy, Facts, OverdueAfter, Policy, StopAfter, StopAtCost, StopPausedAfter
 from adapters.watch.throttle import Throttle
 from adapters.watch.watcher import Watcher, watch
 
 __all__ = [
     "RECORD",
     "Acted",
+    "AlertPolicy",
     "Change",
     "Event",
     "Facts",
+    "Outage",
+    "Overdue",
+    "OverdueAfter",
     "Pace",
     "Policy",
+    "PolicyFailed",
     "StopAfter",
     "StopAtCost",
     "StopPausedAfter",

@@ -1,4 +1,7 @@
-"""What a watcher tells: changes, commands of policies, tasks that cannot be read; and the box they wait in."""
+"""What a watcher emits, and the box in which events wait for their reader.
+
+Changes of tasks, commands of policies, tasks that cannot be read or are overdue, policies that fail, and outages.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from lifecycle.errors import LifecycleError
 from lifecycle.history import ObservationKind
 
 RECORD = "record"
@@ -47,8 +49,9 @@ class Acted:
     """A policy's command, and what came of it.
 
     `state` is the one it left the task in. `sent` is False where it was needless. With `error` it did
-    not simply succeed; `is_settled` is then whether it will not be tried again while the task is in
-    this state. What is not settled is told once, and tried again.
+    not simply succeed. `is_settled` is then True if the task is over or its state refuses the command.
+    Otherwise the command is given again, with growing pauses; the event is emitted the first time, if another
+    kind of error follows, and at the 8th, 64th, 512th ... failure in a row.
     """
 
     task_id: str
@@ -59,20 +62,61 @@ class Acted:
     state: str | None
     sent: bool
     is_settled: bool = True
-    error: LifecycleError | None = None
+    error: Exception | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unreadable:
-    """A task's status cannot be read; told once until it can be. `is_gone`: there is no such task (any more)."""
+    """A task's status cannot be read or recorded; emitted once until it can be.
+
+    `is_gone`: there is no such task (any more).
+    """
 
     task_id: str
     lifecycle: str
-    error: LifecycleError
+    error: Exception
     is_gone: bool = False
 
 
-Event = Change | Acted | Unreadable
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overdue:
+    """A task has been in `state` since `since` (UTC), longer than the policy expects; emitted once per stay."""
+
+    task_id: str
+    lifecycle: str
+    policy: str
+    state: str
+    since: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyFailed:
+    """A policy raised an error about a task. It is asked again, with growing pauses; the others go on.
+
+    Emitted the first time, if another kind of error follows, and at the 8th, 64th, 512th ... error in a row.
+    """
+
+    task_id: str
+    lifecycle: str
+    policy: str
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """The service answers no reads; emitted when that is certain, and again with `ended_at` when it answers.
+
+    `began_at` (UTC) is the time of the first read that failed, `error` is the last error.
+    """
+
+    lifecycle: str
+    began_at: datetime
+    error: Exception
+    ended_at: datetime | None = None
+
+
+Event = Change | Acted | Unreadable | Overdue | PolicyFailed | Outage
 
 
 class Mailbox:

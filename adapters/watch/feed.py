@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
+from adapters.http.timing import retry_pause_s
 from adapters.watch.recorder import Recorder
 from lifecycle.definition import Lifecycle
 from lifecycle.journal import Report, ReportEntry
 
+_log = logging.getLogger("adapters.watch")
+
 _EVERY_S = 1.0
+_LONGEST_PAUSE_S = 60.0
 _LIMIT = 1000  # entries asked for at once
 
 # What is asked of a journal that tells its changes, so that none is named here.
@@ -57,16 +62,37 @@ class RecordedReport(Protocol):
 
 async def follow(
     feed: ChangeFeed, lifecycle: Lifecycle[Any, Any], recorder: Recorder, since: str
-) -> AsyncGenerator[tuple[str, ReportEntry[Any, Any]]]:
-    """Yield the task and the entry of each report of this lifecycle that is recorded after a point, for ever."""
+) -> AsyncGenerator[tuple[str, ReportEntry[Any, Any] | None]]:
+    """Yield the task and the entry of each report of this lifecycle that is recorded after a point, for ever.
+
+    The entry is None if it cannot be judged, for example because the lifecycle does not declare its state (any
+    more). If the changes cannot be read at all, the feed goes on with what comes after that.
+    """
+    failures = 0
     while True:
-        told = await recorder.patiently(lambda at=since: feed.changes(at, limit=_LIMIT), blocking=True)  # type: ignore[misc]
+        try:
+            told = await recorder.patiently(lambda at=since: feed.changes(at, limit=_LIMIT), blocking=True)  # type: ignore[misc]
+        except Exception:  # noqa: BLE001 (reads go on without it)
+            failures += 1
+            _log.exception("the journal's changes cannot be read; tasks are read less promptly")
+            await asyncio.sleep(retry_pause_s(failures, first_s=_EVERY_S, longest_s=_LONGEST_PAUSE_S))
+            since = "now"
+            continue
+        failures = 0
         for each in told.entries:
             if isinstance(each, RecordedReport) and each.lifecycle == lifecycle.name:
-                yield each.task_id, _entry(lifecycle, each)
+                yield each.task_id, _judged(lifecycle, each)
         since = told.cursor
         if len(told.entries) < _LIMIT:
             await asyncio.sleep(_EVERY_S)
+
+
+def _judged(lifecycle: Lifecycle[Any, Any], told: RecordedReport) -> ReportEntry[Any, Any] | None:
+    try:
+        return _entry(lifecycle, told)
+    except Exception as error:  # noqa: BLE001 (whatever it is, it is about this task)
+        _log.warning("a recorded report cannot be judged", extra={"task_id": told.task_id, "error": str(error)})
+        return None
 
 
 def _entry(lifecycle: Lifecycle[Any, Any], told: RecordedReport) -> ReportEntry[Any, Any]:

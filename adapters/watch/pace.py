@@ -24,10 +24,11 @@ class Pace:
     changes each interval is `growth` times the one before, up to `longest_s`, and after a change it
     is short again. Where its changes are heard by webhook, it is looked at every `longest_s`. An
     interval is made shorter or longer by up to `jitter` of it, by chance. At most `concurrency`
-    requests are under way at a time. How many a second is the throttle's to say.
+    reads, and as many commands of policies, are under way at a time. How many a second is the throttle's to say.
 
-    A read that failed is repeated after random exponential pauses up to `longest_s`. A cost that no
-    status tells is read every `cost_s`.
+    A read that failed, and a command of a policy that came to nothing, are repeated after random exponential
+    pauses up to `longest_s`; if the service asks for a longer one (Retry-After), that is obeyed up to five
+    minutes. A cost that no status tells is read every `cost_s`.
     """
 
     working_s: float = 2.0

@@ -1,17 +1,17 @@
-"""Policies: when a task is to be ended by its watcher. Pure: a decision follows from what is known and the time.
+"""Policies: when a watcher ends a task, or reports it as overdue. Pure: a decision follows from facts and the time.
 
 Times are those of the journal's record, so that they survive restarts. A clock that is put forward
-cannot be told from a machine that slept: the time counts as passed, and every task is looked at once
-more before it is ended. A clock that is put back delays (`adapters.http.timing.Clock`).
+cannot be told from a machine that slept: the time counts as passed, and every task that can be read is
+read once more before it is ended. A clock that is put back delays (`adapters.http.timing.Clock`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from adapters.watch.pace import resting_states
 from lifecycle.definition import Lifecycle
@@ -20,7 +20,11 @@ from lifecycle.table import Origin, quoted
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What is known of a task: its state and since when, when it was first seen, what it has cost."""
+    """What is known of a task: its state and since when, when it was first seen, what it has cost.
+
+    `state` is None if the task's status could never be read. `since` and `first_at` are then the time at
+    which the task was created or, if the journal does not know it, added to the watcher.
+    """
 
     task_id: str
     state: Any
@@ -51,6 +55,29 @@ class Policy(Protocol):
         ...
 
 
+class AlertPolicy(Policy, Protocol):
+    """A policy that ends nothing: if `decide` returns a reason, the watcher emits one `Overdue` event per stay."""
+
+    @property
+    def ends_task(self) -> Literal[False]:
+        """Always False; a policy without this attribute ends tasks."""
+        ...
+
+
+@runtime_checkable
+class NamesStates(Protocol):
+    """A policy that names states, which the watcher checks when it is made."""
+
+    def require_declared(self, lifecycle: Lifecycle[Any, Any]) -> None:
+        """Raise UnknownName for a state that the lifecycle does not declare, ValueError for one that cannot count."""
+        ...
+
+
+def ends_task(policy: Policy) -> bool:
+    """Return whether a policy ends tasks; otherwise it only alerts."""
+    return bool(getattr(policy, "ends_task", True))
+
+
 @dataclass(frozen=True, slots=True)
 class StopAfter:
     """End a task that was first seen `seconds` ago."""
@@ -70,7 +97,7 @@ class StopAfter:
 
     def due_at(self, lifecycle: Lifecycle[Any, Any], facts: Facts) -> datetime:  # noqa: ARG002 (as declared)
         """Return when the time is up."""
-        return facts.first_at + timedelta(seconds=self.seconds)
+        return _later(facts.first_at, self.seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +127,49 @@ class StopPausedAfter:
     def due_at(self, lifecycle: Lifecycle[Any, Any], facts: Facts) -> datetime | None:
         """Return when the time is up, None in a state that does not count."""
         counts = facts.state in (self.states or resting_states(lifecycle))
-        return facts.since + timedelta(seconds=self.seconds) if counts else None
+        return _later(facts.since, self.seconds) if counts else None
+
+    def require_declared(self, lifecycle: Lifecycle[Any, Any]) -> None:
+        """Raise UnknownName for a state that the lifecycle does not declare."""
+        for state in self.states:
+            lifecycle.state(state)
+
+
+@dataclass(frozen=True, slots=True)
+class OverdueAfter:
+    """Report a task that has been in `state` for `seconds`; it is not ended.
+
+    The watcher emits one `Overdue` event per stay in the state. A watcher that is restarted, and every other
+    watcher of the task, emits it once more. `name` is `overdue-after:STATE` if omitted.
+    """
+
+    state: str
+    seconds: float
+    name: str = ""
+    needs_cost: bool = False
+    ends_task: Literal[False] = False
+
+    def __post_init__(self) -> None:
+        _require_positive(self.seconds)
+        if not self.name:
+            object.__setattr__(self, "name", f"overdue-after:{self.state}")
+
+    def decide(self, lifecycle: Lifecycle[Any, Any], facts: Facts, now: datetime) -> str | None:
+        """Return why the task is overdue, None while it is not."""
+        due_at = self.due_at(lifecycle, facts)
+        if due_at is None or now < due_at:
+            return None
+        stayed_s = (now - facts.since).total_seconds()
+        return f"it has been {quoted(facts.state)} for {stayed_s:.0f} s, expected were at most {self.seconds:g} s"
+
+    def due_at(self, lifecycle: Lifecycle[Any, Any], facts: Facts) -> datetime | None:  # noqa: ARG002 (as declared)
+        """Return when the task is overdue, None in another state."""
+        return _later(facts.since, self.seconds) if facts.state == self.state else None
+
+    def require_declared(self, lifecycle: Lifecycle[Any, Any]) -> None:
+        """Raise UnknownName for a state that the lifecycle does not declare, ValueError for a final one."""
+        if lifecycle.is_final(self.state):
+            raise ValueError(f"{self.name}: {quoted(self.state)} is final, and a task that is over is not watched")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +196,27 @@ class StopAtCost:
 def ending_command(lifecycle: Lifecycle[Any, Any], state: Any) -> Any:
     """Return the first command that ends a task from this state, None where none is allowed. Raises UnknownName."""
     return next((each for each in lifecycle.allowed(state, origin=Origin.CALLER) if lifecycle.ends(each)), None)
+
+
+def emergency_command(lifecycle: Lifecycle[Any, Any]) -> Any:
+    """Return the first command that ends a task from every state that is not final, None if there is none."""
+    states = [each.name for each in lifecycle.states if not lifecycle.is_final(each.name)]
+    return next(
+        (
+            each
+            for each in lifecycle.commands
+            if lifecycle.ends(each) and all(lifecycle.target(state, each) is not None for state in states)
+        ),
+        None,
+    )
+
+
+def _later(at: datetime, seconds: float) -> datetime:
+    """Return the time so many seconds later; the last one that there is if that is later still."""
+    try:
+        return at + timedelta(seconds=seconds)
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def _require_positive(limit: Decimal | float) -> None:

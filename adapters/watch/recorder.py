@@ -1,7 +1,9 @@
 """What was seen goes to the journal in batches, and is learned only after it is recorded.
 
 A journal that cannot be written is waited for: what was seen is kept, nobody is asked anew (the room
-is bounded, and who brings more waits), and it is tried again until it works.
+is bounded, and who brings more waits), and it is tried again until it works. A batch that fails for any
+other reason than an AdapterError holds a report that cannot be recorded: then each is recorded alone, and
+those that fail are rejected.
 """
 
 from __future__ import annotations
@@ -39,20 +41,24 @@ class Seen:
     entry: ReportEntry[Any, Any] | None = None
 
 
+Outcome = ReportEntry[Any, Any] | Exception
 Learn = Callable[[Seen, ReportEntry[Any, Any]], Awaitable[None]]
+Reject = Callable[[Seen, Exception], Awaitable[None]]
 
 
 class Recorder:
     """Records what is seen, in order, and has it learned.
 
     Args:
-        learn: told of each report once it is recorded.
+        learn: called with each report once it is recorded.
+        reject: called with each report that cannot be recorded, and the error.
     """
 
-    def __init__(self, journal: Journal, lifecycle: Lifecycle[Any, Any], learn: Learn) -> None:
+    def __init__(self, journal: Journal, lifecycle: Lifecycle[Any, Any], learn: Learn, reject: Reject) -> None:
         self._journal = journal
         self._lifecycle = lifecycle
         self._learn = learn
+        self._reject = reject
         self._inbox: list[Seen] = []
         self._arrived = asyncio.Event()
         self._left = asyncio.Event()
@@ -89,11 +95,11 @@ class Recorder:
                 return
             await self._linger()
             batch = self._inbox[:ROOM]
-            entries = await self._record(batch)
+            outcomes = await self._record(batch)
             del self._inbox[: len(batch)]
             self._left.set()
-            for seen, entry in zip(batch, entries, strict=True):
-                await self._learn(seen, entry)
+            for seen, outcome in zip(batch, outcomes, strict=True):
+                await (self._reject(seen, outcome) if isinstance(outcome, Exception) else self._learn(seen, outcome))
 
     def close(self) -> None:
         """Let nobody wait for room any more: what comes now is the last that was seen."""
@@ -127,12 +133,20 @@ class Recorder:
                 self._left.set()
                 _log.info("the journal is waited for no longer", extra={"unrecorded": self.unrecorded})
 
-    async def _record(self, batch: Sequence[Seen]) -> list[ReportEntry[Any, Any]]:
+    async def _record(self, batch: Sequence[Seen]) -> list[Outcome]:
+        """Record what is not recorded yet; for each the entry, or the error why it cannot be recorded."""
         new = [TaskReport(self._lifecycle, each.watched.task_id, each.report) for each in batch if each.entry is None]
         blocking = any(each.watched.log.blocking for each in batch)
-        recorded = await self.patiently(lambda: self._journal.add_reports(new), blocking=blocking) if new else []
-        made = iter(recorded)
+        made = iter(await self._add(new, blocking=blocking) if new else [])
         return [each.entry or next(made) for each in batch]
+
+    async def _add(self, new: Sequence[TaskReport], *, blocking: bool) -> list[Outcome]:
+        try:
+            return list(await self.patiently(lambda: self._journal.add_reports(new), blocking=blocking))
+        except Exception as error:  # noqa: BLE001 (whatever it is, one of them is to blame)
+            if len(new) == 1:
+                return [error]
+        return [outcome for each in new for outcome in await self._add([each], blocking=blocking)]
 
     async def _linger(self) -> None:
         """Let a batch grow, where writing one costs more than waiting."""

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Iterable
+from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from itertools import count
 from typing import Any
@@ -22,7 +23,17 @@ from lifecycle.journal import Report, ReportEntry, TaskLog, TaskRecord, after_re
 
 Remark = tuple[Any, ...]
 
+_WORDS = 16  # unknown statuses of a task that are remembered; one that comes again later is emitted again
 _REMARKABLE = frozenset({ObservationKind.STALE, ObservationKind.CONFLICT, ObservationKind.UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """A policy's failures in a row: of which kind the last was, how many, and when to ask again (loop's clock)."""
+
+    kind: tuple[Any, ...]
+    times: int
+    again_s: float
 
 
 @dataclass(slots=True, eq=False)
@@ -30,29 +41,31 @@ class Watched:
     """One task.
 
     `record` is what was told of it, None before its first look. `due_s` is when it is to be looked at
-    next, infinite while that is under way; `again` asks for another look at once after this one.
+    next, infinite while that is under way; `again` asks for another look at once after this one. After
+    `failures` reads in a row it is not read before `read_after_s`; `responded_s` is when a read last succeeded.
     """
 
     task_id: str
     log: TaskLog[Any, Any]
     record: TaskRecord[Any, Any] | None = None
+    added_at: datetime | None = None
     due_s: float = float("inf")
     interval_s: float = 0.0
     is_busy: bool = False
     is_dropped: bool = False
     again: bool = False
     failures: int = 0
+    read_after_s: float = float("-inf")
+    responded_s: float = float("-inf")
     is_told_unreadable: bool = False
     remarked: Remark | None = None
-    unknown_words: frozenset[str] = frozenset()
+    unknown_words: tuple[int, ...] = ()
     cost_usd: Decimal | None = None
     cost_due_s: float = float("-inf")
-    # Of policies, in this state: the one to be carried out now, how often that was in vain, how many of its
-    # commands came to nothing for sure, and whose command came to an end.
+    # Of policies, in this state: the one to be carried out now, those that are not asked again, those that fail.
     to_do: Policy | None = None
-    in_vain: int = 0
-    given_up: int = 0
     settled: frozenset[str] = frozenset()
+    failing: dict[str, Failing] = field(default_factory=dict[str, Failing])
 
 
 def learn(lifecycle: Lifecycle[Any, Any], watched: Watched, entry: ReportEntry[Any, Any]) -> Change | None:
@@ -65,7 +78,7 @@ def learn(lifecycle: Lifecycle[Any, Any], watched: Watched, entry: ReportEntry[A
     watched.record = after_report(before, entry)
     moved = watched.record.state != before.state
     if moved:
-        watched.in_vain, watched.given_up, watched.settled, watched.remarked = 0, 0, frozenset(), None
+        watched.settled, watched.failing, watched.remarked = frozenset(), {}, None
     if not (_remark(watched, entry) or moved):
         return None
     return Change(
@@ -81,6 +94,12 @@ def learn(lifecycle: Lifecycle[Any, Any], watched: Watched, entry: ReportEntry[A
         unconfirmed=entry.unconfirmed,
         is_final=is_over(lifecycle, watched),
     )
+
+
+def is_behind(watched: Watched, entry: ReportEntry[Any, Any]) -> bool:
+    """Return whether a late report is the first that we see: the journal knows a state that we do not."""
+    state = None if watched.record is None else watched.record.state
+    return state is None and (entry.late or entry.unconfirmed)
 
 
 def is_news(watched: Watched, report: Report) -> bool:
@@ -128,8 +147,10 @@ def _remark(watched: Watched, entry: ReportEntry[Any, Any]) -> bool:
     report = entry.report
     kind = None if entry.observation is None else entry.observation.kind
     if kind is ObservationKind.UNKNOWN or entry.state is None:
-        is_new = report.status not in watched.unknown_words
-        watched.unknown_words |= {report.status}
+        word = hash(report.status)  # a service can make up words without end, and long ones
+        others = tuple(each for each in watched.unknown_words if each != word)
+        is_new = len(others) == len(watched.unknown_words)
+        watched.unknown_words = (*others, word)[-_WORDS:]
         return is_new
     if kind is ObservationKind.SAME:  # late or not: two readers of one task overtake each other all the time
         return False
@@ -168,11 +189,18 @@ class Schedule:
         return len(self._heap)
 
     def put(self, watched: Watched, due_s: float) -> None:
-        """Let a task be due at this time of the loop's clock."""
+        """Let a task be due at this time of the loop's clock, never if it is infinite."""
         watched.due_s = due_s
+        if due_s == float("inf"):
+            return
         heapq.heappush(self._heap, (due_s, next(self._numbers), watched))
         if self._heap[0][2] is watched:
             self._sooner.set()
+
+    def first(self) -> Watched | None:
+        """Return the task that is due first, None if none is due at any time."""
+        self._forget_the_past()
+        return self._heap[0][2] if self._heap else None
 
     def pop(self) -> Watched | None:
         """Take out the task that is due first, None where none is due."""
@@ -191,9 +219,8 @@ class Schedule:
                 async with asyncio.timeout(wait_s):
                     await self._sooner.wait()
 
-    def keep(self, alive: Iterable[Watched]) -> None:
+    def keep(self, alive: Collection[Watched]) -> None:
         """Forget what is no longer due where that is more than is."""
-        alive = list(alive)
         if len(self._heap) > 2 * len(alive) + 64:
             self._heap = [(each.due_s, next(self._numbers), each) for each in alive if each.due_s < float("inf")]
             heapq.heapify(self._heap)

@@ -26,6 +26,7 @@ from opentelemetry.trace import SpanContext, SpanKind
 from adapters import telemetry
 from adapters.http import AsyncClient, Client
 from adapters.journal import SqlJournal
+from adapters.watch import OverdueAfter, Pace, Watcher
 from lifecycle import V1_FULL, LifecycleError, V1Event, V1State
 from lifecycle.journal import Delivery, Journal, Report, TaskReport
 from lifecycle.memory import MemoryJournal
@@ -403,6 +404,25 @@ def test_a_delivery_that_came_before_is_not_counted_again(told: Told, journal: J
     assert sum(told.figures("lifecycle.transitions").values()) == 1
 
 
+def test_tasks_that_are_overdue_are_counted_by_state_and_policy(told: Told) -> None:
+    policies = [OverdueAfter("running", 0.01), OverdueAfter("paused", 0.01), OverdueAfter("running", 3600, "long")]
+
+    async def watch(base_url: str) -> None:
+        async with (
+            httpx2.AsyncClient(verify=NO_CERTIFICATES) as http,
+            AsyncClient("v1", api_key=KEY, base_url=base_url, http=http) as client,
+            Watcher(client, policies=policies, pace=Pace(working_s=0.02, resting_s=0.02, longest_s=0.02)) as watcher,
+        ):
+            watcher.add(TASK)
+            await watcher.finished()
+
+    with ScriptedServer(statuses(*["running"] * 5, *["paused"] * 5, "finished")).running() as server:
+        asyncio.run(watch(server.base_url))
+
+    overdue = {("v1-full", "running", "overdue-after:running"): 1, ("v1-full", "paused", "overdue-after:paused"): 1}
+    assert told.figures("lifecycle.overdue_tasks") == overdue
+
+
 def test_what_is_not_recorded_is_not_counted(told: Told, journal: Journal) -> None:
     nowhere = Report("running", NOW, "no-such-channel")
     with pytest.raises(LifecycleError):
@@ -484,6 +504,7 @@ sys.modules["opentelemetry"] = None  # what an absent package looks like to `imp
 from adapters import telemetry
 from adapters.http import AsyncClient, Client
 from adapters.journal import SqlJournal
+from adapters.watch import OverdueAfter, Pace, Watcher
 
 service = {{"api_key": "any", "base_url": {server.base_url!r}}}
 

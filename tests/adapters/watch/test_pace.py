@@ -14,16 +14,18 @@ from adapters.http import NoAnswer, RateLimited
 from adapters.watch import Pace, StopPausedAfter, Throttle
 from adapters.watch.pace import resting_states
 from lifecycle import CATALOG, Lifecycle
-from lifecycle.effects import Accepted, Answer, Lost, Throttled
-from tests.adapters.watch.worlds import EVEN, Service, clock, run, timetable, watching
+from lifecycle.effects import Accepted, Answer, Lost, Missing, NotSent, Throttled
+from tests.adapters.watch.worlds import EVEN, Service, clock, run, tasks_of, timetable, watching
 
 SERVED = Accepted("running", as_of=None)  # type: ignore[arg-type]
-LOST = Lost(NoAnswer("time-out", method="GET", path="/"))
+
+
+def limited_error() -> RateLimited:
+    return RateLimited(method="GET", path="/", status_code=429, detail="slow down")
 
 
 def limited(retry_after_s: float | None) -> Answer:
-    error = RateLimited(method="GET", path="/", status_code=429, detail="slow down")
-    return Throttled(error, retry_after_s)
+    return Throttled(limited_error(), retry_after_s)
 
 
 def gaps(times_s: list[float]) -> list[float]:
@@ -175,33 +177,75 @@ def test_the_rate_recovers_slowly_and_never_beyond() -> None:
     assert rates[-1] == 60
 
 
-def test_while_the_service_is_down_one_asks_now_and_then_and_its_answer_opens_the_way() -> None:
-    async def everything() -> tuple[int, float]:
-        service = Service({f"t{number}": "running" for number in range(300)})
-        loop = asyncio.get_running_loop()
-        down = (10.0, 610.0)
-        service.plan = lambda _: httpx2.Response(503) if down[0] < loop.time() < down[1] else None
-        async with watching(service.client(), pace=replace(EVEN, working_s=60.0)) as watched:
-            watched.add(*service.words)
-            await asyncio.sleep(800)
-        asked = [at_s for at_s in service.times_s() if down[0] < at_s < down[1]]
-        back = [at_s for at_s in service.times_s() if at_s > down[1]]
-        return len(asked), back[10] - down[1]
+@pytest.mark.parametrize("retry_after_s", [1e300, 3.2e7, float("inf"), 301.0])
+def test_no_retry_after_closes_it_for_longer_than_five_minutes(retry_after_s: float) -> None:
+    async def everything() -> list[float]:
+        throttle = Throttle()
+        throttle.leave(limited(retry_after_s))
+        return await requests(throttle, 1)
 
-    asked, back_s = run(everything())
-    assert asked < 60
-    assert back_s < 62
+    assert 300 <= run(everything())[0] < 301
 
 
-def test_an_outage_is_not_declared_by_tasks_of_which_some_are_served() -> None:
+@pytest.mark.parametrize("retry_after_s", [float("nan"), -5.0, 0.0])
+def test_a_retry_after_that_says_nothing_closes_it_as_none_would(retry_after_s: float) -> None:
+    async def everything() -> list[float]:
+        throttle = Throttle()
+        throttle.leave(limited(retry_after_s))
+        return await requests(throttle, 1)
+
+    assert 0.5 <= run(everything())[0] <= 1.0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Throttled(limited_error(), 100.0, limits_rate=False),
+        Lost(NoAnswer("time-out", method="GET", path="/"), 100.0),
+        Lost(NoAnswer("time-out", method="GET", path="/")),
+        NotSent(NoAnswer("refused", method="GET", path="/"), 100.0),
+        Missing(NoAnswer("none", method="GET", path="/"), 100.0),
+    ],
+)
+def test_only_a_429_about_the_rate_closes_it(answer: Answer) -> None:
     async def everything() -> list[float]:
         throttle = Throttle(rate_per_s=1000)
-        for _ in range(50):
-            throttle.leave(LOST)
-            throttle.leave(SERVED)
+        for number in range(20):
+            throttle.leave(answer)
+            throttle.leave(answer, f"t{number}")
+        assert throttle.rate_per_s == 1000
         return await requests(throttle, 10)
 
     assert run(everything())[-1] < 1
+
+
+def test_a_task_that_alone_gets_429s_closes_it_once() -> None:
+    async def everything() -> list[float]:
+        throttle, closed_s = Throttle(rate_per_s=1000), list[float]()
+        for _ in range(4):
+            begun_s = asyncio.get_running_loop().time()
+            throttle.of("bad").leave(limited(60.0))
+            closed_s.append((await requests(throttle, 1))[0] - begun_s)
+            for number in range(5):
+                throttle.of(f"good {number}").leave(SERVED)
+        return closed_s
+
+    first_s, *later_s = run(everything())
+    assert first_s >= 60
+    assert max(later_s) < 1
+
+
+def test_429s_to_every_task_close_it_each_time() -> None:
+    async def everything() -> list[float]:
+        throttle, closed_s = Throttle(rate_per_s=1000), list[float]()
+        for number in range(4):
+            begun_s = asyncio.get_running_loop().time()
+            throttle.leave(limited(60.0), f"t{number % 2}")
+            closed_s.append((await requests(throttle, 1))[0] - begun_s)
+            throttle.leave(SERVED, f"t{(number + 1) % 2}")
+        return closed_s
+
+    assert min(run(everything())) >= 60
 
 
 @pytest.mark.parametrize("rate_per_s", [0, -1, float("inf"), float("nan")])
@@ -222,9 +266,26 @@ def test_a_429_is_obeyed_by_all_tasks_and_nothing_is_lost() -> None:
         async with watching(service.client(), throttle=Throttle(1000)) as watched:
             watched.add(*service.words)
             ends = [event async for event in watched.changes()][50:]
-            assert len({each.task_id for each in ends}) == 50
+            assert len(set(tasks_of(ends))) == 50
         return service.times_s()
 
     times_s = run(everything())
     assert max(gaps(times_s)) >= 20
     assert not any(5.1 < each < 25 for each in times_s)
+
+
+def test_a_task_that_alone_gets_429s_does_not_keep_the_others_from_being_read() -> None:
+    async def everything() -> tuple[int, int]:
+        service = Service({f"t{number}": "running" for number in range(10)})
+        service.plan = lambda request: (
+            httpx2.Response(429, headers={"Retry-After": "31536000"}) if "/t0/" in request.url.path else None
+        )
+        pace = replace(EVEN, working_s=10.0)
+        async with watching(service.client(), throttle=Throttle(1000), pace=pace) as watched:
+            watched.add(*service.words)
+            await asyncio.sleep(2000)
+        return len(service.times_s("/t0/")), len(service.times_s("/t5/"))
+
+    bad, good = run(everything())
+    assert bad < 20
+    assert good > 150

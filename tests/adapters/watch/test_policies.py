@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import httpx2
 import pytest
 
-from adapters.http import NotConnected, RateLimited
-from adapters.watch import Acted, Change, Event, Facts, Policy, StopAfter, StopAtCost, StopPausedAfter
+from adapters.http import NotConnected, NotPermitted, RateLimited
+from adapters.watch import (
+    Acted,
+    Change,
+    Event,
+    Facts,
+    Overdue,
+    OverdueAfter,
+    Policy,
+    StopAfter,
+    StopAtCost,
+    StopPausedAfter,
+)
+from adapters.watch.acting import Acting
+from adapters.watch.tasks import Watched as WatchedTask
 from lifecycle import (
     V1,
     V1_FULL,
@@ -25,13 +39,14 @@ from lifecycle import (
     CommandUncertain,
     Lifecycle,
     TaskEndedFirst,
+    UnknownName,
     V1Event,
     V1State,
 )
 from lifecycle.catalog import CommandEvent
-from lifecycle.journal import CommandEntry, Report
+from lifecycle.journal import CommandEntry, Report, TaskRecord
 from lifecycle.memory import MemoryJournal, MemoryLog
-from tests.adapters.watch.worlds import EVEN, Service, clock, run, states, timetable, watching
+from tests.adapters.watch.worlds import EVEN, Service, clock, run, states, timetable, unlimited, watching
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -92,10 +107,45 @@ def test_a_reason_says_what_was_found_and_what_was_allowed() -> None:
 
 
 @pytest.mark.parametrize("limit", [0, -1, float("inf"), float("nan")])
-@pytest.mark.parametrize("policy", [StopAfter, StopPausedAfter, StopAtCost])
+@pytest.mark.parametrize("policy", [StopAfter, StopPausedAfter, StopAtCost, partial(OverdueAfter, "running")])
 def test_a_limit_that_is_none_is_refused(policy: Callable[[float], Policy], limit: float) -> None:
     with pytest.raises(ValueError, match="positive and finite"):
         policy(limit)
+
+
+@pytest.mark.parametrize("seconds", [1e11, 1e12, 1e300])
+def test_a_limit_beyond_all_calendars_is_never_reached(seconds: float) -> None:
+    overdue = OverdueAfter("paused", seconds)
+
+    for policy in (StopAfter(seconds), StopPausedAfter(seconds), overdue):
+        assert policy.decide(V1_FULL, facts("paused"), NOW + timedelta(days=365_000)) is None
+        due_at = policy.due_at(V1_FULL, facts("paused"))
+        assert due_at is not None
+        assert due_at > NOW + timedelta(days=365_000)
+
+
+def _paused_in(state: str) -> Policy:
+    return StopPausedAfter(1, {state})
+
+
+@pytest.mark.parametrize("state", ["runing", "printing", "started"])
+@pytest.mark.parametrize("made", [partial(OverdueAfter, seconds=1), _paused_in])
+def test_a_state_that_is_not_declared_is_refused_when_the_watcher_is_made(
+    made: Callable[[str], Policy], state: str
+) -> None:
+    async def everything() -> None:
+        with pytest.raises(UnknownName, match=state):
+            watching(Service().client(), policies=[made(state)])
+
+    run(everything())
+
+
+def test_a_final_state_is_never_overdue() -> None:
+    async def everything() -> None:
+        with pytest.raises(ValueError, match="'finished' is final"):
+            watching(Service().client(), policies=[OverdueAfter("finished", 1)])
+
+    run(everything())
 
 
 def test_policies_that_cannot_be_kept_are_refused_at_once() -> None:
@@ -114,8 +164,11 @@ def test_policies_that_cannot_be_kept_are_refused_at_once() -> None:
 Watched = tuple[list[Event], Service, MemoryLog[Any, Any]]
 
 
-def watched_under(policy: Policy, service: Service, *, first_at: datetime | None = None) -> Watched:
-    """Watch a task `a` under a policy until it is over, or for an hour."""
+def watched_under(
+    policies: Policy | Sequence[Policy], service: Service, *, first_at: datetime | None = None
+) -> Watched:
+    """Watch a task `a` under policies until it is over, or for an hour."""
+    policies = policies if isinstance(policies, Sequence) else [policies]
     journal = MemoryJournal()
     log = journal.task(V1_FULL, "a")
     if first_at is not None:
@@ -124,12 +177,18 @@ def watched_under(policy: Policy, service: Service, *, first_at: datetime | None
 
     async def everything() -> None:
         client = service.client(journal=journal)
-        async with watching(client, policies=[policy], clock=clock(), on_event=told.append, pace=EVEN) as watched:
+        async with watching(client, policies=policies, clock=clock(), on_event=told.append, pace=EVEN) as watched:
             watched.add("a")
             await asyncio.wait({asyncio.ensure_future(watched.finished())}, timeout=3600)
 
     run(everything())
     return told, service, log
+
+
+def numbers_of(log: MemoryLog[Any, Any]) -> list[int]:
+    """The numbers in the keys of the commands that were recorded, in their order."""
+    keys = dict.fromkeys(str(entry.record.purpose.key) for entry in commands(log))
+    return [int(key.rpartition(":")[2]) for key in keys]
 
 
 def commands(log: MemoryLog[Any, Any]) -> list[CommandEntry[Any, Any]]:
@@ -193,17 +252,71 @@ def test_a_task_that_ends_at_the_last_moment_is_not_commanded() -> None:
     assert service.commands == []
 
 
-def test_a_refusal_is_told_once_and_not_tried_again_in_this_state() -> None:
+@pytest.mark.parametrize("status_code", [400, 401, 403, 404, 409, 422])
+def test_refused_command_is_given_again_under_the_next_key_until_it_is_done(status_code: int) -> None:
     def refuse(request: httpx2.Request) -> httpx2.Response | None:
-        return httpx2.Response(422, json={"detail": "not now"}) if request.method == "PUT" else None
+        refused = request.method == "PUT" and asyncio.get_running_loop().time() < 400
+        return httpx2.Response(status_code, json={"detail": "not now"}) if refused else None
 
-    told, service, _ = watched_under(StopAfter(100), Service({"a": "running"}, refuse))
+    told, service, log = watched_under(StopAfter(100), Service({"a": "running"}, refuse))
 
-    [refused] = [each for each in told if isinstance(each, Acted)]
-    assert isinstance(refused.error, CommandRefused)
-    assert (refused.is_settled, refused.sent, refused.state) == (True, False, "running")
-    assert len(service.commands) == 1
-    assert len(service.times_s()) > 50, "watching goes on"
+    first, *later, done = [each for each in told if isinstance(each, Acted)]
+    assert first.error is not None
+    assert (first.is_settled, first.sent, first.state) == (False, False, "running")
+    assert (done.error, done.is_settled, done.state) == (None, True, "stopped")
+    assert len(later) < 2, "not every failure is reported"
+    sent_at_s = [at_s for at_s, call in service.calls if call.startswith("PUT")]
+    assert len(sent_at_s) > 5
+    assert max(later - earlier for earlier, later in pairwise(sent_at_s)) <= EVEN.longest_s + 2
+    assert numbers_of(log) == list(range(1, len(sent_at_s) + 1))
+
+
+def test_after_a_restart_the_next_free_key_is_found_in_the_journal() -> None:
+    journal, service = MemoryJournal(), Service({"a": "running"})
+    log = journal.task(V1_FULL, "a")
+    service.plan = lambda request: httpx2.Response(422) if request.method == "PUT" else None
+
+    async def watch_for(seconds: float) -> list[Acted]:
+        told: list[Event] = []
+        settings: dict[str, Any] = {"policies": [StopAfter(100)], "clock": clock(), "on_event": told.append}
+        async with watching(service.client(journal=journal), **settings) as watched:
+            watched.add("a")
+            await asyncio.sleep(seconds)
+        return [each for each in told if isinstance(each, Acted)]
+
+    run(watch_for(400))
+    refused = len(service.commands)
+    service.plan = lambda _: None
+    [done] = run(watch_for(200))
+
+    assert refused > 4
+    assert done.error is None
+    assert len(service.commands) == refused + 1
+    assert numbers_of(log) == list(range(1, refused + 2))
+
+
+def test_growing_failures_are_reported_when_their_kind_changes() -> None:
+    def refuse(request: httpx2.Request) -> httpx2.Response | None:
+        now_s = asyncio.get_running_loop().time()
+        if request.method != "PUT" or now_s > 600:
+            return None
+        return httpx2.Response(422 if now_s < 150 else 403, json={"detail": f"request {now_s}"})
+
+    told, *_ = watched_under(StopAfter(100), Service({"a": "running"}, refuse))
+
+    kinds = [type(each.error) for each in told if isinstance(each, Acted)]
+    assert kinds[:2] == [CommandRefused, NotPermitted]
+    assert kinds.count(CommandRefused) == 1
+
+
+def test_two_policies_that_are_refused_do_not_wait_for_each_other() -> None:
+    def refuse(request: httpx2.Request) -> httpx2.Response | None:
+        return httpx2.Response(422) if request.method == "PUT" else None
+
+    told, _, log = watched_under([StopAfter(100), StopAfter(110, name="later")], Service({"a": "running"}, refuse))
+
+    assert {each.policy for each in told if isinstance(each, Acted)} == {"stop-after", "later"}
+    assert {entry.record.purpose.origin for entry in commands(log)} == {"policy:stop-after", "policy:later"}
 
 
 def test_what_is_uncertain_is_told_once_and_tried_again_under_its_key_until_it_is_done() -> None:
@@ -213,9 +326,10 @@ def test_what_is_uncertain_is_told_once_and_tried_again_under_its_key_until_it_i
 
     told, service, log = watched_under(StopAfter(100), Service({"a": "running"}, lose))
 
-    uncertain, done = [each for each in told if isinstance(each, Acted)]
+    uncertain, *later, done = [each for each in told if isinstance(each, Acted)]
     assert isinstance(uncertain.error, CommandUncertain)
     assert not uncertain.is_settled
+    assert len(later) < 2
     assert (done.error, done.is_settled, done.state) == (None, True, "stopped")
     assert len({entry.record.id for entry in commands(log)}) == 1
     assert len(service.commands) > 2
@@ -229,12 +343,13 @@ def test_what_never_happened_is_given_again_under_another_key() -> None:
 
     told, _, log = watched_under(StopAfter(100), Service({"a": "running"}, cut))
 
-    first, done = [each for each in told if isinstance(each, Acted)]
+    first, *later, done = [each for each in told if isinstance(each, Acted)]
     assert isinstance(first.error, NotConnected)
     assert not first.is_settled
     assert done.state == "stopped"
-    keys = list(dict.fromkeys(entry.record.purpose.key for entry in commands(log)))
-    assert [str(key).rpartition(":")[2] for key in keys] == [str(number) for number in range(1, len(keys) + 1)]
+    assert len(later) < 2
+    numbers = numbers_of(log)
+    assert numbers == list(range(1, len(numbers) + 1))
 
 
 def test_a_rate_limit_delays_the_command() -> None:
@@ -249,7 +364,7 @@ def test_a_rate_limit_delays_the_command() -> None:
     assert done.state == "stopped"
     sent_at_s = [at_s for at_s, call in service.calls if call.startswith("PUT")]
     assert min(later - earlier for earlier, later in pairwise(sent_at_s)) > 89.9
-    assert not any(sent_at_s[0] < at_s < sent_at_s[0] + 90 for at_s in service.times_s())
+    assert not any(sent_at_s[0] < at_s < sent_at_s[0] + 89.9 for at_s in service.times_s())
 
 
 def test_a_task_that_ends_first_is_told_as_such() -> None:
@@ -289,9 +404,10 @@ def test_another_command_in_flight_is_waited_for() -> None:
             await watched.finished()
 
     run(everything())
-    first, done, _ = told
+    first, *later, done, _ = told
     assert isinstance(first, Acted)
     assert isinstance(first.error, CommandInFlight)
+    assert len(later) < 2
     assert isinstance(done, Acted)
     assert done.state == "stopped"
     assert service.commands == ["PUT /api/v1/stop-task"]
@@ -314,6 +430,68 @@ def test_two_watchers_of_one_journal_give_one_command() -> None:
     for told in run(everything()):
         assert all(states(told, task_id)[-1] == "stopped" for task_id in service.words)
     assert service.commands == ["PUT /api/v1/stop-task"] * 20
+
+
+# --- alerts -------------------------------------------------------------------------------------
+
+
+def test_an_overdue_task_is_reported_once_per_stay_and_not_ended() -> None:
+    service = Service({"a": "running", "b": "running"})
+    policies = [OverdueAfter("running", 30), OverdueAfter("created", 30)]
+
+    async def everything() -> list[Event]:
+        timetable(service, {100: {"a": "paused"}, 200: {"a": "running"}, 300: {"a": "finished"}, 20: {"b": "failed"}})
+        async with watching(service.client(), policies=policies, clock=clock()) as watched:
+            watched.add("a", "b")
+            return [event async for event in watched.changes()]
+
+    told = run(everything())
+    overdue = [each for each in told if isinstance(each, Overdue)]
+    assert [(each.task_id, each.state, each.policy) for each in overdue] == [
+        ("a", "running", "overdue-after:running")
+    ] * 2
+    assert overdue[0].since < overdue[1].since
+    assert overdue[0].reason == "it has been 'running' for 30 s, expected were at most 30 s"
+    assert states(told, "a") == ["running", "paused", "running", "finished"]
+    assert service.commands == []
+
+
+def test_an_alert_does_not_keep_a_policy_from_ending_the_task() -> None:
+    told, service, _ = watched_under([OverdueAfter("running", 50), StopAfter(100)], Service({"a": "running"}))
+
+    assert [type(each) for each in told] == [Change, Overdue, Acted, Change]
+    assert service.commands == ["PUT /api/v1/stop-task"]
+
+
+def test_a_task_is_overdue_also_where_no_command_ends_it() -> None:
+    job = Lifecycle.from_yaml(_WITHOUT_COMMANDS)
+    policy = OverdueAfter("printing", 5)
+
+    assert policy.decide(job, facts("printing"), NOW + timedelta(seconds=5)) is not None
+    watched = WatchedTask("a", MemoryLog(job), TaskRecord(state="printing", since=NOW, first_at=NOW))
+    client = Service().client()
+    client.lifecycle = job
+
+    async def everything() -> list[Event]:
+        acting = Acting(client, [policy], pace=EVEN, throttle=unlimited(), clock=lambda: NOW + timedelta(seconds=6))
+        (nobody, told), (_, again) = acting.decide(watched), acting.decide(watched)
+        assert nobody is None
+        assert again == []
+        return told
+
+    [overdue] = run(everything())
+    assert isinstance(overdue, Overdue)
+
+
+_WITHOUT_COMMANDS = """
+name: job
+citation: c
+states: [{name: waiting, initial: true}, {name: printing}, {name: done, final: true}]
+events: [{name: begin, origin: remote}, {name: finish, origin: remote}]
+transitions:
+  - {source: waiting, event: begin, target: printing}
+  - {source: printing, event: finish, target: done}
+"""
 
 
 # --- costs --------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from datetime import UTC, datetime, timedelta
 
 from adapters.watch.tasks import Schedule, Watched, learn
@@ -87,3 +88,30 @@ def test_a_schedule_does_not_grow_with_what_is_put_off_again_and_again() -> None
 
 def test_the_objects_of_tasks_are_small() -> None:
     assert not hasattr(watched(), "__dict__")
+
+
+def test_memory_of_unknown_statuses_is_bounded_and_each_is_told_once_for_a_while() -> None:
+    log, task = MemoryLog(V1_FULL), watched()
+
+    def is_told(status: str) -> bool:
+        return learn(V1_FULL, task, log.enter_report(Report(status, NOW, "api"))) is not None
+
+    assert [is_told(status) for status in ("dreaming", "dreaming", "asleep", "dreaming")] == [True, False, True, False]
+    for number in range(1000):
+        assert is_told(f"{number}" * 1000)
+    assert len(task.unknown_words) == 16
+    assert sum(map(sys.getsizeof, task.unknown_words)) < 1000
+    assert is_told("dreaming")
+    assert not is_told("dreaming")
+
+
+def test_unknown_status_that_comes_again_and_again_is_not_forgotten() -> None:
+    log, task = MemoryLog(V1_FULL), watched()
+
+    told = [
+        status
+        for number in range(100)
+        for status in ("dreaming", f"new {number}")
+        if learn(V1_FULL, task, log.enter_report(Report(status, NOW, "api"))) is not None
+    ]
+    assert told.count("dreaming") == 1

@@ -12,11 +12,12 @@ from typing import Any, TypeVar
 import httpx2
 
 from adapters.http import AsyncClient, Timing
-from adapters.watch import Change, Event, Pace, Throttle, Watcher
+from adapters.watch import Change, Event, Outage, Pace, Throttle, Watcher
 from lifecycle.journal import Journal
 
 R = TypeVar("R")
 
+_HANG_S = 20.0
 _STEP_S = 1e-7  # what a turn of the loop takes: a time that stands still is none
 
 KEY = "bu_a-key-that-nobody-may-see"
@@ -45,7 +46,10 @@ class _Jump(selectors.DefaultSelector):
         self._loop = loop
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        assert timeout is not None, "everything waits, and nothing can end it"
+        if timeout is None:  # only a thread can bring something
+            events = super().select(_HANG_S)
+            assert events, "everything waits, and nothing can end it"
+            return events
         self._loop.jump(max(timeout, _STEP_S))
         return super().select(0)
 
@@ -108,6 +112,11 @@ def states(events: list[Event], task_id: str) -> list[str | None]:
     """The states that a task was told to move to, in order."""
     changes = [each for each in events if isinstance(each, Change) and each.task_id == task_id]
     return [each.state for each in changes if each.before != each.state]
+
+
+def tasks_of(events: list[Event]) -> list[str]:
+    """The tasks that events are about, in order."""
+    return [each.task_id for each in events if not isinstance(each, Outage)]
 
 
 async def until(is_so: Callable[[], bool]) -> None:
