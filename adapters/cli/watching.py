@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -76,7 +76,9 @@ def _unfinished(client: AsyncClient, record: SqlJournal | None) -> Iterator[str]
         after = page.after
 
 
-async def _watch(client: AsyncClient, ids: list[str], policies: list[Policy], rate: float, tell: Any) -> None:
+async def _watch(
+    client: AsyncClient, ids: list[str], policies: list[Policy], rate: float, show: Callable[[Event], None]
+) -> None:
     from adapters.watch import Throttle, Watcher
 
     watching = asyncio.current_task()
@@ -85,10 +87,11 @@ async def _watch(client: AsyncClient, ids: list[str], policies: list[Policy], ra
         with suppress(NotImplementedError):  # where an event loop cannot be told; there Ctrl-C is an exception
             asyncio.get_running_loop().add_signal_handler(each, watching.cancel)
     try:
-        async with Watcher(client, policies=policies, throttle=Throttle(rate), on_event=tell) as watcher:
+        async with Watcher(client, policies=policies, throttle=Throttle(rate)) as watcher:
             watcher.add(*ids)
             say(f"watching {len(watcher)} task{'' if len(watcher) == 1 else 's'}", stderr=True)
-            await watcher.finished()
+            async for event in watcher.changes():  # not `on_event`, whose errors (a closed pipe) would end nothing
+                show(event)
     except asyncio.CancelledError:
         say("interrupted; all that was seen is recorded", stderr=True)
         raise typer.Exit(INTERRUPTED) from None
@@ -97,7 +100,7 @@ async def _watch(client: AsyncClient, ids: list[str], policies: list[Policy], ra
 
 
 def _print(event: Event) -> None:
-    from adapters.watch import Acted, Change, Unreadable
+    from adapters.watch import Acted, Change, Outage, Overdue, PolicyFailed, Unreadable
 
     match event:
         case Change():
@@ -108,6 +111,14 @@ def _print(event: Event) -> None:
             say((shown(event.task_id), "bold"), f"  {event.command}: {shown(event.reason)}: {shown(outcome)}")
         case Unreadable():
             say((shown(event.task_id), "bold"), f"  cannot be read: {shown(event.error)}")
+        case Overdue():
+            say((shown(event.task_id), "bold"), f"  overdue: {shown(event.reason)}")
+        case PolicyFailed():
+            say((shown(event.task_id), "bold"), f"  {shown(event.policy)} failed: {shown(event.error)}")
+        case Outage(ended_at=None):
+            say(("the service does not answer", "bold"), f"  since {event.began_at:%H:%M:%S} UTC: {shown(event.error)}")
+        case Outage():
+            say(("the service answers again", "bold"), f"  at {event.ended_at:%H:%M:%S} UTC")
 
 
 def _remark(change: Change) -> str:

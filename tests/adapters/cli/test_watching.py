@@ -107,3 +107,40 @@ def test_a_webhook_needs_a_secret_and_a_url(arguments: list[str], said: str) -> 
     assert (done.exit_code, done.stdout) == (2, "")
     assert said in done.stderr
     assert "s3cret" not in done.stderr
+
+
+def test_tasks_that_cannot_be_read_and_an_outage_are_told(emulator: Emulator, server: dict[str, str]) -> None:
+    tasks = [running(emulator, server) for _ in range(2)]
+    command = [SCRIPT, "watch", *tasks, "--api", "v1"]
+    emulator.fault("status", method="GET", status_code=503, times=100_000)
+
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(server)
+    ) as run:
+        try:
+            assert run.stdout is not None
+            assert run.stdout.readline().startswith("the service does not answer  since ")
+            emulator.clear_faults()
+            assert run.stdout.readline().startswith("the service answers again  at ")
+        finally:
+            run.kill()
+
+
+def test_a_reader_that_goes_away_ends_it_although_tasks_are_not_over(
+    emulator: Emulator, server: dict[str, str]
+) -> None:
+    tasks = [running(emulator, server) for _ in range(2)]
+    command = [SCRIPT, "watch", *tasks, "--api", "v1"]
+
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(server)
+    ) as run:
+        try:
+            assert run.stdout is not None
+            for _ in tasks:
+                run.stdout.readline()
+            run.stdout.close()
+            emulator.fire(tasks[0], "fail")
+            run.wait(timeout=60)
+        finally:
+            run.kill()
