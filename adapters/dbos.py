@@ -33,7 +33,7 @@ from uuid import uuid4
 from adapters.http.client import AsyncClient, AsyncTask
 from adapters.http.errors import NotFound
 from adapters.http.exchange import cost_usd
-from adapters.watch.policies import Facts, Policy, ending_command
+from adapters.watch.policies import Facts, Policy, ending_command, ends_task
 from lifecycle.effects import Progress
 from lifecycle.errors import (
     AdapterError,
@@ -133,7 +133,7 @@ class Supervision(DBOSConfiguredInstance):
             called. What it costs is read at the beginning of each step, so every `step_s` at least.
         limits: of the queue.
     Raises:
-        ValueError: a policy asks for costs that the service does not tell.
+        ValueError: a policy asks for costs that the service does not tell, or only alerts.
     """
 
     def __init__(
@@ -154,6 +154,8 @@ class Supervision(DBOSConfiguredInstance):
         self._needs_cost = any(policy.needs_cost for policy in policies)
         if self._needs_cost and client.wire.cost_at is None:
             raise ValueError(f"{client.wire.name} does not tell what a task costs")
+        if not all(map(ends_task, policies)):
+            raise ValueError("a supervision ends tasks; a policy that only alerts is a watcher's (adapters.watch)")
         self._is_open = False
         self._keeping: asyncio.Task[None] | None = None
         super().__init__(self.name)

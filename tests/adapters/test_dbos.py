@@ -16,7 +16,7 @@ from adapters.dbos import Limits, NotFollowed, Supervision, serving
 from adapters.emulator import Emulator, SeenCall
 from adapters.http import AsyncClient, Client, NotFound, Timing
 from adapters.journal import RecordedCommand, SqlJournal
-from adapters.watch import StopAfter, StopAtCost, StopPausedAfter
+from adapters.watch import OverdueAfter, StopAfter, StopAtCost, StopPausedAfter
 from lifecycle import UnknownName
 from lifecycle.journal import Journal, Report
 
@@ -395,3 +395,8 @@ def test_a_task_is_ended_when_it_is_too_expensive(emulator: Emulator, served: di
 def test_a_policy_needs_a_service_that_tells_costs(emulator: Emulator) -> None:
     with pytest.raises(ValueError, match="does not tell what a task costs"):
         supervision_of(emulator, api="v1", policies=[StopAtCost(1)])
+
+
+def test_a_policy_that_only_alerts_is_refused(emulator: Emulator) -> None:
+    with pytest.raises(ValueError, match="only alerts"):
+        supervision_of(emulator, api="v1", policies=[OverdueAfter("running", 1)])
