@@ -41,6 +41,7 @@ from lifecycle.errors import (
     IllegalTransition,
     LifecycleError,
     MissingExtra,
+    UnreadableRecord,
     WaitTimedOut,
 )
 from lifecycle.journal import Report, TaskRecord
@@ -325,7 +326,7 @@ class Supervision(DBOSConfiguredInstance):
                 continue
             except NotFound:
                 raise
-            except AdapterError as error:
+            except (AdapterError, UnreadableRecord) as error:  # a later version of this worker may read the record
                 _LOG.warning("a task cannot be followed at present", extra=self._log_facts(task, error))
             await asyncio.sleep(self._client.timing.longest_retry_s)
 
@@ -338,7 +339,7 @@ class Supervision(DBOSConfiguredInstance):
         report = Report(told["status"], datetime.fromisoformat(told["as_of"]), told["channel"])
         try:
             return self._after(seen, await asyncio.to_thread(task.log.add_report, report))
-        except AdapterError as error:  # the next look polls
+        except (AdapterError, UnreadableRecord) as error:  # the next look polls
             _LOG.warning("a report is not recorded", extra=self._log_facts(task, error))
             return seen
 
@@ -362,26 +363,39 @@ class Supervision(DBOSConfiguredInstance):
         if now.timestamp() < seen["again_at"]:
             return seen
         for policy, facts in self._asked(task, seen, cost):
-            reason = policy.decide(self._lifecycle, facts, now)
+            try:
+                reason = policy.decide(self._lifecycle, facts, now)
+            except Exception as error:  # noqa: BLE001  # a policy is a user's code; the others are asked all the same
+                self._warn_of_policy(task, policy, error)
+                continue
             if reason is not None:
                 return {**seen, "due": policy.name, "reason": reason, "again_at": now.timestamp() + self._step_s}
         return seen
 
     def _patience_s(self, task: AsyncTask, seen: _Seen) -> float:
-        due = (policy.due_at(self._lifecycle, facts) for policy, facts in self._asked(task, seen))
-        due_at = min((each.timestamp() for each in due if each is not None), default=float("inf"))
-        return max(0.0, min(max(due_at, seen["again_at"]) - time.time(), self._step_s))
+        due_s = [float("inf")]
+        for policy, facts in self._asked(task, seen):
+            try:
+                due_at = policy.due_at(self._lifecycle, facts)
+                due_s += [] if due_at is None else [due_at.timestamp()]
+            except Exception as error:  # noqa: BLE001  # as in `_decided`
+                self._warn_of_policy(task, policy, error)
+        return max(0.0, min(max(min(due_s), seen["again_at"]) - time.time(), self._step_s))
+
+    def _warn_of_policy(self, task: AsyncTask, policy: Policy, error: Exception) -> None:
+        _LOG.error("a policy failed", extra={**self._log_facts(task, error), "policy": policy.name})
 
     def _asked(self, task: AsyncTask, seen: _Seen, cost: Decimal | None = None) -> list[tuple[Policy, Facts]]:
         """The policies to be asked of a task, with what they are told of it."""
         state = seen["state"]
-        if state is None or ending_command(self._lifecycle, state) is None:
+        # A worker with another declaration may have seen the state; the next look sees one of this declaration.
+        if state is None or self._lifecycle.state_of(state) is None or ending_command(self._lifecycle, state) is None:
             return []
         since, first_at = (datetime.fromtimestamp(at, UTC) for at in (seen["since"], seen["followed_at"]))
         facts = Facts(task_id=task.id, state=state, since=since, first_at=first_at, cost_usd=cost)
         return [(policy, facts) for policy in self._policies]
 
-    def _log_facts(self, task: AsyncTask, error: AdapterError) -> dict[str, str]:
+    def _log_facts(self, task: AsyncTask, error: Exception) -> dict[str, str]:
         return {"lifecycle": self._lifecycle.name, "task_id": task.id, "error": str(error)}
 
     def _keep_the_client(self) -> None:

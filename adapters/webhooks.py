@@ -35,7 +35,7 @@ from http import HTTPStatus
 from typing import Any, Literal, cast, get_args
 
 from lifecycle.definition import Lifecycle
-from lifecycle.errors import AdapterError, shortened
+from lifecycle.errors import AdapterError, UnreadableRecord, shortened
 from lifecycle.history import Channel
 from lifecycle.journal import Delivery, Journal, Report, ReportEntry, TaskReport
 
@@ -282,6 +282,7 @@ class Outcome(StrEnum):
     NOTED = "noted"  # recorded; it is of a kind that reports no status
     REPLAYED = "replayed"  # it was here before: not recorded again
     REFUSED = "refused"  # not believed: nothing was recorded
+    NOT_APPLIED = "not_applied"  # recorded, but its report is not: the task's own record cannot be read
     FAILED = "failed"  # the journal could not take it: the service is to send it again
 
 
@@ -289,9 +290,10 @@ class Outcome(StrEnum):
 class Received:
     """A delivery's fate, and the HTTP status code that says so.
 
-    A replay is answered with 200 as well: a service sends again what is answered otherwise. `task_id` is
-    the id that the report is recorded under and `entry` what it was found to be; both are None unless it
-    was recorded. `error` says why it was refused, or why the journal failed.
+    A replay is answered with 200 as well: a service sends again what is answered otherwise. So is a
+    delivery that is recorded though its report could not be applied. `task_id` is the id that the report
+    is recorded under and `entry` what it was found to be; both are None unless it was recorded. `error`
+    says why it was refused or not applied, or why the journal failed.
     """
 
     status_code: int
@@ -299,7 +301,7 @@ class Received:
     event: Event | None = None
     task_id: str | None = None
     entry: ReportEntry[Any, Any] | None = None
-    error: AdapterError | None = field(default=None, compare=False)
+    error: AdapterError | UnreadableRecord | None = field(default=None, compare=False)
 
 
 Scope = MutableMapping[str, Any]
@@ -317,8 +319,8 @@ class Webhooks:
 
     `on_report(task_id, entry)` is told of every report that was recorded. Where `entry.unconfirmed`, only
     a read of the task tells whether the report is new or late, and one is due. It is called by whoever
-    calls `receive`, in the ASGI application by the event loop, and is not to block; what it raises passes
-    through.
+    calls `receive`, in the ASGI application by the event loop, and is not to block. What it raises is
+    logged: the delivery is recorded, and sent again it would be a replay.
 
     Args:
         secret: the webhook's secret, or several while it is changed.
@@ -387,7 +389,11 @@ class Webhooks:
             return Received(HTTPStatus.OK, Outcome.REPLAYED, event)
         if not reports:
             return Received(HTTPStatus.OK, Outcome.NOTED, event)
-        return Received(HTTPStatus.OK, Outcome.RECORDED, event, reports[0].task_id, entries[0])
+        (entry,) = entries
+        if isinstance(entry, UnreadableRecord):
+            _log.error("a webhook's report could not be applied", extra={"kind": event.kind, "error": str(entry)})
+            return Received(HTTPStatus.OK, Outcome.NOT_APPLIED, event, error=entry)
+        return Received(HTTPStatus.OK, Outcome.RECORDED, event, reports[0].task_id, entry)
 
     def _report(self, update: StatusUpdate, now: datetime) -> TaskReport:
         task_id = update.task_id if self._subject == "task" else update.session_id
@@ -404,8 +410,12 @@ class Webhooks:
         if received.task_id is None or received.entry is None:
             return
         self._warn_of_unknown(received.entry.report.status, received.task_id)
-        if self._on_report is not None:
+        if self._on_report is None:
+            return
+        try:
             self._on_report(received.task_id, received.entry)
+        except Exception:  # noqa: BLE001  # it is a user's code
+            _log.exception("on_report failed", extra={"task_id": received.task_id})
 
     def _warn_of_unknown(self, status: str, task_id: str) -> None:
         known = self._lifecycle.state_of(status, channel=self._channel) is not None

@@ -47,8 +47,10 @@ from lifecycle.errors import (
     LifecycleError,
     MissingExtra,
     TaskEndedFirst,
+    UndeclaredState,
     UnknownName,
     UnknownStatus,
+    UnreadableRecord,
     WaitTimedOut,
 )
 from lifecycle.history import Channel, Finding, FindingCode, Observation, ObservationKind, Remark, Severity
@@ -96,8 +98,10 @@ __all__ = [
     "State",
     "TaskEndedFirst",
     "Transition",
+    "UndeclaredState",
     "UnknownName",
     "UnknownStatus",
+    "UnreadableRecord",
     "V1Event",
     "V1State",
     "V2Event",

@@ -17,6 +17,8 @@ allowed; the attributes carry the same facts, typed.
     │   └── TaskEndedFirst      the task is over, in another state than the command leads to
     ├── CreateUncertain         nobody knows whether a task was created
     ├── WaitTimedOut            a task did not come to rest in time (a TimeoutError)
+    ├── UnreadableRecord        what a journal holds of one task cannot be read
+    │   └── UndeclaredState     its recorded state is one that its lifecycle does not declare
     ├── MissingExtra            an optional dependency is not installed (an ImportError)
     └── AdapterError            the outside world; its subclasses live beside their adapters
 """
@@ -275,6 +277,33 @@ class WaitTimedOut(LifecycleError, TimeoutError):
         self.until = until
         self.state = state
         super().__init__(f"{lifecycle} task {task}: not {until} in time, still {shortened(state)}")
+
+
+class UnreadableRecord(LifecycleError):
+    """What a journal holds of one task cannot be read; other tasks are not affected.
+
+    `.lifecycle` and `.task` name the task, `.why` says what is wrong with its record.
+    """
+
+    def __init__(self, why: str, *, lifecycle: str, task: str) -> None:
+        self.why = why
+        self.lifecycle = lifecycle
+        self.task = task
+        super().__init__(f"{lifecycle} task {task}: its record cannot be read: {why}")
+
+
+class UndeclaredState(UnreadableRecord):
+    """The task is recorded in a state that its lifecycle does not declare, or no longer.
+
+    `.state` is the recorded state, `.known` lists the declared ones. A worker whose declaration has the
+    state can read the record; so another version of the declaration wrote it.
+    """
+
+    def __init__(self, state: str, *, lifecycle: str, task: str, known: Iterable[str]) -> None:
+        self.state = state
+        self.known = tuple(str(each) for each in known)
+        why = f"{shortened(state)} is not a state of this declaration (known: {', '.join(self.known)})"
+        super().__init__(why, lifecycle=lifecycle, task=task)
 
 
 class MissingExtra(LifecycleError, ImportError):

@@ -15,6 +15,7 @@ from typing import Any, Generic, NamedTuple, Protocol
 
 from lifecycle.catalog import COMMAND, CommandEvent, CommandState
 from lifecycle.definition import Lifecycle
+from lifecycle.errors import UnreadableRecord
 from lifecycle.history import Channel, Observation, ObservationKind
 from lifecycle.table import E, S
 
@@ -366,6 +367,10 @@ class Delivery:
     body: str
 
 
+ReportOutcome = ReportEntry[Any, Any] | UnreadableRecord
+"""What a report was found to be, or why it could not be recorded."""
+
+
 class Journal(Protocol):
     """The record of all tasks."""
 
@@ -377,10 +382,16 @@ class Journal(Protocol):
         """Return the ids of the tasks that have an open command."""
         ...
 
-    def add_reports(self, reports: Sequence[TaskReport]) -> list[ReportEntry[Any, Any]]:
-        """Record n reports as `TaskLog.add_report` would, all or none, in this order; n entries, in this order."""
+    def add_reports(self, reports: Sequence[TaskReport]) -> Sequence[ReportOutcome]:
+        """Record n reports in this order, in one transaction, and return n entries in this order.
+
+        A report of a task whose record cannot be read is not recorded; its place has the error.
+        """
         ...
 
-    def receive(self, delivery: Delivery, reports: Sequence[TaskReport] = ()) -> list[ReportEntry[Any, Any]] | None:
-        """Record a delivery and what it reports, both or neither; None where it was recorded before."""
+    def receive(self, delivery: Delivery, reports: Sequence[TaskReport] = ()) -> Sequence[ReportOutcome] | None:
+        """Record a delivery and what it reports in one transaction; None if it was recorded before.
+
+        A report of a task whose record cannot be read is not recorded; its place has the error.
+        """
         ...

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Generic
+from typing import Any, Generic, NamedTuple
 from weakref import WeakValueDictionary
 
 from lifecycle.catalog import COMMAND, CommandEvent
@@ -88,9 +88,24 @@ class MemoryJournal:
         ]
 
     def add_reports(self, reports: Sequence[TaskReport]) -> list[ReportEntry[Any, Any]]:
-        """Record n reports, in this order. Raises UnknownName before any is recorded."""
+        """Record n reports, in this order. Raises UnknownName before any is recorded.
+
+        What `on_report` raises is raised when all are recorded and `on_report` was told of each.
+        """
         _require_channels(reports)
-        return [self.task(lifecycle, task).enter_report(report) for lifecycle, task, report in reports]
+        entered: list[ReportEntry[Any, Any]] = []
+        raised: list[Exception] = []
+        for lifecycle, task_id, report in reports:
+            log = self.task(lifecycle, task_id)
+            recorded = log.record(report)
+            entered.append(recorded.entry)
+            try:
+                log.tell(recorded)
+            except Exception as error:  # noqa: BLE001  # whatever a callback raises: the others are recorded first
+                raised.append(error)
+        if raised:
+            raise raised[0]
+        return entered
 
     def receive(self, delivery: Delivery, reports: Sequence[TaskReport] = ()) -> list[ReportEntry[Any, Any]] | None:
         """Record a delivery and what it reports; None if it was recorded before, in the last hour."""
@@ -167,6 +182,14 @@ class _Kept(Generic[S, E]):
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
+class RecordedInMemory(NamedTuple):
+    """A report's entry, and what was known of its task before and after it."""
+
+    entry: ReportEntry[Any, Any]
+    before: TaskRecord[Any, Any]
+    after: TaskRecord[Any, Any]
+
+
 @dataclass(eq=False)
 class MemoryLog(Generic[S, E]):
     """One worker's view of a task's record in memory, as `TaskLog` describes."""
@@ -207,6 +230,12 @@ class MemoryLog(Generic[S, E]):
 
     def enter_report(self, report: Report) -> ReportEntry[S, E]:
         """Record a report like `add_report`; return what the report was found to be."""
+        recorded = self.record(report)
+        self.tell(recorded)
+        return recorded.entry
+
+    def record(self, report: Report) -> RecordedInMemory:
+        """Record a report without telling `on_report` of it."""
         kept = self._kept
         with kept.lock:
             entry = judge_report(kept.lifecycle, kept.record, report)
@@ -216,10 +245,12 @@ class MemoryLog(Generic[S, E]):
             else:
                 kept.entries.append(entry)
             before, kept.record = kept.record, after_report(kept.record, entry)
-            after = kept.record
-        if kept.store.on_report is not None:
-            kept.store.on_report(kept.lifecycle, entry, before, after)
-        return entry
+            return RecordedInMemory(entry, before, kept.record)
+
+    def tell(self, recorded: RecordedInMemory) -> None:
+        """Tell `on_report` of a report that is recorded."""
+        if self._kept.store.on_report is not None:
+            self._kept.store.on_report(self._kept.lifecycle, *recorded)
 
     def add_intent(
         self, command: E, *, source: S | None, version: int, fields: Mapping[str, Any], purpose: Purpose = UNSTATED

@@ -62,6 +62,9 @@ def tasks(
         command = "" if task.command is None else f"{task.command} {task.command_state}" + _holder(task.held_by)
         listed.add_row(task.lifecycle, shown(task.task_id), shown(task.state or "?"), _time(task.since), shown(command))
     console().print(listed)
+    for task in page.tasks:
+        if task.error is not None:
+            say(f"{task.lifecycle} {shown(task.task_id)}: it cannot be read: {shown(task.error)}", stderr=True)
     if page.after is not None:
         say(f"There are more: --after {page.after}", stderr=True)
 
@@ -86,9 +89,11 @@ def history(task_id: TaskId, *, journal: JournalAt, lifecycle: OfLifecycle = Non
 
 def record_line(entry: Recorded) -> tuple[str, str]:
     """Return what an entry of the record is about, and what it says."""
-    from adapters.journal import RecordedCommand, RecordedReport
+    from adapters.journal import RecordedCommand, RecordedReport, RecordedUnreadable
 
     match entry:
+        case RecordedUnreadable(why=why):
+            return "unreadable", shown(why)
         case RecordedReport():
             return _report(entry)
         case RecordedCommand():
@@ -180,7 +185,8 @@ def recover(
     else:
         for each in recovered:
             outcome = f"done, {each.result.state}" if each.result is not None else str(each.error)
-            say(f"{each.lifecycle} {shown(each.task_id)}: {each.command}: {shown(outcome)}")
+            command = "" if each.command is None else f"{each.command}: "
+            say(f"{each.lifecycle} {shown(each.task_id)}: {command}{shown(outcome)}")
         settled = sum(each.is_settled for each in recovered)
         say(f"{settled} settled, {len(left)} still open", stderr=True)
     if left:

@@ -26,7 +26,7 @@ from adapters.http.wire import Wire, id_at
 from lifecycle.command import CommandResult
 from lifecycle.definition import Lifecycle
 from lifecycle.effects import Accepted, Answer
-from lifecycle.errors import LifecycleError
+from lifecycle.errors import AdapterError, LifecycleError
 from lifecycle.following import Until
 from lifecycle.journal import Journal, Purpose, TaskLog
 from lifecycle.memory import MemoryJournal
@@ -263,7 +263,7 @@ class Task(_Handle, Commands[CommandResult[str, str]]):
             KeyReused: the key was given to another command.
             AdapterError: the journal cannot be written; `recover` settles what was sent.
             HttpError: 401, 403, 404, 429 for too long, or the service was never reached.
-            ClientUnusable: the client is closed, or was given an httpx2 client of another process; nothing was recorded.
+            ClientUnusable: the client is closed, or its httpx2 client is another process's; nothing was recorded.
         """
         purpose = Purpose(key, origin, reason)
         return self._driver.run(self._conversation.command(command, fields, purpose, in_flight_s=wait_for_in_flight_s))
@@ -391,13 +391,21 @@ class Client(_Configured):
             wait: wait for commands that other workers have claimed, until those settle them or their claims end.
             dead: names of workers that are known to be gone: what they have claimed is settled at once.
         Returns:
-            Each open command with its outcome; with a `CommandInFlight` as its error if another worker has claimed it.
+            Each open command with its outcome; with a `CommandInFlight` as its error if another worker has claimed it,
+            and with whatever else broke its recovery off.
         Raises:
             AdapterError: the journal cannot be read or written.
         """
-        given = {"dead": _names(dead), "in_flight_s": _longest_s(wait)}
-        found = (self._driver.run(each.settle(**given)) for each in self._left_open())
-        return [each for each in found if each is not None]
+        given: dict[str, Any] = {"dead": _names(dead), "in_flight_s": _longest_s(wait)}
+        return [found for each in self._left_open() if (found := self._settled(each, given)) is not None]
+
+    def _settled(self, conversation: Conversation[Any, Any], given: dict[str, Any]) -> Recovered | None:
+        try:
+            return self._driver.run(conversation.settle(**given))
+        except AdapterError:  # the journal's, which no task can do without
+            raise
+        except Exception as error:  # noqa: BLE001  # one task's trouble is reported, and the others recovered
+            return conversation.broken_off(error)
 
     def list(self, **query: str) -> Iterator[Listed]:
         """Yield the service's tasks, page after page. Raises HttpError.
@@ -527,12 +535,17 @@ class AsyncClient(_Configured):
 
     async def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> builtins.list[Recovered]:
         """As `Client.recover`, several at a time."""
-        given = {"dead": _names(dead), "in_flight_s": _longest_s(wait)}
+        given: dict[str, Any] = {"dead": _names(dead), "in_flight_s": _longest_s(wait)}
         at_a_time = asyncio.Semaphore(_RECOVERED_AT_A_TIME)
 
         async def settle(conversation: Conversation[Any, Any]) -> Recovered | None:
             async with at_a_time:
-                return await self._driver.run(conversation.settle(**given))
+                try:
+                    return await self._driver.run(conversation.settle(**given))
+                except AdapterError:  # the journal's, which no task can do without
+                    raise
+                except Exception as error:  # noqa: BLE001  # one task's trouble is reported, and the others recovered
+                    return conversation.broken_off(error)
 
         left_open = await asyncio.to_thread(self._left_open)
         found = await asyncio.gather(*map(settle, left_open), return_exceptions=True)

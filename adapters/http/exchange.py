@@ -110,14 +110,15 @@ class Recovered:
     """A command that was left open, and its outcome: `error` if it did not simply succeed.
 
     `is_settled` is whether it has an outcome now. If another worker has claimed it, `error` is a
-    `CommandInFlight` that names the worker and the end of its claim.
+    `CommandInFlight` that names the worker and the end of its claim. `command` is None if the task's
+    record cannot be read; `error` is then an `UnreadableRecord`.
     """
 
     lifecycle: str
     task_id: str
-    command: str
+    command: str | None
     result: CommandResult[Any, Any] | None
-    error: LifecycleError | None = None
+    error: Exception | None = None
     is_settled: bool = True
 
 
@@ -169,6 +170,10 @@ class Conversation(Generic[S, E]):
 
     def _pacer(self, in_flight_s: float) -> Pacer:
         return Pacer(self.timing, in_flight_s=in_flight_s)
+
+    def broken_off(self, error: Exception) -> Recovered:
+        """Return what `settle` would, had it not been broken off by this error."""
+        return Recovered(self.lifecycle.name, self.task_id, None, None, error, is_settled=False)
 
     def status(self) -> Actions[S]:
         """Read the status once."""

@@ -12,7 +12,15 @@ if find_spec("sqlalchemy") is None or find_spec("alembic") is None:
 from adapters.journal.errors import JournalError, JournalReadOnly, JournalTooNew, JournalUnavailable, NotAJournal
 from adapters.journal.integrity import Damage, DamageCode
 from adapters.journal.journal import SqlJournal, SqlLog
-from adapters.journal.reading import Changes, Page, Recorded, RecordedCommand, RecordedReport, TaskRow
+from adapters.journal.reading import (
+    Changes,
+    Page,
+    Recorded,
+    RecordedCommand,
+    RecordedReport,
+    RecordedUnreadable,
+    TaskRow,
+)
 
 __all__ = [
     "Changes",
@@ -27,6 +35,7 @@ __all__ = [
     "Recorded",
     "RecordedCommand",
     "RecordedReport",
+    "RecordedUnreadable",
     "SqlJournal",
     "SqlLog",
     "TaskRow",

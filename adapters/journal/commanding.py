@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from adapters.journal.schema import commands, tasks
 from adapters.journal.writing import (
@@ -21,6 +21,8 @@ from adapters.journal.writing import (
     Turn,
     command_of,
     keep_tasks,
+    reading_of,
+    require_readable,
     require_short,
 )
 from lifecycle.catalog import COMMAND, CommandEvent
@@ -101,7 +103,7 @@ def find_command(connection: Connection, key: Key, author: Author, command_key: 
     """Return the command that was opened under that key."""
     named = {"lifecycle": key.lifecycle.name, "task_id": key.task_id, "under": command_key}
     row = connection.execute(_BY_KEY, named).mappings().one_or_none()
-    return None if row is None else command_of(row, key.lifecycle, author.lease)
+    return None if row is None else _read(row, key, author)
 
 
 def load_command(connection: Connection, key: Key, author: Author, command_id: str) -> Command:
@@ -110,7 +112,7 @@ def load_command(connection: Connection, key: Key, author: Author, command_id: s
     row = connection.execute(_BY_ID, named).mappings().one_or_none()
     if row is None:
         raise ValueError(f"the task has no command {command_id!r}")
-    return command_of(row, key.lifecycle, author.lease)
+    return _read(row, key, author)
 
 
 def claim(turn: Turn, command_id: str, *, dead: Collection[str]) -> Command | None:
@@ -171,7 +173,13 @@ def _command(turn: Turn, command_id: str) -> Command:
     row = turn.connection.execute(_BY_NUMBER, numbered).mappings().one_or_none()
     if row is None:
         raise ValueError(f"the task has no command {command_id!r}")
-    return command_of(row, turn.key.lifecycle, turn.author.lease)
+    return _read(row, turn.key, turn.author)
+
+
+def _read(row: RowMapping, key: Key, author: Author) -> Command:
+    with reading_of(key):
+        require_readable(row.values())
+        return command_of(row, key.lifecycle, author.lease)
 
 
 def _number(command_id: str) -> int:

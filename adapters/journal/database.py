@@ -33,7 +33,7 @@ from adapters.journal.errors import (
     JournalUnavailable,
     NotAJournal,
 )
-from adapters.journal.schema import VERSIONS
+from adapters.journal.schema import VERSIONS, read_json
 from lifecycle.errors import MissingExtra
 
 LOCK_TIMEOUT_S = 30  # how long a transaction waits for those of others
@@ -103,8 +103,6 @@ class Database:
             if not isinstance(error, exc.DBAPIError):  # what was to be written cannot be
                 raise TypeError(str(error.orig or error)) from error
             raise self._meaning(error) from error
-        except json.JSONDecodeError as error:
-            raise NotAJournal(f"it is damaged: {error}", where=self.where) from error
         except exc.TimeoutError as error:
             raise JournalUnavailable("all connections are in use", where=self.where) from error
 
@@ -198,7 +196,7 @@ def _sqlite(url: URL, read_only: bool) -> Engine:
     if read_only:
         path = Path(str(url.database)).absolute().as_uri()
         url = URL.create("sqlite", database=f"{path}?mode=ro", query={"uri": "true"})
-    engine = sa.create_engine(url, connect_args=arguments, json_serializer=_written)
+    engine = sa.create_engine(url, connect_args=arguments, json_serializer=_written, json_deserializer=read_json)
 
     @event.listens_for(engine, "connect")
     def connected(connection: sqlite3.Connection, _: object) -> None:
@@ -245,7 +243,7 @@ def _postgres(url: URL, read_only: bool) -> Engine:
         "options": f"-c lock_timeout={LOCK_TIMEOUT_S}s -c default_transaction_read_only={'on' if read_only else 'off'}",
     }
     try:
-        engine = sa.create_engine(url, connect_args=arguments, json_serializer=_written)
+        engine = sa.create_engine(url, connect_args=arguments, json_serializer=_written, json_deserializer=read_json)
     except ImportError:
         raise MissingExtra("postgres", needed_by="a journal in PostgreSQL") from None
 

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
 from adapters.journal.schema import commands, entries, tasks
+from adapters.journal.writing import require_readable
 from lifecycle.catalog import COMMAND
 from lifecycle.definition import Lifecycle
 from lifecycle.errors import LifecycleError
@@ -30,6 +31,8 @@ class DamageCode(StrEnum):
     UNLAWFUL_COMMAND = "unlawful_command"  # an event that a command's life does not allow, or an attempt out of order
     WRONG_COMMAND = "wrong_command"  # what is kept of a command is not what its life leads to
     SEVERAL_OPEN = "several_open"  # two commands of a task in flight
+    UNDECLARED_STATE = "undeclared_state"  # it was in a state that its lifecycle does not declare, or no longer
+    UNREADABLE = "unreadable"  # a value is not of its column's type
     DAMAGED_FILE = "damaged_file"  # the database itself says so
 
 
@@ -91,16 +94,32 @@ class _Examination:
     state: Any = None
     doubt: Any = None
     lives: dict[int, _Life] = field(default_factory=dict[int, _Life])
+    undeclared: dict[str, None] = field(default_factory=dict[str, None])  # states that were recorded, in order
+    declared: set[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.declared = {str(each.name) for each in self.lifecycle.states}
 
     def run(self) -> Iterator[Damage]:
+        """Yield what is wrong with the task; what cannot be examined at all is one damage, and the last."""
+        try:
+            yield from self._entries()
+            yield from self._commands()
+        except (TypeError, ValueError) as error:
+            yield self._damage(DamageCode.UNREADABLE, None, f"it cannot be examined further: {error}")
+        if self.undeclared:
+            names = ", ".join(map(repr, self.undeclared))
+            yield self._damage(DamageCode.UNDECLARED_STATE, None, f"not declared, so not examined: {names}")
+
+    def _entries(self) -> Iterator[Damage]:
         query = sa.select(entries).where(entries.c.task == self.task[tasks.c.id]).order_by(entries.c.id)
         for row in self.connection.execute(query).mappings():
+            require_readable(row.values())
             yield from self._report(row) if row[entries.c.command] is None else self._event(row)
         for kept, found in ((self.task[tasks.c.state], self.state), (self.task[tasks.c.doubt], self.doubt)):
             if kept != found:
                 message = f"{kept!r} is kept, the history leads to {found!r}"
                 yield self._damage(DamageCode.WRONG_STATE, None, message)
-        yield from self._commands()
 
     def _report(self, row: RowMapping) -> Iterator[Damage]:
         try:
@@ -117,6 +136,10 @@ class _Examination:
         status, channel = row[entries.c.status], row[entries.c.channel]
         if before != self.state:
             return f"it was judged in {before!r}, the history leads to {self.state!r}"
+        undeclared = [each for each in (before, state) if each is not None and each not in self.declared]
+        if undeclared:
+            self.undeclared |= dict.fromkeys(undeclared)
+            return None
         if before is None:
             reported = self.lifecycle.state_of(status, channel=channel)
             return None if reported == state else f"first {status!r} is {reported!r}, {state!r} was kept"

@@ -19,6 +19,7 @@ from adapters.journal.reading import Changes, Page, Recorded
 from adapters.journal.writing import Author, Entered, Key, Known, StaleError, Turn, require_short
 from lifecycle.catalog import CATALOG, CommandEvent
 from lifecycle.definition import Lifecycle
+from lifecycle.errors import UnreadableRecord
 from lifecycle.journal import (
     UNSTATED,
     CommandRecord,
@@ -26,7 +27,7 @@ from lifecycle.journal import (
     Outcome,
     Purpose,
     Report,
-    ReportEntry,
+    ReportOutcome,
     TaskRecord,
     TaskReport,
 )
@@ -103,16 +104,22 @@ class SqlJournal:
         with self.database.transaction(Durability.READ) as connection:
             return reading.open_tasks(connection, lifecycle.name)
 
-    def add_reports(self, reports: Sequence[TaskReport]) -> list[ReportEntry[Any, Any]]:
-        """Record n reports, all or none, in this order; n entries, in this order."""
+    def add_reports(self, reports: Sequence[TaskReport]) -> list[ReportOutcome]:
+        """Record n reports in this order, in one transaction, and return n entries in this order.
+
+        A report of a task whose record cannot be read is not recorded; its place has the error.
+        """
         if not reports:
             return []
         with self.database.transaction() as connection:
             entered = writing.enter_reports(connection, self.author(), reports)
         return _told(entered)
 
-    def receive(self, delivery: Delivery, reports: Sequence[TaskReport] = ()) -> list[ReportEntry[Any, Any]] | None:
-        """Record a delivery and what it reports, both or neither; None where it was recorded before."""
+    def receive(self, delivery: Delivery, reports: Sequence[TaskReport] = ()) -> list[ReportOutcome] | None:
+        """Record a delivery and what it reports in one transaction; None if it was recorded before.
+
+        A report of a task whose record cannot be read is not recorded; its place has the error.
+        """
         with self.database.transaction() as connection:
             author = self.author()
             about = Key(*reports[0][:2]) if reports else None
@@ -226,12 +233,13 @@ if hasattr(os, "register_at_fork"):  # Windows has no forks
     os.register_at_fork(after_in_child=_become_other_workers)
 
 
-def _told(entered: Sequence[Entered]) -> list[ReportEntry[Any, Any]]:
+def _told(entered: Sequence[Entered | UnreadableRecord]) -> list[ReportOutcome]:
     """What reports were found to be; told to the telemetry, now that they are recorded for good."""
     if telemetry.is_heard():
         for each in entered:
-            telemetry.count_report(*each)
-    return [each.entry for each in entered]
+            if isinstance(each, Entered):
+                telemetry.count_report(*each)
+    return [each.entry if isinstance(each, Entered) else each for each in entered]
 
 
 class SqlLog(Generic[S, E]):

@@ -11,8 +11,10 @@ nothing. SQLite has one writer at a time.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,13 +22,21 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
-from adapters.journal.schema import commands, entries, tasks
+from adapters.journal.schema import EPOCH, Unreadable, commands, entries, tasks
+from adapters.journal.writing import require_readable
 from lifecycle.definition import Lifecycle
+from lifecycle.errors import UnknownName
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class TaskRow:
-    """A task as it is now. `command` is the one that is open, `held_by` the worker that has it in hand."""
+    """A task as it is now. `command` is the one that is open, `held_by` the worker that has it in hand.
+
+    `error` says what cannot be read of it, if anything; such a value is None here (a time that is never
+    None is 1970).
+    """
 
     lifecycle: str
     task_id: str
@@ -39,6 +49,7 @@ class TaskRow:
     command: str | None
     command_state: str | None
     held_by: str | None
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +110,13 @@ class RecordedCommand(Recorded):
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedUnreadable(Recorded):
+    """An entry that cannot be read; `why` says what is wrong with it."""
+
+    why: str
+
+
 @dataclass(frozen=True, slots=True)
 class Changes:
     """What was recorded after a point, and the cursor to ask with for what comes after."""
@@ -144,7 +162,13 @@ def _task(row: RowMapping) -> TaskRow:
     )  # fmt: skip
     held_by = row[commands.c.worker] if row[commands.c.held_at] is not None else None
     told: dict[str, Any] = {each.name: row[each] for each in columns}
-    return TaskRow(**told, command_state=row[commands.c.state], held_by=held_by)
+    told |= {"command_state": row[commands.c.state], "held_by": held_by}
+    wrong = [each for each in told.values() if isinstance(each, Unreadable)]
+    if wrong:
+        told = {name: None if isinstance(each, Unreadable) else each for name, each in told.items()}
+        told["changed_at"] = told["changed_at"] or EPOCH
+        told["error"] = "; ".join(each.why for each in wrong)
+    return TaskRow(**told)
 
 
 # --- entries --------------------------------------------------------------------------------------
@@ -179,6 +203,15 @@ def _entry(row: RowMapping, times: int | None = None) -> Recorded:
         "at": row[entries.c.at],
         "worker": row[entries.c.worker],
     }
+    try:
+        require_readable(row.values())
+        return _told(row, common, times)
+    except (TypeError, ValueError) as error:
+        common = {name: "" if isinstance(each, Unreadable) else each for name, each in common.items()}
+        return RecordedUnreadable(**{**common, "at": common["at"] or EPOCH}, why=str(error))
+
+
+def _told(row: RowMapping, common: Mapping[str, Any], times: int | None) -> Recorded:
     if row[entries.c.command] is None:
         said = (
             entries.c.status, entries.c.channel, entries.c.as_of, entries.c.before, entries.c.kind, entries.c.state,
@@ -245,5 +278,12 @@ def reports(connection: Connection, lifecycle: Lifecycle[Any, Any]) -> Iterator[
         .order_by(entries.c.task, entries.c.as_of, entries.c.id)
     )
     for task_id, at, status, channel in connection.execute(query, execution_options={"yield_per": 1000}):
-        state = lifecycle.state_of(status, channel=channel)
+        try:
+            require_readable((task_id, at, status, channel))
+        except ValueError as error:
+            _log.warning("a report cannot be exported", extra={"task_id": task_id, "error": str(error)})
+            continue
+        state = None
+        with suppress(UnknownName):  # a channel that the declaration had when the report was recorded
+            state = lifecycle.state_of(status, channel=channel)
         yield {"task_id": task_id, "at": at, "status": status if state is None else str(state)}

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -43,8 +44,15 @@ VERSIONS = ("0001", "0002")  # those of migrations/versions/, oldest first
 
 LONGEST_NAME_BYTES = 1000  # of what is indexed; PostgreSQL's indexes take 2,704 bytes
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """What stands in a column and is not of its type: one such value must not end a batch of rows."""
+
+    why: str
 
 
 # Not TypeDecorators: those call three functions for each value, and a batch has tens of thousands.
@@ -113,11 +121,14 @@ _WRITTEN = re.compile(r"\\([0-9a-f]{4})")
 
 
 def _write_moment(value: datetime | None) -> int | None:
-    return None if value is None else (value - _EPOCH) // _MICROSECOND
+    return None if value is None else (value - EPOCH) // _MICROSECOND
 
 
-def _read_moment(value: int | None) -> datetime | None:
-    return None if value is None else _EPOCH + timedelta(microseconds=value)
+def _read_moment(value: int | None) -> datetime | Unreadable | None:
+    try:
+        return None if value is None else EPOCH + timedelta(microseconds=value)
+    except (TypeError, OverflowError):
+        return Unreadable(f"{value!r:.80} is not a time")
 
 
 @lru_cache(maxsize=1024)
@@ -129,17 +140,27 @@ def _write_names(value: Sequence[str] | None) -> str | None:
     return None if value is None else _written_names(tuple(value))
 
 
-def _read_names(value: str | None) -> list[str] | None:
-    names: list[str] | None = None if value is None else json.loads(value)
-    return names
+def _read_names(value: str | None) -> list[str] | Unreadable | None:
+    return None if value is None else read_json(value)
+
+
+def read_json(value: str | bytes) -> Any:
+    """Return what JSON holds, or `Unreadable`."""
+    try:
+        return json.loads(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        return Unreadable(f"{value!r:.80} is not JSON: {error}")
 
 
 def _write_text(value: str | None) -> str | None:
     return value and _UNWRITABLE.sub(lambda match: f"\\{ord(match[0]):04x}", value)
 
 
-def _read_text(value: str | None) -> str | None:
-    return value and _WRITTEN.sub(lambda match: chr(int(match[1], 16)), value)
+def _read_text(value: str | None) -> str | Unreadable | None:
+    try:
+        return value and _WRITTEN.sub(lambda match: chr(int(match[1], 16)), value)
+    except TypeError:
+        return Unreadable(f"{value!r:.80} is not a text")
 
 
 class _TransactionNumber(ColumnElement[int]):

@@ -7,7 +7,8 @@ What an entry is, and what is known after it, is decided by lifecycle.journal; h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from operator import itemgetter
@@ -17,9 +18,10 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 from sqlalchemy.dialects import postgresql, sqlite
 
-from adapters.journal.schema import LONGEST_NAME_BYTES, commands, deliveries, entries, tasks
+from adapters.journal.schema import LONGEST_NAME_BYTES, Unreadable, commands, deliveries, entries, tasks
 from lifecycle.catalog import CommandState
 from lifecycle.definition import Lifecycle
+from lifecycle.errors import UndeclaredState, UnknownName, UnreadableRecord
 from lifecycle.journal import (
     CommandRecord,
     Delivery,
@@ -117,6 +119,7 @@ class Known:
     last: ReportEntry[Any, Any] | None  # the last entry, where it is a report that may be repeated
     times: int  # how often the report was made that is the last entry; 0 where that is none
     is_locked: bool
+    error: UnreadableRecord | None = None  # why the row cannot be read; the record is then empty
 
     def require_locked(self) -> None:
         """Let nothing be concluded from what may be stale: only a write finds that out."""
@@ -125,14 +128,20 @@ class Known:
 
 
 def load(connection: Connection, key: Key, author: Author) -> Known | None:
-    """Return what is known of a task, unlocked."""
+    """Return what is known of a task, unlocked. Raises UnreadableRecord."""
     row = connection.execute(_ONE, {"lifecycle": key.lifecycle.name, "task_id": key.task_id}).mappings().one_or_none()
-    return None if row is None else _known_of(row, key.lifecycle, author, is_locked=False)
+    return None if row is None else _readable(_read(row, key, author, is_locked=False))
 
 
 def lock(connection: Connection, key: Key, author: Author) -> Known:
-    """Lock a task, which is made known where it was not."""
-    return _lock(connection, [key], author)[key.lifecycle.name, key.task_id]
+    """Lock a task, which is made known where it was not. Raises UnreadableRecord."""
+    return _readable(_lock(connection, [key], author)[key.lifecycle.name, key.task_id])
+
+
+def _readable(known: Known) -> Known:
+    if known.error is not None:
+        raise known.error
+    return known
 
 
 def _lock(connection: Connection, keys: Iterable[Key], author: Author) -> dict[tuple[str, str], Known]:
@@ -162,7 +171,8 @@ def _locked(
             # What the second finds and the first did not is not locked.
             named["task_ids"] = connection.scalars(_LOCK, named).all()
         for row in connection.execute(_SOME, named).mappings():
-            found[lifecycle.name, row[tasks.c.task_id]] = _known_of(row, lifecycle, author, is_locked=True)
+            task_id = row[tasks.c.task_id]
+            found[lifecycle.name, task_id] = _read(row, Key(lifecycle, task_id), author, is_locked=True)
     return found
 
 
@@ -209,8 +219,10 @@ _KEEP_TASK = (
 )  # fmt: skip
 
 
-def enter_reports(connection: Connection, author: Author, reports: Sequence[TaskReport]) -> list[Entered]:
-    """Record reports in this order."""
+def enter_reports(
+    connection: Connection, author: Author, reports: Sequence[TaskReport]
+) -> list[Entered | UnreadableRecord]:
+    """Record reports in this order; where a task's record cannot be read, its error stands instead."""
     found = _lock(connection, (Key(each.lifecycle, each.task_id) for each in reports), author)
     return _enter_reports(connection, author, reports, found)
 
@@ -218,16 +230,21 @@ def enter_reports(connection: Connection, author: Author, reports: Sequence[Task
 def enter_report(turn: Turn, report: Report) -> Entered:
     """Record one report."""
     found = {(turn.key.lifecycle.name, turn.key.task_id): turn.known}
-    return _enter_reports(turn.connection, turn.author, [TaskReport(*turn.key, report)], found)[0]
+    (entered,) = _enter_reports(turn.connection, turn.author, [TaskReport(*turn.key, report)], found)
+    assert isinstance(entered, Entered)  # who has a turn at a task has read its record
+    return entered
 
 
 def _enter_reports(
     connection: Connection, author: Author, reports: Sequence[TaskReport], found: Mapping[tuple[str, str], Known]
-) -> list[Entered]:
-    entered: list[Entered] = []
+) -> list[Entered | UnreadableRecord]:
+    entered: list[Entered | UnreadableRecord] = []
     rows: list[dict[str, Any]] = []
     for lifecycle, task_id, report in reports:
         known = found[lifecycle.name, task_id]
+        if known.error is not None:
+            entered.append(known.error)
+            continue
         entry = judge_report(lifecycle, known.record, report, now=author.now)
         if repeats(entry, known.last):
             known.times += 1
@@ -236,7 +253,7 @@ def _enter_reports(
             known.last, known.times = entry, 1
         before, known.record = known.record, after_report(known.record, entry, now=author.now)
         entered.append(Entered(lifecycle, entry, before, known.record))
-    keep_tasks(connection, author, found.values())
+    keep_tasks(connection, author, (each for each in found.values() if each.error is None))
     if rows:
         connection.execute(ADD_ENTRY, rows)
     return entered
@@ -245,6 +262,8 @@ def _enter_reports(
 def keep_tasks(connection: Connection, author: Author, changed: Iterable[Known]) -> None:
     """Keep what is known now. Done before all other writing, so that nothing is written on what is stale."""
     kept = list(changed)
+    if not kept:
+        return
     done = connection.execute(_KEEP_TASK, [_task_row(each, author) for each in kept])
     for each in kept:
         if not each.is_locked and done.rowcount != len(kept):
@@ -309,6 +328,37 @@ def enter_delivery(connection: Connection, author: Author, delivery: Delivery, a
 
 
 # --- from rows ------------------------------------------------------------------------------------
+
+
+def _read(row: RowMapping, key: Key, author: Author, *, is_locked: bool) -> Known:
+    """What a row tells of its task; an error where the declaration of today cannot read it."""
+    try:
+        with reading_of(key):
+            require_readable(row.values())
+            return _known_of(row, key.lifecycle, author, is_locked=is_locked)
+    except UnreadableRecord as error:
+        return Known(row[tasks.c.id], row[tasks.c.revision], TaskRecord(), None, 0, is_locked, error)
+
+
+@contextmanager
+def reading_of(key: Key) -> Generator[None]:
+    """Raise UnreadableRecord for whatever is wrong with the rows of this task that are read inside."""
+    names = {"lifecycle": key.lifecycle.name, "task": key.task_id}
+    try:
+        yield
+    except UnknownName as error:
+        if error.kind != "state":
+            raise UnreadableRecord(str(error), **names) from error
+        raise UndeclaredState(str(error.name), **names, known=error.known) from error
+    except (TypeError, ValueError) as error:
+        raise UnreadableRecord(str(error), **names) from error
+
+
+def require_readable(values: Iterable[object]) -> None:
+    """Let no column pass whose value is not of its type. Raises ValueError."""
+    for value in values:
+        if type(value) is Unreadable:
+            raise ValueError(value.why)
 
 
 _OF_TASK = itemgetter(

@@ -26,7 +26,7 @@ from adapters.watch.tasks import Failing, Watched
 from adapters.watch.throttle import Throttle
 from lifecycle.catalog import CommandState
 from lifecycle.command import CommandResult
-from lifecycle.errors import CommandError, CommandInFlight, IllegalTransition, TaskEndedFirst
+from lifecycle.errors import CommandError, IllegalTransition, TaskEndedFirst
 from lifecycle.journal import TaskLog, TaskRecord
 
 _log = logging.getLogger("adapters.watch")
@@ -130,16 +130,6 @@ class Acting:
     async def _give(
         self, command: Any, policy: Policy, watched: Watched, record: TaskRecord[Any, Any], reason: str
     ) -> CommandResult[str, str]:
-        opened = record.open_command
-        if opened is not None and opened.state is CommandState.RECORDED and not watched.log.blocking:
-            # The journal of one process has one worker, to whom it would hand a command that is under way.
-            raise CommandInFlight(
-                str(opened.command),
-                lifecycle=self._lifecycle.name,
-                task=watched.task_id,
-                command=str(command),
-                state=str(record.state),
-            )
         since = "unread" if record.since is None else record.since.isoformat()
         stem = f"policy:{policy.name}:{since}"
         find = partial(first_unspent, watched.log, command, stem)

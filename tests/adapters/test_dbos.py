@@ -17,7 +17,7 @@ from adapters.emulator import Emulator, SeenCall
 from adapters.http import AsyncClient, Client, NotFound, Timing
 from adapters.journal import RecordedCommand, SqlJournal
 from adapters.watch import OverdueAfter, StopAfter, StopAtCost, StopPausedAfter
-from lifecycle import UnknownName
+from lifecycle import V1_FULL, UnknownName
 from lifecycle.journal import Journal, Report
 
 KEY = "bu_a-key-that-nobody-may-see"
@@ -28,6 +28,19 @@ RARELY = replace(QUICK, poll_s=3600, longest_poll_s=3600)
 OFTEN: Limits = {"polling_interval_sec": 0.05}
 TIME_LIMIT_S = 60.0
 NAMES = (f"tasks-{number}" for number in count())  # a process has one supervision of a name
+
+
+class Careless:
+    """A policy with a mistake in it."""
+
+    name = "careless"
+    needs_cost = False
+
+    def decide(self, *_: Any) -> str | None:
+        raise ZeroDivisionError
+
+    def due_at(self, *_: Any) -> datetime | None:
+        raise OverflowError
 
 
 def config_of(url: str, *, worker: str = "worker-1", version: str = "1") -> DBOSConfig:
@@ -108,6 +121,8 @@ def served(
         "at once": {"policies": [StopAfter(0.001)], "step_s": 0.1},
         "cheap": {"api": "v3", "policies": [StopAtCost(0.000001)], "step_s": 0.1},
         "not paused for long": {"policies": [StopPausedAfter(0.2)]},
+        "careless": {"timing": RARELY, "policies": [Careless(), StopAfter(0.3)]},
+        "quick and recorded": {"journal": journal},
     }
     supervisions = {kind: supervision_of(emulator, **settings) for kind, settings in kinds.items()}
     with serving(config_of(f"sqlite:///{tmp_path_factory.mktemp('dbos')}/dbos.sqlite"), *supervisions.values()):
@@ -352,6 +367,32 @@ def test_a_task_is_ended_when_it_was_followed_for_too_long(emulator: Emulator, s
     state = result_of(served["not for long"].follow(task_id))
 
     assert state == emulator.task(task_id).state == "stopped"
+
+
+def test_a_policy_that_fails_does_not_stop_the_others(emulator: Emulator, served: dict[str, Supervision]) -> None:
+    task_id = running_task(emulator)
+
+    assert result_of(served["careless"].follow(task_id)) == emulator.task(task_id).state == "stopped"
+
+
+def test_a_task_whose_record_cannot_be_read_is_followed_once_it_can(
+    emulator: Emulator, served: dict[str, Supervision], journal: SqlJournal, caplog: pytest.LogCaptureFixture
+) -> None:
+    task_id = running_task(emulator)
+    journal.task(V1_FULL, task_id).add_report(Report("running", datetime.now(UTC)))
+
+    def rename(state: str) -> None:
+        with journal.database.transaction() as connection:
+            where = f"task_id = '{task_id}'"
+            connection.exec_driver_sql(f"UPDATE lifecycle_tasks SET state = '{state}' WHERE {where}")
+
+    rename("walking")
+    handle = served["quick and recorded"].follow(task_id)
+    eventually(lambda: any("'walking'" in str(vars(each).get("error")) for each in caplog.records))
+    rename("running")
+    emulator.fire(task_id, "finish")
+
+    assert result_of(handle) == "finished"
 
 
 def test_a_task_is_ended_when_it_was_in_a_state_for_too_long(

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -21,6 +22,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from adapters.emulator import Emulator
+from adapters.journal import SqlJournal
 from adapters.webhooks import (
     LONGEST_AGE_S,
     SIGNATURE_HEADER,
@@ -38,8 +40,18 @@ from adapters.webhooks import (
     sign,
     verify,
 )
-from lifecycle import V1_FULL, V2_FULL, V3_FULL, AdapterError, Channel, Lifecycle, ObservationKind, UnknownName
-from lifecycle.journal import Delivery, ReportEntry, TaskReport
+from lifecycle import (
+    V1_FULL,
+    V2_FULL,
+    V3_FULL,
+    AdapterError,
+    Channel,
+    Lifecycle,
+    ObservationKind,
+    UndeclaredState,
+    UnknownName,
+)
+from lifecycle.journal import Delivery, Report, ReportEntry, TaskReport
 from lifecycle.memory import MemoryJournal, MemoryLog
 from tests.adapters.emulator.asking import BY_NAME, command, connect, create, settled, until
 from tests.adapters.serving import served
@@ -389,6 +401,36 @@ def test_what_comes_again_is_acknowledged_and_not_observed_again(again_s: int) -
     assert len(receiver.told) == 1
     replayed = receiver.webhooks.receive(body, signed(body))
     assert (replayed.status_code, replayed.entry, replayed.task_id) == (200, None, None)
+
+
+@pytest.mark.parametrize("status", ["started", "stopped"])
+def test_a_task_that_cannot_be_read_is_acknowledged_and_the_delivery_recorded(tmp_path: Path, status: str) -> None:
+    """What is answered otherwise is sent again, for ever, and would fail again."""
+    body = body_of(status)
+    with SqlJournal(tmp_path / "journal.db") as journal:
+        journal.task(V1_FULL, "t").add_report(Report("running", NOW))
+        with journal.database.transaction() as connection:
+            connection.exec_driver_sql("UPDATE lifecycle_tasks SET state = 'walking'")
+        webhooks = Webhooks(SECRET, journal=journal, lifecycle=V1_FULL, clock=lambda: NOW)
+
+        received = [webhooks.receive(body, signed(body)) for _ in range(2)]
+        other = webhooks.receive(body_of(status, task_id="other"), signed(body_of(status, task_id="other")))
+
+    assert [each.status_code for each in (*received, other)] == [200] * 3
+    assert [each.outcome for each in received] == [Outcome.NOT_APPLIED, Outcome.REPLAYED]
+    assert isinstance(received[0].error, UndeclaredState)
+    assert (received[0].task_id, received[0].entry) == (None, None)
+    assert other.outcome is Outcome.RECORDED
+
+
+def test_a_callback_that_raises_is_logged_and_the_delivery_acknowledged(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no idea")
+
+    receiver = Receiver(on_report=fail)
+
+    assert receiver.receive(body_of("started")) is Outcome.RECORDED
+    assert [each.getMessage() for each in caplog.records if each.levelname == "ERROR"] == ["on_report failed"]
 
 
 def test_receivers_that_share_a_journal_each_take_what_is_sent_to_both() -> None:

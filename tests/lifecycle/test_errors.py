@@ -27,8 +27,10 @@ from lifecycle.errors import (
     LifecycleError,
     MissingExtra,
     TaskEndedFirst,
+    UndeclaredState,
     UnknownName,
     UnknownStatus,
+    UnreadableRecord,
     WaitTimedOut,
     nearest,
     shortened,
@@ -74,6 +76,13 @@ MESSAGES: dict[LifecycleError, str] = {
     TaskEndedFirst(**TASK): "v1 task task_12: it was 'paused' before 'stop' took effect",
     CreateUncertain("the connection was lost", lifecycle="v1"): (
         "v1: whether a task was created is not known: the connection was lost"
+    ),
+    UnreadableRecord("'soon' is not a time", lifecycle="v1", task="task_12"): (
+        "v1 task task_12: its record cannot be read: 'soon' is not a time"
+    ),
+    UndeclaredState("asleep", lifecycle="v1", task="task_12", known=[V1State.RUNNING, V1State.PAUSED]): (
+        "v1 task task_12: its record cannot be read: "
+        "'asleep' is not a state of this declaration (known: running, paused)"
     ),
     WaitTimedOut(lifecycle="v1", task="task_12", until="final", state=V1State.PAUSED): (
         "v1 task task_12: not final in time, still 'paused'"

@@ -631,6 +631,26 @@ def test_what_a_journal_gives_away_cannot_be_changed() -> None:
                     setattr(record, name, None)
 
 
+def test_a_callback_that_raises_does_not_keep_the_others_of_a_batch_from_being_recorded() -> None:
+    told: list[str] = []
+
+    def tell(_: Lifecycle[str, str], entry: ReportEntry[str, str], *__: Any) -> None:
+        told.append(entry.report.status)
+        if entry.report.status == "paused":
+            raise ZeroDivisionError(len(told))
+
+    journal = MemoryJournal(on_report=tell)
+    logs = [journal.task(get("v1"), name) for name in ("a", "b", "c", "d")]
+    statuses = ["running", "paused", "running", "paused"]
+
+    with pytest.raises(ZeroDivisionError, match="2"):
+        journal.add_reports(
+            [TaskReport(get("v1"), name, Report(status, at(0))) for name, status in zip("abcd", statuses, strict=True)]
+        )
+
+    assert [log.load().state for log in logs] == told == statuses
+
+
 def test_each_report_is_told_with_what_was_known_before_and_after_it() -> None:
     told: list[tuple[str, ReportEntry[str, str], TaskRecord[str, str], TaskRecord[str, str]]] = []
 

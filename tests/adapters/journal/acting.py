@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from sqlalchemy import event
 
 from adapters.journal import SqlJournal, SqlLog
 from lifecycle import Lifecycle, get
-from lifecycle.journal import UNSTATED, CommandRecord, Purpose, Report, TaskReport
+from lifecycle.journal import UNSTATED, CommandRecord, Purpose, Report, ReportEntry, TaskReport
 from tests.lifecycle.drivers import clock
 
 START = next(clock())
@@ -39,6 +39,13 @@ class Time:
 
 def told(task: str, status: str, second: float = 0, *, lifecycle: str = "v1-full", channel: str = "api") -> TaskReport:
     return TaskReport(get(lifecycle), task, Report(status, at(second), channel))
+
+
+def recorded(journal: SqlJournal, reports: Sequence[TaskReport]) -> list[ReportEntry[Any, Any]]:
+    """Record these reports, each of a task whose record can be read."""
+    entries = [each for each in journal.add_reports(reports) if isinstance(each, ReportEntry)]
+    assert len(entries) == len(reports)
+    return entries
 
 
 def knowing(journal: SqlJournal, *statuses: str, task: str = "task-1", lifecycle: str = "v1-full") -> Log:

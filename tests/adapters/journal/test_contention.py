@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from adapters.journal import SqlJournal
 from lifecycle import CommandEvent
 from lifecycle.journal import Delivery, Report
-from tests.adapters.journal.acting import Log, at, hearing, knowing, opened, told
+from tests.adapters.journal.acting import Log, at, hearing, knowing, opened, recorded, told
 from tests.adapters.journal.conftest import OpenJournal
 
 T = TypeVar("T")
@@ -139,7 +139,7 @@ def test_a_task_that_is_forgotten_between_being_made_and_being_locked(postgres_u
             hearing("before_cursor_execute", journal, interfere),
             hearing("after_cursor_execute", journal, interfere),
         ):
-            [entry] = journal.add_reports([told("task-1", "running")])
+            [entry] = recorded(journal, [told("task-1", "running")])
 
     assert interferences == []
     assert (entry.state, entry.observation) == ("running", None)

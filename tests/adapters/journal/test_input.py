@@ -16,7 +16,7 @@ from adapters.journal import RecordedCommand, RecordedReport, SqlJournal, writin
 from adapters.journal.schema import LONGEST_NAME_BYTES
 from lifecycle import CommandEvent, UnknownName, get
 from lifecycle.journal import CommandRecord, Delivery, Purpose, Report
-from tests.adapters.journal.acting import at, knowing, opened, told
+from tests.adapters.journal.acting import at, knowing, opened, recorded, told
 
 STRANGE = [
     'it\'s "quoted"',
@@ -142,8 +142,8 @@ def test_a_batch_of_more_tasks_than_are_named_in_one_statement(
     monkeypatch.setattr(writing, "MOST_NAMED", 3)
     reports = [told(f"task-{number}", "running") for number in range(7)]
 
-    assert [entry.observation for entry in journal.add_reports(reports)] == [None] * 7
-    assert [entry.observation is None for entry in journal.add_reports(reports)] == [False] * 7
+    assert [entry.observation for entry in recorded(journal, reports)] == [None] * 7
+    assert [entry.observation is None for entry in recorded(journal, reports)] == [False] * 7
     assert {task.task_id for task in journal.tasks().tasks} == {each.task_id for each in reports}
 
 

@@ -25,7 +25,7 @@ from lifecycle.journal import (
     TaskReport,
 )
 from lifecycle.memory import MemoryJournal, MemoryLog
-from tests.adapters.journal.acting import Time, at
+from tests.adapters.journal.acting import Time, at, recorded
 from tests.adapters.journal.conftest import OpenJournal
 
 Declared = Lifecycle[str, str]
@@ -271,7 +271,7 @@ def test_reports_in_one_batch_are_those_reports_one_by_one(journal: SqlJournal, 
     ]
     single, batch = (f"{next(NAMES)}-" for _ in range(2))
 
-    entries = journal.add_reports([TaskReport(one, batch + tell.task, tell.report) for one, tell in told])
+    entries = recorded(journal, [TaskReport(one, batch + tell.task, tell.report) for one, tell in told])
     for one, tell in told:
         journal.task(one, single + tell.task).add_report(tell.report)
 

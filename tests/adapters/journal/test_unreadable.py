@@ -1,0 +1,238 @@
+"""One task whose record cannot be read: it alone is reported, and whatever works on many tasks goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from adapters.journal import DamageCode, RecordedReport, RecordedUnreadable, SqlJournal
+from lifecycle import Lifecycle, UndeclaredState, UnreadableRecord
+from lifecycle.journal import CommandRecord, Delivery, Purpose, Report, ReportEntry, TaskReport
+from tests.adapters.journal.acting import at
+from tests.adapters.journal.conftest import OpenJournal
+
+DECLARATION = """
+name: job
+citation: of these tests
+states: [{name: waiting, initial: true}, {name: printing}, {name: done, final: true}, {name: torn, final: true}]
+events: [{name: begin, origin: remote}, {name: finish, origin: remote}, {name: cancel, origin: caller},
+         {name: shred, origin: caller}]
+transitions:
+  - {source: waiting, event: begin, target: printing}
+  - {source: printing, event: finish, target: done}
+  - {source: printing, event: cancel, target: torn}
+  - {source: waiting, event: cancel, target: torn}
+  - {source: waiting, event: shred, target: torn}
+  - {source: printing, event: shred, target: torn}
+aliases: [{channel: mail, word: "it begins", state: printing}]
+"""
+OLD = Lifecycle.from_yaml(DECLARATION)
+NEW = Lifecycle.from_yaml(
+    DECLARATION.replace("printing", "at-the-printer")
+    .replace("shred", "crush")
+    .replace("channel: mail", "channel: post")
+)
+GOOD = ("good-1", "good-2")
+
+
+def begin(journal: SqlJournal, task: str, *statuses: str, command: str | None = None) -> None:
+    """Let a task be reported so, under the old declaration, and leave a command open that is held by nobody."""
+    log = journal.task(OLD, task)
+    for second, status in enumerate(statuses):
+        record = log.add_report(Report(status, at(second)))
+        assert record.state == status
+    if command is not None:
+        source, version = statuses[-1], log.load().version
+        opened = log.add_intent(command, source=source, version=version, fields={}, purpose=Purpose("key-1"))
+        assert isinstance(opened, CommandRecord)
+        log.release(opened.id)
+
+
+def damage(journal: SqlJournal, *statements: str) -> None:
+    with journal.database.transaction() as connection:
+        for each in statements:
+            connection.exec_driver_sql(each)
+
+
+OF_BAD = "(SELECT id FROM lifecycle_tasks WHERE task_id = 'bad')"
+# What makes the task `bad` unreadable under the new declaration. SQLite alone takes a value of another type.
+DAMAGES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "a state that is no longer declared": ("printing", ()),
+    "a command that is no longer declared": ("waiting shred", ()),
+    "a command whose source is not declared": (
+        "waiting cancel", (f"UPDATE lifecycle_commands SET source = 'nowhere' WHERE task = {OF_BAD}",)),
+    "a command in no state of a command": (
+        "waiting cancel", (f"UPDATE lifecycle_commands SET state = 'lost' WHERE task = {OF_BAD}",)),
+    "a time after all time": (
+        "waiting", ("UPDATE lifecycle_tasks SET since = 9000000000000000000 WHERE task_id = 'bad'",)),
+    "a time that is none": ("waiting", ("UPDATE lifecycle_tasks SET since = 'soon' WHERE task_id = 'bad'",)),
+    "fields that are not JSON": (
+        "waiting cancel", (f"UPDATE lifecycle_commands SET fields = '[oops' WHERE task = {OF_BAD}",)),
+    "a state that is not text": ("waiting", ("UPDATE lifecycle_tasks SET state = x'00' WHERE task_id = 'bad'",)),
+}  # fmt: skip
+OF_SQLITE = {"a time that is none", "fields that are not JSON", "a state that is not text"}
+
+
+@pytest.fixture(params=DAMAGES)
+def bad(request: pytest.FixtureRequest, journal: SqlJournal) -> str:
+    """A journal with the tasks `good-1`, `bad` and `good-2`, in this order; the kind of the damage."""
+    kind: str = request.param
+    if kind in OF_SQLITE and journal.database.dialect.name != "sqlite":
+        pytest.skip("the column's type forbids it")
+    lived, statements = DAMAGES[kind]
+    state, _, command = lived.partition(" ")
+    begin(journal, "good-1", "waiting", command="cancel")
+    begin(journal, "bad", "waiting", *([state] if state != "waiting" else []), command=command or None)
+    begin(journal, "good-2", "waiting", command="cancel")
+    damage(journal, *statements)
+    return kind
+
+
+def reports_of(*tasks: str) -> list[TaskReport]:
+    return [TaskReport(NEW, task, Report("at-the-printer", at(9))) for task in tasks]
+
+
+def test_its_own_methods_say_what_it_is(journal: SqlJournal, bad: str) -> None:
+    log = journal.task(NEW, "bad")
+
+    with pytest.raises(UnreadableRecord) as info:
+        log.load()
+    with pytest.raises(UnreadableRecord):
+        log.add_report(Report("done", at(9)))
+
+    assert (info.value.lifecycle, info.value.task) == ("job", "bad")
+    if bad == "a state that is no longer declared":
+        assert isinstance(info.value, UndeclaredState)
+        assert (info.value.state, info.value.known) == ("printing", ("waiting", "at-the-printer", "done", "torn"))
+
+
+def test_a_command_found_by_its_key_says_so_too(journal: SqlJournal) -> None:
+    begin(journal, "bad", "waiting", command="shred")
+
+    with pytest.raises(UnreadableRecord, match="'shred'"):
+        journal.task(NEW, "bad").find_command("key-1")
+
+
+@pytest.mark.usefixtures("bad")
+def test_a_batch_of_reports_is_recorded_but_for_its_own(journal: SqlJournal) -> None:
+    first, error, second, unknown = journal.add_reports(reports_of("good-1", "bad", "good-2", "new"))
+
+    assert isinstance(error, UnreadableRecord)
+    assert error.task == "bad"
+    assert [each.state for each in (first, second, unknown) if isinstance(each, ReportEntry)] == ["at-the-printer"] * 3
+    assert [journal.task(NEW, task).load().state for task in GOOD] == ["at-the-printer"] * 2
+
+
+@pytest.mark.usefixtures("bad")
+def test_a_delivery_about_it_is_recorded(journal: SqlJournal) -> None:
+    delivery = Delivery("d-1", "status", at(9), "{}")
+
+    received = journal.receive(delivery, reports_of("bad"))
+
+    assert received is not None
+    [error] = received
+    assert isinstance(error, UnreadableRecord)
+    assert journal.receive(delivery, reports_of("bad")) is None
+
+
+@pytest.mark.usefixtures("bad")
+def test_tasks_are_listed_with_it(journal: SqlJournal) -> None:
+    rows = journal.tasks("job").tasks
+
+    assert [row.task_id for row in rows] == ["good-1", "bad", "good-2"]
+    assert [row.error for row in rows if row.task_id in GOOD] == [None, None]
+
+
+@pytest.mark.parametrize("column", ["since", "changed_at"])
+def test_a_listed_task_says_what_cannot_be_read(journal: SqlJournal, column: str) -> None:
+    begin(journal, "bad", "waiting")
+    damage(journal, f"UPDATE lifecycle_tasks SET {column} = 9000000000000000000")
+
+    [row] = journal.tasks().tasks
+
+    assert row.error == "9000000000000000000 is not a time"
+    assert row.since is None or column == "changed_at"
+
+
+def test_open_tasks_are_found_with_it(journal: SqlJournal, bad: str) -> None:
+    found = journal.open_tasks(NEW)
+
+    assert [task for task in found if task in GOOD] == list(GOOD)
+    assert ("bad" in found) == ("command" in bad or "fields" in bad)
+
+
+ENTRY_DAMAGES = {
+    "a path that is not JSON": "path = '[oops'",
+    "no path": "path = NULL",
+    "a time after all time": "as_of = 9000000000000000000",
+}
+
+
+@pytest.fixture(params=ENTRY_DAMAGES)
+def bad_entry(request: pytest.FixtureRequest, journal: SqlJournal) -> str:
+    """Two reports of each of two tasks, of which the second of the first task cannot be read."""
+    for task in GOOD:
+        begin(journal, task, "waiting", "printing")
+    damage(journal, f"UPDATE lifecycle_entries SET {ENTRY_DAMAGES[request.param]} WHERE id = 2")
+    kind: str = request.param
+    return kind
+
+
+@pytest.mark.usefixtures("bad_entry")
+def test_changes_and_history_tell_the_entry_as_what_it_is(journal: SqlJournal) -> None:
+    told = journal.changes().entries
+
+    assert [type(each) for each in told] == [RecordedReport, RecordedUnreadable, RecordedReport, RecordedReport]
+    assert [each.task_id for each in told] == ["good-1", "good-1", "good-2", "good-2"]
+    assert [type(each) for each in journal.history("good-1")] == [RecordedReport, RecordedUnreadable]
+
+
+def test_reports_are_exported_without_the_entry(
+    journal: SqlJournal, bad_entry: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [row["task_id"] for row in journal.reports(OLD)]
+
+    has_bad_time = bad_entry == "a time after all time"
+    assert rows == ["good-1", *([] if has_bad_time else ["good-1"]), "good-2", "good-2"]
+    assert len([each for each in caplog.records if each.levelname == "WARNING"]) == has_bad_time
+
+
+@pytest.mark.usefixtures("bad_entry")
+def test_a_check_goes_on_behind_the_entry(journal: SqlJournal) -> None:
+    damage(journal, "UPDATE lifecycle_tasks SET state = 'done' WHERE task_id = 'good-2'")
+
+    found = [(each.task_id, each.code) for each in journal.check({"job": OLD})]
+
+    assert {task for task, _ in found[:-1]} == {"good-1"}
+    assert found[-1] == ("good-2", DamageCode.WRONG_STATE)
+
+
+def test_a_check_reports_each_task_of_another_declaration_once(journal: SqlJournal) -> None:
+    begin(journal, "bad", "waiting", "printing", "done")
+    begin(journal, "good-1", "waiting")
+    begin(journal, "also-bad", "waiting", "printing")
+
+    found = [(each.code, each.task_id, each.message) for each in journal.check({"job": NEW})]
+
+    message = "not declared, so not examined: 'printing'"
+    assert found == [(DamageCode.UNDECLARED_STATE, task, message) for task in ("bad", "also-bad")]
+
+
+def test_a_word_of_a_channel_that_is_no_longer_declared_is_exported_as_it_is(journal: SqlJournal) -> None:
+    log = journal.task(OLD, "one")
+    log.add_report(Report("waiting", at(0)))
+    log.add_report(Report("it begins", at(1), "mail"))
+
+    assert [row["status"] for row in journal.reports(NEW)] == ["waiting", "it begins"]
+
+
+def test_pruning_leaves_it_and_deletes_the_others(open_journal: OpenJournal, time: Any) -> None:
+    journal = open_journal()
+    begin(journal, "bad", "waiting", "printing")
+    begin(journal, "good-1", "waiting", "printing", "done")
+    time.go(10)
+
+    assert journal.prune(time.now, {"job": NEW}) == 1
+
+    assert [row.task_id for row in journal.tasks().tasks] == ["bad"]
