@@ -14,6 +14,16 @@ their results; a driver elsewhere carries them out. No procedure belongs here.
     Release             None
     RecordAttempt       bool: False if the claim is no longer this worker's, or the task refuses the command by now
     RecordOutcome       Outcome: what is recorded now, whoever recorded it
+    RecordCreate        CreateRecord, or None if its key is taken
+    LoadCreate          CreateRecord
+    FindCreate          CreateRecord, or None if there is none under that key
+    FindMaker           str: the id of the create that made the task; None if none of this journal did
+    UnfinishedCreates   list of CreateRecord
+    ClaimCreate         CreateRecord, or None if it has ended or a living worker holds it
+    ReleaseCreate       None
+    RecordCreateAttempt bool: False if the claim is no longer this worker's
+    RecordCreateOutcome CreateRecord: what is recorded now, whoever recorded it
+    ExcludeTasks        set of those task ids that the create cannot have made
     Send, Create, Read  Answer: Accepted | Refused | Denied | Missing | Throttled | NotSent | Lost
     ReadProof           bool
     Wait                bool: True to go on, False when the driver's time or attempts are spent
@@ -27,11 +37,11 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from lifecycle.catalog import CommandEvent
 from lifecycle.errors import LifecycleError
-from lifecycle.journal import UNSTATED, CommandRecord, Purpose, Report, TaskLog, TaskRecord
+from lifecycle.journal import UNSTATED, CommandRecord, CreatedTask, Creates, Purpose, Report, TaskLog, TaskRecord
 from lifecycle.table import E, S
 
 # --- answers: what came of a request ------------------------------------------------------------
@@ -249,6 +259,103 @@ class Tell(Generic[S]):
     progress: Progress[S]
 
 
+# --- effects on a journal's creates ---------------------------------------------------------------
+
+# What is written of a create names the claim that it is written under, as it does of a command.
+
+
+@dataclass(frozen=True, slots=True)
+class RecordCreate:
+    """Record the intent to create a task with these fields."""
+
+    fields: Mapping[str, Any]
+    labels: Mapping[str, str]
+    purpose: Purpose = UNSTATED
+
+
+@dataclass(frozen=True, slots=True)
+class LoadCreate:
+    """Read one create."""
+
+    create_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FindCreate:
+    """Look for the create under that key that made a task or may have made one."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class FindMaker:
+    """Look for the create that made the task."""
+
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnfinishedCreates:
+    """Read the creates without an outcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimCreate:
+    """Claim an open create for this worker alone. The workers named in `dead` hold nothing."""
+
+    create_id: str
+    dead: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseCreate:
+    """End this claim of an open create, so that any worker can claim it."""
+
+    create_id: str
+    claim: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordCreateAttempt:
+    """Record that the create is about to be sent for the `number`-th time, counted from 1."""
+
+    create_id: str
+    number: int
+    claim: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordCreateOutcome:
+    """Move the create by an event of the lifecycle `command`, and make its task known, if it has one."""
+
+    create_id: str
+    event: CommandEvent
+    why: str
+    claim: int
+    task: CreatedTask | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExcludeTasks:
+    """Find out which of the tasks this create cannot have made."""
+
+    create_id: str
+    task_ids: tuple[str, ...]
+
+
+CreateEffect = (
+    RecordCreate
+    | LoadCreate
+    | FindCreate
+    | FindMaker
+    | UnfinishedCreates
+    | ClaimCreate
+    | ReleaseCreate
+    | RecordCreateAttempt
+    | RecordCreateOutcome
+    | ExcludeTasks
+)
+
 JournalEffect = (
     Load
     | Track
@@ -261,18 +368,21 @@ JournalEffect = (
     | RecordAttempt
     | RecordOutcome
 )
-Effect = JournalEffect | Create | Send[Any] | Read | ReadProof[Any] | Wait | Tell[Any]
+Effect = JournalEffect | CreateEffect | Create | Send[Any] | Read | ReadProof[Any] | Wait | Tell[Any]
 
 R = TypeVar("R")
 Steps = Generator[Effect, Any, R]
 
 
-def carry_out(effect: Effect, log: TaskLog[Any, Any]) -> Any:
-    """Carry out one of the journal's effects on a task's log, and return its result.
+def carry_out(effect: Effect, part: TaskLog[Any, Any] | Creates) -> Any:
+    """Carry out one of the journal's effects on the part that it is about, and return its result.
 
     Raises:
         TypeError: the effect is not the journal's.
     """
+    if isinstance(effect, CreateEffect):
+        return carry_out_create(effect, cast("Creates", part))
+    log = cast("TaskLog[Any, Any]", part)
     match effect:
         case Load():
             return log.load()
@@ -322,6 +432,31 @@ def releasing(steps: Steps[R], log: TaskLog[Any, Any]) -> Steps[R]:
                 raise
             if isinstance(effect, RecordIntent | Claim) and isinstance(result, CommandRecord):
                 claimed = result
+
+
+def carry_out_create(effect: CreateEffect, creates: Creates) -> Any:
+    """Carry out one of the effects on a journal's creates, and return its result."""
+    match effect:
+        case RecordCreate(fields, labels, purpose):
+            return creates.add(fields, labels=labels, purpose=purpose)
+        case LoadCreate(create_id):
+            return creates.load(create_id)
+        case FindCreate(key):
+            return creates.find(key)
+        case FindMaker(task_id):
+            return creates.find_maker(task_id)
+        case UnfinishedCreates():
+            return creates.unfinished()
+        case ClaimCreate(create_id, dead):
+            return creates.claim(create_id, dead=dead)
+        case ReleaseCreate(create_id, claim):
+            return creates.release(create_id, claim=claim)
+        case RecordCreateAttempt(create_id, number, claim):
+            return creates.add_attempt(create_id, number=number, claim=claim)
+        case RecordCreateOutcome(create_id, event, why, claim, task):
+            return creates.add_outcome(create_id, event, why=why, claim=claim, task=task)
+        case _:
+            return creates.excluded(effect.create_id, effect.task_ids)
 
 
 # --- what all procedures do -------------------------------------------------------------------

@@ -15,7 +15,10 @@ allowed; the attributes carry the same facts, typed.
     │   ├── CommandAbandoned    it was abandoned: it was never sent, or a stop took its place
     │   ├── KeyReused           its key was given to another command
     │   └── TaskEndedFirst      the task is over, in another state than the command leads to
-    ├── CreateUncertain         nobody knows whether a task was created
+    ├── CreateError             a create that did not simply succeed
+    │   ├── CreateUncertain     nobody knows whether a task was created
+    │   ├── CreateInFlight      another worker has claimed the create
+    │   └── CreateKeyReused     its key was given to a create with other fields
     ├── WaitTimedOut            a task did not come to rest in time (a TimeoutError)
     ├── UnreadableRecord        what a journal holds of one task cannot be read
     │   └── UndeclaredState     its recorded state is one that its lifecycle does not declare
@@ -256,16 +259,54 @@ def _in(state: str | None) -> str:
     return "(its state is not known)" if state is None else f"in {shortened(state)}"
 
 
-class CreateUncertain(LifecycleError):
-    """The answer to a create was lost: a task may exist, and there is no id to read it by.
+class CreateError(LifecycleError):
+    """A create that did not simply succeed.
 
-    It was not sent again, because that could make a second task.
+    `.lifecycle` is a name; `.create_id` is the id of its record in the journal, None if it has none.
     """
 
-    def __init__(self, why: str, *, lifecycle: str) -> None:
+    def __init__(self, message: str, *, lifecycle: str, create_id: str | None = None) -> None:
         self.lifecycle = lifecycle
+        self.create_id = create_id
+        super().__init__(f"{lifecycle}: {message}")
+
+
+class CreateUncertain(CreateError):
+    """The response to a create was lost: a task may exist, and there is no id to read it by.
+
+    It was not sent again, because that could make a second task. `recover` reports it with the tasks
+    that may be it.
+    """
+
+    def __init__(self, why: str, *, lifecycle: str, create_id: str | None = None) -> None:
         self.why = why
-        super().__init__(f"{lifecycle}: whether a task was created is not known: {why}")
+        of = "" if create_id is None else f" (create {create_id})"
+        super().__init__(
+            f"whether a task was created is not known: {why}{of}", lifecycle=lifecycle, create_id=create_id
+        )
+
+
+class CreateInFlight(CreateError):
+    """A worker that may be alive is in the middle of this create.
+
+    `.holder` names the worker, `.until` is when its claim ends (UTC; None if it has no end).
+    """
+
+    def __init__(self, *, lifecycle: str, create_id: str, hold: tuple[str, datetime | None] | None) -> None:
+        self.holder = None if hold is None else hold[0]
+        self.until = None if hold is None else hold[1]
+        end = "" if self.until is None else f" until {self.until.isoformat(timespec='seconds')}"
+        holder = "another worker" if self.holder is None else f"worker {shortened(self.holder)}"
+        super().__init__(f"{holder} has claimed create {create_id}{end}", lifecycle=lifecycle, create_id=create_id)
+
+
+class CreateKeyReused(CreateError):
+    """The idempotency key was given to a create with other fields; `.key` is the key."""
+
+    def __init__(self, key: str, *, lifecycle: str, create_id: str) -> None:
+        self.key = key
+        what = f"the key {shortened(key)} was given to create {create_id} with other fields"
+        super().__init__(what, lifecycle=lifecycle, create_id=create_id)
 
 
 class WaitTimedOut(LifecycleError, TimeoutError):

@@ -1,63 +1,27 @@
-"""Creating a task, reading its status, and following it until it rests, as generators that touch nothing.
+"""Reading a task's status, and following it until it rests, as generators that touch nothing.
 
-They yield effects (effects.py) like a command does. Creating is no command: after a lost answer
-there is no id to read.
+They yield effects (effects.py) like a command does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Generic, Literal
 
 from lifecycle.definition import Lifecycle
 from lifecycle.effects import (
-    Accepted,
-    Answer,
-    Create,
-    Denied,
     Failure,
     Load,
-    Lost,
-    Missing,
     Progress,
     RecordReport,
-    Refused,
     Steps,
     Tell,
     Wait,
     WaitReason,
     read_patiently,
-    retry_after_s,
 )
-from lifecycle.errors import CreateUncertain, WaitTimedOut
+from lifecycle.errors import WaitTimedOut
 from lifecycle.journal import Report, TaskRecord
 from lifecycle.table import E, S
-
-
-def create(lifecycle: str, fields: Mapping[str, Any]) -> Steps[Accepted]:
-    """Create a task of the lifecycle of that name, with these fields.
-
-    Creating is no command: after a lost answer there is no id to read. It is sent again only where
-    nothing can have happened.
-
-    Raises (when driven):
-        CreateUncertain: the answer was lost.
-        The adapter's error: it was refused, or the time for repetitions was spent.
-    """
-    attempt = 0
-    while True:
-        answer: Answer = yield Create(fields)
-        match answer:
-            case Accepted():
-                return answer
-            case Lost():
-                raise CreateUncertain(str(answer.error), lifecycle=lifecycle) from answer.error
-            case Refused() | Denied() | Missing():
-                raise answer.error
-            case _:  # throttled or not sent: nothing happened
-                attempt += 1
-                if not (yield Wait(WaitReason.RETRY, attempt, retry_after_s(answer))):
-                    raise answer.error
 
 
 def read_state(lifecycle: Lifecycle[S, E]) -> Steps[S]:

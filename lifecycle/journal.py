@@ -52,7 +52,7 @@ UNSTATED = Purpose()
 
 
 class Hold(NamedTuple):
-    """Which worker has claimed a command, and until when (UTC); None if its claim has no end."""
+    """Which worker has claimed a command or a create, and until when (UTC); None if its claim has no end."""
 
     worker: str
     until: datetime | None
@@ -349,6 +349,159 @@ class TaskLog(Protocol[S, E]):
         ...
 
 
+# --- creates --------------------------------------------------------------------------------------
+
+# A create has the lifecycle of a command: it is recorded, then done, refused, abandoned, or uncertain. What is
+# missing is a task, so it has a record of its own; no remote event can end it, so it is never `ended_first`.
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRecord:
+    """A create with its life so far.
+
+    `fields` are what it is sent with, `labels` are kept here only; `recorded_at` is when its intent was
+    recorded, by the journal's clock. `attempts` counts its requests, `why` is what was said of it last.
+    `task_id` is None unless it is done. `claim` counts the claims so far, the first of which its intent
+    is: what is written of the create names it. `hold` is None if nobody has claimed the create now.
+    """
+
+    id: str
+    fields: Mapping[str, Any]
+    labels: Mapping[str, str]
+    recorded_at: datetime
+    state: CommandState = COMMAND.initial
+    attempts: int = 0
+    purpose: Purpose = UNSTATED
+    why: str = ""
+    task_id: str | None = None
+    claim: int = 1
+    hold: Hold | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has no outcome yet."""
+        return not COMMAND.is_final(self.state)
+
+    @property
+    def may_have_made(self) -> bool:
+        """Whether a task was or may have been created; while it is so, its key is taken."""
+        return self.state not in (CommandState.REFUSED, CommandState.ABANDONED)
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedTask:
+    """The task that a create made, and what the service reported of it with that, if anything."""
+
+    task_id: str
+    report: Report | None = None
+
+
+def create_after_claim(
+    record: CreateRecord, by: Hold, *, now: datetime, is_successor: bool, dead: Collection[str]
+) -> CreateRecord | None:
+    """Return a create after a worker has claimed it, or None if it has ended or another worker may be alive.
+
+    Args:
+        record: as it is known.
+        by: the worker that claims it, and until when.
+        now: the journal's time.
+        is_successor: whether the worker has come back under the name of the one that holds it.
+        dead: workers that are known to be gone.
+    """
+    hold = record.hold
+    has_lapsed = hold is not None and hold.until is not None and hold.until < now
+    is_free = hold is None or has_lapsed or is_successor or hold.worker in dead
+    return replace(record, claim=record.claim + 1, hold=by) if record.is_open and is_free else None
+
+
+def create_after_attempt(record: CreateRecord, *, number: int, claim: int) -> CreateRecord | None:
+    """Return a create that is about to be sent; None if that is not for this claim to do."""
+    may_send = record.is_open and (record.claim, record.attempts + 1) == (claim, number)
+    return replace(record, attempts=number, why="sent") if may_send else None
+
+
+def create_after_event(
+    record: CreateRecord, event: CommandEvent, *, why: str, claim: int, task: CreatedTask | None
+) -> CreateRecord:
+    """Return a create after an event of its life; the same record if the claim or the lifecycle forbids it."""
+    state = COMMAND.target(record.state, event)
+    if state is None or record.claim != claim:
+        return record
+    hold = None if COMMAND.is_final(state) else record.hold
+    return replace(record, state=state, why=why, hold=hold, task_id=None if task is None else task.task_id)
+
+
+class Creates(Protocol):
+    """The creates of one lifecycle in a journal. Every method is atomic, and durable before it returns.
+
+    Those of a `blocking` one are called by an event loop's threads, not by itself.
+    """
+
+    @property
+    def blocking(self) -> bool:
+        """Whether the methods wait for a disk or a network."""
+        ...
+
+    def add(
+        self, fields: Mapping[str, Any], *, labels: Mapping[str, str], purpose: Purpose = UNSTATED
+    ) -> CreateRecord | None:
+        """Record an intent, which this worker has claimed; None if its key is taken."""
+        ...
+
+    def load(self, create_id: str) -> CreateRecord:
+        """Return a create as it is now. Raises ValueError if there is none of that id."""
+        ...
+
+    def find(self, key: str) -> CreateRecord | None:
+        """Return the create under that key that made a task or may have made one, if there is one."""
+        ...
+
+    def find_maker(self, task_id: str) -> str | None:
+        """Return the id of the create that made the task, if one of this journal did."""
+        ...
+
+    def unfinished(self) -> list[CreateRecord]:
+        """Return the creates without an outcome, oldest first."""
+        ...
+
+    def claim(self, create_id: str, *, dead: Collection[str] = ()) -> CreateRecord | None:
+        """Claim an open create for this worker alone.
+
+        Returns None if it has ended, or a worker that may be alive holds it; those named in `dead` do not live.
+        """
+        ...
+
+    def release(self, create_id: str, *, claim: int) -> None:
+        """End this claim of an open create, so that any worker can claim it."""
+        ...
+
+    def add_attempt(self, create_id: str, *, number: int, claim: int) -> bool:
+        """Record that the create is about to be sent for the `number`-th time, counted from 1.
+
+        Returns False, and records nothing, if it has ended or another worker has claimed it since.
+        """
+        ...
+
+    def add_outcome(
+        self, create_id: str, event: CommandEvent, *, why: str, claim: int, task: CreatedTask | None = None
+    ) -> CreateRecord:
+        """Move the create by an event of the lifecycle `command`, if this claim still holds.
+
+        In the same transaction its task, if it has one, becomes known, whoever holds the create.
+
+        Returns:
+            What is recorded now, whoever recorded it.
+        """
+        ...
+
+    def excluded(self, create_id: str, task_ids: Collection[str]) -> set[str]:
+        """Return those of the tasks that this create cannot have made.
+
+        Another create made them, or they were known before its intent was recorded.
+        """
+        ...
+
+
 class TaskReport(NamedTuple):
     """A report with the task that it is about."""
 
@@ -376,6 +529,10 @@ class Journal(Protocol):
 
     def task(self, lifecycle: Lifecycle[S, E], task_id: str) -> TaskLog[S, E]:
         """Return the log of one task; the same record for the same lifecycle and id."""
+        ...
+
+    def creates(self, lifecycle: Lifecycle[Any, Any]) -> Creates:
+        """Return the creates of tasks of this lifecycle."""
         ...
 
     def open_tasks(self, lifecycle: Lifecycle[Any, Any]) -> Iterable[str]:

@@ -32,6 +32,7 @@ from lifecycle.journal import (
     may_send,
     repeats,
 )
+from lifecycle.memory_creates import CreateStore, MemoryCreates
 from lifecycle.table import E, S
 
 OnReport = Callable[[Lifecycle[Any, Any], ReportEntry[Any, Any], TaskRecord[Any, Any], TaskRecord[Any, Any]], object]
@@ -52,8 +53,8 @@ class MemoryJournal:
 
     Args:
         on_report: called with each report once it is recorded, and what was known of the task before and after it.
-        worker: the name by which errors say who has claimed a command.
-        lease_s: seconds after which a worker that has not moved the command it claimed is taken for dead;
+        worker: the name by which errors say who has claimed a command or a create.
+        lease_s: seconds after which a worker that has not moved what it claimed is taken for dead;
             None for never: a thread that is gone has released what it claimed.
         clock: returns the time, aware and in UTC.
     """
@@ -78,6 +79,10 @@ class MemoryJournal:
     def task(self, lifecycle: Lifecycle[S, E], task_id: str) -> MemoryLog[S, E]:
         """Return the log of one task."""
         return MemoryLog(self._store.kept(lifecycle, task_id), self._worker)
+
+    def creates(self, lifecycle: Lifecycle[Any, Any]) -> MemoryCreates:
+        """Return the creates of tasks of this lifecycle."""
+        return MemoryCreates(self._store.creates, lifecycle, self, worker=self._worker)
 
     def open_tasks(self, lifecycle: Lifecycle[Any, Any]) -> list[str]:
         """Return the ids of the tasks that have an open command."""
@@ -132,6 +137,7 @@ class _Store:
         self._tasks: WeakValueDictionary[tuple[str, str], _Kept[Any, Any]] = WeakValueDictionary()
         self._needed: dict[tuple[str, str], _Kept[Any, Any]] = {}
         self._deliveries: dict[str, Delivery] = {}  # oldest first
+        self.creates = CreateStore(lease=lease, clock=clock)
 
     def kept(self, lifecycle: Lifecycle[S, E], task_id: str) -> _Kept[S, E]:
         """Return what is kept of a task; the same object while it is needed."""

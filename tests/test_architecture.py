@@ -20,13 +20,13 @@ ROOT = Path(__file__).parents[1]
 ONE_WAY = {
     "lifecycle": """
         errors <- table <- graph <- history <- parts <- examination <- definition <- catalog.*
-        catalog.* <- journal <- memory
-        journal <- effects <- command, following
+        catalog.* <- journal <- memory_creates <- memory
+        journal <- effects <- command, creating, following
         definition <- diagram, testing
     """,
     "adapters": """
         http.errors <- http.wire <- http.v1, http.v2, http.v3, http.v4 <- http.services <- http.client
-        http.wire, http.timing <- http.exchange <- http.driver, http.listing <- http.client
+        http.wire, http.timing <- http.exchange <- http.driver, http.listing <- http.creating <- http.client
         http.errors <- http.limits <- http.connections <- http.driver
         http.client <- http <- watch.* <- dbos <- cli.*
         http.v1, http.v2, http.v3, http.v4 <- emulator.* <- cli.*
@@ -77,6 +77,7 @@ PURE = {
 EXCEPTIONS = {
     "lifecycle.definition": {"pathlib"},  # from_file reads one
     "lifecycle.memory": {"threading"},  # the lock of the journal in memory
+    "lifecycle.memory_creates": {"threading"},
 }
 IMPURE_CALLS = {"open", "print", "input", "eval", "exec", "__import__", "now", "utcnow", "today", "cwd", "home"}
 

@@ -29,6 +29,7 @@ from adapters.http.wire import Authentication, Call, Listing, Proof, Request, Wi
 
 if TYPE_CHECKING:
     from adapters.http.client import AsyncClient, AsyncTask, Client, Task
+    from adapters.http.creating import RecoveredCreate
     from adapters.http.exchange import Recovered, TaskResult
     from adapters.http.listing import Listed
     from adapters.http.timing import Timing
@@ -55,6 +56,7 @@ __all__ = [
     "Proof",
     "RateLimited",
     "Recovered",
+    "RecoveredCreate",
     "Request",
     "RequestRefused",
     "ServiceFailed",

@@ -11,22 +11,24 @@ import builtins
 import copy
 import os
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Collection, Coroutine, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Collection, Coroutine, Iterator, Mapping
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 from adapters import telemetry
+from adapters.http.creating import Creator, RecoveredCreate
 from adapters.http.driver import AsyncDriver, Driver, Gate, OnProgress
-from adapters.http.exchange import Conversation, Exchange, Recovered, TaskResult, creation
+from adapters.http.exchange import Conversation, Exchange, Recovered, TaskResult
 from adapters.http.listing import Listed, Pages
 from adapters.http.services import service
 from adapters.http.timing import Timing
-from adapters.http.wire import Wire, id_at
+from adapters.http.wire import Wire
 from lifecycle.command import CommandResult
 from lifecycle.definition import Lifecycle
-from lifecycle.effects import Accepted, Answer
-from lifecycle.errors import AdapterError, LifecycleError
+from lifecycle.effects import Answer
+from lifecycle.errors import AdapterError
 from lifecycle.following import Until
 from lifecycle.journal import Journal, Purpose, TaskLog
 from lifecycle.memory import MemoryJournal
@@ -175,9 +177,18 @@ class _Configured:
             raise TypeError(f"{self.wire.name} has no sessions beside its tasks")
         return self._conversation(self.wire.session, session_id)
 
-    def _created(self, answer: Accepted) -> Conversation[Any, Any]:
-        # That there is an id that can be sent is part of what makes the answer usable.
-        return self._conversation(self.wire, id_at(answer.document, self.wire.id_at) or "")
+    def _creators(self) -> list[Creator]:
+        """The creates of the tasks, and of the sessions they run in."""
+        return [
+            Creator(
+                wire=wire,
+                lifecycle=lifecycle,
+                timing=self.timing,
+                creates=self.journal.creates(lifecycle),
+                open_task=partial(self._conversation, wire),
+            )
+            for wire, lifecycle in self._lifecycles()
+        ]
 
     def _left_open(self) -> list[Conversation[Any, Any]]:
         """The tasks, and the sessions they run in, that have an open command."""
@@ -356,22 +367,62 @@ class Client(_Configured):
         super().__init__(api, base_url=base_url, seed=seed, timing=timing, journal=journal)
         self._driver = Driver(**self._connection(api_key), http=http)
 
-    def create(self, task: str | None = None, **fields: Any) -> Task:
+    def create(
+        self,
+        task: str | None = None,
+        *,
+        key: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        reason: str = "",
+        origin: str = "caller",
+        **fields: Any,
+    ) -> Task:
         """Create a task (a session without work, where `task` is omitted and the service allows it).
+
+        The intent is recorded before the request is sent; so a crash leaves a create that `recover` reports.
 
         Args:
             task: what to do.
+            key: idempotency key. Given again, it returns the task that was created first, with no request,
+                also across processes and restarts if the journal is durable. A create that is known to have
+                made no task frees its key.
+            labels: texts by their names, for the record; they are never sent.
+            reason: why, for the record.
+            origin: what gives it, for the record.
             fields: further fields of the request, as the service names them.
         Raises:
-            CreateUncertain: the answer was lost; a task may exist.
-            HttpError: the service refused, or was never reached.
+            CreateUncertain: the response was lost, now or when the key was given first; a task may exist.
+            CreateInFlight: another worker is creating the task under this key.
+            CreateKeyReused: the key was given to a create with other fields; nothing was sent.
+            TypeError: a field or a label is not what it must be; nothing was sent.
+            AdapterError: the journal cannot be written.
+            HttpError: the service refused, or was never reached; no task was created.
         """
         body = fields if task is None else {"task": task, **fields}
-        answer = self._driver.run(creation(self.wire, self.lifecycle.name, self.timing, body))
-        conversation = self._created(answer)
-        with _telling_of(conversation.task_id):
-            self._driver.run(conversation.see_creation(answer, body))
-        return Task(self._driver, conversation)
+        creating = self._creators()[0].create(body, labels=labels or {}, purpose=Purpose(key, origin, reason))
+        return Task(self._driver, self._driver.run(creating))
+
+    def adopt_create(self, create_id: str, task_id: str) -> Task:
+        """Record that an uncertain create made this task, which is read first, and return a handle on the task.
+
+        Args:
+            create_id: the create, as `recover` and `CreateUncertain` name it.
+            task_id: one of the candidates that `recover` reports, or another task.
+        Raises:
+            CreateInFlight: a living worker holds the create.
+            ValueError: there is no such create, or it has ended; or another create made the task.
+            HttpError: the task cannot be read; nothing was recorded of the create.
+        """
+        return Task(self._driver, self._driver.run(self._creators()[0].adopt(create_id, task_id)))
+
+    def abandon_create(self, create_id: str, *, reason: str = "") -> None:
+        """Record that an uncertain create made no task: its key is free again.
+
+        Raises:
+            CreateInFlight: a living worker holds the create.
+            ValueError: there is no such create, or it has ended.
+        """
+        self._driver.run(self._creators()[0].abandon(create_id, reason))
 
     def task(self, task_id: str) -> Task:
         """Return a handle on an existing task; nothing is sent. Raises ValueError for an unusable id."""
@@ -381,8 +432,8 @@ class Client(_Configured):
         """Return a handle on the session that a task runs in (v2). Raises TypeError where there are none."""
         return Task(self._driver, self._session(session_id))
 
-    def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> builtins.list[Recovered]:
-        """Settle every command of the journal that a crash or an uncertainty left open.
+    def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> builtins.list[Recovered | RecoveredCreate]:
+        """Settle every command of the journal that a crash or an uncertainty left open, and report the creates.
 
         Safe to run at any time and from many workers at once: a command that a living worker has claimed
         is left to it, and of several that recover one alone resumes it.
@@ -392,12 +443,15 @@ class Client(_Configured):
             dead: names of workers that are known to be gone: what they have claimed is settled at once.
         Returns:
             Each open command with its outcome; with a `CommandInFlight` as its error if another worker has claimed it,
-            and with whatever else broke its recovery off.
+            and with whatever else broke its recovery off. Then a `RecoveredCreate` for each create without an
+            outcome, with the tasks that it may have made.
         Raises:
             AdapterError: the journal cannot be read or written.
         """
         given: dict[str, Any] = {"dead": _names(dead), "in_flight_s": _longest_s(wait)}
-        return [found for each in self._left_open() if (found := self._settled(each, given)) is not None]
+        commands = [found for each in self._left_open() if (found := self._settled(each, given)) is not None]
+        creates = (self._driver.run(creator.recover(given["dead"])) for creator in self._creators())
+        return [*commands, *chain.from_iterable(creates)]
 
     def _settled(self, conversation: Conversation[Any, Any], given: dict[str, Any]) -> Recovered | None:
         try:
@@ -516,14 +570,28 @@ class AsyncClient(_Configured):
         super().__init__(api, base_url=base_url, seed=seed, timing=timing, journal=journal)
         self._driver = AsyncDriver(**self._connection(api_key), http=http)
 
-    async def create(self, task: str | None = None, **fields: Any) -> AsyncTask:
+    async def create(
+        self,
+        task: str | None = None,
+        *,
+        key: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        reason: str = "",
+        origin: str = "caller",
+        **fields: Any,
+    ) -> AsyncTask:
         """As `Client.create`."""
         body = fields if task is None else {"task": task, **fields}
-        answer = await self._driver.run(creation(self.wire, self.lifecycle.name, self.timing, body))
-        conversation = self._created(answer)
-        with _telling_of(conversation.task_id):
-            await self._driver.run(conversation.see_creation(answer, body))
-        return AsyncTask(self._driver, conversation)
+        creating = self._creators()[0].create(body, labels=labels or {}, purpose=Purpose(key, origin, reason))
+        return AsyncTask(self._driver, await self._driver.run(creating))
+
+    async def adopt_create(self, create_id: str, task_id: str) -> AsyncTask:
+        """As `Client.adopt_create`."""
+        return AsyncTask(self._driver, await self._driver.run(self._creators()[0].adopt(create_id, task_id)))
+
+    async def abandon_create(self, create_id: str, *, reason: str = "") -> None:
+        """As `Client.abandon_create`."""
+        await self._driver.run(self._creators()[0].abandon(create_id, reason))
 
     def task(self, task_id: str) -> AsyncTask:
         """As `Client.task`."""
@@ -552,7 +620,9 @@ class AsyncClient(_Configured):
         for each in found:
             if isinstance(each, BaseException):  # only now: by then nothing is under way any more
                 raise each
-        return [each for each in found if isinstance(each, Recovered)]
+        commands = [each for each in found if isinstance(each, Recovered)]
+        creates = [await self._driver.run(creator.recover(given["dead"])) for creator in self._creators()]
+        return [*commands, *chain.from_iterable(creates)]
 
     async def list(self, **query: str) -> AsyncGenerator[Listed]:
         """As `Client.list`."""
@@ -583,16 +653,6 @@ class AsyncClient(_Configured):
 
 
 _RECOVERED_AT_A_TIME = 8
-
-
-@contextmanager
-def _telling_of(task_id: str) -> Generator[None]:
-    """Where the journal fails just after a create, the id must not be lost with it."""
-    try:
-        yield
-    except LifecycleError as error:
-        error.add_note(f"The task {task_id} was created.")
-        raise
 
 
 def _names(dead: Collection[str]) -> frozenset[str]:

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from adapters import telemetry
-from adapters.http.errors import AnswerError, BadAnswer, DetailsTimedOut, HttpError, RateLimited, ServiceFailed
+from adapters.http.errors import AnswerError, DetailsTimedOut, HttpError, RateLimited, ServiceFailed
 from adapters.http.timing import Pacer, Timing
 from adapters.http.wire import Call, Request, Wire, at, id_at
 from lifecycle.command import Commanding, CommandResult
@@ -26,6 +26,7 @@ from lifecycle.effects import (
     Accepted,
     Answer,
     Claim,
+    CreateEffect,
     Effect,
     Failure,
     JournalEffect,
@@ -38,15 +39,14 @@ from lifecycle.effects import (
     Send,
     Steps,
     Tell,
-    Track,
     Wait,
     carry_out,
     read_patiently,
     releasing,
 )
 from lifecycle.errors import LifecycleError, WaitTimedOut
-from lifecycle.following import Until, Work, create, follow, read_state
-from lifecycle.journal import UNSTATED, Purpose, Report, TaskLog
+from lifecycle.following import Until, Work, follow, read_state
+from lifecycle.journal import UNSTATED, Creates, Purpose, Report, TaskLog
 from lifecycle.table import E, Origin, S, VerdictKind
 
 R = TypeVar("R")
@@ -74,14 +74,14 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Carry out an effect on a log, and return its result.
+    """Carry out an effect on a part of a journal, and return its result.
 
-    Of a log that is at hand only what claims a command is one: a driver sees to it that nothing interrupts that
+    Of a part that is at hand only what claims something is one: a driver sees to it that nothing interrupts that
     before the procedure knows its claim.
     """
 
-    effect: JournalEffect
-    log: TaskLog[Any, Any]
+    effect: JournalEffect | CreateEffect
+    log: TaskLog[Any, Any] | Creates
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,14 +214,11 @@ class Conversation(Generic[S, E]):
         output = None if self.wire.output_at is None else details.get(self.wire.output_at)
         return TaskResult(state, output, cost_usd(details, self.wire.cost_at), details)
 
-    def see_creation(self, answer: Accepted, fields: Mapping[str, Any]) -> Actions[None]:
-        """Take over what the answer to the create tells: work given, the status, companions."""
+    def see_creation(self, answer: Accepted, fields: Mapping[str, Any]) -> None:
+        """Take over what the response to the create says: work given, companions. Its status is recorded already."""
         if fields.get("task"):
             self.work.give()
         self._see(answer)
-        yield from self._note(Track(created=True))
-        if answer.status is not None:
-            yield from self._note(RecordReport(Report(answer.status, answer.as_of)))
 
     def _commanding(self) -> Commanding[S, E]:
         proved_by_read = frozenset(self.wire.proofs)
@@ -246,6 +243,10 @@ class Conversation(Generic[S, E]):
             pacer: decides how long all may take; one without a deadline if omitted.
         """
         return drive(steps, partial(self._perform, read=read or self.wire.status), pacer or Pacer(self.timing))
+
+    def perform(self, effect: Effect) -> Actions[Any]:
+        """Carry out one effect on this task."""
+        return self._perform(effect, read=self.wire.status)
 
     def _perform(self, effect: Effect, *, read: Call) -> Actions[Any]:
         match effect:
@@ -296,22 +297,6 @@ class Conversation(Generic[S, E]):
             return False
         state = wire.full.state_of(answer.status)
         return state is not None and wire.full.judge(state, proof.event).kind is VerdictKind.REDUNDANT
-
-
-def creation(wire: Wire[Any, Any], lifecycle: str, timing: Timing, fields: Mapping[str, Any]) -> Actions[Accepted]:
-    """Create a task and return the answer, which carries its id.
-
-    Raises TypeError at once as `Wire.create_request`, and when driven as `lifecycle.following.create`.
-    """
-    request = wire.create_request(fields)
-
-    def perform(_: Effect) -> Actions[Answer]:
-        answer: Answer = yield Exchange(wire, wire.create, request)
-        if isinstance(answer, Accepted) and id_at(answer.document, wire.id_at) is None:
-            return Lost(BadAnswer(f"no id at {wire.id_at!r}", method=request.method, path=request.path))
-        return answer
-
-    return drive(create(lifecycle, fields), perform, Pacer(timing))
 
 
 def drive(steps: Steps[R], perform: Callable[[Effect], Actions[Any]], pacer: Pacer) -> Actions[R]:

@@ -29,5 +29,6 @@ V1: Wire[V1State, V1Event] = Wire(
         V1Event.STOP:   Call(method="PUT", path="/stop-task",   query={"task_id": "{id}"}),
     },
     output_at="output",
+    created_field="created_at",
 )
 # fmt: on

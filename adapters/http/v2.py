@@ -34,6 +34,7 @@ V2_SESSION: Wire[V2SessionState, V2SessionEvent] = Wire(
         V2SessionEvent.STOP: Call(method="PATCH", path="/sessions/{id}", body={"action": "stop"}, status_at="status"),
     },
     limits_tasks=LIMITS_TASKS,
+    created_field="startedAt",
 )
 
 V2: Wire[V2State, V2Event] = Wire(
@@ -60,5 +61,6 @@ V2: Wire[V2State, V2Event] = Wire(
     output_at="output",
     cost_at="cost",
     limits_tasks=LIMITS_TASKS,
+    created_field="createdAt",
 )
 # fmt: on

@@ -34,5 +34,6 @@ V3: Wire[V3State, V3Event] = Wire(
     },
     output_at="output",
     cost_at="totalCostUsd",
+    created_field="createdAt",
 )
 # fmt: on

@@ -27,5 +27,6 @@ V4: Wire[V4State, V4Event] = Wire(
     },
     output_at="result",
     cost_at="totalCostUsd",
+    created_field="createdAt",
 )
 # fmt: on

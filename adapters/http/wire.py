@@ -164,6 +164,8 @@ class Wire(Generic[S, E]):
     speaks of the sessions that tasks run in, where those have a life of their own. `output_at` and
     `cost_at` are fields of the details, None where the service tells neither. A 429 whose detail contains one of
     `limits_tasks` (compared without case) limits how many tasks or sessions there are at a time, not the rate of calls.
+    `created_field` is the field of a listed task that says when it was created (ISO 8601; UTC if it names no zone),
+    `task_field` the field of a create that says what to do, which a listed task repeats; None if there is none.
     """
 
     name: str
@@ -183,6 +185,8 @@ class Wire(Generic[S, E]):
     output_at: str | None = None
     cost_at: str | None = None
     limits_tasks: tuple[str, ...] = ()
+    created_field: str | None = None
+    task_field: str | None = "task"
 
     def __post_init__(self) -> None:
         if differ := set(self.commands) ^ set(self.full.commands):

@@ -9,6 +9,7 @@ from lifecycle.errors import MissingExtra
 if find_spec("sqlalchemy") is None or find_spec("alembic") is None:
     raise MissingExtra("journal", needed_by="the durable journal")
 
+from adapters.journal.creating import SqlCreates
 from adapters.journal.errors import JournalError, JournalReadOnly, JournalTooNew, JournalUnavailable, NotAJournal
 from adapters.journal.integrity import Damage, DamageCode
 from adapters.journal.journal import SqlJournal, SqlLog
@@ -17,6 +18,7 @@ from adapters.journal.reading import (
     Page,
     Recorded,
     RecordedCommand,
+    RecordedCreate,
     RecordedReport,
     RecordedUnreadable,
     TaskRow,
@@ -34,8 +36,10 @@ __all__ = [
     "Page",
     "Recorded",
     "RecordedCommand",
+    "RecordedCreate",
     "RecordedReport",
     "RecordedUnreadable",
+    "SqlCreates",
     "SqlJournal",
     "SqlLog",
     "TaskRow",

@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from adapters.journal.schema import commands, deliveries, entries, tasks
+from adapters.journal.schema import commands, creates, deliveries, entries, tasks
 from adapters.journal.writing import AnyLifecycle
 
 _PRUNED_AT_A_TIME = 500
@@ -19,6 +19,7 @@ def forget(connection: Connection, task_id: str, lifecycle: str | None) -> int:
     told = sa.update(deliveries).where(_named(deliveries, task_id, lifecycle))
     # A delivery that is not known again could be replayed, and make the task known anew.
     connection.execute(told.values(body="", lifecycle=None, task_id=None))
+    connection.execute(sa.delete(creates).where(_named(creates, task_id, lifecycle)))
     return _delete(connection, _named(tasks, task_id, lifecycle))
 
 
@@ -40,12 +41,16 @@ def prune(connection: Connection, before: datetime, lifecycles: Mapping[str, Any
     )
     is_open = sa.exists().where(commands.c.task == tasks.c.id, commands.c.is_open)
     connection.execute(sa.delete(deliveries).where(deliveries.c.received_at < before))
+    made_none = sa.and_(creates.c.task_id.is_(None), ~creates.c.is_open)
+    connection.execute(sa.delete(creates).where(creates.c.changed_at < before, made_none))
     return _delete(connection, sa.and_(tasks.c.changed_at < before, is_over, ~is_open))
 
 
 def _delete(connection: Connection, which: sa.ColumnElement[bool]) -> int:
     some = sa.select(tasks.c.id).where(which).order_by(tasks.c.id).limit(_PRUNED_AT_A_TIME).with_for_update()
     ids = list(connection.scalars(some))
+    made = sa.and_(tasks.c.lifecycle == creates.c.lifecycle, tasks.c.task_id == creates.c.task_id)
+    connection.execute(sa.delete(creates).where(sa.exists().where(made, tasks.c.id.in_(ids))))
     for table, column in ((entries, entries.c.task), (commands, commands.c.task), (tasks, tasks.c.id)):
         connection.execute(sa.delete(table).where(column.in_(ids)))
     return len(ids)

@@ -14,7 +14,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
-from adapters.journal.schema import commands, entries, tasks
+from adapters.journal import creating
+from adapters.journal.schema import commands, creates, entries, tasks
 from adapters.journal.writing import require_readable
 from lifecycle.catalog import COMMAND
 from lifecycle.definition import Lifecycle
@@ -30,6 +31,7 @@ class DamageCode(StrEnum):
     WRONG_STATE = "wrong_state"  # the state kept is not the one that the history leads to
     UNLAWFUL_COMMAND = "unlawful_command"  # an event that a command's life does not allow, or an attempt out of order
     WRONG_COMMAND = "wrong_command"  # what is kept of a command is not what its life leads to
+    WRONG_CREATE = "wrong_create"  # what is kept of a create does not hold together
     SEVERAL_OPEN = "several_open"  # two commands of a task in flight
     UNDECLARED_STATE = "undeclared_state"  # it was in a state that its lifecycle does not declare, or no longer
     UNREADABLE = "unreadable"  # a value is not of its column's type
@@ -50,6 +52,10 @@ class Damage:
 def examine(connection: Connection, lifecycles: Mapping[str, Lifecycle[Any, Any]]) -> Iterator[Damage]:
     """Yield all that is wrong, task after task."""
     yield from _damaged_file(connection)
+    for row, wrong in creating.damages(connection):
+        lifecycle_name, task_id = row[creates.c.lifecycle], row[creates.c.task_id]
+        message = f"create {row[creates.c.id]}: {wrong}"
+        yield Damage(DamageCode.WRONG_CREATE, str(lifecycle_name), str(task_id or ""), None, message)
     query = sa.select(tasks).order_by(tasks.c.id)
     for task in connection.execute(query, execution_options={"yield_per": 500}).mappings():
         lifecycle = lifecycles.get(task[tasks.c.lifecycle])

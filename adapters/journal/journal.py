@@ -13,6 +13,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from adapters import telemetry
 from adapters.journal import commanding, forgetting, reading, writing
+from adapters.journal.creating import SqlCreates
 from adapters.journal.database import Database, Durability
 from adapters.journal.integrity import Damage, examine
 from adapters.journal.reading import Changes, Page, Recorded
@@ -99,6 +100,10 @@ class SqlJournal:
         """Return the log of one task. Raises ValueError for an id that no index takes."""
         return SqlLog(self, lifecycle, require_short("task id", task_id))
 
+    def creates(self, lifecycle: Lifecycle[Any, Any]) -> SqlCreates:
+        """Return the creates of tasks of this lifecycle."""
+        return SqlCreates(self.database, self.author, self.lease, lifecycle)
+
     def open_tasks(self, lifecycle: Lifecycle[Any, Any]) -> list[str]:
         """Return the ids of the tasks that have an open command."""
         with self.database.transaction(Durability.READ) as connection:
@@ -145,7 +150,10 @@ class SqlJournal:
             return reading.page(connection, lifecycle, state, after=after, limit=limit)
 
     def history(self, task_id: str, lifecycle: str | None = None) -> list[Recorded]:
-        """Return all that was recorded of a task, oldest first; of each lifecycle that has such a task, if omitted."""
+        """Return all that was recorded of a task, oldest first; of each lifecycle that has such a task, if omitted.
+
+        It begins with the create, if the task was created with this journal.
+        """
         with self.database.transaction(Durability.READ) as connection:
             return reading.history(connection, task_id, lifecycle)
 
@@ -153,7 +161,8 @@ class SqlJournal:
         """Return what was recorded after a point, in an order that no later reader sees otherwise.
 
         Nothing is skipped: what a transaction still writes that began earlier is waited for, and
-        told later. Reports that only repeat the one before are not told.
+        told later. Reports that only repeat the one before are not told, nor are creates: a create has no
+        task until its first report, or its first command.
 
         Args:
             since: the cursor of the changes before; None for the beginning, `"now"` for what comes.

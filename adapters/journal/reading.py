@@ -22,7 +22,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
-from adapters.journal.schema import EPOCH, Unreadable, commands, entries, tasks
+from adapters.journal.schema import EPOCH, Unreadable, commands, creates, entries, tasks
 from adapters.journal.writing import require_readable
 from lifecycle.definition import Lifecycle
 from lifecycle.errors import UnknownName
@@ -111,6 +111,20 @@ class RecordedCommand(Recorded):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedCreate(Recorded):
+    """The create that made the task: when its intent was recorded, and what it was sent with."""
+
+    id: str
+    attempts: int
+    why: str
+    fields: Mapping[str, Any]
+    labels: Mapping[str, str]
+    key: str | None
+    origin: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedUnreadable(Recorded):
     """An entry that cannot be read; `why` says what is wrong with it."""
 
@@ -181,12 +195,40 @@ _ENTRIES = (
 
 
 def history(connection: Connection, task_id: str, lifecycle: str | None) -> list[Recorded]:
-    """Return a task's entries, oldest first."""
+    """Return a task's entries, oldest first, after the create that made it."""
     query = _ENTRIES.where(tasks.c.task_id == task_id)
+    made = sa.select(creates).where(creates.c.task_id == task_id)
     if lifecycle is not None:
-        query = query.where(tasks.c.lifecycle == lifecycle)
+        query, made = query.where(tasks.c.lifecycle == lifecycle), made.where(creates.c.lifecycle == lifecycle)
+    first = [_create(row) for row in connection.execute(made.order_by(creates.c.id)).mappings()]
     rows = connection.execute(query.order_by(entries.c.task, entries.c.id)).mappings().all()
-    return [_entry(row, _times(row, after)) for row, after in zip(rows, [*rows, None][1:], strict=True)]
+    rest = [_entry(row, _times(row, after)) for row, after in zip(rows, [*rows, None][1:], strict=True)]
+    names = dict.fromkeys(each.lifecycle for each in (*rest, *first))
+    return [each for name in names for each in (*first, *rest) if each.lifecycle == name]
+
+
+def _create(row: RowMapping) -> Recorded:
+    common: dict[str, Any] = {
+        "lifecycle": row[creates.c.lifecycle],
+        "task_id": row[creates.c.task_id],
+        "at": row[creates.c.recorded_at],
+        "worker": row[creates.c.recorded_by],
+    }
+    columns = (
+        creates.c.attempts, creates.c.why, creates.c.fields, creates.c.labels, creates.c.key, creates.c.origin,
+        creates.c.reason,
+    )  # fmt: skip
+    try:
+        require_readable(row.values())
+        return RecordedCreate(**common, **{each.name: row[each] for each in columns}, id=str(row[creates.c.id]))
+    except ValueError as error:
+        return _unreadable(common, error)
+
+
+def _unreadable(common: Mapping[str, Any], error: Exception) -> RecordedUnreadable:
+    readable: dict[str, Any] = {name: "" if isinstance(each, Unreadable) else each for name, each in common.items()}
+    readable["at"] = readable["at"] or EPOCH
+    return RecordedUnreadable(**readable, why=str(error))
 
 
 def _times(row: RowMapping, after: RowMapping | None) -> int:
@@ -207,8 +249,7 @@ def _entry(row: RowMapping, times: int | None = None) -> Recorded:
         require_readable(row.values())
         return _told(row, common, times)
     except (TypeError, ValueError) as error:
-        common = {name: "" if isinstance(each, Unreadable) else each for name, each in common.items()}
-        return RecordedUnreadable(**{**common, "at": common["at"] or EPOCH}, why=str(error))
+        return _unreadable(common, error)
 
 
 def _told(row: RowMapping, common: Mapping[str, Any], times: int | None) -> Recorded:

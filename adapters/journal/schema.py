@@ -5,6 +5,7 @@ How a database comes to have them is written in migrations/; a test compares the
     lifecycle_tasks       one row a task: what is known of it now
     lifecycle_commands    one row a command: its life so far, and who holds it
     lifecycle_entries     the record, append-only: every report, every event of a command's life
+    lifecycle_creates     one row a create: what it was sent with, its life so far, who holds it, the task it made
     lifecycle_deliveries  every webhook that was accepted
 
 A time is a whole number of microseconds since 1970, UTC: the databases differ in what they make
@@ -40,7 +41,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import UserDefinedType
 
-VERSIONS = ("0001", "0002")  # those of migrations/versions/, oldest first
+VERSIONS = ("0001", "0002", "0003")  # those of migrations/versions/, oldest first
 
 LONGEST_NAME_BYTES = 1000  # of what is indexed; PostgreSQL's indexes take 2,704 bytes
 
@@ -263,6 +264,42 @@ entries = Table(
     Column("why", AnyText),
     Index("lifecycle_entries_by_task", "task", "id"),
     Index("lifecycle_entries_by_xact", "xact", "id"),
+    sqlite_autoincrement=True,
+)
+
+creates = Table(
+    "lifecycle_creates",
+    metadata,
+    Column("id", _Number, primary_key=True),
+    Column("lifecycle", AnyText, nullable=False),
+    Column("key", AnyText),
+    Column("fields", JSON, nullable=False),
+    Column("labels", JSON, nullable=False),
+    Column("origin", AnyText, nullable=False),
+    Column("reason", AnyText, nullable=False),
+    Column("recorded_at", Moment, nullable=False),
+    Column("recorded_by", AnyText, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("is_open", Boolean, nullable=False),
+    Column("may_have_made", Boolean, nullable=False),  # a task; while it is so, its key is taken
+    Column("attempts", BigInteger, nullable=False),
+    Column("why", AnyText, nullable=False),
+    Column("task_id", AnyText),  # not its row: the task is known only when it was created
+    Column("changed_at", Moment, nullable=False),
+    Column("claim", BigInteger, nullable=False),
+    Column("worker", AnyText, nullable=False),
+    Column("session", Text, nullable=False),
+    Column("held_at", Moment),  # null if no worker has claimed it
+    Index(
+        "lifecycle_creates_by_key",
+        "lifecycle",
+        "key",
+        unique=True,
+        sqlite_where=text("may_have_made"),
+        postgresql_where=text("may_have_made"),
+    ),
+    Index("lifecycle_creates_open", "lifecycle", "id", sqlite_where=text("is_open"), postgresql_where=text("is_open")),
+    Index("lifecycle_creates_by_task", "task_id", "lifecycle"),
     sqlite_autoincrement=True,
 )
 

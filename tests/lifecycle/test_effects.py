@@ -33,6 +33,7 @@ from lifecycle.effects import (
     Send,
     Tell,
     Throttled,
+    Track,
     Wait,
     WaitReason,
     carry_out,
@@ -73,6 +74,10 @@ def test_an_answer_is_a_failure_or_accepted() -> None:
     assert [type(failure) for failure in FAILURES] == list(kinds)
     assert all(isinstance(failure, Failure) for failure in FAILURES)
     assert not isinstance(Accepted("running", AT), Failure)
+
+
+def test_a_task_becomes_known(log: Log) -> None:
+    assert carry_out(Track(), log) is None
 
 
 def test_failures_of_one_error_differ_by_what_they_mean() -> None:

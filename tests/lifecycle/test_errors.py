@@ -6,6 +6,7 @@ import copy
 import inspect
 import pickle
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -19,6 +20,9 @@ from lifecycle.errors import (
     CommandInFlight,
     CommandRefused,
     CommandUncertain,
+    CreateError,
+    CreateInFlight,
+    CreateKeyReused,
     CreateUncertain,
     DefinitionError,
     DefinitionFinding,
@@ -83,6 +87,18 @@ MESSAGES: dict[LifecycleError, str] = {
     UndeclaredState("asleep", lifecycle="v1", task="task_12", known=[V1State.RUNNING, V1State.PAUSED]): (
         "v1 task task_12: its record cannot be read: "
         "'asleep' is not a state of this declaration (known: running, paused)"
+    ),
+    CreateUncertain("it was lost", lifecycle="v1", create_id="7"): (
+        "v1: whether a task was created is not known: it was lost (create 7)"
+    ),
+    CreateError("it went wrong", lifecycle="v1"): "v1: it went wrong",
+    CreateInFlight(lifecycle="v1", create_id="7", hold=("w1", datetime(2026, 1, 2, tzinfo=UTC))): (
+        "v1: worker 'w1' has claimed create 7 until 2026-01-02T00:00:00+00:00"
+    ),
+    CreateInFlight(lifecycle="v1", create_id="7", hold=("w1", None)): "v1: worker 'w1' has claimed create 7",
+    CreateInFlight(lifecycle="v1", create_id="7", hold=None): "v1: another worker has claimed create 7",
+    CreateKeyReused("order 5", lifecycle="v1", create_id="7"): (
+        "v1: the key 'order 5' was given to create 7 with other fields"
     ),
     WaitTimedOut(lifecycle="v1", task="task_12", until="final", state=V1State.PAUSED): (
         "v1 task task_12: not final in time, still 'paused'"

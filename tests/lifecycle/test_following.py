@@ -1,4 +1,4 @@
-"""Creating, reading and following a task, one answer after another."""
+"""Reading and following a task, one answer after another."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from lifecycle import CATALOG, CreateUncertain, UnknownName, UnknownStatus, WaitTimedOut, get
-from lifecycle.effects import Accepted, Create, Effect, Progress, Read, Wait, WaitReason
-from lifecycle.following import Work, create, follow, read_state
+from lifecycle import CATALOG, UnknownName, UnknownStatus, WaitTimedOut, get
+from lifecycle.effects import Accepted, Effect, Progress, Read, Wait, WaitReason
+from lifecycle.following import Work, follow, read_state
 from lifecycle.journal import Report
 from tests.lifecycle.drivers import (
     DENIED,
@@ -35,55 +35,6 @@ def driver(name: str, known: str | None, **script: Any) -> Driver:
 def script(driver: Driver) -> Scripted:
     assert isinstance(driver.service, Scripted)
     return driver.service
-
-
-# --- create -------------------------------------------------------------------------------------------
-
-
-def test_a_create_gives_the_answer() -> None:
-    creating = driver("v3", None, creates=["created"])
-
-    answer = creating.run(create("v3", {"task": "look"}))
-
-    assert isinstance(answer, Accepted)
-    assert answer.status == "created"
-    assert [effect for effect, _ in creating.trace] == [Create({"task": "look"})]
-
-
-def test_a_create_whose_answer_is_lost_is_not_sent_again() -> None:
-    creating = driver("v2", None, creates=[LOST])
-
-    with pytest.raises(CreateUncertain, match="v2: whether a task was created is not known: 500") as info:
-        creating.run(create("v2", {}))
-
-    assert info.value.__cause__ is LOST.error
-    assert creating.story() == "Create"
-
-
-@pytest.mark.parametrize("failure", [REFUSED, DENIED])
-def test_a_create_that_is_refused_is_told_by_the_adapters_error(failure: Any) -> None:
-    with pytest.raises(Mishap) as info:
-        driver("v2", None, creates=[failure]).run(create("v2", {}))
-
-    assert info.value is failure.error
-
-
-def test_a_create_that_did_not_happen_is_sent_again() -> None:
-    creating = driver("v2", None, creates=[THROTTLED, NOT_SENT, None])
-
-    assert creating.run(create("v2", {})).status is None
-    assert creating.waits() == [Wait(WaitReason.RETRY, 1, 7.0), Wait(WaitReason.RETRY, 2)]
-
-
-@pytest.mark.parametrize("failure", [THROTTLED, NOT_SENT])
-def test_a_create_is_not_sent_again_for_ever(failure: Any) -> None:
-    creating = driver("v2", None, creates=[failure] * 3, patience=2)
-
-    with pytest.raises(Mishap) as info:
-        creating.run(create("v2", {}))
-
-    assert info.value is failure.error
-    assert script(creating).is_spent()
 
 
 # --- read_state ---------------------------------------------------------------------------------------

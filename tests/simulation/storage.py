@@ -19,6 +19,7 @@ from lifecycle.journal import (
     UNSTATED,
     CommandEntry,
     CommandRecord,
+    Creates,
     Delivery,
     Journal,
     Purpose,
@@ -145,6 +146,9 @@ class LeasedJournal(NamedTuple):
 
     def task(self, lifecycle: Any, task_id: str) -> Any:
         return self.storage.view(lifecycle, task_id, self.worker, self.session)
+
+    def creates(self, lifecycle: Any) -> Creates:
+        return self.storage.memory.creates(lifecycle)
 
     def open_tasks(self, lifecycle: Declared) -> list[str]:
         return self.storage.memory.open_tasks(lifecycle)

@@ -94,6 +94,12 @@ class BlockingClient(AbstractContextManager["BlockingClient"]):
     def create(self, task: str | None = None, **fields: Any) -> BlockingTask:
         return self._handle(self._runner.run(self.asynchronous.create(task, **fields)))
 
+    def adopt_create(self, create_id: str, task_id: str) -> BlockingTask:
+        return self._handle(self._runner.run(self.asynchronous.adopt_create(create_id, task_id)))
+
+    def abandon_create(self, create_id: str, *, reason: str = "") -> None:
+        self._runner.run(self.asynchronous.abandon_create(create_id, reason=reason))
+
     def task(self, task_id: str) -> BlockingTask:
         return self._handle(self.asynchronous.task(task_id))
 

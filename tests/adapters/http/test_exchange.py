@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import adapters.http.timing as timing_module
 from adapters.http import RateLimited, Timing
-from adapters.http.exchange import Conversation, Enter, Exchange, Note, Pause, creation
+from adapters.http.creating import Creator
+from adapters.http.exchange import Conversation, Enter, Exchange, Note, Pause
 from adapters.http.timing import Clock, Pacer
 from adapters.http.v1 import V1
 from adapters.http.v2 import V2
@@ -19,6 +20,7 @@ from adapters.http.v3 import V3
 from lifecycle import V1_FULL, V2_FULL, V3_FULL, V1Event, V2Event, V3Event, V3State
 from lifecycle.command import CommandResult
 from lifecycle.effects import Accepted, Answer, Tell, Throttled, Wait, WaitReason, carry_out
+from lifecycle.journal import UNSTATED
 from lifecycle.memory import MemoryJournal
 from tests.adapters.http.both import QUICK, AnyTask
 from tests.adapters.http.conftest import Connect, Serve
@@ -339,8 +341,20 @@ def test_work_that_was_given_is_waited_for() -> None:
 
 
 def test_a_create_comes_to_one_exchange() -> None:
-    asked, answer = actions_of(creation(V1, "v1", QUICK, {"task": "buy milk"}), accepted(None, {"id": "t"}))
-    assert (asked, answer.document) == (["POST /api/v1/run-task"], {"id": "t"})
+    creating = creator(V1).create({"task": "buy milk"}, labels={}, purpose=UNSTATED)
+    asked, made = actions_of(creating, accepted(None, {"id": "t"}))
+    assert (asked, made.task_id) == (["POST /api/v1/run-task"], "t")
+
+
+def creator(wire: Any) -> Creator:
+    def open_task(task_id: str) -> Conversation[Any, Any]:
+        log = journal.task(wire.full, task_id)
+        return Conversation(wire=wire, lifecycle=wire.full, timing=QUICK, task_id=task_id, log=log)
+
+    journal = MemoryJournal()
+    return Creator(
+        wire=wire, lifecycle=wire.full, timing=QUICK, creates=journal.creates(wire.full), open_task=open_task
+    )
 
 
 def test_misuse_is_refused_before_the_first_action() -> None:
@@ -348,5 +362,7 @@ def test_misuse_is_refused_before_the_first_action() -> None:
     with pytest.raises(TypeError, match="takes no fields"):
         conversation.command(V1Event.STOP, {"note": "now"})
     with pytest.raises(TypeError, match="with sessionId it is dispatch"):
-        creation(V3, "v3", QUICK, {"task": "buy milk", "sessionId": "s"})
+        creator(V3).create({"task": "buy milk", "sessionId": "s"}, labels={}, purpose=UNSTATED)
+    with pytest.raises(TypeError, match="labels"):
+        creator(V3).create({"task": "buy milk"}, labels={"order": 7}, purpose=UNSTATED)  # type: ignore[dict-item]
     assert conversation.log.load().version == 0

@@ -24,7 +24,17 @@ from lifecycle import (
     TaskEndedFirst,
     get,
 )
-from lifecycle.journal import CommandEntry, CommandRecord, Delivery, Purpose, Report, ReportEntry, TaskLog, TaskReport
+from lifecycle.journal import (
+    CommandEntry,
+    CommandRecord,
+    Creates,
+    Delivery,
+    Purpose,
+    Report,
+    ReportEntry,
+    TaskLog,
+    TaskReport,
+)
 from lifecycle.memory import MemoryJournal, MemoryLog
 from lifecycle.table import E, S
 from tests.adapters.http.both import KEY, QUICK
@@ -272,11 +282,11 @@ def _in_a_loop() -> bool:
 
 
 class SlowLog:
-    """A task's log in memory, which must be waited for like one on a disk."""
+    """A part of a journal in memory, which must be waited for like one on a disk."""
 
     blocking = True
 
-    def __init__(self, log: MemoryLog[Any, Any], disk: Disk) -> None:
+    def __init__(self, log: Any, disk: Disk) -> None:
         self._log = log
         self._disk = disk
 
@@ -301,6 +311,10 @@ class SlowJournal:
         self._held.append(log)
         slow: Any = SlowLog(log, self.disk)
         return cast("TaskLog[S, E]", slow)
+
+    def creates(self, lifecycle: Lifecycle[Any, Any]) -> Creates:
+        slow: Any = SlowLog(self.memory.creates(lifecycle), self.disk)
+        return cast("Creates", slow)
 
     def open_tasks(self, lifecycle: Lifecycle[Any, Any]) -> list[str]:
         self.disk.wait("open_tasks")
@@ -342,7 +356,7 @@ def test_no_event_loop_waits_for_a_journal(emulator: Emulator, slow: SlowJournal
     asked = {name for name, _ in slow.disk.asked}
     assert asked == {
         *("load", "add_report", "add_intent", "find_command", "claim", "release", "add_attempt", "add_outcome"),
-        "open_tasks",
+        *("open_tasks", "add", "unfinished"),
     }
     assert [name for name, in_a_loop in slow.disk.asked if in_a_loop] == []
 
@@ -377,7 +391,7 @@ def test_a_journal_that_is_gone_ends_a_recovery(connect: Connect, serve: Serve, 
 def test_a_journal_that_is_gone_does_not_take_the_new_tasks_id_with_it(
     connect: Connect, emulator: Emulator, slow: SlowJournal, api: str
 ) -> None:
-    slow.disk.fails_at = {"add_report"}
+    slow.disk.fails_at = {"add_outcome"}
 
     with pytest.raises(JournalGone) as info:
         connect(api, emulator.base_url, journal=slow).create("buy milk")

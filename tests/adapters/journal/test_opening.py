@@ -67,7 +67,12 @@ def test_numbers_are_never_given_twice(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "journal.db")) as connection:
         made = connection.execute("SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%'").fetchall()
 
-    assert {name for (name,) in made} == {"lifecycle_tasks", "lifecycle_commands", "lifecycle_entries"}
+    assert {name for (name,) in made} == {
+        "lifecycle_tasks",
+        "lifecycle_commands",
+        "lifecycle_creates",
+        "lifecycle_entries",
+    }
 
 
 def test_a_journal_is_opened_again(open_journal: OpenJournal) -> None:

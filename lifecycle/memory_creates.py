@@ -1,0 +1,168 @@
+"""The creates of the journal in memory. What a record means is decided in journal.py."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from lifecycle.catalog import CommandEvent
+from lifecycle.definition import Lifecycle
+from lifecycle.journal import (
+    UNSTATED,
+    CreatedTask,
+    CreateRecord,
+    Hold,
+    Journal,
+    Purpose,
+    create_after_attempt,
+    create_after_claim,
+    create_after_event,
+)
+
+
+class CreateStore:
+    """What all workers of one journal share.
+
+    Kept are the creates without an outcome, those under a key that is taken, and those that one worker has
+    claimed after another, who may still ask for them; of all others the ids of the tasks that they made.
+    """
+
+    def __init__(self, *, lease: timedelta | None, clock: Callable[[], datetime]) -> None:
+        self.lease = lease
+        self.clock = clock
+        self.lock = threading.Lock()
+        self.count = 0
+        self.records: dict[str, tuple[str, CreateRecord]] = {}  # by id, with the lifecycle's name
+        self.keys: dict[tuple[str, str], str] = {}
+        self.makers: dict[tuple[str, str], str] = {}  # ids of creates, by lifecycle and task
+
+
+@dataclass(eq=False)
+class MemoryCreates:
+    """One worker's view of the creates of one lifecycle in memory, as `Creates` describes."""
+
+    _store: CreateStore
+    _lifecycle: Lifecycle[Any, Any]
+    _journal: Journal
+    worker: str
+
+    @property
+    def blocking(self) -> bool:
+        """Never: memory is at hand."""
+        return False
+
+    def add(
+        self, fields: Mapping[str, Any], *, labels: Mapping[str, str], purpose: Purpose = UNSTATED
+    ) -> CreateRecord | None:
+        """Record an intent, which this worker has claimed; None if its key is taken."""
+        store = self._store
+        with store.lock:
+            name = (self._lifecycle.name, str(purpose.key))
+            if purpose.key is not None and name in store.keys:
+                return None
+            store.count += 1
+            record = CreateRecord(
+                str(store.count), dict(fields), dict(labels), store.clock(), purpose=purpose, hold=self._hold()
+            )
+            if purpose.key is not None:
+                store.keys[name] = record.id
+            return self._keep(record)
+
+    def load(self, create_id: str) -> CreateRecord:
+        """Return a create as it is now. Raises ValueError if there is none of that id."""
+        with self._store.lock:
+            return self._record(create_id)
+
+    def find(self, key: str) -> CreateRecord | None:
+        """Return the create under that key that made a task or may have made one, if there is one."""
+        with self._store.lock:
+            found = self._store.keys.get((self._lifecycle.name, key))
+            return None if found is None else self._record(found)
+
+    def find_maker(self, task_id: str) -> str | None:
+        """Return the id of the create that made the task, if one of this journal did."""
+        with self._store.lock:
+            return self._store.makers.get((self._lifecycle.name, task_id))
+
+    def unfinished(self) -> list[CreateRecord]:
+        """Return the creates without an outcome, oldest first."""
+        with self._store.lock:
+            records = [each for name, each in self._store.records.values() if name == self._lifecycle.name]
+        return [each for each in records if each.is_open]
+
+    def claim(self, create_id: str, *, dead: Collection[str] = ()) -> CreateRecord | None:
+        """Claim an open create for this worker alone; None if it has ended, or a living worker holds it."""
+        with self._store.lock:
+            _, record = self._store.records.get(create_id, ("", None))
+            if record is None:
+                return None
+            now = self._store.clock()
+            claimed = create_after_claim(record, self._hold(), now=now, is_successor=False, dead=dead)
+            return None if claimed is None else self._keep(claimed)
+
+    def release(self, create_id: str, *, claim: int) -> None:
+        """End this claim of an open create, so that any worker can claim it."""
+        with self._store.lock:
+            record = self._record(create_id)
+            if record.claim == claim:
+                self._keep(replace(record, hold=None))
+
+    def add_attempt(self, create_id: str, *, number: int, claim: int) -> bool:
+        """Record that the create is about to be sent. False if it has ended or another worker has claimed it."""
+        with self._store.lock:
+            sent = create_after_attempt(self._record(create_id), number=number, claim=claim)
+            if sent is not None:
+                self._keep(replace(sent, hold=self._hold()))
+            return sent is not None
+
+    def add_outcome(
+        self, create_id: str, event: CommandEvent, *, why: str, claim: int, task: CreatedTask | None = None
+    ) -> CreateRecord:
+        """Move the create by an event of the lifecycle `command`, if this claim still holds; make its task known."""
+        with self._store.lock:
+            record = self._keep(create_after_event(self._record(create_id), event, why=why, claim=claim, task=task))
+        if task is not None:
+            log = self._journal.task(self._lifecycle, task.task_id)
+            log.track()
+            if task.report is not None:
+                log.add_report(task.report)
+        return record
+
+    def excluded(self, create_id: str, task_ids: Collection[str]) -> set[str]:
+        """Return those of the tasks that this create cannot have made."""
+        recorded_at = self.load(create_id).recorded_at
+        return {each for each in task_ids if self._is_made(each) or self._was_known(each, recorded_at)}
+
+    def _is_made(self, task_id: str) -> bool:
+        return self.find_maker(task_id) is not None
+
+    def _was_known(self, task_id: str, at: datetime) -> bool:
+        first_at = self._journal.task(self._lifecycle, task_id).load().first_at
+        return first_at is not None and first_at < at
+
+    def _hold(self) -> Hold:
+        store = self._store
+        return Hold(self.worker, None if store.lease is None else store.clock() + store.lease)
+
+    def _record(self, create_id: str) -> CreateRecord:
+        name, record = self._store.records.get(create_id, (None, None))
+        if record is None or name != self._lifecycle.name:
+            raise ValueError(f"there is no create {create_id!r}")
+        return record
+
+    def _keep(self, record: CreateRecord) -> CreateRecord:
+        store, name = self._store, self._lifecycle.name
+        if record.task_id is not None:
+            store.makers.setdefault((name, record.task_id), record.id)
+        key = record.purpose.key
+        if key is not None and not record.may_have_made:
+            store.keys.pop((name, key), None)
+        is_needed = record.is_open or record.claim > 1 or (key is not None and record.may_have_made)
+        if is_needed:
+            store.records[record.id] = (name, record)
+        else:
+            store.records.pop(record.id, None)
+        return record

@@ -1,0 +1,323 @@
+"""Creating tasks with a journal: one key, one task; and what recovery says of a create that has no outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from adapters.emulator import Emulator
+from adapters.http import AsyncClient, Client, NotFound, RecoveredCreate, RequestRefused
+from adapters.journal import RecordedCreate, SqlJournal
+from lifecycle import CreateInFlight, CreateKeyReused, CreateUncertain, get
+from lifecycle.journal import CreateRecord, Journal, Purpose, Report
+from lifecycle.memory import MemoryJournal
+from tests.adapters.http.both import KEY, QUICK
+from tests.adapters.http.conftest import NO_CERTIFICATES, Connect, Serve
+from tests.adapters.http.scripted import Reply, by_path
+
+APIS = ("v1", "v2", "v3", "v4", "v2-session")
+LOST = Reply(status=500)
+
+
+def fields_of(api: str) -> dict[str, Any]:
+    return {} if api == "v2-session" else {"task": "buy milk"}
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    with ExitStack() as opened:
+        if request.param == "memory":
+            yield MemoryJournal()
+            return
+        url = str(tmp_path / "j.db") if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+        yield opened.enter_context(SqlJournal(url))
+
+
+# --- creating under a key -----------------------------------------------------------------------
+
+
+def test_one_key_creates_one_task_also_by_another_client(
+    connect: Connect, emulator: Emulator, journal: Journal
+) -> None:
+    first, second = (connect("v3", emulator.base_url, journal=journal) for _ in range(2))
+
+    made = first.create("buy milk", key="order 5", keepAlive=True, secrets=("a", "b"))
+    number = made.id
+    del made
+    gc.collect()
+    again = second.create("buy milk", key="order 5", keepAlive=True, secrets=("a", "b"))
+
+    assert again.id == number
+    assert [call.method for call in emulator.calls()] == ["POST"]
+    assert again.status() == "created"
+    with pytest.raises(CreateKeyReused):
+        first.create("buy bread", key="order 5")
+    assert first.create("buy bread", key="order 6").id != number
+
+
+def test_a_lost_response_is_never_sent_again_under_its_key(connect: Connect, serve: Serve, journal: Journal) -> None:
+    server = serve(by_path({"POST /api/v1/run-task": LOST}))
+    client = connect("v1", server.base_url, journal=journal)
+
+    for _ in range(2):
+        with pytest.raises(CreateUncertain) as info:
+            client.create("buy milk", key="order 5")
+        assert info.value.create_id == "1"
+
+    assert server.calls == ["POST /api/v1/run-task"]
+
+
+def test_a_refused_create_may_be_given_again_under_its_key(connect: Connect, serve: Serve, journal: Journal) -> None:
+    replies = [Reply(status=402, body={"detail": "no credits"}), Reply(body={"id": "t"})]
+    client = connect("v1", serve(by_path({"POST /api/v1/run-task": replies})).base_url, journal=journal)
+
+    with pytest.raises(RequestRefused):
+        client.create("buy milk", key="order 5")
+
+    assert client.create("buy milk", key="order 5").id == "t"
+
+
+def test_what_another_worker_is_creating_is_in_flight(connect: Connect, serve: Serve, journal: Journal) -> None:
+    server = serve(by_path({}))
+    assert journal.creates(get("v1-full")).add({"task": "buy milk"}, labels={}, purpose=Purpose("order 5")) is not None
+    client = connect("v1", server.base_url, journal=journal)
+
+    with pytest.raises(CreateInFlight):
+        client.create("buy milk", key="order 5")
+    [reported] = client.recover()
+
+    assert isinstance(reported.error, CreateInFlight)
+    assert (reported.is_settled, server.calls) == (False, [])
+
+
+def test_labels_and_reasons_are_kept_and_not_sent(connect: Connect, serve: Serve, tmp_path: Path) -> None:
+    server = serve(by_path({"POST /api/v1/run-task": Reply(body={"id": "t"})}))
+    with SqlJournal(tmp_path / "j.db") as journal:
+        client = connect("v1", server.base_url, journal=journal)
+
+        client.create("buy milk", llm="o3", labels={"order": "5"}, reason="sold out", origin="a shop")
+
+        [made] = journal.history("t")
+    assert [seen.json for seen in server.seen] == [{"task": "buy milk", "llm": "o3"}]
+    assert isinstance(made, RecordedCreate)
+    assert (made.labels, made.reason, made.origin) == ({"order": "5"}, "sold out", "a shop")
+    assert made.fields == {"task": "buy milk", "llm": "o3"}
+
+
+def test_labels_are_texts(connect: Connect, serve: Serve) -> None:
+    server = serve(by_path({}))
+
+    with pytest.raises(TypeError, match="labels"):
+        connect("v1", server.base_url).create("buy milk", labels={"order": 5})  # type: ignore[dict-item]
+
+    assert server.calls == []
+
+
+# --- what is left open --------------------------------------------------------------------------
+
+
+def lose(client: Any, emulator: Emulator, api: str, **given: Any) -> str:
+    """Create a task whose response is lost; return the create's id."""
+    emulator.fault("drop_after", method="POST")
+    with pytest.raises(CreateUncertain) as info:
+        client.create(**fields_of(api), **given)
+    assert info.value.create_id is not None
+    return info.value.create_id
+
+
+def only(recovered: Any) -> RecoveredCreate:
+    [found] = recovered
+    assert isinstance(found, RecoveredCreate)
+    return found
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_a_lost_create_is_reported_with_exactly_its_task(connect: Connect, emulator: Emulator, api: str) -> None:
+    journal = MemoryJournal()
+    client = connect(api, emulator.base_url, journal=journal)
+    client.create(**fields_of(api))
+    create_id = lose(client, emulator, api)
+    client.create(**fields_of(api))
+    if api in ("v1", "v2", "v4"):
+        connect(api, emulator.base_url, journal=MemoryJournal()).create("buy bread")
+
+    reported = only(client.recover())
+
+    assert (reported.create.id, reported.lifecycle, reported.command) == (create_id, client_lifecycle(api), "create")
+    assert isinstance(reported.error, CreateUncertain)
+    assert not reported.is_settled
+    [candidate] = reported.candidates
+    task = client.adopt_create(create_id, candidate.id)
+    assert (task.id, task.state) == (candidate.id, candidate.state)
+    assert client.recover() == []
+
+
+def client_lifecycle(api: str) -> str:
+    return api if api == "v2-session" else f"{api}-full" if api != "v4" else api
+
+
+def test_a_client_of_tasks_recovers_the_creates_of_their_sessions(connect: Connect, emulator: Emulator) -> None:
+    journal = MemoryJournal()
+    lose(connect("v2-session", emulator.base_url, journal=journal), emulator, "v2-session")
+
+    assert only(connect("v2", emulator.base_url, journal=journal).recover()).lifecycle == "v2-session"
+
+
+def test_an_adopted_task_is_that_of_the_key(connect: Connect, emulator: Emulator, journal: Journal) -> None:
+    client = connect("v1", emulator.base_url, journal=journal)
+    create_id = lose(client, emulator, "v1", key="order 5")
+    [candidate] = only(client.recover()).candidates
+
+    adopted = client.adopt_create(create_id, candidate.id)
+
+    assert client.create("buy milk", key="order 5").id == adopted.id == candidate.id
+    assert adopted.state == "created"
+    with pytest.raises(ValueError, match="create 1 made the task"):
+        client.adopt_create(lose(client, emulator, "v1"), candidate.id)
+
+
+def test_a_task_that_is_not_there_is_not_adopted(connect: Connect, emulator: Emulator, journal: Journal) -> None:
+    client = connect("v1", emulator.base_url, journal=journal)
+    create_id = lose(client, emulator, "v1")
+
+    with pytest.raises(NotFound):
+        client.adopt_create(create_id, "task_nobody_made")
+
+    assert only(client.recover()).create.hold is None
+
+
+def test_an_abandoned_create_is_over(connect: Connect, emulator: Emulator, journal: Journal) -> None:
+    client = connect("v1", emulator.base_url, journal=journal)
+    create_id = lose(client, emulator, "v1", key="order 5")
+
+    client.abandon_create(create_id, reason="never mind")
+
+    assert client.recover() == []
+    assert client.create("buy milk", key="order 5").id
+    with pytest.raises(ValueError, match="create 1"):
+        client.abandon_create(create_id)
+
+
+def test_a_create_that_was_never_sent_is_settled(connect: Connect, serve: Serve, journal: Journal) -> None:
+    server = serve(by_path({}))
+    creates = journal.creates(get("v1-full"))
+    left = creates.add({"task": "buy milk"}, labels={})
+    assert left is not None
+    creates.release(left.id, claim=1)
+
+    reported = only(connect("v1", server.base_url, journal=journal).recover())
+
+    assert (reported.error, reported.is_settled, reported.create.why) == (None, True, "never sent")
+    assert server.calls == []
+
+
+def test_a_list_that_cannot_be_read_is_reported(connect: Connect, serve: Serve, journal: Journal) -> None:
+    server = serve(by_path({"POST /api/v1/run-task": LOST, "GET /api/v1/tasks": Reply(status=403)}))
+    client = connect("v1", server.base_url, journal=journal)
+    with pytest.raises(CreateUncertain):
+        client.create("buy milk")
+
+    reported = only(client.recover())
+
+    assert reported.candidates == ()
+    assert "the service's list cannot be read" in str(reported.error)
+
+
+@pytest.mark.parametrize(
+    ("document", "is_candidate"),
+    [
+        ({}, True),
+        ({"task": "buy milk"}, True),
+        ({"task": " buy milk\n"}, True),
+        ({"task": "buy bread"}, False),
+        ({"task": None}, True),
+        ({"created_at": "yesterday"}, True),
+        ({"created_at": 7}, True),
+        ({"id": "known before"}, False),
+        ({"id": "known since"}, True),
+    ],
+)
+def test_which_listed_tasks_may_be_it(
+    connect: Connect, serve: Serve, document: dict[str, Any], is_candidate: bool
+) -> None:
+    assert candidates(connect, serve, document) == is_candidate
+
+
+@pytest.mark.parametrize(
+    ("age_s", "is_candidate"),
+    [(3600, False), (-3600, True), (1, True)],  # the service's clock may be a little behind
+)
+@pytest.mark.parametrize("is_naive", [True, False])
+def test_a_listed_task_that_is_older_is_not_it(
+    connect: Connect, serve: Serve, age_s: float, is_naive: bool, is_candidate: bool
+) -> None:
+    created_at = datetime.now(UTC) - timedelta(seconds=age_s)
+    written = (created_at.replace(tzinfo=None) if is_naive else created_at).isoformat()
+
+    assert candidates(connect, serve, {"created_at": written}) == is_candidate
+
+
+def candidates(connect: Connect, serve: Serve, document: dict[str, Any]) -> int:
+    """How many candidates there are for a lost create, if the service lists one task with such a document."""
+    journal = MemoryJournal()
+    listed = {"tasks": [{"id": "t", "status": "running", **document}]}
+    server = serve(by_path({"POST /api/v1/run-task": LOST, "GET /api/v1/tasks": Reply(body=listed)}))
+    client = connect("v1", server.base_url, journal=journal)
+    before, since = (journal.task(get("v1-full"), f"known {when}") for when in ("before", "since"))
+    before.add_report(Report("running", datetime.now(UTC) - timedelta(hours=1)))
+    with pytest.raises(CreateUncertain):
+        client.create("buy milk")
+    since.add_report(Report("running", datetime.now(UTC), "webhook"))
+    return len(only(client.recover()).candidates)
+
+
+# --- creates that are broken off ----------------------------------------------------------------
+
+
+def unfinished(journal: Any) -> list[CreateRecord]:
+    return list(journal.creates(get("v1-full")).unfinished())
+
+
+def test_a_create_that_is_interrupted_is_released(journal: Journal) -> None:
+    def interrupted(_: httpx2.Request) -> httpx2.Response:
+        raise KeyboardInterrupt
+
+    with (
+        httpx2.Client(transport=httpx2.MockTransport(interrupted), verify=NO_CERTIFICATES) as http,
+        Client("v1", api_key=KEY, journal=journal, http=http) as client,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        client.create("buy milk")
+
+    [left] = unfinished(journal)
+    assert (left.attempts, left.hold) == (1, None)
+
+
+def test_a_create_that_is_cancelled_is_released(serve: Serve, journal: Journal) -> None:
+    server = serve(by_path({"POST /api/v1/run-task": Reply(delay_s=0.5)}))
+
+    async def everything() -> None:
+        async with (
+            httpx2.AsyncClient(verify=NO_CERTIFICATES) as http,
+            AsyncClient(
+                "v1", api_key=KEY, base_url=server.base_url, timing=QUICK, journal=journal, http=http
+            ) as client,
+        ):
+            creating = asyncio.create_task(client.create("buy milk"))
+            while not await asyncio.to_thread(lambda: server.seen):
+                pass
+            creating.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await creating
+
+    asyncio.run(everything())
+    [left] = unfinished(journal)
+    assert (left.attempts, left.hold) == (1, None)

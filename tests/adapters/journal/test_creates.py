@@ -1,0 +1,333 @@
+"""Creates in every journal: what is kept, who holds what, which key is taken, and what is forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.journal import DamageCode, RecordedCreate, RecordedReport, RecordedUnreadable, SqlJournal
+from lifecycle import CommandEvent, CommandState, Lifecycle, get
+from lifecycle.journal import CreatedTask, CreateRecord, Creates, Hold, Purpose, Report
+from lifecycle.memory import MemoryJournal
+from lifecycle.memory_creates import MemoryCreates
+from tests.adapters.journal.acting import START, Time, at, told
+from tests.adapters.journal.conftest import KINDS, OpenJournal, sqlite_url
+
+V1: Lifecycle[str, str] = get("v1-full")
+FIELDS = {"task": "buy milk", "times": [1, None]}
+LABELS = {"order": "5", "nul": "\0"}
+KEY = Purpose("order 5", "a shop", "it is sold out")
+LEASE_S = 60.0
+
+Join = Callable[[str], Creates]
+
+
+@pytest.fixture(params=["memory", *KINDS])
+def join(request: pytest.FixtureRequest, tmp_path: Path, time: Time) -> Iterator[Join]:
+    """Open the creates of one journal, as a worker of that name."""
+    if request.param == "memory":
+        memory = MemoryJournal(clock=time).creates(V1)
+        memory._store.lease = timedelta(seconds=LEASE_S)
+        yield lambda worker: MemoryCreates(memory._store, memory._lifecycle, memory._journal, worker)
+        return
+    url = sqlite_url(tmp_path) if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    with ExitStack() as opened:
+
+        def join(worker: str) -> Creates:
+            journal = SqlJournal(url, worker=worker, lease_s=LEASE_S, clock=time)
+            return opened.enter_context(journal).creates(V1)
+
+        yield join
+
+
+def added(creates: Creates, purpose: Purpose = KEY) -> CreateRecord:
+    record = creates.add(FIELDS, labels=LABELS, purpose=purpose)
+    assert record is not None
+    return record
+
+
+def done(creates: Creates, task: str = "task-1", *, report: Report | None = None, key: str | None = None) -> str:
+    record = added(creates, Purpose(key))
+    assert creates.add_attempt(record.id, number=1, claim=1)
+    made = CreatedTask(task, report)
+    after = creates.add_outcome(record.id, CommandEvent.CONFIRM, why="created", claim=1, task=made)
+    assert after.state is CommandState.DONE
+    return record.id
+
+
+# --- alike in every journal -------------------------------------------------------------------------
+
+
+def test_an_intent_is_kept_as_it_was_given(join: Join, time: Time) -> None:
+    one = join("one")
+
+    record = added(one)
+
+    until = time.now + timedelta(seconds=LEASE_S)
+    assert record == CreateRecord(
+        "1", FIELDS, LABELS, time.now, CommandState.RECORDED, purpose=KEY, hold=Hold("one", until)
+    )
+    assert one.load("1") == one.find("order 5") == record
+    assert one.unfinished() == join("two").unfinished() == [record]
+
+
+def test_a_key_is_taken_while_a_task_may_have_been_made(join: Join) -> None:
+    one, two = join("one"), join("two")
+    added(one)
+
+    assert two.add(FIELDS, labels={}, purpose=KEY) is None
+    assert two.add(FIELDS, labels={}) is not None
+    one.add_outcome("1", CommandEvent.REFUSE, why="no", claim=1)
+
+    assert one.find("order 5") is None
+    again = two.add(FIELDS, labels={}, purpose=KEY)
+    assert again is not None
+    two.add_outcome(again.id, CommandEvent.CONFIRM, why="", claim=1, task=CreatedTask("task-1"))
+    assert one.add(FIELDS, labels={}, purpose=KEY) is None
+    found = one.find("order 5")
+    assert found is not None
+    assert (found.id, found.task_id, one.find_maker("task-1")) == (again.id, "task-1", again.id)
+
+
+def test_what_another_worker_holds_is_claimed_once_its_lease_is_over(join: Join, time: Time) -> None:
+    one, two = join("one"), join("two")
+    added(one)
+
+    assert two.claim("1") is None
+    time.go(LEASE_S + 1)
+    claimed = two.claim("1")
+
+    assert claimed is not None
+    assert claimed.hold is not None
+    assert (claimed.claim, claimed.hold.worker) == (2, "two")
+    assert one.claim("1") is None
+
+
+def test_each_attempt_renews_a_lease(join: Join, time: Time) -> None:
+    one, two = join("one"), join("two")
+    added(one)
+    time.go(LEASE_S - 1)
+
+    assert one.add_attempt("1", number=1, claim=1)
+    time.go(LEASE_S - 1)
+
+    assert two.claim("1") is None
+
+
+def test_what_a_dead_or_released_worker_held_is_claimed_at_once(join: Join) -> None:
+    one, two = join("one"), join("two")
+    added(one)
+
+    assert two.claim("1", dead={"one"}) is not None
+    two.release("1", claim=2)
+
+    assert one.load("1").hold is None
+    assert one.claim("1") is not None
+
+
+def test_a_worker_that_has_lost_its_claim_changes_nothing(join: Join) -> None:
+    one, two = join("one"), join("two")
+    added(one)
+    claimed = two.claim("1", dead={"one"})
+
+    assert not one.add_attempt("1", number=1, claim=1)
+    assert one.add_outcome("1", CommandEvent.CONFIRM, why="", claim=1, task=CreatedTask("task-1")) == claimed
+    one.release("1", claim=1)
+
+    assert two.load("1") == claimed
+    assert one.find_maker("task-1") is None
+
+
+def test_each_attempt_is_made_once(join: Join) -> None:
+    one = join("one")
+    added(one)
+
+    assert [one.add_attempt("1", number=number, claim=1) for number in (1, 1, 3, 2)] == [True, False, False, True]
+    assert (one.load("1").attempts, one.load("1").why) == (2, "sent")
+
+
+def test_a_create_has_one_outcome(join: Join) -> None:
+    one = join("one")
+    added(one)
+    lost = one.add_outcome("1", CommandEvent.LOSE, why="it was lost", claim=1)
+    ended = one.add_outcome("1", CommandEvent.CONFIRM, why="created", claim=1, task=CreatedTask("task-1"))
+
+    again = one.add_outcome("1", CommandEvent.ABANDON, why="given up", claim=1)
+
+    assert (lost.state, lost.why, lost.is_open) == (CommandState.UNCERTAIN, "it was lost", True)
+    assert again == ended
+    assert (ended.state, ended.task_id, ended.hold) == (CommandState.DONE, "task-1", None)
+    assert one.claim("1") is None
+    assert one.unfinished() == []
+
+
+@pytest.mark.parametrize("create_id", ["2", "0", "-1", "x", "", "9" * 40, "\uff11"])
+def test_what_is_not_there_is_not_found(join: Join, create_id: str) -> None:
+    one = join("one")
+    added(one)
+
+    with pytest.raises(ValueError, match="there is no create"):
+        one.load(create_id)
+    assert one.claim(create_id) is None
+
+
+def test_tasks_that_a_create_cannot_have_made(join: Join, time: Time) -> None:
+    one = join("one")
+    done(one, "made before", report=Report("running", time.now))
+    time.go(10)
+    record = added(one)
+    time.go(10)
+    done(one, "made after", report=Report("running", time.now))
+
+    named = ["made before", "made after", "new"]
+
+    assert one.excluded(record.id, named) == {"made before", "made after"}
+    assert one.excluded(record.id, []) == set()
+
+
+# --- in a database ----------------------------------------------------------------------------------
+
+
+def test_a_worker_that_comes_back_claims_what_it_held(open_journal: OpenJournal) -> None:
+    added(open_journal().creates(V1))
+
+    assert open_journal().creates(V1).claim("1") is not None
+
+
+def test_a_task_is_known_with_its_create(journal: SqlJournal, time: Time) -> None:
+    number = done(journal.creates(V1), report=Report("created", START))
+
+    first, report = journal.history("task-1")
+
+    assert isinstance(first, RecordedCreate)
+    assert (first.id, first.at, first.worker, first.attempts) == (number, time.now, "one", 1)
+    assert (first.fields, first.labels, first.why) == (FIELDS, LABELS, "created")
+    assert isinstance(report, RecordedReport)
+    assert report.state == "created"
+    assert [type(each) for each in journal.changes().entries] == [RecordedReport]
+    assert list(journal.check()) == []
+
+
+def test_a_task_without_a_status_is_known_too(journal: SqlJournal) -> None:
+    done(journal.creates(V1))
+
+    assert [row.task_id for row in journal.tasks().tasks] == ["task-1"]
+    assert [type(each) for each in journal.history("task-1")] == [RecordedCreate]
+    assert [type(each) for each in journal.history("task-1", "v2-full")] == []
+
+
+def test_a_create_that_fails_to_record_its_task_stays_open(journal: SqlJournal) -> None:
+    journal.add_reports([told("task-1", "running")])
+    with journal.database.transaction() as connection:
+        connection.exec_driver_sql("UPDATE lifecycle_tasks SET state = 'walking'")
+    creates = journal.creates(V1)
+    added(creates)
+
+    with pytest.raises(Exception, match="'walking'"):
+        creates.add_outcome(
+            "1", CommandEvent.CONFIRM, why="", claim=1, task=CreatedTask("task-1", Report("running", at(1)))
+        )
+
+    assert creates.load("1").is_open
+
+
+def test_tasks_are_excluded_in_parts(journal: SqlJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.journal.creating.MOST_NAMED", 2)
+    creates = journal.creates(V1)
+    for number in range(5):
+        done(creates, f"task-{number}")
+    record = added(creates)
+
+    assert creates.excluded(record.id, [f"task-{number}" for number in range(7)]) == {f"task-{n}" for n in range(5)}
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ("state = 'ended_first'", "'ended_first' is no state of a create"),
+        ("state = 'recorded'", "it is 'recorded', and kept as if it were not"),
+        ("may_have_made = FALSE", "it is 'done', and kept as if it were not"),
+        ("task_id = NULL", "it is 'done' with the task None"),
+        ("task_id = 'task-2'", "its task 'task-2' is not known"),
+        ("held_at = 1", "it has ended, and a worker holds it"),
+        ("recorded_at = 9000000000000000000", "9000000000000000000 is not a time"),
+    ],
+)
+def test_a_check_finds_a_create_that_does_not_hold_together(journal: SqlJournal, change: str, code: str) -> None:
+    done(journal.creates(V1))
+    done(journal.creates(V1), "other")
+    assert list(journal.check()) == []
+    with journal.database.transaction() as connection:
+        connection.exec_driver_sql(f"UPDATE lifecycle_creates SET {change} WHERE id = 1")
+
+    [damage] = journal.check()
+
+    assert (damage.code, damage.lifecycle, damage.entry) == (DamageCode.WRONG_CREATE, "v1-full", None)
+    assert damage.message == f"create 1: {code}"
+
+
+def test_a_create_that_cannot_be_read_is_told_in_the_history(journal: SqlJournal) -> None:
+    done(journal.creates(V1), report=Report("running", START))
+    with journal.database.transaction() as connection:
+        connection.exec_driver_sql("UPDATE lifecycle_creates SET recorded_at = 9000000000000000000")
+
+    assert [type(each) for each in journal.history("task-1")] == [RecordedUnreadable, RecordedReport]
+
+
+def test_fields_that_cannot_be_read_are_those_of_no_other_create(journal: SqlJournal) -> None:
+    if journal.database.dialect.name != "sqlite":
+        pytest.skip("the column's type forbids it")
+    creates = journal.creates(V1)
+    added(creates)
+    with journal.database.transaction() as connection:
+        connection.exec_driver_sql("UPDATE lifecycle_creates SET fields = '[oops'")
+
+    assert [each.fields for each in creates.unfinished()] == [{}]
+
+
+def test_what_cannot_be_written_is_not_sent(journal: SqlJournal) -> None:
+    creates = journal.creates(V1)
+
+    with pytest.raises(TypeError, match="no JSON"):
+        creates.add({"a": float("nan")}, labels={})
+    with pytest.raises(ValueError, match="a key of 1,001 bytes"):
+        creates.add({}, labels={}, purpose=Purpose("x" * 1001))
+    assert creates.unfinished() == []
+
+
+def rows(journal: SqlJournal) -> list[Any]:
+    with journal.database.transaction() as connection:
+        return list(connection.exec_driver_sql("SELECT id FROM lifecycle_creates ORDER BY id").scalars())
+
+
+def test_a_create_is_forgotten_with_its_task(journal: SqlJournal) -> None:
+    creates = journal.creates(V1)
+    done(creates, "task-1", key="one")
+    done(creates, "task-10", key="two")
+
+    assert journal.forget("task-1") == 1
+
+    assert rows(journal) == [2]
+    assert creates.find("one") is None
+
+
+def test_creates_are_pruned_with_their_tasks_and_never_while_they_are_open(journal: SqlJournal, time: Time) -> None:
+    creates = journal.creates(V1)
+    done(creates, "over", report=Report("finished", START))
+    done(creates, "working", report=Report("running", START))
+    for event in (CommandEvent.REFUSE, CommandEvent.ABANDON, CommandEvent.LOSE):
+        creates.add_outcome(added(creates, Purpose()).id, event, why="", claim=1)
+    added(creates, Purpose())
+    time.go(10)
+    young = added(creates, Purpose())
+    creates.add_outcome(young.id, CommandEvent.ABANDON, why="", claim=1)
+
+    assert journal.prune(time.now) == 1
+
+    assert rows(journal) == [2, 5, 6, int(young.id)]
+    assert list(journal.check()) == []

@@ -1,0 +1,428 @@
+"""One create, one answer after another; what a crash leaves of it; and what settles that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from lifecycle import CommandEvent, CommandState, CreateInFlight, CreateKeyReused, CreateUncertain, get
+from lifecycle.creating import CreateResult, Creating
+from lifecycle.effects import (
+    Accepted,
+    ClaimCreate,
+    Create,
+    CreateEffect,
+    Effect,
+    ExcludeTasks,
+    FindCreate,
+    LoadCreate,
+    RecordCreate,
+    ReleaseCreate,
+    Wait,
+    WaitReason,
+    carry_out,
+)
+from lifecycle.journal import CreatedTask, CreateRecord, Hold, Purpose, Report
+from lifecycle.memory import MemoryJournal
+from lifecycle.memory_creates import MemoryCreates
+from tests.lifecycle.drivers import (
+    DENIED,
+    LOST,
+    NOT_SENT,
+    REFUSED,
+    THROTTLED,
+    Driver,
+    Mishap,
+    Scripted,
+    clock,
+    run_up_to,
+)
+
+V1 = get("v1-full")
+FIELDS = {"task": "buy milk"}
+KEY = Purpose("order 5", "a shop", "it is sold out")
+TASK = "made-1"
+PROCEDURE = Creating(lifecycle="v1-full", id_of=lambda _: TASK)
+AT = next(clock())
+
+
+@dataclass(eq=False)
+class Shop(Driver):
+    """A worker with a journal, against a service with a script."""
+
+    journal: MemoryJournal = field(default_factory=MemoryJournal)
+
+    def __post_init__(self) -> None:
+        self.creates = self.journal.creates(V1)
+        self.kept = self.journal.task(V1, TASK)
+
+    def _result(self, effect: Effect) -> Any:
+        return carry_out(effect, self.creates) if isinstance(effect, CreateEffect) else super()._result(effect)
+
+    @property
+    def sent(self) -> int:
+        return sum(isinstance(effect, Create) for effect, _ in self.trace)
+
+    def create(self, purpose: Purpose = KEY, **fields: str) -> Any:
+        labels = {"order": "5"}
+        return self.run(PROCEDURE.execute({**FIELDS, **fields}, labels=labels, purpose=purpose))
+
+
+def shop(*creates: Any, journal: MemoryJournal | None = None, **script: Any) -> Shop:
+    journal = journal or MemoryJournal()
+    service = Scripted(creates=list(creates), **script)
+    return Shop(journal.task(V1, TASK), service, journal=journal)
+
+
+def other(creates: MemoryCreates) -> MemoryCreates:
+    """The same creates, as another worker sees them."""
+    return MemoryCreates(creates._store, creates._lifecycle, creates._journal, "another")
+
+
+# --- creating ---------------------------------------------------------------------------------------
+
+
+def test_what_is_created_is_recorded_before_and_after() -> None:
+    creating = shop("running")
+
+    made = creating.create()
+
+    assert (made.task_id, made.response.status) == (TASK, "running")
+    assert creating.story() == "RecordCreate RecordCreateAttempt Create RecordCreateOutcome"
+    record = creating.creates.load("1")
+    assert (record.state, record.task_id, record.attempts) == (CommandState.DONE, TASK, 1)
+    assert (record.fields, record.labels, record.purpose) == (FIELDS, {"order": "5"}, KEY)
+    assert record.hold is None
+    assert creating.kept.load().state == "running"
+    assert creating.creates.unfinished() == []
+
+
+def test_a_response_without_a_status_makes_the_task_known_without_a_state() -> None:
+    creating = shop(None)
+
+    assert creating.create(Purpose()).task_id == TASK
+    assert creating.kept.load().state is None
+    assert creating.creates.find_maker(TASK) is not None
+
+
+def test_a_create_whose_response_is_lost_is_left_open_and_not_sent_again() -> None:
+    creating = shop(LOST)
+
+    with pytest.raises(CreateUncertain, match="v1-full: whether a task was created is not known: 500") as info:
+        creating.create()
+
+    assert (info.value.create_id, info.value.__cause__) == ("1", LOST.error)
+    assert creating.sent == 1
+    [left] = creating.creates.unfinished()
+    assert (left.state, left.why, left.hold) == (CommandState.UNCERTAIN, str(LOST.error), None)
+
+
+@pytest.mark.parametrize("failure", [REFUSED, DENIED])
+def test_a_refused_create_raises_the_adapters_error_and_frees_its_key(failure: Any) -> None:
+    creating = shop(failure, "running")
+
+    with pytest.raises(Mishap) as info:
+        creating.create()
+
+    assert info.value is failure.error
+    assert creating.creates.unfinished() == []
+    assert creating.create().task_id == TASK
+    assert creating.sent == 2
+
+
+def test_a_create_that_did_not_arrive_is_sent_again() -> None:
+    creating = shop(THROTTLED, NOT_SENT, None)
+
+    creating.create()
+
+    assert creating.waits() == [Wait(WaitReason.RETRY, 1, 7.0), Wait(WaitReason.RETRY, 2)]
+    assert creating.creates.load("1").attempts == 3
+
+
+@pytest.mark.parametrize("failure", [THROTTLED, NOT_SENT])
+def test_a_create_is_not_sent_again_for_ever(failure: Any) -> None:
+    creating = shop(*[failure] * 3, None, patience=2)
+
+    with pytest.raises(Mishap) as info:
+        creating.create()
+
+    assert info.value is failure.error
+    assert creating.creates.unfinished() == []
+    assert creating.create().task_id == TASK
+
+
+# --- the key ----------------------------------------------------------------------------------------
+
+
+def test_a_key_given_again_returns_the_task_and_sends_nothing() -> None:
+    creating = shop("running")
+    creating.create()
+
+    again = creating.run(PROCEDURE.execute(FIELDS, purpose=Purpose("order 5")))
+
+    assert again == CreateResult(TASK, None)
+    assert creating.sent == 1
+
+
+def test_a_key_is_not_given_to_other_fields() -> None:
+    creating = shop("running")
+    creating.create()
+
+    with pytest.raises(CreateKeyReused) as info:
+        creating.create(llm="o3")
+
+    assert (info.value.key, info.value.create_id) == ("order 5", "1")
+    assert creating.sent == 1
+
+
+def test_a_key_whose_create_is_uncertain_is_never_sent_again() -> None:
+    creating = shop(LOST)
+
+    for _ in range(3):
+        with pytest.raises(CreateUncertain) as info:
+            creating.create()
+        assert info.value.create_id == "1"
+
+    assert creating.sent == 1
+
+
+def test_a_key_whose_worker_lives_is_in_flight() -> None:
+    creating = shop()
+    assert other(creating.creates).add(FIELDS, labels={}, purpose=KEY) is not None
+
+    with pytest.raises(CreateInFlight) as info:
+        creating.create()
+
+    assert (info.value.create_id, info.value.holder, info.value.until) == ("1", "another", None)
+    assert creating.sent == 0
+
+
+@pytest.mark.parametrize("attempts", [0, 1])
+def test_a_key_whose_worker_died_is_sent_if_it_never_was(attempts: int) -> None:
+    creating = shop("running")
+    dead = other(creating.creates)
+    left = dead.add(FIELDS, labels={}, purpose=KEY)
+    assert left is not None
+    if attempts:
+        assert dead.add_attempt(left.id, number=1, claim=1)
+    dead.release(left.id, claim=1)
+
+    if attempts:
+        with pytest.raises(CreateUncertain, match="no response was recorded"):
+            creating.create()
+        assert creating.creates.load("1").state is CommandState.UNCERTAIN
+    else:
+        assert creating.create().task_id == TASK
+    assert creating.sent == 1 - attempts
+    assert creating.creates.load("1").claim == 2
+
+
+def test_what_changes_under_a_key_meanwhile_is_looked_at_again() -> None:
+    held = CreateRecord("1", FIELDS, {}, AT, purpose=KEY, hold=Hold("another", None))
+    made = CreateRecord("1", FIELDS, {}, AT, CommandState.DONE, task_id=TASK, purpose=KEY)
+    steps = PROCEDURE.execute(FIELDS, purpose=KEY)
+    found: list[Any] = [None, held, None, made, None, None, None]
+    asked: list[Any] = []
+
+    effect = next(steps)
+    for result in found:
+        asked.append(type(effect))
+        effect = steps.send(result)
+    with pytest.raises(StopIteration) as stop:
+        steps.send(made)
+
+    assert asked == [RecordCreate, FindCreate, ClaimCreate, FindCreate, RecordCreate, FindCreate, RecordCreate]
+    assert stop.value.value == CreateResult(TASK, None)
+
+
+# --- two workers ------------------------------------------------------------------------------------
+
+
+def test_a_worker_whose_claim_is_over_sends_nothing() -> None:
+    creating = shop("running")
+    steps = PROCEDURE.execute(FIELDS, purpose=KEY)
+    record = creating.perform(next(steps))
+    assert other(creating.creates).claim("1", dead={"this process"}) is not None
+
+    with pytest.raises(CreateUncertain, match="another worker has claimed it before it was sent"):
+        creating.run(steps, record)
+
+    assert creating.sent == 0
+
+
+def test_a_create_that_was_abandoned_meanwhile_still_tells_its_caller_the_task() -> None:
+    creating = shop("running")
+    steps = PROCEDURE.execute(FIELDS, purpose=KEY)
+    effect, result = next(steps), None
+    while not isinstance(effect, Create):
+        result = creating.perform(effect)
+        effect = steps.send(result)
+    thief = other(creating.creates)
+    assert thief.claim("1", dead={"this process"}) is not None
+    thief.add_outcome("1", CommandEvent.ABANDON, why="given up", claim=2)
+
+    assert creating.run(steps, creating.perform(effect)).task_id == TASK
+    assert creating.kept.load().state == "running"
+    assert creating.creates.load("1").state is CommandState.ABANDONED
+    assert creating.creates.find("order 5") is None
+
+
+# --- what is left open ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_a_create_killed_at_any_effect_is_known(place: int) -> None:
+    creating = shop("running")
+    assert run_up_to(creating, PROCEDURE.execute(FIELDS, purpose=KEY), place)
+
+    found = [
+        creating.run(PROCEDURE.recover(each, dead=frozenset({"this process"})))
+        for each in creating.creates.unfinished()
+    ]
+
+    expected = [CommandState.ABANDONED, CommandState.UNCERTAIN, CommandState.UNCERTAIN, None][place]
+    assert [each.state for each in found if each is not None] == ([] if expected is None else [expected])
+    assert [each.state for each in creating.creates.unfinished()] == [CommandState.UNCERTAIN] * (place in (1, 2))
+    assert all(each.hold is None for each in creating.creates.unfinished())
+
+
+def test_a_recovery_leaves_what_is_held_or_uncertain_as_it_is() -> None:
+    creating = shop()
+    held = other(creating.creates).add(FIELDS, labels={})
+    assert held is not None
+    uncertain = CreateRecord("9", FIELDS, {}, AT, CommandState.UNCERTAIN, attempts=1)
+
+    assert creating.run(PROCEDURE.recover(held)) == held
+    assert creating.run(PROCEDURE.recover(uncertain)) == uncertain
+    assert creating.story() == "ClaimCreate UnfinishedCreates"
+
+
+def test_a_recovery_of_what_has_ended_meanwhile_finds_nothing() -> None:
+    creating = shop("running")
+    stale = CreateRecord("1", FIELDS, {}, AT, attempts=1)
+    creating.create()
+
+    assert creating.run(PROCEDURE.recover(stale)) is None
+
+
+def lost(creating: Shop) -> str:
+    with pytest.raises(CreateUncertain) as info:
+        creating.create()
+    assert info.value.create_id is not None
+    return info.value.create_id
+
+
+def test_an_adopted_create_is_done_with_the_task_it_was_said_to_have_made() -> None:
+    creating = shop(LOST, reads=["paused"])
+
+    adopted = creating.run(PROCEDURE.adopt(lost(creating), TASK))
+
+    assert (adopted.state, adopted.task_id) == (CommandState.DONE, TASK)
+    assert creating.kept.load().state == "paused"
+    assert creating.create() == CreateResult(TASK, None)
+
+
+def test_a_task_that_cannot_be_read_is_not_adopted() -> None:
+    creating = shop(LOST, reads=[DENIED])
+
+    with pytest.raises(Mishap):
+        creating.run(PROCEDURE.adopt(lost(creating), TASK))
+
+    [left] = creating.creates.unfinished()
+    assert (left.state, left.hold) == (CommandState.UNCERTAIN, None)
+
+
+def test_a_task_is_adopted_once() -> None:
+    creating = shop("running", LOST)
+    creating.create(Purpose())
+
+    with pytest.raises(ValueError, match="create 1 made the task 'made-1'"):
+        creating.run(PROCEDURE.adopt(lost(creating), TASK))
+
+
+def test_an_abandoned_create_frees_its_key() -> None:
+    creating = shop(LOST, "running")
+
+    abandoned = creating.run(PROCEDURE.abandon(lost(creating), "there is none"))
+
+    assert (abandoned.state, abandoned.why) == (CommandState.ABANDONED, "there is none")
+    assert creating.create().task_id == TASK
+
+
+def test_what_is_held_or_has_ended_is_neither_adopted_nor_abandoned() -> None:
+    creating = shop("running")
+    creating.create()
+    assert other(creating.creates).add(FIELDS, labels={}) is not None
+
+    with pytest.raises(CreateInFlight):
+        creating.run(PROCEDURE.abandon("2", ""))
+    with pytest.raises(ValueError, match="create 1 has ended: it is done"):
+        creating.run(PROCEDURE.abandon("1", ""))
+    with pytest.raises(ValueError, match="there is no create '3'"):
+        creating.run(PROCEDURE.abandon("3", ""))
+
+
+# --- the journal in memory --------------------------------------------------------------------------
+
+
+def test_the_memory_of_creates_is_of_one_lifecycle() -> None:
+    journal = MemoryJournal()
+    mine, others = journal.creates(V1), journal.creates(get("v2-full"))
+    assert mine.add(FIELDS, labels={}, purpose=KEY) is not None
+
+    assert others.add(FIELDS, labels={}, purpose=KEY) is not None
+    assert [each.id for each in mine.unfinished()] == ["1"]
+    with pytest.raises(ValueError, match="no create"):
+        others.load("1")
+    assert not mine.blocking
+
+
+def test_a_lease_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [AT]
+    journal = MemoryJournal(clock=lambda: now[0])
+    creates = journal.creates(V1)
+    monkeypatch.setattr(creates._store, "lease", timedelta(seconds=60))
+    opened = creates.add(FIELDS, labels={})
+    assert opened is not None
+    assert opened.hold == Hold("this process", AT + timedelta(seconds=60))
+
+    assert other(creates).claim("1") is None
+    now[0] += timedelta(seconds=61)
+    claimed = other(creates).claim("1")
+
+    assert claimed is not None
+    assert (claimed.claim, claimed.hold) == (2, Hold("another", AT + timedelta(seconds=121)))
+    assert not creates.add_attempt("1", number=1, claim=1)
+    creates.release("1", claim=1)
+    assert creates.load("1").hold == claimed.hold
+    assert creates.add_outcome("1", CommandEvent.LOSE, why="", claim=1) == claimed
+
+
+def test_tasks_that_a_create_cannot_have_made_are_excluded() -> None:
+    creating = shop("running", LOST)
+    creating.create(Purpose())
+    before, after = (creating.journal.task(V1, name) for name in ("before", "after"))
+    before.add_report(Report("running", AT))
+    number = lost(creating)
+    after.add_report(Report("running", creating.creates.load(number).recorded_at + timedelta(seconds=1)))
+
+    excluded = creating.perform(ExcludeTasks(number, (TASK, "before", "after", "new")))
+
+    assert excluded == {TASK, "before"}
+
+
+def test_effects_of_creates_are_carried_out_on_creates() -> None:
+    creates = MemoryJournal().creates(V1)
+    carry_out(RecordCreate(FIELDS, {}), creates)
+
+    carry_out(ReleaseCreate("1", 1), creates)
+
+    assert carry_out(LoadCreate("1"), creates).hold is None
+
+
+def test_a_report_with_a_created_task_is_optional() -> None:
+    assert CreatedTask("t") == CreatedTask("t", None)
+    assert Accepted(None, AT).status is None
