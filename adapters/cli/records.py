@@ -29,7 +29,8 @@ from adapters.cli.output import (
 from adapters.cli.tasks import Api, BaseUrl, Seed, Worker, client_of
 
 if TYPE_CHECKING:
-    from adapters.journal import Recorded, RecordedCommand, RecordedReport, SqlJournal
+    from adapters.http import RecoveredCreate
+    from adapters.journal import Recorded, RecordedCommand, RecordedCreate, RecordedReport, SqlJournal
 
 JournalAt = Annotated[
     str,
@@ -89,9 +90,11 @@ def history(task_id: TaskId, *, journal: JournalAt, lifecycle: OfLifecycle = Non
 
 def record_line(entry: Recorded) -> tuple[str, str]:
     """Return what an entry of the record is about, and what it says."""
-    from adapters.journal import RecordedCommand, RecordedReport, RecordedUnreadable
+    from adapters.journal import RecordedCommand, RecordedCreate, RecordedReport, RecordedUnreadable
 
     match entry:
+        case RecordedCreate():
+            return f"create {entry.id}", _made(entry)
         case RecordedUnreadable(why=why):
             return "unreadable", shown(why)
         case RecordedReport():
@@ -123,6 +126,12 @@ def _report(entry: RecordedReport) -> tuple[str, str]:
     return f"reported {entry.status}", f"{remark} ({entry.channel}, {_time(entry.as_of)}{times})"
 
 
+def _made(entry: RecordedCreate) -> str:
+    labels = ", ".join(f"{name}={text}" for name, text in entry.labels.items())
+    known = {"by": entry.origin, "key": entry.key, "because": entry.reason, "labels": labels}
+    return ", ".join([entry.why, *(f"{word} {told}" for word, told in known.items() if told)])
+
+
 def _event(entry: RecordedCommand) -> tuple[str, str]:
     what = f"{entry.command} (command {entry.id})"
     if entry.event is not None:
@@ -148,9 +157,18 @@ def recover(
         list[str] | None,
         typer.Option(metavar="NAME", help="A worker that is known to be gone; its commands are settled at once."),
     ] = None,
+    adopt: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CREATE=TASK", help="First record that this create made this task, which is read."),
+    ] = None,
+    abandon: Annotated[
+        list[str] | None, typer.Option(metavar="CREATE", help="First record that this create made no task.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Settle the commands that a crash or a lost answer left open.
+    """Settle the commands that a crash or a lost answer left open, and report the creates that have no outcome.
+
+    Whether a create made a task is not decided here: the tasks that may be it are printed with what to type.
 
     A command that another worker has claimed is left to it, and shown with that worker's name and the end of its
     claim. A worker that has not moved its command for two minutes is taken for dead. One that comes back under its
@@ -160,11 +178,21 @@ def recover(
     """
     with _opened(journal):  # a name that was mistyped would make an empty one, in which all is settled
         pass
+    from adapters.http import RecoveredCreate
+
+    adopted = [_adoption(each) for each in adopt or ()]
     with client_of(api, base_url, seed=seed, journal=journal, worker=worker) as client:
-        recovered = client.recover(wait=wait, dead=dead or ())
+        for create, task in adopted:
+            client.adopt_create(create, task)
+        for create in abandon or ():
+            client.abandon_create(create)
+        found = client.recover(wait=wait, dead=dead or ())
+        creates = [each for each in found if isinstance(each, RecoveredCreate)]
+        recovered = [each for each in found if not isinstance(each, RecoveredCreate)]
         left = [
             (lifecycle.name, task) for lifecycle in client.lifecycles for task in client.journal.open_tasks(lifecycle)
         ]
+    unsettled = sum(not each.is_settled for each in creates)
     if as_json:
         print_json(
             {
@@ -179,6 +207,7 @@ def recover(
                     }
                     for each in recovered
                 ],
+                "creates": [_create_document(each) for each in creates],
                 "open": [{"lifecycle": name, "task": task} for name, task in left],
             }
         )
@@ -187,10 +216,45 @@ def recover(
             outcome = f"done, {each.result.state}" if each.result is not None else str(each.error)
             command = "" if each.command is None else f"{each.command}: "
             say(f"{each.lifecycle} {shown(each.task_id)}: {command}{shown(outcome)}")
-        settled = sum(each.is_settled for each in recovered)
-        say(f"{settled} settled, {len(left)} still open", stderr=True)
-    if left:
+        for each in creates:
+            _say_create(each)
+        settled = sum(each.is_settled for each in found)
+        say(f"{settled} settled, {len(left) + unsettled} still open", stderr=True)
+    if left or unsettled:
         raise typer.Exit(NOT_LEGAL)
+
+
+def _adoption(text: str) -> tuple[str, str]:
+    create, equals, task = text.partition("=")
+    if not equals or not create or not task:
+        fail(f"an adoption is CREATE=TASK, not {shown(text)!r}", BAD_INPUT)
+    return create, task
+
+
+def _create_document(each: RecoveredCreate) -> dict[str, Any]:
+    record = each.create
+    return {
+        "lifecycle": each.lifecycle,
+        "create": record.id,
+        "state": record.state,
+        "key": record.purpose.key,
+        "labels": dict(record.labels),
+        "fields": dict(record.fields),
+        "recorded_at": record.recorded_at.isoformat(),
+        "error": None if each.error is None else str(each.error),
+        "candidates": [{"task": listed.id, "status": listed.status} for listed in each.candidates],
+    }
+
+
+def _say_create(each: RecoveredCreate) -> None:
+    """Say what is known of a create; if somebody must decide, what to type."""
+    number = each.create.id
+    say(f"{each.lifecycle} create {number}: {shown(each.error or each.create.why)}")
+    if each.is_settled or each.create.hold is not None:
+        return
+    for listed in each.candidates:
+        say(f"  it may have made {shown(listed.id)} ({shown(listed.status)}): add --adopt {number}={shown(listed.id)}")
+    say(f"  {'if it made none of them' if each.candidates else 'no listed task may be it'}: add --abandon {number}")
 
 
 # --- the journal itself ---------------------------------------------------------------------------

@@ -69,6 +69,14 @@ def create(
     base_url: BaseUrl = None,
     seed: Seed = False,
     field: Fields = None,
+    key: Annotated[
+        str | None,
+        typer.Option("--once", metavar="KEY", help="Idempotency key: given again, it prints the id of the first task."),
+    ] = None,
+    label: Annotated[
+        list[str] | None, typer.Option("--label", metavar="NAME=TEXT", help="A label for the record; it is not sent.")
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
     journal: Journal = None,
     worker: Worker = None,
     as_json: AsJson = False,
@@ -77,9 +85,9 @@ def create(
 
     The API key is taken from BROWSER_USE_API_KEY, or asked for on a terminal.
     """
-    fields = _fields(field)
+    fields, labels = _fields(field), dict(map(_label, label or ()))
     with client_of(api, base_url, seed=seed, journal=journal, worker=worker) as client:
-        made = client.create(task, **fields)
+        made = client.create(task, key=key, labels=labels, reason=reason, **fields)
         state = made.state
     if as_json:
         print_json({"task": made.id, "lifecycle": made.lifecycle.name, "state": state})
@@ -254,6 +262,13 @@ def api_key() -> str:
 def _fields(given: list[str] | None) -> dict[str, Any]:
     """The fields of `NAME=TEXT` and `NAME:=JSON`."""
     return dict(map(_field, given or ()))
+
+
+def _label(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        fail(f"a label is NAME=TEXT, not {shown(text)!r}", BAD_INPUT)
+    return name, value
 
 
 def _field(text: str) -> tuple[str, Any]:

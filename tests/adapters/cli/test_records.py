@@ -144,27 +144,30 @@ def test_pages_of_tasks_are_turned_by_their_cursor(record: SqlJournal, journal: 
 
 
 def test_a_history_tells_who_did_what_and_why(emulator: Emulator, server: dict[str, str], journal: str) -> None:
-    task = call("create", "--api", "v1", "Buy milk", "--worker", "alice", env=server).stdout.strip()
+    purpose = ("--once", "order 5", "--reason", "sold out", "--label", "shop=north")
+    task = call("create", "--api", "v1", "Buy milk", *purpose, "--worker", "alice", env=server).stdout.strip()
     emulator.fire(task, "start")
     sent = call(
         "send", "--api", "v1", task, "stop", "--once", "k1", "--reason", "too dear", "--worker", "bob", env=server
     )
 
-    heading, titles, _, *rows = lines(call("history", task, "--journal", journal))
+    heading, titles, _, *rows = lines(call("history", task, "--journal", journal, env={"COLUMNS": "200"}))
 
     assert sent.stdout == "stopped\n"
     assert heading == f"v1-full {task}"
     assert titles.split() == ["At", "(UTC)", "What", "Worker"]
     told = ["  ".join(row.split("   ")[1:]).strip() for row in rows]
     assert [" ".join(each.split()[:4]) for each in told] == [
+        "create 1 created, by",
         "reported running the first",
         "stop (command 1) intended",
         "stop (command 1) sent,",
         "reported stopped step: stop",
         "stop (command 1) done:",
     ]
-    assert "intended in running, by caller, key k1, because too dear" in " ".join(told[1].split())
-    assert {row.split()[-1] for row in rows} == {"bob"}
+    assert "created, by caller, key order 5, because sold out, labels shop=north" in " ".join(told[0].split())
+    assert "intended in running, by caller, key k1, because too dear" in " ".join(told[2].split())
+    assert [row.split()[-1] for row in rows] == ["alice", *["bob"] * 5]
 
 
 def test_a_history_for_programs(record: SqlJournal, journal: str) -> None:
@@ -298,6 +301,80 @@ def test_what_is_read_is_recorded(emulator: Emulator, server: dict[str, str], jo
 # --- recover --------------------------------------------------------------------------------------
 
 
+def test_one_key_prints_one_task(emulator: Emulator, server: dict[str, str]) -> None:
+    printed = [call("create", "--api", "v1", "Buy milk", "--once", "order 5", env=server).stdout for _ in range(2)]
+
+    assert printed[0] == printed[1] != ""
+    assert [each.method for each in emulator.calls()] == ["POST"]
+
+
+def test_a_label_has_a_name(server: dict[str, str]) -> None:
+    refused = call("create", "--api", "v1", "Buy milk", "--label", "north", env=server)
+
+    assert (refused.exit_code, "a label is NAME=TEXT" in refused.stderr) == (2, True)
+
+
+def lose(emulator: Emulator, server: dict[str, str]) -> str:
+    """Create a task whose response is lost, and return the task's id."""
+    emulator.fault("drop_after", method="POST")
+    lost = call("create", "--api", "v1", "Buy milk", "--label", "shop=north", env=server)
+    assert (lost.exit_code, "(create 1)" in lost.stderr) == (1, True)
+    (task,) = emulator.tasks()
+    return task.id
+
+
+def test_recover_prints_a_lost_create_with_what_to_type(emulator: Emulator, server: dict[str, str]) -> None:
+    task = lose(emulator, server)
+
+    told = call("recover", "--api", "v1", env=server)
+    document = call_json("recover", "--api", "v1", env=server)
+    settled = call("recover", "--api", "v1", "--adopt", f"1={task}", env=server)
+
+    first, *rest = told.stdout.splitlines()
+    assert (told.exit_code, told.stderr) == (1, "0 taken up, 1 still open\n")
+    assert first.startswith("v1-full create 1: v1-full: whether a task was created is not known")
+    assert rest == [
+        f"  it may have made {task} (created): add --adopt 1={task}",
+        "  if it made none of them: add --abandon 1",
+    ]
+    (create,) = document["creates"]
+    assert (create["create"], create["state"], create["labels"]) == ("1", "uncertain", {"shop": "north"})
+    assert create["candidates"] == [{"task": task, "status": "created"}]
+    assert (settled.exit_code, settled.stdout, settled.stderr) == (0, "", "0 taken up, 0 still open\n")
+
+
+def test_recover_abandons_a_create(emulator: Emulator, server: dict[str, str]) -> None:
+    lose(emulator, server)
+    emulator.reset()
+
+    told = call("recover", "--api", "v1", env=server)
+    abandoned = call("recover", "--api", "v1", "--abandon", "1", env=server)
+    again = call("recover", "--api", "v1", "--abandon", "1", env=server)
+
+    assert told.stdout.splitlines()[1:] == ["  no listed task may be it: add --abandon 1"]
+    assert (abandoned.exit_code, abandoned.stdout) == (0, "")
+    assert (again.exit_code, "create 1 has ended: it is abandoned" in again.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("adoption", ["1", "1=", "=task"])
+def test_an_adoption_names_a_create_and_a_task(server: dict[str, str], journal: str, adoption: str) -> None:
+    SqlJournal(journal).close()
+
+    refused = call("recover", "--api", "v1", "--adopt", adoption, env=server)
+
+    assert (refused.exit_code, "an adoption is CREATE=TASK" in refused.stderr) == (2, True)
+
+
+def test_a_create_that_a_living_worker_holds_is_left_to_it(server: dict[str, str], record: SqlJournal) -> None:
+    record.creates(V1_FULL).add({"task": "Buy milk"}, labels={})
+
+    told = call("recover", "--api", "v1", env=server)
+
+    assert told.exit_code == 1
+    (line,) = told.stdout.splitlines()
+    assert line.startswith("v1-full create 1: v1-full: worker 'w1' has claimed create 1 until")
+
+
 def uncertain(emulator: Emulator, server: dict[str, str]) -> str:
     """A running session whose dispatch nobody knows anything of."""
     session = call("create", "--api", "v3", env=server).stdout.strip()
@@ -319,7 +396,7 @@ def test_recover_settles_what_was_left_open(emulator: Emulator, server: dict[str
 
     assert (recovered.exit_code, recovered.stdout) == (0, f"v2-full {task}: stop: done, stopped\n")
     assert recovered.stderr == "1 taken up, 0 still open\n"
-    assert call_json("recover", "--api", "v2", env=server) == {"recovered": [], "open": []}
+    assert call_json("recover", "--api", "v2", env=server) == {"recovered": [], "creates": [], "open": []}
 
 
 def test_what_stays_open_exits_with_1(emulator: Emulator, server: dict[str, str]) -> None:
