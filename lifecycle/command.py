@@ -536,7 +536,8 @@ class _Execution(Generic[S, E]):
         raise TaskEndedFirst(took_effect=None if is_moot else False, **self._facts())
 
     def _uncertain(self, why: str, cause: LifecycleError | None) -> Steps[NoReturn]:
-        yield from self._lose(why)
+        # Where it is uncertain already, this changes nothing, and tells whether another worker has claimed it since.
+        yield from self._record(CommandEvent.LOSE, why)
         yield Release(self.opened.id, self.opened.claim)
         raise CommandUncertain(why, **self._facts()) from cause
 

@@ -41,6 +41,15 @@ def remote_moves(lifecycle: Lifecycle[str, str]) -> dict[tuple[str, str], str]:
     return {row: to for row, to in moves_of(lifecycle).items() if lifecycle.event(row[1]).origin is Origin.REMOTE}
 
 
+def is_repeatable(moves: Moves, remote: Moves, event: str) -> bool:
+    """Whether a command that is sent twice changes nothing the second time, whatever the service does in between."""
+    states = {state for (source, _), target in moves.items() for state in (source, target)}
+    away = distances(states, remote)
+    targets = {target for (_, by), target in moves.items() if by == event}
+    later = {(target, state) for target, state in product(targets, states) if away[target, state] < inf}
+    return all((state, event) not in moves or state == target == moves[state, event] for target, state in later)
+
+
 def relation(away: Mapping[tuple[str, str], float], known: str, reported: str) -> str:
     """The kind of an observation, by distance alone."""
     there, back = away[known, reported], away[reported, known]

@@ -6,7 +6,7 @@ It carries out the journal's effects on a real journal. What goes over the netwo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -16,14 +16,18 @@ from lifecycle import AdapterError, CommandEvent, Lifecycle, LifecycleError
 from lifecycle.effects import (
     Accepted,
     Answer,
+    Claim,
     Create,
     Denied,
     Effect,
+    FindCommand,
     Lost,
+    Missing,
     NotSent,
     Progress,
     Read,
     ReadProof,
+    RecordIntent,
     RecordOutcome,
     Refused,
     Send,
@@ -31,6 +35,7 @@ from lifecycle.effects import (
     Tell,
     Throttled,
     Wait,
+    WaitReason,
     carry_out,
 )
 from lifecycle.journal import CommandEntry, CommandRecord, Report, ReportEntry, TaskLog, TaskRecord
@@ -55,11 +60,12 @@ class Mishap(AdapterError):
 
 
 REFUSED = Refused(Mishap("400 Agent session already stopped"))
-DENIED = Denied(Mishap("404 Task not found"))
+DENIED = Denied(Mishap("403 not your task"))
+MISSING = Missing(Mishap("404 Task not found"))
 THROTTLED = Throttled(Mishap("429 slow down"), retry_after_s=7.0)
 NOT_SENT = NotSent(Mishap("connection refused"))
 LOST = Lost(Mishap("500 Internal Server Error"))
-FAILURES: tuple[Answer, ...] = (REFUSED, DENIED, THROTTLED, NOT_SENT, LOST)
+FAILURES: tuple[Answer, ...] = (REFUSED, DENIED, MISSING, THROTTLED, NOT_SENT, LOST)
 
 # --- the driver -----------------------------------------------------------------------------------
 
@@ -146,15 +152,20 @@ class Driver:
 
 @dataclass(eq=False)
 class Worker:
-    """A handle, and the procedure that it is in the middle of: `effect` is what that waits for."""
+    """A handle, and the procedure that it is in the middle of: `effect` is what that waits for.
+
+    `command_id` is the command that the procedure works on, once it has opened, claimed or found one.
+    """
 
     driver: Driver
     steps: Steps[Any] | None = None
     effect: Effect | None = None
+    command_id: str | None = None
+    name: str = ""
     known: TaskRecord[str, str] = field(default_factory=lambda: TaskRecord())  # noqa: PLW0108
 
     def begin(self, steps: Steps[Any]) -> None:
-        self.steps, self.effect = steps, next(steps)
+        self.steps, self.effect, self.command_id = steps, next(steps), None
 
     def advance(self) -> object:
         """Carry one effect out; return the procedure's result or error where it ends by that, else None."""
@@ -165,6 +176,13 @@ class Worker:
         """Tell the procedure what came of its effect; its result or error where it ends by that, else None."""
         assert self.steps is not None
         self.known = cast("TaskRecord[str, str]", result) if isinstance(result, TaskRecord) else self.known
+        match self.effect:
+            case RecordIntent() | Claim() | FindCommand() if isinstance(result, CommandRecord):
+                self.command_id = result.id
+            case RecordOutcome(event=CommandEvent.ABANDON):
+                self.command_id = None  # it may have been another's
+            case _:
+                pass
         try:
             self.effect = self.steps.send(result)
         except StopIteration as stop:
@@ -176,6 +194,7 @@ class Worker:
         return None
 
     def die(self) -> None:
+        """Be gone between two effects, with no time left to release anything."""
         assert self.steps is not None
         self.steps.close()
         self.steps, self.known = None, TaskRecord()
@@ -206,12 +225,16 @@ def run_up_to(driver: Driver, steps: Steps[Any], place: int) -> bool:
 
 @dataclass(eq=False)
 class Scripted:
-    """Gives the answers it was given, each once and in order; a word or None stands for a 2xx that carries it."""
+    """Gives the answers it was given, each once and in order; a word or None stands for a 2xx that carries it.
+
+    A command in flight is waited for once for each of `meanwhile`, which is what happens then.
+    """
 
     sends: list[Answer | str | None] = field(default_factory=list[Answer | str | None])
     reads: list[Answer | str | None] = field(default_factory=list[Answer | str | None])
     creates: list[Answer | str | None] = field(default_factory=list[Answer | str | None])
     proofs: list[bool] = field(default_factory=list[bool])
+    meanwhile: list[Callable[[], object]] = field(default_factory=list[Callable[[], object]])
     patience: int = 10
     clock: Iterator[datetime] = field(default_factory=clock)
 
@@ -228,11 +251,16 @@ class Scripted:
         return self.proofs.pop(0)
 
     def waits(self, wait: Wait) -> bool:
-        return wait.attempt <= self.patience
+        if wait.reason is not WaitReason.IN_FLIGHT:
+            return wait.attempt <= self.patience
+        if not self.meanwhile:
+            return False
+        self.meanwhile.pop(0)()
+        return True
 
     def is_spent(self) -> bool:
         """Whether every answer was asked for."""
-        return not (self.sends or self.reads or self.creates or self.proofs)
+        return not (self.sends or self.reads or self.creates or self.proofs or self.meanwhile)
 
     def _answer(self, answers: list[Answer | str | None]) -> Answer:
         answer = answers.pop(0)
@@ -245,9 +273,11 @@ class Scripted:
 # --- journals ---------------------------------------------------------------------------------------
 
 
-def journal_knowing(lifecycle: Declared, state: str | None, *, times: Iterator[datetime]) -> Log:
+def journal_knowing(
+    lifecycle: Declared, state: str | None, *, times: Iterator[datetime], journal: MemoryJournal | None = None
+) -> Log:
     """Return the log of a task that was reported in that state, or never."""
-    log = MemoryJournal().task(lifecycle, TASK)
+    log = (journal or MemoryJournal()).task(lifecycle, TASK)
     if state is not None:
         log.add_report(Report(state, next(times)))
     return log
@@ -269,4 +299,5 @@ def lives(log: Log) -> dict[str, list[CommandEvent]]:
 
 def last_command(log: Log) -> CommandRecord[str, str] | None:
     """The command opened last, as it is now."""
-    return next((entry.record for entry in reversed(log.entries) if isinstance(entry, CommandEntry)), None)
+    entries = (entry for entry in reversed(log.entries) if isinstance(entry, CommandEntry))
+    return next((log.load_command(entry.record.id) for entry in entries), None)

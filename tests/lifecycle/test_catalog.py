@@ -65,7 +65,7 @@ COPY = {
         remote: created ready idle; created, idle start running; running complete idle;
                 running close stopped; idle time_out timed_out; created, idle, running fail error
         not proved by state: dispatch
-        not repeatable: dispatch
+        not repeatable: dispatch, stop_task
     """,
     "v4": """
         states: queued, dispatching, running, [completed], [failed], [cancelled]
@@ -75,11 +75,12 @@ COPY = {
                 queued, dispatching, running fail failed
     """,
     "command": """
-        states: recorded, uncertain, [done], [refused], [ended_first], [abandoned]
+        states: recorded, uncertain, [done], [refused], [ended_first], [moot], [abandoned]
         initial: recorded
         caller: recorded, uncertain abandon abandoned
         remote: recorded lose uncertain; recorded, uncertain confirm done;
-                recorded, uncertain refuse refused; recorded, uncertain end ended_first
+                recorded, uncertain refuse refused; recorded, uncertain end ended_first;
+                recorded, uncertain outlive moot
     """,
 }
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -29,11 +31,27 @@ from lifecycle import (
     get,
 )
 from lifecycle.command import Commanding, CommandResult
-from lifecycle.effects import FindCommand, RecordAttempt, RecordIntent, Release, Send, Steps, Wait, WaitReason
-from lifecycle.journal import UNSTATED, CommandEntry, CommandRecord, Purpose, Report
+from lifecycle.effects import (
+    Claim,
+    FindCommand,
+    Load,
+    Lost,
+    Read,
+    RecordAttempt,
+    RecordIntent,
+    RecordOutcome,
+    Release,
+    Send,
+    Steps,
+    Wait,
+    WaitReason,
+)
+from lifecycle.journal import UNSTATED, CommandEntry, CommandRecord, Hold, Purpose, Report
+from lifecycle.memory import MemoryJournal
 from tests.lifecycle.drivers import (
     DENIED,
     LOST,
+    MISSING,
     NOT_SENT,
     REFUSED,
     TASK,
@@ -43,6 +61,7 @@ from tests.lifecycle.drivers import (
     Log,
     Mishap,
     Scripted,
+    clock,
     journal_knowing,
     last_command,
     lives,
@@ -51,12 +70,30 @@ from tests.lifecycle.drivers import (
 
 
 @dataclass(eq=False)
+class Time:
+    """A clock that is set."""
+
+    now: datetime
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def goes_on(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+LEASE_S = 60.0
+
+
+@dataclass(eq=False)
 class Case:
-    """A driver, its scripted service, and what was commanded."""
+    """A worker with its driver and its scripted service, and what it commands."""
 
     commanding: Commanding[str, str]
-    log: Log
+    journal: MemoryJournal
+    time: Time
     service: Scripted
+    log: Log
     driver: Driver
 
     def execute(
@@ -64,34 +101,53 @@ class Case:
     ) -> CommandResult[str, str]:
         return self.driver.run(self.commanding.execute(command, fields, purpose))
 
-    def recover(self) -> CommandResult[str, str] | None:
-        return self.driver.run(self.commanding.recover())
+    def recover(self, *dead: str) -> CommandResult[str, str] | None:
+        return self.driver.run(self.commanding.recover(dead=frozenset(dead)))
 
     def record(self) -> CommandRecord[str, str]:
         record = last_command(self.log)
         assert record is not None
         return record
 
+    def lapse(self) -> None:
+        """Time passes until every lease is over."""
+        self.time.goes_on(LEASE_S + 1)
 
-def case(name: str | Declared, known: str | None, **script: Any) -> Case:
-    """A task of that lifecycle whose journal knows `known`, and a service with that script."""
+    def other(self, worker: str = "B") -> Case:
+        """Another worker with the same task and the same service."""
+        log = self.journal.join(worker).task(self.commanding.lifecycle, TASK)
+        return Case(self.commanding, self.journal, self.time, self.service, log, Driver(log, self.service))
+
+
+def case(name: str | Declared, known: str | None, *, lease_s: float | None = LEASE_S, **script: Any) -> Case:
+    """The worker A of a task of that lifecycle whose journal knows `known`, and a service with that script."""
     lifecycle = get(name) if isinstance(name, str) else name
-    service = Scripted(**script)
-    log = journal_knowing(lifecycle, known, times=service.clock)
+    service, time = Scripted(**script), Time(next(clock()))
+    journal = MemoryJournal(worker="A", lease_s=lease_s, clock=time)
+    log = journal_knowing(lifecycle, known, times=service.clock, journal=journal)
     commanding = Commanding(lifecycle=lifecycle, task=TASK, proved_by_read=frozenset({"stop_task_and_session"}))
-    return Case(commanding, log, service, Driver(log, service))
+    return Case(commanding, journal, time, service, log, Driver(log, service))
 
 
-def left_open(
-    name: str | Declared, source: str, command: str, *, attempts: int, purpose: Purpose = UNSTATED, **script: Any
+def claimed(
+    name: str | Declared, source: str | None, command: str, *, attempts: int, purpose: Purpose = UNSTATED, **script: Any
 ) -> Case:
-    """A case whose command was left open by a worker that died, after it had sent it so many times."""
+    """A worker B whose task has an open command that A has claimed, and has sent so many times."""
     given = case(name, source, **script)
     version = given.log.load().version
     opened = given.log.add_intent(command, source=source, version=version, fields={"task": "more"}, purpose=purpose)
     assert isinstance(opened, CommandRecord)
     for number in range(1, attempts + 1):
-        assert given.log.add_attempt(opened.id, number=number)
+        assert given.log.add_attempt(opened.id, number=number, claim=1)
+    return given.other()
+
+
+def left_open(
+    name: str | Declared, source: str | None, command: str, *, attempts: int, purpose: Purpose = UNSTATED, **script: Any
+) -> Case:
+    """A worker B whose task has an open command that A has sent so many times, and has released."""
+    given = claimed(name, source, command, attempts=attempts, purpose=purpose, **script)
+    given.log.release(given.record().id, claim=1)
     return given
 
 
@@ -101,10 +157,6 @@ def at_its(effect: type, driver: Driver, steps: Steps[Any]) -> Any:
     while not isinstance(found := steps.send(result), effect):
         result = driver.perform(found)
     return found
-
-
-def _held(_: str) -> None:
-    """Claim nothing: a living worker holds it."""
 
 
 # --- 1: know the state --------------------------------------------------------------------------------
@@ -119,7 +171,7 @@ def test_a_task_never_seen_is_read_first() -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("failure", [DENIED, REFUSED])
+@pytest.mark.parametrize("failure", [DENIED, REFUSED, MISSING])
 def test_a_task_that_cannot_be_read_is_not_commanded(failure: Any) -> None:
     seen = case("v1", None, reads=[failure])
 
@@ -127,15 +179,15 @@ def test_a_task_that_cannot_be_read_is_not_commanded(failure: Any) -> None:
         seen.execute("pause")
 
     assert info.value is failure.error
-    assert seen.driver.story() == "Load Read"
+    assert seen.driver.story() == ("Load Read Load" if failure is MISSING else "Load Read")
     assert not seen.log.entries
 
 
 @pytest.mark.parametrize("failure", [LOST, NOT_SENT, THROTTLED])
 def test_a_read_that_may_succeed_later_is_repeated(failure: Any) -> None:
-    seen = case("v1", None, reads=[failure, failure, "stopped"])
+    seen = case("v1", None, reads=[failure, failure, "paused"])
 
-    assert seen.execute("stop") == CommandResult("stop", "stopped", sent=False)
+    assert seen.execute("pause") == CommandResult("pause", "paused", sent=False)
     assert [(wait.reason, wait.attempt) for wait in seen.driver.waits()] == [
         (WaitReason.RETRY, 1),
         (WaitReason.RETRY, 2),
@@ -147,9 +199,120 @@ def test_a_read_is_repeated_within_the_budget() -> None:
     seen = case("v1", None, reads=[LOST, LOST, LOST], patience=2)
 
     with pytest.raises(Mishap, match="500"):
-        seen.execute("stop")
+        seen.execute("pause")
 
     assert seen.service.is_spent()
+
+
+@pytest.mark.parametrize(
+    ("name", "stop", "end"), [("v1", "stop", "stopped"), ("v2", "stop", "stopped"), ("v4", "cancel", "cancelled")]
+)
+@pytest.mark.parametrize("answer", [LOST, NOT_SENT, THROTTLED, DENIED, REFUSED, "zombie"])
+def test_an_emergency_stop_needs_no_read(name: str, stop: str, end: str, answer: Any) -> None:
+    """It is recorded and sent whatever the one read says, and proved by where it leads from anywhere."""
+    seen = case(name, None, reads=[answer], sends=[end])
+
+    assert seen.execute(stop) == CommandResult(stop, end, sent=True)
+    assert seen.record().source is None
+    assert not seen.driver.waits(), "an emergency does not wait for a read"
+    assert seen.service.is_spent()
+
+
+def test_an_emergency_stop_goes_on_where_nothing_can_be_read() -> None:
+    seen = case("v1", None, reads=[LOST] * 3, sends=[LOST, LOST, "stopped"])
+
+    assert seen.execute("stop") == CommandResult("stop", "stopped", sent=True)
+    assert [(wait.reason, wait.attempt) for wait in seen.driver.waits()] == [
+        (WaitReason.RETRY, 1),
+        (WaitReason.RETRY, 2),
+    ]
+    assert seen.service.is_spent()
+
+
+def test_an_emergency_stop_that_nobody_answers_is_recovered_without_a_read() -> None:
+    seen = case("v1", None, reads=[LOST] * 4, sends=[LOST, LOST, "stopped"], patience=0)
+    with pytest.raises(CommandUncertain, match="its state is not known") as info:
+        seen.execute("stop")
+
+    seen.service.patience = 10
+
+    assert info.value.state is None
+    assert seen.other().recover() == CommandResult("stop", "stopped", sent=True)
+    assert seen.service.is_spent()
+
+
+@pytest.mark.parametrize("attempts", [0, 1])
+def test_an_emergency_stop_is_settled_by_what_is_read_at_last(attempts: int) -> None:
+    seen = left_open("v1-full", None, "stop", attempts=attempts, reads=["finished"])
+
+    with pytest.raises(TaskEndedFirst) as info:
+        seen.recover()
+
+    assert info.value.took_effect is False, "no stop leads to 'finished'"
+
+
+def test_an_emergency_stop_of_a_task_that_is_not_there_is_not_sent() -> None:
+    seen = case("v1", None, reads=[MISSING])
+
+    with pytest.raises(Mishap, match="404"):
+        seen.execute("stop")
+
+    assert seen.driver.story() == "Load Read"
+    assert last_command(seen.log) is None
+
+
+@pytest.mark.parametrize(("name", "command"), [("v1", "pause"), ("v3-full", "dispatch"), ("v3-full", "stop_task")])
+def test_what_is_no_emergency_stop_is_not_sent_unread(name: str, command: str) -> None:
+    seen = case(name, None, reads=[LOST], patience=0)
+
+    with pytest.raises(Mishap, match="500"):
+        seen.execute(command)
+
+    assert last_command(seen.log) is None
+
+
+def created(name: str, **script: Any) -> Case:
+    """A task that was created just now."""
+    seen = case(name, None, **script)
+    seen.log.track(created=True)
+    return seen
+
+
+def test_a_task_created_just_now_may_not_be_found_yet() -> None:
+    seen = created("v1", reads=[MISSING, MISSING, "running", "paused"], sends=[None])
+
+    assert seen.execute("pause").sent
+    assert seen.driver.waits() == [
+        Wait(WaitReason.APPEAR, attempt, since=seen.log.load().created_at) for attempt in (1, 2)
+    ]
+
+
+def test_a_command_may_not_find_a_task_yet_that_was_created_just_now() -> None:
+    """Nothing has happened: also what must not be repeated is sent again."""
+    seen = created("v3", reads=["idle"], sends=[MISSING, MISSING, "running"])
+
+    assert seen.execute("dispatch") == CommandResult("dispatch", "running", sent=True)
+    assert {(wait.reason, wait.since) for wait in seen.driver.waits()} == {(WaitReason.APPEAR, seen.time.now)}
+    assert seen.record().attempts == 3
+
+
+def test_a_task_that_does_not_appear_in_time_is_not_there() -> None:
+    seen = created("v1", reads=[MISSING] * 3, patience=2)
+
+    with pytest.raises(Mishap, match="404"):
+        seen.execute("pause")
+
+    assert seen.service.is_spent()
+
+
+def test_a_task_whose_creation_nobody_saw_is_not_waited_for() -> None:
+    seen = case("v1", "running", sends=[MISSING], reads=[MISSING])
+
+    with pytest.raises(Mishap, match="404"):
+        seen.execute("pause")
+
+    assert not seen.driver.waits()
+    assert seen.record().state is CommandState.REFUSED
 
 
 def test_a_status_that_nobody_knows_is_surfaced_and_recorded() -> None:
@@ -201,6 +364,43 @@ def test_a_final_state_needs_no_confirmation(command: str, ending: type) -> None
     assert seen.driver.story() == "Load"
 
 
+def doubted(state: str, contradiction: str, **script: Any) -> Case:
+    """A v1-full task that was reported in a final state, and then in another state."""
+    seen = case("v1-full", state, **script)
+    seen.log.add_report(Report(contradiction, next(seen.service.clock)))
+    assert (seen.log.load().state, seen.log.load().doubt) == (state, contradiction)
+    return seen
+
+
+def test_a_final_state_that_a_later_report_contradicts_is_read_again_before_it_is_relied_on() -> None:
+    seen = doubted("stopped", "running", reads=["stopped"])
+
+    assert seen.execute("stop") == CommandResult("stop", "stopped", sent=False)
+    assert seen.driver.story() == "Load Read RecordReport"
+    assert seen.log.load().doubt is None
+
+
+@pytest.mark.parametrize(("reads", "source"), [(["running"], "running"), (["paused"], "paused"), ([LOST], "running")])
+def test_a_task_that_was_wrongly_reported_over_can_be_stopped(reads: list[Any], source: str) -> None:
+    seen = doubted("stopped", "running", reads=reads, sends=["stopped"])
+
+    assert seen.execute("stop") == CommandResult("stop", "stopped", sent=True)
+    assert seen.record().source == source
+
+
+def test_a_task_that_was_wrongly_reported_over_can_be_commanded() -> None:
+    seen = doubted("finished", "running", reads=["running", "paused"], sends=[None])
+
+    assert seen.execute("pause") == CommandResult("pause", "paused", sent=True)
+
+
+def test_a_command_whose_end_is_contradicted_meanwhile_is_read_again() -> None:
+    seen = doubted("failed", "running", reads=["failed"])
+
+    with pytest.raises(IllegalTransition, match="'failed' is final"):
+        seen.execute("pause")
+
+
 def test_a_state_that_was_just_read_is_not_read_again() -> None:
     seen = case("v1-full", None, reads=["created"])
 
@@ -231,13 +431,16 @@ def test_what_the_service_does_by_itself_is_no_command(name: str) -> None:
 # --- 3: record the intent -------------------------------------------------------------------------------
 
 
-def test_the_intent_holds_what_is_needed_to_take_it_up() -> None:
+def test_the_intent_holds_what_is_needed_to_resume_it() -> None:
     seen = case("v3", "idle", sends=["running"])
 
     seen.execute("dispatch", {"task": "more"})
 
     first = next(entry.record for entry in seen.log.entries if isinstance(entry, CommandEntry))
-    assert first == CommandRecord("1", "dispatch", "idle", COMMAND.initial, {"task": "more"})
+    until = seen.time.now + timedelta(seconds=LEASE_S)
+    assert first == CommandRecord(
+        "1", "dispatch", "idle", COMMAND.initial, {"task": "more"}, claim=1, hold=Hold("A", until)
+    )
     assert [effect for effect, _ in seen.driver.trace if isinstance(effect, Send)] == [
         Send("dispatch", {"task": "more"})
     ]
@@ -256,14 +459,63 @@ def test_a_task_that_changed_meanwhile_is_judged_again() -> None:
 
 
 @pytest.mark.parametrize(("other", "command"), [("pause", "stop"), ("stop", "stop"), ("stop", "pause")])
-def test_a_command_in_flight_excludes_any_other(other: str, command: str) -> None:
-    seen = left_open("v1", "running", other, attempts=1)
+@pytest.mark.parametrize("is_uncertain", [False, True])
+def test_a_command_in_flight_excludes_any_other(is_uncertain: bool, other: str, command: str) -> None:
+    """Neither does a stop abandon what a living worker has claimed, also not where that is uncertain."""
+    seen = claimed("v1", "running", other, attempts=1)
+    if is_uncertain:
+        seen.log.add_outcome(seen.record().id, CommandEvent.LOSE, why="silence", claim=1)
 
     with pytest.raises(CommandInFlight) as info:
         seen.execute(command)
 
     assert (info.value.command, info.value.other, info.value.state) == (command, other, "running")
-    assert seen.driver.story() == "Load RecordIntent"
+    assert (info.value.holder, info.value.until) == seen.record().hold
+    assert f"worker '{info.value.holder}' has claimed it until 2026-01-01T00:01" in str(info.value)
+    assert seen.record().state is (CommandState.UNCERTAIN if is_uncertain else CommandState.RECORDED)
+    assert not seen.driver.sends()
+
+
+def test_what_nobody_has_claimed_excludes_any_other_but_a_stop() -> None:
+    seen = left_open("v1", "running", "pause", attempts=1)
+
+    with pytest.raises(CommandInFlight, match="no worker has claimed it, `recover` settles it") as info:
+        seen.execute("pause")
+
+    assert (info.value.holder, info.value.until) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("command", "reads"), [("stop", ["paused", "stopped"]), ("resume", ["paused", "paused", "running"])]
+)
+def test_a_command_in_flight_may_be_waited_for(command: str, reads: list[Any]) -> None:
+    """B waits twice; A settles its pause meanwhile."""
+    seen = claimed("v1", "running", "pause", attempts=1, sends=[None], reads=reads)
+    seen.service.meanwhile = [lambda: None, lambda: settle(seen)]
+
+    assert seen.execute(command).sent
+    assert [(wait.reason, wait.attempt) for wait in seen.driver.waits()] == [
+        (WaitReason.IN_FLIGHT, 1),
+        (WaitReason.IN_FLIGHT, 2),
+    ]
+    assert lives(seen.log) == {"1": [CommandEvent.CONFIRM], "2": [CommandEvent.CONFIRM]}
+
+
+def settle(seen: Case) -> None:
+    """A was answered, and has read that its command took effect."""
+    seen.log.add_report(Report(str(seen.service.reads.pop(0)), next(seen.service.clock)))
+    seen.log.add_outcome("1", CommandEvent.CONFIRM, why="the task is paused", claim=1)
+
+
+def test_a_command_in_flight_that_is_settled_just_then_needs_no_waiting() -> None:
+    """A's pause ends between B's look at the task and B's claim of it."""
+    seen = claimed("v1", "running", "pause", attempts=1, sends=[None], reads=["paused", "stopped"])
+    steps = seen.commanding.execute("stop")
+    claim = at_its(Claim, seen.driver, steps)
+    settle(seen)
+
+    assert seen.driver.run(steps, seen.driver.perform(claim)) == CommandResult("stop", "stopped", sent=True)
+    assert not seen.driver.waits()
 
 
 def test_an_uncertain_command_excludes_any_other_but_a_stop() -> None:
@@ -281,17 +533,25 @@ def test_an_uncertain_command_excludes_any_other_but_a_stop() -> None:
     ("name", "state", "stop", "end"),
     [("v1", "running", "stop", "stopped"), ("v4", "running", "cancel", "cancelled"), ("v3", "idle", "stop", "stopped")],
 )
-def test_a_stop_gives_an_uncertain_command_up(name: str, state: str, stop: str, end: str) -> None:
+@pytest.mark.parametrize("attempts", [0, 1])
+def test_a_stop_abandons_what_no_living_worker_has_claimed(
+    attempts: int, name: str, state: str, stop: str, end: str
+) -> None:
     first = {"v1": "pause", "v4": "cancel", "v3": "dispatch"}[name]
-    seen = case(name, state, sends=[LOST, end], reads=[DENIED])
-    with pytest.raises(CommandUncertain):
-        seen.execute(first)
+    seen = claimed(name, state, first, attempts=attempts, sends=[end])
+    seen.lapse()
 
     assert seen.execute(stop) == CommandResult(stop, end, sent=True)
-    assert lives(seen.log) == {
-        "1": [CommandEvent.LOSE, CommandEvent.ABANDON],
-        "2": [CommandEvent.CONFIRM],
-    }
+    assert lives(seen.log) == {"1": [CommandEvent.ABANDON], "2": [CommandEvent.CONFIRM]}
+
+
+def test_a_stop_abandons_an_uncertain_command() -> None:
+    seen = case("v1", "running", sends=[LOST, "stopped"], reads=[DENIED])
+    with pytest.raises(CommandUncertain):
+        seen.execute("pause")
+
+    assert seen.execute("stop") == CommandResult("stop", "stopped", sent=True)
+    assert lives(seen.log) == {"1": [CommandEvent.LOSE, CommandEvent.ABANDON], "2": [CommandEvent.CONFIRM]}
 
 
 # --- 4: send --------------------------------------------------------------------------------------------
@@ -308,17 +568,53 @@ def test_each_attempt_is_recorded_before_it_is_made() -> None:
     assert seen.record().attempts == 3
 
 
-def test_a_command_that_a_recovery_took_over_is_not_sent() -> None:
-    seen = case("v1", "running")
-    steps = seen.commanding.execute("pause")
-    assert run_up_to(seen.driver, steps, 1)
-    opened = seen.record()
-    seen.log.add_attempt(opened.id, number=1)  # by a recovery
+def test_a_worker_that_wakes_after_its_lease_sends_nothing_and_returns_the_others_outcome() -> None:
+    """A has recorded its intent, and sleeps; B resumes the command, sends it, and settles it."""
+    seen = case("v3", "idle", reads=["idle"], sends=["running"])
+    steps = seen.commanding.execute("dispatch")
+    attempt = at_its(RecordAttempt, seen.driver, steps)
+    seen.lapse()
+    assert seen.other().recover() == CommandResult("dispatch", "running", sent=True)
 
-    with pytest.raises(CommandUncertain, match="another worker has taken over"):
-        seen.driver.run(steps, opened)
+    assert seen.driver.run(steps, seen.driver.perform(attempt)) == CommandResult("dispatch", "running", sent=True)
+    assert seen.driver.sends() == []
+    assert seen.driver.story() == "Load RecordIntent RecordAttempt Load LoadCommand Load"
 
-    assert seen.driver.story() == "Load RecordIntent RecordAttempt Load"
+
+@pytest.mark.parametrize("is_waited_for", [True, False])
+def test_a_worker_whose_command_another_has_resumed_waits_for_it_or_says_so(is_waited_for: bool) -> None:
+    seen = case("v3", "idle", reads=["idle"], sends=["running"])
+    steps, others = seen.commanding.execute("dispatch"), seen.other()
+    attempt = at_its(RecordAttempt, seen.driver, steps)
+    seen.lapse()
+    resumed = others.commanding.recover()
+    read = at_its(Read, others.driver, resumed)
+    if is_waited_for:
+        seen.service.meanwhile = [lambda: others.driver.run(resumed, others.driver.perform(read))]
+
+    result = seen.driver.ending(steps, seen.driver.perform(attempt))
+
+    if is_waited_for:
+        assert result == CommandResult("dispatch", "running", sent=True)
+    else:
+        assert isinstance(result, CommandUncertain)
+        assert result.why == "worker 'B' has resumed it"
+    assert seen.driver.waits() == [Wait(WaitReason.IN_FLIGHT, 1)]
+    assert seen.driver.sends() == []
+
+
+def test_a_worker_whose_command_another_has_resumed_and_released_says_so() -> None:
+    seen = case("v3", "idle", reads=[DENIED], sends=[LOST])
+    steps = seen.commanding.execute("dispatch")
+    lost = seen.driver.perform(at_its(Send, seen.driver, steps))
+    seen.lapse()
+    with pytest.raises(CommandUncertain):
+        seen.other().recover()
+
+    with pytest.raises(CommandUncertain, match="another worker has resumed it"):
+        seen.driver.run(steps, lost)
+
+    assert lives(seen.log) == {"1": [CommandEvent.LOSE]}
 
 
 @pytest.mark.parametrize(
@@ -375,29 +671,69 @@ def test_a_task_that_moved_and_came_back_is_commanded_all_the_same() -> None:
     assert seen.driver.run(steps, seen.driver.perform(intend)) == CommandResult("pause", "paused", sent=True)
 
 
-def test_a_command_that_a_stop_gave_up_is_not_sent_again() -> None:
+def test_a_command_that_a_stop_abandoned_is_not_sent_again() -> None:
     seen = case("v1", "running", sends=[LOST, "stopped"], reads=["running"])
     pausing = seen.commanding.execute("pause")
     assert run_up_to(seen.driver, pausing, 7)
     assert seen.driver.story().endswith("Send lose Read RecordReport Wait")
-    seen.execute("stop")
+    seen.lapse()
+    seen.other().execute("stop")
 
-    with pytest.raises(CommandUncertain, match="another worker has taken over"):
+    with pytest.raises(CommandAbandoned, match="abandoned for 'stop'"):
         seen.driver.run(pausing, result=True)
 
     assert lives(seen.log) == {"1": [CommandEvent.LOSE, CommandEvent.ABANDON], "2": [CommandEvent.CONFIRM]}
 
 
-def test_an_outcome_that_comes_second_is_not_recorded() -> None:
-    seen = case("v1", "running", sends=["paused"], reads=["paused"])
+@pytest.mark.parametrize("read", ["paused", "finished", "failed"])
+def test_a_worker_that_loses_the_race_for_the_outcome_returns_the_recorded_one(read: str) -> None:
+    """B, who has resumed it, reads another state than A was told."""
+    seen = case("v1-full", "running", sends=["paused"], reads=[read])
     pausing = seen.commanding.execute("pause")
     assert run_up_to(seen.driver, pausing, 4)
     assert seen.driver.story().endswith("Send RecordReport")
     reported = seen.log.load()
-    assert seen.recover() == CommandResult("pause", "paused", sent=True)
+    seen.lapse()
+    others = seen.other()
+    told = others.driver.ending(others.commanding.recover())
 
-    assert seen.driver.run(pausing, reported) == CommandResult("pause", "paused", sent=True)
-    assert lives(seen.log) == {"1": [CommandEvent.LOSE, CommandEvent.CONFIRM]}
+    mine = seen.driver.ending(pausing, reported)
+
+    assert (type(mine), str(mine)) == (type(told), str(told))
+    assert mine == told or isinstance(mine, TaskEndedFirst)
+    assert len(lives(seen.log)["1"]) == 2
+    assert seen.driver.story().endswith("RecordReport confirm LoadCommand Load")
+
+
+def test_a_worker_that_gives_an_uncertain_command_up_looks_whose_it_is_by_now() -> None:
+    """While A reads for longer than its lease, B proves the command: A must not say that nobody knows."""
+    seen = case("v1", "running", sends=[LOST], reads=[DENIED, "paused"])
+    pausing = seen.commanding.execute("pause")
+    denied = seen.driver.perform(at_its(Read, seen.driver, pausing))
+    seen.lapse()
+    assert seen.other().recover() == CommandResult("pause", "paused", sent=True)
+
+    assert seen.driver.run(pausing, denied) == CommandResult("pause", "paused", sent=True)
+
+
+@pytest.mark.parametrize("place", range(8))
+def test_what_a_worker_writes_after_another_has_claimed_its_command_changes_nothing(place: int) -> None:
+    """A sleeps at every effect in turn; B claims the command, and nothing that A does then touches it."""
+    seen = case("v1", "running", sends=["zombie"] * 2, reads=["running", "paused"])
+    pausing = seen.commanding.execute("pause")
+    if not run_up_to(seen.driver, pausing, place) or last_command(seen.log) is None:
+        return
+    result = seen.driver.trace[-1][1]
+    seen.lapse()
+    claim = seen.other().log.claim(seen.record().id)
+    sent = len(seen.driver.sends())
+
+    ending = seen.driver.ending(pausing, result)
+
+    assert isinstance(ending, CommandUncertain)
+    assert ending.why == "worker 'B' has resumed it"
+    assert seen.record() == claim
+    assert len(seen.driver.sends()) <= max(sent, int(seen.driver.story().split()[place] == "RecordAttempt"))
 
 
 # --- 5: a usable answer ---------------------------------------------------------------------------------
@@ -421,7 +757,7 @@ def test_a_service_that_accepts_has_time_to_act() -> None:
     ]
 
 
-@pytest.mark.parametrize("answer", ["running", "zombie", DENIED, LOST])
+@pytest.mark.parametrize("answer", ["running", "zombie", DENIED, MISSING, LOST])
 def test_a_service_that_accepts_and_does_not_act_in_time_leaves_it_uncertain(answer: Any) -> None:
     seen = case("v1", "running", sends=[None], reads=[answer] * 3, patience=2)
 
@@ -432,9 +768,81 @@ def test_a_service_that_accepts_and_does_not_act_in_time_leaves_it_uncertain(ans
     assert seen.log.load().open_command == seen.record()
 
 
-def test_what_was_accepted_is_proved_past_its_target() -> None:
+def test_what_was_accepted_is_proved_past_its_target_where_only_it_leads() -> None:
     assert case("v1-full", "paused", sends=[None], reads=["finished"]).execute("resume").state == "finished"
-    assert case("v1-full", "paused", sends=[None], reads=["failed"]).execute("resume").state == "failed"
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "command", "end"),
+    [
+        ("v1-full", "paused", "resume", "failed"),  # it may have failed without
+        ("v1-full", "running", "pause", "failed"),
+        ("v3-full", "running", "stop_task", "stopped"),  # the session may have closed by itself
+        ("v3-full", "running", "stop_task", "timed_out"),
+        ("v3-full", "idle", "dispatch", "error"),
+    ],
+)
+@pytest.mark.parametrize("how", ["accepted", "accepted, and read", "lost"])
+def test_what_is_over_elsewhere_is_moot_where_the_target_may_lie_before(
+    how: str, name: str, source: str, command: str, end: str
+) -> None:
+    """A response that carries another final state never confirms a command, even past its target."""
+    sends = {"accepted": [end], "accepted, and read": [None], "lost": [LOST]}[how]
+    seen = case(name, source, sends=sends, reads=[end])
+    if how == "accepted, and read" and command == "dispatch":
+        pytest.skip("its response proves a dispatch")
+
+    with pytest.raises(TaskEndedFirst, match=f"it is '{end}'; whether '{command}' took effect before is not") as info:
+        seen.execute(command)
+
+    assert info.value.took_effect is None
+    assert seen.record().state is CommandState.MOOT
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "command", "end"),
+    [
+        ("v1-full", "running", "stop", "finished"),
+        ("v2", "started", "stop", "finished"),
+        ("v4", "running", "cancel", "failed"),
+    ],
+)
+@pytest.mark.parametrize("sends", [["end"], [None], [LOST], [REFUSED], [MISSING], [LOST, REFUSED]])
+def test_what_is_over_where_the_target_does_not_lead_did_not_take_effect(
+    sends: list[Any], name: str, source: str, command: str, end: str
+) -> None:
+    answers = [end if answer == "end" else answer for answer in sends]
+    seen = case(name, source, sends=answers, reads=[*[source] * (len(sends) - 1), end])
+
+    with pytest.raises(TaskEndedFirst, match=f"it was '{end}' before '{command}' took effect") as info:
+        seen.execute(command)
+
+    assert info.value.took_effect is False
+    assert seen.record().state is CommandState.ENDED_FIRST
+
+
+@pytest.mark.parametrize("failure", [REFUSED, MISSING])
+@pytest.mark.parametrize(("command", "source"), [("resume", "paused"), ("pause", "running")])
+def test_what_was_refused_because_the_task_was_over_did_not_take_effect(
+    failure: Any, command: str, source: str
+) -> None:
+    """Even where the end could have been reached from the target: nothing arrived."""
+    seen = case("v1-full", source, sends=[failure], reads=["failed"])
+
+    with pytest.raises(TaskEndedFirst) as info:
+        seen.execute(command)
+
+    assert info.value.took_effect is False
+
+
+@pytest.mark.parametrize("failure", [REFUSED, MISSING])
+def test_what_was_refused_after_an_attempt_that_may_have_arrived_is_moot(failure: Any) -> None:
+    seen = case("v1-full", "running", sends=[LOST, failure], reads=["running", "failed"])
+
+    with pytest.raises(TaskEndedFirst) as info:
+        seen.execute("pause")
+
+    assert info.value.took_effect is None
 
 
 def test_what_was_accepted_is_not_proved_where_it_has_not_moved() -> None:
@@ -447,19 +855,10 @@ def test_what_was_accepted_is_not_proved_where_it_has_not_moved() -> None:
 def test_a_task_that_ended_first_is_told() -> None:
     seen = case("v1-full", "running", sends=[None], reads=["finished"])
 
-    with pytest.raises(TaskEndedFirst, match="it was 'finished' before 'pause' took effect") as info:
+    with pytest.raises(TaskEndedFirst) as info:
         seen.execute("pause")
 
     assert (info.value.lifecycle, info.value.task, info.value.state) == ("v1-full", TASK, "finished")
-    assert seen.record().state is CommandState.ENDED_FIRST
-
-
-def test_a_view_unchanged_after_the_end_is_an_end() -> None:
-    # v2 answers 200 to a stop of a finished task.
-    seen = case("v2", "started", sends=["finished"])
-
-    with pytest.raises(TaskEndedFirst):
-        seen.execute("stop")
 
 
 def test_a_session_is_read_where_the_task_does_not_tell() -> None:
@@ -512,7 +911,7 @@ def test_a_refusal_is_told_with_what_the_service_said() -> None:
     assert seen.record().state is CommandState.REFUSED
 
 
-@pytest.mark.parametrize("answer", [DENIED, "zombie"])
+@pytest.mark.parametrize("answer", [DENIED, MISSING, "zombie"])
 def test_a_refusal_is_told_where_the_status_cannot_be_read(answer: Any) -> None:
     seen = case("v1", "running", sends=[REFUSED], reads=[answer])
 
@@ -520,11 +919,24 @@ def test_a_refusal_is_told_where_the_status_cannot_be_read(answer: Any) -> None:
         seen.execute("pause")
 
 
-def test_past_the_target_a_refusal_is_a_refusal() -> None:
+def test_past_the_target_a_refusal_is_no_success() -> None:
+    """Somebody else has resumed it, and it has finished."""
     seen = case("v1-full", "paused", sends=[REFUSED], reads=["finished"])
 
-    with pytest.raises(CommandRefused, match="refused in 'finished'"):
+    with pytest.raises(TaskEndedFirst) as info:
         seen.execute("resume")
+
+    assert info.value.took_effect is False
+
+
+def test_a_command_that_the_service_does_not_find_is_refused_where_the_task_is_there() -> None:
+    seen = case("v1", "running", sends=[MISSING], reads=["running"])
+
+    with pytest.raises(CommandRefused, match="404 Task not found") as info:
+        seen.execute("pause")
+
+    assert info.value.__cause__ is MISSING.error
+    assert seen.record().state is CommandState.REFUSED
 
 
 def test_a_refused_dispatch_is_refused_though_the_session_runs() -> None:
@@ -540,14 +952,30 @@ def test_what_was_done_by_a_lost_attempt_is_success_though_its_repetition_is_ref
     assert seen.execute("resume") == CommandResult("resume", "finished", sent=True)
 
 
-def test_a_refused_repetition_is_uncertain_where_the_status_cannot_be_read() -> None:
-    seen = case("v1", "running", sends=[LOST, REFUSED], reads=["running", DENIED])
-
-    with pytest.raises(CommandUncertain, match="a repetition was refused and the status cannot be read"):
+@pytest.mark.parametrize("read", [DENIED, MISSING, "zombie", "running"])
+@pytest.mark.parametrize("failure", [REFUSED, MISSING])
+def test_a_refused_repetition_is_uncertain_until_a_read_disproves_it(failure: Any, read: Any) -> None:
+    """The first request may have arrived late: neither done nor refused, until a read proves one of them."""
+    seen = case("v1-full", "running", sends=[LOST, failure], reads=["running", read, "paused"])
+    with pytest.raises(CommandUncertain, match="sent again, it was refused: 40") as info:
         seen.execute("pause")
+
+    assert info.value.__cause__ is failure.error
+    assert seen.log.load().open_command == seen.record()
+    assert seen.recover() == CommandResult("pause", "paused", sent=True)
 
 
 def test_a_task_that_is_not_there_is_told_by_the_adapters_error() -> None:
+    seen = case("v1", "running", sends=[MISSING], reads=[MISSING])
+
+    with pytest.raises(Mishap) as info:
+        seen.execute("pause")
+
+    assert info.value is MISSING.error
+    assert seen.record().state is CommandState.REFUSED
+
+
+def test_what_is_denied_is_told_by_the_adapters_error_without_a_read() -> None:
     seen = case("v1", "running", sends=[DENIED])
 
     with pytest.raises(Mishap) as info:
@@ -614,6 +1042,23 @@ def test_what_was_lost_is_sent_again_where_nothing_has_changed() -> None:
     assert lives(seen.log) == {"1": [CommandEvent.LOSE, CommandEvent.CONFIRM]}
 
 
+def test_a_service_that_was_lost_may_say_when_to_come_again() -> None:
+    busy = Lost(Mishap("503 Service Unavailable"), retry_after_s=30.0)
+    seen = case("v1", "running", sends=[busy, "stopped"], reads=["running"])
+
+    assert seen.execute("stop").sent
+    assert seen.driver.waits() == [Wait(WaitReason.RETRY, 1, 30.0)]
+
+
+@pytest.mark.parametrize("failure", [LOST, NOT_SENT, THROTTLED, MISSING])
+def test_a_service_may_say_when_to_read_again(failure: Any) -> None:
+    later = replace(failure, retry_after_s=30.0)
+    seen = created("v1", reads=[later, "running", later, "paused"], sends=[None])
+
+    assert seen.execute("pause").sent
+    assert [wait.retry_after_s for wait in seen.driver.waits()] == [30.0, 30.0]
+
+
 def test_what_was_lost_is_judged_again_where_the_task_has_moved() -> None:
     seen = case("v4", "queued", sends=[LOST, LOST, "cancelled"], reads=["dispatching", "running"])
 
@@ -627,32 +1072,30 @@ def test_what_was_lost_is_not_sent_again_for_ever() -> None:
         seen.execute("stop")
 
     assert seen.service.is_spent()
-    assert seen.driver.story().count("lose") == 1
+    assert lives(seen.log) == {"1": [CommandEvent.LOSE]}
     assert info.value.__cause__ is LOST.error
 
 
 @pytest.mark.parametrize("state", ["idle", "running"])
-def test_a_lost_dispatch_is_never_sent_again(state: str) -> None:
-    seen = case("v3", "idle", sends=[LOST], reads=[state])
+@pytest.mark.parametrize(("source", "command"), [("idle", "dispatch"), ("running", "stop_task")])
+def test_what_may_not_be_repeated_is_never_sent_again(source: str, command: str, state: str) -> None:
+    """Neither a dispatch, nor a stop_task, which would stop the session's next task."""
+    if (command, state) == ("stop_task", "idle"):
+        pytest.skip("that proves it")
+    seen = case("v3-full", source, sends=[LOST], reads=[state])
 
     with pytest.raises(CommandUncertain, match="sending it twice is not the same as once"):
-        seen.execute("dispatch")
+        seen.execute(command)
 
     assert seen.log.load().open_command == seen.record()
 
 
-def test_after_silence_an_end_elsewhere_is_an_end_first() -> None:
-    # It may have failed with and without the resumption.
-    seen = case("v1-full", "paused", sends=[LOST], reads=["failed"])
-
-    with pytest.raises(TaskEndedFirst):
-        seen.execute("resume")
-
-
 def test_after_silence_only_what_the_service_cannot_do_alone_proves_a_command() -> None:
     assert case("v1-full", "paused", sends=[LOST], reads=["finished"]).execute("resume").state == "finished"
-    with pytest.raises(TaskEndedFirst):
+    with pytest.raises(TaskEndedFirst) as info:
         case("v3-full", "running", sends=[LOST], reads=["timed_out"]).execute("stop_task")
+
+    assert info.value.took_effect is None
 
 
 # Made up: no declared service has a command with two targets, or moves on to a state that refuses one.
@@ -692,12 +1135,12 @@ def test_a_command_is_proved_by_where_it_leads_from_the_state_it_was_sent_in(att
     assert seen.recover() == CommandResult("moor", "moored west", sent=True)
 
 
-@pytest.mark.parametrize("answer", [DENIED, REFUSED, "zombie"])
+@pytest.mark.parametrize("answer", [DENIED, REFUSED, MISSING, "zombie"])
 def test_after_silence_a_read_that_says_nothing_leaves_it_uncertain(answer: Any) -> None:
     seen = case("v1", "running", sends=[LOST], reads=[answer])
 
     with pytest.raises(CommandUncertain, match="and the status cannot be read") as info:
-        seen.execute("stop")
+        seen.execute("pause")
 
     assert info.value.__cause__ is getattr(answer, "error", LOST.error)
     assert lives(seen.log) == {"1": [CommandEvent.LOSE]}
@@ -727,7 +1170,7 @@ def test_an_answer_that_is_older_than_the_last_report_proves_nothing() -> None:
     assert seen.driver.story().endswith("Send RecordReport Wait Read RecordReport confirm")
 
 
-# --- 8: taken up after a crash ----------------------------------------------------------------------------
+# --- 8: resumed after a crash --------------------------------------------------------------------------------
 
 
 def test_without_an_open_command_there_is_nothing_to_recover() -> None:
@@ -775,6 +1218,16 @@ def test_what_was_never_sent_and_is_there_already_was_not_sent() -> None:
     assert seen.record().state is CommandState.DONE
 
 
+@pytest.mark.parametrize(("attempts", "took_effect"), [(0, False), (1, None)])
+def test_what_was_never_sent_did_not_take_effect(attempts: int, took_effect: bool | None) -> None:
+    seen = left_open("v3", "idle", "dispatch", attempts=attempts, reads=["stopped"])
+
+    with pytest.raises(TaskEndedFirst) as info:
+        seen.recover()
+
+    assert info.value.took_effect is took_effect
+
+
 def test_what_was_never_sent_is_not_proved_past_its_target() -> None:
     # Somebody else has resumed it.
     seen = left_open("v1-full", "paused", "resume", attempts=0, reads=["finished"])
@@ -783,7 +1236,7 @@ def test_what_was_never_sent_is_not_proved_past_its_target() -> None:
         seen.recover()
 
 
-def test_what_was_never_sent_and_is_illegal_by_now_is_given_up() -> None:
+def test_what_was_never_sent_and_is_illegal_by_now_is_abandoned() -> None:
     seen = left_open("v3", "idle", "dispatch", attempts=0, reads=["running"])
 
     with pytest.raises(IllegalTransition, match="'dispatch' is not allowed in 'running'"):
@@ -792,7 +1245,7 @@ def test_what_was_never_sent_and_is_illegal_by_now_is_given_up() -> None:
     assert seen.record().state is CommandState.ABANDONED
 
 
-def test_what_was_never_sent_and_lacks_its_proof_is_given_up() -> None:
+def test_what_was_never_sent_and_lacks_its_proof_is_abandoned() -> None:
     # Somebody else has stopped the task alone.
     seen = left_open("v2", "started", "stop_task_and_session", attempts=0, reads=["stopped"], proofs=[False])
 
@@ -810,32 +1263,118 @@ def test_what_was_never_sent_is_judged_from_where_the_task_is() -> None:
         seen.recover()
 
 
-def test_a_recovery_that_cannot_read_leaves_the_command_open() -> None:
-    seen = left_open("v1", "running", "pause", attempts=0, reads=[DENIED, "running"], sends=["paused"])
-    with pytest.raises(CommandUncertain):
+@pytest.mark.parametrize("attempts", [0, 1])
+def test_a_recovery_that_cannot_read_releases_the_command(attempts: int) -> None:
+    """It says so by the adapter's error where it was never sent, for then nothing is uncertain."""
+    seen = left_open("v1", "running", "pause", attempts=attempts, reads=[DENIED, "running", "paused"], sends=[None])
+    with pytest.raises(CommandUncertain if attempts else Mishap):
         seen.recover()
 
+    assert seen.record().hold is None
     assert seen.recover() == CommandResult("pause", "paused", sent=True)
-    assert lives(seen.log) == {"1": [CommandEvent.LOSE, CommandEvent.CONFIRM]}
 
 
-def test_what_a_living_worker_holds_is_not_taken_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    dead = left_open("v1", "running", "pause", attempts=1)
-    monkeypatch.setattr(dead.log, "claim", _held)
+def test_what_was_never_sent_is_not_sent_into_a_state_that_nobody_knows() -> None:
+    seen = left_open("v1", "running", "pause", attempts=0, reads=["zombie"])
 
-    with pytest.raises(CommandInFlight, match="'pause' has no outcome yet"):
-        dead.recover()
+    with pytest.raises(UnknownStatus):
+        seen.recover()
 
-    assert dead.driver.story() == "Load Claim"
+    assert seen.record().hold is None
+    assert lives(seen.log) == {"1": []}
 
 
-def test_what_is_uncertain_is_let_go_of() -> None:
+def test_what_a_living_worker_has_claimed_is_not_resumed() -> None:
+    seen = claimed("v1", "running", "pause", attempts=1)
+
+    with pytest.raises(CommandInFlight, match="'pause' has no outcome yet; worker 'A' has claimed it until") as info:
+        seen.recover()
+
+    assert (info.value.holder, info.value.until) == ("A", seen.time.now + timedelta(seconds=LEASE_S))
+    assert seen.driver.story() == "Load Claim LoadCommand Wait"
+
+
+def test_what_a_worker_has_claimed_without_end_says_so() -> None:
+    seen = claimed("v1", "running", "pause", attempts=1, lease_s=None)
+    seen.lapse()
+
+    with pytest.raises(CommandInFlight, match="worker 'A' has claimed it until it is settled") as info:
+        seen.recover()
+
+    assert (info.value.holder, info.value.until) == ("A", None)
+
+
+def test_what_a_worker_has_claimed_is_resumed_once_its_lease_is_over() -> None:
+    seen = claimed("v1", "running", "pause", attempts=1, reads=["paused"])
+    seen.service.meanwhile = [lambda: None, seen.lapse]
+
+    assert seen.recover() == CommandResult("pause", "paused", sent=True)
+    assert seen.driver.waits() == [Wait(WaitReason.IN_FLIGHT, 1), Wait(WaitReason.IN_FLIGHT, 2)]
+    assert (seen.record().claim, seen.record().state) == (2, CommandState.DONE)
+
+
+@pytest.mark.parametrize("dead", [("A",), ("Z", "A")])
+def test_what_a_dead_worker_has_claimed_is_resumed_at_once(dead: tuple[str, ...]) -> None:
+    seen = claimed("v1", "running", "pause", attempts=1, reads=["paused"])
+
+    assert seen.recover(*dead) == CommandResult("pause", "paused", sent=True)
+    assert not seen.driver.waits()
+
+
+def test_that_another_is_dead_says_nothing_of_the_holder() -> None:
+    with pytest.raises(CommandInFlight):
+        claimed("v1", "running", "pause", attempts=1).recover("C")
+
+
+@pytest.mark.parametrize("is_waited_for", [True, False])
+def test_what_its_worker_settles_meanwhile_is_told_by_a_recovery(is_waited_for: bool) -> None:
+    seen = claimed("v1", "running", "pause", attempts=1, reads=["paused"])
+    steps = seen.commanding.recover()
+    if is_waited_for:
+        seen.service.meanwhile = [lambda: settle(seen)]
+        told = seen.driver.run(steps)
+    else:
+        claim = at_its(Claim, seen.driver, steps)
+        settle(seen)
+        told = seen.driver.run(steps, seen.driver.perform(claim))
+
+    assert told == CommandResult("pause", "paused", sent=True)
+
+
+def test_what_is_uncertain_is_released() -> None:
     lost = case("v3", "idle", sends=[LOST], reads=["idle"])
 
     with pytest.raises(CommandUncertain):
         lost.execute("dispatch")
 
-    assert lost.driver.trace[-1][0] == Release(lost.record().id)
+    assert lost.driver.trace[-1][0] == Release(lost.record().id, claim=1)
+    assert lost.record().hold is None
+
+
+def test_everything_that_is_written_of_a_command_names_its_claim() -> None:
+    seen = claimed("v1", "running", "pause", attempts=0, reads=["running", "running"], sends=[LOST])
+    seen.lapse()
+    seen.service.patience = 0
+
+    with pytest.raises(CommandUncertain):
+        seen.recover()
+
+    written = [effect for effect, _ in seen.driver.trace if isinstance(effect, RecordAttempt | RecordOutcome | Release)]
+    assert {type(effect) for effect in written} == {RecordAttempt, RecordOutcome, Release}
+    assert {effect.claim for effect in written} == {2}
+
+
+def test_an_open_command_is_not_forgotten_though_no_handle_is_held() -> None:
+    seen = left_open("v3", "idle", "dispatch", attempts=1, reads=["stopped"])
+    journal, commanding, service = seen.journal, seen.commanding, seen.service
+    del seen
+    gc.collect()
+
+    [task] = journal.open_tasks(commanding.lifecycle)
+    driver = Driver(journal.task(commanding.lifecycle, task), service)
+    with pytest.raises(TaskEndedFirst):
+        driver.run(commanding.recover())
+    assert isinstance(driver.trace[0][0], Load)
 
 
 # --- keys -------------------------------------------------------------------------------------------------
@@ -869,18 +1408,21 @@ def test_a_command_given_again_under_its_key_is_not_sent_again() -> None:
     [
         (CommandEvent.REFUSE, CommandRefused),
         (CommandEvent.END, TaskEndedFirst),
+        (CommandEvent.OUTLIVE, TaskEndedFirst),
         (CommandEvent.ABANDON, CommandAbandoned),
     ],
 )
 def test_what_came_of_the_first_is_told_again(event: CommandEvent, ending: type[Exception]) -> None:
     ended = left_open("v1", "running", "pause", attempts=1, purpose=KEYED)
-    ended.log.add_outcome(ended.record().id, event, why="that is why")
+    ended.log.add_outcome(ended.record().id, event, why="that is why", claim=1)
     before = list(ended.log.entries)
 
     with pytest.raises(ending) as info:
         ended.execute("pause", {"task": "more"}, KEYED)
 
     assert "that is why" in str(info.value) or ending is TaskEndedFirst
+    if isinstance(info.value, TaskEndedFirst):
+        assert info.value.took_effect is (False if event is CommandEvent.END else None)
     assert ended.log.entries == before
 
 
@@ -895,7 +1437,7 @@ def test_what_came_of_the_first_is_told_again(event: CommandEvent, ending: type[
 def test_a_key_belongs_to_one_command(is_open: bool, command: str, fields: dict[str, str], message: str) -> None:
     used = left_open("v1", "running", "pause", attempts=1, purpose=KEYED)
     if not is_open:
-        used.log.add_outcome(used.record().id, CommandEvent.CONFIRM, why="")
+        used.log.add_outcome(used.record().id, CommandEvent.CONFIRM, why="", claim=1)
 
     with pytest.raises(KeyReused, match=message):
         used.execute(command, fields, KEYED)
@@ -906,7 +1448,7 @@ def test_a_key_belongs_to_one_command(is_open: bool, command: str, fields: dict[
 @pytest.mark.parametrize(
     ("attempts", "script"), [(0, {"reads": ["running", "paused"], "sends": [None]}), (1, {"reads": ["paused"]})]
 )
-def test_a_command_given_again_is_taken_up_where_it_was_left_open(attempts: int, script: dict[str, Any]) -> None:
+def test_a_command_given_again_is_resumed_where_it_was_left_open(attempts: int, script: dict[str, Any]) -> None:
     dead = left_open("v1", "running", "pause", attempts=attempts, purpose=KEYED, **script)
 
     assert dead.execute("pause", {"task": "more"}, KEYED) == CommandResult("pause", "paused", sent=True)
@@ -914,12 +1456,35 @@ def test_a_command_given_again_is_taken_up_where_it_was_left_open(attempts: int,
     assert dead.service.is_spent()
 
 
-def test_a_command_given_again_waits_where_a_living_worker_is_at_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    alive = left_open("v1", "running", "pause", attempts=1, purpose=KEYED)
-    monkeypatch.setattr(alive.log, "claim", _held)
+def test_a_command_given_again_is_in_flight_while_a_living_worker_has_claimed_it() -> None:
+    alive = claimed("v1", "running", "pause", attempts=1, purpose=KEYED)
 
-    with pytest.raises(CommandInFlight):
+    with pytest.raises(CommandInFlight) as info:
         alive.execute("pause", {"task": "more"}, KEYED)
+
+    assert info.value.holder == "A"
+
+
+def test_a_command_given_again_may_wait_for_the_outcome_of_the_first() -> None:
+    alive = claimed("v1", "running", "pause", attempts=1, purpose=KEYED, reads=["paused"])
+    alive.service.meanwhile = [lambda: settle(alive)]
+
+    assert alive.execute("pause", {"task": "more"}, KEYED) == CommandResult("pause", "paused", sent=True)
+
+
+@pytest.mark.parametrize("event", [CommandEvent.CONFIRM, CommandEvent.OUTLIVE])
+def test_a_key_is_not_forgotten_though_no_handle_is_held(event: CommandEvent) -> None:
+    seen = left_open("v1", "running", "pause", attempts=1, purpose=KEYED)
+    seen.log.add_outcome("1", event, why="", claim=1)
+    journal, commanding = seen.journal, seen.commanding
+    del seen
+    gc.collect()
+
+    driver = Driver(journal.task(commanding.lifecycle, TASK), Scripted())
+    ending = driver.ending(commanding.execute("pause", {"task": "more"}, KEYED))
+
+    assert isinstance(ending, CommandResult if event is CommandEvent.CONFIRM else TaskEndedFirst)
+    assert not driver.sends()
 
 
 def test_another_key_is_another_command() -> None:
@@ -989,6 +1554,7 @@ def test_of_two_intents_under_one_key_one_is_recorded(is_done: bool) -> None:
     else:  # it dies when it has sent
         seen.driver.perform(at_its(Send, seen.driver, first))
         first.close()
+        seen.log.release("1", claim=1)
 
     result = seen.driver.run(second, seen.driver.perform(intend))
     assert result == CommandResult("pause", "paused", sent=True)

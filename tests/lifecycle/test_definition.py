@@ -138,7 +138,11 @@ FINDINGS: list[tuple[Document, list[str]]] = [
         ["unreachable_state: state 'burnt': cannot be reached from 'open'"],
     ),
     (
-        {"states": states("*open shut [gone] stuck"), "transitions": [*DOOR["transitions"], *rows("shut close stuck")]},
+        {
+            "states": states("*open shut [gone] stuck"),
+            "events": [*DOOR["events"], {"name": "jam", "origin": "remote"}],
+            "transitions": [*DOOR["transitions"], *rows("shut jam stuck")],
+        },
         ["dead_end: state 'stuck': no final state can be reached from it"],
     ),
     (
@@ -158,6 +162,18 @@ FINDINGS: list[tuple[Document, list[str]]] = [
             ]
         },
         ["duplicate_name: alias 'ajar': is declared 2 times for channel 'webhook'"],
+    ),
+    (
+        {
+            "events": [*DOOR["events"], {"name": "blow", "origin": "remote"}],
+            "transitions": [*DOOR["transitions"], *rows("shut blow open")],
+        },
+        [
+            (
+                "not_repeatable: event 'close': it leads to 'shut', from where the service alone can reach 'open', "
+                "which accepts it again: declare repeatable=False"
+            ),
+        ],
     ),
     (
         {"invariants": [promise("final", states="shut")]},
@@ -216,6 +232,14 @@ def code_of(finding: str) -> str:
 )
 def test_findings(changes: Document, expected: list[str]) -> None:
     assert found(lambda: door(**changes)) == expected
+
+
+def test_what_the_service_can_undo_is_sound_where_it_is_declared_so() -> None:
+    _, *others = DOOR["events"]
+    close = {"name": "close", "origin": "caller", "repeatable": False}
+    events = [close, *others, {"name": "blow", "origin": "remote"}]
+
+    assert door(events=events, transitions=[*DOOR["transitions"], *rows("shut blow open")]).target("open", "close")
 
 
 def test_the_door_itself_is_sound() -> None:
@@ -320,8 +344,8 @@ EXTENSIONS: list[tuple[Document, list[str]]] = [
     (
         {
             "states": (State("ajar"),),
-            "events": PUSH,
-            "transitions": (Transition("shut", "push", "ajar"), Transition("ajar", "push", "open")),
+            "events": (*PUSH, Event("pull", Origin.CALLER)),
+            "transitions": (Transition("shut", "push", "ajar"), Transition("ajar", "pull", "open")),
         },
         ["base_reachability_changed: state 'shut': 'open' cannot follow it in 'hatch'"],
     ),

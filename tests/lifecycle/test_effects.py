@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import pytest
@@ -19,7 +19,9 @@ from lifecycle.effects import (
     Failure,
     FindCommand,
     Load,
+    LoadCommand,
     Lost,
+    Missing,
     NotSent,
     Progress,
     Read,
@@ -41,11 +43,12 @@ from lifecycle.effects import (
     read_patiently,
     retry_after_s,
 )
-from lifecycle.journal import CommandRecord, Purpose, Report, TaskRecord
+from lifecycle.journal import CommandRecord, Outcome, Purpose, Report, TaskRecord
 from tests.lifecycle.drivers import (
     DENIED,
     FAILURES,
     LOST,
+    MISSING,
     NOT_SENT,
     REFUSED,
     THROTTLED,
@@ -69,7 +72,7 @@ def log() -> Log:
 
 
 def test_an_answer_is_a_failure_or_accepted() -> None:
-    kinds: tuple[type[Failure], ...] = (Refused, Denied, Throttled, NotSent, Lost)
+    kinds: tuple[type[Failure], ...] = (Refused, Denied, Missing, Throttled, NotSent, Lost)
 
     assert [type(failure) for failure in FAILURES] == list(kinds)
     assert all(isinstance(failure, Failure) for failure in FAILURES)
@@ -83,7 +86,8 @@ def test_a_task_becomes_known(log: Log) -> None:
 def test_failures_of_one_error_differ_by_what_they_mean() -> None:
     error = Mishap("no")
 
-    assert len({Refused(error), Denied(error), Throttled(error), NotSent(error), Lost(error)}) == 5
+    kinds = (Refused, Denied, Missing, Throttled, NotSent, Lost)
+    assert len({kind(error) for kind in kinds}) == len(kinds)
     assert Lost(error) == Lost(error)
 
 
@@ -92,30 +96,43 @@ def test_only_a_failure_has_an_error(answer: Answer) -> None:
     assert error_of(answer) is getattr(answer, "error", None)
 
 
-@pytest.mark.parametrize(
-    ("answer", "seconds"),
-    [(THROTTLED, 7.0), (Throttled(Mishap("429")), None), (LOST, None), (REFUSED, None), (Accepted("idle", AT), None)],
-)
-def test_only_a_throttled_answer_asks_for_a_pause(answer: Answer, seconds: float | None) -> None:
-    assert retry_after_s(answer) == seconds
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: type(failure).__name__)
+def test_any_failure_may_ask_for_a_pause(failure: Failure) -> None:
+    assert retry_after_s(replace(failure, retry_after_s=30.0)) == 30.0  # type: ignore[arg-type]
+    assert retry_after_s(replace(failure, retry_after_s=None)) is None  # type: ignore[arg-type]
+
+
+def test_what_is_accepted_asks_for_no_pause() -> None:
+    assert retry_after_s(Accepted("idle", AT)) is None
+    assert retry_after_s(None) is None
+
+
+def test_a_throttled_answer_limits_the_rate_unless_it_says_otherwise() -> None:
+    error = Mishap("429")
+
+    assert Throttled(error).limits_rate
+    assert not Throttled(error, limits_rate=False).limits_rate
 
 
 # --- effects ------------------------------------------------------------------------------------------
 
 EFFECTS: tuple[Effect, ...] = (
     Load(),
+    Track(created=True),
     RecordReport(Report("running", AT)),
     RecordIntent("stop", "running", 1, {}, Purpose("key-7", "policy", "too dear")),
     FindCommand("key-7"),
-    Claim("1"),
-    Release("1"),
-    RecordAttempt("1", 1),
-    RecordOutcome("1", CommandEvent.LOSE, "silence"),
+    LoadCommand("1"),
+    Claim("1", frozenset({"worker-1"})),
+    Release("1", 1),
+    RecordAttempt("1", 1, 1),
+    RecordOutcome("1", CommandEvent.LOSE, "silence", 1),
     Send("stop", {}),
     Create({"task": "look"}),
     Read(),
     ReadProof("stop"),
     Wait(WaitReason.POLL, 1),
+    Wait(WaitReason.APPEAR, 1, since=AT),
     Tell(Progress("running", "running", 1)),
 )
 
@@ -136,26 +153,41 @@ def test_the_journals_effects_are_carried_out_on_a_log(log: Log) -> None:
 
     assert loaded.state == "running"
     assert opened == log.load().open_command
-    assert opened == CommandRecord("1", "pause", "running", CommandState.RECORDED, {"note": "now"}, purpose=purpose)
-    assert carry_out(FindCommand("key-7"), log) == carry_out(Claim(opened.id), log) == opened
+    assert replace(opened, hold=None) == CommandRecord(
+        "1", "pause", "running", CommandState.RECORDED, {"note": "now"}, purpose=purpose
+    )
+    assert carry_out(FindCommand("key-7"), log) == carry_out(LoadCommand(opened.id), log) == opened
     assert carry_out(FindCommand("key-8"), log) is None
-    assert carry_out(Release(opened.id), log) is None
-    assert carry_out(RecordAttempt(opened.id, 1), log) is True
+    assert carry_out(Claim(opened.id), log) is None, "it is claimed"
+    assert carry_out(Release(opened.id, 1), log) is None
+    claimed = carry_out(Claim(opened.id), log)
+    assert (claimed.claim, claimed.hold) == (2, opened.hold)
+    assert carry_out(Claim(opened.id, frozenset({opened.hold.worker})), log).claim == 3
+    assert carry_out(RecordAttempt(opened.id, 1, 2), log) is False, "another claim has followed"
+    assert carry_out(RecordAttempt(opened.id, 1, 3), log) is True
     assert carry_out(RecordReport(Report("paused", AT)), log).state == "paused"
-    assert carry_out(RecordOutcome(opened.id, CommandEvent.CONFIRM, "paused"), log) == log.load()
+    outcome = carry_out(RecordOutcome(opened.id, CommandEvent.CONFIRM, "paused", 3), log)
+    assert outcome == Outcome(log.load(), log.load_command(opened.id))
+    assert outcome.command.state is CommandState.DONE
     assert log.load().open_command is None
 
 
-def test_what_others_did_first_is_an_answer_and_no_error(log: Log) -> None:
+@pytest.mark.parametrize("created", [True, False])
+def test_a_task_is_tracked_with_when_it_was_created_if_it_was_now(created: bool, log: Log) -> None:
+    assert carry_out(Track(created), log) is None
+    assert (log.load().created_at is not None) is created
+
+
+def test_what_others_did_first_is_a_result_and_no_error(log: Log) -> None:
     version = log.load().version
     opened = log.add_intent("pause", source="running", version=version, fields={})
     assert isinstance(opened, CommandRecord)
-    log.add_outcome(opened.id, CommandEvent.ABANDON, why="somebody else")
+    abandoned = log.add_outcome(opened.id, CommandEvent.ABANDON, why="somebody else", claim=1)
     now = log.load()
 
     assert carry_out(RecordIntent("stop", "running", version, {}), log) == now
-    assert carry_out(RecordAttempt(opened.id, 1), log) is False
-    assert carry_out(RecordOutcome(opened.id, CommandEvent.CONFIRM, "paused"), log) == now
+    assert carry_out(RecordAttempt(opened.id, 1, 1), log) is False
+    assert carry_out(RecordOutcome(opened.id, CommandEvent.CONFIRM, "paused", 1), log) == abandoned
     assert log.load() is now
     assert isinstance(now, TaskRecord)
 
@@ -173,11 +205,11 @@ def test_no_journal_carries_out_the_rest(effect: Effect, log: Log) -> None:
 # --- the read that is repeated ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("answer", ["running", REFUSED, DENIED])
+@pytest.mark.parametrize("answer", ["running", REFUSED, DENIED, MISSING])
 def test_an_answer_that_will_not_change_is_not_asked_for_again(answer: Any, log: Log) -> None:
     driver = Driver(log, Scripted(reads=[answer]))
 
-    assert type(driver.run(read_patiently())) in (Accepted, Refused, Denied)
+    assert type(driver.run(read_patiently())) in (Accepted, Refused, Denied, Missing)
     assert not driver.waits()
 
 
@@ -196,3 +228,12 @@ def test_a_read_is_repeated_until_it_succeeds(log: Log) -> None:
 
 def test_the_last_failure_is_what_came_of_it(log: Log) -> None:
     assert Driver(log, Scripted(reads=[LOST, THROTTLED, NOT_SENT], patience=2)).run(read_patiently()) is NOT_SENT
+
+
+@pytest.mark.parametrize(("patience", "ending"), [(10, Accepted), (1, Missing)])
+def test_a_task_created_just_now_is_read_again_until_it_is_found(patience: int, ending: type, log: Log) -> None:
+    log.track(created=True)
+    driver = Driver(log, Scripted(reads=[MISSING, MISSING, "running"], patience=patience))
+
+    assert isinstance(driver.run(read_patiently()), ending)
+    assert [(wait.reason, wait.since) for wait in driver.waits()] == [(WaitReason.APPEAR, log.load().created_at)] * 2

@@ -47,6 +47,8 @@ TASK: dict[str, Any] = {
     "command": V1Event.STOP,
     "state": V1State.PAUSED,
 }
+UNREAD = {**TASK, "state": None}
+UNTIL = datetime(2026, 1, 1, 0, 1, tzinfo=UTC)
 MESSAGES: dict[LifecycleError, str] = {
     LifecycleError("anything"): "anything",
     DefinitionError("door", [DefinitionFinding("dead_end", "state 'ajar'", "no final state can be reached from it")]): (
@@ -63,8 +65,17 @@ MESSAGES: dict[LifecycleError, str] = {
         "v1: 'zombie' is not a status"
     ),
     CommandError("it went wrong", **TASK): "v1 task task_12: it went wrong",
-    CommandInFlight(**TASK, other=V1Event.PAUSE): (
-        "v1 task task_12: 'stop' must wait, 'pause' has no outcome yet (`recover` settles it where its worker died)"
+    CommandInFlight(**TASK, other=V1Event.PAUSE, hold=None): (
+        "v1 task task_12: 'stop' was not sent: 'pause' has no outcome yet; "
+        "no worker has claimed it, `recover` settles it"
+    ),
+    CommandInFlight(**TASK, other=V1Event.PAUSE, hold=("worker-1", UNTIL)): (
+        "v1 task task_12: 'stop' was not sent: 'pause' has no outcome yet; "
+        "worker 'worker-1' has claimed it until 2026-01-01T00:01:00+00:00"
+    ),
+    CommandInFlight(**TASK, other=V1Event.PAUSE, hold=("worker-1", None)): (
+        "v1 task task_12: 'stop' was not sent: 'pause' has no outcome yet; "
+        "worker 'worker-1' has claimed it until it is settled"
     ),
     CommandRefused(**TASK, detail="Agent session already stopped"): (
         "v1 task task_12: 'stop' was refused in 'paused': Agent session already stopped"
@@ -72,12 +83,19 @@ MESSAGES: dict[LifecycleError, str] = {
     CommandUncertain("the read timed out", **TASK): (
         "v1 task task_12: whether 'stop' took effect is not known: the read timed out (last known state 'paused')"
     ),
+    CommandRefused(**UNREAD, detail="no"): ("v1 task task_12: 'stop' was refused (its state is not known): no"),
+    CommandUncertain("the read timed out", **UNREAD): (
+        "v1 task task_12: whether 'stop' took effect is not known: the read timed out (its state is not known)"
+    ),
     CommandAbandoned("never sent", **TASK): (
-        "v1 task task_12: 'stop' was given up: never sent; give it again under a new key"
+        "v1 task task_12: 'stop' was abandoned: never sent; give it again under a new key"
     ),
     KeyReused("key-7", "pause", **TASK): "v1 task task_12: 'stop' cannot have the key 'key-7', used for 'pause'",
     KeyReused("key-7", "stop", **TASK): "v1 task task_12: 'stop' cannot have the key 'key-7', used with other fields",
-    TaskEndedFirst(**TASK): "v1 task task_12: it was 'paused' before 'stop' took effect",
+    TaskEndedFirst(**TASK, took_effect=False): "v1 task task_12: it was 'paused' before 'stop' took effect",
+    TaskEndedFirst(**TASK, took_effect=None): (
+        "v1 task task_12: it is 'paused'; whether 'stop' took effect before is not known"
+    ),
     CreateUncertain("the connection was lost", lifecycle="v1"): (
         "v1: whether a task was created is not known: the connection was lost"
     ),
@@ -228,9 +246,12 @@ def test_an_unknown_name_carries_what_it_says() -> None:
 
 
 def test_a_command_error_carries_what_it_says() -> None:
-    error = CommandInFlight(**TASK, other="pause")
+    error = CommandInFlight(**TASK, other="pause", hold=("worker-1", UNTIL))
 
     assert (error.lifecycle, error.task, error.command, error.state) == ("v1", "task_12", "stop", "paused")
-    assert error.other == "pause"
+    assert (error.other, error.holder, error.until) == ("pause", "worker-1", UNTIL)
+    free = CommandInFlight(**TASK, other="pause", hold=None)
+    assert (free.holder, free.until) == (None, None)
+    assert [TaskEndedFirst(**TASK, took_effect=known).took_effect for known in (False, None)] == [False, None]
     assert CommandRefused(**TASK, detail="no").detail == "no"
     assert CommandUncertain("lost", **TASK).why == "lost"

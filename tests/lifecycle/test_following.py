@@ -13,6 +13,7 @@ from lifecycle.journal import Report
 from tests.lifecycle.drivers import (
     DENIED,
     LOST,
+    MISSING,
     NOT_SENT,
     REFUSED,
     TASK,
@@ -59,11 +60,30 @@ def test_a_status_that_nobody_knows_is_recorded_and_told(known: str | None) -> N
     assert log.load().state == known
 
 
+@pytest.mark.parametrize(
+    ("reads", "state", "doubt"),
+    [
+        (["running"], "running", "running"),  # a final state that is contradicted is in doubt
+        (["running", "paused"], "paused", "paused"),
+        (["running", "stopped"], "stopped", None),
+    ],
+)
+def test_a_report_that_contradicts_a_final_state_is_what_is_told(
+    reads: list[str], state: str, doubt: str | None
+) -> None:
+    reading = driver("v1", "stopped", reads=reads)
+    for _ in reads[1:]:
+        reading.run(read_state(get("v1")))
+
+    assert reading.run(read_state(get("v1"))) == state
+    assert (reading.log.load().state, reading.log.load().doubt) == ("stopped", doubt)
+
+
 def test_a_report_that_is_not_believed_leaves_what_is_known() -> None:
     assert driver("v1-full", "paused", reads=["created"]).run(read_state(get("v1-full"))) == "paused"
 
 
-@pytest.mark.parametrize("failure", [REFUSED, DENIED, THROTTLED, NOT_SENT, LOST])
+@pytest.mark.parametrize("failure", [REFUSED, DENIED, MISSING, THROTTLED, NOT_SENT, LOST])
 def test_a_state_that_cannot_be_read_is_told_by_the_adapters_error(failure: Any) -> None:
     reading = driver("v1", "running", reads=[failure], patience=0)
 
@@ -161,6 +181,22 @@ def test_a_task_that_is_over_is_not_read(until: str) -> None:
 
     assert following(watching, "v1", until=until) == "stopped"
     assert watching.story() == "Load"
+
+
+def test_a_final_state_that_is_in_doubt_is_read_before_it_ends_a_wait() -> None:
+    waiting = driver("v1", "stopped", reads=["running", "running", "stopped"])
+    waiting.run(read_state(get("v1")))
+
+    assert following(waiting, "v1") == "stopped"
+    assert waiting.story() == "Read RecordReport Load Read RecordReport Tell Wait Read RecordReport Tell"
+
+
+def test_a_task_created_just_now_is_followed_once_it_is_found() -> None:
+    waiting = driver("v4", None, reads=[MISSING, "queued", "completed"])
+    waiting.log.track(created=True)
+
+    assert following(waiting, "v4") == "completed"
+    assert [wait.reason for wait in waiting.waits()] == [WaitReason.APPEAR, WaitReason.POLL]
 
 
 def test_a_task_is_polled_until_it_is_over() -> None:

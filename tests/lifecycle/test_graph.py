@@ -7,7 +7,8 @@ from math import inf
 import pytest
 
 from lifecycle import V1, V1_FULL, Event, Lifecycle, Origin, State, Transition, V1Event, V1State
-from tests.oracles import distances, moves_of, names, remote_moves
+from lifecycle.graph import accepted_again
+from tests.oracles import distances, is_repeatable, moves_of, names, remote_moves
 
 
 def test_reachable(declared: Lifecycle[str, str]) -> None:
@@ -22,6 +23,42 @@ def test_reachable_by_remote(declared: Lifecycle[str, str]) -> None:
     away = distances(states, remote_moves(declared))
     for state in states:
         assert declared.reachable_by_remote(state) == {other for other in states if away[state, other] < inf}
+
+
+def test_reachable_without(declared: Lifecycle[str, str]) -> None:
+    states, events = names(declared)
+    for event in events:
+        away = distances(states, {row: to for row, to in moves_of(declared).items() if row[1] != event})
+        for state in states:
+            reachable = {other for other in states if away[state, other] < inf}
+            assert declared.reachable_without(state, event) == reachable
+
+
+@pytest.mark.parametrize(
+    ("rows", "again"),
+    [
+        ("off switch on", None),
+        ("off switch on; on flicker off", ("on", "off")),  # the service alone undoes it
+        ("off switch on; on cut dark; dark flicker off", None),  # what undoes it is another command
+        ("off switch on; on flicker dark; dark switch on", ("on", "dark")),
+        ("off switch on; on switch off", ("on", "on")),  # the second undoes the first
+        ("off switch on; on switch on", None),  # the second changes nothing
+        ("off switch on; on switch on; on flicker on", None),
+        ("off switch on; dark switch dim; dim flicker off", ("dim", "off")),
+        ("on flicker off", None),  # it is in no row
+    ],
+)
+def test_what_is_accepted_again(rows: str, again: tuple[str, str] | None) -> None:
+    moves = {(source, event): target for source, event, target in map(str.split, rows.split(";"))}
+    origins = {"switch": Origin.CALLER, "cut": Origin.CALLER, "flicker": Origin.REMOTE}
+
+    assert accepted_again(moves, origins, "switch") == again
+
+
+def test_what_is_declared_repeatable_is_not_accepted_again(declared: Lifecycle[str, str]) -> None:
+    for event in declared.events:
+        if event.origin is Origin.CALLER and event.repeatable:
+            assert is_repeatable(moves_of(declared), remote_moves(declared), event.name)
 
 
 def test_a_path_is_shortest_and_leads_there(declared: Lifecycle[str, str]) -> None:

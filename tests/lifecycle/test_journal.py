@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from lifecycle import CATALOG, Channel, ObservationKind, get
-from lifecycle.catalog import CommandState
+from lifecycle import CATALOG, COMMAND, Channel, CommandEvent, CommandState, ObservationKind, get
 from lifecycle.journal import (
     CommandEntry,
     CommandRecord,
+    Hold,
     Report,
     ReportEntry,
     TaskRecord,
+    after_claim,
+    after_event,
     after_report,
     judge_report,
     may_send,
@@ -171,27 +174,150 @@ def test_the_first_report_keeps_its_time() -> None:
     assert told(("zombie", 1), ("running", 5), ("stopped", 9)).first_at == at(1)
 
 
-# --- attempts -------------------------------------------------------------------------------------------
+# --- doubt ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("state", "command_id", "number", "may"),
+    ("reports", "state", "doubt", "version"),
     [
-        ("running", "1", 3, True),
-        ("running", "1", 2, False),  # another worker has made it
-        ("running", "1", 4, False),
-        ("running", "2", 3, False),  # not the one that is open
-        ("paused", "1", 3, False),  # the task has moved since
-        ("stopped", "1", 3, False),
-        (None, "1", 3, False),
+        ("stopped running", "stopped", "running", 2),
+        ("stopped running running", "stopped", "running", 2),  # nothing new
+        ("stopped running paused", "stopped", "paused", 3),
+        ("finished stopped", "finished", "stopped", 2),  # over, but not there
+        ("stopped running stopped", "stopped", None, 3),  # it is over after all
+        ("stopped zombie", "stopped", None, 1),  # a word that nobody knows contradicts nothing
+        ("stopped stopped", "stopped", None, 1),
+        ("running created", "running", None, 1),  # what is not final is not contradicted
+        ("running paused", "paused", None, 2),
     ],
 )
-def test_what_may_be_sent(state: str | None, command_id: str, number: int, may: bool) -> None:
-    lifecycle: Declared = get("v1")
-    command = CommandRecord("1", "pause", "running", CommandState.UNCERTAIN, {}, attempts=2)
+def test_a_final_state_is_in_doubt_while_the_last_report_contradicts_it(
+    reports: str, state: str, doubt: str | None, version: int
+) -> None:
+    record = told(*((status, second) for second, status in enumerate(reports.split())))
 
-    assert may_send(lifecycle, TaskRecord(state=state, open_command=command), command_id, number) is may
-    assert not may_send(lifecycle, TaskRecord(state=state), command_id, number)
+    assert (record.state, record.doubt, record.current, record.version) == (state, doubt, doubt or state, version)
+
+
+def test_what_contradicts_a_final_state_is_recorded_as_that() -> None:
+    assert judge_report(get("v1"), knowing("stopped"), Report("running", at(1))).contradicts
+    assert not judge_report(get("v1"), knowing("stopped"), Report("stopped", at(1))).contradicts
+
+
+def test_a_late_report_raises_no_doubt() -> None:
+    before = knowing("stopped", 10)
+    entry = judge_report(get("v1"), before, Report("running", at(9)))
+
+    assert (entry.late, entry.contradicts) == (True, False)
+    assert after_report(before, entry) == before
+
+
+def test_a_doubt_does_not_make_the_record_newer_than_what_is_believed() -> None:
+    record = told(("stopped", 1), ("running", 5))
+
+    assert (record.as_of, record.since, record.first_at) == (at(1), at(1), at(1))
+
+
+def test_what_is_known_of_a_tasks_creation_and_command_outlives_its_reports() -> None:
+    command = CommandRecord("1", "stop", "running", CommandState.UNCERTAIN, {})
+    before = replace(knowing("running"), created_at=at(0), open_command=command)
+
+    after = after_report(before, judge_report(get("v1"), before, Report("paused", at(1))))
+
+    assert (after.created_at, after.open_command) == (at(0), command)
+
+
+# --- attempts, claims and outcomes ------------------------------------------------------------------------
+
+COMMAND_1 = CommandRecord("1", "pause", "running", CommandState.UNCERTAIN, {}, attempts=2, claim=4)
+
+
+@pytest.mark.parametrize(
+    ("state", "command_id", "number", "claim", "may"),
+    [
+        ("running", "1", 3, 4, True),
+        ("running", "1", 2, 4, False),  # another worker has made it
+        ("running", "1", 4, 4, False),
+        ("running", "2", 3, 4, False),  # not the one that is open
+        ("running", "1", 3, 3, False),  # another worker has claimed it since
+        ("running", "1", 3, 5, False),
+        ("paused", "1", 3, 4, False),  # the task has moved since
+        ("stopped", "1", 3, 4, False),
+        (None, "1", 3, 4, False),
+    ],
+)
+def test_what_may_be_sent(state: str | None, command_id: str, number: int, claim: int, may: bool) -> None:
+    lifecycle: Declared = get("v1")
+    known = TaskRecord(state=state, open_command=COMMAND_1)
+
+    assert may_send(lifecycle, known, command_id, number=number, claim=claim) is may
+    assert not may_send(lifecycle, TaskRecord(state=state), command_id, number=number, claim=claim)
+
+
+@pytest.mark.parametrize(("command", "may"), [("stop", True), ("pause", False)])
+def test_what_every_state_accepts_may_be_sent_to_a_task_that_was_never_read(command: str, may: bool) -> None:
+    lifecycle: Declared = get("v1")
+    known = TaskRecord(open_command=CommandRecord("1", command, None, CommandState.RECORDED, {}))
+
+    assert may_send(lifecycle, known, "1", number=1, claim=1) is may
+
+
+@pytest.mark.parametrize(("doubt", "may"), [("running", True), ("paused", False)])
+def test_what_contradicts_a_final_state_decides_what_may_be_sent(doubt: str, may: bool) -> None:
+    known = TaskRecord(state="stopped", doubt=doubt, open_command=COMMAND_1)
+
+    assert may_send(get("v1"), known, "1", number=3, claim=4) is may
+
+
+A, B = Hold("A", at(60)), Hold("B", at(100))
+
+
+@pytest.mark.parametrize(
+    ("hold", "now", "is_successor", "dead", "is_free"),
+    [
+        (None, 0, False, (), True),
+        (A, 59, False, (), False),
+        (A, 60, False, (), False),  # the last moment of the lease
+        (A, 60.001, False, (), True),
+        (A, 0, True, (), True),
+        (A, 0, False, ("A",), True),
+        (A, 0, False, ("B", "C"), False),
+        (Hold("A", None), 10**6, False, (), False),  # a claim without end
+        (Hold("A", None), 0, False, ("A",), True),
+    ],
+)
+def test_a_claim_follows_one_whose_worker_cannot_be_alive(
+    hold: Hold | None, now: float, is_successor: bool, dead: tuple[str, ...], is_free: bool
+) -> None:
+    held = replace(COMMAND_1, hold=hold)
+
+    claimed = after_claim(held, B, now=at(now), is_successor=is_successor, dead=dead)
+
+    assert claimed == (replace(held, claim=5, hold=B) if is_free else None)
+
+
+@pytest.mark.parametrize("state", [state.name for state in COMMAND.states])
+def test_only_an_open_command_is_claimed(state: CommandState) -> None:
+    ended = replace(COMMAND_1, state=state)
+
+    claimed = after_claim(ended, B, now=at(0), is_successor=True, dead=())
+
+    assert (claimed is None) is COMMAND.is_final(state)
+
+
+@pytest.mark.parametrize("claim", [3, 4, 5])
+@pytest.mark.parametrize("state", [state.name for state in COMMAND.states])
+def test_a_command_moves_by_what_is_possible_under_its_own_claim(state: CommandState, claim: int) -> None:
+    command = replace(COMMAND_1, state=state)
+    for event in CommandEvent:
+        target = COMMAND.target(state, event)
+
+        moved = after_event(command, event, why="because", claim=claim)
+
+        if target is None or claim != 4:
+            assert moved is command
+        else:
+            assert moved == replace(command, state=target, why="because")
 
 
 # --- repetitions ----------------------------------------------------------------------------------------

@@ -100,6 +100,31 @@ def test_settled_is_final_or_declared_so() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "event", "is_accepted"),
+    [
+        ("v1-full", "stop", True),
+        ("v1-full", "pause", False),
+        ("v1-full", "fail", True),
+        ("v2", "stop_task_and_session", True),
+        ("v3", "stop", True),
+        ("v3-full", "stop_task", False),
+        ("command", "abandon", True),
+        ("command", "lose", False),
+    ],
+)
+def test_what_every_state_accepts_until_it_is_over(name: str, event: str, is_accepted: bool) -> None:
+    assert get(name).accepted_until_final(event) is is_accepted
+
+
+@pytest.mark.parametrize(
+    ("name", "event", "targets"),
+    [("v1", "pause", {"paused"}), ("v3-full", "start", {"running"}), ("command", "confirm", {"done"})],
+)
+def test_where_an_event_leads(name: str, event: str, targets: set[str]) -> None:
+    assert get(name).targets(event) == targets
+
+
+@pytest.mark.parametrize(
     ("name", "event", "ends"),
     [
         ("v1", "stop", True),
@@ -209,10 +234,14 @@ QUESTIONS: dict[str, Callable[[Lifecycle[str, str], str], Any]] = {
     "is_final, state": lambda table, name: table.is_final(name),
     "is_settled, state": lambda table, name: table.is_settled(name),
     "ends, event": lambda table, name: table.ends(name),
+    "accepted_until_final, event": lambda table, name: table.accepted_until_final(name),
+    "targets, event": lambda table, name: table.targets(name),
     "state, state": lambda table, name: table.state(name),
     "event, event": lambda table, name: table.event(name),
     "reachable, state": lambda table, name: table.reachable(name),
     "reachable_by_remote, state": lambda table, name: table.reachable_by_remote(name),
+    "reachable_without, state": lambda table, name: table.reachable_without(name, "stop"),
+    "reachable_without, event": lambda table, name: table.reachable_without("running", name),
     "path from, state": lambda table, name: table.path(name, "stopped"),
     "path to, state": lambda table, name: table.path("running", name),
     "observe, state": lambda table, name: table.observe(name, "stopped"),

@@ -43,7 +43,7 @@ from lifecycle.testing import (
     possible_defects,
     states,
 )
-from tests.oracles import is_sound, moves_of, names
+from tests.oracles import is_repeatable, is_sound, moves_of, names, remote_moves
 
 # What is asked for is common, and the search is the same every time, so that none fails by bad luck.
 LOOKING = settings(max_examples=1_000, phases=(Phase.generate,), derandomize=True)
@@ -57,6 +57,9 @@ SHRINKING = settings(LOOKING, phases=(Phase.generate, Phase.shrink))
 def test_only_sound_lifecycles_are_drawn(drawn: Lifecycle[str, str]) -> None:
     # A `Lifecycle` that is not sound cannot be made; the oracle says so by another method.
     assert is_sound(drawn, set(drawn.final_states), moves_of(drawn))
+    for event in drawn.events:
+        if event.origin is Origin.CALLER and event.repeatable:
+            assert is_repeatable(moves_of(drawn), remote_moves(drawn), event.name)
     assert Lifecycle.from_json(drawn.to_json()) == drawn
 
 
@@ -73,6 +76,13 @@ FORMS: dict[str, Callable[[Lifecycle[str, str]], bool]] = {
     "an event in several rows": lambda drawn: len(drawn.transitions) > len(drawn.events) > 1,
     "any names": lambda drawn: any(not state.name.isascii() for state in drawn.states),
     "both origins": lambda drawn: {event.origin for event in drawn.events} == set(Origin),
+    "a command that may be repeated": lambda drawn: any(
+        event.origin is Origin.CALLER and event.repeatable for event in drawn.events
+    ),
+    "a command that may be accepted again": lambda drawn: any(
+        event.origin is Origin.CALLER and not is_repeatable(moves_of(drawn), remote_moves(drawn), event.name)
+        for event in drawn.events
+    ),
     "aliases": lambda drawn: len(drawn.aliases) > 1,
 }
 

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from lifecycle import Origin
 from lifecycle.effects import Accepted, Answer, Create, Read, Send, Wait
+from lifecycle.journal import Channel, Report
 from tests.lifecycle.drivers import (
     DENIED,
     FAILURES,
     LOST,
+    MISSING,
     NOT_SENT,
     REFUSED,
     THROTTLED,
@@ -125,6 +128,7 @@ FATES = (
     Fate("done, and refused when it was doubled", 1, failure=REFUSED),
     Fate("refused", 0, failure=REFUSED),
     Fate("denied", 0, failure=DENIED),
+    Fate("not found", 0, failure=MISSING),
     Fate("throttled", 0, failure=THROTTLED),
     Fate("not sent", 0, failure=NOT_SENT),
 )
@@ -144,23 +148,46 @@ class Arrival:
 class World:
     """A task that moves as its lifecycle says, by commands and by itself, behind a network that fails.
 
-    `partner` is what a command does that the task's own state does not tell (the session that
-    stops with it). `arrivals` is the truth about every command.
+    `past` lists the states that it went through, from its beginning to now, and `arrivals` what
+    became of every command of ours that reached it: the truth, of which no procedure sees more than
+    its answers. `partner` is what a command does that the task's own state does not tell (the
+    session that stops with it). With `has_others`, other callers command the task as well.
     """
 
     lifecycle: Declared
     choices: Choices
     state: str
     proved_by_read: frozenset[str] = frozenset()
+    has_others: bool = False
     arrivals: list[Arrival] = field(default_factory=list[Arrival])
+    refused_though_done: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
     partner_is_over: bool = False
-    has_refused_what_was_done: bool = False
 
     def __post_init__(self) -> None:
         self.clock = clock()
-        self.began = self.state
+        self.past = [self.state]
+        self._places: dict[datetime, int] = {}
         self._late: list[tuple[str, Mapping[str, Any]]] = []
         self._partner_is_ending = False
+        self.now()
+
+    def now(self) -> datetime:
+        """Return the time, and remember how far the task has come by then."""
+        at = next(self.clock)
+        self._places.setdefault(at, len(self.past) - 1)
+        return at
+
+    def report(self, channel: str = Channel.API) -> Report:
+        """Return a report of how the task is now."""
+        return Report(self.state, self.now(), channel)
+
+    def since(self, at: datetime | None) -> int:
+        """Return the place in `past` at which the task was at that time; 0 for None."""
+        return 0 if at is None else self._places[at]
+
+    def went_through(self, states: frozenset[str], since: int) -> bool:
+        """Whether the task was in one of the states, at that place in `past` or later."""
+        return not states.isdisjoint(self.past[since:])
 
     def answer(self, request: Request) -> Answer:
         self.go_on()
@@ -187,16 +214,21 @@ class World:
         if self._partner_is_ending:
             happenings.append(self._end_partner)
         happenings.append(_nothing)
-        events = self.lifecycle.allowed(self.state, origin=Origin.REMOTE)
-        happenings += [partial(self._move, event) for event in events]
+        events = self.lifecycle.allowed(self.state, origin=None if self.has_others else Origin.REMOTE)
+        happenings += [partial(self.move, event) for event in events]
         self.choices.pick(happenings)()
 
-    def took_effect(self, command: str) -> bool:
-        """Whether the command moved the task at least once."""
-        return any(each.command == command and each.target is not None for each in self.arrivals)
+    def move(self, event: str) -> None:
+        """Let the task move by itself, or by somebody who is not of ours."""
+        self._rest_in(self.lifecycle.step(self.state, event))
+        self.partner_is_over |= event in self.proved_by_read
+
+    def applied(self, command: str, fields: Mapping[str, Any]) -> bool:
+        """Whether a request of ours for this command, with these fields, has moved the task."""
+        return any((each.command, each.fields) == (command, fields) and each.target for each in self.arrivals)
 
     def _receive(self, command: str, fields: Mapping[str, Any]) -> Answer:
-        at = next(self.clock)
+        at = self.now()
         before = self.state
         fate = self.choices.pick(FATES)
         if fate.failure is None and self.lifecycle.target(before, command) is None:
@@ -209,18 +241,20 @@ class World:
             else:
                 self._arrive(command, fields)
         if fate.failure is not None:
-            self.has_refused_what_was_done |= fate.failure is REFUSED and fate.arrivals > 0
+            if fate.failure is REFUSED and fate.arrivals > 0:
+                self.refused_though_done.append(fields)
             return fate.failure
         return Accepted((before if fate.late else self.state) if fate.word == "" else fate.word, at)
 
     def _tell(self) -> Answer:
-        at = next(self.clock)
+        at = self.now()
         answers: tuple[Answer, ...] = (
             Accepted(self.state, at),
             Accepted(UNKNOWN_WORD, at),
             LOST,
             THROTTLED,
             DENIED,
+            MISSING,
         )
         return self.choices.pick(answers)
 
@@ -228,13 +262,14 @@ class World:
         target = self.lifecycle.target(self.state, command)
         self.arrivals.append(Arrival(command, fields, self.state, target))
         if target is not None:
-            self.state = target
+            self._rest_in(target)
             if command in self.proved_by_read:
                 self._partner_is_ending = self.choices.pick((False, True))
                 self.partner_is_over = not self._partner_is_ending
 
-    def _move(self, event: str) -> None:
-        self.state = self.lifecycle.step(self.state, event)
+    def _rest_in(self, state: str) -> None:
+        self.state = state
+        self.past.append(state)
 
     def _end_partner(self) -> None:
         self._partner_is_ending = False

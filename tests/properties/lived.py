@@ -1,8 +1,9 @@
 """One command's whole life in a test: who worked on it, what was seen, and what must hold of it.
 
-Three kinds of claim are kept apart: what holds of any course of effects (`check`, `check_ending`),
+Three kinds of statement are kept apart: what holds of any course of effects (`check`, `check_ending`),
 what the service's own words allow to be said (`check_evidence`), and what is true of the world
-behind them (`check_truth`).
+behind them (`is_true`). The last shares no belief with the procedure: it asks what reached the
+task, and where the task really was.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import pytest
 from lifecycle import (
     CATALOG,
     COMMAND,
+    CommandAbandoned,
     CommandRefused,
     CommandState,
     CommandUncertain,
@@ -33,24 +35,27 @@ from lifecycle.effects import (
     Answer,
     Denied,
     Effect,
+    LoadCommand,
+    Missing,
     NotSent,
     Read,
     ReadProof,
     RecordAttempt,
     RecordIntent,
+    RecordOutcome,
     Refused,
     Send,
     Steps,
     Throttled,
 )
 from lifecycle.journal import CommandEntry, CommandRecord, TaskRecord
+from lifecycle.memory import MemoryJournal
 from tests.lifecycle.drivers import (
     LOST,
     TASK,
     Declared,
     Driver,
     Killed,
-    Log,
     Mishap,
     Service,
     clock,
@@ -60,7 +65,7 @@ from tests.lifecycle.drivers import (
     run_up_to,
 )
 from tests.lifecycle.worlds import Choices, World
-from tests.oracles import distances, names, remote_moves
+from tests.oracles import distances, moves_of, names, remote_moves
 
 FULL = [each for each in CATALOG.values() if each.name != COMMAND.name and each.extended_by is None]
 PROVED_BY_READ = frozenset({"stop_task_and_session"})
@@ -91,16 +96,18 @@ class Given:
     def execute(self) -> Steps[CommandResult[str, str]]:
         return self.commanding().execute(self.command)
 
-    def journal(self) -> Log:
-        return journal_knowing(self.lifecycle, self.known, times=clock())
-
-    def world(self, choices: Choices) -> World:
+    def world(self, choices: Choices, *, has_others: bool = False) -> World:
         """A world in which the task has gone on since it was known, by itself or by others."""
         states = [state.name for state in self.lifecycle.states]
         if self.known is not None:
             possible = self.lifecycle.reachable(self.known)
             states = [self.known, *(state for state in states if state in possible and state != self.known)]
-        return World(self.lifecycle, choices, choices.pick(states), self.proved_by_read)
+        state = choices.pick(states)
+        began = self.known or state
+        world = World(self.lifecycle, choices, began, self.proved_by_read, has_others)
+        for event in self.lifecycle.path(began, state) or ():
+            world.move(event)
+        return world
 
 
 def every_command(lifecycle: Declared) -> list[Given]:
@@ -123,19 +130,73 @@ def throw(steps: Steps[Any]) -> None:
         steps.throw(Killed())
 
 
-def is_true(record: CommandRecord[str, str], world: World, answers: Sequence[Answer]) -> bool:
-    """Whether the outcome of a command, if it has one, is what happened; `answers` are those to its sends."""
+# --- what is true, and what is told -------------------------------------------------------------------
+
+
+def is_true(record: CommandRecord[str, str], world: World, since: int, answers: Sequence[Answer]) -> bool:
+    """Whether the outcome of a command, if it has one, is what happened.
+
+    Nothing that the procedure believes is asked, but what the requests did in the world and where the
+    task was, from `since` on: the place in its past of the last report that was believed before the
+    intent. `answers` are those to the command's sends.
+    """
+    lifecycle, command = world.lifecycle, record.command
+    took_effect = world.applied(command, record.fields)
+    is_over = lifecycle.is_final(world.state)
     match record.state:
-        case CommandState.DONE if record.command in world.proved_by_read:
-            return world.partner_is_over
-        case CommandState.DONE if not world.lifecycle.event(record.command).proved_by_state:
+        case CommandState.DONE if not (lifecycle.event(command).proved_by_state or command in world.proved_by_read):
             return bool(answers) and isinstance(answers[-1], Accepted)
-        case CommandState.DONE if world.lifecycle.ends(record.command):
-            return world.lifecycle.judge(world.state, record.command).kind is VerdictKind.REDUNDANT
+        case CommandState.DONE:
+            lacks_proof = command in world.proved_by_read and not world.partner_is_over
+            return (took_effect or world.went_through(targets(lifecycle, command), since)) and not lacks_proof
         case CommandState.ENDED_FIRST:
-            return world.lifecycle.is_final(world.state)
+            return is_over and not (took_effect and record.fields not in world.refused_though_done)
+        case CommandState.MOOT:
+            return is_over and record.attempts > 0
+        case CommandState.REFUSED:
+            # What the network has doubled may have been done and refused; nobody can know.
+            return bool(answers) and not (took_effect and record.fields not in world.refused_though_done)
         case _:
             return True
+
+
+def is_told(ending: object, record: CommandRecord[str, str], trace: Sequence[tuple[Effect, Any]]) -> bool:
+    """Whether what a worker returned or raised of a command is what the journal says of it now.
+
+    One that releases an uncertain command cannot know what becomes of it then, but has to look at it
+    after it has looked at the service for the last time.
+    """
+    match ending:
+        case CommandResult():
+            return record.state is CommandState.DONE and ending.sent == (record.attempts > 0)
+        case TaskEndedFirst(took_effect=False):
+            return record.state is CommandState.ENDED_FIRST
+        case TaskEndedFirst():
+            return record.state is CommandState.MOOT
+        case CommandRefused():
+            return record.state is CommandState.REFUSED
+        case CommandAbandoned():
+            return record.state is CommandState.ABANDONED
+        case CommandUncertain():
+            seen: CommandRecord[str, str] | None = None
+            for effect, result in trace:
+                match effect:
+                    case Send() | Read() | ReadProof():
+                        seen = None
+                    case RecordOutcome():
+                        seen = result.command
+                    case LoadCommand():
+                        seen = result
+                    case _:
+                        pass
+            return seen is not None and not COMMAND.is_final(seen.state)
+        case _:
+            return True
+
+
+def targets(lifecycle: Declared, command: str) -> frozenset[str]:
+    """Where the command leads, from anywhere."""
+    return frozenset(row.target for row in lifecycle.transitions if row.event == command)
 
 
 # --- a life -----------------------------------------------------------------------------------------
@@ -145,20 +206,32 @@ def cannot_have_arrived(answer: Answer) -> bool:
     return isinstance(answer, NotSent | Throttled)
 
 
+def did_not_arrive(answer: Answer) -> bool:
+    """Whether an answer says that this request had no effect."""
+    return isinstance(answer, NotSent | Throttled | Refused | Denied | Missing)
+
+
 @dataclass
 class Lived:
     """Everything that was done for one command, by one worker after another."""
 
     given: Given
-    log: Log
+    world: World | None = None
     trace: list[tuple[Effect, Any]] = field(default_factory=list[tuple[Effect, Any]])
     ending: Ending = None
+    dead: set[str] = field(default_factory=set[str])
+    since: int = 0
+
+    def __post_init__(self) -> None:
+        self.worker = "worker-1"
+        self.journal = MemoryJournal(worker=self.worker)
+        self.log = journal_knowing(self.given.lifecycle, self.given.known, times=clock(), journal=self.journal)
 
     def go(self, service: Service, steps: Steps[Any]) -> Ending:
         """Let a worker carry the procedure out; check everything that must hold after it."""
         driver = Driver(self.log, service)
         self.ending = driver.ending(steps)
-        self.trace += driver.trace
+        self._keep(driver)
         self.check()
         self.check_ending(driver.sends())
         self.check_evidence()
@@ -173,9 +246,32 @@ class Lived:
             next(steps)
         if died and isinstance(driver.trace[-1][0], Send):  # the answer died with the worker
             driver.trace[-1] = (driver.trace[-1][0], LOST)
-        self.trace += driver.trace
+        self._keep(driver)
         self.check()
+        if died:
+            self.dead.add(self.worker)
+            self.worker = f"worker-{len(self.dead) + 1}"
+            self.log = self.journal.join(self.worker).task(self.given.lifecycle, TASK)
         return died
+
+    def recover(self) -> Steps[Any]:
+        """The procedure of a worker that knows who is dead."""
+        return self.given.commanding().recover(dead=frozenset(self.dead))
+
+    def _keep(self, driver: Driver) -> None:
+        """Keep what a worker did, and how far the task had come by what it knew when it opened the command."""
+        for effect, result in driver.trace:
+            match effect:
+                case RecordIntent() if isinstance(result, CommandRecord) and self.world is not None:
+                    self.since = self.world.since(self._known().as_of)
+                case _:
+                    pass
+            self.trace.append((effect, result))
+
+    def _known(self) -> TaskRecord[str, str]:
+        """What was known of the task when something was last recorded of it."""
+        known = [result for _, result in self.trace if isinstance(result, TaskRecord)]
+        return cast("TaskRecord[str, str]", known[-1])
 
     def results(self, kind: type[Effect]) -> list[Any]:
         """What came of all effects of that kind, oldest first."""
@@ -186,6 +282,7 @@ class Lived:
         self.check_sends()
         self.check_journal()
         self.check_memory()
+        self.check_truth()
 
     def check_sends(self) -> None:
         """Nothing is sent unrecorded, or against what was last known, or twice where that is not once."""
@@ -198,19 +295,21 @@ class Lived:
                 assert before is not None
                 assert isinstance(before[0], RecordAttempt)
                 assert before[1] is True
-                assert known.state is not None
-                assert self.given.lifecycle.target(known.state, self.given.command) is not None
+                assert may_be_sent(self.given.lifecycle, self.given.command, known.current)
             before = step
         if not self.given.event.repeatable:
             assert all(map(cannot_have_arrived, self.results(Send)[:-1]))
 
     def check_journal(self) -> None:
-        """At most one command is open at any time, and every life is lawful."""
+        """At most one command is open at any time, every life is lawful, and a claim is never lost."""
         opened: set[str] = set()
+        claims: dict[str, int] = {}
         for entry in self.log.entries:
             if isinstance(entry, CommandEntry):
                 (opened.discard if COMMAND.is_final(entry.record.state) else opened.add)(entry.record.id)
                 assert len(opened) <= 1
+                assert entry.record.claim >= claims.get(entry.record.id, 1)
+                claims[entry.record.id] = entry.record.claim
         now = self.log.load().open_command
         assert opened == ({now.id} if now else set())
         for life in lives(self.log).values():
@@ -223,18 +322,35 @@ class Lived:
         assert intents == ([record.id] if record else [])
         assert self.results(RecordAttempt) == [True] * (record.attempts if record else 0)
 
+    def check_truth(self) -> None:
+        """What the journal says of the command is true of the world, if there is one."""
+        record, world = last_command(self.log), self.world
+        if world is None:
+            return
+        if record is None:
+            assert not world.arrivals
+            return
+        assert is_true(record, world, self.since, self.results(Send))
+        if record.state is CommandState.ABANDONED:  # no stop takes its place here: it was never sent
+            assert not world.applied(record.command, record.fields)
+        if record.state is CommandState.MOOT:  # and where it can be known that it had no effect, it is known
+            away = distances(names(world.lifecycle)[0], moves_of(world.lifecycle))
+            assert min(away[target, world.state] for target in targets(world.lifecycle, record.command)) < inf
+            assert self.dead or not all(map(did_not_arrive, self.results(Send)))
+
     def check_ending(self, sent: list[Answer]) -> None:
         """What the worker that has sent this returned or raised is what the journal says."""
-        record, told = last_command(self.log), self.log.load().state
+        record, told = last_command(self.log), self.log.load().current
         state = record.state if record else None
+        assert record is None or is_told(self.ending, record, self.trace)
+        opened = self.log.load().open_command
+        assert opened is None or opened.hold is None, "a procedure that has ended holds nothing"
         match self.ending:
             case CommandResult(sent=True):
                 assert record
                 assert record.attempts > 0
-                assert state is CommandState.DONE
             case CommandResult(sent=False):
                 assert not sent
-                assert state in (None, CommandState.DONE)
                 assert record or (told and self.judged(told) is VerdictKind.REDUNDANT)
             case IllegalTransition():
                 assert not sent
@@ -243,113 +359,97 @@ class Lived:
                 assert self.judged(told) is not VerdictKind.APPLIED
             case UnknownStatus():
                 assert not sent
-                assert state is None
+                assert record is None or self.was_never_sent(record)
             case CommandRefused():
-                assert isinstance(sent[-1], Refused)
-                assert state is CommandState.REFUSED
+                assert isinstance(sent[-1], Refused | Missing)
             case TaskEndedFirst():
-                assert state is CommandState.ENDED_FIRST
+                assert told
+                assert self.given.lifecycle.is_final(told)
             case CommandUncertain():
                 assert state is CommandState.UNCERTAIN
-                assert self.log.load().open_command == record
+                assert opened == record
             case Mishap() if sent:
                 assert all(map(cannot_have_arrived, self.results(Send)[:-1]))
-                assert isinstance(sent[-1], NotSent | Throttled | Denied)
+                assert did_not_arrive(sent[-1])
                 assert state is (CommandState.ABANDONED if isinstance(sent[-1], NotSent) else CommandState.REFUSED)
             case Mishap():
-                assert state is None
+                assert record is None or self.was_never_sent(record)
             case None:
-                assert self.log.load().open_command is None
+                assert opened is None
             case _:
                 raise AssertionError(f"unexpected: {self.ending!r}")
 
+    def was_never_sent(self, record: CommandRecord[str, str]) -> bool:
+        return record.attempts == 0 and not COMMAND.is_final(record.state)
+
     def check_evidence(self) -> None:
         """The service's own words prove what is said, and do not prove more than is said."""
-        record, told = last_command(self.log), self.log.load().state
+        record, told = last_command(self.log), self.log.load().current
         if record is None or told is None:
             return
-        is_at_target = told == self.target()
+        is_at_target = told in self.targets()
+        is_over = self.given.lifecycle.is_final(told)
         match record.state:
             case CommandState.DONE:
-                self.check_proof(told)
+                self.check_proof(record, told)
             case CommandState.ENDED_FIRST:
-                assert self.given.lifecycle.is_final(told)
                 assert not is_at_target
+            case CommandState.MOOT:
+                assert record.attempts > 0
+                assert not (is_at_target and self.given.event.proved_by_state)
             case CommandState.UNCERTAIN if self.has_read_last():
                 assert not (is_at_target and self.given.event.proved_by_state)
-                assert is_at_target or not self.given.lifecycle.is_final(told)
+                assert is_at_target or not is_over
             case CommandState.REFUSED if self.has_read_last():
                 assert not (is_at_target and self.given.event.proved_by_state)
+                assert is_at_target or not is_over
             case _:
                 pass
 
-    def check_proof(self, told: str) -> None:
-        away = distances(names(self.given.lifecycle)[0], remote_moves(self.given.lifecycle))
-        is_at_target_or_past_it = away[self.target(), told] < inf
+    def check_proof(self, record: CommandRecord[str, str], told: str) -> None:
+        """Done is what is at its target, or past it where only it leads; or what was read, or answered so."""
+        states, moves = names(self.given.lifecycle)[0], moves_of(self.given.lifecycle)
+        away = distances(states, remote_moves(self.given.lifecycle))
+        without = distances(states, {row: to for row, to in moves.items() if row[1] != self.given.command})
+        is_past = min(away[target, told] for target in self.targets()) < inf
+        source = self.source()
+        is_only_way = source is not None and without[source, told] == inf
+        is_proved = told in self.targets() or (record.attempts > 0 and is_past and is_only_way)
         if self.given.command in self.given.proved_by_read:
             assert self.results(ReadProof)[-1] is True
-            assert is_at_target_or_past_it
+            assert is_proved
         elif self.given.event.proved_by_state:
-            assert is_at_target_or_past_it
+            assert is_proved
         else:
             assert isinstance(self.results(Send)[-1], Accepted)
 
-    def check_truth(self, world: World) -> None:
-        """What the journal says of the command is true of the world."""
-        record = last_command(self.log)
-        happened = world.took_effect(self.given.command)
-        match record.state if record else None:
-            case None:
-                assert not world.arrivals
-            case CommandState.DONE:
-                assert record
-                self.check_effect(record.source, world)
-            case CommandState.ENDED_FIRST:
-                assert self.given.lifecycle.is_final(world.state)
-                assert world.state != self.target()
-            case CommandState.ABANDONED:
-                assert not happened
-            case CommandState.REFUSED if happened:
-                # A refusal is believed: also of what the network has doubled, or what was sent again.
-                *earlier, last = self.results(Send)
-                assert isinstance(last, Refused)
-                assert world.has_refused_what_was_done or not all(map(cannot_have_arrived, earlier))
-            case _:
-                pass
-
-    def check_effect(self, source: str, world: World) -> None:
-        if self.given.command in self.given.proved_by_read:
-            assert world.partner_is_over
-        elif self.given.event.proved_by_state:
-            told = self.log.load().state
-            was_accepted = any(isinstance(answer, Accepted) for answer in self.results(Send))
-            others_acted = world.began not in self.given.lifecycle.reachable_by_remote(source)
-            assert (
-                world.took_effect(self.given.command)
-                or told == self.target()
-                or (was_accepted and told != source)
-                or others_acted
-            )
-
-    def check_settled(self, world: World) -> None:
+    def check_settled(self) -> None:
         """Once the service answers, one recovery has settled everything that can be known."""
-        opened = self.log.load().open_command
-        if opened is not None:
+        opened, world = self.log.load().open_command, self.world
+        if opened is not None and world is not None:
             assert opened.attempts > 0
             may_run_already = not self.given.event.repeatable
             lacks_proof = self.given.command in self.given.proved_by_read and not world.partner_is_over
             assert may_run_already or lacks_proof
             assert isinstance(self.ending, CommandUncertain)
 
-    def target(self) -> str:
-        """Where the command leads from where it was last sent, or intended."""
+    def source(self) -> str | None:
+        """Where the task was known to be when the command was last sent, or intended; None if that was not known."""
         record, known = last_command(self.log), None
         assert record
         source = record.source
         for effect, result in self.trace:
-            known = cast("TaskRecord[str, str]", result).state if isinstance(result, TaskRecord) else known
-            source = known if known and isinstance(effect, Send) else source
-        return self.given.lifecycle.step(source, self.given.command)
+            known = cast("TaskRecord[str, str]", result).current if isinstance(result, TaskRecord) else known
+            source = known if isinstance(effect, Send) else source
+        return source
+
+    def targets(self) -> frozenset[str]:
+        """Where the command leads from there; from anywhere if that was not known."""
+        record, source = last_command(self.log), self.source()
+        assert record
+        if source is None:
+            return targets(self.given.lifecycle, record.command)
+        return frozenset({self.given.lifecycle.target(source, record.command) or source})  # redundant: it is there
 
     def has_read_last(self) -> bool:
         """Whether the last read said something that the lifecycle knows."""
@@ -359,3 +459,11 @@ class Lived:
 
     def judged(self, state: str) -> VerdictKind:
         return self.given.lifecycle.judge(state, self.given.command).kind
+
+
+def may_be_sent(lifecycle: Declared, command: str, state: str | None) -> bool:
+    """Whether the command may be sent to a task in that state; None if it could not be read."""
+    if state is not None:
+        return lifecycle.target(state, command) is not None
+    accepting = {row.source for row in lifecycle.transitions if row.event == command}
+    return accepting == {each.name for each in lifecycle.states if not each.final}

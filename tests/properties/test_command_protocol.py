@@ -42,28 +42,27 @@ def remote(request: pytest.FixtureRequest) -> Declared:
 
 def answered(case: Given, choices: Choices, pauses: int) -> Ending:
     """Give the command to a service that answers anything."""
-    return Lived(case, case.journal()).go(Liar(case.lifecycle, choices, pauses), case.execute())
+    return Lived(case).go(Liar(case.lifecycle, choices, pauses), case.execute())
 
 
-def died(case: Given, choices: Choices, places: Sequence[int], death: Death = close) -> bool:
+def died(
+    case: Given, choices: Choices, places: Sequence[int], death: Death = close, *, has_others: bool = False
+) -> bool:
     """Give the command in a world, let one worker after another die at these places, and the next recover.
 
     Returns False where one of them ended before its place.
     """
-    lived = Lived(case, case.journal())
-    world = case.world(choices)
+    world = case.world(choices, has_others=has_others)
+    lived = Lived(case, world)
     steps: Steps[Any] = case.execute()
     for place in places:
         if not lived.die(world, steps, place, death):
             return False
-        lived.check_truth(world)
-        steps = case.commanding().recover()
+        steps = lived.recover()
     lived.go(world, steps)
-    lived.check_truth(world)
     world.choices = Choices()  # from now on nothing fails
-    lived.go(world, case.commanding().recover())
-    lived.check_truth(world)
-    lived.check_settled(world)
+    lived.go(world, lived.recover())
+    lived.check_settled()
     return True
 
 
@@ -114,7 +113,7 @@ def test_what_is_explored_ends_in_every_way() -> None:
 
 # --- many surprises, some of them -------------------------------------------------------------------
 
-SCHEDULES = st.lists(st.integers(0, 13), max_size=60)
+SCHEDULES = st.lists(st.integers(0, 14), max_size=60)
 
 
 @given(st.sampled_from(EVERY), SCHEDULES, st.integers(0, 3))
@@ -132,6 +131,6 @@ def test_any_answers_in_any_lifecycle(data: st.DataObject, schedule: list[int]) 
     answered(Given(lifecycle, command, known, proved_by_read), Choices(schedule), pauses=2)
 
 
-@given(st.sampled_from(EVERY), SCHEDULES, st.lists(st.integers(0, 12), max_size=4))
-def test_any_fate_and_any_deaths(case: Given, schedule: list[int], places: list[int]) -> None:
-    died(case, Choices(schedule), places)
+@given(st.sampled_from(EVERY), SCHEDULES, st.lists(st.integers(0, 12), max_size=4), st.booleans())
+def test_any_fate_and_any_deaths(case: Given, schedule: list[int], places: list[int], has_others: bool) -> None:
+    died(case, Choices(schedule), places, has_others=has_others)

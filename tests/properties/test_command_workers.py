@@ -1,15 +1,18 @@
 """Several workers with handles of their own on one task and one journal, their effects in any order.
 
-Workers give commands, die, and take up what others left open, even from the living; the task moves
-meanwhile, and requests meet every fate. Two workers are interleaved exhaustively up to a few
-surprises (a change of turns is one), three by Hypothesis, which prints a failure as a program.
+Workers give commands, die, and resume what others left open, once their leases have lapsed also what
+the living have claimed; the task moves meanwhile, and requests meet every fate. Two workers are
+interleaved exhaustively up to a few surprises (a change of turns is one, a lease that lapses another),
+three by Hypothesis, which prints a failure as a program.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import timedelta
 from functools import partial
 from itertools import product
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import pytest
 from hypothesis import settings
@@ -18,50 +21,94 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from lifecycle import CATALOG, COMMAND, Origin
 from lifecycle.command import Commanding, CommandResult
-from lifecycle.effects import Answer, RecordAttempt, Send
-from lifecycle.journal import CommandEntry, CommandRecord, Report
+from lifecycle.effects import Answer, Claim, RecordAttempt, RecordIntent, Send
+from lifecycle.journal import UNSTATED, CommandEntry, CommandRecord, Purpose
 from lifecycle.memory import MemoryJournal
-from tests.lifecycle.drivers import TASK, Declared, Driver, Worker, lives
+from tests.lifecycle.drivers import TASK, Declared, Driver, Worker, clock, lives
 from tests.lifecycle.worlds import Choices, World, explore
-from tests.properties.lived import FULL, PROVED_BY_READ, cannot_have_arrived, is_true
+from tests.properties.lived import FULL, PROVED_BY_READ, cannot_have_arrived, is_told, is_true, may_be_sent
+
+LEASE_S = 60.0
+
+
+class Given(NamedTuple):
+    """A command as a caller gives it; under its key it may be given again."""
+
+    command: str
+    fields: Mapping[str, Any]
+    purpose: Purpose = UNSTATED
 
 
 class Crew:
     """Workers on one task, and what must hold of all they do."""
 
-    def __init__(self, lifecycle: Declared, state: str, *, size: int, choices: Choices) -> None:
-        journal = MemoryJournal()
+    def __init__(
+        self, lifecycle: Declared, state: str, *, size: int, choices: Choices, has_others: bool = False
+    ) -> None:
+        self.now = next(clock())
+        self.journal = MemoryJournal(worker="nobody", lease_s=LEASE_S, clock=lambda: self.now)
         self.lifecycle = lifecycle
-        self.world = World(lifecycle, choices, state, PROVED_BY_READ)
-        self.log = journal.task(lifecycle, TASK)
-        self.workers = [Worker(Driver(journal.task(lifecycle, TASK), self.world)) for _ in range(size)]
-        self.given = 0
+        self.world = World(lifecycle, choices, state, PROVED_BY_READ, has_others)
+        self.log = self.journal.task(lifecycle, TASK)
+        self.names = 0
+        self.workers = [self.worker() for _ in range(size)]
+        self.given: list[Given] = []
+        self.dead: set[str] = set()
         self.answers: dict[int, list[Answer]] = {}
+        self.since: dict[str, int] = {}
         self.hear()
+
+    def worker(self) -> Worker:
+        """A worker under a name that nobody had before."""
+        self.names += 1
+        journal = self.journal.join(f"worker-{self.names}")
+        return Worker(Driver(journal.task(self.lifecycle, TASK), self.world), name=f"worker-{self.names}")
 
     def hear(self) -> None:
         """A webhook tells how the task is."""
-        self.log.add_report(Report(self.world.state, next(self.world.clock)))
+        self.log.add_report(self.world.report())
 
-    def give(self, worker: Worker, command: str) -> None:
-        self.given += 1
-        worker.begin(self._commanding().execute(command, {"number": self.given}))
+    def lapse(self) -> None:
+        """Time passes until every lease is over that is not prolonged."""
+        self.now += timedelta(seconds=LEASE_S + 1)
+
+    def give(self, worker: Worker, command: str, *, with_key: bool = False) -> None:
+        number = len(self.given) + 1
+        self.given.append(Given(command, {"number": number}, Purpose(f"key-{number}") if with_key else UNSTATED))
+        worker.begin(self._commanding().execute(*self.given[-1]))
+
+    def give_again(self, worker: Worker, given: Given) -> None:
+        worker.begin(self._commanding().execute(*given))
 
     def recover(self, worker: Worker) -> None:
-        worker.begin(self._commanding().recover())
+        worker.begin(self._commanding().recover(dead=frozenset(self.dead)))
 
     def advance(self, worker: Worker) -> None:
         """Carry out one effect of that worker, if it has any."""
         if worker.steps is None:
             return
-        effect = worker.effect
+        effect, known = worker.effect, self.log.load()
         if isinstance(effect, Send):
             self.check_send(worker, effect)
         ending = worker.advance()
-        if isinstance(effect, Send):
-            self.answers.setdefault(effect.fields["number"], []).append(worker.driver.trace[-1][1])
-        if isinstance(ending, CommandResult) and self.lifecycle.ends(cast("CommandResult[str, str]", ending).command):
-            assert self.world.state == cast("CommandResult[str, str]", ending).state
+        result = worker.driver.trace[-1][1]
+        match effect:
+            case Send():
+                self.answers.setdefault(effect.fields["number"], []).append(result)
+            case RecordIntent() if isinstance(result, CommandRecord):
+                self.since[result.id] = self.world.since(known.as_of)
+            case Claim() if isinstance(result, CommandRecord):
+                self.check_claim(known.open_command)
+            case _:
+                pass
+        if worker.steps is None:
+            self.check_ending(worker, ending)
+
+    def die(self, worker: Worker) -> None:
+        """A process is gone, and another comes in its place."""
+        worker.die()
+        self.dead.add(worker.name)
+        self.workers[self.workers.index(worker)] = self.worker()
 
     def busy(self) -> list[Worker]:
         return [each for each in self.workers if each.steps is not None]
@@ -74,10 +121,25 @@ class Crew:
         before, result = worker.driver.trace[-1]
         assert isinstance(before, RecordAttempt)
         assert result is True
-        assert worker.known.state is not None
-        assert self.lifecycle.target(worker.known.state, effect.command) is not None
+        assert may_be_sent(self.lifecycle, effect.command, worker.known.current)
         if not self.lifecycle.event(effect.command).repeatable:
             assert all(map(cannot_have_arrived, self.answers.get(effect.fields["number"], [])))
+
+    def check_claim(self, before: CommandRecord[str, str] | None) -> None:
+        """Nobody is deprived of a command while its lease lasts."""
+        hold = before.hold if before else None
+        assert hold is None or hold.worker in self.dead or (hold.until is not None and hold.until < self.now)
+
+    def check_ending(self, worker: Worker, ending: object) -> None:
+        """What a worker is told is what the journal says; it holds nothing any more, and what is over is over."""
+        if isinstance(ending, CommandResult):
+            result = cast("CommandResult[str, str]", ending)
+            assert not self.lifecycle.ends(result.command) or self.world.state == result.state
+        if worker.command_id is not None:
+            record = self.log.load_command(worker.command_id)
+            assert is_told(ending, record, worker.driver.trace)
+        opened = self.log.load().open_command
+        assert opened is None or opened.hold is None or opened.hold.worker != worker.name
 
     def check_journal(self) -> None:
         """At most one command is open at any time, every life is lawful, and outcomes are true."""
@@ -91,7 +153,9 @@ class Crew:
         for life in lives(self.log).values():
             COMMAND.replay(life)
         for record in records.values():
-            assert is_true(record, self.world, self.answers.get(record.fields["number"], []))
+            assert is_true(record, self.world, self.since[record.id], self.answers.get(record.fields["number"], []))
+        keys = [record.purpose.key for record in records.values() if record.purpose.key is not None]
+        assert len(keys) == len(set(keys))
 
     def _commanding(self) -> Commanding[str, str]:
         return Commanding(lifecycle=self.lifecycle, task=TASK, proved_by_read=PROVED_BY_READ)
@@ -111,7 +175,10 @@ def interleaved(name: str, state: str, commands: tuple[str, str | None], choices
         crew.give(crew.workers[1], second)
     turn = crew.workers[0]
     while busy := sorted(crew.busy(), key=lambda worker: worker is not turn):
-        turn = choices.pick(busy)
+        may_lapse = crew.log.load().open_command is not None and len(busy) > 1
+        turn, lapses = choices.pick(list(product(busy, (False, True) if may_lapse else (False,))))
+        if lapses:
+            crew.lapse()
         crew.advance(turn)
         crew.check_journal()
     return crew
@@ -152,29 +219,39 @@ def test_any_two_workers_and_more_surprises(lifecycle: Declared) -> None:
 
 # --- three workers, many surprises, some of them ------------------------------------------------------
 
-LUCK = st.lists(st.integers(0, 13), max_size=4)
+LUCK = st.lists(st.integers(0, 14), max_size=4)
 
 
 class Crews(RuleBasedStateMachine):
     """One crew after another: a task that is over teaches nothing more."""
 
-    @initialize(lifecycle=st.sampled_from(FULL))
-    def meet(self, lifecycle: Declared) -> None:
+    @initialize(lifecycle=st.sampled_from(FULL), has_others=st.booleans())
+    def meet(self, lifecycle: Declared, has_others: bool) -> None:
         state = next(row.source for row in lifecycle.transitions if row.event == lifecycle.commands[0])
-        self.crew = Crew(lifecycle, state, size=3, choices=Choices())
+        self.crew = Crew(lifecycle, state, size=3, choices=Choices(), has_others=has_others)
 
     @precondition(lambda self: self.crew.lifecycle.is_final(self.crew.world.state))
-    @rule(lifecycle=st.sampled_from(FULL))
-    def meet_another(self, lifecycle: Declared) -> None:
-        self.meet(lifecycle)
+    @rule(lifecycle=st.sampled_from(FULL), has_others=st.booleans())
+    def meet_another(self, lifecycle: Declared, has_others: bool) -> None:
+        self.meet(lifecycle, has_others)
 
     @precondition(lambda self: self.crew.idle())
-    @rule(data=st.data())
-    def give(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), with_key=st.booleans())
+    def give(self, data: st.DataObject, with_key: bool) -> None:
         lifecycle = self.crew.lifecycle
         legal = lifecycle.allowed(self.crew.world.state, origin=Origin.CALLER)
         command = data.draw(st.sampled_from([*legal * 3, *lifecycle.commands]), label="command")
-        self.crew.give(self.draw(data, self.crew.idle()), command)
+        self.crew.give(self.draw(data, self.crew.idle()), command, with_key=with_key)
+
+    @precondition(lambda self: self.crew.idle() and any(each.purpose.key for each in self.crew.given))
+    @rule(data=st.data())
+    def give_again(self, data: st.DataObject) -> None:
+        given = [each for each in self.crew.given if each.purpose.key is not None]
+        self.crew.give_again(self.draw(data, self.crew.idle()), data.draw(st.sampled_from(given), label="given"))
+
+    @rule()
+    def lapse(self) -> None:
+        self.crew.lapse()
 
     @precondition(lambda self: self.crew.idle() and self.crew.log.load().open_command)
     @rule(data=st.data())
@@ -192,7 +269,7 @@ class Crews(RuleBasedStateMachine):
     @precondition(lambda self: self.crew.busy())
     @rule(data=st.data())
     def die(self, data: st.DataObject) -> None:
-        self.draw(data, self.crew.busy()).die()
+        self.crew.die(self.draw(data, self.crew.busy()))
 
     @rule(luck=LUCK)
     def go_on(self, luck: list[int]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,14 +16,15 @@ from typing import Any, NamedTuple
 import pytest
 
 from adapters.journal import SqlJournal
-from lifecycle import CommandEvent, Lifecycle
+from lifecycle import COMMAND, CommandEvent, CommandState, Lifecycle
 from lifecycle.command import Commanding, CommandResult
 from lifecycle.effects import Effect, FindCommand, RecordAttempt, RecordIntent, RecordOutcome, Steps
-from lifecycle.journal import UNSTATED, CommandRecord, Purpose, TaskRecord
+from lifecycle.journal import UNSTATED, CommandRecord, Outcome, Purpose, TaskRecord
+from lifecycle.memory import MemoryJournal, MemoryLog
 from tests.lifecycle.drivers import Declared, Driver
 from tests.simulation.promises import Broken, Promise
 from tests.simulation.scheduler import Parts, Simulation
-from tests.simulation.storage import Leased, LeasedJournal, LeasedLog, Sql
+from tests.simulation.storage import Memory, Sql
 
 ROOT = Path(__file__).parents[2]
 AT_A_TIME = 250
@@ -102,8 +103,8 @@ class Guessing(Driver):
 
     def perform(self, effect: Effect) -> Any:
         match effect:
-            case RecordOutcome(command_id, CommandEvent.LOSE, why):
-                return super().perform(RecordOutcome(command_id, CommandEvent.CONFIRM, why))
+            case RecordOutcome(event=CommandEvent.LOSE):
+                return super().perform(replace(effect, event=CommandEvent.CONFIRM))
             case _:
                 return super().perform(effect)
 
@@ -121,25 +122,49 @@ class Keyless(Driver):
                 return super().perform(effect)
 
 
-class Careless(LeasedLog):
+Log = MemoryLog[str, str]
+
+
+class Careless(Log):
     """Lets every worker claim and attempt everything."""
 
-    def claim(self, command_id: str) -> CommandRecord[str, str] | None:
-        return self.memory.claim(command_id)
+    def claim(self, command_id: str, *, dead: Collection[str] = ()) -> CommandRecord[str, str] | None:
+        hold = self.load_command(command_id).hold
+        return super().claim(command_id, dead=[*dead, hold.worker] if hold else dead)
 
-    def add_attempt(self, command_id: str, *, number: int) -> bool:  # noqa: ARG002
-        opened = self.load().open_command
-        return opened is not None and self.memory.add_attempt(command_id, number=opened.attempts + 1)
+    def add_attempt(self, command_id: str, *, number: int, claim: int) -> bool:  # noqa: ARG002
+        now = self.load_command(command_id)
+        return super().add_attempt(command_id, number=now.attempts + 1, claim=now.claim)
 
 
-class Blind(LeasedLog):
+class Unfenced(Log):
+    """Takes every write for one under the last claim."""
+
+    def release(self, command_id: str, *, claim: int) -> None:  # noqa: ARG002
+        super().release(command_id, claim=self.load_command(command_id).claim)
+
+    def add_attempt(self, command_id: str, *, number: int, claim: int) -> bool:  # noqa: ARG002
+        return super().add_attempt(command_id, number=number, claim=self.load_command(command_id).claim)
+
+    def add_outcome(self, command_id: str, event: CommandEvent, *, why: str, claim: int) -> Outcome[str, str]:  # noqa: ARG002
+        return super().add_outcome(command_id, event, why=why, claim=self.load_command(command_id).claim)
+
+
+class Grasping(Log):
+    """Keeps every claim."""
+
+    def release(self, command_id: str, *, claim: int) -> None:
+        pass
+
+
+class Blind(Log):
     """Opens a command though the task has changed since it was read."""
 
     def add_intent(
         self,
         command: str,
         *,
-        source: str,
+        source: str | None,
         version: int,  # noqa: ARG002
         fields: Mapping[str, Any],
         purpose: Purpose = UNSTATED,
@@ -148,28 +173,53 @@ class Blind(LeasedLog):
         return super().add_intent(command, source=source, version=now, fields=fields, purpose=purpose)
 
 
-class Crowding(LeasedLog):
+class Crowding(Log):
     """Opens a command beside another that is open."""
 
     def add_intent(
-        self, command: str, *, source: str, version: int, fields: Mapping[str, Any], purpose: Purpose = UNSTATED
+        self, command: str, *, source: str | None, version: int, fields: Mapping[str, Any], purpose: Purpose = UNSTATED
     ) -> CommandRecord[str, str] | TaskRecord[str, str]:
-        vars(self.memory)["_record"] = replace(self.load(), open_command=None)
+        self._kept.record = replace(self.load(), open_command=None)
         return super().add_intent(command, source=source, version=version, fields=fields, purpose=purpose)
 
 
-class Forgetful(LeasedLog):
+class Forgetful(Log):
     """Says that an outcome is recorded, and does not record it."""
 
-    def add_outcome(self, command_id: str, event: CommandEvent, *, why: str) -> TaskRecord[str, str]:  # noqa: ARG002
-        return self.load()
+    def add_outcome(self, command_id: str, event: CommandEvent, *, why: str, claim: int) -> Outcome[str, str]:  # noqa: ARG002
+        now = self.load_command(command_id)
+        return Outcome(self.load(), replace(now, state=COMMAND.target(now.state, event) or now.state))
 
 
-class Overlooking(LeasedJournal):
+class Deaf(Driver):
+    """Takes every outcome for its own: does not hear that another has claimed the command."""
+
+    def perform(self, effect: Effect) -> Any:
+        result = super().perform(effect)
+        match effect:
+            case RecordOutcome():
+                state = COMMAND.target(CommandState.RECORDED, effect.event) or result.command.state
+                return Outcome(result.task, replace(result.command, claim=effect.claim, state=state))
+            case _:
+                return result
+
+
+class Overlooking(MemoryJournal):
     """Reports no command as open."""
 
     def open_tasks(self, lifecycle: Declared) -> list[str]:  # noqa: ARG002
         return []
+
+
+def kept_in(log_type: type[Log]) -> Parts:
+    """A simulation whose workers have such logs."""
+
+    class Journal(MemoryJournal):
+        def task(self, lifecycle: Any, task_id: str) -> Any:
+            log = super().task(lifecycle, task_id)
+            return log_type(log._kept, log._worker)
+
+    return Parts(keep=partial(Memory, journal_type=Journal))
 
 
 def resending(*, lifecycle: Declared, **settings: Any) -> Commanding[str, str]:
@@ -190,11 +240,15 @@ FAULTS = {
     "sends unrecorded": Fault(Parts(procedure=Unrecorded), Promise.ATTEMPTED),
     "takes silence for success": Fault(Parts(driver=Guessing), Promise.TRUE),
     "forgets keys": Fault(Parts(driver=Keyless), Promise.KEYED),
-    "ignores leases and attempts": Fault(Parts(keep=partial(Leased, log_type=Careless)), Promise.ONCE),
-    "ignores the version": Fault(Parts(keep=partial(Leased, log_type=Blind)), Promise.LEGAL),
-    "opens two at a time": Fault(Parts(keep=partial(Leased, log_type=Crowding)), Promise.ALONE),
-    "forgets outcomes": Fault(Parts(keep=partial(Leased, log_type=Forgetful)), Promise.KEPT),
-    "overlooks what is open": Fault(Parts(keep=partial(Leased, view_type=Overlooking)), Promise.SETTLED),
+    "ignores leases and attempts": Fault(kept_in(Careless), Promise.ONCE),
+    "takes commands from the living": Fault(kept_in(Careless), Promise.RELEASED),
+    "writes under a claim of before": Fault(kept_in(Unfenced), Promise.FENCED),
+    "keeps every claim": Fault(kept_in(Grasping), Promise.RELEASED),
+    "ignores the version": Fault(kept_in(Blind), Promise.LEGAL),
+    "opens two at a time": Fault(kept_in(Crowding), Promise.ALONE),
+    "forgets outcomes": Fault(kept_in(Forgetful), Promise.KEPT),
+    "does not hear that it came second": Fault(Parts(driver=Deaf), Promise.TOLD),
+    "overlooks what is open": Fault(Parts(keep=partial(Memory, journal_type=Overlooking)), Promise.SETTLED),
     "sends a dispatch twice": Fault(Parts(procedure=resending), Promise.ONCE),
 }
 

@@ -6,24 +6,28 @@ storage by itself: what a worker was told, what is kept, and what the service sa
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, cast
 
 from lifecycle import COMMAND, CommandEvent, CommandState, VerdictKind
 from lifecycle.effects import (
     Answer,
+    Claim,
     Effect,
     RecordAttempt,
     RecordIntent,
     RecordOutcome,
     RecordReport,
+    Release,
     Send,
 )
-from lifecycle.journal import CommandRecord, Journal, TaskRecord
-from tests.lifecycle.drivers import LOST, Declared
+from lifecycle.journal import CommandRecord, Journal, TaskLog, TaskRecord
+from tests.lifecycle.drivers import LOST, Declared, Worker
 from tests.lifecycle.worlds import World
-from tests.properties.lived import cannot_have_arrived, is_true
+from tests.properties.lived import cannot_have_arrived, is_told, is_true, may_be_sent
 from tests.simulation.storage import Commands, Storage
 
 
@@ -38,6 +42,9 @@ class Promise(StrEnum):
     SETTLED = "every command ends settled or is reported open, and recovery settles it once the service answers"
     ALONE = "at most one command of a task is in flight"
     TRUE = "no outcome is recorded by guess"
+    TOLD = "what a worker is told of a command is what is recorded of it"
+    FENCED = "nothing is written of a command under a claim that another has followed"
+    RELEASED = "no command is claimed by a worker that no longer works on it, or taken from one that may be alive"
 
 
 class Broken(AssertionError):
@@ -65,16 +72,20 @@ class Witness:
     _opened: Commands = field(default_factory=dict[str, CommandRecord[str, str]])
     _attempts: dict[str, int] = field(default_factory=dict[str, int])
     _ended: dict[str, CommandState] = field(default_factory=dict[str, CommandState])
+    _since: dict[str, int] = field(default_factory=dict[str, int])
     _reports: int = 0
     _before: TaskRecord[str, str] = field(default_factory=lambda: TaskRecord())  # noqa: PLW0108
+    _written: CommandRecord[str, str] | None = None
 
     # --- what is seen ---
 
     def before(self, effect: Effect, known: TaskRecord[str, str]) -> None:
         """An effect is about to take place, of a worker that knows this."""
         match effect:
-            case RecordIntent() | RecordAttempt():
+            case RecordIntent():
                 self._before = self.record()
+            case RecordAttempt(command_id) | RecordOutcome(command_id) | Release(command_id) | Claim(command_id):
+                self._before, self._written = self.record(), self.log().load_command(command_id)
             case Send(command, fields):
                 self._see_send(str(command), fields["number"], known)
             case _:
@@ -85,11 +96,16 @@ class Witness:
         match effect:
             case RecordIntent(command) if isinstance(result, CommandRecord):
                 self._see_intent(str(command), cast("CommandRecord[str, str]", result))
-            case RecordAttempt(command_id, number) if result:
-                self._see_attempt(command_id)
-                self._attempts[command_id] = number
-            case RecordOutcome(command_id, event):
-                self._see_outcome(command_id, event)
+            case RecordAttempt(command_id, number, claim):
+                self._see_write(command_id, claim)
+                if result:
+                    self._see_attempt(command_id)
+                    self._attempts[command_id] = number
+            case RecordOutcome(command_id, event, claim=claim):
+                if self._see_write(command_id, claim):
+                    self._see_outcome(command_id, event)
+            case Release(command_id, claim):
+                self._see_write(command_id, claim)
             case RecordReport():
                 self._reports += 1
             case _:
@@ -100,20 +116,21 @@ class Witness:
         self.answers[number][-1] = answer
 
     def _see_intent(self, command: str, opened: CommandRecord[str, str]) -> None:
-        state = self._before.state
+        state = self._before.current
         verdict = None if state is None else self.lifecycle.judge(state, command).kind
         is_needless = verdict is VerdictKind.REDUNDANT and opened.purpose.key is not None
-        require(verdict is VerdictKind.APPLIED or is_needless, Promise.LEGAL, f"{command} intended in {state}")
+        is_legal = is_needless or may_be_sent(self.lifecycle, command, state)
+        require(is_legal, Promise.LEGAL, f"{command} intended in {state}")
         self._opened[opened.id] = opened
+        self._since[opened.id] = self.world.since(self._before.as_of)
 
     def _see_attempt(self, command_id: str) -> None:
-        command, state = self.commands()[command_id].command, self._before.state
-        legal = state is not None and self.lifecycle.target(state, command) is not None
-        require(legal, Promise.LEGAL, f"{command} attempted in {state}")
+        command, state = self.commands()[command_id].command, self._before.current
+        require(may_be_sent(self.lifecycle, command, state), Promise.LEGAL, f"{command} attempted in {state}")
 
     def _see_send(self, command: str, number: int, known: TaskRecord[str, str]) -> None:
-        legal = known.state is not None and self.lifecycle.target(known.state, command) is not None
-        require(legal, Promise.LEGAL, f"{command} sent in {known.state}")
+        is_legal = may_be_sent(self.lifecycle, command, known.current)
+        require(is_legal, Promise.LEGAL, f"{command} sent in {known.current}")
         earlier = self.answers.setdefault(number, [])
         may_repeat = self.lifecycle.event(command).repeatable or all(map(cannot_have_arrived, earlier))
         require(may_repeat, Promise.ONCE, f"{command} {number} after {[type(each).__name__ for each in earlier]}")
@@ -123,6 +140,29 @@ class Witness:
             recorded >= len(earlier), Promise.ATTEMPTED, f"{command} {number}: {len(earlier)} sent, {recorded} recorded"
         )
 
+    def _see_write(self, command_id: str, claim: int) -> bool:
+        """Whether the write was made under the last claim; if it was not, it has changed nothing."""
+        assert self._written is not None
+        now = self.log().load_command(command_id)
+        is_fenced = claim == self._written.claim or now == self._written
+        require(is_fenced, Promise.FENCED, f"under claim {claim}: {self._written} became {now}")
+        return claim == self._written.claim
+
+    def see_claim(self, result: object, now: datetime, dead: Collection[str]) -> None:
+        """A claim of a command has succeeded or not; the workers named in `dead` are gone."""
+        hold = None if self._written is None else self._written.hold
+        is_free = hold is None or hold.worker in dead or (hold.until is not None and hold.until < now)
+        require(result is None or is_free, Promise.RELEASED, f"{self._written} was claimed by another")
+
+    def see_ending(self, worker: Worker, ending: object) -> None:
+        """A procedure has returned or raised that."""
+        opened = self.record().open_command
+        is_held = opened is not None and opened.hold is not None and opened.hold.worker == worker.name
+        require(not is_held, Promise.RELEASED, f"{worker.name} is done, and {opened}")
+        if worker.command_id is not None:
+            record = self.log().load_command(worker.command_id)
+            require(is_told(ending, record, worker.driver.trace), Promise.TOLD, f"{ending!r}, and {record}")
+
     def _see_outcome(self, command_id: str, event: CommandEvent) -> None:
         now = self.commands()[command_id]
         has_moved = now.state is not COMMAND.initial if event is CommandEvent.LOSE else COMMAND.is_final(now.state)
@@ -130,8 +170,11 @@ class Witness:
 
     # --- what is kept ---
 
+    def log(self) -> TaskLog[str, str]:
+        return self.storage.log(self.lifecycle, self.task_id)
+
     def record(self) -> TaskRecord[str, str]:
-        return self.storage.log(self.lifecycle, self.task_id).load()
+        return self.log().load()
 
     def commands(self) -> Commands:
         return self.storage.commands(self.lifecycle, self.task_id)
@@ -149,7 +192,8 @@ class Witness:
         require(len(numbers) == len(set(numbers)), Promise.KEYED, [*commands.values()])
         self._check_memory(commands)
         for each in commands.values():
-            require(is_true(each, self.world, self.answers.get(each.fields["number"], [])), Promise.TRUE, each)
+            answers = self.answers.get(each.fields["number"], [])
+            require(is_true(each, self.world, self._since.get(each.id, 0), answers), Promise.TRUE, each)
 
     def _check_memory(self, commands: Commands) -> None:
         for command_id, intended in self._opened.items():

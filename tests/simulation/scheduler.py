@@ -18,12 +18,12 @@ from lifecycle import Channel, Origin
 from lifecycle.command import Commanding, CommandResult
 from lifecycle.effects import Claim, Create, Effect, Read, ReadProof, RecordIntent, Send, Steps, Tell, Wait
 from lifecycle.following import read_state
-from lifecycle.journal import CommandRecord, Delivery, Journal, Purpose, Report, TaskReport
+from lifecycle.journal import CommandRecord, Delivery, Journal, Purpose, TaskReport
 from tests.lifecycle.drivers import Driver, Worker, clock
 from tests.lifecycle.worlds import Choices, World
 from tests.properties.lived import FULL, PROVED_BY_READ
 from tests.simulation.promises import Promise, Witness, require
-from tests.simulation.storage import LEASE, Clock, Leased, Storage
+from tests.simulation.storage import LEASE, Clock, Memory, Storage
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ Tale = Callable[[str], None]
 class Parts:
     """What a simulation is put together from; a test replaces one part by one that is wrong."""
 
-    keep: Callable[[Clock], Storage] = Leased
+    keep: Callable[[Clock], Storage] = Memory
     driver: type[Driver] = Driver
     procedure: Callable[..., Commanding[str, str]] = Commanding
 
@@ -61,14 +61,18 @@ class Given(NamedTuple):
 
 @dataclass(eq=False)
 class Process:
-    """A worker with its journal. `told` holds what came of an effect, until its procedure hears of it."""
+    """A worker with its journal.
+
+    `told` holds what came of an effect, until its procedure hears of it; `held` is the command that it has
+    claimed, and the number of the claim.
+    """
 
     name: str
     journal: Journal
     worker: Worker | None = None
     witness: Witness | None = None
     told: list[Any] = field(default_factory=list[Any])
-    held: str | None = None
+    held: tuple[str, int] | None = None
 
 
 class Simulation:
@@ -86,6 +90,7 @@ class Simulation:
         self.tasks = [self._task() for _ in range(self.random.randint(1, 3))]
         self.processes = [self._process(f"worker-{number}") for number in range(self.random.randint(2, 4))]
         self.given: dict[str, list[Given]] = {}
+        self.dead: set[str] = set()
         self.deliveries: list[tuple[Delivery, TaskReport]] = []
         self._received: set[str] = set()
         self._numbers = 0
@@ -104,7 +109,8 @@ class Simulation:
     def _task(self) -> Witness:
         lifecycle = self.random.choice(_LIFECYCLES)
         state = self.random.choice([each.name for each in lifecycle.states if not each.final])
-        world = World(lifecycle, Luck(self.random, self.random.choice((0.05, 0.3, 0.6))), state, PROVED_BY_READ)
+        luck = Luck(self.random, self.random.choice((0.05, 0.3, 0.6)))
+        world = World(lifecycle, luck, state, PROVED_BY_READ, has_others=self.random.random() < 0.2)
         world.clock = self._moments()
         witness = Witness(lifecycle, f"{self.seed}-{len(self.witnesses)}", world, self.storage)
         self.witnesses.append(witness)
@@ -146,7 +152,7 @@ class Simulation:
     def _push(self) -> None:
         """A webhook arrives: of now, or one of before, late or for the second time."""
         witness = self.random.choice(self.tasks)
-        report = Report(witness.world.state, self.now, Channel.WEBHOOK)
+        report = witness.world.report(Channel.WEBHOOK)
         pushed = Delivery(f"{witness.task_id}-{len(self.deliveries)}", "status", self.now, "{}")
         self.deliveries.append((pushed, TaskReport(witness.lifecycle, witness.task_id, report)))
         delivery, told = self.random.choice(self.deliveries[-3:])
@@ -168,7 +174,7 @@ class Simulation:
         given: Given | None = None
         match what:
             case "recover":
-                steps: Steps[Any] = procedure.recover()
+                steps: Steps[Any] = procedure.recover(dead=self._dead())
             case "read":
                 steps = read_state(witness.lifecycle)
             case _:
@@ -176,6 +182,10 @@ class Simulation:
                 steps = procedure.execute(*given)
         self._say(process.name, witness.task_id, what, given or "")
         self._set_out(process, witness, steps)
+
+    def _dead(self) -> frozenset[str]:
+        """The workers that are known to be gone, sometimes."""
+        return frozenset(self.dead if self.random.random() < 0.5 else ())
 
     def _procedure(self, witness: Witness) -> Commanding[str, str]:
         return self.parts.procedure(
@@ -192,7 +202,7 @@ class Simulation:
     def _set_out(self, process: Process, witness: Witness, steps: Steps[Any]) -> None:
         log = process.journal.task(witness.lifecycle, witness.task_id)
         process.witness, process.held = witness, None
-        process.worker = Worker(self.parts.driver(log, witness.world))
+        process.worker = Worker(self.parts.driver(log, witness.world), name=process.name)
         process.worker.begin(steps)
 
     def _give_again(self, witness: Witness) -> Given:
@@ -231,6 +241,8 @@ class Simulation:
         result = worker.driver.perform(effect)
         self._say(process.name, witness.task_id, effect, "->", result)
         witness.after(effect, result)
+        if isinstance(effect, Claim):
+            witness.see_claim(result, self.now, {*self.dead, process.name})
         if not isinstance(effect, _LEAVE_NO_TRACE):
             witness.check()
         process.told = [result]
@@ -241,10 +253,11 @@ class Simulation:
         if isinstance(effect, Send):
             witness.answered(effect.fields["number"], result)
         if isinstance(effect, RecordIntent | Claim) and isinstance(result, CommandRecord):
-            process.held = result.id
+            process.held = result.id, result.claim
         ending = worker.tell(result)
         if worker.steps is None:
             self._say(process.name, witness.task_id, "ends:", repr(ending))
+            witness.see_ending(worker, ending)
             self._check_ending(ending, witness)
             process.worker = None
 
@@ -263,6 +276,7 @@ class Simulation:
         self._stop(process)
         name = self.random.choice((process.name, f"{process.name}'"))
         self._say(process.name, "dies, and", name, "comes")
+        self.dead = {*self.dead, process.name} - {name}
         process.name, process.journal = name, self.storage.join(name)
 
     def _stop(self, process: Process) -> None:
@@ -290,7 +304,8 @@ class Simulation:
         """A procedure whose journal fails is given up, and lets its command go if it can."""
         assert process.worker is not None
         if process.held is not None and not self._goes_wrong():
-            process.worker.driver.log.release(process.held)
+            command_id, claim = process.held
+            process.worker.driver.log.release(command_id, claim=claim)
         self._stop(process)
 
     # --- the end ---

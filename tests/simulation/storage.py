@@ -1,34 +1,19 @@
 """What is kept while workers come, die and come back: journals on simulated time, and a view for those who check.
 
-`Leased` is a journal in memory whose claims are leases, as a durable journal's are; `Sql` is the
-durable one. To a simulation they are alike.
+`Memory` keeps it in memory, `Sql` in a database. To a simulation they are alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import count
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
 
 from adapters.journal import RecordedCommand, RecordedReport, SqlJournal
-from lifecycle import CommandEvent, CommandState
-from lifecycle.journal import (
-    UNSTATED,
-    CommandEntry,
-    CommandRecord,
-    Creates,
-    Delivery,
-    Journal,
-    Purpose,
-    Report,
-    ReportEntry,
-    TaskLog,
-    TaskRecord,
-    TaskReport,
-)
+from lifecycle import CommandState
+from lifecycle.journal import CommandEntry, CommandRecord, Journal, Purpose, ReportEntry, TaskLog
 from lifecycle.memory import MemoryJournal, MemoryLog
 from tests.lifecycle.drivers import Declared
 
@@ -62,140 +47,36 @@ class Storage(Protocol):
         ...
 
 
-# --- in memory, with leases -------------------------------------------------------------------------
-
-
-class Holder(NamedTuple):
-    """Who holds a command, and since when."""
-
-    worker: str
-    session: int
-    at: datetime
+# --- in memory --------------------------------------------------------------------------------------
 
 
 @dataclass(eq=False)
-class LeasedLog:
-    """One worker's view of a task's log: what it opens or moves it holds, until its lease is over."""
-
-    memory: MemoryLog[str, str]
-    holders: dict[str, Holder]
-    worker: str
-    session: int
-    clock: Clock
-
-    @property
-    def blocking(self) -> bool:
-        return False
-
-    def load(self) -> TaskRecord[str, str]:
-        return self.memory.load()
-
-    def add_report(self, report: Report) -> TaskRecord[str, str]:
-        return self.memory.add_report(report)
-
-    def add_intent(
-        self, command: str, *, source: str, version: int, fields: Mapping[str, Any], purpose: Purpose = UNSTATED
-    ) -> CommandRecord[str, str] | TaskRecord[str, str]:
-        opened = self.memory.add_intent(command, source=source, version=version, fields=fields, purpose=purpose)
-        if isinstance(opened, CommandRecord):
-            self._hold(opened.id)
-        return opened
-
-    def find_command(self, key: str) -> CommandRecord[str, str] | None:
-        return self.memory.find_command(key)
-
-    def claim(self, command_id: str) -> CommandRecord[str, str] | None:
-        holder = self.holders.get(command_id)
-        if holder is not None and self._may_live(holder):
-            return None
-        claimed = self.memory.claim(command_id)
-        if claimed is not None:
-            self._hold(command_id)
-        return claimed
-
-    def release(self, command_id: str) -> None:
-        holder = self.holders.get(command_id)
-        if holder is not None and holder.session == self.session:
-            del self.holders[command_id]
-
-    def add_attempt(self, command_id: str, *, number: int) -> bool:
-        is_ours = self.memory.add_attempt(command_id, number=number)
-        if is_ours:
-            self._hold(command_id)
-        return is_ours
-
-    def add_outcome(self, command_id: str, event: CommandEvent, *, why: str) -> TaskRecord[str, str]:
-        record = self.memory.add_outcome(command_id, event, why=why)
-        self._hold(command_id)
-        return record
-
-    def _hold(self, command_id: str) -> None:
-        self.holders[command_id] = Holder(self.worker, self.session, self.clock())
-
-    def _may_live(self, holder: Holder) -> bool:
-        has_come_back = holder.worker == self.worker and holder.session != self.session
-        return not has_come_back and self.clock() - holder.at <= LEASE
-
-
-class LeasedJournal(NamedTuple):
-    """One worker's view of a journal."""
-
-    storage: Leased
-    worker: str
-    session: int
-
-    def task(self, lifecycle: Any, task_id: str) -> Any:
-        return self.storage.view(lifecycle, task_id, self.worker, self.session)
-
-    def creates(self, lifecycle: Any) -> Creates:
-        return self.storage.memory.creates(lifecycle)
-
-    def open_tasks(self, lifecycle: Declared) -> list[str]:
-        return self.storage.memory.open_tasks(lifecycle)
-
-    def add_reports(self, reports: Sequence[TaskReport]) -> list[ReportEntry[Any, Any]]:
-        return self.storage.memory.add_reports(reports)
-
-    def receive(self, delivery: Delivery, reports: Sequence[TaskReport] = ()) -> list[ReportEntry[Any, Any]] | None:
-        return self.storage.memory.receive(delivery, reports)
-
-
-@dataclass(eq=False)
-class Leased:
-    """A journal in memory for several workers, of logs and views of these classes."""
+class Memory:
+    """A journal in memory for several workers, of this class."""
 
     clock: Clock
-    log_type: type[LeasedLog] = LeasedLog
-    view_type: type[LeasedJournal] = LeasedJournal
-    memory: MemoryJournal = field(default_factory=MemoryJournal, init=False)
+    journal_type: type[MemoryJournal] = MemoryJournal
 
     def __post_init__(self) -> None:
-        self._sessions = count(1)
-        self._logs: dict[tuple[str, str], tuple[MemoryLog[str, str], dict[str, Holder]]] = {}
+        self._journal = self.journal_type(worker="reader", lease_s=LEASE.total_seconds(), clock=self.clock)
+        self._logs: dict[tuple[str, str], MemoryLog[str, str]] = {}  # held, for what is looked at must be kept
 
     def join(self, worker: str) -> Journal:
-        return self.view_type(self, worker, next(self._sessions))
+        return self._journal.join(worker)
 
-    def view(self, lifecycle: Declared, task_id: str, worker: str, session: int) -> LeasedLog:
-        memory, holders = self._kept(lifecycle, task_id)
-        return self.log_type(memory, holders, worker, session, self.clock)
-
-    def log(self, lifecycle: Declared, task_id: str) -> TaskLog[str, str]:
-        return self._kept(lifecycle, task_id)[0]
+    def log(self, lifecycle: Declared, task_id: str) -> MemoryLog[str, str]:
+        name = (lifecycle.name, task_id)
+        if name not in self._logs:
+            self._logs[name] = MemoryJournal.task(self._journal, lifecycle, task_id)
+        return self._logs[name]
 
     def commands(self, lifecycle: Declared, task_id: str) -> Commands:
-        entries = self._kept(lifecycle, task_id)[0].entries
+        entries = self.log(lifecycle, task_id).entries
         return {entry.record.id: entry.record for entry in entries if isinstance(entry, CommandEntry)}
 
     def reports(self, lifecycle: Declared, task_id: str) -> int:
-        entries = self._kept(lifecycle, task_id)[0].entries
+        entries = self.log(lifecycle, task_id).entries
         return sum(entry.times for entry in entries if isinstance(entry, ReportEntry))
-
-    def _kept(self, lifecycle: Declared, task_id: str) -> tuple[MemoryLog[str, str], dict[str, Holder]]:
-        name = (lifecycle.name, task_id)
-        if name not in self._logs:
-            self._logs[name] = self.memory.task(lifecycle, task_id), {}
-        return self._logs[name]
 
     def close(self) -> None:
         """There is nothing to close."""
