@@ -1,0 +1,47 @@
+"""Explore one command of one lifecycle and print what was found; exits 1 if a rule is broken."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import replace
+
+from lifecycle import get
+from tests.proofs.exploration.explorer import Subject
+from tests.proofs.exploration.oracle import Unknowable
+from tests.proofs.exploration.scenarios import ALONE, LIFECYCLES, TOGETHER, explore
+from tests.proofs.exploration.stories import told
+
+
+def main() -> int:
+    """Parse the command line, explore, and print."""
+    parser = argparse.ArgumentParser(prog="python -m tests.proofs.exploration", description=__doc__)
+    parser.add_argument("lifecycle", choices=[each.name for each in LIFECYCLES])
+    parser.add_argument("command", help="a command of that lifecycle")
+    parser.add_argument("--alone", type=int, default=ALONE.total, help="adversities in a story of one worker")
+    parser.add_argument("--together", type=int, default=TOGETHER.total, help="adversities in a story of two workers")
+    parser.add_argument("--unknowables", action="store_true", help="also print a story of each unknowable")
+    given = parser.parse_args()
+    began = time.perf_counter()
+    explored = explore(
+        Subject(get(given.lifecycle)),
+        given.command,
+        alone=replace(ALONE, total=given.alone),
+        together=replace(TOGETHER, total=given.together),
+    )
+    took_s = time.perf_counter() - began
+    for story in explored.violations:
+        print(told(story), end="\n\n")
+    if given.unknowables:
+        for story in explored.unknowable_stories:
+            print(told(story), end="\n\n")
+    print(f"{explored.states} states and {explored.steps} steps in {took_s:.1f} s")
+    for unknowable in Unknowable:
+        print(f"  {explored.unknowables[unknowable]:7} {unknowable.name}: {unknowable.value}")
+    print(f"  {len(explored.violations):7} violations")
+    return 1 if explored.violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

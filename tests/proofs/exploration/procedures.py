@@ -1,0 +1,107 @@
+"""The real generators as an automaton: each suspended generator that can be reached is one node.
+
+A generator cannot be copied. So a node remembers the results that lead to it, and the first time that
+a result is given to it, a new generator is run through all of them. Two runs that leave a generator at
+the same place with equal memory (canonical.py) are one node, and each edge is run once only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any
+
+from lifecycle import LifecycleError
+from lifecycle.effects import Effect, RecordIntent, RecordReport, Steps
+from tests.proofs.exploration.canonical import Form, Given, Moment, Version, form_of_steps, tokenised
+
+Start = Callable[[], Steps[Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """A generator that waits for the result of `effect`, or, if that is None, has ended by `ending`.
+
+    `ending` is what it returned or raised. `effect_form` is the effect's canonical form.
+    """
+
+    number: int
+    history: tuple[Any, ...]
+    given: Given
+    effect: Effect | None
+    effect_form: Hashable
+    ending: Any
+
+
+class Procedure:
+    """One generator function with its arguments, as an automaton that is built as it is explored.
+
+    Args:
+        start: makes a new generator.
+        merges: whether generators that are suspended alike are one node; False is slow, and shows that
+            nothing is lost by it.
+    """
+
+    def __init__(self, start: Start, *, merges: bool = True) -> None:
+        self._start = start
+        self._merges = merges
+        self._nodes: dict[Hashable, Node] = {}
+        self._edges: dict[tuple[int, Hashable], Node] = {}
+        self.first = self._reach((), Given())
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def step(self, node: Node, result: Any, form: Hashable) -> Node:
+        """Return the node that a result leads to. `form` is the result's canonical form."""
+        edge = (node.number, form)
+        found = self._edges.get(edge)
+        if found is None:
+            token, given = tokenised(result, node.given)
+            found = self._edges[edge] = self._reach((*node.history, token), given)
+        return found
+
+    def _reach(self, history: tuple[Any, ...], given: Given) -> Node:
+        steps = self._start()
+        effect: Effect | None = None
+        ending: Any = None
+        try:
+            effect = next(steps)
+            for result in history:
+                effect = steps.send(result)
+        except StopIteration as stop:
+            effect, ending = None, stop.value
+        except LifecycleError as error:
+            effect, ending = None, error
+        if effect is None:
+            form: Hashable = _form_of_ending(ending)
+        else:
+            _require_newest(effect, given)
+            form = form_of_steps(steps, given)
+            steps.close()
+        if not self._merges:
+            form = (form, tuple(Form().of(result) for result in history))
+        node = self._nodes.get(form)
+        if node is None:
+            effect_form = None if effect is None else Form().of(effect)
+            node = self._nodes[form] = Node(len(self._nodes), history, given, effect, effect_form, ending)
+        return node
+
+
+def _require_newest(effect: Effect, given: Given) -> None:
+    """A version or a time that is handed back must be that of the last record or response: others are forgotten here."""
+    match effect:
+        case RecordIntent(version=Version() as version):
+            assert int(version) == given.records, "the procedure records an intent against an older record"
+        case RecordReport(report) if isinstance(report.as_of, Moment):
+            assert report.as_of.serial == given.responses, "the procedure records an older response"
+        case _:
+            pass
+
+
+def _form_of_ending(ending: Any) -> Hashable:
+    said = vars(ending) if isinstance(ending, LifecycleError) else {}
+    facts = {
+        name: value for name, value in said.items() if not name.startswith("_") and not isinstance(value, BaseException)
+    }
+    return "ended", Form().of(ending), Form().of(facts)

@@ -1,0 +1,35 @@
+"""Which explorations there are: each lifecycle of the catalog, each of its commands, each second worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lifecycle import CATALOG, COMMAND
+from tests.lifecycle.drivers import Declared
+from tests.proofs.exploration.explorer import KEY, RECOVER, Bounds, Exploration, Explored, Program, Subject
+
+LIFECYCLES = [each for each in CATALOG.values() if each.name != COMMAND.name]
+FULL = [each for each in LIFECYCLES if each.extended_by is None]
+
+ALONE = Bounds(total=3, surprises=3, starts_anywhere=True)
+"""For one worker and the recovery after it."""
+
+TOGETHER = Bounds(total=1)
+"""For two workers at once."""
+
+
+def programs(lifecycle: Declared, command: str) -> Iterator[tuple[Program, Program | None]]:
+    """Yield what the two workers do, in every combination; None for no second worker."""
+    yield Program(command), None
+    yield Program(command), RECOVER
+    yield Program(command, KEY), Program(command, KEY)
+    for other in lifecycle.commands:
+        yield Program(command), Program(other)
+
+
+def explore(subject: Subject, command: str, *, alone: Bounds = ALONE, together: Bounds = TOGETHER) -> Explored:
+    """Explore one command, with every second worker."""
+    explored = Explored()
+    for first, second in programs(subject.lifecycle, command):
+        explored.add(Exploration(subject, first, second, alone if second is None else together).run())
+    return explored

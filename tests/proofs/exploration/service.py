@@ -1,0 +1,280 @@
+"""The adversarial service and the network before it: all that can become of a request, and all that happens by itself.
+
+Nothing here knows the procedure. A happening says what the client hears of it and what really took
+place; what that means for a command is judged in oracle.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from lifecycle import Origin, effects
+from lifecycle.effects import Accepted, Answer, Denied, Lost, NotSent, Refused, Throttled
+from tests.lifecycle.drivers import UNKNOWN_WORD, Declared, Mishap
+from tests.proofs.exploration.canonical import EPOCH_AT
+
+# --- what a client hears ----------------------------------------------------------------------------
+
+LOST = Lost(Mishap("no response"))
+REFUSED = Refused(Mishap("400"))
+DENIED = Denied(Mishap("401"))
+THROTTLED = Throttled(Mishap("429"))
+NOT_SENT = NotSent(Mishap("connection refused"))
+_MISSING: Any = getattr(effects, "Missing", Denied)
+MISSING: Answer = _MISSING(Mishap("404"))
+SAID_NO: tuple[Answer, ...] = (REFUSED, DENIED, MISSING, THROTTLED, NOT_SENT)
+"""What proves to a client that this one request did nothing."""
+
+_TURNED_AWAY = (
+    ("a gateway refuses it (400)", REFUSED),
+    ("a gateway answers 401", DENIED),
+    ("a gateway answers 404", MISSING),
+    ("it is throttled (429)", THROTTLED),
+    ("no connection is made", NOT_SENT),
+)
+
+# --- the truth --------------------------------------------------------------------------------------
+
+NOT_OVER, ENDING, OVER = 0, 1, 2
+
+
+class Flying(NamedTuple):
+    """A request that may still reach the task. `kind` is late, copy (of one that was doubled) or accepted."""
+
+    command: int
+    attempt: int
+    kind: str
+
+
+class Service(NamedTuple):
+    """What is true: the task's state, its companion's (v2: the session's), and what is still under way.
+
+    `seen` are the states that the task had since the last read was answered, oldest first; the last is
+    its state now. A stale read answers one of the others.
+    """
+
+    state: str
+    companion: int = NOT_OVER
+    flying: tuple[Flying, ...] = ()
+    seen: tuple[str, ...] = ()
+
+
+class Cost(NamedTuple):
+    """What a happening takes from the budget: of each kind, and altogether."""
+
+    surprises: int = 0
+    moves: int = 0
+    others: int = 0
+    crashes: int = 0
+    lapses: int = 0
+    total: int = 0
+
+    def plus(self, other: Cost) -> Cost:
+        """Return both together."""
+        return Cost(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+FREE = Cost()
+SURPRISE = Cost(surprises=1, total=1)
+_MOVE = Cost(moves=1, total=1)
+_OTHER = Cost(others=1, total=1)
+CRASH = Cost(crashes=1, total=1)
+LAPSE = Cost(lapses=1, total=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One thing that can happen, in words, with the truth after it.
+
+    `answer` is what the client hears of it, None if nothing. `applied` is the request that the service
+    applied, `dropped` one that it had accepted and can no longer apply. `by_other` says that somebody
+    outside of the journal did it. `refused_copy` says that the client hears the refusal of one copy of
+    a request that was doubled, and another copy is applied or may be.
+    """
+
+    words: str
+    after: Service
+    cost: Cost = FREE
+    answer: Answer | None = None
+    applied: Flying | None = None
+    dropped: Flying | None = None
+    by_other: bool = False
+    refused_copy: bool = False
+    visited: str | None = None  # the state that a read answered; None for the present one
+
+
+@dataclass(frozen=True)
+class Network:
+    """One service behind its network. `with_companion` are the commands that end the task's companion too."""
+
+    lifecycle: Declared
+    with_companion: frozenset[str] = frozenset()
+    has_unknown_words: bool = False
+
+    @property
+    def first_companion(self) -> int:
+        """Whether the companion is over at first: it is if there is none."""
+        return NOT_OVER if self.with_companion else OVER
+
+    # --- a request -----------------------------------------------------------------------------
+
+    def send(self, now: Service, command: str, sent: Flying) -> Iterator[Happening]:
+        """Yield all that can become of a request."""
+        if self.lifecycle.target(now.state, command) is None:
+            yield from self._refuse(now, sent)
+        else:
+            yield from self._accept(now, command, sent)
+        for words, answer in _TURNED_AWAY:
+            if answer is not REFUSED or self.lifecycle.target(now.state, command) is not None:
+                yield Happening(words, now, SURPRISE, answer)
+        yield Happening("it is lost on the way", now, SURPRISE, LOST)
+        yield Happening("it is late, and its response will be lost", _fly(now, sent, "late"), SURPRISE, LOST)
+        yield Happening(
+            "it is doubled: a gateway refuses one copy, the other is late",
+            _fly(now, sent, "copy"),
+            SURPRISE,
+            REFUSED,
+            refused_copy=True,
+        )
+
+    def send_well(self, now: Service, command: str, sent: Flying) -> Iterator[Happening]:
+        """Yield what becomes of a request while nothing goes wrong."""
+        if self.lifecycle.target(now.state, command) is None:
+            yield from self._refuse(now, sent)
+        else:
+            for after, how in self._applied(now, command):
+                yield Happening(
+                    f"the service applies it ({how}) and answers", after, answer=_says(after.state), applied=sent
+                )
+
+    def _refuse(self, now: Service, sent: Flying) -> Iterator[Happening]:
+        yield Happening(f"the service refuses it in {now.state!s} (400)", now, answer=REFUSED)
+        yield Happening(
+            f"the service ignores it in {now.state!s} and answers 200 with the view unchanged",
+            now,
+            answer=_says(now.state),
+        )
+        yield Happening(
+            f"the service ignores it in {now.state!s} and answers 200 without a status", now, SURPRISE, _says(None)
+        )
+
+    def _accept(self, now: Service, command: str, sent: Flying) -> Iterator[Happening]:
+        for after, how in self._applied(now, command):
+            applies = f"the service applies it ({how})"
+            yield Happening(f"{applies} and answers", after, FREE, _says(after.state), sent)
+            yield Happening(f"{applies} and answers 200 without a status", after, SURPRISE, _says(None), sent)
+            yield Happening(f"{applies}; the response is lost", after, SURPRISE, LOST, sent)
+            yield Happening(
+                f"{applies} and answers; the network has doubled it, and the copy is late",
+                _fly(after, sent, "copy"),
+                SURPRISE,
+                _says(after.state),
+                sent,
+            )
+            if self.lifecycle.target(after.state, command) is None:
+                yield Happening(
+                    f"{applies}; the network has doubled it, the copy is refused (400), and that is what comes back",
+                    after,
+                    SURPRISE,
+                    REFUSED,
+                    sent,
+                    refused_copy=True,
+                )
+        yield Happening(
+            f"the service accepts it (200, still {now.state!s}), to be done later",
+            _fly(now, sent, "accepted"),
+            SURPRISE,
+            _says(now.state),
+        )
+
+    def _applied(self, now: Service, command: str) -> Iterator[tuple[Service, str]]:
+        target = self.lifecycle.step(now.state, command)
+        moved = _move(now, target)
+        how = f"{now.state!s} -> {target!s}"
+        if command not in self.with_companion or now.companion == OVER:
+            yield moved, how
+            return
+        yield moved._replace(companion=OVER), how
+        yield moved._replace(companion=ENDING), f"{how}, its companion to follow"
+
+    # --- a read --------------------------------------------------------------------------------
+
+    def read(self, now: Service) -> Iterator[Happening]:
+        """Yield all that a read can be answered."""
+        yield from self.read_well(now)
+        for index, state in enumerate(now.seen[:-1]):
+            yield Happening(
+                f"the read is stale and answers {state!s}",
+                now._replace(seen=now.seen[index:]),
+                SURPRISE,
+                _says(state),
+                visited=state,
+            )
+        yield Happening("the read is lost", now, SURPRISE, LOST)
+        yield Happening("the read is answered 401", now, SURPRISE, DENIED)
+        yield Happening("the read is answered 404", now, SURPRISE, MISSING)
+        if self.has_unknown_words:
+            yield Happening("the read is answered with an unknown word", now, SURPRISE, _says(UNKNOWN_WORD))
+
+    def read_well(self, now: Service) -> Iterator[Happening]:
+        """Yield what a read is answered while nothing goes wrong."""
+        yield Happening(f"the read answers {now.state!s}", now._replace(seen=(now.state,)), answer=_says(now.state))
+
+    # --- what happens by itself --------------------------------------------------------------------
+
+    def arrivals(self, now: Service, commands: tuple[str, ...]) -> Iterator[Happening]:
+        """Yield the arrival of each request that is under way. `commands` are the commands by number."""
+        for index, late in enumerate(now.flying):
+            if late in now.flying[:index]:
+                continue
+            before = now._replace(flying=now.flying[:index] + now.flying[index + 1 :])
+            command = commands[late.command]
+            name = _name_of(late, command)
+            if self.lifecycle.target(now.state, command) is None:
+                dropped = late if late.kind == "accepted" else None
+                yield Happening(f"{name} reaches the task, which refuses it in {now.state!s}", before, dropped=dropped)
+                continue
+            for after, how in self._applied(before, command):
+                yield Happening(f"{name} reaches the task, and is applied ({how})", after, applied=late)
+
+    def companion_ends(self, now: Service) -> Iterator[Happening]:
+        """Yield the end of the companion, if it is to end."""
+        if now.companion == ENDING:
+            yield Happening("the companion is over", now._replace(companion=OVER))
+
+    def moves(self, now: Service) -> Iterator[Happening]:
+        """Yield each event of the task, by itself or by somebody outside of the journal."""
+        for event in self.lifecycle.allowed(now.state, origin=Origin.REMOTE):
+            target = self.lifecycle.step(now.state, event)
+            yield Happening(
+                f"the task moves by itself: {event!s} ({now.state!s} -> {target!s})", _move(now, target), _MOVE
+            )
+        for command in self.lifecycle.allowed(now.state, origin=Origin.CALLER):
+            for after, how in self._applied(now, command):
+                yield Happening(f"somebody else gives {command!s} ({how})", after, _OTHER, by_other=True)
+
+
+def _says(status: str | None) -> Accepted:
+    return Accepted(status, EPOCH_AT)
+
+
+def _move(now: Service, state: str) -> Service:
+    seen = now.seen if now.seen and now.seen[-1] == state else (*now.seen, state)
+    return now._replace(state=state, seen=seen)
+
+
+def _fly(now: Service, sent: Flying, kind: str) -> Service:
+    return now._replace(flying=tuple(sorted((*now.flying, sent._replace(kind=kind)))))
+
+
+def _name_of(late: Flying, command: str) -> str:
+    number = f"{command!s} number {late.attempt}"
+    match late.kind:
+        case "copy":
+            return f"the copy of {number}"
+        case "accepted":
+            return f"{number}, accepted earlier,"
+        case _:
+            return f"{number}, which was late,"
