@@ -18,6 +18,7 @@ from lifecycle.effects import (
     Effect,
     FindCommand,
     Load,
+    LoadCommand,
     Read,
     ReadProof,
     RecordAttempt,
@@ -110,7 +111,7 @@ class Bounds:
 
 # --- one state ----------------------------------------------------------------------------------------
 
-WORKERS = ("worker A", "worker B", "worker C")
+WORKERS = ("A", "B", "C")
 RECOVERER = 2
 
 
@@ -133,7 +134,9 @@ class Worker(NamedTuple):
 
 
 GONE = Worker(None)
-RUNNING, RECOVERING, AT_REST = 0, 1, 2
+RUNNING, RECOVERING, UNDISTURBED, AT_REST = range(4)
+"""Workers A and B are at work; worker C is about to recover, and what is under way may still arrive; it recovers
+while nothing happens any more; nobody is at work."""
 
 
 class Moment(NamedTuple):
@@ -390,7 +393,7 @@ class Exploration:
         waits = first == second and now.workers[0].node is self._first
         at_service: list[int] = []
         elsewhere: list[int] = []
-        for i in (RECOVERER,) if now.phase == RECOVERING else (0, 1):
+        for i in (0, 1) if now.phase == RUNNING else (RECOVERER,):
             node = now.workers[i].node
             if node is None or (waits and i == 1):
                 continue
@@ -415,8 +418,9 @@ class Exploration:
         found = self._by_itself.get(key)
         if found is None:
             network = self._network
+            arrivals = () if now.phase == UNDISTURBED else network.arrivals(now.service, names)
             moves = network.moves(now.service) if now.phase == RUNNING else ()
-            found = (*network.arrivals(now.service, names), *network.companion_ends(now.service), *moves)
+            found = (*arrivals, *network.companion_ends(now.service), *moves)
             self._by_itself[key] = found
         return found
 
@@ -431,7 +435,7 @@ class Exploration:
             now.phase == RUNNING
             and budget.crashes > 0
             and node is not None
-            and not isinstance(node.effect, Read | ReadProof | Load | FindCommand)  # as if it had died before
+            and not isinstance(node.effect, Read | ReadProof | Load | LoadCommand | FindCommand)  # as if it had died before
         )
         for step in steps:
             if not _is_within(step.cost, budget):
@@ -444,7 +448,7 @@ class Exploration:
                     yield Step(step.line._replace(has_crashed=True), after, cost, step.findings)
 
     def _wait(self, now: Moment, i: int, wait: Wait) -> Iterator[Step]:
-        if now.phase == RECOVERING:
+        if now.phase != RUNNING:
             results = (wait.attempt <= 2,)
         else:
             results = (True, False) if wait.attempt <= self.bounds.waits else (False,)
@@ -456,6 +460,8 @@ class Exploration:
     def _ask_service(self, now: Moment, i: int) -> Iterator[Step]:
         node = now.workers[i].node
         assert node is not None
+        if now.phase == RECOVERING:
+            now = now._replace(phase=UNDISTURBED)
         match node.effect:
             case Read():
                 return self._read(now, i, node.effect)
@@ -524,6 +530,8 @@ class Exploration:
             visited = 0
             for state in since:
                 visited |= self._bits[state]
+            if status is not None:  # what is read later is not older than what this response says
+                now = now._replace(service=now.service._replace(seen=now.service.seen[-len(since) :]))
             worker = now.workers[i]
             worker = Worker(worker.node, worker.is_fresh, max(newest, 0) + 1, visited, worker.command, worker.attempt)
             now = _with_worker(now, i, worker)
@@ -588,7 +596,7 @@ class Exploration:
         """Return whether the lease of the command's holder may have lapsed by now, each with its cost."""
         if not isinstance(effect, Claim):
             return [(False, FREE)]
-        if now.phase == RECOVERING:
+        if now.phase != RUNNING:
             return [(True, FREE)]
         holder = now.facts[_number(effect.command_id)].holder
         if holder is None or holder == i:
@@ -617,7 +625,7 @@ class Exploration:
                 worker, is_fresh = worker._replace(command=len(before)), None
                 if sum(each.state not in FINAL_OUTCOMES for each in after) > 1:
                     findings.append((Violation.TWO_OPEN, " and ".join(each.command for each in after)))
-            case FindCommand() if isinstance(result, CommandRecord):
+            case FindCommand() | LoadCommand() if is_keyed and isinstance(result, CommandRecord):
                 worker = worker._replace(command=_number(cast("CommandRecord[str, str]", result).id))
             case Claim(command_id) if result is not None:
                 k = _number(command_id)
@@ -646,7 +654,7 @@ class Exploration:
             workers = tuple(each._replace(is_fresh=False) if each.is_fresh else each for each in workers)
         workers = _put(workers, i, worker if worker.is_fresh is is_fresh else worker._replace(is_fresh=is_fresh))
         if isinstance(effect, RecordReport):
-            visited = worker.visited if written.is_believed else visited
+            visited = worker.visited if written.is_believed else visited | worker.visited
             workers = _recorded(workers, i, is_believed=written.is_believed)
         return Moment(now.service, written.content, workers, facts, visited, False, now.phase), tuple(findings)
 

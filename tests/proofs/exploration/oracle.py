@@ -237,6 +237,8 @@ class Oracle:
                 agrees = True
             case "Mishap", None | "refused" | "abandoned":
                 agrees = True
+            case "Mishap" | "UnknownStatus", "recorded":
+                agrees = attempts == 0  # it was never sent, and can be resumed
             case _:
                 agrees = False
         if not agrees:

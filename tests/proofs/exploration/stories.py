@@ -11,6 +11,7 @@ from lifecycle.effects import (
     Effect,
     FindCommand,
     Load,
+    LoadCommand,
     Read,
     ReadProof,
     RecordAttempt,
@@ -36,7 +37,7 @@ def _line(line: Line) -> str:
     if line.worker < 0:
         return f"{line.result.words}."
     assert line.effect is not None
-    who = WORKERS[line.worker]
+    who = f"worker {WORKERS[line.worker]}"
     before = "the lease of the command's holder lapses; " if line.has_lapsed else ""
     after = f"; {who} crashes" if line.has_crashed else ""
     ending = "" if line.ending is None else f"; {who} {_ending(line.ending[0])}"
@@ -49,6 +50,8 @@ def _deed(effect: Effect, result: Any) -> str:
             return f"reads the journal: {_record(result)}"
         case FindCommand(key):
             return f"looks for a command under the key {key}: {_command(result)}"
+        case LoadCommand():
+            return f"reads the command: {_command(result)}"
         case RecordReport(report):
             return f"records the report {report.status!s}: {_record(result)}"
         case RecordIntent(command):
