@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from tests.lifecycle.drivers import Declared
-from tests.proofs.exploration.explorer import KEY, RECOVER, Bounds, Exploration, Explored, Program, Subject
 from tests.proofs.exploration.oracle import Unknowable, Violation
 from tests.proofs.exploration.scenarios import ALONE, FULL, LIFECYCLES, TOGETHER, explore
+from tests.proofs.exploration.search import Exploration, Explored
 from tests.proofs.exploration.stories import told
+from tests.proofs.exploration.subject import KEY, RECOVER, Bounds, Program, Subject
 
 SMALL = [pytest.param(each, command, id=f"{each.name}-{command}") for each in FULL for command in each.commands]
 ALL = [pytest.param(each, command, id=f"{each.name}-{command}") for each in LIFECYCLES for command in each.commands]

@@ -11,15 +11,16 @@ from collections import Counter
 from collections.abc import Generator, Hashable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
-from enum import Enum
-from functools import cache
 from types import CodeType, FrameType, FunctionType, GeneratorType
 from typing import Any, NamedTuple, NoReturn, cast
 
 from lifecycle import Lifecycle
 from lifecycle.effects import Accepted
-from lifecycle.journal import CommandRecord, TaskRecord
+from lifecycle.journal import CommandRecord, Outcome, TaskRecord
 from tests.proofs.exploration.liveness import live_locals
+
+Record = TaskRecord[str, str]
+Command = CommandRecord[str, str]
 
 EPOCH_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -27,7 +28,7 @@ EPOCH_AT = datetime(2026, 1, 1, tzinfo=UTC)
 class Version(int):
     """The version of the n-th record that a procedure was given. A procedure that compares it is an error here."""
 
-    def _compare(self, other: object) -> NoReturn:
+    def _compare(self, _: object) -> NoReturn:
         raise AssertionError("the procedure compares a version, which the exploration has erased")
 
     __eq__ = __lt__ = __le__ = __gt__ = __ge__ = _compare
@@ -39,7 +40,7 @@ class Moment(datetime):
 
     serial: int
 
-    def _compare(self, other: object) -> NoReturn:
+    def _compare(self, _: object) -> NoReturn:
         raise AssertionError("the procedure compares times, which the exploration has erased")
 
     __eq__ = __lt__ = __le__ = __gt__ = __ge__ = _compare
@@ -53,7 +54,7 @@ def _moment(serial: int) -> Moment:
     return made
 
 
-ERASED_AT = _moment(0)
+ERASED_AT = _moment(-1)  # of no response
 
 
 class Given(NamedTuple):
@@ -67,39 +68,35 @@ def tokenised(result: Any, given: Given) -> tuple[Any, Given]:
     """Return a result with tokens for its versions and times, and what was given with it."""
     match result:
         case TaskRecord():
-            found = cast("TaskRecord[str, str]", result)
-            return _record(found, given.records + 1), given._replace(records=given.records + 1)
+            return _record(cast("Record", result), given.records + 1), given._replace(records=given.records + 1)
         case CommandRecord():
-            return _command(cast("CommandRecord[str, str]", result)), given
+            return _command(cast("Command", result)), given
         case Accepted():
-            return replace(result, as_of=_moment(given.responses + 1)), given._replace(responses=given.responses + 1)
-        case tuple() if hasattr(cast("Any", result), "_replace"):
-            parts: list[Any] = []
-            for part in cast("tuple[Any, ...]", result):
-                changed, given = tokenised(part, given)
-                parts.append(changed)
-            return type(cast("Any", result))(*parts), given
+            answer = replace(result, as_of=_moment(given.responses + 1))
+            return answer, given._replace(responses=given.responses + 1)
+        case Outcome():
+            task, command = cast("Outcome[str, str]", result)
+            serial = given.records + 1
+            return Outcome(_record(task, serial), _command(command)), given._replace(records=serial)
         case _:
             return result, given
 
 
-def _record(record: TaskRecord[str, str], serial: int) -> TaskRecord[str, str]:
+def _record(record: Record, serial: int) -> Record:
     opened = record.open_command
-    times = {field.name: ERASED_AT for field in fields(record) if isinstance(getattr(record, field.name), datetime)}
     changes: dict[str, Any] = {
-        **times,
-        "version": Version(serial),
-        "open_command": None if opened is None else _command(opened),
+        field.name: ERASED_AT for field in fields(record) if isinstance(getattr(record, field.name), datetime)
     }
+    changes["version"] = Version(serial)
+    changes["open_command"] = None if opened is None else _command(opened)
     return replace(record, **changes)
 
 
-def _command(record: CommandRecord[str, str]) -> CommandRecord[str, str]:
-    hold: Any = getattr(record, "hold", None)
-    changes: dict[str, Any] = {"why": ""}
+def _command(record: Command) -> Command:
+    hold = record.hold
     if hold is not None and hold.until is not None:
-        changes["hold"] = hold._replace(until=ERASED_AT)
-    return replace(record, **changes)
+        hold = hold._replace(until=ERASED_AT)
+    return replace(record, why="", hold=hold)
 
 
 class Form:
@@ -111,55 +108,73 @@ class Form:
 
     def of(self, value: Any) -> Hashable:
         """Return the form of a value. Raises TypeError for a value of a kind that it does not know."""
+        if value is None or isinstance(value, str | int | float | datetime):
+            return self._plain(value)
+        if isinstance(value, Mapping | tuple | list | frozenset | set):
+            return self._collection(value)
+        if isinstance(value, Lifecycle):
+            return "lifecycle", value.name
+        if isinstance(value, BaseException):
+            return type(value).__qualname__, self.of(value.args)
+        if isinstance(value, type):
+            return value.__qualname__
+        if is_dataclass(value):
+            return self._dataclass(value)
+        if isinstance(value, Iterator):
+            return "iterator", self.of(value.__reduce__())
+        if callable(value):
+            return str(value.__qualname__)
+        if hasattr(value, "__dict__"):
+            return self._object(value)
+        raise TypeError(f"no canonical form is known for {value!r}")
+
+    def _plain(self, value: str | float | datetime | None) -> Hashable:
         match value:
             case Version():
                 return "version", self._last is not None and int(value) == self._last.records
             case Moment():
-                return "time", self._last is not None and value.serial == self._last.responses and bool(value.serial)
+                return "time", self._last is not None and value.serial == self._last.responses
             case datetime():
                 return "time"
             case str() if " " in value:
                 return "text"  # for people
-            case None | bool() | str() | int() | float():
-                return cast("Hashable", value)
-            case Mapping():
-                items = cast("Mapping[Any, Any]", value).items()
-                return "map", tuple(sorted(((str(key), self.of(each)) for key, each in items), key=repr))
-            case frozenset() | set():
-                return "set", tuple(sorted((self.of(each) for each in cast("set[Any]", value)), key=repr))
-            case list() | tuple():
-                return type(cast("object", value)).__name__, *(self.of(each) for each in cast("list[Any]", value))
-            case Lifecycle():
-                return "lifecycle", cast("Lifecycle[str, str]", value).name
-            case BaseException():
-                return type(value).__qualname__, self.of(value.args)
-            case Enum() | type():
-                return repr(value)
-            case TaskRecord() if type(cast("Any", value).version) is int and cast("Any", value).version:
-                return self.of(replace(cast("TaskRecord[str, str]", value), version=0))
-            case _ if is_dataclass(value):
-                return type(value).__qualname__, *(self.of(getattr(value, name)) for name in _told_by(type(value)))
-            case Iterator():
-                return "iterator", self.of(cast("Any", value).__reduce__())
-            case _ if callable(value):
-                return getattr(value, "__qualname__", repr(value))
-            case _ if hasattr(value, "__dict__"):
-                return self._object(value)
             case _:
-                raise TypeError(f"no canonical form is known for {value!r}")
+                return value
+
+    def _collection(self, value: Any) -> Hashable:
+        if isinstance(value, Mapping):
+            items: list[Any] = sorted(cast("Mapping[str, Any]", value).items())
+            return "map", *((name, self.of(each)) for name, each in items)
+        forms = [self.of(each) for each in value]
+        return type(value).__name__, *(sorted(forms, key=repr) if isinstance(value, frozenset | set) else forms)
+
+    def _dataclass(self, value: Any) -> Hashable:
+        kind = cast("type[object]", type(value))
+        forms = [self.of(getattr(value, name)) for name in _fields_that_matter(value)]
+        if kind is TaskRecord:
+            forms.append(self.of(value.version) if isinstance(value.version, Version) else "version")
+        return kind.__qualname__, *forms
 
     def _object(self, value: Any) -> Hashable:
         number = self._seen.get(id(value))
         if number is not None:
             return "object", number
         self._seen[id(value)] = len(self._seen)
-        return type(value).__qualname__, *((name, self.of(each)) for name, each in sorted(vars(value).items()))
+        kind = cast("type[object]", type(value))
+        return kind.__qualname__, self.of(vars(value))
 
 
-@cache
-def _told_by(kind: Any) -> tuple[str, ...]:
-    """Return the fields of a dataclass that something can depend on; `why` is for people."""
-    return tuple(field.name for field in fields(kind) if field.name != "why")
+def _fields_that_matter(value: Any) -> tuple[str, ...]:
+    """Return the fields of a dataclass on which something can depend; `why` is for people, and see `_dataclass`."""
+    kind = cast("type[object]", type(value))
+    names = _FIELDS.get(kind)
+    if names is None:
+        left_out = {"why", "version"} if kind is TaskRecord else {"why"}
+        names = _FIELDS[kind] = tuple(field.name for field in fields(value) if field.name not in left_out)
+    return names
+
+
+_FIELDS: dict[type[object], tuple[str, ...]] = {}
 
 
 def form_of_steps(steps: Generator[Any, Any, Any], last: Given) -> Hashable:

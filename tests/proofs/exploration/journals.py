@@ -6,21 +6,36 @@ out again on a new journal, and then that effect: each edge is run once only.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from lifecycle.effects import Effect, RecordIntent, RecordReport, carry_out
-from lifecycle.journal import CommandEntry, CommandRecord, Report, TaskRecord
-from lifecycle.memory import MemoryJournal, MemoryLog
+from lifecycle.journal import CommandEntry, CommandRecord, Entry, Report, TaskLog, TaskRecord
+from lifecycle.memory import MemoryJournal
 from tests.lifecycle.drivers import TASK, Declared
 from tests.proofs.exploration.canonical import EPOCH_AT, Form
 
 LEASE_S = 60.0
 _STARTS_AT = EPOCH_AT + timedelta(days=1)  # by the journal's clock: after every report
-HAS_CLAIMS = "lease_s" in inspect.signature(MemoryJournal).parameters
+
+
+class Shared(NamedTuple):
+    """One task's journal: what each worker does with it, and a function that returns its history."""
+
+    logs: dict[str, TaskLog[str, str]]
+    entries: Callable[[], list[Entry[str, str]]]
+
+
+Joined = Callable[[Declared, tuple[str, ...], Callable[[], datetime]], Shared]
+
+
+def join_memory(lifecycle: Declared, workers: tuple[str, ...], clock: Callable[[], datetime]) -> Shared:
+    """Return the project's journal in memory, joined by these workers."""
+    journal = MemoryJournal(worker=workers[0], lease_s=LEASE_S, clock=clock)
+    logs = {worker: journal.join(worker).task(lifecycle, TASK) for worker in workers}
+    return Shared({**logs}, lambda: logs[workers[0]].entries)
 
 
 class Kept(NamedTuple):
@@ -37,7 +52,15 @@ class Timing(NamedTuple):
 
     is_fresh: bool = True  # the version handed back is the journal's
     is_newer: bool = True  # the report handed back is newer than the last that was believed
-    has_lapsed: bool = False  # the lease of the worker that holds the command is over
+    has_lapsed: bool = False  # the lease of the worker that has claimed the command is over
+
+
+class Past(NamedTuple):
+    """One effect that a journal has carried out for a worker."""
+
+    worker: str
+    effect: Effect
+    has_lapsed: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,9 +68,8 @@ class Content:
     """What a journal holds. `commands` are all of the task's, oldest first."""
 
     number: int
-    history: tuple[tuple[str, Effect, bool], ...]
+    history: tuple[Past, ...]
     commands: tuple[Kept, ...]
-    state: str | None
 
 
 class Written(NamedTuple):
@@ -60,15 +82,17 @@ class Written(NamedTuple):
     is_believed: bool
 
 
+@dataclass
 class _Clock:
-    def __init__(self) -> None:
-        self.now = _STARTS_AT
+    now: datetime = _STARTS_AT
 
     def __call__(self) -> datetime:
         return self.now
 
-
-Make = Callable[..., MemoryJournal]
+    def lapse(self, *, is_due: bool) -> None:
+        """Let every lease lapse, if that is due."""
+        if is_due:
+            self.now += timedelta(seconds=LEASE_S + 1)
 
 
 class Journal:
@@ -77,13 +101,13 @@ class Journal:
     Args:
         lifecycle: of the task.
         workers: their names.
-        make: makes a journal in memory; another class than the real one is a mutant.
+        join: makes a journal in memory; another one than the project's is a mutant.
     """
 
-    def __init__(self, lifecycle: Declared, workers: tuple[str, ...], make: Make = MemoryJournal) -> None:
+    def __init__(self, lifecycle: Declared, workers: tuple[str, ...], join: Joined) -> None:
         self._lifecycle = lifecycle
         self._workers = workers
-        self._make = make
+        self._join = join
         self._contents: dict[Hashable, Content] = {}
         self._edges: dict[tuple[int, str, Hashable, Timing], Written] = {}
 
@@ -92,11 +116,10 @@ class Journal:
 
     def knowing(self, state: str | None) -> Content:
         """Return the content of a journal to which that state was reported, or nothing."""
-        history: tuple[tuple[str, Effect, bool], ...] = ()
-        if state is not None:
-            history = ((self._workers[0], RecordReport(Report(state, EPOCH_AT)), False),)
-        logs = self._again(history)
-        return self._content(history, logs[self._workers[0]])
+        if state is None:
+            return self._content((), self._again(())[0])
+        history = (Past(self._workers[0], RecordReport(Report(state, EPOCH_AT))),)
+        return self._content(history, self._again(history)[0])
 
     def carry_out(self, content: Content, worker: str, effect: Effect, form: Hashable, timing: Timing) -> Written:
         """Carry an effect out. `form` is the effect's canonical form."""
@@ -107,67 +130,52 @@ class Journal:
         return written
 
     def _write(self, content: Content, worker: str, effect: Effect, timing: Timing) -> Written:
-        logs = self._again((*content.history, ("", effect, True)) if timing.has_lapsed else content.history)
-        log = logs[worker]
+        shared, clock = self._again(content.history)
+        log = shared.logs[worker]
         before = log.load()
         if isinstance(effect, RecordIntent):
             effect = replace(effect, version=before.version - (not timing.is_fresh))
         elif isinstance(effect, RecordReport):
-            last_at = before.as_of or EPOCH_AT
-            as_of = last_at + timedelta(seconds=1) if timing.is_newer else last_at - timedelta(seconds=1)
-            effect = RecordReport(replace(effect.report, as_of=as_of))
+            second = timedelta(seconds=1 if timing.is_newer else -1)
+            effect = RecordReport(replace(effect.report, as_of=(before.as_of or EPOCH_AT) + second))
+        clock.lapse(is_due=timing.has_lapsed)
         result = carry_out(effect, log)
         after = log.load()
-        history = (*content.history, (worker, effect, timing.has_lapsed))
         return Written(
-            self._content(history, log),
+            self._content((*content.history, Past(worker, effect, timing.has_lapsed)), shared),
             result,
             Form().of(result),
             after.version != before.version,
             after.as_of != before.as_of,
         )
 
-    def _again(self, history: tuple[tuple[str, Effect, bool], ...]) -> dict[str, MemoryLog[str, str]]:
+    def _again(self, history: tuple[Past, ...]) -> tuple[Shared, _Clock]:
         clock = _Clock()
-        logs = self._logs(clock)
-        for worker, effect, has_lapsed in history:
-            if has_lapsed:
-                clock.now += timedelta(seconds=LEASE_S + 1)
-            if worker:
-                carry_out(effect, logs[worker])
-        return logs
+        shared = self._join(self._lifecycle, self._workers, clock)
+        for past in history:
+            clock.lapse(is_due=past.has_lapsed)
+            carry_out(past.effect, shared.logs[past.worker])
+        return shared, clock
 
-    def _logs(self, clock: _Clock) -> dict[str, MemoryLog[str, str]]:
-        first, *others = self._workers
-        if not HAS_CLAIMS:
-            journal = self._make()
-            return dict.fromkeys(self._workers, journal.task(self._lifecycle, TASK))
-        journal = self._make(worker=first, lease_s=LEASE_S, clock=clock)
-        joined: Any = journal
-        journals = {first: journal, **{name: joined.join(name) for name in others}}
-        return {name: each.task(self._lifecycle, TASK) for name, each in journals.items()}
-
-    def _content(self, history: tuple[tuple[str, Effect, bool], ...], log: MemoryLog[str, str]) -> Content:
-        record = log.load()
-        commands = _commands(log, record)
-        form = Form().of((record, list(commands.values())))
+    def _content(self, history: tuple[Past, ...], shared: Shared) -> Content:
+        record = shared.logs[self._workers[0]].load()
+        commands = _commands(shared.entries(), record)
+        form = Form().of((record, commands))
         content = self._contents.get(form)
         if content is None:
-            kept = tuple(
-                Kept(str(each.command), str(each.state), each.attempts, _holder(each)) for each in commands.values()
-            )
-            content = self._contents[form] = Content(len(self._contents), history, kept, record.state)
+            kept = tuple(_kept(each) for each in commands)
+            content = self._contents[form] = Content(len(self._contents), history, kept)
         return content
 
 
-def _commands(log: MemoryLog[str, str], record: TaskRecord[str, str]) -> dict[str, CommandRecord[str, str]]:
-    found = {entry.record.id: entry.record for entry in log.entries if isinstance(entry, CommandEntry)}
+def _commands(entries: list[Entry[str, str]], record: TaskRecord[str, str]) -> list[CommandRecord[str, str]]:
+    found = {entry.record.id: entry.record for entry in entries if isinstance(entry, CommandEntry)}
     opened = record.open_command
     if opened is not None:  # a release changes it without an entry
         found[opened.id] = opened
-    return found
+    return list(found.values())
 
 
-def _holder(record: CommandRecord[str, str]) -> str | None:
-    hold: Any = getattr(record, "hold", None)
-    return None if hold is None else str(hold.worker)
+def _kept(record: CommandRecord[str, str]) -> Kept:
+    holder = None if record.hold is None else record.hold.worker
+    return Kept(str(record.command), str(record.state), record.attempts, holder)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dis
 from functools import cache
 from types import CodeType
+from typing import Any, cast
 
 _ENDS = frozenset({"RETURN_VALUE", "RETURN_CONST", "RAISE_VARARGS", "RERAISE"})
 _ALWAYS_JUMPS = frozenset({"JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT", "JUMP_ABSOLUTE"})
@@ -23,7 +24,8 @@ def live_locals(code: CodeType, place: int) -> frozenset[str]:
 def _live_after(code: CodeType) -> dict[int, frozenset[str]]:
     instructions = list(dis.get_instructions(code))
     offsets = [each.offset for each in instructions]
-    handlers = [(each.start, each.end, each.target) for each in dis.Bytecode(code).exception_entries]
+    bytecode: Any = dis.Bytecode(code)  # whose attribute typeshed does not know
+    handlers: list[tuple[int, int, int]] = [(e.start, e.end, e.target) for e in bytecode.exception_entries]
     always = frozenset((*code.co_cellvars, *code.co_freevars))
     reads = [_reads(each) for each in instructions]
     writes = [_writes(each) for each in instructions]
@@ -68,5 +70,5 @@ def _writes(instruction: dis.Instruction) -> frozenset[str]:
 
 
 def _names(instruction: dis.Instruction) -> frozenset[str]:
-    value = instruction.argval
-    return frozenset(value if isinstance(value, tuple) else (value,))
+    value: Any = instruction.argval
+    return frozenset(cast("tuple[str, ...]", value)) if isinstance(value, tuple) else frozenset({str(value)})

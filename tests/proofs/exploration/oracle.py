@@ -11,9 +11,18 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from lifecycle import Event, LifecycleError
+from lifecycle import (
+    CommandAbandoned,
+    CommandInFlight,
+    CommandRefused,
+    CommandUncertain,
+    Event,
+    IllegalTransition,
+    TaskEndedFirst,
+    UnknownStatus,
+)
 from lifecycle.command import CommandResult
-from tests.lifecycle.drivers import Declared
+from tests.lifecycle.drivers import Declared, Mishap
 
 # --- what is found ----------------------------------------------------------------------------------
 
@@ -85,6 +94,25 @@ class Facts(NamedTuple):
     heard_refused_copy: bool = False
     was_undone: bool = False
     was_taken: bool = False
+
+
+class Ending(NamedTuple):
+    """How a worker ends, with what is recorded at that moment.
+
+    `value` is what it returns or raises, `outcome` the recorded state of its command (None if it has
+    none), `attempts` the recorded ones. `was_taken` says that the command's lease lapsed while its holder
+    lived, `is_any_open` that any command of the task is open, `was_at_target` that the task was at the
+    command's target since the read behind the last report.
+    """
+
+    value: Any
+    command: str
+    outcome: str | None
+    attempts: int
+    was_taken: bool
+    is_any_open: bool
+    was_at_target: bool
+    is_recovery: bool
 
 
 class Oracle:
@@ -182,65 +210,25 @@ class Oracle:
 
     # --- endings ---------------------------------------------------------------------------------
 
-    def judge_ending(
-        self,
-        ending: Any,
-        *,
-        command: str,
-        outcome: str | None,
-        was_taken: bool,
-        is_any_open: bool,
-        attempts: int,
-        was_at_target: bool,
-        is_recovery: bool,
-    ) -> Iterator[Finding]:
-        """Judge what a worker returns or raises, at that moment.
+    def judge_opening(self, states: list[str], command: str) -> Iterator[Finding]:
+        """Judge that a command was opened. `states` are those of all the task's commands."""
+        if sum(state not in FINAL_OUTCOMES for state in states) > 1:
+            yield Violation.TWO_OPEN, command
 
-        Args:
-            ending: what it returns or raises.
-            command: the one that was given.
-            outcome: the recorded state of the worker's command; None if it has none.
-            was_taken: whether that command's lease lapsed while its holder lived.
-            is_any_open: whether any command of the task is open.
-            attempts: the recorded attempts of the worker's command.
-            was_at_target: whether the task was at the command's target since the read behind the last report.
-            is_recovery: whether the worker recovers.
-        """
-        name = type(ending).__name__
-        told = f"{name} of {command}, recorded as {outcome}"
-        match name, outcome:
-            case "NoneType", None if is_recovery:
-                agrees = True
-            case "CommandResult", None:
-                agrees = not ending.sent
-                if agrees and not was_at_target:
-                    yield Violation.REDUNDANT_UNPROVED, command
-            case "CommandResult", "done":
-                assert isinstance(ending, CommandResult)
-                agrees = ending.sent == (attempts > 0)
-            case "TaskEndedFirst", "ended_first":
-                agrees = getattr(ending, "took_effect", False) is False
-            case "TaskEndedFirst", "moot":
-                agrees = ending.took_effect is None
-            case "CommandUncertain", "recorded" | "uncertain":
-                agrees = True
-            case "CommandUncertain", _ if was_taken:
-                agrees = True
-                yield Unknowable.SETTLED_MEANWHILE, told
-            case "CommandInFlight", _:
-                agrees = is_any_open
-            case ("CommandRefused", "refused") | ("CommandAbandoned", "abandoned"):
-                agrees = True
-            case "IllegalTransition", None | "abandoned":
-                agrees = True
-            case "UnknownStatus", None:
-                agrees = True
-            case "Mishap", None | "refused" | "abandoned":
-                agrees = True
-            case "Mishap" | "UnknownStatus", "recorded":
-                agrees = attempts == 0  # it was never sent, and can be resumed
-            case _:
-                agrees = False
+    def judge_ending(self, ending: Ending) -> Iterator[Finding]:
+        """Judge what a worker returns or raises, at that moment."""
+        told = f"{type(ending.value).__name__} of {ending.command}, recorded as {ending.outcome}"
+        if ending.outcome not in FINAL_OUTCOMES and isinstance(ending.value, CommandUncertain | CommandInFlight):
+            agrees = ending.is_any_open
+        elif isinstance(ending.value, CommandUncertain) and ending.was_taken:
+            agrees = True
+            yield Unknowable.SETTLED_MEANWHILE, told
+        elif ending.outcome is None:
+            agrees = _agrees_with_nothing(ending)
+            if agrees and isinstance(ending.value, CommandResult) and not ending.was_at_target:
+                yield Violation.REDUNDANT_UNPROVED, ending.command
+        else:
+            agrees = _agrees_with_outcome(ending)
         if not agrees:
             yield Violation.RESULT_DISAGREES, told
 
@@ -263,6 +251,32 @@ def _but_applied(facts: Facts, violation: Violation) -> Finding:
     return (Unknowable.COPY_REFUSED if facts.heard_refused_copy else violation), facts.command
 
 
-def is_error(ending: Any) -> bool:
-    """Whether a worker raised it."""
-    return isinstance(ending, LifecycleError)
+def _agrees_with_nothing(ending: Ending) -> bool:
+    """Whether a worker may end like that that has recorded no command."""
+    match ending.value:
+        case None:
+            return ending.is_recovery
+        case CommandResult(sent=bool() as sent):
+            return not sent
+        case _:
+            return isinstance(ending.value, IllegalTransition | UnknownStatus | Mishap)
+
+
+def _agrees_with_outcome(ending: Ending) -> bool:
+    """Whether a worker may end like that whose command is recorded like that."""
+    was_sent = ending.attempts > 0
+    match ending.outcome, ending.value:
+        case "done", CommandResult(sent=bool() as sent):
+            return sent == was_sent
+        case "ended_first", TaskEndedFirst(took_effect=False):
+            return True
+        case "moot", TaskEndedFirst(took_effect=None):
+            return True
+        case "refused", CommandRefused() | Mishap():
+            return True
+        case "abandoned", CommandAbandoned() | IllegalTransition() | Mishap():
+            return True
+        case "recorded", UnknownStatus() | Mishap():  # it was never sent, and can be resumed
+            return not was_sent
+        case _:
+            return False

@@ -89,7 +89,7 @@ class Procedure:
 
 
 def _require_newest(effect: Effect, given: Given) -> None:
-    """A version or a time that is handed back must be that of the last record or response: others are forgotten here."""
+    """Require that a version or time that is handed back is the last one: the others are forgotten here."""
     match effect:
         case RecordIntent(version=Version() as version):
             assert int(version) == given.records, "the procedure records an intent against an older record"

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from lifecycle import CATALOG, COMMAND
 from tests.lifecycle.drivers import Declared
-from tests.proofs.exploration.explorer import KEY, RECOVER, Bounds, Exploration, Explored, Program, Subject
+from tests.proofs.exploration.search import Exploration, Explored
+from tests.proofs.exploration.subject import KEY, RECOVER, Bounds, Program, Subject
 
 LIFECYCLES = [each for each in CATALOG.values() if each.name != COMMAND.name]
 FULL = [each for each in LIFECYCLES if each.extended_by is None]

@@ -75,6 +75,18 @@ class Cost(NamedTuple):
         """Return both together."""
         return Cost(*(a + b for a, b in zip(self, other, strict=True)))
 
+    def minus(self, other: Cost) -> Cost:
+        """Return what is left after the other."""
+        return Cost(*(a - b for a, b in zip(self, other, strict=True)))
+
+    def is_within(self, budget: Cost) -> bool:
+        """Whether a budget allows this."""
+        if self is FREE:
+            return True
+        a, b, c, d, e, f = self
+        most_a, most_b, most_c, most_d, most_e, most_f = budget
+        return a <= most_a and b <= most_b and c <= most_c and d <= most_d and e <= most_e and f <= most_f
+
 
 FREE = Cost()
 SURPRISE = Cost(surprises=1, total=1)
@@ -89,7 +101,7 @@ class Happening:
     """One thing that can happen, in words, with the truth after it.
 
     `answer` is what the client hears of it, None if nothing. `applied` is the request that the service
-    applied, `dropped` one that it had accepted and can no longer apply. `by_other` says that somebody
+    applied. `by_other` says that somebody
     outside of the journal did it. `refused_copy` says that the client hears the refusal of one copy of
     a request that was doubled, and another copy is applied or may be.
     """
@@ -99,10 +111,9 @@ class Happening:
     cost: Cost = FREE
     answer: Answer | None = None
     applied: Flying | None = None
-    dropped: Flying | None = None
     by_other: bool = False
     refused_copy: bool = False
-    visited: str | None = None  # the state that a read answered; None for the present one
+    is_stale: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,7 +134,7 @@ class Network:
     def send(self, now: Service, command: str, sent: Flying) -> Iterator[Happening]:
         """Yield all that can become of a request."""
         if self.lifecycle.target(now.state, command) is None:
-            yield from self._refuse(now, sent)
+            yield from self._refuse(now)
         else:
             yield from self._accept(now, command, sent)
         for words, answer in _TURNED_AWAY:
@@ -142,14 +153,14 @@ class Network:
     def send_well(self, now: Service, command: str, sent: Flying) -> Iterator[Happening]:
         """Yield what becomes of a request while nothing goes wrong."""
         if self.lifecycle.target(now.state, command) is None:
-            yield from self._refuse(now, sent)
+            yield from self._refuse(now)
         else:
             for after, how in self._applied(now, command):
                 yield Happening(
                     f"the service applies it ({how}) and answers", after, answer=_says(after.state), applied=sent
                 )
 
-    def _refuse(self, now: Service, sent: Flying) -> Iterator[Happening]:
+    def _refuse(self, now: Service) -> Iterator[Happening]:
         yield Happening(f"the service refuses it in {now.state!s} (400)", now, answer=REFUSED)
         yield Happening(
             f"the service ignores it in {now.state!s} and answers 200 with the view unchanged",
@@ -210,7 +221,7 @@ class Network:
                 now._replace(seen=now.seen[index:]),
                 SURPRISE,
                 _says(state),
-                visited=state,
+                is_stale=True,
             )
         yield Happening("the read is lost", now, SURPRISE, LOST)
         yield Happening("the read is answered 401", now, SURPRISE, DENIED)
@@ -233,8 +244,7 @@ class Network:
             command = commands[late.command]
             name = _name_of(late, command)
             if self.lifecycle.target(now.state, command) is None:
-                dropped = late if late.kind == "accepted" else None
-                yield Happening(f"{name} reaches the task, which refuses it in {now.state!s}", before, dropped=dropped)
+                yield Happening(f"{name} reaches the task, which refuses it in {now.state!s}", before)
                 continue
             for after, how in self._applied(before, command):
                 yield Happening(f"{name} reaches the task, and is applied ({how})", after, applied=late)

@@ -22,9 +22,11 @@ from lifecycle.effects import (
     Send,
     Wait,
 )
-from lifecycle.journal import CommandRecord, TaskRecord
-from tests.proofs.exploration.explorer import WORKERS, Line, Story
+from lifecycle.journal import CommandRecord, Outcome, TaskRecord
+from tests.proofs.exploration.moments import Line
+from tests.proofs.exploration.search import Story
 from tests.proofs.exploration.service import Happening
+from tests.proofs.exploration.subject import WORKERS
 
 
 def told(story: Story) -> str:
@@ -40,11 +42,25 @@ def _line(line: Line) -> str:
     who = f"worker {WORKERS[line.worker]}"
     before = "the lease of the command's holder lapses; " if line.has_lapsed else ""
     after = f"; {who} crashes" if line.has_crashed else ""
-    ending = "" if line.ending is None else f"; {who} {_ending(line.ending[0])}"
+    ending = "" if not line.ending else f"; {who} {_ending(*line.ending)}"
     return f"{before}{who} {_deed(line.effect, line.result)}{after}{ending}."
 
 
 def _deed(effect: Effect, result: Any) -> str:
+    match effect:
+        case Send(command):
+            return f"sends {command!s}: {_words(result)}"
+        case Read():
+            return f"reads the status: {_words(result)}"
+        case ReadProof():
+            return f"reads the companion: {'it is over' if result else 'nothing proves that it is over'}"
+        case Wait(reason):
+            return f"waits ({reason!s})" if result else f"has no time left ({reason!s})"
+        case _:
+            return _entry(effect, result)
+
+
+def _entry(effect: Effect, result: Any) -> str:
     match effect:
         case Load():
             return f"reads the journal: {_record(result)}"
@@ -65,14 +81,6 @@ def _deed(effect: Effect, result: Any) -> str:
             return f"records attempt {number}" if result else f"may not record attempt {number}"
         case RecordOutcome(_, event, why):
             return f"records '{event!s}' ({why}): {_record(result)}"
-        case Send(command):
-            return f"sends {command!s}: {_words(result)}"
-        case Read():
-            return f"reads the status: {_words(result)}"
-        case ReadProof():
-            return f"reads the companion: {'it is over' if result else 'nothing proves that it is over'}"
-        case Wait(reason):
-            return f"waits ({reason!s})" if result else f"has no time left ({reason!s})"
         case _:
             return f"does {effect}"
 
@@ -82,10 +90,9 @@ def _words(result: Any) -> str:
 
 
 def _record(result: Any) -> str:
-    if isinstance(result, tuple):  # an outcome: the task and the command
-        return "; ".join(map(_record, cast("tuple[Any, ...]", result)))
-    if isinstance(result, CommandRecord):
-        return _command(cast("CommandRecord[str, str]", result))
+    if isinstance(result, Outcome):
+        task, command = cast("Outcome[str, str]", result)
+        return f"the task is {task.state!s}, {_command(command)}"
     if not isinstance(result, TaskRecord):
         return str(result)
     record = cast("TaskRecord[str, str]", result)
@@ -105,5 +112,6 @@ def _ending(ending: Any) -> str:
         effect = getattr(ending, "took_effect", "")
         return f"raises {type(ending).__name__}" + ("" if effect == "" else f"(took_effect={effect})")
     if isinstance(ending, CommandResult):
-        return f"returns: done, {'sent' if ending.sent else 'not sent'}"
+        sent = "sent" if cast("CommandResult[str, str]", ending).sent else "not sent"
+        return f"returns: done, {sent}"
     return f"returns {ending}"

@@ -1,0 +1,128 @@
+"""One moment of an exploration: everything that the future depends on, and what leads from it to the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any, NamedTuple, TypeVar
+
+from lifecycle.effects import Effect
+from tests.proofs.exploration.journals import Content
+from tests.proofs.exploration.oracle import Facts, Finding
+from tests.proofs.exploration.procedures import Node
+from tests.proofs.exploration.service import FREE, Cost, Service
+
+T = TypeVar("T")
+
+
+class Worker(NamedTuple):
+    """A worker. `node` is None once it has ended or is dead.
+
+    `is_fresh` says that the last record that it was given is still the journal's; None once that cannot
+    matter any more. `pending` orders the response that it has not recorded yet among the journal's last
+    believed report (0) and the others' responses; None if it has none, and `visited` are the states of
+    interest since that response. `command` is its command's number, -1 if it has none, and `attempt`
+    the one that it has recorded and not sent, 0 if there is none.
+    """
+
+    node: Node | None
+    is_fresh: bool | None = False
+    pending: int | None = None
+    visited: int = 0
+    command: int = -1
+    attempt: int = 0
+
+
+GONE = Worker(None)
+
+RUNNING, RECOVERING, UNDISTURBED, AT_REST = range(4)
+"""The phases. Workers A and B are at work; worker C is about to recover, and what is under way may still
+arrive; it recovers, and nothing else happens; nobody is at work."""
+
+
+class Moment(NamedTuple):
+    """All that the future depends on, except what is left of the budget.
+
+    `visited` are the states of interest since the read behind the last report. After something happened by
+    itself (`only_service`), the next effect is one that the service sees: it could not matter to any other.
+    """
+
+    service: Service
+    content: Content
+    workers: tuple[Worker, ...]
+    facts: tuple[Facts, ...]
+    visited: int
+    only_service: bool
+    phase: int
+
+    def with_worker(self, i: int, worker: Worker) -> Moment:
+        """Return this moment with another state of one worker."""
+        service, content, workers, facts, visited, only_service, phase = self
+        return Moment(service, content, put(workers, i, worker), facts, visited, only_service, phase)
+
+    def with_facts(self, k: int, facts: Facts) -> Moment:
+        """Return this moment with other facts of one command."""
+        return self._replace(facts=put(self.facts, k, facts))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The commands, oldest first."""
+        return tuple([each.command for each in self.facts])
+
+    def certain(self) -> Moment:
+        """Return what is left of this moment if no read can be stale any more."""
+        service = self.service
+        if len(service.seen) == 1:
+            return self
+        return self._replace(service=service._replace(seen=(service.state,)))
+
+
+class Line(NamedTuple):
+    """One line of a story: what a worker does with what result, or (worker -1) what happens by itself.
+
+    `ending` holds what the worker returns or raises by that, if it does.
+    """
+
+    worker: int
+    effect: Effect | None
+    result: Any
+    has_crashed: bool = False
+    has_lapsed: bool = False
+    ending: tuple[Any, ...] = ()
+
+
+class Step(NamedTuple):
+    """What leads from one moment to the next."""
+
+    line: Line
+    after: Moment
+    cost: Cost
+    findings: tuple[Finding, ...] = ()
+
+
+class Heard(NamedTuple):
+    """An effect that took place, before its worker knows: the moment, and the result with its canonical form."""
+
+    now: Moment
+    result: Any
+    form: Hashable
+    line: Line
+    cost: Cost = FREE
+    findings: tuple[Finding, ...] = ()
+
+
+def put(items: tuple[T, ...], index: int, item: T) -> tuple[T, ...]:
+    """Return the items with another one at that index."""
+    return (*items[:index], item, *items[index + 1 :])
+
+
+def recorded(workers: tuple[Worker, ...], i: int, *, is_believed: bool) -> tuple[Worker, ...]:
+    """Return the workers once the response of one is recorded: if it is believed, the others are compared with it."""
+    base = (workers[i].pending or 0) if is_believed else 0
+    workers = put(workers, i, workers[i]._replace(pending=None, visited=0))
+    newer = sorted({each.pending for each in workers if each.pending is not None and each.pending > base})
+    return tuple(
+        each
+        if each.pending is None
+        else each._replace(pending=newer.index(each.pending) + 1 if each.pending > base else -1)
+        for each in workers
+    )

@@ -1,0 +1,152 @@
+"""The search for stories that break a rule: breadth first, so that the first one of a kind is a shortest one."""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+from dataclasses import dataclass, field
+
+from tests.proofs.exploration.moments import Line, Moment
+from tests.proofs.exploration.oracle import Finding, Unknowable, Violation
+from tests.proofs.exploration.service import FREE, Cost
+from tests.proofs.exploration.subject import Bounds, Program, Subject
+from tests.proofs.exploration.successors import Successors
+
+
+@dataclass
+class Story:
+    """How it came to a finding, and which command that is about."""
+
+    finding: Violation | Unknowable
+    about: str
+    title: str
+    start: str
+    lines: list[Line]
+
+
+@dataclass
+class Explored:
+    """What was found: how many states, how often each unknowable, and a shortest story of each finding.
+
+    Violations of one kind are told apart by what they are about.
+    """
+
+    states: int = 0
+    steps: int = 0
+    unknowables: Counter[Unknowable] = field(default_factory=Counter[Unknowable])
+    stories: dict[Finding, Story] = field(default_factory=dict[Finding, Story])
+
+    @property
+    def violations(self) -> list[Story]:
+        """A shortest story of each violation, the shortest first."""
+        return self._stories_of(Violation)
+
+    @property
+    def unknowable_stories(self) -> list[Story]:
+        """A shortest story of each unknowable, the shortest first."""
+        return self._stories_of(Unknowable)
+
+    def _stories_of(self, kind: type[Violation | Unknowable]) -> list[Story]:
+        found = [story for story in self.stories.values() if isinstance(story.finding, kind)]
+        return sorted(found, key=lambda story: len(story.lines))
+
+    def add(self, other: Explored) -> None:
+        """Add what another exploration found."""
+        self.states += other.states
+        self.steps += other.steps
+        self.unknowables += other.unknowables
+        for key, story in other.stories.items():
+            known = self.stories.get(key)
+            if known is None or len(story.lines) < len(known.lines):
+                self.stories[key] = story
+
+
+class Exploration:
+    """All stories of one command, given by worker A, while worker B does something, or (None) nothing.
+
+    Args:
+        subject: the procedure and the journal.
+        first: what worker A does.
+        second: what worker B does.
+        bounds: how much may happen.
+    """
+
+    def __init__(self, subject: Subject, first: Program, second: Program | None, bounds: Bounds) -> None:
+        self.title = f"{subject.lifecycle.name}: worker A {first}" + (f", worker B {second}" if second else "")
+        self._bounds = bounds
+        self._successors = Successors(subject, first, second, bounds)
+        self._explored = Explored()
+        self._seen: dict[Moment, list[Cost]] = {}
+        self._came_from: list[tuple[int, Line | str]] = []  # each state's predecessor, and what led from there
+
+    def run(self, *, stops: bool = False) -> Explored:
+        """Explore all stories; up to the first violation if it `stops` there.
+
+        Raises:
+            MemoryError: there are more states than the bounds allow.
+        """
+        was_enabled = gc.isenabled()
+        gc.disable()  # there are millions of tuples, and no cycles
+        try:
+            self._run(stops=stops)
+        finally:
+            if was_enabled:
+                gc.enable()
+        self._explored.states = len(self._came_from)
+        return self._explored
+
+    def _run(self, *, stops: bool) -> None:
+        explored, budget = self._explored, self._bounds.budget()
+        layer: list[tuple[Moment, Cost, int]] = []
+        for start, moment in self._successors.first():
+            self._is_new(moment, budget)
+            layer.append((moment, budget, len(self._came_from)))
+            self._came_from.append((-1, start))
+        while layer:
+            following: list[tuple[Moment, Cost, int]] = []
+            for moment, budget, place in layer:
+                for line, after, cost, findings in self._successors.of(moment, budget):
+                    explored.steps += 1
+                    if findings and self._note(findings, place, line) and stops:
+                        return
+                    left = budget if cost is FREE else budget.minus(cost)
+                    if self._is_new(after if left.surprises and left.total else after.certain(), left):
+                        following.append((after, left, len(self._came_from)))
+                        self._came_from.append((place, line))
+            if len(self._came_from) > self._bounds.states:
+                raise MemoryError(f"{self.title}: more than {self._bounds.states} states")
+            layer = following
+
+    def _is_new(self, moment: Moment, left: Cost) -> bool:
+        """Remember a moment; return whether it was not reached before with as much left in every respect."""
+        known = self._seen.get(moment)
+        if known is None:
+            self._seen[moment] = [left]
+            return True
+        if any(each == left or left.is_within(each) for each in known):
+            return False
+        known.append(left)
+        return True
+
+    def _note(self, findings: tuple[Finding, ...], place: int, last: Line) -> bool:
+        """Count and keep what was found; return whether it is a violation."""
+        is_violation = False
+        for finding, about in findings:
+            key: Finding = (finding, about)
+            if isinstance(finding, Unknowable):
+                self._explored.unknowables[finding] += 1
+                key = (finding, "")
+            else:
+                is_violation = True
+            if key not in self._explored.stories:
+                start, lines = self._lines(place, last)
+                self._explored.stories[key] = Story(finding, about, self.title, start, lines)
+        return is_violation
+
+    def _lines(self, place: int, last: Line) -> tuple[str, list[Line]]:
+        lines = [last]
+        while True:
+            place, line = self._came_from[place]
+            if isinstance(line, str):
+                return line, lines[::-1]
+            lines.append(line)
