@@ -123,7 +123,8 @@ class Commanding(Generic[S, E]):
             UnknownName: the lifecycle does not declare it, or as an event that is not ours to send.
         Raises (when driven):
             IllegalTransition: the state refuses it; nothing was sent.
-            UnknownStatus: the service reports a status that the lifecycle does not know; nothing was sent.
+            UnknownStatus: the service reports a status that the lifecycle does not know; nothing was sent. A stop
+                that every state accepts is sent all the same.
             CommandInFlight: another command of this task has no outcome yet, and the driver does not wait
                 for it; nothing was sent.
             CommandRefused: the service refused it.

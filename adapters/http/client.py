@@ -263,7 +263,8 @@ class Task(_Handle, Commands[CommandResult[str, str]]):
             IllegalTransition: the state refuses it; no command was sent.
             UnknownName: the lifecycle declares no such command; nothing was sent.
             TypeError: a field is missing that the command takes, or it takes none; nothing was sent.
-            UnknownStatus: the service reports a status that the lifecycle does not know.
+            UnknownStatus: the service reports a status that the lifecycle does not know; no command was sent. (A stop
+                that every state accepts needs no status.)
             CommandInFlight: another command has no outcome yet; no command was sent. `.holder` names the worker that
                 has claimed it, `.until` is when its claim ends.
             CommandRefused: the service said no.

@@ -44,7 +44,7 @@ from lifecycle.effects import (
     read_patiently,
     releasing,
 )
-from lifecycle.errors import LifecycleError, WaitTimedOut
+from lifecycle.errors import AdapterError, LifecycleError, WaitTimedOut
 from lifecycle.following import Until, Work, follow, read_state
 from lifecycle.journal import UNSTATED, Creates, Purpose, Report, TaskLog
 from lifecycle.table import E, Origin, S, VerdictKind
@@ -164,6 +164,8 @@ class Conversation(Generic[S, E]):
         try:
             result = yield from self.recover(dead=dead, in_flight_s=in_flight_s)
         except LifecycleError as error:
+            if isinstance(error, AdapterError) and not isinstance(error, HttpError):
+                raise  # the journal's, which no task can do without
             left = (yield from self._note(Load())).open_command
             return found(None, error, is_settled=left is None or left.id != opened.id)
         return None if result is None else found(result)

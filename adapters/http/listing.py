@@ -11,7 +11,8 @@ from adapters.http.exchange import Actions, Exchange, drive
 from adapters.http.timing import Pacer, Timing
 from adapters.http.wire import Wire, at, id_at
 from lifecycle.definition import Lifecycle
-from lifecycle.effects import Answer, Effect, Failure, read_patiently
+from lifecycle.effects import Answer, Effect, Failure, Load, read_patiently
+from lifecycle.journal import TaskRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,9 @@ class Pages:
         template = listing.call.request(self._wire.base_path)
         request = replace(template, query={**template.query, **self._query})
 
-        def perform(_: Effect) -> Actions[Answer]:
+        def perform(effect: Effect) -> Actions[Any]:
+            if isinstance(effect, Load):  # a list is no task, and has no record
+                return TaskRecord()
             answer: Answer = yield Exchange(self._wire, listing.call, request)
             return answer
 

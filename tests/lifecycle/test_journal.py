@@ -257,6 +257,7 @@ def test_what_may_be_sent(state: str | None, command_id: str, number: int, claim
 @pytest.mark.parametrize(("command", "may"), [("stop", True), ("pause", False)])
 def test_what_every_state_accepts_may_be_sent_to_a_task_that_was_never_read(command: str, may: bool) -> None:
     lifecycle: Declared = get("v1")
+    known: TaskRecord[str, str]
     known = TaskRecord(open_command=CommandRecord("1", command, None, CommandState.RECORDED, {}))
 
     assert may_send(lifecycle, known, "1", number=1, claim=1) is may

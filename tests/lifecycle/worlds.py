@@ -13,9 +13,9 @@ from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from lifecycle import Origin
+from lifecycle import Channel, Origin
 from lifecycle.effects import Accepted, Answer, Create, Read, Send, Wait
-from lifecycle.journal import Channel, Report
+from lifecycle.journal import Report
 from tests.lifecycle.drivers import (
     DENIED,
     FAILURES,

@@ -192,7 +192,7 @@ class Search:
         while courses:
             places, log = courses.pop()
             opened = log.record.open_command
-            mark = (places, log.entries, opened and opened.hold, log.record.as_of)
+            mark = (places, log.entries, None if opened is None else opened.hold, log.record.as_of)
             if mark in tried:
                 continue
             tried.add(mark)

@@ -76,7 +76,7 @@ class Stage:
         return self.http.request(request.method, url, params=request.query, json=request.body, headers=headers)
 
 
-def fields(command: str) -> dict[str, str]:
+def fields(command: str) -> dict[str, Any]:
     return {"task": "buy bread"} if command == "dispatch" else {}
 
 

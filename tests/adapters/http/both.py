@@ -40,8 +40,8 @@ class BlockingTask(Commands[Result]):
     def send(self, command: str, /, **fields: Any) -> Result:
         return self._run(self.asynchronous.send(command, **fields))
 
-    def recover(self) -> Result | None:
-        return self._run(self.asynchronous.recover())
+    def recover(self, **given: Any) -> Result | None:
+        return self._run(self.asynchronous.recover(**given))
 
     def status(self) -> str:
         return self._run(self.asynchronous.status())
@@ -106,8 +106,8 @@ class BlockingClient(AbstractContextManager["BlockingClient"]):
     def session(self, session_id: str) -> BlockingTask:
         return self._handle(self.asynchronous.session(session_id))
 
-    def recover(self) -> Sequence[Recovered]:
-        return self._runner.run(self.asynchronous.recover())
+    def recover(self, **given: Any) -> Sequence[Recovered]:
+        return self._runner.run(self.asynchronous.recover(**given))
 
     def list(self, **query: str) -> Sequence[Listed]:
         return self._runner.run(_all(self.asynchronous.list(**query)))

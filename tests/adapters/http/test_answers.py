@@ -35,11 +35,12 @@ from lifecycle import (
     UnknownStatus,
     get,
 )
-from lifecycle.journal import CommandEntry
-from lifecycle.memory import MemoryLog
+from lifecycle.journal import CommandEntry, Report
+from lifecycle.memory import MemoryJournal, MemoryLog
 from tests.adapters.http.both import QUICK, AnyTask
 from tests.adapters.http.conftest import Connect, Serve
 from tests.adapters.http.scripted import Reply, ScriptedServer, Seen, by_path, in_turn, refused_port
+from tests.lifecycle.drivers import clock
 
 IMPATIENT = replace(QUICK, request_timeout_s=0.15)
 OUT_OF_TIME = 0.4  # seconds; longer than IMPATIENT waits
@@ -240,7 +241,7 @@ def test_a_refusal_of_what_is_so_already_is_success(connect: Connect, serve: Ser
     assert lives(task) == [("stop", 1, "done")]
 
 
-@pytest.mark.parametrize(("status", "error"), [(401, NotAuthenticated), (403, NotPermitted), (404, NotFound)])
+@pytest.mark.parametrize(("status", "error"), [(401, NotAuthenticated), (403, NotPermitted)])
 def test_what_may_not_be_asked_is_raised_as_it_is(
     connect: Connect, serve: Serve, status: int, error: type[HttpError]
 ) -> None:
@@ -249,6 +250,21 @@ def test_what_may_not_be_asked_is_raised_as_it_is(
     with pytest.raises(error, match=rf"^PUT /api/v1/stop-task: HTTP {status}: no$"):
         task.stop()
     assert server.calls == ["GET /api/v1/task/t/status", STOP]
+    assert lives(task) == [("stop", 1, "refused")]
+
+
+@pytest.mark.parametrize("is_found", [True, False])
+def test_a_command_that_is_not_found_is_refused_or_the_task_is(connect: Connect, serve: Serve, is_found: bool) -> None:
+    """Whether the task is there, the status tells: 404 may be about the command alone."""
+    gone = Reply(status=404, body={"detail": "Task not found"})
+    replies = {STOP: gone, "GET /api/v1/task/t/status": Reply(body="running") if is_found else gone}
+    journal = MemoryJournal()
+    journal.task(get("v1-full"), "t").add_report(Report("running", next(clock())))
+    task = connect("v1", serve(by_path(replies)).base_url, journal=journal).task("t")
+
+    with pytest.raises(CommandRefused if is_found else NotFound, match="Task not found"):
+        task.stop()
+
     assert lives(task) == [("stop", 1, "refused")]
 
 
@@ -381,7 +397,7 @@ READS: dict[str, Callable[[Any], Any]] = {
     "allowed": lambda client: client.task("t").allowed(),
     "wait": lambda client: client.task("t").wait(timeout_s=5),
     "list": lambda client: list(client.list()),
-    "stop": lambda client: client.task("t").stop(),
+    "pause": lambda client: client.task("t").pause(),
 }
 
 
@@ -426,7 +442,7 @@ def test_a_read_is_repeated_where_that_may_help(connect: Connect, serve: Serve, 
         if len(server.seen) == 1:
             return reply
         if seen.path.endswith("/status"):
-            return Reply(body="stopped")
+            return Reply(body="paused" if ask is READS["pause"] else "stopped")
         return Reply(body={"id": "t", "status": "stopped", "tasks": [{"id": "t", "status": "stopped"}]})
 
     server = serve(script)
@@ -467,7 +483,7 @@ def test_json_of_another_shape_is_a_bad_answer(connect: Connect, serve: Serve, c
 def test_an_unknown_status_is_raised_and_nothing_is_sent(connect: Connect, serve: Serve) -> None:
     server = serve(V1Service(state="hibernating"))
     task = connect("v1", server.base_url).task("t")
-    for ask in (task.status, task.stop, task.allowed):
+    for ask in (task.status, task.pause, task.allowed):
         with pytest.raises(UnknownStatus, match="'hibernating' is not a status") as raised:
             ask()
         assert raised.value.status == "hibernating"

@@ -138,8 +138,8 @@ def test_a_command_that_is_cancelled_on_its_way_stays_open_until_it_is_settled(s
             task = client.task("t")
             await _cancelled(task.pause(), lambda: bool(server.commands))
             assert lives(task) == [("pause", 1, "recorded")]
-            with pytest.raises(CommandInFlight):
-                await task.stop()
+            with pytest.raises(CommandInFlight, match="no worker has claimed it, `recover` settles it"):
+                await task.pause()
             recovered = await task.recover()
             assert recovered is not None
             assert (recovered.command, recovered.state) == ("pause", "paused")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
@@ -15,6 +16,7 @@ from adapters.http import AsyncClient, Client, Recovered
 from adapters.http.client import Commands
 from lifecycle import (
     AdapterError,
+    CommandEvent,
     CommandInFlight,
     CommandRefused,
     CommandUncertain,
@@ -47,9 +49,16 @@ TIMES = clock()
 
 
 def left_open(
-    journal: MemoryJournal, lifecycle: Declared, task: str, state: str, command: str, *, attempts: int = 1
+    journal: MemoryJournal,
+    lifecycle: Declared,
+    task: str,
+    state: str,
+    command: str,
+    *,
+    attempts: int = 1,
+    claimed: bool = False,
 ) -> MemoryLog[str, str]:
-    """Let a worker die that had sent a command; who holds the log keeps it."""
+    """Let a worker die that had sent a command; its claim has ended, unless `claimed`."""
     log = journal.task(lifecycle, task)
     log.add_report(Report(state, next(TIMES)))
     fields = {"task": "buy milk"} if command == "dispatch" else {}
@@ -57,6 +66,8 @@ def left_open(
     assert isinstance(opened, CommandRecord)
     for number in range(1, attempts + 1):
         log.add_attempt(opened.id, number=number, claim=1)
+    if not claimed:
+        log.release(opened.id, claim=1)
     return log
 
 
@@ -84,18 +95,28 @@ class Given(Commands[dict[str, Any]]):
     """Returns what it is given."""
 
     def send(
-        self, command: str, /, *, key: str | None = None, reason: str = "", origin: str = "caller", **fields: Any
+        self,
+        command: str,
+        /,
+        *,
+        key: str | None = None,
+        reason: str = "",
+        origin: str = "caller",
+        wait_for_in_flight_s: float = 0.0,
+        **fields: Any,
     ) -> dict[str, Any]:
-        return {"command": command, "key": key, "reason": reason, "origin": origin, **fields}
+        waits_s = wait_for_in_flight_s
+        return {"command": command, "key": key, "reason": reason, "origin": origin, "waits_s": waits_s, **fields}
 
 
 @pytest.mark.parametrize("command", [name for name in vars(Commands) if not name.startswith("_") and name != "send"])
 def test_every_command_takes_a_key_and_a_reason(command: str) -> None:
     fields = {"task": "buy milk"} if command == "dispatch" else {}
 
-    given = getattr(Given(), command)(**fields, key="key-7", reason="too dear")
+    given = getattr(Given(), command)(**fields, key="key-7", reason="too dear", wait_for_in_flight_s=2.0)
 
-    assert given == {"command": command, "key": "key-7", "reason": "too dear", "origin": "caller", **fields}
+    purpose = {"key": "key-7", "reason": "too dear", "origin": "caller"}
+    assert given == {"command": command, **purpose, "waits_s": 2.0, **fields}
 
 
 def test_one_key_is_one_call_also_of_another_client(connect: Connect, serve: Serve) -> None:
@@ -218,23 +239,58 @@ def test_what_cannot_be_settled_is_told_and_not_raised(connect: Connect, serve: 
     assert recovered.is_settled is left.is_settled is (log.load().open_command is None)
 
 
-def test_what_a_living_worker_holds_is_left_to_it(
-    connect: Connect, serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    journal = MemoryJournal()
-    log = left_open(journal, get("v1-full"), "t", "running", "pause")
+def test_what_a_living_worker_has_claimed_is_left_to_it_and_reported(connect: Connect, serve: Serve) -> None:
+    journal = MemoryJournal(worker="one", lease_s=60)
+    log = left_open(journal, get("v1-full"), "t", "running", "pause", claimed=True)
     server = serve(V1Service())
+    client = connect("v1", server.base_url, journal=journal.join("two"))
 
-    def claim(_: str) -> None:
-        """It is held."""
+    [reported] = client.recover()
 
-    monkeypatch.setattr(log, "claim", claim)
-    client = connect("v1", server.base_url, journal=journal)
-
-    assert client.recover() == []
-    with pytest.raises(CommandInFlight, match="`recover` settles it where its worker died"):
+    opened = log.load().open_command
+    assert opened is not None
+    assert isinstance(reported.error, CommandInFlight)
+    assert (reported.is_settled, reported.error.holder, reported.error.until) == (False, *(opened.hold or ()))
+    with pytest.raises(CommandInFlight, match="worker 'one' has claimed it until "):
         client.task("t").recover()
     assert server.seen == []
+
+
+def test_what_a_dead_worker_has_claimed_is_settled_at_once(connect: Connect, serve: Serve) -> None:
+    journal = MemoryJournal(worker="one")
+    left_open(journal, get("v1-full"), "t", "running", "pause", claimed=True)
+    client = connect("v1", serve(V1Service(state="paused")).base_url, journal=journal.join("two"))
+
+    [recovered] = client.recover(dead=["one"])
+
+    assert (recovered.is_settled, recovered.result and recovered.result.state) == (True, "paused")
+    with pytest.raises(TypeError, match="not one name"):
+        client.recover(dead="one")
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_recovery_can_wait_until_a_claim_ends(connect: Connect, serve: Serve, waits: bool) -> None:
+    journal = MemoryJournal(worker="one", lease_s=0.3)
+    left_open(journal, get("v1-full"), "t", "running", "pause", claimed=True)
+    client = connect("v1", serve(V1Service(state="paused")).base_url, journal=journal.join("two"))
+
+    [recovered] = client.recover(wait=waits)
+
+    assert recovered.is_settled is waits
+
+
+def test_a_command_can_wait_for_the_one_in_flight(connect: Connect, serve: Serve) -> None:
+    journal = MemoryJournal(worker="one")
+    log = left_open(journal, get("v1-full"), "t", "running", "pause", claimed=True)
+    server = serve(V1Service(state="paused"))
+    task = connect("v1", server.base_url, journal=journal.join("two")).task("t")
+    with pytest.raises(CommandInFlight):
+        task.resume()
+
+    ending = threading.Timer(0.2, lambda: log.add_outcome("1", CommandEvent.CONFIRM, why="it is paused", claim=1))
+    ending.start()
+    assert task.resume(wait_for_in_flight_s=20).state == "running"
+    ending.join()
 
 
 def test_what_was_settled_meanwhile_is_not_told(
@@ -447,11 +503,10 @@ class Never:
             yield
 
 
-def test_a_coroutine_that_is_closed_lets_go_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_coroutine_that_is_closed_releases_its_command_at_once() -> None:
     """Nothing can be awaited then."""
-    journal, released = MemoryJournal(), list[str]()
+    journal = MemoryJournal()
     log = journal.task(get("v1-full"), "t")
-    monkeypatch.setattr(log, "release", released.append)
 
     async def answer(seen: httpx2.Request) -> httpx2.Response:
         if seen.method != "GET":
@@ -465,8 +520,9 @@ def test_a_coroutine_that_is_closed_lets_go_at_once(monkeypatch: pytest.MonkeyPa
         command.close()
 
     asyncio.run(everything())
-    assert log.load().open_command is not None
-    assert released == ["1"]
+    opened = log.load().open_command
+    assert opened is not None
+    assert opened.hold is None
 
 
 def test_who_is_broken_off_lets_go_of_nothing_that_another_holds(serve: Serve, slow: SlowJournal) -> None:
@@ -476,7 +532,7 @@ def test_who_is_broken_off_lets_go_of_nothing_that_another_holds(serve: Serve, s
         return Reply(body="running", delay_s=0.5)
 
     server = serve(script)
-    log = left_open(slow.memory, get("v1-full"), "t", "created", "stop")
+    log = left_open(slow.memory, get("v1-full"), "t", "created", "stop", claimed=True)
     settings: dict[str, Any] = {"api_key": KEY, "base_url": server.base_url, "journal": slow}
 
     async def everything() -> None:

@@ -54,8 +54,8 @@ def leave_open(journal: Journal, task: str) -> Any:
     log.add_report(Report("running", next(clock())))
     opened = log.add_intent("pause", source="running", version=log.load().version, fields={})
     assert isinstance(opened, CommandRecord)
-    assert log.add_attempt(opened.id, number=1)
-    log.release(opened.id)
+    assert log.add_attempt(opened.id, number=1, claim=1)
+    log.release(opened.id, claim=1)
     return log
 
 

@@ -46,7 +46,7 @@ def begin(journal: SqlJournal, task: str, *statuses: str, command: str | None = 
         source, version = statuses[-1], log.load().version
         opened = log.add_intent(command, source=source, version=version, fields={}, purpose=Purpose("key-1"))
         assert isinstance(opened, CommandRecord)
-        log.release(opened.id)
+        log.release(opened.id, claim=opened.claim)
 
 
 def damage(journal: SqlJournal, *statements: str) -> None:

@@ -19,7 +19,7 @@ from adapters.watch.outage import OutageDetector, next_probe
 from adapters.watch.tasks import Watched
 from lifecycle import V1_FULL
 from lifecycle.journal import Report
-from lifecycle.memory import MemoryJournal, MemoryLog
+from lifecycle.memory import MemoryJournal
 from tests.adapters.watch.worlds import EVEN, Service, clock, run, states, timetable, watching
 
 NEVER = float("inf")
@@ -283,7 +283,7 @@ REFUSED = NotAuthenticated(method="GET", path="/", status_code=401, detail="no")
 
 
 def task(number: int, **known: Any) -> Watched:
-    return Watched(f"t{number}", MemoryLog(V1_FULL), **known)
+    return Watched(f"t{number}", MemoryJournal().task(V1_FULL, f"t{number}"), **known)
 
 
 def test_reads_under_way_when_suspicion_begins_are_no_probes() -> None:

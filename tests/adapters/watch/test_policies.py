@@ -468,7 +468,7 @@ def test_a_task_is_overdue_also_where_no_command_ends_it() -> None:
     policy = OverdueAfter("printing", 5)
 
     assert policy.decide(job, facts("printing"), NOW + timedelta(seconds=5)) is not None
-    watched = WatchedTask("a", MemoryLog(job), TaskRecord(state="printing", since=NOW, first_at=NOW))
+    watched = WatchedTask("a", MemoryJournal().task(job, "a"), TaskRecord(state="printing", since=NOW, first_at=NOW))
     client = Service().client()
     client.lifecycle = job
 

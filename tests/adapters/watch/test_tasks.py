@@ -9,19 +9,19 @@ from datetime import UTC, datetime, timedelta
 from adapters.watch.tasks import Schedule, Watched, learn
 from lifecycle import V1_FULL, ObservationKind
 from lifecycle.journal import Report, TaskRecord
-from lifecycle.memory import MemoryLog
+from lifecycle.memory import MemoryJournal
 from tests.adapters.watch.worlds import run
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 def watched(task_id: str = "a") -> Watched:
-    return Watched(task_id, MemoryLog(V1_FULL), TaskRecord())
+    return Watched(task_id, MemoryJournal().task(V1_FULL, task_id), TaskRecord())
 
 
 def told(*reports: tuple[str, int, str]) -> list[tuple[str, ObservationKind | None, bool]]:
     """What is told of a task, of which these words were reported at these seconds, on these channels."""
-    log, task = MemoryLog(V1_FULL), watched()
+    log, task = MemoryJournal().task(V1_FULL, "task-1"), watched()
     entries = [log.enter_report(Report(word, NOW + timedelta(seconds=s), channel)) for word, s, channel in reports]
     changes = [learn(V1_FULL, task, entry) for entry in entries]
     return [(each.status, each.kind, each.late) for each in changes if each is not None]
@@ -91,7 +91,7 @@ def test_the_objects_of_tasks_are_small() -> None:
 
 
 def test_memory_of_unknown_statuses_is_bounded_and_each_is_told_once_for_a_while() -> None:
-    log, task = MemoryLog(V1_FULL), watched()
+    log, task = MemoryJournal().task(V1_FULL, "task-1"), watched()
 
     def is_told(status: str) -> bool:
         return learn(V1_FULL, task, log.enter_report(Report(status, NOW, "api"))) is not None
@@ -106,7 +106,7 @@ def test_memory_of_unknown_statuses_is_bounded_and_each_is_told_once_for_a_while
 
 
 def test_unknown_status_that_comes_again_and_again_is_not_forgotten() -> None:
-    log, task = MemoryLog(V1_FULL), watched()
+    log, task = MemoryJournal().task(V1_FULL, "task-1"), watched()
 
     told = [
         status
