@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Generic, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -38,8 +39,7 @@ from lifecycle.table import E, S
 OnReport = Callable[[Lifecycle[Any, Any], ReportEntry[Any, Any], TaskRecord[Any, Any], TaskRecord[Any, Any]], object]
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
+_now = partial(datetime.now, UTC)
 
 
 class MemoryJournal:

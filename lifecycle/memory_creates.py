@@ -30,7 +30,7 @@ class CreateStore:
     claimed after another, who may still ask for them; of all others the ids of the tasks that they made.
     """
 
-    def __init__(self, *, lease: timedelta | None, clock: Callable[[], datetime]) -> None:
+    def __init__(self, lease: timedelta | None, clock: Callable[[], datetime]) -> None:
         self.lease = lease
         self.clock = clock
         self.lock = threading.Lock()
@@ -47,7 +47,7 @@ class MemoryCreates:
     _store: CreateStore
     _lifecycle: Lifecycle[Any, Any]
     _journal: Journal
-    worker: str
+    _worker: str
 
     @property
     def blocking(self) -> bool:
@@ -126,7 +126,7 @@ class MemoryCreates:
             record = self._keep(create_after_event(self._record(create_id), event, why=why, claim=claim, task=task))
         if task is not None:
             log = self._journal.task(self._lifecycle, task.task_id)
-            log.track()
+            log.track(created=True)
             if task.report is not None:
                 log.add_report(task.report)
         return record
@@ -145,7 +145,7 @@ class MemoryCreates:
 
     def _hold(self) -> Hold:
         store = self._store
-        return Hold(self.worker, None if store.lease is None else store.clock() + store.lease)
+        return Hold(self._worker, None if store.lease is None else store.clock() + store.lease)
 
     def _record(self, create_id: str) -> CreateRecord:
         name, record = self._store.records.get(create_id, (None, None))

@@ -150,7 +150,7 @@ class Creator:
         return conversation
 
     def _note(self, effect: Any) -> Actions[Any]:
-        if self.creates.blocking:
+        if self.creates.blocking or type(effect) in (RecordCreate, ClaimCreate):
             return (yield Note(effect, self.creates))
         return carry_out(effect, self.creates)
 
@@ -170,7 +170,7 @@ class Creator:
                     held = _still_held(held, effect, result)
         finally:
             if held is not None:
-                with suppress(LifecycleError):  # a journal that is gone finds out in time
+                with suppress(Exception):  # a journal that is gone lets the lease lapse
                     self.creates.release(held.id, claim=held.claim)
 
     # --- what a create may have made ---
@@ -235,7 +235,7 @@ def _moment(text: Any) -> datetime | None:
         return None
 
 
-def _require_labels(labels: Mapping[str, str]) -> None:
+def _require_labels(labels: Mapping[Any, Any]) -> None:
     if not all(isinstance(each, str) for pair in labels.items() for each in pair):
         raise TypeError("labels are texts by their names")
 

@@ -163,8 +163,8 @@ class SqlCreates:
         return found
 
     def _make_known(self, connection: Connection, author: Author, task: CreatedTask) -> None:
+        make_known(connection, author, [Key(self._lifecycle, task.task_id)], created=True)
         if task.report is None:
-            make_known(connection, author, [Key(self._lifecycle, task.task_id)])
             return
         report = TaskReport(self._lifecycle, require_short("task id", task.task_id), task.report)
         for entered in enter_reports(connection, author, [report]):

@@ -77,9 +77,9 @@ def shop(*creates: Any, journal: MemoryJournal | None = None, **script: Any) -> 
     return Shop(journal.task(V1, TASK), service, journal=journal)
 
 
-def other(creates: MemoryCreates) -> MemoryCreates:
+def other(creating: Shop) -> MemoryCreates:
     """The same creates, as another worker sees them."""
-    return MemoryCreates(creates._store, creates._lifecycle, creates._journal, "another")
+    return creating.journal.join("another").creates(V1)
 
 
 # --- creating ---------------------------------------------------------------------------------------
@@ -191,7 +191,7 @@ def test_a_key_whose_create_is_uncertain_is_never_sent_again() -> None:
 
 def test_a_key_whose_worker_lives_is_in_flight() -> None:
     creating = shop()
-    assert other(creating.creates).add(FIELDS, labels={}, purpose=KEY) is not None
+    assert other(creating).add(FIELDS, labels={}, purpose=KEY) is not None
 
     with pytest.raises(CreateInFlight) as info:
         creating.create()
@@ -203,7 +203,7 @@ def test_a_key_whose_worker_lives_is_in_flight() -> None:
 @pytest.mark.parametrize("attempts", [0, 1])
 def test_a_key_whose_worker_died_is_sent_if_it_never_was(attempts: int) -> None:
     creating = shop("running")
-    dead = other(creating.creates)
+    dead = other(creating)
     left = dead.add(FIELDS, labels={}, purpose=KEY)
     assert left is not None
     if attempts:
@@ -245,7 +245,7 @@ def test_a_worker_whose_claim_is_over_sends_nothing() -> None:
     creating = shop("running")
     steps = PROCEDURE.execute(FIELDS, purpose=KEY)
     record = creating.perform(next(steps))
-    assert other(creating.creates).claim("1", dead={"this process"}) is not None
+    assert other(creating).claim("1", dead={"this process"}) is not None
 
     with pytest.raises(CreateUncertain, match="another worker has claimed it before it was sent"):
         creating.run(steps, record)
@@ -260,7 +260,7 @@ def test_a_create_that_was_abandoned_meanwhile_still_tells_its_caller_the_task()
     while not isinstance(effect, Create):
         result = creating.perform(effect)
         effect = steps.send(result)
-    thief = other(creating.creates)
+    thief = other(creating)
     assert thief.claim("1", dead={"this process"}) is not None
     thief.add_outcome("1", CommandEvent.ABANDON, why="given up", claim=2)
 
@@ -291,7 +291,7 @@ def test_a_create_killed_at_any_effect_is_known(place: int) -> None:
 
 def test_a_recovery_leaves_what_is_held_or_uncertain_as_it_is() -> None:
     creating = shop()
-    held = other(creating.creates).add(FIELDS, labels={})
+    held = other(creating).add(FIELDS, labels={})
     assert held is not None
     uncertain = CreateRecord("9", FIELDS, {}, AT, CommandState.UNCERTAIN, attempts=1)
 
@@ -355,7 +355,7 @@ def test_an_abandoned_create_frees_its_key() -> None:
 def test_what_is_held_or_has_ended_is_neither_adopted_nor_abandoned() -> None:
     creating = shop("running")
     creating.create()
-    assert other(creating.creates).add(FIELDS, labels={}) is not None
+    assert other(creating).add(FIELDS, labels={}) is not None
 
     with pytest.raises(CreateInFlight):
         creating.run(PROCEDURE.abandon("2", ""))
@@ -380,18 +380,17 @@ def test_the_memory_of_creates_is_of_one_lifecycle() -> None:
     assert not mine.blocking
 
 
-def test_a_lease_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lease_ends() -> None:
     now = [AT]
-    journal = MemoryJournal(clock=lambda: now[0])
-    creates = journal.creates(V1)
-    monkeypatch.setattr(creates._store, "lease", timedelta(seconds=60))
+    journal = MemoryJournal(clock=lambda: now[0], lease_s=60)
+    creates, others = journal.creates(V1), journal.join("another").creates(V1)
     opened = creates.add(FIELDS, labels={})
     assert opened is not None
     assert opened.hold == Hold("this process", AT + timedelta(seconds=60))
 
-    assert other(creates).claim("1") is None
+    assert others.claim("1") is None
     now[0] += timedelta(seconds=61)
-    claimed = other(creates).claim("1")
+    claimed = others.claim("1")
 
     assert claimed is not None
     assert (claimed.claim, claimed.hold) == (2, Hold("another", AT + timedelta(seconds=121)))

@@ -14,7 +14,6 @@ from adapters.journal import DamageCode, RecordedCreate, RecordedReport, Recorde
 from lifecycle import CommandEvent, CommandState, Lifecycle, get
 from lifecycle.journal import CreatedTask, CreateRecord, Creates, Hold, Purpose, Report
 from lifecycle.memory import MemoryJournal
-from lifecycle.memory_creates import MemoryCreates
 from tests.adapters.journal.acting import START, Time, at, told
 from tests.adapters.journal.conftest import KINDS, OpenJournal, sqlite_url
 
@@ -31,9 +30,8 @@ Join = Callable[[str], Creates]
 def join(request: pytest.FixtureRequest, tmp_path: Path, time: Time) -> Iterator[Join]:
     """Open the creates of one journal, as a worker of that name."""
     if request.param == "memory":
-        memory = MemoryJournal(clock=time).creates(V1)
-        memory._store.lease = timedelta(seconds=LEASE_S)
-        yield lambda worker: MemoryCreates(memory._store, memory._lifecycle, memory._journal, worker)
+        memory = MemoryJournal(clock=time, lease_s=LEASE_S)
+        yield lambda worker: memory.join(worker).creates(V1)
         return
     url = sqlite_url(tmp_path) if request.param == "sqlite" else request.getfixturevalue("postgres_url")
     with ExitStack() as opened:
