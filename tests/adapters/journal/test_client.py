@@ -18,7 +18,7 @@ import pytest
 
 from adapters.emulator import Emulator
 from adapters.http import AsyncClient, Client
-from adapters.journal import RecordedCommand, RecordedReport, SqlJournal
+from adapters.journal import RecordedCommand, RecordedCreate, RecordedReport, SqlJournal
 from lifecycle import CommandInFlight, CommandUncertain, get
 from tests.adapters.http.both import KEY, QUICK, AnyClient, BlockingClient
 from tests.adapters.http.conftest import NO_CERTIFICATES
@@ -62,6 +62,8 @@ def read_out(journal: SqlJournal, task_id: str) -> list[str]:
     lines: list[str] = []
     for entry in journal.history(task_id):
         match entry:
+            case RecordedCreate():
+                lines.append(f"create {entry.attempts}: {entry.why}")
             case RecordedReport():
                 lines.append(f"{entry.status}: {entry.kind or 'first'}{f' x{entry.times}' if entry.times != 1 else ''}")
             case RecordedCommand():
@@ -96,6 +98,7 @@ def test_a_whole_life_can_be_read_afterwards(emulator: Emulator, open_real: Open
         task.stop(key="key-7")
 
     assert read_out(journal, task.id) == [
+        "create 1: created",
         "created: first x2",
         "running: step",
         "pause recorded 0: intended",
