@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import pytest
 
+from lifecycle import get
 from tests.lifecycle.drivers import Declared
+from tests.proofs.exploration.mutants import MUTANTS, Mutant
 from tests.proofs.exploration.oracle import Unknowable, Violation
 from tests.proofs.exploration.scenarios import ALONE, FULL, LIFECYCLES, TOGETHER, explore
 from tests.proofs.exploration.search import Exploration, Explored
 from tests.proofs.exploration.stories import told
-from tests.proofs.exploration.subject import KEY, RECOVER, Bounds, Program, Subject
+from tests.proofs.exploration.subject import RECOVER, Bounds, Program, Subject
 
 SMALL = [pytest.param(each, command, id=f"{each.name}-{command}") for each in FULL for command in each.commands]
 ALL = [pytest.param(each, command, id=f"{each.name}-{command}") for each in LIFECYCLES for command in each.commands]
@@ -38,13 +40,22 @@ def findings(explored: Explored) -> set[tuple[Violation | Unknowable, str]]:
     return set(explored.stories)
 
 
-@pytest.mark.parametrize("second", [None, RECOVER, Program("stop")], ids=str)
-def test_merging_equal_generators_loses_no_finding(second: Program | None) -> None:
-    lifecycle = next(each for each in FULL if each.name == "v3-full")
-    bounds = Bounds(total=1)
+@pytest.mark.parametrize("second", [None, RECOVER], ids=str)
+@pytest.mark.parametrize(("name", "command"), [("v1-full", "pause"), ("v3-full", "dispatch")])
+def test_merging_equal_generators_loses_no_finding(name: str, command: str, second: Program | None) -> None:
+    bounds = Bounds(total=1 if second else 2)
     merged, apart = (
-        Exploration(Subject(lifecycle, merges=merges), Program("stop_task", KEY), second, bounds).run()
+        Exploration(Subject(get(name), merges=merges), Program(command), second, bounds).run()
         for merges in (True, False)
     )
     assert findings(merged) == findings(apart)
     assert merged.states < apart.states
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.name}-{mutant.breaks.name}")
+def test_mutant_breaks_its_rule(mutant: Mutant) -> None:
+    subject = mutant.subject(get(mutant.lifecycle))
+    explored = Exploration(subject, mutant.first, mutant.second, Bounds(total=2)).run(stops_at=mutant.breaks)
+    stories = [story for story in explored.violations if story.finding is mutant.breaks]
+    assert stories, f"{mutant.name} was not found in {explored.states} states"
+    assert "\n 1. worker " in told(stories[0])

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Generator, Hashable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
-from types import CodeType, FrameType, FunctionType, GeneratorType
+from types import CellType, CodeType, FrameType, FunctionType, GeneratorType
 from typing import Any, NamedTuple, NoReturn, cast
 
 from lifecycle import Lifecycle
@@ -114,6 +114,8 @@ class Form:
             return self._collection(value)
         if isinstance(value, Lifecycle):
             return "lifecycle", value.name
+        if isinstance(value, CellType):
+            return "cell", self.of(value.cell_contents)
         if isinstance(value, BaseException):
             return type(value).__qualname__, self.of(value.args)
         if isinstance(value, type):

@@ -79,8 +79,8 @@ class Exploration:
         self._seen: dict[Moment, list[Cost]] = {}
         self._came_from: list[tuple[int, Line | str]] = []  # each state's predecessor, and what led from there
 
-    def run(self, *, stops: bool = False) -> Explored:
-        """Explore all stories; up to the first violation if it `stops` there.
+    def run(self, *, stops_at: Violation | None = None) -> Explored:
+        """Explore all stories, or up to the first one that breaks the rule `stops_at`.
 
         Raises:
             MemoryError: there are more states than the bounds allow.
@@ -88,14 +88,14 @@ class Exploration:
         was_enabled = gc.isenabled()
         gc.disable()  # there are millions of tuples, and no cycles
         try:
-            self._run(stops=stops)
+            self._run(stops_at)
         finally:
             if was_enabled:
                 gc.enable()
         self._explored.states = len(self._came_from)
         return self._explored
 
-    def _run(self, *, stops: bool) -> None:
+    def _run(self, stops_at: Violation | None) -> None:
         explored, budget = self._explored, self._bounds.budget()
         layer: list[tuple[Moment, Cost, int]] = []
         for start, moment in self._successors.first():
@@ -107,8 +107,10 @@ class Exploration:
             for moment, budget, place in layer:
                 for line, after, cost, findings in self._successors.of(moment, budget):
                     explored.steps += 1
-                    if findings and self._note(findings, place, line) and stops:
-                        return
+                    if findings:
+                        self._note(findings, place, line)
+                        if any(finding is stops_at for finding, _ in findings):
+                            return
                     left = budget if cost is FREE else budget.minus(cost)
                     if self._is_new(after if left.surprises and left.total else after.certain(), left):
                         following.append((after, left, len(self._came_from)))
@@ -128,20 +130,16 @@ class Exploration:
         known.append(left)
         return True
 
-    def _note(self, findings: tuple[Finding, ...], place: int, last: Line) -> bool:
-        """Count and keep what was found; return whether it is a violation."""
-        is_violation = False
+    def _note(self, findings: tuple[Finding, ...], place: int, last: Line) -> None:
+        """Count and keep what was found."""
         for finding, about in findings:
             key: Finding = (finding, about)
             if isinstance(finding, Unknowable):
                 self._explored.unknowables[finding] += 1
                 key = (finding, "")
-            else:
-                is_violation = True
             if key not in self._explored.stories:
                 start, lines = self._lines(place, last)
                 self._explored.stories[key] = Story(finding, about, self.title, start, lines)
-        return is_violation
 
     def _lines(self, place: int, last: Line) -> tuple[str, list[Line]]:
         lines = [last]
