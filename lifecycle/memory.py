@@ -82,7 +82,7 @@ class MemoryJournal:
 
     def creates(self, lifecycle: Lifecycle[Any, Any]) -> MemoryCreates:
         """Return the creates of tasks of this lifecycle."""
-        return MemoryCreates(self._store.creates, lifecycle, self, worker=self._worker)
+        return MemoryCreates(self._store.creates, lifecycle, self, self._worker)
 
     def open_tasks(self, lifecycle: Lifecycle[Any, Any]) -> list[str]:
         """Return the ids of the tasks that have an open command."""

@@ -522,7 +522,7 @@ def test_the_wildcards_of_the_library_are_names_like_others() -> None:
         name="odd",
         citation="none",
         states=(State("*", initial=True), State("other"), State("=", final=True)),
-        events=(Event("to =", Origin.CALLER), Event("on", Origin.CALLER)),
+        events=(Event("to =", Origin.CALLER), Event("on", Origin.CALLER, repeatable=False)),
         transitions=(Transition("*", "to =", "="), Transition("*", "on", "other"), Transition("other", "on", "=")),
     )
     machine = bind(odd, Task())

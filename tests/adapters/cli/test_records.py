@@ -331,7 +331,7 @@ def test_recover_prints_a_lost_create_with_what_to_type(emulator: Emulator, serv
     settled = call("recover", "--api", "v1", "--adopt", f"1={task}", env=server)
 
     first, *rest = told.stdout.splitlines()
-    assert (told.exit_code, told.stderr) == (1, "0 taken up, 1 still open\n")
+    assert (told.exit_code, told.stderr) == (1, "0 settled, 1 still open\n")
     assert first.startswith("v1-full create 1: v1-full: whether a task was created is not known")
     assert rest == [
         f"  it may have made {task} (created): add --adopt 1={task}",
@@ -340,7 +340,7 @@ def test_recover_prints_a_lost_create_with_what_to_type(emulator: Emulator, serv
     (create,) = document["creates"]
     assert (create["create"], create["state"], create["labels"]) == ("1", "uncertain", {"shop": "north"})
     assert create["candidates"] == [{"task": task, "status": "created"}]
-    assert (settled.exit_code, settled.stdout, settled.stderr) == (0, "", "0 taken up, 0 still open\n")
+    assert (settled.exit_code, settled.stdout, settled.stderr) == (0, "", "0 settled, 0 still open\n")
 
 
 def test_recover_abandons_a_create(emulator: Emulator, server: dict[str, str]) -> None:
@@ -386,17 +386,18 @@ def uncertain(emulator: Emulator, server: dict[str, str]) -> str:
 
 
 def test_recover_settles_what_was_left_open(emulator: Emulator, server: dict[str, str]) -> None:
-    task = call("create", "--api", "v2", "x", env=server).stdout.strip()
-    assert call("status", "--api", "v2", task, env=server).stdout == "created\n"
-    emulator.fault("drop_after", command="stop")
-    emulator.fault("status", method="GET", times=1, status_code=404)
-    assert call("send", "--api", "v2", task, "stop", env=server).exit_code == 1
+    task = call("create", "--api", "v1", "x", env=server).stdout.strip()
+    emulator.fire(task, "start")
+    assert call("status", "--api", "v1", task, env=server).stdout == "running\n"
+    emulator.fault("drop_after", command="pause")
+    emulator.fault("status", method="GET", times=1, status_code=401)
+    assert call("send", "--api", "v1", task, "pause", env=server).exit_code == 1
 
-    recovered = call("recover", "--api", "v2", env=server)
+    recovered = call("recover", "--api", "v1", env=server)
 
-    assert (recovered.exit_code, recovered.stdout) == (0, f"v2-full {task}: stop: done, stopped\n")
-    assert recovered.stderr == "1 taken up, 0 still open\n"
-    assert call_json("recover", "--api", "v2", env=server) == {"recovered": [], "creates": [], "open": []}
+    assert (recovered.exit_code, recovered.stdout) == (0, f"v1-full {task}: pause: done, paused\n")
+    assert recovered.stderr == "1 settled, 0 still open\n"
+    assert call_json("recover", "--api", "v1", env=server) == {"recovered": [], "creates": [], "open": []}
 
 
 def test_what_stays_open_exits_with_1(emulator: Emulator, server: dict[str, str]) -> None:
@@ -410,10 +411,14 @@ def test_what_stays_open_exits_with_1(emulator: Emulator, server: dict[str, str]
     assert (recovered["task"], recovered["command"], recovered["state"]) == (session, "dispatch", None)
     assert "is not known" in recovered["error"]
     assert document["open"] == [{"lifecycle": "v3-full", "task": session}]
-    assert again.stderr == "1 taken up, 1 still open\n"
+    assert not recovered["settled"]
+    assert again.stderr == "0 settled, 1 still open\n"
 
 
-def test_what_a_living_worker_holds_is_left_to_it(emulator: Emulator, server: dict[str, str], journal: str) -> None:
+@pytest.mark.parametrize("how", [("--worker", "alive"), ("--dead", "alive")])
+def test_what_another_worker_has_claimed_is_left_to_it(
+    emulator: Emulator, server: dict[str, str], journal: str, how: tuple[str, str]
+) -> None:
     task = call("create", "--api", "v1", "x", env=server).stdout.strip()
     emulator.fire(task, "start")
     with SqlJournal(journal, worker="alive") as record:
@@ -421,10 +426,11 @@ def test_what_a_living_worker_holds_is_left_to_it(emulator: Emulator, server: di
         intend(record, task)
 
         left = call("recover", "--api", "v1", env=server)
-        taken = call("recover", "--api", "v1", "--worker", "alive", env=server)
+        resumed = call("recover", "--api", "v1", *how, env=server)
 
-    assert (left.exit_code, left.stdout, left.stderr) == (1, "", "0 taken up, 1 still open\n")
-    assert (taken.exit_code, taken.stdout) == (0, f"v1-full {task}: stop: done, stopped\n")
+    assert (left.exit_code, left.stderr) == (1, "0 settled, 1 still open\n")
+    assert "'stop' has no outcome yet; worker 'alive' has claimed it until 20" in left.stdout
+    assert (resumed.exit_code, resumed.stdout) == (0, f"v1-full {task}: stop: done, stopped\n")
 
 
 # --- the journal itself ---------------------------------------------------------------------------
