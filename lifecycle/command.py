@@ -373,6 +373,9 @@ class _Execution(Generic[S, E]):
         opened = self.record.open_command
         if opened is None or (opened.id, opened.claim) != (self.opened.id, self.opened.claim):
             raise _Superseded
+        # More than we know of: a transaction was repeated because its end was not seen. Nobody else can have made
+        # that attempt under our claim, and we send only what was acknowledged: it counts, and was not sent.
+        self.attempts = opened.attempts
         return False
 
     # --- 5 ---
@@ -526,8 +529,9 @@ class _Execution(Generic[S, E]):
         return None if self.lifecycle.state_of(answer.status) is None else self.record.current
 
     def _confirm(self) -> Steps[CommandResult[S, E]]:
-        yield from self._record(CommandEvent.CONFIRM, f"the task is {quoted(str(self._state()))}")
-        return CommandResult(self.command, self._state(), sent=self.attempts > 0)
+        state = self._state()  # what a late report says meanwhile of a task that is over is no state after the command
+        yield from self._record(CommandEvent.CONFIRM, f"the task is {quoted(str(state))}")
+        return CommandResult(self.command, state, sent=self.attempts > 0)
 
     def _end(self, state: S) -> Steps[NoReturn]:
         """Record that the task is over, in a final state that does not prove the command."""

@@ -617,6 +617,17 @@ def test_a_worker_whose_command_another_has_resumed_and_released_says_so() -> No
     assert lives(seen.log) == {"1": [CommandEvent.LOSE]}
 
 
+def test_an_attempt_that_was_recorded_and_not_acknowledged_counts_and_was_not_sent() -> None:
+    """The journal has repeated a transaction because its end was not seen: the second time it says no."""
+    seen = case("v3", "idle", reads=["idle"], sends=["running"])
+    steps = seen.commanding.execute("dispatch")
+    attempt = at_its(RecordAttempt, seen.driver, steps)
+    assert seen.driver.perform(attempt) is True
+
+    assert seen.driver.run(steps, seen.driver.perform(attempt)) == CommandResult("dispatch", "running", sent=True)
+    assert (len(seen.driver.sends()), seen.record().attempts) == (1, 2)
+
+
 @pytest.mark.parametrize(
     ("status", "ending", "outcome"),
     [("finished", TaskEndedFirst, "ended_first"), ("paused", None, "done"), ("stopped", TaskEndedFirst, "ended_first")],
@@ -859,6 +870,17 @@ def test_a_task_that_ended_first_is_told() -> None:
         seen.execute("pause")
 
     assert (info.value.lifecycle, info.value.task, info.value.state) == ("v1-full", TASK, "finished")
+
+
+def test_a_late_report_that_contradicts_the_end_meanwhile_is_not_told_as_the_state_after_the_command() -> None:
+    """It was sent before the stop took effect, and after its request had started."""
+    seen = case("v1", "running", sends=["stopped"])
+    steps = seen.commanding.execute("stop")
+    confirm = at_its(RecordOutcome, seen.driver, steps)
+    seen.log.add_report(Report("running", next(seen.service.clock), channel="webhook"))
+
+    assert seen.driver.run(steps, seen.driver.perform(confirm)) == CommandResult("stop", "stopped", sent=True)
+    assert (seen.log.load().state, seen.log.load().doubt) == ("stopped", "running")
 
 
 def test_a_session_is_read_where_the_task_does_not_tell() -> None:
