@@ -33,6 +33,7 @@ from lifecycle.effects import (
     Refused,
     Release,
     Send,
+    Steps,
     Tell,
     Throttled,
     Track,
@@ -41,6 +42,7 @@ from lifecycle.effects import (
     carry_out,
     error_of,
     read_patiently,
+    releasing,
     retry_after_s,
 )
 from lifecycle.journal import CommandRecord, Outcome, Purpose, Report, TaskRecord
@@ -200,6 +202,91 @@ def test_what_others_did_first_is_a_result_and_no_error(log: Log) -> None:
 def test_no_journal_carries_out_the_rest(effect: Effect, log: Log) -> None:
     with pytest.raises(TypeError, match=f"no journal can carry out {type(effect).__name__}"):
         carry_out(effect, log)
+
+
+# --- a procedure that is broken off -------------------------------------------------------------------
+
+
+def procedure(*effects: Effect) -> Steps[str]:
+    for effect in effects:  # noqa: UP028 - a tuple takes no results
+        yield effect
+    return "done"
+
+
+INTENT: RecordIntent[str, str] = RecordIntent("pause", "running", 1, {})
+
+
+def broken_off(log: Log, *effects: Effect) -> None:
+    """Carry out all these effects but the last, and close the procedure before that."""
+    steps, result = releasing(procedure(*effects), log), None
+    for _ in effects:
+        effect = steps.send(result)
+        result = carry_out(effect, log) if effect is not effects[-1] else None
+    steps.close()
+
+
+def test_a_procedure_that_ends_is_carried_on_as_it_is(log: Log) -> None:
+    driver = Driver(log, Scripted(sends=[LOST]))
+
+    assert driver.run(releasing(procedure(Load(), INTENT, Send("pause", {})), log)) == "done"
+    assert driver.story() == "Load RecordIntent Send"
+    assert log.load_command("1").hold is not None, "what it has not released is its own affair"
+
+
+@pytest.mark.parametrize("rest", [(), (Load(),), (RecordAttempt("1", 1, 1),)])
+def test_a_procedure_that_is_broken_off_releases_what_it_has_claimed(rest: tuple[Effect, ...], log: Log) -> None:
+    broken_off(log, INTENT, *rest, Read())
+
+    assert log.load_command("1").hold is None
+
+
+def test_it_releases_the_claim_that_it_made_last(log: Log) -> None:
+    opened = log.add_intent("pause", source="running", version=1, fields={})
+    assert isinstance(opened, CommandRecord)
+    log.release("1", claim=1)
+
+    broken_off(log, Claim("1"), Read())
+
+    assert (log.load_command("1").claim, log.load_command("1").hold) == (2, None)
+
+
+def test_it_does_not_release_what_another_has_claimed(log: Log) -> None:
+    opened = log.add_intent("pause", source="running", version=1, fields={})
+    assert isinstance(opened, CommandRecord)
+
+    broken_off(log, Load(), Claim("1"), INTENT, Read())
+
+    assert log.load_command("1") == opened
+
+
+def test_a_claim_that_is_broken_off_itself_is_not_known(log: Log) -> None:
+    broken_off(log, Load(), INTENT)
+
+    assert log.load().open_command is None
+
+
+def test_a_journal_that_is_gone_lets_the_lease_lapse(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object, **__: object) -> None:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(log, "release", gone)
+
+    broken_off(log, INTENT, Read())
+
+    assert log.load_command("1").hold is not None
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_what_is_thrown_into_it_closes_the_procedure(error: type[BaseException], log: Log) -> None:
+    inner = procedure(Load(), Read())
+    steps = releasing(inner, log)
+    next(steps)
+
+    with pytest.raises(error):
+        steps.throw(error())
+
+    with pytest.raises(StopIteration):
+        next(inner)
 
 
 # --- the read that is repeated ------------------------------------------------------------------------

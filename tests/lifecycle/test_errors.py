@@ -47,7 +47,7 @@ TASK: dict[str, Any] = {
     "command": V1Event.STOP,
     "state": V1State.PAUSED,
 }
-UNREAD = {**TASK, "state": None}
+UNREAD: dict[str, Any] = {**TASK, "state": None}
 UNTIL = datetime(2026, 1, 1, 0, 1, tzinfo=UTC)
 MESSAGES: dict[LifecycleError, str] = {
     LifecycleError("anything"): "anything",

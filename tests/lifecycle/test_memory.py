@@ -530,6 +530,7 @@ def test_what_is_written_under_a_claim_that_is_not_the_last_changes_nothing(
     workers = Workers()
     workers.now += timedelta(seconds=LEASE_S + 1)
     claimed = workers.b.claim(workers.id)
+    assert claimed is not None
     before, entries = workers.b.load(), list(workers.b.entries)
 
     result = write(workers, claim)

@@ -260,18 +260,14 @@ class Lived:
 
     def _keep(self, driver: Driver) -> None:
         """Keep what a worker did, and how far the task had come by what it knew when it opened the command."""
+        known: TaskRecord[str, str] = TaskRecord()
         for effect, result in driver.trace:
-            match effect:
-                case RecordIntent() if isinstance(result, CommandRecord) and self.world is not None:
-                    self.since = self.world.since(self._known().as_of)
-                case _:
-                    pass
-            self.trace.append((effect, result))
-
-    def _known(self) -> TaskRecord[str, str]:
-        """What was known of the task when something was last recorded of it."""
-        known = [result for _, result in self.trace if isinstance(result, TaskRecord)]
-        return cast("TaskRecord[str, str]", known[-1])
+            if isinstance(result, TaskRecord):
+                known = cast("TaskRecord[str, str]", result)
+            is_opened = isinstance(effect, RecordIntent) and isinstance(result, CommandRecord)
+            if is_opened and self.world is not None:
+                self.since = self.world.since(known.as_of)
+        self.trace += driver.trace
 
     def results(self, kind: type[Effect]) -> list[Any]:
         """What came of all effects of that kind, oldest first."""

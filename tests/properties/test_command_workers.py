@@ -101,7 +101,7 @@ class Crew:
                 self.check_claim(known.open_command)
             case _:
                 pass
-        if worker.steps is None:
+        if worker not in self.busy():
             self.check_ending(worker, ending)
 
     def die(self, worker: Worker) -> None:
@@ -135,6 +135,7 @@ class Crew:
         if isinstance(ending, CommandResult):
             result = cast("CommandResult[str, str]", ending)
             assert not self.lifecycle.ends(result.command) or self.world.state == result.state
+            ending = result
         if worker.command_id is not None:
             record = self.log.load_command(worker.command_id)
             assert is_told(ending, record, worker.driver.trace)

@@ -1,6 +1,6 @@
 """The pure protocol under a seeded scheduler: many tasks, several workers, and everything that can go wrong.
 
-    storage.py      what is kept while workers die: journals with leases, on simulated time
+    storage.py      what is kept while workers die: journals on simulated time
     promises.py     what must hold of every schedule, each under its name
     scheduler.py    who does what next, and what becomes of it
 

@@ -154,10 +154,10 @@ class Witness:
         is_free = hold is None or hold.worker in dead or (hold.until is not None and hold.until < now)
         require(result is None or is_free, Promise.RELEASED, f"{self._written} was claimed by another")
 
-    def see_ending(self, worker: Worker, ending: object) -> None:
-        """A procedure has returned or raised that."""
+    def see_ending(self, worker: Worker, ending: object, held: tuple[str, int] | None) -> None:
+        """A procedure has returned or raised that; `held` is the command that it was told to have claimed."""
         opened = self.record().open_command
-        is_held = opened is not None and opened.hold is not None and opened.hold.worker == worker.name
+        is_held = opened is not None and opened.hold is not None and (opened.id, opened.claim) == held
         require(not is_held, Promise.RELEASED, f"{worker.name} is done, and {opened}")
         if worker.command_id is not None:
             record = self.log().load_command(worker.command_id)
@@ -187,8 +187,9 @@ class Witness:
         reported = [_life(opened)] if opened is not None else []
         require(len(in_flight) <= 1, Promise.ALONE, in_flight)
         require(in_flight == reported, Promise.SETTLED, f"{in_flight} in flight, {reported} reported")
-        # What is given again under its key has its number again; what is given without one has a number of its own.
-        numbers = [each.fields["number"] for each in commands.values()]
+        # What is given again under its key has its number again; what is given without one has a number of its own,
+        # unless its intent was recorded and its worker not told: then it intends it again, and abandons the first.
+        numbers = [each.fields["number"] for each in commands.values() if each.purpose.key or not _was_in_vain(each)]
         require(len(numbers) == len(set(numbers)), Promise.KEYED, [*commands.values()])
         self._check_memory(commands)
         for each in commands.values():
@@ -226,6 +227,10 @@ class Witness:
 
 def _intent(command: CommandRecord[str, str]) -> tuple[object, ...]:
     return command.command, command.source, command.fields, command.purpose
+
+
+def _was_in_vain(command: CommandRecord[str, str]) -> bool:
+    return command.state is CommandState.ABANDONED and command.attempts == 0
 
 
 def _life(command: CommandRecord[str, str]) -> tuple[str, CommandState, int]:
