@@ -411,27 +411,28 @@ def carry_out(effect: Effect, part: TaskLog[Any, Any] | Creates) -> Any:
 def releasing(steps: Steps[R], log: TaskLog[Any, Any]) -> Steps[R]:
     """Carry a procedure on; if it is broken off, by whatever, release the command that it has claimed.
 
-    A driver wraps every procedure of commands in this, and closes it where an effect fails: a procedure that is
+    A driver wraps every procedure of commands in this, and closes it if an effect fails: a procedure that is
     closed can yield no effect any more, so that this releases on the log itself.
     """
     result: Any = None
     claimed: CommandRecord[Any, Any] | None = None
-    with closing(steps):
-        while True:
-            try:
+    try:
+        with closing(steps):
+            while True:
                 effect = steps.send(result)
-            except StopIteration as stop:
-                value: R = stop.value
-                return value
-            try:
                 result = yield effect
-            except GeneratorExit:
-                if claimed is not None:
-                    with suppress(Exception):  # a journal that is gone lets the lease lapse
-                        log.release(claimed.id, claim=claimed.claim)
-                raise
-            if isinstance(effect, RecordIntent | Claim) and isinstance(result, CommandRecord):
-                claimed = result
+                if isinstance(effect, RecordIntent | Claim) and isinstance(result, CommandRecord):
+                    claimed = result
+    except StopIteration as stop:
+        value: R = stop.value
+        return value
+    except LifecycleError:  # the procedure's own: it has recorded an outcome, or released the command
+        raise
+    except BaseException:  # it is closed, or interrupted in its own lines
+        if claimed is not None:
+            with suppress(Exception):  # a journal that is gone lets the lease lapse
+                log.release(claimed.id, claim=claimed.claim)
+        raise
 
 
 def carry_out_create(effect: CreateEffect, creates: Creates) -> Any:
