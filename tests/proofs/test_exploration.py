@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from lifecycle import get
 from tests.lifecycle.drivers import Declared
 from tests.proofs.exploration.mutants import MUTANTS, Mutant
 from tests.proofs.exploration.oracle import Unknowable, Violation
-from tests.proofs.exploration.scenarios import ALONE, FULL, LIFECYCLES, TOGETHER, explore
+from tests.proofs.exploration.scenarios import FULL, LARGE, LIFECYCLES, explore
 from tests.proofs.exploration.search import Exploration, Explored
 from tests.proofs.exploration.stories import told
 from tests.proofs.exploration.subject import RECOVER, Bounds, Program, Subject
 
-SMALL = [pytest.param(each, command, id=f"{each.name}-{command}") for each in FULL for command in each.commands]
-ALL = [pytest.param(each, command, id=f"{each.name}-{command}") for each in LIFECYCLES for command in each.commands]
+COMMANDS = [pytest.param(each, command, id=f"{each.name}-{command}") for each in FULL for command in each.commands]
+ALL_COMMANDS = [
+    pytest.param(each, command, id=f"{each.name}-{command}") for each in LIFECYCLES for command in each.commands
+]
 
 
 def assert_nothing_is_broken(explored: Explored) -> None:
@@ -24,16 +24,15 @@ def assert_nothing_is_broken(explored: Explored) -> None:
     assert explored.states > 500
 
 
-@pytest.mark.parametrize(("lifecycle", "command"), SMALL)
+@pytest.mark.parametrize(("lifecycle", "command"), ALL_COMMANDS)
 def test_no_story_breaks_a_rule(lifecycle: Declared, command: str) -> None:
     assert_nothing_is_broken(explore(Subject(lifecycle), command))
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize(("lifecycle", "command"), ALL)
+@pytest.mark.parametrize(("lifecycle", "command"), COMMANDS)
 def test_no_longer_story_breaks_a_rule(lifecycle: Declared, command: str) -> None:
-    alone, together = replace(ALONE, total=5, surprises=4), replace(TOGETHER, total=2)
-    assert_nothing_is_broken(explore(Subject(lifecycle), command, alone=alone, together=together))
+    assert_nothing_is_broken(explore(Subject(lifecycle), command, LARGE))
 
 
 def findings(explored: Explored) -> set[tuple[Violation | Unknowable, str]]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from lifecycle import get
 from tests.proofs.exploration.oracle import Unknowable
-from tests.proofs.exploration.scenarios import ALONE, LIFECYCLES, TOGETHER, explore
+from tests.proofs.exploration.scenarios import LARGE, LIFECYCLES, SMALL, explore
 from tests.proofs.exploration.stories import told
 from tests.proofs.exploration.subject import Subject
 
@@ -21,17 +21,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.proofs.exploration", description=__doc__)
     parser.add_argument("lifecycle", choices=[each.name for each in LIFECYCLES])
     parser.add_argument("command", help="a command of that lifecycle")
-    parser.add_argument("--alone", type=int, default=ALONE.total, help="adversities in a story of one worker")
-    parser.add_argument("--together", type=int, default=TOGETHER.total, help="adversities in a story of two workers")
+    parser.add_argument("--alone", type=int, help="how many things may go wrong in a story of one worker")
+    parser.add_argument("--together", type=int, help="how many things may go wrong in a story of two workers")
+    parser.add_argument("--large", action="store_true", help="the bounds of the heavy tests; minutes")
     parser.add_argument("--unknowables", action="store_true", help="also print a story of each unknowable")
     given = parser.parse_args()
     began = time.perf_counter()
-    explored = explore(
-        Subject(get(given.lifecycle)),
-        given.command,
-        alone=replace(ALONE, total=given.alone),
-        together=replace(TOGETHER, total=given.together),
-    )
+    scale = LARGE if given.large else SMALL
+    if given.alone is not None:
+        scale = scale._replace(alone=replace(scale.alone, total=given.alone, surprises=given.alone))
+    if given.together is not None:
+        scale = scale._replace(together=replace(scale.together, total=given.together))
+    explored = explore(Subject(get(given.lifecycle)), given.command, scale)
     took_s = time.perf_counter() - began
     for story in explored.violations:
         print(told(story), end="\n\n")

@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from types import CellType, CodeType, FrameType, FunctionType, GeneratorType
 from typing import Any, NamedTuple, NoReturn, cast
 
-from lifecycle import Lifecycle
+from lifecycle import Event, Lifecycle
 from lifecycle.effects import Accepted
-from lifecycle.journal import CommandRecord, Outcome, TaskRecord
+from lifecycle.journal import CommandRecord, Outcome, Purpose, TaskRecord
 from tests.proofs.exploration.liveness import live_locals
 
 Record = TaskRecord[str, str]
@@ -108,27 +108,32 @@ class Form:
 
     def of(self, value: Any) -> Hashable:
         """Return the form of a value. Raises TypeError for a value of a kind that it does not know."""
-        if value is None or isinstance(value, str | int | float | datetime):
-            return self._plain(value)
-        if isinstance(value, Mapping | tuple | list | frozenset | set):
-            return self._collection(value)
-        if isinstance(value, Lifecycle):
-            return "lifecycle", value.name
-        if isinstance(value, CellType):
-            return "cell", self.of(value.cell_contents)
-        if isinstance(value, BaseException):
-            return type(value).__qualname__, self.of(value.args)
-        if isinstance(value, type):
-            return value.__qualname__
-        if is_dataclass(value):
-            return self._dataclass(value)
-        if isinstance(value, Iterator):
-            return "iterator", self.of(value.__reduce__())
-        if callable(value):
-            return str(value.__qualname__)
-        if hasattr(value, "__dict__"):
-            return self._object(value)
-        raise TypeError(f"no canonical form is known for {value!r}")
+        kind = cast("type[object]", type(value))
+        method = _METHODS.get(kind)
+        if method is None:
+            method = _METHODS[kind] = _method_for(value)
+        return cast("Hashable", getattr(self, method)(value))
+
+    def _lifecycle(self, value: Any) -> Hashable:
+        return "lifecycle", value.name
+
+    def _cell(self, value: Any) -> Hashable:
+        return "cell", self.of(value.cell_contents)
+
+    def _error(self, value: Any) -> Hashable:
+        return type(value).__qualname__, self.of(value.args)
+
+    def _named(self, value: Any) -> Hashable:
+        return str(value.__qualname__)
+
+    def _iterator(self, value: Any) -> Hashable:
+        return "iterator", self.of(value.__reduce__())
+
+    def _constant(self, value: Any) -> Hashable:
+        form = _CONSTANTS.get(id(value))
+        if form is None:
+            form = _CONSTANTS[id(value)] = (self._dataclass(value), value)  # which keeps it, and so its id
+        return form[0]
 
     def _plain(self, value: str | float | datetime | None) -> Hashable:
         match value:
@@ -177,6 +182,35 @@ def _fields_that_matter(value: Any) -> tuple[str, ...]:
 
 
 _FIELDS: dict[type[object], tuple[str, ...]] = {}
+
+
+_CONSTANTS: dict[int, tuple[Hashable, Any]] = {}
+_METHODS: dict[type[object], str] = {}
+
+
+def _method_for(value: Any) -> str:
+    """Return the name of the method of `Form` for values of this kind."""
+    kinds: tuple[tuple[Any, str], ...] = (
+        ((str, int, float, datetime, type(None)), "_plain"),
+        ((Mapping, tuple, list, frozenset, set), "_collection"),
+        (Lifecycle, "_lifecycle"),
+        (CellType, "_cell"),
+        (BaseException, "_error"),
+        (type, "_named"),
+        ((Event, Purpose), "_constant"),
+    )
+    for kind, method in kinds:
+        if isinstance(value, kind):
+            return method
+    if is_dataclass(value):
+        return "_dataclass"
+    if isinstance(value, Iterator):
+        return "_iterator"
+    if callable(value):
+        return "_named"
+    if hasattr(value, "__dict__"):
+        return "_object"
+    raise TypeError(f"no canonical form is known for {value!r}")
 
 
 def form_of_steps(steps: Generator[Any, Any, Any], last: Given) -> Hashable:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from lifecycle.effects import Effect, RecordIntent, RecordReport, carry_out
+from lifecycle.effects import Effect, RecordIntent, RecordReport, Track, carry_out
 from lifecycle.journal import CommandEntry, CommandRecord, Entry, Report, TaskLog, TaskRecord
 from lifecycle.memory import MemoryJournal
 from tests.lifecycle.drivers import TASK, Declared
@@ -114,11 +114,12 @@ class Journal:
     def __len__(self) -> int:
         return len(self._contents)
 
-    def knowing(self, state: str | None) -> Content:
-        """Return the content of a journal to which that state was reported, or nothing."""
-        if state is None:
-            return self._content((), self._again(())[0])
-        history = (Past(self._workers[0], RecordReport(Report(state, EPOCH_AT))),)
+    def knowing(self, state: str | None, *, was_created: bool = False) -> Content:
+        """Return the content of a journal that was told that state, or (None) none, and perhaps the creation."""
+        effects: list[Effect] = [Track(created=True)] if was_created else []
+        if state is not None:
+            effects.append(RecordReport(Report(state, EPOCH_AT)))
+        history = tuple(Past(self._workers[0], effect) for effect in effects)
         return self._content(history, self._again(history)[0])
 
     def carry_out(self, content: Content, worker: str, effect: Effect, form: Hashable, timing: Timing) -> Written:

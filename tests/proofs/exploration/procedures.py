@@ -9,20 +9,43 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 
 from lifecycle import LifecycleError
-from lifecycle.effects import Effect, RecordIntent, RecordReport, Steps
+from lifecycle.effects import (
+    Effect,
+    FindCommand,
+    Load,
+    LoadCommand,
+    Read,
+    ReadProof,
+    RecordIntent,
+    RecordReport,
+    Send,
+    Steps,
+    Wait,
+)
 from tests.proofs.exploration.canonical import Form, Given, Moment, Version, form_of_steps, tokenised
 
 Start = Callable[[], Steps[Any]]
+
+
+class Sort(Enum):
+    """Who sees an effect. One that is looked up changes nothing."""
+
+    NOBODY = auto()
+    SERVICE_LOOKED_UP = auto()
+    SERVICE = auto()
+    JOURNAL_LOOKED_UP = auto()
+    JOURNAL = auto()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
     """A generator that waits for the result of `effect`, or, if that is None, has ended by `ending`.
 
-    `ending` is what it returned or raised. `effect_form` is the effect's canonical form.
+    `ending` is what it returned or raised. `effect_form` is the effect's canonical form, `sort` who sees it.
     """
 
     number: int
@@ -31,6 +54,7 @@ class Node:
     effect: Effect | None
     effect_form: Hashable
     ending: Any
+    sort: Sort
 
 
 class Procedure:
@@ -84,8 +108,23 @@ class Procedure:
         node = self._nodes.get(form)
         if node is None:
             effect_form = None if effect is None else Form().of(effect)
-            node = self._nodes[form] = Node(len(self._nodes), history, given, effect, effect_form, ending)
+            sort = _sort_of(effect)
+            node = self._nodes[form] = Node(len(self._nodes), history, given, effect, effect_form, ending, sort)
         return node
+
+
+def _sort_of(effect: Effect | None) -> Sort:
+    match effect:
+        case None | Wait():
+            return Sort.NOBODY
+        case Read() | ReadProof():
+            return Sort.SERVICE_LOOKED_UP
+        case Send():
+            return Sort.SERVICE
+        case Load() | LoadCommand() | FindCommand():
+            return Sort.JOURNAL_LOOKED_UP
+        case _:
+            return Sort.JOURNAL
 
 
 def _require_newest(effect: Effect, given: Given) -> None:

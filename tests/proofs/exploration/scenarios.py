@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from lifecycle import CATALOG, COMMAND
 from tests.lifecycle.drivers import Declared
@@ -12,11 +13,19 @@ from tests.proofs.exploration.subject import KEY, RECOVER, Bounds, Program, Subj
 LIFECYCLES = [each for each in CATALOG.values() if each.name != COMMAND.name]
 FULL = [each for each in LIFECYCLES if each.extended_by is None]
 
-ALONE = Bounds(total=3, surprises=3, starts_anywhere=True)
-"""For one worker and the recovery after it."""
 
-TOGETHER = Bounds(total=1)
-"""For two workers at once."""
+class Scale(NamedTuple):
+    """Bounds for stories of one worker (and the recovery after it), and of two workers at once."""
+
+    alone: Bounds
+    together: Bounds
+
+
+SMALL = Scale(Bounds(total=2, starts_anywhere=True, unknown_words=True), Bounds(total=1, starts_unseen=False))
+"""Seconds for each command."""
+
+LARGE = Scale(Bounds(total=4, surprises=3, starts_anywhere=True), Bounds(total=2, starts_unseen=False))
+"""A minute or two for each command."""
 
 
 def programs(lifecycle: Declared, command: str) -> Iterator[tuple[Program, Program | None]]:
@@ -28,9 +37,9 @@ def programs(lifecycle: Declared, command: str) -> Iterator[tuple[Program, Progr
         yield Program(command), Program(other)
 
 
-def explore(subject: Subject, command: str, *, alone: Bounds = ALONE, together: Bounds = TOGETHER) -> Explored:
+def explore(subject: Subject, command: str, scale: Scale = SMALL) -> Explored:
     """Explore one command, with every second worker."""
     explored = Explored()
     for first, second in programs(subject.lifecycle, command):
-        explored.add(Exploration(subject, first, second, alone if second is None else together).run())
+        explored.add(Exploration(subject, first, second, scale.alone if second is None else scale.together).run())
     return explored

@@ -155,10 +155,8 @@ class Network:
         if self.lifecycle.target(now.state, command) is None:
             yield from self._refuse(now)
         else:
-            for after, how in self._applied(now, command):
-                yield Happening(
-                    f"the service applies it ({how}) and answers", after, answer=_says(after.state), applied=sent
-                )
+            after, how, _ = next(self._applied(now, command))
+            yield Happening(f"the service applies it ({how}) and answers", after, FREE, _says(after.state), sent)
 
     def _refuse(self, now: Service) -> Iterator[Happening]:
         yield Happening(f"the service refuses it in {now.state!s} (400)", now, answer=REFUSED)
@@ -172,15 +170,15 @@ class Network:
         )
 
     def _accept(self, now: Service, command: str, sent: Flying) -> Iterator[Happening]:
-        for after, how in self._applied(now, command):
-            applies = f"the service applies it ({how})"
-            yield Happening(f"{applies} and answers", after, FREE, _says(after.state), sent)
-            yield Happening(f"{applies} and answers 200 without a status", after, SURPRISE, _says(None), sent)
-            yield Happening(f"{applies}; the response is lost", after, SURPRISE, LOST, sent)
+        for after, how, cost in self._applied(now, command):
+            applies, more = f"the service applies it ({how})", cost.plus(SURPRISE)
+            yield Happening(f"{applies} and answers", after, cost, _says(after.state), sent)
+            yield Happening(f"{applies} and answers 200 without a status", after, more, _says(None), sent)
+            yield Happening(f"{applies}; the response is lost", after, more, LOST, sent)
             yield Happening(
                 f"{applies} and answers; the network has doubled it, and the copy is late",
                 _fly(after, sent, "copy"),
-                SURPRISE,
+                more,
                 _says(after.state),
                 sent,
             )
@@ -188,7 +186,7 @@ class Network:
                 yield Happening(
                     f"{applies}; the network has doubled it, the copy is refused (400), and that is what comes back",
                     after,
-                    SURPRISE,
+                    more,
                     REFUSED,
                     sent,
                     refused_copy=True,
@@ -200,15 +198,16 @@ class Network:
             _says(now.state),
         )
 
-    def _applied(self, now: Service, command: str) -> Iterator[tuple[Service, str]]:
+    def _applied(self, now: Service, command: str) -> Iterator[tuple[Service, str, Cost]]:
+        """Yield what a command does, in words, and what that costs; the companion may follow later."""
         target = self.lifecycle.step(now.state, command)
         moved = _move(now, target)
         how = f"{now.state!s} -> {target!s}"
         if command not in self.with_companion or now.companion == OVER:
-            yield moved, how
+            yield moved, how, FREE
             return
-        yield moved._replace(companion=OVER), how
-        yield moved._replace(companion=ENDING), f"{how}, its companion to follow"
+        yield moved._replace(companion=OVER), how, FREE
+        yield moved._replace(companion=ENDING), f"{how}, its companion to follow", SURPRISE
 
     # --- a read --------------------------------------------------------------------------------
 
@@ -246,8 +245,8 @@ class Network:
             if self.lifecycle.target(now.state, command) is None:
                 yield Happening(f"{name} reaches the task, which refuses it in {now.state!s}", before)
                 continue
-            for after, how in self._applied(before, command):
-                yield Happening(f"{name} reaches the task, and is applied ({how})", after, applied=late)
+            for after, how, cost in self._applied(before, command):
+                yield Happening(f"{name} reaches the task, and is applied ({how})", after, cost, applied=late)
 
     def companion_ends(self, now: Service) -> Iterator[Happening]:
         """Yield the end of the companion, if it is to end."""
@@ -262,8 +261,8 @@ class Network:
                 f"the task moves by itself: {event!s} ({now.state!s} -> {target!s})", _move(now, target), _MOVE
             )
         for command in self.lifecycle.allowed(now.state, origin=Origin.CALLER):
-            for after, how in self._applied(now, command):
-                yield Happening(f"somebody else gives {command!s} ({how})", after, _OTHER, by_other=True)
+            for after, how, cost in self._applied(now, command):
+                yield Happening(f"somebody else gives {command!s} ({how})", after, cost.plus(_OTHER), by_other=True)
 
 
 def _says(status: str | None) -> Accepted:

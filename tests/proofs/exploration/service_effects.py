@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from lifecycle.effects import Accepted, Effect, Read, ReadProof, Send
+from lifecycle.effects import Accepted, Effect, Read, Send
 from tests.proofs.exploration.moments import RECOVERING, RUNNING, UNDISTURBED, Heard, Line, Moment, Step, Worker, put
 from tests.proofs.exploration.oracle import Attempt, Facts, Finding, Oracle, Unknowable, Violation
 from tests.proofs.exploration.service import FREE, OVER, SAID_NO, SURPRISE, Flying, Happening, Network
-
-ServiceEffect = Read | ReadProof[Any] | Send[Any]
 
 
 class ServiceEffects:
@@ -42,17 +40,17 @@ class ServiceEffects:
             after, findings = self._after(now, happening)
             yield Step(Line(-1, None, happening), after._replace(only_service=True), happening.cost, findings)
 
-    def carry_out(self, now: Moment, i: int, effect: ServiceEffect) -> Iterator[Heard]:
+    def carry_out(self, now: Moment, i: int, effect: Effect) -> Iterator[Heard]:
         """Yield everything that can become of a worker's request."""
         if now.phase == RECOVERING:
             now = now._replace(phase=UNDISTURBED)
         match effect:
             case Read():
                 return self._read(now, i, effect)
-            case ReadProof():
-                return self._read_proof(now, i, effect)
             case Send():
                 return self._send(now, i, effect)
+            case _:
+                return self._read_proof(now, i, effect)
 
     def _read(self, now: Moment, i: int, read: Read) -> Iterator[Heard]:
         key = (now.service, now.phase == RUNNING)

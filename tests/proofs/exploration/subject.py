@@ -47,6 +47,8 @@ class Bounds:
         crashes: workers that die in the middle.
         lapses: leases that lapse while their holder lives.
         waits: pauses that are granted in each series; every one may be denied.
+        unknown_words: whether a read may be answered with a word that the lifecycle does not know.
+        starts_unseen: whether a journal that has never seen the task is explored too, or that has seen its creation.
         starts_anywhere: whether a task may have moved, by any path, since the journal knew it; otherwise
             it is in the state that the journal knows.
         states: an upper limit of states, beyond which the exploration fails.
@@ -59,6 +61,8 @@ class Bounds:
     crashes: int = 1
     lapses: int = 1
     waits: int = 1
+    unknown_words: bool = False
+    starts_unseen: bool = True
     starts_anywhere: bool = False
     states: int = 3_000_000
 

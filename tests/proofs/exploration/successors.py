@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
-from lifecycle.effects import FindCommand, Load, LoadCommand, Read, ReadProof, Send, Wait
+from lifecycle.effects import Wait
 from tests.proofs.exploration.journal_effects import JournalEffects
+from tests.proofs.exploration.journals import Content
 from tests.proofs.exploration.moments import AT_REST, GONE, RECOVERING, RUNNING, Heard, Line, Moment, Step, Worker, put
 from tests.proofs.exploration.oracle import FINAL_OUTCOMES, Ending, Finding, Oracle, Violation
+from tests.proofs.exploration.procedures import Sort
 from tests.proofs.exploration.service import CRASH, OVER, Cost, Network, Service
 from tests.proofs.exploration.service_effects import ServiceEffects
 from tests.proofs.exploration.subject import RECOVER, RECOVERER, WORKERS, Bounds, Program, Subject
+
+_SERVICE = (Sort.SERVICE, Sort.SERVICE_LOOKED_UP)
 
 
 class Successors:
@@ -32,7 +36,7 @@ class Successors:
         self._procedures = [None if each is None else subject.procedure(each) for each in self._programs]
         self._journal = subject.journal
         self._oracle = Oracle(lifecycle, subject.with_companion)
-        network = Network(lifecycle, subject.with_companion)
+        network = Network(lifecycle, subject.with_companion, has_unknown_words=bounds.unknown_words)
         self._first_companion = network.first_companion
         given = {each.command for each in self._programs if each is not None and each.command is not None}
         states = [state.name for state in lifecycle.states]
@@ -53,12 +57,21 @@ class Successors:
             GONE if each is None else Worker(each.first, None if program == RECOVER else False)
             for program, each in zip(self._programs, self._procedures, strict=True)
         )
-        for known in (None, *(state.name for state in self._lifecycle.states)):
-            knows = "has never seen the task" if known is None else f"knows the task as {known!s}"
+        for known, knows, content in self._known():
             for state, visited in self._moved_from(known):
                 service = Service(state, self._first_companion, (), (state,))
-                moment = Moment(service, self._journal.knowing(known), workers, (), visited, False, RUNNING)
+                moment = Moment(service, content, workers, (), visited, False, RUNNING)
                 yield f"The task is {state!s}; the journal {knows}.", moment
+
+    def _known(self) -> Iterator[tuple[str | None, str, Content]]:
+        """Yield each state that a journal may know, with words, and with the journal."""
+        if self._bounds.starts_unseen:
+            yield None, "has never seen the task", self._journal.knowing(None)
+            initial = self._lifecycle.initial
+            created = self._journal.knowing(initial, was_created=True)
+            yield initial, f"has seen its creation and knows it as {initial!s}", created
+        for state in self._lifecycle.states:
+            yield state.name, f"knows the task as {state.name!s}", self._journal.knowing(state.name)
 
     def _moved_from(self, known: str | None) -> list[tuple[str, int]]:
         """Return where a task can be that the journal knows, each with the states of interest on the way."""
@@ -79,7 +92,7 @@ class Successors:
     def of(self, now: Moment, budget: Cost) -> Iterator[Step]:
         """Yield each step that can follow this moment with what is left of the budget."""
         if now.phase == AT_REST:
-            yield from self._at_service.happen(now)
+            yield from self._happen(now, budget)
             return
         seen_by_service: list[int] = []
         others: list[int] = []
@@ -87,18 +100,21 @@ class Successors:
             node = now.workers[i].node
             if node is None:
                 continue
-            if isinstance(node.effect, Wait):  # it concerns nobody else, so that no order of it matters
-                yield from self._wait(now, i, node.effect)
+            if node.sort is Sort.NOBODY:  # it concerns nobody else, so that no order of it matters
+                yield from self._wait(now, i, cast("Wait", node.effect))
                 return
-            (seen_by_service if isinstance(node.effect, Send | Read | ReadProof) else others).append(i)
+            (seen_by_service if node.sort in _SERVICE else others).append(i)
         # What happens by itself can always be moved to just before the next effect that the service sees.
         if seen_by_service:
-            yield from (step for step in self._at_service.happen(now) if step.cost.is_within(budget))
+            yield from self._happen(now, budget)
         for i in seen_by_service:
             yield from self._act(now, i, budget)
         if not now.only_service:
             for i in others:
                 yield from self._act(now, i, budget)
+
+    def _happen(self, now: Moment, budget: Cost) -> Iterator[Step]:
+        return (step for step in self._at_service.happen(now) if step.cost.is_within(budget))
 
     def _at_work(self, now: Moment) -> tuple[int, ...]:
         if now.phase != RUNNING:
@@ -122,14 +138,10 @@ class Successors:
         assert node is not None
         assert node.effect is not None
         effect = node.effect
-        heard: Iterable[Heard]
-        if isinstance(effect, Send | Read | ReadProof):
-            heard = self._at_service.carry_out(now, i, effect)
-        else:
-            heard = self._at_journal.carry_out(now, i, effect)
+        effects: ServiceEffects | JournalEffects = self._at_service if node.sort in _SERVICE else self._at_journal
         # A death after an effect that changes nothing is one before it.
-        may_crash = now.phase == RUNNING and not isinstance(effect, Read | ReadProof | Load | LoadCommand | FindCommand)
-        for each in heard:
+        may_crash = now.phase == RUNNING and (node.sort is Sort.SERVICE or node.sort is Sort.JOURNAL)
+        for each in effects.carry_out(now, i, effect):
             if not each.cost.is_within(budget):
                 continue
             step = self._give(i, each)
