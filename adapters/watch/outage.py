@@ -1,7 +1,7 @@
 """Is the service down, or are these tasks' reads failing? Judged from the last reads of distinct tasks.
 
 Reads of five distinct tasks that fail without one that succeeds are a suspicion: reads stop, and one task
-after the other is read as a probe. Three probes that fail too are an outage, the first response ends it. So tasks
+after the other is read as a probe. Five probes that fail too are an outage, the first response ends it. So tasks
 that fail by themselves, however many, stop nobody's reads for longer than a probe takes. No I/O.
 """
 
@@ -18,9 +18,9 @@ from adapters.watch.events import Outage
 from adapters.watch.tasks import Watched
 
 _SUSPICIOUS = 5  # distinct tasks; all if fewer are watched, but at least two: one task's trouble is its own
-_CERTAIN = 3  # probes
+_CERTAIN = 5  # probes
 _FIRST_PAUSE_S = 1.0
-_LONGEST_PAUSE_S = 60.0
+_LONGEST_PAUSE_S = 20.0  # also the longest that a few tasks which do answer stay unread
 
 
 class OutageDetector:

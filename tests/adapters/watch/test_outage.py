@@ -105,7 +105,8 @@ def test_tasks_whose_reads_fail_keep_no_other_from_being_read_and_stopped(silenc
     assert len(service.times_s()) > 500
     assert {each.task_id for each in kinds(told, Unreadable)} == bad
     assert len(kinds(told, Unreadable)) == len(bad)
-    assert all((each.began_at - begun_at).total_seconds() > 40 for each in kinds(told, Outage)), "then none is left"
+    begun_s = [(each.began_at - begun_at).total_seconds() for each in kinds(told, Outage) if each.ended_at is None]
+    assert sum(each < 40 for each in begun_s) <= 1, "until one that answers was found; after 40 s none is left"
 
 
 @pytest.mark.parametrize("silence", SILENCES)
@@ -176,7 +177,7 @@ def test_an_outage_is_reported_with_its_begin_and_its_end(silence: str) -> None:
     assert (begin.ended_at, begin.lifecycle) == (None, "v1-full")
     assert 99 < (begin.began_at - begun_at).total_seconds() < 107
     assert end.began_at == begin.began_at
-    assert 700 < (end.ended_at - begun_at).total_seconds() < 762
+    assert 700 < (end.ended_at - begun_at).total_seconds() < 725
     assert isinstance(begin.error, ServiceFailed if silence.startswith("50") else Exception)
     assert len(kinds(told, Unreadable)) <= 16, "not one for each task"
 
@@ -190,8 +191,8 @@ def test_while_the_service_is_down_one_task_is_read_now_and_then(number: int) ->
 
     during = [at_s for at_s in service.times_s() if 120 < at_s < 700]
     back = [at_s for at_s in service.times_s() if at_s > 700]
-    assert len(during) < 60
-    assert back[min(number, 10)] - 700 < 80
+    assert len(during) < 100
+    assert back[min(number, 10)] - 700 < 45
 
 
 def test_policies_go_on_in_an_outage_of_reads() -> None:
@@ -242,17 +243,17 @@ def test_tasks_that_are_added_in_an_outage_are_judged_by_what_the_journal_knows(
     assert any(getattr(each, "task_id", None) == "over" for each in told)
 
 
-@pytest.mark.parametrize("healthy", [1, 3, 10])
+@pytest.mark.parametrize("healthy", [1, 10])
 def test_most_tasks_failing_is_no_outage_while_some_answer(healthy: int) -> None:
-    service = Service(tasks(60))
+    service = Service(tasks(40))
     good = sorted(service.words)[-healthy:]
     failing(service, "500", lambda each: each not in good)
 
-    told = watch_for(600, service, pace=Pace(working_s=2, longest_s=20))
+    told = watch_for(1200, service, pace=Pace(working_s=2, longest_s=20))
 
     begun = [each for each in kinds(told, Outage) if each.ended_at is None]
     assert len(begun) <= 1, "until one that answers was found"
-    assert all(len(service.times_s(each)) > 20 for each in good)
+    assert all(len(service.times_s(each)) > 10 for each in good)
     assert {each.task_id for each in kinds(told, Unreadable)} == set(service.words) - set(good)
 
 
@@ -298,7 +299,7 @@ def test_reads_under_way_when_suspicion_begins_are_no_probes() -> None:
     run(everything())
 
 
-def test_five_distinct_tasks_and_three_probes_make_it_certain_and_a_response_ends_it() -> None:
+def test_five_distinct_tasks_and_five_probes_make_it_certain_and_a_response_ends_it() -> None:
     async def everything() -> None:
         detector = OutageDetector("v1", lambda: datetime.now(UTC))
         for _ in range(10):
@@ -306,9 +307,9 @@ def test_five_distinct_tasks_and_three_probes_make_it_certain_and_a_response_end
                 detector.fail(task(number), ERROR, of=50, is_probe=False)
         assert not detector.suspected.is_set()
         detector.fail(task(4), ERROR, of=50, is_probe=False)
-        begun = [detector.fail(task(0), ERROR, of=50, is_probe=True) for _ in range(3)]
-        assert begun[:2] == [None, None]
-        assert begun[2] is not None
+        begun = [detector.fail(task(0), ERROR, of=50, is_probe=True) for _ in range(5)]
+        assert begun[:4] == [None] * 4
+        assert begun[4] is not None
         assert detector.fail(task(0), REFUSED, of=50, is_probe=True) is None, "once"
         ended = detector.respond()
         assert ended is not None
