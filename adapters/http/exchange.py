@@ -349,9 +349,10 @@ def _may_pass(error: HttpError) -> bool:
 
 
 def cost_usd(document: Any, cost_at: str | None) -> Decimal | None:
-    """Return the cost that an answer tells in the field of that name, None where it tells none."""
+    """Return the cost that a response tells in the field of that name; None if it tells none that is a number."""
     cost = at(document, cost_at)
     try:
-        return None if cost is None else Decimal(str(cost))
+        number = None if cost is None else Decimal(str(cost))
     except InvalidOperation:
         return None
+    return number if number is not None and number.is_finite() else None

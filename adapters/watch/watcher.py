@@ -41,7 +41,6 @@ OnEvent = Callable[[Event], object]
 
 _ROOM = 1000  # events that wait for their reader
 _TOLD_AFTER = 3  # reads in a row that failed: until then it may be a moment's trouble
-_APPEAR_S = 5.0  # a service may not find a task that it has just made
 _APPEAR_PAUSE_S = 0.5
 _COMMAND_PAUSE_S = 1.0  # in an outage, after a command that came to nothing
 _LONGEST_CLOSING_S = 1e9
@@ -344,7 +343,7 @@ class Watcher:
     def _may_appear(self, watched: Watched) -> bool:
         """Whether the task was created so recently that the service may not find it yet."""
         created_at = None if watched.record is None else watched.record.created_at
-        return created_at is not None and abs((self._clock() - created_at).total_seconds()) < _APPEAR_S
+        return created_at is not None and abs((self._clock() - created_at).total_seconds()) < self._client.timing.appear_s
 
     async def _respond(self, watched: Watched) -> None:
         """Take note that the service answers."""

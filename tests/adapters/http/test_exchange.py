@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 import adapters.http.timing as timing_module
 from adapters.http import RateLimited, Timing
 from adapters.http.creating import Creator
-from adapters.http.exchange import Conversation, Enter, Exchange, Note, Pause
+from adapters.http.exchange import Conversation, Enter, Exchange, Note, Pause, cost_usd
 from adapters.http.timing import Clock, Pacer
 from adapters.http.v1 import V1
 from adapters.http.v2 import V2
@@ -366,3 +367,11 @@ def test_misuse_is_refused_before_the_first_action() -> None:
     with pytest.raises(TypeError, match="labels"):
         creator(V3).create({"task": "buy milk"}, labels={"order": 7}, purpose=UNSTATED)  # type: ignore[dict-item]
     assert conversation.log.load().version == 0
+
+
+@pytest.mark.parametrize(
+    ("told", "cost"),
+    [("0.10", "0.10"), (2, "2"), ("NaN", None), (float("nan"), None), ("Infinity", None), ("free", None), (None, None)],
+)
+def test_a_cost_is_a_number_or_not_known(told: Any, cost: str | None) -> None:
+    assert cost_usd({"cost": told}, "cost") == (None if cost is None else Decimal(cost))
