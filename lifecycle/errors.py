@@ -310,14 +310,15 @@ class CreateKeyReused(CreateError):
 
 
 class WaitTimedOut(LifecycleError, TimeoutError):
-    """A task did not come to rest in time; `.state` is where it was last known to be."""
+    """A task did not come to rest in time; `.state` is where it was last known to be, None if it was never read."""
 
-    def __init__(self, *, lifecycle: str, task: str, until: str, state: str) -> None:
+    def __init__(self, *, lifecycle: str, task: str, until: str, state: str | None) -> None:
         self.lifecycle = lifecycle
         self.task = task
         self.until = until
         self.state = state
-        super().__init__(f"{lifecycle} task {task}: not {until} in time, still {shortened(state)}")
+        last = "its state is not known" if state is None else f"still {shortened(state)}"
+        super().__init__(f"{lifecycle} task {task}: not {until} in time, {last}")
 
 
 class UnreadableRecord(LifecycleError):

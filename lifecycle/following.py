@@ -106,7 +106,8 @@ def follow(lifecycle: Lifecycle[S, E], task: str, work: Work[S, E], *, until: Un
         if state is not None and work.is_over(state, until if reported is not None else "final"):
             return state
         if not (yield Wait(WaitReason.POLL, poll)):
-            raise WaitTimedOut(lifecycle=lifecycle.name, task=task, until=until, state=str(state))
+            last = None if state is None else str(state)
+            raise WaitTimedOut(lifecycle=lifecycle.name, task=task, until=until, state=last)
 
 
 def _poll() -> Steps[tuple[str, TaskRecord[Any, Any]]]:

@@ -204,8 +204,8 @@ class Conversation(Generic[S, E]):
         except HttpError as error:
             if not pacer.is_late or not _may_pass(error):
                 raise
-            known = (yield from self._note(Load())).state
-            raise WaitTimedOut(**facts, state=str(known)) from error
+            known = (yield from self._note(Load())).current
+            raise WaitTimedOut(**facts, state=None if known is None else str(known)) from error
         try:
             details = yield from self.details(pacer.anew())
         except HttpError as error:
