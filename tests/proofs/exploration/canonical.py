@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, NoReturn, cast
 from lifecycle import Event, Lifecycle
 from lifecycle.effects import Accepted
 from lifecycle.journal import CommandRecord, Outcome, Purpose, TaskRecord
-from tests.proofs.exploration.liveness import live_locals
+from tests.proofs.exploration.liveness import live_locals, overwritten_attribute
 
 Record = TaskRecord[str, str]
 Command = CommandRecord[str, str]
@@ -104,6 +104,7 @@ class Form:
 
     def __init__(self, last: Given | None = None) -> None:
         self._last = last
+        self.left_out: tuple[int, str] | None = None  # an object's id and an attribute that will not be read again
         self._seen: dict[int, int] = {}  # objects that refer to themselves
 
     def of(self, value: Any) -> Hashable:
@@ -168,7 +169,10 @@ class Form:
             return "object", number
         self._seen[id(value)] = len(self._seen)
         kind = cast("type[object]", type(value))
-        return kind.__qualname__, self.of(vars(value))
+        held: dict[str, Any] = dict(vars(value))
+        if self.left_out is not None and self.left_out[0] == id(value):
+            held.pop(self.left_out[1], None)
+        return kind.__qualname__, self.of(held)
 
 
 def _fields_that_matter(value: Any) -> tuple[str, ...]:
@@ -216,16 +220,22 @@ def _method_for(value: Any) -> str:
 def form_of_steps(steps: Generator[Any, Any, Any], last: Given) -> Hashable:
     """Return the form of a suspended generator: where it is, and all that it remembers and can still read."""
     form = Form(last)
-    frames: list[Hashable] = []
+    chain: list[tuple[Any, list[Any]]] = []
     inner: Any = steps
     while inner is not None:
-        held = gc.get_referents(inner)  # before the frame is looked at, which would make it hold more
-        frame = inner.gi_frame
+        chain.append((inner, gc.get_referents(inner)))  # before the frame is looked at, which would make it hold more
+        inner = inner.gi_yieldfrom
+    innermost = chain[-1][0].gi_frame
+    overwritten = overwritten_attribute(innermost.f_code, innermost.f_lasti)
+    if overwritten is not None:
+        form.left_out = (id(innermost.f_locals[overwritten[0]]), overwritten[1])
+    frames: list[Hashable] = []
+    for each, held in chain:
+        frame = each.gi_frame
         live = live_locals(frame.f_code, frame.f_lasti)
         memory = {name: value for name, value in frame.f_locals.items() if name in live}
-        stack = [form.of(value) for value in _on_stack(inner, held)]
+        stack = [form.of(value) for value in _on_stack(each, held)]
         frames.append((frame.f_code.co_qualname, frame.f_lasti, form.of(memory), tuple(stack)))
-        inner = inner.gi_yieldfrom
     return tuple(frames)
 
 

@@ -41,7 +41,7 @@ class JournalEffects:
         self._oracle = oracle
         self._target_bits = target_bits
         # Whatever these workers look up is their own command.
-        self._looks_up = [program is not None and (program.command is None or program.key) for program in programs]
+        self._looks_up = [program is not None and (program.recovers or program.key is not None) for program in programs]
 
     def carry_out(self, now: Moment, i: int, effect: Effect) -> Iterator[Heard]:
         """Yield everything that can come of a worker's effect."""
@@ -53,8 +53,8 @@ class JournalEffects:
                 assert worker.is_fresh is not None, "the procedure opens a second command"
                 timing = Timing(is_fresh=worker.is_fresh)
             if isinstance(effect, RecordReport):
-                assert worker.pending is not None, "the procedure records a response twice"
-                timing = Timing(is_newer=worker.pending > 0)
+                assert worker.asked is not None, "the procedure records a response twice"
+                timing = Timing(is_newer=worker.asked > 0)
             written = self._journal.carry_out(now.content, WORKERS[i], effect, worker.node.effect_form, timing)
             after, findings = self._after(now, i, effect, written)
             line = Line(i, effect, written.result, has_lapsed=has_lapsed)

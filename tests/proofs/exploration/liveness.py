@@ -1,7 +1,7 @@
-"""Which local variables of a suspended function can still be read: the others cannot matter to what it does next.
+"""What a suspended function can still read: the rest cannot matter to what it does next.
 
-A backward data-flow analysis over the function's bytecode, as in any compiler. Where it cannot tell, it
-calls a variable live, which costs states and loses nothing.
+For its local variables this is a backward data-flow analysis over the bytecode, as in any compiler. Where it
+cannot tell, it calls a variable live, which costs states and loses nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +18,29 @@ _ALWAYS_JUMPS = frozenset({"JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_IN
 def live_locals(code: CodeType, place: int) -> frozenset[str]:
     """Return the names of the variables that can be read after the instruction at offset `place` (`f_lasti`)."""
     return _live_after(code).get(place, frozenset(code.co_varnames))
+
+
+@cache
+def overwritten_attribute(code: CodeType, place: int) -> tuple[str, str] | None:
+    """Return the variable and the attribute of it that are written first after `place`, before anything is called.
+
+    So it is in `self.record = yield Load()`. None if that cannot be told.
+    """
+    instructions = [each for each in dis.get_instructions(code) if each.offset > place]
+    owner: str | None = None  # the variable read last
+    for each in instructions:
+        match each.opname:
+            case "RESUME" | "NOP" | "CACHE" | "COPY" | "STORE_FAST":
+                owner = None
+            case "LOAD_FAST":
+                owner = each.argval
+            case "LOAD_ATTR" if owner not in (None, "self"):
+                owner = None
+            case "STORE_ATTR" if owner is not None:
+                return owner, each.argval
+            case _:
+                return None
+    return None
 
 
 @cache

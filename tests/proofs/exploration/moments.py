@@ -18,15 +18,16 @@ class Worker(NamedTuple):
     """A worker. `node` is None once it has ended or is dead.
 
     `is_fresh` says that the last record that it was given is still the journal's; None once that cannot
-    matter any more. `pending` orders the response that it has not recorded yet among the journal's last
-    believed report (0) and the others' responses; None if it has none, and `visited` are the states of
-    interest since that response. `command` is its command's number, -1 if it has none, and `attempt`
+    matter any more. `asked` says when its last request began, and so from when the response is that it
+    has not recorded yet: a number that orders it among the others' and the journal's last believed report,
+    which is from 0; -1 is earlier, None is no request. `visited` are the states of interest since the
+    response. `command` is its command's number, -1 if it has none, and `attempt`
     the one that it has recorded and not sent, 0 if there is none.
     """
 
     node: Node | None
     is_fresh: bool | None = False
-    pending: int | None = None
+    asked: int | None = None
     visited: int = 0
     command: int = -1
     attempt: int = 0
@@ -87,6 +88,7 @@ class Line(NamedTuple):
     result: Any
     has_crashed: bool = False
     has_lapsed: bool = False
+    was_slow: bool = False
     ending: tuple[Any, ...] = ()
 
 
@@ -115,14 +117,23 @@ def put(items: tuple[T, ...], index: int, item: T) -> tuple[T, ...]:
     return (*items[:index], item, *items[index + 1 :])
 
 
-def recorded(workers: tuple[Worker, ...], i: int, *, is_believed: bool) -> tuple[Worker, ...]:
-    """Return the workers once the response of one is recorded: if it is believed, the others are compared with it."""
-    base = (workers[i].pending or 0) if is_believed else 0
-    workers = put(workers, i, workers[i]._replace(pending=None, visited=0))
-    newer = sorted({each.pending for each in workers if each.pending is not None and each.pending > base})
+def newest(workers: tuple[Worker, ...]) -> int:
+    """Return when the last request began; 0 if the journal's last believed report is newer than all."""
+    return max(0, *(each.asked for each in workers if each.asked is not None), 0)
+
+
+def ranked(workers: tuple[Worker, ...], base: int = 0) -> tuple[Worker, ...]:
+    """Return the workers with their requests numbered from 1; what is not newer than `base` is earlier than all."""
+    later = sorted({each.asked for each in workers if each.asked is not None and each.asked > base})
+    if not base and later == list(range(1, len(later) + 1)):
+        return workers
     return tuple(
-        each
-        if each.pending is None
-        else each._replace(pending=newer.index(each.pending) + 1 if each.pending > base else -1)
+        each if each.asked is None else each._replace(asked=later.index(each.asked) + 1 if each.asked > base else -1)
         for each in workers
     )
+
+
+def recorded(workers: tuple[Worker, ...], i: int, *, is_believed: bool) -> tuple[Worker, ...]:
+    """Return the workers once the response of one is recorded: if it is believed, the others are compared with it."""
+    base = max(workers[i].asked or 0, 0) if is_believed else 0
+    return ranked(put(workers, i, workers[i]._replace(asked=None, visited=0)), base)

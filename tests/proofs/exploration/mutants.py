@@ -19,7 +19,7 @@ from lifecycle.memory import MemoryLog
 from tests.lifecycle.drivers import TASK, Declared
 from tests.proofs.exploration.journals import Joined, Shared, join_memory
 from tests.proofs.exploration.oracle import Violation
-from tests.proofs.exploration.subject import KEY, RECOVER, Commands, Program, Subject
+from tests.proofs.exploration.subject import RECOVER, Commands, Program, Subject
 
 Execution = _Execution[str, str]
 
@@ -169,6 +169,7 @@ class Mutant(NamedTuple):
     breaks: Violation
     commanding: Commands | None = None
     join: Joined = join_memory
+    total: int = 2
 
     def subject(self, lifecycle: Declared) -> Subject:
         """Return the mutant in place of what the project has."""
@@ -177,11 +178,19 @@ class Mutant(NamedTuple):
         return Subject(lifecycle, commanding=self.commanding, join=self.join)
 
 
-def _of(execution: type[Execution], lifecycle: str, command: str, second: Program | None, breaks: Violation) -> Mutant:
+def _of(
+    execution: type[Execution],
+    lifecycle: str,
+    command: str,
+    second: Program | None,
+    breaks: Violation,
+    *,
+    total: int = 2,
+) -> Mutant:
     def commanding(declared: Declared, proved_by_read: frozenset[str]) -> Commanding[str, str]:
         return _Commanding(lifecycle=declared, task=TASK, proved_by_read=proved_by_read, execution=execution)
 
-    return Mutant(execution.__name__, lifecycle, Program(command), second, breaks, commanding)
+    return Mutant(execution.__name__, lifecycle, Program(command), second, breaks, commanding, total=total)
 
 
 MUTANTS = (
@@ -192,18 +201,12 @@ MUTANTS = (
     _of(RefusalSpeaksForAll, "v1-full", "pause", None, Violation.REFUSED_BUT_APPLIED),
     _of(EverythingIsSentAgain, "v3-full", "stop_task", None, Violation.APPLIED_TWICE),
     _of(EverythingIsSentAgain, "v3-full", "dispatch", None, Violation.APPLIED_TWICE),
-    _of(LoserKeepsItsResult, "v1-full", "pause", RECOVER, Violation.RESULT_DISAGREES),
-    _of(StopAbandonsWhatIsClaimed, "v1-full", "pause", Program("stop"), Violation.ABANDONED_IN_HAND),
-    _of(StopAbandonsWhatIsClaimed, "v1-full", "pause", Program("stop"), Violation.RESULT_DISAGREES),
+    _of(LoserKeepsItsResult, "v1-full", "pause", RECOVER, Violation.RESULT_DISAGREES, total=1),
+    _of(StopAbandonsWhatIsClaimed, "v1-full", "pause", Program("stop"), Violation.ABANDONED_IN_HAND, total=1),
+    _of(StopAbandonsWhatIsClaimed, "v1-full", "pause", Program("stop"), Violation.RESULT_DISAGREES, total=1),
     Mutant("unfenced", "v3-full", Program("dispatch"), RECOVER, Violation.WRITTEN_WITHOUT_CLAIM, join=join_unfenced),
-    Mutant(
-        "unfenced",
-        "v3-full",
-        Program("dispatch", KEY),
-        Program("dispatch", KEY),
-        Violation.ABANDONED_BUT_APPLIED,
-        join=join_unfenced,
-    ),
+    Mutant("unfenced", "v3-full", Program("dispatch"), RECOVER, Violation.WRITTEN_WITHOUT_CLAIM, join=join_unfenced),
+    Mutant("unfenced", "v3-full", Program("dispatch"), RECOVER, Violation.ABANDONED_BUT_APPLIED, join=join_unfenced),
     _of(NeverReleases, "v2-session", "stop", None, Violation.LEFT_CLAIMED),
     _of(SendsUnrecorded, "v2-session", "stop", None, Violation.SENT_UNRECORDED),
     _of(NeverLooksAgain, "v2-session", "stop", None, Violation.LEFT_OPEN),

@@ -8,10 +8,11 @@ from typing import NamedTuple
 from lifecycle import CATALOG, COMMAND
 from tests.lifecycle.drivers import Declared
 from tests.proofs.exploration.search import Exploration, Explored
-from tests.proofs.exploration.subject import KEY, RECOVER, Bounds, Program, Subject
+from tests.proofs.exploration.subject import KEY, READ, RECOVER, Bounds, Program, Subject
 
 LIFECYCLES = [each for each in CATALOG.values() if each.name != COMMAND.name]
 FULL = [each for each in LIFECYCLES if each.extended_by is None]
+EXTENDED = [each for each in LIFECYCLES if each.extended_by is not None]
 
 
 class Scale(NamedTuple):
@@ -31,6 +32,7 @@ LARGE = Scale(Bounds(total=4, surprises=3, starts_anywhere=True), Bounds(total=2
 def programs(lifecycle: Declared, command: str) -> Iterator[tuple[Program, Program | None]]:
     """Yield what the two workers do, in every combination; None for no second worker."""
     yield Program(command), None
+    yield Program(command), READ
     yield Program(command), RECOVER
     yield Program(command, KEY), Program(command, KEY)
     for other in lifecycle.commands:

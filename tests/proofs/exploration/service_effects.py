@@ -6,7 +6,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from lifecycle.effects import Accepted, Effect, Read, Send
-from tests.proofs.exploration.moments import RECOVERING, RUNNING, UNDISTURBED, Heard, Line, Moment, Step, Worker, put
+from tests.proofs.exploration.moments import (
+    RECOVERING,
+    RUNNING,
+    UNDISTURBED,
+    Heard,
+    Line,
+    Moment,
+    Step,
+    Worker,
+    newest,
+    put,
+)
 from tests.proofs.exploration.oracle import Attempt, Facts, Finding, Oracle, Unknowable, Violation
 from tests.proofs.exploration.service import FREE, OVER, SAID_NO, SURPRISE, Flying, Happening, Network
 
@@ -59,7 +70,7 @@ class ServiceEffects:
             reads = self._network.read if now.phase == RUNNING else self._network.read_well
             happenings = self._known[key] = tuple(reads(now.service))
         for happening in happenings:
-            yield self._heard(Moment(happening.after, *now[1:]), i, read, happening)
+            yield from self._heard(Moment(happening.after, *now[1:]), i, read, happening)
 
     def _read_proof(self, now: Moment, i: int, effect: Effect) -> Iterator[Heard]:
         is_over = now.service.companion == OVER
@@ -83,7 +94,7 @@ class ServiceEffects:
         for happening in happenings:
             after, findings = self._after(now, happening)
             facts = self._answered(after.facts[k], i, number, happening)
-            yield self._heard(after.with_facts(k, facts), i, send, happening, (*slept, *findings))
+            yield from self._heard(after.with_facts(k, facts), i, send, happening, (*slept, *findings))
 
     def _answered(self, facts: Facts, i: int, number: int, happening: Happening) -> Facts:
         """Return the facts of a command after the response to one of its requests."""
@@ -102,24 +113,32 @@ class ServiceEffects:
 
     def _heard(
         self, now: Moment, i: int, effect: Effect, happening: Happening, findings: tuple[Finding, ...] = ()
-    ) -> Heard:
-        """Return what a worker hears; a usable response is newer than all reports before it."""
+    ) -> Iterator[Heard]:
+        """Yield what a worker hears: a response to a request that began just now, or (slow) when it could first."""
         answer = happening.answer
-        status = None
-        if isinstance(answer, Accepted):
-            status = answer.status
-            service = now.service
-            since = service.seen if happening.is_stale else (service.state,)
-            if status is not None:  # no later read answers what was true before this response
-                now = now._replace(service=service._replace(seen=since))
-            visited = 0
-            for state in since:
-                visited |= self._bits[state]
-            newest = max(each.pending or 0 for each in now.workers)
-            node, is_fresh, _, _, command, attempt = now.workers[i]
-            now = now.with_worker(i, Worker(node, is_fresh, max(newest, 0) + 1, visited, command, attempt))
+        node, is_fresh, asked, _, command, attempt = now.workers[i]
+        assert asked is not None
+        line = Line(i, effect, happening)
+        if not isinstance(answer, Accepted):
+            now = now.with_worker(i, Worker(node, is_fresh, None, 0, command, attempt))
+            yield Heard(now, answer, ("response", type(answer), None), line, happening.cost, findings)
+            return
+        service, status = now.service, answer.status
+        since = service.seen if happening.is_stale else (service.state,)
+        if status is not None:  # no later read answers what was true before this response
+            now = now._replace(service=service._replace(seen=since))
+        visited = 0
+        for state in since:
+            visited |= self._bits[state]
         form = ("response", type(answer), status)
-        return Heard(now, answer, form, Line(i, effect, happening), happening.cost, findings)
+        last = newest(now.workers)
+        is_last = asked == last
+        worker = Worker(node, is_fresh, asked if is_last else last + 1, visited, command, attempt)
+        yield Heard(now.with_worker(i, worker), answer, form, line, happening.cost, findings)
+        if not is_last and now.phase == RUNNING:  # others have asked, or recorded, since it could begin
+            now = now.with_worker(i, worker._replace(asked=asked))
+            line = line._replace(was_slow=True)
+            yield Heard(now, answer, form, line, happening.cost.plus(SURPRISE), findings)
 
     def _after(self, now: Moment, happening: Happening) -> tuple[Moment, tuple[Finding, ...]]:
         """Return the moment after something happened at the service, and what was found."""
@@ -142,7 +161,7 @@ class ServiceEffects:
         if bit and state != service.state:
             visited |= bit
             workers = tuple(
-                each if each.pending is None else each._replace(visited=each.visited | bit) for each in workers
+                each if each.asked is None else each._replace(visited=each.visited | bit) for each in workers
             )
             facts = tuple(
                 each._replace(was_at_target=True) if self._oracle.is_target(each.command, state) else each

@@ -43,7 +43,8 @@ def _line(line: Line) -> str:
     before = "the lease of the command's holder lapses; " if line.has_lapsed else ""
     after = f"; {who} crashes" if line.has_crashed else ""
     ending = "" if not line.ending else f"; {who} {_ending(*line.ending)}"
-    return f"{before}{who} {_deed(line.effect, line.result)}{after}{ending}."
+    slow = " (its request began before the others')" if line.was_slow else ""
+    return f"{before}{who} {_deed(line.effect, line.result)}{slow}{after}{ending}."
 
 
 def _deed(effect: Effect, result: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from lifecycle.command import Commanding
 from lifecycle.effects import Steps
+from lifecycle.following import read_state
 from lifecycle.journal import Purpose
 from tests.lifecycle.drivers import TASK, Declared
 from tests.proofs.exploration.journals import Joined, Journal, join_memory
@@ -20,18 +21,22 @@ RECOVERER = 2
 
 @dataclass(frozen=True)
 class Program:
-    """What a worker does: give a command, perhaps under an idempotency key, or (None) recover."""
+    """What a worker does: give a command, perhaps under an idempotency key; or (None) read the status, or recover."""
 
     command: str | None
     key: str | None = None
+    recovers: bool = False
 
     def __str__(self) -> str:
-        if self.command is None:
+        if self.recovers:
             return "recovers"
+        if self.command is None:
+            return "reads the status"
         return f"gives {self.command!s}" + (f" under the idempotency key {self.key}" if self.key else "")
 
 
-RECOVER = Program(None)
+RECOVER = Program(None, recovers=True)
+READ = Program(None)
 KEY = "k1"
 
 
@@ -115,6 +120,8 @@ class Subject:
 
     def _starter(self, program: Program) -> Callable[[], Steps[Any]]:
         command, purpose = program.command, Purpose(key=program.key)
-        if command is None:
+        if program.recovers:
             return self._commanding.recover
+        if command is None:
+            return lambda: read_state(self.lifecycle)
         return lambda: self._commanding.execute(command, None, purpose)

@@ -8,12 +8,25 @@ from typing import Any, cast
 from lifecycle.effects import Wait
 from tests.proofs.exploration.journal_effects import JournalEffects
 from tests.proofs.exploration.journals import Content
-from tests.proofs.exploration.moments import AT_REST, GONE, RECOVERING, RUNNING, Heard, Line, Moment, Step, Worker, put
+from tests.proofs.exploration.moments import (
+    AT_REST,
+    GONE,
+    RECOVERING,
+    RUNNING,
+    Heard,
+    Line,
+    Moment,
+    Step,
+    Worker,
+    newest,
+    put,
+    ranked,
+)
 from tests.proofs.exploration.oracle import FINAL_OUTCOMES, Ending, Finding, Oracle, Violation
-from tests.proofs.exploration.procedures import Sort
+from tests.proofs.exploration.procedures import Node, Sort
 from tests.proofs.exploration.service import CRASH, OVER, Cost, Network, Service
 from tests.proofs.exploration.service_effects import ServiceEffects
-from tests.proofs.exploration.subject import RECOVER, RECOVERER, WORKERS, Bounds, Program, Subject
+from tests.proofs.exploration.subject import READ, RECOVER, RECOVERER, WORKERS, Bounds, Program, Subject
 
 _SERVICE = (Sort.SERVICE, Sort.SERVICE_LOOKED_UP)
 
@@ -54,7 +67,9 @@ class Successors:
     def first(self) -> Iterator[tuple[str, Moment]]:
         """Yield each first moment, with words for it."""
         workers = tuple(
-            GONE if each is None else Worker(each.first, None if program == RECOVER else False)
+            GONE
+            if each is None
+            else _at_first(each.first, may_open=program is not None and program.command is not None)
             for program, each in zip(self._programs, self._procedures, strict=True)
         )
         for known, knows, content in self._known():
@@ -163,9 +178,12 @@ class Successors:
         if findings and findings[0][0] is Violation.SENT_UNRECORDED:  # there is nothing to give
             return Step(line, _next_phase(now.with_worker(i, GONE)), cost, findings)
         node = procedure.step(worker.node, result, form)
-        _, is_fresh, pending, visited, command, attempt = worker
-        worker = Worker(node, is_fresh, pending, visited, command, attempt)
-        after = Moment(now[0], now[1], put(now[2], i, worker), now[3], now[4], False, now[6])
+        _, is_fresh, asked, visited, command, attempt = worker
+        workers = now.workers
+        if node.sort in _SERVICE:  # its next request may begin now, and be heard of much later
+            asked, visited = newest(put(workers, i, worker._replace(asked=None))) + 1, 0
+        workers = ranked(put(workers, i, Worker(node, is_fresh, asked, visited, command, attempt)))
+        after = Moment(now[0], now[1], workers, now[3], now[4], False, now[6])
         if node.effect is not None:
             return Step(line, after, cost, findings)
         line = line._replace(ending=(node.ending,))
@@ -178,6 +196,8 @@ class Successors:
     def _judge_ending(self, now: Moment, i: int, ending: Any) -> Iterator[Finding]:
         program, k, commands = self._programs[i], now.workers[i].command, now.content.commands
         assert program is not None
+        if program == READ:
+            return
         kept = commands[k] if k >= 0 else None
         command = program.command or (kept.command if kept else "a recovery")
         yield from self._oracle.judge_ending(
@@ -189,7 +209,7 @@ class Successors:
                 was_taken=k >= 0 and now.facts[k].was_taken,
                 is_any_open=any(each.state not in FINAL_OUTCOMES for each in commands),
                 was_at_target=bool(now.visited & self._target_bits.get(command, 0)),
-                is_recovery=program.command is None,
+                is_recovery=program.recovers,
             )
         )
         for facts, each in zip(now.facts, commands, strict=True):
@@ -201,6 +221,11 @@ class Successors:
         for facts, kept in zip(now.facts, now.content.commands, strict=True):
             if kept.state not in FINAL_OUTCOMES:
                 yield from self._oracle.judge_rest(facts, state=now.service.state, is_companion_over=is_over)
+
+
+def _at_first(node: Node, *, may_open: bool) -> Worker:
+    """Return a worker before its first effect; if that is a request, it begins once another one has."""
+    return Worker(node, False if may_open else None, 1 if node.sort in _SERVICE else None)
 
 
 def _next_phase(now: Moment) -> Moment:
