@@ -169,7 +169,7 @@ class Form:
             return "object", number
         self._seen[id(value)] = len(self._seen)
         kind = cast("type[object]", type(value))
-        held: dict[str, Any] = dict(vars(value))
+        held: dict[str, Any] = {**value.__dict__}
         if self.left_out is not None and self.left_out[0] == id(value):
             held.pop(self.left_out[1], None)
         return kind.__qualname__, self.of(held)
