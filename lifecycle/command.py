@@ -553,6 +553,12 @@ class _Execution(Generic[S, E]):
     def _record(self, event: CommandEvent, why: str) -> Steps[None]:
         """Record what became of the command. Raises _Superseded if another worker has claimed it."""
         outcome: Outcome[S, E] = yield RecordOutcome(self.opened.id, event, why, self.opened.claim)
+        if event is CommandEvent.CONFIRM and outcome.command.claim != self.opened.claim:
+            # A proof stays one, whoever has claimed the command since. If nobody works on it, it is recorded anew.
+            claimed: CommandRecord[S, E] | None = yield Claim(self.opened.id)
+            if claimed is not None:
+                self.opened = claimed
+                outcome = yield RecordOutcome(claimed.id, event, why, claimed.claim)
         self.record = outcome.task
         if outcome.command.claim != self.opened.claim:
             raise _Superseded

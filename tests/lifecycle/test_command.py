@@ -713,7 +713,23 @@ def test_a_worker_that_loses_the_race_for_the_outcome_returns_the_recorded_one(r
     assert (type(mine), str(mine)) == (type(told), str(told))
     assert mine == told or isinstance(mine, TaskEndedFirst)
     assert len(lives(seen.log)["1"]) == 2
-    assert seen.driver.story().endswith("RecordReport confirm LoadCommand Load")
+    assert seen.driver.story().endswith("RecordReport confirm Claim LoadCommand Load")
+
+
+def test_a_proof_is_recorded_under_a_new_claim_if_nobody_works_on_the_command() -> None:
+    """B, who took A for dead, could not know, and has left the command uncertain; A holds the service's response."""
+    seen = case("v3", "idle", sends=["running"], reads=["running"])
+    dispatching = seen.commanding.execute("dispatch")
+    confirm = at_its(RecordOutcome, seen.driver, dispatching)
+    seen.lapse()
+    others = seen.other()
+    with pytest.raises(CommandUncertain):
+        others.driver.run(others.commanding.recover())
+
+    mine = seen.driver.run(dispatching, seen.driver.perform(confirm))
+
+    assert mine == CommandResult("dispatch", "running", sent=True)
+    assert lives(seen.log) == {"1": [CommandEvent.LOSE, CommandEvent.CONFIRM]}
 
 
 def test_a_worker_that_gives_an_uncertain_command_up_looks_whose_it_is_by_now() -> None:
