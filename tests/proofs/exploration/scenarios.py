@@ -30,17 +30,20 @@ LARGE = Scale(Bounds(total=4, surprises=3, starts_anywhere=True), Bounds(total=2
 
 
 def programs(lifecycle: Declared, command: str) -> Iterator[tuple[Program, Program | None]]:
-    """Yield what the two workers do, in every combination; None for no second worker."""
+    """Yield what the two workers do, in every combination; None for no second worker.
+
+    Of two different commands the first one's scenarios hold the pair: the workers have equal rights.
+    """
     yield Program(command), None
     yield Program(command), READ
     yield Program(command), RECOVER
     yield Program(command, KEY), Program(command, KEY)
-    for other in lifecycle.commands:
+    for other in lifecycle.commands[lifecycle.commands.index(command) :]:
         yield Program(command), Program(other)
 
 
 def explore(subject: Subject, command: str, scale: Scale = SMALL) -> Explored:
-    """Explore one command, with every second worker."""
+    """Explore one command, with every second worker; exploring every command of a lifecycle explores each pair once."""
     explored = Explored()
     for first, second in programs(subject.lifecycle, command):
         explored.add(Exploration(subject, first, second, scale.alone if second is None else scale.together).run())
