@@ -264,7 +264,7 @@ def _mermaid_escaped(text: str) -> str:
 
 # The distances were searched for: with them no label of the catalog meets a line, and a test says so.
 _DOT_HEAD = f"""\
-    graph [rankdir=LR, nodesep=0.4, ranksep=0.4, pad=0.25, bgcolor="{Colour.PAPER}",
+    graph [rankdir=LR, nodesep=0.2, ranksep=1.0, pad=0.25, bgcolor="{Colour.PAPER}",
            labelloc=b, fontname="Helvetica", fontsize=11, fontcolor="{Colour.BORDER}"]
     node  [shape=box, style="rounded,filled", margin="0.2,0.1", penwidth=1.4, fontname="Helvetica", fontsize=14,
            fontcolor="{Colour.INK}"]
