@@ -79,7 +79,9 @@ class Graph(Table[S, E]):
         """Return every state that can follow `state` if `event` never happens, itself included. Raises UnknownName."""
         self._require_state(state)
         self._require_event(event)
-        return frozenset(reach({row: to for row, to in self._rows.moves.items() if row[1] != event}, state))
+        rows = self._rows
+        moves = {(source, by): to for (source, by), to in rows.moves.items() if by != event}
+        return frozenset(reach(moves, state))
 
     def path(self, source: S, target: S) -> tuple[E, ...] | None:
         """Return a shortest path of events from `source` to `target`, or None where there is none.

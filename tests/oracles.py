@@ -105,6 +105,8 @@ def keeps(promise: Invariant[str, str], states: Iterable[str], final: set[str], 
 def is_sound(lifecycle: Lifecycle[str, str], final: set[str], moves: Moves) -> bool:
     """Whether other rows and final states would make a sound lifecycle of the same names and promises."""
     states, events = names(lifecycle)
+    commands = [each.name for each in lifecycle.events if each.origin is Origin.CALLER and each.repeatable]
+    remote = {row: to for row, to in moves.items() if lifecycle.event(row[1]).origin is Origin.REMOTE}
     away = distances(states, moves)
     return (
         final.isdisjoint(source for source, _ in moves)
@@ -112,4 +114,5 @@ def is_sound(lifecycle: Lifecycle[str, str], final: set[str], moves: Moves) -> b
         and all(away[lifecycle.initial, state] < inf for state in states)
         and all(any(away[state, end] < inf for end in final) for state in states)
         and all(keeps(promise, states, final, moves) for promise in lifecycle.invariants)
+        and all(is_repeatable(moves, remote, command) for command in commands)
     )

@@ -46,7 +46,8 @@ class Pages:
 
         def perform(effect: Effect) -> Actions[Any]:
             if isinstance(effect, Load):  # a list is no task, and has no record
-                return TaskRecord()
+                unknown: TaskRecord[Any, Any] = TaskRecord()
+                return unknown
             answer: Answer = yield Exchange(self._wire, listing.call, request)
             return answer
 

@@ -343,7 +343,9 @@ class Watcher:
     def _may_appear(self, watched: Watched) -> bool:
         """Whether the task was created so recently that the service may not find it yet."""
         created_at = None if watched.record is None else watched.record.created_at
-        return created_at is not None and abs((self._clock() - created_at).total_seconds()) < self._client.timing.appear_s
+        if created_at is None:
+            return False
+        return abs((self._clock() - created_at).total_seconds()) < self._client.timing.appear_s
 
     async def _respond(self, watched: Watched) -> None:
         """Take note that the service answers."""

@@ -193,7 +193,8 @@ OUTCOMES: dict[str, tuple[Callable[[], Script], str]] = {
     "illegal": (lambda: statuses("finished"), "lifecycle.errors.IllegalTransition"),
     "refused": (lambda: statuses("running", pause=REFUSED), "lifecycle.errors.CommandRefused"),
     "uncertain": (never_answered, "lifecycle.errors.CommandUncertain"),
-    "ended_first": (lambda: statuses("running", "finished", pause=OK), "lifecycle.errors.TaskEndedFirst"),
+    "ended_first": (lambda: statuses("running", "finished", pause=REFUSED), "lifecycle.errors.TaskEndedFirst"),
+    "moot": (lambda: statuses("running", "failed", pause=OK), "lifecycle.errors.TaskEndedFirst"),
     "failed": (lambda: statuses("running", pause=Reply(status=403)), "adapters.http.errors.NotPermitted"),
 }
 

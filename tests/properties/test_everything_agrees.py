@@ -308,7 +308,11 @@ class Watched:
         return came, len(self.attempts()) > attempts
 
     def attempts(self) -> list[tuple[str, str]]:
-        """What the journal says was sent, as (its id, command); the state recorded last must allow each."""
+        """What the journal says was sent, as (its id, command); the state recorded last must allow each.
+
+        A stop that every state accepts may be sent to a task that could not be read.
+        """
+        lifecycle = self.stage.lifecycle
         found: list[tuple[str, str]] = []
         known: str | None = None
         sends: dict[str, int] = {}
@@ -318,8 +322,11 @@ class Watched:
             elif entry.record.attempts > sends.get(entry.record.id, 0):
                 sends[entry.record.id] = entry.record.attempts
                 found.append((entry.record.id, entry.record.command))
-                assert known is not None
-                assert self.stage.lifecycle.target(known, entry.record.command) is not None
+                if known is None:
+                    going = {each.name for each in lifecycle.states if not each.final}
+                    assert going == {row.source for row in lifecycle.transitions if row.event == entry.record.command}
+                else:
+                    assert lifecycle.target(known, entry.record.command) is not None
         return found
 
     def check(self, came: Came, command: str, *, is_sent: bool) -> None:

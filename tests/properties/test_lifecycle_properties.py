@@ -32,7 +32,7 @@ from lifecycle import (
     Verdict,
     VerdictKind,
 )
-from tests.oracles import Moves, distances, is_sound, moves_of, names, pairs, relation, remarks
+from tests.oracles import Moves, distances, is_repeatable, is_sound, moves_of, names, pairs, relation, remarks
 
 Declared = Lifecycle[str, str]
 
@@ -69,7 +69,8 @@ def lifecycles(draw: st.DrawFn) -> Declared:
     words = draw(st.lists(NAMES, unique=True, min_size=8, max_size=8))
     final = states[draw(st.integers(min(1, len(states) - 1), len(states) - 1)) :]
     moves = draw(rows(states, final, words))
-    used = {event for _, event in moves}
+    origins = {event: draw(st.sampled_from(Origin)) for event in words if event in {by for _, by in moves}}
+    remote = {row: to for row, to in moves.items() if origins[row[1]] is Origin.REMOTE}
     return Lifecycle(
         name=draw(NAMES),
         citation=draw(TEXTS),
@@ -78,9 +79,14 @@ def lifecycles(draw: st.DrawFn) -> Declared:
             for each in states
         ),
         events=tuple(
-            Event(each, draw(st.sampled_from(Origin)), draw(TEXTS), proved_by_state=draw(st.booleans()))
-            for each in words
-            if each in used
+            Event(
+                each,
+                origin,
+                draw(TEXTS),
+                proved_by_state=draw(st.booleans()),
+                repeatable=(origin is Origin.REMOTE or is_repeatable(moves, remote, each)) and draw(st.booleans()),
+            )
+            for each, origin in origins.items()
         ),
         transitions=tuple(Transition(source, event, to) for (source, event), to in moves.items()),
         aliases=tuple(

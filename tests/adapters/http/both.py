@@ -20,6 +20,7 @@ Result = CommandResult[str, str]
 
 KEY = "bu_a-key-that-nobody-may-see"
 QUICK = Timing(
+    appear_s=0.05,
     request_timeout_s=5.0,
     attempts=3,
     retry_budget_s=2.0,

@@ -257,9 +257,11 @@ def test_what_may_not_be_asked_is_raised_as_it_is(
 def test_a_command_that_is_not_found_is_refused_or_the_task_is(connect: Connect, serve: Serve, is_found: bool) -> None:
     """Whether the task is there, the status tells: 404 may be about the command alone."""
     gone = Reply(status=404, body={"detail": "Task not found"})
-    replies = {STOP: gone, "GET /api/v1/task/t/status": Reply(body="running") if is_found else gone}
+    status = Reply(body="running") if is_found else gone
+    replies = {"PUT /api/v1/stop-task": gone, "GET /api/v1/task/t/status": status}
     journal = MemoryJournal()
-    journal.task(get("v1-full"), "t").add_report(Report("running", next(clock())))
+    log = journal.task(get("v1-full"), "t")
+    log.add_report(Report("running", next(clock())))
     task = connect("v1", serve(by_path(replies)).base_url, journal=journal).task("t")
 
     with pytest.raises(CommandRefused if is_found else NotFound, match="Task not found"):

@@ -31,7 +31,7 @@ from adapters.watch import (
     Watcher,
 )
 from adapters.watch.feed import ChangeFeed
-from lifecycle import V1_FULL, AdapterError, Lifecycle, LifecycleError, UnknownName
+from lifecycle import V1_FULL, AdapterError, Lifecycle, LifecycleError, UndeclaredState, UnknownName
 from lifecycle.journal import Report, ReportEntry, TaskReport
 from lifecycle.memory import MemoryJournal, MemoryLog
 from tests.adapters.watch.worlds import FAST, KEY, Service, clock, run, states, timetable, unlimited, until, watching
@@ -207,7 +207,7 @@ def test_task_in_a_state_that_is_no_longer_declared_is_reported_also_by_the_feed
     assert states(told, "good") == ["waiting", "done"]
     unreadable = kinds(told, Unreadable)
     assert [each.task_id for each in unreadable] == ["old", "moved"]
-    assert all(isinstance(each.error, UnknownName) for each in unreadable)
+    assert all(isinstance(each.error, UndeclaredState) for each in unreadable)
 
 
 class Feeding(MemoryJournal):
