@@ -422,7 +422,7 @@ def releasing(steps: Steps[R], log: TaskLog[Any, Any]) -> Steps[R]:
                 effect = steps.send(result)
                 result = yield effect
                 if isinstance(effect, RecordIntent | Claim) and isinstance(result, CommandRecord):
-                    claimed = cast("CommandRecord[Any, Any]", result)
+                    claimed = result  # pyright: ignore[reportUnknownVariableType]
     except StopIteration as stop:
         value: R = stop.value
         return value

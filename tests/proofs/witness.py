@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar
 
 import httpx2
 
@@ -134,10 +134,9 @@ def without_ends(result: Any) -> Any:
     """What an operation was told, without the times at which leases end."""
     match result:
         case CommandRecord(hold=Hold(worker)):
-            return replace(cast("CommandRecord[Any, Any]", result), hold=Hold(worker, None))
+            return replace(result, hold=Hold(worker, None))  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
         case TaskRecord():
-            record = cast("TaskRecord[Any, Any]", result)
-            return replace(record, open_command=without_ends(record.open_command))
+            return replace(result, open_command=without_ends(result.open_command))  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType, reportUnknownMemberType]
         case Outcome(task, command):
             return Outcome(without_ends(task), without_ends(command))
         case _:
