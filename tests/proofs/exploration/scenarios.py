@@ -22,7 +22,10 @@ class Scale(NamedTuple):
     together: Bounds
 
 
-SMALL = Scale(Bounds(total=2, starts_anywhere=True, unknown_words=True), Bounds(total=1, starts_unseen=False))
+SMALL = Scale(
+    Bounds(total=2, starts_anywhere=True, unknown_words=True),
+    Bounds(total=1, starts_unseen=False, starts_everywhere=False),
+)
 """Seconds for each command."""
 
 LARGE = Scale(Bounds(total=4, surprises=3, starts_anywhere=True), Bounds(total=2, starts_unseen=False))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tests.proofs.exploration.moments import Line, Moment
@@ -61,6 +64,24 @@ class Explored:
                 self.stories[key] = story
 
 
+@contextmanager
+def _undisturbed() -> Generator[None]:
+    """Keep the collector of garbage and the measurement of coverage out of millions of small steps.
+
+    There is no garbage in cycles. Coverage would take three times as long as the exploration itself, and the
+    procedure is covered by its own tests.
+    """
+    was_enabled, tracer = gc.isenabled(), sys.gettrace()
+    gc.disable()
+    sys.settrace(None)
+    try:
+        yield
+    finally:
+        sys.settrace(tracer)
+        if was_enabled:
+            gc.enable()
+
+
 class Exploration:
     """All stories of one command, given by worker A, while worker B does something, or (None) nothing.
 
@@ -85,13 +106,8 @@ class Exploration:
         Raises:
             MemoryError: there are more states than the bounds allow.
         """
-        was_enabled = gc.isenabled()
-        gc.disable()  # there are millions of tuples, and no cycles
-        try:
+        with _undisturbed():
             self._run(stops_at)
-        finally:
-            if was_enabled:
-                gc.enable()
         self._explored.states = len(self._came_from)
         return self._explored
 

@@ -54,6 +54,8 @@ class Bounds:
         waits: pauses that are granted in each series; every one may be denied.
         unknown_words: whether a read may be answered with a word that the lifecycle does not know.
         starts_unseen: whether a journal that has never seen the task is explored too, or that has seen its creation.
+        starts_everywhere: whether every state is a first one; otherwise it is the last declared one that accepts
+            worker A's command.
         starts_anywhere: whether a task may have moved, by any path, since the journal knew it; otherwise
             it is in the state that the journal knows.
         states: an upper limit of states, beyond which the exploration fails.
@@ -68,6 +70,7 @@ class Bounds:
     waits: int = 1
     unknown_words: bool = False
     starts_unseen: bool = True
+    starts_everywhere: bool = True
     starts_anywhere: bool = False
     states: int = 3_000_000
 

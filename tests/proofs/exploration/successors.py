@@ -85,8 +85,11 @@ class Successors:
             initial = self._lifecycle.initial
             created = self._journal.knowing(initial, was_created=True)
             yield initial, f"has seen its creation and knows it as {initial!s}", created
-        for state in self._lifecycle.states:
-            yield state.name, f"knows the task as {state.name!s}", self._journal.knowing(state.name)
+        states, command = [state.name for state in self._lifecycle.states], self._programs[0].command
+        if not self._bounds.starts_everywhere and command is not None:
+            states = [state for state in states if self._lifecycle.target(state, command) is not None][-1:]
+        for state in states:
+            yield state, f"knows the task as {state!s}", self._journal.knowing(state)
 
     def _moved_from(self, known: str | None) -> list[tuple[str, int]]:
         """Return where a task can be that the journal knows, each with the states of interest on the way."""
