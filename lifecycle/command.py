@@ -124,7 +124,7 @@ class Commanding(Generic[S, E]):
         Raises (when driven):
             IllegalTransition: the state refuses it; nothing was sent.
             UnknownStatus: the service reports a status that the lifecycle does not know; nothing was sent. A stop
-                that every state accepts is sent all the same.
+                that every state accepts, and that a state or a read proves, is sent all the same.
             CommandInFlight: another command of this task has no outcome yet, and the driver does not wait
                 for it; nothing was sent.
             CommandRefused: the service refused it.
@@ -190,9 +190,13 @@ class _Execution(Generic[S, E]):
 
     @property
     def needs_no_state(self) -> bool:
-        """Whether the command is an emergency stop: every state but the final ones accepts it, also twice."""
-        lifecycle, command = self.lifecycle, self.command
-        return self.event.repeatable and lifecycle.ends(command) and lifecycle.accepted_until_final(command)
+        """Whether the command is an emergency stop: every state but the final ones accepts it, also twice.
+
+        One that the response alone proves is none: it would be done, and nobody could say what the task's state is.
+        """
+        if not self.event.repeatable or self.is_proved_by_response:
+            return False
+        return self.lifecycle.ends(self.command) and self.lifecycle.accepted_until_final(self.command)
 
     def run(self) -> Steps[CommandResult[S, E]]:
         self.record = yield Load()
@@ -384,8 +388,11 @@ class _Execution(Generic[S, E]):
         self.may_have_arrived = True
         state = yield from self._report(accepted)
         reported = None if accepted.status is None else self.lifecycle.state_of(accepted.status)
-        if reported is not None and self.lifecycle.is_final(reported) and not self._is_target(reported):
-            yield from self._end(reported)  # a response that says that the task is over confirms nothing else
+        if reported is not None and self._is_over_elsewhere(reported):
+            # A response that says that the task is over confirms nothing else. It is over if that is believed.
+            if state is not None and self._is_over_elsewhere(state):
+                yield from self._end(state)
+            return (yield from self._settle(accepted, f"the response said {quoted(reported)}, and no read said so"))
         if self.is_proved_by_response:
             return (yield from self._confirm())
         answer: Answer = accepted
@@ -490,7 +497,7 @@ class _Execution(Generic[S, E]):
             return None
         if (yield from self._is_proved(state)):
             return (yield from self._confirm())
-        if self.lifecycle.is_final(state) and not self._is_target(state):
+        if self._is_over_elsewhere(state):
             yield from self._end(state)
         return None
 
@@ -514,6 +521,9 @@ class _Execution(Generic[S, E]):
         if self.source is None:
             return state in self.lifecycle.targets(self.command)
         return state == (self.lifecycle.target(self.source, self.command) or self.source)
+
+    def _is_over_elsewhere(self, state: S) -> bool:
+        return self.lifecycle.is_final(state) and not self._is_target(state)
 
     def _may_have_led_to(self, state: S) -> bool:
         """Whether the task can be in `state` after the command took effect, wherever it was when that happened."""

@@ -271,6 +271,18 @@ def test_what_is_no_emergency_stop_is_not_sent_unread(name: str, command: str) -
     assert last_command(seen.log) is None
 
 
+def test_a_stop_that_the_response_alone_proves_is_not_sent_unread() -> None:
+    """It would be done, and no state could be returned of it."""
+    v1 = get("v1")
+    events = [replace(event, proved_by_state=event.name != "stop") for event in v1.events]
+    seen = case(v1.model_copy(update={"events": tuple(events)}), None, reads=[LOST], patience=0)
+
+    with pytest.raises(Mishap, match="500"):
+        seen.execute("stop")
+
+    assert last_command(seen.log) is None
+
+
 def created(name: str, **script: Any) -> Case:
     """A task that was created just now."""
     seen = case(name, None, **script)
@@ -824,6 +836,26 @@ def test_what_is_over_elsewhere_is_moot_where_the_target_may_lie_before(
 
     assert info.value.took_effect is None
     assert seen.record().state is CommandState.MOOT
+
+
+@pytest.mark.parametrize(
+    ("read", "ending"), [("paused", None), ("finished", TaskEndedFirst), ("running", CommandUncertain)]
+)
+def test_a_response_older_than_what_is_known_does_not_say_that_the_task_is_over(
+    read: str, ending: type[Exception] | None
+) -> None:
+    known = next(clock())
+    times = iter([known, known - timedelta(hours=1), *[known + timedelta(hours=1)] * 2])
+    seen = case("v1-full", "running", sends=["finished"], reads=[read] * 2, patience=2, clock=times)
+
+    if ending is None:
+        assert seen.execute("pause") == CommandResult("pause", "paused", sent=True)
+    else:
+        with pytest.raises(ending, match="finished"):
+            seen.execute("pause")
+    assert seen.record().state is {None: CommandState.DONE, TaskEndedFirst: CommandState.MOOT}.get(
+        ending, CommandState.UNCERTAIN
+    )
 
 
 @pytest.mark.parametrize(
