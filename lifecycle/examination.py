@@ -17,6 +17,7 @@ once. Their codes are stable:
     unused_event                an event is in no row
     alias_shadows_state         an alias hides a declared state
     not_repeatable              a command is declared repeatable, and what it does can be undone by remote events alone
+    not_proved_by_state         a command is declared proved by its state, and leads from a state to that state
     broken_invariant            a row contradicts what the lifecycle promises
     base_final_changed          an extension gives a final state of its base a way out
     base_answer_changed         an extension answers a (state, event) pair of its base differently
@@ -64,6 +65,7 @@ def examine(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
     if not basic:
         yield from _examine_paths(lifecycle)
         yield from _examine_repetition(lifecycle)
+        yield from _examine_proof(lifecycle)
         rows = rows_of(lifecycle)
         moves = rows.moves
         yield from broken_promises(lifecycle.invariants, rows, lambda state, event: moves.get((state, event)))
@@ -173,6 +175,18 @@ def _examine_repetition(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFind
                     "which accepts it again: declare repeatable=False"
                 )
                 yield DefinitionFinding("not_repeatable", f"event {quoted(event.name)}", message)
+
+
+def _examine_proof(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
+    """Find commands whose target proves nothing, since the task is there before: each would be done by guess."""
+    stays = {row.event: row.source for row in lifecycle.transitions if row.source == row.target}
+    for event in lifecycle.events:
+        if event.origin is Origin.CALLER and event.proved_by_state and event.name in stays:
+            state = quoted(stays[event.name])
+            message = (
+                f"it leads from {state} to {state}, so that being there proves nothing: declare proved_by_state=False"
+            )
+            yield DefinitionFinding("not_proved_by_state", f"event {quoted(event.name)}", message)
 
 
 def broken_promises(

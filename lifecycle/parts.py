@@ -53,8 +53,9 @@ class Event(Generic[E]):
     """What moves a task.
 
     For a command (origin caller), `proved_by_state` says that being at its target means that it
-    took effect, `repeatable` that sending it twice is the same as sending it once, whatever the
-    service does in between: no remote events lead from its target to a state that accepts it again.
+    took effect, so it may not lead from a state to that same state. `repeatable` says that sending
+    it twice is the same as sending it once, whatever the service does in between: no remote events
+    lead from its target to a state that accepts it again.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _EXAMINED

@@ -282,9 +282,16 @@ def _rows(
     def may_repeat(event: str) -> bool:
         return accepted_again(moves_of(rows), origins, event) is None
 
+    stays = {row.event for row in rows if row.source == row.target}  # where a command's target proves nothing
+
     return (
         tuple(
-            Event(events[label], origin, proved_by_state=proved, repeatable=repeatable and may_repeat(events[label]))
+            Event(
+                events[label],
+                origin,
+                proved_by_state=proved and events[label] not in stays,
+                repeatable=repeatable and may_repeat(events[label]),
+            )
             for label, (_, origin, proved, repeatable) in zip(labels, drawn, strict=True)
         ),
         rows,

@@ -176,6 +176,18 @@ FINDINGS: list[tuple[Document, list[str]]] = [
         ],
     ),
     (
+        {
+            "events": [*DOOR["events"], {"name": "paint", "origin": "caller"}, {"name": "creak", "origin": "remote"}],
+            "transitions": [*DOOR["transitions"], *rows("open paint open;shut paint shut;shut creak shut")],
+        },
+        [
+            (
+                "not_proved_by_state: event 'paint': it leads from 'shut' to 'shut', so that being there proves "
+                "nothing: declare proved_by_state=False"
+            ),
+        ],
+    ),
+    (
         {"invariants": [promise("final", states="shut")]},
         [
             "broken_invariant: invariant 'p': 'unlatch' leads to 'open' in 'shut'",
