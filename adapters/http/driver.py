@@ -15,14 +15,15 @@ import copy
 import inspect
 import ipaddress
 import logging
+import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from pydantic import SecretStr
@@ -305,20 +306,21 @@ def _uninterrupted(work: Callable[[], R]) -> R:
     """Do work that no signal's handler can interrupt, such as that of Ctrl-C: those run in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         return work()
-    done: Future[R] = Future()
-
-    def do() -> None:
-        try:
-            done.set_result(work())
-        except BaseException as error:  # noqa: BLE001 (it is raised below, in the thread that waits)
-            done.set_exception(error)
-
-    thread = threading.Thread(target=contextvars.copy_context().run, args=(do,), name="lifecycle journal")
     try:
-        thread.start()
+        done = _threads().submit(contextvars.copy_context().run, work)
     except RuntimeError:  # no thread begins once the interpreter ends
         return work()
     return done.result()
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Threads that are kept: beginning one takes as long as what is done in it. Another begins if they are busy."""
+    return ThreadPoolExecutor(thread_name_prefix="lifecycle journal")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_threads.cache_clear)  # threads stay behind
 
 
 class Driver(_Sender):
