@@ -25,9 +25,11 @@ ONE_WAY = {
         definition <- diagram, testing
     """,
     "adapters": """
-        http.errors <- http.wire <- http.v1, http.v2, http.v3, http.v4 <- http.services <- http.client
+        http.errors <- http.wire <- http.browser_use <- http.v1, http.v2, http.v3, http.v4
+        http.v1, http.v2, http.v3, http.v4 <- http.services <- http.client
         http.wire, http.timing <- http.exchange <- http.driver, http.listing <- http.creating <- http.client
         http.errors <- http.limits <- http.connections <- http.driver
+        http.wire <- http.keys <- http.driver, http.client
         http.client <- http <- watch.* <- dbos <- cli.*
         http.v1, http.v2, http.v3, http.v4 <- emulator.* <- cli.*
         telemetry <- http.exchange, http.driver, journal.*
@@ -47,7 +49,7 @@ OWNERS = {
     "transitions": ["adapters.machine"],
     # In the emulator for its webhooks: it is the client of whoever it sends them to.
     "httpx2": [
-        *(f"adapters.http.{name}" for name in ("client", "connections", "driver", "limits")),
+        *(f"adapters.http.{name}" for name in ("client", "connections", "driver", "keys", "limits")),
         "adapters.emulator",
     ],
     "tenacity": ["adapters.http.client", "adapters.http.driver", "adapters.http.timing"],

@@ -54,12 +54,12 @@ def _webhook(url: str, secret: str | None) -> Webhook:
 
 def _introduce(base_url: str) -> None:
     from adapters.emulator import NOTICE, PREFIX
-    from adapters.http.client import ENVIRONMENT_KEY
+    from adapters.http.browser_use import KEY_VARIABLE
 
     say(("Browser Use Cloud, emulated: ", "bold"), (base_url, "bold green"))
     say(NOTICE)
     say("\nIn another terminal, with any key:")
-    say(f"  export LIFECYCLE_BASE_URL={base_url} {ENVIRONMENT_KEY}=any")
+    say(f"  export LIFECYCLE_BASE_URL={base_url} {KEY_VARIABLE.name}=any")
     say('  lifecycle create --api v2 "Find the cheapest flight"')
     say(f"\nIn Python: Client('v2', base_url={base_url!r}, api_key='any')")
     say(f"Control calls (remote events, faults): {base_url}{PREFIX}/docs")

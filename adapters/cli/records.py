@@ -26,7 +26,7 @@ from adapters.cli.output import (
     shown,
     table,
 )
-from adapters.cli.tasks import Api, BaseUrl, Seed, Worker, client_of
+from adapters.cli.tasks import Api, BaseUrl, KeyFrom, Seed, Worker, client_of
 
 if TYPE_CHECKING:
     from adapters.http import RecoveredCreate
@@ -164,6 +164,7 @@ def recover(
     abandon: Annotated[
         list[str] | None, typer.Option(metavar="CREATE", help="First record that this create made no task.")
     ] = None,
+    key_from: KeyFrom = None,
     as_json: AsJson = False,
 ) -> None:
     """Settle the commands that a crash or a lost answer left open, and report the creates that have no outcome.
@@ -181,7 +182,7 @@ def recover(
     from adapters.http import RecoveredCreate
 
     adopted = [_adoption(each) for each in adopt or ()]
-    with client_of(api, base_url, seed=seed, journal=journal, worker=worker) as client:
+    with client_of(api, base_url, seed=seed, journal=journal, worker=worker, key_from=key_from) as client:
         for create, task in adopted:
             client.adopt_create(create, task)
         for create in abandon or ():

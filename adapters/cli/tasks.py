@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.text import Text
@@ -23,8 +23,10 @@ from lifecycle.effects import Progress
 from lifecycle.following import Until
 
 if TYPE_CHECKING:
-    from adapters.http import Client, TaskResult, Timing
+    from adapters.http import AsyncClient, Client, TaskResult, Timing
     from adapters.journal import SqlJournal
+
+    C = TypeVar("C", Client, AsyncClient)
 
 Api = Annotated[
     str,
@@ -55,6 +57,15 @@ Worker = Annotated[
         metavar="NAME",
     ),
 ]
+KeyFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--key-from",
+        help="The environment variable that holds the API key; it is sent to any server.",
+        metavar="VARIABLE",
+        show_default=False,
+    ),
+]
 TaskId = Annotated[str, typer.Argument(metavar="ID", help="The task's or session's id.")]
 Fields = Annotated[
     list[str] | None,
@@ -79,14 +90,16 @@ def create(
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
     journal: Journal = None,
     worker: Worker = None,
+    key_from: KeyFrom = None,
     as_json: AsJson = False,
 ) -> None:
     """Create a task, or a session, and print its id.
 
-    The API key is taken from BROWSER_USE_API_KEY, or asked for on a terminal.
+    The API key is taken from the variable that --key-from names; from BROWSER_USE_API_KEY, if the server is the
+    service's own or this machine; or asked for on a terminal.
     """
     fields, labels = _fields(field), dict(map(_label, label or ()))
-    with client_of(api, base_url, seed=seed, journal=journal, worker=worker) as client:
+    with client_of(api, base_url, seed=seed, journal=journal, worker=worker, key_from=key_from) as client:
         made = client.create(task, key=key, labels=labels, reason=reason, **fields)
         state = made.state
     if as_json:
@@ -104,10 +117,11 @@ def status(
     seed: Seed = False,
     journal: Journal = None,
     worker: Worker = None,
+    key_from: KeyFrom = None,
     as_json: AsJson = False,
 ) -> None:
     """Read a task's state, and say which commands it accepts."""
-    with client_of(api, base_url, seed=seed, journal=journal, worker=worker) as client:
+    with client_of(api, base_url, seed=seed, journal=journal, worker=worker, key_from=key_from) as client:
         task = client.task(task_id)
         state = task.status()
         allowed, lifecycle = task.allowed(), task.lifecycle
@@ -143,6 +157,7 @@ def send(
     ] = 0.0,
     journal: Journal = None,
     worker: Worker = None,
+    key_from: KeyFrom = None,
     as_json: AsJson = False,
 ) -> None:
     """Give a task a command, and print its state once the command is proved to have taken effect.
@@ -150,7 +165,7 @@ def send(
     What the state refuses is not sent. Exit code 0: done, or redundant. 1: refused, or uncertain.
     """
     fields = _fields(field)
-    with client_of(api, base_url, seed=seed, journal=journal, worker=worker) as client:
+    with client_of(api, base_url, seed=seed, journal=journal, worker=worker, key_from=key_from) as client:
         task = client.task(task_id)
         result = task.send(command, key=key, reason=reason, wait_for_in_flight_s=wait_for_in_flight, **fields)
     if as_json:
@@ -173,6 +188,7 @@ def wait(
     seed: Seed = False,
     journal: Journal = None,
     worker: Worker = None,
+    key_from: KeyFrom = None,
     as_json: AsJson = False,
 ) -> None:
     """Follow a task until it rests, and print its state and what came of it.
@@ -183,7 +199,7 @@ def wait(
 
     with misuse_is_bad_input():
         timing = Timing(poll_s=poll, longest_poll_s=5 * poll)
-    asked = client_of(api, base_url, seed=seed, timing=timing, journal=journal, worker=worker)
+    asked = client_of(api, base_url, seed=seed, timing=timing, journal=journal, worker=worker, key_from=key_from)
     with asked as client, _watched(task_id) as see:
         task = client.task(task_id)
         result = task.wait(until, timeout_s=timeout, on_progress=see, on_unknown="continue" if go_on else "raise")
@@ -220,16 +236,15 @@ def client_of(
     timing: Timing | None = None,
     journal: str | None = None,
     worker: str | None = None,
+    key_from: str | None = None,
 ) -> Generator[Client]:
     """A client of the service; what it refuses of what was typed ends the command as bad input."""
-    from adapters.http import Client, service
+    from adapters.http import Client
 
-    wire = service(api)  # before anybody is asked for a key
-    key = api_key()
     with (
         misuse_is_bad_input(),
         record_at(journal, worker) as record,
-        Client(wire, api_key=key, base_url=base_url, seed=seed, timing=timing, journal=record) as client,
+        with_key(Client, api, key_from, base_url=base_url, seed=seed, timing=timing, journal=record) as client,
     ):
         yield client
 
@@ -246,17 +261,26 @@ def record_at(journal: str | None, worker: str | None) -> Generator[SqlJournal |
         yield opened
 
 
-def api_key() -> str:
-    """The API key, from the environment or a person; an argument would show in the list of processes."""
-    from adapters.http.client import ENVIRONMENT_KEY
+def with_key(make: Callable[..., C], api: str, variable: str | None, **settings: Any) -> C:
+    """Make a client with the key in a variable that a person names, the one it finds itself, or one that is typed.
 
-    key = os.environ.get(ENVIRONMENT_KEY)
-    if key:
-        return key
-    if not sys.stdin.isatty():
-        fail(f"no API key: set {ENVIRONMENT_KEY}, or run this in a terminal to be asked", BAD_INPUT)
-    asked: str = typer.prompt(f"API key ({ENVIRONMENT_KEY} is not set)", hide_input=True, err=True)
-    return asked
+    A key is no argument: it would show in the list of processes.
+    """
+    from adapters.http import service
+    from adapters.http.keys import NoKey
+
+    wire = service(api)
+    if variable is not None:
+        key = os.environ.get(variable) or fail(f"no API key: {shown(variable)} is not set", BAD_INPUT)
+        return make(wire, api_key=key, **settings)
+    try:
+        return make(wire, **settings)
+    except NoKey as error:
+        if not sys.stdin.isatty():
+            ways = "name the variable that holds it by --key-from, or run this in a terminal to be asked"
+            fail(f"no API key: {error.why}; {ways}", BAD_INPUT)
+        why = error.why
+    return make(wire, api_key=typer.prompt(f"API key ({shown(why)})", hide_input=True, err=True), **settings)
 
 
 def _fields(given: list[str] | None) -> dict[str, Any]:

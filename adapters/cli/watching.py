@@ -12,7 +12,7 @@ import typer
 
 from adapters.cli.names import AsJson
 from adapters.cli.output import BAD_INPUT, INTERRUPTED, fail, misuse_is_bad_input, print_json_line, say, shown
-from adapters.cli.tasks import Api, BaseUrl, Journal, Seed, Worker, api_key, record_at
+from adapters.cli.tasks import Api, BaseUrl, Journal, KeyFrom, Seed, Worker, record_at, with_key
 
 if TYPE_CHECKING:
     from adapters.http import AsyncClient
@@ -39,6 +39,7 @@ def watch(
     journal: Journal = None,
     worker: Worker = None,
     base_url: BaseUrl = None,
+    key_from: KeyFrom = None,
     seed: Seed = False,
     as_json: AsJson = False,
 ) -> None:
@@ -46,13 +47,11 @@ def watch(
 
     What is watched with a journal goes on where it was interrupted.
     """
-    from adapters.http import AsyncClient, service
+    from adapters.http import AsyncClient
 
-    wire = service(api)
-    key = api_key()
     with misuse_is_bad_input(), record_at(journal, worker) as record:
         policies = _policies(stop_after, stop_paused_after, stop_at_cost)
-        client = AsyncClient(wire, api_key=key, base_url=base_url, seed=seed, journal=record)
+        client = with_key(AsyncClient, api, key_from, base_url=base_url, seed=seed, journal=record)
         ids = task_ids or list(_unfinished(client, record))
         asyncio.run(_watch(client, ids, policies, rate, _print_json if as_json else _print))
 

@@ -57,6 +57,8 @@ class Service(ABC):
         self.wire = wire
         self.lifecycle: Lifecycle[Any, Any] = wire.seed if seed else wire.full
         self._api_key = api_key
+        assert wire.authentication is not None, "every API of the emulator asks for a key"
+        self._authentication = wire.authentication
         self._no_key = JSONResponse({"detail": NOT_AUTHENTICATED}, 401, dict(challenge(wire.authentication)))
 
     @abstractmethod
@@ -137,14 +139,14 @@ class Service(ABC):
     @property
     def scheme_name(self) -> str:
         """The name of its security scheme in the OpenAPI document."""
-        return self.wire.authentication.header
+        return self._authentication.header
 
     @property
     def scheme(self) -> dict[str, str]:
         """Its security scheme in the OpenAPI document."""
-        if self.wire.authentication.prefix:
-            return {"type": "http", "scheme": self.wire.authentication.prefix.strip().lower()}
-        return {"type": "apiKey", "in": "header", "name": self.wire.authentication.header}
+        if self._authentication.prefix:
+            return {"type": "http", "scheme": self._authentication.prefix.strip().lower()}
+        return {"type": "apiKey", "in": "header", "name": self._authentication.header}
 
     def new_id(self) -> str:
         """Return an id of the shape that this API gives out."""
@@ -238,8 +240,8 @@ class Service(ABC):
         return guarded
 
     def _lets_in(self, request: Request) -> bool:
-        value = request.headers.get(self.wire.authentication.header, "")
-        prefix = self.wire.authentication.prefix
+        value = request.headers.get(self._authentication.header, "")
+        prefix = self._authentication.prefix
         key = value[len(prefix) :].strip() if value[: len(prefix)].lower() == prefix.lower() else ""
         return key != "" if self._api_key is None else key == self._api_key
 

@@ -25,7 +25,7 @@ from adapters.http.errors import (
     ServiceFailed,
 )
 from adapters.http.services import register, service, services
-from adapters.http.wire import Authentication, Call, Listing, Proof, Request, Wire
+from adapters.http.wire import Authentication, Call, KeyVariable, Listing, Proof, Request, Wire
 
 if TYPE_CHECKING:
     from adapters.http.client import AsyncClient, AsyncTask, Client, Task
@@ -46,6 +46,7 @@ __all__ = [
     "DetailsTimedOut",
     "FieldError",
     "HttpError",
+    "KeyVariable",
     "Listed",
     "Listing",
     "NoAnswer",

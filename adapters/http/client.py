@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import builtins
 import copy
-import os
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Collection, Coroutine, Iterator, Mapping
 from functools import partial
@@ -21,6 +20,7 @@ from adapters import telemetry
 from adapters.http.creating import Creator, RecoveredCreate
 from adapters.http.driver import AsyncDriver, Driver, Gate, OnProgress
 from adapters.http.exchange import Conversation, Exchange, Recovered, TaskResult
+from adapters.http.keys import usable_key
 from adapters.http.listing import Listed, Pages
 from adapters.http.services import service
 from adapters.http.timing import Timing
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 OnUnknown = Literal["raise", "continue"]
-
-ENVIRONMENT_KEY = "BROWSER_USE_API_KEY"
 
 # --- the commands by name -----------------------------------------------------------------------
 
@@ -159,7 +157,7 @@ class _Configured:
         )
 
     def _connection(self, api_key: str | None) -> dict[str, Any]:
-        key = _usable_key(os.environ.get(ENVIRONMENT_KEY) if api_key is None else api_key)
+        key = usable_key(self.wire, self.base_url, api_key)
         return {"base_url": self.base_url, "api_key": key, "timing": self.timing}
 
     def _conversation(self, wire: Wire[Any, Any], task_id: str) -> Conversation[Any, Any]:
@@ -217,14 +215,6 @@ def _server(base_url: str, base_path: str) -> str:
         raise ValueError("base_url must hold no user and no password: it is shown in messages")
     # Other clients want the path in the base URL; both ways must lead to the same calls.
     return base_url.rstrip("/").removesuffix(base_path)
-
-
-def _usable_key(api_key: str | None) -> str:
-    if not api_key:
-        raise ValueError(f"no API key: pass api_key=... or set {ENVIRONMENT_KEY}")
-    if not (api_key.isascii() and api_key.isprintable() and " " not in api_key):
-        raise ValueError("the API key has characters that a header cannot carry")
-    return api_key
 
 
 # --- the synchronous client ---------------------------------------------------------------------
@@ -343,7 +333,9 @@ class Client(_Configured):
 
     Args:
         api: the service's name ("v1" to "v4", "v2-session", or a registered one) or its wire table.
-        api_key: the key; the environment's BROWSER_USE_API_KEY if omitted.
+        api_key: the key; if omitted, the one in the environment variable that the service names
+            (BROWSER_USE_API_KEY for the built-in ones). That one is sent to no other
+            server than the service's own and this machine.
         base_url: the server, such as "http://127.0.0.1:8000"; the real service if omitted.
         seed: keep to the lifecycle that the documents of the control calls describe.
         timing: how patient to be.
@@ -351,7 +343,8 @@ class Client(_Configured):
         http: an httpx2 client to send with, which stays the caller's to close.
     Raises:
         UnknownName: there is no such service.
-        ValueError: no key, or a key or URL that cannot be used.
+        ValueError: there is no key, or the one in the environment is for another server than `base_url`; a key is
+            given to a service that takes none; or a key or URL cannot be used.
     """
 
     def __init__(

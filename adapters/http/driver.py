@@ -13,7 +13,6 @@ import asyncio
 import contextvars
 import copy
 import inspect
-import ipaddress
 import logging
 import os
 import threading
@@ -32,6 +31,7 @@ from adapters import telemetry
 from adapters.http.connections import AsyncConnections, Connections
 from adapters.http.errors import BadAnswer, ClientUnusable, HttpError, NoAnswer, NotConnected
 from adapters.http.exchange import Action, Actions, Enter, Exchange, Note, Pause
+from adapters.http.keys import is_this_machine
 from adapters.http.limits import Body, ResponseTooLarge, Until
 from adapters.http.timing import Clock, Timing
 from lifecycle.effects import Answer, Claim, Failure, Lost, NotSent, Progress, RecordIntent, Tell, carry_out
@@ -102,10 +102,9 @@ class _Sender:
     """What both drivers know: the server and the key."""
 
     def __init__(self, *, base_url: str, api_key: str, timing: Timing) -> None:
-        host = _host(base_url)
         # What HTTP_PROXY and its like say is followed, but nobody reaches this machine by a proxy,
         # and the proxy would be told the key.
-        self._trusts_environment = not _is_here(host)
+        self._trusts_environment = not is_this_machine(base_url)
         self._base_url = base_url
         self._api_key = SecretStr(api_key)
         self._timing = timing
@@ -218,22 +217,6 @@ class _Sender:
                 can_be_shown = False
             chain += (each.__cause__, each.__context__, *getattr(each, "exceptions", ()))
         return can_be_shown
-
-
-def _host(base_url: str) -> str:
-    """The host of a URL that can be asked for. Raises ValueError."""
-    try:
-        url = httpx2.URL(base_url)
-        return url.raw_host.decode().encode("idna").decode()  # as the socket will
-    except (httpx2.InvalidURL, UnicodeError) as error:
-        raise ValueError(f"base_url {base_url[:80]!r}: {error}") from None
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _code(outcome: _Response | Exception) -> int | Exception:

@@ -6,6 +6,7 @@ the status must be read after them.
 
 from __future__ import annotations
 
+from adapters.http.browser_use import KEY_VARIABLE, SERVER
 from adapters.http.wire import Authentication, Call, Listing, Wire
 from lifecycle.catalog import V1 as SEED
 from lifecycle.catalog import V1_FULL as FULL
@@ -16,7 +17,8 @@ V1: Wire[V1State, V1Event] = Wire(
     name="v1",
     seed=SEED,
     full=FULL,
-    base_url="https://api.browser-use.com",
+    base_url=SERVER,
+    key_variable=KEY_VARIABLE,
     base_path="/api/v1",
     authentication=Authentication("Authorization", "Bearer "),
     create=Call(method="POST", path="/run-task", body={}),

@@ -6,6 +6,7 @@ view are in the same specification.
 
 from __future__ import annotations
 
+from adapters.http.browser_use import KEY_VARIABLE, SERVER
 from adapters.http.wire import Authentication, Call, Listing, Proof, Wire
 from lifecycle.catalog import V2 as SEED
 from lifecycle.catalog import V2_FULL as FULL
@@ -13,7 +14,6 @@ from lifecycle.catalog import V2_SESSION as SESSION
 from lifecycle.catalog import V2Event, V2SessionEvent, V2SessionState, V2State
 
 KEY = Authentication("X-Browser-Use-API-Key")
-BASE_URL = "https://api.browser-use.com"
 BASE_PATH = "/api/v2"
 # "Too many concurrent active sessions. Please wait for one to finish, kill one, or upgrade your plan."
 LIMITS_TASKS = ("too many concurrent active sessions",)
@@ -23,7 +23,8 @@ V2_SESSION: Wire[V2SessionState, V2SessionEvent] = Wire(
     name="v2-session",
     seed=SESSION,
     full=SESSION,
-    base_url=BASE_URL,
+    base_url=SERVER,
+    key_variable=KEY_VARIABLE,
     base_path=BASE_PATH,
     authentication=KEY,
     create=Call(method="POST", path="/sessions", body={}, status_at="status"),
@@ -41,7 +42,8 @@ V2: Wire[V2State, V2Event] = Wire(
     name="v2",
     seed=SEED,
     full=FULL,
-    base_url=BASE_URL,
+    base_url=SERVER,
+    key_variable=KEY_VARIABLE,
     base_path=BASE_PATH,
     authentication=KEY,
     create=Call(method="POST", path="/tasks", body={}),

@@ -6,6 +6,7 @@ further task by the same call; with `sessionId` in the body it is a dispatch.
 
 from __future__ import annotations
 
+from adapters.http.browser_use import KEY_VARIABLE, SERVER
 from adapters.http.wire import Authentication, Call, Listing, Wire
 from lifecycle.catalog import V3 as SEED
 from lifecycle.catalog import V3_FULL as FULL
@@ -16,7 +17,8 @@ V3: Wire[V3State, V3Event] = Wire(
     name="v3",
     seed=SEED,
     full=FULL,
-    base_url="https://api.browser-use.com",
+    base_url=SERVER,
+    key_variable=KEY_VARIABLE,
     base_path="/api/v3",
     authentication=Authentication("X-Browser-Use-API-Key"),
     create=Call(method="POST", path="/sessions", body={}, status_at="status"),

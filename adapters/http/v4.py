@@ -6,6 +6,7 @@ Python SDK 3.12.1 reads them.
 
 from __future__ import annotations
 
+from adapters.http.browser_use import KEY_VARIABLE, SERVER
 from adapters.http.wire import Authentication, Call, Listing, Wire
 from lifecycle.catalog import V4 as RUN
 from lifecycle.catalog import V4Event, V4State
@@ -15,7 +16,8 @@ V4: Wire[V4State, V4Event] = Wire(
     name="v4",
     seed=RUN,
     full=RUN,
-    base_url="https://api.browser-use.com",
+    base_url=SERVER,
+    key_variable=KEY_VARIABLE,
     base_path="/api/v4",
     authentication=Authentication("X-Browser-Use-API-Key"),
     create=Call(method="POST", path="/runs", body={}, status_at="status"),

@@ -70,6 +70,14 @@ class Authentication:
         return {self.header: f"{self.prefix}{api_key}"}
 
 
+@dataclass(frozen=True, slots=True)
+class KeyVariable:
+    """The environment variable that holds a service's key, and the server, such as "https://host", that it is for."""
+
+    name: str
+    server: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One call of a service, as a template in which `{id}` stands for the task's id.
@@ -166,6 +174,8 @@ class Wire(Generic[S, E]):
     `limits_tasks` (compared without case) limits how many tasks or sessions there are at a time, not the rate of calls.
     `created_field` is the field of a listed task that says when it was created (ISO 8601; UTC if it names no zone),
     `task_field` the field of a create that says what to do, which a listed task repeats; None if there is none.
+    `authentication` is None if the service asks for no key. `key_variable` is where its key is found if the caller
+    gives none; with None the caller must.
     """
 
     name: str
@@ -173,7 +183,7 @@ class Wire(Generic[S, E]):
     full: Lifecycle[S, E]
     base_url: str
     base_path: str
-    authentication: Authentication
+    authentication: Authentication | None
     create: Call
     status: Call
     details: Call
@@ -187,6 +197,7 @@ class Wire(Generic[S, E]):
     limits_tasks: tuple[str, ...] = ()
     created_field: str | None = None
     task_field: str | None = "task"
+    key_variable: KeyVariable | None = None
 
     def __post_init__(self) -> None:
         if differ := set(self.commands) ^ set(self.full.commands):
@@ -223,8 +234,8 @@ class Wire(Generic[S, E]):
             raise UnknownName("command", command, known=self.commands, where=self.name) from None
 
     def headers(self, api_key: str) -> dict[str, str]:
-        """Return the headers that authenticate a request."""
-        return self.authentication.headers(api_key)
+        """Return the headers that authenticate a request; none if the service asks for no key."""
+        return {} if self.authentication is None else self.authentication.headers(api_key)
 
     def read_answer(
         self,

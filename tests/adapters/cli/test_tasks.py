@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import Result
 
 from adapters.emulator import Emulator
+from adapters.journal import SqlJournal
 from tests.adapters.cli.commands import KEY, call
 
 
@@ -272,8 +274,38 @@ def test_without_a_key_and_a_terminal_the_line_says_what_to_set(emulator: Emulat
     result = call("status", "--api", "v1", "x", env=server)
 
     assert result.exit_code == 2
-    assert result.stderr == "lifecycle: no API key: set BROWSER_USE_API_KEY, or run this in a terminal to be asked\n"
+    assert result.stderr == (
+        "lifecycle: no API key: BROWSER_USE_API_KEY is not set; name the variable that holds it by --key-from, "
+        "or run this in a terminal to be asked\n"
+    )
     assert emulator.calls() == []
+
+
+@pytest.mark.parametrize("command", ["status", "send", "wait", "watch", "create", "recover"])
+def test_the_key_of_the_environment_is_not_sent_to_another_server(
+    command: str, server: dict[str, str], tmp_path: Path
+) -> None:
+    """Unless a person names the variable."""
+    arguments = {"send": ["x", "stop"], "create": ["x"], "recover": []}.get(command, ["x"])
+    SqlJournal(tmp_path / "j.db").close()
+    there = ["--api", "v1", "--base-url", "https://mine.invalid", "--journal", str(tmp_path / "j.db")]
+
+    result = call(command, *arguments, *there, env=server)
+
+    assert result.exit_code == 2
+    assert "is for https://api.browser-use.com and is not sent to https://mine.invalid; name the" in result.stderr
+    assert KEY not in result.output
+    unset = call(command, *arguments, *there, "--key-from", "NOT_SET", env=server)
+    assert (unset.exit_code, unset.stderr) == (2, "lifecycle: no API key: NOT_SET is not set\n")
+
+
+def test_a_person_may_name_the_variable_that_holds_the_key(server: dict[str, str]) -> None:
+    made = call("create", "--api", "v1", "buy milk", env=server)
+    del server["BROWSER_USE_API_KEY"]
+
+    result = call("status", "--api", "v1", made.stdout.strip(), "--key-from", "MY_KEY", env=server | {"MY_KEY": KEY})
+
+    assert result.exit_code == 0
 
 
 @pytest.mark.parametrize("key", ["wrong_" + KEY, KEY + "\n", KEY + "\u20ac"])
@@ -286,5 +318,5 @@ def test_a_key_that_is_not_accepted_is_never_shown(key: str, server: dict[str, s
 
 def test_a_key_is_no_argument() -> None:
     for command in ("create", "status", "send", "wait", "watch", "recover", "serve"):
-        assert "-key" not in call(command, "--help").stdout
+        assert "-key " not in call(command, "--help").stdout
     assert call("status", "--api", "v1", "--api-key", KEY, "x").exit_code == 2

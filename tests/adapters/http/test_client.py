@@ -17,7 +17,7 @@ import pytest
 
 from adapters.emulator import Emulator
 from adapters.http import AsyncClient, AsyncTask, Client, Listed, NotAuthenticated, NotFound, RequestRefused, Task
-from adapters.http.client import ENVIRONMENT_KEY, Commands
+from adapters.http.client import Commands
 from adapters.http.v2 import V2
 from lifecycle import (
     CATALOG,
@@ -485,20 +485,6 @@ def test_a_base_url_with_a_password_is_refused_without_telling_it(connect: Conne
 def test_the_real_service_is_asked_where_nothing_else_is_said() -> None:
     with Client("v2", api_key=KEY) as client:
         assert client.base_url == "https://api.browser-use.com"
-
-
-def test_the_key_comes_from_the_environment_where_none_is_given(
-    connect: Connect, serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server = serve(lambda _: Reply(body="running"))
-    monkeypatch.setenv(ENVIRONMENT_KEY, "from-the-environment")
-    connect("v1", server.base_url, api_key=None).task("t").status()
-    assert server.seen[0].headers["authorization"] == "Bearer from-the-environment"
-    with pytest.raises(ValueError, match="no API key"):
-        connect("v1", server.base_url, api_key="")
-    monkeypatch.delenv(ENVIRONMENT_KEY)
-    with pytest.raises(ValueError, match=f"no API key: pass api_key=... or set {ENVIRONMENT_KEY}"):
-        connect("v1", server.base_url, api_key=None)
 
 
 def test_an_unknown_service(connect: Connect) -> None:

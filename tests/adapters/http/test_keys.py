@@ -1,0 +1,129 @@
+"""Which key a client sends, and to whom. The servers tell what they were sent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from adapters.http import KeyVariable, Wire, service
+from adapters.http.keys import is_this_machine, usable_key
+from tests.adapters.http.both import KEY
+from tests.adapters.http.conftest import Connect, Serve
+from tests.adapters.http.scripted import Reply
+
+SECRET = "bu-from-the-environment"
+BUILT_IN = ("v1", "v2", "v2-session", "v3", "v4")
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BROWSER_USE_API_KEY", SECRET)
+
+
+def own(**changes: Any) -> Wire[Any, Any]:
+    """A service of a user's own, with the calls of v1."""
+    return replace(
+        service("v1"), **{"name": "mine", "base_url": "https://mine.example", "key_variable": None, **changes}
+    )
+
+
+def test_the_key_of_the_environment_reaches_this_machine(connect: Connect, serve: Serve) -> None:
+    server = serve(lambda _: Reply(body="running"))
+    connect("v1", server.base_url, api_key=None).task("t").status()
+    assert server.seen[0].headers["authorization"] == f"Bearer {SECRET}"
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "https://api.browser-use.com",
+        "https://API.browser-use.com:443/",
+        "http://localhost:1",
+        "http://127.9.9.9",
+        "http://[::1]:80",
+    ],
+)
+def test_the_key_of_the_environment_is_for_the_own_server_and_this_machine(name: str, base_url: str) -> None:
+    assert usable_key(service(name), base_url) == SECRET
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "https://api.browser-use.com.evil.example",
+        "https://api-browser-use.com",
+        "http://api.browser-use.com",  # in clear text
+        "https://api.browser-use.com:8443",
+        "https://localhost.evil.example",
+        "http://10.0.0.1",
+        "https://127.0.0.1.nip.example",
+    ],
+)
+def test_the_key_of_the_environment_goes_nowhere_else(connect: Connect, name: str, base_url: str) -> None:
+    with pytest.raises(
+        ValueError, match=r"no API key: the one in BROWSER_USE_API_KEY is for https://api\.browser-use\.com and"
+    ) as info:
+        connect(name, base_url, api_key=None)
+    assert base_url in str(info.value)
+    assert "pass api_key=..." in str(info.value)
+    assert SECRET not in str(info.value)
+
+
+def test_a_key_that_is_given_goes_where_the_caller_says() -> None:
+    assert usable_key(service("v2"), "https://proxy.example", KEY) == KEY
+
+
+def test_a_service_of_ones_own_is_never_sent_the_key_of_another(connect: Connect, serve: Serve) -> None:
+    server = serve(lambda _: Reply(body="running"))
+    with pytest.raises(
+        ValueError, match="no API key: 'mine' names no environment variable that holds one; pass api_key="
+    ):
+        connect(own(), server.base_url, api_key=None)
+    assert not server.seen
+
+
+def test_a_copy_of_a_built_in_service_with_another_server_is_not_sent_its_key(connect: Connect) -> None:
+    with pytest.raises(ValueError, match=r"is not sent to https://mine\.example"):
+        connect(replace(service("v2"), base_url="https://mine.example"), "https://mine.example", api_key=None)
+
+
+def test_a_service_may_name_a_variable_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    wire = own(key_variable=KeyVariable("MINE_KEY", "https://mine.example"))
+    with pytest.raises(ValueError, match="no API key: MINE_KEY is not set; pass api_key="):
+        usable_key(wire, wire.base_url)
+    monkeypatch.setenv("MINE_KEY", "its own")
+    with pytest.raises(ValueError, match="a header cannot carry"):
+        usable_key(wire, wire.base_url)
+    monkeypatch.setenv("MINE_KEY", "its-own")
+    assert usable_key(wire, wire.base_url) == "its-own"
+
+
+def test_a_service_may_ask_for_no_key(connect: Connect, serve: Serve) -> None:
+    server = serve(lambda _: Reply(body="running"))
+    assert connect(own(authentication=None), server.base_url, api_key=None).task("t").status() == "running"
+    assert SECRET not in repr(server.seen[0])
+    assert "authorization" not in server.seen[0].headers
+    with pytest.raises(ValueError, match="mine takes no API key"):
+        connect(own(authentication=None), server.base_url, api_key=KEY)
+
+
+@pytest.mark.parametrize("key", [123, b"bytes", ["k"]])
+def test_a_key_is_text(connect: Connect, key: Any) -> None:
+    with pytest.raises(TypeError, match=f"api_key must be text, not {type(key).__name__}"):
+        connect("v1", "http://127.0.0.1:1", api_key=key)
+
+
+@pytest.mark.parametrize("key", ["", "two words", "kéy", "line\nbreak"])
+def test_a_key_can_stand_in_a_header(connect: Connect, key: str) -> None:
+    with pytest.raises(ValueError, match="API key"):
+        connect("v1", "http://127.0.0.1:1", api_key=key)
+
+
+@pytest.mark.parametrize("url", ["http://a..b", "http://[::1"])
+def test_a_server_that_there_cannot_be(url: str) -> None:
+    with pytest.raises(ValueError, match="base_url"):
+        is_this_machine(url)
