@@ -172,7 +172,7 @@ def _require_unmoved(event_data: Any) -> None:
             lifecycle=machine.lifecycle.name,
             state=state,
             event=event,
-            allowed=machine.allowed(),
+            allowed=machine.lifecycle.judge(state, event).allowed,
         )
 
 

@@ -118,8 +118,9 @@ class UnknownName(LifecycleError, ValueError):
 class IllegalTransition(LifecycleError):
     """The state refuses the event.
 
-    `.lifecycle`, `.state` and `.event` are names, `.allowed` the events that the state accepts
-    in declared order, `.index` the event's place in a replayed history (0..n-1) or None.
+    `.lifecycle`, `.state` and `.event` are names. `.allowed` is what the state accepts of the event's own origin, in
+    declared order: for a command the commands, for a remote event the remote events. `.index` is the event's place in
+    a replayed history (0..n-1) or None.
     """
 
     def __init__(

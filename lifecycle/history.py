@@ -15,7 +15,7 @@ from typing import Generic, Literal
 
 from lifecycle.errors import UnknownName, UnknownStatus, shortened
 from lifecycle.graph import Graph
-from lifecycle.table import E, S, quoted
+from lifecycle.table import E, S, quoted, require_words
 
 
 class Channel(StrEnum):
@@ -194,12 +194,13 @@ class History(Graph[S, E]):
         Raises:
             UnknownName: `channel` is not declared.
             ValueError: `mode` is neither.
+            TypeError: `statuses` is one text.
         """
         _require_mode(mode)
         findings: list[Finding[S]] = []
         previous: S | None = None
         ended = False
-        for index, status in enumerate(statuses):
+        for index, status in enumerate(require_words(statuses, "statuses")):
             state = self.state_of(status, channel=channel)
             code = self._code(previous, state, ended=ended, mode=mode)
             if code is not None:

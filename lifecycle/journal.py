@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Generic, NamedTuple, Protocol
+from typing import Any, Generic, NamedTuple, Protocol, runtime_checkable
 
 from lifecycle.catalog import COMMAND, CommandEvent, CommandState
 from lifecycle.definition import Lifecycle
@@ -524,6 +524,7 @@ ReportOutcome = ReportEntry[Any, Any] | UnreadableRecord
 """What a report was found to be, or why it could not be recorded."""
 
 
+@runtime_checkable
 class Journal(Protocol):
     """The record of all tasks."""
 

@@ -21,6 +21,7 @@ from lifecycle.errors import IllegalTransition, UnknownName
 
 S = TypeVar("S", bound=str)
 E = TypeVar("E", bound=str)
+W = TypeVar("W", bound=str)
 
 
 def quoted(name: str) -> str:
@@ -35,6 +36,21 @@ class Origin(StrEnum):
     REMOTE = "remote"  # something the service does by itself
 
 
+def require_origin(name: str, *, where: str) -> Origin:
+    """Return the origin of that name. Raises UnknownName."""
+    try:
+        return Origin(name)
+    except ValueError:
+        raise UnknownName("origin", name, known=Origin, where=where) from None
+
+
+def require_words(words: Iterable[W], what: str) -> Iterable[W]:
+    """Return these words. Raises TypeError if they are one text, which would be read letter by letter."""
+    if isinstance(words, str | bytes):
+        raise TypeError(f"{what} are several, in a list or any other iterable, not the text {words[:80]!r}")
+    return words
+
+
 class VerdictKind(StrEnum):
     """What `judge` says of an event in a state."""
 
@@ -46,7 +62,7 @@ class VerdictKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict(Generic[S, E]):
-    """`judge`'s answer. `target` is None unless applied; `allowed` is in declared order."""
+    """`judge`'s answer. `target` is None unless applied; `allowed` is what the state accepts of the event's origin."""
 
     kind: VerdictKind
     state: S
@@ -128,7 +144,7 @@ class Table(Generic[S, E]):
             UnknownName: a state or event that this lifecycle does not declare.
         """
         target = self.target(state, event)
-        allowed = self._allowed[state]
+        allowed = self._alternatives(state, event)
         if target is not None:
             kind, reason = VerdictKind.APPLIED, f"{quoted(event)} leads from {quoted(state)} to {quoted(target)}"
         elif self._is_redundant(state, event):
@@ -138,17 +154,18 @@ class Table(Generic[S, E]):
             reason = self._refusal(state, event)
         return Verdict(kind, state, event, target, allowed, reason)
 
-    def allowed(self, state: S, *, origin: Origin | None = None) -> tuple[E, ...]:
-        """Return the events that `state` accepts, in declared order; of one origin if given.
+    def allowed(self, state: S, *, origin: Origin | str | None = None) -> tuple[E, ...]:
+        """Return the events that `state` accepts, in declared order; of one origin ("caller" or "remote") if given.
 
         Raises:
-            UnknownName: a state that this lifecycle does not declare.
+            UnknownName: a state that this lifecycle does not declare, or there is no such origin.
         """
         self._require_state(state)
         events = self._allowed[state]
         if origin is None:
             return events
-        return tuple(event for event in events if self._rows.origins[event] is origin)
+        only = require_origin(origin, where=self.name)
+        return tuple(event for event in events if self._rows.origins[event] is only)
 
     def replay(self, events: Iterable[E], *, start: S | None = None) -> S:
         """Return the state after applying `events` in order.
@@ -159,10 +176,11 @@ class Table(Generic[S, E]):
         Raises:
             IllegalTransition: at the first refused event; `.index` is its position, 0..n-1.
             UnknownName: an event or state that this lifecycle does not declare.
+            TypeError: `events` is one text.
         """
         state = self._rows.initial if start is None else start
         self._require_state(state)
-        for index, event in enumerate(events):
+        for index, event in enumerate(require_words(events, "events")):
             target = self.target(state, event)
             if target is None:
                 raise self._illegal(state, event, index=index)
@@ -204,7 +222,7 @@ class Table(Generic[S, E]):
         if state in self._rows.final:
             why = f"{quoted(state)} is final"
         else:
-            why = f"allowed: {', '.join(self._allowed[state])}"
+            why = f"allowed: {', '.join(self._alternatives(state, event)) or 'none'}"
         return f"{quoted(event)} is not allowed in {quoted(state)}; {why}"
 
     def _illegal(self, state: S, event: E, *, index: int | None = None) -> IllegalTransition:
@@ -213,9 +231,13 @@ class Table(Generic[S, E]):
             lifecycle=self.name,
             state=state,
             event=event,
-            allowed=self._allowed[state],
+            allowed=self._alternatives(state, event),
             index=index,
         )
+
+    def _alternatives(self, state: S, event: E) -> tuple[E, ...]:
+        """What the origin of `event` can do instead: a caller cannot send what the service does by itself."""
+        return self.allowed(state, origin=self._rows.origins[event])
 
     def _require_state(self, state: S) -> None:
         if state not in self._allowed:

@@ -30,7 +30,7 @@ from lifecycle.errors import DefinitionFinding, IllegalTransition, LifecycleErro
 from lifecycle.examination import moves_of
 from lifecycle.graph import accepted_again, reach
 from lifecycle.history import Channel, FindingCode, Mode
-from lifecycle.table import E, Origin, S, quoted
+from lifecycle.table import E, Origin, S, quoted, require_origin
 
 try:
     from hypothesis import strategies as st
@@ -61,9 +61,13 @@ def states(lifecycle: Lifecycle[S, E]) -> st.SearchStrategy[S]:
     return st.sampled_from([state.name for state in lifecycle.states])
 
 
-def events(lifecycle: Lifecycle[S, E], *, origin: Origin | None = None) -> st.SearchStrategy[E]:
-    """Draw a declared event, of one origin if given (nothing where there is none); shrinks towards the first."""
-    names = [event.name for event in lifecycle.events if origin in (None, event.origin)]
+def events(lifecycle: Lifecycle[S, E], *, origin: Origin | str | None = None) -> st.SearchStrategy[E]:
+    """Draw a declared event, of one origin if given (nothing where there is none); shrinks towards the first.
+
+    Raises UnknownName: there is no such origin.
+    """
+    only = None if origin is None else require_origin(origin, where=lifecycle.name)
+    names = [event.name for event in lifecycle.events if only in (None, event.origin)]
     return st.sampled_from(names) if names else st.nothing()
 
 
@@ -98,7 +102,7 @@ def event_paths(
 def histories(
     lifecycle: Lifecycle[S, E],
     *,
-    defect: FindingCode | None = None,
+    defect: FindingCode | str | None = None,
     mode: Mode = "exact",
     channel: str = Channel.API,
     max_size: int = 12,
@@ -119,8 +123,9 @@ def histories(
     sites = _defects(lifecycle, mode)
     if defect is not None and defect not in sites:
         raise ValueError(f"{lifecycle.name}: no {mode} history has the defect {defect}, only {', '.join(sites)}")
-    sites_of_it = sites[defect] if defect else []
-    return _histories(lifecycle, sites_of_it, defect=defect, mode=mode, channel=channel, max_size=max_size)
+    code = None if defect is None else FindingCode(defect)
+    sites_of_it = [] if code is None else sites[code]
+    return _histories(lifecycle, sites_of_it, defect=code, mode=mode, channel=channel, max_size=max_size)
 
 
 def possible_defects(lifecycle: Lifecycle[S, E], *, mode: Mode = "exact") -> tuple[FindingCode, ...]:

@@ -15,6 +15,7 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from adapters import telemetry
 from adapters.http.creating import Creator, RecoveredCreate
@@ -147,6 +148,10 @@ class _Configured:
         self.wire: Wire[Any, Any] = service(api) if isinstance(api, str) else api
         self.lifecycle: Lifecycle[Any, Any] = self.wire.seed if seed else self.wire.full
         self.timing = timing or Timing()
+        if journal is not None and not isinstance(journal, Journal):
+            raise TypeError(
+                f"journal must be a journal, such as SqlJournal({str(journal)!r}), not {type(journal).__name__}"
+            )
         self.journal = journal or MemoryJournal(on_report=telemetry.count_report)
         self.base_url = _server(base_url or self.wire.base_url, self.wire.base_path)
         self._seed = seed
@@ -160,17 +165,19 @@ class _Configured:
         key = usable_key(self.wire, self.base_url, api_key)
         return {"base_url": self.base_url, "api_key": key, "timing": self.timing}
 
-    def _conversation(self, wire: Wire[Any, Any], task_id: str) -> Conversation[Any, Any]:
+    def _conversation(self, wire: Wire[Any, Any], task_id: TaskId) -> Conversation[Any, Any]:
+        task_id = _id_text(task_id)
         wire.status.request(wire.base_path, task_id=task_id)  # an id that cannot stand in a path is refused here
         lifecycle = wire.seed if self._seed else wire.full
         log = self.journal.task(lifecycle, task_id)
         return Conversation(wire=wire, lifecycle=lifecycle, timing=self.timing, task_id=task_id, log=log)
 
-    def _reading(self, task_id: str, *, details: bool) -> Exchange:
+    def _reading(self, task_id: TaskId, *, details: bool) -> Exchange:
+        task_id = _id_text(task_id)
         call = self.wire.details if details else self.wire.status
         return Exchange(self.wire, call, call.request(self.wire.base_path, task_id=task_id))
 
-    def _session(self, session_id: str) -> Conversation[Any, Any]:
+    def _session(self, session_id: TaskId) -> Conversation[Any, Any]:
         if self.wire.session is None:
             raise TypeError(f"{self.wire.name} has no sessions beside its tasks")
         return self._conversation(self.wire.session, session_id)
@@ -204,6 +211,18 @@ class _Configured:
     def lifecycles(self) -> tuple[Lifecycle[Any, Any], ...]:
         """Those of the tasks and, where there are any, of the sessions they run in."""
         return tuple(lifecycle for _, lifecycle in self._lifecycles())
+
+
+TaskId = str | int | UUID
+
+
+def _id_text(task_id: object) -> str:
+    """An id as a service writes it. Raises TypeError."""
+    if isinstance(task_id, str):
+        return task_id
+    if isinstance(task_id, int | UUID) and not isinstance(task_id, bool):
+        return str(task_id)
+    raise TypeError(f"a task's id is a text, an integer or a UUID, not {type(task_id).__name__}")
 
 
 def _server(base_url: str, base_path: str) -> str:
@@ -343,6 +362,7 @@ class Client(_Configured):
         http: an httpx2 client to send with, which stays the caller's to close.
     Raises:
         UnknownName: there is no such service.
+        TypeError: the journal is none, or the key is no text.
         ValueError: there is no key, or the one in the environment is for another server than `base_url`; a key is
             given to a service that takes none; or a key or URL cannot be used.
     """
@@ -396,7 +416,7 @@ class Client(_Configured):
         creating = self._creators()[0].create(body, labels=labels or {}, purpose=Purpose(key, origin, reason))
         return Task(self._driver, self._driver.run(creating))
 
-    def adopt_create(self, create_id: str, task_id: str) -> Task:
+    def adopt_create(self, create_id: str, task_id: TaskId) -> Task:
         """Record that an uncertain create made this task, which is read first, and return a handle on the task.
 
         Args:
@@ -407,7 +427,7 @@ class Client(_Configured):
             ValueError: there is no such create, or it has ended; or another create made the task.
             HttpError: the task cannot be read; nothing was recorded of the create.
         """
-        return Task(self._driver, self._driver.run(self._creators()[0].adopt(create_id, task_id)))
+        return Task(self._driver, self._driver.run(self._creators()[0].adopt(create_id, _id_text(task_id))))
 
     def abandon_create(self, create_id: str, *, reason: str = "") -> None:
         """Record that an uncertain create made no task: its key is free again.
@@ -418,11 +438,16 @@ class Client(_Configured):
         """
         self._driver.run(self._creators()[0].abandon(create_id, reason))
 
-    def task(self, task_id: str) -> Task:
-        """Return a handle on an existing task; nothing is sent. Raises ValueError for an unusable id."""
+    def task(self, task_id: TaskId) -> Task:
+        """Return a handle on an existing task; nothing is sent.
+
+        Raises:
+            ValueError: no request can carry this id.
+            TypeError: it is no text, integer or UUID.
+        """
         return Task(self._driver, self._conversation(self.wire, task_id))
 
-    def session(self, session_id: str) -> Task:
+    def session(self, session_id: TaskId) -> Task:
         """Return a handle on the session that a task runs in (v2). Raises TypeError where there are none."""
         return Task(self._driver, self._session(session_id))
 
@@ -465,7 +490,7 @@ class Client(_Configured):
         while not pages.is_done:
             yield from self._driver.run(pages.read(self.timing))
 
-    def read(self, task_id: str, *, details: bool = False) -> Answer:
+    def read(self, task_id: TaskId, *, details: bool = False) -> Answer:
         """Read the task's status (or its details) in one request, and return the answer as it came.
 
         For those who keep a pace of their own: nothing is repeated, raised or recorded.
@@ -579,19 +604,19 @@ class AsyncClient(_Configured):
         creating = self._creators()[0].create(body, labels=labels or {}, purpose=Purpose(key, origin, reason))
         return AsyncTask(self._driver, await self._driver.run(creating))
 
-    async def adopt_create(self, create_id: str, task_id: str) -> AsyncTask:
+    async def adopt_create(self, create_id: str, task_id: TaskId) -> AsyncTask:
         """As `Client.adopt_create`."""
-        return AsyncTask(self._driver, await self._driver.run(self._creators()[0].adopt(create_id, task_id)))
+        return AsyncTask(self._driver, await self._driver.run(self._creators()[0].adopt(create_id, _id_text(task_id))))
 
     async def abandon_create(self, create_id: str, *, reason: str = "") -> None:
         """As `Client.abandon_create`."""
         await self._driver.run(self._creators()[0].abandon(create_id, reason))
 
-    def task(self, task_id: str) -> AsyncTask:
+    def task(self, task_id: TaskId) -> AsyncTask:
         """As `Client.task`."""
         return AsyncTask(self._driver, self._conversation(self.wire, task_id))
 
-    def session(self, session_id: str) -> AsyncTask:
+    def session(self, session_id: TaskId) -> AsyncTask:
         """As `Client.session`."""
         return AsyncTask(self._driver, self._session(session_id))
 
@@ -625,7 +650,7 @@ class AsyncClient(_Configured):
             for listed in await self._driver.run(pages.read(self.timing)):
                 yield listed
 
-    async def read(self, task_id: str, *, details: bool = False) -> Answer:
+    async def read(self, task_id: TaskId, *, details: bool = False) -> Answer:
         """As `Client.read`."""
         return await self._driver.exchange(self._reading(task_id, details=details))
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -41,6 +42,8 @@ from lifecycle.errors import UnknownName
 from lifecycle.table import E, S
 
 _ID = "{id}"
+_PLACEHOLDER = re.compile(r"\{\w*\}")
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _LONGEST_ID = 32_768  # characters, percent-encoded; httpx2 refuses URLs of more than 65,536
 
 
@@ -86,6 +89,11 @@ class Call:
     that holds the status, "" when the whole answer is the status, None when it carries none.
     `repeats_id` is False if the field in which other responses of the service carry the task's id holds the id
     of something else in this call's: a response about another task is invalid.
+
+    Raises:
+        ValueError: the method is none of GET, POST, PUT, PATCH and DELETE; the path does not begin with a slash, or
+            has a query of its own; there is another placeholder than `{id}`; query or body are no mapping of text;
+            or fields are taken without a body.
     """
 
     method: str
@@ -95,6 +103,31 @@ class Call:
     takes: tuple[str, ...] = ()
     status_at: str | None = None
     repeats_id: bool = True
+
+    def __post_init__(self) -> None:
+        if wrong := next(self._mistakes(), None):
+            raise ValueError(f"call {self.method} {self.path}: {wrong}")
+
+    def _mistakes(self) -> Iterator[str]:
+        if self.method not in _METHODS:
+            yield f"the method must be one of {', '.join(_METHODS)}"
+        if not self.path.startswith("/") or not set("?# ").isdisjoint(self.path):
+            yield "the path must begin with '/' and have no '?', '#' or space; a query is given as `query`"
+        for name, part in (("query", self.query), ("body", self.body or {})):
+            texts: Any = part
+            if not (isinstance(texts, Mapping) and all(isinstance(each, str) for row in texts.items() for each in row)):
+                yield f"`{name}` must be a mapping of text to text"
+                return  # what follows reads its texts
+        for template in self._templates():
+            if strange := set(_PLACEHOLDER.findall(template)) - {_ID}:
+                yield f"unknown placeholder {min(strange)!r}: the only one is {_ID!r}"
+        if isinstance(self.takes, str):
+            yield "`takes` must be several names, in a tuple"
+        elif self.takes and self.body is None:
+            yield "`takes` names fields of a body, and there is none: give body={}"
+
+    def _templates(self) -> tuple[str, ...]:
+        return (self.path, *self.query.values(), *(self.body or {}).values())
 
     def request(self, base_path: str, *, task_id: str = "", fields: Mapping[str, Any] | None = None) -> Request:
         """Fill the template in.
@@ -110,15 +143,16 @@ class Call:
         """
         fields = fields or {}
         self._require_fields(fields)
-        quoted, names_a_task = _quoted(task_id), self._names_a_task()
+        quoted, names_a_task = _quoted(task_id), self.names_a_task()
         if quoted is None and names_a_task:
             raise ValueError(f"{task_id[:80]!r} is no task id")
         body = None if self.body is None else {**_filled(self.body, task_id), **fields}
         path = base_path + self.path.replace(_ID, quoted or "")
         return Request(self.method, path, _filled(self.query, task_id), body, task_id if names_a_task else None)
 
-    def _names_a_task(self) -> bool:
-        return any(_ID in template for template in (self.path, *self.query.values(), *(self.body or {}).values()))
+    def names_a_task(self) -> bool:
+        """Whether the path, the query or the body says which task it is about."""
+        return any(_ID in template for template in self._templates())
 
     def _require_fields(self, fields: Mapping[str, Any]) -> None:
         if not fields and not self.takes:
@@ -176,6 +210,10 @@ class Wire(Generic[S, E]):
     `task_field` the field of a create that says what to do, which a listed task repeats; None if there is none.
     `authentication` is None if the service asks for no key. `key_variable` is where its key is found if the caller
     gives none; with None the caller must.
+
+    Raises:
+        ValueError: there is not one call for each command; a call about one task does not name it (`{id}`), or one
+            about none names one; or the status is nowhere in the answers, or the base path or a proof is malformed.
     """
 
     name: str
@@ -200,10 +238,32 @@ class Wire(Generic[S, E]):
     key_variable: KeyVariable | None = None
 
     def __post_init__(self) -> None:
+        if wrong := next(self._mistakes(), None):
+            raise ValueError(f"wire {self.name!r}: {wrong}")
+
+    def _mistakes(self) -> Iterator[str]:
         if differ := set(self.commands) ^ set(self.full.commands):
-            raise ValueError(f"wire {self.name!r}: a command is one request; look at {', '.join(sorted(differ))}")
+            yield f"a command is one request; look at {', '.join(sorted(differ))}"
         if self.status.status_at is None or not self.details.status_at:
-            raise ValueError(f"wire {self.name!r}: where do the status and the details carry the status?")
+            yield "where do the status and the details carry the status?"
+        if self.base_path and (not self.base_path.startswith("/") or self.base_path.endswith("/")):
+            yield f"base_path must be empty, or begin with '/' and not end with it, not {self.base_path!r}"
+        calls = {
+            "status": self.status,
+            "details": self.details,
+            **{str(name): at for name, at in self.commands.items()},
+        }
+        for name, call in calls.items():
+            if not call.names_a_task():  # it would be sent to all tasks at once
+                yield f"{name!r} is {call.method} {call.path}, which does not name its task: where does {_ID!r} stand?"
+        for name, call in {"create": self.create, "listing": self.listing.call}.items():
+            if call.names_a_task():
+                yield f"{name!r} is {call.method} {call.path}, which names a task, and there is none"
+        for command, proof in self.proofs.items():
+            if command not in self.commands:
+                yield f"a proof of {str(command)!r}, which is no command"
+            elif proof.event not in proof.wire.commands:
+                yield f"the proof of {str(command)!r} is {proof.event!r}, which is no command of {proof.wire.name!r}"
 
     def create_request(self, fields: Mapping[str, Any]) -> Request:
         """Return the request that creates a task with these fields.

@@ -83,7 +83,7 @@ def test_v1_says_why_it_refuses(http: httpx2.Client, emulator: Emulator) -> None
     wire = BY_NAME["v1"]
     task_id = create(http, wire)
     assert command(http, wire, "pause", task_id).json() == {
-        "detail": "'pause' is not allowed in 'created'; allowed: stop, start, fail"
+        "detail": "'pause' is not allowed in 'created'; allowed: stop"
     }
     assert command(http, wire, "stop", task_id).json() == {}
     assert command(http, wire, "stop", task_id).json() == {"detail": "Agent session already stopped"}

@@ -67,7 +67,7 @@ def test_what_cannot_happen_is_refused_with_the_lifecycles_words(emulator: Emula
         emulator.task("nobody")
     refused = http.post(f"/_emulator/tasks/{task_id}/events", json={"event": "finish"})
     assert refused.status_code == 409
-    assert refused.json() == {"detail": "v1-full: 'finish' is not allowed in 'created'; allowed: stop, start, fail"}
+    assert refused.json() == {"detail": "v1-full: 'finish' is not allowed in 'created'; allowed: start, fail"}
     others: list[tuple[str, str, Any, int]] = [
         ("POST", f"/_emulator/tasks/{task_id}/events", {"event": "strt"}, 400),
         ("POST", "/_emulator/tasks/nobody/events", {"event": "start"}, 404),

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import httpx2
 
 from adapters.http import AsyncClient, AsyncTask, Client, Listed, Recovered, Task, TaskResult, Timing, Wire
-from adapters.http.client import Commands
+from adapters.http.client import Commands, TaskId
 from lifecycle import Lifecycle
 from lifecycle.command import CommandResult
 from lifecycle.journal import TaskLog
@@ -95,16 +95,16 @@ class BlockingClient(AbstractContextManager["BlockingClient"]):
     def create(self, task: str | None = None, **fields: Any) -> BlockingTask:
         return self._handle(self._runner.run(self.asynchronous.create(task, **fields)))
 
-    def adopt_create(self, create_id: str, task_id: str) -> BlockingTask:
+    def adopt_create(self, create_id: str, task_id: TaskId) -> BlockingTask:
         return self._handle(self._runner.run(self.asynchronous.adopt_create(create_id, task_id)))
 
     def abandon_create(self, create_id: str, *, reason: str = "") -> None:
         self._runner.run(self.asynchronous.abandon_create(create_id, reason=reason))
 
-    def task(self, task_id: str) -> BlockingTask:
+    def task(self, task_id: TaskId) -> BlockingTask:
         return self._handle(self.asynchronous.task(task_id))
 
-    def session(self, session_id: str) -> BlockingTask:
+    def session(self, session_id: TaskId) -> BlockingTask:
         return self._handle(self.asynchronous.session(session_id))
 
     def recover(self, **given: Any) -> Sequence[Recovered]:

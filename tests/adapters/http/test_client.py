@@ -8,9 +8,11 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
+from uuid import UUID
 
 import httpx2
 import pytest
@@ -485,6 +487,31 @@ def test_a_base_url_with_a_password_is_refused_without_telling_it(connect: Conne
 def test_the_real_service_is_asked_where_nothing_else_is_said() -> None:
     with Client("v2", api_key=KEY) as client:
         assert client.base_url == "https://api.browser-use.com"
+
+
+@pytest.mark.parametrize("task_id", [UUID(int=7), 7, "7"])
+def test_an_id_is_what_a_service_gives_as_one(connect: Connect, serve: Serve, task_id: Any) -> None:
+    server = serve(lambda _: Reply(body="running"))
+    task = connect("v1", server.base_url).task(task_id)
+    task.status()
+    assert task.id == str(task_id)
+    assert {seen.path for seen in server.seen} == {f"/api/v1/task/{task_id}/status"}
+
+
+@pytest.mark.parametrize("task_id", [None, True, 1.5, b"7", ["7"]])
+def test_an_id_is_nothing_else(connect: Connect, task_id: Any) -> None:
+    client = connect("v2", "http://127.0.0.1:1")
+    for ask in (client.task, client.session, partial(client.adopt_create, "1")):
+        with pytest.raises(TypeError, match=f"a text, an integer or a UUID, not {type(task_id).__name__}"):
+            ask(task_id)
+
+
+@pytest.mark.parametrize("journal", ["j.db", Path("j.db"), 7])
+def test_a_journal_is_no_path(connect: Connect, journal: Any) -> None:
+    with pytest.raises(
+        TypeError, match=f"journal must be a journal, such as SqlJournal.*, not {type(journal).__name__}"
+    ):
+        connect("v1", "http://127.0.0.1:1", journal=journal)
 
 
 def test_an_unknown_service(connect: Connect) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 import httpx2
@@ -20,9 +21,11 @@ from adapters.http import (
     Authentication,
     Call,
     FieldError,
+    Listing,
     NotAuthenticated,
     NotFound,
     NotPermitted,
+    Proof,
     RateLimited,
     Request,
     RequestRefused,
@@ -621,3 +624,75 @@ def test_the_tables_serve_another_http_client_where_httpx2_is_not_installed() ->
     assert server.calls == ["PATCH /api/v2/tasks/a%20task%2F1"] * 2
     assert server.seen[0].json == {"action": "stop"}
     assert server.seen[0].headers["x-browser-use-api-key"] == "KEY"
+
+
+# --- tables that cannot be meant ---------------------------------------------------------------
+
+
+GET: dict[str, Any] = {"method": "GET", "path": "/jobs/{id}", "status_at": "status"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"method": "FETCH"}, "the method must be one of GET, POST, PUT, PATCH, DELETE"),
+        ({"method": "get"}, "the method must be one of"),
+        ({"path": "jobs/{id}"}, "the path must begin with '/'"),
+        ({"path": "/jobs?id={id}"}, "a query is given as `query`"),
+        ({"path": "/jobs/{task_id}"}, "unknown placeholder '{task_id}': the only one is '{id}'"),
+        ({"path": "/jobs/{}"}, "unknown placeholder '{}'"),
+        ({"query": {"id": "{ID}"}}, "unknown placeholder '{ID}'"),
+        ({"body": {"job": "{job}"}}, "unknown placeholder '{job}'"),
+        ({"query": "id={id}"}, "`query` must be a mapping of text to text"),
+        ({"body": ["{id}"]}, "`body` must be a mapping of text to text"),
+        ({"body": {"id": 7}}, "`body` must be a mapping of text to text"),
+        ({"body": {}, "takes": "task"}, "`takes` must be several names, in a tuple"),
+        ({"takes": ("task",)}, "`takes` names fields of a body, and there is none"),
+    ],
+)
+def test_a_call_that_cannot_be_meant_is_refused_when_it_is_made(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        Call(**{**GET, **changes})
+
+
+def test_braces_that_are_no_placeholder_may_stand_in_a_body() -> None:
+    query = "mutation { stop(id: $id) { status } }"
+    call = Call(method="POST", path="/graphql", body={"query": query, "variables": "{id}"})
+    assert call.request("", task_id="7").body == {"query": query, "variables": "7"}
+
+
+EVERYTHING: dict[str, Any] = {"method": "DELETE", "path": "/jobs"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"commands": {**V1.commands, "stop": Call(**EVERYTHING)}},
+            "'stop' is DELETE /jobs, which does not name its task",
+        ),
+        ({"status": Call(method="GET", path="/status", status_at="")}, "'status' is GET /status, which does not name"),
+        (
+            {"details": Call(method="GET", path="/task", status_at="status")},
+            "'details' is GET /task, which does not name",
+        ),
+        (
+            {"create": Call(method="POST", path="/tasks/{id}", body={})},
+            "'create' is POST /tasks/{id}, which names a task",
+        ),
+        (
+            {"listing": Listing(call=Call(method="GET", path="/tasks/{id}"), items_at="tasks", page="page")},
+            "'listing' is GET /tasks/{id}, which names a task",
+        ),
+        ({"base_path": "api"}, "base_path must be empty, or begin with '/' and not end with it, not 'api'"),
+        ({"base_path": "/api/"}, "base_path must be empty"),
+        ({"proofs": {"halt": Proof(wire=V1, id_at="id", event="stop")}}, "a proof of 'halt', which is no command"),
+        (
+            {"proofs": {"stop": Proof(wire=V1, id_at="id", event="halt")}},
+            "the proof of 'stop' is 'halt', which is no command of 'v1'",
+        ),
+    ],
+)
+def test_a_table_that_cannot_be_meant_is_refused_when_it_is_made(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"wire 'v1': {said}")):
+        replace(V1, **changes)
