@@ -96,19 +96,26 @@ class UnknownName(LifecycleError, ValueError):
     """A name that is not declared.
 
     `.kind` says of what ("state", "event", "channel", "lifecycle"), `.known` lists the declared
-    names in order, `.suggestion` is the nearest of them or None, `.declared_by` names the
-    lifecycle that does declare it where that is known.
+    names in order, `.suggestion` is the one that was probably `meant` (the nearest, if that is not told)
+    or None, `.declared_by` names the lifecycle that does declare it where that is known.
     """
 
     def __init__(
-        self, kind: str, name: object, *, known: Iterable[str], where: str, declared_by: str | None = None
+        self,
+        kind: str,
+        name: object,
+        *,
+        known: Iterable[str],
+        where: str,
+        declared_by: str | None = None,
+        meant: str | None = None,
     ) -> None:
         self.kind = kind
         self.name = name
         self.known = tuple(str(each) for each in known)
         self.where = where
         self.declared_by = declared_by
-        self.suggestion = nearest(name, self.known)
+        self.suggestion = meant if meant in self.known else nearest(name, self.known)
         hint = f"; did you mean {self.suggestion!r}?" if self.suggestion else ""
         if declared_by:
             hint = f"; {declared_by!r} declares it"

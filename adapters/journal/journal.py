@@ -135,6 +135,11 @@ class SqlJournal:
 
     # --- reading ---
 
+    def lifecycles(self) -> tuple[str, ...]:
+        """Return the names of the lifecycles of which something is recorded, such as "v1-full", in order."""
+        with self.database.transaction(Durability.READ) as connection:
+            return reading.lifecycles(connection)
+
     def tasks(
         self, lifecycle: str | None = None, state: str | None = None, *, after: int = 0, limit: int = 100
     ) -> Page:
@@ -145,6 +150,10 @@ class SqlJournal:
             state: one state; all if omitted, which needs a lifecycle to be quick.
             after: the cursor of the page before, 0 for the first page.
             limit: how many tasks a page has at most.
+        Raises:
+            UnknownName: nothing is recorded of such a lifecycle (`Client("v1")` records under "v1-full"), or neither
+                the journal nor the catalog knows such a state. A journal in which nothing is recorded refuses no name.
+            ValueError: `limit` is less than 1.
         """
         with self.database.transaction(Durability.READ) as connection:
             return reading.page(connection, lifecycle, state, after=after, limit=limit)
@@ -153,6 +162,8 @@ class SqlJournal:
         """Return all that was recorded of a task, oldest first; of each lifecycle that has such a task, if omitted.
 
         It begins with the create, if the task was created with this journal.
+
+        Raises UnknownName: something is recorded, but nothing of such a lifecycle.
         """
         with self.database.transaction(Durability.READ) as connection:
             return reading.history(connection, task_id, lifecycle)
@@ -178,6 +189,8 @@ class SqlJournal:
 
         A row has `task_id`, `at` (aware, UTC) and `status`, a word of the channel `api` where the
         lifecycle knows it: what `lifecycle validate` and other checkers of logs read.
+
+        Raises UnknownName: something is recorded, but nothing of this lifecycle.
         """
         with self.database.transaction(Durability.SNAPSHOT) as connection:
             yield from reading.reports(connection, lifecycle)
@@ -197,8 +210,11 @@ class SqlJournal:
         """Delete all that was recorded of a task, and return of how many tasks that was (one for each lifecycle).
 
         Of a webhook about it nothing stays but the digest by which it is known again until it is pruned.
+
+        Raises UnknownName: something is recorded, but nothing of such a lifecycle.
         """
         with self.database.transaction() as connection:
+            reading.require_recorded(connection, lifecycle)
             return forgetting.forget(connection, task_id, lifecycle)
 
     def prune(self, before: datetime, lifecycles: Mapping[str, Lifecycle[Any, Any]] = CATALOG) -> int:

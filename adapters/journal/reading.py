@@ -24,6 +24,7 @@ from sqlalchemy import Connection, RowMapping
 
 from adapters.journal.schema import EPOCH, Unreadable, commands, creates, entries, tasks
 from adapters.journal.writing import require_readable
+from lifecycle import CATALOG
 from lifecycle.definition import Lifecycle
 from lifecycle.errors import UnknownName
 
@@ -144,6 +145,42 @@ def _require_some(limit: int) -> None:
         raise ValueError(f"limit must be at least 1, not {limit}")
 
 
+# --- names ----------------------------------------------------------------------------------------
+
+
+def lifecycles(connection: Connection) -> tuple[str, ...]:
+    """Return the names of the lifecycles of which a task or a create is recorded."""
+    names = sa.union(sa.select(tasks.c.lifecycle), sa.select(creates.c.lifecycle))
+    return tuple(sorted(each for each in connection.scalars(names) if isinstance(each, str)))
+
+
+def require_recorded(connection: Connection, lifecycle: str | None, state: str | None = None) -> None:
+    """Find out, where nothing was found, whether that is because of a name.
+
+    A journal of which nothing is recorded yet knows no names, and refuses none.
+
+    Raises:
+        UnknownName: no task of that lifecycle is recorded; or none in that state, which no recorded lifecycle of
+            the catalog declares either.
+    """
+    recorded = lifecycles(connection)
+    if not recorded:
+        return
+    if lifecycle is not None and lifecycle not in recorded:
+        extension = CATALOG[lifecycle].extended_by if lifecycle in CATALOG else None
+        raise UnknownName("lifecycle", lifecycle, known=recorded, where="the journal", meant=extension)
+    if state is not None:
+        asked = recorded if lifecycle is None else (lifecycle,)
+        declared = [each.name for name in asked if name in CATALOG for each in CATALOG[name].states]
+        found = connection.scalars(sa.select(tasks.c.state).where(tasks.c.lifecycle.in_(asked)).distinct())
+        known = dict.fromkeys([*map(str, declared), *(each for each in found if isinstance(each, str))])
+        if state not in known:
+            raise UnknownName("state", state, known=known, where=lifecycle or "the journal")
+
+
+# --- tasks ----------------------------------------------------------------------------------------
+
+
 def open_tasks(connection: Connection, lifecycle: str) -> list[str]:
     """Return the ids of the tasks that have an open command."""
     found = tasks.c.id.in_(sa.select(commands.c.task).where(_IS_OPEN))
@@ -155,7 +192,7 @@ _IS_OPEN = sa.text("lifecycle_commands.is_open")  # as the index says it: SQLite
 
 
 def page(connection: Connection, lifecycle: str | None, state: str | None, *, after: int, limit: int) -> Page:
-    """Return a page of tasks."""
+    """Return a page of tasks. Raises UnknownName."""
     _require_some(limit)
     is_open = sa.and_(commands.c.task == tasks.c.id, commands.c.is_open)
     query = sa.select(tasks, commands).outerjoin_from(tasks, commands, is_open).where(tasks.c.id > after)
@@ -164,6 +201,8 @@ def page(connection: Connection, lifecycle: str | None, state: str | None, *, af
     if state is not None:
         query = query.where(tasks.c.state == state)
     rows = connection.execute(query.order_by(tasks.c.id).limit(limit + 1)).mappings().all()
+    if not rows and after == 0:
+        require_recorded(connection, lifecycle, state)
     shown = rows[:limit]
     more = len(rows) > limit
     return Page(tuple(map(_task, shown)), shown[-1][tasks.c.id] if more else None)
@@ -195,7 +234,7 @@ _ENTRIES = (
 
 
 def history(connection: Connection, task_id: str, lifecycle: str | None) -> list[Recorded]:
-    """Return a task's entries, oldest first, after the create that made it."""
+    """Return a task's entries, oldest first, after the create that made it. Raises UnknownName."""
     query = _ENTRIES.where(tasks.c.task_id == task_id)
     made = sa.select(creates).where(creates.c.task_id == task_id)
     if lifecycle is not None:
@@ -203,6 +242,8 @@ def history(connection: Connection, task_id: str, lifecycle: str | None) -> list
     first = [_create(row) for row in connection.execute(made.order_by(creates.c.id)).mappings()]
     rows = connection.execute(query.order_by(entries.c.task, entries.c.id)).mappings().all()
     rest = [_entry(row, _times(row, after)) for row, after in zip(rows, [*rows, None][1:], strict=True)]
+    if not (first or rest):
+        require_recorded(connection, lifecycle)
     names = dict.fromkeys(each.lifecycle for each in (*rest, *first))
     return [each for name in names for each in (*first, *rest) if each.lifecycle == name]
 
@@ -311,7 +352,8 @@ _CURSOR = re.compile("([0-9]{1,18}):([0-9]{1,18})")
 
 
 def reports(connection: Connection, lifecycle: Lifecycle[Any, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the reports of all tasks of a lifecycle."""
+    """Yield the reports of all tasks of a lifecycle. Raises UnknownName."""
+    require_recorded(connection, lifecycle.name)
     query = (
         sa.select(tasks.c.task_id, entries.c.as_of, entries.c.status, entries.c.channel)
         .join_from(entries, tasks, entries.c.task == tasks.c.id)

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from adapters.journal import RecordedCommand, RecordedReport, SqlJournal, TaskRow
 from adapters.journal.database import Durability
-from lifecycle import CommandEvent, get
+from lifecycle import CommandEvent, UnknownName, get
 from lifecycle.journal import Purpose, Report
 from tests.adapters.cli.commands import call_json
 from tests.adapters.journal.acting import Time, at, hearing, knowing, opened, told
@@ -98,7 +98,48 @@ def test_tasks_of_a_lifecycle_and_in_a_state(journal: SqlJournal) -> None:
     assert found("v1-full") == ["a", "b", "d"]
     assert found("v1-full", "running") == ["a"]
     assert found(None, "running") == ["a", "c"]
-    assert found("v4") == found("v1-full", "' OR '1'='1") == []
+    assert found("v1-full", "paused") == [], "declared, and no task is in it"
+
+
+def test_what_nobody_recorded_is_no_empty_answer(journal: SqlJournal) -> None:
+    knowing(journal, "running", task="a")
+    knowing(journal, "asleep", task="b", lifecycle="v3-full")
+    recorded = r"\(known: v1-full, v3-full\)"
+
+    for ask in (
+        lambda: journal.tasks("v1"),
+        lambda: journal.history("a", "v1"),
+        lambda: journal.forget("a", "v1"),
+        lambda: list(journal.reports(get("v1"))),
+    ):
+        with pytest.raises(UnknownName, match=rf"the journal: unknown lifecycle 'v1'; did you mean 'v1-full'\? {recorded}"):
+            ask()
+    with pytest.raises(UnknownName, match=r"v1-full: unknown state 'runing'; did you mean 'running'\?"):
+        journal.tasks("v1-full", "runing")
+    with pytest.raises(UnknownName, match="unknown state 'paused'"):
+        journal.tasks("v3-full", "paused")
+    with pytest.raises(UnknownName, match=r"unknown state \"' OR '1'='1\""):
+        journal.tasks(None, "' OR '1'='1")
+    assert journal.tasks(None, "paused").tasks == ()
+    assert journal.history("c") == journal.history("c", "v1-full") == []
+    assert journal.forget("c") == journal.forget("a", "v3-full") == 0
+    assert journal.lifecycles() == ("v1-full", "v3-full")
+
+
+def test_a_lifecycle_of_ones_own_has_the_states_that_are_recorded(journal: SqlJournal) -> None:
+    own = get("v1").model_copy(update={"name": "job"})
+    journal.task(own, "7").add_report(Report("running", at(0)))
+
+    assert [task.task_id for task in journal.tasks("job", "running").tasks] == ["7"]
+    with pytest.raises(UnknownName, match=r"job: unknown state 'paused' \(known: running\)"):
+        journal.tasks("job", "paused")
+
+
+def test_a_journal_in_which_nothing_is_recorded_refuses_no_name(journal: SqlJournal) -> None:
+    assert journal.tasks("anything", "any").tasks == ()
+    assert journal.history("a", "anything") == []
+    assert list(journal.reports(get("v1"))) == []
+    assert journal.lifecycles() == ()
 
 
 @pytest.mark.parametrize("limit", [0, -1])
@@ -184,7 +225,7 @@ def test_a_history_is_of_one_lifecycle_or_of_all(journal: SqlJournal) -> None:
 def test_nothing_is_told_of_a_task_that_is_not_known(journal: SqlJournal) -> None:
     knowing(journal, "running")
 
-    assert journal.history("task-2") == journal.history("task-1", "v4") == []
+    assert journal.history("task-2") == []
     assert knowing(journal, task="task-2").find_command("key-1") is None
 
 
