@@ -34,6 +34,8 @@ ONE_WAY = {
         http.v1, http.v2, http.v3, http.v4 <- emulator.* <- cli.*
         telemetry <- http.exchange, http.driver, journal.*
         render <- logs.* <- cli.*
+        connection_strings, private_files <- journal.*, logs.* <- cli.*
+        spreadsheets <- logs.*, cli.*
         webhooks <- emulator.*
         journal.*, webhooks, machine <- cli.*
     """,
@@ -64,7 +66,7 @@ OWNERS = {
     "duckdb": ["adapters.logs.workbench"],
     "numpy": ["adapters.logs"],
     "backports": ["adapters.logs.text.blocks"],
-    "psycopg": ["adapters.logs.postgres"],
+    "psycopg": ["adapters.connection_strings", "adapters.logs.postgres"],
     "pyspark": ["adapters.logs.spark"],
     "py4j": ["adapters.logs.spark"],  # by which Python calls Spark; its errors come through
     "typer": ["adapters.cli"],

@@ -5,6 +5,10 @@ psycopg. Both make a commit durable before it returns, but for what SQLite is to
 a durable one (`Durability.SOON`): commits are written in order, so that one carries all before it.
 Not so PostgreSQL: a server can die alone, and numbers that it gave out would be given out again while
 those live who know them.
+
+A transaction begins by a statement of ours on both. What PostgreSQL is asked for is asked within a transaction, so
+that a pooler between (PgBouncer in transaction mode) may give each to another of its connections: no `options` when
+it connects, nothing that is set for longer, no statement prepared by the server.
 """
 
 from __future__ import annotations
@@ -24,8 +28,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, event, exc
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.pool import ConnectionPoolEntry, Pool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool, QueuePool
 
+from adapters.connection_strings import NOT_A_URL, is_dsn, is_url, parameters
 from adapters.journal.errors import (
     JournalError,
     JournalReadOnly,
@@ -34,6 +39,7 @@ from adapters.journal.errors import (
     NotAJournal,
 )
 from adapters.journal.schema import VERSIONS, read_json
+from adapters.journal.sqlite_file import MOUNTS, SqliteFile, Stamp
 from lifecycle.errors import MissingExtra
 
 LOCK_TIMEOUT_S = 30  # how long a transaction waits for those of others
@@ -55,19 +61,22 @@ class Database:
     """A database that holds a journal, made or migrated where it is not up to date.
 
     Args:
-        url: a path of a file, or a URL of SQLAlchemy's (`sqlite:///journal.db`, `postgresql://...`).
-        read_only: whether nothing is ever written; the file may then belong to somebody else.
+        url: a path of a file, a URL of SQLAlchemy's (`sqlite:///journal.db`, `postgresql://...`), or a connection
+            string of libpq's. A file that is not there is created for its owner only.
+        read_only: whether nothing is ever written; the file may then belong to somebody else, the server may be a
+            replica.
+        mounts: where the system lists its file systems.
     Raises:
         ValueError: a URL of a database that is not supported.
         JournalError: as errors.py says.
     """
 
-    def __init__(self, url: str | os.PathLike[str], *, read_only: bool = False) -> None:
+    def __init__(self, url: str | os.PathLike[str], *, read_only: bool = False, mounts: Path = MOUNTS) -> None:
         self.url = _url(url)
         self.where = _shown(self.url)
         self.read_only = read_only
-        self._require_file()
-        self._engine = _sqlite(self.url, read_only) if self._is_sqlite else _postgres(self.url, read_only)
+        self._file = SqliteFile(str(self.url.database), mounts) if self._is_sqlite else None
+        self._engine = _postgres(self.url) if self._file is None else _sqlite(self.url, self._file, read_only)
         _engines.add(self._engine)
         try:
             self._prepare()
@@ -78,11 +87,6 @@ class Database:
     @property
     def _is_sqlite(self) -> bool:
         return self.url.get_backend_name() == "sqlite"
-
-    @property
-    def _options(self) -> dict[Durability, dict[str, Any]]:
-        """What else SQLAlchemy is told of a transaction; SQLite's begin where `_sqlite` says."""
-        return {} if self._is_sqlite else _ISOLATION
 
     @property
     def dialect(self) -> sa.Dialect:
@@ -96,8 +100,8 @@ class Database:
             raise JournalReadOnly("it was opened to be read", where=self.where)
         try:
             with self._engine.connect() as connection:
-                connection.execution_options(durability=durability, **self._options.get(durability, {}))
-                with connection.begin():
+                connection.execution_options(durability=durability)
+                with self._unchanged(connection.info.get("stamp")), connection.begin():
                     yield connection
         except exc.StatementError as error:
             if not isinstance(error, exc.DBAPIError):  # what was to be written cannot be
@@ -110,10 +114,14 @@ class Database:
         """Close all connections."""
         self._engine.dispose()
 
-    def _require_file(self) -> None:
-        """SQLite would make any file that is missing; one that is to be read must be there."""
-        if self._is_sqlite and self.read_only and not Path(str(self.url.database)).is_file():
-            raise NotAJournal("there is no such file", where=self.where)
+    @contextmanager
+    def _unchanged(self, stamp: Stamp | None) -> Generator[None]:
+        """Raise JournalUnavailable if a file that is read without locks is another one at the end."""
+        try:
+            yield
+        finally:
+            if self._file is not None and stamp not in (None, self._file.stamp()):
+                raise JournalUnavailable("it was written to while it was read; read it again", where=self.where)
 
     def _prepare(self) -> None:
         with self.transaction(Durability.READ) as connection:
@@ -150,9 +158,11 @@ class Database:
         return kind(str(original).strip() or type(original).__name__, where=self.where)
 
 
-_ISOLATION: dict[Durability, dict[str, Any]] = {
-    Durability.READ: {"isolation_level": "AUTOCOMMIT"},
-    Durability.SNAPSHOT: {"isolation_level": "REPEATABLE READ"},
+_POSTGRES_BEGINS = {
+    Durability.NOW: "BEGIN ISOLATION LEVEL READ COMMITTED",
+    Durability.SOON: "BEGIN ISOLATION LEVEL READ COMMITTED",
+    Durability.READ: "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY",
+    Durability.SNAPSHOT: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
 }
 _IDLE_S = 1.0
 _MIGRATING = 0x6C696665  # any number that others who use the database do not
@@ -164,23 +174,37 @@ _alembic = threading.Lock()  # what it runs is known to it by global names
 
 def _url(url: str | os.PathLike[str]) -> URL:
     text = os.fspath(url)
-    parsed = _parsed(text) if "://" in text else URL.create("sqlite", database=text)
+    if is_dsn(text):
+        return _of_dsn(text)
+    parsed = _parsed(text) if is_url(text) else URL.create("sqlite", database=text)
     match parsed.get_backend_name():
         case "sqlite" if parsed.database in (None, "", ":memory:"):
             raise ValueError("a journal in memory is lifecycle.memory.MemoryJournal; SQLite's needs a file")
+        case "sqlite" if parsed.query:
+            raise ValueError("the URL of a journal in SQLite is sqlite:///path, with nothing after it")
         case "sqlite":
             return parsed.set(drivername="sqlite")
-        case "postgresql":
+        case "postgresql" | "postgres":
             return parsed.set(drivername="postgresql+psycopg")
         case other:
             raise ValueError(f"a journal lives in SQLite or PostgreSQL, not in {other!r}")
+
+
+def _of_dsn(text: str) -> URL:
+    """Return a connection string of libpq's as a URL; psycopg takes the rest of its keywords from the query."""
+    given = parameters(text)
+    user, password, database = (given.pop(name, None) for name in ("user", "password", "dbname"))
+    return URL.create("postgresql+psycopg", username=user, password=password, database=database, query=given)
+
+
+_SHOWN = ("host", "hostaddr", "port", "user", "dbname", "service")  # of a query; all else may hold a secret
 
 
 def _shown(url: URL) -> str:
     """The database without its password."""
     if url.get_backend_name() == "sqlite":
         return str(url.database)
-    return url.difference_update_query(["password", "sslpassword"]).render_as_string()
+    return url.difference_update_query({*url.query} - {*_SHOWN}).render_as_string()
 
 
 def _parsed(text: str) -> URL:
@@ -188,20 +212,30 @@ def _parsed(text: str) -> URL:
         parsed = make_url(text)
         if "@" not in (parsed.host or ""):
             return parsed
-    raise ValueError("that is no URL of a database; in its user and password, '@', ':' and '/' are percent-encoded")
+    raise ValueError(NOT_A_URL)
 
 
-def _sqlite(url: URL, read_only: bool) -> Engine:
-    arguments: dict[str, Any] = {"timeout": LOCK_TIMEOUT_S}
+def _sqlite(url: URL, file: SqliteFile, read_only: bool) -> Engine:
     if read_only:
-        path = Path(str(url.database)).absolute().as_uri()
-        url = URL.create("sqlite", database=f"{path}?mode=ro", query={"uri": "true"})
-    engine = sa.create_engine(url, connect_args=arguments, json_serializer=_written, json_deserializer=read_json)
+        file.require_readable()
+    else:
+        file.prepare_to_write()
+    # What is read without locks is opened anew by each transaction.
+    pool = QueuePool if file.is_cleared_up else NullPool
+    engine = sa.create_engine(url, connect_args={"timeout": LOCK_TIMEOUT_S}, poolclass=pool, **_ENGINE)
+
+    @event.listens_for(engine, "do_connect")
+    def opened(_: object, pooled: ConnectionPoolEntry, arguments: list[Any], settings: dict[str, Any]) -> None:
+        if read_only:
+            arguments[0], pooled.info["stamp"] = file.to_read()
+            settings["uri"] = True
 
     @event.listens_for(engine, "connect")
     def connected(connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = None  # transactions begin where `begun` says, not by themselves
-        if not read_only:
+        if read_only:
+            connection.execute("PRAGMA query_only = ON")
+        else:
             _use_wal(connection)
         connection.execute("PRAGMA foreign_keys = ON")
 
@@ -234,18 +268,23 @@ def _use_wal(connection: sqlite3.Connection) -> None:
             return
 
 
-def _postgres(url: URL, read_only: bool) -> Engine:
+def _postgres(url: URL) -> Engine:
     arguments = {
         "connect_timeout": 10,
         # A server that has vanished without a word is noticed.
         "keepalives_idle": 10,
         "tcp_user_timeout": LOCK_TIMEOUT_S * 1000,
-        "options": f"-c lock_timeout={LOCK_TIMEOUT_S}s -c default_transaction_read_only={'on' if read_only else 'off'}",
+        "prepare_threshold": None,
     }
     try:
-        engine = sa.create_engine(url, connect_args=arguments, json_serializer=_written, json_deserializer=read_json)
+        engine = sa.create_engine(url, connect_args=arguments, isolation_level="AUTOCOMMIT", **_ENGINE)
     except ImportError:
         raise MissingExtra("postgres", needed_by="a journal in PostgreSQL") from None
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        begin = _POSTGRES_BEGINS[connection.get_execution_options()["durability"]]
+        connection.exec_driver_sql(f"{begin}; SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'")  # in one round trip
 
     @event.listens_for(engine, "checkin")
     def returned(_: object, pooled: ConnectionPoolEntry) -> None:
@@ -270,6 +309,9 @@ def _written(value: Any) -> str:
     except (ValueError, RecursionError) as error:
         raise TypeError(f"no JSON: {error}") from error
 
+
+# Errors show no parameters: these are what tasks were given, and what they answered.
+_ENGINE: dict[str, Any] = {"json_serializer": _written, "json_deserializer": read_json, "hide_parameters": True}
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
 
+from adapters.connection_strings import NOT_A_URL, is_dsn, is_postgres, parameters
 from adapters.logs.columns import Columns
 from adapters.logs.errors import EngineFailed, UnusableLog
 from adapters.logs.postgres.records import records
@@ -35,10 +35,10 @@ class PostgresTable:
     which they lie. The transaction lasts until the checked log is closed.
 
     Args:
-        url: as a journal's, `postgresql://user:password@host/database`.
+        url: as a journal's, `postgresql://user:password@host/database` or a connection string of libpq's.
         table: its name; found by the search path where it names no schema.
     Raises:
-        ValueError: that is no URL of PostgreSQL's.
+        ValueError: that is neither.
     """
 
     url: str = field(repr=False)  # it may hold a password
@@ -158,19 +158,18 @@ _SETTINGS = (
 # --- reaching it ----------------------------------------------------------------------------------
 
 
-def _parameters(url: str) -> dict[str, Any]:
-    """What a URL says, as libpq takes it. Messages show no part of it: it may be one of the password."""
-    scheme, _, rest = url.partition("://")
-    if scheme.partition("+")[0] not in ("postgresql", "postgres"):
+def _parameters(url: str) -> dict[str, str]:
+    """What a URL or a connection string says, as libpq takes it. Messages show no part: it may be of the password."""
+    if not is_postgres(url):
         raise ValueError("a table's URL begins with postgresql://")
-    try:
-        parameters = conninfo_to_dict(f"postgresql://{rest}")
-    except psycopg.Error:
-        parameters = {"host": "@"}
-    port = str(parameters.get("port", ""))
-    if any("@" in str(parameters.get(name)) for name in ("host", "dbname")) or port.strip(",0123456789"):
-        raise ValueError("that is no URL of a database; in its user and password, '@', ':' and '/' are percent-encoded")
-    return parameters
+    if is_dsn(url):
+        return parameters(url)
+    given = {"host": "@"}
+    with suppress(ValueError):
+        given = parameters(f"postgresql://{url.partition('://')[2]}")
+    if any("@" in given.get(name, "") for name in ("host", "dbname")) or given.get("port", "").strip(",0123456789"):
+        raise ValueError(NOT_A_URL)
+    return given
 
 
 def _connected(url: str) -> psycopg.Connection[tuple[Any, ...]]:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import sqlite3
-from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 import sqlalchemy as sa
@@ -210,53 +207,6 @@ def test_what_is_to_be_read_is_not_made(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@contextmanager
-def without_privileges() -> Generator[None]:
-    """What root may do anyway is refused to it like to anybody."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
-@pytest.fixture
-def open_directory() -> Generator[Path]:
-    """A directory that everybody can reach, which pytest's own are not."""
-    with TemporaryDirectory() as name:
-        directory = Path(name)
-        directory.chmod(0o755)
-        yield directory
-
-
-def test_a_file_that_may_only_be_read(open_directory: Path) -> None:
-    path = open_directory / "journal.db"
-    with SqlJournal(path) as journal:
-        knowing(journal, "running")
-    path.chmod(0o444)
-    open_directory.chmod(0o777)
-
-    with without_privileges():
-        with SqlJournal(path, read_only=True) as journal:
-            assert knowing(journal).load().state == "running"
-        with SqlJournal(path) as journal, pytest.raises(JournalReadOnly, match="readonly database"):
-            knowing(journal, "paused")
-
-
-@pytest.mark.parametrize("read_only", [True, False])
-def test_a_directory_that_may_only_be_read(open_directory: Path, read_only: bool) -> None:
-    """SQLite needs a file beside the journal's, even to read what may be written meanwhile."""
-    path = open_directory / "journal.db"
-    with SqlJournal(path) as journal:
-        knowing(journal, "running")
-
-    with without_privileges(), pytest.raises(JournalReadOnly, match=str(path)):
-        SqlJournal(path, read_only=read_only)
-
-
 def test_what_is_opened_to_be_read_is_not_written(open_journal: OpenJournal) -> None:
     knowing(open_journal(), "running")
     journal = open_journal(read_only=True)
@@ -331,6 +281,11 @@ def test_a_server_that_is_not_there() -> None:
 def test_a_journal_in_memory_is_another(url: str) -> None:
     with pytest.raises(ValueError, match="MemoryJournal"):
         SqlJournal(url)
+
+
+def test_a_url_of_sqlite_has_no_options(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="with nothing after it"):
+        SqlJournal(f"sqlite:///{tmp_path / 'journal.db'}?mode=memory&uri=true")
 
 
 def test_a_database_that_cannot_hold_a_journal() -> None:

@@ -303,6 +303,8 @@ def explaining(journal: SqlJournal) -> Generator[list[str]]:
     is_sqlite = journal.database.dialect.name == "sqlite"
 
     def told_of(_: Any, cursor: Any, statement: str, parameters: Any, *__: Any) -> None:
+        if statement.startswith("BEGIN"):
+            return
         if not is_sqlite:
             cursor.execute("SET enable_seqscan = off")
         cursor.execute(f"EXPLAIN {'QUERY PLAN' if is_sqlite else ''} {statement}", parameters)
