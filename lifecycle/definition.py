@@ -176,9 +176,11 @@ class Lifecycle(BaseModel, History[S, E], Generic[S, E], frozen=True, extra="for
         Raises:
             DefinitionError: as from_json and from_yaml.
             MissingExtra: a YAML file without the extra `yaml`.
-            OSError: the file cannot be read.
+            OSError: the file cannot be read, or is a device.
         """
         path = Path(path)
+        if path.is_char_device() or path.is_block_device():
+            raise OSError(f"{path} is a device, whose end may never come; a declaration is a file or a pipe")
         read = cls.from_yaml if path.suffix.lower() in (".yaml", ".yml") else cls.from_json
         return read(path.read_bytes())
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -37,6 +37,19 @@ def declared(request: pytest.FixtureRequest) -> Lifecycle[str, str]:
     """Each lifecycle of the catalog."""
     lifecycle: Lifecycle[str, str] = request.param
     return lifecycle
+
+
+@contextmanager
+def without_privileges() -> Generator[None]:
+    """What root may do anyway is refused to it like to anybody."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 class StartPostgres(Protocol):

@@ -14,11 +14,14 @@ timed out; 2 an unknown name, bad input, a service that cannot be used.
 from __future__ import annotations
 
 import io
+import os
 import sys
 
 from lifecycle.errors import MissingExtra
 
 __all__ = ["main"]
+
+_WIDEST_DIGITS = 4  # of a terminal, in columns
 
 
 def main() -> None:
@@ -27,6 +30,9 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that cannot show an arrow must not end in a traceback.
             stream.reconfigure(errors="backslashreplace")
+    columns = os.environ.get("COLUMNS", "")
+    if not (columns.isdecimal() and len(columns) <= _WIDEST_DIGITS and int(columns)):
+        os.environ.pop("COLUMNS", None)  # no width that anything could be shown in
     try:
         from adapters.cli.app import app
 

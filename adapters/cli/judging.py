@@ -5,6 +5,7 @@ Imported when one of them runs, since the database that counts is loaded with it
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
@@ -16,10 +17,11 @@ import typer
 from adapters.cli.log_options import AT_COLUMN, TASK_COLUMN, LogOptions
 from adapters.cli.output import BAD_INPUT, LEGAL, NOT_LEGAL, fail, misuse_is_bad_input, say, shown
 from adapters.cli.progress import Bar
+from adapters.connection_strings import is_postgres
 from adapters.logs.checked import CheckedLog, Reject
 from adapters.logs.checking import check_logs
 from adapters.logs.columns import Columns, TimeForm
-from adapters.logs.errors import UnusableLog
+from adapters.logs.errors import EngineFailed, UnusableLog
 from adapters.logs.files import KEPT_REJECTS, Files
 from adapters.logs.report import Report
 from adapters.logs.source import Source
@@ -30,7 +32,6 @@ from lifecycle.errors import shortened
 
 _REJECTS_BEGIN = ",".join(field.name for field in fields(Reject)).encode()
 _THIS_MACHINE = "local[*]"  # as Spark calls it
-_POSTGRESQL = ("postgresql://", "postgres://", "postgresql+psycopg://")
 _ENOUGH = 1_000  # findings for a page, which shows fewer
 _ENDING = [each for each in signal.Signals if each.name in ("SIGTERM", "SIGHUP")]  # Windows has no SIGHUP
 
@@ -111,7 +112,7 @@ def _columns(log: LogOptions) -> Columns:
 def _source(log: LogOptions) -> Source:
     """Return where the log is. Raises MissingExtra."""
     first, *further = log.files
-    is_url = first.startswith(_POSTGRESQL)
+    is_url = is_postgres(first)
     engine = log.engine or ("postgresql" if is_url else "duckdb")
     if log.master is not None and engine != "spark":
         fail("--master needs --engine spark", BAD_INPUT)
@@ -171,7 +172,7 @@ def _require_writable(log: LogOptions, page: Path | None) -> None:
         for path in wanted:
             if path is not page:
                 format_to_write(path)
-    resolved = [path.resolve() for path in wanted]
+    resolved = [Path(os.path.realpath(path)) for path in wanted]  # that of pathlib raises for a loop of links
     for path, target in zip(wanted, resolved, strict=True):
         if not target.parent.is_dir():
             fail(f"{shown(path)} cannot be written: there is no folder {shown(target.parent)}", BAD_INPUT)
@@ -181,7 +182,7 @@ def _require_writable(log: LogOptions, page: Path | None) -> None:
     if len({*resolved}) < len(resolved):
         fail("what is written must go to a file each", BAD_INPUT)
     for file in _files_to_read(log):
-        if Path(file).resolve() in resolved:
+        if Path(os.path.realpath(file)) in resolved:
             fail(f"{shown(file)} is the log itself, and would be written over", BAD_INPUT)
 
 
@@ -204,19 +205,30 @@ def _write_files(checked: CheckedLog, log: LogOptions) -> list[str]:
         checked.write_rejects(log.rejects)
         lines.append(f"{unreadable}; wrote which and why to {shown(log.rejects)}")
     elif number:
-        if not _may_be_replaced(Path(KEPT_REJECTS)):
-            fail(f"{unreadable}; say with --rejects where to keep them: {KEPT_REJECTS} is no file of ours", BAD_INPUT)
-        checked.write_rejects(KEPT_REJECTS)
-        lines.append(f"{unreadable}; which and why is kept in {KEPT_REJECTS}")
+        why_not = _keep_rejects(checked)
+        kept = f"which and why is kept in {KEPT_REJECTS}"
+        lines.append(f"{unreadable}; {kept if why_not is None else f'{why_not}; --rejects FILE keeps which and why'}")
     return lines
+
+
+def _keep_rejects(checked: CheckedLog) -> str | None:
+    """Write a file that nobody asked for, unless something would be lost; return why it was not written."""
+    if not _may_be_replaced(Path(KEPT_REJECTS)):
+        return f"{KEPT_REJECTS} is no file of ours"
+    try:
+        checked.write_rejects(KEPT_REJECTS)
+    except EngineFailed as error:
+        return str(error)
+    return None
 
 
 def _may_be_replaced(path: Path) -> bool:
     """Whether nothing is lost: there is no such file, or an earlier run of ours wrote it."""
     if not path.is_file():
         return not path.is_symlink() and not path.exists()
-    with path.open("rb") as file:
+    with suppress(OSError), path.open("rb") as file:
         return file.readline(len(_REJECTS_BEGIN) + 2).rstrip() == _REJECTS_BEGIN
+    return False
 
 
 def _write_page(path: Path, checked: CheckedLog, lifecycle: Lifecycle[str, str]) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import sys
-from collections.abc import Generator
+import io
+import itertools
+import json
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -21,12 +23,12 @@ from adapters.cli.output import (
     fail,
     misuse_is_bad_input,
     print_json,
-    print_json_line,
     say,
     shown,
     table,
 )
 from adapters.cli.tasks import Api, BaseUrl, KeyFrom, Seed, Worker, client_of
+from adapters.spreadsheets import cell
 
 if TYPE_CHECKING:
     from adapters.http import RecoveredCreate
@@ -284,17 +286,31 @@ def export(
     journal: JournalAt,
     output_format: Annotated[Literal["csv", "jsonl"], typer.Option("--format", help="What to write.")] = "jsonl",
 ) -> None:
-    """Print all reports as a log that `validate` reads: task_id, at, status."""
+    """Print all reports as a log that `validate` reads: task_id, at, status; in UTF-8, whatever the terminal.
+
+    JSON Lines are exact. In a CSV, which a spreadsheet may open, a cell that would be a formula there begins with an
+    apostrophe, and control characters are spelled out.
+    """
     governing = declared(lifecycle)
     with _opened(journal) as opened:
         rows = ({**row, "at": row["at"].isoformat()} for row in opened.reports(governing))
-        if output_format == "csv":
-            writer = csv.DictWriter(sys.stdout, ["task_id", "at", "status"])
-            writer.writeheader()
-            writer.writerows(rows)
-        else:
-            for row in rows:
-                print_json_line(row)
+        for line in _csv(rows) if output_format == "csv" else _json_lines(rows):
+            typer.echo(line.encode(errors="backslashreplace"), nl=False)
+
+
+def _csv(rows: Iterable[dict[str, str]]) -> Iterator[str]:
+    """Yield the lines of a CSV file, as RFC 4180 ends them."""
+    line = io.StringIO(newline="")
+    writer = csv.writer(line)
+    for row in itertools.chain([("task_id", "at", "status")], ([*map(cell, each.values())] for each in rows)):
+        writer.writerow(row)
+        yield line.getvalue()
+        line.seek(0)
+        line.truncate()
+
+
+def _json_lines(rows: Iterable[dict[str, str]]) -> Iterator[str]:
+    return (f"{json.dumps(row)}\n" for row in rows)
 
 
 def forget(task_id: TaskId, *, journal: JournalAt, lifecycle: OfLifecycle = None) -> None:

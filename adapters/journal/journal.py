@@ -48,14 +48,15 @@ class SqlJournal:
     Safe to share between threads, and with the children of a fork.
 
     Args:
-        url: a path of a file, or a URL of SQLAlchemy's: `sqlite:///journal.db`,
-            `postgresql://user@host/database`. Tables are made, and migrated, where they are not there.
+        url: a path of a file, a URL (`sqlite:///journal.db`, `postgresql://user@host/database`), or a
+            connection string of libpq's (`host=... dbname=...`). A file that is not there is created, for its owner
+            only; tables are made, and migrated, where they are not there.
         worker: who writes, for the record. Unique among the living: a worker that comes back under
             its name takes up at once what it held when it died. Host, process and a random number
             if omitted. The child of a fork is another worker, which releases nothing of its parent's.
         lease_s: seconds after which a worker that has not moved the command it holds is taken for
             dead; longer than a request and a pause between two.
-        read_only: whether nothing is ever written.
+        read_only: whether nothing is ever written: the file may be somebody else's, the server a replica.
         clock: tells the time, aware and in UTC.
     Raises:
         ValueError: neither a path nor a URL of a database that can hold a journal.

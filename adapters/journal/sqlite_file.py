@@ -72,8 +72,7 @@ class SqliteFile:
         """
         if not self._path.is_file():
             raise NotAJournal("there is no such file", where=self._where)
-        if not _may(os.R_OK, self._path):
-            raise JournalReadOnly("this user may not read it; ask its owner for the right to", where=self._where)
+        self._require_right_to_read(self._path)
 
     def to_read(self) -> tuple[str, Stamp | None]:
         """Return the URI by which it is read now; and, if that locks nothing, what must be the same afterwards.
@@ -89,8 +88,15 @@ class SqliteFile:
                 if self._network is not None or not (self._shm.exists() or _may_write(self._path.parent)):
                     what = f"its newest part is in {self._wal.name}, which cannot be read from where it lies"
                     raise JournalReadOnly(f"{what}; copy both files to a local directory", where=self._where)
+                self._require_right_to_read(self._wal, self._shm)
                 return f"{uri}?mode=ro", None
         return f"{uri}?immutable=1", self.stamp()
+
+    def _require_right_to_read(self, *files: Path) -> None:
+        for file in files:
+            if file.exists() and not _may(os.R_OK, file):
+                what = f"this user may not read {file.name}; ask its owner for the right to"
+                raise JournalReadOnly(what, where=self._where)
 
     def stamp(self) -> Stamp:
         """Return what is another after every change of the file."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+
+from adapters.connection_strings import is_dsn, is_url
 from lifecycle.errors import AdapterError
 
 
@@ -19,3 +22,12 @@ class UnreadableRows(UnusableLog):
 
 class EngineFailed(AdapterError):
     """The database that counts could not: no room on the disk, no connection, a query that was ended."""
+
+
+def no_file(path: str) -> UnusableLog:
+    """Return the error about a path at which there is no file; it shows no URL, which may hold a password."""
+    if is_dsn(path) or is_url(path):
+        return UnusableLog("that is no path of a file: of URLs only postgresql:// is read, as the place of a table")
+    if os.path.islink(path):  # noqa: PTH114 (that of pathlib raises for some names)
+        return UnusableLog(f"the link {path!r} leads to no file")
+    return UnusableLog(f"there is no file {path!r}")

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.logs.columns import Columns
-from adapters.logs.errors import EngineFailed, UnusableLog
+from adapters.logs.errors import EngineFailed, UnusableLog, no_file
 from adapters.logs.formats import SUFFIXES, Format, format_of
 from adapters.logs.places import MOST_FILES, ROW_BITS
 from adapters.logs.records import named_for_parts, parts_of, records, wrong_columns
@@ -26,6 +28,7 @@ from adapters.logs.workbench import Workbench, literal
 KEPT_REJECTS = "lifecycle-rejects.csv"
 """Where the command line keeps what could not be read; it may lie among the files of a log."""
 
+_DEEP = re.compile(rf"(?:^|(?<=[{re.escape(os.sep)}/]))(\*\*)(?:[{re.escape(os.sep)}/]+|$)")
 _LOGS = f"the files of a log are {SUFFIXES}"
 
 
@@ -33,9 +36,10 @@ _LOGS = f"the files of a log are {SUFFIXES}"
 class Files:
     """Files by their paths.
 
-    A path names a file, all files of a folder, or what it matches with `*`, `?`, `[...]` and `**`; "-" is the
-    standard input. What is there is taken by its name, whatever characters that has. Files come in the order
-    of the paths, those of one path in the order of their names; each is read once, however often it is named.
+    A path names a file, all files of a folder, or what it matches with `*`, `?`, `[...]` and `**`, which follows no
+    links to folders, as they may lead in circles; "-" is the standard input. What is there is taken by its name,
+    whatever characters that has. Files come in the order of the paths, those of one path in the order of their names;
+    each is read once, however often it is named.
 
     In a folder and the folders in it files of other suffixes are left out, and what is hidden or begins with
     an underscore, as others' files in progress do; so is `KEPT_REJECTS`, which is taken by its name only.
@@ -91,20 +95,36 @@ class Files:
         if os.path.isdir(path):  # noqa: PTH112 (that of pathlib takes "" for a folder, and raises for some names)
             return _some(_in_folder(path), f"there is no log in the folder {path!r}: {_LOGS}")
         if os.path.exists(path):  # noqa: PTH110
+            if stat.S_ISCHR(mode := os.stat(path).st_mode) or stat.S_ISBLK(mode):  # noqa: PTH116
+                raise UnusableLog(f"{path!r} is a device, whose end may never come; a log is a file or a pipe")
             kind = format_of(path) or self.format
             if kind is None:
                 raise UnusableLog(f"the name of {path!r} does not tell its format ({SUFFIXES}): name the format")
             return [(path, kind)]
         if not glob.has_magic(path) or "\0" in path:
-            raise UnusableLog(f"there is no file {path!r}")
+            raise no_file(path)
         return _some(self._globbed(path), f"nothing that matches {path!r} is a log: {_LOGS}")
 
     def _globbed(self, pattern: str) -> Iterator[tuple[str, Format]]:
-        for path in sorted(glob.glob(pattern, recursive=True), key=_by_parts):  # noqa: PTH207 (it keeps the paths' own form)
+        for path in sorted(_matches(pattern), key=_by_parts):
             if Path(path).is_dir():
                 yield from _in_folder(path)
             elif Path(path).name != KEPT_REJECTS and (kind := format_of(path) or self.format) is not None:
                 yield path, kind
+
+
+def _matches(pattern: str) -> Iterator[str]:
+    """Yield what matches a pattern, as `glob.glob` does; but `**` follows no links, of which two can take for ever."""
+    before, deep, after = _DEEP.split(pattern, maxsplit=1) if _DEEP.search(pattern) else (pattern, None, "")
+    found = glob.iglob(before) if before else [before]  # noqa: PTH207 (it keeps the paths' own form)
+    if deep is None:
+        yield from found
+        return
+    for top in found:
+        for parent, folders, _ in os.walk(top or os.curdir):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            inside = parent if top else os.path.relpath(parent)
+            yield from _matches(os.path.join(glob.escape("" if inside == os.curdir else inside), after or "*"))  # noqa: PTH118
 
 
 def _in_folder(folder: str) -> Iterator[tuple[str, Format]]:

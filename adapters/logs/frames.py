@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.logs.columns import Columns
-from adapters.logs.errors import EngineFailed, UnusableLog
+from adapters.logs.errors import EngineFailed, UnusableLog, no_file
 from adapters.logs.records import absent, named_for_parts, parts_of, records, wrong_columns
 from adapters.logs.rules import Rules
 from adapters.logs.source import Intake
@@ -93,7 +93,7 @@ class DuckTable:
 
     def _in_file(self, bench: Workbench, rules: Rules, columns: Columns, path: str) -> Intake:
         if not Path(path).is_file():
-            raise UnusableLog(f"there is no file {path!r}")
+            raise no_file(path)
         try:
             bench.run(f"ATTACH {literal(Path(path).absolute())} AS log (READ_ONLY, TYPE duckdb)")
         except EngineFailed as error:

@@ -1,38 +1,40 @@
 """Findings and rejects as files: Parquet, CSV or JSON Lines, each there whole or not at all.
 
-Parquet and JSON Lines hold exactly what the log holds. A CSV is likely to be opened in a spreadsheet: a cell
-that one would take for a formula begins there with an apostrophe, and lists are joined by bars.
+Parquet and JSON Lines hold exactly what the log holds. A CSV is likely to be opened in a spreadsheet: its cells are
+those of adapters/spreadsheets.py, and lists are joined by bars. Ids and statuses are as private as the log: only the
+owner of a new file may read it, and one that is replaced keeps its mode.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Generator, Mapping
+import shutil
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from adapters.logs.errors import EngineFailed
 from adapters.logs.formats import SUFFIXES, FileFormat, Format
 from adapters.logs.workbench import Workbench, identifier, literal
+from adapters.private_files import create_private
+from adapters.spreadsheets import cell_in_sql
 
-_ISO = "strftime({0} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
-# One such character alone, as the name of the standard input is, is no formula.
-_DEFUSED = (
-    "CASE WHEN left({0}, 1) IN ('=', '+', '-', '@', chr(9), chr(13)) AND {0} <> '-' THEN '''' || {0} ELSE {0} END"
-)
+
+def _iso(time: str) -> str:
+    return f"strftime({time} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
+
+
+def _joined(texts: str) -> str:
+    return cell_in_sql(f"array_to_string({texts}, '|')")
+
 
 # How a column of this type is written in this format; as it is where nothing is said.
-_WRITTEN: Mapping[Format, Mapping[str, str]] = {
+_WRITTEN: Mapping[Format, Mapping[str, Callable[[str], str]]] = {
     "parquet": {},
-    "jsonl": {"TIMESTAMP WITH TIME ZONE": _ISO},
-    "csv": {
-        "TIMESTAMP WITH TIME ZONE": _ISO,
-        "VARCHAR": _DEFUSED,
-        "VARCHAR[]": _DEFUSED.format("array_to_string({0}, '|')"),
-    },
+    "jsonl": {"TIMESTAMP WITH TIME ZONE": _iso},
+    "csv": {"TIMESTAMP WITH TIME ZONE": _iso, "VARCHAR": cell_in_sql, "VARCHAR[]": _joined},
 }
-
 
 # And what DuckDB's COPY calls it.
 _OPTIONS: Mapping[Format, str] = {
@@ -67,7 +69,7 @@ def write(bench: Workbench, path: str | os.PathLike[str], query: str, *, order: 
     types = {name: kind for name, kind, *_ in bench.run(f"DESCRIBE {query}") if name != order}
     written = _WRITTEN[to.format]
     columns = ", ".join(
-        f"{written.get(kind, '{0}').format(identifier(name))} AS {identifier(name)}" for name, kind in types.items()
+        f"{written.get(kind, str)(identifier(name))} AS {identifier(name)}" for name, kind in types.items()
     )
     with whole_or_not_at_all(path) as unfinished:
         [(count,)] = bench.run(
@@ -85,12 +87,15 @@ def whole_or_not_at_all(path: str | os.PathLike[str]) -> Generator[Path]:
     Raises:
         EngineFailed: it cannot be written, or what was raised inside says so.
     """
-    target = Path(path).resolve()
+    target = Path(os.path.realpath(path))  # that of pathlib raises for a loop of links
     if target.exists() and not target.is_file():  # a device or a pipe would be replaced, not written to
         raise EngineFailed(f"{os.fspath(path)} cannot be written: it is there and no file")
     # In its folder, so that it can be renamed, and with a short name of its own, whatever the target's is.
     unfinished = target.with_name(f".lifecycle-{secrets.token_hex(8)}.tmp")
     try:
+        create_private(unfinished)
+        if target.exists():
+            shutil.copymode(target, unfinished)
         yield unfinished
         unfinished.replace(target)
     except EngineFailed as error:

@@ -65,6 +65,11 @@ class _Postgres:
     def __init__(self, connection: psycopg.Connection[tuple[Any, ...]], bench: Workbench) -> None:
         if connection.info.server_version < _OLDEST_SERVER:
             raise EngineFailed(f"PostgreSQL 14 or later is needed, this is {connection.info.server_version // 10_000}")
+        if connection.info.parameter_status("in_hot_standby") == "on":
+            raise EngineFailed(
+                "the server is a replica, which has no temporary tables to count in; name its primary server,"
+                " or copy the table to a file"
+            )
         self._connection = connection
         self._bench = bench
         self._cursors = (f"lifecycle_{number}" for number in count())

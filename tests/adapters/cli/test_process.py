@@ -86,6 +86,24 @@ def test_a_stream_that_knows_no_arrows_ends_in_no_traceback() -> None:
     assert "stop \\u2192 stopped" in done.stdout
 
 
+@pytest.mark.parametrize("columns", ["0", "-1", "", "x", "00", "99999999999999999999", "4000000"])
+@pytest.mark.parametrize("arguments", ["show v1", "show --help", "list", "--help"])
+def test_a_width_that_no_terminal_has_is_none(arguments: str, columns: str) -> None:
+    done = script(*arguments.split(), env={"COLUMNS": columns})
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == script(*arguments.split()).stdout
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/urandom", "/dev/full"])
+@pytest.mark.parametrize("arguments", ["show {}", "check {} running stop", "validate {} log.csv"])
+def test_a_device_is_no_declaration(arguments: str, device: str) -> None:
+    done = script(*arguments.format(device).split())
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"lifecycle: {device} is a device")
+
+
 # --- terminals ---------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ from adapters.emulator import Emulator
 from adapters.journal import SqlJournal
 from lifecycle import V1_FULL, V2_FULL, V1Event, V1State
 from lifecycle.journal import Purpose, Report, TaskReport
-from tests.adapters.cli.commands import KEY, call, call_json, script
+from tests.adapters.cli.commands import KEY, call, call_json, environment, script
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 HOSTILE = [
@@ -475,6 +476,53 @@ def test_what_is_exported_is_judged_by_validate(record: SqlJournal, journal: str
         assert f"{len(HOSTILE) + 1} tasks, {3 * len(HOSTILE) + 1} rows" in judged.output
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "ascii", "utf-16"])
+@pytest.mark.parametrize("name", ["jsonl", "csv"])
+def test_an_export_has_the_same_bytes_whatever_the_terminal(
+    record: SqlJournal, journal: str, name: str, encoding: str
+) -> None:
+    for task_id in ("auftrag-ü", "日本", "a,b"):
+        live(record, task_id, "created")
+
+    printed = exported(journal, name, encoding=encoding, newline="\r\n")  # as on Windows
+
+    assert printed == call("journal", "export", "v1-full", "--journal", journal, "--format", name).stdout_bytes
+    assert b"\r\r\n" not in printed
+    if name == "csv":
+        assert printed.splitlines(keepends=True)[0] == b"task_id,at,status\r\n"
+        assert {row["task_id"] for row in csv.DictReader(io.StringIO(printed.decode(), newline=""))} == {
+            "auftrag-ü", "日本", "a,b",
+        }  # fmt: skip
+
+
+def exported(journal: str, name: str, *, encoding: str, newline: str) -> bytes:
+    """What is exported to a standard output of this encoding and these line ends."""
+    program = f"""
+import sys
+sys.stdout.reconfigure(encoding={encoding!r}, newline={newline!r})
+sys.argv = ["lifecycle", "journal", "export", "v1-full", "--journal", {journal!r}, "--format", {name!r}]
+from adapters.cli import main
+main()"""
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, env=environment()).stdout
+
+
+def test_an_export_for_spreadsheets_has_no_formula_and_nothing_that_a_terminal_obeys(
+    record: SqlJournal, journal: str
+) -> None:
+    odd = ["=1+1", "\n=1", "\uff1d1", "@x", "\x1b[31mred", "a\x9bb", "\u202ex", "\ud800", "-"]
+    for task_id in odd:
+        live(record, task_id, "created", "+\x07")
+
+    table = call("journal", "export", "v1-full", "--journal", journal, "--format", "csv").stdout_bytes.decode()
+    rows = [*csv.DictReader(io.StringIO(table, newline=""))]
+    exact = [json.loads(line) for line in lines(call("journal", "export", "v1-full", "--journal", journal))]
+
+    shown = ["'=1+1", "'\n=1", "'\uff1d1", "'@x", "\\x1b[31mred", "a\\x9bb", "\\u202ex", "\\ud800", "-"]
+    assert [row["task_id"] for row in rows] == [each for each in shown for _ in range(2)]
+    assert {row["status"] for row in rows} == {"created", "'+\\x07"}
+    assert [row["task_id"] for row in exact] == [each for each in odd for _ in range(2)]
+
+
 def test_an_export_has_one_row_for_each_report(record: SqlJournal, journal: str) -> None:
     live(record, "t1", "created", "running")
     record.task(V1_FULL, "t1").add_report(Report("started", NOW + timedelta(seconds=2), "webhook"))
@@ -527,6 +575,29 @@ def refused(command: tuple[str, ...], journal: str | Path) -> str:
     assert result.stderr.count("\n") == 1
     assert result.stderr.startswith("lifecycle: journal ")
     return result.stderr
+
+
+@pytest.mark.parametrize("command", [*READING, ("status", "t1", "--api", "v1")], ids=" ".join)
+@pytest.mark.parametrize(
+    "journal",
+    [
+        "host=127.0.0.1 port=1 password=hidden-7f3a", "password='hidden-7f3a", "hst=x password=hidden-7f3a",
+        "postgres://u:hidden-7f3a@127.0.0.1:1/d", "postgresql://127.0.0.1:1/d?sslpassword=hidden-7f3a",
+        "postgresql://127.0.0.1:1/d?options=-c%20a.b%3Dhidden-7f3a", "mysql://u:hidden-7f3a@127.0.0.1/d",
+        "postgresql://u:hidden@7f3a@127.0.0.1/d",
+    ],
+)  # fmt: skip
+def test_no_secret_of_a_journals_place_is_shown_or_becomes_a_file(
+    command: tuple[str, ...], journal: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    result = call(*command, "--journal", journal, env={"BROWSER_USE_API_KEY": KEY})
+
+    assert result.exit_code == 2
+    assert "hidden" not in result.output
+    assert "7f3a" not in result.output.replace(KEY, "")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("command", READING, ids=" ".join)

@@ -6,8 +6,10 @@ import csv
 import json
 import os
 import random
-from collections.abc import Iterable, Sequence
+import stat
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 import pytest
@@ -15,6 +17,7 @@ import pytest
 from lifecycle import V3_FULL, Severity
 from lifecycle.history import Mode
 from tests.adapters.cli.commands import call, call_json
+from tests.conftest import without_privileges
 
 ORDERED = ("--in-order",)
 ONE = ("--one-task", "--in-order")
@@ -27,6 +30,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where rejects are kept that nobody named a file for."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def unwritable(monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
+    """A folder that everybody can reach and nobody can write to, in which the test is."""
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o555)
+        monkeypatch.chdir(name)
+        yield Path(name)
+        Path(name).chmod(0o700)
+        monkeypatch.undo()
 
 
 @pytest.fixture
@@ -434,10 +448,75 @@ def test_kept_rejects_replace_those_of_an_earlier_run_and_nothing_else(file: Pat
     kept.write_text("file,row\nsomebody's own\n")
     result = call("validate", "v1-full", str(file), *ORDERED)
 
-    assert result.exit_code == 2
-    assert "lifecycle-rejects.csv is no file of ours" in result.stderr
-    assert "1 unreadable row" in result.stdout, "what came of it is told all the same"
+    assert result.exit_code == 0
+    said = "1 row could not be read; lifecycle-rejects.csv is no file of ours; --rejects FILE keeps which and why\n"
+    assert result.stderr == said
+    assert "1 unreadable row" in result.stdout
     assert kept.read_text() == "file,row\nsomebody's own\n"
+
+
+@pytest.mark.parametrize(("rows", "code"), [(CLEAN, 0), (BAD, 1)])
+def test_where_nothing_can_be_written_a_log_is_judged_all_the_same(rows: str, code: int, unwritable: Path) -> None:
+    for unreadable, kept in ((0, ""), (1, "; lifecycle-rejects.csv cannot be written: Permission denied;")):
+        with without_privileges():
+            result = call(
+                "validate", "v1-full", "-", "--input-format", "csv", *ORDERED, typed=rows + ",\n" * unreadable
+            )
+
+        assert result.exit_code == code
+        assert result.stdout.endswith(f"{unreadable} unreadable row{'s' if not unreadable else ''}\n")
+        said = f"1 row could not be read{kept} --rejects FILE keeps which and why\n" if unreadable else ""
+        assert result.stderr == said
+    assert list(unwritable.iterdir()) == []
+
+
+def test_rejects_of_somebody_else_that_cannot_be_read_are_left_alone(unwritable: Path) -> None:
+    kept = unwritable / "lifecycle-rejects.csv"
+    kept.write_text("private")
+    kept.chmod(0o600)
+
+    with without_privileges():
+        result = call("validate", "v1-full", "-", "--input-format", "csv", *ORDERED, typed=CLEAN + ",\n")
+
+    assert (result.exit_code, kept.read_text()) == (0, "private")
+    assert "lifecycle-rejects.csv is no file of ours" in result.stderr
+
+
+def test_what_was_asked_for_and_cannot_be_written_is_an_error(unwritable: Path) -> None:
+    for option in ("--findings", "--rejects"):
+        with without_privileges():
+            result = call("validate", "v1-full", "-", "--input-format", "csv", *ORDERED, option, "x.csv", typed=BAD)
+
+        assert result.exit_code == 2
+        assert "x.csv cannot be written: Permission denied" in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--findings", "--rejects", "--html", "kept"])
+def test_what_is_written_is_for_its_owner_only(option: str, file: Path) -> None:
+    file.write_text(BAD + ",\n")
+    name = {"--html": "page.html", "kept": "lifecycle-rejects.csv"}.get(option, "rows.csv")
+    command = "report" if option == "--html" else "validate"
+    before = os.umask(0)
+    try:
+        call(command, "v1-full", str(file), *ORDERED, *(() if option == "kept" else (option, name)))
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE((file.parent / name).stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("option", ["FILE", "--findings", "--rejects", "--html", "--spill"])
+def test_a_circle_of_links_is_an_error_or_replaced(option: str, file: Path) -> None:
+    file.write_text(CLEAN)
+    Path("a.csv").symlink_to("b.csv")
+    Path("b.csv").symlink_to("a.csv")
+    command = "report" if option == "--html" else "validate"
+    files = ("a.csv",) if option == "FILE" else (str(file), option, "a.csv")
+
+    result = call(command, "v1-full", *files, *ORDERED)
+
+    assert result.exit_code == (2 if option in ("FILE", "--spill") else 0)
+    assert result.stderr.startswith("lifecycle: ") == (result.exit_code == 2)
 
 
 @pytest.mark.parametrize("log", [".", "*.csv"])

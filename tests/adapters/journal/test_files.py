@@ -6,7 +6,6 @@ import os
 import shutil
 import stat
 from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,6 +16,7 @@ from adapters.journal.database import Database, Durability
 from adapters.journal.sqlite_file import network_file_system
 from lifecycle import V1_FULL
 from tests.adapters.journal.acting import knowing
+from tests.conftest import without_privileges
 
 
 def names(directory: Path) -> list[str]:
@@ -25,19 +25,6 @@ def names(directory: Path) -> list[str]:
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
-
-
-@contextmanager
-def without_privileges() -> Generator[None]:
-    """What root may do anyway is refused to it like to anybody."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 @pytest.fixture
@@ -200,8 +187,19 @@ def test_what_a_killed_writer_left_is_read_or_it_is_said_how(directory: Path) ->
 def test_a_journal_that_this_user_may_not_read(path: Path) -> None:
     path.chmod(0o000)
 
-    with without_privileges(), pytest.raises(JournalReadOnly, match="this user may not read it; ask its owner"):
+    with without_privileges(), pytest.raises(JournalReadOnly, match=r"may not read journal\.db; ask its owner"):
         SqlJournal(path, read_only=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_journal_whose_newest_part_this_user_may_not_read(directory: Path) -> None:
+    with SqlJournal(directory / "journal.db") as journal:
+        knowing(journal, "running")
+        (directory / "journal.db").chmod(0o644)  # and not what is beside it
+        directory.chmod(0o755)
+
+        with without_privileges(), pytest.raises(JournalReadOnly, match=r"may not read journal\.db-wal; ask its owner"):
+            SqlJournal(directory / "journal.db", read_only=True)
 
 
 def test_a_link_leads_to_the_journal_and_what_is_beside_it(tmp_path: Path) -> None:

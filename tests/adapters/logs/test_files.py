@@ -16,6 +16,7 @@ import pytest
 from adapters.logs.errors import UnusableLog
 from adapters.logs.files import Files
 from adapters.logs.formats import Format, format_of
+from adapters.logs.frames import DuckTable
 from tests.adapters.logs.logs import AT, offered, records_in, row, write_parquet
 
 CSV = f"task_id,at,status\nt,{AT},running\n"
@@ -116,6 +117,41 @@ def test_folders_named_for_values_add_no_columns(folder: Path) -> None:
 def test_patterns(folder: Path, pattern: str, files: list[str]) -> None:
     write("logs/b.csv", "logs/a.csv", "logs/2026/c.csv", "logs/notes.txt", "logs/.d.csv")
     assert files_of(Files(pattern)) == files
+
+
+@pytest.mark.parametrize("pattern", ["logs/**/*.csv", "**/*.csv", "./logs/**", "l*/**/[ab].csv", "**/**/a.csv"])
+def test_links_that_lead_in_circles_are_not_followed(folder: Path, pattern: str) -> None:
+    """Two of them make 2 ** 40 paths."""
+    write("logs/a.csv", "logs/deep/b.csv")
+    for name in ("one", "two"):
+        Path("logs", name).symlink_to(".")
+        Path("logs", "deep", name).symlink_to("..")
+
+    assert {path.removeprefix("./") for path in files_of(Files(pattern))} <= {"logs/a.csv", "logs/deep/b.csv"}
+
+
+def test_a_link_that_leads_to_no_file_is_said_to_be_one(folder: Path) -> None:
+    Path("a.csv").symlink_to("b.csv")
+    Path("b.csv").symlink_to("a.csv")
+    Path("c.csv").symlink_to("missing.csv")
+
+    for name in ("a.csv", "b.csv", "c.csv"):
+        with pytest.raises(UnusableLog, match=f"the link '{name}' leads to no file"):
+            files_of(Files(name))
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/urandom", "/dev/full", "/dev/null"])
+def test_a_device_is_no_log(device: str) -> None:
+    with pytest.raises(UnusableLog, match=f"'{device}' is a device"):
+        files_of(Files(device, format="csv"))
+
+
+@pytest.mark.parametrize("path", ["mysql://u:secret@h/d", "host=h password=secret", "s3://key:secret@bucket/a.csv"])
+def test_what_is_no_path_is_not_shown(path: str) -> None:
+    for source in (Files(path), DuckTable("log", path=path)):
+        with pytest.raises(UnusableLog, match="that is no path of a file") as raised, offered(source):
+            raise AssertionError
+        assert "secret" not in str(raised.value)
 
 
 def test_a_format_is_for_names_that_do_not_tell_it(folder: Path) -> None:

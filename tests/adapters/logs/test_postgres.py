@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import psycopg
 import pytest
@@ -25,7 +25,9 @@ from adapters.logs.postgres import PostgresTable
 from adapters.logs.workbench import Workbench, literal
 from lifecycle import V1_FULL, Channel, FindingCode, Lifecycle
 from lifecycle.errors import MissingExtra
+from tests.adapters.journal.pooler import Pooler
 from tests.adapters.logs.logs import AT, AT_US, RULES, Record, read
+from tests.conftest import StartPostgres
 from tests.postgres import PostgresServer
 
 Run = Callable[[str], list[tuple[Any, ...]]]
@@ -86,10 +88,26 @@ def test_a_table_is_checked(url: str, log: str) -> None:
         assert result.report.ties == 1
 
 
-@pytest.mark.parametrize("scheme", ["postgresql://", "postgresql+psycopg://", "postgres://"])
+@pytest.mark.parametrize("scheme", ["postgresql://", "postgresql+psycopg://", "postgresql+asyncpg://", "postgres://"])
 def test_urls_of_every_usual_form_are_accepted(url: str, log: str, scheme: str) -> None:
     with checked(scheme + url.partition("://")[2], log) as result:
         assert result.report.rows == 3
+
+
+def test_a_connection_string_is_accepted(url: str, log: str) -> None:
+    parts = urlsplit(url)
+    names = {"host": parts.hostname, "port": parts.port, "user": parts.username, "password": parts.password}
+    given = " ".join(f"{name}={value}" for name, value in {**names, "dbname": parts.path[1:]}.items())
+
+    with checked(given, log) as result:
+        assert result.report.rows == 3
+
+
+def test_a_table_is_counted_behind_a_pooler(url: str, log: str, postgres: PostgresServer) -> None:
+    with Pooler(postgres.port) as pooler:
+        with checked(url.replace(f":{postgres.port}/", f":{pooler.port}/"), log) as result:
+            assert result.report.rows == 3
+        assert pooler.refused == []
 
 
 # --- types ----------------------------------------------------------------------------------------
@@ -351,10 +369,11 @@ def test_an_empty_table_has_no_rows(url: str, run: Run) -> None:
 @pytest.mark.parametrize(
     "bad",
     ["mysql://u:secret@h/d", "log", "postgresql://u:sec@ret@h/d", "postgresql://u:sec/ret@h/d",
-     "postgresql://u:secret@h:port/d", "postgresql://u:secret@h/d?secret", "postgresql://u:%secret@h/d"],
+     "postgresql://u:secret@h:port/d", "postgresql://u:secret@h/d?secret", "postgresql://u:%secret@h/d",
+     "host=h password='secret", "hst=h password=secret", "PASSWORD=secret"],
 )  # fmt: skip
 def test_what_is_no_url_is_refused_and_never_shown(bad: str) -> None:
-    with pytest.raises(ValueError, match="URL") as error:
+    with pytest.raises(ValueError, match=r"URL|postgresql://user:password@host/database") as error:
         PostgresTable(bad, "log")
     assert "sec" not in str(error.value)
     assert "ret" not in str(error.value)
@@ -375,6 +394,17 @@ def test_a_server_that_is_too_old_is_refused(url: str, log: str, monkeypatch: py
     monkeypatch.setattr("adapters.logs.postgres.table._OLDEST_SERVER", 990_000)
     with pytest.raises(EngineFailed, match="PostgreSQL 14 or later is needed, this is 1"):
         checked(url, log)
+
+
+def test_a_replica_is_refused_with_what_to_do(start_postgres: StartPostgres) -> None:
+    server = start_postgres()
+    url = server.create_database()
+    server.stop()
+    (server.directory / "data" / "standby.signal").touch()
+    server.start()
+
+    with pytest.raises(EngineFailed, match=r"the server is a replica, .*; name its primary server"):
+        checked(url, "log")
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 import os
+import stat
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from adapters.logs.errors import EngineFailed, UnusableLog
 from adapters.logs.formats import FileFormat
 from adapters.logs.workbench import Workbench, literal
 from adapters.logs.writing import format_to_write, whole_or_not_at_all, write
+from adapters.spreadsheets import cell
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -40,7 +42,11 @@ HOSTILE = [
     "#comment",
     "'=1+1",
 ]
-FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\ttab", "\rreturn", '=HYPERLINK("http://localhost")']
+FORMULAS = [
+    "=1+1", "+1", "-1", "@SUM(A1)", "\ttab", "\rreturn", "\nline", "--", '=HYPERLINK("http://localhost")',
+    *(f"{wide}1" for wide in "\uff1d\uff0b\uff0d\uff20"),
+]  # fmt: skip
+ODD = [chr(code) for code in range(0x2100) if not chr(code).isprintable() and chr(code) not in "\t\r\n"]
 AT = datetime(2026, 1, 15, 10, 30, 0, 250, tzinfo=UTC)
 
 
@@ -86,7 +92,7 @@ def test_every_text_survives_in_every_format(bench: Workbench, form: str, tmp_pa
     assert write(bench, path, query(bench, HOSTILE), order="place") == len(HOSTILE)
 
     rows = read(path)
-    assert [row["text"] for row in rows] == HOSTILE
+    assert [row["text"] for row in rows] == ([*map(cell, HOSTILE)] if "csv" in form else HOSTILE)
     assert list(rows[0]) == ["text", "at", "row", "possible"], "what orders them is left out"
 
 
@@ -131,6 +137,24 @@ def test_the_name_of_the_standard_input_is_no_formula(bench: Workbench, tmp_path
     write(bench, tmp_path / "rows.csv", query(bench, ["-"]), order="place")
 
     assert [row["text"] for row in read(tmp_path / "rows.csv")] == ["-"]
+
+
+def test_a_terminal_obeys_no_cell(bench: Workbench, tmp_path: Path) -> None:
+    texts = ["\x1b[31mred", "a\x9b2Jb\x07", "nul \0", "\u202egnp.exe", "\u2066x\u2069", "plain ünïcödé 日本 🦆"]
+
+    write(bench, tmp_path / "rows.csv", query(bench, texts), order="place")
+
+    shown = ["\\x1b[31mred", "a\\x9b2Jb\\x07", "nul \\x00", "\\u202egnp.exe", "\\u2066x\\u2069", texts[-1]]
+    assert [row["text"] for row in read(tmp_path / "rows.csv")] == shown
+
+
+def test_duckdb_writes_the_cells_that_python_writes(bench: Workbench, tmp_path: Path) -> None:
+    texts = [*HOSTILE, *FORMULAS, *ODD, *(f"={each}" for each in ODD), "".join(ODD), "-", "="]
+
+    write(bench, tmp_path / "rows.csv", query(bench, texts), order="place")
+
+    with (tmp_path / "rows.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["text"] for row in csv.DictReader(file)] == [*map(cell, texts)]
 
 
 @pytest.mark.parametrize("form", ["parquet", "csv", "jsonl.gz"])
@@ -199,6 +223,23 @@ def test_a_file_is_replaced_where_a_link_leads_to(bench: Workbench, tmp_path: Pa
 
     assert (tmp_path / "link.csv").is_symlink()
     assert [row["text"] for row in read(tmp_path / "real.csv")] == ["new"]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_file_is_for_its_owner_only_unless_its_owner_said_otherwise(
+    bench: Workbench, form: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"rows.{form}"
+    before = os.umask(0)
+    try:
+        write(bench, path, query(bench, ["a"]), order="place")
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+        path.chmod(0o640)
+        write(bench, path, query(bench, ["a"]), order="place")
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    finally:
+        os.umask(before)
 
 
 @pytest.mark.parametrize(
