@@ -21,7 +21,7 @@ from lifecycle.errors import MissingExtra
 
 __all__ = ["main"]
 
-_WIDEST_DIGITS = 4  # of a terminal, in columns
+_MOST_DIGITS = 4  # of a terminal's width
 
 
 def main() -> None:
@@ -30,9 +30,10 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that cannot show an arrow must not end in a traceback.
             stream.reconfigure(errors="backslashreplace")
-    columns = os.environ.get("COLUMNS", "")
-    if not (columns.isdecimal() and len(columns) <= _WIDEST_DIGITS and int(columns)):
-        os.environ.pop("COLUMNS", None)  # no width that anything could be shown in
+    for name in ("COLUMNS", "TERMINAL_WIDTH"):  # read by Rich and by Typer
+        width = os.environ.get(name, "")
+        if not (width.isdecimal() and len(width) <= _MOST_DIGITS and int(width)):
+            os.environ.pop(name, None)  # nothing could be shown in it
     try:
         from adapters.cli.app import app
 

@@ -89,7 +89,7 @@ def test_a_stream_that_knows_no_arrows_ends_in_no_traceback() -> None:
 @pytest.mark.parametrize("columns", ["0", "-1", "", "x", "00", "99999999999999999999", "4000000"])
 @pytest.mark.parametrize("arguments", ["show v1", "show --help", "list", "--help"])
 def test_a_width_that_no_terminal_has_is_none(arguments: str, columns: str) -> None:
-    done = script(*arguments.split(), env={"COLUMNS": columns})
+    done = script(*arguments.split(), env={"COLUMNS": columns, "TERMINAL_WIDTH": columns})
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == script(*arguments.split()).stdout
