@@ -58,9 +58,11 @@ def _introduce(base_url: str) -> None:
 
     say(("Browser Use Cloud, emulated: ", "bold"), (base_url, "bold green"))
     say(NOTICE)
-    say("\nIn another terminal, with any key:")
+    say()
+    say("In another terminal, with any key:")
     say(f"  export LIFECYCLE_BASE_URL={base_url} {KEY_VARIABLE.name}=any")
     say('  lifecycle create --api v2 "Find the cheapest flight"')
-    say(f"\nIn Python: Client('v2', base_url={base_url!r}, api_key='any')")
+    say()
+    say(f"In Python: Client('v2', base_url={base_url!r}, api_key='any')")
     say(f"Control calls (remote events, faults): {base_url}{PREFIX}/docs")
     say("Ctrl-C ends it.")

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import typer
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -54,8 +54,9 @@ def shown(text: object, *, longest: int | None = None) -> str:
 
 
 def say(*parts: str | tuple[str, str], stderr: bool = False) -> None:
-    """Print one line that is never broken in two; a part can be (text, style)."""
-    console(stderr=stderr).print(Text.assemble(*parts), soft_wrap=True)
+    """Print one line that is never broken in two; a part can be (text, style). Nothing in it steers a terminal."""
+    harmless = (shown(part) if isinstance(part, str) else (shown(part[0]), part[1]) for part in parts)
+    console(stderr=stderr).print(Text.assemble(*harmless), soft_wrap=True)
 
 
 def print_finding(where: str, task: str, severity: Severity, message: str) -> None:
@@ -64,9 +65,16 @@ def print_finding(where: str, task: str, severity: Severity, message: str) -> No
     say(f"{shown(where)}: {of}", (severity, _SEVERITIES[severity]), f": {shown(message)}")
 
 
+class _Table(Table):
+    """A table in whose cells nothing steers a terminal."""
+
+    def add_row(self, *cells: RenderableType | None, **style: Any) -> None:
+        super().add_row(*(Text(shown(each)) if isinstance(each, str) else each for each in cells), **style)
+
+
 def table(*columns: str) -> Table:
     """Return an empty table whose columns have these titles. What is too wide is broken, never cut off."""
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    made = _Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
     for title in columns:
         made.add_column(title, overflow="fold")
     return made

@@ -29,6 +29,7 @@ from adapters.cli.output import (
 )
 from adapters.cli.tasks import Api, BaseUrl, KeyFrom, Seed, Worker, client_of
 from adapters.spreadsheets import cell
+from lifecycle import CATALOG, Lifecycle
 
 if TYPE_CHECKING:
     from adapters.http import RecoveredCreate
@@ -42,6 +43,10 @@ TaskId = Annotated[str, typer.Argument(metavar="ID", help="The task's id.")]
 OfLifecycle = Annotated[
     str | None,
     typer.Option("--lifecycle", help="Tasks of this lifecycle only.", autocompletion=lifecycle_proposals),
+]
+Declarations = Annotated[
+    list[str] | None,
+    typer.Option("--declaration", metavar="FILE", help="A JSON or YAML file that declares a lifecycle of your own."),
 ]
 
 
@@ -263,21 +268,38 @@ def _say_create(each: RecoveredCreate) -> None:
 # --- the journal itself ---------------------------------------------------------------------------
 
 
-def check(*, journal: JournalAt, as_json: AsJson = False) -> None:
+def check(*, journal: JournalAt, declaration: Declarations = None, as_json: AsJson = False) -> None:
     """Check the record: every history replays, every command has a lawful life.
 
-    Exit code 0: sound. 1: damaged.
+    Exit code 0: sound. 1: damaged. 2: not wholly checked, for want of a declaration.
     """
+    from adapters.journal import DamageCode
+
+    known = _with_own(declaration)
     with _opened(journal) as opened:
-        damages = list(opened.check())
+        found = list(opened.check(known))
+        unchecked = [name for name in opened.lifecycles() if name not in known]
+    damages = [each for each in found if each.code is not DamageCode.UNKNOWN_LIFECYCLE]
     if as_json:
         print_json([_document(each) for each in damages])
     for each in () if as_json else damages:
         where = f"{each.lifecycle} {shown(each.task_id)}" + ("" if each.entry is None else f", entry {each.entry}")
         say(f"{where}: ", (each.code, "bold red"), f": {shown(each.message)}")
+    for name in unchecked:
+        say(
+            f"the tasks of {shown(name)} were not checked: give the file that declares it by --declaration", stderr=True
+        )
     if damages:
         raise typer.Exit(NOT_LEGAL)
+    if unchecked:
+        raise typer.Exit(BAD_INPUT)
     say("The record is sound.", stderr=True)
+
+
+def _with_own(files: list[str] | None) -> dict[str, Lifecycle[Any, Any]]:
+    """The lifecycles of the catalog, and those that files declare, by name."""
+    own = [declared(each) for each in files or ()]
+    return {**CATALOG, **{each.name: each for each in own}}
 
 
 def export(
@@ -327,10 +349,14 @@ def prune(
     before: Annotated[
         datetime, typer.Option(help="Tasks of which nothing was recorded since; UTC.", show_default=False)
     ],
+    declaration: Declarations = None,
 ) -> None:
-    """Delete the tasks that are over, and say how many that were."""
+    """Delete the tasks that are over, and say how many that were.
+
+    A lifecycle that is not in the catalog keeps its tasks, unless a file declares it.
+    """
     with _opened(journal, read_only=False) as opened:
-        say(str(opened.prune(before.replace(tzinfo=UTC))))
+        say(str(opened.prune(before.replace(tzinfo=UTC), _with_own(declaration))))
 
 
 @contextmanager

@@ -165,9 +165,10 @@ def _moves(lifecycle: Shown) -> Table:
     return made
 
 
-def _ways(lifecycle: Shown, state: str, origin: Origin) -> str:
+def _ways(lifecycle: Shown, state: str, origin: Origin) -> Text:
     events = lifecycle.allowed(state, origin=origin)
-    return "\n".join(f"{shown(event)} {_ARROWS[origin]} {shown(lifecycle.target(state, event))}" for event in events)
+    ways = (f"{shown(event)} {_ARROWS[origin]} {shown(lifecycle.target(state, event))}" for event in events)
+    return Text("\n".join(ways))
 
 
 def _events(lifecycle: Shown) -> Table:
@@ -201,4 +202,5 @@ def _invariants(lifecycle: Shown) -> Table:
 
 def _print_allowed(lifecycle: Shown, state: str) -> None:
     commands, own = (", ".join(map(shown, lifecycle.allowed(state, origin=origin))) or "none" for origin in Origin)
-    say(f"\nin {shown(state)!r}  commands: ", (commands, "bold"), f"  by itself: {own}")
+    say()
+    say(f"in {shown(state)!r}  commands: ", (commands, "bold"), f"  by itself: {own}")

@@ -188,13 +188,20 @@ class Witness:
         require(len(in_flight) <= 1, Promise.ALONE, in_flight)
         require(in_flight == reported, Promise.SETTLED, f"{in_flight} in flight, {reported} reported")
         # What is given again under its key has its number again; what is given without one has a number of its own,
-        # unless its intent was recorded and its worker not told: then it intends it again, and abandons the first.
-        numbers = [each.fields["number"] for each in commands.values() if each.purpose.key or not _was_in_vain(each)]
+        # unless its intent was recorded and its worker not told: then it intends it again, and abandons the first,
+        # which another worker may have sent by then. Only a stop abandons, and twice is the same as once.
+        numbers = [
+            each.fields["number"] for each in commands.values() if each.purpose.key or not self._is_in_vain(each)
+        ]
         require(len(numbers) == len(set(numbers)), Promise.KEYED, [*commands.values()])
         self._check_memory(commands)
         for each in commands.values():
             answers = self.answers.get(each.fields["number"], [])
             require(is_true(each, self.world, self._since.get(each.id, 0), answers), Promise.TRUE, each)
+
+    def _is_in_vain(self, command: CommandRecord[str, str]) -> bool:
+        is_harmless = command.attempts == 0 or self.lifecycle.event(command.command).repeatable
+        return command.state is CommandState.ABANDONED and is_harmless
 
     def _check_memory(self, commands: Commands) -> None:
         for command_id, intended in self._opened.items():
@@ -227,10 +234,6 @@ class Witness:
 
 def _intent(command: CommandRecord[str, str]) -> tuple[object, ...]:
     return command.command, command.source, command.fields, command.purpose
-
-
-def _was_in_vain(command: CommandRecord[str, str]) -> bool:
-    return command.state is CommandState.ABANDONED and command.attempts == 0
 
 
 def _life(command: CommandRecord[str, str]) -> tuple[str, CommandState, int]:

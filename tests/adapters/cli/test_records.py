@@ -9,7 +9,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from typer.testing import Result
 
 from adapters.emulator import Emulator
 from adapters.journal import SqlJournal
-from lifecycle import V1_FULL, V2_FULL, V1Event, V1State
+from lifecycle import V1_FULL, V2_FULL, Lifecycle, V1Event, V1State
 from lifecycle.journal import Purpose, Report, TaskReport
 from tests.adapters.cli.commands import KEY, call, call_json, environment, script
 
@@ -123,7 +123,7 @@ def test_tasks_of_a_lifecycle_and_a_state(record: SqlJournal, journal: str) -> N
     assert listed() == ["t1", "t2", "t3"]
     assert listed("--lifecycle", "v1-full") == ["t1", "t2"]
     assert listed("--lifecycle", "v1-full", "--state", "finished") == ["t2"]
-    assert listed("--state", "nowhere") == []
+    assert listed("--state", "paused") == []
 
 
 def test_pages_of_tasks_are_turned_by_their_cursor(record: SqlJournal, journal: str) -> None:
@@ -461,6 +461,66 @@ def test_a_damaged_record_exits_with_1(record: SqlJournal, journal: str) -> None
     assert result.stdout == ("v1-full t\\x1b1: wrong_state: 'running' is kept, the history leads to 'finished'\n")
     (damage,) = json.loads(told.stdout)
     assert (damage["code"], damage["task_id"], damage["entry"]) == ("wrong_state", "t\x1b1", None)
+
+
+OWN = """
+name: print-job
+citation: the manual, page 7
+states: [{name: waiting, initial: true}, {name: printed, final: true}]
+events: [{name: print, origin: remote}]
+transitions: [{source: waiting, event: print, target: printed}]
+"""
+
+
+def test_a_record_of_a_lifecycle_of_ones_own_is_checked_with_its_declaration(
+    record: SqlJournal, journal: str, tmp_path: Path
+) -> None:
+    log = record.task(Lifecycle.from_yaml(OWN), "7")
+    for status in ("waiting", "printed"):
+        log.add_report(Report(status, NOW))
+    file = tmp_path / "own.yaml"
+    file.write_text(OWN)
+
+    without = call("journal", "check", "--journal", journal)
+    sound = call("journal", "check", "--journal", journal, "--declaration", str(file))
+
+    assert (without.exit_code, without.stdout) == (2, "")
+    assert without.stderr == (
+        "the tasks of print-job were not checked: give the file that declares it by --declaration\n"
+    )
+    assert (sound.exit_code, sound.stderr) == (0, "The record is sound.\n")
+    later = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds").removesuffix("+00:00")
+    assert call("journal", "prune", "--journal", journal, "--before", later).stdout == "0\n"
+    assert call("journal", "prune", "--journal", journal, "--before", later, "--declaration", str(file)).stdout == "1\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("tasks", "--lifecycle", "v1"),
+        ("history", "t1", "--lifecycle", "v1"),
+        ("journal", "export", "v1"),
+        ("journal", "forget", "t1", "--lifecycle", "v1"),
+    ],
+)
+def test_a_lifecycle_that_nobody_recorded_is_bad_input(
+    record: SqlJournal, journal: str, command: Sequence[str]
+) -> None:
+    live(record, "t1", "created")
+
+    result = call(*command, "--journal", journal)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "unknown lifecycle 'v1'; did you mean 'v1-full'? (known: v1-full)" in result.stderr
+
+
+def test_a_state_that_there_is_not_is_bad_input(record: SqlJournal, journal: str) -> None:
+    live(record, "t1", "created")
+
+    result = call("tasks", "--journal", journal, "--state", "runing")
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "unknown state 'runing'; did you mean 'running'?" in result.stderr
 
 
 def test_what_is_exported_is_judged_by_validate(record: SqlJournal, journal: str) -> None:

@@ -112,7 +112,9 @@ def test_what_nobody_recorded_is_no_empty_answer(journal: SqlJournal) -> None:
         lambda: journal.forget("a", "v1"),
         lambda: list(journal.reports(get("v1"))),
     ):
-        with pytest.raises(UnknownName, match=rf"the journal: unknown lifecycle 'v1'; did you mean 'v1-full'\? {recorded}"):
+        with pytest.raises(
+            UnknownName, match=rf"the journal: unknown lifecycle 'v1'; did you mean 'v1-full'\? {recorded}"
+        ):
             ask()
     with pytest.raises(UnknownName, match=r"v1-full: unknown state 'runing'; did you mean 'running'\?"):
         journal.tasks("v1-full", "runing")

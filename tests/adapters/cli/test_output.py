@@ -1,0 +1,54 @@
+"""What people read is printed harmlessly wherever it comes from: at the one place where it is printed."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from adapters.cli.output import console, say, shown, table
+
+STEERING = st.text(st.characters(categories=("Cc", "Cf", "Cs", "Zl", "Zp", "Co")), min_size=1)
+
+
+def harmless(printed: str) -> bool:
+    return all(each.isprintable() for each in printed.replace("\n", ""))
+
+
+@given(STEERING | st.text())
+def test_what_is_shown_is_one_line_and_shown_again_the_same(text: str) -> None:
+    line = shown(text)
+    assert line.isprintable()
+    assert shown(line) == line
+
+
+@given(before=st.text(), text=STEERING)
+def test_nothing_that_is_said_steers_a_terminal(before: str, text: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        to = io.StringIO()
+        patch.setattr("adapters.cli.output.console", lambda **_: Console(file=to, markup=False))
+        say(before + text, (text, "bold"))
+    assert to.getvalue().count("\n") == 1
+    assert harmless(to.getvalue())
+
+
+@given(STEERING)
+def test_nothing_in_a_table_steers_a_terminal(text: str) -> None:
+    listed = table("Task")
+    listed.add_row(text)
+    to = io.StringIO()
+    Console(file=to, width=200, markup=False).print(listed)
+    assert harmless(to.getvalue())
+
+
+def test_markup_in_foreign_text_is_text(capsys: pytest.CaptureFixture[str]) -> None:
+    say("[bold]x[/bold]")
+    listed = table("Task")
+    listed.add_row("[red]y[/red]")
+    console().print(listed)
+    printed = capsys.readouterr().out
+    assert "[bold]x[/bold]" in printed
+    assert "[red]y[/red]" in printed
