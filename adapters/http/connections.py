@@ -12,6 +12,7 @@ import os
 import weakref
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from typing import TypeVar
 
 from adapters.http.errors import ClientUnusable
 from adapters.http.limits import keep_deadlines
@@ -23,6 +24,7 @@ except ImportError:
     raise MissingExtra("http", needed_by="the HTTP client") from None
 
 Loop = asyncio.AbstractEventLoop
+H = TypeVar("H", httpx2.Client, httpx2.AsyncClient)
 
 
 class Connections:
@@ -64,7 +66,7 @@ class Connections:
             own.close()
 
     def _made(self) -> httpx2.Client:
-        http = httpx2.Client(trust_env=self._trust_env)
+        http = _made(httpx2.Client, trust_env=self._trust_env)
         keep_deadlines(http, is_ours=True)
         return http
 
@@ -112,7 +114,33 @@ class AsyncConnections:
                 await asyncio.wait([asyncio.wrap_future(closing)], timeout=_OTHER_LOOP_S)
 
     def _made(self) -> httpx2.AsyncClient:
-        return httpx2.AsyncClient(trust_env=self._trust_env)
+        return _made(httpx2.AsyncClient, trust_env=self._trust_env)
+
+
+def _made(kind: type[H], *, trust_env: bool) -> H:
+    """Make an httpx2 client. Raises ClientUnusable if the environment asks for what cannot be had.
+
+    The foreign error is not its cause, and no value of a proxy is shown: it may hold a password.
+    """
+    try:
+        return kind(trust_env=trust_env)
+    except ImportError:
+        what = "the environment names a SOCKS proxy, which needs one more package: pip install socksio"
+    except OSError:  # ssl's errors are such
+        what = f"no certificates can be read from {_set(*_CERTIFICATES, shown=True)}; correct the path, or unset it"
+    except (ValueError, httpx2.InvalidURL):
+        what = f"{_set(*_PROXIES, shown=False)} holds no URL of a proxy: use http://HOST:PORT or socks5://HOST:PORT"
+    raise ClientUnusable(what)
+
+
+_PROXIES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+def _set(*names: str, shown: bool) -> str:
+    """Those of these variables that are set; the first if none is, for example because a system has settings."""
+    found = [name for each in names for name in (each, each.lower()) if os.environ.get(name)] or [names[0]]
+    return " or ".join(f"{each}={os.environ.get(each)!r}" if shown else each for each in found)
 
 
 _OTHER_LOOP_S = 2.0  # how long another thread's event loop is waited for

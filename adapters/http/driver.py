@@ -15,6 +15,7 @@ import copy
 import inspect
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -23,6 +24,7 @@ from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, partial
+from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from pydantic import SecretStr
@@ -102,11 +104,12 @@ class _Sender:
     """What both drivers know: the server and the key."""
 
     def __init__(self, *, base_url: str, api_key: str, timing: Timing) -> None:
+        self._api_key = SecretStr(api_key)
+        del api_key  # a traceback shows the variables of its frames
         # What HTTP_PROXY and its like say is followed, but nobody reaches this machine by a proxy,
         # and the proxy would be told the key.
         self._trusts_environment = not is_this_machine(base_url)
         self._base_url = base_url
-        self._api_key = SecretStr(api_key)
         self._timing = timing
         self._gate: Gate | None = None
         self._is_gated = False
@@ -182,7 +185,7 @@ class _Sender:
         request = exchange.request
         what = f"{self._said(error)} ({self._base_url})"
         ours = kind(what, method=request.method, path=request.path)
-        if self._can_be_shown(error, httpx2.Request(request.method, self._base_url + request.path)):
+        if self.strip(error, exchange, sys.exception()):
             ours.__cause__ = error
         return Lost(ours) if may_have_arrived else NotSent(ours)
 
@@ -197,26 +200,48 @@ class _Sender:
             return words or type(error).__name__
         return f"{type(error).__name__}: {words}"
 
-    def _can_be_shown(self, error: Exception, request: httpx2.Request) -> bool:
-        """Take the key from a foreign error, and return whether nothing of it can be left.
+    def strip(self, error: BaseException, exchange: Exchange, handled: BaseException | None) -> bool:
+        """Take the key from a foreign error, and return whether no part of it can be left.
 
-        It is in the headers of the error's request, and in the variables of its frames, which some tools print
-        and send. An error that is not httpx2's may have it in any attribute.
+        The key is in the headers of the error's request, and in the variables of its frames, which some tools print
+        and send. An error that is not httpx2's may have it in any attribute. `handled` is the error that the caller
+        was handling when it made the request: that one, and what led to it, stay as they are.
         """
         key = self._api_key.get_secret_value()
+        request = httpx2.Request(exchange.request.method, self._base_url + exchange.request.path)
         chain: list[BaseException | None] = [error]
+        done = {id(None), id(handled)}
         can_be_shown = True
         while chain:
             each = chain.pop()
-            if each is None:
+            if each is None or id(each) in done:
                 continue
+            done.add(id(each))
             each.__traceback__ = None
             if isinstance(each, httpx2.RequestError):
                 each.request = request
-            elif vars(each) or key in repr(each.args):
+            elif getattr(each, "__dict__", None) or key in repr(each.args):
                 can_be_shown = False
             chain += (each.__cause__, each.__context__, *getattr(each, "exceptions", ()))
         return can_be_shown
+
+
+class _Keyless:
+    """Takes the key from every error that leaves its block: a cancellation, a soft time limit, Ctrl-C.
+
+    The frames below this block hold the key, in our variables and in httpx2's, and are taken from the traceback.
+    """
+
+    def __init__(self, sender: _Sender, exchange: Exchange) -> None:
+        self._sender = sender
+        self._exchange = exchange
+
+    def __enter__(self) -> None:
+        self._handled = sys.exception()
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
+        if error is not None and not self._sender.strip(error, self._exchange, self._handled):
+            error.__cause__, error.__context__ = None, self._handled
 
 
 def _code(outcome: _Response | Exception) -> int | Exception:
@@ -311,6 +336,7 @@ class Driver(_Sender):
 
     def __init__(self, *, base_url: str, api_key: str, timing: Timing, http: httpx2.Client | None) -> None:
         super().__init__(base_url=base_url, api_key=api_key, timing=timing)
+        del api_key
         self._connections = Connections(trust_env=self._trusts_environment, http=http)
 
     def run(self, actions: Actions[R], tell: OnProgress | None = None) -> R:
@@ -353,15 +379,16 @@ class Driver(_Sender):
     def _exchange(self, exchange: Exchange) -> Answer:
         if self._gate is not None:
             self._gate.enter()
-        with self._span(exchange) as answered:
-            as_of = CLOCK.now()
-            sending = self._sending(exchange, always_traced=self._connections.are_ours)
-            try:
-                outcome: _Response | Exception = self._send(exchange, sending)
-            except Exception as error:  # noqa: BLE001 (a transport, a hook of the caller's: each may raise anything)
-                outcome = error
-            answered(_code(outcome))
-        return self._answer(exchange, outcome, sending, as_of)
+        with _Keyless(self, exchange):
+            with self._span(exchange) as answered:
+                as_of = CLOCK.now()
+                sending = self._sending(exchange, always_traced=self._connections.are_ours)
+                try:
+                    outcome: _Response | Exception = self._send(exchange, sending)
+                except Exception as error:  # noqa: BLE001 (a transport, a hook of the caller's: each may raise anything)
+                    outcome = error
+                answered(_code(outcome))
+            return self._answer(exchange, outcome, sending, as_of)
 
     def _send(self, exchange: Exchange, sending: _Sending) -> _Response:
         http = self._connections.usable()
@@ -382,6 +409,7 @@ class AsyncDriver(_Sender):
 
     def __init__(self, *, base_url: str, api_key: str, timing: Timing, http: httpx2.AsyncClient | None) -> None:
         super().__init__(base_url=base_url, api_key=api_key, timing=timing)
+        del api_key
         self._connections = AsyncConnections(trust_env=self._trusts_environment, http=http)
 
     async def run(self, actions: Actions[R], tell: OnProgress | None = None) -> R:
@@ -429,16 +457,17 @@ class AsyncDriver(_Sender):
             entered = self._gate.enter()
             if entered is not None:
                 await entered
-        with self._span(exchange) as answered:
-            as_of = CLOCK.now()
-            sending = self._sending(exchange, always_traced=self._connections.are_ours)
-            try:
-                async with asyncio.timeout(sending.until + _GRACE_S):
-                    outcome: _Response | Exception = await self._send(exchange, sending)
-            except Exception as error:  # noqa: BLE001 (a transport, a hook of the caller's: each may raise anything)
-                outcome = error
-            answered(_code(outcome))
-        return self._answer(exchange, outcome, sending, as_of)
+        with _Keyless(self, exchange):
+            with self._span(exchange) as answered:
+                as_of = CLOCK.now()
+                sending = self._sending(exchange, always_traced=self._connections.are_ours)
+                try:
+                    async with asyncio.timeout(sending.until + _GRACE_S):
+                        outcome: _Response | Exception = await self._send(exchange, sending)
+                except Exception as error:  # noqa: BLE001 (a transport, a hook of the caller's: each may raise anything)
+                    outcome = error
+                answered(_code(outcome))
+            return self._answer(exchange, outcome, sending, as_of)
 
     async def _send(self, exchange: Exchange, sending: _Sending) -> _Response:
         http = self._connections.usable()

@@ -159,7 +159,7 @@ def _handler(server: ScriptedServer) -> type[BaseHTTPRequestHandler]:
             server.seen.append(seen)
             self.play(server.script(seen))
 
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_CONNECT = answer  # noqa: N815
 
         def play(self, reply: Reply) -> None:
             time.sleep(reply.delay_s)

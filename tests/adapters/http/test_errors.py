@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import inspect
 import io
 import logging
 import pickle
 import re
+import signal
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,6 +21,7 @@ import pytest
 import adapters.http.errors as errors_module
 from adapters.http import (
     AnswerError,
+    AsyncClient,
     BadAnswer,
     Client,
     ClientUnusable,
@@ -127,6 +130,8 @@ def everything_said_by(error: BaseException) -> str:
         if each is None:
             continue
         said += [str(each), repr(each), repr(each.args), repr(vars(each)), str(getattr(each, "__notes__", ""))]
+        variables = [value for frame, _ in traceback.walk_tb(each.__traceback__) for value in frame.f_locals.values()]
+        said += [repr(value.headers.raw) for value in variables if isinstance(value, httpx2.Request)]
         if isinstance(each, httpx2.RequestError):
             said += [repr(each.request), repr(each.request.headers.raw), repr(vars(each.request))]
         chain += (each.__cause__, each.__context__)
@@ -208,6 +213,58 @@ def test_no_time_out_tells_the_key(connect: Connect, serve: Serve, log: io.Strin
     assert KEY not in everything_said_by(raised.value)
     assert KEY not in log.getvalue()
     assert KEY not in repr(vars(task.log))
+
+
+class SoftTimeLimit(BaseException):
+    """What a job queue raises in the middle of anything."""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no such timer")
+def test_a_time_limit_by_a_signal_shows_no_key(serve: Serve) -> None:
+    def end(*_: object) -> None:
+        raise SoftTimeLimit
+
+    before = signal.signal(signal.SIGALRM, end)
+    try:
+        with Client("v1", api_key=KEY, base_url=serve(lambda _: Reply(delay_s=1.0)).base_url) as client:
+            task = client.task("t")
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            with pytest.raises(SoftTimeLimit) as raised:
+                task.status()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert KEY not in everything_said_by(raised.value)
+
+
+def test_a_time_limit_of_asyncio_shows_no_key(serve: Serve) -> None:
+    server = serve(lambda _: Reply(delay_s=1.0))
+
+    async def run() -> None:
+        client = AsyncClient("v1", api_key=KEY, base_url=server.base_url)
+        try:
+            async with asyncio.timeout(0.2):
+                await client.task("t").status()
+        finally:
+            await client.close()
+
+    with pytest.raises(TimeoutError) as raised:
+        asyncio.run(run())
+    assert isinstance(raised.value.__cause__, asyncio.CancelledError)
+    assert KEY not in everything_said_by(raised.value)
+
+
+def test_the_error_that_a_caller_handles_keeps_its_traceback(connect: Connect) -> None:
+    client = connect("v1", refused_port())
+    own = ValueError("the caller's")
+    try:
+        raise own
+    except ValueError:
+        before = own.__traceback__
+        with pytest.raises(NotConnected) as raised:
+            client.task("t").status()
+    assert own.__traceback__ is before is not None
+    assert KEY not in everything_said_by(raised.value)
 
 
 def test_what_is_logged_is_worth_reading(connect: Connect, serve: Serve, caplog: pytest.LogCaptureFixture) -> None:

@@ -22,7 +22,7 @@ from tests.adapters.http.both import KEY, QUICK, AnyClient, BlockingClient
 from tests.adapters.http.conftest import NO_CERTIFICATES, Serve
 from tests.adapters.http.scripted import Reply
 from tests.adapters.http.test_answers import V1Service, lives
-from tests.adapters.http.test_errors import everything_said_by
+from tests.adapters.http.test_errors import SoftTimeLimit, everything_said_by
 
 both = pytest.mark.parametrize("kind", ["sync", "async"])
 
@@ -175,6 +175,31 @@ def test_what_breaks_before_a_request_is_sent_is_told_as_not_connected(kind: str
     with client, pytest.raises(NotConnected, match="ValueError"):
         client.task("t").status()
     assert server.seen == []
+
+
+# --- what breaks a request off ------------------------------------------------------------------
+
+
+@both
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, SystemExit, SoftTimeLimit, asyncio.CancelledError])
+@pytest.mark.parametrize("while_handling", [None, httpx2.ReadError, Unheard, ValueError])
+def test_whatever_breaks_a_request_off_shows_no_key(
+    kind: str, raised: type[BaseException], while_handling: type[Exception] | None
+) -> None:
+    def break_off(request: httpx2.Request) -> httpx2.Response:
+        key = request.headers["authorization"]  # as httpx2's own frames hold it
+        if while_handling is None:
+            raise raised
+        error = httpx2.ReadError("no", request=request) if while_handling is httpx2.ReadError else while_handling()
+        error.args = (*error.args, key) if while_handling is ValueError else error.args
+        try:
+            raise error
+        finally:
+            raise raised
+
+    with client_of(kind, break_off) as client, pytest.raises(raised) as found:
+        client.task("t").status()
+    assert KEY not in everything_said_by(found.value)
 
 
 # --- clients that are closed --------------------------------------------------------------------

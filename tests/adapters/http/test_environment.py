@@ -1,0 +1,87 @@
+"""What the environment says of proxies and certificates: followed, or an error of ours that says what to do."""
+
+from __future__ import annotations
+
+import traceback
+from importlib.util import find_spec
+
+import pytest
+
+from adapters.http import AsyncClient, BadAnswer, Client, ClientUnusable, HttpError, NotConnected
+from tests.adapters.http.both import KEY, QUICK
+from tests.adapters.http.conftest import Serve
+from tests.adapters.http.scripted import Reply
+from tests.adapters.http.test_errors import everything_said_by
+
+SERVICE = "http://service.invalid"
+PASSWORD = "pw-of-the-proxy"
+
+both = pytest.mark.parametrize("kind", [Client, AsyncClient])
+
+
+@both
+@pytest.mark.skipif(find_spec("socksio") is not None, reason="the package is installed")
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
+def test_package_that_a_socks_proxy_needs_is_named(
+    kind: type[Client | AsyncClient], scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", f"{scheme}://user:{PASSWORD}@127.0.0.1:9")
+    with pytest.raises(ClientUnusable, match=r"SOCKS proxy.*: pip install socksio$") as raised:
+        kind("v1", api_key=KEY, base_url=SERVICE)
+    assert PASSWORD not in everything_said_by(raised.value)
+    assert raised.value.__context__ is None
+    assert KEY not in _variables_of(raised.value, "Driver.__init__")
+
+
+@both
+@pytest.mark.parametrize("variable", ["ALL_PROXY", "http_proxy", "HTTPS_PROXY"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "socks://u:{}@h:1",
+        "ftp://u:{}@h",
+        "http://u:{}@[::1",
+        "http://u:{}@h:port",
+        "http://u:{}@xn--ä",
+        "http://u:{}@\udcff",
+        "http://u:{}@h/\x01",
+    ],
+)
+def test_proxy_that_is_no_url_is_refused_by_the_name_of_its_variable(
+    kind: type[Client | AsyncClient], variable: str, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, url.format(PASSWORD))
+    with pytest.raises(ClientUnusable, match=rf"^{variable} holds no URL of a proxy: use http://HOST:PORT") as raised:
+        kind("v1", api_key=KEY, base_url=SERVICE)
+    assert PASSWORD not in everything_said_by(raised.value)
+
+
+@both
+def test_certificates_that_cannot_be_read_are_named(
+    kind: type[Client | AsyncClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
+    with pytest.raises(ClientUnusable, match=r"SSL_CERT_FILE='/nowhere/ca.pem'"):
+        kind("v1", api_key=KEY, base_url=SERVICE)
+
+
+@pytest.mark.parametrize("status", [200, 302, 407, 503])
+@pytest.mark.parametrize("service", [SERVICE, SERVICE.replace("http:", "https:")])
+def test_proxy_that_answers_html_is_an_error_of_ours(
+    serve: Serve, status: int, service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = Reply(status=status, body=b"<html>Log in</html>", headers={"Content-Type": "text/html"}, hangs_up=True)
+    monkeypatch.setenv("ALL_PROXY", serve(lambda _: page).base_url)
+    with Client("v1", api_key=KEY, base_url=service, timing=QUICK) as client, pytest.raises(HttpError) as raised:
+        client.task("t").status()
+    if service.startswith("https:"):
+        assert isinstance(raised.value, NotConnected)
+    elif status == 200:
+        assert isinstance(raised.value, BadAnswer)
+        assert str(raised.value).endswith("the answer is not JSON but text/html; is a proxy in between?")
+    assert KEY not in everything_said_by(raised.value)
+
+
+def _variables_of(error: BaseException, function: str) -> str:
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return str([frame.f_locals for frame in frames if frame.f_code.co_qualname.endswith(function)])
