@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import urlencode
 
 from adapters.http.errors import BadAnswer
 from adapters.http.exchange import Actions, Exchange, drive
@@ -26,13 +27,17 @@ class Listed:
 
 
 class Pages:
-    """The pages of one listing, to be turned until `is_done`."""
+    """The pages of one listing, to be turned until `is_done`.
+
+    Raises:
+        ValueError: no request can carry the query: it is too long, or is no text.
+    """
 
     def __init__(self, wire: Wire[Any, Any], lifecycle: Lifecycle[Any, Any], query: Mapping[str, str]) -> None:
         self.is_done = False
         self._wire = wire
         self._lifecycle = lifecycle
-        self._query = dict(query)
+        self._query = _sendable(query)
         self._turned: set[str] = set()
         self._seen: set[str] = set()
         if wire.listing.next_at is None:
@@ -76,7 +81,14 @@ class Pages:
         if next_at is None:
             self._number += 1
             return "" if is_past_the_end else str(self._number)
-        return str(at(document, next_at) or "")
+        if not at(document, next_at):
+            return ""
+        cursor = id_at(document, next_at)
+        if cursor is None:
+            request = self._wire.listing.call.request(self._wire.base_path)
+            what = f"no request can carry what {next_at!r} holds as the cursor of the next page"
+            raise BadAnswer(what, method=request.method, path=request.path)
+        return cursor
 
     def _turn(self, page: str) -> None:
         self._turned.add(page)
@@ -97,3 +109,16 @@ class Pages:
         known = status if isinstance(status, str) else None
         state = None if known is None else self._lifecycle.state_of(known)
         return None if task_id is None else Listed(task_id, known, state, item)
+
+
+def _sendable(query: Mapping[str, str]) -> dict[str, str]:
+    try:
+        is_sendable = len(urlencode(query)) <= _LONGEST_QUERY
+    except UnicodeEncodeError:  # half of a surrogate pair
+        is_sendable = False
+    if not is_sendable:
+        raise ValueError(f"a listing's query must be text of at most {_LONGEST_QUERY} characters, percent-encoded")
+    return dict(query)
+
+
+_LONGEST_QUERY = 32_768  # httpx2 refuses URLs of more than 65,536 characters, and the next page's cursor comes to it

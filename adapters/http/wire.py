@@ -323,7 +323,11 @@ class Wire(Generic[S, E]):
             # v1 documents an empty body where its example shows `{}`.
             document: Any = json.loads(content) if content or call.status_at is not None else {}
         except (ValueError, RecursionError):
-            return Lost(BadAnswer("the answer is not JSON", method=request.method, path=request.path))
+            kind = headers.get("content-type", "")
+            what = "the answer is not JSON" + (
+                f" but {_one_line(kind)}; is a proxy in between?" if "html" in kind else ""
+            )
+            return Lost(BadAnswer(what, method=request.method, path=request.path))
         other = None if request.task_id is None or not call.repeats_id else id_at(document, self.id_at)
         if other is not None and _plain(other) != _plain(request.task_id or ""):
             what = f"the response is about another task, {other[:80]!r}"
@@ -431,7 +435,7 @@ def _field_error(item: Any) -> FieldError:
 
 
 def retry_after_s(headers: Mapping[str, str], *, as_of: datetime) -> float | None:
-    """Return the pause that `retry-after` asks for, in seconds, 0 or more; None if it asks for none.
+    """Return the pause that `retry-after` asks for, in seconds, from 0 to a day; None if it asks for none.
 
     A date is counted from the response's own `date`, so that the two clocks need not agree; from `as_of`, when
     the request was started, if it has none.
@@ -444,7 +448,11 @@ def retry_after_s(headers: Mapping[str, str], *, as_of: datetime) -> float | Non
         if until_at is None:
             return None
         seconds = (until_at - (_date(headers.get("date", "")) or as_of)).total_seconds()
-    return max(seconds, 0.0) if math.isfinite(seconds) else None
+    # No service means more than a day; 1e300 is a number that no clock can wait for.
+    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER_S) if math.isfinite(seconds) else None
+
+
+_LONGEST_RETRY_AFTER_S = 86_400.0
 
 
 def _date(text: str) -> datetime | None:

@@ -2,7 +2,8 @@
 
 The bucket is aiolimiter's. Around it stands what the service's responses say: a 429 closes it for all
 until the time asked for, at most five minutes, and halves the rate, which then grows back slowly (additive
-increase, multiplicative decrease: R. Jain and others, whose TCP this made fair).
+increase, multiplicative decrease: R. Jain and others, whose TCP this made fair). While one task alone has got a 429,
+it is closed for a minute at most: what one answer asks for is believed of the key if another task gets a 429 too.
 
 Two kinds of 429 close nothing. One that is about the number of concurrent sessions says nothing about the rate of
 other calls. And one to the task that got the last one too, while other tasks got responses in between, is that
@@ -25,15 +26,16 @@ _log = logging.getLogger("adapters.watch")
 
 LONGEST_CLOSED_S = 300.0
 """The longest pause that a service's Retry-After can ask for."""
+_CLOSED_BY_ONE_S = 60.0  # the longest pause that the answer to one task can ask for, for all others
 _BURST_S = 0.1  # the bucket holds what flows in this time, so that a loop that wakes late loses nothing
 _RECOVERY_S = 60.0  # from nothing to the full rate
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 60.0
 
 
-def pause_asked_s(retry_after_s: float | None) -> float:
-    """Return the pause that a Retry-After asks for, in seconds: 0 if it asks for none, at most `LONGEST_CLOSED_S`."""
-    return min(retry_after_s, LONGEST_CLOSED_S) if retry_after_s is not None and retry_after_s > 0 else 0.0
+def pause_asked_s(retry_after_s: float | None, *, longest_s: float = LONGEST_CLOSED_S) -> float:
+    """Return the pause that a Retry-After asks for, in seconds: 0 if it asks for none, at most `longest_s`."""
+    return min(retry_after_s, longest_s) if retry_after_s is not None and retry_after_s > 0 else 0.0
 
 
 class Throttle:
@@ -84,14 +86,16 @@ class Throttle:
 
     def _be_throttled(self, asked_s: float | None, task_id: str | None) -> None:
         is_its_own = task_id is not None and task_id == self._closed_by and self._others_served
+        is_one_tasks = task_id is not None and (task_id == self._closed_by or not self._closed_times)
+        asked_s = pause_asked_s(asked_s, longest_s=_CLOSED_BY_ONE_S if is_one_tasks else LONGEST_CLOSED_S)
         self._closed_by, self._others_served = task_id, self._others_served and is_its_own
         if is_its_own:
             return
         if self._closed_until_s > _now_s():  # sent before it closed: this says nothing new of the rate
-            self._close(pause_asked_s(asked_s))
+            self._close(asked_s)
             return
         self._closed_times += 1
-        self._close(max(pause_asked_s(asked_s), _pause_s(self._closed_times)))
+        self._close(max(asked_s, _pause_s(self._closed_times)))
         self._raised_s = self._closed_until_s
         self._set_rate(max(self._rate_per_s / 2, self._full_per_s / 100))
         _log.warning(

@@ -18,7 +18,17 @@ import httpx2
 import pytest
 
 from adapters.emulator import Emulator
-from adapters.http import AsyncClient, AsyncTask, Client, Listed, NotAuthenticated, NotFound, RequestRefused, Task
+from adapters.http import (
+    AsyncClient,
+    AsyncTask,
+    BadAnswer,
+    Client,
+    Listed,
+    NotAuthenticated,
+    NotFound,
+    RequestRefused,
+    Task,
+)
 from adapters.http.client import Commands
 from adapters.http.v2 import V2
 from lifecycle import (
@@ -403,6 +413,26 @@ def test_a_list_by_cursor(connect: Connect, serve: Serve, pages: list[Reply], id
     server = serve(in_turn(*pages))
     assert "".join(each.id for each in connect("v4", server.base_url).list()) == ids
     assert [seen.query.removeprefix("cursor=") for seen in server.seen] == cursors
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    ["x" * 70_000, "€" * 20_000, "\ud800", {"after": 5}, [1], True, 1.5],
+    ids=["long", "long when encoded", "half a pair", "object", "list", "boolean", "fraction"],
+)
+def test_cursor_that_no_request_can_carry_is_a_bad_answer(connect: Connect, serve: Serve, cursor: object) -> None:
+    server = serve(lambda _: Reply(body={"runs": [{"id": "a", "status": "queued"}], "nextCursor": cursor}))
+    with pytest.raises(BadAnswer, match=r"GET /api/v4/runs: no request can carry what 'nextCursor' holds"):
+        list(connect("v4", server.base_url).list())
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("filtered", ["x" * 40_000, "\ud800"], ids=["long", "half a pair"])
+def test_query_that_no_request_can_carry_is_misuse(connect: Connect, serve: Serve, filtered: str) -> None:
+    server = serve(lambda _: Reply(body={"runs": []}))
+    with pytest.raises(ValueError, match="query must be text of at most"):
+        list(connect("v4", server.base_url).list(workspaceId=filtered))
+    assert server.seen == []
 
 
 def test_a_listed_status_that_nobody_knows(connect: Connect, serve: Serve) -> None:

@@ -187,6 +187,22 @@ def test_no_retry_after_closes_it_for_longer_than_five_minutes(retry_after_s: fl
     assert 300 <= run(everything())[0] < 301
 
 
+@pytest.mark.parametrize("retry_after_s", [1e300, 3.2e7, float("inf"), 61.0])
+def test_the_429_of_one_task_closes_it_for_a_minute_and_that_of_a_second_task_for_longer(retry_after_s: float) -> None:
+    async def everything() -> list[float]:
+        throttle, opened_s = Throttle(), list[float]()
+        for task_id in ("a", "a", "b"):
+            begun_s = asyncio.get_running_loop().time()
+            throttle.leave(limited(retry_after_s), task_id)
+            opened_s.append((await requests(throttle, 1))[0] - begun_s)
+        return opened_s
+
+    first_s, same_s, other_s = run(everything())
+    assert 60 <= first_s < 61
+    assert 60 <= same_s < 61
+    assert min(retry_after_s, 300) <= other_s < 301
+
+
 @pytest.mark.parametrize("retry_after_s", [float("nan"), -5.0, 0.0])
 def test_a_retry_after_that_says_nothing_closes_it_as_none_would(retry_after_s: float) -> None:
     async def everything() -> list[float]:
