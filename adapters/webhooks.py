@@ -9,9 +9,10 @@ Facts, and where they come from:
 - Two headers, `X-Browser-Use-Timestamp` (Unix seconds, when it was sent) and `X-Browser-Use-Signature`
   (hex HMAC-SHA256 of `{timestamp}.{body}` keyed with the secret); 300 s; the shape of the body:
   Browser Use Cloud, "Webhooks" (2026-03-16 and later; earlier pages named another header).
-- `body` is the whole JSON document, written anew with sorted keys, without spaces and with all but ASCII
-  escaped: that page's Python and browser-use-sdk 2.0.6 to 2.0.15 (`lib/webhooks.py`). The SDK up to
-  2.0.4 signed the inner `payload` alone, which was corrected; from 3.0 on it has no such function.
+- `body` is the whole JSON document, written anew with sorted keys and without spaces. That page's Python and
+  browser-use-sdk 2.0.6 to 2.0.15 (`lib/webhooks.py`) escape all but ASCII, its TypeScript (`JSON.stringify`) escapes
+  nothing of it: both are accepted. The SDK up to 2.0.4 signed the inner `payload` alone, which was corrected; from
+  3.0 on it has no such function.
 - What is signed is therefore the document and not its bytes: spaces and the order of keys may change.
 - Event types: `agent.task.status_update`, and `test` for the ping when a webhook is set up. Others may come.
 
@@ -27,7 +28,9 @@ import hmac
 import json
 import logging
 import re
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -158,7 +161,14 @@ def verify(
         BodyTooLarge, StaleTimestamp, BadBody, BadSignature: as they say, in this order.
         ValueError: no secret, or an empty one.
     """
-    keys = _keys(secret)
+    signers = _signers(secret)
+    del secret  # a traceback shows the variables of its frames
+    return _verified(body, headers, _required(signers), now, max_body_bytes)
+
+
+def _verified(
+    body: bytes, headers: Mapping[str, str], signers: Sequence[hmac.HMAC], now: datetime, max_body_bytes: int
+) -> datetime:
     if len(body) > max_body_bytes:
         raise BodyTooLarge(max_body_bytes)
     timestamp, signature = _header(headers, TIMESTAMP_HEADER), _header(headers, SIGNATURE_HEADER)
@@ -167,10 +177,11 @@ def verify(
     age_s = now.timestamp() - int(timestamp)
     if abs(age_s) > LONGEST_AGE_S:
         raise StaleTimestamp(age_s)
-    text = _canonical(_document(body))
+    document = _document(body)
+    texts = {_canonical(document), _canonical(document, escaped=False)}
     given = signature.encode("utf-8", "surrogatepass")  # text that is not ASCII cannot be compared, bytes can
-    good = [hmac.compare_digest(_signature(key, timestamp, text), given) for key in keys]  # all, whichever it is
-    if not any(good):
+    made = [_signature(signer, timestamp, text) for signer in signers for text in texts]
+    if not any([hmac.compare_digest(each, given) for each in made]):  # all are compared, whichever is good
         raise BadSignature("no secret gives this signature")
     return datetime.fromtimestamp(int(timestamp), UTC)
 
@@ -178,27 +189,36 @@ def verify(
 def sign(body: bytes, *, secret: str, sent_at: datetime) -> dict[str, str]:
     """Return the two headers that go with a body. Raises BadBody, ValueError (an empty secret)."""
     timestamp = str(int(sent_at.timestamp()))
-    (key,) = _keys(secret)
-    signature = _signature(key, timestamp, _canonical(_document(body))).decode()
+    signers = _signers(secret)
+    del secret  # a traceback shows the variables of its frames
+    (signer,) = _required(signers)
+    signature = _signature(signer, timestamp, _canonical(_document(body))).decode()
     return {TIMESTAMP_HEADER: timestamp, SIGNATURE_HEADER: signature}
 
 
 _SECONDS = re.compile(r"[0-9]{1,12}")  # what `int` takes besides (signs, spaces, other scripts) nobody sends
 
 
-def _keys(secret: Secret) -> list[bytes]:
-    keys = [each.encode() for each in ([secret] if isinstance(secret, str) else secret)]
-    if not keys or not all(keys):
+def _signers(secret: Secret) -> list[hmac.HMAC]:
+    """Return what signs with each secret, nothing if one is empty. A secret itself is kept nowhere: nothing shows it."""
+    secrets = [secret] if isinstance(secret, str) else secret
+    return [hmac.new(each.encode(), digestmod=hashlib.sha256) for each in secrets] if all(secrets) else []
+
+
+def _required(signers: list[hmac.HMAC]) -> list[hmac.HMAC]:
+    if not signers:
         raise ValueError("a webhook's secret is a text that is not empty, or several")
-    return keys
+    return signers
 
 
 def _header(headers: Mapping[str, str], name: str) -> str:
     return next((value for each, value in headers.items() if each.lower() == name.lower()), "")
 
 
-def _signature(key: bytes, timestamp: str, text: bytes) -> bytes:
-    return hmac.new(key, f"{timestamp}.".encode() + text, hashlib.sha256).hexdigest().encode()
+def _signature(signer: hmac.HMAC, timestamp: str, text: bytes) -> bytes:
+    signing = signer.copy()
+    signing.update(f"{timestamp}.".encode() + text)
+    return signing.hexdigest().encode()
 
 
 def _document(body: bytes) -> Mapping[str, Any]:
@@ -226,10 +246,11 @@ def _no_number(text: str) -> Any:
     raise ValueError(text)  # NaN and Infinity are Python's, not JSON's
 
 
-def _canonical(document: Mapping[str, Any]) -> bytes:
-    """The text that is signed."""
+def _canonical(document: Mapping[str, Any], *, escaped: bool = True) -> bytes:
+    """The text that is signed, with all but ASCII escaped or as it is."""
     try:
-        return json.dumps(document, separators=(",", ":"), sort_keys=True, allow_nan=False).encode("ascii")
+        text = json.dumps(document, separators=(",", ":"), sort_keys=True, allow_nan=False, ensure_ascii=escaped)
+        return text.encode("utf-8", "backslashreplace")  # half of a surrogate pair is escaped in both
     except RecursionError:
         raise BadBody("the body is nested too deeply") from None
     except ValueError:
@@ -310,12 +331,19 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
+_WARNED_OF = 64  # unknown statuses; a service can make up words without end, and long ones
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
 class Webhooks:
-    """Where a service's webhooks arrive: call `receive`, or mount it as an ASGI application.
+    """Where a service's webhooks arrive: call `receive`, or use it as an ASGI application.
+
+    In an application of Starlette or FastAPI it is a route, which answers at `/webhooks`:
+    `app.router.routes.append(Route("/webhooks", webhooks))`. A mount answers at `/webhooks/` and below; to `/webhooks`
+    those frameworks answer by a redirect, which a service that sends webhooks may not follow.
 
     `on_report(task_id, entry)` is told of every report that was recorded. Where `entry.unconfirmed`, only
     a read of the task tells whether the report is new or late, and one is due. It is called by whoever
@@ -347,11 +375,12 @@ class Webhooks:
         max_body_bytes: int = MAX_BODY_BYTES,
         on_report: Callable[[str, ReportEntry[Any, Any]], object] | None = None,
     ) -> None:
-        _keys(secret)
+        signers = _signers(secret)
+        del secret  # a traceback shows the variables of its frames
         if subject not in get_args(Subject):
             raise ValueError(f"the subject is one of {', '.join(get_args(Subject))}, not {shortened(subject)}")
         lifecycle.state_of("", channel=channel)
-        self._secret = secret
+        self._signers = _required(signers)
         self._journal = journal
         self._lifecycle = lifecycle
         self._subject = subject
@@ -359,7 +388,7 @@ class Webhooks:
         self._clock = clock
         self._max_body_bytes = max_body_bytes
         self._on_report = on_report
-        self._unknown: set[str] = set()  # the statuses that were warned of
+        self._unknown: deque[int] = deque(maxlen=_WARNED_OF)
 
     def receive(self, body: bytes, headers: Mapping[str, str]) -> Received:
         """Verify, parse and record a delivery, whatever it holds; wait for the journal."""
@@ -370,7 +399,7 @@ class Webhooks:
     def _record(self, body: bytes, headers: Mapping[str, str]) -> Received:
         now = self._clock()
         try:
-            sent_at = verify(body, headers, secret=self._secret, now=now, max_body_bytes=self._max_body_bytes)
+            sent_at = _verified(body, headers, self._signers, now, self._max_body_bytes)
             event = parse(body)
             reports = [] if event.update is None else [self._report(event.update, now)]
         except WebhookError as error:
@@ -419,9 +448,10 @@ class Webhooks:
 
     def _warn_of_unknown(self, status: str, task_id: str) -> None:
         known = self._lifecycle.state_of(status, channel=self._channel) is not None
-        if known or status in self._unknown:
+        word = hash(status)
+        if known or word in self._unknown:
             return
-        self._unknown.add(status)
+        self._unknown.append(word)
         facts = {"lifecycle": self._lifecycle.name, "task_id": task_id, "status": status}
         _log.warning("a status is not known", extra=facts)
 
@@ -433,8 +463,10 @@ class Webhooks:
             await _live(receive, send)
         elif scope["type"] == "http":
             await self._answer(scope, receive, send)
-        else:
+        elif scope["type"] == "websocket":
             await send({"type": "websocket.close"})
+        else:
+            raise RuntimeError(f"this ASGI application serves HTTP, not {shortened(scope['type'])}")
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
@@ -444,7 +476,9 @@ class Webhooks:
         try:
             body = await _read(headers, receive, self._max_body_bytes)
         except BodyTooLarge as error:
-            await _respond(send, _refusal(error).status_code, {"connection": "close"})  # the rest is on its way
+            # The rest is on its way. From HTTP/2 on a connection is shared, and the header not allowed.
+            closing = {"connection": "close"} if scope.get("http_version", "1.1").startswith("1") else None
+            await _respond(send, _refusal(error).status_code, closing)
             return
         if body is None:
             return  # its sender has gone
@@ -480,8 +514,9 @@ async def _respond(send: Send, status_code: int, headers: Mapping[str, str] | No
     content = json.dumps({"detail": HTTPStatus(status_code).phrase}).encode()
     every = {"content-type": "application/json", "content-length": str(len(content)), **(headers or {})}
     encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in every.items()]
-    await send({"type": "http.response.start", "status": status_code, "headers": encoded})
-    await send({"type": "http.response.body", "body": content})
+    with suppress(OSError):  # its sender has gone, and some servers say so
+        await send({"type": "http.response.start", "status": status_code, "headers": encoded})
+        await send({"type": "http.response.body", "body": content})
 
 
 async def _live(receive: Receive, send: Send) -> None:

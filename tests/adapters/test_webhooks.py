@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
 import json
 import logging
 import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import traceback
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -16,11 +19,13 @@ from typing import Any
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 from hypothesis import example, given
 from hypothesis import strategies as st
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.routing import Mount, Route
 
+from adapters import webhooks as webhooks_module
 from adapters.emulator import Emulator
 from adapters.journal import SqlJournal
 from adapters.webhooks import (
@@ -102,6 +107,27 @@ def test_a_signature_of_the_official_sdk_is_good() -> None:
 def test_what_is_signed_is_the_document_however_it_is_written(written: bytes) -> None:
     assert verify(written, HEADERS, secret=SECRET, now=NOW) == NOW
     assert parse(written) == parse(BODY)
+
+
+TEXTS = st.text(max_size=20) | st.sampled_from(["München", "🛒", "\ud800", "\u2028", 'a"\\b', "\x7f"])
+
+
+@given(values=st.dictionaries(TEXTS, TEXTS, max_size=4), is_escaped=st.booleans(), is_sent_escaped=st.booleans())
+def test_signature_of_either_canonical_form_is_good_however_the_body_is_written(
+    values: dict[str, str], is_escaped: bool, is_sent_escaped: bool
+) -> None:
+    document = {"type": "test", "payload": values}
+    form = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=is_escaped)
+    # JSON.stringify escapes half of a surrogate pair, too.
+    signed_text = b"1736937000." + form.encode("utf-8", "backslashreplace")
+    signature = hmac.new(SECRET.encode(), signed_text, hashlib.sha256).hexdigest()
+    headers = {TIMESTAMP_HEADER: "1736937000", SIGNATURE_HEADER: signature}
+
+    body = json.dumps(document, ensure_ascii=is_sent_escaped).encode("utf-8", "backslashreplace")
+
+    assert verify(body, headers, secret=["another", SECRET], now=NOW) == NOW
+    with pytest.raises(BadSignature):
+        verify(body, headers, secret="another", now=NOW)
 
 
 def test_headers_are_found_in_any_case() -> None:
@@ -628,6 +654,39 @@ def test_neither_the_secret_nor_a_body_is_ever_shown(caplog: pytest.LogCaptureFi
     assert len(caplog.records) == 4  # one failure, told and logged, and two refusals
 
 
+def test_no_error_shows_a_secret_by_the_variables_of_its_frames() -> None:
+    def shown(error: BaseException | None) -> str:
+        assert error is not None
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        own = [frame.f_locals for frame in frames if frame.f_code.co_filename == webhooks_module.__file__]
+        assert own
+        return "".join(map(str, own))
+
+    body = body_of("started")
+    for forged in ({}, HEADERS, signed(body, NOW - timedelta(hours=1))):
+        with pytest.raises(WebhookError) as refused:
+            verify(body, forged, secret=[SECRET, "old"], now=NOW)
+        assert SECRET not in shown(refused.value)
+        assert SECRET not in shown(Receiver().webhooks.receive(body, forged).error)
+    with pytest.raises(BadBody) as bad:
+        sign(b"{", secret=SECRET, sent_at=NOW)
+    assert SECRET not in shown(bad.value)
+    with pytest.raises(ValueError, match="not empty") as empty:
+        Webhooks([SECRET, ""], journal=MemoryJournal(), lifecycle=V1_FULL)
+    assert SECRET not in shown(empty.value)
+    assert SECRET not in str(vars(Receiver().webhooks))
+
+
+def test_memory_of_unknown_statuses_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
+    receiver = Receiver()
+    for number in range(300):
+        body = body_of(f"status {number}", at=NOW + timedelta(microseconds=number))
+        receiver.webhooks.receive(body, signed(body))
+    assert len([each for each in caplog.records if each.message == "a status is not known"]) == 300
+    held = [value for value in vars(receiver.webhooks).values() if isinstance(value, Sized)]
+    assert max(map(len, held)) <= 64
+
+
 def test_what_is_misused_is_told_at_once() -> None:
     journal = MemoryJournal()
     with pytest.raises(UnknownName, match="channel"):
@@ -714,6 +773,35 @@ def test_a_websocket_is_closed() -> None:
     assert sent == [{"type": "websocket.close"}]
 
 
+def test_a_protocol_that_it_does_not_serve_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match="serves HTTP, not 'telepathy'"):
+        ask(Receiver().webhooks, type="telepathy")
+
+
+@pytest.mark.parametrize(("version", "closes"), [("1.0", True), ("1.1", True), ("2", False), ("3", False)])
+def test_a_connection_is_closed_only_where_it_is_not_shared(version: str, closes: bool) -> None:
+    sent, _ = ask(Receiver(max_body_bytes=1).webhooks, b"{}", http_version=version)
+
+    assert sent[0]["status"] == 413
+    assert ((b"connection", b"close") in sent[0]["headers"]) is closes
+
+
+def test_a_sender_that_has_gone_before_the_answer_is_no_error() -> None:
+    receiver = Receiver()
+    body = body_of("started")
+    raw = [(name.lower().encode(), value.encode()) for name, value in signed(body).items()]
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body}
+
+    async def send(_: Any) -> None:
+        raise OSError("the client has gone")  # as servers of ASGI 2.4 may
+
+    asyncio.run(receiver.webhooks({"type": "http", "method": "POST", "headers": raw}, receive, send))
+
+    assert receiver.recorded == [("started", "running")]
+
+
 def test_the_journal_is_waited_for_in_a_thread_and_reports_are_told_in_the_loop() -> None:
     threads: list[threading.Thread] = []
 
@@ -758,6 +846,31 @@ def test_it_is_served_by_itself_and_mounted() -> None:
         again = http.post(f"{url}/hooks/", content=body, headers=signed(body, datetime.now(UTC)))
         assert (again.status_code, again.json()) == (200, first.json())
     assert receiver.recorded == [("started", "started")]
+
+
+def test_as_a_route_of_a_framework_it_answers_without_a_redirect() -> None:
+    receiver = real(V2_FULL)
+    body = body_of("started", at=datetime.now(UTC))
+    app = FastAPI()
+    app.router.routes.append(Route("/webhooks", receiver.webhooks))
+
+    with served(app) as url, httpx2.Client(trust_env=False) as http:
+        answer = http.post(f"{url}/webhooks", content=body, headers=signed(body, datetime.now(UTC)))
+        assert http.get(f"{url}/webhooks").headers["allow"] == "POST"
+    assert (answer.status_code, answer.json()) == (200, {"detail": "OK"})
+    assert receiver.recorded == [("started", "started")]
+
+
+def test_the_limit_of_a_framework_is_the_frameworks_to_answer() -> None:
+    receiver = real(V2_FULL)
+    body = body_of("started", at=datetime.now(UTC), metadata={"long": "x" * 5000})
+    app = Starlette(routes=[Route("/webhooks", receiver.webhooks, max_body_size=1000)])
+
+    with served(app) as url, httpx2.Client(trust_env=False) as http:
+        for content in (body, iter([body[:2000], body[2000:]])):  # announced, and in chunks
+            answer = http.post(f"{url}/webhooks", content=content, headers=signed(body, datetime.now(UTC)))
+            assert answer.status_code == 413
+    assert receiver.recorded == []
 
 
 @pytest.mark.parametrize(
