@@ -18,6 +18,7 @@ from adapters.emulator.front import Front
 from adapters.emulator.record import Record
 from adapters.emulator.routing import not_allowed
 from adapters.emulator.service import Service
+from adapters.emulator.strangers import refusal
 from adapters.emulator.v1 import V1Service
 from adapters.emulator.v2 import V2Service, V2SessionService
 from adapters.emulator.v3 import V3Service
@@ -31,9 +32,10 @@ from adapters.http.v4 import V4
 
 
 class EmulatorApp:
-    """An ASGI application that answers as Browser Use Cloud does.
+    """An ASGI application that answers as Browser Use Cloud does, on this machine alone.
 
-    `control` is what can be asked of it; `front` sees every call first.
+    `control` is what can be asked of it; `front` sees every call first. A request to another host than 127.0.0.1,
+    localhost or [::1], or of a web page of others, is refused.
     """
 
     def __init__(self, front: Front, control: Control) -> None:
@@ -42,7 +44,8 @@ class EmulatorApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI connection."""
-        await self.front(scope, receive, send)
+        refused = refusal(scope) if scope["type"] == "http" else None
+        await (refused or self.front)(scope, receive, send)
 
 
 def create_app(

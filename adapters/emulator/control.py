@@ -6,18 +6,21 @@ document describes the service alone.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import FastAPI, HTTPException, Query
+from fastapi import FastAPI, HTTPException, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
+from starlette.responses import JSONResponse, Response
 
 from adapters.emulator.faults import Fault, Faults
 from adapters.emulator.record import Record, SeenCall
 from adapters.emulator.routing import not_allowed
-from adapters.emulator.shapes import Detail, Number
+from adapters.emulator.shapes import Detail, Number, require_document
 from adapters.emulator.webhooks import SentWebhook, Webhook, WebhookFault, WebhookSender, WebhookTarget
 from adapters.emulator.world import LONGEST_ADVANCE_S, Task, UnknownTask, World, require_remote
 from lifecycle.errors import IllegalTransition
@@ -182,9 +185,31 @@ def _refusals() -> Generator[None]:
         raise HTTPException(400, str(error)) from error
 
 
+class _Strict(APIRoute):
+    """A call whose body is checked before FastAPI reads it, whose own errors would repeat what no JSON can say."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def strict(request: Request) -> Response:
+            await require_document(request)
+            return await handle(request)
+
+        return strict
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    """Answer a request that is wrong. FastAPI's own answer repeats what was sent, which may be bytes of no text."""
+    assert isinstance(error, RequestValidationError)
+    found: Sequence[Mapping[str, Any]] = error.errors()
+    return JSONResponse({"detail": [{name: each[name] for name in ("loc", "msg", "type")} for each in found]}, 422)
+
+
 def control_app(control: Control) -> FastAPI:
     """Return the control calls as an application, to be mounted at `PREFIX`."""
     app = FastAPI(title="Emulator control", description=NOTICE, generate_unique_id_function=lambda route: route.name)
+    app.router.route_class = _Strict
+    app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(405, not_allowed)
 
     @app.get("/")

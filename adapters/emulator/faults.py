@@ -6,11 +6,13 @@ front.py plays them. In memory only.
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any, Generic, Protocol, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic_core import SchemaError, SchemaValidator
+from pydantic_core.core_schema import str_schema
 
 from adapters.emulator.calls import WIRES
 from adapters.emulator.record import SeenCall
@@ -30,16 +32,30 @@ class FaultKind(StrEnum):
     FAIL_AFTER = "fail_after"  # the change is made, then it is answered with a status code (500)
 
 
+@lru_cache(maxsize=1024)
+def _searching(pattern: str) -> SchemaValidator:
+    """What searches for a pattern in time that grows with the text alone: Rust's regular expressions, not Python's."""
+    return SchemaValidator(str_schema(pattern=pattern))
+
+
 def _is_pattern(text: str) -> str:
     try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"not a regular expression: {error}") from None
+        _searching(text)
+    except SchemaError as error:
+        raise ValueError(f"not a regular expression without look-around and back-references: {error}") from None
     return text
 
 
+_LONGEST_PATTERN = 1000  # characters
+
+
 Api = Annotated[str, enumeration("Api", (wire.name for wire in WIRES))]
-Pattern = Annotated[str, AfterValidator(_is_pattern), WithJsonSchema({"type": "string", "format": "regex"})]
+Pattern = Annotated[
+    str,
+    Field(max_length=_LONGEST_PATTERN),
+    AfterValidator(_is_pattern),
+    WithJsonSchema({"type": "string", "format": "regex", "maxLength": _LONGEST_PATTERN}),
+]
 _NAME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
 _VALUE = r"^([!-~]([ -~]*[!-~])?)?$"
 Headers = Annotated[
@@ -57,10 +73,10 @@ Headers = Annotated[
 class Fault(BaseModel):
     """A fault, and the calls that it waits for: those that match every field that is given.
 
-    `path` is a regular expression that is searched in the path, `command` the name of a lifecycle's
-    command, `task` a task's id. `seconds` is for the two delays. `status_code`, `headers` (such as
-    Retry-After) and `body` are for `status` and `fail_after`; a body that is a text is sent as it is,
-    anything else as JSON, and without one a `detail` says that the emulator was asked to do this.
+    `path` is a regular expression (without look-around and back-references) that is searched in the path,
+    `command` the name of a lifecycle's command, `task` a task's id. `seconds` is for the two delays.
+    `status_code`, `headers` (such as Retry-After) and `body` are for `status` and `fail_after`; a body that is a
+    text is sent as it is, anything else as JSON, and without one a `detail` says that the emulator was asked to.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -82,7 +98,7 @@ class Fault(BaseModel):
         return (
             self.api in (None, call.api)
             and (self.method is None or self.method.upper() == call.method)
-            and (self.path is None or re.search(self.path, call.path) is not None)
+            and (self.path is None or _searching(self.path).isinstance_python(call.path))
             and self.command in (None, call.command)
             and self.task in (None, call.task)
         )

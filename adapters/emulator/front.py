@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from adapters.emulator.calls import api_at, identify
 from adapters.emulator.faults import Fault, FaultKind, Faults
 from adapters.emulator.record import Record, SeenCall
+from adapters.emulator.shapes import document_of
 from adapters.emulator.world import Clock
 from lifecycle.errors import AdapterError
 
@@ -142,11 +143,9 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 def _decoded(body: bytes) -> Any:
-    if not body:
-        return None
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
+        return document_of(body)
+    except ValueError:
         return body.decode("utf-8", errors="replace")
 
 

@@ -20,7 +20,7 @@ from adapters.emulator.assumptions import NOT_AUTHENTICATED, challenge
 from adapters.emulator.course import wished
 from adapters.emulator.front import SEEN
 from adapters.emulator.record import SeenCall
-from adapters.emulator.shapes import Detail, FieldErrors
+from adapters.emulator.shapes import Detail, FieldErrors, require_document
 from adapters.emulator.world import Task, World
 from adapters.http.wire import Call, Wire
 from lifecycle.definition import Lifecycle
@@ -231,6 +231,7 @@ class Service(ABC):
                 if task is not None:
                     return JSONResponse(view(task))
             try:
+                await require_document(request)
                 return await answer(request)
             except NotFound:
                 return JSONResponse({"detail": self.not_found}, 404)

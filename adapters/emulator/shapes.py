@@ -7,6 +7,8 @@ nothing when a call is answered.
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Iterable
 from datetime import datetime
@@ -14,6 +16,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any
 
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -48,6 +52,15 @@ def _is_number(value: Any) -> Any:
     return value
 
 
+_LONGEST_MONEY = 100  # characters; `MONEY` takes time that grows with the cube of their number
+
+
+def _is_short(text: Any) -> Any:
+    if isinstance(text, str) and len(text) > _LONGEST_MONEY:
+        raise PydanticCustomError("string_too_long", "Input should have at most 100 characters")
+    return text
+
+
 Bool = StrictBool
 WHOLE = BeforeValidator(_is_number)
 """Goes with every integer, after its bounds: before them it would hide them from the OpenAPI document."""
@@ -55,7 +68,8 @@ Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 DateTime = Annotated[datetime, BeforeValidator(_is_date_time)]
 MONEY = r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$"
 """A decimal number as a text, as the specifications declare it."""
-Budget = Number | Annotated[str, Field(pattern=MONEY)]
+MoneyText = Annotated[str, Field(pattern=MONEY), BeforeValidator(_is_short)]
+Budget = Number | MoneyText
 Money = Annotated[str, WithJsonSchema({"type": "string", "pattern": MONEY})]
 
 
@@ -106,3 +120,50 @@ def decimal(amount: float | str) -> str:
 def moment(at: datetime) -> str:
     """Return a time stamp as the services write it: UTC, with a `Z`."""
     return at.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def document_of(body: bytes) -> Any:
+    """Return the JSON document that a body is, None for an empty body.
+
+    Raises:
+        ValueError: it is not JSON; or it holds what no answer could repeat as JSON: NaN, an infinite number, half of
+            a surrogate pair, or more than a hundred levels.
+    """
+    if not body:
+        return None
+    try:
+        document = json.loads(body)
+    except RecursionError:
+        raise ValueError("more than a hundred levels") from None
+    if not _is_repeatable(document, _DEEPEST):
+        raise ValueError("NaN, an infinite number, half of a surrogate pair, or more than a hundred levels")
+    return document
+
+
+_DEEPEST = 100
+_HALF_A_PAIR = re.compile("[\ud800-\udfff]")
+
+
+def _is_repeatable(value: Any, levels: int) -> bool:
+    match value:
+        case str():
+            return _HALF_A_PAIR.search(value) is None
+        case float():
+            return math.isfinite(value)
+        case [*items]:
+            return levels > 0 and all(_is_repeatable(each, levels - 1) for each in items)
+        case {**fields}:
+            return levels > 0 and all(_is_repeatable(each, levels - 1) for pair in fields.items() for each in pair)
+        case _:
+            return True
+
+
+async def require_document(request: Request) -> None:
+    """Raise RequestValidationError if a body is JSON that no answer could repeat; FastAPI refuses what is no JSON."""
+    try:
+        document_of(await request.body())
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        return
+    except ValueError as error:
+        facts = {"msg": "JSON decode error", "type": "json_invalid", "ctx": {"error": str(error)}}
+        raise RequestValidationError([{"loc": ("body",), **facts}]) from None

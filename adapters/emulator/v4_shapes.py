@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
-from adapters.emulator.shapes import MONEY, WHOLE, Bool, Id, Moment, Money, Number, Taken, enumeration
+from adapters.emulator.shapes import WHOLE, Bool, Id, Moment, Money, MoneyText, Number, Taken, enumeration
 from adapters.emulator.v2_shapes import CustomProxy, ScreenHeight, ScreenWidth
 from adapters.emulator.vocabulary import COUNTRIES, V4_MODELS
 from lifecycle.catalog import V4State
@@ -90,7 +90,7 @@ class CreateRun(Closed):
     op_vault_id: Annotated[str, Field(max_length=64)] | None = None
     op_vault_allowed_domains: list[str] | None = None
     judge: JudgeSettings | None = None
-    max_cost_usd: Annotated[Number, Field(gt=0)] | Annotated[str, Field(pattern=MONEY)] | None = None
+    max_cost_usd: Annotated[Number, Field(gt=0)] | MoneyText | None = None
 
 
 class RunCreated(TypedDict):

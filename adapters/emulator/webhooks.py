@@ -37,6 +37,7 @@ TIMEOUT_S = 5.0
 CONNECTIONS = 20
 """How many requests are under way at a time."""
 
+_LONGEST_ANSWER_BYTES = 65_536  # what an answer says is not looked at, and may be endless
 _TICK_S = 0.001  # a timer may go off a tick of the clock before its time
 
 Seconds = Annotated[Number, Field(ge=0, le=LONGEST_DELAY_S)]
@@ -287,10 +288,16 @@ class WebhookSender:
             **sign(content, secret=webhook.secret.get_secret_value(), sent_at=at),
         }
         try:
-            answer = await self._client.post(str(webhook.url), content=content, headers=headers)
-        except httpx2.TransportError as error:
+            # A redirect is not followed: it is no 2xx.
+            async with self._client.stream("POST", str(webhook.url), content=content, headers=headers) as answer:
+                left_bytes = _LONGEST_ANSWER_BYTES
+                async for piece in answer.aiter_raw():  # a connection is used again if its answer was read to the end
+                    left_bytes -= len(piece)
+                    if left_bytes < 0:
+                        break
+                return Attempt(at, answer.status_code)
+        except Exception as error:  # noqa: BLE001 (a URL that no request can have, a redirect to none)
             return Attempt(at, error=type(error).__name__)
-        return Attempt(at, answer.status_code)
 
 
 def _is_told(task: Task) -> bool:

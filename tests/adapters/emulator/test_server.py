@@ -105,7 +105,7 @@ def test_a_call_that_was_not_sent_completely_is_not_handled(emulator: Emulator) 
     with connect(emulator) as http:
         session_id = create(http, wire)
         address = (str(http.base_url.host), int(http.base_url.port or 0))
-        head = f"POST /api/v3/sessions/{session_id}/stop HTTP/1.1\r\nHost: x\r\nX-Browser-Use-API-Key: k\r\n"
+        head = f"POST /api/v3/sessions/{session_id}/stop HTTP/1.1\r\nHost: localhost\r\nX-Browser-Use-API-Key: k\r\n"
         with socket.create_connection(address) as raw:
             raw.sendall(f"{head}Content-Length: 20\r\n\r\n".encode())
         for _ in range(5):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -214,6 +216,44 @@ def test_a_receiver_that_is_not_there_is_recorded(emulator: Emulator, sink: Sink
 
     (ping,) = settled(emulator)
     assert [(each.status_code, each.error) for each in ping.attempts] == [(None, "ConnectError")] * 2
+
+
+ODD_ANSWERS = {
+    "a redirect": b"HTTP/1.1 307 X\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
+    "a redirect to no URL": b"HTTP/1.1 302 X\r\nLocation: http://[::1\r\nContent-Length: 0\r\n\r\n",
+    "a redirect to a bad host": b"HTTP/1.1 302 X\r\nLocation: http://\xff..\xff/\r\nContent-Length: 0\r\n\r\n",
+    "no gzip": b"HTTP/1.1 200 X\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+    "endless": b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n" + b"FFFF\r\n%s\r\n" % (b"x" * 0xFFFF) * 100,
+    "no http": b"nonsense\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("answer", ODD_ANSWERS.values(), ids=ODD_ANSWERS)
+def test_whatever_a_receiver_answers_ends_in_an_attempt(emulator: Emulator, answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            for _ in range(2):
+                connection, _ = server.accept()
+                with connection, suppress(OSError):
+                    connection.recv(65_536)
+                    connection.sendall(answer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        emulator.set_webhook(f"http://127.0.0.1:{server.getsockname()[1]}/", secret=SECRET, retry_after_s=[0])
+        (ping,) = settled(emulator)
+    for attempt in ping.attempts:
+        assert (attempt.status_code is None) is (attempt.error is not None)
+    is_taken = ping.attempts[0].status_code == 200
+    assert len(ping.attempts) == (1 if is_taken else 2)
+
+
+def test_url_that_no_request_can_have_ends_in_attempts(emulator: Emulator) -> None:
+    emulator.set_webhook("http://a..b/", secret=SECRET, retry_after_s=[0])
+
+    (ping,) = settled(emulator)
+    assert all(attempt.error for attempt in ping.attempts)
 
 
 def test_a_lost_one_is_not_sent(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
