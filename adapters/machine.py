@@ -27,8 +27,10 @@ The library's own queries of the machine (`get_triggers`) take states as plain t
 The asynchronous form differs from the library's: callbacks run one after another, not together,
 and a second event does not cancel the first one's task, so that cancelling stays with the user.
 
-A machine is for one thread at a time. An object with attached methods is copied and pickled
-together with its machine and callbacks; with `attach=False` it is copied and pickled as ever.
+A machine is for one thread at a time, and its rows cannot be changed. An object with attached methods is pickled,
+and copied by `copy.deepcopy`, together with its machine and callbacks. The methods of a shallow copy would move the
+original, so they refuse to be called until the copy is bound itself; for that the object also gets `__getstate__`, and
+`__reduce__` if its class has one of its own. With `attach=False` an object is copied and pickled as ever.
 """
 
 from __future__ import annotations
@@ -92,11 +94,11 @@ def bind(
         on_enter, on_leave: by state, one callback or several, each called with a `Change`.
         before, after: by event, likewise.
         attach: whether the object gets the methods that this module's documentation lists. An
-            object that has no room for them (slots, a pydantic model) needs False.
+            object that has no room for them (slots, a pydantic model), or a `__copy__` of its own, needs False.
     Raises:
         UnknownName: the object's state, or a key of the callbacks, is not declared.
         TypeError: a callback that cannot be called with one `Change`, a coroutine function or a
-            generator; an object whose state cannot be set, or that has no room for methods.
+            generator; an object whose state cannot be read or set, or that has no room for methods.
         ValueError: the name of a method to attach is taken.
     """
     hooks = _hooks(lifecycle, asynchronous=False, on_enter=on_enter, on_leave=on_leave, before=before, after=after)
@@ -114,7 +116,23 @@ def bind_async(
     after: Mapping[E, Callbacks[M, S, E]] | None = None,
     attach: bool = True,
 ) -> AsyncBoundMachine[S, E]:
-    """As `bind`, with events that are awaited; callbacks may be coroutine functions or plain ones."""
+    """Return a machine that moves `model` through `lifecycle` by events that are awaited.
+
+    The state that `model.<attribute>` names is kept, and nothing is called for it; where the
+    attribute is missing or None, the object starts in the initial state.
+
+    Args:
+        attribute: where the object keeps its state.
+        on_enter, on_leave: by state, one callback or several, each called with a `Change`: coroutine functions,
+            which are awaited one after another, or plain ones.
+        before, after: by event, likewise.
+        attach: whether the object gets the methods that this module's documentation lists, to be awaited.
+    Raises:
+        UnknownName: the object's state, or a key of the callbacks, is not declared.
+        TypeError: a callback that cannot be called with one `Change`, or a generator; an object whose state cannot
+            be read or set, or that has no room for methods.
+        ValueError: the name of a method to attach is taken.
+    """
     hooks = _hooks(lifecycle, asynchronous=True, on_enter=on_enter, on_leave=on_leave, before=before, after=after)
     return AsyncBoundMachine(lifecycle, model, attribute=attribute, hooks=hooks, attach=attach)
 
@@ -156,10 +174,9 @@ class _AsyncEvent(AsyncEvent):
 
 
 def _require_row(event: transitions.Event, model: object) -> None:
-    """Where the machine has no row for the object's state, refuse the event as the table does."""
-    state = event.machine.get_model_state(model)
-    if state.name not in event.transitions:
-        event.machine.lifecycle.step(state.value, event.name)
+    """Refuse an event as the declaration does, whatever rows the library's objects may have been given."""
+    machine = event.machine
+    machine.lifecycle.step(machine.get_model_state(model).value, event.name)
 
 
 def _require_unmoved(event_data: Any) -> None:
@@ -176,6 +193,43 @@ def _require_unmoved(event_data: Any) -> None:
         )
 
 
+# --- copies ------------------------------------------------------------------------------------
+
+
+class _OfACopy:
+    """An attached method in the copied state of an object.
+
+    In a deep or pickled copy it becomes the method of the machine that was copied along. In a shallow copy it
+    stays, and refuses: it would move the original.
+    """
+
+    def __init__(self, method: object) -> None:
+        self._method = method
+
+    def __call__(self, *_: object, **__: object) -> object:
+        raise TypeError(
+            "this object is a shallow copy of a bound one, whose methods would move that; bind the copy, too"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _itself, (self._method,)
+
+
+def _itself(method: object) -> object:
+    return method
+
+
+def _copied(found: Any, names: frozenset[str]) -> Any:
+    """Return what an object's `__getstate__` or `__reduce__` gave, with the attached methods marked."""
+    match found:
+        case {**state}:
+            return {name: _OfACopy(value) if name in names else value for name, value in state.items()}
+        case tuple():
+            return tuple(_copied(each, names) for each in cast("Sequence[Any]", found))
+        case _:
+            return found
+
+
 # --- the machines ------------------------------------------------------------------------------
 
 
@@ -184,12 +238,13 @@ class _Bound(transitions.Machine, Generic[S, E]):
 
     # The library reads "*" and "=" as wildcards. Here they are names like others; no name is empty.
     wildcard_all = wildcard_same = ""
+    _is_declared = False  # whether every row is there; from then on none is added or removed
 
     def __init__(
         self, lifecycle: Lifecycle[S, E], model: object, *, attribute: str, hooks: _Hooks, attach: bool
     ) -> None:
         _require_free(lifecycle, model, attribute, attach=attach)
-        current = getattr(model, attribute, None)
+        current = _found(model, attribute)
         start = lifecycle.initial if current is None else lifecycle.state(current).name
         self.lifecycle = lifecycle
         self._bound = model
@@ -203,7 +258,29 @@ class _Bound(transitions.Machine, Generic[S, E]):
             model_attribute=attribute,
             name=lifecycle.name,
         )
+        self._is_declared = True
         self._take(str(start), attach=attach)
+
+    def add_states(self, *args: Any, **kwargs: Any) -> None:
+        """Refuse: states are declared. Raises TypeError."""
+        self._require_undeclared()
+        super().add_states(*args, **kwargs)
+
+    def add_transition(self, *args: Any, **kwargs: Any) -> None:
+        """Refuse: transitions are declared. Raises TypeError."""
+        self._require_undeclared()
+        super().add_transition(*args, **kwargs)
+
+    def remove_transition(self, *args: Any, **kwargs: Any) -> None:
+        """Refuse: transitions are declared. Raises TypeError."""
+        self._require_undeclared()
+        super().remove_transition(*args, **kwargs)
+
+    def _require_undeclared(self) -> None:
+        if self._is_declared:
+            raise TypeError(
+                f"a bound machine has the rows that {self.lifecycle.name!r} declares; declare another lifecycle"
+            )
 
     def _state(self, state: State[S], hooks: _Hooks) -> transitions.State:
         return self.state_cls(
@@ -226,8 +303,17 @@ class _Bound(transitions.Machine, Generic[S, E]):
             self.add_model(model, initial=start)
             for name in ("trigger", "may_trigger"):
                 setattr(model, name, partial(self._by_name, getattr(model, name)))
+            for name in ("__getstate__", "__reduce__"):
+                if name == "__getstate__" or type(model).__reduce__ is not object.__reduce__:
+                    setattr(model, name, partial(self._copied, name))
         else:
             self.models.append(model)
+
+    def _copied(self, name: str) -> Any:
+        """Return what the object's own `__getstate__` or `__reduce__` does, for a copy."""
+        found = getattr(type(self._bound), name)(self._bound)
+        methods = _method_names(self.lifecycle, self.model_attribute)
+        return _copied(found, frozenset((*methods, "__getstate__", "__reduce__")))
 
     def _by_name(self, method: Callable[..., object], event: E, *args: Any, **kwargs: Any) -> object:
         """Call the library's `method` with a declared event; its own answer to another is not ours."""
@@ -368,7 +454,10 @@ def _require_free(lifecycle: Lifecycle[S, E], model: Any, attribute: str, *, att
     twice = [name for name, count in Counter((attribute, *methods)).items() if count > 1]
     if twice:
         raise ValueError(f"{lifecycle.name}: two things would be named {', '.join(twice)}; pass attach=False")
-    taken = [name for name in methods if getattr(model, name, None) is not None]
+    for name, value in list(getattr(model, "__dict__", {}).items()):
+        if isinstance(value, _OfACopy):
+            delattr(model, name)
+    taken = [name for name in methods if _found(model, name) is not None]
     if taken:
         raise ValueError(f"{lifecycle.name}: {_kind(model)} has {', '.join(taken)} already; pass attach=False")
 
@@ -383,7 +472,20 @@ def _method_names(lifecycle: Lifecycle[S, E], attribute: str) -> Iterator[str]:
         yield f"{prefix}_{state.name}"
 
 
+def _found(model: object, name: str) -> Any:
+    """Return an attribute's value, None where it is missing. Raises TypeError if reading it fails."""
+    try:
+        return getattr(model, name)
+    except AttributeError as error:
+        declared = inspect.getattr_static(type(model), name, None)
+        if declared is None or inspect.ismemberdescriptor(declared):  # a slot that is empty
+            return None
+        raise TypeError(f"{_kind(model)}: its {name!r} raised an AttributeError: {error}") from error
+
+
 def _require_room(model: object) -> None:
+    if hasattr(type(model), "__copy__"):
+        raise TypeError("its own __copy__ would give a copy methods that move the original")
     name = "trigger"
     setattr(model, name, None)
     kept = name in vars(model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import functools
 import pickle
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -71,6 +72,7 @@ def test_only_the_documented_methods_are_attached() -> None:
         *("may_pause", "may_resume", "may_stop"),
         *("is_running", "is_paused", "is_stopped"),
         *("trigger", "may_trigger"),
+        "__getstate__",
     }
 
 
@@ -545,6 +547,120 @@ def test_an_object_is_copied_with_its_machine(double: Callable[[Task], Task]) ->
     other.stop()
     assert (task.state, other.state) == (S.PAUSED, S.STOPPED)
     assert task.may_stop()
+
+
+class OwnState:
+    """An object that says itself what is copied and pickled."""
+
+    def __init__(self) -> None:
+        self.state: Any = None
+
+    def __getstate__(self) -> object:
+        return {**self.__dict__, "own": True}
+
+
+class Reduced(SimpleNamespace):
+    """An object whose class has a `__reduce__` of its own."""
+
+
+COPIED = [Task, SimpleNamespace, OwnState, Reduced]
+
+
+@pytest.mark.parametrize("kind", COPIED)
+def test_methods_of_a_shallow_copy_refuse_until_it_is_bound(kind: type[Any]) -> None:
+    task = kind()
+    bind(V1, task)
+    other = copy.copy(task)
+    for name in ("pause", "may_pause", "is_running", "trigger", "may_trigger"):
+        with pytest.raises(TypeError, match="shallow copy of a bound one"):
+            getattr(other, name)("pause")
+    assert task.state == other.state == S.RUNNING
+    bind(V1, other)
+    other.pause()
+    assert (task.state, other.state) == (S.RUNNING, S.PAUSED)
+    task.stop()
+    assert other.is_paused()
+
+
+@pytest.mark.parametrize("kind", COPIED)
+@pytest.mark.parametrize("double", [copy.deepcopy, pickled])
+def test_a_copy_of_a_copy_moves_itself_or_refuses(kind: type[Any], double: Callable[[Any], Any]) -> None:
+    task = kind()
+    bind(V1, task)
+    second = double(double(task))
+    second.pause()
+    assert (task.state, second.state) == (S.RUNNING, S.PAUSED)
+    shallow = copy.copy(second)
+    with pytest.raises(TypeError, match="shallow copy of a bound one"):
+        shallow.resume()
+    with pytest.raises(TypeError, match="shallow copy of a bound one"):
+        double(shallow)
+    assert second.state is S.PAUSED
+
+
+def test_object_that_copies_itself_is_not_attached_to() -> None:
+    class Copying:
+        state: Any = None
+
+        def __copy__(self) -> Copying:
+            other = Copying()
+            vars(other).update(vars(self))
+            return other
+
+    with pytest.raises(TypeError, match=r"__copy__.*|attach=False"):
+        bind(V1, Copying())
+    job = Copying()
+    machine = bind(V1, job, attach=False)
+    other = copy.copy(job)
+    machine.fire(E.STOP)
+    assert other.state is S.RUNNING
+
+
+# --- what the declaration says, and nobody else --------------------------------------------------
+
+
+ADDED: dict[str, Callable[[Any], object]] = {
+    "a transition": lambda machine: machine.add_transition("pause", "stopped", "running"),
+    "several": lambda machine: machine.add_transitions([["pause", "stopped", "running"]]),
+    "in order": lambda machine: machine.add_ordered_transitions(),
+    "a state": lambda machine: machine.add_state("new"),
+    "states": lambda machine: machine.add_states(["new"]),
+    "less": lambda machine: machine.remove_transition("pause"),
+}
+
+
+@pytest.mark.parametrize("change", ADDED.values(), ids=ADDED)
+@pytest.mark.parametrize("make", [bind, bind_async])
+def test_nobody_changes_the_rows_of_a_bound_machine(make: Any, change: Callable[[Any], object]) -> None:
+    machine = make(V1, Task())
+    for each in (machine, copy.deepcopy(machine)):
+        with pytest.raises(TypeError, match="rows that 'v1' declares"):
+            change(each)
+        assert list(each.states) == ["running", "paused", "stopped"]
+        assert len(each.get_transitions()) == len(V1.transitions)
+
+
+def test_rows_that_are_added_to_the_librarys_objects_are_refused_by_the_declaration() -> None:
+    task = Task("stopped")
+    machine = bind(V1, task)
+    machine.events["pause"].add_transition(transitions.Transition("stopped", "running"))
+    with pytest.raises(IllegalTransition):
+        task.pause()
+    assert task.state is S.STOPPED
+
+
+def _raising(_: object) -> Any:
+    raise AttributeError("no connection")
+
+
+@pytest.mark.parametrize("attach", [True, False])
+@pytest.mark.parametrize("descriptor", [property(_raising), functools.cached_property(_raising)])
+def test_a_state_that_raises_attribute_error_is_not_missing(descriptor: Any, attach: bool) -> None:
+    kind = type("Job", (), {"state": descriptor})
+    if isinstance(descriptor, functools.cached_property):
+        descriptor.__set_name__(kind, "state")
+    with pytest.raises(TypeError, match="'state' raised an AttributeError: no connection"):
+        bind(V1, kind(), attach=attach)
 
 
 # --- the asynchronous form -----------------------------------------------------------------------
