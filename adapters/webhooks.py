@@ -181,7 +181,7 @@ def _verified(
     texts = {_canonical(document), _canonical(document, escaped=False)}
     given = signature.encode("utf-8", "surrogatepass")  # text that is not ASCII cannot be compared, bytes can
     made = [_signature(signer, timestamp, text) for signer in signers for text in texts]
-    if not any([hmac.compare_digest(each, given) for each in made]):  # all are compared, whichever is good
+    if not sum(hmac.compare_digest(each, given) for each in made):  # all are compared, whichever is good
         raise BadSignature("no secret gives this signature")
     return datetime.fromtimestamp(int(timestamp), UTC)
 
@@ -200,7 +200,7 @@ _SECONDS = re.compile(r"[0-9]{1,12}")  # what `int` takes besides (signs, spaces
 
 
 def _signers(secret: Secret) -> list[hmac.HMAC]:
-    """Return what signs with each secret, nothing if one is empty. A secret itself is kept nowhere: nothing shows it."""
+    """Return what signs with each secret, nothing if one is empty. No secret itself is kept, so that none is shown."""
     secrets = [secret] if isinstance(secret, str) else secret
     return [hmac.new(each.encode(), digestmod=hashlib.sha256) for each in secrets] if all(secrets) else []
 
