@@ -100,7 +100,12 @@ def _layout(dot: str, *options: str) -> bytes:
         )
     except subprocess.CalledProcessError as error:
         raise RenderError(f"{program}: {error.stderr.decode(errors='replace').strip()}") from error
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except subprocess.TimeoutExpired as error:
+        raise RenderError(
+            f"{program} took longer than {_TIMEOUT_S:g} s: the lifecycle is too large for a picture;"
+            f" {', '.join(Format)} need no layout"
+        ) from error
+    except OSError as error:
         raise RenderError(f"{program}: {error}") from error
     return done.stdout
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, Self, cast
 
 from pydantic import BaseModel, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from lifecycle.errors import DefinitionError, DefinitionFinding, MissingExtra, shortened
-from lifecycle.examination import LONGEST_NAME, broken_promises, examine, examine_extension, rows_of
+from lifecycle.examination import LONGEST_NAME, broken_promises, examine, examine_extension, limited, rows_of
 from lifecycle.history import Channel, History
 from lifecycle.parts import Alias, Event, Invariant, Rule, State, Text, Transition
 from lifecycle.table import E, Origin, S
@@ -55,8 +56,8 @@ class Lifecycle(BaseModel, History[S, E], Generic[S, E], frozen=True, extra="for
             lifecycle = build(data)
         except ValidationError as error:
             # Not `from error`: it says nothing more, and printing it would print the whole document.
-            raise DefinitionError(_name_in(data), [_bad_value(each) for each in error.errors()]) from None
-        findings = tuple(examine(lifecycle))
+            raise DefinitionError(_name_in(data), limited(map(_bad_value, error.errors()))) from None
+        findings = limited(examine(lifecycle))
         if findings:
             raise DefinitionError(lifecycle.name, findings)
         lifecycle._compile(rows_of(lifecycle))
@@ -87,22 +88,30 @@ class Lifecycle(BaseModel, History[S, E], Generic[S, E], frozen=True, extra="for
     def state(self, name: S) -> State[S]:
         """Return the declaration of one state. Raises UnknownName."""
         self._require_state(name)
-        return next(state for state in self.states if state.name == name)
+        return self._state_parts[name]
 
     def event(self, name: E) -> Event[E]:
         """Return the declaration of one event. Raises UnknownName."""
         self._require_event(name)
-        return next(event for event in self.events if event.name == name)
+        return self._event_parts[name]
+
+    @cached_property
+    def _state_parts(self) -> Mapping[S, State[S]]:
+        return {state.name: state for state in self.states}
+
+    @cached_property
+    def _event_parts(self) -> Mapping[E, Event[E]]:
+        return {event.name: event for event in self.events}
 
     def broken_invariants(self, target: Callable[[S, E], S | None] | None = None) -> tuple[DefinitionFinding, ...]:
-        """Ask `target` every (state, event) pair and return each promise that its answers break.
+        """Ask `target` every (state, event) pair that a promise is about and return each that its answers break.
 
         Args:
             target: any executor of this lifecycle, as a function that returns the state an event
                 leads to, or None for a refusal; this table's own `target` if omitted (which
                 breaks none, or it would not have been made).
         """
-        return tuple(broken_promises(self.invariants, self._rows, target or self.target))
+        return tuple(broken_promises(self.invariants, self._rows, target))
 
     def extend(
         self,
@@ -128,7 +137,7 @@ class Lifecycle(BaseModel, History[S, E], Generic[S, E], frozen=True, extra="for
         states, transitions = tuple(states), tuple(transitions)
         has_new_initial = any(state.initial for state in states)
         kept = tuple(replace(state, initial=False) for state in self.states) if has_new_initial else self.states
-        findings = tuple(examine_extension(self, (*kept, *states), transitions))
+        findings = limited(examine_extension(self, (*kept, *states), transitions))
         try:
             extension: Lifecycle[S, E] = Lifecycle(
                 name=name,
@@ -140,7 +149,7 @@ class Lifecycle(BaseModel, History[S, E], Generic[S, E], frozen=True, extra="for
                 invariants=(*self.invariants, *invariants),
             )
         except DefinitionError as error:
-            raise DefinitionError(name, (*error.findings, *findings)) from None
+            raise DefinitionError(name, limited((*error.findings, *findings))) from None
         if findings:
             raise DefinitionError(name, findings)
         return extension

@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, TypedDict, Unpack
 
@@ -53,7 +53,7 @@ def _restore(cls: type[LifecycleError], args: tuple[Any, ...], state: dict[str, 
 
 def shortened(value: object) -> str:
     """The plain text of a name in quotes, cut where foreign text would swamp a message."""
-    text = repr(str(value) if isinstance(value, str) else value)
+    text = repr(str.__str__(value) if isinstance(value, str) else value)
     return text if len(text) <= 80 else f"{text[:76]}..."
 
 
@@ -70,15 +70,19 @@ class DefinitionFinding:
     """One thing that is wrong with a declaration.
 
     `code` is stable and meant for programs, `where` names the part (`transitions[3]`,
-    `state 'idle'`), `message` is for people.
+    `state 'idle'`), `message` is for people. `path` leads to the part from the declaration's fields
+    on (`("transitions", 3, "target")`), and `line` is its line, from 1, if the declaration was text.
     """
 
     code: str
     where: str
     message: str
+    path: tuple[str | int, ...] = field(default=(), compare=False, repr=False)
+    line: int | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
-        return f"{self.code}: {self.where}: {self.message}"
+        line = "" if self.line is None else f" (line {self.line})"
+        return f"{self.code}: {self.where}{line}: {self.message}"
 
 
 class DefinitionError(LifecycleError):

@@ -5,7 +5,10 @@ once. Their codes are stable:
 
     bad_document                the text is not JSON or YAML
     bad_value                   a field is missing, unknown, or of the wrong type
-    bad_name                    a name is empty, too long or not printable
+    duplicate_key               a key is written twice
+    too_large                   there are more states, rows or other parts than a lifecycle may have
+    more_findings               there are more findings than are listed
+    bad_name                    a name is empty, too long or not printable, or an enumeration shows it as another text
     duplicate_name              two states, events or aliases of one name
     duplicate_row               two rows for one (source, event)
     unknown_name                a row, alias or invariant uses a name that is not declared
@@ -28,15 +31,26 @@ once. Their codes are stable:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any, Protocol, TypeAlias
 
 from lifecycle.errors import DefinitionFinding, nearest, shortened
-from lifecycle.graph import accepted_again, reach
+from lifecycle.graph import Closure, accepted_again, remote_rows
 from lifecycle.parts import ABOUT_EVENTS, ABOUT_STATES, Alias, Event, Invariant, State, Transition
 from lifecycle.table import E, Origin, Rows, S, quoted
 
 LONGEST_NAME = 100  # characters; a longer one is a pasted document, not a name
+
+Path: TypeAlias = tuple[str | int, ...]
+"""Where a part is, from the declaration's fields on."""
+
+LARGEST: Mapping[str, int] = {
+    "states": 2_000, "events": 10_000, "transitions": 10_000, "aliases": 10_000, "channels": 100, "invariants": 1_000,
+}  # fmt: skip
+"""How much may be declared: what is examined, and can be asked about, in seconds and in 300 MiB."""
+
+MOST_FINDINGS = 100  # a person does not read more, and each costs a search for the name that was meant
 
 
 class Declaration(Protocol[S, E]):
@@ -56,148 +70,197 @@ class Declaration(Protocol[S, E]):
     def invariants(self) -> tuple[Invariant[S, E], ...]: ...
 
 
+def limited(findings: Iterable[DefinitionFinding]) -> tuple[DefinitionFinding, ...]:
+    """Return the first findings; if there are more than a person reads, the last says so."""
+    found = tuple(islice(findings, MOST_FINDINGS + 1))
+    if len(found) <= MOST_FINDINGS:
+        return found
+    more = DefinitionFinding("more_findings", "declaration", "there are more; correct these, then examine it again")
+    return (*found[:MOST_FINDINGS], more)
+
+
 def examine(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
     """Yield everything that is wrong with a declaration."""
     # What rests on sound names and rows is only examined when those are sound: a state that is
     # "unreachable" because of a misspelt row would be noise beside the misspelling.
-    basic = tuple(_examine_basics(lifecycle))
-    yield from basic
-    if not basic:
-        yield from _examine_paths(lifecycle)
-        yield from _examine_repetition(lifecycle)
-        yield from _examine_proof(lifecycle)
-        rows = rows_of(lifecycle)
-        moves = rows.moves
-        yield from broken_promises(lifecycle.invariants, rows, lambda state, event: moves.get((state, event)))
+    for part in (_examine_size, _examine_basics):
+        is_sound = True
+        for finding in part(lifecycle):
+            is_sound = False
+            yield finding
+        if not is_sound:
+            return
+    rows = rows_of(lifecycle)
+    yield from _examine_paths(rows)
+    yield from _examine_repetition(lifecycle, rows)
+    yield from _examine_proof(lifecycle)
+    yield from broken_promises(lifecycle.invariants, rows)
+
+
+def _examine_size(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
+    for part, most in LARGEST.items():
+        if part == "channels":
+            count = len({alias.channel for alias in lifecycle.aliases})
+        else:
+            count = len(getattr(lifecycle, part))
+        if count > most:
+            message = f"{count:,} are declared and at most {most:,} are allowed: declare several lifecycles instead"
+            yield DefinitionFinding("too_large", part, message, ("aliases" if part == "channels" else part,))
 
 
 def _examine_basics(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
-    states = [state.name for state in lifecycle.states]
-    events = [event.name for event in lifecycle.events]
-    yield from _examine_names("lifecycle", [lifecycle.name])
-    yield from _examine_names("state", states)
-    yield from _examine_names("event", events)
-    yield from _examine_references(lifecycle, set(states), set(events))
-    yield from _examinerows_of(lifecycle)
-    yield from _examine_initial([state.name for state in lifecycle.states if state.initial])
-    yield from _examine_aliases(lifecycle.aliases, set(states))
+    states = {state.name for state in lifecycle.states}
+    events = {event.name for event in lifecycle.events}
+    yield from _examine_names("lifecycle", {("name",): lifecycle.name})
+    yield from _examine_names("state", {("states", i, "name"): state.name for i, state in enumerate(lifecycle.states)})
+    yield from _examine_names("event", {("events", i, "name"): event.name for i, event in enumerate(lifecycle.events)})
+    yield from _examine_references(lifecycle, states, events)
+    yield from _examine_rows(lifecycle)
+    yield from _examine_initial({i: state.name for i, state in enumerate(lifecycle.states) if state.initial})
+    yield from _examine_aliases(lifecycle.aliases, states)
     used = {row.event for row in lifecycle.transitions}
-    for event in events:
-        if event not in used:
-            yield DefinitionFinding("unused_event", f"event {quoted(event)}", "is in no row")
+    for i, event in enumerate(lifecycle.events):
+        if event.name not in used:
+            yield DefinitionFinding("unused_event", f"event {quoted(event.name)}", "is in no row", ("events", i))
 
 
-def _examine_names(kind: str, names: Iterable[str]) -> Iterator[DefinitionFinding]:
-    for name, count in Counter(names).items():
-        where = f"{kind} {shortened(name)}"
-        if not (0 < len(name) <= LONGEST_NAME and name.isprintable()):
-            yield DefinitionFinding("bad_name", where, f"a name is 1 to {LONGEST_NAME} printable characters")
+def _examine_names(kind: str, names: Mapping[Path, str]) -> Iterator[DefinitionFinding]:
+    last = {name: path for path, name in names.items()}
+    for name, count in Counter(names.values()).items():
+        where, path = f"{kind} {shortened(name)}", last[name]
+        text = str.__str__(name)
+        if not (0 < len(text) <= LONGEST_NAME and text.isprintable()):
+            message = f"a name is 1 to {LONGEST_NAME} printable characters"
+            yield DefinitionFinding("bad_name", where, message, path)
+        shown = {str(name), f"{name}"} - {text}
+        if shown:
+            # Whoever stores or prints it would write that text; `class S(str, Enum)` is such a case.
+            message = (
+                f"it is shown as {shortened(shown.pop())}: use a StrEnum with no __str__ of its own, or plain text"
+            )
+            yield DefinitionFinding("bad_name", where, message, path)
         if count > 1:
-            yield DefinitionFinding("duplicate_name", where, f"is declared {count} times")
+            yield DefinitionFinding("duplicate_name", where, f"is declared {count} times", path)
 
 
 def _examine_references(lifecycle: Declaration[S, E], states: set[S], events: set[E]) -> Iterator[DefinitionFinding]:
-    used: list[tuple[str, str, Any, Any]] = []
-    for index, row in enumerate(lifecycle.transitions):
-        used += [(f"transitions[{index}]", "state", name, states) for name in (row.source, row.target)]
-        used += [(f"transitions[{index}]", "event", row.event, events)]
-    used += [(f"alias {shortened(alias.word)}", "state", alias.state, states) for alias in lifecycle.aliases]
-    for invariant in lifecycle.invariants:
-        where = f"invariant {shortened(invariant.name)}"
-        used += [(where, "state", name, states) for name in invariant.states]
-        used += [(where, "event", name, events) for name in invariant.events]
-        for part, rules in (("events", ABOUT_EVENTS), ("states", ABOUT_STATES)):
-            if bool(getattr(invariant, part)) != (invariant.rule in rules):
-                needs = "needs" if invariant.rule in rules else "takes no"
-                yield DefinitionFinding("bad_value", where, f"the rule {quoted(invariant.rule)} {needs} {part}")
-    for where, kind, name, known in used:
+    for where, path, kind, name in _references(lifecycle):
+        known: set[Any] = states if kind == "state" else events
         if name not in known:
             meant = nearest(name, known)
             hint = f"; did you mean {quoted(meant)}?" if meant else ""
-            yield DefinitionFinding("unknown_name", where, f"{kind} {shortened(name)} is not declared{hint}")
+            yield DefinitionFinding("unknown_name", where, f"{kind} {shortened(name)} is not declared{hint}", path)
+    for i, invariant in enumerate(lifecycle.invariants):
+        for part, rules in (("events", ABOUT_EVENTS), ("states", ABOUT_STATES)):
+            if bool(getattr(invariant, part)) != (invariant.rule in rules):
+                needs = "needs" if invariant.rule in rules else "takes no"
+                message = f"the rule {quoted(invariant.rule)} {needs} {part}"
+                yield DefinitionFinding(
+                    "bad_value", f"invariant {shortened(invariant.name)}", message, ("invariants", i)
+                )
 
 
-def _examinerows_of(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
+def _references(lifecycle: Declaration[S, E]) -> Iterator[tuple[str, Path, str, str]]:
+    """Yield where a name is used, the path of that place, and the kind and the name that is used there."""
+    for i, row in enumerate(lifecycle.transitions):
+        where = f"transitions[{i}]"
+        yield where, ("transitions", i, "source"), "state", row.source
+        yield where, ("transitions", i, "target"), "state", row.target
+        yield where, ("transitions", i, "event"), "event", row.event
+    for i, alias in enumerate(lifecycle.aliases):
+        yield f"alias {shortened(alias.word)}", ("aliases", i, "state"), "state", alias.state
+    for i, invariant in enumerate(lifecycle.invariants):
+        where = f"invariant {shortened(invariant.name)}"
+        for part, names in (("states", invariant.states), ("events", invariant.events)):
+            for j, name in enumerate(names):
+                yield where, ("invariants", i, part, j), part[:-1], name
+
+
+def _examine_rows(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
     final = {state.name for state in lifecycle.states if state.final}
     seen: dict[tuple[S, E], int] = {}
     for index, row in enumerate(lifecycle.transitions):
-        where = f"transitions[{index}]"
+        where, path = f"transitions[{index}]", ("transitions", index)
         first = seen.setdefault((row.source, row.event), index)
         if first != index:
             message = f"({row.source}, {row.event}) has a row already, transitions[{first}]"
-            yield DefinitionFinding("duplicate_row", where, message)
+            yield DefinitionFinding("duplicate_row", where, message, path)
         if row.source in final:
             message = f"{quoted(row.event)} leads out of {quoted(row.source)}"
-            yield DefinitionFinding("final_state_with_exit", where, message)
+            yield DefinitionFinding("final_state_with_exit", where, message, path)
 
 
-def _examine_initial(initial: list[S]) -> Iterator[DefinitionFinding]:
+def _examine_initial(initial: Mapping[int, S]) -> Iterator[DefinitionFinding]:
     if not initial:
-        yield DefinitionFinding("no_initial_state", "states", "one state must be initial")
+        yield DefinitionFinding("no_initial_state", "states", "one state must be initial", ("states",))
     if len(initial) > 1:
-        yield DefinitionFinding(
-            "several_initial_states", "states", f"only one may be initial, not {', '.join(initial)}"
-        )
+        message = f"only one may be initial, not {', '.join(initial.values())}"
+        yield DefinitionFinding("several_initial_states", "states", message, ("states", max(initial)))
 
 
 def _examine_aliases(aliases: tuple[Alias[S], ...], states: set[S]) -> Iterator[DefinitionFinding]:
+    last = {(alias.channel, alias.word): i for i, alias in enumerate(aliases)}
     for (channel, word), count in Counter((alias.channel, alias.word) for alias in aliases).items():
-        where = f"alias {shortened(word)}"
+        where, path = f"alias {shortened(word)}", ("aliases", last[channel, word])
         if count > 1:
-            yield DefinitionFinding("duplicate_name", where, f"is declared {count} times for channel {channel!r}")
+            message = f"is declared {count} times for channel {channel!r}"
+            yield DefinitionFinding("duplicate_name", where, message, path)
         if word in states:
-            yield DefinitionFinding(
-                "alias_shadows_state", where, f"channel {channel!r} could no longer name that state"
-            )
+            message = f"channel {channel!r} could no longer name that state"
+            yield DefinitionFinding("alias_shadows_state", where, message, path)
 
 
-def _examine_paths(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
-    rows = rows_of(lifecycle)
-    reached = reach(rows.moves, rows.initial)
-    for state in rows.states:
-        where = f"state {quoted(state)}"
-        if state not in reached:
+def _examine_paths(rows: Rows[S, E]) -> Iterator[DefinitionFinding]:
+    closure = Closure(rows.states, rows.moves)
+    ends = sum(closure.bit[state] for state in rows.final)
+    for index, state in enumerate(rows.states):
+        where, path = f"state {quoted(state)}", ("states", index)
+        if not closure.leads(rows.initial, state):
             message = f"cannot be reached from {quoted(rows.initial)}"
-            yield DefinitionFinding("unreachable_state", where, message)
-        if rows.final.isdisjoint(reach(rows.moves, state)):
-            yield DefinitionFinding("dead_end", where, "no final state can be reached from it")
+            yield DefinitionFinding("unreachable_state", where, message, path)
+        if not closure.after[state] & ends:
+            yield DefinitionFinding("dead_end", where, "no final state can be reached from it", path)
 
 
-def _examine_repetition(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
+def _examine_repetition(lifecycle: Declaration[S, E], rows: Rows[S, E]) -> Iterator[DefinitionFinding]:
     """Find commands that, sent twice, may do something twice: the second would end what began after the first."""
-    rows = rows_of(lifecycle)
-    for event in lifecycle.events:
+    remote = Closure(rows.states, remote_rows(rows.moves, rows.origins))
+    rows_by_event: dict[E, dict[S, S]] = {event: {} for event in rows.origins}
+    for (source, by), target in rows.moves.items():
+        rows_by_event[by][source] = target
+    for index, event in enumerate(lifecycle.events):
         if event.origin is Origin.CALLER and event.repeatable:
-            again = accepted_again(rows.moves, rows.origins, event.name)
+            again = accepted_again(rows_by_event[event.name], remote)
             if again is not None:
                 message = (
                     f"it leads to {quoted(again[0])}, from where the service alone can reach {quoted(again[1])}, "
                     "which accepts it again: declare repeatable=False"
                 )
-                yield DefinitionFinding("not_repeatable", f"event {quoted(event.name)}", message)
+                yield DefinitionFinding("not_repeatable", f"event {quoted(event.name)}", message, ("events", index))
 
 
 def _examine_proof(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
     """Find commands whose target proves nothing, since the task is there before: each would be done by guess."""
     stays = {row.event: row.source for row in lifecycle.transitions if row.source == row.target}
-    for event in lifecycle.events:
+    for index, event in enumerate(lifecycle.events):
         if event.origin is Origin.CALLER and event.proved_by_state and event.name in stays:
             state = quoted(stays[event.name])
             message = (
                 f"it leads from {state} to {state}, so that being there proves nothing: declare proved_by_state=False"
             )
-            yield DefinitionFinding("not_proved_by_state", f"event {quoted(event.name)}", message)
+            yield DefinitionFinding("not_proved_by_state", f"event {quoted(event.name)}", message, ("events", index))
 
 
 def broken_promises(
-    invariants: Iterable[Invariant[S, E]], rows: Rows[S, E], target: Callable[[S, E], S | None]
+    invariants: Iterable[Invariant[S, E]], rows: Rows[S, E], target: Callable[[S, E], S | None] | None = None
 ) -> Iterator[DefinitionFinding]:
-    """Yield each answer of `target` that breaks one of the promises."""
-    for invariant in invariants:
+    """Yield each answer of `target`, or of the rows themselves if omitted, that breaks one of the promises."""
+    for index, invariant in enumerate(invariants):
         for state, event, to in invariant.broken_pairs(rows, target):
             answer = "is refused" if to is None else f"leads to {quoted(to)}"
             message = f"{quoted(event)} {answer} in {quoted(state)}"
-            yield DefinitionFinding("broken_invariant", f"invariant {shortened(invariant.name)}", message)
+            where = f"invariant {shortened(invariant.name)}"
+            yield DefinitionFinding("broken_invariant", where, message, ("invariants", index))
 
 
 def examine_extension(
@@ -217,13 +280,14 @@ def examine_extension(
                 f"{base.name!r} answers ({row.source}, {row.event}) with {quoted(answer) if answer else 'a refusal'}"
             )
             yield DefinitionFinding("base_answer_changed", where, message)
-    moves = {**moves_of(added), **rows.moves}
+    before, now = Closure(rows.states, rows.moves), Closure(rows.states, {**moves_of(added), **rows.moves})
+    kept = sum(before.bit.values())
     for state in rows.states:
-        for new in sorted(reach(moves, state).keys() & base_states - reach(rows.moves, state).keys()):
+        for new in sorted(before.among(now.after[state] & kept & ~before.after[state])):
             message = f"{quoted(new)} cannot follow it in {base.name!r}"
             yield DefinitionFinding("base_reachability_changed", f"state {quoted(state)}", message)
     initial = next((state.name for state in states if state.initial), rows.initial)
-    if rows.initial not in reach(moves, initial):
+    if initial not in now.after or not now.leads(initial, rows.initial):
         message = f"{quoted(rows.initial)} cannot be reached from it"
         yield DefinitionFinding("base_initial_unreachable", f"state {quoted(initial)}", message)
 

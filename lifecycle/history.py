@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Generic, Literal
 
 from lifecycle.errors import UnknownName, UnknownStatus, shortened
-from lifecycle.graph import Graph
+from lifecycle.graph import PAIRS_KEPT, Graph
 from lifecycle.table import E, S, quoted, require_words
 
 
@@ -110,7 +111,7 @@ class History(Graph[S, E]):
     _words: dict[str, dict[str, S]]  # channel -> foreign word -> state
 
     def _translate(self, words: dict[str, dict[str, S]]) -> None:
-        self.__dict__["_words"] = words
+        self.__dict__.update(_words=words, _compared=lru_cache(PAIRS_KEPT)(self._compared))
 
     def statuses(self, *, channel: str = Channel.API) -> Mapping[str, S]:
         """Return every word of a channel with the state that it stands for: the states first, then the aliases.
@@ -157,22 +158,40 @@ class History(Graph[S, E]):
         Raises:
             UnknownName: `known` or `channel` is not declared. (An undeclared `status` is an answer.)
         """
-        self._require_state(known)
+        known = self._require_state(known)
         reported = self.state_of(status, channel=channel)
-        kind = ObservationKind.UNKNOWN if reported is None else self._relation(known, reported)
+        if reported is None:
+            reason = self._unknown_reason(status, channel)
+            return Observation(ObservationKind.UNKNOWN, known, status, None, known, (), (), reason)
+        kind, state, events, path, reason = self._compared(known, reported)
+        return Observation(kind, known, status, reported, state, events, path, reason)
+
+    def _compared(self, known: S, reported: S) -> tuple[ObservationKind, S, tuple[E, ...], tuple[E, ...], str]:
+        """The kind, state, events, path and reason of an observation of two declared states."""
+        kind = self._relation(known, reported)
         events: tuple[E, ...] = ()
         path: tuple[E, ...] = ()
         state = known
-        if reported is None:
-            reason = self._unknown_reason(status, channel)
-        else:
-            reason = _REASONS[kind].format(known=known, status=reported)
-            if kind in (ObservationKind.STEP, ObservationKind.JUMP):
-                state = reported
-                path = self._paths[known][reported]
-            if kind is ObservationKind.STEP:
-                events = tuple(event for event in self._allowed[known] if self._targets[known, event] == reported)
-        return Observation(kind, known, status, reported, state, events, path, reason)
+        if kind in (ObservationKind.STEP, ObservationKind.JUMP):
+            state = reported
+            path = self._path(known, reported)
+        if kind is ObservationKind.STEP:
+            events = tuple(event for event in self._allowed[known] if self._rows.moves[known, event] == reported)
+        return kind, state, events, path, _REASONS[kind].format(known=known, status=reported)
+
+    def relation(self, known: S, reported: S | None) -> ObservationKind:
+        """Return how a reported state relates to the known one: the kind that `observe` returns, and nothing else.
+
+        Args:
+            known: the state we last believed in.
+            reported: the state that was reported; None for a status that stands for none.
+        Raises:
+            UnknownName: a state that is not declared.
+        """
+        self._require_state(known)
+        if reported is not None:
+            self._require_state(reported)
+        return self._relation(known, reported)
 
     def check(
         self, statuses: Iterable[str], *, mode: Mode = "exact", channel: str = Channel.API
@@ -271,16 +290,19 @@ class History(Graph[S, E]):
             return ()
         if previous is None:
             return (self._rows.initial,) if mode == "exact" else self._rows.states
-        return tuple(dict.fromkeys(self._rows.moves[previous, event] for event in self._allowed[previous]))
+        return tuple(self._next[previous])
 
-    def _relation(self, known: S, reported: S) -> ObservationKind:
+    def _relation(self, known: S, reported: S | None) -> ObservationKind:
+        if reported is None:
+            return ObservationKind.UNKNOWN
         if known == reported:
             return ObservationKind.SAME
-        path = self._paths[known].get(reported)
-        if path is not None:
-            return ObservationKind.STEP if len(path) == 1 else ObservationKind.JUMP
-        late = known in self._paths[reported]
-        return ObservationKind.STALE if late else ObservationKind.CONFLICT
+        if reported in self._next[known]:
+            return ObservationKind.STEP
+        after, bit = self._closure.after, self._closure.bit
+        if after[known] & bit[reported]:
+            return ObservationKind.JUMP
+        return ObservationKind.STALE if after[reported] & bit[known] else ObservationKind.CONFLICT
 
     def _unknown_reason(self, status: str, channel: str) -> str:
         declared_by = self._declared_by(status, self._rows.states)

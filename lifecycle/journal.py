@@ -171,10 +171,13 @@ def judge_report(
     return ReportEntry(report, state, observation, late, unconfirmed, contradicts)
 
 
+_MOVES = (ObservationKind.STEP, ObservationKind.JUMP)
+
+
 def _may_be_earlier(lifecycle: Lifecycle[S, E], observation: Observation[S, E]) -> bool:
     """Whether the reported state may as well be one that the task has left."""
     moves = observation.reported is not None and bool(observation.path)
-    return moves and observation.known in lifecycle.reachable(observation.state)
+    return moves and lifecycle.relation(observation.state, observation.known) in _MOVES
 
 
 def after_report(

@@ -6,12 +6,14 @@ which users take them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum
+from itertools import product
 from typing import Annotated, Any, ClassVar, Generic
 
-from pydantic import AfterValidator, ConfigDict, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import AfterValidator, ConfigDict, Strict, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic_core import PydanticKnownError
 
 from lifecycle.table import E, Origin, Rows, S
 
@@ -21,9 +23,12 @@ _EXAMINED = ConfigDict(extra="forbid", revalidate_instances="always")
 
 
 def _keep_member(name: Any, check: ValidatorFunctionWrapHandler) -> Any:
-    # Where the enumeration is not known, pydantic would turn its members into plain text.
+    # Where the enumeration is not known, pydantic would turn its members into plain text. What kinds of
+    # enumeration there may be is examined in examination.py.
     checked = check(name)
-    return name if isinstance(name, StrEnum) and type(checked) is str else checked
+    if not (isinstance(name, str) and isinstance(checked, str)):  # bytes, or a member of an Enum of other values
+        raise PydanticKnownError("string_type")
+    return name if isinstance(name, Enum) and type(checked) is str else checked
 
 
 def _encodable(text: str) -> str:
@@ -32,7 +37,8 @@ def _encodable(text: str) -> str:
 
 
 _Name = Annotated[S, WrapValidator(_keep_member)]
-Text = Annotated[str, AfterValidator(_encodable)]
+Text = Annotated[str, Strict(), AfterValidator(_encodable)]
+_Flag = Annotated[bool, Strict()]  # pydantic would take "yes", "off" and 1 for truth values
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +49,9 @@ class State(Generic[S]):
 
     name: _Name[S]
     meaning: Text = ""
-    initial: bool = field(default=False, kw_only=True)
-    final: bool = field(default=False, kw_only=True)
-    settled: bool = field(default=False, kw_only=True)
+    initial: _Flag = field(default=False, kw_only=True)
+    final: _Flag = field(default=False, kw_only=True)
+    settled: _Flag = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +69,8 @@ class Event(Generic[E]):
     name: _Name[E]
     origin: Origin
     meaning: Text = ""
-    proved_by_state: bool = field(default=True, kw_only=True)
-    repeatable: bool = field(default=True, kw_only=True)
+    proved_by_state: _Flag = field(default=True, kw_only=True)
+    repeatable: _Flag = field(default=True, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,7 @@ class Rule(StrEnum):
 
 ABOUT_EVENTS = frozenset(Rule) - {Rule.FINAL}
 ABOUT_STATES = frozenset(Rule) - {Rule.IRREVERSIBLE, Rule.ACCEPTED_UNTIL_FINAL}
+_BROKEN_BY_REFUSALS = frozenset({Rule.ACCEPTED_IN, Rule.ACCEPTED_UNTIL_FINAL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,32 +124,49 @@ class Invariant(Generic[S, E]):
     states: tuple[_Name[S], ...] = field(default=(), kw_only=True)
     citation: Text = field(kw_only=True)
 
-    def broken_pairs(self, rows: Rows[S, E], target: Callable[[S, E], S | None]) -> Iterator[tuple[S, E, S | None]]:
-        """Yield each (state, event, target) by which `target` breaks the promise.
+    def broken_pairs(
+        self, rows: Rows[S, E], target: Callable[[S, E], S | None] | None = None
+    ) -> Iterator[tuple[S, E, S | None]]:
+        """Yield each (state, event, target) that breaks the promise.
 
-        Every pair is asked of `target`, so that it can be any executor: the table, a machine
-        over a user's object, a server.
+        Args:
+            rows: of the lifecycle.
+            target: any executor of it (a machine over a user's object, a server), asked every pair that the
+                promise is about; the rows themselves if omitted.
         """
-        for state in rows.states:
-            for event in rows.origins:
-                to = target(state, event)
-                if not self._holds(rows, state, event, to):
-                    yield state, event, to
+        states, events = self._about(rows)
+        pairs: Iterable[tuple[S, E]] = product(states, events)
+        if target is None and self.rule not in _BROKEN_BY_REFUSALS:
+            pairs = (row for row in rows.moves if row[0] in states and row[1] in events)
+        for state, event in pairs:
+            to = target(state, event) if target else rows.moves.get((state, event))
+            if not self._allows(to, rows):
+                yield state, event, to
 
-    def _holds(self, rows: Rows[S, E], state: S, event: E, to: S | None) -> bool:
-        mine = event in self.events
+    def _about(self, rows: Rows[S, E]) -> tuple[dict[S, None], dict[E, None]]:
+        """The states and events whose pairs the promise is about, in declared order."""
+        named = frozenset(self.states)
         match self.rule:
-            case Rule.FINAL:
-                return to is None or state not in self.states
-            case Rule.IRREVERSIBLE:
-                return to is None or not mine or to in rows.final
-            case Rule.NEVER_IN:
-                return to is None or not mine or state not in self.states
+            case Rule.FINAL | Rule.NEVER_IN | Rule.ACCEPTED_IN:
+                states = [state for state in rows.states if state in named]
             case Rule.ONLY_IN:
-                return to is None or not mine or state in self.states
-            case Rule.ACCEPTED_IN:
-                return to is not None or not mine or state not in self.states
+                states = [state for state in rows.states if state not in named]
             case Rule.ACCEPTED_UNTIL_FINAL:
-                return to is not None or not mine or state in rows.final
-            case Rule.LEADS_TO:  # pragma: no branch (the type checker sees that no rule is left out)
-                return to is None or not mine or to in self.states
+                states = [state for state in rows.states if state not in rows.final]
+            case _:
+                states = list(rows.states)
+        events = frozenset(self.events)
+        about = [event for event in rows.origins if self.rule is Rule.FINAL or event in events]
+        return dict.fromkeys(states), dict.fromkeys(about)
+
+    def _allows(self, to: S | None, rows: Rows[S, E]) -> bool:
+        """Whether the promise allows a pair that it is about to lead there."""
+        match self.rule:
+            case Rule.ACCEPTED_IN | Rule.ACCEPTED_UNTIL_FINAL:
+                return to is not None
+            case Rule.IRREVERSIBLE:
+                return to is None or to in rows.final
+            case Rule.LEADS_TO:
+                return to is None or to in self.states
+            case _:
+                return to is None

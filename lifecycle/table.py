@@ -4,10 +4,11 @@
 is made by `Lifecycle` (definition.py) from checked rows and is never made by hand. Questions
 about paths belong in graph.py, about reported statuses in history.py.
 
-Theory: a lifecycle is a deterministic finite automaton, flat and total. Every declared pair of
-state and event is a key; its value is the target, or None where the state refuses the event.
-One look-up therefore answers and validates both names at once, and a refusal in the hot path
-is a value, not an exception.
+Theory: a lifecycle is a deterministic finite automaton, flat and total. Every row is a key of one
+dict, the pair of its state and event; its value is the target. A pair that a state refuses is added
+with None when it is first asked for: all pairs together are states times events. One look-up
+therefore answers and validates both names at once, and a refusal in the hot path is a value, not
+an exception.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from typing import Generic, TypeVar
 
 from lifecycle.errors import IllegalTransition, UnknownName
 
+_PAIRS_KEPT = 100_000  # rows and remembered refusals of one lifecycle, some 15 MB
+
 S = TypeVar("S", bound=str)
 E = TypeVar("E", bound=str)
 W = TypeVar("W", bound=str)
@@ -26,7 +29,7 @@ W = TypeVar("W", bound=str)
 
 def quoted(name: str) -> str:
     """The plain text of a name in quotes (the repr of an enum member says more than people want)."""
-    return repr(str(name))
+    return repr(str.__str__(name))  # the text itself, whatever `__str__` an enumeration has
 
 
 class Origin(StrEnum):
@@ -94,19 +97,27 @@ class Table(Generic[S, E]):
     name: str
     extended_by: str | None
     _rows: Rows[S, E]
-    _targets: dict[tuple[S, E], S | None]
+    _names: dict[S, S]
+    _targets: dict[tuple[S, E], S | None]  # and the refusals that were asked for
     _allowed: dict[S, tuple[E, ...]]
     _leads_to: dict[E, frozenset[S]]
 
     def _compile(self, rows: Rows[S, E]) -> None:
-        targets = {(state, event): rows.moves.get((state, event)) for state in rows.states for event in rows.origins}
-        allowed = {
-            state: tuple(event for event in rows.origins if targets[state, event] is not None) for state in rows.states
-        }
-        leads_to = {event: frozenset(to for (_, by), to in rows.moves.items() if by == event) for event in rows.origins}
+        # Dicts instead of sets and lists: each name once, in declared order.
+        accepted: dict[S, dict[E, None]] = {state: {} for state in rows.states}
+        leads_to: dict[E, dict[S, None]] = {event: {} for event in rows.origins}
+        for (source, event), to in rows.moves.items():
+            accepted[source][event] = leads_to[event][to] = None
+        place = {event: index for index, event in enumerate(rows.origins)}
         # Straight into the instance's dict: the model is frozen, and pydantic's private
         # attributes would cost a second, slower look-up on every call of `target`.
-        self.__dict__.update(_rows=rows, _targets=targets, _allowed=allowed, _leads_to=leads_to)
+        self.__dict__.update(
+            _rows=rows,
+            _names={state: state for state in rows.states},
+            _targets=dict(rows.moves),
+            _allowed={state: tuple(sorted(events, key=place.__getitem__)) for state, events in accepted.items()},
+            _leads_to={event: frozenset(targets) for event, targets in leads_to.items()},
+        )
 
     def target(self, state: S, event: E) -> S | None:
         """Return the state that `event` leads to from `state`, or None where it is refused.
@@ -117,7 +128,8 @@ class Table(Generic[S, E]):
         try:
             return self._targets[state, event]
         except KeyError:
-            raise self._unknown(state, event) from None
+            pass
+        return self._refused(state, event)
 
     def step(self, state: S, event: E) -> S:
         """Return the state that `event` leads to from `state`.
@@ -129,10 +141,19 @@ class Table(Generic[S, E]):
         try:
             target = self._targets[state, event]
         except KeyError:
-            raise self._unknown(state, event) from None
+            target = None
         if target is None:
+            self._refused(state, event)
             raise self._illegal(state, event)
         return target
+
+    def _refused(self, state: S, event: E) -> S | None:
+        """Return None, and remember that `state` refuses `event`: the next look-up finds it. Raises UnknownName."""
+        self._require_state(state)
+        self._require_event(event)
+        if len(self._targets) < _PAIRS_KEPT:
+            self._targets[state, event] = None
+        return None
 
     def judge(self, state: S, event: E) -> Verdict[S, E]:
         """Say what `event` is in `state`, and why, without raising for a refusal.
@@ -144,6 +165,7 @@ class Table(Generic[S, E]):
             UnknownName: a state or event that this lifecycle does not declare.
         """
         target = self.target(state, event)
+        state = self._names[state]
         allowed = self._alternatives(state, event)
         if target is not None:
             kind, reason = VerdictKind.APPLIED, f"{quoted(event)} leads from {quoted(state)} to {quoted(target)}"
@@ -178,8 +200,7 @@ class Table(Generic[S, E]):
             UnknownName: an event or state that this lifecycle does not declare.
             TypeError: `events` is one text.
         """
-        state = self._rows.initial if start is None else start
-        self._require_state(state)
+        state = self._rows.initial if start is None else self._require_state(start)
         for index, event in enumerate(require_words(events, "events")):
             target = self.target(state, event)
             if target is None:
@@ -239,16 +260,16 @@ class Table(Generic[S, E]):
         """What the origin of `event` can do instead: a caller cannot send what the service does by itself."""
         return self.allowed(state, origin=self._rows.origins[event])
 
-    def _require_state(self, state: S) -> None:
-        if state not in self._allowed:
-            raise self._unknown_state(state)
+    def _require_state(self, state: S) -> S:
+        """Return the declared name that equals `state`, which may be plain text. Raises UnknownName."""
+        try:
+            return self._names[state]
+        except KeyError:
+            raise self._unknown_state(state) from None
 
     def _require_event(self, event: E) -> None:
         if event not in self._rows.origins:
             raise self._unknown_event(event)
-
-    def _unknown(self, state: S, event: E) -> UnknownName:
-        return self._unknown_event(event) if state in self._allowed else self._unknown_state(state)
 
     def _unknown_state(self, state: S) -> UnknownName:
         return self._unknown_name("state", state, self._rows.states)

@@ -28,7 +28,7 @@ from typing import Generic, cast
 from lifecycle.definition import Alias, Event, Invariant, Lifecycle, Rule, State, Transition
 from lifecycle.errors import DefinitionFinding, IllegalTransition, LifecycleError, MissingExtra
 from lifecycle.examination import moves_of
-from lifecycle.graph import accepted_again, reach
+from lifecycle.graph import Closure, accepted_again, reach, remote_rows
 from lifecycle.history import Channel, FindingCode, Mode
 from lifecycle.table import E, Origin, S, quoted, require_origin
 
@@ -284,8 +284,10 @@ def _rows(
     )
     origins = {events[label]: origin for label, (_, origin, _, _) in zip(labels, drawn, strict=True)}
 
+    remote = Closure(names, remote_rows(moves_of(rows), origins))
+
     def may_repeat(event: str) -> bool:
-        return accepted_again(moves_of(rows), origins, event) is None
+        return accepted_again({row.source: row.target for row in rows if row.event == event}, remote) is None
 
     stays = {row.event for row in rows if row.source == row.target}  # where a command's target proves nothing
 

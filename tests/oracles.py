@@ -106,6 +106,7 @@ def is_sound(lifecycle: Lifecycle[str, str], final: set[str], moves: Moves) -> b
     """Whether other rows and final states would make a sound lifecycle of the same names and promises."""
     states, events = names(lifecycle)
     commands = [each.name for each in lifecycle.events if each.origin is Origin.CALLER and each.repeatable]
+    proved = {each.name for each in lifecycle.events if each.origin is Origin.CALLER and each.proved_by_state}
     remote = {row: to for row, to in moves.items() if lifecycle.event(row[1]).origin is Origin.REMOTE}
     away = distances(states, moves)
     return (
@@ -115,4 +116,5 @@ def is_sound(lifecycle: Lifecycle[str, str], final: set[str], moves: Moves) -> b
         and all(any(away[state, end] < inf for end in final) for state in states)
         and all(keeps(promise, states, final, moves) for promise in lifecycle.invariants)
         and all(is_repeatable(moves, remote, command) for command in commands)
+        and all(source != target for (source, event), target in moves.items() if event in proved)
     )

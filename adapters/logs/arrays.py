@@ -68,10 +68,11 @@ class CodedLifecycle(Generic[S, E]):
         self._code_of_state = {state: code for code, state in enumerate(self.states)}
         self._code_of_event = {event: code for code, event in enumerate(self.events)}
         self._final = np.array([lifecycle.is_final(state) for state in self.states])
-        self._targets = _Pairs(
-            [[self._code_or_none(lifecycle.target(state, event)) for event in self.events] for state in self.states],
-            self._state_type,
-        )
+        targets = np.full((len(self.states), len(self.events)), self.none, self._state_type)
+        for row in lifecycle.transitions:
+            source, event = self._code_of_state[row.source], self._code_of_event[row.event]
+            targets[source, event] = self._code_of_state[row.target]
+        self._targets = _Pairs(targets)
 
     def encode_states(self, states: Iterable[S]) -> Codes:
         """Return the codes of states, in their order. Raises UnknownName."""
@@ -143,17 +144,16 @@ class CodedLifecycle(Generic[S, E]):
     @cached_property
     def _observations(self) -> tuple[_Pairs, _Pairs]:
         """The state to keep and the kind, for each known state and each reported one; the last column is `none`."""
-        # Made when it is first asked for: states squared are many questions, 0.4 s for 300 states.
-        unknown = "".join(self.lifecycle.statuses()) + "?"  # longer than every word that is known
-        words: tuple[str, ...] = (*self.states, unknown)
-        seen = [[self.lifecycle.observe(state, word) for word in words] for state in self.states]
+        # Made when it is first asked for: states squared are many questions, some seconds for 2,000 states.
         code_of_kind = {kind: code for code, kind in enumerate(self.kinds)}
-        kept = [[self._code_of_state[each.state] for each in row] for row in seen]
-        kinds = [[code_of_kind[each.kind] for each in row] for row in seen]
-        return _Pairs(kept, self._state_type), _Pairs(kinds, _type_for(len(self.kinds)))
-
-    def _code_or_none(self, state: S | None) -> int:
-        return self.none if state is None else self._code_of_state[state]
+        relation = self.lifecycle.relation
+        reported = (*self.states, None)
+        shape = len(self.states), len(reported)
+        asked = (code_of_kind[relation(state, other)] for state in self.states for other in reported)
+        kinds = np.fromiter(asked, _type_for(len(self.kinds)), shape[0] * shape[1]).reshape(shape)
+        moves = np.isin(kinds, [code_of_kind[ObservationKind.STEP], code_of_kind[ObservationKind.JUMP]])
+        codes = np.arange(shape[1], dtype=self._state_type)
+        return _Pairs(np.where(moves, codes, codes[:-1, None])), _Pairs(kinds)
 
     def _checked(
         self, codes: Given, what: str, names: Sequence[str], *, allowed: int | None = None
@@ -188,9 +188,9 @@ class _Pairs:
     number eight bytes wide. `table[rows, columns]` takes 5 ns.
     """
 
-    def __init__(self, answers: Sequence[Sequence[int]], dtype: np.dtype[np.unsignedinteger[Any]]) -> None:
-        self._flat: Codes = np.array(answers, dtype).ravel()
-        self._width = len(answers[0])
+    def __init__(self, answers: Codes) -> None:
+        self._flat: Codes = answers.ravel()
+        self._width = answers.shape[1]
         self._number_type = _type_for(self._flat.size)
         self._bytes = self._flat.tobytes().ljust(256, b"\0") if self._number_type == np.uint8 else None
 

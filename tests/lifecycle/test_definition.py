@@ -208,6 +208,22 @@ FINDINGS: list[tuple[Document, list[str]]] = [
         ],
     ),
     ({"states": [], "events": [], "transitions": []}, ["no_initial_state: states: one state must be initial"]),
+    # Too much to be examined; nothing else is then looked at.
+    (
+        {"states": states("*open shut [gone] " + " ".join(f"s{i}" for i in range(1_998))), "name": ""},
+        ["too_large: states: 2,001 are declared and at most 2,000 are allowed: declare several lifecycles instead"],
+    ),
+    (
+        {"aliases": [{"channel": f"c{i}", "word": "ajar", "state": "open"} for i in range(101)]},
+        ["too_large: channels: 101 are declared and at most 100 are allowed: declare several lifecycles instead"],
+    ),
+    (
+        {"transitions": [*DOOR["transitions"], *rows(";".join(["shut rot nowhere"] * 100))]},
+        [
+            *(f"unknown_name: transitions[{i}]: state 'nowhere' is not declared" for i in range(4, 104)),
+            "more_findings: declaration: there are more; correct these, then examine it again",
+        ],
+    ),
     # Values of the wrong form. What rests on them is not examined before they are right.
     ({"citation": None}, ["bad_value: citation: should be a valid string, not None"]),
     ({"colour": "red"}, ["bad_value: colour: there is no such field"]),

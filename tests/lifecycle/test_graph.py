@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
+import tracemalloc
 from math import inf
 
 import pytest
 
-from lifecycle import V1, V1_FULL, Event, Lifecycle, Origin, State, Transition, V1Event, V1State
-from lifecycle.graph import accepted_again
+from lifecycle import V1, V1_FULL, Event, Invariant, Lifecycle, Origin, Rule, State, Transition, V1Event, V1State
+from lifecycle.graph import Closure, accepted_again, reach, remote_rows
 from tests.oracles import distances, is_repeatable, moves_of, names, remote_moves
 
 
@@ -52,7 +54,8 @@ def test_what_is_accepted_again(rows: str, again: tuple[str, str] | None) -> Non
     moves = {(source, event): target for source, event, target in map(str.split, rows.split(";"))}
     origins = {"switch": Origin.CALLER, "cut": Origin.CALLER, "flicker": Origin.REMOTE}
 
-    assert accepted_again(moves, origins, "switch") == again
+    remote = Closure(("off", "on", "dark", "dim"), remote_rows(moves, origins))
+    assert accepted_again({source: to for (source, by), to in moves.items() if by == "switch"}, remote) == again
 
 
 def test_what_is_declared_repeatable_is_not_accepted_again(declared: Lifecycle[str, str]) -> None:
@@ -138,3 +141,62 @@ def test_a_self_transition_is_a_transition_and_no_distance() -> None:
 
     assert beat.path("alive", "alive") == ()
     assert beat.covering_paths() == (("tick", "die"),)
+
+
+# --- large lifecycles --------------------------------------------------------------------------
+
+
+def large(
+    states: int, *, exits: int = 5, events: int = 50, invariants: tuple[Invariant[str, str], ...] = ()
+) -> Lifecycle[str, str]:
+    """A chain of so many states with ways to anywhere, commands and events of the service in turn."""
+    chance = random.Random(states)
+    moves = {(f"s{i}", f"e{i % events}"): f"s{i + 1}" for i in range(states - 1)}
+    while len(moves) < exits * states:
+        row = f"s{chance.randrange(states - 1)}", f"e{chance.randrange(events)}"
+        moves.setdefault(row, f"s{chance.randrange(states)}")
+    return Lifecycle(
+        name="large",
+        citation="a test",
+        states=tuple(State(f"s{i}", initial=i == 0, final=i == states - 1) for i in range(states)),
+        events=tuple(
+            Event(f"e{i}", Origin.CALLER if i % 2 else Origin.REMOTE, proved_by_state=False, repeatable=False)
+            for i in range(events)
+        ),
+        transitions=tuple(Transition(source, event, to) for (source, event), to in moves.items()),
+        invariants=invariants,
+    )
+
+
+def test_the_largest_lifecycle_answers_as_a_search_does() -> None:
+    all_states = tuple(f"s{i}" for i in range(2_000))
+    everywhere = Invariant("anywhere", Rule.ONLY_IN, events=("e1",), states=all_states, citation="")
+    lifecycle = large(2_000, invariants=(everywhere,))
+    moves = moves_of(lifecycle)
+    for source in ("s0", "s1000", "s1999"):
+        ways = reach(moves, source)
+        assert lifecycle.reachable(source) == ways.keys()
+        for target in ("s0", "s1", "s999", "s1999"):
+            path = lifecycle.path(source, target)
+            assert (path is None) == (target not in ways)
+            assert path is None or (len(path) == len(ways[target]) and lifecycle.replay(path, start=source) == target)
+    assert sum(map(len, lifecycle.covering_paths())) >= len(moves)
+
+
+def test_memory_grows_with_the_declaration_and_not_with_its_pairs() -> None:
+    # Per state, so that a cube of the states would be sixteen times as much, and their square four times.
+    def bytes_per_state(states: int) -> float:
+        tracemalloc.start()
+        try:
+            lifecycle = large(states, events=states)
+            return tracemalloc.get_traced_memory()[1] / len(lifecycle.states)
+        finally:
+            tracemalloc.stop()
+
+    assert bytes_per_state(600) < 2 * bytes_per_state(150)
+
+
+def test_a_long_chain_needs_no_deep_recursion() -> None:
+    chain = Closure((), {(f"s{i}", "on"): f"s{i + 1}" for i in range(5_000)})
+    assert chain.leads("s0", "s5000")
+    assert not chain.leads("s1", "s0")

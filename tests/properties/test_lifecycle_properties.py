@@ -32,7 +32,9 @@ from lifecycle import (
     Verdict,
     VerdictKind,
 )
-from tests.oracles import Moves, distances, is_repeatable, is_sound, moves_of, names, pairs, relation, remarks
+from lifecycle.examination import rows_of
+from lifecycle.graph import Closure
+from tests.oracles import Moves, distances, is_repeatable, is_sound, keeps, moves_of, names, pairs, relation, remarks
 
 Declared = Lifecycle[str, str]
 
@@ -71,6 +73,7 @@ def lifecycles(draw: st.DrawFn) -> Declared:
     moves = draw(rows(states, final, words))
     origins = {event: draw(st.sampled_from(Origin)) for event in words if event in {by for _, by in moves}}
     remote = {row: to for row, to in moves.items() if origins[row[1]] is Origin.REMOTE}
+    stays = {event for (source, event), to in moves.items() if source == to}
     return Lifecycle(
         name=draw(NAMES),
         citation=draw(TEXTS),
@@ -83,7 +86,7 @@ def lifecycles(draw: st.DrawFn) -> Declared:
                 each,
                 origin,
                 draw(TEXTS),
-                proved_by_state=draw(st.booleans()),
+                proved_by_state=each not in stays and draw(st.booleans()),
                 repeatable=(origin is Origin.REMOTE or is_repeatable(moves, remote, each)) and draw(st.booleans()),
             )
             for each, origin in origins.items()
@@ -96,6 +99,33 @@ def lifecycles(draw: st.DrawFn) -> Declared:
         ),
         invariants=(Invariant("the end", Rule.FINAL, states=tuple(final), citation=draw(TEXTS)),),
     )
+
+
+@given(st.dictionaries(st.tuples(st.integers(0, 7), st.integers(0, 3)), st.integers(0, 7), max_size=20))
+def test_a_closure_is_what_distances_are_finite(rows: dict[tuple[int, int], int]) -> None:
+    moves = {(f"s{source}", f"e{event}"): f"s{target}" for (source, event), target in rows.items()}
+    states = [f"s{i}" for i in range(8)]
+    away = distances(states, moves)
+    closure = Closure(states, moves)
+    for source, target in product(states, repeat=2):
+        assert closure.leads(source, target) == (away[source, target] < inf)
+    for source in states:
+        assert closure.among(closure.after[source]) == tuple(each for each in states if away[source, each] < inf)
+
+
+@given(lifecycles())
+def test_promises_are_broken_by_the_same_rows_whoever_is_asked(lifecycle: Declared) -> None:
+    """The rows alone are asked only where they can break a promise; an executor is asked every pair."""
+    states, events = names(lifecycle)
+    promises = (Invariant(rule, rule, states=tuple(states[:2]), events=tuple(events[:2]), citation="") for rule in Rule)
+    for promise in promises:
+        rows = rows_of(lifecycle)
+        assert sorted(promise.broken_pairs(rows), key=str) == sorted(
+            promise.broken_pairs(rows, lifecycle.target), key=str
+        )
+        assert keeps(promise, states, set(lifecycle.final_states), moves_of(lifecycle)) == (
+            not list(promise.broken_pairs(rows))
+        )
 
 
 @st.composite
