@@ -7,19 +7,19 @@ declaration is refused when it is made, wherever it comes from, with all finding
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Any, Generic, Self, cast
 
 from pydantic import BaseModel, ModelWrapValidatorHandler, ValidationError, model_validator
 
-from lifecycle.errors import DefinitionError, DefinitionFinding, MissingExtra, shortened
-from lifecycle.examination import LONGEST_NAME, broken_promises, examine, examine_extension, limited, rows_of
+from lifecycle.documents import Document, read_json, read_yaml, require_yaml
+from lifecycle.errors import DefinitionError, DefinitionFinding, shortened
+from lifecycle.examination import LONGEST_NAME, Path, broken_promises, examine, examine_extension, limited, rows_of
 from lifecycle.history import Channel, History
-from lifecycle.parts import Alias, Event, Invariant, Rule, State, Text, Transition
+from lifecycle.parts import Alias, Event, Invariant, Rule, State, StrictText, Text, Transition
 from lifecycle.table import E, Origin, S
 
 __all__ = ["Alias", "Event", "Invariant", "Lifecycle", "Rule", "State", "Transition"]
@@ -32,10 +32,10 @@ class Lifecycle(BaseModel, History[S, E], Generic[S, E], frozen=True, extra="for
     misspelt name. At run time plain strings work as well.
 
     Raises:
-        DefinitionError: the declaration is not sound; `.findings` holds everything wrong with it.
+        DefinitionError: the declaration is not sound; `.findings` holds what is wrong with it, up to a hundred.
     """
 
-    name: str
+    name: StrictText
     citation: Text
     states: tuple[State[S], ...]
     events: tuple[Event[E], ...]
@@ -157,11 +157,7 @@ class Lifecycle(BaseModel, History[S, E], Generic[S, E], frozen=True, extra="for
     @classmethod
     def from_json(cls, text: str | bytes) -> Lifecycle[str, str]:
         """Read a declaration from JSON. Raises DefinitionError."""
-        try:
-            document = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise _bad_document("JSON", error) from error
-        return _from_document(document)
+        return _from_document(read_json(text))
 
     @classmethod
     def from_yaml(cls, text: str | bytes) -> Lifecycle[str, str]:
@@ -171,15 +167,10 @@ class Lifecycle(BaseModel, History[S, E], Generic[S, E], frozen=True, extra="for
             DefinitionError: the text is not YAML or the declaration is not sound.
             MissingExtra: the extra `yaml` is not installed.
         """
-        yaml = _yaml()
-        try:
-            document = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise _bad_document("YAML", error) from error
-        return _from_document(document)
+        return _from_document(read_yaml(text))
 
     @classmethod
-    def from_file(cls, path: str | Path) -> Lifecycle[str, str]:
+    def from_file(cls, path: str | FilePath) -> Lifecycle[str, str]:
         """Read a declaration from a file: YAML where its name ends in .yaml or .yml, else JSON.
 
         Raises:
@@ -187,7 +178,7 @@ class Lifecycle(BaseModel, History[S, E], Generic[S, E], frozen=True, extra="for
             MissingExtra: a YAML file without the extra `yaml`.
             OSError: the file cannot be read, or is a device.
         """
-        path = Path(path)
+        path = FilePath(path)
         if path.is_char_device() or path.is_block_device():
             raise OSError(f"{path} is a device, whose end may never come; a declaration is a file or a pipe")
         read = cls.from_yaml if path.suffix.lower() in (".yaml", ".yml") else cls.from_json
@@ -202,7 +193,7 @@ class Lifecycle(BaseModel, History[S, E], Generic[S, E], frozen=True, extra="for
         document = self.model_dump(mode="json", exclude_defaults=True)
         # PyYAML writes these line breaks as they are and reads them back as others, unless it escapes.
         readable = {"\x85", "\u2028", "\u2029"}.isdisjoint(self.to_json())
-        return str(_yaml().safe_dump(document, sort_keys=False, allow_unicode=readable))
+        return str(require_yaml().safe_dump(document, sort_keys=False, allow_unicode=readable))
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:
@@ -234,15 +225,28 @@ class Lifecycle(BaseModel, History[S, E], Generic[S, E], frozen=True, extra="for
 _SCHEMA_KEY = "$schema"  # where editors want to be told which schema a file follows
 
 
-def _from_document(document: Any) -> Lifecycle[str, str]:
-    if isinstance(document, dict):
-        cast("dict[str, Any]", document).pop(_SCHEMA_KEY, None)
-    return cast("Lifecycle[str, str]", Lifecycle.model_validate(document))
+def _from_document(document: Document) -> Lifecycle[str, str]:
+    if isinstance(document.value, dict):
+        cast("dict[str, Any]", document.value).pop(_SCHEMA_KEY, None)
+    findings = [
+        DefinitionFinding("duplicate_key", _where(path), "is written twice; the first one would be ignored", path, line)
+        for path, line in document.repeated
+    ]
+    lifecycle: Lifecycle[str, str] | None = None
+    try:
+        lifecycle = Lifecycle.model_validate(document.value)
+    except DefinitionError as error:
+        findings += (_located(finding, document) for finding in error.findings)
+    if lifecycle is None or findings:
+        raise DefinitionError(_name_in(document.value), limited(findings))
+    return lifecycle
 
 
-def _bad_document(language: str, error: Exception) -> DefinitionError:
-    reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-    return DefinitionError("?", [DefinitionFinding("bad_document", "text", f"not {language}: {reason}")])
+def _located(finding: DefinitionFinding, document: Document) -> DefinitionFinding:
+    message = finding.message
+    if message.startswith(_NO_TEXT) and (bare := document.bare(finding.path)) is not None:
+        message += f": to YAML a bare {shortened(bare)[1:-1]} is no text; write it in quotes"
+    return replace(finding, message=message, line=document.line_of(finding.path))
 
 
 def _name_in(data: Any) -> str:
@@ -252,12 +256,18 @@ def _name_in(data: Any) -> str:
 
 def _bad_value(error: Mapping[str, Any]) -> DefinitionFinding:
     """One of the validation library's errors in our own terms."""
+    kind = error["type"]
+    should = _SHOULD.get(kind) or error["msg"].removeprefix("Input ")
+    message = _PLAINER.get(kind) or f"{should}, not {_given(error['input'])}"
+    return DefinitionFinding("bad_value", _where(error["loc"]), message, error["loc"])
+
+
+def _where(path: Path) -> str:
     where = ""
-    for part in error["loc"]:
+    for part in path:
         key = str(part)[:LONGEST_NAME]
         where += f"[{key}]" if isinstance(part, int) else f".{key}" if where else key
-    message = _PLAINER.get(error["type"]) or f"{error['msg'].removeprefix('Input ')}, not {_given(error['input'])}"
-    return DefinitionFinding("bad_value", where or "declaration", message)
+    return where or "declaration"
 
 
 def _given(value: Any) -> str:
@@ -265,6 +275,8 @@ def _given(value: Any) -> str:
     return shortened(value) if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"
 
 
+_NO_TEXT = "should be a valid string"
+_SHOULD = {"bool_type": "should be true or false"}
 _PLAINER = {
     "missing": "is missing",
     "extra_forbidden": "there is no such field",
@@ -272,14 +284,6 @@ _PLAINER = {
     "tuple_type": "should be a list",
     "value_error": "holds half of a surrogate pair, which could not be written back",
 }
-
-
-def _yaml() -> Any:
-    try:
-        import yaml
-    except ImportError:
-        raise MissingExtra("yaml", needed_by="reading and writing YAML") from None
-    return yaml
 
 
 def _words(lifecycle: Lifecycle[S, E]) -> dict[str, dict[str, S]]:

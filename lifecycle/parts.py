@@ -12,8 +12,7 @@ from enum import Enum, StrEnum
 from itertools import product
 from typing import Annotated, Any, ClassVar, Generic
 
-from pydantic import AfterValidator, ConfigDict, Strict, ValidatorFunctionWrapHandler, WrapValidator
-from pydantic_core import PydanticKnownError
+from pydantic import AfterValidator, ConfigDict, Strict, TypeAdapter, ValidatorFunctionWrapHandler, WrapValidator
 
 from lifecycle.table import E, Origin, Rows, S
 
@@ -26,8 +25,9 @@ def _keep_member(name: Any, check: ValidatorFunctionWrapHandler) -> Any:
     # Where the enumeration is not known, pydantic would turn its members into plain text. What kinds of
     # enumeration there may be is examined in examination.py.
     checked = check(name)
-    if not (isinstance(name, str) and isinstance(checked, str)):  # bytes, or a member of an Enum of other values
-        raise PydanticKnownError("string_type")
+    for each in (name, checked):  # bytes, or a member of a plain Enum
+        if not isinstance(each, str):
+            _TEXT.validate_python(each)
     return name if isinstance(name, Enum) and type(checked) is str else checked
 
 
@@ -37,7 +37,9 @@ def _encodable(text: str) -> str:
 
 
 _Name = Annotated[S, WrapValidator(_keep_member)]
-Text = Annotated[str, Strict(), AfterValidator(_encodable)]
+StrictText = Annotated[str, Strict()]
+_TEXT: TypeAdapter[str] = TypeAdapter(StrictText)
+Text = Annotated[StrictText, AfterValidator(_encodable)]
 _Flag = Annotated[bool, Strict()]  # pydantic would take "yes", "off" and 1 for truth values
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
-from enum import StrEnum
+from enum import Enum, IntEnum, StrEnum
 from typing import Any, cast
 
 import pytest
@@ -439,17 +439,29 @@ DEEP = "[" * 100_000
 DOCUMENTS: list[tuple[str | bytes, list[str]]] = [
     (
         "{",
-        ["bad_document: text: not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"],
+        [
+            (
+                "bad_document: text (line 1): not JSON: Expecting property name enclosed in double quotes: "
+                "line 1 column 2 (char 1)"
+            )
+        ],
     ),
-    ("", ["bad_document: text: not JSON: Expecting value: line 1 column 1 (char 0)"]),
+    ("", ["bad_document: text (line 1): not JSON: Expecting value: line 1 column 1 (char 0)"]),
     (DEEP, ["bad_document: text: not JSON: it is nested too deeply"]),
     (DEEP + "]" * 100_000, ["bad_document: text: not JSON: it is nested too deeply"]),
     (
         b'["caf\xe9"]',
         ["bad_document: text: not JSON: 'utf-8' codec can't decode byte 0xe9 in position 5: invalid continuation byte"],
     ),
-    ("[1]", ["bad_value: declaration: should be a valid dictionary or instance of Lifecycle, not a list"]),
-    ("null", ["bad_value: declaration: should be a valid dictionary or instance of Lifecycle, not None"]),
+    ("[1]", ["bad_value: declaration (line 1): should be a valid dictionary or instance of Lifecycle, not a list"]),
+    (
+        '{"name": "a",\n "name": "b"}',
+        [
+            "duplicate_key: name (line 2): is written twice; the first one would be ignored",
+            *(f"bad_value: {field} (line 1): is missing" for field in ("citation", "states", "events", "transitions")),
+        ],
+    ),
+    ("null", ["bad_value: declaration (line 1): should be a valid dictionary or instance of Lifecycle, not None"]),
 ]
 
 
@@ -556,6 +568,104 @@ def test_a_lifecycle_reaches_another_process() -> None:
 def test_equality_is_by_declaration() -> None:
     assert len({V1, V1.model_copy(update={"name": "v1"}), V1_FULL}) == 2
     assert V1.model_copy(update={"citation": "elsewhere"}) != V1
+
+
+# --- names and how they show --------------------------------------------------------------------
+
+
+class Loud(StrEnum):
+    """Shows as another text than it is."""
+
+    OPEN = "open"
+    GONE = "gone"
+
+    def __str__(self) -> str:
+        return self.value.upper()
+
+
+class Formatted(StrEnum):
+    OPEN = "open"
+    GONE = "gone"
+
+    def __format__(self, spec: str) -> str:
+        return "x"
+
+
+class Generated(str, Enum):  # noqa: UP042 (what many generated SDKs have)
+    OPEN = "open"
+    GONE = "gone"
+
+
+class Number(IntEnum):
+    OPEN = 1
+    GONE = 2
+
+
+class Plain(Enum):
+    OPEN = "open"
+    GONE = "gone"
+
+
+class Rot(StrEnum):
+    ROT = "rot"
+
+
+def of(kind: Any, names: Any) -> Declared:
+    return cast(
+        "Declared",
+        kind(
+            name="door",
+            citation="",
+            states=(State(names.OPEN, initial=True), State(names.GONE, final=True)),
+            events=(Event(Rot.ROT, Origin.REMOTE),),
+            transitions=(Transition(names.OPEN, Rot.ROT, names.GONE),),
+        ),
+    )
+
+
+@pytest.mark.parametrize("typed", [False, True])
+@pytest.mark.parametrize(
+    ("names", "code", "message"),
+    [
+        (Loud, "bad_name", "it is shown as 'OPEN': use a StrEnum with no __str__ of its own, or plain text"),
+        (Formatted, "bad_name", "it is shown as 'x': use"),
+        (Generated, "bad_name", "it is shown as 'Generated.OPEN': use"),
+        (Number, "bad_value", "should be a valid string, not"),
+        (Plain, "bad_value", "should be a valid string, not"),
+    ],
+)
+def test_names_that_show_as_another_text_are_refused(names: Any, code: str, message: str, typed: bool) -> None:
+    listed = found(lambda: of(Lifecycle[names, Rot] if typed else Lifecycle, names))
+
+    assert {code_of(line) for line in listed} == {code}
+    assert message in listed[0]
+
+
+@pytest.mark.parametrize("name", [b"open", bytearray(b"open"), 1, None])
+def test_names_are_text(name: Any) -> None:
+    listed = found(lambda: door(states=[{"name": name, "initial": True}]))
+
+    assert listed[0].startswith("bad_value: states[0].name: should be a valid string, not ")
+    assert found(lambda: door(citation=b"x")) == ["bad_value: citation: should be a valid string, not a bytes"]
+    assert found(lambda: door(name=b"x")) == ["bad_value: name: should be a valid string, not a bytes"]
+
+
+def test_members_of_other_enumerations_ask_as_their_text_does() -> None:
+    """Generated SDKs have members of `class S(str, Enum)`, which show as `S.OPEN`."""
+    lifecycle, names = door(), cast("Any", Generated)
+
+    assert lifecycle.target(names.OPEN, "rot") == "gone"
+    assert lifecycle.state_of(names.GONE) == "gone"
+    assert lifecycle.check([names.OPEN, names.GONE]) == ()
+    assert [
+        type(each) for each in (lifecycle.replay((), start=names.OPEN), lifecycle.judge(names.OPEN, "rot").state)
+    ] == [str, str]
+    seen = lifecycle.observe(names.OPEN, "open")
+    assert [type(each) for each in (seen.known, seen.state)] == [str, str]
+    assert lifecycle.observe(names.GONE, names.OPEN).reason == "'open' comes before 'gone': a late report"
+    assert lifecycle.check([names.GONE])[0].message == "'gone' at the start: wrong_start; possible: open"
+    with pytest.raises(IllegalTransition, match=r"^door: 'rot' is not allowed in 'gone'; 'gone' is final$"):
+        lifecycle.step(names.GONE, "rot")
 
 
 # --- with the types known ----------------------------------------------------------------------

@@ -5,13 +5,15 @@ from __future__ import annotations
 import codecs
 import json
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from lifecycle import V1, DefinitionError, Lifecycle, MissingExtra, Rule, V1Event, V1State
+from lifecycle import V1, V1_FULL, DefinitionError, Lifecycle, MissingExtra, Rule, V1Event, V1State
+from lifecycle.documents import read_json, read_yaml
 
 Declared = Lifecycle[str, str]
 
@@ -158,6 +160,139 @@ def test_yaml_needs_its_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
             ask()
         assert info.value.extra == "yaml"
     assert Lifecycle.from_json(V1.to_json()) == V1
+
+
+# --- keys that are written twice, and lines ------------------------------------------------------
+
+JOB = """\
+name: job
+citation: a test
+states:
+  - name: waiting
+    initial: true
+  - {name: done,
+     final: true}
+events:
+  - {name: go, origin: remote}
+transitions:
+  - {source: waiting, event: go, target: done}
+"""
+
+
+def findings_of(read: Callable[[str], object], text: str) -> list[str]:
+    with pytest.raises(DefinitionError) as info:
+        read(text)
+    return [str(finding) for finding in info.value.findings]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("name: job", "name: other\nname: job", "name (line 2)"),
+        ("name: job", '"name": other\nname: job', "name (line 2)"),
+        ("final: true}", "final: true, final: false, final: true}", "states[1].final (line 7)"),
+        ("target: done}", "target: done}\ntransitions: []", "transitions (line 12)"),
+    ],
+)
+def test_yaml_key_written_twice_is_a_finding_with_its_line(old: str, new: str, expected: str) -> None:
+    assert f"duplicate_key: {expected}: is written twice; the first one would be ignored" in findings_of(
+        Lifecycle.from_yaml, JOB.replace(old, new)
+    )
+
+
+def test_key_of_a_merged_mapping_may_be_written_again() -> None:
+    text = JOB.replace("name: waiting", "&a\n    name: waiting").replace(
+        "{name: done,", "{<<: *a, name: done, initial: false,"
+    )
+
+    assert Lifecycle.from_yaml(text) == Lifecycle.from_yaml(JOB)
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("path", [("name",), ("states", 1, "name"), ("transitions",), ("invariants", 0, "events")])
+def test_json_key_written_twice_is_a_finding_with_its_line(indent: int | None, path: tuple[str | int, ...]) -> None:
+    *there, key = path
+    document = json.loads(V1.to_json())
+    parent: Any = document
+    for part in there:
+        parent = parent[part]
+    parent["marked"] = parent[str(key)]
+    text = json.dumps(document, indent=indent)
+    line = text[: text.index('"marked"')].count("\n") + 1
+
+    (finding,) = findings_of(Lifecycle.from_json, text.replace('"marked"', json.dumps(key)))
+
+    assert finding.startswith("duplicate_key: ")
+    assert f"(line {line}): is written twice" in finding
+
+
+def paths_of(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """The path of every text in a document."""
+    if isinstance(value, str):
+        yield path
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from paths_of(item, (*path, key))
+
+
+@pytest.mark.parametrize("format_", ["json", "json of one line", "yaml"])
+def test_every_part_is_on_the_line_where_a_search_finds_it(format_: str) -> None:
+    for path in paths_of(json.loads(V1_FULL.to_json())):
+        document = json.loads(V1_FULL.to_json())
+        parent: Any = document
+        for part in path[:-1]:
+            parent = parent[part]
+        parent[path[-1]] = "MARKED"
+        if format_ == "yaml":
+            text = yaml.safe_dump(document, sort_keys=False)
+            read = read_yaml(text)
+        else:
+            text = json.dumps(document, indent=2 if format_ == "json" else None)
+            read = read_json(text)
+        assert read.value == document
+        assert read.line_of(path) == text[: text.index("MARKED")].count("\n") + 1
+        assert read.line_of((*path, "inside", 7)) == read.line_of(path)  # the nearest part around it
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("name: waiting", "nmae: waiting", "bad_value: states[0].name (line 4): is missing"),
+        ("initial: true", "initial: 1", "bad_value: states[0].initial (line 5): should be true or false, not 1"),
+        (
+            "initial: true",
+            "initial: 'yes'",
+            "bad_value: states[0].initial (line 5): should be true or false, not 'yes'",
+        ),
+        ("final: true", "final: 'true'", "bad_value: states[1].final (line 7): should be true or false, not 'true'"),
+        (
+            "target: done",
+            "target: dun",
+            "unknown_name: transitions[0] (line 11): state 'dun' is not",
+        ),
+        ("initial: true", "initial: false", "no_initial_state: states (line 3): one state must be initial"),
+        ("name: go", "name: gone", "unused_event: event 'gone' (line 9): is in no row"),
+        (
+            "  - {name: go",
+            "  - {name: go, origin: caller}\n  - {name: go",
+            "duplicate_name: event 'go' (line 10): is declared 2",
+        ),
+    ],
+)
+def test_findings_of_a_text_name_the_line(old: str, new: str, expected: str) -> None:
+    listed = findings_of(Lifecycle.from_yaml, JOB.replace(old, new))
+
+    assert any(line.startswith(expected) for line in listed), listed
+    assert all("(line " in line for line in listed)
+
+
+@pytest.mark.parametrize("word", ["on", "off", "no", "yes", "null", "1", "1.0", "2026-01-01"])
+def test_yaml_words_that_are_no_text_are_to_be_quoted(word: str) -> None:
+    listed = findings_of(Lifecycle.from_yaml, JOB.replace("waiting", word))
+
+    assert len(listed) == 2
+    for line in listed:
+        assert f": to YAML a bare {word} is no text; write it in quotes" in line
+    assert Lifecycle.from_yaml(JOB.replace("waiting", f"'{word}'")).initial == word
 
 
 # --- the schema --------------------------------------------------------------------------------
