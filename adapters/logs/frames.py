@@ -8,16 +8,21 @@ memory stays bounded. No library of frames is imported here, DuckDB knows them a
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
 
 from adapters.logs.columns import Columns
 from adapters.logs.errors import EngineFailed, UnusableLog, no_file
 from adapters.logs.records import absent, named_for_parts, parts_of, records, wrong_columns
 from adapters.logs.rules import Rules
 from adapters.logs.source import Intake
+from adapters.logs.text import is_text
 from adapters.logs.workbench import Workbench, identifier, literal
 
 _Ask = Callable[[str], list[tuple[Any, ...]]]
@@ -48,18 +53,34 @@ class Frame:
         """See Source. Raises TypeError where it is no frame."""
         # Else an object among pandas' numbers that is found too late makes the frame unusable, and not its row.
         bench.run(f"SET GLOBAL pandas_analyze_sample = {_ALL_ROWS}")
+        own = _own_columns(self.frame, columns.named())
         try:
-            _register(bench, self.frame)
+            self._take(bench, columns, self.frame, bytes_too=own is None)
+        except (TypeError, UnusableLog, EngineFailed, UnicodeEncodeError):
+            # DuckDB gives a column of objects one type, that of all its cells or none: a single cell would
+            # refuse the frame. As texts, each cell is judged by itself.
+            if own is None:
+                raise
+            self._take(bench, columns, {name: _plain(column) for name, column in own.items()}, bytes_too=True)
+        return _copied(bench, rules, columns, self.name)
+
+    def _take(self, bench: Workbench, columns: Columns, frame: Any, *, bytes_too: bool) -> None:
+        """Copy the columns that are named; unless `bytes_too`, raise UnusableLog where one holds bytes."""
+        try:
+            _register(bench, frame)
         except UnusableLog as error:
             raise TypeError(f"{self.name} is no frame that can be read: {error}") from error
-        names = _names(self.frame) or [*_Table.described(bench.run, "taken").kinds]
+        kinds = _Table.described(bench.run, "taken").kinds
+        names = _names(frame) or [*kinds]
+        if not bytes_too and "BLOB" in kinds.values():
+            raise UnusableLog(f"{self.name}: a column holds bytes")
         if (wrong := wrong_columns(names, columns)) is not None:
             raise UnusableLog(f"{self.name}: {wrong}")
         # Columns are taken by their position: DuckDB does not tell "At" from "at".
         aliases = ", ".join(f"c{i}" for i in range(len(names)))
-        taken = ", ".join(f'c{names.index(name)} AS "{part}"' for part, name in parts_of(columns).items())
+        places = {part: names.index(name) for part, name in parts_of(columns).items()}
+        taken = ", ".join(f'c{place} AS "{part}"' for part, place in places.items())
         _copy(bench, f"SELECT {taken} FROM taken AS taken({aliases})", doing=f"reading {self.name}")
-        return _copied(bench, rules, columns, self.name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,9 +204,42 @@ def _names(frame: Any) -> list[str]:
     return [str(name) for name in names]
 
 
+def _own_columns(frame: Any, names: Iterable[str]) -> dict[str, Any] | None:
+    """The named columns of a dict of arrays, a pandas or a Polars frame; None if there are others, or not all."""
+    if not isinstance(frame, dict) and not hasattr(frame, "dtypes"):
+        return None
+    try:
+        own = {name: cast("Any", frame)[name] for name in names}
+    except (LookupError, TypeError, ValueError):  # each library has its own for a column that is not there
+        return None
+    return own if all(hasattr(column, "__array__") for column in own.values()) else None
+
+
+def _plain(column: Any) -> npt.NDArray[Any]:
+    """A column in a type that DuckDB knows: times by the microsecond, and else objects as texts."""
+    array = np.asarray(column)
+    if array.dtype.kind == "M":
+        return array.astype("datetime64[us]")
+    if array.dtype.kind in "biuf":
+        return array
+    return np.array([_as_text(cell) for cell in array.tolist()], dtype=object)
+
+
+def _as_text(cell: Any) -> str | None:
+    """A cell as a text; None for one that is empty (None, NaN, NaT) or cannot be one (bytes that are not UTF-8)."""
+    is_nan = isinstance(cell, float | date) and cell != cell  # noqa: PLR0124 (neither NaN nor NaT equals itself)
+    if cell is None or is_nan or type(cell).__name__ == "NAType":  # of pandas, which is not imported here
+        return None
+    if isinstance(cell, bytes):
+        text = cell.decode("utf-8", "surrogateescape")
+    else:
+        text = cell.isoformat() if isinstance(cell, date) else str(cell)  # a datetime is a date
+    return text if is_text(text) else None
+
+
 def _copy(bench: Workbench, query: str, *, doing: str) -> None:
-    bench.run(f"ATTACH {literal(Path(bench.directory, 'log.duckdb'))} AS log")
-    bench.run(f"CREATE TABLE log.copy AS {query}", doing=doing)
+    bench.run(f"ATTACH IF NOT EXISTS {literal(Path(bench.directory, 'log.duckdb'))} AS log")
+    bench.run(f"CREATE OR REPLACE TABLE log.copy AS {query}", doing=doing)
     bench.unregister("taken")
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import duckdb
 import numpy as np
@@ -48,6 +49,69 @@ def test_arrays() -> None:
     assert [(each.task, each.at_us, each.place, each.fault) for each in found] == [
         ("7", AT_US, 1, None), ("7", AT_US, 2, None), ("8", AT_US, 3, Fault.NO_STATUS),
     ]  # fmt: skip
+
+
+NAIVE = MOMENT.replace(tzinfo=None)
+
+
+class Unusual:
+    """No library of frames knows it."""
+
+    def __str__(self) -> str:
+        return "unusual"
+
+
+@pytest.mark.parametrize("library", ["arrays", "pandas"])
+@pytest.mark.parametrize(
+    ("part", "cells", "read_as"),
+    [
+        ("at", [MOMENT, NAIVE], [AT_US, AT_US]),
+        ("at", [NAIVE, MOMENT], [AT_US, AT_US]),
+        ("at", [MOMENT, 1768473000.0], [AT_US, AT_US]),
+        ("at", [MOMENT, "soon"], [AT_US, None]),
+        ("at", [MOMENT, b"2026-01-15T10:30:00Z"], [AT_US, AT_US]),
+        ("at", [MOMENT, Unusual()], [AT_US, None]),
+        ("at", [MOMENT, NAIVE, None, float("nan")], [AT_US, AT_US, None, None]),
+        ("at", [MOMENT, date(2026, 1, 15), NAIVE], [AT_US, AT_US - 37_800_000_000, AT_US]),
+        ("status", ["created", b"running"], ["created", "running"]),
+        ("status", [b"created", b"\xff"], ["created", None]),
+        ("status", [b"created", 7, None], ["created", "7", None]),
+        ("task", ["a", UUID(int=1)], ["a", str(UUID(int=1))]),
+        ("task", [UUID(int=1), "a", 7], [str(UUID(int=1)), "a", "7"]),
+        ("sequence", [1, "2", b"3", None], [1, 2, 3, None]),
+    ],
+)
+def test_one_cell_refuses_its_row_at_most(library: str, part: str, cells: list[Any], read_as: list[Any]) -> None:
+    usual: dict[str, Any] = {"task": "a", "at": MOMENT, "status": "running", "sequence": 1}
+    frame: Any = {
+        name: np.array(cells if name == part else [value] * len(cells), dtype=object) for name, value in usual.items()
+    }
+    if library == "pandas":
+        frame = import_module("pandas").DataFrame(frame)
+    found = read(Frame(frame), Columns(task="task", sequence="sequence"))
+    values = [getattr(each, "at_us" if part == "at" else part) for each in found]
+    assert values == read_as
+    assert [each.fault is None for each in found] == [value is not None for value in read_as]
+    assert [each.place for each in found] == list(range(1, len(cells) + 1))
+
+
+@pytest.mark.parametrize("unit", ["D", "h", "m", "s", "ms", "us", "ns"])
+def test_times_of_every_unit_of_numpy(unit: str) -> None:
+    at = np.array(["2026-01-15"], dtype=f"datetime64[{unit}]")
+    frame = {"task_id": np.array([1]), "at": at, "status": np.array([b"running"])}
+    [record] = read(Frame(frame))
+    assert (record.at_us, record.status) == (AT_US - 37_800_000_000, "running")
+
+
+def test_periods_and_arrow_arrays_are_columns() -> None:
+    pandas: Any = import_module("pandas")
+    arrow: Any = import_module("pyarrow")
+    periods = pandas.DataFrame({
+        "task_id": ["a", "a"], "at": pandas.PeriodIndex(["2026-01-15", "2026-01-16"], freq="D"), "status": ["x", "y"],
+    })  # fmt: skip
+    assert [each.form for each in read(Frame(periods))] == [TimeForm.ISO_NAIVE] * 2
+    arrays = {"task_id": arrow.array(["a"]), "at": arrow.array([MOMENT]), "status": arrow.array(["running"])}
+    assert [(each.task, each.at_us, each.status) for each in read(Frame(arrays))] == [("a", AT_US, "running")]
 
 
 def test_a_frame_is_checked_like_any_log() -> None:
