@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 
-from benchmarks import client, emulator, imports, journal, logs, lookups, memory, watch
+from benchmarks import client, declaring, emulator, imports, journal, logs, lookups, memory, watch
 from benchmarks.measure import Row
 from benchmarks.table import facts, summary, table
 
@@ -24,6 +24,7 @@ def main() -> None:
 def _measured(*, quick: bool, large: bool) -> Iterator[Row]:
     subjects: dict[str, Callable[[], list[Row]]] = {
         "look-ups": lambda: lookups.rows(pairs=3 if quick else 51),
+        "declaring": lambda: declaring.rows(states=100 if quick else 2_000, pairs=1 if quick else 7),
         "memory": lambda: memory.rows(tasks=1_000 if quick else 1_000_000),
         "imports": lambda: imports.rows(pairs=1 if quick else 15),
         "client": lambda: client.rows(pairs=1 if quick else 31, cycles=2 if quick else 20),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
@@ -20,7 +20,7 @@ from adapters.cli.progress import Bar
 from adapters.connection_strings import is_postgres
 from adapters.logs.checked import CheckedLog, Reject
 from adapters.logs.checking import check_logs
-from adapters.logs.columns import Columns, TimeForm
+from adapters.logs.columns import Columns, Fault, TimeForm
 from adapters.logs.errors import EngineFailed, UnusableLog
 from adapters.logs.files import KEPT_REJECTS, Files
 from adapters.logs.report import Report
@@ -66,6 +66,7 @@ def judge(
                 mode=log.mode,
                 channel=log.channel,
                 columns=columns,
+                ignore_case=log.ignore_case,
                 information=log.information,
                 strict=log.strict,
                 memory=log.memory,
@@ -77,6 +78,8 @@ def judge(
         fail("\n".join([str(error), *_hints(str(error), log)]), BAD_INPUT)
     with checked:
         tell(checked)
+        for line in _in_another_case(checked.report, lifecycle.statuses(channel=log.channel)):
+            say(line, stderr=True)
         with bar:
             written = _write_files(checked, log)
         if page is not None:
@@ -84,6 +87,15 @@ def judge(
     for line in written:
         say(line, stderr=True)
     raise typer.Exit(_exit_code(checked.report))
+
+
+def _in_another_case(report: Report, words: Iterable[str]) -> Iterator[str]:
+    """Yield which unknown statuses are declared in another letter case."""
+    declared = {word.lower(): word for word in map(str, words)}
+    for status, number in report.unknown_statuses.items():
+        if (word := declared.get(status.lower())) is not None:
+            rows = f"{counted(number, 'row')} {'says' if number == 1 else 'say'}"
+            yield f"{rows} {shown(status)}; declared is {shown(word)!r}: --ignore-case takes them for the same"
 
 
 def _exit_code(report: Report) -> int:
@@ -100,12 +112,15 @@ def _columns(log: LogOptions) -> Columns:
     _not_both(log.one_task, log.task_column != TASK_COLUMN, "--one-task", "--task-column")
     _not_both(log.in_order, log.at_column != AT_COLUMN, "--in-order", "--at-column")
     _not_both(log.in_order, log.time is not None, "--in-order", "--time")
+    _not_both(log.in_order, log.time_format is not None, "--in-order", "--time-format")
+    _not_both(log.time is not None, log.time_format is not None, "--time", "--time-format")
     return Columns(
         task=None if log.one_task else log.task_column,
         at=None if log.in_order else log.at_column,
         status=log.status_column,
         sequence=log.sequence_column,
         time=None if log.time is None else TimeForm(log.time),
+        pattern=log.time_format,
     )
 
 
@@ -143,7 +158,7 @@ def _files(log: LogOptions, engine: str) -> Source:
 
 
 def _hints(message: str, log: LogOptions) -> Iterator[str]:
-    """Yield which options help where a column, or what a file is, is not known."""
+    """Yield which options help if a column, what a file is, or how times are written is not known."""
     columns = {
         log.status_column: "--status-column names the column of the status",
         log.task_column: "--task-column names the column of the task's id; --one-task says that there is none",
@@ -153,6 +168,10 @@ def _hints(message: str, log: LogOptions) -> Iterator[str]:
     yield from (
         hint for name, hint in columns.items() if name is not None and f"no column {shortened(name)}" in message
     )
+    if Fault.TIME_OUT_OF_RANGE in message and log.time is None:
+        yield "--time microseconds or --time nanoseconds says that numbers count those"
+    if Fault.BAD_TIME in message and log.time_format is None:
+        yield "--time-format says how times are written"
     if message.endswith("name the format"):
         yield "--input-format names the format: parquet, csv or jsonl"
 

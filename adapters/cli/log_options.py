@@ -49,6 +49,9 @@ class LogOptions:
     channel: Annotated[
         str, typer.Option(help="Whose words the statuses are: api, webhook, or another that the lifecycle names.")
     ] = Channel.API
+    ignore_case: Annotated[
+        bool, typer.Option("--ignore-case", help="Statuses may be in another letter case: RUNNING is running.")
+    ] = False
     information: Annotated[
         bool, typer.Option("--information", help="List and write rows that are information only, too.")
     ] = False
@@ -84,10 +87,19 @@ class LogOptions:
         ),
     ] = None
     time: Annotated[
-        Literal["iso", "seconds", "milliseconds"] | None,
+        Literal["iso", "seconds", "milliseconds", "microseconds", "nanoseconds"] | None,
         typer.Option(
-            help="What times are: ISO 8601 (UTC where no zone is named), or since 1970. Recognised if omitted.",
+            help="What times are: ISO 8601 (UTC where no zone is named), or since 1970. ISO, seconds and milliseconds"
+            " are recognised if omitted.",
             rich_help_panel=_READING,
+        ),
+    ] = None
+    time_format: Annotated[
+        str | None,
+        typer.Option(
+            help="How times are written, as of strptime: '%d.%m.%Y %H:%M'; UTC where there is no %z.",
+            rich_help_panel=_READING,
+            metavar="PATTERN",
         ),
     ] = None
 

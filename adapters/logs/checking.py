@@ -34,6 +34,7 @@ def check_logs(
     mode: Mode = "exact",
     channel: str = Channel.API,
     columns: Columns | None = None,
+    ignore_case: bool = False,
     information: bool = False,
     strict: bool = False,
     memory: str = "1GB",
@@ -49,6 +50,7 @@ def check_logs(
         mode: "exact" when every change was recorded, "sampled" when tasks were polled.
         channel: whose words the statuses are.
         columns: which column holds what.
+        ignore_case: take statuses in another letter case ("RUNNING") for the words that they are ("running").
         information: list rows that are information only, too; they are counted in any case. In a polled log
             these are nearly all rows.
         strict: raise where a row or a file cannot be read, instead of counting it.
@@ -64,11 +66,11 @@ def check_logs(
         UnreadableRows: `strict`, and something could not be read.
         EngineFailed: the database failed: no room, no connection, a `memory` that DuckDB does not understand.
         UnknownName: the lifecycle has no such channel.
-        ValueError: `mode` is neither.
+        ValueError: `mode` is neither, or `ignore_case` is given and two words differ in nothing but their case.
         TypeError: what a `Frame` was given is none.
         MissingExtra: what the source needs is not installed.
     """
-    rules = Rules(lifecycle, mode=mode, channel=channel)
+    rules = Rules(lifecycle, mode=mode, channel=channel, ignore_case=ignore_case)
     columns = columns or Columns()
     bench = Workbench(memory=memory, threads=threads, spill=spill, progress=progress)
     try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from adapters.logs.errors import UnusableLog
+
 
 class TimeForm(StrEnum):
     """How a time is written. The values are what reports and options call it."""
@@ -14,6 +16,9 @@ class TimeForm(StrEnum):
     ISO_NAIVE = "iso, no zone"  # taken for UTC
     SECONDS = "seconds"  # since 1970
     MILLISECONDS = "milliseconds"  # since 1970
+    MICROSECONDS = "microseconds"  # since 1970; only where `Columns.time` says so
+    NANOSECONDS = "nanoseconds"  # since 1970; only where `Columns.time` says so
+    PATTERN = "pattern"  # as `Columns.pattern` says
 
 
 class Fault(StrEnum):
@@ -55,7 +60,12 @@ class Columns:
     `task` None: the whole log is the history of one task. `at` None: the log has no times, and its rows are
     in order already. `sequence`: whole numbers that put the rows of one time in order, within a task.
     `time`: what numbers and texts in `at` are; recognised row by row where it is None. Any of ISO and
-    ISO_NAIVE admits both.
+    ISO_NAIVE admits both. `pattern`: how texts in `at` are written, in the directives of strptime ("%d.%m.%Y %H:%M",
+    UTC where there is no %z); `time` is then PATTERN or omitted. Microseconds, nanoseconds and patterns are read by
+    DuckDB, which is not what reads tables of PostgreSQL and what Spark reads.
+
+    Raises:
+        ValueError: `time` is PATTERN without a pattern, or there is a pattern and `time` is something else.
     """
 
     task: str | None = "task_id"
@@ -63,6 +73,18 @@ class Columns:
     status: str = "status"
     sequence: str | None = None
     time: TimeForm | None = None
+    pattern: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.pattern is not None and self.time is None:
+            object.__setattr__(self, "time", TimeForm.PATTERN)
+        if (self.pattern is None) == (self.time is TimeForm.PATTERN):
+            raise ValueError("a `pattern` of times and another `time`, or none, contradict each other")
+
+    def require_usual_times(self, reader: str) -> None:
+        """Raise UnusableLog if only DuckDB reads such times."""
+        if self.time in (TimeForm.MICROSECONDS, TimeForm.NANOSECONDS, TimeForm.PATTERN):
+            raise UnusableLog(f"times in {self.time}s are not read by {reader}: give the log as files or frames")
 
     def named(self) -> tuple[str, ...]:
         """The names of all columns that a log must have."""

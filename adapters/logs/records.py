@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adapters.logs.columns import (
     EARLIEST_US,
@@ -71,8 +71,10 @@ FROM (SELECT *, {_fault(time)} AS fault
 
 def word_of(status: str, rules: Rules) -> str:
     """Return the expression of a status's code."""
-    cases = " ".join(f"WHEN {literal(word)} THEN {code}" for code, word in enumerate(rules.words))
-    return f"CASE {status} {cases} END"
+    folded = "lower({})" if rules.ignore_case else "{}"
+    words = (folded.format(literal(word)) for word in rules.words)
+    cases = " ".join(f"WHEN {word} THEN {code}" for code, word in enumerate(words))
+    return f"CASE {folded.format(status)} {cases} END"
 
 
 def parts_of(columns: Columns) -> dict[str, str]:
@@ -85,7 +87,7 @@ def named_for_parts(columns: Columns) -> Columns:
     """Return the columns of a relation that gave each the name of the part it holds."""
     task, at, status, sequence = (part if part in parts_of(columns) else None for part in _PARTS)
     assert status is not None
-    return Columns(task=task, at=at, status=status, sequence=sequence, time=columns.time)
+    return replace(columns, task=task, at=at, status=status, sequence=sequence)
 
 
 def wrong_columns(names: Sequence[str], columns: Columns) -> str | None:
@@ -110,6 +112,8 @@ def absent(what: str, name: str, names: Iterable[str]) -> str:
     more = ["..."] if len(known) > _MOST_NAMES else []
     meant = nearest(name, known)
     hint = "" if meant is None else f"; was {shortened(meant)} meant?"
+    if name.partition(".")[0] in known:
+        hint = "; what is inside of a column can be named in JSON Lines only"
     return f"there is no {what} {shortened(name)}, only {', '.join(first + more) or 'nothing'}{hint}"
 
 
@@ -194,22 +198,27 @@ def _time(columns: Columns, types: Mapping[str, str]) -> _Time:
         return _Time(f"TRY_CAST({name} AS TIMESTAMP)", literal(TimeForm.TIMESTAMP), "epoch_us(moment)", nothing)
     if kind in _NANOSECOND_CLOCKS:
         # Cut off as of a text; DuckDB itself would round, and its division goes towards 1970.
-        us = "epoch_ns(moment) // 1000 - CASE WHEN epoch_ns(moment) % 1000 < 0 THEN 1 ELSE 0 END"
-        return _Time(name, literal(TimeForm.TIMESTAMP), us, nothing)
+        return _Time(name, literal(TimeForm.TIMESTAMP), _us_of_ns("epoch_ns(moment)"), nothing)
     if kind in _INTEGERS:
         small = f"moment > -{SMALLEST_MILLISECONDS} AND moment < {SMALLEST_MILLISECONDS}"
-        us = _by_form(seconds="TRY(moment * 1000000)", milliseconds="TRY(moment * 1000)")
+        us = _by_form({
+            TimeForm.SECONDS: "TRY(moment * 1000000)", TimeForm.MILLISECONDS: "TRY(moment * 1000)",
+            TimeForm.MICROSECONDS: "moment", TimeForm.NANOSECONDS: _us_of_ns("moment"),
+        })  # fmt: skip
         return _Time(f"{name}::BIGINT", f"CASE WHEN moment IS NOT NULL THEN {_number(columns, small)} END", us, nothing)
     if kind in _FLOATS:
         small = f"abs(moment) < {SMALLEST_MILLISECONDS}"
-        us = _by_form(seconds=_rounded("moment * 1e6"), milliseconds=_rounded("moment * 1e3"))
+        us = _by_form({
+            TimeForm.SECONDS: _rounded("moment * 1e6"), TimeForm.MILLISECONDS: _rounded("moment * 1e3"),
+            TimeForm.MICROSECONDS: _rounded("moment"), TimeForm.NANOSECONDS: _rounded("moment / 1e3"),
+        })  # fmt: skip
         return _Time(f"{name}::DOUBLE", f"CASE WHEN isfinite(moment) THEN {_number(columns, small)} END", us, nothing)
     if kind == "JSON":
         nothing = f"given_at IS NULL OR moment = '' OR {_matches('given_at::VARCHAR', _JSON_NULL)}"
-        return _Time(_json(name, numbers=NUMBER), _form_of_text(columns), _US_OF_TEXT, nothing)
+        return _Time(_json(name, numbers=NUMBER), _form_of_text(columns), _us_of_text(columns), nothing)
     if _is_text(kind) or kind in _WIDE_INTEGERS or kind.startswith("DECIMAL("):
         nothing = "given_at IS NULL OR moment = ''"
-        return _Time(f"{name}::VARCHAR", _form_of_text(columns), _US_OF_TEXT, nothing)
+        return _Time(f"{name}::VARCHAR", _form_of_text(columns), _us_of_text(columns), nothing)
     return _Time("NULL", "NULL::VARCHAR", "NULL::BIGINT", nothing)
 
 
@@ -218,7 +227,7 @@ def _number(columns: Columns, small: str) -> str:
     match columns.time:
         case None:
             return f"CASE WHEN {small} THEN {literal(TimeForm.SECONDS)} ELSE {literal(TimeForm.MILLISECONDS)} END"
-        case TimeForm.SECONDS | TimeForm.MILLISECONDS:
+        case TimeForm.SECONDS | TimeForm.MILLISECONDS | TimeForm.MICROSECONDS | TimeForm.NANOSECONDS:
             return literal(columns.time)
         case _:
             return "NULL::VARCHAR"
@@ -233,15 +242,28 @@ def _form_of_text(columns: Columns) -> str:
             return f"CASE {isos} {number} END"
         case TimeForm.ISO | TimeForm.ISO_NAIVE:
             return f"CASE {isos} END"
+        case TimeForm.PATTERN:
+            return f"CASE WHEN {_of_pattern(columns)} IS NOT NULL THEN {literal(TimeForm.PATTERN)} END"
         case _:
             return f"CASE {number} END"
 
 
-def _by_form(*, seconds: str, milliseconds: str) -> str:
-    return (
-        f"CASE form WHEN {literal(TimeForm.SECONDS)} THEN {seconds}"
-        f" WHEN {literal(TimeForm.MILLISECONDS)} THEN {milliseconds} END"
-    )
+def _by_form(us: Mapping[TimeForm, str]) -> str:
+    cases = " ".join(f"WHEN {literal(form)} THEN {expression}" for form, expression in us.items())
+    return f"CASE form {cases} END"
+
+
+def _of_pattern(columns: Columns) -> str:
+    return f"TRY_STRPTIME(moment, {literal(columns.pattern or '')})"
+
+
+def _us_of_text(columns: Columns) -> str:
+    return f"epoch_us({_of_pattern(columns)})" if columns.time is TimeForm.PATTERN else _US_OF_TEXT
+
+
+def _us_of_ns(nanoseconds: str) -> str:
+    """The microseconds of whole nanoseconds, rounded down, which DuckDB's own division is not before 1970."""
+    return f"{nanoseconds} // 1000 - CASE WHEN {nanoseconds} % 1000 < 0 THEN 1 ELSE 0 END"
 
 
 def _rounded(number: str) -> str:
@@ -250,13 +272,15 @@ def _rounded(number: str) -> str:
 
 # A text's number is never a float: of 1767225600.123456 that would lose the last digit.
 _DECIMAL = f"""TRY_CAST(CASE WHEN {_matches("moment", NUMBER_TOO_LONG)}
-                             THEN left(moment, strpos(moment, '.') + 6) ELSE moment END AS DECIMAL(24, 6))"""
+                             THEN left(moment, strpos(moment, '.') + 6) ELSE moment END AS DECIMAL(26, 6))"""
 
 # Few write "t", "z" or a comma, and DuckDB takes neither.
 _US_OF_TEXT = f"""CASE WHEN form IN ({literal(TimeForm.ISO)}, {literal(TimeForm.ISO_NAIVE)})
     THEN epoch_us(COALESCE(TRY_CAST(moment AS TIMESTAMPTZ), TRY_CAST(translate(moment, 'tz,', 'TZ.') AS TIMESTAMPTZ)))
-    ELSE {_by_form(seconds=f"TRY_CAST({_DECIMAL} * 1000000 AS BIGINT)",
-                   milliseconds=f"TRY_CAST(trunc({_DECIMAL} * 1000) AS BIGINT)")} END"""  # fmt: skip
+    ELSE {_by_form({TimeForm.SECONDS: f"TRY_CAST({_DECIMAL} * 1000000 AS BIGINT)",
+                    TimeForm.MILLISECONDS: f"TRY_CAST(trunc({_DECIMAL} * 1000) AS BIGINT)",
+                    TimeForm.MICROSECONDS: f"TRY_CAST(floor({_DECIMAL}) AS BIGINT)",
+                    TimeForm.NANOSECONDS: _us_of_ns(f"TRY_CAST(floor({_DECIMAL}) AS BIGINT)")})} END"""  # fmt: skip
 
 
 # --- what cannot be read -----------------------------------------------------------------------

@@ -41,19 +41,32 @@ class Rules:
         lifecycle: whose rules.
         mode: "exact" when every change was recorded, "sampled" when it was polled.
         channel: whose words the statuses are.
+        ignore_case: "RUNNING" is the word "running"; engines then compare words in lower case.
     Raises:
         UnknownName: the lifecycle has no such channel.
-        ValueError: `mode` is neither.
+        ValueError: `mode` is neither, or two words are the same but for their case and `ignore_case` is given.
     """
 
-    def __init__(self, lifecycle: Lifecycle[Any, Any], *, mode: Mode = "exact", channel: str = Channel.API) -> None:
+    def __init__(
+        self,
+        lifecycle: Lifecycle[Any, Any],
+        *,
+        mode: Mode = "exact",
+        channel: str = Channel.API,
+        ignore_case: bool = False,
+    ) -> None:
         self.lifecycle: Lifecycle[str, str] = lifecycle
         self.mode: Mode = mode
         self.channel = channel
+        self.ignore_case = ignore_case
         meanings = self.lifecycle.statuses(channel=channel)
         final = {str(state) for state in self.lifecycle.final_states}
         self.words: tuple[str, ...] = tuple(str(word) for word in meanings)
         """Every word of the channel; a word's code is its place here."""
+        if ignore_case and len(set(map(str.lower, self.words))) < len(self.words):
+            raise ValueError(
+                f"the letter case of channel {str(channel)!r} matters: two of its words differ in nothing else"
+            )
         self.states: tuple[str, ...] = tuple(str(state) for state in meanings.values())
         """The state of each word."""
         self.final_codes: tuple[int, ...] = tuple(i for i, state in enumerate(self.states) if state in final)

@@ -53,10 +53,11 @@ def records(relation: sql.Identifier, types: dict[str, str], columns: Columns, r
     }
     chosen = sql.SQL(", ").join(sql.SQL("{} AS {}").format(each, sql.Identifier(name)) for name, each in parts.items())
     words = ((code, word) for code, word in enumerate(rules.words) if "\0" not in word)  # which no text here can hold
-    cases = sql.SQL(" ").join(sql.SQL("WHEN {} THEN {}").format(word, code) for code, word in words)
+    when = sql.SQL("WHEN lower({}) THEN {}" if rules.ignore_case else "WHEN {} THEN {}")
+    cases = sql.SQL(" ").join(when.format(word, code) for code, word in words)
     return sql.SQL("""
 SELECT task, CASE WHEN us BETWEEN {earliest} AND {latest} THEN us::bigint END AS at_us, sequence, place, status,
-       CASE status {cases} END AS word, form, fault,
+       CASE {status} {cases} END AS word, form, fault,
        CASE WHEN fault IN ({bad_time}, {out_of_range})
             THEN CASE WHEN length("at"::text) <= {longest} THEN "at"::text
                       ELSE left("at"::text, {longest} - 3) || '...' END END AS detail
@@ -72,6 +73,7 @@ FROM (SELECT *, CASE WHEN task IS NULL THEN {no_task}
         form=time.form,
         chosen=chosen,
         relation=relation,
+        status=sql.SQL("lower(status)" if rules.ignore_case else "status"),
         cases=cases,
         earliest=EARLIEST_US,
         latest=LATEST_US,
@@ -121,6 +123,7 @@ class _Time:
 def _time(columns: Columns, types: dict[str, str]) -> _Time:
     if columns.at is None:
         return _Time({"at": sql.SQL("''")}, sql.SQL("0"), sql.SQL("NULL::text"))
+    columns.require_usual_times("PostgreSQL")
     column, kind = sql.Identifier(columns.at), types[columns.at]
     if kind in _MOMENTS:
         return _Time(

@@ -68,10 +68,12 @@ def column(name: str) -> Column:
 
 def _word(rules: Rules) -> Column:
     unknown = fn.lit(None).cast("int")
-    words = enumerate(rules.words)
+    status, words = fn.col("status"), [fn.lit(word) for word in rules.words]
+    if rules.ignore_case:
+        status, words = fn.lower(status), [fn.lower(word) for word in words]
     # Backwards, so that the first word is looked at first.
     return reduce(
-        lambda rest, word: fn.when(fn.col("status") == word[1], word[0]).otherwise(rest), [*words][::-1], unknown
+        lambda rest, word: fn.when(status == word[1], word[0]).otherwise(rest), [*enumerate(words)][::-1], unknown
     )
 
 
@@ -119,6 +121,7 @@ def _timed(read: DataFrame, kind: types.DataType, columns: Columns) -> DataFrame
     given, moment = fn.col("given_at"), fn.col("moment")
     if columns.at is None:
         return _with(read, moment=_nothing("string"), form=_nothing("string"), at_us=fn.lit(0).cast("bigint"))
+    columns.require_usual_times("Spark")
     if isinstance(kind, _CLOCKS):
         return _with(read, moment=given, form=fn.lit(str(TimeForm.TIMESTAMP)), at_us=_us_of_clock(moment, kind))
     if isinstance(kind, _INTEGERS):

@@ -21,6 +21,7 @@ from adapters.logs.workbench import literal
 
 _BATCH = 50_000  # rows, of those that come one by one
 _NEWLINE, _QUOTE, _COMMA = b'\n",'
+_OTHERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _SEPARATOR = "\x1f"  # ASCII's own between cells
 
 
@@ -59,10 +60,17 @@ class CsvFile:
         if row.fault is not None:
             raise UnusableLog(f"{self._table.path}: the first row, which must name the columns, is {row.fault}")
         if not row.goes_on:
+            self._require_commas(row.cells)
             self._table.require(row.cells)
             self._names = row.cells
         self.line += row.after
         return _joined(lines[row.after :])
+
+    def _require_commas(self, names: Sequence[str]) -> None:
+        if len(names) == 1 and names[0] not in self._table.parts.values():
+            for other, separators in _OTHERS.items():
+                if other in names[0]:
+                    raise UnusableLog(f"{self._table.path}: its cells are separated by {separators}, not by commas")
 
     def _take_lines(self, plain: _Plain) -> None:
         lines = plain.text.split("\n")

@@ -50,8 +50,12 @@ class JsonLinesFile:
 
     def _take_lines(self, lines: Sequence[str], is_row: str) -> list[int]:
         """Insert those that are rows, and return which are none and not empty either."""
-        cells = f"json_extract(line, [{', '.join(literal(_pointer(key)) for key in self._keys)}])"
-        parts = (f'cells[{self._keys.index(key) + 1}] AS "{part}"' for part, key in self._table.parts.items())
+        pointers = [pointer for key in self._keys for pointer in _pointers(key)]
+        cells = f"json_extract(line, [{', '.join(map(literal, pointers))}])"
+        parts = (
+            f'COALESCE({", ".join(f"cells[{pointers.index(each) + 1}]" for each in _pointers(key))}) AS "{part}"'
+            for part, key in self._table.parts.items()
+        )
         relation = f"(SELECT {', '.join(parts)}, place FROM (SELECT {cells} AS cells, place FROM lines WHERE {is_row}))"
         with self._table.offered(range(self.line, self.line + len(lines)), line=lines):
             count = self._table.insert(relation, "JSON")
@@ -70,7 +74,7 @@ class JsonLinesFile:
             self._seen.update(keys)
         for key in self._keys:
             if key not in self._seen:
-                has_key = f"json_exists(line, {literal(_pointer(key))})"
+                has_key = " OR ".join(f"json_exists(line, {literal(pointer)})" for pointer in _pointers(key))
                 [is_there] = self._table.first_of(f"SELECT bool_or({has_key}) FROM lines WHERE {is_row}")
                 if is_there:
                     self._seen.add(key)
@@ -93,9 +97,10 @@ def _is_row(keys: Sequence[str] | None) -> str:
     return f"(CASE WHEN json_valid(line) THEN json_type(line) = 'OBJECT'{once} ELSE false END)"
 
 
-def _pointer(key: str) -> str:
-    """The way to a key as RFC 6901 has it."""
-    return "/" + key.replace("~", "~0").replace("/", "~1")
+def _pointers(key: str) -> list[str]:
+    """The ways to a key as RFC 6901 has them: the key as it is and, for `data.status`, `status` inside of `data`."""
+    pointer = "/" + key.replace("~", "~0").replace("/", "~1")
+    return [pointer, pointer.replace(".", "/")] if "." in key else [pointer]
 
 
 def json_fault(line: str, keys: Iterable[str]) -> str:

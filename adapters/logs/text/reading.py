@@ -6,10 +6,13 @@ blocks.py, what a row is in csv_file.py and json_lines.py, what a value means in
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from adapters.logs.columns import Columns
+from adapters.logs.errors import UnusableLog
 from adapters.logs.rules import Rules
 from adapters.logs.text.blocks import BLOCK_BYTES, LONGEST_BYTES, STANDARD_INPUT, Blocks
 from adapters.logs.text.csv_file import CsvFile
@@ -41,7 +44,7 @@ def read_text(
     Returns:
         The files that could not be read to their end, and why. What was read of them counts.
     Raises:
-        UnusableLog: a column is missing or there twice.
+        UnusableLog: a column is missing or there twice, or a file is in another format.
         EngineFailed: there is no room.
     """
     bench.run(CREATE)
@@ -52,6 +55,8 @@ def read_text(
         doing = f"reading {'the standard input' if path == STANDARD_INPUT else Path(path).name}"
         with Blocks(path, block_bytes=block_bytes, longest_bytes=longest_bytes) as blocks:
             for block in blocks:
+                if reader.line == 1 and (wrong := _foreign(block.data, form)) is not None:
+                    raise UnusableLog(f"{path}: {wrong}")
                 if rest := reader.take(block):
                     blocks.put_back(rest)
                 if block.lost is not None:
@@ -62,3 +67,16 @@ def read_text(
         if blocks.broken is not None:
             broken[path] = blocks.broken
     return broken
+
+
+def _foreign(data: bytes, form: str) -> str | None:
+    """What is wrong with a file that begins with these bytes and is in another format than it should be."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in data[:2]:
+        return "it is UTF-16, not UTF-8: convert it (iconv -f UTF-16 -t UTF-8)"
+    if form == "jsonl" and _ARRAY_OF_RECORDS.match(data[:_HEAD_BYTES]):
+        return "it is one JSON array, not an object on each line: convert it (jq -c '.[]')"
+    return None
+
+
+_HEAD_BYTES = 4_096
+_ARRAY_OF_RECORDS = re.compile(rb"\s*\[\s*(\{|\Z)")

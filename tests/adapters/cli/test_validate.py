@@ -68,6 +68,38 @@ def test_lawful_histories(file: Path) -> None:
     assert result.stderr == ""
 
 
+def test_statuses_in_another_letter_case_are_named_and_can_be_read(file: Path) -> None:
+    file.write_text(CLEAN.replace("running", "RUNNING").replace("b,created", "b,Created"))
+
+    strict = call("validate", "v1-full", str(file), *ORDERED)
+    lenient = call("validate", "v1-full", str(file), *ORDERED, "--ignore-case")
+
+    assert strict.exit_code == 1
+    assert "1 row says RUNNING; declared is 'running': --ignore-case takes them for the same" in strict.stderr
+    assert "1 row says Created; declared is 'created': --ignore-case" in strict.stderr
+    assert (lenient.exit_code, lenient.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("time", "hint", "options"),
+    [
+        ("1768473000123456", "--time microseconds or --time nanoseconds says", ("--time", "microseconds")),
+        ("1768473000123456789", "--time microseconds or --time nanoseconds says", ("--time", "nanoseconds")),
+        ("15.01.2026 10:30", "--time-format says how times are written", ("--time-format", "%d.%m.%Y %H:%M")),
+    ],
+)
+def test_times_of_another_form_name_the_option_that_reads_them(
+    file: Path, time: str, hint: str, options: tuple[str, ...]
+) -> None:
+    file.write_text(f"task_id,at,status\na,{time},created\n")
+
+    refused, read = call("validate", "v1-full", str(file)), call("validate", "v1-full", str(file), *options)
+
+    assert (refused.exit_code, read.exit_code) == (2, 0)
+    assert hint in refused.stderr
+    assert call("validate", "v1-full", str(file), *options, *ORDERED).exit_code == 2  # a log has times or none
+
+
 def test_findings_have_their_row_their_task_their_kind_and_what_was_possible(file: Path) -> None:
     file.write_text(BAD)
 

@@ -260,6 +260,14 @@ def test_a_column_of_another_type_is_refused(url: str, run: Run, columns: Column
         records(url, "typed", columns)
 
 
+@pytest.mark.parametrize("ignore_case", [False, True])
+def test_statuses_in_another_letter_case(url: str, run: Run, log: str, ignore_case: bool) -> None:
+    run(f"UPDATE {log} SET status = upper(status)")
+    with checked(url, log, ignore_case=ignore_case) as found:
+        assert found.report.unknown_statuses == ({} if ignore_case else {"CREATED": 1, "FINISHED": 1, "RUNNING": 1})
+        assert found.report.bad_rows == (1 if ignore_case else 3)
+
+
 def test_a_sequence_puts_equal_times_in_order_and_may_not_be_missing(url: str, run: Run) -> None:
     run(f"""CREATE TABLE sequenced (task_id text, at timestamptz, status text, nth integer);
             INSERT INTO sequenced VALUES

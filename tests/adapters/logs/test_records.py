@@ -11,8 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.logs.columns import Columns, Fault, TimeForm
+from adapters.logs.errors import UnusableLog
 from adapters.logs.records import wrong_columns
+from adapters.logs.rules import Rules
 from adapters.logs.workbench import Workbench, literal
+from lifecycle import Event, Lifecycle, Origin, State, Transition
 from tests.adapters.logs.logs import AT, AT_US, RULES, at, microseconds, read
 
 FIRST_US, LAST_US = (microseconds(moment.replace(tzinfo=UTC)) for moment in (datetime.min, datetime.max))  # noqa: DTZ901
@@ -440,3 +443,70 @@ def test_a_message_does_not_name_thousands_of_columns() -> None:
 
 def test_a_column_that_is_there_twice_is_told() -> None:
     assert wrong_columns(["task_id", "at", "status", "at"], Columns()) == "the column 'at' is there 2 times"
+
+
+def test_letter_case_that_matters_cannot_be_ignored() -> None:
+    lifecycle: Lifecycle[str, str] = Lifecycle(
+        name="twins",
+        citation="a test",
+        states=(State("on", initial=True), State("ON", final=True)),
+        events=(Event("go", Origin.REMOTE),),
+        transitions=(Transition("on", "go", "ON"),),
+    )
+    with pytest.raises(ValueError, match="the letter case of channel 'api' matters"):
+        Rules(lifecycle, ignore_case=True)
+    assert Rules(lifecycle).words == ("on", "ON")
+
+
+# --- times that only DuckDB reads, and only if they are named -------------------------------------
+
+
+# --- times that are read only if they are named ---------------------------------------------------
+
+
+@pytest.mark.parametrize(("form", "size"), [(TimeForm.MICROSECONDS, 1), (TimeForm.NANOSECONDS, 1_000)])
+@pytest.mark.parametrize("value", ["{}::BIGINT", "'{}'", "'{}'::JSON", "'{}.0'", "{}::DECIMAL(20,0)"])
+def test_microseconds_and_nanoseconds_are_cut_off(bench: Workbench, form: TimeForm, size: int, value: str) -> None:
+    numbers = [AT_US * size, AT_US * size + size - 1, 1_999, 1, 0, -1, -999, -1_000, -1_001]
+    found = at(bench, *(value.format(number) for number in numbers), time=form)
+    assert [record.at_us for record in found] == [number // size for number in numbers]
+    assert {record.form for record in found} == {form}
+
+
+def test_numbers_that_count_something_else_are_out_of_range(bench: Workbench) -> None:
+    for form, size in ((None, 1), (TimeForm.MICROSECONDS, 1_000)):
+        [record] = at(bench, f"{AT_US * size}::BIGINT", time=form)
+        assert record.fault == Fault.TIME_OUT_OF_RANGE
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "moment"),
+    [
+        ("%d.%m.%Y %H:%M", "15.01.2026 10:30", AT_US),
+        ("%d.%m.%Y %H:%M %z", "15.01.2026 12:30 +0200", AT_US),
+        ("%m/%d/%y %I:%M %p", "01/15/26 10:30 AM", AT_US),
+        ("it's %Y", "it's 1970", 0),
+        ("%d.%m.%Y", "2026-01-15", None),
+        ("%d.%m.%Y", "31.02.2026", None),
+        ("%d.%m.%Y", "", None),
+    ],
+)
+def test_times_are_read_by_their_pattern(bench: Workbench, pattern: str, text: str, moment: int | None) -> None:
+    row = {"task_id": "'t'", "at": literal(text), "status": "'running'"}
+    [record] = read(bench, Columns(pattern=pattern), [row])
+    assert record.at_us == moment
+    assert record.form == (None if moment is None else TimeForm.PATTERN)
+    assert record.fault == (None if moment is not None else Fault.BAD_TIME if text else Fault.NO_TIME)
+
+
+@pytest.mark.parametrize(("time", "pattern"), [(TimeForm.PATTERN, None), (TimeForm.ISO, "%d.%m.%Y")])
+def test_pattern_and_form_that_contradict_each_other_are_refused(time: TimeForm, pattern: str | None) -> None:
+    with pytest.raises(ValueError, match="contradict each other"):
+        Columns(time=time, pattern=pattern)
+
+
+@pytest.mark.parametrize("columns", [Columns(time=TimeForm.NANOSECONDS), Columns(pattern="%d.%m.%Y")])
+def test_engine_that_does_not_read_such_times_says_so(columns: Columns) -> None:
+    with pytest.raises(UnusableLog, match="are not read by Spark: give the log as files or frames"):
+        columns.require_usual_times("Spark")
+    Columns().require_usual_times("Spark")

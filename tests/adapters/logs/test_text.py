@@ -471,3 +471,53 @@ def test_every_line_of_json_is_a_row_or_rejected_or_blank(reader: Reader, lines:
 
     expected = [line for line, content in enumerate(lines, start=1) if content.strip()]
     assert [file_and_row(each.place)[1] for each in records] == expected
+
+
+# --- other formats, and what is inside of a column -----------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "form", "message"),
+    [
+        ("task_id;status\na;created\n", "csv", "its cells are separated by semicolons, not by commas"),
+        ("task_id\tstatus\na\tcreated\n", "csv", "its cells are separated by tabs, not by commas"),
+        ("task_id|status\na|created\n", "csv", "its cells are separated by vertical bars, not by commas"),
+        *(
+            (text.encode(encoding), form, "it is UTF-16, not UTF-8: convert it")
+            for encoding in ("utf-16", "utf-16-le", "utf-16-be")
+            for form, text in (("csv", "task_id,status\na,created\n"), ("jsonl", '{"task_id": "a"}\n'))
+        ),
+        ('[{"task_id": "a", "status": "created"}]', "jsonl", "it is one JSON array, not an object on each line"),
+        (' [\n  {\n "task_id": "a"}]', "jsonl", "it is one JSON array, not an object on each line"),
+    ],
+)
+def test_file_in_another_format_is_refused_by_its_name(
+    reader: Reader, content: str | bytes, form: str, message: str
+) -> None:
+    with pytest.raises(UnusableLog, match=f"0.{form}: {message}"):
+        reader(content, form=form)
+
+
+def test_separator_within_the_one_column_is_none(reader: Reader) -> None:
+    columns = Columns(task=None, at=None, status="a;b")
+    assert [record.status for record in reader("a;b\ncreated\n", columns=columns)] == ["created"]
+
+
+def test_columns_inside_of_others_are_named_with_dots(reader: Reader) -> None:
+    columns = Columns(task="data.id", at=None, status="data.at.status")
+    rows = [
+        {"data": {"id": "a", "at": {"status": "created"}}},
+        {"data": {"id": "b", "at": {}}},
+        {"data": 5},
+        {"data.id": "c", "data": {"id": "d"}, "data.at.status": "running"},  # a key that has the dot comes first
+    ]
+    records = reader("\n".join(map(json.dumps, rows)), form="jsonl", columns=columns)
+
+    assert brief(records) == [
+        (1, "a", "created", None),
+        (2, None, None, Fault.NO_STATUS),
+        (3, None, None, Fault.NO_TASK),
+        (4, "c", "running", None),
+    ]
+    with pytest.raises(UnusableLog, match=r"no column 'data\.id', only 'data'; what is inside of a column"):
+        reader("data,status\nx,created\n", columns=Columns(task="data.id", at=None))
