@@ -226,19 +226,20 @@ _SCHEMA_KEY = "$schema"  # where editors want to be told which schema a file fol
 
 
 def _from_document(document: Document) -> Lifecycle[str, str]:
-    if isinstance(document.value, dict):
-        cast("dict[str, Any]", document.value).pop(_SCHEMA_KEY, None)
+    value: Any = document.value
+    if isinstance(value, dict):
+        value = {key: item for key, item in cast("dict[str, Any]", value).items() if key != _SCHEMA_KEY}
     findings = [
         DefinitionFinding("duplicate_key", _where(path), "is written twice; the first one would be ignored", path, line)
         for path, line in document.repeated
     ]
     lifecycle: Lifecycle[str, str] | None = None
     try:
-        lifecycle = Lifecycle.model_validate(document.value)
+        lifecycle = cast("Lifecycle[str, str]", Lifecycle.model_validate(value))
     except DefinitionError as error:
         findings += (_located(finding, document) for finding in error.findings)
     if lifecycle is None or findings:
-        raise DefinitionError(_name_in(document.value), limited(findings))
+        raise DefinitionError(_name_in(value), limited(findings))
     return lifecycle
 
 

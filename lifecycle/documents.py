@@ -112,8 +112,9 @@ def read_yaml(text: str | bytes) -> Document:
 
     def bare(path: Path) -> str | None:
         *parts, (node, _) = _yaml_nodes(root, path)
-        is_bare = len(parts) == len(path) and node is not None and node.id == "scalar" and node.style is None
-        return str(node.value) or None if is_bare else None
+        if len(parts) < len(path) or node is None or node.id != "scalar" or node.style is not None:
+            return None
+        return str(node.value) or None
 
     return Document(value, repeated, line_of, bare)
 

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -119,6 +119,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         (codecs.BOM_UTF8 + b"\xff", "bad_document", "invalid start byte"),
         ("name: !!python/object:os.system x", "bad_document", "could not determine a constructor"),
         ("name: 2020-99-99", "bad_document", "month must be in 1..12"),
+        ("? [a, b]\n: c", "bad_document", "found unhashable key"),
         ("[" * 2_000, "bad_document", "not YAML: it is nested too deeply"),
         ("", "bad_value", "should be a valid dictionary or instance of Lifecycle, not None"),
         ("name: no", "bad_value", "should be a valid string, not False"),
@@ -230,7 +231,12 @@ def paths_of(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str
     """The path of every text in a document."""
     if isinstance(value, str):
         yield path
-    for key, item in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+    items: list[tuple[str | int, Any]] = []
+    if isinstance(value, dict):
+        items += cast("dict[str, Any]", value).items()
+    if isinstance(value, list):
+        items += enumerate(cast("list[str]", value))
+    for key, item in items:
         yield from paths_of(item, (*path, key))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import FrozenInstanceError
+from itertools import product
 from typing import Any, cast
 
 import pytest
@@ -325,3 +326,15 @@ def test_where_a_sampled_history_starts_anything_is_possible() -> None:
 def test_a_mode_is_exact_or_sampled(mode: Any) -> None:
     with pytest.raises(ValueError, match=re.escape(f"mode must be 'exact' or 'sampled', not {mode!r}")):
         V1.check([], mode=mode)
+
+
+def test_relation_is_the_kind_of_an_observation(declared: Lifecycle[str, str]) -> None:
+    states, _ = names(declared)
+    away = distances(states, moves_of(declared))
+    for known, reported in product(states, repeat=2):
+        assert declared.relation(known, reported) == relation(away, known, reported)
+        assert declared.relation(known, reported) is declared.observe(known, reported).kind
+    assert declared.relation(states[0], None) is ObservationKind.UNKNOWN
+    for asked in (("vanished", states[0]), (states[0], "vanished"), ("vanished", None)):
+        with pytest.raises(UnknownName, match="unknown state 'vanished'"):
+            declared.relation(*asked)

@@ -17,10 +17,12 @@ from lifecycle import (
     V3,
     V3_FULL,
     V4,
+    Event,
     IllegalTransition,
     Lifecycle,
     Origin,
     State,
+    Transition,
     UnknownName,
     V1Event,
     V1State,
@@ -364,3 +366,21 @@ def test_one_text_is_not_several(declared: Lifecycle[str, str], given: Any) -> N
         declared.replay(given)
     with pytest.raises(TypeError, match="statuses are several"):
         declared.check(given)
+
+
+def test_refusals_are_refusals_also_beyond_those_that_are_remembered() -> None:
+    count = 400
+    wide: Lifecycle[str, str] = Lifecycle(
+        name="wide",
+        citation="",
+        states=(State("start", initial=True), *(State(f"s{i}", final=True) for i in range(count))),
+        events=tuple(Event(f"e{i}", Origin.REMOTE) for i in range(count)),
+        transitions=tuple(Transition("start", f"e{i}", f"s{i}") for i in range(count)),
+    )
+    ask = [(state.name, event.name) for state in wide.states for event in wide.events]  # 160,400 pairs
+    for _ in range(2):
+        assert [pair for pair in ask if wide.target(*pair) is not None] == ask[:count]
+    with pytest.raises(IllegalTransition):
+        wide.step(*ask[-1])
+    with pytest.raises(UnknownName, match="unknown event 'e400'"):
+        wide.target("s399", "e400")

@@ -505,7 +505,7 @@ def test_separator_within_the_one_column_is_none(reader: Reader) -> None:
 
 def test_columns_inside_of_others_are_named_with_dots(reader: Reader) -> None:
     columns = Columns(task="data.id", at=None, status="data.at.status")
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"data": {"id": "a", "at": {"status": "created"}}},
         {"data": {"id": "b", "at": {}}},
         {"data": 5},
