@@ -839,10 +839,15 @@ def test_what_is_over_elsewhere_is_moot_where_the_target_may_lie_before(
 
 
 @pytest.mark.parametrize(
-    ("read", "ending"), [("paused", None), ("finished", TaskEndedFirst), ("running", CommandUncertain)]
+    ("read", "ending", "outcome"),
+    [
+        ("paused", None, CommandState.DONE),
+        ("finished", TaskEndedFirst, CommandState.MOOT),
+        ("running", CommandUncertain, CommandState.UNCERTAIN),
+    ],
 )
 def test_a_response_older_than_what_is_known_does_not_say_that_the_task_is_over(
-    read: str, ending: type[Exception] | None
+    read: str, ending: type[Exception] | None, outcome: CommandState
 ) -> None:
     known = next(clock())
     times = iter([known, known - timedelta(hours=1), *[known + timedelta(hours=1)] * 2])
@@ -853,9 +858,7 @@ def test_a_response_older_than_what_is_known_does_not_say_that_the_task_is_over(
     else:
         with pytest.raises(ending, match="finished"):
             seen.execute("pause")
-    assert seen.record().state is {None: CommandState.DONE, TaskEndedFirst: CommandState.MOOT}.get(
-        ending, CommandState.UNCERTAIN
-    )
+    assert seen.record().state is outcome
 
 
 @pytest.mark.parametrize(

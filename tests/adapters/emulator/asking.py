@@ -13,7 +13,7 @@ from adapters.emulator.calls import WIRES
 from adapters.http.wire import Call, Wire
 
 KEY = "any key"
-HEADERS = {name: value for wire in WIRES for name, value in wire.authentication.headers(KEY).items()}
+HEADERS = {name: value for wire in WIRES for name, value in wire.headers(KEY).items()}
 BY_NAME = {wire.name: wire for wire in WIRES}
 
 # What creates the task whose course is the longest: it rests in no state for want of something to do.

@@ -44,16 +44,17 @@ def field_error(loc: list[str | int], msg: str, kind: str) -> dict[str, Any]:
 @pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
 def test_without_a_key_everything_is_401(http: httpx2.Client, wire: Wire[Any, Any]) -> None:
     task_id = create(http, wire)
-    header = wire.authentication.header
+    authentication = wire.authentication
+    assert authentication is not None
     with httpx2.Client(base_url=http.base_url, trust_env=False) as stranger:
         calls = [wire.status, wire.details, wire.listing.call, wire.create, *wire.commands.values()]
         for call in calls:
             fields = dict.fromkeys(call.takes, "x")
-            for headers in ({}, {header: wire.authentication.prefix.strip()}):
+            for headers in ({}, {authentication.header: authentication.prefix.strip()}):
                 request = call.request(wire.base_path, task_id=task_id, fields=fields or None)
                 answer = stranger.request(request.method, request.path, params=request.query, headers=headers)
                 assert (answer.status_code, answer.json()) == (401, {"detail": "Not authenticated"})
-                assert answer.headers["www-authenticate"] == (wire.authentication.prefix.strip() or "APIKey")
+                assert answer.headers["www-authenticate"] == (authentication.prefix.strip() or "APIKey")
 
 
 def test_ping_needs_no_key(emulator: Emulator) -> None:

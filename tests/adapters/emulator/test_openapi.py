@@ -29,6 +29,7 @@ def test_every_call_of_every_wire_table_is_documented(
         path = wire.base_path + call.path.replace("{id}", f"{{{parameter}}}")
         operation = document["paths"][path][call.method.lower()]
         assert {"401", "422"} <= set(operation["responses"])
+        assert wire.authentication is not None
         assert operation["security"] == [{wire.authentication.header: []}]
 
 

@@ -664,6 +664,7 @@ def test_braces_that_are_no_placeholder_may_stand_in_a_body() -> None:
     assert call.request("", task_id="7").body == {"query": query, "variables": "7"}
 
 
+COMMANDS: dict[str, Call] = {**V1.commands}
 EVERYTHING: dict[str, Any] = {"method": "DELETE", "path": "/jobs"}
 
 
@@ -671,7 +672,7 @@ EVERYTHING: dict[str, Any] = {"method": "DELETE", "path": "/jobs"}
     ("changes", "said"),
     [
         (
-            {"commands": {**V1.commands, "stop": Call(**EVERYTHING)}},
+            {"commands": {**COMMANDS, V1Event.STOP: Call(**EVERYTHING)}},
             "'stop' is DELETE /jobs, which does not name its task",
         ),
         ({"status": Call(method="GET", path="/status", status_at="")}, "'status' is GET /status, which does not name"),
