@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from pydantic import SecretStr
+
 from adapters import telemetry
 from adapters.http.creating import Creator, RecoveredCreate
 from adapters.http.driver import AsyncDriver, Driver, Gate, OnProgress
 from adapters.http.exchange import Conversation, Exchange, Recovered, TaskResult
-from adapters.http.keys import usable_key
+from adapters.http.keys import sealed, usable_key
 from adapters.http.listing import Listed, Pages
 from adapters.http.services import service
 from adapters.http.timing import Timing
@@ -148,7 +150,8 @@ class _Configured:
         self.wire: Wire[Any, Any] = service(api) if isinstance(api, str) else api
         self.lifecycle: Lifecycle[Any, Any] = self.wire.seed if seed else self.wire.full
         self.timing = timing or Timing()
-        if journal is not None and not isinstance(journal, Journal):
+        recorder: Any = journal
+        if recorder is not None and not isinstance(recorder, Journal):
             raise TypeError(
                 f"journal must be a journal, such as SqlJournal({str(journal)!r}), not {type(journal).__name__}"
             )
@@ -161,7 +164,7 @@ class _Configured:
             f"{type(self).__name__}({self.wire.name!r}, base_url={self.base_url!r}, lifecycle={self.lifecycle.name!r})"
         )
 
-    def _connection(self, api_key: str | None) -> dict[str, Any]:
+    def _connection(self, api_key: SecretStr | None) -> dict[str, Any]:
         key = usable_key(self.wire, self.base_url, api_key)
         return {"base_url": self.base_url, "api_key": key, "timing": self.timing}
 
@@ -378,8 +381,10 @@ class Client(_Configured):
         journal: Journal | None = None,
         http: httpx2.Client | None = None,
     ) -> None:
+        given = sealed(api_key)
+        del api_key  # an error report may show the variables of each frame
         super().__init__(api, base_url=base_url, seed=seed, timing=timing, journal=journal)
-        self._driver = Driver(**self._connection(api_key), http=http)
+        self._driver = Driver(**self._connection(given), http=http)
 
     def create(
         self,
@@ -586,8 +591,10 @@ class AsyncClient(_Configured):
         journal: Journal | None = None,
         http: httpx2.AsyncClient | None = None,
     ) -> None:
+        given = sealed(api_key)
+        del api_key
         super().__init__(api, base_url=base_url, seed=seed, timing=timing, journal=journal)
-        self._driver = AsyncDriver(**self._connection(api_key), http=http)
+        self._driver = AsyncDriver(**self._connection(given), http=http)
 
     async def create(
         self,

@@ -103,9 +103,8 @@ _BEGINS = ".send_request_headers.started"
 class _Sender:
     """What both drivers know: the server and the key."""
 
-    def __init__(self, *, base_url: str, api_key: str, timing: Timing) -> None:
-        self._api_key = SecretStr(api_key)
-        del api_key  # a traceback shows the variables of its frames
+    def __init__(self, *, base_url: str, api_key: SecretStr, timing: Timing) -> None:
+        self._api_key = api_key
         # What HTTP_PROXY and its like say is followed, but nobody reaches this machine by a proxy,
         # and the proxy would be told the key.
         self._trusts_environment = not is_this_machine(base_url)
@@ -334,7 +333,7 @@ if hasattr(os, "register_at_fork"):
 class Driver(_Sender):
     """Carries actions out, one after the other. `http` is the caller's to close where it is given."""
 
-    def __init__(self, *, base_url: str, api_key: str, timing: Timing, http: httpx2.Client | None) -> None:
+    def __init__(self, *, base_url: str, api_key: SecretStr, timing: Timing, http: httpx2.Client | None) -> None:
         super().__init__(base_url=base_url, api_key=api_key, timing=timing)
         del api_key
         self._connections = Connections(trust_env=self._trusts_environment, http=http)
@@ -407,7 +406,7 @@ class Driver(_Sender):
 class AsyncDriver(_Sender):
     """As `Driver`, for asyncio; what `tell` returns is awaited where it can be."""
 
-    def __init__(self, *, base_url: str, api_key: str, timing: Timing, http: httpx2.AsyncClient | None) -> None:
+    def __init__(self, *, base_url: str, api_key: SecretStr, timing: Timing, http: httpx2.AsyncClient | None) -> None:
         super().__init__(base_url=base_url, api_key=api_key, timing=timing)
         del api_key
         self._connections = AsyncConnections(trust_env=self._trusts_environment, http=http)

@@ -6,6 +6,8 @@ import os
 from ipaddress import ip_address
 from typing import Any
 
+from pydantic import SecretStr
+
 from adapters.http.wire import Wire
 from lifecycle.errors import MissingExtra
 
@@ -23,7 +25,12 @@ class NoKey(ValueError):
         self.why = why
 
 
-def usable_key(wire: Wire[Any, Any], base_url: str, given: str | None = None) -> str:
+def sealed(api_key: str | None) -> SecretStr | None:
+    """Return a key as it may stand in a variable: an error report shows the variables of every frame."""
+    return None if api_key is None else SecretStr(api_key)
+
+
+def usable_key(wire: Wire[Any, Any], base_url: str, given: SecretStr | None = None) -> SecretStr:
     """Return the key to send to the server at `base_url`, "" if the service takes none.
 
     A key that the caller gives goes wherever the caller says. The one in the service's environment variable
@@ -37,27 +44,35 @@ def usable_key(wire: Wire[Any, Any], base_url: str, given: str | None = None) ->
     if wire.authentication is None:
         if given is not None:
             raise ValueError(f"{wire.name} takes no API key")
-        return ""
-    key: Any = _from_environment(wire, base_url) if given is None else given
-    if not isinstance(key, str):
-        raise TypeError(f"api_key must be text, not {type(key).__name__}")
-    if not key:
-        raise NoKey("it is empty")
-    if not (key.isascii() and key.isprintable() and " " not in key):
-        raise ValueError("the API key has characters that a header cannot carry")
+        return SecretStr("")
+    key = _from_environment(wire, base_url) if given is None else given
+    refuse = _examined(key)
+    if refuse is not None:
+        raise refuse
     return key
 
 
-def _from_environment(wire: Wire[Any, Any], base_url: str) -> str:
+def _examined(secret: SecretStr) -> Exception | None:
+    """Return what to raise of a key, if it cannot be used; not raised here, where its text is in a variable."""
+    key: Any = secret.get_secret_value()
+    if not isinstance(key, str):
+        return TypeError(f"api_key must be text, not {type(key).__name__}")
+    if not key:
+        return NoKey("it is empty")
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        return ValueError("the API key has characters that a header cannot carry")
+    return None
+
+
+def _from_environment(wire: Wire[Any, Any], base_url: str) -> SecretStr:
     variable = wire.key_variable
     if variable is None:
         raise NoKey(f"{wire.name!r} names no environment variable that holds one")
-    key = os.environ.get(variable.name)
-    if not key:
+    if not os.environ.get(variable.name):
         raise NoKey(f"{variable.name} is not set")
     if not (is_this_machine(base_url) or _origin(base_url) == _origin(variable.server)):
         raise NoKey(f"the one in {variable.name} is for {variable.server} and is not sent to {base_url}")
-    return key
+    return SecretStr(os.environ[variable.name])
 
 
 def is_this_machine(url: str) -> bool:

@@ -114,8 +114,7 @@ class Call:
         if not self.path.startswith("/") or not set("?# ").isdisjoint(self.path):
             yield "the path must begin with '/' and have no '?', '#' or space; a query is given as `query`"
         for name, part in (("query", self.query), ("body", self.body or {})):
-            texts: Any = part
-            if not (isinstance(texts, Mapping) and all(isinstance(each, str) for row in texts.items() for each in row)):
+            if not _is_mapping_of_text(part):
                 yield f"`{name}` must be a mapping of text to text"
                 return  # what follows reads its texts
         for template in self._templates():
@@ -169,6 +168,10 @@ class Call:
             json.dumps(fields, allow_nan=False, ensure_ascii=False).encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise TypeError(f"{call}: the fields are no JSON: {error}") from None
+
+
+def _is_mapping_of_text(part: Any) -> bool:
+    return isinstance(part, Mapping) and all(isinstance(each, str) for row in cast("Any", part).items() for each in row)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,11 @@ def test_what_is_shown_is_one_line_and_shown_again_the_same(text: str) -> None:
 def test_nothing_that_is_said_steers_a_terminal(before: str, text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         to = io.StringIO()
-        patch.setattr("adapters.cli.output.console", lambda **_: Console(file=to, markup=False))
+
+        def elsewhere(*, stderr: bool) -> Console:
+            return Console(file=to, stderr=stderr, markup=False)
+
+        patch.setattr("adapters.cli.output.console", elsewhere)
         say(before + text, (text, "bold"))
     assert to.getvalue().count("\n") == 1
     assert harmless(to.getvalue())

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from traceback import walk_tb
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
-from adapters.http import KeyVariable, Wire, service
+from adapters.http import AsyncClient, Client, KeyVariable, Wire, service
 from adapters.http.keys import is_this_machine, usable_key
 from tests.adapters.http.both import KEY
 from tests.adapters.http.conftest import Connect, Serve
@@ -47,7 +49,7 @@ def test_the_key_of_the_environment_reaches_this_machine(connect: Connect, serve
     ],
 )
 def test_the_key_of_the_environment_is_for_the_own_server_and_this_machine(name: str, base_url: str) -> None:
-    assert usable_key(service(name), base_url) == SECRET
+    assert usable_key(service(name), base_url).get_secret_value() == SECRET
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
@@ -74,7 +76,7 @@ def test_the_key_of_the_environment_goes_nowhere_else(connect: Connect, name: st
 
 
 def test_a_key_that_is_given_goes_where_the_caller_says() -> None:
-    assert usable_key(service("v2"), "https://proxy.example", KEY) == KEY
+    assert usable_key(service("v2"), "https://proxy.example", SecretStr(KEY)).get_secret_value() == KEY
 
 
 def test_a_service_of_ones_own_is_never_sent_the_key_of_another(connect: Connect, serve: Serve) -> None:
@@ -99,7 +101,7 @@ def test_a_service_may_name_a_variable_of_its_own(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(ValueError, match="a header cannot carry"):
         usable_key(wire, wire.base_url)
     monkeypatch.setenv("MINE_KEY", "its-own")
-    assert usable_key(wire, wire.base_url) == "its-own"
+    assert usable_key(wire, wire.base_url).get_secret_value() == "its-own"
 
 
 def test_a_service_may_ask_for_no_key(connect: Connect, serve: Serve) -> None:
@@ -127,3 +129,27 @@ def test_a_key_can_stand_in_a_header(connect: Connect, key: str) -> None:
 def test_a_server_that_there_cannot_be(url: str) -> None:
     with pytest.raises(ValueError, match="base_url"):
         is_this_machine(url)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"api_key": f"{KEY}\u20ac"},
+        {"api_key": f"{KEY} "},
+        {"api_key": KEY, "base_url": "nowhere"},
+        {"api_key": KEY, "journal": "j.db"},
+        {"api_key": None, "base_url": "https://mine.example"},
+    ],
+)
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_client_that_is_refused_leaves_no_key_in_any_frame(kind: type[Client], given: dict[str, Any]) -> None:
+    """An error report may show the variables of every frame of ours."""
+    with pytest.raises((TypeError, ValueError)) as info:
+        kind("v1", **given)
+
+    frames = [frame for frame, _ in walk_tb(info.value.__traceback__)][1:]
+    assert frames
+    for frame in frames:
+        shown = {name: vars(each) if isinstance(each, kind) else each for name, each in frame.f_locals.items()}
+        assert KEY not in repr(shown)
+        assert SECRET not in repr(shown)

@@ -664,7 +664,7 @@ def test_braces_that_are_no_placeholder_may_stand_in_a_body() -> None:
     assert call.request("", task_id="7").body == {"query": query, "variables": "7"}
 
 
-COMMANDS: dict[str, Call] = {**V1.commands}
+COMMANDS: dict[V1Event, Call] = {**V1.commands}
 EVERYTHING: dict[str, Any] = {"method": "DELETE", "path": "/jobs"}
 
 
