@@ -19,8 +19,8 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, closing
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, partial
@@ -309,15 +309,27 @@ class _Procedure(Generic[R]):
 _PATIENCE_S = 2.0  # how long whoever breaks a procedure off waits for its journal
 
 
-def _uninterrupted(work: Callable[[], R]) -> R:
-    """Do work that no signal's handler can interrupt, such as that of Ctrl-C: those run in the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        return work()
+def _uninterrupted(work: Callable[[], R]) -> Future[R]:
+    """Begin work that no signal's handler can interrupt, such as that of Ctrl-C: those run in the main thread."""
+    if threading.current_thread() is threading.main_thread():
+        with suppress(RuntimeError):  # no thread begins once the interpreter ends
+            return _threads().submit(contextvars.copy_context().run, work)
+    done: Future[R] = Future()
     try:
-        done = _threads().submit(contextvars.copy_context().run, work)
-    except RuntimeError:  # no thread begins once the interpreter ends
-        return work()
-    return done.result()
+        done.set_result(work())
+    except BaseException as error:  # noqa: BLE001 (it is raised where the result is asked for)
+        done.set_exception(error)
+    return done
+
+
+def _break_off_now(procedure: _Procedure[Any]) -> None:
+    """Break it off, and wait for that a while, also if Ctrl-C is pressed again: one interruption is raised already."""
+    begun: Future[None] | None = None
+    until_s = time.monotonic() + 2 * _PATIENCE_S
+    while not (procedure.is_over or (begun and begun.done())) and (left_s := until_s - time.monotonic()) > 0:
+        with suppress(BaseException):
+            begun = begun or _uninterrupted(procedure.break_off)
+            wait([begun], timeout=left_s)
 
 
 @cache
@@ -348,12 +360,11 @@ class Driver(_Sender):
                 while action is not None:
                     match action:
                         case Note(RecordIntent() | Claim()):
-                            action = _uninterrupted(partial(procedure.record, action))
+                            action = _uninterrupted(partial(procedure.record, action)).result()
                         case _:
                             action = procedure.resume(self._perform(action, tell, entered))
             except BaseException:
-                if not procedure.is_over:
-                    _uninterrupted(procedure.break_off)
+                _break_off_now(procedure)
                 raise
         return procedure.result
 

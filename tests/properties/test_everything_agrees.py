@@ -50,6 +50,8 @@ from tests.adapters.http.both import KEY, QUICK, AnyClient, AnyTask, BlockingCli
 from tests.adapters.http.conftest import NO_CERTIFICATES
 from tests.adapters.http.faults import Fault, faults
 
+# A task that was created just now may not be found yet.
+DID_NOTHING = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.NOT_FOUND)
 TIMING = replace(QUICK, longest_retry_s=0.005, settle_timeout_s=0.05)
 
 
@@ -283,7 +285,7 @@ class Watched:
         taken: set[str] = set()
         for (number, command), call in zip(self.attempts(), arrived, strict=True):
             assert number not in taken
-            if call.status_code != HTTPStatus.TOO_MANY_REQUESTS and not self.stage.lifecycle.event(command).repeatable:
+            if call.status_code not in DID_NOTHING and not self.stage.lifecycle.event(command).repeatable:
                 taken.add(number)
 
     def finish(self) -> None:
