@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from lifecycle.errors import IllegalTransition, UnknownName
 
@@ -52,6 +52,9 @@ def require_words(words: Iterable[W], what: str) -> Iterable[W]:
     if isinstance(words, str | bytes):
         raise TypeError(f"{what} are several, in a list or any other iterable, not the text {words[:80]!r}")
     return words
+
+
+OriginName = Origin | Literal["caller", "remote"]
 
 
 class VerdictKind(StrEnum):
@@ -176,7 +179,7 @@ class Table(Generic[S, E]):
             reason = self._refusal(state, event)
         return Verdict(kind, state, event, target, allowed, reason)
 
-    def allowed(self, state: S, *, origin: Origin | str | None = None) -> tuple[E, ...]:
+    def allowed(self, state: S, *, origin: OriginName | None = None) -> tuple[E, ...]:
         """Return the events that `state` accepts, in declared order; of one origin ("caller" or "remote") if given.
 
         Raises:

@@ -30,7 +30,7 @@ from lifecycle.errors import DefinitionFinding, IllegalTransition, LifecycleErro
 from lifecycle.examination import moves_of
 from lifecycle.graph import Closure, accepted_again, reach, remote_rows
 from lifecycle.history import Channel, FindingCode, Mode
-from lifecycle.table import E, Origin, S, quoted, require_origin
+from lifecycle.table import E, Origin, OriginName, S, quoted, require_origin
 
 try:
     from hypothesis import strategies as st
@@ -61,7 +61,7 @@ def states(lifecycle: Lifecycle[S, E]) -> st.SearchStrategy[S]:
     return st.sampled_from([state.name for state in lifecycle.states])
 
 
-def events(lifecycle: Lifecycle[S, E], *, origin: Origin | str | None = None) -> st.SearchStrategy[E]:
+def events(lifecycle: Lifecycle[S, E], *, origin: OriginName | None = None) -> st.SearchStrategy[E]:
     """Draw a declared event, of one origin if given (nothing where there is none); shrinks towards the first.
 
     Raises UnknownName: there is no such origin.

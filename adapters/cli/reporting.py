@@ -105,11 +105,11 @@ def _dwell(report: Report, *, narrow: bool) -> Table:
     return made
 
 
-def _span(seconds: float, *, narrow: bool) -> str:
+def _span(seconds: float, *, narrow: bool) -> Text:
     """A time span; on a narrow terminal its smaller unit is on a line of its own."""
     number, unit, *rest = duration(seconds).split(" ")
     between = "\n" if narrow else " "
-    return f"{number} {unit}{between}{' '.join(rest)}" if rest else f"{number} {unit}"
+    return Text(f"{number} {unit}{between}{' '.join(rest)}" if rest else f"{number} {unit}")
 
 
 def _endings(report: Report, lifecycle: Lifecycle[str, str]) -> Table:

@@ -84,7 +84,7 @@ class Columns:
     def require_usual_times(self, reader: str) -> None:
         """Raise UnusableLog if only DuckDB reads such times."""
         if self.time in (TimeForm.MICROSECONDS, TimeForm.NANOSECONDS, TimeForm.PATTERN):
-            raise UnusableLog(f"times in {self.time}s are not read by {reader}: give the log as files or frames")
+            raise UnusableLog(f"times in {self.time} are not read by {reader}: give the log as files or frames")
 
     def named(self) -> tuple[str, ...]:
         """The names of all columns that a log must have."""

@@ -23,7 +23,7 @@ from adapters.watch.events import Acted, Event, Overdue, PolicyFailed
 from adapters.watch.pace import Pace
 from adapters.watch.policies import Facts, Policy, emergency_command, ending_command, ends_task
 from adapters.watch.tasks import Failing, Watched
-from adapters.watch.throttle import Throttle
+from adapters.watch.throttle import Throttle, pause_asked_s
 from lifecycle.catalog import CommandState
 from lifecycle.command import CommandResult
 from lifecycle.errors import CommandError, IllegalTransition, TaskEndedFirst
@@ -199,7 +199,8 @@ class Acting:
         """Note a failure, and when to ask again; return whether it is to be told."""
         last, kind = watched.failing.get(policy.name), _kind_of(error)
         times = 1 if last is None else last.times + 1
-        watched.failing[policy.name] = Failing(kind, times, _now_s() + self._pace.retry_s(times))
+        asked_s = pause_asked_s(getattr(error.__cause__ or error, "retry_after_s", None))
+        watched.failing[policy.name] = Failing(kind, times, _now_s() + max(self._pace.retry_s(times), asked_s))
         return last is None or last.kind != kind or _is_power_of(_AGAIN, times)
 
 

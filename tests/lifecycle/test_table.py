@@ -333,13 +333,15 @@ def test_threads_share_a_lifecycle() -> None:
 
 @pytest.mark.parametrize("origin", Origin)
 def test_an_origin_may_be_given_as_text(declared: Lifecycle[str, str], origin: Origin) -> None:
+    name: Any = str(origin)
     for state in declared.states:
-        assert declared.allowed(state.name, origin=str(origin)) == declared.allowed(state.name, origin=origin)
+        assert declared.allowed(state.name, origin=name) == declared.allowed(state.name, origin=origin)
 
 
 def test_an_origin_that_there_is_not_is_refused(declared: Lifecycle[str, str]) -> None:
+    mistyped: Any = "callr"
     with pytest.raises(UnknownName, match=r"unknown origin 'callr'; did you mean 'caller'\? \(known: caller, remote\)"):
-        declared.allowed(declared.initial, origin="callr")
+        declared.allowed(declared.initial, origin=mistyped)
 
 
 def test_a_refusal_lists_what_the_origin_of_the_event_can_do(declared: Lifecycle[str, str]) -> None:

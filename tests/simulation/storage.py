@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from adapters.journal import RecordedCommand, RecordedReport, SqlJournal
+from adapters.journal import Recorded, RecordedCommand, RecordedReport, SqlJournal
 from lifecycle import CommandState
 from lifecycle.journal import CommandEntry, CommandRecord, Journal, Purpose, ReportEntry, TaskLog
 from lifecycle.memory import MemoryJournal, MemoryLog
@@ -103,12 +103,15 @@ class Sql:
         return self._reader.task(lifecycle, task_id)
 
     def commands(self, lifecycle: Declared, task_id: str) -> Commands:
-        entries = self._reader.history(task_id, lifecycle.name)
+        entries = self._history(lifecycle, task_id)
         return {entry.id: _command(entry) for entry in entries if isinstance(entry, RecordedCommand)}
 
     def reports(self, lifecycle: Declared, task_id: str) -> int:
-        entries = self._reader.history(task_id, lifecycle.name)
+        entries = self._history(lifecycle, task_id)
         return sum(entry.times or 0 for entry in entries if isinstance(entry, RecordedReport))
+
+    def _history(self, lifecycle: Declared, task_id: str) -> list[Recorded]:
+        return [each for each in self._reader.history(task_id) if each.lifecycle == lifecycle.name]
 
     def close(self) -> None:
         self._opened.close()

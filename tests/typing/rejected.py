@@ -51,7 +51,7 @@ V1.observe(V2State.STARTED, "paused")  # error
 V1.step("running", V1Event.STOP)  # error
 V1.step(V1State.RUNNING, "stop")  # error
 V1.observe("running", "paused")  # error
-V1.allowed(V1State.RUNNING, origin="caller")  # error
+V1.allowed(V1State.RUNNING, origin="callr")  # error
 V1.check(["running"], mode="strict")  # error
 
 # Answers taken for something else.

@@ -234,10 +234,11 @@ def test_whatever_a_receiver_answers_ends_in_an_attempt(emulator: Emulator, answ
 
         def serve() -> None:
             for _ in range(2):
-                connection, _ = server.accept()
-                with connection, suppress(OSError):
-                    connection.recv(65_536)
-                    connection.sendall(answer)
+                with suppress(OSError):  # it was closed, for nobody came any more; or the sender has gone
+                    connection, _ = server.accept()
+                    with connection:
+                        connection.recv(65_536)
+                        connection.sendall(answer)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()

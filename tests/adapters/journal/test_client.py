@@ -197,7 +197,7 @@ def test_of_two_that_recover_at_once_each_command_is_settled_by_one(emulator: Em
     with ThreadPoolExecutor(2) as pool:
         one, other = pool.map(recover, ("one", "two"))
 
-    assert sorted([*one, *other]) == sorted(names)
+    assert {*one, *other} == {*names}  # both may report one that was open when they began
     assert [emulator.task(name).state for name in names] == ["stopped"] * 8
     assert sorted(str(call.task) for call in emulator.calls() if call.command == "stop") == sorted(names)
     journal = open_real()

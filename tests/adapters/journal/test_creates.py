@@ -216,6 +216,7 @@ def test_a_task_without_a_status_is_known_too(journal: SqlJournal) -> None:
 
     assert [row.task_id for row in journal.tasks().tasks] == ["task-1"]
     assert [type(each) for each in journal.history("task-1")] == [RecordedCreate]
+    journal.add_reports([told("task-2", "started", lifecycle="v2-full")])
     assert [type(each) for each in journal.history("task-1", "v2-full")] == []
 
 

@@ -60,6 +60,7 @@ def test_a_task_is_forgotten_of_one_lifecycle_or_of_all(journal: SqlJournal) -> 
         journal.add_reports([told("task-1", "running", lifecycle=name)])
 
     assert journal.forget("task-1", "v1") == 1
+    journal.add_reports([told("task-2", "running", lifecycle="v3")])
     assert journal.forget("task-1", "v3") == 0
     assert journal.forget("task-1") == 2
 
@@ -118,6 +119,7 @@ def test_of_a_delivery_about_a_forgotten_task_its_digest_stays(journal: SqlJourn
     about, other = (Delivery(f"digest-{task}", "status", at(0), f"private {task}") for task in ("task-1", "task-2"))
     journal.receive(about, [told("task-1", "running")])
     journal.receive(other, [told("task-2", "running")])
+    journal.add_reports([told("task-3", "running", lifecycle="v4")])
 
     journal.forget("task-1", "v4")
     assert bodies(journal) == {"private task-1", "private task-2"}

@@ -205,7 +205,10 @@ NUMBERS = st.from_regex(r"\A[+-]?[0-9]{1,20}(\.[0-9]{0,9})?\Z") | st.from_regex(
 TEXTS = ISO_PARTS | NUMBERS | st.text(st.sampled_from("0123456789-+:.TZeE ٣\n"), max_size=12)
 
 
-@given(st.lists(TEXTS, min_size=40, max_size=60), st.sampled_from([None, *TimeForm]))
+FORMS = [form for form in TimeForm if form not in (TimeForm.MICROSECONDS, TimeForm.NANOSECONDS)]  # which it reads
+
+
+@given(st.lists(TEXTS, min_size=40, max_size=60), st.sampled_from([None, *FORMS]))
 @settings(max_examples=3, phases=UNSHRUNK)
 def test_a_text_is_the_same_time_as_in_a_file(url: str, run: Run, texts: list[str], form: TimeForm | None) -> None:
     rows = [{"task_id": "'t'", "at": literal(text), "status": "'running'"} for text in texts]
