@@ -8,7 +8,7 @@ memory stays bounded. No library of frames is imported here, DuckDB knows them a
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -204,13 +204,16 @@ def _names(frame: Any) -> list[str]:
     return [str(name) for name in names]
 
 
-def _own_columns(frame: Any, names: Iterable[str]) -> dict[str, Any] | None:
-    """The named columns of a dict of arrays, a pandas or a Polars frame; None if there are others, or not all."""
+def _own_columns(frame: Any, names: Sequence[str]) -> dict[str, Any] | None:
+    """The named columns of a dict of arrays, a pandas or a Polars frame; None if it is another, or lacks one."""
     if not isinstance(frame, dict) and not hasattr(frame, "dtypes"):
+        return None
+    there = [*cast("dict[str, Any]", frame)] if isinstance(frame, dict) else _names(frame)
+    if any(there.count(name) != 1 for name in names):
         return None
     try:
         own = {name: cast("Any", frame)[name] for name in names}
-    except (LookupError, TypeError, ValueError):  # each library has its own for a column that is not there
+    except LookupError:  # a column whose name is no text
         return None
     return own if all(hasattr(column, "__array__") for column in own.values()) else None
 
