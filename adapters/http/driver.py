@@ -347,7 +347,6 @@ class Driver(_Sender):
 
     def __init__(self, *, base_url: str, api_key: SecretStr, timing: Timing, http: httpx2.Client | None) -> None:
         super().__init__(base_url=base_url, api_key=api_key, timing=timing)
-        del api_key
         self._connections = Connections(trust_env=self._trusts_environment, http=http)
 
     def run(self, actions: Actions[R], tell: OnProgress | None = None) -> R:
@@ -419,7 +418,6 @@ class AsyncDriver(_Sender):
 
     def __init__(self, *, base_url: str, api_key: SecretStr, timing: Timing, http: httpx2.AsyncClient | None) -> None:
         super().__init__(base_url=base_url, api_key=api_key, timing=timing)
-        del api_key
         self._connections = AsyncConnections(trust_env=self._trusts_environment, http=http)
 
     async def run(self, actions: Actions[R], tell: OnProgress | None = None) -> R:

@@ -34,7 +34,7 @@ def usable_key(wire: Wire[Any, Any], base_url: str, given: SecretStr | None = No
     """Return the key to send to the server at `base_url`, "" if the service takes none.
 
     A key that the caller gives goes wherever the caller says. The one in the service's environment variable
-    goes to the servers that it is for, and to this machine.
+    goes to the server that it is for, and to this machine.
 
     Raises:
         NoKey: there is none, or the one in the environment is for another server.
