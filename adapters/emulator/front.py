@@ -26,7 +26,6 @@ from lifecycle.errors import AdapterError
 SEEN = "emulator.seen"
 """Where in the ASGI scope the service finds the record's entry of the call that it handles."""
 
-_READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _WITHOUT_BODY = frozenset({204, 205, 304})
 _NOT_HANDLED = frozenset({FaultKind.STATUS, FaultKind.DROP_BEFORE})
 _DROPPED = frozenset({FaultKind.DROP_BEFORE, FaultKind.DROP_AFTER})
@@ -57,13 +56,12 @@ class Front:
         if scope["type"] != "http" or api_at(scope["path"]) is None:
             await self._service(scope, receive, send)
             return
-        body = b""
-        if scope["method"] not in _READS:
-            try:
-                body = await _read(receive)
-            except ConnectionDropped:
-                return  # its caller has gone before the call was complete
-            receive = _replay(body, receive)
+        try:
+            # Also of a read, which rarely has one: who asks for it after a delay must not find that its caller is gone.
+            body = await _read(receive)
+        except ConnectionDropped:
+            return  # its caller has gone before the call was complete
+        receive = _replay(body, receive)
         call = scope[SEEN] = self._open(scope, body)
         fault = self._faults.take(call)
         if fault is None:

@@ -15,7 +15,7 @@ import pytest
 from pydantic import ValidationError
 
 from adapters.emulator import ConnectionDropped, Emulator, Fault, FaultKind, create_app
-from tests.adapters.emulator.asking import BY_NAME, HEADERS, command, connect, create, state
+from tests.adapters.emulator.asking import BY_NAME, HEADERS, ask, command, connect, create, state
 
 V1, V2, V3 = BY_NAME["v1"], BY_NAME["v2"], BY_NAME["v3"]
 DROPPED = (httpx2.RemoteProtocolError, httpx2.ReadError)
@@ -98,6 +98,23 @@ def test_delay_waits_and_then_handles(emulator: Emulator, http: httpx2.Client) -
         assert time.monotonic() - begun < 10, "a call is handled also when its caller has gone"
         time.sleep(0.02)
     assert time.monotonic() - begun >= 0.3
+
+
+@pytest.mark.parametrize("kind", ["delay", "delay_after"])
+@pytest.mark.parametrize("is_known", [True, False])
+@pytest.mark.parametrize("api", BY_NAME)
+def test_a_delayed_read_is_completed_also_when_its_caller_has_gone(
+    emulator: Emulator, http: httpx2.Client, *, api: str, is_known: bool, kind: str
+) -> None:
+    wire = BY_NAME[api]
+    task_id = create(http, wire) if is_known else "nobody's"
+    emulator.fault(kind, method="GET", seconds=0.2)
+    with pytest.raises(httpx2.ReadTimeout), connect(emulator, timeout=0.1) as impatient:
+        ask(impatient, wire, wire.status, task_id)
+    begun = time.monotonic()
+    while (last := emulator.calls()[-1]).status_code is None:
+        assert time.monotonic() - begun < 10, last
+        time.sleep(0.02)
 
 
 def test_delay_after_handles_and_then_waits(emulator: Emulator, http: httpx2.Client) -> None:
