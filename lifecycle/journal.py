@@ -300,6 +300,9 @@ class TaskLog(Protocol[S, E]):
     ) -> CommandRecord[S, E] | TaskRecord[S, E]:
         """Open a command, only if the task is still at `version`, no command is open, and its key is new.
 
+        A journal that cannot tell whether its transaction was committed raises, and does not repeat it: the
+        command that it has opened would stand in its own way.
+
         Returns the opened command, which this worker has claimed, or the task's present record if it
         could not be opened.
         """

@@ -187,21 +187,13 @@ class Witness:
         reported = [_life(opened)] if opened is not None else []
         require(len(in_flight) <= 1, Promise.ALONE, in_flight)
         require(in_flight == reported, Promise.SETTLED, f"{in_flight} in flight, {reported} reported")
-        # What is given again under its key has its number again; what is given without one has a number of its own,
-        # unless its intent was recorded and its worker not told: then it intends it again, and abandons the first,
-        # which another worker may have sent by then. Only a stop abandons, and twice is the same as once.
-        numbers = [
-            each.fields["number"] for each in commands.values() if each.purpose.key or not self._is_in_vain(each)
-        ]
+        # What is given again under its key has its number again.
+        numbers = [each.fields["number"] for each in commands.values()]
         require(len(numbers) == len(set(numbers)), Promise.KEYED, [*commands.values()])
         self._check_memory(commands)
         for each in commands.values():
             answers = self.answers.get(each.fields["number"], [])
             require(is_true(each, self.world, self._since.get(each.id, 0), answers), Promise.TRUE, each)
-
-    def _is_in_vain(self, command: CommandRecord[str, str]) -> bool:
-        is_harmless = command.attempts == 0 or self.lifecycle.event(command.command).repeatable
-        return command.state is CommandState.ABANDONED and is_harmless
 
     def _check_memory(self, commands: Commands) -> None:
         for command_id, intended in self._opened.items():

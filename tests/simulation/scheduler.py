@@ -229,7 +229,10 @@ class Simulation:
         if process.told:
             self._hear(process, process.worker, process.witness)
         elif effect is not None and not isinstance(effect, _NOT_THE_JOURNALS) and self._goes_wrong():
-            self.random.choice((self._fail_before, self._fail_after, self._double))(process, effect)
+            mishaps = [self._fail_before, self._fail_after]
+            if not isinstance(effect, RecordIntent):  # that no journal repeats, as `TaskLog` says
+                mishaps.append(self._double)
+            self.random.choice(mishaps)(process, effect)
         elif effect is not None:
             self._perform(process, effect)
 
