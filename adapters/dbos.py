@@ -30,6 +30,14 @@ from decimal import Decimal
 from typing import Any, ParamSpec, TypedDict, TypeVar
 from uuid import uuid4
 
+from lifecycle.errors import MissingExtra
+
+try:  # first of all: its extra brings what the following need
+    from dbos import DBOS, DBOSConfig, DBOSConfiguredInstance, SetWorkflowID, WorkflowHandle
+    from dbos import error as dbos_error
+except ImportError:
+    raise MissingExtra("dbos", needed_by="adapters.dbos") from None
+
 from adapters.http.client import AsyncClient, AsyncTask
 from adapters.http.errors import NotFound
 from adapters.http.exchange import cost_usd
@@ -40,18 +48,11 @@ from lifecycle.errors import (
     CommandError,
     IllegalTransition,
     LifecycleError,
-    MissingExtra,
     UnreadableRecord,
     WaitTimedOut,
 )
 from lifecycle.journal import Report, TaskRecord
 from lifecycle.memory import MemoryJournal
-
-try:
-    from dbos import DBOS, DBOSConfig, DBOSConfiguredInstance, SetWorkflowID, WorkflowHandle
-    from dbos import error as dbos_error
-except ImportError:
-    raise MissingExtra("dbos", needed_by="adapters.dbos") from None
 
 __all__ = ["Answer", "Limits", "NotFollowed", "NotPinned", "Supervision", "serving"]
 

@@ -93,7 +93,7 @@ def _dark_style(colours: Mapping[str, str]) -> str:
 
 
 def _layout(dot: str, *options: str) -> bytes:
-    program = _program()
+    program = require_layout()
     try:
         done = subprocess.run(  # noqa: S603 (no shell; the picture goes to standard input)
             [program, *options], input=dot.encode(), capture_output=True, timeout=_TIMEOUT_S, check=True
@@ -110,8 +110,8 @@ def _layout(dot: str, *options: str) -> bytes:
     return done.stdout
 
 
-def _program() -> str:
-    """The path of the layout program. Raises MissingExtra."""
+def require_layout() -> str:
+    """Return the path of the layout program. Raises MissingExtra."""
     found = _installed_with_wheel() or shutil.which("graphviz-pure") or shutil.which("dot")
     if found is None:
         raise MissingExtra("render", needed_by="drawing SVG and PNG")

@@ -29,7 +29,7 @@ allowed; the attributes carry the same facts, typed.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, TypedDict, Unpack
@@ -361,11 +361,21 @@ class UndeclaredState(UnreadableRecord):
 
 
 class MissingExtra(LifecycleError, ImportError):
-    """An optional dependency is not installed; the message is the line to type."""
+    """Optional dependencies are not installed; the message is the line to type.
 
-    def __init__(self, extra: str, *, needed_by: str) -> None:
-        self.extra = extra
-        super().__init__(f"{needed_by} needs an extra: pip install 'task-lifecycle[{extra}]'")
+    `extras` are the names of those that are missing and that the import or the command needs, all of them. With
+    `or_else`, a further one brings this and what it is for: `{"spark": "Spark"}`.
+    """
+
+    def __init__(self, *extras: str, needed_by: str, or_else: Mapping[str, str] | None = None) -> None:
+        self.extras = extras
+        extra = "an extra" if len(extras) == 1 else "extras"
+        others = "".join(f", for {what} {_install(other)}" for other, what in (or_else or {}).items())
+        super().__init__(f"{needed_by} needs {extra}: {_install(*extras)}{others}")
+
+
+def _install(*extras: str) -> str:
+    return f"pip install 'task-lifecycle[{','.join(extras)}]'"
 
 
 class AdapterError(LifecycleError):

@@ -3,9 +3,9 @@
 app.py lists the commands. declarations.py and show.py hold those about lifecycles, logs.py those about logs,
 tasks.py and watching.py those that talk to a service, records.py those about a journal, offline.py and
 demo.py the emulator's; output.py says how things look and what an error is worth, names.py turns what was
-typed into what was meant. Needs the extra `cli`; what a command needs beyond it is imported when it runs:
-log_options.py is what the commands about logs are told, judging.py what they do, listing.py and reporting.py
-what they print, progress.py their bar.
+typed into what was meant. Needs the extra `cli`; extras.py says what a command needs beyond it, which is imported
+when it runs. log_options.py is what the commands about logs are told, judging.py what they do, listing.py and
+reporting.py what they print, progress.py their bar.
 
 Exit codes: 0 legal, clean, done; 1 not legal, findings, a command refused or uncertain, a wait that
 timed out; 2 an unknown name, bad input, a service that cannot be used.
@@ -17,6 +17,7 @@ import io
 import os
 import sys
 
+from adapters.cli.extras import require_extras
 from lifecycle.errors import MissingExtra
 
 __all__ = ["main"]
@@ -35,6 +36,7 @@ def main() -> None:
         if not (width.isdecimal() and len(width) <= _MOST_DIGITS and int(width)):
             os.environ.pop(name, None)  # nothing could be shown in it
     try:
+        require_extras(sys.argv[1:])
         from adapters.cli.app import app
 
         app()

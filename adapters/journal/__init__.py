@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from lifecycle.errors import MissingExtra
 
 if find_spec("sqlalchemy") is None or find_spec("alembic") is None:
-    raise MissingExtra("journal", needed_by="the durable journal")
+    raise MissingExtra("journal", needed_by="the durable journal", or_else={"postgres": "PostgreSQL"})
 
 from adapters.journal.creating import SqlCreates
 from adapters.journal.errors import JournalError, JournalReadOnly, JournalTooNew, JournalUnavailable, NotAJournal

@@ -23,7 +23,7 @@ from importlib.util import find_spec
 from lifecycle.errors import MissingExtra
 
 if find_spec("duckdb") is None or find_spec("numpy") is None:
-    raise MissingExtra("logs", needed_by="checking logs")
+    raise MissingExtra("logs", needed_by="checking logs", or_else={"spark": "Spark"})
 
 from adapters.logs.checked import CheckedLog, LogFinding, Reject
 from adapters.logs.checking import check_logs

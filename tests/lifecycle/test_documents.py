@@ -162,7 +162,7 @@ def test_yaml_needs_its_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
             MissingExtra, match=r"^reading and writing YAML needs an extra: pip install 'task-li"
         ) as info:
             ask()
-        assert info.value.extra == "yaml"
+        assert info.value.extras == ("yaml",)
     assert Lifecycle.from_json(V1.to_json()) == V1
 
 

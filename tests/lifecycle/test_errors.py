@@ -121,7 +121,7 @@ MESSAGES: dict[LifecycleError, str] = {
     WaitTimedOut(lifecycle="v1", task="task_12", until="final", state=V1State.PAUSED): (
         "v1 task task_12: not final in time, still 'paused'"
     ),
-    MissingExtra("yaml", needed_by="reading YAML"): "reading YAML needs an extra: pip install 'task-lifecycle[yaml]'",
+    MissingExtra("http", "yaml", needed_by="this"): "this needs extras: pip install 'task-lifecycle[http,yaml]'",
     AdapterError("the world is down"): "the world is down",
 }
 EXAMPLES = [pytest.param(error, id=type(error).__name__) for error in MESSAGES]

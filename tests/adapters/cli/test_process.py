@@ -295,6 +295,30 @@ main()
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("extras", "arguments"),
+    [
+        ("http,journal", ["recover", "--api", "v1", "--journal", "x"]),
+        ("http,journal,postgres", ["send", "--api", "v1", "--journal=postgresql://localhost/x", "1", "stop"]),
+        ("watch,journal", ["watch", "--journal", "x", "--api", "v1"]),
+        ("emulator,http,journal", ["demo"]),
+        ("logs,postgres,yaml", ["report", "own.yaml", "postgresql://localhost/x", "--table", "x"]),
+    ],
+)
+def test_all_missing_extras_are_named_at_once(extras: str, arguments: list[str]) -> None:
+    done = python(f"""
+import sys
+absent = "httpx2 tenacity aiolimiter fastapi uvicorn yaml duckdb numpy sqlalchemy alembic psycopg"
+sys.modules.update(dict.fromkeys(absent.split()))
+sys.argv = ["lifecycle", *{arguments!r}]
+from adapters.cli import main
+main()
+""")
+
+    assert done.returncode == 2
+    assert done.stderr == f"lifecycle: this command needs extras: pip install 'task-lifecycle[{extras}]'\n"
+
+
 def test_what_needs_no_further_extra_works_without_them() -> None:
     done = python("""
 import sys
