@@ -62,7 +62,7 @@ types: $(VENV)/.installed-test-all ## strict types, by two checkers
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 diagrams: $(VENV)/.installed-demo ## draw every declared lifecycle anew
-	$(BIN)/python -m adapters.render diagrams
+	$(BIN)/python -m lifecycle_adapters.render diagrams
 
 bench: $(VENV)/.installed-bench ## measure against the peers installed beside it
 	$(BIN)/python -m benchmarks

@@ -13,11 +13,11 @@ from typing import Any
 
 import httpx2
 
-from adapters.http import AsyncClient, Client
-from adapters.http.v1 import V1 as WIRE
 from benchmarks.measure import Bound, Measure, Row, compare
 from benchmarks.servers import running
 from lifecycle import V1Event
+from lifecycle_adapters.http import AsyncClient, Client
+from lifecycle_adapters.http.v1 import V1 as WIRE
 
 _CYCLE = (V1Event.PAUSE, V1Event.RESUME)
 _TASK = "task_1234567890abcdef"

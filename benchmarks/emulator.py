@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from adapters.http.v1 import V1 as WIRE
 from benchmarks.measure import Bound, Measure, Row, compare
 from benchmarks.servers import running
+from lifecycle_adapters.http.v1 import V1 as WIRE
 
 _CONNECTIONS = 8
 _KEY = "benchmark"

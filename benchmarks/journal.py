@@ -20,13 +20,13 @@ import httpx2
 import psycopg
 import sqlalchemy as sa
 
-from adapters.http import Client
-from adapters.journal import SqlJournal
 from benchmarks.measure import Bound, Measure, Row, compare
 from benchmarks.servers import running
 from lifecycle import V1
 from lifecycle.journal import Report, TaskReport
 from lifecycle.memory import MemoryJournal
+from lifecycle_adapters.http import Client
+from lifecycle_adapters.journal import SqlJournal
 from tests.postgres import PostgresServer
 
 _BATCH = 500

@@ -25,8 +25,8 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
-from adapters.logs.columns import Fault
 from lifecycle import V1_FULL, FindingCode, Lifecycle
+from lifecycle_adapters.logs.columns import Fault
 
 Defect = FindingCode | Fault
 """What is injected, named for what must be said of it."""

@@ -45,8 +45,8 @@ def measured(run: str, log: Path) -> Took:
 
 def _check(log: str) -> Run:
     """Findings, edges and dwell times; the findings are fetched one by one."""
-    from adapters.logs.checking import check_logs
-    from adapters.logs.files import Files
+    from lifecycle_adapters.logs.checking import check_logs
+    from lifecycle_adapters.logs.files import Files
 
     def run() -> None:
         with check_logs(V1_FULL, Files(log)) as checked:

@@ -18,9 +18,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from adapters.emulator import serve
-from adapters.http.v1 import V1 as WIRE
 from lifecycle import V1, V1Event
+from lifecycle_adapters.emulator import serve
+from lifecycle_adapters.http.v1 import V1 as WIRE
 
 
 @contextmanager

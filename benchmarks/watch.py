@@ -20,14 +20,14 @@ from tempfile import TemporaryDirectory
 import httpx2
 import psutil
 
-from adapters.http import AsyncClient
-from adapters.http.v1 import V1 as WIRE
-from adapters.journal import SqlJournal
-from adapters.watch import Pace, Throttle, Watcher
 from benchmarks.measure import Bound, Row
 from benchmarks.servers import running
 from lifecycle import V1Event
 from lifecycle.memory import MemoryJournal
+from lifecycle_adapters.http import AsyncClient
+from lifecycle_adapters.http.v1 import V1 as WIRE
+from lifecycle_adapters.journal import SqlJournal
+from lifecycle_adapters.watch import Pace, Throttle, Watcher
 
 _KEY = "benchmark"
 _MORE_MB = 40.0

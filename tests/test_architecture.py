@@ -9,11 +9,10 @@ import sys
 from collections.abc import Iterator
 from copy import deepcopy
 from functools import cache
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.packages import MODULES, ROOT, belongs
 
 # A module imports only what stands left of it, and what that imports. `x.*` is a package with its modules.
 # Files that are not there yet may be named; a file that is not named is an error.
@@ -24,7 +23,7 @@ ONE_WAY = {
         journal <- effects <- command, creating, following
         definition <- diagram, testing
     """,
-    "adapters": """
+    "lifecycle_adapters": """
         http.errors <- http.wire <- http.browser_use <- http.v1, http.v2, http.v3, http.v4
         http.v1, http.v2, http.v3, http.v4 <- http.services <- http.client
         http.wire, http.timing <- http.exchange <- http.driver, http.listing <- http.creating <- http.client
@@ -43,34 +42,34 @@ ONE_WAY = {
 
 # Who imports what is no part of Python: an optional dependency belongs to the files that are named for it.
 OWNERS = {
-    "pydantic": ["lifecycle.definition", "lifecycle.parts", "adapters"],
-    "pydantic_core": ["adapters.emulator"],
-    "typing_extensions": ["adapters.emulator"],
+    "pydantic": ["lifecycle.definition", "lifecycle.parts", "lifecycle_adapters"],
+    "pydantic_core": ["lifecycle_adapters.emulator"],
+    "typing_extensions": ["lifecycle_adapters.emulator"],
     "yaml": ["lifecycle.documents"],
     "hypothesis": ["lifecycle.testing"],
-    "transitions": ["adapters.machine"],
+    "transitions": ["lifecycle_adapters.machine"],
     # In the emulator for its webhooks: it is the client of whoever it sends them to.
     "httpx2": [
-        *(f"adapters.http.{name}" for name in ("client", "connections", "driver", "keys", "limits")),
-        "adapters.emulator",
+        *(f"lifecycle_adapters.http.{name}" for name in ("client", "connections", "driver", "keys", "limits")),
+        "lifecycle_adapters.emulator",
     ],
-    "tenacity": ["adapters.http.client", "adapters.http.driver", "adapters.http.timing"],
-    "fastapi": ["adapters.emulator"],
-    "starlette": ["adapters.emulator"],
-    "uvicorn": ["adapters.emulator"],
-    "sqlalchemy": ["adapters.journal"],
-    "alembic": ["adapters.journal"],
-    "aiolimiter": ["adapters.watch"],
-    "dbos": ["adapters.dbos"],
-    "opentelemetry": ["adapters.telemetry"],
-    "duckdb": ["adapters.logs.workbench"],
-    "numpy": ["adapters.logs"],
-    "backports": ["adapters.logs.text.blocks"],
-    "psycopg": ["adapters.connection_strings", "adapters.logs.postgres"],
-    "pyspark": ["adapters.logs.spark"],
-    "py4j": ["adapters.logs.spark"],  # by which Python calls Spark; its errors come through
-    "typer": ["adapters.cli"],
-    "rich": ["adapters.cli"],
+    "tenacity": ["lifecycle_adapters.http.client", "lifecycle_adapters.http.driver", "lifecycle_adapters.http.timing"],
+    "fastapi": ["lifecycle_adapters.emulator"],
+    "starlette": ["lifecycle_adapters.emulator"],
+    "uvicorn": ["lifecycle_adapters.emulator"],
+    "sqlalchemy": ["lifecycle_adapters.journal"],
+    "alembic": ["lifecycle_adapters.journal"],
+    "aiolimiter": ["lifecycle_adapters.watch"],
+    "dbos": ["lifecycle_adapters.dbos"],
+    "opentelemetry": ["lifecycle_adapters.telemetry"],
+    "duckdb": ["lifecycle_adapters.logs.workbench"],
+    "numpy": ["lifecycle_adapters.logs"],
+    "backports": ["lifecycle_adapters.logs.text.blocks"],
+    "psycopg": ["lifecycle_adapters.connection_strings", "lifecycle_adapters.logs.postgres"],
+    "pyspark": ["lifecycle_adapters.logs.spark"],
+    "py4j": ["lifecycle_adapters.logs.spark"],  # by which Python calls Spark; its errors come through
+    "typer": ["lifecycle_adapters.cli"],
+    "rich": ["lifecycle_adapters.cli"],
 }
 
 # The part of the standard library that neither tells the time nor touches the world, with two exceptions.
@@ -85,13 +84,7 @@ EXCEPTIONS = {
 }
 IMPURE_CALLS = {"open", "print", "input", "eval", "exec", "__import__", "now", "utcnow", "today", "cwd", "home"}
 
-
-def name_of(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-
-
-MODULES = {name_of(path): path for top in ONE_WAY for path in sorted((ROOT / top).rglob("*.py"))}
-CORE = [name for name in MODULES if name.startswith("lifecycle")]
+CORE = [name for name in MODULES if belongs(name, "lifecycle")]
 
 
 @cache
@@ -115,10 +108,6 @@ def foreign(part: ast.AST) -> set[str]:
     """The packages imported that are neither ours nor Python's."""
     pythons = sys.stdlib_module_names | {"compression"}  # the latter since Python 3.14
     return {name.partition(".")[0] for name in imports(part)} - {*ONE_WAY} - pythons
-
-
-def belongs(module: str, package: str) -> bool:
-    return module == package or module.startswith(f"{package}.")
 
 
 # --- the direction -----------------------------------------------------------------------------
@@ -150,7 +139,7 @@ def entry_of(module: str) -> str:
 def may_import(module: str, other: str) -> bool:
     if module == "lifecycle":  # the facade
         return other.startswith("lifecycle.") and other != "lifecycle.testing"
-    if module.startswith("adapters.") and other.startswith("lifecycle"):
+    if belongs(module, "lifecycle_adapters") and belongs(other, "lifecycle"):
         return other != "lifecycle.testing"
     if other in ONE_WAY or not belongs(other, module.partition(".")[0]):
         return False
@@ -160,7 +149,7 @@ def may_import(module: str, other: str) -> bool:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_go_one_way(module: str) -> None:
-    ours = {name for name in imports(tree(module)) if name.startswith((".", *ONE_WAY))}
+    ours = {name for name in imports(tree(module)) if name.startswith(".") or name.partition(".")[0] in ONE_WAY}
 
     assert ours <= set(MODULES), "imported, but not there"
     assert {name for name in ours if not may_import(module, name)} == set()
@@ -220,7 +209,7 @@ def test_importing_the_core_loads_nothing_foreign_but_pydantic() -> None:
     assert public - sys.stdlib_module_names - {"lifecycle"} <= with_pydantic
 
 
-ADAPTERS = [name for name in MODULES if name.startswith("adapters.") and name.count(".") == 1]
+ADAPTERS = [name for name in MODULES if belongs(name, "lifecycle_adapters") and name.count(".") == 1]
 
 
 @pytest.mark.parametrize("module", ["lifecycle.testing", *ADAPTERS])

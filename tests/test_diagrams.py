@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from adapters.render import write_gallery
+from lifecycle_adapters.render import write_gallery
 
 DIAGRAMS = Path(__file__).parent.parent / "diagrams"
 

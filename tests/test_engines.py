@@ -26,9 +26,9 @@ from pathlib import Path
 
 import pytest
 
-from adapters.emulator import Emulator
-from adapters.journal import RecordedCommand, SqlJournal
 from lifecycle import CommandState
+from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.journal import RecordedCommand, SqlJournal
 from tests.test_docs import examples
 
 ROOT = Path(__file__).parents[1]
@@ -77,7 +77,7 @@ class Page:
 @pytest.mark.parametrize("name", PAGES)
 def test_a_program_imports_what_is_there(name: str) -> None:
     nodes = [node for node in ast.walk(ast.parse(Page(name).program)) if isinstance(node, ast.ImportFrom)]
-    ours = [node for node in nodes if str(node.module).startswith(("adapters", "lifecycle"))]
+    ours = [node for node in nodes if str(node.module).startswith(("lifecycle_adapters", "lifecycle"))]
 
     absent = [
         f"{node.module}.{alias.name}"

@@ -18,12 +18,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from lifecycle import V1
+from tests.packages import PACKAGES, ROOT
 
-ROOT = Path(__file__).parents[1]
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT: dict[str, Any] = PYPROJECT["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
-PACKAGES = ("lifecycle", "adapters")
 LOCK = ROOT / "constraints.txt"
 
 
@@ -89,8 +88,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_both_packages_whole_and_nothing_else(wheel: Path) -> None:
-    files = [path.relative_to(ROOT) for name in PACKAGES for path in (ROOT / name).rglob("*") if path.is_file()]
-    ours = {path.as_posix() for path in files if "__pycache__" not in path.parts}
+    files = [(path, package) for package in PACKAGES.values() for path in package.rglob("*") if path.is_file()]
+    ours = {path.relative_to(package.parent).as_posix() for path, package in files if "__pycache__" not in path.parts}
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
 
@@ -104,7 +103,7 @@ def test_the_wheel_carries_its_papers_and_its_command(wheel: Path) -> None:
         entry_points = archive.read(papers["entry_points.txt"]).decode()
 
     assert "LICENSE" in papers
-    assert "lifecycle = adapters.cli:main" in entry_points
+    assert "lifecycle = lifecycle_adapters.cli:main" in entry_points
 
 
 # --- in an environment of its own --------------------------------------------------------------
@@ -113,20 +112,20 @@ def test_the_wheel_carries_its_papers_and_its_command(wheel: Path) -> None:
 NEEDS = {
     "yaml": "from lifecycle import Lifecycle; Lifecycle.from_file('declared.yaml')",
     "testing": "import lifecycle.testing",
-    "machine": "import adapters.machine",
-    "http": "from adapters.http import Client; Client('v1', api_key='any').close()",
-    "emulator": "from adapters.emulator import create_app; create_app()",
-    "journal": "from adapters.journal import SqlJournal; SqlJournal('journal.db').close()",
-    "postgres": "from adapters.journal import JournalUnavailable, SqlJournal\n"
+    "machine": "import lifecycle_adapters.machine",
+    "http": "from lifecycle_adapters.http import Client; Client('v1', api_key='any').close()",
+    "emulator": "from lifecycle_adapters.emulator import create_app; create_app()",
+    "journal": "from lifecycle_adapters.journal import SqlJournal; SqlJournal('journal.db').close()",
+    "postgres": "from lifecycle_adapters.journal import JournalUnavailable, SqlJournal\n"
     "try: SqlJournal('postgresql://127.0.0.1:1/none')\nexcept JournalUnavailable: pass",
-    "watch": "import adapters.watch",
-    "dbos": "import adapters.dbos",
-    "telemetry": "from adapters import telemetry; assert telemetry.is_present",
-    "logs": "import adapters.logs.checking",
-    "spark": "import adapters.logs.spark",
-    "render": "from adapters.render import to_svg; from lifecycle import V1; from lifecycle.diagram import diagram; "
-    "to_svg(diagram(V1))",
-    "cli": "import sys; sys.argv = ['lifecycle', 'list']; from adapters.cli import main; main()",
+    "watch": "import lifecycle_adapters.watch",
+    "dbos": "import lifecycle_adapters.dbos",
+    "telemetry": "from lifecycle_adapters import telemetry; assert telemetry.is_present",
+    "logs": "import lifecycle_adapters.logs.checking",
+    "spark": "import lifecycle_adapters.logs.spark",
+    "render": "from lifecycle_adapters.render import to_svg; from lifecycle import V1\n"
+    "from lifecycle.diagram import diagram; to_svg(diagram(V1))",
+    "cli": "import sys; sys.argv = ['lifecycle', 'list']; from lifecycle_adapters.cli import main; main()",
 }
 
 # Whoever wants them says so: Spark alone is ten times as large as all others together.
@@ -137,14 +136,18 @@ ONLY_ADD = {"telemetry"}
 
 
 class Environment:
-    """A virtual environment with one requirement in it, a wheel, and what that asks for."""
+    """A virtual environment with one requirement in it, such as a wheel, and what that asks for."""
 
-    def __init__(self, directory: Path, requirement: str) -> None:
+    def __init__(self, directory: Path, *requirement: str) -> None:
         self.directory = directory
         venv.create(directory, symlinks=os.name != "nt")
         self.scripts = directory / ("Scripts" if os.name == "nt" else "bin")
         (directory / "declared.yaml").write_text(V1.to_json(), encoding="utf-8")  # JSON is YAML
-        self._pip("install", "--quiet", "--constraint", str(LOCK), requirement)
+        self.install("--constraint", str(LOCK), *requirement)
+
+    def install(self, *requirement: str) -> None:
+        """Install one more."""
+        self._pip("install", "--quiet", *requirement)
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run one of its programs, out of sight of this checkout."""
@@ -175,6 +178,33 @@ def test_every_extra_is_tried() -> None:
 
 
 @pytest.mark.heavy
+def test_an_sdist_and_an_editable_install_hold_both_packages(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--directory", str(tmp_path / "built")]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    [sdist] = (tmp_path / "built").iterdir()
+
+    for requirement in ([f"{sdist}[http]"], ["--editable", f"{ROOT}[http]"]):
+        environment = Environment(tmp_path / str(len(requirement)), *requirement)
+        done = environment.run("python", "-c", NEEDS["http"])
+        assert (done.returncode, done.stderr) == (0, ""), requirement
+
+
+@pytest.mark.heavy
+def test_packages_named_adapters_live_beside_ours(tmp_path: Path, wheel: Path) -> None:
+    """The distribution of that name adds to Hugging Face's transformers."""
+    environment = Environment(tmp_path, f"{wheel}[http]")
+    environment.install("--no-deps", "adapters==1.3.0")  # its dependencies are several gigabytes
+    theirs = environment.run("python", "-c", "import importlib.util as u; print(u.find_spec('adapters').origin)")
+    (tmp_path / "adapters").mkdir()
+    (tmp_path / "adapters" / "__init__.py").write_text("OWNER = 'a user'", encoding="utf-8")
+    own = environment.run("python", "-c", f"{NEEDS['http']}\nimport adapters; print(adapters.OWNER)")
+
+    assert "site-packages" in theirs.stdout, theirs
+    assert (own.stdout, own.stderr) == ("a user\n", "")
+    assert "task-lifecycle" in environment.installed()
+
+
+@pytest.mark.heavy
 def test_the_wheel_alone_brings_pydantic_alone(bare: Environment) -> None:
     brought = {"pydantic", "pydantic-core", "annotated-types", "typing-extensions", "typing-inspection"}
 
@@ -184,7 +214,7 @@ def test_the_wheel_alone_brings_pydantic_alone(bare: Environment) -> None:
 
 @pytest.mark.heavy
 def test_an_extra_that_only_adds_is_not_missed(bare: Environment) -> None:
-    done = bare.run("python", "-c", "from adapters import telemetry; assert not telemetry.is_present")
+    done = bare.run("python", "-c", "from lifecycle_adapters import telemetry; assert not telemetry.is_present")
 
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -5,23 +5,17 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import lifecycle
 from lifecycle import CATALOG, errors
+from tests.packages import MODULES
 
-ROOT = Path(__file__).parents[1]
-SOURCES = sorted([*(ROOT / "lifecycle").rglob("*.py"), *(ROOT / "adapters").rglob("*.py")])
-MODULES = [
-    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-    for path in SOURCES
-    if "\n__all__" in path.read_text(encoding="utf-8")
-]
+PUBLIC = [name for name, path in MODULES.items() if "\n__all__" in path.read_text(encoding="utf-8")]
 # Spark is there with all tests only.
-EXPORTING = [pytest.param(name, marks=pytest.mark.heavy) if "spark" in name else name for name in MODULES]
+EXPORTING = [pytest.param(name, marks=pytest.mark.heavy) if "spark" in name else name for name in PUBLIC]
 
 
 def in_order(name: str) -> tuple[int, list[str | int]]:

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from dbos import DBOS, DBOSConfig, WorkflowHandle
 
-from adapters.dbos import Limits, NotFollowed, Supervision, serving
-from adapters.emulator import Emulator, SeenCall
-from adapters.http import AsyncClient, Client, NotFound, Timing
-from adapters.journal import RecordedCommand, SqlJournal
-from adapters.watch import OverdueAfter, StopAfter, StopAtCost, StopPausedAfter
 from lifecycle import V1_FULL, UnknownName
 from lifecycle.journal import Journal, Report
+from lifecycle_adapters.dbos import Limits, NotFollowed, Supervision, serving
+from lifecycle_adapters.emulator import Emulator, SeenCall
+from lifecycle_adapters.http import AsyncClient, Client, NotFound, Timing
+from lifecycle_adapters.journal import RecordedCommand, SqlJournal
+from lifecycle_adapters.watch import OverdueAfter, StopAfter, StopAtCost, StopPausedAfter
 
 KEY = "bu_a-key-that-nobody-may-see"
 QUICK = Timing(

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 from dbos import DBOS, DBOSPortableJSONSerializer
 
-from adapters.dbos import NotPinned, Supervision, serving
-from adapters.emulator import Emulator
-from adapters.http import AsyncClient
-from adapters.journal import RecordedCommand, SqlJournal
+from lifecycle_adapters.dbos import NotPinned, Supervision, serving
+from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.http import AsyncClient
+from lifecycle_adapters.journal import RecordedCommand, SqlJournal
 from tests.adapters.test_dbos import (
     KEY,
     OFTEN,

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from adapters.emulator import Emulator
+from lifecycle_adapters.emulator import Emulator
 
 pytestmark = pytest.mark.heavy
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from adapters.emulator import Emulator
+from lifecycle_adapters.emulator import Emulator
 
 pytestmark = pytest.mark.heavy
 

@@ -12,17 +12,17 @@ from typing import Any, NoReturn
 
 import pytest
 
-from adapters.http import Client
-from adapters.journal import SqlJournal
-from adapters.webhooks import SIGNATURE_HEADER, TIMESTAMP_HEADER, Webhooks, sign
 from lifecycle import V1_FULL, LifecycleError
 from lifecycle.journal import Delivery, TaskReport
 from lifecycle.memory import MemoryJournal
+from lifecycle_adapters.http import Client
+from lifecycle_adapters.journal import SqlJournal
+from lifecycle_adapters.webhooks import SIGNATURE_HEADER, TIMESTAMP_HEADER, Webhooks, sign
 from tests.adapters.http.both import QUICK, AnyClient, BlockingClient
 from tests.adapters.http.conftest import NO_CERTIFICATES
 from tests.adapters.http.scripted import Reply, ScriptedServer, Seen
 
-ADAPTERS = Path(__file__).parents[2] / "adapters"
+ADAPTERS = Path(__file__).parents[2] / "adapters" / "lifecycle_adapters"
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
 TAKEN = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
 
@@ -49,7 +49,7 @@ def log_calls() -> Iterator[Any]:
 
 @pytest.mark.parametrize("path", [each for each in ADAPTERS.rglob("*.py") if "getLogger" in each.read_text()], ids=str)
 def test_a_logger_is_named_for_its_adapter(path: Path) -> None:
-    adapter = ".".join(["adapters", *path.relative_to(ADAPTERS).with_suffix("").parts][:2])
+    adapter = ".".join(["lifecycle_adapters", *path.relative_to(ADAPTERS).with_suffix("").parts][:2])
     given = set(loggers(ast.parse(path.read_text(encoding="utf-8"))).values())
 
     assert given <= {f"logging.getLogger('{adapter}')", "logging.getLogger(__name__)"}
@@ -91,7 +91,7 @@ def records() -> Iterator[list[logging.LogRecord]]:
         def emit(self, record: logging.LogRecord) -> None:
             kept.append(record)
 
-    handler, logger = Keeping(), logging.getLogger("adapters")
+    handler, logger = Keeping(), logging.getLogger("lifecycle_adapters")
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)

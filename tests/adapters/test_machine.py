@@ -17,7 +17,6 @@ import pytest
 import transitions
 from transitions.extensions.asyncio import AsyncMachine
 
-from adapters.machine import Change, bind, bind_async
 from lifecycle import (
     V1,
     V1_FULL,
@@ -34,6 +33,7 @@ from lifecycle import (
     V2Event,
     get,
 )
+from lifecycle_adapters.machine import Change, bind, bind_async
 
 E = V1Event
 S = V1State

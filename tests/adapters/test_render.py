@@ -19,9 +19,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.render import DARK, RenderError, to_png, to_svg, write_gallery
 from lifecycle import CATALOG, V1, V3_FULL, Lifecycle, MissingExtra, Origin
 from lifecycle.diagram import Colour, Diagram, Edge, Mark, Node, diagram
+from lifecycle_adapters.render import DARK, RenderError, to_png, to_svg, write_gallery
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -257,7 +257,7 @@ def test_a_program_that_cannot_run_is_named(without_wheel: Path) -> None:
 
 def test_a_program_that_hangs_is_ended(without_wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(without_wheel / "dot", "#!/bin/sh\nexec /bin/sleep 60\n")
-    monkeypatch.setattr("adapters.render._TIMEOUT_S", 0.2)
+    monkeypatch.setattr("lifecycle_adapters.render._TIMEOUT_S", 0.2)
 
     with pytest.raises(RenderError, match=r"dot took longer than 0\.2 s: the lifecycle is too large"):
         to_svg(diagram(V1))
@@ -325,7 +325,7 @@ def test_gallery_removes_nothing_outside_its_directory(tmp_path: Path) -> None:
 
 
 def test_the_module_writes_the_gallery(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "adapters.render", str(tmp_path / "pictures")]
+    command = [sys.executable, "-m", "lifecycle_adapters.render", str(tmp_path / "pictures")]
     subprocess.run(command, check=True, env=os.environ | {"PYTHONWARNINGS": "error"})
 
     assert (tmp_path / "pictures" / "README.md").is_file()

@@ -23,13 +23,13 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanContext, SpanKind
 
-from adapters import telemetry
-from adapters.http import AsyncClient, Client
-from adapters.journal import SqlJournal
-from adapters.watch import OverdueAfter, Pace, Watcher
 from lifecycle import V1_FULL, LifecycleError, V1Event, V1State
 from lifecycle.journal import Delivery, Journal, Report, TaskReport
 from lifecycle.memory import MemoryJournal
+from lifecycle_adapters import telemetry
+from lifecycle_adapters.http import AsyncClient, Client
+from lifecycle_adapters.journal import SqlJournal
+from lifecycle_adapters.watch import OverdueAfter, Pace, Watcher
 from tests.adapters.http.both import KEY, QUICK, AnyClient, BlockingClient
 from tests.adapters.http.conftest import NO_CERTIFICATES
 from tests.adapters.http.scripted import Reply, Script, ScriptedServer, by_path
@@ -195,7 +195,7 @@ OUTCOMES: dict[str, tuple[Callable[[], Script], str]] = {
     "uncertain": (never_answered, "lifecycle.errors.CommandUncertain"),
     "ended_first": (lambda: statuses("running", "finished", pause=REFUSED), "lifecycle.errors.TaskEndedFirst"),
     "moot": (lambda: statuses("running", "failed", pause=OK), "lifecycle.errors.TaskEndedFirst"),
-    "failed": (lambda: statuses("running", pause=Reply(status=403)), "adapters.http.errors.NotPermitted"),
+    "failed": (lambda: statuses("running", pause=Reply(status=403)), "lifecycle_adapters.http.errors.NotPermitted"),
 }
 
 
@@ -235,7 +235,7 @@ def test_an_error_of_the_journal_is_the_commands_end(told: Told, connect: Connec
         connect(statuses("running"), journal=journal).task(TASK).pause()
 
     facts = told.facts("lifecycle.command")
-    assert (facts["outcome"], facts["error.type"]) == ("failed", "adapters.journal.errors.JournalReadOnly")
+    assert (facts["outcome"], facts["error.type"]) == ("failed", "lifecycle_adapters.journal.errors.JournalReadOnly")
 
 
 def test_a_name_that_is_not_declared_begins_nothing(told: Told, connect: Connect) -> None:
@@ -468,7 +468,7 @@ def run(program: str) -> str:
 
 def test_what_the_process_configures_receives_it_whenever_that_is() -> None:
     said = run("""
-from adapters import telemetry
+from lifecycle_adapters import telemetry
 from datetime import datetime, UTC
 from lifecycle import V1
 from lifecycle.journal import Report
@@ -502,10 +502,10 @@ def test_without_the_package_all_works_and_nothing_of_it_is_imported(tmp_path: P
         said = run(f"""
 import asyncio, sys
 sys.modules["opentelemetry"] = None  # what an absent package looks like to `import`
-from adapters import telemetry
-from adapters.http import AsyncClient, Client
-from adapters.journal import SqlJournal
-from adapters.watch import OverdueAfter, Pace, Watcher
+from lifecycle_adapters import telemetry
+from lifecycle_adapters.http import AsyncClient, Client
+from lifecycle_adapters.journal import SqlJournal
+from lifecycle_adapters.watch import OverdueAfter, Pace, Watcher
 
 service = {{"api_key": "any", "base_url": {server.base_url!r}}}
 

@@ -25,10 +25,23 @@ from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
-from adapters import webhooks as webhooks_module
-from adapters.emulator import Emulator
-from adapters.journal import SqlJournal
-from adapters.webhooks import (
+from lifecycle import (
+    V1_FULL,
+    V2_FULL,
+    V3_FULL,
+    AdapterError,
+    Channel,
+    Lifecycle,
+    ObservationKind,
+    UndeclaredState,
+    UnknownName,
+)
+from lifecycle.journal import Delivery, Report, ReportEntry, TaskReport
+from lifecycle.memory import MemoryJournal, MemoryLog
+from lifecycle_adapters import webhooks as webhooks_module
+from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.journal import SqlJournal
+from lifecycle_adapters.webhooks import (
     LONGEST_AGE_S,
     SIGNATURE_HEADER,
     STATUS_UPDATE,
@@ -45,19 +58,6 @@ from adapters.webhooks import (
     sign,
     verify,
 )
-from lifecycle import (
-    V1_FULL,
-    V2_FULL,
-    V3_FULL,
-    AdapterError,
-    Channel,
-    Lifecycle,
-    ObservationKind,
-    UndeclaredState,
-    UnknownName,
-)
-from lifecycle.journal import Delivery, Report, ReportEntry, TaskReport
-from lifecycle.memory import MemoryJournal, MemoryLog
 from tests.adapters.emulator.asking import BY_NAME, command, connect, create, settled, until
 from tests.adapters.serving import served
 
@@ -537,7 +537,7 @@ def test_an_unknown_status_is_recorded_and_warned_of_once(caplog: pytest.LogCapt
     assert observation is not None
     assert observation.kind is ObservationKind.UNKNOWN
     (warning,) = caplog.records
-    assert (warning.name, warning.levelname) == ("adapters.webhooks", "WARNING")
+    assert (warning.name, warning.levelname) == ("lifecycle_adapters.webhooks", "WARNING")
     assert (vars(warning)["status"], vars(warning)["task_id"], vars(warning)["lifecycle"]) == (
         "hibernating", "t", "v1-full",
     )  # fmt: skip

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
-from adapters.emulator import SeenCall
-from adapters.http.services import service
-from adapters.journal import RecordedCommand, SqlJournal, TaskRow
 from lifecycle import COMMAND, Lifecycle
+from lifecycle_adapters.emulator import SeenCall
+from lifecycle_adapters.http.services import service
+from lifecycle_adapters.journal import RecordedCommand, SqlJournal, TaskRow
 from tests.proofs.witness import APIS, ATTEMPT
 
 LIFECYCLES: dict[str, Lifecycle[Any, Any]] = {service(api).full.name: service(api).full for api in APIS}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.emulator import Emulator
+from lifecycle_adapters.emulator import Emulator
 
 PACE_S = 0.02
 

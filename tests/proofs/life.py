@@ -19,8 +19,6 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any, TypeVar
 
-from adapters.http import Client, HttpError
-from adapters.journal import JournalUnavailable
 from lifecycle import (
     CommandAbandoned,
     CommandInFlight,
@@ -30,6 +28,8 @@ from lifecycle import (
     IllegalTransition,
     TaskEndedFirst,
 )
+from lifecycle_adapters.http import Client, HttpError
+from lifecycle_adapters.journal import JournalUnavailable
 from tests.proofs.agreement import API_OF, LIFECYCLES, all_tasks
 from tests.proofs.witness import APIS, IMPATIENT, Witness, clients
 

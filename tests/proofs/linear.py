@@ -18,7 +18,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from adapters.journal import Recorded, RecordedCommand, RecordedReport
 from lifecycle import COMMAND, CommandEvent, Lifecycle
 from lifecycle.journal import (
     CommandRecord,
@@ -33,6 +32,7 @@ from lifecycle.journal import (
     may_send,
     repeats,
 )
+from lifecycle_adapters.journal import Recorded, RecordedCommand, RecordedReport
 from tests.proofs.witness import Operation
 
 Command = CommandRecord[Any, Any]

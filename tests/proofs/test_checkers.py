@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from adapters.emulator import Emulator, SeenCall
-from adapters.journal import Recorded as Entry
 from lifecycle import V1_FULL, CommandEvent, V1Event, V1State
 from lifecycle.journal import CommandRecord, Report
+from lifecycle_adapters.emulator import Emulator, SeenCall
+from lifecycle_adapters.journal import Recorded as Entry
 from tests.proofs.agreement import Recorded, disagreements
 from tests.proofs.conftest import PACE_S
 from tests.proofs.linear import disorder

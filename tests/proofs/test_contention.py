@@ -18,11 +18,11 @@ from multiprocessing.synchronize import Barrier
 import pytest
 from sqlalchemy import event
 
-from adapters.emulator import Emulator, FaultKind
-from adapters.http import Client
-from adapters.journal.writing import enter_reports
 from lifecycle import V1_FULL, KeyReused
 from lifecycle.journal import Report, TaskReport
+from lifecycle_adapters.emulator import Emulator, FaultKind
+from lifecycle_adapters.http import Client
+from lifecycle_adapters.journal.writing import enter_reports
 from tests.proofs.agreement import Recorded, disagreements
 from tests.proofs.life import NO
 from tests.proofs.linear import disorder

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from adapters.emulator import Emulator, FaultKind
-from adapters.http import Client, RecoveredCreate
 from lifecycle.errors import CommandUncertain
+from lifecycle_adapters.emulator import Emulator, FaultKind
+from lifecycle_adapters.http import Client, RecoveredCreate
 from tests.conftest import StartPostgres
 from tests.proofs.agreement import API_OF, LIFECYCLES, Recorded, disagreements
 from tests.proofs.life import CREATE, WORKER, Diary, live

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from adapters.emulator import Emulator
-from adapters.http import Client, RecoveredCreate
-from adapters.journal import RecordedCreate, SqlCreates, SqlJournal
 from lifecycle import CommandEvent, CommandState, CreateUncertain
 from lifecycle.journal import UNSTATED, CreatedTask, CreateRecord, Purpose
+from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.http import Client, RecoveredCreate
+from lifecycle_adapters.journal import RecordedCreate, SqlCreates, SqlJournal
 from tests.proofs.witness import PROCESSES
 
 KEY = "order 5"

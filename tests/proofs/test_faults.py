@@ -26,12 +26,12 @@ import httpx2
 import psycopg
 import pytest
 
-from adapters.emulator import Emulator, FaultKind
-from adapters.http import Client, Task, driver
-from adapters.journal import JournalUnavailable, RecordedCommand, database
-from adapters.journal.database import Durability
 from lifecycle import V1_FULL, CommandInFlight, CommandUncertain, LifecycleError, V1State, V3State
 from lifecycle.journal import CommandRecord, Report, TaskReport
+from lifecycle_adapters.emulator import Emulator, FaultKind
+from lifecycle_adapters.http import Client, Task, driver
+from lifecycle_adapters.journal import JournalUnavailable, RecordedCommand, database
+from lifecycle_adapters.journal.database import Durability
 from tests.conftest import StartPostgres
 from tests.postgres import PostgresServer
 from tests.proofs.agreement import Recorded, all_tasks, disagreements

@@ -16,11 +16,11 @@ from typing import Any, ParamSpec, TypeVar
 
 import httpx2
 
-from adapters.http import Client, Timing
-from adapters.journal import SqlJournal, SqlLog
 from lifecycle import CommandEvent, Lifecycle
 from lifecycle.journal import UNSTATED, CommandRecord, Hold, Outcome, Purpose, Report, TaskRecord
 from lifecycle.table import E, S
+from lifecycle_adapters.http import Client, Timing
+from lifecycle_adapters.journal import SqlJournal, SqlLog
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -28,9 +28,6 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from adapters.emulator import Emulator
-from adapters.http import Client, HttpError
-from adapters.machine import bind
 from lifecycle import (
     CommandError,
     CommandInFlight,
@@ -46,6 +43,9 @@ from lifecycle.command import CommandResult
 from lifecycle.journal import CommandEntry
 from lifecycle.memory import MemoryJournal, MemoryLog
 from lifecycle.testing import Executor, check_executor, events, lifecycle_machine, states
+from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.http import Client, HttpError
+from lifecycle_adapters.machine import bind
 from tests.adapters.http.both import KEY, QUICK, AnyClient, AnyTask, BlockingClient
 from tests.adapters.http.conftest import NO_CERTIFICATES
 from tests.adapters.http.faults import Fault, faults

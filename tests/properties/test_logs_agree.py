@@ -17,16 +17,16 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from adapters.logs.checked import CheckedLog
-from adapters.logs.checking import check_logs
-from adapters.logs.columns import EARLIEST_US, LATEST_US, Columns
-from adapters.logs.postgres import PostgresTable
-from adapters.logs.rules import Rules
-from adapters.logs.source import Intake, Source
-from adapters.logs.workbench import Workbench
 from lifecycle import CATALOG, Alias, Channel, Lifecycle
 from lifecycle.history import Mode
 from lifecycle.testing import histories, lifecycles, possible_defects
+from lifecycle_adapters.logs.checked import CheckedLog
+from lifecycle_adapters.logs.checking import check_logs
+from lifecycle_adapters.logs.columns import EARLIEST_US, LATEST_US, Columns
+from lifecycle_adapters.logs.postgres import PostgresTable
+from lifecycle_adapters.logs.rules import Rules
+from lifecycle_adapters.logs.source import Intake, Source
+from lifecycle_adapters.logs.workbench import Workbench
 from tests.adapters.logs.reference import Declared, LogRow, Outcome, expected, outcome
 from tests.postgres import PostgresServer
 
@@ -146,8 +146,8 @@ class SparkRows:
     def offer(self, bench: Workbench, rules: Rules, columns: Columns) -> Intake:  # noqa: ARG002
         from pyspark.sql import functions as fn
 
-        from adapters.logs.spark.engine import SparkEngine, computed
-        from adapters.logs.spark.records import records_of
+        from lifecycle_adapters.logs.spark.engine import SparkEngine, computed
+        from lifecycle_adapters.logs.spark.records import records_of
 
         rows = [(row.task, row.at_us, row.sequence, row.place, row.status) for row in self.rows]
         schema = "task_id string, at_us bigint, sequence bigint, place bigint, status string"

@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
-from adapters.machine import bind, bind_async
 from lifecycle import IllegalTransition, Lifecycle
 from lifecycle.testing import Executor, check_executor, event_paths, events, lifecycle_machine, lifecycles
+from lifecycle_adapters.machine import bind, bind_async
 
 Start = Callable[[Lifecycle[str, str]], Executor[str, str]]
 

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple, cast
 
 import pytest
 
-from adapters.journal import SqlJournal
 from lifecycle import COMMAND, CommandEvent, CommandState, Event
 from lifecycle.command import Commanding, CommandResult
 from lifecycle.effects import Effect, FindCommand, RecordAttempt, RecordIntent, RecordOutcome, Steps
 from lifecycle.journal import UNSTATED, CommandRecord, Outcome, Purpose, TaskRecord
 from lifecycle.memory import MemoryJournal, MemoryLog
+from lifecycle_adapters.journal import SqlJournal
 from tests.lifecycle.drivers import Declared, Driver
 from tests.simulation.promises import Broken, Promise
 from tests.simulation.scheduler import Parts, Simulation

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from adapters.journal import Recorded, RecordedCommand, RecordedReport, SqlJournal
 from lifecycle import CommandState
 from lifecycle.journal import CommandEntry, CommandRecord, Journal, Purpose, ReportEntry, TaskLog
 from lifecycle.memory import MemoryJournal, MemoryLog
+from lifecycle_adapters.journal import Recorded, RecordedCommand, RecordedReport, SqlJournal
 from tests.lifecycle.drivers import Declared
 
 LEASE = timedelta(seconds=60)

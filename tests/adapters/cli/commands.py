@@ -18,7 +18,7 @@ from typing import Any
 
 from typer.testing import CliRunner, Result
 
-from adapters.cli.app import app
+from lifecycle_adapters.cli.app import app
 
 SCRIPT = str(Path(sysconfig.get_path("scripts")) / "lifecycle")
 KEY = "bu_secret_7f3a"

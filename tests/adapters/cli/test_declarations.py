@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from adapters.render import to_png, to_svg
 from lifecycle import CATALOG, V1, V1_FULL, V3_FULL, Lifecycle, VerdictKind, get
 from lifecycle.diagram import RENDERERS, Format, Mark, diagram
+from lifecycle_adapters.render import to_png, to_svg
 from tests.adapters.cli.commands import SCRIPT, call, call_json, environment
 
 # A name must be printable, a meaning need not be.

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.emulator import Emulator
 from lifecycle import V1_FULL, V2_FULL, V3_FULL
+from lifecycle_adapters.emulator import Emulator
 from tests.adapters.cli.commands import call, script
 
 CALL = re.compile(r"    (GET|PUT|POST|PATCH) (/api/\S+)(?: (\w+))? +(\d{3}|lost)   (.*)")

@@ -13,7 +13,7 @@ import duckdb
 import pytest
 from rich.console import Console
 
-from adapters.cli.progress import Bar
+from lifecycle_adapters.cli.progress import Bar
 from tests.adapters.cli.commands import SCRIPT, environment, python, script, terminal
 
 CLEAR = "\x1b[2K"
@@ -200,10 +200,10 @@ def test_colours_are_for_terminals(bad: str) -> None:
 def test_the_command_line_starts_without_what_only_logs_need() -> None:
     done = python("""
 import sys
-from adapters.cli.app import app
+from lifecycle_adapters.cli.app import app
 loaded = [name for name in sys.modules if name.partition(".")[0] in ("duckdb", "numpy", "pyspark", "psycopg")]
 assert not loaded, loaded
-assert not any(name.startswith("adapters.logs") for name in sys.modules)
+assert not any(name.startswith("lifecycle_adapters.logs") for name in sys.modules)
 """)
 
     assert done.returncode == 0, done.stderr

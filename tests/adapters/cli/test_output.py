@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from adapters.cli.output import console, say, shown, table
+from lifecycle_adapters.cli.output import console, say, shown, table
 
 STEERING = st.text(st.characters(categories=("Cc", "Cf", "Cs", "Zl", "Zp", "Co")), min_size=1)
 
@@ -33,7 +33,7 @@ def test_nothing_that_is_said_steers_a_terminal(before: str, text: str) -> None:
         def elsewhere(*, stderr: bool) -> Console:
             return Console(file=to, stderr=stderr, markup=False)
 
-        patch.setattr("adapters.cli.output.console", elsewhere)
+        patch.setattr("lifecycle_adapters.cli.output.console", elsewhere)
         say(before + text, (text, "bold"))
     assert to.getvalue().count("\n") == 1
     assert harmless(to.getvalue())

@@ -11,9 +11,9 @@ from importlib import metadata
 
 import pytest
 
-from adapters.emulator import Emulator
-from adapters.http import Client
 from lifecycle import CATALOG, V1_FULL
+from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.http import Client
 from tests.adapters.cli.commands import KEY, SCRIPT, call, environment, python, script, terminal
 
 COMMANDS: dict[tuple[str, ...], str] = {
@@ -28,7 +28,7 @@ COMMANDS: dict[tuple[str, ...], str] = {
 
 def test_the_script_and_the_module_are_the_same_command() -> None:
     module = subprocess.run(
-        [sys.executable, "-m", "adapters.cli", "check", "v1", "stopped", "resume"],
+        [sys.executable, "-m", "lifecycle_adapters.cli", "check", "v1", "stopped", "resume"],
         capture_output=True,
         text=True,
         check=False,
@@ -285,7 +285,7 @@ def test_a_missing_extra_is_the_line_to_type(missing: str, extra: str, arguments
 import sys
 sys.modules[{missing!r}] = None  # what an absent package looks like to `import`
 sys.argv = ["lifecycle", *{arguments!r}]
-from adapters.cli import main
+from lifecycle_adapters.cli import main
 main()
 """)
 
@@ -311,7 +311,7 @@ import sys
 absent = "httpx2 tenacity aiolimiter fastapi uvicorn yaml duckdb numpy sqlalchemy alembic psycopg"
 sys.modules.update(dict.fromkeys(absent.split()))
 sys.argv = ["lifecycle", *{arguments!r}]
-from adapters.cli import main
+from lifecycle_adapters.cli import main
 main()
 """)
 
@@ -324,7 +324,7 @@ def test_what_needs_no_further_extra_works_without_them() -> None:
 import sys
 absent = "httpx2 tenacity fastapi uvicorn starlette yaml hypothesis duckdb numpy"
 sys.modules.update(dict.fromkeys(absent.split()))
-from adapters.cli.app import app
+from lifecycle_adapters.cli.app import app
 for arguments in (["list"], ["show", "v1"], ["check", "v1", "running", "stop"]):
     try:
         app(arguments)

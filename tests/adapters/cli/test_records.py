@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from adapters.emulator import Emulator
-from adapters.journal import SqlJournal
 from lifecycle import V1_FULL, V2_FULL, Lifecycle, V1Event, V1State
 from lifecycle.journal import Purpose, Report, TaskReport
+from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.journal import SqlJournal
 from tests.adapters.cli.commands import KEY, call, call_json, environment, script
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -561,7 +561,7 @@ def exported(journal: str, name: str, *, encoding: str, newline: str) -> bytes:
 import sys
 sys.stdout.reconfigure(encoding={encoding!r}, newline={newline!r})
 sys.argv = ["lifecycle", "journal", "export", "v1-full", "--journal", {journal!r}, "--format", {name!r}]
-from adapters.cli import main
+from lifecycle_adapters.cli import main
 main()"""
     return subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, env=environment()).stdout
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.logs.units import share
+from lifecycle_adapters.logs.units import share
 from tests.adapters.cli.commands import call, call_json
 
 LOG = """task_id,at,status

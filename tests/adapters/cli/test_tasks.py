@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from adapters.emulator import Emulator
-from adapters.journal import SqlJournal
+from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.journal import SqlJournal
 from tests.adapters.cli.commands import KEY, call
 
 

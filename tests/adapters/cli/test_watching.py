@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from adapters.emulator import Emulator
-from adapters.journal import RecordedCommand, SqlJournal
 from lifecycle import V1_FULL, CommandState
+from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.journal import RecordedCommand, SqlJournal
 from tests.adapters.cli.commands import KEY, SCRIPT, call, environment
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx2
 
-from adapters.emulator import Emulator, SentWebhook
-from adapters.emulator.calls import WIRES
-from adapters.http.wire import Call, Wire
+from lifecycle_adapters.emulator import Emulator, SentWebhook
+from lifecycle_adapters.emulator.calls import WIRES
+from lifecycle_adapters.http.wire import Call, Wire
 
 KEY = "any key"
 HEADERS = {name: value for wire in WIRES for name, value in wire.headers(KEY).items()}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
-from adapters.emulator import Emulator
+from lifecycle_adapters.emulator import Emulator
 from tests.adapters.emulator.asking import connect
 
 

@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 import httpx2
 import pytest
 
-from adapters.emulator import Emulator
-from adapters.emulator.calls import WIRES
-from adapters.http.wire import Wire
+from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.emulator.calls import WIRES
+from lifecycle_adapters.http.wire import Wire
 from tests.adapters.emulator.asking import BY_NAME, HEADERS, ask, bring_to, command, create
 
 V2_TASK_FIELDS = {

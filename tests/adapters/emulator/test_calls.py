@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.emulator.calls import WIRES, Identity, identify
-from adapters.http.wire import Call, Wire
+from lifecycle_adapters.emulator.calls import WIRES, Identity, identify
+from lifecycle_adapters.http.wire import Call, Wire
 
 CALLS = [
     (wire, name, call)

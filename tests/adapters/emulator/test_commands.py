@@ -8,10 +8,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from adapters.emulator import Emulator
-from adapters.emulator.calls import WIRES
-from adapters.http.wire import Wire
 from lifecycle import Lifecycle, VerdictKind
+from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.emulator.calls import WIRES
+from lifecycle_adapters.http.wire import Wire
 from tests.adapters.emulator.asking import BY_NAME, bring_to, command, connect, create, state
 
 PAIRS = [

@@ -8,10 +8,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from adapters.emulator import NOTICE, Emulator, UnknownTask
-from adapters.emulator.calls import Identity
-from adapters.emulator.record import LONGEST_RECORD, Record
 from lifecycle import IllegalTransition, UnknownName
+from lifecycle_adapters.emulator import NOTICE, Emulator, UnknownTask
+from lifecycle_adapters.emulator.calls import Identity
+from lifecycle_adapters.emulator.record import LONGEST_RECORD, Record
 from tests.adapters.emulator.asking import BY_NAME, HEADERS, bring_to, command, create, state
 
 V1, V2, V3 = BY_NAME["v1"], BY_NAME["v2"], BY_NAME["v3"]

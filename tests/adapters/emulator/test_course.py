@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.emulator import course
-from adapters.emulator.course import wished
 from lifecycle import V1, V1_FULL, V2_FULL, V2_SESSION, V3_FULL, V4, Lifecycle, Origin, UnknownName
+from lifecycle_adapters.emulator import course
+from lifecycle_adapters.emulator.course import wished
 
 
 @pytest.mark.parametrize(

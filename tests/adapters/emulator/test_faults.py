@@ -14,7 +14,7 @@ import httpx2
 import pytest
 from pydantic import ValidationError
 
-from adapters.emulator import ConnectionDropped, Emulator, Fault, FaultKind, create_app
+from lifecycle_adapters.emulator import ConnectionDropped, Emulator, Fault, FaultKind, create_app
 from tests.adapters.emulator.asking import BY_NAME, HEADERS, ask, command, connect, create, state
 
 V1, V2, V3 = BY_NAME["v1"], BY_NAME["v2"], BY_NAME["v3"]

@@ -8,9 +8,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from adapters.emulator import Emulator
-from adapters.emulator.calls import WIRES
-from adapters.http.wire import Wire
+from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.emulator.calls import WIRES
+from lifecycle_adapters.http.wire import Wire
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["full", "seed"])

@@ -17,8 +17,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from adapters.emulator import Emulator, EmulatorNotRunning
 from lifecycle import UnknownName
+from lifecycle_adapters.emulator import Emulator, EmulatorNotRunning
 from tests.adapters.emulator.asking import BY_NAME, HEADERS, command, connect, create, state
 
 ROOT = Path(__file__).parents[3]
@@ -128,7 +128,7 @@ def _timed(http: httpx2.Client) -> float:
 
 SERVE = """
 import json, sys
-from adapters.emulator import serve
+from lifecycle_adapters.emulator import serve
 serve(port=0, pace_s=0.01, on_start=lambda url: print(url, flush=True))
 """
 
@@ -161,7 +161,7 @@ def test_serve_runs_until_interrupted_and_leaves_nothing_on_disk(tmp_path: Path)
 def test_no_file_is_open_but_the_sockets() -> None:
     code = """
 import json, os, sys
-from adapters.emulator import Emulator
+from lifecycle_adapters.emulator import Emulator
 import httpx2
 def opened():
     links = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
@@ -181,9 +181,11 @@ with Emulator(pace_s=0) as emulator:
 
 
 def test_the_missing_extra_is_named() -> None:
-    code = "import sys; sys.modules['uvicorn'] = None; import adapters.emulator"
+    code = "import sys; sys.modules['uvicorn'] = None; import lifecycle_adapters.emulator"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stderr.rstrip().endswith("adapters.emulator needs an extra: pip install 'task-lifecycle[emulator]'")
+    assert done.stderr.rstrip().endswith(
+        "lifecycle_adapters.emulator needs an extra: pip install 'task-lifecycle[emulator]'"
+    )
 
 
 def test_a_bad_pace_is_refused() -> None:

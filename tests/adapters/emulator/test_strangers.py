@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from adapters.emulator import Emulator
+from lifecycle_adapters.emulator import Emulator
 from tests.adapters.emulator.asking import BY_NAME, create
 
 CONTROL, SERVICE = "/_emulator/tasks", "/api/v1/tasks"

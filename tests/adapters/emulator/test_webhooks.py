@@ -15,8 +15,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from adapters.emulator import Emulator, Webhook
-from adapters.webhooks import parse, verify
+from lifecycle_adapters.emulator import Emulator, Webhook
+from lifecycle_adapters.webhooks import parse, verify
 from tests.adapters.emulator.asking import BY_NAME, bring_to, command, connect, create, settled, state, until
 
 SECRET = "a secret of webhooks"

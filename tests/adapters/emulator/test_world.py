@@ -11,8 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.emulator import UnknownTask, course
-from adapters.emulator.world import LONGEST_ADVANCE_S, Clock, Task, World
 from lifecycle import (
     CATALOG,
     V1,
@@ -35,6 +33,8 @@ from lifecycle import (
     V3State,
     V4State,
 )
+from lifecycle_adapters.emulator import UnknownTask, course
+from lifecycle_adapters.emulator.world import LONGEST_ADVANCE_S, Clock, Task, World
 
 STARTED_AT = datetime(2026, 8, 6, 12, tzinfo=UTC)
 NAMES = count(1)

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 import httpx2
 
-from adapters.http import AsyncClient, AsyncTask, Client, Listed, Recovered, Task, TaskResult, Timing, Wire
-from adapters.http.client import Commands, TaskId
 from lifecycle import Lifecycle
 from lifecycle.command import CommandResult
 from lifecycle.journal import TaskLog
+from lifecycle_adapters.http import AsyncClient, AsyncTask, Client, Listed, Recovered, Task, TaskResult, Timing, Wire
+from lifecycle_adapters.http.client import Commands, TaskId
 
 R = TypeVar("R")
 Result = CommandResult[str, str]

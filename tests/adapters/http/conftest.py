@@ -10,8 +10,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from adapters.emulator import Emulator
-from adapters.http import Client, Wire
+from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.http import Client, Wire
 from tests.adapters.http.both import KEY, QUICK, AnyClient, BlockingClient
 from tests.adapters.http.scripted import Script, ScriptedServer
 

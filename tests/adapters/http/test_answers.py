@@ -9,21 +9,6 @@ from typing import Any, cast
 
 import pytest
 
-from adapters.emulator import Emulator
-from adapters.http import (
-    AsyncTask,
-    BadAnswer,
-    FieldError,
-    HttpError,
-    NoAnswer,
-    NotAuthenticated,
-    NotConnected,
-    NotFound,
-    NotPermitted,
-    RateLimited,
-    RequestRefused,
-    ServiceFailed,
-)
 from lifecycle import (
     CommandInFlight,
     CommandRefused,
@@ -37,6 +22,21 @@ from lifecycle import (
 )
 from lifecycle.journal import CommandEntry, Report
 from lifecycle.memory import MemoryJournal, MemoryLog
+from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.http import (
+    AsyncTask,
+    BadAnswer,
+    FieldError,
+    HttpError,
+    NoAnswer,
+    NotAuthenticated,
+    NotConnected,
+    NotFound,
+    NotPermitted,
+    RateLimited,
+    RequestRefused,
+    ServiceFailed,
+)
 from tests.adapters.http.both import QUICK, AnyTask
 from tests.adapters.http.conftest import Connect, Serve
 from tests.adapters.http.scripted import Reply, ScriptedServer, Seen, by_path, in_turn, refused_port

@@ -12,10 +12,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from adapters.emulator import Emulator
-from adapters.http import AsyncClient, AsyncTask, Timing
 from lifecycle import CommandInFlight, CommandUncertain, UnknownName
 from lifecycle.effects import Progress
+from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.http import AsyncClient, AsyncTask, Timing
 from tests.adapters.http.both import KEY, QUICK
 from tests.adapters.http.conftest import NO_CERTIFICATES, Serve
 from tests.adapters.http.scripted import Reply, Seen

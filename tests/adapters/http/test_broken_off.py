@@ -20,10 +20,10 @@ from typing import Any, TypeVar
 import httpx2
 import pytest
 
-from adapters.http import AsyncClient, Client, Recovered
-from adapters.journal import SqlJournal
 from lifecycle import Lifecycle
 from lifecycle.journal import TaskLog
+from lifecycle_adapters.http import AsyncClient, Client, Recovered
+from lifecycle_adapters.journal import SqlJournal
 from tests.adapters.http.both import KEY, QUICK
 from tests.adapters.http.conftest import NO_CERTIFICATES, Serve
 from tests.adapters.http.scripted import Reply, ScriptedServer
@@ -300,8 +300,8 @@ def test_interrupted_anywhere_in_its_journal_it_leaves_nothing_claimed(
 HALF_RUN = """
 import os, sys
 import httpx2
-from adapters.http import Client
-from adapters.journal import SqlJournal
+from lifecycle_adapters.http import Client
+from lifecycle_adapters.journal import SqlJournal
 
 def answer(request):
     if request.method == "GET":
@@ -337,7 +337,7 @@ def test_the_child_of_a_fork_releases_nothing_of_its_parents(path: Path, worker:
 
 SHARED = """
 import asyncio, os, sys
-from adapters.http import AsyncClient, Client
+from lifecycle_adapters.http import AsyncClient, Client
 
 def ask(who):
     async def everything():
@@ -380,8 +380,8 @@ def test_the_child_of_a_fork_shares_no_connection(serve: Serve) -> None:
 REFUSED = """
 import os, sys
 import httpx2
-from adapters.http import Client, ClientUnusable
-from adapters.journal import SqlJournal
+from lifecycle_adapters.http import Client, ClientUnusable
+from lifecycle_adapters.journal import SqlJournal
 
 journal = SqlJournal(sys.argv[1])
 answer = httpx2.MockTransport(lambda request: httpx2.Response(200, json="running"))

@@ -17,20 +17,6 @@ from uuid import UUID
 import httpx2
 import pytest
 
-from adapters.emulator import Emulator
-from adapters.http import (
-    AsyncClient,
-    AsyncTask,
-    BadAnswer,
-    Client,
-    Listed,
-    NotAuthenticated,
-    NotFound,
-    RequestRefused,
-    Task,
-)
-from adapters.http.client import Commands
-from adapters.http.v2 import V2
 from lifecycle import (
     CATALOG,
     CommandInFlight,
@@ -43,6 +29,20 @@ from lifecycle import (
 )
 from lifecycle.effects import Progress
 from lifecycle.memory import MemoryJournal
+from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.http import (
+    AsyncClient,
+    AsyncTask,
+    BadAnswer,
+    Client,
+    Listed,
+    NotAuthenticated,
+    NotFound,
+    RequestRefused,
+    Task,
+)
+from lifecycle_adapters.http.client import Commands
+from lifecycle_adapters.http.v2 import V2
 from tests.adapters.http.both import KEY, QUICK
 from tests.adapters.http.conftest import Connect, Serve
 from tests.adapters.http.scripted import Reply, by_path, in_turn

@@ -13,12 +13,12 @@ from typing import Any
 import httpx2
 import pytest
 
-from adapters.emulator import Emulator
-from adapters.http import AsyncClient, Client, NotFound, RecoveredCreate, RequestRefused
-from adapters.journal import RecordedCreate, SqlJournal
 from lifecycle import CreateInFlight, CreateKeyReused, CreateUncertain, get
 from lifecycle.journal import CreateRecord, Journal, Purpose, Report
 from lifecycle.memory import MemoryJournal
+from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.http import AsyncClient, Client, NotFound, RecoveredCreate, RequestRefused
+from lifecycle_adapters.journal import RecordedCreate, SqlJournal
 from tests.adapters.http.both import KEY, QUICK
 from tests.adapters.http.conftest import NO_CERTIFICATES, Connect, Serve
 from tests.adapters.http.scripted import Reply, by_path

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from adapters.http import AsyncClient, BadAnswer, Client, ClientUnusable, HttpError, NotConnected
+from lifecycle_adapters.http import AsyncClient, BadAnswer, Client, ClientUnusable, HttpError, NotConnected
 from tests.adapters.http.both import KEY, QUICK
 from tests.adapters.http.conftest import Serve
 from tests.adapters.http.scripted import Reply

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.emulator import Emulator
-from adapters.http import Client, service
 from lifecycle import LifecycleError, Origin
 from lifecycle.memory import MemoryLog
 from lifecycle.testing import events
+from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.http import Client, service
 from tests.adapters.http.both import KEY, QUICK, AnyClient, AnyTask, BlockingClient
 from tests.adapters.http.conftest import NO_CERTIFICATES
 from tests.adapters.http.faults import faults

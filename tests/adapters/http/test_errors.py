@@ -18,8 +18,9 @@ from typing import Any
 import httpx2
 import pytest
 
-import adapters.http.errors as errors_module
-from adapters.http import (
+import lifecycle_adapters.http.errors as errors_module
+from lifecycle import AdapterError, CommandUncertain, LifecycleError, WaitTimedOut
+from lifecycle_adapters.http import (
     AnswerError,
     AsyncClient,
     BadAnswer,
@@ -34,10 +35,9 @@ from adapters.http import (
     RequestRefused,
     Wire,
 )
-from adapters.http.v1 import V1
-from adapters.http.v2 import V2
-from adapters.http.v4 import V4
-from lifecycle import AdapterError, CommandUncertain, LifecycleError, WaitTimedOut
+from lifecycle_adapters.http.v1 import V1
+from lifecycle_adapters.http.v2 import V2
+from lifecycle_adapters.http.v4 import V4
 from tests.adapters.http.both import KEY, QUICK
 from tests.adapters.http.conftest import Connect, Serve
 from tests.adapters.http.scripted import Reply, Seen, refused_port
@@ -146,7 +146,10 @@ def log() -> Iterator[io.StringIO]:
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     root = logging.getLogger()
-    level, names = root.level, [root, *map(logging.getLogger, ("httpx2", "httpcore2", "adapters.http", "asyncio"))]
+    level, names = (
+        root.level,
+        [root, *map(logging.getLogger, ("httpx2", "httpcore2", "lifecycle_adapters.http", "asyncio"))],
+    )
     root.addHandler(handler)
     for each in names:
         each.setLevel(logging.DEBUG)
@@ -268,10 +271,10 @@ def test_the_error_that_a_caller_handles_keeps_its_traceback(connect: Connect) -
 
 
 def test_what_is_logged_is_worth_reading(connect: Connect, serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, logger="adapters.http")
+    caplog.set_level(logging.DEBUG, logger="lifecycle_adapters.http")
     server = serve(lambda _: Reply(body="running"))
     connect("v1", server.base_url).task("t").status()
-    (logged,) = [vars(each) for each in caplog.records if each.name == "adapters.http"]
+    (logged,) = [vars(each) for each in caplog.records if each.name == "lifecycle_adapters.http"]
     assert logged["msg"] == "a request was made"
     assert (logged["method"], logged["path"]) == ("GET", "/api/v1/task/t/status")
     assert (logged["answer"], logged["said"]) == ("Accepted", "running")

@@ -10,19 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import adapters.http.timing as timing_module
-from adapters.http import RateLimited, Timing
-from adapters.http.creating import Creator
-from adapters.http.exchange import Conversation, Enter, Exchange, Note, Pause, cost_usd
-from adapters.http.timing import Clock, Pacer
-from adapters.http.v1 import V1
-from adapters.http.v2 import V2
-from adapters.http.v3 import V3
+import lifecycle_adapters.http.timing as timing_module
 from lifecycle import V1_FULL, V2_FULL, V3_FULL, V1Event, V2Event, V3Event, V3State
 from lifecycle.command import CommandResult
 from lifecycle.effects import Accepted, Answer, Tell, Throttled, Wait, WaitReason, carry_out
 from lifecycle.journal import UNSTATED
 from lifecycle.memory import MemoryJournal
+from lifecycle_adapters.http import RateLimited, Timing
+from lifecycle_adapters.http.creating import Creator
+from lifecycle_adapters.http.exchange import Conversation, Enter, Exchange, Note, Pause, cost_usd
+from lifecycle_adapters.http.timing import Clock, Pacer
+from lifecycle_adapters.http.v1 import V1
+from lifecycle_adapters.http.v2 import V2
+from lifecycle_adapters.http.v3 import V3
 from tests.adapters.http.both import QUICK, AnyTask
 from tests.adapters.http.conftest import Connect, Serve
 from tests.adapters.http.scripted import Reply, in_turn

@@ -11,9 +11,6 @@ from typing import Any, NamedTuple, cast
 import httpx2
 import pytest
 
-from adapters.emulator import Emulator
-from adapters.http import AsyncClient, Client, Recovered
-from adapters.http.client import Commands
 from lifecycle import (
     AdapterError,
     CommandEvent,
@@ -39,6 +36,9 @@ from lifecycle.journal import (
 )
 from lifecycle.memory import MemoryJournal, MemoryLog
 from lifecycle.table import E, S
+from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.http import AsyncClient, Client, Recovered
+from lifecycle_adapters.http.client import Commands
 from tests.adapters.http.both import KEY, QUICK
 from tests.adapters.http.conftest import NO_CERTIFICATES, Connect, Serve
 from tests.adapters.http.scripted import Reply, Seen, by_path

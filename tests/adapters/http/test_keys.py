@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from adapters.http import AsyncClient, Client, KeyVariable, Wire, service
-from adapters.http.keys import is_this_machine, usable_key
+from lifecycle_adapters.http import AsyncClient, Client, KeyVariable, Wire, service
+from lifecycle_adapters.http.keys import is_this_machine, usable_key
 from tests.adapters.http.both import KEY
 from tests.adapters.http.conftest import Connect, Serve
 from tests.adapters.http.scripted import Reply

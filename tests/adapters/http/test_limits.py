@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 from backports import zstd
 
-from adapters.http import (
+from lifecycle import CommandUncertain, WaitTimedOut
+from lifecycle_adapters.http import (
     BadAnswer,
     Client,
     DetailsTimedOut,
@@ -27,7 +28,6 @@ from adapters.http import (
     ServiceFailed,
     Timing,
 )
-from lifecycle import CommandUncertain, WaitTimedOut
 from tests.adapters.http.both import KEY, QUICK, AnyClient, BlockingClient
 from tests.adapters.http.conftest import NO_CERTIFICATES, Connect, Serve
 from tests.adapters.http.scripted import Reply, Seen

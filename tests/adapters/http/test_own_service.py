@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from adapters.http import Authentication, Call, Client, Listing, Proof, Wire, register, service
-from adapters.http.v2 import V2_SESSION
 from lifecycle import CommandRefused, DefinitionError, IllegalTransition, Lifecycle, UnknownName, UnknownStatus
+from lifecycle_adapters.http import Authentication, Call, Client, Listing, Proof, Wire, register, service
+from lifecycle_adapters.http.v2 import V2_SESSION
 from tests.adapters.http.conftest import Connect, Serve
 from tests.adapters.http.scripted import Reply, ScriptedServer, Seen
 

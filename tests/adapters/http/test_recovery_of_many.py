@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from adapters.http import Recovered
-from adapters.journal import SqlJournal
 from lifecycle import Lifecycle, UndeclaredState, get
 from lifecycle.journal import CommandRecord, Journal, Report
 from lifecycle.memory import MemoryJournal
+from lifecycle_adapters.http import Recovered
+from lifecycle_adapters.journal import SqlJournal
 from tests.adapters.http.conftest import Connect, Serve
 from tests.adapters.http.scripted import Reply, by_path
 from tests.lifecycle.drivers import clock

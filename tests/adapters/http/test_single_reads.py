@@ -7,9 +7,9 @@ import asyncio
 import httpx2
 import pytest
 
-from adapters.emulator import Emulator
-from adapters.http import AsyncClient, Client, NotFound
 from lifecycle.effects import Accepted, Answer, Lost, Missing
+from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.http import AsyncClient, Client, NotFound
 from tests.adapters.http.both import KEY, QUICK
 from tests.adapters.http.conftest import NO_CERTIFICATES
 

@@ -14,10 +14,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from adapters.emulator import Emulator
-from adapters.http import AsyncClient, Client, ClientUnusable, NoAnswer, NotConnected
 from lifecycle import CommandUncertain, CreateUncertain, LifecycleError
 from lifecycle.memory import MemoryJournal
+from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.http import AsyncClient, Client, ClientUnusable, NoAnswer, NotConnected
 from tests.adapters.http.both import KEY, QUICK, AnyClient, BlockingClient
 from tests.adapters.http.conftest import NO_CERTIFICATES, Serve
 from tests.adapters.http.scripted import Reply

@@ -17,7 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.http import (
+from lifecycle import CATALOG, UnknownName, V1Event, V2Event, V2SessionEvent, V3Event, V4Event
+from lifecycle.effects import Accepted, Answer, Denied, Failure, Lost, Missing, Refused, Throttled
+from lifecycle_adapters.http import (
     Authentication,
     Call,
     FieldError,
@@ -33,14 +35,12 @@ from adapters.http import (
     Wire,
     service,
 )
-from adapters.http.errors import AnswerError, BadAnswer
-from adapters.http.v1 import V1
-from adapters.http.v2 import V2, V2_SESSION
-from adapters.http.v3 import V3
-from adapters.http.v4 import V4
-from adapters.http.wire import id_at, retry_after_s
-from lifecycle import CATALOG, UnknownName, V1Event, V2Event, V2SessionEvent, V3Event, V4Event
-from lifecycle.effects import Accepted, Answer, Denied, Failure, Lost, Missing, Refused, Throttled
+from lifecycle_adapters.http.errors import AnswerError, BadAnswer
+from lifecycle_adapters.http.v1 import V1
+from lifecycle_adapters.http.v2 import V2, V2_SESSION
+from lifecycle_adapters.http.v3 import V3
+from lifecycle_adapters.http.v4 import V4
+from lifecycle_adapters.http.wire import id_at, retry_after_s
 from tests.adapters.http.scripted import Reply, ScriptedServer
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -575,8 +575,8 @@ from datetime import UTC, datetime
 for name in ("httpx2", "httpcore2", "tenacity"):
     sys.modules[name] = None
 
-from adapters.http import Wire, service
-from adapters.http.v2 import V2
+from lifecycle_adapters.http import Wire, service
+from lifecycle_adapters.http.v2 import V2
 from lifecycle import V2Event
 from lifecycle.errors import MissingExtra
 
@@ -599,7 +599,7 @@ for _ in range(2):
     answer = send(sys.argv[1], V2Event.STOP, "a task/1")
     print(type(answer).__name__, getattr(answer, "status", None) or answer.error)
 try:
-    from adapters.http import Client
+    from lifecycle_adapters.http import Client
 except MissingExtra as error:
     print(error)
 """

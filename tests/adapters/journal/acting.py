@@ -10,9 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from adapters.journal import SqlJournal, SqlLog
 from lifecycle import Lifecycle, get
 from lifecycle.journal import UNSTATED, CommandRecord, Purpose, Report, ReportEntry, TaskReport
+from lifecycle_adapters.journal import SqlJournal, SqlLog
 from tests.lifecycle.drivers import clock
 
 START = next(clock())

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 import pytest
 
-from adapters.journal import SqlJournal
-from adapters.journal.schema import metadata
+from lifecycle_adapters.journal import SqlJournal
+from lifecycle_adapters.journal.schema import metadata
 from tests.adapters.journal.acting import Time
 from tests.postgres import PostgresServer
 

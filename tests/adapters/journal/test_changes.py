@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.journal import Changes, RecordedCommand, RecordedReport, SqlJournal
 from lifecycle import CommandEvent
+from lifecycle_adapters.journal import Changes, RecordedCommand, RecordedReport, SqlJournal
 from tests.adapters.journal.acting import hearing, knowing, opened, told
 from tests.adapters.journal.conftest import OpenJournal
 

@@ -16,10 +16,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from adapters.emulator import Emulator
-from adapters.http import AsyncClient, Client
-from adapters.journal import RecordedCommand, RecordedCreate, RecordedReport, SqlJournal
 from lifecycle import CommandInFlight, CommandUncertain, get
+from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.http import AsyncClient, Client
+from lifecycle_adapters.journal import RecordedCommand, RecordedCreate, RecordedReport, SqlJournal
 from tests.adapters.http.both import KEY, QUICK, AnyClient, BlockingClient
 from tests.adapters.http.conftest import NO_CERTIFICATES
 from tests.adapters.journal.acting import START, knowing, opened

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from adapters.journal import SqlJournal
 from lifecycle import CommandEvent
 from lifecycle.journal import Delivery, Report
+from lifecycle_adapters.journal import SqlJournal
 from tests.adapters.journal.acting import Log, at, hearing, knowing, opened, recorded, told
 from tests.adapters.journal.conftest import OpenJournal
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from adapters.journal import DamageCode, RecordedCreate, RecordedReport, RecordedUnreadable, SqlJournal
 from lifecycle import CommandEvent, CommandState, Lifecycle, get
 from lifecycle.journal import CreatedTask, CreateRecord, Creates, Hold, Purpose, Report
 from lifecycle.memory import MemoryJournal
+from lifecycle_adapters.journal import DamageCode, RecordedCreate, RecordedReport, RecordedUnreadable, SqlJournal
 from tests.adapters.journal.acting import START, Time, at, told
 from tests.adapters.journal.conftest import KINDS, OpenJournal, sqlite_url
 
@@ -236,7 +236,7 @@ def test_a_create_that_fails_to_record_its_task_stays_open(journal: SqlJournal) 
 
 
 def test_tasks_are_excluded_in_parts(journal: SqlJournal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.journal.creating.MOST_NAMED", 2)
+    monkeypatch.setattr("lifecycle_adapters.journal.creating.MOST_NAMED", 2)
     creates = journal.creates(V1)
     for number in range(5):
         done(creates, f"task-{number}")

@@ -11,10 +11,10 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from adapters.journal import JournalError, JournalReadOnly, JournalUnavailable, SqlJournal
-from adapters.journal.database import Database, Durability
-from adapters.journal.sqlite_file import network_file_system
 from lifecycle import V1_FULL
+from lifecycle_adapters.journal import JournalError, JournalReadOnly, JournalUnavailable, SqlJournal
+from lifecycle_adapters.journal.database import Database, Durability
+from lifecycle_adapters.journal.sqlite_file import network_file_system
 from tests.adapters.journal.acting import knowing
 from tests.conftest import without_privileges
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from adapters.journal import SqlJournal
-from adapters.journal.database import Durability
-from adapters.journal.schema import deliveries, metadata
 from lifecycle import CATALOG, CommandEvent, get
 from lifecycle.journal import Delivery
+from lifecycle_adapters.journal import SqlJournal
+from lifecycle_adapters.journal.database import Durability
+from lifecycle_adapters.journal.schema import deliveries, metadata
 from tests.adapters.journal.acting import Time, at, knowing, opened, told
 
 

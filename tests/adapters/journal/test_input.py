@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.journal import RecordedCommand, RecordedReport, SqlJournal, writing
-from adapters.journal.schema import LONGEST_NAME_BYTES
 from lifecycle import CommandEvent, UnknownName, get
 from lifecycle.journal import CommandRecord, Delivery, Purpose, Report
+from lifecycle_adapters.journal import RecordedCommand, RecordedReport, SqlJournal, writing
+from lifecycle_adapters.journal.schema import LONGEST_NAME_BYTES
 from tests.adapters.journal.acting import at, knowing, opened, recorded, told
 
 STRANGE = [

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.journal import Damage, DamageCode, NotAJournal, RecordedUnreadable, SqlJournal
 from lifecycle import CATALOG, CommandEvent
+from lifecycle_adapters.journal import Damage, DamageCode, NotAJournal, RecordedUnreadable, SqlJournal
 from tests.adapters.journal.acting import knowing, opened, told
 
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from adapters.journal import RecordedCommand, SqlJournal
 from lifecycle import CommandEvent, get
+from lifecycle_adapters.journal import RecordedCommand, SqlJournal
 from tests.adapters.journal.acting import Log, Time, knowing, opened
 from tests.adapters.journal.conftest import OpenJournal
 

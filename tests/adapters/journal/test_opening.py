@@ -14,15 +14,15 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from adapters.journal import (
+from lifecycle_adapters.journal import (
     JournalReadOnly,
     JournalTooNew,
     JournalUnavailable,
     NotAJournal,
     SqlJournal,
 )
-from adapters.journal.database import Durability
-from adapters.journal.schema import VERSIONS, metadata
+from lifecycle_adapters.journal.database import Durability
+from lifecycle_adapters.journal.schema import VERSIONS, metadata
 from tests.adapters.journal.acting import knowing, told
 from tests.adapters.journal.conftest import OpenJournal, sqlite_url
 from tests.conftest import StartPostgres

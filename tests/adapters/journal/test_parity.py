@@ -11,7 +11,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.journal import Recorded, RecordedCommand, RecordedReport, SqlJournal
 from lifecycle import CATALOG, Channel, CommandEvent, CommandState, Lifecycle
 from lifecycle.journal import (
     CommandEntry,
@@ -25,6 +24,7 @@ from lifecycle.journal import (
     TaskReport,
 )
 from lifecycle.memory import MemoryJournal, MemoryLog
+from lifecycle_adapters.journal import Recorded, RecordedCommand, RecordedReport, SqlJournal
 from tests.adapters.journal.acting import Time, at, recorded
 from tests.adapters.journal.conftest import OpenJournal
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from adapters.journal import RecordedCommand, RecordedReport, SqlJournal, TaskRow
-from adapters.journal.database import Durability
 from lifecycle import CommandEvent, UnknownName, get
 from lifecycle.journal import Purpose, Report
+from lifecycle_adapters.journal import RecordedCommand, RecordedReport, SqlJournal, TaskRow
+from lifecycle_adapters.journal.database import Durability
 from tests.adapters.cli.commands import call_json
 from tests.adapters.journal.acting import Time, at, hearing, knowing, opened, told
 from tests.adapters.journal.conftest import OpenJournal

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from adapters.journal import JournalReadOnly, JournalUnavailable, SqlJournal
-from adapters.journal.database import Durability
 from lifecycle import V1_FULL
+from lifecycle_adapters.journal import JournalReadOnly, JournalUnavailable, SqlJournal
+from lifecycle_adapters.journal.database import Durability
 from tests.adapters.journal.acting import knowing, opened, told
 from tests.adapters.journal.pooler import Pooler
 from tests.conftest import StartPostgres

@@ -7,8 +7,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
-from adapters.journal import RecordedReport, SqlJournal
 from lifecycle.journal import Report
+from lifecycle_adapters.journal import RecordedReport, SqlJournal
 from tests.adapters.journal.acting import at, knowing, opened
 from tests.adapters.journal.conftest import OpenJournal
 
@@ -70,7 +70,7 @@ def test_of_threads_that_contend_for_an_attempt_one_sends(open_journal: OpenJour
 FORK = """
 import os, sys
 from datetime import UTC, datetime
-from adapters.journal import SqlJournal
+from lifecycle_adapters.journal import SqlJournal
 from lifecycle import get
 from lifecycle.journal import Report
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from adapters.journal import DamageCode, RecordedReport, RecordedUnreadable, SqlJournal
 from lifecycle import Lifecycle, UndeclaredState, UnreadableRecord
 from lifecycle.journal import CommandRecord, Delivery, Purpose, Report, ReportEntry, TaskReport
+from lifecycle_adapters.journal import DamageCode, RecordedReport, RecordedUnreadable, SqlJournal
 from tests.adapters.journal.acting import at
 from tests.adapters.journal.conftest import OpenJournal
 

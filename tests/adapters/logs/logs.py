@@ -11,12 +11,12 @@ from pathlib import Path
 
 import duckdb
 
-from adapters.logs.columns import Columns, TimeForm
-from adapters.logs.records import records
-from adapters.logs.rules import Rules
-from adapters.logs.source import Intake, Source
-from adapters.logs.workbench import Workbench, identifier, literal
 from lifecycle import V1_FULL
+from lifecycle_adapters.logs.columns import Columns, TimeForm
+from lifecycle_adapters.logs.records import records
+from lifecycle_adapters.logs.rules import Rules
+from lifecycle_adapters.logs.source import Intake, Source
+from lifecycle_adapters.logs.workbench import Workbench, identifier, literal
 
 RULES = Rules(V1_FULL)
 AT = "2026-01-15T10:30:00Z"

@@ -14,11 +14,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby, pairwise
 from typing import Any
 
-from adapters.logs.checked import CheckedLog
-from adapters.logs.places import file_and_row
-from adapters.logs.report import Dwell, Edge
 from lifecycle import Channel, Finding, FindingCode, Lifecycle, Severity
 from lifecycle.history import Mode
+from lifecycle_adapters.logs.checked import CheckedLog
+from lifecycle_adapters.logs.places import file_and_row
+from lifecycle_adapters.logs.report import Dwell, Edge
 
 Declared = Lifecycle[str, str]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from adapters.logs.report import Dwell, Edge, Report
 from lifecycle import V1_FULL, FindingCode, Lifecycle
+from lifecycle_adapters.logs.report import Dwell, Edge, Report
 
 
 def report_of(lifecycle: Lifecycle[Any, Any], **parts: Any) -> Report:

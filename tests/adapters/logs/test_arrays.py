@@ -12,8 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.logs import arrays
-from adapters.logs.arrays import CodedLifecycle
 from lifecycle import (
     CATALOG,
     V1_FULL,
@@ -31,6 +29,8 @@ from lifecycle import (
     get,
 )
 from lifecycle.testing import lifecycles
+from lifecycle_adapters.logs import arrays
+from lifecycle_adapters.logs.arrays import CodedLifecycle
 
 Coded = CodedLifecycle[str, str]
 

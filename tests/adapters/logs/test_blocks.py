@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.logs.text.blocks import Block, Blocks
+from lifecycle_adapters.logs.text.blocks import Block, Blocks
 
 if sys.version_info >= (3, 14):
     from compression import zstd

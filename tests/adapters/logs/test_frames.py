@@ -15,12 +15,12 @@ import duckdb
 import numpy as np
 import pytest
 
-from adapters.logs.checking import check_logs
-from adapters.logs.columns import Columns, Fault, TimeForm
-from adapters.logs.errors import UnusableLog
-from adapters.logs.frames import DuckTable, Frame
-from adapters.logs.source import Source
 from lifecycle import V1_FULL, FindingCode
+from lifecycle_adapters.logs.checking import check_logs
+from lifecycle_adapters.logs.columns import Columns, Fault, TimeForm
+from lifecycle_adapters.logs.errors import UnusableLog
+from lifecycle_adapters.logs.frames import DuckTable, Frame
+from lifecycle_adapters.logs.source import Source
 from tests.adapters.logs.logs import AT, AT_US, Record, offered, records_in
 
 MOMENT = datetime(2026, 1, 15, 10, 30, tzinfo=UTC)

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from adapters.logs.checking import check_logs
-from adapters.logs.columns import Fault
-from adapters.logs.files import Files
 from benchmarks.loggen import DEFECTS, Defect, Injected, generate
 from lifecycle import V1_FULL, V2_FULL, V3_FULL, V4, Event, FindingCode, Lifecycle, Origin, State, Transition
+from lifecycle_adapters.logs.checking import check_logs
+from lifecycle_adapters.logs.columns import Fault
+from lifecycle_adapters.logs.files import Files
 
 # Two branches that cannot reach each other, as no lifecycle of the catalog has them: here a move can be impossible.
 BRANCHING: Lifecycle[str, str] = Lifecycle(

@@ -17,14 +17,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.logs.checked import LogFinding
-from adapters.logs.checking import check_logs
-from adapters.logs.files import Files
-from adapters.logs.page import page, traffic
-from adapters.logs.report import Edge, Report
-from adapters.logs.units import visible
-from adapters.render import RenderError
 from lifecycle import V1_FULL, FindingCode, Lifecycle, MissingExtra, Severity
+from lifecycle_adapters.logs.checked import LogFinding
+from lifecycle_adapters.logs.checking import check_logs
+from lifecycle_adapters.logs.files import Files
+from lifecycle_adapters.logs.page import page, traffic
+from lifecycle_adapters.logs.report import Edge, Report
+from lifecycle_adapters.logs.units import visible
+from lifecycle_adapters.render import RenderError
 from tests.adapters.logs.reports import DIRTY, report_of
 
 if TYPE_CHECKING:
@@ -288,7 +288,7 @@ def test_equal_reports_give_equal_pages() -> None:
 
 @pytest.mark.parametrize("error", [MissingExtra("render", needed_by="drawing"), RenderError("it took too long")])
 def test_without_a_diagram_the_page_has_its_tables_and_says_why(error: Exception) -> None:
-    with patch("adapters.logs.page.contents.traffic_svg", side_effect=error):
+    with patch("lifecycle_adapters.logs.page.contents.traffic_svg", side_effect=error):
         document = page_of(DIRTY)
 
     assert not document.all("svg", "figure")
@@ -364,7 +364,7 @@ def tags(element: Element) -> list[str]:
 
 def hostile_page(text: str) -> str:
     report, finding = hostile_report(text)
-    with patch("adapters.logs.page.contents.traffic_svg", side_effect=RenderError("not here")):
+    with patch("lifecycle_adapters.logs.page.contents.traffic_svg", side_effect=RenderError("not here")):
         return page(report, V1_FULL, [finding])
 
 

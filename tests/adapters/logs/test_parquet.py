@@ -9,10 +9,10 @@ from typing import Any
 import duckdb
 import pytest
 
-from adapters.logs.columns import Columns, Fault, TimeForm
-from adapters.logs.errors import UnusableLog
-from adapters.logs.files import Files
-from adapters.logs.places import place_of
+from lifecycle_adapters.logs.columns import Columns, Fault, TimeForm
+from lifecycle_adapters.logs.errors import UnusableLog
+from lifecycle_adapters.logs.files import Files
+from lifecycle_adapters.logs.places import place_of
 from tests.adapters.logs.logs import AT, AT_US, RULES, Record, offered, records_in, row, write_parquet
 
 

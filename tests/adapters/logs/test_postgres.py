@@ -17,14 +17,14 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from adapters.logs.checked import CheckedLog
-from adapters.logs.checking import check_logs
-from adapters.logs.columns import EARLIEST_US, LATEST_US, SMALLEST_MILLISECONDS, Columns, Fault, TimeForm
-from adapters.logs.errors import EngineFailed, UnusableLog
-from adapters.logs.postgres import PostgresTable
-from adapters.logs.workbench import Workbench, literal
 from lifecycle import V1_FULL, Channel, FindingCode, Lifecycle
 from lifecycle.errors import MissingExtra
+from lifecycle_adapters.logs.checked import CheckedLog
+from lifecycle_adapters.logs.checking import check_logs
+from lifecycle_adapters.logs.columns import EARLIEST_US, LATEST_US, SMALLEST_MILLISECONDS, Columns, Fault, TimeForm
+from lifecycle_adapters.logs.errors import EngineFailed, UnusableLog
+from lifecycle_adapters.logs.postgres import PostgresTable
+from lifecycle_adapters.logs.workbench import Workbench, literal
 from tests.adapters.journal.pooler import Pooler
 from tests.adapters.logs.logs import AT, AT_US, RULES, Record, read
 from tests.conftest import StartPostgres
@@ -402,7 +402,7 @@ def test_the_password_is_in_no_representation_and_no_message(url: str, postgres:
 
 
 def test_a_server_that_is_too_old_is_refused(url: str, log: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.logs.postgres.table._OLDEST_SERVER", 990_000)
+    monkeypatch.setattr("lifecycle_adapters.logs.postgres.table._OLDEST_SERVER", 990_000)
     with pytest.raises(EngineFailed, match="PostgreSQL 14 or later is needed, this is 1"):
         checked(url, log)
 
@@ -503,7 +503,7 @@ def test_long_work_is_told_again_and_again(url: str, run: Run) -> None:
 
 def test_without_psycopg_the_line_to_type_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    for name in [name for name in sys.modules if name.startswith("adapters.logs.postgres")]:
+    for name in [name for name in sys.modules if name.startswith("lifecycle_adapters.logs.postgres")]:
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(MissingExtra, match=r"task-lifecycle\[postgres\]"):
-        importlib.import_module("adapters.logs.postgres")
+        importlib.import_module("lifecycle_adapters.logs.postgres")

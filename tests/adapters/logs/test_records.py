@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.logs.columns import Columns, Fault, TimeForm
-from adapters.logs.errors import UnusableLog
-from adapters.logs.records import wrong_columns
-from adapters.logs.rules import Rules
-from adapters.logs.workbench import Workbench, literal
 from lifecycle import Event, Lifecycle, Origin, State, Transition
+from lifecycle_adapters.logs.columns import Columns, Fault, TimeForm
+from lifecycle_adapters.logs.errors import UnusableLog
+from lifecycle_adapters.logs.records import wrong_columns
+from lifecycle_adapters.logs.rules import Rules
+from lifecycle_adapters.logs.workbench import Workbench, literal
 from tests.adapters.logs.logs import AT, AT_US, RULES, at, microseconds, read
 
 FIRST_US, LAST_US = (microseconds(moment.replace(tzinfo=UTC)) for moment in (datetime.min, datetime.max))  # noqa: DTZ901

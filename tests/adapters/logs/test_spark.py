@@ -16,22 +16,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from adapters.logs.checking import check_logs
-from adapters.logs.columns import EARLIEST_US, LATEST_US, Columns, Fault
-from adapters.logs.errors import UnusableLog
-from adapters.logs.files import Files
-from adapters.logs.places import file_and_row
-from adapters.logs.rules import Rules
-from adapters.logs.workbench import Workbench, literal
 from lifecycle import CATALOG, Alias, FindingCode, Lifecycle, UnknownName
 from lifecycle.history import Mode
+from lifecycle_adapters.logs.checking import check_logs
+from lifecycle_adapters.logs.columns import EARLIEST_US, LATEST_US, Columns, Fault
+from lifecycle_adapters.logs.errors import UnusableLog
+from lifecycle_adapters.logs.files import Files
+from lifecycle_adapters.logs.places import file_and_row
+from lifecycle_adapters.logs.rules import Rules
+from lifecycle_adapters.logs.workbench import Workbench, literal
 from tests.adapters.logs import logs
 from tests.adapters.logs.reference import PARTS, Declared, LogRow, Outcome, expected, outcome
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from adapters.logs.spark import FrameCheck
+    from lifecycle_adapters.logs.spark import FrameCheck
 
 pytestmark = [pytest.mark.heavy, pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas")]
 
@@ -111,7 +111,7 @@ def report_of(check: FrameCheck) -> dict[str, Any]:
 
 
 def checked(spark_frame: DataFrame, lifecycle: Declared, **options: Any) -> FrameCheck:
-    from adapters.logs.spark import check_frame
+    from lifecycle_adapters.logs.spark import check_frame
 
     return check_frame(spark_frame, lifecycle, **options)
 
@@ -364,7 +364,7 @@ def _known(row: logs.Record) -> tuple[Any, ...]:
 
 
 def _records(spark: SparkSession, folder: Path, columns: Columns, *, zone: str, ansi: bool) -> list[tuple[Any, ...]]:
-    from adapters.logs.spark.records import column, records_of
+    from lifecycle_adapters.logs.spark.records import column, records_of
 
     session = spark.newSession()
     session.conf.set("spark.sql.session.timeZone", zone)
@@ -394,7 +394,7 @@ NANOSECONDS = 'task, make_timestamp(at_us)::TIMESTAMP_NS AS "at", sequence, stat
 
 def same_by_both(paths: Sequence[str], **options: Any) -> Outcome:
     """What Spark and DuckDB both say of these files, their rejects included."""
-    from adapters.logs.spark import SparkFiles
+    from lifecycle_adapters.logs.spark import SparkFiles
 
     options.setdefault("columns", SEQUENCED)
     with check_logs(V2, SparkFiles(*paths), **options) as spark, check_logs(V2, Files(*paths), **options) as duckdb:
@@ -462,7 +462,7 @@ def test_what_spark_does_not_read_itself(
 
 
 def test_the_active_session_is_used_and_left_as_it_was(spark: SparkSession, tmp_path: Path) -> None:
-    from adapters.logs.spark import SparkFiles
+    from lifecycle_adapters.logs.spark import SparkFiles
 
     with Workbench() as bench:
         path = written(bench, tmp_path / "a.parquet", log(V2), TIMESTAMPS)
@@ -477,9 +477,9 @@ def test_the_active_session_is_used_and_left_as_it_was(spark: SparkSession, tmp_
 
 STARTED = """
 import sys
-from adapters.logs.checking import check_logs
-from adapters.logs.columns import Columns
-from adapters.logs.spark import SparkFiles
+from lifecycle_adapters.logs.checking import check_logs
+from lifecycle_adapters.logs.columns import Columns
+from lifecycle_adapters.logs.spark import SparkFiles
 from lifecycle import CATALOG
 from pyspark.sql import SparkSession
 
@@ -535,7 +535,7 @@ COPY (SELECT 'task ' || hash(i) % 200000 AS task_id,
       FROM range({part * MANY // 3}, {(part + 1) * MANY // 3}) AS numbers(i))
 TO {literal(folder / f"{part}.parquet")}""")
 
-    from adapters.logs.spark import SparkFiles
+    from lifecycle_adapters.logs.spark import SparkFiles
 
     columns = Columns(sequence="sequence")
     with (

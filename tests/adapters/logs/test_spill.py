@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from adapters.logs.spill import spill_directory
+from lifecycle_adapters.logs.spill import spill_directory
 
 LEAVE = """
 import os, sys
-from adapters.logs.spill import spill_directory
+from lifecycle_adapters.logs.spill import spill_directory
 
 with spill_directory(sys.argv[1]) as directory:
     open(os.path.join(directory, "spilled"), "w").close()

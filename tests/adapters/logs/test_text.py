@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.logs.columns import Columns, Fault
-from adapters.logs.errors import UnusableLog
-from adapters.logs.places import file_and_row
-from adapters.logs.text import read_text
-from adapters.logs.workbench import Workbench
+from lifecycle_adapters.logs.columns import Columns, Fault
+from lifecycle_adapters.logs.errors import UnusableLog
+from lifecycle_adapters.logs.places import file_and_row
+from lifecycle_adapters.logs.text import read_text
+from lifecycle_adapters.logs.workbench import Workbench
 from tests.adapters.logs.logs import AT, AT_US, RULES, Record
 
 if sys.version_info >= (3, 14):

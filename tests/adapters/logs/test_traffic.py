@@ -10,7 +10,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from adapters.logs.page.traffic import (
+from lifecycle import V1_FULL, V3_FULL, Event, Lifecycle, Origin, State, Transition
+from lifecycle.diagram import Colour
+from lifecycle_adapters.logs.page.traffic import (
     MOST_UNDECLARED,
     SHADES,
     WORDS_OF_ILLEGAL,
@@ -19,10 +21,8 @@ from adapters.logs.page.traffic import (
     traffic_dot,
     traffic_svg,
 )
-from adapters.logs.report import Dwell, Edge
-from adapters.render import DARK
-from lifecycle import V1_FULL, V3_FULL, Event, Lifecycle, Origin, State, Transition
-from lifecycle.diagram import Colour
+from lifecycle_adapters.logs.report import Dwell, Edge
+from lifecycle_adapters.render import DARK
 from tests.adapters.logs.reports import DIRTY, report_of
 
 Declared = Lifecycle[str, str]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.logs.errors import EngineFailed, UnusableLog
-from adapters.logs.workbench import Workbench, identifier, literal
+from lifecycle_adapters.logs.errors import EngineFailed, UnusableLog
+from lifecycle_adapters.logs.workbench import Workbench, identifier, literal
 
 LONG = "SELECT count(*) FROM range(3000000000) a(i) WHERE hash(i) = 1"  # seconds, and nothing in memory
 

@@ -16,11 +16,11 @@ from typing import Any
 import duckdb
 import pytest
 
-from adapters.logs.errors import EngineFailed, UnusableLog
-from adapters.logs.formats import FileFormat
-from adapters.logs.workbench import Workbench, literal
-from adapters.logs.writing import format_to_write, whole_or_not_at_all, write
-from adapters.spreadsheets import cell
+from lifecycle_adapters.logs.errors import EngineFailed, UnusableLog
+from lifecycle_adapters.logs.formats import FileFormat
+from lifecycle_adapters.logs.workbench import Workbench, literal
+from lifecycle_adapters.logs.writing import format_to_write, whole_or_not_at_all, write
+from lifecycle_adapters.spreadsheets import cell
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -11,11 +11,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from adapters.watch import Change, Event, StopAfter, Throttle
 from lifecycle import V1_FULL, AdapterError
 from lifecycle.history import ObservationKind
 from lifecycle.journal import Report, ReportEntry, TaskReport
 from lifecycle.memory import MemoryJournal
+from lifecycle_adapters.watch import Change, Event, StopAfter, Throttle
 from tests.adapters.watch.worlds import EVEN, Service, clock, run, timetable, watching
 
 TASKS = [f"t{number}" for number in range(25)]

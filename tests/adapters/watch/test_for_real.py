@@ -15,14 +15,14 @@ from typing import Any
 import httpx2
 import pytest
 
-from adapters.emulator import Emulator
-from adapters.http import AsyncClient, Client
-from adapters.journal import SqlJournal
-from adapters.watch import Acted, Change, Event, Pace, StopAfter, Throttle, Watcher, watch
-from adapters.webhooks import Webhooks
 from lifecycle import V1_FULL
 from lifecycle.journal import Journal, Report, TaskReport
 from lifecycle.memory import MemoryJournal
+from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.http import AsyncClient, Client
+from lifecycle_adapters.journal import SqlJournal
+from lifecycle_adapters.watch import Acted, Change, Event, Pace, StopAfter, Throttle, Watcher, watch
+from lifecycle_adapters.webhooks import Webhooks
 from tests.adapters.http.conftest import NO_CERTIFICATES
 from tests.adapters.serving import served
 from tests.adapters.watch.worlds import FAST, KEY, QUICK, states, tasks_of, unlimited, until
@@ -154,9 +154,9 @@ def test_however_it_ends_what_was_asked_is_recorded(emulator: Emulator, journal:
 
 _SCRIPT = """
 import asyncio, signal, sys
-from adapters.http import AsyncClient
-from adapters.journal import SqlJournal
-from adapters.watch import Pace, Throttle, Watcher
+from lifecycle_adapters.http import AsyncClient
+from lifecycle_adapters.journal import SqlJournal
+from lifecycle_adapters.watch import Pace, Throttle, Watcher
 
 async def main(path, base_url, *task_ids):
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel)

@@ -13,13 +13,13 @@ from typing import Any
 import httpx2
 import pytest
 
-from adapters.http import NoAnswer, NotAuthenticated, ServiceFailed
-from adapters.watch import Acted, Change, Event, Outage, Pace, StopAfter, Throttle, Unreadable
-from adapters.watch.outage import OutageDetector, next_probe
-from adapters.watch.tasks import Watched
 from lifecycle import V1_FULL
 from lifecycle.journal import Report
 from lifecycle.memory import MemoryJournal
+from lifecycle_adapters.http import NoAnswer, NotAuthenticated, ServiceFailed
+from lifecycle_adapters.watch import Acted, Change, Event, Outage, Pace, StopAfter, Throttle, Unreadable
+from lifecycle_adapters.watch.outage import OutageDetector, next_probe
+from lifecycle_adapters.watch.tasks import Watched
 from tests.adapters.watch.worlds import EVEN, Service, clock, run, states, timetable, watching
 
 NEVER = float("inf")

@@ -10,11 +10,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from adapters.http import NoAnswer, RateLimited
-from adapters.watch import Pace, StopPausedAfter, Throttle
-from adapters.watch.pace import resting_states
 from lifecycle import CATALOG, Lifecycle
 from lifecycle.effects import Accepted, Answer, Lost, Missing, NotSent, Throttled
+from lifecycle_adapters.http import NoAnswer, RateLimited
+from lifecycle_adapters.watch import Pace, StopPausedAfter, Throttle
+from lifecycle_adapters.watch.pace import resting_states
 from tests.adapters.watch.worlds import EVEN, Service, clock, run, tasks_of, timetable, watching
 
 SERVED = Accepted("running", as_of=None)  # type: ignore[arg-type]

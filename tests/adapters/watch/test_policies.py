@@ -14,21 +14,6 @@ from typing import Any
 import httpx2
 import pytest
 
-from adapters.http import NotConnected, NotPermitted, RateLimited
-from adapters.watch import (
-    Acted,
-    Change,
-    Event,
-    Facts,
-    Overdue,
-    OverdueAfter,
-    Policy,
-    StopAfter,
-    StopAtCost,
-    StopPausedAfter,
-)
-from adapters.watch.acting import Acting
-from adapters.watch.tasks import Watched as WatchedTask
 from lifecycle import (
     V1,
     V1_FULL,
@@ -46,6 +31,21 @@ from lifecycle import (
 from lifecycle.catalog import CommandEvent
 from lifecycle.journal import CommandEntry, Report, TaskRecord
 from lifecycle.memory import MemoryJournal, MemoryLog
+from lifecycle_adapters.http import NotConnected, NotPermitted, RateLimited
+from lifecycle_adapters.watch import (
+    Acted,
+    Change,
+    Event,
+    Facts,
+    Overdue,
+    OverdueAfter,
+    Policy,
+    StopAfter,
+    StopAtCost,
+    StopPausedAfter,
+)
+from lifecycle_adapters.watch.acting import Acting
+from lifecycle_adapters.watch.tasks import Watched as WatchedTask
 from tests.adapters.watch.worlds import EVEN, Service, clock, run, states, timetable, unlimited, watching
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

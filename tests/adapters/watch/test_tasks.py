@@ -6,10 +6,10 @@ import asyncio
 import sys
 from datetime import UTC, datetime, timedelta
 
-from adapters.watch.tasks import Schedule, Watched, learn
 from lifecycle import V1_FULL, ObservationKind
 from lifecycle.journal import Report, TaskRecord
 from lifecycle.memory import MemoryJournal
+from lifecycle_adapters.watch.tasks import Schedule, Watched, learn
 from tests.adapters.watch.worlds import run
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

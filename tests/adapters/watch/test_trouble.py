@@ -13,10 +13,13 @@ from typing import Any
 import httpx2
 import pytest
 
-from adapters.http import AsyncClient
-from adapters.http.services import service as service_of
-from adapters.journal import SqlJournal
-from adapters.watch import (
+from lifecycle import V1_FULL, AdapterError, Lifecycle, LifecycleError, UndeclaredState, UnknownName
+from lifecycle.journal import Report, ReportEntry, TaskReport
+from lifecycle.memory import MemoryJournal, MemoryLog
+from lifecycle_adapters.http import AsyncClient
+from lifecycle_adapters.http.services import service as service_of
+from lifecycle_adapters.journal import SqlJournal
+from lifecycle_adapters.watch import (
     Acted,
     Change,
     Event,
@@ -30,10 +33,7 @@ from adapters.watch import (
     Unreadable,
     Watcher,
 )
-from adapters.watch.feed import ChangeFeed
-from lifecycle import V1_FULL, AdapterError, Lifecycle, LifecycleError, UndeclaredState, UnknownName
-from lifecycle.journal import Report, ReportEntry, TaskReport
-from lifecycle.memory import MemoryJournal, MemoryLog
+from lifecycle_adapters.watch.feed import ChangeFeed
 from tests.adapters.watch.worlds import FAST, KEY, Service, clock, run, states, timetable, unlimited, until, watching
 
 GOOD = [f"good {number}" for number in range(30)]

@@ -12,10 +12,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from adapters.watch import RECORD, Acted, Change, Event, Unreadable, Watcher, recorder, watch, watcher
 from lifecycle import V1_FULL, AdapterError, ObservationKind
 from lifecycle.journal import Report, ReportEntry, TaskReport
 from lifecycle.memory import MemoryJournal, MemoryLog
+from lifecycle_adapters.watch import RECORD, Acted, Change, Event, Unreadable, Watcher, recorder, watch, watcher
 from tests.adapters.watch.worlds import EVEN, Service, run, states, tasks_of, timetable, unlimited, until, watching
 
 NOW = datetime.now(UTC)
@@ -429,7 +429,7 @@ def test_a_journal_that_fails_for_a_while_pauses_the_watch_and_loses_nothing(cap
             asked = len(service.calls)
             return [event async for event in watched.changes()], asked
 
-    with caplog.at_level(logging.INFO, logger="adapters.watch"):
+    with caplog.at_level(logging.INFO, logger="lifecycle_adapters.watch"):
         told, asked = run(everything())
     assert asked <= 2 * EVEN.concurrency
     assert all(states(told, f"t{number}") == ["running", "paused", "failed"] for number in range(40))

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 import httpx2
 
-from adapters.http import AsyncClient, Timing
-from adapters.watch import Change, Event, Outage, Pace, Throttle, Watcher
 from lifecycle.journal import Journal
+from lifecycle_adapters.http import AsyncClient, Timing
+from lifecycle_adapters.watch import Change, Event, Outage, Pace, Throttle, Watcher
 
 R = TypeVar("R")
 

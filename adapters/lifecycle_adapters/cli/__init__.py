@@ -1,0 +1,51 @@
+"""The command line `lifecycle`: it parses, calls and prints, and has no logic of its own.
+
+app.py lists the commands. declarations.py and show.py hold those about lifecycles, logs.py those about logs,
+tasks.py and watching.py those that talk to a service, records.py those about a journal, offline.py and
+demo.py the emulator's; output.py says how things look and what an error is worth, names.py turns what was
+typed into what was meant. Needs the extra `cli`; extras.py says what a command needs beyond it, which is imported
+when it runs. log_options.py is what the commands about logs are told, judging.py what they do, listing.py and
+reporting.py what they print, progress.py their bar.
+
+Exit codes: 0 legal, clean, done; 1 not legal, findings, a command refused or uncertain, a wait that
+timed out; 2 an unknown name, bad input, a service that cannot be used.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+
+from lifecycle.errors import MissingExtra
+from lifecycle_adapters.cli.extras import require_extras
+
+__all__ = ["main"]
+
+_MOST_DIGITS = 4  # of a terminal's width
+
+
+def main() -> None:
+    """Run the command line of this process and end it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show an arrow must not end in a traceback.
+            stream.reconfigure(errors="backslashreplace")
+    for name in ("COLUMNS", "TERMINAL_WIDTH"):  # read by Rich and by Typer
+        width = os.environ.get(name, "")
+        if not (width.isdecimal() and len(width) <= _MOST_DIGITS and int(width)):
+            os.environ.pop(name, None)  # nothing could be shown in it
+    try:
+        require_extras(sys.argv[1:])
+        from lifecycle_adapters.cli.app import app
+
+        app()
+    except MissingExtra as error:
+        sys.exit(_one_line(error))
+    except KeyboardInterrupt:  # before there is a command that heeds it
+        sys.exit(130)
+
+
+def _one_line(error: MissingExtra) -> int:
+    sys.stderr.write(f"lifecycle: {error}\n")
+    return 2

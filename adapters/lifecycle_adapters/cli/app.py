@@ -1,0 +1,86 @@
+"""The application: which commands there are, in the order in which `--help` lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from importlib import metadata
+from typing import Annotated
+
+from lifecycle.errors import MissingExtra
+
+try:
+    import rich as _rich
+    import typer
+except ImportError:
+    raise MissingExtra("cli", needed_by="the command line") from None
+
+from lifecycle_adapters.cli import records
+from lifecycle_adapters.cli.declarations import check, diagrams, list_
+from lifecycle_adapters.cli.demo import demo
+from lifecycle_adapters.cli.logs import report, validate
+from lifecycle_adapters.cli.offline import serve
+from lifecycle_adapters.cli.output import errors_explained, say
+from lifecycle_adapters.cli.show import show
+from lifecycle_adapters.cli.tasks import create, send, status, wait
+from lifecycle_adapters.cli.watching import watch
+
+del _rich
+
+_COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
+    "Lifecycles": {"list": list_, "show": show, "check": check, "diagrams": diagrams},
+    "Logs": {"validate": validate, "report": report},
+    "Tasks of a service": {"create": create, "status": status, "send": send, "wait": wait, "watch": watch},
+    "The record": {"tasks": records.tasks, "history": records.history, "recover": records.recover},
+    "Offline": {"serve": serve, "demo": demo},
+}
+
+_JOURNAL: dict[str, Callable[..., None]] = {
+    "check": records.check,
+    "export": records.export,
+    "forget": records.forget,
+    "prune": records.prune,
+}
+
+app = typer.Typer(
+    name="lifecycle",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    # A pretty traceback can show local variables, and one of them is the API key.
+    pretty_exceptions_enable=False,
+)
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        say(f"task-lifecycle {metadata.version('task-lifecycle')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _about(  # pyright: ignore[reportUnusedFunction]
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_tell_version)] = False,
+) -> None:
+    """Life cycles of remote tasks: what may follow what, and tasks driven by it."""
+
+
+def _explaining(function: Callable[..., None]) -> Callable[..., None]:
+    """The command, but its expected errors end in one line and an exit code."""
+
+    @wraps(function)
+    def run(*args: object, **options: object) -> None:
+        with errors_explained():
+            function(*args, **options)
+
+    return run
+
+
+for _panel, _functions in _COMMANDS.items():
+    for _name, _function in _functions.items():
+        app.command(_name, rich_help_panel=_panel)(_explaining(_function))
+
+_journal = typer.Typer(no_args_is_help=True, help="Check a journal, export it, delete from it.")
+for _name, _function in _JOURNAL.items():
+    _journal.command(_name)(_explaining(_function))
+app.add_typer(_journal, name="journal", rich_help_panel="The record")

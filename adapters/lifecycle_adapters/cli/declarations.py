@@ -1,0 +1,79 @@
+"""The commands `list`, `check` and `diagrams`: questions to declared lifecycles. `show` is in show.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lifecycle import CATALOG, Lifecycle, VerdictKind
+from lifecycle_adapters.cli.names import AsJson, EventName, LifecycleName, StateName, declared
+from lifecycle_adapters.cli.output import LEGAL, NOT_LEGAL, console, print_json, say, shown, table
+
+_WORDS = {
+    VerdictKind.APPLIED: ("legal", "bold green"),
+    VerdictKind.REDUNDANT: ("redundant", "bold yellow"),
+    VerdictKind.ILLEGAL: ("not legal", "bold red"),
+    VerdictKind.ENDED: ("not legal", "bold red"),
+}
+
+
+def list_(*, as_json: AsJson = False) -> None:
+    """List the declared lifecycles."""
+    if as_json:
+        print_json([_summary(lifecycle) for lifecycle in CATALOG.values()])
+        return
+    catalog = table("lifecycle", "states, the final ones in brackets", "commands")
+    for lifecycle in CATALOG.values():
+        final = set(lifecycle.final_states)
+        states = (f"[{state.name}]" if state.name in final else state.name for state in lifecycle.states)
+        catalog.add_row(lifecycle.name, " ".join(states), " ".join(lifecycle.commands))
+    console().print(catalog)
+
+
+def _summary(lifecycle: Lifecycle[str, str]) -> dict[str, Any]:
+    return {
+        "name": lifecycle.name,
+        "citation": lifecycle.citation,
+        "states": [state.name for state in lifecycle.states],
+        "initial": lifecycle.initial,
+        "final": lifecycle.final_states,
+        "commands": lifecycle.commands,
+    }
+
+
+def check(name: LifecycleName, state: StateName, event: EventName, *, as_json: AsJson = False) -> None:
+    """Say whether a state allows an event, and why.
+
+    Exit code 0: legal. 1: not legal, or redundant (the effect of the command is there already).
+    """
+    lifecycle = declared(name)
+    verdict = lifecycle.judge(state, event)
+    legal = verdict.kind is VerdictKind.APPLIED
+    if as_json:
+        print_json(
+            {
+                "lifecycle": lifecycle.name,
+                "state": verdict.state,
+                "event": verdict.event,
+                "verdict": verdict.kind,
+                "legal": legal,
+                "target": verdict.target,
+                "allowed": verdict.allowed,
+                "reason": verdict.reason,
+            }
+        )
+    else:
+        say(_WORDS[verdict.kind], f": {shown(verdict.reason)}")
+    raise typer.Exit(LEGAL if legal else NOT_LEGAL)
+
+
+def diagrams(
+    directory: Annotated[Path, typer.Argument(help="Where to; made if needed.", file_okay=False)] = Path("diagrams"),
+) -> None:
+    """Write every declared lifecycle as a picture in each format, and an index page."""
+    from lifecycle_adapters.render import write_gallery
+
+    index, *pictures = write_gallery(directory)
+    say(f"{len(pictures)} files; begin with {shown(index)}")

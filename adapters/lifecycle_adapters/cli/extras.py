@@ -1,0 +1,110 @@
+"""Which extras a command line needs, as far as its words tell: all that are missing are named at once, before it runs.
+
+What the words do not tell is named by the adapter that needs it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+
+from lifecycle.documents import require_yaml
+from lifecycle.errors import MissingExtra
+from lifecycle_adapters.connection_strings import is_postgres
+
+_OF_COMMANDS: dict[str, tuple[str, ...]] = {
+    "validate": ("logs",),
+    "report": ("logs",),
+    "create": ("http",),
+    "status": ("http",),
+    "send": ("http",),
+    "wait": ("http",),
+    "watch": ("watch",),
+    "tasks": ("journal",),
+    "history": ("journal",),
+    "recover": ("http", "journal"),
+    "journal": ("journal",),
+    "serve": ("emulator",),
+    "demo": ("emulator", "http", "journal"),
+    "diagrams": ("render",),
+}
+_LOGS = ("validate", "report")
+_RECORDING = ("create", "status", "send", "wait", "watch", "tasks", "history", "recover", "journal")
+_OF_FORMATS = {"yaml": "yaml", "svg": "render", "png": "render"}
+_HELP = frozenset({"--help", "-h", "--version"})
+
+
+def require_extras(arguments: Sequence[str]) -> None:
+    """Raise MissingExtra, which names every extra that the command line needs and that is not there.
+
+    Args:
+        arguments: the words after the program's name.
+    """
+    missing = [extra for extra in dict.fromkeys(_needed(arguments)) if not _is_there(extra)]
+    if missing:
+        raise MissingExtra(*missing, needed_by="this command")
+
+
+def _needed(arguments: Sequence[str]) -> Iterator[str]:
+    yield "cli"
+    command = arguments[0] if arguments else ""
+    if _HELP.intersection(arguments):
+        return
+    yield from _OF_COMMANDS.get(command, ())
+    if command in _RECORDING:
+        journal = _given(arguments, "--journal") or os.environ.get("LIFECYCLE_JOURNAL")
+        if journal:
+            yield "journal"
+            if is_postgres(journal):
+                yield "postgres"
+    if command in _LOGS:
+        if _given(arguments, "--engine") == "spark":
+            yield "spark"
+        if any(map(is_postgres, arguments[2:])):
+            yield "postgres"
+    if command in ("show", *_LOGS) and Path(*arguments[1:2]).suffix.lower() in (".yaml", ".yml"):
+        yield "yaml"
+    if command == "show":
+        chosen = _given(arguments, "--format", "-f")
+        if chosen in _OF_FORMATS:
+            yield _OF_FORMATS[chosen]
+
+
+def _given(arguments: Sequence[str], *names: str) -> str | None:
+    """The value of an option."""
+    for word, following in zip(arguments, (*arguments[1:], None), strict=True):
+        name, equals, value = word.partition("=")
+        if name in names:
+            return value if equals else following
+    return None
+
+
+def _is_there(extra: str) -> bool:
+    try:
+        _PROBES[extra]()
+    except ImportError:  # which MissingExtra is
+        return False
+    return True
+
+
+def _require_layout() -> None:
+    from lifecycle_adapters.render import require_layout
+
+    require_layout()
+
+
+_PROBES: dict[str, Callable[[], object]] = {
+    "cli": partial(import_module, "lifecycle_adapters.cli.app"),
+    "http": partial(import_module, "lifecycle_adapters.http.client"),
+    "watch": partial(import_module, "lifecycle_adapters.watch"),
+    "emulator": partial(import_module, "lifecycle_adapters.emulator"),
+    "journal": partial(import_module, "lifecycle_adapters.journal"),
+    "postgres": partial(import_module, "psycopg"),
+    "logs": partial(import_module, "lifecycle_adapters.logs"),
+    "spark": partial(import_module, "pyspark"),
+    "yaml": require_yaml,
+    "render": _require_layout,
+}

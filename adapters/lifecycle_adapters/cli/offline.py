@@ -1,0 +1,68 @@
+"""The command `serve`: the service itself, offline. `demo` is in demo.py."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lifecycle_adapters.cli.output import BAD_INPUT, fail, misuse_is_bad_input, say, shown
+
+if TYPE_CHECKING:
+    from lifecycle_adapters.emulator import Webhook
+
+
+def serve(
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port on 127.0.0.1; 0 takes a free one.")] = 8787,
+    pace: Annotated[float, typer.Option(metavar="SECONDS", help="How long a task rests in each state.")] = 1.0,
+    manual: Annotated[bool, typer.Option("--manual", help="Tasks move only by commands and by control calls.")] = False,
+    seed: Annotated[bool, typer.Option("--seed", help="Live the lifecycles of the control calls' documents.")] = False,
+    webhook: Annotated[
+        str | None, typer.Option(metavar="URL", help="Send every change of a task there, signed with the secret.")
+    ] = None,
+    webhook_secret: Annotated[
+        str | None,
+        typer.Option(envvar="LIFECYCLE_WEBHOOK_SECRET", metavar="TEXT", help="What the webhook is signed with."),
+    ] = None,
+) -> None:
+    """Serve v1 to v4 on this machine, until it is interrupted (Ctrl-C).
+
+    Any API key will do. It keeps everything in memory and nothing on disk.
+    """
+    from lifecycle_adapters.emulator import serve as run
+
+    told = None if webhook is None else _webhook(webhook, webhook_secret)
+    with suppress(KeyboardInterrupt), misuse_is_bad_input():
+        run(port=port, pace_s=pace, manual=manual, seed=seed, webhook=told, on_start=_introduce)
+    say("stopped; nothing was kept", stderr=True)
+
+
+def _webhook(url: str, secret: str | None) -> Webhook:
+    from pydantic import ValidationError
+
+    from lifecycle_adapters.emulator import Webhook
+
+    if not secret:
+        fail("a webhook needs a secret: set LIFECYCLE_WEBHOOK_SECRET or give --webhook-secret", BAD_INPUT)
+    try:
+        return Webhook.model_validate({"url": url, "secret": secret})
+    except ValidationError as error:
+        fail(f"{shown(url)} is no URL for a webhook: {error.errors()[0]['msg']}", BAD_INPUT)
+
+
+def _introduce(base_url: str) -> None:
+    from lifecycle_adapters.emulator import NOTICE, PREFIX
+    from lifecycle_adapters.http.browser_use import KEY_VARIABLE
+
+    say(("Browser Use Cloud, emulated: ", "bold"), (base_url, "bold green"))
+    say(NOTICE)
+    say()
+    say("In another terminal, with any key:")
+    say(f"  export LIFECYCLE_BASE_URL={base_url} {KEY_VARIABLE.name}=any")
+    say('  lifecycle create --api v2 "Find the cheapest flight"')
+    say()
+    say(f"In Python: Client('v2', base_url={base_url!r}, api_key='any')")
+    say(f"Control calls (remote events, faults): {base_url}{PREFIX}/docs")
+    say("Ctrl-C ends it.")

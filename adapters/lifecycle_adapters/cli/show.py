@@ -1,0 +1,206 @@
+"""The command `show`: one lifecycle as tables for a terminal, as data, or as a picture."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lifecycle import Event, Lifecycle, Origin, UnknownName
+from lifecycle.diagram import RENDERERS, Diagram, Mark, diagram
+from lifecycle_adapters.cli.names import AsJson, LifecycleName, declared, state_proposals
+from lifecycle_adapters.cli.output import BAD_INPUT, console, fail, say, shown, table
+
+Shown = Lifecycle[str, str]
+Produce = Callable[[Shown, str | None], str | bytes]
+
+_TABLES = "tables"
+_ARROWS = {Origin.CALLER: "→", Origin.REMOTE: "⇢"}
+
+
+# --- formats -----------------------------------------------------------------------------------
+
+
+def _json(lifecycle: Shown, state: str | None) -> str:
+    return lifecycle.to_json() if state is None else json.dumps(_allowances(lifecycle, state), indent=2)
+
+
+def _yaml(lifecycle: Shown, state: str | None) -> str:
+    if state is not None:
+        fail("a declaration has no current state; --state needs another --format", BAD_INPUT)
+    return lifecycle.to_yaml()
+
+
+def _svg(lifecycle: Shown, state: str | None) -> str:
+    from lifecycle_adapters.render import to_svg
+
+    return to_svg(diagram(lifecycle, current=state))
+
+
+def _png(lifecycle: Shown, state: str | None) -> bytes:
+    from lifecycle_adapters.render import to_png
+
+    return to_png(diagram(lifecycle, current=state))
+
+
+def _text(render: Callable[[Diagram], str]) -> Produce:
+    return lambda lifecycle, state: render(diagram(lifecycle, current=state))
+
+
+_PRODUCERS: dict[str, Produce] = {
+    **{str(format_): _text(render) for format_, render in RENDERERS.items()},
+    "json": _json,
+    "yaml": _yaml,
+    "svg": _svg,
+    "png": _png,
+}
+
+
+def _formats() -> list[str]:
+    return [_TABLES, *_PRODUCERS]
+
+
+def _producer(format_: str) -> Produce:
+    try:
+        return _PRODUCERS[format_]
+    except KeyError:
+        raise UnknownName("format", format_, known=_formats(), where="show") from None
+
+
+def _deliver(content: str | bytes, output: Path | None) -> None:
+    data = content if isinstance(content, bytes) else content.rstrip("\n").encode() + b"\n"
+    if output is not None:
+        output.write_bytes(data)
+        say(f"wrote {shown(output)}", stderr=True)
+    elif isinstance(content, bytes) and sys.stdout.isatty():
+        fail("this format is binary; write it to a file with --output", BAD_INPUT)
+    else:
+        typer.echo(data, nl=False)
+
+
+def _allowances(lifecycle: Shown, state: str) -> dict[str, object]:
+    return {
+        "lifecycle": lifecycle.name,
+        "state": state,
+        "final": lifecycle.is_final(state),
+        "settled": lifecycle.is_settled(state),
+        "allowed": [
+            {"event": event, "origin": lifecycle.event(event).origin, "target": lifecycle.target(state, event)}
+            for event in lifecycle.allowed(state)
+        ],
+    }
+
+
+# --- the command ------------------------------------------------------------------------------
+
+
+def show(
+    name: LifecycleName,
+    *,
+    state: Annotated[
+        str | None,
+        typer.Option(help="Mark this state as the current one, list what it allows.", autocompletion=state_proposals),
+    ] = None,
+    format_: Annotated[
+        str,
+        typer.Option("--format", "-f", help=f"One of {', '.join(_formats())}.", autocompletion=_formats),
+    ] = _TABLES,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write to this file, not to the standard output.", dir_okay=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a lifecycle: its states, events, transitions and promises.
+
+    The formats json and yaml are the declaration itself, as a file that NAME can be.
+
+    With --state, json is what that state allows.
+    """
+    lifecycle = declared(name)
+    picture = diagram(lifecycle, current=state)
+    chosen = "json" if as_json else format_
+    if chosen != _TABLES:
+        _deliver(_producer(chosen)(lifecycle, state), output)
+    elif output is not None:
+        fail(f"{_TABLES!r} are for a terminal; --output needs another --format", BAD_INPUT)
+    else:
+        _print_tables(console(), lifecycle, picture)
+        if state is not None:
+            _print_allowed(lifecycle, state)
+
+
+# --- tables ------------------------------------------------------------------------------------
+
+
+def _print_tables(to: Console, lifecycle: Shown, picture: Diagram) -> None:
+    to.print(Text.assemble((shown(lifecycle.name), "bold"), "  ", (shown(lifecycle.citation), "dim")))
+    tables = _states(picture), _moves(lifecycle), _events(lifecycle), _aliases(lifecycle), _invariants(lifecycle)
+    for made in tables:
+        if made.row_count:
+            to.print()
+            to.print(made)
+
+
+def _states(picture: Diagram) -> Table:
+    made = table("state", "marks", "meaning")
+    for node in picture.nodes:
+        style = "reverse" if Mark.CURRENT in node.marks else ""
+        made.add_row(Text(shown(node.name), style), ", ".join(node.marks), shown(node.meaning))
+    return made
+
+
+def _moves(lifecycle: Shown) -> Table:
+    made = table("in", "commands lead to", "by itself it goes to")
+    for state in lifecycle.states:
+        if not state.final:
+            made.add_row(shown(state.name), *(_ways(lifecycle, state.name, origin) for origin in Origin))
+    return made
+
+
+def _ways(lifecycle: Shown, state: str, origin: Origin) -> Text:
+    events = lifecycle.allowed(state, origin=origin)
+    ways = (f"{shown(event)} {_ARROWS[origin]} {shown(lifecycle.target(state, event))}" for event in events)
+    return Text("\n".join(ways))
+
+
+def _events(lifecycle: Shown) -> Table:
+    made = table("event", "origin", "meaning")
+    for event in lifecycle.events:
+        made.add_row(shown(event.name), event.origin, "; ".join(_meaning(event)))
+    return made
+
+
+def _meaning(event: Event[str]) -> Iterator[str]:
+    yield shown(event.meaning)
+    if not event.proved_by_state:
+        yield "being at its target does not prove that it took effect"
+    if not event.repeatable:
+        yield "twice is not the same as once"
+
+
+def _aliases(lifecycle: Shown) -> Table:
+    made = table("channel", "says", "for the state")
+    for alias in lifecycle.aliases:
+        made.add_row(shown(alias.channel), shown(alias.word), shown(alias.state))
+    return made
+
+
+def _invariants(lifecycle: Shown) -> Table:
+    made = table("promise", "because")
+    for invariant in lifecycle.invariants:
+        made.add_row(shown(invariant.name), shown(invariant.citation))
+    return made
+
+
+def _print_allowed(lifecycle: Shown, state: str) -> None:
+    commands, own = (", ".join(map(shown, lifecycle.allowed(state, origin=origin))) or "none" for origin in Origin)
+    say()
+    say(f"in {shown(state)!r}  commands: ", (commands, "bold"), f"  by itself: {own}")

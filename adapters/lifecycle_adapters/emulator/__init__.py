@@ -1,0 +1,55 @@
+"""The service itself, offline: Browser Use Cloud v1 to v4 emulated over the declared lifecycles.
+
+    with Emulator(pace_s=0.05) as emulator:
+        client = Client("v2", base_url=emulator.base_url, api_key="any")
+
+world.py holds the tasks and moves them, course.py says what they do by themselves; v1.py to v4.py answer
+the calls; front.py records them and plays faults; webhooks.py sends what happens; control.py is for whoever tests;
+server.py serves.
+Where no document says what the service does, assumptions.py does.
+
+It holds everything in memory and nothing on disk. Needs the extra `emulator`.
+"""
+
+from __future__ import annotations
+
+from lifecycle.errors import MissingExtra
+
+try:
+    import fastapi as _fastapi
+    import httpx2 as _httpx2
+    import uvicorn as _uvicorn
+except ImportError as error:
+    raise MissingExtra("emulator", needed_by="lifecycle_adapters.emulator") from error
+
+from lifecycle_adapters.emulator.app import EmulatorApp, create_app
+from lifecycle_adapters.emulator.control import NOTICE, PREFIX, TaskView
+from lifecycle_adapters.emulator.faults import Fault, FaultKind
+from lifecycle_adapters.emulator.front import ConnectionDropped
+from lifecycle_adapters.emulator.record import SeenCall
+from lifecycle_adapters.emulator.server import Emulator, EmulatorNotRunning, serve
+from lifecycle_adapters.emulator.webhooks import Attempt, Mishap, SentWebhook, Webhook, WebhookFault
+from lifecycle_adapters.emulator.world import UnknownTask
+
+__all__ = [
+    "NOTICE",
+    "PREFIX",
+    "Attempt",
+    "ConnectionDropped",
+    "Emulator",
+    "EmulatorApp",
+    "EmulatorNotRunning",
+    "Fault",
+    "FaultKind",
+    "Mishap",
+    "SeenCall",
+    "SentWebhook",
+    "TaskView",
+    "UnknownTask",
+    "Webhook",
+    "WebhookFault",
+    "create_app",
+    "serve",
+]
+
+del _fastapi, _httpx2, _uvicorn

@@ -1,0 +1,123 @@
+"""Which call of which API a request is, asked of the wire tables.
+
+The inverse of `Wire`: a client turns a command into a request, this turns a request into the command.
+Pure; used for the record of calls, for faults that wait for one command, and by the calls themselves,
+so that nothing here knows a path, a method or an action of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import parse_qsl
+
+from lifecycle_adapters.http.v1 import V1
+from lifecycle_adapters.http.v2 import V2, V2_SESSION
+from lifecycle_adapters.http.v3 import V3
+from lifecycle_adapters.http.v4 import V4
+from lifecycle_adapters.http.wire import Call, Wire
+
+WIRES: tuple[Wire[Any, Any], ...] = (V1, V2, V2_SESSION, V3, V4)
+"""Everything that the emulator speaks, in the order in which a request is looked up."""
+
+_ID = "{id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a request asks for.
+
+    `api` is the name of a wire table; `call` one of create, status, details, list, or a command,
+    None where the API has no such call; `task_id` is as it stands in the request.
+    """
+
+    api: str
+    call: str | None = None
+    command: str | None = None
+    task_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    api: str
+    name: str
+    call: Call
+    is_command: bool
+    path: re.Pattern[str]
+    details: int  # how much its template says beyond the path; of two that fit, the one that says more is meant
+
+
+def api_at(path: str) -> str | None:
+    """Return the API that a path belongs to by its first segments, or None."""
+    return next((wire.name for wire in WIRES if path.startswith(wire.base_path + "/")), None)
+
+
+def identify(method: str, path: str, query: str = "", body: Any = None) -> Identity | None:
+    """Return what a request asks for, or None for a path outside the APIs.
+
+    Args:
+        method: the HTTP method, in capitals.
+        path: the decoded path, without the query.
+        query: the raw query string.
+        body: the decoded JSON body; one that is no object has no fields.
+    """
+    api = api_at(path)
+    if api is None:
+        return None
+    fields: Mapping[str, Any] | None = None
+    for known in _KNOWN.get(method, ()):
+        at = known.path.fullmatch(path)
+        if at is None:
+            continue
+        if known.details and fields is None:
+            fields = {**dict(parse_qsl(query)), **_object(body)}
+        task_id = _fit(known.call, at.groupdict().get("id"), fields or {})
+        if task_id is not _UNFIT:
+            command = known.name if known.is_command else None
+            return Identity(known.api, known.name, command, cast("str | None", task_id))
+    return Identity(api)
+
+
+_UNFIT = object()
+
+
+def _fit(call: Call, task_id: str | None, fields: Mapping[str, Any]) -> object:
+    """The task's id where the request's fields fit the call's template, else `_UNFIT`."""
+    for name, value in {**call.query, **(call.body or {})}.items():
+        given = fields.get(name)
+        if value == _ID and isinstance(given, str):
+            task_id = given
+        elif given != value:
+            return _UNFIT
+    return task_id
+
+
+def _object(body: Any) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", body) if isinstance(body, dict) else {}
+
+
+def _all_known() -> Iterator[_Known]:
+    for wire in WIRES:
+        reads = {"status": wire.status, "details": wire.details, "list": wire.listing.call, "create": wire.create}
+        for name, call in reads.items():
+            yield _known(wire, name, call, is_command=False)
+        for command, call in wire.commands.items():
+            yield _known(wire, str(command), call, is_command=True)
+
+
+def _known(wire: Wire[Any, Any], name: str, call: Call, *, is_command: bool) -> _Known:
+    path = re.escape(wire.base_path + call.path).replace(re.escape(_ID), "(?P<id>[^/]+)")
+    details = len(call.query) + len(call.body or {})
+    return _Known(wire.name, name, call, is_command, re.compile(path), details)
+
+
+def _by_method() -> dict[str, list[_Known]]:
+    known: dict[str, list[_Known]] = {}
+    for each in sorted(_all_known(), key=lambda each: -each.details):
+        known.setdefault(each.call.method, []).append(each)
+    return known
+
+
+_KNOWN = _by_method()

@@ -1,0 +1,295 @@
+"""The control calls: what a test or a person asks of the emulator itself, not of the service.
+
+They need no key, are not recorded, and have an OpenAPI document of their own, so that the service's
+document describes the service alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import FastAPI, HTTPException, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, Field
+from starlette.responses import JSONResponse, Response
+
+from lifecycle.errors import IllegalTransition
+from lifecycle.table import Origin
+from lifecycle_adapters.emulator.faults import Fault, Faults
+from lifecycle_adapters.emulator.record import Record, SeenCall
+from lifecycle_adapters.emulator.routing import not_allowed
+from lifecycle_adapters.emulator.shapes import Detail, Number, require_document
+from lifecycle_adapters.emulator.webhooks import SentWebhook, Webhook, WebhookFault, WebhookSender, WebhookTarget
+from lifecycle_adapters.emulator.world import LONGEST_ADVANCE_S, Task, UnknownTask, World, require_remote
+
+PREFIX = "/_emulator"
+NOTICE = "The emulator holds everything in memory and nothing on disk: what it knows ends with its process."
+
+
+class MoveView(BaseModel):
+    """One transition that a task took."""
+
+    at: datetime
+    event: str
+    source: str
+    target: str
+
+
+class TaskView(BaseModel):
+    """A task, a run or a session, as the emulator knows it.
+
+    `allowed` is all that its lifecycle allows now, `remote` what of it can be fired, `course` what it
+    still does by itself. `session` is the id of the v2 session it runs in.
+    """
+
+    id: str
+    api: str
+    lifecycle: str
+    state: str
+    is_final: bool
+    allowed: tuple[str, ...]
+    remote: tuple[str, ...]
+    course: tuple[str, ...]
+    session: str | None
+    created_at: datetime
+    moves: list[MoveView]
+
+
+class FireEvent(BaseModel):
+    """The remote event to let happen."""
+
+    event: str
+
+
+class SetCourse(BaseModel):
+    """The remote events that a task is to take by itself, in order."""
+
+    events: list[str]
+
+
+class Advance(BaseModel):
+    """How far to put the clock forward, in seconds."""
+
+    seconds: Annotated[Number, Field(ge=0, le=LONGEST_ADVANCE_S)]
+
+
+class About(BaseModel):
+    """What this server is and how it was started. `pace_s` is None where nothing moves by itself."""
+
+    notice: str = NOTICE
+    seed: bool
+    pace_s: float | None
+    now: datetime
+
+
+class Control:
+    """What can be asked of an emulator. One event loop owns it, as it owns the world."""
+
+    def __init__(
+        self, world: World, faults: Faults[Fault], record: Record, webhooks: WebhookSender, *, seed: bool
+    ) -> None:
+        self.world = world
+        self.faults = faults
+        self.record = record
+        self.webhooks = webhooks
+        self.seed = seed
+
+    def about(self) -> About:
+        """Say what this server is."""
+        clock = self.world.clock
+        return About(seed=self.seed, pace_s=self.world.pace_s, now=clock.at(clock.now_s()))
+
+    def tasks(self, api: str | None = None) -> list[TaskView]:
+        """Return the tasks, runs and sessions as they are now, the newest first; of one API if given."""
+        return [self._view(task) for task in self.world.tasks(api)]
+
+    def task(self, task_id: str) -> TaskView:
+        """Return one task as it is now. Raises UnknownTask."""
+        return self._view(self._find(task_id))
+
+    def fire(self, task_id: str, event: str) -> TaskView:
+        """Let a remote event happen now. Raises as `World.fire` does."""
+        return self._view(self.world.fire(task_id, event))
+
+    def set_course(self, task_id: str, events: list[str]) -> TaskView:
+        """Say what a task does by itself from here. Raises UnknownTask, UnknownName, ValueError (a command)."""
+        task = self._find(task_id)
+        for event in events:
+            require_remote(task.lifecycle, event)
+        self.world.plan(task, events)
+        return self._view(task)
+
+    def advance(self, seconds: float) -> None:
+        """Put the clock forward. Raises ValueError as `Clock.advance` does."""
+        self.world.clock.advance(seconds)
+        self.webhooks.look()
+
+    def reset(self) -> None:
+        """Forget every task, fault, call and webhook; the clock goes on, and what was set at the start is set."""
+        self.world.reset()
+        self.faults.clear()
+        self.record.clear()
+        self.webhooks.reset()
+
+    def _find(self, task_id: str) -> Task:
+        task = self.world.find(task_id)
+        if task is None:
+            raise UnknownTask(task_id)
+        return task
+
+    def _view(self, task: Task) -> TaskView:
+        at = self.world.clock.at
+        return TaskView(
+            id=task.id,
+            api=task.api,
+            lifecycle=task.lifecycle.name,
+            state=str(task.state),
+            is_final=task.is_over,
+            allowed=task.lifecycle.allowed(task.state),
+            remote=task.lifecycle.allowed(task.state, origin=Origin.REMOTE),
+            course=task.course,
+            session=None if task.parent is None else task.parent.id,
+            created_at=at(task.born_s),
+            moves=[
+                MoveView(at=at(move.at_s), event=move.event, source=move.source, target=move.target)
+                for move in task.moves
+            ],
+        )
+
+
+_MEANINGS = {
+    400: "A name that the lifecycle does not declare, a command, too far, or a body that is no text",
+    404: "No such task",
+    409: "The task's state refuses the event",
+}
+
+
+def _refused(*codes: int) -> dict[int | str, dict[str, Any]]:
+    return {code: {"model": Detail, "description": _MEANINGS[code]} for code in codes}
+
+
+@contextmanager
+def _refusals() -> Generator[None]:
+    """Turn what the world refuses into answers."""
+    try:
+        yield
+    except UnknownTask as error:
+        raise HTTPException(404, str(error)) from error
+    except IllegalTransition as error:
+        raise HTTPException(409, str(error)) from error
+    except ValueError as error:  # a name that is not declared, a command where a remote event is wanted
+        raise HTTPException(400, str(error)) from error
+
+
+class _Strict(APIRoute):
+    """A call whose body is checked before FastAPI reads it, whose own errors would repeat what no JSON can say."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def strict(request: Request) -> Response:
+            await require_document(request)
+            return await handle(request)
+
+        return strict
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    """Answer a request that is wrong. FastAPI's own answer repeats what was sent, which may be bytes of no text."""
+    assert isinstance(error, RequestValidationError)
+    found: Sequence[Mapping[str, Any]] = error.errors()
+    return JSONResponse({"detail": [{name: each[name] for name in ("loc", "msg", "type")} for each in found]}, 422)
+
+
+def control_app(control: Control) -> FastAPI:
+    """Return the control calls as an application, to be mounted at `PREFIX`."""
+    app = FastAPI(title="Emulator control", description=NOTICE, generate_unique_id_function=lambda route: route.name)
+    app.router.route_class = _Strict
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(405, not_allowed)
+
+    @app.get("/")
+    async def about() -> About:
+        return control.about()
+
+    @app.get("/tasks")
+    async def tasks(api: Annotated[str | None, Query()] = None) -> list[TaskView]:
+        return control.tasks(api)
+
+    @app.get("/tasks/{task_id}", responses=_refused(404))
+    async def task(task_id: str) -> TaskView:
+        with _refusals():
+            return control.task(task_id)
+
+    @app.post("/tasks/{task_id}/events", responses=_refused(400, 404, 409))
+    async def fire(task_id: str, body: FireEvent) -> TaskView:
+        with _refusals():
+            return control.fire(task_id, body.event)
+
+    @app.put("/tasks/{task_id}/course", responses=_refused(400, 404))
+    async def set_course(task_id: str, body: SetCourse) -> TaskView:
+        with _refusals():
+            return control.set_course(task_id, body.events)
+
+    @app.get("/faults")
+    async def faults() -> list[Fault]:
+        return control.faults.armed()
+
+    @app.post("/faults", status_code=201, responses=_refused(400))
+    async def arm(body: Fault) -> Fault:
+        control.faults.arm(body)
+        return body
+
+    @app.delete("/faults", status_code=204)
+    async def disarm() -> None:
+        control.faults.clear()
+
+    @app.get("/calls")
+    async def calls() -> list[SeenCall]:
+        return list(control.record)
+
+    @app.get("/webhook")
+    async def webhook() -> WebhookTarget | None:
+        return control.webhooks.webhook
+
+    @app.put("/webhook", responses=_refused(400))
+    async def set_webhook(body: Webhook) -> WebhookTarget:
+        control.webhooks.set(body)
+        return body
+
+    @app.delete("/webhook", status_code=204)
+    async def clear_webhook() -> None:
+        control.webhooks.set(None)
+
+    @app.get("/webhook/messages")
+    async def webhook_messages() -> list[SentWebhook]:
+        return list(control.webhooks.messages())
+
+    @app.get("/webhook/faults")
+    async def webhook_faults() -> list[WebhookFault]:
+        return control.webhooks.faults.armed()
+
+    @app.post("/webhook/faults", status_code=201, responses=_refused(400))
+    async def arm_webhook(body: WebhookFault) -> WebhookFault:
+        control.webhooks.faults.arm(body)
+        return body
+
+    @app.delete("/webhook/faults", status_code=204)
+    async def disarm_webhook() -> None:
+        control.webhooks.faults.clear()
+
+    @app.post("/clock", responses=_refused(400))
+    async def advance(body: Advance) -> About:
+        with _refusals():
+            control.advance(body.seconds)
+            return control.about()
+
+    @app.post("/reset", status_code=204)
+    async def reset() -> None:
+        control.reset()
+
+    return app

@@ -1,0 +1,257 @@
+"""What the calls of every API have in common: becoming a route, the key, errors, looking a task up.
+
+One `Service` is one API with its wire table, from which paths, methods and the key's header are taken.
+The calls themselves are in v1.py to v4.py, as methods of its subclasses.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, cast
+from uuid import uuid4
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.responses import JSONResponse, Response
+
+from lifecycle.definition import Lifecycle
+from lifecycle_adapters.emulator.assumptions import NOT_AUTHENTICATED, challenge
+from lifecycle_adapters.emulator.course import wished
+from lifecycle_adapters.emulator.front import SEEN
+from lifecycle_adapters.emulator.record import SeenCall
+from lifecycle_adapters.emulator.shapes import Detail, FieldErrors, require_document
+from lifecycle_adapters.emulator.world import Task, World
+from lifecycle_adapters.http.wire import Call, Wire
+
+_MEANINGS = {
+    400: "Not possible now, or a body that is no text",
+    401: "No key, or a wrong one",
+    404: "Not found",
+    422: "Fields that are wrong",
+    429: "Too many at once (here only where a fault asks for it)",
+    502: "Could not be forwarded (here only where a fault asks for it)",
+}
+
+View = Callable[[Task], Any]
+Answer = Callable[[Request], Awaitable[Response]]
+
+
+class NotFound(Exception):
+    """The task that a call is about does not exist."""
+
+
+class Service(ABC):
+    """One API of the emulator.
+
+    `parameter` is what its documents call the id in a path. `api_key` is the only good key; None
+    where any key is.
+    """
+
+    not_found = "Task not found"
+    parameter = "task_id"
+
+    def __init__(self, world: World, wire: Wire[Any, Any], *, seed: bool, api_key: str | None) -> None:
+        self.world = world
+        self.wire = wire
+        self.lifecycle: Lifecycle[Any, Any] = wire.seed if seed else wire.full
+        self._api_key = api_key
+        assert wire.authentication is not None, "every API of the emulator asks for a key"
+        self._authentication = wire.authentication
+        self._no_key = JSONResponse({"detail": NOT_AUTHENTICATED}, 401, dict(challenge(wire.authentication)))
+
+    @abstractmethod
+    def routes(self) -> list[APIRoute]:
+        """Return the calls of this API as routes."""
+
+    def route(
+        self,
+        call: Call,
+        endpoint: Callable[..., Any],
+        *,
+        answers: Any,
+        status_code: int = 200,
+        errors: Sequence[int] = (),
+        name: str | None = None,
+        view: View | None = None,
+        open_to_all: bool = False,
+    ) -> APIRoute:
+        """Return the route of one call.
+
+        Args:
+            call: where it is, from the wire table.
+            endpoint: an `async` method that returns a finished response.
+            answers: the shape of a good answer, for the OpenAPI document alone.
+            status_code: the status code of a good answer.
+            errors: the other status codes it answers; 401 and 422 are added where they can occur.
+            name: its name in the OpenAPI document; the endpoint's if omitted.
+            view: of a call that reads one task, what it answers; taken instead of the endpoint where the
+                id is that of a task.
+            open_to_all: whether it needs no key.
+        """
+        service = self
+
+        class Guarded(APIRoute):
+            def get_route_handler(self) -> Any:
+                return service._guarded(super().get_route_handler(), view=view, open_to_all=open_to_all)
+
+        path = self.wire.base_path + call.path.replace("{id}", f"{{{self.parameter}}}")
+        documented: dict[int | str, dict[str, Any]] = {
+            code: {"model": Detail, "description": _MEANINGS[code]} for code in errors
+        }
+        if not open_to_all:
+            documented[401] = {"model": Detail, "description": _MEANINGS[401]}
+        documented[422] = {"model": FieldErrors, "description": _MEANINGS[422]}
+        return Guarded(
+            path,
+            endpoint,
+            methods=[call.method],
+            response_model=answers,
+            status_code=status_code,
+            responses=documented,
+            tags=[self.wire.name],
+            name=name,
+            operation_id=f"{self.wire.name}-{name or endpoint.__name__}".replace("-", "_"),
+            openapi_extra={} if open_to_all else {"security": [{self.scheme_name: []}]},
+        )
+
+    def control_calls(self) -> list[Call]:
+        """Return the calls by which commands are sent, one for each path that is not the create call's."""
+        paths = {(call.method, call.path): call for call in self.wire.commands.values()}
+        paths.pop((self.wire.create.method, self.wire.create.path), None)
+        return list(paths.values())
+
+    def add_links(self, document: Mapping[str, Any]) -> None:
+        """Say in the OpenAPI document that what the create call made can be given to the other calls."""
+        created = document["paths"][self.wire.base_path + self.wire.create.path][self.wire.create.method.lower()]
+        good = next(answer for code, answer in created["responses"].items() if code.startswith("2"))
+        good["links"] = {
+            each["operationId"]: {
+                "operationId": each["operationId"],
+                "parameters": {self.parameter: f"$response.body#/{self.wire.id_at}"},
+            }
+            for path in document["paths"].values()
+            for each in path.values()
+            if self.wire.name in each["tags"] and self.parameter in [one["name"] for one in each.get("parameters", ())]
+        }
+
+    @property
+    def scheme_name(self) -> str:
+        """The name of its security scheme in the OpenAPI document."""
+        return self._authentication.header
+
+    @property
+    def scheme(self) -> dict[str, str]:
+        """Its security scheme in the OpenAPI document."""
+        if self._authentication.prefix:
+            return {"type": "http", "scheme": self._authentication.prefix.strip().lower()}
+        return {"type": "apiKey", "in": "header", "name": self._authentication.header}
+
+    def new_id(self) -> str:
+        """Return an id of the shape that this API gives out."""
+        return str(uuid4())
+
+    def find(self, request: Request, task_id: object) -> Task:
+        """Return the task that a call is about, and enter it into the record. Raises NotFound."""
+        task = self._look_up(request, str(task_id))
+        if task is None:
+            raise NotFound
+        return task
+
+    def create(
+        self, request: Request, *, text: str, course: Sequence[str], given: Mapping[str, Any], **more: Any
+    ) -> Task:
+        """Make a task, and enter it into the record.
+
+        `text` may ask for another course than the usual one; `more` goes to `World.add`.
+
+        Raises:
+            RequestValidationError: the text asks for events that the lifecycle does not have.
+        """
+        task = self.world.add(
+            task_id=self.new_id(),
+            api=self.wire.name,
+            lifecycle=self.lifecycle,
+            course=self.course(text, course),
+            given=given,
+            **more,
+        )
+        call = seen(request)
+        call.task, call.state_after = task.id, str(task.state)
+        return task
+
+    def course(self, text: str, usual: Sequence[str]) -> Sequence[str]:
+        """Return the course that a task's text asks for, else the usual one. Raises RequestValidationError."""
+        try:
+            asked = wished(text, self.lifecycle)
+        except ValueError as error:
+            raise field_error("task", str(error)) from error
+        return usual if asked is None else asked
+
+    def command(self, request: Request, task: Task) -> bool:
+        """Apply the command that the call is to a task that was just found; whether its lifecycle allowed it."""
+        call = seen(request)
+        call.applied = self.world.command(task, self.asked(request))
+        call.state_after = str(task.state)
+        return call.applied
+
+    def asked(self, request: Request) -> str:
+        """Return the command that a call is, as the wire table has it.
+
+        Raises:
+            RequestValidationError: a seed's lifecycle does not declare it.
+        """
+        command = seen(request).command
+        assert command is not None, "the wire table knows the command of every call that reaches here"
+        if command not in self.lifecycle.commands:
+            field = next(iter(self.wire.commands[command].body or {}), "body")
+            raise field_error(field, f"{self.lifecycle.name} has no {command!r}", kind="enum")
+        return command
+
+    def invalid(self, errors: Sequence[Mapping[str, Any]]) -> Any:
+        """Return the `detail` of a 422 for FastAPI's findings."""
+        return [{"loc": list(error["loc"]), "msg": error["msg"], "type": error["type"]} for error in errors]
+
+    def _look_up(self, request: Request, task_id: str) -> Task | None:
+        task = self.world.find(task_id, api=self.wire.name)
+        if task is not None:
+            call = seen(request)
+            call.task = task.id
+            call.state_before = call.state_after = str(task.state)
+        return task
+
+    def _guarded(self, answer: Answer, *, view: View | None, open_to_all: bool) -> Answer:
+        async def guarded(request: Request) -> Response:
+            if not open_to_all and not self._lets_in(request):
+                return self._no_key
+            if view is not None:
+                # The call that is polled: validating an id that is known to be good takes half of its time.
+                task = self._look_up(request, request.path_params[self.parameter])
+                if task is not None:
+                    return JSONResponse(view(task))
+            try:
+                await require_document(request)
+                return await answer(request)
+            except NotFound:
+                return JSONResponse({"detail": self.not_found}, 404)
+            except RequestValidationError as error:
+                return JSONResponse({"detail": self.invalid(cast("Sequence[Mapping[str, Any]]", error.errors()))}, 422)
+
+        return guarded
+
+    def _lets_in(self, request: Request) -> bool:
+        value = request.headers.get(self._authentication.header, "")
+        prefix = self._authentication.prefix
+        key = value[len(prefix) :].strip() if value[: len(prefix)].lower() == prefix.lower() else ""
+        return key != "" if self._api_key is None else key == self._api_key
+
+
+def seen(request: Request) -> SeenCall:
+    """Return the record's entry of a call."""
+    return cast("SeenCall", request.scope[SEEN])
+
+
+def field_error(field: str, message: str, *, kind: str = "value_error") -> RequestValidationError:
+    """Return the error of one field of the body, as FastAPI would raise it."""
+    return RequestValidationError([{"loc": ("body", field), "msg": message, "type": kind}])

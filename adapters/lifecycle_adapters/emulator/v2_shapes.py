@@ -1,0 +1,207 @@
+"""What the calls of v2 take and answer. Shapes only.
+
+Source: the OpenAPI specification of 2026-08-06, and "Update Task".
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NotRequired
+from uuid import UUID
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from lifecycle.catalog import V2SessionState, V2State
+from lifecycle_adapters.emulator.shapes import WHOLE, Bool, Id, Moment, Money, Taken, enumeration
+from lifecycle_adapters.emulator.vocabulary import COUNTRIES, V2_LLMS
+from lifecycle_adapters.http.v2 import V2, V2_SESSION
+
+Llm = Annotated[str, enumeration("SupportedLLMs", V2_LLMS)]
+Country = Annotated[str, enumeration("ProxyCountryCode", COUNTRIES)]
+ThinkingLevel = Annotated[str, enumeration("ThinkingLevel", ("disabled", "low", "medium", "high"))]
+TaskAction = Annotated[
+    str, enumeration("TaskUpdateAction", [(call.body or {})["action"] for call in V2.commands.values()])
+]
+SessionAction = Annotated[
+    str, enumeration("SessionUpdateAction", [(call.body or {})["action"] for call in V2_SESSION.commands.values()])
+]
+ScreenWidth = Annotated[int, Field(ge=320, le=6144), WHOLE]
+ScreenHeight = Annotated[int, Field(ge=320, le=3456), WHOLE]
+
+
+class SessionSettings(Taken):
+    """How the session of a task is made that brings none."""
+
+    profile_id: UUID | None = None
+    proxy_country_code: Country | None = "us"
+    browser_screen_width: ScreenWidth | None = None
+    browser_screen_height: ScreenHeight | None = None
+    enable_recording: Bool = False
+
+
+class CreateTask(Taken):
+    """A task, and how to run it."""
+
+    task: str = Field(min_length=1, max_length=50_000)
+    llm: Llm = "browser-use-2.0"
+    start_url: str | None = None
+    max_steps: Annotated[int, Field(ge=1, le=10_000), WHOLE] = 100
+    structured_output: str | None = None
+    session_id: UUID | None = None
+    metadata: dict[str, str] | None = None
+    secrets: dict[str, str] | None = None
+    allowed_domains: list[str] | None = None
+    op_vault_id: str | None = None
+    session_settings: SessionSettings | None = None
+    highlight_elements: Bool = False
+    flash_mode: Bool = False
+    thinking: Bool = False
+    thinking_level: ThinkingLevel | None = None
+    vision: Bool | Literal["auto"] = True
+    system_prompt_extension: str = Field(default="", max_length=10_000)
+    judge: Bool = False
+    judge_ground_truth: Annotated[str, Field(max_length=10_000)] | None = None
+    judge_llm: Llm | None = None
+    skill_ids: list[str] | None = None
+
+
+class UpdateTask(Taken):
+    """What to do with a task."""
+
+    action: TaskAction
+
+
+class CustomProxy(Taken):
+    """A proxy of the caller's own."""
+
+    host: str = Field(min_length=1, max_length=255)
+    port: Annotated[int, Field(ge=1, le=65_535), WHOLE]
+    username: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    password: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    ignore_cert_errors: Bool = False
+
+
+class CreateSession(Taken):
+    """How to make a session."""
+
+    profile_id: UUID | None = None
+    proxy_country_code: Country | None = "us"
+    start_url: str | None = None
+    browser_screen_width: ScreenWidth | None = None
+    browser_screen_height: ScreenHeight | None = None
+    persist_memory: Bool = True
+    keep_alive: Bool = True
+    custom_proxy: CustomProxy | None = None
+    enable_recording: Bool = False
+
+
+class UpdateSession(Taken):
+    """What to do with a session."""
+
+    action: SessionAction
+
+
+class TaskCreated(TypedDict):
+    """The new task, and the session it runs in."""
+
+    id: Id
+    sessionId: Id
+
+
+class TaskStatus(TypedDict):
+    """As much of a task as somebody who polls needs."""
+
+    id: Id
+    status: V2State
+    output: NotRequired[str | None]
+    finishedAt: NotRequired[Moment | None]
+    isSuccess: NotRequired[bool | None]
+    cost: NotRequired[Money | None]
+
+
+class TaskStep(TypedDict):
+    """One step of the agent."""
+
+    number: int
+    memory: str
+    evaluationPreviousGoal: str
+    nextGoal: str
+    url: str
+    screenshotUrl: NotRequired[str | None]
+    actions: list[str]
+    duration: NotRequired[float | None]
+
+
+class OutputFile(TypedDict):
+    """A file that the agent made."""
+
+    id: Id
+    fileName: str
+
+
+class TaskItem(TypedDict):
+    """A task, without its steps."""
+
+    id: Id
+    sessionId: Id
+    llm: str
+    task: str
+    status: V2State
+    createdAt: Moment
+    startedAt: NotRequired[Moment | None]
+    finishedAt: NotRequired[Moment | None]
+    metadata: NotRequired[dict[str, Any]]
+    output: NotRequired[str | None]
+    browserUseVersion: NotRequired[str | None]
+    isSuccess: NotRequired[bool | None]
+    judgement: NotRequired[str | None]
+    judgeVerdict: NotRequired[bool | None]
+    cost: NotRequired[Money | None]
+    suggestions: NotRequired[list[dict[str, Any]] | None]
+
+
+class TaskView(TaskItem):
+    """A task."""
+
+    steps: list[TaskStep]
+    outputFiles: list[OutputFile]
+
+
+class TaskList(TypedDict):
+    """A page of tasks."""
+
+    items: list[TaskItem]
+    totalItems: int
+    pageNumber: int
+    pageSize: int
+
+
+class SessionItem(TypedDict):
+    """A session, without its tasks."""
+
+    id: Id
+    status: V2SessionState
+    liveUrl: NotRequired[str | None]
+    recordingUrl: NotRequired[str | None]
+    startedAt: Moment
+    finishedAt: NotRequired[Moment | None]
+    persistMemory: bool
+    keepAlive: bool
+    proxyUsedMb: NotRequired[Money]
+    proxyCost: NotRequired[Money]
+
+
+class SessionView(SessionItem):
+    """A session with its tasks."""
+
+    tasks: list[TaskItem]
+    publicShareUrl: NotRequired[str | None]
+
+
+class SessionList(TypedDict):
+    """A page of sessions."""
+
+    items: list[SessionItem]
+    totalItems: int
+    pageNumber: int
+    pageSize: int

@@ -1,0 +1,103 @@
+"""What the calls of v3 take and answer. Shapes only.
+
+Source: the OpenAPI specification of 2026-08-06, and "Stop Session".
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, NotRequired
+from uuid import UUID
+
+from pydantic import ConfigDict
+from pydantic.config import JsonDict
+from typing_extensions import TypedDict
+
+from lifecycle.catalog import V3State
+from lifecycle_adapters.emulator.shapes import Bool, Budget, Id, Moment, Money, Taken, enumeration
+from lifecycle_adapters.emulator.v2_shapes import Country, ThinkingLevel
+from lifecycle_adapters.emulator.vocabulary import V3_MODELS
+
+Model = Annotated[str, enumeration("BuModel", V3_MODELS)]
+Strategy = Annotated[str, enumeration("StopStrategy", ("task", "session"))]
+
+
+_A_DISPATCH_HAS_A_TASK: JsonDict = {
+    "anyOf": [
+        {"properties": {"sessionId": {"type": "null"}}},
+        {"properties": {"task": {"type": "string"}}, "required": ["task"]},
+    ]
+}
+
+
+class RunTask(Taken):
+    """A new session, with a task or without, or a task for a session that is there."""
+
+    model_config = ConfigDict(json_schema_extra=_A_DISPATCH_HAS_A_TASK)
+
+    task: str | None = None
+    model: Model = "claude-opus-4.7"
+    thinking_level: ThinkingLevel | None = None
+    session_id: UUID | None = None
+    keep_alive: Bool = False
+    max_cost_usd: Budget | None = None
+    profile_id: UUID | None = None
+    workspace_id: UUID | None = None
+    proxy_country_code: Country | None = "us"
+    output_schema: dict[str, Any] | None = None
+    enable_scheduled_tasks: Bool = False
+    sensitive_data: dict[str, str] | None = None
+    enable_recording: Bool = False
+    skills: Bool = True
+    agentmail: Bool = True
+    code_mode: Bool = False
+    cache_script: Bool | None = None
+    use_own_key: Bool = False
+    auto_heal: Bool = True
+
+
+class StopSession(Taken):
+    """What to stop: the session, or only its task."""
+
+    strategy: Strategy = "session"
+
+
+class SessionResponse(TypedDict):
+    """A session as it is now."""
+
+    id: Id
+    status: V3State
+    model: Model
+    thinkingLevel: NotRequired[ThinkingLevel | None]
+    title: NotRequired[str | None]
+    output: NotRequired[Any]
+    outputSchema: NotRequired[dict[str, Any] | None]
+    stepCount: NotRequired[int]
+    lastStepSummary: NotRequired[str | None]
+    isTaskSuccessful: NotRequired[bool | None]
+    liveUrl: NotRequired[str | None]
+    recordingUrls: NotRequired[list[str]]
+    profileId: NotRequired[Id | None]
+    workspaceId: NotRequired[Id | None]
+    proxyCountryCode: NotRequired[Country | None]
+    maxCostUsd: NotRequired[Money | None]
+    totalInputTokens: NotRequired[int]
+    totalOutputTokens: NotRequired[int]
+    proxyUsedMb: NotRequired[Money]
+    llmCostUsd: NotRequired[Money]
+    proxyCostUsd: NotRequired[Money]
+    browserCostUsd: NotRequired[Money]
+    totalCostUsd: NotRequired[Money]
+    screenshotUrl: NotRequired[str | None]
+    agentmailEmail: NotRequired[str | None]
+    integrationsUsed: NotRequired[list[str]]
+    createdAt: Moment
+    updatedAt: Moment
+
+
+class SessionList(TypedDict):
+    """A page of sessions."""
+
+    sessions: list[SessionResponse]
+    total: int
+    page: int
+    pageSize: int

@@ -1,0 +1,145 @@
+"""What the calls of v4 take and answer. Shapes only.
+
+Source: the run's fields as the official Python SDK 3.12.1 writes and reads them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NotRequired
+from uuid import UUID
+
+from pydantic import ConfigDict, Field
+from typing_extensions import TypedDict
+
+from lifecycle.catalog import V4State
+from lifecycle_adapters.emulator.shapes import WHOLE, Bool, Id, Moment, Money, MoneyText, Number, Taken, enumeration
+from lifecycle_adapters.emulator.v2_shapes import CustomProxy, ScreenHeight, ScreenWidth
+from lifecycle_adapters.emulator.vocabulary import COUNTRIES, V4_MODELS
+
+Model = Annotated[str, enumeration("RunModel", V4_MODELS)]
+Country = Annotated[str, enumeration("RunProxyCountryCode", sorted((*COUNTRIES, "ci")))]
+OnePasswordName = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class Closed(Taken):
+    """Base of what v4 takes: fields that it does not know are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class BrowserSettings(Closed):
+    """The browser of a run."""
+
+    profile_id: UUID | None = None
+    proxy_country_code: Country | None = "us"
+    custom_proxy: CustomProxy | None = None
+    screen_width: ScreenWidth | None = None
+    screen_height: ScreenHeight | None = None
+    allow_resizing: Bool | None = None
+    record: Bool | None = None
+    extension_ids: Annotated[list[UUID], Field(max_length=3)] | None = None
+
+
+class InlineSecret(Closed):
+    """A secret, given."""
+
+    type: Literal["inline"]
+    value: str = Field(min_length=1)
+
+
+class OnePasswordSecret(Closed):
+    """A secret, kept in 1Password."""
+
+    type: Literal["onepassword"]
+    integration_id: UUID
+    vault_id: OnePasswordName
+    item_id: OnePasswordName
+    field_id: OnePasswordName
+
+
+class SecretBinding(Closed):
+    """A secret that the run may type without seeing it."""
+
+    alias: str
+    source: Annotated[InlineSecret | OnePasswordSecret, Field(discriminator="type")]
+    allowed_domains: list[str] = Field(min_length=1, max_length=20)
+
+
+class JudgeSettings(Closed):
+    """Who judges the finished run."""
+
+    context: Annotated[str, Field(max_length=10_000)] | None = None
+
+
+class CreateRun(Closed):
+    """A run, and how to run it."""
+
+    task: str = Field(min_length=1)
+    output_schema: dict[str, Any] | None = None
+    model: Model = "gpt-6-luna"
+    model_params: dict[str, Any] | None = None
+    session_id: UUID | None = None
+    workspace_id: UUID | None = None
+    browser_settings: BrowserSettings | None = None
+    keep_alive: Annotated[int, Field(ge=120, le=14_400), WHOLE] | None = None
+    agentmail: Bool = False
+    agentcard_wallet_id: UUID | None = None
+    stripe_link_connection_id: UUID | None = None
+    attached_file_ids: Annotated[list[UUID], Field(max_length=20)] | None = None
+    secret_bindings: Annotated[list[SecretBinding], Field(max_length=20)] | None = None
+    op_vault_id: Annotated[str, Field(max_length=64)] | None = None
+    op_vault_allowed_domains: list[str] | None = None
+    judge: JudgeSettings | None = None
+    max_cost_usd: Annotated[Number, Field(gt=0)] | MoneyText | None = None
+
+
+class RunCreated(TypedDict):
+    """The new run."""
+
+    id: Id
+    status: V4State
+    model: str
+    sessionId: Id
+    workspaceId: Id
+    eventsUrl: str
+    missingFileIds: NotRequired[list[Id]]
+    skippedVaultItems: NotRequired[list[str]]
+
+
+class RunStatus(TypedDict):
+    """A run's status alone."""
+
+    status: V4State
+
+
+class RunSummary(TypedDict):
+    """A run."""
+
+    id: Id
+    task: str
+    title: str | None
+    model: str
+    modelParams: NotRequired[dict[str, Any] | None]
+    contextLimit: int
+    status: V4State
+    result: str | None
+    output: NotRequired[Any]
+    outputSchema: NotRequired[dict[str, Any] | None]
+    error: str | None
+    sessionId: Id
+    workspaceId: Id | None
+    attachedFileIds: NotRequired[list[Id]]
+    judgement: NotRequired[dict[str, Any] | None]
+    totalInputTokens: int
+    totalOutputTokens: int
+    totalCostUsd: Money
+    createdAt: Moment
+    updatedAt: Moment
+
+
+class RunList(TypedDict):
+    """A page of runs, and where the next one begins."""
+
+    runs: list[RunSummary]
+    nextCursor: NotRequired[str | None]
+    hasMore: NotRequired[bool]

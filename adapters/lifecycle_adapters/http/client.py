@@ -1,0 +1,698 @@
+"""The clients and the handles that users hold.
+
+What a handle does is decided in exchange.py and carried out by driver.py; here are the names,
+signatures and promises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Collection, Coroutine, Iterator, Mapping
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from pydantic import SecretStr
+
+from lifecycle.command import CommandResult
+from lifecycle.definition import Lifecycle
+from lifecycle.effects import Answer
+from lifecycle.errors import AdapterError
+from lifecycle.following import Until
+from lifecycle.journal import Journal, Purpose, TaskLog
+from lifecycle.memory import MemoryJournal
+from lifecycle_adapters import telemetry
+from lifecycle_adapters.http.creating import Creator, RecoveredCreate
+from lifecycle_adapters.http.driver import AsyncDriver, Driver, Gate, OnProgress
+from lifecycle_adapters.http.exchange import Conversation, Exchange, Recovered, TaskResult
+from lifecycle_adapters.http.keys import sealed, usable_key
+from lifecycle_adapters.http.listing import Listed, Pages
+from lifecycle_adapters.http.services import service
+from lifecycle_adapters.http.timing import Timing
+from lifecycle_adapters.http.wire import Wire
+
+if TYPE_CHECKING:
+    import httpx2
+
+R = TypeVar("R")
+OnUnknown = Literal["raise", "continue"]
+
+# --- the commands by name -----------------------------------------------------------------------
+
+
+class Commands(ABC, Generic[R]):
+    """Every command of the catalog as a method, so that completion and type checkers see it.
+
+    Each is `send` of its name, and raises what `send` raises; UnknownName where the task's service
+    has no such command.
+    """
+
+    @abstractmethod
+    def send(
+        self,
+        command: str,
+        /,
+        *,
+        key: str | None = None,
+        reason: str = "",
+        origin: str = "caller",
+        wait_for_in_flight_s: float = 0.0,
+        **fields: Any,
+    ) -> R:
+        """Give a command; `fields` go into the body of its request."""
+
+    def pause(self, *, key: str | None = None, reason: str = "", wait_for_in_flight_s: float = 0.0) -> R:
+        """Halt a running task (v1)."""
+        return self.send("pause", key=key, reason=reason, wait_for_in_flight_s=wait_for_in_flight_s)
+
+    def resume(self, *, key: str | None = None, reason: str = "", wait_for_in_flight_s: float = 0.0) -> R:
+        """Continue a paused task (v1)."""
+        return self.send("resume", key=key, reason=reason, wait_for_in_flight_s=wait_for_in_flight_s)
+
+    def stop(self, *, key: str | None = None, reason: str = "", wait_for_in_flight_s: float = 0.0) -> R:
+        """End a task or session for good (v1, v2, v3)."""
+        return self.send("stop", key=key, reason=reason, wait_for_in_flight_s=wait_for_in_flight_s)
+
+    def stop_task_and_session(
+        self, *, key: str | None = None, reason: str = "", wait_for_in_flight_s: float = 0.0
+    ) -> R:
+        """End a task and the session it runs in (v2)."""
+        return self.send("stop_task_and_session", key=key, reason=reason, wait_for_in_flight_s=wait_for_in_flight_s)
+
+    def dispatch(
+        self, task: str, *, key: str | None = None, reason: str = "", wait_for_in_flight_s: float = 0.0, **fields: Any
+    ) -> R:
+        """Give an idle session a task (v3)."""
+        return self.send(
+            "dispatch", key=key, reason=reason, wait_for_in_flight_s=wait_for_in_flight_s, task=task, **fields
+        )
+
+    def stop_task(self, *, key: str | None = None, reason: str = "", wait_for_in_flight_s: float = 0.0) -> R:
+        """End the task and keep the session (v3)."""
+        return self.send("stop_task", key=key, reason=reason, wait_for_in_flight_s=wait_for_in_flight_s)
+
+    def cancel(self, *, key: str | None = None, reason: str = "", wait_for_in_flight_s: float = 0.0) -> R:
+        """End a run for good (v4)."""
+        return self.send("cancel", key=key, reason=reason, wait_for_in_flight_s=wait_for_in_flight_s)
+
+
+class _Handle:
+    """What a handle tells without asking the service."""
+
+    def __init__(self, conversation: Conversation[Any, Any]) -> None:
+        self._conversation = conversation
+
+    @property
+    def id(self) -> str:
+        """The task's id."""
+        return self._conversation.task_id
+
+    @property
+    def lifecycle(self) -> Lifecycle[str, str]:
+        """The lifecycle that governs the task."""
+        return self._conversation.lifecycle
+
+    @property
+    def state(self) -> str | None:
+        """The state last known, None before anything was reported. A look-up in the journal, also for `AsyncTask`."""
+        state: str | None = self._conversation.log.load().current
+        return state
+
+    @property
+    def log(self) -> TaskLog[str, str]:
+        """The task's part of the journal."""
+        return self._conversation.log
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.lifecycle.name} {self.id!r} {self.state or 'not yet read'}>"
+
+
+# --- what both clients are ----------------------------------------------------------------------
+
+
+class _Configured:
+    """A client's settings, and what it does without sending."""
+
+    def __init__(
+        self,
+        api: str | Wire[Any, Any],
+        *,
+        base_url: str | None,
+        seed: bool,
+        timing: Timing | None,
+        journal: Journal | None,
+    ) -> None:
+        self.wire: Wire[Any, Any] = service(api) if isinstance(api, str) else api
+        self.lifecycle: Lifecycle[Any, Any] = self.wire.seed if seed else self.wire.full
+        self.timing = timing or Timing()
+        recorder: Any = journal
+        if recorder is not None and not isinstance(recorder, Journal):
+            raise TypeError(
+                f"journal must be a journal, such as SqlJournal({str(journal)!r}), not {type(journal).__name__}"
+            )
+        self.journal = journal or MemoryJournal(on_report=telemetry.count_report)
+        self.base_url = _server(base_url or self.wire.base_url, self.wire.base_path)
+        self._seed = seed
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({self.wire.name!r}, base_url={self.base_url!r}, lifecycle={self.lifecycle.name!r})"
+        )
+
+    def _connection(self, api_key: SecretStr | None) -> dict[str, Any]:
+        key = usable_key(self.wire, self.base_url, api_key)
+        return {"base_url": self.base_url, "api_key": key, "timing": self.timing}
+
+    def _conversation(self, wire: Wire[Any, Any], task_id: TaskId) -> Conversation[Any, Any]:
+        task_id = _id_text(task_id)
+        wire.status.request(wire.base_path, task_id=task_id)  # an id that cannot stand in a path is refused here
+        lifecycle = wire.seed if self._seed else wire.full
+        log = self.journal.task(lifecycle, task_id)
+        return Conversation(wire=wire, lifecycle=lifecycle, timing=self.timing, task_id=task_id, log=log)
+
+    def _reading(self, task_id: TaskId, *, details: bool) -> Exchange:
+        task_id = _id_text(task_id)
+        call = self.wire.details if details else self.wire.status
+        return Exchange(self.wire, call, call.request(self.wire.base_path, task_id=task_id))
+
+    def _session(self, session_id: TaskId) -> Conversation[Any, Any]:
+        if self.wire.session is None:
+            raise TypeError(f"{self.wire.name} has no sessions beside its tasks")
+        return self._conversation(self.wire.session, session_id)
+
+    def _creators(self) -> list[Creator]:
+        """The creates of the tasks, and of the sessions they run in."""
+        return [
+            Creator(
+                wire=wire,
+                lifecycle=lifecycle,
+                timing=self.timing,
+                creates=self.journal.creates(lifecycle),
+                open_task=partial(self._conversation, wire),
+            )
+            for wire, lifecycle in self._lifecycles()
+        ]
+
+    def _left_open(self) -> list[Conversation[Any, Any]]:
+        """The tasks, and the sessions they run in, that have an open command."""
+        return [
+            self._conversation(wire, task_id)
+            for wire, lifecycle in self._lifecycles()
+            for task_id in self.journal.open_tasks(lifecycle)
+        ]
+
+    def _lifecycles(self) -> list[tuple[Wire[Any, Any], Lifecycle[Any, Any]]]:
+        wires = [self.wire] if self.wire.session is None else [self.wire, self.wire.session]
+        return [(wire, wire.seed if self._seed else wire.full) for wire in wires]
+
+    @property
+    def lifecycles(self) -> tuple[Lifecycle[Any, Any], ...]:
+        """Those of the tasks and, where there are any, of the sessions they run in."""
+        return tuple(lifecycle for _, lifecycle in self._lifecycles())
+
+
+TaskId = str | int | UUID
+
+
+def _id_text(task_id: object) -> str:
+    """An id as a service writes it. Raises TypeError."""
+    if isinstance(task_id, str):
+        return task_id
+    if isinstance(task_id, int | UUID) and not isinstance(task_id, bool):
+        return str(task_id)
+    raise TypeError(f"a task's id is a text, an integer or a UUID, not {type(task_id).__name__}")
+
+
+def _server(base_url: str, base_path: str) -> str:
+    parts = urlsplit(base_url)
+    is_server = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and " " not in base_url
+    if not is_server or parts.query or parts.fragment:
+        raise ValueError(f"base_url must be like 'https://host', not {base_url!r}")
+    if parts.username is not None:
+        raise ValueError("base_url must hold no user and no password: it is shown in messages")
+    # Other clients want the path in the base URL; both ways must lead to the same calls.
+    return base_url.rstrip("/").removesuffix(base_path)
+
+
+# --- the synchronous client ---------------------------------------------------------------------
+
+
+class Task(_Handle, Commands[CommandResult[str, str]]):
+    """A handle on one remote task; made by `Client`. Safe to share between threads."""
+
+    def __init__(self, driver: Driver, conversation: Conversation[Any, Any]) -> None:
+        super().__init__(conversation)
+        self._driver = driver
+
+    def send(
+        self,
+        command: str,
+        /,
+        *,
+        key: str | None = None,
+        reason: str = "",
+        origin: str = "caller",
+        wait_for_in_flight_s: float = 0.0,
+        **fields: Any,
+    ) -> CommandResult[str, str]:
+        """Give a command and return when it is proved to have taken effect, or needed not be sent.
+
+        Args:
+            command: the command's name.
+            key: of all that is given to this task under one key one command is executed, also across
+                processes and restarts where the journal is durable; given again, it is answered with
+                what came of the first.
+            reason: why, for the record.
+            origin: what gives it, for the record.
+            wait_for_in_flight_s: seconds to wait for a command of this task that another worker has not settled yet.
+            fields: further fields for the body of its request.
+        Raises:
+            IllegalTransition: the state refuses it; no command was sent.
+            UnknownName: the lifecycle declares no such command; nothing was sent.
+            TypeError: a field is missing that the command takes, or it takes none; nothing was sent.
+            UnknownStatus: the service reports a status that the lifecycle does not know; no command was sent. (A stop
+                that every state accepts needs no status.)
+            CommandInFlight: another command has no outcome yet; no command was sent. `.holder` names the worker that
+                has claimed it, `.until` is when its claim ends.
+            CommandRefused: the service said no.
+            CommandUncertain: nobody knows; `recover` settles it once the service answers.
+            TaskEndedFirst: the task is over; `.took_effect` is False if the command did not take effect before,
+                and None if nobody can know.
+            CommandAbandoned: what was given under this key was abandoned.
+            KeyReused: the key was given to another command.
+            AdapterError: the journal cannot be written; `recover` settles what was sent.
+            HttpError: 401, 403, 404, 429 for too long, or the service was never reached.
+            ClientUnusable: the client is closed, or its httpx2 client is another process's; nothing was recorded.
+        """
+        purpose = Purpose(key, origin, reason)
+        return self._driver.run(self._conversation.command(command, fields, purpose, in_flight_s=wait_for_in_flight_s))
+
+    def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> CommandResult[str, str] | None:
+        """Settle the command that an uncertainty left open; return None if there is none.
+
+        Args:
+            wait: wait for another worker that has claimed it, until that settles it or its claim ends.
+            dead: names of workers that are known to be gone: what they have claimed is settled at once.
+        Raises:
+            CommandInFlight: another worker has claimed it, and `wait` is False.
+            The errors of `send`.
+        """
+        return self._driver.run(self._conversation.recover(dead=_names(dead), in_flight_s=_longest_s(wait)))
+
+    def status(self) -> str:
+        """Read the status once and return the state then known.
+
+        Raises:
+            UnknownStatus: the lifecycle does not know the status.
+            HttpError: it cannot be read.
+        """
+        state: str = self._driver.run(self._conversation.status())
+        return state
+
+    def allowed(self) -> tuple[str, ...]:
+        """Return the commands that the known state accepts, in declared order; read first if none is known."""
+        return self._driver.run(self._conversation.allowed())
+
+    def details(self) -> dict[str, Any]:
+        """Return everything that the service tells of the task. Raises HttpError."""
+        return self._driver.run(self._conversation.details())
+
+    def wait(
+        self,
+        until: Until = "settled",
+        *,
+        timeout_s: float | None = None,
+        on_progress: OnProgress | None = None,
+        on_unknown: OnUnknown = "raise",
+    ) -> TaskResult[str]:
+        """Poll until the task is settled (no work is being done) or final (it is over).
+
+        Args:
+            until: "settled" or "final".
+            timeout_s: seconds to wait, whatever a request takes; a last one may take half a second more. None for as
+                long as it takes.
+            on_progress: called after every poll.
+            on_unknown: what to do at a status that the lifecycle does not know.
+        Raises:
+            WaitTimedOut: the time is up.
+            DetailsTimedOut: the time is up, and the task has come to rest in `.state`; a WaitTimedOut.
+            UnknownStatus: the service reports a status that the lifecycle does not know.
+            HttpError: the status cannot be read.
+        """
+        actions = self._conversation.wait(until, timeout_s, stop_at_unknown=_stops(on_unknown))
+        return self._driver.run(actions, on_progress)
+
+
+class Client(_Configured):
+    """A synchronous client of one service. Safe to share between threads, and with the children of a fork.
+
+    An httpx2 client that it was given is not shared with them: there it raises ClientUnusable.
+
+    Args:
+        api: the service's name ("v1" to "v4", "v2-session", or a registered one) or its wire table.
+        api_key: the key; if omitted, the one in the environment variable that the service names
+            (BROWSER_USE_API_KEY for the built-in ones). That one is sent to no other
+            server than the service's own and this machine.
+        base_url: the server, such as "http://127.0.0.1:8000"; the real service if omitted.
+        seed: keep to the lifecycle that the documents of the control calls describe.
+        timing: how patient to be.
+        journal: where to record; in memory if omitted.
+        http: an httpx2 client to send with, which stays the caller's to close.
+    Raises:
+        UnknownName: there is no such service.
+        TypeError: the journal is none, or the key is no text.
+        ValueError: there is no key, or the one in the environment is for another server than `base_url`; a key is
+            given to a service that takes none; or a key or URL cannot be used.
+    """
+
+    def __init__(
+        self,
+        api: str | Wire[Any, Any],
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        seed: bool = False,
+        timing: Timing | None = None,
+        journal: Journal | None = None,
+        http: httpx2.Client | None = None,
+    ) -> None:
+        given = sealed(api_key)
+        del api_key  # an error report may show the variables of each frame
+        super().__init__(api, base_url=base_url, seed=seed, timing=timing, journal=journal)
+        self._driver = Driver(**self._connection(given), http=http)
+
+    def create(
+        self,
+        task: str | None = None,
+        *,
+        key: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        reason: str = "",
+        origin: str = "caller",
+        **fields: Any,
+    ) -> Task:
+        """Create a task (a session without work, where `task` is omitted and the service allows it).
+
+        The intent is recorded before the request is sent; so a crash leaves a create that `recover` reports.
+
+        Args:
+            task: what to do.
+            key: idempotency key. Given again, it returns the task that was created first, with no request,
+                also across processes and restarts if the journal is durable. A create that is known to have
+                made no task frees its key.
+            labels: texts by their names, for the record; they are never sent.
+            reason: why, for the record.
+            origin: what gives it, for the record.
+            fields: further fields of the request, as the service names them.
+        Raises:
+            CreateUncertain: the response was lost, now or when the key was given first; a task may exist.
+            CreateInFlight: another worker is creating the task under this key.
+            CreateKeyReused: the key was given to a create with other fields; nothing was sent.
+            TypeError: a field or a label is not what it must be; nothing was sent.
+            AdapterError: the journal cannot be written.
+            HttpError: the service refused, or was never reached; no task was created.
+        """
+        body = fields if task is None else {"task": task, **fields}
+        creating = self._creators()[0].create(body, labels=labels or {}, purpose=Purpose(key, origin, reason))
+        return Task(self._driver, self._driver.run(creating))
+
+    def adopt_create(self, create_id: str, task_id: TaskId) -> Task:
+        """Record that an uncertain create made this task, which is read first, and return a handle on the task.
+
+        Args:
+            create_id: the create, as `recover` and `CreateUncertain` name it.
+            task_id: one of the candidates that `recover` reports, or another task.
+        Raises:
+            CreateInFlight: a living worker holds the create.
+            ValueError: there is no such create, or it has ended; or another create made the task.
+            HttpError: the task cannot be read; nothing was recorded of the create.
+        """
+        return Task(self._driver, self._driver.run(self._creators()[0].adopt(create_id, _id_text(task_id))))
+
+    def abandon_create(self, create_id: str, *, reason: str = "") -> None:
+        """Record that an uncertain create made no task: its key is free again.
+
+        Raises:
+            CreateInFlight: a living worker holds the create.
+            ValueError: there is no such create, or it has ended.
+        """
+        self._driver.run(self._creators()[0].abandon(create_id, reason))
+
+    def task(self, task_id: TaskId) -> Task:
+        """Return a handle on an existing task; nothing is sent.
+
+        Raises:
+            ValueError: no request can carry this id.
+            TypeError: it is no text, integer or UUID.
+        """
+        return Task(self._driver, self._conversation(self.wire, task_id))
+
+    def session(self, session_id: TaskId) -> Task:
+        """Return a handle on the session that a task runs in (v2). Raises TypeError where there are none."""
+        return Task(self._driver, self._session(session_id))
+
+    def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> builtins.list[Recovered | RecoveredCreate]:
+        """Settle every command of the journal that a crash or an uncertainty left open, and report the creates.
+
+        Safe to run at any time and from many workers at once: a command that a living worker has claimed
+        is left to it, and of several that recover one alone resumes it.
+
+        Args:
+            wait: wait for commands that other workers have claimed, until those settle them or their claims end.
+            dead: names of workers that are known to be gone: what they have claimed is settled at once.
+        Returns:
+            Each open command with its outcome; with a `CommandInFlight` as its error if another worker has claimed it,
+            and with whatever else broke its recovery off. Then a `RecoveredCreate` for each create without an
+            outcome, with the tasks that it may have made.
+        Raises:
+            AdapterError: the journal cannot be read or written.
+        """
+        given: dict[str, Any] = {"dead": _names(dead), "in_flight_s": _longest_s(wait)}
+        commands = [found for each in self._left_open() if (found := self._settled(each, given)) is not None]
+        creates = (self._driver.run(creator.recover(given["dead"])) for creator in self._creators())
+        return [*commands, *chain.from_iterable(creates)]
+
+    def _settled(self, conversation: Conversation[Any, Any], given: dict[str, Any]) -> Recovered | None:
+        try:
+            return self._driver.run(conversation.settle(**given))
+        except AdapterError:  # the journal's, which no task can do without
+            raise
+        except Exception as error:  # noqa: BLE001  # one task's trouble is reported, and the others recovered
+            return conversation.broken_off(error)
+
+    def list(self, **query: str) -> Iterator[Listed]:
+        """Yield the service's tasks, page after page. Raises HttpError.
+
+        Args:
+            query: filters and the size of a page, as the service names them; or the page to begin with.
+        """
+        pages = Pages(self.wire, self.lifecycle, query)
+        while not pages.is_done:
+            yield from self._driver.run(pages.read(self.timing))
+
+    def read(self, task_id: TaskId, *, details: bool = False) -> Answer:
+        """Read the task's status (or its details) in one request, and return the answer as it came.
+
+        For those who keep a pace of their own: nothing is repeated, raised or recorded.
+        """
+        return self._driver.exchange(self._reading(task_id, details=details))
+
+    def behind(self, gate: Gate) -> Self:
+        """Return this client with every request passing the gate; closing it closes nothing."""
+        gated = copy.copy(self)
+        gated._driver = self._driver.behind(gate)
+        return gated
+
+    def close(self) -> None:
+        """Close the connections, unless the httpx2 client is the caller's."""
+        self._driver.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+# --- the asynchronous client --------------------------------------------------------------------
+
+
+class AsyncTask(_Handle, Commands[Coroutine[Any, Any, CommandResult[str, str]]]):
+    """As `Task`, to be awaited; made by `AsyncClient`."""
+
+    def __init__(self, driver: AsyncDriver, conversation: Conversation[Any, Any]) -> None:
+        super().__init__(conversation)
+        self._driver = driver
+
+    def send(
+        self,
+        command: str,
+        /,
+        *,
+        key: str | None = None,
+        reason: str = "",
+        origin: str = "caller",
+        wait_for_in_flight_s: float = 0.0,
+        **fields: Any,
+    ) -> Coroutine[Any, Any, CommandResult[str, str]]:
+        """As `Task.send`; UnknownName and TypeError come at once, the rest when awaited."""
+        purpose = Purpose(key, origin, reason)
+        return self._driver.run(self._conversation.command(command, fields, purpose, in_flight_s=wait_for_in_flight_s))
+
+    async def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> CommandResult[str, str] | None:
+        """As `Task.recover`."""
+        return await self._driver.run(self._conversation.recover(dead=_names(dead), in_flight_s=_longest_s(wait)))
+
+    async def status(self) -> str:
+        """As `Task.status`."""
+        return await self._driver.run(self._conversation.status())
+
+    async def allowed(self) -> tuple[str, ...]:
+        """As `Task.allowed`."""
+        return await self._driver.run(self._conversation.allowed())
+
+    async def details(self) -> dict[str, Any]:
+        """As `Task.details`."""
+        return await self._driver.run(self._conversation.details())
+
+    async def wait(
+        self,
+        until: Until = "settled",
+        *,
+        timeout_s: float | None = None,
+        on_progress: OnProgress | None = None,
+        on_unknown: OnUnknown = "raise",
+    ) -> TaskResult[str]:
+        """As `Task.wait`; what `on_progress` returns is awaited where it can be."""
+        actions = self._conversation.wait(until, timeout_s, stop_at_unknown=_stops(on_unknown))
+        return await self._driver.run(actions, on_progress)
+
+
+class AsyncClient(_Configured):
+    """As `Client`, for asyncio. `http` is an `httpx2.AsyncClient`.
+
+    It may be used in any number of event loops, and closes its connections when one ends; with an `http` in the
+    event loop in which that was first used, and raises ClientUnusable in others.
+    """
+
+    def __init__(
+        self,
+        api: str | Wire[Any, Any],
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        seed: bool = False,
+        timing: Timing | None = None,
+        journal: Journal | None = None,
+        http: httpx2.AsyncClient | None = None,
+    ) -> None:
+        given = sealed(api_key)
+        del api_key
+        super().__init__(api, base_url=base_url, seed=seed, timing=timing, journal=journal)
+        self._driver = AsyncDriver(**self._connection(given), http=http)
+
+    async def create(
+        self,
+        task: str | None = None,
+        *,
+        key: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        reason: str = "",
+        origin: str = "caller",
+        **fields: Any,
+    ) -> AsyncTask:
+        """As `Client.create`."""
+        body = fields if task is None else {"task": task, **fields}
+        creating = self._creators()[0].create(body, labels=labels or {}, purpose=Purpose(key, origin, reason))
+        return AsyncTask(self._driver, await self._driver.run(creating))
+
+    async def adopt_create(self, create_id: str, task_id: TaskId) -> AsyncTask:
+        """As `Client.adopt_create`."""
+        return AsyncTask(self._driver, await self._driver.run(self._creators()[0].adopt(create_id, _id_text(task_id))))
+
+    async def abandon_create(self, create_id: str, *, reason: str = "") -> None:
+        """As `Client.abandon_create`."""
+        await self._driver.run(self._creators()[0].abandon(create_id, reason))
+
+    def task(self, task_id: TaskId) -> AsyncTask:
+        """As `Client.task`."""
+        return AsyncTask(self._driver, self._conversation(self.wire, task_id))
+
+    def session(self, session_id: TaskId) -> AsyncTask:
+        """As `Client.session`."""
+        return AsyncTask(self._driver, self._session(session_id))
+
+    async def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> builtins.list[Recovered]:
+        """As `Client.recover`, several at a time."""
+        given: dict[str, Any] = {"dead": _names(dead), "in_flight_s": _longest_s(wait)}
+        at_a_time = asyncio.Semaphore(_RECOVERED_AT_A_TIME)
+
+        async def settle(conversation: Conversation[Any, Any]) -> Recovered | None:
+            async with at_a_time:
+                try:
+                    return await self._driver.run(conversation.settle(**given))
+                except AdapterError:  # the journal's, which no task can do without
+                    raise
+                except Exception as error:  # noqa: BLE001  # one task's trouble is reported, and the others recovered
+                    return conversation.broken_off(error)
+
+        left_open = await asyncio.to_thread(self._left_open)
+        found = await asyncio.gather(*map(settle, left_open), return_exceptions=True)
+        for each in found:
+            if isinstance(each, BaseException):  # only now: by then nothing is under way any more
+                raise each
+        commands = [each for each in found if isinstance(each, Recovered)]
+        creates = [await self._driver.run(creator.recover(given["dead"])) for creator in self._creators()]
+        return [*commands, *chain.from_iterable(creates)]
+
+    async def list(self, **query: str) -> AsyncGenerator[Listed]:
+        """As `Client.list`."""
+        pages = Pages(self.wire, self.lifecycle, query)
+        while not pages.is_done:
+            for listed in await self._driver.run(pages.read(self.timing)):
+                yield listed
+
+    async def read(self, task_id: TaskId, *, details: bool = False) -> Answer:
+        """As `Client.read`."""
+        return await self._driver.exchange(self._reading(task_id, details=details))
+
+    def behind(self, gate: Gate) -> Self:
+        """As `Client.behind`."""
+        gated = copy.copy(self)
+        gated._driver = self._driver.behind(gate)
+        return gated
+
+    async def close(self) -> None:
+        """As `Client.close`."""
+        await self._driver.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+_RECOVERED_AT_A_TIME = 8
+
+
+def _names(dead: Collection[str]) -> frozenset[str]:
+    if isinstance(dead, str):
+        raise TypeError(f"dead is a collection of names, such as {{{dead!r}}}, not one name")
+    return frozenset(dead)
+
+
+def _longest_s(wait: bool) -> float:
+    """How long another worker's command is waited for: not at all, or as long as it takes."""
+    return float("inf") if wait else 0.0
+
+
+def _stops(on_unknown: OnUnknown) -> bool:
+    if on_unknown not in ("raise", "continue"):
+        raise ValueError(f"on_unknown must be 'raise' or 'continue', not {on_unknown!r}")
+    return on_unknown == "raise"

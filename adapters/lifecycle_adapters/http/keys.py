@@ -1,0 +1,93 @@
+"""Where a client's API key comes from, and which server it may be sent to."""
+
+from __future__ import annotations
+
+import os
+from ipaddress import ip_address
+from typing import Any
+
+from pydantic import SecretStr
+
+from lifecycle.errors import MissingExtra
+from lifecycle_adapters.http.wire import Wire
+
+try:
+    import httpx2
+except ImportError:
+    raise MissingExtra("http", needed_by="the HTTP client") from None
+
+
+class NoKey(ValueError):
+    """There is no API key to send. `why` says what is missing."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"no API key: {why}; pass api_key=...")
+        self.why = why
+
+
+def sealed(api_key: str | None) -> SecretStr | None:
+    """Return a key as it may stand in a variable: an error report shows the variables of every frame."""
+    return None if api_key is None else SecretStr(api_key)
+
+
+def usable_key(wire: Wire[Any, Any], base_url: str, given: SecretStr | None = None) -> SecretStr:
+    """Return the key to send to the server at `base_url`, "" if the service takes none.
+
+    A key that the caller gives goes wherever the caller says. The one in the service's environment variable
+    goes to the server that it is for, and to this machine.
+
+    Raises:
+        NoKey: there is none, or the one in the environment is for another server.
+        ValueError: the service takes none, or no header can carry it.
+        TypeError: the key is no text.
+    """
+    if wire.authentication is None:
+        if given is not None:
+            raise ValueError(f"{wire.name} takes no API key")
+        return SecretStr("")
+    key = _from_environment(wire, base_url) if given is None else given
+    refuse = _examined(key)
+    if refuse is not None:
+        raise refuse
+    return key
+
+
+def _examined(secret: SecretStr) -> Exception | None:
+    """Return what to raise of a key, if it cannot be used; not raised here, where its text is in a variable."""
+    key: Any = secret.get_secret_value()
+    if not isinstance(key, str):
+        return TypeError(f"api_key must be text, not {type(key).__name__}")
+    if not key:
+        return NoKey("it is empty")
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        return ValueError("the API key has characters that a header cannot carry")
+    return None
+
+
+def _from_environment(wire: Wire[Any, Any], base_url: str) -> SecretStr:
+    variable = wire.key_variable
+    if variable is None:
+        raise NoKey(f"{wire.name!r} names no environment variable that holds one")
+    if not os.environ.get(variable.name):
+        raise NoKey(f"{variable.name} is not set")
+    if not (is_this_machine(base_url) or _origin(base_url) == _origin(variable.server)):
+        raise NoKey(f"the one in {variable.name} is for {variable.server} and is not sent to {base_url}")
+    return SecretStr(os.environ[variable.name])
+
+
+def is_this_machine(url: str) -> bool:
+    """Whether a server is asked through the loopback interface. Raises ValueError: there can be no such server."""
+    _, host, _ = _origin(url)
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port as they will be asked; no port if it is the scheme's own."""
+    try:
+        parts = httpx2.URL(url)
+        return parts.scheme, parts.raw_host.decode().encode("idna").decode(), parts.port  # as the socket will
+    except (httpx2.InvalidURL, UnicodeError) as error:
+        raise ValueError(f"base_url {url[:80]!r}: {error}") from None

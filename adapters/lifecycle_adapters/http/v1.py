@@ -1,0 +1,36 @@
+"""Browser Use Cloud v1 over HTTP. Tables only.
+
+Source: the v1 documents of the control, task and status calls. The control calls answer `{}`, so
+the status must be read after them.
+"""
+
+from __future__ import annotations
+
+from lifecycle.catalog import V1 as SEED
+from lifecycle.catalog import V1_FULL as FULL
+from lifecycle.catalog import V1Event, V1State
+from lifecycle_adapters.http.browser_use import KEY_VARIABLE, SERVER
+from lifecycle_adapters.http.wire import Authentication, Call, Listing, Wire
+
+# fmt: off
+V1: Wire[V1State, V1Event] = Wire(
+    name="v1",
+    seed=SEED,
+    full=FULL,
+    base_url=SERVER,
+    key_variable=KEY_VARIABLE,
+    base_path="/api/v1",
+    authentication=Authentication("Authorization", "Bearer "),
+    create=Call(method="POST", path="/run-task", body={}),
+    status=Call(method="GET", path="/task/{id}/status", status_at=""),
+    details=Call(method="GET", path="/task/{id}", status_at="status"),
+    listing=Listing(call=Call(method="GET", path="/tasks"), items_at="tasks", page="page"),
+    commands={
+        V1Event.PAUSE:  Call(method="PUT", path="/pause-task",  query={"task_id": "{id}"}),
+        V1Event.RESUME: Call(method="PUT", path="/resume-task", query={"task_id": "{id}"}),
+        V1Event.STOP:   Call(method="PUT", path="/stop-task",   query={"task_id": "{id}"}),
+    },
+    output_at="output",
+    created_field="created_at",
+)
+# fmt: on

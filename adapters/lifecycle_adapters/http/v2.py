@@ -1,0 +1,68 @@
+"""Browser Use Cloud v2 over HTTP: its tasks, and the sessions they run in. Tables only.
+
+Source: Update Task and the OpenAPI specification of 2026-08-06. The listing of sessions and their
+view are in the same specification.
+"""
+
+from __future__ import annotations
+
+from lifecycle.catalog import V2 as SEED
+from lifecycle.catalog import V2_FULL as FULL
+from lifecycle.catalog import V2_SESSION as SESSION
+from lifecycle.catalog import V2Event, V2SessionEvent, V2SessionState, V2State
+from lifecycle_adapters.http.browser_use import KEY_VARIABLE, SERVER
+from lifecycle_adapters.http.wire import Authentication, Call, Listing, Proof, Wire
+
+KEY = Authentication("X-Browser-Use-API-Key")
+BASE_PATH = "/api/v2"
+# "Too many concurrent active sessions. Please wait for one to finish, kill one, or upgrade your plan."
+LIMITS_TASKS = ("too many concurrent active sessions",)
+
+# fmt: off
+V2_SESSION: Wire[V2SessionState, V2SessionEvent] = Wire(
+    name="v2-session",
+    seed=SESSION,
+    full=SESSION,
+    base_url=SERVER,
+    key_variable=KEY_VARIABLE,
+    base_path=BASE_PATH,
+    authentication=KEY,
+    create=Call(method="POST", path="/sessions", body={}, status_at="status"),
+    status=Call(method="GET", path="/sessions/{id}", status_at="status"),
+    details=Call(method="GET", path="/sessions/{id}", status_at="status"),
+    listing=Listing(call=Call(method="GET", path="/sessions"), items_at="items", page="pageNumber"),
+    commands={
+        V2SessionEvent.STOP: Call(method="PATCH", path="/sessions/{id}", body={"action": "stop"}, status_at="status"),
+    },
+    limits_tasks=LIMITS_TASKS,
+    created_field="startedAt",
+)
+
+V2: Wire[V2State, V2Event] = Wire(
+    name="v2",
+    seed=SEED,
+    full=FULL,
+    base_url=SERVER,
+    key_variable=KEY_VARIABLE,
+    base_path=BASE_PATH,
+    authentication=KEY,
+    create=Call(method="POST", path="/tasks", body={}),
+    status=Call(method="GET", path="/tasks/{id}/status", status_at="status"),
+    details=Call(method="GET", path="/tasks/{id}", status_at="status"),
+    listing=Listing(call=Call(method="GET", path="/tasks"), items_at="items", page="pageNumber"),
+    commands={
+        V2Event.STOP:
+            Call(method="PATCH", path="/tasks/{id}", body={"action": "stop"}, status_at="status"),
+        V2Event.STOP_TASK_AND_SESSION:
+            Call(method="PATCH", path="/tasks/{id}", body={"action": "stop_task_and_session"}, status_at="status"),
+    },
+    proofs={
+        V2Event.STOP_TASK_AND_SESSION: Proof(wire=V2_SESSION, id_at="sessionId", event=V2SessionEvent.STOP),
+    },
+    session=V2_SESSION,
+    output_at="output",
+    cost_at="cost",
+    limits_tasks=LIMITS_TASKS,
+    created_field="createdAt",
+)
+# fmt: on

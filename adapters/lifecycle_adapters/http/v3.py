@@ -1,0 +1,41 @@
+"""Browser Use Cloud v3 over HTTP: sessions. Tables only.
+
+Source: Stop Session and the OpenAPI specification of 2026-08-06. A session is created and given a
+further task by the same call; with `sessionId` in the body it is a dispatch.
+"""
+
+from __future__ import annotations
+
+from lifecycle.catalog import V3 as SEED
+from lifecycle.catalog import V3_FULL as FULL
+from lifecycle.catalog import V3Event, V3State
+from lifecycle_adapters.http.browser_use import KEY_VARIABLE, SERVER
+from lifecycle_adapters.http.wire import Authentication, Call, Listing, Wire
+
+# fmt: off
+V3: Wire[V3State, V3Event] = Wire(
+    name="v3",
+    seed=SEED,
+    full=FULL,
+    base_url=SERVER,
+    key_variable=KEY_VARIABLE,
+    base_path="/api/v3",
+    authentication=Authentication("X-Browser-Use-API-Key"),
+    create=Call(method="POST", path="/sessions", body={}, status_at="status"),
+    status=Call(method="GET", path="/sessions/{id}", status_at="status"),
+    details=Call(method="GET", path="/sessions/{id}", status_at="status"),
+    listing=Listing(call=Call(method="GET", path="/sessions"), items_at="sessions", page="page"),
+    commands={
+        V3Event.DISPATCH:
+            Call(method="POST", path="/sessions", body={"sessionId": "{id}"}, takes=("task",), status_at="status"),
+        # Without a body the whole session stops; the strategy is younger than this call.
+        V3Event.STOP:
+            Call(method="POST", path="/sessions/{id}/stop", status_at="status"),
+        V3Event.STOP_TASK:
+            Call(method="POST", path="/sessions/{id}/stop", body={"strategy": "task"}, status_at="status"),
+    },
+    output_at="output",
+    cost_at="totalCostUsd",
+    created_field="createdAt",
+)
+# fmt: on

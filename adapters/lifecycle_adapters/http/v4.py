@@ -1,0 +1,34 @@
+"""Browser Use Cloud v4 over HTTP: runs. Tables only.
+
+Source: the v4 calls Create, Get, Get Status, List and Cancel Run, and the run's fields as the official
+Python SDK 3.12.1 reads them.
+"""
+
+from __future__ import annotations
+
+from lifecycle.catalog import V4 as RUN
+from lifecycle.catalog import V4Event, V4State
+from lifecycle_adapters.http.browser_use import KEY_VARIABLE, SERVER
+from lifecycle_adapters.http.wire import Authentication, Call, Listing, Wire
+
+# fmt: off
+V4: Wire[V4State, V4Event] = Wire(
+    name="v4",
+    seed=RUN,
+    full=RUN,
+    base_url=SERVER,
+    key_variable=KEY_VARIABLE,
+    base_path="/api/v4",
+    authentication=Authentication("X-Browser-Use-API-Key"),
+    create=Call(method="POST", path="/runs", body={}, status_at="status"),
+    status=Call(method="GET", path="/runs/{id}/status", status_at="status"),
+    details=Call(method="GET", path="/runs/{id}", status_at="status"),
+    listing=Listing(call=Call(method="GET", path="/runs"), items_at="runs", page="cursor", next_at="nextCursor"),
+    commands={
+        V4Event.CANCEL: Call(method="POST", path="/runs/{id}/cancel", status_at="status"),
+    },
+    output_at="result",
+    cost_at="totalCostUsd",
+    created_field="createdAt",
+)
+# fmt: on

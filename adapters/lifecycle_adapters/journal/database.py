@@ -1,0 +1,381 @@
+"""The database under a journal: how it is reached, how its transactions begin, and what its errors mean.
+
+Here alone the databases differ: SQLite in WAL mode, one writer at a time, and PostgreSQL by
+psycopg. Both make a commit durable before it returns, but for what SQLite is told will be followed by
+a durable one (`Durability.SOON`): commits are written in order, so that one carries all before it.
+Not so PostgreSQL: a server can die alone, and numbers that it gave out would be given out again while
+those live who know them.
+
+A transaction begins by a statement of ours on both. What PostgreSQL is asked for is asked within a transaction, so
+that a pooler between (PgBouncer in transaction mode) may give each to another of its connections: no `options` when
+it connects, nothing that is set for longer, no statement prepared by the server.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine, event, exc
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool, QueuePool
+
+from lifecycle.errors import MissingExtra
+from lifecycle_adapters.connection_strings import NOT_A_URL, is_dsn, is_url, parameters
+from lifecycle_adapters.journal.errors import (
+    JournalError,
+    JournalReadOnly,
+    JournalTooNew,
+    JournalUnavailable,
+    NotAJournal,
+)
+from lifecycle_adapters.journal.schema import VERSIONS, read_json
+from lifecycle_adapters.journal.sqlite_file import MOUNTS, SqliteFile, Stamp
+
+LOCK_TIMEOUT_S = 30  # how long a transaction waits for those of others
+
+
+class Durability(StrEnum):
+    """What a transaction promises when it has committed."""
+
+    NOW = "now"  # it survives the machine
+    SOON = "soon"  # on SQLite it survives the process; the machine, with the next one that is durable
+    READ = "read"  # it wrote nothing; each of its statements sees a moment of its own
+    SNAPSHOT = "snapshot"  # it wrote nothing, and all that it read is of one moment
+
+
+_READING = (Durability.READ, Durability.SNAPSHOT)
+
+
+class Database:
+    """A database that holds a journal, made or migrated where it is not up to date.
+
+    Args:
+        url: a path of a file, a URL of SQLAlchemy's (`sqlite:///journal.db`, `postgresql://...`), or a connection
+            string of libpq's. A file that is not there is created for its owner only.
+        read_only: whether nothing is ever written; the file may then belong to somebody else, the server may be a
+            replica.
+        mounts: where the system lists its file systems.
+    Raises:
+        ValueError: a URL of a database that is not supported.
+        JournalError: as errors.py says.
+    """
+
+    def __init__(self, url: str | os.PathLike[str], *, read_only: bool = False, mounts: Path = MOUNTS) -> None:
+        self.url = _url(url)
+        self.where = _shown(self.url)
+        self.read_only = read_only
+        self._file = SqliteFile(str(self.url.database), mounts) if self._is_sqlite else None
+        self._engine = _postgres(self.url) if self._file is None else _sqlite(self.url, self._file, read_only)
+        _engines.add(self._engine)
+        try:
+            self._prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def _is_sqlite(self) -> bool:
+        return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def dialect(self) -> sa.Dialect:
+        """SQLAlchemy's name for what the database speaks."""
+        return self._engine.dialect
+
+    @contextmanager
+    def transaction(self, durability: Durability = Durability.NOW) -> Generator[Connection]:
+        """Commit what is done inside, all or nothing. Raises JournalError."""
+        if self.read_only and durability not in _READING:
+            raise JournalReadOnly("it was opened to be read", where=self.where)
+        try:
+            with self._engine.connect() as connection:
+                connection.execution_options(durability=durability)
+                with self._unchanged(connection.info.get("stamp")), connection.begin():
+                    yield connection
+        except exc.StatementError as error:
+            if not isinstance(error, exc.DBAPIError):  # what was to be written cannot be
+                raise TypeError(str(error.orig or error)) from error
+            raise self._meaning(error) from error
+        except exc.TimeoutError as error:
+            raise JournalUnavailable("all connections are in use", where=self.where) from error
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _unchanged(self, stamp: Stamp | None) -> Generator[None]:
+        """Raise JournalUnavailable if a file that is read without locks is another one at the end."""
+        try:
+            yield
+        finally:
+            if self._file is not None and stamp not in (None, self._file.stamp()):
+                raise JournalUnavailable("it was written to while it was read; read it again", where=self.where)
+
+    def _prepare(self) -> None:
+        with self.transaction(Durability.READ) as connection:
+            version = _version(connection)
+        self._require_known(version)
+        if version == VERSIONS[-1]:
+            return
+        if self.read_only:
+            what = "no journal" if version is None else "a journal of an older version; open it once to be written"
+            raise NotAJournal(f"it holds {what}", where=self.where)
+        with self.transaction() as connection:
+            self._migrate(connection)
+
+    def _migrate(self, connection: Connection) -> None:
+        from alembic import command  # 0.1 s, and needed once in a journal's life
+        from alembic.config import Config
+
+        if not self._is_sqlite:  # one worker makes the tables, those who come with it wait
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATING)))
+        self._require_known(_version(connection))
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+        config.attributes["connection"] = connection
+        with _alembic:
+            command.upgrade(config, "head")
+
+    def _require_known(self, version: str | None) -> None:
+        if version not in (None, *VERSIONS):
+            raise JournalTooNew(f"it has schema {version}, this library knows up to {VERSIONS[-1]}", where=self.where)
+
+    def _meaning(self, error: exc.DBAPIError) -> JournalError:
+        original = error.orig
+        kind = _of_sqlite(original) if isinstance(original, sqlite3.Error) else _of_postgres(error)
+        return kind(str(original).strip() or type(original).__name__, where=self.where)
+
+
+_POSTGRES_BEGINS = {
+    Durability.NOW: "BEGIN ISOLATION LEVEL READ COMMITTED",
+    Durability.SOON: "BEGIN ISOLATION LEVEL READ COMMITTED",
+    Durability.READ: "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY",
+    Durability.SNAPSHOT: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+}
+_IDLE_S = 1.0
+_MIGRATING = 0x6C696665  # any number that others who use the database do not
+
+_alembic = threading.Lock()  # what it runs is known to it by global names
+
+# --- reaching it ----------------------------------------------------------------------------------
+
+
+def _url(url: str | os.PathLike[str]) -> URL:
+    text = os.fspath(url)
+    if is_dsn(text):
+        return _of_dsn(text)
+    parsed = _parsed(text) if is_url(text) else URL.create("sqlite", database=text)
+    match parsed.get_backend_name():
+        case "sqlite" if parsed.database in (None, "", ":memory:"):
+            raise ValueError("a journal in memory is lifecycle.memory.MemoryJournal; SQLite's needs a file")
+        case "sqlite" if parsed.query:
+            raise ValueError("the URL of a journal in SQLite is sqlite:///path, with nothing after it")
+        case "sqlite":
+            return parsed.set(drivername="sqlite")
+        case "postgresql" | "postgres":
+            return parsed.set(drivername="postgresql+psycopg")
+        case other:
+            raise ValueError(f"a journal lives in SQLite or PostgreSQL, not in {other!r}")
+
+
+def _of_dsn(text: str) -> URL:
+    """Return a connection string of libpq's as a URL; psycopg takes the rest of its keywords from the query."""
+    given = parameters(text)
+    user, password, database = (given.pop(name, None) for name in ("user", "password", "dbname"))
+    return URL.create("postgresql+psycopg", username=user, password=password, database=database, query=given)
+
+
+_SHOWN = ("host", "hostaddr", "port", "user", "dbname", "service")  # of a query; all else may hold a secret
+
+
+def _shown(url: URL) -> str:
+    """The database without its password."""
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    return url.difference_update_query({*url.query} - {*_SHOWN}).render_as_string()
+
+
+def _parsed(text: str) -> URL:
+    with suppress(exc.ArgumentError, ValueError):  # whose messages may show a part of the password
+        parsed = make_url(text)
+        if "@" not in (parsed.host or ""):
+            return parsed
+    raise ValueError(NOT_A_URL)
+
+
+def _sqlite(url: URL, file: SqliteFile, read_only: bool) -> Engine:
+    if read_only:
+        file.require_readable()
+    else:
+        file.prepare_to_write()
+    # What is read without locks is opened anew by each transaction.
+    pool = QueuePool if file.is_cleared_up else NullPool
+    engine = sa.create_engine(url, connect_args={"timeout": LOCK_TIMEOUT_S}, poolclass=pool, **_ENGINE)
+
+    @event.listens_for(engine, "do_connect")
+    def opened(_: object, pooled: ConnectionPoolEntry, arguments: list[Any], settings: dict[str, Any]) -> None:
+        if read_only:
+            arguments[0], pooled.info["stamp"] = file.to_read()
+            settings["uri"] = True
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: sqlite3.Connection, _: object) -> None:
+        connection.isolation_level = None  # transactions begin where `begun` says, not by themselves
+        if read_only:
+            connection.execute("PRAGMA query_only = ON")
+        else:
+            _use_wal(connection)
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        durability = connection.get_execution_options()["durability"]
+        if durability is Durability.SNAPSHOT:
+            connection.exec_driver_sql("BEGIN")
+        elif durability is not Durability.READ:
+            if connection.info.get("durability") is not durability:
+                synchronous = "FULL" if durability is Durability.NOW else "NORMAL"
+                connection.exec_driver_sql(f"PRAGMA synchronous = {synchronous}")
+                connection.info["durability"] = durability
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # a lock that is asked for later can be refused at once
+
+    return engine
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch to WAL, which the file keeps. Of several who do so at once SQLite refuses some, and lets none wait."""
+    until_s = time.monotonic() + LOCK_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until_s:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _postgres(url: URL) -> Engine:
+    arguments = {
+        "connect_timeout": 10,
+        # A server that has vanished without a word is noticed.
+        "keepalives_idle": 10,
+        "tcp_user_timeout": LOCK_TIMEOUT_S * 1000,
+        "prepare_threshold": None,
+    }
+    try:
+        engine = sa.create_engine(url, connect_args=arguments, isolation_level="AUTOCOMMIT", **_ENGINE)
+    except ImportError:
+        raise MissingExtra("postgres", needed_by="a journal in PostgreSQL") from None
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        begin = _POSTGRES_BEGINS[connection.get_execution_options()["durability"]]
+        connection.exec_driver_sql(f"{begin}; SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'")  # in one round trip
+
+    @event.listens_for(engine, "checkin")
+    def returned(_: object, pooled: ConnectionPoolEntry) -> None:
+        pooled.info["returned_s"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def taken(connection: Any, pooled: ConnectionPoolEntry, _: object) -> None:
+        # SQLAlchemy's own ping would ask before every transaction; only an idle connection may be dead unnoticed.
+        if time.monotonic() - pooled.info.get("returned_s", time.monotonic()) < _IDLE_S:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error:
+            raise exc.DisconnectionError from None  # the pool takes another connection
+
+    return engine
+
+
+def _written(value: Any) -> str:
+    try:
+        return json.dumps(value, allow_nan=False)  # PostgreSQL takes no NaN, and no service would
+    except (ValueError, RecursionError) as error:
+        raise TypeError(f"no JSON: {error}") from error
+
+
+# Errors show no parameters: these are what tasks were given, and what they answered.
+_ENGINE: dict[str, Any] = {"json_serializer": _written, "json_deserializer": read_json, "hide_parameters": True}
+
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+_inherited: list[Pool] = []
+
+
+def _forget_connections() -> None:
+    for engine in _engines:
+        _inherited.append(engine.pool)  # not dropped: its connections would be closed, and are the parent's
+        engine.dispose(close=False)
+
+
+# The child of a fork must not speak on its parent's connections. Windows has no forks.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_connections)
+
+# --- what it holds --------------------------------------------------------------------------------
+
+
+def _version(connection: Connection) -> str | None:
+    if not sa.inspect(connection).has_table("lifecycle_version"):
+        return None
+    version: str | None = connection.scalar(sa.text("SELECT version_num FROM lifecycle_version"))
+    return version
+
+
+# --- what its errors mean -------------------------------------------------------------------------
+
+
+def _of_sqlite(error: sqlite3.Error) -> type[JournalError]:
+    return _SQLITE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, JournalError)
+
+
+_SQLITE = {
+    sqlite3.SQLITE_BUSY: JournalUnavailable,
+    sqlite3.SQLITE_LOCKED: JournalUnavailable,
+    sqlite3.SQLITE_FULL: JournalUnavailable,
+    sqlite3.SQLITE_IOERR: JournalUnavailable,
+    sqlite3.SQLITE_CANTOPEN: JournalUnavailable,
+    sqlite3.SQLITE_PERM: JournalUnavailable,
+    sqlite3.SQLITE_READONLY: JournalReadOnly,
+    sqlite3.SQLITE_NOTADB: NotAJournal,
+    sqlite3.SQLITE_CORRUPT: NotAJournal,
+    sqlite3.SQLITE_ERROR: NotAJournal,  # tables of the same names that are not ours
+}
+
+
+def _of_postgres(error: exc.DBAPIError) -> type[JournalError]:
+    state: str = getattr(error.orig, "sqlstate", None) or ""
+    for prefix, kind in _POSTGRES.items():
+        if state.startswith(prefix):
+            return kind
+    return JournalUnavailable if isinstance(error, exc.OperationalError | exc.InterfaceError) else JournalError
+
+
+# Classes and codes of PostgreSQL's documentation, appendix A.
+_POSTGRES = {
+    "25006": JournalReadOnly,  # a transaction that may only read, or a standby
+    "42501": JournalReadOnly,  # no privilege
+    "42": NotAJournal,  # a table or a column that is not there
+    "40": JournalUnavailable,  # serialization, deadlock
+    "53": JournalUnavailable,  # disk, memory, connections
+    "55": JournalUnavailable,  # a lock was not to be had
+    "57": JournalUnavailable,  # shutting down
+    "08": JournalUnavailable,  # connection
+}

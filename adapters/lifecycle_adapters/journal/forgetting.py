@@ -1,0 +1,56 @@
+"""How a journal forgets: all of one task, or what is over and old."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from lifecycle_adapters.journal.schema import commands, creates, deliveries, entries, tasks
+from lifecycle_adapters.journal.writing import AnyLifecycle
+
+_PRUNED_AT_A_TIME = 500
+
+
+def forget(connection: Connection, task_id: str, lifecycle: str | None) -> int:
+    """Delete all that was recorded of a task; of how many tasks that was."""
+    told = sa.update(deliveries).where(_named(deliveries, task_id, lifecycle))
+    # A delivery that is not known again could be replayed, and make the task known anew.
+    connection.execute(told.values(body="", lifecycle=None, task_id=None))
+    connection.execute(sa.delete(creates).where(_named(creates, task_id, lifecycle)))
+    return _delete(connection, _named(tasks, task_id, lifecycle))
+
+
+def _named(table: sa.Table, task_id: str, lifecycle: str | None) -> sa.ColumnElement[bool]:
+    named = table.c.task_id == task_id
+    return named if lifecycle is None else sa.and_(named, table.c.lifecycle == lifecycle)
+
+
+def prune(connection: Connection, before: datetime, lifecycles: Mapping[str, AnyLifecycle]) -> int:
+    """Delete some of the tasks that are over, and old deliveries; how many tasks that were."""
+    is_over = sa.or_(
+        sa.false(),
+        *(
+            sa.and_(
+                tasks.c.lifecycle == name, tasks.c.state.in_([str(state.name) for state in each.states if state.final])
+            )
+            for name, each in lifecycles.items()
+        ),
+    )
+    is_open = sa.exists().where(commands.c.task == tasks.c.id, commands.c.is_open)
+    connection.execute(sa.delete(deliveries).where(deliveries.c.received_at < before))
+    made_none = sa.and_(creates.c.task_id.is_(None), ~creates.c.is_open)
+    connection.execute(sa.delete(creates).where(creates.c.changed_at < before, made_none))
+    return _delete(connection, sa.and_(tasks.c.changed_at < before, is_over, ~is_open))
+
+
+def _delete(connection: Connection, which: sa.ColumnElement[bool]) -> int:
+    some = sa.select(tasks.c.id).where(which).order_by(tasks.c.id).limit(_PRUNED_AT_A_TIME).with_for_update()
+    ids = list(connection.scalars(some))
+    made = sa.and_(tasks.c.lifecycle == creates.c.lifecycle, tasks.c.task_id == creates.c.task_id)
+    connection.execute(sa.delete(creates).where(sa.exists().where(made, tasks.c.id.in_(ids))))
+    for table, column in ((entries, entries.c.task), (commands, commands.c.task), (tasks, tasks.c.id)):
+        connection.execute(sa.delete(table).where(column.in_(ids)))
+    return len(ids)

@@ -1,0 +1,204 @@
+"""Whether a record holds together: every history replays, every command has a lawful life.
+
+Everything is judged again by the declared tables, from the entries alone, and compared with what
+was kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, RowMapping
+
+from lifecycle.catalog import COMMAND
+from lifecycle.definition import Lifecycle
+from lifecycle.errors import LifecycleError
+from lifecycle.history import ObservationKind
+from lifecycle_adapters.journal import creating
+from lifecycle_adapters.journal.schema import commands, creates, entries, tasks
+from lifecycle_adapters.journal.writing import require_readable
+
+
+class DamageCode(StrEnum):
+    """The kinds of damage, stable."""
+
+    UNKNOWN_LIFECYCLE = "unknown_lifecycle"  # its tasks cannot be checked
+    BROKEN_HISTORY = "broken_history"  # an entry does not follow from those before it
+    WRONG_STATE = "wrong_state"  # the state kept is not the one that the history leads to
+    UNLAWFUL_COMMAND = "unlawful_command"  # an event that a command's life does not allow, or an attempt out of order
+    WRONG_COMMAND = "wrong_command"  # what is kept of a command is not what its life leads to
+    WRONG_CREATE = "wrong_create"  # what is kept of a create does not hold together
+    SEVERAL_OPEN = "several_open"  # two commands of a task in flight
+    UNDECLARED_STATE = "undeclared_state"  # it was in a state that its lifecycle does not declare, or no longer
+    UNREADABLE = "unreadable"  # a value is not of its column's type
+    DAMAGED_FILE = "damaged_file"  # the database itself says so
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """One thing that is wrong. `entry` is the number of the entry where it shows, None where it is a whole task's."""
+
+    code: DamageCode
+    lifecycle: str
+    task_id: str
+    entry: int | None
+    message: str
+
+
+def examine(connection: Connection, lifecycles: Mapping[str, Lifecycle[Any, Any]]) -> Iterator[Damage]:
+    """Yield all that is wrong, task after task."""
+    yield from _damaged_file(connection)
+    for row, wrong in creating.damages(connection):
+        lifecycle_name, task_id = row[creates.c.lifecycle], row[creates.c.task_id]
+        message = f"create {row[creates.c.id]}: {wrong}"
+        yield Damage(DamageCode.WRONG_CREATE, str(lifecycle_name), str(task_id or ""), None, message)
+    query = sa.select(tasks).order_by(tasks.c.id)
+    for task in connection.execute(query, execution_options={"yield_per": 500}).mappings():
+        lifecycle = lifecycles.get(task[tasks.c.lifecycle])
+        if lifecycle is None:
+            message = "no such lifecycle is declared"
+            yield Damage(DamageCode.UNKNOWN_LIFECYCLE, task[tasks.c.lifecycle], task[tasks.c.task_id], None, message)
+        else:
+            yield from _Examination(connection, lifecycle, task).run()
+
+
+def _damaged_file(connection: Connection) -> Iterator[Damage]:
+    if connection.dialect.name == "sqlite":
+        for (said,) in connection.exec_driver_sql("PRAGMA integrity_check"):
+            if said != "ok":
+                yield Damage(DamageCode.DAMAGED_FILE, "", "", None, said)
+
+
+@dataclass(slots=True)
+class _Life:
+    """A command as its entries tell it."""
+
+    state: str = COMMAND.initial
+    attempts: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        return not COMMAND.is_final(self.state)  # type: ignore[arg-type]
+
+    @property
+    def leads_to(self) -> tuple[str, int, bool]:
+        """What should be kept of the command: its state, its attempts, and whether it is open."""
+        return str(self.state), self.attempts, self.is_open
+
+
+@dataclass(slots=True)
+class _Examination:
+    """One task's entries, gone through once."""
+
+    connection: Connection
+    lifecycle: Lifecycle[Any, Any]
+    task: RowMapping
+    state: Any = None
+    doubt: Any = None
+    lives: dict[int, _Life] = field(default_factory=dict[int, _Life])
+    undeclared: dict[str, None] = field(default_factory=dict[str, None])  # states that were recorded, in order
+    declared: set[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.declared = {str(each.name) for each in self.lifecycle.states}
+
+    def run(self) -> Iterator[Damage]:
+        """Yield what is wrong with the task; what cannot be examined at all is one damage, and the last."""
+        try:
+            yield from self._entries()
+            yield from self._commands()
+        except (TypeError, ValueError) as error:
+            yield self._damage(DamageCode.UNREADABLE, None, f"it cannot be examined further: {error}")
+        if self.undeclared:
+            names = ", ".join(map(repr, self.undeclared))
+            yield self._damage(DamageCode.UNDECLARED_STATE, None, f"not declared, so not examined: {names}")
+
+    def _entries(self) -> Iterator[Damage]:
+        query = sa.select(entries).where(entries.c.task == self.task[tasks.c.id]).order_by(entries.c.id)
+        for row in self.connection.execute(query).mappings():
+            require_readable(row.values())
+            yield from self._report(row) if row[entries.c.command] is None else self._event(row)
+        for kept, found in ((self.task[tasks.c.state], self.state), (self.task[tasks.c.doubt], self.doubt)):
+            if kept != found:
+                message = f"{kept!r} is kept, the history leads to {found!r}"
+                yield self._damage(DamageCode.WRONG_STATE, None, message)
+
+    def _report(self, row: RowMapping) -> Iterator[Damage]:
+        try:
+            wrong = self._wrong(row)
+        except LifecycleError as error:
+            wrong = str(error)
+        if wrong:
+            yield self._damage(DamageCode.BROKEN_HISTORY, row, wrong)
+        self.state = row[entries.c.state]
+
+    def _wrong(self, row: RowMapping) -> str | None:
+        """What is wrong with a report, if anything."""
+        before, state, path = row[entries.c.before], row[entries.c.state], row[entries.c.path]
+        status, channel = row[entries.c.status], row[entries.c.channel]
+        if before != self.state:
+            return f"it was judged in {before!r}, the history leads to {self.state!r}"
+        undeclared = [each for each in (before, state) if each is not None and each not in self.declared]
+        if undeclared:
+            self.undeclared |= dict.fromkeys(undeclared)
+            return None
+        if before is None:
+            reported = self.lifecycle.state_of(status, channel=channel)
+            return None if reported == state else f"first {status!r} is {reported!r}, {state!r} was kept"
+        observation = self.lifecycle.observe(before, status, channel=channel)
+        if (str(observation.kind), list(observation.path)) != (row[entries.c.kind], path):
+            return f"{status!r} after {before!r} is {observation.kind}, {row[entries.c.kind]} was recorded"
+        is_applied = not (row[entries.c.late] or row[entries.c.unconfirmed])
+        kept = self.lifecycle.replay(path, start=before) if is_applied else before
+        if is_applied and self.lifecycle.is_final(before):
+            # What contradicts a final state puts it in doubt, until a report confirms it.
+            match observation.kind:
+                case ObservationKind.SAME:
+                    self.doubt = None
+                case ObservationKind.STALE | ObservationKind.CONFLICT:
+                    self.doubt = observation.reported
+                case _:
+                    pass
+        return None if kept == state else f"{kept!r} should have been kept, not {state!r}"
+
+    def _event(self, row: RowMapping) -> Iterator[Damage]:
+        number: int = row[entries.c.command]
+        life = self.lives.setdefault(number, _Life())
+        try:
+            event = row[entries.c.event]
+            life.state = life.state if event is None else COMMAND.step(life.state, event)  # type: ignore[arg-type]
+        except LifecycleError as error:
+            yield self._damage(DamageCode.UNLAWFUL_COMMAND, row, f"command {number}: {error}")
+        if not 0 <= row[entries.c.attempts] - life.attempts <= 1:
+            yield self._damage(DamageCode.UNLAWFUL_COMMAND, row, f"command {number}: attempts out of order")
+        life.attempts = row[entries.c.attempts]
+        if life.state != row[entries.c.command_state]:
+            message = f"command {number} is {life.state!r} here, {row[entries.c.command_state]!r} was recorded"
+            yield self._damage(DamageCode.UNLAWFUL_COMMAND, row, message)
+        opened = [each for each, life in self.lives.items() if life.is_open]
+        if len(opened) > 1:
+            yield self._damage(DamageCode.SEVERAL_OPEN, row, f"commands {opened} are in flight")
+
+    def _commands(self) -> Iterator[Damage]:
+        kept_of = (commands.c.id, commands.c.state, commands.c.attempts, commands.c.is_open)
+        query = sa.select(*kept_of).where(commands.c.task == self.task[tasks.c.id]).order_by(commands.c.id)
+        kept = {row[commands.c.id]: row for row in self.connection.execute(query).mappings()}
+        for number in sorted({*kept, *self.lives}):
+            row, life = kept.get(number), self.lives.get(number)
+            if row is None or life is None:
+                yield self._damage(
+                    DamageCode.WRONG_COMMAND, None, f"command {number} has no {'row' if life else 'life'}"
+                )
+                continue
+            now = (row[commands.c.state], row[commands.c.attempts], row[commands.c.is_open])
+            if now != life.leads_to:
+                message = f"command {number} is kept as {now}, its life leads to {life.leads_to}"
+                yield self._damage(DamageCode.WRONG_COMMAND, None, message)
+
+    def _damage(self, code: DamageCode, row: RowMapping | None, message: str) -> Damage:
+        entry = None if row is None else row[entries.c.id]
+        return Damage(code, self.task[tasks.c.lifecycle], self.task[tasks.c.task_id], entry, message)

@@ -1,0 +1,126 @@
+"""The file of a journal in SQLite: who may open it, where it may lie, and how it is read without leaving a trace.
+
+SQLite needs two files beside a database in WAL mode, `-wal` and `-shm`, even to read it. Whoever closes it last
+removes them, which needs the right to write. Without that right, and if there is no `-wal`, the file is all that there
+is, and `immutable=1` reads it alone; nothing is locked then, so that it must be known afterwards that nobody wrote.
+
+Source: SQLite's "Write-Ahead Logging", section 5 (Read-Only Databases), and "Uniform Resource Identifiers".
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from lifecycle_adapters.journal.errors import JournalError, JournalReadOnly, NotAJournal
+from lifecycle_adapters.private_files import create_private
+
+MOUNTS = Path("/proc/self/mountinfo")  # Linux's list of file systems, see proc(5)
+
+# Several machines share these, and SQLite's shared memory does not work between machines. 9p and virtiofs are left
+# out: by them a virtual machine sees the disk of its host, and some have their root there.
+_NETWORK = frozenset({
+    "afs", "beegfs", "ceph", "cifs", "coda", "fuse.ceph", "fuse.gcsfuse", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs",
+    "fuse.sshfs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "smb3", "smbfs",
+})  # fmt: skip
+
+Stamp = tuple[int, int, int]
+
+
+class SqliteFile:
+    """One file, whether it is there or not.
+
+    Args:
+        database: its path.
+        mounts: where the system lists its file systems.
+    """
+
+    def __init__(self, database: str, mounts: Path = MOUNTS) -> None:
+        self._where = database
+        self._path = Path(os.path.realpath(database))  # SQLite's own files are beside what a link leads to
+        self._wal, self._shm = (self._path.with_name(f"{self._path.name}-{suffix}") for suffix in ("wal", "shm"))
+        self._network = network_file_system(self._path.parent, mounts)
+
+    @property
+    def is_cleared_up(self) -> bool:
+        """Whether reading it may make files beside it, because they can be removed again."""
+        return self._network is None and _may_write(self._path) and _may_write(self._path.parent)
+
+    def prepare_to_write(self) -> None:
+        """Create it, for its owner only, if it is not there.
+
+        Raises:
+            JournalReadOnly: it is there and cannot be written to.
+            JournalError: it is on a network file system.
+        """
+        if self._network is not None:
+            what = f"it is on a network file system ({self._network}), where SQLite cannot keep machines apart"
+            raise JournalError(f"{what}; use a local directory, or PostgreSQL for many machines", where=self._where)
+        if self._path.is_file() and not self.is_cleared_up:
+            what = "the file, or its directory, cannot be written to"
+            raise JournalReadOnly(f"{what}; it can only be read (read_only=True)", where=self._where)
+        with suppress(OSError):  # SQLite fails as well, and says why
+            create_private(self._path)
+
+    def require_readable(self) -> None:
+        """SQLite would create a file that is missing; one that is to be read must be there.
+
+        Raises:
+            NotAJournal: there is no such file.
+            JournalReadOnly: it may not be read.
+        """
+        if not self._path.is_file():
+            raise NotAJournal("there is no such file", where=self._where)
+        self._require_right_to_read(self._path)
+
+    def to_read(self) -> tuple[str, Stamp | None]:
+        """Return the URI by which it is read now; and, if that locks nothing, what must be the same afterwards.
+
+        Raises:
+            JournalReadOnly: a part of it cannot be read from where it lies.
+        """
+        uri = self._path.as_uri()
+        if self.is_cleared_up:
+            return f"{uri}?mode=rw", None
+        with suppress(FileNotFoundError):
+            if self._wal.stat().st_size:
+                if self._network is not None or not (self._shm.exists() or _may_write(self._path.parent)):
+                    what = f"its newest part is in {self._wal.name}, which cannot be read from where it lies"
+                    raise JournalReadOnly(f"{what}; copy both files to a local directory", where=self._where)
+                self._require_right_to_read(self._wal, self._shm)
+                return f"{uri}?mode=ro", None
+        return f"{uri}?immutable=1", self.stamp()
+
+    def _require_right_to_read(self, *files: Path) -> None:
+        for file in files:
+            if file.exists() and not _may(os.R_OK, file):
+                what = f"this user may not read {file.name}; ask its owner for the right to"
+                raise JournalReadOnly(what, where=self._where)
+
+    def stamp(self) -> Stamp:
+        """Return what is another after every change of the file."""
+        found = self._path.stat()
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def network_file_system(directory: Path, mounts: Path = MOUNTS) -> str | None:
+    """Return the type of the network file system that a directory is on; None if it is on none, or nobody knows."""
+    with suppress(OSError):
+        device = directory.stat().st_dev
+        number = f"{os.major(device)}:{os.minor(device)}"
+        for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
+            mount, _, kind = line.partition(" - ")
+            if f" {number} " in mount:
+                name = kind.partition(" ")[0]
+                return name if name in _NETWORK else None
+    return None
+
+
+def _may(what: int, path: Path) -> bool:
+    # Not the user who started the process, if it has become another one.
+    return os.access(path, what, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _may_write(path: Path) -> bool:
+    return _may(os.W_OK, path)

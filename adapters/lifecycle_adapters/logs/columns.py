@@ -1,0 +1,91 @@
+"""How a log is written: which column holds what, and what its times are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lifecycle_adapters.logs.errors import UnusableLog
+
+
+class TimeForm(StrEnum):
+    """How a time is written. The values are what reports and options call it."""
+
+    TIMESTAMP = "timestamp"  # a type of its own in the file; UTC where it has no zone
+    ISO = "iso"  # ISO 8601 with a zone or an offset
+    ISO_NAIVE = "iso, no zone"  # taken for UTC
+    SECONDS = "seconds"  # since 1970
+    MILLISECONDS = "milliseconds"  # since 1970
+    MICROSECONDS = "microseconds"  # since 1970; only where `Columns.time` says so
+    NANOSECONDS = "nanoseconds"  # since 1970; only where `Columns.time` says so
+    PATTERN = "pattern"  # as `Columns.pattern` says
+
+
+class Fault(StrEnum):
+    """Why a row cannot be read. The values are what reports and reject files call it."""
+
+    NOT_A_ROW = "not a row"  # no CSV, no JSON object, not UTF-8, too few or too many columns
+    NO_TASK = "no task id"  # empty, absent, or neither a text nor a whole number
+    NO_STATUS = "no status"  # empty, absent, or no text
+    NO_TIME = "no time"  # empty or absent
+    BAD_TIME = "bad time"  # neither ISO 8601 nor a number of seconds or milliseconds
+    TIME_OUT_OF_RANGE = "time out of range"  # not in the years 1 to 9999
+    NO_SEQUENCE = "no sequence"  # absent, or no whole number of 64 bits
+
+
+# Seconds reach this in the year 5138, milliseconds did in 1973: a larger number is in milliseconds.
+SMALLEST_MILLISECONDS = 100_000_000_000
+
+EARLIEST_US = -62_135_596_800_000_000  # 0001-01-01
+LATEST_US = 253_402_300_799_999_999  # 9999-12-31, its last microsecond
+
+# What a text must match as a whole, in regular expressions that every engine understands. Times are ISO 8601 in
+# its extended form: a date alone, or with hours and minutes at least.
+_DAY = r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
+_CLOCK = r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d([.,]\d+)?)?"
+_ZONE = r"([Zz]|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)"
+ISO = f"{_DAY}[Tt ]{_CLOCK}{_ZONE}"
+ISO_NAIVE = f"{_DAY}([Tt ]{_CLOCK})?"
+NUMBER = r"[+-]?\d+([.]\d*)?([Ee][+-]?\d+)?"
+NUMBER_TOO_LONG = r"[+-]?\d+[.]\d{7,}"  # what is beyond microseconds is cut off
+WHOLE = r"[+-]?\d+"
+
+LONGEST_DETAIL = 80  # characters of a value that is at fault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """Which column holds what.
+
+    `task` None: the whole log is the history of one task. `at` None: the log has no times, and its rows are
+    in order already. `sequence`: whole numbers that put the rows of one time in order, within a task.
+    `time`: what numbers and texts in `at` are; recognised row by row where it is None. Any of ISO and
+    ISO_NAIVE admits both. `pattern`: how texts in `at` are written, in the directives of strptime ("%d.%m.%Y %H:%M",
+    UTC where there is no %z); `time` is then PATTERN or omitted. Microseconds, nanoseconds and patterns are read by
+    DuckDB, which is not what reads tables of PostgreSQL and what Spark reads.
+
+    Raises:
+        ValueError: `time` is PATTERN without a pattern, or there is a pattern and `time` is something else.
+    """
+
+    task: str | None = "task_id"
+    at: str | None = "at"
+    status: str = "status"
+    sequence: str | None = None
+    time: TimeForm | None = None
+    pattern: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.pattern is not None and self.time is None:
+            object.__setattr__(self, "time", TimeForm.PATTERN)
+        if (self.pattern is None) == (self.time is TimeForm.PATTERN):
+            raise ValueError("a `pattern` of times and another `time`, or none, contradict each other")
+
+    def require_usual_times(self, reader: str) -> None:
+        """Raise UnusableLog if only DuckDB reads such times."""
+        if self.time in (TimeForm.MICROSECONDS, TimeForm.NANOSECONDS, TimeForm.PATTERN):
+            raise UnusableLog(f"times in {self.time} are not read by {reader}: give the log as files or frames")
+
+    def named(self) -> tuple[str, ...]:
+        """The names of all columns that a log must have."""
+        return tuple(name for name in (self.task, self.at, self.status, self.sequence) if name is not None)

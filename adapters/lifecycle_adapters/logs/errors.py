@@ -1,0 +1,33 @@
+"""What can be wrong with a log as a whole. What is wrong with a row of it is a reject, and no error."""
+
+from __future__ import annotations
+
+import os
+
+from lifecycle.errors import AdapterError
+from lifecycle_adapters.connection_strings import is_dsn, is_url
+
+
+class UnusableLog(AdapterError):
+    """A log cannot be checked: it is not there, is not what it was said to be, or lacks a column."""
+
+
+class UnreadableRows(UnusableLog):
+    """Rows or files could not be read and `strict` was asked for. `count` is how many."""
+
+    def __init__(self, message: str, *, count: int) -> None:
+        self.count = count
+        super().__init__(message)
+
+
+class EngineFailed(AdapterError):
+    """The database that counts could not: no room on the disk, no connection, a query that was ended."""
+
+
+def no_file(path: str) -> UnusableLog:
+    """Return the error about a path at which there is no file; it shows no URL, which may hold a password."""
+    if is_dsn(path) or is_url(path):
+        return UnusableLog("that is no path of a file: of URLs only postgresql:// is read, as the place of a table")
+    if os.path.islink(path):  # noqa: PTH114 (that of pathlib raises for some names)
+        return UnusableLog(f"the link {path!r} leads to no file")
+    return UnusableLog(f"there is no file {path!r}")

@@ -1,0 +1,243 @@
+"""Logs in files: Parquet, CSV and JSON Lines, plain or compressed, one or many, and the standard input.
+
+Which files a log has and in which order, and reading those of Parquet. Texts are read in text/, and what a
+row means is said in records.py.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lifecycle_adapters.logs.columns import Columns
+from lifecycle_adapters.logs.errors import EngineFailed, UnusableLog, no_file
+from lifecycle_adapters.logs.formats import SUFFIXES, Format, format_of
+from lifecycle_adapters.logs.places import MOST_FILES, ROW_BITS
+from lifecycle_adapters.logs.records import named_for_parts, parts_of, records, wrong_columns
+from lifecycle_adapters.logs.rules import Rules
+from lifecycle_adapters.logs.source import Intake
+from lifecycle_adapters.logs.text import STANDARD_INPUT, is_text, read_text, standard_input
+from lifecycle_adapters.logs.workbench import Workbench, literal
+
+KEPT_REJECTS = "lifecycle-rejects.csv"
+"""Where the command line keeps what could not be read; it may lie among the files of a log."""
+
+_DEEP = re.compile(rf"(?:^|(?<=[{re.escape(os.sep)}/]))(\*\*)(?:[{re.escape(os.sep)}/]+|$)")
+_LOGS = f"the files of a log are {SUFFIXES}"
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files by their paths.
+
+    A path names a file, all files of a folder, or what it matches with `*`, `?`, `[...]` and `**`, which follows no
+    links to folders, as they may lead in circles; "-" is the standard input. What is there is taken by its name,
+    whatever characters that has. Files come in the order of the paths, those of one path in the order of their names;
+    each is read once, however often it is named.
+
+    In a folder and the folders in it files of other suffixes are left out, and what is hidden or begins with
+    an underscore, as others' files in progress do; so is `KEPT_REJECTS`, which is taken by its name only.
+
+    Args:
+        paths: at least one.
+        format: of files whose names do not tell it, and of the standard input.
+    Raises:
+        ValueError: there is no path.
+    """
+
+    paths: tuple[str, ...]
+    format: Format | None
+
+    def __init__(self, *paths: str | os.PathLike[str], format: Format | None = None) -> None:  # noqa: A002
+        if not paths:
+            raise ValueError("a log needs a path at least")
+        object.__setattr__(self, "paths", tuple(os.fspath(path) for path in paths))
+        object.__setattr__(self, "format", format)
+
+    def offer(self, bench: Workbench, rules: Rules, columns: Columns) -> Intake:
+        """See Source."""
+        files = self.listed()
+        parquet = [(number, path) for number, (path, kind) in enumerate(files) if kind == "parquet"]
+        texts = [(number, path, kind) for number, (path, kind) in enumerate(files) if kind != "parquet"]
+        groups, broken = parquet_groups(bench, columns, parquet)
+        if broken and len(broken) == len(files):
+            raise UnusableLog("\n".join(f"{path}: {why}" for path, why in broken.items()))
+        selects = [group.records(bench, columns, rules) for group in groups]
+        if texts:
+            broken |= read_text(bench, rules, columns, texts)
+            selects.append("SELECT * FROM text_records")
+        bench.run(f"CREATE VIEW records AS {' UNION ALL '.join(selects)}")
+        return Intake(bench, tuple(path for path, _ in files), broken=broken)
+
+    def listed(self) -> list[tuple[str, Format]]:
+        """All files with their formats, each once."""
+        found: dict[str, tuple[str, Format]] = {}
+        for path in self.paths:
+            for file, kind in self._matching(path):
+                if not is_text(file):
+                    raise UnusableLog(f"the name of {file!r} is not UTF-8")
+                found.setdefault(file if file == STANDARD_INPUT else os.path.realpath(file), (file, kind))
+        if len(found) > MOST_FILES:
+            raise UnusableLog(f"{len(found)} files are too many, at most {MOST_FILES} can be told apart")
+        return list(found.values())
+
+    def _matching(self, path: str) -> Iterable[tuple[str, Format]]:
+        if path == STANDARD_INPUT:
+            if self.format is None:
+                raise UnusableLog("the standard input has no name that tells its format: name the format")
+            return [(path, self.format)]
+        if os.path.isdir(path):  # noqa: PTH112 (that of pathlib takes "" for a folder, and raises for some names)
+            return _some(_in_folder(path), f"there is no log in the folder {path!r}: {_LOGS}")
+        if os.path.exists(path):  # noqa: PTH110
+            if stat.S_ISCHR(mode := os.stat(path).st_mode) or stat.S_ISBLK(mode):  # noqa: PTH116
+                raise UnusableLog(f"{path!r} is a device, whose end may never come; a log is a file or a pipe")
+            kind = format_of(path) or self.format
+            if kind is None:
+                raise UnusableLog(f"the name of {path!r} does not tell its format ({SUFFIXES}): name the format")
+            return [(path, kind)]
+        if not glob.has_magic(path) or "\0" in path:
+            raise no_file(path)
+        return _some(self._globbed(path), f"nothing that matches {path!r} is a log: {_LOGS}")
+
+    def _globbed(self, pattern: str) -> Iterator[tuple[str, Format]]:
+        for path in sorted(_matches(pattern), key=_by_parts):
+            if Path(path).is_dir():
+                yield from _in_folder(path)
+            elif Path(path).name != KEPT_REJECTS and (kind := format_of(path) or self.format) is not None:
+                yield path, kind
+
+
+def _matches(pattern: str) -> Iterator[str]:
+    """Yield what matches a pattern, as `glob.glob` does; but `**` follows no links, of which two can take for ever."""
+    before, deep, after = _DEEP.split(pattern, maxsplit=1) if _DEEP.search(pattern) else (pattern, None, "")
+    found = glob.iglob(before) if before else [before]  # noqa: PTH207 (it keeps the paths' own form)
+    if deep is None:
+        yield from found
+        return
+    for top in found:
+        for parent, folders, _ in os.walk(top or os.curdir):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            inside = parent if top else os.path.relpath(parent)
+            yield from _matches(os.path.join(glob.escape("" if inside == os.curdir else inside), after or "*"))  # noqa: PTH118
+
+
+def _in_folder(folder: str) -> Iterator[tuple[str, Format]]:
+    paths: list[str] = []
+    for parent, folders, names in os.walk(folder, onerror=_refused):
+        folders[:] = [name for name in folders if not name.startswith((".", "_"))]
+        paths += (os.path.join(parent, name) for name in names if not name.startswith((".", "_")))  # noqa: PTH118
+    for path in sorted(paths, key=_by_parts):
+        if Path(path).name != KEPT_REJECTS and (kind := format_of(path)) is not None:
+            yield path, kind
+
+
+def _refused(error: OSError) -> None:
+    raise UnusableLog(f"the folder {error.filename!r} cannot be read: {error.strerror}") from error
+
+
+def _by_parts(path: str) -> tuple[str, ...]:
+    return Path(path).parts
+
+
+def _some(files: Iterable[tuple[str, Format]], otherwise: str) -> list[tuple[str, Format]]:
+    listed = list(files)
+    if not listed:
+        raise UnusableLog(otherwise)
+    return listed
+
+
+# --- Parquet -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetGroup:
+    """Parquet files of one schema: their numbers in the log, where they are, and the names of their columns."""
+
+    numbers: Sequence[int]
+    locations: Sequence[str]
+    names: Sequence[str]
+
+    def records(self, bench: Workbench, columns: Columns, rules: Rules) -> str:
+        """Return the query for their rows."""
+        scan = f"read_parquet([{', '.join(map(_as_it_is, self.locations))}], hive_partitioning = false)"
+        kinds = [str(row[1]) for row in bench.run(f"DESCRIBE SELECT * FROM {scan}")]
+        # Columns are taken by their position: DuckDB does not tell "At" from "at".
+        positions = {part: self.names.index(name) for part, name in parts_of(columns).items()}
+        aliases = ", ".join(f"c{i}" for i in range(len(self.names)))
+        named = "".join(f'c{position} AS "{part}", ' for part, position in positions.items())
+        relation = f"(SELECT {named}{self._place()} AS place FROM {scan} AS scan({aliases}))"
+        types = {part: kinds[position] for part, position in positions.items()}
+        return records(relation, types, named_for_parts(columns), rules, place="place")
+
+    def _place(self) -> str:
+        first, count = self.numbers[0], len(self.numbers)
+        if count == 1:
+            return f"{first << ROW_BITS} + file_row_number + 1"
+        number = f"{first} + file_index::BIGINT"
+        if self.numbers != list(range(first, first + count)):
+            number = f"([{', '.join(map(str, self.numbers))}]::BIGINT[])[file_index::BIGINT + 1]"
+        return f"(({number}) << {ROW_BITS}) + file_row_number + 1"
+
+
+def parquet_groups(
+    bench: Workbench, columns: Columns, files: Iterable[tuple[int, str]]
+) -> tuple[list[ParquetGroup], dict[str, str]]:
+    """Parquet files of one schema together, since DuckDB would fit all to the first; and why others cannot be read."""
+    groups: dict[tuple[tuple[object, ...], ...], tuple[list[int], list[str]]] = {}
+    broken: dict[str, str] = {}
+    for number, path in files:
+        try:
+            location = _seekable(bench, number, path)
+            schema = bench.run(f"SELECT * EXCLUDE (file_name) FROM parquet_schema({_as_it_is(location)})")
+        except (UnusableLog, EngineFailed) as error:
+            broken[path] = str(error)
+            continue
+        if (wrong := wrong_columns(_top_level(schema), columns)) is not None:
+            raise UnusableLog(f"{path}: {wrong}")
+        numbers, locations = groups.setdefault(tuple(schema), ([], []))
+        numbers.append(number)
+        locations.append(location)
+    return [ParquetGroup(*files, _top_level(schema)) for schema, files in groups.items()], broken
+
+
+def _top_level(schema: Sequence[tuple[object, ...]]) -> list[str]:
+    """The names of the columns, out of a tree that is written down from the root, each part with its parts."""
+    names: list[str] = []
+    depth = [1]  # how many parts are still to come, on each level
+    for name, _, _, _, parts, *_ in schema:
+        depth[-1] -= 1
+        if len(depth) == 2:
+            names.append(str(name))
+        if parts:
+            depth.append(int(str(parts)))
+        while depth and not depth[-1]:
+            depth.pop()
+    return names
+
+
+def _seekable(bench: Workbench, number: int, path: str) -> str:
+    """Where the file is, whole: what comes through a pipe is written down first, as Parquet is read from its end."""
+    if path != STANDARD_INPUT and Path(path).is_file():
+        return os.path.abspath(path)  # noqa: PTH100 (that of pathlib is the same, as a Path)
+    spooled = Path(bench.directory, f"{number}.parquet")
+    try:
+        with spooled.open("wb") as file:
+            if path == STANDARD_INPUT:
+                shutil.copyfileobj(standard_input(), file)
+            else:
+                with Path(path).open("rb") as pipe:
+                    shutil.copyfileobj(pipe, file)
+    except OSError as error:
+        raise EngineFailed(f"it cannot be copied: {error.strerror}") from error
+    return str(spooled)
+
+
+def _as_it_is(path: str) -> str:
+    """A path in SQL that DuckDB does not take for a pattern."""
+    return literal(glob.escape(path))

@@ -1,0 +1,259 @@
+"""Logs that are no files: Arrow tables, pandas and Polars frames, and tables of DuckDB.
+
+What lies in memory is copied once, the columns that are named alone, into a database in the workbench's
+directory: the log is asked several times and over several connections, a reader can be read once, and the
+memory stays bounded. No library of frames is imported here, DuckDB knows them all.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from lifecycle_adapters.logs.columns import Columns
+from lifecycle_adapters.logs.errors import EngineFailed, UnusableLog, no_file
+from lifecycle_adapters.logs.records import absent, named_for_parts, parts_of, records, wrong_columns
+from lifecycle_adapters.logs.rules import Rules
+from lifecycle_adapters.logs.source import Intake
+from lifecycle_adapters.logs.text import is_text
+from lifecycle_adapters.logs.workbench import Workbench, identifier, literal
+
+_Ask = Callable[[str], list[tuple[Any, ...]]]
+
+# Arrow does not know them, or not the largest of them. As texts they mean the same.
+_SENT_AS_TEXT = {"HUGEINT", "UHUGEINT", "BIGNUM", "UUID"}
+
+_ALL_ROWS = 1_000_000_000
+
+_TABLES = "SELECT table_catalog, table_schema, table_name, table_type FROM information_schema.tables"
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """An Arrow table, record batch, reader or dataset, a pandas or a Polars frame, or a dict of NumPy arrays.
+
+    Its rows are in order as they are. A reader is read to its end. The index of a pandas frame is no column.
+
+    Args:
+        frame: the rows.
+        name: what reports call it.
+    """
+
+    frame: Any
+    name: str = "frame"
+
+    def offer(self, bench: Workbench, rules: Rules, columns: Columns) -> Intake:
+        """See Source. Raises TypeError where it is no frame."""
+        # Else an object among pandas' numbers that is found too late makes the frame unusable, and not its row.
+        bench.run(f"SET GLOBAL pandas_analyze_sample = {_ALL_ROWS}")
+        own = _own_columns(self.frame, columns.named())
+        try:
+            self._take(bench, columns, self.frame, bytes_too=own is None)
+        except (TypeError, UnusableLog, EngineFailed, UnicodeEncodeError):
+            # DuckDB gives a column of objects one type, that of all its cells or none: a single cell would
+            # refuse the frame. As texts, each cell is judged by itself.
+            if own is None:
+                raise
+            self._take(bench, columns, {name: _plain(column) for name, column in own.items()}, bytes_too=True)
+        return _copied(bench, rules, columns, self.name)
+
+    def _take(self, bench: Workbench, columns: Columns, frame: Any, *, bytes_too: bool) -> None:
+        """Copy the columns that are named; unless `bytes_too`, raise UnusableLog where one holds bytes."""
+        try:
+            _register(bench, frame)
+        except UnusableLog as error:
+            raise TypeError(f"{self.name} is no frame that can be read: {error}") from error
+        kinds = _Table.described(bench.run, "taken").kinds
+        names = _names(frame) or [*kinds]
+        if not bytes_too and "BLOB" in kinds.values():
+            raise UnusableLog(f"{self.name}: a column holds bytes")
+        if (wrong := wrong_columns(names, columns)) is not None:
+            raise UnusableLog(f"{self.name}: {wrong}")
+        # Columns are taken by their position: DuckDB does not tell "At" from "at".
+        aliases = ", ".join(f"c{i}" for i in range(len(names)))
+        places = {part: names.index(name) for part, name in parts_of(columns).items()}
+        taken = ", ".join(f'c{place} AS "{part}"' for part, place in places.items())
+        _copy(bench, f"SELECT {taken} FROM taken AS taken({aliases})", doing=f"reading {self.name}")
+
+
+@dataclass(frozen=True, eq=False)
+class DuckTable:
+    """A table or a view of DuckDB, in a file or on an open connection.
+
+    A file is opened for reading only. On a connection the rows are those that it sees now; it stays open. Rows
+    are in the order of the table; those of a view in the order in which it gives them.
+
+    Args:
+        table: its name as it is; that of its schema and a dot before it where that is not `main`.
+        path: of the file.
+        connection: of the package `duckdb`.
+    Raises:
+        TypeError: neither or both of `path` and `connection` are given.
+    """
+
+    table: str
+    path: str | os.PathLike[str] | None = None
+    connection: Any = None
+
+    def __post_init__(self) -> None:
+        if (self.path is None) == (self.connection is None):
+            raise TypeError("a table of DuckDB is in a file or on a connection: give its `path` or the `connection`")
+
+    def offer(self, bench: Workbench, rules: Rules, columns: Columns) -> Intake:
+        """See Source."""
+        if self.path is not None:
+            return self._in_file(bench, rules, columns, os.fspath(self.path))
+        return self._on_connection(bench, rules, columns)
+
+    def _in_file(self, bench: Workbench, rules: Rules, columns: Columns, path: str) -> Intake:
+        if not Path(path).is_file():
+            raise no_file(path)
+        try:
+            bench.run(f"ATTACH {literal(Path(path).absolute())} AS log (READ_ONLY, TYPE duckdb)")
+        except EngineFailed as error:
+            raise UnusableLog(f"{path} cannot be opened: {error}") from error
+        return _offered(bench, rules, columns, self._found(bench.run, columns, "table_catalog = 'log'"), self.table)
+
+    def _on_connection(self, bench: Workbench, rules: Rules, columns: Columns) -> Intake:
+        def ask(question: str) -> list[tuple[Any, ...]]:
+            # By way of the workbench, which knows what to make of DuckDB's errors.
+            bench.register("answer", _Stream(lambda: self.connection.sql(question)))
+            rows = bench.run("SELECT * FROM answer")
+            bench.unregister("answer")
+            return rows
+
+        here = "table_catalog IN (current_database(), 'temp')"
+        table = self._found(ask, columns, here)
+        kinds = table.kinds
+        parts = parts_of(columns).items()
+        sent = ", ".join(
+            f'{identifier(name)}{"::VARCHAR" if kinds[name] in _SENT_AS_TEXT else ""} AS "{part}"'
+            for part, name in parts
+        )
+        taken = ", ".join(f'"{part}"{"::JSON" if kinds[name] == "JSON" else ""} AS "{part}"' for part, name in parts)
+        bench.register("taken", _Stream(lambda: self.connection.sql(f"SELECT {sent} FROM {table.name}")))
+        _copy(bench, f"SELECT {taken} FROM taken", doing=f"reading {self.table}")
+        return _copied(bench, rules, columns, self.table)
+
+    def _found(self, ask: _Ask, columns: Columns, where: str) -> _Table:
+        # Temporary ones come last: they hide others of their names.
+        tables = {
+            name if schema == "main" else f"{schema}.{name}": ((catalog, schema, name), kind == "VIEW")
+            for catalog, schema, name, kind in ask(
+                f"{_TABLES} WHERE {where} ORDER BY table_catalog = 'temp', table_schema, table_name"
+            )
+        }
+        if self.table not in tables:
+            raise UnusableLog(absent("table", self.table, tables))
+        names, is_view = tables[self.table]
+        table = _Table.described(ask, ".".join(map(identifier, names)), is_view=is_view)
+        if (wrong := wrong_columns([*table.kinds], columns)) is not None:
+            raise UnusableLog(f"{self.table}: {wrong}")
+        return table
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A relation of DuckDB: its name in SQL, the types of its columns, and the expression of a row's number, from 0."""
+
+    name: str
+    kinds: Mapping[str, str]
+    row: str
+
+    @classmethod
+    def described(cls, ask: _Ask, name: str, *, is_view: bool = False) -> _Table:
+        """Return the relation of this name, as a database describes it."""
+        kinds = {str(column): str(kind) for column, kind, *_ in ask(f"DESCRIBE SELECT * FROM {name}")}
+        # A column can have the name of what is else the row's number.
+        is_numbered = not is_view and "rowid" not in {column.casefold() for column in kinds}
+        return cls(name, kinds, "rowid" if is_numbered else "row_number() OVER () - 1")
+
+
+class _Stream:
+    """Rows by Arrow's own protocol, for which nothing need be installed; each time it is read `rows` is called."""
+
+    def __init__(self, rows: Callable[[], Any]) -> None:
+        self._rows = rows
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self._rows().__arrow_c_stream__(requested_schema)
+
+
+def _register(bench: Workbench, frame: Any) -> None:
+    try:
+        bench.register("taken", frame)
+    except UnusableLog:
+        # A Polars frame, where DuckDB would have pyarrow for what it can do by itself.
+        if not hasattr(frame, "__arrow_c_stream__"):
+            raise
+        bench.register("taken", _Stream(lambda: frame))
+
+
+def _names(frame: Any) -> list[str]:
+    """The names of a frame's columns as they are, which DuckDB changes where it takes two for one; none if unknown."""
+    names: Any = getattr(getattr(frame, "schema", None), "names", None)  # of Arrow; Polars has a method there
+    if names is None or callable(names):
+        names = getattr(frame, "columns", ())
+    return [str(name) for name in names]
+
+
+def _own_columns(frame: Any, names: Sequence[str]) -> dict[str, Any] | None:
+    """The named columns of a dict of arrays, a pandas or a Polars frame; None if it is another, or lacks one."""
+    if not isinstance(frame, dict) and not hasattr(frame, "dtypes"):
+        return None
+    there = [*cast("dict[str, Any]", frame)] if isinstance(frame, dict) else _names(frame)
+    if any(there.count(name) != 1 for name in names):
+        return None
+    try:
+        own = {name: cast("Any", frame)[name] for name in names}
+    except LookupError:  # a column whose name is no text
+        return None
+    return own if all(hasattr(column, "__array__") for column in own.values()) else None
+
+
+def _plain(column: Any) -> npt.NDArray[Any]:
+    """A column in a type that DuckDB knows: times by the microsecond, and else objects as texts."""
+    array = np.asarray(column)
+    if array.dtype.kind == "M":
+        return array.astype("datetime64[us]")
+    if array.dtype.kind in "biuf":
+        return array
+    return np.array([_as_text(cell) for cell in array.tolist()], dtype=object)
+
+
+def _as_text(cell: Any) -> str | None:
+    """A cell as a text; None for one that is empty (None, NaN, NaT) or cannot be one (bytes that are not UTF-8)."""
+    is_nan = isinstance(cell, float | date) and cell != cell  # noqa: PLR0124 (neither NaN nor NaT equals itself)
+    if cell is None or is_nan or type(cell).__name__ == "NAType":  # of pandas, which is not imported here
+        return None
+    if isinstance(cell, bytes):
+        text = cell.decode("utf-8", "surrogateescape")
+    else:
+        text = cell.isoformat() if isinstance(cell, date) else str(cell)  # a datetime is a date
+    return text if is_text(text) else None
+
+
+def _copy(bench: Workbench, query: str, *, doing: str) -> None:
+    bench.run(f"ATTACH IF NOT EXISTS {literal(Path(bench.directory, 'log.duckdb'))} AS log")
+    bench.run(f"CREATE OR REPLACE TABLE log.copy AS {query}", doing=doing)
+    bench.unregister("taken")
+
+
+def _copied(bench: Workbench, rules: Rules, columns: Columns, name: str) -> Intake:
+    return _offered(bench, rules, named_for_parts(columns), _Table.described(bench.run, "log.copy"), name)
+
+
+def _offered(bench: Workbench, rules: Rules, columns: Columns, table: _Table, name: str) -> Intake:
+    parts = parts_of(columns).items()
+    taken = ", ".join(f'{identifier(column)} AS "{part}"' for part, column in parts)
+    relation = f"(SELECT {taken}, {table.row} + 1 AS place FROM {table.name})"
+    types = {part: table.kinds[column] for part, column in parts}
+    bench.run(f"CREATE VIEW records AS {records(relation, types, named_for_parts(columns), rules, place='place')}")
+    return Intake(bench, (name,), are_files=False)

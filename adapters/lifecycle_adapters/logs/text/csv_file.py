@@ -1,0 +1,165 @@
+"""CSV as RFC 4180 has it: blocks without quotes, or with simple ones, at once, all others row by row (csv_rows.py).
+
+A block is made plain, if it can be: then each line is a row, and whatever stands between two separators is the
+text of a cell. Both ways read the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+
+from lifecycle_adapters.logs.errors import UnusableLog
+from lifecycle_adapters.logs.text.blocks import Block
+from lifecycle_adapters.logs.text.csv_rows import Row, csv_rows, lines_of
+from lifecycle_adapters.logs.text.table import TextTable
+from lifecycle_adapters.logs.workbench import literal
+
+_BATCH = 50_000  # rows, of those that come one by one
+_NEWLINE, _QUOTE, _COMMA = b'\n",'
+_OTHERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_SEPARATOR = "\x1f"  # ASCII's own between cells
+
+
+class CsvFile:
+    """One file. Its first row names the columns; empty lines are no rows."""
+
+    def __init__(self, table: TextTable, longest: int, *, row_by_row: bool) -> None:
+        self.line = 1
+        self._table = table
+        self._longest = longest
+        self._row_by_row = row_by_row
+        self._names: list[str] = []
+
+    def take(self, block: Block) -> bytes:
+        """Read a block and return the end of it, where a row has begun there that goes on in the next."""
+        data = block.data
+        if not self._names:
+            data = self._after_header(data, is_last=block.is_last or block.lost is not None)
+            if not self._names:
+                return data
+        plain = None if self._row_by_row else _made_plain(data)
+        if plain is None:
+            return self._take_row_by_row(data, is_last=block.is_last or block.lost is not None)
+        self._take_lines(plain)
+        return b""
+
+    def end(self) -> None:
+        """Do nothing: which columns there are was seen in the header."""
+
+    def _after_header(self, data: bytes, *, is_last: bool) -> bytes:
+        lines = lines_of(data)
+        row = next(csv_rows(lines, is_last=is_last, longest=self._longest), None)
+        if row is None:
+            self.line += len(lines)
+            return b""
+        if row.fault is not None:
+            raise UnusableLog(f"{self._table.path}: the first row, which must name the columns, is {row.fault}")
+        if not row.goes_on:
+            self._require_commas(row.cells)
+            self._table.require(row.cells)
+            self._names = row.cells
+        self.line += row.after
+        return _joined(lines[row.after :])
+
+    def _require_commas(self, names: Sequence[str]) -> None:
+        if len(names) == 1 and names[0] not in self._table.parts.values():
+            for other, separators in _OTHERS.items():
+                if other in names[0]:
+                    raise UnusableLog(f"{self._table.path}: its cells are separated by {separators}, not by commas")
+
+    def _take_lines(self, plain: _Plain) -> None:
+        lines = plain.text.split("\n")
+        if not lines[-1]:
+            lines.pop()
+        if not lines:
+            return
+        cells = f"string_split(line, {literal(plain.separator)})"
+        parts = (f'cells[{self._names.index(name) + 1}] AS "{part}"' for part, name in self._table.parts.items())
+        whole = f"line <> '' AND len(cells) = {len(self._names)}"
+        relation = f"(SELECT {', '.join(parts)}, place FROM (SELECT *, {cells} AS cells FROM lines) WHERE {whole})"
+        first, self.line = self.line, self.line + len(lines)
+        with self._table.offered(range(first, self.line), line=lines):
+            if self._table.insert(relation, "VARCHAR") == len(lines):
+                return
+            wrong = self._table.lines_where(f"line <> '' AND len({cells}) <> {len(self._names)}")
+        sizes = ((line, lines[line - first].count(plain.separator) + 1) for line in wrong)
+        self._table.reject([(line, self._wrong_size(size)) for line, size in sizes])
+
+    def _take_row_by_row(self, data: bytes, *, is_last: bool) -> bytes:
+        lines = lines_of(data)
+        end = len(lines)
+        rows = csv_rows(lines, is_last=is_last, longest=self._longest)
+        while batch := list(islice(rows, _BATCH)):
+            if batch[-1].goes_on:
+                end = batch.pop().first
+            self._take_rows(batch)
+        self.line += end
+        return _joined(lines[end:])
+
+    def _take_rows(self, rows: Sequence[Row]) -> None:
+        size = len(self._names)
+        whole = [row for row in rows if len(row.cells) == size]
+        if whole:
+            places = {part: self._names.index(name) for part, name in self._table.parts.items()}
+            texts = {part: [row.cells[place] for row in whole] for part, place in places.items()}
+            with self._table.offered([self.line + row.first for row in whole], **texts):
+                self._table.insert("lines", "VARCHAR")
+        wrong = (row for row in rows if len(row.cells) != size)
+        self._table.reject([(self.line + row.first, row.fault or self._wrong_size(len(row.cells))) for row in wrong])
+
+    def _wrong_size(self, size: int) -> str:
+        return f"the header has {len(self._names)} columns, this row {size}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """Lines of CSV without quotes. Whatever stands between two separators is the text of a cell."""
+
+    text: str
+    separator: str = ","
+
+
+def _made_plain(data: bytes) -> _Plain | None:
+    """The lines without their quotes, None where a row is not simply a line, or is no text."""
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n")
+    if b"\r" in data:
+        return None
+    has_quotes = b'"' in data
+    bare = _unquoted(data) if has_quotes else data
+    try:
+        return None if bare is None else _Plain(bare.decode(), _SEPARATOR if has_quotes else ",")
+    except UnicodeDecodeError:
+        return None
+
+
+def _unquoted(data: bytes) -> bytes | None:
+    """The lines without their quotes and with another separator, None where not every quote is around a whole cell."""
+    around = b"\n" + data + b"\n"
+    # A line of nothing but an empty cell would look like an empty line.
+    if _SEPARATOR.encode() in data or b'\n""\n' in around:
+        return None
+    characters = np.frombuffer(bytearray(around), np.uint8)
+    quotes = np.flatnonzero(characters == _QUOTE)
+    opening, closing = quotes[::2], quotes[1::2]
+    if len(opening) > len(closing) or not _all_end_cells(characters[opening - 1], characters[closing + 1]):
+        return None
+    newlines, commas = np.flatnonzero(characters == _NEWLINE), np.flatnonzero(characters == _COMMA)
+    # Behind an odd number of quotes is inside of them.
+    if (np.searchsorted(quotes, newlines) % 2).any():
+        return None
+    characters[commas[np.searchsorted(quotes, commas) % 2 == 0]] = ord(_SEPARATOR)
+    return characters.tobytes()[1:-1].translate(None, b'"')
+
+
+def _all_end_cells(*characters: npt.NDArray[np.uint8]) -> bool:
+    return all(bool(((some == _COMMA) | (some == _NEWLINE)).all()) for some in characters)
+
+
+def _joined(lines: Iterable[str]) -> bytes:
+    return "".join(lines).encode("utf-8", "surrogateescape")

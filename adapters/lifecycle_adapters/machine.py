@@ -1,0 +1,498 @@
+"""A `transitions` machine over an object that the user already has.
+
+`bind` takes a declared lifecycle and any object with room for a state, and gives a configured
+machine of the `transitions` library; `bind_async` gives its asynchronous form. This is the only
+importer of that library. Which event may happen when is the declaration's, never this file's.
+
+Carrying an event out takes five steps, the callbacks of each in the order given:
+
+    before[event]   on_leave[source]   the state is set   on_enter[target]   after[event]
+
+What a callback raises reaches whoever fired the event: before or while leaving, the object keeps
+its state; from entering on, it has moved. A callback may fire further events of its own object.
+If the object moves while its before and leave callbacks still run (one of them fired an event, or
+another task did), the event was overtaken and is refused, so the states that an object passes
+through are always a path of the lifecycle. An event that the state refuses calls and changes nothing.
+
+The object gets its state (a member of the lifecycle's enumeration where that has one) and, unless
+`attach=False`, the methods that `transitions` makes, and no others:
+
+    EVENT()   may_EVENT()   is_STATE()   trigger("EVENT")   may_trigger("EVENT")
+
+with `is_ATTRIBUTE_STATE()` where the attribute is not called `state`. Type checkers cannot see
+them unless the user's class announces them (`pause: Callable[[], bool]`); the machine's own
+`fire`, `state` and `allowed` are typed. A name that the object has already is refused, not hidden.
+The library's own queries of the machine (`get_triggers`) take states as plain text.
+
+The asynchronous form differs from the library's: callbacks run one after another, not together,
+and a second event does not cancel the first one's task, so that cancelling stays with the user.
+
+A machine is for one thread at a time, and its rows cannot be changed. An object with attached methods is pickled,
+and copied by `copy.deepcopy`, together with its machine and callbacks. The methods of a shallow copy would move the
+original, so they refuse to be called until the copy is bound itself; for that the object also gets `__getstate__`, and
+`__reduce__` if its class has one of its own. With `attach=False` an object is copied and pickled as ever.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, TypeVar, cast
+
+from lifecycle.definition import Lifecycle, State, Transition
+from lifecycle.errors import IllegalTransition, MissingExtra
+from lifecycle.table import E, S, quoted
+
+try:
+    import transitions
+    from transitions.extensions.asyncio import AsyncEvent, AsyncMachine, AsyncState
+except ImportError:
+    raise MissingExtra("machine", needed_by="lifecycle_adapters.machine") from None
+
+__all__ = ["AsyncBoundMachine", "BoundMachine", "Change", "bind", "bind_async"]
+
+M = TypeVar("M")
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Generic[M, S, E]):
+    """What a callback is told; `args` and `kwargs` are what the event was fired with."""
+
+    model: M
+    source: S
+    event: E
+    target: S
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+
+Callback = Callable[[Change[M, S, E]], object]
+Callbacks = Callback[M, S, E] | Sequence[Callback[M, S, E]]
+
+
+def bind(
+    lifecycle: Lifecycle[S, E],
+    model: M,
+    *,
+    attribute: str = "state",
+    on_enter: Mapping[S, Callbacks[M, S, E]] | None = None,
+    on_leave: Mapping[S, Callbacks[M, S, E]] | None = None,
+    before: Mapping[E, Callbacks[M, S, E]] | None = None,
+    after: Mapping[E, Callbacks[M, S, E]] | None = None,
+    attach: bool = True,
+) -> BoundMachine[S, E]:
+    """Return a machine that moves `model` through `lifecycle`.
+
+    The state that `model.<attribute>` names is kept, and nothing is called for it; where the
+    attribute is missing or None, the object starts in the initial state.
+
+    Args:
+        attribute: where the object keeps its state.
+        on_enter, on_leave: by state, one callback or several, each called with a `Change`.
+        before, after: by event, likewise.
+        attach: whether the object gets the methods that this module's documentation lists. An
+            object that has no room for them (slots, a pydantic model), or a `__copy__` of its own, needs False.
+    Raises:
+        UnknownName: the object's state, or a key of the callbacks, is not declared.
+        TypeError: a callback that cannot be called with one `Change`, a coroutine function or a
+            generator; an object whose state cannot be read or set, or that has no room for methods.
+        ValueError: the name of a method to attach is taken.
+    """
+    hooks = _hooks(lifecycle, asynchronous=False, on_enter=on_enter, on_leave=on_leave, before=before, after=after)
+    return BoundMachine(lifecycle, model, attribute=attribute, hooks=hooks, attach=attach)
+
+
+def bind_async(
+    lifecycle: Lifecycle[S, E],
+    model: M,
+    *,
+    attribute: str = "state",
+    on_enter: Mapping[S, Callbacks[M, S, E]] | None = None,
+    on_leave: Mapping[S, Callbacks[M, S, E]] | None = None,
+    before: Mapping[E, Callbacks[M, S, E]] | None = None,
+    after: Mapping[E, Callbacks[M, S, E]] | None = None,
+    attach: bool = True,
+) -> AsyncBoundMachine[S, E]:
+    """Return a machine that moves `model` through `lifecycle` by events that are awaited.
+
+    The state that `model.<attribute>` names is kept, and nothing is called for it; where the
+    attribute is missing or None, the object starts in the initial state.
+
+    Args:
+        attribute: where the object keeps its state.
+        on_enter, on_leave: by state, one callback or several, each called with a `Change`: coroutine functions,
+            which are awaited one after another, or plain ones.
+        before, after: by event, likewise.
+        attach: whether the object gets the methods that this module's documentation lists, to be awaited.
+    Raises:
+        UnknownName: the object's state, or a key of the callbacks, is not declared.
+        TypeError: a callback that cannot be called with one `Change`, or a generator; an object whose state cannot
+            be read or set, or that has no room for methods.
+        ValueError: the name of a method to attach is taken.
+    """
+    hooks = _hooks(lifecycle, asynchronous=True, on_enter=on_enter, on_leave=on_leave, before=before, after=after)
+    return AsyncBoundMachine(lifecycle, model, attribute=attribute, hooks=hooks, attach=attach)
+
+
+# --- states and events: the library's own, that refuse in our words ------------------------------
+
+_Hook = Callable[[transitions.EventData], Any]
+_Hooks = defaultdict[tuple[str, str], list[_Hook]]  # by kind and name
+
+
+class _State(transitions.State):
+    """A state whose name is the declared text, and whose value on the object the declared member."""
+
+    # The library would also call methods of the object that happen to be named on_enter_STATE;
+    # callbacks are given here, not found.
+    dynamic_methods: list[str] = []  # noqa: RUF012 (the library's attribute)
+
+    @property
+    def name(self) -> str:
+        return str(self.value)
+
+
+class _AsyncState(_State, AsyncState):
+    pass
+
+
+class _Event(transitions.Event):
+    def trigger(self, model: object, *args: Any, **kwargs: Any) -> bool:
+        _require_row(self, model)
+        return super().trigger(model, *args, **kwargs)
+
+
+class _AsyncEvent(AsyncEvent):
+    async def trigger(  # type: ignore[override]  # as the library's own, whose stub says so likewise
+        self, model: object, *args: Any, **kwargs: Any
+    ) -> bool:
+        _require_row(self, model)
+        return await super().trigger(model, *args, **kwargs)
+
+
+def _require_row(event: transitions.Event, model: object) -> None:
+    """Refuse an event as the declaration does, whatever rows the library's objects may have been given."""
+    machine = event.machine
+    machine.lifecycle.step(machine.get_model_state(model).value, event.name)
+
+
+def _require_unmoved(event_data: Any) -> None:
+    """Refuse an event during whose callbacks the object left the state in which it was judged."""
+    machine, event, source = event_data.machine, event_data.event.name, event_data.transition.source
+    state = machine.state
+    if state != source:
+        raise IllegalTransition(
+            f"{quoted(event)} was overtaken, {quoted(source)} has become {quoted(state)} meanwhile",
+            lifecycle=machine.lifecycle.name,
+            state=state,
+            event=event,
+            allowed=machine.lifecycle.judge(state, event).allowed,
+        )
+
+
+# --- copies ------------------------------------------------------------------------------------
+
+
+class _OfACopy:
+    """An attached method in the copied state of an object.
+
+    In a deep or pickled copy it becomes the method of the machine that was copied along. In a shallow copy it
+    stays, and refuses: it would move the original.
+    """
+
+    def __init__(self, method: object) -> None:
+        self._method = method
+
+    def __call__(self, *_: object, **__: object) -> object:
+        raise TypeError(
+            "this object is a shallow copy of a bound one, whose methods would move that; bind the copy, too"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _itself, (self._method,)
+
+
+def _itself(method: object) -> object:
+    return method
+
+
+def _copied(found: Any, names: frozenset[str]) -> Any:
+    """Return what an object's `__getstate__` or `__reduce__` gave, with the attached methods marked."""
+    match found:
+        case {**state}:
+            return {name: _OfACopy(value) if name in names else value for name, value in state.items()}
+        case tuple():
+            return tuple(_copied(each, names) for each in cast("Sequence[Any]", found))
+        case _:
+            return found
+
+
+# --- the machines ------------------------------------------------------------------------------
+
+
+class _Bound(transitions.Machine, Generic[S, E]):
+    """What both forms share: the rows of one declaration, and one object."""
+
+    # The library reads "*" and "=" as wildcards. Here they are names like others; no name is empty.
+    wildcard_all = wildcard_same = ""
+    _is_declared = False  # whether every row is there; from then on none is added or removed
+
+    def __init__(
+        self, lifecycle: Lifecycle[S, E], model: object, *, attribute: str, hooks: _Hooks, attach: bool
+    ) -> None:
+        _require_free(lifecycle, model, attribute, attach=attach)
+        current = _found(model, attribute)
+        start = lifecycle.initial if current is None else lifecycle.state(current).name
+        self.lifecycle = lifecycle
+        self._bound = model
+        super().__init__(
+            model=None,
+            states=[self._state(state, hooks) for state in lifecycle.states],
+            initial=str(lifecycle.initial),
+            transitions=[_row(transition, hooks) for transition in lifecycle.transitions],
+            send_event=True,
+            auto_transitions=False,
+            model_attribute=attribute,
+            name=lifecycle.name,
+        )
+        self._is_declared = True
+        self._take(str(start), attach=attach)
+
+    def add_states(self, *args: Any, **kwargs: Any) -> None:
+        """Refuse: states are declared. Raises TypeError."""
+        self._require_undeclared()
+        super().add_states(*args, **kwargs)
+
+    def add_transition(self, *args: Any, **kwargs: Any) -> None:
+        """Refuse: transitions are declared. Raises TypeError."""
+        self._require_undeclared()
+        super().add_transition(*args, **kwargs)
+
+    def remove_transition(self, *args: Any, **kwargs: Any) -> None:
+        """Refuse: transitions are declared. Raises TypeError."""
+        self._require_undeclared()
+        super().remove_transition(*args, **kwargs)
+
+    def _require_undeclared(self) -> None:
+        if self._is_declared:
+            raise TypeError(
+                f"a bound machine has the rows that {self.lifecycle.name!r} declares; declare another lifecycle"
+            )
+
+    def _state(self, state: State[S], hooks: _Hooks) -> transitions.State:
+        return self.state_cls(
+            state.name,
+            on_enter=[*hooks["on_enter", state.name]],
+            on_exit=[*hooks["on_leave", state.name], _require_unmoved],  # last: next, the library sets the state
+            final=state.final,
+        )
+
+    def _take(self, start: str, *, attach: bool) -> None:
+        model = self._bound
+        try:
+            if attach:
+                _require_room(model)
+            self.set_state(start, model)
+        except (AttributeError, TypeError, ValueError) as error:
+            needs = "its state and methods (attach=False leaves these out)" if attach else "its state"
+            raise TypeError(f"{_kind(model)} has no room for {needs}: {error}") from error
+        if attach:
+            self.add_model(model, initial=start)
+            for name in ("trigger", "may_trigger"):
+                setattr(model, name, partial(self._by_name, getattr(model, name)))
+            for name in ("__getstate__", "__reduce__"):
+                if name == "__getstate__" or type(model).__reduce__ is not object.__reduce__:
+                    setattr(model, name, partial(self._copied, name))
+        else:
+            self.models.append(model)
+
+    def _copied(self, name: str) -> Any:
+        """Return what the object's own `__getstate__` or `__reduce__` does, for a copy."""
+        found = getattr(type(self._bound), name)(self._bound)
+        methods = _method_names(self.lifecycle, self.model_attribute)
+        return _copied(found, frozenset((*methods, "__getstate__", "__reduce__")))
+
+    def _by_name(self, method: Callable[..., object], event: E, *args: Any, **kwargs: Any) -> object:
+        """Call the library's `method` with a declared event; its own answer to another is not ours."""
+        return method(str(self.lifecycle.event(event).name), *args, **kwargs)
+
+    @property
+    def state(self) -> S:
+        """The object's state. Raises UnknownName where something else has set an undeclared one."""
+        state: S = self.get_state(getattr(self._bound, self.model_attribute)).value
+        return state
+
+    def allowed(self) -> tuple[E, ...]:
+        """Return the events that the object accepts now, in declared order. Raises UnknownName."""
+        return self.lifecycle.allowed(self.state)
+
+    def get_state(self, state: Any) -> Any:
+        """Return the library's state of that name, a member or plain text.
+
+        The library takes a member's name (RUNNING) for the state's, and what was stored and read
+        again may be plain text.
+        """
+        if str(state) not in self.states:
+            self.lifecycle.state(state)  # raises UnknownName
+        return super().get_state(str(state))
+
+
+class BoundMachine(_Bound[S, E]):
+    """A configured `transitions.Machine` over one object, with typed methods. Made by `bind`."""
+
+    state_cls = _State
+    event_cls = _Event
+
+    def fire(self, event: E, /, *args: Any, **kwargs: Any) -> S:
+        """Carry `event` out; return the object's state after it and after all its callbacks.
+
+        Raises:
+            IllegalTransition: the state refuses it (a redundant command included), or it was overtaken.
+            UnknownName: an event that the lifecycle does not declare.
+        """
+        self.events[self.lifecycle.event(event).name].trigger(self._bound, *args, **kwargs)
+        return self.state
+
+
+class AsyncBoundMachine(_Bound[S, E], AsyncMachine):
+    """A configured `transitions` `AsyncMachine` over one object, with typed methods. Made by `bind_async`."""
+
+    # The stub asks for nested states here; the library's own class has plain ones, as this one.
+    state_cls = _AsyncState  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    event_cls = _AsyncEvent
+
+    async def fire(self, event: E, /, *args: Any, **kwargs: Any) -> S:
+        """As `BoundMachine.fire`."""
+        await self.events[self.lifecycle.event(event).name].trigger(self._bound, *args, **kwargs)
+        return self.state
+
+    async def process_context(self, func: Callable[[], Awaitable[Any]], model: object) -> bool:  # noqa: ARG002
+        """Carry an event out in the task that fired it.
+
+        The library's own registers the task, lets a second event cancel it, and answers False to
+        every cancellation, the user's included: a time-out around an event would be lost.
+        """
+        return bool(await func())
+
+    @staticmethod
+    async def await_all(callables: Sequence[Callable[..., Awaitable[Any]]]) -> list[Any]:
+        """Await one after another, as the synchronous form calls; the library's own runs them together."""
+        return [await each() for each in callables]
+
+
+# --- what is checked when bound ----------------------------------------------------------------
+
+
+def _hooks(lifecycle: Lifecycle[Any, Any], *, asynchronous: bool, **given: Mapping[Any, Any] | None) -> _Hooks:
+    """Return the checked callbacks by kind and name, in the form that the library calls."""
+    hooks: _Hooks = defaultdict(list)
+    for kind, by_name in given.items():
+        require = lifecycle.state if kind.startswith("on_") else lifecycle.event
+        for name, callbacks in (by_name or {}).items():
+            require(name)
+            for callback in _each(callbacks):
+                _require_callback(f"{kind}[{quoted(name)}]", callback, asynchronous=asynchronous)
+                hooks[kind, name].append(partial(_tell, lifecycle, callback))
+    return hooks
+
+
+def _each(callbacks: object) -> Sequence[object]:
+    if isinstance(callbacks, Sequence) and not isinstance(callbacks, str):
+        return cast("Sequence[object]", callbacks)
+    return (callbacks,)
+
+
+def _row(transition: Transition[S, E], hooks: _Hooks) -> Any:
+    return {
+        "trigger": str(transition.event),
+        "source": str(transition.source),
+        "dest": str(transition.target),
+        "before": [*hooks["before", transition.event]],
+        "after": [*hooks["after", transition.event]],
+    }
+
+
+def _tell(lifecycle: Lifecycle[Any, Any], callback: Any, event_data: Any) -> object:
+    row = event_data.transition
+    return callback(
+        Change(
+            model=event_data.model,
+            source=lifecycle.state(row.source).name,
+            event=lifecycle.event(event_data.event.name).name,
+            target=lifecycle.state(row.dest).name,
+            args=event_data.args,
+            kwargs=event_data.kwargs,
+        )
+    )
+
+
+def _require_callback(where: str, callback: Any, *, asynchronous: bool) -> None:
+    if not callable(callback):
+        raise TypeError(f"{where}: {callback!r} is not callable")
+    forms: tuple[Any, ...] = (callback, type(callback).__call__)
+    if any(inspect.isgeneratorfunction(form) or inspect.isasyncgenfunction(form) for form in forms):
+        raise TypeError(f"{where}: {callback!r} is a generator; calling it does nothing")
+    if any(inspect.iscoroutinefunction(form) for form in forms) and not asynchronous:
+        raise TypeError(f"{where}: {callback!r} is a coroutine function; use bind_async")
+    try:
+        signature = inspect.signature(forms[0])
+    except ValueError:  # some built-in functions have none
+        return
+    try:
+        signature.bind(Change)
+    except TypeError as error:
+        raise TypeError(f"{where}: {callback!r} cannot be called with one Change: {error}") from None
+
+
+def _require_free(lifecycle: Lifecycle[S, E], model: Any, attribute: str, *, attach: bool) -> None:
+    if isinstance(model, list | tuple | type):
+        raise TypeError(f"bind takes one object; the library takes {_kind(model)} for several or for none")
+    methods = tuple(_method_names(lifecycle, attribute)) if attach else ()
+    twice = [name for name, count in Counter((attribute, *methods)).items() if count > 1]
+    if twice:
+        raise ValueError(f"{lifecycle.name}: two things would be named {', '.join(twice)}; pass attach=False")
+    for name, value in list(getattr(model, "__dict__", {}).items()):
+        if isinstance(value, _OfACopy):
+            delattr(model, name)
+    taken = [name for name in methods if _found(model, name) is not None]
+    if taken:
+        raise ValueError(f"{lifecycle.name}: {_kind(model)} has {', '.join(taken)} already; pass attach=False")
+
+
+def _method_names(lifecycle: Lifecycle[S, E], attribute: str) -> Iterator[str]:
+    """Every name that the library gives to a method of the object."""
+    yield from ("trigger", "may_trigger")
+    for event in lifecycle.events:
+        yield from (str(event.name), f"may_{event.name}")
+    prefix = "is" if attribute == "state" else f"is_{attribute}"
+    for state in lifecycle.states:
+        yield f"{prefix}_{state.name}"
+
+
+def _found(model: object, name: str) -> Any:
+    """Return an attribute's value, None where it is missing. Raises TypeError if reading it fails."""
+    try:
+        return getattr(model, name)
+    except AttributeError as error:
+        declared = inspect.getattr_static(type(model), name, None)
+        if declared is None or inspect.ismemberdescriptor(declared):  # a slot that is empty
+            return None
+        raise TypeError(f"{_kind(model)}: its {name!r} raised an AttributeError: {error}") from error
+
+
+def _require_room(model: object) -> None:
+    if hasattr(type(model), "__copy__"):
+        raise TypeError("its own __copy__ would give a copy methods that move the original")
+    name = "trigger"
+    setattr(model, name, None)
+    kept = name in vars(model)
+    delattr(model, name)
+    if not kept:  # a pydantic model with extras, for one: methods would be stored and sent with the rest
+        raise TypeError("it takes every attribute for data")
+
+
+def _kind(model: Any) -> str:
+    return f"an object of {type(model).__name__!r}"

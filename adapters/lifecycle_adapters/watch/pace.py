@@ -1,0 +1,94 @@
+"""How often a task is looked at: settings, and the intervals that follow from them.
+
+No clock and no task belongs here; what a state is (does it work, does it rest) is asked of its lifecycle.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from lifecycle.definition import Lifecycle
+from lifecycle.graph import reach
+from lifecycle.table import Origin
+from lifecycle_adapters.http.timing import retry_pause_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How closely tasks are watched. All in seconds but `growth`, `jitter` and `concurrency`.
+
+    A task that works is looked at every `working_s`, one that rests every `resting_s`; while nothing
+    changes each interval is `growth` times the one before, up to `longest_s`, and after a change it
+    is short again. Where its changes are heard by webhook, it is looked at every `longest_s`. An
+    interval is made shorter or longer by up to `jitter` of it, by chance. At most `concurrency`
+    reads, and as many commands of policies, are under way at a time. How many a second is the throttle's to say.
+
+    A read that failed, and a command of a policy that came to nothing, are repeated after random exponential
+    pauses up to `longest_s`; if the service asks for a longer one (Retry-After), that is obeyed up to five
+    minutes. A cost that no status tells is read every `cost_s`.
+    """
+
+    working_s: float = 2.0
+    resting_s: float = 15.0
+    longest_s: float = 60.0
+    cost_s: float = 60.0
+    growth: float = 1.25
+    jitter: float = 0.2
+    concurrency: int = 16
+
+    def __post_init__(self) -> None:
+        for name in ("working_s", "resting_s", "longest_s", "cost_s", "concurrency"):
+            if not 0 < getattr(self, name) <= _LARGEST:
+                raise ValueError(f"{name} must be positive and at most {_LARGEST:g}, not {getattr(self, name)}")
+        if self.growth < 1:
+            raise ValueError(f"growth must be 1 or more, not {self.growth}")
+        if not 0 <= self.jitter < 1:
+            raise ValueError(f"jitter must be 0 or more and less than 1, not {self.jitter}")
+
+    def first_interval_s(self, lifecycle: Lifecycle[Any, Any], state: Any) -> float:
+        """Return the interval after a change into `state`; None is a state that is not known yet."""
+        rests = state is not None and state in resting_states(lifecycle)
+        return min(self.resting_s if rests else self.working_s, self.longest_s)
+
+    def next_interval_s(self, interval_s: float) -> float:
+        """Return the interval after one in which nothing changed."""
+        return min(interval_s * self.growth, self.longest_s)
+
+    def jittered_s(self, interval_s: float) -> float:
+        """Return the interval with its share of chance."""
+        return interval_s * random.uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311 (no secret)
+
+    def retry_s(self, failures: int) -> float:
+        """Return the pause after so many failed reads in a row, 1 or more."""
+        shortest_s = min(self.working_s, self.longest_s)
+        return retry_pause_s(failures, first_s=2 * self.working_s, longest_s=self.longest_s, shortest_s=shortest_s)
+
+
+_LARGEST = 1e9
+
+
+@cache
+def resting_states(lifecycle: Lifecycle[Any, Any]) -> frozenset[Any]:
+    """Return the states, none of them final, in which a task waits for its caller.
+
+    Those declared settled (v3 `idle`), and those out of which a command of the caller's takes the
+    task back to work that it had to come from: v1 `paused`, to which every way leads through the
+    `running` that `resume` leads back to.
+    """
+    states = [each.name for each in lifecycle.states if not lifecycle.is_final(each.name)]
+    return frozenset(each for each in states if lifecycle.is_settled(each) or _can_be_resumed(lifecycle, each))
+
+
+def _can_be_resumed(lifecycle: Lifecycle[Any, Any], state: Any) -> bool:
+    commands = lifecycle.allowed(state, origin=Origin.CALLER)
+    back_at = {lifecycle.step(state, command) for command in commands} - {state}
+    return any(not lifecycle.is_settled(each) and _must_pass(lifecycle, each, state) for each in back_at)
+
+
+def _must_pass(lifecycle: Lifecycle[Any, Any], gate: Any, state: Any) -> bool:
+    """Whether every way from the initial state to `state` passes `gate`."""
+    others = {(row.source, row.event): row.target for row in lifecycle.transitions if row.source != gate}
+    return gate == lifecycle.initial or state not in reach(others, lifecycle.initial)

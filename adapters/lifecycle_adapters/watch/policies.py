@@ -1,0 +1,224 @@
+"""Policies: when a watcher ends a task, or reports it as overdue. Pure: a decision follows from facts and the time.
+
+Times are those of the journal's record, so that they survive restarts. A clock that is put forward
+cannot be told from a machine that slept: the time counts as passed, and every task that can be read is
+read once more before it is ended. A clock that is put back delays (`lifecycle_adapters.http.timing.Clock`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from lifecycle.definition import Lifecycle
+from lifecycle.table import Origin, quoted
+from lifecycle_adapters.watch.pace import resting_states
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known of a task: its state and since when, when it was first seen, what it has cost.
+
+    `state` is None if the task's status could never be read. `since` and `first_at` are then the time at
+    which the task was created or, if the journal does not know it, added to the watcher.
+    """
+
+    task_id: str
+    state: Any
+    since: datetime
+    first_at: datetime
+    cost_usd: Decimal | None = None
+
+
+class Policy(Protocol):
+    """When a task is to be ended. `name` goes into the record; one watcher has one policy of a name."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in the record."""
+        ...
+
+    @property
+    def needs_cost(self) -> bool:
+        """Whether it asks what tasks cost."""
+        ...
+
+    def decide(self, lifecycle: Lifecycle[Any, Any], facts: Facts, now: datetime) -> str | None:
+        """Return why the task is to be ended now, None where it is not. Not asked of tasks that are over."""
+        ...
+
+    def due_at(self, lifecycle: Lifecycle[Any, Any], facts: Facts) -> datetime | None:
+        """Return when time alone will change the decision, None where it will not."""
+        ...
+
+
+class AlertPolicy(Policy, Protocol):
+    """A policy that ends nothing: if `decide` returns a reason, the watcher emits one `Overdue` event per stay."""
+
+    @property
+    def ends_task(self) -> Literal[False]:
+        """Always False; a policy without this attribute ends tasks."""
+        ...
+
+
+@runtime_checkable
+class NamesStates(Protocol):
+    """A policy that names states, which the watcher checks when it is made."""
+
+    def require_declared(self, lifecycle: Lifecycle[Any, Any]) -> None:
+        """Raise UnknownName for a state that the lifecycle does not declare, ValueError for one that cannot count."""
+        ...
+
+
+def ends_task(policy: Policy) -> bool:
+    """Return whether a policy ends tasks; otherwise it only alerts."""
+    return bool(getattr(policy, "ends_task", True))
+
+
+@dataclass(frozen=True, slots=True)
+class StopAfter:
+    """End a task that was first seen `seconds` ago."""
+
+    seconds: float
+    name: str = "stop-after"
+    needs_cost: bool = False
+
+    def __post_init__(self) -> None:
+        _require_positive(self.seconds)
+
+    def decide(self, lifecycle: Lifecycle[Any, Any], facts: Facts, now: datetime) -> str | None:
+        """Return why, once the time is up."""
+        if now < self.due_at(lifecycle, facts):
+            return None
+        return f"it has lasted {(now - facts.first_at).total_seconds():.0f} s, the limit is {self.seconds:g} s"
+
+    def due_at(self, lifecycle: Lifecycle[Any, Any], facts: Facts) -> datetime:  # noqa: ARG002 (as declared)
+        """Return when the time is up."""
+        return _later(facts.first_at, self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class StopPausedAfter:
+    """End a task that has rested in one state for `seconds`.
+
+    `states` are those that count; where none are given, those in which a task waits for its caller
+    (v1 `paused`, v3 `idle`), as `lifecycle_adapters.watch.pace.resting_states` derives them from the lifecycle.
+    """
+
+    seconds: float
+    states: Collection[str] = ()
+    name: str = "stop-paused-after"
+    needs_cost: bool = False
+
+    def __post_init__(self) -> None:
+        _require_positive(self.seconds)
+
+    def decide(self, lifecycle: Lifecycle[Any, Any], facts: Facts, now: datetime) -> str | None:
+        """Return why, once the time is up."""
+        due_at = self.due_at(lifecycle, facts)
+        if due_at is None or now < due_at:
+            return None
+        rested_s = (now - facts.since).total_seconds()
+        return f"it has been {quoted(facts.state)} for {rested_s:.0f} s, the limit is {self.seconds:g} s"
+
+    def due_at(self, lifecycle: Lifecycle[Any, Any], facts: Facts) -> datetime | None:
+        """Return when the time is up, None in a state that does not count."""
+        counts = facts.state in (self.states or resting_states(lifecycle))
+        return _later(facts.since, self.seconds) if counts else None
+
+    def require_declared(self, lifecycle: Lifecycle[Any, Any]) -> None:
+        """Raise UnknownName for a state that the lifecycle does not declare."""
+        for state in self.states:
+            lifecycle.state(state)
+
+
+@dataclass(frozen=True, slots=True)
+class OverdueAfter:
+    """Report a task that has been in `state` for `seconds`; it is not ended.
+
+    The watcher emits one `Overdue` event per stay in the state. A watcher that is restarted, and every other
+    watcher of the task, emits it once more. `name` is `overdue-after:STATE` if omitted.
+    """
+
+    state: str
+    seconds: float
+    name: str = ""
+    needs_cost: bool = False
+    ends_task: Literal[False] = False
+
+    def __post_init__(self) -> None:
+        _require_positive(self.seconds)
+        if not self.name:
+            object.__setattr__(self, "name", f"overdue-after:{self.state}")
+
+    def decide(self, lifecycle: Lifecycle[Any, Any], facts: Facts, now: datetime) -> str | None:
+        """Return why the task is overdue, None while it is not."""
+        due_at = self.due_at(lifecycle, facts)
+        if due_at is None or now < due_at:
+            return None
+        stayed_s = (now - facts.since).total_seconds()
+        return f"it has been {quoted(facts.state)} for {stayed_s:.0f} s, expected were at most {self.seconds:g} s"
+
+    def due_at(self, lifecycle: Lifecycle[Any, Any], facts: Facts) -> datetime | None:  # noqa: ARG002 (as declared)
+        """Return when the task is overdue, None in another state."""
+        return _later(facts.since, self.seconds) if facts.state == self.state else None
+
+    def require_declared(self, lifecycle: Lifecycle[Any, Any]) -> None:
+        """Raise UnknownName for a state that the lifecycle does not declare, ValueError for a final one."""
+        if lifecycle.is_final(self.state):
+            raise ValueError(f"{self.name}: {quoted(self.state)} is final, and a task that is over is not watched")
+
+
+@dataclass(frozen=True, slots=True)
+class StopAtCost:
+    """End a task that has cost `usd` or more."""
+
+    usd: Decimal | float
+    name: str = "stop-at-cost"
+    needs_cost: bool = True
+
+    def __post_init__(self) -> None:
+        _require_positive(self.usd)
+
+    def decide(self, lifecycle: Lifecycle[Any, Any], facts: Facts, now: datetime) -> str | None:  # noqa: ARG002 (as declared)
+        """Return why, once the limit is reached."""
+        if facts.cost_usd is None or facts.cost_usd < Decimal(str(self.usd)):
+            return None
+        return f"it has cost {facts.cost_usd} USD, the limit is {self.usd} USD"
+
+    def due_at(self, lifecycle: Lifecycle[Any, Any], facts: Facts) -> None:
+        """Return None: only a look tells."""
+
+
+def ending_command(lifecycle: Lifecycle[Any, Any], state: Any) -> Any:
+    """Return the first command that ends a task from this state, None where none is allowed. Raises UnknownName."""
+    return next((each for each in lifecycle.allowed(state, origin=Origin.CALLER) if lifecycle.ends(each)), None)
+
+
+def emergency_command(lifecycle: Lifecycle[Any, Any]) -> Any:
+    """Return the first command that ends a task from every state that is not final, None if there is none."""
+    states = [each.name for each in lifecycle.states if not lifecycle.is_final(each.name)]
+    return next(
+        (
+            each
+            for each in lifecycle.commands
+            if lifecycle.ends(each) and all(lifecycle.target(state, each) is not None for state in states)
+        ),
+        None,
+    )
+
+
+def _later(at: datetime, seconds: float) -> datetime:
+    """Return the time so many seconds later; the last one that there is if that is later still."""
+    try:
+        return at + timedelta(seconds=seconds)
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)
+
+
+def _require_positive(limit: Decimal | float) -> None:
+    if not 0 < limit < float("inf"):
+        raise ValueError(f"a limit is positive and finite, not {limit}")

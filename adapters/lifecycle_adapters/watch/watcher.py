@@ -1,0 +1,639 @@
+"""The watcher: one process follows thousands of tasks with a few requests under way at a time.
+
+One coroutine takes the task that is due first, as soon as a request may be made, and lets it be read;
+what was seen is recorded (recorder.py), learned (tasks.py), emitted (events.py) and judged by the
+policies (acting.py), whose commands another coroutine begins; then the task is due again (pace.py).
+
+One task's trouble is that task's trouble: whatever a journal, a service or a policy raises about it is emitted as
+an event, once, and the task is tried again with growing pauses. A task that cannot be read is judged by the
+policies all the same. If the service is down (outage.py), one task after the other is read as a probe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, Self
+
+from lifecycle.effects import Accepted, Answer, Denied, Failure, Lost, Missing, NotSent, Refused
+from lifecycle.history import Channel
+from lifecycle.journal import Report, ReportEntry
+from lifecycle_adapters.http import AsyncClient, NotAuthenticated
+from lifecycle_adapters.http.driver import CLOCK
+from lifecycle_adapters.http.exchange import cost_usd
+from lifecycle_adapters.watch.acting import Acting
+from lifecycle_adapters.watch.events import Change, Event, Mailbox, Outage, Unreadable
+from lifecycle_adapters.watch.feed import ChangeFeed, follow
+from lifecycle_adapters.watch.outage import OutageDetector, next_probe
+from lifecycle_adapters.watch.pace import Pace
+from lifecycle_adapters.watch.policies import NamesStates, Policy
+from lifecycle_adapters.watch.recorder import Recorder, Seen
+from lifecycle_adapters.watch.tasks import (
+    Schedule,
+    Watched,
+    is_behind,
+    is_certain,
+    is_news,
+    is_over,
+    learn,
+    over_already,
+)
+from lifecycle_adapters.watch.throttle import Throttle, pause_asked_s
+
+_log = logging.getLogger("lifecycle_adapters.watch")
+
+OnEvent = Callable[[Event], object]
+
+_ROOM = 1000  # events that wait for their reader
+_TOLD_AFTER = 3  # reads in a row that failed: until then it may be a moment's trouble
+_APPEAR_PAUSE_S = 0.5
+_COMMAND_PAUSE_S = 1.0  # in an outage, after a command that came to nothing
+_LONGEST_CLOSING_S = 1e9
+_KEPT = 10  # errors of a callback that are raised at the end
+# Of the time that closing may take: until when callbacks, reads and commands, and what was cancelled are waited for.
+_CALLBACKS, _LOOKS, _CANCELLED = 0.5, 0.7, 0.8
+
+
+class Watcher:
+    """Follows many tasks of one client. To be used with `async with`; all but `hear` in one event loop.
+
+        async with Watcher(client, policies=[StopAfter(3600)]) as watcher:
+            watcher.add("task_1", "task_2")
+            async for event in watcher.changes():
+                print(event)
+
+    It ends in good order however the block is left, by cancellation too: no read is begun, requests and
+    commands under way are waited for, everything that was seen is recorded, all within `closing_s`. A command that
+    could not end is the client's to `recover`. What was not read from `changes` is in the journal. `asyncio.run` makes
+    a cancellation of Ctrl-C; a script makes one of SIGTERM by `loop.add_signal_handler(SIGTERM, task.cancel)`.
+
+    Args:
+        client: whose service, key and journal are used; it stays the caller's to close.
+        policies: when tasks are to be ended, or reported as overdue.
+        pace: how closely to watch.
+        throttle: the requests a second that the key allows; to be shared by all watchers of the key.
+        on_event: called with every event, before the iterator yields it; what it returns is awaited if it can
+            be. If it raises an error, that is logged with its traceback and watching goes on; at the end of the
+            block an ExceptionGroup of the first ten errors is raised, unless the block itself raises an error.
+            If it is given, events wait for an iterator only from the first call of `changes` on.
+        keep_open: whether `changes` waits for more when nothing is left to watch.
+        closing_s: seconds that leaving the block may take, whatever a request, an asynchronous callback or the
+            journal does. Half of them are left to callbacks, which are then cancelled, the rest to the journal.
+        clock: tells policies the time, aware and in UTC.
+    Raises:
+        UnknownName: a policy names a state that the lifecycle does not declare.
+        ValueError: two policies have one name, one asks for costs that the service does not tell, or for a
+            state in which a task is over; or `closing_s` is not positive.
+    """
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        *,
+        policies: Sequence[Policy] = (),
+        pace: Pace | None = None,
+        throttle: Throttle | None = None,
+        on_event: OnEvent | None = None,
+        keep_open: bool = False,
+        closing_s: float = 10.0,
+        clock: Callable[[], datetime] = CLOCK.now,
+    ) -> None:
+        self._client = client
+        self._lifecycle = client.lifecycle
+        self._pace = pace or Pace()
+        self._throttle = throttle or Throttle()
+        self._clock = clock
+        self._acting = Acting(client, policies, pace=self._pace, throttle=self._throttle, clock=clock)
+        self._outage = OutageDetector(client.lifecycle.name, clock)
+        if not 0 < closing_s <= _LONGEST_CLOSING_S:
+            raise ValueError(f"closing_s must be positive and at most {_LONGEST_CLOSING_S:g}, not {closing_s}")
+        self._require_sound(policies)
+        self._on_event = on_event
+        self._keep_open = keep_open
+        self._closing_s = closing_s
+        self._tasks: dict[str, Watched] = {}
+        self._schedule = Schedule()
+        self._recorder = Recorder(client.journal, client.lifecycle, self._learn, self._reject)
+        self._mailbox = Mailbox(room=_ROOM, is_over=self._is_over)
+        self._is_read = on_event is None
+        self._slots = asyncio.Semaphore(self._pace.concurrency)
+        self._command_slots = asyncio.Semaphore(self._pace.concurrency)
+        self._commands: asyncio.Queue[Watched] = asyncio.Queue()
+        self._command_failed = False
+        self._parked: set[Watched] = set()  # due, and not read because the service is down
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._services: list[asyncio.Task[None]] = []
+        self._looks: set[asyncio.Task[None]] = set()
+        self._failure: BaseException | None = None
+        self._callback_errors: list[Exception] = []
+        self._callback_limits: set[asyncio.Timeout] = set()
+        self._callbacks_end_s: float | None = None
+
+    def _require_sound(self, policies: Sequence[Policy]) -> None:
+        if len({each.name for each in policies}) < len(policies):
+            raise ValueError("two policies have one name, and their commands could not be told apart")
+        if self._acting.needs_cost and self._client.wire.cost_at is None:
+            raise ValueError(f"{self._client.wire.name} does not tell what a task costs")
+        for each in policies:
+            if isinstance(each, NamesStates):
+                each.require_declared(self._lifecycle)
+
+    # --- what is asked of it ----------------------------------------------------------------------
+
+    def add(self, *task_ids: str) -> None:
+        """Watch these tasks too; those that are watched already are left as they are.
+
+        The first is looked at as soon as may be, many are spread over the first interval.
+
+        Raises:
+            ValueError: an id that no request can carry; then none is added.
+        """
+        new = [each for each in dict.fromkeys(task_ids) if each not in self._tasks]
+        wire = self._client.wire
+        for each in new:
+            wire.status.request(wire.base_path, task_id=each)
+        added_at, now_s = self._clock(), _now_s()
+        watched_anew = [
+            Watched(each, self._client.journal.task(self._lifecycle, each), added_at=added_at) for each in new
+        ]
+        for number, watched in enumerate(watched_anew):
+            self._tasks[watched.task_id] = watched
+            self._schedule.put(watched, now_s + self._pace.working_s * number / len(new))
+
+    def discard(self, task_id: str) -> None:
+        """Watch a task no longer. What is seen of it at this moment is recorded, and not told."""
+        watched = self._tasks.get(task_id)
+        if watched is not None:
+            self._drop(watched)
+
+    def __len__(self) -> int:
+        """Return how many tasks are watched."""
+        return len(self._tasks)
+
+    async def changes(self) -> AsyncGenerator[Event]:
+        """Yield what happens, task by task in its order; end when nothing is left to watch.
+
+        While nobody reads, a thousand events wait, then nobody is asked any more. One reader at a time.
+        """
+        self._is_read = True
+        while (event := await self._mailbox.take()) is not None:
+            yield event
+
+    async def finished(self) -> None:
+        """Return when nothing is left to watch; for those who are told by `on_event`."""
+        async for _ in self.changes():
+            pass
+
+    def hear(self, task_id: str, entry: ReportEntry[Any, Any]) -> None:
+        """Take over a report that was just recorded in the client's journal, such as a webhook's. From any thread.
+
+        It is told like any other; where it is not certain, the task is looked at as soon as may be.
+        While such reports come, the task is looked at rarely. Of a task that is not watched nothing is told.
+        """
+        loop = self._loop
+        with suppress(RuntimeError):  # the loop is closed
+            if loop is not None:
+                loop.call_soon_threadsafe(self._hear, task_id, entry)
+
+    # --- its beginning and its end ----------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        journal = self._client.journal
+        if isinstance(journal, ChangeFeed):
+            told = await self._recorder.patiently(lambda: journal.changes("now"), blocking=True)
+            self._services.append(self._begin(self._follow(journal, told.cursor)))
+        for service in (self._take_turns(), self._take_commands(), self._probe()):
+            self._services.append(self._begin(service))
+        self._recording = self._begin(self._recorder.run())
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        closing = asyncio.create_task(self._close())
+        try:
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            await closing  # to be cancelled is to end in good order; only who cancels twice is in a hurry
+            raise
+        finally:
+            _cancel([closing, *self._services, *self._looks, self._recording])
+        if kind is None and self._failure is not None:
+            raise self._failure
+        if kind is None and self._callback_errors:
+            raise ExceptionGroup("on_event raised errors", self._callback_errors)
+
+    async def _close(self) -> None:
+        begun_s = _now_s()
+        self._loop = None
+        _cancel(self._services)
+        self._mailbox.close()
+        self._recorder.close()
+        self._callbacks_end_s = begun_s + _CALLBACKS * self._closing_s
+        for each in self._callback_limits:
+            each.reschedule(self._callbacks_end_s)
+        await _until(begun_s + _LOOKS * self._closing_s, self._looks)
+        cut_off = list(self._looks)
+        _cancel(cut_off)
+        await _until(begun_s + _CANCELLED * self._closing_s, [*cut_off, *self._services])
+        self._recorder.end()
+        await _until(begun_s + self._closing_s, [self._recording])
+        if not self._recording.done():
+            _log.error("the journal could not be written in time", extra={"lost": self._recorder.unrecorded})
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._see_end)
+        return task
+
+    def _see_end(self, task: asyncio.Task[None]) -> None:
+        self._looks.discard(task)
+        failure = None if task.cancelled() else task.exception()
+        if failure is not None:
+            self._fail(failure)
+
+    def _fail(self, failure: BaseException) -> None:
+        _log.error("watching failed, and ends", exc_info=failure)
+        self._failure = self._failure or failure
+        _cancel(self._services)
+        self._mailbox.close(failure)
+
+    def _is_over(self) -> bool:
+        return not self._tasks and not self._keep_open
+
+    # --- looking ----------------------------------------------------------------------------------
+
+    async def _take_turns(self) -> None:
+        while True:
+            await self._slots.acquire()
+            watched = await self._next()
+            self._start(self._look(watched), watched).add_done_callback(lambda _: self._slots.release())
+
+    async def _next(self) -> Watched:
+        """The task to look at now; chosen last, so that whatever is urgent by then comes first."""
+        while True:
+            await self._schedule.until_due()
+            first = self._schedule.first()
+            if first is not None and self._may_read(first):
+                await self._throttle.enter()
+            watched = self._schedule.pop()
+            if watched is not None:
+                return watched
+
+    async def _probe(self) -> None:
+        """While the service seems to be down, read one task after the other."""
+        while True:
+            await self._outage.suspected.wait()
+            await asyncio.sleep(self._outage.pause_s())
+            await self._throttle.enter()
+            watched = next_probe(self._tasks.values()) if self._outage.suspected.is_set() else None
+            if watched is not None:
+                watched.due_s = float("inf")  # it is taken out of the schedule
+                await asyncio.wait([self._start(self._look(watched, is_probe=True), watched)])
+
+    def _start(self, work: Coroutine[Any, Any, None], watched: Watched) -> asyncio.Task[None]:
+        watched.is_busy = True
+        task = self._begin(self._safely(work, watched))
+        self._looks.add(task)
+        return task
+
+    async def _safely(self, work: Coroutine[Any, Any, None], watched: Watched) -> None:
+        """Do what is to be done about a task; whatever is raised is that task's trouble."""
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001
+            await self._miss(watched, error, is_certain=True)
+
+    def _may_read(self, watched: Watched) -> bool:
+        return not self._outage.suspected.is_set() and watched.read_after_s <= _now_s()
+
+    async def _look(self, watched: Watched, *, is_probe: bool = False) -> None:
+        if watched.record is None:
+            watched.record = await self._recorder.patiently(watched.log.load, blocking=watched.log.blocking)
+            if is_over(self._lifecycle, watched):
+                await self._end(watched, over_already(self._lifecycle, watched))
+                return
+        if not is_probe and not self._may_read(watched):
+            await self._follow_policies(watched)
+            return
+        details = self._acting.needs_cost and watched.cost_due_s <= _now_s()
+        try:
+            answer = await self._client.read(watched.task_id, details=details)
+        except Exception as error:  # noqa: BLE001 (a client that is closed, for example)
+            await self._miss_read(watched, error, is_probe=is_probe)
+            return
+        finally:
+            if details:
+                watched.cost_due_s = _now_s() + self._pace.cost_s  # also if it failed: then the status alone is read
+        self._throttle.leave(answer, watched.task_id)
+        await self._take(watched, answer, is_probe=is_probe)
+
+    async def _take(self, watched: Watched, answer: Answer, *, is_probe: bool) -> None:
+        """Take note of a response to a read, or of none."""
+        if isinstance(answer, Lost | NotSent) or (
+            isinstance(answer, Denied) and isinstance(answer.error, NotAuthenticated)
+        ):
+            await self._miss_read(watched, answer.error, answer, is_probe=is_probe)
+            return
+        await self._respond(watched)
+        match answer:
+            case Accepted():
+                await self._see(watched, answer)
+            case Missing() if self._may_appear(watched):
+                self._put_back(watched, _APPEAR_PAUSE_S)
+            case Missing():
+                await self._end(watched, self._unreadable(watched, answer.error, is_gone=True))
+            case _:
+                await self._miss(watched, answer.error, answer, is_certain=isinstance(answer, Denied | Refused))
+
+    def _may_appear(self, watched: Watched) -> bool:
+        """Whether the task was created so recently that the service may not find it yet."""
+        created_at = None if watched.record is None else watched.record.created_at
+        if created_at is None:
+            return False
+        return abs((self._clock() - created_at).total_seconds()) < self._client.timing.appear_s
+
+    async def _respond(self, watched: Watched) -> None:
+        """Take note that the service answers."""
+        watched.responded_s = _now_s()
+        ended = self._outage.respond()
+        for each in self._parked:
+            if not each.is_busy:
+                self._put_back(each, 0.0)
+        self._parked.clear()
+        if ended is not None:
+            _log.info("the service answers again", extra={"lifecycle": self._lifecycle.name})
+            await self._tell(ended)
+
+    async def _see(self, watched: Watched, answer: Accepted) -> None:
+        cost = cost_usd(answer.document, self._client.wire.cost_at)
+        if cost is not None and cost.is_finite():
+            watched.cost_usd = cost
+        if cost is not None:
+            watched.cost_due_s = _now_s() + self._pace.cost_s
+        await self._recorder.put(Seen(watched, Report(str(answer.status), answer.as_of)))
+
+    async def _miss_read(
+        self, watched: Watched, error: Exception, failure: Failure | None = None, *, is_probe: bool
+    ) -> None:
+        """Take note of a read without response: the service's trouble, or the task's."""
+        outage = self._outage.fail(watched, error, of=len(self._tasks), is_probe=is_probe)
+        if outage is not None:
+            await self._tell(_log_of(outage))
+        await self._miss(watched, error, failure, is_certain=isinstance(failure, Denied))
+
+    async def _miss(
+        self, watched: Watched, error: Exception, failure: Failure | None = None, *, is_certain: bool
+    ) -> None:
+        """Emit a task's trouble if it is certain and was not emitted; read it again after a pause that grows."""
+        watched.failures += 1
+        is_certain = is_certain or watched.failures >= _TOLD_AFTER
+        if is_certain and not watched.is_told_unreadable and not self._outage.suspected.is_set():
+            watched.is_told_unreadable = True
+            await self._tell(self._unreadable(watched, error))
+        asked_s = pause_asked_s(None if failure is None else failure.retry_after_s)
+        watched.read_after_s = _now_s() + max(self._pace.retry_s(watched.failures), asked_s)
+        await self._follow_policies(watched)
+
+    def _unreadable(self, watched: Watched, error: Exception, *, is_gone: bool = False) -> Unreadable:
+        facts = {"lifecycle": self._lifecycle.name, "task_id": watched.task_id, "is_gone": is_gone}
+        _log.warning("a task cannot be read", extra={**facts, "error": str(error)})
+        return Unreadable(task_id=watched.task_id, lifecycle=self._lifecycle.name, error=error, is_gone=is_gone)
+
+    # --- acting -----------------------------------------------------------------------------------
+
+    async def _follow_policies(self, watched: Watched) -> None:
+        """Ask the policies: carry out what they decide, or look at the task again when it is due."""
+        watched.to_do, events = self._acting.decide(watched)
+        for each in events:
+            await self._tell(each)
+        if watched.to_do is None:
+            self._put_back(watched, self._delay_s(watched))
+        else:
+            watched.is_busy = True
+            self._commands.put_nowait(watched)
+
+    async def _take_commands(self) -> None:
+        """Begin what policies decided, in its order; slowly while the service is down and does none of it."""
+        while True:
+            watched = await self._commands.get()
+            await self._command_slots.acquire()
+            if self._command_failed and self._outage.suspected.is_set():
+                await asyncio.sleep(_COMMAND_PAUSE_S)
+            self._start(self._act(watched), watched).add_done_callback(lambda _: self._command_slots.release())
+
+    async def _act(self, watched: Watched) -> None:
+        policy, watched.to_do = watched.to_do, None
+        if policy is None or watched.is_dropped:
+            return
+        try:
+            record = await self._recorder.patiently(watched.log.load, blocking=watched.log.blocking)
+        except Exception as error:
+            self._acting.postpone(policy, watched, error)
+            raise
+        if watched.record is not None and watched.record.state == record.state:
+            watched.record = record  # another worker may have known longer of the state, and so of its times
+        for each in await self._acting.carry_out(policy, watched, record):
+            await self._tell(each)
+        self._command_failed = policy.name in watched.failing
+        self._put_back(watched, self._delay_s(watched) if self._command_failed else 0.0)
+
+    # --- learning ---------------------------------------------------------------------------------
+
+    async def _learn(self, seen: Seen, entry: ReportEntry[Any, Any]) -> None:
+        """Learn what was recorded."""
+        try:
+            await self._learn_from(seen, entry)
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is about this task)
+            await self._reject(seen, error)
+
+    async def _reject(self, seen: Seen, error: Exception) -> None:
+        """Take note that a report cannot be recorded, or not be learned."""
+        if seen.entry is not None:
+            self._look_soon(seen.watched)
+        elif not seen.watched.is_dropped:
+            await self._miss(seen.watched, error, is_certain=True)
+
+    async def _learn_from(self, seen: Seen, entry: ReportEntry[Any, Any]) -> None:
+        watched = seen.watched
+        was_heard = seen.entry is not None
+        if watched.is_dropped or (was_heard and not _is_worth_hearing(watched, entry)):
+            return
+        if is_behind(watched, entry):
+            watched.record = None
+            self._look_soon(watched) if was_heard else self._put_back(watched, 0.0)
+            return
+        change = learn(self._lifecycle, watched, entry)
+        if is_over(self._lifecycle, watched):
+            await self._end(watched, change)
+            return
+        if change is not None:
+            await self._tell(change)
+        if was_heard:
+            self._follow_up(watched, entry, change)
+        else:
+            watched.failures, watched.read_after_s, watched.is_told_unreadable = 0, float("-inf"), False
+            watched.interval_s = self._interval_s(watched, change)
+            await self._follow_policies(watched)
+
+    def _interval_s(self, watched: Watched, change: Change | None) -> float:
+        """Short after a change, else ever longer."""
+        if watched.interval_s and (change is None or change.before == change.state):
+            return self._pace.next_interval_s(watched.interval_s)
+        state = None if watched.record is None else watched.record.state
+        return self._pace.first_interval_s(self._lifecycle, state)
+
+    def _follow_up(self, watched: Watched, entry: ReportEntry[Any, Any], change: Change | None) -> None:
+        """After a report that was heard: look at once where only a look tells, rarely while the others come."""
+        was_pushed = entry.report.channel != Channel.API
+        if not is_certain(entry):
+            if was_pushed and change is not None:
+                self._look_soon(watched)
+        elif not entry.late:
+            watched.interval_s = self._pace.longest_s if was_pushed else self._interval_s(watched, change)
+            if not watched.is_busy:
+                self._put_back(watched, self._delay_s(watched))
+
+    def _delay_s(self, watched: Watched) -> float:
+        """Return the seconds until the task is to be read again, or a policy to be asked."""
+        if self._outage.suspected.is_set():
+            self._parked.add(watched)
+            until_read_s = float("inf")
+        elif watched.failures:
+            until_read_s = max(watched.read_after_s - _now_s(), 0.0)
+        else:
+            until_read_s = self._pace.jittered_s(watched.interval_s)
+        return min(until_read_s, self._acting.next_s(watched))
+
+    async def _end(self, watched: Watched, event: Event | None) -> None:
+        """Tell the last of a task, and watch it no longer."""
+        if event is not None and not watched.is_dropped:
+            await self._tell(event)
+        self._drop(watched)
+
+    def _drop(self, watched: Watched) -> None:
+        watched.is_dropped, watched.due_s = True, float("inf")
+        self._parked.discard(watched)
+        if self._tasks.get(watched.task_id) is watched:
+            del self._tasks[watched.task_id]
+        self._schedule.keep(self._tasks.values())
+        self._mailbox.wake()
+
+    def _put_back(self, watched: Watched, delay_s: float) -> None:
+        watched.is_busy = False
+        if not watched.is_dropped:
+            due_s = _now_s() + (0.0 if watched.again else delay_s)
+            watched.again = False
+            self._schedule.put(watched, due_s)
+            self._schedule.keep(self._tasks.values())
+
+    def _look_soon(self, watched: Watched) -> None:
+        watched.again = True
+        if not watched.is_busy:
+            self._put_back(watched, 0.0)
+
+    # --- hearing ----------------------------------------------------------------------------------
+
+    async def _follow(self, journal: ChangeFeed, since: str) -> None:
+        async for task_id, entry in follow(journal, self._lifecycle, self._recorder, since):
+            self._hear(task_id, entry)
+
+    def _hear(self, task_id: str, entry: ReportEntry[Any, Any] | None) -> None:
+        watched = self._tasks.get(task_id)
+        if watched is None:
+            return
+        # What is not known yet is read, and so is what cannot be judged or has no room: the journal has it.
+        if entry is None or watched.record is None or not self._recorder.offer(Seen(watched, entry.report, entry)):
+            self._look_soon(watched)
+
+    # --- telling ----------------------------------------------------------------------------------
+
+    async def _tell(self, event: Event) -> None:
+        if self._on_event is not None:
+            await self._call_back(self._on_event, event)
+        if self._is_read:
+            await self._mailbox.put(event)
+
+    async def _call_back(self, on_event: OnEvent, event: Event) -> None:
+        """Call the callback; what it raises stops nothing, and is raised at the end."""
+        try:
+            told = on_event(event)
+            if inspect.isawaitable(told):
+                async with asyncio.timeout_at(self._callbacks_end_s) as limit:
+                    self._callback_limits.add(limit)
+                    try:
+                        await told
+                    finally:
+                        self._callback_limits.discard(limit)
+        except asyncio.CancelledError as error:
+            if _is_cancelled():
+                raise
+            self._note(_of_callback(error))
+        except Exception as error:  # noqa: BLE001
+            self._note(error)
+
+    def _note(self, error: Exception) -> None:
+        _log.error("on_event raised an error; watching goes on", exc_info=error)
+        if len(self._callback_errors) < _KEPT:
+            self._callback_errors.append(error)
+
+
+async def watch(
+    client: AsyncClient,
+    tasks: Iterable[str],
+    *,
+    policies: Sequence[Policy] = (),
+    pace: Pace | None = None,
+    throttle: Throttle | None = None,
+) -> AsyncGenerator[Event]:
+    """Yield what happens to these tasks until all of them are over. As `Watcher`, which see.
+
+    To leave it early in good order, wrap it in `contextlib.aclosing`.
+    """
+    async with Watcher(client, policies=policies, pace=pace, throttle=throttle) as watcher:
+        watcher.add(*tasks)
+        async for event in watcher.changes():
+            yield event
+
+
+def _is_worth_hearing(watched: Watched, entry: ReportEntry[Any, Any]) -> bool:
+    """Whether what another recorded was not overtaken; late reports are told as what they are."""
+    return entry.late or entry.unconfirmed or is_news(watched, entry.report)
+
+
+async def _until(end_s: float, tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Wait until these have ended, or it is this time of the loop's clock."""
+    left = list(tasks)
+    if left:
+        await asyncio.wait(left, timeout=max(end_s - _now_s(), 0.0))
+
+
+def _of_callback(cancelled: asyncio.CancelledError) -> Exception:
+    """Return what an ExceptionGroup can hold, of a callback whose awaited task was cancelled by others."""
+    error = RuntimeError("what on_event awaited was cancelled")
+    error.__cause__ = cancelled
+    return error
+
+
+def _is_cancelled() -> bool:
+    """Return whether this very task is being cancelled."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _log_of(outage: Outage) -> Outage:
+    facts = {"lifecycle": outage.lifecycle, "began_at": outage.began_at.isoformat(), "error": str(outage.error)}
+    _log.warning("the service does not answer", extra=facts)
+    return outage
+
+
+def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
