@@ -290,26 +290,37 @@ class Supervision(DBOSConfiguredInstance):
     # The steps. Each may be carried out more than once.
 
     async def _look(self, task: AsyncTask, seen: _Seen, told: asyncio.Event) -> _Seen:
-        """Poll until the state is another one, a policy ends the task, the task is told something, or it is enough."""
+        """Poll until the state changes, a policy fires, a message arrives, or `step_s` has passed.
+
+        However long that takes: if no policy is due, the service is asked at least once; if one is, the journal is.
+        Otherwise a machine too busy to do so within `step_s` would never learn a state.
+        """
         seen = {**seen, "due": None}
-        polling = asyncio.create_task(self._poll(task, seen))
-        telling = asyncio.create_task(told.wait())
+        patience_s = self._patience_s(task, seen)
+        enough = asyncio.Event()
+        polling = asyncio.create_task(self._poll(task, seen, enough, needs_answer=patience_s >= self._step_s))
+        telling, polled = asyncio.create_task(told.wait()), asyncio.create_task(enough.wait())
         try:
-            await asyncio.wait({polling, telling}, timeout=self._patience_s(task, seen), return_when=_FIRST)
+            await asyncio.wait({polling, telling}, timeout=patience_s, return_when=_FIRST)
+            await asyncio.wait({polling, telling, polled}, return_when=_FIRST)
             if polling.done():
                 return polling.result()
         finally:
-            telling.cancel()
-            polling.cancel()
+            for each in (telling, polled, polling):
+                each.cancel()
         await asyncio.wait({polling})  # it may have to let go of a command
         return self._decided(task, seen)
 
-    async def _poll(self, task: AsyncTask, seen: _Seen) -> _Seen:
-        """Settle what is open and poll, until the task is over, in another state, or too expensive."""
+    async def _poll(self, task: AsyncTask, seen: _Seen, enough: asyncio.Event, *, needs_answer: bool) -> _Seen:
+        """Settle what is open and poll, until the task is over, in another state, or too expensive.
+
+        Sets `enough` once the service has answered or failed to; without `needs_answer` once the journal is read.
+        """
 
         def tell(progress: Progress[Any]) -> None:
             if progress.state not in (None, seen["state"]):
                 raise _Moved
+            enough.set()
 
         while True:
             try:
@@ -322,15 +333,21 @@ class Supervision(DBOSConfiguredInstance):
                 after = await self._with_cost(task, after)
                 if after["due"]:
                     return after
+                if not needs_answer:
+                    enough.set()
                 # What another worker holds may be ours to settle soon: a hold ends without a word.
                 limit_s = None if record.open_command is None else self._client.timing.longest_retry_s
                 await task.wait("final", on_progress=tell, on_unknown="continue", timeout_s=limit_s)
-            except (_Moved, WaitTimedOut):
+            except _Moved:
+                continue
+            except WaitTimedOut:
+                enough.set()
                 continue
             except NotFound:
                 raise
             except (AdapterError, UnreadableRecord) as error:  # a later version of this worker may read the record
                 _LOG.warning("a task cannot be followed at present", extra=self._log_facts(task, error))
+                enough.set()
             await asyncio.sleep(self._client.timing.longest_retry_s)
 
     async def _with_cost(self, task: AsyncTask, seen: _Seen) -> _Seen:

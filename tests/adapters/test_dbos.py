@@ -119,6 +119,7 @@ def served(
         "one at a time": {"limits": {**OFTEN, "worker_concurrency": 1}},
         "not for long": {"timing": RARELY, "policies": [StopAfter(0.3)]},
         "at once": {"policies": [StopAfter(0.001)], "step_s": 0.1},
+        "hasty": {"step_s": 0.01},
         "cheap": {"api": "v3", "policies": [StopAtCost(0.000001)], "step_s": 0.1},
         "not paused for long": {"policies": [StopPausedAfter(0.2)]},
         "careless": {"timing": RARELY, "policies": [Careless(), StopAfter(0.3)]},
@@ -418,6 +419,20 @@ def test_a_policy_whose_command_is_refused_gives_it_again(emulator: Emulator, se
 
     assert state == "stopped"
     assert [each.status_code for each in calls_of(emulator, task_id, "stop")] == [409, 409, 200]
+
+
+@pytest.mark.parametrize(("name", "event"), [("hasty", "finish"), ("at once", None)])
+def test_a_service_that_answers_later_than_a_step_ends_is_followed_all_the_same(
+    emulator: Emulator, served: dict[str, Supervision], name: str, event: str | None
+) -> None:
+    task_id = running_task(emulator)
+    emulator.fault("delay", method="GET", task=task_id, seconds=0.3, times=1000)
+    handle = served[name].follow(task_id)
+    if event is not None:
+        emulator.fire(task_id, event)
+
+    assert result_of(handle) == emulator.task(task_id).state
+    emulator.clear_faults()
 
 
 def test_a_task_is_ended_when_it_is_too_expensive(emulator: Emulator, served: dict[str, Supervision]) -> None:
