@@ -33,7 +33,7 @@ def _created(url: str) -> str:
     """Create a task and return its id."""
     request = WIRE.create.request(WIRE.base_path, fields={"task": "benchmark"})
     answer = httpx2.request(request.method, url + request.path, json=request.body, headers=WIRE.headers(_KEY))
-    return str(answer.raise_for_status().json()[WIRE.id_at])
+    return str(answer.raise_for_status().json()[WIRE.id_field])
 
 
 def _load(url: str, task_id: str, requests: int) -> Measure:

@@ -26,12 +26,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lifecycle import V1_FULL, FindingCode, Lifecycle
-from lifecycle_adapters.logs.columns import Fault
+from lifecycle_adapters.logs.columns import RejectReason
 
-Defect = FindingCode | Fault
+Defect = FindingCode | RejectReason
 """What is injected, named for what must be said of it."""
 
-DEFECTS: tuple[Defect, ...] = (*FindingCode, Fault.NO_TASK, Fault.NO_STATUS, Fault.NO_TIME)
+DEFECTS: tuple[Defect, ...] = (*FindingCode, RejectReason.NO_TASK, RejectReason.NO_STATUS, RejectReason.NO_TIME)
 RATE = 0.0002  # of the tasks, for each defect
 
 _UNKNOWN = "hibernating"
@@ -89,9 +89,9 @@ class Histories:
             FindingCode.GAP: self._with_gap,
             FindingCode.OUT_OF_ORDER: self._with_late,
             FindingCode.IMPOSSIBLE: self._with_impossible,
-            Fault.NO_TASK: lambda walk: self._with_row(walk, Entry(walk[0], Fault.NO_TASK)),
-            Fault.NO_STATUS: lambda walk: self._with_row(walk, Entry(walk[0], Fault.NO_STATUS)),
-            Fault.NO_TIME: lambda walk: self._with_row(walk, Entry(walk[0], Fault.NO_TIME)),
+            RejectReason.NO_TASK: lambda walk: self._with_row(walk, Entry(walk[0], RejectReason.NO_TASK)),
+            RejectReason.NO_STATUS: lambda walk: self._with_row(walk, Entry(walk[0], RejectReason.NO_STATUS)),
+            RejectReason.NO_TIME: lambda walk: self._with_row(walk, Entry(walk[0], RejectReason.NO_TIME)),
         }
 
     def lawful(self, number: int) -> list[History]:
@@ -276,7 +276,7 @@ def generate(
 def _injected(batch: Rows, written: int, seed: int) -> Iterator[Injected]:
     for row in np.flatnonzero(batch["defect"]).tolist():
         defect = DEFECTS[int(batch["defect"][row]) - 1]
-        task = None if defect is Fault.NO_TASK else _task_id(int(batch["task"][row]), seed)
+        task = None if defect is RejectReason.NO_TASK else _task_id(int(batch["task"][row]), seed)
         yield Injected(written + row + 1, task, defect)
 
 
@@ -286,7 +286,7 @@ def _task_id(number: int, seed: int) -> str:
 
 def _written(path: Path, statuses: Sequence[str], seed: int) -> str:
     no_task, no_status, no_time = (
-        DEFECTS.index(fault) + 1 for fault in (Fault.NO_TASK, Fault.NO_STATUS, Fault.NO_TIME)
+        DEFECTS.index(fault) + 1 for fault in (RejectReason.NO_TASK, RejectReason.NO_STATUS, RejectReason.NO_TIME)
     )
     return f"""
 COPY (SELECT CASE WHEN defect <> {no_task} THEN md5('{seed}:' || task)::UUID::VARCHAR END AS task_id,

@@ -31,6 +31,7 @@ from lifecycle.catalog import (
     V4State,
     get,
 )
+from lifecycle.conformance import Channel, Deviation, Finding, FindingCode, Observation, ObservationKind, Severity
 from lifecycle.definition import Alias, Event, Invariant, Lifecycle, Rule, State, Transition
 from lifecycle.errors import (
     AdapterError,
@@ -56,7 +57,6 @@ from lifecycle.errors import (
     UnreadableRecord,
     WaitTimedOut,
 )
-from lifecycle.history import Channel, Finding, FindingCode, Observation, ObservationKind, Remark, Severity
 from lifecycle.table import Origin, Verdict, VerdictKind
 
 __all__ = [
@@ -86,6 +86,7 @@ __all__ = [
     "CreateUncertain",
     "DefinitionError",
     "DefinitionFinding",
+    "Deviation",
     "Event",
     "Finding",
     "FindingCode",
@@ -98,7 +99,6 @@ __all__ = [
     "Observation",
     "ObservationKind",
     "Origin",
-    "Remark",
     "Rule",
     "Severity",
     "State",

@@ -51,7 +51,6 @@ from lifecycle.catalog import COMMAND, CommandEvent, CommandState
 from lifecycle.definition import Lifecycle
 from lifecycle.effects import (
     Accepted,
-    Answer,
     Claim,
     Denied,
     Failure,
@@ -69,13 +68,14 @@ from lifecycle.effects import (
     RecordReport,
     Refused,
     Release,
+    Response,
     Send,
     Steps,
     Throttled,
     Wait,
     WaitReason,
     error_of,
-    read_patiently,
+    read_with_retries,
     retry_after_s,
 )
 from lifecycle.errors import (
@@ -89,7 +89,7 @@ from lifecycle.errors import (
     TaskEndedFirst,
     UnknownName,
 )
-from lifecycle.journal import UNSTATED, CommandRecord, Outcome, Purpose, Report, TaskRecord
+from lifecycle.journal import NO_CONTEXT, CommandOutcome, CommandRecord, Report, RequestContext, TaskRecord
 from lifecycle.table import E, Origin, S, VerdictKind, quoted
 
 
@@ -107,7 +107,7 @@ class CommandResult(Generic[S, E]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Commanding(Generic[S, E]):
+class CommandProcedure(Generic[S, E]):
     """The procedure of one task's commands. `proved_by_read` are those that only a further read proves."""
 
     lifecycle: Lifecycle[S, E]
@@ -115,7 +115,7 @@ class Commanding(Generic[S, E]):
     proved_by_read: frozenset[E] = field(default_factory=frozenset[E])
 
     def execute(
-        self, command: E, fields: Mapping[str, Any] | None = None, purpose: Purpose = UNSTATED
+        self, command: E, fields: Mapping[str, Any] | None = None, context: RequestContext = NO_CONTEXT
     ) -> Steps[CommandResult[S, E]]:
         """Give the command, with these fields, as described at the top of this file.
 
@@ -135,7 +135,7 @@ class Commanding(Generic[S, E]):
             The adapter's error: for 401 and 403, for 404 if the task is not found either, for a 429 for too
                 long, and for a service that was never reached.
         """
-        return _Execution(self, command, fields or {}, purpose).run()
+        return _Execution(self, command, fields or {}, context).run()
 
     def recover(self, *, dead: frozenset[str] = frozenset()) -> Steps[CommandResult[S, E] | None]:
         """Settle the command that a crash, or an earlier uncertainty, left open; return None if there is none.
@@ -150,7 +150,7 @@ class Commanding(Generic[S, E]):
         opened = record.open_command
         if opened is None:
             return None
-        execution = _Execution(self, opened.command, opened.fields, opened.purpose, dead)
+        execution = _Execution(self, opened.command, opened.fields, opened.context, dead)
         return (yield from execution.resume(record, opened))
 
 
@@ -163,17 +163,17 @@ class _Execution(Generic[S, E]):
 
     def __init__(
         self,
-        procedure: Commanding[S, E],
+        procedure: CommandProcedure[S, E],
         command: E,
         fields: Mapping[str, Any],
-        purpose: Purpose,
+        context: RequestContext,
         dead: frozenset[str] = frozenset(),
     ) -> None:
         self.lifecycle = procedure.lifecycle
         self.task = procedure.task
         self.command = command
         self.fields = fields
-        self.purpose = purpose
+        self.context = context
         self.dead = dead
         self.event = self.lifecycle.event(command)
         if self.event.origin is not Origin.CALLER:
@@ -194,30 +194,32 @@ class _Execution(Generic[S, E]):
 
         One that the response alone proves is none: it would be done, and nobody could say what the task's state is.
         """
-        if not self.event.repeatable or self.is_proved_by_response:
+        if not self.event.idempotent or self.is_proved_by_response:
             return False
-        return self.lifecycle.ends(self.command) and self.lifecycle.accepted_until_final(self.command)
+        return self.lifecycle.is_terminating(self.command) and self.lifecycle.accepted_until_final(self.command)
 
     def run(self) -> Steps[CommandResult[S, E]]:
         self.record = yield Load()
         while True:
             earlier = yield from self._find_earlier()
             if earlier is not None:
-                return (yield from self._give_again(earlier))
+                return (yield from self._replay_outcome(earlier))
             state = yield from self._judge()
             is_redundant = state is not None and self.lifecycle.target(state, self.command) is None
-            if state is not None and is_redundant and self.purpose.key is None:
+            if state is not None and is_redundant and self.context.idempotency_key is None:
                 return CommandResult(self.command, state, sent=False)
             # 3
             opened: CommandRecord[S, E] | TaskRecord[S, E]
-            opened = yield RecordIntent(self.command, state, self.record.version, self.fields, self.purpose)
+            opened = yield RecordIntent(self.command, state, self.record.version, self.fields, self.context)
             if isinstance(opened, CommandRecord):
                 self._open(opened)
                 return (yield from self._settled(self._confirm() if is_redundant else self._send()))
             self.record = opened
             other = opened.open_command
-            if other is not None and (self.purpose.key is None or other.purpose.key != self.purpose.key):
-                yield from self._make_way(other)
+            if other is not None and (
+                self.context.idempotency_key is None or other.context.idempotency_key != self.context.idempotency_key
+            ):
+                yield from self._abandon_or_wait(other)
 
     def resume(self, record: TaskRecord[S, E], opened: CommandRecord[S, E]) -> Steps[CommandResult[S, E]]:
         # 8
@@ -235,13 +237,13 @@ class _Execution(Generic[S, E]):
     # --- other commands, and other workers ---
 
     def _find_earlier(self) -> Steps[CommandRecord[S, E] | None]:
-        return None if self.purpose.key is None else (yield FindCommand(self.purpose.key))
+        return None if self.context.idempotency_key is None else (yield FindCommand(self.context.idempotency_key))
 
-    def _give_again(self, earlier: CommandRecord[S, E]) -> Steps[CommandResult[S, E]]:
+    def _replay_outcome(self, earlier: CommandRecord[S, E]) -> Steps[CommandResult[S, E]]:
         """Return the outcome of the command that was given under this key; resume it if it has none yet."""
         if (earlier.command, dict(earlier.fields)) != (self.command, dict(self.fields)):
             self.record = yield Load()
-            raise KeyReused(str(earlier.purpose.key), earlier.command, **self._facts())
+            raise KeyReused(str(earlier.context.idempotency_key), earlier.command, **self._facts())
         if COMMAND.is_final(earlier.state):
             return (yield from self._outcome_of(earlier))
         return (yield from self.resume(self.record, earlier))
@@ -276,13 +278,13 @@ class _Execution(Generic[S, E]):
                 by = "another worker" if command.hold is None else f"worker {quoted(command.hold.worker)}"
                 raise CommandUncertain(f"{by} has resumed it", **self._facts())
 
-    def _make_way(self, other: CommandRecord[S, E]) -> Steps[None]:
+    def _abandon_or_wait(self, other: CommandRecord[S, E]) -> Steps[None]:
         """Abandon another open command for a stop, unless a living worker has claimed it; wait for it otherwise."""
-        if self.lifecycle.ends(self.command):
+        if self.lifecycle.is_terminating(self.command):
             claimed: CommandRecord[S, E] | None = yield Claim(other.id, self.dead)
             if claimed is not None:
                 why = f"abandoned for {quoted(self.command)}"
-                outcome: Outcome[S, E] = yield RecordOutcome(other.id, CommandEvent.ABANDON, why, claimed.claim)
+                outcome: CommandOutcome[S, E] = yield RecordOutcome(other.id, CommandEvent.ABANDON, why, claimed.claim)
                 self.record = outcome.task
                 return
             other = yield LoadCommand(other.id)
@@ -326,12 +328,12 @@ class _Execution(Generic[S, E]):
 
     def _read_first(self) -> Steps[None]:
         """Read the state. Raises if that fails, unless the command is an emergency stop."""
-        answer: Answer = (yield Read()) if self.needs_no_state else (yield from read_patiently())
+        answer: Response = (yield Read()) if self.needs_no_state else (yield from read_with_retries())
         yield from self._report(answer)
         if not self.needs_no_state or isinstance(answer, Missing):
             self._require_state(answer)
 
-    def _require_state(self, answer: Answer) -> None:
+    def _require_state(self, answer: Response) -> None:
         """Raise what the answer to a read says, if it says no state."""
         if isinstance(answer, Failure):
             raise answer.error
@@ -342,11 +344,11 @@ class _Execution(Generic[S, E]):
     def _send(self) -> Steps[CommandResult[S, E]]:
         while True:
             if not (yield from self._attempt()):
-                result = yield from self._after_silence(None)
+                result = yield from self._after_lost_response(None)
                 if result is not None:
                     return result
                 continue
-            answer: Answer = yield Send(self.command, self.fields)
+            answer: Response = yield Send(self.command, self.fields)
             match answer:
                 case Accepted():
                     return (yield from self._after_acceptance(answer))
@@ -355,14 +357,14 @@ class _Execution(Generic[S, E]):
                 case Refused() | Missing():
                     return (yield from self._after_refusal(answer))
                 case Denied():
-                    yield from self._did_not_happen(CommandEvent.REFUSE, answer.error)
+                    yield from self._close_unsent(CommandEvent.REFUSE, answer.error)
                 case Throttled() if not (yield from self._may_retry(answer)):
-                    yield from self._did_not_happen(CommandEvent.REFUSE, answer.error)
+                    yield from self._close_unsent(CommandEvent.REFUSE, answer.error)
                 case NotSent() if not (yield from self._may_retry(answer)):
-                    yield from self._did_not_happen(CommandEvent.ABANDON, answer.error)
+                    yield from self._close_unsent(CommandEvent.ABANDON, answer.error)
                 case Lost():
                     self.may_have_arrived = True
-                    result = yield from self._after_silence(answer)
+                    result = yield from self._after_lost_response(answer)
                     if result is not None:
                         return result
                 case _:
@@ -395,14 +397,14 @@ class _Execution(Generic[S, E]):
             return (yield from self._settle(accepted, f"the response said {quoted(reported)}, and no read said so"))
         if self.is_proved_by_response:
             return (yield from self._confirm())
-        answer: Answer = accepted
+        answer: Response = accepted
         if accepted.status is None:
             answer = yield Read()
             state = yield from self._report(answer)
         result = yield from self._conclude(state)
         return result or (yield from self._settle(answer, "the service accepted it and did not act"))
 
-    def _settle(self, answer: Answer, missing: str) -> Steps[CommandResult[S, E]]:
+    def _settle(self, answer: Response, missing: str) -> Steps[CommandResult[S, E]]:
         """Read again until the command is proved or the task is over, or the driver's time is up."""
         attempt = 0
         while True:
@@ -417,7 +419,7 @@ class _Execution(Generic[S, E]):
     # --- 6 ---
 
     def _after_refusal(self, refused: Refused | Missing) -> Steps[CommandResult[S, E]]:
-        answer = yield from read_patiently()
+        answer = yield from read_with_retries()
         result = yield from self._conclude((yield from self._report(answer)))
         if result is not None:
             return result
@@ -428,7 +430,7 @@ class _Execution(Generic[S, E]):
             raise refused.error
         raise CommandRefused(str(refused.error), **self._facts()) from refused.error
 
-    def _did_not_happen(self, event: CommandEvent, error: LifecycleError) -> Steps[NoReturn]:
+    def _close_unsent(self, event: CommandEvent, error: LifecycleError) -> Steps[NoReturn]:
         if self.may_have_arrived:  # this attempt did not; an earlier one may have
             yield from self._uncertain(str(error), error)
         yield from self._record(event, str(error))
@@ -437,16 +439,16 @@ class _Execution(Generic[S, E]):
     # --- 7 ---
 
     def _look_and_send(self) -> Steps[CommandResult[S, E]]:
-        result = yield from self._after_silence(None)
+        result = yield from self._after_lost_response(None)
         return result or (yield from self._send())
 
-    def _after_silence(self, lost: Lost | None) -> Steps[CommandResult[S, E] | None]:
+    def _after_lost_response(self, lost: Lost | None) -> Steps[CommandResult[S, E] | None]:
         """Return the result, or None to send (again)."""
         why = "no usable answer came" if lost is None else str(lost.error)
         if self.may_have_arrived:
             yield from self._lose(why)
         # An emergency stop is sent again whatever a read says, and soon: it reads once, and goes by what is known.
-        answer: Answer = (yield Read()) if self.needs_no_state else (yield from read_patiently())
+        answer: Response = (yield Read()) if self.needs_no_state else (yield from read_with_retries())
         state = yield from self._report(answer)
         if state is None and self.needs_no_state:
             state = self.record.current
@@ -471,7 +473,7 @@ class _Execution(Generic[S, E]):
                 self.lifecycle.step(self._state(), self.command)
             self.source = state
             return
-        if not self.event.repeatable:
+        if not self.event.idempotent:
             yield from self._uncertain(f"{why}, and sending it twice is not the same as once", error_of(lost))
         if not is_legal:
             yield from self._uncertain(f"{why}, and the task has moved to {quoted(str(state))}", error_of(lost))
@@ -531,7 +533,7 @@ class _Execution(Generic[S, E]):
 
     # --- what is recorded ---
 
-    def _report(self, answer: Answer) -> Steps[S | None]:
+    def _report(self, answer: Response) -> Steps[S | None]:
         """Record what an answer reports; return the state then known, None if the answer says nothing usable."""
         if not isinstance(answer, Accepted) or answer.status is None:
             return None
@@ -562,7 +564,7 @@ class _Execution(Generic[S, E]):
 
     def _record(self, event: CommandEvent, why: str) -> Steps[None]:
         """Record what became of the command. Raises _Superseded if another worker has claimed it."""
-        outcome: Outcome[S, E] = yield RecordOutcome(self.opened.id, event, why, self.opened.claim)
+        outcome: CommandOutcome[S, E] = yield RecordOutcome(self.opened.id, event, why, self.opened.claim)
         if event is CommandEvent.CONFIRM and outcome.command.claim != self.opened.claim:
             # A proof stays one, whoever has claimed the command since. If nobody works on it, it is recorded anew.
             claimed: CommandRecord[S, E] | None = yield Claim(self.opened.id)

@@ -1,7 +1,7 @@
 """`Lifecycle`: one literal declares it, everything else is derived from it.
 
-Its parts are in parts.py, what they must satisfy in examination.py; what it then answers is in
-table.py, graph.py and history.py, whose questions it inherits: users call them on it. An unsound
+Its parts are in declaration.py, what they must satisfy in validation.py; what it then answers is in
+table.py, graph.py and conformance.py, whose questions it inherits: users call them on it. An unsound
 declaration is refused when it is made, wherever it comes from, with all findings at once.
 """
 
@@ -15,17 +15,25 @@ from typing import Any, Generic, Self, cast
 
 from pydantic import BaseModel, ModelWrapValidatorHandler, ValidationError, model_validator
 
+from lifecycle.conformance import Channel, Conformance
+from lifecycle.declaration import Alias, Event, Invariant, Rule, State, StrictText, Text, Transition
 from lifecycle.documents import Document, read_json, read_yaml, require_yaml
 from lifecycle.errors import DefinitionError, DefinitionFinding, shortened
-from lifecycle.examination import LONGEST_NAME, Path, broken_promises, examine, examine_extension, limited, rows_of
-from lifecycle.history import Channel, History
-from lifecycle.parts import Alias, Event, Invariant, Rule, State, StrictText, Text, Transition
 from lifecycle.table import E, Origin, S
+from lifecycle.validation import (
+    LONGEST_NAME,
+    Path,
+    limited,
+    transition_system,
+    validate,
+    validate_extension,
+    violations,
+)
 
 __all__ = ["Alias", "Event", "Invariant", "Lifecycle", "Rule", "State", "Transition"]
 
 
-class Lifecycle(BaseModel, History[S, E], Generic[S, E], frozen=True, extra="forbid"):
+class Lifecycle(BaseModel, Conformance[S, E], Generic[S, E], frozen=True, extra="forbid"):
     """A declared, checked, immutable lifecycle, and every question that can be asked of it.
 
     Generic over the `StrEnum`s of its states and events, so that a type checker rejects a
@@ -57,18 +65,18 @@ class Lifecycle(BaseModel, History[S, E], Generic[S, E], frozen=True, extra="for
         except ValidationError as error:
             # Not `from error`: it says nothing more, and printing it would print the whole document.
             raise DefinitionError(_name_in(data), limited(map(_bad_value, error.errors()))) from None
-        findings = limited(examine(lifecycle))
+        findings = limited(validate(lifecycle))
         if findings:
             raise DefinitionError(lifecycle.name, findings)
-        lifecycle._compile(rows_of(lifecycle))
+        lifecycle._compile(transition_system(lifecycle))
         lifecycle._connect()
-        lifecycle._translate(_words(lifecycle))
+        lifecycle._translate(_statuses_by_channel(lifecycle))
         return lifecycle
 
     @property
     def initial(self) -> S:
         """The state in which every task begins."""
-        return self._rows.initial
+        return self._system.initial
 
     @property
     def final_states(self) -> tuple[S, ...]:
@@ -103,7 +111,7 @@ class Lifecycle(BaseModel, History[S, E], Generic[S, E], frozen=True, extra="for
     def _event_parts(self) -> Mapping[E, Event[E]]:
         return {event.name: event for event in self.events}
 
-    def broken_invariants(self, target: Callable[[S, E], S | None] | None = None) -> tuple[DefinitionFinding, ...]:
+    def violations(self, target: Callable[[S, E], S | None] | None = None) -> tuple[DefinitionFinding, ...]:
         """Ask `target` every (state, event) pair that a promise is about and return each that its answers break.
 
         Args:
@@ -111,7 +119,7 @@ class Lifecycle(BaseModel, History[S, E], Generic[S, E], frozen=True, extra="for
                 leads to, or None for a refusal; this table's own `target` if omitted (which
                 breaks none, or it would not have been made).
         """
-        return tuple(broken_promises(self.invariants, self._rows, target))
+        return tuple(violations(self.invariants, self._system, target))
 
     def extend(
         self,
@@ -137,7 +145,7 @@ class Lifecycle(BaseModel, History[S, E], Generic[S, E], frozen=True, extra="for
         states, transitions = tuple(states), tuple(transitions)
         has_new_initial = any(state.initial for state in states)
         kept = tuple(replace(state, initial=False) for state in self.states) if has_new_initial else self.states
-        findings = limited(examine_extension(self, (*kept, *states), transitions))
+        findings = limited(validate_extension(self, (*kept, *states), transitions))
         try:
             extension: Lifecycle[S, E] = Lifecycle(
                 name=name,
@@ -287,9 +295,9 @@ _PLAINER = {
 }
 
 
-def _words(lifecycle: Lifecycle[S, E]) -> dict[str, dict[str, S]]:
+def _statuses_by_channel(lifecycle: Lifecycle[S, E]) -> dict[str, dict[str, S]]:
     own = {str(state.name): state.name for state in lifecycle.states}
     words = {str(channel): dict(own) for channel in Channel}
     for alias in lifecycle.aliases:
-        words.setdefault(alias.channel, dict(own))[alias.word] = alias.state
+        words.setdefault(alias.channel, dict(own))[alias.status] = alias.state
     return words

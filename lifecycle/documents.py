@@ -1,6 +1,6 @@
 """Declarations as text, JSON or YAML: what they say, the line of every part, and which keys are written twice.
 
-What a declaration must satisfy is in examination.py. Neither format's usual reader reports a key that is
+What a declaration must satisfy is in validation.py. Neither format's usual reader reports a key that is
 written twice (the last one counts, RFC 8259 leaves it open and YAML 1.2 forbids it), nor where a part was.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lifecycle.errors import DefinitionError, DefinitionFinding, MissingExtra
-from lifecycle.examination import Path
+from lifecycle.validation import Path
 
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 

@@ -41,7 +41,16 @@ from typing import Any, Generic, TypeVar, cast
 
 from lifecycle.catalog import CommandEvent
 from lifecycle.errors import LifecycleError
-from lifecycle.journal import UNSTATED, CommandRecord, CreatedTask, Creates, Purpose, Report, TaskLog, TaskRecord
+from lifecycle.journal import (
+    NO_CONTEXT,
+    CommandRecord,
+    CreatedTask,
+    Creates,
+    Report,
+    RequestContext,
+    TaskJournal,
+    TaskRecord,
+)
 from lifecycle.table import E, S
 
 # --- answers: what came of a request ------------------------------------------------------------
@@ -102,7 +111,7 @@ class Lost(Failure):
     """Sent, and no usable answer came (time-out, connection lost, 408, 5xx, not JSON)."""
 
 
-Answer = Accepted | Refused | Denied | Missing | Throttled | NotSent | Lost
+Response = Accepted | Refused | Denied | Missing | Throttled | NotSent | Lost
 
 # --- effects: what is to be done ----------------------------------------------------------------
 
@@ -147,14 +156,14 @@ class RecordIntent(Generic[S, E]):
     source: S | None
     version: int
     fields: Mapping[str, Any]
-    purpose: Purpose = UNSTATED
+    context: RequestContext = NO_CONTEXT
 
 
 @dataclass(frozen=True, slots=True)
 class FindCommand:
     """Look for the command that was given under that key."""
 
-    key: str
+    idempotency_key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +262,7 @@ class Progress(Generic[S]):
 
 
 @dataclass(frozen=True, slots=True)
-class Tell(Generic[S]):
+class ReportProgress(Generic[S]):
     """Tell the user how far a wait has come."""
 
     progress: Progress[S]
@@ -270,7 +279,7 @@ class RecordCreate:
 
     fields: Mapping[str, Any]
     labels: Mapping[str, str]
-    purpose: Purpose = UNSTATED
+    context: RequestContext = NO_CONTEXT
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +293,7 @@ class LoadCreate:
 class FindCreate:
     """Look for the create under that key that made a task or may have made one."""
 
-    key: str
+    idempotency_key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,21 +377,21 @@ JournalEffect = (
     | RecordAttempt
     | RecordOutcome
 )
-Effect = JournalEffect | CreateEffect | Create | Send[Any] | Read | ReadProof[Any] | Wait | Tell[Any]
+Effect = JournalEffect | CreateEffect | Create | Send[Any] | Read | ReadProof[Any] | Wait | ReportProgress[Any]
 
 R = TypeVar("R")
 Steps = Generator[Effect, Any, R]
 
 
-def carry_out(effect: Effect, part: TaskLog[Any, Any] | Creates) -> Any:
+def apply_journal_effect(effect: Effect, part: TaskJournal[Any, Any] | Creates) -> Any:
     """Carry out one of the journal's effects on the part that it is about, and return its result.
 
     Raises:
         TypeError: the effect is not the journal's.
     """
     if isinstance(effect, CreateEffect):
-        return carry_out_create(effect, cast("Creates", part))
-    log = cast("TaskLog[Any, Any]", part)
+        return apply_create_effect(effect, cast("Creates", part))
+    log = cast("TaskJournal[Any, Any]", part)
     match effect:
         case Load():
             return log.load()
@@ -390,8 +399,8 @@ def carry_out(effect: Effect, part: TaskLog[Any, Any] | Creates) -> Any:
             return log.track(created=created)
         case RecordReport(report):
             return log.add_report(report)
-        case RecordIntent(command, source, version, fields, purpose):
-            return log.add_intent(command, source=source, version=version, fields=fields, purpose=purpose)
+        case RecordIntent(command, source, version, fields, context):
+            return log.add_intent(command, source=source, version=version, fields=fields, context=context)
         case FindCommand(key):
             return log.find_command(key)
         case LoadCommand(command_id):
@@ -408,7 +417,7 @@ def carry_out(effect: Effect, part: TaskLog[Any, Any] | Creates) -> Any:
             raise TypeError(f"no journal can carry out {effect}")
 
 
-def releasing(steps: Steps[R], log: TaskLog[Any, Any]) -> Steps[R]:
+def releasing(steps: Steps[R], log: TaskJournal[Any, Any]) -> Steps[R]:
     """Carry a procedure on; if it is broken off, by whatever, release the command that it has claimed.
 
     A driver wraps every procedure of commands in this, and closes it if an effect fails: a procedure that is
@@ -435,11 +444,11 @@ def releasing(steps: Steps[R], log: TaskLog[Any, Any]) -> Steps[R]:
         raise
 
 
-def carry_out_create(effect: CreateEffect, creates: Creates) -> Any:
+def apply_create_effect(effect: CreateEffect, creates: Creates) -> Any:
     """Carry out one of the effects on a journal's creates, and return its result."""
     match effect:
-        case RecordCreate(fields, labels, purpose):
-            return creates.add(fields, labels=labels, purpose=purpose)
+        case RecordCreate(fields, labels, context):
+            return creates.add(fields, labels=labels, context=context)
         case LoadCreate(create_id):
             return creates.load(create_id)
         case FindCreate(key):
@@ -463,14 +472,14 @@ def carry_out_create(effect: CreateEffect, creates: Creates) -> Any:
 # --- what all procedures do -------------------------------------------------------------------
 
 
-def read_patiently() -> Steps[Answer]:
+def read_with_retries() -> Steps[Response]:
     """Read the status, and read again while that may help; return the last answer.
 
     A task that was created just now may not be found yet: the journal says when that was.
     """
     attempt = 0
     while True:
-        answer: Answer = yield Read()
+        answer: Response = yield Read()
         reason, since = WaitReason.RETRY, None
         match answer:
             case Accepted() | Refused() | Denied():
@@ -487,11 +496,11 @@ def read_patiently() -> Steps[Answer]:
             return answer
 
 
-def retry_after_s(answer: Answer | None) -> float | None:
+def retry_after_s(answer: Response | None) -> float | None:
     """Return the pause that an answer asks for, in seconds; None if it asks for none."""
     return answer.retry_after_s if isinstance(answer, Failure) else None
 
 
-def error_of(answer: Answer | None) -> LifecycleError | None:
+def error_of(answer: Response | None) -> LifecycleError | None:
     """Return the error that an answer is, if it is one."""
     return answer.error if isinstance(answer, Failure) else None

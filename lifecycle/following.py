@@ -13,11 +13,11 @@ from lifecycle.effects import (
     Load,
     Progress,
     RecordReport,
+    ReportProgress,
     Steps,
-    Tell,
     Wait,
     WaitReason,
-    read_patiently,
+    read_with_retries,
 )
 from lifecycle.errors import WaitTimedOut
 from lifecycle.journal import Report, TaskRecord
@@ -41,7 +41,7 @@ Until = Literal["settled", "final"]
 _NOT_SEEN = object()
 
 
-class Work(Generic[S, E]):
+class WorkTracker(Generic[S, E]):
     """Whether a task that was given work has been seen to begin it.
 
     Until then a settled state (`idle`) may still be the one of before, and must not be taken for
@@ -54,18 +54,18 @@ class Work(Generic[S, E]):
         self._has_begun = True
         self._output: Any = _NOT_SEEN
 
-    def is_given_by(self, command: E) -> bool:
+    def starts_work(self, command: E) -> bool:
         """Whether the command takes a settled task to work (a dispatch). Raises UnknownName."""
         self._lifecycle.event(command)
         settled = self._lifecycle.is_settled
         rows = (row for row in self._lifecycle.transitions if row.event == command)
         return any(settled(row.source) and not settled(row.target) for row in rows)
 
-    def give(self) -> None:
+    def mark_given(self) -> None:
         """Note that work was given just now."""
         self._has_begun = False
 
-    def see(self, state: S | None, output: Any) -> None:
+    def observe(self, state: S | None, output: Any) -> None:
         """Note what an answer said."""
         works = state is not None and state != self._lifecycle.initial and not self._lifecycle.is_settled(state)
         changed = output is not None and self._output not in (_NOT_SEEN, output)
@@ -73,14 +73,16 @@ class Work(Generic[S, E]):
         if output is not None or self._output is _NOT_SEEN:
             self._output = output
 
-    def is_over(self, state: S, until: Until) -> bool:
+    def is_done(self, state: S, until: Until) -> bool:
         """Whether `state` ends a wait."""
         if self._lifecycle.is_final(state):
             return True
         return until == "settled" and self._has_begun and self._lifecycle.is_settled(state)
 
 
-def follow(lifecycle: Lifecycle[S, E], task: str, work: Work[S, E], *, until: Until, stop_at_unknown: bool) -> Steps[S]:
+def follow(
+    lifecycle: Lifecycle[S, E], task: str, work: WorkTracker[S, E], *, until: Until, stop_at_unknown: bool
+) -> Steps[S]:
     """Poll the task until it is settled or final, and return the state.
 
     Raises (when driven):
@@ -100,10 +102,10 @@ def follow(lifecycle: Lifecycle[S, E], task: str, work: Work[S, E], *, until: Un
         status, record = yield from _poll()
         reported = lifecycle.state_of(status) if not stop_at_unknown else lifecycle.require_state_of(status)
         state = record.current
-        yield Tell(Progress(state, status, poll))
+        yield ReportProgress(Progress(state, status, poll))
         # A word that nobody knows says nothing of rest, even where the state last known is a restful one;
         # only what is final stays so.
-        if state is not None and work.is_over(state, until if reported is not None else "final"):
+        if state is not None and work.is_done(state, until if reported is not None else "final"):
             return state
         if not (yield Wait(WaitReason.POLL, poll)):
             last = None if state is None else str(state)
@@ -111,7 +113,7 @@ def follow(lifecycle: Lifecycle[S, E], task: str, work: Work[S, E], *, until: Un
 
 
 def _poll() -> Steps[tuple[str, TaskRecord[Any, Any]]]:
-    answer = yield from read_patiently()
+    answer = yield from read_with_retries()
     if isinstance(answer, Failure):
         raise answer.error
     record: TaskRecord[Any, Any] = yield RecordReport(Report(str(answer.status), answer.as_of))

@@ -136,16 +136,19 @@ class Graph(Table[S, E]):
     _next: dict[S, dict[S, None]]  # in the order of the events
 
     def _connect(self) -> None:
-        rows = self._rows
+        rows = self._system
         exits: dict[S, list[tuple[E, S]]] = {state: [] for state in rows.states}
-        for (source, event), target in rows.moves.items():
+        for (source, event), target in rows.transitions.items():
             exits[source].append((event, target))
         self.__dict__.update(
-            _closure=Closure(rows.states, rows.moves),
-            _remote_closure=Closure(rows.states, remote_rows(rows.moves, rows.origins)),
+            _closure=Closure(rows.states, rows.transitions),
+            _remote_closure=Closure(rows.states, remote_rows(rows.transitions, rows.origins)),
             _exits=exits,
             _path=lru_cache(PAIRS_KEPT)(self._path),
-            _next={state: dict.fromkeys(rows.moves[state, by] for by in self._allowed[state]) for state in rows.states},
+            _next={
+                state: dict.fromkeys(rows.transitions[state, by] for by in self._allowed[state])
+                for state in rows.states
+            },
         )
 
     def reachable(self, state: S) -> frozenset[S]:
@@ -165,8 +168,8 @@ class Graph(Table[S, E]):
         """Return every state that can follow `state` if `event` never happens, itself included. Raises UnknownName."""
         self._require_state(state)
         self._require_event(event)
-        rows = self._rows
-        moves = {(source, by): to for (source, by), to in rows.moves.items() if by != event}
+        rows = self._system
+        moves = {(source, by): to for (source, by), to in rows.transitions.items() if by != event}
         return frozenset(reach(moves, state))
 
     def path(self, source: S, target: S) -> tuple[E, ...] | None:
@@ -205,11 +208,11 @@ class Graph(Table[S, E]):
         Each path is a shortest way to a transition not yet taken, then on, taking untaken
         transitions while the state reached has one. Replaying them exercises a whole lifecycle.
         """
-        rows = self._rows
-        ways = reach(rows.moves, rows.initial)
+        rows = self._system
+        ways = reach(rows.transitions, rows.initial)
         untaken = {state: deque(exits) for state, exits in self._exits.items()}
         paths: list[tuple[E, ...]] = []
-        for source, event in sorted(rows.moves, key=lambda row: len(ways[row[0]])):
+        for source, event in sorted(rows.transitions, key=lambda row: len(ways[row[0]])):
             if not untaken[source] or untaken[source][0][0] != event:
                 continue  # it is taken already, as a state's rows are in their order
             path = list(ways[source])

@@ -14,9 +14,9 @@ from datetime import datetime
 from typing import Any, Generic, NamedTuple, Protocol, runtime_checkable
 
 from lifecycle.catalog import COMMAND, CommandEvent, CommandState
+from lifecycle.conformance import Channel, Observation, ObservationKind
 from lifecycle.definition import Lifecycle
 from lifecycle.errors import UnreadableRecord
-from lifecycle.history import Channel, Observation, ObservationKind
 from lifecycle.table import E, S
 
 # --- what a journal holds -------------------------------------------------------------------------
@@ -36,19 +36,19 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class Purpose:
+class RequestContext:
     """Why a command is given, and by whom.
 
     Of all commands of a task that are given under one `key`, one is executed. `origin` names what
     gave it (`caller`, or a policy), `reason` is for those who ask later.
     """
 
-    key: str | None = None
+    idempotency_key: str | None = None
     origin: str = "caller"
     reason: str = ""
 
 
-UNSTATED = Purpose()
+NO_CONTEXT = RequestContext()
 
 
 class Hold(NamedTuple):
@@ -74,7 +74,7 @@ class CommandRecord(Generic[S, E]):
     state: CommandState
     fields: Mapping[str, Any]
     attempts: int = 0
-    purpose: Purpose = UNSTATED
+    context: RequestContext = NO_CONTEXT
     why: str = ""
     claim: int = 1
     hold: Hold | None = None
@@ -106,7 +106,7 @@ class TaskRecord(Generic[S, E]):
         return self.state if self.doubt is None else self.doubt
 
 
-class Outcome(NamedTuple, Generic[S, E]):
+class CommandOutcome(NamedTuple, Generic[S, E]):
     """What is recorded of a task and of one of its commands."""
 
     task: TaskRecord[S, E]
@@ -146,7 +146,7 @@ Entry = ReportEntry[S, E] | CommandEntry[S, E]
 # --- how it grows ---------------------------------------------------------------------------------
 
 
-def judge_report(
+def classify_report(
     lifecycle: Lifecycle[S, E], record: TaskRecord[S, E], report: Report, *, now: datetime | None = None
 ) -> ReportEntry[S, E]:
     """Find out what a report is, to a task of which `record` is known.
@@ -180,7 +180,7 @@ def _may_be_earlier(lifecycle: Lifecycle[S, E], observation: Observation[S, E]) 
     return moves and lifecycle.relation(observation.state, observation.known) in _MOVES
 
 
-def after_report(
+def apply_report(
     record: TaskRecord[S, E], entry: ReportEntry[S, E], *, now: datetime | None = None
 ) -> TaskRecord[S, E]:
     """Return what is known of a task after a report; nothing later than `now`, where that is told."""
@@ -209,20 +209,22 @@ def after_report(
     )
 
 
-def repeats(entry: ReportEntry[S, E], last: Entry[S, E] | None) -> bool:
+def is_repeat(entry: ReportEntry[S, E], last: Entry[S, E] | None) -> bool:
     """Whether an entry says what the last one said: it is then counted, for polling must not fill the record."""
     if not isinstance(last, ReportEntry) or entry.late or last.late or entry.unconfirmed or last.unconfirmed:
         return False
     return (entry.report.status, entry.report.channel) == (last.report.status, last.report.channel)
 
 
-def after_command(record: TaskRecord[S, E], command: CommandRecord[S, E]) -> TaskRecord[S, E]:
+def apply_command(record: TaskRecord[S, E], command: CommandRecord[S, E]) -> TaskRecord[S, E]:
     """Return what is known of a task after an event of a command's life."""
     still_open = None if COMMAND.is_final(command.state) else command
     return replace(record, version=record.version + 1, open_command=still_open)
 
 
-def may_send(lifecycle: Lifecycle[S, E], record: TaskRecord[S, E], command_id: str, *, number: int, claim: int) -> bool:
+def may_attempt(
+    lifecycle: Lifecycle[S, E], record: TaskRecord[S, E], command_id: str, *, number: int, claim: int
+) -> bool:
     """Whether a command may be sent for the `number`-th time, under this claim.
 
     It is open, no other worker has claimed it since, nobody has made that attempt, and the task, of
@@ -236,7 +238,7 @@ def may_send(lifecycle: Lifecycle[S, E], record: TaskRecord[S, E], command_id: s
     return lifecycle.target(record.current, command.command) is not None
 
 
-def after_event(command: CommandRecord[S, E], event: CommandEvent, *, why: str, claim: int) -> CommandRecord[S, E]:
+def apply_event(command: CommandRecord[S, E], event: CommandEvent, *, why: str, claim: int) -> CommandRecord[S, E]:
     """Return a command after an event of its lifecycle.
 
     That is the same command if it has ended, or another worker has claimed it since `claim`: then
@@ -246,7 +248,7 @@ def after_event(command: CommandRecord[S, E], event: CommandEvent, *, why: str, 
     return command if state is None or command.claim != claim else replace(command, state=state, why=why)
 
 
-def after_claim(
+def apply_claim(
     command: CommandRecord[S, E], by: Hold, *, now: datetime, is_successor: bool, dead: Collection[str]
 ) -> CommandRecord[S, E] | None:
     """Return a command after a worker has claimed it, or None if it has ended or another worker may be alive.
@@ -272,7 +274,7 @@ _CONTRADICTS = frozenset({ObservationKind.STALE, ObservationKind.CONFLICT})
 # --- the interface --------------------------------------------------------------------------------
 
 
-class TaskLog(Protocol[S, E]):
+class TaskJournal(Protocol[S, E]):
     """One task's part of a journal. Every method is atomic, and durable before it returns.
 
     Those of a `blocking` one are called by an event loop's threads, not by itself.
@@ -296,7 +298,13 @@ class TaskLog(Protocol[S, E]):
         ...
 
     def add_intent(
-        self, command: E, *, source: S | None, version: int, fields: Mapping[str, Any], purpose: Purpose = UNSTATED
+        self,
+        command: E,
+        *,
+        source: S | None,
+        version: int,
+        fields: Mapping[str, Any],
+        context: RequestContext = NO_CONTEXT,
     ) -> CommandRecord[S, E] | TaskRecord[S, E]:
         """Open a command, only if the task is still at `version`, no command is open, and its key is new.
 
@@ -308,7 +316,7 @@ class TaskLog(Protocol[S, E]):
         """
         ...
 
-    def find_command(self, key: str) -> CommandRecord[S, E] | None:
+    def find_command(self, idempotency_key: str) -> CommandRecord[S, E] | None:
         """Return the command that was opened under that key, open or ended, if there is one."""
         ...
 
@@ -342,7 +350,7 @@ class TaskLog(Protocol[S, E]):
         """
         ...
 
-    def add_outcome(self, command_id: str, event: CommandEvent, *, why: str, claim: int) -> Outcome[S, E]:
+    def add_outcome(self, command_id: str, event: CommandEvent, *, why: str, claim: int) -> CommandOutcome[S, E]:
         """Move the command by an event of its lifecycle, if this claim still holds and the event is possible.
 
         Otherwise nothing changes.
@@ -377,7 +385,7 @@ class CreateRecord:
     recorded_at: datetime
     state: CommandState = COMMAND.initial
     attempts: int = 0
-    purpose: Purpose = UNSTATED
+    context: RequestContext = NO_CONTEXT
     why: str = ""
     task_id: str | None = None
     claim: int = 1
@@ -402,7 +410,7 @@ class CreatedTask:
     report: Report | None = None
 
 
-def create_after_claim(
+def apply_claim_of_create(
     record: CreateRecord, by: Hold, *, now: datetime, is_successor: bool, dead: Collection[str]
 ) -> CreateRecord | None:
     """Return a create after a worker has claimed it, or None if it has ended or another worker may be alive.
@@ -420,13 +428,13 @@ def create_after_claim(
     return replace(record, claim=record.claim + 1, hold=by) if record.is_open and is_free else None
 
 
-def create_after_attempt(record: CreateRecord, *, number: int, claim: int) -> CreateRecord | None:
+def apply_attempt_of_create(record: CreateRecord, *, number: int, claim: int) -> CreateRecord | None:
     """Return a create that is about to be sent; None if that is not for this claim to do."""
-    may_send = record.is_open and (record.claim, record.attempts + 1) == (claim, number)
-    return replace(record, attempts=number, why="sent") if may_send else None
+    may_attempt = record.is_open and (record.claim, record.attempts + 1) == (claim, number)
+    return replace(record, attempts=number, why="sent") if may_attempt else None
 
 
-def create_after_event(
+def apply_event_of_create(
     record: CreateRecord, event: CommandEvent, *, why: str, claim: int, task: CreatedTask | None
 ) -> CreateRecord:
     """Return a create after an event of its life; the same record if the claim or the lifecycle forbids it."""
@@ -449,7 +457,7 @@ class Creates(Protocol):
         ...
 
     def add(
-        self, fields: Mapping[str, Any], *, labels: Mapping[str, str], purpose: Purpose = UNSTATED
+        self, fields: Mapping[str, Any], *, labels: Mapping[str, str], context: RequestContext = NO_CONTEXT
     ) -> CreateRecord | None:
         """Record an intent, which this worker has claimed; None if its key is taken."""
         ...
@@ -458,7 +466,7 @@ class Creates(Protocol):
         """Return a create as it is now. Raises ValueError if there is none of that id."""
         ...
 
-    def find(self, key: str) -> CreateRecord | None:
+    def find(self, idempotency_key: str) -> CreateRecord | None:
         """Return the create under that key that made a task or may have made one, if there is one."""
         ...
 
@@ -534,7 +542,7 @@ ReportOutcome = ReportEntry[Any, Any] | UnreadableRecord
 class Journal(Protocol):
     """The record of all tasks."""
 
-    def task(self, lifecycle: Lifecycle[S, E], task_id: str) -> TaskLog[S, E]:
+    def task(self, lifecycle: Lifecycle[S, E], task_id: str) -> TaskJournal[S, E]:
         """Return the log of one task; the same record for the same lifecycle and id."""
         ...
 

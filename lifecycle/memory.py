@@ -13,25 +13,25 @@ from weakref import WeakValueDictionary
 from lifecycle.catalog import COMMAND, CommandEvent
 from lifecycle.definition import Lifecycle
 from lifecycle.journal import (
-    UNSTATED,
+    NO_CONTEXT,
     CommandEntry,
+    CommandOutcome,
     CommandRecord,
     Delivery,
     Entry,
     Hold,
-    Outcome,
-    Purpose,
     Report,
     ReportEntry,
+    RequestContext,
     TaskRecord,
     TaskReport,
-    after_claim,
-    after_command,
-    after_event,
-    after_report,
-    judge_report,
-    may_send,
-    repeats,
+    apply_claim,
+    apply_command,
+    apply_event,
+    apply_report,
+    classify_report,
+    is_repeat,
+    may_attempt,
 )
 from lifecycle.memory_creates import CreateStore, MemoryCreates
 from lifecycle.table import E, S
@@ -76,9 +76,9 @@ class MemoryJournal:
         joined._store, joined._worker = self._store, worker
         return joined
 
-    def task(self, lifecycle: Lifecycle[S, E], task_id: str) -> MemoryLog[S, E]:
+    def task(self, lifecycle: Lifecycle[S, E], task_id: str) -> MemoryTaskJournal[S, E]:
         """Return the log of one task."""
-        return MemoryLog(self._store.kept(lifecycle, task_id), self._worker)
+        return MemoryTaskJournal(self._store.kept(lifecycle, task_id), self._worker)
 
     def creates(self, lifecycle: Lifecycle[Any, Any]) -> MemoryCreates:
         """Return the creates of tasks of this lifecycle."""
@@ -197,8 +197,8 @@ class RecordedInMemory(NamedTuple):
 
 
 @dataclass(eq=False)
-class MemoryLog(Generic[S, E]):
-    """One worker's view of a task's record in memory, as `TaskLog` describes."""
+class MemoryTaskJournal(Generic[S, E]):
+    """One worker's view of a task's record in memory, as `TaskJournal` describes."""
 
     _kept: _Kept[S, E]
     _worker: str
@@ -244,13 +244,13 @@ class MemoryLog(Generic[S, E]):
         """Record a report without telling `on_report` of it."""
         kept = self._kept
         with kept.lock:
-            entry = judge_report(kept.lifecycle, kept.record, report)
+            entry = classify_report(kept.lifecycle, kept.record, report)
             last = kept.entries[-1] if kept.entries else None
-            if isinstance(last, ReportEntry) and repeats(entry, last):  # no move: the first of them has made it
+            if isinstance(last, ReportEntry) and is_repeat(entry, last):  # no move: the first of them has made it
                 kept.entries[-1] = replace(last, times=last.times + 1)
             else:
                 kept.entries.append(entry)
-            before, kept.record = kept.record, after_report(kept.record, entry)
+            before, kept.record = kept.record, apply_report(kept.record, entry)
             return RecordedInMemory(entry, before, kept.record)
 
     def tell(self, recorded: RecordedInMemory) -> None:
@@ -259,27 +259,33 @@ class MemoryLog(Generic[S, E]):
             self._kept.store.on_report(self._kept.lifecycle, *recorded)
 
     def add_intent(
-        self, command: E, *, source: S | None, version: int, fields: Mapping[str, Any], purpose: Purpose = UNSTATED
+        self,
+        command: E,
+        *,
+        source: S | None,
+        version: int,
+        fields: Mapping[str, Any],
+        context: RequestContext = NO_CONTEXT,
     ) -> CommandRecord[S, E] | TaskRecord[S, E]:
         """Open a command, or return the task's record if it has changed, a command is open, or the key is used."""
-        kept, key = self._kept, purpose.key
+        kept, key = self._kept, context.idempotency_key
         with kept.lock:
             record = kept.record
             if record.version != version or record.open_command is not None or key in kept.keys:
                 return record
             number = str(len(kept.commands) + 1)
             opened: CommandRecord[S, E] = CommandRecord(
-                number, command, source, COMMAND.initial, dict(fields), purpose=purpose, hold=self._hold()
+                number, command, source, COMMAND.initial, dict(fields), context=context, hold=self._hold()
             )
             if key is not None:
                 kept.keys[key] = number
             self._enter(opened, None, "intended")
             return opened
 
-    def find_command(self, key: str) -> CommandRecord[S, E] | None:
+    def find_command(self, idempotency_key: str) -> CommandRecord[S, E] | None:
         """Return the command that was opened under that key, open or ended, if there is one."""
         with self._kept.lock:
-            number = self._kept.keys.get(key)
+            number = self._kept.keys.get(idempotency_key)
             return None if number is None else self._kept.commands[number]
 
     def load_command(self, command_id: str) -> CommandRecord[S, E]:
@@ -292,7 +298,7 @@ class MemoryLog(Generic[S, E]):
         with self._kept.lock:
             command = self._command(command_id)
             now = self._kept.store.clock()
-            claimed = after_claim(command, self._hold(), now=now, is_successor=False, dead=dead)
+            claimed = apply_claim(command, self._hold(), now=now, is_successor=False, dead=dead)
             if claimed is not None:
                 self._enter(claimed, None, "claimed")
             return claimed
@@ -309,20 +315,20 @@ class MemoryLog(Generic[S, E]):
         kept = self._kept
         with kept.lock:
             command = self._command(command_id)
-            may = may_send(kept.lifecycle, kept.record, command_id, number=number, claim=claim)
+            may = may_attempt(kept.lifecycle, kept.record, command_id, number=number, claim=claim)
             if may:
                 self._enter(replace(command, attempts=number, hold=self._hold()), None, "sent")
             return may
 
-    def add_outcome(self, command_id: str, event: CommandEvent, *, why: str, claim: int) -> Outcome[S, E]:
+    def add_outcome(self, command_id: str, event: CommandEvent, *, why: str, claim: int) -> CommandOutcome[S, E]:
         """Move the command by an event of its lifecycle, if this claim still holds. Raises ValueError."""
         with self._kept.lock:
             command = self._command(command_id)
-            moved = after_event(command, event, why=why, claim=claim)
+            moved = apply_event(command, event, why=why, claim=claim)
             if moved is not command:
                 moved = replace(moved, hold=None if COMMAND.is_final(moved.state) else self._hold())
                 self._enter(moved, event, why)
-            return Outcome(self._kept.record, moved)
+            return CommandOutcome(self._kept.record, moved)
 
     def _hold(self) -> Hold:
         store = self._kept.store
@@ -337,7 +343,7 @@ class MemoryLog(Generic[S, E]):
     def _enter(self, command: CommandRecord[S, E], event: CommandEvent | None, why: str) -> None:
         kept = self._kept
         kept.entries.append(CommandEntry(command, event, why))
-        kept.record = after_command(kept.record, command)
+        kept.record = apply_command(kept.record, command)
         self._keep(command)
 
     def _keep(self, command: CommandRecord[S, E]) -> None:

@@ -11,15 +11,15 @@ from typing import Any
 from lifecycle.catalog import CommandEvent
 from lifecycle.definition import Lifecycle
 from lifecycle.journal import (
-    UNSTATED,
+    NO_CONTEXT,
     CreatedTask,
     CreateRecord,
     Hold,
     Journal,
-    Purpose,
-    create_after_attempt,
-    create_after_claim,
-    create_after_event,
+    RequestContext,
+    apply_attempt_of_create,
+    apply_claim_of_create,
+    apply_event_of_create,
 )
 
 
@@ -55,19 +55,19 @@ class MemoryCreates:
         return False
 
     def add(
-        self, fields: Mapping[str, Any], *, labels: Mapping[str, str], purpose: Purpose = UNSTATED
+        self, fields: Mapping[str, Any], *, labels: Mapping[str, str], context: RequestContext = NO_CONTEXT
     ) -> CreateRecord | None:
         """Record an intent, which this worker has claimed; None if its key is taken."""
         store = self._store
         with store.lock:
-            name = (self._lifecycle.name, str(purpose.key))
-            if purpose.key is not None and name in store.keys:
+            name = (self._lifecycle.name, str(context.idempotency_key))
+            if context.idempotency_key is not None and name in store.keys:
                 return None
             store.count += 1
             record = CreateRecord(
-                str(store.count), dict(fields), dict(labels), store.clock(), purpose=purpose, hold=self._hold()
+                str(store.count), dict(fields), dict(labels), store.clock(), context=context, hold=self._hold()
             )
-            if purpose.key is not None:
+            if context.idempotency_key is not None:
                 store.keys[name] = record.id
             return self._keep(record)
 
@@ -76,10 +76,10 @@ class MemoryCreates:
         with self._store.lock:
             return self._record(create_id)
 
-    def find(self, key: str) -> CreateRecord | None:
+    def find(self, idempotency_key: str) -> CreateRecord | None:
         """Return the create under that key that made a task or may have made one, if there is one."""
         with self._store.lock:
-            found = self._store.keys.get((self._lifecycle.name, key))
+            found = self._store.keys.get((self._lifecycle.name, idempotency_key))
             return None if found is None else self._record(found)
 
     def find_maker(self, task_id: str) -> str | None:
@@ -100,7 +100,7 @@ class MemoryCreates:
             if record is None:
                 return None
             now = self._store.clock()
-            claimed = create_after_claim(record, self._hold(), now=now, is_successor=False, dead=dead)
+            claimed = apply_claim_of_create(record, self._hold(), now=now, is_successor=False, dead=dead)
             return None if claimed is None else self._keep(claimed)
 
     def release(self, create_id: str, *, claim: int) -> None:
@@ -113,7 +113,7 @@ class MemoryCreates:
     def add_attempt(self, create_id: str, *, number: int, claim: int) -> bool:
         """Record that the create is about to be sent. False if it has ended or another worker has claimed it."""
         with self._store.lock:
-            sent = create_after_attempt(self._record(create_id), number=number, claim=claim)
+            sent = apply_attempt_of_create(self._record(create_id), number=number, claim=claim)
             if sent is not None:
                 self._keep(replace(sent, hold=self._hold()))
             return sent is not None
@@ -123,7 +123,7 @@ class MemoryCreates:
     ) -> CreateRecord:
         """Move the create by an event of the lifecycle `command`, if this claim still holds; make its task known."""
         with self._store.lock:
-            record = self._keep(create_after_event(self._record(create_id), event, why=why, claim=claim, task=task))
+            record = self._keep(apply_event_of_create(self._record(create_id), event, why=why, claim=claim, task=task))
         if task is not None:
             log = self._journal.task(self._lifecycle, task.task_id)
             log.track(created=True)
@@ -157,7 +157,7 @@ class MemoryCreates:
         store, name = self._store, self._lifecycle.name
         if record.task_id is not None:
             store.makers.setdefault((name, record.task_id), record.id)
-        key = record.purpose.key
+        key = record.context.idempotency_key
         if key is not None and not record.may_have_made:
             store.keys.pop((name, key), None)
         is_needed = record.is_open or record.claim > 1 or (key is not None and record.may_have_made)

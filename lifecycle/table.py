@@ -2,7 +2,7 @@
 
 `Table` owns every state change of this project; nothing else decides what follows what. It
 is made by `Lifecycle` (definition.py) from checked rows and is never made by hand. Questions
-about paths belong in graph.py, about reported statuses in history.py.
+about paths belong in graph.py, about reported statuses in conformance.py.
 
 Theory: a lifecycle is a deterministic finite automaton, flat and total. Every row is a key of one
 dict, the pair of its state and event; its value is the target. A pair that a state refuses is added
@@ -79,8 +79,8 @@ class Verdict(Generic[S, E]):
 
 
 @dataclass(frozen=True, slots=True)
-class Rows(Generic[S, E]):
-    """What a table is compiled from, names only; `moves` maps (source, event) to the target."""
+class TransitionSystem(Generic[S, E]):
+    """What a table is compiled from, names only; `transitions` maps (source, event) to the target."""
 
     states: tuple[S, ...]
     initial: S
@@ -88,7 +88,7 @@ class Rows(Generic[S, E]):
     settled: frozenset[S]
     origins: Mapping[E, Origin]
     proved_by_state: frozenset[E]
-    moves: Mapping[tuple[S, E], S]
+    transitions: Mapping[tuple[S, E], S]
 
 
 class Table(Generic[S, E]):
@@ -99,25 +99,25 @@ class Table(Generic[S, E]):
 
     name: str
     extended_by: str | None
-    _rows: Rows[S, E]
+    _system: TransitionSystem[S, E]
     _names: dict[S, S]
     _targets: dict[tuple[S, E], S | None]  # and the refusals that were asked for
     _allowed: dict[S, tuple[E, ...]]
     _leads_to: dict[E, frozenset[S]]
 
-    def _compile(self, rows: Rows[S, E]) -> None:
+    def _compile(self, rows: TransitionSystem[S, E]) -> None:
         # Dicts instead of sets and lists: each name once, in declared order.
         accepted: dict[S, dict[E, None]] = {state: {} for state in rows.states}
         leads_to: dict[E, dict[S, None]] = {event: {} for event in rows.origins}
-        for (source, event), to in rows.moves.items():
+        for (source, event), to in rows.transitions.items():
             accepted[source][event] = leads_to[event][to] = None
         place = {event: index for index, event in enumerate(rows.origins)}
         # Straight into the instance's dict: the model is frozen, and pydantic's private
         # attributes would cost a second, slower look-up on every call of `target`.
         self.__dict__.update(
-            _rows=rows,
+            _system=rows,
             _names={state: state for state in rows.states},
-            _targets=dict(rows.moves),
+            _targets=dict(rows.transitions),
             _allowed={state: tuple(sorted(events, key=place.__getitem__)) for state, events in accepted.items()},
             _leads_to={event: frozenset(targets) for event, targets in leads_to.items()},
         )
@@ -175,7 +175,7 @@ class Table(Generic[S, E]):
         elif self._is_redundant(state, event):
             kind, reason = VerdictKind.REDUNDANT, f"{quoted(event)} is redundant, the task is already {quoted(state)}"
         else:
-            kind = VerdictKind.ENDED if state in self._rows.final else VerdictKind.ILLEGAL
+            kind = VerdictKind.ENDED if state in self._system.final else VerdictKind.ILLEGAL
             reason = self._refusal(state, event)
         return Verdict(kind, state, event, target, allowed, reason)
 
@@ -190,7 +190,7 @@ class Table(Generic[S, E]):
         if origin is None:
             return events
         only = require_origin(origin, where=self.name)
-        return tuple(event for event in events if self._rows.origins[event] is only)
+        return tuple(event for event in events if self._system.origins[event] is only)
 
     def replay(self, events: Iterable[E], *, start: S | None = None) -> S:
         """Return the state after applying `events` in order.
@@ -203,7 +203,7 @@ class Table(Generic[S, E]):
             UnknownName: an event or state that this lifecycle does not declare.
             TypeError: `events` is one text.
         """
-        state = self._rows.initial if start is None else self._require_state(start)
+        state = self._system.initial if start is None else self._require_state(start)
         for index, event in enumerate(require_words(events, "events")):
             target = self.target(state, event)
             if target is None:
@@ -214,23 +214,23 @@ class Table(Generic[S, E]):
     def is_final(self, state: S) -> bool:
         """Whether nothing can follow `state`. Raises UnknownName."""
         self._require_state(state)
-        return state in self._rows.final
+        return state in self._system.final
 
     def is_settled(self, state: S) -> bool:
         """Whether no work is being done in `state`: it is final, or declared settled. Raises UnknownName."""
         self._require_state(state)
-        return state in self._rows.settled
+        return state in self._system.settled
 
-    def ends(self, event: E) -> bool:
+    def is_terminating(self, event: E) -> bool:
         """Whether every row of `event` leads to a final state (a stop, a cancel). Raises UnknownName."""
         self._require_event(event)
-        return self._leads_to[event] <= self._rows.final
+        return self._leads_to[event] <= self._system.final
 
     def accepted_until_final(self, event: E) -> bool:
         """Whether every state that is not final accepts `event`. Raises UnknownName."""
         self._require_event(event)
-        rows = self._rows
-        return all((state, event) in rows.moves for state in rows.states if state not in rows.final)
+        rows = self._system
+        return all((state, event) in rows.transitions for state in rows.states if state not in rows.final)
 
     def targets(self, event: E) -> frozenset[S]:
         """Return the targets of all rows of `event`. Raises UnknownName."""
@@ -238,12 +238,12 @@ class Table(Generic[S, E]):
         return self._leads_to[event]
 
     def _is_redundant(self, state: S, event: E) -> bool:
-        rows = self._rows
+        rows = self._system
         is_command = rows.origins[event] is Origin.CALLER
         return is_command and event in rows.proved_by_state and self._leads_to[event] == frozenset((state,))
 
     def _refusal(self, state: S, event: E) -> str:
-        if state in self._rows.final:
+        if state in self._system.final:
             why = f"{quoted(state)} is final"
         else:
             why = f"allowed: {', '.join(self._alternatives(state, event)) or 'none'}"
@@ -261,7 +261,7 @@ class Table(Generic[S, E]):
 
     def _alternatives(self, state: S, event: E) -> tuple[E, ...]:
         """What the origin of `event` can do instead: a caller cannot send what the service does by itself."""
-        return self.allowed(state, origin=self._rows.origins[event])
+        return self.allowed(state, origin=self._system.origins[event])
 
     def _require_state(self, state: S) -> S:
         """Return the declared name that equals `state`, which may be plain text. Raises UnknownName."""
@@ -271,14 +271,14 @@ class Table(Generic[S, E]):
             raise self._unknown_state(state) from None
 
     def _require_event(self, event: E) -> None:
-        if event not in self._rows.origins:
+        if event not in self._system.origins:
             raise self._unknown_event(event)
 
     def _unknown_state(self, state: S) -> UnknownName:
-        return self._unknown_name("state", state, self._rows.states)
+        return self._unknown_name("state", state, self._system.states)
 
     def _unknown_event(self, event: E) -> UnknownName:
-        return self._unknown_name("event", event, tuple(self._rows.origins))
+        return self._unknown_name("event", event, tuple(self._system.origins))
 
     def _unknown_name(self, kind: str, name: str, known: tuple[str, ...]) -> UnknownName:
         return UnknownName(kind, name, known=known, where=self.name, declared_by=self._declared_by(name, known))

@@ -25,12 +25,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Generic, cast
 
+from lifecycle.conformance import Channel, FindingCode, Mode
 from lifecycle.definition import Alias, Event, Invariant, Lifecycle, Rule, State, Transition
 from lifecycle.errors import DefinitionFinding, IllegalTransition, LifecycleError, MissingExtra
-from lifecycle.examination import moves_of
 from lifecycle.graph import Closure, accepted_again, reach, remote_rows
-from lifecycle.history import Channel, FindingCode, Mode
 from lifecycle.table import E, Origin, OriginName, S, quoted, require_origin
+from lifecycle.validation import by_source_and_event
 
 try:
     from hypothesis import strategies as st
@@ -196,7 +196,7 @@ def _continued(lifecycle: Lifecycle[S, E], rows: list[S], to: S) -> list[S]:
 
 
 def _words(lifecycle: Lifecycle[S, E], state: S, channel: str) -> st.SearchStrategy[str]:
-    aliases = (alias.word for alias in lifecycle.aliases if (alias.channel, alias.state) == (channel, state))
+    aliases = (alias.status for alias in lifecycle.aliases if (alias.channel, alias.state) == (channel, state))
     return st.sampled_from([str(state), *aliases])
 
 
@@ -284,7 +284,7 @@ def _rows(
     )
     origins = {events[label]: origin for label, (_, origin, _, _) in zip(labels, drawn, strict=True)}
 
-    remote = Closure(names, remote_rows(moves_of(rows), origins))
+    remote = Closure(names, remote_rows(by_source_and_event(rows), origins))
 
     def may_repeat(event: str) -> bool:
         return accepted_again({row.source: row.target for row in rows if row.event == event}, remote) is None
@@ -297,9 +297,9 @@ def _rows(
                 events[label],
                 origin,
                 proved_by_state=proved and events[label] not in stays,
-                repeatable=repeatable and may_repeat(events[label]),
+                idempotent=idempotent and may_repeat(events[label]),
             )
-            for label, (_, origin, proved, repeatable) in zip(labels, drawn, strict=True)
+            for label, (_, origin, proved, idempotent) in zip(labels, drawn, strict=True)
         ),
         rows,
     )
@@ -428,9 +428,7 @@ def check_executor(
                 found += (each for each in disagreement.differences if each not in found)
     if found:
         answers = {(each.state, each.event): cast("S | None", each.answer) for each in found}
-        broken = lifecycle.broken_invariants(
-            lambda state, event: answers.get((state, event), lifecycle.target(state, event))
-        )
+        broken = lifecycle.violations(lambda state, event: answers.get((state, event), lifecycle.target(state, event)))
         raise Disagreement(lifecycle=lifecycle.name, differences=found, broken=broken)
 
 

@@ -105,7 +105,7 @@ def keeps(promise: Invariant[str, str], states: Iterable[str], final: set[str], 
 def is_sound(lifecycle: Lifecycle[str, str], final: set[str], moves: Moves) -> bool:
     """Whether other rows and final states would make a sound lifecycle of the same names and promises."""
     states, events = names(lifecycle)
-    commands = [each.name for each in lifecycle.events if each.origin is Origin.CALLER and each.repeatable]
+    commands = [each.name for each in lifecycle.events if each.origin is Origin.CALLER and each.idempotent]
     proved = {each.name for each in lifecycle.events if each.origin is Origin.CALLER and each.proved_by_state}
     remote = {row: to for row, to in moves.items() if lifecycle.event(row[1]).origin is Origin.REMOTE}
     away = distances(states, moves)

@@ -18,17 +18,17 @@ from tests.packages import MODULES, ROOT, belongs
 # Files that are not there yet may be named; a file that is not named is an error.
 ONE_WAY = {
     "lifecycle": """
-        errors <- table <- graph <- history <- parts <- examination <- documents <- definition <- catalog.*
+        errors <- table <- graph <- conformance <- declaration <- validation <- documents <- definition <- catalog.*
         catalog.* <- journal <- memory_creates <- memory
-        journal <- effects <- command, creating, following
+        journal <- effects <- command, create, following
         definition <- diagram, testing
     """,
     "lifecycle_adapters": """
-        http.errors <- http.wire <- http.browser_use <- http.v1, http.v2, http.v3, http.v4
+        http.http_errors <- http.binding <- http.browser_use <- http.v1, http.v2, http.v3, http.v4
         http.v1, http.v2, http.v3, http.v4 <- http.services <- http.client
-        http.wire, http.timing <- http.exchange <- http.driver, http.listing <- http.creating <- http.client
-        http.errors <- http.limits <- http.connections <- http.driver
-        http.wire <- http.keys <- http.driver, http.client
+        http.binding, http.timing <- http.exchange <- http.driver, http.paginator <- http.creates <- http.client
+        http.http_errors <- http.limits <- http.connections <- http.driver
+        http.binding <- http.keys <- http.driver, http.client
         http.client <- http <- watch.* <- dbos <- cli.*
         http.v1, http.v2, http.v3, http.v4 <- emulator.* <- cli.*
         telemetry <- http.exchange, http.driver, journal.*
@@ -42,7 +42,7 @@ ONE_WAY = {
 
 # Who imports what is no part of Python: an optional dependency belongs to the files that are named for it.
 OWNERS = {
-    "pydantic": ["lifecycle.definition", "lifecycle.parts", "lifecycle_adapters"],
+    "pydantic": ["lifecycle.definition", "lifecycle.declaration", "lifecycle_adapters"],
     "pydantic_core": ["lifecycle_adapters.emulator"],
     "typing_extensions": ["lifecycle_adapters.emulator"],
     "yaml": ["lifecycle.documents"],
@@ -58,11 +58,10 @@ OWNERS = {
     "starlette": ["lifecycle_adapters.emulator"],
     "uvicorn": ["lifecycle_adapters.emulator"],
     "sqlalchemy": ["lifecycle_adapters.journal"],
-    "alembic": ["lifecycle_adapters.journal"],
     "aiolimiter": ["lifecycle_adapters.watch"],
     "dbos": ["lifecycle_adapters.dbos"],
     "opentelemetry": ["lifecycle_adapters.telemetry"],
-    "duckdb": ["lifecycle_adapters.logs.workbench"],
+    "duckdb": ["lifecycle_adapters.logs.duckdb_session"],
     "numpy": ["lifecycle_adapters.logs"],
     "backports": ["lifecycle_adapters.logs.text.blocks"],
     "psycopg": ["lifecycle_adapters.connection_strings", "lifecycle_adapters.logs.postgres"],

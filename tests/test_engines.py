@@ -263,7 +263,11 @@ def test_temporal(service: Emulator, tmp_path: Path) -> None:
     worker = temporal.page.line("python supervise.py work")
 
     def start() -> str:
-        return temporal.type("python supervise.py start").strip()
+        # The SDK's own threads sometimes abort the interpreter when it ends (exit code -6); all was done by then.
+        done = temporal.run(temporal.page.line("python supervise.py start"))
+        assert done.returncode in (0, -signal.SIGABRT), done
+        assert done.stdout.startswith("task_"), done
+        return done.stdout.strip()
 
     def update(task: str, command: str, key: str) -> list[str]:
         replace = {"TASK_ID": task, "pause": command, "KEY": key}

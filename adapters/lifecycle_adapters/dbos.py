@@ -5,7 +5,7 @@
         print(supervision.follow(task_id).get_result())
 
 One workflow follows one task until it is over. It waits for whichever comes first: a step that polls
-until the state is another one, or a message (a command from `tell`, a report from `heard`). Each
+until the state is another one, or a message (a command from `send`, a report from `notify`). Each
 command is one step of its own. So a day of waiting is some hundred rows in DBOS's database, however
 often the task was polled.
 
@@ -50,11 +50,11 @@ from lifecycle.errors import (
 from lifecycle.journal import Report, TaskRecord
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.http.client import AsyncClient, AsyncTask
-from lifecycle_adapters.http.errors import NotFound
 from lifecycle_adapters.http.exchange import cost_usd
+from lifecycle_adapters.http.http_errors import NotFound
 from lifecycle_adapters.watch.policies import Facts, Policy, ending_command, ends_task
 
-__all__ = ["Answer", "Limits", "NotFollowed", "NotPinned", "Supervision", "serving"]
+__all__ = ["Limits", "NotFollowed", "RecoveryNotConfigured", "SentCommand", "Supervision", "serving"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -65,7 +65,7 @@ _FIRST = asyncio.FIRST_COMPLETED
 _A_YEAR_S = 365 * 24 * 3600.0
 
 
-class NotPinned(AdapterError, ValueError):
+class RecoveryNotConfigured(AdapterError, ValueError):
     """The configuration of DBOS leaves it to chance which workflows a process recovers."""
 
 
@@ -80,7 +80,7 @@ class NotFollowed(AdapterError):
 # --- what is stored: plain data, whatever serializer DBOS is given --------------------------------
 
 
-class Answer(TypedDict):
+class SentCommand(TypedDict):
     """What came of a command: `error` is None where it succeeded, `sent` False where it was redundant."""
 
     command: str
@@ -89,7 +89,7 @@ class Answer(TypedDict):
     error: str | None
 
 
-class _Seen(TypedDict):
+class _FollowedState(TypedDict):
     """What is known of a task between two steps. Times are seconds since 1970.
 
     `since` is when the state was first seen, `due` names the policy that ends the task now, for
@@ -147,15 +147,15 @@ class Supervision(DBOSConfiguredInstance):
         policies: Sequence[Policy] = (),
         limits: Limits | None = None,
     ) -> None:
-        self.name = name or client.wire.name
+        self.name = name or client.binding.name
         self._limits = limits or Limits()
         self._client = client
         self._lifecycle = client.lifecycle
         self._step_s = step_s
         self._policies = policies
         self._needs_cost = any(policy.needs_cost for policy in policies)
-        if self._needs_cost and client.wire.cost_at is None:
-            raise ValueError(f"{client.wire.name} does not tell what a task costs")
+        if self._needs_cost and client.binding.cost_field is None:
+            raise ValueError(f"{client.binding.name} does not tell what a task costs")
         if not all(map(ends_task, policies)):
             raise ValueError(
                 "a supervision ends tasks; a policy that only alerts is a watcher's (lifecycle_adapters.watch)"
@@ -187,13 +187,13 @@ class Supervision(DBOSConfiguredInstance):
             handle: WorkflowHandle[Any] = DBOS.enqueue_workflow(self.name, self._follow, task_id, time.time())
             return handle
 
-    def tell(
+    def send(
         self,
         task_id: str,
         command: str,
         /,
         *,
-        key: str | None = None,
+        idempotency_key: str | None = None,
         reason: str = "",
         origin: str = "caller",
         **fields: Any,
@@ -207,20 +207,22 @@ class Supervision(DBOSConfiguredInstance):
             ValueError: it must not be repeated, and the journal would not know of it after a crash.
             NotFollowed: nobody follows the task.
         """
-        if not self._lifecycle.event(command).repeatable and isinstance(self._client.journal, MemoryJournal):
+        if not self._lifecycle.event(command).idempotent and isinstance(self._client.journal, MemoryJournal):
             raise ValueError(f"{command!r} must not be repeated after a crash, which takes a durable journal")
-        self._client.wire.command_request(command, task_id, fields)
-        key = key or uuid4().hex
-        told = {"command": command, "key": key, "reason": reason, "origin": origin, "fields": fields}
-        self._send(task_id, told, once=f"{self.workflow_id(task_id)}:{key}")
-        return key
+        self._client.binding.command_request(command, task_id, fields)
+        idempotency_key = idempotency_key or uuid4().hex
+        told = {"command": command, "key": idempotency_key, "reason": reason, "origin": origin, "fields": fields}
+        self._send(task_id, told, once=f"{self.workflow_id(task_id)}:{idempotency_key}")
+        return idempotency_key
 
-    def answer(self, task_id: str, key: str, *, timeout_s: float = 60.0) -> Answer | None:
+    def result(self, task_id: str, idempotency_key: str, *, timeout_s: float = 60.0) -> SentCommand | None:
         """Return what came of a command; None where that is not known in time, or the task was over before."""
-        answer: Answer | None = DBOS.get_event(self.workflow_id(task_id), key, timeout_seconds=timeout_s)
+        answer: SentCommand | None = DBOS.get_event(
+            self.workflow_id(task_id), idempotency_key, timeout_seconds=timeout_s
+        )
         return answer
 
-    def heard(self, task_id: str, report: Report | None = None) -> None:
+    def notify(self, task_id: str, report: Report | None = None) -> None:
         """Pass on what a service pushed; without a report (the journal has it), have the task looked at now.
 
         Raises:
@@ -246,7 +248,7 @@ class Supervision(DBOSConfiguredInstance):
     async def _follow(self, task_id: str, followed_at: float) -> str | None:
         self._keep_the_client()
         task = self._client.task(task_id)
-        seen = _Seen(
+        seen = _FollowedState(
             followed_at=followed_at, state=None, since=followed_at, is_over=False, due=None, reason="", again_at=0.0
         )
         hearing: asyncio.Task[Any] | None = None
@@ -269,7 +271,7 @@ class Supervision(DBOSConfiguredInstance):
                 await asyncio.wait({hearing})
         return seen["state"]
 
-    async def _attend(self, task: AsyncTask, seen: _Seen, message: Mapping[str, Any]) -> _Seen:
+    async def _attend(self, task: AsyncTask, seen: _FollowedState, message: Mapping[str, Any]) -> _FollowedState:
         if "status" in message:
             return await _step("report", self._report, task, seen, message)
         if "command" in message:
@@ -277,7 +279,7 @@ class Supervision(DBOSConfiguredInstance):
             await DBOS.set_event_async(message["key"], answer)
         return seen
 
-    def _ending(self, seen: _Seen) -> Mapping[str, Any]:
+    def _ending(self, seen: _FollowedState) -> Mapping[str, Any]:
         """The command that a policy gives. Each time it has a new key: an old one keeps its refusal."""
         return {
             "command": str(ending_command(self._lifecycle, seen["state"])),
@@ -289,7 +291,7 @@ class Supervision(DBOSConfiguredInstance):
 
     # The steps. Each may be carried out more than once.
 
-    async def _look(self, task: AsyncTask, seen: _Seen, told: asyncio.Event) -> _Seen:
+    async def _look(self, task: AsyncTask, seen: _FollowedState, told: asyncio.Event) -> _FollowedState:
         """Poll until the state changes, a policy fires, a message arrives, or `step_s` has passed.
 
         However long that takes: if no policy is due, the service is asked at least once; if one is, the journal is.
@@ -311,7 +313,9 @@ class Supervision(DBOSConfiguredInstance):
         await asyncio.wait({polling})  # it may have to let go of a command
         return self._decided(task, seen)
 
-    async def _poll(self, task: AsyncTask, seen: _Seen, enough: asyncio.Event, *, needs_answer: bool) -> _Seen:
+    async def _poll(
+        self, task: AsyncTask, seen: _FollowedState, enough: asyncio.Event, *, needs_answer: bool
+    ) -> _FollowedState:
         """Settle what is open and poll, until the task is over, in another state, or too expensive.
 
         Sets `enough` once the service has answered or failed to; without `needs_answer` once the journal is read.
@@ -326,7 +330,7 @@ class Supervision(DBOSConfiguredInstance):
             try:
                 with suppress(CommandError, IllegalTransition):  # it is settled so, or to be tried again
                     await task.recover()
-                record = await asyncio.to_thread(task.log.load)
+                record = await asyncio.to_thread(task.journal.load)
                 after = self._after(seen, record)
                 if after["is_over"] or after["state"] not in (None, seen["state"]):
                     return after
@@ -350,34 +354,36 @@ class Supervision(DBOSConfiguredInstance):
                 enough.set()
             await asyncio.sleep(self._client.timing.longest_retry_s)
 
-    async def _with_cost(self, task: AsyncTask, seen: _Seen) -> _Seen:
+    async def _with_cost(self, task: AsyncTask, seen: _FollowedState) -> _FollowedState:
         if not self._needs_cost:
             return seen
-        return self._decided(task, seen, cost_usd(await task.details(), self._client.wire.cost_at))
+        return self._decided(task, seen, cost_usd(await task.details(), self._client.binding.cost_field))
 
-    async def _report(self, task: AsyncTask, seen: _Seen, told: Mapping[str, Any]) -> _Seen:
+    async def _report(self, task: AsyncTask, seen: _FollowedState, told: Mapping[str, Any]) -> _FollowedState:
         report = Report(told["status"], datetime.fromisoformat(told["as_of"]), told["channel"])
         try:
-            return self._after(seen, await asyncio.to_thread(task.log.add_report, report))
+            return self._after(seen, await asyncio.to_thread(task.journal.add_report, report))
         except (AdapterError, UnreadableRecord) as error:  # the next look polls
             _LOG.warning("a report is not recorded", extra=self._log_facts(task, error))
             return seen
 
-    async def _command(self, task: AsyncTask, told: Mapping[str, Any]) -> Answer:
-        purpose = {name: told[name] for name in ("key", "reason", "origin")}
+    async def _command(self, task: AsyncTask, told: Mapping[str, Any]) -> SentCommand:
+        context = {name: told[name] for name in ("key", "reason", "origin")}
         try:
-            result = await task.send(told["command"], **purpose, **told["fields"])
+            result = await task.send(told["command"], **context, **told["fields"])
         except LifecycleError as error:  # what is left open by it, the next look settles
-            return Answer(command=told["command"], state=None, sent=False, error=f"{type(error).__name__}: {error}")
-        return Answer(command=told["command"], state=str(result.state), sent=result.sent, error=None)
+            return SentCommand(
+                command=told["command"], state=None, sent=False, error=f"{type(error).__name__}: {error}"
+            )
+        return SentCommand(command=told["command"], state=str(result.state), sent=result.sent, error=None)
 
-    def _after(self, seen: _Seen, record: TaskRecord[Any, Any]) -> _Seen:
+    def _after(self, seen: _FollowedState, record: TaskRecord[Any, Any]) -> _FollowedState:
         state = None if record.state is None else str(record.state)
         since = seen["since"] if state == seen["state"] else time.time()
         is_over = state is not None and self._lifecycle.is_final(state) and record.open_command is None
         return {**seen, "state": state, "since": since, "is_over": is_over, "due": None}
 
-    def _decided(self, task: AsyncTask, seen: _Seen, cost: Decimal | None = None) -> _Seen:
+    def _decided(self, task: AsyncTask, seen: _FollowedState, cost: Decimal | None = None) -> _FollowedState:
         """What was seen, with what the policies say to it."""
         now = datetime.now(UTC)
         if now.timestamp() < seen["again_at"]:
@@ -392,7 +398,7 @@ class Supervision(DBOSConfiguredInstance):
                 return {**seen, "due": policy.name, "reason": reason, "again_at": now.timestamp() + self._step_s}
         return seen
 
-    def _patience_s(self, task: AsyncTask, seen: _Seen) -> float:
+    def _patience_s(self, task: AsyncTask, seen: _FollowedState) -> float:
         due_s = [float("inf")]
         for policy, facts in self._asked(task, seen):
             try:
@@ -405,7 +411,7 @@ class Supervision(DBOSConfiguredInstance):
     def _warn_of_policy(self, task: AsyncTask, policy: Policy, error: Exception) -> None:
         _LOG.error("a policy failed", extra={**self._log_facts(task, error), "policy": policy.name})
 
-    def _asked(self, task: AsyncTask, seen: _Seen, cost: Decimal | None = None) -> list[tuple[Policy, Facts]]:
+    def _asked(self, task: AsyncTask, seen: _FollowedState, cost: Decimal | None = None) -> list[tuple[Policy, Facts]]:
         """The policies to be asked of a task, with what they are told of it."""
         state = seen["state"]
         # A worker with another declaration may have seen the state; the next look sees one of this declaration.
@@ -453,14 +459,16 @@ def serving(config: DBOSConfig, *supervisions: Supervision) -> Generator[None]:
     machine; no two that live may share it. The second changes with the order of steps.
 
     Raises:
-        NotPinned: `config` does not say both, or DBOS runs already with others.
+        RecoveryNotConfigured: `config` does not say both, or DBOS runs already with others.
     """
     missing = [name for name in _PINS if not config.get(name)]
     if missing:
-        raise NotPinned(f"the configuration must say {' and '.join(missing)}: else nothing is recovered after a crash")
+        raise RecoveryNotConfigured(
+            f"the configuration must say {' and '.join(missing)}: else nothing is recovered after a crash"
+        )
     DBOS(config=config)
     if any(config.get(name) != getattr(DBOS, name) for name in _PINS):
-        raise NotPinned("DBOS was made in this process before, with another configuration")
+        raise RecoveryNotConfigured("DBOS was made in this process before, with another configuration")
     # In a thread without an event loop: DBOS would adopt the caller's, and leave workflows running in it at the end.
     with ThreadPoolExecutor(1, thread_name_prefix="dbos") as aside:
         try:

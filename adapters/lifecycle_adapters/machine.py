@@ -52,13 +52,13 @@ try:
 except ImportError:
     raise MissingExtra("machine", needed_by="lifecycle_adapters.machine") from None
 
-__all__ = ["AsyncBoundMachine", "BoundMachine", "Change", "bind", "bind_async"]
+__all__ = ["AsyncBoundMachine", "BoundMachine", "StateChange", "bind", "bind_async"]
 
 M = TypeVar("M")
 
 
 @dataclass(frozen=True, slots=True)
-class Change(Generic[M, S, E]):
+class StateChange(Generic[M, S, E]):
     """What a callback is told; `args` and `kwargs` are what the event was fired with."""
 
     model: M
@@ -69,7 +69,7 @@ class Change(Generic[M, S, E]):
     kwargs: Mapping[str, Any]
 
 
-Callback = Callable[[Change[M, S, E]], object]
+Callback = Callable[[StateChange[M, S, E]], object]
 Callbacks = Callback[M, S, E] | Sequence[Callback[M, S, E]]
 
 
@@ -91,13 +91,13 @@ def bind(
 
     Args:
         attribute: where the object keeps its state.
-        on_enter, on_leave: by state, one callback or several, each called with a `Change`.
+        on_enter, on_leave: by state, one callback or several, each called with a `StateChange`.
         before, after: by event, likewise.
         attach: whether the object gets the methods that this module's documentation lists. An
             object that has no room for them (slots, a pydantic model), or a `__copy__` of its own, needs False.
     Raises:
         UnknownName: the object's state, or a key of the callbacks, is not declared.
-        TypeError: a callback that cannot be called with one `Change`, a coroutine function or a
+        TypeError: a callback that cannot be called with one `StateChange`, a coroutine function or a
             generator; an object whose state cannot be read or set, or that has no room for methods.
         ValueError: the name of a method to attach is taken.
     """
@@ -123,13 +123,13 @@ def bind_async(
 
     Args:
         attribute: where the object keeps its state.
-        on_enter, on_leave: by state, one callback or several, each called with a `Change`: coroutine functions,
+        on_enter, on_leave: by state, one callback or several, each called with a `StateChange`: coroutine functions,
             which are awaited one after another, or plain ones.
         before, after: by event, likewise.
         attach: whether the object gets the methods that this module's documentation lists, to be awaited.
     Raises:
         UnknownName: the object's state, or a key of the callbacks, is not declared.
-        TypeError: a callback that cannot be called with one `Change`, or a generator; an object whose state cannot
+        TypeError: a callback that cannot be called with one `StateChange`, or a generator; an object whose state cannot
             be read or set, or that has no room for methods.
         ValueError: the name of a method to attach is taken.
     """
@@ -143,7 +143,7 @@ _Hook = Callable[[transitions.EventData], Any]
 _Hooks = defaultdict[tuple[str, str], list[_Hook]]  # by kind and name
 
 
-class _State(transitions.State):
+class _BoundState(transitions.State):
     """A state whose name is the declared text, and whose value on the object the declared member."""
 
     # The library would also call methods of the object that happen to be named on_enter_STATE;
@@ -155,11 +155,11 @@ class _State(transitions.State):
         return str(self.value)
 
 
-class _AsyncState(_State, AsyncState):
+class _AsyncState(_BoundState, AsyncState):
     pass
 
 
-class _Event(transitions.Event):
+class _BoundEvent(transitions.Event):
     def trigger(self, model: object, *args: Any, **kwargs: Any) -> bool:
         _require_row(self, model)
         return super().trigger(model, *args, **kwargs)
@@ -343,8 +343,8 @@ class _Bound(transitions.Machine, Generic[S, E]):
 class BoundMachine(_Bound[S, E]):
     """A configured `transitions.Machine` over one object, with typed methods. Made by `bind`."""
 
-    state_cls = _State
-    event_cls = _Event
+    state_cls = _BoundState
+    event_cls = _BoundEvent
 
     def fire(self, event: E, /, *args: Any, **kwargs: Any) -> S:
         """Carry `event` out; return the object's state after it and after all its callbacks.
@@ -418,7 +418,7 @@ def _row(transition: Transition[S, E], hooks: _Hooks) -> Any:
 def _tell(lifecycle: Lifecycle[Any, Any], callback: Any, event_data: Any) -> object:
     row = event_data.transition
     return callback(
-        Change(
+        StateChange(
             model=event_data.model,
             source=lifecycle.state(row.source).name,
             event=lifecycle.event(event_data.event.name).name,
@@ -442,7 +442,7 @@ def _require_callback(where: str, callback: Any, *, asynchronous: bool) -> None:
     except ValueError:  # some built-in functions have none
         return
     try:
-        signature.bind(Change)
+        signature.bind(StateChange)
     except TypeError as error:
         raise TypeError(f"{where}: {callback!r} cannot be called with one Change: {error}") from None
 

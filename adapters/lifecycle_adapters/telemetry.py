@@ -7,7 +7,7 @@ importer of `opentelemetry`. Two seams feed it, so that each fact is told once, 
   a report comes by a command, a wait, a watcher or a webhook, and only the journal knows what it changed.
   `SqlJournal` does so by itself. The one in memory is the core's, which knows no telemetry; clients make
   theirs so that it tells, a user's own is made with `MemoryJournal(on_report=telemetry.count_report)`.
-- A client carries a procedure out inside of a `Course`, which is the span of all its requests, in threads
+- A client carries a procedure out inside of a `ProcedureSpan`, which is the span of all its requests, in threads
   as well, and sends each request inside of `request`. What is repeated is one procedure and several requests.
 
     span                                    its attributes
@@ -132,7 +132,7 @@ def _connected() -> Instruments:
 _to: Instruments | None = _connected() if is_present else None
 
 
-def is_heard() -> bool:
+def is_recording() -> bool:
     """Whether anybody was given to listen; spans for nobody would cost what they cost."""
     if _to is None:
         return False
@@ -188,7 +188,7 @@ def _kind(entry: ReportEntry[Any, Any]) -> str:
 # --- procedures -----------------------------------------------------------------------------------
 
 
-class Course:
+class ProcedureSpan:
     """One procedure while it is carried out, and what came of it. Only where somebody listens.
 
     Args:
@@ -225,7 +225,7 @@ class Course:
                 result = yield effect
 
     @contextmanager
-    def inside(self) -> Generator[None]:
+    def as_current_span(self) -> Generator[None]:
         """Make this the span of all that is done until it is left; then it has ended."""
         assert _to is not None
         begun_s = time.monotonic()
@@ -293,7 +293,7 @@ def request(method: str, base_url: str, path: str, *, template: str) -> Abstract
         path: the path that is asked for.
         template: the same with `{id}` for the task's id.
     """
-    if _to is None or not is_heard():
+    if _to is None or not is_recording():
         return nullcontext(_tell_nobody)
     return _request(_to.tracer, method, base_url, path, template)
 

@@ -37,9 +37,9 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, Literal, cast, get_args
 
+from lifecycle.conformance import Channel
 from lifecycle.definition import Lifecycle
 from lifecycle.errors import AdapterError, UnreadableRecord, shortened
-from lifecycle.history import Channel
 from lifecycle.journal import Delivery, Journal, Report, ReportEntry, TaskReport
 
 TIMESTAMP_HEADER = "X-Browser-Use-Timestamp"
@@ -121,7 +121,7 @@ class StatusUpdate:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class WebhookEvent:
     """A webhook's body. `id` is the same for the same body sent again, `update` None for other kinds of event."""
 
     id: str
@@ -129,7 +129,7 @@ class Event:
     update: StatusUpdate | None
 
 
-def parse(body: bytes) -> Event:
+def parse(body: bytes) -> WebhookEvent:
     """Return what a body says. Further fields are ignored; whether it is genuine, `verify` tells.
 
     Raises:
@@ -139,7 +139,7 @@ def parse(body: bytes) -> Event:
     document = _document(body)
     kind = _text(document, "type")
     update = _update(document) if kind == STATUS_UPDATE else None
-    return Event(hashlib.sha256(_canonical(document)).hexdigest(), kind, update)
+    return WebhookEvent(hashlib.sha256(_canonical(document)).hexdigest(), kind, update)
 
 
 def verify(
@@ -296,7 +296,7 @@ def _moment(text: str) -> datetime:
 # --- recording it -----------------------------------------------------------------------------------
 
 
-class Outcome(StrEnum):
+class DeliveryOutcome(StrEnum):
     """What became of a delivery."""
 
     RECORDED = "recorded"  # with its report
@@ -318,8 +318,8 @@ class Received:
     """
 
     status_code: int
-    outcome: Outcome
-    event: Event | None = None
+    outcome: DeliveryOutcome
+    event: WebhookEvent | None = None
     task_id: str | None = None
     entry: ReportEntry[Any, Any] | None = None
     error: AdapterError | UnreadableRecord | None = field(default=None, compare=False)
@@ -413,16 +413,16 @@ class Webhooks:
         except AdapterError as error:
             # Not with its traceback: a database's own error shows what was to be stored.
             _log.error("a webhook could not be recorded", extra={"kind": event.kind, "error": str(error)})
-            return Received(HTTPStatus.SERVICE_UNAVAILABLE, Outcome.FAILED, event, error=error)
+            return Received(HTTPStatus.SERVICE_UNAVAILABLE, DeliveryOutcome.FAILED, event, error=error)
         if entries is None:
-            return Received(HTTPStatus.OK, Outcome.REPLAYED, event)
+            return Received(HTTPStatus.OK, DeliveryOutcome.REPLAYED, event)
         if not reports:
-            return Received(HTTPStatus.OK, Outcome.NOTED, event)
+            return Received(HTTPStatus.OK, DeliveryOutcome.NOTED, event)
         (entry,) = entries
         if isinstance(entry, UnreadableRecord):
             _log.error("a webhook's report could not be applied", extra={"kind": event.kind, "error": str(entry)})
-            return Received(HTTPStatus.OK, Outcome.NOT_APPLIED, event, error=entry)
-        return Received(HTTPStatus.OK, Outcome.RECORDED, event, reports[0].task_id, entry)
+            return Received(HTTPStatus.OK, DeliveryOutcome.NOT_APPLIED, event, error=entry)
+        return Received(HTTPStatus.OK, DeliveryOutcome.RECORDED, event, reports[0].task_id, entry)
 
     def _report(self, update: StatusUpdate, now: datetime) -> TaskReport:
         task_id = update.task_id if self._subject == "task" else update.session_id
@@ -489,7 +489,7 @@ class Webhooks:
 
 def _refusal(error: WebhookError) -> Received:
     _log.warning("a webhook was refused", extra={"reason": type(error).__name__, "error": str(error)})
-    return Received(error.status_code, Outcome.REFUSED, error=error)
+    return Received(error.status_code, DeliveryOutcome.REFUSED, error=error)
 
 
 async def _read(headers: Mapping[str, str], receive: Receive, max_bytes: int) -> bytes | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from lifecycle.catalog.command import COMMAND, CommandEvent, CommandState
+from lifecycle.catalog.command_lifecycle import COMMAND, CommandEvent, CommandState
 from lifecycle.catalog.v1 import V1, V1_FULL, V1Event, V1State
 from lifecycle.catalog.v2 import (
     V2,

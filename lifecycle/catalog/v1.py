@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from lifecycle.conformance import Channel
 from lifecycle.definition import Alias, Event, Invariant, Lifecycle, Rule, State, Transition
-from lifecycle.history import Channel
 from lifecycle.table import Origin
 
 
@@ -49,7 +49,7 @@ V1: Lifecycle[V1State, V1Event] = Lifecycle(
         State(S.STOPPED, "terminated; a new task must be created", final=True),
     ),
     events=(
-        # All three are repeatable. A stop finds nothing to stop the second time. What pause and resume do is undone
+        # All three are idempotent. A stop finds nothing to stop the second time. What pause and resume do is undone
         # by the other of the two alone, and only a caller sends that: if somebody outside of this journal does so
         # between two attempts, the second attempt undoes it.
         Event(E.PAUSE,  Origin.CALLER, "halt the execution for inspection"),

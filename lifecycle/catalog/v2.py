@@ -56,7 +56,7 @@ V2: Lifecycle[V2State, V2Event] = Lifecycle(
         State(S.STOPPED,  "stopped by the caller", final=True),
     ),
     events=(
-        # Both are repeatable: nothing leads out of `stopped`, and the session runs one task at a time, so that
+        # Both are idempotent: nothing leads out of `stopped`, and the session runs one task at a time, so that
         # what a second stop of this task could reach is this task alone.
         Event(E.STOP,                  Origin.CALLER, "stop the task, keep its session"),
         # The task's state does not tell whether the session stopped too: that must be read.

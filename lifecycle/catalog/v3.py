@@ -55,7 +55,7 @@ V3: Lifecycle[V3State, V3Event] = Lifecycle(
     ),
     events=(
         # A running session may run another caller's task, and a second dispatch runs a second one.
-        Event(E.DISPATCH, Origin.CALLER, "give the idle session a task", proved_by_state=False, repeatable=False),
+        Event(E.DISPATCH, Origin.CALLER, "give the idle session a task", proved_by_state=False, idempotent=False),
         # Repeatable: nothing leads out of `stopped`, so that a second stop finds nothing to stop.
         Event(E.STOP,     Origin.CALLER, "stop the session and destroy its sandbox"),
         Event(E.READY,    Origin.REMOTE, "the sandbox is up, without a task"),
@@ -96,8 +96,8 @@ V3_FULL: Lifecycle[V3State, V3Event] = V3.extend(
     name="v3-full",
     citation="Browser Use Cloud API v3: OpenAPI specification of 2026-08-06, StopStrategy",
     events=(
-        # Not repeatable: sent again, it stops whatever the session runs by then, which may be the next task.
-        Event(E.STOP_TASK, Origin.CALLER, "stop the task, keep the session", repeatable=False),
+        # Not idempotent: sent again, it stops whatever the session runs by then, which may be the next task.
+        Event(E.STOP_TASK, Origin.CALLER, "stop the task, keep the session", idempotent=False),
     ),
     transitions=(
         Transition(S.RUNNING, E.STOP_TASK, S.IDLE),

@@ -15,7 +15,7 @@ from dbos import DBOS, DBOSConfig, WorkflowHandle
 from lifecycle import V1_FULL, UnknownName
 from lifecycle.journal import Journal, Report
 from lifecycle_adapters.dbos import Limits, NotFollowed, Supervision, serving
-from lifecycle_adapters.emulator import Emulator, SeenCall
+from lifecycle_adapters.emulator import Emulator, RecordedCall
 from lifecycle_adapters.http import AsyncClient, Client, NotFound, Timing
 from lifecycle_adapters.journal import RecordedCommand, SqlJournal
 from lifecycle_adapters.watch import OverdueAfter, StopAfter, StopAtCost, StopPausedAfter
@@ -71,7 +71,7 @@ def running_task(emulator: Emulator) -> str:
     return emulator.fire(new_task(emulator), "start").id
 
 
-def calls_of(emulator: Emulator, task_id: str, call: str) -> list[SeenCall]:
+def calls_of(emulator: Emulator, task_id: str, call: str) -> list[RecordedCall]:
     """What the emulator saw of one command of the task, or of its `status`."""
     return [each for each in emulator.calls() if each.task == task_id and call in (each.call, each.command)]
 
@@ -243,8 +243,8 @@ def test_commands_are_told_and_answered_while_nothing_is_polled(
     supervision = served["rarely"]
     handle = follow_until_nothing_happens(emulator, supervision, task_id)
 
-    paused = supervision.answer(task_id, supervision.tell(task_id, "pause", reason="lunch"))
-    stopped = supervision.answer(task_id, supervision.tell(task_id, "stop"))
+    paused = supervision.result(task_id, supervision.send(task_id, "pause", reason="lunch"))
+    stopped = supervision.result(task_id, supervision.send(task_id, "stop"))
     state = result_of(handle)
 
     steps = [each["function_name"] for each in DBOS.list_workflow_steps(handle.workflow_id)]
@@ -262,10 +262,10 @@ def test_what_is_told_twice_under_one_key_is_done_once(emulator: Emulator, serve
     handle = supervision.follow(task_id)
 
     for command in ("pause", "resume"):
-        supervision.tell(task_id, command, key=command)
-        supervision.answer(task_id, command)
-    supervision.tell(task_id, "pause", key="pause")
-    supervision.answer(task_id, supervision.tell(task_id, "stop"))
+        supervision.send(task_id, command, idempotency_key=command)
+        supervision.result(task_id, command)
+    supervision.send(task_id, "pause", idempotency_key="pause")
+    supervision.result(task_id, supervision.send(task_id, "stop"))
 
     assert result_of(handle) == "stopped"
     assert len(calls_of(emulator, task_id, "pause")) == 1
@@ -276,7 +276,7 @@ def test_a_refusal_is_an_answer_and_following_goes_on(emulator: Emulator, served
     supervision = served["quick"]
     handle = supervision.follow(task_id)
 
-    answer = supervision.answer(task_id, supervision.tell(task_id, "pause"))
+    answer = supervision.result(task_id, supervision.send(task_id, "pause"))
     emulator.fire(task_id, "start")
     emulator.fire(task_id, "finish")
 
@@ -295,9 +295,9 @@ def test_a_command_that_was_left_uncertain_is_settled_by_the_next_look(
     emulator.fault("drop_after", command="pause", task=task_id)
     emulator.fault("status", status_code=503, method="GET", task=task_id, times=5)
 
-    answer = supervision.answer(task_id, supervision.tell(task_id, "pause"))
+    answer = supervision.result(task_id, supervision.send(task_id, "pause"))
     eventually(lambda: lives(journal, task_id)[-1] == "done")
-    supervision.tell(task_id, "stop")
+    supervision.send(task_id, "stop")
 
     assert result_of(handle) == "stopped"
     assert answer is not None
@@ -309,21 +309,21 @@ def test_what_must_not_be_repeated_needs_a_durable_journal(emulator: Emulator) -
     supervision = supervision_of(emulator, api="v3")
 
     with pytest.raises(ValueError, match="durable journal"):
-        supervision.tell("7", "dispatch", task="read the news")
+        supervision.send("7", "dispatch", task="read the news")
 
 
 def test_a_command_is_checked_before_it_is_told(served: dict[str, Supervision]) -> None:
     with pytest.raises(UnknownName):
-        served["quick"].tell("7", "paus")
+        served["quick"].send("7", "paus")
     with pytest.raises(TypeError):
-        served["quick"].tell("7", "pause", why="lunch")
+        served["quick"].send("7", "pause", why="lunch")
 
 
 def test_nobody_hears_what_is_said_of_a_task_that_is_not_followed(served: dict[str, Supervision]) -> None:
     with pytest.raises(NotFollowed, match="'7'"):
-        served["quick"].tell("7", "stop")
+        served["quick"].send("7", "stop")
     with pytest.raises(NotFollowed) as told:
-        served["quick"].heard("7")
+        served["quick"].notify("7")
 
     assert told.value.task == "7"
 
@@ -335,7 +335,7 @@ def test_a_webhook_ends_the_wait_without_a_poll(emulator: Emulator, served: dict
     task_id = running_task(emulator)
     handle = follow_until_nothing_happens(emulator, served["rarely"], task_id)
 
-    served["rarely"].heard(task_id, Report("finished", datetime.now(UTC), "webhook"))
+    served["rarely"].notify(task_id, Report("finished", datetime.now(UTC), "webhook"))
 
     assert result_of(handle) == "finished"
     assert len(calls_of(emulator, task_id, "status")) == 2
@@ -349,14 +349,14 @@ def test_a_webhook_that_does_not_tell_the_end_leads_to_a_poll(
     handle = follow_until_nothing_happens(emulator, served["rarely"], task_id)
     emulator.fire(task_id, "finish")
 
-    served["rarely"].heard(task_id, None if status is None else Report(status, datetime.now(UTC), "webhook"))
+    served["rarely"].notify(task_id, None if status is None else Report(status, datetime.now(UTC), "webhook"))
 
     assert result_of(handle) == "finished"
 
 
 def test_a_channel_that_is_not_declared_is_refused_at_once(served: dict[str, Supervision]) -> None:
     with pytest.raises(UnknownName):
-        served["quick"].heard("7", Report("finished", datetime.now(UTC), "pigeon"))
+        served["quick"].notify("7", Report("finished", datetime.now(UTC), "pigeon"))
 
 
 # --- policies -------------------------------------------------------------------------------------
@@ -405,7 +405,7 @@ def test_a_task_is_ended_when_it_was_in_a_state_for_too_long(
     handle = supervision.follow(task_id)
     eventually(lambda: len(calls_of(emulator, task_id, "status")) > 50)
     stops_before = calls_of(emulator, task_id, "stop")
-    supervision.tell(task_id, "pause")
+    supervision.send(task_id, "pause")
 
     assert result_of(handle) == "stopped"
     assert stops_before == []

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from dbos import DBOS, DBOSPortableJSONSerializer
 
-from lifecycle_adapters.dbos import NotPinned, Supervision, serving
+from lifecycle_adapters.dbos import RecoveryNotConfigured, Supervision, serving
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import AsyncClient
 from lifecycle_adapters.journal import RecordedCommand, SqlJournal
@@ -74,8 +74,8 @@ def test_what_is_stored_is_plain_data_and_holds_no_key(emulator: Emulator, tmp_p
 
     with serving(config, supervision):
         handle = supervision.follow(task_id)
-        supervision.tell(task_id, "pause", reason="lunch")
-        supervision.tell(task_id, "stop")
+        supervision.send(task_id, "pause", reason="lunch")
+        supervision.send(task_id, "stop")
         result_of(handle)
         stored = b"".join(each.read_bytes() for each in tmp_path.iterdir())
 
@@ -112,7 +112,7 @@ class Worker:
             with serving(config_of(self.url, worker=self.name, version=self.version), supervision):
                 handle = supervision.follow(self.task_id)
                 if self.told:
-                    supervision.tell(self.task_id, "stop", key="enough")
+                    supervision.send(self.task_id, "stop", idempotency_key="enough")
                 result_of(handle)
 
     @contextmanager
@@ -158,7 +158,7 @@ def recovers(worker: Worker, emulator: Emulator, fault: str, sent: int) -> None:
     assert [each.applied for each in calls_of(emulator, worker.task_id, "stop")].count(True) == 1
     with SqlJournal(worker.journal) as journal:
         [*_, last] = [each for each in journal.history(worker.task_id) if isinstance(each, RecordedCommand)]
-        assert (last.key, last.state) == ("enough", "done")
+        assert (last.idempotency_key, last.state) == ("enough", "done")
         assert last.attempts == sent == len(calls_of(emulator, worker.task_id, "stop"))
         assert list(journal.check()) == []
 
@@ -238,7 +238,7 @@ def test_a_configuration_that_recovers_by_chance_is_refused(url: str, missing: s
     config: Any = config_of(url)
     del config[missing]
 
-    with pytest.raises(NotPinned, match=f"must say {missing}"), serving(config):
+    with pytest.raises(RecoveryNotConfigured, match=f"must say {missing}"), serving(config):
         pytest.fail("it was served")
 
 
@@ -246,7 +246,7 @@ def test_a_dbos_that_was_made_otherwise_is_refused_and_left_alone(url: str) -> N
     config = config_of(url)
     DBOS(config={**config, "executor_id": "local"})
     try:
-        with pytest.raises(NotPinned, match="another configuration"), serving(config):
+        with pytest.raises(RecoveryNotConfigured, match="another configuration"), serving(config):
             pytest.fail("it was served")
 
         assert DBOS.executor_id == "local"

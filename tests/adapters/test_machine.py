@@ -33,12 +33,12 @@ from lifecycle import (
     V2Event,
     get,
 )
-from lifecycle_adapters.machine import Change, bind, bind_async
+from lifecycle_adapters.machine import StateChange, bind, bind_async
 
 E = V1Event
 S = V1State
 
-V1Change = Change[Any, V1State, V1Event]
+V1Change = StateChange[Any, V1State, V1Event]
 
 
 class Task:
@@ -240,7 +240,7 @@ def test_callbacks_are_called_in_order_and_told_what_happens() -> None:
         ("enter", S.PAUSED),
         ("after", S.PAUSED),
     ]
-    expected = Change(task, S.RUNNING, E.PAUSE, S.PAUSED, args=("now",), kwargs={"reason": "lunch"})
+    expected = StateChange(task, S.RUNNING, E.PAUSE, S.PAUSED, args=("now",), kwargs={"reason": "lunch"})
     for _, _, change in told:
         assert change == expected
         assert (type(change.source), type(change.event), type(change.target)) == (S, E, S)
@@ -485,7 +485,7 @@ class Empty(Task):
         return 0
 
 
-class Listed(list[str]):
+class TaskSummary(list[str]):
     state = S.RUNNING
 
 
@@ -513,7 +513,7 @@ def test_objects_whose_state_cannot_be_set(kind: type[Any]) -> None:
         bind(V1, kind(), attach=False)
 
 
-@pytest.mark.parametrize("model", [Task, Listed(), ()])
+@pytest.mark.parametrize("model", [Task, TaskSummary(), ()])
 def test_what_is_not_one_object(model: object) -> None:
     with pytest.raises(TypeError, match="bind takes one object"):
         bind(V1, model)
@@ -524,7 +524,7 @@ def test_the_wildcards_of_the_library_are_names_like_others() -> None:
         name="odd",
         citation="none",
         states=(State("*", initial=True), State("other"), State("=", final=True)),
-        events=(Event("to =", Origin.CALLER), Event("on", Origin.CALLER, repeatable=False)),
+        events=(Event("to =", Origin.CALLER), Event("on", Origin.CALLER, idempotent=False)),
         transitions=(Transition("*", "to =", "="), Transition("*", "on", "other"), Transition("other", "on", "=")),
     )
     machine = bind(odd, Task())

@@ -195,7 +195,7 @@ OUTCOMES: dict[str, tuple[Callable[[], Script], str]] = {
     "uncertain": (never_answered, "lifecycle.errors.CommandUncertain"),
     "ended_first": (lambda: statuses("running", "finished", pause=REFUSED), "lifecycle.errors.TaskEndedFirst"),
     "moot": (lambda: statuses("running", "failed", pause=OK), "lifecycle.errors.TaskEndedFirst"),
-    "failed": (lambda: statuses("running", pause=Reply(status=403)), "lifecycle_adapters.http.errors.NotPermitted"),
+    "failed": (lambda: statuses("running", pause=Reply(status=403)), "lifecycle_adapters.http.http_errors.Forbidden"),
 }
 
 
@@ -235,7 +235,10 @@ def test_an_error_of_the_journal_is_the_commands_end(told: Told, connect: Connec
         connect(statuses("running"), journal=journal).task(TASK).pause()
 
     facts = told.facts("lifecycle.command")
-    assert (facts["outcome"], facts["error.type"]) == ("failed", "lifecycle_adapters.journal.errors.JournalReadOnly")
+    assert (facts["outcome"], facts["error.type"]) == (
+        "failed",
+        "lifecycle_adapters.journal.journal_errors.JournalReadOnly",
+    )
 
 
 def test_a_name_that_is_not_declared_begins_nothing(told: Told, connect: Connect) -> None:

@@ -37,7 +37,7 @@ from lifecycle import (
     UnknownName,
 )
 from lifecycle.journal import Delivery, Report, ReportEntry, TaskReport
-from lifecycle.memory import MemoryJournal, MemoryLog
+from lifecycle.memory import MemoryJournal, MemoryTaskJournal
 from lifecycle_adapters import webhooks as webhooks_module
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.journal import SqlJournal
@@ -49,7 +49,7 @@ from lifecycle_adapters.webhooks import (
     BadBody,
     BadSignature,
     BodyTooLarge,
-    Outcome,
+    DeliveryOutcome,
     StaleTimestamp,
     Subject,
     WebhookError,
@@ -383,7 +383,7 @@ class Receiver:
         **settings: Any,
     ) -> None:
         self.journal = MemoryJournal() if journal is None else journal
-        self.log: MemoryLog[Any, Any] = self.journal.task(lifecycle, task)
+        self.log: MemoryTaskJournal[Any, Any] = self.journal.task(lifecycle, task)
         self.told: list[tuple[str, ReportEntry[Any, Any]]] = []
         settings.setdefault("clock", lambda: NOW)
         settings.setdefault("on_report", self.tell)
@@ -392,7 +392,7 @@ class Receiver:
     def tell(self, task: str, entry: ReportEntry[Any, Any]) -> None:
         self.told.append((task, entry))
 
-    def receive(self, body: bytes, *, sent_at: datetime = NOW) -> Outcome:
+    def receive(self, body: bytes, *, sent_at: datetime = NOW) -> DeliveryOutcome:
         return self.webhooks.receive(body, signed(body, sent_at)).outcome
 
     @property
@@ -407,7 +407,7 @@ def test_a_report_is_recorded_in_the_words_of_its_channel() -> None:
 
     received = receiver.webhooks.receive(body, signed(body))
 
-    assert (received.status_code, received.outcome, received.task_id) == (200, Outcome.RECORDED, "t")
+    assert (received.status_code, received.outcome, received.task_id) == (200, DeliveryOutcome.RECORDED, "t")
     assert received.event == parse(body)
     assert received.entry is not None
     assert (received.entry.report.channel, received.entry.report.as_of) == (Channel.WEBHOOK, NOW)
@@ -422,7 +422,7 @@ def test_what_comes_again_is_acknowledged_and_not_observed_again(again_s: int) -
 
     outcomes = [receiver.receive(body), receiver.receive(body, sent_at=later)]
 
-    assert outcomes == [Outcome.RECORDED, Outcome.REPLAYED]
+    assert outcomes == [DeliveryOutcome.RECORDED, DeliveryOutcome.REPLAYED]
     assert receiver.recorded == [("started", "running")]
     assert len(receiver.told) == 1
     replayed = receiver.webhooks.receive(body, signed(body))
@@ -443,10 +443,10 @@ def test_a_task_that_cannot_be_read_is_acknowledged_and_the_delivery_recorded(tm
         other = webhooks.receive(body_of(status, task_id="other"), signed(body_of(status, task_id="other")))
 
     assert [each.status_code for each in (*received, other)] == [200] * 3
-    assert [each.outcome for each in received] == [Outcome.NOT_APPLIED, Outcome.REPLAYED]
+    assert [each.outcome for each in received] == [DeliveryOutcome.NOT_APPLIED, DeliveryOutcome.REPLAYED]
     assert isinstance(received[0].error, UndeclaredState)
     assert (received[0].task_id, received[0].entry) == (None, None)
-    assert other.outcome is Outcome.RECORDED
+    assert other.outcome is DeliveryOutcome.RECORDED
 
 
 def test_a_callback_that_raises_is_logged_and_the_delivery_acknowledged(caplog: pytest.LogCaptureFixture) -> None:
@@ -455,7 +455,7 @@ def test_a_callback_that_raises_is_logged_and_the_delivery_acknowledged(caplog: 
 
     receiver = Receiver(on_report=fail)
 
-    assert receiver.receive(body_of("started")) is Outcome.RECORDED
+    assert receiver.receive(body_of("started")) is DeliveryOutcome.RECORDED
     assert [each.getMessage() for each in caplog.records if each.levelname == "ERROR"] == ["on_report failed"]
 
 
@@ -464,20 +464,20 @@ def test_receivers_that_share_a_journal_each_take_what_is_sent_to_both() -> None
     of_sessions = Receiver(journal=of_tasks.journal, subject="session", task="s")
     body = body_of("started", session_id="s")
 
-    assert [of_tasks.receive(body), of_sessions.receive(body)] == [Outcome.RECORDED] * 2
+    assert [of_tasks.receive(body), of_sessions.receive(body)] == [DeliveryOutcome.RECORDED] * 2
     assert of_tasks.recorded == of_sessions.recorded == [("started", "running")]
 
 
 def test_of_the_same_delivery_at_the_same_time_one_is_recorded() -> None:
     receiver = Receiver()
-    outcomes: list[Outcome] = []
+    outcomes: list[DeliveryOutcome] = []
     threads = [threading.Thread(target=lambda: outcomes.append(receiver.receive(body_of("started")))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
-    assert sorted(outcomes) == [Outcome.RECORDED] + [Outcome.REPLAYED] * 7
+    assert sorted(outcomes) == [DeliveryOutcome.RECORDED] + [DeliveryOutcome.REPLAYED] * 7
     assert receiver.recorded == [("started", "running")]
 
 
@@ -517,10 +517,10 @@ def test_other_kinds_of_event_are_acknowledged_and_recorded(kind: str) -> None:
 
     received = receiver.webhooks.receive(body, signed(body))
 
-    assert (received.status_code, received.outcome) == (200, Outcome.NOTED)
+    assert (received.status_code, received.outcome) == (200, DeliveryOutcome.NOTED)
     assert received.event is not None
     assert received.event.kind == kind
-    assert receiver.receive(body) is Outcome.REPLAYED
+    assert receiver.receive(body) is DeliveryOutcome.REPLAYED
     assert (receiver.recorded, receiver.told) == ([], [])
 
 
@@ -550,7 +550,7 @@ IDS = ["'; DROP TABLE tasks; --", '"', "a\nb\r\n", "x" * 10_000, "日本", "../.
 def test_ids_are_taken_as_they_are(task_id: str) -> None:
     receiver = Receiver(task=task_id)
 
-    assert receiver.receive(body_of("started", task_id=task_id)) is Outcome.RECORDED
+    assert receiver.receive(body_of("started", task_id=task_id)) is DeliveryOutcome.RECORDED
     assert receiver.recorded == [("started", "running")]
 
 
@@ -562,7 +562,7 @@ def test_without_the_id_that_it_is_about_an_update_is_refused() -> None:
 
         received = receiver.webhooks.receive(body, signed(body))
 
-        assert (received.status_code, received.outcome) == (400, Outcome.REFUSED)
+        assert (received.status_code, received.outcome) == (400, DeliveryOutcome.REFUSED)
         assert str(received.error).startswith(f"'{subject}_id'")
 
 
@@ -588,11 +588,15 @@ def test_what_is_refused_leaves_no_trace_but_a_warning(
 
     received = receiver.webhooks.receive(body, headers)
 
-    assert (received.status_code, received.outcome, type(received.error)) == (status_code, Outcome.REFUSED, error)
+    assert (received.status_code, received.outcome, type(received.error)) == (
+        status_code,
+        DeliveryOutcome.REFUSED,
+        error,
+    )
     assert (received.event, received.entry, receiver.recorded, receiver.told) == (None, None, [], [])
     (warning,) = caplog.records
     assert vars(warning)["reason"] == error.__name__
-    assert receiver.webhooks.receive(BODY, HEADERS).outcome is Outcome.RECORDED
+    assert receiver.webhooks.receive(BODY, HEADERS).outcome is DeliveryOutcome.RECORDED
 
 
 class JournalGone(AdapterError):
@@ -618,16 +622,16 @@ def test_where_the_journal_fails_the_service_is_to_send_it_again() -> None:
     failed = receiver.webhooks.receive(body, signed(body))
     journal.is_mended = True
 
-    assert (failed.status_code, failed.outcome, type(failed.error)) == (503, Outcome.FAILED, JournalGone)
+    assert (failed.status_code, failed.outcome, type(failed.error)) == (503, DeliveryOutcome.FAILED, JournalGone)
     assert receiver.told == []
-    assert receiver.receive(body) is Outcome.RECORDED
+    assert receiver.receive(body) is DeliveryOutcome.RECORDED
 
 
 def test_a_name_that_the_journal_does_not_take_is_refused() -> None:
     class Narrow(MemoryJournal):
         def receive(self, delivery: Delivery, reports: Sequence[TaskReport] = ()) -> list[Any] | None:
             if any(len(each.task_id) > 1000 for each in reports):
-                raise ValueError("a task id of 10,000 bytes; a journal takes 1,000")
+                raise ValueError("the task id has 10,000 bytes; a journal takes 1,000")
             return super().receive(delivery, reports)
 
     receiver = Receiver(journal=Narrow())
@@ -635,7 +639,7 @@ def test_a_name_that_the_journal_does_not_take_is_refused() -> None:
 
     received = receiver.webhooks.receive(body, signed(body))
 
-    assert (received.status_code, received.outcome, type(received.error)) == (400, Outcome.REFUSED, BadBody)
+    assert (received.status_code, received.outcome, type(received.error)) == (400, DeliveryOutcome.REFUSED, BadBody)
     assert receiver.told == []
 
 

@@ -15,7 +15,6 @@ from typing import Any, Protocol, TypeVar, cast
 from lifecycle import AdapterError, CommandEvent, Lifecycle, LifecycleError
 from lifecycle.effects import (
     Accepted,
-    Answer,
     Claim,
     Create,
     Denied,
@@ -30,20 +29,21 @@ from lifecycle.effects import (
     RecordIntent,
     RecordOutcome,
     Refused,
+    ReportProgress,
+    Response,
     Send,
     Steps,
-    Tell,
     Throttled,
     Wait,
     WaitReason,
-    carry_out,
+    apply_journal_effect,
 )
-from lifecycle.journal import CommandEntry, CommandRecord, Report, ReportEntry, TaskLog, TaskRecord
-from lifecycle.memory import MemoryJournal, MemoryLog
+from lifecycle.journal import CommandEntry, CommandRecord, Report, ReportEntry, TaskJournal, TaskRecord
+from lifecycle.memory import MemoryJournal, MemoryTaskJournal
 
 R = TypeVar("R")
 Declared = Lifecycle[str, str]
-Log = MemoryLog[str, str]
+Log = MemoryTaskJournal[str, str]
 Request = Create | Send[Any] | Read
 
 TASK = "task-1"
@@ -65,7 +65,7 @@ MISSING = Missing(Mishap("404 Task not found"))
 THROTTLED = Throttled(Mishap("429 slow down"), retry_after_s=7.0)
 NOT_SENT = NotSent(Mishap("connection refused"))
 LOST = Lost(Mishap("500 Internal Server Error"))
-FAILURES: tuple[Answer, ...] = (REFUSED, DENIED, MISSING, THROTTLED, NOT_SENT, LOST)
+FAILURES: tuple[Response, ...] = (REFUSED, DENIED, MISSING, THROTTLED, NOT_SENT, LOST)
 
 # --- the driver -----------------------------------------------------------------------------------
 
@@ -73,7 +73,7 @@ FAILURES: tuple[Answer, ...] = (REFUSED, DENIED, MISSING, THROTTLED, NOT_SENT, L
 class Service(Protocol):
     """What is on the other side of the network, and how patient this side is."""
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request) -> Response:
         """Answer a request."""
         ...
 
@@ -90,7 +90,7 @@ class Service(Protocol):
 class Driver:
     """Carries effects out, and keeps each with its result in `trace`."""
 
-    log: TaskLog[str, str]
+    log: TaskJournal[str, str]
     service: Service
     trace: list[tuple[Effect, Any]] = field(default_factory=list[tuple[Effect, Any]])
     told: list[Progress[Any]] = field(default_factory=list[Progress[Any]])
@@ -130,12 +130,12 @@ class Driver:
                 return self.service.proves()
             case Wait():
                 return self.service.waits(effect)
-            case Tell(progress):
+            case ReportProgress(progress):
                 return self.told.append(progress)
             case _:
-                return carry_out(effect, self.log)
+                return apply_journal_effect(effect, self.log)
 
-    def sends(self) -> list[Answer]:
+    def sends(self) -> list[Response]:
         """The answers to all commands sent, oldest first."""
         return [result for effect, result in self.trace if isinstance(effect, Send)]
 
@@ -230,15 +230,15 @@ class Scripted:
     A command in flight is waited for once for each of `meanwhile`, which is what happens then.
     """
 
-    sends: list[Answer | str | None] = field(default_factory=list[Answer | str | None])
-    reads: list[Answer | str | None] = field(default_factory=list[Answer | str | None])
-    creates: list[Answer | str | None] = field(default_factory=list[Answer | str | None])
+    sends: list[Response | str | None] = field(default_factory=list[Response | str | None])
+    reads: list[Response | str | None] = field(default_factory=list[Response | str | None])
+    creates: list[Response | str | None] = field(default_factory=list[Response | str | None])
     proofs: list[bool] = field(default_factory=list[bool])
     meanwhile: list[Callable[[], object]] = field(default_factory=list[Callable[[], object]])
     patience: int = 10
     clock: Iterator[datetime] = field(default_factory=clock)
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request) -> Response:
         match request:
             case Create():
                 return self._answer(self.creates)
@@ -262,7 +262,7 @@ class Scripted:
         """Whether every answer was asked for."""
         return not (self.sends or self.reads or self.creates or self.proofs or self.meanwhile)
 
-    def _answer(self, answers: list[Answer | str | None]) -> Answer:
+    def _answer(self, answers: list[Response | str | None]) -> Response:
         answer = answers.pop(0)
         at = next(self.clock)
         if answer is None or isinstance(answer, str):

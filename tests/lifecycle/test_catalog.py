@@ -55,7 +55,7 @@ COPY = {
         remote: created ready idle; created, idle start running; running complete idle;
                 running close stopped; idle time_out timed_out; created, idle, running fail error
         not proved by state: dispatch
-        not repeatable: dispatch
+        not idempotent: dispatch
     """,
     "v3-full": """
         states: created, idle, running, [stopped], [timed_out], [error]
@@ -65,7 +65,7 @@ COPY = {
         remote: created ready idle; created, idle start running; running complete idle;
                 running close stopped; idle time_out timed_out; created, idle, running fail error
         not proved by state: dispatch
-        not repeatable: dispatch, stop_task
+        not idempotent: dispatch, stop_task
     """,
     "v4": """
         states: queued, dispatching, running, [completed], [failed], [cancelled]
@@ -165,16 +165,16 @@ def test_rows(declared: Lifecycle[str, str]) -> None:
 def test_what_proves_a_command_and_what_may_be_repeated(declared: Lifecycle[str, str]) -> None:
     copy = parts(declared.name)
     unproved = {event.name for event in declared.events if not event.proved_by_state}
-    unrepeatable = {event.name for event in declared.events if not event.repeatable}
+    unrepeatable = {event.name for event in declared.events if not event.idempotent}
 
     assert unproved == set(words(copy.get("not proved by state", "")))
-    assert unrepeatable == set(words(copy.get("not repeatable", "")))
+    assert unrepeatable == set(words(copy.get("not idempotent", "")))
 
 
 def test_aliases(declared: Lifecycle[str, str]) -> None:
     expected = [tuple(alias.split(" = ")) for alias in words(parts(declared.name).get("webhook", ""))]
 
-    assert [(alias.word, alias.state) for alias in declared.aliases] == expected
+    assert [(alias.status, alias.state) for alias in declared.aliases] == expected
     assert {alias.channel for alias in declared.aliases} <= {"webhook"}
 
 

@@ -30,7 +30,7 @@ from lifecycle import (
     UnknownStatus,
     get,
 )
-from lifecycle.command import Commanding, CommandResult
+from lifecycle.command import CommandProcedure, CommandResult
 from lifecycle.effects import (
     Claim,
     FindCommand,
@@ -46,7 +46,7 @@ from lifecycle.effects import (
     Wait,
     WaitReason,
 )
-from lifecycle.journal import UNSTATED, CommandEntry, CommandRecord, Hold, Purpose, Report
+from lifecycle.journal import NO_CONTEXT, CommandEntry, CommandRecord, Hold, Report, RequestContext
 from lifecycle.memory import MemoryJournal
 from tests.lifecycle.drivers import (
     DENIED,
@@ -89,7 +89,7 @@ LEASE_S = 60.0
 class Case:
     """A worker with its driver and its scripted service, and what it commands."""
 
-    commanding: Commanding[str, str]
+    commanding: CommandProcedure[str, str]
     journal: MemoryJournal
     time: Time
     service: Scripted
@@ -97,9 +97,9 @@ class Case:
     driver: Driver
 
     def execute(
-        self, command: str, fields: Mapping[str, Any] | None = None, purpose: Purpose = UNSTATED
+        self, command: str, fields: Mapping[str, Any] | None = None, context: RequestContext = NO_CONTEXT
     ) -> CommandResult[str, str]:
-        return self.driver.run(self.commanding.execute(command, fields, purpose))
+        return self.driver.run(self.commanding.execute(command, fields, context))
 
     def recover(self, *dead: str) -> CommandResult[str, str] | None:
         return self.driver.run(self.commanding.recover(dead=frozenset(dead)))
@@ -125,17 +125,23 @@ def case(name: str | Declared, known: str | None, *, lease_s: float | None = LEA
     service, time = Scripted(**script), Time(next(clock()))
     journal = MemoryJournal(worker="A", lease_s=lease_s, clock=time)
     log = journal_knowing(lifecycle, known, times=service.clock, journal=journal)
-    commanding = Commanding(lifecycle=lifecycle, task=TASK, proved_by_read=frozenset({"stop_task_and_session"}))
+    commanding = CommandProcedure(lifecycle=lifecycle, task=TASK, proved_by_read=frozenset({"stop_task_and_session"}))
     return Case(commanding, journal, time, service, log, Driver(log, service))
 
 
 def claimed(
-    name: str | Declared, source: str | None, command: str, *, attempts: int, purpose: Purpose = UNSTATED, **script: Any
+    name: str | Declared,
+    source: str | None,
+    command: str,
+    *,
+    attempts: int,
+    context: RequestContext = NO_CONTEXT,
+    **script: Any,
 ) -> Case:
     """A worker B whose task has an open command that A has claimed, and has sent so many times."""
     given = case(name, source, **script)
     version = given.log.load().version
-    opened = given.log.add_intent(command, source=source, version=version, fields={"task": "more"}, purpose=purpose)
+    opened = given.log.add_intent(command, source=source, version=version, fields={"task": "more"}, context=context)
     assert isinstance(opened, CommandRecord)
     for number in range(1, attempts + 1):
         assert given.log.add_attempt(opened.id, number=number, claim=1)
@@ -143,10 +149,16 @@ def claimed(
 
 
 def left_open(
-    name: str | Declared, source: str | None, command: str, *, attempts: int, purpose: Purpose = UNSTATED, **script: Any
+    name: str | Declared,
+    source: str | None,
+    command: str,
+    *,
+    attempts: int,
+    context: RequestContext = NO_CONTEXT,
+    **script: Any,
 ) -> Case:
     """A worker B whose task has an open command that A has sent so many times, and has released."""
-    given = claimed(name, source, command, attempts=attempts, purpose=purpose, **script)
+    given = claimed(name, source, command, attempts=attempts, context=context, **script)
     given.log.release(given.record().id, claim=1)
     return given
 
@@ -1452,24 +1464,24 @@ def test_an_open_command_is_not_forgotten_though_no_handle_is_held() -> None:
 
 # --- keys -------------------------------------------------------------------------------------------------
 
-KEYED = Purpose("key-7", reason="the user asked twice")
+KEYED = RequestContext("key-7", reason="the user asked twice")
 
 
 def test_the_intent_holds_its_purpose() -> None:
     seen = case("v1", "running", sends=[None], reads=["paused"])
 
-    seen.execute("pause", purpose=KEYED)
+    seen.execute("pause", context=KEYED)
 
-    assert seen.record().purpose == KEYED
+    assert seen.record().context == KEYED
     assert seen.driver.story().startswith("Load FindCommand RecordIntent RecordAttempt Send")
 
 
 def test_a_command_given_again_under_its_key_is_not_sent_again() -> None:
     seen = case("v1", "running", sends=[None], reads=["paused"])
 
-    first = seen.execute("pause", purpose=KEYED)
+    first = seen.execute("pause", context=KEYED)
     seen.log.add_report(Report("running", next(seen.service.clock)))
-    second = seen.execute("pause", purpose=KEYED)
+    second = seen.execute("pause", context=KEYED)
 
     assert first == CommandResult("pause", "paused", sent=True)
     assert second == CommandResult("pause", "running", sent=True)
@@ -1486,7 +1498,7 @@ def test_a_command_given_again_under_its_key_is_not_sent_again() -> None:
     ],
 )
 def test_what_came_of_the_first_is_told_again(event: CommandEvent, ending: type[Exception]) -> None:
-    ended = left_open("v1", "running", "pause", attempts=1, purpose=KEYED)
+    ended = left_open("v1", "running", "pause", attempts=1, context=KEYED)
     ended.log.add_outcome(ended.record().id, event, why="that is why", claim=1)
     before = list(ended.log.entries)
 
@@ -1508,7 +1520,7 @@ def test_what_came_of_the_first_is_told_again(event: CommandEvent, ending: type[
 )
 @pytest.mark.parametrize("is_open", [True, False])
 def test_a_key_belongs_to_one_command(is_open: bool, command: str, fields: dict[str, str], message: str) -> None:
-    used = left_open("v1", "running", "pause", attempts=1, purpose=KEYED)
+    used = left_open("v1", "running", "pause", attempts=1, context=KEYED)
     if not is_open:
         used.log.add_outcome(used.record().id, CommandEvent.CONFIRM, why="", claim=1)
 
@@ -1522,7 +1534,7 @@ def test_a_key_belongs_to_one_command(is_open: bool, command: str, fields: dict[
     ("attempts", "script"), [(0, {"reads": ["running", "paused"], "sends": [None]}), (1, {"reads": ["paused"]})]
 )
 def test_a_command_given_again_is_resumed_where_it_was_left_open(attempts: int, script: dict[str, Any]) -> None:
-    dead = left_open("v1", "running", "pause", attempts=attempts, purpose=KEYED, **script)
+    dead = left_open("v1", "running", "pause", attempts=attempts, context=KEYED, **script)
 
     assert dead.execute("pause", {"task": "more"}, KEYED) == CommandResult("pause", "paused", sent=True)
     assert len(lives(dead.log)) == 1
@@ -1530,7 +1542,7 @@ def test_a_command_given_again_is_resumed_where_it_was_left_open(attempts: int, 
 
 
 def test_a_command_given_again_is_in_flight_while_a_living_worker_has_claimed_it() -> None:
-    alive = claimed("v1", "running", "pause", attempts=1, purpose=KEYED)
+    alive = claimed("v1", "running", "pause", attempts=1, context=KEYED)
 
     with pytest.raises(CommandInFlight) as info:
         alive.execute("pause", {"task": "more"}, KEYED)
@@ -1539,7 +1551,7 @@ def test_a_command_given_again_is_in_flight_while_a_living_worker_has_claimed_it
 
 
 def test_a_command_given_again_may_wait_for_the_outcome_of_the_first() -> None:
-    alive = claimed("v1", "running", "pause", attempts=1, purpose=KEYED, reads=["paused"])
+    alive = claimed("v1", "running", "pause", attempts=1, context=KEYED, reads=["paused"])
     alive.service.meanwhile = [lambda: settle(alive)]
 
     assert alive.execute("pause", {"task": "more"}, KEYED) == CommandResult("pause", "paused", sent=True)
@@ -1547,7 +1559,7 @@ def test_a_command_given_again_may_wait_for_the_outcome_of_the_first() -> None:
 
 @pytest.mark.parametrize("event", [CommandEvent.CONFIRM, CommandEvent.OUTLIVE])
 def test_a_key_is_not_forgotten_though_no_handle_is_held(event: CommandEvent) -> None:
-    seen = left_open("v1", "running", "pause", attempts=1, purpose=KEYED)
+    seen = left_open("v1", "running", "pause", attempts=1, context=KEYED)
     seen.log.add_outcome("1", event, why="", claim=1)
     journal, commanding = seen.journal, seen.commanding
     del seen
@@ -1563,8 +1575,8 @@ def test_a_key_is_not_forgotten_though_no_handle_is_held(event: CommandEvent) ->
 def test_another_key_is_another_command() -> None:
     seen = case("v1", "paused", sends=[None, None], reads=["running", "paused"])
 
-    seen.execute("resume", purpose=Purpose("key-1"))
-    seen.execute("pause", purpose=Purpose("key-2"))
+    seen.execute("resume", context=RequestContext("key-1"))
+    seen.execute("pause", context=RequestContext("key-2"))
 
     assert len(lives(seen.log)) == 2
 
@@ -1572,9 +1584,9 @@ def test_another_key_is_another_command() -> None:
 def test_what_was_needless_is_recorded_so_that_its_key_keeps_its_answer() -> None:
     seen = case("v1", "paused", reads=["paused"])
 
-    needless = seen.execute("pause", purpose=KEYED)
+    needless = seen.execute("pause", context=KEYED)
     seen.log.add_report(Report("running", next(seen.service.clock)))
-    again = seen.execute("pause", purpose=KEYED)
+    again = seen.execute("pause", context=KEYED)
 
     assert needless == CommandResult("pause", "paused", sent=False)
     assert again == CommandResult("pause", "running", sent=False)
@@ -1587,7 +1599,7 @@ def test_what_was_needless_is_recorded_so_that_its_key_keeps_its_answer() -> Non
 def test_what_was_needless_and_left_open_is_judged_from_where_the_task_is(
     script: dict[str, Any], is_sent: bool
 ) -> None:
-    dead = left_open("v1", "paused", "pause", attempts=0, purpose=KEYED, **script)
+    dead = left_open("v1", "paused", "pause", attempts=0, context=KEYED, **script)
 
     assert dead.recover() == CommandResult("pause", "paused", sent=is_sent)
     assert dead.service.is_spent()
@@ -1597,19 +1609,19 @@ def test_what_is_illegal_uses_no_key_up() -> None:
     seen = case("v3", "running", reads=["running"], sends=["running"])
 
     with pytest.raises(IllegalTransition):
-        seen.execute("dispatch", purpose=KEYED)
+        seen.execute("dispatch", context=KEYED)
     seen.log.add_report(Report("idle", next(seen.service.clock)))
 
-    assert seen.execute("dispatch", purpose=KEYED) == CommandResult("dispatch", "running", sent=True)
+    assert seen.execute("dispatch", context=KEYED) == CommandResult("dispatch", "running", sent=True)
 
 
 def test_of_two_that_are_given_under_one_key_the_second_learns_what_came_of_the_first() -> None:
     """A task that nobody knew: the second had loaded its record before the first had seen it."""
     seen = case("v1", None, sends=[None], reads=["running", "paused"])
-    second = seen.commanding.execute("pause", purpose=KEYED)
+    second = seen.commanding.execute("pause", context=KEYED)
     find = at_its(FindCommand, seen.driver, second)
 
-    first = seen.execute("pause", purpose=KEYED)
+    first = seen.execute("pause", context=KEYED)
 
     assert seen.driver.run(second, seen.driver.perform(find)) == first
     assert len(seen.driver.sends()) == 1
@@ -1618,9 +1630,9 @@ def test_of_two_that_are_given_under_one_key_the_second_learns_what_came_of_the_
 @pytest.mark.parametrize("is_done", [True, False])
 def test_of_two_intents_under_one_key_one_is_recorded(is_done: bool) -> None:
     seen = case("v1", "running", sends=[None], reads=["paused"])
-    second = seen.commanding.execute("pause", purpose=KEYED)
+    second = seen.commanding.execute("pause", context=KEYED)
     intend = at_its(RecordIntent, seen.driver, second)
-    first = seen.commanding.execute("pause", purpose=KEYED)
+    first = seen.commanding.execute("pause", context=KEYED)
 
     if is_done:
         seen.driver.run(first)

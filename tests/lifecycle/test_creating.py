@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lifecycle import CommandEvent, CommandState, CreateInFlight, CreateKeyReused, CreateUncertain, get
-from lifecycle.creating import CreateResult, Creating
+from lifecycle.create import CreateProcedure, CreateResult
 from lifecycle.effects import (
     Accepted,
     ClaimCreate,
@@ -23,9 +23,9 @@ from lifecycle.effects import (
     ReleaseCreate,
     Wait,
     WaitReason,
-    carry_out,
+    apply_journal_effect,
 )
-from lifecycle.journal import CreatedTask, CreateRecord, Hold, Purpose, Report
+from lifecycle.journal import CreatedTask, CreateRecord, Hold, Report, RequestContext
 from lifecycle.memory import MemoryJournal
 from lifecycle.memory_creates import MemoryCreates
 from tests.lifecycle.drivers import (
@@ -43,9 +43,9 @@ from tests.lifecycle.drivers import (
 
 V1 = get("v1-full")
 FIELDS = {"task": "buy milk"}
-KEY = Purpose("order 5", "a shop", "it is sold out")
+KEY = RequestContext("order 5", "a shop", "it is sold out")
 TASK = "made-1"
-PROCEDURE = Creating(lifecycle="v1-full", id_of=lambda _: TASK)
+PROCEDURE = CreateProcedure(lifecycle="v1-full", id_of=lambda _: TASK)
 AT = next(clock())
 
 
@@ -60,15 +60,17 @@ class Shop(Driver):
         self.kept = self.journal.task(V1, TASK)
 
     def _result(self, effect: Effect) -> Any:
-        return carry_out(effect, self.creates) if isinstance(effect, CreateEffect) else super()._result(effect)
+        return (
+            apply_journal_effect(effect, self.creates) if isinstance(effect, CreateEffect) else super()._result(effect)
+        )
 
     @property
     def sent(self) -> int:
         return sum(isinstance(effect, Create) for effect, _ in self.trace)
 
-    def create(self, purpose: Purpose = KEY, **fields: str) -> Any:
+    def create(self, context: RequestContext = KEY, **fields: str) -> Any:
         labels = {"order": "5"}
-        return self.run(PROCEDURE.execute({**FIELDS, **fields}, labels=labels, purpose=purpose))
+        return self.run(PROCEDURE.execute({**FIELDS, **fields}, labels=labels, context=context))
 
 
 def shop(*creates: Any, journal: MemoryJournal | None = None, **script: Any) -> Shop:
@@ -94,7 +96,7 @@ def test_what_is_created_is_recorded_before_and_after() -> None:
     assert creating.story() == "RecordCreate RecordCreateAttempt Create RecordCreateOutcome"
     record = creating.creates.load("1")
     assert (record.state, record.task_id, record.attempts) == (CommandState.DONE, TASK, 1)
-    assert (record.fields, record.labels, record.purpose) == (FIELDS, {"order": "5"}, KEY)
+    assert (record.fields, record.labels, record.context) == (FIELDS, {"order": "5"}, KEY)
     assert record.hold is None
     assert creating.kept.load().state == "running"
     assert creating.creates.unfinished() == []
@@ -103,7 +105,7 @@ def test_what_is_created_is_recorded_before_and_after() -> None:
 def test_a_response_without_a_status_makes_the_task_known_without_a_state() -> None:
     creating = shop(None)
 
-    assert creating.create(Purpose()).task_id == TASK
+    assert creating.create(RequestContext()).task_id == TASK
     assert creating.kept.load().state is None
     assert creating.creates.find_maker(TASK) is not None
 
@@ -161,7 +163,7 @@ def test_a_key_given_again_returns_the_task_and_sends_nothing() -> None:
     creating = shop("running")
     creating.create()
 
-    again = creating.run(PROCEDURE.execute(FIELDS, purpose=Purpose("order 5")))
+    again = creating.run(PROCEDURE.execute(FIELDS, context=RequestContext("order 5")))
 
     assert again == CreateResult(TASK, None)
     assert creating.sent == 1
@@ -191,7 +193,7 @@ def test_a_key_whose_create_is_uncertain_is_never_sent_again() -> None:
 
 def test_a_key_whose_worker_lives_is_in_flight() -> None:
     creating = shop()
-    assert other(creating).add(FIELDS, labels={}, purpose=KEY) is not None
+    assert other(creating).add(FIELDS, labels={}, context=KEY) is not None
 
     with pytest.raises(CreateInFlight) as info:
         creating.create()
@@ -204,7 +206,7 @@ def test_a_key_whose_worker_lives_is_in_flight() -> None:
 def test_a_key_whose_worker_died_is_sent_if_it_never_was(attempts: int) -> None:
     creating = shop("running")
     dead = other(creating)
-    left = dead.add(FIELDS, labels={}, purpose=KEY)
+    left = dead.add(FIELDS, labels={}, context=KEY)
     assert left is not None
     if attempts:
         assert dead.add_attempt(left.id, number=1, claim=1)
@@ -221,9 +223,9 @@ def test_a_key_whose_worker_died_is_sent_if_it_never_was(attempts: int) -> None:
 
 
 def test_what_changes_under_a_key_meanwhile_is_looked_at_again() -> None:
-    held = CreateRecord("1", FIELDS, {}, AT, purpose=KEY, hold=Hold("another", None))
-    made = CreateRecord("1", FIELDS, {}, AT, CommandState.DONE, task_id=TASK, purpose=KEY)
-    steps = PROCEDURE.execute(FIELDS, purpose=KEY)
+    held = CreateRecord("1", FIELDS, {}, AT, context=KEY, hold=Hold("another", None))
+    made = CreateRecord("1", FIELDS, {}, AT, CommandState.DONE, task_id=TASK, context=KEY)
+    steps = PROCEDURE.execute(FIELDS, context=KEY)
     found: list[Any] = [None, held, None, made, None, None, None]
     asked: list[Any] = []
 
@@ -243,7 +245,7 @@ def test_what_changes_under_a_key_meanwhile_is_looked_at_again() -> None:
 
 def test_a_worker_whose_claim_is_over_sends_nothing() -> None:
     creating = shop("running")
-    steps = PROCEDURE.execute(FIELDS, purpose=KEY)
+    steps = PROCEDURE.execute(FIELDS, context=KEY)
     record = creating.perform(next(steps))
     assert other(creating).claim("1", dead={"this process"}) is not None
 
@@ -255,7 +257,7 @@ def test_a_worker_whose_claim_is_over_sends_nothing() -> None:
 
 def test_a_create_that_was_abandoned_meanwhile_still_tells_its_caller_the_task() -> None:
     creating = shop("running")
-    steps = PROCEDURE.execute(FIELDS, purpose=KEY)
+    steps = PROCEDURE.execute(FIELDS, context=KEY)
     effect, result = next(steps), None
     while not isinstance(effect, Create):
         result = creating.perform(effect)
@@ -276,7 +278,7 @@ def test_a_create_that_was_abandoned_meanwhile_still_tells_its_caller_the_task()
 @pytest.mark.parametrize("place", range(4))
 def test_a_create_killed_at_any_effect_is_known(place: int) -> None:
     creating = shop("running")
-    assert run_up_to(creating, PROCEDURE.execute(FIELDS, purpose=KEY), place)
+    assert run_up_to(creating, PROCEDURE.execute(FIELDS, context=KEY), place)
 
     found = [
         creating.run(PROCEDURE.recover(each, dead=frozenset({"this process"})))
@@ -337,7 +339,7 @@ def test_a_task_that_cannot_be_read_is_not_adopted() -> None:
 
 def test_a_task_is_adopted_once() -> None:
     creating = shop("running", LOST)
-    creating.create(Purpose())
+    creating.create(RequestContext())
 
     with pytest.raises(ValueError, match="create 1 made the task 'made-1'"):
         creating.run(PROCEDURE.adopt(lost(creating), TASK))
@@ -371,9 +373,9 @@ def test_what_is_held_or_has_ended_is_neither_adopted_nor_abandoned() -> None:
 def test_the_memory_of_creates_is_of_one_lifecycle() -> None:
     journal = MemoryJournal()
     mine, others = journal.creates(V1), journal.creates(get("v2-full"))
-    assert mine.add(FIELDS, labels={}, purpose=KEY) is not None
+    assert mine.add(FIELDS, labels={}, context=KEY) is not None
 
-    assert others.add(FIELDS, labels={}, purpose=KEY) is not None
+    assert others.add(FIELDS, labels={}, context=KEY) is not None
     assert [each.id for each in mine.unfinished()] == ["1"]
     with pytest.raises(ValueError, match="no create"):
         others.load("1")
@@ -402,7 +404,7 @@ def test_a_lease_ends() -> None:
 
 def test_tasks_that_a_create_cannot_have_made_are_excluded() -> None:
     creating = shop("running", LOST)
-    creating.create(Purpose())
+    creating.create(RequestContext())
     before, after = (creating.journal.task(V1, name) for name in ("before", "after"))
     before.add_report(Report("running", AT))
     number = lost(creating)
@@ -415,11 +417,11 @@ def test_tasks_that_a_create_cannot_have_made_are_excluded() -> None:
 
 def test_effects_of_creates_are_carried_out_on_creates() -> None:
     creates = MemoryJournal().creates(V1)
-    carry_out(RecordCreate(FIELDS, {}), creates)
+    apply_journal_effect(RecordCreate(FIELDS, {}), creates)
 
-    carry_out(ReleaseCreate("1", 1), creates)
+    apply_journal_effect(ReleaseCreate("1", 1), creates)
 
-    assert carry_out(LoadCreate("1"), creates).hold is None
+    assert apply_journal_effect(LoadCreate("1"), creates).hold is None
 
 
 def test_a_report_with_a_created_task_is_optional() -> None:

@@ -33,7 +33,7 @@ from lifecycle import (
     V1State,
     V2Event,
     V2State,
-    examination,
+    validation,
 )
 
 Declared = Lifecycle[str, str]
@@ -114,7 +114,7 @@ FINDINGS: list[tuple[Document, list[str]]] = [
         ],
     ),
     (
-        {"aliases": [{"channel": "webhook", "word": "ajar", "state": "opened"}]},
+        {"aliases": [{"channel": "webhook", "status": "ajar", "state": "opened"}]},
         ["unknown_name: alias 'ajar': state 'opened' is not declared; did you mean 'open'?"],
     ),
     (
@@ -150,15 +150,15 @@ FINDINGS: list[tuple[Document, list[str]]] = [
         ["unused_event: event 'paint': is in no row"],
     ),
     (
-        {"aliases": [{"channel": "webhook", "word": "shut", "state": "open"}]},
+        {"aliases": [{"channel": "webhook", "status": "shut", "state": "open"}]},
         ["alias_shadows_state: alias 'shut': channel 'webhook' could no longer name that state"],
     ),
     (
         {
             "aliases": [
-                {"channel": "webhook", "word": "ajar", "state": "open"},
-                {"channel": "api", "word": "ajar", "state": "open"},
-                {"channel": "webhook", "word": "ajar", "state": "shut"},
+                {"channel": "webhook", "status": "ajar", "state": "open"},
+                {"channel": "api", "status": "ajar", "state": "open"},
+                {"channel": "webhook", "status": "ajar", "state": "shut"},
             ]
         },
         ["duplicate_name: alias 'ajar': is declared 2 times for channel 'webhook'"],
@@ -170,8 +170,8 @@ FINDINGS: list[tuple[Document, list[str]]] = [
         },
         [
             (
-                "not_repeatable: event 'close': it leads to 'shut', from where the service alone can reach 'open', "
-                "which accepts it again: declare repeatable=False"
+                "not_idempotent: event 'close': it leads to 'shut', from where the service alone can reach 'open', "
+                "which accepts it again: declare idempotent=False"
             ),
         ],
     ),
@@ -214,7 +214,7 @@ FINDINGS: list[tuple[Document, list[str]]] = [
         ["too_large: states: 2,001 are declared and at most 2,000 are allowed: declare several lifecycles instead"],
     ),
     (
-        {"aliases": [{"channel": f"c{i}", "word": "ajar", "state": "open"} for i in range(101)]},
+        {"aliases": [{"channel": f"c{i}", "status": "ajar", "state": "open"} for i in range(101)]},
         ["too_large: channels: 101 are declared and at most 100 are allowed: declare several lifecycles instead"],
     ),
     (
@@ -264,7 +264,7 @@ def test_findings(changes: Document, expected: list[str]) -> None:
 
 def test_what_the_service_can_undo_is_sound_where_it_is_declared_so() -> None:
     _, *others = DOOR["events"]
-    close = {"name": "close", "origin": "caller", "repeatable": False}
+    close = {"name": "close", "origin": "caller", "idempotent": False}
     events = [close, *others, {"name": "blow", "origin": "remote"}]
 
     assert door(events=events, transitions=[*DOOR["transitions"], *rows("shut blow open")]).target("open", "close")
@@ -275,7 +275,7 @@ def test_the_door_itself_is_sound() -> None:
 
 
 def test_every_documented_code_is_found_by_some_test() -> None:
-    documented = set(re.findall(r"^    ([a-z_]+)  ", examination.__doc__ or "", re.MULTILINE))
+    documented = set(re.findall(r"^    ([a-z_]+)  ", validation.__doc__ or "", re.MULTILINE))
     tested = {code_of(line) for _, expected in (*FINDINGS, *EXTENSIONS, *DOCUMENTS) for line in expected}
 
     assert tested == documented
@@ -288,7 +288,7 @@ def test_all_findings_come_at_once_and_in_order() -> None:
             states=states("*open *shut [gone] shut"),
             transitions=[*DOOR["transitions"], *rows("open close gone; gone rot oepn")],
             events=[*DOOR["events"], {"name": "paint", "origin": "caller"}],
-            aliases=[{"channel": "api", "word": "gone", "state": "shut"}],
+            aliases=[{"channel": "api", "status": "gone", "state": "shut"}],
         )
 
     assert [code_of(line) for line in found(make)] == [
@@ -474,7 +474,7 @@ def test_text_that_is_no_declaration(text: str | bytes, expected: list[str]) -> 
 
 
 def test_a_declared_lifecycle_breaks_none_of_its_promises(declared: Declared) -> None:
-    assert declared.broken_invariants() == ()
+    assert declared.violations() == ()
 
 
 @pytest.mark.parametrize(
@@ -499,7 +499,7 @@ def test_an_executor_that_answers_otherwise_breaks_promises(
     def wrong(asked: V1State, by: V1Event) -> V1State | None:
         return answer if (asked, by) == (state, event) else V1.target(asked, by)
 
-    findings = V1.broken_invariants(wrong)
+    findings = V1.violations(wrong)
     said = f"leads to '{answer}'" if answer else "is refused"
 
     assert [finding.where for finding in findings] == [f"invariant '{name}'" for name in broken]

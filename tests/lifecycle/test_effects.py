@@ -11,7 +11,6 @@ import pytest
 from lifecycle import CommandEvent, CommandState, get
 from lifecycle.effects import (
     Accepted,
-    Answer,
     Claim,
     Create,
     Denied,
@@ -32,20 +31,21 @@ from lifecycle.effects import (
     RecordReport,
     Refused,
     Release,
+    ReportProgress,
+    Response,
     Send,
     Steps,
-    Tell,
     Throttled,
     Track,
     Wait,
     WaitReason,
-    carry_out,
+    apply_journal_effect,
     error_of,
-    read_patiently,
+    read_with_retries,
     releasing,
     retry_after_s,
 )
-from lifecycle.journal import CommandRecord, Outcome, Purpose, Report, TaskRecord
+from lifecycle.journal import CommandOutcome, CommandRecord, Report, RequestContext, TaskRecord
 from tests.lifecycle.drivers import (
     DENIED,
     FAILURES,
@@ -82,7 +82,7 @@ def test_an_answer_is_a_failure_or_accepted() -> None:
 
 
 def test_a_task_becomes_known(log: Log) -> None:
-    assert carry_out(Track(), log) is None
+    assert apply_journal_effect(Track(), log) is None
 
 
 def test_failures_of_one_error_differ_by_what_they_mean() -> None:
@@ -94,7 +94,7 @@ def test_failures_of_one_error_differ_by_what_they_mean() -> None:
 
 
 @pytest.mark.parametrize("answer", [Accepted("running", AT), *FAILURES])
-def test_only_a_failure_has_an_error(answer: Answer) -> None:
+def test_only_a_failure_has_an_error(answer: Response) -> None:
     assert error_of(answer) is getattr(answer, "error", None)
 
 
@@ -122,7 +122,7 @@ EFFECTS: tuple[Effect, ...] = (
     Load(),
     Track(created=True),
     RecordReport(Report("running", AT)),
-    RecordIntent("stop", "running", 1, {}, Purpose("key-7", "policy", "too dear")),
+    RecordIntent("stop", "running", 1, {}, RequestContext("key-7", "policy", "too dear")),
     FindCommand("key-7"),
     LoadCommand("1"),
     Claim("1", frozenset({"worker-1"})),
@@ -135,7 +135,7 @@ EFFECTS: tuple[Effect, ...] = (
     ReadProof("stop"),
     Wait(WaitReason.POLL, 1),
     Wait(WaitReason.APPEAR, 1, since=AT),
-    Tell(Progress("running", "running", 1)),
+    ReportProgress(Progress("running", "running", 1)),
 )
 
 
@@ -149,34 +149,36 @@ def test_an_effect_is_data(effect: Any) -> None:
 
 
 def test_the_journals_effects_are_carried_out_on_a_log(log: Log) -> None:
-    purpose = Purpose("key-7", "policy", "too dear")
-    loaded = carry_out(Load(), log)
-    opened = carry_out(RecordIntent("pause", "running", loaded.version, {"note": "now"}, purpose), log)
+    context = RequestContext("key-7", "policy", "too dear")
+    loaded = apply_journal_effect(Load(), log)
+    opened = apply_journal_effect(RecordIntent("pause", "running", loaded.version, {"note": "now"}, context), log)
 
     assert loaded.state == "running"
     assert opened == log.load().open_command
     assert replace(opened, hold=None) == CommandRecord(
-        "1", "pause", "running", CommandState.RECORDED, {"note": "now"}, purpose=purpose
+        "1", "pause", "running", CommandState.RECORDED, {"note": "now"}, context=context
     )
-    assert carry_out(FindCommand("key-7"), log) == carry_out(LoadCommand(opened.id), log) == opened
-    assert carry_out(FindCommand("key-8"), log) is None
-    assert carry_out(Claim(opened.id), log) is None, "it is claimed"
-    assert carry_out(Release(opened.id, 1), log) is None
-    claimed = carry_out(Claim(opened.id), log)
+    assert (
+        apply_journal_effect(FindCommand("key-7"), log) == apply_journal_effect(LoadCommand(opened.id), log) == opened
+    )
+    assert apply_journal_effect(FindCommand("key-8"), log) is None
+    assert apply_journal_effect(Claim(opened.id), log) is None, "it is claimed"
+    assert apply_journal_effect(Release(opened.id, 1), log) is None
+    claimed = apply_journal_effect(Claim(opened.id), log)
     assert (claimed.claim, claimed.hold) == (2, opened.hold)
-    assert carry_out(Claim(opened.id, frozenset({opened.hold.worker})), log).claim == 3
-    assert carry_out(RecordAttempt(opened.id, 1, 2), log) is False, "another claim has followed"
-    assert carry_out(RecordAttempt(opened.id, 1, 3), log) is True
-    assert carry_out(RecordReport(Report("paused", AT)), log).state == "paused"
-    outcome = carry_out(RecordOutcome(opened.id, CommandEvent.CONFIRM, "paused", 3), log)
-    assert outcome == Outcome(log.load(), log.load_command(opened.id))
+    assert apply_journal_effect(Claim(opened.id, frozenset({opened.hold.worker})), log).claim == 3
+    assert apply_journal_effect(RecordAttempt(opened.id, 1, 2), log) is False, "another claim has followed"
+    assert apply_journal_effect(RecordAttempt(opened.id, 1, 3), log) is True
+    assert apply_journal_effect(RecordReport(Report("paused", AT)), log).state == "paused"
+    outcome = apply_journal_effect(RecordOutcome(opened.id, CommandEvent.CONFIRM, "paused", 3), log)
+    assert outcome == CommandOutcome(log.load(), log.load_command(opened.id))
     assert outcome.command.state is CommandState.DONE
     assert log.load().open_command is None
 
 
 @pytest.mark.parametrize("created", [True, False])
 def test_a_task_is_tracked_with_when_it_was_created_if_it_was_now(created: bool, log: Log) -> None:
-    assert carry_out(Track(created), log) is None
+    assert apply_journal_effect(Track(created), log) is None
     assert (log.load().created_at is not None) is created
 
 
@@ -187,21 +189,21 @@ def test_what_others_did_first_is_a_result_and_no_error(log: Log) -> None:
     abandoned = log.add_outcome(opened.id, CommandEvent.ABANDON, why="somebody else", claim=1)
     now = log.load()
 
-    assert carry_out(RecordIntent("stop", "running", version, {}), log) == now
-    assert carry_out(RecordAttempt(opened.id, 1, 1), log) is False
-    assert carry_out(RecordOutcome(opened.id, CommandEvent.CONFIRM, "paused", 1), log) == abandoned
+    assert apply_journal_effect(RecordIntent("stop", "running", version, {}), log) == now
+    assert apply_journal_effect(RecordAttempt(opened.id, 1, 1), log) is False
+    assert apply_journal_effect(RecordOutcome(opened.id, CommandEvent.CONFIRM, "paused", 1), log) == abandoned
     assert log.load() is now
     assert isinstance(now, TaskRecord)
 
 
 @pytest.mark.parametrize(
     "effect",
-    [effect for effect in EFFECTS if isinstance(effect, Send | Create | Read | ReadProof | Wait | Tell)],
+    [effect for effect in EFFECTS if isinstance(effect, Send | Create | Read | ReadProof | Wait | ReportProgress)],
     ids=lambda effect: type(effect).__name__,
 )
 def test_no_journal_carries_out_the_rest(effect: Effect, log: Log) -> None:
     with pytest.raises(TypeError, match=f"no journal can carry out {type(effect).__name__}"):
-        carry_out(effect, log)
+        apply_journal_effect(effect, log)
 
 
 # --- a procedure that is broken off -------------------------------------------------------------------
@@ -221,7 +223,7 @@ def broken_off(log: Log, *effects: Effect) -> None:
     steps, result = releasing(procedure(*effects), log), None
     for _ in effects:
         effect = steps.send(result)
-        result = carry_out(effect, log) if effect is not effects[-1] else None
+        result = apply_journal_effect(effect, log) if effect is not effects[-1] else None
     steps.close()
 
 
@@ -296,14 +298,14 @@ def test_what_is_thrown_into_it_closes_the_procedure(error: type[BaseException],
 def test_an_answer_that_will_not_change_is_not_asked_for_again(answer: Any, log: Log) -> None:
     driver = Driver(log, Scripted(reads=[answer]))
 
-    assert type(driver.run(read_patiently())) in (Accepted, Refused, Denied, Missing)
+    assert type(driver.run(read_with_retries())) in (Accepted, Refused, Denied, Missing)
     assert not driver.waits()
 
 
 def test_a_read_is_repeated_until_it_succeeds(log: Log) -> None:
     driver = Driver(log, Scripted(reads=[THROTTLED, NOT_SENT, LOST, "paused"]))
 
-    answer = driver.run(read_patiently())
+    answer = driver.run(read_with_retries())
 
     assert isinstance(answer, Accepted)
     assert driver.waits() == [
@@ -314,7 +316,7 @@ def test_a_read_is_repeated_until_it_succeeds(log: Log) -> None:
 
 
 def test_the_last_failure_is_what_came_of_it(log: Log) -> None:
-    assert Driver(log, Scripted(reads=[LOST, THROTTLED, NOT_SENT], patience=2)).run(read_patiently()) is NOT_SENT
+    assert Driver(log, Scripted(reads=[LOST, THROTTLED, NOT_SENT], patience=2)).run(read_with_retries()) is NOT_SENT
 
 
 @pytest.mark.parametrize(("patience", "ending"), [(10, Accepted), (1, Missing)])
@@ -322,5 +324,5 @@ def test_a_task_created_just_now_is_read_again_until_it_is_found(patience: int, 
     log.track(created=True)
     driver = Driver(log, Scripted(reads=[MISSING, MISSING, "running"], patience=patience))
 
-    assert isinstance(driver.run(read_patiently()), ending)
+    assert isinstance(driver.run(read_with_retries()), ending)
     assert [(wait.reason, wait.since) for wait in driver.waits()] == [(WaitReason.APPEAR, log.load().created_at)] * 2

@@ -8,7 +8,7 @@ import pytest
 
 from lifecycle import CATALOG, UnknownName, UnknownStatus, WaitTimedOut, get
 from lifecycle.effects import Accepted, Effect, Progress, Read, Wait, WaitReason
-from lifecycle.following import Work, follow, read_state
+from lifecycle.following import WorkTracker, follow, read_state
 from lifecycle.journal import Report
 from tests.lifecycle.drivers import (
     DENIED,
@@ -101,20 +101,20 @@ def test_only_a_dispatch_gives_work() -> None:
         (lifecycle.name, command)
         for lifecycle in CATALOG.values()
         for command in lifecycle.commands
-        if Work(lifecycle).is_given_by(command)
+        if WorkTracker(lifecycle).starts_work(command)
     }
 
     assert giving == {("v3", "dispatch"), ("v3-full", "dispatch")}
     with pytest.raises(UnknownName):
-        Work(get("v3")).is_given_by("dispach")
+        WorkTracker(get("v3")).starts_work("dispach")
 
 
 def test_without_work_given_a_settled_state_is_the_end() -> None:
-    work = Work(get("v3"))
+    work = WorkTracker(get("v3"))
 
-    assert work.is_over("idle", "settled")
-    assert not work.is_over("running", "settled")
-    assert not work.is_over("idle", "final")
+    assert work.is_done("idle", "settled")
+    assert not work.is_done("running", "settled")
+    assert not work.is_done("idle", "final")
 
 
 @pytest.mark.parametrize(
@@ -133,46 +133,46 @@ def test_without_work_given_a_settled_state_is_the_end() -> None:
     ],
 )
 def test_given_work_must_be_seen_to_begin(seen: list[tuple[str | None, Any]], is_over: bool) -> None:
-    work = Work(get("v3"))
-    work.see("idle", "old")
-    work.give()
+    work = WorkTracker(get("v3"))
+    work.observe("idle", "old")
+    work.mark_given()
 
     for state, output in seen:
-        work.see(state, output)
+        work.observe(state, output)
 
-    assert work.is_over("idle", "settled") is is_over
-    assert work.is_over("stopped", "settled")
-    assert not work.is_over("idle", "final")
+    assert work.is_done("idle", "settled") is is_over
+    assert work.is_done("stopped", "settled")
+    assert not work.is_done("idle", "final")
 
 
 def test_the_first_output_seen_has_not_changed() -> None:
     """A handle on an old session gives it work: what it sees first may be what came of earlier work."""
-    work = Work(get("v3"))
-    work.give()
+    work = WorkTracker(get("v3"))
+    work.mark_given()
 
-    work.see("idle", "old")
-    assert not work.is_over("idle", "settled")
+    work.observe("idle", "old")
+    assert not work.is_done("idle", "settled")
 
-    work.see("idle", "new")
-    assert work.is_over("idle", "settled")
+    work.observe("idle", "new")
+    assert work.is_done("idle", "settled")
 
 
 def test_the_first_output_of_a_new_task_is_a_change() -> None:
-    work = Work(get("v3"))
-    work.give()
-    work.see("created", None)  # the answer to the create
+    work = WorkTracker(get("v3"))
+    work.mark_given()
+    work.observe("created", None)  # the answer to the create
 
-    work.see("idle", "done")
+    work.observe("idle", "done")
 
-    assert work.is_over("idle", "settled")
+    assert work.is_done("idle", "settled")
 
 
 # --- follow -------------------------------------------------------------------------------------------
 
 
-def following(driver: Driver, name: str, work: Work[str, str] | None = None, **how: Any) -> str:
+def following(driver: Driver, name: str, work: WorkTracker[str, str] | None = None, **how: Any) -> str:
     how = {"until": "settled", "stop_at_unknown": True, **how}
-    return driver.run(follow(get(name), TASK, work or Work(get(name)), **how))
+    return driver.run(follow(get(name), TASK, work or WorkTracker(get(name)), **how))
 
 
 @pytest.mark.parametrize("until", ["settled", "final"])
@@ -188,7 +188,10 @@ def test_a_final_state_that_is_in_doubt_is_read_before_it_ends_a_wait() -> None:
     waiting.run(read_state(get("v1")))
 
     assert following(waiting, "v1") == "stopped"
-    assert waiting.story() == "Read RecordReport Load Read RecordReport Tell Wait Read RecordReport Tell"
+    assert (
+        waiting.story()
+        == "Read RecordReport Load Read RecordReport ReportProgress Wait Read RecordReport ReportProgress"
+    )
 
 
 def test_a_task_created_just_now_is_followed_once_it_is_found() -> None:
@@ -215,7 +218,7 @@ def test_a_settled_state_is_confirmed_by_one_read() -> None:
     watching = driver("v3", "idle", reads=["idle"])
 
     assert following(watching, "v3") == "idle"
-    assert watching.story() == "Load Read RecordReport Tell"
+    assert watching.story() == "Load Read RecordReport ReportProgress"
 
 
 def test_a_settled_state_is_not_the_end_where_that_is_waited_for() -> None:
@@ -225,20 +228,20 @@ def test_a_settled_state_is_not_the_end_where_that_is_waited_for() -> None:
 class Seeing(Driver):
     """A driver that notes what it sees, as the clients do."""
 
-    work: Work[str, str]
+    work: WorkTracker[str, str]
 
     def perform(self, effect: Effect) -> Any:
         result = super().perform(effect)
         if isinstance(effect, Read) and isinstance(result, Accepted) and result.status is not None:
-            self.work.see(get("v3").state_of(result.status), result.output)
+            self.work.observe(get("v3").state_of(result.status), result.output)
         return result
 
 
 def test_idle_before_running_is_not_the_end() -> None:
     service = Scripted(reads=["idle", "zombie", "idle", "running", "idle"])
     watching = Seeing(journal_knowing(get("v3"), "idle", times=service.clock), service)
-    watching.work = Work(get("v3"))
-    watching.work.give()
+    watching.work = WorkTracker(get("v3"))
+    watching.work.mark_given()
 
     assert following(watching, "v3", watching.work, stop_at_unknown=False) == "idle"
     assert [each.status for each in watching.told] == ["idle", "zombie", "idle", "running", "idle"]
@@ -293,7 +296,7 @@ def test_a_wait_that_never_learns_a_state_ends_with_the_time() -> None:
 
 def test_an_end_that_is_told_otherwise_meanwhile_ends_the_wait() -> None:
     watching = driver("v1", "running", reads=["zombie"])
-    steps = follow(get("v1"), TASK, Work(get("v1")), until="final", stop_at_unknown=False)
+    steps = follow(get("v1"), TASK, WorkTracker(get("v1")), until="final", stop_at_unknown=False)
     loaded = watching.perform(next(steps))
     watching.log.add_report(Report("stopped", next(script(watching).clock), channel="webhook"))
 

@@ -60,7 +60,7 @@ def test_what_is_accepted_again(rows: str, again: tuple[str, str] | None) -> Non
 
 def test_what_is_declared_repeatable_is_not_accepted_again(declared: Lifecycle[str, str]) -> None:
     for event in declared.events:
-        if event.origin is Origin.CALLER and event.repeatable:
+        if event.origin is Origin.CALLER and event.idempotent:
             assert is_repeatable(moves_of(declared), remote_moves(declared), event.name)
 
 
@@ -160,7 +160,7 @@ def large(
         citation="a test",
         states=tuple(State(f"s{i}", initial=i == 0, final=i == states - 1) for i in range(states)),
         events=tuple(
-            Event(f"e{i}", Origin.CALLER if i % 2 else Origin.REMOTE, proved_by_state=False, repeatable=False)
+            Event(f"e{i}", Origin.CALLER if i % 2 else Origin.REMOTE, proved_by_state=False, idempotent=False)
             for i in range(events)
         ),
         transitions=tuple(Transition(source, event, to) for (source, event), to in moves.items()),

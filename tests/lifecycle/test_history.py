@@ -35,7 +35,7 @@ from lifecycle import (
     V3State,
     get,
 )
-from lifecycle.history import Mode
+from lifecycle.conformance import Mode
 from tests.oracles import distances, moves_of, names, relation, remarks
 
 # --- observe -----------------------------------------------------------------------------------
@@ -198,9 +198,9 @@ def test_a_history_held_in_another_form_is_judged_row_by_row_as_check_does(
     ended = False
     for index, word in enumerate(words):
         state = declared.state_of(word)
-        remark = declared.remark(previous, state, ended=ended, mode=mode)
+        remark = declared.check_step(previous, state, ended=ended, mode=mode)
         if remark is not None:
-            message = declared.explain(remark, previous, word)
+            message = declared.describe_deviation(remark, previous, word)
             judged.append((index, remark.code, remark.severity, remark.possible, message))
         if state is not None:
             ended = ended or (previous is not None and previous in declared.final_states)
@@ -214,12 +214,12 @@ def test_a_history_held_in_another_form_is_judged_row_by_row_as_check_does(
 @pytest.mark.parametrize(("previous", "state"), [("zombie", None), (None, "zombie"), ("created", "zombie")])
 def test_only_declared_states_are_remarked_on(previous: str | None, state: str | None) -> None:
     with pytest.raises(UnknownName, match="zombie"):
-        cast("Lifecycle[str, str]", V1_FULL).remark(previous, state)
+        cast("Lifecycle[str, str]", V1_FULL).check_step(previous, state)
 
 
 def test_a_remark_has_a_mode() -> None:
     with pytest.raises(ValueError, match="mode must be"):
-        V1_FULL.remark(None, V1State.CREATED, mode=cast("Mode", "strict"))
+        V1_FULL.check_step(None, V1State.CREATED, mode=cast("Mode", "strict"))
 
 
 def test_the_statuses_of_a_channel_are_its_states_and_then_its_aliases() -> None:

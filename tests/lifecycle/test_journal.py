@@ -16,12 +16,12 @@ from lifecycle.journal import (
     Report,
     ReportEntry,
     TaskRecord,
-    after_claim,
-    after_event,
-    after_report,
-    judge_report,
-    may_send,
-    repeats,
+    apply_claim,
+    apply_event,
+    apply_report,
+    classify_report,
+    is_repeat,
+    may_attempt,
 )
 from tests.lifecycle.drivers import Declared, clock
 
@@ -58,25 +58,25 @@ def pushed(status: str, second: float) -> Report:
 def test_a_report_is_late_unless_a_clock_was_set_back(as_of: float, now: float | None, late: bool) -> None:
     known = knowing("running", 10)
 
-    entry = judge_report(get("v1"), known, Report("paused", at(as_of)), now=None if now is None else at(now))
+    entry = classify_report(get("v1"), known, Report("paused", at(as_of)), now=None if now is None else at(now))
 
     assert entry.late is late
     assert entry.state == ("running" if late else "paused")
-    assert (after_report(known, entry) == known) is late
+    assert (apply_report(known, entry) == known) is late
 
 
 def test_after_a_clock_was_set_back_the_new_time_counts() -> None:
-    entry = judge_report(get("v1"), knowing("running", 3600), Report("paused", at(10)), now=at(11))
-    record = after_report(knowing("running", 3600), entry, now=at(11))
+    entry = classify_report(get("v1"), knowing("running", 3600), Report("paused", at(10)), now=at(11))
+    record = apply_report(knowing("running", 3600), entry, now=at(11))
 
     assert (record.as_of, record.since) == (at(10), at(10))
-    assert judge_report(get("v1"), record, Report("running", at(9)), now=at(12)).late
+    assert classify_report(get("v1"), record, Report("running", at(9)), now=at(12)).late
 
 
 def test_nothing_is_believed_to_be_newer_than_now() -> None:
-    entry = judge_report(get("v1"), knowing("running"), Report("stopped", at(3600)), now=at(10))
+    entry = classify_report(get("v1"), knowing("running"), Report("stopped", at(3600)), now=at(10))
 
-    record = after_report(knowing("running"), entry, now=at(10))
+    record = apply_report(knowing("running"), entry, now=at(10))
 
     assert (record.as_of, record.since) == (at(10), at(10))
     assert entry.report.as_of == at(3600), "what was said is kept as it was said"
@@ -103,13 +103,13 @@ def test_nothing_is_believed_to_be_newer_than_now() -> None:
 def test_a_pushed_report_inside_a_cycle_is_unconfirmed(name: str, known: str, word: str, unconfirmed: bool) -> None:
     before = knowing(known)
 
-    entry = judge_report(get(name), before, pushed(word, 10))
+    entry = classify_report(get(name), before, pushed(word, 10))
 
     assert entry.unconfirmed is unconfirmed
     assert not entry.late
     if unconfirmed:
         assert entry.state == known
-        assert after_report(before, entry) == before
+        assert apply_report(before, entry) == before
 
 
 @pytest.mark.parametrize("lifecycle", CATALOG.values(), ids=lambda each: each.name)
@@ -120,23 +120,23 @@ def test_what_is_unconfirmed_could_be_applied_and_could_be_older(lifecycle: Decl
             moves = observation.kind in (ObservationKind.STEP, ObservationKind.JUMP)
             may_be_older = known.name in lifecycle.reachable(told.name)
 
-            entry = judge_report(lifecycle, knowing(known.name), pushed(told.name, 10))
+            entry = classify_report(lifecycle, knowing(known.name), pushed(told.name, 10))
 
             assert entry.unconfirmed is (moves and may_be_older)
 
 
 def test_a_poll_inside_a_cycle_is_believed() -> None:
-    assert judge_report(get("v1"), knowing("running"), Report("paused", at(10))).state == "paused"
+    assert classify_report(get("v1"), knowing("running"), Report("paused", at(10))).state == "paused"
 
 
 def test_what_is_late_is_not_unconfirmed_as_well() -> None:
-    entry = judge_report(get("v1"), knowing("running", 10), pushed("paused", 9))
+    entry = classify_report(get("v1"), knowing("running", 10), pushed("paused", 9))
 
     assert (entry.late, entry.unconfirmed) == (True, False)
 
 
 def test_the_first_report_is_believed_from_any_channel() -> None:
-    entry = judge_report(get("v1-full"), TaskRecord(), pushed("started", 10))
+    entry = classify_report(get("v1-full"), TaskRecord(), pushed("started", 10))
 
     assert (entry.state, entry.observation, entry.unconfirmed) == ("running", None, False)
 
@@ -149,7 +149,7 @@ def told(*reports: tuple[str, float]) -> TaskRecord[str, str]:
     lifecycle: Declared = get("v1-full")
     record: TaskRecord[str, str] = TaskRecord()
     for status, second in reports:
-        record = after_report(record, judge_report(lifecycle, record, Report(status, at(second))))
+        record = apply_report(record, classify_report(lifecycle, record, Report(status, at(second))))
     return record
 
 
@@ -200,16 +200,16 @@ def test_a_final_state_is_in_doubt_while_the_last_report_contradicts_it(
 
 
 def test_what_contradicts_a_final_state_is_recorded_as_that() -> None:
-    assert judge_report(get("v1"), knowing("stopped"), Report("running", at(1))).contradicts
-    assert not judge_report(get("v1"), knowing("stopped"), Report("stopped", at(1))).contradicts
+    assert classify_report(get("v1"), knowing("stopped"), Report("running", at(1))).contradicts
+    assert not classify_report(get("v1"), knowing("stopped"), Report("stopped", at(1))).contradicts
 
 
 def test_a_late_report_raises_no_doubt() -> None:
     before = knowing("stopped", 10)
-    entry = judge_report(get("v1"), before, Report("running", at(9)))
+    entry = classify_report(get("v1"), before, Report("running", at(9)))
 
     assert (entry.late, entry.contradicts) == (True, False)
-    assert after_report(before, entry) == before
+    assert apply_report(before, entry) == before
 
 
 def test_a_doubt_does_not_make_the_record_newer_than_what_is_believed() -> None:
@@ -222,7 +222,7 @@ def test_what_is_known_of_a_tasks_creation_and_command_outlives_its_reports() ->
     command = CommandRecord("1", "stop", "running", CommandState.UNCERTAIN, {})
     before = replace(knowing("running"), created_at=at(0), open_command=command)
 
-    after = after_report(before, judge_report(get("v1"), before, Report("paused", at(1))))
+    after = apply_report(before, classify_report(get("v1"), before, Report("paused", at(1))))
 
     assert (after.created_at, after.open_command) == (at(0), command)
 
@@ -250,8 +250,8 @@ def test_what_may_be_sent(state: str | None, command_id: str, number: int, claim
     lifecycle: Declared = get("v1")
     known = TaskRecord(state=state, open_command=COMMAND_1)
 
-    assert may_send(lifecycle, known, command_id, number=number, claim=claim) is may
-    assert not may_send(lifecycle, TaskRecord(state=state), command_id, number=number, claim=claim)
+    assert may_attempt(lifecycle, known, command_id, number=number, claim=claim) is may
+    assert not may_attempt(lifecycle, TaskRecord(state=state), command_id, number=number, claim=claim)
 
 
 @pytest.mark.parametrize(("command", "may"), [("stop", True), ("pause", False)])
@@ -260,14 +260,14 @@ def test_what_every_state_accepts_may_be_sent_to_a_task_that_was_never_read(comm
     known: TaskRecord[str, str]
     known = TaskRecord(open_command=CommandRecord("1", command, None, CommandState.RECORDED, {}))
 
-    assert may_send(lifecycle, known, "1", number=1, claim=1) is may
+    assert may_attempt(lifecycle, known, "1", number=1, claim=1) is may
 
 
 @pytest.mark.parametrize(("doubt", "may"), [("running", True), ("paused", False)])
 def test_what_contradicts_a_final_state_decides_what_may_be_sent(doubt: str, may: bool) -> None:
     known = TaskRecord(state="stopped", doubt=doubt, open_command=COMMAND_1)
 
-    assert may_send(get("v1"), known, "1", number=3, claim=4) is may
+    assert may_attempt(get("v1"), known, "1", number=3, claim=4) is may
 
 
 A, B = Hold("A", at(60)), Hold("B", at(100))
@@ -292,7 +292,7 @@ def test_a_claim_follows_one_whose_worker_cannot_be_alive(
 ) -> None:
     held = replace(COMMAND_1, hold=hold)
 
-    claimed = after_claim(held, B, now=at(now), is_successor=is_successor, dead=dead)
+    claimed = apply_claim(held, B, now=at(now), is_successor=is_successor, dead=dead)
 
     assert claimed == (replace(held, claim=5, hold=B) if is_free else None)
 
@@ -301,7 +301,7 @@ def test_a_claim_follows_one_whose_worker_cannot_be_alive(
 def test_only_an_open_command_is_claimed(state: CommandState) -> None:
     ended = replace(COMMAND_1, state=state)
 
-    claimed = after_claim(ended, B, now=at(0), is_successor=True, dead=())
+    claimed = apply_claim(ended, B, now=at(0), is_successor=True, dead=())
 
     assert (claimed is None) is COMMAND.is_final(state)
 
@@ -313,7 +313,7 @@ def test_a_command_moves_by_what_is_possible_under_its_own_claim(state: CommandS
     for event in CommandEvent:
         target = COMMAND.target(state, event)
 
-        moved = after_event(command, event, why="because", claim=claim)
+        moved = apply_event(command, event, why="because", claim=claim)
 
         if target is None or claim != 4:
             assert moved is command
@@ -333,10 +333,10 @@ def test_only_what_says_the_same_again_repeats() -> None:
         CommandRecord("1", "pause", "running", CommandState.RECORDED, {}), None, "intended"
     )
 
-    assert repeats(entered(), entered(times=3))
+    assert is_repeat(entered(), entered(times=3))
     for other in (None, command, entered("paused"), entered(channel=Channel.WEBHOOK)):
-        assert not repeats(entered(), other)
+        assert not is_repeat(entered(), other)
     for odd in (entered(late=True), entered(unconfirmed=True)):
-        assert not repeats(odd, entered())
-        assert not repeats(entered(), odd)
-        assert not repeats(odd, odd)
+        assert not is_repeat(odd, entered())
+        assert not is_repeat(entered(), odd)
+        assert not is_repeat(odd, odd)

@@ -30,13 +30,13 @@ from lifecycle import (
 )
 from lifecycle.journal import (
     CommandEntry,
+    CommandOutcome,
     CommandRecord,
     Delivery,
     Hold,
-    Outcome,
-    Purpose,
     Report,
     ReportEntry,
+    RequestContext,
     TaskRecord,
     TaskReport,
 )
@@ -326,7 +326,7 @@ def test_the_life_of_a_command_is_the_declared_one(state: CommandState) -> None:
 
         outcome = log.add_outcome(command.id, event, why="because", claim=1)
 
-        assert outcome == Outcome(log.load(), log.load_command(command.id))
+        assert outcome == CommandOutcome(log.load(), log.load_command(command.id))
         if target is None:
             assert (log.load(), log.entries) == (now, entries)
         else:
@@ -385,7 +385,7 @@ def test_reports_and_commands_do_not_disturb_each_other() -> None:
 
 def keyed(log: Log, key: str | None) -> CommandRecord[str, str] | TaskRecord[str, str]:
     record = log.load()
-    return log.add_intent("pause", source="running", version=record.version, fields={}, purpose=Purpose(key))
+    return log.add_intent("pause", source="running", version=record.version, fields={}, context=RequestContext(key))
 
 
 def test_a_command_is_found_by_its_key_open_or_ended() -> None:
@@ -537,7 +537,7 @@ def test_what_is_written_under_a_claim_that_is_not_the_last_changes_nothing(
 
     assert workers.b.load_command(workers.id) == claimed
     assert (workers.b.load(), workers.b.entries) == (before, entries)
-    assert result in (False, None, Outcome(before, claimed))
+    assert result in (False, None, CommandOutcome(before, claimed))
 
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=tuple(WRITES))
@@ -711,7 +711,7 @@ def test_of_threads_that_contend_for_an_outcome_one_wins_and_all_are_told() -> N
     events = [event.name for event in COMMAND.events if event.name is not CommandEvent.LOSE]
     barrier = Barrier(len(events))
 
-    def contend(event: CommandEvent) -> Outcome[str, str]:
+    def contend(event: CommandEvent) -> CommandOutcome[str, str]:
         barrier.wait()
         return log.add_outcome(command.id, event, why=event, claim=1)
 

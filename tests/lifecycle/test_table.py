@@ -138,7 +138,7 @@ def test_where_an_event_leads(name: str, event: str, targets: set[str]) -> None:
     ],
 )
 def test_ends_says_whether_an_event_leads_to_final_states_only(name: str, event: str, ends: bool) -> None:
-    assert get(name).ends(event) is ends
+    assert get(name).is_terminating(event) is ends
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ QUESTIONS: dict[str, Callable[[Lifecycle[str, str], str], Any]] = {
     "replay, event": lambda table, name: table.replay(["stop", name]),
     "is_final, state": lambda table, name: table.is_final(name),
     "is_settled, state": lambda table, name: table.is_settled(name),
-    "ends, event": lambda table, name: table.ends(name),
+    "ends, event": lambda table, name: table.is_terminating(name),
     "accepted_until_final, event": lambda table, name: table.accepted_until_final(name),
     "targets, event": lambda table, name: table.targets(name),
     "state, state": lambda table, name: table.state(name),

@@ -29,7 +29,7 @@ from lifecycle import (
     V2State,
     get,
 )
-from lifecycle.history import Mode
+from lifecycle.conformance import Mode
 from lifecycle.testing import (
     Difference,
     Disagreement,
@@ -58,7 +58,7 @@ def test_only_sound_lifecycles_are_drawn(drawn: Lifecycle[str, str]) -> None:
     # A `Lifecycle` that is not sound cannot be made; the oracle says so by another method.
     assert is_sound(drawn, set(drawn.final_states), moves_of(drawn))
     for event in drawn.events:
-        if event.origin is Origin.CALLER and event.repeatable:
+        if event.origin is Origin.CALLER and event.idempotent:
             assert is_repeatable(moves_of(drawn), remote_moves(drawn), event.name)
     assert Lifecycle.from_json(drawn.to_json()) == drawn
 
@@ -66,7 +66,7 @@ def test_only_sound_lifecycles_are_drawn(drawn: Lifecycle[str, str]) -> None:
 @pytest.mark.parametrize("rule", Rule)
 def test_promises_of_every_rule_are_drawn(rule: Rule) -> None:
     drawn = find(lifecycles(), lambda each: any(promise.rule is rule for promise in each.invariants), settings=LOOKING)
-    assert drawn.broken_invariants() == ()
+    assert drawn.violations() == ()
 
 
 FORMS: dict[str, Callable[[Lifecycle[str, str]], bool]] = {
@@ -77,7 +77,7 @@ FORMS: dict[str, Callable[[Lifecycle[str, str]], bool]] = {
     "any names": lambda drawn: any(not state.name.isascii() for state in drawn.states),
     "both origins": lambda drawn: {event.origin for event in drawn.events} == set(Origin),
     "a command that may be repeated": lambda drawn: any(
-        event.origin is Origin.CALLER and event.repeatable for event in drawn.events
+        event.origin is Origin.CALLER and event.idempotent for event in drawn.events
     ),
     "a command that may be accepted again": lambda drawn: any(
         event.origin is Origin.CALLER and not is_repeatable(moves_of(drawn), remote_moves(drawn), event.name)

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from lifecycle import Channel, Origin
-from lifecycle.effects import Accepted, Answer, Create, Read, Send, Wait
+from lifecycle.effects import Accepted, Create, Read, Response, Send, Wait
 from lifecycle.journal import Report
 from tests.lifecycle.drivers import (
     DENIED,
@@ -90,7 +90,7 @@ class Liar:
         self._clock = clock()
         self._words = (*(state.name for state in self.lifecycle.states), UNKNOWN_WORD)
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request) -> Response:
         words = self._words if isinstance(request, Read) else (*self._words, None)
         answer = self.choices.pick((*words, *FAILURES))
         return Accepted(answer, next(self._clock)) if answer is None or isinstance(answer, str) else answer
@@ -111,7 +111,7 @@ class Fate(NamedTuple):
     name: str
     arrivals: int
     late: bool = False
-    failure: Answer | None = None
+    failure: Response | None = None
     word: str | None = ""  # "" for the task's own status
 
 
@@ -189,7 +189,7 @@ class World:
         """Whether the task was in one of the states, at that place in `past` or later."""
         return not states.isdisjoint(self.past[since:])
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request) -> Response:
         self.go_on()
         match request:
             case Send(command, fields):
@@ -227,13 +227,13 @@ class World:
         """Whether a request of ours for this command, with these fields, has moved the task."""
         return any((each.command, each.fields) == (command, fields) and each.target for each in self.arrivals)
 
-    def _receive(self, command: str, fields: Mapping[str, Any]) -> Answer:
+    def _receive(self, command: str, fields: Mapping[str, Any]) -> Response:
         at = self.now()
         before = self.state
         fate = self.choices.pick(FATES)
         if fate.failure is None and self.lifecycle.target(before, command) is None:
             # Services differ in what they say to a command that the task refuses.
-            refusals: tuple[Answer, ...] = (REFUSED, Accepted(before, at))
+            refusals: tuple[Response, ...] = (REFUSED, Accepted(before, at))
             return self.choices.pick(refusals)
         for _ in range(fate.arrivals):
             if fate.late:
@@ -246,9 +246,9 @@ class World:
             return fate.failure
         return Accepted((before if fate.late else self.state) if fate.word == "" else fate.word, at)
 
-    def _tell(self) -> Answer:
+    def _tell(self) -> Response:
         at = self.now()
-        answers: tuple[Answer, ...] = (
+        answers: tuple[Response, ...] = (
             Accepted(self.state, at),
             Accepted(UNKNOWN_WORD, at),
             LOST,

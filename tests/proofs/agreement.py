@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from lifecycle import COMMAND, Lifecycle
-from lifecycle_adapters.emulator import SeenCall
+from lifecycle_adapters.emulator import RecordedCall
 from lifecycle_adapters.http.services import service
 from lifecycle_adapters.journal import RecordedCommand, SqlJournal, TaskRow
 from tests.proofs.witness import APIS, ATTEMPT
@@ -63,10 +63,10 @@ def all_tasks(journal: SqlJournal) -> Iterator[TaskRow]:
         after = page.after
 
 
-def disagreements(recorded: Recorded, calls: Iterable[SeenCall]) -> Iterator[str]:
+def disagreements(recorded: Recorded, calls: Iterable[RecordedCall]) -> Iterator[str]:
     """What is wrong at any moment, also right after a death."""
     yield from map(str, recorded.damages)
-    seen: dict[str, SeenCall] = {}
+    seen: dict[str, RecordedCall] = {}
     for call in calls:
         if call.command is not None:
             name = _attempt_of(call)
@@ -75,15 +75,19 @@ def disagreements(recorded: Recorded, calls: Iterable[SeenCall]) -> Iterator[str
                 yield f"calls {seen[name].number} and {call.number} are both attempt {name}"
             seen[name] = call
     yield from _outcomes_disagree(recorded, seen)
-    keys = [(each.lifecycle, each.task_id, each.key) for each in recorded.commands.values() if each.key is not None]
+    keys = [
+        (each.lifecycle, each.task_id, each.idempotency_key)
+        for each in recorded.commands.values()
+        if each.idempotency_key is not None
+    ]
     yield from (f"two commands under one key: {key}" for key in set(keys) if keys.count(key) > 1)
 
 
-def _attempt_of(call: SeenCall) -> str:
+def _attempt_of(call: RecordedCall) -> str:
     return parse_qs(call.query).get(ATTEMPT, ["none"])[-1]
 
 
-def _call_disagrees(call: SeenCall, attempt: Attempt | None) -> Iterator[str]:
+def _call_disagrees(call: RecordedCall, attempt: Attempt | None) -> Iterator[str]:
     what = f"call {call.number}, {call.command} of {call.api} {call.task} as attempt {_attempt_of(call)}"
     if attempt is None:
         yield f"{what}: no such attempt is recorded"
@@ -94,9 +98,9 @@ def _call_disagrees(call: SeenCall, attempt: Attempt | None) -> Iterator[str]:
         yield f"{what}: recorded is {recorded}"
 
 
-def _outcomes_disagree(recorded: Recorded, seen: dict[str, SeenCall]) -> Iterator[str]:
+def _outcomes_disagree(recorded: Recorded, seen: dict[str, RecordedCall]) -> Iterator[str]:
     """What is recorded of a command against what its calls did."""
-    calls: dict[str, list[SeenCall]] = {}
+    calls: dict[str, list[RecordedCall]] = {}
     for name, call in seen.items():
         calls.setdefault(name.partition(".")[0], []).append(call)
     moved = {(call.task, call.command) for call in seen.values() if call.applied}
@@ -109,7 +113,7 @@ def _outcomes_disagree(recorded: Recorded, seen: dict[str, SeenCall]) -> Iterato
             yield f"{what}, and was never sent"
         if command.state == "done" and (command.task_id, command.command) not in moved and _must_be_sent(command):
             yield f"{what}, and nothing did that"
-        if applied > 1 and not LIFECYCLES[command.lifecycle].event(command.command).repeatable:
+        if applied > 1 and not LIFECYCLES[command.lifecycle].event(command.command).idempotent:
             yield f"{what}, and took effect {applied} times"
 
 

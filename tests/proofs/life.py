@@ -168,7 +168,7 @@ def _ask(client: Client, wish: Wish) -> dict[str, Any]:
     try:
         if wish.task is None:
             return {"said": CREATE, "task": client.create(**wish.fields).id}
-        result = client.task(wish.task).send(wish.command, key=wish.key, reason=wish.reason, **wish.fields)
+        result = client.task(wish.task).send(wish.command, idempotency_key=wish.key, reason=wish.reason, **wish.fields)
     except (*NO, CreateUncertain, JournalUnavailable) as error:  # anything else is a failure
         return {"said": type(error).__name__}
     return {"said": type(result).__name__, "sent": result.sent}

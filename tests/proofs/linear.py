@@ -20,17 +20,17 @@ from typing import Any, NamedTuple
 
 from lifecycle import COMMAND, CommandEvent, Lifecycle
 from lifecycle.journal import (
+    CommandOutcome,
     CommandRecord,
     Hold,
-    Outcome,
     Report,
     ReportEntry,
     TaskRecord,
-    after_command,
-    after_report,
-    judge_report,
-    may_send,
-    repeats,
+    apply_command,
+    apply_report,
+    classify_report,
+    is_repeat,
+    may_attempt,
 )
 from lifecycle_adapters.journal import Recorded, RecordedCommand, RecordedReport
 from tests.proofs.witness import Operation
@@ -77,22 +77,22 @@ class Log:
         return Effect(self.commands[number], self)
 
     def _add_report(self, _: Operation, report: Report) -> Effect:
-        entry = judge_report(self.lifecycle, self.record, report)
-        after = replace(self, record=after_report(self.record, entry))
-        if repeats(entry, self.last):
+        entry = classify_report(self.lifecycle, self.record, report)
+        after = replace(self, record=apply_report(self.record, entry))
+        if is_repeat(entry, self.last):
             return Effect(after.record, replace(after, times=self.times + 1))
         after = replace(after, last=entry, times=1, entries=self.entries + 1)
         return Effect(after.record, after, report_entered(self.record.state, entry))
 
     def _add_intent(self, operation: Operation, *arguments: Any) -> Effect:
-        command, source, version, fields, purpose = arguments
-        is_used = purpose.key is not None and self._under(purpose.key) is not None
+        command, source, version, fields, context = arguments
+        is_used = context.key is not None and self._under(context.key) is not None
         if self.record.version != version or self.record.open_command is not None or is_used:
             return Effect(self.record, self)
         number = getattr(operation.result, "id", "")
         if number in self.commands:
             return Effect(None, self)
-        opened: Command = CommandRecord(number, command, source, COMMAND.initial, fields, purpose=purpose)
+        opened: Command = CommandRecord(number, command, source, COMMAND.initial, fields, context=context)
         return self._moved(operation, opened, None, "intended")
 
     def _claim(self, operation: Operation, number: str, dead: Collection[str]) -> Effect:
@@ -110,7 +110,7 @@ class Log:
         return Effect(None, replace(self, record=record, commands={**self.commands, number: released}))
 
     def _add_attempt(self, operation: Operation, number: str, attempt: int, claim: int) -> Effect:
-        if not may_send(self.lifecycle, self.record, number, number=attempt, claim=claim):
+        if not may_attempt(self.lifecycle, self.record, number, number=attempt, claim=claim):
             return Effect(False, self)
         sent = self._moved(operation, replace(self.commands[number], attempts=attempt), None, "sent")
         return sent._replace(told=True)
@@ -119,16 +119,16 @@ class Log:
         command = self.commands[number]
         state = COMMAND.target(command.state, event)
         if state is None or command.claim != claim:
-            return Effect(Outcome(self.record, command), self)
+            return Effect(CommandOutcome(self.record, command), self)
         moved = self._moved(operation, replace(command, state=state, why=why), event, why)
-        return moved._replace(told=Outcome(moved.after.record, moved.told))
+        return moved._replace(told=CommandOutcome(moved.after.record, moved.told))
 
     def _moved(self, operation: Operation, command: Command, event: str | None, why: str) -> Effect:
         """Enter how a command is now, which the operation is told; its worker holds it as long as it is open."""
         command = replace(command, hold=None if COMMAND.is_final(command.state) else Hold(operation.worker, None))
         after = replace(
             self,
-            record=after_command(self.record, command),
+            record=apply_command(self.record, command),
             commands={**self.commands, command.id: command},
             last=None,
             entries=self.entries + 1,
@@ -136,7 +136,7 @@ class Log:
         return Effect(command, after, command_entered(command, event, why))
 
     def _under(self, key: str) -> Command | None:
-        return next((each for each in self.commands.values() if each.purpose.key == key), None)
+        return next((each for each in self.commands.values() if each.context.idempotency_key == key), None)
 
 
 def report_entered(before: Any, entry: ReportEntry[Any, Any]) -> Entered:
@@ -147,8 +147,8 @@ def report_entered(before: Any, entry: ReportEntry[Any, Any]) -> Entered:
 
 
 def command_entered(command: Command, event: str | None, why: str) -> Entered:
-    purpose = (command.purpose.key, command.purpose.origin, command.purpose.reason)
-    return (command.id, command.command, command.source, event, command.state, command.attempts, why, *purpose)
+    context = (command.context.idempotency_key, command.context.origin, command.context.reason)
+    return (command.id, command.command, command.source, event, command.state, command.attempts, why, *context)
 
 
 def entered(recorded: Recorded) -> Entered:
@@ -159,8 +159,8 @@ def entered(recorded: Recorded) -> Entered:
             return (report.status, report.as_of, *found)
         case RecordedCommand() as command:
             life = (command.event, command.state, command.attempts, command.why)
-            purpose = (command.key, command.origin, command.reason)
-            return (command.id, command.command, command.source, *life, *purpose)
+            context = (command.idempotency_key, command.origin, command.reason)
+            return (command.id, command.command, command.source, *life, *context)
         case _:
             raise TypeError(f"not an entry: {recorded}")
 

@@ -11,7 +11,7 @@ import pytest
 
 from lifecycle import V1_FULL, CommandEvent, V1Event, V1State
 from lifecycle.journal import CommandRecord, Report
-from lifecycle_adapters.emulator import Emulator, SeenCall
+from lifecycle_adapters.emulator import Emulator, RecordedCall
 from lifecycle_adapters.journal import Recorded as Entry
 from tests.proofs.agreement import Recorded, disagreements
 from tests.proofs.conftest import PACE_S
@@ -116,7 +116,7 @@ class Seen:
     """What a journal holds, and what the service saw."""
 
     recorded: Recorded
-    calls: tuple[SeenCall, ...]
+    calls: tuple[RecordedCall, ...]
 
     def disagreements(self) -> list[str]:
         return list(disagreements(self.recorded, self.calls))

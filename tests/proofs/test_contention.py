@@ -22,7 +22,7 @@ from lifecycle import V1_FULL, KeyReused
 from lifecycle.journal import Report, TaskReport
 from lifecycle_adapters.emulator import Emulator, FaultKind
 from lifecycle_adapters.http import Client
-from lifecycle_adapters.journal.writing import enter_reports
+from lifecycle_adapters.journal.transactions import enter_reports
 from tests.proofs.agreement import Recorded, disagreements
 from tests.proofs.life import NO
 from tests.proofs.linear import disorder
@@ -62,7 +62,7 @@ def _give_one(client: Client, task: str, rng: random.Random) -> None:
         if rng.random() < 0.1:
             client.task(task).recover()
         else:
-            client.task(task).send(command, key=key, reason=f"{rng.random()}")
+            client.task(task).send(command, idempotency_key=key, reason=f"{rng.random()}")
 
 
 def _meet(together: Barrier) -> None:
@@ -152,11 +152,11 @@ def test_a_worker_that_waited_for_another_does_not_judge_by_the_time_before_its_
         ThreadPoolExecutor() as pool,
     ):
         with first.database.transaction() as connection:
-            enter_reports(connection, first.author(), [TaskReport(*task, Report("running", BEGUN_AT))])
+            enter_reports(connection, first.writer(), [TaskReport(*task, Report("running", BEGUN_AT))])
             waiting = pool.submit(second.task(*task).add_report, Report("paused", BEGUN_AT + timedelta(seconds=1)))
             time.sleep(0.3)  # it waits now; where it does not yet, this test says less
             times.append(BEGUN_AT + timedelta(seconds=2))
-            enter_reports(connection, first.author(), [TaskReport(*task, Report("running", times[-1]))])
+            enter_reports(connection, first.writer(), [TaskReport(*task, Report("running", times[-1]))])
 
         record = waiting.result()
 
@@ -175,7 +175,7 @@ def test_a_task_that_another_makes_known_is_locked_before_it_is_changed(postgres
 
         with second.database.transaction() as connection:
             event.listen(connection, "after_cursor_execute", after_statement)
-            enter_reports(connection, second.author(), [TaskReport(*task, Report("paused", BEGUN_AT))])
+            enter_reports(connection, second.writer(), [TaskReport(*task, Report("paused", BEGUN_AT))])
 
         assert list(second.check()) == []
         assert second.task(*task).load().state == "stopped"

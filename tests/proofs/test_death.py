@@ -102,7 +102,7 @@ class Story:
         diary = Diary(self.diary).read()
         yield from diary.crashes
         known = {row.task_id for row in recorded.tasks}
-        by_name = {(each.task_id, each.key or each.reason): each for each in recorded.commands.values()}
+        by_name = {(each.task_id, each.idempotency_key or each.reason): each for each in recorded.commands.values()}
         for number, told in diary.told.items():
             wish, said = diary.wishes[number], told["said"]
             if said == CREATE and told["task"] not in known:
@@ -116,7 +116,7 @@ class Story:
     def _left_open(self, recorded: Recorded) -> Iterator[str]:
         for command in recorded.open_commands():
             event = LIFECYCLES[command.lifecycle].event(command.command)
-            if event.repeatable or command.state != "uncertain":
+            if event.idempotent or command.state != "uncertain":
                 yield f"recovery left open: {command}"
 
     def _states_differ(self, recorded: Recorded, by_api: dict[str, Client]) -> Iterator[str]:

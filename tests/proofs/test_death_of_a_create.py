@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lifecycle import CommandEvent, CommandState, CreateUncertain
-from lifecycle.journal import UNSTATED, CreatedTask, CreateRecord, Purpose
+from lifecycle.journal import NO_CONTEXT, CreatedTask, CreateRecord, RequestContext
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import Client, RecoveredCreate
 from lifecycle_adapters.journal import RecordedCreate, SqlCreates, SqlJournal
@@ -42,9 +42,9 @@ class MortalCreates(SqlCreates):
         object.__setattr__(self, "_is_there", is_there)
 
     def add(
-        self, fields: Mapping[str, Any], *, labels: Mapping[str, str], purpose: Purpose = UNSTATED
+        self, fields: Mapping[str, Any], *, labels: Mapping[str, str], context: RequestContext = NO_CONTEXT
     ) -> CreateRecord | None:
-        added = super().add(fields, labels=labels, purpose=purpose)
+        added = super().add(fields, labels=labels, context=context)
         self._stop("after its intent")
         return added
 
@@ -79,7 +79,7 @@ class MortalJournal(SqlJournal):
 
 def live(url: str, base_url: str, api: str, at: str, is_there: Event) -> None:
     with MortalJournal(url, at, is_there) as journal, Client(api, api_key="k", base_url=base_url, journal=journal) as c:
-        c.create(TEXT, key=KEY, labels={"order": "5"})
+        c.create(TEXT, idempotency_key=KEY, labels={"order": "5"})
 
 
 def eventually(question: Callable[[], Any]) -> None:
@@ -127,19 +127,19 @@ def test_a_create_whose_worker_was_killed_is_found_with_exactly_its_task(
         assert found.create.state is DEATHS[death]
         assert {each.id for each in found.candidates} == made
         assert bool(made) == (death in ("while it waits for the response", "before its outcome"))
-        assert (found.create.purpose.key, found.create.labels) == (KEY, {"order": "5"})
+        assert (found.create.context.idempotency_key, found.create.labels) == (KEY, {"order": "5"})
         if not found.is_settled:
             with pytest.raises(CreateUncertain):
-                client.create(TEXT, key=KEY)
+                client.create(TEXT, idempotency_key=KEY)
         for task in made:
             assert client.adopt_create(found.create.id, task).id == task
-            assert client.create(TEXT, key=KEY).id == task
+            assert client.create(TEXT, idempotency_key=KEY).id == task
             [first, *_] = journal.history(task)
             assert isinstance(first, RecordedCreate)
             assert first.worker == "the mortal"
         if not made:
             if not found.is_settled:
                 client.abandon_create(found.create.id)
-            assert client.create(TEXT, key=KEY).id in ids(emulator)
+            assert client.create(TEXT, idempotency_key=KEY).id in ids(emulator)
         assert client.recover() == []
         assert list(journal.check()) == []

@@ -31,7 +31,7 @@ from lifecycle.journal import CommandRecord, Report, TaskReport
 from lifecycle_adapters.emulator import Emulator, FaultKind
 from lifecycle_adapters.http import Client, Task, driver
 from lifecycle_adapters.journal import JournalUnavailable, RecordedCommand, database
-from lifecycle_adapters.journal.database import Durability
+from lifecycle_adapters.journal.database import TransactionMode
 from tests.conftest import StartPostgres
 from tests.postgres import PostgresServer
 from tests.proofs.agreement import Recorded, all_tasks, disagreements
@@ -110,7 +110,7 @@ def fill(journal: Witness) -> None:
 
 
 def set_most_pages(journal: Witness, *, more: int) -> None:
-    with journal.database.transaction(Durability.READ) as connection:
+    with journal.database.transaction(TransactionMode.READ) as connection:
         pages: int = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + more}")
 
@@ -235,7 +235,7 @@ def test_a_lock_that_is_not_given_back_is_an_error_that_says_so(
 # --- PostgreSQL goes and comes back ---------------------------------------------------------------
 
 
-class Commanding(threading.Thread):
+class CommandProcedure(threading.Thread):
     """Gives commands, whatever comes of them, until it is told to stop."""
 
     def __init__(self, url: str, base_url: str, seed: int) -> None:
@@ -286,7 +286,7 @@ def go_and_come_back(
 ) -> None:
     """Command tasks while the server goes and comes back; in the end the record is true."""
     url = server.create_database()
-    commanding = Commanding(url, emulator.base_url, seed)
+    commanding = CommandProcedure(url, emulator.base_url, seed)
     commanding.start()
     try:
         commanding.wait_for_success()
@@ -361,9 +361,9 @@ def test_what_is_reported_after_a_clock_was_set_back_is_believed(
 def test_a_command_that_is_held_from_the_future_is_anybodys(url: str, emulator: Emulator) -> None:
     with Witness(url, worker="gone", clock=an_hour_ahead) as journal, clients(journal, emulator.base_url) as by_api:
         task = begun(by_api["v1"])
-        opened = task.log.add_intent("pause", source="running", version=task.log.load().version, fields={})
+        opened = task.journal.add_intent("pause", source="running", version=task.journal.load().version, fields={})
         assert isinstance(opened, CommandRecord)
-        task.log.add_attempt(opened.id, number=1, claim=1)
+        task.journal.add_attempt(opened.id, number=1, claim=1)
 
     with Witness(url, worker="other") as journal, clients(journal, emulator.base_url) as by_api:
         [recovered] = by_api["v1"].recover()

@@ -17,17 +17,17 @@ from typing import Any, ParamSpec, TypeVar
 import httpx2
 
 from lifecycle import CommandEvent, Lifecycle
-from lifecycle.journal import UNSTATED, CommandRecord, Hold, Outcome, Purpose, Report, TaskRecord
+from lifecycle.journal import NO_CONTEXT, CommandOutcome, CommandRecord, Hold, Report, RequestContext, TaskRecord
 from lifecycle.table import E, S
 from lifecycle_adapters.http import Client, Timing
-from lifecycle_adapters.journal import SqlJournal, SqlLog
+from lifecycle_adapters.journal import SqlJournal, SqlTaskJournal
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 # Children of a process that has imported everything, and has no threads: they begin in milliseconds.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["pytest", "alembic.command", "tests.proofs.test_death", "tests.proofs.life"])
+PROCESSES.set_forkserver_preload(["pytest", "tests.proofs.test_death", "tests.proofs.life"])
 
 APIS = ("v1", "v2", "v3")
 ATTEMPT = "attempt"  # the parameter by which a request names its attempt: COMMAND-ID.NUMBER
@@ -66,8 +66,8 @@ class Witness(SqlJournal):
         self.operations: list[Operation] = []
         self.attempt: str | None = None
 
-    def task(self, lifecycle: Lifecycle[S, E], task_id: str) -> WitnessLog[S, E]:
-        return WitnessLog(self, lifecycle, task_id)
+    def task(self, lifecycle: Lifecycle[S, E], task_id: str) -> WitnessTaskJournal[S, E]:
+        return WitnessTaskJournal(self, lifecycle, task_id)
 
     def take_attempt(self) -> str:
         """The attempt that the next request is; a request that was not recorded before it names none."""
@@ -75,7 +75,7 @@ class Witness(SqlJournal):
         return taken or "none"
 
 
-class WitnessLog(SqlLog[S, E]):
+class WitnessTaskJournal(SqlTaskJournal[S, E]):
     """One task's part of a `Witness`."""
 
     __slots__ = ("_task_id", "_witness")
@@ -92,9 +92,15 @@ class WitnessLog(SqlLog[S, E]):
         return self._asked(super().add_report, report)
 
     def add_intent(
-        self, command: E, *, source: S | None, version: int, fields: Mapping[str, Any], purpose: Purpose = UNSTATED
+        self,
+        command: E,
+        *,
+        source: S | None,
+        version: int,
+        fields: Mapping[str, Any],
+        context: RequestContext = NO_CONTEXT,
     ) -> CommandRecord[S, E] | TaskRecord[S, E]:
-        return self._asked(super().add_intent, command, source=source, version=version, fields=fields, purpose=purpose)
+        return self._asked(super().add_intent, command, source=source, version=version, fields=fields, context=context)
 
     def find_command(self, key: str) -> CommandRecord[S, E] | None:
         return self._asked(super().find_command, key)
@@ -114,7 +120,7 @@ class WitnessLog(SqlLog[S, E]):
             self._witness.attempt = f"{command_id}.{number}"
         return is_made
 
-    def add_outcome(self, command_id: str, event: CommandEvent, *, why: str, claim: int) -> Outcome[S, E]:
+    def add_outcome(self, command_id: str, event: CommandEvent, *, why: str, claim: int) -> CommandOutcome[S, E]:
         return self._asked(super().add_outcome, command_id, event, why=why, claim=claim)
 
     def _asked(self, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -137,8 +143,8 @@ def without_ends(result: Any) -> Any:
             return replace(result, hold=Hold(worker, None))  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
         case TaskRecord():
             return replace(result, open_command=without_ends(result.open_command))  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType, reportUnknownMemberType]
-        case Outcome(task, command):
-            return Outcome(without_ends(task), without_ends(command))
+        case CommandOutcome(task, command):
+            return CommandOutcome(without_ends(task), without_ends(command))
         case _:
             return result
 

@@ -29,10 +29,9 @@ from lifecycle import (
     UnknownStatus,
     VerdictKind,
 )
-from lifecycle.command import Commanding, CommandResult
+from lifecycle.command import CommandProcedure, CommandResult
 from lifecycle.effects import (
     Accepted,
-    Answer,
     Denied,
     Effect,
     LoadCommand,
@@ -44,6 +43,7 @@ from lifecycle.effects import (
     RecordIntent,
     RecordOutcome,
     Refused,
+    Response,
     Send,
     Steps,
     Throttled,
@@ -90,8 +90,8 @@ class Given:
     def event(self) -> Event[str]:
         return self.lifecycle.event(self.command)
 
-    def commanding(self) -> Commanding[str, str]:
-        return Commanding(lifecycle=self.lifecycle, task=TASK, proved_by_read=self.proved_by_read)
+    def commanding(self) -> CommandProcedure[str, str]:
+        return CommandProcedure(lifecycle=self.lifecycle, task=TASK, proved_by_read=self.proved_by_read)
 
     def execute(self) -> Steps[CommandResult[str, str]]:
         return self.commanding().execute(self.command)
@@ -133,7 +133,7 @@ def throw(steps: Steps[Any]) -> None:
 # --- what is true, and what is told -------------------------------------------------------------------
 
 
-def is_true(record: CommandRecord[str, str], world: World, since: int, answers: Sequence[Answer]) -> bool:
+def is_true(record: CommandRecord[str, str], world: World, since: int, answers: Sequence[Response]) -> bool:
     """Whether the outcome of a command, if it has one, is what happened.
 
     Nothing that the procedure believes is asked, but what the requests did in the world and where the
@@ -202,11 +202,11 @@ def targets(lifecycle: Declared, command: str) -> frozenset[str]:
 # --- a life -----------------------------------------------------------------------------------------
 
 
-def cannot_have_arrived(answer: Answer) -> bool:
+def cannot_have_arrived(answer: Response) -> bool:
     return isinstance(answer, NotSent | Throttled)
 
 
-def did_not_arrive(answer: Answer) -> bool:
+def did_not_arrive(answer: Response) -> bool:
     """Whether an answer says that this request had no effect."""
     return isinstance(answer, NotSent | Throttled | Refused | Denied | Missing)
 
@@ -293,7 +293,7 @@ class Lived:
                 assert before[1] is True
                 assert may_be_sent(self.given.lifecycle, self.given.command, known.current)
             before = step
-        if not self.given.event.repeatable:
+        if not self.given.event.idempotent:
             assert all(map(cannot_have_arrived, self.results(Send)[:-1]))
 
     def check_journal(self) -> None:
@@ -334,7 +334,7 @@ class Lived:
             assert min(away[target, world.state] for target in targets(world.lifecycle, record.command)) < inf
             assert self.dead or not all(map(did_not_arrive, self.results(Send)))
 
-    def check_ending(self, sent: list[Answer]) -> None:
+    def check_ending(self, sent: list[Response]) -> None:
         """What the worker that has sent this returned or raised is what the journal says."""
         record, told = last_command(self.log), self.log.load().current
         state = record.state if record else None
@@ -424,7 +424,7 @@ class Lived:
         opened, world = self.log.load().open_command, self.world
         if opened is not None and world is not None:
             assert opened.attempts > 0
-            may_run_already = not self.given.event.repeatable
+            may_run_already = not self.given.event.idempotent
             lacks_proof = self.given.command in self.given.proved_by_read and not world.partner_is_over
             assert may_run_already or lacks_proof
             assert isinstance(self.ending, CommandUncertain)

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from lifecycle import CATALOG, COMMAND, Origin
-from lifecycle.command import Commanding, CommandResult
-from lifecycle.effects import Answer, Claim, RecordAttempt, RecordIntent, Send
-from lifecycle.journal import UNSTATED, CommandEntry, CommandRecord, Purpose
+from lifecycle.command import CommandProcedure, CommandResult
+from lifecycle.effects import Claim, RecordAttempt, RecordIntent, Response, Send
+from lifecycle.journal import NO_CONTEXT, CommandEntry, CommandRecord, RequestContext
 from lifecycle.memory import MemoryJournal
 from tests.lifecycle.drivers import TASK, Declared, Driver, Worker, clock, lives
 from tests.lifecycle.worlds import Choices, World, explore
@@ -36,7 +36,7 @@ class Given(NamedTuple):
 
     command: str
     fields: Mapping[str, Any]
-    purpose: Purpose = UNSTATED
+    context: RequestContext = NO_CONTEXT
 
 
 class Crew:
@@ -54,7 +54,7 @@ class Crew:
         self.workers = [self.worker() for _ in range(size)]
         self.given: list[Given] = []
         self.dead: set[str] = set()
-        self.answers: dict[int, list[Answer]] = {}
+        self.answers: dict[int, list[Response]] = {}
         self.since: dict[str, int] = {}
         self.hear()
 
@@ -74,7 +74,9 @@ class Crew:
 
     def give(self, worker: Worker, command: str, *, with_key: bool = False) -> None:
         number = len(self.given) + 1
-        self.given.append(Given(command, {"number": number}, Purpose(f"key-{number}") if with_key else UNSTATED))
+        self.given.append(
+            Given(command, {"number": number}, RequestContext(f"key-{number}") if with_key else NO_CONTEXT)
+        )
         worker.begin(self._commanding().execute(*self.given[-1]))
 
     def give_again(self, worker: Worker, given: Given) -> None:
@@ -122,7 +124,7 @@ class Crew:
         assert isinstance(before, RecordAttempt)
         assert result is True
         assert may_be_sent(self.lifecycle, effect.command, worker.known.current)
-        if not self.lifecycle.event(effect.command).repeatable:
+        if not self.lifecycle.event(effect.command).idempotent:
             assert all(map(cannot_have_arrived, self.answers.get(effect.fields["number"], [])))
 
     def check_claim(self, before: CommandRecord[str, str] | None) -> None:
@@ -134,7 +136,7 @@ class Crew:
         """What a worker is told is what the journal says; it holds nothing any more, and what is over is over."""
         if isinstance(ending, CommandResult):
             result = cast("CommandResult[str, str]", ending)
-            assert not self.lifecycle.ends(result.command) or self.world.state == result.state
+            assert not self.lifecycle.is_terminating(result.command) or self.world.state == result.state
             ending = result
         if worker.command_id is not None:
             record = self.log.load_command(worker.command_id)
@@ -155,11 +157,13 @@ class Crew:
             COMMAND.replay(life)
         for record in records.values():
             assert is_true(record, self.world, self.since[record.id], self.answers.get(record.fields["number"], []))
-        keys = [record.purpose.key for record in records.values() if record.purpose.key is not None]
+        keys = [
+            record.context.idempotency_key for record in records.values() if record.context.idempotency_key is not None
+        ]
         assert len(keys) == len(set(keys))
 
-    def _commanding(self) -> Commanding[str, str]:
-        return Commanding(lifecycle=self.lifecycle, task=TASK, proved_by_read=PROVED_BY_READ)
+    def _commanding(self) -> CommandProcedure[str, str]:
+        return CommandProcedure(lifecycle=self.lifecycle, task=TASK, proved_by_read=PROVED_BY_READ)
 
 
 # --- two workers, few surprises, all of them ----------------------------------------------------------
@@ -244,10 +248,10 @@ class Crews(RuleBasedStateMachine):
         command = data.draw(st.sampled_from([*legal * 3, *lifecycle.commands]), label="command")
         self.crew.give(self.draw(data, self.crew.idle()), command, with_key=with_key)
 
-    @precondition(lambda self: self.crew.idle() and any(each.purpose.key for each in self.crew.given))
+    @precondition(lambda self: self.crew.idle() and any(each.context.key for each in self.crew.given))
     @rule(data=st.data())
     def give_again(self, data: st.DataObject) -> None:
-        given = [each for each in self.crew.given if each.purpose.key is not None]
+        given = [each for each in self.crew.given if each.context.idempotency_key is not None]
         self.crew.give_again(self.draw(data, self.crew.idle()), data.draw(st.sampled_from(given), label="given"))
 
     @rule()

@@ -41,7 +41,7 @@ from lifecycle import (
 )
 from lifecycle.command import CommandResult
 from lifecycle.journal import CommandEntry
-from lifecycle.memory import MemoryJournal, MemoryLog
+from lifecycle.memory import MemoryJournal, MemoryTaskJournal
 from lifecycle.testing import Executor, check_executor, events, lifecycle_machine, states
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import Client, HttpError
@@ -71,10 +71,10 @@ class Stage:
 
     def request(self, command: str, task_id: str) -> httpx2.Response:
         """Send a command as it is, past every client of ours."""
-        wire = cast("Client", self.clients["sync"]).wire
-        request = wire.command_request(command, task_id, fields(command))
+        binding = cast("Client", self.clients["sync"]).binding
+        request = binding.command_request(command, task_id, fields(command))
         url = self.emulator.base_url + request.path
-        headers = wire.headers(KEY)
+        headers = binding.headers(KEY)
         return self.http.request(request.method, url, params=request.query, json=request.body, headers=headers)
 
 
@@ -137,7 +137,7 @@ def by_the_client(stage: Stage, by: str) -> Executor[str, str]:
         "slow": arming("delay", seconds=0.005),
     }
     for command in stage.lifecycle.commands:
-        if stage.lifecycle.event(command).repeatable:
+        if stage.lifecycle.event(command).idempotent:
             wrong[f"{command} lost"] = arming("drop_before", command=command)
             wrong[f"{command} done, its answer lost"] = arming("drop_after", command=command)
             wrong[f"{command} done, its answer 500"] = arming("fail_after", command=command)
@@ -207,7 +207,7 @@ class Watched:
         self.stage = stage
         self.id = made.id
         self.tasks = {name: client.task(made.id) for name, client in stage.clients.items()}
-        self.log = cast("MemoryLog[str, str]", made.log)
+        self.log = cast("MemoryTaskJournal[str, str]", made.journal)
         self.machine = bind(stage.lifecycle, SimpleNamespace(), attach=False)
         self.state = stage.lifecycle.initial  # where the table says that it is
         self.moves = 0  # how many of the emulator's have been followed
@@ -285,7 +285,7 @@ class Watched:
         taken: set[str] = set()
         for (number, command), call in zip(self.attempts(), arrived, strict=True):
             assert number not in taken
-            if call.status_code not in DID_NOTHING and not self.stage.lifecycle.event(command).repeatable:
+            if call.status_code not in DID_NOTHING and not self.stage.lifecycle.event(command).idempotent:
                 taken.add(number)
 
     def finish(self) -> None:

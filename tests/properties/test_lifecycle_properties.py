@@ -32,8 +32,8 @@ from lifecycle import (
     Verdict,
     VerdictKind,
 )
-from lifecycle.examination import rows_of
 from lifecycle.graph import Closure
+from lifecycle.validation import transition_system
 from tests.oracles import Moves, distances, is_repeatable, is_sound, keeps, moves_of, names, pairs, relation, remarks
 
 Declared = Lifecycle[str, str]
@@ -87,7 +87,7 @@ def lifecycles(draw: st.DrawFn) -> Declared:
                 origin,
                 draw(TEXTS),
                 proved_by_state=each not in stays and draw(st.booleans()),
-                repeatable=(origin is Origin.REMOTE or is_repeatable(moves, remote, each)) and draw(st.booleans()),
+                idempotent=(origin is Origin.REMOTE or is_repeatable(moves, remote, each)) and draw(st.booleans()),
             )
             for each, origin in origins.items()
         ),
@@ -119,12 +119,10 @@ def test_promises_are_broken_by_the_same_rows_whoever_is_asked(lifecycle: Declar
     states, events = names(lifecycle)
     promises = (Invariant(rule, rule, states=tuple(states[:2]), events=tuple(events[:2]), citation="") for rule in Rule)
     for promise in promises:
-        rows = rows_of(lifecycle)
-        assert sorted(promise.broken_pairs(rows), key=str) == sorted(
-            promise.broken_pairs(rows, lifecycle.target), key=str
-        )
+        rows = transition_system(lifecycle)
+        assert sorted(promise.violations(rows), key=str) == sorted(promise.violations(rows, lifecycle.target), key=str)
         assert keeps(promise, states, set(lifecycle.final_states), moves_of(lifecycle)) == (
-            not list(promise.broken_pairs(rows))
+            not list(promise.violations(rows))
         )
 
 

@@ -18,15 +18,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lifecycle import CATALOG, Alias, Channel, Lifecycle
-from lifecycle.history import Mode
+from lifecycle.conformance import Mode
 from lifecycle.testing import histories, lifecycles, possible_defects
-from lifecycle_adapters.logs.checked import CheckedLog
-from lifecycle_adapters.logs.checking import check_logs
+from lifecycle_adapters.logs.check import check_logs
 from lifecycle_adapters.logs.columns import EARLIEST_US, LATEST_US, Columns
+from lifecycle_adapters.logs.duckdb_session import DuckDbSession
 from lifecycle_adapters.logs.postgres import PostgresTable
+from lifecycle_adapters.logs.result import CheckedLog
 from lifecycle_adapters.logs.rules import Rules
-from lifecycle_adapters.logs.source import Intake, Source
-from lifecycle_adapters.logs.workbench import Workbench
+from lifecycle_adapters.logs.source import LoadedLog, Source
 from tests.adapters.logs.reference import Declared, LogRow, Outcome, expected, outcome
 from tests.postgres import PostgresServer
 
@@ -91,7 +91,7 @@ class Rows:
 
     rows: tuple[LogRow, ...]
 
-    def offer(self, bench: Workbench, rules: Rules, columns: Columns) -> Intake:  # noqa: ARG002
+    def load(self, bench: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:  # noqa: ARG002
         codes = {word: code for code, word in enumerate(rules.words)}
         bench.register("given", {
             "task": np.array([row.task for row in self.rows], dtype=object),
@@ -103,7 +103,7 @@ class Rows:
         })  # fmt: skip
         bench.run("CREATE TABLE records AS SELECT * EXCLUDE (code), NULLIF(code, -1) AS word, NULL::VARCHAR AS form,"
                   " NULL::VARCHAR AS fault, NULL::VARCHAR AS detail FROM given")  # fmt: skip
-        return Intake(bench, (NAME,), are_files=False)
+        return LoadedLog(bench, (NAME,), are_files=False)
 
 
 class Table:
@@ -143,18 +143,18 @@ class SparkRows:
     session: SparkSession
     rows: tuple[LogRow, ...]
 
-    def offer(self, bench: Workbench, rules: Rules, columns: Columns) -> Intake:  # noqa: ARG002
+    def load(self, bench: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:  # noqa: ARG002
         from pyspark.sql import functions as fn
 
-        from lifecycle_adapters.logs.spark.engine import SparkEngine, computed
-        from lifecycle_adapters.logs.spark.records import records_of
+        from lifecycle_adapters.logs.spark.spark_engine import SparkEngine, computed
+        from lifecycle_adapters.logs.spark.spark_records import records_of
 
         rows = [(row.task, row.at_us, row.sequence, row.place, row.status) for row in self.rows]
         schema = "task_id string, at_us bigint, sequence bigint, place bigint, status string"
         frame = self.session.createDataFrame(rows, schema=schema).repartition(3)  # pyright: ignore[reportUnknownMemberType]
         timed = frame.withColumn("at", fn.timestamp_micros("at_us"))
         records = records_of(timed, columns, rules, place=fn.col("place"))
-        return Intake(SparkEngine(self.session, computed(records)), (NAME,), are_files=False)
+        return LoadedLog(SparkEngine(self.session, computed(records)), (NAME,), are_files=False)
 
 
 # --- any small log ------------------------------------------------------------------------------

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple, cast
 import pytest
 
 from lifecycle import COMMAND, CommandEvent, CommandState, Event
-from lifecycle.command import Commanding, CommandResult
+from lifecycle.command import CommandProcedure, CommandResult
 from lifecycle.effects import Effect, FindCommand, RecordAttempt, RecordIntent, RecordOutcome, Steps
-from lifecycle.journal import UNSTATED, CommandRecord, Outcome, Purpose, TaskRecord
-from lifecycle.memory import MemoryJournal, MemoryLog
+from lifecycle.journal import NO_CONTEXT, CommandOutcome, CommandRecord, RequestContext, TaskRecord
+from lifecycle.memory import MemoryJournal, MemoryTaskJournal
 from lifecycle_adapters.journal import SqlJournal
 from tests.lifecycle.drivers import Declared, Driver
 from tests.simulation.promises import Broken, Promise
@@ -82,13 +82,13 @@ def test_a_seed_is_a_schedule_that_can_be_told() -> None:
 # --- and can be broken --------------------------------------------------------------------------------
 
 
-class Unrecorded(Commanding[str, str]):
+class Unrecorded(CommandProcedure[str, str]):
     """Sends without recording the attempt."""
 
     def execute(
-        self, command: str, fields: Mapping[str, Any] | None = None, purpose: Purpose = UNSTATED
+        self, command: str, fields: Mapping[str, Any] | None = None, context: RequestContext = NO_CONTEXT
     ) -> Steps[CommandResult[str, str]]:
-        steps, result = super().execute(command, fields, purpose), None
+        steps, result = super().execute(command, fields, context), None
         while True:
             try:
                 effect = steps.send(result)
@@ -117,12 +117,12 @@ class Keyless(Driver):
             case FindCommand():
                 return None
             case RecordIntent():
-                return super().perform(replace(effect, purpose=Purpose()))
+                return super().perform(replace(effect, context=RequestContext()))
             case _:
                 return super().perform(effect)
 
 
-Log = MemoryLog[str, str]
+Log = MemoryTaskJournal[str, str]
 
 
 class Careless(Log):
@@ -146,7 +146,7 @@ class Unfenced(Log):
     def add_attempt(self, command_id: str, *, number: int, claim: int) -> bool:  # noqa: ARG002
         return super().add_attempt(command_id, number=number, claim=self.load_command(command_id).claim)
 
-    def add_outcome(self, command_id: str, event: CommandEvent, *, why: str, claim: int) -> Outcome[str, str]:  # noqa: ARG002
+    def add_outcome(self, command_id: str, event: CommandEvent, *, why: str, claim: int) -> CommandOutcome[str, str]:  # noqa: ARG002
         return super().add_outcome(command_id, event, why=why, claim=self.load_command(command_id).claim)
 
 
@@ -167,28 +167,34 @@ class Blind(Log):
         source: str | None,
         version: int,  # noqa: ARG002
         fields: Mapping[str, Any],
-        purpose: Purpose = UNSTATED,
+        context: RequestContext = NO_CONTEXT,
     ) -> CommandRecord[str, str] | TaskRecord[str, str]:
         now = self.load().version
-        return super().add_intent(command, source=source, version=now, fields=fields, purpose=purpose)
+        return super().add_intent(command, source=source, version=now, fields=fields, context=context)
 
 
 class Crowding(Log):
     """Opens a command beside another that is open."""
 
     def add_intent(
-        self, command: str, *, source: str | None, version: int, fields: Mapping[str, Any], purpose: Purpose = UNSTATED
+        self,
+        command: str,
+        *,
+        source: str | None,
+        version: int,
+        fields: Mapping[str, Any],
+        context: RequestContext = NO_CONTEXT,
     ) -> CommandRecord[str, str] | TaskRecord[str, str]:
         self._kept.record = replace(self.load(), open_command=None)
-        return super().add_intent(command, source=source, version=version, fields=fields, purpose=purpose)
+        return super().add_intent(command, source=source, version=version, fields=fields, context=context)
 
 
 class Forgetful(Log):
     """Says that an outcome is recorded, and does not record it."""
 
-    def add_outcome(self, command_id: str, event: CommandEvent, *, why: str, claim: int) -> Outcome[str, str]:  # noqa: ARG002
+    def add_outcome(self, command_id: str, event: CommandEvent, *, why: str, claim: int) -> CommandOutcome[str, str]:  # noqa: ARG002
         now = self.load_command(command_id)
-        return Outcome(self.load(), replace(now, state=COMMAND.target(now.state, event) or now.state))
+        return CommandOutcome(self.load(), replace(now, state=COMMAND.target(now.state, event) or now.state))
 
 
 class Deaf(Driver):
@@ -199,7 +205,7 @@ class Deaf(Driver):
         match effect:
             case RecordOutcome():
                 state = COMMAND.target(CommandState.RECORDED, effect.event) or result.command.state
-                return Outcome(result.task, replace(result.command, claim=effect.claim, state=state))
+                return CommandOutcome(result.task, replace(result.command, claim=effect.claim, state=state))
             case _:
                 return result
 
@@ -222,7 +228,7 @@ def kept_in(log_type: type[Log]) -> Parts:
 
 
 class Lenient:
-    """A lifecycle that takes every command for repeatable, which no sound one does."""
+    """A lifecycle that takes every command for idempotent, which no sound one does."""
 
     def __init__(self, lifecycle: Declared) -> None:
         self._lifecycle = lifecycle
@@ -231,12 +237,12 @@ class Lenient:
         return getattr(self._lifecycle, name)
 
     def event(self, name: str) -> Event[str]:
-        return replace(self._lifecycle.event(name), repeatable=True)
+        return replace(self._lifecycle.event(name), idempotent=True)
 
 
-def resending(*, lifecycle: Declared, **settings: Any) -> Commanding[str, str]:
+def resending(*, lifecycle: Declared, **settings: Any) -> CommandProcedure[str, str]:
     """The procedure that sends everything again."""
-    return Commanding(lifecycle=cast("Declared", Lenient(lifecycle)), **settings)
+    return CommandProcedure(lifecycle=cast("Declared", Lenient(lifecycle)), **settings)
 
 
 class Fault(NamedTuple):

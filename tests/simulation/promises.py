@@ -14,7 +14,6 @@ from typing import Any, cast
 
 from lifecycle import COMMAND, CommandEvent, CommandState, VerdictKind
 from lifecycle.effects import (
-    Answer,
     Claim,
     Effect,
     RecordAttempt,
@@ -22,9 +21,10 @@ from lifecycle.effects import (
     RecordOutcome,
     RecordReport,
     Release,
+    Response,
     Send,
 )
-from lifecycle.journal import CommandRecord, Journal, TaskLog, TaskRecord
+from lifecycle.journal import CommandRecord, Journal, TaskJournal, TaskRecord
 from tests.lifecycle.drivers import LOST, Declared, Worker
 from tests.lifecycle.worlds import World
 from tests.properties.lived import cannot_have_arrived, is_told, is_true, may_be_sent
@@ -36,7 +36,7 @@ class Promise(StrEnum):
 
     LEGAL = "no command is sent that the state last recorded forbids"
     KEYED = "one key gives one recorded command"
-    ONCE = "what is not repeatable is sent twice only where the first is known not to have arrived"
+    ONCE = "what is not idempotent is sent twice only where the first is known not to have arrived"
     ATTEMPTED = "every call that the service saw has a recorded attempt"
     KEPT = "nothing acknowledged is forgotten"
     SETTLED = "every command ends settled or is reported open, and recovery settles it once the service answers"
@@ -68,7 +68,7 @@ class Witness:
     task_id: str
     world: World
     storage: Storage
-    answers: dict[int, list[Answer]] = field(default_factory=dict[int, list[Answer]])
+    answers: dict[int, list[Response]] = field(default_factory=dict[int, list[Response]])
     _opened: Commands = field(default_factory=dict[str, CommandRecord[str, str]])
     _attempts: dict[str, int] = field(default_factory=dict[str, int])
     _ended: dict[str, CommandState] = field(default_factory=dict[str, CommandState])
@@ -111,14 +111,14 @@ class Witness:
             case _:
                 pass
 
-    def answered(self, number: int, answer: Answer) -> None:
+    def answered(self, number: int, answer: Response) -> None:
         """A worker that lives was told what came of the last send of that command."""
         self.answers[number][-1] = answer
 
     def _see_intent(self, command: str, opened: CommandRecord[str, str]) -> None:
         state = self._before.current
         verdict = None if state is None else self.lifecycle.judge(state, command).kind
-        is_needless = verdict is VerdictKind.REDUNDANT and opened.purpose.key is not None
+        is_needless = verdict is VerdictKind.REDUNDANT and opened.context.idempotency_key is not None
         is_legal = is_needless or may_be_sent(self.lifecycle, command, state)
         require(is_legal, Promise.LEGAL, f"{command} intended in {state}")
         self._opened[opened.id] = opened
@@ -132,7 +132,7 @@ class Witness:
         is_legal = may_be_sent(self.lifecycle, command, known.current)
         require(is_legal, Promise.LEGAL, f"{command} sent in {known.current}")
         earlier = self.answers.setdefault(number, [])
-        may_repeat = self.lifecycle.event(command).repeatable or all(map(cannot_have_arrived, earlier))
+        may_repeat = self.lifecycle.event(command).idempotent or all(map(cannot_have_arrived, earlier))
         require(may_repeat, Promise.ONCE, f"{command} {number} after {[type(each).__name__ for each in earlier]}")
         earlier.append(LOST)  # until somebody hears another answer
         recorded = sum(each.attempts for each in self.commands().values() if each.fields["number"] == number)
@@ -170,7 +170,7 @@ class Witness:
 
     # --- what is kept ---
 
-    def log(self) -> TaskLog[str, str]:
+    def log(self) -> TaskJournal[str, str]:
         return self.storage.log(self.lifecycle, self.task_id)
 
     def record(self) -> TaskRecord[str, str]:
@@ -219,13 +219,13 @@ class Witness:
         )
         if opened is not None:
             # DESIGN.md, step 7: what may run already, and what cannot be proved.
-            may_run_already = opened.attempts > 0 and not self.lifecycle.event(opened.command).repeatable
+            may_run_already = opened.attempts > 0 and not self.lifecycle.event(opened.command).idempotent
             lacks_proof = opened.command in self.world.proved_by_read and not self.world.partner_is_over
             require(may_run_already or lacks_proof, Promise.SETTLED, opened)
 
 
 def _intent(command: CommandRecord[str, str]) -> tuple[object, ...]:
-    return command.command, command.source, command.fields, command.purpose
+    return command.command, command.source, command.fields, command.context
 
 
 def _life(command: CommandRecord[str, str]) -> tuple[str, CommandState, int]:

@@ -15,10 +15,10 @@ from random import Random
 from typing import Any, NamedTuple, TypeVar
 
 from lifecycle import Channel, Origin
-from lifecycle.command import Commanding, CommandResult
-from lifecycle.effects import Claim, Create, Effect, Read, ReadProof, RecordIntent, Send, Steps, Tell, Wait
+from lifecycle.command import CommandProcedure, CommandResult
+from lifecycle.effects import Claim, Create, Effect, Read, ReadProof, RecordIntent, ReportProgress, Send, Steps, Wait
 from lifecycle.following import read_state
-from lifecycle.journal import CommandRecord, Delivery, Journal, Purpose, TaskReport
+from lifecycle.journal import CommandRecord, Delivery, Journal, RequestContext, TaskReport
 from tests.lifecycle.drivers import Driver, Worker, clock
 from tests.lifecycle.worlds import Choices, World
 from tests.properties.lived import FULL, PROVED_BY_READ, targets
@@ -36,7 +36,7 @@ class Parts:
 
     keep: Callable[[Clock], Storage] = Memory
     driver: type[Driver] = Driver
-    procedure: Callable[..., Commanding[str, str]] = Commanding
+    procedure: Callable[..., CommandProcedure[str, str]] = CommandProcedure
 
 
 class Luck(Choices):
@@ -56,7 +56,7 @@ class Given(NamedTuple):
 
     command: str
     fields: Mapping[str, Any]
-    purpose: Purpose
+    context: RequestContext
 
 
 @dataclass(eq=False)
@@ -187,7 +187,7 @@ class Simulation:
         """The workers that are known to be gone, sometimes."""
         return frozenset(self.dead if self.random.random() < 0.5 else ())
 
-    def _procedure(self, witness: Witness) -> Commanding[str, str]:
+    def _procedure(self, witness: Witness) -> CommandProcedure[str, str]:
         return self.parts.procedure(
             lifecycle=witness.lifecycle, task=witness.task_id, proved_by_read=witness.world.proved_by_read
         )
@@ -212,11 +212,11 @@ class Simulation:
     def _give(self, witness: Witness) -> Given:
         lifecycle = witness.lifecycle
         legal = lifecycle.allowed(witness.world.state, origin=Origin.CALLER)
-        goes_on = [each for each in legal if not lifecycle.ends(each)]
+        goes_on = [each for each in legal if not lifecycle.is_terminating(each)]
         command = self.random.choice((*goes_on * 8, *legal, *lifecycle.commands))
         self._numbers += 1
         key = f"key-{self._numbers}" if self.random.random() < 0.5 else None
-        given = Given(command, {"number": self._numbers}, Purpose(key))
+        given = Given(command, {"number": self._numbers}, RequestContext(key))
         if key is not None:
             self.given.setdefault(witness.task_id, []).append(given)
         return given
@@ -230,7 +230,7 @@ class Simulation:
             self._hear(process, process.worker, process.witness)
         elif effect is not None and not isinstance(effect, _NOT_THE_JOURNALS) and self._goes_wrong():
             mishaps = [self._fail_before, self._fail_after]
-            if not isinstance(effect, RecordIntent):  # that no journal repeats, as `TaskLog` says
+            if not isinstance(effect, RecordIntent):  # that no journal repeats, as `TaskJournal` says
                 mishaps.append(self._double)
             self.random.choice(mishaps)(process, effect)
         elif effect is not None:
@@ -267,7 +267,7 @@ class Simulation:
     def _check_ending(self, ending: object, witness: Witness) -> None:
         """Who was told that a task is over may rely on it."""
         match ending:
-            case CommandResult(command, state) if witness.lifecycle.ends(command):
+            case CommandResult(command, state) if witness.lifecycle.is_terminating(command):
                 is_over = witness.world.state in targets(witness.lifecycle, command)
                 is_there = witness.world.state == state or not witness.lifecycle.is_final(state)
                 require(is_over and is_there, Promise.TRUE, f"{ending}, and it is {witness.world.state}")
@@ -339,6 +339,6 @@ class Simulation:
 
 
 # Those with a command that must not be repeated come up more often.
-_LIFECYCLES = [*FULL, *2 * [each for each in FULL if not all(event.repeatable for event in each.events)]]
-_NOT_THE_JOURNALS = (Send, Create, Read, ReadProof, Wait, Tell)
-_LEAVE_NO_TRACE = (Read, ReadProof, Wait, Tell)
+_LIFECYCLES = [*FULL, *2 * [each for each in FULL if not all(event.idempotent for event in each.events)]]
+_NOT_THE_JOURNALS = (Send, Create, Read, ReadProof, Wait, ReportProgress)
+_LEAVE_NO_TRACE = (Read, ReadProof, Wait, ReportProgress)

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from lifecycle import CommandState
-from lifecycle.journal import CommandEntry, CommandRecord, Journal, Purpose, ReportEntry, TaskLog
-from lifecycle.memory import MemoryJournal, MemoryLog
+from lifecycle.journal import CommandEntry, CommandRecord, Journal, ReportEntry, RequestContext, TaskJournal
+from lifecycle.memory import MemoryJournal, MemoryTaskJournal
 from lifecycle_adapters.journal import Recorded, RecordedCommand, RecordedReport, SqlJournal
 from tests.lifecycle.drivers import Declared
 
@@ -30,7 +30,7 @@ class Storage(Protocol):
         """Open the journal as a worker that begins, or comes back under its name."""
         ...
 
-    def log(self, lifecycle: Declared, task_id: str) -> TaskLog[str, str]:
+    def log(self, lifecycle: Declared, task_id: str) -> TaskJournal[str, str]:
         """Return a task's record, to be looked at."""
         ...
 
@@ -59,12 +59,12 @@ class Memory:
 
     def __post_init__(self) -> None:
         self._journal = self.journal_type(worker="reader", lease_s=LEASE.total_seconds(), clock=self.clock)
-        self._logs: dict[tuple[str, str], MemoryLog[str, str]] = {}  # held, for what is looked at must be kept
+        self._logs: dict[tuple[str, str], MemoryTaskJournal[str, str]] = {}  # held, for what is looked at must be kept
 
     def join(self, worker: str) -> Journal:
         return self._journal.join(worker)
 
-    def log(self, lifecycle: Declared, task_id: str) -> MemoryLog[str, str]:
+    def log(self, lifecycle: Declared, task_id: str) -> MemoryTaskJournal[str, str]:
         name = (lifecycle.name, task_id)
         if name not in self._logs:
             self._logs[name] = MemoryJournal.task(self._journal, lifecycle, task_id)
@@ -99,7 +99,7 @@ class Sql:
     def join(self, worker: str) -> Journal:
         return self._open(worker)
 
-    def log(self, lifecycle: Declared, task_id: str) -> TaskLog[str, str]:
+    def log(self, lifecycle: Declared, task_id: str) -> TaskJournal[str, str]:
         return self._reader.task(lifecycle, task_id)
 
     def commands(self, lifecycle: Declared, task_id: str) -> Commands:
@@ -122,8 +122,8 @@ class Sql:
 
 
 def _command(entry: RecordedCommand) -> CommandRecord[str, str]:
-    purpose = Purpose(entry.key, entry.origin, entry.reason)
+    context = RequestContext(entry.idempotency_key, entry.origin, entry.reason)
     state = CommandState(entry.state)
     return CommandRecord(
-        entry.id, entry.command, entry.source, state, entry.fields, entry.attempts, purpose=purpose, why=entry.why
+        entry.id, entry.command, entry.source, state, entry.fields, entry.attempts, context=context, why=entry.why
     )

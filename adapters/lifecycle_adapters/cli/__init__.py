@@ -1,11 +1,11 @@
 """The command line `lifecycle`: it parses, calls and prints, and has no logic of its own.
 
-app.py lists the commands. declarations.py and show.py hold those about lifecycles, logs.py those about logs,
-tasks.py and watching.py those that talk to a service, records.py those about a journal, offline.py and
-demo.py the emulator's; output.py says how things look and what an error is worth, names.py turns what was
-typed into what was meant. Needs the extra `cli`; extras.py says what a command needs beyond it, which is imported
-when it runs. log_options.py is what the commands about logs are told, judging.py what they do, listing.py and
-reporting.py what they print, progress.py their bar.
+app.py lists the commands. declarations.py and show.py hold those about lifecycles, log_commands.py those about logs,
+task_commands.py and watch_command.py those that talk to a service, journal_commands.py those about a journal,
+serve_command.py and demo.py the emulator's; output.py says how things look and what an error is worth, names.py turns
+what was typed into what was meant. Needs the extra `cli`; extras.py says what a command needs beyond it, which is
+imported when it runs. log_options.py is what the commands about logs are told, log_run.py what they do, findings.py
+and report_printer.py what they print, progress.py their bar.
 
 Exit codes: 0 legal, clean, done; 1 not legal, findings, a command refused or uncertain, a wait that
 timed out; 2 an unknown name, bad input, a service that cannot be used.

@@ -15,15 +15,15 @@ try:
 except ImportError:
     raise MissingExtra("cli", needed_by="the command line") from None
 
-from lifecycle_adapters.cli import records
+from lifecycle_adapters.cli import journal_commands
 from lifecycle_adapters.cli.declarations import check, diagrams, list_
 from lifecycle_adapters.cli.demo import demo
-from lifecycle_adapters.cli.logs import report, validate
-from lifecycle_adapters.cli.offline import serve
+from lifecycle_adapters.cli.log_commands import report, validate
 from lifecycle_adapters.cli.output import errors_explained, say
+from lifecycle_adapters.cli.serve_command import serve
 from lifecycle_adapters.cli.show import show
-from lifecycle_adapters.cli.tasks import create, send, status, wait
-from lifecycle_adapters.cli.watching import watch
+from lifecycle_adapters.cli.task_commands import create, send, status, wait
+from lifecycle_adapters.cli.watch_command import watch
 
 del _rich
 
@@ -31,15 +31,19 @@ _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Lifecycles": {"list": list_, "show": show, "check": check, "diagrams": diagrams},
     "Logs": {"validate": validate, "report": report},
     "Tasks of a service": {"create": create, "status": status, "send": send, "wait": wait, "watch": watch},
-    "The record": {"tasks": records.tasks, "history": records.history, "recover": records.recover},
+    "The record": {
+        "tasks": journal_commands.tasks,
+        "history": journal_commands.history,
+        "recover": journal_commands.recover,
+    },
     "Offline": {"serve": serve, "demo": demo},
 }
 
 _JOURNAL: dict[str, Callable[..., None]] = {
-    "check": records.check,
-    "export": records.export,
-    "forget": records.forget,
-    "prune": records.prune,
+    "check": journal_commands.check,
+    "export": journal_commands.export,
+    "forget": journal_commands.forget,
+    "prune": journal_commands.prune,
 }
 
 app = typer.Typer(

@@ -18,11 +18,11 @@ from rich.text import Text
 
 from lifecycle import FindingCode, IllegalTransition, Lifecycle
 from lifecycle.effects import Progress
+from lifecycle_adapters.cli.journal_commands import record_line
 from lifecycle_adapters.cli.output import NOT_LEGAL, console, fail, print_finding, shown
-from lifecycle_adapters.cli.records import record_line
 
 if TYPE_CHECKING:
-    from lifecycle_adapters.emulator import Emulator, SeenCall
+    from lifecycle_adapters.emulator import Emulator, RecordedCall
     from lifecycle_adapters.http import Client, Task
     from lifecycle_adapters.journal import SqlJournal
 
@@ -204,7 +204,7 @@ def _where_pictures_are() -> str:
 
 
 class _Stage:
-    """Prints what is done, what goes over the wire and what comes of it, and checks it."""
+    """Prints what is done, what goes over the binding and what comes of it, and checks it."""
 
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
@@ -267,7 +267,7 @@ class _Stage:
             time.sleep(_PAUSE_S)
 
 
-def _line(call: SeenCall) -> Text:
+def _line(call: RecordedCall) -> Text:
     """One call: the request, its answer, and the transition that it made or the state that it told."""
     path = f"{call.path}?{call.query}" if call.query else call.path
     if call.task is not None:
@@ -281,7 +281,7 @@ def _line(call: SeenCall) -> Text:
     return Text.assemble(request, answer, "   ", _effect(call))
 
 
-def _effect(call: SeenCall) -> Text:
+def _effect(call: RecordedCall) -> Text:
     if call.applied:
         return Text(f"{call.state_before} → {call.state_after}", "bold")
     return Text(call.state_after or "", "dim")

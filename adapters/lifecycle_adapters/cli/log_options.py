@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 import typer
 
 from lifecycle import Channel
-from lifecycle.history import Mode
+from lifecycle.conformance import Mode
 from lifecycle_adapters.cli.names import LifecycleName
 
 TASK_COLUMN, AT_COLUMN = "task_id", "at"

@@ -65,7 +65,7 @@ def print_finding(where: str, task: str, severity: Severity, message: str) -> No
     say(f"{shown(where)}: {of}", (severity, _SEVERITIES[severity]), f": {shown(message)}")
 
 
-class _Table(Table):
+class _EscapedTable(Table):
     """A table in whose cells nothing steers a terminal."""
 
     def add_row(self, *cells: RenderableType | None, **style: Any) -> None:
@@ -74,7 +74,7 @@ class _Table(Table):
 
 def table(*columns: str) -> Table:
     """Return an empty table whose columns have these titles. What is too wide is broken, never cut off."""
-    made = _Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    made = _EscapedTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
     for title in columns:
         made.add_column(title, overflow="fold")
     return made

@@ -182,14 +182,14 @@ def _meaning(event: Event[str]) -> Iterator[str]:
     yield shown(event.meaning)
     if not event.proved_by_state:
         yield "being at its target does not prove that it took effect"
-    if not event.repeatable:
+    if not event.idempotent:
         yield "twice is not the same as once"
 
 
 def _aliases(lifecycle: Shown) -> Table:
     made = table("channel", "says", "for the state")
     for alias in lifecycle.aliases:
-        made.add_row(shown(alias.channel), shown(alias.word), shown(alias.state))
+        made.add_row(shown(alias.channel), shown(alias.status), shown(alias.state))
     return made
 
 

@@ -3,9 +3,9 @@
     with Emulator(pace_s=0.05) as emulator:
         client = Client("v2", base_url=emulator.base_url, api_key="any")
 
-world.py holds the tasks and moves them, course.py says what they do by themselves; v1.py to v4.py answer
-the calls; front.py records them and plays faults; webhooks.py sends what happens; control.py is for whoever tests;
-server.py serves.
+world.py holds the tasks and moves them, script.py says what they do by themselves; v1_service.py to v4_service.py
+answer the calls; fault_middleware.py records them and plays faults; webhook_sender.py sends what happens; control.py
+is for tests; server.py serves.
 Where no document says what the service does, assumptions.py does.
 
 It holds everything in memory and nothing on disk. Needs the extra `emulator`.
@@ -22,32 +22,32 @@ try:
 except ImportError as error:
     raise MissingExtra("emulator", needed_by="lifecycle_adapters.emulator") from error
 
-from lifecycle_adapters.emulator.app import EmulatorApp, create_app
+from lifecycle_adapters.emulator.application import EmulatorApp, create_app
+from lifecycle_adapters.emulator.call_log import RecordedCall
 from lifecycle_adapters.emulator.control import NOTICE, PREFIX, TaskView
-from lifecycle_adapters.emulator.faults import Fault, FaultKind
-from lifecycle_adapters.emulator.front import ConnectionDropped
-from lifecycle_adapters.emulator.record import SeenCall
+from lifecycle_adapters.emulator.fault_middleware import ConnectionDropped
+from lifecycle_adapters.emulator.faults import CallFault, FaultKind
 from lifecycle_adapters.emulator.server import Emulator, EmulatorNotRunning, serve
-from lifecycle_adapters.emulator.webhooks import Attempt, Mishap, SentWebhook, Webhook, WebhookFault
+from lifecycle_adapters.emulator.webhook_sender import Attempt, SentWebhook, Webhook, WebhookFault, WebhookFaultKind
 from lifecycle_adapters.emulator.world import UnknownTask
 
 __all__ = [
     "NOTICE",
     "PREFIX",
     "Attempt",
+    "CallFault",
     "ConnectionDropped",
     "Emulator",
     "EmulatorApp",
     "EmulatorNotRunning",
-    "Fault",
     "FaultKind",
-    "Mishap",
-    "SeenCall",
+    "RecordedCall",
     "SentWebhook",
     "TaskView",
     "UnknownTask",
     "Webhook",
     "WebhookFault",
+    "WebhookFaultKind",
     "create_app",
     "serve",
 ]

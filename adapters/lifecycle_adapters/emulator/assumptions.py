@@ -43,7 +43,7 @@ from typing import Any
 
 from lifecycle.definition import Lifecycle
 from lifecycle.table import VerdictKind
-from lifecycle_adapters.http.wire import Authentication
+from lifecycle_adapters.http.binding import Authentication
 
 NOT_AUTHENTICATED = "Not authenticated"
 V1_STOPPED_ALREADY = "Agent session already stopped"
@@ -66,6 +66,6 @@ def challenge(authentication: Authentication) -> Mapping[str, str]:
 def v1_refusal(lifecycle: Lifecycle[Any, Any], state: str, command: str) -> str:
     """Return v1's `detail` for a command that its task's state refuses."""
     verdict = lifecycle.judge(state, command)
-    if verdict.kind is VerdictKind.REDUNDANT and lifecycle.ends(command):
+    if verdict.kind is VerdictKind.REDUNDANT and lifecycle.is_terminating(command):
         return V1_STOPPED_ALREADY
     return verdict.reason

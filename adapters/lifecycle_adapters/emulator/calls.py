@@ -1,6 +1,6 @@
-"""Which call of which API a request is, asked of the wire tables.
+"""Which call of which API a request is, asked of the binding tables.
 
-The inverse of `Wire`: a client turns a command into a request, this turns a request into the command.
+The inverse of `HttpBinding`: a client turns a command into a request, this turns a request into the command.
 Pure; used for the record of calls, for faults that wait for one command, and by the calls themselves,
 so that nothing here knows a path, a method or an action of its own.
 """
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
+from lifecycle_adapters.http.binding import Call, HttpBinding
 from lifecycle_adapters.http.v1 import V1
 from lifecycle_adapters.http.v2 import V2, V2_SESSION
 from lifecycle_adapters.http.v3 import V3
 from lifecycle_adapters.http.v4 import V4
-from lifecycle_adapters.http.wire import Call, Wire
 
-WIRES: tuple[Wire[Any, Any], ...] = (V1, V2, V2_SESSION, V3, V4)
+BINDINGS: tuple[HttpBinding[Any, Any], ...] = (V1, V2, V2_SESSION, V3, V4)
 """Everything that the emulator speaks, in the order in which a request is looked up."""
 
 _ID = "{id}"
@@ -29,7 +29,7 @@ _ID = "{id}"
 class Identity:
     """What a request asks for.
 
-    `api` is the name of a wire table; `call` one of create, status, details, list, or a command,
+    `api` is the name of a binding table; `call` one of create, status, details, list, or a command,
     None where the API has no such call; `task_id` is as it stands in the request.
     """
 
@@ -40,7 +40,7 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _KnownCall:
     api: str
     name: str
     call: Call
@@ -51,7 +51,7 @@ class _Known:
 
 def api_at(path: str) -> str | None:
     """Return the API that a path belongs to by its first segments, or None."""
-    return next((wire.name for wire in WIRES if path.startswith(wire.base_path + "/")), None)
+    return next((binding.name for binding in BINDINGS if path.startswith(binding.base_path + "/")), None)
 
 
 def identify(method: str, path: str, query: str = "", body: Any = None) -> Identity | None:
@@ -98,23 +98,28 @@ def _object(body: Any) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", body) if isinstance(body, dict) else {}
 
 
-def _all_known() -> Iterator[_Known]:
-    for wire in WIRES:
-        reads = {"status": wire.status, "details": wire.details, "list": wire.listing.call, "create": wire.create}
+def _all_known() -> Iterator[_KnownCall]:
+    for binding in BINDINGS:
+        reads = {
+            "status": binding.status,
+            "details": binding.details,
+            "list": binding.listing.call,
+            "create": binding.create,
+        }
         for name, call in reads.items():
-            yield _known(wire, name, call, is_command=False)
-        for command, call in wire.commands.items():
-            yield _known(wire, str(command), call, is_command=True)
+            yield _known(binding, name, call, is_command=False)
+        for command, call in binding.commands.items():
+            yield _known(binding, str(command), call, is_command=True)
 
 
-def _known(wire: Wire[Any, Any], name: str, call: Call, *, is_command: bool) -> _Known:
-    path = re.escape(wire.base_path + call.path).replace(re.escape(_ID), "(?P<id>[^/]+)")
+def _known(binding: HttpBinding[Any, Any], name: str, call: Call, *, is_command: bool) -> _KnownCall:
+    path = re.escape(binding.base_path + call.path).replace(re.escape(_ID), "(?P<id>[^/]+)")
     details = len(call.query) + len(call.body or {})
-    return _Known(wire.name, name, call, is_command, re.compile(path), details)
+    return _KnownCall(binding.name, name, call, is_command, re.compile(path), details)
 
 
-def _by_method() -> dict[str, list[_Known]]:
-    known: dict[str, list[_Known]] = {}
+def _by_method() -> dict[str, list[_KnownCall]]:
+    known: dict[str, list[_KnownCall]] = {}
     for each in sorted(_all_known(), key=lambda each: -each.details):
         known.setdefault(each.call.method, []).append(each)
     return known

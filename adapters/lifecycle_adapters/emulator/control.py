@@ -19,12 +19,12 @@ from starlette.responses import JSONResponse, Response
 
 from lifecycle.errors import IllegalTransition
 from lifecycle.table import Origin
-from lifecycle_adapters.emulator.faults import Fault, Faults
-from lifecycle_adapters.emulator.record import Record, SeenCall
+from lifecycle_adapters.emulator.call_log import CallLog, RecordedCall
+from lifecycle_adapters.emulator.faults import CallFault, Faults
 from lifecycle_adapters.emulator.routing import not_allowed
 from lifecycle_adapters.emulator.shapes import Detail, Number, require_document
-from lifecycle_adapters.emulator.webhooks import SentWebhook, Webhook, WebhookFault, WebhookSender, WebhookTarget
-from lifecycle_adapters.emulator.world import LONGEST_ADVANCE_S, Task, UnknownTask, World, require_remote
+from lifecycle_adapters.emulator.webhook_sender import SentWebhook, Webhook, WebhookFault, WebhookSender, WebhookTarget
+from lifecycle_adapters.emulator.world import LONGEST_ADVANCE_S, EmulatedTask, UnknownTask, World, require_remote
 
 PREFIX = "/_emulator"
 NOTICE = "The emulator holds everything in memory and nothing on disk: what it knows ends with its process."
@@ -42,7 +42,7 @@ class MoveView(BaseModel):
 class TaskView(BaseModel):
     """A task, a run or a session, as the emulator knows it.
 
-    `allowed` is all that its lifecycle allows now, `remote` what of it can be fired, `course` what it
+    `allowed` is all that its lifecycle allows now, `remote` what of it can be fired, `script` what it
     still does by itself. `session` is the id of the v2 session it runs in.
     """
 
@@ -90,7 +90,7 @@ class Control:
     """What can be asked of an emulator. One event loop owns it, as it owns the world."""
 
     def __init__(
-        self, world: World, faults: Faults[Fault], record: Record, webhooks: WebhookSender, *, seed: bool
+        self, world: World, faults: Faults[CallFault], record: CallLog, webhooks: WebhookSender, *, seed: bool
     ) -> None:
         self.world = world
         self.faults = faults
@@ -120,11 +120,11 @@ class Control:
         task = self._find(task_id)
         for event in events:
             require_remote(task.lifecycle, event)
-        self.world.plan(task, events)
+        self.world.set_script(task, events)
         return self._view(task)
 
     def advance(self, seconds: float) -> None:
-        """Put the clock forward. Raises ValueError as `Clock.advance` does."""
+        """Put the clock forward. Raises ValueError as `EmulatedClock.advance` does."""
         self.world.clock.advance(seconds)
         self.webhooks.look()
 
@@ -135,13 +135,13 @@ class Control:
         self.record.clear()
         self.webhooks.reset()
 
-    def _find(self, task_id: str) -> Task:
+    def _find(self, task_id: str) -> EmulatedTask:
         task = self.world.find(task_id)
         if task is None:
             raise UnknownTask(task_id)
         return task
 
-    def _view(self, task: Task) -> TaskView:
+    def _view(self, task: EmulatedTask) -> TaskView:
         at = self.world.clock.at
         return TaskView(
             id=task.id,
@@ -151,12 +151,12 @@ class Control:
             is_final=task.is_over,
             allowed=task.lifecycle.allowed(task.state),
             remote=task.lifecycle.allowed(task.state, origin=Origin.REMOTE),
-            course=task.course,
+            course=task.script,
             session=None if task.parent is None else task.parent.id,
-            created_at=at(task.born_s),
+            created_at=at(task.created_s),
             moves=[
                 MoveView(at=at(move.at_s), event=move.event, source=move.source, target=move.target)
-                for move in task.moves
+                for move in task.transitions
             ],
         )
 
@@ -236,11 +236,11 @@ def control_app(control: Control) -> FastAPI:
             return control.set_course(task_id, body.events)
 
     @app.get("/faults")
-    async def faults() -> list[Fault]:
+    async def faults() -> list[CallFault]:
         return control.faults.armed()
 
     @app.post("/faults", status_code=201, responses=_refused(400))
-    async def arm(body: Fault) -> Fault:
+    async def arm(body: CallFault) -> CallFault:
         control.faults.arm(body)
         return body
 
@@ -249,7 +249,7 @@ def control_app(control: Control) -> FastAPI:
         control.faults.clear()
 
     @app.get("/calls")
-    async def calls() -> list[SeenCall]:
+    async def calls() -> list[RecordedCall]:
         return list(control.record)
 
     @app.get("/webhook")

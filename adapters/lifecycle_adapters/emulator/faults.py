@@ -1,7 +1,7 @@
 """Faults that can be asked for: which calls they wait for, and what happens to those.
 
 A fault is armed for the next n calls that match it; among several, the one armed first is played.
-front.py plays them. In memory only.
+fault_middleware.py plays them. In memory only.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 from pydantic_core import SchemaError, SchemaValidator
 from pydantic_core.core_schema import str_schema
 
-from lifecycle_adapters.emulator.calls import WIRES
-from lifecycle_adapters.emulator.record import SeenCall
+from lifecycle_adapters.emulator.call_log import RecordedCall
+from lifecycle_adapters.emulator.calls import BINDINGS
 from lifecycle_adapters.emulator.shapes import WHOLE, Number, enumeration
 
 LONGEST_DELAY_S = 3600.0
@@ -49,7 +49,7 @@ def _is_pattern(text: str) -> str:
 _LONGEST_PATTERN = 1000  # characters
 
 
-Api = Annotated[str, enumeration("Api", (wire.name for wire in WIRES))]
+Api = Annotated[str, enumeration("Api", (binding.name for binding in BINDINGS))]
 Pattern = Annotated[
     str,
     Field(max_length=_LONGEST_PATTERN),
@@ -70,7 +70,7 @@ Headers = Annotated[
 ]
 
 
-class Fault(BaseModel):
+class CallFault(BaseModel):
     """A fault, and the calls that it waits for: those that match every field that is given.
 
     `path` is a regular expression (without look-around and back-references) that is searched in the path,
@@ -93,7 +93,7 @@ class Fault(BaseModel):
     headers: Headers = {}
     body: Any = None
 
-    def matches(self, call: SeenCall) -> bool:
+    def matches(self, call: RecordedCall) -> bool:
         """Whether it waits for this call."""
         return (
             self.api in (None, call.api)
@@ -105,7 +105,7 @@ class Fault(BaseModel):
 
 
 class Countable(Protocol):
-    """What can be armed: a fault of calls here, one of webhooks in webhooks.py."""
+    """What can be armed: a fault of calls here, one of webhooks in webhook_sender.py."""
 
     times: int
 

@@ -16,12 +16,12 @@ from typing import Any, Self, TypeVar
 import uvicorn
 
 from lifecycle.errors import AdapterError, UnknownName
-from lifecycle_adapters.emulator.app import EmulatorApp, create_app
-from lifecycle_adapters.emulator.calls import WIRES
+from lifecycle_adapters.emulator.application import EmulatorApp, create_app
+from lifecycle_adapters.emulator.call_log import RecordedCall
+from lifecycle_adapters.emulator.calls import BINDINGS
 from lifecycle_adapters.emulator.control import TaskView
-from lifecycle_adapters.emulator.faults import Fault, FaultKind
-from lifecycle_adapters.emulator.record import SeenCall
-from lifecycle_adapters.emulator.webhooks import Mishap, SentWebhook, Webhook, WebhookFault
+from lifecycle_adapters.emulator.faults import CallFault, FaultKind
+from lifecycle_adapters.emulator.webhook_sender import SentWebhook, Webhook, WebhookFault, WebhookFaultKind
 
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 30.0
@@ -97,10 +97,10 @@ class Emulator:
             UnknownName: not an API of the emulator.
             EmulatorNotRunning: it is not running.
         """
-        wire = next((wire for wire in WIRES if wire.name == api), None)
-        if wire is None:
-            raise UnknownName("api", api, known=[wire.name for wire in WIRES], where="emulator")
-        return self.base_url + wire.base_path
+        binding = next((binding for binding in BINDINGS if binding.name == api), None)
+        if binding is None:
+            raise UnknownName("api", api, known=[binding.name for binding in BINDINGS], where="emulator")
+        return self.base_url + binding.base_path
 
     def tasks(self, api: str | None = None) -> list[TaskView]:
         """Return the tasks, runs and sessions as they are now, the newest first; of one API if given."""
@@ -126,11 +126,11 @@ class Emulator:
         return self._ask(lambda: self._app.control.set_course(task_id, list(events)))
 
     def fault(self, kind: FaultKind | str, **fields: Any) -> None:
-        """Arm a fault; `fields` are those of `Fault`. Raises ValueError (pydantic's) for a bad one."""
-        fault = Fault(kind=FaultKind(kind), **fields)
+        """Arm a fault; `fields` are those of `CallFault`. Raises ValueError (pydantic's) for a bad one."""
+        fault = CallFault(kind=FaultKind(kind), **fields)
         self._ask(lambda: self._app.control.faults.arm(fault))
 
-    def faults(self) -> list[Fault]:
+    def faults(self) -> list[CallFault]:
         """Return the faults that are still armed."""
         return self._ask(self._app.control.faults.armed)
 
@@ -138,7 +138,7 @@ class Emulator:
         """Disarm every fault."""
         self._ask(self._app.control.faults.clear)
 
-    def calls(self) -> list[SeenCall]:
+    def calls(self) -> list[RecordedCall]:
         """Return every call seen so far, oldest first; control calls are not among them."""
         return self._ask(lambda: list(self._app.control.record))
 
@@ -155,9 +155,9 @@ class Emulator:
         """Send no more webhooks."""
         self._ask(lambda: self._app.control.webhooks.set(None))
 
-    def webhook_fault(self, kind: Mishap | str, **fields: Any) -> None:
+    def webhook_fault(self, kind: WebhookFaultKind | str, **fields: Any) -> None:
         """Arm a mishap; `fields` are those of `WebhookFault`. Raises ValueError (pydantic's) for a bad one."""
-        fault = WebhookFault(kind=Mishap(kind), **fields)
+        fault = WebhookFault(kind=WebhookFaultKind(kind), **fields)
         self._ask(lambda: self._app.control.webhooks.faults.arm(fault))
 
     def webhooks(self) -> list[SentWebhook]:

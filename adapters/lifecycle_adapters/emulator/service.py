@@ -1,7 +1,7 @@
 """What the calls of every API have in common: becoming a route, the key, errors, looking a task up.
 
-One `Service` is one API with its wire table, from which paths, methods and the key's header are taken.
-The calls themselves are in v1.py to v4.py, as methods of its subclasses.
+One `Service` is one API with its binding table, from which paths, methods and the key's header are taken.
+The calls themselves are in v1_service.py to v4_service.py, as methods of its subclasses.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from starlette.responses import JSONResponse, Response
 
 from lifecycle.definition import Lifecycle
 from lifecycle_adapters.emulator.assumptions import NOT_AUTHENTICATED, challenge
-from lifecycle_adapters.emulator.course import wished
-from lifecycle_adapters.emulator.front import SEEN
-from lifecycle_adapters.emulator.record import SeenCall
+from lifecycle_adapters.emulator.call_log import RecordedCall
+from lifecycle_adapters.emulator.fault_middleware import SEEN
+from lifecycle_adapters.emulator.script import parse_script
 from lifecycle_adapters.emulator.shapes import Detail, FieldErrors, require_document
-from lifecycle_adapters.emulator.world import Task, World
-from lifecycle_adapters.http.wire import Call, Wire
+from lifecycle_adapters.emulator.world import EmulatedTask, World
+from lifecycle_adapters.http.binding import Call, HttpBinding
 
 _MEANINGS = {
     400: "Not possible now, or a body that is no text",
@@ -34,11 +34,11 @@ _MEANINGS = {
     502: "Could not be forwarded (here only where a fault asks for it)",
 }
 
-View = Callable[[Task], Any]
-Answer = Callable[[Request], Awaitable[Response]]
+View = Callable[[EmulatedTask], Any]
+Handler = Callable[[Request], Awaitable[Response]]
 
 
-class NotFound(Exception):
+class TaskNotFound(Exception):
     """The task that a call is about does not exist."""
 
 
@@ -52,14 +52,14 @@ class Service(ABC):
     not_found = "Task not found"
     parameter = "task_id"
 
-    def __init__(self, world: World, wire: Wire[Any, Any], *, seed: bool, api_key: str | None) -> None:
+    def __init__(self, world: World, binding: HttpBinding[Any, Any], *, seed: bool, api_key: str | None) -> None:
         self.world = world
-        self.wire = wire
-        self.lifecycle: Lifecycle[Any, Any] = wire.seed if seed else wire.full
+        self.binding = binding
+        self.lifecycle: Lifecycle[Any, Any] = binding.seed if seed else binding.full
         self._api_key = api_key
-        assert wire.authentication is not None, "every API of the emulator asks for a key"
-        self._authentication = wire.authentication
-        self._no_key = JSONResponse({"detail": NOT_AUTHENTICATED}, 401, dict(challenge(wire.authentication)))
+        assert binding.authentication is not None, "every API of the emulator asks for a key"
+        self._authentication = binding.authentication
+        self._no_key = JSONResponse({"detail": NOT_AUTHENTICATED}, 401, dict(challenge(binding.authentication)))
 
     @abstractmethod
     def routes(self) -> list[APIRoute]:
@@ -80,7 +80,7 @@ class Service(ABC):
         """Return the route of one call.
 
         Args:
-            call: where it is, from the wire table.
+            call: where it is, from the binding table.
             endpoint: an `async` method that returns a finished response.
             answers: the shape of a good answer, for the OpenAPI document alone.
             status_code: the status code of a good answer.
@@ -96,7 +96,7 @@ class Service(ABC):
             def get_route_handler(self) -> Any:
                 return service._guarded(super().get_route_handler(), view=view, open_to_all=open_to_all)
 
-        path = self.wire.base_path + call.path.replace("{id}", f"{{{self.parameter}}}")
+        path = self.binding.base_path + call.path.replace("{id}", f"{{{self.parameter}}}")
         documented: dict[int | str, dict[str, Any]] = {
             code: {"model": Detail, "description": _MEANINGS[code]} for code in errors
         }
@@ -110,30 +110,33 @@ class Service(ABC):
             response_model=answers,
             status_code=status_code,
             responses=documented,
-            tags=[self.wire.name],
+            tags=[self.binding.name],
             name=name,
-            operation_id=f"{self.wire.name}-{name or endpoint.__name__}".replace("-", "_"),
+            operation_id=f"{self.binding.name}-{name or endpoint.__name__}".replace("-", "_"),
             openapi_extra={} if open_to_all else {"security": [{self.scheme_name: []}]},
         )
 
     def control_calls(self) -> list[Call]:
         """Return the calls by which commands are sent, one for each path that is not the create call's."""
-        paths = {(call.method, call.path): call for call in self.wire.commands.values()}
-        paths.pop((self.wire.create.method, self.wire.create.path), None)
+        paths = {(call.method, call.path): call for call in self.binding.commands.values()}
+        paths.pop((self.binding.create.method, self.binding.create.path), None)
         return list(paths.values())
 
     def add_links(self, document: Mapping[str, Any]) -> None:
         """Say in the OpenAPI document that what the create call made can be given to the other calls."""
-        created = document["paths"][self.wire.base_path + self.wire.create.path][self.wire.create.method.lower()]
+        created = document["paths"][self.binding.base_path + self.binding.create.path][
+            self.binding.create.method.lower()
+        ]
         good = next(answer for code, answer in created["responses"].items() if code.startswith("2"))
         good["links"] = {
             each["operationId"]: {
                 "operationId": each["operationId"],
-                "parameters": {self.parameter: f"$response.body#/{self.wire.id_at}"},
+                "parameters": {self.parameter: f"$response.body#/{self.binding.id_field}"},
             }
             for path in document["paths"].values()
             for each in path.values()
-            if self.wire.name in each["tags"] and self.parameter in [one["name"] for one in each.get("parameters", ())]
+            if self.binding.name in each["tags"]
+            and self.parameter in [one["name"] for one in each.get("parameters", ())]
         }
 
     @property
@@ -152,16 +155,16 @@ class Service(ABC):
         """Return an id of the shape that this API gives out."""
         return str(uuid4())
 
-    def find(self, request: Request, task_id: object) -> Task:
+    def find(self, request: Request, task_id: object) -> EmulatedTask:
         """Return the task that a call is about, and enter it into the record. Raises NotFound."""
         task = self._look_up(request, str(task_id))
         if task is None:
-            raise NotFound
+            raise TaskNotFound
         return task
 
     def create(
-        self, request: Request, *, text: str, course: Sequence[str], given: Mapping[str, Any], **more: Any
-    ) -> Task:
+        self, request: Request, *, text: str, script: Sequence[str], given: Mapping[str, Any], **more: Any
+    ) -> EmulatedTask:
         """Make a task, and enter it into the record.
 
         `text` may ask for another course than the usual one; `more` goes to `World.add`.
@@ -171,41 +174,41 @@ class Service(ABC):
         """
         task = self.world.add(
             task_id=self.new_id(),
-            api=self.wire.name,
+            api=self.binding.name,
             lifecycle=self.lifecycle,
-            course=self.course(text, course),
+            script=self.script(text, script),
             given=given,
             **more,
         )
-        call = seen(request)
+        call = recorded_call(request)
         call.task, call.state_after = task.id, str(task.state)
         return task
 
-    def course(self, text: str, usual: Sequence[str]) -> Sequence[str]:
+    def script(self, text: str, usual: Sequence[str]) -> Sequence[str]:
         """Return the course that a task's text asks for, else the usual one. Raises RequestValidationError."""
         try:
-            asked = wished(text, self.lifecycle)
+            asked = parse_script(text, self.lifecycle)
         except ValueError as error:
             raise field_error("task", str(error)) from error
         return usual if asked is None else asked
 
-    def command(self, request: Request, task: Task) -> bool:
+    def command(self, request: Request, task: EmulatedTask) -> bool:
         """Apply the command that the call is to a task that was just found; whether its lifecycle allowed it."""
-        call = seen(request)
+        call = recorded_call(request)
         call.applied = self.world.command(task, self.asked(request))
         call.state_after = str(task.state)
         return call.applied
 
     def asked(self, request: Request) -> str:
-        """Return the command that a call is, as the wire table has it.
+        """Return the command that a call is, as the binding table has it.
 
         Raises:
             RequestValidationError: a seed's lifecycle does not declare it.
         """
-        command = seen(request).command
-        assert command is not None, "the wire table knows the command of every call that reaches here"
+        command = recorded_call(request).command
+        assert command is not None, "the binding table knows the command of every call that reaches here"
         if command not in self.lifecycle.commands:
-            field = next(iter(self.wire.commands[command].body or {}), "body")
+            field = next(iter(self.binding.commands[command].body or {}), "body")
             raise field_error(field, f"{self.lifecycle.name} has no {command!r}", kind="enum")
         return command
 
@@ -213,15 +216,15 @@ class Service(ABC):
         """Return the `detail` of a 422 for FastAPI's findings."""
         return [{"loc": list(error["loc"]), "msg": error["msg"], "type": error["type"]} for error in errors]
 
-    def _look_up(self, request: Request, task_id: str) -> Task | None:
-        task = self.world.find(task_id, api=self.wire.name)
+    def _look_up(self, request: Request, task_id: str) -> EmulatedTask | None:
+        task = self.world.find(task_id, api=self.binding.name)
         if task is not None:
-            call = seen(request)
+            call = recorded_call(request)
             call.task = task.id
             call.state_before = call.state_after = str(task.state)
         return task
 
-    def _guarded(self, answer: Answer, *, view: View | None, open_to_all: bool) -> Answer:
+    def _guarded(self, answer: Handler, *, view: View | None, open_to_all: bool) -> Handler:
         async def guarded(request: Request) -> Response:
             if not open_to_all and not self._lets_in(request):
                 return self._no_key
@@ -233,7 +236,7 @@ class Service(ABC):
             try:
                 await require_document(request)
                 return await answer(request)
-            except NotFound:
+            except TaskNotFound:
                 return JSONResponse({"detail": self.not_found}, 404)
             except RequestValidationError as error:
                 return JSONResponse({"detail": self.invalid(cast("Sequence[Mapping[str, Any]]", error.errors()))}, 422)
@@ -247,9 +250,9 @@ class Service(ABC):
         return key != "" if self._api_key is None else key == self._api_key
 
 
-def seen(request: Request) -> SeenCall:
+def recorded_call(request: Request) -> RecordedCall:
     """Return the record's entry of a call."""
-    return cast("SeenCall", request.scope[SEEN])
+    return cast("RecordedCall", request.scope[SEEN])
 
 
 def field_error(field: str, message: str, *, kind: str = "value_error") -> RequestValidationError:

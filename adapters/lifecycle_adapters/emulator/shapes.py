@@ -73,7 +73,7 @@ Budget = Number | MoneyText
 Money = Annotated[str, WithJsonSchema({"type": "string", "pattern": MONEY})]
 
 
-class Taken(BaseModel):
+class RequestModel(BaseModel):
     """Base of what a call takes: camelCase in JSON; fields that it does not know are ignored."""
 
     # `MONEY` looks ahead, which pydantic's own regular expressions cannot.
@@ -86,7 +86,7 @@ class Detail(TypedDict):
     detail: str
 
 
-class FieldError(TypedDict):
+class FieldErrorModel(TypedDict):
     """One field that is wrong: where it stands, what is wrong with it, and a stable code."""
 
     loc: list[str | int]
@@ -97,7 +97,7 @@ class FieldError(TypedDict):
 class FieldErrors(TypedDict):
     """All fields that are wrong."""
 
-    detail: list[FieldError]
+    detail: list[FieldErrorModel]
 
 
 def enumeration(name: str, words: Iterable[str]) -> GetPydanticSchema:

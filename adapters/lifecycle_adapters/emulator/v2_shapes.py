@@ -12,7 +12,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from lifecycle.catalog import V2SessionState, V2State
-from lifecycle_adapters.emulator.shapes import WHOLE, Bool, Id, Moment, Money, Taken, enumeration
+from lifecycle_adapters.emulator.shapes import WHOLE, Bool, Id, Moment, Money, RequestModel, enumeration
 from lifecycle_adapters.emulator.vocabulary import COUNTRIES, V2_LLMS
 from lifecycle_adapters.http.v2 import V2, V2_SESSION
 
@@ -29,7 +29,7 @@ ScreenWidth = Annotated[int, Field(ge=320, le=6144), WHOLE]
 ScreenHeight = Annotated[int, Field(ge=320, le=3456), WHOLE]
 
 
-class SessionSettings(Taken):
+class SessionSettings(RequestModel):
     """How the session of a task is made that brings none."""
 
     profile_id: UUID | None = None
@@ -39,7 +39,7 @@ class SessionSettings(Taken):
     enable_recording: Bool = False
 
 
-class CreateTask(Taken):
+class CreateTask(RequestModel):
     """A task, and how to run it."""
 
     task: str = Field(min_length=1, max_length=50_000)
@@ -65,13 +65,13 @@ class CreateTask(Taken):
     skill_ids: list[str] | None = None
 
 
-class UpdateTask(Taken):
+class UpdateTask(RequestModel):
     """What to do with a task."""
 
     action: TaskAction
 
 
-class CustomProxy(Taken):
+class CustomProxy(RequestModel):
     """A proxy of the caller's own."""
 
     host: str = Field(min_length=1, max_length=255)
@@ -81,7 +81,7 @@ class CustomProxy(Taken):
     ignore_cert_errors: Bool = False
 
 
-class CreateSession(Taken):
+class CreateSession(RequestModel):
     """How to make a session."""
 
     profile_id: UUID | None = None
@@ -95,7 +95,7 @@ class CreateSession(Taken):
     enable_recording: Bool = False
 
 
-class UpdateSession(Taken):
+class UpdateSession(RequestModel):
     """What to do with a session."""
 
     action: SessionAction
@@ -139,7 +139,7 @@ class OutputFile(TypedDict):
     fileName: str
 
 
-class TaskItem(TypedDict):
+class V2TaskItem(TypedDict):
     """A task, without its steps."""
 
     id: Id
@@ -160,17 +160,17 @@ class TaskItem(TypedDict):
     suggestions: NotRequired[list[dict[str, Any]] | None]
 
 
-class TaskView(TaskItem):
+class V2TaskView(V2TaskItem):
     """A task."""
 
     steps: list[TaskStep]
     outputFiles: list[OutputFile]
 
 
-class TaskList(TypedDict):
+class V2TaskList(TypedDict):
     """A page of tasks."""
 
-    items: list[TaskItem]
+    items: list[V2TaskItem]
     totalItems: int
     pageNumber: int
     pageSize: int
@@ -194,11 +194,11 @@ class SessionItem(TypedDict):
 class SessionView(SessionItem):
     """A session with its tasks."""
 
-    tasks: list[TaskItem]
+    tasks: list[V2TaskItem]
     publicShareUrl: NotRequired[str | None]
 
 
-class SessionList(TypedDict):
+class V2SessionList(TypedDict):
     """A page of sessions."""
 
     items: list[SessionItem]

@@ -13,7 +13,7 @@ from pydantic.config import JsonDict
 from typing_extensions import TypedDict
 
 from lifecycle.catalog import V3State
-from lifecycle_adapters.emulator.shapes import Bool, Budget, Id, Moment, Money, Taken, enumeration
+from lifecycle_adapters.emulator.shapes import Bool, Budget, Id, Moment, Money, RequestModel, enumeration
 from lifecycle_adapters.emulator.v2_shapes import Country, ThinkingLevel
 from lifecycle_adapters.emulator.vocabulary import V3_MODELS
 
@@ -29,7 +29,7 @@ _A_DISPATCH_HAS_A_TASK: JsonDict = {
 }
 
 
-class RunTask(Taken):
+class V3RunTask(RequestModel):
     """A new session, with a task or without, or a task for a session that is there."""
 
     model_config = ConfigDict(json_schema_extra=_A_DISPATCH_HAS_A_TASK)
@@ -55,7 +55,7 @@ class RunTask(Taken):
     auto_heal: Bool = True
 
 
-class StopSession(Taken):
+class StopSession(RequestModel):
     """What to stop: the session, or only its task."""
 
     strategy: Strategy = "session"
@@ -94,7 +94,7 @@ class SessionResponse(TypedDict):
     updatedAt: Moment
 
 
-class SessionList(TypedDict):
+class V3SessionList(TypedDict):
     """A page of sessions."""
 
     sessions: list[SessionResponse]

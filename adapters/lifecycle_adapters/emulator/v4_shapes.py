@@ -12,7 +12,17 @@ from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
 from lifecycle.catalog import V4State
-from lifecycle_adapters.emulator.shapes import WHOLE, Bool, Id, Moment, Money, MoneyText, Number, Taken, enumeration
+from lifecycle_adapters.emulator.shapes import (
+    WHOLE,
+    Bool,
+    Id,
+    Moment,
+    Money,
+    MoneyText,
+    Number,
+    RequestModel,
+    enumeration,
+)
 from lifecycle_adapters.emulator.v2_shapes import CustomProxy, ScreenHeight, ScreenWidth
 from lifecycle_adapters.emulator.vocabulary import COUNTRIES, V4_MODELS
 
@@ -21,13 +31,13 @@ Country = Annotated[str, enumeration("RunProxyCountryCode", sorted((*COUNTRIES, 
 OnePasswordName = Annotated[str, Field(min_length=1, max_length=64)]
 
 
-class Closed(Taken):
+class StrictRequestModel(RequestModel):
     """Base of what v4 takes: fields that it does not know are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class BrowserSettings(Closed):
+class BrowserSettings(StrictRequestModel):
     """The browser of a run."""
 
     profile_id: UUID | None = None
@@ -40,14 +50,14 @@ class BrowserSettings(Closed):
     extension_ids: Annotated[list[UUID], Field(max_length=3)] | None = None
 
 
-class InlineSecret(Closed):
+class InlineSecret(StrictRequestModel):
     """A secret, given."""
 
     type: Literal["inline"]
     value: str = Field(min_length=1)
 
 
-class OnePasswordSecret(Closed):
+class OnePasswordSecret(StrictRequestModel):
     """A secret, kept in 1Password."""
 
     type: Literal["onepassword"]
@@ -57,7 +67,7 @@ class OnePasswordSecret(Closed):
     field_id: OnePasswordName
 
 
-class SecretBinding(Closed):
+class SecretBinding(StrictRequestModel):
     """A secret that the run may type without seeing it."""
 
     alias: str
@@ -65,13 +75,13 @@ class SecretBinding(Closed):
     allowed_domains: list[str] = Field(min_length=1, max_length=20)
 
 
-class JudgeSettings(Closed):
+class JudgeSettings(StrictRequestModel):
     """Who judges the finished run."""
 
     context: Annotated[str, Field(max_length=10_000)] | None = None
 
 
-class CreateRun(Closed):
+class CreateRun(StrictRequestModel):
     """A run, and how to run it."""
 
     task: str = Field(min_length=1)

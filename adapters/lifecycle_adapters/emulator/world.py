@@ -1,8 +1,8 @@
 """The emulated tasks: what they are, how they move, and when.
 
 Pure: no HTTP, no real time, nothing on disk. Every state change is a step of the task's declared
-lifecycle, made in `Task.take` and nowhere else; there is no list of statuses and no rule of legality
-here. What a task takes by itself stands in course.py, what the service says of it in v1.py to v4.py.
+lifecycle, made in `EmulatedTask.take` and nowhere else; there is no list of statuses and no rule of legality
+here. What a task takes by itself stands in script.py, what the service says of it in v1_service.py to v4_service.py.
 
 Theory: a task that moves by itself needs no timer. It is brought up to date whenever somebody looks
 at it: all moves that fell due since then are made, each at the time at which it was due. Nobody can
@@ -35,7 +35,7 @@ class UnknownTask(AdapterError, LookupError):
         super().__init__(f"the emulator has no task {task_id!r}")
 
 
-class Clock:
+class EmulatedClock:
     """Seconds since the emulator started. It follows real time and can be put forward, never back."""
 
     def __init__(self, *, monotonic: Callable[[], float], started_at: datetime) -> None:
@@ -59,7 +59,7 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class TakenTransition:
     """One transition that a task took, and when (seconds since the start)."""
 
     at_s: float
@@ -69,10 +69,10 @@ class Move:
 
 
 @dataclass(slots=True, eq=False)
-class Task:
+class EmulatedTask:
     """Whatever has a lifecycle of its own: a task, a run, a session.
 
-    `api` is the name of its wire table, `given` what its creator asked for. `course` holds the remote
+    `api` is the name of its binding, `given` what its creator asked for. `script` holds the remote
     events that it still takes by itself, in order. `parent` is the session that it runs in, and of a
     session, `children` are the tasks in it, which end by their event `ends_children_by` when it ends.
     With `after_children` it moves by itself only once it had children and all of them ended.
@@ -81,14 +81,14 @@ class Task:
     id: str
     api: str
     lifecycle: Lifecycle[Any, Any]
-    born_s: float
-    course: tuple[str, ...] = ()
+    created_s: float
+    script: tuple[str, ...] = ()
     given: dict[str, Any] = field(default_factory=dict[str, Any])
-    parent: Task | None = None
+    parent: EmulatedTask | None = None
     ends_children_by: str = ""
     after_children: bool = False
-    children: list[Task] = field(default_factory=list["Task"])
-    moves: list[Move] = field(default_factory=list[Move])
+    children: list[EmulatedTask] = field(default_factory=list["EmulatedTask"])
+    transitions: list[TakenTransition] = field(default_factory=list[TakenTransition])
     state: str = field(init=False)
     due_s: float = field(default=inf, init=False)
 
@@ -98,9 +98,9 @@ class Task:
             self.parent.children.append(self)
 
     @property
-    def entered_s(self) -> float:
+    def state_since_s(self) -> float:
         """When it entered its state."""
-        return self.moves[-1].at_s if self.moves else self.born_s
+        return self.transitions[-1].at_s if self.transitions else self.created_s
 
     @property
     def is_over(self) -> bool:
@@ -110,36 +110,36 @@ class Task:
     @property
     def ended_s(self) -> float | None:
         """When it entered its final state; None before."""
-        return self.entered_s if self.is_over else None
+        return self.state_since_s if self.is_over else None
 
-    def last(self, *events: str) -> Move | None:
+    def last(self, *events: str) -> TakenTransition | None:
         """Return the latest move by one of the events, or None."""
-        return next((move for move in reversed(self.moves) if move.event in events), None)
+        return next((move for move in reversed(self.transitions) if move.event in events), None)
 
     def next_event(self) -> str | None:
         """Return the remote event that it takes next by itself, or None where it rests."""
         if self.after_children and not (self.children and all(child.is_over for child in self.children)):
             return None
         possible = self.lifecycle.allowed(self.state, origin=Origin.REMOTE)
-        return next((event for event in self.course if event in possible), None)
+        return next((event for event in self.script if event in possible), None)
 
     def take(self, event: str, at_s: float) -> None:
         """Move by one event. Raises IllegalTransition and UnknownName, and then nothing has changed."""
         target = self.lifecycle.step(self.state, event)
-        self.moves.append(Move(at_s, event, self.state, target))
+        self.transitions.append(TakenTransition(at_s, event, self.state, target))
         self.state = target
-        if event in self.course:
-            self.course = self.course[self.course.index(event) + 1 :]
+        if event in self.script:
+            self.script = self.script[self.script.index(event) + 1 :]
 
 
 class Observer(Protocol):
     """Who is told as soon as something happens, instead of looking. It must not touch the world while it is told."""
 
-    def changed(self, task: Task) -> None:
+    def changed(self, task: EmulatedTask) -> None:
         """A task was made (it has no moves yet), or has taken its last move."""
         ...
 
-    def scheduled(self, task: Task) -> None:
+    def scheduled(self, task: EmulatedTask) -> None:
         """A task moves by itself at `due_s`; that happens when it is looked at then, or later."""
         ...
 
@@ -151,13 +151,13 @@ class World:
     nothing moves by itself.
     """
 
-    def __init__(self, *, clock: Clock, pace_s: float | None) -> None:
+    def __init__(self, *, clock: EmulatedClock, pace_s: float | None) -> None:
         if pace_s is not None and not 0 <= pace_s < inf:
             raise ValueError(f"the pace is a finite number of seconds, 0 or more, not {pace_s}")
         self.clock = clock
         self.pace_s = pace_s
         self.observer: Observer | None = None
-        self._tasks: dict[str, Task] = {}
+        self._tasks: dict[str, EmulatedTask] = {}
 
     def add(
         self,
@@ -165,19 +165,19 @@ class World:
         task_id: str,
         api: str,
         lifecycle: Lifecycle[Any, Any],
-        course: Sequence[str] = (),
+        script: Sequence[str] = (),
         given: Mapping[str, Any],
-        parent: Task | None = None,
+        parent: EmulatedTask | None = None,
         ends_children_by: str = "",
         after_children: bool = False,
-    ) -> Task:
-        """Make a task, in the initial state of its lifecycle. The arguments are those of `Task`."""
-        task = Task(
+    ) -> EmulatedTask:
+        """Make a task, in the initial state of its lifecycle. The arguments are those of `EmulatedTask`."""
+        task = EmulatedTask(
             id=task_id,
             api=api,
             lifecycle=lifecycle,
-            born_s=self.clock.now_s(),
-            course=tuple(course),
+            created_s=self.clock.now_s(),
+            script=tuple(script),
             given=dict(given),
             parent=parent,
             ends_children_by=ends_children_by,
@@ -191,7 +191,7 @@ class World:
             self._schedule(parent)
         return task
 
-    def find(self, task_id: str, *, api: str | None = None) -> Task | None:
+    def find(self, task_id: str, *, api: str | None = None) -> EmulatedTask | None:
         """Return a task as it is now, or None; of one API if given."""
         task = self._tasks.get(task_id)
         if task is None or api not in (None, task.api):
@@ -199,18 +199,18 @@ class World:
         self._catch_up(task)
         return task
 
-    def tasks(self, api: str | None = None) -> list[Task]:
+    def tasks(self, api: str | None = None) -> list[EmulatedTask]:
         """Return the tasks as they are now, the newest first; of one API if given."""
         return list(self._newest_first(api))
 
-    def command(self, task: Task, event: str) -> bool:
+    def command(self, task: EmulatedTask, event: str) -> bool:
         """Apply a command to a task that was just found; whether its lifecycle allowed it."""
         if task.lifecycle.target(task.state, event) is None:
             return False
         self._move(task, event, self.clock.now_s())
         return True
 
-    def fire(self, task_id: str, event: str) -> Task:
+    def fire(self, task_id: str, event: str) -> EmulatedTask:
         """Let a remote event happen now, and return the task.
 
         Raises:
@@ -226,22 +226,22 @@ class World:
         self._move(task, event, self.clock.now_s())
         return task
 
-    def plan(self, task: Task, course: Sequence[str]) -> None:
+    def set_script(self, task: EmulatedTask, script: Sequence[str]) -> None:
         """Replace the remote events that a task takes by itself; undeclared ones never happen."""
-        task.course = tuple(course)
+        task.script = tuple(script)
         self._schedule(task)
 
     def reset(self) -> None:
         """Forget every task."""
         self._tasks.clear()
 
-    def _newest_first(self, api: str | None) -> Iterator[Task]:
+    def _newest_first(self, api: str | None) -> Iterator[EmulatedTask]:
         for task in reversed(self._tasks.values()):
             if api in (None, task.api):
                 self._catch_up(task)
                 yield task
 
-    def _catch_up(self, task: Task) -> None:
+    def _catch_up(self, task: EmulatedTask) -> None:
         for child in task.children:
             self._catch_up(child)
         if task.due_s == inf:
@@ -252,7 +252,7 @@ class World:
             assert event is not None, "only a task with a next event is due"
             self._move(task, event, task.due_s)
 
-    def _move(self, task: Task, event: str, at_s: float) -> None:
+    def _move(self, task: EmulatedTask, event: str, at_s: float) -> None:
         task.take(event, at_s)
         if self.observer is not None:
             self.observer.changed(task)
@@ -264,11 +264,11 @@ class World:
             if task.parent is not None:
                 self._schedule(task.parent)
 
-    def _schedule(self, task: Task) -> None:
+    def _schedule(self, task: EmulatedTask) -> None:
         if self.pace_s is None or task.next_event() is None:
             task.due_s = inf
         else:
-            task.due_s = max(task.entered_s, *(child.entered_s for child in task.children), 0.0) + self.pace_s
+            task.due_s = max(task.state_since_s, *(child.state_since_s for child in task.children), 0.0) + self.pace_s
             if self.observer is not None:
                 self.observer.scheduled(task)
 

@@ -1,6 +1,6 @@
 """Lifecycles over HTTP: tables of requests, and the clients that send them.
 
-The tables (`wire`, `v1` to `v4`) need no HTTP client; `Client` and `AsyncClient` need the extra
+The tables (`binding`, `v1` to `v4`) need no HTTP client; `Client` and `AsyncClient` need the extra
 `http`, which is asked for when one of them is first used.
 """
 
@@ -8,63 +8,63 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lifecycle_adapters.http.errors import (
-    AnswerError,
-    BadAnswer,
+from lifecycle_adapters.http.binding import Authentication, Call, HttpBinding, KeyVariable, ListCall, Proof, Request
+from lifecycle_adapters.http.http_errors import (
     ClientUnusable,
     DetailsTimedOut,
     FieldError,
+    Forbidden,
     HttpError,
-    NoAnswer,
-    NotAuthenticated,
+    InvalidResponse,
+    NoResponse,
     NotConnected,
     NotFound,
-    NotPermitted,
     RateLimited,
-    RequestRefused,
-    ServiceFailed,
+    RequestRejected,
+    ResponseError,
+    ServerError,
+    Unauthorized,
 )
 from lifecycle_adapters.http.services import register, service, services
-from lifecycle_adapters.http.wire import Authentication, Call, KeyVariable, Listing, Proof, Request, Wire
 
 if TYPE_CHECKING:
     from lifecycle_adapters.http.client import AsyncClient, AsyncTask, Client, Task
-    from lifecycle_adapters.http.creating import RecoveredCreate
+    from lifecycle_adapters.http.creates import RecoveredCreate
     from lifecycle_adapters.http.exchange import Recovered, TaskResult
-    from lifecycle_adapters.http.listing import Listed
+    from lifecycle_adapters.http.paginator import TaskSummary
     from lifecycle_adapters.http.timing import Timing
 
 __all__ = [
-    "AnswerError",
     "AsyncClient",
     "AsyncTask",
     "Authentication",
-    "BadAnswer",
     "Call",
     "Client",
     "ClientUnusable",
     "DetailsTimedOut",
     "FieldError",
+    "Forbidden",
+    "HttpBinding",
     "HttpError",
+    "InvalidResponse",
     "KeyVariable",
-    "Listed",
-    "Listing",
-    "NoAnswer",
-    "NotAuthenticated",
+    "ListCall",
+    "NoResponse",
     "NotConnected",
     "NotFound",
-    "NotPermitted",
     "Proof",
     "RateLimited",
     "Recovered",
     "RecoveredCreate",
     "Request",
-    "RequestRefused",
-    "ServiceFailed",
+    "RequestRejected",
+    "ResponseError",
+    "ServerError",
     "Task",
     "TaskResult",
+    "TaskSummary",
     "Timing",
-    "Wire",
+    "Unauthorized",
     "register",
     "service",
     "services",

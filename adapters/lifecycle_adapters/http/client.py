@@ -21,20 +21,20 @@ from pydantic import SecretStr
 
 from lifecycle.command import CommandResult
 from lifecycle.definition import Lifecycle
-from lifecycle.effects import Answer
+from lifecycle.effects import Response
 from lifecycle.errors import AdapterError
 from lifecycle.following import Until
-from lifecycle.journal import Journal, Purpose, TaskLog
+from lifecycle.journal import Journal, RequestContext, TaskJournal
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters import telemetry
-from lifecycle_adapters.http.creating import Creator, RecoveredCreate
-from lifecycle_adapters.http.driver import AsyncDriver, Driver, Gate, OnProgress
-from lifecycle_adapters.http.exchange import Conversation, Exchange, Recovered, TaskResult
+from lifecycle_adapters.http.binding import HttpBinding
+from lifecycle_adapters.http.creates import Creator, RecoveredCreate
+from lifecycle_adapters.http.driver import AsyncDriver, Driver, OnProgress, RateLimiter
+from lifecycle_adapters.http.exchange import HttpCall, Recovered, TaskProcedures, TaskResult
 from lifecycle_adapters.http.keys import sealed, usable_key
-from lifecycle_adapters.http.listing import Listed, Pages
+from lifecycle_adapters.http.paginator import Paginator, TaskSummary
 from lifecycle_adapters.http.services import service
 from lifecycle_adapters.http.timing import Timing
-from lifecycle_adapters.http.wire import Wire
 
 if TYPE_CHECKING:
     import httpx2
@@ -58,7 +58,7 @@ class Commands(ABC, Generic[R]):
         command: str,
         /,
         *,
-        key: str | None = None,
+        idempotency_key: str | None = None,
         reason: str = "",
         origin: str = "caller",
         wait_for_in_flight_s: float = 0.0,
@@ -66,45 +66,73 @@ class Commands(ABC, Generic[R]):
     ) -> R:
         """Give a command; `fields` go into the body of its request."""
 
-    def pause(self, *, key: str | None = None, reason: str = "", wait_for_in_flight_s: float = 0.0) -> R:
+    def pause(self, *, idempotency_key: str | None = None, reason: str = "", wait_for_in_flight_s: float = 0.0) -> R:
         """Halt a running task (v1)."""
-        return self.send("pause", key=key, reason=reason, wait_for_in_flight_s=wait_for_in_flight_s)
+        return self.send(
+            "pause", idempotency_key=idempotency_key, reason=reason, wait_for_in_flight_s=wait_for_in_flight_s
+        )
 
-    def resume(self, *, key: str | None = None, reason: str = "", wait_for_in_flight_s: float = 0.0) -> R:
+    def resume(self, *, idempotency_key: str | None = None, reason: str = "", wait_for_in_flight_s: float = 0.0) -> R:
         """Continue a paused task (v1)."""
-        return self.send("resume", key=key, reason=reason, wait_for_in_flight_s=wait_for_in_flight_s)
+        return self.send(
+            "resume", idempotency_key=idempotency_key, reason=reason, wait_for_in_flight_s=wait_for_in_flight_s
+        )
 
-    def stop(self, *, key: str | None = None, reason: str = "", wait_for_in_flight_s: float = 0.0) -> R:
+    def stop(self, *, idempotency_key: str | None = None, reason: str = "", wait_for_in_flight_s: float = 0.0) -> R:
         """End a task or session for good (v1, v2, v3)."""
-        return self.send("stop", key=key, reason=reason, wait_for_in_flight_s=wait_for_in_flight_s)
+        return self.send(
+            "stop", idempotency_key=idempotency_key, reason=reason, wait_for_in_flight_s=wait_for_in_flight_s
+        )
 
     def stop_task_and_session(
-        self, *, key: str | None = None, reason: str = "", wait_for_in_flight_s: float = 0.0
+        self, *, idempotency_key: str | None = None, reason: str = "", wait_for_in_flight_s: float = 0.0
     ) -> R:
         """End a task and the session it runs in (v2)."""
-        return self.send("stop_task_and_session", key=key, reason=reason, wait_for_in_flight_s=wait_for_in_flight_s)
+        return self.send(
+            "stop_task_and_session",
+            idempotency_key=idempotency_key,
+            reason=reason,
+            wait_for_in_flight_s=wait_for_in_flight_s,
+        )
 
     def dispatch(
-        self, task: str, *, key: str | None = None, reason: str = "", wait_for_in_flight_s: float = 0.0, **fields: Any
+        self,
+        task: str,
+        *,
+        idempotency_key: str | None = None,
+        reason: str = "",
+        wait_for_in_flight_s: float = 0.0,
+        **fields: Any,
     ) -> R:
         """Give an idle session a task (v3)."""
         return self.send(
-            "dispatch", key=key, reason=reason, wait_for_in_flight_s=wait_for_in_flight_s, task=task, **fields
+            "dispatch",
+            idempotency_key=idempotency_key,
+            reason=reason,
+            wait_for_in_flight_s=wait_for_in_flight_s,
+            task=task,
+            **fields,
         )
 
-    def stop_task(self, *, key: str | None = None, reason: str = "", wait_for_in_flight_s: float = 0.0) -> R:
+    def stop_task(
+        self, *, idempotency_key: str | None = None, reason: str = "", wait_for_in_flight_s: float = 0.0
+    ) -> R:
         """End the task and keep the session (v3)."""
-        return self.send("stop_task", key=key, reason=reason, wait_for_in_flight_s=wait_for_in_flight_s)
+        return self.send(
+            "stop_task", idempotency_key=idempotency_key, reason=reason, wait_for_in_flight_s=wait_for_in_flight_s
+        )
 
-    def cancel(self, *, key: str | None = None, reason: str = "", wait_for_in_flight_s: float = 0.0) -> R:
+    def cancel(self, *, idempotency_key: str | None = None, reason: str = "", wait_for_in_flight_s: float = 0.0) -> R:
         """End a run for good (v4)."""
-        return self.send("cancel", key=key, reason=reason, wait_for_in_flight_s=wait_for_in_flight_s)
+        return self.send(
+            "cancel", idempotency_key=idempotency_key, reason=reason, wait_for_in_flight_s=wait_for_in_flight_s
+        )
 
 
 class _Handle:
     """What a handle tells without asking the service."""
 
-    def __init__(self, conversation: Conversation[Any, Any]) -> None:
+    def __init__(self, conversation: TaskProcedures[Any, Any]) -> None:
         self._conversation = conversation
 
     @property
@@ -120,13 +148,13 @@ class _Handle:
     @property
     def state(self) -> str | None:
         """The state last known, None before anything was reported. A look-up in the journal, also for `AsyncTask`."""
-        state: str | None = self._conversation.log.load().current
+        state: str | None = self._conversation.journal.load().current
         return state
 
     @property
-    def log(self) -> TaskLog[str, str]:
+    def journal(self) -> TaskJournal[str, str]:
         """The task's part of the journal."""
-        return self._conversation.log
+        return self._conversation.journal
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.lifecycle.name} {self.id!r} {self.state or 'not yet read'}>"
@@ -140,15 +168,15 @@ class _Configured:
 
     def __init__(
         self,
-        api: str | Wire[Any, Any],
+        api: str | HttpBinding[Any, Any],
         *,
         base_url: str | None,
         seed: bool,
         timing: Timing | None,
         journal: Journal | None,
     ) -> None:
-        self.wire: Wire[Any, Any] = service(api) if isinstance(api, str) else api
-        self.lifecycle: Lifecycle[Any, Any] = self.wire.seed if seed else self.wire.full
+        self.binding: HttpBinding[Any, Any] = service(api) if isinstance(api, str) else api
+        self.lifecycle: Lifecycle[Any, Any] = self.binding.seed if seed else self.binding.full
         self.timing = timing or Timing()
         recorder: Any = journal
         if recorder is not None and not isinstance(recorder, Journal):
@@ -156,59 +184,58 @@ class _Configured:
                 f"journal must be a journal, such as SqlJournal({str(journal)!r}), not {type(journal).__name__}"
             )
         self.journal = journal or MemoryJournal(on_report=telemetry.count_report)
-        self.base_url = _server(base_url or self.wire.base_url, self.wire.base_path)
+        self.base_url = _server(base_url or self.binding.base_url, self.binding.base_path)
         self._seed = seed
 
     def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}({self.wire.name!r}, base_url={self.base_url!r}, lifecycle={self.lifecycle.name!r})"
-        )
+        name = f"{self.binding.name!r}, base_url={self.base_url!r}, lifecycle={self.lifecycle.name!r}"
+        return f"{type(self).__name__}({name})"
 
     def _connection(self, api_key: SecretStr | None) -> dict[str, Any]:
-        key = usable_key(self.wire, self.base_url, api_key)
+        key = usable_key(self.binding, self.base_url, api_key)
         return {"base_url": self.base_url, "api_key": key, "timing": self.timing}
 
-    def _conversation(self, wire: Wire[Any, Any], task_id: TaskId) -> Conversation[Any, Any]:
+    def _conversation(self, binding: HttpBinding[Any, Any], task_id: TaskId) -> TaskProcedures[Any, Any]:
         task_id = _id_text(task_id)
-        wire.status.request(wire.base_path, task_id=task_id)  # an id that cannot stand in a path is refused here
-        lifecycle = wire.seed if self._seed else wire.full
+        binding.status.request(binding.base_path, task_id=task_id)  # an id that cannot stand in a path is refused here
+        lifecycle = binding.seed if self._seed else binding.full
         log = self.journal.task(lifecycle, task_id)
-        return Conversation(wire=wire, lifecycle=lifecycle, timing=self.timing, task_id=task_id, log=log)
+        return TaskProcedures(binding=binding, lifecycle=lifecycle, timing=self.timing, task_id=task_id, journal=log)
 
-    def _reading(self, task_id: TaskId, *, details: bool) -> Exchange:
+    def _reading(self, task_id: TaskId, *, details: bool) -> HttpCall:
         task_id = _id_text(task_id)
-        call = self.wire.details if details else self.wire.status
-        return Exchange(self.wire, call, call.request(self.wire.base_path, task_id=task_id))
+        call = self.binding.details if details else self.binding.status
+        return HttpCall(self.binding, call, call.request(self.binding.base_path, task_id=task_id))
 
-    def _session(self, session_id: TaskId) -> Conversation[Any, Any]:
-        if self.wire.session is None:
-            raise TypeError(f"{self.wire.name} has no sessions beside its tasks")
-        return self._conversation(self.wire.session, session_id)
+    def _session(self, session_id: TaskId) -> TaskProcedures[Any, Any]:
+        if self.binding.session is None:
+            raise TypeError(f"{self.binding.name} has no sessions beside its tasks")
+        return self._conversation(self.binding.session, session_id)
 
     def _creators(self) -> list[Creator]:
         """The creates of the tasks, and of the sessions they run in."""
         return [
             Creator(
-                wire=wire,
+                binding=binding,
                 lifecycle=lifecycle,
                 timing=self.timing,
                 creates=self.journal.creates(lifecycle),
-                open_task=partial(self._conversation, wire),
+                open_task=partial(self._conversation, binding),
             )
-            for wire, lifecycle in self._lifecycles()
+            for binding, lifecycle in self._lifecycles()
         ]
 
-    def _left_open(self) -> list[Conversation[Any, Any]]:
+    def _open_commands(self) -> list[TaskProcedures[Any, Any]]:
         """The tasks, and the sessions they run in, that have an open command."""
         return [
-            self._conversation(wire, task_id)
-            for wire, lifecycle in self._lifecycles()
+            self._conversation(binding, task_id)
+            for binding, lifecycle in self._lifecycles()
             for task_id in self.journal.open_tasks(lifecycle)
         ]
 
-    def _lifecycles(self) -> list[tuple[Wire[Any, Any], Lifecycle[Any, Any]]]:
-        wires = [self.wire] if self.wire.session is None else [self.wire, self.wire.session]
-        return [(wire, wire.seed if self._seed else wire.full) for wire in wires]
+    def _lifecycles(self) -> list[tuple[HttpBinding[Any, Any], Lifecycle[Any, Any]]]:
+        bindings = [self.binding] if self.binding.session is None else [self.binding, self.binding.session]
+        return [(binding, binding.seed if self._seed else binding.full) for binding in bindings]
 
     @property
     def lifecycles(self) -> tuple[Lifecycle[Any, Any], ...]:
@@ -245,7 +272,7 @@ def _server(base_url: str, base_path: str) -> str:
 class Task(_Handle, Commands[CommandResult[str, str]]):
     """A handle on one remote task; made by `Client`. Safe to share between threads."""
 
-    def __init__(self, driver: Driver, conversation: Conversation[Any, Any]) -> None:
+    def __init__(self, driver: Driver, conversation: TaskProcedures[Any, Any]) -> None:
         super().__init__(conversation)
         self._driver = driver
 
@@ -254,7 +281,7 @@ class Task(_Handle, Commands[CommandResult[str, str]]):
         command: str,
         /,
         *,
-        key: str | None = None,
+        idempotency_key: str | None = None,
         reason: str = "",
         origin: str = "caller",
         wait_for_in_flight_s: float = 0.0,
@@ -289,8 +316,8 @@ class Task(_Handle, Commands[CommandResult[str, str]]):
             HttpError: 401, 403, 404, 429 for too long, or the service was never reached.
             ClientUnusable: the client is closed, or its httpx2 client is another process's; nothing was recorded.
         """
-        purpose = Purpose(key, origin, reason)
-        return self._driver.run(self._conversation.command(command, fields, purpose, in_flight_s=wait_for_in_flight_s))
+        context = RequestContext(idempotency_key, origin, reason)
+        return self._driver.run(self._conversation.command(command, fields, context, in_flight_s=wait_for_in_flight_s))
 
     def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> CommandResult[str, str] | None:
         """Settle the command that an uncertainty left open; return None if there is none.
@@ -354,7 +381,7 @@ class Client(_Configured):
     An httpx2 client that it was given is not shared with them: there it raises ClientUnusable.
 
     Args:
-        api: the service's name ("v1" to "v4", "v2-session", or a registered one) or its wire table.
+        api: the service's name ("v1" to "v4", "v2-session", or a registered one) or its binding table.
         api_key: the key; if omitted, the one in the environment variable that the service names
             (BROWSER_USE_API_KEY for the built-in ones). That one is sent to no other
             server than the service's own and this machine.
@@ -372,7 +399,7 @@ class Client(_Configured):
 
     def __init__(
         self,
-        api: str | Wire[Any, Any],
+        api: str | HttpBinding[Any, Any],
         *,
         api_key: str | None = None,
         base_url: str | None = None,
@@ -390,7 +417,7 @@ class Client(_Configured):
         self,
         task: str | None = None,
         *,
-        key: str | None = None,
+        idempotency_key: str | None = None,
         labels: Mapping[str, str] | None = None,
         reason: str = "",
         origin: str = "caller",
@@ -418,7 +445,9 @@ class Client(_Configured):
             HttpError: the service refused, or was never reached; no task was created.
         """
         body = fields if task is None else {"task": task, **fields}
-        creating = self._creators()[0].create(body, labels=labels or {}, purpose=Purpose(key, origin, reason))
+        creating = self._creators()[0].create(
+            body, labels=labels or {}, context=RequestContext(idempotency_key, origin, reason)
+        )
         return Task(self._driver, self._driver.run(creating))
 
     def adopt_create(self, create_id: str, task_id: TaskId) -> Task:
@@ -450,7 +479,7 @@ class Client(_Configured):
             ValueError: no request can carry this id.
             TypeError: it is no text, integer or UUID.
         """
-        return Task(self._driver, self._conversation(self.wire, task_id))
+        return Task(self._driver, self._conversation(self.binding, task_id))
 
     def session(self, session_id: TaskId) -> Task:
         """Return a handle on the session that a task runs in (v2). Raises TypeError where there are none."""
@@ -473,11 +502,11 @@ class Client(_Configured):
             AdapterError: the journal cannot be read or written.
         """
         given: dict[str, Any] = {"dead": _names(dead), "in_flight_s": _longest_s(wait)}
-        commands = [found for each in self._left_open() if (found := self._settled(each, given)) is not None]
+        commands = [found for each in self._open_commands() if (found := self._settled(each, given)) is not None]
         creates = (self._driver.run(creator.recover(given["dead"])) for creator in self._creators())
         return [*commands, *chain.from_iterable(creates)]
 
-    def _settled(self, conversation: Conversation[Any, Any], given: dict[str, Any]) -> Recovered | None:
+    def _settled(self, conversation: TaskProcedures[Any, Any], given: dict[str, Any]) -> Recovered | None:
         try:
             return self._driver.run(conversation.settle(**given))
         except AdapterError:  # the journal's, which no task can do without
@@ -485,27 +514,27 @@ class Client(_Configured):
         except Exception as error:  # noqa: BLE001  # one task's trouble is reported, and the others recovered
             return conversation.broken_off(error)
 
-    def list(self, **query: str) -> Iterator[Listed]:
+    def list(self, **query: str) -> Iterator[TaskSummary]:
         """Yield the service's tasks, page after page. Raises HttpError.
 
         Args:
             query: filters and the size of a page, as the service names them; or the page to begin with.
         """
-        pages = Pages(self.wire, self.lifecycle, query)
+        pages = Paginator(self.binding, self.lifecycle, query)
         while not pages.is_done:
             yield from self._driver.run(pages.read(self.timing))
 
-    def read(self, task_id: TaskId, *, details: bool = False) -> Answer:
+    def read(self, task_id: TaskId, *, details: bool = False) -> Response:
         """Read the task's status (or its details) in one request, and return the answer as it came.
 
         For those who keep a pace of their own: nothing is repeated, raised or recorded.
         """
         return self._driver.exchange(self._reading(task_id, details=details))
 
-    def behind(self, gate: Gate) -> Self:
+    def limited_by(self, gate: RateLimiter) -> Self:
         """Return this client with every request passing the gate; closing it closes nothing."""
         gated = copy.copy(self)
-        gated._driver = self._driver.behind(gate)
+        gated._driver = self._driver.limited_by(gate)
         return gated
 
     def close(self) -> None:
@@ -525,7 +554,7 @@ class Client(_Configured):
 class AsyncTask(_Handle, Commands[Coroutine[Any, Any, CommandResult[str, str]]]):
     """As `Task`, to be awaited; made by `AsyncClient`."""
 
-    def __init__(self, driver: AsyncDriver, conversation: Conversation[Any, Any]) -> None:
+    def __init__(self, driver: AsyncDriver, conversation: TaskProcedures[Any, Any]) -> None:
         super().__init__(conversation)
         self._driver = driver
 
@@ -534,15 +563,15 @@ class AsyncTask(_Handle, Commands[Coroutine[Any, Any, CommandResult[str, str]]])
         command: str,
         /,
         *,
-        key: str | None = None,
+        idempotency_key: str | None = None,
         reason: str = "",
         origin: str = "caller",
         wait_for_in_flight_s: float = 0.0,
         **fields: Any,
     ) -> Coroutine[Any, Any, CommandResult[str, str]]:
         """As `Task.send`; UnknownName and TypeError come at once, the rest when awaited."""
-        purpose = Purpose(key, origin, reason)
-        return self._driver.run(self._conversation.command(command, fields, purpose, in_flight_s=wait_for_in_flight_s))
+        context = RequestContext(idempotency_key, origin, reason)
+        return self._driver.run(self._conversation.command(command, fields, context, in_flight_s=wait_for_in_flight_s))
 
     async def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> CommandResult[str, str] | None:
         """As `Task.recover`."""
@@ -582,7 +611,7 @@ class AsyncClient(_Configured):
 
     def __init__(
         self,
-        api: str | Wire[Any, Any],
+        api: str | HttpBinding[Any, Any],
         *,
         api_key: str | None = None,
         base_url: str | None = None,
@@ -600,7 +629,7 @@ class AsyncClient(_Configured):
         self,
         task: str | None = None,
         *,
-        key: str | None = None,
+        idempotency_key: str | None = None,
         labels: Mapping[str, str] | None = None,
         reason: str = "",
         origin: str = "caller",
@@ -608,7 +637,9 @@ class AsyncClient(_Configured):
     ) -> AsyncTask:
         """As `Client.create`."""
         body = fields if task is None else {"task": task, **fields}
-        creating = self._creators()[0].create(body, labels=labels or {}, purpose=Purpose(key, origin, reason))
+        creating = self._creators()[0].create(
+            body, labels=labels or {}, context=RequestContext(idempotency_key, origin, reason)
+        )
         return AsyncTask(self._driver, await self._driver.run(creating))
 
     async def adopt_create(self, create_id: str, task_id: TaskId) -> AsyncTask:
@@ -621,7 +652,7 @@ class AsyncClient(_Configured):
 
     def task(self, task_id: TaskId) -> AsyncTask:
         """As `Client.task`."""
-        return AsyncTask(self._driver, self._conversation(self.wire, task_id))
+        return AsyncTask(self._driver, self._conversation(self.binding, task_id))
 
     def session(self, session_id: TaskId) -> AsyncTask:
         """As `Client.session`."""
@@ -632,7 +663,7 @@ class AsyncClient(_Configured):
         given: dict[str, Any] = {"dead": _names(dead), "in_flight_s": _longest_s(wait)}
         at_a_time = asyncio.Semaphore(_RECOVERED_AT_A_TIME)
 
-        async def settle(conversation: Conversation[Any, Any]) -> Recovered | None:
+        async def settle(conversation: TaskProcedures[Any, Any]) -> Recovered | None:
             async with at_a_time:
                 try:
                     return await self._driver.run(conversation.settle(**given))
@@ -641,7 +672,7 @@ class AsyncClient(_Configured):
                 except Exception as error:  # noqa: BLE001  # one task's trouble is reported, and the others recovered
                     return conversation.broken_off(error)
 
-        left_open = await asyncio.to_thread(self._left_open)
+        left_open = await asyncio.to_thread(self._open_commands)
         found = await asyncio.gather(*map(settle, left_open), return_exceptions=True)
         for each in found:
             if isinstance(each, BaseException):  # only now: by then nothing is under way any more
@@ -650,21 +681,21 @@ class AsyncClient(_Configured):
         creates = [await self._driver.run(creator.recover(given["dead"])) for creator in self._creators()]
         return [*commands, *chain.from_iterable(creates)]
 
-    async def list(self, **query: str) -> AsyncGenerator[Listed]:
+    async def list(self, **query: str) -> AsyncGenerator[TaskSummary]:
         """As `Client.list`."""
-        pages = Pages(self.wire, self.lifecycle, query)
+        pages = Paginator(self.binding, self.lifecycle, query)
         while not pages.is_done:
             for listed in await self._driver.run(pages.read(self.timing)):
                 yield listed
 
-    async def read(self, task_id: TaskId, *, details: bool = False) -> Answer:
+    async def read(self, task_id: TaskId, *, details: bool = False) -> Response:
         """As `Client.read`."""
         return await self._driver.exchange(self._reading(task_id, details=details))
 
-    def behind(self, gate: Gate) -> Self:
-        """As `Client.behind`."""
+    def limited_by(self, gate: RateLimiter) -> Self:
+        """As `Client.limited_by`."""
         gated = copy.copy(self)
-        gated._driver = self._driver.behind(gate)
+        gated._driver = self._driver.limited_by(gate)
         return gated
 
     async def close(self) -> None:

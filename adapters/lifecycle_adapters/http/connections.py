@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from lifecycle.errors import MissingExtra
-from lifecycle_adapters.http.errors import ClientUnusable
+from lifecycle_adapters.http.http_errors import ClientUnusable
 from lifecycle_adapters.http.limits import keep_deadlines
 
 try:

@@ -29,15 +29,25 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 from pydantic import SecretStr
 
-from lifecycle.effects import Answer, Claim, Failure, Lost, NotSent, Progress, RecordIntent, Tell, carry_out
+from lifecycle.effects import (
+    Claim,
+    Failure,
+    Lost,
+    NotSent,
+    Progress,
+    RecordIntent,
+    ReportProgress,
+    Response,
+    apply_journal_effect,
+)
 from lifecycle.errors import MissingExtra
 from lifecycle_adapters import telemetry
 from lifecycle_adapters.http.connections import AsyncConnections, Connections
-from lifecycle_adapters.http.errors import BadAnswer, ClientUnusable, HttpError, NoAnswer, NotConnected
-from lifecycle_adapters.http.exchange import Action, Actions, Enter, Exchange, Note, Pause
+from lifecycle_adapters.http.exchange import Action, Actions, EnterContext, HttpCall, JournalCall, Sleep
+from lifecycle_adapters.http.http_errors import ClientUnusable, HttpError, InvalidResponse, NoResponse, NotConnected
 from lifecycle_adapters.http.keys import is_this_machine
 from lifecycle_adapters.http.limits import Body, ResponseTooLarge, Until
-from lifecycle_adapters.http.timing import Clock, Timing
+from lifecycle_adapters.http.timing import SteadyClock, Timing
 
 try:
     import httpx2
@@ -46,25 +56,25 @@ except ImportError:
 
 _log = logging.getLogger("lifecycle_adapters.http")
 
-CLOCK = Clock()
+CLOCK = SteadyClock()
 """One for all clients: the reports of several may meet in one journal."""
 
 R = TypeVar("R")
 OnProgress = Callable[[Progress[str]], object]
 
 
-class Gate(Protocol):
+class RateLimiter(Protocol):
     """What every request of a client passes that was put behind it."""
 
-    def enter(self) -> Awaitable[None] | None:
+    def acquire(self) -> Awaitable[None] | None:
         """Wait until the request may be sent. What is returned is awaited by an asynchronous client."""
 
-    def leave(self, answer: Answer) -> None:
+    def observe(self, answer: Response) -> None:
         """Be told what came of it."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Response:
+class _RawResponse:
     """A response that was read to its end."""
 
     head: httpx2.Response
@@ -110,24 +120,24 @@ class _Sender:
         self._trusts_environment = not is_this_machine(base_url)
         self._base_url = base_url
         self._timing = timing
-        self._gate: Gate | None = None
+        self._gate: RateLimiter | None = None
         self._is_gated = False
 
-    def behind(self, gate: Gate) -> Self:
+    def limited_by(self, gate: RateLimiter) -> Self:
         """Return a driver of the same connections whose every request passes the gate; it closes nothing."""
         gated = copy.copy(self)
         gated._gate, gated._is_gated = gate, True
         return gated
 
-    def _sending(self, exchange: Exchange, *, always_traced: bool) -> _Sending:
+    def _sending(self, exchange: HttpCall, *, always_traced: bool) -> _Sending:
         timing = self._timing
         timeout_s = timing.request_timeout_s if exchange.timeout_s is None else exchange.timeout_s
         return _Sending(timeout_s, timing.max_response_bytes, always_traced=always_traced)
 
-    def _request(self, exchange: Exchange, sending: _Sending, trace: Callable[..., Any]) -> dict[str, Any]:
+    def _request(self, exchange: HttpCall, sending: _Sending, trace: Callable[..., Any]) -> dict[str, Any]:
         """What to have httpx2 build a request of."""
         request = exchange.request
-        key = exchange.wire.headers(self._api_key.get_secret_value())
+        key = exchange.binding.headers(self._api_key.get_secret_value())
         return {
             "method": request.method,
             "url": self._base_url + request.path,
@@ -139,18 +149,20 @@ class _Sender:
             "extensions": {"trace": trace},
         }
 
-    def _span(self, exchange: Exchange) -> AbstractContextManager[telemetry.Answered]:
+    def _span(self, exchange: HttpCall) -> AbstractContextManager[telemetry.Answered]:
         """What to send an exchange inside of."""
-        request, template = exchange.request, exchange.wire.base_path + exchange.call.path
+        request, template = exchange.request, exchange.binding.base_path + exchange.call.path
         return telemetry.request(request.method, self._base_url, request.path, template=template)
 
-    def _answer(self, exchange: Exchange, outcome: _Response | Exception, sending: _Sending, as_of: datetime) -> Answer:
+    def _answer(
+        self, exchange: HttpCall, outcome: _RawResponse | Exception, sending: _Sending, as_of: datetime
+    ) -> Response:
         request = exchange.request
         if isinstance(outcome, Exception):
-            answer = self._mishap(exchange, outcome, sending)
+            answer = self._transport_failure(exchange, outcome, sending)
         else:
-            headers, content = self._told(outcome)
-            answer = exchange.wire.read_answer(
+            headers, content = self._redacted(outcome)
+            answer = exchange.binding.parse_response(
                 exchange.call,
                 request,
                 status_code=outcome.head.status_code,
@@ -162,10 +174,10 @@ class _Sender:
         said = answer.error if isinstance(answer, Failure) else answer.status
         _log.debug("a request was made", extra={**facts, "said": None if said is None else str(said)})
         if self._gate is not None:
-            self._gate.leave(answer)
+            self._gate.observe(answer)
         return answer
 
-    def _told(self, response: _Response) -> tuple[Mapping[str, str], bytes]:
+    def _redacted(self, response: _RawResponse) -> tuple[Mapping[str, str], bytes]:
         """The headers and the body of an answer; one that is no may repeat the key, and ends in an error."""
         key = self._api_key.get_secret_value()
         if response.head.is_success or len(key) < _SHORTEST_SECRET:
@@ -173,14 +185,14 @@ class _Sender:
         headers = {name: value.replace(key, _HIDDEN) for name, value in response.head.headers.items()}
         return headers, response.content.replace(key.encode(), _HIDDEN.encode())
 
-    def _mishap(self, exchange: Exchange, error: Exception, sending: _Sending) -> Answer:
+    def _transport_failure(self, exchange: HttpCall, error: Exception, sending: _Sending) -> Response:
         """A request that came to no response, told apart by whether it can have arrived."""
         if isinstance(error, ClientUnusable):
             return NotSent(error)
         may_have_arrived = sending.may_have_arrived(error)
         kind: type[HttpError] = NotConnected
         if may_have_arrived:
-            kind = BadAnswer if isinstance(error, ResponseTooLarge) else NoAnswer
+            kind = InvalidResponse if isinstance(error, ResponseTooLarge) else NoResponse
         request = exchange.request
         what = f"{self._said(error)} ({self._base_url})"
         ours = kind(what, method=request.method, path=request.path)
@@ -199,7 +211,7 @@ class _Sender:
             return words or type(error).__name__
         return f"{type(error).__name__}: {words}"
 
-    def strip(self, error: BaseException, exchange: Exchange, handled: BaseException | None) -> bool:
+    def strip(self, error: BaseException, exchange: HttpCall, handled: BaseException | None) -> bool:
         """Take the key from a foreign error, and return whether no part of it can be left.
 
         The key is in the headers of the error's request, and in the variables of its frames, which some tools print
@@ -231,7 +243,7 @@ class _Keyless:
     The frames below this block hold the key, in our variables and in httpx2's, and are taken from the traceback.
     """
 
-    def __init__(self, sender: _Sender, exchange: Exchange) -> None:
+    def __init__(self, sender: _Sender, exchange: HttpCall) -> None:
         self._sender = sender
         self._exchange = exchange
 
@@ -243,8 +255,8 @@ class _Keyless:
             error.__cause__, error.__context__ = None, self._handled
 
 
-def _code(outcome: _Response | Exception) -> int | Exception:
-    return outcome.head.status_code if isinstance(outcome, _Response) else outcome
+def _status_or_error(outcome: _RawResponse | Exception) -> int | Exception:
+    return outcome.head.status_code if isinstance(outcome, _RawResponse) else outcome
 
 
 _HIDDEN = "[the API key]"
@@ -280,13 +292,13 @@ class _Procedure(Generic[R]):
             self.result = stop.value
             return None
 
-    def record(self, note: Note) -> Action | None:
+    def record(self, note: JournalCall) -> Action | None:
         """Carry out a journal's effect and resume. In a thread that nothing interrupts, no claim gets lost."""
         with self._turn:
             if self._is_broken_off:
                 return None
             try:
-                return self.resume(carry_out(note.effect, note.log))
+                return self.resume(apply_journal_effect(note.effect, note.journal))
             finally:
                 if self._is_broken_off:
                     self._actions.close()
@@ -358,7 +370,7 @@ class Driver(_Sender):
                 action = procedure.resume(None)
                 while action is not None:
                     match action:
-                        case Note(RecordIntent() | Claim()):
+                        case JournalCall(RecordIntent() | Claim()):
                             action = _uninterrupted(partial(procedure.record, action)).result()
                         case _:
                             action = procedure.resume(self._perform(action, tell, entered))
@@ -369,43 +381,43 @@ class Driver(_Sender):
 
     def _perform(self, action: Action, tell: OnProgress | None, entered: ExitStack) -> Any:
         match action:
-            case Exchange():
+            case HttpCall():
                 return self._exchange(action)
-            case Pause(seconds):
+            case Sleep(seconds):
                 return time.sleep(seconds)
-            case Tell(progress):
+            case ReportProgress(progress):
                 return tell(progress) if tell else None
-            case Note(effect, log):
-                return carry_out(effect, log)
-            case Enter(context):
+            case JournalCall(effect, log):
+                return apply_journal_effect(effect, log)
+            case EnterContext(context):
                 return entered.enter_context(context)
 
-    def exchange(self, exchange: Exchange) -> Answer:
+    def exchange(self, exchange: HttpCall) -> Response:
         """Send one request, once, and return what came of it. Raises ClientUnusable."""
         self._connections.usable()
         return self._exchange(exchange)
 
-    def _exchange(self, exchange: Exchange) -> Answer:
+    def _exchange(self, exchange: HttpCall) -> Response:
         if self._gate is not None:
-            self._gate.enter()
+            self._gate.acquire()
         with _Keyless(self, exchange):
             with self._span(exchange) as answered:
                 as_of = CLOCK.now()
                 sending = self._sending(exchange, always_traced=self._connections.are_ours)
                 try:
-                    outcome: _Response | Exception = self._send(exchange, sending)
+                    outcome: _RawResponse | Exception = self._send(exchange, sending)
                 except Exception as error:  # noqa: BLE001 (a transport, a hook of the caller's: each may raise anything)
                     outcome = error
-                answered(_code(outcome))
+                answered(_status_or_error(outcome))
             return self._answer(exchange, outcome, sending, as_of)
 
-    def _send(self, exchange: Exchange, sending: _Sending) -> _Response:
+    def _send(self, exchange: HttpCall, sending: _Sending) -> _RawResponse:
         http = self._connections.usable()
         request = http.build_request(**self._request(exchange, sending, sending.trace))
         sending.is_ready = True
         # A redirect is an answer. Followed, it would carry the key to whatever host it names.
         with closing(http.send(request, stream=True, follow_redirects=False)) as response:
-            return _Response(response, sending.body.read(response))
+            return _RawResponse(response, sending.body.read(response))
 
     def close(self) -> None:
         """Close the connections, unless the httpx2 client is the caller's."""
@@ -428,7 +440,7 @@ class AsyncDriver(_Sender):
             try:
                 action = procedure.resume(None)
                 while action is not None:
-                    if isinstance(action, Note) and action.log.blocking:
+                    if isinstance(action, JournalCall) and action.journal.blocking:
                         action = await _in_a_thread(partial(procedure.record, action))
                     else:
                         action = procedure.resume(await self._perform(action, tell, entered))
@@ -443,26 +455,26 @@ class AsyncDriver(_Sender):
 
     async def _perform(self, action: Action, tell: OnProgress | None, entered: ExitStack) -> Any:
         match action:
-            case Exchange():
+            case HttpCall():
                 return await self._exchange(action)
-            case Pause(seconds):
+            case Sleep(seconds):
                 return await asyncio.sleep(seconds)
-            case Tell(progress):
+            case ReportProgress(progress):
                 told = tell(progress) if tell else None
                 return await told if inspect.isawaitable(told) else None
-            case Note(effect, log):
-                return carry_out(effect, log)
-            case Enter(context):
+            case JournalCall(effect, log):
+                return apply_journal_effect(effect, log)
+            case EnterContext(context):
                 return entered.enter_context(context)
 
-    async def exchange(self, exchange: Exchange) -> Answer:
+    async def exchange(self, exchange: HttpCall) -> Response:
         """As `Driver.exchange`."""
         self._connections.usable()
         return await self._exchange(exchange)
 
-    async def _exchange(self, exchange: Exchange) -> Answer:
+    async def _exchange(self, exchange: HttpCall) -> Response:
         if self._gate is not None:
-            entered = self._gate.enter()
+            entered = self._gate.acquire()
             if entered is not None:
                 await entered
         with _Keyless(self, exchange):
@@ -471,19 +483,19 @@ class AsyncDriver(_Sender):
                 sending = self._sending(exchange, always_traced=self._connections.are_ours)
                 try:
                     async with asyncio.timeout(sending.until + _GRACE_S):
-                        outcome: _Response | Exception = await self._send(exchange, sending)
+                        outcome: _RawResponse | Exception = await self._send(exchange, sending)
                 except Exception as error:  # noqa: BLE001 (a transport, a hook of the caller's: each may raise anything)
                     outcome = error
-                answered(_code(outcome))
+                answered(_status_or_error(outcome))
             return self._answer(exchange, outcome, sending, as_of)
 
-    async def _send(self, exchange: Exchange, sending: _Sending) -> _Response:
+    async def _send(self, exchange: HttpCall, sending: _Sending) -> _RawResponse:
         http = self._connections.usable()
         request = http.build_request(**self._request(exchange, sending, sending.atrace))
         sending.is_ready = True
         response = await http.send(request, stream=True, follow_redirects=False)
         try:
-            return _Response(response, await sending.body.aread(response))
+            return _RawResponse(response, await sending.body.aread(response))
         finally:
             await response.aclose()
 

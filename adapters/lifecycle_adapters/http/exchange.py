@@ -1,6 +1,6 @@
 """From effects to exchanges: what both clients do alike, with no I/O but a journal's that is at hand.
 
-A procedure of the core yields effects. A `Conversation` reduces them to the few things that need a
+A procedure of the core yields effects. A `TaskProcedures` reduces them to the few things that need a
 client: an exchange over HTTP, a pause, telling the user, a word with a journal that is not at hand,
 and a span around them. Everything else is decided here (the pace in timing.py), once, for the
 synchronous and the asynchronous client. driver.py does the few things.
@@ -16,11 +16,10 @@ from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from lifecycle.command import Commanding, CommandResult
+from lifecycle.command import CommandProcedure, CommandResult
 from lifecycle.definition import Lifecycle
 from lifecycle.effects import (
     Accepted,
-    Answer,
     Claim,
     CreateEffect,
     Effect,
@@ -32,48 +31,49 @@ from lifecycle.effects import (
     ReadProof,
     RecordIntent,
     RecordReport,
+    ReportProgress,
+    Response,
     Send,
     Steps,
-    Tell,
     Wait,
-    carry_out,
-    read_patiently,
+    apply_journal_effect,
+    read_with_retries,
     releasing,
 )
 from lifecycle.errors import AdapterError, LifecycleError, WaitTimedOut
-from lifecycle.following import Until, Work, follow, read_state
-from lifecycle.journal import UNSTATED, Creates, Purpose, Report, TaskLog
+from lifecycle.following import Until, WorkTracker, follow, read_state
+from lifecycle.journal import NO_CONTEXT, Creates, Report, RequestContext, TaskJournal
 from lifecycle.table import E, Origin, S, VerdictKind
 from lifecycle_adapters import telemetry
-from lifecycle_adapters.http.errors import AnswerError, DetailsTimedOut, HttpError, RateLimited, ServiceFailed
+from lifecycle_adapters.http.binding import Call, HttpBinding, Request, id_in, value_at
+from lifecycle_adapters.http.http_errors import DetailsTimedOut, HttpError, RateLimited, ResponseError, ServerError
 from lifecycle_adapters.http.timing import Pacer, Timing
-from lifecycle_adapters.http.wire import Call, Request, Wire, at, id_at
 
 R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
-    """Send the request, return what `wire.read_answer` makes of the answer.
+class HttpCall:
+    """Send the request, return what `binding.parse_response` makes of the answer.
 
     `timeout_s` is how long it may take as a whole, None for the client's request timeout.
     """
 
-    wire: Wire[Any, Any]
+    binding: HttpBinding[Any, Any]
     call: Call
     request: Request
     timeout_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
+class Sleep:
     """Do nothing for so many seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class JournalCall:
     """Carry out an effect on a part of a journal, and return its result.
 
     Of a part that is at hand only what claims something is one: a driver sees to it that nothing interrupts that
@@ -81,17 +81,17 @@ class Note:
     """
 
     effect: JournalEffect | CreateEffect
-    log: TaskLog[Any, Any] | Creates
+    journal: TaskJournal[Any, Any] | Creates
 
 
 @dataclass(frozen=True, slots=True)
-class Enter:
+class EnterContext:
     """Do all that follows inside of this context, whatever comes of it, and leave it at the end."""
 
     context: AbstractContextManager[None]
 
 
-Action = Exchange | Pause | Tell[Any] | Note | Enter
+Action = HttpCall | Sleep | ReportProgress[Any] | JournalCall | EnterContext
 Actions = Generator[Action, Any, R]
 
 
@@ -123,36 +123,36 @@ class Recovered:
 
 
 @dataclass(eq=False, kw_only=True)
-class Conversation(Generic[S, E]):
+class TaskProcedures(Generic[S, E]):
     """One task's side of the talk with its service."""
 
-    wire: Wire[S, E]
+    binding: HttpBinding[S, E]
     lifecycle: Lifecycle[S, E]
     timing: Timing
     task_id: str
-    log: TaskLog[S, E]
-    work: Work[S, E] = field(init=False)
+    journal: TaskJournal[S, E]
+    work: WorkTracker[S, E] = field(init=False)
     _companions: dict[str, str] = field(default_factory=dict[str, str], init=False)
 
     def __post_init__(self) -> None:
-        self.work = Work(self.lifecycle)
+        self.work = WorkTracker(self.lifecycle)
 
     def command(
-        self, command: E, fields: Mapping[str, Any], purpose: Purpose = UNSTATED, *, in_flight_s: float = 0.0
+        self, command: E, fields: Mapping[str, Any], context: RequestContext = NO_CONTEXT, *, in_flight_s: float = 0.0
     ) -> Actions[CommandResult[S, E]]:
         """Give a command. Raises UnknownName and TypeError at once, before anything is recorded."""
         self.lifecycle.event(command)
-        self.wire.command_request(command, self.task_id, fields)
-        if purpose.key is not None:  # given again it is compared with what a journal kept, which is JSON
+        self.binding.command_request(command, self.task_id, fields)
+        if context.idempotency_key is not None:  # given again it is compared with what a journal kept, which is JSON
             fields = json.loads(json.dumps(fields))
-        steps = releasing(self._commanding().execute(command, fields, purpose), self.log)
+        steps = releasing(self._commanding().execute(command, fields, context), self.journal)
         return self._in_a_span("lifecycle.command", steps, command, pacer=self._pacer(in_flight_s))
 
     def recover(
         self, *, dead: frozenset[str] = frozenset(), in_flight_s: float = 0.0
     ) -> Actions[CommandResult[S, E] | None]:
         """Settle the command that was left open."""
-        steps = releasing(self._commanding().recover(dead=dead), self.log)
+        steps = releasing(self._commanding().recover(dead=dead), self.journal)
         return self._in_a_span("lifecycle.recover", steps, pacer=self._pacer(in_flight_s))
 
     def settle(self, *, dead: frozenset[str], in_flight_s: float) -> Actions[Recovered | None]:
@@ -188,7 +188,7 @@ class Conversation(Generic[S, E]):
 
     def details(self, pacer: Pacer | None = None) -> Actions[dict[str, Any]]:
         """Read everything that the service tells of the task."""
-        answer = yield from self._carry_out(read_patiently(), read=self.wire.details, pacer=pacer)
+        answer = yield from self._carry_out(read_with_retries(), read=self.binding.details, pacer=pacer)
         if isinstance(answer, Failure):
             raise answer.error
         yield from self._note(RecordReport(Report(str(answer.status), answer.as_of)))
@@ -213,27 +213,29 @@ class Conversation(Generic[S, E]):
                 error.add_note(f"The task is {state!s}; only its details could not be read.")
                 raise
             raise DetailsTimedOut(**facts, state=str(state)) from error
-        output = None if self.wire.output_at is None else details.get(self.wire.output_at)
-        return TaskResult(state, output, cost_usd(details, self.wire.cost_at), details)
+        output = None if self.binding.output_field is None else details.get(self.binding.output_field)
+        return TaskResult(state, output, cost_usd(details, self.binding.cost_field), details)
 
     def see_creation(self, answer: Accepted, fields: Mapping[str, Any]) -> None:
         """Take over what the response to the create says: work given, companions. Its status is recorded already."""
         if fields.get("task"):
-            self.work.give()
+            self.work.mark_given()
         self._see(answer)
 
-    def _commanding(self) -> Commanding[S, E]:
-        proved_by_read = frozenset(self.wire.proofs)
-        return Commanding(lifecycle=self.lifecycle, task=self.task_id, proved_by_read=proved_by_read)
+    def _commanding(self) -> CommandProcedure[S, E]:
+        proved_by_read = frozenset(self.binding.proofs)
+        return CommandProcedure(lifecycle=self.lifecycle, task=self.task_id, proved_by_read=proved_by_read)
 
     def _in_a_span(
         self, name: str, steps: Steps[R], command: E | None = None, *, pacer: Pacer | None = None
     ) -> Actions[R]:
         """As `_carry_out`, with a span of that name around it and all that follows."""
-        if not telemetry.is_heard():
+        if not telemetry.is_recording():
             return (yield from self._carry_out(steps, pacer=pacer))
-        course = telemetry.Course(name, self.lifecycle.name, self.task_id, None if command is None else str(command))
-        yield Enter(course.inside())
+        course = telemetry.ProcedureSpan(
+            name, self.lifecycle.name, self.task_id, None if command is None else str(command)
+        )
+        yield EnterContext(course.as_current_span())
         return (yield from self._carry_out(course.follow(steps), pacer=pacer))
 
     def _carry_out(self, steps: Steps[R], *, read: Call | None = None, pacer: Pacer | None = None) -> Actions[R]:
@@ -244,17 +246,17 @@ class Conversation(Generic[S, E]):
             read: the call that its reads make; the one for the status if omitted.
             pacer: decides how long all may take; one without a deadline if omitted.
         """
-        return drive(steps, partial(self._perform, read=read or self.wire.status), pacer or Pacer(self.timing))
+        return drive(steps, partial(self._perform, read=read or self.binding.status), pacer or Pacer(self.timing))
 
     def perform(self, effect: Effect) -> Actions[Any]:
         """Carry out one effect on this task."""
-        return self._perform(effect, read=self.wire.status)
+        return self._perform(effect, read=self.binding.status)
 
     def _perform(self, effect: Effect, *, read: Call) -> Actions[Any]:
         match effect:
             case Send(command, fields):
-                gives_work = self.work.is_given_by(command)
-                return (yield from self._exchange(self.wire.call(command), fields, gives_work=gives_work))
+                gives_work = self.work.starts_work(command)
+                return (yield from self._exchange(self.binding.call(command), fields, gives_work=gives_work))
             case Read():
                 return (yield from self._exchange(read))
             case ReadProof(command):
@@ -263,42 +265,44 @@ class Conversation(Generic[S, E]):
                 return (yield from self._note(effect))
 
     def _note(self, effect: Any) -> Actions[Any]:
-        if self.log.blocking or type(effect) in (RecordIntent, Claim):
-            return (yield Note(effect, self.log))
-        return carry_out(effect, self.log)
+        if self.journal.blocking or type(effect) in (RecordIntent, Claim):
+            return (yield JournalCall(effect, self.journal))
+        return apply_journal_effect(effect, self.journal)
 
     def _exchange(
         self, call: Call, fields: Mapping[str, Any] | None = None, *, gives_work: bool = False
-    ) -> Actions[Answer]:
-        request = call.request(self.wire.base_path, task_id=self.task_id, fields=fields)
-        answer: Answer = yield Exchange(self.wire, call, request)
+    ) -> Actions[Response]:
+        request = call.request(self.binding.base_path, task_id=self.task_id, fields=fields)
+        answer: Response = yield HttpCall(self.binding, call, request)
         if gives_work and isinstance(answer, Accepted | Lost):
-            self.work.give()
+            self.work.mark_given()
         if isinstance(answer, Accepted):
             self._see(answer)
         return answer
 
     def _see(self, answer: Accepted) -> None:
         state = None if answer.status is None else self.lifecycle.state_of(answer.status)
-        self.work.see(state, answer.output)
-        for proof in self.wire.proofs.values():
-            companion = id_at(answer.document, proof.id_at)
+        self.work.observe(state, answer.output)
+        for proof in self.binding.proofs.values():
+            companion = id_in(answer.document, proof.id_field)
             if companion is not None:
-                self._companions[proof.id_at] = companion
+                self._companions[proof.id_field] = companion
 
     def _read_proof(self, command: E) -> Actions[bool]:
-        proof = self.wire.proofs[command]
-        if proof.id_at not in self._companions:
-            yield from self._exchange(self.wire.details)
-        companion = self._companions.get(proof.id_at)
+        proof = self.binding.proofs[command]
+        if proof.id_field not in self._companions:
+            yield from self._exchange(self.binding.details)
+        companion = self._companions.get(proof.id_field)
         if companion is None:
             return False
-        wire = proof.wire
-        answer: Answer = yield Exchange(wire, wire.status, wire.status.request(wire.base_path, task_id=companion))
+        binding = proof.binding
+        answer: Response = yield HttpCall(
+            binding, binding.status, binding.status.request(binding.base_path, task_id=companion)
+        )
         if not isinstance(answer, Accepted) or answer.status is None:
             return False
-        state = wire.full.state_of(answer.status)
-        return state is not None and wire.full.judge(state, proof.event).kind is VerdictKind.REDUNDANT
+        state = binding.full.state_of(answer.status)
+        return state is not None and binding.full.judge(state, proof.event).kind is VerdictKind.REDUNDANT
 
 
 def drive(steps: Steps[R], perform: Callable[[Effect], Actions[Any]], pacer: Pacer) -> Actions[R]:
@@ -314,7 +318,7 @@ def drive(steps: Steps[R], perform: Callable[[Effect], Actions[Any]], pacer: Pac
             match effect:
                 case Wait():
                     result = yield from _wait(pacer, effect)
-                case Tell():
+                case ReportProgress():
                     result = yield effect
                 case _:
                     result = yield from _within(perform(effect), pacer)
@@ -330,7 +334,7 @@ def _within(actions: Actions[R], pacer: Pacer) -> Actions[R]:
             except StopIteration as stop:
                 value: R = stop.value
                 return value
-            if isinstance(action, Exchange):
+            if isinstance(action, HttpCall):
                 action = replace(action, timeout_s=pacer.request_s())
             result = yield action
 
@@ -339,18 +343,18 @@ def _wait(pacer: Pacer, wait: Wait) -> Actions[bool]:
     pause_s = pacer.pause_s(wait)
     if pause_s is None:
         return False
-    yield Pause(pause_s)
+    yield Sleep(pause_s)
     return True
 
 
 def _may_pass(error: HttpError) -> bool:
     """Whether the next read may be answered all the same: it is no refusal."""
-    return isinstance(error, RateLimited | ServiceFailed) or not isinstance(error, AnswerError)
+    return isinstance(error, RateLimited | ServerError) or not isinstance(error, ResponseError)
 
 
-def cost_usd(document: Any, cost_at: str | None) -> Decimal | None:
+def cost_usd(document: Any, cost_field: str | None) -> Decimal | None:
     """Return the cost that a response tells in the field of that name; None if it tells none that is a number."""
-    cost = at(document, cost_at)
+    cost = value_at(document, cost_field)
     try:
         number = None if cost is None else Decimal(str(cost))
     except InvalidOperation:

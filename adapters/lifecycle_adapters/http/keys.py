@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from lifecycle.errors import MissingExtra
-from lifecycle_adapters.http.wire import Wire
+from lifecycle_adapters.http.binding import HttpBinding
 
 try:
     import httpx2
@@ -30,7 +30,7 @@ def sealed(api_key: str | None) -> SecretStr | None:
     return None if api_key is None else SecretStr(api_key)
 
 
-def usable_key(wire: Wire[Any, Any], base_url: str, given: SecretStr | None = None) -> SecretStr:
+def usable_key(binding: HttpBinding[Any, Any], base_url: str, given: SecretStr | None = None) -> SecretStr:
     """Return the key to send to the server at `base_url`, "" if the service takes none.
 
     A key that the caller gives goes wherever the caller says. The one in the service's environment variable
@@ -41,11 +41,11 @@ def usable_key(wire: Wire[Any, Any], base_url: str, given: SecretStr | None = No
         ValueError: the service takes none, or no header can carry it.
         TypeError: the key is no text.
     """
-    if wire.authentication is None:
+    if binding.authentication is None:
         if given is not None:
-            raise ValueError(f"{wire.name} takes no API key")
+            raise ValueError(f"{binding.name} takes no API key")
         return SecretStr("")
-    key = _from_environment(wire, base_url) if given is None else given
+    key = _from_environment(binding, base_url) if given is None else given
     refuse = _examined(key)
     if refuse is not None:
         raise refuse
@@ -64,10 +64,10 @@ def _examined(secret: SecretStr) -> Exception | None:
     return None
 
 
-def _from_environment(wire: Wire[Any, Any], base_url: str) -> SecretStr:
-    variable = wire.key_variable
+def _from_environment(binding: HttpBinding[Any, Any], base_url: str) -> SecretStr:
+    variable = binding.key_variable
     if variable is None:
-        raise NoKey(f"{wire.name!r} names no environment variable that holds one")
+        raise NoKey(f"{binding.name!r} names no environment variable that holds one")
     if not os.environ.get(variable.name):
         raise NoKey(f"{variable.name} is not set")
     if not (is_this_machine(base_url) or _origin(base_url) == _origin(variable.server)):

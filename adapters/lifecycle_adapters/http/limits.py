@@ -121,7 +121,7 @@ class _Backend:
         timeout: float | None = None,
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
-    ) -> _Stream:
+    ) -> _DeadlineStream:
         refused: Exception | None = None
         for address in _addresses(host, port, timeout):
             left_s = _left_s(timeout, httpx2.ConnectTimeout)
@@ -133,18 +133,18 @@ class _Backend:
 
     def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
-    ) -> _Stream:
+    ) -> _DeadlineStream:
         left_s = _left_s(timeout, httpx2.ConnectTimeout)
         return self._opened(self._below.connect_unix_socket(path, left_s, socket_options))
 
     def sleep(self, seconds: float) -> None:
         self._below.sleep(seconds)
 
-    def _opened(self, below: Any) -> _Stream:
-        return _Stream(below, is_ours=self._is_ours)
+    def _opened(self, below: Any) -> _DeadlineStream:
+        return _DeadlineStream(below, is_ours=self._is_ours)
 
 
-class _Stream:
+class _DeadlineStream:
     """A connection whose every operation ends when the request must: httpcore2's `NetworkStream`."""
 
     def __init__(self, below: Any, *, is_ours: bool) -> None:
@@ -167,15 +167,15 @@ class _Stream:
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> _Stream:
+    ) -> _DeadlineStream:
         left_s = _left_s(timeout, httpx2.ConnectTimeout)
-        return _Stream(self._below.start_tls(ssl_context, server_hostname, left_s), is_ours=self._is_ours)
+        return _DeadlineStream(self._below.start_tls(ssl_context, server_hostname, left_s), is_ours=self._is_ours)
 
     def get_extra_info(self, info: str) -> Any:
         return self._below.get_extra_info(info)
 
 
-_open: weakref.WeakSet[_Stream] = weakref.WeakSet()
+_open: weakref.WeakSet[_DeadlineStream] = weakref.WeakSet()
 
 
 def _close_copies() -> None:

@@ -150,7 +150,7 @@ def _waited_s(wait: tenacity.wait.wait_base, attempt: int) -> float:
     return wait(state)
 
 
-class Clock:
+class SteadyClock:
     """UTC that never runs backwards: the wall clock, or where that was set back, the monotonic one.
 
     Reports are ordered by their time; a wall clock that is set back would make every later report

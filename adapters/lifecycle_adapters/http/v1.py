@@ -9,11 +9,11 @@ from __future__ import annotations
 from lifecycle.catalog import V1 as SEED
 from lifecycle.catalog import V1_FULL as FULL
 from lifecycle.catalog import V1Event, V1State
+from lifecycle_adapters.http.binding import Authentication, Call, HttpBinding, ListCall
 from lifecycle_adapters.http.browser_use import KEY_VARIABLE, SERVER
-from lifecycle_adapters.http.wire import Authentication, Call, Listing, Wire
 
 # fmt: off
-V1: Wire[V1State, V1Event] = Wire(
+V1: HttpBinding[V1State, V1Event] = HttpBinding(
     name="v1",
     seed=SEED,
     full=FULL,
@@ -22,15 +22,15 @@ V1: Wire[V1State, V1Event] = Wire(
     base_path="/api/v1",
     authentication=Authentication("Authorization", "Bearer "),
     create=Call(method="POST", path="/run-task", body={}),
-    status=Call(method="GET", path="/task/{id}/status", status_at=""),
-    details=Call(method="GET", path="/task/{id}", status_at="status"),
-    listing=Listing(call=Call(method="GET", path="/tasks"), items_at="tasks", page="page"),
+    status=Call(method="GET", path="/task/{id}/status", status_field=""),
+    details=Call(method="GET", path="/task/{id}", status_field="status"),
+    listing=ListCall(call=Call(method="GET", path="/tasks"), items_field="tasks", page_parameter="page"),
     commands={
         V1Event.PAUSE:  Call(method="PUT", path="/pause-task",  query={"task_id": "{id}"}),
         V1Event.RESUME: Call(method="PUT", path="/resume-task", query={"task_id": "{id}"}),
         V1Event.STOP:   Call(method="PUT", path="/stop-task",   query={"task_id": "{id}"}),
     },
-    output_at="output",
+    output_field="output",
     created_field="created_at",
 )
 # fmt: on

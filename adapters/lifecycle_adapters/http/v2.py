@@ -10,8 +10,8 @@ from lifecycle.catalog import V2 as SEED
 from lifecycle.catalog import V2_FULL as FULL
 from lifecycle.catalog import V2_SESSION as SESSION
 from lifecycle.catalog import V2Event, V2SessionEvent, V2SessionState, V2State
+from lifecycle_adapters.http.binding import Authentication, Call, HttpBinding, ListCall, Proof
 from lifecycle_adapters.http.browser_use import KEY_VARIABLE, SERVER
-from lifecycle_adapters.http.wire import Authentication, Call, Listing, Proof, Wire
 
 KEY = Authentication("X-Browser-Use-API-Key")
 BASE_PATH = "/api/v2"
@@ -19,7 +19,7 @@ BASE_PATH = "/api/v2"
 LIMITS_TASKS = ("too many concurrent active sessions",)
 
 # fmt: off
-V2_SESSION: Wire[V2SessionState, V2SessionEvent] = Wire(
+V2_SESSION: HttpBinding[V2SessionState, V2SessionEvent] = HttpBinding(
     name="v2-session",
     seed=SESSION,
     full=SESSION,
@@ -27,18 +27,19 @@ V2_SESSION: Wire[V2SessionState, V2SessionEvent] = Wire(
     key_variable=KEY_VARIABLE,
     base_path=BASE_PATH,
     authentication=KEY,
-    create=Call(method="POST", path="/sessions", body={}, status_at="status"),
-    status=Call(method="GET", path="/sessions/{id}", status_at="status"),
-    details=Call(method="GET", path="/sessions/{id}", status_at="status"),
-    listing=Listing(call=Call(method="GET", path="/sessions"), items_at="items", page="pageNumber"),
+    create=Call(method="POST", path="/sessions", body={}, status_field="status"),
+    status=Call(method="GET", path="/sessions/{id}", status_field="status"),
+    details=Call(method="GET", path="/sessions/{id}", status_field="status"),
+    listing=ListCall(call=Call(method="GET", path="/sessions"), items_field="items", page_parameter="pageNumber"),
     commands={
-        V2SessionEvent.STOP: Call(method="PATCH", path="/sessions/{id}", body={"action": "stop"}, status_at="status"),
+        V2SessionEvent.STOP:
+            Call(method="PATCH", path="/sessions/{id}", body={"action": "stop"}, status_field="status"),
     },
     limits_tasks=LIMITS_TASKS,
     created_field="startedAt",
 )
 
-V2: Wire[V2State, V2Event] = Wire(
+V2: HttpBinding[V2State, V2Event] = HttpBinding(
     name="v2",
     seed=SEED,
     full=FULL,
@@ -47,21 +48,21 @@ V2: Wire[V2State, V2Event] = Wire(
     base_path=BASE_PATH,
     authentication=KEY,
     create=Call(method="POST", path="/tasks", body={}),
-    status=Call(method="GET", path="/tasks/{id}/status", status_at="status"),
-    details=Call(method="GET", path="/tasks/{id}", status_at="status"),
-    listing=Listing(call=Call(method="GET", path="/tasks"), items_at="items", page="pageNumber"),
+    status=Call(method="GET", path="/tasks/{id}/status", status_field="status"),
+    details=Call(method="GET", path="/tasks/{id}", status_field="status"),
+    listing=ListCall(call=Call(method="GET", path="/tasks"), items_field="items", page_parameter="pageNumber"),
     commands={
         V2Event.STOP:
-            Call(method="PATCH", path="/tasks/{id}", body={"action": "stop"}, status_at="status"),
+            Call(method="PATCH", path="/tasks/{id}", body={"action": "stop"}, status_field="status"),
         V2Event.STOP_TASK_AND_SESSION:
-            Call(method="PATCH", path="/tasks/{id}", body={"action": "stop_task_and_session"}, status_at="status"),
+            Call(method="PATCH", path="/tasks/{id}", body={"action": "stop_task_and_session"}, status_field="status"),
     },
     proofs={
-        V2Event.STOP_TASK_AND_SESSION: Proof(wire=V2_SESSION, id_at="sessionId", event=V2SessionEvent.STOP),
+        V2Event.STOP_TASK_AND_SESSION: Proof(binding=V2_SESSION, id_field="sessionId", event=V2SessionEvent.STOP),
     },
     session=V2_SESSION,
-    output_at="output",
-    cost_at="cost",
+    output_field="output",
+    cost_field="cost",
     limits_tasks=LIMITS_TASKS,
     created_field="createdAt",
 )

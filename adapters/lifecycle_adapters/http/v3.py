@@ -9,11 +9,11 @@ from __future__ import annotations
 from lifecycle.catalog import V3 as SEED
 from lifecycle.catalog import V3_FULL as FULL
 from lifecycle.catalog import V3Event, V3State
+from lifecycle_adapters.http.binding import Authentication, Call, HttpBinding, ListCall
 from lifecycle_adapters.http.browser_use import KEY_VARIABLE, SERVER
-from lifecycle_adapters.http.wire import Authentication, Call, Listing, Wire
 
 # fmt: off
-V3: Wire[V3State, V3Event] = Wire(
+V3: HttpBinding[V3State, V3Event] = HttpBinding(
     name="v3",
     seed=SEED,
     full=FULL,
@@ -21,21 +21,22 @@ V3: Wire[V3State, V3Event] = Wire(
     key_variable=KEY_VARIABLE,
     base_path="/api/v3",
     authentication=Authentication("X-Browser-Use-API-Key"),
-    create=Call(method="POST", path="/sessions", body={}, status_at="status"),
-    status=Call(method="GET", path="/sessions/{id}", status_at="status"),
-    details=Call(method="GET", path="/sessions/{id}", status_at="status"),
-    listing=Listing(call=Call(method="GET", path="/sessions"), items_at="sessions", page="page"),
+    create=Call(method="POST", path="/sessions", body={}, status_field="status"),
+    status=Call(method="GET", path="/sessions/{id}", status_field="status"),
+    details=Call(method="GET", path="/sessions/{id}", status_field="status"),
+    listing=ListCall(call=Call(method="GET", path="/sessions"), items_field="sessions", page_parameter="page"),
     commands={
         V3Event.DISPATCH:
-            Call(method="POST", path="/sessions", body={"sessionId": "{id}"}, takes=("task",), status_at="status"),
+            Call(method="POST", path="/sessions", body={"sessionId": "{id}"},
+                 required_fields=("task",), status_field="status"),
         # Without a body the whole session stops; the strategy is younger than this call.
         V3Event.STOP:
-            Call(method="POST", path="/sessions/{id}/stop", status_at="status"),
+            Call(method="POST", path="/sessions/{id}/stop", status_field="status"),
         V3Event.STOP_TASK:
-            Call(method="POST", path="/sessions/{id}/stop", body={"strategy": "task"}, status_at="status"),
+            Call(method="POST", path="/sessions/{id}/stop", body={"strategy": "task"}, status_field="status"),
     },
-    output_at="output",
-    cost_at="totalCostUsd",
+    output_field="output",
+    cost_field="totalCostUsd",
     created_field="createdAt",
 )
 # fmt: on

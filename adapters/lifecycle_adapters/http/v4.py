@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from lifecycle.catalog import V4 as RUN
 from lifecycle.catalog import V4Event, V4State
+from lifecycle_adapters.http.binding import Authentication, Call, HttpBinding, ListCall
 from lifecycle_adapters.http.browser_use import KEY_VARIABLE, SERVER
-from lifecycle_adapters.http.wire import Authentication, Call, Listing, Wire
 
 # fmt: off
-V4: Wire[V4State, V4Event] = Wire(
+V4: HttpBinding[V4State, V4Event] = HttpBinding(
     name="v4",
     seed=RUN,
     full=RUN,
@@ -20,15 +20,17 @@ V4: Wire[V4State, V4Event] = Wire(
     key_variable=KEY_VARIABLE,
     base_path="/api/v4",
     authentication=Authentication("X-Browser-Use-API-Key"),
-    create=Call(method="POST", path="/runs", body={}, status_at="status"),
-    status=Call(method="GET", path="/runs/{id}/status", status_at="status"),
-    details=Call(method="GET", path="/runs/{id}", status_at="status"),
-    listing=Listing(call=Call(method="GET", path="/runs"), items_at="runs", page="cursor", next_at="nextCursor"),
+    create=Call(method="POST", path="/runs", body={}, status_field="status"),
+    status=Call(method="GET", path="/runs/{id}/status", status_field="status"),
+    details=Call(method="GET", path="/runs/{id}", status_field="status"),
+    listing=ListCall(
+        call=Call(method="GET", path="/runs"), items_field="runs", page_parameter="cursor", next_field="nextCursor"
+    ),
     commands={
-        V4Event.CANCEL: Call(method="POST", path="/runs/{id}/cancel", status_at="status"),
+        V4Event.CANCEL: Call(method="POST", path="/runs/{id}/cancel", status_field="status"),
     },
-    output_at="result",
-    cost_at="totalCostUsd",
+    output_field="result",
+    cost_field="totalCostUsd",
     created_field="createdAt",
 )
 # fmt: on

@@ -6,20 +6,18 @@ from importlib.util import find_spec
 
 from lifecycle.errors import MissingExtra
 
-if find_spec("sqlalchemy") is None or find_spec("alembic") is None:
+if find_spec("sqlalchemy") is None:
     raise MissingExtra("journal", needed_by="the durable journal", or_else={"postgres": "PostgreSQL"})
 
-from lifecycle_adapters.journal.creating import SqlCreates
-from lifecycle_adapters.journal.errors import (
+from lifecycle_adapters.journal.integrity import Damage, DamageCode
+from lifecycle_adapters.journal.journal_errors import (
     JournalError,
     JournalReadOnly,
-    JournalTooNew,
     JournalUnavailable,
+    JournalVersionMismatch,
     NotAJournal,
 )
-from lifecycle_adapters.journal.integrity import Damage, DamageCode
-from lifecycle_adapters.journal.journal import SqlJournal, SqlLog
-from lifecycle_adapters.journal.reading import (
+from lifecycle_adapters.journal.journal_reader import (
     Changes,
     Page,
     Recorded,
@@ -29,6 +27,8 @@ from lifecycle_adapters.journal.reading import (
     RecordedUnreadable,
     TaskRow,
 )
+from lifecycle_adapters.journal.sql_creates import SqlCreates
+from lifecycle_adapters.journal.sql_journal import SqlJournal, SqlTaskJournal
 
 __all__ = [
     "Changes",
@@ -36,8 +36,8 @@ __all__ = [
     "DamageCode",
     "JournalError",
     "JournalReadOnly",
-    "JournalTooNew",
     "JournalUnavailable",
+    "JournalVersionMismatch",
     "NotAJournal",
     "Page",
     "Recorded",
@@ -47,6 +47,6 @@ __all__ = [
     "RecordedUnreadable",
     "SqlCreates",
     "SqlJournal",
-    "SqlLog",
+    "SqlTaskJournal",
     "TaskRow",
 ]

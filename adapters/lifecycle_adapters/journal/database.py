@@ -2,7 +2,7 @@
 
 Here alone the databases differ: SQLite in WAL mode, one writer at a time, and PostgreSQL by
 psycopg. Both make a commit durable before it returns, but for what SQLite is told will be followed by
-a durable one (`Durability.SOON`): commits are written in order, so that one carries all before it.
+a durable one (`TransactionMode.WRITE_GROUPED`): commits are written in order, so that one carries all before it.
 Not so PostgreSQL: a server can die alone, and numbers that it gave out would be given out again while
 those live who know them.
 
@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import threading
 import time
 import weakref
 from collections.abc import Generator
@@ -32,29 +31,29 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool, QueuePool
 
 from lifecycle.errors import MissingExtra
 from lifecycle_adapters.connection_strings import NOT_A_URL, is_dsn, is_url, parameters
-from lifecycle_adapters.journal.errors import (
+from lifecycle_adapters.journal.journal_errors import (
     JournalError,
     JournalReadOnly,
-    JournalTooNew,
     JournalUnavailable,
+    JournalVersionMismatch,
     NotAJournal,
 )
-from lifecycle_adapters.journal.schema import VERSIONS, read_json
+from lifecycle_adapters.journal.schema import VERSION, metadata, read_json, schema_version
 from lifecycle_adapters.journal.sqlite_file import MOUNTS, SqliteFile, Stamp
 
 LOCK_TIMEOUT_S = 30  # how long a transaction waits for those of others
 
 
-class Durability(StrEnum):
+class TransactionMode(StrEnum):
     """What a transaction promises when it has committed."""
 
-    NOW = "now"  # it survives the machine
-    SOON = "soon"  # on SQLite it survives the process; the machine, with the next one that is durable
+    WRITE = "now"  # it survives the machine
+    WRITE_GROUPED = "soon"  # on SQLite it survives the process; the machine, with the next one that is durable
     READ = "read"  # it wrote nothing; each of its statements sees a moment of its own
     SNAPSHOT = "snapshot"  # it wrote nothing, and all that it read is of one moment
 
 
-_READING = (Durability.READ, Durability.SNAPSHOT)
+_READING = (TransactionMode.READ, TransactionMode.SNAPSHOT)
 
 
 class Database:
@@ -68,7 +67,7 @@ class Database:
         mounts: where the system lists its file systems.
     Raises:
         ValueError: a URL of a database that is not supported.
-        JournalError: as errors.py says.
+        JournalError: as journal_errors.py says.
     """
 
     def __init__(self, url: str | os.PathLike[str], *, read_only: bool = False, mounts: Path = MOUNTS) -> None:
@@ -94,7 +93,7 @@ class Database:
         return self._engine.dialect
 
     @contextmanager
-    def transaction(self, durability: Durability = Durability.NOW) -> Generator[Connection]:
+    def transaction(self, durability: TransactionMode = TransactionMode.WRITE) -> Generator[Connection]:
         """Commit what is done inside, all or nothing. Raises JournalError."""
         if self.read_only and durability not in _READING:
             raise JournalReadOnly("it was opened to be read", where=self.where)
@@ -124,33 +123,30 @@ class Database:
                 raise JournalUnavailable("it was written to while it was read; read it again", where=self.where)
 
     def _prepare(self) -> None:
-        with self.transaction(Durability.READ) as connection:
+        with self.transaction(TransactionMode.READ) as connection:
             version = _version(connection)
         self._require_known(version)
-        if version == VERSIONS[-1]:
+        if version is not None:
             return
         if self.read_only:
-            what = "no journal" if version is None else "a journal of an older version; open it once to be written"
-            raise NotAJournal(f"it holds {what}", where=self.where)
+            raise NotAJournal("it holds no journal", where=self.where)
         with self.transaction() as connection:
-            self._migrate(connection)
+            self._create(connection)
 
-    def _migrate(self, connection: Connection) -> None:
-        from alembic import command  # 0.1 s, and needed once in a journal's life
-        from alembic.config import Config
-
-        if not self._is_sqlite:  # one worker makes the tables, those who come with it wait
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATING)))
-        self._require_known(_version(connection))
-        config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-        config.attributes["connection"] = connection
-        with _alembic:
-            command.upgrade(config, "head")
+    def _create(self, connection: Connection) -> None:
+        """Create the tables, unless another worker has done so meanwhile."""
+        if not self._is_sqlite:  # whose writers wait for each other anyway
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATING)))
+        version = _version(connection)
+        self._require_known(version)
+        if version is None:
+            schema_version.create(connection)
+            metadata.create_all(connection, checkfirst=False)
+            connection.execute(sa.insert(schema_version), {"version": VERSION})
 
     def _require_known(self, version: str | None) -> None:
-        if version not in (None, *VERSIONS):
-            raise JournalTooNew(f"it has schema {version}, this library knows up to {VERSIONS[-1]}", where=self.where)
+        if version not in (None, VERSION):
+            raise JournalVersionMismatch(f"it has schema {version}, this library reads {VERSION}", where=self.where)
 
     def _meaning(self, error: exc.DBAPIError) -> JournalError:
         original = error.orig
@@ -159,15 +155,13 @@ class Database:
 
 
 _POSTGRES_BEGINS = {
-    Durability.NOW: "BEGIN ISOLATION LEVEL READ COMMITTED",
-    Durability.SOON: "BEGIN ISOLATION LEVEL READ COMMITTED",
-    Durability.READ: "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY",
-    Durability.SNAPSHOT: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    TransactionMode.WRITE: "BEGIN ISOLATION LEVEL READ COMMITTED",
+    TransactionMode.WRITE_GROUPED: "BEGIN ISOLATION LEVEL READ COMMITTED",
+    TransactionMode.READ: "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY",
+    TransactionMode.SNAPSHOT: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
 }
 _IDLE_S = 1.0
-_MIGRATING = 0x6C696665  # any number that others who use the database do not
-
-_alembic = threading.Lock()  # what it runs is known to it by global names
+_CREATING = 0x6C696665  # any number that others who use the database do not
 
 # --- reaching it ----------------------------------------------------------------------------------
 
@@ -242,11 +236,11 @@ def _sqlite(url: URL, file: SqliteFile, read_only: bool) -> Engine:
     @event.listens_for(engine, "begin")
     def begun(connection: Connection) -> None:
         durability = connection.get_execution_options()["durability"]
-        if durability is Durability.SNAPSHOT:
+        if durability is TransactionMode.SNAPSHOT:
             connection.exec_driver_sql("BEGIN")
-        elif durability is not Durability.READ:
+        elif durability is not TransactionMode.READ:
             if connection.info.get("durability") is not durability:
-                synchronous = "FULL" if durability is Durability.NOW else "NORMAL"
+                synchronous = "FULL" if durability is TransactionMode.WRITE else "NORMAL"
                 connection.exec_driver_sql(f"PRAGMA synchronous = {synchronous}")
                 connection.info["durability"] = durability
             connection.exec_driver_sql("BEGIN IMMEDIATE")  # a lock that is asked for later can be refused at once
@@ -333,10 +327,9 @@ if hasattr(os, "register_at_fork"):
 
 
 def _version(connection: Connection) -> str | None:
-    if not sa.inspect(connection).has_table("lifecycle_version"):
+    if not sa.inspect(connection).has_table(schema_version.name):
         return None
-    version: str | None = connection.scalar(sa.text("SELECT version_num FROM lifecycle_version"))
-    return version
+    return connection.scalar(sa.select(schema_version.c.version))
 
 
 # --- what its errors mean -------------------------------------------------------------------------

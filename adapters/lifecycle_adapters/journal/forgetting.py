@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from lifecycle_adapters.journal.schema import commands, creates, deliveries, entries, tasks
-from lifecycle_adapters.journal.writing import AnyLifecycle
+from lifecycle_adapters.journal.transactions import AnyLifecycle
 
 _PRUNED_AT_A_TIME = 500
 

@@ -15,12 +15,12 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
 from lifecycle.catalog import COMMAND
+from lifecycle.conformance import ObservationKind
 from lifecycle.definition import Lifecycle
 from lifecycle.errors import LifecycleError
-from lifecycle.history import ObservationKind
-from lifecycle_adapters.journal import creating
+from lifecycle_adapters.journal import sql_creates
 from lifecycle_adapters.journal.schema import commands, creates, entries, tasks
-from lifecycle_adapters.journal.writing import require_readable
+from lifecycle_adapters.journal.transactions import require_readable
 
 
 class DamageCode(StrEnum):
@@ -49,10 +49,10 @@ class Damage:
     message: str
 
 
-def examine(connection: Connection, lifecycles: Mapping[str, Lifecycle[Any, Any]]) -> Iterator[Damage]:
+def verify(connection: Connection, lifecycles: Mapping[str, Lifecycle[Any, Any]]) -> Iterator[Damage]:
     """Yield all that is wrong, task after task."""
     yield from _damaged_file(connection)
-    for row, wrong in creating.damages(connection):
+    for row, wrong in sql_creates.damages(connection):
         lifecycle_name, task_id = row[creates.c.lifecycle], row[creates.c.task_id]
         message = f"create {row[creates.c.id]}: {wrong}"
         yield Damage(DamageCode.WRONG_CREATE, str(lifecycle_name), str(task_id or ""), None, message)

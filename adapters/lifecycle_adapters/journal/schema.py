@@ -1,7 +1,6 @@
 """The journal's tables, as this version of the library reads and writes them.
 
-How a database comes to have them is written in migrations/; a test compares the two.
-
+    lifecycle_version     one row: by which version of this file they were made
     lifecycle_tasks       one row a task: what is known of it now
     lifecycle_commands    one row a command: its life so far, and who holds it
     lifecycle_entries     the record, append-only: every report, every event of a command's life
@@ -41,7 +40,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import UserDefinedType
 
-VERSIONS = ("0001", "0002", "0003")  # those of migrations/versions/, oldest first
+VERSION = "1"  # of these tables; a database that was made by another version is refused
 
 LONGEST_NAME_BYTES = 1000  # of what is indexed; PostgreSQL's indexes take 2,704 bytes
 
@@ -50,7 +49,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadableValue:
     """What stands in a column and is not of its type: one such value must not end a batch of rows."""
 
     why: str
@@ -125,11 +124,11 @@ def _write_moment(value: datetime | None) -> int | None:
     return None if value is None else (value - EPOCH) // _MICROSECOND
 
 
-def _read_moment(value: int | None) -> datetime | Unreadable | None:
+def _read_moment(value: int | None) -> datetime | UnreadableValue | None:
     try:
         return None if value is None else EPOCH + timedelta(microseconds=value)
     except (TypeError, OverflowError):
-        return Unreadable(f"{value!r:.80} is not a time")
+        return UnreadableValue(f"{value!r:.80} is not a time")
 
 
 @lru_cache(maxsize=1024)
@@ -141,31 +140,31 @@ def _write_names(value: Sequence[str] | None) -> str | None:
     return None if value is None else _written_names(tuple(value))
 
 
-def _read_names(value: str | None) -> list[str] | Unreadable | None:
+def _read_names(value: str | None) -> list[str] | UnreadableValue | None:
     return None if value is None else read_json(value)
 
 
 def read_json(value: str | bytes) -> Any:
-    """Return what JSON holds, or `Unreadable`."""
+    """Return what JSON holds, or `UnreadableValue`."""
     try:
         return json.loads(value)
     except (TypeError, ValueError, RecursionError) as error:
-        return Unreadable(f"{value!r:.80} is not JSON: {error}")
+        return UnreadableValue(f"{value!r:.80} is not JSON: {error}")
 
 
 def _write_text(value: str | None) -> str | None:
     return value and _UNWRITABLE.sub(lambda match: f"\\{ord(match[0]):04x}", value)
 
 
-def _read_text(value: str | None) -> str | Unreadable | None:
+def _read_text(value: str | None) -> str | UnreadableValue | None:
     try:
         return value and _WRITTEN.sub(lambda match: chr(int(match[1], 16)), value)
     except TypeError:
-        return Unreadable(f"{value!r:.80} is not a text")
+        return UnreadableValue(f"{value!r:.80} is not a text")
 
 
 class _TransactionNumber(ColumnElement[int]):
-    """The number of the transaction that writes. SQLite has one writer at a time and needs none; see reading.py."""
+    """The number of the transaction that writes. SQLite has one writer at a time and needs none."""
 
     inherit_cache = True
     type = BigInteger()
@@ -182,6 +181,8 @@ def _current_number(*_: Any, **__: Any) -> str:
 
 
 metadata = MetaData()
+
+schema_version = Table("lifecycle_version", MetaData(), Column("version", Text, primary_key=True))
 
 # SQLite numbers rows itself only where the key is an INTEGER; AUTOINCREMENT never gives a number twice.
 _Number = BigInteger().with_variant(Integer(), "sqlite")
@@ -222,7 +223,7 @@ commands = Table(
     Column("is_open", Boolean, nullable=False),
     Column("fields", JSON, nullable=False),
     Column("attempts", BigInteger, nullable=False),
-    Column("key", AnyText),
+    Column("idempotency_key", AnyText),
     Column("origin", AnyText, nullable=False),
     Column("reason", AnyText, nullable=False),
     Column("why", AnyText, nullable=False),
@@ -230,7 +231,7 @@ commands = Table(
     Column("worker", AnyText, nullable=False),
     Column("session", Text, nullable=False),
     Column("held_at", Moment),  # null where no worker has claimed it
-    UniqueConstraint("task", "key", name="lifecycle_commands_by_key"),
+    UniqueConstraint("task", "idempotency_key", name="lifecycle_commands_by_key"),
     Index(
         "lifecycle_commands_open", "task", unique=True, sqlite_where=text("is_open"), postgresql_where=text("is_open")
     ),
@@ -272,7 +273,7 @@ creates = Table(
     metadata,
     Column("id", _Number, primary_key=True),
     Column("lifecycle", AnyText, nullable=False),
-    Column("key", AnyText),
+    Column("idempotency_key", AnyText),
     Column("fields", JSON, nullable=False),
     Column("labels", JSON, nullable=False),
     Column("origin", AnyText, nullable=False),
@@ -293,7 +294,7 @@ creates = Table(
     Index(
         "lifecycle_creates_by_key",
         "lifecycle",
-        "key",
+        "idempotency_key",
         unique=True,
         sqlite_where=text("may_have_made"),
         postgresql_where=text("may_have_made"),

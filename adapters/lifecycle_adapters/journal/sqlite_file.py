@@ -13,7 +13,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from lifecycle_adapters.journal.errors import JournalError, JournalReadOnly, NotAJournal
+from lifecycle_adapters.journal.journal_errors import JournalError, JournalReadOnly, NotAJournal
 from lifecycle_adapters.private_files import create_private
 
 MOUNTS = Path("/proc/self/mountinfo")  # Linux's list of file systems, see proc(5)

@@ -5,12 +5,12 @@
     source.py       what can be checked: files.py (with text/), frames.py, postgres/, spark/
                     formats.py is what their names tell
     records.py      a log's own columns become the relation `records`; columns.py says what they may hold
-    engine.py       what counts; workbench.py is DuckDB, which also puts every engine's findings in order
+    engine.py       what counts; duckdb_session.py is DuckDB, which also puts every engine's findings in order
                     and spills by way of spill.py
-    questions.py    what is asked of an engine, one SQL for all; rules.py judges what it counted
-    checking.py     in which order it is asked; checked.py, what a user gets
+    queries.py    what is asked of an engine, one SQL for all; rules.py judges what it counted
+    check.py     in which order it is asked; result.py, what a user gets
     report.py       the answers folded into a report; page/ shows it, units.py has its numbers for people
-    tables.py       findings and rejects one by one; writing.py puts them into files
+    tables.py       findings and rejects one by one; writers.py puts them into files
 
 What needs more than this extra is imported from its own module: `PostgresTable` from lifecycle_adapters.logs.postgres,
 Spark from lifecycle_adapters.logs.spark. Lifecycles over arrays of codes (arrays.py) need nothing of all this.
@@ -25,28 +25,28 @@ from lifecycle.errors import MissingExtra
 if find_spec("duckdb") is None or find_spec("numpy") is None:
     raise MissingExtra("logs", needed_by="checking logs", or_else={"spark": "Spark"})
 
-from lifecycle_adapters.logs.checked import CheckedLog, LogFinding, Reject
-from lifecycle_adapters.logs.checking import check_logs
-from lifecycle_adapters.logs.columns import Columns, Fault, TimeForm
-from lifecycle_adapters.logs.errors import EngineFailed, UnreadableRows, UnusableLog
+from lifecycle_adapters.logs.check import check_logs
+from lifecycle_adapters.logs.columns import Columns, RejectReason, TimeForm
 from lifecycle_adapters.logs.files import Files
 from lifecycle_adapters.logs.frames import DuckTable, Frame
-from lifecycle_adapters.logs.report import Dwell, Edge, Report
+from lifecycle_adapters.logs.log_errors import EngineFailed, UnreadableRows, UnusableLog
+from lifecycle_adapters.logs.report import LogReport, ObservedTransition, TimeInState
+from lifecycle_adapters.logs.result import CheckedLog, LogFinding, Reject
 
 __all__ = [
     "CheckedLog",
     "Columns",
     "DuckTable",
-    "Dwell",
-    "Edge",
     "EngineFailed",
-    "Fault",
     "Files",
     "Frame",
     "LogFinding",
+    "LogReport",
+    "ObservedTransition",
     "Reject",
-    "Report",
+    "RejectReason",
     "TimeForm",
+    "TimeInState",
     "UnreadableRows",
     "UnusableLog",
     "check_logs",

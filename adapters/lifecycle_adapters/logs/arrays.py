@@ -72,7 +72,7 @@ class CodedLifecycle(Generic[S, E]):
         for row in lifecycle.transitions:
             source, event = self._code_of_state[row.source], self._code_of_event[row.event]
             targets[source, event] = self._code_of_state[row.target]
-        self._targets = _Pairs(targets)
+        self._targets = _PairTable(targets)
 
     def encode_states(self, states: Iterable[S]) -> Codes:
         """Return the codes of states, in their order. Raises UnknownName."""
@@ -142,7 +142,7 @@ class CodedLifecycle(Generic[S, E]):
         return kept.at(known, column), kinds.at(known, column)
 
     @cached_property
-    def _observations(self) -> tuple[_Pairs, _Pairs]:
+    def _observations(self) -> tuple[_PairTable, _PairTable]:
         """The state to keep and the kind, for each known state and each reported one; the last column is `none`."""
         # Made when it is first asked for: states squared are many questions, some seconds for 2,000 states.
         code_of_kind = {kind: code for code, kind in enumerate(self.kinds)}
@@ -153,7 +153,7 @@ class CodedLifecycle(Generic[S, E]):
         kinds = np.fromiter(asked, _type_for(len(self.kinds)), shape[0] * shape[1]).reshape(shape)
         moves = np.isin(kinds, [code_of_kind[ObservationKind.STEP], code_of_kind[ObservationKind.JUMP]])
         codes = np.arange(shape[1], dtype=self._state_type)
-        return _Pairs(np.where(moves, codes, codes[:-1, None])), _Pairs(kinds)
+        return _PairTable(np.where(moves, codes, codes[:-1, None])), _PairTable(kinds)
 
     def _checked(
         self, codes: Given, what: str, names: Sequence[str], *, allowed: int | None = None
@@ -180,7 +180,7 @@ class CodedLifecycle(Generic[S, E]):
 _AT_ONCE = 1 << 16
 
 
-class _Pairs:
+class _PairTable:
     """An answer for every pair of a row and a column, in one flat table.
 
     Of a million answers by uint8 each takes less than a nanosecond, all checks included: through `bytes.translate`

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lifecycle_adapters.logs.errors import UnusableLog
+from lifecycle_adapters.logs.log_errors import UnusableLog
 
 
 class TimeForm(StrEnum):
@@ -21,7 +21,7 @@ class TimeForm(StrEnum):
     PATTERN = "pattern"  # as `Columns.pattern` says
 
 
-class Fault(StrEnum):
+class RejectReason(StrEnum):
     """Why a row cannot be read. The values are what reports and reject files call it."""
 
     NOT_A_ROW = "not a row"  # no CSV, no JSON object, not UTF-8, too few or too many columns

@@ -1,4 +1,4 @@
-"""What counts: a database that answers the questions of questions.py."""
+"""What counts: a database that answers the questions of queries.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 
 class Engine(Protocol):
-    """A database that holds the relation `records` (see questions.py)."""
+    """A database that holds the relation `records` (see queries.py)."""
 
     @property
     def name(self) -> str:

@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lifecycle_adapters.logs.columns import Columns
-from lifecycle_adapters.logs.errors import EngineFailed, UnusableLog, no_file
+from lifecycle_adapters.logs.duckdb_session import DuckDbSession, literal
 from lifecycle_adapters.logs.formats import SUFFIXES, Format, format_of
+from lifecycle_adapters.logs.log_errors import EngineFailed, UnusableLog, no_file
 from lifecycle_adapters.logs.places import MOST_FILES, ROW_BITS
 from lifecycle_adapters.logs.records import named_for_parts, parts_of, records, wrong_columns
 from lifecycle_adapters.logs.rules import Rules
-from lifecycle_adapters.logs.source import Intake
+from lifecycle_adapters.logs.source import LoadedLog
 from lifecycle_adapters.logs.text import STANDARD_INPUT, is_text, read_text, standard_input
-from lifecycle_adapters.logs.workbench import Workbench, literal
 
 KEPT_REJECTS = "lifecycle-rejects.csv"
 """Where the command line keeps what could not be read; it may lie among the files of a log."""
@@ -60,7 +60,7 @@ class Files:
         object.__setattr__(self, "paths", tuple(os.fspath(path) for path in paths))
         object.__setattr__(self, "format", format)
 
-    def offer(self, bench: Workbench, rules: Rules, columns: Columns) -> Intake:
+    def load(self, bench: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
         """See Source."""
         files = self.listed()
         parquet = [(number, path) for number, (path, kind) in enumerate(files) if kind == "parquet"]
@@ -73,7 +73,7 @@ class Files:
             broken |= read_text(bench, rules, columns, texts)
             selects.append("SELECT * FROM text_records")
         bench.run(f"CREATE VIEW records AS {' UNION ALL '.join(selects)}")
-        return Intake(bench, tuple(path for path, _ in files), broken=broken)
+        return LoadedLog(bench, tuple(path for path, _ in files), broken=broken)
 
     def listed(self) -> list[tuple[str, Format]]:
         """All files with their formats, each once."""
@@ -163,7 +163,7 @@ class ParquetGroup:
     locations: Sequence[str]
     names: Sequence[str]
 
-    def records(self, bench: Workbench, columns: Columns, rules: Rules) -> str:
+    def records(self, bench: DuckDbSession, columns: Columns, rules: Rules) -> str:
         """Return the query for their rows."""
         scan = f"read_parquet([{', '.join(map(_as_it_is, self.locations))}], hive_partitioning = false)"
         kinds = [str(row[1]) for row in bench.run(f"DESCRIBE SELECT * FROM {scan}")]
@@ -186,7 +186,7 @@ class ParquetGroup:
 
 
 def parquet_groups(
-    bench: Workbench, columns: Columns, files: Iterable[tuple[int, str]]
+    bench: DuckDbSession, columns: Columns, files: Iterable[tuple[int, str]]
 ) -> tuple[list[ParquetGroup], dict[str, str]]:
     """Parquet files of one schema together, since DuckDB would fit all to the first; and why others cannot be read."""
     groups: dict[tuple[tuple[object, ...], ...], tuple[list[int], list[str]]] = {}
@@ -221,7 +221,7 @@ def _top_level(schema: Sequence[tuple[object, ...]]) -> list[str]:
     return names
 
 
-def _seekable(bench: Workbench, number: int, path: str) -> str:
+def _seekable(bench: DuckDbSession, number: int, path: str) -> str:
     """Where the file is, whole: what comes through a pipe is written down first, as Parquet is read from its end."""
     if path != STANDARD_INPUT and Path(path).is_file():
         return os.path.abspath(path)  # noqa: PTH100 (that of pathlib is the same, as a Path)

@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lifecycle_adapters.logs.columns import Columns
-from lifecycle_adapters.logs.errors import EngineFailed, UnusableLog, no_file
+from lifecycle_adapters.logs.duckdb_session import DuckDbSession, identifier, literal
+from lifecycle_adapters.logs.log_errors import EngineFailed, UnusableLog, no_file
 from lifecycle_adapters.logs.records import absent, named_for_parts, parts_of, records, wrong_columns
 from lifecycle_adapters.logs.rules import Rules
-from lifecycle_adapters.logs.source import Intake
+from lifecycle_adapters.logs.source import LoadedLog
 from lifecycle_adapters.logs.text import is_text
-from lifecycle_adapters.logs.workbench import Workbench, identifier, literal
 
 _Ask = Callable[[str], list[tuple[Any, ...]]]
 
@@ -49,7 +49,7 @@ class Frame:
     frame: Any
     name: str = "frame"
 
-    def offer(self, bench: Workbench, rules: Rules, columns: Columns) -> Intake:
+    def load(self, bench: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
         """See Source. Raises TypeError where it is no frame."""
         # Else an object among pandas' numbers that is found too late makes the frame unusable, and not its row.
         bench.run(f"SET GLOBAL pandas_analyze_sample = {_ALL_ROWS}")
@@ -64,13 +64,13 @@ class Frame:
             self._take(bench, columns, {name: _plain(column) for name, column in own.items()}, bytes_too=True)
         return _copied(bench, rules, columns, self.name)
 
-    def _take(self, bench: Workbench, columns: Columns, frame: Any, *, bytes_too: bool) -> None:
+    def _take(self, bench: DuckDbSession, columns: Columns, frame: Any, *, bytes_too: bool) -> None:
         """Copy the columns that are named; unless `bytes_too`, raise UnusableLog where one holds bytes."""
         try:
             _register(bench, frame)
         except UnusableLog as error:
             raise TypeError(f"{self.name} is no frame that can be read: {error}") from error
-        kinds = _Table.described(bench.run, "taken").kinds
+        kinds = _ArrowTable.described(bench.run, "taken").kinds
         names = _names(frame) or [*kinds]
         if not bytes_too and "BLOB" in kinds.values():
             raise UnusableLog(f"{self.name}: a column holds bytes")
@@ -106,13 +106,13 @@ class DuckTable:
         if (self.path is None) == (self.connection is None):
             raise TypeError("a table of DuckDB is in a file or on a connection: give its `path` or the `connection`")
 
-    def offer(self, bench: Workbench, rules: Rules, columns: Columns) -> Intake:
+    def load(self, bench: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
         """See Source."""
         if self.path is not None:
             return self._in_file(bench, rules, columns, os.fspath(self.path))
         return self._on_connection(bench, rules, columns)
 
-    def _in_file(self, bench: Workbench, rules: Rules, columns: Columns, path: str) -> Intake:
+    def _in_file(self, bench: DuckDbSession, rules: Rules, columns: Columns, path: str) -> LoadedLog:
         if not Path(path).is_file():
             raise no_file(path)
         try:
@@ -121,10 +121,10 @@ class DuckTable:
             raise UnusableLog(f"{path} cannot be opened: {error}") from error
         return _offered(bench, rules, columns, self._found(bench.run, columns, "table_catalog = 'log'"), self.table)
 
-    def _on_connection(self, bench: Workbench, rules: Rules, columns: Columns) -> Intake:
+    def _on_connection(self, bench: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
         def ask(question: str) -> list[tuple[Any, ...]]:
             # By way of the workbench, which knows what to make of DuckDB's errors.
-            bench.register("answer", _Stream(lambda: self.connection.sql(question)))
+            bench.register("answer", _ArrowStream(lambda: self.connection.sql(question)))
             rows = bench.run("SELECT * FROM answer")
             bench.unregister("answer")
             return rows
@@ -138,11 +138,11 @@ class DuckTable:
             for part, name in parts
         )
         taken = ", ".join(f'"{part}"{"::JSON" if kinds[name] == "JSON" else ""} AS "{part}"' for part, name in parts)
-        bench.register("taken", _Stream(lambda: self.connection.sql(f"SELECT {sent} FROM {table.name}")))
+        bench.register("taken", _ArrowStream(lambda: self.connection.sql(f"SELECT {sent} FROM {table.name}")))
         _copy(bench, f"SELECT {taken} FROM taken", doing=f"reading {self.table}")
         return _copied(bench, rules, columns, self.table)
 
-    def _found(self, ask: _Ask, columns: Columns, where: str) -> _Table:
+    def _found(self, ask: _Ask, columns: Columns, where: str) -> _ArrowTable:
         # Temporary ones come last: they hide others of their names.
         tables = {
             name if schema == "main" else f"{schema}.{name}": ((catalog, schema, name), kind == "VIEW")
@@ -153,14 +153,14 @@ class DuckTable:
         if self.table not in tables:
             raise UnusableLog(absent("table", self.table, tables))
         names, is_view = tables[self.table]
-        table = _Table.described(ask, ".".join(map(identifier, names)), is_view=is_view)
+        table = _ArrowTable.described(ask, ".".join(map(identifier, names)), is_view=is_view)
         if (wrong := wrong_columns([*table.kinds], columns)) is not None:
             raise UnusableLog(f"{self.table}: {wrong}")
         return table
 
 
 @dataclass(frozen=True, slots=True)
-class _Table:
+class _ArrowTable:
     """A relation of DuckDB: its name in SQL, the types of its columns, and the expression of a row's number, from 0."""
 
     name: str
@@ -168,7 +168,7 @@ class _Table:
     row: str
 
     @classmethod
-    def described(cls, ask: _Ask, name: str, *, is_view: bool = False) -> _Table:
+    def described(cls, ask: _Ask, name: str, *, is_view: bool = False) -> _ArrowTable:
         """Return the relation of this name, as a database describes it."""
         kinds = {str(column): str(kind) for column, kind, *_ in ask(f"DESCRIBE SELECT * FROM {name}")}
         # A column can have the name of what is else the row's number.
@@ -176,7 +176,7 @@ class _Table:
         return cls(name, kinds, "rowid" if is_numbered else "row_number() OVER () - 1")
 
 
-class _Stream:
+class _ArrowStream:
     """Rows by Arrow's own protocol, for which nothing need be installed; each time it is read `rows` is called."""
 
     def __init__(self, rows: Callable[[], Any]) -> None:
@@ -186,14 +186,14 @@ class _Stream:
         return self._rows().__arrow_c_stream__(requested_schema)
 
 
-def _register(bench: Workbench, frame: Any) -> None:
+def _register(bench: DuckDbSession, frame: Any) -> None:
     try:
         bench.register("taken", frame)
     except UnusableLog:
         # A Polars frame, where DuckDB would have pyarrow for what it can do by itself.
         if not hasattr(frame, "__arrow_c_stream__"):
             raise
-        bench.register("taken", _Stream(lambda: frame))
+        bench.register("taken", _ArrowStream(lambda: frame))
 
 
 def _names(frame: Any) -> list[str]:
@@ -240,20 +240,20 @@ def _as_text(cell: Any) -> str | None:
     return text if is_text(text) else None
 
 
-def _copy(bench: Workbench, query: str, *, doing: str) -> None:
+def _copy(bench: DuckDbSession, query: str, *, doing: str) -> None:
     bench.run(f"ATTACH IF NOT EXISTS {literal(Path(bench.directory, 'log.duckdb'))} AS log")
     bench.run(f"CREATE OR REPLACE TABLE log.copy AS {query}", doing=doing)
     bench.unregister("taken")
 
 
-def _copied(bench: Workbench, rules: Rules, columns: Columns, name: str) -> Intake:
-    return _offered(bench, rules, named_for_parts(columns), _Table.described(bench.run, "log.copy"), name)
+def _copied(bench: DuckDbSession, rules: Rules, columns: Columns, name: str) -> LoadedLog:
+    return _offered(bench, rules, named_for_parts(columns), _ArrowTable.described(bench.run, "log.copy"), name)
 
 
-def _offered(bench: Workbench, rules: Rules, columns: Columns, table: _Table, name: str) -> Intake:
+def _offered(bench: DuckDbSession, rules: Rules, columns: Columns, table: _ArrowTable, name: str) -> LoadedLog:
     parts = parts_of(columns).items()
     taken = ", ".join(f'{identifier(column)} AS "{part}"' for part, column in parts)
     relation = f"(SELECT {taken}, {table.row} + 1 AS place FROM {table.name})"
     types = {part: table.kinds[column] for part, column in parts}
     bench.run(f"CREATE VIEW records AS {records(relation, types, named_for_parts(columns), rules, place='place')}")
-    return Intake(bench, (name,), are_files=False)
+    return LoadedLog(bench, (name,), are_files=False)

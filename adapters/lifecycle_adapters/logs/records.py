@@ -1,4 +1,4 @@
-"""From a log's own columns to `records` (see questions.py), in DuckDB's SQL: ids, times and faults by column type.
+"""From a log's own columns to `records` (see queries.py), in DuckDB's SQL: ids, times and faults by column type.
 
 What an id, a status and a time may look like is decided here, once for everything that DuckDB reads. Texts
 and JSON values keep their type until here; files are opened elsewhere (files.py).
@@ -28,11 +28,11 @@ from lifecycle_adapters.logs.columns import (
     SMALLEST_MILLISECONDS,
     WHOLE,
     Columns,
-    Fault,
+    RejectReason,
     TimeForm,
 )
+from lifecycle_adapters.logs.duckdb_session import identifier, literal
 from lifecycle_adapters.logs.rules import Rules
-from lifecycle_adapters.logs.workbench import identifier, literal
 
 _MOST_NAMES = 20  # in one message
 
@@ -171,7 +171,7 @@ def _matches(text: str, pattern: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Time:
+class _TimeColumn:
     """Expressions, each over what those before it made.
 
     Attributes:
@@ -187,39 +187,43 @@ class _Time:
     is_missing: str | None
 
 
-def _time(columns: Columns, types: Mapping[str, str]) -> _Time:
+def _time(columns: Columns, types: Mapping[str, str]) -> _TimeColumn:
     if columns.at is None:
-        return _Time("NULL", "NULL::VARCHAR", "0::BIGINT", None)
+        return _TimeColumn("NULL", "NULL::VARCHAR", "0::BIGINT", None)
     name, kind = identifier(columns.at), types[columns.at]
     nothing = "given_at IS NULL"
     if kind in _CLOCKS:
-        return _Time(name, literal(TimeForm.TIMESTAMP), "epoch_us(moment)", nothing)
+        return _TimeColumn(name, literal(TimeForm.TIMESTAMP), "epoch_us(moment)", nothing)
     if kind in _WIDE_CLOCKS:
-        return _Time(f"TRY_CAST({name} AS TIMESTAMP)", literal(TimeForm.TIMESTAMP), "epoch_us(moment)", nothing)
+        return _TimeColumn(f"TRY_CAST({name} AS TIMESTAMP)", literal(TimeForm.TIMESTAMP), "epoch_us(moment)", nothing)
     if kind in _NANOSECOND_CLOCKS:
         # Cut off as of a text; DuckDB itself would round, and its division goes towards 1970.
-        return _Time(name, literal(TimeForm.TIMESTAMP), _us_of_ns("epoch_ns(moment)"), nothing)
+        return _TimeColumn(name, literal(TimeForm.TIMESTAMP), _us_of_ns("epoch_ns(moment)"), nothing)
     if kind in _INTEGERS:
         small = f"moment > -{SMALLEST_MILLISECONDS} AND moment < {SMALLEST_MILLISECONDS}"
         us = _by_form({
             TimeForm.SECONDS: "TRY(moment * 1000000)", TimeForm.MILLISECONDS: "TRY(moment * 1000)",
             TimeForm.MICROSECONDS: "moment", TimeForm.NANOSECONDS: _us_of_ns("moment"),
         })  # fmt: skip
-        return _Time(f"{name}::BIGINT", f"CASE WHEN moment IS NOT NULL THEN {_number(columns, small)} END", us, nothing)
+        return _TimeColumn(
+            f"{name}::BIGINT", f"CASE WHEN moment IS NOT NULL THEN {_number(columns, small)} END", us, nothing
+        )
     if kind in _FLOATS:
         small = f"abs(moment) < {SMALLEST_MILLISECONDS}"
         us = _by_form({
             TimeForm.SECONDS: _rounded("moment * 1e6"), TimeForm.MILLISECONDS: _rounded("moment * 1e3"),
             TimeForm.MICROSECONDS: _rounded("moment"), TimeForm.NANOSECONDS: _rounded("moment / 1e3"),
         })  # fmt: skip
-        return _Time(f"{name}::DOUBLE", f"CASE WHEN isfinite(moment) THEN {_number(columns, small)} END", us, nothing)
+        return _TimeColumn(
+            f"{name}::DOUBLE", f"CASE WHEN isfinite(moment) THEN {_number(columns, small)} END", us, nothing
+        )
     if kind == "JSON":
         nothing = f"given_at IS NULL OR moment = '' OR {_matches('given_at::VARCHAR', _JSON_NULL)}"
-        return _Time(_json(name, numbers=NUMBER), _form_of_text(columns), _us_of_text(columns), nothing)
+        return _TimeColumn(_json(name, numbers=NUMBER), _form_of_text(columns), _us_of_text(columns), nothing)
     if _is_text(kind) or kind in _WIDE_INTEGERS or kind.startswith("DECIMAL("):
         nothing = "given_at IS NULL OR moment = ''"
-        return _Time(f"{name}::VARCHAR", _form_of_text(columns), _us_of_text(columns), nothing)
-    return _Time("NULL", "NULL::VARCHAR", "NULL::BIGINT", nothing)
+        return _TimeColumn(f"{name}::VARCHAR", _form_of_text(columns), _us_of_text(columns), nothing)
+    return _TimeColumn("NULL", "NULL::VARCHAR", "NULL::BIGINT", nothing)
 
 
 def _number(columns: Columns, small: str) -> str:
@@ -286,18 +290,18 @@ _US_OF_TEXT = f"""CASE WHEN form IN ({literal(TimeForm.ISO)}, {literal(TimeForm.
 # --- what cannot be read -----------------------------------------------------------------------
 
 
-def _fault(time: _Time) -> str:
+def _fault(time: _TimeColumn) -> str:
     when = ""
     if time.is_missing is not None:
         is_iso = f"form IN ({literal(TimeForm.ISO)}, {literal(TimeForm.ISO_NAIVE)})"
         when = f"""WHEN (at_us BETWEEN {EARLIEST_US} AND {LATEST_US}) IS NOT TRUE THEN CASE
-                  WHEN {time.is_missing} THEN {literal(Fault.NO_TIME)}
-                  WHEN form IS NULL OR (at_us IS NULL AND {is_iso}) THEN {literal(Fault.BAD_TIME)}
-                  ELSE {literal(Fault.TIME_OUT_OF_RANGE)} END"""
-    return f"""CASE WHEN task IS NULL THEN {literal(Fault.NO_TASK)}
-                  WHEN status IS NULL THEN {literal(Fault.NO_STATUS)}
+                  WHEN {time.is_missing} THEN {literal(RejectReason.NO_TIME)}
+                  WHEN form IS NULL OR (at_us IS NULL AND {is_iso}) THEN {literal(RejectReason.BAD_TIME)}
+                  ELSE {literal(RejectReason.TIME_OUT_OF_RANGE)} END"""
+    return f"""CASE WHEN task IS NULL THEN {literal(RejectReason.NO_TASK)}
+                  WHEN status IS NULL THEN {literal(RejectReason.NO_STATUS)}
                   {when}
-                  WHEN sequence IS NULL THEN {literal(Fault.NO_SEQUENCE)} END"""
+                  WHEN sequence IS NULL THEN {literal(RejectReason.NO_SEQUENCE)} END"""
 
 
 def _given(columns: Columns) -> str:
@@ -313,7 +317,7 @@ def _detail(given: str) -> str:
 
 
 _DETAIL = f"""CASE WHEN fault IS NULL THEN NULL
-    WHEN fault = {literal(Fault.NO_TASK)} THEN {_detail("given_task")}
-    WHEN fault = {literal(Fault.NO_STATUS)} THEN {_detail("given_status")}
-    WHEN fault = {literal(Fault.NO_SEQUENCE)} THEN {_detail("given_sequence")}
+    WHEN fault = {literal(RejectReason.NO_TASK)} THEN {_detail("given_task")}
+    WHEN fault = {literal(RejectReason.NO_STATUS)} THEN {_detail("given_status")}
+    WHEN fault = {literal(RejectReason.NO_SEQUENCE)} THEN {_detail("given_sequence")}
     ELSE {_detail("given_at")} END"""

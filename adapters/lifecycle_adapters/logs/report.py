@@ -13,15 +13,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lifecycle import FindingCode, Severity
-from lifecycle_adapters.logs.columns import Fault, TimeForm
-from lifecycle_adapters.logs.rules import START, Move, Rules
+from lifecycle_adapters.logs.columns import RejectReason, TimeForm
+from lifecycle_adapters.logs.rules import START, DirectlyFollows, Rules
 from lifecycle_adapters.logs.units import iso
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Edge:
+class ObservedTransition:
     """How often tasks went from one state to another, from one row of the log to the next.
 
     `source` is None for a task's first row. `events` are the declared ones that lead there directly,
@@ -43,7 +43,7 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True)
-class Dwell:
+class TimeInState:
     """How long tasks stayed in a state before they left it, in seconds; visits that have not ended are not in it.
 
     The mean and the longest are exact to the microsecond, percentiles (nearest rank) to three digits,
@@ -60,7 +60,7 @@ class Dwell:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class LogReport:
     """All counts of one log. What has an order is in the lifecycle's declared order, else the most frequent first.
 
     Attributes:
@@ -100,10 +100,10 @@ class Report:
     findings: Mapping[FindingCode, int]
     bad_rows: int
     bad_tasks: int
-    edges: tuple[Edge, ...]
-    dwell: tuple[Dwell, ...]
+    edges: tuple[ObservedTransition, ...]
+    dwell: tuple[TimeInState, ...]
     endings: Mapping[str, int]
-    unseen: tuple[tuple[str, str, str], ...]
+    uncovered_transitions: tuple[tuple[str, str, str], ...]
     unknown_statuses: Mapping[str, int]
     ties: int
     worst: tuple[tuple[str, int], ...]
@@ -120,7 +120,7 @@ class Report:
             document[name] = None if document[name] is None else iso(document[name])
         document["worst"] = [{"task": task, "bad_rows": count} for task, count in self.worst]
         document["unseen"] = [
-            {"source": source, "event": event, "target": target} for source, event, target in self.unseen
+            {"source": source, "event": event, "target": target} for source, event, target in self.uncovered_transitions
         ]
         return document
 
@@ -148,7 +148,7 @@ class Totals:
             self.unknown += int(count) - int(known)
             moments += int(first_us), int(last_us)
         self.readable = forms.total()
-        self.unreadable = {str(fault): faults[fault] for fault in Fault if faults[fault]}
+        self.unreadable = {str(fault): faults[fault] for fault in RejectReason if faults[fault]}
         self.forms = {str(form): forms[form] for form in TimeForm if forms[form]}
         self.first_us, self.last_us = min(moments, default=0), max(moments, default=0)
 
@@ -163,8 +163,8 @@ class Tally:
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        self._moves: Counter[Move] = Counter()
-        self._examples: dict[Move, int] = {}
+        self._moves: Counter[DirectlyFollows] = Counter()
+        self._examples: dict[DirectlyFollows, int] = {}
         self._dwell: defaultdict[str, Counter[int]] = defaultdict(Counter)  # state -> three digits -> visits
         self._total_us: Counter[str] = Counter()
         self._longest_us: Counter[str] = Counter()
@@ -173,7 +173,7 @@ class Tally:
     def add_moves(self, rows: Iterable[Sequence[Any]]) -> None:
         """Take the answer to `questions.moves_summed`."""
         for previous, word, ended, dwell_us, tied, count, beyond_us, longest_us, example in rows:
-            move = Move(int(previous), int(word), bool(ended))
+            move = DirectlyFollows(int(previous), int(word), bool(ended))
             self._moves[move] += int(count)
             self._examples[move] = min(int(example), self._examples.get(move, int(example)))
             self.ties += int(count) * int(tied)
@@ -216,7 +216,7 @@ class Tally:
                 found[remark.code] += count
         return {code: found[code] for code in FindingCode if found[code]}
 
-    def edges(self) -> tuple[Edge, ...]:
+    def edges(self) -> tuple[ObservedTransition, ...]:
         """Return every way that was gone, the declared ones first."""
         counts: Counter[tuple[str | None, str]] = Counter()
         illegal: Counter[tuple[str | None, str]] = Counter()
@@ -234,21 +234,21 @@ class Tally:
         declared = [(None, str(self._rules.lifecycle.initial)), *events]
         undeclared = sorted(counts.keys() - {*declared}, key=lambda way: (-counts[way], str(way[0]), way[1]))
         return tuple(
-            Edge(*way, tuple(events[way]), counts[way], illegal[way], examples[way])
+            ObservedTransition(*way, tuple(events[way]), counts[way], illegal[way], examples[way])
             for way in [*declared, *undeclared]
             if counts[way]
         )
 
-    def dwell(self) -> tuple[Dwell, ...]:
+    def dwell(self) -> tuple[TimeInState, ...]:
         """Return how long tasks stayed in each state that was left."""
         order = (str(state.name) for state in self._rules.lifecycle.states)
         return tuple(self._dwell_in(state) for state in order if self._dwell[state].total() > 0)
 
-    def _dwell_in(self, state: str) -> Dwell:
+    def _dwell_in(self, state: str) -> TimeInState:
         visits = sorted((us, count) for us, count in self._dwell[state].items() if count)
         total = sum(count for _, count in visits)
         p50_us, p95_us, p99_us = (_nearest_rank(visits, math.ceil(total * percent / 100)) for percent in (50, 95, 99))
-        return Dwell(
+        return TimeInState(
             state,
             total,
             mean_s=self._total_us[state] / total / 1e6,
@@ -274,7 +274,7 @@ class Tally:
         rows = ((str(row.source), str(row.event), str(row.target)) for row in self._rules.lifecycle.transitions)
         return tuple(row for row in rows if (row[0], row[2]) not in seen)
 
-    def _is_bad(self, move: Move) -> bool:
+    def _is_bad(self, move: DirectlyFollows) -> bool:
         remark = self._rules.remarks.get(move)
         return remark is not None and remark.severity is Severity.FINDING
 

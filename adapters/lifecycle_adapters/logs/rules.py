@@ -3,7 +3,7 @@
 Every row of a log has the code of its status's word, 0..n-1 in the order of `Rules.words`; a status
 that the channel does not know has none. A *move* is what an engine counts: the word before, the word,
 and whether an earlier row was final. There are as many moves as words squared, so all of them are
-judged beforehand, by `Lifecycle.remark` and nothing else.
+judged beforehand, by `Lifecycle.check_step` and nothing else.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lifecycle import Channel, FindingCode, Lifecycle, Remark, Severity
-from lifecycle.history import Mode
+from lifecycle import Channel, Deviation, FindingCode, Lifecycle, Severity
+from lifecycle.conformance import Mode
 
 START = -1
 """The code of what is before the first row."""
@@ -26,7 +26,7 @@ MODES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class DirectlyFollows:
     """From one row of a task to its next: codes of words, `previous` START at the first; `ended` counts all before."""
 
     previous: int
@@ -70,28 +70,32 @@ class Rules:
         self.states: tuple[str, ...] = tuple(str(state) for state in meanings.values())
         """The state of each word."""
         self.final_codes: tuple[int, ...] = tuple(i for i, state in enumerate(self.states) if state in final)
-        self.remarks: dict[Move, Remark[str]] = self._judge_all()
+        self.remarks: dict[DirectlyFollows, Deviation[str]] = self._judge_all()
         """What is remarked of each move; a move that is as it should be is not there."""
 
-    def _judge_all(self) -> dict[Move, Remark[str]]:
-        self.lifecycle.remark(None, None, mode=self.mode)  # refuses a mode that is none
+    def _judge_all(self) -> dict[DirectlyFollows, Deviation[str]]:
+        self.lifecycle.check_step(None, None, mode=self.mode)  # refuses a mode that is none
         codes = range(len(self.words))
-        moves = [Move(START, word, ended=False) for word in codes]
-        moves += [Move(previous, word, ended) for previous in codes for word in codes for ended in (False, True)]
+        moves = [DirectlyFollows(START, word, ended=False) for word in codes]
+        moves += [
+            DirectlyFollows(previous, word, ended) for previous in codes for word in codes for ended in (False, True)
+        ]
         judged = ((move, self.remark(move)) for move in moves)
         return {move: remark for move, remark in judged if remark is not None}
 
-    def remark(self, move: Move) -> Remark[str] | None:
+    def remark(self, move: DirectlyFollows) -> Deviation[str] | None:
         """Return what `check` says of a move."""
-        return self.lifecycle.remark(self.state_before(move), self.states[move.word], ended=move.ended, mode=self.mode)
+        return self.lifecycle.check_step(
+            self.state_before(move), self.states[move.word], ended=move.ended, mode=self.mode
+        )
 
-    def remark_on_unknown(self, previous: int, *, ended: bool) -> Remark[str]:
+    def remark_on_unknown(self, previous: int, *, ended: bool) -> Deviation[str]:
         """Return what `check` says of a status that the channel does not know."""
-        remark = self.lifecycle.remark(self.state_of(previous), None, ended=ended, mode=self.mode)
+        remark = self.lifecycle.check_step(self.state_of(previous), None, ended=ended, mode=self.mode)
         assert remark is not None
         return remark
 
-    def state_before(self, move: Move) -> str | None:
+    def state_before(self, move: DirectlyFollows) -> str | None:
         """Return the state before a move, None at the start."""
         return self.state_of(move.previous)
 
@@ -99,14 +103,14 @@ class Rules:
         """Return the state of a word by its code, None for START."""
         return None if code == START else self.states[code]
 
-    def listed(self, *, information: bool) -> list[Move]:
+    def listed(self, *, information: bool) -> list[DirectlyFollows]:
         """Return the moves whose rows are listed one by one: the findings, and with `information` every remark."""
         return [move for move, remark in self.remarks.items() if information or remark.severity is Severity.FINDING]
 
-    def repeats(self) -> list[Move]:
+    def repeats(self) -> list[DirectlyFollows]:
         """Return the moves that stay in their state."""
         return [move for move, remark in self.remarks.items() if remark.code is FindingCode.DUPLICATE]
 
-    def key(self, move: Move) -> int:
-        """Return a number of its own for a move, as questions.py computes it in SQL."""
+    def key(self, move: DirectlyFollows) -> int:
+        """Return a number of its own for a move, as queries.py computes it in SQL."""
         return ((move.previous + 1) * len(self.words) + move.word) * 2 + move.ended

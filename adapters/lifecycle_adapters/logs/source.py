@@ -1,4 +1,4 @@
-"""What can be checked: something that offers its rows as the relation `records` (see questions.py)."""
+"""What can be checked: something that offers its rows as the relation `records` (see queries.py)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from lifecycle_adapters.logs.columns import Columns
+from lifecycle_adapters.logs.duckdb_session import DuckDbSession
 from lifecycle_adapters.logs.engine import Engine
 from lifecycle_adapters.logs.rules import Rules
-from lifecycle_adapters.logs.workbench import Workbench
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
+class LoadedLog:
     """What a source offers.
 
     Attributes:
@@ -32,7 +32,7 @@ class Intake:
 class Source(Protocol):
     """A log, wherever it lies."""
 
-    def offer(self, bench: Workbench, rules: Rules, columns: Columns) -> Intake:
+    def load(self, bench: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
         """Offer the rows as `records`, until the workbench is closed.
 
         Raises:

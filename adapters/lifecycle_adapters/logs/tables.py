@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from lifecycle import Remark, Severity
-from lifecycle_adapters.logs import questions
+from lifecycle import Deviation, Severity
+from lifecycle_adapters.logs import queries
+from lifecycle_adapters.logs.duckdb_session import DuckDbSession
 from lifecycle_adapters.logs.places import ROW_BITS
 from lifecycle_adapters.logs.rules import START, Rules
-from lifecycle_adapters.logs.source import Intake
-from lifecycle_adapters.logs.workbench import Workbench
-from lifecycle_adapters.logs.writing import write
+from lifecycle_adapters.logs.source import LoadedLog
+from lifecycle_adapters.logs.writers import write
 
 _BATCH = 50_000  # rows that are taken from another engine at once
 _JUDGEMENTS = 200  # that are inserted by one statement
@@ -35,7 +35,7 @@ _ROW = f"place & {(1 << ROW_BITS) - 1}"
 class Tables:
     """The relations `findings` and `rejects` of one checked log. `timed`: whether the log has times."""
 
-    def __init__(self, bench: Workbench, rules: Rules, intake: Intake, *, timed: bool) -> None:
+    def __init__(self, bench: DuckDbSession, rules: Rules, intake: LoadedLog, *, timed: bool) -> None:
         self._bench = bench
         self._rules = rules
         self._engine = intake.engine
@@ -68,8 +68,8 @@ class Tables:
 
     def take_findings(self, *, strange: bool) -> None:
         """Take the rows of listed moves, and with `strange` those of unknown status, from the engine."""
-        self._take_answer("listed_rows", questions.rows_listed(), _LISTED)
-        self._take_answer("strange_rows", questions.rows_strange() if strange else None, _STRANGE)
+        self._take_answer("listed_rows", queries.rows_listed(), _LISTED)
+        self._take_answer("strange_rows", queries.rows_strange() if strange else None, _STRANGE)
         self._bench.run(f"""
 CREATE VIEW findings AS
 SELECT task, {self._at} AS "at", {self._at_us} AS at_us, place, found.previous, found.word, found.status, found.ended,
@@ -152,7 +152,7 @@ FROM rejects JOIN files ON files.file = place >> {ROW_BITS}""", order="place")  
             self._bench.unregister("taken")
 
 
-def _plain(remark: Remark[str]) -> tuple[str, str, list[str]]:
+def _plain(remark: Deviation[str]) -> tuple[str, str, list[str]]:
     return str(remark.code), str(remark.severity), [str(state) for state in remark.possible]
 
 

@@ -17,7 +17,16 @@ try:
 except ImportError:
     raise MissingExtra("watch", needed_by="lifecycle_adapters.watch") from None
 
-from lifecycle_adapters.watch.events import RECORD, Acted, Change, Event, Outage, Overdue, PolicyFailed, Unreadable
+from lifecycle_adapters.watch.events import (
+    RECORD,
+    Change,
+    Event,
+    Outage,
+    Overdue,
+    PolicyAction,
+    PolicyFailed,
+    ReadFailed,
+)
 from lifecycle_adapters.watch.pace import Pace
 from lifecycle_adapters.watch.policies import (
     AlertPolicy,
@@ -33,7 +42,6 @@ from lifecycle_adapters.watch.watcher import Watcher, watch
 
 __all__ = [
     "RECORD",
-    "Acted",
     "AlertPolicy",
     "Change",
     "Event",
@@ -43,12 +51,13 @@ __all__ = [
     "OverdueAfter",
     "Pace",
     "Policy",
+    "PolicyAction",
     "PolicyFailed",
+    "ReadFailed",
     "StopAfter",
     "StopAtCost",
     "StopPausedAfter",
     "Throttle",
-    "Unreadable",
     "Watcher",
     "watch",
 ]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from lifecycle.history import ObservationKind
+from lifecycle.conformance import ObservationKind
 
 RECORD = "record"
 """The `channel` of a change that no report told, but the journal's record of the task."""
@@ -45,7 +45,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Acted:
+class PolicyAction:
     """A policy's command, and what came of it.
 
     `state` is the one it left the task in. `sent` is False where it was needless. With `error` it did
@@ -66,7 +66,7 @@ class Acted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unreadable:
+class ReadFailed:
     """A task's status cannot be read or recorded; emitted once until it can be.
 
     `is_gone`: there is no such task (any more).
@@ -116,10 +116,10 @@ class Outage:
     ended_at: datetime | None = None
 
 
-Event = Change | Acted | Unreadable | Overdue | PolicyFailed | Outage
+Event = Change | PolicyAction | ReadFailed | Overdue | PolicyFailed | Outage
 
 
-class Mailbox:
+class EventQueue:
     """Where events wait for their reader, at most `room` of them; who brings more waits.
 
     Args:

@@ -22,7 +22,7 @@ _LIMIT = 1000  # entries asked for at once
 # What is asked of a journal that tells its changes, so that none is named here.
 
 
-class Changes(Protocol):
+class ChangeBatch(Protocol):
     """What was recorded after a point, and the cursor to ask with for what comes after."""
 
     @property
@@ -40,13 +40,13 @@ class Changes(Protocol):
 class ChangeFeed(Protocol):
     """A journal that tells what was recorded since a point; the point `now` is the present."""
 
-    def changes(self, since: str | None = None, *, limit: int = 1000) -> Changes:
+    def changes(self, since: str | None = None, *, limit: int = 1000) -> ChangeBatch:
         """Return what was recorded after `since`."""
         ...
 
 
 @runtime_checkable
-class RecordedReport(Protocol):
+class ForeignReport(Protocol):
     """A report of a change feed."""
 
     lifecycle: str
@@ -71,7 +71,7 @@ async def follow(
     failures = 0
     while True:
         try:
-            told = await recorder.patiently(lambda at=since: feed.changes(at, limit=_LIMIT), blocking=True)  # type: ignore[misc]
+            told = await recorder.retry_until_available(lambda at=since: feed.changes(at, limit=_LIMIT), blocking=True)  # type: ignore[misc]
         except Exception:  # noqa: BLE001 (reads go on without it)
             failures += 1
             _log.exception("the journal's changes cannot be read; tasks are read less promptly")
@@ -80,14 +80,14 @@ async def follow(
             continue
         failures = 0
         for each in told.entries:
-            if isinstance(each, RecordedReport) and each.lifecycle == lifecycle.name:
+            if isinstance(each, ForeignReport) and each.lifecycle == lifecycle.name:
                 yield each.task_id, _judged(lifecycle, each)
         since = told.cursor
         if len(told.entries) < _LIMIT:
             await asyncio.sleep(_EVERY_S)
 
 
-def _judged(lifecycle: Lifecycle[Any, Any], told: RecordedReport) -> ReportEntry[Any, Any] | None:
+def _judged(lifecycle: Lifecycle[Any, Any], told: ForeignReport) -> ReportEntry[Any, Any] | None:
     try:
         return _entry(lifecycle, told)
     except Exception as error:  # noqa: BLE001 (whatever it is, it is about this task)
@@ -95,7 +95,7 @@ def _judged(lifecycle: Lifecycle[Any, Any], told: RecordedReport) -> ReportEntry
         return None
 
 
-def _entry(lifecycle: Lifecycle[Any, Any], told: RecordedReport) -> ReportEntry[Any, Any]:
+def _entry(lifecycle: Lifecycle[Any, Any], told: ForeignReport) -> ReportEntry[Any, Any]:
     known = None if told.before is None else lifecycle.require_state_of(told.before)
     observation = None if known is None else lifecycle.observe(known, told.status, channel=told.channel)
     state = None if told.state is None else lifecycle.require_state_of(told.state)

@@ -15,7 +15,7 @@ from datetime import datetime
 
 from lifecycle_adapters.http.timing import retry_pause_s
 from lifecycle_adapters.watch.events import Outage
-from lifecycle_adapters.watch.tasks import Watched
+from lifecycle_adapters.watch.watched_task import WatchedTask
 
 _SUSPICIOUS = 5  # distinct tasks; all if fewer are watched, but at least two: one task's trouble is its own
 _CERTAIN = 5  # probes
@@ -36,7 +36,7 @@ class OutageDetector:
         self.suspected = asyncio.Event()
         """Set while only probes are read."""
 
-    def fail(self, watched: Watched, error: Exception, *, of: int, is_probe: bool) -> Outage | None:
+    def fail(self, watched: WatchedTask, error: Exception, *, of: int, is_probe: bool) -> Outage | None:
         """Take note of a read without response, of one of so many tasks. Return the outage that this makes certain."""
         self._began_at = self._began_at or self._clock()
         if not self.suspected.is_set():
@@ -65,7 +65,7 @@ class OutageDetector:
         )
 
 
-def next_probe(tasks: Iterable[Watched]) -> Watched | None:
+def next_probe(tasks: Iterable[WatchedTask]) -> WatchedTask | None:
     """Return the task to probe with: the fewest failures in a row, then the latest response, then by chance."""
     free = (each for each in tasks if not each.is_busy)
     return min(free, key=lambda each: (each.failures, -each.responded_s, random.random()), default=None)  # noqa: S311

@@ -2,7 +2,7 @@
 
 Times are those of the journal's record, so that they survive restarts. A clock that is put forward
 cannot be told from a machine that slept: the time counts as passed, and every task that can be read is
-read once more before it is ended. A clock that is put back delays (`lifecycle_adapters.http.timing.Clock`).
+read once more before it is ended. A clock that is put back delays (`lifecycle_adapters.http.timing.SteadyClock`).
 """
 
 from __future__ import annotations
@@ -195,7 +195,9 @@ class StopAtCost:
 
 def ending_command(lifecycle: Lifecycle[Any, Any], state: Any) -> Any:
     """Return the first command that ends a task from this state, None where none is allowed. Raises UnknownName."""
-    return next((each for each in lifecycle.allowed(state, origin=Origin.CALLER) if lifecycle.ends(each)), None)
+    return next(
+        (each for each in lifecycle.allowed(state, origin=Origin.CALLER) if lifecycle.is_terminating(each)), None
+    )
 
 
 def emergency_command(lifecycle: Lifecycle[Any, Any]) -> Any:
@@ -205,7 +207,7 @@ def emergency_command(lifecycle: Lifecycle[Any, Any]) -> Any:
         (
             each
             for each in lifecycle.commands
-            if lifecycle.ends(each) and all(lifecycle.target(state, each) is not None for state in states)
+            if lifecycle.is_terminating(each) and all(lifecycle.target(state, each) is not None for state in states)
         ),
         None,
     )

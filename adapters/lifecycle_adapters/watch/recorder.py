@@ -19,7 +19,7 @@ from lifecycle.definition import Lifecycle
 from lifecycle.errors import AdapterError
 from lifecycle.journal import Journal, Report, ReportEntry, TaskReport
 from lifecycle_adapters.http.timing import retry_pause_s
-from lifecycle_adapters.watch.tasks import Watched
+from lifecycle_adapters.watch.watched_task import WatchedTask
 
 _log = logging.getLogger("lifecycle_adapters.watch")
 
@@ -33,17 +33,17 @@ _LONGEST_PAUSE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class PendingReport:
     """A report to be recorded; or, with `entry`, one that was recorded by whoever received it, and as what."""
 
-    watched: Watched
+    watched: WatchedTask
     report: Report
     entry: ReportEntry[Any, Any] | None = None
 
 
 Outcome = ReportEntry[Any, Any] | Exception
-Learn = Callable[[Seen, ReportEntry[Any, Any]], Awaitable[None]]
-Reject = Callable[[Seen, Exception], Awaitable[None]]
+Learn = Callable[[PendingReport, ReportEntry[Any, Any]], Awaitable[None]]
+Reject = Callable[[PendingReport, Exception], Awaitable[None]]
 
 
 class Recorder:
@@ -59,7 +59,7 @@ class Recorder:
         self._lifecycle = lifecycle
         self._learn = learn
         self._reject = reject
-        self._inbox: list[Seen] = []
+        self._inbox: list[PendingReport] = []
         self._arrived = asyncio.Event()
         self._left = asyncio.Event()
         self._waiting_calls = 0
@@ -71,14 +71,14 @@ class Recorder:
         """How many reports are not recorded yet."""
         return sum(each.entry is None for each in self._inbox)
 
-    async def put(self, seen: Seen) -> None:
+    async def put(self, seen: PendingReport) -> None:
         """Bring a report, when there is room and the journal can be written."""
         while (self._waiting_calls or len(self._inbox) >= ROOM) and not self._is_closing:
             self._left.clear()
             await self._left.wait()
         self._take_in(seen)
 
-    def offer(self, seen: Seen) -> bool:
+    def offer(self, seen: PendingReport) -> bool:
         """Bring a report that was recorded elsewhere; whether there was room for it."""
         if len(self._inbox) >= ROOM:
             return False
@@ -111,7 +111,7 @@ class Recorder:
         self._is_ending = True
         self._arrived.set()
 
-    async def patiently(self, call: Callable[[], R], *, blocking: bool) -> R:
+    async def retry_until_available(self, call: Callable[[], R], *, blocking: bool) -> R:
         """Ask the journal something, again and again until it can answer."""
         try:
             return await _asked(call, blocking=blocking)
@@ -133,16 +133,16 @@ class Recorder:
                 self._left.set()
                 _log.info("the journal is waited for no longer", extra={"unrecorded": self.unrecorded})
 
-    async def _record(self, batch: Sequence[Seen]) -> list[Outcome]:
+    async def _record(self, batch: Sequence[PendingReport]) -> list[Outcome]:
         """Record what is not recorded yet; for each the entry, or the error why it cannot be recorded."""
         new = [TaskReport(self._lifecycle, each.watched.task_id, each.report) for each in batch if each.entry is None]
-        blocking = any(each.watched.log.blocking for each in batch)
+        blocking = any(each.watched.journal.blocking for each in batch)
         made = iter(await self._add(new, blocking=blocking) if new else [])
         return [each.entry or next(made) for each in batch]
 
     async def _add(self, new: Sequence[TaskReport], *, blocking: bool) -> list[Outcome]:
         try:
-            return list(await self.patiently(lambda: self._journal.add_reports(new), blocking=blocking))
+            return list(await self.retry_until_available(lambda: self._journal.add_reports(new), blocking=blocking))
         except Exception as error:  # noqa: BLE001 (whatever it is, one of them is to blame)
             if len(new) == 1:
                 return [error]
@@ -150,7 +150,7 @@ class Recorder:
 
     async def _linger(self) -> None:
         """Let a batch grow, where writing one costs more than waiting."""
-        if self._is_ending or not any(each.watched.log.blocking for each in self._inbox):
+        if self._is_ending or not any(each.watched.journal.blocking for each in self._inbox):
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(_LINGER_S):
@@ -158,7 +158,7 @@ class Recorder:
                     self._arrived.clear()
                     await self._arrived.wait()
 
-    def _take_in(self, seen: Seen) -> None:
+    def _take_in(self, seen: PendingReport) -> None:
         self._inbox.append(seen)
         self._arrived.set()
 

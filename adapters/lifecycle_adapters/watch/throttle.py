@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from aiolimiter import AsyncLimiter
 
-from lifecycle.effects import Accepted, Answer, Throttled
+from lifecycle.effects import Accepted, Response, Throttled
 from lifecycle_adapters.http.timing import retry_pause_s
 
 _log = logging.getLogger("lifecycle_adapters.watch")
@@ -39,7 +39,7 @@ def pause_asked_s(retry_after_s: float | None, *, longest_s: float = LONGEST_CLO
 
 
 class Throttle:
-    """The requests of one key, to be shared by all its watchers in one event loop. A `Gate` for clients.
+    """The requests of one key, to be shared by all its watchers in one event loop. A `RateLimiter` for clients.
 
     Args:
         rate_per_s: requests a second at most; the service may lower it, down to a hundredth.
@@ -61,11 +61,11 @@ class Throttle:
         """The requests a second that are granted now."""
         return self._rate_per_s
 
-    def of(self, task_id: str) -> TaskGate:
+    def of(self, task_id: str) -> TaskLimiter:
         """Return this throttle as the gate of one task's requests."""
-        return TaskGate(self, task_id)
+        return TaskLimiter(self, task_id)
 
-    async def enter(self) -> None:
+    async def acquire(self) -> None:
         """Return when a request may be sent."""
         while True:
             while (left_s := self._closed_until_s - _now_s()) > 0:  # noqa: ASYNC110 (time alone opens it)
@@ -74,7 +74,7 @@ class Throttle:
             if self._closed_until_s <= _now_s():
                 return
 
-    def leave(self, answer: Answer, task_id: str | None = None) -> None:
+    def observe(self, answer: Response, task_id: str | None = None) -> None:
         """Take into account what came of a request; `task_id` is the task that it was about, if known."""
         match answer:
             case Throttled(limits_rate=True):
@@ -124,19 +124,19 @@ class Throttle:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskGate:
+class TaskLimiter:
     """The gate of one task's requests: the throttle then knows which task a response is about."""
 
     throttle: Throttle
     task_id: str
 
-    async def enter(self) -> None:
+    async def acquire(self) -> None:
         """Return when a request may be sent."""
-        await self.throttle.enter()
+        await self.throttle.acquire()
 
-    def leave(self, answer: Answer) -> None:
+    def observe(self, answer: Response) -> None:
         """Take into account what came of a request."""
-        self.throttle.leave(answer, self.task_id)
+        self.throttle.observe(answer, self.task_id)
 
 
 def _pause_s(attempt: int) -> float:

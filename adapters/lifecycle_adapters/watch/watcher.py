@@ -1,8 +1,8 @@
 """The watcher: one process follows thousands of tasks with a few requests under way at a time.
 
 One coroutine takes the task that is due first, as soon as a request may be made, and lets it be read;
-what was seen is recorded (recorder.py), learned (tasks.py), emitted (events.py) and judged by the
-policies (acting.py), whose commands another coroutine begins; then the task is due again (pace.py).
+what was seen is recorded (recorder.py), learned (watched_task.py), emitted (events.py) and judged by the
+policies (enforcer.py), whose commands another coroutine begins; then the task is due again (pace.py).
 
 One task's trouble is that task's trouble: whatever a journal, a service or a policy raises about it is emitted as
 an event, once, and the task is tried again with growing pauses. A task that cannot be read is judged by the
@@ -19,22 +19,23 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, Self
 
-from lifecycle.effects import Accepted, Answer, Denied, Failure, Lost, Missing, NotSent, Refused
-from lifecycle.history import Channel
+from lifecycle.conformance import Channel
+from lifecycle.effects import Accepted, Denied, Failure, Lost, Missing, NotSent, Refused, Response
 from lifecycle.journal import Report, ReportEntry
-from lifecycle_adapters.http import AsyncClient, NotAuthenticated
+from lifecycle_adapters.http import AsyncClient, Unauthorized
 from lifecycle_adapters.http.driver import CLOCK
 from lifecycle_adapters.http.exchange import cost_usd
-from lifecycle_adapters.watch.acting import Acting
-from lifecycle_adapters.watch.events import Change, Event, Mailbox, Outage, Unreadable
+from lifecycle_adapters.watch.enforcer import PolicyEnforcer
+from lifecycle_adapters.watch.events import Change, Event, EventQueue, Outage, ReadFailed
 from lifecycle_adapters.watch.feed import ChangeFeed, follow
 from lifecycle_adapters.watch.outage import OutageDetector, next_probe
 from lifecycle_adapters.watch.pace import Pace
 from lifecycle_adapters.watch.policies import NamesStates, Policy
-from lifecycle_adapters.watch.recorder import Recorder, Seen
-from lifecycle_adapters.watch.tasks import (
+from lifecycle_adapters.watch.recorder import PendingReport, Recorder
+from lifecycle_adapters.watch.throttle import Throttle, pause_asked_s
+from lifecycle_adapters.watch.watched_task import (
     Schedule,
-    Watched,
+    WatchedTask,
     is_behind,
     is_certain,
     is_news,
@@ -42,7 +43,6 @@ from lifecycle_adapters.watch.tasks import (
     learn,
     over_already,
 )
-from lifecycle_adapters.watch.throttle import Throttle, pause_asked_s
 
 _log = logging.getLogger("lifecycle_adapters.watch")
 
@@ -59,7 +59,7 @@ _CALLBACKS, _LOOKS, _CANCELLED = 0.5, 0.7, 0.8
 
 
 class Watcher:
-    """Follows many tasks of one client. To be used with `async with`; all but `hear` in one event loop.
+    """Follows many tasks of one client. To be used with `async with`; all but `feed_report` in one event loop.
 
         async with Watcher(client, policies=[StopAfter(3600)]) as watcher:
             watcher.add("task_1", "task_2")
@@ -107,7 +107,7 @@ class Watcher:
         self._pace = pace or Pace()
         self._throttle = throttle or Throttle()
         self._clock = clock
-        self._acting = Acting(client, policies, pace=self._pace, throttle=self._throttle, clock=clock)
+        self._acting = PolicyEnforcer(client, policies, pace=self._pace, throttle=self._throttle, clock=clock)
         self._outage = OutageDetector(client.lifecycle.name, clock)
         if not 0 < closing_s <= _LONGEST_CLOSING_S:
             raise ValueError(f"closing_s must be positive and at most {_LONGEST_CLOSING_S:g}, not {closing_s}")
@@ -115,16 +115,16 @@ class Watcher:
         self._on_event = on_event
         self._keep_open = keep_open
         self._closing_s = closing_s
-        self._tasks: dict[str, Watched] = {}
+        self._tasks: dict[str, WatchedTask] = {}
         self._schedule = Schedule()
-        self._recorder = Recorder(client.journal, client.lifecycle, self._learn, self._reject)
-        self._mailbox = Mailbox(room=_ROOM, is_over=self._is_over)
+        self._recorder = Recorder(client.journal, client.lifecycle, self._apply, self._reject)
+        self._mailbox = EventQueue(room=_ROOM, is_over=self._is_over)
         self._is_read = on_event is None
         self._slots = asyncio.Semaphore(self._pace.concurrency)
         self._command_slots = asyncio.Semaphore(self._pace.concurrency)
-        self._commands: asyncio.Queue[Watched] = asyncio.Queue()
+        self._commands: asyncio.Queue[WatchedTask] = asyncio.Queue()
         self._command_failed = False
-        self._parked: set[Watched] = set()  # due, and not read because the service is down
+        self._parked: set[WatchedTask] = set()  # due, and not read because the service is down
         self._loop: asyncio.AbstractEventLoop | None = None
         self._services: list[asyncio.Task[None]] = []
         self._looks: set[asyncio.Task[None]] = set()
@@ -136,8 +136,8 @@ class Watcher:
     def _require_sound(self, policies: Sequence[Policy]) -> None:
         if len({each.name for each in policies}) < len(policies):
             raise ValueError("two policies have one name, and their commands could not be told apart")
-        if self._acting.needs_cost and self._client.wire.cost_at is None:
-            raise ValueError(f"{self._client.wire.name} does not tell what a task costs")
+        if self._acting.needs_cost and self._client.binding.cost_field is None:
+            raise ValueError(f"{self._client.binding.name} does not tell what a task costs")
         for each in policies:
             if isinstance(each, NamesStates):
                 each.require_declared(self._lifecycle)
@@ -153,12 +153,12 @@ class Watcher:
             ValueError: an id that no request can carry; then none is added.
         """
         new = [each for each in dict.fromkeys(task_ids) if each not in self._tasks]
-        wire = self._client.wire
+        binding = self._client.binding
         for each in new:
-            wire.status.request(wire.base_path, task_id=each)
+            binding.status.request(binding.base_path, task_id=each)
         added_at, now_s = self._clock(), _now_s()
         watched_anew = [
-            Watched(each, self._client.journal.task(self._lifecycle, each), added_at=added_at) for each in new
+            WatchedTask(each, self._client.journal.task(self._lifecycle, each), added_at=added_at) for each in new
         ]
         for number, watched in enumerate(watched_anew):
             self._tasks[watched.task_id] = watched
@@ -188,7 +188,7 @@ class Watcher:
         async for _ in self.changes():
             pass
 
-    def hear(self, task_id: str, entry: ReportEntry[Any, Any]) -> None:
+    def feed_report(self, task_id: str, entry: ReportEntry[Any, Any]) -> None:
         """Take over a report that was just recorded in the client's journal, such as a webhook's. From any thread.
 
         It is told like any other; where it is not certain, the task is looked at as soon as may be.
@@ -197,7 +197,7 @@ class Watcher:
         loop = self._loop
         with suppress(RuntimeError):  # the loop is closed
             if loop is not None:
-                loop.call_soon_threadsafe(self._hear, task_id, entry)
+                loop.call_soon_threadsafe(self._feed_report, task_id, entry)
 
     # --- its beginning and its end ----------------------------------------------------------------
 
@@ -205,9 +205,9 @@ class Watcher:
         self._loop = asyncio.get_running_loop()
         journal = self._client.journal
         if isinstance(journal, ChangeFeed):
-            told = await self._recorder.patiently(lambda: journal.changes("now"), blocking=True)
+            told = await self._recorder.retry_until_available(lambda: journal.changes("now"), blocking=True)
             self._services.append(self._begin(self._follow(journal, told.cursor)))
-        for service in (self._take_turns(), self._take_commands(), self._probe()):
+        for service in (self._run(), self._take_commands(), self._probe()):
             self._services.append(self._begin(service))
         self._recording = self._begin(self._recorder.run())
         return self
@@ -266,19 +266,19 @@ class Watcher:
 
     # --- looking ----------------------------------------------------------------------------------
 
-    async def _take_turns(self) -> None:
+    async def _run(self) -> None:
         while True:
             await self._slots.acquire()
             watched = await self._next()
-            self._start(self._look(watched), watched).add_done_callback(lambda _: self._slots.release())
+            self._start(self._poll(watched), watched).add_done_callback(lambda _: self._slots.release())
 
-    async def _next(self) -> Watched:
+    async def _next(self) -> WatchedTask:
         """The task to look at now; chosen last, so that whatever is urgent by then comes first."""
         while True:
             await self._schedule.until_due()
             first = self._schedule.first()
             if first is not None and self._may_read(first):
-                await self._throttle.enter()
+                await self._throttle.acquire()
             watched = self._schedule.pop()
             if watched is not None:
                 return watched
@@ -288,31 +288,33 @@ class Watcher:
         while True:
             await self._outage.suspected.wait()
             await asyncio.sleep(self._outage.pause_s())
-            await self._throttle.enter()
+            await self._throttle.acquire()
             watched = next_probe(self._tasks.values()) if self._outage.suspected.is_set() else None
             if watched is not None:
                 watched.due_s = float("inf")  # it is taken out of the schedule
-                await asyncio.wait([self._start(self._look(watched, is_probe=True), watched)])
+                await asyncio.wait([self._start(self._poll(watched, is_probe=True), watched)])
 
-    def _start(self, work: Coroutine[Any, Any, None], watched: Watched) -> asyncio.Task[None]:
+    def _start(self, work: Coroutine[Any, Any, None], watched: WatchedTask) -> asyncio.Task[None]:
         watched.is_busy = True
         task = self._begin(self._safely(work, watched))
         self._looks.add(task)
         return task
 
-    async def _safely(self, work: Coroutine[Any, Any, None], watched: Watched) -> None:
+    async def _safely(self, work: Coroutine[Any, Any, None], watched: WatchedTask) -> None:
         """Do what is to be done about a task; whatever is raised is that task's trouble."""
         try:
             await work
         except Exception as error:  # noqa: BLE001
-            await self._miss(watched, error, is_certain=True)
+            await self._on_failure(watched, error, is_certain=True)
 
-    def _may_read(self, watched: Watched) -> bool:
+    def _may_read(self, watched: WatchedTask) -> bool:
         return not self._outage.suspected.is_set() and watched.read_after_s <= _now_s()
 
-    async def _look(self, watched: Watched, *, is_probe: bool = False) -> None:
+    async def _poll(self, watched: WatchedTask, *, is_probe: bool = False) -> None:
         if watched.record is None:
-            watched.record = await self._recorder.patiently(watched.log.load, blocking=watched.log.blocking)
+            watched.record = await self._recorder.retry_until_available(
+                watched.journal.load, blocking=watched.journal.blocking
+            )
             if is_over(self._lifecycle, watched):
                 await self._end(watched, over_already(self._lifecycle, watched))
                 return
@@ -323,40 +325,40 @@ class Watcher:
         try:
             answer = await self._client.read(watched.task_id, details=details)
         except Exception as error:  # noqa: BLE001 (a client that is closed, for example)
-            await self._miss_read(watched, error, is_probe=is_probe)
+            await self._on_failed_read(watched, error, is_probe=is_probe)
             return
         finally:
             if details:
                 watched.cost_due_s = _now_s() + self._pace.cost_s  # also if it failed: then the status alone is read
-        self._throttle.leave(answer, watched.task_id)
+        self._throttle.observe(answer, watched.task_id)
         await self._take(watched, answer, is_probe=is_probe)
 
-    async def _take(self, watched: Watched, answer: Answer, *, is_probe: bool) -> None:
+    async def _take(self, watched: WatchedTask, answer: Response, *, is_probe: bool) -> None:
         """Take note of a response to a read, or of none."""
         if isinstance(answer, Lost | NotSent) or (
-            isinstance(answer, Denied) and isinstance(answer.error, NotAuthenticated)
+            isinstance(answer, Denied) and isinstance(answer.error, Unauthorized)
         ):
-            await self._miss_read(watched, answer.error, answer, is_probe=is_probe)
+            await self._on_failed_read(watched, answer.error, answer, is_probe=is_probe)
             return
-        await self._respond(watched)
+        await self._on_response(watched)
         match answer:
             case Accepted():
-                await self._see(watched, answer)
+                await self._on_status(watched, answer)
             case Missing() if self._may_appear(watched):
                 self._put_back(watched, _APPEAR_PAUSE_S)
             case Missing():
                 await self._end(watched, self._unreadable(watched, answer.error, is_gone=True))
             case _:
-                await self._miss(watched, answer.error, answer, is_certain=isinstance(answer, Denied | Refused))
+                await self._on_failure(watched, answer.error, answer, is_certain=isinstance(answer, Denied | Refused))
 
-    def _may_appear(self, watched: Watched) -> bool:
+    def _may_appear(self, watched: WatchedTask) -> bool:
         """Whether the task was created so recently that the service may not find it yet."""
         created_at = None if watched.record is None else watched.record.created_at
         if created_at is None:
             return False
         return abs((self._clock() - created_at).total_seconds()) < self._client.timing.appear_s
 
-    async def _respond(self, watched: Watched) -> None:
+    async def _on_response(self, watched: WatchedTask) -> None:
         """Take note that the service answers."""
         watched.responded_s = _now_s()
         ended = self._outage.respond()
@@ -366,51 +368,51 @@ class Watcher:
         self._parked.clear()
         if ended is not None:
             _log.info("the service answers again", extra={"lifecycle": self._lifecycle.name})
-            await self._tell(ended)
+            await self._emit(ended)
 
-    async def _see(self, watched: Watched, answer: Accepted) -> None:
-        cost = cost_usd(answer.document, self._client.wire.cost_at)
+    async def _on_status(self, watched: WatchedTask, answer: Accepted) -> None:
+        cost = cost_usd(answer.document, self._client.binding.cost_field)
         if cost is not None and cost.is_finite():
             watched.cost_usd = cost
         if cost is not None:
             watched.cost_due_s = _now_s() + self._pace.cost_s
-        await self._recorder.put(Seen(watched, Report(str(answer.status), answer.as_of)))
+        await self._recorder.put(PendingReport(watched, Report(str(answer.status), answer.as_of)))
 
-    async def _miss_read(
-        self, watched: Watched, error: Exception, failure: Failure | None = None, *, is_probe: bool
+    async def _on_failed_read(
+        self, watched: WatchedTask, error: Exception, failure: Failure | None = None, *, is_probe: bool
     ) -> None:
         """Take note of a read without response: the service's trouble, or the task's."""
         outage = self._outage.fail(watched, error, of=len(self._tasks), is_probe=is_probe)
         if outage is not None:
-            await self._tell(_log_of(outage))
-        await self._miss(watched, error, failure, is_certain=isinstance(failure, Denied))
+            await self._emit(_log_of(outage))
+        await self._on_failure(watched, error, failure, is_certain=isinstance(failure, Denied))
 
-    async def _miss(
-        self, watched: Watched, error: Exception, failure: Failure | None = None, *, is_certain: bool
+    async def _on_failure(
+        self, watched: WatchedTask, error: Exception, failure: Failure | None = None, *, is_certain: bool
     ) -> None:
         """Emit a task's trouble if it is certain and was not emitted; read it again after a pause that grows."""
         watched.failures += 1
         is_certain = is_certain or watched.failures >= _TOLD_AFTER
         if is_certain and not watched.is_told_unreadable and not self._outage.suspected.is_set():
             watched.is_told_unreadable = True
-            await self._tell(self._unreadable(watched, error))
+            await self._emit(self._unreadable(watched, error))
         asked_s = pause_asked_s(None if failure is None else failure.retry_after_s)
         watched.read_after_s = _now_s() + max(self._pace.retry_s(watched.failures), asked_s)
         await self._follow_policies(watched)
 
-    def _unreadable(self, watched: Watched, error: Exception, *, is_gone: bool = False) -> Unreadable:
+    def _unreadable(self, watched: WatchedTask, error: Exception, *, is_gone: bool = False) -> ReadFailed:
         facts = {"lifecycle": self._lifecycle.name, "task_id": watched.task_id, "is_gone": is_gone}
         _log.warning("a task cannot be read", extra={**facts, "error": str(error)})
-        return Unreadable(task_id=watched.task_id, lifecycle=self._lifecycle.name, error=error, is_gone=is_gone)
+        return ReadFailed(task_id=watched.task_id, lifecycle=self._lifecycle.name, error=error, is_gone=is_gone)
 
     # --- acting -----------------------------------------------------------------------------------
 
-    async def _follow_policies(self, watched: Watched) -> None:
+    async def _follow_policies(self, watched: WatchedTask) -> None:
         """Ask the policies: carry out what they decide, or look at the task again when it is due."""
-        watched.to_do, events = self._acting.decide(watched)
+        watched.pending_policy, events = self._acting.decide(watched)
         for each in events:
-            await self._tell(each)
-        if watched.to_do is None:
+            await self._emit(each)
+        if watched.pending_policy is None:
             self._put_back(watched, self._delay_s(watched))
         else:
             watched.is_busy = True
@@ -423,55 +425,55 @@ class Watcher:
             await self._command_slots.acquire()
             if self._command_failed and self._outage.suspected.is_set():
                 await asyncio.sleep(_COMMAND_PAUSE_S)
-            self._start(self._act(watched), watched).add_done_callback(lambda _: self._command_slots.release())
+            self._start(self._enforce(watched), watched).add_done_callback(lambda _: self._command_slots.release())
 
-    async def _act(self, watched: Watched) -> None:
-        policy, watched.to_do = watched.to_do, None
+    async def _enforce(self, watched: WatchedTask) -> None:
+        policy, watched.pending_policy = watched.pending_policy, None
         if policy is None or watched.is_dropped:
             return
         try:
-            record = await self._recorder.patiently(watched.log.load, blocking=watched.log.blocking)
+            record = await self._recorder.retry_until_available(watched.journal.load, blocking=watched.journal.blocking)
         except Exception as error:
             self._acting.postpone(policy, watched, error)
             raise
         if watched.record is not None and watched.record.state == record.state:
             watched.record = record  # another worker may have known longer of the state, and so of its times
-        for each in await self._acting.carry_out(policy, watched, record):
-            await self._tell(each)
+        for each in await self._acting.enforce(policy, watched, record):
+            await self._emit(each)
         self._command_failed = policy.name in watched.failing
         self._put_back(watched, self._delay_s(watched) if self._command_failed else 0.0)
 
     # --- learning ---------------------------------------------------------------------------------
 
-    async def _learn(self, seen: Seen, entry: ReportEntry[Any, Any]) -> None:
+    async def _apply(self, seen: PendingReport, entry: ReportEntry[Any, Any]) -> None:
         """Learn what was recorded."""
         try:
-            await self._learn_from(seen, entry)
+            await self._apply_entry(seen, entry)
         except Exception as error:  # noqa: BLE001 (whatever it is, it is about this task)
             await self._reject(seen, error)
 
-    async def _reject(self, seen: Seen, error: Exception) -> None:
+    async def _reject(self, seen: PendingReport, error: Exception) -> None:
         """Take note that a report cannot be recorded, or not be learned."""
         if seen.entry is not None:
-            self._look_soon(seen.watched)
+            self._poll_soon(seen.watched)
         elif not seen.watched.is_dropped:
-            await self._miss(seen.watched, error, is_certain=True)
+            await self._on_failure(seen.watched, error, is_certain=True)
 
-    async def _learn_from(self, seen: Seen, entry: ReportEntry[Any, Any]) -> None:
+    async def _apply_entry(self, seen: PendingReport, entry: ReportEntry[Any, Any]) -> None:
         watched = seen.watched
         was_heard = seen.entry is not None
         if watched.is_dropped or (was_heard and not _is_worth_hearing(watched, entry)):
             return
         if is_behind(watched, entry):
             watched.record = None
-            self._look_soon(watched) if was_heard else self._put_back(watched, 0.0)
+            self._poll_soon(watched) if was_heard else self._put_back(watched, 0.0)
             return
         change = learn(self._lifecycle, watched, entry)
         if is_over(self._lifecycle, watched):
             await self._end(watched, change)
             return
         if change is not None:
-            await self._tell(change)
+            await self._emit(change)
         if was_heard:
             self._follow_up(watched, entry, change)
         else:
@@ -479,25 +481,25 @@ class Watcher:
             watched.interval_s = self._interval_s(watched, change)
             await self._follow_policies(watched)
 
-    def _interval_s(self, watched: Watched, change: Change | None) -> float:
+    def _interval_s(self, watched: WatchedTask, change: Change | None) -> float:
         """Short after a change, else ever longer."""
         if watched.interval_s and (change is None or change.before == change.state):
             return self._pace.next_interval_s(watched.interval_s)
         state = None if watched.record is None else watched.record.state
         return self._pace.first_interval_s(self._lifecycle, state)
 
-    def _follow_up(self, watched: Watched, entry: ReportEntry[Any, Any], change: Change | None) -> None:
+    def _follow_up(self, watched: WatchedTask, entry: ReportEntry[Any, Any], change: Change | None) -> None:
         """After a report that was heard: look at once where only a look tells, rarely while the others come."""
         was_pushed = entry.report.channel != Channel.API
         if not is_certain(entry):
             if was_pushed and change is not None:
-                self._look_soon(watched)
+                self._poll_soon(watched)
         elif not entry.late:
             watched.interval_s = self._pace.longest_s if was_pushed else self._interval_s(watched, change)
             if not watched.is_busy:
                 self._put_back(watched, self._delay_s(watched))
 
-    def _delay_s(self, watched: Watched) -> float:
+    def _delay_s(self, watched: WatchedTask) -> float:
         """Return the seconds until the task is to be read again, or a policy to be asked."""
         if self._outage.suspected.is_set():
             self._parked.add(watched)
@@ -508,13 +510,13 @@ class Watcher:
             until_read_s = self._pace.jittered_s(watched.interval_s)
         return min(until_read_s, self._acting.next_s(watched))
 
-    async def _end(self, watched: Watched, event: Event | None) -> None:
+    async def _end(self, watched: WatchedTask, event: Event | None) -> None:
         """Tell the last of a task, and watch it no longer."""
         if event is not None and not watched.is_dropped:
-            await self._tell(event)
+            await self._emit(event)
         self._drop(watched)
 
-    def _drop(self, watched: Watched) -> None:
+    def _drop(self, watched: WatchedTask) -> None:
         watched.is_dropped, watched.due_s = True, float("inf")
         self._parked.discard(watched)
         if self._tasks.get(watched.task_id) is watched:
@@ -522,7 +524,7 @@ class Watcher:
         self._schedule.keep(self._tasks.values())
         self._mailbox.wake()
 
-    def _put_back(self, watched: Watched, delay_s: float) -> None:
+    def _put_back(self, watched: WatchedTask, delay_s: float) -> None:
         watched.is_busy = False
         if not watched.is_dropped:
             due_s = _now_s() + (0.0 if watched.again else delay_s)
@@ -530,7 +532,7 @@ class Watcher:
             self._schedule.put(watched, due_s)
             self._schedule.keep(self._tasks.values())
 
-    def _look_soon(self, watched: Watched) -> None:
+    def _poll_soon(self, watched: WatchedTask) -> None:
         watched.again = True
         if not watched.is_busy:
             self._put_back(watched, 0.0)
@@ -539,19 +541,23 @@ class Watcher:
 
     async def _follow(self, journal: ChangeFeed, since: str) -> None:
         async for task_id, entry in follow(journal, self._lifecycle, self._recorder, since):
-            self._hear(task_id, entry)
+            self._feed_report(task_id, entry)
 
-    def _hear(self, task_id: str, entry: ReportEntry[Any, Any] | None) -> None:
+    def _feed_report(self, task_id: str, entry: ReportEntry[Any, Any] | None) -> None:
         watched = self._tasks.get(task_id)
         if watched is None:
             return
         # What is not known yet is read, and so is what cannot be judged or has no room: the journal has it.
-        if entry is None or watched.record is None or not self._recorder.offer(Seen(watched, entry.report, entry)):
-            self._look_soon(watched)
+        if (
+            entry is None
+            or watched.record is None
+            or not self._recorder.offer(PendingReport(watched, entry.report, entry))
+        ):
+            self._poll_soon(watched)
 
     # --- telling ----------------------------------------------------------------------------------
 
-    async def _tell(self, event: Event) -> None:
+    async def _emit(self, event: Event) -> None:
         if self._on_event is not None:
             await self._call_back(self._on_event, event)
         if self._is_read:
@@ -599,7 +605,7 @@ async def watch(
             yield event
 
 
-def _is_worth_hearing(watched: Watched, entry: ReportEntry[Any, Any]) -> bool:
+def _is_worth_hearing(watched: WatchedTask, entry: ReportEntry[Any, Any]) -> bool:
     """Whether what another recorded was not overtaken; late reports are told as what they are."""
     return entry.late or entry.unconfirmed or is_news(watched, entry.report)
 

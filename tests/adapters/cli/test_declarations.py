@@ -82,7 +82,7 @@ def test_show_has_every_state_event_transition_alias_and_promise(declared: Lifec
         assert invariant.name in text
         assert invariant.citation in text
     for alias in declared.aliases:
-        assert [alias.channel, alias.word, alias.state] in [line.split() for line in text.splitlines()]
+        assert [alias.channel, alias.status, alias.state] in [line.split() for line in text.splitlines()]
 
 
 @pytest.mark.parametrize("columns", ["80", "30"])

@@ -308,7 +308,7 @@ main()
 def test_all_missing_extras_are_named_at_once(extras: str, arguments: list[str]) -> None:
     done = python(f"""
 import sys
-absent = "httpx2 tenacity aiolimiter fastapi uvicorn yaml duckdb numpy sqlalchemy alembic psycopg"
+absent = "httpx2 tenacity aiolimiter fastapi uvicorn yaml duckdb numpy sqlalchemy psycopg"
 sys.modules.update(dict.fromkeys(absent.split()))
 sys.argv = ["lifecycle", *{arguments!r}]
 from lifecycle_adapters.cli import main

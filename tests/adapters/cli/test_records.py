@@ -18,7 +18,7 @@ import pytest
 from typer.testing import Result
 
 from lifecycle import V1_FULL, V2_FULL, Lifecycle, V1Event, V1State
-from lifecycle.journal import Purpose, Report, TaskReport
+from lifecycle.journal import Report, RequestContext, TaskReport
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.journal import SqlJournal
 from tests.adapters.cli.commands import KEY, call, call_json, environment, script
@@ -73,11 +73,11 @@ def live(record: SqlJournal, task_id: str, *statuses: str) -> None:
         record.task(V1_FULL, task_id).add_report(Report(status, NOW + timedelta(seconds=second)))
 
 
-def intend(record: SqlJournal, task_id: str, **purpose: str) -> None:
+def intend(record: SqlJournal, task_id: str, **context: str) -> None:
     """Leave a command open on a running task, which this worker holds."""
     log = record.task(V1_FULL, task_id)
     version = log.load().version
-    log.add_intent(V1Event.STOP, source=V1State.RUNNING, version=version, fields={}, purpose=Purpose(**purpose))
+    log.add_intent(V1Event.STOP, source=V1State.RUNNING, version=version, fields={}, context=RequestContext(**context))
 
 
 def lines(result: Result) -> list[str]:
@@ -145,11 +145,22 @@ def test_pages_of_tasks_are_turned_by_their_cursor(record: SqlJournal, journal: 
 
 
 def test_a_history_tells_who_did_what_and_why(emulator: Emulator, server: dict[str, str], journal: str) -> None:
-    purpose = ("--once", "order 5", "--reason", "sold out", "--label", "shop=north")
-    task = call("create", "--api", "v1", "Buy milk", *purpose, "--worker", "alice", env=server).stdout.strip()
+    context = ("--idempotency-key", "order 5", "--reason", "sold out", "--label", "shop=north")
+    task = call("create", "--api", "v1", "Buy milk", *context, "--worker", "alice", env=server).stdout.strip()
     emulator.fire(task, "start")
     sent = call(
-        "send", "--api", "v1", task, "stop", "--once", "k1", "--reason", "too dear", "--worker", "bob", env=server
+        "send",
+        "--api",
+        "v1",
+        task,
+        "stop",
+        "--idempotency-key",
+        "k1",
+        "--reason",
+        "too dear",
+        "--worker",
+        "bob",
+        env=server,
     )
 
     heading, titles, _, *rows = lines(call("history", task, "--journal", journal, env={"COLUMNS": "200"}))
@@ -275,10 +286,10 @@ def test_a_pipe_that_nobody_reads_ends_the_command_quietly(
 def test_a_key_is_executed_once_across_processes(emulator: Emulator, server: dict[str, str]) -> None:
     session = call("create", "--api", "v3", env=server).stdout.strip()
     emulator.fire(session, "ready")
-    dispatch = ("send", "--api", "v3", session, "dispatch", "--field", "task=x", "--once", "k1")
+    dispatch = ("send", "--api", "v3", session, "dispatch", "--field", "task=x", "--idempotency-key", "k1")
 
     first, again = script(*dispatch, env=server), script(*dispatch, env=server)
-    other = call("send", "--api", "v3", session, "stop", "--once", "k1", env=server)
+    other = call("send", "--api", "v3", session, "stop", "--idempotency-key", "k1", env=server)
 
     assert first.stdout == again.stdout == "running\n"
     assert [each.command for each in emulator.calls() if each.command] == ["dispatch"]
@@ -303,7 +314,9 @@ def test_what_is_read_is_recorded(emulator: Emulator, server: dict[str, str], jo
 
 
 def test_one_key_prints_one_task(emulator: Emulator, server: dict[str, str]) -> None:
-    printed = [call("create", "--api", "v1", "Buy milk", "--once", "order 5", env=server).stdout for _ in range(2)]
+    printed = [
+        call("create", "--api", "v1", "Buy milk", "--idempotency-key", "order 5", env=server).stdout for _ in range(2)
+    ]
 
     assert printed[0] == printed[1] != ""
     assert [each.method for each in emulator.calls()] == ["POST"]

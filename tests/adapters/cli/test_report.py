@@ -1,4 +1,4 @@
-"""`report` prints what `Report` holds: tables for people, JSON for programs, a page for a browser."""
+"""`report` prints what `LogReport` holds: tables for people, JSON for programs, a page for a browser."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import duckdb
 import pytest
 
 from lifecycle import V3_FULL, Severity
-from lifecycle.history import Mode
+from lifecycle.conformance import Mode
 from tests.adapters.cli.commands import call, call_json
 from tests.conftest import without_privileges
 

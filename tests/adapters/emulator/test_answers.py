@@ -10,8 +10,8 @@ import httpx2
 import pytest
 
 from lifecycle_adapters.emulator import Emulator
-from lifecycle_adapters.emulator.calls import WIRES
-from lifecycle_adapters.http.wire import Wire
+from lifecycle_adapters.emulator.calls import BINDINGS
+from lifecycle_adapters.http.binding import HttpBinding
 from tests.adapters.emulator.asking import BY_NAME, HEADERS, ask, bring_to, command, create
 
 V2_TASK_FIELDS = {
@@ -41,17 +41,17 @@ def field_error(loc: list[str | int], msg: str, kind: str) -> dict[str, Any]:
 # --- keys --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
-def test_without_a_key_everything_is_401(http: httpx2.Client, wire: Wire[Any, Any]) -> None:
-    task_id = create(http, wire)
-    authentication = wire.authentication
+@pytest.mark.parametrize("binding", BINDINGS, ids=lambda binding: binding.name)
+def test_without_a_key_everything_is_401(http: httpx2.Client, binding: HttpBinding[Any, Any]) -> None:
+    task_id = create(http, binding)
+    authentication = binding.authentication
     assert authentication is not None
     with httpx2.Client(base_url=http.base_url, trust_env=False) as stranger:
-        calls = [wire.status, wire.details, wire.listing.call, wire.create, *wire.commands.values()]
+        calls = [binding.status, binding.details, binding.listing.call, binding.create, *binding.commands.values()]
         for call in calls:
-            fields = dict.fromkeys(call.takes, "x")
+            fields = dict.fromkeys(call.required_fields, "x")
             for headers in ({}, {authentication.header: authentication.prefix.strip()}):
-                request = call.request(wire.base_path, task_id=task_id, fields=fields or None)
+                request = call.request(binding.base_path, task_id=task_id, fields=fields or None)
                 answer = stranger.request(request.method, request.path, params=request.query, headers=headers)
                 assert (answer.status_code, answer.json()) == (401, {"detail": "Not authenticated"})
                 assert answer.headers["www-authenticate"] == (authentication.prefix.strip() or "APIKey")
@@ -183,8 +183,8 @@ def test_v2_a_failed_task_says_so(http: httpx2.Client, emulator: Emulator) -> No
 
 
 def test_v2_actions_answer_with_the_task(http: httpx2.Client) -> None:
-    wire = BY_NAME["v2"]
-    answer = command(http, wire, "stop", create(http, wire))
+    binding = BY_NAME["v2"]
+    answer = command(http, binding, "stop", create(http, binding))
     assert set(answer.json()) == V2_TASK_FIELDS
     assert answer.json()["status"] == "stopped"
 
@@ -230,10 +230,10 @@ def test_v2_sessions_are_read_and_listed(http: httpx2.Client) -> None:
 
 
 def test_v2_lists_filter(http: httpx2.Client, emulator: Emulator) -> None:
-    wire = BY_NAME["v2"]
-    old = bring_to(emulator, http, wire, ("start",))
+    binding = BY_NAME["v2"]
+    old = bring_to(emulator, http, binding, ("start",))
     emulator.advance(60)
-    between = http.get(f"/api/v2/tasks/{create(http, wire)}").json()["createdAt"]
+    between = http.get(f"/api/v2/tasks/{create(http, binding)}").json()["createdAt"]
     emulator.advance(60)
     new = http.post("/api/v2/tasks", json={"task": "Buy bread"}).json()
 
@@ -275,18 +275,20 @@ def test_v3_a_session_is_created_with_a_task_or_without(http: httpx2.Client) -> 
 
 
 def test_v3_each_task_of_a_session_has_its_output(http: httpx2.Client, emulator: Emulator) -> None:
-    wire = BY_NAME["v3"]
-    session_id = bring_to(emulator, http, wire, ("start",))
+    binding = BY_NAME["v3"]
+    session_id = bring_to(emulator, http, binding, ("start",))
     outputs: list[Any] = []
     for _ in range(2):
-        assert ask(http, wire, wire.details, session_id).json()["output"] is None
+        assert ask(http, binding, binding.details, session_id).json()["output"] is None
         emulator.fire(session_id, "complete")
-        session = ask(http, wire, wire.details, session_id).json()
+        session = ask(http, binding, binding.details, session_id).json()
         outputs.append(session["output"])
         assert (session["status"], session["isTaskSuccessful"]) == ("idle", True)
-        assert ask(http, wire, wire.commands["dispatch"], session_id, task="Buy milk").json()["status"] == "running"
+        assert (
+            ask(http, binding, binding.commands["dispatch"], session_id, task="Buy milk").json()["status"] == "running"
+        )
     assert outputs == ["Done: Buy milk (task 1 of this session)", "Done: Buy milk (task 2 of this session)"]
-    assert ask(http, wire, wire.details, session_id).json()["totalCostUsd"] == "0.0240"
+    assert ask(http, binding, binding.details, session_id).json()["totalCostUsd"] == "0.0240"
 
 
 def test_v3_a_dispatch_needs_a_task_a_session_and_that_it_is_idle(http: httpx2.Client, emulator: Emulator) -> None:
@@ -302,9 +304,9 @@ def test_v3_a_dispatch_needs_a_task_a_session_and_that_it_is_idle(http: httpx2.C
 
 
 def test_v3_stop_takes_a_strategy_or_none(http: httpx2.Client, emulator: Emulator) -> None:
-    wire = BY_NAME["v3"]
+    binding = BY_NAME["v3"]
     for body, status in ((None, "stopped"), ({"strategy": "session"}, "stopped"), ({"strategy": "task"}, "idle")):
-        session_id = bring_to(emulator, http, wire, ("start",))
+        session_id = bring_to(emulator, http, binding, ("start",))
         answer = http.post(f"/api/v3/sessions/{session_id}/stop", json=body)
         assert (answer.status_code, answer.json()["status"]) == (200, status)
         assert set(answer.json()) > V3_SESSION_FIELDS
@@ -345,13 +347,13 @@ def test_v4_create_and_read(http: httpx2.Client, emulator: Emulator) -> None:
 
 
 def test_v4_cancel_is_idempotent(http: httpx2.Client, emulator: Emulator) -> None:
-    wire = BY_NAME["v4"]
-    run_id = create(http, wire)
-    answers = [command(http, wire, "cancel", run_id) for _ in range(2)]
+    binding = BY_NAME["v4"]
+    run_id = create(http, binding)
+    answers = [command(http, binding, "cancel", run_id) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [200, 200]
     assert answers[0].json() == answers[1].json()
-    failed = bring_to(emulator, http, wire, ("fail",))
-    assert command(http, wire, "cancel", failed).json()["error"] == "The run failed"
+    failed = bring_to(emulator, http, binding, ("fail",))
+    assert command(http, binding, "cancel", failed).json()["error"] == "The run failed"
     unknown = http.post(f"/api/v4/runs/{NOWHERE}/cancel")
     assert (unknown.status_code, unknown.json()) == (404, {"detail": "Run not found"})
 

@@ -1,4 +1,4 @@
-"""A request is recognised as what the wire table made it from."""
+"""A request is recognised as what the binding table made it from."""
 
 from __future__ import annotations
 
@@ -8,41 +8,43 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lifecycle_adapters.emulator.calls import WIRES, Identity, identify
-from lifecycle_adapters.http.wire import Call, Wire
+from lifecycle_adapters.emulator.calls import BINDINGS, Identity, identify
+from lifecycle_adapters.http.binding import Call, HttpBinding
 
 CALLS = [
-    (wire, name, call)
-    for wire in WIRES
+    (binding, name, call)
+    for binding in BINDINGS
     for name, call in {
-        "create": wire.create,
-        "status": wire.status,
-        "details": wire.details,
-        "list": wire.listing.call,
-        **wire.commands,
+        "create": binding.create,
+        "status": binding.status,
+        "details": binding.details,
+        "list": binding.listing.call,
+        **binding.commands,
     }.items()
 ]
-IDS = [f"{wire.name} {name}" for wire, name, _ in CALLS]
+IDS = [f"{binding.name} {name}" for binding, name, _ in CALLS]
 TASK_IDS = st.text("abcdef0123456789-_.~:@!$'()*+,;=", min_size=1, max_size=40)
 
 
-def asked(wire: Wire[Any, Any], call: Call, task_id: str) -> Identity | None:
-    request = call.request(wire.base_path, task_id=task_id, fields=dict.fromkeys(call.takes, "x") or None)
+def asked(binding: HttpBinding[Any, Any], call: Call, task_id: str) -> Identity | None:
+    request = call.request(binding.base_path, task_id=task_id, fields=dict.fromkeys(call.required_fields, "x") or None)
     query = "&".join(f"{name}={value}" for name, value in request.query.items())
     return identify(request.method, request.path, query, request.body)
 
 
-@pytest.mark.parametrize(("wire", "name", "call"), CALLS, ids=IDS)
+@pytest.mark.parametrize(("binding", "name", "call"), CALLS, ids=IDS)
 @given(digits=st.integers(0, 2**64 - 1))
-def test_what_a_wire_table_asks_is_recognised(wire: Wire[Any, Any], name: str, call: Call, digits: int) -> None:
+def test_what_a_wire_table_asks_is_recognised(
+    binding: HttpBinding[Any, Any], name: str, call: Call, digits: int
+) -> None:
     task_id = f"{digits:016x}"
-    identity = asked(wire, call, task_id)
+    identity = asked(binding, call, task_id)
     assert identity is not None
     has_id = any("{id}" in each for each in (call.path, *call.query.values(), *(call.body or {}).values()))
     assert identity.task_id == (task_id if has_id else None)
-    assert identity.command == (name if name in wire.commands else None)
-    one_call_reads_both = wire.status == wire.details and name == "details"
-    assert (identity.api, identity.call) == (wire.name, "status" if one_call_reads_both else name)
+    assert identity.command == (name if name in binding.commands else None)
+    one_call_reads_both = binding.status == binding.details and name == "details"
+    assert (identity.api, identity.call) == (binding.name, "status" if one_call_reads_both else name)
 
 
 @pytest.mark.parametrize(

@@ -10,15 +10,15 @@ import pytest
 
 from lifecycle import Lifecycle, VerdictKind
 from lifecycle_adapters.emulator import Emulator
-from lifecycle_adapters.emulator.calls import WIRES
-from lifecycle_adapters.http.wire import Wire
+from lifecycle_adapters.emulator.calls import BINDINGS
+from lifecycle_adapters.http.binding import HttpBinding
 from tests.adapters.emulator.asking import BY_NAME, bring_to, command, connect, create, state
 
 PAIRS = [
-    pytest.param(wire, is_seed, place.name, event, id=f"{lifecycle.name} {place.name} {event}")
-    for wire in WIRES
-    for is_seed in ((False, True) if wire.seed is not wire.full else (False,))
-    for lifecycle in [wire.seed if is_seed else wire.full]
+    pytest.param(binding, is_seed, place.name, event, id=f"{lifecycle.name} {place.name} {event}")
+    for binding in BINDINGS
+    for is_seed in ((False, True) if binding.seed is not binding.full else (False,))
+    for lifecycle in [binding.seed if is_seed else binding.full]
     for place in lifecycle.states
     for event in lifecycle.commands
 ]
@@ -32,42 +32,44 @@ def seeded() -> Iterator[Emulator]:
         yield emulator
 
 
-@pytest.mark.parametrize(("wire", "is_seed", "start", "event"), PAIRS)
+@pytest.mark.parametrize(("binding", "is_seed", "start", "event"), PAIRS)
 def test_the_service_does_what_the_lifecycle_says(
-    emulator: Emulator, seeded: Emulator, *, wire: Wire[Any, Any], is_seed: bool, start: str, event: str
+    emulator: Emulator, seeded: Emulator, *, binding: HttpBinding[Any, Any], is_seed: bool, start: str, event: str
 ) -> None:
-    lifecycle: Lifecycle[Any, Any] = wire.seed if is_seed else wire.full
+    lifecycle: Lifecycle[Any, Any] = binding.seed if is_seed else binding.full
     server = seeded if is_seed else emulator
     path = lifecycle.path(lifecycle.initial, start)
     assert path is not None
     with connect(server) as http:
-        task_id = bring_to(server, http, wire, path)
-        assert state(http, wire, task_id) == start
+        task_id = bring_to(server, http, binding, path)
+        assert state(http, binding, task_id) == start
         moves = server.task(task_id).moves
 
-        answer = command(http, wire, event, task_id)
+        answer = command(http, binding, event, task_id)
 
         target = lifecycle.target(start, event)
-        assert state(http, wire, task_id) == (start if target is None else target)
+        assert state(http, binding, task_id) == (start if target is None else target)
         if target is None:
             assert server.task(task_id).moves == moves
-            assert answer.status_code == REFUSED_WITH.get(wire.name, REFUSED_WITH.get(f"{wire.name} {event}", 200))
+            assert answer.status_code == REFUSED_WITH.get(
+                binding.name, REFUSED_WITH.get(f"{binding.name} {event}", 200)
+            )
         else:
             assert answer.status_code == 200
             assert [move.event for move in server.task(task_id).moves[len(moves) :]] == [event]
         seen = server.calls()[-2]
-        assert (seen.api, seen.command, seen.task, seen.state_before) == (wire.name, event, task_id, start)
+        assert (seen.api, seen.command, seen.task, seen.state_before) == (binding.name, event, task_id, start)
         assert (seen.applied, seen.state_after) == (target is not None, start if target is None else target)
 
 
-@pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
+@pytest.mark.parametrize("binding", BINDINGS, ids=lambda binding: binding.name)
 def test_every_remote_event_in_every_state_by_hand(
-    emulator: Emulator, http: httpx2.Client, wire: Wire[Any, Any]
+    emulator: Emulator, http: httpx2.Client, binding: HttpBinding[Any, Any]
 ) -> None:
-    lifecycle = wire.full
+    lifecycle = binding.full
     for place in lifecycle.states:
         for event in lifecycle.events:
-            task_id = bring_to(emulator, http, wire, lifecycle.path(lifecycle.initial, place.name) or ())
+            task_id = bring_to(emulator, http, binding, lifecycle.path(lifecycle.initial, place.name) or ())
             answer = http.post(f"/_emulator/tasks/{task_id}/events", json={"event": event.name})
             verdict = lifecycle.judge(place.name, event.name)
             if event.name in lifecycle.commands:
@@ -76,17 +78,17 @@ def test_every_remote_event_in_every_state_by_hand(
                 assert (answer.status_code, answer.json()["state"]) == (200, verdict.target)
             else:
                 assert (answer.status_code, verdict.reason in answer.json()["detail"]) == (409, True)
-                assert state(http, wire, task_id) == place.name
+                assert state(http, binding, task_id) == place.name
 
 
 def test_v1_says_why_it_refuses(http: httpx2.Client, emulator: Emulator) -> None:
-    wire = BY_NAME["v1"]
-    task_id = create(http, wire)
-    assert command(http, wire, "pause", task_id).json() == {
+    binding = BY_NAME["v1"]
+    task_id = create(http, binding)
+    assert command(http, binding, "pause", task_id).json() == {
         "detail": "'pause' is not allowed in 'created'; allowed: stop"
     }
-    assert command(http, wire, "stop", task_id).json() == {}
-    assert command(http, wire, "stop", task_id).json() == {"detail": "Agent session already stopped"}
+    assert command(http, binding, "stop", task_id).json() == {}
+    assert command(http, binding, "stop", task_id).json() == {"detail": "Agent session already stopped"}
 
 
 def test_a_v2_task_and_its_session_are_stopped_by_one_command(http: httpx2.Client, emulator: Emulator) -> None:
@@ -116,9 +118,9 @@ def test_stopping_a_v2_session_stops_its_tasks(http: httpx2.Client, emulator: Em
 
 def test_a_seed_refuses_a_command_that_it_does_not_know(seeded: Emulator) -> None:
     with connect(seeded) as http:
-        wire = BY_NAME["v3"]
-        task_id = bring_to(seeded, http, wire, ("start",))
-        answer = command(http, wire, "stop_task", task_id)
+        binding = BY_NAME["v3"]
+        task_id = bring_to(seeded, http, binding, ("start",))
+        answer = command(http, binding, "stop_task", task_id)
         assert answer.status_code == 422
         assert answer.json()["detail"][0]["loc"] == ["body", "strategy"]
-        assert state(http, wire, task_id) == "running"
+        assert state(http, binding, task_id) == "running"

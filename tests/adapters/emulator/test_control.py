@@ -10,8 +10,8 @@ import pytest
 
 from lifecycle import IllegalTransition, UnknownName
 from lifecycle_adapters.emulator import NOTICE, Emulator, UnknownTask
+from lifecycle_adapters.emulator.call_log import LONGEST_RECORD, CallLog
 from lifecycle_adapters.emulator.calls import Identity
-from lifecycle_adapters.emulator.record import LONGEST_RECORD, Record
 from tests.adapters.emulator.asking import BY_NAME, HEADERS, bring_to, command, create, state
 
 V1, V2, V3 = BY_NAME["v1"], BY_NAME["v2"], BY_NAME["v3"]
@@ -144,7 +144,7 @@ def test_every_call_is_recorded_and_no_key(emulator: Emulator, http: httpx2.Clie
 
 
 def test_the_record_keeps_the_newest_calls() -> None:
-    record = Record()
+    record = CallLog()
     for _ in range(LONGEST_RECORD + 2):
         record.open(Identity("v1"), at=datetime.now(UTC), method="GET", path="/api/v1/ping", query="", body=None)
     assert [call.number for call in record] == list(range(3, LONGEST_RECORD + 3))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lifecycle import V1, V1_FULL, V2_FULL, V2_SESSION, V3_FULL, V4, Lifecycle, Origin, UnknownName
-from lifecycle_adapters.emulator import course
-from lifecycle_adapters.emulator.course import wished
+from lifecycle_adapters.emulator import script
+from lifecycle_adapters.emulator.script import parse_script
 
 
 @pytest.mark.parametrize(
@@ -21,29 +21,29 @@ from lifecycle_adapters.emulator.course import wished
     ],
 )
 def test_a_text_may_name_the_remote_events(text: str, events: tuple[str, ...] | None) -> None:
-    assert wished(text, V1_FULL) == events
+    assert parse_script(text, V1_FULL) == events
 
 
 def test_it_may_not_name_what_the_lifecycle_does_not_have() -> None:
     with pytest.raises(UnknownName, match="did you mean 'start'"):
-        wished("[remote: strt]", V1_FULL)
+        parse_script("[remote: strt]", V1_FULL)
     with pytest.raises(UnknownName, match="'v1-full' declares it"):
-        wished("[remote: start]", V1)
+        parse_script("[remote: start]", V1)
     with pytest.raises(ValueError, match="'stop' is a command"):
-        wished("[remote: stop]", V1_FULL)
+        parse_script("[remote: stop]", V1_FULL)
 
 
 @pytest.mark.parametrize(
     ("events", "lifecycle", "end"),
     [
-        (course.V1_TASK, V1_FULL, "finished"),
-        (course.V2_TASK, V2_FULL, "finished"),
-        (course.V2_SESSION, V2_SESSION, "active"),
-        (course.V2_SESSION_CLOSING, V2_SESSION, "stopped"),
-        (course.V3_EMPTY, V3_FULL, "idle"),
-        (course.V3_TASK, V3_FULL, "stopped"),
-        (course.V3_TASK_KEPT, V3_FULL, "idle"),
-        (course.V4_RUN, V4, "completed"),
+        (script.V1_TASK, V1_FULL, "finished"),
+        (script.V2_TASK, V2_FULL, "finished"),
+        (script.V2_SESSION, V2_SESSION, "active"),
+        (script.V2_SESSION_CLOSING, V2_SESSION, "stopped"),
+        (script.V3_EMPTY, V3_FULL, "idle"),
+        (script.V3_TASK, V3_FULL, "stopped"),
+        (script.V3_TASK_KEPT, V3_FULL, "idle"),
+        (script.V4_RUN, V4, "completed"),
     ],
 )
 def test_each_usual_course_is_possible_and_remote(

@@ -14,7 +14,7 @@ import httpx2
 import pytest
 from pydantic import ValidationError
 
-from lifecycle_adapters.emulator import ConnectionDropped, Emulator, Fault, FaultKind, create_app
+from lifecycle_adapters.emulator import CallFault, ConnectionDropped, Emulator, FaultKind, create_app
 from tests.adapters.emulator.asking import BY_NAME, HEADERS, ask, command, connect, create, state
 
 V1, V2, V3 = BY_NAME["v1"], BY_NAME["v2"], BY_NAME["v3"]
@@ -106,11 +106,11 @@ def test_delay_waits_and_then_handles(emulator: Emulator, http: httpx2.Client) -
 def test_a_delayed_read_is_completed_also_when_its_caller_has_gone(
     emulator: Emulator, http: httpx2.Client, *, api: str, is_known: bool, kind: str
 ) -> None:
-    wire = BY_NAME[api]
-    task_id = create(http, wire) if is_known else "nobody's"
+    binding = BY_NAME[api]
+    task_id = create(http, binding) if is_known else "nobody's"
     emulator.fault(kind, method="GET", seconds=0.2)
     with pytest.raises(httpx2.ReadTimeout), connect(emulator, timeout=0.1) as impatient:
-        ask(impatient, wire, wire.status, task_id)
+        ask(impatient, binding, binding.status, task_id)
     begun = time.monotonic()
     while (last := emulator.calls()[-1]).status_code is None:
         assert time.monotonic() - begun < 10, last
@@ -215,7 +215,7 @@ def test_a_fault_comes_before_the_key(emulator: Emulator, http: httpx2.Client) -
 )
 def test_a_bad_fault_is_refused(emulator: Emulator, http: httpx2.Client, fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        Fault(**fields)
+        CallFault(**fields)
     assert http.post("/_emulator/faults", json=fields).status_code == 422
     assert emulator.faults() == []
 
@@ -239,7 +239,7 @@ def test_the_record_tells_what_was_played(emulator: Emulator, http: httpx2.Clien
 @pytest.mark.parametrize("kind", ["drop_before", "drop_after"])
 def test_without_a_connection_a_drop_is_an_exception(kind: str) -> None:
     app = create_app(manual=True)
-    app.control.faults.arm(Fault(kind=FaultKind(kind)))
+    app.control.faults.arm(CallFault(kind=FaultKind(kind)))
 
     async def ask() -> None:
         transport = httpx2.ASGITransport(app=app)

@@ -9,8 +9,8 @@ import httpx2
 import pytest
 
 from lifecycle_adapters.emulator import Emulator
-from lifecycle_adapters.emulator.calls import WIRES
-from lifecycle_adapters.http.wire import Wire
+from lifecycle_adapters.emulator.calls import BINDINGS
+from lifecycle_adapters.http.binding import HttpBinding
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["full", "seed"])
@@ -19,18 +19,18 @@ def served(request: pytest.FixtureRequest) -> Iterator[tuple[bool, dict[str, Any
         yield request.param, httpx2.get(f"{emulator.base_url}/openapi.json").json()
 
 
-@pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
+@pytest.mark.parametrize("binding", BINDINGS, ids=lambda binding: binding.name)
 def test_every_call_of_every_wire_table_is_documented(
-    served: tuple[bool, dict[str, Any]], wire: Wire[Any, Any]
+    served: tuple[bool, dict[str, Any]], binding: HttpBinding[Any, Any]
 ) -> None:
     _, document = served
-    parameter = {"v2-session": "session_id", "v3": "session_id", "v4": "run_id"}.get(wire.name, "task_id")
-    for call in (wire.create, wire.status, wire.details, wire.listing.call, *wire.commands.values()):
-        path = wire.base_path + call.path.replace("{id}", f"{{{parameter}}}")
+    parameter = {"v2-session": "session_id", "v3": "session_id", "v4": "run_id"}.get(binding.name, "task_id")
+    for call in (binding.create, binding.status, binding.details, binding.listing.call, *binding.commands.values()):
+        path = binding.base_path + call.path.replace("{id}", f"{{{parameter}}}")
         operation = document["paths"][path][call.method.lower()]
         assert {"401", "422"} <= set(operation["responses"])
-        assert wire.authentication is not None
-        assert operation["security"] == [{wire.authentication.header: []}]
+        assert binding.authentication is not None
+        assert operation["security"] == [{binding.authentication.header: []}]
 
 
 def test_the_key_is_documented(served: tuple[bool, dict[str, Any]]) -> None:
@@ -42,10 +42,12 @@ def test_the_key_is_documented(served: tuple[bool, dict[str, Any]]) -> None:
     assert "security" not in document["paths"]["/api/v1/ping"]["get"]
 
 
-@pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
-def test_the_documented_states_are_the_lifecycles(served: tuple[bool, dict[str, Any]], wire: Wire[Any, Any]) -> None:
+@pytest.mark.parametrize("binding", BINDINGS, ids=lambda binding: binding.name)
+def test_the_documented_states_are_the_lifecycles(
+    served: tuple[bool, dict[str, Any]], binding: HttpBinding[Any, Any]
+) -> None:
     is_seed, document = served
-    lifecycle = wire.seed if is_seed else wire.full
+    lifecycle = binding.seed if is_seed else binding.full
     documented = document["components"]["schemas"][type(lifecycle.initial).__name__]["enum"]
     assert documented == [state.name for state in lifecycle.states]
 

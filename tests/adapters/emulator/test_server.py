@@ -101,15 +101,15 @@ def test_its_methods_can_be_called_from_many_threads_while_it_serves(emulator: E
 
 
 def test_a_call_that_was_not_sent_completely_is_not_handled(emulator: Emulator) -> None:
-    wire = BY_NAME["v3"]
+    binding = BY_NAME["v3"]
     with connect(emulator) as http:
-        session_id = create(http, wire)
+        session_id = create(http, binding)
         address = (str(http.base_url.host), int(http.base_url.port or 0))
         head = f"POST /api/v3/sessions/{session_id}/stop HTTP/1.1\r\nHost: localhost\r\nX-Browser-Use-API-Key: k\r\n"
         with socket.create_connection(address) as raw:
             raw.sendall(f"{head}Content-Length: 20\r\n\r\n".encode())
         for _ in range(5):
-            assert state(http, wire, session_id) == "created"
+            assert state(http, binding, session_id) == "created"
     assert {call.call for call in emulator.calls()} == {"create", "status"}
 
 

@@ -33,8 +33,8 @@ from lifecycle import (
     V3State,
     V4State,
 )
-from lifecycle_adapters.emulator import UnknownTask, course
-from lifecycle_adapters.emulator.world import LONGEST_ADVANCE_S, Clock, Task, World
+from lifecycle_adapters.emulator import UnknownTask, script
+from lifecycle_adapters.emulator.world import LONGEST_ADVANCE_S, EmulatedClock, EmulatedTask, World
 
 STARTED_AT = datetime(2026, 8, 6, 12, tzinfo=UTC)
 NAMES = count(1)
@@ -52,14 +52,14 @@ class Hand:
 
 def world(pace_s: float | None = 10.0) -> tuple[World, Hand]:
     hand = Hand()
-    return World(clock=Clock(monotonic=hand, started_at=STARTED_AT), pace_s=pace_s), hand
+    return World(clock=EmulatedClock(monotonic=hand, started_at=STARTED_AT), pace_s=pace_s), hand
 
 
-def add(world: World, lifecycle: Lifecycle[Any, Any], course: tuple[str, ...], **more: Any) -> Task:
-    return world.add(task_id=f"task {next(NAMES)}", api="any", lifecycle=lifecycle, course=course, given={}, **more)
+def add(world: World, lifecycle: Lifecycle[Any, Any], course: tuple[str, ...], **more: Any) -> EmulatedTask:
+    return world.add(task_id=f"task {next(NAMES)}", api="any", lifecycle=lifecycle, script=course, given={}, **more)
 
 
-def state(world: World, task: Task) -> str:
+def state(world: World, task: EmulatedTask) -> str:
     found = world.find(task.id)
     assert found is task
     return task.state
@@ -67,7 +67,7 @@ def state(world: World, task: Task) -> str:
 
 def test_a_task_rests_in_each_state_for_the_pace() -> None:
     emulated, time = world(pace_s=10.0)
-    task = add(emulated, V1_FULL, course.V1_TASK)
+    task = add(emulated, V1_FULL, script.V1_TASK)
     seen: list[str] = []
     for _ in range(5):
         seen.append(state(emulated, task))
@@ -77,28 +77,32 @@ def test_a_task_rests_in_each_state_for_the_pace() -> None:
 
 def test_moves_have_the_time_at_which_they_were_due_however_late_somebody_looks() -> None:
     emulated, time = world(pace_s=10.0)
-    task = add(emulated, V4, course.V4_RUN)
+    task = add(emulated, V4, script.V4_RUN)
     time.now_s += 1_000.0
     assert state(emulated, task) == V4State.COMPLETED
-    assert [(move.event, move.at_s) for move in task.moves] == [("dispatch", 10.0), ("start", 20.0), ("complete", 30.0)]
+    assert [(move.event, move.at_s) for move in task.transitions] == [
+        ("dispatch", 10.0),
+        ("start", 20.0),
+        ("complete", 30.0),
+    ]
     assert task.ended_s == 30.0
     assert emulated.clock.at(30.0) == STARTED_AT + timedelta(seconds=30)
 
 
 def test_looking_often_or_once_makes_no_difference() -> None:
     often, once = world(), world()
-    tasks = [add(emulated, V4, course.V4_RUN) for emulated, _ in (often, once)]
+    tasks = [add(emulated, V4, script.V4_RUN) for emulated, _ in (often, once)]
     for _ in range(70):
         often[1].now_s += 0.5
         state(often[0], tasks[0])
     once[1].now_s += 35.0
     state(once[0], tasks[1])
-    assert tasks[0].moves == tasks[1].moves
+    assert tasks[0].transitions == tasks[1].transitions
 
 
 def test_a_paused_task_waits_and_goes_on_from_when_it_was_resumed() -> None:
     emulated, time = world(pace_s=10.0)
-    task = add(emulated, V1_FULL, course.V1_TASK)
+    task = add(emulated, V1_FULL, script.V1_TASK)
     time.now_s += 12.0
     assert state(emulated, task) == V1State.RUNNING
     assert emulated.command(task, V1Event.PAUSE)
@@ -111,7 +115,7 @@ def test_a_paused_task_waits_and_goes_on_from_when_it_was_resumed() -> None:
     assert state(emulated, task) == V1State.FINISHED
 
 
-@pytest.mark.parametrize(("lifecycle", "events"), [(V1, course.V1_TASK), (V1_FULL, ())])
+@pytest.mark.parametrize(("lifecycle", "events"), [(V1, script.V1_TASK), (V1_FULL, ())])
 def test_what_a_lifecycle_does_not_declare_or_nobody_wished_never_happens(
     lifecycle: Lifecycle[Any, Any], events: tuple[str, ...]
 ) -> None:
@@ -119,12 +123,12 @@ def test_what_a_lifecycle_does_not_declare_or_nobody_wished_never_happens(
     task = add(emulated, lifecycle, events)
     time.now_s += 1e9
     assert state(emulated, task) == lifecycle.initial
-    assert task.moves == []
+    assert task.transitions == []
 
 
 def test_nothing_moves_by_itself_without_a_pace() -> None:
     emulated, time = world(pace_s=None)
-    task = add(emulated, V1_FULL, course.V1_TASK)
+    task = add(emulated, V1_FULL, script.V1_TASK)
     time.now_s += 1e9
     assert state(emulated, task) == V1State.CREATED
     assert emulated.fire(task.id, V1Event.START).state == V1State.RUNNING
@@ -132,28 +136,28 @@ def test_nothing_moves_by_itself_without_a_pace() -> None:
 
 def test_an_event_by_hand_takes_its_place_in_the_course() -> None:
     emulated, time = world(pace_s=10.0)
-    task = add(emulated, V1_FULL, course.V1_TASK)
+    task = add(emulated, V1_FULL, script.V1_TASK)
     emulated.fire(task.id, V1Event.START)
-    assert task.course == (V1Event.FINISH,)
+    assert task.script == (V1Event.FINISH,)
     time.now_s += 10.0
     assert state(emulated, task) == V1State.FINISHED
 
 
 def test_a_session_with_a_task_passes_idle_on_its_way_if_it_is_ready_first() -> None:
     emulated, time = world(pace_s=10.0)
-    session = add(emulated, V3_FULL, course.V3_TASK_KEPT)
+    session = add(emulated, V3_FULL, script.V3_TASK_KEPT)
     emulated.fire(session.id, V3Event.READY)
     time.now_s += 1_000.0
     assert state(emulated, session) == V3State.IDLE
-    assert [move.event for move in session.moves] == ["ready", "start", "complete"]
+    assert [move.event for move in session.transitions] == ["ready", "start", "complete"]
 
 
 def test_a_new_course_counts_from_the_state_that_the_task_is_in() -> None:
     emulated, time = world(pace_s=10.0)
-    task = add(emulated, V2_FULL, course.V2_TASK)
+    task = add(emulated, V2_FULL, script.V2_TASK)
     time.now_s += 10.0
     assert state(emulated, task) == V2State.STARTED
-    emulated.plan(task, [V2Event.FAIL])
+    emulated.set_script(task, [V2Event.FAIL])
     time.now_s += 10.0
     assert state(emulated, task) == V2State.FAILED
 
@@ -161,22 +165,22 @@ def test_a_new_course_counts_from_the_state_that_the_task_is_in() -> None:
 def test_a_session_that_ends_ends_its_tasks_at_the_same_moment() -> None:
     emulated, time = world(pace_s=10.0)
     session = add(emulated, V2_SESSION, (), ends_children_by=V2Event.STOP, after_children=True)
-    over, live = (add(emulated, V2_FULL, course.V2_TASK, parent=session) for _ in range(2))
+    over, live = (add(emulated, V2_FULL, script.V2_TASK, parent=session) for _ in range(2))
     assert emulated.command(over, V2Event.STOP)
     time.now_s += 3.0
     assert emulated.command(session, V2SessionEvent.STOP)
     assert (over.ended_s, live.ended_s, session.ended_s) == (0.0, 3.0, 3.0)
-    assert [move.event for move in over.moves] == [move.event for move in live.moves] == [V2Event.STOP]
+    assert [move.event for move in over.transitions] == [move.event for move in live.transitions] == [V2Event.STOP]
     time.now_s += 1e9
     assert state(emulated, live) == V2State.STOPPED
 
 
 def test_a_session_that_is_not_kept_alive_closes_after_its_last_task() -> None:
     emulated, time = world(pace_s=10.0)
-    session = add(emulated, V2_SESSION, course.V2_SESSION_CLOSING, ends_children_by=V2Event.STOP, after_children=True)
+    session = add(emulated, V2_SESSION, script.V2_SESSION_CLOSING, ends_children_by=V2Event.STOP, after_children=True)
     time.now_s += 1_000.0
     assert state(emulated, session) == V2SessionState.ACTIVE, "it had no task yet"
-    task = add(emulated, V2_FULL, course.V2_TASK, parent=session)
+    task = add(emulated, V2_FULL, script.V2_TASK, parent=session)
     time.now_s += 29.0
     assert state(emulated, session) == V2SessionState.ACTIVE
     assert state(emulated, task) == V2State.FINISHED
@@ -187,9 +191,9 @@ def test_a_session_that_is_not_kept_alive_closes_after_its_last_task() -> None:
 
 def test_a_refused_command_changes_nothing() -> None:
     emulated, _ = world()
-    task = add(emulated, V1_FULL, course.V1_TASK)
+    task = add(emulated, V1_FULL, script.V1_TASK)
     assert not emulated.command(task, V1Event.RESUME)
-    assert (task.state, task.moves, task.course) == (V1State.CREATED, [], course.V1_TASK)
+    assert (task.state, task.transitions, task.script) == (V1State.CREATED, [], script.V1_TASK)
 
 
 def test_what_is_fired_is_a_declared_remote_event_that_the_state_accepts() -> None:
@@ -204,7 +208,7 @@ def test_what_is_fired_is_a_declared_remote_event_that_the_state_accepts() -> No
     with pytest.raises(UnknownTask, match="no task 'nobody'") as unknown:
         emulated.fire("nobody", V1Event.START)
     assert unknown.value.id == "nobody"
-    assert task.moves == []
+    assert task.transitions == []
 
 
 def test_tasks_are_found_by_api_and_listed_newest_first() -> None:
@@ -237,7 +241,7 @@ def test_time_stays_within_the_calendar() -> None:
 
 def test_advancing_the_clock_is_as_good_as_waiting() -> None:
     emulated, _ = world(pace_s=10.0)
-    task = add(emulated, V1_FULL, course.V1_TASK)
+    task = add(emulated, V1_FULL, script.V1_TASK)
     emulated.clock.advance(20.0)
     assert state(emulated, task) == V1State.FINISHED
 
@@ -256,5 +260,5 @@ def test_whatever_happens_a_tasks_moves_replay_in_its_lifecycle(
         if lifecycle.commands:
             event = data.draw(st.sampled_from(lifecycle.commands))
             assert emulated.command(task, event) == (lifecycle.target(before, event) is not None)
-    assert lifecycle.replay([move.event for move in task.moves]) == task.state
-    assert [move.at_s for move in task.moves] == sorted(move.at_s for move in task.moves)
+    assert lifecycle.replay([move.event for move in task.transitions]) == task.state
+    assert [move.at_s for move in task.transitions] == sorted(move.at_s for move in task.transitions)

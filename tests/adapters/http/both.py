@@ -11,8 +11,18 @@ import httpx2
 
 from lifecycle import Lifecycle
 from lifecycle.command import CommandResult
-from lifecycle.journal import TaskLog
-from lifecycle_adapters.http import AsyncClient, AsyncTask, Client, Listed, Recovered, Task, TaskResult, Timing, Wire
+from lifecycle.journal import TaskJournal
+from lifecycle_adapters.http import (
+    AsyncClient,
+    AsyncTask,
+    Client,
+    HttpBinding,
+    Recovered,
+    Task,
+    TaskResult,
+    TaskSummary,
+    Timing,
+)
 from lifecycle_adapters.http.client import Commands, TaskId
 
 R = TypeVar("R")
@@ -65,8 +75,8 @@ class BlockingTask(Commands[Result]):
         return self.asynchronous.state
 
     @property
-    def log(self) -> TaskLog[str, str]:
-        return self.asynchronous.log
+    def journal(self) -> TaskJournal[str, str]:
+        return self.asynchronous.journal
 
     @property
     def lifecycle(self) -> Lifecycle[str, str]:
@@ -85,7 +95,7 @@ class BlockingClient(AbstractContextManager["BlockingClient"]):
     Where no `http` is given, it makes an httpx2 client of `http_settings` and closes it.
     """
 
-    def __init__(self, api: str | Wire[Any, Any], *, http_settings: Mapping[str, Any], **settings: Any) -> None:
+    def __init__(self, api: str | HttpBinding[Any, Any], *, http_settings: Mapping[str, Any], **settings: Any) -> None:
         self._ours: httpx2.AsyncClient | None = None
         if "http" not in settings:
             settings["http"] = self._ours = httpx2.AsyncClient(**http_settings)
@@ -110,7 +120,7 @@ class BlockingClient(AbstractContextManager["BlockingClient"]):
     def recover(self, **given: Any) -> Sequence[Recovered]:
         return self._runner.run(self.asynchronous.recover(**given))
 
-    def list(self, **query: str) -> Sequence[Listed]:
+    def list(self, **query: str) -> Sequence[TaskSummary]:
         return self._runner.run(_all(self.asynchronous.list(**query)))
 
     def close(self) -> None:
@@ -133,7 +143,7 @@ class BlockingClient(AbstractContextManager["BlockingClient"]):
         return BlockingTask(self._runner, task)
 
 
-async def _all(listed: AsyncIterator[Listed]) -> list[Listed]:
+async def _all(listed: AsyncIterator[TaskSummary]) -> list[TaskSummary]:
     return [each async for each in listed]
 
 

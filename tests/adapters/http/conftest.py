@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from lifecycle_adapters.emulator import Emulator
-from lifecycle_adapters.http import Client, Wire
+from lifecycle_adapters.http import Client, HttpBinding
 from tests.adapters.http.both import KEY, QUICK, AnyClient, BlockingClient
 from tests.adapters.http.scripted import Script, ScriptedServer
 
@@ -37,7 +37,7 @@ def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
     """
     with ExitStack() as opened:
 
-        def connect(api: str | Wire[Any, Any], base_url: str, **settings: Any) -> AnyClient:
+        def connect(api: str | HttpBinding[Any, Any], base_url: str, **settings: Any) -> AnyClient:
             settings = {"api_key": KEY, "base_url": base_url, "timing": QUICK, **settings}
             if request.param == "async":
                 return opened.enter_context(BlockingClient(api, http_settings={"verify": NO_CERTIFICATES}, **settings))

@@ -21,21 +21,21 @@ from lifecycle import (
     get,
 )
 from lifecycle.journal import CommandEntry, Report
-from lifecycle.memory import MemoryJournal, MemoryLog
+from lifecycle.memory import MemoryJournal, MemoryTaskJournal
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import (
     AsyncTask,
-    BadAnswer,
     FieldError,
+    Forbidden,
     HttpError,
-    NoAnswer,
-    NotAuthenticated,
+    InvalidResponse,
+    NoResponse,
     NotConnected,
     NotFound,
-    NotPermitted,
     RateLimited,
-    RequestRefused,
-    ServiceFailed,
+    RequestRejected,
+    ServerError,
+    Unauthorized,
 )
 from tests.adapters.http.both import QUICK, AnyTask
 from tests.adapters.http.conftest import Connect, Serve
@@ -65,7 +65,7 @@ class V1Service:
 
 def lives(task: AnyTask | AsyncTask) -> list[tuple[str, int, str]]:
     """Each recorded command as (command, attempts, state), oldest first."""
-    entries = cast("MemoryLog[str, str]", task.log).entries
+    entries = cast("MemoryTaskJournal[str, str]", task.journal).entries
     last = {entry.record.id: entry.record for entry in entries if isinstance(entry, CommandEntry)}
     return [(record.command, record.attempts, record.state) for record in last.values()]
 
@@ -142,7 +142,7 @@ def test_what_stays_unknown_is_left_open_until_the_service_answers(connect: Conn
     task = connect("v1", server.base_url).task("t")
     with pytest.raises(CommandUncertain, match="whether 'pause' took effect is not known") as raised:
         task.pause()
-    assert isinstance(raised.value.__cause__, ServiceFailed)
+    assert isinstance(raised.value.__cause__, ServerError)
     assert (raised.value.task, raised.value.command, raised.value.state) == ("t", "pause", "running")
     assert len(server.commands) == QUICK.attempts + 1
     assert lives(task) == [("pause", QUICK.attempts + 1, "uncertain")]
@@ -216,7 +216,7 @@ def test_a_refusal_is_told_and_recorded(connect: Connect, serve: Serve, reply: R
         task.stop()
     assert detail in raised.value.detail
     cause = raised.value.__cause__
-    assert isinstance(cause, RequestRefused)
+    assert isinstance(cause, RequestRejected)
     assert cause.status_code == reply.status
     assert server.calls == ["GET /api/v1/task/t/status", STOP, "GET /api/v1/task/t/status"]
     assert lives(task) == [("stop", 1, "refused")]
@@ -227,7 +227,7 @@ def test_a_refusal_names_all_fields(connect: Connect, serve: Serve) -> None:
     with pytest.raises(CommandRefused) as raised:
         connect("v1", server.base_url).task("t").stop()
     cause = raised.value.__cause__
-    assert isinstance(cause, RequestRefused)
+    assert isinstance(cause, RequestRejected)
     assert cause.fields == (
         FieldError("query.task_id", "field required", "value_error.missing"),
         FieldError("path.task_id", "Input should be a valid UUID", "uuid_parsing"),
@@ -241,7 +241,7 @@ def test_a_refusal_of_what_is_so_already_is_success(connect: Connect, serve: Ser
     assert lives(task) == [("stop", 1, "done")]
 
 
-@pytest.mark.parametrize(("status", "error"), [(401, NotAuthenticated), (403, NotPermitted)])
+@pytest.mark.parametrize(("status", "error"), [(401, Unauthorized), (403, Forbidden)])
 def test_what_may_not_be_asked_is_raised_as_it_is(
     connect: Connect, serve: Serve, status: int, error: type[HttpError]
 ) -> None:
@@ -327,7 +327,7 @@ def test_any_failure_of_a_read_may_ask_for_a_pause(connect: Connect, serve: Serv
 
 def test_a_pause_that_is_longer_than_the_budget_ends_the_retries(connect: Connect, serve: Serve) -> None:
     server = serve(lambda _: Reply(status=503, headers={"Retry-After": "60"}))
-    with pytest.raises(ServiceFailed) as info:
+    with pytest.raises(ServerError) as info:
         connect("v1", server.base_url).task("t").status()
     assert info.value.retry_after_s == 60.0
     assert len(server.seen) == 1
@@ -338,7 +338,7 @@ def test_a_response_about_another_task_is_not_recorded(connect: Connect, serve: 
     task = connect("v3", server.base_url).task("s")
     assert task.status() == "running"
     assert len(server.seen) == 2
-    assert [entry.report.status for entry in cast("Any", task.log).entries] == ["running"]
+    assert [entry.report.status for entry in cast("Any", task.journal).entries] == ["running"]
 
 
 def test_a_command_that_is_answered_for_another_task_is_settled_by_a_read(connect: Connect, serve: Serve) -> None:
@@ -409,7 +409,7 @@ def test_a_read_without_a_usable_answer_raises_a_documented_error(connect: Conne
     client = connect("v1", server.base_url)
     for ask in READS.values():
         server.seen.clear()
-        with pytest.raises((ServiceFailed, BadAnswer, NoAnswer)):
+        with pytest.raises((ServerError, InvalidResponse, NoResponse)):
             ask(client)
         assert server.commands == []
         assert len(server.seen) == QUICK.attempts + 1
@@ -418,12 +418,12 @@ def test_a_read_without_a_usable_answer_raises_a_documented_error(connect: Conne
 @pytest.mark.parametrize(
     ("status", "error"),
     [
-        (401, NotAuthenticated),
-        (403, NotPermitted),
+        (401, Unauthorized),
+        (403, Forbidden),
         (404, NotFound),
-        (400, RequestRefused),
-        (422, RequestRefused),
-        (301, RequestRefused),
+        (400, RequestRejected),
+        (422, RequestRejected),
+        (301, RequestRejected),
     ],
 )
 def test_a_read_that_is_refused_is_not_repeated(
@@ -475,7 +475,7 @@ def test_json_of_another_shape_is_a_bad_answer(connect: Connect, serve: Serve, c
     server = serve(lambda _: Reply(body=content))
     client = connect("v1", server.base_url)
     for ask in READS.values():
-        with pytest.raises(BadAnswer):
+        with pytest.raises(InvalidResponse):
             ask(client)
 
 
@@ -546,12 +546,12 @@ def test_a_create_that_is_throttled_is_sent_again(connect: Connect, serve: Serve
 @pytest.mark.parametrize(
     ("reply", "error"),
     [
-        (Reply(status=400, body={"detail": "no"}), RequestRefused),
-        (Reply(status=401), NotAuthenticated),
-        (Reply(status=403), NotPermitted),
+        (Reply(status=400, body={"detail": "no"}), RequestRejected),
+        (Reply(status=401), Unauthorized),
+        (Reply(status=403), Forbidden),
         (Reply(status=404), NotFound),
-        (Reply(status=422, body={"detail": FIELDS}), RequestRefused),
-        (Reply(status=302), RequestRefused),
+        (Reply(status=422, body={"detail": FIELDS}), RequestRejected),
+        (Reply(status=302), RequestRejected),
         (Reply(status=429, headers={"Retry-After": "900"}), RateLimited),
     ],
     ids=lambda value: str(value.status) if isinstance(value, Reply) else "",

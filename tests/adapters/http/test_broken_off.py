@@ -21,7 +21,7 @@ import httpx2
 import pytest
 
 from lifecycle import Lifecycle
-from lifecycle.journal import TaskLog
+from lifecycle.journal import TaskJournal
 from lifecycle_adapters.http import AsyncClient, Client, Recovered
 from lifecycle_adapters.journal import SqlJournal
 from tests.adapters.http.both import KEY, QUICK
@@ -223,7 +223,7 @@ def test_a_callback_that_raises_leaves_nothing_claimed(serve: Serve, path: Path,
 class InterruptingLog:
     """A task's log. Before or after one of its writes somebody presses Ctrl-C."""
 
-    def __init__(self, log: TaskLog[Any, Any], asked: str, *, before: bool) -> None:
+    def __init__(self, log: TaskJournal[Any, Any], asked: str, *, before: bool) -> None:
         self._log = log
         self._asked = asked
         self._before = before

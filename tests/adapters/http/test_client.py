@@ -33,13 +33,13 @@ from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import (
     AsyncClient,
     AsyncTask,
-    BadAnswer,
     Client,
-    Listed,
-    NotAuthenticated,
+    InvalidResponse,
     NotFound,
-    RequestRefused,
+    RequestRejected,
     Task,
+    TaskSummary,
+    Unauthorized,
 )
 from lifecycle_adapters.http.client import Commands
 from lifecycle_adapters.http.v2 import V2
@@ -136,9 +136,9 @@ def test_a_task_that_does_not_exist(connect: Connect, emulator: Emulator) -> Non
 def test_a_wrong_key(connect: Connect) -> None:
     with Emulator(manual=True, api_key="the right one") as guarded:
         client = connect("v2", guarded.base_url, api_key="the-wrong-one")
-        with pytest.raises(NotAuthenticated):
+        with pytest.raises(Unauthorized):
             client.create("buy milk")
-        with pytest.raises(NotAuthenticated):
+        with pytest.raises(Unauthorized):
             client.task("11111111-2222-4333-8444-555555555555").stop()
 
 
@@ -422,7 +422,7 @@ def test_a_list_by_cursor(connect: Connect, serve: Serve, pages: list[Reply], id
 )
 def test_cursor_that_no_request_can_carry_is_a_bad_answer(connect: Connect, serve: Serve, cursor: object) -> None:
     server = serve(lambda _: Reply(body={"runs": [{"id": "a", "status": "queued"}], "nextCursor": cursor}))
-    with pytest.raises(BadAnswer, match=r"GET /api/v4/runs: no request can carry what 'nextCursor' holds"):
+    with pytest.raises(InvalidResponse, match=r"GET /api/v4/runs: no request can carry what 'nextCursor' holds"):
         list(connect("v4", server.base_url).list())
     assert len(server.seen) == 1
 
@@ -444,7 +444,7 @@ def test_a_listed_status_that_nobody_knows(connect: Connect, serve: Serve) -> No
         ("7", None, None),
         ("c", None, None),
     ]
-    assert listed[0] == Listed("a", "hibernating", None, items[0])
+    assert listed[0] == TaskSummary("a", "hibernating", None, items[0])
 
 
 # --- where, who and with what -------------------------------------------------------------------
@@ -586,9 +586,9 @@ def test_a_redirect_is_not_followed_even_where_the_users_client_would(connect: C
     for api in ("v1", "v2"):
         with httpx2.Client(follow_redirects=True) as http:
             task = Client(api, api_key=KEY, base_url=server.base_url, http=http).task("t")
-            with pytest.raises(RequestRefused, match="redirected to"):
+            with pytest.raises(RequestRejected, match="redirected to"):
                 task.status()
-        with pytest.raises(RequestRefused, match="redirected to"):
+        with pytest.raises(RequestRejected, match="redirected to"):
             connect(api, server.base_url).task("t").status()
     assert elsewhere.seen == []
 
@@ -638,7 +638,7 @@ def test_any_id_reaches_the_service_as_it_is(connect: Connect, serve: Serve, tas
 @pytest.mark.parametrize("task_id", HOSTILE, ids=[repr(each[:12]) for each in HOSTILE])
 def test_any_id_is_an_unknown_task_or_a_refusal(connect: Connect, emulator: Emulator, task_id: str) -> None:
     for api in ("v1", "v2", "v3", "v4"):
-        with pytest.raises((NotFound, RequestRefused)):
+        with pytest.raises((NotFound, RequestRejected)):
             connect(api, emulator.base_url).task(task_id).status()
     assert not any(call.command for call in emulator.calls())
 

@@ -14,10 +14,10 @@ import httpx2
 import pytest
 
 from lifecycle import CreateInFlight, CreateKeyReused, CreateUncertain, get
-from lifecycle.journal import CreateRecord, Journal, Purpose, Report
+from lifecycle.journal import CreateRecord, Journal, Report, RequestContext
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.emulator import Emulator
-from lifecycle_adapters.http import AsyncClient, Client, NotFound, RecoveredCreate, RequestRefused
+from lifecycle_adapters.http import AsyncClient, Client, NotFound, RecoveredCreate, RequestRejected
 from lifecycle_adapters.journal import RecordedCreate, SqlJournal
 from tests.adapters.http.both import KEY, QUICK
 from tests.adapters.http.conftest import NO_CERTIFICATES, Connect, Serve
@@ -49,18 +49,18 @@ def test_one_key_creates_one_task_also_by_another_client(
 ) -> None:
     first, second = (connect("v3", emulator.base_url, journal=journal) for _ in range(2))
 
-    made = first.create("buy milk", key="order 5", keepAlive=True, secrets=("a", "b"))
+    made = first.create("buy milk", idempotency_key="order 5", keepAlive=True, secrets=("a", "b"))
     number = made.id
     del made
     gc.collect()
-    again = second.create("buy milk", key="order 5", keepAlive=True, secrets=("a", "b"))
+    again = second.create("buy milk", idempotency_key="order 5", keepAlive=True, secrets=("a", "b"))
 
     assert again.id == number
     assert [call.method for call in emulator.calls()] == ["POST"]
     assert again.status() == "created"
     with pytest.raises(CreateKeyReused):
-        first.create("buy bread", key="order 5")
-    assert first.create("buy bread", key="order 6").id != number
+        first.create("buy bread", idempotency_key="order 5")
+    assert first.create("buy bread", idempotency_key="order 6").id != number
 
 
 def test_a_lost_response_is_never_sent_again_under_its_key(connect: Connect, serve: Serve, journal: Journal) -> None:
@@ -69,7 +69,7 @@ def test_a_lost_response_is_never_sent_again_under_its_key(connect: Connect, ser
 
     for _ in range(2):
         with pytest.raises(CreateUncertain) as info:
-            client.create("buy milk", key="order 5")
+            client.create("buy milk", idempotency_key="order 5")
         assert info.value.create_id == "1"
 
     assert server.calls == ["POST /api/v1/run-task"]
@@ -79,19 +79,22 @@ def test_a_refused_create_may_be_given_again_under_its_key(connect: Connect, ser
     replies = [Reply(status=402, body={"detail": "no credits"}), Reply(body={"id": "t"})]
     client = connect("v1", serve(by_path({"POST /api/v1/run-task": replies})).base_url, journal=journal)
 
-    with pytest.raises(RequestRefused):
-        client.create("buy milk", key="order 5")
+    with pytest.raises(RequestRejected):
+        client.create("buy milk", idempotency_key="order 5")
 
-    assert client.create("buy milk", key="order 5").id == "t"
+    assert client.create("buy milk", idempotency_key="order 5").id == "t"
 
 
 def test_what_another_worker_is_creating_is_in_flight(connect: Connect, serve: Serve, journal: Journal) -> None:
     server = serve(by_path({}))
-    assert journal.creates(get("v1-full")).add({"task": "buy milk"}, labels={}, purpose=Purpose("order 5")) is not None
+    assert (
+        journal.creates(get("v1-full")).add({"task": "buy milk"}, labels={}, context=RequestContext("order 5"))
+        is not None
+    )
     client = connect("v1", server.base_url, journal=journal)
 
     with pytest.raises(CreateInFlight):
-        client.create("buy milk", key="order 5")
+        client.create("buy milk", idempotency_key="order 5")
     [reported] = client.recover()
 
     assert isinstance(reported.error, CreateInFlight)
@@ -173,12 +176,12 @@ def test_a_client_of_tasks_recovers_the_creates_of_their_sessions(connect: Conne
 
 def test_an_adopted_task_is_that_of_the_key(connect: Connect, emulator: Emulator, journal: Journal) -> None:
     client = connect("v1", emulator.base_url, journal=journal)
-    create_id = lose(client, emulator, "v1", key="order 5")
+    create_id = lose(client, emulator, "v1", idempotency_key="order 5")
     [candidate] = only(client.recover()).candidates
 
     adopted = client.adopt_create(create_id, candidate.id)
 
-    assert client.create("buy milk", key="order 5").id == adopted.id == candidate.id
+    assert client.create("buy milk", idempotency_key="order 5").id == adopted.id == candidate.id
     assert adopted.state == "created"
     with pytest.raises(ValueError, match="create 1 made the task"):
         client.adopt_create(lose(client, emulator, "v1"), candidate.id)
@@ -196,12 +199,12 @@ def test_a_task_that_is_not_there_is_not_adopted(connect: Connect, emulator: Emu
 
 def test_an_abandoned_create_is_over(connect: Connect, emulator: Emulator, journal: Journal) -> None:
     client = connect("v1", emulator.base_url, journal=journal)
-    create_id = lose(client, emulator, "v1", key="order 5")
+    create_id = lose(client, emulator, "v1", idempotency_key="order 5")
 
     client.abandon_create(create_id, reason="never mind")
 
     assert client.recover() == []
-    assert client.create("buy milk", key="order 5").id
+    assert client.create("buy milk", idempotency_key="order 5").id
     with pytest.raises(ValueError, match="create 1"):
         client.abandon_create(create_id)
 

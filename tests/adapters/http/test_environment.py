@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from lifecycle_adapters.http import AsyncClient, BadAnswer, Client, ClientUnusable, HttpError, NotConnected
+from lifecycle_adapters.http import AsyncClient, Client, ClientUnusable, HttpError, InvalidResponse, NotConnected
 from tests.adapters.http.both import KEY, QUICK
 from tests.adapters.http.conftest import Serve
 from tests.adapters.http.scripted import Reply
@@ -77,7 +77,7 @@ def test_proxy_that_answers_html_is_an_error_of_ours(
     if service.startswith("https:"):
         assert isinstance(raised.value, NotConnected)
     elif status == 200:
-        assert isinstance(raised.value, BadAnswer)
+        assert isinstance(raised.value, InvalidResponse)
         assert str(raised.value).endswith("the answer is not JSON but text/html; is a proxy in between?")
     assert KEY not in everything_said_by(raised.value)
 

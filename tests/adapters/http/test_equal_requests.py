@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifecycle import LifecycleError, Origin
-from lifecycle.memory import MemoryLog
+from lifecycle.memory import MemoryTaskJournal
 from lifecycle.testing import events
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import Client, service
@@ -82,7 +82,7 @@ class Both:
             "sent": _settled(self.recorder.sent),
             "arrived": _settled([(call.method, call.path, call.query, call.body, call.fault) for call in calls]),
             "came": came,
-            "recorded": [_untimed(entry) for entry in cast("MemoryLog[str, str]", task.log).entries],
+            "recorded": [_untimed(entry) for entry in cast("MemoryTaskJournal[str, str]", task.journal).entries],
             "moved": [(move.event, move.target) for move in self.emulator.task(task.id).moves],
         }
         return {name: _numbered(repr(value)) for name, value in played.items()}

@@ -18,22 +18,22 @@ from typing import Any
 import httpx2
 import pytest
 
-import lifecycle_adapters.http.errors as errors_module
+import lifecycle_adapters.http.http_errors as errors_module
 from lifecycle import AdapterError, CommandUncertain, LifecycleError, WaitTimedOut
 from lifecycle_adapters.http import (
-    AnswerError,
     AsyncClient,
-    BadAnswer,
     Client,
     ClientUnusable,
     DetailsTimedOut,
     FieldError,
+    HttpBinding,
     HttpError,
-    NoAnswer,
+    InvalidResponse,
+    NoResponse,
     NotConnected,
     RateLimited,
-    RequestRefused,
-    Wire,
+    RequestRejected,
+    ResponseError,
 )
 from lifecycle_adapters.http.v1 import V1
 from lifecycle_adapters.http.v2 import V2
@@ -70,7 +70,7 @@ def test_the_errors_that_are_no_responses_survive_it_as_well() -> None:
 @pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)
 def test_every_error_survives_a_process_pool(kind: type[HttpError]) -> None:
     facts: dict[str, Any] = {"method": "PUT", "path": "/x"}
-    if issubclass(kind, AnswerError):
+    if issubclass(kind, ResponseError):
         error: HttpError = kind(**facts, status_code=400, detail="no", fields=[FieldError("a.b", "wrong", "value")])
     else:
         error = kind("no", **facts)
@@ -101,7 +101,7 @@ def test_every_error_of_httpx2_is_told_by_whether_it_can_have_arrived(foreign: t
         client = Client("v1", api_key=KEY, base_url="http://service.example", timing=QUICK, http=http)
         with pytest.raises(HttpError, match=r"GET /api/v1/task/t/status: it broke") as raised:
             client.task("t").status()
-    assert type(raised.value) is (NotConnected if foreign.__name__ in BEFORE_SENDING else NoAnswer)
+    assert type(raised.value) is (NotConnected if foreign.__name__ in BEFORE_SENDING else NoResponse)
     cause = raised.value.__cause__
     assert isinstance(cause, foreign)
     assert dict(cause.request.headers) == {"host": "service.example"}
@@ -114,7 +114,7 @@ def test_an_error_without_words_is_named() -> None:
 
     with httpx2.Client(transport=httpx2.MockTransport(fail)) as http:
         client = Client("v1", api_key=KEY, base_url="http://service.example", timing=QUICK, http=http)
-        with pytest.raises(NoAnswer, match=r"status: ReadError \(http://service.example\)$"):
+        with pytest.raises(NoResponse, match=r"status: ReadError \(http://service.example\)$"):
             client.task("t").status()
 
 
@@ -179,13 +179,13 @@ BREAKS: dict[str, Callable[[Seen], Reply]] = {
 }
 
 
-@pytest.mark.parametrize("wire", [V1, V2, V4], ids=lambda wire: wire.name)
+@pytest.mark.parametrize("binding", [V1, V2, V4], ids=lambda binding: binding.name)
 @pytest.mark.parametrize("script", BREAKS.values(), ids=BREAKS)
 def test_no_error_and_no_log_line_tells_the_key(
-    connect: Connect, serve: Serve, log: io.StringIO, wire: Wire[Any, Any], script: Callable[[Seen], Reply]
+    connect: Connect, serve: Serve, log: io.StringIO, binding: HttpBinding[Any, Any], script: Callable[[Seen], Reply]
 ) -> None:
     server = serve(script)
-    client = connect(wire, server.base_url)
+    client = connect(binding, server.base_url)
     task = client.task("t")
     for ask in (task.status, task.details, lambda: client.create("buy milk"), lambda: list(client.list())):
         with pytest.raises(LifecycleError) as raised:
@@ -196,7 +196,7 @@ def test_no_error_and_no_log_line_tells_the_key(
     said = log.getvalue()
     if script is not BREAKS["echo in redirect"]:  # httpcore2 logs the service's headers, whatever is in them
         assert KEY not in said
-    assert KEY not in "\n".join(map(repr, (client, task, vars(task), vars(client), task.log, server.calls)))
+    assert KEY not in "\n".join(map(repr, (client, task, vars(task), vars(client), task.journal, server.calls)))
 
 
 def test_no_error_of_a_connection_tells_the_key(connect: Connect, log: io.StringIO) -> None:
@@ -215,7 +215,7 @@ def test_no_time_out_tells_the_key(connect: Connect, serve: Serve, log: io.Strin
         task.stop()
     assert KEY not in everything_said_by(raised.value)
     assert KEY not in log.getvalue()
-    assert KEY not in repr(vars(task.log))
+    assert KEY not in repr(vars(task.journal))
 
 
 class SoftTimeLimit(BaseException):
@@ -282,12 +282,12 @@ def test_what_is_logged_is_worth_reading(connect: Connect, serve: Serve, caplog:
 
 def test_a_short_key_is_a_word_that_answers_may_contain(connect: Connect, serve: Serve) -> None:
     server = serve(lambda _: Reply(status=404, body={"detail": "any task"}))
-    with pytest.raises(AnswerError, match="HTTP 404: any task"):
+    with pytest.raises(ResponseError, match="HTTP 404: any task"):
         connect("v1", server.base_url, api_key="any").task("t").status()
 
 
 def test_a_refusal_that_repeats_the_key_still_says_the_rest(connect: Connect, serve: Serve) -> None:
-    with pytest.raises(AnswerError) as raised:
+    with pytest.raises(ResponseError) as raised:
         connect("v1", serve(_echo).base_url).task("t").status()
     assert raised.value.detail == "this key is not good: Bearer [the API key]"
 
@@ -302,8 +302,8 @@ def test_a_key_that_no_header_can_carry_is_refused_without_being_told(connect: C
 def test_the_classes_say_what_is_documented() -> None:
     throttled = RateLimited(method="GET", path="/x", status_code=429, detail="slow down")
     assert throttled.retry_after_s is None
-    refused = RequestRefused(method="PUT", path="/x", status_code=422, detail="no", fields=[FieldError("a", "b", "c")])
+    refused = RequestRejected(method="PUT", path="/x", status_code=422, detail="no", fields=[FieldError("a", "b", "c")])
     assert (refused.method, refused.path, refused.status_code, refused.detail) == ("PUT", "/x", 422, "no")
     assert refused.fields == (FieldError("a", "b", "c"),)
     assert str(refused.fields[0]) == "a: b"
-    assert str(BadAnswer("no status", method="GET", path="/x")) == "GET /x: no status"
+    assert str(InvalidResponse("no status", method="GET", path="/x")) == "GET /x: no status"

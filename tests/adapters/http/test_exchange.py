@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 import lifecycle_adapters.http.timing as timing_module
 from lifecycle import V1_FULL, V2_FULL, V3_FULL, V1Event, V2Event, V3Event, V3State
 from lifecycle.command import CommandResult
-from lifecycle.effects import Accepted, Answer, Tell, Throttled, Wait, WaitReason, carry_out
-from lifecycle.journal import UNSTATED
+from lifecycle.effects import Accepted, ReportProgress, Response, Throttled, Wait, WaitReason, apply_journal_effect
+from lifecycle.journal import NO_CONTEXT
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.http import RateLimited, Timing
-from lifecycle_adapters.http.creating import Creator
-from lifecycle_adapters.http.exchange import Conversation, Enter, Exchange, Note, Pause, cost_usd
-from lifecycle_adapters.http.timing import Clock, Pacer
+from lifecycle_adapters.http.creates import Creator
+from lifecycle_adapters.http.exchange import EnterContext, HttpCall, JournalCall, Sleep, TaskProcedures, cost_usd
+from lifecycle_adapters.http.timing import Pacer, SteadyClock
 from lifecycle_adapters.http.v1 import V1
 from lifecycle_adapters.http.v2 import V2
 from lifecycle_adapters.http.v3 import V3
@@ -192,7 +192,7 @@ class SetBack(datetime):
 
 
 def test_a_clock_never_runs_backwards(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock()
+    clock = SteadyClock()
     before = clock.now()
     assert abs(before - datetime.now(UTC)) < timedelta(seconds=5)
     assert before.tzinfo is UTC
@@ -209,7 +209,7 @@ class SetForward(datetime):
 
 
 def test_a_clock_has_not_slept_with_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock()
+    clock = SteadyClock()
     before = clock.now()
     monkeypatch.setattr(timing_module, "datetime", SetForward)
     awake = clock.now()
@@ -233,9 +233,9 @@ def test_a_wall_clock_that_is_set_back_makes_no_report_late(
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def actions_of(steps: Any, *answers: Answer) -> tuple[list[str | Pause], Any]:
+def actions_of(steps: Any, *answers: Response) -> tuple[list[str | Sleep], Any]:
     """Carry a procedure out with prepared answers; return what it asked for and its result."""
-    left, asked, result = list(answers), list[str | Pause](), None
+    left, asked, result = list(answers), list[str | Sleep](), None
     while True:
         try:
             action = steps.send(result)
@@ -243,26 +243,26 @@ def actions_of(steps: Any, *answers: Answer) -> tuple[list[str | Pause], Any]:
             assert not left
             return asked, stop.value
         match action:
-            case Exchange(_, _, request):
+            case HttpCall(_, _, request):
                 asked.append(f"{request.method} {request.path}")
                 result = left.pop(0)
-            case Pause():
+            case Sleep():
                 asked.append(action)
                 result = None
-            case Tell():
+            case ReportProgress():
                 asked.append("tell")
                 result = None
-            case Enter():
+            case EnterContext():
                 result = None
-            case Note(effect, log):
-                result = carry_out(effect, log)
+            case JournalCall(effect, log):
+                result = apply_journal_effect(effect, log)
             case _:
                 raise AssertionError(action)
 
 
-def v1_conversation() -> Conversation[Any, Any]:
+def v1_conversation() -> TaskProcedures[Any, Any]:
     log = MemoryJournal().task(V1_FULL, "t")
-    return Conversation(wire=V1, lifecycle=V1_FULL, timing=Timing(), task_id="t", log=log)
+    return TaskProcedures(binding=V1, lifecycle=V1_FULL, timing=Timing(), task_id="t", journal=log)
 
 
 def accepted(status: str | None, document: Any = None, second: int = 0) -> Accepted:
@@ -281,7 +281,7 @@ def test_a_command_comes_to_exchanges_and_pauses() -> None:
     assert asked == [
         "GET /api/v1/task/t/status",
         "PUT /api/v1/stop-task",
-        Pause(7.0),
+        Sleep(7.0),
         "PUT /api/v1/stop-task",
         "GET /api/v1/task/t/status",
     ]
@@ -298,7 +298,7 @@ def test_a_wait_comes_to_reads_tells_and_pauses() -> None:
     assert asked == [
         "GET /api/v1/task/t/status",
         "tell",
-        Pause(Timing().poll_s),
+        Sleep(Timing().poll_s),
         "GET /api/v1/task/t/status",
         "tell",
         "GET /api/v1/task/t",
@@ -308,7 +308,7 @@ def test_a_wait_comes_to_reads_tells_and_pauses() -> None:
 
 def test_the_session_of_a_v2_task_is_looked_up_once() -> None:
     log = MemoryJournal().task(V2_FULL, "t")
-    v2 = Conversation(wire=V2, lifecycle=V2_FULL, timing=Timing(), task_id="t", log=log)
+    v2 = TaskProcedures(binding=V2, lifecycle=V2_FULL, timing=Timing(), task_id="t", journal=log)
     asked, result = actions_of(
         v2.command(V2Event.STOP_TASK_AND_SESSION, {}),
         accepted("started", {"id": "t"}),
@@ -331,30 +331,34 @@ def test_the_session_of_a_v2_task_is_looked_up_once() -> None:
 
 def test_work_that_was_given_is_waited_for() -> None:
     log = MemoryJournal().task(V3_FULL, "s")
-    v3 = Conversation(wire=V3, lifecycle=V3_FULL, timing=Timing(), task_id="s", log=log)
+    v3 = TaskProcedures(binding=V3, lifecycle=V3_FULL, timing=Timing(), task_id="s", journal=log)
     idle = accepted("idle", {"status": "idle"})
     actions_of(v3.status(), idle)
-    assert v3.work.is_over(V3State.IDLE, "settled")
+    assert v3.work.is_done(V3State.IDLE, "settled")
     actions_of(v3.command(V3Event.DISPATCH, {"task": "buy milk"}), accepted("idle", None, 1))
-    assert not v3.work.is_over(V3State.IDLE, "settled")
+    assert not v3.work.is_done(V3State.IDLE, "settled")
     actions_of(v3.status(), accepted("running", None, 2))
-    assert v3.work.is_over(V3State.IDLE, "settled")
+    assert v3.work.is_done(V3State.IDLE, "settled")
 
 
 def test_a_create_comes_to_one_exchange() -> None:
-    creating = creator(V1).create({"task": "buy milk"}, labels={}, purpose=UNSTATED)
+    creating = creator(V1).create({"task": "buy milk"}, labels={}, context=NO_CONTEXT)
     asked, made = actions_of(creating, accepted(None, {"id": "t"}))
     assert (asked, made.task_id) == (["POST /api/v1/run-task"], "t")
 
 
-def creator(wire: Any) -> Creator:
-    def open_task(task_id: str) -> Conversation[Any, Any]:
-        log = journal.task(wire.full, task_id)
-        return Conversation(wire=wire, lifecycle=wire.full, timing=QUICK, task_id=task_id, log=log)
+def creator(binding: Any) -> Creator:
+    def open_task(task_id: str) -> TaskProcedures[Any, Any]:
+        log = journal.task(binding.full, task_id)
+        return TaskProcedures(binding=binding, lifecycle=binding.full, timing=QUICK, task_id=task_id, journal=log)
 
     journal = MemoryJournal()
     return Creator(
-        wire=wire, lifecycle=wire.full, timing=QUICK, creates=journal.creates(wire.full), open_task=open_task
+        binding=binding,
+        lifecycle=binding.full,
+        timing=QUICK,
+        creates=journal.creates(binding.full),
+        open_task=open_task,
     )
 
 
@@ -363,10 +367,10 @@ def test_misuse_is_refused_before_the_first_action() -> None:
     with pytest.raises(TypeError, match="takes no fields"):
         conversation.command(V1Event.STOP, {"note": "now"})
     with pytest.raises(TypeError, match="with sessionId it is dispatch"):
-        creator(V3).create({"task": "buy milk", "sessionId": "s"}, labels={}, purpose=UNSTATED)
+        creator(V3).create({"task": "buy milk", "sessionId": "s"}, labels={}, context=NO_CONTEXT)
     with pytest.raises(TypeError, match="labels"):
-        creator(V3).create({"task": "buy milk"}, labels={"order": 7}, purpose=UNSTATED)  # type: ignore[dict-item]
-    assert conversation.log.load().version == 0
+        creator(V3).create({"task": "buy milk"}, labels={"order": 7}, context=NO_CONTEXT)  # type: ignore[dict-item]
+    assert conversation.journal.load().version == 0
 
 
 @pytest.mark.parametrize(

@@ -28,13 +28,13 @@ from lifecycle.journal import (
     CommandRecord,
     Creates,
     Delivery,
-    Purpose,
     Report,
     ReportEntry,
-    TaskLog,
+    RequestContext,
+    TaskJournal,
     TaskReport,
 )
-from lifecycle.memory import MemoryJournal, MemoryLog
+from lifecycle.memory import MemoryJournal, MemoryTaskJournal
 from lifecycle.table import E, S
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import AsyncClient, Client, Recovered
@@ -57,7 +57,7 @@ def left_open(
     *,
     attempts: int = 1,
     claimed: bool = False,
-) -> MemoryLog[str, str]:
+) -> MemoryTaskJournal[str, str]:
     """Let a worker die that had sent a command; its claim has ended, unless `claimed`."""
     log = journal.task(lifecycle, task)
     log.add_report(Report(state, next(TIMES)))
@@ -79,15 +79,15 @@ def test_what_is_given_with_a_command_is_recorded(connect: Connect, serve: Serve
     task = connect("v1", serve(V1Service()).base_url, journal=journal).task("t")
     log = journal.task(get("v1-full"), "t")
 
-    task.pause(key="key-7", reason="too dear")
-    task.send("resume", key="key-8", reason="paid", origin="policy")
+    task.pause(idempotency_key="key-7", reason="too dear")
+    task.send("resume", idempotency_key="key-8", reason="paid", origin="policy")
     task.stop()
 
     opened = [entry.record for entry in log.entries if isinstance(entry, CommandEntry) and entry.why == "intended"]
-    assert [command.purpose for command in opened] == [
-        Purpose("key-7", "caller", "too dear"),
-        Purpose("key-8", "policy", "paid"),
-        Purpose(),
+    assert [command.context for command in opened] == [
+        RequestContext("key-7", "caller", "too dear"),
+        RequestContext("key-8", "policy", "paid"),
+        RequestContext(),
     ]
 
 
@@ -99,24 +99,31 @@ class Given(Commands[dict[str, Any]]):
         command: str,
         /,
         *,
-        key: str | None = None,
+        idempotency_key: str | None = None,
         reason: str = "",
         origin: str = "caller",
         wait_for_in_flight_s: float = 0.0,
         **fields: Any,
     ) -> dict[str, Any]:
         waits_s = wait_for_in_flight_s
-        return {"command": command, "key": key, "reason": reason, "origin": origin, "waits_s": waits_s, **fields}
+        return {
+            "command": command,
+            "key": idempotency_key,
+            "reason": reason,
+            "origin": origin,
+            "waits_s": waits_s,
+            **fields,
+        }
 
 
 @pytest.mark.parametrize("command", [name for name in vars(Commands) if not name.startswith("_") and name != "send"])
 def test_every_command_takes_a_key_and_a_reason(command: str) -> None:
     fields = {"task": "buy milk"} if command == "dispatch" else {}
 
-    given = getattr(Given(), command)(**fields, key="key-7", reason="too dear", wait_for_in_flight_s=2.0)
+    given = getattr(Given(), command)(**fields, idempotency_key="key-7", reason="too dear", wait_for_in_flight_s=2.0)
 
-    purpose = {"key": "key-7", "reason": "too dear", "origin": "caller"}
-    assert given == {"command": command, **purpose, "waits_s": 2.0, **fields}
+    context = {"key": "key-7", "reason": "too dear", "origin": "caller"}
+    assert given == {"command": command, **context, "waits_s": 2.0, **fields}
 
 
 def test_one_key_is_one_call_also_of_another_client(connect: Connect, serve: Serve) -> None:
@@ -124,14 +131,14 @@ def test_one_key_is_one_call_also_of_another_client(connect: Connect, serve: Ser
     server = serve(V1Service())
     task, other = (connect("v1", server.base_url, journal=journal).task("t") for _ in range(2))
 
-    first = task.pause(key="key-7")
+    first = task.pause(idempotency_key="key-7")
     task.resume()
-    again = other.pause(key="key-7")
+    again = other.pause(idempotency_key="key-7")
 
     assert (first.state, again.state, again.sent) == ("paused", "running", True)
     assert [call.split("?")[0] for call in server.commands] == ["PUT /api/v1/pause-task", "PUT /api/v1/resume-task"]
     with pytest.raises(KeyReused):
-        task.stop(key="key-7")
+        task.stop(idempotency_key="key-7")
 
 
 def test_what_is_given_under_a_key_is_kept_as_json_will_give_it_back(connect: Connect, emulator: Emulator) -> None:
@@ -139,13 +146,13 @@ def test_what_is_given_under_a_key_is_kept_as_json_will_give_it_back(connect: Co
     session = connect("v3", emulator.base_url, journal=MemoryJournal()).create(keepAlive=True)
     emulator.fire(session.id, "ready")
 
-    session.dispatch("buy milk", key="key-7", keepAlive=True, secrets=("a", "b"))
+    session.dispatch("buy milk", idempotency_key="key-7", keepAlive=True, secrets=("a", "b"))
 
-    kept = session.log.find_command("key-7")
+    kept = session.journal.find_command("key-7")
     assert kept is not None
     assert kept.fields["secrets"] == ["a", "b"]
     with pytest.raises(TypeError, match="JSON"):
-        session.dispatch("buy milk", key="key-8", when=object())
+        session.dispatch("buy milk", idempotency_key="key-8", when=object())
 
 
 # --- what a crash has left open -----------------------------------------------------------------
@@ -360,13 +367,13 @@ class SlowJournal:
     def __init__(self, disk: Disk) -> None:
         self.disk = disk
         self.memory = MemoryJournal()
-        self._held: list[MemoryLog[Any, Any]] = []
+        self._held: list[MemoryTaskJournal[Any, Any]] = []
 
-    def task(self, lifecycle: Lifecycle[S, E], task_id: str) -> TaskLog[S, E]:
+    def task(self, lifecycle: Lifecycle[S, E], task_id: str) -> TaskJournal[S, E]:
         log = self.memory.task(lifecycle, task_id)
         self._held.append(log)
         slow: Any = SlowLog(log, self.disk)
-        return cast("TaskLog[S, E]", slow)
+        return cast("TaskJournal[S, E]", slow)
 
     def creates(self, lifecycle: Lifecycle[Any, Any]) -> Creates:
         slow: Any = SlowLog(self.memory.creates(lifecycle), self.disk)
@@ -401,7 +408,7 @@ def test_no_event_loop_waits_for_a_journal(emulator: Emulator, slow: SlowJournal
             await session.details()
             await asyncio.to_thread(emulator.fault, "drop_after", command="dispatch")
             with pytest.raises(CommandUncertain):
-                await session.dispatch("buy milk", key="key-7")
+                await session.dispatch("buy milk", idempotency_key="key-7")
             with pytest.raises(CommandUncertain):
                 await session.recover()
             await client.recover()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from lifecycle_adapters.http import AsyncClient, Client, KeyVariable, Wire, service
+from lifecycle_adapters.http import AsyncClient, Client, HttpBinding, KeyVariable, service
 from lifecycle_adapters.http.keys import is_this_machine, usable_key
 from tests.adapters.http.both import KEY
 from tests.adapters.http.conftest import Connect, Serve
@@ -24,7 +24,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BROWSER_USE_API_KEY", SECRET)
 
 
-def own(**changes: Any) -> Wire[Any, Any]:
+def own(**changes: Any) -> HttpBinding[Any, Any]:
     """A service of a user's own, with the calls of v1."""
     return replace(
         service("v1"), **{"name": "mine", "base_url": "https://mine.example", "key_variable": None, **changes}
@@ -94,14 +94,14 @@ def test_a_copy_of_a_built_in_service_with_another_server_is_not_sent_its_key(co
 
 
 def test_a_service_may_name_a_variable_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    wire = own(key_variable=KeyVariable("MINE_KEY", "https://mine.example"))
+    binding = own(key_variable=KeyVariable("MINE_KEY", "https://mine.example"))
     with pytest.raises(ValueError, match="no API key: MINE_KEY is not set; pass api_key="):
-        usable_key(wire, wire.base_url)
+        usable_key(binding, binding.base_url)
     monkeypatch.setenv("MINE_KEY", "its own")
     with pytest.raises(ValueError, match="a header cannot carry"):
-        usable_key(wire, wire.base_url)
+        usable_key(binding, binding.base_url)
     monkeypatch.setenv("MINE_KEY", "its-own")
-    assert usable_key(wire, wire.base_url).get_secret_value() == "its-own"
+    assert usable_key(binding, binding.base_url).get_secret_value() == "its-own"
 
 
 def test_a_service_may_ask_for_no_key(connect: Connect, serve: Serve) -> None:

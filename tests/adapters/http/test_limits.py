@@ -19,14 +19,14 @@ from backports import zstd
 
 from lifecycle import CommandUncertain, WaitTimedOut
 from lifecycle_adapters.http import (
-    BadAnswer,
     Client,
     DetailsTimedOut,
-    NoAnswer,
-    NotAuthenticated,
+    InvalidResponse,
+    NoResponse,
     NotConnected,
-    ServiceFailed,
+    ServerError,
     Timing,
+    Unauthorized,
 )
 from tests.adapters.http.both import KEY, QUICK, AnyClient, BlockingClient
 from tests.adapters.http.conftest import NO_CERTIFICATES, Connect, Serve
@@ -155,7 +155,7 @@ def test_a_request_ends_with_its_time_whatever_the_server_sends(
 ) -> None:
     server = run(pieces, 0.02)
     task = own("v1", server.base_url, timing=replace(QUICK, request_timeout_s=0.3, attempts=1)).task("t")
-    with Elapsed(), pytest.raises(NoAnswer, match="timed out"):
+    with Elapsed(), pytest.raises(NoResponse, match="timed out"):
         task.status()
 
 
@@ -168,7 +168,7 @@ def test_a_wait_ends_with_its_time_whatever_the_server_sends(
     with Elapsed(), pytest.raises(WaitTimedOut) as info:
         task.wait("final", timeout_s=0.5)
     assert not isinstance(info.value, DetailsTimedOut)
-    assert isinstance(info.value.__cause__, NoAnswer)
+    assert isinstance(info.value.__cause__, NoResponse)
 
 
 def test_a_server_that_does_not_read_ends_a_request_in_time(connect: Connect, run: Callable[..., Endless]) -> None:
@@ -269,14 +269,14 @@ def test_a_task_that_is_over_is_told_as_such_when_its_details_come_too_late(
 
 def test_details_that_fail_for_another_reason_do_not_hide_the_state(connect: Connect, serve: Serve) -> None:
     server = serve(lambda seen: Reply(body="finished") if seen.path.endswith("/status") else Reply(status=500))
-    with pytest.raises(ServiceFailed) as info:
+    with pytest.raises(ServerError) as info:
         connect("v1", server.base_url).task("t").wait("final")
     assert info.value.__notes__ == ["The task is finished; only its details could not be read."]
 
 
 def test_a_refusal_ends_a_wait_as_what_it_is(connect: Connect, serve: Serve) -> None:
     server = serve(lambda _: Reply(status=401, delay_s=0.3))
-    with pytest.raises(NotAuthenticated):
+    with pytest.raises(Unauthorized):
         connect("v1", server.base_url).task("t").wait("final", timeout_s=0.2)
 
 
@@ -289,7 +289,7 @@ ZEROS = b"0" * 2**26
 def test_an_endless_body_is_read_up_to_the_limit(connect: Connect, run: Callable[..., Endless]) -> None:
     head = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
     server = run(lambda: itertools.chain([head], itertools.repeat(b"1000\r\n" + b"0" * 4096 + b"\r\n")), 0.0)
-    with Elapsed(), pytest.raises(BadAnswer, match="the response has more than 100000 bytes"):
+    with Elapsed(), pytest.raises(InvalidResponse, match="the response has more than 100000 bytes"):
         connect("v1", server.base_url, timing=replace(SMALL, request_timeout_s=HANGS_S)).task("t").status()
 
 
@@ -310,7 +310,7 @@ def test_what_expands_is_read_up_to_the_limit(connect: Connect, serve: Serve, en
     task = connect("v1", server.base_url, timing=SMALL).task("t")
     tracemalloc.start()
     try:
-        with Elapsed(), pytest.raises(BadAnswer, match="more than 100000 bytes"):
+        with Elapsed(), pytest.raises(InvalidResponse, match="more than 100000 bytes"):
             task.status()
         _, most_bytes = tracemalloc.get_traced_memory()
     finally:

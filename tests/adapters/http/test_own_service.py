@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from lifecycle import CommandRefused, DefinitionError, IllegalTransition, Lifecycle, UnknownName, UnknownStatus
-from lifecycle_adapters.http import Authentication, Call, Client, Listing, Proof, Wire, register, service
+from lifecycle_adapters.http import Authentication, Call, Client, HttpBinding, ListCall, Proof, register, service
 from lifecycle_adapters.http.v2 import V2_SESSION
 from tests.adapters.http.conftest import Connect, Serve
 from tests.adapters.http.scripted import Reply, ScriptedServer, Seen
@@ -45,7 +45,7 @@ DECLARATION: dict[str, Any] = {
         {"source": "waiting", "event": "print", "target": "printing"},
         {"source": "printing", "event": "finish", "target": "printed"},
     ],
-    "aliases": [{"channel": "api", "word": "on paper", "state": "printed"}],
+    "aliases": [{"channel": "api", "status": "on paper", "state": "printed"}],
     "invariants": [{"name": "torn is torn", "rule": "final", "states": ["torn"], "citation": "page 8"}],
 }
 
@@ -54,30 +54,37 @@ def rows(of: str) -> list[dict[str, str]]:
     return list(DECLARATION[of])
 
 
-def wire_of(lifecycle: Lifecycle[str, str], **changes: Any) -> Wire[str, str]:
-    wire: Wire[str, str] = Wire(
+def wire_of(lifecycle: Lifecycle[str, str], **changes: Any) -> HttpBinding[str, str]:
+    binding: HttpBinding[str, str] = HttpBinding(
         name="printer",
         seed=lifecycle,
         full=lifecycle,
         base_url="http://printer.example",
         base_path="",
         authentication=Authentication("X-Desk", "desk "),
-        create=Call(method="POST", path="/jobs", body={"queue": "default"}, takes=("text",), status_at="now"),
-        status=Call(method="GET", path="/jobs/{id}/now", status_at=""),
-        details=Call(method="GET", path="/jobs/{id}", query={"all": "yes"}, status_at="now"),
-        listing=Listing(
-            call=Call(method="GET", path="/jobs", query={"all": "yes"}), items_at="jobs", page="from", next_at="next"
+        create=Call(
+            method="POST", path="/jobs", body={"queue": "default"}, required_fields=("text",), status_field="now"
+        ),
+        status=Call(method="GET", path="/jobs/{id}/now", status_field=""),
+        details=Call(method="GET", path="/jobs/{id}", query={"all": "yes"}, status_field="now"),
+        listing=ListCall(
+            call=Call(method="GET", path="/jobs", query={"all": "yes"}),
+            items_field="jobs",
+            page_parameter="from",
+            next_field="next",
         ),
         commands={
             "hold": Call(method="POST", path="/jobs/{id}/hold", body={}),
             "release": Call(method="DELETE", path="/jobs/{id}/hold"),
-            "tear": Call(method="PUT", path="/jobs/{id}", body={"now": "torn"}, takes=("why",), status_at="now"),
+            "tear": Call(
+                method="PUT", path="/jobs/{id}", body={"now": "torn"}, required_fields=("why",), status_field="now"
+            ),
         },
-        id_at="number",
-        output_at="sheets",
-        cost_at="price",
+        id_field="number",
+        output_field="sheets",
+        cost_field="price",
     )
-    return replace(wire, **changes)
+    return replace(binding, **changes)
 
 
 class Printer:
@@ -235,17 +242,17 @@ def test_its_jobs_are_listed_page_by_page(client: Any, server: ScriptedServer) -
 
 
 def test_a_registered_table_has_a_name(connect: Connect, lifecycle: Lifecycle[str, str], serve: Serve) -> None:
-    wire = wire_of(lifecycle, name=f"printer of {id(lifecycle)}")
-    register(wire)
-    register(wire)  # once more is no harm
-    assert service(wire.name) is wire
-    client = connect(wire.name, serve(Printer(lifecycle)).base_url, api_key="my-own-desk-key")
+    binding = wire_of(lifecycle, name=f"printer of {id(lifecycle)}")
+    register(binding)
+    register(binding)  # once more is no harm
+    assert service(binding.name) is binding
+    client = connect(binding.name, serve(Printer(lifecycle)).base_url, api_key="my-own-desk-key")
     assert client.create(text="a letter").status() == "waiting"
     with pytest.raises(ValueError, match="is registered already"):
-        register(replace(wire, base_url="http://another.example"))
+        register(replace(binding, base_url="http://another.example"))
     with pytest.raises(UnknownName) as raised:
         Client("printr", api_key="k")
-    assert wire.name in raised.value.known
+    assert binding.name in raised.value.known
 
 
 def test_its_own_address_is_the_default(lifecycle: Lifecycle[str, str]) -> None:
@@ -254,11 +261,11 @@ def test_its_own_address_is_the_default(lifecycle: Lifecycle[str, str]) -> None:
 
 
 def test_a_table_must_fit_its_lifecycle(lifecycle: Lifecycle[str, str]) -> None:
-    wire = wire_of(lifecycle)
+    binding = wire_of(lifecycle)
     with pytest.raises(ValueError, match="a command is one request; look at tear"):
-        replace(wire, commands={name: call for name, call in wire.commands.items() if name != "tear"})
+        replace(binding, commands={name: call for name, call in binding.commands.items() if name != "tear"})
     with pytest.raises(ValueError, match="a command is one request; look at shred"):
-        replace(wire, commands={**wire.commands, "shred": wire.call("tear")})
+        replace(binding, commands={**binding.commands, "shred": binding.call("tear")})
 
 
 def test_a_command_that_a_companion_proves(connect: Connect, serve: Serve, lifecycle: Lifecycle[str, str]) -> None:
@@ -275,8 +282,8 @@ def test_a_command_that_a_companion_proves(connect: Connect, serve: Serve, lifec
         return reply if seen.path.endswith("/now") else replace(reply, body={**reply.body, "desk": 12})
 
     server = serve(script)
-    wire = wire_of(unproved, proofs={"tear": Proof(wire=V2_SESSION, id_at="desk", event="stop")})
-    job = connect(wire, server.base_url, api_key="my-own-desk-key").create(text="a letter")
+    binding = wire_of(unproved, proofs={"tear": Proof(binding=V2_SESSION, id_field="desk", event="stop")})
+    job = connect(binding, server.base_url, api_key="my-own-desk-key").create(text="a letter")
     assert job.send("tear", why="a slip").state == "torn"
     assert [call for call in server.calls if "sessions" in call] == ["GET /api/v2/sessions/12"] * 2
 

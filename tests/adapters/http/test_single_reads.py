@@ -7,7 +7,7 @@ import asyncio
 import httpx2
 import pytest
 
-from lifecycle.effects import Accepted, Answer, Lost, Missing
+from lifecycle.effects import Accepted, Lost, Missing, Response
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import AsyncClient, Client, NotFound
 from tests.adapters.http.both import KEY, QUICK
@@ -21,17 +21,17 @@ class Gate:
         self.entered = 0
         self.left: list[str] = []
 
-    def enter(self) -> None:
+    def acquire(self) -> None:
         self.entered += 1
 
-    def leave(self, answer: Answer) -> None:
-        self.left.append(type(answer).__name__)
+    def observe(self, response: Response) -> None:
+        self.left.append(type(response).__name__)
 
 
 class AsyncGate(Gate):
     """As `Gate`, and lets everybody wait."""
 
-    async def enter(self) -> None:  # type: ignore[override]
+    async def acquire(self) -> None:  # type: ignore[override]
         await asyncio.sleep(0)
         self.entered += 1
 
@@ -64,7 +64,7 @@ def test_every_request_passes_the_gate_and_only_of_the_client_behind_it(
     gate = Gate()
     with http, Client("v1", api_key=KEY, base_url=emulator.base_url, timing=QUICK, http=http) as client:
         task_id = client.create("buy milk").id
-        with client.behind(gate) as gated:
+        with client.limited_by(gate) as gated:
             gated.task(task_id).stop()
             gated.read("nobody")
         assert client.task(task_id).status() == "stopped", "the connections are still open"
@@ -83,7 +83,7 @@ def test_an_asynchronous_client_awaits_what_the_gate_returns(emulator: Emulator,
             AsyncClient("v1", api_key=KEY, base_url=emulator.base_url, timing=QUICK, http=http) as client,
         ):
             task_id = (await client.create("buy milk")).id
-            async with client.behind(gate) as gated:
+            async with client.limited_by(gate) as gated:
                 await gated.task(task_id).stop()
                 await gated.read("nobody")
             assert await client.task(task_id).status() == "stopped"

@@ -17,7 +17,7 @@ import pytest
 from lifecycle import CommandUncertain, CreateUncertain, LifecycleError
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.emulator import Emulator
-from lifecycle_adapters.http import AsyncClient, Client, ClientUnusable, NoAnswer, NotConnected
+from lifecycle_adapters.http import AsyncClient, Client, ClientUnusable, NoResponse, NotConnected
 from tests.adapters.http.both import KEY, QUICK, AnyClient, BlockingClient
 from tests.adapters.http.conftest import NO_CERTIFICATES, Serve
 from tests.adapters.http.scripted import Reply
@@ -137,7 +137,7 @@ def test_a_hook_of_the_callers_that_raises_is_no_response(
 
     with client_of(kind, lambda _: httpx2.Response(200, json="running"), **{hook: [fail]}) as client:
         for ask in (client.task("t").status, client.task("t").wait, lambda: list(client.list())):
-            with pytest.raises(NoAnswer) as info:
+            with pytest.raises(NoResponse) as info:
                 ask()
             assert KEY not in everything_said_by(info.value)
 
@@ -233,7 +233,7 @@ def refuse_all(client: AnyClient, journal: MemoryJournal) -> None:
         with pytest.raises(ClientUnusable, match="closed") as info:
             ask()
         assert isinstance(info.value, LifecycleError | RuntimeError)
-    assert task.log.load().version == 0
+    assert task.journal.load().version == 0
     assert journal.open_tasks(task.lifecycle) == []
 
 
@@ -243,13 +243,13 @@ def test_a_client_that_is_closed_in_the_middle_has_not_sent(serve: Serve) -> Non
         task.status()
 
         class Closing:
-            def enter(self) -> None:
+            def acquire(self) -> None:
                 client.close()
 
-            def leave(self, answer: object) -> None:
+            def observe(self, response: object) -> None:
                 pass
 
-        closing = client.behind(Closing()).task("t")
+        closing = client.limited_by(Closing()).task("t")
         with pytest.raises(ClientUnusable):
             closing.pause()
         assert lives(task) == [("pause", QUICK.attempts + 1, "abandoned")]
@@ -333,4 +333,4 @@ def test_the_callers_own_client_is_refused_in_another_event_loop() -> None:
                 await client.task("u").stop()
 
     asyncio.run(refused())
-    assert clients[0].task("u").log.load().version == 0
+    assert clients[0].task("u").journal.load().version == 0

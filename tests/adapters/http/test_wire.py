@@ -18,41 +18,41 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lifecycle import CATALOG, UnknownName, V1Event, V2Event, V2SessionEvent, V3Event, V4Event
-from lifecycle.effects import Accepted, Answer, Denied, Failure, Lost, Missing, Refused, Throttled
+from lifecycle.effects import Accepted, Denied, Failure, Lost, Missing, Refused, Response, Throttled
 from lifecycle_adapters.http import (
     Authentication,
     Call,
     FieldError,
-    Listing,
-    NotAuthenticated,
+    Forbidden,
+    HttpBinding,
+    ListCall,
     NotFound,
-    NotPermitted,
     Proof,
     RateLimited,
     Request,
-    RequestRefused,
-    ServiceFailed,
-    Wire,
+    RequestRejected,
+    ServerError,
+    Unauthorized,
     service,
 )
-from lifecycle_adapters.http.errors import AnswerError, BadAnswer
+from lifecycle_adapters.http.binding import id_in, retry_after_s
+from lifecycle_adapters.http.http_errors import InvalidResponse, ResponseError
 from lifecycle_adapters.http.v1 import V1
 from lifecycle_adapters.http.v2 import V2, V2_SESSION
 from lifecycle_adapters.http.v3 import V3
 from lifecycle_adapters.http.v4 import V4
-from lifecycle_adapters.http.wire import id_at, retry_after_s
 from tests.adapters.http.scripted import Reply, ScriptedServer
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ID = "11111111-2222-4333-8444-555555555555"
-WIRES: tuple[Wire[Any, Any], ...] = (V1, V2, V2_SESSION, V3, V4)
-every_wire = pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
+BINDINGS: tuple[HttpBinding[Any, Any], ...] = (V1, V2, V2_SESSION, V3, V4)
+every_wire = pytest.mark.parametrize("binding", BINDINGS, ids=lambda binding: binding.name)
 
 # --- requests -----------------------------------------------------------------------------------
 
 # As the documents of the calls have them, in their own words.
 # fmt: off
-DOCUMENTED: list[tuple[Wire[Any, Any], Any, dict[str, Any], Request]] = [
+DOCUMENTED: list[tuple[HttpBinding[Any, Any], Any, dict[str, Any], Request]] = [
     (V1, V1Event.STOP,   {}, Request("PUT", "/api/v1/stop-task",   {"task_id": ID})),
     (V1, V1Event.PAUSE,  {}, Request("PUT", "/api/v1/pause-task",  {"task_id": ID})),
     (V1, V1Event.RESUME, {}, Request("PUT", "/api/v1/resume-task", {"task_id": ID})),
@@ -66,7 +66,7 @@ DOCUMENTED: list[tuple[Wire[Any, Any], Any, dict[str, Any], Request]] = [
      Request("POST", "/api/v3/sessions", {}, {"sessionId": ID, "task": "buy milk", "keepAlive": True})),
     (V4, V4Event.CANCEL, {}, Request("POST", f"/api/v4/runs/{ID}/cancel")),
 ]
-READS: list[tuple[Wire[Any, Any], list[str]]] = [
+READS: list[tuple[HttpBinding[Any, Any], list[str]]] = [
     (V1,         ["POST /api/v1/run-task", f"GET /api/v1/task/{ID}/status", f"GET /api/v1/task/{ID}",
                   "GET /api/v1/tasks"]),
     (V2,         ["POST /api/v2/tasks", f"GET /api/v2/tasks/{ID}/status", f"GET /api/v2/tasks/{ID}",
@@ -81,42 +81,44 @@ READS: list[tuple[Wire[Any, Any], list[str]]] = [
 # fmt: on
 
 
-@pytest.mark.parametrize(("wire", "command", "fields", "request_"), DOCUMENTED)
+@pytest.mark.parametrize(("binding", "command", "fields", "request_"), DOCUMENTED)
 def test_a_command_is_one_documented_request(
-    wire: Wire[Any, Any], command: Any, fields: dict[str, Any], request_: Request
+    binding: HttpBinding[Any, Any], command: Any, fields: dict[str, Any], request_: Request
 ) -> None:
-    assert wire.command_request(command, ID, fields) == request_
-    assert wire.command_request(str(command), ID, fields) == request_
+    assert binding.command_request(command, ID, fields) == request_
+    assert binding.command_request(str(command), ID, fields) == request_
 
 
 def test_every_command_of_every_lifecycle_has_its_request() -> None:
-    spoken = {str(lifecycle.name) for wire in WIRES for lifecycle in (wire.seed, wire.full)}
+    spoken = {str(lifecycle.name) for binding in BINDINGS for lifecycle in (binding.seed, binding.full)}
     assert spoken == set(CATALOG) - {"command"}
-    assert {(wire.name, command) for wire, command, *_ in DOCUMENTED} == {
-        (wire.name, command) for wire in WIRES for command in wire.full.commands
+    assert {(binding.name, command) for binding, command, *_ in DOCUMENTED} == {
+        (binding.name, command) for binding in BINDINGS for command in binding.full.commands
     }
 
 
-@pytest.mark.parametrize(("wire", "expected"), READS)
-def test_tasks_are_created_and_read_where_the_documents_say(wire: Wire[Any, Any], expected: list[str]) -> None:
-    calls = [wire.create, wire.status, wire.details, wire.listing.call]
-    requests = [call.request(wire.base_path, task_id=ID) for call in calls]
+@pytest.mark.parametrize(("binding", "expected"), READS)
+def test_tasks_are_created_and_read_where_the_documents_say(
+    binding: HttpBinding[Any, Any], expected: list[str]
+) -> None:
+    calls = [binding.create, binding.status, binding.details, binding.listing.call]
+    requests = [call.request(binding.base_path, task_id=ID) for call in calls]
     assert [f"{request.method} {request.path}" for request in requests] == expected
     assert [request.body for request in requests] == [{}, None, None, None]
     assert not any(request.query for request in requests)
-    assert wire.create_request({"task": "buy milk"}).body == {"task": "buy milk"}
+    assert binding.create_request({"task": "buy milk"}).body == {"task": "buy milk"}
 
 
 def test_the_key_goes_where_the_documents_say() -> None:
     assert V1.headers("KEY") == {"Authorization": "Bearer KEY"}
-    for wire in WIRES[1:]:
-        assert wire.headers("KEY") == {"X-Browser-Use-API-Key": "KEY"}
+    for binding in BINDINGS[1:]:
+        assert binding.headers("KEY") == {"X-Browser-Use-API-Key": "KEY"}
 
 
 @every_wire
-def test_the_real_service_is_where_a_client_goes_by_itself(wire: Wire[Any, Any]) -> None:
-    assert wire.base_url == "https://api.browser-use.com"
-    assert service(wire.name) is wire
+def test_the_real_service_is_where_a_client_goes_by_itself(binding: HttpBinding[Any, Any]) -> None:
+    assert binding.base_url == "https://api.browser-use.com"
+    assert service(binding.name) is binding
 
 
 def test_an_unknown_service_is_named_with_the_nearest_known_one() -> None:
@@ -126,11 +128,11 @@ def test_an_unknown_service_is_named_with_the_nearest_known_one() -> None:
 
 
 @every_wire
-def test_a_command_of_no_service_is_unknown(wire: Wire[Any, Any]) -> None:
+def test_a_command_of_no_service_is_unknown(binding: HttpBinding[Any, Any]) -> None:
     with pytest.raises(UnknownName) as raised:
-        wire.command_request("stpo", ID)
+        binding.command_request("stpo", ID)
     assert raised.value.kind == "command"
-    assert raised.value.known == tuple(map(str, wire.commands))
+    assert raised.value.known == tuple(map(str, binding.commands))
 
 
 def test_the_fields_of_a_command_are_checked_before_anything_is_sent() -> None:
@@ -168,10 +170,10 @@ def test_a_field_that_is_no_json_is_refused(value: object) -> None:
 
 @pytest.mark.parametrize("task_id", ["", ".", "..", "\ud800", "a\udfff", "x" * 40_000, "\N{PILE OF POO}" * 5_000])
 @every_wire
-def test_an_id_that_no_request_can_carry_is_refused(wire: Wire[Any, Any], task_id: str) -> None:
-    for call in (wire.status, wire.details, *wire.commands.values()):
+def test_an_id_that_no_request_can_carry_is_refused(binding: HttpBinding[Any, Any], task_id: str) -> None:
+    for call in (binding.status, binding.details, *binding.commands.values()):
         with pytest.raises(ValueError, match="is no task id"):
-            call.request(wire.base_path, task_id=task_id, fields=dict.fromkeys(call.takes, "x"))
+            call.request(binding.base_path, task_id=task_id, fields=dict.fromkeys(call.required_fields, "x"))
 
 
 @given(task_id=st.text() | st.text(alphabet="./%?#&={}\\\n \0~;:@"))
@@ -196,48 +198,52 @@ def test_any_other_id_stays_one_segment_that_httpx2_leaves_alone(task_id: str) -
 REQUEST = V2.command_request(V2Event.STOP, ID)
 
 
-def read(status_code: int, body: Any, headers: dict[str, str] | None = None, *, wire: Wire[Any, Any] = V2) -> Answer:
+def read(
+    status_code: int, body: Any, headers: dict[str, str] | None = None, *, binding: HttpBinding[Any, Any] = V2
+) -> Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    call = wire.call(V2Event.STOP) if wire is V2 else wire.status
-    return wire.read_answer(call, REQUEST, status_code=status_code, headers=headers or {}, content=content, as_of=NOW)
+    call = binding.call(V2Event.STOP) if binding is V2 else binding.status
+    return binding.parse_response(
+        call, REQUEST, status_code=status_code, headers=headers or {}, content=content, as_of=NOW
+    )
 
 
-def failed(status_code: int, body: Any, headers: dict[str, str] | None = None) -> AnswerError:
+def failed(status_code: int, body: Any, headers: dict[str, str] | None = None) -> ResponseError:
     answer = read(status_code, body, headers)
     assert isinstance(answer, Failure)
-    assert isinstance(answer.error, AnswerError)
+    assert isinstance(answer.error, ResponseError)
     return answer.error
 
 
 # fmt: off
-MEANINGS: list[tuple[int, type[Failure], type[AnswerError]]] = [
-    (300, Refused,   RequestRefused),
-    (301, Refused,   RequestRefused),
-    (304, Refused,   RequestRefused),
-    (400, Refused,   RequestRefused),
-    (401, Denied,    NotAuthenticated),
-    (402, Refused,   RequestRefused),
-    (403, Denied,    NotPermitted),
+MEANINGS: list[tuple[int, type[Failure], type[ResponseError]]] = [
+    (300, Refused,   RequestRejected),
+    (301, Refused,   RequestRejected),
+    (304, Refused,   RequestRejected),
+    (400, Refused,   RequestRejected),
+    (401, Denied,    Unauthorized),
+    (402, Refused,   RequestRejected),
+    (403, Denied,    Forbidden),
     (404, Missing,   NotFound),
-    (405, Refused,   RequestRefused),
-    (408, Lost,      ServiceFailed),
-    (409, Refused,   RequestRefused),
-    (414, Refused,   RequestRefused),
-    (422, Refused,   RequestRefused),
+    (405, Refused,   RequestRejected),
+    (408, Lost,      ServerError),
+    (409, Refused,   RequestRejected),
+    (414, Refused,   RequestRejected),
+    (422, Refused,   RequestRejected),
     (429, Throttled, RateLimited),
-    (431, Refused,   RequestRefused),
-    (500, Lost,      ServiceFailed),
-    (502, Lost,      ServiceFailed),
-    (503, Lost,      ServiceFailed),
-    (504, Lost,      ServiceFailed),
-    (599, Lost,      ServiceFailed),
-    (999, Lost,      ServiceFailed),
+    (431, Refused,   RequestRejected),
+    (500, Lost,      ServerError),
+    (502, Lost,      ServerError),
+    (503, Lost,      ServerError),
+    (504, Lost,      ServerError),
+    (599, Lost,      ServerError),
+    (999, Lost,      ServerError),
 ]
 # fmt: on
 
 
 @pytest.mark.parametrize(("status_code", "kind", "error"), MEANINGS)
-def test_each_status_code_has_its_meaning(status_code: int, kind: type[Failure], error: type[AnswerError]) -> None:
+def test_each_status_code_has_its_meaning(status_code: int, kind: type[Failure], error: type[ResponseError]) -> None:
     assert type(read(status_code, {"detail": "No such luck"})) is kind
     found = failed(status_code, {"detail": "No such luck"})
     assert type(found) is error
@@ -253,12 +259,12 @@ def test_any_2xx_that_says_what_it_must_is_accepted(status_code: int) -> None:
 
 
 def test_v1_answers_a_bare_word() -> None:
-    assert read(200, "running", wire=V1) == Accepted("running", NOW, None, "running")
+    assert read(200, "running", binding=V1) == Accepted("running", NOW, None, "running")
 
 
 @pytest.mark.parametrize("content", [b"{}", b"", b'{"more": 1}', b"null", b'"ok"'])
 def test_a_call_without_a_status_accepts_any_json_or_nothing(content: bytes) -> None:
-    answer = V1.read_answer(V1.call(V1Event.STOP), REQUEST, status_code=200, headers={}, content=content, as_of=NOW)
+    answer = V1.parse_response(V1.call(V1Event.STOP), REQUEST, status_code=200, headers={}, content=content, as_of=NOW)
     assert isinstance(answer, Accepted)
     assert (answer.status, answer.as_of, answer.output) == (None, NOW, None)
 
@@ -283,10 +289,10 @@ UNUSABLE = {
 
 @pytest.mark.parametrize("content", UNUSABLE.values(), ids=UNUSABLE)
 def test_a_2xx_without_what_it_must_carry_is_lost(content: bytes) -> None:
-    for wire in (V1, V2):
-        answer = read(200, content, wire=wire)
+    for binding in (V1, V2):
+        answer = read(200, content, binding=binding)
         assert isinstance(answer, Lost)
-        assert isinstance(answer.error, BadAnswer)
+        assert isinstance(answer.error, InvalidResponse)
         assert "the answer is not JSON" in str(answer.error) or "no status at" in str(answer.error)
 
 
@@ -404,7 +410,7 @@ def test_the_pause_that_any_failure_asks_for_is_told(status_code: int, asked: st
     answer = read(status_code, {"detail": "later"}, {"retry-after": asked, **DATE})
     assert isinstance(answer, Failure)
     assert answer.retry_after_s == 7.0
-    assert isinstance(answer.error, AnswerError)
+    assert isinstance(answer.error, ResponseError)
     assert answer.error.retry_after_s == 7.0
 
 
@@ -412,7 +418,7 @@ CROWDED = "Too many concurrent active sessions. Please wait for one to finish, k
 
 
 @pytest.mark.parametrize(
-    ("body", "wire", "limits_rate"),
+    ("body", "binding", "limits_rate"),
     [
         ({"detail": CROWDED}, V2, False),
         ({"detail": CROWDED.upper()}, V2, False),
@@ -424,8 +430,10 @@ CROWDED = "Too many concurrent active sessions. Please wait for one to finish, k
         ({"detail": "The queue is full"}, replace(V4, limits_tasks=("queue is full", "other words")), False),
     ],
 )
-def test_a_429_limits_the_rate_or_the_number_of_tasks(body: Any, wire: Wire[Any, Any], limits_rate: bool) -> None:
-    answer = read(429, body, wire=wire)
+def test_a_429_limits_the_rate_or_the_number_of_tasks(
+    body: Any, binding: HttpBinding[Any, Any], limits_rate: bool
+) -> None:
+    answer = read(429, body, binding=binding)
     assert isinstance(answer, Throttled)
     assert answer.limits_rate is limits_rate
 
@@ -433,16 +441,16 @@ def test_a_429_limits_the_rate_or_the_number_of_tasks(body: Any, wire: Wire[Any,
 SEND, OWN = {"task": "buy milk"}, "0f8fad5b-d9cb-469f-a165-70867728950e"
 
 
-def every_call() -> list[tuple[Wire[Any, Any], Call]]:
+def every_call() -> list[tuple[HttpBinding[Any, Any], Call]]:
     return [
-        (wire, call)
-        for wire in WIRES
-        for call in (wire.status, wire.details, *wire.commands.values())
-        if call.status_at != ""  # v1's bare word has no room for an id
+        (binding, call)
+        for binding in BINDINGS
+        for call in (binding.status, binding.details, *binding.commands.values())
+        if call.status_field != ""  # v1's bare word has no room for an id
     ]
 
 
-@pytest.mark.parametrize(("wire", "call"), every_call(), ids=lambda value: getattr(value, "path", None))
+@pytest.mark.parametrize(("binding", "call"), every_call(), ids=lambda value: getattr(value, "path", None))
 @pytest.mark.parametrize(
     ("told", "is_valid"),
     [
@@ -458,29 +466,29 @@ def every_call() -> list[tuple[Wire[Any, Any], Call]]:
     ids=str,
 )
 def test_a_response_about_another_task_is_invalid(
-    wire: Wire[Any, Any], call: Call, told: dict[str, Any], is_valid: bool
+    binding: HttpBinding[Any, Any], call: Call, told: dict[str, Any], is_valid: bool
 ) -> None:
-    request = call.request("", task_id=OWN, fields=SEND if call.takes else None)
+    request = call.request("", task_id=OWN, fields=SEND if call.required_fields else None)
     content = json.dumps({"status": "x", **told}).encode()
 
-    def said(call: Call) -> Answer:
-        return wire.read_answer(call, request, status_code=200, headers={}, content=content, as_of=NOW)
+    def said(call: Call) -> Response:
+        return binding.parse_response(call, request, status_code=200, headers={}, content=content, as_of=NOW)
 
     answer = said(call)
     assert isinstance(answer, Accepted) is is_valid
     if not is_valid:
         assert isinstance(answer, Lost)
-        assert isinstance(answer.error, BadAnswer)
+        assert isinstance(answer.error, InvalidResponse)
         assert "the response is about another task" in str(answer.error)
     assert isinstance(said(replace(call, repeats_id=False)), Accepted)
 
 
 @every_wire
-def test_what_a_create_or_a_list_answers_is_about_any_task(wire: Wire[Any, Any]) -> None:
-    for call in (wire.create, wire.listing.call):
+def test_what_a_create_or_a_list_answers_is_about_any_task(binding: HttpBinding[Any, Any]) -> None:
+    for call in (binding.create, binding.listing.call):
         content = json.dumps({"id": "any", "status": "x"}).encode()
         request = call.request("")
-        answer = wire.read_answer(call, request, status_code=200, headers={}, content=content, as_of=NOW)
+        answer = binding.parse_response(call, request, status_code=200, headers={}, content=content, as_of=NOW)
         assert isinstance(answer, Accepted)
 
 
@@ -507,14 +515,14 @@ _headers = st.dictionaries(st.sampled_from(["retry-after", "date", "location"]),
     headers=_headers,
 )
 def test_no_answer_whatsoever_raises(status_code: int, content: bytes, headers: dict[str, str]) -> None:
-    for wire in WIRES:
-        for call in (wire.create, wire.status, wire.listing.call, *wire.commands.values()):
-            answer = wire.read_answer(
+    for binding in BINDINGS:
+        for call in (binding.create, binding.status, binding.listing.call, *binding.commands.values()):
+            answer = binding.parse_response(
                 call, REQUEST, status_code=status_code, headers=headers, content=content, as_of=NOW
             )
             assert isinstance(answer, Accepted) == (200 <= status_code < 300 and not isinstance(answer, Lost))
             if isinstance(answer, Accepted):
-                assert isinstance(answer.status, str) == (call.status_at is not None)
+                assert isinstance(answer.status, str) == (call.status_field is not None)
             else:
                 message = str(answer.error)
                 assert message.isprintable()
@@ -546,14 +554,14 @@ def test_no_retry_after_whatsoever_raises(value: str, date: str) -> None:
     ],
 )
 def test_an_id_in_an_answer_is_one_that_can_be_sent(document: Any, found: str | None) -> None:
-    assert id_at(document, "id") == found
+    assert id_in(document, "id") == found
 
 
 # --- tables of one's own ------------------------------------------------------------------------
 
 
 def test_a_table_that_lacks_a_request_for_a_command_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"wire 'v1': a command is one request; look at pause, resume"):
+    with pytest.raises(ValueError, match=r"binding 'v1': a command is one request; look at pause, resume"):
         replace(V1, commands={V1Event.STOP: V1.call(V1Event.STOP)})
 
 
@@ -575,7 +583,7 @@ from datetime import UTC, datetime
 for name in ("httpx2", "httpcore2", "tenacity"):
     sys.modules[name] = None
 
-from lifecycle_adapters.http import Wire, service
+from lifecycle_adapters.http import HttpBinding, service
 from lifecycle_adapters.http.v2 import V2
 from lifecycle import V2Event
 from lifecycle.errors import MissingExtra
@@ -592,7 +600,7 @@ def send(base_url, command, task_id):
         answer = error
     with answer:
         headers = {name.lower(): value for name, value in answer.headers.items()}
-        return V2.read_answer(V2.call(command), request, status_code=answer.status, headers=headers,
+        return V2.parse_response(V2.call(command), request, status_code=answer.status, headers=headers,
                               content=answer.read(), as_of=started_at)
 
 for _ in range(2):
@@ -632,7 +640,7 @@ def test_the_tables_serve_another_http_client_where_httpx2_is_not_installed() ->
 # --- tables that cannot be meant ---------------------------------------------------------------
 
 
-GET: dict[str, Any] = {"method": "GET", "path": "/jobs/{id}", "status_at": "status"}
+GET: dict[str, Any] = {"method": "GET", "path": "/jobs/{id}", "status_field": "status"}
 
 
 @pytest.mark.parametrize(
@@ -649,8 +657,8 @@ GET: dict[str, Any] = {"method": "GET", "path": "/jobs/{id}", "status_at": "stat
         ({"query": "id={id}"}, "`query` must be a mapping of text to text"),
         ({"body": ["{id}"]}, "`body` must be a mapping of text to text"),
         ({"body": {"id": 7}}, "`body` must be a mapping of text to text"),
-        ({"body": {}, "takes": "task"}, "`takes` must be several names, in a tuple"),
-        ({"takes": ("task",)}, "`takes` names fields of a body, and there is none"),
+        ({"body": {}, "required_fields": "task"}, "`required_fields` must be several names, in a tuple"),
+        ({"required_fields": ("task",)}, "`required_fields` names fields of a body, and there is none"),
     ],
 )
 def test_a_call_that_cannot_be_meant_is_refused_when_it_is_made(changes: dict[str, Any], said: str) -> None:
@@ -675,9 +683,12 @@ EVERYTHING: dict[str, Any] = {"method": "DELETE", "path": "/jobs"}
             {"commands": {**COMMANDS, V1Event.STOP: Call(**EVERYTHING)}},
             "'stop' is DELETE /jobs, which does not name its task",
         ),
-        ({"status": Call(method="GET", path="/status", status_at="")}, "'status' is GET /status, which does not name"),
         (
-            {"details": Call(method="GET", path="/task", status_at="status")},
+            {"status": Call(method="GET", path="/status", status_field="")},
+            "'status' is GET /status, which does not name",
+        ),
+        (
+            {"details": Call(method="GET", path="/task", status_field="status")},
             "'details' is GET /task, which does not name",
         ),
         (
@@ -685,18 +696,25 @@ EVERYTHING: dict[str, Any] = {"method": "DELETE", "path": "/jobs"}
             "'create' is POST /tasks/{id}, which names a task",
         ),
         (
-            {"listing": Listing(call=Call(method="GET", path="/tasks/{id}"), items_at="tasks", page="page")},
+            {
+                "listing": ListCall(
+                    call=Call(method="GET", path="/tasks/{id}"), items_field="tasks", page_parameter="page"
+                )
+            },
             "'listing' is GET /tasks/{id}, which names a task",
         ),
         ({"base_path": "api"}, "base_path must be empty, or begin with '/' and not end with it, not 'api'"),
         ({"base_path": "/api/"}, "base_path must be empty"),
-        ({"proofs": {"halt": Proof(wire=V1, id_at="id", event="stop")}}, "a proof of 'halt', which is no command"),
         (
-            {"proofs": {"stop": Proof(wire=V1, id_at="id", event="halt")}},
+            {"proofs": {"halt": Proof(binding=V1, id_field="id", event="stop")}},
+            "a proof of 'halt', which is no command",
+        ),
+        (
+            {"proofs": {"stop": Proof(binding=V1, id_field="id", event="halt")}},
             "the proof of 'stop' is 'halt', which is no command of 'v1'",
         ),
     ],
 )
 def test_a_table_that_cannot_be_meant_is_refused_when_it_is_made(changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(f"wire 'v1': {said}")):
+    with pytest.raises(ValueError, match=re.escape(f"binding 'v1': {said}")):
         replace(V1, **changes)

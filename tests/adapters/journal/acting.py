@@ -11,13 +11,13 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from lifecycle import Lifecycle, get
-from lifecycle.journal import UNSTATED, CommandRecord, Purpose, Report, ReportEntry, TaskReport
-from lifecycle_adapters.journal import SqlJournal, SqlLog
+from lifecycle.journal import NO_CONTEXT, CommandRecord, Report, ReportEntry, RequestContext, TaskReport
+from lifecycle_adapters.journal import SqlJournal, SqlTaskJournal
 from tests.lifecycle.drivers import clock
 
 START = next(clock())
 
-Log = SqlLog[str, str]
+Log = SqlTaskJournal[str, str]
 
 
 def at(second: float) -> datetime:
@@ -57,11 +57,13 @@ def knowing(journal: SqlJournal, *statuses: str, task: str = "task-1", lifecycle
     return log
 
 
-def opened(log: Log, command: str = "pause", *, purpose: Purpose = UNSTATED, **fields: Any) -> CommandRecord[str, str]:
+def opened(
+    log: Log, command: str = "pause", *, context: RequestContext = NO_CONTEXT, **fields: Any
+) -> CommandRecord[str, str]:
     """Open a command from where the task is."""
     record = log.load()
     assert record.state is not None
-    intent = log.add_intent(command, source=record.state, version=record.version, fields=fields, purpose=purpose)
+    intent = log.add_intent(command, source=record.state, version=record.version, fields=fields, context=context)
     assert isinstance(intent, CommandRecord)
     return intent
 

@@ -94,8 +94,8 @@ def test_a_whole_life_can_be_read_afterwards(emulator: Emulator, open_real: Open
         emulator.fire(task.id, "start")
         task.status()
         task.pause(reason="lunch")
-        task.stop(key="key-7")
-        task.stop(key="key-7")
+        task.stop(idempotency_key="key-7")
+        task.stop(idempotency_key="key-7")
 
     assert read_out(journal, task.id) == [
         "create 1: created",
@@ -142,7 +142,7 @@ def give(url: str, base_url: str, task_id: str, together: ProcessBarrier, answer
         session = client.task(task_id)
         together.wait(timeout=60)
         try:
-            answers.put(session.dispatch("buy milk", key="key-7").state)
+            answers.put(session.dispatch("buy milk", idempotency_key="key-7").state)
         except CommandInFlight:
             answers.put("in flight")
 
@@ -166,7 +166,7 @@ def test_one_key_is_one_call_of_all_processes(emulator: Emulator, open_real: Ope
     assert [each.exitcode for each in processes] == [0, 0]
     assert [call.command for call in emulator.calls() if call.command] == ["dispatch"]
     with connected(emulator, open_real(), "v3") as client:
-        assert client.task(task_id).dispatch("buy milk", key="key-7").sent
+        assert client.task(task_id).dispatch("buy milk", idempotency_key="key-7").sent
 
 
 # --- recovery --------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lifecycle import CommandEvent, CommandState, Lifecycle, get
-from lifecycle.journal import CreatedTask, CreateRecord, Creates, Hold, Purpose, Report
+from lifecycle.journal import CreatedTask, CreateRecord, Creates, Hold, Report, RequestContext
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.journal import DamageCode, RecordedCreate, RecordedReport, RecordedUnreadable, SqlJournal
 from tests.adapters.journal.acting import START, Time, at, told
@@ -20,7 +20,7 @@ from tests.adapters.journal.conftest import KINDS, OpenJournal, sqlite_url
 V1: Lifecycle[str, str] = get("v1-full")
 FIELDS = {"task": "buy milk", "times": [1, None]}
 LABELS = {"order": "5", "nul": "\0"}
-KEY = Purpose("order 5", "a shop", "it is sold out")
+KEY = RequestContext("order 5", "a shop", "it is sold out")
 LEASE_S = 60.0
 
 Join = Callable[[str], Creates]
@@ -43,14 +43,14 @@ def join(request: pytest.FixtureRequest, tmp_path: Path, time: Time) -> Iterator
         yield join
 
 
-def added(creates: Creates, purpose: Purpose = KEY) -> CreateRecord:
-    record = creates.add(FIELDS, labels=LABELS, purpose=purpose)
+def added(creates: Creates, context: RequestContext = KEY) -> CreateRecord:
+    record = creates.add(FIELDS, labels=LABELS, context=context)
     assert record is not None
     return record
 
 
 def done(creates: Creates, task: str = "task-1", *, report: Report | None = None, key: str | None = None) -> str:
-    record = added(creates, Purpose(key))
+    record = added(creates, RequestContext(key))
     assert creates.add_attempt(record.id, number=1, claim=1)
     made = CreatedTask(task, report)
     after = creates.add_outcome(record.id, CommandEvent.CONFIRM, why="created", claim=1, task=made)
@@ -68,7 +68,7 @@ def test_an_intent_is_kept_as_it_was_given(join: Join, time: Time) -> None:
 
     until = time.now + timedelta(seconds=LEASE_S)
     assert record == CreateRecord(
-        "1", FIELDS, LABELS, time.now, CommandState.RECORDED, purpose=KEY, hold=Hold("one", until)
+        "1", FIELDS, LABELS, time.now, CommandState.RECORDED, context=KEY, hold=Hold("one", until)
     )
     assert one.load("1") == one.find("order 5") == record
     assert one.unfinished() == join("two").unfinished() == [record]
@@ -78,15 +78,15 @@ def test_a_key_is_taken_while_a_task_may_have_been_made(join: Join) -> None:
     one, two = join("one"), join("two")
     added(one)
 
-    assert two.add(FIELDS, labels={}, purpose=KEY) is None
+    assert two.add(FIELDS, labels={}, context=KEY) is None
     assert two.add(FIELDS, labels={}) is not None
     one.add_outcome("1", CommandEvent.REFUSE, why="no", claim=1)
 
     assert one.find("order 5") is None
-    again = two.add(FIELDS, labels={}, purpose=KEY)
+    again = two.add(FIELDS, labels={}, context=KEY)
     assert again is not None
     two.add_outcome(again.id, CommandEvent.CONFIRM, why="", claim=1, task=CreatedTask("task-1"))
-    assert one.add(FIELDS, labels={}, purpose=KEY) is None
+    assert one.add(FIELDS, labels={}, context=KEY) is None
     found = one.find("order 5")
     assert found is not None
     assert (found.id, found.task_id, one.find_maker("task-1")) == (again.id, "task-1", again.id)
@@ -236,7 +236,7 @@ def test_a_create_that_fails_to_record_its_task_stays_open(journal: SqlJournal) 
 
 
 def test_tasks_are_excluded_in_parts(journal: SqlJournal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lifecycle_adapters.journal.creating.MOST_NAMED", 2)
+    monkeypatch.setattr("lifecycle_adapters.journal.sql_creates.MOST_NAMED", 2)
     creates = journal.creates(V1)
     for number in range(5):
         done(creates, f"task-{number}")
@@ -294,8 +294,8 @@ def test_what_cannot_be_written_is_not_sent(journal: SqlJournal) -> None:
 
     with pytest.raises(TypeError, match="no JSON"):
         creates.add({"a": float("nan")}, labels={})
-    with pytest.raises(ValueError, match="a key of 1,001 bytes"):
-        creates.add({}, labels={}, purpose=Purpose("x" * 1001))
+    with pytest.raises(ValueError, match="the idempotency key has 1,001 bytes"):
+        creates.add({}, labels={}, context=RequestContext("x" * 1001))
     assert creates.unfinished() == []
 
 
@@ -320,10 +320,10 @@ def test_creates_are_pruned_with_their_tasks_and_never_while_they_are_open(journ
     done(creates, "over", report=Report("finished", START))
     done(creates, "working", report=Report("running", START))
     for event in (CommandEvent.REFUSE, CommandEvent.ABANDON, CommandEvent.LOSE):
-        creates.add_outcome(added(creates, Purpose()).id, event, why="", claim=1)
-    added(creates, Purpose())
+        creates.add_outcome(added(creates, RequestContext()).id, event, why="", claim=1)
+    added(creates, RequestContext())
     time.go(10)
-    young = added(creates, Purpose())
+    young = added(creates, RequestContext())
     creates.add_outcome(young.id, CommandEvent.ABANDON, why="", claim=1)
 
     assert journal.prune(time.now) == 1

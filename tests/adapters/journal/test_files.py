@@ -13,7 +13,7 @@ import pytest
 
 from lifecycle import V1_FULL
 from lifecycle_adapters.journal import JournalError, JournalReadOnly, JournalUnavailable, SqlJournal
-from lifecycle_adapters.journal.database import Database, Durability
+from lifecycle_adapters.journal.database import Database, TransactionMode
 from lifecycle_adapters.journal.sqlite_file import network_file_system
 from tests.adapters.journal.acting import knowing
 from tests.conftest import without_privileges
@@ -254,7 +254,7 @@ def test_a_journal_on_a_network_file_system_can_be_read_once_it_is_closed(tmp_pa
     before = names(tmp_path)
 
     database = Database(path, read_only=True, mounts=nfs)
-    with database.transaction(Durability.READ) as connection:
+    with database.transaction(TransactionMode.READ) as connection:
         assert connection.exec_driver_sql("SELECT state FROM lifecycle_tasks").scalar() == "running"
     assert names(tmp_path) == before
     database.close()

@@ -10,14 +10,14 @@ import sqlalchemy as sa
 from lifecycle import CATALOG, CommandEvent, get
 from lifecycle.journal import Delivery
 from lifecycle_adapters.journal import SqlJournal
-from lifecycle_adapters.journal.database import Durability
+from lifecycle_adapters.journal.database import TransactionMode
 from lifecycle_adapters.journal.schema import deliveries, metadata
 from tests.adapters.journal.acting import Time, at, knowing, opened, told
 
 
 def rows(journal: SqlJournal) -> dict[str, int]:
     """How many rows each table has."""
-    with journal.database.transaction(Durability.READ) as connection:
+    with journal.database.transaction(TransactionMode.READ) as connection:
         count = sa.select(sa.func.count())
         return {name: connection.scalar(count.select_from(table)) or 0 for name, table in metadata.tables.items()}
 
@@ -131,7 +131,7 @@ def test_of_a_delivery_about_a_forgotten_task_its_digest_stays(journal: SqlJourn
 
 
 def bodies(journal: SqlJournal) -> set[str]:
-    with journal.database.transaction(Durability.READ) as connection:
+    with journal.database.transaction(TransactionMode.READ) as connection:
         return set(connection.scalars(sa.select(deliveries.c.body)))
 
 

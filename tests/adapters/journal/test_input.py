@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lifecycle import CommandEvent, UnknownName, get
-from lifecycle.journal import CommandRecord, Delivery, Purpose, Report
-from lifecycle_adapters.journal import RecordedCommand, RecordedReport, SqlJournal, writing
+from lifecycle.journal import CommandRecord, Delivery, Report, RequestContext
+from lifecycle_adapters.journal import RecordedCommand, RecordedReport, SqlJournal, transactions
 from lifecycle_adapters.journal.schema import LONGEST_NAME_BYTES
 from tests.adapters.journal.acting import at, knowing, opened, recorded, told
 
@@ -39,7 +39,7 @@ TEXTS = st.text(st.characters(codec=None, exclude_categories=[]), max_size=40) |
 def test_every_text_is_kept_as_it_is(journal: SqlJournal, text: str) -> None:
     knowing(journal, "running", text, text, task=text)
     log = knowing(journal, "running", task=f"{text}2")
-    command = opened(log, purpose=Purpose(text, text, text), task=text)
+    command = opened(log, context=RequestContext(text, text, text), task=text)
     log.add_outcome(command.id, CommandEvent.LOSE, why=text, claim=1)
     journal.receive(Delivery(text, text, at(0), text))
 
@@ -48,7 +48,13 @@ def test_every_text_is_kept_as_it_is(journal: SqlJournal, text: str) -> None:
     assert (unknown.task_id, unknown.status, unknown.kind, unknown.times) == (text, text, "unknown", 2)
     last = journal.history(f"{text}2")[-1]
     assert isinstance(last, RecordedCommand)
-    assert (last.key, last.origin, last.reason, last.why, last.fields) == (text, text, text, text, {"task": text})
+    assert (last.idempotency_key, last.origin, last.reason, last.why, last.fields) == (
+        text,
+        text,
+        text,
+        text,
+        {"task": text},
+    )
     assert log.find_command(text) == log.load().open_command
     assert [task.task_id for task in journal.tasks().tasks] == [text, f"{text}2"]
     assert {row["task_id"] for row in journal.reports(get("v1-full"))} == {text, f"{text}2"}
@@ -93,11 +99,11 @@ def test_an_id_that_no_index_takes_is_refused(journal: SqlJournal) -> None:
         lambda: journal.add_reports([told("task-2", "running"), told(LONG, "running")]),
         lambda: journal.receive(delivery, [told("task-2", "running"), told(LONG, "running")]),
         lambda: journal.receive(Delivery(LONG, "status", at(0), "{}"), [told("task-2", "running")]),
-        lambda: opened(log, purpose=Purpose(LONG)),
+        lambda: opened(log, context=RequestContext(LONG)),
     ]
 
     for act in refused:
-        with pytest.raises(ValueError, match=r"of 10,000 bytes; a journal takes 1,000"):
+        with pytest.raises(ValueError, match=r"has 10,000 bytes; a journal takes 1,000"):
             act()
 
     assert [task.task_id for task in journal.tasks().tasks] == ["task-1"]
@@ -114,7 +120,7 @@ def test_the_longest_id_that_is_taken_fits_an_index(journal: SqlJournal, alphabe
     name = "".join(one)[: LONGEST_NAME_BYTES // width]
 
     log = knowing(journal, "running", task=name)
-    command = opened(log, purpose=Purpose(name))
+    command = opened(log, context=RequestContext(name))
     journal.receive(Delivery(name, "status", at(0), "{}"))
 
     assert log.find_command(name) == command
@@ -124,7 +130,7 @@ def test_the_longest_id_that_is_taken_fits_an_index(journal: SqlJournal, alphabe
 def test_long_words_are_kept(journal: SqlJournal) -> None:
     word = "zombie" * 200_000
     log = knowing(journal, "running", word, word)
-    command = opened(log, purpose=Purpose(reason=word), task=word)
+    command = opened(log, context=RequestContext(reason=word), task=word)
     log.add_outcome(command.id, CommandEvent.LOSE, why=word, claim=1)
     journal.receive(Delivery("d-1", "status", at(0), word))
 
@@ -139,7 +145,7 @@ def test_long_words_are_kept(journal: SqlJournal) -> None:
 def test_a_batch_of_more_tasks_than_are_named_in_one_statement(
     journal: SqlJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing, "MOST_NAMED", 3)
+    monkeypatch.setattr(transactions, "MOST_NAMED", 3)
     reports = [told(f"task-{number}", "running") for number in range(7)]
 
     assert [entry.observation for entry in recorded(journal, reports)] == [None] * 7

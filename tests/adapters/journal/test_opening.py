@@ -11,18 +11,16 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 
 from lifecycle_adapters.journal import (
     JournalReadOnly,
-    JournalTooNew,
     JournalUnavailable,
+    JournalVersionMismatch,
     NotAJournal,
     SqlJournal,
 )
-from lifecycle_adapters.journal.database import Durability
-from lifecycle_adapters.journal.schema import VERSIONS, metadata
+from lifecycle_adapters.journal.database import TransactionMode
+from lifecycle_adapters.journal.schema import VERSION
 from tests.adapters.journal.acting import knowing, told
 from tests.adapters.journal.conftest import OpenJournal, sqlite_url
 from tests.conftest import StartPostgres
@@ -47,18 +45,8 @@ def execute(url: str, *statements: str) -> None:
 # --- the schema ------------------------------------------------------------------------------------
 
 
-def test_the_migrations_make_what_the_library_reads_and_writes(empty_url: str) -> None:
-    settings = {"version_table": "lifecycle_version", "compare_type": True, "compare_server_default": True}
-
-    with SqlJournal(empty_url) as journal, journal.database.transaction(Durability.READ) as connection:
-        context = MigrationContext.configure(connection, opts=settings)
-
-        assert compare_metadata(context, metadata) == []
-        assert context.get_current_revision() == VERSIONS[-1]
-
-
 def test_numbers_are_never_given_twice(tmp_path: Path) -> None:
-    """Which `compare_metadata` does not see, and SQLite does only where it is told."""
+    """SQLite gives the number of a deleted row again, unless a table says otherwise."""
     SqlJournal(tmp_path / "journal.db").close()
 
     with closing(sqlite3.connect(tmp_path / "journal.db")) as connection:
@@ -131,11 +119,11 @@ def test_other_tables_are_left_alone(empty_url: str) -> None:
 
 
 @pytest.mark.parametrize("read_only", [True, False])
-def test_a_newer_journal(empty_url: str, read_only: bool) -> None:
+def test_a_journal_of_another_version(empty_url: str, read_only: bool) -> None:
     SqlJournal(empty_url).close()
-    execute(empty_url, "UPDATE lifecycle_version SET version_num = '0999'")
+    execute(empty_url, "UPDATE lifecycle_version SET version = '999'")
 
-    with pytest.raises(JournalTooNew, match=f"it has schema 0999, this library knows up to {VERSIONS[-1]}"):
+    with pytest.raises(JournalVersionMismatch, match=f"it has schema 999, this library reads {VERSION}"):
         SqlJournal(empty_url, read_only=read_only)
 
 
@@ -230,7 +218,7 @@ def test_what_is_opened_to_be_read_is_not_written(open_journal: OpenJournal) -> 
 def test_the_database_itself_refuses_what_a_reader_writes(journal: SqlJournal, open_journal: OpenJournal) -> None:
     reader = open_journal(read_only=True)
 
-    with pytest.raises(JournalReadOnly), reader.database.transaction(Durability.READ) as connection:
+    with pytest.raises(JournalReadOnly), reader.database.transaction(TransactionMode.READ) as connection:
         connection.exec_driver_sql("DELETE FROM lifecycle_tasks")
 
 

@@ -17,13 +17,13 @@ from lifecycle.journal import (
     CommandRecord,
     Delivery,
     Entry,
-    Purpose,
     Report,
     ReportEntry,
+    RequestContext,
     TaskRecord,
     TaskReport,
 )
-from lifecycle.memory import MemoryJournal, MemoryLog
+from lifecycle.memory import MemoryJournal, MemoryTaskJournal
 from lifecycle_adapters.journal import Recorded, RecordedCommand, RecordedReport, SqlJournal
 from tests.adapters.journal.acting import Time, at, recorded
 from tests.adapters.journal.conftest import OpenJournal
@@ -94,7 +94,7 @@ WORKER = "one"
 
 def telling(lifecycle: Declared) -> st.SearchStrategy[Tell]:
     """Any word of any channel at any time, so that many come late or inside a cycle."""
-    words = [*(state.name for state in lifecycle.states), *(alias.word for alias in lifecycle.aliases), "zombie"]
+    words = [*(state.name for state in lifecycle.states), *(alias.status for alias in lifecycle.aliases), "zombie"]
     reports = st.builds(Report, st.sampled_from(words), st.integers(0, 9).map(at), st.sampled_from(Channel))
     return st.builds(Tell, st.sampled_from(TASKS), reports)
 
@@ -162,7 +162,7 @@ class Worker:
             source=record.state or self.lifecycle.initial,
             version=record.version - intend.is_behind,
             fields={"task": "look", "times": [1, None]},
-            purpose=Purpose(intend.key, "a policy", "it is time"),
+            context=RequestContext(intend.key, "a policy", "it is time"),
         )
         if isinstance(found, TaskRecord):
             return self.known(intend.task, found)
@@ -206,7 +206,7 @@ class Worker:
         if isinstance(self.journal, SqlJournal):
             recorded = self.journal.history(self.prefix + task, self.lifecycle.name)
             return (self.recorded(task, entry) for entry in recorded)
-        log = cast("MemoryLog[str, str]", self.logs[task])
+        log = cast("MemoryTaskJournal[str, str]", self.logs[task])
         return (self.remembered(task, entry) for entry in log.entries)
 
     def remembered(self, task: str, entry: Entry[str, str]) -> Row:
@@ -224,10 +224,10 @@ class Worker:
             report, found = Report(entry.status, entry.as_of, entry.channel), (entry.before, entry.kind, entry.path)
             return "report", entry.times, report, *found, entry.state, entry.late, entry.unconfirmed
         assert isinstance(entry, RecordedCommand)
-        purpose = Purpose(entry.key, entry.origin, entry.reason)
+        context = RequestContext(entry.idempotency_key, entry.origin, entry.reason)
         record: Command = CommandRecord(
             self.name(task, entry.id), entry.command, entry.source, CommandState(entry.state), entry.fields,
-            entry.attempts, purpose, entry.why,
+            entry.attempts, context, entry.why,
         )  # fmt: skip
         return "command", entry.event, record
 

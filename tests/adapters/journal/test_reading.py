@@ -13,9 +13,9 @@ import pytest
 import sqlalchemy as sa
 
 from lifecycle import CommandEvent, UnknownName, get
-from lifecycle.journal import Purpose, Report
+from lifecycle.journal import Report, RequestContext
 from lifecycle_adapters.journal import RecordedCommand, RecordedReport, SqlJournal, TaskRow
-from lifecycle_adapters.journal.database import Durability
+from lifecycle_adapters.journal.database import TransactionMode
 from tests.adapters.cli.commands import call_json
 from tests.adapters.journal.acting import Time, at, hearing, knowing, opened, told
 from tests.adapters.journal.conftest import OpenJournal
@@ -172,7 +172,7 @@ def test_a_history_tells_who_recorded_what_and_when(open_journal: OpenJournal, t
     one, two = open_journal(), open_journal(worker="two")
     begun_at = time.now
     log = knowing(one, "running")
-    command = opened(log, purpose=Purpose("key-1", "policy", "it costs too much"), note="x")
+    command = opened(log, context=RequestContext("key-1", "policy", "it costs too much"), note="x")
     time.go(1)
     knowing(two).add_report(Report("paused", at(1)))
     time.go(1)
@@ -317,7 +317,7 @@ def explaining(journal: SqlJournal) -> Generator[list[str]]:
 
 
 COMMANDS = """
-    INSERT INTO lifecycle_commands (task, command, source, state, is_open, fields, attempts, key, origin, reason, why,
+    INSERT INTO lifecycle_commands (task, command, source, state, is_open, fields, attempts, idempotency_key, origin, reason, why,
                                     worker, session)
     SELECT id, 'stop', 'running', 'done', id = 100, '{}', 1, task_id, '', '', '', '', '' FROM lifecycle_tasks
 """
@@ -361,7 +361,7 @@ def test_all_is_read_of_one_moment(open_journal: OpenJournal) -> None:
     journal, other = open_journal(), open_journal()
     knowing(journal, "running")
 
-    with journal.database.transaction(Durability.SNAPSHOT) as connection:
+    with journal.database.transaction(TransactionMode.SNAPSHOT) as connection:
         count = sa.text("SELECT count(*) FROM lifecycle_entries")
         before = connection.scalar(count)
         knowing(other).add_report(Report("paused", at(1)))

@@ -11,7 +11,7 @@ import pytest
 
 from lifecycle import V1_FULL
 from lifecycle_adapters.journal import JournalReadOnly, JournalUnavailable, SqlJournal
-from lifecycle_adapters.journal.database import Durability
+from lifecycle_adapters.journal.database import TransactionMode
 from tests.adapters.journal.acting import knowing, opened, told
 from tests.adapters.journal.pooler import Pooler
 from tests.conftest import StartPostgres
@@ -178,8 +178,8 @@ def test_a_server_that_reads_unless_it_is_told_otherwise(made_url: str) -> None:
 # --- transactions ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("durability", Durability)
-def test_every_transaction_waits_for_locks_in_bounded_time(made_url: str, durability: Durability) -> None:
+@pytest.mark.parametrize("durability", TransactionMode)
+def test_every_transaction_waits_for_locks_in_bounded_time(made_url: str, durability: TransactionMode) -> None:
     with SqlJournal(made_url) as journal, journal.database.transaction(durability) as connection:
         assert connection.exec_driver_sql("SHOW lock_timeout").scalar() == "30s"
 
@@ -187,7 +187,7 @@ def test_every_transaction_waits_for_locks_in_bounded_time(made_url: str, durabi
 def test_what_the_url_sets_is_set(made_url: str) -> None:
     url = f"{made_url}?options=-c%20work_mem%3D5MB&application_name=mine"
 
-    with SqlJournal(url) as journal, journal.database.transaction(Durability.READ) as connection:
+    with SqlJournal(url) as journal, journal.database.transaction(TransactionMode.READ) as connection:
         assert connection.exec_driver_sql("SHOW work_mem").scalar() == "5MB"
         assert connection.exec_driver_sql("SHOW application_name").scalar() == "mine"
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lifecycle import Lifecycle, UndeclaredState, UnreadableRecord
-from lifecycle.journal import CommandRecord, Delivery, Purpose, Report, ReportEntry, TaskReport
+from lifecycle.journal import CommandRecord, Delivery, Report, ReportEntry, RequestContext, TaskReport
 from lifecycle_adapters.journal import DamageCode, RecordedReport, RecordedUnreadable, SqlJournal
 from tests.adapters.journal.acting import at
 from tests.adapters.journal.conftest import OpenJournal
@@ -25,7 +25,7 @@ transitions:
   - {source: waiting, event: cancel, target: torn}
   - {source: waiting, event: shred, target: torn}
   - {source: printing, event: shred, target: torn}
-aliases: [{channel: mail, word: "it begins", state: printing}]
+aliases: [{channel: mail, status: "it begins", state: printing}]
 """
 OLD = Lifecycle.from_yaml(DECLARATION)
 NEW = Lifecycle.from_yaml(
@@ -44,7 +44,7 @@ def begin(journal: SqlJournal, task: str, *statuses: str, command: str | None = 
         assert record.state == status
     if command is not None:
         source, version = statuses[-1], log.load().version
-        opened = log.add_intent(command, source=source, version=version, fields={}, purpose=Purpose("key-1"))
+        opened = log.add_intent(command, source=source, version=version, fields={}, context=RequestContext("key-1"))
         assert isinstance(opened, CommandRecord)
         log.release(opened.id, claim=opened.claim)
 

@@ -13,10 +13,10 @@ import duckdb
 
 from lifecycle import V1_FULL
 from lifecycle_adapters.logs.columns import Columns, TimeForm
+from lifecycle_adapters.logs.duckdb_session import DuckDbSession, identifier, literal
 from lifecycle_adapters.logs.records import records
 from lifecycle_adapters.logs.rules import Rules
-from lifecycle_adapters.logs.source import Intake, Source
-from lifecycle_adapters.logs.workbench import Workbench, identifier, literal
+from lifecycle_adapters.logs.source import LoadedLog, Source
 
 RULES = Rules(V1_FULL)
 AT = "2026-01-15T10:30:00Z"
@@ -40,12 +40,12 @@ class Record:
     detail: str | None
 
 
-def records_in(bench: Workbench) -> list[Record]:
+def records_in(bench: DuckDbSession) -> list[Record]:
     """All rows in the order of their places."""
     return [Record(*row) for row in bench.run(f"SELECT {_COLUMNS} FROM records ORDER BY place")]
 
 
-def read(bench: Workbench, columns: Columns, rows: Sequence[Mapping[str, str]]) -> list[Record]:
+def read(bench: DuckDbSession, columns: Columns, rows: Sequence[Mapping[str, str]]) -> list[Record]:
     """The records of rows whose values are expressions of DuckDB; all rows of a column are of one type."""
     names = ", ".join(map(identifier, rows[0]))
     values = ", ".join(f"({', '.join(row.values())}, {nth})" for nth, row in enumerate(rows))
@@ -55,16 +55,16 @@ def read(bench: Workbench, columns: Columns, rows: Sequence[Mapping[str, str]]) 
     return records_in(bench)
 
 
-def at(bench: Workbench, *values: str, time: TimeForm | None = None) -> list[Record]:
+def at(bench: DuckDbSession, *values: str, time: TimeForm | None = None) -> list[Record]:
     """The records of rows with these times, expressions of DuckDB of one type."""
     return read(bench, Columns(time=time), [{"task_id": "'t'", "at": value, "status": "'running'"} for value in values])
 
 
 @contextmanager
-def offered(source: Source, columns: Columns | None = None) -> Generator[tuple[Workbench, Intake]]:
+def offered(source: Source, columns: Columns | None = None) -> Generator[tuple[DuckDbSession, LoadedLog]]:
     """A source and its workbench, while it is open."""
-    with Workbench(threads=2) as bench:
-        yield bench, source.offer(bench, RULES, columns or Columns())
+    with DuckDbSession(threads=2) as bench:
+        yield bench, source.load(bench, RULES, columns or Columns())
 
 
 def write_parquet(path: str | os.PathLike[str], query: str) -> Path:

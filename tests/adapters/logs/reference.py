@@ -15,10 +15,10 @@ from itertools import groupby, pairwise
 from typing import Any
 
 from lifecycle import Channel, Finding, FindingCode, Lifecycle, Severity
-from lifecycle.history import Mode
-from lifecycle_adapters.logs.checked import CheckedLog
+from lifecycle.conformance import Mode
 from lifecycle_adapters.logs.places import file_and_row
-from lifecycle_adapters.logs.report import Dwell, Edge
+from lifecycle_adapters.logs.report import ObservedTransition, TimeInState
+from lifecycle_adapters.logs.result import CheckedLog
 
 Declared = Lifecycle[str, str]
 
@@ -138,7 +138,7 @@ def _by_task(rows: Iterable[LogRow]) -> list[list[LogRow]]:
     return [*tasks.values()]
 
 
-def _edges(lifecycle: Declared, histories: Iterable[_History], bad: set[int]) -> tuple[Edge, ...]:
+def _edges(lifecycle: Declared, histories: Iterable[_History], bad: set[int]) -> tuple[ObservedTransition, ...]:
     places: defaultdict[tuple[str | None, str], list[int]] = defaultdict(list)
     for each in histories:
         for before, state, row in each.ways:
@@ -147,7 +147,7 @@ def _edges(lifecycle: Declared, histories: Iterable[_History], bad: set[int]) ->
     declared = dict.fromkeys([(None, str(lifecycle.initial)), *((str(s), str(t)) for s, _, t in _table(lifecycle))])
     others = sorted(places.keys() - declared.keys(), key=lambda way: (-len(places[way]), str(way[0]), way[1]))
     return tuple(
-        Edge(
+        ObservedTransition(
             source,
             target,
             tuple(event for one, event, other in _table(lifecycle) if (one, other) == (source, target)),
@@ -160,13 +160,13 @@ def _edges(lifecycle: Declared, histories: Iterable[_History], bad: set[int]) ->
     )
 
 
-def _dwell(lifecycle: Declared, histories: Iterable[_History]) -> tuple[Dwell, ...]:
+def _dwell(lifecycle: Declared, histories: Iterable[_History]) -> tuple[TimeInState, ...]:
     visits: defaultdict[str, list[int]] = defaultdict(list)
     for each in histories:
         for state, stayed_us in each.visits:
             visits[state].append(stayed_us)
     return tuple(
-        Dwell(
+        TimeInState(
             state,
             len(visits[state]),
             mean_s=sum(visits[state]) / len(visits[state]) / 1e6,

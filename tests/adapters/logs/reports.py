@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lifecycle import V1_FULL, FindingCode, Lifecycle
-from lifecycle_adapters.logs.report import Dwell, Edge, Report
+from lifecycle_adapters.logs.report import LogReport, ObservedTransition, TimeInState
 
 
-def report_of(lifecycle: Lifecycle[Any, Any], **parts: Any) -> Report:
+def report_of(lifecycle: Lifecycle[Any, Any], **parts: Any) -> LogReport:
     """Return the report of a log in which nothing happened, but for the parts that are given."""
-    edges: tuple[Edge, ...] = parts.get("edges", ())
+    edges: tuple[ObservedTransition, ...] = parts.get("edges", ())
     seen = {(edge.source, edge.target) for edge in edges}
     rows = ((str(row.source), str(row.event), str(row.target)) for row in lifecycle.transitions)
     nothing: dict[str, Any] = {
@@ -22,7 +22,7 @@ def report_of(lifecycle: Lifecycle[Any, Any], **parts: Any) -> Report:
         "unseen": tuple(row for row in rows if (row[0], row[2]) not in seen),
         "unknown_statuses": {}, "ties": 0, "worst": (),
     }  # fmt: skip
-    return Report(**(nothing | parts))
+    return LogReport(**(nothing | parts))
 
 
 DIRTY = report_of(
@@ -42,20 +42,20 @@ DIRTY = report_of(
     bad_rows=1_001_289,
     bad_tasks=640_512,
     edges=(
-        Edge(None, "created", (), 59_999_983, 0, 1),
-        Edge("created", "running", ("start",), 100_000_000, 0, 2),
-        Edge("running", "paused", ("pause",), 9_000_000, 200, 3),
-        Edge("paused", "running", ("resume",), 4_000_000, 1_000_000, 4),
-        Edge("running", "finished", ("finish",), 30_000_000, 0, 5),
-        Edge(None, "paused", (), 17, 17, 6),
-        Edge("created", "finished", (), 13, 13, 7),
-        Edge("running", "created", (), 7, 7, 8),
-        Edge("stopped", "failed", (), 3, 3, 9),
-        Edge("failed", "running", (), 1, 1, 10),
+        ObservedTransition(None, "created", (), 59_999_983, 0, 1),
+        ObservedTransition("created", "running", ("start",), 100_000_000, 0, 2),
+        ObservedTransition("running", "paused", ("pause",), 9_000_000, 200, 3),
+        ObservedTransition("paused", "running", ("resume",), 4_000_000, 1_000_000, 4),
+        ObservedTransition("running", "finished", ("finish",), 30_000_000, 0, 5),
+        ObservedTransition(None, "paused", (), 17, 17, 6),
+        ObservedTransition("created", "finished", (), 13, 13, 7),
+        ObservedTransition("running", "created", (), 7, 7, 8),
+        ObservedTransition("stopped", "failed", (), 3, 3, 9),
+        ObservedTransition("failed", "running", (), 1, 1, 10),
     ),
     dwell=(
-        Dwell("running", 39_000_000, 81.25, 45.0, 3_725.0, 90_061.0, 8_640_000.0),
-        Dwell("created", 100_000_000, 0.00125, 0.00085, 0.0123, 4.5, 61.0),
+        TimeInState("running", 39_000_000, 81.25, 45.0, 3_725.0, 90_061.0, 8_640_000.0),
+        TimeInState("created", 100_000_000, 0.00125, 0.00085, 0.0123, 4.5, 61.0),
     ),
     endings={"running": 1_000_000, "finished": 58_999_999, "failed": 1},
     unknown_statuses={"exploded": 1_000, "=1+1": 48},

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from lifecycle_adapters.logs.errors import UnusableLog
 from lifecycle_adapters.logs.files import Files
 from lifecycle_adapters.logs.formats import Format, format_of
 from lifecycle_adapters.logs.frames import DuckTable
+from lifecycle_adapters.logs.log_errors import UnusableLog
 from tests.adapters.logs.logs import AT, offered, records_in, row, write_parquet
 
 CSV = f"task_id,at,status\nt,{AT},running\n"

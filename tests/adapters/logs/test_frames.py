@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 from lifecycle import V1_FULL, FindingCode
-from lifecycle_adapters.logs.checking import check_logs
-from lifecycle_adapters.logs.columns import Columns, Fault, TimeForm
-from lifecycle_adapters.logs.errors import UnusableLog
+from lifecycle_adapters.logs.check import check_logs
+from lifecycle_adapters.logs.columns import Columns, RejectReason, TimeForm
 from lifecycle_adapters.logs.frames import DuckTable, Frame
+from lifecycle_adapters.logs.log_errors import UnusableLog
 from lifecycle_adapters.logs.source import Source
 from tests.adapters.logs.logs import AT, AT_US, Record, offered, records_in
 
@@ -47,7 +47,7 @@ def test_arrays() -> None:
     }
     found = read(Frame(frame))
     assert [(each.task, each.at_us, each.place, each.fault) for each in found] == [
-        ("7", AT_US, 1, None), ("7", AT_US, 2, None), ("8", AT_US, 3, Fault.NO_STATUS),
+        ("7", AT_US, 1, None), ("7", AT_US, 2, None), ("8", AT_US, 3, RejectReason.NO_STATUS),
     ]  # fmt: skip
 
 
@@ -158,8 +158,8 @@ def test_frames_of_each_library(library: str) -> None:
     found = read(Frame(frames_of(library)(ROWS)))
     assert [(each.task, each.at_us, each.status, each.place, each.form, each.fault) for each in found] == [
         ("a", AT_US, "running", 1, TimeForm.TIMESTAMP, None),
-        ("b", None, "paused", 2, TimeForm.TIMESTAMP, Fault.NO_TIME),
-        (None, AT_US, "running", 3, TimeForm.TIMESTAMP, Fault.NO_TASK),
+        ("b", None, "paused", 2, TimeForm.TIMESTAMP, RejectReason.NO_TIME),
+        (None, AT_US, "running", 3, TimeForm.TIMESTAMP, RejectReason.NO_TASK),
     ]
 
 
@@ -196,7 +196,7 @@ def test_one_value_of_another_type_does_not_make_a_frame_unusable() -> None:
     times[7] = "never"
     frame = frames_of("pandas")({"at": times, "status": ["running"] * 5_000})
     found = read(Frame(frame), Columns(task=None))
-    assert [(each.place, each.fault) for each in found if each.at_us != AT_US] == [(8, Fault.BAD_TIME)]
+    assert [(each.place, each.fault) for each in found if each.at_us != AT_US] == [(8, RejectReason.BAD_TIME)]
 
 
 @pytest.mark.heavy

@@ -10,8 +10,8 @@ import pytest
 
 from benchmarks.loggen import DEFECTS, Defect, Injected, generate
 from lifecycle import V1_FULL, V2_FULL, V3_FULL, V4, Event, FindingCode, Lifecycle, Origin, State, Transition
-from lifecycle_adapters.logs.checking import check_logs
-from lifecycle_adapters.logs.columns import Fault
+from lifecycle_adapters.logs.check import check_logs
+from lifecycle_adapters.logs.columns import RejectReason
 from lifecycle_adapters.logs.files import Files
 
 # Two branches that cannot reach each other, as no lifecycle of the catalog has them: here a move can be impossible.
@@ -37,7 +37,7 @@ LIFECYCLES = (V1_FULL, V2_FULL, V3_FULL, V4, BRANCHING)
 
 
 def assert_exactly(injected: list[Injected], path: Path, lifecycle: Lifecycle[Any, Any], *, rows: int) -> None:
-    faults = [(each.row, each.defect) for each in injected if isinstance(each.defect, Fault)]
+    faults = [(each.row, each.defect) for each in injected if isinstance(each.defect, RejectReason)]
     findings = [(each.row, each.task, each.defect) for each in injected if isinstance(each.defect, FindingCode)]
 
     with check_logs(lifecycle, Files(str(path)), information=True) as checked:

@@ -18,11 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifecycle import V1_FULL, FindingCode, Lifecycle, MissingExtra, Severity
-from lifecycle_adapters.logs.checked import LogFinding
-from lifecycle_adapters.logs.checking import check_logs
+from lifecycle_adapters.logs.check import check_logs
 from lifecycle_adapters.logs.files import Files
 from lifecycle_adapters.logs.page import page, traffic
-from lifecycle_adapters.logs.report import Edge, Report
+from lifecycle_adapters.logs.report import LogReport, ObservedTransition
+from lifecycle_adapters.logs.result import LogFinding
 from lifecycle_adapters.logs.units import visible
 from lifecycle_adapters.render import RenderError
 from tests.adapters.logs.reports import DIRTY, report_of
@@ -37,7 +37,10 @@ CLEAN = report_of(
     V1_FULL,
     rows=5,
     tasks=2,
-    edges=(Edge(None, "created", (), 2, 0, 1), Edge("created", "running", ("start",), 2, 0, 2)),
+    edges=(
+        ObservedTransition(None, "created", (), 2, 0, 1),
+        ObservedTransition("created", "running", ("start",), 2, 0, 2),
+    ),
     endings={"running": 1, "finished": 1},
 )
 
@@ -99,7 +102,7 @@ def read(html: str) -> Element:
     return reader.root.one("html")
 
 
-def page_of(report: Report, findings: tuple[LogFinding, ...] = (), lifecycle: Declared | None = None) -> Element:
+def page_of(report: LogReport, findings: tuple[LogFinding, ...] = (), lifecycle: Declared | None = None) -> Element:
     return read(page(report, lifecycle or V1_FULL, findings))
 
 
@@ -207,7 +210,7 @@ def test_endings_and_coverage(dirty: Element) -> None:
         ["finished", "ended", "58,999,999", "98.33 %"],
         ["failed", "ended", "1", "< 0.01 %"],
     ]
-    assert table_under(dirty, "Coverage") == [list(row) for row in DIRTY.unseen]
+    assert table_under(dirty, "Coverage") == [list(row) for row in DIRTY.uncovered_transitions]
     assert "4 of 10 declared transitions (40.00 %) were seen." in dirty.one("main").text
 
 
@@ -345,7 +348,7 @@ HOSTILE = (
 )  # fmt: skip
 
 
-def hostile_report(text: str) -> tuple[Report, LogFinding]:
+def hostile_report(text: str) -> tuple[LogReport, LogFinding]:
     """A report that has a foreign text wherever there can be one."""
     report = replace(
         DIRTY, broken={text: text}, unreadable={text: 1}, unknown_statuses={text: 1}, worst=((text, 1),), channel="api",
@@ -429,7 +432,7 @@ def browser() -> Iterator[Chromium]:
         pytest.skip(str(error))
 
 
-def written(directory: Path, report: Report, findings: tuple[LogFinding, ...] = ()) -> Path:
+def written(directory: Path, report: LogReport, findings: tuple[LogFinding, ...] = ()) -> Path:
     path = directory / "report.html"
     path.write_text(page(report, V1_FULL, findings), encoding="utf-8")
     return path
@@ -439,7 +442,7 @@ def written(directory: Path, report: Report, findings: tuple[LogFinding, ...] = 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("report", [CLEAN, DIRTY], ids=["clean", "dirty"])
 def test_a_browser_shows_the_diagram_without_an_error_or_a_request(
-    browser: Chromium, tmp_path: Path, report: Report, scheme: Literal["light", "dark"]
+    browser: Chromium, tmp_path: Path, report: LogReport, scheme: Literal["light", "dark"]
 ) -> None:
     path = written(tmp_path, report, (FINDING,))
 
@@ -454,7 +457,7 @@ def test_a_browser_shows_the_diagram_without_an_error_or_a_request(
         behind = visit.ask("getComputedStyle(document.querySelector('.graph > polygon')).fill")
 
         assert shown
-        assert drawn == len(report.edges) + len(report.unseen) + (0 if report.edges else 1)
+        assert drawn == len(report.edges) + len(report.uncovered_transitions) + (0 if report.edges else 1)
         for edge in report.edges:
             told = f"{edge.illegal:,} illegal" if edge.illegal == edge.count else f"{edge.count:,}"
             assert {told, *edge.events} <= {*labels}

@@ -9,9 +9,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from lifecycle_adapters.logs.columns import Columns, Fault, TimeForm
-from lifecycle_adapters.logs.errors import UnusableLog
+from lifecycle_adapters.logs.columns import Columns, RejectReason, TimeForm
 from lifecycle_adapters.logs.files import Files
+from lifecycle_adapters.logs.log_errors import UnusableLog
 from lifecycle_adapters.logs.places import place_of
 from tests.adapters.logs.logs import AT, AT_US, RULES, Record, offered, records_in, row, write_parquet
 
@@ -36,7 +36,7 @@ def test_a_typed_log(tmp_path: Path) -> None:
     assert read(log, columns=Columns(sequence="nr")) == [
         Record("a", AT_US, 2, place_of(0, 1), "created", created, stamp, None, None),
         Record("a", AT_US, 1, place_of(0, 2), "running", running, stamp, None, None),
-        Record("b", None, 3, place_of(0, 3), "strange", None, stamp, Fault.NO_TIME, None),
+        Record("b", None, 3, place_of(0, 3), "strange", None, stamp, RejectReason.NO_TIME, None),
     ]
 
 

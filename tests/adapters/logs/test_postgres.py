@@ -19,12 +19,19 @@ from hypothesis import strategies as st
 
 from lifecycle import V1_FULL, Channel, FindingCode, Lifecycle
 from lifecycle.errors import MissingExtra
-from lifecycle_adapters.logs.checked import CheckedLog
-from lifecycle_adapters.logs.checking import check_logs
-from lifecycle_adapters.logs.columns import EARLIEST_US, LATEST_US, SMALLEST_MILLISECONDS, Columns, Fault, TimeForm
-from lifecycle_adapters.logs.errors import EngineFailed, UnusableLog
+from lifecycle_adapters.logs.check import check_logs
+from lifecycle_adapters.logs.columns import (
+    EARLIEST_US,
+    LATEST_US,
+    SMALLEST_MILLISECONDS,
+    Columns,
+    RejectReason,
+    TimeForm,
+)
+from lifecycle_adapters.logs.duckdb_session import DuckDbSession, literal
+from lifecycle_adapters.logs.log_errors import EngineFailed, UnusableLog
 from lifecycle_adapters.logs.postgres import PostgresTable
-from lifecycle_adapters.logs.workbench import Workbench, literal
+from lifecycle_adapters.logs.result import CheckedLog
 from tests.adapters.journal.pooler import Pooler
 from tests.adapters.logs.logs import AT, AT_US, RULES, Record, read
 from tests.conftest import StartPostgres
@@ -74,8 +81,8 @@ def checked(url: str, table: str, columns: Columns | None = None, **settings: An
 
 def records(url: str, table: str, columns: Columns | None = None) -> list[Record]:
     """What the server makes of its table."""
-    with Workbench(threads=1) as bench:
-        intake = PostgresTable(url, table).offer(bench, RULES, columns or Columns())
+    with DuckDbSession(threads=1) as bench:
+        intake = PostgresTable(url, table).load(bench, RULES, columns or Columns())
         return [Record(*row) for row in intake.engine.rows(RECORDS)]
 
 
@@ -141,30 +148,30 @@ READ = {
     "float4": [("0.5", 500_000, TimeForm.SECONDS)],
     "char(30)": [(AT, AT_US, TimeForm.ISO), ("2026-01-15 10:30", AT_US, TimeForm.ISO_NAIVE)],
 }
-UNREAD: dict[str, list[tuple[str | None, Fault, str | None]]] = {
+UNREAD: dict[str, list[tuple[str | None, RejectReason, str | None]]] = {
     "timestamptz": [
-        ("infinity", Fault.TIME_OUT_OF_RANGE, "infinity"),
-        ("10000-01-01 00:00:00Z", Fault.TIME_OUT_OF_RANGE, "10000-01-01 00:00:00+00"),
-        (None, Fault.NO_TIME, None),
+        ("infinity", RejectReason.TIME_OUT_OF_RANGE, "infinity"),
+        ("10000-01-01 00:00:00Z", RejectReason.TIME_OUT_OF_RANGE, "10000-01-01 00:00:00+00"),
+        (None, RejectReason.NO_TIME, None),
     ],
-    "timestamp": [("0001-12-31 23:59:59 BC", Fault.TIME_OUT_OF_RANGE, "0001-12-31 23:59:59 BC")],
+    "timestamp": [("0001-12-31 23:59:59 BC", RejectReason.TIME_OUT_OF_RANGE, "0001-12-31 23:59:59 BC")],
     "date": [
-        ("-infinity", Fault.TIME_OUT_OF_RANGE, "-infinity"),
-        ("5000000-12-31", Fault.TIME_OUT_OF_RANGE, "5000000-12-31"),
+        ("-infinity", RejectReason.TIME_OUT_OF_RANGE, "-infinity"),
+        ("5000000-12-31", RejectReason.TIME_OUT_OF_RANGE, "5000000-12-31"),
     ],
-    "bigint": [("9223372036854775807", Fault.TIME_OUT_OF_RANGE, "9223372036854775807")],
-    "numeric": [("9" * 100, Fault.TIME_OUT_OF_RANGE, "9" * 77 + "..."), ("NaN", Fault.BAD_TIME, "NaN")],
+    "bigint": [("9223372036854775807", RejectReason.TIME_OUT_OF_RANGE, "9223372036854775807")],
+    "numeric": [("9" * 100, RejectReason.TIME_OUT_OF_RANGE, "9" * 77 + "..."), ("NaN", RejectReason.BAD_TIME, "NaN")],
     "float8": [
-        ("1e300", Fault.TIME_OUT_OF_RANGE, "1e+300"),
-        ("NaN", Fault.BAD_TIME, "NaN"),
-        ("-Infinity", Fault.BAD_TIME, "-Infinity"),
-        (None, Fault.NO_TIME, None),
+        ("1e300", RejectReason.TIME_OUT_OF_RANGE, "1e+300"),
+        ("NaN", RejectReason.BAD_TIME, "NaN"),
+        ("-Infinity", RejectReason.BAD_TIME, "-Infinity"),
+        (None, RejectReason.NO_TIME, None),
     ],
     "text": [
-        ("1e999999999", Fault.TIME_OUT_OF_RANGE, "1e999999999"),
-        ("0000-02-29", Fault.TIME_OUT_OF_RANGE, "0000-02-29"),
-        ("2026-02-30", Fault.BAD_TIME, "2026-02-30"),
-        ("", Fault.NO_TIME, None),
+        ("1e999999999", RejectReason.TIME_OUT_OF_RANGE, "1e999999999"),
+        ("0000-02-29", RejectReason.TIME_OUT_OF_RANGE, "0000-02-29"),
+        ("2026-02-30", RejectReason.BAD_TIME, "2026-02-30"),
+        ("", RejectReason.NO_TIME, None),
     ],
 }
 
@@ -212,7 +219,7 @@ FORMS = [form for form in TimeForm if form not in (TimeForm.MICROSECONDS, TimeFo
 @settings(max_examples=3, phases=UNSHRUNK)
 def test_a_text_is_the_same_time_as_in_a_file(url: str, run: Run, texts: list[str], form: TimeForm | None) -> None:
     rows = [{"task_id": "'t'", "at": literal(text), "status": "'running'"} for text in texts]
-    with Workbench(threads=1) as bench:
+    with DuckDbSession(threads=1) as bench:
         known = read(bench, Columns(time=form), rows)
     for text, here, there in zip(texts, of_times(url, run, "text", [*texts], form), known, strict=True):
         assert (here.fault, here.detail) == (there.fault, there.detail), text
@@ -225,7 +232,7 @@ def test_a_text_is_the_same_time_as_in_a_file(url: str, run: Run, texts: list[st
 def test_a_float_is_the_same_time_as_in_a_file(url: str, run: Run, numbers: list[float]) -> None:
     texts: list[str | None] = [repr(number) for number in numbers]
     rows = [{"task_id": "'t'", "at": f"'{number!r}'::DOUBLE", "status": "'running'"} for number in numbers]
-    with Workbench(threads=1) as bench:
+    with DuckDbSession(threads=1) as bench:
         known = read(bench, Columns(), rows)
     for number, here, there in zip(numbers, of_times(url, run, "float8", texts), known, strict=True):
         assert here.fault == there.fault, number
@@ -244,7 +251,7 @@ def test_an_id_is_a_text_or_a_whole_number(url: str, run: Run) -> None:
     for number, task in enumerate(values.values()):
         status = "c5" if number % 2 else "c6"  # an enumeration, a domain
         [record] = records(url, "ids", Columns(task=f"c{number}", at=None, status=status))
-        assert (record.task, record.status, record.fault) == (task, "running", None if task else Fault.NO_TASK)
+        assert (record.task, record.status, record.fault) == (task, "running", None if task else RejectReason.NO_TASK)
 
 
 @pytest.mark.parametrize(
@@ -277,7 +284,7 @@ def test_a_sequence_puts_equal_times_in_order_and_may_not_be_missing(url: str, r
             ('t', '{AT}', 'running', 2), ('t', '{AT}', 'created', 1), ('t', '{AT}', 'paused', NULL)""")
     with checked(url, "sequenced", Columns(sequence="nth")) as result:
         assert (result.report.ties, result.report.is_clean) == (0, True)
-        assert [(reject.row, reject.reason) for reject in result.rejects()] == [(3, Fault.NO_SEQUENCE)]
+        assert [(reject.row, reject.reason) for reject in result.rejects()] == [(3, RejectReason.NO_SEQUENCE)]
 
 
 def test_ids_and_statuses_are_compared_byte_by_byte_whatever_their_type_would_do(url: str, run: Run) -> None:
@@ -290,7 +297,7 @@ def test_ids_and_statuses_are_compared_byte_by_byte_whatever_their_type_would_do
 
 def test_words_that_no_server_can_hold_are_no_hindrance(url: str, run: Run, log: str) -> None:
     document = V1_FULL.model_dump()
-    document["aliases"] = [{"channel": "api", "word": "a\0b", "state": "running"}]
+    document["aliases"] = [{"channel": "api", "status": "a\0b", "state": "running"}]
     with check_logs(Lifecycle[str, str](**document), PostgresTable(url, log), channel=Channel.API) as result:
         assert result.report.findings == {FindingCode.WRONG_START: 1}
 
@@ -402,7 +409,7 @@ def test_the_password_is_in_no_representation_and_no_message(url: str, postgres:
 
 
 def test_a_server_that_is_too_old_is_refused(url: str, log: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lifecycle_adapters.logs.postgres.table._OLDEST_SERVER", 990_000)
+    monkeypatch.setattr("lifecycle_adapters.logs.postgres.postgres_table._OLDEST_SERVER", 990_000)
     with pytest.raises(EngineFailed, match="PostgreSQL 14 or later is needed, this is 1"):
         checked(url, log)
 

@@ -11,19 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifecycle import Event, Lifecycle, Origin, State, Transition
-from lifecycle_adapters.logs.columns import Columns, Fault, TimeForm
-from lifecycle_adapters.logs.errors import UnusableLog
+from lifecycle_adapters.logs.columns import Columns, RejectReason, TimeForm
+from lifecycle_adapters.logs.duckdb_session import DuckDbSession, literal
+from lifecycle_adapters.logs.log_errors import UnusableLog
 from lifecycle_adapters.logs.records import wrong_columns
 from lifecycle_adapters.logs.rules import Rules
-from lifecycle_adapters.logs.workbench import Workbench, literal
 from tests.adapters.logs.logs import AT, AT_US, RULES, at, microseconds, read
 
 FIRST_US, LAST_US = (microseconds(moment.replace(tzinfo=UTC)) for moment in (datetime.min, datetime.max))  # noqa: DTZ901
 
 
 @pytest.fixture(scope="module")
-def bench() -> Iterator[Workbench]:
-    with Workbench(threads=1) as bench:
+def bench() -> Iterator[DuckDbSession]:
+    with DuckDbSession(threads=1) as bench:
         yield bench
 
 
@@ -47,7 +47,7 @@ def bench() -> Iterator[Workbench]:
         ("TIMESTAMP '9999-12-31 23:59:59.999999'", LAST_US),
     ],
 )
-def test_a_timestamp_is_what_it_is(bench: Workbench, value: str, us: int) -> None:
+def test_a_timestamp_is_what_it_is(bench: DuckDbSession, value: str, us: int) -> None:
     for time in (None, TimeForm.SECONDS):  # which is about numbers and texts
         [record] = at(bench, value, time=time)
         assert (record.at_us, record.form, record.fault, record.detail) == (us, TimeForm.TIMESTAMP, None, None)
@@ -65,9 +65,9 @@ def test_a_timestamp_is_what_it_is(bench: Workbench, value: str, us: int) -> Non
         ("DATE '5000000-12-31'", "5000000-12-31"),
     ],
 )
-def test_a_timestamp_outside_of_the_years_that_count_is_a_fault(bench: Workbench, value: str, detail: str) -> None:
+def test_a_timestamp_outside_of_the_years_that_count_is_a_fault(bench: DuckDbSession, value: str, detail: str) -> None:
     [record] = at(bench, value)
-    assert (record.fault, record.detail) == (Fault.TIME_OUT_OF_RANGE, detail)
+    assert (record.fault, record.detail) == (RejectReason.TIME_OUT_OF_RANGE, detail)
 
 
 @pytest.mark.parametrize(
@@ -77,20 +77,20 @@ def test_a_timestamp_outside_of_the_years_that_count_is_a_fault(bench: Workbench
         ("{'a': 1}", "{'a': 1}"), ("'2026'::BLOB", "2026"), ("uuid_nil", None),
     ],
 )  # fmt: skip
-def test_what_is_no_time_at_all_is_a_fault(bench: Workbench, value: str, detail: str | None) -> None:
+def test_what_is_no_time_at_all_is_a_fault(bench: DuckDbSession, value: str, detail: str | None) -> None:
     if detail is None:
         value = detail = "00000000-0000-0000-0000-000000000000"
         value = f"'{value}'::UUID"
     [record] = at(bench, value)
-    assert (record.fault, record.form, record.detail) == (Fault.BAD_TIME, None, detail)
+    assert (record.fault, record.form, record.detail) == (RejectReason.BAD_TIME, None, detail)
 
 
 @pytest.mark.parametrize(
     "value", ["NULL", "NULL::TIMESTAMP", "NULL::DOUBLE", "NULL::BIGINT", "NULL::VARCHAR", "''", "NULL::JSON",
               "'null'::JSON", "'\"\"'::JSON", "NULL::DECIMAL(18, 3)", "NULL::BLOB"],
 )  # fmt: skip
-def test_a_missing_time_is_a_fault_of_its_own(bench: Workbench, value: str) -> None:
-    assert at(bench, value)[0].fault == Fault.NO_TIME
+def test_a_missing_time_is_a_fault_of_its_own(bench: DuckDbSession, value: str) -> None:
+    assert at(bench, value)[0].fault == RejectReason.NO_TIME
 
 
 # --- times as texts ----------------------------------------------------------------------------
@@ -129,13 +129,13 @@ RECOGNISED = [
 
 
 @pytest.mark.parametrize("kind", ["VARCHAR", f"ENUM({', '.join(literal(text) for text, _, _ in RECOGNISED)})"])
-def test_texts_are_recognised(bench: Workbench, kind: str) -> None:
+def test_texts_are_recognised(bench: DuckDbSession, kind: str) -> None:
     found = at(bench, *(f"{literal(text)}::{kind}" for text, _, _ in RECOGNISED))
     for record, (text, us, form) in zip(found, RECOGNISED, strict=True):
         assert (record.at_us, record.form, record.fault) == (us, form, None), text
 
 
-def test_texts_in_json_are_recognised(bench: Workbench) -> None:
+def test_texts_in_json_are_recognised(bench: DuckDbSession) -> None:
     found = at(bench, *(f"to_json({literal(text)})" for text, _, _ in RECOGNISED))
     assert [(record.at_us, record.form, record.fault) for record in found] == [
         (us, form, None) for _, us, form in RECOGNISED
@@ -153,19 +153,19 @@ NOT_RECOGNISED = [
 ]  # fmt: skip
 
 
-def test_what_is_neither_iso_nor_a_number_is_a_fault(bench: Workbench) -> None:
+def test_what_is_neither_iso_nor_a_number_is_a_fault(bench: DuckDbSession) -> None:
     found = at(bench, *map(literal, NOT_RECOGNISED), "'12' || chr(0)")
-    assert {record.fault for record in found} == {Fault.BAD_TIME}
+    assert {record.fault for record in found} == {RejectReason.BAD_TIME}
     assert [record.detail for record in found] == [*NOT_RECOGNISED, "12\0"]
 
 
-def test_a_text_outside_of_the_years_that_count_is_a_fault(bench: Workbench) -> None:
+def test_a_text_outside_of_the_years_that_count_is_a_fault(bench: DuckDbSession) -> None:
     texts = [
         "0000-12-31T00:00:00Z", "0001-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01", "253402300800000", "1e300",
         "9" * 1_000, "-62135596800001",
     ]  # fmt: skip
     found = at(bench, *map(literal, texts))
-    assert [record.fault for record in found] == [Fault.TIME_OUT_OF_RANGE] * len(texts)
+    assert [record.fault for record in found] == [RejectReason.TIME_OUT_OF_RANGE] * len(texts)
 
 
 # --- times as numbers --------------------------------------------------------------------------
@@ -193,7 +193,7 @@ def test_a_text_outside_of_the_years_that_count_is_a_fault(bench: Workbench) -> 
         ("' 1768473000123 '::JSON", AT_US + 123_000, TimeForm.MILLISECONDS),
     ],
 )
-def test_a_number_is_recognised(bench: Workbench, value: str, us: int, form: TimeForm) -> None:
+def test_a_number_is_recognised(bench: DuckDbSession, value: str, us: int, form: TimeForm) -> None:
     [record] = at(bench, value)
     assert (record.at_us, record.form, record.fault) == (us, form, None)
 
@@ -201,19 +201,19 @@ def test_a_number_is_recognised(bench: Workbench, value: str, us: int, form: Tim
 @pytest.mark.parametrize(
     ("value", "fault"),
     [
-        ("'nan'::DOUBLE", Fault.BAD_TIME),
-        ("'infinity'::FLOAT", Fault.BAD_TIME),
-        ("'true'::JSON", Fault.BAD_TIME),
-        ("'{\"a\": 1}'::JSON", Fault.BAD_TIME),
-        ("'[1]'::JSON", Fault.BAD_TIME),
-        ("1e300::DOUBLE", Fault.TIME_OUT_OF_RANGE),
-        ("9223372036854775807::BIGINT", Fault.TIME_OUT_OF_RANGE),
-        ("(-9223372036854775808)::BIGINT", Fault.TIME_OUT_OF_RANGE),
-        ("170141183460469231731687303715884105727::HUGEINT", Fault.TIME_OUT_OF_RANGE),
-        ("253402300800000::BIGINT", Fault.TIME_OUT_OF_RANGE),
+        ("'nan'::DOUBLE", RejectReason.BAD_TIME),
+        ("'infinity'::FLOAT", RejectReason.BAD_TIME),
+        ("'true'::JSON", RejectReason.BAD_TIME),
+        ("'{\"a\": 1}'::JSON", RejectReason.BAD_TIME),
+        ("'[1]'::JSON", RejectReason.BAD_TIME),
+        ("1e300::DOUBLE", RejectReason.TIME_OUT_OF_RANGE),
+        ("9223372036854775807::BIGINT", RejectReason.TIME_OUT_OF_RANGE),
+        ("(-9223372036854775808)::BIGINT", RejectReason.TIME_OUT_OF_RANGE),
+        ("170141183460469231731687303715884105727::HUGEINT", RejectReason.TIME_OUT_OF_RANGE),
+        ("253402300800000::BIGINT", RejectReason.TIME_OUT_OF_RANGE),
     ],
 )
-def test_a_number_that_is_no_time_is_a_fault(bench: Workbench, value: str, fault: Fault) -> None:
+def test_a_number_that_is_no_time_is_a_fault(bench: DuckDbSession, value: str, fault: RejectReason) -> None:
     assert at(bench, value)[0].fault == fault
 
 
@@ -234,17 +234,19 @@ def test_a_number_that_is_no_time_is_a_fault(bench: Workbench, value: str, fault
         ("1768473000::DOUBLE", TimeForm.TIMESTAMP, None),
     ],
 )
-def test_a_form_that_was_named_is_the_only_one(bench: Workbench, value: str, time: TimeForm, us: int | None) -> None:
+def test_a_form_that_was_named_is_the_only_one(
+    bench: DuckDbSession, value: str, time: TimeForm, us: int | None
+) -> None:
     [record] = at(bench, value, time=time)
-    assert (record.at_us, record.fault) == (us, Fault.BAD_TIME if us is None else None)
+    assert (record.at_us, record.fault) == (us, RejectReason.BAD_TIME if us is None else None)
 
 
-def test_every_row_is_recognised_by_itself(bench: Workbench) -> None:
+def test_every_row_is_recognised_by_itself(bench: DuckDbSession) -> None:
     texts = [AT, "2026-01-15 10:30", "1768473000", "1768473000000", "never"]
     rows = [{"task_id": "'t'", "at": literal(text), "status": "'running'"} for text in texts]
     found = [(record.form, record.fault) for record in read(bench, Columns(), rows)]
     forms = TimeForm.ISO, TimeForm.ISO_NAIVE, TimeForm.SECONDS, TimeForm.MILLISECONDS
-    assert found == [*((form, None) for form in forms), (None, Fault.BAD_TIME)]
+    assert found == [*((form, None) for form in forms), (None, RejectReason.BAD_TIME)]
 
 
 _zones = st.integers(-23 * 60 - 59, 23 * 60 + 59).map(lambda minutes: timezone(timedelta(minutes=minutes)))
@@ -253,7 +255,7 @@ _moments = st.datetimes(timezones=st.none() | _zones)
 
 @settings(max_examples=20)
 @given(st.lists(st.tuples(_moments, st.sampled_from("T t"), st.booleans(), st.integers(0, 3)), min_size=1, max_size=50))
-def test_iso_texts_come_back_exactly(bench: Workbench, written: list[tuple[datetime, str, bool, int]]) -> None:
+def test_iso_texts_come_back_exactly(bench: DuckDbSession, written: list[tuple[datetime, str, bool, int]]) -> None:
     def text(moment: datetime, separator: str, has_comma: bool, more: int) -> str:
         whole = moment.replace(tzinfo=None).isoformat(separator, "microseconds") + "7" * more
         offset = moment.isoformat()[-6:] if moment.tzinfo else ""
@@ -266,12 +268,12 @@ def test_iso_texts_come_back_exactly(bench: Workbench, written: list[tuple[datet
             form = TimeForm.ISO if moment.tzinfo else TimeForm.ISO_NAIVE
             assert (record.at_us, record.form, record.fault) == (us, form, None)
         else:
-            assert record.fault == Fault.TIME_OUT_OF_RANGE
+            assert record.fault == RejectReason.TIME_OUT_OF_RANGE
 
 
 @settings(max_examples=20)
 @given(st.lists(st.datetimes(), min_size=1, max_size=50))
-def test_numbers_come_back_exactly(bench: Workbench, moments: list[datetime]) -> None:
+def test_numbers_come_back_exactly(bench: DuckDbSession, moments: list[datetime]) -> None:
     for time, digits in ((TimeForm.SECONDS, 6), (TimeForm.MILLISECONDS, 3)):
         numbers = [Decimal(microseconds(moment)).scaleb(-digits) for moment in moments]
         for kind in ("VARCHAR", "JSON", "DECIMAL(38, 6)"):
@@ -282,7 +284,7 @@ def test_numbers_come_back_exactly(bench: Workbench, moments: list[datetime]) ->
 
 @settings(max_examples=20)
 @given(st.lists(st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1)), min_size=1, max_size=50))  # noqa: DTZ001
-def test_floats_come_back_to_the_microsecond(bench: Workbench, moments: list[datetime]) -> None:
+def test_floats_come_back_to_the_microsecond(bench: DuckDbSession, moments: list[datetime]) -> None:
     for time, factor in ((TimeForm.SECONDS, 10**6), (TimeForm.MILLISECONDS, 10**3)):
         rows = [
             {"task_id": "'t'", "at": f"'{microseconds(moment) / factor!r}'::DOUBLE", "status": "'x'"}
@@ -307,7 +309,7 @@ def test_floats_come_back_to_the_microsecond(bench: Workbench, moments: list[dat
         ("'\"a\\u0000\\n\\u00e9\"'::JSON", "a\0\né"),
     ],
 )  # fmt: skip
-def test_ids_are_texts(bench: Workbench, value: str, task: str) -> None:
+def test_ids_are_texts(bench: DuckDbSession, value: str, task: str) -> None:
     [record] = read(bench, Columns(), [{"task_id": value, "at": literal(AT), "status": "'running'"}])
     assert (record.task, record.fault) == (task, None)
 
@@ -321,9 +323,9 @@ def test_ids_are_texts(bench: Workbench, value: str, task: str) -> None:
         ("{'a': 1}", "{'a': 1}"), ("'{\"a\": 1}'::JSON", '{"a": 1}'),
     ],
 )  # fmt: skip
-def test_what_is_no_id_is_a_fault(bench: Workbench, value: str, detail: str | None) -> None:
+def test_what_is_no_id_is_a_fault(bench: DuckDbSession, value: str, detail: str | None) -> None:
     [record] = read(bench, Columns(), [{"task_id": value, "at": literal(AT), "status": "'running'"}])
-    assert (record.task, record.fault, record.detail) == (None, Fault.NO_TASK, detail)
+    assert (record.task, record.fault, record.detail) == (None, RejectReason.NO_TASK, detail)
 
 
 # --- statuses and sequences --------------------------------------------------------------------
@@ -339,7 +341,7 @@ def test_what_is_no_id_is_a_fault(bench: Workbench, value: str, detail: str | No
         ("'''; DROP TABLE raw; --'", "'; DROP TABLE raw; --", None),
     ],
 )  # fmt: skip
-def test_statuses_are_compared_as_they_are(bench: Workbench, value: str, status: str, word: int | None) -> None:
+def test_statuses_are_compared_as_they_are(bench: DuckDbSession, value: str, status: str, word: int | None) -> None:
     [record] = read(bench, Columns(), [{"task_id": "'t'", "at": literal(AT), "status": value}])
     assert (record.status, record.word, record.fault) == (status, word, None)
 
@@ -351,9 +353,9 @@ def test_statuses_are_compared_as_they_are(bench: Workbench, value: str, status:
         ("'\"\"'::JSON", '""'), ("['running']", "[running]"), ("'running'::BLOB", "running"),
     ],
 )  # fmt: skip
-def test_what_is_no_status_is_a_fault(bench: Workbench, value: str, detail: str | None) -> None:
+def test_what_is_no_status_is_a_fault(bench: DuckDbSession, value: str, detail: str | None) -> None:
     [record] = read(bench, Columns(), [{"task_id": "'t'", "at": literal(AT), "status": value}])
-    assert (record.status, record.word, record.fault, record.detail) == (None, None, Fault.NO_STATUS, detail)
+    assert (record.status, record.word, record.fault, record.detail) == (None, None, RejectReason.NO_STATUS, detail)
 
 
 @pytest.mark.parametrize(
@@ -366,23 +368,23 @@ def test_what_is_no_status_is_a_fault(bench: Workbench, value: str, detail: str 
         ("NULL", None), ("true", None), ("'7.5'::JSON", None), ("DATE '2026-01-15'", None),
     ],
 )  # fmt: skip
-def test_sequences_are_whole_numbers_of_64_bits(bench: Workbench, value: str, sequence: int | None) -> None:
+def test_sequences_are_whole_numbers_of_64_bits(bench: DuckDbSession, value: str, sequence: int | None) -> None:
     row = {"task_id": "'t'", "at": literal(AT), "status": "'running'", "nr": value}
     [record] = read(bench, Columns(sequence="nr"), [row])
-    assert (record.sequence, record.fault) == (sequence, None if sequence is not None else Fault.NO_SEQUENCE)
+    assert (record.sequence, record.fault) == (sequence, None if sequence is not None else RejectReason.NO_SEQUENCE)
 
 
 # --- rows as a whole ---------------------------------------------------------------------------
 
 
-def test_a_log_may_have_a_status_alone(bench: Workbench) -> None:
+def test_a_log_may_have_a_status_alone(bench: DuckDbSession) -> None:
     [record] = read(bench, Columns(task=None, at=None, status="word"), [{"word": "'running'"}])
     assert (record.task, record.at_us, record.sequence, record.form, record.fault) == ("", 0, 0, None, None)
 
 
-def test_of_several_faults_the_first_is_told(bench: Workbench) -> None:
+def test_of_several_faults_the_first_is_told(bench: DuckDbSession) -> None:
     names = "task_id", "status", "at", "nr"
-    faults = [Fault.NO_TASK, Fault.NO_STATUS, Fault.BAD_TIME, Fault.NO_SEQUENCE, None]
+    faults = [RejectReason.NO_TASK, RejectReason.NO_STATUS, RejectReason.BAD_TIME, RejectReason.NO_SEQUENCE, None]
     good = {"task_id": "'t'", "status": "'x'", "at": literal(AT), "nr": "'1'"}
     bad = {"task_id": "''", "status": "''", "at": "'never'", "nr": "'many'"}
     rows = [{name: (good if i < first else bad)[name] for i, name in enumerate(names)} for first in range(5)]
@@ -391,18 +393,18 @@ def test_of_several_faults_the_first_is_told(bench: Workbench) -> None:
     assert [record.detail for record in found] == [None, None, "never", "many", None]
 
 
-def test_a_long_value_is_shortened(bench: Workbench) -> None:
+def test_a_long_value_is_shortened(bench: DuckDbSession) -> None:
     for length, detail in ((80, "x" * 80), (81, "x" * 77 + "..."), (1_000_000, "x" * 77 + "...")):
         assert at(bench, f"repeat('x', {length})")[0].detail == detail
 
 
-def test_a_status_of_ten_megabytes_is_a_status(bench: Workbench) -> None:
+def test_a_status_of_ten_megabytes_is_a_status(bench: DuckDbSession) -> None:
     [record] = read(bench, Columns(), [{"task_id": "'t'", "at": literal(AT), "status": "repeat('x', 10_000_000)"}])
     assert record.status == "x" * 10_000_000
     assert record.fault is None
 
 
-def test_columns_may_have_any_names(bench: Workbench) -> None:
+def test_columns_may_have_any_names(bench: DuckDbSession) -> None:
     columns = Columns(task='"; DROP TABLE raw; --', at="given_at", status="fault", sequence="task")
     row = {
         columns.task or "": "'t'",
@@ -416,7 +418,7 @@ def test_columns_may_have_any_names(bench: Workbench) -> None:
     assert (record.task, record.at_us, record.status, record.sequence) == ("t", AT_US, "running", 3)
 
 
-def test_one_column_may_hold_two_things(bench: Workbench) -> None:
+def test_one_column_may_hold_two_things(bench: DuckDbSession) -> None:
     [record] = read(bench, Columns(task="status", at=None), [{"status": "'running'"}])
     assert (record.task, record.status) == ("running", "running")
 
@@ -466,17 +468,17 @@ def test_letter_case_that_matters_cannot_be_ignored() -> None:
 
 @pytest.mark.parametrize(("form", "size"), [(TimeForm.MICROSECONDS, 1), (TimeForm.NANOSECONDS, 1_000)])
 @pytest.mark.parametrize("value", ["{}::BIGINT", "'{}'", "'{}'::JSON", "'{}.0'", "{}::DECIMAL(20,0)"])
-def test_microseconds_and_nanoseconds_are_cut_off(bench: Workbench, form: TimeForm, size: int, value: str) -> None:
+def test_microseconds_and_nanoseconds_are_cut_off(bench: DuckDbSession, form: TimeForm, size: int, value: str) -> None:
     numbers = [AT_US * size, AT_US * size + size - 1, 1_999, 1, 0, -1, -999, -1_000, -1_001]
     found = at(bench, *(value.format(number) for number in numbers), time=form)
     assert [record.at_us for record in found] == [number // size for number in numbers]
     assert {record.form for record in found} == {form}
 
 
-def test_numbers_that_count_something_else_are_out_of_range(bench: Workbench) -> None:
+def test_numbers_that_count_something_else_are_out_of_range(bench: DuckDbSession) -> None:
     for form, size in ((None, 1), (TimeForm.MICROSECONDS, 1_000)):
         [record] = at(bench, f"{AT_US * size}::BIGINT", time=form)
-        assert record.fault == Fault.TIME_OUT_OF_RANGE
+        assert record.fault == RejectReason.TIME_OUT_OF_RANGE
 
 
 @pytest.mark.parametrize(
@@ -491,12 +493,12 @@ def test_numbers_that_count_something_else_are_out_of_range(bench: Workbench) ->
         ("%d.%m.%Y", "", None),
     ],
 )
-def test_times_are_read_by_their_pattern(bench: Workbench, pattern: str, text: str, moment: int | None) -> None:
+def test_times_are_read_by_their_pattern(bench: DuckDbSession, pattern: str, text: str, moment: int | None) -> None:
     row = {"task_id": "'t'", "at": literal(text), "status": "'running'"}
     [record] = read(bench, Columns(pattern=pattern), [row])
     assert record.at_us == moment
     assert record.form == (None if moment is None else TimeForm.PATTERN)
-    assert record.fault == (None if moment is not None else Fault.BAD_TIME if text else Fault.NO_TIME)
+    assert record.fault == (None if moment is not None else RejectReason.BAD_TIME if text else RejectReason.NO_TIME)
 
 
 @pytest.mark.parametrize(("time", "pattern"), [(TimeForm.PATTERN, None), (TimeForm.ISO, "%d.%m.%Y")])

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lifecycle import CATALOG, Alias, FindingCode, Lifecycle, UnknownName
-from lifecycle.history import Mode
-from lifecycle_adapters.logs.checking import check_logs
-from lifecycle_adapters.logs.columns import EARLIEST_US, LATEST_US, Columns, Fault
-from lifecycle_adapters.logs.errors import UnusableLog
+from lifecycle.conformance import Mode
+from lifecycle_adapters.logs.check import check_logs
+from lifecycle_adapters.logs.columns import EARLIEST_US, LATEST_US, Columns, RejectReason
+from lifecycle_adapters.logs.duckdb_session import DuckDbSession, literal
 from lifecycle_adapters.logs.files import Files
+from lifecycle_adapters.logs.log_errors import UnusableLog
 from lifecycle_adapters.logs.places import file_and_row
 from lifecycle_adapters.logs.rules import Rules
-from lifecycle_adapters.logs.workbench import Workbench, literal
 from tests.adapters.logs import logs
 from tests.adapters.logs.reference import PARTS, Declared, LogRow, Outcome, expected, outcome
 
@@ -236,17 +236,18 @@ def test_rows_that_cannot_be_read_are_kept_with_the_reason(spark: SparkSession) 
 
     rejects: list[Any] = check.rejects.collect()
     assert sorted((row.place, row.reason, row.detail) for row in rejects) == [
-        (2, Fault.NO_TASK, None),
-        (3, Fault.BAD_TIME, "tomorrow"),
-        (4, Fault.NO_STATUS, None),
-        (5, Fault.NO_TIME, None),
-        (6, Fault.TIME_OUT_OF_RANGE, "0000-01-01"),
-        (7, Fault.BAD_TIME, "x" * 77 + "..."),
-        (8, Fault.NO_TASK, None),
+        (2, RejectReason.NO_TASK, None),
+        (3, RejectReason.BAD_TIME, "tomorrow"),
+        (4, RejectReason.NO_STATUS, None),
+        (5, RejectReason.NO_TIME, None),
+        (6, RejectReason.TIME_OUT_OF_RANGE, "0000-01-01"),
+        (7, RejectReason.BAD_TIME, "x" * 77 + "..."),
+        (8, RejectReason.NO_TASK, None),
     ]
     assert check.report().rows == 8
     assert check.report().unreadable == {
-        Fault.NO_TASK: 2, Fault.BAD_TIME: 2, Fault.NO_STATUS: 1, Fault.NO_TIME: 1, Fault.TIME_OUT_OF_RANGE: 1
+        RejectReason.NO_TASK: 2, RejectReason.BAD_TIME: 2, RejectReason.NO_STATUS: 1, RejectReason.NO_TIME: 1,
+        RejectReason.TIME_OUT_OF_RANGE: 1,
     }  # fmt: skip
 
 
@@ -256,7 +257,7 @@ def test_a_job_of_a_users_own(spark: SparkSession, tmp_path: Path) -> None:
     check = checked(frame(spark, rows), V2, columns=SEQUENCED, place="place")
     check.findings.join(owners, "task").write.partitionBy("owner").parquet(str(tmp_path / "findings"))
 
-    with Workbench() as bench:
+    with DuckDbSession() as bench:
         found = bench.run(
             f"SELECT task, place, code FROM read_parquet({literal(tmp_path / 'findings/*/*.parquet')}) ORDER BY place"
         )
@@ -331,7 +332,7 @@ def test_a_time_is_what_duckdb_takes_it_for(
     spark: SparkSession, tmp_path: Path, kind: str, zone: str, ansi: bool
 ) -> None:
     values = [f"{value}::{kind}" for value in VALUES[kind]]
-    with Workbench() as bench:
+    with DuckDbSession() as bench:
         wanted = logs.at(bench, *values)
         bench.run(f"COPY raw TO {literal(tmp_path / 'raw.parquet')} (FORMAT parquet)")
 
@@ -350,7 +351,7 @@ def test_ids_statuses_and_sequences_are_what_duckdb_takes_them_for(
         for part in ("task_id", "status", "sequence"):
             row = {"task_id": "'t'", "at": "'2026-01-15'", "status": "'running'", "sequence": "1"}
             columns = Columns(sequence="sequence")
-            with Workbench() as bench:
+            with DuckDbSession() as bench:
                 wanted = logs.read(bench, columns, [{**row, part: f"{value}::{kind}"} for value in values])
                 bench.run(f"COPY raw TO {literal(folder / 'raw.parquet')} (FORMAT parquet)")
 
@@ -364,7 +365,7 @@ def _known(row: logs.Record) -> tuple[Any, ...]:
 
 
 def _records(spark: SparkSession, folder: Path, columns: Columns, *, zone: str, ansi: bool) -> list[tuple[Any, ...]]:
-    from lifecycle_adapters.logs.spark.records import column, records_of
+    from lifecycle_adapters.logs.spark.spark_records import column, records_of
 
     session = spark.newSession()
     session.conf.set("spark.sql.session.timeZone", zone)
@@ -378,7 +379,9 @@ def _records(spark: SparkSession, folder: Path, columns: Columns, *, zone: str, 
 # --- files -------------------------------------------------------------------------------------
 
 
-def written(bench: Workbench, path: Path, rows: Sequence[LogRow], select: str, options: str = "FORMAT parquet") -> str:
+def written(
+    bench: DuckDbSession, path: Path, rows: Sequence[LogRow], select: str, options: str = "FORMAT parquet"
+) -> str:
     data = {name: [getattr(row, name) for row in rows] for name in ("task", "at_us", "sequence", "status")}
     bench.run("CREATE OR REPLACE TABLE log (task VARCHAR, at_us BIGINT, sequence BIGINT, status VARCHAR)")
     for row in zip(*data.values(), strict=True):
@@ -411,7 +414,7 @@ def same_by_both(paths: Sequence[str], **options: Any) -> Outcome:
 def test_parquet_files_of_several_types_and_any_name(spark: SparkSession, tmp_path: Path, mode: Mode) -> None:
     rows = log(V2)
     names = ["_a.parquet", ".b.parquet", "10:30 'c'; --.parquet", "d[1]*?{x}.parquet", "é%41.parquet", "f\\g.parquet"]
-    with Workbench() as bench:
+    with DuckDbSession() as bench:
         paths = [
             written(bench, tmp_path / name, rows[number::6], (TIMESTAMPS, TEXTS)[number % 2])
             for number, name in enumerate(names)
@@ -423,7 +426,7 @@ def test_parquet_files_of_several_types_and_any_name(spark: SparkSession, tmp_pa
 
 
 def test_ids_that_are_numbers_in_one_file_and_texts_in_another(spark: SparkSession, tmp_path: Path) -> None:
-    with Workbench() as bench:
+    with DuckDbSession() as bench:
         number = TIMESTAMPS.replace("task,", "7 AS task,", 1)
         text = TIMESTAMPS.replace("task,", "'7' AS task,", 1)
         paths = [
@@ -436,7 +439,7 @@ def test_ids_that_are_numbers_in_one_file_and_texts_in_another(spark: SparkSessi
 
 
 def test_a_broken_file_among_good_ones(spark: SparkSession, tmp_path: Path) -> None:
-    with Workbench() as bench:
+    with DuckDbSession() as bench:
         good = written(bench, tmp_path / "2.parquet", log(V2), TIMESTAMPS)
     Path(tmp_path, "1.parquet").write_bytes(Path(good).read_bytes()[:-100])
 
@@ -455,7 +458,7 @@ def test_what_spark_does_not_read_itself(
     spark: SparkSession, tmp_path: Path, name: str, select: str, options: str
 ) -> None:
     rows = [*log(V2), LogRow("", 0, 0, 0, "created")]  # the last has no id
-    with Workbench() as bench:
+    with DuckDbSession() as bench:
         path = written(bench, tmp_path / name, rows, select, options)
 
     assert same_by_both([path]).findings
@@ -464,7 +467,7 @@ def test_what_spark_does_not_read_itself(
 def test_the_active_session_is_used_and_left_as_it_was(spark: SparkSession, tmp_path: Path) -> None:
     from lifecycle_adapters.logs.spark import SparkFiles
 
-    with Workbench() as bench:
+    with DuckDbSession() as bench:
         path = written(bench, tmp_path / "a.parquet", log(V2), TIMESTAMPS)
     zone = spark.conf.get("spark.sql.session.timeZone")
     with check_logs(V2, SparkFiles(path, master="nowhere"), columns=SEQUENCED):
@@ -477,7 +480,7 @@ def test_the_active_session_is_used_and_left_as_it_was(spark: SparkSession, tmp_
 
 STARTED = """
 import sys
-from lifecycle_adapters.logs.checking import check_logs
+from lifecycle_adapters.logs.check import check_logs
 from lifecycle_adapters.logs.columns import Columns
 from lifecycle_adapters.logs.spark import SparkFiles
 from lifecycle import CATALOG
@@ -494,7 +497,7 @@ def test_a_session_is_started_quietly_and_stopped(spark: SparkSession, tmp_path:
     rows = log(V2)
     spill = tmp_path / "a b[c]"
     spill.mkdir()
-    with Workbench() as bench:
+    with DuckDbSession() as bench:
         path = written(bench, tmp_path / "a.parquet", rows, TIMESTAMPS)
     command = [sys.executable, "-W", "ignore::FutureWarning", "-c", STARTED, path, str(spill)]  # pandas, as above
     done = subprocess.run(
@@ -507,7 +510,7 @@ def test_a_session_is_started_quietly_and_stopped(spark: SparkSession, tmp_path:
 
 
 def test_without_java_the_engine_has_failed(spark: SparkSession, tmp_path: Path) -> None:
-    with Workbench() as bench:
+    with DuckDbSession() as bench:
         path = written(bench, tmp_path / "a.parquet", log(V2), TIMESTAMPS)
     command = [sys.executable, "-c", STARTED, path, str(tmp_path)]
     nowhere = {**os.environ, "JAVA_HOME": str(tmp_path)}
@@ -522,7 +525,7 @@ MANY = 1_500_000
 
 
 def test_a_large_log(spark: SparkSession, tmp_path: Path) -> None:
-    with Workbench() as bench:
+    with DuckDbSession() as bench:
         words = [*Rules(CATALOG["v3-full"]).words, "odd"]
         folder = tmp_path / "log"
         folder.mkdir()
@@ -546,7 +549,7 @@ TO {literal(folder / f"{part}.parquet")}""")
         assert by_spark.report.bad_rows > MANY / 2
         for log_ in (by_spark, by_duckdb):
             log_.write_findings(tmp_path / f"{log_.report.engine[:5]}.parquet")
-    with Workbench() as bench:
+    with DuckDbSession() as bench:
         one, other = (f"SELECT * FROM {literal(tmp_path / f'{name}.parquet')}" for name in ("Spark", "DuckD"))
         assert bench.run(f"SELECT COUNT(*) FROM ({one} EXCEPT ALL {other})") == [(0,)]
         assert bench.run(f"SELECT COUNT(*) FROM ({other} EXCEPT ALL {one})") == [(0,)]

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lifecycle_adapters.logs.columns import Columns, Fault
-from lifecycle_adapters.logs.errors import UnusableLog
+from lifecycle_adapters.logs.columns import Columns, RejectReason
+from lifecycle_adapters.logs.duckdb_session import DuckDbSession
+from lifecycle_adapters.logs.log_errors import UnusableLog
 from lifecycle_adapters.logs.places import file_and_row
 from lifecycle_adapters.logs.text import read_text
-from lifecycle_adapters.logs.workbench import Workbench
 from tests.adapters.logs.logs import AT, AT_US, RULES, Record
 
 if sys.version_info >= (3, 14):
@@ -36,7 +36,7 @@ UNTIMED = Columns(at=None)
 class Reader:
     """A workbench and files to read on it."""
 
-    bench: Workbench
+    bench: DuckDbSession
     folder: Path
 
     def __call__(
@@ -63,7 +63,7 @@ class Reader:
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
-    with Workbench(threads=1) as bench:
+    with DuckDbSession(threads=1) as bench:
         yield Reader(bench, tmp_path_factory.mktemp("logs"))
 
 
@@ -148,7 +148,7 @@ def test_any_name_may_be_that_of_a_column(reader: Reader, name: str) -> None:
         text = json.dumps({"x": 1, name: "running"}, ensure_ascii=ascii_only)
         assert [each.status for each in reader(text, columns=columns, form="jsonl")] == ["running"]
         twice = text[:-1] + "," + text[1:]
-        assert [each.fault for each in reader(twice, columns=columns, form="jsonl")] == [Fault.NOT_A_ROW]
+        assert [each.fault for each in reader(twice, columns=columns, form="jsonl")] == [RejectReason.NOT_A_ROW]
 
 
 def test_files_are_told_apart_by_their_numbers(reader: Reader) -> None:
@@ -199,7 +199,7 @@ def test_the_standard_input_may_be_packed(reader: Reader, monkeypatch: pytest.Mo
 def test_progress_is_told_by_the_name_of_the_file(tmp_path: Path) -> None:
     told: list[tuple[str, float | None]] = []
     (tmp_path / "a b.csv").write_text(HEADER + "a,created\n" * 100)
-    with Workbench(progress=lambda doing, share: told.append((doing, share))) as bench:
+    with DuckDbSession(progress=lambda doing, share: told.append((doing, share))) as bench:
         read_text(bench, RULES, UNTIMED, [(0, str(tmp_path / "a b.csv"), "csv")], block_bytes=100)
 
     assert {doing for doing, _ in told} == {"reading a b.csv"}
@@ -245,8 +245,8 @@ def test_a_key_may_be_absent_from_rows_while_others_have_it(reader: Reader) -> N
 
     for block_bytes in (1, 1_000):
         assert brief(reader(text, form="jsonl", block_bytes=block_bytes)) == [
-            (1, None, None, Fault.NO_TASK),
-            (2, None, None, Fault.NO_STATUS),
+            (1, None, None, RejectReason.NO_TASK),
+            (2, None, None, RejectReason.NO_STATUS),
             (3, "12345678901234567890123", "running", None),
         ]
 
@@ -275,7 +275,11 @@ def test_a_line_that_is_no_row_of_csv_is_kept_with_the_reason(
 
     records = reader(content, row_by_row=row_by_row)
 
-    assert brief(records) == [(2, "a", "created", None), (3, None, None, Fault.NOT_A_ROW), (5, "b", "running", None)]
+    assert brief(records) == [
+        (2, "a", "created", None),
+        (3, None, None, RejectReason.NOT_A_ROW),
+        (5, "b", "running", None),
+    ]
     assert records[1].detail == detail
 
 
@@ -312,7 +316,11 @@ def test_a_line_that_is_no_row_of_json_is_kept_with_the_reason(reader: Reader, l
 
     records = reader(b"\n \t\n".join([good[0], data, good[1]]), form="jsonl")
 
-    assert brief(records) == [(1, "a", "created", None), (3, None, None, Fault.NOT_A_ROW), (5, "b", "running", None)]
+    assert brief(records) == [
+        (1, "a", "created", None),
+        (3, None, None, RejectReason.NOT_A_ROW),
+        (5, "b", "running", None),
+    ]
     assert str(records[1].detail).startswith(detail)
 
 
@@ -335,8 +343,8 @@ def test_values_may_be_strange_where_the_row_is_one(reader: Reader) -> None:
         (1, "a", "running", None),
         (2, LONG_NUMBER, "running", None),
         (3, "\0😀", "running", None),
-        (4, None, None, Fault.NO_TASK),
-        (5, None, None, Fault.NO_STATUS),
+        (4, None, None, RejectReason.NO_TASK),
+        (5, None, None, RejectReason.NO_STATUS),
     ]
 
 
@@ -360,7 +368,11 @@ def test_a_row_that_is_too_long_is_kept_with_the_reason(reader: Reader, row_by_r
 
     records = reader(text, block_bytes=100, longest_bytes=1_000, row_by_row=row_by_row)
 
-    assert brief(records) == [(2, "a", "created", None), (3, None, None, Fault.NOT_A_ROW), (4, "b", "running", None)]
+    assert brief(records) == [
+        (2, "a", "created", None),
+        (3, None, None, RejectReason.NOT_A_ROW),
+        (4, "b", "running", None),
+    ]
     assert records[1].detail == "the line is longer than 1000 bytes"
 
 
@@ -406,7 +418,7 @@ def test_whatever_is_written_as_csv_is_read_back(
 
 
 def expected_of(line: int, task: str, status: str) -> Brief:
-    fault = Fault.NO_TASK if not task else Fault.NO_STATUS if not status else None
+    fault = RejectReason.NO_TASK if not task else RejectReason.NO_STATUS if not status else None
     return (line, None, None, fault) if fault else (line, task, status, None)
 
 
@@ -515,8 +527,8 @@ def test_columns_inside_of_others_are_named_with_dots(reader: Reader) -> None:
 
     assert brief(records) == [
         (1, "a", "created", None),
-        (2, None, None, Fault.NO_STATUS),
-        (3, None, None, Fault.NO_TASK),
+        (2, None, None, RejectReason.NO_STATUS),
+        (3, None, None, RejectReason.NO_TASK),
         (4, "c", "running", None),
     ]
     with pytest.raises(UnusableLog, match=r"no column 'data\.id', only 'data', 'status'; what is inside of a column"):

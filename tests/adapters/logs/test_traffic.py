@@ -13,15 +13,15 @@ import pytest
 from lifecycle import V1_FULL, V3_FULL, Event, Lifecycle, Origin, State, Transition
 from lifecycle.diagram import Colour
 from lifecycle_adapters.logs.page.traffic import (
+    ILLEGAL_TEXT_COLOUR,
     MOST_UNDECLARED,
     SHADES,
-    WORDS_OF_ILLEGAL,
     drawn,
     shade,
     traffic_dot,
     traffic_svg,
 )
-from lifecycle_adapters.logs.report import Dwell, Edge
+from lifecycle_adapters.logs.report import ObservedTransition, TimeInState
 from lifecycle_adapters.render import DARK
 from tests.adapters.logs.reports import DIRTY, report_of
 
@@ -62,8 +62,8 @@ def text_of(label: str) -> tuple[str, ...]:
     return tuple(filter(None, texts))
 
 
-def edge(source: str | None, target: str, count: int, illegal: int = 0, *events: str) -> Edge:
-    return Edge(source, target, events, count, illegal, 1)
+def edge(source: str | None, target: str, count: int, illegal: int = 0, *events: str) -> ObservedTransition:
+    return ObservedTransition(source, target, events, count, illegal, 1)
 
 
 # --- every way has a line ----------------------------------------------------------------------
@@ -186,7 +186,7 @@ def test_final_states_stand_in_the_last_column_unless_a_way_joins_two_of_them() 
 
 
 def test_states_show_how_long_tasks_stayed_and_how_many_are_there() -> None:
-    stay = Dwell("running", 10, 1.0, 61.0, 7_260.0, 1.0, 1.0)
+    stay = TimeInState("running", 10, 1.0, 61.0, 7_260.0, 1.0, 1.0)
     dot = traffic_dot(report_of(V1_FULL, dwell=(stay,), endings={"running": 1_234, "failed": 56}), V1_FULL)
 
     labels = [text_of(label) for label in re.findall(r"^    s\d+ \[label=(<.*>), color", dot, re.MULTILINE)]
@@ -230,7 +230,7 @@ def test_lines_and_words_are_legible(is_dark: bool) -> None:
     dark = {str(Colour.CALLER): DARK[Colour.CALLER]} | {each.light: each.dark for each in SHADES}
 
     assert all(contrast(dark[each.light] if is_dark else each.light, paper) >= 3 for each in SHADES)  # WCAG 2.2, 1.4.11
-    assert contrast(dark[WORDS_OF_ILLEGAL] if is_dark else WORDS_OF_ILLEGAL, paper) >= 4.5  # 1.4.3
+    assert contrast(dark[ILLEGAL_TEXT_COLOUR] if is_dark else ILLEGAL_TEXT_COLOUR, paper) >= 4.5  # 1.4.3
     assert dark[Colour.CALLER] == SHADES[0].dark == DARK[Colour.CALLER]
 
 

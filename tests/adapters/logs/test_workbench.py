@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from lifecycle_adapters.logs.errors import EngineFailed, UnusableLog
-from lifecycle_adapters.logs.workbench import Workbench, identifier, literal
+from lifecycle_adapters.logs.duckdb_session import DuckDbSession, identifier, literal
+from lifecycle_adapters.logs.log_errors import EngineFailed, UnusableLog
 
 LONG = "SELECT count(*) FROM range(3000000000) a(i) WHERE hash(i) = 1"  # seconds, and nothing in memory
 
 
 def test_it_spills_into_a_directory_of_its_own_that_is_removed(tmp_path: Path) -> None:
-    with Workbench(memory="50MB", threads=1, spill=tmp_path) as bench:
+    with DuckDbSession(memory="50MB", threads=1, spill=tmp_path) as bench:
         bench.keep("many", "SELECT md5(i::VARCHAR) AS text FROM range(3000000) t(i)")
         [directory] = tmp_path.iterdir()
         assert [path for path in (directory / "duckdb").rglob("*") if path.is_file()] != []
@@ -23,7 +23,7 @@ def test_it_spills_into_a_directory_of_its_own_that_is_removed(tmp_path: Path) -
 
 
 def test_where_there_is_no_room_to_spill_that_is_said() -> None:
-    with Workbench(memory="20MB", threads=1) as bench:
+    with DuckDbSession(memory="20MB", threads=1) as bench:
         bench.run("SET GLOBAL max_temp_directory_size = '1MB'")
         with pytest.raises(EngineFailed, match="it needs more memory, or more room where it spills"):
             bench.keep("many", "SELECT md5(i::VARCHAR) AS text FROM range(1000000) t(i)")
@@ -32,18 +32,18 @@ def test_where_there_is_no_room_to_spill_that_is_said() -> None:
 @pytest.mark.parametrize("memory", ["much", "12 parsecs", "-1", " -1GB"])
 def test_a_limit_that_means_nothing_is_refused_and_leaves_nothing(memory: str, tmp_path: Path) -> None:
     with pytest.raises(EngineFailed):
-        Workbench(memory=memory, spill=tmp_path)
+        DuckDbSession(memory=memory, spill=tmp_path)
 
     assert list(tmp_path.iterdir()) == []
 
 
 def test_there_must_be_a_place_to_spill_into(tmp_path: Path) -> None:
     with pytest.raises(EngineFailed, match="no directory to spill into"):
-        Workbench(spill=tmp_path / "absent")
+        DuckDbSession(spill=tmp_path / "absent")
 
 
 def test_what_is_wrong_with_the_data_is_told_from_what_is_wrong_with_the_engine() -> None:
-    with Workbench(threads=1) as bench:
+    with DuckDbSession(threads=1) as bench:
         with pytest.raises(UnusableLog, match="Could not convert"):
             bench.run("SELECT 'soon'::INTEGER")
         with pytest.raises(EngineFailed, match="does not exist"):
@@ -54,13 +54,13 @@ def test_what_progress_raises_ends_the_work_and_is_raised() -> None:
     def refuse(_doing: str, _share: float | None) -> None:
         raise ZeroDivisionError
 
-    with Workbench(threads=1, progress=refuse) as bench, pytest.raises(ZeroDivisionError):
+    with DuckDbSession(threads=1, progress=refuse) as bench, pytest.raises(ZeroDivisionError):
         bench.run(LONG, doing="waiting")
 
 
 def test_what_was_begun_after_it_ends_before_it() -> None:
     ended: list[bool] = []
-    with Workbench(threads=1) as bench:
+    with DuckDbSession(threads=1) as bench:
         bench.on_close(lambda: ended.append(Path(bench.directory).is_dir()))
 
     assert ended == [True]
@@ -68,7 +68,7 @@ def test_what_was_begun_after_it_ends_before_it() -> None:
 
 @pytest.mark.parametrize("text", ["", "'", "''; DROP TABLE t --", '"', "a\\'b", "\0", "é\n\u202e"])
 def test_foreign_text_stays_text(text: str) -> None:
-    with Workbench(threads=1) as bench:
+    with DuckDbSession(threads=1) as bench:
         if text:
             [[found]] = bench.run(f"SELECT {identifier('x' + text)} FROM (SELECT 1 AS {identifier('x' + text)})")
             assert found == 1

@@ -16,10 +16,10 @@ from typing import Any
 import duckdb
 import pytest
 
-from lifecycle_adapters.logs.errors import EngineFailed, UnusableLog
+from lifecycle_adapters.logs.duckdb_session import DuckDbSession, literal
 from lifecycle_adapters.logs.formats import FileFormat
-from lifecycle_adapters.logs.workbench import Workbench, literal
-from lifecycle_adapters.logs.writing import format_to_write, whole_or_not_at_all, write
+from lifecycle_adapters.logs.log_errors import EngineFailed, UnusableLog
+from lifecycle_adapters.logs.writers import atomic_write, format_to_write, write
 from lifecycle_adapters.spreadsheets import cell
 
 if sys.version_info >= (3, 14):
@@ -51,12 +51,12 @@ AT = datetime(2026, 1, 15, 10, 30, 0, 250, tzinfo=UTC)
 
 
 @pytest.fixture
-def bench() -> Generator[Workbench]:
-    with Workbench(threads=1) as bench:
+def bench() -> Generator[DuckDbSession]:
+    with DuckDbSession(threads=1) as bench:
         yield bench
 
 
-def query(bench: Workbench, texts: Sequence[str | None]) -> str:
+def query(bench: DuckDbSession, texts: Sequence[str | None]) -> str:
     """A relation as findings have it, one row for each text, in reverse order."""
     bench.run("CREATE OR REPLACE TABLE lying (place BIGINT, text VARCHAR)")
     for place, text in reversed([*enumerate(texts)]):
@@ -86,7 +86,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_every_text_survives_in_every_format(bench: Workbench, form: str, tmp_path: Path) -> None:
+def test_every_text_survives_in_every_format(bench: DuckDbSession, form: str, tmp_path: Path) -> None:
     path = tmp_path / f"rows.{form}"
 
     assert write(bench, path, query(bench, HOSTILE), order="place") == len(HOSTILE)
@@ -97,7 +97,7 @@ def test_every_text_survives_in_every_format(bench: Workbench, form: str, tmp_pa
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_times_numbers_and_lists(bench: Workbench, form: str, tmp_path: Path) -> None:
+def test_times_numbers_and_lists(bench: DuckDbSession, form: str, tmp_path: Path) -> None:
     path = tmp_path / f"rows.{form}"
 
     write(bench, path, query(bench, ["a"]), order="place")
@@ -113,7 +113,7 @@ def test_times_numbers_and_lists(bench: Workbench, form: str, tmp_path: Path) ->
     assert row == {"text": "a", **expected}
 
 
-def test_parquet_says_that_times_have_a_zone(bench: Workbench, tmp_path: Path) -> None:
+def test_parquet_says_that_times_have_a_zone(bench: DuckDbSession, tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     write(bench, path, query(bench, ["a"]), order="place")
 
@@ -122,7 +122,7 @@ def test_parquet_says_that_times_have_a_zone(bench: Workbench, tmp_path: Path) -
     assert types == {"text": "VARCHAR", "at": "TIMESTAMP WITH TIME ZONE", "row": "BIGINT", "possible": "VARCHAR[]"}
 
 
-def test_a_spreadsheet_finds_no_formula(bench: Workbench, tmp_path: Path) -> None:
+def test_a_spreadsheet_finds_no_formula(bench: DuckDbSession, tmp_path: Path) -> None:
     for form in ("csv", "jsonl", "parquet"):
         write(bench, tmp_path / f"rows.{form}", query(bench, FORMULAS), order="place")
 
@@ -133,13 +133,13 @@ def test_a_spreadsheet_finds_no_formula(bench: Workbench, tmp_path: Path) -> Non
     assert [row["text"] for row in read(tmp_path / "rows.parquet")] == FORMULAS
 
 
-def test_the_name_of_the_standard_input_is_no_formula(bench: Workbench, tmp_path: Path) -> None:
+def test_the_name_of_the_standard_input_is_no_formula(bench: DuckDbSession, tmp_path: Path) -> None:
     write(bench, tmp_path / "rows.csv", query(bench, ["-"]), order="place")
 
     assert [row["text"] for row in read(tmp_path / "rows.csv")] == ["-"]
 
 
-def test_a_terminal_obeys_no_cell(bench: Workbench, tmp_path: Path) -> None:
+def test_a_terminal_obeys_no_cell(bench: DuckDbSession, tmp_path: Path) -> None:
     texts = ["\x1b[31mred", "a\x9b2Jb\x07", "nul \0", "\u202egnp.exe", "\u2066x\u2069", "plain ünïcödé 日本 🦆"]
 
     write(bench, tmp_path / "rows.csv", query(bench, texts), order="place")
@@ -148,7 +148,7 @@ def test_a_terminal_obeys_no_cell(bench: Workbench, tmp_path: Path) -> None:
     assert [row["text"] for row in read(tmp_path / "rows.csv")] == shown
 
 
-def test_duckdb_writes_the_cells_that_python_writes(bench: Workbench, tmp_path: Path) -> None:
+def test_duckdb_writes_the_cells_that_python_writes(bench: DuckDbSession, tmp_path: Path) -> None:
     texts = [*HOSTILE, *FORMULAS, *ODD, *(f"={each}" for each in ODD), "".join(ODD), "-", "="]
 
     write(bench, tmp_path / "rows.csv", query(bench, texts), order="place")
@@ -158,7 +158,7 @@ def test_duckdb_writes_the_cells_that_python_writes(bench: Workbench, tmp_path: 
 
 
 @pytest.mark.parametrize("form", ["parquet", "csv", "jsonl.gz"])
-def test_what_is_absent_is_not_what_is_empty(bench: Workbench, form: str, tmp_path: Path) -> None:
+def test_what_is_absent_is_not_what_is_empty(bench: DuckDbSession, form: str, tmp_path: Path) -> None:
     path = tmp_path / f"rows.{form}"
 
     write(bench, path, query(bench, [None, ""]), order="place")
@@ -170,7 +170,7 @@ def test_what_is_absent_is_not_what_is_empty(bench: Workbench, form: str, tmp_pa
 
 
 @pytest.mark.parametrize("form", ["parquet", "csv", "jsonl"])
-def test_a_text_of_ten_megabytes(bench: Workbench, form: str, tmp_path: Path) -> None:
+def test_a_text_of_ten_megabytes(bench: DuckDbSession, form: str, tmp_path: Path) -> None:
     text = 'a, "b"\n' + "x" * 10_000_000
 
     write(bench, tmp_path / f"rows.{form}", query(bench, [text]), order="place")
@@ -179,7 +179,7 @@ def test_a_text_of_ten_megabytes(bench: Workbench, form: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_no_rows_make_a_file_too(bench: Workbench, form: str, tmp_path: Path) -> None:
+def test_no_rows_make_a_file_too(bench: DuckDbSession, form: str, tmp_path: Path) -> None:
     path = tmp_path / f"rows.{form}"
 
     assert write(bench, path, query(bench, []), order="place") == 0
@@ -192,7 +192,7 @@ def test_no_rows_make_a_file_too(bench: Workbench, form: str, tmp_path: Path) ->
 def test_rows_are_in_order_however_many_threads_write(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     count = 300_000
-    with Workbench(threads=4) as bench:
+    with DuckDbSession(threads=4) as bench:
         rows = f"SELECT (range * 7919) % {count} AS place, place AS row FROM range({count})"
 
         assert write(bench, path, rows, order="place") == count
@@ -205,7 +205,7 @@ def test_rows_are_in_order_however_many_threads_write(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["it's; DROP TABLE x; --.csv", "a*b?[c]{d}.csv", "x" * 251 + ".csv", "ü 🦆 %20.csv"])
-def test_a_name_is_only_a_name(bench: Workbench, name: str, tmp_path: Path) -> None:
+def test_a_name_is_only_a_name(bench: DuckDbSession, name: str, tmp_path: Path) -> None:
     folder = tmp_path / "it's a [folder]; *"
     folder.mkdir()
 
@@ -215,7 +215,7 @@ def test_a_name_is_only_a_name(bench: Workbench, name: str, tmp_path: Path) -> N
     assert len(read(folder / name)) == 1
 
 
-def test_a_file_is_replaced_where_a_link_leads_to(bench: Workbench, tmp_path: Path) -> None:
+def test_a_file_is_replaced_where_a_link_leads_to(bench: DuckDbSession, tmp_path: Path) -> None:
     (tmp_path / "real.csv").write_text("old")
     (tmp_path / "link.csv").symlink_to("real.csv")
 
@@ -227,7 +227,7 @@ def test_a_file_is_replaced_where_a_link_leads_to(bench: Workbench, tmp_path: Pa
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_file_is_for_its_owner_only_unless_its_owner_said_otherwise(
-    bench: Workbench, form: str, tmp_path: Path
+    bench: DuckDbSession, form: str, tmp_path: Path
 ) -> None:
     path = tmp_path / f"rows.{form}"
     before = os.umask(0)
@@ -245,7 +245,7 @@ def test_a_file_is_for_its_owner_only_unless_its_owner_said_otherwise(
 @pytest.mark.parametrize(
     "name", ["rows", "rows.txt", "rows.gz", "rows.parquet.gz", "rows.parquet.zst", ".csv.bz2", "-"]
 )
-def test_a_name_that_tells_no_format_is_refused(bench: Workbench, name: str, tmp_path: Path) -> None:
+def test_a_name_that_tells_no_format_is_refused(bench: DuckDbSession, name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"tells no format: it must end in \.parquet, \.csv, \.jsonl, \.ndjson"):
         write(bench, tmp_path / name, "SELECT no_such_column", order="place")
 
@@ -259,7 +259,7 @@ def test_capitals_in_a_name_do_not_matter() -> None:
 # --- whole or not at all ----------------------------------------------------------------------------
 
 
-def test_what_fails_leaves_what_was_there(bench: Workbench, tmp_path: Path) -> None:
+def test_what_fails_leaves_what_was_there(bench: DuckDbSession, tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("as it was")
     late = "SELECT range AS place, CASE WHEN range = 99999 THEN error('late') ELSE 'x' END AS text FROM range(100000)"
@@ -273,7 +273,7 @@ def test_what_fails_leaves_what_was_there(bench: Workbench, tmp_path: Path) -> N
 
 def test_what_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
     def be_interrupted() -> None:
-        with whole_or_not_at_all(tmp_path / "page.html") as unfinished:
+        with atomic_write(tmp_path / "page.html") as unfinished:
             unfinished.write_text("half")
             raise KeyboardInterrupt
 
@@ -284,7 +284,7 @@ def test_what_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["missing/rows.csv", "file/rows.csv", "folder.csv"])
-def test_where_nothing_can_be_written_that_is_said(bench: Workbench, name: str, tmp_path: Path) -> None:
+def test_where_nothing_can_be_written_that_is_said(bench: DuckDbSession, name: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "folder.csv").mkdir()
 
@@ -299,14 +299,14 @@ def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
     pipe = tmp_path / "page.html"
     os.mkfifo(pipe)
 
-    with pytest.raises(EngineFailed, match="cannot be written: it is there and no file"), whole_or_not_at_all(pipe):
+    with pytest.raises(EngineFailed, match="cannot be written: it is there and no file"), atomic_write(pipe):
         pass
 
     assert pipe.is_fifo()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_a_full_disk_is_said(bench: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_said(bench: DuckDbSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: int) -> str:
         return "full"
 

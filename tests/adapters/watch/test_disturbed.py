@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from lifecycle import V1_FULL, AdapterError
-from lifecycle.history import ObservationKind
+from lifecycle.conformance import ObservationKind
 from lifecycle.journal import Report, ReportEntry, TaskReport
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.watch import Change, Event, StopAfter, Throttle

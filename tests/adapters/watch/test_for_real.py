@@ -21,7 +21,7 @@ from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import AsyncClient, Client
 from lifecycle_adapters.journal import SqlJournal
-from lifecycle_adapters.watch import Acted, Change, Event, Pace, StopAfter, Throttle, Watcher, watch
+from lifecycle_adapters.watch import Change, Event, Pace, PolicyAction, StopAfter, Throttle, Watcher, watch
 from lifecycle_adapters.webhooks import Webhooks
 from tests.adapters.http.conftest import NO_CERTIFICATES
 from tests.adapters.serving import served
@@ -254,7 +254,7 @@ def test_several_workers_watch_the_same_tasks_and_one_stops_each(emulator: Emula
     assert sorted(call.task or "" for call in emulator.calls() if call.command == "stop") == sorted(ids)
     for each in told:
         assert all(states(each, task_id)[-1] == "stopped" for task_id in ids)
-    done = {each.task_id for events in told for each in events if isinstance(each, Acted) and each.error is None}
+    done = {each.task_id for events in told for each in events if isinstance(each, PolicyAction) and each.error is None}
     assert done == set(ids)
 
 
@@ -306,7 +306,7 @@ def test_webhooks_are_heard_before_any_poll_and_a_cycle_is_read(emulator: Emulat
             await fire(emulator, task_id, "start")
             rarely = Pace(working_s=60, resting_s=60, longest_s=60)
             async with Watcher(client, pace=rarely, throttle=unlimited()) as watcher:
-                webhooks = Webhooks("secret", journal=journal, lifecycle=V1_FULL, on_report=watcher.hear)
+                webhooks = Webhooks("secret", journal=journal, lifecycle=V1_FULL, on_report=watcher.feed_report)
                 with served(webhooks) as url:
                     await asyncio.to_thread(emulator.set_webhook, url, secret="secret")
                     watcher.add(task_id)

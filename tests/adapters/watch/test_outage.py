@@ -16,10 +16,10 @@ import pytest
 from lifecycle import V1_FULL
 from lifecycle.journal import Report
 from lifecycle.memory import MemoryJournal
-from lifecycle_adapters.http import NoAnswer, NotAuthenticated, ServiceFailed
-from lifecycle_adapters.watch import Acted, Change, Event, Outage, Pace, StopAfter, Throttle, Unreadable
+from lifecycle_adapters.http import NoResponse, ServerError, Unauthorized
+from lifecycle_adapters.watch import Change, Event, Outage, Pace, PolicyAction, ReadFailed, StopAfter, Throttle
 from lifecycle_adapters.watch.outage import OutageDetector, next_probe
-from lifecycle_adapters.watch.tasks import Watched
+from lifecycle_adapters.watch.watched_task import WatchedTask
 from tests.adapters.watch.worlds import EVEN, Service, clock, run, states, timetable, watching
 
 NEVER = float("inf")
@@ -103,8 +103,8 @@ def test_tasks_whose_reads_fail_keep_no_other_from_being_read_and_stopped(silenc
     good = set(service.words) - bad
     assert all(states(told, each) == ["running", "stopped"] for each in good)
     assert len(service.times_s()) > 500
-    assert {each.task_id for each in kinds(told, Unreadable)} == bad
-    assert len(kinds(told, Unreadable)) == len(bad)
+    assert {each.task_id for each in kinds(told, ReadFailed)} == bad
+    assert len(kinds(told, ReadFailed)) == len(bad)
     begun_s = [(each.began_at - begun_at).total_seconds() for each in kinds(told, Outage) if each.ended_at is None]
     assert sum(each < 40 for each in begun_s) <= 1, "until one that answers was found; after 40 s none is left"
 
@@ -123,7 +123,7 @@ def test_limits_are_enforced_for_tasks_that_cannot_be_read_any_more(silence: str
     stopped_at_s = [at_s for at_s, call in service.calls if call.startswith("PUT")]
     assert len(stopped_at_s) >= 10
     assert max(stopped_at_s[:10]) < 40
-    assert {each.task_id for each in kinds(told, Acted)} == set(service.words)
+    assert {each.task_id for each in kinds(told, PolicyAction)} == set(service.words)
 
 
 def test_the_limit_of_a_task_that_could_never_be_read_is_tried_and_reported() -> None:
@@ -132,7 +132,7 @@ def test_the_limit_of_a_task_that_could_never_be_read_is_tried_and_reported() ->
 
     told = watch_for(300, service, policies=[StopAfter(30)])
 
-    acted = [each for each in kinds(told, Acted) if each.task_id == "t00"]
+    acted = [each for each in kinds(told, PolicyAction) if each.task_id == "t00"]
     assert acted[0].reason.startswith("it has lasted 3")
     assert service.words["t00"] == "stopped"
     [*_, last] = [each for each in told if isinstance(each, Change) and each.task_id == "t00"]
@@ -145,7 +145,7 @@ def test_one_task_alone_is_no_outage() -> None:
 
     told = watch_for(600, service)
 
-    assert [type(each) for each in told] == [Unreadable]
+    assert [type(each) for each in told] == [ReadFailed]
 
 
 @pytest.mark.parametrize("retry_after_s", ["120", "31536000"])
@@ -179,8 +179,8 @@ def test_an_outage_is_reported_with_its_begin_and_its_end(silence: str) -> None:
     assert 99 < (begin.began_at - begun_at).total_seconds() < 107
     assert end.began_at == begin.began_at
     assert 700 < (end.ended_at - begun_at).total_seconds() < 725
-    assert isinstance(begin.error, ServiceFailed if silence.startswith("50") else Exception)
-    assert len(kinds(told, Unreadable)) <= 16, "not one for each task"
+    assert isinstance(begin.error, ServerError if silence.startswith("50") else Exception)
+    assert len(kinds(told, ReadFailed)) <= 16, "not one for each task"
 
 
 @pytest.mark.parametrize("number", [2, 3, 300])
@@ -257,7 +257,7 @@ def test_most_tasks_failing_is_no_outage_while_some_answer(healthy: int) -> None
     begun = [each for each in kinds(told, Outage) if each.ended_at is None]
     assert len(begun) <= 1, "until one that answers was found"
     assert all(len(service.times_s(each)) > 10 for each in good)
-    assert {each.task_id for each in kinds(told, Unreadable)} == set(service.words) - set(good)
+    assert {each.task_id for each in kinds(told, ReadFailed)} == set(service.words) - set(good)
 
 
 def test_a_task_that_is_discarded_or_ends_in_an_outage_is_forgotten() -> None:
@@ -282,12 +282,12 @@ def test_a_task_that_is_discarded_or_ends_in_an_outage_is_forgotten() -> None:
 
 # --- the detector -------------------------------------------------------------------------------
 
-ERROR = NoAnswer("time-out", method="GET", path="/")
-REFUSED = NotAuthenticated(method="GET", path="/", status_code=401, detail="no")
+ERROR = NoResponse("time-out", method="GET", path="/")
+REFUSED = Unauthorized(method="GET", path="/", status_code=401, detail="no")
 
 
-def task(number: int, **known: Any) -> Watched:
-    return Watched(f"t{number}", MemoryJournal().task(V1_FULL, f"t{number}"), **known)
+def task(number: int, **known: Any) -> WatchedTask:
+    return WatchedTask(f"t{number}", MemoryJournal().task(V1_FULL, f"t{number}"), **known)
 
 
 def test_reads_under_way_when_suspicion_begins_are_no_probes() -> None:

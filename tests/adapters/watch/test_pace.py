@@ -11,8 +11,8 @@ import httpx2
 import pytest
 
 from lifecycle import CATALOG, Lifecycle
-from lifecycle.effects import Accepted, Answer, Lost, Missing, NotSent, Throttled
-from lifecycle_adapters.http import NoAnswer, RateLimited
+from lifecycle.effects import Accepted, Lost, Missing, NotSent, Response, Throttled
+from lifecycle_adapters.http import NoResponse, RateLimited
 from lifecycle_adapters.watch import Pace, StopPausedAfter, Throttle
 from lifecycle_adapters.watch.pace import resting_states
 from tests.adapters.watch.worlds import EVEN, Service, clock, run, tasks_of, timetable, watching
@@ -24,7 +24,7 @@ def limited_error() -> RateLimited:
     return RateLimited(method="GET", path="/", status_code=429, detail="slow down")
 
 
-def limited(retry_after_s: float | None) -> Answer:
+def limited(retry_after_s: float | None) -> Response:
     return Throttled(limited_error(), retry_after_s)
 
 
@@ -117,7 +117,7 @@ async def requests(throttle: Throttle, number: int) -> list[float]:
     """When so many requests, all at once, were let through."""
 
     async def one() -> float:
-        await throttle.enter()
+        await throttle.acquire()
         return asyncio.get_running_loop().time()
 
     return sorted(await asyncio.gather(*(one() for _ in range(number))))
@@ -136,7 +136,7 @@ def test_a_429_closes_it_for_all_and_halves_the_rate_once_for_all_that_were_unde
     async def everything() -> tuple[float, list[float]]:
         throttle = Throttle(rate_per_s=100)
         for _ in range(8):
-            throttle.leave(limited(30.0))
+            throttle.observe(limited(30.0))
         return throttle.rate_per_s, await requests(throttle, 100)
 
     rate_per_s, times_s = run(everything())
@@ -149,7 +149,7 @@ def test_429s_without_a_time_close_it_ever_longer() -> None:
     async def everything() -> list[float]:
         throttle, closed_s = Throttle(), list[float]()
         for _ in range(6):
-            throttle.leave(limited(None))
+            throttle.observe(limited(None))
             begun_s = asyncio.get_running_loop().time()
             closed_s += [(await requests(throttle, 1))[0] - begun_s]
         assert throttle.rate_per_s == pytest.approx(10 / 2**6)
@@ -163,11 +163,11 @@ def test_429s_without_a_time_close_it_ever_longer() -> None:
 def test_the_rate_recovers_slowly_and_never_beyond() -> None:
     async def everything() -> list[float]:
         throttle, rates = Throttle(rate_per_s=60), list[float]()
-        throttle.leave(limited(1.0))
+        throttle.observe(limited(1.0))
         for _ in range(45):
             await asyncio.sleep(1)
-            throttle.leave(SERVED)
-            throttle.leave(SERVED)
+            throttle.observe(SERVED)
+            throttle.observe(SERVED)
             rates.append(throttle.rate_per_s)
         return rates
 
@@ -181,7 +181,7 @@ def test_the_rate_recovers_slowly_and_never_beyond() -> None:
 def test_no_retry_after_closes_it_for_longer_than_five_minutes(retry_after_s: float) -> None:
     async def everything() -> list[float]:
         throttle = Throttle()
-        throttle.leave(limited(retry_after_s))
+        throttle.observe(limited(retry_after_s))
         return await requests(throttle, 1)
 
     assert 300 <= run(everything())[0] < 301
@@ -193,7 +193,7 @@ def test_the_429_of_one_task_closes_it_for_a_minute_and_that_of_a_second_task_fo
         throttle, opened_s = Throttle(), list[float]()
         for task_id in ("a", "a", "b"):
             begun_s = asyncio.get_running_loop().time()
-            throttle.leave(limited(retry_after_s), task_id)
+            throttle.observe(limited(retry_after_s), task_id)
             opened_s.append((await requests(throttle, 1))[0] - begun_s)
         return opened_s
 
@@ -207,7 +207,7 @@ def test_the_429_of_one_task_closes_it_for_a_minute_and_that_of_a_second_task_fo
 def test_a_retry_after_that_says_nothing_closes_it_as_none_would(retry_after_s: float) -> None:
     async def everything() -> list[float]:
         throttle = Throttle()
-        throttle.leave(limited(retry_after_s))
+        throttle.observe(limited(retry_after_s))
         return await requests(throttle, 1)
 
     assert 0.5 <= run(everything())[0] <= 1.0
@@ -217,18 +217,18 @@ def test_a_retry_after_that_says_nothing_closes_it_as_none_would(retry_after_s: 
     "answer",
     [
         Throttled(limited_error(), 100.0, limits_rate=False),
-        Lost(NoAnswer("time-out", method="GET", path="/"), 100.0),
-        Lost(NoAnswer("time-out", method="GET", path="/")),
-        NotSent(NoAnswer("refused", method="GET", path="/"), 100.0),
-        Missing(NoAnswer("none", method="GET", path="/"), 100.0),
+        Lost(NoResponse("time-out", method="GET", path="/"), 100.0),
+        Lost(NoResponse("time-out", method="GET", path="/")),
+        NotSent(NoResponse("refused", method="GET", path="/"), 100.0),
+        Missing(NoResponse("none", method="GET", path="/"), 100.0),
     ],
 )
-def test_only_a_429_about_the_rate_closes_it(answer: Answer) -> None:
+def test_only_a_429_about_the_rate_closes_it(answer: Response) -> None:
     async def everything() -> list[float]:
         throttle = Throttle(rate_per_s=1000)
         for number in range(20):
-            throttle.leave(answer)
-            throttle.leave(answer, f"t{number}")
+            throttle.observe(answer)
+            throttle.observe(answer, f"t{number}")
         assert throttle.rate_per_s == 1000
         return await requests(throttle, 10)
 
@@ -240,10 +240,10 @@ def test_a_task_that_alone_gets_429s_closes_it_once() -> None:
         throttle, closed_s = Throttle(rate_per_s=1000), list[float]()
         for _ in range(4):
             begun_s = asyncio.get_running_loop().time()
-            throttle.of("bad").leave(limited(60.0))
+            throttle.of("bad").observe(limited(60.0))
             closed_s.append((await requests(throttle, 1))[0] - begun_s)
             for number in range(5):
-                throttle.of(f"good {number}").leave(SERVED)
+                throttle.of(f"good {number}").observe(SERVED)
         return closed_s
 
     first_s, *later_s = run(everything())
@@ -256,9 +256,9 @@ def test_429s_to_every_task_close_it_each_time() -> None:
         throttle, closed_s = Throttle(rate_per_s=1000), list[float]()
         for number in range(4):
             begun_s = asyncio.get_running_loop().time()
-            throttle.leave(limited(60.0), f"t{number % 2}")
+            throttle.observe(limited(60.0), f"t{number % 2}")
             closed_s.append((await requests(throttle, 1))[0] - begun_s)
-            throttle.leave(SERVED, f"t{(number + 1) % 2}")
+            throttle.observe(SERVED, f"t{(number + 1) % 2}")
         return closed_s
 
     assert min(run(everything())) >= 60

@@ -30,22 +30,22 @@ from lifecycle import (
 )
 from lifecycle.catalog import CommandEvent
 from lifecycle.journal import CommandEntry, Report, TaskRecord
-from lifecycle.memory import MemoryJournal, MemoryLog
-from lifecycle_adapters.http import NotConnected, NotPermitted, RateLimited
+from lifecycle.memory import MemoryJournal, MemoryTaskJournal
+from lifecycle_adapters.http import Forbidden, NotConnected, RateLimited
 from lifecycle_adapters.watch import (
-    Acted,
     Change,
     Event,
     Facts,
     Overdue,
     OverdueAfter,
     Policy,
+    PolicyAction,
     StopAfter,
     StopAtCost,
     StopPausedAfter,
 )
-from lifecycle_adapters.watch.acting import Acting
-from lifecycle_adapters.watch.tasks import Watched as WatchedTask
+from lifecycle_adapters.watch.enforcer import PolicyEnforcer
+from lifecycle_adapters.watch.watched_task import WatchedTask
 from tests.adapters.watch.worlds import EVEN, Service, clock, run, states, timetable, unlimited, watching
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -161,7 +161,7 @@ def test_policies_that_cannot_be_kept_are_refused_at_once() -> None:
 
 # --- what comes of them -------------------------------------------------------------------------
 
-Watched = tuple[list[Event], Service, MemoryLog[Any, Any]]
+Watched = tuple[list[Event], Service, MemoryTaskJournal[Any, Any]]
 
 
 def watched_under(
@@ -185,13 +185,13 @@ def watched_under(
     return told, service, log
 
 
-def numbers_of(log: MemoryLog[Any, Any]) -> list[int]:
+def numbers_of(log: MemoryTaskJournal[Any, Any]) -> list[int]:
     """The numbers in the keys of the commands that were recorded, in their order."""
-    keys = dict.fromkeys(str(entry.record.purpose.key) for entry in commands(log))
+    keys = dict.fromkeys(str(entry.record.context.idempotency_key) for entry in commands(log))
     return [int(key.rpartition(":")[2]) for key in keys]
 
 
-def commands(log: MemoryLog[Any, Any]) -> list[CommandEntry[Any, Any]]:
+def commands(log: MemoryTaskJournal[Any, Any]) -> list[CommandEntry[Any, Any]]:
     return [entry for entry in log.entries if isinstance(entry, CommandEntry)]
 
 
@@ -199,16 +199,16 @@ def test_the_command_goes_through_the_protocol_and_the_record_says_why() -> None
     told, service, log = watched_under(StopAfter(100), Service({"a": "running"}))
 
     _, acted, stopped = told
-    assert isinstance(acted, Acted)
+    assert isinstance(acted, PolicyAction)
     assert (acted.policy, acted.command, acted.state, acted.sent) == ("stop-after", "stop", "stopped", True)
     assert (acted.is_settled, acted.error, acted.lifecycle) == (True, None, "v1-full")
     assert isinstance(stopped, Change)
     assert (stopped.before, stopped.state, stopped.is_final) == ("running", "stopped", True)
     assert service.commands == ["PUT /api/v1/stop-task"]
-    purpose = commands(log)[-1].record.purpose
-    assert (purpose.origin, purpose.reason) == ("policy:stop-after", acted.reason)
-    assert purpose.key is not None
-    assert purpose.key.startswith("policy:stop-after:")
+    context = commands(log)[-1].record.context
+    assert (context.origin, context.reason) == ("policy:stop-after", acted.reason)
+    assert context.idempotency_key is not None
+    assert context.idempotency_key.startswith("policy:stop-after:")
     [asked_at_s] = [at_s for at_s, call in service.calls if call.startswith("PUT")]
     assert asked_at_s == pytest.approx(100, abs=1)
 
@@ -217,7 +217,7 @@ def test_the_time_is_the_journals_and_goes_on_while_nobody_watches() -> None:
     service = Service({"a": "running"})
     told, *_ = watched_under(StopAfter(100), service, first_at=datetime.now(UTC) - timedelta(seconds=95))
 
-    assert [type(each) for each in told] == [Acted, Change]
+    assert [type(each) for each in told] == [PolicyAction, Change]
     [asked_at_s] = [at_s for at_s, call in service.calls if call.startswith("PUT")]
     assert 4 < asked_at_s < 6
 
@@ -260,7 +260,7 @@ def test_refused_command_is_given_again_under_the_next_key_until_it_is_done(stat
 
     told, service, log = watched_under(StopAfter(100), Service({"a": "running"}, refuse))
 
-    first, *later, done = [each for each in told if isinstance(each, Acted)]
+    first, *later, done = [each for each in told if isinstance(each, PolicyAction)]
     assert first.error is not None
     assert (first.is_settled, first.sent, first.state) == (False, False, "running")
     assert (done.error, done.is_settled, done.state) == (None, True, "stopped")
@@ -276,13 +276,13 @@ def test_after_a_restart_the_next_free_key_is_found_in_the_journal() -> None:
     log = journal.task(V1_FULL, "a")
     service.plan = lambda request: httpx2.Response(422) if request.method == "PUT" else None
 
-    async def watch_for(seconds: float) -> list[Acted]:
+    async def watch_for(seconds: float) -> list[PolicyAction]:
         told: list[Event] = []
         settings: dict[str, Any] = {"policies": [StopAfter(100)], "clock": clock(), "on_event": told.append}
         async with watching(service.client(journal=journal), **settings) as watched:
             watched.add("a")
             await asyncio.sleep(seconds)
-        return [each for each in told if isinstance(each, Acted)]
+        return [each for each in told if isinstance(each, PolicyAction)]
 
     run(watch_for(400))
     refused = len(service.commands)
@@ -304,8 +304,8 @@ def test_growing_failures_are_reported_when_their_kind_changes() -> None:
 
     told, *_ = watched_under(StopAfter(100), Service({"a": "running"}, refuse))
 
-    kinds = [type(each.error) for each in told if isinstance(each, Acted)]
-    assert kinds[:2] == [CommandRefused, NotPermitted]
+    kinds = [type(each.error) for each in told if isinstance(each, PolicyAction)]
+    assert kinds[:2] == [CommandRefused, Forbidden]
     assert kinds.count(CommandRefused) == 1
 
 
@@ -315,8 +315,8 @@ def test_two_policies_that_are_refused_do_not_wait_for_each_other() -> None:
 
     told, _, log = watched_under([StopAfter(100), StopAfter(110, name="later")], Service({"a": "running"}, refuse))
 
-    assert {each.policy for each in told if isinstance(each, Acted)} == {"stop-after", "later"}
-    assert {entry.record.purpose.origin for entry in commands(log)} == {"policy:stop-after", "policy:later"}
+    assert {each.policy for each in told if isinstance(each, PolicyAction)} == {"stop-after", "later"}
+    assert {entry.record.context.origin for entry in commands(log)} == {"policy:stop-after", "policy:later"}
 
 
 def test_what_is_uncertain_is_told_once_and_tried_again_under_its_key_until_it_is_done() -> None:
@@ -326,7 +326,7 @@ def test_what_is_uncertain_is_told_once_and_tried_again_under_its_key_until_it_i
 
     told, service, log = watched_under(StopAfter(100), Service({"a": "running"}, lose))
 
-    uncertain, *later, done = [each for each in told if isinstance(each, Acted)]
+    uncertain, *later, done = [each for each in told if isinstance(each, PolicyAction)]
     assert isinstance(uncertain.error, CommandUncertain)
     assert not uncertain.is_settled
     assert len(later) < 2
@@ -343,7 +343,7 @@ def test_what_never_happened_is_given_again_under_another_key() -> None:
 
     told, _, log = watched_under(StopAfter(100), Service({"a": "running"}, cut))
 
-    first, *later, done = [each for each in told if isinstance(each, Acted)]
+    first, *later, done = [each for each in told if isinstance(each, PolicyAction)]
     assert isinstance(first.error, NotConnected)
     assert not first.is_settled
     assert done.state == "stopped"
@@ -359,7 +359,7 @@ def test_a_rate_limit_delays_the_command() -> None:
 
     told, service, _ = watched_under(StopAfter(100), Service({"a": "running"}, limit))
 
-    first, done = [each for each in told if isinstance(each, Acted)]
+    first, done = [each for each in told if isinstance(each, PolicyAction)]
     assert isinstance(first.error, RateLimited)
     assert done.state == "stopped"
     sent_at_s = [at_s for at_s, call in service.calls if call.startswith("PUT")]
@@ -381,7 +381,7 @@ def test_a_task_that_ends_first_is_told_as_such() -> None:
     told, *_ = watched_under(StopAfter(100), service)
 
     _, ended, finished = told
-    assert isinstance(ended, Acted)
+    assert isinstance(ended, PolicyAction)
     assert isinstance(ended.error, TaskEndedFirst)
     assert (ended.state, ended.is_settled) == ("finished", True)
     assert isinstance(finished, Change)
@@ -406,10 +406,10 @@ def test_another_command_in_flight_is_waited_for() -> None:
 
     run(everything())
     first, *later, done, _ = told
-    assert isinstance(first, Acted)
+    assert isinstance(first, PolicyAction)
     assert isinstance(first.error, CommandInFlight)
     assert len(later) < 2
-    assert isinstance(done, Acted)
+    assert isinstance(done, PolicyAction)
     assert done.state == "stopped"
     assert service.commands == ["PUT /api/v1/stop-task"]
 
@@ -460,7 +460,7 @@ def test_an_overdue_task_is_reported_once_per_stay_and_not_ended() -> None:
 def test_an_alert_does_not_keep_a_policy_from_ending_the_task() -> None:
     told, service, _ = watched_under([OverdueAfter("running", 50), StopAfter(100)], Service({"a": "running"}))
 
-    assert [type(each) for each in told] == [Change, Overdue, Acted, Change]
+    assert [type(each) for each in told] == [Change, Overdue, PolicyAction, Change]
     assert service.commands == ["PUT /api/v1/stop-task"]
 
 
@@ -474,7 +474,9 @@ def test_a_task_is_overdue_also_where_no_command_ends_it() -> None:
     client.lifecycle = job
 
     async def everything() -> list[Event]:
-        acting = Acting(client, [policy], pace=EVEN, throttle=unlimited(), clock=lambda: NOW + timedelta(seconds=6))
+        acting = PolicyEnforcer(
+            client, [policy], pace=EVEN, throttle=unlimited(), clock=lambda: NOW + timedelta(seconds=6)
+        )
         (nobody, told), (_, again) = acting.decide(watched), acting.decide(watched)
         assert nobody is None
         assert again == []
@@ -526,7 +528,7 @@ def test_a_cost_that_the_status_tells_is_read_with_it() -> None:
     status = {"status": "started", "cost": "0.5"}
     told, service = cost_of(costs(status, {**status}), lambda: status.update(cost="1.0"))
 
-    [acted] = [each for each in told if isinstance(each, Acted)]
+    [acted] = [each for each in told if isinstance(each, PolicyAction)]
     assert acted.reason == "it has cost 1.0 USD, the limit is 1 USD"
     details = [call for _, call in service.calls if call == "GET /api/v2/tasks/a"]
     assert len(details) == 1
@@ -536,7 +538,7 @@ def test_a_cost_that_the_status_does_not_tell_is_read_rarely() -> None:
     details = {"status": "started", "cost": 0.5}
     told, service = cost_of(costs({"status": "started"}, details), lambda: details.update(cost=2.5))
 
-    [acted] = [each for each in told if isinstance(each, Acted)]
+    [acted] = [each for each in told if isinstance(each, PolicyAction)]
     assert acted.reason == "it has cost 2.5 USD, the limit is 1 USD"
     read_at_s = [at_s for at_s, call in service.calls if call == "GET /api/v2/tasks/a"]
     assert read_at_s[:5] == pytest.approx([0, 60, 120, 180, 240], abs=1)

@@ -9,14 +9,14 @@ from datetime import UTC, datetime, timedelta
 from lifecycle import V1_FULL, ObservationKind
 from lifecycle.journal import Report, TaskRecord
 from lifecycle.memory import MemoryJournal
-from lifecycle_adapters.watch.tasks import Schedule, Watched, learn
+from lifecycle_adapters.watch.watched_task import Schedule, WatchedTask, learn
 from tests.adapters.watch.worlds import run
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
-def watched(task_id: str = "a") -> Watched:
-    return Watched(task_id, MemoryJournal().task(V1_FULL, task_id), TaskRecord())
+def watched(task_id: str = "a") -> WatchedTask:
+    return WatchedTask(task_id, MemoryJournal().task(V1_FULL, task_id), TaskRecord())
 
 
 def told(*reports: tuple[str, int, str]) -> list[tuple[str, ObservationKind | None, bool]]:
@@ -99,8 +99,8 @@ def test_memory_of_unknown_statuses_is_bounded_and_each_is_told_once_for_a_while
     assert [is_told(status) for status in ("dreaming", "dreaming", "asleep", "dreaming")] == [True, False, True, False]
     for number in range(1000):
         assert is_told(f"{number}" * 1000)
-    assert len(task.unknown_words) == 16
-    assert sum(map(sys.getsizeof, task.unknown_words)) < 1000
+    assert len(task.unknown_statuses) == 16
+    assert sum(map(sys.getsizeof, task.unknown_statuses)) < 1000
     assert is_told("dreaming")
     assert not is_told("dreaming")
 

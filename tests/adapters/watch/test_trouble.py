@@ -15,22 +15,22 @@ import pytest
 
 from lifecycle import V1_FULL, AdapterError, Lifecycle, LifecycleError, UndeclaredState, UnknownName
 from lifecycle.journal import Report, ReportEntry, TaskReport
-from lifecycle.memory import MemoryJournal, MemoryLog
+from lifecycle.memory import MemoryJournal, MemoryTaskJournal
 from lifecycle_adapters.http import AsyncClient
 from lifecycle_adapters.http.services import service as service_of
 from lifecycle_adapters.journal import SqlJournal
 from lifecycle_adapters.watch import (
-    Acted,
     Change,
     Event,
     Facts,
     Outage,
     Pace,
     Policy,
+    PolicyAction,
     PolicyFailed,
+    ReadFailed,
     StopAfter,
     StopAtCost,
-    Unreadable,
     Watcher,
 )
 from lifecycle_adapters.watch.feed import ChangeFeed
@@ -67,7 +67,7 @@ def watched_to_their_ends(service: Service, **settings: Any) -> list[Event]:
 
 def require_good(told: list[Event]) -> None:
     assert all(states(told, each) == ["running", "finished"] for each in GOOD)
-    assert {each.task_id for each in kinds(told, Unreadable) + kinds(told, PolicyFailed)} <= {"bad"}
+    assert {each.task_id for each in kinds(told, ReadFailed) + kinds(told, PolicyFailed)} <= {"bad"}
 
 
 # --- the journal --------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ def test_report_that_cannot_be_recorded_is_rejected_alone(error: Exception) -> N
     told = watched_to_their_ends(disturbed, journal=Picky(error))
 
     require_good(told)
-    assert [each.error for each in kinds(told, Unreadable)] == [error]
+    assert [each.error for each in kinds(told, ReadFailed)] == [error]
     read_s = disturbed.times_s("bad")
     assert len(read_s) < 30, "with growing pauses"
 
@@ -114,7 +114,7 @@ class Unloadable(MemoryJournal):
         self.is_broken = True
         self._error = error
 
-    def task(self, lifecycle: Lifecycle[Any, Any], task_id: str) -> MemoryLog[Any, Any]:
+    def task(self, lifecycle: Lifecycle[Any, Any], task_id: str) -> MemoryTaskJournal[Any, Any]:
         log = super().task(lifecycle, task_id)
         if task_id == "bad":
             load = log.load
@@ -138,7 +138,7 @@ def test_task_whose_record_cannot_be_read_is_reported_once_and_tried_again(error
     told = watched_to_their_ends(service(), journal=Unloadable(error), policies=[StopAfter(1000)])
 
     require_good(told)
-    assert [each.error for each in kinds(told, Unreadable)] == [error]
+    assert [each.error for each in kinds(told, ReadFailed)] == [error]
 
 
 def test_record_that_becomes_unreadable_leads_to_no_endless_loop_of_its_policy() -> None:
@@ -156,7 +156,7 @@ def test_record_that_becomes_unreadable_leads_to_no_endless_loop_of_its_policy()
 
     told = run(everything())
     assert all(states(told, each) == ["running", "stopped"] for each in GOOD)
-    assert len(kinds(told, Unreadable)) < 4
+    assert len(kinds(told, ReadFailed)) < 4
     assert disturbed.words["bad"] == "running"
 
 
@@ -179,7 +179,7 @@ def test_task_in_a_state_that_is_no_longer_declared_is_reported_also_by_the_feed
     new = Lifecycle.from_yaml(OLD.replace("printing", "at-the-printer"))
     v4 = service_of("v4")
     words = {"old": "waiting", "good": "waiting", "moved": "waiting"}
-    wire = replace(
+    binding = replace(
         v4, name="printer", seed=new, full=new, commands={"cancel": next(iter(v4.commands.values()))}, proofs={}
     )
 
@@ -191,21 +191,21 @@ def test_task_in_a_state_that_is_no_longer_declared_is_reported_also_by_the_feed
             for status in ("waiting", "printing"):
                 theirs.task(old, "old").add_report(Report(status, datetime.now(UTC)))
             http = httpx2.AsyncClient(transport=httpx2.MockTransport(answer))
-            client = AsyncClient(wire, api_key=KEY, base_url="http://s.test", http=http, journal=ours, timing=FAST)
+            client = AsyncClient(binding, api_key=KEY, base_url="http://s.test", http=http, journal=ours, timing=FAST)
             told: list[Event] = []
             async with Watcher(client, pace=Pace(working_s=600), throttle=unlimited(), on_event=told.append) as watcher:
                 for each in ("moved", "good", "old"):
                     watcher.add(each)
                 await until(lambda: len(told) == 3)
                 theirs.task(old, "moved").add_report(Report("printing", datetime.now(UTC)))
-                await until(lambda: len(kinds(told, Unreadable)) == 2)
+                await until(lambda: len(kinds(told, ReadFailed)) == 2)
                 theirs.task(old, "good").add_report(Report("done", datetime.now(UTC)))
                 await until(lambda: len(watcher) == 2)
             return told
 
     told = asyncio.run(asyncio.wait_for(everything(), 60))
     assert states(told, "good") == ["waiting", "done"]
-    unreadable = kinds(told, Unreadable)
+    unreadable = kinds(told, ReadFailed)
     assert [each.task_id for each in unreadable] == ["old", "moved"]
     assert all(isinstance(each.error, UndeclaredState) for each in unreadable)
 
@@ -265,7 +265,7 @@ def test_cost_that_is_no_number_is_none(cost: str) -> None:
         return told
 
     told = run(everything())
-    assert [each.task_id for each in kinds(told, Acted)] == ["good"]
+    assert [each.task_id for each in kinds(told, PolicyAction)] == ["good"]
     assert words == {"bad": "started", "good": "stopped"}
     assert kinds(told, PolicyFailed) == []
 
@@ -342,7 +342,7 @@ def test_policy_that_raises_about_one_task_is_asked_again_and_the_others_go_on(w
     assert len(failed) <= 2, "at growing intervals"
     assert disturbed.words["bad"] == "stopped"
     if where == "due_at":
-        assert {each.policy for each in kinds(told, Acted)} == {"other"}
+        assert {each.policy for each in kinds(told, PolicyAction)} == {"other"}
 
 
 def test_policy_that_raises_when_it_is_asked_once_more_is_reported() -> None:
@@ -567,7 +567,7 @@ def test_task_just_created_that_is_not_found_is_gone_only_after_five_seconds(
 
     told = run(everything())
     if is_gone:
-        assert [each.is_gone for each in kinds(told, Unreadable)] == [True]
+        assert [each.is_gone for each in kinds(told, ReadFailed)] == [True]
         assert 5 <= lagging.times_s()[-1] < 7
     else:
         assert [type(each) for each in told] == [Change, Change]
@@ -586,5 +586,5 @@ def test_task_created_long_ago_is_gone_at_once() -> None:
             return [event async for event in watched.changes()]
 
     [gone] = run(everything())
-    assert isinstance(gone, Unreadable)
+    assert isinstance(gone, ReadFailed)
     assert gone.is_gone

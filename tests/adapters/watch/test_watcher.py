@@ -14,8 +14,8 @@ import pytest
 
 from lifecycle import V1_FULL, AdapterError, ObservationKind
 from lifecycle.journal import Report, ReportEntry, TaskReport
-from lifecycle.memory import MemoryJournal, MemoryLog
-from lifecycle_adapters.watch import RECORD, Acted, Change, Event, Unreadable, Watcher, recorder, watch, watcher
+from lifecycle.memory import MemoryJournal, MemoryTaskJournal
+from lifecycle_adapters.watch import RECORD, Change, Event, PolicyAction, ReadFailed, Watcher, recorder, watch, watcher
 from tests.adapters.watch.worlds import EVEN, Service, run, states, tasks_of, timetable, unlimited, until, watching
 
 NOW = datetime.now(UTC)
@@ -27,7 +27,7 @@ async def all_of(watched: Watcher, *task_ids: str) -> list[Event]:
     return [event async for event in watched.changes()]
 
 
-def log_of(journal: MemoryJournal, task_id: str) -> MemoryLog[Any, Any]:
+def log_of(journal: MemoryJournal, task_id: str) -> MemoryTaskJournal[Any, Any]:
     return journal.task(V1_FULL, task_id)
 
 
@@ -106,7 +106,7 @@ def test_a_task_that_is_gone_is_told_once_and_watched_no_longer() -> None:
             return await all_of(watched, "a")
 
     [gone] = run(everything())
-    assert isinstance(gone, Unreadable)
+    assert isinstance(gone, ReadFailed)
     assert gone.is_gone
 
 
@@ -162,7 +162,7 @@ def test_a_status_that_cannot_be_read_is_told_once_in_each_spell() -> None:
 
     first, *spells, last = run(everything())
     assert isinstance(first, Change)
-    assert [isinstance(each, Unreadable) and not each.is_gone for each in spells] == [True, True]
+    assert [isinstance(each, ReadFailed) and not each.is_gone for each in spells] == [True, True]
     assert isinstance(last, Change)
 
 
@@ -179,7 +179,7 @@ def test_a_refusal_is_told_at_once_and_asked_again_rarely(status_code: int) -> N
             return event, asked
 
     event, asked = run(everything())
-    assert isinstance(event, Unreadable)
+    assert isinstance(event, ReadFailed)
     assert asked == 1
 
 
@@ -299,12 +299,12 @@ def test_a_webhook_is_told_at_once_and_while_they_come_nobody_is_asked() -> None
             watched.add("a")
             changes = watched.changes()
             told = [await anext(changes)]
-            watched.hear("a", heard(journal, "started"))
+            watched.feed_report("a", heard(journal, "started"))
             told.append(await anext(changes))
             await asyncio.sleep(50)
             asked_at = service.times_s()
-            watched.hear("a", heard(journal, "finished"))
-            watched.hear("nobody", heard(journal, "finished"))
+            watched.feed_report("a", heard(journal, "finished"))
+            watched.feed_report("nobody", heard(journal, "finished"))
             return [*told, *[event async for event in changes]], asked_at
 
     told, asked_at = run(everything())
@@ -322,7 +322,7 @@ def test_a_webhook_that_may_be_late_leads_to_a_look() -> None:
             told = [await anext(changes)]
             await asyncio.sleep(0.5)
             service.words["a"] = "running"
-            watched.hear("a", heard(journal, "started"))
+            watched.feed_report("a", heard(journal, "started"))
             told += [await anext(changes), await anext(changes)]
             assert service.times_s() == [0.0, 0.5]
             return told
@@ -343,8 +343,8 @@ def test_a_late_webhook_is_told_once_as_late_and_changes_nothing() -> None:
             changes = watched.changes()
             told = [await anext(changes)]
             late = heard(journal, "initializing", ago=timedelta(hours=1))
-            watched.hear("a", late)
-            watched.hear("a", late)
+            watched.feed_report("a", late)
+            watched.feed_report("a", late)
             return [*told, *[event async for event in changes]]
 
     told = run(everything())
@@ -371,7 +371,7 @@ def test_first_report_that_arrives_late_is_no_change_from_nothing(is_pushed: boo
             watched.add("a")
             if is_pushed:
                 await asyncio.sleep(0)
-                watched.hear("a", heard(journal, "initializing", ago=timedelta(hours=1)))
+                watched.feed_report("a", heard(journal, "initializing", ago=timedelta(hours=1)))
             return [event async for event in watched.changes()]
 
     told = run(everything())
@@ -386,12 +386,12 @@ def test_what_is_heard_before_the_first_look_or_after_the_end_does_no_harm() -> 
         journal, service = MemoryJournal(), Service({"a": "finished"})
         log = log_of(journal, "a")
         watched = watching(service.client(journal=journal))
-        watched.hear("a", heard(journal, "started"))
+        watched.feed_report("a", heard(journal, "started"))
         async with watched:
             watched.add("a")
-            watched.hear("a", heard(journal, "finished"))
+            watched.feed_report("a", heard(journal, "finished"))
             told = [event async for event in watched.changes()]
-        watched.hear("a", heard(journal, "finished"))
+        watched.feed_report("a", heard(journal, "finished"))
         assert log.load().state == "finished"
         return told
 
@@ -443,7 +443,7 @@ def test_a_journal_that_fails_for_a_while_pauses_the_watch_and_loses_nothing(cap
 def test_an_end_while_the_journal_fails_is_waited_for_and_what_is_lost_is_said(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def everything(fails: int) -> MemoryLog[Any, Any]:
+    async def everything(fails: int) -> MemoryTaskJournal[Any, Any]:
         journal = Failing()
         journal.fails = fails
         log = log_of(journal, "a")
@@ -471,4 +471,4 @@ def test_no_event_and_no_line_of_the_log_holds_the_key(caplog: pytest.LogCapture
     with caplog.at_level(logging.DEBUG):
         told = run(everything())
     assert "bu_a-key" not in caplog.text + repr(told)
-    assert not any(isinstance(each, Acted) for each in told)
+    assert not any(isinstance(each, PolicyAction) for each in told)

@@ -2,7 +2,7 @@
 
     python -m tests.proofs.exploration v3-full dispatch
 
-What is real. The generators are those of `lifecycle.command.Commanding`, the journal is that of
+What is real. The generators are those of `lifecycle.command.CommandProcedure`, the journal is that of
 `lifecycle.memory`. Neither is imitated: procedures.py and journals.py run the real ones, once for each
 place and each result, and remember what came of it, so that equal states are explored once.
 

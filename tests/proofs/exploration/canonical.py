@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, NoReturn, cast
 
 from lifecycle import Event, Lifecycle
 from lifecycle.effects import Accepted
-from lifecycle.journal import CommandRecord, Outcome, Purpose, TaskRecord
+from lifecycle.journal import CommandOutcome, CommandRecord, RequestContext, TaskRecord
 from tests.proofs.exploration.liveness import live_locals, overwritten_attribute
 
 Record = TaskRecord[str, str]
@@ -74,10 +74,10 @@ def tokenised(result: Any, given: Given) -> tuple[Any, Given]:
         case Accepted():
             answer = replace(result, as_of=_moment(given.responses + 1))
             return answer, given._replace(responses=given.responses + 1)
-        case Outcome():
-            task, command = cast("Outcome[str, str]", result)
+        case CommandOutcome():
+            task, command = cast("CommandOutcome[str, str]", result)
             serial = given.records + 1
-            return Outcome(_record(task, serial), _command(command)), given._replace(records=serial)
+            return CommandOutcome(_record(task, serial), _command(command)), given._replace(records=serial)
         case _:
             return result, given
 
@@ -201,7 +201,7 @@ def _method_for(value: Any) -> str:
         (CellType, "_cell"),
         (BaseException, "_error"),
         (type, "_named"),
-        ((Event, Purpose), "_constant"),
+        ((Event, RequestContext), "_constant"),
     )
     for kind, method in kinds:
         if isinstance(value, kind):

@@ -16,7 +16,7 @@ from lifecycle.effects import (
     RecordReport,
     Release,
 )
-from lifecycle.journal import CommandRecord, Outcome, TaskRecord
+from lifecycle.journal import CommandOutcome, CommandRecord, TaskRecord
 from tests.proofs.exploration.journals import Timing, Written
 from tests.proofs.exploration.moments import RUNNING, Heard, Line, Moment, Worker, put, recorded
 from tests.proofs.exploration.oracle import FINAL_OUTCOMES, Attempt, Facts, Finding, Oracle, Violation
@@ -167,4 +167,4 @@ def _number(command_id: str) -> int:
 
 
 def _holds_record(result: Any) -> bool:
-    return isinstance(result, TaskRecord | Outcome)
+    return isinstance(result, TaskRecord | CommandOutcome)

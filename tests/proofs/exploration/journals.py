@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from lifecycle.effects import Effect, RecordIntent, RecordReport, Track, carry_out
-from lifecycle.journal import CommandEntry, CommandRecord, Entry, Report, TaskLog, TaskRecord
+from lifecycle.effects import Effect, RecordIntent, RecordReport, Track, apply_journal_effect
+from lifecycle.journal import CommandEntry, CommandRecord, Entry, Report, TaskJournal, TaskRecord
 from lifecycle.memory import MemoryJournal
 from tests.lifecycle.drivers import TASK, Declared
 from tests.proofs.exploration.canonical import EPOCH_AT, Form
@@ -24,7 +24,7 @@ _STARTS_AT = EPOCH_AT + timedelta(days=1)  # by the journal's clock: after every
 class Shared(NamedTuple):
     """One task's journal: what each worker does with it, and a function that returns its history."""
 
-    logs: dict[str, TaskLog[str, str]]
+    logs: dict[str, TaskJournal[str, str]]
     entries: Callable[[], list[Entry[str, str]]]
 
 
@@ -140,7 +140,7 @@ class Journal:
             second = timedelta(seconds=1 if timing.is_newer else -1)
             effect = RecordReport(replace(effect.report, as_of=(before.as_of or EPOCH_AT) + second))
         clock.lapse(is_due=timing.has_lapsed)
-        result = carry_out(effect, log)
+        result = apply_journal_effect(effect, log)
         after = log.load()
         return Written(
             self._content((*content.history, Past(worker, effect, timing.has_lapsed)), shared),
@@ -155,7 +155,7 @@ class Journal:
         shared = self._join(self._lifecycle, self._workers, clock)
         for past in history:
             clock.lapse(is_due=past.has_lapsed)
-            carry_out(past.effect, shared.logs[past.worker])
+            apply_journal_effect(past.effect, shared.logs[past.worker])
         return shared, clock
 
     def _content(self, history: tuple[Past, ...], shared: Shared) -> Content:

@@ -11,11 +11,11 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from lifecycle.catalog import CommandEvent, CommandState
-from lifecycle.command import Commanding, CommandResult, _Execution  # pyright: ignore[reportPrivateUsage]
+from lifecycle.command import CommandProcedure, CommandResult, _Execution  # pyright: ignore[reportPrivateUsage]
 from lifecycle.effects import Load, Lost, Missing, RecordOutcome, Refused, Release, Steps
 from lifecycle.errors import CommandUncertain, LifecycleError
-from lifecycle.journal import UNSTATED, CommandRecord, Outcome, Purpose, TaskRecord
-from lifecycle.memory import MemoryLog
+from lifecycle.journal import NO_CONTEXT, CommandOutcome, CommandRecord, RequestContext, TaskRecord
+from lifecycle.memory import MemoryTaskJournal
 from tests.lifecycle.drivers import TASK, Declared
 from tests.proofs.exploration.journals import Joined, Shared, join_memory
 from tests.proofs.exploration.oracle import Violation
@@ -25,22 +25,22 @@ Execution = _Execution[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Commanding(Commanding[str, str]):
+class _Commanding(CommandProcedure[str, str]):
     """The project's procedure, with another class for one command."""
 
     execution: type[Execution]
 
     def execute(
-        self, command: str, fields: Mapping[str, Any] | None = None, purpose: Purpose = UNSTATED
+        self, command: str, fields: Mapping[str, Any] | None = None, context: RequestContext = NO_CONTEXT
     ) -> Steps[CommandResult[str, str]]:
-        return self.execution(self, command, fields or {}, purpose).run()
+        return self.execution(self, command, fields or {}, context).run()
 
     def recover(self, *, dead: frozenset[str] = frozenset()) -> Steps[CommandResult[str, str] | None]:
         record: TaskRecord[str, str] = yield Load()
         opened = record.open_command
         if opened is None:
             return None
-        execution = self.execution(self, opened.command, opened.fields, opened.purpose, dead)
+        execution = self.execution(self, opened.command, opened.fields, opened.context, dead)
         return (yield from execution.resume(record, opened))
 
 
@@ -78,7 +78,7 @@ class EverythingIsSentAgain(Execution):
     """4. A command is sent again after a lost response, although the service may have begun its next work by then."""
 
     def _prepare_retry(self, state: str | None, why: str, lost: Lost | None) -> Steps[None]:
-        self.event = replace(self.event, repeatable=True)
+        self.event = replace(self.event, idempotent=True)
         return super()._prepare_retry(state, why, lost)
 
 
@@ -86,7 +86,7 @@ class LoserKeepsItsResult(Execution):
     """5. A worker that was too late to record an outcome returns its own one."""
 
     def _record(self, event: CommandEvent, why: str) -> Steps[None]:
-        outcome: Outcome[str, str] = yield RecordOutcome(self.opened.id, event, why, self.opened.claim)
+        outcome: CommandOutcome[str, str] = yield RecordOutcome(self.opened.id, event, why, self.opened.claim)
         self.record = outcome.task
 
 
@@ -94,20 +94,22 @@ class StopAbandonsWhatIsClaimed(Execution):
     """5. A stop abandons an uncertain command that a living worker has claimed."""
 
     def _make_way(self, other: CommandRecord[str, str]) -> Steps[None]:
-        if self.lifecycle.ends(self.command) and other.state is CommandState.UNCERTAIN:
-            outcome: Outcome[str, str] = yield RecordOutcome(other.id, CommandEvent.ABANDON, "abandoned", other.claim)
+        if self.lifecycle.is_terminating(self.command) and other.state is CommandState.UNCERTAIN:
+            outcome: CommandOutcome[str, str] = yield RecordOutcome(
+                other.id, CommandEvent.ABANDON, "abandoned", other.claim
+            )
             self.record = outcome.task
         else:
-            yield from super()._make_way(other)
+            yield from super()._abandon_or_wait(other)
 
 
-class _UnfencedLog(MemoryLog[str, str]):
+class _UnfencedLog(MemoryTaskJournal[str, str]):
     """6. A task's journal that writes whatever a worker says, under whichever claim."""
 
     def add_attempt(self, command_id: str, *, number: int, claim: int) -> bool:  # noqa: ARG002 (that is the fault)
         return super().add_attempt(command_id, number=number, claim=self.load_command(command_id).claim)
 
-    def add_outcome(self, command_id: str, event: CommandEvent, *, why: str, claim: int) -> Outcome[str, str]:  # noqa: ARG002
+    def add_outcome(self, command_id: str, event: CommandEvent, *, why: str, claim: int) -> CommandOutcome[str, str]:  # noqa: ARG002
         return super().add_outcome(command_id, event, why=why, claim=self.load_command(command_id).claim)
 
 
@@ -187,7 +189,7 @@ def _of(
     *,
     total: int = 2,
 ) -> Mutant:
-    def commanding(declared: Declared, proved_by_read: frozenset[str]) -> Commanding[str, str]:
+    def commanding(declared: Declared, proved_by_read: frozenset[str]) -> CommandProcedure[str, str]:
         return _Commanding(lifecycle=declared, task=TASK, proved_by_read=proved_by_read, execution=execution)
 
     return Mutant(execution.__name__, lifecycle, Program(command), second, breaks, commanding, total=total)

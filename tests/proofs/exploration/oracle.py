@@ -144,7 +144,7 @@ class Oracle:
         if facts.applied:
             if is_copy:
                 yield Unknowable.COPY, facts.command
-            elif not event.repeatable:
+            elif not event.idempotent:
                 yield Violation.APPLIED_TWICE, facts.command
             elif not facts.was_undone:
                 yield Violation.REPEATED_AFTER_MOVES, facts.command
@@ -237,7 +237,7 @@ class Oracle:
         event = self._event(facts)
         can_be_known = (
             not facts.attempts
-            or (event.repeatable and self._lifecycle.target(state, facts.command) is not None)
+            or (event.idempotent and self._lifecycle.target(state, facts.command) is not None)
             or (event.proved_by_state and self.is_target(facts.command, state))
             or (self._lifecycle.is_final(state) and (not self.is_target(facts.command, state) or is_companion_over))
         )

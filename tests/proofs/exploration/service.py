@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from lifecycle import Origin, effects
-from lifecycle.effects import Accepted, Answer, Denied, Lost, NotSent, Refused, Throttled
+from lifecycle.effects import Accepted, Denied, Lost, NotSent, Refused, Response, Throttled
 from tests.lifecycle.drivers import UNKNOWN_WORD, Declared, Mishap
 from tests.proofs.exploration.canonical import EPOCH_AT
 
@@ -23,8 +23,8 @@ DENIED = Denied(Mishap("401"))
 THROTTLED = Throttled(Mishap("429"))
 NOT_SENT = NotSent(Mishap("connection refused"))
 _MISSING: Any = getattr(effects, "Missing", Denied)
-MISSING: Answer = _MISSING(Mishap("404"))
-SAID_NO: tuple[Answer, ...] = (REFUSED, DENIED, MISSING, THROTTLED, NOT_SENT)
+MISSING: Response = _MISSING(Mishap("404"))
+SAID_NO: tuple[Response, ...] = (REFUSED, DENIED, MISSING, THROTTLED, NOT_SENT)
 """What proves to a client that this one request did nothing."""
 
 _TURNED_AWAY = (
@@ -109,7 +109,7 @@ class Happening:
     words: str
     after: Service
     cost: Cost = FREE
-    answer: Answer | None = None
+    answer: Response | None = None
     applied: Flying | None = None
     by_other: bool = False
     refused_copy: bool = False

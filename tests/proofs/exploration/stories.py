@@ -22,7 +22,7 @@ from lifecycle.effects import (
     Send,
     Wait,
 )
-from lifecycle.journal import CommandRecord, Outcome, TaskRecord
+from lifecycle.journal import CommandOutcome, CommandRecord, TaskRecord
 from tests.proofs.exploration.moments import Line
 from tests.proofs.exploration.search import Story
 from tests.proofs.exploration.service import Happening
@@ -91,8 +91,8 @@ def _words(result: Any) -> str:
 
 
 def _record(result: Any) -> str:
-    if isinstance(result, Outcome):
-        task, command = cast("Outcome[str, str]", result)
+    if isinstance(result, CommandOutcome):
+        task, command = cast("CommandOutcome[str, str]", result)
         return f"the task is {task.state!s}, {_command(command)}"
     if not isinstance(result, TaskRecord):
         return str(result)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lifecycle.command import Commanding
+from lifecycle.command import CommandProcedure
 from lifecycle.effects import Steps
 from lifecycle.following import read_state
-from lifecycle.journal import Purpose
+from lifecycle.journal import RequestContext
 from tests.lifecycle.drivers import TASK, Declared
 from tests.proofs.exploration.journals import Joined, Journal, join_memory
 from tests.proofs.exploration.procedures import Procedure
@@ -79,12 +79,12 @@ class Bounds:
         return Cost(self.surprises, self.moves, self.others, self.crashes, self.lapses, self.total)
 
 
-Commands = Callable[[Declared, frozenset[str]], Commanding[str, str]]
+Commands = Callable[[Declared, frozenset[str]], CommandProcedure[str, str]]
 
 
-def real_commanding(lifecycle: Declared, proved_by_read: frozenset[str]) -> Commanding[str, str]:
+def real_commanding(lifecycle: Declared, proved_by_read: frozenset[str]) -> CommandProcedure[str, str]:
     """Return the procedure of the project."""
-    return Commanding(lifecycle=lifecycle, task=TASK, proved_by_read=proved_by_read)
+    return CommandProcedure(lifecycle=lifecycle, task=TASK, proved_by_read=proved_by_read)
 
 
 class Subject:
@@ -122,9 +122,9 @@ class Subject:
         return found
 
     def _starter(self, program: Program) -> Callable[[], Steps[Any]]:
-        command, purpose = program.command, Purpose(key=program.key)
+        command, context = program.command, RequestContext(idempotency_key=program.key)
         if program.recovers:
             return self._commanding.recover
         if command is None:
             return lambda: read_state(self.lifecycle)
-        return lambda: self._commanding.execute(command, None, purpose)
+        return lambda: self._commanding.execute(command, None, context)

@@ -12,12 +12,12 @@ from itertools import islice
 from typing import Any, cast
 
 from lifecycle import FindingCode, Lifecycle, MissingExtra
+from lifecycle.conformance import Mode
 from lifecycle.diagram import Colour
-from lifecycle.history import Mode
-from lifecycle_adapters.logs.checked import LogFinding
 from lifecycle_adapters.logs.page.markup import document, section, side_by_side, table, word
 from lifecycle_adapters.logs.page.traffic import SHADES, drawn, is_undeclared, shade, traffic_svg
-from lifecycle_adapters.logs.report import Edge, Report
+from lifecycle_adapters.logs.report import LogReport, ObservedTransition
+from lifecycle_adapters.logs.result import LogFinding
 from lifecycle_adapters.logs.rules import MODES, START, Rules
 from lifecycle_adapters.logs.units import count, counted, duration, moment, share, visible
 from lifecycle_adapters.render import RenderError
@@ -35,7 +35,7 @@ _MEANINGS = {
 }
 
 
-def page(report: Report, lifecycle: Lifecycle[Any, Any], findings: Iterable[LogFinding] = ()) -> str:
+def page(report: LogReport, lifecycle: Lifecycle[Any, Any], findings: Iterable[LogFinding] = ()) -> str:
     """Return the page. Where nothing is installed that draws, it has the tables and says so.
 
     Args:
@@ -64,7 +64,7 @@ def page(report: Report, lifecycle: Lifecycle[Any, Any], findings: Iterable[LogF
 # --- what it says ------------------------------------------------------------------------------
 
 
-def _verdict(report: Report) -> str:
+def _verdict(report: LogReport) -> str:
     unread = sum(report.unreadable.values())
     tasks = counted(report.tasks, "task")
     if report.is_clean:
@@ -85,7 +85,7 @@ def _verdict(report: Report) -> str:
     return f'<div class="verdict {kind}">\n<p><strong>{head}</strong></p>\n<p>{says}</p>\n{left_out}</div>'
 
 
-def _facts(report: Report, lifecycle: Lifecycle[Any, Any]) -> str:
+def _facts(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> str:
     facts = [
         ("Lifecycle", word(report.lifecycle), escape(visible(lifecycle.citation, most=300))),
         ("Mode", escape(report.mode), MODES[report.mode]),
@@ -114,7 +114,7 @@ def _facts(report: Report, lifecycle: Lifecycle[Any, Any]) -> str:
     return f'<dl class="facts">\n{"".join(entries)}</dl>'
 
 
-def _kinds(report: Report, lifecycle: Lifecycle[Any, Any]) -> str:
+def _kinds(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> str:
     rules = Rules(lifecycle, mode=cast("Mode", report.mode), channel=report.channel)
     severities = {remark.code: remark.severity for remark in rules.remarks.values()}
     severities[FindingCode.UNKNOWN_STATUS] = rules.remark_on_unknown(START, ended=False).severity
@@ -132,7 +132,7 @@ def _kinds(report: Report, lifecycle: Lifecycle[Any, Any]) -> str:
     return section("Findings by kind", found or "<p>Nothing remarkable in any row.</p>\n")
 
 
-def _traffic(report: Report, lifecycle: Lifecycle[Any, Any]) -> str:
+def _traffic(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> str:
     try:
         svg = traffic_svg(report, lifecycle)
     except (MissingExtra, RenderError) as error:
@@ -147,12 +147,12 @@ def _traffic(report: Report, lifecycle: Lifecycle[Any, Any]) -> str:
     )
 
 
-def _legend(report: Report, lifecycle: Lifecycle[Any, Any]) -> str:
+def _legend(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> str:
     shades = {shade(edge) for edge in report.edges}
     entries = [(_sample(each.light, 4), each.meaning) for each in SHADES if each in shades]
     if any(map(is_undeclared, report.edges)):
         entries.append((_sample(Colour.INK, 2.5, "8 4"), "no transition declares it"))
-    if report.unseen:
+    if report.uncovered_transitions:
         entries.append((_sample(Colour.REMOTE, 1.2, "5 3"), "declared, never seen"))
     round_ones = ", an ellipse a settled one" if lifecycle.settled_states != lifecycle.final_states else ""
     items = "".join(f"<li>{sample}{meaning}</li>\n" for sample, meaning in entries)
@@ -169,7 +169,7 @@ def _sample(colour: str, width: float, dashes: str = "none") -> str:
     return f'<svg viewBox="0 0 40 12" aria-hidden="true">{line}</svg>'
 
 
-def _ways(report: Report) -> str:
+def _ways(report: LogReport) -> str:
     caption = "How often tasks went from one state to another, from one row to the next; declared ways first"
     heads = ("From", "To", "Events"), ("Rows", "Illegal", "Illegal share")
     return section("Ways", table(caption, *heads, map(_way, report.edges)))
@@ -179,7 +179,7 @@ def _state(name: str | None) -> str:
     return "<i>start</i>" if name is None else word(name)
 
 
-def _way(edge: Edge) -> tuple[str, ...]:
+def _way(edge: ObservedTransition) -> tuple[str, ...]:
     events = ", ".join(map(word, edge.events)) or ("" if edge.source is None else "<i>no transition</i>")
     illegal = count(edge.illegal), _share(edge.illegal, edge.count)
     return (
@@ -191,7 +191,7 @@ def _way(edge: Edge) -> tuple[str, ...]:
     )
 
 
-def _dwell(report: Report) -> str:
+def _dwell(report: LogReport) -> str:
     rows = (
         (
             word(each.state),
@@ -205,7 +205,7 @@ def _dwell(report: Report) -> str:
     return section("Dwell times", visits or "<p>No visit with a known length.</p>\n")
 
 
-def _endings(report: Report, lifecycle: Lifecycle[Any, Any]) -> str:
+def _endings(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> str:
     total = sum(report.endings.values())
     final = {str(state) for state in lifecycle.final_states}
     rows = (
@@ -216,26 +216,26 @@ def _endings(report: Report, lifecycle: Lifecycle[Any, Any]) -> str:
     return section("Endings", table(caption, ("State", "So the task has"), ("Tasks", "Share"), rows))
 
 
-def _coverage(report: Report, lifecycle: Lifecycle[Any, Any]) -> str:
+def _coverage(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> str:
     declared = len(lifecycle.transitions)
-    seen = declared - len(report.unseen)
+    seen = declared - len(report.uncovered_transitions)
     says = f"<p>{count(seen)} of {counted(declared, 'declared transition')} ({_share(seen, declared)}) were seen.</p>\n"
-    rows = ((word(source), word(event), word(target)) for source, event, target in report.unseen)
+    rows = ((word(source), word(event), word(target)) for source, event, target in report.uncovered_transitions)
     return section("Coverage", says, table("Declared, never seen", ("From", "Event", "To"), (), rows))
 
 
-def _worst(report: Report) -> str:
+def _worst(report: LogReport) -> str:
     rows = ((word(task), count(number)) for task, number in report.worst)
     return section("Worst tasks", table("The tasks with the most bad rows", ("Task",), ("Bad rows",), rows))
 
 
-def _unknown(report: Report) -> str:
+def _unknown(report: LogReport) -> str:
     rows = ((word(status), count(number)) for status, number in report.unknown_statuses.items())
     caption = "The most frequent words that the channel does not know"
     return section("Unknown statuses", table(caption, ("Status",), ("Rows",), rows))
 
 
-def _unread(report: Report) -> str:
+def _unread(report: LogReport) -> str:
     reasons = ((escape(visible(why)), count(number)) for why, number in report.unreadable.items())
     files = ((word(name), escape(visible(why, most=300))) for name, why in report.broken.items())
     return section(
@@ -245,7 +245,7 @@ def _unread(report: Report) -> str:
     )
 
 
-def _ties(report: Report) -> str:
+def _ties(report: LogReport) -> str:
     if not report.ties:
         return ""
     return section(

@@ -17,7 +17,7 @@ from typing import Any
 
 from lifecycle import Lifecycle
 from lifecycle.diagram import Colour, DotLine, diagram, to_dot_with
-from lifecycle_adapters.logs.report import Edge, Report
+from lifecycle_adapters.logs.report import LogReport, ObservedTransition
 from lifecycle_adapters.logs.units import count, duration
 from lifecycle_adapters.render import dot_to_svg
 
@@ -39,7 +39,7 @@ SHADES = (
     Shade(1.0, "#a12c00", "#ff6b57", "more than half illegal"),
 )
 
-WORDS_OF_ILLEGAL = SHADES[-1].light
+ILLEGAL_TEXT_COLOUR = SHADES[-1].light
 """The one shade that is legible in small letters."""
 
 MOST_UNDECLARED = 30
@@ -50,24 +50,24 @@ _SMALLEST_SCALE = 1_000  # rows: a log of some dozens has no motorways
 _LONGEST_NAME = 40  # characters on a line
 
 
-def shade(edge: Edge) -> Shade:
+def shade(edge: ObservedTransition) -> Shade:
     """Return the shade of a way."""
     return next(each for each in SHADES if edge.illegal_share <= each.most)
 
 
-def is_undeclared(edge: Edge) -> bool:
+def is_undeclared(edge: ObservedTransition) -> bool:
     """Tell whether no transition leads this way; a start is declared where it is no finding."""
     return not edge.events and (edge.source is not None or edge.illegal > 0)
 
 
-def drawn(report: Report) -> tuple[Edge, ...]:
+def drawn(report: LogReport) -> tuple[ObservedTransition, ...]:
     """Return the ways that the picture shows: all declared ones, the most frequent of the others."""
     undeclared = [edge for edge in report.edges if is_undeclared(edge)]
     left_out = {*sorted(undeclared, key=lambda edge: -edge.count)[MOST_UNDECLARED:]}
     return tuple(edge for edge in report.edges if edge not in left_out)
 
 
-def traffic_svg(report: Report, lifecycle: Lifecycle[Any, Any]) -> str:
+def traffic_svg(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> str:
     """Return the picture as an SVG document that follows the reader's light or dark background.
 
     Raises:
@@ -98,18 +98,18 @@ def _labels_on_top(svg: str) -> str:
     return f'{graph}<g class="labels">\n{"".join(reversed(labels))}</g>\n</g>{end}'
 
 
-def traffic_dot(report: Report, lifecycle: Lifecycle[Any, Any]) -> str:
+def traffic_dot(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> str:
     """Return the picture in DOT."""
     return to_dot_with(diagram(lifecycle), tuple(_lines(report, lifecycle)), labels=dict(_labels(report, lifecycle)))
 
 
-def _lines(report: Report, lifecycle: Lifecycle[Any, Any]) -> Iterator[DotLine]:
+def _lines(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> Iterator[DotLine]:
     """The declared ways in declared order, gone or not, then the others."""
     ways: dict[tuple[str | None, str], list[str]] = {(None, str(lifecycle.initial)): []}
     for row in lifecycle.transitions:
         ways.setdefault((str(row.source), str(row.target)), []).append(str(row.event))
     edges = {(edge.source, edge.target): edge for edge in drawn(report)}
-    unseen = {(source, target) for source, _, target in report.unseen}
+    unseen = {(source, target) for source, _, target in report.uncovered_transitions}
     busiest = max([_SMALLEST_SCALE, *(edge.count for edge in edges.values())])
     for way, events in ways.items():
         if (edge := edges.pop(way, None)) is not None:
@@ -133,10 +133,10 @@ def _from_left_to_right(lifecycle: Lifecycle[Any, Any]) -> list[str]:
     return [str(state.name) for state in states]
 
 
-def _gone(edge: Edge, busiest: int) -> str:
+def _gone(edge: ObservedTransition, busiest: int) -> str:
     width = _THINNEST + (_WIDEST - _THINNEST) * math.log10(1 + edge.count) / math.log10(1 + busiest)
     colour = shade(edge).light
-    illegal = f'<font color="{WORDS_OF_ILLEGAL}"><b>{count(edge.illegal)} illegal</b></font>'
+    illegal = f'<font color="{ILLEGAL_TEXT_COLOUR}"><b>{count(edge.illegal)} illegal</b></font>'
     words = [*map(_name, edge.events)]
     if edge.illegal < edge.count:
         words.append(f"<b>{count(edge.count)}</b>")
@@ -171,7 +171,7 @@ def _rows(words: list[str]) -> str:
     return f'<table border="0" cellspacing="1" cellpadding="0">{rows}</table>'
 
 
-def _labels(report: Report, lifecycle: Lifecycle[Any, Any]) -> Iterator[tuple[str, str]]:
+def _labels(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> Iterator[tuple[str, str]]:
     """What each state shows: its name, how long tasks stayed in it, how many were last seen there."""
     dwell = {each.state: each for each in report.dwell}
     for state in lifecycle.states:

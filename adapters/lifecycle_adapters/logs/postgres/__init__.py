@@ -14,7 +14,7 @@ try:
 except ImportError:
     raise MissingExtra("postgres", needed_by="a log in PostgreSQL") from None
 
-from lifecycle_adapters.logs.postgres.table import PostgresTable
+from lifecycle_adapters.logs.postgres.postgres_table import PostgresTable
 
 __all__ = ["PostgresTable"]
 

@@ -1,6 +1,6 @@
 """Apache Spark, for logs that outgrow one machine: a user's own DataFrame, or files that Spark itself reads.
 
-The questions are those of questions.py, word for word; only how the columns of a DataFrame become `records` is
+The questions are those of queries.py, word for word; only how the columns of a DataFrame become `records` is
 said anew. It is all expressions: nothing runs in Python on the workers, no text from outside becomes SQL, and
 nothing is left in the session's catalog.
 """
@@ -14,8 +14,8 @@ try:
 except ImportError:
     raise MissingExtra("spark", needed_by="checking logs with Spark") from None
 
-from lifecycle_adapters.logs.spark.files import SparkFiles
-from lifecycle_adapters.logs.spark.frames import FrameCheck, check_frame
+from lifecycle_adapters.logs.spark.spark_files import SparkFiles
+from lifecycle_adapters.logs.spark.spark_frames import FrameCheck, check_frame
 
 __all__ = ["FrameCheck", "SparkFiles", "check_frame"]
 

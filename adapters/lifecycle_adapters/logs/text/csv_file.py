@@ -13,11 +13,11 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
-from lifecycle_adapters.logs.errors import UnusableLog
+from lifecycle_adapters.logs.duckdb_session import literal
+from lifecycle_adapters.logs.log_errors import UnusableLog
 from lifecycle_adapters.logs.text.blocks import Block
 from lifecycle_adapters.logs.text.csv_rows import Row, csv_rows, lines_of
-from lifecycle_adapters.logs.text.table import TextTable
-from lifecycle_adapters.logs.workbench import literal
+from lifecycle_adapters.logs.text.text_table import TextTable
 
 _BATCH = 50_000  # rows, of those that come one by one
 _NEWLINE, _QUOTE, _COMMA = b'\n",'

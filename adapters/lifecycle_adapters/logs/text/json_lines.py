@@ -9,10 +9,10 @@ from operator import contains
 from typing import Any
 
 from lifecycle.errors import shortened
+from lifecycle_adapters.logs.duckdb_session import literal
 from lifecycle_adapters.logs.text.blocks import Block
 from lifecycle_adapters.logs.text.csv_rows import NOT_UTF8, is_text
-from lifecycle_adapters.logs.text.table import TextTable
-from lifecycle_adapters.logs.workbench import literal
+from lifecycle_adapters.logs.text.text_table import TextTable
 
 _KINDS = {list: "an array", str: "a text", float: "a number", bool: "a truth value", type(None): "null"}
 
@@ -109,8 +109,8 @@ def json_fault(line: str, keys: Iterable[str]) -> str:
         return NOT_UTF8
     try:
         # An `int` may have some thousand digits only.
-        document = json.loads(line, object_pairs_hook=_Pairs, parse_int=float)
-        if isinstance(document, _Pairs):
+        document = json.loads(line, object_pairs_hook=_ObjectPairs, parse_int=float)
+        if isinstance(document, _ObjectPairs):
             names = [name for name, _ in document]
             twice = [key for key in keys if names.count(key) > 1]
             if twice:
@@ -126,5 +126,5 @@ def json_fault(line: str, keys: Iterable[str]) -> str:
     return f"a row must be a JSON object, not {_KINDS[type(document)]}"
 
 
-class _Pairs(list[tuple[str, Any]]):
+class _ObjectPairs(list[tuple[str, Any]]):
     """The keys and values of an object, also of one that has a key twice."""

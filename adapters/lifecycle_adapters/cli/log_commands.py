@@ -1,0 +1,49 @@
+"""The commands `validate` and `report`: logs of any size against a lifecycle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lifecycle_adapters.cli.log_options import LogOptions, takes_log_options
+from lifecycle_adapters.cli.names import AsJson, declared
+
+
+@takes_log_options
+def validate(
+    log: LogOptions,
+    *,
+    show: Annotated[int, typer.Option(min=0, help="List at most so many findings; all are counted.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Check recorded histories, of one task or of millions, and list each row that cannot be true.
+
+    Exit code 0: nothing, or information only. 1: findings. 2: the log, or a file of it, cannot be read.
+    """
+    from lifecycle_adapters.cli.findings import FindingList
+    from lifecycle_adapters.cli.log_run import judge
+
+    judge(log, declared(log.name), lambda checked: FindingList(checked, log, most=show).print(as_json=as_json))
+
+
+@takes_log_options
+def report(
+    log: LogOptions,
+    *,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write the report as a page with the lifecycle's diagram, too."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Report what a log says as a whole: findings by kind, ways, dwell times, endings.
+
+    Exit code 0: no findings, or information only. 1: findings. 2: the log, or a file of it, cannot be read.
+    """
+    from lifecycle_adapters.cli.log_run import judge
+    from lifecycle_adapters.cli.report_printer import print_report
+
+    lifecycle = declared(log.name)
+    judge(log, lifecycle, lambda checked: print_report(checked.report, lifecycle, as_json=as_json), page=html)

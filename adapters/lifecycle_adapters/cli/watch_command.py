@@ -1,0 +1,139 @@
+"""The command `watch`: many tasks of a service, a line for each thing that happens, until all are over."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lifecycle_adapters.cli.names import AsJson
+from lifecycle_adapters.cli.output import BAD_INPUT, INTERRUPTED, fail, misuse_is_bad_input, print_json_line, say, shown
+from lifecycle_adapters.cli.task_commands import Api, BaseUrl, Journal, KeyFrom, Seed, Worker, record_at, with_key
+
+if TYPE_CHECKING:
+    from lifecycle_adapters.http import AsyncClient
+    from lifecycle_adapters.journal import SqlJournal
+    from lifecycle_adapters.watch import Change, Event, Policy
+
+TaskIds = Annotated[
+    list[str] | None, typer.Argument(metavar="[ID]...", help="The tasks; all that are not over in the journal if none.")
+]
+
+
+def watch(
+    task_ids: TaskIds = None,
+    *,
+    api: Api,
+    stop_after: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="End tasks that have lasted so long.")
+    ] = None,
+    stop_paused_after: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="End tasks that have waited for a command so long.")
+    ] = None,
+    stop_at_cost: Annotated[float | None, typer.Option(metavar="USD", help="End tasks that have cost so much.")] = None,
+    rate: Annotated[float, typer.Option(metavar="PER_SECOND", help="Requests a second that the key allows.")] = 10.0,
+    journal: Journal = None,
+    worker: Worker = None,
+    base_url: BaseUrl = None,
+    key_from: KeyFrom = None,
+    seed: Seed = False,
+    as_json: AsJson = False,
+) -> None:
+    """Follow many tasks, and print what happens to them, until all are over or Ctrl-C.
+
+    What is watched with a journal goes on where it was interrupted.
+    """
+    from lifecycle_adapters.http import AsyncClient
+
+    with misuse_is_bad_input(), record_at(journal, worker) as record:
+        policies = _policies(stop_after, stop_paused_after, stop_at_cost)
+        client = with_key(AsyncClient, api, key_from, base_url=base_url, seed=seed, journal=record)
+        ids = task_ids or list(_unfinished(client, record))
+        asyncio.run(_watch(client, ids, policies, rate, _print_json if as_json else _print))
+
+
+def _policies(after_s: float | None, paused_s: float | None, usd: float | None) -> list[Policy]:
+    from lifecycle_adapters.watch import StopAfter, StopAtCost, StopPausedAfter
+
+    given: list[tuple[Any, float | None]] = [(StopAfter, after_s), (StopPausedAfter, paused_s), (StopAtCost, usd)]
+    return [policy(limit) for policy, limit in given if limit is not None]
+
+
+def _unfinished(client: AsyncClient, record: SqlJournal | None) -> Iterator[str]:
+    if record is None:
+        fail("name the tasks to watch, or a journal that knows them", BAD_INPUT)
+    lifecycle, after = client.lifecycle, 0
+    while True:
+        page = record.tasks(lifecycle.name, after=after, limit=1000)
+        yield from (each.task_id for each in page.tasks if each.state is None or not lifecycle.is_final(each.state))
+        if page.after is None:
+            return
+        after = page.after
+
+
+async def _watch(
+    client: AsyncClient, ids: list[str], policies: list[Policy], rate: float, show: Callable[[Event], None]
+) -> None:
+    from lifecycle_adapters.watch import Throttle, Watcher
+
+    watching = asyncio.current_task()
+    assert watching is not None
+    for each in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError):  # where an event loop cannot be told; there Ctrl-C is an exception
+            asyncio.get_running_loop().add_signal_handler(each, watching.cancel)
+    try:
+        async with Watcher(client, policies=policies, throttle=Throttle(rate)) as watcher:
+            watcher.add(*ids)
+            say(f"watching {len(watcher)} task{'' if len(watcher) == 1 else 's'}", stderr=True)
+            async for event in watcher.changes():  # not `on_event`, whose errors (a closed pipe) would end nothing
+                show(event)
+    except asyncio.CancelledError:
+        say("interrupted; all that was seen is recorded", stderr=True)
+        raise typer.Exit(INTERRUPTED) from None
+    finally:
+        await client.close()
+
+
+def _print(event: Event) -> None:
+    from lifecycle_adapters.watch import Change, Outage, Overdue, PolicyAction, PolicyFailed, ReadFailed
+
+    match event:
+        case Change():
+            moved = f"{event.before or 'new'} → {event.state}" if event.before != event.state else str(event.state)
+            say((shown(event.task_id), "bold"), f"  {shown(moved)}", (f"  {shown(_remark(event))}", "dim"))
+        case PolicyAction():
+            outcome = event.state if event.error is None else event.error
+            say((shown(event.task_id), "bold"), f"  {event.command}: {shown(event.reason)}: {shown(outcome)}")
+        case ReadFailed():
+            say((shown(event.task_id), "bold"), f"  cannot be read: {shown(event.error)}")
+        case Overdue():
+            say((shown(event.task_id), "bold"), f"  overdue: {shown(event.reason)}")
+        case PolicyFailed():
+            say((shown(event.task_id), "bold"), f"  {shown(event.policy)} failed: {shown(event.error)}")
+        case Outage(ended_at=None):
+            say(("the service does not answer", "bold"), f"  since {event.began_at:%H:%M:%S} UTC: {shown(event.error)}")
+        case Outage():
+            say(("the service answers again", "bold"), f"  at {event.ended_at:%H:%M:%S} UTC")
+
+
+def _remark(change: Change) -> str:
+    if change.is_unknown:
+        return f"unknown status {change.status!r}"
+    if change.late:
+        return "late"
+    if change.unconfirmed:
+        return "to be confirmed"
+    return "" if change.before != change.state else str(change.kind)
+
+
+def _print_json(event: Event) -> None:
+    facts = {name: getattr(event, name) for name in event.__slots__}
+    print_json_line({"event": type(event).__name__.lower(), **{name: _plain(fact) for name, fact in facts.items()}})
+
+
+def _plain(fact: Any) -> Any:
+    return fact if fact is None or isinstance(fact, bool | int | float) else str(fact)

@@ -1,0 +1,128 @@
+"""The emulator as one ASGI application: the service of all versions, the control calls, and the front."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from lifecycle_adapters.emulator.call_log import CallLog
+from lifecycle_adapters.emulator.control import NOTICE, PREFIX, Control, control_app
+from lifecycle_adapters.emulator.fault_middleware import FaultMiddleware
+from lifecycle_adapters.emulator.faults import CallFault, Faults
+from lifecycle_adapters.emulator.routing import not_allowed
+from lifecycle_adapters.emulator.service import Service
+from lifecycle_adapters.emulator.strangers import refusal
+from lifecycle_adapters.emulator.v1_service import V1Service
+from lifecycle_adapters.emulator.v2_service import V2Service, V2SessionService
+from lifecycle_adapters.emulator.v3_service import V3Service
+from lifecycle_adapters.emulator.v4_service import V4Service
+from lifecycle_adapters.emulator.webhook_sender import Webhook, WebhookSender
+from lifecycle_adapters.emulator.world import EmulatedClock, World
+from lifecycle_adapters.http.v1 import V1
+from lifecycle_adapters.http.v2 import V2, V2_SESSION
+from lifecycle_adapters.http.v3 import V3
+from lifecycle_adapters.http.v4 import V4
+
+
+class EmulatorApp:
+    """An ASGI application that answers as Browser Use Cloud does, on this machine alone.
+
+    `control` is what can be asked of it; `front` sees every call first. A request to another host than 127.0.0.1,
+    localhost or [::1], or of a web page of others, is refused.
+    """
+
+    def __init__(self, front: FaultMiddleware, control: Control) -> None:
+        self.front = front
+        self.control = control
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one ASGI connection."""
+        refused = refusal(scope) if scope["type"] == "http" else None
+        await (refused or self.front)(scope, receive, send)
+
+
+def create_app(
+    *,
+    pace_s: float = 1.0,
+    manual: bool = False,
+    seed: bool = False,
+    api_key: str | None = None,
+    webhook: Webhook | None = None,
+) -> EmulatorApp:
+    """Return the emulator as an ASGI application, with no tasks in it.
+
+    Args:
+        pace_s: how many seconds a task rests in each state before it moves on by itself, 0 or more.
+        manual: whether tasks move by themselves not at all, but only by control calls.
+        seed: whether tasks live the seed lifecycles instead of the full ones.
+        api_key: the only good key; any key that is not empty is good if omitted.
+        webhook: where changes of status are sent; nothing is sent if omitted.
+    Raises:
+        ValueError: a pace that is negative or not finite.
+    """
+    clock = EmulatedClock(monotonic=time.monotonic, started_at=datetime.now(UTC))
+    world = World(clock=clock, pace_s=None if manual else pace_s)
+    faults: Faults[CallFault] = Faults()
+    record, webhooks = CallLog(), WebhookSender(world, first=webhook)
+    control = Control(world, faults, record, webhooks, seed=seed)
+    options: dict[str, Any] = {"seed": seed, "api_key": api_key}
+    sessions = V2SessionService(world, V2_SESSION, **options)
+    services = (
+        V1Service(world, V1, **options),
+        V2Service(world, V2, sessions=sessions, **options),
+        sessions,
+        V3Service(world, V3, **options),
+        V4Service(world, V4, **options),
+    )
+    app = _ServiceApp(services, webhooks)
+    app.mount(PREFIX, control_app(control))
+    return EmulatorApp(FaultMiddleware(app, clock=clock, record=record, faults=faults), control)
+
+
+class _ServiceApp(FastAPI):
+    """The service itself: every version's calls, and one OpenAPI document of them."""
+
+    def __init__(self, services: tuple[Service, ...], webhooks: WebhookSender) -> None:
+        @asynccontextmanager
+        async def sending(_: FastAPI) -> AsyncGenerator[None]:
+            webhooks.start()
+            yield
+            await webhooks.close()
+
+        super().__init__(
+            title="Browser Use Cloud, emulated",
+            description=f"Calls of v1 to v4 that concern tasks, runs and sessions. {NOTICE}",
+            version="0",
+            lifespan=sending,
+        )
+        self._services = services
+        for service in services:
+            self.router.routes.extend(service.routes())
+        self.add_api_route("/", _index, include_in_schema=False)
+        self.add_exception_handler(405, not_allowed)
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document, with where the key goes and the states that tasks really have."""
+        if self.openapi_schema is None:
+            document = super().openapi()
+            parts = document["components"]
+            parts["securitySchemes"] = {service.scheme_name: service.scheme for service in self._services}
+            for service in self._services:
+                states = parts["schemas"][type(service.lifecycle.initial).__name__]
+                states["enum"] = [str(state.name) for state in service.lifecycle.states]
+                service.add_links(document)
+        assert self.openapi_schema is not None
+        return self.openapi_schema
+
+
+async def _index() -> Response:
+    """Say what this is to somebody who opens it in a browser."""
+    text = f"Browser Use Cloud, emulated.\n\n{NOTICE}\n\nThe service: /docs\nControl calls: {PREFIX}/docs\n"
+    return PlainTextResponse(text)

@@ -1,0 +1,174 @@
+"""What stands before the service: it sees every call, records it, and plays the faults asked for.
+
+Pure ASGI around the service (application.py), which knows nothing of faults. Calls outside the APIs (control
+calls, the OpenAPI document) pass through unseen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any, cast
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lifecycle.errors import AdapterError
+from lifecycle_adapters.emulator.call_log import CallLog, RecordedCall
+from lifecycle_adapters.emulator.calls import api_at, identify
+from lifecycle_adapters.emulator.faults import CallFault, FaultKind, Faults
+from lifecycle_adapters.emulator.shapes import document_of
+from lifecycle_adapters.emulator.world import EmulatedClock
+
+SEEN = "emulator.seen"
+"""Where in the ASGI scope the service finds the record's entry of the call that it handles."""
+
+_WITHOUT_BODY = frozenset({204, 205, 304})
+_NOT_HANDLED = frozenset({FaultKind.STATUS, FaultKind.DROP_BEFORE})
+_DROPPED = frozenset({FaultKind.DROP_BEFORE, FaultKind.DROP_AFTER})
+_REPLACED = frozenset({FaultKind.STATUS, FaultKind.FAIL_AFTER})
+
+
+class ConnectionDropped(AdapterError):
+    """The connection is gone. Raised to the caller only where there is none to drop: under a test client."""
+
+
+class FaultMiddleware:
+    """An ASGI application that hands calls to the service, unless a fault says otherwise."""
+
+    def __init__(self, service: ASGIApp, *, clock: EmulatedClock, record: CallLog, faults: Faults[CallFault]) -> None:
+        self._service = service
+        self._clock = clock
+        self._record = record
+        self._faults = faults
+        self._released = asyncio.Event()
+
+    def release(self) -> None:
+        """End every delay: the server is about to end, and its calls must not hold it up."""
+        self._released.set()
+        self._released = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one ASGI connection."""
+        if scope["type"] != "http" or api_at(scope["path"]) is None:
+            await self._service(scope, receive, send)
+            return
+        try:
+            # Also of a read, which rarely has one: who asks for it after a delay must not find that its caller is gone.
+            body = await _read(receive)
+        except ConnectionDropped:
+            return  # its caller has gone before the call was complete
+        receive = _replay(body, receive)
+        call = scope[SEEN] = self._open(scope, body)
+        fault = self._faults.take(call)
+        if fault is None:
+            await self._service(scope, receive, _noting(call, send))
+        else:
+            await self._play(fault, call, scope, receive, send)
+
+    def _open(self, scope: Scope, body: bytes) -> RecordedCall:
+        method, path, query = scope["method"], scope["path"], scope["query_string"].decode("latin-1")
+        document = _decoded(body)
+        identity = identify(method, path, query, document)
+        assert identity is not None, "only calls of an API come here"
+        at = self._clock.at(self._clock.now_s())
+        return self._record.open(identity, at=at, method=method, path=path, query=query, body=document)
+
+    async def _play(self, fault: CallFault, call: RecordedCall, scope: Scope, receive: Receive, send: Send) -> None:
+        call.fault = fault.kind
+        if fault.kind is FaultKind.DELAY:
+            await self._wait(fault.seconds)
+        answer: list[Message] = []
+        if fault.kind not in _NOT_HANDLED:
+            await self._service(scope, receive, _keeping(answer))
+        if fault.kind in _REPLACED:
+            await _response(fault)(scope, receive, _noting(call, send))
+            return
+        if fault.kind in _DROPPED:
+            await _drop(receive, send)
+            return
+        if fault.kind is FaultKind.DELAY_AFTER:
+            await self._wait(fault.seconds)
+        for message in answer:
+            await _noting(call, send)(message)
+
+    async def _wait(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._released.wait(), seconds)
+
+
+def _noting(call: RecordedCall, send: Send) -> Send:
+    """`send`, but the status code is entered into the record."""
+
+    async def note(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            call.status_code = message["status"]
+        await send(message)
+
+    return note
+
+
+def _keeping(answer: list[Message]) -> Send:
+    async def keep(message: Message) -> None:
+        answer.append(message)
+
+    return keep
+
+
+async def _read(receive: Receive) -> bytes:
+    body = b""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionDropped
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """`receive`, but it first gives the body that was already read."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return replay
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return document_of(body)
+    except ValueError:
+        return body.decode("utf-8", errors="replace")
+
+
+def _response(fault: CallFault) -> Response:
+    if fault.status_code in _WITHOUT_BODY:
+        return Response(None, fault.status_code, fault.headers)
+    body: Any = fault.body
+    if body is None:
+        phrase = HTTPStatus(fault.status_code).phrase if fault.status_code in set(HTTPStatus) else "Fault"
+        body = {"detail": f"{phrase} (asked for by a control call)"}
+    if isinstance(body, str):
+        return Response(body, fault.status_code, fault.headers, media_type="text/plain")
+    return Response(json.dumps(body), fault.status_code, fault.headers, media_type="application/json")
+
+
+async def _drop(receive: Receive, send: Send) -> None:
+    """Close the TCP connection without an answer.
+
+    ASGI has no word for that. uvicorn's `send` is a method of an object that has the transport, in
+    both of its HTTP implementations; where there is none (a test client), the caller sees an exception.
+    """
+    transport = getattr(getattr(send, "__self__", None), "transport", None)
+    if transport is None:
+        raise ConnectionDropped
+    cast("Callable[[], None]", transport.abort)()
+    # Until uvicorn has noticed, returning without an answer would make it send a 500 of its own.
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,484 @@
+"""How lifecycles are spoken over HTTP: a command becomes one request, an answer a status or a refusal.
+
+Pure: nothing here sends anything, so the tables serve any HTTP client. This file holds the shapes
+and the two translations; v1.py to v4.py hold the tables; client.py sends.
+
+    request = V2.command_request(V2Event.STOP, task_id)
+    response = my_client.request(request.method, base_url + request.path, params=request.query,
+                                 json=request.body, headers=V2.headers(api_key))
+    answer = V2.parse_response(V2.call(V2Event.STOP), request, status_code=response.status_code,
+                            headers=response.headers, content=response.content, as_of=started_at)
+
+Source of the rules about status codes: "One command, as a pure protocol" in lifecycle/command.py.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from typing import Any, Generic, cast
+from urllib.parse import quote
+
+from lifecycle.definition import Lifecycle
+from lifecycle.effects import Accepted, Denied, Lost, Missing, Refused, Response, Throttled
+from lifecycle.errors import UnknownName
+from lifecycle.table import E, S
+from lifecycle_adapters.http.http_errors import (
+    FieldError,
+    Forbidden,
+    InvalidResponse,
+    NotFound,
+    RateLimited,
+    RequestRejected,
+    ResponseError,
+    ServerError,
+    Unauthorized,
+)
+
+_ID = "{id}"
+_PLACEHOLDER = re.compile(r"\{\w*\}")
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_LONGEST_ID = 32_768  # characters, percent-encoded; httpx2 refuses URLs of more than 65,536
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request, ready to send except for the key. `path` is percent-encoded and starts with the base path.
+
+    `task_id` is the task that it names, None if it names none.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict[str, str])
+    body: Mapping[str, Any] | None = None
+    task_id: str | None = field(default=None, compare=False)  # the path, the query or the body says it, too
+
+
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """Where the key goes: `header: prefix + key`."""
+
+    header: str
+    prefix: str = ""
+
+    def headers(self, api_key: str) -> dict[str, str]:
+        """Return the header that carries the key."""
+        return {self.header: f"{self.prefix}{api_key}"}
+
+
+@dataclass(frozen=True, slots=True)
+class KeyVariable:
+    """The environment variable that holds a service's key, and the server, such as "https://host", that it is for."""
+
+    name: str
+    server: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call of a service, as a template in which `{id}` stands for the task's id.
+
+    `required_fields` names the body fields that the caller must give. `status_field` is the field of the answer
+    that holds the status, "" when the whole answer is the status, None when it carries none.
+    `repeats_id` is False if the field in which other responses of the service carry the task's id holds the id
+    of something else in this call's: a response about another task is invalid.
+
+    Raises:
+        ValueError: the method is none of GET, POST, PUT, PATCH and DELETE; the path does not begin with a slash, or
+            has a query of its own; there is another placeholder than `{id}`; query or body are no mapping of text;
+            or fields are taken without a body.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict[str, str])
+    body: Mapping[str, str] | None = None
+    required_fields: tuple[str, ...] = ()
+    status_field: str | None = None
+    repeats_id: bool = True
+
+    def __post_init__(self) -> None:
+        if wrong := next(self._mistakes(), None):
+            raise ValueError(f"call {self.method} {self.path}: {wrong}")
+
+    def _mistakes(self) -> Iterator[str]:
+        if self.method not in _METHODS:
+            yield f"the method must be one of {', '.join(_METHODS)}"
+        if not self.path.startswith("/") or not set("?# ").isdisjoint(self.path):
+            yield "the path must begin with '/' and have no '?', '#' or space; a query is given as `query`"
+        for name, part in (("query", self.query), ("body", self.body or {})):
+            if not _is_mapping_of_text(part):
+                yield f"`{name}` must be a mapping of text to text"
+                return  # what follows reads its texts
+        for template in self._templates():
+            if strange := set(_PLACEHOLDER.findall(template)) - {_ID}:
+                yield f"unknown placeholder {min(strange)!r}: the only one is {_ID!r}"
+        if isinstance(self.required_fields, str):
+            yield "`required_fields` must be several names, in a tuple"
+        elif self.required_fields and self.body is None:
+            yield "`required_fields` names fields of a body, and there is none: give body={}"
+
+    def _templates(self) -> tuple[str, ...]:
+        return (self.path, *self.query.values(), *(self.body or {}).values())
+
+    def request(self, base_path: str, *, task_id: str = "", fields: Mapping[str, Any] | None = None) -> Request:
+        """Fill the template in.
+
+        Args:
+            base_path: what stands before every path of the service.
+            task_id: the id for `{id}`; any text that a service may use as an id.
+            fields: further fields of the JSON body.
+        Raises:
+            ValueError: the call names a task, and no request can carry this id.
+            TypeError: a field is missing that the call takes, or given that it sets itself, or is no
+                JSON; or fields are given to a call without a body.
+        """
+        fields = fields or {}
+        self._require_fields(fields)
+        quoted, names_a_task = _quoted(task_id), self.names_a_task()
+        if quoted is None and names_a_task:
+            raise ValueError(f"{task_id[:80]!r} is no task id")
+        body = None if self.body is None else {**_filled(self.body, task_id), **fields}
+        path = base_path + self.path.replace(_ID, quoted or "")
+        return Request(self.method, path, _filled(self.query, task_id), body, task_id if names_a_task else None)
+
+    def names_a_task(self) -> bool:
+        """Whether the path, the query or the body says which task it is about."""
+        return any(_ID in template for template in self._templates())
+
+    def _require_fields(self, fields: Mapping[str, Any]) -> None:
+        if not fields and not self.required_fields:
+            return
+        call = f"{self.method} {self.path}"
+        if missing := [name for name in self.required_fields if name not in fields]:
+            raise TypeError(f"{call} needs {', '.join(missing)}")
+        if fields and self.body is None:
+            raise TypeError(f"{call} takes no fields, but got {', '.join(fields)}")
+        # What makes the call this command of this task is not the caller's to change.
+        if own := [name for name in fields if name in (self.body or {})]:
+            raise TypeError(f"{call} sets {', '.join(own)} itself")
+        try:
+            json.dumps(fields, allow_nan=False, ensure_ascii=False).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise TypeError(f"{call}: the fields are no JSON: {error}") from None
+
+
+def _is_mapping_of_text(part: Any) -> bool:
+    return isinstance(part, Mapping) and all(isinstance(each, str) for row in cast("Any", part).items() for each in row)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListCall:
+    """The call that lists tasks, and how its pages are turned.
+
+    `page_parameter` is the query parameter that names a page: its number, counted from 1, or where `next_field`
+    names a field of the answer, what that field of the page before holds.
+    """
+
+    call: Call
+    items_field: str
+    page_parameter: str
+    next_field: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """Where to read whether a command took effect that its task's own state does not prove.
+
+    The command is proved when `event` would be redundant for the companion task of the lifecycle
+    that `binding` speaks, whose id stands at `id_field` in the details of the task.
+    """
+
+    binding: HttpBinding[Any, Any]
+    id_field: str
+    event: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpBinding(Generic[S, E]):
+    """One service's calls, with the lifecycles that govern them.
+
+    `full` is what the service does, `seed` what the documents of its control calls say. `session`
+    speaks of the sessions that tasks run in, where those have a life of their own. `output_field` and
+    `cost_field` are fields of the details, None where the service tells neither. A 429 whose detail contains one of
+    `limits_tasks` (compared without case) limits how many tasks or sessions there are at a time, not the rate of calls.
+    `created_field` is the field of a listed task that says when it was created (ISO 8601; UTC if it names no zone),
+    `task_field` the field of a create that says what to do, which a listed task repeats; None if there is none.
+    `authentication` is None if the service asks for no key. `key_variable` is where its key is found if the caller
+    gives none; with None the caller must.
+
+    Raises:
+        ValueError: there is not one call for each command; a call about one task does not name it (`{id}`), or one
+            about none names one; or the status is nowhere in the answers, or the base path or a proof is malformed.
+    """
+
+    name: str
+    seed: Lifecycle[S, E]
+    full: Lifecycle[S, E]
+    base_url: str
+    base_path: str
+    authentication: Authentication | None
+    create: Call
+    status: Call
+    details: Call
+    listing: ListCall
+    commands: Mapping[E, Call]
+    proofs: Mapping[E, Proof] = field(default_factory=dict[E, Proof])
+    session: HttpBinding[Any, Any] | None = None
+    id_field: str = "id"
+    output_field: str | None = None
+    cost_field: str | None = None
+    limits_tasks: tuple[str, ...] = ()
+    created_field: str | None = None
+    task_field: str | None = "task"
+    key_variable: KeyVariable | None = None
+
+    def __post_init__(self) -> None:
+        if wrong := next(self._mistakes(), None):
+            raise ValueError(f"binding {self.name!r}: {wrong}")
+
+    def _mistakes(self) -> Iterator[str]:
+        if differ := set(self.commands) ^ set(self.full.commands):
+            yield f"a command is one request; look at {', '.join(sorted(differ))}"
+        if self.status.status_field is None or not self.details.status_field:
+            yield "where do the status and the details carry the status?"
+        if self.base_path and (not self.base_path.startswith("/") or self.base_path.endswith("/")):
+            yield f"base_path must be empty, or begin with '/' and not end with it, not {self.base_path!r}"
+        calls = {
+            "status": self.status,
+            "details": self.details,
+            **{str(name): at for name, at in self.commands.items()},
+        }
+        for name, call in calls.items():
+            if not call.names_a_task():  # it would be sent to all tasks at once
+                yield f"{name!r} is {call.method} {call.path}, which does not name its task: where does {_ID!r} stand?"
+        for name, call in {"create": self.create, "listing": self.listing.call}.items():
+            if call.names_a_task():
+                yield f"{name!r} is {call.method} {call.path}, which names a task, and there is none"
+        for command, proof in self.proofs.items():
+            if command not in self.commands:
+                yield f"a proof of {str(command)!r}, which is no command"
+            elif proof.event not in proof.binding.commands:
+                yield f"the proof of {str(command)!r} is {proof.event!r}, which is no command of {proof.binding.name!r}"
+
+    def create_request(self, fields: Mapping[str, Any]) -> Request:
+        """Return the request that creates a task with these fields.
+
+        Raises:
+            TypeError: as `Call.request`, or the fields make it a command, which is given to a task.
+        """
+        for command, call in self.commands.items():
+            its_own = set(call.body or {}).intersection(fields)
+            if its_own and (call.method, call.path) == (self.create.method, self.create.path):
+                raise TypeError(f"{self.name}: with {', '.join(its_own)} it is {command!s}, a command of that task")
+        return self.create.request(self.base_path, fields=fields)
+
+    def command_request(self, command: E, task_id: str, fields: Mapping[str, Any] | None = None) -> Request:
+        """Return the one request that a command is.
+
+        Raises:
+            UnknownName: the service has no such command.
+            TypeError, ValueError: as `Call.request`.
+        """
+        return self.call(command).request(self.base_path, task_id=task_id, fields=fields)
+
+    def call(self, command: E) -> Call:
+        """Return the call that a command is. Raises UnknownName."""
+        try:
+            return self.commands[command]
+        except KeyError:
+            raise UnknownName("command", command, known=self.commands, where=self.name) from None
+
+    def headers(self, api_key: str) -> dict[str, str]:
+        """Return the headers that authenticate a request; none if the service asks for no key."""
+        return {} if self.authentication is None else self.authentication.headers(api_key)
+
+    def parse_response(
+        self,
+        call: Call,
+        request: Request,
+        *,
+        status_code: int,
+        headers: Mapping[str, str],
+        content: bytes,
+        as_of: datetime,
+    ) -> Response:
+        """Say what an HTTP answer means.
+
+        Args:
+            call: the call that was made.
+            request: what was sent, for messages.
+            headers: the answer's, looked up by lower-case names.
+            content: the answer's body.
+            as_of: when the request was started, in UTC.
+        """
+        if not 200 <= status_code < 300:
+            error = _error(request, status_code, headers, content, as_of)
+            return _failure(error, limits_rate=not self._limits_tasks(error))
+        try:
+            # v1 documents an empty body where its example shows `{}`.
+            document: Any = json.loads(content) if content or call.status_field is not None else {}
+        except (ValueError, RecursionError):
+            kind = headers.get("content-type", "")
+            what = "the answer is not JSON" + (
+                f" but {_one_line(kind)}; is a proxy in between?" if "html" in kind else ""
+            )
+            return Lost(InvalidResponse(what, method=request.method, path=request.path))
+        other = None if request.task_id is None or not call.repeats_id else id_in(document, self.id_field)
+        if other is not None and _plain(other) != _plain(request.task_id or ""):
+            what = f"the response is about another task, {other[:80]!r}"
+            return Lost(InvalidResponse(what, method=request.method, path=request.path))
+        status = value_at(document, call.status_field)
+        if call.status_field is not None and not isinstance(status, str):
+            where = call.status_field or "the answer"
+            return Lost(InvalidResponse(f"no status at {where!r}", method=request.method, path=request.path))
+        return Accepted(status, as_of, value_at(document, self.output_field), document)
+
+    def _limits_tasks(self, error: ResponseError) -> bool:
+        detail = error.detail.casefold()
+        return any(part.casefold() in detail for part in self.limits_tasks)
+
+
+def _plain(task_id: str) -> str:
+    """An id without what services normalise: a UUID may be given in capitals, or without hyphens."""
+    return task_id.casefold().replace("-", "")
+
+
+def value_at(document: Any, name: str | None) -> Any:
+    """Return the field of that name, the whole document for "", None where there is none."""
+    if name is None:
+        return None
+    if not name:
+        return document
+    return cast("dict[str, Any]", document).get(name) if isinstance(document, dict) else None
+
+
+def id_in(document: Any, name: str) -> str | None:
+    """Return the id in the field of that name (a number as text), None where there is none that can be sent."""
+    found = value_at(document, name)
+    text = str(found) if type(found) is int else found
+    return text if isinstance(text, str) and _quoted(text) is not None else None
+
+
+# --- answers that are no ------------------------------------------------------------------------
+
+_ERRORS: dict[int, type[ResponseError]] = {
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    408: ServerError,
+    429: RateLimited,
+}
+_LONGEST_DETAIL = 500  # characters of foreign text in a message
+
+
+def _error(
+    request: Request, status_code: int, headers: Mapping[str, str], content: bytes, as_of: datetime
+) -> ResponseError:
+    kind = _ERRORS.get(status_code) or (ServerError if status_code >= 500 else RequestRejected)
+    detail, fields = _detail(content, headers)
+    error = kind(method=request.method, path=request.path, status_code=status_code, detail=detail, fields=fields)
+    error.retry_after_s = retry_after_s(headers, as_of=as_of)
+    return error
+
+
+def _failure(error: ResponseError, *, limits_rate: bool) -> Response:
+    match error:
+        case Unauthorized() | Forbidden():
+            return Denied(error, error.retry_after_s)
+        case NotFound():
+            return Missing(error, error.retry_after_s)
+        case RateLimited():
+            return Throttled(error, error.retry_after_s, limits_rate)
+        case ServerError():
+            return Lost(error, error.retry_after_s)
+        case _:
+            return Refused(error, error.retry_after_s)
+
+
+def _detail(content: bytes, headers: Mapping[str, str]) -> tuple[str, tuple[FieldError, ...]]:
+    """What an error answer says: one line of text, and the fields it names (v1's and the later shape alike)."""
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        document = None
+    found: Any = value_at(document, "detail") or value_at(document, "message") or value_at(document, "error")
+    match found:
+        case [*items]:
+            fields = tuple(_field_error(each) for each in items)
+            return _one_line("; ".join(map(str, fields))), fields
+        case None:
+            location = headers.get("location")
+            text = f"redirected to {location}" if location else content.decode("utf-8", "replace")
+        case _:
+            text = str(found)
+    return _one_line(text) or "no details given", ()
+
+
+def _one_line(text: str) -> str:
+    """Foreign text as it may stand in a message: nothing in it can break a log's line or steer a terminal."""
+    printable = "".join(each if each.isprintable() else " " for each in text[: 2 * _LONGEST_DETAIL])
+    return " ".join(printable.split())[:_LONGEST_DETAIL]
+
+
+def _field_error(item: Any) -> FieldError:
+    match value_at(item, "loc"):
+        case [*parts]:
+            where = ".".join(map(str, parts))
+        case _:
+            where = "?"
+    return FieldError(where, str(value_at(item, "msg") or item), str(value_at(item, "type") or "?"))
+
+
+def retry_after_s(headers: Mapping[str, str], *, as_of: datetime) -> float | None:
+    """Return the pause that `retry-after` asks for, in seconds, from 0 to a day; None if it asks for none.
+
+    A date is counted from the response's own `date`, so that the two clocks need not agree; from `as_of`, when
+    the request was started, if it has none.
+    """
+    value = headers.get("retry-after", "").strip()
+    try:
+        seconds = float(value)
+    except ValueError:
+        until_at = _date(value)
+        if until_at is None:
+            return None
+        seconds = (until_at - (_date(headers.get("date", "")) or as_of)).total_seconds()
+    # No service means more than a day; 1e300 is a number that no clock can wait for.
+    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER_S) if math.isfinite(seconds) else None
+
+
+_LONGEST_RETRY_AFTER_S = 86_400.0
+
+
+def _date(text: str) -> datetime | None:
+    """An aware date of HTTP, None if it is none."""
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return None if date.tzinfo is None else date
+
+
+def _filled(template: Mapping[str, str], task_id: str) -> dict[str, str]:
+    return {name: value.replace(_ID, task_id) for name, value in template.items()}
+
+
+@lru_cache(maxsize=1024)
+def _quoted(task_id: str) -> str | None:
+    """An id as it stands in a path, None where it cannot."""
+    # An HTTP client removes dot segments: the id ".." would name another call altogether.
+    if task_id in ("", ".", ".."):
+        return None
+    try:
+        quoted = quote(task_id, safe="")
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return None
+    return quoted if len(quoted) <= _LONGEST_ID else None

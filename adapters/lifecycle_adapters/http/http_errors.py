@@ -1,0 +1,116 @@
+"""What can go wrong with a request, as errors of our own.
+
+    AdapterError
+    └── HttpError                 .method .path
+        ├── ResponseError         no 2xx: .status_code .detail .fields .retry_after_s
+        │   ├── Unauthorized      401
+        │   ├── Forbidden         403
+        │   ├── NotFound          404
+        │   ├── RateLimited       429
+        │   ├── RequestRejected   any other 3xx or 4xx
+        │   └── ServerError       408, 5xx
+        ├── InvalidResponse       a 2xx that is not JSON, lacks what it must carry, is too large or about another task
+        ├── NoResponse            sent, and no response came: time-out, connection lost
+        └── NotConnected          no connection was made; nothing was sent
+
+Two more stand beside them: `ClientUnusable`, an AdapterError of a client that can send nothing here, and
+`DetailsTimedOut`, a WaitTimedOut for a task that has come to rest.
+
+No message and no attribute ever holds an API key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lifecycle.errors import AdapterError, WaitTimedOut, shortened
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One field of a request that the service did not accept: `where` is a path such as `query.task_id`."""
+
+    where: str
+    message: str
+    kind: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}"
+
+
+class HttpError(AdapterError):
+    """A request that did not come to a usable answer."""
+
+    def __init__(self, what: str, *, method: str, path: str) -> None:
+        self.method = method
+        self.path = path
+        super().__init__(f"{method} {path}: {what}")
+
+
+class ResponseError(HttpError):
+    """The service answered with something other than 2xx. `.fields` lists every field that it named.
+
+    `.retry_after_s` is the pause that it asked for, in seconds; None if it asked for none.
+    """
+
+    retry_after_s: float | None = None
+
+    def __init__(
+        self, *, method: str, path: str, status_code: int, detail: str, fields: Sequence[FieldError] = ()
+    ) -> None:
+        self.status_code = status_code
+        self.detail = detail
+        self.fields = tuple(fields)
+        super().__init__(f"HTTP {status_code}: {detail}", method=method, path=path)
+
+
+class Unauthorized(ResponseError):
+    """401: the key is missing or not accepted."""
+
+
+class Forbidden(ResponseError):
+    """403: the key does not allow this."""
+
+
+class NotFound(ResponseError):
+    """404: there is no such task."""
+
+
+class RateLimited(ResponseError):
+    """429, for longer than we were ready to wait."""
+
+
+class RequestRejected(ResponseError):
+    """Any other 3xx or 4xx: the service understood and said no."""
+
+
+class ServerError(ResponseError):
+    """408 or 5xx: the service failed, and may have done it anyway."""
+
+
+class InvalidResponse(HttpError):
+    """A response that cannot be used: no JSON, without what it must carry, too large, or about another task."""
+
+
+class NoResponse(HttpError):
+    """The request was sent and no answer came."""
+
+
+class NotConnected(HttpError):
+    """No connection was made; nothing was sent."""
+
+
+class ClientUnusable(AdapterError, RuntimeError):
+    """The client is closed, or its httpx2 client belongs to another process or event loop.
+
+    Raised before anything is sent or recorded.
+    """
+
+
+class DetailsTimedOut(WaitTimedOut):
+    """A task has come to rest in `.state`, and the time was up before its details were read."""
+
+    def __init__(self, *, lifecycle: str, task: str, until: str, state: str) -> None:
+        super().__init__(lifecycle=lifecycle, task=task, until=until, state=state)
+        self.args = (f"{lifecycle} task {task}: it is {shortened(state)}, but its details were not read in time",)

@@ -1,0 +1,126 @@
+"""Listing a service's tasks, page after page, with no I/O; as exchange.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlencode
+
+from lifecycle.definition import Lifecycle
+from lifecycle.effects import Effect, Failure, Load, Response, read_with_retries
+from lifecycle.journal import TaskRecord
+from lifecycle_adapters.http.binding import HttpBinding, id_in, value_at
+from lifecycle_adapters.http.exchange import Actions, HttpCall, drive
+from lifecycle_adapters.http.http_errors import InvalidResponse
+from lifecycle_adapters.http.timing import Pacer, Timing
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSummary:
+    """One task of a listing. `state` is None where the lifecycle does not know the status."""
+
+    id: str
+    status: str | None
+    state: str | None
+    document: Mapping[str, Any] = field(repr=False)
+
+
+class Paginator:
+    """The pages of one listing, to be turned until `is_done`.
+
+    Raises:
+        ValueError: no request can carry the query: it is too long, or is no text.
+    """
+
+    def __init__(
+        self, binding: HttpBinding[Any, Any], lifecycle: Lifecycle[Any, Any], query: Mapping[str, str]
+    ) -> None:
+        self.is_done = False
+        self._wire = binding
+        self._lifecycle = lifecycle
+        self._query = _sendable(query)
+        self._turned: set[str] = set()
+        self._seen: set[str] = set()
+        if binding.listing.next_field is None:
+            self._number = int(self._query.setdefault(binding.listing.page_parameter, "1"))
+
+    def read(self, timing: Timing) -> Actions[list[TaskSummary]]:
+        """Read the next page and return those of its tasks that no page before had."""
+        listing = self._wire.listing
+        template = listing.call.request(self._wire.base_path)
+        request = replace(template, query={**template.query, **self._query})
+
+        def perform(effect: Effect) -> Actions[Any]:
+            if isinstance(effect, Load):  # a list is no task, and has no record
+                unknown: TaskRecord[Any, Any] = TaskRecord()
+                return unknown
+            answer: Response = yield HttpCall(self._wire, listing.call, request)
+            return answer
+
+        answer = yield from drive(read_with_retries(), perform, Pacer(timing))
+        if isinstance(answer, Failure):
+            raise answer.error
+        listed = self._listed(answer.document)
+        if listed is None:
+            raise InvalidResponse(f"no tasks at {listing.items_field!r}", method=request.method, path=request.path)
+        return self._take(answer.document, listed)
+
+    def _take(self, document: Any, listed: list[TaskSummary]) -> list[TaskSummary]:
+        new = [each for each in listed if each.id not in self._seen]
+        self._seen.update(each.id for each in new)
+        following = self._following(document, is_past_the_end=not new)
+        # A service that repeats its last page for ever must not be listed for ever.
+        if not following or following in self._turned or (listed and not new):
+            self.is_done = True
+        else:
+            self._turn(following)
+        return new
+
+    def _following(self, document: Any, *, is_past_the_end: bool) -> str:
+        """What names the next page, "" where there is none. A page that a cursor names may well be empty."""
+        next_field = self._wire.listing.next_field
+        if next_field is None:
+            self._number += 1
+            return "" if is_past_the_end else str(self._number)
+        if not value_at(document, next_field):
+            return ""
+        cursor = id_in(document, next_field)
+        if cursor is None:
+            request = self._wire.listing.call.request(self._wire.base_path)
+            what = f"no request can carry what {next_field!r} holds as the cursor of the next page"
+            raise InvalidResponse(what, method=request.method, path=request.path)
+        return cursor
+
+    def _turn(self, page: str) -> None:
+        self._turned.add(page)
+        self._query[self._wire.listing.page_parameter] = page
+
+    def _listed(self, document: Any) -> list[TaskSummary] | None:
+        """The tasks of a page, None where it is no list of tasks."""
+        match value_at(document, self._wire.listing.items_field):
+            case [*items]:
+                listed = [each for item in items if (each := self._one(item)) is not None]
+                return listed if len(listed) == len(items) else None
+            case _:
+                return None
+
+    def _one(self, item: Any) -> TaskSummary | None:
+        task_id = id_in(item, self._wire.id_field)
+        status = value_at(item, self._wire.details.status_field)
+        known = status if isinstance(status, str) else None
+        state = None if known is None else self._lifecycle.state_of(known)
+        return None if task_id is None else TaskSummary(task_id, known, state, item)
+
+
+def _sendable(query: Mapping[str, str]) -> dict[str, str]:
+    try:
+        is_sendable = len(urlencode(query)) <= _LONGEST_QUERY
+    except UnicodeEncodeError:  # half of a surrogate pair
+        is_sendable = False
+    if not is_sendable:
+        raise ValueError(f"a listing's query must be text of at most {_LONGEST_QUERY} characters, percent-encoded")
+    return dict(query)
+
+
+_LONGEST_QUERY = 32_768  # httpx2 refuses URLs of more than 65,536 characters, and the next page's cursor comes to it

@@ -1,0 +1,374 @@
+"""What a journal tells: tasks by state, a task's history, everything since a point, and rows for logs.
+
+The change feed on PostgreSQL: numbers are given out before transactions commit, so that a row with
+a smaller number may appear after one with a larger number was read. Entries therefore carry the
+number of their transaction; they are told in its order, and only below the oldest transaction that
+is still running (`pg_snapshot_xmin`). A long transaction of anybody on the server delays the feed,
+and nothing makes it skip. Of one task, what a batch has written may be told before what that batch
+waited for. After the journal was restored into another server, a cursor of the old one means
+nothing. SQLite has one writer at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, RowMapping
+
+from lifecycle import CATALOG
+from lifecycle.definition import Lifecycle
+from lifecycle.errors import UnknownName
+from lifecycle_adapters.journal.schema import EPOCH, UnreadableValue, commands, creates, entries, tasks
+from lifecycle_adapters.journal.transactions import require_readable
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """A task as it is now. `command` is the one that is open, `held_by` the worker that has it in hand.
+
+    `error` says what cannot be read of it, if anything; such a value is None here (a time that is never
+    None is 1970).
+    """
+
+    lifecycle: str
+    task_id: str
+    state: str | None
+    version: int
+    as_of: datetime | None
+    since: datetime | None
+    first_at: datetime | None
+    changed_at: datetime
+    command: str | None
+    command_state: str | None
+    held_by: str | None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some tasks. `after` is the cursor of the next page, None where this is the last."""
+
+    tasks: tuple[TaskRow, ...]
+    after: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """An entry of the record: when it was made (UTC), by which worker, and of which task."""
+
+    lifecycle: str
+    task_id: str
+    at: datetime
+    worker: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedReport(Recorded):
+    """A report: its words, the state `before`, what it was found to be, the `path` it moved the task, the state kept.
+
+    `kind` is None for the first report. `times` counts equal reports in a row, of which this was the
+    first; None where they may still be coming.
+    """
+
+    status: str
+    channel: str
+    as_of: datetime
+    before: str | None
+    kind: str | None
+    path: tuple[str, ...]
+    state: str | None
+    late: bool
+    unconfirmed: bool
+    times: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedCommand(Recorded):
+    """An event of a command's life, and the command after it; `event` is None for its intent, an attempt, a claim.
+
+    `source` is the state that it was judged in, None if that could not be read.
+    """
+
+    id: str
+    command: str
+    source: str | None
+    event: str | None
+    state: str
+    attempts: int
+    why: str
+    fields: Mapping[str, Any]
+    idempotency_key: str | None
+    origin: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedCreate(Recorded):
+    """The create that made the task: when its intent was recorded, and what it was sent with."""
+
+    id: str
+    attempts: int
+    why: str
+    fields: Mapping[str, Any]
+    labels: Mapping[str, str]
+    idempotency_key: str | None
+    origin: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedUnreadable(Recorded):
+    """An entry that cannot be read; `why` says what is wrong with it."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What was recorded after a point, and the cursor to ask with for what comes after."""
+
+    entries: tuple[Recorded, ...]
+    cursor: str
+
+
+def _require_some(limit: int) -> None:
+    if limit < 1:
+        raise ValueError(f"limit must be at least 1, not {limit}")
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+
+def lifecycles(connection: Connection) -> tuple[str, ...]:
+    """Return the names of the lifecycles of which a task or a create is recorded."""
+    names = sa.union(sa.select(tasks.c.lifecycle), sa.select(creates.c.lifecycle))
+    return tuple(sorted(each for each in connection.scalars(names) if isinstance(each, str)))
+
+
+def require_recorded(connection: Connection, lifecycle: str | None, state: str | None = None) -> None:
+    """Find out, where nothing was found, whether that is because of a name.
+
+    A journal of which nothing is recorded yet knows no names, and refuses none.
+
+    Raises:
+        UnknownName: no task of that lifecycle is recorded; or none in that state, which no recorded lifecycle of
+            the catalog declares either.
+    """
+    recorded = lifecycles(connection)
+    if not recorded:
+        return
+    if lifecycle is not None and lifecycle not in recorded:
+        extension = CATALOG[lifecycle].extended_by if lifecycle in CATALOG else None
+        raise UnknownName("lifecycle", lifecycle, known=recorded, where="the journal", meant=extension)
+    if state is not None:
+        asked = recorded if lifecycle is None else (lifecycle,)
+        declared = [each.name for name in asked if name in CATALOG for each in CATALOG[name].states]
+        found = connection.scalars(sa.select(tasks.c.state).where(tasks.c.lifecycle.in_(asked)).distinct())
+        known = dict.fromkeys([*map(str, declared), *(each for each in found if isinstance(each, str))])
+        if state not in known:
+            raise UnknownName("state", state, known=known, where=lifecycle or "the journal")
+
+
+# --- tasks ----------------------------------------------------------------------------------------
+
+
+def open_tasks(connection: Connection, lifecycle: str) -> list[str]:
+    """Return the ids of the tasks that have an open command."""
+    found = tasks.c.id.in_(sa.select(commands.c.task).where(_IS_OPEN))
+    query = sa.select(tasks.c.task_id).where(found, tasks.c.lifecycle == lifecycle)
+    return list(connection.scalars(query.order_by(tasks.c.id)))
+
+
+_IS_OPEN = sa.text("lifecycle_commands.is_open")  # as the index says it: SQLite knows it by these words alone
+
+
+def page(connection: Connection, lifecycle: str | None, state: str | None, *, after: int, limit: int) -> Page:
+    """Return a page of tasks. Raises UnknownName."""
+    _require_some(limit)
+    is_open = sa.and_(commands.c.task == tasks.c.id, commands.c.is_open)
+    query = sa.select(tasks, commands).outerjoin_from(tasks, commands, is_open).where(tasks.c.id > after)
+    if lifecycle is not None:
+        query = query.where(tasks.c.lifecycle == lifecycle)
+    if state is not None:
+        query = query.where(tasks.c.state == state)
+    rows = connection.execute(query.order_by(tasks.c.id).limit(limit + 1)).mappings().all()
+    if not rows and after == 0:
+        require_recorded(connection, lifecycle, state)
+    shown = rows[:limit]
+    more = len(rows) > limit
+    return Page(tuple(map(_task, shown)), shown[-1][tasks.c.id] if more else None)
+
+
+def _task(row: RowMapping) -> TaskRow:
+    columns = (
+        tasks.c.lifecycle, tasks.c.task_id, tasks.c.state, tasks.c.version, tasks.c.as_of, tasks.c.since,
+        tasks.c.first_at, tasks.c.changed_at, commands.c.command,
+    )  # fmt: skip
+    held_by = row[commands.c.worker] if row[commands.c.held_at] is not None else None
+    told: dict[str, Any] = {each.name: row[each] for each in columns}
+    told |= {"command_state": row[commands.c.state], "held_by": held_by}
+    wrong = [each for each in told.values() if isinstance(each, UnreadableValue)]
+    if wrong:
+        told = {name: None if isinstance(each, UnreadableValue) else each for name, each in told.items()}
+        told["changed_at"] = told["changed_at"] or EPOCH
+        told["error"] = "; ".join(each.why for each in wrong)
+    return TaskRow(**told)
+
+
+# --- entries --------------------------------------------------------------------------------------
+
+_ENTRIES = (
+    sa.select(entries, tasks, commands)
+    .join_from(entries, tasks, entries.c.task == tasks.c.id)
+    .outerjoin(commands, entries.c.command == commands.c.id)
+)
+
+
+def history(connection: Connection, task_id: str, lifecycle: str | None) -> list[Recorded]:
+    """Return a task's entries, oldest first, after the create that made it. Raises UnknownName."""
+    query = _ENTRIES.where(tasks.c.task_id == task_id)
+    made = sa.select(creates).where(creates.c.task_id == task_id)
+    if lifecycle is not None:
+        query, made = query.where(tasks.c.lifecycle == lifecycle), made.where(creates.c.lifecycle == lifecycle)
+    first = [_create(row) for row in connection.execute(made.order_by(creates.c.id)).mappings()]
+    rows = connection.execute(query.order_by(entries.c.task, entries.c.id)).mappings().all()
+    rest = [_entry(row, _times(row, after)) for row, after in zip(rows, [*rows, None][1:], strict=True)]
+    if not (first or rest):
+        require_recorded(connection, lifecycle)
+    names = dict.fromkeys(each.lifecycle for each in (*rest, *first))
+    return [each for name in names for each in (*first, *rest) if each.lifecycle == name]
+
+
+def _create(row: RowMapping) -> Recorded:
+    common: dict[str, Any] = {
+        "lifecycle": row[creates.c.lifecycle],
+        "task_id": row[creates.c.task_id],
+        "at": row[creates.c.recorded_at],
+        "worker": row[creates.c.recorded_by],
+    }
+    columns = (
+        creates.c.attempts, creates.c.why, creates.c.fields, creates.c.labels,
+        creates.c.idempotency_key, creates.c.origin, creates.c.reason,
+    )  # fmt: skip
+    try:
+        require_readable(row.values())
+        return RecordedCreate(**common, **{each.name: row[each] for each in columns}, id=str(row[creates.c.id]))
+    except ValueError as error:
+        return _unreadable(common, error)
+
+
+def _unreadable(common: Mapping[str, Any], error: Exception) -> RecordedUnreadable:
+    readable: dict[str, Any] = {
+        name: "" if isinstance(each, UnreadableValue) else each for name, each in common.items()
+    }
+    readable["at"] = readable["at"] or EPOCH
+    return RecordedUnreadable(**readable, why=str(error))
+
+
+def _times(row: RowMapping, after: RowMapping | None) -> int:
+    """How often a report was made in a row: the entry after it tells, or the task where it is the last."""
+    is_last = after is None or after[entries.c.task] != row[entries.c.task]
+    times: int = row[tasks.c.last_times] if is_last or after is None else after[entries.c.times_before]
+    return times
+
+
+def _entry(row: RowMapping, times: int | None = None) -> Recorded:
+    common: dict[str, Any] = {
+        "lifecycle": row[tasks.c.lifecycle],
+        "task_id": row[tasks.c.task_id],
+        "at": row[entries.c.at],
+        "worker": row[entries.c.worker],
+    }
+    try:
+        require_readable(row.values())
+        return _told(row, common, times)
+    except (TypeError, ValueError) as error:
+        return _unreadable(common, error)
+
+
+def _told(row: RowMapping, common: Mapping[str, Any], times: int | None) -> Recorded:
+    if row[entries.c.command] is None:
+        said = (
+            entries.c.status, entries.c.channel, entries.c.as_of, entries.c.before, entries.c.kind, entries.c.state,
+            entries.c.late, entries.c.unconfirmed,
+        )  # fmt: skip
+        path = tuple(row[entries.c.path])
+        return RecordedReport(**common, **{each.name: row[each] for each in said}, path=path, times=times)
+    columns = (
+        commands.c.command, commands.c.source, entries.c.event, entries.c.attempts, entries.c.why, commands.c.fields,
+        commands.c.idempotency_key, commands.c.origin, commands.c.reason,
+    )  # fmt: skip
+    told = {each.name: row[each] for each in columns}
+    told["source"] = told["source"] or None
+    return RecordedCommand(**common, **told, id=str(row[entries.c.command]), state=row[entries.c.command_state])
+
+
+def changes(connection: Connection, since: str | None, *, limit: int) -> Changes:
+    """Return what was recorded after a point."""
+    _require_some(limit)
+    if since == "now":
+        return Changes((), _newest(connection))
+    xact, number = _cursor(since)
+    query = _ENTRIES.where(sa.tuple_(entries.c.xact, entries.c.id) > sa.tuple_(xact, number))
+    if connection.dialect.name == "postgresql":
+        query = query.where(entries.c.xact < _OLDEST_RUNNING)
+    rows = connection.execute(query.order_by(entries.c.xact, entries.c.id).limit(limit)).mappings().all()
+    cursor = f"{rows[-1][entries.c.xact]}:{rows[-1][entries.c.id]}" if rows else f"{xact}:{number}"
+    return Changes(tuple(_entry(row) for row in rows), cursor)
+
+
+_OLDEST_RUNNING: sa.ColumnElement[int] = sa.literal_column(
+    "pg_snapshot_xmin(pg_current_snapshot())::text::bigint", sa.BigInteger
+)
+
+
+def _newest(connection: Connection) -> str:
+    """The cursor of what comes: nothing that commits later has a smaller number."""
+    if connection.dialect.name == "postgresql":
+        return f"{connection.execute(sa.select(_OLDEST_RUNNING)).scalar_one()}:0"
+    return f"0:{connection.execute(sa.select(sa.func.coalesce(sa.func.max(entries.c.id), 0))).scalar_one()}"
+
+
+def _cursor(since: str | None) -> tuple[int, int]:
+    if since is None:
+        return 0, 0
+    told = _CURSOR.fullmatch(since)
+    if told is None:
+        raise ValueError(f"not a cursor of a journal's changes: {since!r}")
+    return int(told[1]), int(told[2])
+
+
+_CURSOR = re.compile("([0-9]{1,18}):([0-9]{1,18})")
+
+
+# --- rows of a log --------------------------------------------------------------------------------
+
+
+def reports(connection: Connection, lifecycle: Lifecycle[Any, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the reports of all tasks of a lifecycle. Raises UnknownName."""
+    require_recorded(connection, lifecycle.name)
+    query = (
+        sa.select(tasks.c.task_id, entries.c.as_of, entries.c.status, entries.c.channel)
+        .join_from(entries, tasks, entries.c.task == tasks.c.id)
+        .where(tasks.c.lifecycle == lifecycle.name, entries.c.command.is_(None))
+        .order_by(entries.c.task, entries.c.as_of, entries.c.id)
+    )
+    for task_id, at, status, channel in connection.execute(query, execution_options={"yield_per": 1000}):
+        try:
+            require_readable((task_id, at, status, channel))
+        except ValueError as error:
+            _log.warning("a report cannot be exported", extra={"task_id": task_id, "error": str(error)})
+            continue
+        state = None
+        with suppress(UnknownName):  # a channel that the declaration had when the report was recorded
+            state = lifecycle.state_of(status, channel=channel)
+        yield {"task_id": task_id, "at": at, "status": status if state is None else str(state)}

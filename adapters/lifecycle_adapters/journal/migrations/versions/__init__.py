@@ -1,1 +1,0 @@
-"""One file a version of the schema. A file that was released is never changed."""

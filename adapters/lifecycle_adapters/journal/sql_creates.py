@@ -1,0 +1,287 @@
+"""The creates of one lifecycle in a durable journal. What a record means is decided by lifecycle.journal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, RowMapping
+from sqlalchemy.dialects import postgresql, sqlite
+
+from lifecycle.catalog import CommandEvent, CommandState
+from lifecycle.errors import UnreadableRecord
+from lifecycle.journal import (
+    NO_CONTEXT,
+    CreatedTask,
+    CreateRecord,
+    Hold,
+    RequestContext,
+    TaskReport,
+    apply_attempt_of_create,
+    apply_claim_of_create,
+    apply_event_of_create,
+)
+from lifecycle_adapters.journal.database import Database, TransactionMode
+from lifecycle_adapters.journal.schema import UnreadableValue, creates, tasks
+from lifecycle_adapters.journal.transactions import (
+    MOST_NAMED,
+    AnyLifecycle,
+    TaskName,
+    Writer,
+    check_index_length,
+    ensure_tasks,
+    enter_reports,
+)
+
+_OF_LIFECYCLE = creates.c.lifecycle == sa.bindparam("of")
+_MAY_HAVE_MADE = sa.text("lifecycle_creates.may_have_made")  # as the index says it, by which SQLite finds it
+_IS_OPEN = sa.text("lifecycle_creates.is_open")
+_BY_NUMBER = sa.select(creates).where(_OF_LIFECYCLE, creates.c.id == sa.bindparam("number"))
+_BY_KEY = sa.select(creates).where(_OF_LIFECYCLE, creates.c.idempotency_key == sa.bindparam("under"), _MAY_HAVE_MADE)
+_BY_TASK = sa.select(creates).where(_OF_LIFECYCLE, creates.c.task_id == sa.bindparam("task")).order_by(creates.c.id)
+_UNFINISHED = sa.select(creates).where(_OF_LIFECYCLE, _IS_OPEN).order_by(creates.c.id)
+_NAMED: sa.BindParameter[str] = sa.bindparam("task_ids", expanding=True)
+_MADE_BY_OTHERS = sa.select(creates.c.task_id).where(
+    _OF_LIFECYCLE, creates.c.task_id.in_(_NAMED), creates.c.id != sa.bindparam("number")
+)
+_KNOWN_BEFORE = sa.select(tasks.c.task_id).where(
+    tasks.c.lifecycle == sa.bindparam("of"),
+    tasks.c.task_id.in_(_NAMED),
+    sa.func.coalesce(tasks.c.first_at, tasks.c.changed_at) < sa.bindparam("before", type_=tasks.c.first_at.type),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SqlCreates:
+    """The creates of one lifecycle, as `lifecycle.journal.Creates` describes; made by `SqlJournal.creates`."""
+
+    _database: Database
+    _author: Callable[[], Writer]
+    _lease: timedelta
+    _lifecycle: AnyLifecycle
+
+    @property
+    def blocking(self) -> bool:
+        """Always: a disk is waited for."""
+        return True
+
+    def add(
+        self, fields: Mapping[str, Any], *, labels: Mapping[str, str], context: RequestContext = NO_CONTEXT
+    ) -> CreateRecord | None:
+        """Record an intent, which this worker has claimed; None if its key is taken. Raises ValueError, TypeError."""
+        # Nothing is sent before the first attempt is durable, which carries this with it.
+        with self._database.transaction(TransactionMode.WRITE_GROUPED) as connection:
+            author = self._author()
+            record = CreateRecord("", dict(fields), dict(labels), author.now, context=context, hold=self._hold(author))
+            row = {
+                "lifecycle": self._lifecycle.name,
+                "idempotency_key": context.idempotency_key
+                and check_index_length("idempotency key", context.idempotency_key),
+                "fields": record.fields,
+                "labels": record.labels,
+                "origin": context.origin,
+                "reason": context.reason,
+                "recorded_at": author.now,
+                "recorded_by": author.worker,
+                **_changing(record, author),
+            }
+            insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+            statement = insert(creates).on_conflict_do_nothing().returning(creates.c.id)
+            number = connection.execute(statement, row).scalar_one_or_none()
+        return None if number is None else replace(record, id=str(number))
+
+    def load(self, create_id: str) -> CreateRecord:
+        """Return a create as it is now. Raises ValueError if there is none of that id."""
+        with self._database.transaction(TransactionMode.READ) as connection:
+            return self._record(self._row(connection, create_id))
+
+    def find(self, idempotency_key: str) -> CreateRecord | None:
+        """Return the create under that key that made a task or may have made one, if there is one."""
+        return self._first(_BY_KEY, under=idempotency_key)
+
+    def find_maker(self, task_id: str) -> str | None:
+        """Return the id of the create that made the task, if one of this journal did."""
+        made = self._first(_BY_TASK, task=task_id)
+        return None if made is None else made.id
+
+    def unfinished(self) -> list[CreateRecord]:
+        """Return the creates without an outcome, oldest first."""
+        with self._database.transaction(TransactionMode.READ) as connection:
+            return [self._record(row) for row in connection.execute(_UNFINISHED, self._named()).mappings()]
+
+    def claim(self, create_id: str, *, dead: Collection[str] = ()) -> CreateRecord | None:
+        """Claim an open create for this worker alone; None if it has ended, or a living worker holds it."""
+        with self._database.transaction() as connection:
+            author, row = self._author(), self._found(connection, create_id, locked=True)
+            if row is None:
+                return None
+            author.refresh_clock()
+            is_successor = row[creates.c.worker] == author.worker and row[creates.c.session] != author.session
+            claimed = apply_claim_of_create(
+                self._record(row), self._hold(author), now=author.now, is_successor=is_successor, dead=dead
+            )
+            if claimed is not None:
+                self._keep(connection, claimed, author)
+            return claimed
+
+    def release(self, create_id: str, *, claim: int) -> None:
+        """End this claim of an open create, so that any worker can claim it."""
+        ours = sa.update(creates).where(creates.c.id == _number(create_id), creates.c.claim == claim)
+        with self._database.transaction() as connection:
+            connection.execute(ours.values(held_at=None))
+
+    def add_attempt(self, create_id: str, *, number: int, claim: int) -> bool:
+        """Record that the create is about to be sent. False if it has ended or another worker has claimed it."""
+        with self._database.transaction() as connection:
+            author, row = self._author(), self._row(connection, create_id, locked=True)
+            author.refresh_clock()
+            sent = apply_attempt_of_create(self._record(row), number=number, claim=claim)
+            if sent is not None:
+                self._keep(connection, replace(sent, hold=self._hold(author)), author)
+            return sent is not None
+
+    def add_outcome(
+        self, create_id: str, event: CommandEvent, *, why: str, claim: int, task: CreatedTask | None = None
+    ) -> CreateRecord:
+        """Move the create by an event of the lifecycle `command`, if this claim still holds; make its task known."""
+        with self._database.transaction() as connection:
+            author, row = self._author(), self._row(connection, create_id, locked=True)
+            author.refresh_clock()
+            before = self._record(row)
+            after = apply_event_of_create(before, event, why=why, claim=claim, task=task)
+            if after is not before:
+                after = replace(after, hold=self._hold(author) if after.is_open else None)
+                self._keep(connection, after, author)
+            if task is not None:
+                self._make_known(connection, author, task)
+            return after
+
+    def excluded(self, create_id: str, task_ids: Collection[str]) -> set[str]:
+        """Return those of the tasks that this create cannot have made."""
+        ids, found = list(task_ids), set[str]()
+        with self._database.transaction(TransactionMode.READ) as connection:
+            record = self._record(self._row(connection, create_id))
+            for begin in range(0, len(ids), MOST_NAMED):
+                named = self._named(task_ids=ids[begin : begin + MOST_NAMED])
+                found |= set(connection.scalars(_MADE_BY_OTHERS, {**named, "number": int(record.id)}))
+                found |= set(connection.scalars(_KNOWN_BEFORE, {**named, "before": record.recorded_at}))
+        return found
+
+    def _make_known(self, connection: Connection, author: Writer, task: CreatedTask) -> None:
+        ensure_tasks(connection, author, [TaskName(self._lifecycle, task.task_id)], created=True)
+        if task.report is None:
+            return
+        report = TaskReport(self._lifecycle, check_index_length("task id", task.task_id), task.report)
+        for entered in enter_reports(connection, author, [report]):
+            if isinstance(entered, UnreadableRecord):
+                raise entered
+
+    def _named(self, **more: Any) -> dict[str, Any]:
+        return {"of": self._lifecycle.name, **more}
+
+    def _first(self, query: sa.Select[Any], **named: Any) -> CreateRecord | None:
+        with self._database.transaction(TransactionMode.READ) as connection:
+            row = connection.execute(query.limit(1), self._named(**named)).mappings().one_or_none()
+            return None if row is None else self._record(row)
+
+    def _found(self, connection: Connection, create_id: str, *, locked: bool = False) -> RowMapping | None:
+        query = _BY_NUMBER.with_for_update() if locked else _BY_NUMBER
+        return connection.execute(query, self._named(number=_number(create_id))).mappings().one_or_none()
+
+    def _row(self, connection: Connection, create_id: str, *, locked: bool = False) -> RowMapping:
+        row = self._found(connection, create_id, locked=locked)
+        if row is None:
+            raise ValueError(f"there is no create {create_id!r}")
+        return row
+
+    def _keep(self, connection: Connection, record: CreateRecord, author: Writer) -> None:
+        change = sa.update(creates).where(creates.c.id == int(record.id))
+        connection.execute(change.values(**_changing(record, author)))
+
+    def _hold(self, author: Writer) -> Hold:
+        return Hold(author.worker, author.now + self._lease)
+
+    def _record(self, row: RowMapping) -> CreateRecord:
+        held_at: datetime | None = row[creates.c.held_at]
+        return CreateRecord(
+            str(row[creates.c.id]),
+            _mapping(row[creates.c.fields]),
+            _mapping(row[creates.c.labels]),
+            row[creates.c.recorded_at],
+            CommandState(row[creates.c.state]),
+            row[creates.c.attempts],
+            RequestContext(row[creates.c.idempotency_key], row[creates.c.origin], row[creates.c.reason]),
+            row[creates.c.why],
+            row[creates.c.task_id],
+            row[creates.c.claim],
+            None if held_at is None else Hold(row[creates.c.worker], held_at + self._lease),
+        )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    """What a create is sent with, nothing if that cannot be read: it is then like no other create."""
+    return {} if isinstance(value, UnreadableValue) else value
+
+
+def _changing(record: CreateRecord, author: Writer) -> dict[str, Any]:
+    """The columns that change in a create's life; whoever moves it holds it, as long as it is open."""
+    return {
+        "state": record.state,
+        "is_open": record.is_open,
+        "may_have_made": record.may_have_made,
+        "attempts": record.attempts,
+        "why": record.why,
+        "task_id": record.task_id,
+        "changed_at": author.now,
+        "claim": record.claim,
+        "worker": author.worker,
+        "session": author.session,
+        "held_at": author.now if record.is_open else None,
+    }
+
+
+def _number(create_id: str) -> int:
+    """The number of a create; 0, which none has, if that is no id of this journal's."""
+    return int(create_id) if re.fullmatch("[1-9][0-9]{0,17}", create_id) else 0
+
+
+# --- what is wrong with them ----------------------------------------------------------------------
+
+
+def damages(connection: Connection) -> Iterator[tuple[RowMapping, str]]:
+    """Yield the creates that do not hold together, each with what is wrong."""
+    made = sa.and_(tasks.c.lifecycle == creates.c.lifecycle, tasks.c.task_id == creates.c.task_id)
+    query = sa.select(creates, tasks.c.id).outerjoin_from(creates, tasks, made).order_by(creates.c.id)
+    for row in connection.execute(query, execution_options={"yield_per": 500}).mappings():
+        wrong = _wrong(row)
+        if wrong is not None:
+            yield row, wrong
+
+
+_STATES = {
+    CommandState.RECORDED, CommandState.UNCERTAIN, CommandState.DONE, CommandState.REFUSED, CommandState.ABANDONED
+}  # fmt: skip
+
+
+def _wrong(row: RowMapping) -> str | None:
+    unreadable = next((each.why for each in row.values() if isinstance(each, UnreadableValue)), None)
+    state, task_id = row[creates.c.state], row[creates.c.task_id]
+    if unreadable is not None:
+        return unreadable
+    if state not in _STATES:
+        return f"{state!r} is no state of a create"
+    record = CreateRecord("", {}, {}, row[creates.c.recorded_at], CommandState(state))
+    kept = (row[creates.c.is_open], row[creates.c.may_have_made])
+    if kept != (record.is_open, record.may_have_made):
+        return f"it is {state!r}, and kept as if it were not"
+    if (task_id is not None) != (state == CommandState.DONE):
+        return f"it is {state!r} with the task {task_id!r}"
+    if task_id is not None and row[tasks.c.id] is None:
+        return f"its task {task_id!r} is not known"
+    if not record.is_open and row[creates.c.held_at] is not None:
+        return "it has ended, and a worker holds it"
+    return None

@@ -1,0 +1,202 @@
+"""A table as a source, the connection to its server, and the engine that counts there."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from lifecycle.errors import nearest, shortened
+from lifecycle_adapters.connection_strings import NOT_A_URL, is_dsn, is_postgres, parameters
+from lifecycle_adapters.logs.columns import Columns
+from lifecycle_adapters.logs.duckdb_session import DuckDbSession
+from lifecycle_adapters.logs.log_errors import EngineFailed, UnusableLog
+from lifecycle_adapters.logs.postgres.postgres_records import records
+from lifecycle_adapters.logs.records import wrong_columns
+from lifecycle_adapters.logs.rules import Rules
+from lifecycle_adapters.logs.source import LoadedLog
+
+_BATCH = 10_000  # rows that are fetched at once
+_OLDEST_SERVER = 140_000  # the first whose EXTRACT is exact
+_TELL_EVERY_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresTable:
+    """A table or a view of PostgreSQL 14 or later, its name as the server has it, after its schema and a point or not.
+
+    Rows that only their place puts in order are in the order in which the server gives them: for a table, that in
+    which they lie. The transaction lasts until the checked log is closed.
+
+    Args:
+        url: as a journal's, `postgresql://user:password@host/database` or a connection string of libpq's.
+        table: its name; found by the search path where it names no schema.
+    Raises:
+        ValueError: that is neither.
+    """
+
+    url: str = field(repr=False)  # it may hold a password
+    table: str
+
+    def __post_init__(self) -> None:
+        _parameters(self.url)
+
+    def load(self, bench: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
+        """See Source."""
+        connection = _connected(self.url)
+        bench.on_close(connection.close)
+        engine = _Postgres(connection, bench)
+        relation, types = engine.find(self.table)
+        if (wrong := wrong_columns([*types], columns)) is not None:
+            raise UnusableLog(f"{shortened(self.table)}: {wrong}")
+        engine.make_records(records(relation, types, columns, rules))
+        return LoadedLog(engine, (self.table,), are_files=False)
+
+
+class _Postgres:
+    """See Engine."""
+
+    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]], bench: DuckDbSession) -> None:
+        if connection.info.server_version < _OLDEST_SERVER:
+            raise EngineFailed(f"PostgreSQL 14 or later is needed, this is {connection.info.server_version // 10_000}")
+        if connection.info.parameter_status("in_hot_standby") == "on":
+            raise EngineFailed(
+                "the server is a replica, which has no temporary tables to count in; name its primary server,"
+                " or copy the table to a file"
+            )
+        self._connection = connection
+        self._bench = bench
+        self._cursors = (f"lifecycle_{number}" for number in count())
+
+    @property
+    def name(self) -> str:
+        """The engine's name and version."""
+        version = self._connection.info.parameter_status("server_version") or ""
+        return f"PostgreSQL {version.split(' ')[0]}"
+
+    def keep(self, name: str, question: str) -> None:
+        """See Engine."""
+        with _mapped_errors(), self._told("counting in PostgreSQL"):
+            made = sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS ").format(sql.Identifier(name))
+            self._connection.execute(made.as_bytes(self._connection) + question.encode())
+
+    def rows(self, question: str) -> Iterator[tuple[Any, ...]]:
+        """See Engine."""
+        with _mapped_errors(), self._connection.cursor(next(self._cursors)) as cursor:
+            with self._told("counting in PostgreSQL"):
+                cursor.execute(question.encode())
+            while batch := cursor.fetchmany(_BATCH):
+                yield from batch
+
+    def find(self, table: str) -> tuple[sql.Identifier, dict[str, str]]:
+        """Return a relation by its full name, and the type of each of its columns; of a domain, what is under it."""
+        with _mapped_errors():
+            found = self._connection.execute(_RELATION, [table, table]).fetchone()
+            if found is None:
+                known = [name for (name,) in self._connection.execute(_RELATIONS)]
+                hint = f"; was {shortened(close)} meant?" if (close := nearest(table, known)) else ""
+                raise UnusableLog(f"there is no table or view {shortened(table)} in the database{hint}")
+            oid, schema, name = found
+            return sql.Identifier(schema, name), dict(self._connection.execute(_COLUMNS, [oid]).fetchall())
+
+    def make_records(self, query: sql.Composed) -> None:
+        """Make the relation `records`, a table: what a view gives, and in which order, may differ from time to time."""
+        with _mapped_errors(), self._told("reading in PostgreSQL"):
+            for setting in _SETTINGS:
+                self._connection.execute(setting)
+            self._connection.execute(sql.SQL("CREATE TEMPORARY TABLE records ON COMMIT DROP AS {}").format(query))
+            self._connection.execute("ANALYZE records")
+
+    @contextmanager
+    def _told(self, doing: str) -> Generator[None]:
+        """Tell progress again and again, from another thread, that something is being done; nobody knows its share."""
+        ended = threading.Event()
+
+        def tell() -> None:
+            while not ended.wait(_TELL_EVERY_S):
+                self._bench.tell(doing, None)
+
+        teller = threading.Thread(target=tell, name="lifecycle-logs", daemon=True)
+        teller.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            teller.join()
+
+
+_RELATION = """
+SELECT c.oid, n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+  AND ((c.relname = %s AND pg_table_is_visible(c.oid)) OR n.nspname || '.' || c.relname = %s)
+ORDER BY pg_table_is_visible(c.oid) DESC, n.nspname LIMIT 1"""
+
+_RELATIONS = """
+SELECT CASE WHEN pg_table_is_visible(c.oid) THEN c.relname ELSE n.nspname || '.' || c.relname END
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema')"""
+
+_COLUMNS = """
+SELECT a.attname, CASE WHEN t.typtype = 'e' THEN 'enum' ELSE t.typname END
+FROM pg_attribute a
+JOIN pg_type own ON own.oid = a.atttypid
+JOIN pg_type t ON t.oid = CASE WHEN own.typtype = 'd' THEN own.typbasetype ELSE own.oid END
+WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum"""
+
+_SETTINGS = (
+    # Ours are found first, whatever else is named so and whatever the search path is.
+    "SELECT set_config('search_path', concat_ws(',', 'pg_temp', NULLIF(current_setting('search_path'), '')), true)",
+    "SET LOCAL TimeZone = 'UTC'",
+    # A table is read from its beginning to its end, by one process, and not in the order of an index.
+    "SET LOCAL synchronize_seqscans = off",
+    "SET LOCAL max_parallel_workers_per_gather = 0",
+    "SET LOCAL enable_indexonlyscan = off",
+)
+
+# --- reaching it ----------------------------------------------------------------------------------
+
+
+def _parameters(url: str) -> dict[str, str]:
+    """What a URL or a connection string says, as libpq takes it. Messages show no part: it may be of the password."""
+    if not is_postgres(url):
+        raise ValueError("a table's URL begins with postgresql://")
+    if is_dsn(url):
+        return parameters(url)
+    given = {"host": "@"}
+    with suppress(ValueError):
+        given = parameters(f"postgresql://{url.partition('://')[2]}")
+    if any("@" in given.get(name, "") for name in ("host", "dbname")) or given.get("port", "").strip(",0123456789"):
+        raise ValueError(NOT_A_URL)
+    return given
+
+
+def _connected(url: str) -> psycopg.Connection[tuple[Any, ...]]:
+    usual = {"connect_timeout": 10, "keepalives_idle": 10, "fallback_application_name": "lifecycle"}
+    parameters: dict[str, Any] = {**usual, **_parameters(url), "client_encoding": "utf8"}
+    with _mapped_errors():
+        # Statements are not prepared: a pooler between may not know them again.
+        connection = psycopg.connect(prepare_threshold=None, **parameters)
+    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    connection.read_only = False  # else not even a temporary table could be made
+    return connection
+
+
+@contextmanager
+def _mapped_errors() -> Generator[None]:
+    try:
+        yield
+    except (psycopg.DataError, UnicodeDecodeError) as error:
+        raise UnusableLog(f"PostgreSQL: {_first_line(error)}") from error
+    except psycopg.Error as error:
+        raise EngineFailed(f"PostgreSQL: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,156 @@
+"""Files that Spark counts: Parquet it reads itself, all else comes to it by way of the workbench."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as fn
+
+from lifecycle_adapters.logs.columns import Columns
+from lifecycle_adapters.logs.duckdb_session import DuckDbSession, literal
+from lifecycle_adapters.logs.files import Files, ParquetGroup, parquet_groups
+from lifecycle_adapters.logs.formats import Format
+from lifecycle_adapters.logs.places import ROW_BITS
+from lifecycle_adapters.logs.rules import Rules
+from lifecycle_adapters.logs.source import LoadedLog
+from lifecycle_adapters.logs.spark.spark_engine import SparkEngine, mapped_errors
+from lifecycle_adapters.logs.spark.spark_records import records_of
+
+_SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.caseSensitive": "true",
+    # Without it no file can be read that has such a time in it, be it in a column that nobody asks for.
+    "spark.sql.legacy.parquet.nanosAsLong": "true",
+    # Times before 1900 are taken as they are, not refused.
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
+}
+_QUIET = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
+
+# Errors come as exceptions, too. Without an appender Spark would take this for no configuration.
+_SILENCE = """\
+rootLogger.level = off
+rootLogger.appenderRef.none.ref = none
+appender.none.type = Null
+appender.none.name = none
+logger.python.name = org.apache.spark.api.python.PythonGatewayServer
+logger.python.level = off
+"""
+
+# DuckDB's types of what Spark reads just as well. It knows no others, or takes them for something else.
+_ALIKE = re.compile(
+    r"VARCHAR|U?(TINYINT|SMALLINT|INTEGER|BIGINT)|DECIMAL\(\d+,\d+\)|FLOAT|DOUBLE|DATE|TIMESTAMP( WITH TIME ZONE)?"
+)
+
+
+@dataclass(frozen=True)
+class SparkFiles:
+    """Files by their paths, as `Files` has them, counted by Spark.
+
+    Parquet files are read by Spark itself. Others, and Parquet with types that Spark does not know, are read
+    here and handed over as Parquet. The workers must see the files and, where they run on other machines, the
+    directory that `spill` names.
+
+    Args:
+        paths, format: see Files.
+        master: where Spark runs, as in `spark-submit --master`; of no effect where a session is active, which is
+            used then and left running.
+        config: further settings of the session that is started, such as {"spark.driver.memory": "4g"}; the
+            memory can be set only once in a process.
+    """
+
+    files: Files
+    master: str
+    config: Mapping[str, str]
+
+    def __init__(
+        self,
+        *paths: str | os.PathLike[str],
+        master: str = "local[*]",
+        format: Format | None = None,  # noqa: A002
+        config: Mapping[str, str] | None = None,
+    ) -> None:
+        object.__setattr__(self, "files", Files(*paths, format=format))
+        object.__setattr__(self, "master", master)
+        object.__setattr__(self, "config", dict(config or {}))
+
+    def load(self, bench: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
+        """See Source."""
+        listed = self.files.listed()
+        bench.tell("starting Spark", None)
+        with mapped_errors():
+            session = self._session(bench)
+        if all(kind == "parquet" for _, kind in listed):
+            groups, broken = parquet_groups(bench, columns, enumerate(path for path, _ in listed))
+            if groups and all(_reads_alike(group, bench, columns) for group in groups):
+                with mapped_errors():
+                    frames = [_read(group, number, session, bench) for number, group in enumerate(groups)]
+                    records = [records_of(frame, columns, rules, place=_place(frame)) for frame in frames]
+                    engine = SparkEngine(session, reduce(DataFrame.unionByName, records), tell=bench.tell)
+                return LoadedLog(engine, tuple(path for path, _ in listed), broken=broken)
+        intake = self.files.load(bench, rules, columns)
+        folder = Path(bench.directory, "records")
+        bench.run(
+            f"COPY (SELECT * FROM records) TO {literal(folder)} (FORMAT parquet, PER_THREAD_OUTPUT true)",
+            doing="reading",
+        )
+        with mapped_errors():
+            engine = SparkEngine(session, session.read.parquet(_as_it_is(folder)), tell=bench.tell)
+        return LoadedLog(engine, intake.files, broken=intake.broken)
+
+    def _session(self, bench: DuckDbSession) -> SparkSession:
+        """A session of our own, since its settings are: beside an active one, or started and stopped here."""
+        active = SparkSession.getActiveSession()
+        if active is None:
+            log4j = Path(bench.directory, "log4j2.properties")
+            log4j.write_text(_SILENCE, encoding="utf-8")
+            places = {
+                "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={log4j.as_uri()}",
+                "spark.sql.warehouse.dir": Path(bench.directory, "warehouse").as_uri(),
+            }
+            builder = SparkSession.Builder().appName("task-lifecycle").master(self.master)
+            active = builder.config(map={**_QUIET, **places, **self.config}).getOrCreate()
+            bench.on_close(active.stop)
+        session = active.newSession()
+        for name, value in _SETTINGS.items():
+            session.conf.set(name, value)
+        return session
+
+
+def _reads_alike(group: ParquetGroup, bench: DuckDbSession, columns: Columns) -> bool:
+    """Whether Spark takes the columns of these files for what DuckDB takes them for."""
+    scan = f"read_parquet({literal(glob.escape(group.locations[0]))}, hive_partitioning = false)"
+    kinds = (str(row[1]) for row in bench.run(f"DESCRIBE SELECT * FROM {scan}"))
+    types = dict(zip(group.names, kinds, strict=True))
+    return all(_ALIKE.fullmatch(types[name]) for name in columns.named())
+
+
+def _read(group: ParquetGroup, number: int, session: SparkSession, bench: DuckDbSession) -> DataFrame:
+    """The rows of files of one schema. Each file is linked to by its number.
+
+    The number is then known of each row, and it does not matter what Spark makes of a file's name: it passes
+    over `_a` and `.a`, takes `a*` for a pattern and fails at `10:30`.
+    """
+    folder = Path(bench.directory, f"parquet{number}")
+    folder.mkdir()
+    for file, location in zip(group.numbers, group.locations, strict=True):
+        Path(folder, f"{file}.parquet").symlink_to(location)
+    return session.read.parquet(_as_it_is(folder))
+
+
+def _place(frame: DataFrame) -> Column:
+    metadata = frame.metadataColumn("_metadata")
+    file = fn.regexp_extract(metadata["file_name"], r"^\d+", 0).cast("bigint")
+    return fn.shiftleft(file, ROW_BITS) + metadata["row_index"] + 1
+
+
+def _as_it_is(path: Path) -> str:
+    """A path that Spark does not take for a pattern."""
+    return re.sub(r"([\\*?\[\]{}])", r"\\\1", str(path))

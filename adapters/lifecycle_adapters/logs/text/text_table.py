@@ -1,0 +1,75 @@
+"""The table `text_records`: where the rows of text files go, and how texts get from Python into DuckDB."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from lifecycle_adapters.logs.columns import Columns, RejectReason
+from lifecycle_adapters.logs.duckdb_session import DuckDbSession, literal
+from lifecycle_adapters.logs.log_errors import UnusableLog
+from lifecycle_adapters.logs.places import place_of
+from lifecycle_adapters.logs.records import named_for_parts, parts_of, records, wrong_columns
+from lifecycle_adapters.logs.rules import Rules
+
+CREATE = """
+CREATE TABLE text_records (task VARCHAR, at_us BIGINT, sequence BIGINT, place BIGINT, status VARCHAR, word INTEGER,
+                           form VARCHAR, fault VARCHAR, detail VARCHAR)"""
+
+
+class TextTable:
+    """`text_records`, into which the rows of one file go."""
+
+    def __init__(self, bench: DuckDbSession, rules: Rules, columns: Columns, number: int, path: str) -> None:
+        self._bench = bench
+        self._rules = rules
+        self._number = number
+        self.path = path
+        self.columns = columns
+        self.parts = parts_of(columns)
+        """The name of the column that holds each part of a record. A column may hold several."""
+        self._by_part = named_for_parts(columns)
+
+    @contextmanager
+    def offered(self, lines: Sequence[int] | range, **texts: Sequence[str]) -> Generator[None]:
+        """Offer texts as the relation `lines`, with the place of the line that each begins on."""
+        places = np.arange(lines.start, lines.stop) if isinstance(lines, range) else np.array(lines)
+        arrays = {name: np.array(column, dtype=object) for name, column in texts.items()}
+        self._bench.register("lines", {"place": places + place_of(self._number, 0), **arrays})
+        try:
+            yield
+        finally:
+            self._bench.unregister("lines")
+
+    def insert(self, relation: str, kind: str) -> int:
+        """Insert the rows of a relation with a column of type `kind` for each part, and return how many."""
+        query = records(relation, dict.fromkeys(self.parts, kind), self._by_part, self._rules, place="place")
+        [(count,)] = self._bench.run(f"INSERT INTO text_records {query}")
+        return int(count)
+
+    def lines_where(self, condition: str) -> list[int]:
+        """Return the lines of `lines` of which the condition holds, in their order."""
+        first = place_of(self._number, 0)
+        return [row[0] - first for row in self._bench.run(f"SELECT place FROM lines WHERE {condition} ORDER BY place")]
+
+    def first_of(self, query: str) -> tuple[Any, ...]:
+        """Return the first row of an answer."""
+        return self._bench.run(query)[0]
+
+    def reject(self, faults: Sequence[tuple[int, str]]) -> None:
+        """Insert lines that are no rows, with the reasons."""
+        if faults:
+            lines, reasons = zip(*faults, strict=True)
+            with self.offered(lines, reason=reasons):
+                self._bench.run(
+                    "INSERT INTO text_records (place, fault, detail)"
+                    f" SELECT place, {literal(RejectReason.NOT_A_ROW)}, reason FROM lines"
+                )
+
+    def require(self, names: Sequence[str]) -> None:
+        """Raise UnusableLog unless the columns are among these, each once."""
+        if (wrong := wrong_columns(names, self.columns)) is not None:
+            raise UnusableLog(f"{self.path}: {wrong}")

@@ -1,0 +1,334 @@
+"""What a reported status means: one report against a known state, one history against the table.
+
+`observe` judges a live report, which may be late, by reachability alone. `check` judges a
+recorded history, whose order is trusted. Every engine that checks logs follows the rules that
+are written at `check`, and no others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Generic, Literal
+
+from lifecycle.errors import UnknownName, UnknownStatus, shortened
+from lifecycle.graph import PAIRS_KEPT, Graph
+from lifecycle.table import E, S, quoted, require_words
+
+
+class Channel(StrEnum):
+    """Where a status was read. A lifecycle's aliases may name further channels."""
+
+    API = "api"
+    WEBHOOK = "webhook"
+
+
+class ObservationKind(StrEnum):
+    """How a reported status relates to the state we knew."""
+
+    SAME = "same"  # nothing new
+    STEP = "step"  # one transition leads there
+    JUMP = "jump"  # reachable in several: polling missed states
+    STALE = "stale"  # not reachable, but the known state is reachable from it: a late report
+    CONFLICT = "conflict"  # neither: both cannot be true
+    UNKNOWN = "unknown"  # not a status of this channel: the API has grown
+
+
+@dataclass(frozen=True, slots=True)
+class Observation(Generic[S, E]):
+    """`observe`'s answer.
+
+    `status` is the foreign text, `reported` the state it stands for (None when unknown) and
+    `state` the state to keep: the reported one after a step or a jump, else the known one.
+    `events` are, for a step, the alternatives that could each explain it, in declared order;
+    `path` is a shortest path of events for a step or a jump, else empty.
+    """
+
+    kind: ObservationKind
+    known: S
+    status: str
+    reported: S | None
+    state: S
+    events: tuple[E, ...]
+    path: tuple[E, ...]
+    reason: str
+
+
+class Severity(StrEnum):
+    """Whether a finding makes a history bad."""
+
+    FINDING = "finding"
+    INFORMATION = "information"
+
+
+class FindingCode(StrEnum):
+    """The kinds of finding, stable, as DuckDB, Spark and a spreadsheet will show them."""
+
+    UNKNOWN_STATUS = "unknown_status"
+    WRONG_START = "wrong_start"
+    DUPLICATE = "duplicate"
+    AFTER_FINAL = "after_final"
+    GAP = "gap"
+    OUT_OF_ORDER = "out_of_order"
+    IMPOSSIBLE = "impossible"
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation(Generic[S]):
+    """What the rules of `check` say of one row; `possible` are the states that could have followed directly."""
+
+    code: FindingCode
+    severity: Severity
+    possible: tuple[S, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding(Generic[S]):
+    """One remark on a history.
+
+    `index` is the row, 0..n-1, in the statuses as given; `previous` the state of the row before
+    it that counted (None at the first), `possible` the states that could have followed directly.
+    """
+
+    index: int
+    code: FindingCode
+    severity: Severity
+    previous: S | None
+    status: str
+    possible: tuple[S, ...]
+    message: str
+
+
+Mode = Literal["exact", "sampled"]
+
+
+class Conformance(Graph[S, E]):
+    """A graph that also judges what a service reported."""
+
+    _statuses: dict[str, dict[str, S]]  # channel -> foreign word -> state
+
+    def _translate(self, words: dict[str, dict[str, S]]) -> None:
+        self.__dict__.update(_statuses=words, _compared=lru_cache(PAIRS_KEPT)(self._compared))
+
+    def statuses(self, *, channel: str = Channel.API) -> Mapping[str, S]:
+        """Return every word of a channel with the state that it stands for: the states first, then the aliases.
+
+        Raises:
+            UnknownName: a channel that is neither usual nor named by an alias.
+        """
+        return MappingProxyType(self._vocabulary(channel))
+
+    def state_of(self, status: str, *, channel: str = Channel.API) -> S | None:
+        """Return the state that `status` stands for in `channel`, or None where it stands for none.
+
+        Raises:
+            UnknownName: a channel that is neither usual nor named by an alias.
+        """
+        return self._vocabulary(channel).get(status)
+
+    def _vocabulary(self, channel: str) -> dict[str, S]:
+        try:
+            return self._statuses[channel]
+        except KeyError:
+            raise UnknownName("channel", channel, known=self._statuses, where=self.name) from None
+
+    def require_state_of(self, status: str, *, channel: str = Channel.API) -> S:
+        """As `state_of`, but raise for a status that stands for no state.
+
+        Raises:
+            UnknownStatus: the channel does not know the word.
+            UnknownName: a channel that is neither usual nor named by an alias.
+        """
+        state = self.state_of(status, channel=channel)
+        if state is None:
+            reason = self._unknown_reason(status, channel)
+            raise UnknownStatus(reason, lifecycle=self.name, status=status, known=self._system.states)
+        return state
+
+    def observe(self, known: S, status: str, *, channel: str = Channel.API) -> Observation[S, E]:
+        """Judge a live report against the state known so far. It may be late, so nothing here is an error.
+
+        Args:
+            known: the state we last believed in.
+            status: the word that the service reported.
+            channel: whose vocabulary the word is from.
+        Raises:
+            UnknownName: `known` or `channel` is not declared. (An undeclared `status` is an answer.)
+        """
+        known = self._require_state(known)
+        reported = self.state_of(status, channel=channel)
+        if reported is None:
+            reason = self._unknown_reason(status, channel)
+            return Observation(ObservationKind.UNKNOWN, known, status, None, known, (), (), reason)
+        kind, state, events, path, reason = self._compared(known, reported)
+        return Observation(kind, known, status, reported, state, events, path, reason)
+
+    def _compared(self, known: S, reported: S) -> tuple[ObservationKind, S, tuple[E, ...], tuple[E, ...], str]:
+        """The kind, state, events, path and reason of an observation of two declared states."""
+        kind = self._relation(known, reported)
+        events: tuple[E, ...] = ()
+        path: tuple[E, ...] = ()
+        state = known
+        if kind in (ObservationKind.STEP, ObservationKind.JUMP):
+            state = reported
+            path = self._path(known, reported)
+        if kind is ObservationKind.STEP:
+            events = tuple(
+                event for event in self._allowed[known] if self._system.transitions[known, event] == reported
+            )
+        return kind, state, events, path, _REASONS[kind].format(known=known, status=reported)
+
+    def relation(self, known: S, reported: S | None) -> ObservationKind:
+        """Return how a reported state relates to the known one: the kind that `observe` returns, and nothing else.
+
+        Args:
+            known: the state we last believed in.
+            reported: the state that was reported; None for a status that stands for none.
+        Raises:
+            UnknownName: a state that is not declared.
+        """
+        self._require_state(known)
+        if reported is not None:
+            self._require_state(reported)
+        return self._relation(known, reported)
+
+    def check(
+        self, statuses: Iterable[str], *, mode: Mode = "exact", channel: str = Channel.API
+    ) -> tuple[Finding[S], ...]:
+        """Judge one task's recorded history and return what is remarkable, in its order.
+
+        1. A row whose status the lifecycle does not know is `unknown_status`, and is left out.
+        2. In exact mode the first remaining row is `wrong_start` unless it is the initial state.
+        3. Every other row is judged against the row before it, and against whether any earlier
+           row was final. Equal to the row before: `duplicate`. Otherwise, after a final state:
+           `after_final`, whatever else it is. Otherwise one transition is fine; several are
+           `gap`; stale is `out_of_order`; the rest is `impossible`.
+
+        Duplicates, and gaps in sampled mode, are information and do not make a history bad.
+
+        Args:
+            statuses: n words of `channel`, oldest first.
+            mode: "exact" when every change was recorded, "sampled" when it was polled.
+        Raises:
+            UnknownName: `channel` is not declared.
+            ValueError: `mode` is neither.
+            TypeError: `statuses` is one text.
+        """
+        _require_mode(mode)
+        findings: list[Finding[S]] = []
+        previous: S | None = None
+        ended = False
+        for index, status in enumerate(require_words(statuses, "statuses")):
+            state = self.state_of(status, channel=channel)
+            code = self._code(previous, state, ended=ended, mode=mode)
+            if code is not None:
+                remark = self._check_step(code, previous, ended=ended, mode=mode)
+                message = self.describe_deviation(remark, previous, status)
+                findings.append(Finding(index, code, remark.severity, previous, status, remark.possible, message))
+            if state is not None:
+                previous = state
+                ended = ended or state in self._system.final
+        return tuple(findings)
+
+    def check_step(
+        self, previous: S | None, state: S | None, *, ended: bool = False, mode: Mode = "exact"
+    ) -> Deviation[S] | None:
+        """Return what `check` remarks on one row of a history, or None where it is as it should be.
+
+        With it whoever holds a history in another form (a table of pairs and how often each was
+        seen) judges it by the very rules of `check`.
+
+        Args:
+            previous: the state of the row before, unknown statuses left out; None at the first.
+            state: the state that the row's status stands for; None where the channel does not know it.
+            ended: whether any row before `previous` was final.
+        Raises:
+            UnknownName: `previous` or `state` is not declared.
+            ValueError: `mode` is neither "exact" nor "sampled".
+        """
+        _require_mode(mode)
+        for each in (previous, state):
+            if each is not None:
+                self._require_state(each)
+        ended = ended or previous in self._system.final
+        code = self._code(previous, state, ended=ended, mode=mode)
+        return None if code is None else self._check_step(code, previous, ended=ended, mode=mode)
+
+    def _check_step(self, code: FindingCode, previous: S | None, *, ended: bool, mode: Mode) -> Deviation[S]:
+        harmless = code is FindingCode.DUPLICATE or (code is FindingCode.GAP and mode == "sampled")
+        severity = Severity.INFORMATION if harmless else Severity.FINDING
+        return Deviation(code, severity, self._possible(previous, ended=ended, mode=mode))
+
+    def _code(self, previous: S | None, state: S | None, *, ended: bool, mode: Mode) -> FindingCode | None:
+        if state is None:
+            return FindingCode.UNKNOWN_STATUS
+        if previous is None:
+            return FindingCode.WRONG_START if mode == "exact" and state != self._system.initial else None
+        if state == previous:
+            return FindingCode.DUPLICATE
+        if ended:
+            return FindingCode.AFTER_FINAL
+        return _DEVIATIONS[self._relation(previous, state)]
+
+    def describe_deviation(self, remark: Deviation[S], previous: S | None, status: str) -> str:
+        """Return the line that `check` says with a remark: what was reported after what, and what could have been.
+
+        Args:
+            previous: as for `check_step`.
+            status: the word that was reported, whatever it is.
+        """
+        after = "at the start" if previous is None else f"after {quoted(previous)}"
+        is_unknown = remark.code is FindingCode.UNKNOWN_STATUS
+        declared_by = self._declared_by(status, self._system.states) if is_unknown else None
+        hint = f" ({quoted(declared_by)} declares it)" if declared_by else ""
+        could = ", ".join(remark.possible) or "nothing, the task had ended"
+        return f"{shortened(status)} {after}: {remark.code}{hint}; possible: {could}"
+
+    def _possible(self, previous: S | None, *, ended: bool, mode: Mode) -> tuple[S, ...]:
+        if ended:
+            return ()
+        if previous is None:
+            return (self._system.initial,) if mode == "exact" else self._system.states
+        return tuple(self._next[previous])
+
+    def _relation(self, known: S, reported: S | None) -> ObservationKind:
+        if reported is None:
+            return ObservationKind.UNKNOWN
+        if known == reported:
+            return ObservationKind.SAME
+        if reported in self._next[known]:
+            return ObservationKind.STEP
+        after, bit = self._closure.after, self._closure.bit
+        if after[known] & bit[reported]:
+            return ObservationKind.JUMP
+        return ObservationKind.STALE if after[reported] & bit[known] else ObservationKind.CONFLICT
+
+    def _unknown_reason(self, status: str, channel: str) -> str:
+        declared_by = self._declared_by(status, self._system.states)
+        hint = (
+            f"; {quoted(declared_by)} declares it" if declared_by else f" (known: {', '.join(self._statuses[channel])})"
+        )
+        return f"{shortened(status)} is not a status of channel {quoted(channel)}{hint}"
+
+
+def _require_mode(mode: object) -> None:
+    if mode not in ("exact", "sampled"):
+        raise ValueError(f"mode must be 'exact' or 'sampled', not {mode!r}")
+
+
+_REASONS = {
+    ObservationKind.SAME: "still '{known}'",
+    ObservationKind.STEP: "one transition leads from '{known}' to '{status}'",
+    ObservationKind.JUMP: "'{status}' is reachable from '{known}' in several transitions; some were missed",
+    ObservationKind.STALE: "'{status}' comes before '{known}': a late report",
+    ObservationKind.CONFLICT: "'{status}' and '{known}' cannot both be true",
+}
+_DEVIATIONS = {
+    ObservationKind.STEP: None,
+    ObservationKind.JUMP: FindingCode.GAP,
+    ObservationKind.STALE: FindingCode.OUT_OF_ORDER,
+    ObservationKind.CONFLICT: FindingCode.IMPOSSIBLE,
+}

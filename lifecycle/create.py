@@ -1,0 +1,218 @@
+"""One create, from its intent to its outcome, and what can be done about one that has none; pure generators.
+
+They yield effects (effects.py) like a command does. Creating is not a command: after a lost response there is
+no id to read, and no later state of a task proves it. So a create is sent again only if nothing arrived (429,
+or no connection was made). Its record (journal.CreateRecord) is what a crash leaves behind:
+
+1. Record the intent: fields, labels, idempotency key, origin and reason. If the key is taken, return the task
+   that was created under it.
+2. Record the attempt, under the same claim, then send.
+3. A usable response names the task: done, and in the same transaction the task becomes known.
+4. A refusal: refused. 429 or no connection: wait and go on at 2, within the driver's time; then it is refused,
+   or abandoned because it was never sent. Each time the key is free again.
+5. No usable response: uncertain, and left open.
+
+A create that a crash left open is abandoned if it was never sent. Otherwise it is uncertain until somebody says
+which task it made (`adopt`), or that it made none (`abandon`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lifecycle.catalog import CommandEvent, CommandState
+from lifecycle.effects import (
+    Accepted,
+    ClaimCreate,
+    Create,
+    Failure,
+    FindCreate,
+    FindMaker,
+    LoadCreate,
+    Lost,
+    NotSent,
+    RecordCreate,
+    RecordCreateAttempt,
+    RecordCreateOutcome,
+    ReleaseCreate,
+    Response,
+    Steps,
+    Throttled,
+    UnfinishedCreates,
+    Wait,
+    WaitReason,
+    read_with_retries,
+    retry_after_s,
+)
+from lifecycle.errors import CreateInFlight, CreateKeyReused, CreateUncertain
+from lifecycle.journal import NO_CONTEXT, CreatedTask, CreateRecord, Report, RequestContext
+
+_NO_LABELS: Mapping[str, str] = {}
+_NO_ONE: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class CreateResult:
+    """The task that was created. `response` is what the service answered, None if that was to an earlier call."""
+
+    task_id: str
+    response: Accepted | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateProcedure:
+    """The procedures of the creates of one lifecycle.
+
+    `id_of` returns the id of the task that a usable response names; the response is usable because it names one.
+    """
+
+    lifecycle: str
+    id_of: Callable[[Accepted], str]
+
+    def execute(
+        self, fields: Mapping[str, Any], *, labels: Mapping[str, str] = _NO_LABELS, context: RequestContext = NO_CONTEXT
+    ) -> Steps[CreateResult]:
+        """Create a task with these fields, or return the one that was created under the same key.
+
+        Raises (when driven):
+            CreateUncertain: the response was lost, now or when the key was given first; or another worker
+                has claimed the create before it was sent.
+            CreateInFlight: another worker is creating the task under this key.
+            CreateKeyReused: the key was given to a create with other fields.
+            The adapter's error: it was refused, or the time for repetitions was spent.
+        """
+        record = yield from self._open(fields, labels, context)
+        if record.task_id is not None:
+            return CreateResult(record.task_id, None)
+        return (yield from self._send(record))
+
+    def recover(self, record: CreateRecord, *, dead: frozenset[str] = _NO_ONE) -> Steps[CreateRecord | None]:
+        """Settle an unfinished create, if it was never sent; return what is recorded of it then.
+
+        One that another worker holds is returned as it is; None if it has an outcome by now.
+        """
+        if record.state is CommandState.UNCERTAIN and record.hold is None:
+            return record
+        claimed: CreateRecord | None = yield ClaimCreate(record.id, dead)
+        if claimed is None:
+            unfinished: list[CreateRecord] = yield UnfinishedCreates()
+            return next((each for each in unfinished if each.id == record.id), None)
+        if not claimed.attempts:
+            record = yield RecordCreateOutcome(claimed.id, CommandEvent.ABANDON, "never sent", claimed.claim)
+            return record
+        return (yield from self._leave_open(claimed, "no response was recorded"))
+
+    def adopt(self, create_id: str, task_id: str) -> Steps[CreateRecord]:
+        """Record that an open create made this task, which is read first. Driven by one who reads that task.
+
+        Raises (when driven):
+            CreateInFlight: a living worker holds the create.
+            ValueError: there is no such create, or it has ended; or another create made the task.
+            The adapter's error: the task cannot be read; nothing was recorded of the create.
+        """
+        maker: str | None = yield FindMaker(task_id)
+        if maker is not None:
+            raise ValueError(f"create {maker} made the task {task_id!r}")
+        claimed = yield from self._claim(create_id)
+        answer = yield from read_with_retries()
+        if isinstance(answer, Failure):
+            yield ReleaseCreate(claimed.id, claimed.claim)
+            raise answer.error
+        task = CreatedTask(task_id, _report(answer))
+        adopted: CreateRecord
+        adopted = yield RecordCreateOutcome(claimed.id, CommandEvent.CONFIRM, "adopted", claimed.claim, task)
+        return adopted
+
+    def abandon(self, create_id: str, reason: str) -> Steps[CreateRecord]:
+        """Record that an open create made no task, or none that matters: its key is free again.
+
+        Raises (when driven):
+            CreateInFlight: a living worker holds the create.
+            ValueError: there is no such create, or it has ended.
+        """
+        claimed = yield from self._claim(create_id)
+        why = reason or "abandoned by a caller"
+        abandoned: CreateRecord = yield RecordCreateOutcome(claimed.id, CommandEvent.ABANDON, why, claimed.claim)
+        return abandoned
+
+    def _open(
+        self, fields: Mapping[str, Any], labels: Mapping[str, str], context: RequestContext
+    ) -> Steps[CreateRecord]:
+        """Return a create that is to be sent, or one that made its task."""
+        while True:
+            opened: CreateRecord | None = yield RecordCreate(fields, labels, context)
+            if opened is not None:
+                return opened
+            earlier: CreateRecord | None = yield FindCreate(str(context.idempotency_key))
+            if earlier is not None:
+                again = yield from self._replay_outcome(earlier, fields)
+                if again is not None:
+                    return again
+
+    def _replay_outcome(self, earlier: CreateRecord, fields: Mapping[str, Any]) -> Steps[CreateRecord | None]:
+        """What there is under a key that is taken; None if that has changed meanwhile."""
+        facts = {"lifecycle": self.lifecycle, "create_id": earlier.id}
+        if dict(earlier.fields) != dict(fields):
+            raise CreateKeyReused(str(earlier.context.idempotency_key), **facts)
+        if earlier.task_id is not None:
+            return earlier
+        claimed: CreateRecord | None = yield ClaimCreate(earlier.id)
+        if claimed is None:
+            latest: CreateRecord | None = yield FindCreate(str(earlier.context.idempotency_key))
+            if latest == earlier:
+                raise CreateInFlight(**facts, hold=earlier.hold)
+            return None
+        if not claimed.attempts:  # its worker died before it was sent
+            return claimed
+        left = yield from self._leave_open(claimed, "no response was recorded")
+        raise CreateUncertain(left.why, **facts)
+
+    def _send(self, record: CreateRecord) -> Steps[CreateResult]:
+        attempts = record.attempts
+        while True:
+            attempts += 1
+            if not (yield RecordCreateAttempt(record.id, attempts, record.claim)):
+                raise CreateUncertain(
+                    "another worker has claimed it before it was sent", lifecycle=self.lifecycle, create_id=record.id
+                )
+            answer: Response = yield Create(record.fields)
+            match answer:
+                case Accepted():
+                    task = CreatedTask(self.id_of(answer), _report(answer))
+                    yield RecordCreateOutcome(record.id, CommandEvent.CONFIRM, "created", record.claim, task)
+                    return CreateResult(task.task_id, answer)
+                case Lost():
+                    why = str(answer.error)
+                    yield from self._leave_open(record, why)
+                    raise CreateUncertain(why, lifecycle=self.lifecycle, create_id=record.id) from answer.error
+                case Throttled() | NotSent():  # nothing happened
+                    if (yield Wait(WaitReason.RETRY, attempts - record.attempts, retry_after_s(answer))):
+                        continue
+                case _:
+                    pass
+            event = CommandEvent.ABANDON if isinstance(answer, NotSent) else CommandEvent.REFUSE
+            yield RecordCreateOutcome(record.id, event, str(answer.error), record.claim)
+            raise answer.error
+
+    def _leave_open(self, record: CreateRecord, why: str) -> Steps[CreateRecord]:
+        """Let a create that may have made a task be uncertain, and end our claim of it."""
+        claim = record.claim
+        if record.state is not CommandState.UNCERTAIN:
+            record = yield RecordCreateOutcome(record.id, CommandEvent.LOSE, why, claim)
+        yield ReleaseCreate(record.id, claim)
+        return replace(record, hold=None) if record.claim == claim else record
+
+    def _claim(self, create_id: str) -> Steps[CreateRecord]:
+        claimed: CreateRecord | None = yield ClaimCreate(create_id)
+        if claimed is not None:
+            return claimed
+        record: CreateRecord = yield LoadCreate(create_id)
+        if record.is_open:
+            raise CreateInFlight(lifecycle=self.lifecycle, create_id=create_id, hold=record.hold)
+        raise ValueError(f"create {create_id} has ended: it is {record.state}")
+
+
+def _report(answer: Accepted) -> Report | None:
+    return None if answer.status is None else Report(answer.status, answer.as_of)

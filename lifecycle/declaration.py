@@ -1,0 +1,174 @@
+"""The parts that a declaration is made of: states, events, rows, aliases and promises, as plain data.
+
+What they must satisfy together is in validation.py, what is made of them in definition.py, from
+which users take them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from itertools import product
+from typing import Annotated, Any, ClassVar, Generic
+
+from pydantic import AfterValidator, ConfigDict, Strict, TypeAdapter, ValidatorFunctionWrapHandler, WrapValidator
+
+from lifecycle.table import E, Origin, S, TransitionSystem
+
+# Parts are examined like foreign data even when they come as objects: what a type checker would
+# refuse (an origin given as text) must not pass silently where there is none.
+_CHECKED = ConfigDict(extra="forbid", revalidate_instances="always")
+
+
+def _keep_member(name: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    # Where the enumeration is not known, pydantic would turn its members into plain text. What kinds of
+    # enumeration there may be is examined in validation.py.
+    checked = check(name)
+    for each in (name, checked):  # bytes, or a member of a plain Enum
+        if not isinstance(each, str):
+            _TEXT.validate_python(each)
+    return name if isinstance(name, Enum) and type(checked) is str else checked
+
+
+def _encodable(text: str) -> str:
+    text.encode()  # JSON can spell half of a surrogate pair ("\ud800")
+    return text
+
+
+_Name = Annotated[S, WrapValidator(_keep_member)]
+StrictText = Annotated[str, Strict()]
+_TEXT: TypeAdapter[str] = TypeAdapter(StrictText)
+Text = Annotated[StrictText, AfterValidator(_encodable)]
+_Flag = Annotated[bool, Strict()]  # pydantic would take "yes", "off" and 1 for truth values
+
+
+@dataclass(frozen=True, slots=True)
+class State(Generic[S]):
+    """Where a task rests. `settled` means that no work is being done although the task is not over."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _CHECKED
+
+    name: _Name[S]
+    meaning: Text = ""
+    initial: _Flag = field(default=False, kw_only=True)
+    final: _Flag = field(default=False, kw_only=True)
+    settled: _Flag = field(default=False, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Event(Generic[E]):
+    """What moves a task.
+
+    For a command (origin caller), `proved_by_state` says that being at its target means that it
+    took effect, so it may not lead from a state to that same state. `idempotent` says that sending
+    it twice is the same as sending it once, whatever the service does in between: no remote events
+    lead from its target to a state that accepts it again.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _CHECKED
+
+    name: _Name[E]
+    origin: Origin
+    meaning: Text = ""
+    proved_by_state: _Flag = field(default=True, kw_only=True)
+    idempotent: _Flag = field(default=True, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Transition(Generic[S, E]):
+    """One row of the table."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _CHECKED
+
+    source: _Name[S]
+    event: _Name[E]
+    target: _Name[S]
+
+
+@dataclass(frozen=True, slots=True)
+class Alias(Generic[S]):
+    """A foreign word for a state in one channel (`webhook` says `initializing` for `created`)."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _CHECKED
+
+    channel: Text
+    status: Text
+    state: _Name[S]
+
+
+class Rule(StrEnum):
+    """The forms that a promise can take; each says which of `events` and `states` it is about."""
+
+    FINAL = "final"  # nothing leads out of the states
+    IRREVERSIBLE = "irreversible"  # whatever the events lead to is final
+    NEVER_IN = "never_in"  # the states refuse the events
+    ONLY_IN = "only_in"  # every state but these refuses the events
+    ACCEPTED_IN = "accepted_in"  # the states accept the events
+    ACCEPTED_UNTIL_FINAL = "accepted_until_final"  # every state that is not final accepts the events
+    LEADS_TO = "leads_to"  # the events lead to these states only
+
+
+ABOUT_EVENTS = frozenset(Rule) - {Rule.FINAL}
+ABOUT_STATES = frozenset(Rule) - {Rule.IRREVERSIBLE, Rule.ACCEPTED_UNTIL_FINAL}
+_BROKEN_BY_REFUSALS = frozenset({Rule.ACCEPTED_IN, Rule.ACCEPTED_UNTIL_FINAL})
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant(Generic[S, E]):
+    """A named promise of a lifecycle, as data, with the sentence of the document that makes it."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _CHECKED
+
+    name: Text
+    rule: Rule
+    events: tuple[_Name[E], ...] = field(default=(), kw_only=True)
+    states: tuple[_Name[S], ...] = field(default=(), kw_only=True)
+    citation: Text = field(kw_only=True)
+
+    def violations(
+        self, rows: TransitionSystem[S, E], target: Callable[[S, E], S | None] | None = None
+    ) -> Iterator[tuple[S, E, S | None]]:
+        """Yield each (state, event, target) that breaks the promise.
+
+        Args:
+            rows: of the lifecycle.
+            target: any executor of it (a machine over a user's object, a server), asked every pair that the
+                promise is about; the rows themselves if omitted.
+        """
+        states, events = self._about(rows)
+        pairs: Iterable[tuple[S, E]] = product(states, events)
+        if target is None and self.rule not in _BROKEN_BY_REFUSALS:
+            pairs = (row for row in rows.transitions if row[0] in states and row[1] in events)
+        for state, event in pairs:
+            to = target(state, event) if target else rows.transitions.get((state, event))
+            if not self._allows(to, rows):
+                yield state, event, to
+
+    def _about(self, rows: TransitionSystem[S, E]) -> tuple[dict[S, None], dict[E, None]]:
+        """The states and events whose pairs the promise is about, in declared order."""
+        named = frozenset(self.states)
+        match self.rule:
+            case Rule.FINAL | Rule.NEVER_IN | Rule.ACCEPTED_IN:
+                states = [state for state in rows.states if state in named]
+            case Rule.ONLY_IN:
+                states = [state for state in rows.states if state not in named]
+            case Rule.ACCEPTED_UNTIL_FINAL:
+                states = [state for state in rows.states if state not in rows.final]
+            case _:
+                states = list(rows.states)
+        events = frozenset(self.events)
+        about = [event for event in rows.origins if self.rule is Rule.FINAL or event in events]
+        return dict.fromkeys(states), dict.fromkeys(about)
+
+    def _allows(self, to: S | None, rows: TransitionSystem[S, E]) -> bool:
+        """Whether the promise allows a pair that it is about to lead there."""
+        match self.rule:
+            case Rule.ACCEPTED_IN | Rule.ACCEPTED_UNTIL_FINAL:
+                return to is not None
+            case Rule.IRREVERSIBLE:
+                return to is None or to in rows.final
+            case Rule.LEADS_TO:
+                return to is None or to in self.states
+            case _:
+                return to is None

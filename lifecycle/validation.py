@@ -1,0 +1,318 @@
+"""What a sound declaration must satisfy, and the rows that one is compiled to.
+
+An unsound declaration is refused when it is made, wherever it comes from, with all findings at
+once. Their codes are stable:
+
+    bad_document                the text is not JSON or YAML
+    bad_value                   a field is missing, unknown, or of the wrong type
+    duplicate_key               a key is written twice
+    too_large                   there are more states, rows or other parts than a lifecycle may have
+    more_findings               there are more findings than are listed
+    bad_name                    a name is empty, too long or not printable, or an enumeration shows it as another text
+    duplicate_name              two states, events or aliases of one name
+    duplicate_row               two rows for one (source, event)
+    unknown_name                a row, alias or invariant uses a name that is not declared
+    no_initial_state            no state is initial
+    several_initial_states      more than one is
+    final_state_with_exit       a row leaves a final state
+    unreachable_state           no path leads there from the initial state
+    dead_end                    no path leads from there to a final state
+    unused_event                an event is in no row
+    alias_shadows_state         an alias hides a declared state
+    not_idempotent              a command is declared idempotent, and what it does can be undone by remote events alone
+    not_proved_by_state         a command is declared proved by its state, and leads from a state to that state
+    broken_invariant            a row contradicts what the lifecycle promises
+    base_final_changed          an extension gives a final state of its base a way out
+    base_answer_changed         an extension answers a (state, event) pair of its base differently
+    base_reachability_changed   an extension connects two states of its base anew
+    base_initial_unreachable    the base's initial state cannot be reached from the extension's
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any, Protocol, TypeAlias
+
+from lifecycle.declaration import ABOUT_EVENTS, ABOUT_STATES, Alias, Event, Invariant, State, Transition
+from lifecycle.errors import DefinitionFinding, nearest, shortened
+from lifecycle.graph import Closure, accepted_again, remote_rows
+from lifecycle.table import E, Origin, S, TransitionSystem, quoted
+
+LONGEST_NAME = 100  # characters; a longer one is a pasted document, not a name
+
+Path: TypeAlias = tuple[str | int, ...]
+"""Where a part is, from the declaration's fields on."""
+
+LARGEST: Mapping[str, int] = {
+    "states": 2_000, "events": 10_000, "transitions": 10_000, "aliases": 10_000, "channels": 100, "invariants": 1_000,
+}  # fmt: skip
+"""How much may be declared: what is examined, and can be asked about, in seconds and in 300 MiB."""
+
+MOST_FINDINGS = 100  # a person does not read more, and each costs a search for the name that was meant
+
+
+class Declaration(Protocol[S, E]):
+    """What is examined: the fields of a `Lifecycle`, sound or not."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def states(self) -> tuple[State[S], ...]: ...
+    @property
+    def events(self) -> tuple[Event[E], ...]: ...
+    @property
+    def transitions(self) -> tuple[Transition[S, E], ...]: ...
+    @property
+    def aliases(self) -> tuple[Alias[S], ...]: ...
+    @property
+    def invariants(self) -> tuple[Invariant[S, E], ...]: ...
+
+
+def limited(findings: Iterable[DefinitionFinding]) -> tuple[DefinitionFinding, ...]:
+    """Return the first findings; if there are more than a person reads, the last says so."""
+    found = tuple(islice(findings, MOST_FINDINGS + 1))
+    if len(found) <= MOST_FINDINGS:
+        return found
+    more = DefinitionFinding("more_findings", "declaration", "there are more; correct these, then examine it again")
+    return (*found[:MOST_FINDINGS], more)
+
+
+def validate(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
+    """Yield everything that is wrong with a declaration."""
+    # What rests on sound names and rows is only examined when those are sound: a state that is
+    # "unreachable" because of a misspelt row would be noise beside the misspelling.
+    for part in (_validate_size, _validate_basics):
+        is_sound = True
+        for finding in part(lifecycle):
+            is_sound = False
+            yield finding
+        if not is_sound:
+            return
+    rows = transition_system(lifecycle)
+    yield from _validate_paths(rows)
+    yield from _validate_idempotence(lifecycle, rows)
+    yield from _validate_proof(lifecycle)
+    yield from violations(lifecycle.invariants, rows)
+
+
+def _validate_size(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
+    for part, most in LARGEST.items():
+        if part == "channels":
+            count = len({alias.channel for alias in lifecycle.aliases})
+        else:
+            count = len(getattr(lifecycle, part))
+        if count > most:
+            message = f"{count:,} are declared and at most {most:,} are allowed: declare several lifecycles instead"
+            yield DefinitionFinding("too_large", part, message, ("aliases" if part == "channels" else part,))
+
+
+def _validate_basics(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
+    states = {state.name for state in lifecycle.states}
+    events = {event.name for event in lifecycle.events}
+    yield from _validate_names("lifecycle", {("name",): lifecycle.name})
+    yield from _validate_names("state", {("states", i, "name"): state.name for i, state in enumerate(lifecycle.states)})
+    yield from _validate_names("event", {("events", i, "name"): event.name for i, event in enumerate(lifecycle.events)})
+    yield from _validate_references(lifecycle, states, events)
+    yield from _validate_rows(lifecycle)
+    yield from _validate_initial({i: state.name for i, state in enumerate(lifecycle.states) if state.initial})
+    yield from _validate_aliases(lifecycle.aliases, states)
+    used = {row.event for row in lifecycle.transitions}
+    for i, event in enumerate(lifecycle.events):
+        if event.name not in used:
+            yield DefinitionFinding("unused_event", f"event {quoted(event.name)}", "is in no row", ("events", i))
+
+
+def _validate_names(kind: str, names: Mapping[Path, str]) -> Iterator[DefinitionFinding]:
+    last = {name: path for path, name in names.items()}
+    for name, count in Counter(names.values()).items():
+        where, path = f"{kind} {shortened(name)}", last[name]
+        text = str.__str__(name)
+        if not (0 < len(text) <= LONGEST_NAME and text.isprintable()):
+            message = f"a name is 1 to {LONGEST_NAME} printable characters"
+            yield DefinitionFinding("bad_name", where, message, path)
+        shown = {str(name), f"{name}"} - {text}
+        if shown:
+            # Whoever stores or prints it would write that text; `class S(str, Enum)` is such a case.
+            message = (
+                f"it is shown as {shortened(shown.pop())}: use a StrEnum with no __str__ of its own, or plain text"
+            )
+            yield DefinitionFinding("bad_name", where, message, path)
+        if count > 1:
+            yield DefinitionFinding("duplicate_name", where, f"is declared {count} times", path)
+
+
+def _validate_references(lifecycle: Declaration[S, E], states: set[S], events: set[E]) -> Iterator[DefinitionFinding]:
+    for where, path, kind, name in _references(lifecycle):
+        known: set[Any] = states if kind == "state" else events
+        if name not in known:
+            meant = nearest(name, known)
+            hint = f"; did you mean {quoted(meant)}?" if meant else ""
+            yield DefinitionFinding("unknown_name", where, f"{kind} {shortened(name)} is not declared{hint}", path)
+    for i, invariant in enumerate(lifecycle.invariants):
+        for part, rules in (("events", ABOUT_EVENTS), ("states", ABOUT_STATES)):
+            if bool(getattr(invariant, part)) != (invariant.rule in rules):
+                needs = "needs" if invariant.rule in rules else "takes no"
+                message = f"the rule {quoted(invariant.rule)} {needs} {part}"
+                yield DefinitionFinding(
+                    "bad_value", f"invariant {shortened(invariant.name)}", message, ("invariants", i)
+                )
+
+
+def _references(lifecycle: Declaration[S, E]) -> Iterator[tuple[str, Path, str, str]]:
+    """Yield where a name is used, the path of that place, and the kind and the name that is used there."""
+    for i, row in enumerate(lifecycle.transitions):
+        where = f"transitions[{i}]"
+        yield where, ("transitions", i, "source"), "state", row.source
+        yield where, ("transitions", i, "target"), "state", row.target
+        yield where, ("transitions", i, "event"), "event", row.event
+    for i, alias in enumerate(lifecycle.aliases):
+        yield f"alias {shortened(alias.status)}", ("aliases", i, "state"), "state", alias.state
+    for i, invariant in enumerate(lifecycle.invariants):
+        where = f"invariant {shortened(invariant.name)}"
+        for part, names in (("states", invariant.states), ("events", invariant.events)):
+            for j, name in enumerate(names):
+                yield where, ("invariants", i, part, j), part[:-1], name
+
+
+def _validate_rows(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
+    final = {state.name for state in lifecycle.states if state.final}
+    seen: dict[tuple[S, E], int] = {}
+    for index, row in enumerate(lifecycle.transitions):
+        where, path = f"transitions[{index}]", ("transitions", index)
+        first = seen.setdefault((row.source, row.event), index)
+        if first != index:
+            message = f"({row.source}, {row.event}) has a row already, transitions[{first}]"
+            yield DefinitionFinding("duplicate_row", where, message, path)
+        if row.source in final:
+            message = f"{quoted(row.event)} leads out of {quoted(row.source)}"
+            yield DefinitionFinding("final_state_with_exit", where, message, path)
+
+
+def _validate_initial(initial: Mapping[int, S]) -> Iterator[DefinitionFinding]:
+    if not initial:
+        yield DefinitionFinding("no_initial_state", "states", "one state must be initial", ("states",))
+    if len(initial) > 1:
+        message = f"only one may be initial, not {', '.join(initial.values())}"
+        yield DefinitionFinding("several_initial_states", "states", message, ("states", max(initial)))
+
+
+def _validate_aliases(aliases: tuple[Alias[S], ...], states: set[S]) -> Iterator[DefinitionFinding]:
+    last = {(alias.channel, alias.status): i for i, alias in enumerate(aliases)}
+    for (channel, word), count in Counter((alias.channel, alias.status) for alias in aliases).items():
+        where, path = f"alias {shortened(word)}", ("aliases", last[channel, word])
+        if count > 1:
+            message = f"is declared {count} times for channel {channel!r}"
+            yield DefinitionFinding("duplicate_name", where, message, path)
+        if word in states:
+            message = f"channel {channel!r} could no longer name that state"
+            yield DefinitionFinding("alias_shadows_state", where, message, path)
+
+
+def _validate_paths(rows: TransitionSystem[S, E]) -> Iterator[DefinitionFinding]:
+    closure = Closure(rows.states, rows.transitions)
+    ends = sum(closure.bit[state] for state in rows.final)
+    for index, state in enumerate(rows.states):
+        where, path = f"state {quoted(state)}", ("states", index)
+        if not closure.leads(rows.initial, state):
+            message = f"cannot be reached from {quoted(rows.initial)}"
+            yield DefinitionFinding("unreachable_state", where, message, path)
+        if not closure.after[state] & ends:
+            yield DefinitionFinding("dead_end", where, "no final state can be reached from it", path)
+
+
+def _validate_idempotence(lifecycle: Declaration[S, E], rows: TransitionSystem[S, E]) -> Iterator[DefinitionFinding]:
+    """Find commands that, sent twice, may do something twice: the second would end what began after the first."""
+    remote = Closure(rows.states, remote_rows(rows.transitions, rows.origins))
+    rows_by_event: dict[E, dict[S, S]] = {event: {} for event in rows.origins}
+    for (source, by), target in rows.transitions.items():
+        rows_by_event[by][source] = target
+    for index, event in enumerate(lifecycle.events):
+        if event.origin is Origin.CALLER and event.idempotent:
+            again = accepted_again(rows_by_event[event.name], remote)
+            if again is not None:
+                message = (
+                    f"it leads to {quoted(again[0])}, from where the service alone can reach {quoted(again[1])}, "
+                    "which accepts it again: declare idempotent=False"
+                )
+                yield DefinitionFinding("not_idempotent", f"event {quoted(event.name)}", message, ("events", index))
+
+
+def _validate_proof(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
+    """Find commands whose target proves nothing, since the task is there before: each would be done by guess."""
+    stays = {row.event: row.source for row in lifecycle.transitions if row.source == row.target}
+    for index, event in enumerate(lifecycle.events):
+        if event.origin is Origin.CALLER and event.proved_by_state and event.name in stays:
+            state = quoted(stays[event.name])
+            message = (
+                f"it leads from {state} to {state}, so that being there proves nothing: declare proved_by_state=False"
+            )
+            yield DefinitionFinding("not_proved_by_state", f"event {quoted(event.name)}", message, ("events", index))
+
+
+def violations(
+    invariants: Iterable[Invariant[S, E]],
+    rows: TransitionSystem[S, E],
+    target: Callable[[S, E], S | None] | None = None,
+) -> Iterator[DefinitionFinding]:
+    """Yield each answer of `target`, or of the rows themselves if omitted, that breaks one of the promises."""
+    for index, invariant in enumerate(invariants):
+        for state, event, to in invariant.violations(rows, target):
+            answer = "is refused" if to is None else f"leads to {quoted(to)}"
+            message = f"{quoted(event)} {answer} in {quoted(state)}"
+            where = f"invariant {shortened(invariant.name)}"
+            yield DefinitionFinding("broken_invariant", where, message, ("invariants", index))
+
+
+def validate_extension(
+    base: Declaration[S, E], states: tuple[State[S], ...], added: tuple[Transition[S, E], ...]
+) -> Iterator[DefinitionFinding]:
+    """Yield each promise to its base that an extension with these states and added rows would break."""
+    rows = transition_system(base)
+    base_states = set(rows.states)
+    for index, row in enumerate(added):
+        where = f"added transitions[{index}]"
+        if row.source in rows.final:
+            message = f"{quoted(row.source)} is final in {base.name!r}"
+            yield DefinitionFinding("base_final_changed", where, message)
+        if row.source in base_states and row.event in rows.origins:
+            answer = rows.transitions.get((row.source, row.event))
+            message = (
+                f"{base.name!r} answers ({row.source}, {row.event}) with {quoted(answer) if answer else 'a refusal'}"
+            )
+            yield DefinitionFinding("base_answer_changed", where, message)
+    before, now = (
+        Closure(rows.states, rows.transitions),
+        Closure(rows.states, {**by_source_and_event(added), **rows.transitions}),
+    )
+    kept = sum(before.bit.values())
+    for state in rows.states:
+        for new in sorted(before.among(now.after[state] & kept & ~before.after[state])):
+            message = f"{quoted(new)} cannot follow it in {base.name!r}"
+            yield DefinitionFinding("base_reachability_changed", f"state {quoted(state)}", message)
+    initial = next((state.name for state in states if state.initial), rows.initial)
+    if initial not in now.after or not now.leads(initial, rows.initial):
+        message = f"{quoted(rows.initial)} cannot be reached from it"
+        yield DefinitionFinding("base_initial_unreachable", f"state {quoted(initial)}", message)
+
+
+# --- compiling ----------------------------------------------------------------------------------
+
+
+def transition_system(lifecycle: Declaration[S, E]) -> TransitionSystem[S, E]:
+    """Return what a table is compiled from; the declaration's names and rows must be sound."""
+    return TransitionSystem(
+        states=tuple(state.name for state in lifecycle.states),
+        initial=next(state.name for state in lifecycle.states if state.initial),
+        final=frozenset(state.name for state in lifecycle.states if state.final),
+        settled=frozenset(state.name for state in lifecycle.states if state.final or state.settled),
+        origins={event.name: event.origin for event in lifecycle.events},
+        proved_by_state=frozenset(event.name for event in lifecycle.events if event.proved_by_state),
+        transitions=by_source_and_event(lifecycle.transitions),
+    )
+
+
+def by_source_and_event(transitions: Iterable[Transition[S, E]]) -> dict[tuple[S, E], S]:
+    """Return the target of each (source, event)."""
+    return {(row.source, row.event): row.target for row in transitions}
