@@ -317,8 +317,8 @@ def explaining(journal: SqlJournal) -> Generator[list[str]]:
 
 
 COMMANDS = """
-    INSERT INTO lifecycle_commands (task, command, source, state, is_open, fields, attempts, idempotency_key, origin, reason, why,
-                                    worker, session)
+    INSERT INTO lifecycle_commands (task, command, source, state, is_open, fields, attempts, idempotency_key, origin,
+                                    reason, why, worker, session)
     SELECT id, 'stop', 'running', 'done', id = 100, '{}', 1, task_id, '', '', '', '', '' FROM lifecycle_tasks
 """
 
