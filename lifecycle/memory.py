@@ -57,6 +57,8 @@ class MemoryJournal:
         lease_s: seconds after which a worker that has not moved what it claimed is taken for dead;
             None for never: a thread that is gone has released what it claimed.
         clock: returns the time, aware and in UTC.
+    Raises:
+        ValueError: a lease that is not more than 0.
     """
 
     def __init__(
@@ -67,6 +69,8 @@ class MemoryJournal:
         lease_s: float | None = None,
         clock: Callable[[], datetime] = _now,
     ) -> None:
+        if lease_s is not None and not lease_s > 0:
+            raise ValueError(f"lease_s is more than 0 seconds, not {lease_s}")
         self._store = _Store(on_report, None if lease_s is None else timedelta(seconds=lease_s), clock)
         self._worker = worker
 

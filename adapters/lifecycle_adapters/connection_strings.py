@@ -5,6 +5,7 @@ The keywords are those of PostgreSQL's manual, section 34.1.2 (Parameter Key Wor
 
 from __future__ import annotations
 
+import difflib
 import re
 
 from lifecycle.errors import MissingExtra
@@ -15,27 +16,31 @@ _NOT_A_DSN = (
     "that is no connection string that libpq can read; say it as postgresql://user:password@host/database"
     " (the path of a file that looks like one begins with ./)"
 )
-_SCHEMES = ("postgresql", "postgres")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_DSN = re.compile(
-    r"\s*(?:host|hostaddr|port|dbname|user|passfile|service|sslmode|options)\s*=|(?:.*\s)?(?:ssl)?password\s*=",
-    re.IGNORECASE | re.DOTALL,
-)
+# A URL with a typing error: its scheme without the two slashes, or user:password@ with no scheme at all.
+_POSTGRES = re.compile(r"\s*postgres(?:ql)?(?:\+\w*)?\s*[:/]", re.IGNORECASE)
+_WITH_PASSWORD = re.compile(r"[^/\\\s]+:[^/\\\s]*@")
+_KEYWORDS = ("host", "hostaddr", "port", "dbname", "user", "password", "passfile", "service", "sslmode", "sslpassword",
+             "options")  # fmt: skip
+_KEYWORD = re.compile(r"(?:^|\s)([A-Za-z_]+)\s*=")
 
 
 def is_url(text: str) -> bool:
-    """Whether a text is meant to be a URL, of whatever."""
-    return "://" in text and not is_dsn(text)
+    """Return whether a text is meant to be a URL, of whatever, also if it is mistyped: nothing of it is then shown."""
+    mistyped = _POSTGRES.match(text) or _WITH_PASSWORD.match(text)
+    return ("://" in text or mistyped is not None) and not is_dsn(text)
 
 
 def is_dsn(text: str) -> bool:
-    """Whether a text is meant to be a connection string of libpq: `host=... password=...`."""
-    return _SCHEME.match(text) is None and _DSN.match(text) is not None
+    """Return whether a text is meant to be a connection string of libpq (`host=... password=...`), also if mistyped."""
+    return _SCHEME.match(text) is None and any(
+        difflib.get_close_matches(name.lower(), _KEYWORDS, n=1, cutoff=0.8) for name in _KEYWORD.findall(text)
+    )
 
 
 def is_postgres(text: str) -> bool:
-    """Whether a text leads to PostgreSQL: its URL, with or without a driver's name, or libpq's connection string."""
-    return is_dsn(text) or (is_url(text) and text.partition("://")[0].partition("+")[0] in _SCHEMES)
+    """Return whether a text leads to PostgreSQL: by a URL, with or without a driver's name, or libpq's string."""
+    return is_dsn(text) or (is_url(text) and _POSTGRES.match(text) is not None)
 
 
 def parameters(text: str) -> dict[str, str]:

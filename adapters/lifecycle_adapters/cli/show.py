@@ -126,6 +126,8 @@ def show(
     """
     lifecycle = declared(name)
     picture = diagram(lifecycle, current=state)
+    if as_json and format_ not in (_TABLES, "json"):
+        fail(f"--json and --format {shown(format_)} exclude each other", BAD_INPUT)
     chosen = "json" if as_json else format_
     if chosen != _TABLES:
         _deliver(_producer(chosen)(lifecycle, state), output)

@@ -6,6 +6,7 @@ error, so that `id=$(lifecycle create ...)` works.
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import sys
@@ -97,7 +98,9 @@ def create(
     The API key is taken from the variable that --key-from names; from BROWSER_USE_API_KEY, if the server is the
     service's own or this machine; or asked for on a terminal.
     """
-    fields, labels = _fields(field), dict(map(_label, label or ()))
+    from lifecycle_adapters.http import Client
+
+    fields, labels = _fields(field, Client.create), dict(map(_label, label or ()))
     with client_of(api, base_url, seed=seed, journal=journal, worker=worker, key_from=key_from) as client:
         made = client.create(task, idempotency_key=idempotency_key, labels=labels, reason=reason, **fields)
         state = made.state
@@ -163,7 +166,9 @@ def send(
 
     What the state refuses is not sent. Exit code 0: done, or redundant. 1: refused, or uncertain.
     """
-    fields = _fields(field)
+    from lifecycle_adapters.http import Task
+
+    fields = _fields(field, Task.send)
     with client_of(api, base_url, seed=seed, journal=journal, worker=worker, key_from=key_from) as client:
         task = client.task(task_id)
         result = task.send(
@@ -284,9 +289,13 @@ def with_key(make: Callable[..., C], api: str, variable: str | None, **settings:
     return make(binding, api_key=typer.prompt(f"API key ({shown(why)})", hide_input=True, err=True), **settings)
 
 
-def _fields(given: list[str] | None) -> dict[str, Any]:
-    """The fields of `NAME=TEXT` and `NAME:=JSON`."""
-    return dict(map(_field, given or ()))
+def _fields(given: list[str] | None, method: Callable[..., object]) -> dict[str, Any]:
+    """The fields of `NAME=TEXT` and `NAME:=JSON`, none of them an argument that the method has for itself."""
+    fields = dict(map(_field, given or ()))
+    parameters = inspect.signature(method).parameters.values()
+    for name in fields.keys() & {each.name for each in parameters if each.kind is not each.VAR_KEYWORD}:
+        fail(f"--field cannot send {name!r}: that is an argument or an option of this command", BAD_INPUT)
+    return fields
 
 
 def _label(text: str) -> tuple[str, str]:

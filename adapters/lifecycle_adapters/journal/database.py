@@ -29,7 +29,7 @@ from sqlalchemy import Connection, Engine, event, exc
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool, QueuePool
 
-from lifecycle.errors import MissingExtra
+from lifecycle.errors import MissingExtra, shortened
 from lifecycle_adapters.connection_strings import NOT_A_URL, is_dsn, is_url, parameters
 from lifecycle_adapters.journal.journal_errors import (
     JournalError,
@@ -204,7 +204,7 @@ def _shown(url: URL) -> str:
 def _parsed(text: str) -> URL:
     with suppress(exc.ArgumentError, ValueError):  # whose messages may show a part of the password
         parsed = make_url(text)
-        if "@" not in (parsed.host or ""):
+        if "@" not in f"{parsed.host}{parsed.database if parsed.get_backend_name() != 'sqlite' else ''}":
             return parsed
     raise ValueError(NOT_A_URL)
 
@@ -230,6 +230,7 @@ def _sqlite(url: URL, file: SqliteFile, read_only: bool) -> Engine:
         if read_only:
             connection.execute("PRAGMA query_only = ON")
         else:
+            _require_ours(connection, str(url.database))
             _use_wal(connection)
         connection.execute("PRAGMA foreign_keys = ON")
 
@@ -246,6 +247,15 @@ def _sqlite(url: URL, file: SqliteFile, read_only: bool) -> Engine:
             connection.exec_driver_sql("BEGIN IMMEDIATE")  # a lock that is asked for later can be refused at once
 
     return engine
+
+
+def _require_ours(connection: sqlite3.Connection, where: str) -> None:
+    """Leave the file of another application as it is, above all its journal mode."""
+    made = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'"
+    tables = [name for (name,) in connection.execute(made)]
+    if tables and schema_version.name not in tables:
+        names = shortened(", ".join(sorted(tables)))
+        raise NotAJournal(f"another application has tables in it ({names}); name a file of its own", where=where)
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

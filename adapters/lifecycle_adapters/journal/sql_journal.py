@@ -45,6 +45,12 @@ from lifecycle_adapters.journal.transactions import (
 R = TypeVar("R")
 
 
+Named = str | Lifecycle[Any, Any]
+"""A lifecycle, or its name."""
+
+_LONGEST_LEASE_S = 365 * 24 * 3600.0
+
+
 class SqlJournal:
     """The record of all tasks in SQLite or PostgreSQL, for any number of workers at a time.
 
@@ -62,12 +68,14 @@ class SqlJournal:
         worker: who writes, for the record. Unique among the living: a worker that comes back under
             its name takes up at once what it held when it died. Host, process and a random number
             if omitted. The child of a fork is another worker, which releases nothing of its parent's.
-        lease_s: seconds after which a worker that has not moved the command it holds is taken for
-            dead; longer than a request and a pause between two.
+        lease_s: seconds after which a worker that has not moved the command it holds is taken for dead, more than 0
+            and at most 31,536,000 (a year); longer than a request and a pause between two. The same for all workers
+            of a journal: whoever recovers judges by its own.
         read_only: whether nothing is ever written: the file may be somebody else's, the server a replica.
         clock: tells the time, aware and in UTC.
     Raises:
-        ValueError: neither a path nor a URL of a database that can hold a journal.
+        TypeError: a worker that is no text, a lease that is no number.
+        ValueError: neither a path nor a URL of a database that can hold a journal; a lease out of its range.
         JournalError: as `lifecycle_adapters.journal.journal_errors` says.
     """
 
@@ -80,6 +88,10 @@ class SqlJournal:
         read_only: bool = False,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        if not (isinstance(worker, str | None) and isinstance(lease_s, int | float)):
+            raise TypeError("`worker` is a text, `lease_s` a number of seconds")
+        if not 0 < lease_s <= _LONGEST_LEASE_S:
+            raise ValueError(f"lease_s is more than 0 and at most {_LONGEST_LEASE_S:g} seconds, not {lease_s:g}")
         self._given_worker = worker
         self.worker = worker or _worker()
         self.lease = timedelta(seconds=lease_s)
@@ -150,12 +162,12 @@ class SqlJournal:
             return journal_reader.lifecycles(connection)
 
     def tasks(
-        self, lifecycle: str | None = None, state: str | None = None, *, after: int = 0, limit: int = 100
+        self, lifecycle: Named | None = None, state: str | None = None, *, after: int = 0, limit: int = 100
     ) -> Page:
         """Return tasks in the order in which they became known, a page at a time.
 
         Args:
-            lifecycle: the name of one lifecycle; all if omitted.
+            lifecycle: one lifecycle, or its name; all if omitted.
             state: one state; all if omitted, which needs a lifecycle to be quick.
             after: the cursor of the page before, 0 for the first page.
             limit: how many tasks a page has at most.
@@ -165,9 +177,9 @@ class SqlJournal:
             ValueError: `limit` is less than 1.
         """
         with self.database.transaction(TransactionMode.READ) as connection:
-            return journal_reader.page(connection, lifecycle, state, after=after, limit=limit)
+            return journal_reader.page(connection, _name_of(lifecycle), state, after=after, limit=limit)
 
-    def history(self, task_id: str, lifecycle: str | None = None) -> list[Recorded]:
+    def history(self, task_id: str, lifecycle: Named | None = None) -> list[Recorded]:
         """Return all that was recorded of a task, oldest first; of each lifecycle that has such a task, if omitted.
 
         It begins with the create, if the task was created with this journal.
@@ -175,7 +187,7 @@ class SqlJournal:
         Raises UnknownName: something is recorded, but nothing of such a lifecycle.
         """
         with self.database.transaction(TransactionMode.READ) as connection:
-            return journal_reader.history(connection, task_id, lifecycle)
+            return journal_reader.history(connection, task_id, _name_of(lifecycle))
 
     def changes(self, since: str | None = None, *, limit: int = 1000) -> Changes:
         """Return what was recorded after a point, in an order that no later reader sees otherwise.
@@ -199,10 +211,18 @@ class SqlJournal:
         A row has `task_id`, `at` (aware, UTC) and `status`, a word of the channel `api` where the
         lifecycle knows it: what `lifecycle validate` and other checkers of logs read.
 
-        Raises UnknownName: something is recorded, but nothing of this lifecycle.
+        Raises:
+            UnknownName: something is recorded, but nothing of this lifecycle; when the first row is asked for.
+            TypeError: that is no lifecycle.
         """
-        with self.database.transaction(TransactionMode.SNAPSHOT) as connection:
-            yield from journal_reader.reports(connection, lifecycle)
+        if not isinstance(lifecycle, Lifecycle):
+            raise TypeError(f"a lifecycle is wanted, such as get({lifecycle!r}), not {lifecycle!r}")
+
+        def rows() -> Iterator[dict[str, Any]]:
+            with self.database.transaction(TransactionMode.SNAPSHOT) as connection:
+                yield from journal_reader.reports(connection, lifecycle)
+
+        return rows()
 
     def check(self, lifecycles: Mapping[str, Lifecycle[Any, Any]] = CATALOG) -> Iterator[Damage]:
         """Yield all that is wrong with the record: every history replays, every command has a lawful life.
@@ -215,7 +235,7 @@ class SqlJournal:
 
     # --- forgetting ---
 
-    def forget(self, task_id: str, lifecycle: str | None = None) -> int:
+    def forget(self, task_id: str, lifecycle: Named | None = None) -> int:
         """Delete all that was recorded of a task, and return of how many tasks that was (one for each lifecycle).
 
         Of a webhook about it nothing stays but the digest by which it is known again until it is pruned.
@@ -223,8 +243,8 @@ class SqlJournal:
         Raises UnknownName: something is recorded, but nothing of such a lifecycle.
         """
         with self.database.transaction() as connection:
-            journal_reader.require_recorded(connection, lifecycle)
-            return forgetting.forget(connection, task_id, lifecycle)
+            journal_reader.require_recorded(connection, _name_of(lifecycle))
+            return forgetting.forget(connection, task_id, _name_of(lifecycle))
 
     def prune(self, before: datetime, lifecycles: Mapping[str, Lifecycle[Any, Any]] = CATALOG) -> int:
         """Delete the tasks that are over, with no open command, and of which nothing was recorded since `before`.
@@ -253,6 +273,14 @@ class SqlJournal:
 
 def _worker() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
+
+
+def _name_of(lifecycle: Named | None) -> str | None:
+    if isinstance(lifecycle, Lifecycle):
+        return lifecycle.name
+    if isinstance(lifecycle, str | None):
+        return lifecycle
+    raise TypeError(f"a lifecycle or its name is wanted, not {lifecycle!r}")
 
 
 _journals: weakref.WeakSet[SqlJournal] = weakref.WeakSet()

@@ -255,6 +255,10 @@ def test_a_seed_lifecycle_knows_fewer_states(emulator: Emulator, server: dict[st
         (("send", "--api", "v1", "x", "stpo"), "v1-full: unknown event 'stpo'; did you mean 'stop'?"),
         (("send", "--api", "v3", "x", "dispatch"), "POST /sessions needs task"),
         (("send", "--api", "v1", "x", "stop", "--field", "why=so"), "PUT /stop-task takes no fields"),
+        (("send", "--api", "v1", "x", "stop", "--field", "origin=me"), "--field cannot send 'origin'"),
+        (("send", "--api", "v1", "x", "stop", "--field", "wait_for_in_flight_s:=1"), "--field cannot send"),
+        (("create", "--api", "v1", "x", "--field", "reason=so"), "--field cannot send 'reason'"),
+        (("create", "--api", "v1", "x", "--field", "self=1"), "--field cannot send 'self'"),
         (("wait", "--api", "v1", "x", "--poll", "0"), "poll_s must be positive"),
         (("create", "--api", "v2"), "POST /api/v2/tasks: HTTP 422: body.task: Field required"),
     ],
@@ -318,5 +322,5 @@ def test_a_key_that_is_not_accepted_is_never_shown(key: str, server: dict[str, s
 
 def test_a_key_is_no_argument() -> None:
     for command in ("create", "status", "send", "wait", "watch", "recover", "serve"):
-        assert "-key " not in call(command, "--help").stdout
+        assert "api-key " not in call(command, "--help").stdout
     assert call("status", "--api", "v1", "--api-key", KEY, "x").exit_code == 2

@@ -8,10 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.journal import (
     JournalReadOnly,
     JournalUnavailable,
@@ -108,14 +110,75 @@ def test_an_empty_file_becomes_a_journal(tmp_path: Path) -> None:
         assert knowing(journal, "running").load().state == "running"
 
 
-def test_other_tables_are_left_alone(empty_url: str) -> None:
-    execute(empty_url, "CREATE TABLE guests (name TEXT)", "INSERT INTO guests VALUES ('Ada')")
+def test_other_tables_of_a_server_are_left_alone(postgres_url: str) -> None:
+    execute(postgres_url, "CREATE TABLE guests (name TEXT)", "INSERT INTO guests VALUES ('Ada')")
 
-    with SqlJournal(empty_url) as journal:
+    with SqlJournal(postgres_url) as journal:
         knowing(journal, "running")
 
         assert list(journal.check()) == []
-    execute(empty_url, "UPDATE guests SET name = 'Grace' WHERE name = 'Ada'")
+    execute(postgres_url, "UPDATE guests SET name = 'Grace' WHERE name = 'Ada'")
+
+
+def test_the_file_of_another_application_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "app.db"
+    execute(f"sqlite:///{path}", "CREATE TABLE guests (name TEXT)")
+    before = path.read_bytes()
+
+    with pytest.raises(NotAJournal, match=r"another application has tables in it \(guests\)"):
+        SqlJournal(path)
+
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "mistyped",
+    [
+        f"postgresql//u:{SECRET}@h/db",
+        f"postgresql:/u:{SECRET}@h/db",
+        f"postgresql:u:{SECRET}@h",
+        f"postgres:///u:{SECRET}@h/db",
+        f"u:{SECRET}@host:5432/db",
+        f"pasword={SECRET} host=127.0.0.1",
+        f"pasword={SECRET}",
+        f"hots=127.0.0.1 user=u password={SECRET}",
+    ],
+)
+def test_a_mistyped_connection_is_no_file_and_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mistyped: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(ValueError, match="that is no") as raised:
+        SqlJournal(mistyped)
+
+    assert SECRET not in str(raised.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["./u:p@h.db", "./password=1.db", "date=2026-01-01.db", "postgres.db", "a@b.db"])
+def test_a_path_that_only_looks_so_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    SqlJournal(path).close()
+
+    assert (tmp_path / path).exists()
+
+
+@pytest.mark.parametrize("lease_s", [0, -1, float("nan"), float("inf"), 1e300])
+def test_a_lease_that_takes_commands_from_the_living_is_refused(tmp_path: Path, lease_s: float) -> None:
+    with pytest.raises(ValueError, match="lease_s is more than 0"):
+        SqlJournal(tmp_path / "journal.db", lease_s=lease_s)
+    if not lease_s > 0:
+        with pytest.raises(ValueError, match="lease_s is more than 0"):
+            MemoryJournal(lease_s=lease_s)
+
+
+@pytest.mark.parametrize("given", [{"worker": 5}, {"lease_s": "5"}])
+def test_settings_of_another_type_are_refused(tmp_path: Path, given: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match="`worker` is a text, `lease_s` a number"):
+        SqlJournal(tmp_path / "journal.db", **given)
 
 
 @pytest.mark.parametrize("read_only", [True, False])

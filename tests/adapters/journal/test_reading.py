@@ -190,7 +190,7 @@ def test_a_history_tells_who_recorded_what_and_when(open_journal: OpenJournal, t
     assert (report.before, report.kind, report.path, report.state) == ("running", "step", ("pause",), "paused")
     given: dict[str, Any] = {
         **common, "id": command.id, "command": "pause", "source": "running", "fields": {"note": "x"}, "attempts": 0,
-        "key": "key-1", "origin": "policy", "reason": "it costs too much",
+        "idempotency_key": "key-1", "origin": "policy", "reason": "it costs too much",
     }  # fmt: skip
     assert intent == RecordedCommand(**given, at=begun_at, worker="one", event=None, state="recorded", why="intended")
     assert outcome == RecordedCommand(
