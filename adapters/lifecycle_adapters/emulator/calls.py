@@ -1,4 +1,4 @@
-"""Which call of which API a request is, asked of the binding tables.
+"""Which call of which API a request is, asked of the bindings.
 
 The inverse of `HttpBinding`: a client turns a command into a request, this turns a request into the command.
 Pure; used for the record of calls, for faults that wait for one command, and by the calls themselves,
@@ -29,7 +29,7 @@ _ID = "{id}"
 class Identity:
     """What a request asks for.
 
-    `api` is the name of a binding table; `call` one of create, status, details, list, or a command,
+    `api` is the name of a binding; `call` one of create, status, details, list, or a command,
     None where the API has no such call; `task_id` is as it stands in the request.
     """
 

@@ -1,6 +1,6 @@
 """What the calls of every API have in common: becoming a route, the key, errors, looking a task up.
 
-One `Service` is one API with its binding table, from which paths, methods and the key's header are taken.
+One `Service` is one API with its binding, from which paths, methods and the key's header are taken.
 The calls themselves are in v1_service.py to v4_service.py, as methods of its subclasses.
 """
 
@@ -80,7 +80,7 @@ class Service(ABC):
         """Return the route of one call.
 
         Args:
-            call: where it is, from the binding table.
+            call: where it is, from the binding.
             endpoint: an `async` method that returns a finished response.
             answers: the shape of a good answer, for the OpenAPI document alone.
             status_code: the status code of a good answer.
@@ -200,13 +200,13 @@ class Service(ABC):
         return call.applied
 
     def asked(self, request: Request) -> str:
-        """Return the command that a call is, as the binding table has it.
+        """Return the command that a call is, as the binding has it.
 
         Raises:
             RequestValidationError: a seed's lifecycle does not declare it.
         """
         command = recorded_call(request).command
-        assert command is not None, "the binding table knows the command of every call that reaches here"
+        assert command is not None, "the binding knows the command of every call that reaches here"
         if command not in self.lifecycle.commands:
             field = next(iter(self.binding.commands[command].body or {}), "body")
             raise field_error(field, f"{self.lifecycle.name} has no {command!r}", kind="enum")

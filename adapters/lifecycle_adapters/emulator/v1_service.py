@@ -25,7 +25,7 @@ from lifecycle_adapters.emulator.world import EmulatedTask
 from lifecycle_adapters.http.binding import Call
 
 PING = Call(method="GET", path="/ping")
-"""The only call that needs no key. No command and no read of a task, hence not in the binding table."""
+"""The only call that needs no key. No command and no read of a task, hence not in the binding."""
 
 
 class V1RunTask(BaseModel):

@@ -381,7 +381,7 @@ class Client(_Configured):
     An httpx2 client that it was given is not shared with them: there it raises ClientUnusable.
 
     Args:
-        api: the service's name ("v1" to "v4", "v2-session", or a registered one) or its binding table.
+        api: the service's name ("v1" to "v4", "v2-session", or a registered one) or its binding.
         api_key: the key; if omitted, the one in the environment variable that the service names
             (BROWSER_USE_API_KEY for the built-in ones). That one is sent to no other
             server than the service's own and this machine.

@@ -1,4 +1,4 @@
-"""The services that clients know by name. Users register binding tables for services of their own."""
+"""The services that clients know by name. Users register bindings for services of their own."""
 
 from __future__ import annotations
 

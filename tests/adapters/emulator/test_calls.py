@@ -1,4 +1,4 @@
-"""A request is recognised as what the binding table made it from."""
+"""A request is recognised as what the binding made it from."""
 
 from __future__ import annotations
 

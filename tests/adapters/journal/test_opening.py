@@ -125,7 +125,7 @@ def test_the_file_of_another_application_is_left_as_it_is(tmp_path: Path) -> Non
     execute(f"sqlite:///{path}", "CREATE TABLE guests (name TEXT)")
     before = path.read_bytes()
 
-    with pytest.raises(NotAJournal, match=r"another application has tables in it \(guests\)"):
+    with pytest.raises(NotAJournal, match=r"another application has tables in it \('guests'\)"):
         SqlJournal(path)
 
     assert path.read_bytes() == before
