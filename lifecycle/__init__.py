@@ -32,7 +32,6 @@ from lifecycle.catalog import (
     get,
 )
 from lifecycle.conformance import Channel, Deviation, Finding, FindingCode, Observation, ObservationKind, Severity
-from lifecycle.definition import Alias, Event, Invariant, Lifecycle, Rule, State, Transition
 from lifecycle.errors import (
     AdapterError,
     CommandAbandoned,
@@ -57,6 +56,7 @@ from lifecycle.errors import (
     UnreadableRecord,
     WaitTimedOut,
 )
+from lifecycle.lifecycle import Alias, Declaration, Event, Invariant, Lifecycle, Rule, State, Transition
 from lifecycle.table import Origin, Verdict, VerdictKind
 
 __all__ = [
@@ -84,6 +84,7 @@ __all__ = [
     "CreateInFlight",
     "CreateKeyReused",
     "CreateUncertain",
+    "Declaration",
     "DefinitionError",
     "DefinitionFinding",
     "Deviation",

@@ -48,7 +48,6 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, NoReturn
 
 from lifecycle.catalog import COMMAND, CommandEvent, CommandState
-from lifecycle.definition import Lifecycle
 from lifecycle.effects import (
     Accepted,
     Claim,
@@ -90,6 +89,7 @@ from lifecycle.errors import (
     UnknownName,
 )
 from lifecycle.journal import NO_CONTEXT, CommandOutcome, CommandRecord, Report, RequestContext, TaskRecord
+from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import E, Origin, S, VerdictKind, quoted
 
 

@@ -7,16 +7,16 @@ are written at `check`, and no others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Generic, Literal
+from typing import Any, Generic, Literal
 
 from lifecycle.errors import UnknownName, UnknownStatus, shortened
 from lifecycle.graph import PAIRS_KEPT, Graph
-from lifecycle.table import E, S, quoted, require_words
+from lifecycle.table import E, S, TransitionSystem, quoted, require_words
 
 
 class Channel(StrEnum):
@@ -108,10 +108,20 @@ Mode = Literal["exact", "sampled"]
 class Conformance(Graph[S, E]):
     """A graph that also judges what a service reported."""
 
+    __slots__ = ("_kept_comparison", "_statuses")
+
+    _kept_comparison: Callable[[S, S], Any]
     _statuses: dict[str, dict[str, S]]  # channel -> foreign word -> state
 
-    def _translate(self, words: dict[str, dict[str, S]]) -> None:
-        self.__dict__.update(_statuses=words, _compared=lru_cache(PAIRS_KEPT)(self._compared))
+    def __init__(
+        self,
+        name: str,
+        extended_by: str | None,
+        rows: TransitionSystem[S, E],
+        statuses: dict[str, dict[str, S]],
+    ) -> None:
+        super().__init__(name, extended_by, rows)
+        self._fill(_statuses=statuses, _kept_comparison=lru_cache(PAIRS_KEPT)(self._compared))
 
     def statuses(self, *, channel: str = Channel.API) -> Mapping[str, S]:
         """Return every word of a channel with the state that it stands for: the states first, then the aliases.
@@ -163,7 +173,7 @@ class Conformance(Graph[S, E]):
         if reported is None:
             reason = self._unknown_reason(status, channel)
             return Observation(ObservationKind.UNKNOWN, known, status, None, known, (), (), reason)
-        kind, state, events, path, reason = self._compared(known, reported)
+        kind, state, events, path, reason = self._kept_comparison(known, reported)
         return Observation(kind, known, status, reported, state, events, path, reason)
 
     def _compared(self, known: S, reported: S) -> tuple[ObservationKind, S, tuple[E, ...], tuple[E, ...], str]:

@@ -1,7 +1,6 @@
-"""The parts that a declaration is made of: states, events, rows, aliases and promises, as plain data.
+"""A declaration as data: states, events, rows, aliases and promises. Pydantic parses, dumps and describes it.
 
-What they must satisfy together is in validation.py, what is made of them in definition.py, from
-which users take them.
+What its parts must satisfy together is in validation.py; what is made of it, a `Lifecycle`, in lifecycle.py.
 """
 
 from __future__ import annotations
@@ -12,7 +11,15 @@ from enum import Enum, StrEnum
 from itertools import product
 from typing import Annotated, Any, ClassVar, Generic
 
-from pydantic import AfterValidator, ConfigDict, Strict, TypeAdapter, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Strict,
+    TypeAdapter,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from lifecycle.table import E, Origin, S, TransitionSystem
 
@@ -172,3 +179,16 @@ class Invariant(Generic[S, E]):
                 return to is None or to in self.states
             case _:
                 return to is None
+
+
+class Declaration(BaseModel, Generic[S, E], frozen=True, extra="forbid"):
+    """All that is declared of a lifecycle, each part well-formed; whether they fit together is not examined here."""
+
+    name: StrictText
+    extended_by: Text | None = None
+    citation: Text
+    states: tuple[State[S], ...]
+    events: tuple[Event[E], ...]
+    transitions: tuple[Transition[S, E], ...]
+    aliases: tuple[Alias[S], ...] = ()
+    invariants: tuple[Invariant[S, E], ...] = ()

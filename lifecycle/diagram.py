@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lifecycle.definition import Lifecycle, State
+from lifecycle.lifecycle import Lifecycle, State
 from lifecycle.table import E, Origin, S
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any, Generic, Literal
 
-from lifecycle.definition import Lifecycle
 from lifecycle.effects import (
     Failure,
     Load,
@@ -21,6 +20,7 @@ from lifecycle.effects import (
 )
 from lifecycle.errors import WaitTimedOut
 from lifecycle.journal import Report, TaskRecord
+from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import E, S
 
 

@@ -10,11 +10,11 @@ when they are asked for: all shortest paths together grow with the cube of the s
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Generic
 
-from lifecycle.table import E, Origin, S, Table
+from lifecycle.table import E, Origin, S, Table, TransitionSystem
 
 PAIRS_KEPT = 4_096  # of states, of one lifecycle: all that a small one has, and a bounded part of a large one's
 
@@ -130,21 +130,24 @@ def remote_rows(moves: Mapping[tuple[S, E], S], origins: Mapping[E, Origin]) -> 
 class Graph(Table[S, E]):
     """A table that also answers questions about paths."""
 
+    __slots__ = ("_closure", "_exits", "_kept_path", "_next", "_remote_closure")
+
+    _kept_path: Callable[[S, S], tuple[E, ...]]
     _closure: Closure[S]
     _remote_closure: Closure[S]
     _exits: dict[S, list[tuple[E, S]]]  # in the order of the rows
     _next: dict[S, dict[S, None]]  # in the order of the events
 
-    def _connect(self) -> None:
-        rows = self._system
+    def __init__(self, name: str, extended_by: str | None, rows: TransitionSystem[S, E]) -> None:
+        super().__init__(name, extended_by, rows)
         exits: dict[S, list[tuple[E, S]]] = {state: [] for state in rows.states}
         for (source, event), target in rows.transitions.items():
             exits[source].append((event, target))
-        self.__dict__.update(
+        self._fill(
             _closure=Closure(rows.states, rows.transitions),
             _remote_closure=Closure(rows.states, remote_rows(rows.transitions, rows.origins)),
             _exits=exits,
-            _path=lru_cache(PAIRS_KEPT)(self._path),
+            _kept_path=lru_cache(PAIRS_KEPT)(self._path),
             _next={
                 state: dict.fromkeys(rows.transitions[state, by] for by in self._allowed[state])
                 for state in rows.states
@@ -183,7 +186,7 @@ class Graph(Table[S, E]):
         """
         self._require_state(source)
         self._require_state(target)
-        return self._path(source, target) if self._closure.leads(source, target) else None
+        return self._kept_path(source, target) if self._closure.leads(source, target) else None
 
     def _path(self, source: S, target: S) -> tuple[E, ...]:
         """A shortest path to a state that can follow `source`."""

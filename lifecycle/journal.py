@@ -15,8 +15,8 @@ from typing import Any, Generic, NamedTuple, Protocol, runtime_checkable
 
 from lifecycle.catalog import COMMAND, CommandEvent, CommandState
 from lifecycle.conformance import Channel, Observation, ObservationKind
-from lifecycle.definition import Lifecycle
 from lifecycle.errors import UnreadableRecord
+from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import E, S
 
 # --- what a journal holds -------------------------------------------------------------------------

@@ -11,7 +11,6 @@ from typing import Any, Generic, NamedTuple
 from weakref import WeakValueDictionary
 
 from lifecycle.catalog import COMMAND, CommandEvent
-from lifecycle.definition import Lifecycle
 from lifecycle.journal import (
     NO_CONTEXT,
     CommandEntry,
@@ -33,6 +32,7 @@ from lifecycle.journal import (
     is_repeat,
     may_attempt,
 )
+from lifecycle.lifecycle import Lifecycle
 from lifecycle.memory_creates import CreateStore, MemoryCreates
 from lifecycle.table import E, S
 

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from lifecycle.catalog import CommandEvent
-from lifecycle.definition import Lifecycle
 from lifecycle.journal import (
     NO_CONTEXT,
     CreatedTask,
@@ -21,6 +20,7 @@ from lifecycle.journal import (
     apply_claim_of_create,
     apply_event_of_create,
 )
+from lifecycle.lifecycle import Lifecycle
 
 
 class CreateStore:

@@ -1,7 +1,7 @@
 """The compiled rows of one lifecycle: what a state does with an event.
 
 `Table` owns every state change of this project; nothing else decides what follows what. It
-is made by `Lifecycle` (definition.py) from checked rows and is never made by hand. Questions
+is made by `Lifecycle` (lifecycle.py) from checked rows and is never made by hand. Questions
 about paths belong in graph.py, about reported statuses in conformance.py.
 
 Theory: a lifecycle is a deterministic finite automaton, flat and total. Every row is a key of one
@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, Never, TypeVar
 
 from lifecycle.errors import IllegalTransition, UnknownName
 
@@ -97,30 +97,53 @@ class Table(Generic[S, E]):
     Tables are immutable and safe to share between threads and processes.
     """
 
-    name: str
-    extended_by: str | None
+    __slots__ = ("__weakref__", "_allowed", "_extended_by", "_leads_to", "_name", "_names", "_system", "_targets")
+
+    _name: str
+    _extended_by: str | None
     _system: TransitionSystem[S, E]
     _names: dict[S, S]
     _targets: dict[tuple[S, E], S | None]  # and the refusals that were asked for
     _allowed: dict[S, tuple[E, ...]]
     _leads_to: dict[E, frozenset[S]]
 
-    def _compile(self, rows: TransitionSystem[S, E]) -> None:
+    def __init__(self, name: str, extended_by: str | None, rows: TransitionSystem[S, E]) -> None:
         # Dicts instead of sets and lists: each name once, in declared order.
         accepted: dict[S, dict[E, None]] = {state: {} for state in rows.states}
         leads_to: dict[E, dict[S, None]] = {event: {} for event in rows.origins}
         for (source, event), to in rows.transitions.items():
             accepted[source][event] = leads_to[event][to] = None
         place = {event: index for index, event in enumerate(rows.origins)}
-        # Straight into the instance's dict: the model is frozen, and pydantic's private
-        # attributes would cost a second, slower look-up on every call of `target`.
-        self.__dict__.update(
+        self._fill(
+            _name=name,
+            _extended_by=extended_by,
             _system=rows,
             _names={state: state for state in rows.states},
             _targets=dict(rows.transitions),
             _allowed={state: tuple(sorted(events, key=place.__getitem__)) for state, events in accepted.items()},
             _leads_to={event: frozenset(targets) for event, targets in leads_to.items()},
         )
+
+    def _fill(self, **values: Any) -> None:
+        """Set the slots of one class, once, in its constructor."""
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: Never) -> None:  # to a type checker, too
+        raise AttributeError(f"a lifecycle cannot be changed: {name!r} is declared once")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a lifecycle cannot be changed: {name!r} is declared once")
+
+    @property
+    def name(self) -> str:
+        """Its name, such as "v1-full"."""
+        return self._name
+
+    @property
+    def extended_by(self) -> str | None:
+        """The name of the lifecycle that declares what this one's documents leave out; used in messages."""
+        return self._extended_by
 
     def target(self, state: S, event: E) -> S | None:
         """Return the state that `event` leads to from `state`, or None where it is refused.

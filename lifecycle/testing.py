@@ -26,9 +26,9 @@ from dataclasses import dataclass, field
 from typing import Generic, cast
 
 from lifecycle.conformance import Channel, FindingCode, Mode
-from lifecycle.definition import Alias, Event, Invariant, Lifecycle, Rule, State, Transition
 from lifecycle.errors import DefinitionFinding, IllegalTransition, LifecycleError, MissingExtra
 from lifecycle.graph import Closure, accepted_again, reach, remote_rows
+from lifecycle.lifecycle import Alias, Event, Invariant, Lifecycle, Rule, State, Transition
 from lifecycle.table import E, Origin, OriginName, S, quoted, require_origin
 from lifecycle.validation import by_source_and_event
 

@@ -33,9 +33,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
-from lifecycle.declaration import ABOUT_EVENTS, ABOUT_STATES, Alias, Event, Invariant, State, Transition
+from lifecycle.declaration import ABOUT_EVENTS, ABOUT_STATES, Alias, Declaration, Invariant, State, Transition
 from lifecycle.errors import DefinitionFinding, nearest, shortened
 from lifecycle.graph import Closure, accepted_again, remote_rows
 from lifecycle.table import E, Origin, S, TransitionSystem, quoted
@@ -51,23 +51,6 @@ LARGEST: Mapping[str, int] = {
 """How much may be declared: what is examined, and can be asked about, in seconds and in 300 MiB."""
 
 MOST_FINDINGS = 100  # a person does not read more, and each costs a search for the name that was meant
-
-
-class Declaration(Protocol[S, E]):
-    """What is examined: the fields of a `Lifecycle`, sound or not."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def states(self) -> tuple[State[S], ...]: ...
-    @property
-    def events(self) -> tuple[Event[E], ...]: ...
-    @property
-    def transitions(self) -> tuple[Transition[S, E], ...]: ...
-    @property
-    def aliases(self) -> tuple[Alias[S], ...]: ...
-    @property
-    def invariants(self) -> tuple[Invariant[S, E], ...]: ...
 
 
 def limited(findings: Iterable[DefinitionFinding]) -> tuple[DefinitionFinding, ...]:

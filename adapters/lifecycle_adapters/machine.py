@@ -42,7 +42,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
-from lifecycle.definition import Lifecycle, State, Transition
+from lifecycle.lifecycle import Lifecycle, State, Transition
 from lifecycle.errors import IllegalTransition, MissingExtra
 from lifecycle.table import E, S, quoted
 

@@ -38,7 +38,7 @@ from http import HTTPStatus
 from typing import Any, Literal, cast, get_args
 
 from lifecycle.conformance import Channel
-from lifecycle.definition import Lifecycle
+from lifecycle.lifecycle import Lifecycle
 from lifecycle.errors import AdapterError, UnreadableRecord, shortened
 from lifecycle.journal import Delivery, Journal, Report, ReportEntry, TaskReport
 

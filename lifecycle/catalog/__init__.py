@@ -17,8 +17,8 @@ from lifecycle.catalog.v2 import (
 )
 from lifecycle.catalog.v3 import V3, V3_FULL, V3Event, V3State
 from lifecycle.catalog.v4 import V4, V4Event, V4State
-from lifecycle.definition import Lifecycle
 from lifecycle.errors import UnknownName
+from lifecycle.lifecycle import Lifecycle
 
 __all__ = [
     "CATALOG",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from lifecycle.definition import Event, Invariant, Lifecycle, Rule, State, Transition
+from lifecycle.lifecycle import Event, Invariant, Lifecycle, Rule, State, Transition
 from lifecycle.table import Origin
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from lifecycle.conformance import Channel
-from lifecycle.definition import Alias, Event, Invariant, Lifecycle, Rule, State, Transition
+from lifecycle.lifecycle import Alias, Event, Invariant, Lifecycle, Rule, State, Transition
 from lifecycle.table import Origin
 
 

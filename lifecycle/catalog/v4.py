@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from lifecycle.definition import Event, Invariant, Lifecycle, Rule, State, Transition
+from lifecycle.lifecycle import Event, Invariant, Lifecycle, Rule, State, Transition
 from lifecycle.table import Origin
 
 

@@ -287,7 +287,7 @@ def test_a_stop_that_the_response_alone_proves_is_not_sent_unread() -> None:
     """It would be done, and no state could be returned of it."""
     v1 = get("v1")
     events = [replace(event, proved_by_state=event.name != "stop") for event in v1.events]
-    seen = case(v1.model_copy(update={"events": tuple(events)}), None, reads=[LOST], patience=0)
+    seen = case(v1.replace(events=tuple(events)), None, reads=[LOST], patience=0)
 
     with pytest.raises(Mishap, match="500"):
         seen.execute("stop")

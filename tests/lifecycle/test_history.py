@@ -128,7 +128,7 @@ def test_observe_and_check_translate() -> None:
 
 
 def test_an_alias_may_open_a_channel_of_its_own() -> None:
-    mailed = V1.model_copy(update={"aliases": (Alias("mail", "halted", V1State.PAUSED),)})
+    mailed = V1.replace(aliases=(Alias("mail", "halted", V1State.PAUSED),))
 
     assert mailed.state_of("halted", channel="mail") is V1State.PAUSED
     assert mailed.state_of("stopped", channel="mail") is V1State.STOPPED

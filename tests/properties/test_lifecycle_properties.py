@@ -119,7 +119,7 @@ def test_promises_are_broken_by_the_same_rows_whoever_is_asked(lifecycle: Declar
     states, events = names(lifecycle)
     promises = (Invariant(rule, rule, states=tuple(states[:2]), events=tuple(events[:2]), citation="") for rule in Rule)
     for promise in promises:
-        rows = transition_system(lifecycle)
+        rows = transition_system(lifecycle.declaration)
         assert sorted(promise.violations(rows), key=str) == sorted(promise.violations(rows, lifecycle.target), key=str)
         assert keeps(promise, states, set(lifecycle.final_states), moves_of(lifecycle)) == (
             not list(promise.violations(rows))
@@ -139,7 +139,7 @@ def walks(draw: st.DrawFn) -> tuple[Declared, list[str]]:
 @given(lifecycles())
 def test_all_questions_agree_and_are_answered_alike_twice(lifecycle: Declared) -> None:
     rows = moves_of(lifecycle)
-    twin: Declared = Lifecycle(**lifecycle.model_dump())
+    twin: Declared = Lifecycle.from_declaration(lifecycle.declaration.model_dump())
     for state, event in pairs(lifecycle):
         verdict: Verdict[str, str] = lifecycle.judge(state, event)
         assert verdict == lifecycle.judge(state, event) == twin.judge(state, event)
@@ -238,7 +238,7 @@ def changed(lifecycle: Declared, final: set[str], moves: Moves) -> Declared | De
     states = tuple(replace(state, final=state.name in final) for state in lifecycle.states)
     transitions = tuple(Transition(source, event, to) for (source, event), to in moves.items())
     try:
-        return lifecycle.model_copy(update={"states": states, "transitions": transitions})
+        return lifecycle.replace(states=states, transitions=transitions)
     except DefinitionError as error:
         return error
 

@@ -47,14 +47,14 @@ assert_type(V2.initial, V2State)
 # An extension keeps the types.
 assert_type(V1_FULL, Lifecycle[V1State, V1Event])
 assert_type(V1.extend(name="v1-same", citation=""), Lifecycle[V1State, V1Event])
-assert_type(V1.model_copy(update={"name": "v9"}), Lifecycle[V1State, V1Event])
+assert_type(V1.replace(name="v9"), Lifecycle[V1State, V1Event])
 
 # What is read is of plain text, unless its enumerations are named.
 assert_type(get("v1"), Lifecycle[str, str])
 assert_type(Lifecycle.from_file("door.yaml"), Lifecycle[str, str])
 assert_type(Lifecycle.from_json("{}"), Lifecycle[str, str])
 assert_type(get("v1").step("running", "stop"), str)
-assert_type(Lifecycle[V1State, V1Event].model_validate_json("{}"), Lifecycle[V1State, V1Event])
+assert_type(Lifecycle.from_json("{}", states=V1State, events=V1Event), Lifecycle[V1State, V1Event])
 
 # A lifecycle can be a key.
 owners = {V1: "ops", V1_FULL: "research"}

@@ -72,6 +72,7 @@ nameless: Lifecycle[str, str] = Lifecycle(citation="", states=(), events=(), tra
 
 # Nothing can be changed.
 V1.name = "v9"  # error
+V1.own = "v9"  # error
 V1.states[0].final = True  # error
 V1.judge(V1State.RUNNING, V1Event.STOP).target = V1State.PAUSED  # error
 

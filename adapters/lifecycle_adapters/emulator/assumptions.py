@@ -41,7 +41,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lifecycle.definition import Lifecycle
+from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import VerdictKind
 from lifecycle_adapters.http.binding import Authentication
 

@@ -13,7 +13,7 @@ import re
 from typing import Any
 
 from lifecycle.catalog import V1Event, V2Event, V2SessionEvent, V3Event, V4Event
-from lifecycle.definition import Lifecycle
+from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.emulator.world import require_remote
 
 # fmt: off

@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.responses import JSONResponse, Response
 
-from lifecycle.definition import Lifecycle
+from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.emulator.assumptions import NOT_AUTHENTICATED, challenge
 from lifecycle_adapters.emulator.call_log import RecordedCall
 from lifecycle_adapters.emulator.fault_middleware import SEEN

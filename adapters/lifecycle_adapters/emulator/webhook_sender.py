@@ -24,7 +24,7 @@ import httpx2
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr
 
 from lifecycle.conformance import Channel
-from lifecycle.definition import Lifecycle
+from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.emulator.call_log import LONGEST_RECORD
 from lifecycle_adapters.emulator.faults import LONGEST_DELAY_S, Api, Faults
 from lifecycle_adapters.emulator.shapes import WHOLE, Number, moment

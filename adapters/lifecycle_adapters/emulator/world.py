@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from math import inf
 from typing import Any, Protocol
 
-from lifecycle.definition import Lifecycle
+from lifecycle.lifecycle import Lifecycle
 from lifecycle.errors import AdapterError
 from lifecycle.table import Origin, quoted
 

@@ -25,7 +25,7 @@ from functools import lru_cache
 from typing import Any, Generic, cast
 from urllib.parse import quote
 
-from lifecycle.definition import Lifecycle
+from lifecycle.lifecycle import Lifecycle
 from lifecycle.effects import Accepted, Denied, Lost, Missing, Refused, Response, Throttled
 from lifecycle.errors import UnknownName
 from lifecycle.table import E, S

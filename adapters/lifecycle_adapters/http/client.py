@@ -20,7 +20,7 @@ from uuid import UUID
 from pydantic import SecretStr
 
 from lifecycle.command import CommandResult
-from lifecycle.definition import Lifecycle
+from lifecycle.lifecycle import Lifecycle
 from lifecycle.effects import Response
 from lifecycle.errors import AdapterError
 from lifecycle.following import Until

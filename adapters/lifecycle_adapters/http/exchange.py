@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from lifecycle.command import CommandProcedure, CommandResult
-from lifecycle.definition import Lifecycle
+from lifecycle.lifecycle import Lifecycle
 from lifecycle.effects import (
     Accepted,
     Claim,

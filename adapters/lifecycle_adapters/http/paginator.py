@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from lifecycle.definition import Lifecycle
+from lifecycle.lifecycle import Lifecycle
 from lifecycle.effects import Effect, Failure, Load, Response, read_with_retries
 from lifecycle.journal import TaskRecord
 from lifecycle_adapters.http.binding import HttpBinding, id_in, value_at

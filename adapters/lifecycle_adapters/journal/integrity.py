@@ -16,7 +16,7 @@ from sqlalchemy import Connection, RowMapping
 
 from lifecycle.catalog import COMMAND
 from lifecycle.conformance import ObservationKind
-from lifecycle.definition import Lifecycle
+from lifecycle.lifecycle import Lifecycle
 from lifecycle.errors import LifecycleError
 from lifecycle_adapters.journal import sql_creates
 from lifecycle_adapters.journal.schema import commands, creates, entries, tasks

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, Self, TypeVar
 
 from lifecycle.catalog import CATALOG, CommandEvent
-from lifecycle.definition import Lifecycle
+from lifecycle.lifecycle import Lifecycle
 from lifecycle.errors import UnreadableRecord
 from lifecycle.journal import (
     NO_CONTEXT,

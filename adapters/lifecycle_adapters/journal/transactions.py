@@ -19,7 +19,7 @@ from sqlalchemy import Connection, RowMapping
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lifecycle.catalog import CommandState
-from lifecycle.definition import Lifecycle
+from lifecycle.lifecycle import Lifecycle
 from lifecycle.errors import UndeclaredState, UnknownName, UnreadableRecord
 from lifecycle.journal import (
     CommandRecord,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from lifecycle.definition import Lifecycle
+from lifecycle.lifecycle import Lifecycle
 from lifecycle.graph import reach
 from lifecycle.table import Origin
 from lifecycle_adapters.http.timing import retry_pause_s

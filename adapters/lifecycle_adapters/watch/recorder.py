@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from lifecycle.definition import Lifecycle
+from lifecycle.lifecycle import Lifecycle
 from lifecycle.errors import AdapterError
 from lifecycle.journal import Journal, Report, ReportEntry, TaskReport
 from lifecycle_adapters.http.timing import retry_pause_s

@@ -16,7 +16,7 @@ from itertools import count
 from typing import Any
 
 from lifecycle.conformance import ObservationKind
-from lifecycle.definition import Lifecycle
+from lifecycle.lifecycle import Lifecycle
 from lifecycle.journal import Report, ReportEntry, TaskJournal, TaskRecord, apply_report
 from lifecycle_adapters.watch.events import RECORD, Change
 from lifecycle_adapters.watch.policies import Policy

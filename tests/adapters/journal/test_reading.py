@@ -129,7 +129,7 @@ def test_what_nobody_recorded_is_no_empty_answer(journal: SqlJournal) -> None:
 
 
 def test_a_lifecycle_of_ones_own_has_the_states_that_are_recorded(journal: SqlJournal) -> None:
-    own = get("v1").model_copy(update={"name": "job"})
+    own = get("v1").replace(name="job")
     journal.task(own, "7").add_report(Report("running", at(0)))
 
     assert [task.task_id for task in journal.tasks("job", "running").tasks] == ["7"]

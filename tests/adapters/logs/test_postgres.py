@@ -296,9 +296,11 @@ def test_ids_and_statuses_are_compared_byte_by_byte_whatever_their_type_would_do
 
 
 def test_words_that_no_server_can_hold_are_no_hindrance(url: str, run: Run, log: str) -> None:
-    document = V1_FULL.model_dump()
+    document = V1_FULL.declaration.model_dump()
     document["aliases"] = [{"channel": "api", "status": "a\0b", "state": "running"}]
-    with check_logs(Lifecycle[str, str](**document), PostgresTable(url, log), channel=Channel.API) as result:
+    with check_logs(
+        Lifecycle.from_declaration(document, states=str, events=str), PostgresTable(url, log), channel=Channel.API
+    ) as result:
         assert result.report.findings == {FindingCode.WRONG_START: 1}
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lifecycle import CATALOG, Alias, FindingCode, Lifecycle, UnknownName
+from lifecycle import CATALOG, Alias, FindingCode, UnknownName
 from lifecycle.conformance import Mode
 from lifecycle_adapters.logs.check import check_logs
 from lifecycle_adapters.logs.columns import EARLIEST_US, LATEST_US, Columns, RejectReason
@@ -200,9 +200,7 @@ def test_a_log_without_ids_and_times(spark: SparkSession) -> None:
 
 
 def test_the_words_of_a_channel(spark: SparkSession) -> None:
-    aliased: Declared = Lifecycle(
-        **V2.model_dump(exclude={"aliases"}), aliases=(Alias("mail", "it's \\ over", "finished"),)
-    )
+    aliased: Declared = V2.replace(aliases=(Alias("mail", "it's \\ over", "finished"),))
     rows = [LogRow("t", 0, 0, 1, "created"), LogRow("t", 1, 0, 2, "it's \\ over"), LogRow("t", 2, 0, 3, "finished")]
     check = checked(frame(spark, rows), aliased, channel="mail", columns=SEQUENCED, place="place", information=True)
 

@@ -1,0 +1,481 @@
+"""`Lifecycle`: one literal declares it, everything else is derived from it.
+
+Its parts are in declaration.py, what they must satisfy in validation.py; what it then answers is in
+table.py, graph.py and conformance.py, whose questions it inherits: users call them on it. Their constructors fill it,
+each what the next one needs. An unsound
+declaration is refused when it is made, wherever it comes from, with all findings at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path as FilePath
+from typing import Any, Generic, Self, TypeVar, cast, get_args, overload
+
+from pydantic import GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, core_schema
+
+from lifecycle.conformance import Channel, Conformance
+from lifecycle.declaration import Alias, Declaration, Event, Invariant, Rule, State, Transition
+from lifecycle.documents import Document, read_json, read_yaml, require_yaml
+from lifecycle.errors import DefinitionError, DefinitionFinding, shortened
+from lifecycle.table import E, Origin, S
+from lifecycle.validation import (
+    LONGEST_NAME,
+    Path,
+    limited,
+    transition_system,
+    validate,
+    validate_extension,
+    violations,
+)
+
+__all__ = ["Alias", "Declaration", "Event", "Invariant", "Lifecycle", "Rule", "State", "Transition"]
+
+NewS = TypeVar("NewS", bound=str)
+NewE = TypeVar("NewE", bound=str)
+
+
+class Lifecycle(Conformance[S, E], Generic[S, E]):
+    """A declared, checked, immutable lifecycle, and every question that can be asked of it.
+
+        PRINTING = Lifecycle(
+            name="print-job",
+            citation="the printer's manual, page 7",
+            states=[State("waiting", initial=True), State("printed", final=True)],
+            events=[Event("print", Origin.REMOTE)],
+            transitions=[Transition("waiting", "print", "printed")],
+        )
+        PRINTING.target("waiting", "print")   # "printed"
+
+    Generic over the `StrEnum`s of its states and events, so that a type checker rejects a misspelt name. At run time
+    plain strings work as well. It can be a field of a pydantic model, and it can be pickled.
+
+    Args:
+        name: its name, such as "v1-full".
+        citation: the document that it was taken from.
+        states, events, transitions: its parts, in the order in which they are shown.
+        aliases: the words of other channels for its states.
+        invariants: what it guarantees; checked like everything else.
+        extended_by: the lifecycle that declares what this one's documents leave out; used in messages.
+    Raises:
+        DefinitionError: the declaration is not sound; `.findings` holds what is wrong with it, up to a hundred.
+    """
+
+    __slots__ = ("_declaration", "_event_parts", "_state_parts")
+
+    _declaration: Declaration[S, E]
+    _state_parts: dict[S, State[S]]
+    _event_parts: dict[E, Event[E]]
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        citation: str,
+        states: Iterable[State[S]],
+        events: Iterable[Event[E]],
+        transitions: Iterable[Transition[S, E]],
+        aliases: Iterable[Alias[S]] = (),
+        invariants: Iterable[Invariant[S, E]] = (),
+        extended_by: str | None = None,
+    ) -> None:
+        given = {"states": states, "events": events, "transitions": transitions,
+                 "aliases": aliases, "invariants": invariants}  # fmt: skip
+        parts = {part: _as_given(value) for part, value in given.items()}
+        declaration: Declaration[S, E] = _parsed(
+            {"name": name, "citation": citation, **parts, "extended_by": extended_by}, Declaration
+        )
+        self._derive(declaration)
+
+    @overload
+    @classmethod
+    def from_declaration(cls, declaration: Declaration[S, E] | Mapping[str, Any]) -> Lifecycle[S, E]: ...
+    @overload
+    @classmethod
+    def from_declaration(
+        cls, declaration: Declaration[Any, Any] | Mapping[str, Any], *, states: type[NewS], events: type[NewE]
+    ) -> Lifecycle[NewS, NewE]: ...
+    @classmethod
+    def from_declaration(
+        cls,
+        declaration: Declaration[Any, Any] | Mapping[str, Any],
+        *,
+        states: type[Any] | None = None,
+        events: type[Any] | None = None,
+    ) -> Lifecycle[Any, Any]:
+        """Make a lifecycle from a declaration.
+
+        Args:
+            declaration: the declaration, or its fields by name, as JSON has them.
+            states, events: the enumerations that its names become; they stay as they are if omitted.
+        Raises:
+            DefinitionError: it is not sound, or a name is not in its enumeration.
+        """
+        # Also a `Declaration` is parsed: pydantic has ways to make one that was never examined.
+        data = dict(declaration) if isinstance(declaration, Declaration) else declaration
+        made: Lifecycle[Any, Any] = object.__new__(cls)
+        made._derive(_parsed(data, _declaration_of(states, events)))
+        return made
+
+    def _derive(self, declaration: Declaration[S, E]) -> None:
+        findings = limited(validate(declaration))
+        if findings:
+            raise DefinitionError(declaration.name, findings)
+        statuses = _statuses_by_channel(declaration)
+        super().__init__(declaration.name, declaration.extended_by, transition_system(declaration), statuses)
+        self._fill(
+            _declaration=declaration,
+            _state_parts={state.name: state for state in declaration.states},
+            _event_parts={event.name: event for event in declaration.events},
+        )
+
+    @property
+    def declaration(self) -> Declaration[S, E]:
+        """What it was made from, as a pydantic model."""
+        return self._declaration
+
+    @property
+    def citation(self) -> str:
+        """The document that it was taken from."""
+        return self.declaration.citation
+
+    @property
+    def states(self) -> tuple[State[S], ...]:
+        """Its states, in declared order."""
+        return self.declaration.states
+
+    @property
+    def events(self) -> tuple[Event[E], ...]:
+        """Its events, in declared order."""
+        return self.declaration.events
+
+    @property
+    def transitions(self) -> tuple[Transition[S, E], ...]:
+        """Its rows, in declared order."""
+        return self.declaration.transitions
+
+    @property
+    def aliases(self) -> tuple[Alias[S], ...]:
+        """The words of other channels for its states."""
+        return self.declaration.aliases
+
+    @property
+    def invariants(self) -> tuple[Invariant[S, E], ...]:
+        """What it guarantees."""
+        return self.declaration.invariants
+
+    @property
+    def initial(self) -> S:
+        """The state in which every task begins."""
+        return self._system.initial
+
+    @property
+    def final_states(self) -> tuple[S, ...]:
+        """The states that nothing follows, in declared order."""
+        return tuple(state.name for state in self.states if state.final)
+
+    @property
+    def settled_states(self) -> tuple[S, ...]:
+        """The states in which no work is being done, the final ones included, in declared order."""
+        return tuple(state.name for state in self.states if state.final or state.settled)
+
+    @property
+    def commands(self) -> tuple[E, ...]:
+        """The events that a caller may send, in declared order."""
+        return tuple(event.name for event in self.events if event.origin is Origin.CALLER)
+
+    def state(self, name: S) -> State[S]:
+        """Return the declaration of one state. Raises UnknownName."""
+        self._require_state(name)
+        return self._state_parts[name]
+
+    def event(self, name: E) -> Event[E]:
+        """Return the declaration of one event. Raises UnknownName."""
+        self._require_event(name)
+        return self._event_parts[name]
+
+    def violations(self, target: Callable[[S, E], S | None] | None = None) -> tuple[DefinitionFinding, ...]:
+        """Ask `target` every (state, event) pair that a promise is about and return each that its answers break.
+
+        Args:
+            target: any executor of this lifecycle, as a function that returns the state an event
+                leads to, or None for a refusal; this table's own `target` if omitted (which
+                breaks none, or it would not have been made).
+        """
+        return tuple(violations(self.invariants, self._system, target))
+
+    def extend(
+        self,
+        *,
+        name: str,
+        citation: str,
+        states: Iterable[State[S]] = (),
+        events: Iterable[Event[E]] = (),
+        transitions: Iterable[Transition[S, E]] = (),
+        aliases: Iterable[Alias[S]] = (),
+        invariants: Iterable[Invariant[S, E]] = (),
+    ) -> Lifecycle[S, E]:
+        """Return a larger lifecycle that keeps every promise of this one.
+
+        It may add states, events and rows, and a new initial state from which this one's is
+        reached. On this lifecycle's own states it keeps which are final, the answer to every
+        (state, event) pair including the refusals, what is reachable from what, and the
+        invariants.
+
+        Raises:
+            DefinitionError: the extension is not sound, or would change this lifecycle.
+        """
+        states, transitions = tuple(states), tuple(transitions)
+        has_new_initial = any(state.initial for state in states)
+        kept = tuple(replace(state, initial=False) for state in self.states) if has_new_initial else self.states
+        findings = limited(validate_extension(self.declaration, (*kept, *states), transitions))
+        try:
+            extension = Lifecycle(
+                name=name,
+                citation=citation,
+                states=(*kept, *states),
+                events=(*self.events, *events),
+                transitions=(*self.transitions, *transitions),
+                aliases=(*self.aliases, *aliases),
+                invariants=(*self.invariants, *invariants),
+            )
+        except DefinitionError as error:
+            raise DefinitionError(name, limited((*error.findings, *findings))) from None
+        if findings:
+            raise DefinitionError(name, findings)
+        return extension
+
+    def replace(self, **changes: Any) -> Lifecycle[S, E]:
+        """Return a lifecycle with other parts, by the names of the constructor's arguments, checked like any other.
+
+        Raises:
+            DefinitionError: it is not sound, or there is no such part.
+        """
+        return type(self).from_declaration({**self._parts(), **changes})
+
+    @overload
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Lifecycle[str, str]: ...
+    @overload
+    @classmethod
+    def from_json(cls, text: str | bytes, *, states: type[NewS], events: type[NewE]) -> Lifecycle[NewS, NewE]: ...
+    @classmethod
+    def from_json(cls, text: str | bytes, *, states: type[Any] = str, events: type[Any] = str) -> Lifecycle[Any, Any]:
+        """Read a declaration from JSON.
+
+        Args:
+            text: the declaration.
+            states, events: the enumerations of its names; they stay text if omitted.
+        Raises:
+            DefinitionError: the text is no JSON, the declaration is not sound, or a name is not in its enumeration.
+        """
+        return _from_document(read_json(text), states, events)
+
+    @overload
+    @classmethod
+    def from_yaml(cls, text: str | bytes) -> Lifecycle[str, str]: ...
+    @overload
+    @classmethod
+    def from_yaml(cls, text: str | bytes, *, states: type[NewS], events: type[NewE]) -> Lifecycle[NewS, NewE]: ...
+    @classmethod
+    def from_yaml(cls, text: str | bytes, *, states: type[Any] = str, events: type[Any] = str) -> Lifecycle[Any, Any]:
+        """Read a declaration from YAML.
+
+        Args:
+            text: the declaration.
+            states, events: the enumerations of its names; they stay text if omitted.
+        Raises:
+            DefinitionError: the text is no YAML, the declaration is not sound, or a name is not in its enumeration.
+            MissingExtra: the extra `yaml` is not installed.
+        """
+        return _from_document(read_yaml(text), states, events)
+
+    @overload
+    @classmethod
+    def from_file(cls, path: str | FilePath) -> Lifecycle[str, str]: ...
+    @overload
+    @classmethod
+    def from_file(cls, path: str | FilePath, *, states: type[NewS], events: type[NewE]) -> Lifecycle[NewS, NewE]: ...
+    @classmethod
+    def from_file(
+        cls, path: str | FilePath, *, states: type[Any] = str, events: type[Any] = str
+    ) -> Lifecycle[Any, Any]:
+        """Read a declaration from a file: YAML if its name ends in .yaml or .yml, otherwise JSON.
+
+        Args:
+            path: the file.
+            states, events: the enumerations of its names; they stay text if omitted.
+        Raises:
+            DefinitionError: as from_json and from_yaml.
+            MissingExtra: a YAML file without the extra `yaml`.
+            OSError: the file cannot be read, or is a device.
+        """
+        path = FilePath(path)
+        if path.is_char_device() or path.is_block_device():
+            raise OSError(f"{path} is a device, whose end may never come; a declaration is a file or a pipe")
+        read = read_yaml if path.suffix.lower() in (".yaml", ".yml") else read_json
+        return _from_document(read(path.read_bytes()), states, events)
+
+    def to_json(self, *, indent: int | None = 2) -> str:
+        """Return the declaration as JSON text; reading it back gives an equal lifecycle."""
+        return self.declaration.model_dump_json(indent=indent, exclude_defaults=True)
+
+    def to_yaml(self) -> str:
+        """Return the declaration as YAML text; reading it back gives an equal lifecycle. Raises MissingExtra."""
+        document = self.declaration.model_dump(mode="json", exclude_defaults=True)
+        # PyYAML writes these line breaks as they are and reads them back as others, unless it escapes.
+        readable = {"\x85", "\u2028", "\u2029"}.isdisjoint(self.to_json())
+        return str(require_yaml().safe_dump(document, sort_keys=False, allow_unicode=readable))
+
+    @staticmethod
+    def json_schema(*, states: type[Any] | None = None, events: type[Any] | None = None) -> dict[str, Any]:
+        """Return a JSON Schema of declarations, for editors to complete and check JSON and YAML files.
+
+        Args:
+            states, events: the enumerations whose names may occur; any text may if omitted.
+        """
+        schema = _declaration_of(states, events).model_json_schema()
+        schema["title"] = "Lifecycle"
+        schema["properties"][_SCHEMA_KEY] = {"type": "string", "title": "The schema that an editor checks by"}
+        return {_SCHEMA_KEY: "https://json-schema.org/draft/2020-12/schema", **schema}
+
+    def _parts(self) -> dict[str, Any]:
+        return {name: getattr(self.declaration, name) for name in Declaration.model_fields}
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.states)} states, {len(self.events)} events, {len(self.transitions)} transitions"
+        return f"<{type(self).__name__} {self.name!r}: {counts}>"
+
+    def __eq__(self, other: object) -> bool:
+        return self.declaration == other.declaration if isinstance(other, Lifecycle) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.transitions))
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (self._parts(),)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Let it be a field of a pydantic model: a lifecycle, or a declaration as it stands in JSON."""
+        types = get_args(source)
+        declaration = handler.generate_schema(_declaration_of(*types))
+
+        def made(value: Any, parse: Callable[[Any], Declaration[Any, Any]]) -> Lifecycle[Any, Any]:
+            if isinstance(value, Lifecycle):
+                if not types:
+                    return value
+                value = value._parts()  # its names become members of this field's enumerations
+            return cls.from_declaration(parse(value))
+
+        def dumped(lifecycle: Lifecycle[Any, Any]) -> Declaration[Any, Any]:
+            return lifecycle.declaration
+
+        serialization = core_schema.plain_serializer_function_ser_schema(dumped, return_schema=declaration)
+        return core_schema.no_info_wrap_validator_function(made, declaration, serialization=serialization)
+
+
+_SCHEMA_KEY = "$schema"  # where editors want to be told which schema a file follows
+
+
+def _unpickled(parts: Mapping[str, Any]) -> Lifecycle[Any, Any]:
+    return Lifecycle(**parts)
+
+
+def _as_given(parts: Any) -> Any:
+    """A tuple of them if they can be iterated over; what cannot is refused by name with everything else."""
+    return tuple(parts) if isinstance(parts, Iterable) and not isinstance(parts, str | bytes | Mapping) else parts
+
+
+def _declaration_of(states: type[Any] | None = None, events: type[Any] | None = None) -> type[Declaration[Any, Any]]:
+    """The model of declarations with these enumerations."""
+    if states is None or events is None:
+        return Declaration
+    return cast("type[Declaration[Any, Any]]", Declaration.__class_getitem__((states, events)))
+
+
+def _parsed(data: Any, kind: type[Declaration[Any, Any]]) -> Declaration[Any, Any]:
+    """The well-formed declaration in the data. Raises DefinitionError."""
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        # Not `from error`: it says nothing more, and printing it would print the whole document.
+        raise DefinitionError(_name_in(data), limited(map(_bad_value, error.errors()))) from None
+
+
+def _from_document(document: Document, states: type[Any], events: type[Any]) -> Lifecycle[Any, Any]:
+    value: Any = document.value
+    if isinstance(value, dict):
+        value = {key: item for key, item in cast("dict[str, Any]", value).items() if key != _SCHEMA_KEY}
+    findings = [
+        DefinitionFinding("duplicate_key", _where(path), "is written twice; the first one would be ignored", path, line)
+        for path, line in document.repeated
+    ]
+    lifecycle: Lifecycle[Any, Any] | None = None
+    try:
+        lifecycle = Lifecycle.from_declaration(value, states=states, events=events)
+    except DefinitionError as error:
+        findings += (_located(finding, document) for finding in error.findings)
+    if lifecycle is None or findings:
+        raise DefinitionError(_name_in(value), limited(findings))
+    return lifecycle
+
+
+def _located(finding: DefinitionFinding, document: Document) -> DefinitionFinding:
+    message = finding.message
+    if message.startswith(_NO_TEXT) and (bare := document.bare(finding.path)) is not None:
+        message += f": to YAML a bare {shortened(bare)[1:-1]} is no text; write it in quotes"
+    return replace(finding, message=message, line=document.line_of(finding.path))
+
+
+def _name_in(data: Any) -> str:
+    name = cast("dict[str, Any]", data).get("name") if isinstance(data, dict) else None
+    return name if isinstance(name, str) else "?"
+
+
+def _bad_value(error: Mapping[str, Any]) -> DefinitionFinding:
+    """One of the validation library's errors in our own terms."""
+    kind = error["type"]
+    should = _SHOULD.get(kind) or error["msg"].removeprefix("Input ")
+    message = _PLAINER.get(kind) or f"{should}, not {_given(error['input'])}"
+    return DefinitionFinding("bad_value", _where(error["loc"]), message, error["loc"])
+
+
+def _where(path: Path) -> str:
+    where = ""
+    for part in path:
+        key = str(part)[:LONGEST_NAME]
+        where += f"[{key}]" if isinstance(part, int) else f".{key}" if where else key
+    return where or "declaration"
+
+
+def _given(value: Any) -> str:
+    # Only what is short is shown: a few lines of YAML can stand for a document of gigabytes.
+    return shortened(value) if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"
+
+
+_NO_TEXT = "should be a valid string"
+_SHOULD = {"bool_type": "should be true or false", "model_type": "should be a mapping of its fields"}
+_PLAINER = {
+    "missing": "is missing",
+    "extra_forbidden": "there is no such field",
+    "unexpected_keyword_argument": "there is no such field",
+    "tuple_type": "should be a list",
+    "value_error": "holds half of a surrogate pair, which could not be written back",
+}
+
+
+def _statuses_by_channel(lifecycle: Declaration[S, E]) -> dict[str, dict[str, S]]:
+    own = {str(state.name): state.name for state in lifecycle.states}
+    words = {str(channel): dict(own) for channel in Channel}
+    for alias in lifecycle.aliases:
+        words.setdefault(alias.channel, dict(own))[alias.status] = alias.state
+    return words
