@@ -211,7 +211,13 @@ class Supervision(DBOSConfiguredInstance):
             raise ValueError(f"{command!r} must not be repeated after a crash, which takes a durable journal")
         self._client.binding.command_request(command, task_id, fields)
         idempotency_key = idempotency_key or uuid4().hex
-        told = {"command": command, "key": idempotency_key, "reason": reason, "origin": origin, "fields": fields}
+        told = {
+            "command": command,
+            "idempotency_key": idempotency_key,
+            "reason": reason,
+            "origin": origin,
+            "fields": fields,
+        }
         self._send(task_id, told, once=f"{self.workflow_id(task_id)}:{idempotency_key}")
         return idempotency_key
 
@@ -276,14 +282,14 @@ class Supervision(DBOSConfiguredInstance):
             return await _step("report", self._report, task, seen, message)
         if "command" in message:
             answer = await _step(message["command"], self._command, task, message)
-            await DBOS.set_event_async(message["key"], answer)
+            await DBOS.set_event_async(message["idempotency_key"], answer)
         return seen
 
     def _ending(self, seen: _FollowedState) -> Mapping[str, Any]:
         """The command that a policy gives. Each time it has a new key: an old one keeps its refusal."""
         return {
             "command": str(ending_command(self._lifecycle, seen["state"])),
-            "key": f"policy:{seen['due']}:{seen['again_at']}",
+            "idempotency_key": f"policy:{seen['due']}:{seen['again_at']}",
             "reason": seen["reason"],
             "origin": f"policy:{seen['due']}",
             "fields": {},
@@ -368,7 +374,7 @@ class Supervision(DBOSConfiguredInstance):
             return seen
 
     async def _command(self, task: AsyncTask, told: Mapping[str, Any]) -> SentCommand:
-        context = {name: told[name] for name in ("key", "reason", "origin")}
+        context = {name: told[name] for name in ("idempotency_key", "reason", "origin")}
         try:
             result = await task.send(told["command"], **context, **told["fields"])
         except LifecycleError as error:  # what is left open by it, the next look settles

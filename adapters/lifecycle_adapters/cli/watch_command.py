@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -132,7 +133,8 @@ def _remark(change: Change) -> str:
 
 def _print_json(event: Event) -> None:
     facts = {name: getattr(event, name) for name in event.__slots__}
-    print_json_line({"event": type(event).__name__.lower(), **{name: _plain(fact) for name, fact in facts.items()}})
+    kind = re.sub("(?<=[a-z])(?=[A-Z])", "_", type(event).__name__).lower()
+    print_json_line({"event": kind, **{name: _plain(fact) for name, fact in facts.items()}})
 
 
 def _plain(fact: Any) -> Any:

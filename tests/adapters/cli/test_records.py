@@ -245,7 +245,7 @@ def test_a_task_that_is_not_recorded_is_bad_input(
 def test_hostile_ids_and_words_are_shown_harmlessly(record: SqlJournal, journal: str) -> None:
     for task_id in HOSTILE:
         live(record, task_id, "running", "hiber\x1b[2Jnating", "[red]gone[/red]\n")
-        intend(record, task_id, reason="\x1b]0;title\x07", key="k\x9b")
+        intend(record, task_id, reason="\x1b]0;title\x07", idempotency_key="k\x9b")
 
     shown = [call("tasks", "--journal", journal), *(call("history", each, "--journal", journal) for each in HOSTILE)]
 
@@ -701,7 +701,7 @@ def test_a_journal_of_a_newer_version_is_left_as_it_is(
     live(record, "t1", "running")
     record.close()
     with sqlite3.connect(journal) as database:
-        database.execute("UPDATE lifecycle_version SET version_num = '9999'")
+        database.execute("UPDATE lifecycle_version SET version = '9999'")
     database.close()
 
     assert "9999" in refused(command, journal)

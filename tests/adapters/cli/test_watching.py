@@ -57,7 +57,9 @@ def test_a_policy_ends_a_task_and_both_are_told_as_json(emulator: Emulator, serv
 
     told = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.exit_code == 0
-    assert [(each["event"], each["state"]) for each in told if each["event"] == "acted"] == [("acted", "stopped")]
+    assert [(each["event"], each["state"]) for each in told if each["event"] == "policy_action"] == [
+        ("policy_action", "stopped")
+    ]
     assert all(each["task_id"] == task for each in told)
     with SqlJournal(server["LIFECYCLE_JOURNAL"], read_only=True) as journal:
         assert journal.task(V1_FULL, task).load().state == "stopped"
