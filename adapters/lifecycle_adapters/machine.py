@@ -42,8 +42,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
-from lifecycle.lifecycle import Lifecycle, State, Transition
 from lifecycle.errors import IllegalTransition, MissingExtra
+from lifecycle.lifecycle import Lifecycle, State, Transition
 from lifecycle.table import E, S, quoted
 
 try:

@@ -41,7 +41,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from lifecycle.command import CommandResult
-from lifecycle.lifecycle import Lifecycle
 from lifecycle.effects import Send, Steps
 from lifecycle.errors import (
     CommandAbandoned,
@@ -54,6 +53,7 @@ from lifecycle.errors import (
     WaitTimedOut,
 )
 from lifecycle.journal import ReportEntry, TaskRecord
+from lifecycle.lifecycle import Lifecycle
 
 try:
     from opentelemetry import metrics, trace

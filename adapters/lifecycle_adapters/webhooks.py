@@ -38,9 +38,9 @@ from http import HTTPStatus
 from typing import Any, Literal, cast, get_args
 
 from lifecycle.conformance import Channel
-from lifecycle.lifecycle import Lifecycle
 from lifecycle.errors import AdapterError, UnreadableRecord, shortened
 from lifecycle.journal import Delivery, Journal, Report, ReportEntry, TaskReport
+from lifecycle.lifecycle import Lifecycle
 
 TIMESTAMP_HEADER = "X-Browser-Use-Timestamp"
 SIGNATURE_HEADER = "X-Browser-Use-Signature"

@@ -19,8 +19,8 @@ from datetime import datetime, timedelta
 from math import inf
 from typing import Any, Protocol
 
-from lifecycle.lifecycle import Lifecycle
 from lifecycle.errors import AdapterError
+from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import Origin, quoted
 
 LONGEST_ADVANCE_S = 1e9

@@ -25,9 +25,9 @@ from functools import lru_cache
 from typing import Any, Generic, cast
 from urllib.parse import quote
 
-from lifecycle.lifecycle import Lifecycle
 from lifecycle.effects import Accepted, Denied, Lost, Missing, Refused, Response, Throttled
 from lifecycle.errors import UnknownName
+from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import E, S
 from lifecycle_adapters.http.http_errors import (
     FieldError,

@@ -20,11 +20,11 @@ from uuid import UUID
 from pydantic import SecretStr
 
 from lifecycle.command import CommandResult
-from lifecycle.lifecycle import Lifecycle
 from lifecycle.effects import Response
 from lifecycle.errors import AdapterError
 from lifecycle.following import Until
 from lifecycle.journal import Journal, RequestContext, TaskJournal
+from lifecycle.lifecycle import Lifecycle
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters import telemetry
 from lifecycle_adapters.http.binding import HttpBinding

@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from lifecycle.create import CreateProcedure, CreateResult
-from lifecycle.lifecycle import Lifecycle
 from lifecycle.effects import (
     Accepted,
     ClaimCreate,
@@ -32,6 +31,7 @@ from lifecycle.effects import (
 )
 from lifecycle.errors import CreateInFlight, CreateUncertain, LifecycleError
 from lifecycle.journal import CreateRecord, Creates, RequestContext
+from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.http.binding import HttpBinding, id_in, value_at
 from lifecycle_adapters.http.exchange import (
     Actions,

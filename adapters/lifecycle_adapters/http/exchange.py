@@ -17,7 +17,6 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from lifecycle.command import CommandProcedure, CommandResult
-from lifecycle.lifecycle import Lifecycle
 from lifecycle.effects import (
     Accepted,
     Claim,
@@ -43,6 +42,7 @@ from lifecycle.effects import (
 from lifecycle.errors import AdapterError, LifecycleError, WaitTimedOut
 from lifecycle.following import Until, WorkTracker, follow, read_state
 from lifecycle.journal import NO_CONTEXT, Creates, Report, RequestContext, TaskJournal
+from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import E, Origin, S, VerdictKind
 from lifecycle_adapters import telemetry
 from lifecycle_adapters.http.binding import Call, HttpBinding, Request, id_in, value_at

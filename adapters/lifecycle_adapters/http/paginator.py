@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from lifecycle.lifecycle import Lifecycle
 from lifecycle.effects import Effect, Failure, Load, Response, read_with_retries
 from lifecycle.journal import TaskRecord
+from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.http.binding import HttpBinding, id_in, value_at
 from lifecycle_adapters.http.exchange import Actions, HttpCall, drive
 from lifecycle_adapters.http.http_errors import InvalidResponse

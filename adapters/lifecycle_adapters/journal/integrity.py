@@ -16,8 +16,8 @@ from sqlalchemy import Connection, RowMapping
 
 from lifecycle.catalog import COMMAND
 from lifecycle.conformance import ObservationKind
-from lifecycle.lifecycle import Lifecycle
 from lifecycle.errors import LifecycleError
+from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.journal import sql_creates
 from lifecycle_adapters.journal.schema import commands, creates, entries, tasks
 from lifecycle_adapters.journal.transactions import require_readable

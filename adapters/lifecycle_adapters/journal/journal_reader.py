@@ -23,8 +23,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
 from lifecycle import CATALOG
-from lifecycle.lifecycle import Lifecycle
 from lifecycle.errors import UnknownName
+from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.journal.schema import EPOCH, UnreadableValue, commands, creates, entries, tasks
 from lifecycle_adapters.journal.transactions import require_readable
 

@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, Self, TypeVar
 
 from lifecycle.catalog import CATALOG, CommandEvent
-from lifecycle.lifecycle import Lifecycle
 from lifecycle.errors import UnreadableRecord
 from lifecycle.journal import (
     NO_CONTEXT,
@@ -25,6 +24,7 @@ from lifecycle.journal import (
     TaskRecord,
     TaskReport,
 )
+from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import E, S
 from lifecycle_adapters import telemetry
 from lifecycle_adapters.journal import forgetting, journal_reader, sql_commands, transactions

@@ -19,7 +19,6 @@ from sqlalchemy import Connection, RowMapping
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lifecycle.catalog import CommandState
-from lifecycle.lifecycle import Lifecycle
 from lifecycle.errors import UndeclaredState, UnknownName, UnreadableRecord
 from lifecycle.journal import (
     CommandRecord,
@@ -34,6 +33,7 @@ from lifecycle.journal import (
     classify_report,
     is_repeat,
 )
+from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.journal.schema import LONGEST_NAME_BYTES, UnreadableValue, commands, deliveries, entries, tasks
 
 AnyLifecycle = Lifecycle[Any, Any]

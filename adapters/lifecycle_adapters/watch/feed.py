@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
-from lifecycle.lifecycle import Lifecycle
 from lifecycle.journal import Report, ReportEntry
+from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.http.timing import retry_pause_s
 from lifecycle_adapters.watch.recorder import Recorder
 

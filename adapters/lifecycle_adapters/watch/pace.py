@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from lifecycle.lifecycle import Lifecycle
 from lifecycle.graph import reach
+from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import Origin
 from lifecycle_adapters.http.timing import retry_pause_s
 

@@ -15,9 +15,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from lifecycle.lifecycle import Lifecycle
 from lifecycle.errors import AdapterError
 from lifecycle.journal import Journal, Report, ReportEntry, TaskReport
+from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.http.timing import retry_pause_s
 from lifecycle_adapters.watch.watched_task import WatchedTask
 

@@ -16,8 +16,8 @@ from itertools import count
 from typing import Any
 
 from lifecycle.conformance import ObservationKind
-from lifecycle.lifecycle import Lifecycle
 from lifecycle.journal import Report, ReportEntry, TaskJournal, TaskRecord, apply_report
+from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.watch.events import RECORD, Change
 from lifecycle_adapters.watch.policies import Policy
 
