@@ -87,7 +87,7 @@ class Deviation(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Finding(Generic[S]):
-    """One remark on a history.
+    """One deviation from the lifecycle in a history.
 
     `index` is the row, 0..n-1, in the statuses as given; `previous` the state of the row before
     it that counted (None at the first), `possible` the states that could have followed directly.
@@ -208,7 +208,7 @@ class Conformance(Graph[S, E]):
     def check(
         self, statuses: Iterable[str], *, mode: Mode = "exact", channel: str = Channel.API
     ) -> tuple[Finding[S], ...]:
-        """Judge one task's recorded history and return what is remarkable, in its order.
+        """Judge one task's recorded history and return its findings, in the order of its rows.
 
         1. A row whose status the lifecycle does not know is `unknown_status`, and is left out.
         2. In exact mode the first remaining row is `wrong_start` unless it is the initial state.
@@ -235,9 +235,9 @@ class Conformance(Graph[S, E]):
             state = self.state_of(status, channel=channel)
             code = self._code(previous, state, ended=ended, mode=mode)
             if code is not None:
-                remark = self._check_step(code, previous, ended=ended, mode=mode)
-                message = self.describe_deviation(remark, previous, status)
-                findings.append(Finding(index, code, remark.severity, previous, status, remark.possible, message))
+                deviation = self._check_step(code, previous, ended=ended, mode=mode)
+                message = self.describe_deviation(deviation, previous, status)
+                findings.append(Finding(index, code, deviation.severity, previous, status, deviation.possible, message))
             if state is not None:
                 previous = state
                 ended = ended or state in self._system.final
@@ -246,7 +246,7 @@ class Conformance(Graph[S, E]):
     def check_step(
         self, previous: S | None, state: S | None, *, ended: bool = False, mode: Mode = "exact"
     ) -> Deviation[S] | None:
-        """Return what `check` remarks on one row of a history, or None where it is as it should be.
+        """Return what `check` finds in one row of a history, or None where it is as it should be.
 
         With it whoever holds a history in another form (a table of pairs and how often each was
         seen) judges it by the very rules of `check`.
@@ -283,19 +283,19 @@ class Conformance(Graph[S, E]):
             return FindingCode.AFTER_FINAL
         return _DEVIATIONS[self._relation(previous, state)]
 
-    def describe_deviation(self, remark: Deviation[S], previous: S | None, status: str) -> str:
-        """Return the line that `check` says with a remark: what was reported after what, and what could have been.
+    def describe_deviation(self, deviation: Deviation[S], previous: S | None, status: str) -> str:
+        """Return the line that `check` says with a deviation: what was reported after what, and what could have been.
 
         Args:
             previous: as for `check_step`.
             status: the word that was reported, whatever it is.
         """
         after = "at the start" if previous is None else f"after {quoted(previous)}"
-        is_unknown = remark.code is FindingCode.UNKNOWN_STATUS
+        is_unknown = deviation.code is FindingCode.UNKNOWN_STATUS
         declared_by = self._declared_by(status, self._system.states) if is_unknown else None
         hint = f" ({quoted(declared_by)} declares it)" if declared_by else ""
-        could = ", ".join(remark.possible) or "nothing, the task had ended"
-        return f"{shortened(status)} {after}: {remark.code}{hint}; possible: {could}"
+        could = ", ".join(deviation.possible) or "nothing, the task had ended"
+        return f"{shortened(status)} {after}: {deviation.code}{hint}; possible: {could}"
 
     def _possible(self, previous: S | None, *, ended: bool, mode: Mode) -> tuple[S, ...]:
         if ended:

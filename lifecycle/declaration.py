@@ -1,4 +1,4 @@
-"""A declaration as data: states, events, rows, aliases and promises. Pydantic parses, dumps and describes it.
+"""A declaration as data: states, events, rows, aliases and invariants. Pydantic parses, dumps and describes it.
 
 What its parts must satisfy together is in validation.py; what is made of it, a `Lifecycle`, in lifecycle.py.
 """
@@ -105,7 +105,7 @@ class Alias(Generic[S]):
 
 
 class Rule(StrEnum):
-    """The forms that a promise can take; each says which of `events` and `states` it is about."""
+    """The forms that an invariant can take; each says which of `events` and `states` it is about."""
 
     FINAL = "final"  # nothing leads out of the states
     IRREVERSIBLE = "irreversible"  # whatever the events lead to is final
@@ -123,7 +123,7 @@ _BROKEN_BY_REFUSALS = frozenset({Rule.ACCEPTED_IN, Rule.ACCEPTED_UNTIL_FINAL})
 
 @dataclass(frozen=True, slots=True)
 class Invariant(Generic[S, E]):
-    """A named promise of a lifecycle, as data, with the sentence of the document that makes it."""
+    """A property of a lifecycle, as data, with the sentence of the document that makes it."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _CHECKED
 
@@ -136,12 +136,12 @@ class Invariant(Generic[S, E]):
     def violations(
         self, rows: TransitionSystem[S, E], target: Callable[[S, E], S | None] | None = None
     ) -> Iterator[tuple[S, E, S | None]]:
-        """Yield each (state, event, target) that breaks the promise.
+        """Yield each (state, event, target) that breaks the invariant.
 
         Args:
             rows: of the lifecycle.
             target: any executor of it (a machine over a user's object, a server), asked every pair that the
-                promise is about; the rows themselves if omitted.
+                invariant is about; the rows themselves if omitted.
         """
         states, events = self._about(rows)
         pairs: Iterable[tuple[S, E]] = product(states, events)
@@ -153,7 +153,7 @@ class Invariant(Generic[S, E]):
                 yield state, event, to
 
     def _about(self, rows: TransitionSystem[S, E]) -> tuple[dict[S, None], dict[E, None]]:
-        """The states and events whose pairs the promise is about, in declared order."""
+        """The states and events whose pairs the invariant is about, in declared order."""
         named = frozenset(self.states)
         match self.rule:
             case Rule.FINAL | Rule.NEVER_IN | Rule.ACCEPTED_IN:
@@ -169,7 +169,7 @@ class Invariant(Generic[S, E]):
         return dict.fromkeys(states), dict.fromkeys(about)
 
     def _allows(self, to: S | None, rows: TransitionSystem[S, E]) -> bool:
-        """Whether the promise allows a pair that it is about to lead there."""
+        """Whether the invariant allows a pair that it is about to lead there."""
         match self.rule:
             case Rule.ACCEPTED_IN | Rule.ACCEPTED_UNTIL_FINAL:
                 return to is not None

@@ -197,7 +197,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         return self._event_parts[name]
 
     def violations(self, target: Callable[[S, E], S | None] | None = None) -> tuple[DefinitionFinding, ...]:
-        """Ask `target` every (state, event) pair that a promise is about and return each that its answers break.
+        """Ask `target` every (state, event) pair that an invariant is about and return each that its answers break.
 
         Args:
             target: any executor of this lifecycle, as a function that returns the state an event
@@ -217,7 +217,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         aliases: Iterable[Alias[S]] = (),
         invariants: Iterable[Invariant[S, E]] = (),
     ) -> Lifecycle[S, E]:
-        """Return a larger lifecycle that keeps every promise of this one.
+        """Return a larger lifecycle that keeps every invariant of this one.
 
         It may add states, events and rows, and a new initial state from which this one's is
         reached. On this lifecycle's own states it keeps which are final, the answer to every

@@ -109,7 +109,7 @@ def histories(
 ) -> st.SearchStrategy[list[str]]:
     """Draw one task's recorded statuses, oldest first, in the words of `channel`.
 
-    Without a defect, `lifecycle.check` in the same mode has nothing against them (what it remarks
+    Without a defect, `lifecycle.check` in the same mode has nothing against them (what it finds
     is information). With one, its findings include that code at least once.
 
     Args:
@@ -210,7 +210,7 @@ _numbers = st.integers(0, 99)  # taken modulo however many there are to choose f
 
 
 def lifecycles(*, max_states: int = 6) -> st.SearchStrategy[Lifecycle[str, str]]:
-    """Draw a sound lifecycle: any names, origins, flags, aliases, and promises that it keeps.
+    """Draw a sound lifecycle: any names, origins, flags, aliases, and invariants that it keeps.
 
     Shrinks towards a single state, initial and final, with no events.
     """
@@ -235,7 +235,7 @@ def _lifecycles(draw: st.DrawFn, max_states: int) -> Lifecycle[str, str]:
         events=events,
         transitions=rows,
         aliases=_aliases(draw, names),
-        invariants=_promises(draw, names, [names[index] for index in final], rows),
+        invariants=_invariants(draw, names, [names[index] for index in final], rows),
     )
 
 
@@ -318,10 +318,10 @@ def _aliases(draw: st.DrawFn, states: Sequence[str]) -> tuple[Alias[str], ...]:
     )
 
 
-def _promises(
+def _invariants(
     draw: st.DrawFn, states: Sequence[str], final: Sequence[str], rows: Sequence[Transition[str, str]]
 ) -> tuple[Invariant[str, str], ...]:
-    """Draw some of the promises that the rows keep, of every rule."""
+    """Draw some of the invariants that the rows keep, of every rule."""
     kept: list[tuple[Rule, tuple[str, ...], tuple[str, ...]]] = [(Rule.FINAL, (), tuple(final))]
     for event in dict.fromkeys(row.event for row in rows):
         sources = tuple(dict.fromkeys(row.source for row in rows if row.event == event))
@@ -390,7 +390,7 @@ class Difference:
 class Disagreement(LifecycleError, AssertionError):
     """An executor and the table differ; a failed test.
 
-    `.differences` are all that were found, `.broken` the lifecycle's promises that they break.
+    `.differences` are all that were found, `.broken` the lifecycle's invariants that they break.
     """
 
     def __init__(
@@ -406,7 +406,7 @@ class Disagreement(LifecycleError, AssertionError):
 def check_executor(
     lifecycle: Lifecycle[S, E], start: Callable[[], Executor[S, E]], *, only: Iterable[E] | None = None
 ) -> None:
-    """Ask an executor every (state, event) pair, and check with its answers what the lifecycle promises.
+    """Ask an executor every (state, event) pair, and check with its answers what the lifecycle invariants.
 
     Each pair has a fresh executor, which is led to the state by a shortest path.
 
@@ -415,7 +415,7 @@ def check_executor(
         only: the events to fire where it cannot carry out all of them (`lifecycle.commands` for a
             client). States that they do not lead to are left out.
     Raises:
-        Disagreement: with all differences and all broken promises.
+        Disagreement: with all differences and all broken invariants.
         UnknownName: an event that is not declared.
     """
     fired = _fired(lifecycle, only)

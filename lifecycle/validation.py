@@ -21,7 +21,7 @@ once. Their codes are stable:
     alias_shadows_state         an alias hides a declared state
     not_idempotent              a command is declared idempotent, and what it does can be undone by remote events alone
     not_proved_by_state         a command is declared proved by its state, and leads from a state to that state
-    broken_invariant            a row contradicts what the lifecycle promises
+    broken_invariant            a row contradicts what the lifecycle invariants
     base_final_changed          an extension gives a final state of its base a way out
     base_answer_changed         an extension answers a (state, event) pair of its base differently
     base_reachability_changed   an extension connects two states of its base anew
@@ -239,7 +239,7 @@ def violations(
     rows: TransitionSystem[S, E],
     target: Callable[[S, E], S | None] | None = None,
 ) -> Iterator[DefinitionFinding]:
-    """Yield each answer of `target`, or of the rows themselves if omitted, that breaks one of the promises."""
+    """Yield each answer of `target`, or of the rows themselves if omitted, that breaks one of the invariants."""
     for index, invariant in enumerate(invariants):
         for state, event, to in invariant.violations(rows, target):
             answer = "is refused" if to is None else f"leads to {quoted(to)}"
@@ -251,7 +251,7 @@ def violations(
 def validate_extension(
     base: Declaration[S, E], states: tuple[State[S], ...], added: tuple[Transition[S, E], ...]
 ) -> Iterator[DefinitionFinding]:
-    """Yield each promise to its base that an extension with these states and added rows would break."""
+    """Yield each invariant to its base that an extension with these states and added rows would break."""
     rows = transition_system(base)
     base_states = set(rows.states)
     for index, row in enumerate(added):
