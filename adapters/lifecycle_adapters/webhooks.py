@@ -159,7 +159,8 @@ def verify(
         now: the present time, timezone-aware.
     Raises:
         BodyTooLarge, StaleTimestamp, BadBody, BadSignature: as they say, in this order.
-        ValueError: no secret, or an empty one.
+        ValueError: no secret, or an empty one, or one that UTF-8 cannot write.
+        TypeError: a secret that is no text.
     """
     signers = _signers(secret)
     del secret  # a traceback shows the variables of its frames
@@ -187,11 +188,11 @@ def _verified(
 
 
 def sign(body: bytes, *, secret: str, sent_at: datetime) -> dict[str, str]:
-    """Return the two headers that go with a body. Raises BadBody, ValueError (an empty secret)."""
-    timestamp = str(int(sent_at.timestamp()))
-    signers = _signers(secret)
+    """Return the two headers that go with a body. Raises BadBody, and of the secret what `verify` does."""
+    signers = _signers(secret) if isinstance(secret, str) else _no_secret(secret, "a text")
     del secret  # a traceback shows the variables of its frames
     (signer,) = _required(signers)
+    timestamp = str(int(sent_at.timestamp()))
     signature = _signature(signer, timestamp, _canonical(_document(body))).decode()
     return {TIMESTAMP_HEADER: timestamp, SIGNATURE_HEADER: signature}
 
@@ -199,15 +200,33 @@ def sign(body: bytes, *, secret: str, sent_at: datetime) -> dict[str, str]:
 _SECONDS = re.compile(r"[0-9]{1,12}")  # what `int` takes besides (signs, spaces, other scripts) nobody sends
 
 
-def _signers(secret: Secret) -> list[hmac.HMAC]:
-    """Return what signs with each secret, nothing if one is empty. No secret itself is kept, so that none is shown."""
-    secrets = [secret] if isinstance(secret, str) else secret
-    return [hmac.new(each.encode(), digestmod=hashlib.sha256) for each in secrets] if all(secrets) else []
+def _signers(secret: object) -> list[hmac.HMAC] | Exception:
+    """Return what signs with each secret. No secret itself is kept, so that none is shown.
+
+    What is wrong is returned as well, for `_required` to raise: in here a secret is in a variable.
+    """
+    secrets: object = [secret] if isinstance(secret, str) else secret
+    if not isinstance(secrets, Sequence) or isinstance(secrets, bytes | bytearray | memoryview):
+        return _no_secret(secrets)
+    given = list(cast("Sequence[object]", secrets))
+    texts = [each for each in given if isinstance(each, str)]
+    if len(texts) < len(given):
+        return _no_secret(next(each for each in given if not isinstance(each, str)))
+    if not all(texts) or not texts:
+        return ValueError("a webhook's secret is a text that is not empty, or several")
+    try:
+        return [hmac.new(each.encode(), digestmod=hashlib.sha256) for each in texts]
+    except UnicodeEncodeError:
+        return ValueError("a webhook's secret has half of a surrogate pair, which UTF-8 cannot write; give it as text")
 
 
-def _required(signers: list[hmac.HMAC]) -> list[hmac.HMAC]:
-    if not signers:
-        raise ValueError("a webhook's secret is a text that is not empty, or several")
+def _no_secret(given: object, wanted: str = "a text, or a list of several") -> TypeError:
+    return TypeError(f"a webhook's secret is {wanted}, not {type(given).__name__}")
+
+
+def _required(signers: list[hmac.HMAC] | Exception) -> list[hmac.HMAC]:
+    if isinstance(signers, Exception):
+        raise signers
     return signers
 
 
@@ -360,7 +379,8 @@ class Webhooks:
         max_body_bytes: a body that is larger is refused, and not read.
     Raises:
         UnknownName: the lifecycle declares no such channel.
-        ValueError: no secret, or an empty one; another subject.
+        ValueError: no secret, or an empty one, or one that UTF-8 cannot write; another subject.
+        TypeError: a secret that is no text.
     """
 
     def __init__(

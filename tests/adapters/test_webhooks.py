@@ -10,7 +10,7 @@ import logging
 import socket
 import threading
 import traceback
-from collections.abc import Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -658,14 +658,16 @@ def test_neither_the_secret_nor_a_body_is_ever_shown(caplog: pytest.LogCaptureFi
     assert len(caplog.records) == 4  # one failure, told and logged, and two refusals
 
 
-def test_no_error_shows_a_secret_by_the_variables_of_its_frames() -> None:
-    def shown(error: BaseException | None) -> str:
-        assert error is not None
-        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-        own = [frame.f_locals for frame in frames if frame.f_code.co_filename == webhooks_module.__file__]
-        assert own
-        return "".join(map(str, own))
+def shown(error: BaseException | None) -> str:
+    """What an error's frames in the module hold."""
+    assert error is not None
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    own = [frame.f_locals for frame in frames if frame.f_code.co_filename == webhooks_module.__file__]
+    assert own
+    return "".join(map(str, own))
 
+
+def test_no_error_shows_a_secret_by_the_variables_of_its_frames() -> None:
     body = body_of("started")
     for forged in ({}, HEADERS, signed(body, NOW - timedelta(hours=1))):
         with pytest.raises(WebhookError) as refused:
@@ -679,6 +681,47 @@ def test_no_error_shows_a_secret_by_the_variables_of_its_frames() -> None:
         Webhooks([SECRET, ""], journal=MemoryJournal(), lifecycle=V1_FULL)
     assert SECRET not in shown(empty.value)
     assert SECRET not in str(vars(Receiver().webhooks))
+
+
+@pytest.mark.parametrize(
+    ("secret", "error"),
+    [
+        (SECRET.encode(), TypeError),
+        ([SECRET.encode()], TypeError),
+        (bytearray(SECRET.encode()), TypeError),
+        ((SECRET, 5), TypeError),
+        ({"a": SECRET}, TypeError),
+        ({SECRET: "a"}, TypeError),
+        ({SECRET}, TypeError),
+        (iter([SECRET]), TypeError),
+        (None, TypeError),
+        (5, TypeError),
+        (SECRET + "\udcff", ValueError),
+        ([SECRET, SECRET + "\udcff"], ValueError),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_secret_that_is_none_is_refused_and_not_shown(secret: Any, error: type[Exception]) -> None:
+    uses: list[Callable[[], object]] = [
+        lambda: Webhooks(secret, journal=MemoryJournal(), lifecycle=V1_FULL),
+        lambda: verify(BODY, HEADERS, secret=secret, now=NOW),
+        lambda: sign(BODY, secret=secret, sent_at=NOW),
+    ]
+    for use in uses:
+        with pytest.raises((TypeError, ValueError), match="a webhook's secret") as refused:
+            use()
+        assert type(refused.value) is (TypeError if use is uses[2] and not isinstance(secret, str) else error)
+        assert SECRET not in shown(refused.value) + repr(refused.value)
+        assert (refused.value.__cause__, refused.value.__context__) == (None, None)
+
+
+def test_the_secret_is_in_no_frame_whatever_else_is_wrong() -> None:
+    nothing: Any = None
+    with pytest.raises(AttributeError) as no_time:
+        sign(BODY, secret=SECRET, sent_at=nothing)
+    with pytest.raises(AttributeError) as no_lifecycle:
+        Webhooks(SECRET, journal=MemoryJournal(), lifecycle=nothing)
+    assert SECRET not in shown(no_time.value) + shown(no_lifecycle.value)
 
 
 def test_memory_of_unknown_statuses_is_bounded(caplog: pytest.LogCaptureFixture) -> None:

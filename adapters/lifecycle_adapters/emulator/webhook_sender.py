@@ -58,6 +58,8 @@ class Webhook(WebhookTarget):
     A message that is not answered with 2xx is sent again after each of `retry_after_s` in turn.
     """
 
+    model_config = ConfigDict(hide_input_in_errors=True)  # of a secret that is no text as well
+
     secret: Annotated[SecretStr, Field(min_length=1)]
 
 
