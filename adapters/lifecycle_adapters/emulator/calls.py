@@ -126,3 +126,14 @@ def _by_method() -> dict[str, list[_KnownCall]]:
 
 
 _KNOWN = _by_method()
+
+
+def commands(api: str | None = None) -> list[str]:
+    """Return the commands that the emulator knows, each once; of one API if given."""
+    bindings = [binding for binding in BINDINGS if api in (None, binding.name)]
+    return list(dict.fromkeys(str(command) for binding in bindings for command in binding.commands))
+
+
+def methods(api: str | None = None) -> list[str]:
+    """Return the HTTP methods that its calls have, in capitals; those of one API if given."""
+    return sorted(method for method, calls in _KNOWN.items() if any(api in (None, call.api) for call in calls))

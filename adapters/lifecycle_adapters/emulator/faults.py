@@ -6,16 +6,18 @@ fault_middleware.py plays them. In memory only.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from functools import lru_cache
 from typing import Annotated, Any, Generic, Protocol, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import SchemaError, SchemaValidator
 from pydantic_core.core_schema import str_schema
 
+from lifecycle.errors import UnknownName
 from lifecycle_adapters.emulator.call_log import RecordedCall
-from lifecycle_adapters.emulator.calls import BINDINGS
+from lifecycle_adapters.emulator.calls import BINDINGS, commands, methods
 from lifecycle_adapters.emulator.shapes import WHOLE, Number, enumeration
 
 LONGEST_DELAY_S = 3600.0
@@ -30,6 +32,24 @@ class FaultKind(StrEnum):
     DROP_BEFORE = "drop_before"  # the connection is closed, the change is not made
     DROP_AFTER = "drop_after"  # the change is made, then the connection is closed without an answer
     FAIL_AFTER = "fail_after"  # the change is made, then it is answered with a status code (500)
+
+
+K = TypeVar("K", bound=StrEnum)
+
+
+def fault_kind(kinds: type[K], kind: str) -> K:
+    """Return the kind of fault of that name. Raises UnknownName."""
+    try:
+        return kinds(kind)
+    except ValueError:
+        raise UnknownName("kind of fault", kind, known=kinds, where="emulator") from None
+
+
+def require_known(kind: str, name: str | None, known: Iterable[str], api: str | None) -> None:
+    """Raise UnknownName of what a fault would wait for in vain."""
+    known = list(known)
+    if name is not None and name not in known:
+        raise UnknownName(kind, name, known=known, where="emulator" if api is None else f"emulator, {api}")
 
 
 @lru_cache(maxsize=1024)
@@ -56,6 +76,8 @@ Pattern = Annotated[
     AfterValidator(_is_pattern),
     WithJsonSchema({"type": "string", "format": "regex", "maxLength": _LONGEST_PATTERN}),
 ]
+Command = Annotated[str, WithJsonSchema({"type": "string", "enum": commands()})]
+Method = Annotated[str, WithJsonSchema({"type": "string", "enum": methods()})]
 _NAME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
 _VALUE = r"^([!-~]([ -~]*[!-~])?)?$"
 Headers = Annotated[
@@ -74,7 +96,8 @@ class CallFault(BaseModel):
     """A fault, and the calls that it waits for: those that match every field that is given.
 
     `path` is a regular expression (without look-around and back-references) that is searched in the path,
-    `command` the name of a lifecycle's command, `task` a task's id. `seconds` is for the two delays.
+    `method` one that calls of the API have, `command` the name of one of its lifecycle's commands, `task` the id of
+    a task, which may be made later. `seconds` is for the two delays.
     `status_code`, `headers` (such as Retry-After) and `body` are for `status` and `fail_after`; a body that is a
     text is sent as it is, anything else as JSON, and without one a `detail` says that the emulator was asked to.
     """
@@ -83,15 +106,21 @@ class CallFault(BaseModel):
 
     kind: FaultKind
     api: Api | None = None
-    method: str | None = None
+    method: Method | None = None
     path: Pattern | None = None
-    command: str | None = None
+    command: Command | None = None
     task: str | None = None
     times: Annotated[int, Field(ge=1), WHOLE] = 1
     seconds: Annotated[Number, Field(ge=0, le=LONGEST_DELAY_S)] = 0.0
     status_code: Annotated[int, Field(ge=200, le=599), WHOLE] = 500
     headers: Headers = {}
     body: Any = None
+
+    @model_validator(mode="after")
+    def _require_calls(self) -> Self:
+        require_known("command", self.command, commands(self.api), self.api)
+        require_known("method", self.method and self.method.upper(), methods(self.api), self.api)
+        return self
 
     def matches(self, call: RecordedCall) -> bool:
         """Whether it waits for this call."""

@@ -20,7 +20,7 @@ from lifecycle_adapters.emulator.application import EmulatorApp, create_app
 from lifecycle_adapters.emulator.call_log import RecordedCall
 from lifecycle_adapters.emulator.calls import BINDINGS
 from lifecycle_adapters.emulator.control import TaskView
-from lifecycle_adapters.emulator.faults import CallFault, FaultKind
+from lifecycle_adapters.emulator.faults import CallFault, FaultKind, fault_kind
 from lifecycle_adapters.emulator.webhook_sender import SentWebhook, Webhook, WebhookFault, WebhookFaultKind
 
 HOST = "127.0.0.1"
@@ -126,8 +126,13 @@ class Emulator:
         return self._ask(lambda: self._app.control.set_course(task_id, list(events)))
 
     def fault(self, kind: FaultKind | str, **fields: Any) -> None:
-        """Arm a fault; `fields` are those of `CallFault`. Raises ValueError (pydantic's) for a bad one."""
-        fault = CallFault(kind=FaultKind(kind), **fields)
+        """Arm a fault; `fields` are those of `CallFault`.
+
+        Raises:
+            UnknownName: no such kind.
+            ValueError: (pydantic's) a field that is wrong, or a command or method that no call has.
+        """
+        fault = CallFault(kind=fault_kind(FaultKind, kind), **fields)
         self._ask(lambda: self._app.control.faults.arm(fault))
 
     def faults(self) -> list[CallFault]:
@@ -156,8 +161,13 @@ class Emulator:
         self._ask(lambda: self._app.control.webhooks.set(None))
 
     def webhook_fault(self, kind: WebhookFaultKind | str, **fields: Any) -> None:
-        """Arm a mishap; `fields` are those of `WebhookFault`. Raises ValueError (pydantic's) for a bad one."""
-        fault = WebhookFault(kind=WebhookFaultKind(kind), **fields)
+        """Arm a mishap; `fields` are those of `WebhookFault`.
+
+        Raises:
+            UnknownName: no such kind.
+            ValueError: (pydantic's) a field that is wrong, or a status that no webhook tells.
+        """
+        fault = WebhookFault(kind=fault_kind(WebhookFaultKind, kind), **fields)
         self._ask(lambda: self._app.control.webhooks.faults.arm(fault))
 
     def webhooks(self) -> list[SentWebhook]:

@@ -18,15 +18,16 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import count
 from math import inf
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import httpx2
-from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from lifecycle.conformance import Channel
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.emulator.call_log import LONGEST_RECORD
-from lifecycle_adapters.emulator.faults import LONGEST_DELAY_S, Api, Faults
+from lifecycle_adapters.emulator.calls import BINDINGS
+from lifecycle_adapters.emulator.faults import LONGEST_DELAY_S, Api, Faults, require_known
 from lifecycle_adapters.emulator.shapes import WHOLE, Number, moment
 from lifecycle_adapters.emulator.world import EmulatedTask, World
 from lifecycle_adapters.http.v2 import V2_SESSION
@@ -86,6 +87,11 @@ class WebhookFault(BaseModel):
     status: str | None = None
     times: Annotated[int, Field(ge=1), WHOLE] = 1
     seconds: Seconds = 1.0
+
+    @model_validator(mode="after")
+    def _require_messages(self) -> Self:
+        require_known("status", self.status, _words(self.api), self.api)
+        return self
 
     def matches(self, message: SentWebhook) -> bool:
         """Whether it waits for this message."""
@@ -312,6 +318,13 @@ def _word(lifecycle: Lifecycle[Any, Any], state: str) -> str:
     """What webhooks call a state."""
     words = (alias.status for alias in lifecycle.aliases if alias.channel == Channel.WEBHOOK and alias.state == state)
     return next(words, str(state))
+
+
+def _words(api: str | None) -> list[str]:
+    """What webhooks say; of one API if given."""
+    told = [binding for binding in BINDINGS if binding is not V2_SESSION and api in (None, binding.name)]
+    lifecycles = [lifecycle for binding in told for lifecycle in (binding.full, binding.seed)]
+    return list(dict.fromkeys(_word(each, state.name) for each in lifecycles for state in each.states))
 
 
 def _session_id(task: EmulatedTask) -> str:

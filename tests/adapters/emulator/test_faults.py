@@ -15,6 +15,8 @@ import pytest
 from pydantic import ValidationError
 
 from lifecycle_adapters.emulator import CallFault, ConnectionDropped, Emulator, FaultKind, create_app
+from lifecycle_adapters.emulator.calls import BINDINGS
+from lifecycle_adapters.http.binding import HttpBinding
 from tests.adapters.emulator.asking import BY_NAME, HEADERS, ask, command, connect, create, state
 
 V1, V2, V3 = BY_NAME["v1"], BY_NAME["v2"], BY_NAME["v3"]
@@ -209,6 +211,10 @@ def test_a_fault_comes_before_the_key(emulator: Emulator, http: httpx2.Client) -
         {"kind": "status", "api": "v5"},
         {"kind": "status", "path": "("},
         {"kind": "status", "comand": "stop"},
+        {"kind": "status", "command": "stopp"},
+        {"kind": "status", "api": "v1", "command": "dispatch"},
+        {"kind": "status", "method": "PATHC"},
+        {"kind": "status", "api": "v1", "method": "patch"},
         {"kind": "status", "headers": {"Retry After": "1"}},
         {"kind": "status", "headers": {"Retry-After": "1\r\nX: y"}},
     ],
@@ -218,6 +224,31 @@ def test_a_bad_fault_is_refused(emulator: Emulator, http: httpx2.Client, fields:
         CallFault(**fields)
     assert http.post("/_emulator/faults", json=fields).status_code == 422
     assert emulator.faults() == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "told"),
+    [
+        ("statis", {}, "unknown kind of fault 'statis'; did you mean 'status'?"),
+        ("status", {"command": "stopp"}, "unknown command 'stopp'; did you mean 'stop'?"),
+        ("status", {"api": "v3", "command": "dispach"}, "emulator, v3: unknown command .* did you mean 'dispatch'?"),
+        ("status", {"method": "PATHC"}, "unknown method 'PATHC'; did you mean 'PATCH'?"),
+        ("status", {"api": "v4", "method": "PUT"}, r"emulator, v4: unknown method 'PUT'.*\(known: GET, POST\)"),
+    ],
+)
+def test_a_name_that_no_call_has_is_refused_with_the_nearest(
+    emulator: Emulator, kind: str, fields: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(ValueError, match=told):
+        emulator.fault(kind, **fields)
+    assert emulator.faults() == []
+
+
+@pytest.mark.parametrize("binding", BINDINGS, ids=lambda binding: binding.name)
+def test_every_command_and_method_of_an_api_can_be_waited_for(binding: HttpBinding[Any, Any]) -> None:
+    for command_, call in binding.commands.items():
+        for api in (None, binding.name):
+            CallFault(kind=FaultKind.STATUS, api=api, command=command_, method=call.method.lower(), task="made later")
 
 
 def test_the_record_tells_what_was_played(emulator: Emulator, http: httpx2.Client) -> None:

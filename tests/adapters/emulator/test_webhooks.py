@@ -354,6 +354,30 @@ def test_bad_faults_are_refused(emulator: Emulator) -> None:
             emulator.webhook_fault(kind, **fields)
 
 
+@pytest.mark.parametrize(
+    ("kind", "fields", "told"),
+    [
+        ("doubeld", {}, "unknown kind of fault 'doubeld'; did you mean 'doubled'?"),
+        ("lost", {"status": "startd"}, "unknown status 'startd'; did you mean 'started'?"),
+        ("lost", {"api": "v2", "status": "initializing"}, "emulator, v2: unknown status 'initializing'"),
+    ],
+)
+def test_a_name_that_no_webhook_has_is_refused_with_the_nearest(
+    emulator: Emulator, http: httpx2.Client, kind: str, fields: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(ValueError, match=told):
+        emulator.webhook_fault(kind, **fields)
+    assert http.post("/_emulator/webhook/faults", json={"kind": kind, **fields}).status_code == 422
+    assert http.get("/_emulator/webhook/faults").json() == []
+
+
+@pytest.mark.parametrize("secret", [SECRET.encode(), [SECRET], {"a": SECRET}], ids=lambda value: type(value).__name__)
+def test_a_secret_that_is_no_text_is_not_shown(emulator: Emulator, secret: Any) -> None:
+    with pytest.raises(ValueError, match="retry_after_s") as refused:
+        emulator.set_webhook("http://localhost", secret=secret, retry_after_s=["x"])
+    assert SECRET not in str(refused.value)
+
+
 def test_the_secret_is_nowhere_to_be_seen(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
     emulator.set_webhook(sink.url, secret=SECRET)
     create(http, V1)
