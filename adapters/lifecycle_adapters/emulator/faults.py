@@ -79,9 +79,20 @@ Pattern = Annotated[
 Command = Annotated[str, WithJsonSchema({"type": "string", "enum": commands()})]
 Method = Annotated[str, WithJsonSchema({"type": "string", "enum": methods()})]
 _NAME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
+_FRAMING = frozenset({"connection", "content-length", "transfer-encoding"})
+
+
+def _leaves_framing(headers: dict[str, str]) -> dict[str, str]:
+    framing = [name for name in headers if name.lower() in _FRAMING]
+    if framing:
+        raise ValueError(f"{', '.join(framing)}: where an answer ends is the server's to say; leave it out")
+    return headers
+
+
 _VALUE = r"^([!-~]([ -~]*[!-~])?)?$"
 Headers = Annotated[
     dict[Annotated[str, Field(pattern=_NAME)], Annotated[str, Field(pattern=_VALUE)]],
+    AfterValidator(_leaves_framing),
     WithJsonSchema(
         {
             "type": "object",
@@ -98,8 +109,9 @@ class CallFault(BaseModel):
     `path` is a regular expression (without look-around and back-references) that is searched in the path,
     `method` one that calls of the API have, `command` the name of one of its lifecycle's commands, `task` the id of
     a task, which may be made later. `seconds` is for the two delays.
-    `status_code`, `headers` (such as Retry-After) and `body` are for `status` and `fail_after`; a body that is a
-    text is sent as it is, anything else as JSON, and without one a `detail` says that the emulator was asked to.
+    `status_code`, `headers` (such as Retry-After, none that says where the answer ends) and `body` are for `status`
+    and `fail_after`; a body that is a text is sent as it is, anything else as JSON, and without one a `detail` says
+    that the emulator was asked to.
     """
 
     model_config = ConfigDict(extra="forbid")

@@ -217,6 +217,9 @@ def test_a_fault_comes_before_the_key(emulator: Emulator, http: httpx2.Client) -
         {"kind": "status", "api": "v1", "method": "patch"},
         {"kind": "status", "headers": {"Retry After": "1"}},
         {"kind": "status", "headers": {"Retry-After": "1\r\nX: y"}},
+        {"kind": "status", "headers": {"content-length": "5"}},
+        {"kind": "status", "headers": {"Retry-After": "1", "Transfer-Encoding": "chunked"}},
+        {"kind": "fail_after", "headers": {"CONNECTION": "close"}},
     ],
 )
 def test_a_bad_fault_is_refused(emulator: Emulator, http: httpx2.Client, fields: dict[str, Any]) -> None:
