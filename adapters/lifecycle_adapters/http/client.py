@@ -196,14 +196,14 @@ class _Configured:
         return {"base_url": self.base_url, "api_key": key, "timing": self.timing}
 
     def _conversation(self, binding: HttpBinding[Any, Any], task_id: TaskId) -> TaskProcedures[Any, Any]:
-        task_id = _id_text(task_id)
+        task_id = id_text(task_id)
         binding.status.request(binding.base_path, task_id=task_id)  # an id that cannot stand in a path is refused here
         lifecycle = binding.seed if self._seed else binding.full
         log = self.journal.task(lifecycle, task_id)
         return TaskProcedures(binding=binding, lifecycle=lifecycle, timing=self.timing, task_id=task_id, journal=log)
 
     def _reading(self, task_id: TaskId, *, details: bool) -> HttpCall:
-        task_id = _id_text(task_id)
+        task_id = id_text(task_id)
         call = self.binding.details if details else self.binding.status
         return HttpCall(self.binding, call, call.request(self.binding.base_path, task_id=task_id))
 
@@ -246,7 +246,7 @@ class _Configured:
 TaskId = str | int | UUID
 
 
-def _id_text(task_id: object) -> str:
+def id_text(task_id: object) -> str:
     """An id as a service writes it. Raises TypeError."""
     if isinstance(task_id, str):
         return task_id
@@ -461,7 +461,7 @@ class Client(_Configured):
             ValueError: there is no such create, or it has ended; or another create made the task.
             HttpError: the task cannot be read; nothing was recorded of the create.
         """
-        return Task(self._driver, self._driver.run(self._creators()[0].adopt(create_id, _id_text(task_id))))
+        return Task(self._driver, self._driver.run(self._creators()[0].adopt(create_id, id_text(task_id))))
 
     def abandon_create(self, create_id: str, *, reason: str = "") -> None:
         """Record that an uncertain create made no task: its key is free again.
@@ -644,7 +644,7 @@ class AsyncClient(_Configured):
 
     async def adopt_create(self, create_id: str, task_id: TaskId) -> AsyncTask:
         """As `Client.adopt_create`."""
-        return AsyncTask(self._driver, await self._driver.run(self._creators()[0].adopt(create_id, _id_text(task_id))))
+        return AsyncTask(self._driver, await self._driver.run(self._creators()[0].adopt(create_id, id_text(task_id))))
 
     async def abandon_create(self, create_id: str, *, reason: str = "") -> None:
         """As `Client.abandon_create`."""

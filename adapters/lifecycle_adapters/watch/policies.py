@@ -7,13 +7,14 @@ read once more before it is ended. A clock that is put back delays (`lifecycle_a
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from lifecycle.lifecycle import Lifecycle
+from lifecycle.errors import shortened
 from lifecycle.table import Origin, quoted
 from lifecycle_adapters.watch.pace import resting_states
 
@@ -71,6 +72,16 @@ class NamesStates(Protocol):
     def require_declared(self, lifecycle: Lifecycle[Any, Any]) -> None:
         """Raise UnknownName for a state that the lifecycle does not declare, ValueError for one that cannot count."""
         ...
+
+
+def require_instances(policies: Iterable[object]) -> None:
+    """Raise TypeError for what is no policy, such as a class: it would be found out when a task is first judged."""
+    for each in policies:
+        if isinstance(each, type):
+            raise TypeError(f"a policy is an object, not the class {each.__name__}; make one: {each.__name__}(...)")
+        missing = [name for name in ("name", "needs_cost", "decide", "due_at") if not hasattr(each, name)]
+        if missing:
+            raise TypeError(f"{shortened(each)} is no policy: it has no {', '.join(missing)}")
 
 
 def ends_task(policy: Policy) -> bool:

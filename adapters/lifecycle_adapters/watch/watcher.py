@@ -23,6 +23,7 @@ from lifecycle.conformance import Channel
 from lifecycle.effects import Accepted, Denied, Failure, Lost, Missing, NotSent, Refused, Response
 from lifecycle.journal import Report, ReportEntry
 from lifecycle_adapters.http import AsyncClient, Unauthorized
+from lifecycle_adapters.http.client import TaskId, id_text
 from lifecycle_adapters.http.driver import CLOCK
 from lifecycle_adapters.http.exchange import cost_usd
 from lifecycle_adapters.watch.enforcer import PolicyEnforcer
@@ -30,7 +31,7 @@ from lifecycle_adapters.watch.events import Change, Event, EventQueue, Outage, R
 from lifecycle_adapters.watch.feed import ChangeFeed, follow
 from lifecycle_adapters.watch.outage import OutageDetector, next_probe
 from lifecycle_adapters.watch.pace import Pace
-from lifecycle_adapters.watch.policies import NamesStates, Policy
+from lifecycle_adapters.watch.policies import NamesStates, Policy, require_instances
 from lifecycle_adapters.watch.recorder import PendingReport, Recorder
 from lifecycle_adapters.watch.throttle import Throttle, pause_asked_s
 from lifecycle_adapters.watch.watched_task import (
@@ -88,6 +89,7 @@ class Watcher:
         UnknownName: a policy names a state that the lifecycle does not declare.
         ValueError: two policies have one name, one asks for costs that the service does not tell, or for a
             state in which a task is over; or `closing_s` is not positive.
+        TypeError: a policy is none, such as a class that was not called.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class Watcher:
         closing_s: float = 10.0,
         clock: Callable[[], datetime] = CLOCK.now,
     ) -> None:
+        require_instances(policies)
         self._client = client
         self._lifecycle = client.lifecycle
         self._pace = pace or Pace()
@@ -144,15 +147,16 @@ class Watcher:
 
     # --- what is asked of it ----------------------------------------------------------------------
 
-    def add(self, *task_ids: str) -> None:
+    def add(self, *task_ids: TaskId) -> None:
         """Watch these tasks too; those that are watched already are left as they are.
 
         The first is looked at as soon as may be, many are spread over the first interval.
 
         Raises:
             ValueError: an id that no request can carry; then none is added.
+            TypeError: an id that is no text, integer or UUID; then none is added.
         """
-        new = [each for each in dict.fromkeys(task_ids) if each not in self._tasks]
+        new = [each for each in dict.fromkeys(map(id_text, task_ids)) if each not in self._tasks]
         binding = self._client.binding
         for each in new:
             binding.status.request(binding.base_path, task_id=each)
@@ -164,9 +168,9 @@ class Watcher:
             self._tasks[watched.task_id] = watched
             self._schedule.put(watched, now_s + self._pace.working_s * number / len(new))
 
-    def discard(self, task_id: str) -> None:
-        """Watch a task no longer. What is seen of it at this moment is recorded, and not told."""
-        watched = self._tasks.get(task_id)
+    def discard(self, task_id: TaskId) -> None:
+        """Watch a task no longer. What is seen of it at this moment is recorded, and not told. Raises TypeError."""
+        watched = self._tasks.get(id_text(task_id))
         if watched is not None:
             self._drop(watched)
 

@@ -148,6 +148,23 @@ def test_a_final_state_is_never_overdue() -> None:
     run(everything())
 
 
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        (StopAfter, r"not the class StopAfter; make one: StopAfter\(...\)"),
+        (StopAtCost, "not the class StopAtCost"),
+        (3600, "3600 is no policy: it has no name, needs_cost, decide, due_at"),
+        (None, "None is no policy"),
+    ],
+)
+def test_what_is_no_policy_is_refused_when_the_watcher_is_made(policy: Any, told: str) -> None:
+    async def everything() -> None:
+        with pytest.raises(TypeError, match=told):
+            watching(Service().client(), policies=[policy])
+
+    run(everything())
+
+
 def test_policies_that_cannot_be_kept_are_refused_at_once() -> None:
     async def everything() -> None:
         with pytest.raises(ValueError, match="one name"):

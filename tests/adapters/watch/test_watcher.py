@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx2
 import pytest
@@ -215,6 +216,30 @@ def test_an_id_that_cannot_be_asked_for_is_refused_with_all_that_came_with_it() 
             assert len(watched) == 0
 
     run(everything())
+
+
+@pytest.mark.parametrize("odd", [b"a", None, True, 1.0, ["a"]], ids=lambda odd: type(odd).__name__)
+def test_an_id_that_is_none_is_refused_and_ends_nothing(odd: Any) -> None:
+    async def everything() -> list[Event]:
+        async with watching(Service({"a": "finished"}).client()) as watched:
+            for use in (lambda: watched.add("b", odd), lambda: watched.discard(odd)):
+                with pytest.raises(TypeError, match=f"not {type(odd).__name__}"):
+                    use()
+            return await all_of(watched, "a")
+
+    assert states(run(everything()), "a") == ["finished"]
+
+
+@pytest.mark.parametrize("task_id", [7, UUID(int=7)], ids=lambda task_id: type(task_id).__name__)
+def test_an_id_is_given_as_to_a_client(task_id: int | UUID) -> None:
+    async def everything() -> list[Event]:
+        async with watching(Service({str(task_id): "finished", "a": "running"}).client()) as watched:
+            watched.add(task_id, str(task_id), "a")
+            assert len(watched) == 2
+            watched.discard("a")
+            return [event async for event in watched.changes()]
+
+    assert states(run(everything()), str(task_id)) == ["finished"]
 
 
 def test_kept_open_it_waits_for_more() -> None:
