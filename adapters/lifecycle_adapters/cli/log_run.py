@@ -20,7 +20,7 @@ from lifecycle_adapters.cli.log_options import AT_COLUMN, TASK_COLUMN, LogOption
 from lifecycle_adapters.cli.output import BAD_INPUT, LEGAL, NOT_LEGAL, fail, misuse_is_bad_input, say, shown
 from lifecycle_adapters.cli.progress import Bar
 from lifecycle_adapters.connection_strings import is_postgres
-from lifecycle_adapters.logs.check import check_logs
+from lifecycle_adapters.logs.check import RejectWriter, check_logs
 from lifecycle_adapters.logs.columns import Columns, RejectReason, TimeForm
 from lifecycle_adapters.logs.files import KEPT_REJECTS, Files
 from lifecycle_adapters.logs.log_errors import EngineFailed, UnusableLog
@@ -58,6 +58,12 @@ def judge(
     _require_writable(log, page)
     columns = _columns(log)
     bar = Bar()
+    kept: list[str] = []
+
+    def keep(write: RejectWriter) -> None:
+        if log.rejects is not None or not log.strict:  # strict reads all or nothing, and leaves nothing unasked
+            kept.append(_keep_rejects(write, log))
+
     try:
         with misuse_is_bad_input(), bar:
             checked = check_logs(
@@ -73,9 +79,10 @@ def judge(
                 threads=log.threads,
                 spill=log.spill,
                 progress=bar.tell,
+                keep_rejects=keep,
             )
     except UnusableLog as error:
-        fail("\n".join([str(error), *_hints(str(error), log)]), BAD_INPUT)
+        fail("\n".join([str(error), *kept, *_hints(str(error), log)]), BAD_INPUT)
     with checked:
         tell(checked)
         for line in _in_another_case(checked.report, lifecycle.statuses(channel=log.channel)):
@@ -219,26 +226,23 @@ def _write_files(checked: CheckedLog, log: LogOptions) -> list[str]:
     if log.findings is not None:
         lines.append(f"wrote {counted(checked.write_findings(log.findings), 'finding')} to {shown(log.findings)}")
     number = sum(checked.report.unreadable.values())
-    unreadable = f"{counted(number, 'row')} could not be read"
-    if log.rejects is not None:
-        checked.write_rejects(log.rejects)
-        lines.append(f"{unreadable}; wrote which and why to {shown(log.rejects)}")
-    elif number:
-        why_not = _keep_rejects(checked)
-        kept = f"which and why is kept in {KEPT_REJECTS}"
-        lines.append(f"{unreadable}; {kept if why_not is None else f'{why_not}; --rejects FILE keeps which and why'}")
+    if log.rejects is not None or number:
+        lines.append(f"{counted(number, 'row')} could not be read; {_keep_rejects(checked.write_rejects, log)}")
     return lines
 
 
-def _keep_rejects(checked: CheckedLog) -> str | None:
-    """Write a file that nobody asked for, unless something would be lost; return why it was not written."""
+def _keep_rejects(write: RejectWriter, log: LogOptions) -> str:
+    """Write the file that is wanted, or one that nobody asked for, unless something would be lost; say which."""
+    if log.rejects is not None:
+        write(log.rejects)
+        return f"wrote which and why to {shown(log.rejects)}"
     if not _may_be_replaced(Path(KEPT_REJECTS)):
-        return f"{KEPT_REJECTS} is no file of ours"
+        return f"{KEPT_REJECTS} is no file of ours; --rejects FILE keeps which and why"
     try:
-        checked.write_rejects(KEPT_REJECTS)
+        write(KEPT_REJECTS)
     except EngineFailed as error:
-        return str(error)
-    return None
+        return f"{error}; --rejects FILE keeps which and why"
+    return f"which and why is kept in {KEPT_REJECTS}"
 
 
 def _may_be_replaced(path: Path) -> bool:

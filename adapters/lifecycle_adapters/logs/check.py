@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -26,6 +26,9 @@ MOST_WORST = 20
 _MOST_WORDS = 20
 _MOST_REJECTS = 10  # in one message
 
+RejectWriter = Callable[[str | os.PathLike[str]], int]
+"""Writes the rows that could not be read, and returns how many; see `CheckedLog.write_rejects`."""
+
 
 def check_logs(
     lifecycle: Lifecycle[Any, Any],
@@ -41,6 +44,7 @@ def check_logs(
     threads: int | None = None,
     spill: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
+    keep_rejects: Callable[[RejectWriter], object] | None = None,
 ) -> CheckedLog:
     """Judge all histories of a log by the rules of `Lifecycle.check`, and count what happened.
 
@@ -59,6 +63,7 @@ def check_logs(
         threads: of DuckDB; as many as there are cores if omitted.
         spill: where a directory for what does not fit is made, and removed; the usual place if omitted.
         progress: told of long work.
+        keep_rejects: called before an error is raised of rows that cannot be read, with what writes them to a file.
     Returns:
         What came of it, to be closed: findings are read from it, or written to a file.
     Raises:
@@ -74,19 +79,30 @@ def check_logs(
     columns = columns or Columns()
     bench = DuckDbSession(memory=memory, threads=threads, spill=spill, progress=progress)
     try:
-        return _checked(bench, source, rules, columns, information=information, strict=strict)
+        return _checked(
+            bench, source, rules, columns, information=information, strict=strict, keep_rejects=keep_rejects
+        )
     except BaseException:
         bench.close()
         raise
 
 
 def _checked(
-    bench: DuckDbSession, source: Source, rules: Rules, columns: Columns, *, information: bool, strict: bool
+    bench: DuckDbSession,
+    source: Source,
+    rules: Rules,
+    columns: Columns,
+    *,
+    information: bool,
+    strict: bool,
+    keep_rejects: Callable[[RejectWriter], object] | None,
 ) -> CheckedLog:
     intake = source.load(bench, rules, columns)
     engine = intake.engine
     totals = Totals(engine.rows(queries.totals()))
     tables = Tables(bench, rules, intake, timed=columns.at is not None)
+    if keep_rejects is not None and totals.unreadable and (strict or not totals.readable):
+        keep_rejects(tables.write_rejects)
     if strict:
         _require_all_read(totals, intake, tables)
     if not totals.readable:

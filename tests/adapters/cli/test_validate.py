@@ -329,11 +329,49 @@ def test_where_nothing_can_be_read_the_first_reasons_are_told(folder: Path) -> N
     result = call("validate", "v1-full", "log.jsonl", *ORDERED)
 
     assert (result.exit_code, result.stdout) == (2, "")
-    first, *reasons = result.stderr.splitlines()
+    first, *reasons, kept = result.stderr.splitlines()
     assert first == "lifecycle: nothing of the log can be read (11 rows: not a row)"
+    assert kept == "which and why is kept in lifecycle-rejects.csv"
     assert reasons == [
         f"log.jsonl:{line}: not a row: a row must be a JSON object, not an array" for line in range(1, 11)
     ]
+
+
+@pytest.mark.parametrize("command", ["validate", "report"])
+@pytest.mark.parametrize(
+    ("options", "kept", "said"),
+    [
+        ((), "lifecycle-rejects.csv", "which and why is kept in lifecycle-rejects.csv"),
+        (("--rejects", "r.csv"), "r.csv", "wrote which and why to r.csv"),
+        (("--rejects", "r.csv", "--strict"), "r.csv", "wrote which and why to r.csv"),
+    ],
+)
+def test_rejects_are_kept_also_where_nothing_can_be_read(
+    folder: Path, command: str, options: tuple[str, ...], kept: str, said: str
+) -> None:
+    (folder / "log.csv").write_text("task_id,status\n,created\n,running\n")
+
+    result = call(command, "v1-full", "log.csv", *ORDERED, *options)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+    with (folder / kept).open(newline="") as rows:
+        assert [(each["file"], each["row"], each["reason"]) for each in csv.DictReader(rows)] == [
+            ("log.csv", "2", "no task id"),
+            ("log.csv", "3", "no task id"),
+        ]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(["log.csv", kept])
+
+
+def test_a_file_of_somebody_else_is_left_alone_where_nothing_can_be_read(folder: Path) -> None:
+    (folder / "log.csv").write_text("task_id,status\n,created\n")
+    (folder / "lifecycle-rejects.csv").write_text("mine\n")
+
+    result = call("validate", "v1-full", "log.csv", *ORDERED)
+
+    assert result.exit_code == 2
+    assert "lifecycle-rejects.csv is no file of ours; --rejects FILE keeps which and why" in result.stderr
+    assert (folder / "lifecycle-rejects.csv").read_text() == "mine\n"
 
 
 def test_more_threads_than_any_machine_has_are_refused() -> None:
