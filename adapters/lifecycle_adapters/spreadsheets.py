@@ -1,18 +1,18 @@
 r"""The cells of CSV files, which people open in a spreadsheet or print on a terminal: neither does what a cell says.
 
-A cell that a spreadsheet would take for a formula begins with an apostrophe, and what controls a terminal, or turns
-the direction of writing, is spelled out as Python does (`\x1b`). Both Python and DuckDB write such cells; the two
-functions read the same table. Source: OWASP's "CSV Injection".
+A cell that a spreadsheet would take for a formula begins with an apostrophe, and what controls a terminal (the ends
+of lines and tabs too), or turns the direction of writing, is spelled out as Python does (`\x1b`, `\r`). Both Python
+and DuckDB write such cells; the two functions read the same table. Source: OWASP's "CSV Injection".
 """
 
 from __future__ import annotations
 
 from functools import reduce
 
-_FORMULA = "=+-@\t\r\n＝＋－＠"  # noqa: RUF001 (East Asian spreadsheets take the wide ones for the narrow ones)
+_FORMULA = "=+-@＝＋－＠"  # noqa: RUF001 (East Asian spreadsheets take the wide ones for the narrow ones)
 _NO_FORMULA = "-"  # one such character alone, as the name of the standard input is
 _CODES = (*range(32), *range(127, 160), 0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-_SPELLED = {code: repr(chr(code))[1:-1] for code in _CODES if chr(code) not in "\t\r\n"}
+_SPELLED = {code: repr(chr(code))[1:-1] for code in _CODES}
 
 
 def cell(text: str) -> str:

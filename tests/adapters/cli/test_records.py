@@ -582,7 +582,7 @@ main()"""
 def test_an_export_for_spreadsheets_has_no_formula_and_nothing_that_a_terminal_obeys(
     record: SqlJournal, journal: str
 ) -> None:
-    odd = ["=1+1", "\n=1", "\uff1d1", "@x", "\x1b[31mred", "a\x9bb", "\u202ex", "\ud800", "-"]
+    odd = ["=1+1", "\n=1", "a\rb\tc", "\uff1d1", "@x", "\x1b[31mred", "a\x9bb", "\u202ex", "\ud800", "-"]
     for task_id in odd:
         live(record, task_id, "created", "+\x07")
 
@@ -590,7 +590,7 @@ def test_an_export_for_spreadsheets_has_no_formula_and_nothing_that_a_terminal_o
     rows = [*csv.DictReader(io.StringIO(table, newline=""))]
     exact = [json.loads(line) for line in lines(call("journal", "export", "v1-full", "--journal", journal))]
 
-    shown = ["'=1+1", "'\n=1", "'\uff1d1", "'@x", "\\x1b[31mred", "a\\x9bb", "\\u202ex", "\\ud800", "-"]
+    shown = ["'=1+1", "\\n=1", "a\\rb\\tc", "'\uff1d1", "'@x", "\\x1b[31mred", "a\\x9bb", "\\u202ex", "\\ud800", "-"]
     assert [row["task_id"] for row in rows] == [each for each in shown for _ in range(2)]
     assert {row["status"] for row in rows} == {"created", "'+\\x07"}
     assert [row["task_id"] for row in exact] == [each for each in odd for _ in range(2)]
