@@ -6,16 +6,34 @@ written twice (the last one counts, RFC 8259 leaves it open and YAML 1.2 forbids
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from lifecycle.errors import DefinitionError, DefinitionFinding, MissingExtra
 from lifecycle.validation import Path
 
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+
+_NESTING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[{}\[\]]', re.DOTALL)
+
+
+class _Odd(int):
+    """What is written so, and is no number, text or truth value to a declaration: no field takes it."""
+
+    shown: str
+
+    @classmethod
+    def written(cls, shown: str) -> Self:
+        odd = cls()
+        odd.shown = shown
+        return odd
+
+    def __repr__(self) -> str:
+        return self.shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +53,47 @@ class Document:
 
 def read_json(text: str | bytes) -> Document:
     """Read JSON. Raises DefinitionError."""
+    text = text if isinstance(text, str) else _decoded("JSON", text, json.detect_encoding(text))
     try:
-        text = text if isinstance(text, str) else text.decode(json.detect_encoding(text))
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise _bad_document("JSON", error, getattr(error, "lineno", None)) from error
+        value = json.loads(text, parse_int=_whole)
+    except json.JSONDecodeError as error:
+        raise _bad_document("JSON", error, error.lineno) from error
+    except RecursionError as error:
+        raise _bad_document("JSON", error, _deepest_line(text)) from error
     lines, repeated = _json_lines(text)
 
     def line_of(path: Path) -> int | None:
         return next((lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in lines), None)
 
     return Document(value, tuple(repeated), line_of, lambda _: None)
+
+
+def _decoded(language: str, data: bytes, encoding: str) -> str:
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start].decode(encoding, "replace")
+        raise _bad_document(language, error, before.count("\n") + 1) from error
+
+
+def _whole(digits: str) -> int:
+    try:
+        return int(digits)
+    except ValueError:  # Python refuses some thousands of digits, whose conversion takes its time
+        return _Odd.written(f"an integer of {len(digits):,} digits")
+
+
+def _deepest_line(text: str) -> int:
+    """The line on which JSON, sound or not, is nested most deeply."""
+    depth = deepest = at = 0
+    for token in _NESTING.finditer(text):
+        if token[0] in ("{", "["):
+            depth += 1
+            if depth > deepest:
+                deepest, at = depth, token.start()
+        elif token[0] in ("}", "]"):
+            depth -= 1
+    return text.count("\n", 0, at) + 1
 
 
 def _json_lines(text: str) -> tuple[dict[Path, int], list[tuple[Path, int]]]:
@@ -94,17 +142,23 @@ def read_yaml(text: str | bytes) -> Document:
         MissingExtra: the extra `yaml` is not installed.
     """
     yaml = require_yaml()
+    if isinstance(text, bytes):
+        is_wide = text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        text = _decoded("YAML", text, "utf-16" if is_wide else "utf-8")
     try:
-        loader = yaml.SafeLoader(text)
-        try:
-            root = loader.get_single_node()
-            repeated = () if root is None else tuple(_yaml_repeated(root))
-            value = None if root is None else loader.construct_document(root)
-        finally:
-            loader.dispose()
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        raise _bad_document("YAML", error, None if mark is None else mark.line + 1) from error
+        loader = _yaml_loader(yaml)(text)
+    except yaml.reader.ReaderError as error:  # a character that YAML does not allow
+        raise _bad_document("YAML", error, text.count("\n", 0, error.position) + 1) from error
+    try:
+        root = loader.get_single_node()
+        repeated = () if root is None else tuple(_yaml_repeated(root))
+        value = None if root is None else loader.construct_document(root)
+    except yaml.MarkedYAMLError as error:
+        raise _bad_document("YAML", error, error.problem_mark.line + 1) from error
+    except RecursionError as error:
+        raise _bad_document("YAML", error, loader.line + 1) from error
+    finally:
+        loader.dispose()
 
     def line_of(path: Path) -> int | None:
         *_, (node, line) = _yaml_nodes(root, path)
@@ -117,6 +171,29 @@ def read_yaml(text: str | bytes) -> Document:
         return str(node.value) or None
 
     return Document(value, repeated, line_of, bare)
+
+
+def _yaml_loader(yaml: Any) -> Any:
+    """PyYAML's safe loader, but whatever cannot be read has its line, and truth values are `true` and `false` alone."""
+
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
+        def construct_object(self, node: Any, deep: bool = False) -> Any:
+            try:
+                return super().construct_object(node, deep)
+            except (
+                ValueError,
+                KeyError,
+                AttributeError,
+            ) as error:  # of a date that is none; `!!bool x`; `!!timestamp x`
+                reason = str(error) if isinstance(error, ValueError) else f"{node.value!r} is no {node.tag}"
+                raise yaml.constructor.ConstructorError(None, None, reason, node.start_mark) from error
+
+        def construct_yaml_bool(self, node: Any) -> Any:
+            truth = super().construct_yaml_bool(node)
+            return truth if node.value.lower() in ("true", "false") else _Odd.written(node.value)
+
+    Loader.add_constructor("tag:yaml.org,2002:bool", Loader.construct_yaml_bool)
+    return Loader
 
 
 def _yaml_nodes(root: Any, path: Path) -> Iterator[tuple[Any, int]]:
@@ -166,6 +243,6 @@ def require_yaml() -> Any:
     return yaml
 
 
-def _bad_document(language: str, error: Exception, line: int | None) -> DefinitionError:
+def _bad_document(language: str, error: Exception, line: int) -> DefinitionError:
     reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
     return DefinitionError("?", [DefinitionFinding("bad_document", "text", f"not {language}: {reason}", (), line)])

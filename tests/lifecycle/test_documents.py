@@ -124,8 +124,8 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("name: 2020-99-99", "bad_document", "month must be in 1..12"),
         ("? [a, b]\n: c", "bad_document", "found unhashable key"),
         ("[" * 2_000, "bad_document", "not YAML: it is nested too deeply"),
-        ("", "bad_value", "should be a mapping of its fields, not None"),
-        ("name: no", "bad_value", "should be a valid string, not False"),
+        ("", "bad_value", "should be a valid dictionary or instance of Lifecycle, not None"),
+        ("name: no", "bad_value", "should be a valid string, not no"),
         ("name: 2020-01-01", "bad_value", "should be a valid string, not a date"),
         ("&a {name: *a}", "bad_value", "should be a valid string, not a dict"),
         ("1: 2", "bad_value", "Keys should be strings, not 1"),
@@ -272,6 +272,9 @@ def test_every_part_is_on_the_line_where_a_search_finds_it(format_: str) -> None
             "initial: 'yes'",
             "bad_value: states[0].initial (line 5): should be true or false, not 'yes'",
         ),
+        ("initial: true", "initial: yes", "bad_value: states[0].initial (line 5): should be true or false, not yes"),
+        ("final: true", "final: ON", "bad_value: states[1].final (line 7): should be true or false, not ON"),
+        ("final: true", "final: !!bool no", "bad_value: states[1].final (line 7): should be true or false, not no"),
         ("final: true", "final: 'true'", "bad_value: states[1].final (line 7): should be true or false, not 'true'"),
         (
             "target: done",
@@ -292,6 +295,57 @@ def test_findings_of_a_text_name_the_line(old: str, new: str, expected: str) -> 
 
     assert any(line.startswith(expected) for line in listed), listed
     assert all("(line " in line for line in listed)
+
+
+LONG = "7" * 5_000
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("name: job\ncitation: 2026-13-45\n", 2, "month must be in 1..12"),
+        (f"name: job\ncitation: {LONG}\n", 2, "5000 digits"),
+        ("name: job\ncitation: !!bool maybe\n", 2, "'maybe' is no tag:yaml.org,2002:bool"),
+        ("name: job\nstates:\n- !!timestamp soon\n", 3, "'soon' is no tag:yaml.org,2002:timestamp"),
+        ("name: job\ncitation: \x00\n", 2, "special characters are not allowed"),
+        ("name: job\ncitation: ü\n".encode("latin-1"), 2, "'utf-8' codec can't decode byte 0xfc"),
+        (codecs.BOM_UTF8 + b"name: job\ncitation: \xff\n", 2, "invalid start byte"),
+        (codecs.BOM_UTF16_LE + "name: job\n".encode("utf-16-le") + b"\x00\xd8", 2, "codec can't decode"),
+        ("name: job\nstates:\n  " + "[" * 2_000, 3, "it is nested too deeply"),
+    ],
+)
+def test_yaml_that_cannot_be_read_is_a_finding_with_its_line(text: str | bytes, line: int, message: str) -> None:
+    with pytest.raises(DefinitionError) as info:
+        Lifecycle.from_yaml(text)
+
+    (finding,) = info.value.findings
+    assert (finding.code, finding.line) == ("bad_document", line)
+    assert message in finding.message
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "line", "message"),
+    [
+        ('{"name": "job",\n"citation": "ü"}'.encode("latin-1"), "bad_document", 2, "can't decode byte 0xfc"),
+        (codecs.BOM_UTF8 + b'{"name":\n"\xff"}', "bad_document", 2, "invalid start byte"),
+        ('{"name": "job",\n"citation": ' + LONG + "}", "bad_value", 2, "not an integer of 5,000 digits"),
+        ('{"a": [{"]": "\\"}"}],\n"b":\n' + "[" * 200_000 + ' "', "bad_document", 3, "it is nested too deeply"),
+        ('{"name": "job",\n"citation": job}', "bad_document", 2, "Expecting value"),
+    ],
+)
+def test_json_that_cannot_be_read_is_a_finding_with_its_line(
+    text: str | bytes, code: str, line: int, message: str
+) -> None:
+    with pytest.raises(DefinitionError) as info:
+        Lifecycle.from_json(text)
+
+    first = next(each for each in info.value.findings if message in each.message)
+    assert (first.code, first.line) == (code, line)
+
+
+@pytest.mark.parametrize("word", ["true", "True", "TRUE"])
+def test_a_truth_value_in_any_case_is_one(word: str) -> None:
+    assert Lifecycle.from_yaml(JOB.replace("initial: true", f"initial: {word}")).initial == "waiting"
 
 
 @pytest.mark.parametrize("word", ["on", "off", "no", "yes", "null", "1", "1.0", "2026-01-01"])
