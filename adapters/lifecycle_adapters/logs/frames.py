@@ -79,7 +79,12 @@ class Frame:
         # Columns are taken by their position: DuckDB does not tell "At" from "at".
         aliases = ", ".join(f"c{i}" for i in range(len(names)))
         places = {part: names.index(name) for part, name in parts_of(columns).items()}
-        taken = ", ".join(f'c{place} AS "{part}"' for part, place in places.items())
+        # Bytes are text in UTF-8 here as in pandas and NumPy, and those that are not are nothing.
+        is_bytes = [kind == "BLOB" for kind in kinds.values()]
+        taken = ", ".join(
+            f'{f"TRY(decode(c{place}))" if is_bytes[place] else f"c{place}"} AS "{part}"'
+            for part, place in places.items()
+        )
         _copy(bench, f"SELECT {taken} FROM taken AS taken({aliases})", doing=f"reading {self.name}")
 
 
@@ -229,15 +234,21 @@ def _plain(column: Any) -> npt.NDArray[Any]:
 
 
 def _as_text(cell: Any) -> str | None:
-    """A cell as a text; None for one that is empty (None, NaN, NaT) or cannot be one (bytes that are not UTF-8)."""
+    """A cell as a text; None for one that is empty (None, NaN, NaT) or cannot be one (not UTF-8; its text raises)."""
+    try:
+        text = _said(cell)
+    except Exception:  # noqa: BLE001 (whatever a foreign object raises, it is about this cell)
+        return None
+    return text if text is not None and is_text(text) else None
+
+
+def _said(cell: Any) -> str | None:
     is_nan = isinstance(cell, float | date) and cell != cell  # noqa: PLR0124 (neither NaN nor NaT equals itself)
     if cell is None or is_nan or type(cell).__name__ == "NAType":  # of pandas, which is not imported here
         return None
     if isinstance(cell, bytes):
-        text = cell.decode("utf-8", "surrogateescape")
-    else:
-        text = cell.isoformat() if isinstance(cell, date) else str(cell)  # a datetime is a date
-    return text if is_text(text) else None
+        return cell.decode()
+    return cell.isoformat() if isinstance(cell, date) else str(cell)  # a datetime is a date
 
 
 def _copy(bench: DuckDbSession, query: str, *, doing: str) -> None:

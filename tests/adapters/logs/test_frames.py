@@ -61,6 +61,15 @@ class Unusual:
         return "unusual"
 
 
+class Unspeakable:
+    """What it is cannot be said."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("nobody may know")
+
+    __repr__ = __str__
+
+
 @pytest.mark.parametrize("library", ["arrays", "pandas"])
 @pytest.mark.parametrize(
     ("part", "cells", "read_as"),
@@ -71,6 +80,10 @@ class Unusual:
         ("at", [MOMENT, "soon"], [AT_US, None]),
         ("at", [MOMENT, b"2026-01-15T10:30:00Z"], [AT_US, AT_US]),
         ("at", [MOMENT, Unusual()], [AT_US, None]),
+        ("at", [MOMENT, Unspeakable()], [AT_US, None]),
+        ("status", ["created", Unspeakable()], ["created", None]),
+        ("task", [Unspeakable(), "a"], [None, "a"]),
+        ("sequence", [1, Unspeakable(), 3], [1, None, 3]),
         ("at", [MOMENT, NAIVE, None, float("nan")], [AT_US, AT_US, None, None]),
         ("at", [MOMENT, date(2026, 1, 15), NAIVE], [AT_US, AT_US - 37_800_000_000, AT_US]),
         ("status", ["created", b"running"], ["created", "running"]),
@@ -93,6 +106,22 @@ def test_one_cell_refuses_its_row_at_most(library: str, part: str, cells: list[A
     assert values == read_as
     assert [each.fault is None for each in found] == [value is not None for value in read_as]
     assert [each.place for each in found] == list(range(1, len(cells) + 1))
+
+
+@pytest.mark.parametrize("kind", ["binary", "large_binary", "binary_view"])
+def test_arrow_bytes_are_texts(kind: str) -> None:
+    arrow: Any = pytest.importorskip("pyarrow")
+    texts = [b"a", None, b"", b"\xff", b"\xc3\xbc"]
+    frame = arrow.table(
+        {
+            "task_id": arrow.array(texts, getattr(arrow, kind)()),
+            "at": [MOMENT] * 5,
+            "status": arrow.array([b"running"] * 5, getattr(arrow, kind)()),
+        }
+    )
+    assert [(each.task, each.status) for each in read(Frame(frame))] == [
+        (task, "running") for task in ("a", None, None, None, "ü")
+    ]
 
 
 @pytest.mark.parametrize("unit", ["D", "h", "m", "s", "ms", "us", "ns"])
