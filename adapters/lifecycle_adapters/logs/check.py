@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from lifecycle import Channel, Lifecycle
 from lifecycle.conformance import Mode
+from lifecycle.errors import shortened
 from lifecycle_adapters.logs import queries
 from lifecycle_adapters.logs.columns import Columns
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession, Progress
@@ -72,9 +73,10 @@ def check_logs(
         EngineFailed: the database failed: no room, no connection, a `memory` that DuckDB does not understand.
         UnknownName: the lifecycle has no such channel.
         ValueError: `mode` is neither, or `ignore_case` is given and two words differ in nothing but their case.
-        TypeError: what a `Frame` was given is none.
+        TypeError: `source` is no source, such as the name of a file; or what a `Frame` was given is none.
         MissingExtra: what the source needs is not installed.
     """
+    _require_source(source)
     rules = Rules(lifecycle, mode=mode, channel=channel, ignore_case=ignore_case)
     columns = columns or Columns()
     bench = DuckDbSession(memory=memory, threads=threads, spill=spill, progress=progress)
@@ -85,6 +87,17 @@ def check_logs(
     except BaseException:
         bench.close()
         raise
+
+
+def _require_source(source: object) -> None:
+    if isinstance(source, str | os.PathLike):
+        given = os.fspath(cast("str | os.PathLike[str]", source))
+        raise TypeError(f"the source is a text, not where a log is; of a file write Files({shortened(given)})")
+    if isinstance(source, type) or not callable(getattr(source, "load", None)):
+        raise TypeError(
+            f"the source is of type {type(source).__name__}, and none; give Files(...), DuckTable(...),"
+            " PostgresTable(...), SparkFiles(...), or of what lies in memory Frame(...)"
+        )
 
 
 def _checked(

@@ -35,9 +35,15 @@ _ALL_ROWS = 1_000_000_000
 _TABLES = "SELECT table_catalog, table_schema, table_name, table_type FROM information_schema.tables"
 
 
+_READABLE = (
+    "an Arrow table, record batch, reader or dataset, a pandas or a Polars frame (a lazy one collected), or a dict of"
+    " NumPy arrays or lists of one length"
+)
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """An Arrow table, record batch, reader or dataset, a pandas or a Polars frame, or a dict of NumPy arrays.
+    """An Arrow table, record batch, reader or dataset, a pandas or a Polars frame, or a dict of NumPy arrays or lists.
 
     Its rows are in order as they are. A reader is read to its end. The index of a pandas frame is no column.
 
@@ -53,9 +59,13 @@ class Frame:
         """See Source. Raises TypeError where it is no frame."""
         # Else an object among pandas' numbers that is found too late makes the frame unusable, and not its row.
         bench.run(f"SET GLOBAL pandas_analyze_sample = {_ALL_ROWS}")
-        own = _own_columns(self.frame, columns.named())
+        # Whether to collect a lazy frame of Polars is its owner's to say.
+        if self.frame is None or type(self.frame).__name__ == "LazyFrame":
+            raise self._none()
+        frame = _with_arrays(self.frame)
+        own = _own_columns(frame, columns.named())
         try:
-            self._take(bench, columns, self.frame, bytes_too=own is None)
+            self._take(bench, columns, frame, bytes_too=own is None)
         except (TypeError, UnusableLog, EngineFailed, UnicodeEncodeError):
             # DuckDB gives a column of objects one type, that of all its cells or none: a single cell would
             # refuse the frame. As texts, each cell is judged by itself.
@@ -68,8 +78,8 @@ class Frame:
         """Copy the columns that are named; unless `bytes_too`, raise UnusableLog where one holds bytes."""
         try:
             _register(bench, frame)
-        except UnusableLog as error:
-            raise TypeError(f"{self.name} is no frame that can be read: {error}") from error
+        except (UnusableLog, RuntimeError) as error:  # the latter of generators
+            raise self._none() from error
         kinds = _ArrowTable.described(bench.run, "taken").kinds
         names = _names(frame) or [*kinds]
         if not bytes_too and "BLOB" in kinds.values():
@@ -86,6 +96,11 @@ class Frame:
             for part, place in places.items()
         )
         _copy(bench, f"SELECT {taken} FROM taken AS taken({aliases})", doing=f"reading {self.name}")
+
+    def _none(self) -> TypeError:
+        return TypeError(
+            f"{self.name} is no frame that can be read: it is of type {type(self.frame).__name__}; give {_READABLE}"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,6 +204,17 @@ class _ArrowStream:
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return self._rows().__arrow_c_stream__(requested_schema)
+
+
+def _with_arrays(frame: Any) -> Any:
+    """A dict with its lists as arrays of objects; any other frame as it is."""
+    if not isinstance(frame, dict):
+        return frame
+    columns = cast("dict[Any, Any]", frame).items()
+    return {
+        name: np.fromiter(cast("list[Any]", cells), object, len(cells)) if isinstance(cells, list | tuple) else cells
+        for name, cells in columns
+    }
 
 
 def _register(bench: DuckDbSession, frame: Any) -> None:

@@ -164,21 +164,65 @@ def test_a_frame_without_a_column_is_told() -> None:
         read(Frame({"task_id": np.array([1]), "status": np.array([1])}, "mine"))
 
 
-@pytest.mark.parametrize("frame", [[1, 2], 5, "frame", {"a": [1]}, object()])
+ROWS: dict[str, list[Any]] = {
+    "task_id": ["a", "b", None], "at": [MOMENT, None, MOMENT], "status": ["running", "paused", "running"],
+}  # fmt: skip
+
+
+class LazyFrame:
+    """As Polars calls it."""
+
+
+NO_FRAMES: list[object] = [
+    [1, 2], 5, "frame", None, object(), (each for each in "a"), LazyFrame(), {"task_id": [1], "at": 5, "status": ["a"]},
+    {"task_id": ["a"], "at": [1, 2], "status": ["running"]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("frame", NO_FRAMES, ids=lambda frame: type(frame).__name__)
 def test_what_is_no_frame_is_told(frame: object) -> None:
-    with pytest.raises(TypeError, match="frame is no frame that can be read"):
-        read(Frame(frame))
+    told = (
+        f"mine is no frame that can be read: it is of type {type(frame).__name__}; give an Arrow table, .* one length"
+    )
+    with pytest.raises(TypeError, match=told):
+        read(Frame(frame, "mine"))
+
+
+def test_a_lazy_frame_is_to_be_collected() -> None:
+    polars: Any = pytest.importorskip("polars")
+    with pytest.raises(TypeError, match=r"it is of type LazyFrame; give .* \(a lazy one collected\)"):
+        read(Frame(polars.DataFrame(ROWS).lazy()))
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_lists_are_columns(kind: Callable[[list[Any]], Any]) -> None:
+    found = read(Frame({name: kind(cells) for name, cells in ROWS.items()}))
+    assert [(each.task, each.at_us, each.status) for each in found] == [
+        ("a", AT_US, "running"), ("b", None, "paused"), (None, AT_US, "running"),
+    ]  # fmt: skip
+    with pytest.raises(UnusableLog, match="there is no column 'task_id', only 'a'"):
+        read(Frame({"a": [[1], [2]]}))
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("log.csv", r"of a file write Files\('log.csv'\)"),
+        (Path("log.csv"), r"of a file write Files\('log.csv'\)"),
+        (ROWS, r"the source is of type dict, and none; .* Frame\(...\)"),
+        (Frame, "the source is of type type, and none"),
+        (None, "the source is of type NoneType, and none"),
+    ],
+)
+def test_what_is_no_source_is_told(source: Any, told: str) -> None:
+    with pytest.raises(TypeError, match=told):
+        check_logs(V1_FULL, source)
 
 
 def frames_of(library: str) -> Callable[[dict[str, list[Any]]], Any]:
     """What makes frames of lists."""
     made: Any = import_module(library)
     return made.table if library == "pyarrow" else made.DataFrame  # type: ignore[no-any-return]
-
-
-ROWS: dict[str, list[Any]] = {
-    "task_id": ["a", "b", None], "at": [MOMENT, None, MOMENT], "status": ["running", "paused", "running"],
-}  # fmt: skip
 
 
 @pytest.mark.heavy
