@@ -448,7 +448,7 @@ def _require_callback(where: str, callback: Any, *, asynchronous: bool) -> None:
 
 
 def _require_free(lifecycle: Lifecycle[S, E], model: Any, attribute: str, *, attach: bool) -> None:
-    if isinstance(model, list | tuple | type):
+    if model is None or isinstance(model, list | tuple | type):
         raise TypeError(f"bind takes one object; the library takes {_kind(model)} for several or for none")
     methods = tuple(_method_names(lifecycle, attribute)) if attach else ()
     twice = [name for name, count in Counter((attribute, *methods)).items() if count > 1]

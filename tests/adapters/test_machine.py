@@ -513,10 +513,11 @@ def test_objects_whose_state_cannot_be_set(kind: type[Any]) -> None:
         bind(V1, kind(), attach=False)
 
 
-@pytest.mark.parametrize("model", [Task, TaskSummary(), ()])
-def test_what_is_not_one_object(model: object) -> None:
+@pytest.mark.parametrize("attach", [True, False])
+@pytest.mark.parametrize("model", [Task, TaskSummary(), (), None])
+def test_what_is_not_one_object(model: object, attach: bool) -> None:
     with pytest.raises(TypeError, match="bind takes one object"):
-        bind(V1, model)
+        bind(V1, model, attach=attach)
 
 
 def test_the_wildcards_of_the_library_are_names_like_others() -> None:
