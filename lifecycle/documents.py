@@ -6,7 +6,6 @@ written twice (the last one counts, RFC 8259 leaves it open and YAML 1.2 forbids
 
 from __future__ import annotations
 
-import codecs
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -143,7 +142,7 @@ def read_yaml(text: str | bytes) -> Document:
     """
     yaml = require_yaml()
     if isinstance(text, bytes):
-        is_wide = text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        is_wide = text.startswith((b"\xff\xfe", b"\xfe\xff"))  # a byte order mark
         text = _decoded("YAML", text, "utf-16" if is_wide else "utf-8")
     try:
         loader = _yaml_loader(yaml)(text)
@@ -175,11 +174,12 @@ def read_yaml(text: str | bytes) -> Document:
 
 def _yaml_loader(yaml: Any) -> Any:
     """PyYAML's safe loader, but whatever cannot be read has its line, and truth values are `true` and `false` alone."""
+    base: Any = yaml.SafeLoader
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]
         def construct_object(self, node: Any, deep: bool = False) -> Any:
             try:
-                return super().construct_object(node, deep)
+                return base.construct_object(self, node, deep)
             except (
                 ValueError,
                 KeyError,
@@ -189,7 +189,7 @@ def _yaml_loader(yaml: Any) -> Any:
                 raise yaml.constructor.ConstructorError(None, None, reason, node.start_mark) from error
 
         def construct_yaml_bool(self, node: Any) -> Any:
-            truth = super().construct_yaml_bool(node)
+            truth = base.construct_yaml_bool(self, node)
             return truth if node.value.lower() in ("true", "false") else _Odd.written(node.value)
 
     Loader.add_constructor("tag:yaml.org,2002:bool", Loader.construct_yaml_bool)

@@ -449,11 +449,13 @@ DOCUMENTS: list[tuple[str | bytes, list[str]]] = [
         ],
     ),
     ("", ["bad_document: text (line 1): not JSON: Expecting value: line 1 column 1 (char 0)"]),
-    (DEEP, ["bad_document: text: not JSON: it is nested too deeply"]),
-    (DEEP + "]" * 100_000, ["bad_document: text: not JSON: it is nested too deeply"]),
+    (DEEP, ["bad_document: text (line 1): not JSON: it is nested too deeply"]),
+    (DEEP + "]" * 100_000, ["bad_document: text (line 1): not JSON: it is nested too deeply"]),
     (
         b'["caf\xe9"]',
-        ["bad_document: text: not JSON: 'utf-8' codec can't decode byte 0xe9 in position 5: invalid continuation byte"],
+        [
+            "bad_document: text (line 1): not JSON: 'utf-8' codec can't decode byte 0xe9 in position 5: invalid continuation byte"
+        ],
     ),
     ("[1]", ["bad_value: declaration (line 1): should be a mapping of its fields, not a list"]),
     (
