@@ -189,7 +189,7 @@ def _verified(
 
 def sign(body: bytes, *, secret: str, sent_at: datetime) -> dict[str, str]:
     """Return the two headers that go with a body. Raises BadBody, and of the secret what `verify` does."""
-    signers = _signers(secret) if isinstance(secret, str) else _no_secret(secret, "a text")
+    signers = _signers(secret, several=False)
     del secret  # a traceback shows the variables of its frames
     (signer,) = _required(signers)
     timestamp = str(int(sent_at.timestamp()))
@@ -200,14 +200,16 @@ def sign(body: bytes, *, secret: str, sent_at: datetime) -> dict[str, str]:
 _SECONDS = re.compile(r"[0-9]{1,12}")  # what `int` takes besides (signs, spaces, other scripts) nobody sends
 
 
-def _signers(secret: object) -> list[hmac.HMAC] | Exception:
+def _signers(secret: object, *, several: bool = True) -> list[hmac.HMAC] | Exception:
     """Return what signs with each secret. No secret itself is kept, so that none is shown.
 
     What is wrong is returned as well, for `_required` to raise: in here a secret is in a variable.
     """
+    if not several and not isinstance(secret, str):
+        return _no_secret(secret, "a text")
     secrets: object = [secret] if isinstance(secret, str) else secret
     if not isinstance(secrets, Sequence) or isinstance(secrets, bytes | bytearray | memoryview):
-        return _no_secret(secrets)
+        return _no_secret(secret)
     given = list(cast("Sequence[object]", secrets))
     texts = [each for each in given if isinstance(each, str)]
     if len(texts) < len(given):
