@@ -210,11 +210,14 @@ def _with_arrays(frame: Any) -> Any:
     """A dict with its lists as arrays of objects; any other frame as it is."""
     if not isinstance(frame, dict):
         return frame
-    columns = cast("dict[Any, Any]", frame).items()
-    return {
-        name: np.fromiter(cast("list[Any]", cells), object, len(cells)) if isinstance(cells, list | tuple) else cells
-        for name, cells in columns
-    }
+    return {name: _as_array(column) for name, column in cast("dict[str, Any]", frame).items()}
+
+
+def _as_array(column: Any) -> Any:
+    if not isinstance(column, list | tuple):
+        return column
+    cells = cast("list[Any]", column)
+    return np.fromiter(cells, object, len(cells))  # np.array would make a table of lists in a list
 
 
 def _register(bench: DuckDbSession, frame: Any) -> None:

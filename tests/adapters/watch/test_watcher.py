@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -222,7 +222,8 @@ def test_an_id_that_cannot_be_asked_for_is_refused_with_all_that_came_with_it() 
 def test_an_id_that_is_none_is_refused_and_ends_nothing(odd: Any) -> None:
     async def everything() -> list[Event]:
         async with watching(Service({"a": "finished"}).client()) as watched:
-            for use in (lambda: watched.add("b", odd), lambda: watched.discard(odd)):
+            uses: list[Callable[[], None]] = [lambda: watched.add("b", odd), lambda: watched.discard(odd)]
+            for use in uses:
                 with pytest.raises(TypeError, match=f"not {type(odd).__name__}"):
                     use()
             return await all_of(watched, "a")
