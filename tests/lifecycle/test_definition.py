@@ -454,7 +454,10 @@ DOCUMENTS: list[tuple[str | bytes, list[str]]] = [
     (
         b'["caf\xe9"]',
         [
-            "bad_document: text (line 1): not JSON: 'utf-8' codec can't decode byte 0xe9 in position 5: invalid continuation byte"
+            (
+                "bad_document: text (line 1): not JSON: 'utf-8' codec can't decode byte 0xe9 in position 5: "
+                "invalid continuation byte"
+            )
         ],
     ),
     ("[1]", ["bad_value: declaration (line 1): should be a mapping of its fields, not a list"]),
