@@ -124,7 +124,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("name: 2020-99-99", "bad_document", "month must be in 1..12"),
         ("? [a, b]\n: c", "bad_document", "found unhashable key"),
         ("[" * 2_000, "bad_document", "not YAML: it is nested too deeply"),
-        ("", "bad_value", "should be a valid dictionary or instance of Lifecycle, not None"),
+        ("", "bad_value", "should be a mapping of its fields, not None"),
         ("name: no", "bad_value", "should be a valid string, not no"),
         ("name: 2020-01-01", "bad_value", "should be a valid string, not a date"),
         ("&a {name: *a}", "bad_value", "should be a valid string, not a dict"),
