@@ -723,8 +723,9 @@ def test_members_that_are_not_in_known_enumerations_are_found() -> None:
 
 def test_nothing_that_pydantic_inherits_makes_an_unsound_one() -> None:
     assert [name for name in dir(BaseModel) if not name.startswith("_") and hasattr(V1, name)] == []
-    unsound = Declaration.model_construct(name="door", citation="", states=(), events=(), transitions=())
-    unchecked: Any = Declaration.model_construct(name="door", states="open")
+    construct: Any = Declaration.model_construct
+    unsound = construct(name="door", citation="", states=(), events=(), transitions=())
+    unchecked = construct(name="door", states="open")
 
     assert code_of(found(lambda: Lifecycle.from_declaration(unsound))[0]) == "no_initial_state"
     assert {code_of(line) for line in found(lambda: Lifecycle.from_declaration(unchecked))} == {"bad_value"}

@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from lifecycle.lifecycle import Lifecycle
 from lifecycle.errors import shortened
+from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import Origin, quoted
 from lifecycle_adapters.watch.pace import resting_states
 
