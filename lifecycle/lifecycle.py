@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path as FilePath
-from typing import Any, Generic, Self, TypeVar, cast, get_args, overload
+from typing import Any, Generic, Self, TypeGuard, TypeVar, cast, get_args, overload
 
 from pydantic import GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
@@ -91,7 +91,10 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
 
     @overload
     @classmethod
-    def from_declaration(cls, declaration: Declaration[S, E] | Mapping[str, Any]) -> Lifecycle[S, E]: ...
+    def from_declaration(cls, declaration: Declaration[NewS, NewE]) -> Lifecycle[NewS, NewE]: ...
+    @overload
+    @classmethod
+    def from_declaration(cls, declaration: Mapping[str, Any]) -> Lifecycle[str, str]: ...
     @overload
     @classmethod
     def from_declaration(
@@ -253,7 +256,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         Raises:
             DefinitionError: it is not sound, or there is no such part.
         """
-        return type(self).from_declaration({**self._parts(), **changes})
+        return cast("Lifecycle[S, E]", Lifecycle.from_declaration({**self._parts(), **changes}))
 
     @overload
     @classmethod
@@ -349,7 +352,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         return f"<{type(self).__name__} {self.name!r}: {counts}>"
 
     def __eq__(self, other: object) -> bool:
-        return self.declaration == other.declaration if isinstance(other, Lifecycle) else NotImplemented
+        return self.declaration == other.declaration if _is_lifecycle(other) else NotImplemented
 
     def __hash__(self) -> int:
         return hash((self.name, self.transitions))
@@ -370,11 +373,11 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         declaration = handler.generate_schema(_declaration_of(*types))
 
         def made(value: Any, parse: Callable[[Any], Declaration[Any, Any]]) -> Lifecycle[Any, Any]:
-            if isinstance(value, Lifecycle):
+            if _is_lifecycle(value):
                 if not types:
                     return value
                 value = value._parts()  # its names become members of this field's enumerations
-            return cls.from_declaration(parse(value))
+            return Lifecycle.from_declaration(parse(value))
 
         def dumped(lifecycle: Lifecycle[Any, Any]) -> Declaration[Any, Any]:
             return lifecycle.declaration
@@ -386,13 +389,19 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
 _SCHEMA_KEY = "$schema"  # where editors want to be told which schema a file follows
 
 
+def _is_lifecycle(value: object) -> TypeGuard[Lifecycle[Any, Any]]:
+    return isinstance(value, Lifecycle)
+
+
 def _unpickled(parts: Mapping[str, Any]) -> Lifecycle[Any, Any]:
-    return Lifecycle(**parts)
+    return Lifecycle[Any, Any](**parts)
 
 
 def _as_given(parts: Any) -> Any:
     """A tuple of them if they can be iterated over; what cannot is refused by name with everything else."""
-    return tuple(parts) if isinstance(parts, Iterable) and not isinstance(parts, str | bytes | Mapping) else parts
+    given: Any = parts
+    can_be_iterated = isinstance(parts, Iterable) and not isinstance(parts, str | bytes | Mapping)
+    return tuple(given) if can_be_iterated else given
 
 
 def _declaration_of(states: type[Any] | None = None, events: type[Any] | None = None) -> type[Declaration[Any, Any]]:

@@ -34,7 +34,7 @@ def is_url(text: str) -> bool:
 def is_dsn(text: str) -> bool:
     """Return whether a text is meant to be a connection string of libpq (`host=... password=...`), also if mistyped."""
     return _SCHEME.match(text) is None and any(
-        difflib.get_close_matches(name.lower(), _KEYWORDS, n=1, cutoff=0.8) for name in _KEYWORD.findall(text)
+        difflib.get_close_matches(name[1].lower(), _KEYWORDS, n=1, cutoff=0.8) for name in _KEYWORD.finditer(text)
     )
 
 

@@ -74,7 +74,7 @@ DOOR: Document = {
 
 
 def door(**changes: Any) -> Declared:
-    return cast("Declared", Lifecycle.from_declaration({**DOOR, **changes}))
+    return Lifecycle.from_declaration({**DOOR, **changes})
 
 
 def found(make: Callable[[], object]) -> list[str]:
@@ -552,7 +552,8 @@ def test_a_changed_copy_is_examined_and_compiled_like_any_other() -> None:
 def test_an_unchanged_copy_is_the_lifecycle_itself(declared: Declared) -> None:
     assert copy.copy(declared) is declared
     assert copy.deepcopy([declared])[0] is declared
-    assert TypeAdapter(Lifecycle).validate_python(declared) is declared
+    bare: Any = Lifecycle
+    assert TypeAdapter[Any](bare).validate_python(declared) is declared
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
@@ -747,10 +748,10 @@ def test_it_is_equal_to_nothing_else() -> None:
 def test_a_field_of_a_model_is_written_and_read_as_the_declaration() -> None:
     class Worker(BaseModel):
         lifecycle: Lifecycle[str, str]
-        other: Lifecycle  # type: ignore[type-arg]  # pyright: ignore[reportMissingTypeArgument]
+        other: Lifecycle[V1State, V1Event]
 
     worker = Worker(lifecycle=get("v1"), other=V1_FULL)
 
     again = Worker.model_validate_json(worker.model_dump_json())
     assert (again.lifecycle, again.other) == (V1, V1_FULL)
-    assert "extended_by" in Worker.model_json_schema()["$defs"]["Declaration"]["properties"]
+    assert "extended_by" in str(Worker.model_json_schema())

@@ -102,8 +102,8 @@ class WitnessTaskJournal(SqlTaskJournal[S, E]):
     ) -> CommandRecord[S, E] | TaskRecord[S, E]:
         return self._asked(super().add_intent, command, source=source, version=version, fields=fields, context=context)
 
-    def find_command(self, key: str) -> CommandRecord[S, E] | None:
-        return self._asked(super().find_command, key)
+    def find_command(self, idempotency_key: str) -> CommandRecord[S, E] | None:
+        return self._asked(super().find_command, idempotency_key)
 
     def load_command(self, command_id: str) -> CommandRecord[S, E]:
         return self._asked(super().load_command, command_id)

@@ -88,7 +88,8 @@ class SqlJournal:
         read_only: bool = False,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        if not (isinstance(worker, str | None) and isinstance(lease_s, int | float)):
+        given: tuple[Any, Any] = worker, lease_s
+        if not (isinstance(given[0], str | None) and isinstance(given[1], int | float)):
             raise TypeError("`worker` is a text, `lease_s` a number of seconds")
         if not 0 < lease_s <= _LONGEST_LEASE_S:
             raise ValueError(f"lease_s is more than 0 and at most {_LONGEST_LEASE_S:g} seconds, not {lease_s:g}")
@@ -215,8 +216,9 @@ class SqlJournal:
             UnknownName: something is recorded, but nothing of this lifecycle; when the first row is asked for.
             TypeError: that is no lifecycle.
         """
-        if not isinstance(lifecycle, Lifecycle):
-            raise TypeError(f"a lifecycle is wanted, such as get({lifecycle!r}), not {lifecycle!r}")
+        given: Any = lifecycle
+        if not isinstance(given, Lifecycle):
+            raise TypeError(f"a lifecycle is wanted, such as get({given!r}), not {given!r}")
 
         def rows() -> Iterator[dict[str, Any]]:
             with self.database.transaction(TransactionMode.SNAPSHOT) as connection:
@@ -275,7 +277,7 @@ def _worker() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
 
 
-def _name_of(lifecycle: Named | None) -> str | None:
+def _name_of(lifecycle: Any) -> str | None:
     if isinstance(lifecycle, Lifecycle):
         return lifecycle.name
     if isinstance(lifecycle, str | None):
