@@ -21,7 +21,7 @@ from pydantic import SecretStr
 
 from lifecycle.command import CommandResult
 from lifecycle.effects import Response
-from lifecycle.errors import AdapterError
+from lifecycle.errors import AdapterError, LifecycleError
 from lifecycle.following import Until
 from lifecycle.journal import Journal, RequestContext, TaskJournal
 from lifecycle.lifecycle import Lifecycle
@@ -389,7 +389,9 @@ class Client(_Configured):
         seed: keep to the lifecycle that the documents of the control calls describe.
         timing: how patient to be.
         journal: where to record; in memory if omitted.
-        http: an httpx2 client to send with, which stays the caller's to close.
+        http: an httpx2 client to send with, which stays the caller's to close. What its transport or its hooks raise
+            is a failed request if its class is built in or of the libraries below httpx2; other exceptions, such as
+            the time limit of a job queue, break off what is done and reach the caller.
     Raises:
         UnknownName: there is no such service.
         TypeError: the journal is none, or the key is no text.
@@ -511,7 +513,7 @@ class Client(_Configured):
             return self._driver.run(conversation.settle(**given))
         except AdapterError:  # the journal's, which no task can do without
             raise
-        except Exception as error:  # noqa: BLE001  # one task's trouble is reported, and the others recovered
+        except LifecycleError as error:  # one task's trouble is reported, and the others recovered
             return conversation.broken_off(error)
 
     def list(self, **query: str) -> Iterator[TaskSummary]:
@@ -669,7 +671,7 @@ class AsyncClient(_Configured):
                     return await self._driver.run(conversation.settle(**given))
                 except AdapterError:  # the journal's, which no task can do without
                     raise
-                except Exception as error:  # noqa: BLE001  # one task's trouble is reported, and the others recovered
+                except LifecycleError as error:  # one task's trouble is reported, and the others recovered
                     return conversation.broken_off(error)
 
         left_open = await asyncio.to_thread(self._open_commands)

@@ -48,6 +48,7 @@ from lifecycle_adapters.http.http_errors import ClientUnusable, HttpError, Inval
 from lifecycle_adapters.http.keys import is_this_machine
 from lifecycle_adapters.http.limits import Body, ResponseTooLarge, Until
 from lifecycle_adapters.http.timing import SteadyClock, Timing
+from lifecycle_adapters.http.transport_failures import is_transport_failure
 
 try:
     import httpx2
@@ -406,7 +407,9 @@ class Driver(_Sender):
                 sending = self._sending(exchange, always_traced=self._connections.are_ours)
                 try:
                     outcome: _RawResponse | Exception = self._send(exchange, sending)
-                except Exception as error:  # noqa: BLE001 (a transport, a hook of the caller's: each may raise anything)
+                except Exception as error:
+                    if not is_transport_failure(error):
+                        raise
                     outcome = error
                 answered(_status_or_error(outcome))
             return self._answer(exchange, outcome, sending, as_of)
@@ -484,7 +487,9 @@ class AsyncDriver(_Sender):
                 try:
                     async with asyncio.timeout(sending.until + _GRACE_S):
                         outcome: _RawResponse | Exception = await self._send(exchange, sending)
-                except Exception as error:  # noqa: BLE001 (a transport, a hook of the caller's: each may raise anything)
+                except Exception as error:
+                    if not is_transport_failure(error):
+                        raise
                     outcome = error
                 answered(_status_or_error(outcome))
             return self._answer(exchange, outcome, sending, as_of)

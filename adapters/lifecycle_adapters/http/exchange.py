@@ -168,6 +168,8 @@ class TaskProcedures(Generic[S, E]):
                 raise  # the journal's, which no task can do without
             left = (yield from self._note(Load())).open_command
             return found(None, error, is_settled=left is None or left.id != opened.id)
+        except Exception as error:  # noqa: BLE001 (a journal's callback's; a time limit is raised in a driver)
+            return self.broken_off(error)
         return None if result is None else found(result)
 
     def _pacer(self, in_flight_s: float) -> Pacer:

@@ -20,6 +20,7 @@ from concurrent.futures import Future
 from typing import Any, Self
 
 from lifecycle.errors import MissingExtra
+from lifecycle_adapters.http.transport_failures import is_transport_failure
 
 try:
     import httpx2
@@ -47,7 +48,7 @@ class Until(float):
         return left_s
 
 
-class ResponseTooLarge(Exception):
+class ResponseTooLarge(ValueError):
     """A response has more bytes than are read."""
 
 
@@ -127,8 +128,10 @@ class _Backend:
             left_s = _left_s(timeout, httpx2.ConnectTimeout)
             try:
                 return self._opened(self._below.connect_tcp(address, port, left_s, local_address, socket_options))
-            except Exception as error:  # noqa: BLE001 (it is raised if no other address does better)
-                refused = error
+            except Exception as error:
+                if not is_transport_failure(error):
+                    raise
+                refused = error  # it is raised if no other address does better
         raise refused or httpx2.ConnectError(f"{host} has no address")
 
     def connect_unix_socket(

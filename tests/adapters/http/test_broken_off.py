@@ -8,19 +8,22 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import threading
+import time
 import types
 from collections.abc import Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx2
 import pytest
 
-from lifecycle import Lifecycle
+from lifecycle import CreateUncertain, Lifecycle
 from lifecycle.journal import TaskJournal
 from lifecycle_adapters.http import AsyncClient, Client, Recovered
 from lifecycle_adapters.journal import SqlJournal
@@ -28,6 +31,7 @@ from tests.adapters.http.both import KEY, QUICK
 from tests.adapters.http.conftest import NO_CERTIFICATES, Serve
 from tests.adapters.http.scripted import Reply, ScriptedServer
 from tests.adapters.http.test_answers import V1Service
+from tests.adapters.http.test_errors import everything_said_by
 
 R = TypeVar("R")
 
@@ -292,6 +296,105 @@ def test_interrupted_anywhere_in_its_journal_it_leaves_nothing_claimed(
         with pytest.raises(KeyboardInterrupt), Client("v1", **settings, journal=interrupting) as client:
             work(client)
     second_worker_stops(path, server)
+
+
+# --- time limits --------------------------------------------------------------------------------
+
+
+class SoftTimeLimit(Exception):
+    """What a job queue's handler of a signal raises in the middle of anything: Celery's, RQ's."""
+
+
+Limited = Callable[[Callable[[], object]], None]
+
+
+@pytest.fixture
+def limited() -> Iterator[Limited]:
+    """Do something that a time limit ends in the middle."""
+
+    def end(*_: object) -> None:
+        raise SoftTimeLimit
+
+    def do(work: Callable[[], object]) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        with pytest.raises(SoftTimeLimit) as info:
+            work()
+        assert KEY not in everything_said_by(info.value)
+
+    before = signal.signal(signal.SIGALRM, end)
+    yield do
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+needs_timers = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no such timer")
+
+
+@needs_timers
+def test_a_soft_time_limit_in_a_command_is_the_callers(
+    serve: Serve, path: Path, journal: SqlJournal, limited: Limited
+) -> None:
+    server = serve(V1Service(plan=[(Reply(delay_s=1.0), False)]))
+    with connected(server, journal) as client:
+        limited(client.task("t").stop)
+    assert server.commands == ["PUT /api/v1/stop-task?task_id=t"]
+    second_worker_stops(path, server)
+
+
+@needs_timers
+def test_a_soft_time_limit_in_a_read_or_a_recovery_is_the_callers(
+    serve: Serve, path: Path, journal: SqlJournal, limited: Limited
+) -> None:
+    slow = serve(lambda _: Reply(body="running", delay_s=1.0))
+    server = serve(V1Service(plan=[(Reply(status=500), False)]))
+    leave_open(server, journal)
+    with connected(slow, journal) as client:
+        for work in (client.task("t").status, client.recover):
+            slow.seen.clear()
+            limited(work)
+            assert len(slow.seen) == 1
+    second_worker_stops(path, server)
+
+
+@needs_timers
+def test_a_soft_time_limit_in_a_create_leaves_it_uncertain(
+    serve: Serve, path: Path, journal: SqlJournal, limited: Limited
+) -> None:
+    server = serve(lambda seen: Reply(body={"id": "t"} if seen.method == "POST" else {"tasks": []}, delay_s=1.0))
+    with connected(server, journal) as client:
+        limited(lambda: client.create("buy milk"))
+    assert len(server.seen) == 1
+    with SqlJournal(path, worker="second") as other, connected(server, other) as client:
+        (create,) = client.recover()
+    assert isinstance(create.error, CreateUncertain)
+
+
+@contextmanager
+def connected(server: ScriptedServer, journal: SqlJournal) -> Iterator[Client]:
+    with httpx2.Client(verify=NO_CERTIFICATES) as http:
+        yield Client("v1", api_key=KEY, base_url=server.base_url, timing=QUICK, journal=journal, http=http)
+
+
+@needs_timers
+def test_a_soft_time_limit_while_a_connection_is_made_is_the_callers(
+    limited: Limited, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "create_connection", lambda *_, **__: time.sleep(1.0))
+    with Client("v1", api_key=KEY, base_url="http://127.0.0.1:9", timing=QUICK) as client:
+        limited(client.task("t").status)
+
+
+@needs_timers
+def test_a_soft_time_limit_in_an_event_loop_is_the_callers(serve: Serve, journal: SqlJournal, limited: Limited) -> None:
+    """The limit is raised in the middle of whatever the loop does, here in a transport of the caller's."""
+
+    async def work() -> None:
+        http = httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: time.sleep(1.0)), verify=NO_CERTIFICATES)
+        async with http, AsyncClient("v1", api_key=KEY, timing=QUICK, journal=journal, http=http) as client:
+            await client.task("t").stop()
+
+    limited(lambda: asyncio.run(work()))
+    assert claimed_by(journal) in ([], [None])
 
 
 # --- forks --------------------------------------------------------------------------------------

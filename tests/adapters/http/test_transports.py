@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
+import anyio
+import h11
 import httpx2
 import pytest
 
@@ -52,7 +54,8 @@ RAISED: dict[str, Callable[[], Exception]] = {
         request=httpx2.Request("GET", "http://a", headers={"Authorization": KEY}),
         response=httpx2.Response(500),
     ),
-    "unheard of": Unheard,
+    "a library's": lambda: h11.RemoteProtocolError("illegal status line"),
+    "a closed stream": anyio.ClosedResourceError,
     "a key": lambda: KeyError("x"),
     "recursion": lambda: RecursionError("maximum recursion depth exceeded"),
 }
@@ -144,13 +147,34 @@ def test_a_hook_of_the_callers_that_raises_is_no_response(
 
 @both
 def test_what_is_raised_stays_the_cause_if_it_holds_no_key(kind: str) -> None:
-    for raised, is_kept in ((RAISED["a closed loop"], True), (RAISED["value"], False), (RAISED["unheard of"], False)):
+    for raised, is_kept in ((RAISED["a closed loop"], True), (RAISED["value"], False)):
         with client_of(kind, Breaking(raised)) as client, pytest.raises(CreateUncertain) as info:
             client.create("buy milk")
         cause = info.value.__cause__
         assert type(raised()).__name__ in str(cause)
         assert cause is not None
         assert isinstance(cause.__cause__, type(raised())) is is_kept
+
+
+@both
+@pytest.mark.parametrize("raised", [Unheard, lambda: ExceptionGroup("several", [OSError("one"), Unheard()])])
+def test_what_no_transport_raises_is_the_callers_own(kind: str, raised: Callable[[], Exception]) -> None:
+    own = raised()
+    service = Breaking(lambda: own)
+    with client_of(kind, service) as client:
+        task = client.task("t")
+        with pytest.raises(type(own)) as info:
+            task.pause()
+        assert info.value is own
+        left = task.journal.load().open_command
+        assert left is not None
+        assert left.hold is None
+        with pytest.raises(type(own)):
+            client.create("buy milk")
+        service.raised = RAISED["os"]
+        assert task.stop().state == "stopped"
+        (create,) = client.recover()
+        assert isinstance(create.error, CreateUncertain)
 
 
 class Broken(ssl.SSLContext):
