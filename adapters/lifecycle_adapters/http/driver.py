@@ -18,7 +18,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack, closing, suppress
 from dataclasses import dataclass
@@ -47,6 +47,7 @@ from lifecycle_adapters.http.exchange import Action, Actions, EnterContext, Http
 from lifecycle_adapters.http.http_errors import ClientUnusable, HttpError, InvalidResponse, NoResponse, NotConnected
 from lifecycle_adapters.http.keys import is_this_machine
 from lifecycle_adapters.http.limits import Body, ResponseTooLarge, Until
+from lifecycle_adapters.http.redaction import Redactor
 from lifecycle_adapters.http.timing import SteadyClock, Timing
 from lifecycle_adapters.http.transport_failures import is_transport_failure
 
@@ -116,6 +117,7 @@ class _Sender:
 
     def __init__(self, *, base_url: str, api_key: SecretStr, timing: Timing) -> None:
         self._api_key = api_key
+        self._redactor = Redactor(api_key)
         # What HTTP_PROXY and its like say is followed, but nobody reaches this machine by a proxy,
         # and the proxy would be told the key.
         self._trusts_environment = not is_this_machine(base_url)
@@ -162,13 +164,13 @@ class _Sender:
         if isinstance(outcome, Exception):
             answer = self._transport_failure(exchange, outcome, sending)
         else:
-            headers, content = self._redacted(outcome)
+            raw_headers = [(name, self._redactor.bytes(value)) for name, value in outcome.head.headers.raw]
             answer = exchange.binding.parse_response(
                 exchange.call,
                 request,
                 status_code=outcome.head.status_code,
-                headers=headers,
-                content=content,
+                headers=httpx2.Headers(raw_headers),
+                content=self._redactor.bytes(outcome.content),
                 as_of=as_of,
             )
         facts = {"method": request.method, "path": request.path, "answer": type(answer).__name__}
@@ -177,14 +179,6 @@ class _Sender:
         if self._gate is not None:
             self._gate.observe(answer)
         return answer
-
-    def _redacted(self, response: _RawResponse) -> tuple[Mapping[str, str], bytes]:
-        """The headers and the body of an answer; one that is no may repeat the key, and ends in an error."""
-        key = self._api_key.get_secret_value()
-        if response.head.is_success or len(key) < _SHORTEST_SECRET:
-            return response.head.headers, response.content
-        headers = {name: value.replace(key, _HIDDEN) for name, value in response.head.headers.items()}
-        return headers, response.content.replace(key.encode(), _HIDDEN.encode())
 
     def _transport_failure(self, exchange: HttpCall, error: Exception, sending: _Sending) -> Response:
         """A request that came to no response, told apart by whether it can have arrived."""
@@ -203,9 +197,7 @@ class _Sender:
 
     def _said(self, error: Exception) -> str:
         """What a foreign error says, without the key."""
-        key, words = self._api_key.get_secret_value(), str(error)
-        if len(key) >= _SHORTEST_SECRET:
-            words = words.replace(key, _HIDDEN)
+        words = self._redactor.text(str(error))
         if isinstance(error, TimeoutError | httpx2.TimeoutException) and not words:
             return "timed out"
         if isinstance(error, httpx2.RequestError | ResponseTooLarge):
@@ -230,9 +222,12 @@ class _Sender:
                 continue
             done.add(id(each))
             each.__traceback__ = None
+            words = repr(each.args)  # a server's, too, where what it sent is no HTTP
             if isinstance(each, httpx2.RequestError):
                 each.request = request
-            elif getattr(each, "__dict__", None) or key in repr(each.args):
+            elif getattr(each, "__dict__", None):
+                can_be_shown = False
+            if key in words or self._redactor.text(words) != words:
                 can_be_shown = False
             chain += (each.__cause__, each.__context__, *getattr(each, "exceptions", ()))
         return can_be_shown
@@ -259,9 +254,6 @@ class _Keyless:
 def _status_or_error(outcome: _RawResponse | Exception) -> int | Exception:
     return outcome.head.status_code if isinstance(outcome, _RawResponse) else outcome
 
-
-_HIDDEN = "[the API key]"
-_SHORTEST_SECRET = 8  # characters; a shorter key is a word that messages may contain for other reasons
 
 _NEVER_SENT = (
     httpx2.ConnectError,

@@ -1,0 +1,130 @@
+"""A server that repeats the API key, in every place and spelling: nothing that comes out of a client holds it."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from lifecycle import LifecycleError
+from lifecycle.memory import MemoryJournal
+from lifecycle_adapters.http import InvalidResponse
+from lifecycle_adapters.http.redaction import HIDDEN, Redactor
+from tests.adapters.http.both import QUICK
+from tests.adapters.http.conftest import Connect, Serve
+from tests.adapters.http.scripted import Reply
+from tests.adapters.http.test_errors import everything_said_by, log
+
+__all__ = ["log"]
+
+KEY = "sk/live/that-nobody-may-see"
+
+
+def escaped(document: Any) -> bytes:
+    """JSON with every character of the key as its number."""
+    return json.dumps(document).replace(KEY, "".join(f"\\u{ord(each):04X}" for each in KEY)).encode()
+
+
+SPELLINGS: dict[str, Callable[[Any], bytes]] = {
+    "plain": lambda document: json.dumps(document).encode(),
+    "slashes": lambda document: json.dumps(document).replace("/", "\\/").encode(),
+    "numbers": escaped,
+    "JSON in JSON": lambda document: json.dumps({**document, "detail": escaped(document).decode()}).encode(),
+    "UTF-16": lambda document: json.dumps(document).encode("utf-16"),
+    "UTF-16 and escaped": lambda document: escaped(document).decode().encode("utf-16-be"),
+    "UTF-32": lambda document: json.dumps(document).encode("utf-32"),
+    "UTF-16, no JSON": lambda document: ("«" + json.dumps(document)).encode("utf-16-le"),
+    "UTF-16 that is not known to be": lambda document: "₠".encode("utf-16-le") + str(document).encode("utf-16-le"),
+    "URL": lambda document: str(document).replace(KEY, KEY.replace("/", "%2F")).encode(),
+}
+PLACES: dict[str, Any] = {
+    "status": {"id": "t", "status": KEY},
+    "id": {"id": KEY, "status": "started"},
+    "output": {"id": "t", "status": "started", "output": f"it is {KEY}", "deep": [{KEY: [KEY]}]},
+    "detail": {"detail": f"no good: {KEY}"},
+    "fields": {"detail": [{"loc": ["header", KEY], "msg": KEY, "type": KEY}]},
+    "listed": {"items": [{"id": KEY, "status": KEY, "task": KEY}]},
+}
+
+
+# No variable of a test may hold the key, for the frames of the tests are part of what an error tells.
+
+
+@pytest.mark.parametrize("status_code", [200, 422])
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_nothing_that_a_server_repeats_tells_the_key(
+    serve: Serve, connect: Connect, log: io.StringIO, spelling: str, status_code: int
+) -> None:
+    place, journal = "", MemoryJournal()
+    server = serve(lambda _: Reply(status=status_code, body=SPELLINGS[spelling](PLACES[place])))
+    client = connect("v2", server.base_url, api_key=KEY, journal=journal, timing=replace(QUICK, attempts=1))
+    task = client.task("t")
+    for place in PLACES:
+        for ask in (task.status, task.details, task.stop, lambda: client.create("milk"), lambda: list(client.list())):
+            assert not tells_the_key(all_that_comes_of(ask)), (place, ask)
+    assert not tells_the_key(log.getvalue())
+    assert not tells_the_key(repr((task.journal.load(), vars(task.journal), vars(journal))))
+    assert len(server.seen) >= 5 * len(PLACES)
+
+
+def all_that_comes_of(ask: Callable[[], object]) -> str:
+    try:
+        answer = ask()
+    except LifecycleError as error:
+        return everything_said_by(error)
+    return repr(getattr(answer, "__dict__", answer))
+
+
+def tells_the_key(said: str) -> bool:
+    """Whether a person could read it, also where the replacements of a message pulled it apart."""
+    read = said.replace("\\x00", "").replace("\\", "").replace("%2F", "/").replace("%2f", "/")
+    return KEY in read or " ".join(KEY) in read
+
+
+HEADERS = {
+    "type of no JSON": Reply(body=b"<", headers={"Content-Type": f"text/html; key={KEY}"}),
+    "type of an error": Reply(status=500, body=b"<", headers={"Content-Type": f"text/html; key={KEY}"}),
+    "location": Reply(status=302, body=b"", headers={"Location": f"https://a.example/?key={KEY.replace('/', '%2f')}"}),
+    "status line": Reply(raw=f"HTTP/1.1 {KEY}\r\n\r\n".encode()),
+    "no header": Reply(raw=f"HTTP/1.1 200 OK\r\n{KEY} x: y\r\n\r\n".encode()),
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_no_header_tells_the_key(serve: Serve, connect: Connect, name: str) -> None:
+    server = serve(lambda _: HEADERS[name])
+    with pytest.raises(LifecycleError) as raised:
+        connect("v2", server.base_url, api_key=KEY).task("t").status()
+    assert not tells_the_key(everything_said_by(raised.value))
+
+
+def test_the_rest_of_a_document_stays(serve: Serve, connect: Connect) -> None:
+    document = {"id": "t", "status": "started", "output": f"a\nb {KEY} \\c é", "cost": 1.5}
+    server = serve(lambda _: Reply(body=SPELLINGS["slashes"](document)))
+    details = connect("v2", server.base_url, api_key=KEY).task("t").details()
+    assert details == {**document, "output": f"a\nb {HIDDEN} \\c é"}
+
+
+def test_a_response_about_the_key_is_about_another_task(serve: Serve, connect: Connect) -> None:
+    server = serve(lambda _: Reply(body=PLACES["id"]))
+    with pytest.raises(InvalidResponse, match=r"another task, '\[the API key\]'"):
+        connect("v2", server.base_url, api_key=KEY).task("t").status()
+
+
+def test_a_key_that_is_a_word_hides_no_word(serve: Serve, connect: Connect) -> None:
+    server = serve(lambda _: Reply(body={"id": "t", "status": "started"}))
+    assert connect("v2", server.base_url, api_key="started").task("t").status() == "started"
+
+
+@pytest.mark.parametrize("piece", [b"\\", b"\0", b"%73", b"\\u0073", b"s\\", b"s\0", KEY[:-1].encode() + b"\\"])
+def test_no_body_makes_the_search_slow(piece: bytes) -> None:
+    begun_s = time.monotonic()
+    redactor = Redactor(SecretStr(KEY))
+    redactor.bytes(piece * (300_000 // len(piece)))
+    assert time.monotonic() - begun_s < 10  # 0.1 s as a rule; hours if it went back and forth
