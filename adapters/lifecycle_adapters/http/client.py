@@ -517,12 +517,17 @@ class Client(_Configured):
             return conversation.broken_off(error)
 
     def list(self, **query: str) -> Iterator[TaskSummary]:
-        """Yield the service's tasks, page after page. Raises HttpError.
+        """Yield the service's tasks, page after page.
 
         Args:
             query: filters and the size of a page, as the service names them; or the page to begin with.
+        Raises:
+            ValueError: at once: no request can carry the query, or the page to begin with is no number.
+            HttpError: a page cannot be read, or a hundred in a row are empty and yet not the last.
         """
-        pages = Paginator(self.binding, self.lifecycle, query)
+        return self._listed(Paginator(self.binding, self.lifecycle, query))
+
+    def _listed(self, pages: Paginator) -> Iterator[TaskSummary]:
         while not pages.is_done:
             yield from self._driver.run(pages.read(self.timing))
 
@@ -683,9 +688,11 @@ class AsyncClient(_Configured):
         creates = [await self._driver.run(creator.recover(given["dead"])) for creator in self._creators()]
         return [*commands, *chain.from_iterable(creates)]
 
-    async def list(self, **query: str) -> AsyncGenerator[TaskSummary]:
+    def list(self, **query: str) -> AsyncGenerator[TaskSummary]:
         """As `Client.list`."""
-        pages = Paginator(self.binding, self.lifecycle, query)
+        return self._listed(Paginator(self.binding, self.lifecycle, query))
+
+    async def _listed(self, pages: Paginator) -> AsyncGenerator[TaskSummary]:
         while not pages.is_done:
             for listed in await self._driver.run(pages.read(self.timing)):
                 yield listed

@@ -6,6 +6,7 @@ What a create is, from its intent to its outcome, is decided by lifecycle/create
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -47,6 +48,8 @@ from lifecycle_adapters.http.paginator import Paginator, TaskSummary
 from lifecycle_adapters.http.timing import Pacer, Timing
 
 R = TypeVar("R")
+
+_MOST_PAGES = 1000  # of a service's list; a recovery reads no more, and none after the retry budget
 
 CLOCKS_DIFFER = timedelta(minutes=1)
 """How far a service's clock may be behind the journal's: a task that seems older than its create may be its own."""
@@ -115,13 +118,13 @@ class Creator:
         if not any(isinstance(each.error, CreateUncertain) for each in recovered):
             return recovered
         try:
-            listed = yield from self._listed()
+            listed, why = yield from self._listed()
         except HttpError as error:
             return [self._recovered(each.create, f"; the service's list cannot be read: {error}") for each in recovered]
         found: list[RecoveredCreate] = []
         for each in recovered:
             candidates = (yield from self._candidates(each.create, listed)) if each.error is not None else ()
-            found.append(self._recovered(each.create, candidates=candidates))
+            found.append(self._recovered(each.create, why, candidates))
         return found
 
     def adopt(self, create_id: str, task_id: str) -> Actions[TaskProcedures[Any, Any]]:
@@ -203,11 +206,16 @@ class Creator:
             candidates=candidates,
         )
 
-    def _listed(self) -> Actions[list[TaskSummary]]:
-        pages, listed = Paginator(self.binding, self.lifecycle, {}), list[TaskSummary]()
+    def _listed(self) -> Actions[tuple[list[TaskSummary], str]]:
+        """The tasks of the service's list, and why they are not all: a list may be long, or have no end."""
+        pages, listed, number = Paginator(self.binding, self.lifecycle, {}), list[TaskSummary](), 0
+        end_s = time.monotonic() + self.timing.retry_budget_s
         while not pages.is_done:
+            if number == _MOST_PAGES or time.monotonic() >= end_s:
+                return listed, f"; the service's list has no end within {number} pages: the task may be further on"
             listed += yield from pages.read(self.timing)
-        return listed
+            number += 1
+        return listed, ""
 
     def _candidates(self, record: CreateRecord, listed: list[TaskSummary]) -> Actions[tuple[TaskSummary, ...]]:
         alike = [each for each in listed if self._may_have_made(record, each)]

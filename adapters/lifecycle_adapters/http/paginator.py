@@ -30,7 +30,8 @@ class Paginator:
     """The pages of one listing, to be turned until `is_done`.
 
     Raises:
-        ValueError: no request can carry the query: it is too long, or is no text.
+        ValueError: no request can carry the query: it is too long, or is no text; or the page to begin with is no
+            number where pages have numbers.
     """
 
     def __init__(
@@ -42,8 +43,9 @@ class Paginator:
         self._query = _sendable(query)
         self._turned: set[str] = set()
         self._seen: set[str] = set()
+        self._empty_pages = 0
         if binding.listing.next_field is None:
-            self._number = int(self._query.setdefault(binding.listing.page_parameter, "1"))
+            self._number = _page_number(self._query, binding.listing.page_parameter)
 
     def read(self, timing: Timing) -> Actions[list[TaskSummary]]:
         """Read the next page and return those of its tasks that no page before had."""
@@ -63,12 +65,13 @@ class Paginator:
             raise answer.error
         listed = self._listed(answer.document)
         if listed is None:
-            raise InvalidResponse(f"no tasks at {listing.items_field!r}", method=request.method, path=request.path)
+            raise self._invalid(f"no tasks at {listing.items_field!r}")
         return self._take(answer.document, listed)
 
     def _take(self, document: Any, listed: list[TaskSummary]) -> list[TaskSummary]:
         new = [each for each in listed if each.id not in self._seen]
         self._seen.update(each.id for each in new)
+        self._empty_pages = 0 if listed else self._empty_pages + 1
         following = self._following(document, is_past_the_end=not new)
         # A service that repeats its last page for ever must not be listed for ever.
         if not following or following in self._turned or (listed and not new):
@@ -87,10 +90,14 @@ class Paginator:
             return ""
         cursor = id_in(document, next_field)
         if cursor is None:
-            request = self._wire.listing.call.request(self._wire.base_path)
-            what = f"no request can carry what {next_field!r} holds as the cursor of the next page"
-            raise InvalidResponse(what, method=request.method, path=request.path)
+            raise self._invalid(f"no request can carry what {next_field!r} holds as the cursor of the next page")
+        if self._empty_pages >= _MOST_EMPTY_PAGES:
+            raise self._invalid(f"{self._empty_pages} pages in a row were empty, and {next_field!r} names another one")
         return cursor
+
+    def _invalid(self, what: str) -> InvalidResponse:
+        request = self._wire.listing.call.request(self._wire.base_path)
+        return InvalidResponse(what, method=request.method, path=request.path)
 
     def _turn(self, page: str) -> None:
         self._turned.add(page)
@@ -111,6 +118,17 @@ class Paginator:
         known = status if isinstance(status, str) else None
         state = None if known is None else self._lifecycle.state_of(known)
         return None if task_id is None else TaskSummary(task_id, known, state, item)
+
+
+_MOST_EMPTY_PAGES = 100  # in a row; a filter may leave some empty, a service whose cursors never end all
+
+
+def _page_number(query: dict[str, str], name: str) -> int:
+    """The number of the page to begin with, which the query is given if it has none."""
+    text = str(query.setdefault(name, "1"))
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise ValueError(f"{name} is the number of the page to begin with, such as '1', not {text[:80]!r}")
+    return int(text)
 
 
 def _sendable(query: Mapping[str, str]) -> dict[str, str]:

@@ -435,6 +435,20 @@ def test_query_that_no_request_can_carry_is_misuse(connect: Connect, serve: Serv
     assert server.seen == []
 
 
+@pytest.mark.parametrize("number", ["x", "", "-1", "0", "1.5", "²"])
+def test_a_page_to_begin_with_that_is_no_number_is_refused_at_once(connect: Connect, number: str) -> None:
+    client: Any = connect("v2", "http://127.0.0.1:9")
+    with pytest.raises(ValueError, match=f"pageNumber is the number of the page .* not '{number}'"):
+        getattr(client, "asynchronous", client).list(pageNumber=number)  # which nobody reads
+
+
+def test_a_listing_ends_if_its_pages_are_empty_for_ever(connect: Connect, serve: Serve) -> None:
+    server = serve(lambda seen: _run_page(f"{len(server.seen)}", *(["a"] if seen.query == "cursor=50" else [])))
+    with pytest.raises(InvalidResponse, match=r"/runs: 100 pages in a row were empty, and 'nextCursor' names another"):
+        list(connect("v4", server.base_url).list())
+    assert len(server.seen) == 151
+
+
 def test_a_listed_status_that_nobody_knows(connect: Connect, serve: Serve) -> None:
     items: list[dict[str, Any]] = [{"id": "a", "status": "hibernating"}, {"id": 7}, {"id": "c", "status": 5}]
     server = serve(in_turn(Reply(body={"tasks": items}), _page()))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,11 +19,11 @@ from lifecycle import CreateInFlight, CreateKeyReused, CreateUncertain, get
 from lifecycle.journal import CreateRecord, Journal, Report, RequestContext
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.emulator import Emulator
-from lifecycle_adapters.http import AsyncClient, Client, NotFound, RecoveredCreate, RequestRejected
+from lifecycle_adapters.http import AsyncClient, Client, NotFound, RecoveredCreate, RequestRejected, creates
 from lifecycle_adapters.journal import RecordedCreate, SqlJournal
 from tests.adapters.http.both import KEY, QUICK
 from tests.adapters.http.conftest import NO_CERTIFICATES, Connect, Serve
-from tests.adapters.http.scripted import Reply, by_path
+from tests.adapters.http.scripted import Reply, Seen, by_path
 
 APIS = ("v1", "v2", "v3", "v4", "v2-session")
 LOST = Reply(status=500)
@@ -280,6 +282,27 @@ def candidates(connect: Connect, serve: Serve, document: dict[str, Any]) -> int:
         client.create("buy milk")
     since.add_report(Report("running", datetime.now(UTC), "webhook"))
     return len(only(client.recover()).candidates)
+
+
+@pytest.mark.parametrize("limit", ["pages", "time"])
+def test_a_list_without_an_end_is_read_for_a_while(
+    connect: Connect, serve: Serve, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    def script(seen: Seen) -> Reply:
+        number = len(server.seen)
+        page = {"runs": [{"id": f"{number}", "status": "queued"}], "nextCursor": f"c{number}"}
+        return LOST if seen.method == "POST" else Reply(body=page)
+
+    if limit == "pages":
+        monkeypatch.setattr(creates, "_MOST_PAGES", 20)
+    server = serve(script)
+    client = connect("v4", server.base_url, timing=replace(QUICK, retry_budget_s=0.5 if limit == "time" else 60.0))
+    with pytest.raises(CreateUncertain):
+        client.create("buy milk")
+    found = only(client.recover())
+    assert re.search("the service's list has no end within [0-9]+ pages: the task may be further on", str(found.error))
+    assert len(found.candidates) == len(server.seen) - 1
+    assert limit == "time" or len(found.candidates) == 20
 
 
 # --- creates that are broken off ----------------------------------------------------------------
