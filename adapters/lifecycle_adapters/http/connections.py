@@ -13,6 +13,7 @@ import weakref
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from lifecycle.errors import MissingExtra
 from lifecycle_adapters.http.http_errors import ClientUnusable
@@ -122,6 +123,9 @@ def _made(kind: type[H], *, trust_env: bool) -> H:
 
     The foreign error is not its cause, and no value of a proxy is shown: it may hold a password.
     """
+    hostless = [name for name in _PROXIES[:3] for name in (name, name.lower()) if _has_no_host(os.environ.get(name))]
+    if trust_env and hostless:
+        raise ClientUnusable(f"{' or '.join(hostless)} holds a URL without a host: use http://HOST:PORT, or unset it")
     try:
         return kind(trust_env=trust_env)
     except ImportError:
@@ -131,6 +135,16 @@ def _made(kind: type[H], *, trust_env: bool) -> H:
     except (ValueError, httpx2.InvalidURL):
         what = f"{_set(*_PROXIES, shown=False)} holds no URL of a proxy: use http://HOST:PORT or socks5://HOST:PORT"
     raise ClientUnusable(what)
+
+
+def _has_no_host(proxy: str | None) -> bool:
+    """Whether it is a URL that names no host; what is no URL at all, httpx2 refuses."""
+    if not proxy:
+        return False
+    try:
+        return not urlsplit(proxy if "://" in proxy else f"http://{proxy}").hostname
+    except ValueError:
+        return False
 
 
 _PROXIES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")

@@ -57,6 +57,19 @@ def test_proxy_that_is_no_url_is_refused_by_the_name_of_its_variable(
 
 
 @both
+@pytest.mark.parametrize("variable", ["ALL_PROXY", "http_proxy", "HTTPS_PROXY"])
+@pytest.mark.parametrize("url", ["http://", "http://u:{}@", "http://:8080", "socks5://"])
+def test_proxy_without_a_host_is_refused_by_the_name_of_its_variable(
+    kind: type[Client | AsyncClient], variable: str, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, url.format(PASSWORD))
+    with pytest.raises(ClientUnusable, match=rf"^{variable} holds a URL without a host: use http://HOST") as raised:
+        kind("v1", api_key=KEY, base_url=SERVICE)
+    assert PASSWORD not in everything_said_by(raised.value)
+    kind("v1", api_key=KEY, base_url="http://127.0.0.1:9")  # which no proxy is asked for
+
+
+@both
 def test_certificates_that_cannot_be_read_are_named(
     kind: type[Client | AsyncClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
