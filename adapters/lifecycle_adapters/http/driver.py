@@ -164,13 +164,13 @@ class _Sender:
         if isinstance(outcome, Exception):
             answer = self._transport_failure(exchange, outcome, sending)
         else:
-            raw_headers = [(name, self._redactor.bytes(value)) for name, value in outcome.head.headers.raw]
+            raw_headers = [(name, self._redactor.content(value)) for name, value in outcome.head.headers.raw]
             answer = exchange.binding.parse_response(
                 exchange.call,
                 request,
                 status_code=outcome.head.status_code,
                 headers=httpx2.Headers(raw_headers),
-                content=self._redactor.bytes(outcome.content),
+                content=self._redactor.content(outcome.content),
                 as_of=as_of,
             )
         facts = {"method": request.method, "path": request.path, "answer": type(answer).__name__}

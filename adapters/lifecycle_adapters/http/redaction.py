@@ -25,7 +25,7 @@ class Redactor:
             # A NUL stands between the characters of a text in UTF-16 that is not known to be such.
             self._pattern = re.compile(rb"\0{0,3}".join(map(_spelled, api_key.get_secret_value())))
 
-    def bytes(self, content: bytes) -> bytes:
+    def content(self, content: bytes) -> bytes:
         """Return what was received without the key; what looks like UTF-16 or UTF-32 becomes UTF-8."""
         if self._pattern is not None and b"\0" in content:
             content = content.decode(json.detect_encoding(content), "replace").encode("utf-8", "replace")

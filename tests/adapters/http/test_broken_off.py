@@ -388,8 +388,12 @@ def test_a_soft_time_limit_while_a_connection_is_made_is_the_callers(
 def test_a_soft_time_limit_in_an_event_loop_is_the_callers(serve: Serve, journal: SqlJournal, limited: Limited) -> None:
     """The limit is raised in the middle of whatever the loop does, here in a transport of the caller's."""
 
+    def slow(_: httpx2.Request) -> httpx2.Response:
+        time.sleep(1.0)
+        return httpx2.Response(200, json="running")
+
     async def work() -> None:
-        http = httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: time.sleep(1.0)), verify=NO_CERTIFICATES)
+        http = httpx2.AsyncClient(transport=httpx2.MockTransport(slow), verify=NO_CERTIFICATES)
         async with http, AsyncClient("v1", api_key=KEY, timing=QUICK, journal=journal, http=http) as client:
             await client.task("t").stop()
 
