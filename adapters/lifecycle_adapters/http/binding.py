@@ -42,6 +42,7 @@ from lifecycle_adapters.http.http_errors import (
 )
 
 _ID = "{id}"
+_HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, 5.6.2
 _PLACEHOLDER = re.compile(r"\{\w*\}")
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _LONGEST_ID = 32_768  # characters, percent-encoded; httpx2 refuses URLs of more than 65,536
@@ -63,10 +64,20 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Authentication:
-    """Where the key goes: `header: prefix + key`."""
+    """Where the key goes: `header: prefix + key`.
+
+    Raises:
+        ValueError: no request can have such a header.
+    """
 
     header: str
     prefix: str = ""
+
+    def __post_init__(self) -> None:
+        if not _HEADER_NAME.fullmatch(self.header):
+            raise ValueError(f"authentication: {self.header!r} cannot be a header's name: give one like 'X-API-Key'")
+        if not (self.prefix.isascii() and self.prefix.isprintable()) or self.prefix.startswith(" "):
+            raise ValueError(f"authentication: no header can carry the prefix {self.prefix!r}: give one like 'Bearer '")
 
     def headers(self, api_key: str) -> dict[str, str]:
         """Return the header that carries the key."""
@@ -91,9 +102,9 @@ class Call:
     of something else in this call's: a response about another task is invalid.
 
     Raises:
-        ValueError: the method is none of GET, POST, PUT, PATCH and DELETE; the path does not begin with a slash, or
-            has a query of its own; there is another placeholder than `{id}`; query or body are no mapping of text;
-            or fields are taken without a body.
+        ValueError: the method is none of GET, POST, PUT, PATCH and DELETE; the path does not begin with a slash, has
+            an empty or a dot segment, or has a query of its own; there is another placeholder than `{id}`; query or
+            body are no mapping of text; or fields are taken without a body.
     """
 
     method: str
@@ -113,6 +124,8 @@ class Call:
             yield f"the method must be one of {', '.join(_METHODS)}"
         if not self.path.startswith("/") or not set("?# ").isdisjoint(self.path):
             yield "the path must begin with '/' and have no '?', '#' or space; a query is given as `query`"
+        if _is_changed_when_sent(self.path):
+            yield "the path must have no '//', '/./' or '/../': an HTTP client would send another path"
         for name, part in (("query", self.query), ("body", self.body or {})):
             if not _is_mapping_of_text(part):
                 yield f"`{name}` must be a mapping of text to text"
@@ -170,6 +183,12 @@ class Call:
             raise TypeError(f"{call}: the fields are no JSON: {error}") from None
 
 
+def _is_changed_when_sent(path: str) -> bool:
+    """Whether it has an empty or a dot segment, which HTTP clients and servers take out."""
+    inner, last = path.split("/")[1:-1], path.rpartition("/")[2]
+    return "" in inner or not {".", ".."}.isdisjoint([*inner, last])
+
+
 def _is_mapping_of_text(part: Any) -> bool:
     return isinstance(part, Mapping) and all(isinstance(each, str) for row in cast("Any", part).items() for each in row)
 
@@ -216,7 +235,8 @@ class HttpBinding(Generic[S, E]):
 
     Raises:
         ValueError: there is not one call for each command; a call about one task does not name it (`{id}`), or one
-            about none names one; or the status is nowhere in the answers, or the base path or a proof is malformed.
+            about none names one; or the status is nowhere in the answers, or the base path or a proof is malformed;
+            or its sessions are at another server.
     """
 
     name: str
@@ -249,8 +269,13 @@ class HttpBinding(Generic[S, E]):
             yield f"a command is one request; look at {', '.join(sorted(differ))}"
         if self.status.status_field is None or not self.details.status_field:
             yield "where do the status and the details carry the status?"
+        if _is_changed_when_sent(self.base_path):
+            yield f"base_path must have no '//', '/./' or '/../', not {self.base_path!r}"
         if self.base_path and (not self.base_path.startswith("/") or self.base_path.endswith("/")):
             yield f"base_path must be empty, or begin with '/' and not end with it, not {self.base_path!r}"
+        if self.session is not None and self.session.base_url != self.base_url:
+            servers = f"its session is at {self.session.base_url}, and it is at {self.base_url}"
+            yield f"{servers}: one client asks one server, so give both its base_url"
         calls = {
             "status": self.status,
             "details": self.details,

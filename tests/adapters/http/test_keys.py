@@ -90,7 +90,7 @@ def test_a_service_of_ones_own_is_never_sent_the_key_of_another(connect: Connect
 
 def test_a_copy_of_a_built_in_service_with_another_server_is_not_sent_its_key(connect: Connect) -> None:
     with pytest.raises(ValueError, match=r"is not sent to https://mine\.example"):
-        connect(replace(service("v2"), base_url="https://mine.example"), "https://mine.example", api_key=None)
+        connect(replace(service("v3"), base_url="https://mine.example"), "https://mine.example", api_key=None)
 
 
 def test_a_service_may_name_a_variable_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

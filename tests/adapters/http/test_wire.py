@@ -650,6 +650,12 @@ GET: dict[str, Any] = {"method": "GET", "path": "/jobs/{id}", "status_field": "s
         ({"method": "get"}, "the method must be one of"),
         ({"path": "jobs/{id}"}, "the path must begin with '/'"),
         ({"path": "/jobs?id={id}"}, "a query is given as `query`"),
+        ({"path": "//jobs/{id}"}, "no '//', '/./' or '/../'"),
+        ({"path": "/jobs//{id}"}, "no '//', '/./' or '/../'"),
+        ({"path": "/jobs/./{id}"}, "no '//', '/./' or '/../'"),
+        ({"path": "/jobs/{id}/../stop"}, "no '//', '/./' or '/../'"),
+        ({"path": "/jobs/{id}/.."}, "no '//', '/./' or '/../'"),
+        ({"path": "/jobs/{id}/."}, "no '//', '/./' or '/../'"),
         ({"path": "/jobs/{task_id}"}, "unknown placeholder '{task_id}': the only one is '{id}'"),
         ({"path": "/jobs/{}"}, "unknown placeholder '{}'"),
         ({"query": {"id": "{ID}"}}, "unknown placeholder '{ID}'"),
@@ -664,6 +670,34 @@ GET: dict[str, Any] = {"method": "GET", "path": "/jobs/{id}", "status_field": "s
 def test_a_call_that_cannot_be_meant_is_refused_when_it_is_made(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
         Call(**{**GET, **changes})
+
+
+@pytest.mark.parametrize("path", ["/jobs/{id}/", "/jobs/..{id}", "/jobs.v1/{id}...", "/{id}"])
+def test_a_path_that_is_sent_as_it_is_written_may_have_dots(path: str) -> None:
+    assert Call(**{**GET, "path": path}).request("", task_id="a").path == path.replace("{id}", "a")
+
+
+@pytest.mark.parametrize("header", ["", "X Key", "X-Key:", "X\nKey", "Schlüssel", "a/b"])
+def test_a_header_that_cannot_be_sent_is_refused_when_it_is_made(header: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"authentication: {header!r} cannot be a header's name: give one")):
+        Authentication(header)
+
+
+@pytest.mark.parametrize("prefix", ["Bearer\n", "Schlüssel ", " Bearer ", "\0"])
+def test_a_prefix_that_cannot_be_sent_is_refused_when_it_is_made(prefix: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"no header can carry the prefix {prefix!r}")):
+        Authentication("X-Key", prefix)
+
+
+def test_sessions_at_another_server_are_refused() -> None:
+    session = replace(V2_SESSION, base_url="https://elsewhere.example")
+    with pytest.raises(ValueError, match=r"its session is at https://elsewhere.example, and it is at https://api"):
+        replace(V2, session=session)
+
+
+def test_a_base_path_that_is_not_sent_as_it_is_written_is_refused() -> None:
+    with pytest.raises(ValueError, match=re.escape("base_path must have no '//', '/./' or '/../', not '/api/../v1'")):
+        replace(V1, base_path="/api/../v1")
 
 
 def test_braces_that_are_no_placeholder_may_stand_in_a_body() -> None:
