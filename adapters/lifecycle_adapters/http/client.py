@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Collection, Coroutine, Iterator, Mapping
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
+from typing import Any, Generic, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -21,7 +21,7 @@ from pydantic import SecretStr
 
 from lifecycle.command import CommandResult
 from lifecycle.effects import Response
-from lifecycle.errors import AdapterError, LifecycleError
+from lifecycle.errors import AdapterError, LifecycleError, MissingExtra
 from lifecycle.following import Until
 from lifecycle.journal import Journal, RequestContext, TaskJournal
 from lifecycle.lifecycle import Lifecycle
@@ -36,8 +36,10 @@ from lifecycle_adapters.http.paginator import Paginator, TaskSummary
 from lifecycle_adapters.http.services import service
 from lifecycle_adapters.http.timing import Timing
 
-if TYPE_CHECKING:
+try:
     import httpx2
+except ImportError:
+    raise MissingExtra("http", needed_by="the HTTP client") from None
 
 R = TypeVar("R")
 OnUnknown = Literal["raise", "continue"]
@@ -176,18 +178,23 @@ class _Configured:
         journal: Journal | None,
     ) -> None:
         self.binding: HttpBinding[Any, Any] = service(api) if isinstance(api, str) else api
+        _require(self.binding, HttpBinding, "the service must be a name, such as 'v2', or an HttpBinding")
         self.lifecycle: Lifecycle[Any, Any] = self.binding.seed if seed else self.binding.full
-        self.timing = timing or Timing()
+        self.timing = Timing() if timing is None else timing
+        _require(self.timing, Timing, "timing must be a Timing(...)")
         recorder: Any = journal
         if recorder is not None and not isinstance(recorder, Journal):
             raise TypeError(
                 f"journal must be a journal, such as SqlJournal({str(journal)!r}), not {type(journal).__name__}"
             )
         self.journal = journal or MemoryJournal(on_report=telemetry.count_report)
+        _require(base_url, str | None, "base_url must be text such as 'https://host'")
         self.base_url = _server(base_url or self.binding.base_url, self.binding.base_path)
         self._seed = seed
 
     def __repr__(self) -> str:
+        if "base_url" not in vars(self):  # its constructor raised, and an error report shows it
+            return f"<{type(self).__name__} that was not made>"
         name = f"{self.binding.name!r}, base_url={self.base_url!r}, lifecycle={self.lifecycle.name!r}"
         return f"{type(self).__name__}({name})"
 
@@ -241,6 +248,31 @@ class _Configured:
     def lifecycles(self) -> tuple[Lifecycle[Any, Any], ...]:
         """Those of the tasks and, where there are any, of the sessions they run in."""
         return tuple(lifecycle for _, lifecycle in self._lifecycles())
+
+
+def _require(given: Any, kind: Any, wanted: str) -> None:
+    """Raise TypeError, which says what is wanted, unless it is of that kind."""
+    if not isinstance(given, kind):
+        text = f"the class {given.__name__}" if isinstance(given, type) else f"{given!r:.80} ({type(given).__name__})"
+        raise TypeError(f"{wanted}, not {text}")
+
+
+def _context(idempotency_key: str | None, origin: str, reason: str) -> RequestContext:
+    """What a call records beside its request. Raises TypeError: it is no text; ValueError: the key is empty."""
+    _require(idempotency_key, str | None, "idempotency_key must be text")
+    _require(origin, str, "origin must be text")
+    _require(reason, str, "reason must be text")
+    if idempotency_key == "":
+        raise ValueError("idempotency_key must not be empty: give each intention a text of its own, or None for no key")
+    return RequestContext(idempotency_key, origin, reason)
+
+
+def _seconds(given: float | None, name: str) -> float | None:
+    """A duration that a caller gives. Raises TypeError: it is no number; ValueError: it is NaN or negative."""
+    _require(given, float | int | None, f"{name} must be a number of seconds")
+    if given is not None and not given >= 0:
+        raise ValueError(f"{name} must be a number of seconds, 0 or more, not {given!r}")
+    return given
 
 
 TaskId = str | int | UUID
@@ -301,7 +333,8 @@ class Task(_Handle, Commands[CommandResult[str, str]]):
         Raises:
             IllegalTransition: the state refuses it; no command was sent.
             UnknownName: the lifecycle declares no such command; nothing was sent.
-            TypeError: a field is missing that the command takes, or it takes none; nothing was sent.
+            TypeError, ValueError: an argument is not what it must be, or a field is missing that the command takes,
+                or it takes none; nothing was sent.
             UnknownStatus: the service reports a status that the lifecycle does not know; no command was sent. (A stop
                 that every state accepts needs no status.)
             CommandInFlight: another command has no outcome yet; no command was sent. `.holder` names the worker that
@@ -316,8 +349,9 @@ class Task(_Handle, Commands[CommandResult[str, str]]):
             HttpError: 401, 403, 404, 429 for too long, or the service was never reached.
             ClientUnusable: the client is closed, or its httpx2 client is another process's; nothing was recorded.
         """
-        context = RequestContext(idempotency_key, origin, reason)
-        return self._driver.run(self._conversation.command(command, fields, context, in_flight_s=wait_for_in_flight_s))
+        context = _context(idempotency_key, origin, reason)
+        in_flight_s = _seconds(wait_for_in_flight_s, "wait_for_in_flight_s") or 0.0
+        return self._driver.run(self._conversation.command(command, fields, context, in_flight_s=in_flight_s))
 
     def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> CommandResult[str, str] | None:
         """Settle the command that an uncertainty left open; return None if there is none.
@@ -370,8 +404,9 @@ class Task(_Handle, Commands[CommandResult[str, str]]):
             DetailsTimedOut: the time is up, and the task has come to rest in `.state`; a WaitTimedOut.
             UnknownStatus: the service reports a status that the lifecycle does not know.
             HttpError: the status cannot be read.
+            TypeError, ValueError: `timeout_s` is no number of seconds, or is negative; nothing was sent.
         """
-        actions = self._conversation.wait(until, timeout_s, stop_at_unknown=_stops(on_unknown))
+        actions = self._conversation.wait(until, _seconds(timeout_s, "timeout_s"), stop_at_unknown=_stops(on_unknown))
         return self._driver.run(actions, on_progress)
 
 
@@ -394,7 +429,8 @@ class Client(_Configured):
             the time limit of a job queue, break off what is done and reach the caller.
     Raises:
         UnknownName: there is no such service.
-        TypeError: the journal is none, or the key is no text.
+        TypeError: an argument is not what it must be: a synchronous client sends with an `httpx2.Client`, an
+            asynchronous one with an `httpx2.AsyncClient`.
         ValueError: there is no key, or the one in the environment is for another server than `base_url`; a key is
             given to a service that takes none; or a key or URL cannot be used.
     """
@@ -413,6 +449,7 @@ class Client(_Configured):
         given = sealed(api_key)
         del api_key  # an error report may show the variables of each frame
         super().__init__(api, base_url=base_url, seed=seed, timing=timing, journal=journal)
+        _require(http, httpx2.Client | None, "http must be an httpx2.Client")
         self._driver = Driver(**self._connection(given), http=http)
 
     def create(
@@ -442,13 +479,13 @@ class Client(_Configured):
             CreateUncertain: the response was lost, now or when the key was given first; a task may exist.
             CreateInFlight: another worker is creating the task under this key.
             CreateKeyReused: the key was given to a create with other fields; nothing was sent.
-            TypeError: a field or a label is not what it must be; nothing was sent.
+            TypeError, ValueError: an argument is not what it must be; nothing was sent.
             AdapterError: the journal cannot be written.
             HttpError: the service refused, or was never reached; no task was created.
         """
         body = fields if task is None else {"task": task, **fields}
         creating = self._creators()[0].create(
-            body, labels=labels or {}, context=RequestContext(idempotency_key, origin, reason)
+            body, labels=labels or {}, context=_context(idempotency_key, origin, reason)
         )
         return Task(self._driver, self._driver.run(creating))
 
@@ -471,7 +508,9 @@ class Client(_Configured):
         Raises:
             CreateInFlight: a living worker holds the create.
             ValueError: there is no such create, or it has ended.
+            TypeError: the reason is no text.
         """
+        _require(reason, str, "reason must be text")
         self._driver.run(self._creators()[0].abandon(create_id, reason))
 
     def task(self, task_id: TaskId) -> Task:
@@ -576,9 +615,10 @@ class AsyncTask(_Handle, Commands[Coroutine[Any, Any, CommandResult[str, str]]])
         wait_for_in_flight_s: float = 0.0,
         **fields: Any,
     ) -> Coroutine[Any, Any, CommandResult[str, str]]:
-        """As `Task.send`; UnknownName and TypeError come at once, the rest when awaited."""
-        context = RequestContext(idempotency_key, origin, reason)
-        return self._driver.run(self._conversation.command(command, fields, context, in_flight_s=wait_for_in_flight_s))
+        """As `Task.send`; UnknownName, TypeError and ValueError come at once, the rest when awaited."""
+        context = _context(idempotency_key, origin, reason)
+        in_flight_s = _seconds(wait_for_in_flight_s, "wait_for_in_flight_s") or 0.0
+        return self._driver.run(self._conversation.command(command, fields, context, in_flight_s=in_flight_s))
 
     async def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> CommandResult[str, str] | None:
         """As `Task.recover`."""
@@ -605,7 +645,7 @@ class AsyncTask(_Handle, Commands[Coroutine[Any, Any, CommandResult[str, str]]])
         on_unknown: OnUnknown = "raise",
     ) -> TaskResult[str]:
         """As `Task.wait`; what `on_progress` returns is awaited where it can be."""
-        actions = self._conversation.wait(until, timeout_s, stop_at_unknown=_stops(on_unknown))
+        actions = self._conversation.wait(until, _seconds(timeout_s, "timeout_s"), stop_at_unknown=_stops(on_unknown))
         return await self._driver.run(actions, on_progress)
 
 
@@ -630,6 +670,7 @@ class AsyncClient(_Configured):
         given = sealed(api_key)
         del api_key
         super().__init__(api, base_url=base_url, seed=seed, timing=timing, journal=journal)
+        _require(http, httpx2.AsyncClient | None, "http must be an httpx2.AsyncClient")
         self._driver = AsyncDriver(**self._connection(given), http=http)
 
     async def create(
@@ -645,7 +686,7 @@ class AsyncClient(_Configured):
         """As `Client.create`."""
         body = fields if task is None else {"task": task, **fields}
         creating = self._creators()[0].create(
-            body, labels=labels or {}, context=RequestContext(idempotency_key, origin, reason)
+            body, labels=labels or {}, context=_context(idempotency_key, origin, reason)
         )
         return AsyncTask(self._driver, await self._driver.run(creating))
 
@@ -655,6 +696,7 @@ class AsyncClient(_Configured):
 
     async def abandon_create(self, create_id: str, *, reason: str = "") -> None:
         """As `Client.abandon_create`."""
+        _require(reason, str, "reason must be text")
         await self._driver.run(self._creators()[0].abandon(create_id, reason))
 
     def task(self, task_id: TaskId) -> AsyncTask:

@@ -254,8 +254,9 @@ def _moment(text: Any) -> datetime | None:
 
 
 def _require_labels(labels: Mapping[Any, Any]) -> None:
-    if not all(isinstance(each, str) for pair in labels.items() for each in pair):
-        raise TypeError("labels are texts by their names")
+    is_mapping: bool = isinstance(labels, Mapping)
+    if not is_mapping or not all(isinstance(each, str) for pair in labels.items() for each in pair):
+        raise TypeError(f"labels are texts by their names, such as {{'order': '5'}}, not {labels!r:.80}")
 
 
 @contextmanager

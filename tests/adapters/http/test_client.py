@@ -44,7 +44,7 @@ from lifecycle_adapters.http import (
 from lifecycle_adapters.http.client import Commands
 from lifecycle_adapters.http.v2 import V2
 from tests.adapters.http.both import KEY, QUICK
-from tests.adapters.http.conftest import Connect, Serve
+from tests.adapters.http.conftest import NO_CERTIFICATES, Connect, Serve
 from tests.adapters.http.scripted import Reply, by_path, in_turn
 
 # --- one task of each version -------------------------------------------------------------------
@@ -294,12 +294,11 @@ def test_a_wait_that_takes_too_long(connect: Connect, emulator: Emulator) -> Non
     assert 0.1 <= time.monotonic() - begun_s < 3
 
 
-@pytest.mark.parametrize("timeout_s", [0, -1])
-def test_a_wait_without_time_looks_once(connect: Connect, emulator: Emulator, timeout_s: float) -> None:
+def test_a_wait_without_time_looks_once(connect: Connect, emulator: Emulator) -> None:
     task = connect("v4", emulator.base_url).create("buy milk")
     reads = len(emulator.calls())
     with pytest.raises(WaitTimedOut):
-        task.wait(timeout_s=timeout_s)
+        task.wait(timeout_s=0)
     assert len(emulator.calls()) == reads + 1
 
 
@@ -556,6 +555,79 @@ def test_a_journal_is_no_path(connect: Connect, journal: Any) -> None:
         TypeError, match=f"journal must be a journal, such as SqlJournal.*, not {type(journal).__name__}"
     ):
         connect("v1", "http://127.0.0.1:1", journal=journal)
+
+
+SETTINGS: list[tuple[dict[str, Any], str]] = [
+    ({"api": None}, "the service must be a name, such as 'v2', or an HttpBinding, not None (NoneType)"),
+    ({"api": Client}, "the service must be a name, such as 'v2', or an HttpBinding, not the class Client"),
+    ({"timing": 5}, "timing must be a Timing(...), not 5 (int)"),
+    ({"timing": 0}, "timing must be a Timing(...), not 0 (int)"),
+    ({"base_url": 5}, "base_url must be text such as 'https://host', not 5 (int)"),
+    ({"http": 5}, "Client, not 5 (int)"),
+]
+
+
+@pytest.mark.parametrize(("settings", "said"), SETTINGS)
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_setting_of_another_kind_is_refused(kind: Any, settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(said)):
+        kind(**{"api": "v1", "api_key": KEY, **settings})
+
+
+@pytest.mark.parametrize(("kind", "others"), [(Client, httpx2.AsyncClient), (AsyncClient, httpx2.Client)])
+def test_the_other_kind_of_httpx2_client_is_refused(kind: Any, others: Any) -> None:
+    with pytest.raises(TypeError, match=rf"http must be an httpx2.{kind.__name__}, not .*\({others.__name__}\)"):
+        kind("v1", api_key=KEY, http=others(verify=NO_CERTIFICATES))
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_client_that_was_not_made_can_be_shown(kind: Any) -> None:
+    client = kind.__new__(kind)
+    with pytest.raises(TypeError, match="timing"):
+        client.__init__("v1", timing=5)
+    assert repr(client) == f"<{kind.__name__} that was not made>"
+
+
+ARGUMENTS: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"idempotency_key": ""}, ValueError, "idempotency_key must not be empty"),
+    ({"idempotency_key": 5}, TypeError, "idempotency_key must be text, not 5 (int)"),
+    ({"reason": None}, TypeError, "reason must be text, not None (NoneType)"),
+    ({"origin": b"me"}, TypeError, "origin must be text, not b'me' (bytes)"),
+]
+DURATIONS: list[tuple[Any, type[Exception], str]] = [
+    (float("nan"), ValueError, "0 or more, not nan"),
+    (-1, ValueError, "0 or more, not -1"),
+    ("5", TypeError, "not '5' (str)"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "error", "said"), ARGUMENTS)
+def test_an_argument_that_cannot_be_recorded_is_refused_before_anything_is_sent(
+    connect: Connect, serve: Serve, arguments: dict[str, Any], error: type[Exception], said: str
+) -> None:
+    server = serve(lambda _: Reply(body="running"))
+    client = connect("v1", server.base_url)
+    task = client.task("t")
+    for ask in (partial(task.send, "stop"), partial(client.create, "buy milk")):
+        with pytest.raises(error, match=re.escape(said)):
+            ask(**arguments)
+    with pytest.raises(TypeError, match=r"reason must be text, not 5 \(int\)"):
+        client.abandon_create("1", reason=5)  # type: ignore[arg-type]
+    assert server.seen == []
+    assert task.journal.load().version == 0
+
+
+@pytest.mark.parametrize(("seconds", "error", "said"), DURATIONS)
+def test_a_duration_that_is_none_is_refused_before_anything_is_sent(
+    connect: Connect, serve: Serve, seconds: Any, error: type[Exception], said: str
+) -> None:
+    server = serve(lambda _: Reply(body="running"))
+    task = connect("v1", server.base_url).task("t")
+    with pytest.raises(error, match=f"^timeout_s must be .*{re.escape(said)}"):
+        task.wait(timeout_s=seconds)
+    with pytest.raises(error, match=f"^wait_for_in_flight_s must be .*{re.escape(said)}"):
+        task.stop(wait_for_in_flight_s=seconds)
+    assert server.seen == []
 
 
 def test_an_unknown_service(connect: Connect) -> None:

@@ -117,11 +117,12 @@ def test_labels_and_reasons_are_kept_and_not_sent(connect: Connect, serve: Serve
     assert made.fields == {"task": "buy milk", "llm": "o3"}
 
 
-def test_labels_are_texts(connect: Connect, serve: Serve) -> None:
+@pytest.mark.parametrize("labels", [{"order": 5}, {5: "order"}, ["a"], "order", 5])
+def test_labels_are_texts(connect: Connect, serve: Serve, labels: Any) -> None:
     server = serve(by_path({}))
 
-    with pytest.raises(TypeError, match="labels"):
-        connect("v1", server.base_url).create("buy milk", labels={"order": 5})  # type: ignore[dict-item]
+    with pytest.raises(TypeError, match=r"labels are texts by their names, such as .*, not "):
+        connect("v1", server.base_url).create("buy milk", labels=labels)
 
     assert server.calls == []
 
