@@ -253,9 +253,9 @@ def _moment(text: Any) -> datetime | None:
         return None
 
 
-def _require_labels(labels: Mapping[Any, Any]) -> None:
-    is_mapping: bool = isinstance(labels, Mapping)
-    if not is_mapping or not all(isinstance(each, str) for pair in labels.items() for each in pair):
+def _require_labels(labels: Any) -> None:
+    given: Any = labels
+    if not isinstance(labels, Mapping) or not all(isinstance(each, str) for pair in given.items() for each in pair):
         raise TypeError(f"labels are texts by their names, such as {{'order': '5'}}, not {labels!r:.80}")
 
 

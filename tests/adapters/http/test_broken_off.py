@@ -370,7 +370,7 @@ def test_a_soft_time_limit_in_a_create_leaves_it_uncertain(
 
 
 @contextmanager
-def connected(server: ScriptedServer, journal: SqlJournal) -> Iterator[Client]:
+def connected(server: ScriptedServer, journal: SqlJournal) -> Generator[Client]:
     with httpx2.Client(verify=NO_CERTIFICATES) as http:
         yield Client("v1", api_key=KEY, base_url=server.base_url, timing=QUICK, journal=journal, http=http)
 
@@ -379,7 +379,10 @@ def connected(server: ScriptedServer, journal: SqlJournal) -> Iterator[Client]:
 def test_a_soft_time_limit_while_a_connection_is_made_is_the_callers(
     limited: Limited, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(socket, "create_connection", lambda *_, **__: time.sleep(1.0))
+    def connect(*_: Any, **__: Any) -> None:
+        time.sleep(1.0)
+
+    monkeypatch.setattr(socket, "create_connection", connect)
     with Client("v1", api_key=KEY, base_url="http://127.0.0.1:9", timing=QUICK) as client:
         limited(client.task("t").status)
 

@@ -674,7 +674,8 @@ def test_a_call_that_cannot_be_meant_is_refused_when_it_is_made(changes: dict[st
 
 @pytest.mark.parametrize("path", ["/jobs/{id}/", "/jobs/..{id}", "/jobs.v1/{id}...", "/{id}"])
 def test_a_path_that_is_sent_as_it_is_written_may_have_dots(path: str) -> None:
-    assert Call(**{**GET, "path": path}).request("", task_id="a").path == path.replace("{id}", "a")
+    given: dict[str, Any] = {**GET, "path": path}
+    assert Call(**given).request("", task_id="a").path == path.replace("{id}", "a")
 
 
 @pytest.mark.parametrize("header", ["", "X Key", "X-Key:", "X\nKey", "Schlüssel", "a/b"])
