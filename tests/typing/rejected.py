@@ -35,7 +35,7 @@ V1.allowed(V1Event.STOP)  # error
 V1.replay([V1State.PAUSED])  # error
 V1.replay([], start=V1Event.PAUSE)  # error
 V1.is_final(V1Event.STOP)  # error
-V1.ends(V1State.STOPPED)  # error
+V1.is_terminating(V1State.STOPPED)  # error
 V1.state(V1Event.STOP)  # error
 V1.event(V1State.STOPPED)  # error
 

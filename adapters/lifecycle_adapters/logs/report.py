@@ -78,7 +78,7 @@ class LogReport:
         edges: see Edge.
         dwell: for each state that was left; empty without times.
         endings: how many tasks were last seen in which state.
-        unseen: the declared transitions that no two rows of a task show, as (source, event, target).
+        uncovered_transitions: the declared transitions that no two rows of a task show, as (source, event, target).
         unknown_statuses: the most frequent words that the lifecycle does not know.
         ties: how many rows have the very time (and sequence) of the row before them in their task, so that
             only their place in the log orders them; rows of unknown status left out.
@@ -119,7 +119,7 @@ class LogReport:
         for name in ("first_at", "last_at"):
             document[name] = None if document[name] is None else iso(document[name])
         document["worst"] = [{"task": task, "bad_rows": count} for task, count in self.worst]
-        document["unseen"] = [
+        document["uncovered_transitions"] = [
             {"source": source, "event": event, "target": target} for source, event, target in self.uncovered_transitions
         ]
         return document

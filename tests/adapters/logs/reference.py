@@ -23,8 +23,8 @@ from lifecycle_adapters.logs.result import CheckedLog
 Declared = Lifecycle[str, str]
 
 PARTS = (
-    "rows", "tasks", "first_at", "last_at", "findings", "bad_rows", "bad_tasks", "edges", "dwell", "endings", "unseen",
-    "unknown_statuses", "ties", "worst",
+    "rows", "tasks", "first_at", "last_at", "findings", "bad_rows", "bad_tasks", "edges", "dwell", "endings",
+    "uncovered_transitions", "unknown_statuses", "ties", "worst",
 )  # fmt: skip
 """What of a report the log alone decides, whatever engine counts and however the log is written."""
 
@@ -92,7 +92,7 @@ def expected(
         "edges": _edges(lifecycle, histories, {row.place for row, _ in bad}),
         "dwell": _dwell(lifecycle, histories) if timed else (),
         "endings": _counted((each.known[-1][1] for each in histories if each.known), _states(lifecycle)),
-        "unseen": _unseen(lifecycle, histories),
+        "uncovered_transitions": _unseen(lifecycle, histories),
         "unknown_statuses": dict(_most(find.status for _, find in bad if find.code is FindingCode.UNKNOWN_STATUS)),
         "ties": sum(each.ties for each in histories) if timed else 0,
         "worst": tuple(_most(row.task for row, _ in bad)),

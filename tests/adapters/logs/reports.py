@@ -19,7 +19,7 @@ def report_of(lifecycle: Lifecycle[Any, Any], **parts: Any) -> LogReport:
         "rows": 0, "unreadable": {}, "broken": {}, "tasks": 0,
         "first_at": None, "last_at": None, "time_forms": {}, "findings": {}, "bad_rows": 0, "bad_tasks": 0,
         "edges": (), "dwell": (), "endings": {},
-        "unseen": tuple(row for row in rows if (row[0], row[2]) not in seen),
+        "uncovered_transitions": tuple(row for row in rows if (row[0], row[2]) not in seen),
         "unknown_statuses": {}, "ties": 0, "worst": (),
     }  # fmt: skip
     return LogReport(**(nothing | parts))

@@ -78,7 +78,7 @@ def test_whatever_happens_each_task_is_told_in_order_and_to_its_end(seed: int) -
             task_id = chance.choice(TASKS)
             entry = heard(chance, journal, service, task_id)
             if entry is not None:
-                watched.hear(task_id, entry)
+                watched.feed_report(task_id, entry)
 
     async def everything() -> list[Event]:
         for number, task_id in enumerate(TASKS):
