@@ -86,7 +86,7 @@ class Log:
 
     def _add_intent(self, operation: Operation, *arguments: Any) -> Effect:
         command, source, version, fields, context = arguments
-        is_used = context.key is not None and self._under(context.key) is not None
+        is_used = context.idempotency_key is not None and self._under(context.idempotency_key) is not None
         if self.record.version != version or self.record.open_command is not None or is_used:
             return Effect(self.record, self)
         number = getattr(operation.result, "id", "")
