@@ -248,7 +248,7 @@ class Crews(RuleBasedStateMachine):
         command = data.draw(st.sampled_from([*legal * 3, *lifecycle.commands]), label="command")
         self.crew.give(self.draw(data, self.crew.idle()), command, with_key=with_key)
 
-    @precondition(lambda self: self.crew.idle() and any(each.context.key for each in self.crew.given))
+    @precondition(lambda self: self.crew.idle() and any(each.context.idempotency_key for each in self.crew.given))
     @rule(data=st.data())
     def give_again(self, data: st.DataObject) -> None:
         given = [each for each in self.crew.given if each.context.idempotency_key is not None]
