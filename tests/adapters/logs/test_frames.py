@@ -70,7 +70,7 @@ class Unspeakable:
     __repr__ = __str__
 
 
-@pytest.mark.parametrize("library", ["arrays", "pandas"])
+@pytest.mark.parametrize("library", ["arrays", pytest.param("pandas", marks=pytest.mark.heavy)])
 @pytest.mark.parametrize(
     ("part", "cells", "read_as"),
     [
@@ -108,9 +108,10 @@ def test_one_cell_refuses_its_row_at_most(library: str, part: str, cells: list[A
     assert [each.place for each in found] == list(range(1, len(cells) + 1))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("kind", ["binary", "large_binary", "binary_view"])
 def test_arrow_bytes_are_texts(kind: str) -> None:
-    arrow: Any = pytest.importorskip("pyarrow")
+    arrow: Any = import_module("pyarrow")
     texts = [b"a", None, b"", b"\xff", b"\xc3\xbc"]
     frame = arrow.table(
         {
@@ -132,6 +133,7 @@ def test_times_of_every_unit_of_numpy(unit: str) -> None:
     assert (record.at_us, record.status) == (AT_US - 37_800_000_000, "running")
 
 
+@pytest.mark.heavy
 def test_periods_and_arrow_arrays_are_columns() -> None:
     pandas: Any = import_module("pandas")
     arrow: Any = import_module("pyarrow")
@@ -188,8 +190,9 @@ def test_what_is_no_frame_is_told(frame: object) -> None:
         read(Frame(frame, "mine"))
 
 
+@pytest.mark.heavy
 def test_a_lazy_frame_is_to_be_collected() -> None:
-    polars: Any = pytest.importorskip("polars")
+    polars: Any = import_module("polars")
     with pytest.raises(TypeError, match=r"it is of type LazyFrame; give .* \(a lazy one collected\)"):
         read(Frame(polars.DataFrame(ROWS).lazy()))
 
