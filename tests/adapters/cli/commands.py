@@ -103,7 +103,7 @@ class Screen:
             pass
 
     def wait_for(self, text: str) -> None:
-        end_s = time.monotonic() + 30
+        end_s = time.monotonic() + 90  # longer than a request that gets lost on a busy machine, and is repeated
         while text not in self.shown:
             assert time.monotonic() < end_s, f"{text!r} did not come: {self.shown}"
             time.sleep(0.02)
@@ -115,7 +115,7 @@ class Screen:
         self.process.send_signal(signal.SIGINT)
 
     def end(self) -> int:
-        code = self.process.wait(timeout=30)
+        code = self.process.wait(timeout=90)
         self._reader.join()
         return code
 
