@@ -204,7 +204,7 @@ def _where_pictures_are() -> str:
 
 
 class _Stage:
-    """Prints what is done, what goes over the binding and what comes of it, and checks it."""
+    """Prints what is done, the requests and their responses, and checks them."""
 
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
