@@ -93,7 +93,7 @@ class LoserKeepsItsResult(Execution):
 class StopAbandonsWhatIsClaimed(Execution):
     """5. A stop abandons an uncertain command that a living worker has claimed."""
 
-    def _make_way(self, other: CommandRecord[str, str]) -> Steps[None]:
+    def _abandon_or_wait(self, other: CommandRecord[str, str]) -> Steps[None]:
         if self.lifecycle.is_terminating(self.command) and other.state is CommandState.UNCERTAIN:
             outcome: CommandOutcome[str, str] = yield RecordOutcome(
                 other.id, CommandEvent.ABANDON, "abandoned", other.claim
