@@ -52,7 +52,7 @@ from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.http.client import AsyncClient, AsyncTask
 from lifecycle_adapters.http.exchange import cost_usd
 from lifecycle_adapters.http.http_errors import NotFound
-from lifecycle_adapters.watch.policies import Facts, Policy, ending_command, ends_task
+from lifecycle_adapters.watch.policies import Facts, Policy, ending_command, ends_task, require_instances
 
 __all__ = ["Limits", "NotFollowed", "RecoveryNotConfigured", "SentCommand", "Supervision", "serving"]
 
@@ -147,6 +147,7 @@ class Supervision(DBOSConfiguredInstance):
         policies: Sequence[Policy] = (),
         limits: Limits | None = None,
     ) -> None:
+        require_instances(policies)
         self.name = name or client.binding.name
         self._limits = limits or Limits()
         self._client = client

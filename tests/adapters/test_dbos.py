@@ -453,6 +453,11 @@ def test_a_policy_needs_a_service_that_tells_costs(emulator: Emulator) -> None:
         supervision_of(emulator, api="v1", policies=[StopAtCost(1)])
 
 
+def test_a_policy_that_is_a_class_is_refused(emulator: Emulator) -> None:
+    with pytest.raises(TypeError, match="not the class StopAfter"):
+        supervision_of(emulator, api="v1", policies=[StopAfter])
+
+
 def test_a_policy_that_only_alerts_is_refused(emulator: Emulator) -> None:
     with pytest.raises(ValueError, match="only alerts"):
         supervision_of(emulator, api="v1", policies=[OverdueAfter("running", 1)])

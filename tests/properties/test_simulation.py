@@ -29,7 +29,7 @@ from tests.simulation.storage import Memory, Sql
 ROOT = Path(__file__).parents[2]
 AT_A_TIME = 250
 ORDINARY = range(0, 3_000, AT_A_TIME)
-MANY_MORE = range(3_000, 18_000, AT_A_TIME)
+MANY_MORE = range(3_000, 33_000, AT_A_TIME)
 
 
 def simulate(seed: int, parts: Parts) -> None:
