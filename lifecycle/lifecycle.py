@@ -386,7 +386,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         return core_schema.no_info_wrap_validator_function(made, declaration, serialization=serialization)
 
 
-_SCHEMA_KEY = "$schema"  # where editors want to be told which schema a file follows
+_SCHEMA_KEY = "$schema"  # in which editors look for the schema of a file
 
 
 def _is_lifecycle(value: object) -> TypeGuard[Lifecycle[Any, Any]]:

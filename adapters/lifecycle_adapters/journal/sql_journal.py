@@ -70,7 +70,7 @@ class SqlJournal:
             if omitted. The child of a fork is another worker, which releases nothing of its parent's.
         lease_s: seconds after which a worker that has not moved the command it holds is taken for dead, more than 0
             and at most 31,536,000 (a year); longer than a request and a pause between two. The same for all workers
-            of a journal: whoever recovers judges by its own.
+            of a journal: a worker that recovers uses its own.
         read_only: whether nothing is ever written: the file may be somebody else's, the server a replica.
         clock: tells the time, aware and in UTC.
     Raises:
