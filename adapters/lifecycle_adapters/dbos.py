@@ -136,6 +136,7 @@ class Supervision(DBOSConfiguredInstance):
         limits: of the queue.
     Raises:
         ValueError: a policy asks for costs that the service does not tell, or only alerts.
+        TypeError: a policy is a class, or no policy.
     """
 
     def __init__(
