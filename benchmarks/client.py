@@ -17,7 +17,7 @@ from benchmarks.measure import Bound, Measure, Row, compare
 from benchmarks.servers import running
 from lifecycle import V1Event
 from lifecycle_adapters.http import AsyncClient, Client
-from lifecycle_adapters.http.v1 import V1 as WIRE
+from lifecycle_adapters.http.v1 import V1 as BINDING
 
 _CYCLE = (V1Event.PAUSE, V1Event.RESUME)
 _TASK = "task_1234567890abcdef"
@@ -90,9 +90,9 @@ def _timed(act: Callable[[], object], cycles: int) -> Measure:
 
 def _requests(url: str) -> list[dict[str, Any]]:
     """What httpx2 is to be called with for one cycle."""
-    read = WIRE.status.request(WIRE.base_path, task_id=_TASK)
-    requests = [each for command in _CYCLE for each in (WIRE.command_request(command, _TASK), read)]
-    headers = WIRE.headers(_KEY)
+    read = BINDING.status.request(BINDING.base_path, task_id=_TASK)
+    requests = [each for command in _CYCLE for each in (BINDING.command_request(command, _TASK), read)]
+    headers = BINDING.headers(_KEY)
     return [
         {"method": each.method, "url": url + each.path, "params": each.query or None, "headers": headers}
         for each in requests

@@ -14,7 +14,7 @@ import httpx2
 
 from benchmarks.measure import Bound, Measure, Row, compare
 from benchmarks.servers import running
-from lifecycle_adapters.http.v1 import V1 as WIRE
+from lifecycle_adapters.http.v1 import V1 as BINDING
 
 _CONNECTIONS = 8
 _KEY = "benchmark"
@@ -31,17 +31,17 @@ def rows(*, pairs: int, requests: int) -> list[Row]:
 
 def _created(url: str) -> str:
     """Create a task and return its id."""
-    request = WIRE.create.request(WIRE.base_path, fields={"task": "benchmark"})
-    answer = httpx2.request(request.method, url + request.path, json=request.body, headers=WIRE.headers(_KEY))
-    return str(answer.raise_for_status().json()[WIRE.id_field])
+    request = BINDING.create.request(BINDING.base_path, fields={"task": "benchmark"})
+    answer = httpx2.request(request.method, url + request.path, json=request.body, headers=BINDING.headers(_KEY))
+    return str(answer.raise_for_status().json()[BINDING.id_field])
 
 
 def _load(url: str, task_id: str, requests: int) -> Measure:
     host, port = urlsplit(url).hostname, urlsplit(url).port
     assert host is not None
     assert port is not None
-    read = WIRE.status.request(WIRE.base_path, task_id=task_id)
-    headers = {"Host": f"{host}:{port}", **WIRE.headers(_KEY)}
+    read = BINDING.status.request(BINDING.base_path, task_id=task_id)
+    headers = {"Host": f"{host}:{port}", **BINDING.headers(_KEY)}
     lines = [f"{read.method} {read.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     message = "\r\n".join([*lines, "", ""]).encode()
 

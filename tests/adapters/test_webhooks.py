@@ -974,7 +974,7 @@ class Service:
         """A task, and the receiver of what is sent from now on."""
         self.emulator.reset()
         task_id = create(self.http, BY_NAME[api])
-        receiver = real(BY_NAME[api].full, task_id, **settings)
+        receiver = real(BY_NAME[api].lifecycle, task_id, **settings)
         self._switch.app = receiver.webhooks
         self.emulator.set_webhook(self._url, secret=SECRET, retry_after_s=[0.01] * 100)
         return receiver, task_id

@@ -16,8 +16,8 @@ from lifecycle_adapters.http.services import service
 from lifecycle_adapters.journal import RecordedCommand, SqlJournal, TaskRow
 from tests.proofs.witness import APIS, ATTEMPT
 
-LIFECYCLES: dict[str, Lifecycle[Any, Any]] = {service(api).full.name: service(api).full for api in APIS}
-API_OF = {service(api).full.name: api for api in APIS}
+LIFECYCLES: dict[str, Lifecycle[Any, Any]] = {service(api).lifecycle.name: service(api).lifecycle for api in APIS}
+API_OF = {service(api).lifecycle.name: api for api in APIS}
 
 
 @dataclass(frozen=True, slots=True)

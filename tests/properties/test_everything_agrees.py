@@ -29,6 +29,7 @@ from hypothesis.stateful import (
 )
 
 from lifecycle import (
+    CATALOG,
     CommandError,
     CommandInFlight,
     IllegalTransition,
@@ -82,27 +83,21 @@ def fields(command: str) -> dict[str, Any]:
     return {"task": "buy bread"} if command == "dispatch" else {}
 
 
-# fmt: off
-STAGES = {
-    "v1":         ("v1", True),
-    "v1-full":    ("v1", False),
-    "v2":         ("v2", True),
-    "v2-full":    ("v2", False),
-    "v2-session": ("v2-session", False),
-    "v3":         ("v3", True),
-    "v3-full":    ("v3", False),
-    "v4":         ("v4", False),
-}
-# fmt: on
+NAMES = [name for name in CATALOG if name != "command"]
 
 
-@pytest.fixture(scope="module", params=list(STAGES.values()), ids=list(STAGES))
+@pytest.fixture(scope="module", params=NAMES)
 def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
-    api, seed = request.param
+    lifecycle, api = CATALOG[request.param], str(request.param).removesuffix("-full")
     with ExitStack() as opened:
-        emulator = opened.enter_context(Emulator(manual=True, seed=seed))
+        emulator = opened.enter_context(Emulator(manual=True, lifecycles={api: lifecycle}))
         http = opened.enter_context(httpx2.Client(verify=NO_CERTIFICATES))
-        common: dict[str, Any] = {"api_key": KEY, "base_url": emulator.base_url, "seed": seed, "timing": TIMING}
+        common: dict[str, Any] = {
+            "api_key": KEY,
+            "base_url": emulator.base_url,
+            "lifecycle": lifecycle,
+            "timing": TIMING,
+        }
         common["journal"] = MemoryJournal()
         sync = Client(api, http=http, **common)
         other = opened.enter_context(BlockingClient(api, http_settings={"verify": NO_CERTIFICATES}, **common))

@@ -28,7 +28,7 @@ from lifecycle_adapters.cli.output import (
     shown,
     table,
 )
-from lifecycle_adapters.cli.task_commands import Api, BaseUrl, KeyFrom, Seed, Worker, client_of
+from lifecycle_adapters.cli.task_commands import Api, BaseUrl, GoverningLifecycle, KeyFrom, Worker, client_of
 from lifecycle_adapters.spreadsheets import cell
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def recover(
     journal: JournalAt,
     worker: Worker = None,
     base_url: BaseUrl = None,
-    seed: Seed = False,
+    lifecycle: GoverningLifecycle = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for commands that other workers have claimed.")] = False,
     dead: Annotated[
         list[str] | None,
@@ -189,7 +189,7 @@ def recover(
     from lifecycle_adapters.http import RecoveredCreate
 
     adopted = [_adoption(each) for each in adopt or ()]
-    with client_of(api, base_url, seed=seed, journal=journal, worker=worker, key_from=key_from) as client:
+    with client_of(api, base_url, lifecycle=lifecycle, journal=journal, worker=worker, key_from=key_from) as client:
         for create, task in adopted:
             client.adopt_create(create, task)
         for create in abandon or ():

@@ -66,7 +66,7 @@ def command_proposals(ctx: typer.Context) -> Proposals:
     from lifecycle_adapters.http import service
 
     with suppress(LifecycleError):
-        lifecycle: Lifecycle[Any, Any] = service(ctx.params["api"]).full
+        lifecycle: Lifecycle[Any, Any] = service(ctx.params["api"]).lifecycle
         return [(str(command), lifecycle.event(command).meaning) for command in lifecycle.commands]
     return []
 

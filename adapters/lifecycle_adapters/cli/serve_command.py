@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lifecycle import Lifecycle
+from lifecycle_adapters.cli.names import declared
 from lifecycle_adapters.cli.output import BAD_INPUT, fail, misuse_is_bad_input, say, shown
 
 if TYPE_CHECKING:
@@ -18,7 +20,14 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port on 127.0.0.1; 0 takes a free one.")] = 8787,
     pace: Annotated[float, typer.Option(metavar="SECONDS", help="How long a task rests in each state.")] = 1.0,
     manual: Annotated[bool, typer.Option("--manual", help="Tasks move only by commands and by control calls.")] = False,
-    seed: Annotated[bool, typer.Option("--seed", help="Live the lifecycles of the control calls' documents.")] = False,
+    lifecycle: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--lifecycle",
+            metavar="SERVICE=NAME",
+            help="What the tasks of one service follow, such as v1=v1 instead of v1-full. May be given repeatedly.",
+        ),
+    ] = None,
     webhook: Annotated[
         str | None, typer.Option(metavar="URL", help="Send every change of a task there, signed with the secret.")
     ] = None,
@@ -35,7 +44,8 @@ def serve(
 
     told = None if webhook is None else _webhook(webhook, webhook_secret)
     with suppress(KeyboardInterrupt), misuse_is_bad_input():
-        run(port=port, pace_s=pace, manual=manual, seed=seed, webhook=told, on_start=_introduce)
+        lifecycles = dict(map(_followed, lifecycle or ()))
+        run(port=port, pace_s=pace, manual=manual, lifecycles=lifecycles, webhook=told, on_start=_introduce)
     say("stopped; nothing was kept", stderr=True)
 
 
@@ -50,6 +60,14 @@ def _webhook(url: str, secret: str | None) -> Webhook:
         return Webhook.model_validate({"url": url, "secret": secret})
     except ValidationError as error:
         fail(f"{shown(url)} is no URL for a webhook: {error.errors()[0]['msg']}", BAD_INPUT)
+
+
+def _followed(given: str) -> tuple[str, Lifecycle[str, str]]:
+    """The service and the lifecycle of `SERVICE=NAME`."""
+    api, equals, name = given.partition("=")
+    if not (api and equals and name):
+        fail(f"--lifecycle wants SERVICE=NAME, such as v1=v1, not {shown(given)!r}", BAD_INPUT)
+    return api, declared(name)
 
 
 def _introduce(base_url: str) -> None:

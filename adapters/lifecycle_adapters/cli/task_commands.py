@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from rich.text import Text
 
+from lifecycle import Lifecycle
 from lifecycle.effects import Progress
 from lifecycle.following import Until
-from lifecycle_adapters.cli.names import AsJson, api_proposals, command_proposals
+from lifecycle_adapters.cli.names import AsJson, api_proposals, command_proposals, declared, lifecycle_proposals
 from lifecycle_adapters.cli.output import BAD_INPUT, console, fail, misuse_is_bad_input, print_json, say, shown
 
 if TYPE_CHECKING:
@@ -41,7 +42,16 @@ BaseUrl = Annotated[
     str | None,
     typer.Option(envvar="LIFECYCLE_BASE_URL", help="The server; the real service if omitted.", metavar="URL"),
 ]
-Seed = Annotated[bool, typer.Option("--seed", help="Keep to the lifecycle that the control calls' documents describe.")]
+GoverningLifecycle = Annotated[
+    str | None,
+    typer.Option(
+        "--lifecycle",
+        metavar="NAME|FILE",
+        help="The lifecycle that governs the task, such as v1 instead of v1-full; the service's own if omitted.",
+        autocompletion=lifecycle_proposals,
+        show_default=False,
+    ),
+]
 Journal = Annotated[
     str | None,
     typer.Option(
@@ -79,7 +89,7 @@ def create(
     *,
     api: Api,
     base_url: BaseUrl = None,
-    seed: Seed = False,
+    lifecycle: GoverningLifecycle = None,
     field: Fields = None,
     idempotency_key: Annotated[
         str | None, typer.Option(metavar="KEY", help="Create at most one task per key; given again, print its id.")
@@ -101,7 +111,7 @@ def create(
     from lifecycle_adapters.http import Client
 
     fields, labels = _fields(field, Client.create), dict(map(_label, label or ()))
-    with client_of(api, base_url, seed=seed, journal=journal, worker=worker, key_from=key_from) as client:
+    with client_of(api, base_url, lifecycle=lifecycle, journal=journal, worker=worker, key_from=key_from) as client:
         made = client.create(task, idempotency_key=idempotency_key, labels=labels, reason=reason, **fields)
         state = made.state
     if as_json:
@@ -116,23 +126,23 @@ def status(
     *,
     api: Api,
     base_url: BaseUrl = None,
-    seed: Seed = False,
+    lifecycle: GoverningLifecycle = None,
     journal: Journal = None,
     worker: Worker = None,
     key_from: KeyFrom = None,
     as_json: AsJson = False,
 ) -> None:
     """Read a task's state, and say which commands it accepts."""
-    with client_of(api, base_url, seed=seed, journal=journal, worker=worker, key_from=key_from) as client:
+    with client_of(api, base_url, lifecycle=lifecycle, journal=journal, worker=worker, key_from=key_from) as client:
         task = client.task(task_id)
         state = task.status()
-        allowed, lifecycle = task.allowed(), task.lifecycle
+        allowed, governs = task.allowed(), task.lifecycle
     if as_json:
-        facts = {"final": lifecycle.is_final(state), "settled": lifecycle.is_settled(state), "commands": allowed}
-        print_json({"task": task.id, "lifecycle": lifecycle.name, "state": state, **facts})
+        facts = {"final": governs.is_final(state), "settled": governs.is_settled(state), "commands": allowed}
+        print_json({"task": task.id, "lifecycle": governs.name, "state": state, **facts})
     else:
         say(shown(state))
-        say(f"{lifecycle.name}: accepts {', '.join(map(shown, allowed)) or 'nothing, it is over'}", stderr=True)
+        say(f"{governs.name}: accepts {', '.join(map(shown, allowed)) or 'nothing, it is over'}", stderr=True)
 
 
 def send(
@@ -148,7 +158,7 @@ def send(
     *,
     api: Api,
     base_url: BaseUrl = None,
-    seed: Seed = False,
+    lifecycle: GoverningLifecycle = None,
     field: Fields = None,
     idempotency_key: Annotated[
         str | None, typer.Option(metavar="KEY", help="Execute at most one command per key.")
@@ -169,7 +179,7 @@ def send(
     from lifecycle_adapters.http import Task
 
     fields = _fields(field, Task.send)
-    with client_of(api, base_url, seed=seed, journal=journal, worker=worker, key_from=key_from) as client:
+    with client_of(api, base_url, lifecycle=lifecycle, journal=journal, worker=worker, key_from=key_from) as client:
         task = client.task(task_id)
         result = task.send(
             command, idempotency_key=idempotency_key, reason=reason, wait_for_in_flight_s=wait_for_in_flight, **fields
@@ -191,7 +201,7 @@ def wait(
     poll: Annotated[float, typer.Option(metavar="SECONDS", help="Between the first polls; grows fivefold.")] = 1.0,
     go_on: Annotated[bool, typer.Option("--go-on", help="Go on at a status that the lifecycle does not know.")] = False,
     base_url: BaseUrl = None,
-    seed: Seed = False,
+    lifecycle: GoverningLifecycle = None,
     journal: Journal = None,
     worker: Worker = None,
     key_from: KeyFrom = None,
@@ -205,7 +215,9 @@ def wait(
 
     with misuse_is_bad_input():
         timing = Timing(poll_s=poll, longest_poll_s=5 * poll)
-    asked = client_of(api, base_url, seed=seed, timing=timing, journal=journal, worker=worker, key_from=key_from)
+    asked = client_of(
+        api, base_url, lifecycle=lifecycle, timing=timing, journal=journal, worker=worker, key_from=key_from
+    )
     with asked as client, _watched(task_id) as see:
         task = client.task(task_id)
         result = task.wait(until, timeout_s=timeout, on_progress=see, on_unknown="continue" if go_on else "raise")
@@ -238,7 +250,7 @@ def client_of(
     api: str,
     base_url: str | None,
     *,
-    seed: bool,
+    lifecycle: str | None,
     timing: Timing | None = None,
     journal: str | None = None,
     worker: str | None = None,
@@ -247,12 +259,15 @@ def client_of(
     """A client of the service; what it refuses of what was typed ends the command as bad input."""
     from lifecycle_adapters.http import Client
 
-    with (
-        misuse_is_bad_input(),
-        record_at(journal, worker) as record,
-        with_key(Client, api, key_from, base_url=base_url, seed=seed, timing=timing, journal=record) as client,
-    ):
-        yield client
+    with misuse_is_bad_input(), record_at(journal, worker) as record:
+        settings: dict[str, Any] = {"base_url": base_url, "timing": timing, "journal": record}
+        with with_key(Client, api, key_from, lifecycle=governing(lifecycle), **settings) as client:
+            yield client
+
+
+def governing(name: str | None) -> Lifecycle[str, str] | None:
+    """Return the lifecycle that was named, by the errors of `declared`; None, the service's own, if none was."""
+    return None if name is None else declared(name)
 
 
 @contextmanager

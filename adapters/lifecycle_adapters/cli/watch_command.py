@@ -13,7 +13,17 @@ import typer
 
 from lifecycle_adapters.cli.names import AsJson
 from lifecycle_adapters.cli.output import BAD_INPUT, INTERRUPTED, fail, misuse_is_bad_input, print_json_line, say, shown
-from lifecycle_adapters.cli.task_commands import Api, BaseUrl, Journal, KeyFrom, Seed, Worker, record_at, with_key
+from lifecycle_adapters.cli.task_commands import (
+    Api,
+    BaseUrl,
+    GoverningLifecycle,
+    Journal,
+    KeyFrom,
+    Worker,
+    governing,
+    record_at,
+    with_key,
+)
 
 if TYPE_CHECKING:
     from lifecycle_adapters.http import AsyncClient
@@ -41,7 +51,7 @@ def watch(
     worker: Worker = None,
     base_url: BaseUrl = None,
     key_from: KeyFrom = None,
-    seed: Seed = False,
+    lifecycle: GoverningLifecycle = None,
     as_json: AsJson = False,
 ) -> None:
     """Follow many tasks, and print what happens to them, until all are over or Ctrl-C.
@@ -52,7 +62,7 @@ def watch(
 
     with misuse_is_bad_input(), record_at(journal, worker) as record:
         policies = _policies(stop_after, stop_paused_after, stop_at_cost)
-        client = with_key(AsyncClient, api, key_from, base_url=base_url, seed=seed, journal=record)
+        client = with_key(AsyncClient, api, key_from, base_url=base_url, lifecycle=governing(lifecycle), journal=record)
         ids = task_ids or list(_unfinished(client, record))
         asyncio.run(_watch(client, ids, policies, rate, _print_json if as_json else _print))
 

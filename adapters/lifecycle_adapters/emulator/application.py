@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +12,9 @@ from fastapi import FastAPI
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from lifecycle import Lifecycle, UnknownName
 from lifecycle_adapters.emulator.call_log import CallLog
+from lifecycle_adapters.emulator.calls import BINDINGS
 from lifecycle_adapters.emulator.control import NOTICE, PREFIX, Control, control_app
 from lifecycle_adapters.emulator.fault_middleware import FaultMiddleware
 from lifecycle_adapters.emulator.faults import CallFault, Faults
@@ -25,6 +27,7 @@ from lifecycle_adapters.emulator.v3_service import V3Service
 from lifecycle_adapters.emulator.v4_service import V4Service
 from lifecycle_adapters.emulator.webhook_sender import Webhook, WebhookSender
 from lifecycle_adapters.emulator.world import EmulatedClock, World
+from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.v1 import V1
 from lifecycle_adapters.http.v2 import V2, V2_SESSION
 from lifecycle_adapters.http.v3 import V3
@@ -52,7 +55,7 @@ def create_app(
     *,
     pace_s: float = 1.0,
     manual: bool = False,
-    seed: bool = False,
+    lifecycles: Mapping[str, Lifecycle[Any, Any]] | None = None,
     api_key: str | None = None,
     webhook: Webhook | None = None,
 ) -> EmulatorApp:
@@ -61,29 +64,48 @@ def create_app(
     Args:
         pace_s: how many seconds a task rests in each state before it moves on by itself, 0 or more.
         manual: whether tasks move by themselves not at all, but only by control calls.
-        seed: whether tasks live the seed lifecycles instead of the full ones.
+        lifecycles: what the tasks of a service follow, by its name: `{"v1": V1}`. Its own where it is not named.
         api_key: the only good key; any key that is not empty is good if omitted.
         webhook: where changes of status are sent; nothing is sent if omitted.
     Raises:
-        ValueError: a pace that is negative or not finite.
+        UnknownName: there is no service of that name.
+        ValueError: a pace that is negative or not finite; or a lifecycle with a state or a command that its service
+            does not have.
     """
     clock = EmulatedClock(monotonic=time.monotonic, started_at=datetime.now(UTC))
     world = World(clock=clock, pace_s=None if manual else pace_s)
     faults: Faults[CallFault] = Faults()
     record, webhooks = CallLog(), WebhookSender(world, first=webhook)
-    control = Control(world, faults, record, webhooks, seed=seed)
-    options: dict[str, Any] = {"seed": seed, "api_key": api_key}
-    sessions = V2SessionService(world, V2_SESSION, **options)
+    followed = _lifecycles(lifecycles or {})
+    control = Control(world, faults, record, webhooks, {api: lifecycle.name for api, lifecycle in followed.items()})
+
+    def settings(binding: HttpBinding[Any, Any]) -> dict[str, Any]:
+        return {"binding": binding, "lifecycle": followed[binding.name], "api_key": api_key}
+
+    sessions = V2SessionService(world, **settings(V2_SESSION))
     services = (
-        V1Service(world, V1, **options),
-        V2Service(world, V2, sessions=sessions, **options),
+        V1Service(world, **settings(V1)),
+        V2Service(world, sessions=sessions, **settings(V2)),
         sessions,
-        V3Service(world, V3, **options),
-        V4Service(world, V4, **options),
+        V3Service(world, **settings(V3)),
+        V4Service(world, **settings(V4)),
     )
     app = _ServiceApp(services, webhooks)
     app.mount(PREFIX, control_app(control))
     return EmulatorApp(FaultMiddleware(app, clock=clock, record=record, faults=faults), control)
+
+
+def _lifecycles(given: Mapping[str, Lifecycle[Any, Any]]) -> dict[str, Lifecycle[Any, Any]]:
+    """What the tasks of each service follow."""
+    if unknown := [api for api in given if api not in {binding.name for binding in BINDINGS}]:
+        raise UnknownName("service", unknown[0], known=[binding.name for binding in BINDINGS], where="emulator")
+    followed = {binding.name: binding.governed_by(given.get(binding.name)) for binding in BINDINGS}
+    for binding in BINDINGS:
+        theirs = {state.name for state in binding.lifecycle.states}
+        if foreign := [str(state.name) for state in followed[binding.name].states if state.name not in theirs]:
+            what = f"{binding.name!r} has no state {', '.join(map(repr, foreign))}"
+            raise ValueError(f"the lifecycle {followed[binding.name].name!r} is not one of {binding.name!r}: {what}")
+    return followed
 
 
 class _ServiceApp(FastAPI):
@@ -115,7 +137,7 @@ class _ServiceApp(FastAPI):
             parts = document["components"]
             parts["securitySchemes"] = {service.scheme_name: service.scheme for service in self._services}
             for service in self._services:
-                states = parts["schemas"][type(service.lifecycle.initial).__name__]
+                states = parts["schemas"][type(service.binding.lifecycle.initial).__name__]
                 states["enum"] = [str(state.name) for state in service.lifecycle.states]
                 service.add_links(document)
         assert self.openapi_schema is not None

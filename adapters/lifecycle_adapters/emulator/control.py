@@ -78,10 +78,13 @@ class Advance(BaseModel):
 
 
 class About(BaseModel):
-    """What this server is and how it was started. `pace_s` is None where nothing moves by itself."""
+    """What this server is and how it was started.
+
+    `lifecycles` names what the tasks of each service follow. `pace_s` is None where nothing moves by itself.
+    """
 
     notice: str = NOTICE
-    seed: bool
+    lifecycles: dict[str, str]
     pace_s: float | None
     now: datetime
 
@@ -90,18 +93,23 @@ class Control:
     """What can be asked of an emulator. One event loop owns it, as it owns the world."""
 
     def __init__(
-        self, world: World, faults: Faults[CallFault], record: CallLog, webhooks: WebhookSender, *, seed: bool
+        self,
+        world: World,
+        faults: Faults[CallFault],
+        record: CallLog,
+        webhooks: WebhookSender,
+        lifecycles: dict[str, str],
     ) -> None:
         self.world = world
         self.faults = faults
         self.record = record
         self.webhooks = webhooks
-        self.seed = seed
+        self.lifecycles = lifecycles
 
     def about(self) -> About:
         """Say what this server is."""
         clock = self.world.clock
-        return About(seed=self.seed, pace_s=self.world.pace_s, now=clock.at(clock.now_s()))
+        return About(lifecycles=self.lifecycles, pace_s=self.world.pace_s, now=clock.at(clock.now_s()))
 
     def tasks(self, api: str | None = None) -> list[TaskView]:
         """Return the tasks, runs and sessions as they are now, the newest first; of one API if given."""

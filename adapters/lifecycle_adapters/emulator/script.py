@@ -2,7 +2,7 @@
 
 Wishes only. Whether and when one happens is asked of the lifecycle (world.py): an event that the
 state refuses waits for its turn (a paused task does not finish), one that the lifecycle does not
-declare never comes (a seed's has fewer). To make a single task behave otherwise, say so in its text:
+declare never comes (`V1` has fewer than `V1_FULL`). To make a single task behave otherwise, say so in its text:
 
     Buy milk [remote: start, fail]
 """

@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import uvicorn
 
+from lifecycle import Lifecycle
 from lifecycle.errors import AdapterError, UnknownName
 from lifecycle_adapters.emulator.application import EmulatorApp, create_app
 from lifecycle_adapters.emulator.call_log import RecordedCall
@@ -50,12 +51,12 @@ class Emulator:
         *,
         pace_s: float = 1.0,
         manual: bool = False,
-        seed: bool = False,
+        lifecycles: Mapping[str, Lifecycle[Any, Any]] | None = None,
         api_key: str | None = None,
         webhook: Webhook | None = None,
         port: int = 0,
     ) -> None:
-        self._app = create_app(pace_s=pace_s, manual=manual, seed=seed, api_key=api_key, webhook=webhook)
+        self._app = create_app(pace_s=pace_s, manual=manual, lifecycles=lifecycles, api_key=api_key, webhook=webhook)
         self._port = port
         self._running: _Running | None = None
 
@@ -235,7 +236,7 @@ def serve(
     port: int = 8787,
     pace_s: float = 1.0,
     manual: bool = False,
-    seed: bool = False,
+    lifecycles: Mapping[str, Lifecycle[Any, Any]] | None = None,
     api_key: str | None = None,
     webhook: Webhook | None = None,
     on_start: Callable[[str], None] | None = None,
@@ -245,11 +246,11 @@ def serve(
     Args:
         port: 0 takes a free one.
         on_start: told the base URL once the port is taken.
-        pace_s, manual, seed, api_key, webhook: as for `create_app`.
+        pace_s, manual, lifecycles, api_key, webhook: as for `create_app`.
     Raises:
         OSError: the port is taken.
     """
-    app = create_app(pace_s=pace_s, manual=manual, seed=seed, api_key=api_key, webhook=webhook)
+    app = create_app(pace_s=pace_s, manual=manual, lifecycles=lifecycles, api_key=api_key, webhook=webhook)
     with _listen(port) as listening:
         if on_start is not None:
             on_start(f"http://{HOST}:{listening.getsockname()[1]}")

@@ -52,10 +52,17 @@ class Service(ABC):
     not_found = "Task not found"
     parameter = "task_id"
 
-    def __init__(self, world: World, binding: HttpBinding[Any, Any], *, seed: bool, api_key: str | None) -> None:
+    def __init__(
+        self,
+        world: World,
+        binding: HttpBinding[Any, Any],
+        *,
+        lifecycle: Lifecycle[Any, Any],
+        api_key: str | None,
+    ) -> None:
         self.world = world
         self.binding = binding
-        self.lifecycle: Lifecycle[Any, Any] = binding.seed if seed else binding.full
+        self.lifecycle = lifecycle
         self._api_key = api_key
         assert binding.authentication is not None, "every API of the emulator asks for a key"
         self._authentication = binding.authentication
@@ -203,7 +210,7 @@ class Service(ABC):
         """Return the command that a call is, as the binding has it.
 
         Raises:
-            RequestValidationError: a seed's lifecycle does not declare it.
+            RequestValidationError: the lifecycle of its tasks does not declare it.
         """
         command = recorded_call(request).command
         assert command is not None, "the binding knows the command of every call that reaches here"

@@ -24,7 +24,6 @@ import httpx2
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from lifecycle.conformance import Channel
-from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.emulator.call_log import LONGEST_RECORD
 from lifecycle_adapters.emulator.calls import BINDINGS
 from lifecycle_adapters.emulator.faults import LONGEST_DELAY_S, Api, Faults, require_known
@@ -76,7 +75,7 @@ class WebhookFaultKind(StrEnum):
 class WebhookFault(BaseModel):
     """A mishap, and the messages that it waits for: those that match every field that is given.
 
-    `task` is a task's id, `status` the word that is sent. `seconds` is how late a late one is.
+    `task` is a task's id, `status` what is sent. `seconds` is how late a late one is.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -90,7 +89,7 @@ class WebhookFault(BaseModel):
 
     @model_validator(mode="after")
     def _require_messages(self) -> Self:
-        require_known("status", self.status, _words(self.api), self.api)
+        require_known("status", self.status, _statuses(self.api), self.api)
         return self
 
     def matches(self, message: SentWebhook) -> bool:
@@ -233,7 +232,7 @@ class WebhookSender:
         payload = {
             "task_id": task.id,
             "session_id": _session_id(task),
-            "status": _word(task.lifecycle, task.state),
+            "status": _status(task.api, task.state),
             "metadata": task.given.get("metadata", {}),
         }
         return {"type": STATUS_UPDATE, **self._stamp(task.state_since_s), "payload": payload}
@@ -309,22 +308,26 @@ class WebhookSender:
 
 
 def _is_told(task: EmulatedTask) -> bool:
-    """Whether there are webhooks of this change: none of v2's sessions, and of a new task only where it has a word."""
+    """Whether there are webhooks of this change.
+
+    There are none of v2's sessions, and of a new task only where its status has a name of its own.
+    """
     is_new = not task.transitions
-    return task.api != V2_SESSION.name and not (is_new and _word(task.lifecycle, task.state) == task.state)
+    return task.api != V2_SESSION.name and not (is_new and _status(task.api, task.state) == task.state)
 
 
-def _word(lifecycle: Lifecycle[Any, Any], state: str) -> str:
-    """What webhooks call a state."""
-    words = (alias.status for alias in lifecycle.aliases if alias.channel == Channel.WEBHOOK and alias.state == state)
-    return next(words, str(state))
+def _status(api: str, state: str) -> str:
+    """What the service's webhooks call a state, whatever lifecycle the emulated task follows."""
+    [binding] = (binding for binding in BINDINGS if binding.name == api)
+    aliases = (each for each in binding.lifecycle.aliases if each.channel == Channel.WEBHOOK and each.state == state)
+    return next((alias.status for alias in aliases), str(state))
 
 
-def _words(api: str | None) -> list[str]:
-    """What webhooks say; of one API if given."""
-    told = [binding for binding in BINDINGS if binding is not V2_SESSION and api in (None, binding.name)]
-    lifecycles = [lifecycle for binding in told for lifecycle in (binding.full, binding.seed)]
-    return list(dict.fromkeys(_word(each, state.name) for each in lifecycles for state in each.states))
+def _statuses(api: str | None) -> list[str]:
+    """The statuses that webhooks carry; of one API if given."""
+    sent = [binding for binding in BINDINGS if binding is not V2_SESSION and api in (None, binding.name)]
+    found = [_status(binding.name, state.name) for binding in sent for state in binding.lifecycle.states]
+    return list(dict.fromkeys(found))
 
 
 def _session_id(task: EmulatedTask) -> str:

@@ -222,10 +222,9 @@ class Proof:
 
 @dataclass(frozen=True, kw_only=True)
 class HttpBinding(Generic[S, E]):
-    """One service's calls, with the lifecycles that govern them.
+    """One service's calls, with the lifecycle of its tasks.
 
-    `full` is what the service does, `seed` what the documents of its control calls say. `session`
-    speaks of the sessions that tasks run in, where those have a life of their own. `output_field` and
+    `session` speaks of the sessions that tasks run in, where those have a life of their own. `output_field` and
     `cost_field` are fields of the details, None where the service tells neither. A 429 whose detail contains one of
     `limits_tasks` (compared without case) limits how many tasks or sessions there are at a time, not the rate of calls.
     `created_field` is the field of a listed task that says when it was created (ISO 8601; UTC if it names no zone),
@@ -240,8 +239,7 @@ class HttpBinding(Generic[S, E]):
     """
 
     name: str
-    seed: Lifecycle[S, E]
-    full: Lifecycle[S, E]
+    lifecycle: Lifecycle[S, E]
     base_url: str
     base_path: str
     authentication: Authentication | None
@@ -265,7 +263,7 @@ class HttpBinding(Generic[S, E]):
             raise ValueError(f"binding {self.name!r}: {wrong}")
 
     def _mistakes(self) -> Iterator[str]:
-        if differ := set(self.commands) ^ set(self.full.commands):
+        if differ := set(self.commands) ^ set(self.lifecycle.commands):
             yield f"a command is one request; look at {', '.join(sorted(differ))}"
         if self.status.status_field is None or not self.details.status_field:
             yield "where do the status and the details carry the status?"
@@ -313,6 +311,23 @@ class HttpBinding(Generic[S, E]):
             TypeError, ValueError: as `Call.request`.
         """
         return self.call(command).request(self.base_path, task_id=task_id, fields=fields)
+
+    def governed_by(self, lifecycle: Lifecycle[Any, Any] | None) -> Lifecycle[Any, Any]:
+        """Return the lifecycle to go by: the one given, or the service's own for None.
+
+        Raises:
+            TypeError: it is no lifecycle.
+            ValueError: it has a command for which the service has no call.
+        """
+        given: Any = lifecycle
+        if lifecycle is None:
+            return self.lifecycle
+        if not isinstance(given, Lifecycle):
+            raise TypeError(f"lifecycle must be a Lifecycle, such as lifecycle.get('v1'), not {given!r:.80}")
+        if unknown := [str(command) for command in lifecycle.commands if command not in self.commands]:
+            what = f"{self.name!r} has no call for {', '.join(map(repr, unknown))}"
+            raise ValueError(f"the lifecycle {lifecycle.name!r} is not one of {self.name!r}: {what}")
+        return lifecycle
 
     def call(self, command: E) -> Call:
         """Return the call that a command is. Raises UnknownName."""

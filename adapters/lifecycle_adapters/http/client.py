@@ -173,13 +173,13 @@ class _Configured:
         api: str | HttpBinding[Any, Any],
         *,
         base_url: str | None,
-        seed: bool,
+        lifecycle: Lifecycle[Any, Any] | None,
         timing: Timing | None,
         journal: Journal | None,
     ) -> None:
         self.binding: HttpBinding[Any, Any] = service(api) if isinstance(api, str) else api
         _require(self.binding, HttpBinding, "the service must be a name, such as 'v2', or an HttpBinding")
-        self.lifecycle: Lifecycle[Any, Any] = self.binding.seed if seed else self.binding.full
+        self.lifecycle = self.binding.governed_by(lifecycle)
         self.timing = Timing() if timing is None else timing
         _require(self.timing, Timing, "timing must be a Timing(...)")
         recorder: Any = journal
@@ -190,7 +190,6 @@ class _Configured:
         self.journal = journal or MemoryJournal(on_report=telemetry.count_report)
         _require(base_url, str | None, "base_url must be text such as 'https://host'")
         self.base_url = _server(base_url or self.binding.base_url, self.binding.base_path)
-        self._seed = seed
 
     def __repr__(self) -> str:
         if "base_url" not in vars(self):  # its constructor raised, and an error report shows it
@@ -205,7 +204,7 @@ class _Configured:
     def _conversation(self, binding: HttpBinding[Any, Any], task_id: TaskId) -> TaskProcedures[Any, Any]:
         task_id = id_text(task_id)
         binding.status.request(binding.base_path, task_id=task_id)  # an id that cannot stand in a path is refused here
-        lifecycle = binding.seed if self._seed else binding.full
+        lifecycle = self.lifecycle if binding is self.binding else binding.lifecycle
         log = self.journal.task(lifecycle, task_id)
         return TaskProcedures(binding=binding, lifecycle=lifecycle, timing=self.timing, task_id=task_id, journal=log)
 
@@ -241,8 +240,9 @@ class _Configured:
         ]
 
     def _lifecycles(self) -> list[tuple[HttpBinding[Any, Any], Lifecycle[Any, Any]]]:
-        bindings = [self.binding] if self.binding.session is None else [self.binding, self.binding.session]
-        return [(binding, binding.seed if self._seed else binding.full) for binding in bindings]
+        session = self.binding.session
+        sessions = [] if session is None else [(session, session.lifecycle)]
+        return [(self.binding, self.lifecycle), *sessions]
 
     @property
     def lifecycles(self) -> tuple[Lifecycle[Any, Any], ...]:
@@ -421,7 +421,8 @@ class Client(_Configured):
             (BROWSER_USE_API_KEY for the built-in ones). That one is sent to no other
             server than the service's own and this machine.
         base_url: the server, such as "http://127.0.0.1:8000"; the real service if omitted.
-        seed: keep to the lifecycle that the documents of the control calls describe.
+        lifecycle: what governs the tasks; the service's own if omitted. It may have fewer commands, not others. The
+            journal records under its name.
         timing: how patient to be.
         journal: where to record; in memory if omitted.
         http: an httpx2 client to send with, which stays the caller's to close. What its transport or its hooks raise
@@ -432,7 +433,8 @@ class Client(_Configured):
         TypeError: an argument is not what it must be: a synchronous client sends with an `httpx2.Client`, an
             asynchronous one with an `httpx2.AsyncClient`.
         ValueError: there is no key, or the one in the environment is for another server than `base_url`; a key is
-            given to a service that takes none; or a key or URL cannot be used.
+            given to a service that takes none; or a key or URL cannot be used; or the lifecycle has a command for
+            which the service has no call.
     """
 
     def __init__(
@@ -441,14 +443,14 @@ class Client(_Configured):
         *,
         api_key: str | None = None,
         base_url: str | None = None,
-        seed: bool = False,
+        lifecycle: Lifecycle[Any, Any] | None = None,
         timing: Timing | None = None,
         journal: Journal | None = None,
         http: httpx2.Client | None = None,
     ) -> None:
         given = sealed(api_key)
         del api_key  # an error report may show the variables of each frame
-        super().__init__(api, base_url=base_url, seed=seed, timing=timing, journal=journal)
+        super().__init__(api, base_url=base_url, lifecycle=lifecycle, timing=timing, journal=journal)
         _require(http, httpx2.Client | None, "http must be an httpx2.Client")
         self._driver = Driver(**self._connection(given), http=http)
 
@@ -662,14 +664,14 @@ class AsyncClient(_Configured):
         *,
         api_key: str | None = None,
         base_url: str | None = None,
-        seed: bool = False,
+        lifecycle: Lifecycle[Any, Any] | None = None,
         timing: Timing | None = None,
         journal: Journal | None = None,
         http: httpx2.AsyncClient | None = None,
     ) -> None:
         given = sealed(api_key)
         del api_key
-        super().__init__(api, base_url=base_url, seed=seed, timing=timing, journal=journal)
+        super().__init__(api, base_url=base_url, lifecycle=lifecycle, timing=timing, journal=journal)
         _require(http, httpx2.AsyncClient | None, "http must be an httpx2.AsyncClient")
         self._driver = AsyncDriver(**self._connection(given), http=http)
 

@@ -303,8 +303,8 @@ class TaskProcedures(Generic[S, E]):
         )
         if not isinstance(answer, Accepted) or answer.status is None:
             return False
-        state = binding.full.state_of(answer.status)
-        return state is not None and binding.full.judge(state, proof.event).kind is VerdictKind.REDUNDANT
+        state = binding.lifecycle.state_of(answer.status)
+        return state is not None and binding.lifecycle.judge(state, proof.event).kind is VerdictKind.REDUNDANT
 
 
 def drive(steps: Steps[R], perform: Callable[[Effect], Actions[Any]], pacer: Pacer) -> Actions[R]:

@@ -6,17 +6,14 @@ the status must be read after them.
 
 from __future__ import annotations
 
-from lifecycle.catalog import V1 as SEED
-from lifecycle.catalog import V1_FULL as FULL
-from lifecycle.catalog import V1Event, V1State
+from lifecycle.catalog import V1_FULL, V1Event, V1State
 from lifecycle_adapters.http.binding import Authentication, Call, HttpBinding, ListCall
 from lifecycle_adapters.http.browser_use import KEY_VARIABLE, SERVER
 
 # fmt: off
 V1: HttpBinding[V1State, V1Event] = HttpBinding(
     name="v1",
-    seed=SEED,
-    full=FULL,
+    lifecycle=V1_FULL,
     base_url=SERVER,
     key_variable=KEY_VARIABLE,
     base_path="/api/v1",

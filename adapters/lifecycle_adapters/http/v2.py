@@ -6,10 +6,8 @@ view are in the same specification.
 
 from __future__ import annotations
 
-from lifecycle.catalog import V2 as SEED
-from lifecycle.catalog import V2_FULL as FULL
+from lifecycle.catalog import V2_FULL, V2Event, V2SessionEvent, V2SessionState, V2State
 from lifecycle.catalog import V2_SESSION as SESSION
-from lifecycle.catalog import V2Event, V2SessionEvent, V2SessionState, V2State
 from lifecycle_adapters.http.binding import Authentication, Call, HttpBinding, ListCall, Proof
 from lifecycle_adapters.http.browser_use import KEY_VARIABLE, SERVER
 
@@ -21,8 +19,7 @@ LIMITS_TASKS = ("too many concurrent active sessions",)
 # fmt: off
 V2_SESSION: HttpBinding[V2SessionState, V2SessionEvent] = HttpBinding(
     name="v2-session",
-    seed=SESSION,
-    full=SESSION,
+    lifecycle=SESSION,
     base_url=SERVER,
     key_variable=KEY_VARIABLE,
     base_path=BASE_PATH,
@@ -41,8 +38,7 @@ V2_SESSION: HttpBinding[V2SessionState, V2SessionEvent] = HttpBinding(
 
 V2: HttpBinding[V2State, V2Event] = HttpBinding(
     name="v2",
-    seed=SEED,
-    full=FULL,
+    lifecycle=V2_FULL,
     base_url=SERVER,
     key_variable=KEY_VARIABLE,
     base_path=BASE_PATH,

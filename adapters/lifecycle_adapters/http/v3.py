@@ -6,17 +6,14 @@ further task by the same call; with `sessionId` in the body it is a dispatch.
 
 from __future__ import annotations
 
-from lifecycle.catalog import V3 as SEED
-from lifecycle.catalog import V3_FULL as FULL
-from lifecycle.catalog import V3Event, V3State
+from lifecycle.catalog import V3_FULL, V3Event, V3State
 from lifecycle_adapters.http.binding import Authentication, Call, HttpBinding, ListCall
 from lifecycle_adapters.http.browser_use import KEY_VARIABLE, SERVER
 
 # fmt: off
 V3: HttpBinding[V3State, V3Event] = HttpBinding(
     name="v3",
-    seed=SEED,
-    full=FULL,
+    lifecycle=V3_FULL,
     base_url=SERVER,
     key_variable=KEY_VARIABLE,
     base_path="/api/v3",

@@ -14,8 +14,7 @@ from lifecycle_adapters.http.browser_use import KEY_VARIABLE, SERVER
 # fmt: off
 V4: HttpBinding[V4State, V4Event] = HttpBinding(
     name="v4",
-    seed=RUN,
-    full=RUN,
+    lifecycle=RUN,
     base_url=SERVER,
     key_variable=KEY_VARIABLE,
     base_path="/api/v4",

@@ -12,6 +12,7 @@ from importlib import metadata
 import pytest
 
 from lifecycle import CATALOG, V1_FULL
+from lifecycle.catalog import V2
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import Client
 from tests.adapters.cli.commands import KEY, SCRIPT, call, environment, python, script, terminal
@@ -195,11 +196,11 @@ def test_serve_says_where_it_is_serves_and_ends_cleanly() -> None:
     assert "Traceback" not in screen.shown
 
 
-def test_serve_moves_tasks_at_its_pace_and_lives_the_seeds_if_asked() -> None:
-    with terminal("serve", "--port", "0", "--pace", "0.05", "--seed") as screen:
+def test_serve_moves_tasks_at_its_pace_and_follows_other_lifecycles_if_asked() -> None:
+    with terminal("serve", "--port", "0", "--pace", "0.05", "--lifecycle", "v2=v2") as screen:
         screen.wait_for("Ctrl-C ends it.")
         (url, *_) = re.findall(r"http://127\.0\.0\.1:\d+", screen.shown)
-        with Client("v2", api_key="any", base_url=url, seed=True) as client:
+        with Client("v2", api_key="any", base_url=url, lifecycle=V2) as client:
             assert client.create("Buy milk").wait(timeout_s=20).state == "finished"
         screen.interrupt()
         assert screen.end() == 0

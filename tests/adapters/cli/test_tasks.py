@@ -231,13 +231,13 @@ def test_a_status_that_is_not_known_stops_a_wait_unless_it_is_to_go_on(
     assert "not settled in time, still 'queued'" in went_on.stderr
 
 
-def test_a_seed_lifecycle_knows_fewer_states(emulator: Emulator, server: dict[str, str]) -> None:
+def test_the_lifecycle_that_was_named_governs(emulator: Emulator, server: dict[str, str]) -> None:
     task = call("create", "--api", "v1", "Buy milk", env=server).stdout.strip()
     emulator.fire(task, "start")
 
-    assert call("status", "--api", "v1", task, "--seed", env=server).stderr == "v1: accepts pause, stop\n"
+    assert call("status", "--api", "v1", task, "--lifecycle", "v1", env=server).stderr == "v1: accepts pause, stop\n"
     emulator.fire(task, "finish")
-    result = call("status", "--api", "v1", task, "--seed", env=server)
+    result = call("status", "--api", "v1", task, "--lifecycle", "v1", env=server)
     assert result.exit_code == 2
     assert "'v1-full' declares it" in result.stderr
 

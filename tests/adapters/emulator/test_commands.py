@@ -8,17 +8,18 @@ from typing import Any
 import httpx2
 import pytest
 
-from lifecycle import Lifecycle, VerdictKind
+from lifecycle import Lifecycle, UnknownName, VerdictKind
+from lifecycle.catalog import V1, V2, V2_SESSION, V3, V4
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.emulator.calls import BINDINGS
 from lifecycle_adapters.http.binding import HttpBinding
 from tests.adapters.emulator.asking import BY_NAME, bring_to, command, connect, create, state
 
+SEEDS: dict[str, Lifecycle[Any, Any]] = {"v1": V1, "v2": V2, "v3": V3}
 PAIRS = [
-    pytest.param(binding, is_seed, place.name, event, id=f"{lifecycle.name} {place.name} {event}")
+    pytest.param(binding, lifecycle, place.name, event, id=f"{lifecycle.name} {place.name} {event}")
     for binding in BINDINGS
-    for is_seed in ((False, True) if binding.seed is not binding.full else (False,))
-    for lifecycle in [binding.seed if is_seed else binding.full]
+    for lifecycle in {binding.lifecycle: 0, SEEDS.get(binding.name, binding.lifecycle): 1}
     for place in lifecycle.states
     for event in lifecycle.commands
 ]
@@ -28,16 +29,21 @@ REFUSED_WITH = {"v1": 400, "v3 dispatch": 400}
 
 @pytest.fixture(scope="module")
 def seeded() -> Iterator[Emulator]:
-    with Emulator(manual=True, seed=True) as emulator:
+    with Emulator(manual=True, lifecycles=SEEDS) as emulator:
         yield emulator
 
 
-@pytest.mark.parametrize(("binding", "is_seed", "start", "event"), PAIRS)
+@pytest.mark.parametrize(("binding", "lifecycle", "start", "event"), PAIRS)
 def test_the_service_does_what_the_lifecycle_says(
-    emulator: Emulator, seeded: Emulator, *, binding: HttpBinding[Any, Any], is_seed: bool, start: str, event: str
+    emulator: Emulator,
+    seeded: Emulator,
+    *,
+    binding: HttpBinding[Any, Any],
+    lifecycle: Lifecycle[Any, Any],
+    start: str,
+    event: str,
 ) -> None:
-    lifecycle: Lifecycle[Any, Any] = binding.seed if is_seed else binding.full
-    server = seeded if is_seed else emulator
+    server = emulator if lifecycle is binding.lifecycle else seeded
     path = lifecycle.path(lifecycle.initial, start)
     assert path is not None
     with connect(server) as http:
@@ -66,7 +72,7 @@ def test_the_service_does_what_the_lifecycle_says(
 def test_every_remote_event_in_every_state_by_hand(
     emulator: Emulator, http: httpx2.Client, binding: HttpBinding[Any, Any]
 ) -> None:
-    lifecycle = binding.full
+    lifecycle = binding.lifecycle
     for place in lifecycle.states:
         for event in lifecycle.events:
             task_id = bring_to(emulator, http, binding, lifecycle.path(lifecycle.initial, place.name) or ())
@@ -124,3 +130,19 @@ def test_a_seed_refuses_a_command_that_it_does_not_know(seeded: Emulator) -> Non
         assert answer.status_code == 422
         assert answer.json()["detail"][0]["loc"] == ["body", "strategy"]
         assert state(http, binding, task_id) == "running"
+
+
+@pytest.mark.parametrize(
+    ("lifecycles", "error", "message"),
+    [
+        ({"v5": V1}, UnknownName, "'v5'"),
+        ({"v1": V4}, ValueError, "the lifecycle 'v4' is not one of 'v1': 'v1' has no call for 'cancel'"),
+        ({"v2": V2_SESSION}, ValueError, "the lifecycle 'v2-session' is not one of 'v2': 'v2' has no state 'active'"),
+        ({"v1": "v1"}, TypeError, "lifecycle must be a Lifecycle, such as "),
+    ],
+)
+def test_lifecycles_that_its_services_cannot_follow(
+    lifecycles: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        Emulator(lifecycles=lifecycles)

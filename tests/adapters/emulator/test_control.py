@@ -11,7 +11,7 @@ import pytest
 from lifecycle import IllegalTransition, UnknownName
 from lifecycle_adapters.emulator import NOTICE, Emulator, UnknownTask
 from lifecycle_adapters.emulator.call_log import LONGEST_RECORD, CallLog
-from lifecycle_adapters.emulator.calls import Identity
+from lifecycle_adapters.emulator.calls import BINDINGS, Identity
 from tests.adapters.emulator.asking import BY_NAME, HEADERS, bring_to, command, create, state
 
 V1, V2, V3 = BY_NAME["v1"], BY_NAME["v2"], BY_NAME["v3"]
@@ -19,7 +19,8 @@ V1, V2, V3 = BY_NAME["v1"], BY_NAME["v2"], BY_NAME["v3"]
 
 def test_it_says_what_it_is_and_that_nothing_is_on_disk(emulator: Emulator, http: httpx2.Client) -> None:
     about = http.get("/_emulator/").json()
-    assert (about["notice"], about["seed"], about["pace_s"]) == (NOTICE, False, None)
+    assert (about["notice"], about["pace_s"]) == (NOTICE, None)
+    assert about["lifecycles"] == {binding.name: binding.lifecycle.name for binding in BINDINGS}
     assert "nothing on disk" in NOTICE
     assert NOTICE in http.get("/").text
     assert abs(datetime.fromisoformat(about["now"]) - datetime.now(UTC)) < timedelta(days=1)

@@ -8,21 +8,23 @@ from typing import Any
 import httpx2
 import pytest
 
+from lifecycle import Lifecycle
+from lifecycle.catalog import V1, V2, V3
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.emulator.calls import BINDINGS
 from lifecycle_adapters.http.binding import HttpBinding
 
+Served = tuple[dict[str, Lifecycle[Any, Any]], dict[str, Any]]
 
-@pytest.fixture(scope="module", params=[False, True], ids=["full", "seed"])
-def served(request: pytest.FixtureRequest) -> Iterator[tuple[bool, dict[str, Any]]]:
-    with Emulator(manual=True, seed=request.param) as emulator:
+
+@pytest.fixture(scope="module", params=[{}, {"v1": V1, "v2": V2, "v3": V3}], ids=["full", "seeds"])
+def served(request: pytest.FixtureRequest) -> Iterator[Served]:
+    with Emulator(manual=True, lifecycles=request.param) as emulator:
         yield request.param, httpx2.get(f"{emulator.base_url}/openapi.json").json()
 
 
 @pytest.mark.parametrize("binding", BINDINGS, ids=lambda binding: binding.name)
-def test_every_call_of_every_wire_table_is_documented(
-    served: tuple[bool, dict[str, Any]], binding: HttpBinding[Any, Any]
-) -> None:
+def test_every_call_of_every_wire_table_is_documented(served: Served, binding: HttpBinding[Any, Any]) -> None:
     _, document = served
     parameter = {"v2-session": "session_id", "v3": "session_id", "v4": "run_id"}.get(binding.name, "task_id")
     for call in (binding.create, binding.status, binding.details, binding.listing.call, *binding.commands.values()):
@@ -33,7 +35,7 @@ def test_every_call_of_every_wire_table_is_documented(
         assert operation["security"] == [{binding.authentication.header: []}]
 
 
-def test_the_key_is_documented(served: tuple[bool, dict[str, Any]]) -> None:
+def test_the_key_is_documented(served: Served) -> None:
     _, document = served
     assert document["components"]["securitySchemes"] == {
         "Authorization": {"type": "http", "scheme": "bearer"},
@@ -43,22 +45,20 @@ def test_the_key_is_documented(served: tuple[bool, dict[str, Any]]) -> None:
 
 
 @pytest.mark.parametrize("binding", BINDINGS, ids=lambda binding: binding.name)
-def test_the_documented_states_are_the_lifecycles(
-    served: tuple[bool, dict[str, Any]], binding: HttpBinding[Any, Any]
-) -> None:
-    is_seed, document = served
-    lifecycle = binding.seed if is_seed else binding.full
+def test_the_documented_states_are_the_lifecycles(served: Served, binding: HttpBinding[Any, Any]) -> None:
+    lifecycles, document = served
+    lifecycle = lifecycles.get(binding.name, binding.lifecycle)
     documented = document["components"]["schemas"][type(lifecycle.initial).__name__]["enum"]
     assert documented == [state.name for state in lifecycle.states]
 
 
-def test_the_actions_are_those_of_the_wire_tables(served: tuple[bool, dict[str, Any]]) -> None:
+def test_the_actions_are_those_of_the_wire_tables(served: Served) -> None:
     schemas = served[1]["components"]["schemas"]
     assert schemas["TaskUpdateAction"]["enum"] == ["stop", "stop_task_and_session"]
     assert schemas["SessionUpdateAction"].get("enum", [schemas["SessionUpdateAction"].get("const")]) == ["stop"]
 
 
-def test_what_was_made_is_linked_to_what_can_be_done_with_it(served: tuple[bool, dict[str, Any]]) -> None:
+def test_what_was_made_is_linked_to_what_can_be_done_with_it(served: Served) -> None:
     created = served[1]["paths"]["/api/v2/tasks"]["post"]["responses"]["202"]
     assert created["links"]["v2_update_task"] == {
         "operationId": "v2_update_task",
@@ -66,12 +66,12 @@ def test_what_was_made_is_linked_to_what_can_be_done_with_it(served: tuple[bool,
     }
 
 
-def test_control_calls_have_a_document_of_their_own(emulator: Emulator, served: tuple[bool, dict[str, Any]]) -> None:
+def test_control_calls_have_a_document_of_their_own(emulator: Emulator, served: Served) -> None:
     control = httpx2.get(f"{emulator.base_url}/_emulator/openapi.json").json()
     assert "/tasks/{task_id}/events" in control["paths"]
     assert not any(path.startswith("/_emulator") for path in served[1]["paths"])
 
 
-def test_operations_have_names_of_their_own(served: tuple[bool, dict[str, Any]]) -> None:
+def test_operations_have_names_of_their_own(served: Served) -> None:
     names = [each["operationId"] for path in served[1]["paths"].values() for each in path.values()]
     assert len(names) == len(set(names))

@@ -20,6 +20,7 @@ from lifecycle import (
     UnknownStatus,
     get,
 )
+from lifecycle.catalog import V1
 from lifecycle.journal import CommandEntry, Report
 from lifecycle.memory import MemoryJournal, MemoryTaskJournal
 from lifecycle_adapters.emulator import Emulator
@@ -512,7 +513,7 @@ def test_an_unknown_status_after_a_command_proves_nothing(connect: Connect, serv
 def test_a_status_of_the_full_lifecycle_is_foreign_to_the_seed(connect: Connect, serve: Serve) -> None:
     server = serve(V1Service(state="finished"))
     with pytest.raises(UnknownStatus, match="v1-full"):
-        connect("v1", server.base_url, seed=True).task("t").status()
+        connect("v1", server.base_url, lifecycle=V1).task("t").status()
     assert connect("v1", server.base_url).task("t").status() == "finished"
 
 

@@ -21,12 +21,14 @@ from lifecycle import (
     CATALOG,
     CommandInFlight,
     IllegalTransition,
+    Lifecycle,
     LifecycleError,
     UnknownName,
     UnknownStatus,
     WaitTimedOut,
     get,
 )
+from lifecycle.catalog import V1, V2_SESSION, V3, V1State
 from lifecycle.effects import Progress
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.emulator import Emulator
@@ -142,17 +144,36 @@ def test_a_wrong_key(connect: Connect) -> None:
             client.task("11111111-2222-4333-8444-555555555555").stop()
 
 
-def test_the_seed_knows_less(connect: Connect) -> None:
+def test_the_full_lifecycle_governs_unless_another_is_given(connect: Connect) -> None:
     for api in ("v1", "v2", "v3", "v4"):
-        seed, full = (connect(api, "http://127.0.0.1:1", seed=seed) for seed in (True, False))
-        assert seed.task("t").lifecycle is CATALOG[api]
-        assert f"lifecycle='{api}'" in repr(seed)
-        assert full.task("t").lifecycle is CATALOG.get(f"{api}-full", CATALOG[api])
+        given = connect(api, "http://127.0.0.1:1", lifecycle=CATALOG[api])
+        assert given.task("t").lifecycle is CATALOG[api]
+        assert f"lifecycle='{api}'" in repr(given)
+        assert connect(api, "http://127.0.0.1:1").task("t").lifecycle is CATALOG.get(f"{api}-full", CATALOG[api])
 
 
-def test_a_command_of_the_full_lifecycle_is_none_of_the_seed(connect: Connect) -> None:
+def test_the_lifecycle_given_is_not_that_of_the_sessions(connect: Connect) -> None:
+    client = connect("v2", "http://127.0.0.1:1", lifecycle=CATALOG["v2"])
+
+    assert [client.task("t").lifecycle, client.session("s").lifecycle] == [CATALOG["v2"], V2_SESSION]
+
+
+def test_a_command_of_the_full_lifecycle_is_none_of_another(connect: Connect) -> None:
     with pytest.raises(UnknownName, match="'v3-full' declares it"):
-        connect("v3", "http://127.0.0.1:1", seed=True).task("s").stop_task()
+        connect("v3", "http://127.0.0.1:1", lifecycle=V3).task("s").stop_task()
+
+
+def test_a_lifecycle_with_commands_that_the_service_lacks_is_refused(connect: Connect) -> None:
+    with pytest.raises(
+        ValueError, match="the lifecycle 'v1' is not one of 'v2': 'v2' has no call for 'pause', 'resume'"
+    ):
+        connect("v2", "http://127.0.0.1:1", lifecycle=V1)
+
+
+@pytest.mark.parametrize("given", ["v1", V1State, Lifecycle])
+def test_what_is_no_lifecycle_is_refused(connect: Connect, given: Any) -> None:
+    with pytest.raises(TypeError, match="lifecycle must be a Lifecycle, such as "):
+        connect("v1", "http://127.0.0.1:1", lifecycle=given)
 
 
 # --- what is offered ----------------------------------------------------------------------------

@@ -223,7 +223,7 @@ ASKS = ("status", "allowed", "details", "wait", "recover", "state")
 
 
 def scripts(api: str) -> st.SearchStrategy[list[Step]]:
-    lifecycle = service(api).full
+    lifecycle = service(api).lifecycle
     commands = events(lifecycle, origin=Origin.CALLER).map(str).map(send)
     remote = events(lifecycle, origin=Origin.REMOTE).map(str).map(fire)
     wrong = faults(api).map(lambda drawn: fault(**drawn))

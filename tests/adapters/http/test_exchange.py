@@ -349,15 +349,15 @@ def test_a_create_comes_to_one_exchange() -> None:
 
 def creator(binding: Any) -> Creator:
     def open_task(task_id: str) -> TaskProcedures[Any, Any]:
-        log = journal.task(binding.full, task_id)
-        return TaskProcedures(binding=binding, lifecycle=binding.full, timing=QUICK, task_id=task_id, journal=log)
+        log = journal.task(binding.lifecycle, task_id)
+        return TaskProcedures(binding=binding, lifecycle=binding.lifecycle, timing=QUICK, task_id=task_id, journal=log)
 
     journal = MemoryJournal()
     return Creator(
         binding=binding,
-        lifecycle=binding.full,
+        lifecycle=binding.lifecycle,
         timing=QUICK,
-        creates=journal.creates(binding.full),
+        creates=journal.creates(binding.lifecycle),
         open_task=open_task,
     )
 

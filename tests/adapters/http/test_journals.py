@@ -23,6 +23,7 @@ from lifecycle import (
     TaskEndedFirst,
     get,
 )
+from lifecycle.catalog import V1
 from lifecycle.journal import (
     CommandEntry,
     CommandRecord,
@@ -201,7 +202,7 @@ def test_the_seed_recovers_the_tasks_of_the_seed(connect: Connect, serve: Serve)
     server = serve(V1Service(state="paused"))
 
     assert connect("v1", server.base_url, journal=journal).recover() == []
-    [recovered] = connect("v1", server.base_url, journal=journal, seed=True).recover()
+    [recovered] = connect("v1", server.base_url, journal=journal, lifecycle=V1).recover()
 
     assert (recovered.lifecycle, log.load().state) == ("v1", "paused")
 

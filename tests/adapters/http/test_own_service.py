@@ -57,8 +57,7 @@ def rows(of: str) -> list[dict[str, str]]:
 def wire_of(lifecycle: Lifecycle[str, str], **changes: Any) -> HttpBinding[str, str]:
     binding: HttpBinding[str, str] = HttpBinding(
         name="printer",
-        seed=lifecycle,
-        full=lifecycle,
+        lifecycle=lifecycle,
         base_url="http://printer.example",
         base_path="",
         authentication=Authentication("X-Desk", "desk "),

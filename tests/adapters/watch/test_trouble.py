@@ -180,7 +180,7 @@ def test_task_in_a_state_that_is_no_longer_declared_is_reported_also_by_the_feed
     v4 = service_of("v4")
     words = {"old": "waiting", "good": "waiting", "moved": "waiting"}
     binding = replace(
-        v4, name="printer", seed=new, full=new, commands={"cancel": next(iter(v4.commands.values()))}, proofs={}
+        v4, name="printer", lifecycle=new, commands={"cancel": next(iter(v4.commands.values()))}, proofs={}
     )
 
     def answer(request: httpx2.Request) -> httpx2.Response:
