@@ -30,6 +30,8 @@ ONE_WAY = {
         http.http_errors, http.transport_failures <- http.limits <- http.connections <- http.driver
         http.redaction, http.transport_failures <- http.driver
         http.binding <- http.keys <- http.driver, http.client
+        http.arguments, http.command_methods, http.driver, http.twins <- http.task_handles <- http.client
+        http.exchange <- http.task_handles
         http.client <- http <- watch.* <- dbos <- cli.*
         http.v1, http.v2, http.v3, http.v4 <- emulator.* <- cli.*
         telemetry <- http.exchange, http.driver, journal.*
@@ -45,7 +47,12 @@ ONE_WAY = {
 OWNERS = {
     "pydantic": ["lifecycle.lifecycle", "lifecycle.declaration", "lifecycle_adapters"],
     "pydantic_core": ["lifecycle.lifecycle", "lifecycle_adapters.emulator"],
-    "typing_extensions": ["lifecycle_adapters.emulator"],
+    # Type variables with defaults, and typed dicts whose keys pydantic reads, on Python 3.11.
+    "typing_extensions": [
+        "lifecycle_adapters.emulator",
+        "lifecycle_adapters.http.client",
+        "lifecycle_adapters.http.task_handles",
+    ],
     "yaml": ["lifecycle.documents"],
     "hypothesis": ["lifecycle.testing"],
     "transitions": ["lifecycle_adapters.machine"],

@@ -47,9 +47,9 @@ from lifecycle.errors import (
     UnreadableRecord,
     WaitTimedOut,
 )
-from lifecycle.journal import Report, TaskRecord
+from lifecycle.journal import Report, TaskJournal, TaskRecord
 from lifecycle.memory import MemoryJournal
-from lifecycle_adapters.http.client import AsyncClient, AsyncTask
+from lifecycle_adapters.http import AsyncClient, AsyncTask
 from lifecycle_adapters.http.exchange import cost_usd
 from lifecycle_adapters.http.http_errors import NotFound
 from lifecycle_adapters.watch.policies import Facts, Policy, ending_command, ends_task, require_instances
@@ -338,7 +338,7 @@ class Supervision(DBOSConfiguredInstance):
             try:
                 with suppress(CommandError, IllegalTransition):  # it is settled so, or to be tried again
                     await task.recover()
-                record = await asyncio.to_thread(task.journal.load)
+                record = await asyncio.to_thread(self._journal(task).load)
                 after = self._after(seen, record)
                 if after["is_over"] or after["state"] not in (None, seen["state"]):
                     return after
@@ -362,6 +362,9 @@ class Supervision(DBOSConfiguredInstance):
                 enough.set()
             await asyncio.sleep(self._client.timing.longest_retry_s)
 
+    def _journal(self, task: AsyncTask) -> TaskJournal[Any, Any]:
+        return self._client.journal.task(task.lifecycle, task.id)
+
     async def _with_cost(self, task: AsyncTask, seen: _FollowedState) -> _FollowedState:
         if not self._needs_cost:
             return seen
@@ -370,7 +373,7 @@ class Supervision(DBOSConfiguredInstance):
     async def _report(self, task: AsyncTask, seen: _FollowedState, told: Mapping[str, Any]) -> _FollowedState:
         report = Report(told["status"], datetime.fromisoformat(told["as_of"]), told["channel"])
         try:
-            return self._after(seen, await asyncio.to_thread(task.journal.add_report, report))
+            return self._after(seen, await asyncio.to_thread(self._journal(task).add_report, report))
         except (AdapterError, UnreadableRecord) as error:  # the next look polls
             _LOG.warning("a report is not recorded", extra=self._log_facts(task, error))
             return seen

@@ -57,7 +57,7 @@ def begun(client: Client) -> Task:
 
 
 def toggle(task: Task) -> None:
-    (task.resume if task.state == V1State.PAUSED else task.pause)()
+    (task.resume if task.known_state() == V1State.PAUSED else task.pause)()
 
 
 def agreed(url: str, emulator: Emulator) -> Recorded:
@@ -96,9 +96,9 @@ def endure_a_full_disk(
         free(journal)
         time.sleep(LEASE_S)
         by_api["v1"].recover()
-        before = task.state
+        before = task.known_state()
         toggle(task)
-        assert task.state != before
+        assert task.known_state() != before
 
 
 def fill(journal: Witness) -> None:

@@ -234,7 +234,7 @@ class Watched:
             return
         self.follow()
         assert state == self.state
-        assert {task.state for task in self.tasks.values()} == {state}
+        assert {task.known_state() for task in self.tasks.values()} == {state}
 
     def move(self, event: str) -> None:
         target = self.stage.lifecycle.target(self.state, event)

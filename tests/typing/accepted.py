@@ -18,10 +18,17 @@ from lifecycle import (
     Transition,
     V1Event,
     V1State,
+    V2Event,
+    V2SessionEvent,
+    V2SessionState,
     V2State,
+    V3State,
+    V4State,
     Verdict,
     get,
 )
+from lifecycle.command import CommandResult
+from lifecycle_adapters.http import AsyncClient, Client, HttpBinding, Task, TaskResult
 
 # The types of the answers are those of the lifecycle.
 assert_type(V1.target(V1State.RUNNING, V1Event.STOP), V1State | None)
@@ -100,3 +107,33 @@ def last_words(lifecycle: Lifecycle[S, E]) -> tuple[S, ...]:
 
 assert_type(last_words(V1), tuple[V1State, ...])
 assert_type(last_words(get("v1")), tuple[str, ...])
+
+
+# Clients know the service's states and commands, if its name or its binding is known here.
+async def clients(api: str, binding: HttpBinding[DoorState, DoorEvent], client: Client, handle: Task) -> None:
+    assert_type(Client("v1"), Client[V1State, V1Event])
+    assert_type(Client("v1", lifecycle=V1, base_url="http://127.0.0.1:8000").task("t"), Task[V1State, V1Event])
+    assert_type(Client("v1").task("t").pause(), CommandResult[V1State, V1Event])
+    assert_type(Client("v1").task("t").send(V1Event.PAUSE).state, V1State)
+    assert_type(Client("v1").task("t").allowed(), tuple[V1Event, ...])
+    assert_type(Client("v1").task("t").wait(), TaskResult[V1State])
+    assert_type(Client("v2").create("x").stop().state, V2State)
+    assert_type(Client("v2").session("s").stop(), CommandResult[V2SessionState, V2SessionEvent])
+    assert_type(Client("v2-session").task("s").stop().state, V2SessionState)
+    assert_type(Client("v3").create("x").dispatch("y").state, V3State)
+    assert_type(Client("v3").task("s").stop_task().state, V3State)
+    assert_type(Client("v4").task("r").cancel().state, V4State)
+    assert_type(AsyncClient("v2"), AsyncClient[V2State, V2Event])
+    assert_type(await AsyncClient("v2").task("t").stop_task_and_session(), CommandResult[V2State, V2Event])
+    assert_type(await AsyncClient("v2").task("t").known_state(), V2State | None)
+    assert_type(await AsyncClient("v2").session("s").stop(), CommandResult[V2SessionState, V2SessionEvent])
+    # One's own, with its enumerations.
+    assert_type(Client(binding).task("t").send(DoorEvent.ROT), CommandResult[DoorState, DoorEvent])
+    # Known only when the program runs: everything goes, as plain text.
+    assert_type(Client(api), Client[str, str])
+    assert_type(Client(api).task("t").send("pause").state, str)
+    Client(api).task("t").pause()
+    client.task("t").pause()
+    client.task("t").send("pause")
+    handle.cancel()
+    client = Client("v1")

@@ -20,6 +20,7 @@ from lifecycle import (
     V2State,
     get,
 )
+from lifecycle_adapters.http import AsyncClient, Client
 
 # Misspelt names.
 V1.target(V1State.RUNING, V1Event.STOP)  # error
@@ -79,3 +80,24 @@ V1.judge(V1State.RUNNING, V1Event.STOP).target = V1State.PAUSED  # error
 # Lifecycles of plain text.
 get(1)  # error
 get("v1").step("running", 1)  # error
+
+
+# Commands that the service does not have.
+def clients(v1: Client[V1State, V1Event], v2: Client[V2State, V2Event], other: AsyncClient[V2State, V2Event]) -> None:
+    Client("v2").create("x").pause()  # error
+    Client("v2").task("t").resume()  # error
+    Client("v1").task("t").stop_task()  # error
+    Client("v1").task("t").cancel()  # error
+    Client("v3").task("s").pause()  # error
+    Client("v4").task("r").stop()  # error
+    Client("v2-session").task("s").stop_task_and_session()  # error
+    v2.session("s").stop_task_and_session()  # error
+    AsyncClient("v2").task("t").pause()  # error
+    other.task("t").pause()  # error
+    v1.task("t").send("paus")  # error
+    v1.task("t").send(V2Event.STOP)  # error
+    v2.task("t").send(V1Event.RESUME)  # error
+    other.task("t").send("stop")  # error
+    Client("v1", serveur="http://127.0.0.1:8000")  # error
+    Client("v1", lifecycle="v1")  # error
+    Client("v1", timing=5)  # error

@@ -70,7 +70,7 @@ def _pause_resume_stop(stage: _Stage, client: Client) -> Task:
     stage.do("task.pause()", task.pause)
     stage.do("task.resume()", task.resume)
     stage.do("task.stop()", task.stop)
-    stage.expect(task.state, "stopped")
+    stage.expect(task.known_state(), "stopped")
     return task
 
 
@@ -94,7 +94,7 @@ def _lose_an_answer(stage: _Stage, client: Client) -> None:
     stage.emulator.fault("drop_after", command="stop")
     stage.say("    the next stop will take effect, its connection break before the answer", style="dim")
     stage.do("task.stop()", task.stop)
-    stage.expect(task.state, "stopped")
+    stage.expect(task.known_state(), "stopped")
     stage.expect(stage.commands_seen(task), ["stop"])
     stage.say("    sent once: reading the task proved that the stop took effect", style="dim")
 
@@ -150,11 +150,11 @@ def _stop_and_stop_with_session(stage: _Stage, client: Client) -> None:
     task = stage.do("task = client.create('Find a flight')", lambda: client.create("Find a flight"))
     stage.remote(task, "start")
     stage.do("task.stop()", task.stop)
-    stage.expect(task.state, "stopped")
+    stage.expect(task.known_state(), "stopped")
     task = stage.do("task = client.create('Find a hotel')", lambda: client.create("Find a hotel"))
     stage.remote(task, "start")
     stage.do("task.stop_task_and_session()", task.stop_task_and_session)
-    stage.expect(task.state, "stopped")
+    stage.expect(task.known_state(), "stopped")
     stage.say("    the task's state proves only half of it; so its session was read too", style="dim")
 
 
@@ -173,7 +173,7 @@ def _dispatch_wait_stop(stage: _Stage, client: Client) -> None:
     stage.expect(result.state, "idle")
     stage.say(f"    {result.state}, its output: {shown(result.output)}", style="dim")
     stage.do("session.stop()", session.stop)
-    stage.expect(session.state, "stopped")
+    stage.expect(session.known_state(), "stopped")
 
 
 def _validate_history(stage: _Stage, task: Task) -> None:

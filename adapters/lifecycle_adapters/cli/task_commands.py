@@ -113,7 +113,7 @@ def create(
     fields, labels = _fields(field, Client.create), dict(map(_label, label or ()))
     with client_of(api, base_url, lifecycle=lifecycle, journal=journal, worker=worker, key_from=key_from) as client:
         made = client.create(task, idempotency_key=idempotency_key, labels=labels, reason=reason, **fields)
-        state = made.state
+        state = made.known_state()
     if as_json:
         print_json({"task": made.id, "lifecycle": made.lifecycle.name, "state": state})
     else:

@@ -6,6 +6,7 @@ The tables (`binding`, `v1` to `v4`) need no HTTP client; `Client` and `AsyncCli
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from lifecycle_adapters.http.binding import Authentication, Call, HttpBinding, KeyVariable, ListCall, Proof, Request
@@ -28,10 +29,11 @@ from lifecycle_adapters.http.http_errors import (
 from lifecycle_adapters.http.services import register, service, services
 
 if TYPE_CHECKING:
-    from lifecycle_adapters.http.client import AsyncClient, AsyncTask, Client, Task
+    from lifecycle_adapters.http.client import AsyncClient, Client
     from lifecycle_adapters.http.creates import RecoveredCreate
     from lifecycle_adapters.http.exchange import Recovered, TaskResult
     from lifecycle_adapters.http.paginator import TaskSummary
+    from lifecycle_adapters.http.task_handles import AsyncTask, Task
     from lifecycle_adapters.http.timing import Timing
 
 __all__ = [
@@ -71,10 +73,22 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # What needs the extra is imported when it is first asked for.
-    if name in __all__:
-        import lifecycle_adapters.http.client as needs_extra
+# What needs the extra is imported when it is first used.
+_LAZY = {
+    "AsyncClient": "client",
+    "AsyncTask": "task_handles",
+    "Client": "client",
+    "Recovered": "exchange",
+    "RecoveredCreate": "creates",
+    "Task": "task_handles",
+    "TaskResult": "exchange",
+    "TaskSummary": "paginator",
+    "Timing": "timing",
+}
 
-        return getattr(needs_extra, name)
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        import_module(f"{__name__}.client")  # raises MissingExtra, if it is missing
+        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

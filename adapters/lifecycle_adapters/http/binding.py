@@ -20,6 +20,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from difflib import get_close_matches
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any, Generic, cast
@@ -96,8 +97,10 @@ class KeyVariable:
 class Call:
     """One call of a service, as a template in which `{id}` stands for the task's id.
 
-    `required_fields` names the body fields that the caller must give. `status_field` is the field of the answer
-    that holds the status, "" when the whole answer is the status, None when it carries none.
+    `required_fields` names the body fields that the caller must give. `optional_fields` names those that are like an
+    option of the client, such as `key` or `label`; undeclared, such a field is taken for a misspelt option.
+    `status_field` is the field of the response that holds the status, "" if the whole response is the status, None
+    if it carries none.
     `repeats_id` is False if the field in which other responses of the service carry the task's id holds the id
     of something else in this call's: a response about another task is invalid.
 
@@ -112,6 +115,7 @@ class Call:
     query: Mapping[str, str] = field(default_factory=dict[str, str])
     body: Mapping[str, str] | None = None
     required_fields: tuple[str, ...] = ()
+    optional_fields: tuple[str, ...] = ()
     status_field: str | None = None
     repeats_id: bool = True
 
@@ -133,10 +137,11 @@ class Call:
         for template in self._templates():
             if strange := set(_PLACEHOLDER.findall(template)) - {_ID}:
                 yield f"unknown placeholder {min(strange)!r}: the only one is {_ID!r}"
-        if isinstance(self.required_fields, str):
-            yield "`required_fields` must be several names, in a tuple"
-        elif self.required_fields and self.body is None:
-            yield "`required_fields` names fields of a body, and there is none: give body={}"
+        for name, names in (("required_fields", self.required_fields), ("optional_fields", self.optional_fields)):
+            if isinstance(names, str):
+                yield f"`{name}` must be several names, in a tuple"
+            elif names and self.body is None:
+                yield f"`{name}` names fields of a body, and there is none: give body={{}}"
 
     def _templates(self) -> tuple[str, ...]:
         return (self.path, *self.query.values(), *(self.body or {}).values())
@@ -151,7 +156,7 @@ class Call:
         Raises:
             ValueError: the call names a task, and no request can carry this id.
             TypeError: a field is missing that the call takes, or given that it sets itself, or is no
-                JSON; or fields are given to a call without a body.
+                JSON, or is probably a misspelt option of the client; or fields are given to a call without a body.
         """
         fields = fields or {}
         self._require_fields(fields)
@@ -177,6 +182,10 @@ class Call:
         # What makes the call this command of this task is not the caller's to change.
         if own := [name for name in fields if name in (self.body or {})]:
             raise TypeError(f"{call} sets {', '.join(own)} itself")
+        for name in fields:
+            if name not in (*self.required_fields, *self.optional_fields) and (option := _option_meant(name)):
+                what = f"{name!r} is no option and would be sent as a field; did you mean {option!r}?"
+                raise TypeError(f"{call}: {what} (If not, name the field in the call's `optional_fields`.)")
         try:
             json.dumps(fields, allow_nan=False, ensure_ascii=False).encode()
         except (TypeError, ValueError, RecursionError) as error:
@@ -359,6 +368,9 @@ class HttpBinding(Generic[S, E]):
             content: the answer's body.
             as_of: when the request was started, in UTC.
         """
+        if status_code == 303 and request.method != "GET":  # "it is done, look there": RFC 9110, 15.4.4
+            what = f"HTTP 303: redirected to {_one_line(headers.get('location', ''))}"
+            return Lost(InvalidResponse(what, method=request.method, path=request.path))
         if not 200 <= status_code < 300:
             error = _error(request, status_code, headers, content, as_of)
             return _failure(error, limits_rate=not self._limits_tasks(error))
@@ -384,6 +396,16 @@ class HttpBinding(Generic[S, E]):
     def _limits_tasks(self, error: ResponseError) -> bool:
         detail = error.detail.casefold()
         return any(part.casefold() in detail for part in self.limits_tasks)
+
+
+_OPTIONS = ("idempotency_key", "labels", "reason", "origin", "wait_for_in_flight_s")
+
+
+def _option_meant(field_name: str) -> str | None:
+    """The option of the client that a field's name is probably meant to be."""
+    if field_name in ("key", "idempotency"):
+        return "idempotency_key"
+    return next(iter(get_close_matches(field_name, _OPTIONS, n=1, cutoff=0.88)), None)
 
 
 def _plain(task_id: str) -> str:

@@ -23,7 +23,7 @@ from lifecycle.conformance import Channel
 from lifecycle.effects import Accepted, Denied, Failure, Lost, Missing, NotSent, Refused, Response
 from lifecycle.journal import Report, ReportEntry
 from lifecycle_adapters.http import AsyncClient, Unauthorized
-from lifecycle_adapters.http.client import TaskId, id_text
+from lifecycle_adapters.http.arguments import TaskId, id_text
 from lifecycle_adapters.http.driver import CLOCK
 from lifecycle_adapters.http.exchange import cost_usd
 from lifecycle_adapters.watch.enforcer import PolicyEnforcer

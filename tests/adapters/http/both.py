@@ -11,7 +11,7 @@ import httpx2
 
 from lifecycle import Lifecycle
 from lifecycle.command import CommandResult
-from lifecycle.journal import TaskJournal
+from lifecycle.journal import Journal, TaskJournal
 from lifecycle_adapters.http import (
     AsyncClient,
     AsyncTask,
@@ -23,7 +23,8 @@ from lifecycle_adapters.http import (
     TaskSummary,
     Timing,
 )
-from lifecycle_adapters.http.client import Commands, TaskId
+from lifecycle_adapters.http.arguments import TaskId
+from lifecycle_adapters.http.command_methods import CommandMethods
 
 R = TypeVar("R")
 Result = CommandResult[str, str]
@@ -41,11 +42,12 @@ QUICK = Timing(
 )
 
 
-class BlockingTask(Commands[Result]):
+class BlockingTask(CommandMethods[str, Result]):
     """An `AsyncTask` whose every call is awaited."""
 
-    def __init__(self, runner: asyncio.Runner, task: AsyncTask) -> None:
+    def __init__(self, runner: asyncio.Runner, task: AsyncTask, journal: Journal) -> None:
         self.asynchronous = task
+        self.journal: TaskJournal[str, str] = journal.task(task.lifecycle, task.id)
         self._runner = runner
 
     def send(self, command: str, /, **fields: Any) -> Result:
@@ -55,7 +57,8 @@ class BlockingTask(Commands[Result]):
         return self._run(self.asynchronous.recover(**given))
 
     def status(self) -> str:
-        return self._run(self.asynchronous.status())
+        state: str = self._run(self.asynchronous.status())
+        return state
 
     def allowed(self) -> tuple[str, ...]:
         return self._run(self.asynchronous.allowed())
@@ -70,13 +73,8 @@ class BlockingTask(Commands[Result]):
     def id(self) -> str:
         return self.asynchronous.id
 
-    @property
-    def state(self) -> str | None:
-        return self.asynchronous.state
-
-    @property
-    def journal(self) -> TaskJournal[str, str]:
-        return self.asynchronous.journal
+    def known_state(self) -> str | None:
+        return self._run(self.asynchronous.known_state())
 
     @property
     def lifecycle(self) -> Lifecycle[str, str]:
@@ -140,7 +138,7 @@ class BlockingClient(AbstractContextManager["BlockingClient"]):
         self._runner.close()
 
     def _handle(self, task: AsyncTask) -> BlockingTask:
-        return BlockingTask(self._runner, task)
+        return BlockingTask(self._runner, task, self.asynchronous.journal)
 
 
 async def _all(listed: AsyncIterator[TaskSummary]) -> list[TaskSummary]:

@@ -21,11 +21,10 @@ from lifecycle import (
     get,
 )
 from lifecycle.catalog import V1
-from lifecycle.journal import CommandEntry, Report
+from lifecycle.journal import CommandEntry, Report, TaskJournal
 from lifecycle.memory import MemoryJournal, MemoryTaskJournal
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import (
-    AsyncTask,
     FieldError,
     Forbidden,
     HttpError,
@@ -38,7 +37,7 @@ from lifecycle_adapters.http import (
     ServerError,
     Unauthorized,
 )
-from tests.adapters.http.both import QUICK, AnyTask
+from tests.adapters.http.both import QUICK
 from tests.adapters.http.conftest import Connect, Serve
 from tests.adapters.http.scripted import Reply, ScriptedServer, Seen, by_path, in_turn, refused_port
 from tests.lifecycle.drivers import clock
@@ -64,9 +63,9 @@ class V1Service:
         return reply
 
 
-def lives(task: AnyTask | AsyncTask) -> list[tuple[str, int, str]]:
+def lives(journal: TaskJournal[Any, Any]) -> list[tuple[str, int, str]]:
     """Each recorded command as (command, attempts, state), oldest first."""
-    entries = cast("MemoryTaskJournal[str, str]", task.journal).entries
+    entries = cast("MemoryTaskJournal[str, str]", journal).entries
     last = {entry.record.id: entry.record for entry in entries if isinstance(entry, CommandEntry)}
     return [(record.command, record.attempts, record.state) for record in last.values()]
 
@@ -105,7 +104,7 @@ def test_what_did_not_happen_is_sent_again(connect: Connect, serve: Serve, reply
     result = task.stop()
     assert (result.command, result.state, result.sent) == ("stop", "stopped", True)
     assert server.commands == [STOP, STOP]
-    assert lives(task) == [("stop", 2, "done")]
+    assert lives(task.journal) == [("stop", 2, "done")]
 
 
 @no_use
@@ -114,7 +113,7 @@ def test_what_did_happen_is_not_sent_again(connect: Connect, serve: Serve, reply
     task = connect("v1", server.base_url).task("t")
     assert task.pause().state == "paused"
     assert server.commands == [PAUSE]
-    assert lives(task) == [("pause", 1, "done")]
+    assert lives(task.journal) == [("pause", 1, "done")]
 
 
 @pytest.mark.parametrize("happens", [False, True])
@@ -130,7 +129,7 @@ def test_a_request_that_arrives_late_finds_its_work_done(connect: Connect, emula
     emulator.fire(task.id, "start")
     emulator.fault("delay", seconds=OUT_OF_TIME, command="pause")
     assert task.pause().state == "paused"
-    assert lives(task) == [("pause", 2, "done")]
+    assert lives(task.journal) == [("pause", 2, "done")]
     time.sleep(OUT_OF_TIME)
     late, repeated = [call for call in emulator.calls() if call.command]
     assert (late.applied, repeated.applied) == (False, True)
@@ -146,13 +145,13 @@ def test_what_stays_unknown_is_left_open_until_the_service_answers(connect: Conn
     assert isinstance(raised.value.__cause__, ServerError)
     assert (raised.value.task, raised.value.command, raised.value.state) == ("t", "pause", "running")
     assert len(server.commands) == QUICK.attempts + 1
-    assert lives(task) == [("pause", QUICK.attempts + 1, "uncertain")]
+    assert lives(task.journal) == [("pause", QUICK.attempts + 1, "uncertain")]
     with pytest.raises(CommandInFlight):
         task.pause()
     recovered = task.recover()
     assert recovered is not None
     assert (recovered.command, recovered.state) == ("pause", "paused")
-    assert lives(task) == [("pause", QUICK.attempts + 2, "done")]
+    assert lives(task.journal) == [("pause", QUICK.attempts + 2, "done")]
     assert task.recover() is None
 
 
@@ -162,7 +161,7 @@ def test_a_stop_may_abandon_what_is_uncertain(connect: Connect, serve: Serve) ->
     with pytest.raises(CommandUncertain):
         task.pause()
     assert task.stop().state == "stopped"
-    assert [state for *_, state in lives(task)] == ["abandoned", "done"]
+    assert [state for *_, state in lives(task.journal)] == ["abandoned", "done"]
 
 
 def test_a_second_dispatch_is_never_risked(connect: Connect, serve: Serve) -> None:
@@ -186,7 +185,7 @@ def test_a_task_that_ended_otherwise_has_ended_first(connect: Connect, serve: Se
     with pytest.raises(TaskEndedFirst, match="it was 'finished' before 'stop' took effect"):
         task.stop()
     assert server.commands == [STOP]
-    assert lives(task) == [("stop", 1, "ended_first")]
+    assert lives(task.journal) == [("stop", 1, "ended_first")]
 
 
 # --- commands that are refused ------------------------------------------------------------------
@@ -220,7 +219,7 @@ def test_a_refusal_is_told_and_recorded(connect: Connect, serve: Serve, reply: R
     assert isinstance(cause, RequestRejected)
     assert cause.status_code == reply.status
     assert server.calls == ["GET /api/v1/task/t/status", STOP, "GET /api/v1/task/t/status"]
-    assert lives(task) == [("stop", 1, "refused")]
+    assert lives(task.journal) == [("stop", 1, "refused")]
 
 
 def test_a_refusal_names_all_fields(connect: Connect, serve: Serve) -> None:
@@ -239,7 +238,7 @@ def test_a_refusal_of_what_is_so_already_is_success(connect: Connect, serve: Ser
     server = serve(V1Service(plan=[(Reply(status=400, body={"detail": "Agent session already stopped"}), True)]))
     task = connect("v1", server.base_url).task("t")
     assert task.stop().state == "stopped"
-    assert lives(task) == [("stop", 1, "done")]
+    assert lives(task.journal) == [("stop", 1, "done")]
 
 
 @pytest.mark.parametrize(("status", "error"), [(401, Unauthorized), (403, Forbidden)])
@@ -251,7 +250,7 @@ def test_what_may_not_be_asked_is_raised_as_it_is(
     with pytest.raises(error, match=rf"^PUT /api/v1/stop-task: HTTP {status}: no$"):
         task.stop()
     assert server.calls == ["GET /api/v1/task/t/status", STOP]
-    assert lives(task) == [("stop", 1, "refused")]
+    assert lives(task.journal) == [("stop", 1, "refused")]
 
 
 @pytest.mark.parametrize("is_found", [True, False])
@@ -268,7 +267,7 @@ def test_a_command_that_is_not_found_is_refused_or_the_task_is(connect: Connect,
     with pytest.raises(CommandRefused if is_found else NotFound, match="Task not found"):
         task.stop()
 
-    assert lives(task) == [("stop", 1, "refused")]
+    assert lives(task.journal) == [("stop", 1, "refused")]
 
 
 # --- too many requests --------------------------------------------------------------------------
@@ -280,7 +279,7 @@ def test_429_is_waited_out(connect: Connect, serve: Serve, headers: dict[str, st
     task = connect("v1", server.base_url).task("t")
     assert task.stop().state == "stopped"
     assert server.commands == [STOP] * 3
-    assert lives(task) == [("stop", 3, "done")]
+    assert lives(task.journal) == [("stop", 3, "done")]
 
 
 def test_429_is_given_up_when_the_attempts_are_spent(connect: Connect, serve: Serve) -> None:
@@ -290,7 +289,7 @@ def test_429_is_given_up_when_the_attempts_are_spent(connect: Connect, serve: Se
         task.stop()
     assert raised.value.retry_after_s is None
     assert len(server.commands) == QUICK.attempts + 1
-    assert lives(task) == [("stop", QUICK.attempts + 1, "refused")]
+    assert lives(task.journal) == [("stop", QUICK.attempts + 1, "refused")]
 
 
 @pytest.mark.parametrize(
@@ -370,7 +369,7 @@ def test_a_command_that_was_never_sent_is_abandoned(connect: Connect) -> None:
         assert task.status() == "running"
     with pytest.raises(NotConnected):
         task.pause()
-    assert lives(task) == [("pause", QUICK.attempts + 1, "abandoned")]
+    assert lives(task.journal) == [("pause", QUICK.attempts + 1, "abandoned")]
     assert task.recover() is None
 
 
@@ -389,7 +388,7 @@ def test_a_connection_that_the_server_closed_meanwhile_is_replaced(connect: Conn
     assert task.pause().state == "paused"
     server.hang_up()
     assert task.resume().state == "running"
-    assert lives(task) == [("pause", 1, "done"), ("resume", 1, "done")]
+    assert lives(task.journal) == [("pause", 1, "done"), ("resume", 1, "done")]
 
 
 # --- reads --------------------------------------------------------------------------------------
@@ -491,7 +490,7 @@ def test_an_unknown_status_is_raised_and_nothing_is_sent(connect: Connect, serve
             ask()
         assert raised.value.status == "hibernating"
     assert server.commands == []
-    assert task.state is None
+    assert task.known_state() is None
 
 
 def test_an_unknown_status_after_a_command_proves_nothing(connect: Connect, serve: Serve) -> None:
@@ -507,7 +506,14 @@ def test_an_unknown_status_after_a_command_proves_nothing(connect: Connect, serv
     with pytest.raises(CommandUncertain, match="did not act in time"):
         task.pause()
     assert server.commands == [PAUSE]
-    assert lives(task) == [("pause", 1, "uncertain")]
+    assert lives(task.journal) == [("pause", 1, "uncertain")]
+
+
+def test_a_create_that_is_redirected_to_what_it_made_is_uncertain(connect: Connect, serve: Serve) -> None:
+    server = serve(in_turn(Reply(status=303, headers={"Location": "/api/v1/task/made-1"}, body=b"")))
+
+    with pytest.raises(CreateUncertain, match="HTTP 303: redirected to /api/v1/task/made-1"):
+        connect("v1", server.base_url).create("buy milk", idempotency_key="order-5")
 
 
 def test_a_status_of_the_full_lifecycle_is_foreign_to_the_seed(connect: Connect, serve: Serve) -> None:
@@ -540,7 +546,7 @@ def test_a_create_that_gives_no_usable_id_is_uncertain(connect: Connect, serve: 
 def test_a_create_that_is_throttled_is_sent_again(connect: Connect, serve: Serve) -> None:
     server = serve(by_path({"POST /api/v1/run-task": [Reply(status=429), Reply(status=429), Reply(body={"id": "t"})]}))
     task = connect("v1", server.base_url).create("buy milk", llm_model="o3")
-    assert (task.id, task.state) == ("t", None)
+    assert (task.id, task.known_state()) == ("t", None)
     assert [seen.json for seen in server.seen] == [{"task": "buy milk", "llm_model": "o3"}] * 3
 
 
@@ -611,7 +617,7 @@ def test_without_the_sessions_proof_it_stays_uncertain(
     task = connect("v2", server.base_url).task("t")
     with pytest.raises(CommandUncertain):
         task.stop_task_and_session()
-    assert lives(task) == [("stop_task_and_session", 1, "uncertain")]
+    assert lives(task.journal) == [("stop_task_and_session", 1, "uncertain")]
 
 
 # --- what never leaves --------------------------------------------------------------------------
@@ -633,7 +639,7 @@ def test_an_illegal_command_is_refused_here(connect: Connect, serve: Serve) -> N
         task.stop()
     assert server.commands == []
     assert len(server.seen) == reads, "what is final needs no further read"
-    assert lives(task) == []
+    assert lives(task.journal) == []
 
 
 def test_a_redundant_command_returns_and_is_not_sent(connect: Connect, serve: Serve) -> None:
@@ -646,7 +652,7 @@ def test_a_redundant_command_returns_and_is_not_sent(connect: Connect, serve: Se
         result = task.send(command)
         assert (result.command, result.state, result.sent) == (command, state, False)
     assert server.commands == []
-    assert lives(task) == []
+    assert lives(task.journal) == []
 
 
 @pytest.mark.parametrize("misuse", ["stpo", "start", "stop_task", ""])
@@ -656,4 +662,4 @@ def test_no_command_of_this_service_is_refused_at_once(connect: Connect, serve: 
     with pytest.raises(UnknownName):
         task.send(misuse)
     assert server.seen == []
-    assert lives(task) == []
+    assert lives(task.journal) == []

@@ -15,7 +15,7 @@ import pytest
 from lifecycle import CommandInFlight, CommandUncertain, UnknownName
 from lifecycle.effects import Progress
 from lifecycle_adapters.emulator import Emulator
-from lifecycle_adapters.http import AsyncClient, AsyncTask, Timing
+from lifecycle_adapters.http import AsyncClient, AsyncTask, TaskResult, Timing
 from tests.adapters.http.both import KEY, QUICK
 from tests.adapters.http.conftest import NO_CERTIFICATES, Serve
 from tests.adapters.http.scripted import Reply, Seen
@@ -41,7 +41,8 @@ def test_many_tasks_at_once(emulator: Emulator) -> None:
             await task.stop()
         else:
             await asyncio.to_thread(emulator.fire, task.id, "finish")
-        return (await task.wait(timeout_s=20)).state
+        result: TaskResult[str] = await task.wait(timeout_s=20)
+        return result.state
 
     async def everything() -> list[str]:
         async with opened("v1", emulator.base_url) as client:
@@ -137,13 +138,13 @@ def test_a_command_that_is_cancelled_on_its_way_stays_open_until_it_is_settled(s
         async with opened("v1", server.base_url) as client:
             task = client.task("t")
             await _cancelled(task.pause(), lambda: bool(server.commands))
-            assert lives(task) == [("pause", 1, "recorded")]
+            assert lives(client.journal.task(task.lifecycle, task.id)) == [("pause", 1, "recorded")]
             with pytest.raises(CommandInFlight, match="no worker has claimed it, `recover` settles it"):
                 await task.pause()
             recovered = await task.recover()
             assert recovered is not None
             assert (recovered.command, recovered.state) == ("pause", "paused")
-            assert lives(task) == [("pause", 1 if happens else 2, "done")]
+            assert lives(client.journal.task(task.lifecycle, task.id)) == [("pause", 1 if happens else 2, "done")]
             assert (await task.resume()).state == "running"
 
     asyncio.run(everything())
@@ -160,7 +161,7 @@ def test_a_time_out_of_the_callers_is_a_cancellation(serve: Serve) -> None:
                 async with asyncio.timeout(0.3):
                     await task.stop()
             assert (await task.recover()) is not None
-            assert task.state == "stopped"
+            assert (await task.known_state()) == "stopped"
 
     asyncio.run(everything())
     assert len(server.commands) == 1
@@ -178,7 +179,7 @@ def test_a_command_that_is_cancelled_while_it_waits_to_be_sent_again(serve: Serv
             recovered = await task.recover()
             assert recovered is not None
             assert recovered.state == "stopped"
-            assert lives(task) == [("stop", 2, "done")]
+            assert lives(client.journal.task(task.lifecycle, task.id)) == [("stop", 2, "done")]
 
     asyncio.run(everything())
 
@@ -195,7 +196,7 @@ def test_a_command_that_is_cancelled_while_it_is_settled(serve: Serve) -> None:
             recovered = await task.recover()
             assert recovered is not None
             assert recovered.state == "paused"
-            assert lives(task) == [("pause", 1, "done")]
+            assert lives(client.journal.task(task.lifecycle, task.id)) == [("pause", 1, "done")]
 
     asyncio.run(everything())
 

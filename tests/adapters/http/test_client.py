@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 from urllib.parse import unquote
 from uuid import UUID
 
@@ -28,7 +28,7 @@ from lifecycle import (
     WaitTimedOut,
     get,
 )
-from lifecycle.catalog import V1, V2_SESSION, V3, V1State
+from lifecycle.catalog import V1, V2_SESSION, V3, V1Event, V1State
 from lifecycle.effects import Progress
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.emulator import Emulator
@@ -43,8 +43,10 @@ from lifecycle_adapters.http import (
     TaskSummary,
     Unauthorized,
 )
-from lifecycle_adapters.http.client import Commands
+from lifecycle_adapters.http.command_methods import CommandMethods
+from lifecycle_adapters.http.services import service
 from lifecycle_adapters.http.v2 import V2
+from lifecycle_adapters.journal import SqlJournal
 from tests.adapters.http.both import KEY, QUICK
 from tests.adapters.http.conftest import NO_CERTIFICATES, Connect, Serve
 from tests.adapters.http.scripted import Reply, by_path, in_turn
@@ -76,7 +78,7 @@ def test_a_v2_task_and_its_session(connect: Connect, emulator: Emulator) -> None
     emulator.fire(task.id, "start")
     details = task.details()
     assert details["status"] == "started"
-    assert task.state == "started", "details are a report like any other"
+    assert task.known_state() == "started", "details are a report like any other"
     session = client.session(details["sessionId"])
     assert session.status() == "active"
     assert task.stop_task_and_session().state == "stopped"
@@ -98,7 +100,7 @@ def test_a_v2_session_of_its_own(connect: Connect, emulator: Emulator) -> None:
 
 def test_a_v3_session(connect: Connect, emulator: Emulator) -> None:
     session = connect("v3", emulator.base_url).create()
-    assert session.state == "created"
+    assert session.known_state() == "created"
     emulator.fire(session.id, "ready")
     assert session.status() == "idle"
     assert session.dispatch("buy milk", keepAlive=True).state == "running"
@@ -121,7 +123,7 @@ def test_a_v4_run(connect: Connect, emulator: Emulator) -> None:
 def test_a_handle_on_a_task_that_another_client_made(connect: Connect, emulator: Emulator) -> None:
     made = connect("v1", emulator.base_url).create("buy milk")
     task = connect("v1", emulator.base_url).task(made.id)
-    assert (task.id, task.state, task.lifecycle) == (made.id, None, get("v1-full"))
+    assert (task.id, task.known_state(), task.lifecycle) == (made.id, None, get("v1-full"))
     assert task.stop().state == "stopped"
     result = made.stop()
     assert (result.state, result.sent) == ("stopped", False), "what it remembers is confirmed by a read"
@@ -182,8 +184,41 @@ def test_what_is_no_lifecycle_is_refused(connect: Connect, given: Any) -> None:
 def test_every_command_of_the_catalog_is_a_method() -> None:
     spoken = [lifecycle for name, lifecycle in CATALOG.items() if name != "command"]
     commands = {str(command) for lifecycle in spoken for command in lifecycle.commands}
-    methods = {name for name, _ in inspect.getmembers(Commands, inspect.isfunction) if not name.startswith("_")}
+    methods = {name for name, _ in inspect.getmembers(CommandMethods, inspect.isfunction) if not name.startswith("_")}
     assert methods == commands | {"send"}
+
+
+@pytest.mark.parametrize("api", ["v1", "v2", "v2-session", "v3", "v4"])
+def test_type_checkers_know_which_service_has_which_command(api: str) -> None:
+    commands: tuple[str, ...] = service(api).lifecycle.commands
+    accepted = {
+        name
+        for name, method in inspect.getmembers(CommandMethods, inspect.isfunction)
+        if not name.startswith("_") and name != "send"
+        if any(get_args(handle)[0] is type(commands[0]) for handle in get_args(get_type_hints(method)["self"]))
+    }
+
+    assert accepted == set(map(str, commands))
+
+
+@pytest.mark.parametrize(("asynchronous", "synchronous"), [(AsyncClient, Client), (AsyncTask, Task)])
+def test_help_is_complete_on_the_asynchronous_side(asynchronous: type, synchronous: type) -> None:
+    names = {name for name in vars(asynchronous) if not name.startswith("_")}
+    assert names
+
+    for name in names:
+        summary, _, rest = (getattr(asynchronous, name).__doc__ or "").partition("\n")
+        theirs, _, their_rest = (getattr(synchronous, name).__doc__ or "").partition("\n")
+        assert (summary, rest.split()) == (theirs, their_rest.split())
+        assert "As `" not in summary
+
+
+def test_the_repr_of_a_handle_reads_no_journal(connect: Connect, tmp_path: Path) -> None:
+    with SqlJournal(tmp_path / "journal.db") as journal:
+        task = connect("v1", "http://127.0.0.1:1", journal=journal).task("t")
+    (tmp_path / "journal.db").write_bytes(b"no database any more")
+
+    assert repr(task) in ("<Task v1-full 't'>", "<AsyncTask v1-full 't'>")
 
 
 def test_both_kinds_offer_the_same() -> None:
@@ -195,7 +230,8 @@ def test_both_kinds_offer_the_same() -> None:
         }
 
     assert offered(Client) == offered(AsyncClient)
-    assert offered(Task) == offered(AsyncTask)
+    # The journal's methods may wait for a disk, so an asynchronous handle does not offer them.
+    assert offered(Task) == {**offered(AsyncTask), "journal": []}
     constructors = [inspect.signature(kind).parameters for kind in (Client, AsyncClient)]
     assert [*constructors[0]] == [*constructors[1]]
 
@@ -204,8 +240,8 @@ def test_the_handle_says_what_it_is(connect: Connect, emulator: Emulator) -> Non
     client = connect("v3", emulator.base_url)
     assert repr(client).endswith(f"Client('v3', base_url='{emulator.base_url}', lifecycle='v3-full')")
     made = client.create()
-    assert repr(made).endswith(f"Task v3-full '{made.id}' created>")
-    assert repr(client.task("s")).endswith("Task v3-full 's' not yet read>")
+    assert repr(made).endswith(f"Task v3-full '{made.id}'>")
+    assert repr(client.task("s")).endswith("Task v3-full 's'>")
 
 
 def test_one_record_for_all_handles_of_a_task(connect: Connect, emulator: Emulator) -> None:
@@ -213,7 +249,7 @@ def test_one_record_for_all_handles_of_a_task(connect: Connect, emulator: Emulat
     first = connect("v1", emulator.base_url, journal=journal).create("buy milk")
     second = connect("v1", emulator.base_url, journal=journal).task(first.id)
     first.status()
-    assert second.state == "created"
+    assert second.known_state() == "created"
 
 
 # --- waiting ------------------------------------------------------------------------------------
@@ -250,7 +286,7 @@ def test_a_wait_follows_the_task_to_its_end(connect: Connect, emulator: Emulator
 
     result = task.wait("final", timeout_s=5, on_progress=on_progress)
     assert [(progress.state, progress.poll) for progress in seen] == [(state, n) for n, state in enumerate(passed, 1)]
-    assert result.state == task.state == passed[-1]
+    assert result.state == task.known_state() == passed[-1]
     assert result.output
     assert (result.cost_usd is None) == (api == "v1")
 
@@ -774,7 +810,7 @@ def test_one_handle_for_many_threads(emulator: Emulator) -> None:
             came: set[str] = set()
             for turn in range(6):
                 try:
-                    result = task.send(("pause", "resume")[(worker + turn) % 2])
+                    result = task.send((V1Event.PAUSE, V1Event.RESUME)[(worker + turn) % 2])
                     came.add(f"sent {result.sent}")
                 except (CommandInFlight, IllegalTransition) as error:
                     came.add(type(error).__name__)

@@ -100,8 +100,7 @@ def _taken(step: Step, emulator: Emulator, task: AnyTask) -> object:
         case ("ask", "wait", _):
             return task.wait(timeout_s=0)
         case (_, question, _):
-            answer: Any = getattr(task, question)
-            return answer() if callable(answer) else answer
+            return getattr(task, question)()
 
 
 def _came(step: Step, emulator: Emulator, task: AnyTask) -> object:
@@ -219,7 +218,7 @@ def test_equal_lists(both: Both, api: str) -> None:
 
 # --- scripts that Hypothesis writes -------------------------------------------------------------
 
-ASKS = ("status", "allowed", "details", "wait", "recover", "state")
+ASKS = ("status", "allowed", "details", "wait", "recover", "known_state")
 
 
 def scripts(api: str) -> st.SearchStrategy[list[Step]]:

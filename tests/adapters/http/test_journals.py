@@ -39,7 +39,7 @@ from lifecycle.memory import MemoryJournal, MemoryTaskJournal
 from lifecycle.table import E, S
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import AsyncClient, Client, Recovered
-from lifecycle_adapters.http.client import Commands
+from lifecycle_adapters.http.command_methods import CommandMethods
 from tests.adapters.http.both import KEY, QUICK
 from tests.adapters.http.conftest import NO_CERTIFICATES, Connect, Serve
 from tests.adapters.http.scripted import Reply, Seen, by_path
@@ -92,7 +92,7 @@ def test_what_is_given_with_a_command_is_recorded(connect: Connect, serve: Serve
     ]
 
 
-class Given(Commands[dict[str, Any]]):
+class Given(CommandMethods[str, dict[str, Any]]):
     """Returns what it is given."""
 
     def send(
@@ -117,7 +117,9 @@ class Given(Commands[dict[str, Any]]):
         }
 
 
-@pytest.mark.parametrize("command", [name for name in vars(Commands) if not name.startswith("_") and name != "send"])
+@pytest.mark.parametrize(
+    "command", [name for name in vars(CommandMethods) if not name.startswith("_") and name != "send"]
+)
 def test_every_command_takes_a_key_and_a_reason(command: str) -> None:
     fields = {"task": "buy milk"} if command == "dispatch" else {}
 

@@ -54,7 +54,7 @@ def test_a_single_read_is_neither_repeated_nor_raised_nor_recorded(emulator: Emu
         assert isinstance(failed, Lost)
         assert isinstance(gone, Missing)
         assert isinstance(gone.error, NotFound)
-        assert task.state is None
+        assert task.known_state() is None
         assert len(emulator.calls()) == 5
 
 

@@ -16,7 +16,7 @@ import h11
 import httpx2
 import pytest
 
-from lifecycle import CommandUncertain, CreateUncertain, LifecycleError
+from lifecycle import V1_FULL, CommandUncertain, CreateUncertain, LifecycleError
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import AsyncClient, Client, ClientUnusable, NoResponse, NotConnected
@@ -105,7 +105,7 @@ def test_a_command_whose_transport_breaks_is_settled_by_a_read(kind: str, raised
     with client_of(kind, Breaking(raised)) as client:
         task = client.task("t")
         assert task.stop().state == "stopped"
-        assert lives(task) == [("stop", 1, "done")]
+        assert lives(task.journal) == [("stop", 1, "done")]
 
 
 @both
@@ -276,7 +276,7 @@ def test_a_client_that_is_closed_in_the_middle_has_not_sent(serve: Serve) -> Non
         closing = client.limited_by(Closing()).task("t")
         with pytest.raises(ClientUnusable):
             closing.pause()
-        assert lives(task) == [("pause", QUICK.attempts + 1, "abandoned")]
+        assert lives(task.journal) == [("pause", QUICK.attempts + 1, "abandoned")]
 
 
 # --- event loops --------------------------------------------------------------------------------
@@ -357,4 +357,4 @@ def test_the_callers_own_client_is_refused_in_another_event_loop() -> None:
                 await client.task("u").stop()
 
     asyncio.run(refused())
-    assert clients[0].task("u").journal.load().version == 0
+    assert journal.task(V1_FULL, "u").load().version == 0

@@ -754,3 +754,30 @@ EVERYTHING: dict[str, Any] = {"method": "DELETE", "path": "/jobs"}
 def test_a_table_that_cannot_be_meant_is_refused_when_it_is_made(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(f"binding 'v1': {said}")):
         replace(V1, **changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("key", "idempotency_key"),
+        ("idempotency", "idempotency_key"),
+        ("idempotencyKey", "idempotency_key"),
+        ("idempotency_keys", "idempotency_key"),
+        ("label", "labels"),
+        ("reasons", "reason"),
+        ("wait_for_in_flight", "wait_for_in_flight_s"),
+    ],
+)
+def test_a_field_that_is_a_misspelt_option_is_refused(name: str, meant: str) -> None:
+    create = Call(method="POST", path="/jobs", body={})
+
+    with pytest.raises(TypeError, match=f"{name!r} is no option and would be sent as a field; did you mean {meant!r}"):
+        create.request("", fields={name: "order-5"})
+
+    declared = replace(create, optional_fields=(name,))
+    assert declared.request("", fields={name: "order-5"}).body == {name: "order-5"}
+
+
+@pytest.mark.parametrize("name", ["task", "original", "region", "llm_model", "keepAlive", "secrets"])
+def test_other_fields_are_sent(name: str) -> None:
+    assert Call(method="POST", path="/jobs", body={}).request("", fields={name: "x"}).body == {name: "x"}

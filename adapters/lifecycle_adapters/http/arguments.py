@@ -1,0 +1,83 @@
+"""The checks of what callers pass to clients and handles."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Literal
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from lifecycle.journal import RequestContext
+
+OnUnknown = Literal["raise", "continue"]
+TaskId = str | int | UUID
+
+
+def require(given: Any, kind: Any, wanted: str) -> None:
+    """Raise TypeError, whose message says what is wanted, unless `given` is an instance of `kind`."""
+    if not isinstance(given, kind):
+        text = f"the class {given.__name__}" if isinstance(given, type) else f"{given!r:.80} ({type(given).__name__})"
+        raise TypeError(f"{wanted}, not {text}")
+
+
+def request_context(idempotency_key: str | None, origin: str, reason: str) -> RequestContext:
+    """Return what the journal records with a request.
+
+    Raises:
+        TypeError: an argument is no text.
+        ValueError: the key is empty.
+    """
+    require(idempotency_key, str | None, "idempotency_key must be text")
+    require(origin, str, "origin must be text")
+    require(reason, str, "reason must be text")
+    if idempotency_key == "":
+        raise ValueError("idempotency_key must not be empty: give each intention a text of its own, or None for no key")
+    return RequestContext(idempotency_key, origin, reason)
+
+
+def seconds(given: float | None, name: str) -> float | None:
+    """Return a duration that a caller gives. Raises TypeError: it is no number; ValueError: it is NaN or negative."""
+    require(given, float | int | None, f"{name} must be a number of seconds")
+    if given is not None and not given >= 0:
+        raise ValueError(f"{name} must be a number of seconds, 0 or more, not {given!r}")
+    return given
+
+
+def longest_wait_s(wait: bool) -> float:
+    """Return how long to wait for another worker's command: not at all, or without end."""
+    return float("inf") if wait else 0.0
+
+
+def worker_names(dead: Collection[str]) -> frozenset[str]:
+    """Return the names of workers. Raises TypeError: it is one name."""
+    if isinstance(dead, str):
+        raise TypeError(f"dead is a collection of names, such as {{{dead!r}}}, not one name")
+    return frozenset(dead)
+
+
+def raises_on_unknown(on_unknown: OnUnknown) -> bool:
+    """Return whether an unknown status ends a wait. Raises ValueError: neither 'raise' nor 'continue'."""
+    if on_unknown not in ("raise", "continue"):
+        raise ValueError(f"on_unknown must be 'raise' or 'continue', not {on_unknown!r}")
+    return on_unknown == "raise"
+
+
+def id_text(task_id: object) -> str:
+    """Return an id as a service writes it. Raises TypeError: it is no text, integer or UUID."""
+    if isinstance(task_id, str):
+        return task_id
+    if isinstance(task_id, int | UUID) and not isinstance(task_id, bool):
+        return str(task_id)
+    raise TypeError(f"a task's id is a text, an integer or a UUID, not {type(task_id).__name__}")
+
+
+def server(base_url: str, base_path: str) -> str:
+    """Return the URL of a server, without the path of the API. Raises ValueError: it is no such URL."""
+    parts = urlsplit(base_url)
+    is_server = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and " " not in base_url
+    if not is_server or parts.query or parts.fragment:
+        raise ValueError(f"base_url must be like 'https://host', not {base_url!r}")
+    if parts.username is not None:
+        raise ValueError("base_url must hold no user and no password: it is shown in messages")
+    # Other clients want the path in the base URL; both forms must lead to the same calls.
+    return base_url.rstrip("/").removesuffix(base_path)

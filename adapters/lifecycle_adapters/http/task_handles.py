@@ -1,0 +1,243 @@
+"""The handles on tasks that users hold: what to send, what to read, and how long to wait.
+
+What a handle does is decided in exchange.py and carried out by driver.py; here are the names and
+signatures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Coroutine
+from typing import Any, Generic
+
+from typing_extensions import TypeVar
+
+from lifecycle.command import CommandResult
+from lifecycle.following import Until
+from lifecycle.journal import TaskJournal
+from lifecycle.lifecycle import Lifecycle
+from lifecycle_adapters.http.arguments import (
+    OnUnknown,
+    longest_wait_s,
+    raises_on_unknown,
+    request_context,
+    seconds,
+    worker_names,
+)
+from lifecycle_adapters.http.command_methods import CommandMethods
+from lifecycle_adapters.http.driver import AsyncDriver, Driver, OnProgress
+from lifecycle_adapters.http.exchange import TaskProcedures, TaskResult
+from lifecycle_adapters.http.twins import twin_of
+
+# With defaults, so that a plain `Task` in an annotation is a task of any service.
+S = TypeVar("S", bound=str, default=Any)
+E = TypeVar("E", bound=str, default=Any)
+
+
+class _Handle(Generic[S, E]):
+    """What both kinds of handle know without I/O."""
+
+    def __init__(self, procedures: TaskProcedures[S, E]) -> None:
+        self._procedures = procedures
+
+    @property
+    def id(self) -> str:
+        """The task's id."""
+        return self._procedures.task_id
+
+    @property
+    def lifecycle(self) -> Lifecycle[S, E]:
+        """The lifecycle that governs the task."""
+        return self._procedures.lifecycle
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.lifecycle.name} {self.id!r}>"
+
+
+class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
+    """A handle on one remote task; made by `Client`. Safe to share between threads."""
+
+    def __init__(self, driver: Driver, procedures: TaskProcedures[S, E]) -> None:
+        super().__init__(procedures)
+        self._driver = driver
+
+    @property
+    def journal(self) -> TaskJournal[S, E]:
+        """The task's part of the journal."""
+        return self._procedures.journal
+
+    def known_state(self) -> S | None:
+        """Return the state last known, None before anything was reported. It is looked up in the journal."""
+        return self._procedures.journal.load().current
+
+    def send(
+        self,
+        command: E,
+        /,
+        *,
+        idempotency_key: str | None = None,
+        reason: str = "",
+        origin: str = "caller",
+        wait_for_in_flight_s: float = 0.0,
+        **fields: Any,
+    ) -> CommandResult[S, E]:
+        """Send a command and return when it is proved to have taken effect, or needed not be sent.
+
+        Args:
+            command: the command: a member of the service's events, or its name.
+            idempotency_key: a command of this task with this key is sent at most once, also across processes and
+                restarts if the journal is durable. Given again, the key returns the first outcome.
+            reason: why; for the journal.
+            origin: who or what sends it; for the journal.
+            wait_for_in_flight_s: seconds to wait for a command of this task that another worker has not settled yet.
+            fields: further fields for the body of its request, such as `task` of a dispatch.
+        Raises:
+            IllegalTransition: the state refuses it; no command was sent.
+            UnknownName: the lifecycle declares no such command; nothing was sent.
+            TypeError, ValueError: an argument is not what it must be, or a field is missing that the command takes,
+                or it takes none; nothing was sent.
+            UnknownStatus: the service reports a status that the lifecycle does not know; no command was sent. (A stop
+                that every state accepts needs no status.)
+            CommandInFlight: another command has no outcome yet; no command was sent. `.holder` names the worker that
+                has claimed it, `.until` is when its claim ends.
+            CommandRefused: the service said no.
+            CommandUncertain: nobody knows; `recover` settles it once the service answers.
+            TaskEndedFirst: the task is over; `.took_effect` is False if the command did not take effect before,
+                and None if nobody can know.
+            CommandAbandoned: what was given under this key was abandoned.
+            KeyReused: the key was given to another command.
+            AdapterError: the journal cannot be written; `recover` settles what was sent.
+            HttpError: 401, 403, 404, 429 for too long, or the service was never reached.
+            ClientUnusable: the client is closed, or its httpx2 client is another process's; nothing was recorded.
+        """
+        context = request_context(idempotency_key, origin, reason)
+        in_flight_s = seconds(wait_for_in_flight_s, "wait_for_in_flight_s") or 0.0
+        return self._driver.run(self._procedures.command(command, fields, context, in_flight_s=in_flight_s))
+
+    def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> CommandResult[S, E] | None:
+        """Settle the command that an uncertainty left open; return None if there is none.
+
+        Args:
+            wait: wait for another worker that has claimed it, until that settles it or its claim ends.
+            dead: names of workers that are known to be gone: what they have claimed is settled at once.
+        Raises:
+            CommandInFlight: another worker has claimed it, and `wait` is False.
+            The errors of `send`.
+        """
+        return self._driver.run(self._procedures.recover(dead=worker_names(dead), in_flight_s=longest_wait_s(wait)))
+
+    def status(self) -> S:
+        """Read the status once and return the state then known.
+
+        Raises:
+            UnknownStatus: the lifecycle does not know the status.
+            HttpError: it cannot be read.
+        """
+        return self._driver.run(self._procedures.status())
+
+    def allowed(self) -> tuple[E, ...]:
+        """Return the commands that the known state accepts, in declared order; read first if none is known."""
+        return self._driver.run(self._procedures.allowed())
+
+    def details(self) -> dict[str, Any]:
+        """Return everything that the service reports of the task. Raises HttpError."""
+        return self._driver.run(self._procedures.details())
+
+    def wait(
+        self,
+        until: Until = "settled",
+        *,
+        timeout_s: float | None = None,
+        on_progress: OnProgress | None = None,
+        on_unknown: OnUnknown = "raise",
+    ) -> TaskResult[S]:
+        """Poll until the task is settled (no work is being done) or final (it is over).
+
+        Args:
+            until: "settled" or "final".
+            timeout_s: seconds to wait, whatever a request takes; a last one may take half a second more. None for as
+                long as it takes.
+            on_progress: called after every poll.
+            on_unknown: what to do at a status that the lifecycle does not know.
+        Raises:
+            WaitTimedOut: the time is up.
+            DetailsTimedOut: the time is up, and the task has come to rest in `.state`; a WaitTimedOut.
+            UnknownStatus: the service reports a status that the lifecycle does not know.
+            HttpError: the status cannot be read.
+            TypeError, ValueError: `timeout_s` is no number of seconds, or is negative; nothing was sent.
+        """
+        actions = self._procedures.wait(
+            until, seconds(timeout_s, "timeout_s"), stop_at_unknown=raises_on_unknown(on_unknown)
+        )
+        return self._driver.run(actions, on_progress)
+
+
+class AsyncTask(_Handle[S, E], CommandMethods[E, Coroutine[Any, Any, CommandResult[S, E]]]):
+    """A handle on one remote task, for asyncio; made by `AsyncClient`.
+
+    Whatever may wait for the service or for a disk is awaited. Its part of the journal, whose methods may block, is
+    `client.journal.task(task.lifecycle, task.id)`.
+    """
+
+    def __init__(self, driver: AsyncDriver, procedures: TaskProcedures[S, E]) -> None:
+        super().__init__(procedures)
+        self._driver = driver
+
+    async def known_state(self) -> S | None:
+        """Return the state last known, None before anything was reported. It is looked up in the journal."""
+        journal = self._procedures.journal
+        return (await asyncio.to_thread(journal.load) if journal.blocking else journal.load()).current
+
+    @twin_of(Task.send)
+    def send(
+        self,
+        command: E,
+        /,
+        *,
+        idempotency_key: str | None = None,
+        reason: str = "",
+        origin: str = "caller",
+        wait_for_in_flight_s: float = 0.0,
+        **fields: Any,
+    ) -> Coroutine[Any, Any, CommandResult[S, E]]:
+        """Send a command and return when it is proved to have taken effect, or needed not be sent."""
+        context = request_context(idempotency_key, origin, reason)
+        in_flight_s = seconds(wait_for_in_flight_s, "wait_for_in_flight_s") or 0.0
+        return self._driver.run(self._procedures.command(command, fields, context, in_flight_s=in_flight_s))
+
+    @twin_of(Task.recover)
+    async def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> CommandResult[S, E] | None:
+        """Settle the command that an uncertainty left open; return None if there is none."""
+        return await self._driver.run(
+            self._procedures.recover(dead=worker_names(dead), in_flight_s=longest_wait_s(wait))
+        )
+
+    @twin_of(Task.status)
+    async def status(self) -> S:
+        """Read the status once and return the state then known."""
+        return await self._driver.run(self._procedures.status())
+
+    @twin_of(Task.allowed)
+    async def allowed(self) -> tuple[E, ...]:
+        """Return the commands that the known state accepts, in declared order; read first if none is known."""
+        return await self._driver.run(self._procedures.allowed())
+
+    @twin_of(Task.details)
+    async def details(self) -> dict[str, Any]:
+        """Return everything that the service reports of the task. Raises HttpError."""
+        return await self._driver.run(self._procedures.details())
+
+    @twin_of(Task.wait)
+    async def wait(
+        self,
+        until: Until = "settled",
+        *,
+        timeout_s: float | None = None,
+        on_progress: OnProgress | None = None,
+        on_unknown: OnUnknown = "raise",
+    ) -> TaskResult[S]:
+        """Poll until the task is settled (no work is being done) or final (it is over)."""
+        actions = self._procedures.wait(
+            until, seconds(timeout_s, "timeout_s"), stop_at_unknown=raises_on_unknown(on_unknown)
+        )
+        return await self._driver.run(actions, on_progress)
