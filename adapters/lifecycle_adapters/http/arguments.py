@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import urlsplit
-from uuid import UUID
 
 from lifecycle.journal import RequestContext
+from lifecycle_adapters.argument_checks import require
 
 OnUnknown = Literal["raise", "continue"]
-TaskId = str | int | UUID
-
-
-def require(given: Any, kind: Any, wanted: str) -> None:
-    """Raise TypeError, whose message says what is wanted, unless `given` is an instance of `kind`."""
-    if not isinstance(given, kind):
-        text = f"the class {given.__name__}" if isinstance(given, type) else f"{given!r:.80} ({type(given).__name__})"
-        raise TypeError(f"{wanted}, not {text}")
 
 
 def request_context(idempotency_key: str | None, origin: str, reason: str) -> RequestContext:
@@ -62,19 +54,14 @@ def raises_on_unknown(on_unknown: OnUnknown) -> bool:
     return on_unknown == "raise"
 
 
-def id_text(task_id: object) -> str:
-    """Return an id as a service writes it. Raises TypeError: it is no text, integer or UUID."""
-    if isinstance(task_id, str):
-        return task_id
-    if isinstance(task_id, int | UUID) and not isinstance(task_id, bool):
-        return str(task_id)
-    raise TypeError(f"a task's id is a text, an integer or a UUID, not {type(task_id).__name__}")
-
-
 def server(base_url: str, base_path: str) -> str:
     """Return the URL of a server, without the path of the API. Raises ValueError: it is no such URL."""
-    parts = urlsplit(base_url)
-    is_server = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and " " not in base_url
+    try:
+        parts = urlsplit(base_url)
+        port = parts.port
+    except ValueError as error:  # such as a port above 65535
+        raise ValueError(f"base_url must be like 'https://host', not {base_url!r}: {error}") from None
+    is_server = parts.scheme in ("http", "https") and parts.hostname and port != 0 and " " not in base_url
     if not is_server or parts.query or parts.fragment:
         raise ValueError(f"base_url must be like 'https://host', not {base_url!r}")
     if parts.username is not None:

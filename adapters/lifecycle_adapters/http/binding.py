@@ -507,7 +507,7 @@ def retry_after_s(headers: Mapping[str, str], *, as_of: datetime) -> float | Non
     """
     value = headers.get("retry-after", "").strip()
     try:
-        seconds = float(value)
+        seconds = float(value) if value.isascii() else math.nan
     except ValueError:
         until_at = _date(value)
         if until_at is None:

@@ -34,12 +34,10 @@ from lifecycle.journal import Journal
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters import telemetry
+from lifecycle_adapters.argument_checks import TaskId, id_text, require
 from lifecycle_adapters.http.arguments import (
-    TaskId,
-    id_text,
     longest_wait_s,
     request_context,
-    require,
     server,
     worker_names,
 )

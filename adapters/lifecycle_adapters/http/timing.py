@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from lifecycle.effects import Wait, WaitReason
 from lifecycle.errors import MissingExtra
+from lifecycle_adapters.argument_checks import require_number
 
 try:
     import tenacity
@@ -27,6 +28,10 @@ class Timing:
     pause; from then on no request takes longer than what is left of it, or half a second.
     A service that accepted a command has `settle_timeout_s` to act. A task is polled every `poll_s`, ever
     more slowly up to `longest_poll_s`. A task that was created less than `appear_s` ago may not be found yet.
+
+    Raises:
+        TypeError: one of them is no number.
+        ValueError: one of them is out of its range.
     """
 
     request_timeout_s: float = 30.0
@@ -41,8 +46,7 @@ class Timing:
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
-            if not 0 < getattr(self, name) <= _LONGEST_S:
-                raise ValueError(f"{name} must be positive and at most {_LONGEST_S:g}, not {getattr(self, name)}")
+            require_number(getattr(self, name), name, more_than=0, at_most=_LONGEST_S)
 
 
 _LONGEST_S = 1e9  # thirty years; sockets refuse to wait much longer

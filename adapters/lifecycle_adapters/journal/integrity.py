@@ -19,7 +19,7 @@ from lifecycle.conformance import ObservationKind
 from lifecycle.errors import LifecycleError
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.journal import sql_creates
-from lifecycle_adapters.journal.schema import commands, creates, entries, tasks
+from lifecycle_adapters.journal.schema import AnyText, Names, commands, creates, entries, metadata, tasks
 from lifecycle_adapters.journal.transactions import require_readable
 
 
@@ -36,6 +36,7 @@ class DamageCode(StrEnum):
     UNDECLARED_STATE = "undeclared_state"  # it was in a state that its lifecycle does not declare, or no longer
     UNREADABLE = "unreadable"  # a value is not of its column's type
     DAMAGED_FILE = "damaged_file"  # the database itself says so
+    MISSING_INDEX = "missing_index"  # one that keeps rules, such as one open command a task, or makes queries fast
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,8 @@ class Damage:
 def verify(connection: Connection, lifecycles: Mapping[str, Lifecycle[Any, Any]]) -> Iterator[Damage]:
     """Yield all that is wrong, task after task."""
     yield from _damaged_file(connection)
+    yield from _missing_indexes(connection)
+    yield from _wrong_types(connection)
     for row, wrong in sql_creates.damages(connection):
         lifecycle_name, task_id = row[creates.c.lifecycle], row[creates.c.task_id]
         message = f"create {row[creates.c.id]}: {wrong}"
@@ -71,6 +74,38 @@ def _damaged_file(connection: Connection) -> Iterator[Damage]:
         for (said,) in connection.exec_driver_sql("PRAGMA integrity_check"):
             if said != "ok":
                 yield Damage(DamageCode.DAMAGED_FILE, "", "", None, said)
+
+
+def _missing_indexes(connection: Connection) -> Iterator[Damage]:
+    inspector = sa.inspect(connection)
+    for table in metadata.sorted_tables:
+        there = {str(each["name"]): bool(each["unique"]) for each in inspector.get_indexes(table.name)}
+        there |= {str(each["name"]): True for each in inspector.get_unique_constraints(table.name)}
+        wanted = {str(index.name): bool(index.unique) for index in table.indexes}
+        wanted |= {str(each.name): True for each in table.constraints if isinstance(each, sa.UniqueConstraint)}
+        for name, is_unique in sorted(wanted.items()):
+            if name not in there or (is_unique and not there[name]):
+                message = f"the table {table.name} has no {'unique ' * is_unique}index {name}"
+                yield Damage(DamageCode.MISSING_INDEX, "", "", None, message)
+
+
+def _wrong_types(connection: Connection) -> Iterator[Damage]:
+    """Values of another type than their column's, which SQLite alone keeps."""
+    if connection.dialect.name != "sqlite":
+        return
+    for table in metadata.sorted_tables:
+        [key] = table.primary_key.columns
+        for column in table.columns:
+            stored = "text" if isinstance(column.type, sa.Text | sa.JSON | AnyText | Names) else "integer"
+            kind = sa.func.typeof(column)
+            wrong = kind.not_in([stored, "null"] if column.nullable else [stored])
+            query = sa.select(sa.type_coerce(key, sa.String), kind).where(wrong).limit(_MOST_WRONG)
+            for row, found in connection.execute(query):
+                message = f"{table.name}, row {row!s:.80}: {column.name} is stored as {found}, not as {stored}"
+                yield Damage(DamageCode.UNREADABLE, "", "", None, message)
+
+
+_MOST_WRONG = 100  # of one column: what is wrong with thousands of rows is wrong with their column
 
 
 @dataclass(slots=True)
@@ -109,6 +144,7 @@ class _Examination:
     def run(self) -> Iterator[Damage]:
         """Yield what is wrong with the task; what cannot be examined at all is one damage, and the last."""
         try:
+            require_readable(self.task.values())
             yield from self._entries()
             yield from self._commands()
         except (TypeError, ValueError) as error:
@@ -184,11 +220,12 @@ class _Examination:
             yield self._damage(DamageCode.SEVERAL_OPEN, row, f"commands {opened} are in flight")
 
     def _commands(self) -> Iterator[Damage]:
-        kept_of = (commands.c.id, commands.c.state, commands.c.attempts, commands.c.is_open)
-        query = sa.select(*kept_of).where(commands.c.task == self.task[tasks.c.id]).order_by(commands.c.id)
+        query = sa.select(commands).where(commands.c.task == self.task[tasks.c.id]).order_by(commands.c.id)
         kept = {row[commands.c.id]: row for row in self.connection.execute(query).mappings()}
         for number in sorted({*kept, *self.lives}):
             row, life = kept.get(number), self.lives.get(number)
+            if row is not None:
+                require_readable(row.values())
             if row is None or life is None:
                 yield self._damage(
                     DamageCode.WRONG_COMMAND, None, f"command {number} has no {'row' if life else 'life'}"

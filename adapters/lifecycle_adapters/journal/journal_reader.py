@@ -322,6 +322,10 @@ def changes(connection: Connection, since: str | None, *, limit: int) -> Changes
     if connection.dialect.name == "postgresql":
         query = query.where(entries.c.xact < _OLDEST_RUNNING)
     rows = connection.execute(query.order_by(entries.c.xact, entries.c.id).limit(limit)).mappings().all()
+    if not rows and number > _last_number(connection):
+        raise ValueError(
+            f"the cursor {since!r} is ahead of this journal: another one gave it, or this one was made anew"
+        )
     cursor = f"{rows[-1][entries.c.xact]}:{rows[-1][entries.c.id]}" if rows else f"{xact}:{number}"
     return Changes(tuple(_entry(row) for row in rows), cursor)
 
@@ -329,6 +333,14 @@ def changes(connection: Connection, since: str | None, *, limit: int) -> Changes
 _OLDEST_RUNNING: sa.ColumnElement[int] = sa.literal_column(
     "pg_snapshot_xmin(pg_current_snapshot())::text::bigint", sa.BigInteger
 )
+
+
+def _last_number(connection: Connection) -> float:
+    """The highest number that an entry ever had; infinity where that is not known, as on a replica that lags behind."""
+    if connection.dialect.name == "postgresql":
+        return float("inf")
+    query = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'lifecycle_entries'"
+    return int(connection.exec_driver_sql(query).scalar_one())
 
 
 def _newest(connection: Connection) -> str:

@@ -98,6 +98,20 @@ class AnyText(UserDefinedType[str]):
         return _read_text
 
 
+class Count(UserDefinedType[int]):
+    """A whole number. SQLite keeps what it is given, whatever the type of its column."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        """Return the type's name in SQL."""
+        return "BIGINT"
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:  # noqa: ARG002
+        """Return what reads it."""
+        return _read_count if dialect.name == "sqlite" else None
+
+
 class Names(UserDefinedType[list[str]]):
     """Some names, in order, as JSON. The same few come again and again, and are written once."""
 
@@ -152,6 +166,10 @@ def read_json(value: str | bytes) -> Any:
         return UnreadableValue(f"{value!r:.80} is not JSON: {error}")
 
 
+def _read_count(value: int | None) -> int | UnreadableValue | None:
+    return value if value is None or type(value) is int else UnreadableValue(f"{value!r:.80} is not a whole number")
+
+
 def _write_text(value: str | None) -> str | None:
     return value and _UNWRITABLE.sub(lambda match: f"\\{ord(match[0]):04x}", value)
 
@@ -194,8 +212,8 @@ tasks = Table(
     Column("lifecycle", AnyText, nullable=False),
     Column("task_id", AnyText, nullable=False),
     Column("state", AnyText),
-    Column("version", BigInteger, nullable=False),
-    Column("revision", BigInteger, nullable=False),  # of the row: whoever writes compares it with what was read
+    Column("version", Count, nullable=False),
+    Column("revision", Count, nullable=False),  # of the row: whoever writes compares it with what was read
     Column("as_of", Moment),
     Column("since", Moment),
     Column("first_at", Moment),
@@ -205,7 +223,7 @@ tasks = Table(
     # The last entry, where it is a report that may be repeated: its words, and how often it was made.
     Column("last_status", AnyText),
     Column("last_channel", AnyText),
-    Column("last_times", BigInteger, nullable=False),
+    Column("last_times", Count, nullable=False),
     UniqueConstraint("task_id", "lifecycle", name="lifecycle_tasks_by_name"),
     Index("lifecycle_tasks_by_state", "lifecycle", "state", "id"),
     Index("lifecycle_tasks_by_change", "changed_at"),
@@ -222,12 +240,12 @@ commands = Table(
     Column("state", Text, nullable=False),
     Column("is_open", Boolean, nullable=False),
     Column("fields", JSON, nullable=False),
-    Column("attempts", BigInteger, nullable=False),
+    Column("attempts", Count, nullable=False),
     Column("idempotency_key", AnyText),
     Column("origin", AnyText, nullable=False),
     Column("reason", AnyText, nullable=False),
     Column("why", AnyText, nullable=False),
-    Column("claim", BigInteger, nullable=False, server_default="1"),  # how often it was claimed, its intent included
+    Column("claim", Count, nullable=False, server_default="1"),  # how often it was claimed, its intent included
     Column("worker", AnyText, nullable=False),
     Column("session", Text, nullable=False),
     Column("held_at", Moment),  # null where no worker has claimed it
@@ -256,12 +274,12 @@ entries = Table(
     Column("state", AnyText),
     Column("late", Boolean),
     Column("unconfirmed", Boolean),
-    Column("times_before", BigInteger, nullable=False),  # how often the report before this entry was made
+    Column("times_before", Count, nullable=False),  # how often the report before this entry was made
     # An event of a command's life, and how the command is after it.
     Column("command", _Number),
     Column("event", Text),
     Column("command_state", Text),
-    Column("attempts", BigInteger),
+    Column("attempts", Count),
     Column("why", AnyText),
     Index("lifecycle_entries_by_task", "task", "id"),
     Index("lifecycle_entries_by_xact", "xact", "id"),
@@ -283,11 +301,11 @@ creates = Table(
     Column("state", Text, nullable=False),
     Column("is_open", Boolean, nullable=False),
     Column("may_have_made", Boolean, nullable=False),  # a task; while it is so, its key is taken
-    Column("attempts", BigInteger, nullable=False),
+    Column("attempts", Count, nullable=False),
     Column("why", AnyText, nullable=False),
     Column("task_id", AnyText),  # not its row: the task is known only when it was created
     Column("changed_at", Moment, nullable=False),
-    Column("claim", BigInteger, nullable=False),
+    Column("claim", Count, nullable=False),
     Column("worker", AnyText, nullable=False),
     Column("session", Text, nullable=False),
     Column("held_at", Moment),  # null if no worker has claimed it

@@ -27,6 +27,7 @@ from lifecycle.journal import (
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import E, S
 from lifecycle_adapters import telemetry
+from lifecycle_adapters.argument_checks import TaskId, id_text, require, require_aware, require_number
 from lifecycle_adapters.journal import forgetting, journal_reader, sql_commands, transactions
 from lifecycle_adapters.journal.database import Database, TransactionMode
 from lifecycle_adapters.journal.integrity import Damage, verify
@@ -175,20 +176,26 @@ class SqlJournal:
         Raises:
             UnknownName: nothing is recorded of such a lifecycle (`Client("v1")` records under "v1-full"), or neither
                 the journal nor the catalog knows such a state. A journal in which nothing is recorded refuses no name.
-            ValueError: `limit` is less than 1.
+            ValueError: `limit` is less than 1, or `after` is negative or beyond all numbers.
+            TypeError: one of them is no whole number.
         """
+        for name, number, least in (("after", after, 0), ("limit", limit, 1)):
+            require(number, int, f"{name} must be a whole number")
+            require_number(number, name, at_least=least, at_most=2**63 - 1)
         with self.database.transaction(TransactionMode.READ) as connection:
             return journal_reader.page(connection, _name_of(lifecycle), state, after=after, limit=limit)
 
-    def history(self, task_id: str, lifecycle: Named | None = None) -> list[Recorded]:
+    def history(self, task_id: TaskId, lifecycle: Named | None = None) -> list[Recorded]:
         """Return all that was recorded of a task, oldest first; of each lifecycle that has such a task, if omitted.
 
         It begins with the create, if the task was created with this journal.
 
-        Raises UnknownName: something is recorded, but nothing of such a lifecycle.
+        Raises:
+            UnknownName: something is recorded, but nothing of such a lifecycle.
+            TypeError: the id is no text, integer or UUID.
         """
         with self.database.transaction(TransactionMode.READ) as connection:
-            return journal_reader.history(connection, task_id, _name_of(lifecycle))
+            return journal_reader.history(connection, id_text(task_id), _name_of(lifecycle))
 
     def changes(self, since: str | None = None, *, limit: int = 1000) -> Changes:
         """Return what was recorded after a point, in an order that no later reader sees otherwise.
@@ -201,7 +208,8 @@ class SqlJournal:
             since: the cursor of the changes before; None for the beginning, `"now"` for what comes.
             limit: how many entries are returned at most; the cursor leads to the rest.
         Raises:
-            ValueError: no cursor of this journal's.
+            ValueError: no cursor, or one that is ahead of the journal, because another one gave it. PostgreSQL's
+                cursors are not compared with the journal: a replica may lag behind.
         """
         with self.database.transaction(TransactionMode.READ) as connection:
             return journal_reader.changes(connection, since, limit=limit)
@@ -231,29 +239,40 @@ class SqlJournal:
 
         Args:
             lifecycles: those that govern the recorded tasks, by name.
+        Raises:
+            TypeError: that is no mapping of names to lifecycles; when the first damage is asked for.
         """
+        _require_by_name(lifecycles)
         with self.database.transaction(TransactionMode.SNAPSHOT) as connection:
             yield from verify(connection, lifecycles)
 
     # --- forgetting ---
 
-    def forget(self, task_id: str, lifecycle: Named | None = None) -> int:
+    def forget(self, task_id: TaskId, lifecycle: Named | None = None) -> int:
         """Delete all that was recorded of a task, and return of how many tasks that was (one for each lifecycle).
 
         Of a webhook about it nothing stays but the digest by which it is known again until it is pruned.
 
-        Raises UnknownName: something is recorded, but nothing of such a lifecycle.
+        Raises:
+            UnknownName: something is recorded, but nothing of such a lifecycle.
+            TypeError: the id is no text, integer or UUID.
         """
         with self.database.transaction() as connection:
             journal_reader.require_recorded(connection, _name_of(lifecycle))
-            return forgetting.forget(connection, task_id, _name_of(lifecycle))
+            return forgetting.forget(connection, id_text(task_id), _name_of(lifecycle))
 
     def prune(self, before: datetime, lifecycles: Mapping[str, Lifecycle[Any, Any]] = CATALOG) -> int:
         """Delete the tasks that are over, with no open command, and of which nothing was recorded since `before`.
 
         Deliveries that were received before go, too. Done in several transactions, so that nobody
         waits long. Returns how many tasks were deleted.
+
+        Raises:
+            TypeError: `before` is no datetime, or `lifecycles` is no mapping of names to lifecycles.
+            ValueError: `before` has no time zone.
         """
+        require_aware(before, "before")
+        _require_by_name(lifecycles)
         deleted = 0
         while True:
             with self.database.transaction() as connection:
@@ -275,6 +294,12 @@ class SqlJournal:
 
 def _worker() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
+
+
+def _require_by_name(lifecycles: Any) -> None:
+    require(lifecycles, Mapping, "lifecycles must be a mapping of names to lifecycles, such as {V1.name: V1}")
+    for name, lifecycle in lifecycles.items():
+        require(lifecycle, Lifecycle, f"lifecycles[{name!r}] must be a Lifecycle")
 
 
 def _name_of(lifecycle: Any) -> str | None:

@@ -51,9 +51,11 @@ class SqliteFile:
         """Create it, for its owner only, if it is not there.
 
         Raises:
+            NotAJournal: it is a directory.
             JournalReadOnly: it is there and cannot be written to.
             JournalError: it is on a network file system.
         """
+        self._require_no_directory()
         if self._network is not None:
             what = f"it is on a network file system ({self._network}), where SQLite cannot keep machines apart"
             raise JournalError(f"{what}; use a local directory, or PostgreSQL for many machines", where=self._where)
@@ -67,9 +69,10 @@ class SqliteFile:
         """SQLite would create a file that is missing; one that is to be read must be there.
 
         Raises:
-            NotAJournal: there is no such file.
+            NotAJournal: there is no such file, or it is a directory.
             JournalReadOnly: it may not be read.
         """
+        self._require_no_directory()
         if not self._path.is_file():
             raise NotAJournal("there is no such file", where=self._where)
         self._require_right_to_read(self._path)
@@ -91,6 +94,10 @@ class SqliteFile:
                 self._require_right_to_read(self._wal, self._shm)
                 return f"{uri}?mode=ro", None
         return f"{uri}?immutable=1", self.stamp()
+
+    def _require_no_directory(self) -> None:
+        if self._path.is_dir():
+            raise NotAJournal("it is a directory; name a file in it, such as journal.db", where=self._where)
 
     def _require_right_to_read(self, *files: Path) -> None:
         for file in files:

@@ -25,7 +25,7 @@ from lifecycle_adapters import telemetry
 from lifecycle_adapters.http import AsyncClient
 from lifecycle_adapters.watch.events import Event, Overdue, PolicyAction, PolicyFailed
 from lifecycle_adapters.watch.pace import Pace
-from lifecycle_adapters.watch.policies import Facts, Policy, emergency_command, ending_command, ends_task
+from lifecycle_adapters.watch.policies import Facts, Policy, ask, emergency_command, ending_command, ends_task
 from lifecycle_adapters.watch.throttle import Throttle, pause_asked_s
 from lifecycle_adapters.watch.watched_task import Failing, WatchedTask
 
@@ -71,8 +71,7 @@ class PolicyEnforcer:
             if facts is None or (ends_task(policy) and chosen is not None):
                 continue
             try:
-                reason = policy.decide(self._lifecycle, facts, self._clock())
-                policy.due_at(self._lifecycle, facts)
+                reason, _ = ask(policy, self._lifecycle, facts, self._clock())
             except Exception as error:  # noqa: BLE001 (whatever it is, it is about this policy and task)
                 events += self._failed(watched, policy, error)
                 continue
@@ -101,7 +100,7 @@ class PolicyEnforcer:
             return []
         try:
             command = self._command(facts)
-            reason = None if command is None else policy.decide(self._lifecycle, facts, self._clock())
+            reason = None if command is None else ask(policy, self._lifecycle, facts, self._clock())[0]
         except Exception as error:  # noqa: BLE001 (whatever it is, it is about this policy and task)
             return self._failed(watched, policy, error)
         if reason is None:
@@ -176,8 +175,9 @@ class PolicyEnforcer:
         if policy.name in watched.failing:
             return max(watched.failing[policy.name].again_s - _now_s(), 0.0)
         with suppress(Exception):  # `decide` reports it
-            due_at = policy.due_at(self._lifecycle, facts)
-            if due_at is not None and (wait := due_at - self._clock()) > timedelta():
+            now = self._clock()
+            _, due_at = ask(policy, self._lifecycle, facts, now)
+            if due_at is not None and (wait := due_at - now) > timedelta():
                 return wait.total_seconds()
         return float("inf")
 

@@ -13,6 +13,7 @@ from typing import Any
 from lifecycle.graph import reach
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import Origin
+from lifecycle_adapters.argument_checks import require_number
 from lifecycle_adapters.http.timing import retry_pause_s
 
 
@@ -41,12 +42,9 @@ class Pace:
 
     def __post_init__(self) -> None:
         for name in ("working_s", "resting_s", "longest_s", "cost_s", "concurrency"):
-            if not 0 < getattr(self, name) <= _LARGEST:
-                raise ValueError(f"{name} must be positive and at most {_LARGEST:g}, not {getattr(self, name)}")
-        if self.growth < 1:
-            raise ValueError(f"growth must be 1 or more, not {self.growth}")
-        if not 0 <= self.jitter < 1:
-            raise ValueError(f"jitter must be 0 or more and less than 1, not {self.jitter}")
+            require_number(getattr(self, name), name, more_than=0, at_most=_LARGEST)
+        require_number(self.growth, "growth", at_least=1)
+        require_number(self.jitter, "jitter", at_least=0, less_than=1)
 
     def first_interval_s(self, lifecycle: Lifecycle[Any, Any], state: Any) -> float:
         """Return the interval after a change into `state`; None is a state that is not known yet."""

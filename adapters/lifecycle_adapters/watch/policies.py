@@ -7,6 +7,7 @@ read once more before it is ended. A clock that is put back delays (`lifecycle_a
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from lifecycle.errors import shortened
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import Origin, quoted
+from lifecycle_adapters.argument_checks import require_number
 from lifecycle_adapters.watch.pace import resting_states
 
 
@@ -84,6 +86,30 @@ def require_instances(policies: Iterable[object]) -> None:
             raise TypeError(f"{shortened(each)} is no policy: it has no {', '.join(missing)}")
 
 
+def ask(
+    policy: Policy, lifecycle: Lifecycle[Any, Any], facts: Facts, now: datetime
+) -> tuple[str | None, datetime | None]:
+    """Ask a policy: return the reason to act now, if any, and when time alone will change the decision, if ever.
+
+    Raises:
+        TypeError: the policy returned another type, or a time without a zone.
+        RuntimeError: the policy raised CancelledError, which would otherwise end the caller.
+        Exception: whatever else the policy raised.
+    """
+    try:
+        reason: Any = policy.decide(lifecycle, facts, now)
+        due_at: Any = policy.due_at(lifecycle, facts)
+    except asyncio.CancelledError as error:
+        raise RuntimeError(f"the policy {policy.name!r} raised CancelledError") from error
+    if not (reason is None or isinstance(reason, str)):
+        raise TypeError(f"decide of the policy {policy.name!r} must return a text or None, not {reason!r:.80}")
+    if not (due_at is None or (isinstance(due_at, datetime) and due_at.tzinfo is not None)):
+        raise TypeError(
+            f"due_at of the policy {policy.name!r} must return an aware datetime or None, not {due_at!r:.80}"
+        )
+    return reason, due_at
+
+
 def ends_task(policy: Policy) -> bool:
     """Return whether a policy ends tasks; otherwise it only alerts."""
     return bool(getattr(policy, "ends_task", True))
@@ -98,7 +124,7 @@ class StopAfter:
     needs_cost: bool = False
 
     def __post_init__(self) -> None:
-        _require_positive(self.seconds)
+        require_number(self.seconds, "seconds", more_than=0, less_than=float("inf"))
 
     def decide(self, lifecycle: Lifecycle[Any, Any], facts: Facts, now: datetime) -> str | None:
         """Return why, once the time is up."""
@@ -125,7 +151,7 @@ class StopPausedAfter:
     needs_cost: bool = False
 
     def __post_init__(self) -> None:
-        _require_positive(self.seconds)
+        require_number(self.seconds, "seconds", more_than=0, less_than=float("inf"))
 
     def decide(self, lifecycle: Lifecycle[Any, Any], facts: Facts, now: datetime) -> str | None:
         """Return why, once the time is up."""
@@ -161,7 +187,7 @@ class OverdueAfter:
     ends_task: Literal[False] = False
 
     def __post_init__(self) -> None:
-        _require_positive(self.seconds)
+        require_number(self.seconds, "seconds", more_than=0, less_than=float("inf"))
         if not self.name:
             object.__setattr__(self, "name", f"overdue-after:{self.state}")
 
@@ -192,7 +218,7 @@ class StopAtCost:
     needs_cost: bool = True
 
     def __post_init__(self) -> None:
-        _require_positive(self.usd)
+        require_number(self.usd, "usd", more_than=0, less_than=float("inf"))
 
     def decide(self, lifecycle: Lifecycle[Any, Any], facts: Facts, now: datetime) -> str | None:  # noqa: ARG002 (as declared)
         """Return why, once the limit is reached."""
@@ -230,8 +256,3 @@ def _later(at: datetime, seconds: float) -> datetime:
         return at + timedelta(seconds=seconds)
     except OverflowError:
         return datetime.max.replace(tzinfo=UTC)
-
-
-def _require_positive(limit: Decimal | float) -> None:
-    if not 0 < limit < float("inf"):
-        raise ValueError(f"a limit is positive and finite, not {limit}")

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from aiolimiter import AsyncLimiter
 
 from lifecycle.effects import Accepted, Response, Throttled
+from lifecycle_adapters.argument_checks import require_number
 from lifecycle_adapters.http.timing import retry_pause_s
 
 _log = logging.getLogger("lifecycle_adapters.watch")
@@ -46,8 +47,7 @@ class Throttle:
     """
 
     def __init__(self, rate_per_s: float = 10.0) -> None:
-        if not 0 < rate_per_s <= 1e6:
-            raise ValueError(f"rate_per_s must be positive and at most 1e6, not {rate_per_s}")
+        require_number(rate_per_s, "rate_per_s", more_than=0, at_most=1e6)
         self._full_per_s = rate_per_s
         self._closed_until_s = float("-inf")
         self._closed_times = 0  # in a row

@@ -22,8 +22,8 @@ from typing import Any, Self
 from lifecycle.conformance import Channel
 from lifecycle.effects import Accepted, Denied, Failure, Lost, Missing, NotSent, Refused, Response
 from lifecycle.journal import Report, ReportEntry
-from lifecycle_adapters.http import AsyncClient, Unauthorized
-from lifecycle_adapters.http.arguments import TaskId, id_text
+from lifecycle_adapters.argument_checks import TaskId, id_text, require, require_number
+from lifecycle_adapters.http import AsyncClient, ClientUnusable, Unauthorized
 from lifecycle_adapters.http.driver import CLOCK
 from lifecycle_adapters.http.exchange import cost_usd
 from lifecycle_adapters.watch.enforcer import PolicyEnforcer
@@ -59,6 +59,14 @@ _KEPT = 10  # errors of a callback that are raised at the end
 _CALLBACKS, _LOOKS, _CANCELLED = 0.5, 0.7, 0.8
 
 
+def _require_kinds(client: Any, pace: Any, throttle: Any, on_event: Any) -> None:
+    require(client, AsyncClient, "a watcher watches by an AsyncClient")
+    require(pace, Pace | None, "pace must be a Pace(...)")
+    require(throttle, Throttle | None, "throttle must be a Throttle(...)")
+    if not (on_event is None or callable(on_event)):
+        raise TypeError(f"on_event must be called with events, and {on_event!r:.80} cannot be called")
+
+
 class Watcher:
     """Follows many tasks of one client. To be used with `async with`; all but `feed_report` in one event loop.
 
@@ -89,7 +97,7 @@ class Watcher:
         UnknownName: a policy names a state that the lifecycle does not declare.
         ValueError: two policies have one name, one asks for costs that the service does not tell, or for a
             state in which a task is over; or `closing_s` is not positive.
-        TypeError: a policy is none, such as a class that was not called.
+        TypeError: an argument is not what it must be, such as a synchronous client, or a policy that is a class.
     """
 
     def __init__(
@@ -104,7 +112,9 @@ class Watcher:
         closing_s: float = 10.0,
         clock: Callable[[], datetime] = CLOCK.now,
     ) -> None:
+        _require_kinds(client, pace, throttle, on_event)
         require_instances(policies)
+        require_number(closing_s, "closing_s", more_than=0, at_most=_LONGEST_CLOSING_S)
         self._client = client
         self._lifecycle = client.lifecycle
         self._pace = pace or Pace()
@@ -112,8 +122,6 @@ class Watcher:
         self._clock = clock
         self._acting = PolicyEnforcer(client, policies, pace=self._pace, throttle=self._throttle, clock=clock)
         self._outage = OutageDetector(client.lifecycle.name, clock)
-        if not 0 < closing_s <= _LONGEST_CLOSING_S:
-            raise ValueError(f"closing_s must be positive and at most {_LONGEST_CLOSING_S:g}, not {closing_s}")
         self._require_sound(policies)
         self._on_event = on_event
         self._keep_open = keep_open
@@ -129,6 +137,7 @@ class Watcher:
         self._command_failed = False
         self._parked: set[WatchedTask] = set()  # due, and not read because the service is down
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._was_entered = self._is_closed = False
         self._services: list[asyncio.Task[None]] = []
         self._looks: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
@@ -155,7 +164,10 @@ class Watcher:
         Raises:
             ValueError: an id that no request can carry; then none is added.
             TypeError: an id that is no text, integer or UUID; then none is added.
+            RuntimeError: its block was left.
         """
+        if self._is_closed:
+            raise RuntimeError("the watcher's block was left; watch these tasks with another Watcher")
         new = [each for each in dict.fromkeys(map(id_text, task_ids)) if each not in self._tasks]
         binding = self._client.binding
         for each in new:
@@ -182,7 +194,12 @@ class Watcher:
         """Yield what happens, task by task in its order; end when nothing is left to watch.
 
         While nobody reads, a thousand events wait, then nobody is asked any more. One reader at a time.
+
+        Raises:
+            RuntimeError: the watcher is not running: its block was not entered.
         """
+        if not self._was_entered:
+            raise RuntimeError("the watcher is not running: use it as `async with Watcher(...) as watcher`")
         self._is_read = True
         while (event := await self._mailbox.take()) is not None:
             yield event
@@ -206,6 +223,9 @@ class Watcher:
     # --- its beginning and its end ----------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
+        if self._was_entered:
+            raise RuntimeError("a watcher can be used once; make another Watcher")
+        self._was_entered = True
         self._loop = asyncio.get_running_loop()
         journal = self._client.journal
         if isinstance(journal, ChangeFeed):
@@ -232,7 +252,7 @@ class Watcher:
 
     async def _close(self) -> None:
         begun_s = _now_s()
-        self._loop = None
+        self._loop, self._is_closed = None, True
         _cancel(self._services)
         self._mailbox.close()
         self._recorder.close()
@@ -305,9 +325,11 @@ class Watcher:
         return task
 
     async def _safely(self, work: Coroutine[Any, Any, None], watched: WatchedTask) -> None:
-        """Do what is to be done about a task; whatever is raised is that task's trouble."""
+        """Do what is to be done about a task; whatever is raised is that task's trouble, if its client can be used."""
         try:
             await work
+        except ClientUnusable:
+            raise
         except Exception as error:  # noqa: BLE001
             await self._on_failure(watched, error, is_certain=True)
 
@@ -328,7 +350,9 @@ class Watcher:
         details = self._acting.needs_cost and watched.cost_due_s <= _now_s()
         try:
             answer = await self._client.read(watched.task_id, details=details)
-        except Exception as error:  # noqa: BLE001 (a client that is closed, for example)
+        except ClientUnusable:  # all tasks' trouble, and for good: watching ends
+            raise
+        except Exception as error:  # noqa: BLE001 (whatever a transport raises)
             await self._on_failed_read(watched, error, is_probe=is_probe)
             return
         finally:

@@ -12,6 +12,7 @@ import httpx2
 from lifecycle import Lifecycle
 from lifecycle.command import CommandResult
 from lifecycle.journal import Journal, TaskJournal
+from lifecycle_adapters.argument_checks import TaskId
 from lifecycle_adapters.http import (
     AsyncClient,
     AsyncTask,
@@ -23,7 +24,6 @@ from lifecycle_adapters.http import (
     TaskSummary,
     Timing,
 )
-from lifecycle_adapters.http.arguments import TaskId
 from lifecycle_adapters.http.command_methods import CommandMethods
 
 R = TypeVar("R")

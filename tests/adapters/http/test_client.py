@@ -542,8 +542,8 @@ def test_a_server_behind_a_path_of_its_own(connect: Connect, serve: Serve) -> No
         "http://",
         "http:///path",
         "http://host:port",
-        "http://host:99999",
         "http://host:0",
+        "http://host:99999",
         "http://[::1",
         "http://host/?key=value",
         "http://host#part",
@@ -558,7 +558,7 @@ def test_a_server_behind_a_path_of_its_own(connect: Connect, serve: Serve) -> No
     ],
 )
 def test_a_base_url_that_leads_nowhere_is_refused_at_once(connect: Connect, base_url: str) -> None:
-    with pytest.raises(ValueError, match=r"base_url|IPv6|Port") as raised:
+    with pytest.raises(ValueError, match="base_url") as raised:
         connect("v1", base_url)
     assert len(str(raised.value)) < 300
 

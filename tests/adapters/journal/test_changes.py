@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from itertools import count
+from pathlib import Path
 from threading import Event
 from typing import NamedTuple, Self
 
@@ -99,6 +100,21 @@ def test_a_cursor_outlives_the_journal_that_gave_it(open_journal: OpenJournal) -
 def test_what_is_no_cursor_is_refused(journal: SqlJournal, cursor: str) -> None:
     with pytest.raises(ValueError, match="not a cursor of a journal's changes"):
         journal.changes(cursor)
+
+
+def test_a_cursor_of_another_journal_is_refused_if_it_is_ahead(tmp_path: Path) -> None:
+    with SqlJournal(tmp_path / "one.db") as one, SqlJournal(tmp_path / "other.db") as other:
+        names = [f"t{number}" for number in range(10)]
+        tell(one, *names)
+        tell(other, "t0")
+        ahead = one.changes().cursor
+
+        with pytest.raises(ValueError, match="ahead of this journal: another one gave it"):
+            other.changes(ahead)
+
+        for name in names:
+            one.forget(name)
+        assert one.changes(ahead).entries == (), "what was forgotten was there"
 
 
 # --- transactions that last ------------------------------------------------------------------------

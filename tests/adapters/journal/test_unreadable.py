@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from lifecycle import Lifecycle, UndeclaredState, UnreadableRecord
 from lifecycle.journal import CommandRecord, Delivery, Report, ReportEntry, RequestContext, TaskReport
-from lifecycle_adapters.journal import DamageCode, RecordedReport, RecordedUnreadable, SqlJournal
+from lifecycle_adapters.journal import DamageCode, RecordedReport, RecordedUnreadable, SqlJournal, schema
 from tests.adapters.journal.acting import at
 from tests.adapters.journal.conftest import OpenJournal
 
@@ -69,9 +72,14 @@ DAMAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "a time that is none": ("waiting", ("UPDATE lifecycle_tasks SET since = 'soon' WHERE task_id = 'bad'",)),
     "fields that are not JSON": (
         "waiting cancel", (f"UPDATE lifecycle_commands SET fields = '[oops' WHERE task = {OF_BAD}",)),
+    "a version that is no number": ("waiting", ("UPDATE lifecycle_tasks SET version = 'new' WHERE task_id = 'bad'",)),
+    "a revision that is no number": ("waiting", ("UPDATE lifecycle_tasks SET revision = 'new' WHERE task_id = 'bad'",)),
+    "a count that is no number": ("waiting", ("UPDATE lifecycle_tasks SET last_times = 'one' WHERE task_id = 'bad'",)),
+    "a claim that is no number": (
+        "waiting cancel", (f"UPDATE lifecycle_commands SET claim = 'mine' WHERE task = {OF_BAD}",)),
     "a state that is not text": ("waiting", ("UPDATE lifecycle_tasks SET state = x'00' WHERE task_id = 'bad'",)),
 }  # fmt: skip
-OF_SQLITE = {"a time that is none", "fields that are not JSON", "a state that is not text"}
+OF_SQLITE = {name for name in DAMAGES if name.endswith(("is none", "no number", "not JSON", "not text"))}
 
 
 @pytest.fixture(params=DAMAGES)
@@ -236,3 +244,34 @@ def test_pruning_leaves_it_and_deletes_the_others(open_journal: OpenJournal, tim
     assert journal.prune(time.now, {"job": NEW}) == 1
 
     assert [row.task_id for row in journal.tasks().tasks] == ["bad"]
+
+
+@pytest.mark.parametrize("table", [schema.tasks, schema.commands, schema.entries, schema.creates], ids=str)
+def test_check_finds_a_value_of_another_type_in_every_column(tmp_path: Path, table: sa.Table) -> None:
+    # SQLite alone keeps a value of another type than its column's.
+    with SqlJournal(tmp_path / "sound.db") as journal:
+        begin(journal, "bad", "waiting", command="cancel")
+        journal.creates(OLD).add({"task": "print"}, labels={}, context=RequestContext("key-2"))
+        assert list(journal.check({OLD.name: OLD})) == []
+
+    for column in set(table.columns.keys()) - {"id", "task", "xact"}:
+        shutil.copy(tmp_path / "sound.db", tmp_path / "damaged.db")
+        with SqlJournal(tmp_path / "damaged.db") as journal:
+            damage(journal, f"UPDATE {table.name} SET {column} = x'00ff'")
+            assert any(f"{column} is stored as blob" in each.message for each in journal.check({OLD.name: OLD}))
+
+
+@pytest.mark.parametrize("name", ["lifecycle_commands_open", "lifecycle_creates_by_key", "lifecycle_entries_by_task"])
+def test_check_finds_an_index_that_is_missing(journal: SqlJournal, name: str) -> None:
+    begin(journal, "bad", "waiting")
+    assert list(journal.check({OLD.name: OLD})) == []
+
+    damage(journal, f"DROP INDEX {name}")
+    try:
+        [found] = journal.check({OLD.name: OLD})
+    finally:  # the database is that of other tests, too
+        [index] = (index for table in schema.metadata.sorted_tables for index in table.indexes if index.name == name)
+        with journal.database.transaction() as connection:
+            index.create(connection)
+
+    assert (found.code, name in found.message) == (DamageCode.MISSING_INDEX, True)

@@ -16,14 +16,13 @@ import pytest
 from lifecycle import V1_FULL, AdapterError, Lifecycle, LifecycleError, UndeclaredState, UnknownName
 from lifecycle.journal import Report, ReportEntry, TaskReport
 from lifecycle.memory import MemoryJournal, MemoryTaskJournal
-from lifecycle_adapters.http import AsyncClient
+from lifecycle_adapters.http import AsyncClient, ClientUnusable
 from lifecycle_adapters.http.services import service as service_of
 from lifecycle_adapters.journal import SqlJournal
 from lifecycle_adapters.watch import (
     Change,
     Event,
     Facts,
-    Outage,
     Pace,
     Policy,
     PolicyAction,
@@ -287,21 +286,18 @@ def test_details_that_cannot_be_read_do_not_hide_the_status() -> None:
     assert [type(each) for each in told] == [Change]
 
 
-def test_client_that_is_closed_is_reported_and_ends_nothing() -> None:
-    async def everything() -> list[Event]:
-        told: list[Event] = []
+def test_client_that_can_never_be_used_again_ends_the_watching() -> None:
+    async def everything() -> None:
         http = httpx2.AsyncClient()
         await http.aclose()
         client = AsyncClient("v1", api_key=KEY, base_url="http://127.0.0.1:9", http=http, timing=FAST)
-        async with watching(client, on_event=told.append) as watched:
+        async with watching(client) as watched:
             watched.add("a", "b")
-            await asyncio.sleep(300)
-            assert len(watched) == 2
-        return told
+            async for _ in watched.changes():
+                pass
 
-    told = run(everything())
-    assert len(kinds(told, Outage)) == 1
-    assert all(isinstance(each.error, RuntimeError) for each in kinds(told, Outage))
+    with pytest.raises(ClientUnusable):
+        run(everything())
 
 
 # --- policies -----------------------------------------------------------------------------------
@@ -313,36 +309,70 @@ class Raising:
 
     where: str
     until: datetime
+    error: type[BaseException]
     name: str = "raising"
     needs_cost: bool = False
 
     def decide(self, lifecycle: Lifecycle[Any, Any], facts: Facts, now: datetime) -> str | None:
         del lifecycle
         if self.where == "decide" and facts.task_id == "bad" and now < self.until:
-            raise ZeroDivisionError("what a policy")
+            raise self.error("what a policy")
         return "its time has come" if facts.task_id == "bad" and now >= self.until else None
 
     def due_at(self, lifecycle: Lifecycle[Any, Any], facts: Facts) -> datetime | None:
         del lifecycle
         if self.where == "due_at" and facts.task_id == "bad" and datetime.now(UTC) < self.until:
-            raise ZeroDivisionError("what a policy")
+            raise self.error("what a policy")
         return None
 
 
+@pytest.mark.parametrize("error", [ZeroDivisionError, asyncio.CancelledError])
 @pytest.mark.parametrize("where", ["decide", "due_at"])
-def test_policy_that_raises_about_one_task_is_asked_again_and_the_others_go_on(where: str) -> None:
+def test_policy_that_raises_about_one_task_is_asked_again_and_the_others_go_on(
+    where: str, error: type[BaseException]
+) -> None:
     disturbed = service()
     other = StopAfter(90, name="other")
     until = datetime.now(UTC) + (timedelta(seconds=70) if where == "decide" else timedelta(days=1))
-    told = watched_to_their_ends(disturbed, policies=[Raising(where, until), other])
+    told = watched_to_their_ends(disturbed, policies=[Raising(where, until, error), other])
 
     require_good(told)
     failed = kinds(told, PolicyFailed)
-    assert [(each.policy, type(each.error)) for each in failed[:1]] == [("raising", ZeroDivisionError)]
+    assert [each.policy for each in failed[:1]] == ["raising"]
+    assert error in (type(failed[0].error), type(failed[0].error.__cause__))
     assert len(failed) <= 2, "at growing intervals"
     assert disturbed.words["bad"] == "stopped"
     if where == "due_at":
         assert {each.policy for each in kinds(told, PolicyAction)} == {"other"}
+
+
+@pytest.mark.parametrize(
+    ("reason", "due_at", "wrong"),
+    [
+        (None, datetime(2026, 1, 1), "due_at of the policy 'odd' must return an aware datetime or None"),  # noqa: DTZ001
+        (None, 1.5, "due_at of the policy 'odd' must return an aware datetime or None, not 1.5"),
+        (True, None, "decide of the policy 'odd' must return a text or None, not True"),
+    ],
+)
+def test_policy_that_returns_something_else_is_reported(reason: Any, due_at: Any, wrong: str) -> None:
+    @dataclass
+    class Odd:
+        name: str = "odd"
+        needs_cost: bool = False
+
+        def decide(self, lifecycle: Lifecycle[Any, Any], facts: Facts, now: datetime) -> Any:
+            del lifecycle, facts, now
+            return reason
+
+        def due_at(self, lifecycle: Lifecycle[Any, Any], facts: Facts) -> Any:
+            del lifecycle, facts
+            return due_at
+
+    told = watched_to_their_ends(service(), policies=[Odd()])
+
+    assert {type(each.error) for each in kinds(told, PolicyFailed)} == {TypeError}
+    assert all(wrong in str(each.error) for each in kinds(told, PolicyFailed))
+    assert all(states(told, each) == ["running", "finished"] for each in GOOD)
 
 
 def test_policy_that_raises_when_it_is_asked_once_more_is_reported() -> None:

@@ -16,8 +16,9 @@ import pytest
 from lifecycle import V1_FULL, AdapterError, ObservationKind
 from lifecycle.journal import Report, ReportEntry, TaskReport
 from lifecycle.memory import MemoryJournal, MemoryTaskJournal
+from lifecycle_adapters.http import Client, ClientUnusable
 from lifecycle_adapters.watch import RECORD, Change, Event, PolicyAction, ReadFailed, Watcher, recorder, watch, watcher
-from tests.adapters.watch.worlds import EVEN, Service, run, states, tasks_of, timetable, unlimited, until, watching
+from tests.adapters.watch.worlds import EVEN, KEY, Service, run, states, tasks_of, timetable, unlimited, until, watching
 
 NOW = datetime.now(UTC)
 
@@ -498,3 +499,55 @@ def test_no_event_and_no_line_of_the_log_holds_the_key(caplog: pytest.LogCapture
         told = run(everything())
     assert "bu_a-key" not in caplog.text + repr(told)
     assert not any(isinstance(each, PolicyAction) for each in told)
+
+
+# --- misuse -------------------------------------------------------------------------------------
+
+
+def test_watcher_outside_of_its_block_raises() -> None:
+    async def everything() -> None:
+        watcher = watching(Service({"t": "running"}).client())
+        watcher.add("t")
+        with pytest.raises(RuntimeError, match="not running: use it as `async with Watcher"):
+            await anext(watcher.changes())
+        async with watcher:
+            pass
+        with pytest.raises(RuntimeError, match="block was left"):
+            watcher.add("t")
+        with pytest.raises(RuntimeError, match="used once; make another"):
+            async with watcher:
+                pass
+
+    run(everything())
+
+
+@pytest.mark.parametrize(
+    ("settings", "wrong"),
+    [
+        ({"pace": 3}, r"pace must be a Pace\(...\), not 3"),
+        ({"throttle": 3}, r"throttle must be a Throttle\(...\), not 3"),
+        ({"on_event": 3}, "on_event must be called with events, and 3 cannot be called"),
+        ({"closing_s": "3"}, "closing_s must be a number, not '3'"),
+    ],
+)
+def test_arguments_of_the_wrong_type_are_refused(settings: dict[str, Any], wrong: str) -> None:
+    with pytest.raises(TypeError, match=wrong):
+        watching(Service({}).client(), **settings)
+
+
+def test_synchronous_client_is_refused() -> None:
+    client: Any = Client("v1", api_key=KEY)
+    with pytest.raises(TypeError, match="a watcher watches by an AsyncClient, not Client"):
+        Watcher(client)
+
+
+def test_client_that_is_closed_ends_the_watching() -> None:
+    async def everything() -> None:
+        client = Service({"t": "running", "u": "running"}).client()
+        async with watching(client) as watcher:
+            watcher.add("t", "u")
+            async for _ in watcher.changes():
+                await client.close()
+
+    with pytest.raises(ClientUnusable):
+        run(everything())

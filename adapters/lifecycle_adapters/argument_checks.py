@@ -1,0 +1,76 @@
+"""Checks of arguments that the adapters share: each error names the argument and the value that was given."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+TaskId = str | int | UUID
+
+
+def require(given: Any, kind: Any, wanted: str) -> None:
+    """Raise TypeError, whose message says what is wanted, unless `given` is an instance of `kind`."""
+    if not isinstance(given, kind):
+        text = f"the class {given.__name__}" if isinstance(given, type) else f"{given!r:.80} ({type(given).__name__})"
+        raise TypeError(f"{wanted}, not {text}")
+
+
+def require_number(
+    given: Any,
+    name: str,
+    *,
+    more_than: float | None = None,
+    at_least: float | None = None,
+    at_most: float | None = None,
+    less_than: float | None = None,
+) -> None:
+    """Raise an error unless `given` is a number in this range.
+
+    Raises:
+        TypeError: it is no number; a Boolean is none.
+        ValueError: it is NaN, or not in the range.
+    """
+    if isinstance(given, bool) or not isinstance(given, int | float | Decimal):
+        raise TypeError(f"{name} must be a number, not {given!r:.80} ({type(given).__name__})")
+    in_range = not math.isnan(given) and (
+        (more_than is None or given > more_than)
+        and (at_least is None or given >= at_least)
+        and (at_most is None or given <= at_most)
+        and (less_than is None or given < less_than)
+    )
+    if not in_range:
+        raise ValueError(f"{name} must be {_range(more_than, at_least, at_most, less_than)}, not {given}")
+
+
+def _range(more_than: float | None, at_least: float | None, at_most: float | None, less_than: float | None) -> str:
+    limits = [
+        "positive" if more_than == 0 else None if more_than is None else f"more than {more_than:g}",
+        None if at_least is None else f"at least {at_least:g}",
+        None if at_most is None else f"at most {at_most:g}",
+        None if less_than is None else f"less than {less_than:g}",
+    ]
+    return " and ".join(limit for limit in limits if limit) or "a number"
+
+
+def id_text(task_id: object) -> str:
+    """Return an id as a service writes it. Raises TypeError: it is no text, integer or UUID."""
+    if isinstance(task_id, str):
+        return task_id
+    if isinstance(task_id, int | UUID) and not isinstance(task_id, bool):
+        return str(task_id)
+    raise TypeError(f"a task's id is a text, an integer or a UUID, not {type(task_id).__name__}")
+
+
+def require_aware(given: Any, name: str) -> None:
+    """Raise an error unless `given` is a time with a zone.
+
+    Raises:
+        TypeError: it is no datetime.
+        ValueError: it has no zone.
+    """
+    require(given, datetime, f"{name} must be a datetime")
+    if given.tzinfo is None:
+        raise ValueError(f"{name} must have a time zone, such as datetime.now(UTC); {given} has none")
