@@ -53,7 +53,8 @@ from tests.adapters.http.faults import Fault, faults
 
 # A task that was created just now may not be found yet.
 DID_NOTHING = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.NOT_FOUND)
-TIMING = replace(QUICK, longest_retry_s=0.005, settle_timeout_s=0.05)
+# No fault here hangs, so that only a busy machine makes a request slow.
+TIMING = replace(QUICK, request_timeout_s=30.0, longest_retry_s=0.005, settle_timeout_s=0.05)
 
 
 @dataclass(frozen=True)

@@ -176,12 +176,13 @@ class SqlJournal:
         Raises:
             UnknownName: nothing is recorded of such a lifecycle (`Client("v1")` records under "v1-full"), or neither
                 the journal nor the catalog knows such a state. A journal in which nothing is recorded refuses no name.
-            ValueError: `limit` is less than 1, or `after` is negative or beyond all numbers.
+            ValueError: `limit` is less than 1, or `after` is negative.
             TypeError: one of them is no whole number.
         """
         for name, number, least in (("after", after, 0), ("limit", limit, 1)):
             require(number, int, f"{name} must be a whole number")
-            require_number(number, name, at_least=least, at_most=2**63 - 1)
+            require_number(number, name, at_least=least)
+        after, limit = min(after, _LARGEST), min(limit, _LARGEST)
         with self.database.transaction(TransactionMode.READ) as connection:
             return journal_reader.page(connection, _name_of(lifecycle), state, after=after, limit=limit)
 
@@ -294,6 +295,9 @@ class SqlJournal:
 
 def _worker() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
+
+
+_LARGEST = 2**62  # what databases take as a number
 
 
 def _require_by_name(lifecycles: Any) -> None:

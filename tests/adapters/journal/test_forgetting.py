@@ -152,6 +152,6 @@ def test_old_deliveries_are_pruned(journal: SqlJournal, time: Time) -> None:
 def test_a_time_without_a_zone_is_a_mistake(journal: SqlJournal, time: Time) -> None:
     knowing(journal, "stopped")
 
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match="before must have a time zone"):
         journal.prune(time.now.replace(tzinfo=None))
     assert knowing(journal).load().state == get("v1-full").state("stopped").name

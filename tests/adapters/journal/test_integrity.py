@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lifecycle import CATALOG, CommandEvent
-from lifecycle_adapters.journal import Damage, DamageCode, NotAJournal, RecordedUnreadable, SqlJournal
+from lifecycle_adapters.journal import Damage, DamageCode, NotAJournal, RecordedUnreadable, SqlJournal, schema
 from tests.adapters.journal.acting import knowing, opened, told
 
 
@@ -156,9 +156,12 @@ def test_two_commands_in_flight(journal: SqlJournal) -> None:
         f"{add} VALUES (0, 1, 0, '', 0, 3, 'recorded', 0)",
         f"{add} VALUES (0, 1, 0, '', 0, 4, 'recorded', 0)",
         "CREATE INDEX lifecycle_commands_open ON lifecycle_commands (task)",
-    ) == [(DamageCode.SEVERAL_OPEN, "task-1", 10)]
-    with journal.database.transaction() as connection:
+    ) == [(DamageCode.MISSING_INDEX, "", None), (DamageCode.SEVERAL_OPEN, "task-1", 10)]
+    [unique] = (index for index in schema.commands.indexes if index.name == "lifecycle_commands_open")
+    with journal.database.transaction() as connection:  # the database is that of other tests, too
         connection.exec_driver_sql("DELETE FROM lifecycle_commands WHERE id > 2")
+        unique.drop(connection)
+        unique.create(connection)
 
 
 def test_everything_that_is_wrong_is_found(journal: SqlJournal) -> None:
@@ -187,8 +190,9 @@ def test_a_damaged_file(tmp_path: Path) -> None:
         connection.commit()
 
     with SqlJournal(path) as journal:
-        [damage] = journal.check()
+        damage, missing = journal.check()
 
+    assert missing.code is DamageCode.MISSING_INDEX
     assert (damage.code, damage.task_id, damage.entry) == (DamageCode.DAMAGED_FILE, "", None)
     assert "never used" in damage.message
 

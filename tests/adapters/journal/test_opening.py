@@ -235,10 +235,9 @@ def test_a_file_that_is_no_database(tmp_path: Path, read_only: bool) -> None:
 
 
 def test_a_directory(tmp_path: Path) -> None:
-    with pytest.raises(JournalUnavailable, match="unable to open database file"):
-        SqlJournal(tmp_path)
-    with pytest.raises(NotAJournal, match="there is no such file"):
-        SqlJournal(tmp_path, read_only=True)
+    for read_only in (True, False):
+        with pytest.raises(NotAJournal, match="it is a directory"):
+            SqlJournal(tmp_path, read_only=read_only)
 
 
 def test_a_directory_that_is_missing(tmp_path: Path) -> None:

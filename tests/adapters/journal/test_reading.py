@@ -341,7 +341,7 @@ LOOK_UPS: list[tuple[str, Ask]] = [
     ("lifecycle_tasks_by_name", lambda journal: journal.history("task-7")),
     ("lifecycle_entries_by_task", lambda journal: journal.history("task-7")),
     ("lifecycle_tasks_by_state", lambda journal: journal.tasks("v1-full", "paused", limit=10)),
-    ("lifecycle_entries_by_xact", lambda journal: journal.changes(journal.changes("now").cursor, limit=10)),
+    ("lifecycle_entries_by_xact", lambda journal: journal.changes("0:1", limit=10)),
     ("lifecycle_commands_open", lambda journal: journal.open_tasks(V1_FULL)),
 ]
 
