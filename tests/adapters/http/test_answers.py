@@ -42,8 +42,8 @@ from tests.adapters.http.conftest import Connect, Serve
 from tests.adapters.http.scripted import Reply, ScriptedServer, Seen, by_path, in_turn, refused_port
 from tests.lifecycle.drivers import clock
 
-IMPATIENT = replace(QUICK, request_timeout_s=0.15)
-OUT_OF_TIME = 0.4  # seconds; longer than IMPATIENT waits
+IMPATIENT = replace(QUICK, request_timeout_s=0.4)
+OUT_OF_TIME = 1.5  # seconds; longer than IMPATIENT waits
 
 
 @dataclass
