@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +21,7 @@ def require_number(
     given: Any,
     name: str,
     *,
+    kind: Any = int | float,
     more_than: float | None = None,
     at_least: float | None = None,
     at_most: float | None = None,
@@ -30,10 +30,10 @@ def require_number(
     """Raise an error unless `given` is a number in this range.
 
     Raises:
-        TypeError: it is no number; a Boolean is none.
+        TypeError: it is no number of that kind; a Boolean is none.
         ValueError: it is NaN, or not in the range.
     """
-    if isinstance(given, bool) or not isinstance(given, int | float | Decimal):
+    if isinstance(given, bool) or not isinstance(given, kind):
         raise TypeError(f"{name} must be a number, not {given!r:.80} ({type(given).__name__})")
     in_range = not math.isnan(given) and (
         (more_than is None or given > more_than)

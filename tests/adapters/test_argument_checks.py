@@ -38,7 +38,7 @@ def test_what_is_no_number_is_refused_by_name(name: str, make: Callable[[Any], o
 
 
 @pytest.mark.parametrize(("name", "make"), PLACES, ids=lambda each: each if isinstance(each, str) else "")
-@pytest.mark.parametrize("given", [float("nan"), -1, Decimal("NaN")])
+@pytest.mark.parametrize("given", [float("nan"), -1])
 def test_a_number_out_of_range_is_refused_by_name(name: str, make: Callable[[Any], object], given: Any) -> None:
     with pytest.raises(ValueError, match=f"{name} must be "):
         make(given)
@@ -55,4 +55,17 @@ def test_a_range_is_named() -> None:
         require_number(1, "x", at_least=0, less_than=1)
     with pytest.raises(ValueError, match="x must be a number, not nan"):
         require_number(float("nan"), "x")
-    require_number(Decimal("1.5"), "x", more_than=1, at_least=1, at_most=2)
+    require_number(1.5, "x", more_than=1, at_least=1, at_most=2)
+
+
+@pytest.mark.parametrize("name", ["poll_s", "attempts"])
+def test_a_duration_is_no_decimal_which_no_clock_can_add(name: str) -> None:
+    settings: dict[str, Any] = {name: Decimal(1)}
+    with pytest.raises(TypeError, match=f"{name} must be a number, not Decimal"):
+        Timing(**settings)
+
+
+def test_a_limit_of_costs_may_be_a_decimal() -> None:
+    assert StopAtCost(Decimal("1.5")).usd == Decimal("1.5")
+    with pytest.raises(ValueError, match="usd must be positive"):
+        StopAtCost(Decimal("NaN"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,7 +26,7 @@ def serve(
         typer.Option(
             "--lifecycle",
             metavar="SERVICE=NAME",
-            help="What the tasks of one service follow, such as v1=v1 instead of v1-full. May be given repeatedly.",
+            help="The lifecycle that the tasks of one service follow, such as v1=v1; v1-full otherwise. Repeatable.",
         ),
     ] = None,
     webhook: Annotated[
@@ -44,7 +45,7 @@ def serve(
 
     told = None if webhook is None else _webhook(webhook, webhook_secret)
     with suppress(KeyboardInterrupt), misuse_is_bad_input():
-        lifecycles = dict(map(_followed, lifecycle or ()))
+        lifecycles = _followed(lifecycle or ())
         run(port=port, pace_s=pace, manual=manual, lifecycles=lifecycles, webhook=told, on_start=_introduce)
     say("stopped; nothing was kept", stderr=True)
 
@@ -62,12 +63,17 @@ def _webhook(url: str, secret: str | None) -> Webhook:
         fail(f"{shown(url)} is no URL for a webhook: {error.errors()[0]['msg']}", BAD_INPUT)
 
 
-def _followed(given: str) -> tuple[str, Lifecycle[str, str]]:
-    """The service and the lifecycle of `SERVICE=NAME`."""
-    api, equals, name = given.partition("=")
-    if not (api and equals and name):
-        fail(f"--lifecycle wants SERVICE=NAME, such as v1=v1, not {shown(given)!r}", BAD_INPUT)
-    return api, declared(name)
+def _followed(given: Iterable[str]) -> dict[str, Lifecycle[str, str]]:
+    """The lifecycle of each service that is named by a `SERVICE=NAME`."""
+    followed: dict[str, Lifecycle[str, str]] = {}
+    for each in given:
+        api, equals, name = each.partition("=")
+        if not (api and equals and name):
+            fail(f"--lifecycle needs SERVICE=NAME, such as v1=v1, not {shown(each)!r}", BAD_INPUT)
+        if api in followed:
+            fail(f"--lifecycle is given twice for {shown(api)!r}", BAD_INPUT)
+        followed[api] = declared(name)
+    return followed
 
 
 def _introduce(base_url: str) -> None:

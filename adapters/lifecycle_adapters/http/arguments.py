@@ -7,7 +7,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from lifecycle.journal import RequestContext
-from lifecycle_adapters.argument_checks import require
+from lifecycle_adapters.argument_checks import require, require_number
 
 OnUnknown = Literal["raise", "continue"]
 
@@ -29,9 +29,8 @@ def request_context(idempotency_key: str | None, origin: str, reason: str) -> Re
 
 def seconds(given: float | None, name: str) -> float | None:
     """Return a duration that a caller gives. Raises TypeError: it is no number; ValueError: it is NaN or negative."""
-    require(given, float | int | None, f"{name} must be a number of seconds")
-    if given is not None and not given >= 0:
-        raise ValueError(f"{name} must be a number of seconds, 0 or more, not {given!r}")
+    if given is not None:
+        require_number(given, name, at_least=0)
     return given
 
 

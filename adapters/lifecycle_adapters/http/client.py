@@ -246,7 +246,7 @@ class Client(_Configured[S, E]):
         origin: str = "caller",
         **fields: Any,
     ) -> Task[S, E]:
-        """Create a task (a session without work, where `task` is omitted and the service allows it).
+        """Create a task (a session without work, if `task` is omitted and the service allows it).
 
         The intent is recorded before the request is sent; so a crash leaves a create that `recover` reports.
 
@@ -312,7 +312,7 @@ class Client(_Configured[S, E]):
     def session(self, session_id: TaskId) -> Task[Any, Any]: ...
 
     def session(self, session_id: TaskId) -> Task[Any, Any]:
-        """Return a handle on the session that a task runs in (v2). Raises TypeError where there are none."""
+        """Return a handle on the session that a task runs in (v2). Raises TypeError if there are none."""
         return Task(self._driver, self._session(session_id))
 
     def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> builtins.list[Recovered | RecoveredCreate]:
@@ -360,7 +360,7 @@ class Client(_Configured[S, E]):
             yield from self._driver.run(pages.read(self.timing))
 
     def read(self, task_id: TaskId, *, details: bool = False) -> Response:
-        """Read the task's status (or its details) in one request, and return the answer as it came.
+        """Read the task's status (or its details) in one request, and return the response as it came.
 
         For those who keep a pace of their own: nothing is repeated, raised or recorded.
         """
@@ -390,7 +390,8 @@ class AsyncClient(_Configured[S, E]):
     """An asynchronous client of one service, for asyncio. `http` is an `httpx2.AsyncClient`.
 
     It may be used in any number of event loops, and closes its connections when one ends; with an `http` in the
-    event loop in which that was first used, and raises ClientUnusable in others.
+    event loop in which that was first used, and raises ClientUnusable in others. `recover` settles eight commands at a
+    time.
     """
 
     @overload
@@ -454,7 +455,7 @@ class AsyncClient(_Configured[S, E]):
         origin: str = "caller",
         **fields: Any,
     ) -> AsyncTask[S, E]:
-        """Create a task (a session without work, where `task` is omitted and the service allows it)."""
+        """Create a task (a session without work, if `task` is omitted and the service allows it)."""
         body = fields if task is None else {"task": task, **fields}
         creating = self._creators()[0].create(
             body, labels=labels or {}, context=request_context(idempotency_key, origin, reason)
@@ -487,7 +488,7 @@ class AsyncClient(_Configured[S, E]):
 
     @twin_of(Client.session)
     def session(self, session_id: TaskId) -> AsyncTask[Any, Any]:
-        """Return a handle on the session that a task runs in (v2). Raises TypeError where there are none."""
+        """Return a handle on the session that a task runs in (v2). Raises TypeError if there are none."""
         return AsyncTask(self._driver, self._session(session_id))
 
     @twin_of(Client.recover)
@@ -526,7 +527,7 @@ class AsyncClient(_Configured[S, E]):
 
     @twin_of(Client.read)
     async def read(self, task_id: TaskId, *, details: bool = False) -> Response:
-        """Read the task's status (or its details) in one request, and return the answer as it came."""
+        """Read the task's status (or its details) in one request, and return the response as it came."""
         return await self._driver.exchange(self._reading(task_id, details=details))
 
     @twin_of(Client.limited_by)

@@ -157,7 +157,7 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
             until: "settled" or "final".
             timeout_s: seconds to wait, whatever a request takes; a last one may take half a second more. None for as
                 long as it takes.
-            on_progress: called after every poll.
+            on_progress: called after every poll; what it returns to an AsyncTask is awaited if it can be.
             on_unknown: what to do at a status that the lifecycle does not know.
         Raises:
             WaitTimedOut: the time is up.
@@ -175,8 +175,10 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
 class AsyncTask(_Handle[S, E], CommandMethods[E, Coroutine[Any, Any, CommandResult[S, E]]]):
     """A handle on one remote task, for asyncio; made by `AsyncClient`.
 
-    Whatever may wait for the service or for a disk is awaited. Its part of the journal, whose methods may block, is
-    `client.journal.task(task.lifecycle, task.id)`.
+    Whatever may wait for the service or for a disk is awaited. `send` and the commands' methods raise UnknownName,
+    TypeError and ValueError at once, their other errors when they are awaited.
+
+    The task's part of the journal, whose methods may block, is `client.journal.task(task.lifecycle, task.id)`.
     """
 
     def __init__(self, driver: AsyncDriver, procedures: TaskProcedures[S, E]) -> None:

@@ -324,7 +324,7 @@ def changes(connection: Connection, since: str | None, *, limit: int) -> Changes
     rows = connection.execute(query.order_by(entries.c.xact, entries.c.id).limit(limit)).mappings().all()
     if not rows and number > _last_number(connection):
         raise ValueError(
-            f"the cursor {since!r} is ahead of this journal: another one gave it, or this one was made anew"
+            f"the cursor {since!r} is ahead of this journal: another one gave it, or this file replaced an older one"
         )
     cursor = f"{rows[-1][entries.c.xact]}:{rows[-1][entries.c.id]}" if rows else f"{xact}:{number}"
     return Changes(tuple(_entry(row) for row in rows), cursor)

@@ -213,7 +213,7 @@ tasks = Table(
     Column("task_id", AnyText, nullable=False),
     Column("state", AnyText),
     Column("version", Count, nullable=False),
-    Column("revision", Count, nullable=False),  # of the row: whoever writes compares it with what was read
+    Column("revision", Count, nullable=False),  # of the row: a writer compares it with the one it read
     Column("as_of", Moment),
     Column("since", Moment),
     Column("first_at", Moment),

@@ -218,7 +218,7 @@ class StopAtCost:
     needs_cost: bool = True
 
     def __post_init__(self) -> None:
-        require_number(self.usd, "usd", more_than=0, less_than=float("inf"))
+        require_number(self.usd, "usd", kind=int | float | Decimal, more_than=0, less_than=float("inf"))
 
     def decide(self, lifecycle: Lifecycle[Any, Any], facts: Facts, now: datetime) -> str | None:  # noqa: ARG002 (as declared)
         """Return why, once the limit is reached."""

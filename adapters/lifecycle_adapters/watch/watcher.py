@@ -80,6 +80,8 @@ class Watcher:
     could not end is the client's to `recover`. What was not read from `changes` is in the journal. `asyncio.run` makes
     a cancellation of Ctrl-C; a script makes one of SIGTERM by `loop.add_signal_handler(SIGTERM, task.cancel)`.
 
+    It can be entered once. If its client can never be used again, watching ends with its ClientUnusable.
+
     Args:
         client: whose service, key and journal are used; it stays the caller's to close.
         policies: when tasks are to be ended, or reported as overdue.

@@ -196,6 +196,23 @@ def test_serve_says_where_it_is_serves_and_ends_cleanly() -> None:
     assert "Traceback" not in screen.shown
 
 
+@pytest.mark.parametrize(
+    ("given", "wrong"),
+    [
+        (["v1"], "--lifecycle needs SERVICE=NAME, such as v1=v1, not 'v1'"),
+        (["v1=v1", "v1=v1-full"], "--lifecycle is given twice for 'v1'"),
+        (["v9=v1"], "unknown service 'v9'"),
+        (["v1=v4"], "'v1' has no call for 'cancel'"),
+    ],
+)
+def test_serve_refuses_lifecycles_that_its_services_cannot_follow(given: list[str], wrong: str) -> None:
+    options = [part for each in given for part in ("--lifecycle", each)]
+
+    refused = call("serve", "--port", "0", *options)
+
+    assert (refused.exit_code, wrong in refused.stderr) == (2, True)
+
+
 def test_serve_moves_tasks_at_its_pace_and_follows_other_lifecycles_if_asked() -> None:
     with terminal("serve", "--port", "0", "--pace", "0.05", "--lifecycle", "v2=v2") as screen:
         screen.wait_for("Ctrl-C ends it.")

@@ -652,8 +652,8 @@ ARGUMENTS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"origin": b"me"}, TypeError, "origin must be text, not b'me' (bytes)"),
 ]
 DURATIONS: list[tuple[Any, type[Exception], str]] = [
-    (float("nan"), ValueError, "0 or more, not nan"),
-    (-1, ValueError, "0 or more, not -1"),
+    (float("nan"), ValueError, "at least 0, not nan"),
+    (-1, ValueError, "at least 0, not -1"),
     ("5", TypeError, "not '5' (str)"),
 ]
 
