@@ -29,7 +29,7 @@ inference.algorithms = []
 [[operations]]
 include-operation-id = [
     "v1_pause_task", "v1_resume_task", "v1_stop_task", "v2_create_task", "v3_run_task",
-    "fire", "set_course", "advance",
+    "fire", "set_script", "advance",
 ]
 checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 404, 409]
 

@@ -58,7 +58,7 @@ from lifecycle_adapters.webhooks import (
     sign,
     verify,
 )
-from tests.adapters.emulator.asking import BY_NAME, command, connect, create, settled, until
+from tests.adapters.emulator.requests import BY_NAME, command, connect, create, settled, until
 from tests.adapters.serving import served
 
 SECRET = "a webhook secret"
@@ -1028,12 +1028,12 @@ def test_what_is_sent_twice_is_recorded_once(service: Service) -> None:
     assert service.answers() == {200}
 
 
-@pytest.mark.parametrize(("mishap", "fields"), [("out_of_order", {}), ("late", {"seconds": 0.5})])
+@pytest.mark.parametrize(("fault", "fields"), [("out_of_order", {}), ("late", {"seconds": 0.5})])
 def test_what_comes_after_what_followed_it_is_recorded_as_late(
-    service: Service, mishap: str, fields: dict[str, Any]
+    service: Service, fault: str, fields: dict[str, Any]
 ) -> None:
     receiver, task_id = service.follow("v2")
-    service.emulator.webhook_fault(mishap, **fields)
+    service.emulator.webhook_fault(fault, **fields)
 
     service.fire(task_id, "start", "finish")
 

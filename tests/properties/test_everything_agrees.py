@@ -206,7 +206,7 @@ class Watched:
         self.log = cast("MemoryTaskJournal[str, str]", made.journal)
         self.machine = bind(stage.lifecycle, SimpleNamespace(), attach=False)
         self.state = stage.lifecycle.initial  # where the table says that it is
-        self.moves = 0  # how many of the emulator's have been followed
+        self.followed = 0  # how many of the emulated transitions were compared
         self.strange: set[int] = set()  # the numbers of the calls that no client of ours made
 
     # What may happen
@@ -264,13 +264,13 @@ class Watched:
     # What must hold
 
     def follow(self) -> None:
-        """Every move of the emulator is one of the table's, and the machine's."""
+        """Compare every transition of the emulator with the table and the machine."""
         task = self.stage.emulator.task(self.id)
-        for move in task.moves[self.moves :]:
-            assert move.source == self.state
-            self.state = self.stage.lifecycle.step(self.state, move.event)
-            assert move.target == self.state == self.machine.fire(move.event)
-        self.moves = len(task.moves)
+        for each in task.transitions[self.followed :]:
+            assert each.source == self.state
+            self.state = self.stage.lifecycle.step(self.state, each.event)
+            assert each.target == self.state == self.machine.fire(each.event)
+        self.followed = len(task.transitions)
         assert task.state == self.state == self.machine.state
 
     def account(self) -> None:

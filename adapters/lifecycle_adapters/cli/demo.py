@@ -178,8 +178,8 @@ def _dispatch_wait_stop(stage: _Stage, client: Client) -> None:
 
 def _validate_history(stage: _Stage, task: Task) -> None:
     stage.title("v1: the history of the first task is validated")
-    moves = stage.emulator.task(task.id).moves
-    history = [moves[0].source, *(move.target for move in moves)]
+    transitions = stage.emulator.task(task.id).transitions
+    history = [transitions[0].source, *(each.target for each in transitions)]
     stage.expect(_findings(task.lifecycle, history), [])
     stage.say(f"  {' → '.join(history)}: nothing to find")
     stage.say("  the same with one row more, that it runs again:")
@@ -226,9 +226,9 @@ class _Stage:
 
     def remote(self, task: Task, event: str) -> None:
         """Let the service do something by itself."""
-        move = self.emulator.fire(task.id, event).moves[-1]
+        transition = self.emulator.fire(task.id, event).transitions[-1]
         request = f"    the service by itself: {event}"
-        self.say(f"{request:{_REQUEST_WIDTH + 4}}       {move.source} ⇢ {move.target}", style="magenta")
+        self.say(f"{request:{_REQUEST_WIDTH + 4}}       {transition.source} ⇢ {transition.target}", style="magenta")
 
     def show_calls(self) -> None:
         """Print the calls that the emulator has seen since the last time."""

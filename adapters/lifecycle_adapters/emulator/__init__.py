@@ -28,8 +28,8 @@ from lifecycle_adapters.emulator.control import NOTICE, PREFIX, TaskView
 from lifecycle_adapters.emulator.fault_middleware import ConnectionDropped
 from lifecycle_adapters.emulator.faults import CallFault, FaultKind
 from lifecycle_adapters.emulator.server import Emulator, EmulatorNotRunning, serve
+from lifecycle_adapters.emulator.task_store import UnknownTask
 from lifecycle_adapters.emulator.webhook_sender import Attempt, SentWebhook, Webhook, WebhookFault, WebhookFaultKind
-from lifecycle_adapters.emulator.world import UnknownTask
 
 __all__ = [
     "NOTICE",

@@ -19,14 +19,14 @@ from lifecycle_adapters.emulator.control import NOTICE, PREFIX, Control, control
 from lifecycle_adapters.emulator.fault_middleware import FaultMiddleware
 from lifecycle_adapters.emulator.faults import CallFault, Faults
 from lifecycle_adapters.emulator.routing import not_allowed
+from lifecycle_adapters.emulator.same_origin import refusal
 from lifecycle_adapters.emulator.service import Service
-from lifecycle_adapters.emulator.strangers import refusal
+from lifecycle_adapters.emulator.task_store import EmulatedClock, TaskStore
 from lifecycle_adapters.emulator.v1_service import V1Service
 from lifecycle_adapters.emulator.v2_service import V2Service, V2SessionService
 from lifecycle_adapters.emulator.v3_service import V3Service
 from lifecycle_adapters.emulator.v4_service import V4Service
 from lifecycle_adapters.emulator.webhook_sender import Webhook, WebhookSender
-from lifecycle_adapters.emulator.world import EmulatedClock, World
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.v1 import V1
 from lifecycle_adapters.http.v2 import V2, V2_SESSION
@@ -37,18 +37,18 @@ from lifecycle_adapters.http.v4 import V4
 class EmulatorApp:
     """An ASGI application that answers as Browser Use Cloud does, on this machine alone.
 
-    `control` is what can be asked of it; `front` sees every call first. A request to another host than 127.0.0.1,
+    `control` is what can be asked of it; `middleware` sees every call first. A request to another host than 127.0.0.1,
     localhost or [::1], or of a web page of others, is refused.
     """
 
-    def __init__(self, front: FaultMiddleware, control: Control) -> None:
-        self.front = front
+    def __init__(self, middleware: FaultMiddleware, control: Control) -> None:
+        self.middleware = middleware
         self.control = control
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI connection."""
         refused = refusal(scope) if scope["type"] == "http" else None
-        await (refused or self.front)(scope, receive, send)
+        await (refused or self.middleware)(scope, receive, send)
 
 
 def create_app(
@@ -73,26 +73,26 @@ def create_app(
             does not have.
     """
     clock = EmulatedClock(monotonic=time.monotonic, started_at=datetime.now(UTC))
-    world = World(clock=clock, pace_s=None if manual else pace_s)
+    store = TaskStore(clock=clock, pace_s=None if manual else pace_s)
     faults: Faults[CallFault] = Faults()
-    record, webhooks = CallLog(), WebhookSender(world, first=webhook)
+    call_log, webhooks = CallLog(), WebhookSender(store, first=webhook)
     followed = _lifecycles(lifecycles or {})
-    control = Control(world, faults, record, webhooks, {api: lifecycle.name for api, lifecycle in followed.items()})
+    control = Control(store, faults, call_log, webhooks, {api: lifecycle.name for api, lifecycle in followed.items()})
 
     def settings(binding: HttpBinding[Any, Any]) -> dict[str, Any]:
         return {"binding": binding, "lifecycle": followed[binding.name], "api_key": api_key}
 
-    sessions = V2SessionService(world, **settings(V2_SESSION))
+    sessions = V2SessionService(store, **settings(V2_SESSION))
     services = (
-        V1Service(world, **settings(V1)),
-        V2Service(world, sessions=sessions, **settings(V2)),
+        V1Service(store, **settings(V1)),
+        V2Service(store, sessions=sessions, **settings(V2)),
         sessions,
-        V3Service(world, **settings(V3)),
-        V4Service(world, **settings(V4)),
+        V3Service(store, **settings(V3)),
+        V4Service(store, **settings(V4)),
     )
     app = _ServiceApp(services, webhooks)
     app.mount(PREFIX, control_app(control))
-    return EmulatorApp(FaultMiddleware(app, clock=clock, record=record, faults=faults), control)
+    return EmulatorApp(FaultMiddleware(app, clock=clock, call_log=call_log, faults=faults), control)
 
 
 def _lifecycles(given: Mapping[str, Lifecycle[Any, Any]]) -> dict[str, Lifecycle[Any, Any]]:

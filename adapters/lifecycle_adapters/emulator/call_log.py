@@ -14,7 +14,7 @@ from typing import Any
 
 from lifecycle_adapters.emulator.calls import Identity
 
-LONGEST_RECORD = 10_000
+MAX_RECORDED = 10_000
 """How many calls are kept."""
 
 
@@ -50,7 +50,7 @@ class CallLog:
     """The calls seen so far, oldest first."""
 
     def __init__(self) -> None:
-        self._calls: deque[RecordedCall] = deque(maxlen=LONGEST_RECORD)
+        self._calls: deque[RecordedCall] = deque(maxlen=MAX_RECORDED)
         self._numbers = count(1)
 
     def open(self, identity: Identity, *, at: datetime, method: str, path: str, query: str, body: Any) -> RecordedCall:

@@ -23,14 +23,20 @@ from lifecycle_adapters.emulator.call_log import CallLog, RecordedCall
 from lifecycle_adapters.emulator.faults import CallFault, Faults
 from lifecycle_adapters.emulator.routing import not_allowed
 from lifecycle_adapters.emulator.shapes import Detail, Number, require_document
+from lifecycle_adapters.emulator.task_store import (
+    LONGEST_ADVANCE_S,
+    EmulatedTask,
+    TaskStore,
+    UnknownTask,
+    require_remote,
+)
 from lifecycle_adapters.emulator.webhook_sender import SentWebhook, Webhook, WebhookFault, WebhookSender, WebhookTarget
-from lifecycle_adapters.emulator.world import LONGEST_ADVANCE_S, EmulatedTask, UnknownTask, World, require_remote
 
 PREFIX = "/_emulator"
 NOTICE = "The emulator holds everything in memory and nothing on disk: what it knows ends with its process."
 
 
-class MoveView(BaseModel):
+class TransitionView(BaseModel):
     """One transition that a task took."""
 
     at: datetime
@@ -53,10 +59,10 @@ class TaskView(BaseModel):
     is_final: bool
     allowed: tuple[str, ...]
     remote: tuple[str, ...]
-    course: tuple[str, ...]
+    script: tuple[str, ...]
     session: str | None
     created_at: datetime
-    moves: list[MoveView]
+    transitions: list[TransitionView]
 
 
 class FireEvent(BaseModel):
@@ -65,7 +71,7 @@ class FireEvent(BaseModel):
     event: str
 
 
-class SetCourse(BaseModel):
+class SetScript(BaseModel):
     """The remote events that a task is to take by itself, in order."""
 
     events: list[str]
@@ -94,63 +100,63 @@ class Control:
 
     def __init__(
         self,
-        world: World,
+        store: TaskStore,
         faults: Faults[CallFault],
-        record: CallLog,
+        call_log: CallLog,
         webhooks: WebhookSender,
         lifecycles: dict[str, str],
     ) -> None:
-        self.world = world
+        self.store = store
         self.faults = faults
-        self.record = record
+        self.call_log = call_log
         self.webhooks = webhooks
         self.lifecycles = lifecycles
 
     def about(self) -> About:
         """Say what this server is."""
-        clock = self.world.clock
-        return About(lifecycles=self.lifecycles, pace_s=self.world.pace_s, now=clock.at(clock.now_s()))
+        clock = self.store.clock
+        return About(lifecycles=self.lifecycles, pace_s=self.store.pace_s, now=clock.at(clock.now_s()))
 
     def tasks(self, api: str | None = None) -> list[TaskView]:
         """Return the tasks, runs and sessions as they are now, the newest first; of one API if given."""
-        return [self._view(task) for task in self.world.tasks(api)]
+        return [self._view(task) for task in self.store.tasks(api)]
 
     def task(self, task_id: str) -> TaskView:
         """Return one task as it is now. Raises UnknownTask."""
         return self._view(self._find(task_id))
 
     def fire(self, task_id: str, event: str) -> TaskView:
-        """Let a remote event happen now. Raises as `World.fire` does."""
-        return self._view(self.world.fire(task_id, event))
+        """Let a remote event happen now. Raises as `TaskStore.fire` does."""
+        return self._view(self.store.fire(task_id, event))
 
-    def set_course(self, task_id: str, events: list[str]) -> TaskView:
+    def set_script(self, task_id: str, events: list[str]) -> TaskView:
         """Say what a task does by itself from here. Raises UnknownTask, UnknownName, ValueError (a command)."""
         task = self._find(task_id)
         for event in events:
             require_remote(task.lifecycle, event)
-        self.world.set_script(task, events)
+        self.store.set_script(task, events)
         return self._view(task)
 
     def advance(self, seconds: float) -> None:
         """Put the clock forward. Raises ValueError as `EmulatedClock.advance` does."""
-        self.world.clock.advance(seconds)
+        self.store.clock.advance(seconds)
         self.webhooks.look()
 
     def reset(self) -> None:
         """Forget every task, fault, call and webhook; the clock goes on, and what was set at the start is set."""
-        self.world.reset()
+        self.store.reset()
         self.faults.clear()
-        self.record.clear()
+        self.call_log.clear()
         self.webhooks.reset()
 
     def _find(self, task_id: str) -> EmulatedTask:
-        task = self.world.find(task_id)
+        task = self.store.find(task_id)
         if task is None:
             raise UnknownTask(task_id)
         return task
 
     def _view(self, task: EmulatedTask) -> TaskView:
-        at = self.world.clock.at
+        at = self.store.clock.at
         return TaskView(
             id=task.id,
             api=task.api,
@@ -159,12 +165,12 @@ class Control:
             is_final=task.is_over,
             allowed=task.lifecycle.allowed(task.state),
             remote=task.lifecycle.allowed(task.state, origin=Origin.REMOTE),
-            course=task.script,
+            script=task.script,
             session=None if task.parent is None else task.parent.id,
             created_at=at(task.created_s),
-            moves=[
-                MoveView(at=at(move.at_s), event=move.event, source=move.source, target=move.target)
-                for move in task.transitions
+            transitions=[
+                TransitionView(at=at(each.at_s), event=each.event, source=each.source, target=each.target)
+                for each in task.transitions
             ],
         )
 
@@ -238,10 +244,10 @@ def control_app(control: Control) -> FastAPI:
         with _refusals():
             return control.fire(task_id, body.event)
 
-    @app.put("/tasks/{task_id}/course", responses=_refused(400, 404))
-    async def set_course(task_id: str, body: SetCourse) -> TaskView:
+    @app.put("/tasks/{task_id}/script", responses=_refused(400, 404))
+    async def set_script(task_id: str, body: SetScript) -> TaskView:
         with _refusals():
-            return control.set_course(task_id, body.events)
+            return control.set_script(task_id, body.events)
 
     @app.get("/faults")
     async def faults() -> list[CallFault]:
@@ -258,7 +264,7 @@ def control_app(control: Control) -> FastAPI:
 
     @app.get("/calls")
     async def calls() -> list[RecordedCall]:
-        return list(control.record)
+        return list(control.call_log)
 
     @app.get("/webhook")
     async def webhook() -> WebhookTarget | None:

@@ -21,9 +21,9 @@ from lifecycle_adapters.emulator.call_log import CallLog, RecordedCall
 from lifecycle_adapters.emulator.calls import api_at, identify
 from lifecycle_adapters.emulator.faults import CallFault, FaultKind, Faults
 from lifecycle_adapters.emulator.shapes import document_of
-from lifecycle_adapters.emulator.world import EmulatedClock
+from lifecycle_adapters.emulator.task_store import EmulatedClock
 
-SEEN = "emulator.seen"
+RECORDED_CALL = "emulator.recorded_call"
 """Where in the ASGI scope the service finds the record's entry of the call that it handles."""
 
 _WITHOUT_BODY = frozenset({204, 205, 304})
@@ -39,10 +39,10 @@ class ConnectionDropped(AdapterError):
 class FaultMiddleware:
     """An ASGI application that hands calls to the service, unless a fault says otherwise."""
 
-    def __init__(self, service: ASGIApp, *, clock: EmulatedClock, record: CallLog, faults: Faults[CallFault]) -> None:
+    def __init__(self, service: ASGIApp, *, clock: EmulatedClock, call_log: CallLog, faults: Faults[CallFault]) -> None:
         self._service = service
         self._clock = clock
-        self._record = record
+        self._call_log = call_log
         self._faults = faults
         self._released = asyncio.Event()
 
@@ -62,7 +62,7 @@ class FaultMiddleware:
         except ConnectionDropped:
             return  # its caller has gone before the call was complete
         receive = _replay(body, receive)
-        call = scope[SEEN] = self._open(scope, body)
+        call = scope[RECORDED_CALL] = self._open(scope, body)
         fault = self._faults.take(call)
         if fault is None:
             await self._service(scope, receive, _noting(call, send))
@@ -75,7 +75,7 @@ class FaultMiddleware:
         identity = identify(method, path, query, document)
         assert identity is not None, "only calls of an API come here"
         at = self._clock.at(self._clock.now_s())
-        return self._record.open(identity, at=at, method=method, path=path, query=query, body=document)
+        return self._call_log.open(identity, at=at, method=method, path=path, query=query, body=document)
 
     async def _play(self, fault: CallFault, call: RecordedCall, scope: Scope, receive: Receive, send: Send) -> None:
         call.fault = fault.kind

@@ -14,7 +14,7 @@ from typing import Any
 
 from lifecycle.catalog import V1Event, V2Event, V2SessionEvent, V3Event, V4Event
 from lifecycle.lifecycle import Lifecycle
-from lifecycle_adapters.emulator.world import require_remote
+from lifecycle_adapters.emulator.task_store import require_remote
 
 # fmt: off
 V1_TASK            = (V1Event.START, V1Event.FINISH)

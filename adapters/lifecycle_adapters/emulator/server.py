@@ -122,9 +122,9 @@ class Emulator:
         """
         return self._ask(lambda: self._app.control.fire(task_id, event))
 
-    def set_course(self, task_id: str, *events: str) -> TaskView:
+    def set_script(self, task_id: str, *events: str) -> TaskView:
         """Say which remote events a task takes by itself from here, in order. Raises as `fire`, never illegal."""
-        return self._ask(lambda: self._app.control.set_course(task_id, list(events)))
+        return self._ask(lambda: self._app.control.set_script(task_id, list(events)))
 
     def fault(self, kind: FaultKind | str, **fields: Any) -> None:
         """Arm a fault; `fields` are those of `CallFault`.
@@ -146,7 +146,7 @@ class Emulator:
 
     def calls(self) -> list[RecordedCall]:
         """Return every call seen so far, oldest first; control calls are not among them."""
-        return self._ask(lambda: list(self._app.control.record))
+        return self._ask(lambda: list(self._app.control.call_log))
 
     def set_webhook(self, url: str, *, secret: str, **fields: Any) -> None:
         """Send every change of a task's status there from now on, a ping first; `fields` are those of `Webhook`.
@@ -279,7 +279,7 @@ class _Server(uvicorn.Server):
         self._app = app
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._app.front.release()
+        self._app.middleware.release()
         await super().shutdown(sockets)
 
 

@@ -19,10 +19,10 @@ from starlette.responses import JSONResponse, Response
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.emulator.assumptions import NOT_AUTHENTICATED, challenge
 from lifecycle_adapters.emulator.call_log import RecordedCall
-from lifecycle_adapters.emulator.fault_middleware import SEEN
+from lifecycle_adapters.emulator.fault_middleware import RECORDED_CALL
 from lifecycle_adapters.emulator.script import parse_script
 from lifecycle_adapters.emulator.shapes import Detail, FieldErrors, require_document
-from lifecycle_adapters.emulator.world import EmulatedTask, World
+from lifecycle_adapters.emulator.task_store import EmulatedTask, TaskStore
 from lifecycle_adapters.http.binding import Call, HttpBinding
 
 _MEANINGS = {
@@ -54,13 +54,13 @@ class Service(ABC):
 
     def __init__(
         self,
-        world: World,
+        store: TaskStore,
         binding: HttpBinding[Any, Any],
         *,
         lifecycle: Lifecycle[Any, Any],
         api_key: str | None,
     ) -> None:
-        self.world = world
+        self.store = store
         self.binding = binding
         self.lifecycle = lifecycle
         self._api_key = api_key
@@ -174,12 +174,12 @@ class Service(ABC):
     ) -> EmulatedTask:
         """Make a task, and enter it into the record.
 
-        `text` may ask for another course than the usual one; `more` goes to `World.add`.
+        `text` may ask for another course than the usual one; `more` goes to `TaskStore.add`.
 
         Raises:
             RequestValidationError: the text asks for events that the lifecycle does not have.
         """
-        task = self.world.add(
+        task = self.store.add(
             task_id=self.new_id(),
             api=self.binding.name,
             lifecycle=self.lifecycle,
@@ -202,7 +202,7 @@ class Service(ABC):
     def command(self, request: Request, task: EmulatedTask) -> bool:
         """Apply the command that the call is to a task that was just found; whether its lifecycle allowed it."""
         call = recorded_call(request)
-        call.applied = self.world.command(task, self.asked(request))
+        call.applied = self.store.command(task, self.asked(request))
         call.state_after = str(task.state)
         return call.applied
 
@@ -224,7 +224,7 @@ class Service(ABC):
         return [{"loc": list(error["loc"]), "msg": error["msg"], "type": error["type"]} for error in errors]
 
     def _look_up(self, request: Request, task_id: str) -> EmulatedTask | None:
-        task = self.world.find(task_id, api=self.binding.name)
+        task = self.store.find(task_id, api=self.binding.name)
         if task is not None:
             call = recorded_call(request)
             call.task = task.id
@@ -259,7 +259,7 @@ class Service(ABC):
 
 def recorded_call(request: Request) -> RecordedCall:
     """Return the record's entry of a call."""
-    return cast("RecordedCall", request.scope[SEEN])
+    return cast("RecordedCall", request.scope[RECORDED_CALL])
 
 
 def field_error(field: str, message: str, *, kind: str = "value_error") -> RequestValidationError:

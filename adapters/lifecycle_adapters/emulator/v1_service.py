@@ -21,7 +21,7 @@ from lifecycle_adapters.emulator import script
 from lifecycle_adapters.emulator.assumptions import V1_LARGEST_PAGE, v1_refusal
 from lifecycle_adapters.emulator.service import Service
 from lifecycle_adapters.emulator.shapes import Moment, moment
-from lifecycle_adapters.emulator.world import EmulatedTask
+from lifecycle_adapters.emulator.task_store import EmulatedTask
 from lifecycle_adapters.http.binding import Call
 
 PING = Call(method="GET", path="/ping")
@@ -128,7 +128,7 @@ class V1Service(Service):
         limit: Annotated[int, Query(ge=1, le=V1_LARGEST_PAGE)] = 10,
     ) -> Response:
         """Return a page of tasks, the newest first."""
-        tasks = self.world.tasks(self.binding.name)
+        tasks = self.store.tasks(self.binding.name)
         shown = tasks[(page - 1) * limit : page * limit]
         answer = V1TaskList(
             tasks=[self.item(task) for task in shown],
@@ -156,7 +156,7 @@ class V1Service(Service):
 
     def item(self, task: EmulatedTask) -> V1TaskItem:
         """Return a task as it stands in a list."""
-        at = self.world.clock.at
+        at = self.store.clock.at
         return V1TaskItem(
             id=task.id,
             task=task.given["task"],

@@ -20,6 +20,7 @@ from lifecycle_adapters.emulator import script
 from lifecycle_adapters.emulator.assumptions import NO_COST_USD, PRICE_USD
 from lifecycle_adapters.emulator.service import Service, recorded_call
 from lifecycle_adapters.emulator.shapes import DateTime, moment
+from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
 from lifecycle_adapters.emulator.v2_shapes import (
     CreateSession,
     CreateTask,
@@ -35,7 +36,6 @@ from lifecycle_adapters.emulator.v2_shapes import (
     V2TaskList,
     V2TaskView,
 )
-from lifecycle_adapters.emulator.world import EmulatedClock, EmulatedTask
 
 SESSION_NOT_FOUND = "Session not found"
 SESSION_STOPPED = "Browser session is stopped. Please start a new session and try again."
@@ -83,7 +83,7 @@ class V2SessionService(Service):
         filter_by: Annotated[V2SessionState | None, Query(alias="filterBy")] = None,
     ) -> Response:
         """Return a page of sessions, the newest first."""
-        found = [each for each in self.world.tasks(self.binding.name) if filter_by in (None, each.state)]
+        found = [each for each in self.store.tasks(self.binding.name) if filter_by in (None, each.state)]
         shown = found[(page_number - 1) * page_size : page_number * page_size]
         answer = V2SessionList(
             items=[self.item(session) for session in shown],
@@ -102,7 +102,7 @@ class V2SessionService(Service):
 
     def open(self, wanted: CreateSession) -> EmulatedTask:
         """Make a session."""
-        return self.world.add(
+        return self.store.add(
             task_id=self.new_id(),
             api=self.binding.name,
             lifecycle=self.lifecycle,
@@ -114,7 +114,7 @@ class V2SessionService(Service):
 
     def item(self, session: EmulatedTask) -> SessionItem:
         """Return a session as it stands in a list."""
-        clock = self.world.clock
+        clock = self.store.clock
         return SessionItem(
             id=session.id,
             status=V2SessionState(session.state),
@@ -130,7 +130,7 @@ class V2SessionService(Service):
 
     def view(self, session: EmulatedTask) -> SessionView:
         """Return a session with its tasks."""
-        tasks = [task_item(task, self.world.clock) for task in session.children]
+        tasks = [task_item(task, self.store.clock) for task in session.children]
         return SessionView(**self.item(session), tasks=tasks, publicShareUrl=None)
 
 
@@ -188,10 +188,10 @@ class V2Service(Service):
         before: Annotated[DateTime | None, Query()] = None,
     ) -> Response:
         """Return a page of tasks, the newest first; of one session, in one state, created in between, if given."""
-        clock = self.world.clock
+        clock = self.store.clock
         found = [
             task
-            for task in self.world.tasks(self.binding.name)
+            for task in self.store.tasks(self.binding.name)
             if (session_id is None or _session_of(task).id == str(session_id))
             and filter_by in (None, task.state)
             and (after is None or clock.at(task.created_s) >= _utc(after))
@@ -212,20 +212,20 @@ class V2Service(Service):
         task = self.find(request, task_id)
         companion = self.binding.proofs.get(self.asked(request))
         if self.command(request, task) and companion is not None:
-            self.world.command(_session_of(task), companion.event)
+            self.store.command(_session_of(task), companion.event)
         return JSONResponse(self.view(task))
 
     def status(self, task: EmulatedTask) -> TaskStatus:
         """Return as much of a task as somebody who polls needs."""
-        return task_status(task, self.world.clock)
+        return task_status(task, self.store.clock)
 
     def view(self, task: EmulatedTask) -> V2TaskView:
         """Return a task."""
-        return V2TaskView(**task_item(task, self.world.clock), steps=_steps(task), outputFiles=[])
+        return V2TaskView(**task_item(task, self.store.clock), steps=_steps(task), outputFiles=[])
 
     def session(self, session_id: UUID) -> EmulatedTask | None:
         """Return a session, or None."""
-        return self.world.find(str(session_id), api=self.sessions.binding.name)
+        return self.store.find(str(session_id), api=self.sessions.binding.name)
 
 
 def task_status(task: EmulatedTask, clock: EmulatedClock) -> TaskStatus:

@@ -19,8 +19,8 @@ from lifecycle_adapters.emulator import script
 from lifecycle_adapters.emulator.assumptions import NO_COST_USD, PRICE_USD, V3_NOT_IDLE, V3_SESSION_NOT_FOUND
 from lifecycle_adapters.emulator.service import Service, field_error
 from lifecycle_adapters.emulator.shapes import decimal, moment
+from lifecycle_adapters.emulator.task_store import EmulatedTask
 from lifecycle_adapters.emulator.v3_shapes import SessionResponse, StopSession, V3RunTask, V3SessionList
-from lifecycle_adapters.emulator.world import EmulatedTask
 
 _GIVEN = (V3Event.START, V3Event.DISPATCH)
 _DONE = (V3Event.COMPLETE, V3Event.CLOSE)
@@ -63,7 +63,7 @@ class V3Service(Service):
         if not self.command(request, session):
             return JSONResponse({"detail": V3_NOT_IDLE.format(state=session.state)}, 400)
         session.given.update(task=body.task, keep_alive=body.keep_alive, output_schema=body.output_schema)
-        self.world.set_script(session, events)
+        self.store.set_script(session, events)
         return JSONResponse(self.view(session))
 
     async def get_session(self, request: Request, session_id: UUID) -> Response:
@@ -76,7 +76,7 @@ class V3Service(Service):
         page_size: Annotated[int, Query(ge=1, le=100)] = 20,
     ) -> Response:
         """Return a page of sessions, the newest first."""
-        found = self.world.tasks(self.binding.name)
+        found = self.store.tasks(self.binding.name)
         shown = found[(page - 1) * page_size : page * page_size]
         sessions = [self.view(session) for session in shown]
         return JSONResponse(V3SessionList(sessions=sessions, total=len(found), page=page, pageSize=page_size))
@@ -92,7 +92,7 @@ class V3Service(Service):
 
     def view(self, session: EmulatedTask) -> SessionResponse:
         """Return a session as v3 answers it."""
-        given, at = session.given, self.world.clock.at
+        given, at = session.given, self.store.clock.at
         done = [move for move in session.transitions if move.event in _DONE]
         cost = str(Decimal(PRICE_USD) * len(done)) if done else NO_COST_USD
         return SessionResponse(

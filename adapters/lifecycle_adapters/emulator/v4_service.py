@@ -26,8 +26,8 @@ from lifecycle_adapters.emulator.assumptions import (
 )
 from lifecycle_adapters.emulator.service import Service
 from lifecycle_adapters.emulator.shapes import moment
+from lifecycle_adapters.emulator.task_store import EmulatedTask
 from lifecycle_adapters.emulator.v4_shapes import CreateRun, RunCreated, RunList, RunStatus, RunSummary
-from lifecycle_adapters.emulator.world import EmulatedTask
 
 _CONTEXT_LIMIT = 200_000
 
@@ -106,7 +106,7 @@ class V4Service(Service):
 
     def runs(self) -> list[EmulatedTask]:
         """Return all runs, the newest first."""
-        return self.world.tasks(self.binding.name)
+        return self.store.tasks(self.binding.name)
 
     def status(self, run: EmulatedTask) -> RunStatus:
         """Return a run's status alone."""
@@ -114,7 +114,7 @@ class V4Service(Service):
 
     def view(self, run: EmulatedTask) -> RunSummary:
         """Return a run as v4 answers it."""
-        at = self.world.clock.at
+        at = self.store.clock.at
         done = run.last(V4Event.COMPLETE) is not None
         result = f"Done: {run.given['task']}" if done else None
         return RunSummary(

@@ -24,11 +24,11 @@ import httpx2
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from lifecycle.conformance import Channel
-from lifecycle_adapters.emulator.call_log import LONGEST_RECORD
+from lifecycle_adapters.emulator.call_log import MAX_RECORDED
 from lifecycle_adapters.emulator.calls import BINDINGS
 from lifecycle_adapters.emulator.faults import LONGEST_DELAY_S, Api, Faults, require_known
 from lifecycle_adapters.emulator.shapes import WHOLE, Number, moment
-from lifecycle_adapters.emulator.world import EmulatedTask, World
+from lifecycle_adapters.emulator.task_store import EmulatedTask, TaskStore
 from lifecycle_adapters.http.v2 import V2_SESSION
 from lifecycle_adapters.webhooks import STATUS_UPDATE, sign
 
@@ -134,18 +134,18 @@ class WebhookSender:
     `first` is where they go from the start; None where they are not sent until `set` says so.
     """
 
-    def __init__(self, world: World, *, first: Webhook | None) -> None:
+    def __init__(self, store: TaskStore, *, first: Webhook | None) -> None:
         self.faults: Faults[WebhookFault] = Faults()
-        self._world = world
+        self._store = store
         self._first = first
         self._webhook = first
-        self._messages: deque[SentWebhook] = deque(maxlen=LONGEST_RECORD)
+        self._messages: deque[SentWebhook] = deque(maxlen=MAX_RECORDED)
         self._numbers = count(1)
         self._held: dict[str, SentWebhook] = {}  # by task: what waits for its next message
         self._last: dict[str | None, asyncio.Task[None]] = {}  # by task: what is to be sent before the next
         self._sending: set[asyncio.Task[None]] = set()
         self._client: httpx2.AsyncClient | None = None
-        world.observer = self
+        store.observer = self
 
     @property
     def webhook(self) -> Webhook | None:
@@ -165,14 +165,14 @@ class WebhookSender:
 
     def look(self) -> None:
         """Let happen what is due, and look again when the next things are: the clock may have been put forward."""
-        for task in self._world.tasks():
+        for task in self._store.tasks():
             self.scheduled(task)
 
     def scheduled(self, task: EmulatedTask) -> None:
         """Look at a task when it is due: nobody else may, and its move is to be told."""
         if self._webhook is not None and task.due_s < inf:
-            due_in_s = max(task.due_s - self._world.clock.now_s(), 0.0)
-            asyncio.get_running_loop().call_later(due_in_s + _TICK_S, self._world.find, task.id)
+            due_in_s = max(task.due_s - self._store.clock.now_s(), 0.0)
+            asyncio.get_running_loop().call_later(due_in_s + _TICK_S, self._store.find, task.id)
 
     def changed(self, task: EmulatedTask) -> None:
         """Tell that a task was made, or has moved."""
@@ -238,7 +238,7 @@ class WebhookSender:
         return {"type": STATUS_UPDATE, **self._stamp(task.state_since_s), "payload": payload}
 
     def _stamp(self, at_s: float | None = None) -> Mapping[str, str]:
-        clock = self._world.clock
+        clock = self._store.clock
         return {"timestamp": moment(clock.at(clock.now_s() if at_s is None else at_s))}
 
     # --- sending ---

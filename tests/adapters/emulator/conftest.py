@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from lifecycle_adapters.emulator import Emulator
-from tests.adapters.emulator.asking import connect
+from tests.adapters.emulator.requests import connect
 
 
 @pytest.fixture(scope="session")

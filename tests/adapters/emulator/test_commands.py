@@ -13,7 +13,7 @@ from lifecycle.catalog import V1, V2, V2_SESSION, V3, V4
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.emulator.calls import BINDINGS
 from lifecycle_adapters.http.binding import HttpBinding
-from tests.adapters.emulator.asking import BY_NAME, bring_to, command, connect, create, state
+from tests.adapters.emulator.requests import BY_NAME, bring_to, command, connect, create, state
 
 SEEDS: dict[str, Lifecycle[Any, Any]] = {"v1": V1, "v2": V2, "v3": V3}
 PAIRS = [
@@ -49,20 +49,20 @@ def test_the_service_does_what_the_lifecycle_says(
     with connect(server) as http:
         task_id = bring_to(server, http, binding, path)
         assert state(http, binding, task_id) == start
-        moves = server.task(task_id).moves
+        transitions = server.task(task_id).transitions
 
         answer = command(http, binding, event, task_id)
 
         target = lifecycle.target(start, event)
         assert state(http, binding, task_id) == (start if target is None else target)
         if target is None:
-            assert server.task(task_id).moves == moves
+            assert server.task(task_id).transitions == transitions
             assert answer.status_code == REFUSED_WITH.get(
                 binding.name, REFUSED_WITH.get(f"{binding.name} {event}", 200)
             )
         else:
             assert answer.status_code == 200
-            assert [move.event for move in server.task(task_id).moves[len(moves) :]] == [event]
+            assert [each.event for each in server.task(task_id).transitions[len(transitions) :]] == [event]
         seen = server.calls()[-2]
         assert (seen.api, seen.command, seen.task, seen.state_before) == (binding.name, event, task_id, start)
         assert (seen.applied, seen.state_after) == (target is not None, start if target is None else target)

@@ -10,9 +10,9 @@ import pytest
 
 from lifecycle import IllegalTransition, UnknownName
 from lifecycle_adapters.emulator import NOTICE, Emulator, UnknownTask
-from lifecycle_adapters.emulator.call_log import LONGEST_RECORD, CallLog
+from lifecycle_adapters.emulator.call_log import MAX_RECORDED, CallLog
 from lifecycle_adapters.emulator.calls import BINDINGS, Identity
-from tests.adapters.emulator.asking import BY_NAME, HEADERS, bring_to, command, create, state
+from tests.adapters.emulator.requests import BY_NAME, HEADERS, bring_to, command, create, state
 
 V1, V2, V3 = BY_NAME["v1"], BY_NAME["v2"], BY_NAME["v3"]
 
@@ -34,12 +34,12 @@ def test_tasks_are_shown_with_all_that_can_happen_to_them(emulator: Emulator, ht
     task_id = bring_to(emulator, http, V2, ("start",))
     shown = http.get(f"/_emulator/tasks/{task_id}").json()
     session_id = shown["session"]
-    assert [move["event"] for move in shown.pop("moves")] == ["start"]
+    assert [move["event"] for move in shown.pop("transitions")] == ["start"]
     assert abs(datetime.fromisoformat(shown.pop("created_at")) - datetime.now(UTC)) < timedelta(days=1)
     assert shown == {
         "id": task_id, "api": "v2", "lifecycle": "v2-full", "state": "started", "is_final": False,
         "allowed": ["stop", "stop_task_and_session", "finish", "fail"], "remote": ["finish", "fail"],
-        "course": ["finish"], "session": session_id,
+        "script": ["finish"], "session": session_id,
     }  # fmt: skip
     assert [each["id"] for each in http.get("/_emulator/tasks").json()] == [task_id, session_id]
     assert [each.id for each in emulator.tasks("v2-session")] == [session_id]
@@ -63,7 +63,7 @@ def test_what_cannot_happen_is_refused_with_the_lifecycles_words(emulator: Emula
     with pytest.raises(UnknownName):
         emulator.fire(task_id, "strt")
     with pytest.raises(ValueError, match="is a command"):
-        emulator.set_course(task_id, "stop")
+        emulator.set_script(task_id, "stop")
     with pytest.raises(UnknownTask):
         emulator.task("nobody")
     refused = http.post(f"/_emulator/tasks/{task_id}/events", json={"event": "finish"})
@@ -72,8 +72,8 @@ def test_what_cannot_happen_is_refused_with_the_lifecycles_words(emulator: Emula
     others: list[tuple[str, str, Any, int]] = [
         ("POST", f"/_emulator/tasks/{task_id}/events", {"event": "strt"}, 400),
         ("POST", "/_emulator/tasks/nobody/events", {"event": "start"}, 404),
-        ("PUT", f"/_emulator/tasks/{task_id}/course", {"events": ["strt"]}, 400),
-        ("PUT", "/_emulator/tasks/nobody/course", {"events": []}, 404),
+        ("PUT", f"/_emulator/tasks/{task_id}/script", {"events": ["strt"]}, 400),
+        ("PUT", "/_emulator/tasks/nobody/script", {"events": []}, 404),
         ("GET", "/_emulator/tasks/nobody", None, 404),
         ("POST", "/_emulator/clock", {"seconds": -1}, 422),
     ]
@@ -88,10 +88,10 @@ def test_tasks_move_by_themselves_at_the_pace_and_time_can_be_put_forward() -> N
         assert state(http, V1, task_id) == "created"
         emulator.advance(1000)
         assert state(http, V1, task_id) == "running"
-        assert emulator.set_course(task_id, "fail").course == ("fail",)
+        assert emulator.set_script(task_id, "fail").script == ("fail",)
         assert http.post("/_emulator/clock", json={"seconds": 1000}).json()["pace_s"] == 1000
         assert [state(http, V1, each) for each in (task_id, failing)] == ["failed", "failed"]
-        moves = emulator.task(failing).moves
+        moves = emulator.task(failing).transitions
         assert (moves[1].at - moves[0].at) == timedelta(seconds=1000)
 
 
@@ -144,11 +144,11 @@ def test_every_call_is_recorded_and_no_key(emulator: Emulator, http: httpx2.Clie
     assert [call.number for call in emulator.calls()] == [call["number"] for call in seen]
 
 
-def test_the_record_keeps_the_newest_calls() -> None:
-    record = CallLog()
-    for _ in range(LONGEST_RECORD + 2):
-        record.open(Identity("v1"), at=datetime.now(UTC), method="GET", path="/api/v1/ping", query="", body=None)
-    assert [call.number for call in record] == list(range(3, LONGEST_RECORD + 3))
+def test_the_call_log_keeps_the_newest_calls() -> None:
+    call_log = CallLog()
+    for _ in range(MAX_RECORDED + 2):
+        call_log.open(Identity("v1"), at=datetime.now(UTC), method="GET", path="/api/v1/ping", query="", body=None)
+    assert [call.number for call in call_log] == list(range(3, MAX_RECORDED + 3))
 
 
 def test_reset_forgets_tasks_faults_and_calls(emulator: Emulator, http: httpx2.Client) -> None:

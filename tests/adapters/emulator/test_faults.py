@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from lifecycle_adapters.emulator import CallFault, ConnectionDropped, Emulator, FaultKind, create_app
 from lifecycle_adapters.emulator.calls import BINDINGS
 from lifecycle_adapters.http.binding import HttpBinding
-from tests.adapters.emulator.asking import BY_NAME, HEADERS, ask, command, connect, create, state
+from tests.adapters.emulator.requests import BY_NAME, HEADERS, ask, command, connect, create, state
 
 V1, V2, V3 = BY_NAME["v1"], BY_NAME["v2"], BY_NAME["v3"]
 DROPPED = (httpx2.RemoteProtocolError, httpx2.ReadError)

@@ -19,7 +19,7 @@ import pytest
 
 from lifecycle import UnknownName
 from lifecycle_adapters.emulator import Emulator, EmulatorNotRunning
-from tests.adapters.emulator.asking import BY_NAME, HEADERS, command, connect, create, state
+from tests.adapters.emulator.requests import BY_NAME, HEADERS, command, connect, create, state
 
 ROOT = Path(__file__).parents[3]
 V1, V2 = BY_NAME["v1"], BY_NAME["v2"]

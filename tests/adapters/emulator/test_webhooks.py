@@ -17,7 +17,7 @@ import pytest
 
 from lifecycle_adapters.emulator import Emulator, Webhook
 from lifecycle_adapters.webhooks import parse, verify
-from tests.adapters.emulator.asking import BY_NAME, bring_to, command, connect, create, settled, state, until
+from tests.adapters.emulator.requests import BY_NAME, bring_to, command, connect, create, settled, state, until
 
 SECRET = "a secret of webhooks"
 V1, V2, V3, V4 = (BY_NAME[name] for name in ("v1", "v2", "v3", "v4"))
@@ -95,7 +95,7 @@ def test_a_message_says_when_it_happened_and_when_it_was_sent(
     task_id = bring_to(emulator, http, V1, ("start",))
 
     settled(emulator)
-    (move,) = emulator.task(task_id).moves
+    (move,) = emulator.task(task_id).transitions
     update = parse(json.dumps(sink.bodies[-1]).encode()).update
     assert update is not None
     assert update.at == move.at
@@ -388,7 +388,7 @@ def test_the_secret_is_nowhere_to_be_seen(emulator: Emulator, http: httpx2.Clien
     assert SECRET not in repr(Webhook.model_validate({"url": sink.url, "secret": SECRET}))
 
 
-def test_reset_forgets_messages_and_mishaps_and_sets_what_was_set_at_the_start(sink: Sink) -> None:
+def test_reset_removes_messages_and_faults_and_restores_the_first_webhook(sink: Sink) -> None:
     webhook = Webhook.model_validate({"url": sink.url, "secret": SECRET})
     with Emulator(manual=True, webhook=webhook) as emulator, connect(emulator) as http:
         assert len(settled(emulator)) == 1

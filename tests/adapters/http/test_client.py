@@ -54,8 +54,8 @@ from tests.adapters.http.scripted import Reply, by_path, in_turn
 # --- one task of each version -------------------------------------------------------------------
 
 
-def moves(emulator: Emulator, task_id: str) -> list[str]:
-    return [move.event for move in emulator.task(task_id).moves]
+def events_of(emulator: Emulator, task_id: str) -> list[str]:
+    return [each.event for each in emulator.task(task_id).transitions]
 
 
 def test_a_v1_task(connect: Connect, emulator: Emulator) -> None:
@@ -69,7 +69,7 @@ def test_a_v1_task(connect: Connect, emulator: Emulator) -> None:
     assert task.send("resume").state == "running"
     assert task.stop().state == "stopped"
     assert task.allowed() == ()
-    assert moves(emulator, task.id) == ["start", "pause", "resume", "stop"]
+    assert events_of(emulator, task.id) == ["start", "pause", "resume", "stop"]
 
 
 def test_a_v2_task_and_its_session(connect: Connect, emulator: Emulator) -> None:
@@ -106,7 +106,7 @@ def test_a_v3_session(connect: Connect, emulator: Emulator) -> None:
     assert session.dispatch("buy milk", keepAlive=True).state == "running"
     assert session.stop_task().state == "idle"
     assert session.stop().state == "stopped"
-    assert moves(emulator, session.id) == ["ready", "dispatch", "stop_task", "stop"]
+    assert events_of(emulator, session.id) == ["ready", "dispatch", "stop_task", "stop"]
     assert [call.body for call in emulator.calls() if call.command == "dispatch"] == [
         {"sessionId": session.id, "task": "buy milk", "keepAlive": True}
     ]
@@ -824,7 +824,7 @@ def test_one_handle_for_many_threads(emulator: Emulator) -> None:
         assert task.status() == emulator.task(task.id).state
         commands = [call for call in emulator.calls() if call.command]
         assert all(call.applied for call in commands), "none was sent that the task refused"
-        assert moves(emulator, task.id) == ["start", *(call.command for call in commands)]
+        assert events_of(emulator, task.id) == ["start", *(call.command for call in commands)]
 
 
 def test_nothing_here_knows_a_state_or_a_status() -> None:

@@ -83,7 +83,7 @@ class Both:
             "arrived": _settled([(call.method, call.path, call.query, call.body, call.fault) for call in calls]),
             "came": came,
             "recorded": [_untimed(entry) for entry in cast("MemoryTaskJournal[str, str]", task.journal).entries],
-            "moved": [(move.event, move.target) for move in self.emulator.task(task.id).moves],
+            "moved": [(each.event, each.target) for each in self.emulator.task(task.id).transitions],
         }
         return {name: _numbered(repr(value)) for name, value in played.items()}
 

@@ -144,7 +144,7 @@ class Observer(Protocol):
         ...
 
 
-class World:
+class TaskStore:
     """All tasks of one emulator.
 
     `pace_s` is how many seconds a task rests in each state before it moves on by itself; None where

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from lifecycle_adapters.emulator import Emulator
-from tests.adapters.emulator.asking import BY_NAME, create
+from tests.adapters.emulator.requests import BY_NAME, create
 
 CONTROL, SERVICE = "/_emulator/tasks", "/api/v1/tasks"
 
@@ -66,7 +66,7 @@ CALLS = [
     ("POST", "/_emulator/faults", {"kind": "$"}),
     ("POST", "/_emulator/webhook/faults", {"kind": "lost", "task": "$"}),
     ("POST", "/_emulator/tasks/t/events", {"event": "$"}),
-    ("PUT", "/_emulator/tasks/t/course", {"events": ["$"]}),
+    ("PUT", "/_emulator/tasks/t/script", {"events": ["$"]}),
     ("POST", "/_emulator/clock", {"seconds": "$"}),
     ("PUT", "/_emulator/webhook", {"url": "http://localhost", "secret": "$"}),
     ("POST", "/api/v1/run-task", {"task": "$"}),

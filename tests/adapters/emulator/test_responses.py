@@ -12,7 +12,7 @@ import pytest
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.emulator.calls import BINDINGS
 from lifecycle_adapters.http.binding import HttpBinding
-from tests.adapters.emulator.asking import BY_NAME, HEADERS, ask, bring_to, command, create
+from tests.adapters.emulator.requests import BY_NAME, HEADERS, ask, bring_to, command, create
 
 V2_TASK_FIELDS = {
     "id", "sessionId", "llm", "task", "status", "createdAt", "steps", "outputFiles", "startedAt", "finishedAt",

@@ -1,4 +1,4 @@
-"""The world alone, on a clock that the test holds."""
+"""The task store alone, on a clock that the test advances."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ from lifecycle import (
     V3State,
     V4State,
 )
-from lifecycle_adapters.emulator import UnknownTask, script
-from lifecycle_adapters.emulator.world import LONGEST_ADVANCE_S, EmulatedClock, EmulatedTask, World
+from lifecycle_adapters.emulator import UnknownTask
+from lifecycle_adapters.emulator import script as scripts
+from lifecycle_adapters.emulator.task_store import LONGEST_ADVANCE_S, EmulatedClock, EmulatedTask, TaskStore
 
 STARTED_AT = datetime(2026, 8, 6, 12, tzinfo=UTC)
 NAMES = count(1)
@@ -50,24 +51,24 @@ class Hand:
         return self.now_s
 
 
-def world(pace_s: float | None = 10.0) -> tuple[World, Hand]:
+def store(pace_s: float | None = 10.0) -> tuple[TaskStore, Hand]:
     hand = Hand()
-    return World(clock=EmulatedClock(monotonic=hand, started_at=STARTED_AT), pace_s=pace_s), hand
+    return TaskStore(clock=EmulatedClock(monotonic=hand, started_at=STARTED_AT), pace_s=pace_s), hand
 
 
-def add(world: World, lifecycle: Lifecycle[Any, Any], course: tuple[str, ...], **more: Any) -> EmulatedTask:
-    return world.add(task_id=f"task {next(NAMES)}", api="any", lifecycle=lifecycle, script=course, given={}, **more)
+def add(store: TaskStore, lifecycle: Lifecycle[Any, Any], script: tuple[str, ...], **more: Any) -> EmulatedTask:
+    return store.add(task_id=f"task {next(NAMES)}", api="any", lifecycle=lifecycle, script=script, given={}, **more)
 
 
-def state(world: World, task: EmulatedTask) -> str:
-    found = world.find(task.id)
+def state(store: TaskStore, task: EmulatedTask) -> str:
+    found = store.find(task.id)
     assert found is task
     return task.state
 
 
 def test_a_task_rests_in_each_state_for_the_pace() -> None:
-    emulated, time = world(pace_s=10.0)
-    task = add(emulated, V1_FULL, script.V1_TASK)
+    emulated, time = store(pace_s=10.0)
+    task = add(emulated, V1_FULL, scripts.V1_TASK)
     seen: list[str] = []
     for _ in range(5):
         seen.append(state(emulated, task))
@@ -76,8 +77,8 @@ def test_a_task_rests_in_each_state_for_the_pace() -> None:
 
 
 def test_moves_have_the_time_at_which_they_were_due_however_late_somebody_looks() -> None:
-    emulated, time = world(pace_s=10.0)
-    task = add(emulated, V4, script.V4_RUN)
+    emulated, time = store(pace_s=10.0)
+    task = add(emulated, V4, scripts.V4_RUN)
     time.now_s += 1_000.0
     assert state(emulated, task) == V4State.COMPLETED
     assert [(move.event, move.at_s) for move in task.transitions] == [
@@ -90,8 +91,8 @@ def test_moves_have_the_time_at_which_they_were_due_however_late_somebody_looks(
 
 
 def test_looking_often_or_once_makes_no_difference() -> None:
-    often, once = world(), world()
-    tasks = [add(emulated, V4, script.V4_RUN) for emulated, _ in (often, once)]
+    often, once = store(), store()
+    tasks = [add(emulated, V4, scripts.V4_RUN) for emulated, _ in (often, once)]
     for _ in range(70):
         often[1].now_s += 0.5
         state(often[0], tasks[0])
@@ -101,8 +102,8 @@ def test_looking_often_or_once_makes_no_difference() -> None:
 
 
 def test_a_paused_task_waits_and_goes_on_from_when_it_was_resumed() -> None:
-    emulated, time = world(pace_s=10.0)
-    task = add(emulated, V1_FULL, script.V1_TASK)
+    emulated, time = store(pace_s=10.0)
+    task = add(emulated, V1_FULL, scripts.V1_TASK)
     time.now_s += 12.0
     assert state(emulated, task) == V1State.RUNNING
     assert emulated.command(task, V1Event.PAUSE)
@@ -115,11 +116,11 @@ def test_a_paused_task_waits_and_goes_on_from_when_it_was_resumed() -> None:
     assert state(emulated, task) == V1State.FINISHED
 
 
-@pytest.mark.parametrize(("lifecycle", "events"), [(V1, script.V1_TASK), (V1_FULL, ())])
+@pytest.mark.parametrize(("lifecycle", "events"), [(V1, scripts.V1_TASK), (V1_FULL, ())])
 def test_what_a_lifecycle_does_not_declare_or_nobody_wished_never_happens(
     lifecycle: Lifecycle[Any, Any], events: tuple[str, ...]
 ) -> None:
-    emulated, time = world()
+    emulated, time = store()
     task = add(emulated, lifecycle, events)
     time.now_s += 1e9
     assert state(emulated, task) == lifecycle.initial
@@ -127,16 +128,16 @@ def test_what_a_lifecycle_does_not_declare_or_nobody_wished_never_happens(
 
 
 def test_nothing_moves_by_itself_without_a_pace() -> None:
-    emulated, time = world(pace_s=None)
-    task = add(emulated, V1_FULL, script.V1_TASK)
+    emulated, time = store(pace_s=None)
+    task = add(emulated, V1_FULL, scripts.V1_TASK)
     time.now_s += 1e9
     assert state(emulated, task) == V1State.CREATED
     assert emulated.fire(task.id, V1Event.START).state == V1State.RUNNING
 
 
 def test_an_event_by_hand_takes_its_place_in_the_course() -> None:
-    emulated, time = world(pace_s=10.0)
-    task = add(emulated, V1_FULL, script.V1_TASK)
+    emulated, time = store(pace_s=10.0)
+    task = add(emulated, V1_FULL, scripts.V1_TASK)
     emulated.fire(task.id, V1Event.START)
     assert task.script == (V1Event.FINISH,)
     time.now_s += 10.0
@@ -144,8 +145,8 @@ def test_an_event_by_hand_takes_its_place_in_the_course() -> None:
 
 
 def test_a_session_with_a_task_passes_idle_on_its_way_if_it_is_ready_first() -> None:
-    emulated, time = world(pace_s=10.0)
-    session = add(emulated, V3_FULL, script.V3_TASK_KEPT)
+    emulated, time = store(pace_s=10.0)
+    session = add(emulated, V3_FULL, scripts.V3_TASK_KEPT)
     emulated.fire(session.id, V3Event.READY)
     time.now_s += 1_000.0
     assert state(emulated, session) == V3State.IDLE
@@ -153,8 +154,8 @@ def test_a_session_with_a_task_passes_idle_on_its_way_if_it_is_ready_first() -> 
 
 
 def test_a_new_course_counts_from_the_state_that_the_task_is_in() -> None:
-    emulated, time = world(pace_s=10.0)
-    task = add(emulated, V2_FULL, script.V2_TASK)
+    emulated, time = store(pace_s=10.0)
+    task = add(emulated, V2_FULL, scripts.V2_TASK)
     time.now_s += 10.0
     assert state(emulated, task) == V2State.STARTED
     emulated.set_script(task, [V2Event.FAIL])
@@ -163,9 +164,9 @@ def test_a_new_course_counts_from_the_state_that_the_task_is_in() -> None:
 
 
 def test_a_session_that_ends_ends_its_tasks_at_the_same_moment() -> None:
-    emulated, time = world(pace_s=10.0)
+    emulated, time = store(pace_s=10.0)
     session = add(emulated, V2_SESSION, (), ends_children_by=V2Event.STOP, after_children=True)
-    over, live = (add(emulated, V2_FULL, script.V2_TASK, parent=session) for _ in range(2))
+    over, live = (add(emulated, V2_FULL, scripts.V2_TASK, parent=session) for _ in range(2))
     assert emulated.command(over, V2Event.STOP)
     time.now_s += 3.0
     assert emulated.command(session, V2SessionEvent.STOP)
@@ -176,11 +177,11 @@ def test_a_session_that_ends_ends_its_tasks_at_the_same_moment() -> None:
 
 
 def test_a_session_that_is_not_kept_alive_closes_after_its_last_task() -> None:
-    emulated, time = world(pace_s=10.0)
-    session = add(emulated, V2_SESSION, script.V2_SESSION_CLOSING, ends_children_by=V2Event.STOP, after_children=True)
+    emulated, time = store(pace_s=10.0)
+    session = add(emulated, V2_SESSION, scripts.V2_SESSION_CLOSING, ends_children_by=V2Event.STOP, after_children=True)
     time.now_s += 1_000.0
     assert state(emulated, session) == V2SessionState.ACTIVE, "it had no task yet"
-    task = add(emulated, V2_FULL, script.V2_TASK, parent=session)
+    task = add(emulated, V2_FULL, scripts.V2_TASK, parent=session)
     time.now_s += 29.0
     assert state(emulated, session) == V2SessionState.ACTIVE
     assert state(emulated, task) == V2State.FINISHED
@@ -190,14 +191,14 @@ def test_a_session_that_is_not_kept_alive_closes_after_its_last_task() -> None:
 
 
 def test_a_refused_command_changes_nothing() -> None:
-    emulated, _ = world()
-    task = add(emulated, V1_FULL, script.V1_TASK)
+    emulated, _ = store()
+    task = add(emulated, V1_FULL, scripts.V1_TASK)
     assert not emulated.command(task, V1Event.RESUME)
-    assert (task.state, task.transitions, task.script) == (V1State.CREATED, [], script.V1_TASK)
+    assert (task.state, task.transitions, task.script) == (V1State.CREATED, [], scripts.V1_TASK)
 
 
 def test_what_is_fired_is_a_declared_remote_event_that_the_state_accepts() -> None:
-    emulated, _ = world()
+    emulated, _ = store()
     task = add(emulated, V1_FULL, ())
     with pytest.raises(IllegalTransition, match="'finish' is not allowed in 'created'"):
         emulated.fire(task.id, V1Event.FINISH)
@@ -212,7 +213,7 @@ def test_what_is_fired_is_a_declared_remote_event_that_the_state_accepts() -> No
 
 
 def test_tasks_are_found_by_api_and_listed_newest_first() -> None:
-    emulated, _ = world()
+    emulated, _ = store()
     first, second = add(emulated, V1_FULL, ()), add(emulated, V1_FULL, ())
     assert emulated.tasks("any") == [second, first] == emulated.tasks()
     assert emulated.tasks("other") == []
@@ -224,15 +225,15 @@ def test_tasks_are_found_by_api_and_listed_newest_first() -> None:
 
 @pytest.mark.parametrize("seconds", [-1.0, inf, nan])
 def test_neither_time_nor_a_pace_is_negative_or_endless(seconds: float) -> None:
-    emulated, _ = world()
+    emulated, _ = store()
     with pytest.raises(ValueError, match="the clock goes forward, by 1e\\+09 s in all"):
         emulated.clock.advance(seconds)
     with pytest.raises(ValueError, match="finite number of seconds"):
-        world(pace_s=seconds)
+        store(pace_s=seconds)
 
 
 def test_time_stays_within_the_calendar() -> None:
-    emulated, _ = world()
+    emulated, _ = store()
     emulated.clock.advance(LONGEST_ADVANCE_S)
     assert emulated.clock.at(emulated.clock.now_s()).year == 2058
     with pytest.raises(ValueError, match="not by 1 s now"):
@@ -240,8 +241,8 @@ def test_time_stays_within_the_calendar() -> None:
 
 
 def test_advancing_the_clock_is_as_good_as_waiting() -> None:
-    emulated, _ = world(pace_s=10.0)
-    task = add(emulated, V1_FULL, script.V1_TASK)
+    emulated, _ = store(pace_s=10.0)
+    task = add(emulated, V1_FULL, scripts.V1_TASK)
     emulated.clock.advance(20.0)
     assert state(emulated, task) == V1State.FINISHED
 
@@ -250,7 +251,7 @@ def test_advancing_the_clock_is_as_good_as_waiting() -> None:
 def test_whatever_happens_a_tasks_moves_replay_in_its_lifecycle(
     lifecycle: Lifecycle[str, str], data: st.DataObject
 ) -> None:
-    emulated, time = world(pace_s=1.0)
+    emulated, time = store(pace_s=1.0)
     remote = [event.name for event in lifecycle.events if event.origin is Origin.REMOTE]
     wishes = data.draw(st.lists(st.sampled_from([*remote, "undeclared"]), max_size=8))
     task = add(emulated, lifecycle, tuple(wishes))
