@@ -1,6 +1,6 @@
-"""Schemathesis against a running emulator: its OpenAPI documents and its answers never disagree.
+"""Schemathesis against a running emulator: its responses agree with its OpenAPI documents.
 
-All of its checks are on, in all of its phases that apply: boundary values, random requests good and bad
+All its checks are on, in all phases that apply: boundary values, valid and invalid random requests
 (wrong methods, broken JSON, no key, a wrong key), and chains of calls along the document's links.
 """
 
@@ -20,12 +20,12 @@ pytestmark = pytest.mark.heavy
 
 KEY = "the only good key"
 SETTINGS = """
-# The document says itself what leads where. Guessing from the names of ids, one version's would be given to another.
+# The document declares its links. Links inferred from the names of ids would pass one version's ids to another.
 [phases.stateful]
 max-steps = 10
 inference.algorithms = []
 
-# A good request that the task's state does not allow: 400 is what these calls are documented to answer.
+# A valid request that the task's state does not allow: these calls document 400.
 [[operations]]
 include-operation-id = [
     "v1_pause_task", "v1_resume_task", "v1_stop_task", "v2_create_task", "v3_run_task",
@@ -33,7 +33,7 @@ include-operation-id = [
 ]
 checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 404, 409]
 
-# A schema cannot say which commands, methods and words are of which API.
+# A schema cannot express which commands, methods and statuses belong to which API.
 [[operations]]
 include-operation-id = ["arm", "arm_webhook"]
 checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 422]

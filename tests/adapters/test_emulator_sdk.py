@@ -1,6 +1,6 @@
-"""The official Python SDK, pointed at the emulator by `base_url` and otherwise as it is.
+"""The official Python SDK, unchanged except for the emulator's `base_url`.
 
-Imported by name inside the tests: only `make test-all` installs it, and it carries no types.
+The tests import it by name inside functions: only `make test-all` installs it, and it has no type information.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ KEY = "any key"
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[Emulator]:
-    """Tasks move by themselves, quickly."""
+    """An emulator whose tasks run their scripts quickly."""
     with Emulator(pace_s=0.1) as emulator:
         yield emulator
 
@@ -56,7 +56,7 @@ def v4(emulator: Emulator) -> Iterator[Any]:
 # --- v2 tasks ----------------------------------------------------------------------------------
 
 
-def test_v2_a_task_is_created_read_and_waited_for(v2: Any) -> None:
+def test_v2_a_task_is_created_read_and_completed(v2: Any) -> None:
     created = v2.tasks.create("Buy milk", llm="o3", metadata={"shop": "corner"})
     task = v2.tasks.get(str(created.id))
     assert (task.id, task.session_id, task.llm, task.task) == (created.id, created.session_id, "o3", "Buy milk")
@@ -68,13 +68,13 @@ def test_v2_a_task_is_created_read_and_waited_for(v2: Any) -> None:
     assert [step.number for step in done.steps] == [1]
 
 
-def test_v2_waiting_for_a_task_that_fails(v2: Any) -> None:
+def test_v2_a_wait_ends_when_the_task_fails(v2: Any) -> None:
     created = v2.tasks.create("Buy milk [remote: start, fail]")
     done = v2.tasks.wait(str(created.id), **QUICK)
     assert (done.status.value, done.output, done.is_success) == ("failed", None, False)
 
 
-def test_v2_waiting_for_a_task_that_was_stopped(v2: Any) -> None:
+def test_v2_a_wait_ends_when_the_task_is_stopped(v2: Any) -> None:
     created = v2.tasks.create("Buy milk [remote:]")
     assert v2.tasks.stop(str(created.id)).status.value == "stopped"
     assert v2.tasks.wait(str(created.id), **QUICK).status.value == "stopped"
@@ -99,7 +99,7 @@ def test_v2_sessions_and_lists(v2: Any) -> None:
     assert session.id in [each.id for each in v2.sessions.list(filter_by="stopped", page_size=100).items]
 
 
-def test_v2_running_a_task_to_its_end(v2: Any) -> None:
+def test_v2_run_returns_the_finished_task(v2: Any) -> None:
     assert v2.run("Buy milk").output == "Done: Buy milk"
 
 
@@ -117,7 +117,7 @@ def test_v2_errors_are_the_sdks_own(v2: Any, emulator: Emulator) -> None:
     assert v2.tasks.create("Buy milk").id, "it retries 429 by itself"
 
 
-def test_v2_asynchronously(emulator: Emulator) -> None:
+def test_v2_works_asynchronously(emulator: Emulator) -> None:
     async def run() -> tuple[str, str | None]:
         client = sdk(emulator, "v2", "AsyncBrowserUse")
         try:
@@ -149,7 +149,7 @@ def test_v3_a_session_is_waited_for(v3: Any) -> None:
     assert (result.session.status.value, result.output) == ("stopped", "Done: Buy milk (task 1 of this session)")
 
 
-def test_v3_a_session_is_given_a_further_task(v3: Any) -> None:
+def test_v3_a_session_runs_another_task(v3: Any) -> None:
     first = v3.run("Buy milk", keep_alive=True)
     second = v3.run("Buy bread", session_id=first.session.id)
     assert (second.session.id, second.session.status.value) == (first.session.id, "idle")
@@ -164,7 +164,7 @@ def test_v3_only_the_task_is_stopped(v3: Any, emulator: Emulator) -> None:
     assert v3.sessions.stop(created.id).status.value == "stopped"
 
 
-def test_v3_waiting_for_a_session_that_fails(v3: Any) -> None:
+def test_v3_a_wait_ends_when_the_session_fails(v3: Any) -> None:
     result = v3.run("Buy milk [remote: start, fail]")
     assert (result.session.status.value, result.session.is_task_successful, result.output) == ("error", False, None)
 

@@ -1,14 +1,14 @@
-"""The service itself, offline: Browser Use Cloud v1 to v4 emulated over the declared lifecycles.
+"""An offline server that emulates Browser Use Cloud v1 to v4 over the declared lifecycles.
 
     with Emulator(pace_s=0.05) as emulator:
         client = Client("v2", base_url=emulator.base_url, api_key="any")
 
-world.py holds the tasks and moves them, script.py says what they do by themselves; v1_service.py to v4_service.py
-answer the calls; fault_middleware.py records them and plays faults; webhook_sender.py sends what happens; control.py
-is for tests; server.py serves.
-Where no document says what the service does, assumptions.py does.
+task_store.py holds the tasks and applies their transitions; script.py declares the remote events that a task takes by
+itself; v1_service.py to v4_service.py handle the calls; fault_middleware.py records the calls and injects faults;
+webhook_sender.py sends status changes; control.py serves the control calls for tests; server.py runs the server.
+assumptions.py lists the behaviour that no document describes.
 
-It holds everything in memory and nothing on disk. Needs the extra `emulator`.
+The emulator keeps everything in memory and writes nothing to disk. It needs the extra `emulator`.
 """
 
 from __future__ import annotations

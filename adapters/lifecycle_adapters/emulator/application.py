@@ -1,4 +1,4 @@
-"""The emulator as one ASGI application: the service of all versions, the control calls, and the front."""
+"""The emulator as one ASGI application: all API versions, the control calls, and the fault middleware."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ from lifecycle_adapters.http.v4 import V4
 
 
 class EmulatorApp:
-    """An ASGI application that answers as Browser Use Cloud does, on this machine alone.
+    """An ASGI application that responds as Browser Use Cloud does, to requests from this machine only.
 
-    `control` is what can be asked of it; `middleware` sees every call first. A request to another host than 127.0.0.1,
-    localhost or [::1], or of a web page of others, is refused.
+    `control` serves the control calls; `middleware` receives every call first. The application refuses a request whose
+    host is not 127.0.0.1, localhost or [::1], and a request from a web page of another origin.
     """
 
     def __init__(self, middleware: FaultMiddleware, control: Control) -> None:
@@ -46,7 +46,7 @@ class EmulatorApp:
         self.control = control
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one ASGI connection."""
+        """Handle one ASGI connection."""
         refused = refusal(scope) if scope["type"] == "http" else None
         await (refused or self.middleware)(scope, receive, send)
 
@@ -62,20 +62,20 @@ def create_app(
     """Return the emulator as an ASGI application, with no tasks in it.
 
     Args:
-        pace_s: how many seconds a task rests in each state before it moves on by itself, 0 or more.
-        manual: whether tasks move by themselves not at all, but only by control calls.
-        lifecycles: what the tasks of a service follow, by its name: `{"v1": V1}`. Its own where it is not named.
-        api_key: the only good key; any key that is not empty is good if omitted.
-        webhook: where changes of status are sent; nothing is sent if omitted.
+        pace_s: seconds that a task stays in each state before its script's next event, 0 or more.
+        manual: if true, tasks run no script and change by commands and control calls only.
+        lifecycles: the lifecycle of each service's tasks, by the service's name: `{"v1": V1}`; default: its own.
+        api_key: the only valid key; if omitted, every key that is not empty is valid.
+        webhook: receiver of status changes; if omitted, no webhook is sent.
     Raises:
-        UnknownName: there is no service of that name.
-        ValueError: a pace that is negative or not finite; or a lifecycle with a state or a command that its service
+        UnknownName: `lifecycles` names an unknown service.
+        ValueError: the pace is negative or not finite, or a lifecycle has a state or a command that its service
             does not have.
     """
     clock = EmulatedClock(monotonic=time.monotonic, started_at=datetime.now(UTC))
     store = TaskStore(clock=clock, pace_s=None if manual else pace_s)
     faults: Faults[CallFault] = Faults()
-    call_log, webhooks = CallLog(), WebhookSender(store, first=webhook)
+    call_log, webhooks = CallLog(), WebhookSender(store, initial=webhook)
     followed = _lifecycles(lifecycles or {})
     control = Control(store, faults, call_log, webhooks, {api: lifecycle.name for api, lifecycle in followed.items()})
 
@@ -96,7 +96,7 @@ def create_app(
 
 
 def _lifecycles(given: Mapping[str, Lifecycle[Any, Any]]) -> dict[str, Lifecycle[Any, Any]]:
-    """What the tasks of each service follow."""
+    """Return the lifecycle of each service's tasks, by the service's name."""
     if unknown := [api for api in given if api not in {binding.name for binding in BINDINGS}]:
         raise UnknownName("service", unknown[0], known=[binding.name for binding in BINDINGS], where="emulator")
     followed = {binding.name: binding.governed_by(given.get(binding.name)) for binding in BINDINGS}
@@ -109,7 +109,7 @@ def _lifecycles(given: Mapping[str, Lifecycle[Any, Any]]) -> dict[str, Lifecycle
 
 
 class _ServiceApp(FastAPI):
-    """The service itself: every version's calls, and one OpenAPI document of them."""
+    """The emulated service: the calls of all versions, with one OpenAPI document."""
 
     def __init__(self, services: tuple[Service, ...], webhooks: WebhookSender) -> None:
         @asynccontextmanager
@@ -131,7 +131,7 @@ class _ServiceApp(FastAPI):
         self.add_exception_handler(405, not_allowed)
 
     def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI document, with where the key goes and the states that tasks really have."""
+        """Return the OpenAPI document with the security schemes and the states of the chosen lifecycles."""
         if self.openapi_schema is None:
             document = super().openapi()
             parts = document["components"]
@@ -145,6 +145,6 @@ class _ServiceApp(FastAPI):
 
 
 async def _index() -> Response:
-    """Say what this is to somebody who opens it in a browser."""
+    """Return a short description for a person who opens the URL in a browser."""
     text = f"Browser Use Cloud, emulated.\n\n{NOTICE}\n\nThe service: /docs\nControl calls: {PREFIX}/docs\n"
     return PlainTextResponse(text)

@@ -1,39 +1,39 @@
-"""What the emulator does where no document says what the service does. Every entry is an assumption.
+"""Assumptions: behaviour of the emulator that no document of the service describes.
 
-Kept together so that they can be checked against the service, and corrected in one place.
+They are listed in one place so that they can be checked against the service and corrected.
 
 Illegal commands
-    v1 answers 400 with a `detail`, and for a stop of a stopped task with the text of a public report
-    (browser-use/browser-use#1641). v2, v3 and v4 answer 200 with the view unchanged: their
-    documents know no other code, and v4's says so for a run that is over.
+    v1 returns 400 with a `detail`; for a stop of a stopped task the detail is the text of a public report
+    (browser-use/browser-use#1641). v2, v3 and v4 return 200 with the view unchanged: their documents name no
+    other code, and v4's document says so for a run that is over.
 Unknown ids
-    v1's three control calls answer 404 as its status call does. v3's calls, whose document knows only
-    200 and 422, answer 404 with `Session not found`, v4's with `Run not found`.
+    v1's three control calls return 404, as its status call does. v3's document names only 200 and 422; its calls
+    return 404 with `Session not found`, v4's calls 404 with `Run not found`.
 Keys
-    401 with `{"detail": "Not authenticated"}` and a `WWW-Authenticate` header, as FastAPI answers, whose
-    style the service's validation errors have. Any key that is not empty is good unless one is set.
+    A missing or wrong key returns 401 with `{"detail": "Not authenticated"}` and a `WWW-Authenticate` header, as
+    FastAPI does, because the service's validation errors have FastAPI's form. Every key that is not empty is valid
+    unless one is set.
 Sessions
-    A v2 session that was made for one task stays active after it; one made with `keepAlive: false` closes
-    by itself after its last task. A v3 session without a task goes from created to idle, with one to
-    running. A v3 dispatch to a session that is not idle answers 400. A v3 session forgets the output of
-    its last task when it is given another. A v3 dispatch may change `keepAlive`. v4 runs of one session
-    may overlap.
+    A v2 session that was created for one task stays active after it; one created with `keepAlive: false` closes
+    by itself after its last task. A v3 session without a task goes from created to idle, one with a task to
+    running. A v3 dispatch to a session that is not idle returns 400. A v3 session drops the output of its last
+    task when it receives another. A v3 dispatch may change `keepAlive`. v4 runs of one session may overlap.
 Fields
-    Booleans, whole numbers and dates are taken as the documents declare them; the service may be more
+    Booleans, whole numbers and dates are accepted only as the documents declare them; the service may be more
     lenient (`"yes"` for true).
 Lists
-    The newest first. v1's `limit` is 1 to 100, v4's 1 to 100 with 20 if omitted. After a v4 cursor that
-    belongs to no run comes nothing.
+    Lists are newest first. v1's `limit` is 1 to 100, v4's is 1 to 100 with default 20. A v4 cursor that belongs to
+    no run returns an empty page.
 Time
-    Time stamps end in `Z`, as the examples of the documents do, also where the text calls them naive.
+    Time stamps end in `Z`, as in the documents' examples, although the documents' text calls some of them naive.
 Webhooks
-    Every change of status is sent in the webhooks' word for the state, and where they have none in the
-    API's, also where the documents name fewer words; the creation of a task only where it has a word of its
-    own (v1's `initializing`). Nothing is sent of v2's sessions. v1's tasks and v3's sessions, which have but
-    one id, send it as both ids. v4's runs send the same event. The ping is signed like the rest. How
-    often and when a message is sent again, no document says.
+    Every change of status is sent under the webhook channel's name of the state, or under the API's name if the
+    channel has none, even if the documents list fewer names. The creation of a task is sent only if the channel
+    has its own name for the initial state (v1's `initializing`). v2's sessions send nothing. v1's tasks and v3's
+    sessions have one id and send it as both ids. v4's runs send the same event. The ping is signed like other
+    messages. No document says how often and when a message is sent again.
 Money
-    A finished piece of work costs `PRICE_USD` in all and used no proxy.
+    A finished task costs `PRICE_USD` in total and uses no proxy.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def challenge(authentication: Authentication) -> Mapping[str, str]:
 
 
 def v1_refusal(lifecycle: Lifecycle[Any, Any], state: str, command: str) -> str:
-    """Return v1's `detail` for a command that its task's state refuses."""
+    """Return v1's `detail` for a command that the task's state refuses."""
     verdict = lifecycle.judge(state, command)
     if verdict.kind is VerdictKind.REDUNDANT and lifecycle.is_terminating(command):
         return V1_STOPPED_ALREADY

@@ -1,6 +1,6 @@
-"""The emulator's own record: every call that it saw, so that a client's journal can be held against it.
+"""The call log: every API call that the emulator received, for comparison with a client's journal.
 
-In memory only; the oldest calls fall out of a long record.
+It is kept in memory only. When it is full, each new call removes the oldest one.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from typing import Any
 from lifecycle_adapters.emulator.calls import Identity
 
 MAX_RECORDED = 10_000
-"""How many calls are kept."""
+"""Number of calls that the call log keeps; also the number of webhooks that the webhook sender keeps."""
 
 
 @dataclass(slots=True)
 class RecordedCall:
-    """One call, as it arrived and as it was answered.
+    """One call: its request and the outcome.
 
-    `number` counts from 1. `task` is the task that was asked for, or made. `state_before` and
-    `state_after` are its states around the handling, None where no task was touched; `applied` says
-    whether a command moved it. `status_code` is None while there is no answer, and for good where the
-    connection was dropped. `fault` is the kind of fault that was played, or None. `body` is the
-    decoded JSON body, or the text where it was none. Keys are never recorded.
+    `number` counts from 1. `task` is the id of the task that the call addressed or created. `state_before` and
+    `state_after` are the task's states before and after the call, None if the call reached no task; `applied` is
+    whether a command caused a transition. `status_code` is None until the response is sent, and stays None if the
+    connection was dropped. `fault` is the kind of the injected fault, or None. `body` is the decoded JSON body, or
+    the text of a body that is not JSON. Keys are never recorded.
     """
 
     number: int
@@ -47,14 +47,14 @@ class RecordedCall:
 
 
 class CallLog:
-    """The calls seen so far, oldest first."""
+    """The calls received so far, oldest first."""
 
     def __init__(self) -> None:
         self._calls: deque[RecordedCall] = deque(maxlen=MAX_RECORDED)
         self._numbers = count(1)
 
     def open(self, identity: Identity, *, at: datetime, method: str, path: str, query: str, body: Any) -> RecordedCall:
-        """Enter a call on its arrival; whoever handles it completes the entry."""
+        """Add a call on arrival and return its entry; its handlers complete the entry."""
         call = RecordedCall(
             number=next(self._numbers),
             at=at,
@@ -71,9 +71,9 @@ class CallLog:
         return call
 
     def __iter__(self) -> Iterator[RecordedCall]:
-        """Return copies: an entry may still be completed after it was read."""
+        """Return copies, because an entry may still change after it was read."""
         return iter([replace(call) for call in self._calls])
 
     def clear(self) -> None:
-        """Forget every call; numbers go on."""
+        """Remove every call; the numbering continues."""
         self._calls.clear()

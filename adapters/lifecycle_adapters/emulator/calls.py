@@ -1,8 +1,8 @@
-"""Which call of which API a request is, asked of the bindings.
+"""Identification of requests: which call of which API a request is, derived from the bindings.
 
-The inverse of `HttpBinding`: a client turns a command into a request, this turns a request into the command.
-Pure; used for the record of calls, for faults that wait for one command, and by the calls themselves,
-so that nothing here knows a path, a method or an action of its own.
+This is the inverse of `HttpBinding`: a client turns a command into a request, this module turns a request into the
+command. It is pure. The call log, the faults that match one command, and the services use it, so that no module of
+the emulator holds a second copy of a path, a method or an action.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from lifecycle_adapters.http.v3 import V3
 from lifecycle_adapters.http.v4 import V4
 
 BINDINGS: tuple[HttpBinding[Any, Any], ...] = (V1, V2, V2_SESSION, V3, V4)
-"""Everything that the emulator speaks, in the order in which a request is looked up."""
+"""The bindings of all emulated APIs, in the order in which a request is looked up."""
 
 _ID = "{id}"
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a request asks for.
+    """The API, the call and the task of a request.
 
-    `api` is the name of a binding; `call` one of create, status, details, list, or a command,
-    None where the API has no such call; `task_id` is as it stands in the request.
+    `api` is the name of a binding; `call` is create, status, details, list, or a command, and None if the API has no
+    such call; `task_id` is unchanged from the request.
     """
 
     api: str
@@ -46,22 +46,22 @@ class _KnownCall:
     call: Call
     is_command: bool
     path: re.Pattern[str]
-    details: int  # how much its template says beyond the path; of two that fit, the one that says more is meant
+    details: int  # number of fields in its template; the call with the most fields wins if several match
 
 
 def api_at(path: str) -> str | None:
-    """Return the API that a path belongs to by its first segments, or None."""
+    """Return the name of the API whose base path begins the path, or None."""
     return next((binding.name for binding in BINDINGS if path.startswith(binding.base_path + "/")), None)
 
 
 def identify(method: str, path: str, query: str = "", body: Any = None) -> Identity | None:
-    """Return what a request asks for, or None for a path outside the APIs.
+    """Return the identity of a request, or None for a path outside the APIs.
 
     Args:
         method: the HTTP method, in capitals.
         path: the decoded path, without the query.
         query: the raw query string.
-        body: the decoded JSON body; one that is no object has no fields.
+        body: the decoded JSON body; a body that is not an object has no fields.
     """
     api = api_at(path)
     if api is None:
@@ -84,7 +84,7 @@ _UNFIT = object()
 
 
 def _fit(call: Call, task_id: str | None, fields: Mapping[str, Any]) -> object:
-    """The task's id where the request's fields fit the call's template, else `_UNFIT`."""
+    """Return the task's id if the request's fields match the call's template, otherwise `_UNFIT`."""
     for name, value in {**call.query, **(call.body or {})}.items():
         given = fields.get(name)
         if value == _ID and isinstance(given, str):
@@ -129,11 +129,11 @@ _KNOWN = _by_method()
 
 
 def commands(api: str | None = None) -> list[str]:
-    """Return the commands that the emulator knows, each once; of one API if given."""
+    """Return the commands of all APIs without duplicates, or those of one API."""
     bindings = [binding for binding in BINDINGS if api in (None, binding.name)]
     return list(dict.fromkeys(str(command) for binding in bindings for command in binding.commands))
 
 
 def methods(api: str | None = None) -> list[str]:
-    """Return the HTTP methods that its calls have, in capitals; those of one API if given."""
+    """Return the HTTP methods of the calls of all APIs, in capitals and sorted, or those of one API."""
     return sorted(method for method, calls in _KNOWN.items() if any(api in (None, call.api) for call in calls))

@@ -1,7 +1,7 @@
-"""The control calls: what a test or a person asks of the emulator itself, not of the service.
+"""The control calls: requests of a test or a person to the emulator, not to the emulated service.
 
-They need no key, are not recorded, and have an OpenAPI document of their own, so that the service's
-document describes the service alone.
+They need no key and are not in the call log. They have their own OpenAPI document, so that the service's document
+describes the service only.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from lifecycle_adapters.emulator.task_store import (
 from lifecycle_adapters.emulator.webhook_sender import SentWebhook, Webhook, WebhookFault, WebhookSender, WebhookTarget
 
 PREFIX = "/_emulator"
-NOTICE = "The emulator holds everything in memory and nothing on disk: what it knows ends with its process."
+NOTICE = "The emulator keeps everything in memory and nothing on disk: its data ends with its process."
 
 
 class TransitionView(BaseModel):
-    """One transition that a task took."""
+    """One transition of a task, and its time."""
 
     at: datetime
     event: str
@@ -46,10 +46,10 @@ class TransitionView(BaseModel):
 
 
 class TaskView(BaseModel):
-    """A task, a run or a session, as the emulator knows it.
+    """A task, a run or a session in the emulator.
 
-    `allowed` is all that its lifecycle allows now, `remote` what of it can be fired, `script` what it
-    still does by itself. `session` is the id of the v2 session it runs in.
+    `allowed` lists the events that its lifecycle allows now, `remote` those of them that can be fired, `script` the
+    remote events that it will still take by itself. `session` is the id of its v2 session.
     """
 
     id: str
@@ -66,27 +66,27 @@ class TaskView(BaseModel):
 
 
 class FireEvent(BaseModel):
-    """The remote event to let happen."""
+    """A remote event to apply now."""
 
     event: str
 
 
 class SetScript(BaseModel):
-    """The remote events that a task is to take by itself, in order."""
+    """The remote events that a task takes by itself, in order."""
 
     events: list[str]
 
 
 class Advance(BaseModel):
-    """How far to put the clock forward, in seconds."""
+    """The seconds by which to advance the clock."""
 
     seconds: Annotated[Number, Field(ge=0, le=LONGEST_ADVANCE_S)]
 
 
 class About(BaseModel):
-    """What this server is and how it was started.
+    """A description of this server and its settings.
 
-    `lifecycles` names what the tasks of each service follow. `pace_s` is None where nothing moves by itself.
+    `lifecycles` holds the name of the lifecycle of each service's tasks. `pace_s` is None if no task runs a script.
     """
 
     notice: str = NOTICE
@@ -96,7 +96,7 @@ class About(BaseModel):
 
 
 class Control:
-    """What can be asked of an emulator. One event loop owns it, as it owns the world."""
+    """The operations behind the control calls. Only the event loop that owns the task store may use it."""
 
     def __init__(
         self,
@@ -113,24 +113,31 @@ class Control:
         self.lifecycles = lifecycles
 
     def about(self) -> About:
-        """Say what this server is."""
+        """Return a description of this server."""
         clock = self.store.clock
         return About(lifecycles=self.lifecycles, pace_s=self.store.pace_s, now=clock.at(clock.now_s()))
 
     def tasks(self, api: str | None = None) -> list[TaskView]:
-        """Return the tasks, runs and sessions as they are now, the newest first; of one API if given."""
+        """Return the present tasks, runs and sessions, newest first, of all APIs or of one."""
         return [self._view(task) for task in self.store.tasks(api)]
 
     def task(self, task_id: str) -> TaskView:
-        """Return one task as it is now. Raises UnknownTask."""
+        """Return one task in its present state. Raises UnknownTask."""
         return self._view(self._find(task_id))
 
     def fire(self, task_id: str, event: str) -> TaskView:
-        """Let a remote event happen now. Raises as `TaskStore.fire` does."""
+        """Apply a remote event to a task now.
+
+        Raises:
+            UnknownTask: there is no task with this id.
+            UnknownName: the task's lifecycle does not declare the event.
+            ValueError: the event is a command.
+            IllegalTransition: the task's state refuses the event.
+        """
         return self._view(self.store.fire(task_id, event))
 
     def set_script(self, task_id: str, events: list[str]) -> TaskView:
-        """Say what a task does by itself from here. Raises UnknownTask, UnknownName, ValueError (a command)."""
+        """Replace a task's script. Raises UnknownTask, UnknownName, and ValueError if an event is a command."""
         task = self._find(task_id)
         for event in events:
             require_remote(task.lifecycle, event)
@@ -138,12 +145,12 @@ class Control:
         return self._view(task)
 
     def advance(self, seconds: float) -> None:
-        """Put the clock forward. Raises ValueError as `EmulatedClock.advance` does."""
+        """Advance the clock. Raises ValueError if `seconds` is negative or the clock would exceed 1e9 s in total."""
         self.store.clock.advance(seconds)
-        self.webhooks.look()
+        self.webhooks.schedule_all()
 
     def reset(self) -> None:
-        """Forget every task, fault, call and webhook; the clock goes on, and what was set at the start is set."""
+        """Remove every task, fault, call and webhook; restore the initial webhook and keep the clock running."""
         self.store.reset()
         self.faults.clear()
         self.call_log.clear()
@@ -176,7 +183,7 @@ class Control:
 
 
 _MEANINGS = {
-    400: "A name that the lifecycle does not declare, a command, too far, or a body that is no text",
+    400: "A name that the lifecycle does not declare, a command, too many seconds, or a body that is not text",
     404: "No such task",
     409: "The task's state refuses the event",
 }
@@ -188,19 +195,19 @@ def _refused(*codes: int) -> dict[int | str, dict[str, Any]]:
 
 @contextmanager
 def _refusals() -> Generator[None]:
-    """Turn what the world refuses into answers."""
+    """Map the task store's errors to HTTP responses: 404, 409 or 400."""
     try:
         yield
     except UnknownTask as error:
         raise HTTPException(404, str(error)) from error
     except IllegalTransition as error:
         raise HTTPException(409, str(error)) from error
-    except ValueError as error:  # a name that is not declared, a command where a remote event is wanted
+    except ValueError as error:  # an undeclared name, or a command instead of a remote event
         raise HTTPException(400, str(error)) from error
 
 
 class _Strict(APIRoute):
-    """A call whose body is checked before FastAPI reads it, whose own errors would repeat what no JSON can say."""
+    """A route that checks the body first, because FastAPI's errors repeat values that JSON cannot hold."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -213,14 +220,14 @@ class _Strict(APIRoute):
 
 
 async def _invalid(_: Request, error: Exception) -> Response:
-    """Answer a request that is wrong. FastAPI's own answer repeats what was sent, which may be bytes of no text."""
+    """Return 422 for an invalid request, without FastAPI's copy of the input, which may be bytes that are not text."""
     assert isinstance(error, RequestValidationError)
     found: Sequence[Mapping[str, Any]] = error.errors()
     return JSONResponse({"detail": [{name: each[name] for name in ("loc", "msg", "type")} for each in found]}, 422)
 
 
 def control_app(control: Control) -> FastAPI:
-    """Return the control calls as an application, to be mounted at `PREFIX`."""
+    """Return the application of the control calls, to be mounted at `PREFIX`."""
     app = FastAPI(title="Emulator control", description=NOTICE, generate_unique_id_function=lambda route: route.name)
     app.router.route_class = _Strict
     app.add_exception_handler(RequestValidationError, _invalid)

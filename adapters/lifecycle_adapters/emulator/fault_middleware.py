@@ -1,7 +1,7 @@
-"""What stands before the service: it sees every call, records it, and plays the faults asked for.
+"""ASGI middleware before the service: it records every call and injects the armed faults.
 
-Pure ASGI around the service (application.py), which knows nothing of faults. Calls outside the APIs (control
-calls, the OpenAPI document) pass through unseen.
+The service (application.py) does not know of faults. Requests outside the APIs (control calls, the OpenAPI document)
+pass through unrecorded.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lifecycle_adapters.emulator.shapes import document_of
 from lifecycle_adapters.emulator.task_store import EmulatedClock
 
 RECORDED_CALL = "emulator.recorded_call"
-"""Where in the ASGI scope the service finds the record's entry of the call that it handles."""
+"""Key in the ASGI scope under which the service finds the call log's entry of the current call."""
 
 _WITHOUT_BODY = frozenset({204, 205, 304})
 _NOT_HANDLED = frozenset({FaultKind.STATUS, FaultKind.DROP_BEFORE})
@@ -33,11 +33,11 @@ _REPLACED = frozenset({FaultKind.STATUS, FaultKind.FAIL_AFTER})
 
 
 class ConnectionDropped(AdapterError):
-    """The connection is gone. Raised to the caller only where there is none to drop: under a test client."""
+    """The connection was dropped. A caller sees this error only under a test client, which has no connection."""
 
 
 class FaultMiddleware:
-    """An ASGI application that hands calls to the service, unless a fault says otherwise."""
+    """An ASGI application that passes calls to the service unless an armed fault matches."""
 
     def __init__(self, service: ASGIApp, *, clock: EmulatedClock, call_log: CallLog, faults: Faults[CallFault]) -> None:
         self._service = service
@@ -47,75 +47,75 @@ class FaultMiddleware:
         self._released = asyncio.Event()
 
     def release(self) -> None:
-        """End every delay: the server is about to end, and its calls must not hold it up."""
+        """End every delay at once, so that delayed calls do not hold up the server's shutdown."""
         self._released.set()
         self._released = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one ASGI connection."""
+        """Handle one ASGI connection."""
         if scope["type"] != "http" or api_at(scope["path"]) is None:
             await self._service(scope, receive, send)
             return
         try:
-            # Also of a read, which rarely has one: who asks for it after a delay must not find that its caller is gone.
+            # Read the body of every call, also of a GET: read only after a delay, it could find the caller gone.
             body = await _read(receive)
         except ConnectionDropped:
-            return  # its caller has gone before the call was complete
+            return  # the caller disconnected before the call was complete
         receive = _replay(body, receive)
         call = scope[RECORDED_CALL] = self._open(scope, body)
-        fault = self._faults.take(call)
+        fault = self._faults.pop(call)
         if fault is None:
-            await self._service(scope, receive, _noting(call, send))
+            await self._service(scope, receive, _recording(call, send))
         else:
-            await self._play(fault, call, scope, receive, send)
+            await self._inject(fault, call, scope, receive, send)
 
     def _open(self, scope: Scope, body: bytes) -> RecordedCall:
         method, path, query = scope["method"], scope["path"], scope["query_string"].decode("latin-1")
         document = _decoded(body)
         identity = identify(method, path, query, document)
-        assert identity is not None, "only calls of an API come here"
+        assert identity is not None, "only calls of an API reach this point"
         at = self._clock.at(self._clock.now_s())
         return self._call_log.open(identity, at=at, method=method, path=path, query=query, body=document)
 
-    async def _play(self, fault: CallFault, call: RecordedCall, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _inject(self, fault: CallFault, call: RecordedCall, scope: Scope, receive: Receive, send: Send) -> None:
         call.fault = fault.kind
         if fault.kind is FaultKind.DELAY:
             await self._wait(fault.seconds)
-        answer: list[Message] = []
+        response: list[Message] = []
         if fault.kind not in _NOT_HANDLED:
-            await self._service(scope, receive, _keeping(answer))
+            await self._service(scope, receive, _buffering(response))
         if fault.kind in _REPLACED:
-            await _response(fault)(scope, receive, _noting(call, send))
+            await _fault_response(fault)(scope, receive, _recording(call, send))
             return
         if fault.kind in _DROPPED:
             await _drop(receive, send)
             return
         if fault.kind is FaultKind.DELAY_AFTER:
             await self._wait(fault.seconds)
-        for message in answer:
-            await _noting(call, send)(message)
+        for message in response:
+            await _recording(call, send)(message)
 
     async def _wait(self, seconds: float) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._released.wait(), seconds)
 
 
-def _noting(call: RecordedCall, send: Send) -> Send:
-    """`send`, but the status code is entered into the record."""
+def _recording(call: RecordedCall, send: Send) -> Send:
+    """Return a `send` that also writes the status code into the call log's entry."""
 
-    async def note(message: Message) -> None:
+    async def record(message: Message) -> None:
         if message["type"] == "http.response.start":
             call.status_code = message["status"]
         await send(message)
 
-    return note
+    return record
 
 
-def _keeping(answer: list[Message]) -> Send:
-    async def keep(message: Message) -> None:
-        answer.append(message)
+def _buffering(response: list[Message]) -> Send:
+    async def append(message: Message) -> None:
+        response.append(message)
 
-    return keep
+    return append
 
 
 async def _read(receive: Receive) -> bytes:
@@ -131,7 +131,7 @@ async def _read(receive: Receive) -> bytes:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """`receive`, but it first gives the body that was already read."""
+    """Return a `receive` that first returns the body that was already read."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:
@@ -147,28 +147,28 @@ def _decoded(body: bytes) -> Any:
         return body.decode("utf-8", errors="replace")
 
 
-def _response(fault: CallFault) -> Response:
+def _fault_response(fault: CallFault) -> Response:
     if fault.status_code in _WITHOUT_BODY:
         return Response(None, fault.status_code, fault.headers)
     body: Any = fault.body
     if body is None:
         phrase = HTTPStatus(fault.status_code).phrase if fault.status_code in set(HTTPStatus) else "Fault"
-        body = {"detail": f"{phrase} (asked for by a control call)"}
+        body = {"detail": f"{phrase} (injected by a control call)"}
     if isinstance(body, str):
         return Response(body, fault.status_code, fault.headers, media_type="text/plain")
     return Response(json.dumps(body), fault.status_code, fault.headers, media_type="application/json")
 
 
 async def _drop(receive: Receive, send: Send) -> None:
-    """Close the TCP connection without an answer.
+    """Close the TCP connection without a response.
 
-    ASGI has no word for that. uvicorn's `send` is a method of an object that has the transport, in
-    both of its HTTP implementations; where there is none (a test client), the caller sees an exception.
+    ASGI has no message for this. uvicorn's `send` is a method of an object that has the transport, in both of its
+    HTTP implementations; without a transport (a test client) the caller sees ConnectionDropped.
     """
     transport = getattr(getattr(send, "__self__", None), "transport", None)
     if transport is None:
         raise ConnectionDropped
     cast("Callable[[], None]", transport.abort)()
-    # Until uvicorn has noticed, returning without an answer would make it send a 500 of its own.
+    # Wait until uvicorn has noticed: if this returned earlier without a response, uvicorn would send a 500.
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,7 +1,7 @@
-"""Faults that can be asked for: which calls they wait for, and what happens to those.
+"""Faults that a test can arm: which calls they match, and what they do to these calls.
 
-A fault is armed for the next n calls that match it; among several, the one armed first is played.
-fault_middleware.py plays them. In memory only.
+A fault is armed for the next n calls that match it; if several match, the one that was armed first is injected.
+fault_middleware.py injects them. They are kept in memory only.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ LONGEST_DELAY_S = 3600.0
 
 
 class FaultKind(StrEnum):
-    """What happens to a call."""
+    """The effect of a fault on a call."""
 
-    DELAY = "delay"  # it waits, then is handled
-    DELAY_AFTER = "delay_after"  # it is handled at once, the answer waits
-    STATUS = "status"  # it is answered with a status code and not handled
-    DROP_BEFORE = "drop_before"  # the connection is closed, the change is not made
-    DROP_AFTER = "drop_after"  # the change is made, then the connection is closed without an answer
-    FAIL_AFTER = "fail_after"  # the change is made, then it is answered with a status code (500)
+    DELAY = "delay"  # the call waits, then is handled
+    DELAY_AFTER = "delay_after"  # the call is handled at once, its response waits
+    STATUS = "status"  # the call is not handled, the response is a status code
+    DROP_BEFORE = "drop_before"  # the call is not handled, the connection is closed
+    DROP_AFTER = "drop_after"  # the call is handled, then the connection is closed without a response
+    FAIL_AFTER = "fail_after"  # the call is handled, then the response is a status code (500)
 
 
 K = TypeVar("K", bound=StrEnum)
 
 
 def fault_kind(kinds: type[K], kind: str) -> K:
-    """Return the kind of fault of that name. Raises UnknownName."""
+    """Return the kind of fault with this name. Raises UnknownName."""
     try:
         return kinds(kind)
     except ValueError:
@@ -46,21 +46,21 @@ def fault_kind(kinds: type[K], kind: str) -> K:
 
 
 def require_known(kind: str, name: str | None, known: Iterable[str], api: str | None) -> None:
-    """Raise UnknownName of what a fault would wait for in vain."""
+    """Raise UnknownName if a fault could never match because `name` is unknown."""
     known = list(known)
     if name is not None and name not in known:
         raise UnknownName(kind, name, known=known, where="emulator" if api is None else f"emulator, {api}")
 
 
 @lru_cache(maxsize=1024)
-def _searching(pattern: str) -> SchemaValidator:
-    """What searches for a pattern in time that grows with the text alone: Rust's regular expressions, not Python's."""
+def _searcher(pattern: str) -> SchemaValidator:
+    """Return a searcher in linear time: Rust's regular expressions; Python's may take exponential time."""
     return SchemaValidator(str_schema(pattern=pattern))
 
 
 def _is_pattern(text: str) -> str:
     try:
-        _searching(text)
+        _searcher(text)
     except SchemaError as error:
         raise ValueError(f"not a regular expression without look-around and back-references: {error}") from None
     return text
@@ -82,17 +82,17 @@ _NAME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
 _FRAMING = frozenset({"connection", "content-length", "transfer-encoding"})
 
 
-def _leaves_framing(headers: dict[str, str]) -> dict[str, str]:
+def _without_framing(headers: dict[str, str]) -> dict[str, str]:
     framing = [name for name in headers if name.lower() in _FRAMING]
     if framing:
-        raise ValueError(f"{', '.join(framing)}: where an answer ends is the server's to say; leave it out")
+        raise ValueError(f"{', '.join(framing)}: the server sets the headers that delimit a response; omit them")
     return headers
 
 
 _VALUE = r"^([!-~]([ -~]*[!-~])?)?$"
 Headers = Annotated[
     dict[Annotated[str, Field(pattern=_NAME)], Annotated[str, Field(pattern=_VALUE)]],
-    AfterValidator(_leaves_framing),
+    AfterValidator(_without_framing),
     WithJsonSchema(
         {
             "type": "object",
@@ -104,14 +104,14 @@ Headers = Annotated[
 
 
 class CallFault(BaseModel):
-    """A fault, and the calls that it waits for: those that match every field that is given.
+    """A fault and its filter: it matches the calls that agree with every given field.
 
-    `path` is a regular expression (without look-around and back-references) that is searched in the path,
-    `method` one that calls of the API have, `command` the name of one of its lifecycle's commands, `task` the id of
-    a task, which may be made later. `seconds` is for the two delays.
-    `status_code`, `headers` (such as Retry-After, none that says where the answer ends) and `body` are for `status`
-    and `fail_after`; a body that is a text is sent as it is, anything else as JSON, and without one a `detail` says
-    that the emulator was asked to.
+    `path` is a regular expression (without look-around and back-references) that is searched in the path, `method`
+    a method of the API's calls, `command` the name of a command of its lifecycle, `task` the id of a task, which may
+    be created later. `times` is the number of calls to inject it into. `seconds` applies to the two delays.
+    `status_code`, `headers` (such as Retry-After, but none that delimits the response) and `body` apply to `status`
+    and `fail_after`. A body that is a string is sent unchanged, any other as JSON; without a body, a `detail` says
+    that a control call injected the fault.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -135,23 +135,23 @@ class CallFault(BaseModel):
         return self
 
     def matches(self, call: RecordedCall) -> bool:
-        """Whether it waits for this call."""
+        """Return whether the fault matches the call."""
         return (
             self.api in (None, call.api)
             and (self.method is None or self.method.upper() == call.method)
-            and (self.path is None or _searching(self.path).isinstance_python(call.path))
+            and (self.path is None or _searcher(self.path).isinstance_python(call.path))
             and self.command in (None, call.command)
             and self.task in (None, call.task)
         )
 
 
 class Countable(Protocol):
-    """What can be armed: a fault of calls here, one of webhooks in webhook_sender.py."""
+    """A fault that can be armed: of calls in this module, of webhooks in webhook_sender.py."""
 
     times: int
 
-    def matches(self, seen: Any, /) -> bool:
-        """Whether it waits for this."""
+    def matches(self, subject: Any, /) -> bool:
+        """Return whether the fault matches the call or message."""
         ...
 
     def model_copy(self) -> Self:
@@ -163,19 +163,19 @@ F = TypeVar("F", bound=Countable)
 
 
 class Faults(Generic[F]):
-    """The faults that are armed, in the order in which they were."""
+    """The armed faults, in the order in which they were armed."""
 
     def __init__(self) -> None:
         self._armed: list[F] = []
 
     def arm(self, fault: F) -> None:
-        """Add a fault."""
+        """Arm a fault."""
         self._armed.append(fault.model_copy())
 
-    def take(self, seen: Any) -> F | None:
-        """Return the fault to play for this call or message, if any, and count it down."""
+    def pop(self, subject: Any) -> F | None:
+        """Return the first fault that matches the call or message, or None, and decrement its count."""
         for fault in self._armed:
-            if fault.matches(seen):
+            if fault.matches(subject):
                 fault.times -= 1
                 if fault.times == 0:
                     self._armed.remove(fault)
@@ -183,7 +183,7 @@ class Faults(Generic[F]):
         return None
 
     def armed(self) -> list[F]:
-        """Return what is still armed, each with the number of times that are left."""
+        """Return the armed faults, each with the number of times that remain."""
         return [fault.model_copy() for fault in self._armed]
 
     def clear(self) -> None:

@@ -1,8 +1,8 @@
-"""What a task does by itself, when nobody interferes: the remote events that it takes, in order.
+"""Scripts: the remote events that an emulated task takes by itself, in order.
 
-Wishes only. Whether and when one happens is asked of the lifecycle (world.py): an event that the
-state refuses waits for its turn (a paused task does not finish), one that the lifecycle does not
-declare never comes (`V1` has fewer than `V1_FULL`). To make a single task behave otherwise, say so in its text:
+task_store.py takes an event of a script only when the lifecycle allows it: an event that the state refuses waits (a
+paused task does not finish), and one that the lifecycle does not declare never happens (`V1` has fewer than
+`V1_FULL`). A task's text can replace its script:
 
     Buy milk [remote: start, fail]
 """
@@ -31,7 +31,7 @@ _DIRECTIVE = re.compile(r"\[remote:([\w\s,]*)\]")
 
 
 def parse_script(text: str, lifecycle: Lifecycle[Any, Any]) -> tuple[str, ...] | None:
-    """Return the course that a task's text asks for by `[remote: event, ...]`, or None if it asks for none.
+    """Return the script that a task's text names by `[remote: event, ...]`, or None if it names none.
 
     Raises:
         UnknownName: the lifecycle does not declare an event.
@@ -40,7 +40,7 @@ def parse_script(text: str, lifecycle: Lifecycle[Any, Any]) -> tuple[str, ...] |
     directive = _DIRECTIVE.search(text)
     if directive is None:
         return None
-    events = tuple(word for word in re.split(r"[\s,]+", directive[1]) if word)
+    events = tuple(event for event in re.split(r"[\s,]+", directive[1]) if event)
     for event in events:
         require_remote(lifecycle, event)
     return events

@@ -1,6 +1,6 @@
-"""The emulator as a server on 127.0.0.1: in a thread of this process, or as the process itself.
+"""The emulator as a server on 127.0.0.1, in a thread of this process or in the foreground.
 
-It listens on the loopback interface alone, since its control calls ask for no key.
+It listens on the loopback interface only, because its control calls need no key.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from lifecycle_adapters.emulator.webhook_sender import SentWebhook, Webhook, Web
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 1
-"""How long calls that are still being answered may hold up the end."""
+"""Seconds that running calls may delay the server's shutdown."""
 
 T = TypeVar("T")
 
 
 class EmulatorNotRunning(AdapterError):
-    """The emulator has not been started, or could not be, or has been stopped."""
+    """The emulator was not started, could not be started, or was stopped."""
 
 
 class Emulator:
@@ -42,8 +42,19 @@ class Emulator:
         with Emulator(pace_s=0.05) as emulator:
             client = Client("v2", base_url=emulator.base_url, api_key="any")
 
-    The arguments are those of `create_app`; `port` 0 takes a free one. Every method can be called from
-    any thread.
+    Every method can be called from any thread.
+
+    Args:
+        pace_s: seconds that a task stays in each state before its script's next event, 0 or more.
+        manual: if true, tasks run no script and change by commands and control calls only.
+        lifecycles: the lifecycle of each service's tasks, by the service's name: `{"v1": V1}`; default: its own.
+        api_key: the only valid key; if omitted, every key that is not empty is valid.
+        webhook: receiver of status changes; if omitted, no webhook is sent.
+        port: the port to listen on; 0 chooses a free one.
+    Raises:
+        UnknownName: `lifecycles` names an unknown service.
+        ValueError: the pace is negative or not finite, or a lifecycle has a state or a command that its service
+            does not have.
     """
 
     def __init__(
@@ -61,11 +72,11 @@ class Emulator:
         self._running: _Running | None = None
 
     def start(self) -> Self:
-        """Start the server, and return when it answers.
+        """Start the server and return once it accepts requests.
 
         Raises:
-            OSError: the port is taken.
-            EmulatorNotRunning: it is running already, or does not come up.
+            OSError: the port is in use.
+            EmulatorNotRunning: the server is already running, or did not start within 30 s.
         """
         if self._running is not None:
             raise EmulatorNotRunning("the emulator is running already")
@@ -73,7 +84,7 @@ class Emulator:
         return self
 
     def stop(self) -> None:
-        """Stop the server, and return when it is gone. What it knew is still there if it is started again."""
+        """Stop the server and its thread. Its tasks are kept for the next start."""
         if self._running is not None:
             self._running.stop()
             self._running = None
@@ -88,15 +99,15 @@ class Emulator:
 
     @property
     def base_url(self) -> str:
-        """Where it is: `http://127.0.0.1:PORT`, without a slash at the end. Raises EmulatorNotRunning."""
+        """The server's URL, `http://127.0.0.1:PORT`, without a trailing slash. Raises EmulatorNotRunning."""
         return f"http://{HOST}:{self._server().port}"
 
     def api_url(self, api: str) -> str:
-        """Return where one API is: `http://127.0.0.1:PORT/api/v2`.
+        """Return the URL of one API, such as `http://127.0.0.1:PORT/api/v2`.
 
         Raises:
-            UnknownName: not an API of the emulator.
-            EmulatorNotRunning: it is not running.
+            UnknownName: the emulator has no API with this name.
+            EmulatorNotRunning: the emulator is not running.
         """
         binding = next((binding for binding in BINDINGS if binding.name == api), None)
         if binding is None:
@@ -104,96 +115,108 @@ class Emulator:
         return self.base_url + binding.base_path
 
     def tasks(self, api: str | None = None) -> list[TaskView]:
-        """Return the tasks, runs and sessions as they are now, the newest first; of one API if given."""
-        return self._ask(lambda: self._app.control.tasks(api))
+        """Return the present tasks, runs and sessions, newest first, of all APIs or of one."""
+        return self._call(lambda: self._app.control.tasks(api))
 
     def task(self, task_id: str) -> TaskView:
-        """Return one task as it is now. Raises UnknownTask."""
-        return self._ask(lambda: self._app.control.task(task_id))
+        """Return one task in its present state. Raises UnknownTask."""
+        return self._call(lambda: self._app.control.task(task_id))
 
     def fire(self, task_id: str, event: str) -> TaskView:
-        """Let a remote event happen to a task now, and return the task.
+        """Apply a remote event to a task now, and return the task.
 
         Raises:
-            UnknownTask: no such task.
-            UnknownName: its lifecycle does not declare the event.
-            IllegalTransition: its state refuses it.
-            ValueError: the event is a command, which is for the API.
+            UnknownTask: there is no task with this id.
+            UnknownName: the task's lifecycle does not declare the event.
+            IllegalTransition: the task's state refuses the event.
+            ValueError: the event is a command, which must be sent through the API.
         """
-        return self._ask(lambda: self._app.control.fire(task_id, event))
+        return self._call(lambda: self._app.control.fire(task_id, event))
 
     def set_script(self, task_id: str, *events: str) -> TaskView:
-        """Say which remote events a task takes by itself from here, in order. Raises as `fire`, never illegal."""
-        return self._ask(lambda: self._app.control.set_script(task_id, list(events)))
+        """Set the remote events that a task takes by itself from now on, in order, and return the task.
 
-    def fault(self, kind: FaultKind | str, **fields: Any) -> None:
-        """Arm a fault; `fields` are those of `CallFault`.
+        An event that the task's state refuses waits until a later state allows it.
 
         Raises:
-            UnknownName: no such kind.
-            ValueError: (pydantic's) a field that is wrong, or a command or method that no call has.
+            UnknownTask: there is no task with this id.
+            UnknownName: the task's lifecycle does not declare an event.
+            ValueError: an event is a command.
+        """
+        return self._call(lambda: self._app.control.set_script(task_id, list(events)))
+
+    def fault(self, kind: FaultKind | str, **fields: Any) -> None:
+        """Arm a fault for the next matching calls; `fields` are the fields of `CallFault` other than `kind`.
+
+        Raises:
+            UnknownName: there is no such kind.
+            ValueError: (pydantic's) a field is invalid, or no call has the command or method.
         """
         fault = CallFault(kind=fault_kind(FaultKind, kind), **fields)
-        self._ask(lambda: self._app.control.faults.arm(fault))
+        self._call(lambda: self._app.control.faults.arm(fault))
 
     def faults(self) -> list[CallFault]:
-        """Return the faults that are still armed."""
-        return self._ask(self._app.control.faults.armed)
+        """Return the armed faults, each with the number of times that remain."""
+        return self._call(self._app.control.faults.armed)
 
     def clear_faults(self) -> None:
         """Disarm every fault."""
-        self._ask(self._app.control.faults.clear)
+        self._call(self._app.control.faults.clear)
 
     def calls(self) -> list[RecordedCall]:
-        """Return every call seen so far, oldest first; control calls are not among them."""
-        return self._ask(lambda: list(self._app.control.call_log))
+        """Return the call log: the last 10,000 API calls, oldest first, without control calls."""
+        return self._call(lambda: list(self._app.control.call_log))
 
     def set_webhook(self, url: str, *, secret: str, **fields: Any) -> None:
-        """Send every change of a task's status there from now on, a ping first; `fields` are those of `Webhook`.
+        """Send every later status change to `url`, after a ping; `fields` are the other fields of `Webhook`.
 
         Raises:
-            ValueError: (pydantic's) no URL, or an empty secret.
+            ValueError: (pydantic's) `url` is not a URL, or the secret is empty.
         """
         webhook = Webhook.model_validate({"url": url, "secret": secret, **fields})
-        self._ask(lambda: self._app.control.webhooks.set(webhook))
+        self._call(lambda: self._app.control.webhooks.set(webhook))
 
     def clear_webhook(self) -> None:
         """Send no more webhooks."""
-        self._ask(lambda: self._app.control.webhooks.set(None))
+        self._call(lambda: self._app.control.webhooks.set(None))
 
     def webhook_fault(self, kind: WebhookFaultKind | str, **fields: Any) -> None:
-        """Arm a mishap; `fields` are those of `WebhookFault`.
+        """Arm a fault for the next matching webhooks; `fields` are the fields of `WebhookFault` other than `kind`.
 
         Raises:
-            UnknownName: no such kind.
-            ValueError: (pydantic's) a field that is wrong, or a status that no webhook tells.
+            UnknownName: there is no such kind.
+            ValueError: (pydantic's) a field is invalid, or no webhook carries the status.
         """
         fault = WebhookFault(kind=fault_kind(WebhookFaultKind, kind), **fields)
-        self._ask(lambda: self._app.control.webhooks.faults.arm(fault))
+        self._call(lambda: self._app.control.webhooks.faults.arm(fault))
 
     def webhooks(self) -> list[SentWebhook]:
-        """Return every webhook so far with its attempts, oldest first."""
-        return self._ask(lambda: list(self._app.control.webhooks.messages()))
+        """Return the last 10,000 webhooks with their attempts, oldest first."""
+        return self._call(lambda: list(self._app.control.webhooks.messages()))
 
     def advance(self, seconds: float) -> None:
-        """Put the clock forward: whatever would have happened in that time happens now."""
-        self._ask(lambda: self._app.control.advance(seconds))
+        """Advance the clock: scripted events that fall due in these seconds happen now.
+
+        Raises:
+            ValueError: `seconds` is negative, or the clock would exceed 1e9 s in total.
+        """
+        self._call(lambda: self._app.control.advance(seconds))
 
     def reset(self) -> None:
-        """Forget every task, fault, call and webhook."""
-        self._ask(self._app.control.reset)
+        """Remove every task, fault, call and webhook, and restore the initial webhook."""
+        self._call(self._app.control.reset)
 
     def _server(self) -> _Running:
         if self._running is None:
             raise EmulatorNotRunning("the emulator is not running; start it with `with` or `start()`")
         return self._running
 
-    def _ask(self, question: Callable[[], T]) -> T:
-        return self._server().ask(question)
+    def _call(self, function: Callable[[], T]) -> T:
+        return self._server().call(function)
 
 
 class _Running:
-    """A uvicorn server in a thread, with an event loop of its own that owns the world."""
+    """A uvicorn server in a thread, whose event loop owns the task store."""
 
     def __init__(self, app: EmulatorApp, port: int) -> None:
         self._socket = _listen(port)
@@ -205,19 +228,19 @@ class _Running:
         self._thread.start()
         if not self._is_up.wait(START_TIMEOUT_S):
             self.stop()
-            raise EmulatorNotRunning(f"the emulator did not come up within {START_TIMEOUT_S} s")
+            raise EmulatorNotRunning(f"the emulator did not start within {START_TIMEOUT_S} s")
 
-    def ask(self, question: Callable[[], T]) -> T:
-        """Ask a question in the thread that owns the world."""
+    def call(self, function: Callable[[], T]) -> T:
+        """Call a function in the server's event loop and return its result."""
 
-        async def answer() -> T:
-            return question()
+        async def run() -> T:
+            return function()
 
-        assert self._loop is not None, "the loop is there once the server is up"
-        return asyncio.run_coroutine_threadsafe(answer(), self._loop).result()
+        assert self._loop is not None, "the loop exists once the server has started"
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
 
     def stop(self) -> None:
-        """End the server and its thread."""
+        """Stop the server and its thread."""
         self._server.should_exit = True
         self._thread.join()
         self._socket.close()
@@ -244,22 +267,29 @@ def serve(
     """Run the emulator on 127.0.0.1 until the process is interrupted (Ctrl-C), then return.
 
     Args:
-        port: 0 takes a free one.
-        on_start: told the base URL once the port is taken.
-        pace_s, manual, lifecycles, api_key, webhook: as for `create_app`.
+        port: the port to listen on; 0 chooses a free one.
+        pace_s: seconds that a task stays in each state before its script's next event, 0 or more.
+        manual: if true, tasks run no script and change by commands and control calls only.
+        lifecycles: the lifecycle of each service's tasks, by the service's name: `{"v1": V1}`; default: its own.
+        api_key: the only valid key; if omitted, every key that is not empty is valid.
+        webhook: receiver of status changes; if omitted, no webhook is sent.
+        on_start: called with the base URL once the server listens.
     Raises:
-        OSError: the port is taken.
+        OSError: the port is in use.
+        UnknownName: `lifecycles` names an unknown service.
+        ValueError: the pace is negative or not finite, or a lifecycle has a state or a command that its service
+            does not have.
     """
     app = create_app(pace_s=pace_s, manual=manual, lifecycles=lifecycles, api_key=api_key, webhook=webhook)
     with _listen(port) as listening:
         if on_start is not None:
             on_start(f"http://{HOST}:{listening.getsockname()[1]}")
-        with suppress(KeyboardInterrupt):  # uvicorn has ended in good order, and passes it on
+        with suppress(KeyboardInterrupt):  # uvicorn shuts down cleanly, then raises it again
             _Server(app).run(sockets=[listening])
 
 
 def _listen(port: int) -> socket.socket:
-    # With the protocol named, asyncio switches Nagle's algorithm off; without, each answer takes 40 ms.
+    # asyncio disables Nagle's algorithm only if the socket names its protocol; otherwise each response takes 40 ms.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -272,7 +302,7 @@ def _listen(port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which ends at once also where a fault delays a call."""
+    """A uvicorn server that shuts down at once even if a fault delays a call."""
 
     def __init__(self, app: EmulatorApp) -> None:
         super().__init__(_config(app))
@@ -286,10 +316,10 @@ class _Server(uvicorn.Server):
 def _config(app: EmulatorApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        log_config=None,  # the user's own logging stays as it is
+        log_config=None,  # leave the user's logging configuration unchanged
         log_level="warning",
         proxy_headers=False,
-        access_log=False,  # the emulator's own record says more, and a log line a call halves its speed
+        access_log=False,  # the call log holds more, and one log line per call halves the speed
         lifespan="on",
         timeout_graceful_shutdown=STOP_TIMEOUT_S,
     )

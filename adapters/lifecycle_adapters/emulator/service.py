@@ -1,7 +1,7 @@
-"""What the calls of every API have in common: becoming a route, the key, errors, looking a task up.
+"""The base class of the emulated APIs: routes, authentication, error responses, look-up of tasks.
 
-One `Service` is one API with its binding, from which paths, methods and the key's header are taken.
-The calls themselves are in v1_service.py to v4_service.py, as methods of its subclasses.
+One `Service` is one API. It takes paths, methods and the key's header from the API's binding. Its subclasses in
+v1_service.py to v4_service.py implement the calls as methods.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from lifecycle_adapters.emulator.task_store import EmulatedTask, TaskStore
 from lifecycle_adapters.http.binding import Call, HttpBinding
 
 _MEANINGS = {
-    400: "Not possible now, or a body that is no text",
-    401: "No key, or a wrong one",
+    400: "Not possible now, or a body that is not text",
+    401: "A missing or wrong key",
     404: "Not found",
-    422: "Fields that are wrong",
-    429: "Too many at once (here only where a fault asks for it)",
-    502: "Could not be forwarded (here only where a fault asks for it)",
+    422: "Invalid fields",
+    429: "Too many at once (here only if a fault is armed for it)",
+    502: "Could not be forwarded (here only if a fault is armed for it)",
 }
 
 View = Callable[[EmulatedTask], Any]
@@ -39,14 +39,14 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class TaskNotFound(Exception):
-    """The task that a call is about does not exist."""
+    """The task that a call names does not exist."""
 
 
 class Service(ABC):
     """One API of the emulator.
 
-    `parameter` is what its documents call the id in a path. `api_key` is the only good key; None
-    where any key is.
+    `parameter` is the name of the id in the paths of its documents. `api_key` is the only valid key; None accepts
+    every key.
     """
 
     not_found = "Task not found"
@@ -64,20 +64,20 @@ class Service(ABC):
         self.binding = binding
         self.lifecycle = lifecycle
         self._api_key = api_key
-        assert binding.authentication is not None, "every API of the emulator asks for a key"
+        assert binding.authentication is not None, "every API of the emulator needs a key"
         self._authentication = binding.authentication
         self._no_key = JSONResponse({"detail": NOT_AUTHENTICATED}, 401, dict(challenge(binding.authentication)))
 
     @abstractmethod
     def routes(self) -> list[APIRoute]:
-        """Return the calls of this API as routes."""
+        """Return the routes of this API's calls."""
 
     def route(
         self,
         call: Call,
         endpoint: Callable[..., Any],
         *,
-        answers: Any,
+        response_model: Any,
         status_code: int = 200,
         errors: Sequence[int] = (),
         name: str | None = None,
@@ -87,15 +87,15 @@ class Service(ABC):
         """Return the route of one call.
 
         Args:
-            call: where it is, from the binding.
-            endpoint: an `async` method that returns a finished response.
-            answers: the shape of a good answer, for the OpenAPI document alone.
-            status_code: the status code of a good answer.
-            errors: the other status codes it answers; 401 and 422 are added where they can occur.
-            name: its name in the OpenAPI document; the endpoint's if omitted.
-            view: of a call that reads one task, what it answers; taken instead of the endpoint where the
-                id is that of a task.
-            open_to_all: whether it needs no key.
+            call: the method and path, from the binding.
+            endpoint: an `async` method that returns a complete response.
+            response_model: the type of a successful response, for the OpenAPI document only.
+            status_code: the status code of a successful response.
+            errors: the other status codes; 401 and 422 are added if they can occur.
+            name: the name in the OpenAPI document; default: the endpoint's name.
+            view: for a call that reads one task, the function that returns its response; it replaces the endpoint
+                if the task exists.
+            open_to_all: whether the call needs no key.
         """
         service = self
 
@@ -114,7 +114,7 @@ class Service(ABC):
             path,
             endpoint,
             methods=[call.method],
-            response_model=answers,
+            response_model=response_model,
             status_code=status_code,
             responses=documented,
             tags=[self.binding.name],
@@ -124,18 +124,18 @@ class Service(ABC):
         )
 
     def control_calls(self) -> list[Call]:
-        """Return the calls by which commands are sent, one for each path that is not the create call's."""
+        """Return the calls that send commands, one for each path other than the create call's."""
         paths = {(call.method, call.path): call for call in self.binding.commands.values()}
         paths.pop((self.binding.create.method, self.binding.create.path), None)
         return list(paths.values())
 
     def add_links(self, document: Mapping[str, Any]) -> None:
-        """Say in the OpenAPI document that what the create call made can be given to the other calls."""
+        """Add links to the OpenAPI document that pass the created id to the other calls."""
         created = document["paths"][self.binding.base_path + self.binding.create.path][
             self.binding.create.method.lower()
         ]
-        good = next(answer for code, answer in created["responses"].items() if code.startswith("2"))
-        good["links"] = {
+        success = next(response for code, response in created["responses"].items() if code.startswith("2"))
+        success["links"] = {
             each["operationId"]: {
                 "operationId": each["operationId"],
                 "parameters": {self.parameter: f"$response.body#/{self.binding.id_field}"},
@@ -148,22 +148,22 @@ class Service(ABC):
 
     @property
     def scheme_name(self) -> str:
-        """The name of its security scheme in the OpenAPI document."""
+        """The name of the security scheme in the OpenAPI document."""
         return self._authentication.header
 
     @property
     def scheme(self) -> dict[str, str]:
-        """Its security scheme in the OpenAPI document."""
+        """The security scheme in the OpenAPI document."""
         if self._authentication.prefix:
             return {"type": "http", "scheme": self._authentication.prefix.strip().lower()}
         return {"type": "apiKey", "in": "header", "name": self._authentication.header}
 
     def new_id(self) -> str:
-        """Return an id of the shape that this API gives out."""
+        """Return a new id in this API's format."""
         return str(uuid4())
 
     def find(self, request: Request, task_id: object) -> EmulatedTask:
-        """Return the task that a call is about, and enter it into the record. Raises NotFound."""
+        """Return the task that a call names, and note it in the call log. Raises TaskNotFound."""
         task = self._look_up(request, str(task_id))
         if task is None:
             raise TaskNotFound
@@ -172,12 +172,12 @@ class Service(ABC):
     def create(
         self, request: Request, *, text: str, script: Sequence[str], given: Mapping[str, Any], **more: Any
     ) -> EmulatedTask:
-        """Make a task, and enter it into the record.
+        """Create a task, and note it in the call log.
 
-        `text` may ask for another course than the usual one; `more` goes to `TaskStore.add`.
+        `text` may name a script that replaces `script`; `more` is passed to `TaskStore.add`.
 
         Raises:
-            RequestValidationError: the text asks for events that the lifecycle does not have.
+            RequestValidationError: the text names events that the lifecycle does not declare, or commands.
         """
         task = self.store.add(
             task_id=self.new_id(),
@@ -191,36 +191,36 @@ class Service(ABC):
         call.task, call.state_after = task.id, str(task.state)
         return task
 
-    def script(self, text: str, usual: Sequence[str]) -> Sequence[str]:
-        """Return the course that a task's text asks for, else the usual one. Raises RequestValidationError."""
+    def script(self, text: str, default: Sequence[str]) -> Sequence[str]:
+        """Return the script that a task's text names, otherwise the default. Raises RequestValidationError."""
         try:
-            asked = parse_script(text, self.lifecycle)
+            parsed = parse_script(text, self.lifecycle)
         except ValueError as error:
             raise field_error("task", str(error)) from error
-        return usual if asked is None else asked
+        return default if parsed is None else parsed
 
     def command(self, request: Request, task: EmulatedTask) -> bool:
-        """Apply the command that the call is to a task that was just found; whether its lifecycle allowed it."""
+        """Apply the call's command to a task that was just found; return whether its lifecycle allowed it."""
         call = recorded_call(request)
-        call.applied = self.store.command(task, self.asked(request))
+        call.applied = self.store.command(task, self.command_of(request))
         call.state_after = str(task.state)
         return call.applied
 
-    def asked(self, request: Request) -> str:
-        """Return the command that a call is, as the binding has it.
+    def command_of(self, request: Request) -> str:
+        """Return the command that a call sends, according to the binding.
 
         Raises:
-            RequestValidationError: the lifecycle of its tasks does not declare it.
+            RequestValidationError: the lifecycle of the service's tasks does not declare the command.
         """
         command = recorded_call(request).command
-        assert command is not None, "the binding knows the command of every call that reaches here"
+        assert command is not None, "the binding knows the command of every call that reaches this point"
         if command not in self.lifecycle.commands:
             field = next(iter(self.binding.commands[command].body or {}), "body")
             raise field_error(field, f"{self.lifecycle.name} has no {command!r}", kind="enum")
         return command
 
     def invalid(self, errors: Sequence[Mapping[str, Any]]) -> Any:
-        """Return the `detail` of a 422 for FastAPI's findings."""
+        """Return the `detail` of a 422 for FastAPI's errors."""
         return [{"loc": list(error["loc"]), "msg": error["msg"], "type": error["type"]} for error in errors]
 
     def _look_up(self, request: Request, task_id: str) -> EmulatedTask | None:
@@ -231,18 +231,18 @@ class Service(ABC):
             call.state_before = call.state_after = str(task.state)
         return task
 
-    def _guarded(self, answer: Handler, *, view: View | None, open_to_all: bool) -> Handler:
+    def _guarded(self, handler: Handler, *, view: View | None, open_to_all: bool) -> Handler:
         async def guarded(request: Request) -> Response:
-            if not open_to_all and not self._lets_in(request):
+            if not open_to_all and not self._has_valid_key(request):
                 return self._no_key
             if view is not None:
-                # The call that is polled: validating an id that is known to be good takes half of its time.
+                # Clients poll this call, and the validation of an id that exists would take half of its time.
                 task = self._look_up(request, request.path_params[self.parameter])
                 if task is not None:
                     return JSONResponse(view(task))
             try:
                 await require_document(request)
-                return await answer(request)
+                return await handler(request)
             except TaskNotFound:
                 return JSONResponse({"detail": self.not_found}, 404)
             except RequestValidationError as error:
@@ -250,7 +250,7 @@ class Service(ABC):
 
         return guarded
 
-    def _lets_in(self, request: Request) -> bool:
+    def _has_valid_key(self, request: Request) -> bool:
         value = request.headers.get(self._authentication.header, "")
         prefix = self._authentication.prefix
         key = value[len(prefix) :].strip() if value[: len(prefix)].lower() == prefix.lower() else ""
@@ -258,10 +258,10 @@ class Service(ABC):
 
 
 def recorded_call(request: Request) -> RecordedCall:
-    """Return the record's entry of a call."""
+    """Return the call log's entry of a request."""
     return cast("RecordedCall", request.scope[RECORDED_CALL])
 
 
 def field_error(field: str, message: str, *, kind: str = "value_error") -> RequestValidationError:
-    """Return the error of one field of the body, as FastAPI would raise it."""
+    """Return FastAPI's validation error for one field of the body."""
     return RequestValidationError([{"loc": ("body", field), "msg": message, "type": kind}])

@@ -1,8 +1,7 @@
-"""The pieces that the shapes of several APIs share: ids, moments, money, enumerations, errors.
+"""Types that the request and response shapes of several APIs share: ids, time stamps, money, enumerations, errors.
 
-Shapes are declared twice as cheaply as usual: what a call takes is a pydantic model, what it answers a
-`TypedDict`. The latter is checked where the view is written and shown in the OpenAPI document, and costs
-nothing when a call is answered.
+A request's shape is a pydantic model. A response's shape is a `TypedDict`: the type checker checks it where the view
+is written, the OpenAPI document shows it, and it costs nothing at run time.
 """
 
 from __future__ import annotations
@@ -39,20 +38,20 @@ _DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}.*")
 
 
 def _is_date_time(text: Any) -> Any:
-    # pydantic would also read a number, as seconds since 1970; the documents say date-time and mean it.
+    # pydantic would also accept a number, as seconds since 1970; the documents declare a date-time.
     if isinstance(text, str) and _DATE_TIME.fullmatch(text) is None:
         raise PydanticCustomError("datetime_parsing", "Input should be a valid datetime")
     return text
 
 
 def _is_number(value: Any) -> Any:
-    # pydantic would also read "3" and true; a strict integer, on the other hand, would refuse 3.0.
+    # pydantic would also accept "3" and true, whereas a strict integer would refuse 3.0.
     if isinstance(value, str | bool):
         raise PydanticCustomError("int_type", "Input should be a valid integer")
     return value
 
 
-_LONGEST_MONEY = 100  # characters; `MONEY` takes time that grows with the cube of their number
+_LONGEST_MONEY = 100  # characters; the time to match `MONEY` grows with the cube of their number
 
 
 def _is_short(text: Any) -> Any:
@@ -63,20 +62,20 @@ def _is_short(text: Any) -> Any:
 
 Bool = StrictBool
 WHOLE = BeforeValidator(_is_number)
-"""Goes with every integer, after its bounds: before them it would hide them from the OpenAPI document."""
+"""Add this to every integer, after its bounds: before them it would hide them from the OpenAPI document."""
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 DateTime = Annotated[datetime, BeforeValidator(_is_date_time)]
 MONEY = r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$"
-"""A decimal number as a text, as the specifications declare it."""
+"""The pattern of a decimal number as a string, from the specifications."""
 MoneyText = Annotated[str, Field(pattern=MONEY), BeforeValidator(_is_short)]
 Budget = Number | MoneyText
 Money = Annotated[str, WithJsonSchema({"type": "string", "pattern": MONEY})]
 
 
 class RequestModel(BaseModel):
-    """Base of what a call takes: camelCase in JSON; fields that it does not know are ignored."""
+    """Base of the request models: camelCase in JSON; unknown fields are ignored."""
 
-    # `MONEY` looks ahead, which pydantic's own regular expressions cannot.
+    # `MONEY` has a look-ahead, which pydantic's own regular expressions do not support.
     model_config = ConfigDict(alias_generator=to_camel, regex_engine="python-re")
 
 
@@ -87,7 +86,7 @@ class Detail(TypedDict):
 
 
 class FieldErrorModel(TypedDict):
-    """One field that is wrong: where it stands, what is wrong with it, and a stable code."""
+    """One invalid field: its location, what is wrong with it, and a stable code."""
 
     loc: list[str | int]
     msg: str
@@ -95,39 +94,39 @@ class FieldErrorModel(TypedDict):
 
 
 class FieldErrors(TypedDict):
-    """All fields that are wrong."""
+    """All invalid fields."""
 
     detail: list[FieldErrorModel]
 
 
-def enumeration(name: str, words: Iterable[str]) -> GetPydanticSchema:
-    """Return an annotation for a text that is one of `words`, shown under `name` in the OpenAPI document."""
-    declare: Any = StrEnum  # type checkers want such declarations to be literal
-    members = declare(name, {word: word for word in words})
+def enumeration(name: str, values: Iterable[str]) -> GetPydanticSchema:
+    """Return an annotation for a string that is one of `values`, shown under `name` in the OpenAPI document."""
+    declare: Any = StrEnum  # type checkers accept such declarations only as literals
+    members = declare(name, {value: value for value in values})
 
     def schema(_: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        as_text = to_string_ser_schema()  # a default is a plain text, which an enumeration's own would warn about
+        as_text = to_string_ser_schema()  # defaults are plain strings; an enumeration's serializer would warn of them
         return no_info_after_validator_function(str, handler.generate_schema(members), serialization=as_text)
 
     return GetPydanticSchema(schema)
 
 
 def decimal(amount: float | str) -> str:
-    """Return an amount as the services write it: a decimal number without an exponent, as a text."""
+    """Return an amount in the services' format: a decimal number without an exponent, as a string."""
     return format(Decimal(str(amount)), "f")
 
 
 def moment(at: datetime) -> str:
-    """Return a time stamp as the services write it: UTC, with a `Z`."""
+    """Return a time stamp in the services' format: UTC, with microseconds and a `Z`."""
     return at.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def document_of(body: bytes) -> Any:
-    """Return the JSON document that a body is, None for an empty body.
+    """Return the JSON document in a body, None for an empty body.
 
     Raises:
-        ValueError: it is not JSON; or it holds what no answer could repeat as JSON: NaN, an infinite number, half of
-            a surrogate pair, or more than a hundred levels.
+        ValueError: the body is not JSON, or it holds a value that no response could repeat as JSON: NaN, an infinite
+            number, half of a surrogate pair, or more than a hundred levels.
     """
     if not body:
         return None
@@ -159,7 +158,7 @@ def _is_repeatable(value: Any, levels: int) -> bool:
 
 
 async def require_document(request: Request) -> None:
-    """Raise RequestValidationError if a body is JSON that no answer could repeat; FastAPI refuses what is no JSON."""
+    """Raise RequestValidationError for JSON that no response could repeat; FastAPI refuses a body that is not JSON."""
     try:
         document_of(await request.body())
     except (json.JSONDecodeError, UnicodeDecodeError):

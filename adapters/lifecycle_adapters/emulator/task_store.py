@@ -1,14 +1,14 @@
-"""The emulated tasks: what they are, how they move, and when.
+"""The store of emulated tasks: their states, their transitions, and the times of these.
 
-Pure: no HTTP, no real time, nothing on disk. Every state change is a step of the task's declared
-lifecycle, made in `EmulatedTask.take` and nowhere else; there is no list of statuses and no rule of legality
-here. What a task takes by itself stands in script.py, what the service says of it in v1_service.py to v4_service.py.
+The module is pure: no HTTP, no real time, no files. Every state change is a step of the task's declared lifecycle and
+happens in `EmulatedTask.apply` only; the module holds no list of statuses and no rule of legality. script.py declares
+the events that a task takes by itself, v1_service.py to v4_service.py render its views.
 
-Theory: a task that moves by itself needs no timer. It is brought up to date whenever somebody looks
-at it: all moves that fell due since then are made, each at the time at which it was due. Nobody can
-tell the difference, and equal clocks give equal worlds.
+Theory of operation: a script needs no timer. Every read of a task first applies all events that fell due since the
+last one, each with the time at which it was due. A client cannot observe the difference, and equal clocks lead to
+equal states.
 
-Not safe to share between threads: one event loop owns a world.
+A store is not thread-safe: one event loop owns it.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import Origin, quoted
 
 LONGEST_ADVANCE_S = 1e9
-"""How far the clock can be put forward: thirty years, which every calendar can hold."""
+"""Seconds by which the clock can be advanced in total: thirty years, which `datetime` can represent."""
 
 
 class UnknownTask(AdapterError, LookupError):
-    """No task of this id is in the emulator; `.id` is what was asked for."""
+    """The emulator has no task with this id; `.id` is the requested id."""
 
     def __init__(self, task_id: str) -> None:
         self.id = task_id
@@ -36,7 +36,7 @@ class UnknownTask(AdapterError, LookupError):
 
 
 class EmulatedClock:
-    """Seconds since the emulator started. It follows real time and can be put forward, never back."""
+    """A clock of seconds since the emulator started. It follows real time and can be advanced, never set back."""
 
     def __init__(self, *, monotonic: Callable[[], float], started_at: datetime) -> None:
         self._monotonic = monotonic
@@ -48,19 +48,21 @@ class EmulatedClock:
         return self._monotonic() - self._origin
 
     def advance(self, seconds: float) -> None:
-        """Put the clock forward. Raises ValueError for a number of seconds that is negative or out of all reason."""
+        """Advance the clock. Raises ValueError if `seconds` is negative or the clock would exceed 1e9 s."""
         if not 0 <= seconds <= LONGEST_ADVANCE_S or self.now_s() + seconds > LONGEST_ADVANCE_S:
-            raise ValueError(f"the clock goes forward, by {LONGEST_ADVANCE_S:g} s in all, and not by {seconds:g} s now")
+            raise ValueError(
+                f"the clock cannot be advanced by {seconds:g} s: use 0 or more, and {LONGEST_ADVANCE_S:g} s in total"
+            )
         self._origin -= seconds
 
     def at(self, seconds: float) -> datetime:
-        """Return the moment that many seconds after the start, timezone-aware UTC."""
+        """Return the date and time that many seconds after the start, timezone-aware UTC."""
         return self._started_at + timedelta(seconds=seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class TakenTransition:
-    """One transition that a task took, and when (seconds since the start)."""
+    """One transition of a task, and its time (seconds since the start)."""
 
     at_s: float
     event: str
@@ -70,12 +72,12 @@ class TakenTransition:
 
 @dataclass(slots=True, eq=False)
 class EmulatedTask:
-    """Whatever has a lifecycle of its own: a task, a run, a session.
+    """A task, a run or a session: anything with its own lifecycle.
 
-    `api` is the name of its binding, `given` what its creator asked for. `script` holds the remote
-    events that it still takes by itself, in order. `parent` is the session that it runs in, and of a
-    session, `children` are the tasks in it, which end by their event `ends_children_by` when it ends.
-    With `after_children` it moves by itself only once it had children and all of them ended.
+    `api` is the name of its binding, `given` holds the fields of its create call. `script` holds the remote events
+    that it will still take by itself, in order. `parent` is the session that it runs in. A session's `children` are
+    its tasks; when the session ends, they take the event `ends_children_by`. With `after_children` the script runs
+    only once the session had children and all of them ended.
     """
 
     id: str
@@ -99,32 +101,32 @@ class EmulatedTask:
 
     @property
     def state_since_s(self) -> float:
-        """When it entered its state."""
+        """The time at which it entered its state, in seconds since the start."""
         return self.transitions[-1].at_s if self.transitions else self.created_s
 
     @property
     def is_over(self) -> bool:
-        """Whether its state is final."""
+        """True if its state is final."""
         return self.lifecycle.is_final(self.state)
 
     @property
     def ended_s(self) -> float | None:
-        """When it entered its final state; None before."""
+        """The time at which it entered its final state, in seconds since the start; None before."""
         return self.state_since_s if self.is_over else None
 
     def last(self, *events: str) -> TakenTransition | None:
-        """Return the latest move by one of the events, or None."""
-        return next((move for move in reversed(self.transitions) if move.event in events), None)
+        """Return the latest transition by one of the events, or None."""
+        return next((each for each in reversed(self.transitions) if each.event in events), None)
 
     def next_event(self) -> str | None:
-        """Return the remote event that it takes next by itself, or None where it rests."""
+        """Return the script's next event that the state allows, or None."""
         if self.after_children and not (self.children and all(child.is_over for child in self.children)):
             return None
         possible = self.lifecycle.allowed(self.state, origin=Origin.REMOTE)
         return next((event for event in self.script if event in possible), None)
 
-    def take(self, event: str, at_s: float) -> None:
-        """Move by one event. Raises IllegalTransition and UnknownName, and then nothing has changed."""
+    def apply(self, event: str, at_s: float) -> None:
+        """Apply one event. Raises IllegalTransition or UnknownName without any change."""
         target = self.lifecycle.step(self.state, event)
         self.transitions.append(TakenTransition(at_s, event, self.state, target))
         self.state = target
@@ -133,27 +135,27 @@ class EmulatedTask:
 
 
 class Observer(Protocol):
-    """Who is told as soon as something happens, instead of looking. It must not touch the world while it is told."""
+    """A receiver of callbacks on every change of a store; it must not modify the store within a callback."""
 
     def changed(self, task: EmulatedTask) -> None:
-        """A task was made (it has no moves yet), or has taken its last move."""
+        """Receive a task that was created (it has no transitions yet) or has just taken its last transition."""
         ...
 
     def scheduled(self, task: EmulatedTask) -> None:
-        """A task moves by itself at `due_s`; that happens when it is looked at then, or later."""
+        """Receive a task whose script has an event due at `due_s`; a read at or after that time applies it."""
         ...
 
 
 class TaskStore:
-    """All tasks of one emulator.
+    """The tasks of one emulator.
 
-    `pace_s` is how many seconds a task rests in each state before it moves on by itself; None where
-    nothing moves by itself.
+    `pace_s` is the number of seconds that a task stays in each state before its script's next event; with None no
+    task runs its script. Raises ValueError if the pace is negative or not finite.
     """
 
     def __init__(self, *, clock: EmulatedClock, pace_s: float | None) -> None:
         if pace_s is not None and not 0 <= pace_s < inf:
-            raise ValueError(f"the pace is a finite number of seconds, 0 or more, not {pace_s}")
+            raise ValueError(f"the pace must be a finite number of seconds, 0 or more, not {pace_s}")
         self.clock = clock
         self.pace_s = pace_s
         self.observer: Observer | None = None
@@ -171,7 +173,18 @@ class TaskStore:
         ends_children_by: str = "",
         after_children: bool = False,
     ) -> EmulatedTask:
-        """Make a task, in the initial state of its lifecycle. The arguments are those of `EmulatedTask`."""
+        """Create a task in the initial state of its lifecycle.
+
+        Args:
+            task_id: the task's id.
+            api: the name of its binding.
+            lifecycle: the lifecycle that it follows.
+            script: the remote events that it takes by itself, in order.
+            given: the fields of its create call.
+            parent: the session that it runs in.
+            ends_children_by: the event that its children take when it ends.
+            after_children: if true, its script runs only once it had children and all of them ended.
+        """
         task = EmulatedTask(
             id=task_id,
             api=api,
@@ -192,7 +205,7 @@ class TaskStore:
         return task
 
     def find(self, task_id: str, *, api: str | None = None) -> EmulatedTask | None:
-        """Return a task as it is now, or None; of one API if given."""
+        """Return a task in its present state, or None if there is none with this id (in this API)."""
         task = self._tasks.get(task_id)
         if task is None or api not in (None, task.api):
             return None
@@ -200,39 +213,39 @@ class TaskStore:
         return task
 
     def tasks(self, api: str | None = None) -> list[EmulatedTask]:
-        """Return the tasks as they are now, the newest first; of one API if given."""
+        """Return the tasks in their present states, newest first, of all APIs or of one."""
         return list(self._newest_first(api))
 
     def command(self, task: EmulatedTask, event: str) -> bool:
-        """Apply a command to a task that was just found; whether its lifecycle allowed it."""
+        """Apply a command to a task that was just found; return whether its lifecycle allowed it."""
         if task.lifecycle.target(task.state, event) is None:
             return False
-        self._move(task, event, self.clock.now_s())
+        self._apply(task, event, self.clock.now_s())
         return True
 
     def fire(self, task_id: str, event: str) -> EmulatedTask:
-        """Let a remote event happen now, and return the task.
+        """Apply a remote event now, and return the task.
 
         Raises:
-            UnknownTask: no such task.
+            UnknownTask: there is no task with this id.
             UnknownName: the task's lifecycle does not declare the event.
-            ValueError: the event is a command: the API is there to send it.
-            IllegalTransition: the task's state refuses it.
+            ValueError: the event is a command, which must be sent through the API.
+            IllegalTransition: the task's state refuses the event.
         """
         task = self.find(task_id)
         if task is None:
             raise UnknownTask(task_id)
         require_remote(task.lifecycle, event)
-        self._move(task, event, self.clock.now_s())
+        self._apply(task, event, self.clock.now_s())
         return task
 
     def set_script(self, task: EmulatedTask, script: Sequence[str]) -> None:
-        """Replace the remote events that a task takes by itself; undeclared ones never happen."""
+        """Replace a task's script; events that its lifecycle does not declare never happen."""
         task.script = tuple(script)
         self._schedule(task)
 
     def reset(self) -> None:
-        """Forget every task."""
+        """Remove every task."""
         self._tasks.clear()
 
     def _newest_first(self, api: str | None) -> Iterator[EmulatedTask]:
@@ -250,17 +263,17 @@ class TaskStore:
         while task.due_s <= now_s:
             event = task.next_event()
             assert event is not None, "only a task with a next event is due"
-            self._move(task, event, task.due_s)
+            self._apply(task, event, task.due_s)
 
-    def _move(self, task: EmulatedTask, event: str, at_s: float) -> None:
-        task.take(event, at_s)
+    def _apply(self, task: EmulatedTask, event: str, at_s: float) -> None:
+        task.apply(event, at_s)
         if self.observer is not None:
             self.observer.changed(task)
         self._schedule(task)
         if task.is_over:
             for child in task.children:
                 if not child.is_over:
-                    self._move(child, task.ends_children_by, at_s)
+                    self._apply(child, task.ends_children_by, at_s)
             if task.parent is not None:
                 self._schedule(task.parent)
 
@@ -274,6 +287,6 @@ class TaskStore:
 
 
 def require_remote(lifecycle: Lifecycle[Any, Any], event: str) -> None:
-    """Raise UnknownName for an event that is not declared, ValueError for a command."""
+    """Raise UnknownName if the lifecycle does not declare the event, ValueError if it is a command."""
     if lifecycle.event(event).origin is not Origin.REMOTE:
         raise ValueError(f"{lifecycle.name}: {quoted(event)} is a command; send it through the API")

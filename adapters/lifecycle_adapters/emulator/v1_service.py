@@ -1,7 +1,7 @@
-"""The calls of Browser Use Cloud v1, as the service answers them.
+"""The emulated calls of Browser Use Cloud v1.
 
-Source: the v1 documents of the control, create, status, details, list and ping calls. Its errors have
-the shape of pydantic 1, in whose time the service was written.
+Source: the v1 documents of the control, create, status, details, list and ping calls. The errors have pydantic 1's
+shape, because the service was written at its time.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from lifecycle_adapters.emulator.task_store import EmulatedTask
 from lifecycle_adapters.http.binding import Call
 
 PING = Call(method="GET", path="/ping")
-"""The only call that needs no key. No command and no read of a task, hence not in the binding."""
+"""The only call that needs no key. It is neither a command nor a read of a task, hence not in the binding."""
 
 
 class V1RunTask(BaseModel):
-    """What to do."""
+    """The text of the task to run."""
 
     task: str
 
@@ -83,19 +83,19 @@ class V1TaskList(TypedDict):
 
 
 class V1Service(Service):
-    """v1."""
+    """The emulated API v1."""
 
     def routes(self) -> list[APIRoute]:
-        """Return the calls of v1 as routes."""
+        """Return the routes of v1's calls."""
         binding = self.binding
         return [
-            self.route(PING, self.ping, answers=Nothing, open_to_all=True),
-            self.route(binding.create, self.run_task, answers=Created, errors=(400, 429)),
-            self.route(binding.status, self.get_task_status, answers=V1State, errors=(404,), view=self.status),
-            self.route(binding.details, self.get_task, answers=TaskDetails, errors=(404,), view=self.details),
-            self.route(binding.listing.call, self.list_tasks, answers=V1TaskList),
+            self.route(PING, self.ping, response_model=Nothing, open_to_all=True),
+            self.route(binding.create, self.run_task, response_model=Created, errors=(400, 429)),
+            self.route(binding.status, self.get_task_status, response_model=V1State, errors=(404,), view=self.status),
+            self.route(binding.details, self.get_task, response_model=TaskDetails, errors=(404,), view=self.details),
+            self.route(binding.listing.call, self.list_tasks, response_model=V1TaskList),
             *(
-                self.route(call, self.control, name=f"{command}_task", answers=Nothing, errors=(400, 404))
+                self.route(call, self.control, name=f"{command}_task", response_model=Nothing, errors=(400, 404))
                 for command, call in binding.commands.items()
             ),
         ]
@@ -105,7 +105,7 @@ class V1Service(Service):
         return f"task_{secrets.token_hex(8)}"
 
     async def ping(self) -> Response:
-        """Say that the service is there."""
+        """Return an empty object if the service is up."""
         return JSONResponse({})
 
     async def run_task(self, request: Request, body: V1RunTask) -> Response:
@@ -115,7 +115,7 @@ class V1Service(Service):
         return JSONResponse(Created(id=task.id))
 
     async def get_task_status(self, request: Request, task_id: str) -> Response:
-        """Return a task's status alone."""
+        """Return only a task's status."""
         return JSONResponse(self.status(self.find(request, task_id)))
 
     async def get_task(self, request: Request, task_id: str) -> Response:
@@ -127,35 +127,35 @@ class V1Service(Service):
         page: Annotated[int, Query(ge=1)] = 1,
         limit: Annotated[int, Query(ge=1, le=V1_LARGEST_PAGE)] = 10,
     ) -> Response:
-        """Return a page of tasks, the newest first."""
+        """Return a page of tasks, newest first."""
         tasks = self.store.tasks(self.binding.name)
         shown = tasks[(page - 1) * limit : page * limit]
-        answer = V1TaskList(
+        response = V1TaskList(
             tasks=[self.item(task) for task in shown],
             total_pages=-(-len(tasks) // limit),
             page=page,
             limit=limit,
             total_count=len(tasks),
         )
-        return JSONResponse(answer)
+        return JSONResponse(response)
 
     async def control(self, request: Request, task_id: str) -> Response:
-        """Pause, resume or stop a task, as the path says."""
+        """Pause, resume or stop a task; the path names the command."""
         task = self.find(request, task_id)
         if self.command(request, task):
             return JSONResponse({})
-        return JSONResponse({"detail": v1_refusal(self.lifecycle, task.state, self.asked(request))}, 400)
+        return JSONResponse({"detail": v1_refusal(self.lifecycle, task.state, self.command_of(request))}, 400)
 
     def status(self, task: EmulatedTask) -> V1State:
         """Return a task's status."""
         return V1State(task.state)
 
     def details(self, task: EmulatedTask) -> TaskDetails:
-        """Return a task as v1 answers it."""
+        """Return v1's view of a task."""
         return TaskDetails(**self.item(task), steps=_steps(task))
 
     def item(self, task: EmulatedTask) -> V1TaskItem:
-        """Return a task as it stands in a list."""
+        """Return a task's entry in a list."""
         at = self.store.clock.at
         return V1TaskItem(
             id=task.id,
@@ -194,6 +194,6 @@ _PYDANTIC_1: Mapping[str, tuple[str, str]] = {
 
 
 def _as_pydantic_1(error: Mapping[str, Any]) -> dict[str, Any]:
-    """The same finding as pydantic 1 would word it; those without a predecessor keep their own words."""
+    """Return an error in pydantic 1's words; an error that pydantic 1 did not have keeps its own."""
     message, kind = _PYDANTIC_1.get(error["type"], (error["msg"], "value_error"))
     return {"loc": list(error["loc"]), "msg": message.format(**error.get("ctx", {})), "type": kind}

@@ -1,8 +1,8 @@
-"""The calls of Browser Use Cloud v2, as the service answers them: tasks, and the sessions they run in.
+"""The emulated calls of Browser Use Cloud v2: tasks, and the sessions that they run in.
 
-Source: "Update Task" and the OpenAPI specification of 2026-08-06, whose texts the errors repeat. The
-two lifecycles touch in three places: a task needs an active session that runs nothing else, a session
-that ends takes its tasks along (world.py), and one of the two ways to stop a task stops both.
+Source: "Update Task" and the OpenAPI specification of 2026-08-06, whose texts the errors repeat. The two lifecycles
+interact in three places: a task needs an active session that runs no other task, a session that ends also ends its
+tasks (task_store.py), and one of the two stop commands of a task stops both.
 """
 
 from __future__ import annotations
@@ -41,31 +41,33 @@ SESSION_NOT_FOUND = "Session not found"
 SESSION_STOPPED = "Browser session is stopped. Please start a new session and try again."
 SESSION_BUSY = "Agent session already has a running task. Please wait for it to finish or stop it manually."
 
-_USUAL_SESSION = CreateSession()
+_DEFAULT_SESSION = CreateSession()
 PageSize = Annotated[int, Query(alias="pageSize", ge=1, le=100)]
 PageNumber = Annotated[int, Query(alias="pageNumber", ge=1)]
 
 
 class V2SessionService(Service):
-    """v2's sessions."""
+    """The emulated sessions of v2."""
 
     not_found = SESSION_NOT_FOUND
     parameter = "session_id"
 
     def routes(self) -> list[APIRoute]:
-        """Return the calls of v2's sessions as routes."""
+        """Return the routes of the calls on v2's sessions."""
         binding = self.binding
         return [
-            self.route(binding.create, self.create_session, answers=SessionItem, status_code=201, errors=(400, 429)),
-            self.route(binding.details, self.get_session, answers=SessionView, errors=(404,), view=self.view),
-            self.route(binding.listing.call, self.list_sessions, answers=V2SessionList),
+            self.route(
+                binding.create, self.create_session, response_model=SessionItem, status_code=201, errors=(400, 429)
+            ),
+            self.route(binding.details, self.get_session, response_model=SessionView, errors=(404,), view=self.view),
+            self.route(binding.listing.call, self.list_sessions, response_model=V2SessionList),
             *(
-                self.route(call, self.update_session, answers=SessionView, errors=(400, 404))
+                self.route(call, self.update_session, response_model=SessionView, errors=(400, 404))
                 for call in self.control_calls()
             ),
         ]
 
-    async def create_session(self, request: Request, body: CreateSession = _USUAL_SESSION) -> Response:
+    async def create_session(self, request: Request, body: CreateSession = _DEFAULT_SESSION) -> Response:
         """Create a session without a task."""
         session = self.open(body)
         call = recorded_call(request)
@@ -82,26 +84,26 @@ class V2SessionService(Service):
         page_number: PageNumber = 1,
         filter_by: Annotated[V2SessionState | None, Query(alias="filterBy")] = None,
     ) -> Response:
-        """Return a page of sessions, the newest first."""
+        """Return a page of sessions, newest first."""
         found = [each for each in self.store.tasks(self.binding.name) if filter_by in (None, each.state)]
         shown = found[(page_number - 1) * page_size : page_number * page_size]
-        answer = V2SessionList(
+        response = V2SessionList(
             items=[self.item(session) for session in shown],
             totalItems=len(found),
             pageNumber=page_number,
             pageSize=page_size,
         )
-        return JSONResponse(answer)
+        return JSONResponse(response)
 
     async def update_session(self, request: Request, session_id: UUID, body: UpdateSession) -> Response:
-        """Stop a session and its tasks; one that is over is answered as it is."""
-        del body  # the record has the command that it means
+        """Stop a session and its tasks; return a session that is over unchanged."""
+        del body  # the call log's entry holds the command
         session = self.find(request, session_id)
         self.command(request, session)
         return JSONResponse(self.view(session))
 
     def open(self, wanted: CreateSession) -> EmulatedTask:
-        """Make a session."""
+        """Create a session."""
         return self.store.add(
             task_id=self.new_id(),
             api=self.binding.name,
@@ -113,7 +115,7 @@ class V2SessionService(Service):
         )
 
     def item(self, session: EmulatedTask) -> SessionItem:
-        """Return a session as it stands in a list."""
+        """Return a session's entry in a list."""
         clock = self.store.clock
         return SessionItem(
             id=session.id,
@@ -135,30 +137,34 @@ class V2SessionService(Service):
 
 
 class V2Service(Service):
-    """v2's tasks. `sessions` is the service of the sessions that they run in."""
+    """The emulated tasks of v2. `sessions` is the service of the sessions that they run in."""
 
     def __init__(self, *args: Any, sessions: V2SessionService, **more: Any) -> None:
         super().__init__(*args, **more)
         self.sessions = sessions
 
     def routes(self) -> list[APIRoute]:
-        """Return the calls of v2's tasks as routes."""
+        """Return the routes of the calls on v2's tasks."""
         binding = self.binding
         return [
-            self.route(binding.create, self.create_task, answers=TaskCreated, status_code=202, errors=(400, 404, 429)),
-            self.route(binding.status, self.get_task_status, answers=TaskStatus, errors=(404,), view=self.status),
-            self.route(binding.details, self.get_task, answers=V2TaskView, errors=(404,), view=self.view),
-            self.route(binding.listing.call, self.list_tasks, answers=V2TaskList),
+            self.route(
+                binding.create, self.create_task, response_model=TaskCreated, status_code=202, errors=(400, 404, 429)
+            ),
+            self.route(
+                binding.status, self.get_task_status, response_model=TaskStatus, errors=(404,), view=self.status
+            ),
+            self.route(binding.details, self.get_task, response_model=V2TaskView, errors=(404,), view=self.view),
+            self.route(binding.listing.call, self.list_tasks, response_model=V2TaskList),
             *(
-                self.route(call, self.update_task, answers=V2TaskView, errors=(400, 404))
+                self.route(call, self.update_task, response_model=V2TaskView, errors=(400, 404))
                 for call in self.control_calls()
             ),
         ]
 
     async def create_task(self, request: Request, body: CreateTask) -> Response:
-        """Create a task, in the session that is given or in one of its own."""
-        events = self.script(body.task, script.V2_TASK)  # first: a refused task must not leave a session behind
-        session = self.sessions.open(_USUAL_SESSION) if body.session_id is None else self.session(body.session_id)
+        """Create a task, in the given session or in a new one."""
+        events = self.script(body.task, script.V2_TASK)  # first, so that a refused task leaves no session behind
+        session = self.sessions.open(_DEFAULT_SESSION) if body.session_id is None else self.session(body.session_id)
         if session is None:
             return JSONResponse({"detail": SESSION_NOT_FOUND}, 404)
         if session.is_over:
@@ -170,7 +176,7 @@ class V2Service(Service):
         return JSONResponse(TaskCreated(id=task.id, sessionId=session.id), 202)
 
     async def get_task_status(self, request: Request, task_id: UUID) -> Response:
-        """Return as much of a task as somebody who polls needs."""
+        """Return a task's short view, for polling."""
         return JSONResponse(self.status(self.find(request, task_id)))
 
     async def get_task(self, request: Request, task_id: UUID) -> Response:
@@ -187,7 +193,7 @@ class V2Service(Service):
         after: Annotated[DateTime | None, Query()] = None,
         before: Annotated[DateTime | None, Query()] = None,
     ) -> Response:
-        """Return a page of tasks, the newest first; of one session, in one state, created in between, if given."""
+        """Return a page of tasks, newest first, filtered by session, state and time of creation."""
         clock = self.store.clock
         found = [
             task
@@ -198,25 +204,25 @@ class V2Service(Service):
             and (before is None or clock.at(task.created_s) <= _utc(before))
         ]
         shown = found[(page_number - 1) * page_size : page_number * page_size]
-        answer = V2TaskList(
+        response = V2TaskList(
             items=[task_item(task, clock) for task in shown],
             totalItems=len(found),
             pageNumber=page_number,
             pageSize=page_size,
         )
-        return JSONResponse(answer)
+        return JSONResponse(response)
 
     async def update_task(self, request: Request, task_id: UUID, body: UpdateTask) -> Response:
-        """Stop a task, or a task and its session; one that is over is answered as it is."""
-        del body  # the record has the command that it means
+        """Stop a task, or a task and its session; return a task that is over unchanged."""
+        del body  # the call log's entry holds the command
         task = self.find(request, task_id)
-        companion = self.binding.proofs.get(self.asked(request))
+        companion = self.binding.proofs.get(self.command_of(request))
         if self.command(request, task) and companion is not None:
             self.store.command(_session_of(task), companion.event)
         return JSONResponse(self.view(task))
 
     def status(self, task: EmulatedTask) -> TaskStatus:
-        """Return as much of a task as somebody who polls needs."""
+        """Return a task's short view, for polling."""
         return task_status(task, self.store.clock)
 
     def view(self, task: EmulatedTask) -> V2TaskView:
@@ -229,7 +235,7 @@ class V2Service(Service):
 
 
 def task_status(task: EmulatedTask, clock: EmulatedClock) -> TaskStatus:
-    """Return as much of a task as somebody who polls needs."""
+    """Return a task's short view, for polling."""
     finished = task.last(V2Event.FINISH) is not None
     return TaskStatus(
         id=task.id,
@@ -242,7 +248,7 @@ def task_status(task: EmulatedTask, clock: EmulatedClock) -> TaskStatus:
 
 
 def task_item(task: EmulatedTask, clock: EmulatedClock) -> V2TaskItem:
-    """Return a task as it stands in a list."""
+    """Return a task's entry in a list."""
     started = task.last(V2Event.START)
     return V2TaskItem(
         **task_status(task, clock),

@@ -1,4 +1,4 @@
-"""What the calls of v2 take and answer. Shapes only.
+"""Request and response shapes of v2's calls.
 
 Source: the OpenAPI specification of 2026-08-06, and "Update Task".
 """
@@ -30,7 +30,7 @@ ScreenHeight = Annotated[int, Field(ge=320, le=3456), WHOLE]
 
 
 class SessionSettings(RequestModel):
-    """How the session of a task is made that brings none."""
+    """Settings of the session that is created for a task without one."""
 
     profile_id: UUID | None = None
     proxy_country_code: Country | None = "us"
@@ -66,13 +66,13 @@ class CreateTask(RequestModel):
 
 
 class UpdateTask(RequestModel):
-    """What to do with a task."""
+    """The action to apply to a task."""
 
     action: TaskAction
 
 
 class CustomProxy(RequestModel):
-    """A proxy of the caller's own."""
+    """The caller's own proxy."""
 
     host: str = Field(min_length=1, max_length=255)
     port: Annotated[int, Field(ge=1, le=65_535), WHOLE]
@@ -82,7 +82,7 @@ class CustomProxy(RequestModel):
 
 
 class CreateSession(RequestModel):
-    """How to make a session."""
+    """A session to create."""
 
     profile_id: UUID | None = None
     proxy_country_code: Country | None = "us"
@@ -96,20 +96,20 @@ class CreateSession(RequestModel):
 
 
 class UpdateSession(RequestModel):
-    """What to do with a session."""
+    """The action to apply to a session."""
 
     action: SessionAction
 
 
 class TaskCreated(TypedDict):
-    """The new task, and the session it runs in."""
+    """The new task's id, and the id of its session."""
 
     id: Id
     sessionId: Id
 
 
 class TaskStatus(TypedDict):
-    """As much of a task as somebody who polls needs."""
+    """A task's short view, for polling."""
 
     id: Id
     status: V2State
@@ -133,7 +133,7 @@ class TaskStep(TypedDict):
 
 
 class OutputFile(TypedDict):
-    """A file that the agent made."""
+    """A file that the agent created."""
 
     id: Id
     fileName: str

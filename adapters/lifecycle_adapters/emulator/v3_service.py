@@ -1,7 +1,7 @@
-"""The calls of Browser Use Cloud v3, as the service answers them: sessions that are given tasks.
+"""The emulated calls of Browser Use Cloud v3: sessions that run tasks.
 
-Source: "Stop Session" and the OpenAPI specification of 2026-08-06. One call creates a session and gives
-it a task; with a session's id it gives a further task to that one.
+Source: "Stop Session" and the OpenAPI specification of 2026-08-06. One call creates a session with a task; with a
+session's id the same call dispatches another task to that session.
 """
 
 from __future__ import annotations
@@ -27,38 +27,40 @@ _DONE = (V3Event.COMPLETE, V3Event.CLOSE)
 
 
 class V3Service(Service):
-    """v3."""
+    """The emulated API v3."""
 
     not_found = V3_SESSION_NOT_FOUND
     parameter = "session_id"
 
     def routes(self) -> list[APIRoute]:
-        """Return the calls of v3 as routes."""
+        """Return the routes of v3's calls."""
         binding = self.binding
         return [
-            self.route(binding.create, self.run_task, answers=SessionResponse, errors=(400, 404)),
-            self.route(binding.details, self.get_session, answers=SessionResponse, errors=(404,), view=self.view),
-            self.route(binding.listing.call, self.list_sessions, answers=V3SessionList),
+            self.route(binding.create, self.run_task, response_model=SessionResponse, errors=(400, 404)),
+            self.route(
+                binding.details, self.get_session, response_model=SessionResponse, errors=(404,), view=self.view
+            ),
+            self.route(binding.listing.call, self.list_sessions, response_model=V3SessionList),
             *(
-                self.route(call, self.stop_session, answers=SessionResponse, errors=(400, 404))
+                self.route(call, self.stop_session, response_model=SessionResponse, errors=(400, 404))
                 for call in self.control_calls()
             ),
         ]
 
     async def run_task(self, request: Request, body: V3RunTask) -> Response:
-        """Create a session, or give an idle one a task."""
+        """Create a session, or dispatch a task to an idle one."""
         if body.session_id is not None:
             return self.dispatch(request, body, body.session_id)
         session = self.create(
-            request, text=body.task or "", script=_course(body, first=True), given=body.model_dump(mode="json")
+            request, text=body.task or "", script=_script(body, first=True), given=body.model_dump(mode="json")
         )
         return JSONResponse(self.view(session))
 
     def dispatch(self, request: Request, body: V3RunTask, session_id: UUID) -> Response:
-        """Give an idle session a task."""
+        """Dispatch a task to an idle session."""
         if body.task is None:
             raise field_error("task", "Field required", kind="missing")
-        events = self.script(body.task, _course(body, first=False))
+        events = self.script(body.task, _script(body, first=False))
         session = self.find(request, session_id)
         if not self.command(request, session):
             return JSONResponse({"detail": V3_NOT_IDLE.format(state=session.state)}, 400)
@@ -75,7 +77,7 @@ class V3Service(Service):
         page: Annotated[int, Query(ge=1)] = 1,
         page_size: Annotated[int, Query(ge=1, le=100)] = 20,
     ) -> Response:
-        """Return a page of sessions, the newest first."""
+        """Return a page of sessions, newest first."""
         found = self.store.tasks(self.binding.name)
         shown = found[(page - 1) * page_size : page * page_size]
         sessions = [self.view(session) for session in shown]
@@ -84,16 +86,16 @@ class V3Service(Service):
     async def stop_session(
         self, request: Request, session_id: UUID, body: Annotated[StopSession | None, Body()] = None
     ) -> Response:
-        """Stop a session, or only its task; where there is nothing to stop, it is answered as it is."""
-        del body  # the record has the command that it means
+        """Stop a session, or only its task; return the session unchanged if there is nothing to stop."""
+        del body  # the call log's entry holds the command
         session = self.find(request, session_id)
         self.command(request, session)
         return JSONResponse(self.view(session))
 
     def view(self, session: EmulatedTask) -> SessionResponse:
-        """Return a session as v3 answers it."""
+        """Return v3's view of a session."""
         given, at = session.given, self.store.clock.at
-        done = [move for move in session.transitions if move.event in _DONE]
+        done = [each for each in session.transitions if each.event in _DONE]
         cost = str(Decimal(PRICE_USD) * len(done)) if done else NO_COST_USD
         return SessionResponse(
             id=session.id,
@@ -127,21 +129,21 @@ class V3Service(Service):
         )
 
 
-def _course(body: V3RunTask, *, first: bool) -> tuple[str, ...]:
+def _script(body: V3RunTask, *, first: bool) -> tuple[str, ...]:
     if body.task is None:
         return script.V3_EMPTY
     events = script.V3_TASK_KEPT if body.keep_alive else script.V3_TASK
-    return events if first else events[1:]  # a dispatch has begun the task already
+    return events if first else events[1:]  # a dispatch has already started the task
 
 
 def _is_done(session: EmulatedTask) -> bool:
-    """Whether the last task that the session was given is done."""
+    """Return whether the session's last task is done."""
     last = session.last(*_GIVEN, *_DONE)
     return last is not None and last.event in _DONE
 
 
 def _output(session: EmulatedTask, done: int) -> str | None:
-    # Numbered, so that the same task given twice has two outputs.
+    # The number distinguishes the outputs of two equal tasks.
     return f"Done: {session.given['task']} (task {done} of this session)" if _is_done(session) else None
 
 

@@ -1,4 +1,4 @@
-"""What the calls of v3 take and answer. Shapes only.
+"""Request and response shapes of v3's calls.
 
 Source: the OpenAPI specification of 2026-08-06, and "Stop Session".
 """
@@ -30,7 +30,7 @@ _A_DISPATCH_HAS_A_TASK: JsonDict = {
 
 
 class V3RunTask(RequestModel):
-    """A new session, with a task or without, or a task for a session that is there."""
+    """A new session with or without a task, or a task for an existing session."""
 
     model_config = ConfigDict(json_schema_extra=_A_DISPATCH_HAS_A_TASK)
 
@@ -56,13 +56,13 @@ class V3RunTask(RequestModel):
 
 
 class StopSession(RequestModel):
-    """What to stop: the session, or only its task."""
+    """The strategy of a stop: the session, or only its task."""
 
     strategy: Strategy = "session"
 
 
 class SessionResponse(TypedDict):
-    """A session as it is now."""
+    """A session in its present state."""
 
     id: Id
     status: V3State

@@ -1,4 +1,4 @@
-"""What the calls of v4 take and answer. Shapes only.
+"""Request and response shapes of v4's calls.
 
 Source: the run's fields as the official Python SDK 3.12.1 writes and reads them.
 """
@@ -32,13 +32,13 @@ OnePasswordName = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class StrictRequestModel(RequestModel):
-    """Base of what v4 takes: fields that it does not know are refused."""
+    """Base of v4's request models: unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class BrowserSettings(StrictRequestModel):
-    """The browser of a run."""
+    """Settings of a run's browser."""
 
     profile_id: UUID | None = None
     proxy_country_code: Country | None = "us"
@@ -51,14 +51,14 @@ class BrowserSettings(StrictRequestModel):
 
 
 class InlineSecret(StrictRequestModel):
-    """A secret, given."""
+    """A secret that the request contains."""
 
     type: Literal["inline"]
     value: str = Field(min_length=1)
 
 
 class OnePasswordSecret(StrictRequestModel):
-    """A secret, kept in 1Password."""
+    """A secret that is stored in 1Password."""
 
     type: Literal["onepassword"]
     integration_id: UUID
@@ -76,7 +76,7 @@ class SecretBinding(StrictRequestModel):
 
 
 class JudgeSettings(StrictRequestModel):
-    """Who judges the finished run."""
+    """Settings of the judge of a finished run."""
 
     context: Annotated[str, Field(max_length=10_000)] | None = None
 
@@ -117,7 +117,7 @@ class RunCreated(TypedDict):
 
 
 class RunStatus(TypedDict):
-    """A run's status alone."""
+    """Only a run's status."""
 
     status: V4State
 
@@ -148,7 +148,7 @@ class RunSummary(TypedDict):
 
 
 class RunList(TypedDict):
-    """A page of runs, and where the next one begins."""
+    """A page of runs, and the cursor of the next page."""
 
     runs: list[RunSummary]
     nextCursor: NotRequired[str | None]

@@ -1,10 +1,10 @@
-"""The words that requests may use for models and countries.
+"""The names of models and countries that requests may use.
 
-Source: the OpenAPI specifications of v2 and v3 of 2026-08-06; for v4 the official Python SDK 3.12.1. Such
-lists age: a word that is newer than them is refused here and not there.
+Source: the OpenAPI specifications of v2 and v3 of 2026-08-06; for v4 the official Python SDK 3.12.1. Such lists
+become outdated: the service may accept newer names, which the emulator refuses.
 """
 
-# ruff: noqa: SIM905 (three hundred quotes and commas would hide the words)
+# ruff: noqa: SIM905 (three hundred quotes and commas would hide the names)
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ gemini-3.5-flash gemini-flash-latest gemini-flash-lite-latest claude-sonnet-4-20
 claude-sonnet-4-5-20250929 claude-sonnet-5 claude-opus-4-5-20251101 claude-opus-4-7 claude-opus-4-8
 claude-opus-5 glm-5.2 minimax-m3 llama-4-maverick-17b-128e-instruct claude-3-7-sonnet-20250219
 """.split()
-"""What v2 calls `llm`."""
+"""Values of v2's `llm`."""
 
 V3_MODELS = """
 bu-mini bu-max bu-ultra gemini-3-flash claude-sonnet-4.6 claude-opus-4.6 claude-opus-4.7 claude-sonnet-5
 claude-opus-4.8 gpt-5.4-mini glm-5.2 minimax-m3 claude-haiku-4.5 gpt-5.2 gpt-5-mini gpt-5.5 gpt-5.6-sol
 gpt-5.6-terra gpt-5.6-luna gemini-3-pro gemini-3.1-pro gemini-3.5-flash
 """.split()
-"""What v3 calls `model`."""
+"""Values of v3's `model`."""
 
 V4_MODELS = """
 mimo-v2.6-pro mimo-v2.6-flash deepseek-v4.1-flash glm-5.2 grok-4.5 grok-4.6 glm-5.3-flash
@@ -31,7 +31,7 @@ claude-fable-5 claude-sonnet-5 claude-sonnet-5-5 gpt-5.5 gpt-5.6 gpt-6-astra gpt
 gpt-5.6-sol gpt-5.6-terra gpt-5.6-luna gemini-3.6-flash gemini-3.5-flash gemini-3.1-pro gemini-3-flash
 bu-ultrafast bu-fast
 """.split()
-"""What v4 calls `model`."""
+"""Values of v4's `model`."""
 
 COUNTRIES = """
 ad ae af ag ai al am an ao aq ar as at au aw az ba bb bd be bf bg bh bi bj bl bm bn bo bq br bs bt bv bw by bz
@@ -42,4 +42,4 @@ ms mt mu mv mw mx my mz na nc ne nf ng ni nl no np nr nu nz om pa pe pf pg ph pk
 ro rs ru rw sa sb sc sd se sg sh si sj sk sl sm sn so sr ss st sv sx sy sz tc td tf tg th tj tk tl tm tn to tr
 tt tv tw tz ua ug uk us uy uz va vc ve vg vi vn vu wf ws xk ye yt za zm zw
 """.split()
-"""Where a proxy may stand, in v2 and v3; v4 also knows `ci`."""
+"""Countries of proxies in v2 and v3; v4 also has `ci`."""

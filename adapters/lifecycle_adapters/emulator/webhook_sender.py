@@ -1,10 +1,10 @@
-"""The webhooks that the emulator sends: every change of a task's status, signed, to one URL.
+"""The emulator's webhooks: every change of a task's status, signed, sent to one URL.
 
-Nothing is sent unless it is asked for. Sending never holds up the service: each message goes out by
-itself, those of one task one after the other, and is tried again where the answer is no 2xx. What goes
-wrong with them on request (late, doubled, out of order, lost) is armed as faults of calls are, without
-any chance in it. The signature is that of the receiver, lifecycle_adapters.webhooks; whatever no document says is in
-assumptions.py. Every message and every attempt is recorded, in memory only.
+The emulator sends webhooks only if one is configured. Sending never delays the service: messages are sent in the
+background, those of one task one after the other, and are sent again if the response is not 2xx. A fault (late,
+doubled, out of order, lost) is armed like a fault of calls and injected without randomness. The receiver's module,
+lifecycle_adapters.webhooks, computes the signature; assumptions.py lists what no document describes. Every message and
+every attempt is recorded, in memory only.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from lifecycle_adapters.http.v2 import V2_SESSION
 from lifecycle_adapters.webhooks import STATUS_UPDATE, sign
 
 TIMEOUT_S = 5.0
-"""How long an answer may take."""
+"""Seconds within which the receiver must respond."""
 CONNECTIONS = 20
-"""How many requests are under way at a time."""
+"""Number of requests that run at the same time."""
 
-_LONGEST_ANSWER_BYTES = 65_536  # what an answer says is not looked at, and may be endless
-_TICK_S = 0.001  # a timer may go off a tick of the clock before its time
+_MAX_RESPONSE_BYTES = 65_536  # a response's body is discarded, and may be endless
+_TICK_S = 0.001  # a timer may fire one tick of the clock early
 
 Seconds = Annotated[Number, Field(ge=0, le=LONGEST_DELAY_S)]
 
 
 class WebhookTarget(BaseModel):
-    """Where messages are sent, and how patiently: what may be shown of a webhook."""
+    """The URL that messages are sent to, and the retry delays: the part of a webhook that is not secret."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -53,29 +53,30 @@ class WebhookTarget(BaseModel):
 
 
 class Webhook(WebhookTarget):
-    """Where messages are sent, and the secret that they are signed with.
+    """The URL that messages are sent to, the retry delays, and the secret that signs the messages.
 
-    A message that is not answered with 2xx is sent again after each of `retry_after_s` in turn.
+    A message whose response is not 2xx is sent again after each delay of `retry_after_s` (seconds) in turn.
     """
 
-    model_config = ConfigDict(hide_input_in_errors=True)  # of a secret that is no text as well
+    model_config = ConfigDict(hide_input_in_errors=True)  # an error must not show an invalid secret either
 
     secret: Annotated[SecretStr, Field(min_length=1)]
 
 
 class WebhookFaultKind(StrEnum):
-    """What happens to a message."""
+    """The effect of a fault on a message."""
 
-    LATE = "late"  # it is sent some seconds later, and overtaken by what happens meanwhile
-    DOUBLED = "doubled"  # it is sent twice
-    OUT_OF_ORDER = "out_of_order"  # it waits for the task's next message, and is sent after it
-    LOST = "lost"  # it is not sent
+    LATE = "late"  # the message is sent some seconds later, after messages of later changes
+    DOUBLED = "doubled"  # the message is sent twice
+    OUT_OF_ORDER = "out_of_order"  # the message waits for the task's next message and is sent after it
+    LOST = "lost"  # the message is not sent
 
 
 class WebhookFault(BaseModel):
-    """A mishap, and the messages that it waits for: those that match every field that is given.
+    """A fault and its filter: it matches the messages that agree with every given field.
 
-    `task` is a task's id, `status` what is sent. `seconds` is how late a late one is.
+    `task` is a task's id, `status` the status in the message. `times` is the number of messages to inject it into.
+    `seconds` is the delay of a late message.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -93,7 +94,7 @@ class WebhookFault(BaseModel):
         return self
 
     def matches(self, message: SentWebhook) -> bool:
-        """Whether it waits for this message."""
+        """Return whether the fault matches the message."""
         return (
             self.api in (None, message.api)
             and self.task in (None, message.task)
@@ -103,7 +104,7 @@ class WebhookFault(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One request. Either `status_code` tells the answer, or `error` why there was none."""
+    """One request. `status_code` is the response's; without a response, `error` is the name of the exception."""
 
     at: datetime
     status_code: int | None = None
@@ -112,10 +113,10 @@ class Attempt:
 
 @dataclass(slots=True)
 class SentWebhook:
-    """One message: what it is about, its body, and how it went.
+    """One message: its task and status, its body, and its attempts.
 
-    `number` counts from 1. `api`, `task` and `status` are None for the ping. `fault` is the mishap that
-    was played, or None. `is_over` says that nothing more will be sent of it.
+    `number` counts from 1. `api`, `task` and `status` are None for the ping. `fault` is the kind of the injected
+    fault, or None. `is_over` is true once the message will not be sent again.
     """
 
     number: int
@@ -129,54 +130,54 @@ class SentWebhook:
 
 
 class WebhookSender:
-    """Sends the webhooks of one world. One event loop owns it, as it owns the world.
+    """The sender of one task store's webhooks. Only the event loop that owns the store may use it.
 
-    `first` is where they go from the start; None where they are not sent until `set` says so.
+    `initial` is the first webhook; with None nothing is sent until `set` is called.
     """
 
-    def __init__(self, store: TaskStore, *, first: Webhook | None) -> None:
+    def __init__(self, store: TaskStore, *, initial: Webhook | None) -> None:
         self.faults: Faults[WebhookFault] = Faults()
         self._store = store
-        self._first = first
-        self._webhook = first
+        self._initial = initial
+        self._webhook = initial
         self._messages: deque[SentWebhook] = deque(maxlen=MAX_RECORDED)
         self._numbers = count(1)
-        self._held: dict[str, SentWebhook] = {}  # by task: what waits for its next message
-        self._last: dict[str | None, asyncio.Task[None]] = {}  # by task: what is to be sent before the next
+        self._held: dict[str, SentWebhook] = {}  # by task: the message that waits for the task's next one
+        self._last: dict[str | None, asyncio.Task[None]] = {}  # by task: the sending that the next one waits for
         self._sending: set[asyncio.Task[None]] = set()
         self._client: httpx2.AsyncClient | None = None
         store.observer = self
 
     @property
     def webhook(self) -> Webhook | None:
-        """Where messages are sent; None where none are."""
+        """The present webhook; None if nothing is sent."""
         return self._webhook
 
     def set(self, webhook: Webhook | None) -> None:
-        """Send messages there from now on, a ping first; None sends no more."""
+        """Replace the webhook and send it a ping; None stops sending."""
         self._webhook = webhook
         self.start()
 
     def start(self) -> None:
-        """Begin in a new event loop, with a ping."""
+        """Send a ping and schedule the due events in the running event loop."""
         if self._webhook is not None:
             self._send(self._open(None, {"type": "test", **self._stamp(), "payload": {"test": "ok"}}))
-            self.look()
+            self.schedule_all()
 
-    def look(self) -> None:
-        """Let happen what is due, and look again when the next things are: the clock may have been put forward."""
+    def schedule_all(self) -> None:
+        """Apply the due events, and schedule the next ones; called after the clock was advanced."""
         for task in self._store.tasks():
             self.scheduled(task)
 
     def scheduled(self, task: EmulatedTask) -> None:
-        """Look at a task when it is due: nobody else may, and its move is to be told."""
+        """Update the task at its due time, so that its webhook is sent even if no client reads the task."""
         if self._webhook is not None and task.due_s < inf:
             due_in_s = max(task.due_s - self._store.clock.now_s(), 0.0)
             asyncio.get_running_loop().call_later(due_in_s + _TICK_S, self._store.find, task.id)
 
     def changed(self, task: EmulatedTask) -> None:
-        """Tell that a task was made, or has moved."""
-        if self._webhook is None or not _is_told(task):
+        """Send a message that a task was created or changed its state."""
+        if self._webhook is None or not _has_webhook(task):
             return
         message = self._open(task, self._body(task))
         held = self._held.pop(task.id, None)
@@ -184,7 +185,7 @@ class WebhookSender:
             self._send(message)
             self._send(held)
             return
-        fault = self.faults.take(message)
+        fault = self.faults.pop(message)
         message.fault = None if fault is None else fault.kind
         if fault is None:
             self._send(message)
@@ -193,25 +194,25 @@ class WebhookSender:
         elif fault.kind is WebhookFaultKind.OUT_OF_ORDER:
             self._held[task.id] = message
         elif fault.kind is WebhookFaultKind.LATE:
-            self._begin(self._send_late(message, fault.seconds))
+            self._start_sending(self._send_late(message, fault.seconds))
         else:
             message.is_over = True
 
     def messages(self) -> Iterator[SentWebhook]:
-        """Return copies, oldest first: a message may still be under way."""
+        """Return copies of the messages, oldest first; a message may still change while it is sent."""
         return iter([replace(each, attempts=list(each.attempts)) for each in self._messages])
 
     def reset(self) -> None:
-        """Forget every message and mishap; what was set at the start is set again."""
+        """Remove every message and fault, and restore the initial webhook."""
         for sending in self._sending:
             sending.cancel()
         self.faults.clear()
         self._messages.clear()
         self._held.clear()
-        self._webhook = self._first
+        self._webhook = self._initial
 
     async def close(self) -> None:
-        """Send nothing more in this event loop; what is under way is given up."""
+        """Cancel every sending in this event loop, and close the HTTP client."""
         sending = list(self._sending)
         for each in sending:
             each.cancel()
@@ -244,16 +245,16 @@ class WebhookSender:
     # --- sending ---
 
     def _send(self, message: SentWebhook, *, times: int = 1) -> None:
-        """Send a message after the task's last one, or after the ping."""
+        """Send a message after the task's previous one, or after the ping."""
         before = self._last.get(message.task) or self._last.get(None)
-        sending = self._last[message.task] = self._begin(self._send_after(before, message, times))
+        sending = self._last[message.task] = self._start_sending(self._send_after(before, message, times))
         sending.add_done_callback(lambda _: self._forget(message.task, sending))
 
     def _forget(self, task: str | None, sending: asyncio.Task[None]) -> None:
         if self._last.get(task) is sending:
             del self._last[task]
 
-    def _begin(self, sending: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _start_sending(self, sending: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(sending)
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
@@ -274,7 +275,7 @@ class WebhookSender:
     async def _try(self, message: SentWebhook) -> None:
         webhook = self._webhook
         if webhook is None:
-            return  # it was taken back meanwhile
+            return  # `set(None)` was called meanwhile
         for pause_s in (0.0, *webhook.retry_after_s):
             await asyncio.sleep(pause_s)
             attempt = await self._post(webhook, message.body)
@@ -288,43 +289,43 @@ class WebhookSender:
             limits = httpx2.Limits(max_connections=CONNECTIONS)
             self._client = httpx2.AsyncClient(timeout=timeout, limits=limits, trust_env=False)
         content = json.dumps(body).encode()
-        # Signed with the true time, also where the emulator's clock was put forward: the receiver's was not.
+        # Sign with the real time even if the emulator's clock was advanced, because the receiver's clock was not.
         at = datetime.now(UTC)
         headers = {
             "Content-Type": "application/json",
             **sign(content, secret=webhook.secret.get_secret_value(), sent_at=at),
         }
         try:
-            # A redirect is not followed: it is no 2xx.
-            async with self._client.stream("POST", str(webhook.url), content=content, headers=headers) as answer:
-                left_bytes = _LONGEST_ANSWER_BYTES
-                async for piece in answer.aiter_raw():  # a connection is used again if its answer was read to the end
+            # A redirect is not followed: it is not 2xx.
+            async with self._client.stream("POST", str(webhook.url), content=content, headers=headers) as response:
+                left_bytes = _MAX_RESPONSE_BYTES
+                async for piece in response.aiter_raw():  # a connection is reused only if its response was read
                     left_bytes -= len(piece)
                     if left_bytes < 0:
                         break
-                return Attempt(at, answer.status_code)
-        except Exception as error:  # noqa: BLE001 (a URL that no request can have, a redirect to none)
+                return Attempt(at, response.status_code)
+        except Exception as error:  # noqa: BLE001 (a URL that cannot be requested, a redirect to an invalid one)
             return Attempt(at, error=type(error).__name__)
 
 
-def _is_told(task: EmulatedTask) -> bool:
-    """Whether there are webhooks of this change.
+def _has_webhook(task: EmulatedTask) -> bool:
+    """Return whether the service sends a webhook of the task's last change.
 
-    There are none of v2's sessions, and of a new task only where its status has a name of its own.
+    v2's sessions send none. A new task sends one only if the webhook channel has its own name for the initial state.
     """
     is_new = not task.transitions
     return task.api != V2_SESSION.name and not (is_new and _status(task.api, task.state) == task.state)
 
 
 def _status(api: str, state: str) -> str:
-    """What the service's webhooks call a state, whatever lifecycle the emulated task follows."""
+    """Return the status of a state in the service's webhooks, independent of the emulated task's lifecycle."""
     [binding] = (binding for binding in BINDINGS if binding.name == api)
     aliases = (each for each in binding.lifecycle.aliases if each.channel == Channel.WEBHOOK and each.state == state)
     return next((alias.status for alias in aliases), str(state))
 
 
 def _statuses(api: str | None) -> list[str]:
-    """The statuses that webhooks carry; of one API if given."""
+    """Return the statuses in the webhooks of all APIs, or of one."""
     sent = [binding for binding in BINDINGS if binding is not V2_SESSION and api in (None, binding.name)]
     found = [_status(binding.name, state.name) for binding in sent for state in binding.lifecycle.states]
     return list(dict.fromkeys(found))

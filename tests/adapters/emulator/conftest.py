@@ -1,4 +1,4 @@
-"""One emulator for all tests in which nothing moves by itself, empty at the start of each, and a client for it."""
+"""One emulator without scripts for all tests, empty at the start of each, and a client of it."""
 
 from __future__ import annotations
 

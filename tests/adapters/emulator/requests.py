@@ -1,4 +1,4 @@
-"""Asking the emulator over HTTP, by the bindings and without the project's own client; waiting for its webhooks."""
+"""Helpers that send the bindings' requests to the emulator without the project's client, and await its webhooks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KEY = "any key"
 HEADERS = {name: value for binding in BINDINGS for name, value in binding.headers(KEY).items()}
 BY_NAME = {binding.name: binding for binding in BINDINGS}
 
-# What creates the task whose course is the longest: it rests in no state for want of something to do.
+# The create fields that lead to the longest script.
 CREATED_WITH: dict[str, dict[str, Any]] = {
     "v1": {"task": "Buy milk"},
     "v2": {"task": "Buy milk"},
@@ -30,7 +30,7 @@ def connect(emulator: Emulator, **settings: Any) -> httpx2.Client:
     return httpx2.Client(base_url=emulator.base_url, headers=HEADERS, trust_env=False, **settings)
 
 
-def ask(
+def send_call(
     http: httpx2.Client, binding: HttpBinding[Any, Any], call: Call, task_id: str = "", **fields: Any
 ) -> httpx2.Response:
     request = call.request(binding.base_path, task_id=task_id, fields=fields or None)
@@ -38,24 +38,24 @@ def ask(
 
 
 def create(http: httpx2.Client, binding: HttpBinding[Any, Any], **fields: Any) -> str:
-    answer = ask(http, binding, binding.create, **(fields or CREATED_WITH[binding.name]))
-    assert answer.is_success, answer.text
-    return str(answer.json()["id"])
+    response = send_call(http, binding, binding.create, **(fields or CREATED_WITH[binding.name]))
+    assert response.is_success, response.text
+    return str(response.json()["id"])
 
 
 def state(http: httpx2.Client, binding: HttpBinding[Any, Any], task_id: str) -> str:
-    answer = ask(http, binding, binding.status, task_id)
-    assert answer.status_code == 200, answer.text
-    return str(answer.json()[binding.status.status_field] if binding.status.status_field else answer.json())
+    response = send_call(http, binding, binding.status, task_id)
+    assert response.status_code == 200, response.text
+    return str(response.json()[binding.status.status_field] if binding.status.status_field else response.json())
 
 
 def command(http: httpx2.Client, binding: HttpBinding[Any, Any], name: str, task_id: str) -> httpx2.Response:
     call = binding.commands[name]
-    return ask(http, binding, call, task_id, **dict.fromkeys(call.required_fields, "Buy bread"))
+    return send_call(http, binding, call, task_id, **dict.fromkeys(call.required_fields, "Buy bread"))
 
 
 def bring_to(emulator: Emulator, http: httpx2.Client, binding: HttpBinding[Any, Any], events: tuple[str, ...]) -> str:
-    """Create a task and let it take these events, commands by the API and remote events by hand."""
+    """Create a task and apply these events: commands through the API, remote events with `fire`."""
     task_id = create(http, binding)
     for event in events:
         if event in binding.commands:
@@ -66,15 +66,15 @@ def bring_to(emulator: Emulator, http: httpx2.Client, binding: HttpBinding[Any, 
 
 
 def until(is_so: Callable[[], bool]) -> None:
-    """Wait for what other threads do."""
+    """Wait until the condition is true, for at most 10 s."""
     for _ in range(1000):
         if is_so():
             return
         time.sleep(0.01)
-    raise AssertionError("it did not come to be so")
+    raise AssertionError("the condition did not become true within 10 s")
 
 
 def settled(emulator: Emulator) -> list[SentWebhook]:
-    """All messages, once none is under way."""
+    """Wait until no message is being sent, and return all messages."""
     until(lambda: all(message.is_over for message in emulator.webhooks()))
     return emulator.webhooks()

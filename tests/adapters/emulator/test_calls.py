@@ -1,4 +1,4 @@
-"""A request is recognised as what the binding made it from."""
+"""The identification of requests is the inverse of the bindings."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def asked(binding: HttpBinding[Any, Any], call: Call, task_id: str) -> Identity 
 
 @pytest.mark.parametrize(("binding", "name", "call"), CALLS, ids=IDS)
 @given(digits=st.integers(0, 2**64 - 1))
-def test_what_a_wire_table_asks_is_recognised(
+def test_every_request_of_a_binding_is_identified(
     binding: HttpBinding[Any, Any], name: str, call: Call, digits: int
 ) -> None:
     task_id = f"{digits:016x}"
@@ -68,13 +68,13 @@ def test_what_a_wire_table_asks_is_recognised(
         ("POST", "/api/v3/sessions/1/stop", {"strategy": "task"}, Identity("v3", "stop_task", "stop_task", "1")),
     ],
 )
-def test_other_requests_are_recognised_as_far_as_possible(
+def test_other_requests_are_identified_as_far_as_possible(
     method: str, path: str, body: Any, identity: Identity | None
 ) -> None:
     assert identify(method, path, "", body) == identity
 
 
 @given(task_id=TASK_IDS)
-def test_an_id_of_any_shape_is_found_in_a_query(task_id: str) -> None:
+def test_an_id_of_any_form_is_read_from_the_query(task_id: str) -> None:
     query = "&".join(["other=1", f"task_id={task_id.replace('+', '%2B').replace(';', '%3B')}"])
     assert identify("PUT", "/api/v1/stop-task", query) == Identity("v1", "stop", "stop", task_id)

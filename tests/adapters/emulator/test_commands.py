@@ -1,4 +1,4 @@
-"""Every command in every state of every API, over HTTP, held against the lifecycle."""
+"""Every command in every state of every API, over HTTP, compared with the lifecycle."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from lifecycle_adapters.emulator.calls import BINDINGS
 from lifecycle_adapters.http.binding import HttpBinding
 from tests.adapters.emulator.requests import BY_NAME, bring_to, command, connect, create, state
 
-SEEDS: dict[str, Lifecycle[Any, Any]] = {"v1": V1, "v2": V2, "v3": V3}
+MINIMAL: dict[str, Lifecycle[Any, Any]] = {"v1": V1, "v2": V2, "v3": V3}
 PAIRS = [
     pytest.param(binding, lifecycle, place.name, event, id=f"{lifecycle.name} {place.name} {event}")
     for binding in BINDINGS
-    for lifecycle in {binding.lifecycle: 0, SEEDS.get(binding.name, binding.lifecycle): 1}
+    for lifecycle in {binding.lifecycle: 0, MINIMAL.get(binding.name, binding.lifecycle): 1}
     for place in lifecycle.states
     for event in lifecycle.commands
 ]
-# The codes for a command that the state refuses; everywhere else it is answered as if nothing were wrong.
+# The status codes for a command that the state refuses; other commands return 200 with the view unchanged.
 REFUSED_WITH = {"v1": 400, "v3 dispatch": 400}
 
 
 @pytest.fixture(scope="module")
-def seeded() -> Iterator[Emulator]:
-    with Emulator(manual=True, lifecycles=SEEDS) as emulator:
+def minimal() -> Iterator[Emulator]:
+    with Emulator(manual=True, lifecycles=MINIMAL) as emulator:
         yield emulator
 
 
 @pytest.mark.parametrize(("binding", "lifecycle", "start", "event"), PAIRS)
-def test_the_service_does_what_the_lifecycle_says(
+def test_each_command_changes_the_state_as_the_lifecycle_declares(
     emulator: Emulator,
-    seeded: Emulator,
+    minimal: Emulator,
     *,
     binding: HttpBinding[Any, Any],
     lifecycle: Lifecycle[Any, Any],
     start: str,
     event: str,
 ) -> None:
-    server = emulator if lifecycle is binding.lifecycle else seeded
+    server = emulator if lifecycle is binding.lifecycle else minimal
     path = lifecycle.path(lifecycle.initial, start)
     assert path is not None
     with connect(server) as http:
@@ -51,17 +51,17 @@ def test_the_service_does_what_the_lifecycle_says(
         assert state(http, binding, task_id) == start
         transitions = server.task(task_id).transitions
 
-        answer = command(http, binding, event, task_id)
+        response = command(http, binding, event, task_id)
 
         target = lifecycle.target(start, event)
         assert state(http, binding, task_id) == (start if target is None else target)
         if target is None:
             assert server.task(task_id).transitions == transitions
-            assert answer.status_code == REFUSED_WITH.get(
+            assert response.status_code == REFUSED_WITH.get(
                 binding.name, REFUSED_WITH.get(f"{binding.name} {event}", 200)
             )
         else:
-            assert answer.status_code == 200
+            assert response.status_code == 200
             assert [each.event for each in server.task(task_id).transitions[len(transitions) :]] == [event]
         seen = server.calls()[-2]
         assert (seen.api, seen.command, seen.task, seen.state_before) == (binding.name, event, task_id, start)
@@ -69,25 +69,25 @@ def test_the_service_does_what_the_lifecycle_says(
 
 
 @pytest.mark.parametrize("binding", BINDINGS, ids=lambda binding: binding.name)
-def test_every_remote_event_in_every_state_by_hand(
+def test_firing_each_remote_event_in_each_state_follows_the_lifecycle(
     emulator: Emulator, http: httpx2.Client, binding: HttpBinding[Any, Any]
 ) -> None:
     lifecycle = binding.lifecycle
     for place in lifecycle.states:
         for event in lifecycle.events:
             task_id = bring_to(emulator, http, binding, lifecycle.path(lifecycle.initial, place.name) or ())
-            answer = http.post(f"/_emulator/tasks/{task_id}/events", json={"event": event.name})
+            response = http.post(f"/_emulator/tasks/{task_id}/events", json={"event": event.name})
             verdict = lifecycle.judge(place.name, event.name)
             if event.name in lifecycle.commands:
-                assert (answer.status_code, "is a command" in answer.json()["detail"]) == (400, True)
+                assert (response.status_code, "is a command" in response.json()["detail"]) == (400, True)
             elif verdict.kind is VerdictKind.APPLIED:
-                assert (answer.status_code, answer.json()["state"]) == (200, verdict.target)
+                assert (response.status_code, response.json()["state"]) == (200, verdict.target)
             else:
-                assert (answer.status_code, verdict.reason in answer.json()["detail"]) == (409, True)
+                assert (response.status_code, verdict.reason in response.json()["detail"]) == (409, True)
                 assert state(http, binding, task_id) == place.name
 
 
-def test_v1_says_why_it_refuses(http: httpx2.Client, emulator: Emulator) -> None:
+def test_v1_returns_the_reason_of_a_refusal(http: httpx2.Client, emulator: Emulator) -> None:
     binding = BY_NAME["v1"]
     task_id = create(http, binding)
     assert command(http, binding, "pause", task_id).json() == {
@@ -106,7 +106,7 @@ def test_a_v2_task_and_its_session_are_stopped_by_one_command(http: httpx2.Clien
         assert state(http, sessions, session_id) == session_state
 
 
-def test_stopping_a_task_that_is_over_leaves_its_session_alone(http: httpx2.Client, emulator: Emulator) -> None:
+def test_stopping_a_task_that_is_over_does_not_change_its_session(http: httpx2.Client, emulator: Emulator) -> None:
     v2, sessions = BY_NAME["v2"], BY_NAME["v2-session"]
     task_id = bring_to(emulator, http, v2, ("start", "finish"))
     session_id = command(http, v2, "stop_task_and_session", task_id).json()["sessionId"]
@@ -117,18 +117,18 @@ def test_stopping_a_v2_session_stops_its_tasks(http: httpx2.Client, emulator: Em
     v2, sessions = BY_NAME["v2"], BY_NAME["v2-session"]
     session_id = create(http, sessions)
     task_id = create(http, v2, task="Buy milk", sessionId=session_id)
-    answer = command(http, sessions, "stop", session_id).json()
-    assert (answer["status"], [task["status"] for task in answer["tasks"]]) == ("stopped", ["stopped"])
+    response = command(http, sessions, "stop", session_id).json()
+    assert (response["status"], [task["status"] for task in response["tasks"]]) == ("stopped", ["stopped"])
     assert state(http, v2, task_id) == "stopped"
 
 
-def test_a_seed_refuses_a_command_that_it_does_not_know(seeded: Emulator) -> None:
-    with connect(seeded) as http:
+def test_a_lifecycle_without_the_command_refuses_it(minimal: Emulator) -> None:
+    with connect(minimal) as http:
         binding = BY_NAME["v3"]
-        task_id = bring_to(seeded, http, binding, ("start",))
-        answer = command(http, binding, "stop_task", task_id)
-        assert answer.status_code == 422
-        assert answer.json()["detail"][0]["loc"] == ["body", "strategy"]
+        task_id = bring_to(minimal, http, binding, ("start",))
+        response = command(http, binding, "stop_task", task_id)
+        assert response.status_code == 422
+        assert response.json()["detail"][0]["loc"] == ["body", "strategy"]
         assert state(http, binding, task_id) == "running"
 
 
@@ -141,7 +141,7 @@ def test_a_seed_refuses_a_command_that_it_does_not_know(seeded: Emulator) -> Non
         ({"v1": "v1"}, TypeError, "lifecycle must be a Lifecycle, such as "),
     ],
 )
-def test_lifecycles_that_its_services_cannot_follow(
+def test_a_lifecycle_foreign_to_its_service_is_refused(
     lifecycles: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):

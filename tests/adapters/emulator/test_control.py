@@ -17,7 +17,7 @@ from tests.adapters.emulator.requests import BY_NAME, HEADERS, bring_to, command
 V1, V2, V3 = BY_NAME["v1"], BY_NAME["v2"], BY_NAME["v3"]
 
 
-def test_it_says_what_it_is_and_that_nothing_is_on_disk(emulator: Emulator, http: httpx2.Client) -> None:
+def test_about_returns_the_settings_and_the_notice(emulator: Emulator, http: httpx2.Client) -> None:
     about = http.get("/_emulator/").json()
     assert (about["notice"], about["pace_s"]) == (NOTICE, None)
     assert about["lifecycles"] == {binding.name: binding.lifecycle.name for binding in BINDINGS}
@@ -30,11 +30,11 @@ def test_control_calls_need_no_key(emulator: Emulator) -> None:
     assert httpx2.get(f"{emulator.base_url}/_emulator/tasks").json() == []
 
 
-def test_tasks_are_shown_with_all_that_can_happen_to_them(emulator: Emulator, http: httpx2.Client) -> None:
+def test_a_task_view_lists_the_events_that_are_allowed(emulator: Emulator, http: httpx2.Client) -> None:
     task_id = bring_to(emulator, http, V2, ("start",))
     shown = http.get(f"/_emulator/tasks/{task_id}").json()
     session_id = shown["session"]
-    assert [move["event"] for move in shown.pop("transitions")] == ["start"]
+    assert [each["event"] for each in shown.pop("transitions")] == ["start"]
     assert abs(datetime.fromisoformat(shown.pop("created_at")) - datetime.now(UTC)) < timedelta(days=1)
     assert shown == {
         "id": task_id, "api": "v2", "lifecycle": "v2-full", "state": "started", "is_final": False,
@@ -48,7 +48,7 @@ def test_tasks_are_shown_with_all_that_can_happen_to_them(emulator: Emulator, ht
     )
 
 
-def test_events_are_fired_by_either_way(emulator: Emulator, http: httpx2.Client) -> None:
+def test_events_are_fired_by_method_and_over_http(emulator: Emulator, http: httpx2.Client) -> None:
     task_id = create(http, V1)
     assert emulator.fire(task_id, "start").state == "running"
     fired = http.post(f"/_emulator/tasks/{task_id}/events", json={"event": "finish"})
@@ -56,7 +56,7 @@ def test_events_are_fired_by_either_way(emulator: Emulator, http: httpx2.Client)
     assert state(http, V1, task_id) == "finished"
 
 
-def test_what_cannot_happen_is_refused_with_the_lifecycles_words(emulator: Emulator, http: httpx2.Client) -> None:
+def test_an_impossible_event_is_refused_with_the_lifecycles_reason(emulator: Emulator, http: httpx2.Client) -> None:
     task_id = create(http, V1)
     with pytest.raises(IllegalTransition):
         emulator.fire(task_id, "finish")
@@ -81,7 +81,7 @@ def test_what_cannot_happen_is_refused_with_the_lifecycles_words(emulator: Emula
         assert http.request(method, path, json=body).status_code == code
 
 
-def test_tasks_move_by_themselves_at_the_pace_and_time_can_be_put_forward() -> None:
+def test_tasks_follow_their_scripts_at_the_pace_of_the_clock() -> None:
     with Emulator(pace_s=1000) as emulator, httpx2.Client(base_url=emulator.base_url, headers=HEADERS) as http:
         task_id = create(http, V1)
         failing = create(http, V1, task="Buy milk [remote: start, fail]")
@@ -91,11 +91,11 @@ def test_tasks_move_by_themselves_at_the_pace_and_time_can_be_put_forward() -> N
         assert emulator.set_script(task_id, "fail").script == ("fail",)
         assert http.post("/_emulator/clock", json={"seconds": 1000}).json()["pace_s"] == 1000
         assert [state(http, V1, each) for each in (task_id, failing)] == ["failed", "failed"]
-        moves = emulator.task(failing).transitions
-        assert (moves[1].at - moves[0].at) == timedelta(seconds=1000)
+        transitions = emulator.task(failing).transitions
+        assert (transitions[1].at - transitions[0].at) == timedelta(seconds=1000)
 
 
-def test_a_v3_session_takes_the_course_that_its_creation_implies() -> None:
+def test_a_v3_session_follows_the_script_of_its_create_call() -> None:
     with Emulator(pace_s=1000) as emulator, httpx2.Client(base_url=emulator.base_url, headers=HEADERS) as http:
         empty = create(http, V3, keepAlive=True)
         once = create(http, V3, task="Buy milk")
@@ -121,15 +121,15 @@ def test_a_v2_session_that_is_not_kept_alive_closes_after_its_task() -> None:
         assert ends == ["stopped", "active", "active"]
 
 
-def test_every_call_is_recorded_and_no_key(emulator: Emulator, http: httpx2.Client) -> None:
+def test_the_call_log_records_every_call_and_no_key(emulator: Emulator, http: httpx2.Client) -> None:
     task_id = create(http, V2)
     command(http, V2, "stop", task_id)
     http.put("/api/v1/pause-task", params={"task_id": "nobody"})
     http.get("/api/v2/nothing")
     http.post("/api/v2/tasks", content=b"{")
     seen = http.get("/_emulator/calls").json()
-    told = ("method", "api", "call", "command", "task", "status_code")
-    assert [tuple(call[name] for name in told) for call in seen] == [
+    expected = ("method", "api", "call", "command", "task", "status_code")
+    assert [tuple(call[name] for name in expected) for call in seen] == [
         ("POST", "v2", "create", None, task_id, 202),
         ("PATCH", "v2", "stop", "stop", task_id, 200),
         ("PUT", "v1", "pause", "pause", "nobody", 404),
@@ -151,7 +151,7 @@ def test_the_call_log_keeps_the_newest_calls() -> None:
     assert [call.number for call in call_log] == list(range(3, MAX_RECORDED + 3))
 
 
-def test_reset_forgets_tasks_faults_and_calls(emulator: Emulator, http: httpx2.Client) -> None:
+def test_reset_removes_tasks_faults_and_calls(emulator: Emulator, http: httpx2.Client) -> None:
     create(http, V2)
     emulator.fault("status")
     assert http.post("/_emulator/reset").status_code == 204

@@ -1,4 +1,4 @@
-"""Each kind of fault: what the client sees, and what became of the task."""
+"""Each kind of fault: its effect on the client and on the task."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from lifecycle_adapters.emulator import CallFault, ConnectionDropped, Emulator, FaultKind, create_app
 from lifecycle_adapters.emulator.calls import BINDINGS
 from lifecycle_adapters.http.binding import HttpBinding
-from tests.adapters.emulator.requests import BY_NAME, HEADERS, ask, command, connect, create, state
+from tests.adapters.emulator.requests import BY_NAME, HEADERS, command, connect, create, send_call, state
 
 V1, V2, V3 = BY_NAME["v1"], BY_NAME["v2"], BY_NAME["v3"]
 DROPPED = (httpx2.RemoteProtocolError, httpx2.ReadError)
@@ -29,10 +29,10 @@ def test_drop_before_closes_the_connection_and_changes_nothing(emulator: Emulato
     with pytest.raises(DROPPED):
         command(http, V2, "stop", task_id)
     assert state(http, V2, task_id) == "created"
-    assert command(http, V2, "stop", task_id).status_code == 200, "once is once"
+    assert command(http, V2, "stop", task_id).status_code == 200, "the fault was injected once"
 
 
-def test_drop_after_closes_the_connection_though_it_took_effect(emulator: Emulator, http: httpx2.Client) -> None:
+def test_drop_after_applies_the_command_and_closes_the_connection(emulator: Emulator, http: httpx2.Client) -> None:
     task_id = create(http, V2)
     emulator.fault("drop_after", command="stop")
     with pytest.raises(DROPPED):
@@ -41,7 +41,7 @@ def test_drop_after_closes_the_connection_though_it_took_effect(emulator: Emulat
 
 
 @pytest.mark.parametrize("kind", ["drop_before", "drop_after"])
-def test_a_dropped_connection_carries_not_one_byte(emulator: Emulator, http: httpx2.Client, kind: str) -> None:
+def test_a_dropped_connection_sends_no_byte(emulator: Emulator, http: httpx2.Client, kind: str) -> None:
     task_id = create(http, V1)
     emulator.fault(kind, api="v1")
     address = (str(http.base_url.host), int(http.base_url.port or 0))
@@ -50,17 +50,17 @@ def test_a_dropped_connection_carries_not_one_byte(emulator: Emulator, http: htt
             f"PUT /api/v1/stop-task?task_id={task_id} HTTP/1.1\r\n".encode()
             + b"Host: localhost\r\nAuthorization: Bearer k\r\n\r\n"
         )
-        with suppress(ConnectionResetError):  # as good: nothing came, and nothing will
+        with suppress(ConnectionResetError):  # equally good: no byte was received
             assert raw.recv(1024) == b""
 
 
-def test_fail_after_answers_500_though_it_took_effect(emulator: Emulator, http: httpx2.Client) -> None:
+def test_fail_after_applies_the_command_and_returns_500(emulator: Emulator, http: httpx2.Client) -> None:
     task_id = create(http, V1)
     emulator.fault("fail_after", command="stop")
-    answer = command(http, V1, "stop", task_id)
-    assert (answer.status_code, answer.json()) == (
+    response = command(http, V1, "stop", task_id)
+    assert (response.status_code, response.json()) == (
         500,
-        {"detail": "Internal Server Error (asked for by a control call)"},
+        {"detail": "Internal Server Error (injected by a control call)"},
     )
     assert state(http, V1, task_id) == "stopped"
 
@@ -68,9 +68,9 @@ def test_fail_after_answers_500_though_it_took_effect(emulator: Emulator, http: 
 @pytest.mark.parametrize(
     ("fields", "code", "text", "media"),
     [
-        ({}, 500, '{"detail": "Internal Server Error (asked for by a control call)"}', "application/json"),
-        ({"status_code": 418}, 418, '{"detail": "I\'m a Teapot (asked for by a control call)"}', "application/json"),
-        ({"status_code": 599}, 599, '{"detail": "Fault (asked for by a control call)"}', "application/json"),
+        ({}, 500, '{"detail": "Internal Server Error (injected by a control call)"}', "application/json"),
+        ({"status_code": 418}, 418, '{"detail": "I\'m a Teapot (injected by a control call)"}', "application/json"),
+        ({"status_code": 599}, 599, '{"detail": "Fault (injected by a control call)"}', "application/json"),
         ({"status_code": 204}, 204, "", None),
         ({"status_code": 200, "body": {"status": "asleep"}}, 200, '{"status": "asleep"}', "application/json"),
         ({"body": "<html>"}, 500, "<html>", "text/plain; charset=utf-8"),
@@ -78,44 +78,44 @@ def test_fail_after_answers_500_though_it_took_effect(emulator: Emulator, http: 
         ({"status_code": 429, "headers": {"Retry-After": "7"}, "body": []}, 429, "[]", "application/json"),
     ],
 )
-def test_status_answers_as_told_and_changes_nothing(
+def test_status_returns_the_given_response_and_changes_nothing(
     emulator: Emulator, http: httpx2.Client, *, fields: dict[str, Any], code: int, text: str, media: str | None
 ) -> None:
     task_id = create(http, V2)
     emulator.fault("status", command="stop", **fields)
-    answer = command(http, V2, "stop", task_id)
-    assert (answer.status_code, answer.text, answer.headers.get("content-type")) == (code, text, media)
-    assert answer.headers.get("retry-after") == fields.get("headers", {}).get("Retry-After")
+    response = command(http, V2, "stop", task_id)
+    assert (response.status_code, response.text, response.headers.get("content-type")) == (code, text, media)
+    assert response.headers.get("retry-after") == fields.get("headers", {}).get("Retry-After")
     assert state(http, V2, task_id) == "created"
 
 
 def test_delay_waits_and_then_handles(emulator: Emulator, http: httpx2.Client) -> None:
     task_id = create(http, V2)
     emulator.fault("delay", command="stop", seconds=0.3)
-    begun = time.monotonic()
+    begun_s = time.monotonic()
     with pytest.raises(httpx2.ReadTimeout), connect(emulator, timeout=0.1) as impatient:
         command(impatient, V2, "stop", task_id)
     assert state(http, V2, task_id) == "created"
     while state(http, V2, task_id) == "created":
-        assert time.monotonic() - begun < 10, "a call is handled also when its caller has gone"
+        assert time.monotonic() - begun_s < 10, "a call is handled even if its caller has disconnected"
         time.sleep(0.02)
-    assert time.monotonic() - begun >= 0.3
+    assert time.monotonic() - begun_s >= 0.3
 
 
 @pytest.mark.parametrize("kind", ["delay", "delay_after"])
 @pytest.mark.parametrize("is_known", [True, False])
 @pytest.mark.parametrize("api", BY_NAME)
-def test_a_delayed_read_is_completed_also_when_its_caller_has_gone(
+def test_a_delayed_read_is_handled_even_if_its_caller_disconnects(
     emulator: Emulator, http: httpx2.Client, *, api: str, is_known: bool, kind: str
 ) -> None:
     binding = BY_NAME[api]
     task_id = create(http, binding) if is_known else "nobody's"
     emulator.fault(kind, method="GET", seconds=0.2)
     with pytest.raises(httpx2.ReadTimeout), connect(emulator, timeout=0.1) as impatient:
-        ask(impatient, binding, binding.status, task_id)
-    begun = time.monotonic()
+        send_call(impatient, binding, binding.status, task_id)
+    begun_s = time.monotonic()
     while (last := emulator.calls()[-1]).status_code is None:
-        assert time.monotonic() - begun < 10, last
+        assert time.monotonic() - begun_s < 10, last
         time.sleep(0.02)
 
 
@@ -127,29 +127,29 @@ def test_delay_after_handles_and_then_waits(emulator: Emulator, http: httpx2.Cli
     assert state(http, V2, task_id) == "stopped"
 
 
-def test_a_late_answer_is_the_right_one(emulator: Emulator, http: httpx2.Client) -> None:
+def test_a_delayed_response_is_complete(emulator: Emulator, http: httpx2.Client) -> None:
     task_id = create(http, V2)
     for kind in ("delay", "delay_after"):
         emulator.fault(kind, method="get", seconds=0.1)
-        begun = time.monotonic()
+        begun_s = time.monotonic()
         assert state(http, V2, task_id) == "created"
-        assert time.monotonic() - begun >= 0.1
+        assert time.monotonic() - begun_s >= 0.1
 
 
-def test_a_delay_does_not_hold_up_the_end() -> None:
+def test_a_delay_does_not_hold_up_the_shutdown() -> None:
     with Emulator(manual=True) as emulator, connect(emulator) as http:
         emulator.fault("delay", seconds=3600)
         waiting = threading.Thread(target=lambda: http.get("/api/v1/ping"))
         waiting.start()
         while not emulator.calls():
             time.sleep(0.01)
-        begun = time.monotonic()
+        begun_s = time.monotonic()
         emulator.stop()
         waiting.join(10)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun_s < 5
 
 
-def test_a_fault_plays_for_the_next_n_calls_that_match(emulator: Emulator, http: httpx2.Client) -> None:
+def test_a_fault_is_injected_into_the_next_n_matching_calls(emulator: Emulator, http: httpx2.Client) -> None:
     one, other = create(http, V2), create(http, V2)
     emulator.fault("status", status_code=503, task=one, method="GET", times=2)
     codes = [http.get(f"/api/v2/tasks/{task}/status").status_code for task in (other, one, other, one, one)]
@@ -157,7 +157,7 @@ def test_a_fault_plays_for_the_next_n_calls_that_match(emulator: Emulator, http:
     assert emulator.faults() == []
 
 
-def test_among_several_the_one_armed_first_is_played(emulator: Emulator, http: httpx2.Client) -> None:
+def test_of_several_matching_faults_the_first_armed_is_injected(emulator: Emulator, http: httpx2.Client) -> None:
     emulator.fault("status", status_code=502, api="v2")
     emulator.fault("status", status_code=503)
     emulator.fault("status", status_code=504, path=r"/sessions$")
@@ -173,12 +173,12 @@ def test_among_several_the_one_armed_first_is_played(emulator: Emulator, http: h
         {"api": "v3", "path": "^/api/v3/sessions$", "method": "POST", "command": "dispatch"},
     ],
 )
-def test_a_command_that_shares_its_path_can_be_singled_out(
+def test_a_fault_can_match_one_of_several_commands_of_a_path(
     emulator: Emulator, http: httpx2.Client, fields: dict[str, Any]
 ) -> None:
     emulator.fault("status", **fields)
     session_id = create(http, V3)
-    assert len(emulator.faults()) == 1, "the create call is no dispatch"
+    assert len(emulator.faults()) == 1, "the create call is not a dispatch"
     assert command(http, V3, "dispatch", session_id).status_code == 500
 
 
@@ -189,13 +189,13 @@ def test_faults_can_be_disarmed(emulator: Emulator, http: httpx2.Client) -> None
     assert http.get("/api/v2/tasks").status_code == 200
 
 
-def test_control_calls_and_documents_are_spared(emulator: Emulator, http: httpx2.Client) -> None:
+def test_control_calls_and_documents_get_no_fault(emulator: Emulator, http: httpx2.Client) -> None:
     emulator.fault("status", times=1000)
     assert http.get("/openapi.json").status_code == 200
     assert http.get("/_emulator/tasks").status_code == 200
 
 
-def test_a_fault_comes_before_the_key(emulator: Emulator, http: httpx2.Client) -> None:
+def test_a_fault_is_injected_before_the_key_is_checked(emulator: Emulator, http: httpx2.Client) -> None:
     emulator.fault("status", status_code=403, body={"detail": "Forbidden"})
     assert httpx2.get(f"{emulator.base_url}/api/v2/tasks").status_code == 403
 
@@ -222,7 +222,7 @@ def test_a_fault_comes_before_the_key(emulator: Emulator, http: httpx2.Client) -
         {"kind": "fail_after", "headers": {"CONNECTION": "close"}},
     ],
 )
-def test_a_bad_fault_is_refused(emulator: Emulator, http: httpx2.Client, fields: dict[str, Any]) -> None:
+def test_an_invalid_fault_is_refused(emulator: Emulator, http: httpx2.Client, fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         CallFault(**fields)
     assert http.post("/_emulator/faults", json=fields).status_code == 422
@@ -230,7 +230,7 @@ def test_a_bad_fault_is_refused(emulator: Emulator, http: httpx2.Client, fields:
 
 
 @pytest.mark.parametrize(
-    ("kind", "fields", "told"),
+    ("kind", "fields", "expected"),
     [
         ("statis", {}, "unknown kind of fault 'statis'; did you mean 'status'?"),
         ("status", {"command": "stopp"}, "unknown command 'stopp'; did you mean 'stop'?"),
@@ -239,22 +239,22 @@ def test_a_bad_fault_is_refused(emulator: Emulator, http: httpx2.Client, fields:
         ("status", {"api": "v4", "method": "PUT"}, r"emulator, v4: unknown method 'PUT'.*\(known: GET, POST\)"),
     ],
 )
-def test_a_name_that_no_call_has_is_refused_with_the_nearest(
-    emulator: Emulator, kind: str, fields: dict[str, Any], told: str
+def test_an_unknown_name_in_a_fault_is_refused_with_a_suggestion(
+    emulator: Emulator, kind: str, fields: dict[str, Any], expected: str
 ) -> None:
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=expected):
         emulator.fault(kind, **fields)
     assert emulator.faults() == []
 
 
 @pytest.mark.parametrize("binding", BINDINGS, ids=lambda binding: binding.name)
-def test_every_command_and_method_of_an_api_can_be_waited_for(binding: HttpBinding[Any, Any]) -> None:
+def test_a_fault_accepts_every_command_and_method_of_an_api(binding: HttpBinding[Any, Any]) -> None:
     for command_, call in binding.commands.items():
         for api in (None, binding.name):
             CallFault(kind=FaultKind.STATUS, api=api, command=command_, method=call.method.lower(), task="made later")
 
 
-def test_the_record_tells_what_was_played(emulator: Emulator, http: httpx2.Client) -> None:
+def test_the_call_log_holds_the_injected_fault(emulator: Emulator, http: httpx2.Client) -> None:
     task_id = create(http, V2)
     kinds = (FaultKind.DROP_BEFORE, FaultKind.STATUS, FaultKind.FAIL_AFTER)
     for kind in kinds:
@@ -271,27 +271,27 @@ def test_the_record_tells_what_was_played(emulator: Emulator, http: httpx2.Clien
 
 
 @pytest.mark.parametrize("kind", ["drop_before", "drop_after"])
-def test_without_a_connection_a_drop_is_an_exception(kind: str) -> None:
+def test_a_drop_under_a_test_client_raises(kind: str) -> None:
     app = create_app(manual=True)
     app.control.faults.arm(CallFault(kind=FaultKind(kind)))
 
-    async def ask() -> None:
+    async def send_call() -> None:
         transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://localhost", headers=HEADERS) as http:
             await http.get("/api/v2/tasks")
 
     with pytest.raises(ConnectionDropped):
-        asyncio.run(ask())
+        asyncio.run(send_call())
 
 
-def test_a_kept_connection_serves_on_after_other_faults(emulator: Emulator, http: httpx2.Client) -> None:
+def test_a_kept_connection_still_works_after_other_faults(emulator: Emulator, http: httpx2.Client) -> None:
     kept = HTTPConnection(str(http.base_url.host), int(http.base_url.port or 0), timeout=5)
     try:
         emulator.fault("status", status_code=500)
         for code in (500, 200):
             kept.request("GET", "/api/v2/tasks", headers=HEADERS)
-            answer = kept.getresponse()
-            answer.read()
-            assert answer.status == code
+            response = kept.getresponse()
+            response.read()
+            assert response.status == code
     finally:
         kept.close()

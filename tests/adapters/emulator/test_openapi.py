@@ -1,4 +1,4 @@
-"""The documents: what they say is what is served, under the full lifecycles and under the seeds'."""
+"""The OpenAPI documents agree with the service, under the full and under the minimal lifecycles."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from lifecycle_adapters.http.binding import HttpBinding
 Served = tuple[dict[str, Lifecycle[Any, Any]], dict[str, Any]]
 
 
-@pytest.fixture(scope="module", params=[{}, {"v1": V1, "v2": V2, "v3": V3}], ids=["full", "seeds"])
+@pytest.fixture(scope="module", params=[{}, {"v1": V1, "v2": V2, "v3": V3}], ids=["full", "minimal"])
 def served(request: pytest.FixtureRequest) -> Iterator[Served]:
     with Emulator(manual=True, lifecycles=request.param) as emulator:
         yield request.param, httpx2.get(f"{emulator.base_url}/openapi.json").json()
 
 
 @pytest.mark.parametrize("binding", BINDINGS, ids=lambda binding: binding.name)
-def test_every_call_of_every_wire_table_is_documented(served: Served, binding: HttpBinding[Any, Any]) -> None:
+def test_the_document_has_every_call_of_every_binding(served: Served, binding: HttpBinding[Any, Any]) -> None:
     _, document = served
     parameter = {"v2-session": "session_id", "v3": "session_id", "v4": "run_id"}.get(binding.name, "task_id")
     for call in (binding.create, binding.status, binding.details, binding.listing.call, *binding.commands.values()):
@@ -52,13 +52,13 @@ def test_the_documented_states_are_the_lifecycles(served: Served, binding: HttpB
     assert documented == [state.name for state in lifecycle.states]
 
 
-def test_the_actions_are_those_of_the_wire_tables(served: Served) -> None:
+def test_the_documented_actions_are_those_of_the_bindings(served: Served) -> None:
     schemas = served[1]["components"]["schemas"]
     assert schemas["TaskUpdateAction"]["enum"] == ["stop", "stop_task_and_session"]
     assert schemas["SessionUpdateAction"].get("enum", [schemas["SessionUpdateAction"].get("const")]) == ["stop"]
 
 
-def test_what_was_made_is_linked_to_what_can_be_done_with_it(served: Served) -> None:
+def test_create_calls_link_to_the_calls_that_take_the_id(served: Served) -> None:
     created = served[1]["paths"]["/api/v2/tasks"]["post"]["responses"]["202"]
     assert created["links"]["v2_update_task"] == {
         "operationId": "v2_update_task",
@@ -66,12 +66,12 @@ def test_what_was_made_is_linked_to_what_can_be_done_with_it(served: Served) -> 
     }
 
 
-def test_control_calls_have_a_document_of_their_own(emulator: Emulator, served: Served) -> None:
+def test_control_calls_have_their_own_document(emulator: Emulator, served: Served) -> None:
     control = httpx2.get(f"{emulator.base_url}/_emulator/openapi.json").json()
     assert "/tasks/{task_id}/events" in control["paths"]
     assert not any(path.startswith("/_emulator") for path in served[1]["paths"])
 
 
-def test_operations_have_names_of_their_own(served: Served) -> None:
+def test_operation_ids_are_unique(served: Served) -> None:
     names = [each["operationId"] for path in served[1]["paths"].values() for each in path.values()]
     assert len(names) == len(set(names))

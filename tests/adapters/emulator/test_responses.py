@@ -12,7 +12,7 @@ import pytest
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.emulator.calls import BINDINGS
 from lifecycle_adapters.http.binding import HttpBinding
-from tests.adapters.emulator.requests import BY_NAME, HEADERS, ask, bring_to, command, create
+from tests.adapters.emulator.requests import BY_NAME, HEADERS, bring_to, command, create, send_call
 
 V2_TASK_FIELDS = {
     "id", "sessionId", "llm", "task", "status", "createdAt", "steps", "outputFiles", "startedAt", "finishedAt",
@@ -42,33 +42,33 @@ def field_error(loc: list[str | int], msg: str, kind: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("binding", BINDINGS, ids=lambda binding: binding.name)
-def test_without_a_key_everything_is_401(http: httpx2.Client, binding: HttpBinding[Any, Any]) -> None:
+def test_every_call_without_a_key_returns_401(http: httpx2.Client, binding: HttpBinding[Any, Any]) -> None:
     task_id = create(http, binding)
     authentication = binding.authentication
     assert authentication is not None
-    with httpx2.Client(base_url=http.base_url, trust_env=False) as stranger:
+    with httpx2.Client(base_url=http.base_url, trust_env=False) as anonymous:
         calls = [binding.status, binding.details, binding.listing.call, binding.create, *binding.commands.values()]
         for call in calls:
             fields = dict.fromkeys(call.required_fields, "x")
             for headers in ({}, {authentication.header: authentication.prefix.strip()}):
                 request = call.request(binding.base_path, task_id=task_id, fields=fields or None)
-                answer = stranger.request(request.method, request.path, params=request.query, headers=headers)
-                assert (answer.status_code, answer.json()) == (401, {"detail": "Not authenticated"})
-                assert answer.headers["www-authenticate"] == (authentication.prefix.strip() or "APIKey")
+                response = anonymous.request(request.method, request.path, params=request.query, headers=headers)
+                assert (response.status_code, response.json()) == (401, {"detail": "Not authenticated"})
+                assert response.headers["www-authenticate"] == (authentication.prefix.strip() or "APIKey")
 
 
 def test_ping_needs_no_key(emulator: Emulator) -> None:
     assert httpx2.get(f"{emulator.api_url('v1')}/ping").json() == {}
 
 
-def test_a_key_of_another_kind_does_not_do(emulator: Emulator) -> None:
+def test_a_key_of_another_scheme_returns_401(emulator: Emulator) -> None:
     url = f"{emulator.api_url('v1')}/tasks"
     for value in ("Basic abc", "abc", "Bearer", "Bearerabc"):
         assert httpx2.get(url, headers={"Authorization": value}).status_code == 401
     assert httpx2.get(url, headers={"Authorization": "bearer abc"}).status_code == 200
 
 
-def test_one_key_can_be_made_the_only_good_one() -> None:
+def test_with_a_set_key_every_other_key_returns_401() -> None:
     with Emulator(manual=True, api_key="secret") as emulator:
         for key, code in (("secret", 200), ("other", 401)):
             headers = {"Authorization": f"Bearer {key}", "X-Browser-Use-API-Key": key}
@@ -113,7 +113,7 @@ def test_v1_lists_pages(http: httpx2.Client) -> None:
 
 
 @pytest.mark.parametrize("name", ["stop", "pause", "resume"])
-def test_v1_control_calls_need_a_task_that_is_there(http: httpx2.Client, name: str) -> None:
+def test_v1_control_calls_need_an_existing_task(http: httpx2.Client, name: str) -> None:
     missing = http.put(f"/api/v1/{name}-task")
     assert missing.status_code == 422
     assert missing.json() == field_error(["query", "task_id"], "field required", "value_error.missing")
@@ -121,7 +121,7 @@ def test_v1_control_calls_need_a_task_that_is_there(http: httpx2.Client, name: s
     assert (unknown.status_code, unknown.json()) == (404, {"detail": "Task not found"})
 
 
-def test_v1_errors_have_the_shape_of_their_time(http: httpx2.Client) -> None:
+def test_v1_errors_have_the_shape_of_pydantic_1(http: httpx2.Client) -> None:
     json = {"content-type": "application/json"}
     cases: list[tuple[httpx2.Response, list[str | int], str, str]] = [
         (http.post("/api/v1/run-task", json={}), ["body", "task"], "field required", "value_error.missing"),
@@ -135,9 +135,9 @@ def test_v1_errors_have_the_shape_of_their_time(http: httpx2.Client) -> None:
         (http.get("/api/v1/tasks?limit=101"), ["query", "limit"],
             "ensure this value is less than or equal to 100", "value_error.number.not_le"),
     ]  # fmt: skip
-    for answer, loc, msg, kind in cases:
-        assert answer.status_code == 422
-        assert answer.json() == field_error(loc, msg, kind)
+    for response, loc, msg, kind in cases:
+        assert response.status_code == 422
+        assert response.json() == field_error(loc, msg, kind)
     for path in ("/api/v1/task/nobody", "/api/v1/task/nobody/status"):
         assert (http.get(path).status_code, http.get(path).json()) == (404, {"detail": "Task not found"})
 
@@ -175,21 +175,21 @@ def test_v2_create_and_read(http: httpx2.Client, emulator: Emulator) -> None:
     assert len(view["steps"]) == 1
 
 
-def test_v2_a_failed_task_says_so(http: httpx2.Client, emulator: Emulator) -> None:
+def test_v2_a_failed_task_is_not_successful(http: httpx2.Client, emulator: Emulator) -> None:
     task_id = bring_to(emulator, http, BY_NAME["v2"], ("start", "fail"))
     status = http.get(f"/api/v2/tasks/{task_id}/status").json()
     assert (status["status"], status["isSuccess"], status["output"]) == ("failed", False, None)
     assert status["finishedAt"] is not None
 
 
-def test_v2_actions_answer_with_the_task(http: httpx2.Client) -> None:
+def test_v2_actions_return_the_task(http: httpx2.Client) -> None:
     binding = BY_NAME["v2"]
-    answer = command(http, binding, "stop", create(http, binding))
-    assert set(answer.json()) == V2_TASK_FIELDS
-    assert answer.json()["status"] == "stopped"
+    response = command(http, binding, "stop", create(http, binding))
+    assert set(response.json()) == V2_TASK_FIELDS
+    assert response.json()["status"] == "stopped"
 
 
-def test_v2_a_session_takes_one_task_at_a_time_until_it_is_stopped(http: httpx2.Client, emulator: Emulator) -> None:
+def test_v2_a_session_runs_one_task_at_a_time_until_it_is_stopped(http: httpx2.Client, emulator: Emulator) -> None:
     session = http.post("/api/v2/sessions", json={})
     assert session.status_code == 201
     session_id = session.json()["id"]
@@ -206,8 +206,8 @@ def test_v2_a_session_takes_one_task_at_a_time_until_it_is_stopped(http: httpx2.
     stopped = http.post("/api/v2/tasks", json=body)
     assert stopped.status_code == 400
     assert stopped.json()["detail"].startswith("Browser session is stopped.")
-    nobody = http.post("/api/v2/tasks", json={"task": "Buy milk", "sessionId": NOWHERE})
-    assert (nobody.status_code, nobody.json()) == (404, {"detail": "Session not found"})
+    missing = http.post("/api/v2/tasks", json={"task": "Buy milk", "sessionId": NOWHERE})
+    assert (missing.status_code, missing.json()) == (404, {"detail": "Session not found"})
 
 
 def test_v2_sessions_are_read_and_listed(http: httpx2.Client) -> None:
@@ -252,9 +252,9 @@ def test_v2_lists_filter(http: httpx2.Client, emulator: Emulator) -> None:
 
 
 def test_v2_a_refused_task_leaves_no_session_behind(http: httpx2.Client, emulator: Emulator) -> None:
-    answer = http.post("/api/v2/tasks", json={"task": "Buy milk [remote: strt]"})
-    assert answer.status_code == 422
-    assert "did you mean 'start'" in answer.json()["detail"][0]["msg"]
+    response = http.post("/api/v2/tasks", json={"task": "Buy milk [remote: strt]"})
+    assert response.status_code == 422
+    assert "did you mean 'start'" in response.json()["detail"][0]["msg"]
     assert emulator.tasks() == []
 
 
@@ -274,24 +274,25 @@ def test_v3_a_session_is_created_with_a_task_or_without(http: httpx2.Client) -> 
         assert is_uuid(session.json()["id"])
 
 
-def test_v3_each_task_of_a_session_has_its_output(http: httpx2.Client, emulator: Emulator) -> None:
+def test_v3_each_task_of_a_session_has_its_own_output(http: httpx2.Client, emulator: Emulator) -> None:
     binding = BY_NAME["v3"]
     session_id = bring_to(emulator, http, binding, ("start",))
     outputs: list[Any] = []
     for _ in range(2):
-        assert ask(http, binding, binding.details, session_id).json()["output"] is None
+        assert send_call(http, binding, binding.details, session_id).json()["output"] is None
         emulator.fire(session_id, "complete")
-        session = ask(http, binding, binding.details, session_id).json()
+        session = send_call(http, binding, binding.details, session_id).json()
         outputs.append(session["output"])
         assert (session["status"], session["isTaskSuccessful"]) == ("idle", True)
         assert (
-            ask(http, binding, binding.commands["dispatch"], session_id, task="Buy milk").json()["status"] == "running"
+            send_call(http, binding, binding.commands["dispatch"], session_id, task="Buy milk").json()["status"]
+            == "running"
         )
     assert outputs == ["Done: Buy milk (task 1 of this session)", "Done: Buy milk (task 2 of this session)"]
-    assert ask(http, binding, binding.details, session_id).json()["totalCostUsd"] == "0.0240"
+    assert send_call(http, binding, binding.details, session_id).json()["totalCostUsd"] == "0.0240"
 
 
-def test_v3_a_dispatch_needs_a_task_a_session_and_that_it_is_idle(http: httpx2.Client, emulator: Emulator) -> None:
+def test_v3_a_dispatch_needs_a_task_and_an_idle_session(http: httpx2.Client, emulator: Emulator) -> None:
     session_id = bring_to(emulator, http, BY_NAME["v3"], ("ready",))
     missing = http.post("/api/v3/sessions", json={"sessionId": session_id})
     assert missing.status_code == 422
@@ -303,13 +304,13 @@ def test_v3_a_dispatch_needs_a_task_a_session_and_that_it_is_idle(http: httpx2.C
     assert (busy.status_code, busy.json()) == (400, {"detail": "Session is not idle: running"})
 
 
-def test_v3_stop_takes_a_strategy_or_none(http: httpx2.Client, emulator: Emulator) -> None:
+def test_v3_stop_accepts_a_strategy_or_none(http: httpx2.Client, emulator: Emulator) -> None:
     binding = BY_NAME["v3"]
     for body, status in ((None, "stopped"), ({"strategy": "session"}, "stopped"), ({"strategy": "task"}, "idle")):
         session_id = bring_to(emulator, http, binding, ("start",))
-        answer = http.post(f"/api/v3/sessions/{session_id}/stop", json=body)
-        assert (answer.status_code, answer.json()["status"]) == (200, status)
-        assert set(answer.json()) > V3_SESSION_FIELDS
+        response = http.post(f"/api/v3/sessions/{session_id}/stop", json=body)
+        assert (response.status_code, response.json()["status"]) == (200, status)
+        assert set(response.json()) > V3_SESSION_FIELDS
     wrong = http.post(f"/api/v3/sessions/{session_id}/stop", json={"strategy": "all"})
     assert (wrong.status_code, wrong.json()["detail"][0]["loc"]) == (422, ["body", "strategy"])
 
@@ -322,10 +323,10 @@ def test_v3_lists_pages(http: httpx2.Client) -> None:
     assert http.get("/api/v3/sessions").json()["pageSize"] == 20
 
 
-def test_v3_amounts_are_decimal_texts(http: httpx2.Client) -> None:
-    for given, answered in ((1e-9, "0.000000001"), ("2.50", "2.50"), (3, "3.0"), (None, None)):
+def test_v3_amounts_are_decimal_strings(http: httpx2.Client) -> None:
+    for given, expected in ((1e-9, "0.000000001"), ("2.50", "2.50"), (3, "3.0"), (None, None)):
         session = http.post("/api/v3/sessions", json={"maxCostUsd": given}).json()
-        assert session["maxCostUsd"] == answered
+        assert session["maxCostUsd"] == expected
 
 
 # --- v4 ----------------------------------------------------------------------------------------
@@ -349,9 +350,9 @@ def test_v4_create_and_read(http: httpx2.Client, emulator: Emulator) -> None:
 def test_v4_cancel_is_idempotent(http: httpx2.Client, emulator: Emulator) -> None:
     binding = BY_NAME["v4"]
     run_id = create(http, binding)
-    answers = [command(http, binding, "cancel", run_id) for _ in range(2)]
-    assert [answer.status_code for answer in answers] == [200, 200]
-    assert answers[0].json() == answers[1].json()
+    responses = [command(http, binding, "cancel", run_id) for _ in range(2)]
+    assert [response.status_code for response in responses] == [200, 200]
+    assert responses[0].json() == responses[1].json()
     failed = bring_to(emulator, http, binding, ("fail",))
     assert command(http, binding, "cancel", failed).json()["error"] == "The run failed"
     unknown = http.post(f"/api/v4/runs/{NOWHERE}/cancel")
@@ -373,7 +374,7 @@ def test_v4_lists_by_cursor(http: httpx2.Client) -> None:
     }  # fmt: skip
 
 
-def test_v4_runs_share_a_session_if_asked_to(http: httpx2.Client) -> None:
+def test_v4_runs_share_a_given_session(http: httpx2.Client) -> None:
     first = http.post("/api/v4/runs", json={"task": "Buy milk"}).json()
     second = http.post("/api/v4/runs", json={"task": "Buy bread", "sessionId": first["sessionId"]}).json()
     assert second["sessionId"] == first["sessionId"]
@@ -441,38 +442,38 @@ def test_a_malformed_id_is_422_and_an_unknown_one_404(
         ("GET", "/api/v4/runs?limit=0", None, ["query", "limit"], "greater_than_equal"),
     ],
 )
-def test_wrong_fields_are_named(
+def test_an_invalid_field_is_named(
     http: httpx2.Client, *, method: str, path: str, body: dict[str, Any] | None, loc: list[str], kind: str
 ) -> None:
-    answer = http.request(method, path, json=body)
-    assert answer.status_code == 422
-    assert [(error["loc"], error["type"]) for error in answer.json()["detail"]] == [(loc, kind)]
+    response = http.request(method, path, json=body)
+    assert response.status_code == 422
+    assert [(error["loc"], error["type"]) for error in response.json()["detail"]] == [(loc, kind)]
 
 
-def test_all_wrong_fields_are_named_at_once(http: httpx2.Client) -> None:
-    answer = http.post("/api/v2/tasks", json={"llm": "abacus", "maxSteps": 0})
-    assert [error["loc"][1] for error in answer.json()["detail"]] == ["task", "llm", "maxSteps"]
+def test_all_invalid_fields_are_named_at_once(http: httpx2.Client) -> None:
+    response = http.post("/api/v2/tasks", json={"llm": "abacus", "maxSteps": 0})
+    assert [error["loc"][1] for error in response.json()["detail"]] == ["task", "llm", "maxSteps"]
 
 
 @pytest.mark.parametrize("path", ["/api/v1/run-task", "/api/v2/tasks", "/api/v3/sessions", "/api/v4/runs"])
-def test_a_body_that_is_no_json_is_422_and_one_that_is_no_text_400(http: httpx2.Client, path: str) -> None:
+def test_a_body_that_is_not_json_is_422_and_one_that_is_not_text_400(http: httpx2.Client, path: str) -> None:
     headers = {"content-type": "application/json"}
     assert http.post(path, content=b'{"task"', headers=headers).status_code == 422
     assert http.post(path, content=b'{"task": "\xff"}', headers=headers).status_code == 400
-    with httpx2.Client(base_url=http.base_url) as stranger:
-        assert stranger.post(path, content=b"{", headers=headers).status_code == 401, "the key comes first"
+    with httpx2.Client(base_url=http.base_url) as anonymous:
+        assert anonymous.post(path, content=b"{", headers=headers).status_code == 401, "the key comes first"
 
 
-def test_an_unknown_path_is_404_and_a_wrong_method_names_the_right_ones(http: httpx2.Client) -> None:
+def test_an_unknown_path_is_404_and_a_wrong_method_405_with_the_allowed_ones(http: httpx2.Client) -> None:
     assert http.get("/api/v2/nothing").status_code == 404
     for method, path, allowed in [
         ("DELETE", f"/api/v2/tasks/{NOWHERE}", "GET, PATCH"),
         ("PUT", "/api/v3/sessions", "GET, POST"),
         ("GET", "/api/v1/stop-task", "PUT"),
     ]:
-        answer = http.request(method, path)
-        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+        response = http.request(method, path)
+        assert (response.status_code, response.headers["allow"]) == (405, allowed)
 
 
-def test_the_headers_used_here_are_those_of_the_wire_tables() -> None:
+def test_the_headers_of_these_tests_are_those_of_the_bindings() -> None:
     assert HEADERS == {"Authorization": "Bearer any key", "X-Browser-Use-API-Key": "any key"}

@@ -1,4 +1,4 @@
-"""What a task's text can ask for."""
+"""Scripts: those that a task's text names, and the defaults."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from lifecycle_adapters.emulator.script import parse_script
         ("", None),
     ],
 )
-def test_a_text_may_name_the_remote_events(text: str, events: tuple[str, ...] | None) -> None:
+def test_a_text_can_name_the_remote_events(text: str, events: tuple[str, ...] | None) -> None:
     assert parse_script(text, V1_FULL) == events
 
 
-def test_it_may_not_name_what_the_lifecycle_does_not_have() -> None:
+def test_an_undeclared_event_or_a_command_is_refused() -> None:
     with pytest.raises(UnknownName, match="did you mean 'start'"):
         parse_script("[remote: strt]", V1_FULL)
     with pytest.raises(UnknownName, match="'v1-full' declares it"):
@@ -46,7 +46,7 @@ def test_it_may_not_name_what_the_lifecycle_does_not_have() -> None:
         (script.V4_RUN, V4, "completed"),
     ],
 )
-def test_each_usual_course_is_possible_and_remote(
+def test_each_default_script_is_possible_and_remote(
     events: tuple[str, ...], lifecycle: Lifecycle[str, str], end: str
 ) -> None:
     assert lifecycle.replay(events) == end

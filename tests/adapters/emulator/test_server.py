@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[3]
 V1, V2 = BY_NAME["v1"], BY_NAME["v2"]
 
 
-def test_it_takes_a_free_port_of_the_loopback_interface() -> None:
+def test_port_0_chooses_a_free_loopback_port() -> None:
     with Emulator() as one, Emulator() as other:
         assert one.base_url != other.base_url
         assert one.base_url.startswith("http://127.0.0.1:")
@@ -34,14 +34,14 @@ def test_it_takes_a_free_port_of_the_loopback_interface() -> None:
             one.api_url("v44")
 
 
-def test_a_port_that_is_taken_is_an_error_at_once() -> None:
+def test_a_port_in_use_is_an_error_at_once() -> None:
     with Emulator() as running:
         port = int(running.base_url.rpartition(":")[2])
         with pytest.raises(OSError, match="in use"):
             Emulator(port=port).start()
 
 
-def test_it_is_gone_when_it_is_stopped_and_knows_its_tasks_when_it_is_back() -> None:
+def test_stop_closes_the_server_and_a_restart_keeps_its_tasks() -> None:
     threads = threading.active_count()
     emulator = Emulator(manual=True)
     with pytest.raises(EmulatorNotRunning, match="start it with"):
@@ -61,14 +61,14 @@ def test_it_is_gone_when_it_is_stopped_and_knows_its_tasks_when_it_is_back() -> 
         assert state(http, V1, task_id) == "created"
 
 
-def test_of_many_stops_at_the_same_time_one_moves_the_task(emulator: Emulator) -> None:
+def test_of_many_concurrent_stops_one_is_applied(emulator: Emulator) -> None:
     async def all_at_once(task_ids: list[str]) -> list[int]:
         limits = httpx2.Limits(max_connections=20)
         async with httpx2.AsyncClient(base_url=emulator.base_url, headers=HEADERS, limits=limits) as http:
             stops = [
                 http.put("/api/v1/stop-task", params={"task_id": task_id}) for task_id in task_ids for _ in range(10)
             ]
-            return [answer.status_code for answer in await asyncio.gather(*stops)]
+            return [response.status_code for response in await asyncio.gather(*stops)]
 
     with connect(emulator) as http:
         task_ids = [create(http, V1) for _ in range(10)]
@@ -77,7 +77,7 @@ def test_of_many_stops_at_the_same_time_one_moves_the_task(emulator: Emulator) -
     assert applied == dict.fromkeys(task_ids, 1)
 
 
-def test_its_methods_can_be_called_from_many_threads_while_it_serves(emulator: Emulator) -> None:
+def test_methods_can_be_called_from_many_threads(emulator: Emulator) -> None:
     with connect(emulator) as http:
         task_ids = [create(http, V2) for _ in range(20)]
     errors: list[BaseException] = []
@@ -100,7 +100,7 @@ def test_its_methods_can_be_called_from_many_threads_while_it_serves(emulator: E
     assert {task.state for task in emulator.tasks("v2")} == {"stopped"}
 
 
-def test_a_call_that_was_not_sent_completely_is_not_handled(emulator: Emulator) -> None:
+def test_an_incomplete_call_is_not_handled(emulator: Emulator) -> None:
     binding = BY_NAME["v3"]
     with connect(emulator) as http:
         session_id = create(http, binding)
@@ -113,17 +113,17 @@ def test_a_call_that_was_not_sent_completely_is_not_handled(emulator: Emulator) 
     assert {call.call for call in emulator.calls()} == {"create", "status"}
 
 
-def test_an_answer_does_not_wait_for_the_network_to_ask_for_more(emulator: Emulator) -> None:
-    # With Nagle's algorithm on, an answer waits 40 ms for the client's delayed acknowledgement.
+def test_a_response_is_not_delayed_by_nagles_algorithm(emulator: Emulator) -> None:
+    # With Nagle's algorithm a response waits 40 ms for the client's delayed acknowledgement.
     with connect(emulator) as http:
         usual_s = median(_timed(http) for _ in range(40))
     assert usual_s < 0.03
 
 
 def _timed(http: httpx2.Client) -> float:
-    begun = time.perf_counter()
+    begun_s = time.perf_counter()
     http.get("/api/v2/tasks")
-    return time.perf_counter() - begun
+    return time.perf_counter() - begun_s
 
 
 SERVE = """
@@ -133,7 +133,7 @@ serve(port=0, pace_s=0.01, on_start=lambda url: print(url, flush=True))
 """
 
 
-def test_serve_runs_until_interrupted_and_leaves_nothing_on_disk(tmp_path: Path) -> None:
+def test_serve_runs_until_interrupted_and_writes_no_file(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-W", "error", "-X", "dev", "-B", "-c", SERVE],
         cwd=tmp_path,
@@ -158,7 +158,7 @@ def test_serve_runs_until_interrupted_and_leaves_nothing_on_disk(tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_file_is_open_but_the_sockets() -> None:
+def test_only_sockets_are_open() -> None:
     code = """
 import json, os, sys
 from lifecycle_adapters.emulator import Emulator
@@ -188,8 +188,8 @@ def test_the_missing_extra_is_named() -> None:
     )
 
 
-def test_a_bad_pace_is_refused() -> None:
+def test_an_invalid_pace_is_refused() -> None:
     settings: list[dict[str, Any]] = [{"pace_s": -1.0}, {"pace_s": float("inf")}]
     for each in settings:
-        with pytest.raises(ValueError, match="the pace is a finite number of seconds"):
+        with pytest.raises(ValueError, match="the pace must be a finite number of seconds"):
             Emulator(**each)

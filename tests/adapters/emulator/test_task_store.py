@@ -41,8 +41,8 @@ STARTED_AT = datetime(2026, 8, 6, 12, tzinfo=UTC)
 NAMES = count(1)
 
 
-class Hand:
-    """Time that passes only when the test says so."""
+class ManualTime:
+    """A monotonic clock that only the test advances."""
 
     def __init__(self) -> None:
         self.now_s = 1_000.0
@@ -51,9 +51,9 @@ class Hand:
         return self.now_s
 
 
-def store(pace_s: float | None = 10.0) -> tuple[TaskStore, Hand]:
-    hand = Hand()
-    return TaskStore(clock=EmulatedClock(monotonic=hand, started_at=STARTED_AT), pace_s=pace_s), hand
+def store(pace_s: float | None = 10.0) -> tuple[TaskStore, ManualTime]:
+    time = ManualTime()
+    return TaskStore(clock=EmulatedClock(monotonic=time, started_at=STARTED_AT), pace_s=pace_s), time
 
 
 def add(store: TaskStore, lifecycle: Lifecycle[Any, Any], script: tuple[str, ...], **more: Any) -> EmulatedTask:
@@ -66,7 +66,7 @@ def state(store: TaskStore, task: EmulatedTask) -> str:
     return task.state
 
 
-def test_a_task_rests_in_each_state_for_the_pace() -> None:
+def test_a_task_stays_in_each_state_for_the_pace() -> None:
     emulated, time = store(pace_s=10.0)
     task = add(emulated, V1_FULL, scripts.V1_TASK)
     seen: list[str] = []
@@ -76,12 +76,12 @@ def test_a_task_rests_in_each_state_for_the_pace() -> None:
     assert seen == ["created", "created", "running", "running", "finished"]
 
 
-def test_moves_have_the_time_at_which_they_were_due_however_late_somebody_looks() -> None:
+def test_a_late_read_gives_transitions_the_times_at_which_they_were_due() -> None:
     emulated, time = store(pace_s=10.0)
     task = add(emulated, V4, scripts.V4_RUN)
     time.now_s += 1_000.0
     assert state(emulated, task) == V4State.COMPLETED
-    assert [(move.event, move.at_s) for move in task.transitions] == [
+    assert [(each.event, each.at_s) for each in task.transitions] == [
         ("dispatch", 10.0),
         ("start", 20.0),
         ("complete", 30.0),
@@ -90,7 +90,7 @@ def test_moves_have_the_time_at_which_they_were_due_however_late_somebody_looks(
     assert emulated.clock.at(30.0) == STARTED_AT + timedelta(seconds=30)
 
 
-def test_looking_often_or_once_makes_no_difference() -> None:
+def test_frequent_reads_and_one_read_give_equal_transitions() -> None:
     often, once = store(), store()
     tasks = [add(emulated, V4, scripts.V4_RUN) for emulated, _ in (often, once)]
     for _ in range(70):
@@ -101,7 +101,7 @@ def test_looking_often_or_once_makes_no_difference() -> None:
     assert tasks[0].transitions == tasks[1].transitions
 
 
-def test_a_paused_task_waits_and_goes_on_from_when_it_was_resumed() -> None:
+def test_a_paused_task_waits_and_its_pace_restarts_at_the_resume() -> None:
     emulated, time = store(pace_s=10.0)
     task = add(emulated, V1_FULL, scripts.V1_TASK)
     time.now_s += 12.0
@@ -117,7 +117,7 @@ def test_a_paused_task_waits_and_goes_on_from_when_it_was_resumed() -> None:
 
 
 @pytest.mark.parametrize(("lifecycle", "events"), [(V1, scripts.V1_TASK), (V1_FULL, ())])
-def test_what_a_lifecycle_does_not_declare_or_nobody_wished_never_happens(
+def test_an_event_that_is_undeclared_or_unscripted_never_happens(
     lifecycle: Lifecycle[Any, Any], events: tuple[str, ...]
 ) -> None:
     emulated, time = store()
@@ -127,7 +127,7 @@ def test_what_a_lifecycle_does_not_declare_or_nobody_wished_never_happens(
     assert task.transitions == []
 
 
-def test_nothing_moves_by_itself_without_a_pace() -> None:
+def test_without_a_pace_no_script_runs() -> None:
     emulated, time = store(pace_s=None)
     task = add(emulated, V1_FULL, scripts.V1_TASK)
     time.now_s += 1e9
@@ -135,7 +135,7 @@ def test_nothing_moves_by_itself_without_a_pace() -> None:
     assert emulated.fire(task.id, V1Event.START).state == V1State.RUNNING
 
 
-def test_an_event_by_hand_takes_its_place_in_the_course() -> None:
+def test_a_fired_event_is_removed_from_the_script() -> None:
     emulated, time = store(pace_s=10.0)
     task = add(emulated, V1_FULL, scripts.V1_TASK)
     emulated.fire(task.id, V1Event.START)
@@ -144,16 +144,16 @@ def test_an_event_by_hand_takes_its_place_in_the_course() -> None:
     assert state(emulated, task) == V1State.FINISHED
 
 
-def test_a_session_with_a_task_passes_idle_on_its_way_if_it_is_ready_first() -> None:
+def test_a_session_that_is_ready_first_passes_idle_and_runs_its_task() -> None:
     emulated, time = store(pace_s=10.0)
     session = add(emulated, V3_FULL, scripts.V3_TASK_KEPT)
     emulated.fire(session.id, V3Event.READY)
     time.now_s += 1_000.0
     assert state(emulated, session) == V3State.IDLE
-    assert [move.event for move in session.transitions] == ["ready", "start", "complete"]
+    assert [each.event for each in session.transitions] == ["ready", "start", "complete"]
 
 
-def test_a_new_course_counts_from_the_state_that_the_task_is_in() -> None:
+def test_a_new_script_counts_from_the_present_state() -> None:
     emulated, time = store(pace_s=10.0)
     task = add(emulated, V2_FULL, scripts.V2_TASK)
     time.now_s += 10.0
@@ -163,7 +163,7 @@ def test_a_new_course_counts_from_the_state_that_the_task_is_in() -> None:
     assert state(emulated, task) == V2State.FAILED
 
 
-def test_a_session_that_ends_ends_its_tasks_at_the_same_moment() -> None:
+def test_a_session_that_ends_ends_its_tasks_at_the_same_time() -> None:
     emulated, time = store(pace_s=10.0)
     session = add(emulated, V2_SESSION, (), ends_children_by=V2Event.STOP, after_children=True)
     over, live = (add(emulated, V2_FULL, scripts.V2_TASK, parent=session) for _ in range(2))
@@ -171,7 +171,7 @@ def test_a_session_that_ends_ends_its_tasks_at_the_same_moment() -> None:
     time.now_s += 3.0
     assert emulated.command(session, V2SessionEvent.STOP)
     assert (over.ended_s, live.ended_s, session.ended_s) == (0.0, 3.0, 3.0)
-    assert [move.event for move in over.transitions] == [move.event for move in live.transitions] == [V2Event.STOP]
+    assert [each.event for each in over.transitions] == [each.event for each in live.transitions] == [V2Event.STOP]
     time.now_s += 1e9
     assert state(emulated, live) == V2State.STOPPED
 
@@ -197,7 +197,7 @@ def test_a_refused_command_changes_nothing() -> None:
     assert (task.state, task.transitions, task.script) == (V1State.CREATED, [], scripts.V1_TASK)
 
 
-def test_what_is_fired_is_a_declared_remote_event_that_the_state_accepts() -> None:
+def test_fire_accepts_only_a_declared_remote_event_that_the_state_allows() -> None:
     emulated, _ = store()
     task = add(emulated, V1_FULL, ())
     with pytest.raises(IllegalTransition, match="'finish' is not allowed in 'created'"):
@@ -224,23 +224,23 @@ def test_tasks_are_found_by_api_and_listed_newest_first() -> None:
 
 
 @pytest.mark.parametrize("seconds", [-1.0, inf, nan])
-def test_neither_time_nor_a_pace_is_negative_or_endless(seconds: float) -> None:
+def test_a_negative_or_infinite_time_or_pace_is_refused(seconds: float) -> None:
     emulated, _ = store()
-    with pytest.raises(ValueError, match="the clock goes forward, by 1e\\+09 s in all"):
+    with pytest.raises(ValueError, match="use 0 or more, and 1e\\+09 s in total"):
         emulated.clock.advance(seconds)
     with pytest.raises(ValueError, match="finite number of seconds"):
         store(pace_s=seconds)
 
 
-def test_time_stays_within_the_calendar() -> None:
+def test_the_clock_cannot_be_advanced_beyond_the_calendar() -> None:
     emulated, _ = store()
     emulated.clock.advance(LONGEST_ADVANCE_S)
     assert emulated.clock.at(emulated.clock.now_s()).year == 2058
-    with pytest.raises(ValueError, match="not by 1 s now"):
+    with pytest.raises(ValueError, match="cannot be advanced by 1 s"):
         emulated.clock.advance(1.0)
 
 
-def test_advancing_the_clock_is_as_good_as_waiting() -> None:
+def test_advancing_the_clock_equals_waiting() -> None:
     emulated, _ = store(pace_s=10.0)
     task = add(emulated, V1_FULL, scripts.V1_TASK)
     emulated.clock.advance(20.0)
@@ -248,7 +248,7 @@ def test_advancing_the_clock_is_as_good_as_waiting() -> None:
 
 
 @given(lifecycle=st.sampled_from(list(CATALOG.values())), data=st.data())
-def test_whatever_happens_a_tasks_moves_replay_in_its_lifecycle(
+def test_a_tasks_transitions_always_replay_in_its_lifecycle(
     lifecycle: Lifecycle[str, str], data: st.DataObject
 ) -> None:
     emulated, time = store(pace_s=1.0)
@@ -261,5 +261,5 @@ def test_whatever_happens_a_tasks_moves_replay_in_its_lifecycle(
         if lifecycle.commands:
             event = data.draw(st.sampled_from(lifecycle.commands))
             assert emulated.command(task, event) == (lifecycle.target(before, event) is not None)
-    assert lifecycle.replay([move.event for move in task.transitions]) == task.state
-    assert [move.at_s for move in task.transitions] == sorted(move.at_s for move in task.transitions)
+    assert lifecycle.replay([each.event for each in task.transitions]) == task.state
+    assert [each.at_s for each in task.transitions] == sorted(each.at_s for each in task.transitions)

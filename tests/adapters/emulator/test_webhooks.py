@@ -1,4 +1,4 @@
-"""The webhooks that the emulator sends, as a plain HTTP server of the standard library receives them."""
+"""The emulator's webhooks, received by an HTTP server of the standard library."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ V1, V2, V3, V4 = (BY_NAME[name] for name in ("v1", "v2", "v3", "v4"))
 
 
 class Sink:
-    """A server that keeps what it is sent, verified, and answers with each of `answers` in turn, then with 200."""
+    """A server that verifies and keeps the messages; it returns each status of `responses` in turn, then 200."""
 
     def __init__(self) -> None:
         self.bodies: list[dict[str, Any]] = []
         self.sent_at: list[datetime] = []
-        self.answers: list[int] = []
+        self.responses: list[int] = []
         self.released = threading.Event()
         self.released.set()
         sink = self
@@ -41,12 +41,12 @@ class Sink:
                 sent_at = verify(body, dict(self.headers), secret=SECRET, now=datetime.now(UTC))
                 sink.sent_at.append(sent_at)
                 sink.bodies.append(json.loads(body))
-                self.send_response(sink.answers.pop(0) if sink.answers else 200)
+                self.send_response(sink.responses.pop(0) if sink.responses else 200)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-                """Say nothing."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -71,7 +71,7 @@ def sink() -> Iterator[Sink]:
     running.close()
 
 
-def test_the_ping_comes_first_and_every_change_after_it(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
+def test_the_ping_is_sent_first_and_every_change_after_it(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
     emulator.set_webhook(sink.url, secret=SECRET)
 
     task_id = bring_to(emulator, http, V1, ("start", "pause", "resume", "finish"))
@@ -87,7 +87,7 @@ def test_the_ping_comes_first_and_every_change_after_it(emulator: Emulator, http
     assert {tuple(attempt.status_code for attempt in each.attempts) for each in sent} == {(200,)}
 
 
-def test_a_message_says_when_it_happened_and_when_it_was_sent(
+def test_a_message_has_the_time_of_the_change_and_of_the_sending(
     emulator: Emulator, http: httpx2.Client, sink: Sink
 ) -> None:
     emulator.set_webhook(sink.url, secret=SECRET)
@@ -95,10 +95,10 @@ def test_a_message_says_when_it_happened_and_when_it_was_sent(
     task_id = bring_to(emulator, http, V1, ("start",))
 
     settled(emulator)
-    (move,) = emulator.task(task_id).transitions
+    (transition,) = emulator.task(task_id).transitions
     update = parse(json.dumps(sink.bodies[-1]).encode()).update
     assert update is not None
-    assert update.at == move.at
+    assert update.at == transition.at
     assert abs(sink.sent_at[-1] - datetime.now(UTC)) < timedelta(minutes=1)
 
 
@@ -106,12 +106,12 @@ def test_a_message_says_when_it_happened_and_when_it_was_sent(
     ("api", "events", "words"),
     [
         ("v2", ("start", "finish"), ["started", "finished"]),
-        ("v2", ("start", "stop_task_and_session"), ["started", "stopped"]),  # and nothing of the session
+        ("v2", ("start", "stop_task_and_session"), ["started", "stopped"]),  # the session sends nothing
         ("v3", ("start", "complete", "dispatch", "stop"), ["running", "idle", "running", "stopped"]),
         ("v4", ("dispatch", "start", "complete"), ["dispatching", "running", "completed"]),
     ],
 )
-def test_each_version_has_its_own_words(
+def test_each_version_sends_its_own_statuses(
     *, emulator: Emulator, http: httpx2.Client, sink: Sink, api: str, events: tuple[str, ...], words: list[str]
 ) -> None:
     emulator.set_webhook(sink.url, secret=SECRET)
@@ -140,7 +140,7 @@ def test_a_message_names_the_session_and_the_metadata(emulator: Emulator, http: 
     assert {task: payloads[task]["session_id"] for task in (v4, v1, v3)} == {v4: v4_session, v1: v1, v3: v3}
 
 
-def test_nothing_is_sent_unless_it_was_asked_for(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
+def test_without_a_webhook_nothing_is_sent(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
     create(http, V1)
     assert emulator.webhooks() == []
 
@@ -165,7 +165,7 @@ def test_the_service_does_not_wait_for_the_receiver(emulator: Emulator, http: ht
     assert sink.statuses(task_id) == ["initializing", "started", "finished"]
 
 
-def test_tasks_that_move_by_themselves_are_told_of_without_being_looked_at(sink: Sink) -> None:
+def test_a_scripted_transition_is_sent_without_any_read(sink: Sink) -> None:
     with Emulator(pace_s=0.02) as emulator, connect(emulator) as http:
         emulator.set_webhook(sink.url, secret=SECRET)
         task_id = create(http, V1)
@@ -173,9 +173,9 @@ def test_tasks_that_move_by_themselves_are_told_of_without_being_looked_at(sink:
         until(lambda: sink.statuses(task_id) == ["initializing", "started", "finished"])
 
 
-def test_what_happened_while_the_clock_was_put_forward_is_told(sink: Sink) -> None:
+def test_transitions_due_while_the_clock_is_advanced_are_sent(sink: Sink) -> None:
     with Emulator(pace_s=1000) as emulator, connect(emulator) as http:
-        task_id = create(http, V2)  # before anybody asked for webhooks
+        task_id = create(http, V2)  # before a webhook is set
         emulator.set_webhook(sink.url, secret=SECRET)
 
         emulator.advance(1000)
@@ -184,8 +184,8 @@ def test_what_happened_while_the_clock_was_put_forward_is_told(sink: Sink) -> No
         until(lambda: sink.statuses(task_id) == ["started", "finished"])
 
 
-def test_it_is_sent_again_until_it_is_taken(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
-    sink.answers = [200, 500, 302, 204]  # the first is for the ping
+def test_a_message_is_sent_again_until_it_is_accepted(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
+    sink.responses = [200, 500, 302, 204]  # the first is for the ping
     emulator.set_webhook(sink.url, secret=SECRET, retry_after_s=(0, 0.01, 0, 0))
     until(lambda: len(sink.bodies) == 1)
 
@@ -196,8 +196,8 @@ def test_it_is_sent_again_until_it_is_taken(emulator: Emulator, http: httpx2.Cli
     assert sink.statuses(task_id) == ["initializing"] * 3
 
 
-def test_it_is_given_up_in_the_end_and_the_next_is_sent(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
-    sink.answers = [200, 500, 500]
+def test_after_the_last_retry_the_next_message_is_sent(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
+    sink.responses = [200, 500, 500]
     emulator.set_webhook(sink.url, secret=SECRET, retry_after_s=[0])
     until(lambda: len(sink.bodies) == 1)
 
@@ -209,7 +209,7 @@ def test_it_is_given_up_in_the_end_and_the_next_is_sent(emulator: Emulator, http
     assert sink.statuses(task_id) == ["initializing", "initializing", "started"]
 
 
-def test_a_receiver_that_is_not_there_is_recorded(emulator: Emulator, sink: Sink) -> None:
+def test_a_refused_connection_is_recorded(emulator: Emulator, sink: Sink) -> None:
     sink.close()
 
     emulator.set_webhook(sink.url, secret=SECRET, retry_after_s=[0])
@@ -218,7 +218,7 @@ def test_a_receiver_that_is_not_there_is_recorded(emulator: Emulator, sink: Sink
     assert [(each.status_code, each.error) for each in ping.attempts] == [(None, "ConnectError")] * 2
 
 
-ODD_ANSWERS = {
+ODD_RESPONSES = {
     "a redirect": b"HTTP/1.1 307 X\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
     "a redirect to no URL": b"HTTP/1.1 302 X\r\nLocation: http://[::1\r\nContent-Length: 0\r\n\r\n",
     "a redirect to a bad host": b"HTTP/1.1 302 X\r\nLocation: http://\xff..\xff/\r\nContent-Length: 0\r\n\r\n",
@@ -228,17 +228,17 @@ ODD_ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("answer", ODD_ANSWERS.values(), ids=ODD_ANSWERS)
-def test_whatever_a_receiver_answers_ends_in_an_attempt(emulator: Emulator, answer: bytes) -> None:
+@pytest.mark.parametrize("response", ODD_RESPONSES.values(), ids=ODD_RESPONSES)
+def test_any_response_of_a_receiver_is_recorded_as_an_attempt(emulator: Emulator, response: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
             for _ in range(2):
-                with suppress(OSError):  # it was closed, for nobody came any more; or the sender has gone
+                with suppress(OSError):  # the test closed the socket, or the sender disconnected
                     connection, _ = server.accept()
                     with connection:
                         connection.recv(65_536)
-                        connection.sendall(answer)
+                        connection.sendall(response)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
@@ -250,14 +250,14 @@ def test_whatever_a_receiver_answers_ends_in_an_attempt(emulator: Emulator, answ
     assert len(ping.attempts) == (1 if is_taken else 2)
 
 
-def test_url_that_no_request_can_have_ends_in_attempts(emulator: Emulator) -> None:
+def test_a_url_that_cannot_be_requested_is_recorded_as_an_attempt(emulator: Emulator) -> None:
     emulator.set_webhook("http://a..b/", secret=SECRET, retry_after_s=[0])
 
     (ping,) = settled(emulator)
     assert all(attempt.error for attempt in ping.attempts)
 
 
-def test_a_lost_one_is_not_sent(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
+def test_a_lost_message_is_not_sent(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
     emulator.set_webhook(sink.url, secret=SECRET)
     emulator.webhook_fault("lost", status="started")
 
@@ -268,7 +268,7 @@ def test_a_lost_one_is_not_sent(emulator: Emulator, http: httpx2.Client, sink: S
     assert [(each.fault, len(each.attempts)) for each in sent] == [(None, 1), (None, 1), ("lost", 0), (None, 1)]
 
 
-def test_a_doubled_one_is_sent_twice(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
+def test_a_doubled_message_is_sent_twice(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
     emulator.set_webhook(sink.url, secret=SECRET)
     other, task_id = create(http, V1), create(http, V1)
     emulator.webhook_fault("doubled", task=task_id, times=2)
@@ -282,7 +282,9 @@ def test_a_doubled_one_is_sent_twice(emulator: Emulator, http: httpx2.Client, si
     assert sink.statuses(other) == ["initializing", "started", "finished"]
 
 
-def test_a_late_one_is_overtaken_and_keeps_its_time(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
+def test_a_late_message_arrives_after_later_ones_with_its_original_time(
+    emulator: Emulator, http: httpx2.Client, sink: Sink
+) -> None:
     emulator.set_webhook(sink.url, secret=SECRET)
     emulator.webhook_fault("late", status="started", seconds=0.5)
 
@@ -294,7 +296,7 @@ def test_a_late_one_is_overtaken_and_keeps_its_time(emulator: Emulator, http: ht
     assert at[2] < at[1]
 
 
-def test_pairs_are_swapped(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
+def test_out_of_order_swaps_two_messages(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
     emulator.set_webhook(sink.url, secret=SECRET)
     emulator.webhook_fault("out_of_order", times=2)
 
@@ -308,7 +310,7 @@ def test_pairs_are_swapped(emulator: Emulator, http: httpx2.Client, sink: Sink) 
     assert sink.statuses(task_id)[4:] == ["stopped"]
 
 
-def test_the_same_by_control_calls(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
+def test_control_calls_set_webhooks_and_faults(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
     assert http.get("/_emulator/webhook").json() is None
 
     given = http.put("/_emulator/webhook", json={"url": sink.url, "secret": SECRET, "retry_after_s": [0]})
@@ -341,44 +343,44 @@ def test_the_same_by_control_calls(emulator: Emulator, http: httpx2.Client, sink
         {"url": "http://127.0.0.1/", "secret": SECRET, "retry_after_s": [-1]},
     ],
 )
-def test_a_bad_webhook_is_refused(emulator: Emulator, http: httpx2.Client, bad: dict[str, Any]) -> None:
-    answer = http.put("/_emulator/webhook", json=bad)
+def test_an_invalid_webhook_is_refused(emulator: Emulator, http: httpx2.Client, bad: dict[str, Any]) -> None:
+    response = http.put("/_emulator/webhook", json=bad)
 
-    assert answer.status_code == 422
+    assert response.status_code == 422
     assert emulator.webhooks() == []
 
 
-def test_bad_faults_are_refused(emulator: Emulator) -> None:
+def test_invalid_webhook_faults_are_refused(emulator: Emulator) -> None:
     for kind, fields in (("late", {"seconds": -1}), ("lost", {"times": 0}), ("eaten", {}), ("lost", {"tsak": "x"})):
-        with pytest.raises(ValueError):  # noqa: PT011 (the words are pydantic's)
+        with pytest.raises(ValueError):  # noqa: PT011 (the message is pydantic's)
             emulator.webhook_fault(kind, **fields)
 
 
 @pytest.mark.parametrize(
-    ("kind", "fields", "told"),
+    ("kind", "fields", "expected"),
     [
         ("doubeld", {}, "unknown kind of fault 'doubeld'; did you mean 'doubled'?"),
         ("lost", {"status": "startd"}, "unknown status 'startd'; did you mean 'started'?"),
         ("lost", {"api": "v2", "status": "initializing"}, "emulator, v2: unknown status 'initializing'"),
     ],
 )
-def test_a_name_that_no_webhook_has_is_refused_with_the_nearest(
-    emulator: Emulator, http: httpx2.Client, kind: str, fields: dict[str, Any], told: str
+def test_an_unknown_name_in_a_webhook_fault_is_refused_with_a_suggestion(
+    emulator: Emulator, http: httpx2.Client, kind: str, fields: dict[str, Any], expected: str
 ) -> None:
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=expected):
         emulator.webhook_fault(kind, **fields)
     assert http.post("/_emulator/webhook/faults", json={"kind": kind, **fields}).status_code == 422
     assert http.get("/_emulator/webhook/faults").json() == []
 
 
 @pytest.mark.parametrize("secret", [SECRET.encode(), [SECRET], {"a": SECRET}], ids=lambda value: type(value).__name__)
-def test_a_secret_that_is_no_text_is_not_shown(emulator: Emulator, secret: Any) -> None:
+def test_an_invalid_secret_is_not_shown(emulator: Emulator, secret: Any) -> None:
     with pytest.raises(ValueError, match="retry_after_s") as refused:
         emulator.set_webhook("http://localhost", secret=secret, retry_after_s=["x"])
     assert SECRET not in str(refused.value)
 
 
-def test_the_secret_is_nowhere_to_be_seen(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
+def test_the_secret_is_not_shown(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
     emulator.set_webhook(sink.url, secret=SECRET)
     create(http, V1)
     settled(emulator)
@@ -404,9 +406,9 @@ def test_reset_removes_messages_and_faults_and_restores_the_first_webhook(sink: 
         assert (sink.statuses(held), sink.statuses(task_id)) == ([], ["initializing"])
 
 
-def test_it_stops_at_once_whatever_is_under_way_and_sends_again_when_it_is_back(sink: Sink) -> None:
+def test_stop_does_not_wait_for_messages_and_a_restart_sends_again(sink: Sink) -> None:
     emulator = Emulator(manual=True)
-    begun = time.monotonic()
+    begun_s = time.monotonic()
     with emulator, connect(emulator) as http:
         emulator.set_webhook(sink.url, secret=SECRET)
         settled(emulator)
@@ -414,11 +416,11 @@ def test_it_stops_at_once_whatever_is_under_way_and_sends_again_when_it_is_back(
         sink.released.clear()
         late = create(http, V1)
         hanging = create(http, V1)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun_s < 10
     sink.released.set()
 
     with emulator:
         emulator.fire(late, "start")
         until(lambda: sink.statuses(late) == ["started"])
-        given_up = {each.task for each in emulator.webhooks() if not each.is_over}
-    assert given_up == {late, hanging}
+        cancelled = {each.task for each in emulator.webhooks() if not each.is_over}
+    assert cancelled == {late, hanging}
