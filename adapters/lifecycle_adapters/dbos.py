@@ -1,17 +1,16 @@
-"""Supervision on many machines: following tasks and commanding them, as durable workflows of DBOS.
+"""Supervision on several machines: durable DBOS workflows that follow tasks and send them commands.
 
     supervision = Supervision(AsyncClient("v1", journal=journal), policies=[StopAfter(3600)])
     with serving(config, supervision):
         print(supervision.follow(task_id).get_result())
 
-One workflow follows one task until it is over. It waits for whichever comes first: a step that polls
-until the state is another one, or a message (a command from `send`, a report from `notify`). Each
-command is one step of its own. So a day of waiting is some hundred rows in DBOS's database, however
-often the task was polled.
+One workflow follows one task until it is over. It waits for whichever is first: a step that polls until the state
+changes, or a message (a command from `send`, a report from `notify`). Each command is its own step. So a day of waiting
+takes some hundred rows in DBOS's database, however often the task was polled.
 
-Steps are carried out at least once. That is why a command's step gives it under a key: what took
-effect before a crash is found at its target, or answered by the journal. The journal stays the
-record; what DBOS stores (task ids, states, commands with their fields) holds no API key.
+DBOS runs steps at least once. Therefore a command's step sends it with an idempotency key: if it took effect before a
+crash, the repeated step finds the task at its target or returns the journal's outcome. The journal remains the durable
+record; the data that DBOS stores (task ids, states, commands with their fields) contains no API key.
 
 Sources: the documents and the source of DBOS 3.4.
 """
@@ -32,7 +31,7 @@ from uuid import uuid4
 
 from lifecycle.errors import MissingExtra
 
-try:  # first of all: its extra brings what the following need
+try:  # before the other imports, because this extra installs their dependencies
     from dbos import DBOS, DBOSConfig, DBOSConfiguredInstance, SetWorkflowID, WorkflowHandle
     from dbos import error as dbos_error
 except ImportError:
@@ -66,22 +65,25 @@ _A_YEAR_S = 365 * 24 * 3600.0
 
 
 class RecoveryNotConfigured(AdapterError, ValueError):
-    """The configuration of DBOS leaves it to chance which workflows a process recovers."""
+    """The configuration of DBOS does not determine which workflows a process recovers."""
 
 
 class NotFollowed(AdapterError):
-    """Nobody follows the task; `.task` is its id."""
+    """No workflow follows the task; `.task` is its id."""
 
     def __init__(self, task: str) -> None:
         self.task = task
-        super().__init__(f"nobody follows the task {task!r}: call follow first")
+        super().__init__(f"no workflow follows the task {task!r}: call follow first")
 
 
-# --- what is stored: plain data, whatever serializer DBOS is given --------------------------------
+# --- stored data: plain types, for any serializer of DBOS -----------------------------------------
 
 
 class SentCommand(TypedDict):
-    """What came of a command: `error` is None where it succeeded, `sent` False where it was redundant."""
+    """The outcome of a command: `error` is None if it succeeded, `sent` is False if it was redundant or failed.
+
+    `state` is the state after it, None if it failed. `error` is the exception's type and message.
+    """
 
     command: str
     state: str | None
@@ -90,10 +92,10 @@ class SentCommand(TypedDict):
 
 
 class _FollowedState(TypedDict):
-    """What is known of a task between two steps. Times are seconds since 1970.
+    """The data on a task between two steps. Times are seconds since 1970.
 
-    `since` is when the state was first seen, `due` names the policy that ends the task now, for
-    `reason`, and `again_at` is the time before which no policy is asked again.
+    `since` is the time at which the state was first observed. `due` is the name of the policy that ends the task now,
+    for `reason`. No policy is evaluated again before `again_at`.
     """
 
     followed_at: float
@@ -106,9 +108,10 @@ class _FollowedState(TypedDict):
 
 
 class Limits(TypedDict, total=False):
-    """How many tasks are followed at once, by each process and by all, and how fast new ones are taken up.
+    """Limits of the queue, with the names and meanings of `DBOS.register_queue`.
 
-    The names and meanings are those of `DBOS.register_queue`.
+    `worker_concurrency` and `global_concurrency` limit the tasks that each process and all processes follow at once,
+    `limiter` limits the rate of new ones, and `polling_interval_sec` is the interval between reads of the queue.
     """
 
     worker_concurrency: int
@@ -122,21 +125,21 @@ class Limits(TypedDict, total=False):
 
 @DBOS.dbos_class("lifecycle.Supervision")
 class Supervision(DBOSConfiguredInstance):
-    """The tasks of one service, each followed by a workflow of its own, `NAME:TASK_ID`.
+    """The tasks of one service, each followed by its own workflow, `NAME:TASK_ID`.
 
-    Every process that follows them makes it alike, under the same name, once, and before `serving`.
-    Its methods wait for a database: where there is an event loop, call them by `asyncio.to_thread`.
+    Every process that follows them creates an equal supervision with the same name, once, before `serving`. Its methods
+    block on a database: in a program with an event loop, call them through `asyncio.to_thread`.
 
     Args:
-        client: what to poll and command with; the supervision closes it.
-        name: of the workflows and of their queue; the service's if omitted.
-        step_s: for how long one step polls at most.
-        policies: when to end a task (`lifecycle_adapters.watch`). A task counts as seen first when `follow` was
-            called. What it costs is read at the beginning of each step, so every `step_s` at least.
-        limits: of the queue.
+        client: the client that polls and sends commands; the supervision closes it.
+        name: the name of the workflows and of their queue; default: the service's name.
+        step_s: the longest time in seconds that one step polls.
+        policies: the policies that end tasks (`lifecycle_adapters.watch`). A task counts as first seen when `follow`
+            was called. Its cost is read at the beginning of each step, so at least every `step_s`.
+        limits: the limits of the queue.
     Raises:
-        ValueError: a policy asks for costs that the service does not tell, or only alerts.
-        TypeError: a policy is a class, or no policy.
+        ValueError: a policy needs costs that the service does not report, or a policy only alerts.
+        TypeError: a policy is a class, or not a policy.
     """
 
     def __init__(
@@ -157,17 +160,21 @@ class Supervision(DBOSConfiguredInstance):
         self._policies = policies
         self._needs_cost = any(policy.needs_cost for policy in policies)
         if self._needs_cost and client.binding.cost_field is None:
-            raise ValueError(f"{client.binding.name} does not tell what a task costs")
+            raise ValueError(f"{client.binding.name} does not report what a task costs")
         if not all(map(ends_task, policies)):
             raise ValueError(
-                "a supervision ends tasks; a policy that only alerts is a watcher's (lifecycle_adapters.watch)"
+                "a supervision ends tasks; use a watcher (lifecycle_adapters.watch) for a policy that only alerts"
             )
         self._is_open = False
-        self._keeping: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
         super().__init__(self.name)
 
     def open_queue(self) -> None:
-        """Make the queue, from which this process takes up tasks; called by `serving`, once."""
+        """Register the queue from which this process takes tasks; `serving` calls this once.
+
+        Raises:
+            ValueError: the supervision was served before.
+        """
         if self._is_open:
             raise ValueError(f"the supervision {self.name!r} was served before, and its client is closed")
         self._is_open = True
@@ -178,14 +185,14 @@ class Supervision(DBOSConfiguredInstance):
         return f"{self.name}:{task_id}"
 
     def follow(self, task_id: str) -> WorkflowHandle[str]:
-        """Have the task followed until it is over; the handle's result is its final state.
+        """Follow a task until it is over; the handle's result is its final state.
 
-        A task that is or was followed is not followed a second time: the handle is that of the first.
-        Raises ValueError for an unusable id.
+        If the task is or was followed, no second workflow starts, and the first one's handle is returned.
+        Raises ValueError for an id that cannot be sent.
         """
         self._client.task(task_id)
         with SetWorkflowID(self.workflow_id(task_id)):
-            # Any: DBOS names a coroutine's type, and means that of its result.
+            # Any: DBOS declares the coroutine's type instead of its result's.
             handle: WorkflowHandle[Any] = DBOS.enqueue_workflow(self.name, self._follow, task_id, time.time())
             return handle
 
@@ -200,42 +207,48 @@ class Supervision(DBOSConfiguredInstance):
         origin: str = "caller",
         **fields: Any,
     ) -> str:
-        """Give a followed task a command, and return its key, by which to ask for the answer.
+        """Send a command to a followed task, and return its idempotency key, which `result` takes.
 
-        The arguments are those of `AsyncTask.send`; what is told twice under one key is done once.
-
+        Args:
+            task_id: the task's id.
+            command: the command's name.
+            idempotency_key: commands with equal keys run once; default: a new key.
+            reason: why the command is sent, for the journal.
+            origin: who sends it, for the journal.
+            fields: further fields of the request.
         Raises:
-            UnknownName, TypeError: as `AsyncTask.send`.
-            ValueError: it must not be repeated, and the journal would not know of it after a crash.
-            NotFollowed: nobody follows the task.
+            UnknownName: the lifecycle does not declare the command.
+            TypeError: a field is missing or unknown.
+            ValueError: the command is not idempotent, and the journal in memory would not know of it after a crash.
+            NotFollowed: no workflow follows the task.
         """
         if not self._lifecycle.event(command).idempotent and isinstance(self._client.journal, MemoryJournal):
-            raise ValueError(f"{command!r} must not be repeated after a crash, which takes a durable journal")
+            raise ValueError(f"{command!r} must not be repeated after a crash; use a durable journal")
         self._client.binding.command_request(command, task_id, fields)
         idempotency_key = idempotency_key or uuid4().hex
-        told = {
+        message = {
             "command": command,
             "idempotency_key": idempotency_key,
             "reason": reason,
             "origin": origin,
             "fields": fields,
         }
-        self._send(task_id, told, once=f"{self.workflow_id(task_id)}:{idempotency_key}")
+        self._send(task_id, message, idempotency_key=f"{self.workflow_id(task_id)}:{idempotency_key}")
         return idempotency_key
 
     def result(self, task_id: str, idempotency_key: str, *, timeout_s: float = 60.0) -> SentCommand | None:
-        """Return what came of a command; None where that is not known in time, or the task was over before."""
-        answer: SentCommand | None = DBOS.get_event(
+        """Return a command's outcome; None if it is unknown after `timeout_s`, or the task was over before."""
+        outcome: SentCommand | None = DBOS.get_event(
             self.workflow_id(task_id), idempotency_key, timeout_seconds=timeout_s
         )
-        return answer
+        return outcome
 
     def notify(self, task_id: str, report: Report | None = None) -> None:
-        """Pass on what a service pushed; without a report (the journal has it), have the task looked at now.
+        """Pass a pushed report to the task's workflow; without a report (the journal has it), poll the task now.
 
         Raises:
             UnknownName: the lifecycle declares no such channel.
-            NotFollowed: nobody follows the task.
+            NotFollowed: no workflow follows the task.
         """
         message: dict[str, Any] = {}
         if report is not None:
@@ -243,114 +256,117 @@ class Supervision(DBOSConfiguredInstance):
             message = {"status": report.status, "as_of": report.as_of.isoformat(), "channel": report.channel}
         self._send(task_id, message)
 
-    def _send(self, task_id: str, message: Mapping[str, Any], *, once: str | None = None) -> None:
+    def _send(self, task_id: str, message: Mapping[str, Any], *, idempotency_key: str | None = None) -> None:
         try:
-            DBOS.send(self.workflow_id(task_id), message, _TOPIC, idempotency_key=once)
+            DBOS.send(self.workflow_id(task_id), message, _TOPIC, idempotency_key=idempotency_key)
         except dbos_error.DBOSNonExistentWorkflowError:
             raise NotFollowed(task_id) from None
 
-    # The workflow. It has neither a clock nor I/O: replayed, it takes the same steps in the same order.
+    # The workflow. It has no clock and no I/O, so that a replay runs the same steps in the same order.
 
-    # However often its worker was restarted meanwhile: a task may last for months.
+    # The number of recoveries is unlimited: a task may last for months, with many restarts of its worker.
     @DBOS.workflow(name="lifecycle.follow", max_recovery_attempts=None)
     async def _follow(self, task_id: str, followed_at: float) -> str | None:
-        self._keep_the_client()
+        self._close_client_with_loop()
         task = self._client.task(task_id)
-        seen = _FollowedState(
+        known = _FollowedState(
             followed_at=followed_at, state=None, since=followed_at, is_over=False, due=None, reason="", again_at=0.0
         )
-        hearing: asyncio.Task[Any] | None = None
+        receiving: asyncio.Task[Any] | None = None
         try:
-            while not seen["is_over"]:
-                told = asyncio.Event()
-                looking = asyncio.create_task(_step("look", self._look, task, seen, told))
-                hearing = hearing or asyncio.create_task(DBOS.recv_async(_TOPIC, timeout_seconds=_A_YEAR_S))
-                done, _ = await DBOS.asyncio_wait([looking, hearing], return_when=_FIRST)
-                told.set()
-                seen = await looking
-                if seen["due"]:
-                    seen = await self._attend(task, seen, self._ending(seen))
-                if hearing in done:
-                    seen = await self._attend(task, seen, hearing.result() or {})
-                    hearing = None
+            while not known["is_over"]:
+                received = asyncio.Event()
+                polling = asyncio.create_task(_step("poll", self._poll_step, task, known, received))
+                receiving = receiving or asyncio.create_task(DBOS.recv_async(_TOPIC, timeout_seconds=_A_YEAR_S))
+                done, _ = await DBOS.asyncio_wait([polling, receiving], return_when=_FIRST)
+                received.set()
+                known = await polling
+                if known["due"]:
+                    known = await self._handle_message(task, known, self._policy_command(known))
+                if receiving in done:
+                    known = await self._handle_message(task, known, receiving.result() or {})
+                    receiving = None
         finally:
-            if hearing is not None:
-                hearing.cancel()
-                await asyncio.wait({hearing})
-        return seen["state"]
+            if receiving is not None:
+                receiving.cancel()
+                await asyncio.wait({receiving})
+        return known["state"]
 
-    async def _attend(self, task: AsyncTask, seen: _FollowedState, message: Mapping[str, Any]) -> _FollowedState:
+    async def _handle_message(
+        self, task: AsyncTask, known: _FollowedState, message: Mapping[str, Any]
+    ) -> _FollowedState:
         if "status" in message:
-            return await _step("report", self._report, task, seen, message)
+            return await _step("report", self._report, task, known, message)
         if "command" in message:
-            answer = await _step(message["command"], self._command, task, message)
-            await DBOS.set_event_async(message["idempotency_key"], answer)
-        return seen
+            outcome = await _step(message["command"], self._command, task, message)
+            await DBOS.set_event_async(message["idempotency_key"], outcome)
+        return known
 
-    def _ending(self, seen: _FollowedState) -> Mapping[str, Any]:
-        """The command that a policy gives. Each time it has a new key: an old one keeps its refusal."""
+    def _policy_command(self, known: _FollowedState) -> Mapping[str, Any]:
+        """Return the command that the due policy sends, with a new key each time: an old key keeps its refusal."""
         return {
-            "command": str(ending_command(self._lifecycle, seen["state"])),
-            "idempotency_key": f"policy:{seen['due']}:{seen['again_at']}",
-            "reason": seen["reason"],
-            "origin": f"policy:{seen['due']}",
+            "command": str(ending_command(self._lifecycle, known["state"])),
+            "idempotency_key": f"policy:{known['due']}:{known['again_at']}",
+            "reason": known["reason"],
+            "origin": f"policy:{known['due']}",
             "fields": {},
         }
 
-    # The steps. Each may be carried out more than once.
+    # The steps. Each may run more than once.
 
-    async def _look(self, task: AsyncTask, seen: _FollowedState, told: asyncio.Event) -> _FollowedState:
-        """Poll until the state changes, a policy fires, a message arrives, or `step_s` has passed.
+    async def _poll_step(self, task: AsyncTask, known: _FollowedState, received: asyncio.Event) -> _FollowedState:
+        """Poll until the state changes, a policy is due, a message arrives, or `step_s` has passed.
 
-        However long that takes: if no policy is due, the service is asked at least once; if one is, the journal is.
-        Otherwise a machine too busy to do so within `step_s` would never learn a state.
+        If no policy is due, the step ends only after one request to the service; if one is due, after one read of the
+        journal. Otherwise a machine too busy to do so within `step_s` would never learn a state.
         """
-        seen = {**seen, "due": None}
-        patience_s = self._patience_s(task, seen)
+        known = {**known, "due": None}
+        timeout_s = self._timeout_s(task, known)
         enough = asyncio.Event()
-        polling = asyncio.create_task(self._poll(task, seen, enough, needs_answer=patience_s >= self._step_s))
-        telling, polled = asyncio.create_task(told.wait()), asyncio.create_task(enough.wait())
+        polling = asyncio.create_task(self._poll(task, known, enough, needs_response=timeout_s >= self._step_s))
+        receiving, polled = asyncio.create_task(received.wait()), asyncio.create_task(enough.wait())
         try:
-            await asyncio.wait({polling, telling}, timeout=patience_s, return_when=_FIRST)
-            await asyncio.wait({polling, telling, polled}, return_when=_FIRST)
+            await asyncio.wait({polling, receiving}, timeout=timeout_s, return_when=_FIRST)
+            await asyncio.wait({polling, receiving, polled}, return_when=_FIRST)
             if polling.done():
                 return polling.result()
         finally:
-            for each in (telling, polled, polling):
+            for each in (receiving, polled, polling):
                 each.cancel()
-        await asyncio.wait({polling})  # it may have to let go of a command
-        return self._decided(task, seen)
+        await asyncio.wait({polling})  # it may have to release a command
+        return self._decided(task, known)
 
     async def _poll(
-        self, task: AsyncTask, seen: _FollowedState, enough: asyncio.Event, *, needs_answer: bool
+        self, task: AsyncTask, known: _FollowedState, enough: asyncio.Event, *, needs_response: bool
     ) -> _FollowedState:
-        """Settle what is open and poll, until the task is over, in another state, or too expensive.
+        """Recover an open command and poll, until the task is over, in another state, or too expensive.
 
-        Sets `enough` once the service has answered or failed to; without `needs_answer` once the journal is read.
+        Sets `enough` after the first response or failure of the service; without `needs_response` already after the
+        first read of the journal.
         """
 
-        def tell(progress: Progress[Any]) -> None:
-            if progress.state not in (None, seen["state"]):
-                raise _Moved
+        def on_progress(progress: Progress[Any]) -> None:
+            if progress.state not in (None, known["state"]):
+                raise _StateChanged
             enough.set()
 
         while True:
             try:
-                with suppress(CommandError, IllegalTransition):  # it is settled so, or to be tried again
+                with suppress(CommandError, IllegalTransition):  # the command is settled, or is recovered again later
                     await task.recover()
                 record = await asyncio.to_thread(self._journal(task).load)
-                after = self._after(seen, record)
-                if after["is_over"] or after["state"] not in (None, seen["state"]):
+                after = self._after(known, record)
+                if after["is_over"] or after["state"] not in (None, known["state"]):
                     return after
                 after = await self._with_cost(task, after)
                 if after["due"]:
                     return after
-                if not needs_answer:
+                if not needs_response:
                     enough.set()
-                # What another worker holds may be ours to settle soon: a hold ends without a word.
+                # Another worker's claim may end without notice; then this worker must recover the command soon.
                 limit_s = None if record.open_command is None else self._client.timing.longest_retry_s
-                await task.wait("final", on_progress=tell, on_unknown="continue", timeout_s=limit_s)
-            except _Moved:
+                await task.wait("final", on_progress=on_progress, on_unknown="continue", timeout_s=limit_s)
+            except _StateChanged:
                 continue
             except WaitTimedOut:
                 enough.set()
@@ -365,91 +381,95 @@ class Supervision(DBOSConfiguredInstance):
     def _journal(self, task: AsyncTask) -> TaskJournal[Any, Any]:
         return self._client.journal.task(task.lifecycle, task.id)
 
-    async def _with_cost(self, task: AsyncTask, seen: _FollowedState) -> _FollowedState:
+    async def _with_cost(self, task: AsyncTask, known: _FollowedState) -> _FollowedState:
         if not self._needs_cost:
-            return seen
-        return self._decided(task, seen, cost_usd(await task.details(), self._client.binding.cost_field))
+            return known
+        return self._decided(task, known, cost_usd(await task.details(), self._client.binding.cost_field))
 
-    async def _report(self, task: AsyncTask, seen: _FollowedState, told: Mapping[str, Any]) -> _FollowedState:
-        report = Report(told["status"], datetime.fromisoformat(told["as_of"]), told["channel"])
+    async def _report(self, task: AsyncTask, known: _FollowedState, message: Mapping[str, Any]) -> _FollowedState:
+        report = Report(message["status"], datetime.fromisoformat(message["as_of"]), message["channel"])
         try:
-            return self._after(seen, await asyncio.to_thread(self._journal(task).add_report, report))
-        except (AdapterError, UnreadableRecord) as error:  # the next look polls
-            _LOG.warning("a report is not recorded", extra=self._log_facts(task, error))
-            return seen
+            return self._after(known, await asyncio.to_thread(self._journal(task).add_report, report))
+        except (AdapterError, UnreadableRecord) as error:  # the next poll reads the status
+            _LOG.warning("a report could not be recorded", extra=self._log_facts(task, error))
+            return known
 
-    async def _command(self, task: AsyncTask, told: Mapping[str, Any]) -> SentCommand:
-        context = {name: told[name] for name in ("idempotency_key", "reason", "origin")}
+    async def _command(self, task: AsyncTask, message: Mapping[str, Any]) -> SentCommand:
+        context = {name: message[name] for name in ("idempotency_key", "reason", "origin")}
         try:
-            result = await task.send(told["command"], **context, **told["fields"])
-        except LifecycleError as error:  # what is left open by it, the next look settles
+            result = await task.send(message["command"], **context, **message["fields"])
+        except LifecycleError as error:  # the next poll recovers a command that is left open
             return SentCommand(
-                command=told["command"], state=None, sent=False, error=f"{type(error).__name__}: {error}"
+                command=message["command"], state=None, sent=False, error=f"{type(error).__name__}: {error}"
             )
-        return SentCommand(command=told["command"], state=str(result.state), sent=result.sent, error=None)
+        return SentCommand(command=message["command"], state=str(result.state), sent=result.sent, error=None)
 
-    def _after(self, seen: _FollowedState, record: TaskRecord[Any, Any]) -> _FollowedState:
+    def _after(self, known: _FollowedState, record: TaskRecord[Any, Any]) -> _FollowedState:
         state = None if record.state is None else str(record.state)
-        since = seen["since"] if state == seen["state"] else time.time()
+        since = known["since"] if state == known["state"] else time.time()
         is_over = state is not None and self._lifecycle.is_final(state) and record.open_command is None
-        return {**seen, "state": state, "since": since, "is_over": is_over, "due": None}
+        return {**known, "state": state, "since": since, "is_over": is_over, "due": None}
 
-    def _decided(self, task: AsyncTask, seen: _FollowedState, cost: Decimal | None = None) -> _FollowedState:
-        """What was seen, with what the policies say to it."""
+    def _decided(self, task: AsyncTask, known: _FollowedState, cost: Decimal | None = None) -> _FollowedState:
+        """Return the state of the task with the first policy that is due."""
         now = datetime.now(UTC)
-        if now.timestamp() < seen["again_at"]:
-            return seen
-        for policy, facts in self._asked(task, seen, cost):
+        if now.timestamp() < known["again_at"]:
+            return known
+        for policy, facts in self._policy_facts(task, known, cost):
             try:
                 reason = policy.decide(self._lifecycle, facts, now)
-            except Exception as error:  # noqa: BLE001  # a policy is a user's code; the others are asked all the same
+            except Exception as error:  # noqa: BLE001  # a policy is the user's code; the others must still be evaluated
                 self._warn_of_policy(task, policy, error)
                 continue
             if reason is not None:
-                return {**seen, "due": policy.name, "reason": reason, "again_at": now.timestamp() + self._step_s}
-        return seen
+                return {**known, "due": policy.name, "reason": reason, "again_at": now.timestamp() + self._step_s}
+        return known
 
-    def _patience_s(self, task: AsyncTask, seen: _FollowedState) -> float:
+    def _timeout_s(self, task: AsyncTask, known: _FollowedState) -> float:
         due_s = [float("inf")]
-        for policy, facts in self._asked(task, seen):
+        for policy, facts in self._policy_facts(task, known):
             try:
                 due_at = policy.due_at(self._lifecycle, facts)
                 due_s += [] if due_at is None else [due_at.timestamp()]
-            except Exception as error:  # noqa: BLE001  # as in `_decided`
+            except Exception as error:  # noqa: BLE001  # a policy is the user's code; the others must still be evaluated
                 self._warn_of_policy(task, policy, error)
-        return max(0.0, min(max(min(due_s), seen["again_at"]) - time.time(), self._step_s))
+        return max(0.0, min(max(min(due_s), known["again_at"]) - time.time(), self._step_s))
 
     def _warn_of_policy(self, task: AsyncTask, policy: Policy, error: Exception) -> None:
         _LOG.error("a policy failed", extra={**self._log_facts(task, error), "policy": policy.name})
 
-    def _asked(self, task: AsyncTask, seen: _FollowedState, cost: Decimal | None = None) -> list[tuple[Policy, Facts]]:
-        """The policies to be asked of a task, with what they are told of it."""
-        state = seen["state"]
-        # A worker with another declaration may have seen the state; the next look sees one of this declaration.
+    def _policy_facts(
+        self, task: AsyncTask, known: _FollowedState, cost: Decimal | None = None
+    ) -> list[tuple[Policy, Facts]]:
+        """Return the policies to evaluate for a task, each with its facts."""
+        state = known["state"]
+        # A worker with another declaration may have stored the state; the next poll reads one of this declaration.
         if state is None or self._lifecycle.state_of(state) is None or ending_command(self._lifecycle, state) is None:
             return []
-        since, first_at = (datetime.fromtimestamp(at, UTC) for at in (seen["since"], seen["followed_at"]))
+        since, first_at = (datetime.fromtimestamp(at, UTC) for at in (known["since"], known["followed_at"]))
         facts = Facts(task_id=task.id, state=state, since=since, first_at=first_at, cost_usd=cost)
         return [(policy, facts) for policy in self._policies]
 
     def _log_facts(self, task: AsyncTask, error: Exception) -> dict[str, str]:
         return {"lifecycle": self._lifecycle.name, "task_id": task.id, "error": str(error)}
 
-    def _keep_the_client(self) -> None:
-        """Have the client closed by the event loop that used it, which is DBOS's: it cancels all at the end."""
-        if self._keeping is None:
-            self._keeping = asyncio.get_running_loop().create_task(_keep(self._client), context=Context())
+    def _close_client_with_loop(self) -> None:
+        """Close the client when its event loop ends: the loop is DBOS's, which cancels all tasks at its end."""
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(
+                _close_when_cancelled(self._client), context=Context()
+            )
 
 
-class _Moved(Exception):
-    """The state is another one: enough was seen."""
+class _StateChanged(Exception):
+    """The task's state has changed, so that the poll can end."""
 
 
 async def _step(name: str, function: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs) -> R:
     return await DBOS.run_step_async({"name": name}, function, *args, **kwargs)
 
 
-async def _keep(client: AsyncClient) -> None:
+async def _close_when_cancelled(client: AsyncClient) -> None:
     try:
         await asyncio.Event().wait()
     finally:
@@ -463,24 +483,25 @@ _PINS = ("executor_id", "application_version")
 
 @contextmanager
 def serving(config: DBOSConfig, *supervisions: Supervision) -> Generator[None]:
-    """Run DBOS in this process: it follows tasks, and first those that its predecessor left behind.
+    """Run DBOS in this process until the block ends; it recovers its predecessor's workflows, then follows new tasks.
 
-    A process recovers the workflows of its own `executor_id` and `application_version` alone. So
-    both are to be given: the first is one worker's, and its successor's after a crash, on whatever
-    machine; no two that live may share it. The second changes with the order of steps.
+    A process recovers only the workflows of its own `executor_id` and `application_version`, so `config` must set both.
+    The first belongs to one worker, and to its successor after a crash, on any machine; no two running workers may
+    share it. Change the second whenever the order of steps changes.
 
     Raises:
-        RecoveryNotConfigured: `config` does not say both, or DBOS runs already with others.
+        RecoveryNotConfigured: `config` lacks one of them, or DBOS already runs in this process with others.
+        ValueError: a supervision was served before.
     """
     missing = [name for name in _PINS if not config.get(name)]
     if missing:
         raise RecoveryNotConfigured(
-            f"the configuration must say {' and '.join(missing)}: else nothing is recovered after a crash"
+            f"the configuration must set {' and '.join(missing)}: without, nothing is recovered after a crash"
         )
     DBOS(config=config)
     if any(config.get(name) != getattr(DBOS, name) for name in _PINS):
-        raise RecoveryNotConfigured("DBOS was made in this process before, with another configuration")
-    # In a thread without an event loop: DBOS would adopt the caller's, and leave workflows running in it at the end.
+        raise RecoveryNotConfigured("DBOS was created in this process before, with another configuration")
+    # In a thread without an event loop: DBOS would use the caller's loop and leave workflows running in it at the end.
     with ThreadPoolExecutor(1, thread_name_prefix="dbos") as aside:
         try:
             aside.submit(_launch, supervisions).result()

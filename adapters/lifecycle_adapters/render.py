@@ -1,8 +1,8 @@
-"""Pictures as SVG and PNG, and the gallery of the catalog: what needs a program or writes files.
+"""Rendering of diagrams as SVG and PNG, and the gallery of the catalog.
 
-The layout is made by graphviz-pure, a wheel that carries its own engine and fonts and writes the
-same bytes on every machine; where it is missing by the system's `dot`, whose bytes differ. The
-pictures themselves are declared in lifecycle/diagram.py.
+graphviz-pure computes the layout: a wheel with its own engine and fonts that writes the same bytes on every machine.
+Without it the system's `dot` is used, whose bytes differ. lifecycle/diagram.py holds the model of a diagram and the
+formats that need no layout.
 
 `python -m lifecycle_adapters.render DIRECTORY` writes the gallery.
 """
@@ -22,7 +22,7 @@ from lifecycle import CATALOG
 from lifecycle.diagram import RENDERERS, Colour, Diagram, Format, diagram, to_dot
 from lifecycle.errors import AdapterError, MissingExtra
 
-_TIMEOUT_S = 30.0  # a catalog lifecycle takes a fraction of one
+_TIMEOUT_S = 30.0  # a lifecycle of the catalog takes less than one second
 _SCREEN_DPI = 96
 DARK: dict[Colour, str] = {
     Colour.PAPER: "#0d1117",
@@ -37,11 +37,11 @@ DARK: dict[Colour, str] = {
     Colour.CALLER: "#56b4e9",  # the sky blue of Okabe and Ito
     Colour.REMOTE: "#9198a1",
 }
-"""What each colour becomes on a dark background."""
+"""The colour on a dark background that replaces each colour."""
 
 
 class RenderError(AdapterError):
-    """A picture could not be made, or a gallery not be written."""
+    """A picture could not be rendered, or a gallery could not be written."""
 
 
 def to_svg(picture: Diagram) -> str:
@@ -55,24 +55,28 @@ def to_svg(picture: Diagram) -> str:
 
 
 def dot_to_svg(dot: str, *, title: str, dark: Mapping[str, str]) -> str:
-    """Return a picture in DOT as `to_svg` does; `dark` is what colours other than ours become on a dark background.
+    """Return a picture in DOT as an SVG document that follows the reader's light or dark background.
 
+    Args:
+        dot: the picture in DOT.
+        title: the SVG's title, for screen readers.
+        dark: the colours on a dark background that replace colours other than those of `Colour`.
     Raises:
         MissingExtra: neither graphviz-pure nor `dot` is installed.
         RenderError: the program failed or took longer than 30 seconds.
     """
     svg = _layout(dot, "-Tsvg").decode()
-    # Out go the document type, which refers to another host, comments with the program's version,
-    # and titles that show our ids as tooltips.
+    # Remove the document type, which refers to another host, the comments, which hold the program's version,
+    # and the titles, which show internal ids as tooltips.
     svg = re.sub(r"<!--.*?-->\n|<title>.*?</title>\n", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     head, body = svg.split(">", 1)
     return f'{head} role="img">\n<title>{escape(title)}</title>\n<style>{_dark_style(dark)}</style>{body}'
 
 
 def to_png(picture: Diagram, *, scale: float = 2.0) -> bytes:
-    """Return the picture as a PNG image on white, of 96 pixels per inch at scale 1.0.
+    """Return the picture as a PNG image on white, with 96 pixels per inch at scale 1.0.
 
-    The fonts of graphviz-pure hold the Latin, Greek and Cyrillic letters; others appear as boxes.
+    graphviz-pure's fonts contain Latin, Greek and Cyrillic letters; other characters appear as boxes.
 
     Raises:
         ValueError: the scale is not positive.
@@ -95,7 +99,7 @@ def _dark_style(colours: Mapping[str, str]) -> str:
 def _layout(dot: str, *options: str) -> bytes:
     program = require_layout()
     try:
-        done = subprocess.run(  # noqa: S603 (no shell; the picture goes to standard input)
+        done = subprocess.run(  # noqa: S603 (no shell; the picture is passed on standard input)
             [program, *options], input=dot.encode(), capture_output=True, timeout=_TIMEOUT_S, check=True
         )
     except subprocess.CalledProcessError as error:
@@ -111,7 +115,7 @@ def _layout(dot: str, *options: str) -> bytes:
 
 
 def require_layout() -> str:
-    """Return the path of the layout program. Raises MissingExtra."""
+    """Return the path of the layout program. Raises MissingExtra if neither graphviz-pure nor `dot` is installed."""
     found = _installed_with_wheel() or shutil.which("graphviz-pure") or shutil.which("dot")
     if found is None:
         raise MissingExtra("render", needed_by="drawing SVG and PNG")
@@ -119,8 +123,8 @@ def require_layout() -> str:
 
 
 def _installed_with_wheel() -> str | None:
-    # The wheel has no Python code; its program need not be on the PATH (a virtual environment that
-    # is not activated), so that the wheel's own list of files is asked first.
+    # The wheel has no Python code, and its program may be missing from the PATH (in a virtual environment that is
+    # not activated). So read the wheel's list of files first.
     try:
         files = metadata.files("graphviz-pure") or []
     except metadata.PackageNotFoundError:
@@ -139,11 +143,12 @@ _SUFFIXES = {Format.MARKDOWN: ".md", Format.MERMAID: ".mmd", Format.DOT: ".dot",
 def write_gallery(directory: str | Path) -> tuple[Path, ...]:
     """Write every lifecycle of the catalog in every format, and an index, and return their paths.
 
-    The directory is made if needed. A file of an earlier gallery there is overwritten, or removed
-    if it is no longer part of it; any other file is left alone.
+    The directory is created if needed. A file of an earlier gallery is overwritten, or removed if the gallery no
+    longer contains it; other files are not changed.
 
     Raises:
-        RenderError: a file of the same name is not from an earlier gallery; or as to_svg.
+        RenderError: a file of the same name is not from an earlier gallery, or the layout program failed or took
+            longer than 30 seconds.
         MissingExtra: neither graphviz-pure nor `dot` is installed.
         OSError: a file cannot be written.
     """
@@ -162,7 +167,7 @@ def write_gallery(directory: str | Path) -> tuple[Path, ...]:
 
 
 def _gallery() -> dict[str, bytes]:
-    """The contents by file name. The index comes first, so that a broken run can be repeated."""
+    """Return the contents by file name. The index is first, so that an interrupted run can be repeated."""
     pictures = [diagram(lifecycle) for lifecycle in CATALOG.values()]
     files = {_INDEX: "\n".join((_OURS, "# Lifecycles\n", *map(_section, pictures))).encode()}
     for picture in pictures:
@@ -187,7 +192,7 @@ def _section(picture: Diagram) -> str:
 
 
 def _earlier_gallery(directory: Path) -> set[str]:
-    """The names of the files that an index in the directory lists, if it is one of ours."""
+    """Return the file names that the directory's index lists; an empty set if no gallery wrote the index."""
     index = directory / _INDEX
     text = index.read_text(encoding="utf-8", errors="replace") if index.is_file() else ""
     if not text.startswith(_OURS):

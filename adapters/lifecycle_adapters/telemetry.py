@@ -1,14 +1,14 @@
-"""Spans and metrics of OpenTelemetry, where its API package is installed (extra `telemetry`); nothing elsewhere.
+"""Spans and metrics of OpenTelemetry, if its API package is installed (extra `telemetry`); otherwise no-ops.
 
-Nothing is to be switched on: what the process configured of OpenTelemetry's SDK receives it. This is the only
-importer of `opentelemetry`. Two seams feed it, so that each fact is told once, whoever caused it:
+Nothing needs to be enabled: the process's configured OpenTelemetry SDK receives the data. This is the only importer of
+`opentelemetry`. Two kinds of callers feed it, so that each fact is recorded once, whatever caused it:
 
-- A journal tells `count_report` of every report that it has recorded, with what was known before and after:
-  a report comes by a command, a wait, a watcher or a webhook, and only the journal knows what it changed.
-  `SqlJournal` does so by itself. The one in memory is the core's, which knows no telemetry; clients make
-  theirs so that it tells, a user's own is made with `MemoryJournal(on_report=telemetry.count_report)`.
-- A client carries a procedure out inside of a `ProcedureSpan`, which is the span of all its requests, in threads
-  as well, and sends each request inside of `request`. What is repeated is one procedure and several requests.
+- A journal calls `count_report` for every recorded report, with the task's record before and after: a report comes
+  from a command, a wait, a watcher or a webhook, and only the journal knows what it changed. `SqlJournal` calls it by
+  itself. The journal in memory belongs to the core, which knows no telemetry; clients create theirs with the callback,
+  users create their own with `MemoryJournal(on_report=telemetry.count_report)`.
+- A client runs a procedure inside a `ProcedureSpan`, the parent span of all its requests, also in threads, and sends
+  each request inside `request`. A retried command is one procedure and several requests.
 
     span                                    its attributes
     lifecycle.command, .recover             lifecycle.name, .task_id, .command, .outcome, .attempts, .state, error.type
@@ -18,15 +18,15 @@ importer of `opentelemetry`. Two seams feed it, so that each fact is told once, 
     metric                                  its attributes
     lifecycle.transitions                   lifecycle.name, .source, .target, .kind (step, jump)
     lifecycle.unapplied_reports             lifecycle.name, .channel, .kind (late, stale, conflict, unknown, ...)
-    lifecycle.time_in_state (s)             lifecycle.name, .state: the one that was left
+    lifecycle.time_in_state (s)             lifecycle.name, .state: the state that the task left
     lifecycle.refusals                      lifecycle.name, .command, .refused_by (lifecycle, service)
     lifecycle.uncertain_commands            lifecycle.name, .command
     lifecycle.overdue_tasks                 lifecycle.name, .state, .policy
     lifecycle.command.duration (s)          lifecycle.name, .command, .outcome
 
-Task ids stand on spans alone: on a metric each would be a series for ever. No key, header, body or message,
-which may quote a body, stands anywhere: an error is told by its type. Names of states, events and
-channels are the declaration's; a word that it does not know is counted and not shown.
+Only spans carry task ids: on a metric each id would create a permanent series. Nothing carries a key, a header, a body
+or an error message, which may quote a body: errors are recorded by their type. Names of states, events and channels
+come from the declaration; an unknown status is counted but not shown.
 
 Sources: OpenTelemetry semantic conventions 1.30 and later, "HTTP spans" (HTTP client) and "Recording errors".
 """
@@ -80,7 +80,7 @@ _OUTCOMES: dict[type[Exception], str] = {
     TaskEndedFirst: "ended_first",
     WaitTimedOut: "timed_out",
 }
-_FAILED = "failed"  # by an error of the transport or the journal, or broken off
+_FAILED = "failed"  # an error of the transport or the journal, or a cancellation
 
 # fmt: off
 _COMMAND_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
@@ -89,58 +89,60 @@ _STATE_S   = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 8
 
 
 class Instruments:
-    """What spans and figures are given to. Before the SDK is configured, and without one, that is nobody."""
+    """The tracer and the metric instruments; no-op proxies until the process configures an SDK."""
 
     def __init__(self, tracer: Tracer, meter: Meter) -> None:
         self.tracer = tracer
         self.transitions = meter.create_counter(
-            "lifecycle.transitions", "{transition}", "Moves of tasks, one for several states where polling missed some."
+            "lifecycle.transitions",
+            "{transition}",
+            "Transitions of tasks; several count as one if polling missed the states between.",
         )
         self.unapplied = meter.create_counter(
             "lifecycle.unapplied_reports",
             "{report}",
-            "Reports that were recorded and moved nothing, for what they are.",
+            "Recorded reports that changed no state, by kind.",
         )
         self.refusals = meter.create_counter(
             "lifecycle.refusals", "{command}", "Commands that the lifecycle or the service refused."
         )
         self.uncertain = meter.create_counter(
-            "lifecycle.uncertain_commands", "{command}", "Commands of which nobody knows whether they took effect."
+            "lifecycle.uncertain_commands", "{command}", "Commands that may or may not have taken effect."
         )
         self.overdue = meter.create_counter(
-            "lifecycle.overdue_tasks", "{task}", "Stays in a state that a watcher's policy reported as too long."
+            "lifecycle.overdue_tasks", "{task}", "Tasks that a watcher's policy reported as too long in a state."
         )
         self.in_state_s = meter.create_histogram(
             "lifecycle.time_in_state",
             "s",
-            "How long tasks were in the state that they left.",
+            "Time that tasks spent in the state that they left.",
             explicit_bucket_boundaries_advisory=_STATE_S,
         )
         self.command_s = meter.create_histogram(
             "lifecycle.command.duration",
             "s",
-            "How long commands took, to their proof or their error.",
+            "Duration of commands until their proof or their error.",
             explicit_bucket_boundaries_advisory=_COMMAND_S,
         )
 
 
-def _connected() -> Instruments:
-    # Both stand in for what the process configures later.
+def _create_instruments() -> Instruments:
+    # Both are proxies for the providers that the process configures later.
     return Instruments(trace.get_tracer(_NAME), metrics.get_meter(_NAME))
 
 
-_to: Instruments | None = _connected() if is_present else None
+_instruments: Instruments | None = _create_instruments() if is_present else None
 
 
 def is_recording() -> bool:
-    """Whether anybody was given to listen; spans for nobody would cost what they cost."""
-    if _to is None:
+    """Return whether an SDK is configured; if not, callers skip spans to save their cost."""
+    if _instruments is None:
         return False
-    listening = (_to.tracer, trace.get_tracer_provider(), metrics.get_meter_provider())
-    return any(not type(each).__module__.startswith(_STAND_INS) for each in listening)
+    providers = (_instruments.tracer, trace.get_tracer_provider(), metrics.get_meter_provider())
+    return any(not type(each).__module__.startswith(_PROXIES) for each in providers)
 
 
-_STAND_INS = ("opentelemetry.trace", "opentelemetry.metrics")  # the API's own, until the process configures an SDK
+_PROXIES = ("opentelemetry.trace", "opentelemetry.metrics")  # the API's no-ops, until the process configures an SDK
 
 # --- reports --------------------------------------------------------------------------------------
 
@@ -151,25 +153,25 @@ def count_report(
     before: TaskRecord[Any, Any],
     after: TaskRecord[Any, Any],
 ) -> None:
-    """Count a recorded report: the transition that it told, or as what it was not applied."""
-    if _to is None:
+    """Count a recorded report: the transition that it caused, or the kind of a report that was not applied."""
+    if _instruments is None:
         return
     if before.state is not None and after.state != before.state:
-        moved: Attributes = {"lifecycle.source": str(before.state), "lifecycle.target": str(after.state)}
-        _to.transitions.add(1, {"lifecycle.name": lifecycle.name, **moved, "lifecycle.kind": _kind(entry)})
+        states: Attributes = {"lifecycle.source": str(before.state), "lifecycle.target": str(after.state)}
+        _instruments.transitions.add(1, {"lifecycle.name": lifecycle.name, **states, "lifecycle.kind": _kind(entry)})
         if before.since is not None and after.since is not None:
             left = {"lifecycle.name": lifecycle.name, "lifecycle.state": str(before.state)}
             lasted_s = (after.since - before.since).total_seconds()
-            _to.in_state_s.record(max(lasted_s, 0.0), left)  # a clock may have been set back
+            _instruments.in_state_s.record(max(lasted_s, 0.0), left)  # a clock may have been set back
     elif (kind := _kind(entry)) in _UNAPPLIED:
-        told = {"lifecycle.channel": str(entry.report.channel), "lifecycle.kind": kind}
-        _to.unapplied.add(1, {"lifecycle.name": lifecycle.name, **told})
+        labels = {"lifecycle.channel": str(entry.report.channel), "lifecycle.kind": kind}
+        _instruments.unapplied.add(1, {"lifecycle.name": lifecycle.name, **labels})
 
 
 def count_overdue(lifecycle: str, state: str, policy: str) -> None:
     """Count a task that a watcher's policy reported as overdue in this state."""
-    if _to is not None:
-        _to.overdue.add(1, {"lifecycle.name": lifecycle, "lifecycle.state": state, "lifecycle.policy": policy})
+    if _instruments is not None:
+        _instruments.overdue.add(1, {"lifecycle.name": lifecycle, "lifecycle.state": state, "lifecycle.policy": policy})
 
 
 _UNAPPLIED = frozenset({"late", "unconfirmed", "stale", "conflict", "unknown"})
@@ -189,13 +191,13 @@ def _kind(entry: ReportEntry[Any, Any]) -> str:
 
 
 class ProcedureSpan:
-    """One procedure while it is carried out, and what came of it. Only where somebody listens.
+    """The span and metrics of one run of a procedure; create it only if `is_recording()`.
 
     Args:
-        span_name: what procedure it is.
+        span_name: the span's name, which names the procedure.
         lifecycle: the name of the task's lifecycle.
-        task_id: the task.
-        command: the command that is given: this one is counted and timed. None where none is given.
+        task_id: the task's id.
+        command: the command to count and time; None for a wait or a recovery.
     """
 
     def __init__(self, span_name: str, lifecycle: str, task_id: str, command: str | None = None) -> None:
@@ -208,7 +210,7 @@ class ProcedureSpan:
         self._facts: Attributes = {} if command is None else {"lifecycle.command": command}
 
     def follow(self, steps: Steps[R]) -> Steps[R]:
-        """Pass a procedure's effects on, and note its attempts and what came of it."""
+        """Yield a procedure's effects and return its result; count its attempts and note its outcome."""
         result: Any = None
         with closing(steps):
             while True:
@@ -226,10 +228,10 @@ class ProcedureSpan:
 
     @contextmanager
     def as_current_span(self) -> Generator[None]:
-        """Make this the span of all that is done until it is left; then it has ended."""
-        assert _to is not None
+        """Start the span, make it the current one within the block, and end it at the block's end."""
+        assert _instruments is not None
         begun_s = time.monotonic()
-        with _span(_to.tracer, self._span_name, self._task | self._facts) as span:
+        with _span(_instruments.tracer, self._span_name, self._task | self._facts) as span:
             try:
                 yield
             except BaseException as error:
@@ -237,7 +239,7 @@ class ProcedureSpan:
                     self._fail(error)
                 raise
             finally:
-                self._tell(span)
+                self._set_attributes(span)
                 self._count(time.monotonic() - begun_s)
 
     def _succeed(self, result: object) -> None:
@@ -259,61 +261,61 @@ class ProcedureSpan:
         if isinstance(error, CommandError):
             self._facts |= {"lifecycle.command": error.command, "lifecycle.state": error.state or "unknown"}
 
-    def _tell(self, span: Span) -> None:
+    def _set_attributes(self, span: Span) -> None:
         sent: Attributes = {"lifecycle.attempts": self._attempts} if "lifecycle.command" in self._facts else {}
         span.set_attributes({"lifecycle.outcome": self._outcome or _FAILED, **sent, **self._facts})
         if "error.type" in self._facts:  # a recovery returns its error as data
             span.set_status(trace.StatusCode.ERROR)
 
     def _count(self, seconds: float) -> None:
-        if _to is None or self._command is None:
+        if _instruments is None or self._command is None:
             return
         given: Attributes = {"lifecycle.name": self._lifecycle, "lifecycle.command": self._command}
-        _to.command_s.record(seconds, {**given, "lifecycle.outcome": self._outcome or _FAILED})
+        _instruments.command_s.record(seconds, {**given, "lifecycle.outcome": self._outcome or _FAILED})
         if self._outcome in _REFUSED_BY:
-            _to.refusals.add(1, {**given, "lifecycle.refused_by": _REFUSED_BY[self._outcome]})
+            _instruments.refusals.add(1, {**given, "lifecycle.refused_by": _REFUSED_BY[self._outcome]})
         if self._outcome == _OUTCOMES[CommandUncertain]:
-            _to.uncertain.add(1, given)
+            _instruments.uncertain.add(1, given)
 
 
 _REFUSED_BY = {_OUTCOMES[IllegalTransition]: "lifecycle", _OUTCOMES[CommandRefused]: "service"}
 
 # --- requests -------------------------------------------------------------------------------------
 
-Answered = Callable[[int | Exception], None]
-"""To be told the status code of an answer, or why none came."""
+OnOutcome = Callable[[int | Exception], None]
+"""A callback for a request's outcome: the response's status code, or the exception."""
 
 
-def request(method: str, base_url: str, path: str, *, template: str) -> AbstractContextManager[Answered]:
-    """Make what is done inside the span of a request; what it gives is to be told what came of it.
+def request(method: str, base_url: str, path: str, *, template: str) -> AbstractContextManager[OnOutcome]:
+    """Open a client span; call the yielded function with the response's status code or the exception.
 
     Args:
-        method: such as `GET`.
-        base_url: the server, without a user and a password.
-        path: the path that is asked for.
-        template: the same with `{id}` for the task's id.
+        method: the HTTP method, such as `GET`.
+        base_url: the server's URL, without a user and a password.
+        path: the requested path.
+        template: the path with `{id}` instead of the task's id.
     """
-    if _to is None or not is_recording():
-        return nullcontext(_tell_nobody)
-    return _request(_to.tracer, method, base_url, path, template)
+    if _instruments is None or not is_recording():
+        return nullcontext(_ignore)
+    return _request(_instruments.tracer, method, base_url, path, template)
 
 
 @contextmanager
-def _request(tracer: Tracer, method: str, base_url: str, path: str, template: str) -> Generator[Answered]:
+def _request(tracer: Tracer, method: str, base_url: str, path: str, template: str) -> Generator[OnOutcome]:
     sent: Attributes = {"http.request.method": method, "url.full": base_url + path, "url.template": template}
     with _span(tracer, f"{method} {template}", sent | _server(base_url), client=True) as span:
 
-        def answered(outcome: int | Exception) -> None:
+        def on_outcome(outcome: int | Exception) -> None:
             if isinstance(outcome, int):
                 span.set_attribute("http.response.status_code", outcome)
             if isinstance(outcome, Exception) or outcome >= 400:
                 _mark(span, str(outcome) if isinstance(outcome, int) else _type_of(outcome))
 
-        yield answered
+        yield on_outcome
 
 
-def _tell_nobody(_: int | Exception) -> None:
-    """Nobody listens."""
+def _ignore(_: int | Exception) -> None:
+    """Ignore the outcome, because no SDK is configured."""
 
 
 @cache
@@ -329,7 +331,7 @@ _PORTS = {"http": 80, "https": 443}
 
 @contextmanager
 def _span(tracer: Tracer, name: str, attributes: Attributes, *, client: bool = False) -> Generator[Span]:
-    """A span that an error ends by its type alone: its message may hold what a service said."""
+    """Open a span that records an error by its type only, because its message may quote a response."""
     kind = trace.SpanKind.CLIENT if client else trace.SpanKind.INTERNAL
     span = tracer.start_span(name, kind=kind, attributes=attributes)
     with trace.use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):

@@ -1,23 +1,23 @@
-"""Webhooks: verify what a service pushed, parse it, and record what it reports.
+"""Webhooks: verify a delivery of a service, parse it, and record the status that it reports.
 
-`verify` and `parse` are plain functions for any framework, `Webhooks.receive` does both and records, and
-a `Webhooks` is itself an ASGI application to mount. What a report means is not decided here: the journal
-asks the lifecycle. How webhooks are sent is here as `sign`, for services that speak the same way.
+`verify` and `parse` are plain functions for any framework. `Webhooks.receive` calls both and records the report; a
+`Webhooks` is also an ASGI application to mount. This module does not interpret a report: the journal compares it with
+the lifecycle. `sign` computes the headers of a delivery, for services that use the same scheme.
 
-Facts, and where they come from:
+Facts, and their sources:
 
-- Two headers, `X-Browser-Use-Timestamp` (Unix seconds, when it was sent) and `X-Browser-Use-Signature`
+- Two headers, `X-Browser-Use-Timestamp` (Unix seconds, the time of sending) and `X-Browser-Use-Signature`
   (hex HMAC-SHA256 of `{timestamp}.{body}` keyed with the secret); 300 s; the shape of the body:
   Browser Use Cloud, "Webhooks" (2026-03-16 and later; earlier pages named another header).
-- `body` is the whole JSON document, written anew with sorted keys and without spaces. That page's Python and
-  browser-use-sdk 2.0.6 to 2.0.15 (`lib/webhooks.py`) escape all but ASCII, its TypeScript (`JSON.stringify`) escapes
-  nothing of it: both are accepted. The SDK up to 2.0.4 signed the inner `payload` alone, which was corrected; from
-  3.0 on it has no such function.
-- What is signed is therefore the document and not its bytes: spaces and the order of keys may change.
-- Event types: `agent.task.status_update`, and `test` for the ping when a webhook is set up. Others may come.
+- `body` is the whole JSON document, serialized again with sorted keys and without spaces. That page's Python and
+  browser-use-sdk 2.0.6 to 2.0.15 (`lib/webhooks.py`) escape all characters that are not ASCII, its TypeScript
+  (`JSON.stringify`) escapes none of them: both forms are accepted. The SDK up to 2.0.4 signed only the inner
+  `payload`, which was corrected; from 3.0 on it has no such function.
+- The signature therefore covers the document and not its bytes: spaces and the order of keys may change.
+- Event types: `agent.task.status_update`, and `test` for the ping when a webhook is set up. Others may follow.
 
-A webhook may be lost, and its process may die before `on_report` was told. Webhooks are a faster channel
-for what polling finds as well, and never the only one.
+A webhook may be lost, and the receiving process may die before it calls `on_report`. Webhooks are a faster channel
+than polling, but they do not replace it.
 """
 
 from __future__ import annotations
@@ -49,24 +49,24 @@ LONGEST_AGE_S = 300
 MAX_BODY_BYTES = 65_536
 
 Secret = str | Sequence[str]
-"""One secret, or all that are good at present: while it is changed, the old and the new one."""
+"""One secret, or all valid ones: during a rotation, the old and the new one."""
 
 Subject = Literal["task", "session"]
-"""Whose status an update is: that of its task, or, where the lifecycle is a session's, of its session."""
+"""The subject of an update's status: its task, or its session if the lifecycle is a session's."""
 
 _log = logging.getLogger(__name__)
 
-# --- what is wrong with a delivery ------------------------------------------------------------------
+# --- errors of a delivery ---------------------------------------------------------------------------
 
 
 class WebhookError(AdapterError):
-    """A delivery that is not believed. No message holds a secret or any part of a body.
+    """A delivery was refused. No message contains a secret or any part of a body.
 
     WebhookError
     ├── BadSignature    a header is missing or malformed, or no secret gives this signature
-    ├── StaleTimestamp  sent too long ago, or in the future
-    ├── BadBody         not the JSON that a webhook is
-    └── BodyTooLarge    not even looked at
+    ├── StaleTimestamp  the time stamp is more than 300 s old or in the future
+    ├── BadBody         the body is not a webhook's JSON
+    └── BodyTooLarge    the body is larger than allowed; it was not read
     """
 
     status_code = HTTPStatus.BAD_REQUEST
@@ -79,21 +79,21 @@ class BadSignature(WebhookError):
 
 
 class StaleTimestamp(WebhookError):
-    """Sent too long ago, or in the future, if its header is to be believed: `.age_s` is negative then."""
+    """The time stamp is more than 300 s old or in the future; `.age_s` is negative for the future."""
 
     status_code = HTTPStatus.UNAUTHORIZED
 
     def __init__(self, age_s: float) -> None:
         self.age_s = age_s
-        super().__init__(f"the time stamp is {age_s:.0f} s old; {LONGEST_AGE_S} s either way are allowed")
+        super().__init__(f"the time stamp is {age_s:.0f} s old; at most {LONGEST_AGE_S} s, past or future, are allowed")
 
 
 class BadBody(WebhookError):
-    """Not the JSON that a webhook is."""
+    """The body is not a webhook's JSON."""
 
 
 class BodyTooLarge(WebhookError):
-    """More than `.max_bytes`; it was not read."""
+    """The body is larger than `.max_bytes`; it was not read."""
 
     status_code = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
@@ -102,15 +102,15 @@ class BodyTooLarge(WebhookError):
         super().__init__(f"the body is larger than {max_bytes} bytes")
 
 
-# --- what a delivery says ---------------------------------------------------------------------------
+# --- the contents of a delivery ---------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class StatusUpdate:
     """A status that a service pushed.
 
-    `at` is when the task entered it (UTC). An id is None where the service names none. `metadata` is
-    what the task's creator gave, as it came.
+    `at` is the time at which the task entered it (UTC). An id is None if the service sent none. `metadata` is the
+    creator's metadata of the task, unchanged.
     """
 
     at: datetime
@@ -122,7 +122,7 @@ class StatusUpdate:
 
 @dataclass(frozen=True, slots=True)
 class WebhookEvent:
-    """A webhook's body. `id` is the same for the same body sent again, `update` None for other kinds of event."""
+    """A parsed body. Equal bodies have equal ids; `update` is None if the kind is not a status update."""
 
     id: str
     kind: str
@@ -130,11 +130,12 @@ class WebhookEvent:
 
 
 def parse(body: bytes) -> WebhookEvent:
-    """Return what a body says. Further fields are ignored; whether it is genuine, `verify` tells.
+    """Return the event in a body. Unknown fields are ignored. The signature is not checked; call `verify` for that.
 
     Raises:
-        BadBody: no UTF-8, no JSON object, a key twice, a number out of all reason, nested too deeply; an
-            update without a time stamp or a status; a name that is empty or that databases cannot hold.
+        BadBody: the body is not UTF-8 or not a JSON object; it has a duplicate key, a number that JSON cannot
+            represent, or too many levels; an update has no time stamp or no status; or a name is empty or contains
+            a character that databases cannot store.
     """
     document = _document(body)
     kind = _text(document, "type")
@@ -150,17 +151,21 @@ def verify(
     now: datetime,
     max_body_bytes: int = MAX_BODY_BYTES,
 ) -> datetime:
-    """Return when a genuine delivery was sent (UTC).
+    """Verify a delivery's signature and return the time at which it was sent (UTC).
 
     Args:
-        body: the body as it came.
-        headers: the request's headers, in any case.
-        secret: one or several; it is genuine if signed with any of them.
+        body: the unchanged body.
+        headers: the request's headers, with names in any case.
+        secret: one secret or several; the signature must match any of them.
         now: the present time, timezone-aware.
+        max_body_bytes: the largest accepted body.
     Raises:
-        BodyTooLarge, StaleTimestamp, BadBody, BadSignature: as they say, in this order.
-        ValueError: no secret, or an empty one, or one that UTF-8 cannot write.
-        TypeError: a secret that is no text.
+        BodyTooLarge: the body is larger than `max_body_bytes`.
+        StaleTimestamp: the time stamp differs from `now` by more than 300 s.
+        BadBody: the body is not a JSON object in UTF-8.
+        BadSignature: a header is missing or malformed, or no secret gives this signature.
+        ValueError: there is no secret, or one is empty or cannot be encoded in UTF-8.
+        TypeError: a secret is not a string.
     """
     signers = _signers(secret)
     del secret  # a traceback shows the variables of its frames
@@ -174,21 +179,27 @@ def _verified(
         raise BodyTooLarge(max_body_bytes)
     timestamp, signature = _header(headers, TIMESTAMP_HEADER), _header(headers, SIGNATURE_HEADER)
     if not _SECONDS.fullmatch(timestamp):
-        raise BadSignature(f"{TIMESTAMP_HEADER} is missing, or no number of seconds")
+        raise BadSignature(f"{TIMESTAMP_HEADER} is missing or not a number of seconds")
     age_s = now.timestamp() - int(timestamp)
     if abs(age_s) > LONGEST_AGE_S:
         raise StaleTimestamp(age_s)
     document = _document(body)
     texts = {_canonical(document), _canonical(document, escaped=False)}
-    given = signature.encode("utf-8", "surrogatepass")  # text that is not ASCII cannot be compared, bytes can
+    given = signature.encode("utf-8", "surrogatepass")  # compare_digest accepts strings only if they are ASCII
     made = [_signature(signer, timestamp, text) for signer in signers for text in texts]
-    if not sum(hmac.compare_digest(each, given) for each in made):  # all are compared, whichever is good
+    if not sum(hmac.compare_digest(each, given) for each in made):  # compare all: the time must not reveal a match
         raise BadSignature("no secret gives this signature")
     return datetime.fromtimestamp(int(timestamp), UTC)
 
 
 def sign(body: bytes, *, secret: str, sent_at: datetime) -> dict[str, str]:
-    """Return the two headers that go with a body. Raises BadBody, and of the secret what `verify` does."""
+    """Return the two headers for a body: its time stamp and its signature.
+
+    Raises:
+        BadBody: the body is not a JSON object in UTF-8.
+        ValueError: the secret is empty or cannot be encoded in UTF-8.
+        TypeError: the secret is not a string.
+    """
     signers = _signers(secret, several=False)
     del secret  # a traceback shows the variables of its frames
     (signer,) = _required(signers)
@@ -197,33 +208,33 @@ def sign(body: bytes, *, secret: str, sent_at: datetime) -> dict[str, str]:
     return {TIMESTAMP_HEADER: timestamp, SIGNATURE_HEADER: signature}
 
 
-_SECONDS = re.compile(r"[0-9]{1,12}")  # what `int` takes besides (signs, spaces, other scripts) nobody sends
+_SECONDS = re.compile(r"[0-9]{1,12}")  # `int` also accepts signs, spaces and other scripts, which no service sends
 
 
 def _signers(secret: object, *, several: bool = True) -> list[hmac.HMAC] | Exception:
-    """Return what signs with each secret. No secret itself is kept, so that none is shown.
+    """Return a signer for each secret. The secrets themselves are not kept, so that no error can show them.
 
-    What is wrong is returned as well, for `_required` to raise: in here a secret is in a variable.
+    An error is returned for `_required` to raise: raised here, its traceback would hold the secret in a variable.
     """
     if not several and not isinstance(secret, str):
-        return _no_secret(secret, "a text")
+        return _not_a_secret(secret, "a string")
     secrets: object = [secret] if isinstance(secret, str) else secret
     if not isinstance(secrets, Sequence) or isinstance(secrets, bytes | bytearray | memoryview):
-        return _no_secret(secret)
+        return _not_a_secret(secret)
     given = list(cast("Sequence[object]", secrets))
     texts = [each for each in given if isinstance(each, str)]
     if len(texts) < len(given):
-        return _no_secret(next(each for each in given if not isinstance(each, str)))
+        return _not_a_secret(next(each for each in given if not isinstance(each, str)))
     if not all(texts) or not texts:
-        return ValueError("a webhook's secret is a text that is not empty, or several")
+        return ValueError("a webhook's secret must be a string that is not empty, or a list of such strings")
     try:
         return [hmac.new(each.encode(), digestmod=hashlib.sha256) for each in texts]
     except UnicodeEncodeError:
-        return ValueError("a webhook's secret has half of a surrogate pair, which UTF-8 cannot write; give it as text")
+        return ValueError("a webhook's secret contains an unpaired surrogate, which UTF-8 cannot encode")
 
 
-def _no_secret(given: object, wanted: str = "a text, or a list of several") -> TypeError:
-    return TypeError(f"a webhook's secret is {wanted}, not {type(given).__name__}")
+def _not_a_secret(given: object, expected: str = "a string or a list of strings") -> TypeError:
+    return TypeError(f"a webhook's secret must be {expected}, not {type(given).__name__}")
 
 
 def _required(signers: list[hmac.HMAC] | Exception) -> list[hmac.HMAC]:
@@ -243,23 +254,23 @@ def _signature(signer: hmac.HMAC, timestamp: str, text: bytes) -> bytes:
 
 
 def _document(body: bytes) -> Mapping[str, Any]:
-    # Errors are not chained: the decoder's hold the body, which belongs in no log.
+    # Errors are not chained: the decoder's errors hold the body, which must not reach a log.
     try:
         document = json.loads(body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_number)
     except RecursionError:
         raise BadBody("the body is nested too deeply") from None
     except ValueError:
-        raise BadBody("the body is not JSON in UTF-8 with every key once") from None
+        raise BadBody("the body is not JSON in UTF-8 without duplicate keys") from None
     if not isinstance(document, dict):
-        raise BadBody("the body is no JSON object")
+        raise BadBody("the body is not a JSON object")
     return cast("Mapping[str, Any]", document)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Of a key that comes twice readers take the one or the other; what was signed is then open to choice."""
+    """Return the pairs as a dict; refuse duplicate keys, because readers differ in which value they use."""
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        raise ValueError("a key twice")
+        raise ValueError("a duplicate key")
     return fields
 
 
@@ -268,20 +279,20 @@ def _no_number(text: str) -> Any:
 
 
 def _canonical(document: Mapping[str, Any], *, escaped: bool = True) -> bytes:
-    """The text that is signed, with all but ASCII escaped or as it is."""
+    """Return the text that is signed; characters that are not ASCII are escaped or not."""
     try:
         text = json.dumps(document, separators=(",", ":"), sort_keys=True, allow_nan=False, ensure_ascii=escaped)
         return text.encode("utf-8", "backslashreplace")  # half of a surrogate pair is escaped in both
     except RecursionError:
         raise BadBody("the body is nested too deeply") from None
     except ValueError:
-        raise BadBody("a number in the body is out of all reason") from None
+        raise BadBody("the body contains a number that JSON cannot represent") from None
 
 
 def _update(document: Mapping[str, Any]) -> StatusUpdate:
     payload = document.get("payload")
     if not isinstance(payload, dict):
-        raise BadBody("'payload' is no object")
+        raise BadBody("'payload' is not an object")
     fields = cast("Mapping[str, Any]", payload)
     metadata = fields.get("metadata")
     return StatusUpdate(
@@ -296,46 +307,46 @@ def _update(document: Mapping[str, Any]) -> StatusUpdate:
 def _text(fields: Mapping[str, Any], name: str) -> str:
     value = fields.get(name)
     if not isinstance(value, str) or not value:
-        raise BadBody(f"'{name}' is missing, or no text")
+        raise BadBody(f"'{name}' is missing, empty or not a string")
     if _UNSTORABLE.search(value):
-        raise BadBody(f"'{name}' has a character that is none")
+        raise BadBody(f"'{name}' contains NUL or an unpaired surrogate")
     return value
 
 
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # NUL, and halves of surrogate pairs, which UTF-8 does not have
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # NUL and unpaired surrogates; databases and UTF-8 cannot hold them
 
 
 def _moment(text: str) -> datetime:
-    """A time stamp in UTC; the service's naive ones are UTC too."""
+    """Return a time stamp in UTC; a naive one of the service is UTC too."""
     try:
         at = datetime.fromisoformat(text)
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise BadBody("'timestamp' is no date and time") from None
+        raise BadBody("'timestamp' is not a date and time") from None
 
 
 # --- recording it -----------------------------------------------------------------------------------
 
 
 class DeliveryOutcome(StrEnum):
-    """What became of a delivery."""
+    """The outcome of a delivery."""
 
-    RECORDED = "recorded"  # with its report
-    NOTED = "noted"  # recorded; it is of a kind that reports no status
-    REPLAYED = "replayed"  # it was here before: not recorded again
-    REFUSED = "refused"  # not believed: nothing was recorded
-    NOT_APPLIED = "not_applied"  # recorded, but its report is not: the task's own record cannot be read
-    FAILED = "failed"  # the journal could not take it: the service is to send it again
+    RECORDED = "recorded"  # recorded together with its report
+    NOTED = "noted"  # recorded; this kind of event reports no status
+    REPLAYED = "replayed"  # already recorded before; not recorded again
+    REFUSED = "refused"  # not genuine or malformed; nothing was recorded
+    NOT_APPLIED = "not_applied"  # recorded without its report, because the task's journal cannot be read
+    FAILED = "failed"  # the journal failed; the service should send it again
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A delivery's fate, and the HTTP status code that says so.
+    """A delivery's outcome, and the HTTP status code to return.
 
-    A replay is answered with 200 as well: a service sends again what is answered otherwise. So is a
-    delivery that is recorded though its report could not be applied. `task_id` is the id that the report
-    is recorded under and `entry` what it was found to be; both are None unless it was recorded. `error`
-    says why it was refused or not applied, or why the journal failed.
+    The code is 200 also for a replay, and for a delivery whose report could not be applied, because a service sends a
+    delivery again after any other code. `task_id` is the id under which the report is recorded, `entry` the recorded
+    report with its observation; both are None unless a report was recorded. `error` is the reason of a refusal, of a
+    report that was not applied, or of the journal's failure.
     """
 
     status_code: int
@@ -352,7 +363,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
-_WARNED_OF = 64  # unknown statuses; a service can make up words without end, and long ones
+_MAX_WARNED = 64  # unknown statuses that are remembered; a service can invent any number of them
 
 
 def _now() -> datetime:
@@ -360,29 +371,30 @@ def _now() -> datetime:
 
 
 class Webhooks:
-    """Where a service's webhooks arrive: call `receive`, or use it as an ASGI application.
+    """A receiver of a service's webhooks: call `receive`, or use it as an ASGI application.
 
-    In an application of Starlette or FastAPI it is a route, which answers at `/webhooks`:
-    `app.router.routes.append(Route("/webhooks", webhooks))`. A mount answers at `/webhooks/` and below; to `/webhooks`
-    those frameworks answer by a redirect, which a service that sends webhooks may not follow.
+    Add it to an application of Starlette or FastAPI as a route, for requests to `/webhooks`:
+    `app.router.routes.append(Route("/webhooks", webhooks))`. A mount serves `/webhooks/` and below; those frameworks
+    redirect `/webhooks`, and a service that sends webhooks may not follow redirects.
 
-    `on_report(task_id, entry)` is told of every report that was recorded. Where `entry.unconfirmed`, only
-    a read of the task tells whether the report is new or late, and one is due. It is called by whoever
-    calls `receive`, in the ASGI application by the event loop, and is not to block. What it raises is
-    logged: the delivery is recorded, and sent again it would be a replay.
+    `on_report(task_id, entry)` is called for every recorded report. If `entry.unconfirmed` is true, only a read of
+    the task shows whether the report is new or late, so read the task. `receive` calls it in its own thread, the ASGI
+    application in the event loop, so it must not block. Its exceptions are logged, because the delivery is already
+    recorded and would be a replay if it were sent again.
 
     Args:
-        secret: the webhook's secret, or several while it is changed.
-        journal: where deliveries and reports are recorded, each once.
-        lifecycle: the one of the tasks that are reported on.
-        subject: whether the reported status is the task's or its session's (v3).
-        channel: the vocabulary in which statuses are written.
-        clock: tells the present time, timezone-aware.
-        max_body_bytes: a body that is larger is refused, and not read.
+        secret: the webhook's secret, or several during a rotation.
+        journal: the journal that records deliveries and reports, each once.
+        lifecycle: the lifecycle of the reported tasks.
+        subject: the subject of the reported status, "task" or "session" (v3).
+        channel: the channel whose status names the service sends.
+        clock: returns the present time, timezone-aware.
+        max_body_bytes: the largest accepted body; a larger one is refused and not read.
+        on_report: the callback for recorded reports.
     Raises:
         UnknownName: the lifecycle declares no such channel.
-        ValueError: no secret, or an empty one, or one that UTF-8 cannot write; another subject.
-        TypeError: a secret that is no text.
+        ValueError: there is no secret, or one is empty or cannot be encoded in UTF-8; or the subject is unknown.
+        TypeError: a secret is not a string.
     """
 
     def __init__(
@@ -400,7 +412,7 @@ class Webhooks:
         signers = _signers(secret)
         del secret  # a traceback shows the variables of its frames
         if subject not in get_args(Subject):
-            raise ValueError(f"the subject is one of {', '.join(get_args(Subject))}, not {shortened(subject)}")
+            raise ValueError(f"the subject must be one of {', '.join(get_args(Subject))}, not {shortened(subject)}")
         lifecycle.state_of("", channel=channel)
         self._signers = _required(signers)
         self._journal = journal
@@ -410,12 +422,15 @@ class Webhooks:
         self._clock = clock
         self._max_body_bytes = max_body_bytes
         self._on_report = on_report
-        self._unknown: deque[int] = deque(maxlen=_WARNED_OF)
+        self._unknown: deque[int] = deque(maxlen=_MAX_WARNED)
 
     def receive(self, body: bytes, headers: Mapping[str, str]) -> Received:
-        """Verify, parse and record a delivery, whatever it holds; wait for the journal."""
+        """Verify, parse and record a delivery, and return the outcome; block until the journal has written it.
+
+        An invalid delivery or a failing journal raises nothing: the result holds the error.
+        """
         received = self._record(body, headers)
-        self._tell(received)
+        self._notify(received)
         return received
 
     def _record(self, body: bytes, headers: Mapping[str, str]) -> Received:
@@ -426,14 +441,14 @@ class Webhooks:
             reports = [] if event.update is None else [self._report(event.update, now)]
         except WebhookError as error:
             return _refusal(error)
-        # The same body may be meant for several receivers that share a journal.
+        # Several receivers may share a journal and get the same body.
         delivery_id = f"{self._lifecycle.name}/{self._subject}/{event.id}"
         try:
             entries = self._journal.receive(Delivery(delivery_id, event.kind, sent_at, body.decode()), reports)
-        except ValueError:  # an id of 10 kB, say; sent again it would be no shorter
-            return _refusal(BadBody("the journal does not take a name as long as one in the body"))
+        except ValueError:  # for example an id of 10 kB, which a retry would not shorten
+            return _refusal(BadBody("a name in the body is too long for the journal"))
         except AdapterError as error:
-            # Not with its traceback: a database's own error shows what was to be stored.
+            # Log no traceback: a database's error shows the values to be stored.
             _log.error("a webhook could not be recorded", extra={"kind": event.kind, "error": str(error)})
             return Received(HTTPStatus.SERVICE_UNAVAILABLE, DeliveryOutcome.FAILED, event, error=error)
         if entries is None:
@@ -449,15 +464,15 @@ class Webhooks:
     def _report(self, update: StatusUpdate, now: datetime) -> TaskReport:
         task_id = update.task_id if self._subject == "task" else update.session_id
         if task_id is None:
-            raise BadBody(f"'{self._subject}_id' is missing, or no text")
-        as_of = min(update.at, now)  # nothing is reported before it happened: the clocks differ
+            raise BadBody(f"'{self._subject}_id' is missing or not a string")
+        as_of = min(update.at, now)  # a time in the future means that the clocks differ
         return TaskReport(self._lifecycle, task_id, Report(update.status, as_of, self._channel))
 
-    def _tell(self, received: Received) -> None:
-        """Log a delivery, and tell `on_report` of a report."""
+    def _notify(self, received: Received) -> None:
+        """Log a delivery, and call `on_report` with its report."""
         if received.event is not None:
             facts = {"kind": received.event.kind, "outcome": str(received.outcome), "task_id": received.task_id}
-            _log.info("a webhook came", extra=facts)
+            _log.info("a webhook arrived", extra=facts)
         if received.task_id is None or received.entry is None:
             return
         self._warn_of_unknown(received.entry.report.status, received.task_id)
@@ -465,32 +480,32 @@ class Webhooks:
             return
         try:
             self._on_report(received.task_id, received.entry)
-        except Exception:  # noqa: BLE001  # it is a user's code
+        except Exception:  # noqa: BLE001  # the callback is the user's code
             _log.exception("on_report failed", extra={"task_id": received.task_id})
 
     def _warn_of_unknown(self, status: str, task_id: str) -> None:
         known = self._lifecycle.state_of(status, channel=self._channel) is not None
-        word = hash(status)
-        if known or word in self._unknown:
+        digest = hash(status)
+        if known or digest in self._unknown:
             return
-        self._unknown.append(word)
+        self._unknown.append(digest)
         facts = {"lifecycle": self._lifecycle.name, "task_id": task_id, "status": status}
-        _log.warning("a status is not known", extra=facts)
+        _log.warning("a webhook has an unknown status", extra=facts)
 
     # --- as an ASGI application ---
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one ASGI connection: POST, with JSON that reveals nothing."""
+        """Handle one ASGI connection; only POST is allowed, and the response's JSON reveals no details."""
         if scope["type"] == "lifespan":
-            await _live(receive, send)
+            await _confirm_lifespan(receive, send)
         elif scope["type"] == "http":
-            await self._answer(scope, receive, send)
+            await self._handle_request(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close"})
         else:
             raise RuntimeError(f"this ASGI application serves HTTP, not {shortened(scope['type'])}")
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _handle_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
             await _respond(send, HTTPStatus.METHOD_NOT_ALLOWED, {"allow": "POST"})
             return
@@ -498,14 +513,14 @@ class Webhooks:
         try:
             body = await _read(headers, receive, self._max_body_bytes)
         except BodyTooLarge as error:
-            # The rest is on its way. From HTTP/2 on a connection is shared, and the header not allowed.
+            # The rest of the body is unread, so close the connection. HTTP/2 shares it and forbids the header.
             closing = {"connection": "close"} if scope.get("http_version", "1.1").startswith("1") else None
             await _respond(send, _refusal(error).status_code, closing)
             return
         if body is None:
-            return  # its sender has gone
-        received = await asyncio.to_thread(self._record, body, headers)  # a journal waits for its disk
-        self._tell(received)
+            return  # the sender disconnected
+        received = await asyncio.to_thread(self._record, body, headers)  # a journal may wait for its disk
+        self._notify(received)
         await _respond(send, received.status_code)
 
 
@@ -515,7 +530,7 @@ def _refusal(error: WebhookError) -> Received:
 
 
 async def _read(headers: Mapping[str, str], receive: Receive, max_bytes: int) -> bytes | None:
-    """The body, or None where the sender went before its end. Raises BodyTooLarge as soon as that is known."""
+    """Return the body, or None if the sender disconnected. Raises BodyTooLarge before it reads the rest."""
     announced = headers.get("content-length", "")
     if _SECONDS.fullmatch(announced) and int(announced) > max_bytes:
         raise BodyTooLarge(max_bytes)
@@ -536,13 +551,13 @@ async def _respond(send: Send, status_code: int, headers: Mapping[str, str] | No
     content = json.dumps({"detail": HTTPStatus(status_code).phrase}).encode()
     every = {"content-type": "application/json", "content-length": str(len(content)), **(headers or {})}
     encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in every.items()]
-    with suppress(OSError):  # its sender has gone, and some servers say so
+    with suppress(OSError):  # some servers raise it if the sender has disconnected
         await send({"type": "http.response.start", "status": status_code, "headers": encoded})
         await send({"type": "http.response.body", "body": content})
 
 
-async def _live(receive: Receive, send: Send) -> None:
-    """There is nothing to set up; the journal belongs to whoever gave it."""
+async def _confirm_lifespan(receive: Receive, send: Send) -> None:
+    """Confirm start-up and shutdown; there is nothing to open or close, because the caller owns the journal."""
     while True:
         message = await receive()
         await send({"type": f"{message['type']}.complete"})

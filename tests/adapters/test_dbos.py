@@ -1,4 +1,4 @@
-"""Supervision by DBOS, over real HTTP and with real databases. Its processes are in test_dbos_processes.py."""
+"""Supervision by DBOS, over real HTTP and with real databases. test_dbos_processes.py tests its processes."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ QUICK = Timing(
 RARELY = replace(QUICK, poll_s=3600, longest_poll_s=3600)
 OFTEN: Limits = {"polling_interval_sec": 0.05}
 TIME_LIMIT_S = 60.0
-NAMES = (f"tasks-{number}" for number in count())  # a process has one supervision of a name
+NAMES = (f"tasks-{number}" for number in count())  # a process can have only one supervision with a name
 
 
 class Careless:
-    """A policy with a mistake in it."""
+    """A policy that raises."""
 
     name = "careless"
     needs_cost = False
@@ -72,7 +72,7 @@ def running_task(emulator: Emulator) -> str:
 
 
 def calls_of(emulator: Emulator, task_id: str, call: str) -> list[RecordedCall]:
-    """What the emulator saw of one command of the task, or of its `status`."""
+    """Return the emulator's recorded calls of one command of the task, or of its `status`."""
     return [each for each in emulator.calls() if each.task == task_id and call in (each.call, each.command)]
 
 
@@ -89,13 +89,13 @@ def result_of(handle: WorkflowHandle[str]) -> str:
 
 
 def lives(journal: SqlJournal, task_id: str) -> list[str]:
-    """The states that the task's commands went through, as the journal tells."""
+    """Return the states of the task's commands in the journal."""
     return [each.state for each in journal.history(task_id) if isinstance(each, RecordedCommand)]
 
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[Emulator]:
-    """An emulator in which nothing moves by itself."""
+    """An emulator whose tasks run no script."""
     with Emulator(manual=True) as emulator:
         yield emulator
 
@@ -110,7 +110,7 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlJournal]:
 def served(
     emulator: Emulator, journal: SqlJournal, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Supervision]]:
-    """Supervisions of several kinds; DBOS takes a second to find its queues, once for all tests."""
+    """Supervisions of several kinds for all tests, because DBOS needs a second to find its queues."""
     kinds: dict[str, dict[str, Any]] = {
         "quick": {},
         "rarely": {"timing": RARELY},
@@ -131,7 +131,7 @@ def served(
 
 
 def follow_until_nothing_happens(emulator: Emulator, supervision: Supervision, task_id: str) -> WorkflowHandle[str]:
-    """Where it is polled rarely, the second poll finds what the first one found, and is the last for an hour."""
+    """Wait for the second poll: with a long interval it is the last one for an hour."""
     handle = supervision.follow(task_id)
     eventually(lambda: [each.status_code for each in calls_of(emulator, task_id, "status")] == [200, 200])
     return handle
@@ -140,7 +140,7 @@ def follow_until_nothing_happens(emulator: Emulator, supervision: Supervision, t
 # --- following ------------------------------------------------------------------------------------
 
 
-def test_a_task_is_followed_until_it_is_over_in_few_steps_however_often_it_is_polled(
+def test_a_task_is_followed_to_its_end_in_few_steps_with_many_polls(
     emulator: Emulator, served: dict[str, Supervision]
 ) -> None:
     task_id = running_task(emulator)
@@ -152,11 +152,11 @@ def test_a_task_is_followed_until_it_is_over_in_few_steps_however_often_it_is_po
 
     steps = [each["function_name"] for each in DBOS.list_workflow_steps(handle.workflow_id)]
     assert state == "finished"
-    assert steps.count("look") == 2
+    assert steps.count("poll") == 2
     assert len(steps) <= 6
 
 
-def test_following_twice_is_following_once(emulator: Emulator, served: dict[str, Supervision]) -> None:
+def test_a_second_follow_returns_the_first_workflow(emulator: Emulator, served: dict[str, Supervision]) -> None:
     task_id = running_task(emulator)
     supervision = served["quick"]
 
@@ -169,7 +169,7 @@ def test_following_twice_is_following_once(emulator: Emulator, served: dict[str,
     assert workflows == [supervision.workflow_id(task_id)] == [f"{supervision.name}:{task_id}"]
 
 
-def test_a_long_wait_is_cut_into_steps(emulator: Emulator, served: dict[str, Supervision]) -> None:
+def test_a_long_wait_is_several_steps(emulator: Emulator, served: dict[str, Supervision]) -> None:
     task_id = running_task(emulator)
 
     handle = served["short steps"].follow(task_id)
@@ -179,7 +179,7 @@ def test_a_long_wait_is_cut_into_steps(emulator: Emulator, served: dict[str, Sup
     assert result_of(handle) == "finished"
 
 
-def test_following_outlives_a_service_that_fails(emulator: Emulator, served: dict[str, Supervision]) -> None:
+def test_following_continues_after_failures_of_the_service(emulator: Emulator, served: dict[str, Supervision]) -> None:
     task_id = running_task(emulator)
     emulator.fault("status", status_code=503, method="GET", task=task_id, times=20)
 
@@ -191,14 +191,14 @@ def test_following_outlives_a_service_that_fails(emulator: Emulator, served: dic
     assert len(DBOS.list_workflow_steps(handle.workflow_id)) <= 6
 
 
-def test_what_the_service_does_not_know_is_not_followed(served: dict[str, Supervision]) -> None:
+def test_a_task_that_the_service_does_not_know_ends_its_workflow(served: dict[str, Supervision]) -> None:
     handle = served["quick"].follow("task_nobody_made")
 
     with pytest.raises(NotFound):
         result_of(handle)
 
 
-def test_a_task_is_followed_anew_once_its_workflow_is_forgotten(
+def test_a_task_can_be_followed_again_once_its_workflow_is_deleted(
     emulator: Emulator, served: dict[str, Supervision]
 ) -> None:
     task_id = running_task(emulator)
@@ -219,7 +219,7 @@ def test_an_unusable_id_is_refused_at_once(served: dict[str, Supervision]) -> No
         served["quick"].follow("..")
 
 
-def test_so_many_are_followed_at_once_as_the_queue_allows(emulator: Emulator, served: dict[str, Supervision]) -> None:
+def test_the_queue_limits_the_tasks_followed_at_once(emulator: Emulator, served: dict[str, Supervision]) -> None:
     first, second = running_task(emulator), running_task(emulator)
 
     handle = served["one at a time"].follow(first)
@@ -236,9 +236,7 @@ def test_so_many_are_followed_at_once_as_the_queue_allows(emulator: Emulator, se
 # --- commands -------------------------------------------------------------------------------------
 
 
-def test_commands_are_told_and_answered_while_nothing_is_polled(
-    emulator: Emulator, served: dict[str, Supervision]
-) -> None:
+def test_commands_run_between_polls(emulator: Emulator, served: dict[str, Supervision]) -> None:
     task_id = running_task(emulator)
     supervision = served["rarely"]
     handle = follow_until_nothing_happens(emulator, supervision, task_id)
@@ -256,7 +254,7 @@ def test_commands_are_told_and_answered_while_nothing_is_polled(
     assert [each.applied for each in calls_of(emulator, task_id, "stop")] == [True]
 
 
-def test_what_is_told_twice_under_one_key_is_done_once(emulator: Emulator, served: dict[str, Supervision]) -> None:
+def test_two_sends_with_one_key_run_once(emulator: Emulator, served: dict[str, Supervision]) -> None:
     task_id = running_task(emulator)
     supervision = served["quick"]
     handle = supervision.follow(task_id)
@@ -271,22 +269,22 @@ def test_what_is_told_twice_under_one_key_is_done_once(emulator: Emulator, serve
     assert len(calls_of(emulator, task_id, "pause")) == 1
 
 
-def test_a_refusal_is_an_answer_and_following_goes_on(emulator: Emulator, served: dict[str, Supervision]) -> None:
+def test_a_refusal_is_an_outcome_and_following_continues(emulator: Emulator, served: dict[str, Supervision]) -> None:
     task_id = new_task(emulator)
     supervision = served["quick"]
     handle = supervision.follow(task_id)
 
-    answer = supervision.result(task_id, supervision.send(task_id, "pause"))
+    outcome = supervision.result(task_id, supervision.send(task_id, "pause"))
     emulator.fire(task_id, "start")
     emulator.fire(task_id, "finish")
 
     assert result_of(handle) == "finished"
-    assert answer is not None
-    assert str(answer["error"]).startswith("IllegalTransition: v1-full: 'pause' is not allowed in 'created'")
+    assert outcome is not None
+    assert str(outcome["error"]).startswith("IllegalTransition: v1-full: 'pause' is not allowed in 'created'")
     assert calls_of(emulator, task_id, "pause") == []
 
 
-def test_a_command_that_was_left_uncertain_is_settled_by_the_next_look(
+def test_an_uncertain_command_is_settled_by_the_next_poll(
     emulator: Emulator, served: dict[str, Supervision], journal: SqlJournal
 ) -> None:
     task_id = running_task(emulator)
@@ -295,37 +293,37 @@ def test_a_command_that_was_left_uncertain_is_settled_by_the_next_look(
     emulator.fault("drop_after", command="pause", task=task_id)
     emulator.fault("status", status_code=503, method="GET", task=task_id, times=5)
 
-    answer = supervision.result(task_id, supervision.send(task_id, "pause"))
+    outcome = supervision.result(task_id, supervision.send(task_id, "pause"))
     eventually(lambda: lives(journal, task_id)[-1] == "done")
     supervision.send(task_id, "stop")
 
     assert result_of(handle) == "stopped"
-    assert answer is not None
-    assert str(answer["error"]).startswith("CommandUncertain")
+    assert outcome is not None
+    assert str(outcome["error"]).startswith("CommandUncertain")
     assert len(calls_of(emulator, task_id, "pause")) == 1
 
 
-def test_what_must_not_be_repeated_needs_a_durable_journal(emulator: Emulator) -> None:
+def test_a_command_that_is_not_idempotent_needs_a_durable_journal(emulator: Emulator) -> None:
     supervision = supervision_of(emulator, api="v3")
 
     with pytest.raises(ValueError, match="durable journal"):
         supervision.send("7", "dispatch", task="read the news")
 
 
-def test_a_command_is_checked_before_it_is_told(served: dict[str, Supervision]) -> None:
+def test_a_command_is_checked_before_it_is_sent(served: dict[str, Supervision]) -> None:
     with pytest.raises(UnknownName):
         served["quick"].send("7", "paus")
     with pytest.raises(TypeError):
         served["quick"].send("7", "pause", why="lunch")
 
 
-def test_nobody_hears_what_is_said_of_a_task_that_is_not_followed(served: dict[str, Supervision]) -> None:
+def test_a_message_for_a_task_that_is_not_followed_raises(served: dict[str, Supervision]) -> None:
     with pytest.raises(NotFollowed, match="'7'"):
         served["quick"].send("7", "stop")
-    with pytest.raises(NotFollowed) as told:
+    with pytest.raises(NotFollowed) as raised:
         served["quick"].notify("7")
 
-    assert told.value.task == "7"
+    assert raised.value.task == "7"
 
 
 # --- webhooks -------------------------------------------------------------------------------------
@@ -342,7 +340,7 @@ def test_a_webhook_ends_the_wait_without_a_poll(emulator: Emulator, served: dict
 
 
 @pytest.mark.parametrize("status", [None, "paused"], ids=["none", "in a cycle"])
-def test_a_webhook_that_does_not_tell_the_end_leads_to_a_poll(
+def test_a_webhook_without_a_final_status_leads_to_a_poll(
     emulator: Emulator, served: dict[str, Supervision], status: str | None
 ) -> None:
     task_id = running_task(emulator)
@@ -362,7 +360,7 @@ def test_a_channel_that_is_not_declared_is_refused_at_once(served: dict[str, Sup
 # --- policies -------------------------------------------------------------------------------------
 
 
-def test_a_task_is_ended_when_it_was_followed_for_too_long(emulator: Emulator, served: dict[str, Supervision]) -> None:
+def test_a_task_followed_for_too_long_is_ended(emulator: Emulator, served: dict[str, Supervision]) -> None:
     task_id = running_task(emulator)
 
     state = result_of(served["not for long"].follow(task_id))
@@ -370,13 +368,13 @@ def test_a_task_is_ended_when_it_was_followed_for_too_long(emulator: Emulator, s
     assert state == emulator.task(task_id).state == "stopped"
 
 
-def test_a_policy_that_fails_does_not_stop_the_others(emulator: Emulator, served: dict[str, Supervision]) -> None:
+def test_a_policy_that_raises_does_not_stop_the_others(emulator: Emulator, served: dict[str, Supervision]) -> None:
     task_id = running_task(emulator)
 
     assert result_of(served["careless"].follow(task_id)) == emulator.task(task_id).state == "stopped"
 
 
-def test_a_task_whose_record_cannot_be_read_is_followed_once_it_can(
+def test_a_task_with_an_unreadable_journal_is_followed_once_it_is_readable(
     emulator: Emulator, served: dict[str, Supervision], journal: SqlJournal, caplog: pytest.LogCaptureFixture
 ) -> None:
     task_id = running_task(emulator)
@@ -396,9 +394,7 @@ def test_a_task_whose_record_cannot_be_read_is_followed_once_it_can(
     assert result_of(handle) == "finished"
 
 
-def test_a_task_is_ended_when_it_was_in_a_state_for_too_long(
-    emulator: Emulator, served: dict[str, Supervision]
-) -> None:
+def test_a_task_in_a_state_for_too_long_is_ended(emulator: Emulator, served: dict[str, Supervision]) -> None:
     task_id = running_task(emulator)
     supervision = served["not paused for long"]
 
@@ -411,7 +407,7 @@ def test_a_task_is_ended_when_it_was_in_a_state_for_too_long(
     assert stops_before == []
 
 
-def test_a_policy_whose_command_is_refused_gives_it_again(emulator: Emulator, served: dict[str, Supervision]) -> None:
+def test_a_policys_refused_command_is_sent_again(emulator: Emulator, served: dict[str, Supervision]) -> None:
     task_id = running_task(emulator)
     emulator.fault("status", status_code=409, command="stop", task=task_id, times=2)
 
@@ -422,7 +418,7 @@ def test_a_policy_whose_command_is_refused_gives_it_again(emulator: Emulator, se
 
 
 @pytest.mark.parametrize(("name", "event"), [("hasty", "finish"), ("at once", None)])
-def test_a_service_that_answers_later_than_a_step_ends_is_followed_all_the_same(
+def test_a_service_slower_than_a_step_is_still_followed(
     emulator: Emulator, served: dict[str, Supervision], name: str, event: str | None
 ) -> None:
     task_id = running_task(emulator)
@@ -435,7 +431,7 @@ def test_a_service_that_answers_later_than_a_step_ends_is_followed_all_the_same(
     emulator.clear_faults()
 
 
-def test_a_task_is_ended_when_it_is_too_expensive(emulator: Emulator, served: dict[str, Supervision]) -> None:
+def test_a_task_that_is_too_expensive_is_ended(emulator: Emulator, served: dict[str, Supervision]) -> None:
     with Client("v3", api_key=KEY, base_url=emulator.base_url) as client:
         session_id = client.create("read the news", keepAlive=True).id
     emulator.fire(session_id, "start")
@@ -448,8 +444,8 @@ def test_a_task_is_ended_when_it_is_too_expensive(emulator: Emulator, served: di
     assert stops_before == []
 
 
-def test_a_policy_needs_a_service_that_tells_costs(emulator: Emulator) -> None:
-    with pytest.raises(ValueError, match="does not tell what a task costs"):
+def test_a_cost_policy_needs_a_service_that_reports_costs(emulator: Emulator) -> None:
+    with pytest.raises(ValueError, match="does not report what a task costs"):
         supervision_of(emulator, api="v1", policies=[StopAtCost(1)])
 
 

@@ -1,4 +1,4 @@
-"""The processes that DBOS serves in: what they store, what they recover when they are really killed, and what not."""
+"""Processes that run DBOS: the data that they store, and what they recover after a real kill."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def url(tmp_path: Path) -> str:
 # --- one process ------------------------------------------------------------------------------------
 
 
-def test_it_serves_where_there_is_an_event_loop(emulator: Emulator, url: str) -> None:
+def test_it_serves_inside_an_event_loop(emulator: Emulator, url: str) -> None:
     task_id = running_task(emulator)
     supervision = supervision_of(emulator)
 
@@ -66,7 +66,7 @@ def test_it_serves_where_there_is_an_event_loop(emulator: Emulator, url: str) ->
     assert asyncio.run(main()) == "finished"
 
 
-def test_what_is_stored_is_plain_data_and_holds_no_key(emulator: Emulator, tmp_path: Path) -> None:
+def test_the_stored_data_is_plain_and_holds_no_key(emulator: Emulator, tmp_path: Path) -> None:
     task_id = running_task(emulator)
     supervision = supervision_of(emulator)
     config = config_of(f"sqlite:///{tmp_path}/dbos.sqlite")
@@ -88,7 +88,7 @@ def test_what_is_stored_is_plain_data_and_holds_no_key(emulator: Emulator, tmp_p
 
 @dataclass(frozen=True)
 class Worker:
-    """A process that follows a task, and stops it at once if it is `told` to; it can be killed at any time.
+    """A process that follows a task, and stops it at once if `stops` is true; it can be killed at any time.
 
     `writer` is its name in the journal, if that is another one.
     """
@@ -100,7 +100,7 @@ class Worker:
     name: str = "worker-1"
     writer: str = ""
     version: str = "1"
-    told: bool = False
+    stops: bool = False
 
     def supervision(self, journal: SqlJournal) -> Supervision:
         client = AsyncClient("v1", api_key=KEY, base_url=self.base_url, timing=QUICK, journal=journal)
@@ -111,7 +111,7 @@ class Worker:
             supervision = self.supervision(journal)
             with serving(config_of(self.url, worker=self.name, version=self.version), supervision):
                 handle = supervision.follow(self.task_id)
-                if self.told:
+                if self.stops:
                     supervision.send(self.task_id, "stop", idempotency_key="enough")
                 result_of(handle)
 
@@ -127,7 +127,7 @@ class Worker:
 
 
 def kill_in_the_middle_of_a_stop(worker: Worker, emulator: Emulator) -> None:
-    with replace(worker, told=True).running() as process:
+    with replace(worker, stops=True).running() as process:
         eventually(lambda: calls_of(emulator, worker.task_id, "stop"))
         process.kill()
         process.join()
@@ -177,7 +177,7 @@ def test_the_same_on_postgresql(worker: Worker, emulator: Emulator, postgres_url
 
 
 @pytest.mark.heavy
-def test_whoever_has_another_name_in_the_journal_waits_for_the_lease(worker: Worker, emulator: Emulator) -> None:
+def test_a_worker_with_another_name_waits_for_the_lease(worker: Worker, emulator: Emulator) -> None:
     emulator.fault("delay", command="stop", task=worker.task_id, seconds=600)
     kill_in_the_middle_of_a_stop(worker, emulator)
 
@@ -193,7 +193,7 @@ def test_whoever_has_another_name_in_the_journal_waits_for_the_lease(worker: Wor
     ("name", "version"),
     [pytest.param("worker-2", "1", id="name", marks=pytest.mark.heavy), pytest.param("worker-1", "2", id="version")],
 )
-def test_the_trap_nobody_recovers_the_work_of_another_name_or_version(
+def test_work_of_another_name_or_version_is_not_recovered(
     worker: Worker, emulator: Emulator, name: str, version: str
 ) -> None:
     emulator.fault("delay_after", command="stop", task=worker.task_id, seconds=600)
@@ -201,7 +201,7 @@ def test_the_trap_nobody_recovers_the_work_of_another_name_or_version(
     another_task = running_task(emulator)
     emulator.fire(another_task, "finish")
 
-    end(replace(worker, task_id=another_task, name=name, version=version))  # it lives, and serves
+    end(replace(worker, task_id=another_task, name=name, version=version))  # it is running and follows tasks
 
     with SqlJournal(worker.journal) as journal:
         assert lives(journal, worker.task_id)[-1] == "recorded"
@@ -211,7 +211,7 @@ def test_the_trap_nobody_recovers_the_work_of_another_name_or_version(
 
 
 @pytest.mark.heavy
-def test_the_program_of_the_page_runs_as_it_stands_and_is_started_again(emulator: Emulator, tmp_path: Path) -> None:
+def test_the_documented_program_runs_unchanged_and_can_be_restarted(emulator: Emulator, tmp_path: Path) -> None:
     [program] = [each.text for each in examples("docs/dbos.md") if each.language == "python"]
     (tmp_path / "supervise.py").write_text(program, encoding="utf-8")
     task_id = running_task(emulator)
@@ -234,15 +234,15 @@ def test_the_program_of_the_page_runs_as_it_stands_and_is_started_again(emulator
 
 
 @pytest.mark.parametrize("missing", ["executor_id", "application_version"])
-def test_a_configuration_that_recovers_by_chance_is_refused(url: str, missing: str) -> None:
+def test_a_configuration_without_both_pins_is_refused(url: str, missing: str) -> None:
     config: Any = config_of(url)
     del config[missing]
 
-    with pytest.raises(RecoveryNotConfigured, match=f"must say {missing}"), serving(config):
+    with pytest.raises(RecoveryNotConfigured, match=f"must set {missing}"), serving(config):
         pytest.fail("it was served")
 
 
-def test_a_dbos_that_was_made_otherwise_is_refused_and_left_alone(url: str) -> None:
+def test_a_dbos_with_another_configuration_is_refused_and_not_changed(url: str) -> None:
     config = config_of(url)
     DBOS(config={**config, "executor_id": "local"})
     try:
@@ -254,7 +254,7 @@ def test_a_dbos_that_was_made_otherwise_is_refused_and_left_alone(url: str) -> N
         DBOS.destroy()
 
 
-def test_a_supervision_is_served_once(emulator: Emulator, url: str) -> None:
+def test_a_supervision_can_be_served_only_once(emulator: Emulator, url: str) -> None:
     supervision = supervision_of(emulator)
     with serving(config_of(url), supervision):
         pass

@@ -1,4 +1,4 @@
-"""What the adapters log: a constant text, its facts beside it as data, and no secret in either."""
+"""Log records of the adapters: a constant message, its facts as data, and no secret in either."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ ADAPTERS = Path(__file__).parents[2] / "adapters" / "lifecycle_adapters"
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
 TAKEN = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
 
-# --- as it is written -----------------------------------------------------------------------------
+# --- in the sources -------------------------------------------------------------------------------
 
 
 def loggers(module: ast.Module) -> dict[str, str]:
-    """The names of a module's loggers, and what `getLogger` was given for each."""
+    """Return the names of a module's loggers, and the argument of `getLogger` for each."""
     made = [node for node in ast.walk(module) if isinstance(node, ast.Assign) and "getLogger" in ast.unparse(node)]
     return {ast.unparse(node.targets[0]): ast.unparse(node.value) for node in made}
 
 
 def log_calls() -> Iterator[Any]:
-    """Every call of a logger, with the function that it stands in."""
+    """Yield every call of a logger, with the function around it."""
     for path in sorted(ADAPTERS.rglob("*.py")):
         module = ast.parse(path.read_text(encoding="utf-8"))
         names = {f"{name}.{level}" for name in {*loggers(module), "logging"} for level in LEVELS}
@@ -56,7 +56,7 @@ def test_a_logger_is_named_for_its_adapter(path: Path) -> None:
 
 
 @pytest.mark.parametrize(("call", "function"), [*log_calls()])
-def test_a_text_is_constant_and_its_facts_are_data(call: ast.Call, function: ast.FunctionDef) -> None:
+def test_a_message_is_constant_and_its_facts_are_data(call: ast.Call, function: ast.FunctionDef) -> None:
     (text,) = call.args
     written = [key for node in ast.walk(function) if isinstance(node, ast.Dict) for key in node.keys]
     facts = {ast.literal_eval(key) for key in written if key is not None}
@@ -67,7 +67,7 @@ def test_a_text_is_constant_and_its_facts_are_data(call: ast.Call, function: ast
     assert facts & TAKEN == set(), "logging refuses to overwrite them"
 
 
-# --- as it comes ----------------------------------------------------------------------------------
+# --- at run time ----------------------------------------------------------------------------------
 
 KEY = "bu_distinctive-key-71d3"
 SECRET = "whsec_distinctive-secret-5b09"
@@ -76,7 +76,7 @@ PING = b'{"type": "test", "timestamp": "2026-01-01T00:00:00Z", "payload": {"test
 
 
 def echo(seen: Seen) -> Reply:
-    """An answer that is no use, and repeats all that was asked."""
+    """Return an unusable response that repeats the whole request."""
     said = {"detail": f"{seen.headers} {seen.body!r}"}
     status = {"GET": 200, "PUT": 409, "POST": 503}[seen.method]
     return Reply(status=status, body="running" if seen.method == "GET" else said, headers={"X-Echo": str(seen.headers)})
@@ -84,7 +84,7 @@ def echo(seen: Seen) -> Reply:
 
 @pytest.fixture
 def records() -> Iterator[list[logging.LogRecord]]:
-    """All that any logger of the adapters says, as whatever handler receives it."""
+    """The records of all loggers of the adapters, as a handler receives them."""
     kept: list[logging.LogRecord] = []
 
     class Keeping(logging.Handler):
@@ -125,11 +125,11 @@ def test_no_record_holds_a_key(
     with open_client("http://127.0.0.1:1") as client, pytest.raises(LifecycleError):
         client.task("t").status()
 
-    told = [vars(each) for each in records]
-    assert {(each["method"], each["answer"]) for each in told} >= {
+    logged = [vars(each) for each in records]
+    assert {(each["method"], each["answer"]) for each in logged} >= {
         ("GET", "Accepted"), ("PUT", "Refused"), ("POST", "Lost"), ("GET", "NotSent"),
     }  # fmt: skip
-    assert KEY not in str(told)
+    assert KEY not in str(logged)
 
 
 def test_no_record_holds_a_secret_of_webhooks(records: list[logging.LogRecord]) -> None:
@@ -139,13 +139,13 @@ def test_no_record_holds_a_secret_of_webhooks(records: list[logging.LogRecord]) 
         for headers in (sign(PING, secret=SECRET, sent_at=now), {TIMESTAMP_HEADER: "1", SIGNATURE_HEADER: SECRET}):
             webhooks.receive(body, headers)
 
-    told = [vars(each) for each in records]
-    assert {each["levelname"] for each in told} == {"INFO", "WARNING"}
-    assert SECRET not in str(told)
+    logged = [vars(each) for each in records]
+    assert {each["levelname"] for each in logged} == {"INFO", "WARNING"}
+    assert SECRET not in str(logged)
 
 
 class Gone(MemoryJournal):
-    """A journal that cannot be used, for the reason given."""
+    """A journal that raises the given error on every call."""
 
     def __init__(self, why: LifecycleError) -> None:
         super().__init__()
@@ -162,6 +162,6 @@ def test_no_record_holds_a_password_of_the_journal(records: list[logging.LogReco
 
     webhooks.receive(PING, sign(PING, secret=SECRET, sent_at=datetime.now(UTC)))
 
-    (told,) = [vars(each) for each in records if each.levelname == "ERROR"]
-    assert "someone" in told["error"]
-    assert PASSWORD not in str(told)
+    (logged,) = [vars(each) for each in records if each.levelname == "ERROR"]
+    assert "someone" in logged["error"]
+    assert PASSWORD not in str(logged)

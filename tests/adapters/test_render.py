@@ -1,4 +1,4 @@
-"""Pictures by the real layout program, its failures, and the gallery."""
+"""Pictures rendered by the real layout program, its failures, and the gallery."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def elements(svg: str, tag: str) -> list[ET.Element]:
 
 
 def texts(svg: str) -> list[str]:
-    """The words that are drawn; Graphviz writes some spaces as unbreakable."""
+    """Return the drawn texts; Graphviz writes some spaces as no-break spaces."""
     return ["".join(text.itertext()).replace("\xa0", " ").strip() for text in elements(svg, "text")]
 
 
@@ -51,7 +51,7 @@ def test_svg_draws_every_state_and_row(declared: Lifecycle[str, str]) -> None:
     assert [title.text for title in elements(svg, "title")] == [declared.name]
 
 
-def test_svg_refers_to_nothing_outside_and_runs_nothing(declared: Lifecycle[str, str]) -> None:
+def test_svg_has_no_external_reference_and_no_script(declared: Lifecycle[str, str]) -> None:
     svg = to_svg(diagram(declared))
 
     used = {element.tag.removeprefix(SVG) for element in ET.fromstring(svg).iter()}
@@ -84,7 +84,7 @@ def test_colours_are_legible(theme: dict[Colour, str]) -> None:
 
 
 def contrast(one: str, other: str) -> float:
-    """The contrast ratio of two colours, 1 to 21, as WCAG 2.2 defines it."""
+    """Return the contrast ratio of two colours, 1 to 21, by WCAG 2.2."""
     dark, light = sorted((luminance(one), luminance(other)))
     return (light + 0.05) / (dark + 0.05)
 
@@ -100,7 +100,7 @@ def luminance(colour: str) -> float:
     state=st.text(st.characters(exclude_categories=("C", "Z")), min_size=1),
     event=st.text(st.characters(exclude_categories=("C", "Z")), min_size=1),
 )
-def test_svg_shows_hostile_names_as_they_are(state: str, event: str) -> None:
+def test_svg_escapes_hostile_names(state: str, event: str) -> None:
     node, edge = Node(state, "", (Mark.INITIAL, Mark.FINAL)), Edge(state, event, state, Origin.CALLER, "")
 
     svg = to_svg(Diagram(state, "", (node,), (edge,)))
@@ -138,21 +138,21 @@ def test_no_line_crosses_a_label(declared: Lifecycle[str, str]) -> None:
 
 
 def box(label: ET.Element) -> tuple[float, float, float, float]:
-    """About where a word is: letters are half as wide as the font is high; `y` is their baseline."""
+    """Return a text's approximate box: letters are half as wide as the font is high; `y` is their baseline."""
     x, y, size = (float(label.get(name) or 0) for name in ("x", "y", "font-size"))
     half = size * len((label.text or "").strip()) / 4
     return x - half, y - 0.7 * size, x + half, y + 0.25 * size
 
 
 def points(path: str) -> list[Point]:
-    """Points along a path of cubic curves, "M x,y C x,y x,y x,y ..."."""
+    """Return points along a path of cubic curves, "M x,y C x,y x,y x,y ..."."""
     found = [(float(x), float(y)) for x, y in re.findall(r"(-?[\d.]+),(-?[\d.]+)", path)]
     pieces = [found[start : start + 4] for start in range(0, len(found) - 3, 3)]
     return [on_curve(piece, step / 50) for piece in pieces for step in range(51)]
 
 
 def on_curve(ends: list[Point], t: float) -> Point:
-    """De Casteljau's construction."""
+    """Return a point of a cubic curve by De Casteljau's algorithm."""
     while len(ends) > 1:
         ends = [(a + (c - a) * t, b + (d - b) * t) for (a, b), (c, d) in pairwise(ends)]
     return ends[0]
@@ -205,7 +205,7 @@ def not_installed(_: str) -> NoReturn:
 
 @pytest.fixture
 def without_wheel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A machine without graphviz-pure; programs in the returned folder are on its PATH."""
+    """Hide graphviz-pure, and return a folder whose programs are on the PATH."""
     monkeypatch.setattr(metadata, "files", not_installed)
     monkeypatch.setenv("PATH", str(tmp_path))
     return tmp_path
@@ -222,7 +222,7 @@ def test_without_a_program_the_extra_is_named(without_wheel: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["graphviz-pure", "dot"])
-def test_a_program_on_the_path_serves_where_the_wheel_is_missing(without_wheel: Path, name: str) -> None:
+def test_a_program_on_the_path_is_used_if_the_wheel_is_missing(without_wheel: Path, name: str) -> None:
     install(without_wheel / name, f"#!/bin/sh\nexec '{wheel_program()}' \"$@\"\n")
 
     assert "running" in texts(to_svg(diagram(V1)))
@@ -241,7 +241,7 @@ def test_the_wheels_program_need_not_be_on_the_path(monkeypatch: pytest.MonkeyPa
     assert to_svg(diagram(V1)) == expected
 
 
-def test_a_failing_program_is_quoted(without_wheel: Path) -> None:
+def test_a_failing_programs_message_is_quoted(without_wheel: Path) -> None:
     install(without_wheel / "dot", "#!/bin/sh\necho 'Format: \"svg\" not recognized' >&2\nexit 1\n")
 
     with pytest.raises(RenderError, match='dot: Format: "svg" not recognized'):
@@ -255,7 +255,7 @@ def test_a_program_that_cannot_run_is_named(without_wheel: Path) -> None:
         to_svg(diagram(V1))
 
 
-def test_a_program_that_hangs_is_ended(without_wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_that_hangs_is_killed(without_wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(without_wheel / "dot", "#!/bin/sh\nexec /bin/sleep 60\n")
     monkeypatch.setattr("lifecycle_adapters.render._TIMEOUT_S", 0.2)
 
@@ -286,7 +286,7 @@ def test_gallery_index_shows_each_picture_and_links_what_exists(tmp_path: Path) 
     assert {tmp_path / name for name in linked} | {tmp_path / "README.md"} == set(tmp_path.iterdir())
 
 
-def test_gallery_is_renewed_and_loses_what_is_no_longer_part_of_it(tmp_path: Path) -> None:
+def test_gallery_is_overwritten_and_obsolete_files_are_removed(tmp_path: Path) -> None:
     write_gallery(tmp_path)
     index = tmp_path / "README.md"
     index.write_text(index.read_text(encoding="utf-8") + "[PNG](v0.png)\n", encoding="utf-8")
@@ -302,7 +302,7 @@ def test_gallery_is_renewed_and_loses_what_is_no_longer_part_of_it(tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["README.md", "v1.svg"])
-def test_gallery_overwrites_no_file_of_others(tmp_path: Path, name: str) -> None:
+def test_gallery_overwrites_no_foreign_file(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("[mine](v1.md)")
 
     with pytest.raises(RenderError, match=f"not from an earlier gallery: {name}"):

@@ -1,4 +1,4 @@
-"""Spans and figures, as OpenTelemetry's own SDK receives them: from both clients and journals, and never a secret."""
+"""Spans and metrics received by OpenTelemetry's SDK from both clients and journals; none contains a secret."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ Figures = dict[tuple[str, ...], float]
 Connect = Callable[..., AnyClient]
 
 
-class Told:
-    """What the SDK received."""
+class Exported:
+    """The spans and metrics that the SDK received."""
 
     def __init__(self) -> None:
         self._exporter, self._reader = InMemorySpanExporter(), InMemoryMetricReader()
@@ -53,7 +53,7 @@ class Told:
 
     @property
     def spans(self) -> list[ReadableSpan]:
-        """All that have ended, in that order."""
+        """All ended spans, in the order in which they ended."""
         return list(self._exporter.get_finished_spans())
 
     def span(self, name: str) -> ReadableSpan:
@@ -61,17 +61,17 @@ class Told:
         return found
 
     def facts(self, name: str) -> dict[str, Any]:
-        """The attributes of the one span of that name, our own without their prefix."""
+        """Return the attributes of the only span with this name, without the prefix `lifecycle.`."""
         return {key.removeprefix("lifecycle."): value for key, value in (self.span(name).attributes or {}).items()}
 
     def metrics(self) -> dict[str, list[Any]]:
-        """The points of each metric."""
+        """Return the data points of each metric."""
         data = self._reader.get_metrics_data()
         scopes = [scope for resource in data.resource_metrics for scope in resource.scope_metrics] if data else []
         return {metric.name: list(metric.data.data_points) for scope in scopes for metric in scope.metrics}
 
-    def figures(self, name: str) -> Figures:
-        """What a metric counted (a histogram: how often), by the values of its attributes."""
+    def counts(self, name: str) -> Figures:
+        """Return a metric's counts (a histogram's number of values) by the values of its attributes."""
         points = self.metrics().get(name, [])
         return {tuple(map(str, each.attributes.values())): _count(each) for each in points}
 
@@ -82,13 +82,13 @@ def _count(point: Any) -> float:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[Told]:
-    told = Told()
-    receiver = telemetry.Instruments(told.tracers.get_tracer("test"), told.meters.get_meter("test"))
-    monkeypatch.setattr(telemetry, "_to", receiver)
-    yield told
-    told.tracers.shutdown()
-    told.meters.shutdown()
+def exported(monkeypatch: pytest.MonkeyPatch) -> Iterator[Exported]:
+    exported = Exported()
+    receiver = telemetry.Instruments(exported.tracers.get_tracer("test"), exported.meters.get_meter("test"))
+    monkeypatch.setattr(telemetry, "_instruments", receiver)
+    yield exported
+    exported.tracers.shutdown()
+    exported.meters.shutdown()
 
 
 @pytest.fixture(params=["memory", "sql"])
@@ -102,7 +102,7 @@ def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]
 
 @pytest.fixture(params=["sync", "async"])
 def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
-    """Serve a script to a client of v1, `connect(script, **settings)`."""
+    """Return a function that connects a v1 client to a scripted service, `connect(script, **settings)`."""
     with ExitStack() as running:
 
         def connect(script: Script, **settings: Any) -> AnyClient:
@@ -118,11 +118,11 @@ def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
         yield connect
 
 
-def statuses(*words: str, **calls: Reply | list[Reply]) -> Script:
-    """Answer reads of the status with these words in turn, and the named commands (`pause`) with these replies."""
-    reads = [Reply(body=word) for word in words]
+def statuses(*reported: str, **calls: Reply | list[Reply]) -> Script:
+    """Return a script: these statuses in turn for reads, and these replies for the named commands (`pause`)."""
+    reads = [Reply(body=status) for status in reported]
     commands = {f"PUT /api/v1/{name}-task": reply for name, reply in calls.items()}
-    return by_path({STATUS: reads, DETAILS: Reply(body={"id": TASK, "status": words[-1]}), **commands})
+    return by_path({STATUS: reads, DETAILS: Reply(body={"id": TASK, "status": reported[-1]}), **commands})
 
 
 OK, BROKEN = Reply(body={}), Reply(status=500, body={"detail": "a secret of the service"})
@@ -131,15 +131,15 @@ REFUSED = Reply(status=400, body={"detail": "a secret of the service"})
 # --- commands -------------------------------------------------------------------------------------
 
 
-def test_a_command_is_a_span_with_its_requests_below_it(told: Told, connect: Connect, journal: Journal) -> None:
+def test_a_commands_span_is_the_parent_of_its_requests(exported: Exported, connect: Connect, journal: Journal) -> None:
     client = connect(statuses("running", "paused", pause=[Reply(status=429), OK]), journal=journal)
 
     client.task(TASK).pause()
 
-    assert told.facts("lifecycle.command") == {
+    assert exported.facts("lifecycle.command") == {
         "name": "v1-full", "task_id": TASK, "command": "pause", "outcome": "done", "attempts": 2, "state": "paused",
     }  # fmt: skip
-    *requests, command = told.spans
+    *requests, command = exported.spans
     assert [each.name for each in requests] == [
         "GET /api/v1/task/{id}/status",
         "PUT /api/v1/pause-task",
@@ -151,13 +151,13 @@ def test_a_command_is_a_span_with_its_requests_below_it(told: Told, connect: Con
     assert command.status.is_unset
 
 
-def test_a_request_says_what_the_conventions_say(told: Told, connect: Connect) -> None:
+def test_a_requests_span_follows_the_semantic_conventions(exported: Exported, connect: Connect) -> None:
     client = connect(statuses("running", pause=Reply(status=401)))
 
     with pytest.raises(LifecycleError):
         client.task(TASK).pause()
 
-    read, sent = told.span("GET /api/v1/task/{id}/status"), told.span("PUT /api/v1/pause-task")
+    read, sent = exported.span("GET /api/v1/task/{id}/status"), exported.span("PUT /api/v1/pause-task")
     host, _, port = client.base_url.removeprefix("http://").partition(":")
     assert dict(read.attributes or {}) == {
         "http.request.method": "GET",
@@ -172,18 +172,18 @@ def test_a_request_says_what_the_conventions_say(told: Told, connect: Connect) -
     assert (sent.attributes or {})["error.type"] == "401"
 
 
-def test_a_request_that_is_not_answered_says_why(told: Told, connect: Connect) -> None:
+def test_a_request_without_a_response_has_an_error_type(exported: Exported, connect: Connect) -> None:
     client = connect(statuses("running", pause=Reply(drops=True), stop=OK), timing=replace(QUICK, attempts=1))
 
     with pytest.raises(LifecycleError):
         client.task(TASK).pause()
 
-    lost = [each for each in told.spans if each.name == "PUT /api/v1/pause-task"]
+    lost = [each for each in exported.spans if each.name == "PUT /api/v1/pause-task"]
     assert {str((each.attributes or {})["error.type"]) for each in lost} == {"httpx2.RemoteProtocolError"}
     assert not any("http.response.status_code" in (each.attributes or {}) for each in lost)
 
 
-def never_answered() -> Script:
+def lost_responses() -> Script:
     return by_path({STATUS: [Reply(body="running"), BROKEN], "PUT /api/v1/pause-task": BROKEN})
 
 
@@ -192,7 +192,7 @@ OUTCOMES: dict[str, tuple[Callable[[], Script], str]] = {
     "redundant": (lambda: statuses("paused"), ""),
     "illegal": (lambda: statuses("finished"), "lifecycle.errors.IllegalTransition"),
     "refused": (lambda: statuses("running", pause=REFUSED), "lifecycle.errors.CommandRefused"),
-    "uncertain": (never_answered, "lifecycle.errors.CommandUncertain"),
+    "uncertain": (lost_responses, "lifecycle.errors.CommandUncertain"),
     "ended_first": (lambda: statuses("running", "finished", pause=REFUSED), "lifecycle.errors.TaskEndedFirst"),
     "moot": (lambda: statuses("running", "failed", pause=OK), "lifecycle.errors.TaskEndedFirst"),
     "failed": (lambda: statuses("running", pause=Reply(status=403)), "lifecycle_adapters.http.http_errors.Forbidden"),
@@ -200,24 +200,26 @@ OUTCOMES: dict[str, tuple[Callable[[], Script], str]] = {
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES)
-def test_what_came_of_a_command(told: Told, connect: Connect, outcome: str) -> None:
+def test_each_outcome_of_a_command_is_recorded(exported: Exported, connect: Connect, outcome: str) -> None:
     script, error_type = OUTCOMES[outcome]
 
     with suppress(LifecycleError):
         connect(script()).task(TASK).pause()
 
-    facts = told.facts("lifecycle.command")
+    facts = exported.facts("lifecycle.command")
     assert (facts["outcome"], facts.get("error.type", "")) == (outcome, error_type)
     assert facts["attempts"] == (0 if outcome in ("redundant", "illegal") else 1)
-    assert told.span("lifecycle.command").status.is_unset == (not error_type)
-    assert told.span("lifecycle.command").events == ()
-    assert told.figures("lifecycle.command.duration") == {("v1-full", "pause", outcome): 1}
+    assert exported.span("lifecycle.command").status.is_unset == (not error_type)
+    assert exported.span("lifecycle.command").events == ()
+    assert exported.counts("lifecycle.command.duration") == {("v1-full", "pause", outcome): 1}
     by = {"illegal": "lifecycle", "refused": "service"}.get(outcome)
-    assert told.figures("lifecycle.refusals") == ({("v1-full", "pause", by): 1} if by else {})
-    assert told.figures("lifecycle.uncertain_commands") == ({("v1-full", "pause"): 1} if outcome == "uncertain" else {})
+    assert exported.counts("lifecycle.refusals") == ({("v1-full", "pause", by): 1} if by else {})
+    assert exported.counts("lifecycle.uncertain_commands") == (
+        {("v1-full", "pause"): 1} if outcome == "uncertain" else {}
+    )
 
 
-def test_a_command_that_another_keeps_waiting(told: Told, connect: Connect, journal: Journal) -> None:
+def test_a_command_that_waits_for_another_is_in_flight(exported: Exported, connect: Connect, journal: Journal) -> None:
     log = journal.task(V1_FULL, TASK)
     known = log.add_report(Report("running", NOW))
     log.add_intent(V1Event.PAUSE, source=V1State.RUNNING, version=known.version, fields={})
@@ -225,89 +227,89 @@ def test_a_command_that_another_keeps_waiting(told: Told, connect: Connect, jour
     with pytest.raises(LifecycleError):
         connect(statuses("running"), journal=journal).task(TASK).stop()
 
-    assert told.facts("lifecycle.command")["outcome"] == "in_flight"
+    assert exported.facts("lifecycle.command")["outcome"] == "in_flight"
 
 
-def test_an_error_of_the_journal_is_the_commands_end(told: Told, connect: Connect, tmp_path: Path) -> None:
+def test_an_error_of_the_journal_fails_the_command(exported: Exported, connect: Connect, tmp_path: Path) -> None:
     with SqlJournal(tmp_path / "journal.db") as made:
         made.task(V1_FULL, TASK).track()
     with SqlJournal(tmp_path / "journal.db", read_only=True) as journal, pytest.raises(LifecycleError):
         connect(statuses("running"), journal=journal).task(TASK).pause()
 
-    facts = told.facts("lifecycle.command")
+    facts = exported.facts("lifecycle.command")
     assert (facts["outcome"], facts["error.type"]) == (
         "failed",
         "lifecycle_adapters.journal.journal_errors.JournalReadOnly",
     )
 
 
-def test_a_name_that_is_not_declared_begins_nothing(told: Told, connect: Connect) -> None:
+def test_an_undeclared_name_starts_no_span(exported: Exported, connect: Connect) -> None:
     with pytest.raises(LifecycleError):
         connect(statuses("running")).task(TASK).send("explode")
 
-    assert (told.spans, told.metrics()) == ([], {})
+    assert (exported.spans, exported.metrics()) == ([], {})
 
 
 # --- recovering and waiting -----------------------------------------------------------------------
 
 
-def test_a_recovery_tells_of_the_command_that_it_took_up(told: Told, connect: Connect, journal: Journal) -> None:
-    task = connect(never_answered(), journal=journal).task(TASK)
+def test_a_recoverys_span_names_the_resumed_command(exported: Exported, connect: Connect, journal: Journal) -> None:
+    task = connect(lost_responses(), journal=journal).task(TASK)
     with pytest.raises(LifecycleError):
         task.pause()
 
     connect(statuses("running", "paused", pause=OK), journal=journal).recover()
 
-    assert told.facts("lifecycle.recover") == {
+    assert exported.facts("lifecycle.recover") == {
         "name": "v1-full", "task_id": TASK, "command": "pause", "outcome": "done", "attempts": 1, "state": "paused",
     }  # fmt: skip
-    below = [each.name for each in told.spans if each.parent == told.span("lifecycle.recover").context]
+    below = [each.name for each in exported.spans if each.parent == exported.span("lifecycle.recover").context]
     assert below == ["GET /api/v1/task/{id}/status", "PUT /api/v1/pause-task", "GET /api/v1/task/{id}/status"]
-    assert told.figures("lifecycle.command.duration") == {("v1-full", "pause", "uncertain"): 1}, "it was given once"
+    assert exported.counts("lifecycle.command.duration") == {("v1-full", "pause", "uncertain"): 1}, "it was sent once"
 
 
-def test_a_recovery_that_returns_its_error_still_failed(told: Told, connect: Connect, journal: Journal) -> None:
-    task = connect(never_answered(), journal=journal).task(TASK)
+def test_a_recovery_that_returns_its_error_still_failed(exported: Exported, connect: Connect, journal: Journal) -> None:
+    task = connect(lost_responses(), journal=journal).task(TASK)
     with pytest.raises(LifecycleError):
         task.pause()
 
     (recovered,) = connect(by_path({STATUS: BROKEN}), journal=journal).recover()
 
     assert recovered.error is not None
-    facts = told.facts("lifecycle.recover")
+    facts = exported.facts("lifecycle.recover")
     assert (facts["outcome"], facts["command"]) == ("uncertain", "pause")
     assert facts["error.type"] == "lifecycle.errors.CommandUncertain"
-    assert not told.span("lifecycle.recover").status.is_unset
+    assert not exported.span("lifecycle.recover").status.is_unset
 
 
-def test_where_nothing_is_open_a_recovery_says_so(told: Told, connect: Connect) -> None:
+def test_a_recovery_without_an_open_command_has_its_own_outcome(exported: Exported, connect: Connect) -> None:
     assert connect(statuses("running")).task(TASK).recover() is None
 
-    assert told.facts("lifecycle.recover")["outcome"] == "nothing_open"
+    assert exported.facts("lifecycle.recover")["outcome"] == "nothing_open"
 
 
-def test_a_wait_is_a_span_over_all_its_polls(told: Told, connect: Connect) -> None:
+def test_a_waits_span_is_the_parent_of_its_polls(exported: Exported, connect: Connect) -> None:
     connect(statuses("created", "running", "finished")).task(TASK).wait()
 
-    assert told.facts("lifecycle.wait") == {
+    assert exported.facts("lifecycle.wait") == {
         "name": "v1-full", "task_id": TASK, "outcome": "rested", "state": "finished",
     }  # fmt: skip
-    below = [each.name for each in told.spans if each.parent == told.span("lifecycle.wait").context]
+    below = [each.name for each in exported.spans if each.parent == exported.span("lifecycle.wait").context]
     assert below == 3 * ["GET /api/v1/task/{id}/status"] + ["GET /api/v1/task/{id}"]
 
 
-def test_a_wait_whose_time_is_up(told: Told, connect: Connect) -> None:
+def test_a_wait_that_times_out_has_its_own_outcome(exported: Exported, connect: Connect) -> None:
     with pytest.raises(TimeoutError):
         connect(statuses("running")).task(TASK).wait(timeout_s=0.02)
 
-    assert told.facts("lifecycle.wait")["outcome"] == "timed_out"
+    assert exported.facts("lifecycle.wait")["outcome"] == "timed_out"
 
 
 # --- the context ----------------------------------------------------------------------------------
 
 
-def test_what_a_journal_does_is_below_the_command_in_other_threads_too(
-    told: Told, connect: Connect, tmp_path: Path
+def test_the_journals_calls_are_inside_the_commands_span_in_other_threads_too(
+    exported: Exported, connect: Connect, tmp_path: Path
 ) -> None:
     seen: list[SpanContext] = []
 
@@ -319,25 +321,25 @@ def test_what_a_journal_does_is_below_the_command_in_other_threads_too(
         connect(statuses("running", "paused", pause=OK), journal=journal).task(TASK).pause()
 
     assert seen
-    assert all(each == told.span("lifecycle.command").context for each in seen)
+    assert all(each == exported.span("lifecycle.command").context for each in seen)
 
 
-def test_a_span_ends_with_its_procedure(told: Told, connect: Connect) -> None:
+def test_a_span_ends_with_its_procedure(exported: Exported, connect: Connect) -> None:
     task = connect(statuses("running", "paused", "running", pause=OK, resume=OK)).task(TASK)
 
-    with told.tracers.get_tracer("user").start_as_current_span("theirs") as theirs:
+    with exported.tracers.get_tracer("user").start_as_current_span("theirs") as theirs:
         task.pause()
         assert trace.get_current_span() is theirs
         task.resume()
 
-    commands = [each for each in told.spans if each.name == "lifecycle.command"]
+    commands = [each for each in exported.spans if each.name == "lifecycle.command"]
     assert [each.parent for each in commands] == 2 * [theirs.get_span_context()]
 
 
-def test_a_command_that_is_cancelled_leaves_the_span_that_was_there(told: Told) -> None:
+def test_a_cancelled_command_restores_the_outer_span(exported: Exported) -> None:
     async def cancel(base_url: str) -> bool:
         async with AsyncClient("v1", api_key=KEY, base_url=base_url) as client:
-            with told.tracers.get_tracer("user").start_as_current_span("theirs") as theirs:
+            with exported.tracers.get_tracer("user").start_as_current_span("theirs") as theirs:
                 with pytest.raises(TimeoutError):
                     async with asyncio.timeout(0.2):
                         await client.task(TASK).pause()
@@ -346,8 +348,8 @@ def test_a_command_that_is_cancelled_leaves_the_span_that_was_there(told: Told) 
     with ScriptedServer(lambda _: Reply(delay_s=1.0)).running() as server:
         assert asyncio.run(cancel(server.base_url))
 
-    assert told.facts("lifecycle.command")["error.type"] == "asyncio.exceptions.CancelledError"
-    assert told.figures("lifecycle.command.duration") == {("v1-full", "pause", "failed"): 1}
+    assert exported.facts("lifecycle.command")["error.type"] == "asyncio.exceptions.CancelledError"
+    assert exported.counts("lifecycle.command.duration") == {("v1-full", "pause", "failed"): 1}
 
 
 # --- reports --------------------------------------------------------------------------------------
@@ -360,37 +362,39 @@ def reported(*reports: tuple[str, float], channel: str = "api") -> list[TaskRepo
     ]
 
 
-def test_transitions_and_times_are_counted_whoever_reports(told: Told, journal: Journal) -> None:
-    log = journal.task(V1_FULL, TASK)  # the one in memory forgets what nobody holds
+def test_transitions_and_times_are_counted_for_every_source_of_reports(exported: Exported, journal: Journal) -> None:
+    log = journal.task(V1_FULL, TASK)  # the journal in memory drops a task without references
     journal.add_reports(reported(("created", 0), ("created", 1), ("running", 2)))
     journal.receive(Delivery("1", "update", NOW, "{}"), reported(("finished", 12.5), channel="webhook"))
     log.add_report(Report("finished", NOW + timedelta(seconds=20)))
 
-    assert told.figures("lifecycle.transitions") == {
+    assert exported.counts("lifecycle.transitions") == {
         ("v1-full", "created", "running", "step"): 1,
         ("v1-full", "running", "finished", "step"): 1,
     }
-    times = {str(each.attributes["lifecycle.state"]): each.sum for each in told.metrics()["lifecycle.time_in_state"]}
+    times = {
+        str(each.attributes["lifecycle.state"]): each.sum for each in exported.metrics()["lifecycle.time_in_state"]
+    }
     assert times == {"created": 2.0, "running": 10.5}
-    assert told.figures("lifecycle.unapplied_reports") == {}
+    assert exported.counts("lifecycle.unapplied_reports") == {}
 
 
-def test_what_polling_missed_is_one_transition(told: Told, journal: Journal) -> None:
+def test_a_jump_counts_as_one_transition(exported: Exported, journal: Journal) -> None:
     log = journal.task(V1_FULL, TASK)
     journal.add_reports(reported(("created", 0), ("finished", 5)))
 
     assert log.load().state == "finished"
-    assert told.figures("lifecycle.transitions") == {("v1-full", "created", "finished", "jump"): 1}
+    assert exported.counts("lifecycle.transitions") == {("v1-full", "created", "finished", "jump"): 1}
 
 
-def test_reports_that_move_nothing_are_counted_as_what_they_are(told: Told, journal: Journal) -> None:
+def test_reports_that_are_not_applied_are_counted_by_kind(exported: Exported, journal: Journal) -> None:
     log = journal.task(V1_FULL, TASK)
     journal.add_reports(reported(("exploded", 0), ("running", 1), ("paused", 0.5), ("created", 2), ("hibernating", 3)))
     journal.add_reports(reported(("paused", 4), channel="webhook"))
     journal.add_reports(reported(("finished", 5), ("failed", 6), ("failed", 7)))
 
     assert log.load().state == "finished"
-    assert told.figures("lifecycle.unapplied_reports") == {
+    assert exported.counts("lifecycle.unapplied_reports") == {
         ("v1-full", "api", "unknown"): 2,
         ("v1-full", "api", "late"): 1,
         ("v1-full", "api", "stale"): 1,
@@ -399,16 +403,16 @@ def test_reports_that_move_nothing_are_counted_as_what_they_are(told: Told, jour
     }
 
 
-def test_a_delivery_that_came_before_is_not_counted_again(told: Told, journal: Journal) -> None:
+def test_a_replayed_delivery_is_not_counted_again(exported: Exported, journal: Journal) -> None:
     log = journal.task(V1_FULL, TASK)
     for _ in range(2):
         journal.receive(Delivery("1", "update", NOW, "{}"), reported(("created", 0), ("running", 1)))
 
     assert log.load().state == "running"
-    assert sum(told.figures("lifecycle.transitions").values()) == 1
+    assert sum(exported.counts("lifecycle.transitions").values()) == 1
 
 
-def test_tasks_that_are_overdue_are_counted_by_state_and_policy(told: Told) -> None:
+def test_overdue_tasks_are_counted_by_state_and_policy(exported: Exported) -> None:
     policies = [OverdueAfter("running", 0.01), OverdueAfter("paused", 0.01), OverdueAfter("running", 3600, "long")]
 
     async def watch(base_url: str) -> None:
@@ -424,43 +428,43 @@ def test_tasks_that_are_overdue_are_counted_by_state_and_policy(told: Told) -> N
         asyncio.run(watch(server.base_url))
 
     overdue = {("v1-full", "running", "overdue-after:running"): 1, ("v1-full", "paused", "overdue-after:paused"): 1}
-    assert told.figures("lifecycle.overdue_tasks") == overdue
+    assert exported.counts("lifecycle.overdue_tasks") == overdue
 
 
-def test_what_is_not_recorded_is_not_counted(told: Told, journal: Journal) -> None:
+def test_a_report_that_is_not_recorded_is_not_counted(exported: Exported, journal: Journal) -> None:
     nowhere = Report("running", NOW, "no-such-channel")
     with pytest.raises(LifecycleError):
         journal.add_reports([*reported(("created", 0), ("running", 1)), TaskReport(V1_FULL, TASK, nowhere)])
 
-    assert told.metrics() == {}
+    assert exported.metrics() == {}
 
 
-def test_a_client_without_a_journal_counts_as_well(told: Told, connect: Connect) -> None:
+def test_a_client_without_a_journal_also_counts(exported: Exported, connect: Connect) -> None:
     connect(statuses("running", "paused", pause=OK)).task(TASK).pause()
 
-    assert told.figures("lifecycle.transitions") == {("v1-full", "running", "paused", "step"): 1}
+    assert exported.counts("lifecycle.transitions") == {("v1-full", "running", "paused", "step"): 1}
 
 
 # --- secrets --------------------------------------------------------------------------------------
 
 
-def test_nothing_is_told_that_may_be_secret(told: Told, connect: Connect, journal: Journal) -> None:
+def test_no_secret_is_exported(exported: Exported, connect: Connect, journal: Journal) -> None:
     for outcome in OUTCOMES:
         client = connect(OUTCOMES[outcome][0](), journal=journal)
         for act in (client.task(TASK).pause, client.recover, client.task(TASK).stop):
             with suppress(LifecycleError):
                 act()
 
-    spans = "".join(each.to_json() for each in told.spans)
-    figures = json.dumps([str(point) for points in told.metrics().values() for point in points])
+    spans = "".join(each.to_json() for each in exported.spans)
+    counts = json.dumps([str(point) for points in exported.metrics().values() for point in points])
     assert "lifecycle.command" in spans
     for secret in (KEY, "a secret of the service", "X-Browser-Use", "Authorization"):
         assert secret not in spans
-        assert secret not in figures
-    assert TASK not in figures, "a series for each task, for ever"
+        assert secret not in counts
+    assert TASK not in counts, "a series for each task, for ever"
 
 
-# --- present, or not ------------------------------------------------------------------------------
+# --- with and without the package -----------------------------------------------------------------
 
 
 def run(program: str) -> str:
@@ -469,8 +473,8 @@ def run(program: str) -> str:
     return done.stdout
 
 
-def test_what_the_process_configures_receives_it_whenever_that_is() -> None:
-    said = run("""
+def test_an_sdk_that_is_configured_later_receives_the_data() -> None:
+    output = run("""
 from lifecycle_adapters import telemetry
 from datetime import datetime, UTC
 from lifecycle import V1
@@ -486,25 +490,25 @@ reader = InMemoryMetricReader()
 metrics.set_meter_provider(MeterProvider([reader]))
 trace.set_tracer_provider(TracerProvider())
 trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter()))
-with telemetry.request("GET", "https://host", "/path/1", template="/path/{id}") as answered:
-    answered(200)
+with telemetry.request("GET", "https://host", "/path/1", template="/path/{id}") as on_outcome:
+    on_outcome(200)
 log = MemoryJournal(on_report=telemetry.count_report).task(V1, "t")
 for status in ("running", "paused"):
     log.add_report(Report(status, datetime.now(UTC)))
 print(reader.get_metrics_data().to_json())
 """)
 
-    assert '"name": "GET /path/{id}"' in said
-    assert '"server.port": 443' in said
-    assert '"name": "lifecycle.transitions"' in said
+    assert '"name": "GET /path/{id}"' in output
+    assert '"server.port": 443' in output
+    assert '"name": "lifecycle.transitions"' in output
 
 
-def test_without_the_package_all_works_and_nothing_of_it_is_imported(tmp_path: Path) -> None:
+def test_everything_works_without_the_package(tmp_path: Path) -> None:
     script = statuses("running", "paused", "running", "finished", pause=OK, resume=OK)
     with ScriptedServer(script).running() as server:
-        said = run(f"""
+        output = run(f"""
 import asyncio, sys
-sys.modules["opentelemetry"] = None  # what an absent package looks like to `import`
+sys.modules["opentelemetry"] = None  # makes `import` fail as if the package were absent
 from lifecycle_adapters import telemetry
 from lifecycle_adapters.http import AsyncClient, Client
 from lifecycle_adapters.journal import SqlJournal
@@ -525,4 +529,4 @@ with SqlJournal({str(tmp_path / "journal.db")!r}) as journal:
 print(telemetry.is_present, [name for name in sys.modules if name.startswith("opentelemetry.")])
 """)
 
-    assert said.splitlines() == ["paused []", "running", "finished", "False []"]
+    assert output.splitlines() == ["paused []", "running", "finished", "False []"]

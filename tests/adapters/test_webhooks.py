@@ -1,4 +1,4 @@
-"""Webhooks as they arrive: genuine and forged, early and late, once and twice."""
+"""Received webhooks: genuine and forged, early and late, once and twice."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def signed(body: bytes, at: datetime = NOW) -> dict[str, str]:
 # --- verify -----------------------------------------------------------------------------------------
 
 
-def test_a_signature_of_the_official_sdk_is_good() -> None:
+def test_a_signature_of_the_official_sdk_is_accepted() -> None:
     assert verify(BODY, HEADERS, secret=SECRET, now=NOW) == NOW
     assert signed(BODY) == HEADERS
 
@@ -104,7 +104,7 @@ def test_a_signature_of_the_official_sdk_is_good() -> None:
         json.dumps(dict(reversed(DOCUMENT.items())), separators=(",", ":")).encode(),
     ],
 )
-def test_what_is_signed_is_the_document_however_it_is_written(written: bytes) -> None:
+def test_a_signature_covers_the_document_not_its_bytes(written: bytes) -> None:
     assert verify(written, HEADERS, secret=SECRET, now=NOW) == NOW
     assert parse(written) == parse(BODY)
 
@@ -113,12 +113,12 @@ TEXTS = st.text(max_size=20) | st.sampled_from(["München", "🛒", "\ud800", "\
 
 
 @given(values=st.dictionaries(TEXTS, TEXTS, max_size=4), is_escaped=st.booleans(), is_sent_escaped=st.booleans())
-def test_signature_of_either_canonical_form_is_good_however_the_body_is_written(
+def test_a_signature_of_either_canonical_form_is_accepted(
     values: dict[str, str], is_escaped: bool, is_sent_escaped: bool
 ) -> None:
     document = {"type": "test", "payload": values}
     form = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=is_escaped)
-    # JSON.stringify escapes half of a surrogate pair, too.
+    # JSON.stringify escapes an unpaired surrogate, too.
     signed_text = b"1736937000." + form.encode("utf-8", "backslashreplace")
     signature = hmac.new(SECRET.encode(), signed_text, hashlib.sha256).hexdigest()
     headers = {TIMESTAMP_HEADER: "1736937000", SIGNATURE_HEADER: signature}
@@ -130,7 +130,7 @@ def test_signature_of_either_canonical_form_is_good_however_the_body_is_written(
         verify(body, headers, secret="another", now=NOW)
 
 
-def test_headers_are_found_in_any_case() -> None:
+def test_header_names_are_case_insensitive() -> None:
     headers = {name.upper(): value for name, value in HEADERS.items()}
 
     assert verify(BODY, headers, secret=SECRET, now=NOW) == NOW
@@ -163,14 +163,14 @@ def test_other_headers_are_refused(changed: dict[str, str], error: type[WebhookE
         verify(BODY, HEADERS | changed, secret=SECRET, now=NOW)
 
 
-def test_headers_that_are_missing_are_refused() -> None:
+def test_missing_headers_are_refused() -> None:
     for name, value in HEADERS.items():
         with pytest.raises(BadSignature):
             verify(BODY, {name: value}, secret=SECRET, now=NOW)
 
 
 @pytest.mark.parametrize("way", [-1, 1])
-def test_a_time_stamp_may_be_off_by_five_minutes_either_way(way: int) -> None:
+def test_a_time_stamp_may_differ_by_five_minutes(way: int) -> None:
     nearly, too_far = (NOW + way * timedelta(seconds=seconds) for seconds in (LONGEST_AGE_S, LONGEST_AGE_S + 1))
 
     assert verify(BODY, HEADERS, secret=SECRET, now=nearly) == NOW
@@ -179,7 +179,7 @@ def test_a_time_stamp_may_be_off_by_five_minutes_either_way(way: int) -> None:
     assert stale.value.age_s == way * (LONGEST_AGE_S + 1)
 
 
-def test_another_secret_is_refused_and_any_of_several_is_good() -> None:
+def test_another_secret_is_refused_and_any_of_several_is_accepted() -> None:
     with pytest.raises(BadSignature):
         verify(BODY, HEADERS, secret="another", now=NOW)
     for several in (["another", SECRET], (SECRET, "another")):
@@ -196,7 +196,7 @@ def test_without_a_secret_nothing_is_verified(secret: str | list[str]) -> None:
         Webhooks(secret, journal=MemoryJournal(), lifecycle=V1_FULL)
 
 
-def test_a_body_that_is_too_large_is_not_looked_at() -> None:
+def test_a_body_that_is_too_large_is_refused_first() -> None:
     with pytest.raises(BodyTooLarge) as large:
         verify(BODY, HEADERS, secret=SECRET, now=NOW, max_body_bytes=len(BODY) - 1)
     assert large.value.max_bytes == len(BODY) - 1
@@ -204,7 +204,7 @@ def test_a_body_that_is_too_large_is_not_looked_at() -> None:
 
 
 @given(st.integers(0, len(BODY) * 8 - 1))
-def test_a_bit_of_the_body_that_changed_is_noticed(bit: int) -> None:
+def test_a_changed_bit_of_the_body_is_refused(bit: int) -> None:
     forged = bytearray(BODY)
     forged[bit // 8] ^= 1 << bit % 8
 
@@ -213,7 +213,7 @@ def test_a_bit_of_the_body_that_changed_is_noticed(bit: int) -> None:
 
 
 @given(st.sampled_from(list(HEADERS)), st.integers(0, 511))
-def test_a_bit_of_a_header_that_changed_is_noticed(name: str, bit: int) -> None:
+def test_a_changed_bit_of_a_header_is_refused(name: str, bit: int) -> None:
     forged = bytearray(HEADERS[name].encode())
     forged[bit // 8 % len(forged)] ^= 1 << bit % 8
 
@@ -249,7 +249,7 @@ BAD_BODIES = {
 
 
 @pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES)
-def test_a_bad_body_is_one_error_for_all(body: bytes) -> None:
+def test_every_malformed_body_raises_bad_body(body: bytes) -> None:
     for refuse in (
         lambda: parse(body),
         lambda: verify(body, HEADERS, secret=SECRET, now=NOW),
@@ -261,8 +261,8 @@ def test_a_bad_body_is_one_error_for_all(body: bytes) -> None:
         assert len(str(bad.value)) < 100
 
 
-def test_at_every_depth_a_body_is_good_or_bad() -> None:
-    """The decoder gives up at another depth than the encoder."""
+def test_a_body_of_any_depth_is_accepted_or_raises_bad_body() -> None:
+    """The decoder and the encoder have different limits of depth."""
     for depth in range(100, 1200, 10):
         body = b'{"type":"x","a":' + b"[" * depth + b"]" * depth + b"}"
         with suppress(BadBody):
@@ -288,8 +288,8 @@ BYTES = st.binary() | (JSON | NEARLY).map(lambda value: json.dumps(value).encode
 
 @given(BYTES, st.dictionaries(st.sampled_from([*HEADERS, "x"]), st.text() | st.sampled_from([*HEADERS.values()])))
 @example(json.dumps(DOCUMENT | {"type": "\ud800"}).encode(), HEADERS)
-def test_whatever_comes_is_a_webhook_error_or_none(body: bytes, headers: dict[str, str]) -> None:
-    with pytest.raises(WebhookError):  # nobody can guess the signature
+def test_arbitrary_input_raises_only_webhook_errors(body: bytes, headers: dict[str, str]) -> None:
+    with pytest.raises(WebhookError):  # a random signature is never valid
         verify(body, headers, secret="another", now=NOW)
     try:
         event = parse(body)
@@ -302,7 +302,7 @@ def test_whatever_comes_is_a_webhook_error_or_none(body: bytes, headers: dict[st
 
 
 @given((JSON | NEARLY).map(lambda value: json.dumps(value).encode()))
-def test_what_can_be_signed_is_verified(body: bytes) -> None:
+def test_every_signed_body_is_verified(body: bytes) -> None:
     try:
         headers = signed(body)
     except BadBody:
@@ -325,7 +325,7 @@ def test_a_status_update_is_parsed() -> None:
     assert event.update.metadata == DOCUMENT["payload"]["metadata"]
 
 
-def test_what_is_not_needed_may_be_missing_or_new() -> None:
+def test_optional_fields_may_be_missing_and_unknown_ones_present() -> None:
     update = parse(body_of(task_id=None, metadata="?", further=[1])).update
 
     assert update is not None
@@ -342,7 +342,7 @@ def test_a_time_stamp_is_utc(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "words"),
+    ("changed", "match"),
     [
         ({"type": None}, "'type'"),
         ({"type": ""}, "'type'"),
@@ -357,12 +357,12 @@ def test_a_time_stamp_is_utc(text: str) -> None:
         ({"payload": {"task_id": "t", "status": ""}}, "'status'"),
     ],
 )
-def test_what_is_needed_must_be_there(changed: dict[str, Any], words: str) -> None:
-    with pytest.raises(BadBody, match=words):
+def test_required_fields_must_be_present(changed: dict[str, Any], match: str) -> None:
+    with pytest.raises(BadBody, match=match):
         parse(json.dumps(DOCUMENT | changed).encode())
 
 
-def test_other_kinds_of_event_need_a_type_alone() -> None:
+def test_other_kinds_of_event_need_only_a_type() -> None:
     for kind in ("test", "session.status.update"):
         event = parse(json.dumps({"type": kind, "payload": {"test": "ok"}}).encode())
         assert (event.kind, event.update) == (kind, None)
@@ -372,7 +372,7 @@ def test_other_kinds_of_event_need_a_type_alone() -> None:
 
 
 class Receiver:
-    """A `Webhooks` over a journal in memory, of which one task's log is held."""
+    """A `Webhooks` over a journal in memory; it keeps one task's journal alive."""
 
     def __init__(
         self,
@@ -384,13 +384,13 @@ class Receiver:
     ) -> None:
         self.journal = MemoryJournal() if journal is None else journal
         self.log: MemoryTaskJournal[Any, Any] = self.journal.task(lifecycle, task)
-        self.told: list[tuple[str, ReportEntry[Any, Any]]] = []
+        self.reported: list[tuple[str, ReportEntry[Any, Any]]] = []
         settings.setdefault("clock", lambda: NOW)
-        settings.setdefault("on_report", self.tell)
+        settings.setdefault("on_report", self.on_report)
         self.webhooks = Webhooks(SECRET, journal=self.journal, lifecycle=lifecycle, **settings)
 
-    def tell(self, task: str, entry: ReportEntry[Any, Any]) -> None:
-        self.told.append((task, entry))
+    def on_report(self, task: str, entry: ReportEntry[Any, Any]) -> None:
+        self.reported.append((task, entry))
 
     def receive(self, body: bytes, *, sent_at: datetime = NOW) -> DeliveryOutcome:
         return self.webhooks.receive(body, signed(body, sent_at)).outcome
@@ -401,7 +401,7 @@ class Receiver:
         return [(entry.report.status, entry.state) for entry in entries]
 
 
-def test_a_report_is_recorded_in_the_words_of_its_channel() -> None:
+def test_a_report_is_recorded_with_its_channels_status() -> None:
     receiver = Receiver()
     body = body_of("initializing")
 
@@ -411,12 +411,12 @@ def test_a_report_is_recorded_in_the_words_of_its_channel() -> None:
     assert received.event == parse(body)
     assert received.entry is not None
     assert (received.entry.report.channel, received.entry.report.as_of) == (Channel.WEBHOOK, NOW)
-    assert receiver.told == [("t", received.entry)]
+    assert receiver.reported == [("t", received.entry)]
     assert receiver.log.load().state == "created"
 
 
 @pytest.mark.parametrize("again_s", [0, 1, 120])
-def test_what_comes_again_is_acknowledged_and_not_observed_again(again_s: int) -> None:
+def test_a_replay_is_acknowledged_and_not_observed_again(again_s: int) -> None:
     receiver = Receiver()
     body, later = body_of("started"), NOW + timedelta(seconds=again_s)
 
@@ -424,14 +424,14 @@ def test_what_comes_again_is_acknowledged_and_not_observed_again(again_s: int) -
 
     assert outcomes == [DeliveryOutcome.RECORDED, DeliveryOutcome.REPLAYED]
     assert receiver.recorded == [("started", "running")]
-    assert len(receiver.told) == 1
+    assert len(receiver.reported) == 1
     replayed = receiver.webhooks.receive(body, signed(body))
     assert (replayed.status_code, replayed.entry, replayed.task_id) == (200, None, None)
 
 
 @pytest.mark.parametrize("status", ["started", "stopped"])
-def test_a_task_that_cannot_be_read_is_acknowledged_and_the_delivery_recorded(tmp_path: Path, status: str) -> None:
-    """What is answered otherwise is sent again, for ever, and would fail again."""
+def test_a_delivery_for_an_unreadable_task_is_recorded_and_acknowledged(tmp_path: Path, status: str) -> None:
+    """The service would send a delivery again after any other response, and it would fail again."""
     body = body_of(status)
     with SqlJournal(tmp_path / "journal.db") as journal:
         journal.task(V1_FULL, "t").add_report(Report("running", NOW))
@@ -459,7 +459,7 @@ def test_a_callback_that_raises_is_logged_and_the_delivery_acknowledged(caplog: 
     assert [each.getMessage() for each in caplog.records if each.levelname == "ERROR"] == ["on_report failed"]
 
 
-def test_receivers_that_share_a_journal_each_take_what_is_sent_to_both() -> None:
+def test_receivers_that_share_a_journal_each_record_a_delivery_to_both() -> None:
     of_tasks = Receiver()
     of_sessions = Receiver(journal=of_tasks.journal, subject="session", task="s")
     body = body_of("started", session_id="s")
@@ -468,7 +468,7 @@ def test_receivers_that_share_a_journal_each_take_what_is_sent_to_both() -> None
     assert of_tasks.recorded == of_sessions.recorded == [("started", "running")]
 
 
-def test_of_the_same_delivery_at_the_same_time_one_is_recorded() -> None:
+def test_of_concurrent_equal_deliveries_one_is_recorded() -> None:
     receiver = Receiver()
     outcomes: list[DeliveryOutcome] = []
     threads = [threading.Thread(target=lambda: outcomes.append(receiver.receive(body_of("started")))) for _ in range(8)]
@@ -488,21 +488,21 @@ def test_a_late_report_is_recorded_as_late_and_not_applied() -> None:
     receiver.receive(body_of("started", at=NOW - timedelta(seconds=5)))
 
     assert receiver.recorded == [("finished", "finished"), ("started", "finished")]
-    assert [entry.late for _, entry in receiver.told] == [False, True]
+    assert [entry.late for _, entry in receiver.reported] == [False, True]
 
 
-def test_inside_a_cycle_a_read_is_due() -> None:
+def test_a_report_inside_a_cycle_is_unconfirmed() -> None:
     receiver = Receiver(V3_FULL, subject="session", task="s")
 
     for status, seconds in (("running", 3), ("idle", 2), ("stopped", 1)):
         receiver.receive(body_of(status, at=NOW - timedelta(seconds=seconds), session_id="s"))
 
-    assert [(task, entry.unconfirmed, entry.state) for task, entry in receiver.told] == [
+    assert [(task, entry.unconfirmed, entry.state) for task, entry in receiver.reported] == [
         ("s", False, "running"), ("s", True, "running"), ("s", False, "stopped"),
     ]  # fmt: skip
 
 
-def test_a_report_is_not_believed_to_be_newer_than_its_arrival() -> None:
+def test_the_time_of_a_report_is_at_most_its_arrival() -> None:
     receiver = Receiver()
 
     receiver.receive(body_of("started", at=NOW + timedelta(days=365)))
@@ -521,10 +521,10 @@ def test_other_kinds_of_event_are_acknowledged_and_recorded(kind: str) -> None:
     assert received.event is not None
     assert received.event.kind == kind
     assert receiver.receive(body) is DeliveryOutcome.REPLAYED
-    assert (receiver.recorded, receiver.told) == ([], [])
+    assert (receiver.recorded, receiver.reported) == ([], [])
 
 
-def test_an_unknown_status_is_recorded_and_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unknown_status_is_recorded_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     receiver = Receiver()
 
     for seconds in (3, 2, 1):
@@ -532,8 +532,8 @@ def test_an_unknown_status_is_recorded_and_warned_of_once(caplog: pytest.LogCapt
     receiver.receive(body_of("finished"))
     receiver.receive(body_of("hibernating"))
 
-    assert [entry.state for _, entry in receiver.told] == [None, None, None, "finished", "finished"]
-    observation = receiver.told[-1][1].observation
+    assert [entry.state for _, entry in receiver.reported] == [None, None, None, "finished", "finished"]
+    observation = receiver.reported[-1][1].observation
     assert observation is not None
     assert observation.kind is ObservationKind.UNKNOWN
     (warning,) = caplog.records
@@ -547,14 +547,14 @@ IDS = ["'; DROP TABLE tasks; --", '"', "a\nb\r\n", "x" * 10_000, "日本", "../.
 
 
 @pytest.mark.parametrize("task_id", IDS, ids=range(len(IDS)))
-def test_ids_are_taken_as_they_are(task_id: str) -> None:
+def test_ids_are_recorded_unchanged(task_id: str) -> None:
     receiver = Receiver(task=task_id)
 
     assert receiver.receive(body_of("started", task_id=task_id)) is DeliveryOutcome.RECORDED
     assert receiver.recorded == [("started", "running")]
 
 
-def test_without_the_id_that_it_is_about_an_update_is_refused() -> None:
+def test_an_update_without_its_subjects_id_is_refused() -> None:
     subjects: list[tuple[Subject, dict[str, Any]]] = [("task", {"task_id": None}), ("session", {})]
     for subject, payload in subjects:
         receiver = Receiver(subject=subject)
@@ -576,7 +576,7 @@ def test_without_the_id_that_it_is_about_an_update_is_refused() -> None:
         (BODY + b" " * 65_536, HEADERS, 413, BodyTooLarge),
     ],
 )
-def test_what_is_refused_leaves_no_trace_but_a_warning(
+def test_a_refused_delivery_leaves_only_a_warning(
     *,
     body: bytes,
     headers: dict[str, str],
@@ -593,18 +593,18 @@ def test_what_is_refused_leaves_no_trace_but_a_warning(
         DeliveryOutcome.REFUSED,
         error,
     )
-    assert (received.event, received.entry, receiver.recorded, receiver.told) == (None, None, [], [])
+    assert (received.event, received.entry, receiver.recorded, receiver.reported) == (None, None, [], [])
     (warning,) = caplog.records
     assert vars(warning)["reason"] == error.__name__
     assert receiver.webhooks.receive(BODY, HEADERS).outcome is DeliveryOutcome.RECORDED
 
 
 class JournalGone(AdapterError):
-    """What a durable journal raises when its database is away."""
+    """The error of a durable journal whose database is unavailable."""
 
 
 class BrokenJournal(MemoryJournal):
-    """A journal that fails until it is mended."""
+    """A journal that fails until it is repaired."""
 
     is_mended = False
 
@@ -614,7 +614,7 @@ class BrokenJournal(MemoryJournal):
         return super().receive(delivery, reports)
 
 
-def test_where_the_journal_fails_the_service_is_to_send_it_again() -> None:
+def test_a_failing_journal_returns_503() -> None:
     journal = BrokenJournal()
     receiver = Receiver(journal=journal)
     body = body_of("started")
@@ -623,11 +623,11 @@ def test_where_the_journal_fails_the_service_is_to_send_it_again() -> None:
     journal.is_mended = True
 
     assert (failed.status_code, failed.outcome, type(failed.error)) == (503, DeliveryOutcome.FAILED, JournalGone)
-    assert receiver.told == []
+    assert receiver.reported == []
     assert receiver.receive(body) is DeliveryOutcome.RECORDED
 
 
-def test_a_name_that_the_journal_does_not_take_is_refused() -> None:
+def test_a_name_too_long_for_the_journal_is_refused() -> None:
     class Narrow(MemoryJournal):
         def receive(self, delivery: Delivery, reports: Sequence[TaskReport] = ()) -> list[Any] | None:
             if any(len(each.task_id) > 1000 for each in reports):
@@ -640,10 +640,10 @@ def test_a_name_that_the_journal_does_not_take_is_refused() -> None:
     received = receiver.webhooks.receive(body, signed(body))
 
     assert (received.status_code, received.outcome, type(received.error)) == (400, DeliveryOutcome.REFUSED, BadBody)
-    assert receiver.told == []
+    assert receiver.reported == []
 
 
-def test_neither_the_secret_nor_a_body_is_ever_shown(caplog: pytest.LogCaptureFixture) -> None:
+def test_neither_the_secret_nor_a_body_is_shown(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     receiver = Receiver(journal=BrokenJournal())
     private = body_of("started", metadata={"password": "hunter2"})
@@ -655,11 +655,11 @@ def test_neither_the_secret_nor_a_body_is_ever_shown(caplog: pytest.LogCaptureFi
     for text in (*map(repr, shown), repr(receiver.webhooks), str(vars(BadSignature("x"))), facts):
         assert SECRET not in text
         assert "hunter2" not in text
-    assert len(caplog.records) == 4  # one failure, told and logged, and two refusals
+    assert len(caplog.records) == 4  # one failure and two refusals
 
 
 def shown(error: BaseException | None) -> str:
-    """What an error's frames in the module hold."""
+    """Return the local variables of an error's frames in the module."""
     assert error is not None
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     own = [frame.f_locals for frame in frames if frame.f_code.co_filename == webhooks_module.__file__]
@@ -667,7 +667,7 @@ def shown(error: BaseException | None) -> str:
     return "".join(map(str, own))
 
 
-def test_no_error_shows_a_secret_by_the_variables_of_its_frames() -> None:
+def test_no_frame_of_an_error_holds_a_secret() -> None:
     body = body_of("started")
     for forged in ({}, HEADERS, signed(body, NOW - timedelta(hours=1))):
         with pytest.raises(WebhookError) as refused:
@@ -701,7 +701,7 @@ def test_no_error_shows_a_secret_by_the_variables_of_its_frames() -> None:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_a_secret_that_is_none_is_refused_and_not_shown(secret: Any, error: type[Exception]) -> None:
+def test_an_invalid_secret_is_refused_and_not_shown(secret: Any, error: type[Exception]) -> None:
     uses: list[Callable[[], object]] = [
         lambda: Webhooks(secret, journal=MemoryJournal(), lifecycle=V1_FULL),
         lambda: verify(BODY, HEADERS, secret=secret, now=NOW),
@@ -715,7 +715,7 @@ def test_a_secret_that_is_none_is_refused_and_not_shown(secret: Any, error: type
         assert (refused.value.__cause__, refused.value.__context__) == (None, None)
 
 
-def test_the_secret_is_in_no_frame_whatever_else_is_wrong() -> None:
+def test_no_frame_holds_the_secret_if_another_argument_is_invalid() -> None:
     nothing: Any = None
     with pytest.raises(AttributeError) as no_time:
         sign(BODY, secret=SECRET, sent_at=nothing)
@@ -729,12 +729,12 @@ def test_memory_of_unknown_statuses_is_bounded(caplog: pytest.LogCaptureFixture)
     for number in range(300):
         body = body_of(f"status {number}", at=NOW + timedelta(microseconds=number))
         receiver.webhooks.receive(body, signed(body))
-    assert len([each for each in caplog.records if each.message == "a status is not known"]) == 300
+    assert len([each for each in caplog.records if each.message == "a webhook has an unknown status"]) == 300
     held = [value for value in vars(receiver.webhooks).values() if isinstance(value, Sized)]
     assert max(map(len, held)) <= 64
 
 
-def test_what_is_misused_is_told_at_once() -> None:
+def test_invalid_settings_raise_at_once() -> None:
     journal = MemoryJournal()
     with pytest.raises(UnknownName, match="channel"):
         Webhooks(SECRET, journal=journal, lifecycle=V1_FULL, channel="webhok")
@@ -742,7 +742,7 @@ def test_what_is_misused_is_told_at_once() -> None:
         Webhooks(SECRET, journal=journal, lifecycle=V1_FULL, subject="tasks")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-# --- the ASGI application, driven by hand -----------------------------------------------------------
+# --- the ASGI application, called directly ----------------------------------------------------------
 
 Message = dict[str, Any]
 
@@ -754,7 +754,7 @@ def ask(
     then: Message | None = None,
     **scope: Any,
 ) -> tuple[list[Message], int]:
-    """What it sends for a request whose body comes in parts, and how many messages it took."""
+    """Send a request whose body is in parts; return the sent messages and the number of received ones."""
     incoming: list[Message] = [
         {"type": "http.request", "body": part, "more_body": then is not None or number < len(parts)}
         for number, part in enumerate(parts, start=1)
@@ -777,7 +777,7 @@ def ask(
     return sent, len(incoming) - len(list(taken))
 
 
-def test_a_body_in_parts_is_put_together() -> None:
+def test_a_body_in_parts_is_joined() -> None:
     receiver = Receiver()
     body = body_of("started")
 
@@ -797,7 +797,7 @@ def test_a_body_that_is_too_large_is_not_read_to_its_end() -> None:
         assert (sent[0]["status"], count) == (413, taken)
 
 
-def test_a_sender_that_goes_away_is_not_answered() -> None:
+def test_a_sender_that_disconnects_gets_no_response() -> None:
     receiver = Receiver()
     body = body_of("started")
 
@@ -807,7 +807,7 @@ def test_a_sender_that_goes_away_is_not_answered() -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
-def test_nothing_but_post_is_allowed(method: str) -> None:
+def test_only_post_is_allowed(method: str) -> None:
     sent, taken = ask(Receiver().webhooks, b"{}", method=method)
 
     assert (sent[0]["status"], taken) == (405, 0)
@@ -820,20 +820,20 @@ def test_a_websocket_is_closed() -> None:
     assert sent == [{"type": "websocket.close"}]
 
 
-def test_a_protocol_that_it_does_not_serve_is_an_error() -> None:
+def test_an_unknown_protocol_raises() -> None:
     with pytest.raises(RuntimeError, match="serves HTTP, not 'telepathy'"):
         ask(Receiver().webhooks, type="telepathy")
 
 
 @pytest.mark.parametrize(("version", "closes"), [("1.0", True), ("1.1", True), ("2", False), ("3", False)])
-def test_a_connection_is_closed_only_where_it_is_not_shared(version: str, closes: bool) -> None:
+def test_a_connection_is_closed_only_if_it_is_not_shared(version: str, closes: bool) -> None:
     sent, _ = ask(Receiver(max_body_bytes=1).webhooks, b"{}", http_version=version)
 
     assert sent[0]["status"] == 413
     assert ((b"connection", b"close") in sent[0]["headers"]) is closes
 
 
-def test_a_sender_that_has_gone_before_the_answer_is_no_error() -> None:
+def test_a_sender_that_disconnects_before_the_response_raises_nothing() -> None:
     receiver = Receiver()
     body = body_of("started")
     raw = [(name.lower().encode(), value.encode()) for name, value in signed(body).items()]
@@ -842,14 +842,14 @@ def test_a_sender_that_has_gone_before_the_answer_is_no_error() -> None:
         return {"type": "http.request", "body": body}
 
     async def send(_: Any) -> None:
-        raise OSError("the client has gone")  # as servers of ASGI 2.4 may
+        raise OSError("the client has disconnected")  # as servers of ASGI 2.4 may
 
     asyncio.run(receiver.webhooks({"type": "http", "method": "POST", "headers": raw}, receive, send))
 
     assert receiver.recorded == [("started", "running")]
 
 
-def test_the_journal_is_waited_for_in_a_thread_and_reports_are_told_in_the_loop() -> None:
+def test_the_journal_is_called_in_a_thread_and_on_report_in_the_loop() -> None:
     threads: list[threading.Thread] = []
 
     class Watched(MemoryJournal):
@@ -857,10 +857,10 @@ def test_the_journal_is_waited_for_in_a_thread_and_reports_are_told_in_the_loop(
             threads.append(threading.current_thread())
             return super().receive(delivery, reports)
 
-    def tell(_: str, __: ReportEntry[Any, Any]) -> None:
+    def on_report(_: str, __: ReportEntry[Any, Any]) -> None:
         threads.append(threading.current_thread())
 
-    receiver = Receiver(journal=Watched(), on_report=tell)
+    receiver = Receiver(journal=Watched(), on_report=on_report)
 
     ask(receiver.webhooks, body_of("started"), headers=signed(body_of("started")))
 
@@ -872,11 +872,11 @@ def test_the_journal_is_waited_for_in_a_thread_and_reports_are_told_in_the_loop(
 
 
 def real(lifecycle: Lifecycle[Any, Any], task: str = "t", **settings: Any) -> Receiver:
-    """A receiver that lives in the present."""
+    """A receiver with the real clock."""
     return Receiver(lifecycle, task=task, clock=lambda: datetime.now(UTC), **settings)
 
 
-def test_it_is_served_by_itself_and_mounted() -> None:
+def test_it_can_be_served_alone_and_mounted() -> None:
     receiver = real(V2_FULL)
     body = body_of("started", at=datetime.now(UTC))
 
@@ -895,28 +895,28 @@ def test_it_is_served_by_itself_and_mounted() -> None:
     assert receiver.recorded == [("started", "started")]
 
 
-def test_as_a_route_of_a_framework_it_answers_without_a_redirect() -> None:
+def test_as_a_route_of_a_framework_it_does_not_redirect() -> None:
     receiver = real(V2_FULL)
     body = body_of("started", at=datetime.now(UTC))
     app = FastAPI()
     app.router.routes.append(Route("/webhooks", receiver.webhooks))
 
     with served(app) as url, httpx2.Client(trust_env=False) as http:
-        answer = http.post(f"{url}/webhooks", content=body, headers=signed(body, datetime.now(UTC)))
+        response = http.post(f"{url}/webhooks", content=body, headers=signed(body, datetime.now(UTC)))
         assert http.get(f"{url}/webhooks").headers["allow"] == "POST"
-    assert (answer.status_code, answer.json()) == (200, {"detail": "OK"})
+    assert (response.status_code, response.json()) == (200, {"detail": "OK"})
     assert receiver.recorded == [("started", "started")]
 
 
-def test_the_limit_of_a_framework_is_the_frameworks_to_answer() -> None:
+def test_a_frameworks_own_limit_is_handled_by_the_framework() -> None:
     receiver = real(V2_FULL)
     body = body_of("started", at=datetime.now(UTC), metadata={"long": "x" * 5000})
     app = Starlette(routes=[Route("/webhooks", receiver.webhooks, max_body_size=1000)])
 
     with served(app) as url, httpx2.Client(trust_env=False) as http:
-        for content in (body, iter([body[:2000], body[2000:]])):  # announced, and in chunks
-            answer = http.post(f"{url}/webhooks", content=content, headers=signed(body, datetime.now(UTC)))
-            assert answer.status_code == 413
+        for content in (body, iter([body[:2000], body[2000:]])):  # with a Content-Length, and in chunks
+            response = http.post(f"{url}/webhooks", content=content, headers=signed(body, datetime.now(UTC)))
+            assert response.status_code == 413
     assert receiver.recorded == []
 
 
@@ -928,18 +928,18 @@ def test_the_limit_of_a_framework_is_the_frameworks_to_answer() -> None:
     ],
     ids=["announced", "sent"],
 )
-def test_what_is_too_large_is_refused_before_its_end(sent: bytes) -> None:
+def test_a_body_that_is_too_large_is_refused_before_its_end(sent: bytes) -> None:
     with served(real(V2_FULL).webhooks) as url:
         host, port = url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=10) as raw:
             raw.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n" + sent)
-            answer = b"".join(iter(lambda: raw.recv(65_536), b""))  # until the connection is closed
+            response = b"".join(iter(lambda: raw.recv(65_536), b""))  # until the connection is closed
 
-    assert answer.startswith(b"HTTP/1.1 413 ")
-    assert answer.endswith(b'{"detail": "%s"}' % HTTPStatus(413).phrase.encode())
+    assert response.startswith(b"HTTP/1.1 413 ")
+    assert response.endswith(b'{"detail": "%s"}' % HTTPStatus(413).phrase.encode())
 
 
-def test_a_sender_that_goes_in_the_middle_of_a_body_harms_nobody() -> None:
+def test_a_sender_that_disconnects_in_the_middle_of_a_body_causes_no_error() -> None:
     receiver = real(V2_FULL)
     body = body_of("started", at=datetime.now(UTC))
 
@@ -952,7 +952,7 @@ def test_a_sender_that_goes_in_the_middle_of_a_body_harms_nobody() -> None:
 
 
 class Switch:
-    """An application that hands requests to the receiver of the present test: a server takes long to come and go."""
+    """An application that passes requests to the current test's receiver, because a server starts slowly."""
 
     app: Webhooks | None = None
 
@@ -962,7 +962,7 @@ class Switch:
 
 
 class Service:
-    """An emulator whose webhooks arrive at a receiver of the test's own."""
+    """An emulator whose webhooks go to the test's own receiver."""
 
     def __init__(self, emulator: Emulator, http: httpx2.Client, switch: Switch, url: str) -> None:
         self.emulator = emulator
@@ -971,7 +971,7 @@ class Service:
         self._url = url
 
     def follow(self, api: str, **settings: Any) -> tuple[Receiver, str]:
-        """A task, and the receiver of what is sent from now on."""
+        """Create a task; return it and the receiver of its later webhooks."""
         self.emulator.reset()
         task_id = create(self.http, BY_NAME[api])
         receiver = real(BY_NAME[api].lifecycle, task_id, **settings)
@@ -980,12 +980,12 @@ class Service:
         return receiver, task_id
 
     def fire(self, task_id: str, *events: str) -> None:
-        """Let it happen, and wait until it is told."""
+        """Fire an event, and wait until its webhook has arrived."""
         for event in events:
             self.emulator.fire(task_id, event)
         settled(self.emulator)
 
-    def answers(self) -> set[int | None]:
+    def status_codes(self) -> set[int | None]:
         return {attempt.status_code for message in self.emulator.webhooks() for attempt in message.attempts}
 
 
@@ -997,7 +997,7 @@ def service() -> Iterator[Service]:
         yield Service(emulator, http, switch, url)
 
 
-def test_the_course_of_a_task_arrives(service: Service) -> None:
+def test_every_status_of_a_task_arrives(service: Service) -> None:
     receiver, task_id = service.follow("v1")
 
     service.fire(task_id, "start")
@@ -1005,19 +1005,19 @@ def test_the_course_of_a_task_arrives(service: Service) -> None:
     service.fire(task_id)
 
     assert receiver.recorded == [("started", "running"), ("stopped", "stopped")]
-    assert service.answers() == {200}
+    assert service.status_codes() == {200}
 
 
-def test_a_session_of_v3_is_followed_by_its_sessions_id(service: Service) -> None:
+def test_a_v3_session_is_recorded_by_its_session_id(service: Service) -> None:
     receiver, task_id = service.follow("v3", subject="session")
 
     service.fire(task_id, "start", "complete")
 
     assert receiver.recorded == [("running", "running"), ("idle", "running")]
-    assert [entry.unconfirmed for _, entry in receiver.told] == [False, True]
+    assert [entry.unconfirmed for _, entry in receiver.reported] == [False, True]
 
 
-def test_what_is_sent_twice_is_recorded_once(service: Service) -> None:
+def test_a_doubled_message_is_recorded_once(service: Service) -> None:
     receiver, task_id = service.follow("v2")
     service.emulator.webhook_fault("doubled", times=2)
 
@@ -1025,11 +1025,11 @@ def test_what_is_sent_twice_is_recorded_once(service: Service) -> None:
 
     assert receiver.recorded == [("started", "started"), ("finished", "finished")]
     assert [len(message.attempts) for message in service.emulator.webhooks()] == [1, 2, 2]
-    assert service.answers() == {200}
+    assert service.status_codes() == {200}
 
 
 @pytest.mark.parametrize(("fault", "fields"), [("out_of_order", {}), ("late", {"seconds": 0.5})])
-def test_what_comes_after_what_followed_it_is_recorded_as_late(
+def test_a_message_after_its_successor_is_recorded_as_late(
     service: Service, fault: str, fields: dict[str, Any]
 ) -> None:
     receiver, task_id = service.follow("v2")
@@ -1038,11 +1038,11 @@ def test_what_comes_after_what_followed_it_is_recorded_as_late(
     service.fire(task_id, "start", "finish")
 
     assert receiver.recorded == [("finished", "finished"), ("started", "finished")]
-    assert [entry.late for _, entry in receiver.told] == [False, True]
-    assert service.answers() == {200}
+    assert [entry.late for _, entry in receiver.reported] == [False, True]
+    assert service.status_codes() == {200}
 
 
-def test_what_is_lost_is_missed_and_the_next_still_fits(service: Service) -> None:
+def test_after_a_lost_message_the_next_one_is_a_jump(service: Service) -> None:
     receiver, task_id = service.follow("v2")
     service.emulator.webhook_fault("lost", status="started")
 
@@ -1051,7 +1051,7 @@ def test_what_is_lost_is_missed_and_the_next_still_fits(service: Service) -> Non
     assert receiver.recorded == [("finished", "finished")]
 
 
-def test_while_the_journal_is_away_the_service_keeps_trying(service: Service) -> None:
+def test_while_the_journal_fails_the_service_sends_again(service: Service) -> None:
     journal = BrokenJournal()
     receiver, task_id = service.follow("v2", journal=journal)
 

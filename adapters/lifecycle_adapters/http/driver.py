@@ -152,7 +152,7 @@ class _Sender:
             "extensions": {"trace": trace},
         }
 
-    def _span(self, exchange: HttpCall) -> AbstractContextManager[telemetry.Answered]:
+    def _span(self, exchange: HttpCall) -> AbstractContextManager[telemetry.OnOutcome]:
         """What to send an exchange inside of."""
         request, template = exchange.request, exchange.binding.base_path + exchange.call.path
         return telemetry.request(request.method, self._base_url, request.path, template=template)
