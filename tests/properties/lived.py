@@ -1,9 +1,8 @@
-"""One command's whole life in a test: who worked on it, what was seen, and what must hold of it.
+"""One command's whole life in a test: its workers, their effects, and the checks of these.
 
-Three kinds of statement are kept apart: what holds of any course of effects (`check`, `check_ending`),
-what the service's own words allow to be said (`check_evidence`), and what is true of the world
-behind them (`is_true`). The last shares no belief with the procedure: it asks what reached the
-task, and where the task really was.
+There are three kinds of checks: of any sequence of effects (`check`, `check_ending`), of the conclusions that the
+service's responses allow (`check_evidence`), and of the true state behind them (`is_true`). The last one shares no
+assumption with the procedure: it uses the requests that reached the task, and the task's true states.
 """
 
 from __future__ import annotations
@@ -97,7 +96,7 @@ class Given:
         return self.commanding().execute(self.command)
 
     def world(self, choices: Choices, *, has_others: bool = False) -> World:
-        """A world in which the task has gone on since it was known, by itself or by others."""
+        """Return a world whose task may have changed since its known state, by itself or by other actors."""
         states = [state.name for state in self.lifecycle.states]
         if self.known is not None:
             possible = self.lifecycle.reachable(self.known)
@@ -111,41 +110,41 @@ class Given:
 
 
 def every_command(lifecycle: Declared) -> list[Given]:
-    """Each command with each state that a journal may know, or none."""
+    """Return each command with each state that a journal may know, and with none."""
     states = [None, *(state.name for state in lifecycle.states)]
     return [Given(lifecycle, command, known) for command in lifecycle.commands for known in states]
 
 
-# --- how a worker dies ------------------------------------------------------------------------------
+# --- deaths of a worker -----------------------------------------------------------------------------
 
 
 def close(steps: Steps[Any]) -> None:
-    """The procedure is dropped."""
+    """Drop the procedure."""
     steps.close()
 
 
 def throw(steps: Steps[Any]) -> None:
-    """Its driver throws into it."""
+    """Raise an error of the driver in the procedure."""
     with pytest.raises(Killed):
         steps.throw(Killed())
 
 
-# --- what is true, and what is told -------------------------------------------------------------------
+# --- true outcomes and returned outcomes --------------------------------------------------------------
 
 
-def is_true(record: CommandRecord[str, str], world: World, since: int, answers: Sequence[Response]) -> bool:
-    """Whether the outcome of a command, if it has one, is what happened.
+def is_true(record: CommandRecord[str, str], world: World, since: int, responses: Sequence[Response]) -> bool:
+    """Return whether the outcome of a command, if it has one, is true.
 
     Nothing that the procedure believes is asked, but what the requests did in the world and where the
     task was, from `since` on: the place in its past of the last report that was believed before the
-    intent. `answers` are those to the command's sends.
+    intent. `responses` are those to the command's sends.
     """
     lifecycle, command = world.lifecycle, record.command
     took_effect = world.applied(command, record.fields)
     is_over = lifecycle.is_final(world.state)
     match record.state:
         case CommandState.DONE if not (lifecycle.event(command).proved_by_state or command in world.proved_by_read):
-            return bool(answers) and isinstance(answers[-1], Accepted)
+            return bool(responses) and isinstance(responses[-1], Accepted)
         case CommandState.DONE:
             lacks_proof = command in world.proved_by_read and not world.partner_is_over
             return (took_effect or world.went_through(targets(lifecycle, command), since)) and not lacks_proof
@@ -154,14 +153,14 @@ def is_true(record: CommandRecord[str, str], world: World, since: int, answers: 
         case CommandState.MOOT:
             return is_over and record.attempts > 0
         case CommandState.REFUSED:
-            # What the network has doubled may have been done and refused; nobody can know.
-            return bool(answers) and not (took_effect and record.fields not in world.refused_though_done)
+            # A doubled request may have been both applied and refused; no client can know.
+            return bool(responses) and not (took_effect and record.fields not in world.refused_though_done)
         case _:
             return True
 
 
-def is_told(ending: object, record: CommandRecord[str, str], trace: Sequence[tuple[Effect, Any]]) -> bool:
-    """Whether what a worker returned or raised of a command is what the journal says of it now.
+def agrees_with(ending: object, record: CommandRecord[str, str], trace: Sequence[tuple[Effect, Any]]) -> bool:
+    """Return whether a worker's result or error agrees with the command's present record in the journal.
 
     One that releases an uncertain command cannot know what becomes of it then, but has to look at it
     after it has looked at the service for the last time.
@@ -195,25 +194,25 @@ def is_told(ending: object, record: CommandRecord[str, str], trace: Sequence[tup
 
 
 def targets(lifecycle: Declared, command: str) -> frozenset[str]:
-    """Where the command leads, from anywhere."""
+    """Return the command's targets from all states."""
     return frozenset(row.target for row in lifecycle.transitions if row.event == command)
 
 
 # --- a life -----------------------------------------------------------------------------------------
 
 
-def cannot_have_arrived(answer: Response) -> bool:
-    return isinstance(answer, NotSent | Throttled)
+def cannot_have_arrived(response: Response) -> bool:
+    return isinstance(response, NotSent | Throttled)
 
 
-def did_not_arrive(answer: Response) -> bool:
-    """Whether an answer says that this request had no effect."""
-    return isinstance(answer, NotSent | Throttled | Refused | Denied | Missing)
+def did_not_arrive(response: Response) -> bool:
+    """Return whether a response proves that this request had no effect."""
+    return isinstance(response, NotSent | Throttled | Refused | Denied | Missing)
 
 
 @dataclass
 class Lived:
-    """Everything that was done for one command, by one worker after another."""
+    """All effects of successive workers for one command."""
 
     given: Given
     world: World | None = None
@@ -228,7 +227,7 @@ class Lived:
         self.log = journal_knowing(self.given.lifecycle, self.given.known, times=clock(), journal=self.journal)
 
     def go(self, service: Service, steps: Steps[Any]) -> Ending:
-        """Let a worker carry the procedure out; check everything that must hold after it."""
+        """Let a worker run the procedure, and check the result."""
         driver = Driver(self.log, service)
         self.ending = driver.ending(steps)
         self._keep(driver)
@@ -238,13 +237,13 @@ class Lived:
         return self.ending
 
     def die(self, service: Service, steps: Steps[Any], place: int, death: Death) -> bool:
-        """Let a worker die when its effect number `place` took place; False where it ended before."""
+        """Let a worker die after its effect number `place`; return False if it ended before."""
         driver = Driver(self.log, service)
         died = run_up_to(driver, steps, place)
         death(steps)
         with pytest.raises(StopIteration):
             next(steps)
-        if died and isinstance(driver.trace[-1][0], Send):  # the answer died with the worker
+        if died and isinstance(driver.trace[-1][0], Send):  # the response was lost with the worker
             driver.trace[-1] = (driver.trace[-1][0], LOST)
         self._keep(driver)
         self.check()
@@ -255,11 +254,11 @@ class Lived:
         return died
 
     def recover(self) -> Steps[Any]:
-        """The procedure of a worker that knows who is dead."""
+        """Return the recovery of a worker that knows the dead ones."""
         return self.given.commanding().recover(dead=frozenset(self.dead))
 
     def _keep(self, driver: Driver) -> None:
-        """Keep what a worker did, and how far the task had come by what it knew when it opened the command."""
+        """Keep a worker's effects, and the task's position at the time of its knowledge when it opened the command."""
         known: TaskRecord[str, str] = TaskRecord()
         for effect, result in driver.trace:
             if isinstance(result, TaskRecord):
@@ -270,18 +269,18 @@ class Lived:
         self.trace += driver.trace
 
     def results(self, kind: type[Effect]) -> list[Any]:
-        """What came of all effects of that kind, oldest first."""
+        """Return the results of all effects of this kind, oldest first."""
         return [result for effect, result in self.trace if isinstance(effect, kind)]
 
     def check(self) -> None:
-        """What holds at every moment."""
+        """Check the invariants that hold at any time."""
         self.check_sends()
         self.check_journal()
         self.check_memory()
         self.check_truth()
 
     def check_sends(self) -> None:
-        """Nothing is sent unrecorded, or against what was last known, or twice where that is not once."""
+        """Require that each send was recorded and allowed, and was repeated only if that is safe."""
         known: TaskRecord[str, str] = TaskRecord()
         before: tuple[Effect, Any] | None = None
         for step in self.trace:
@@ -297,7 +296,7 @@ class Lived:
             assert all(map(cannot_have_arrived, self.results(Send)[:-1]))
 
     def check_journal(self) -> None:
-        """At most one command is open at any time, every life is lawful, and a claim is never lost."""
+        """Require at most one open command at any time, only legal command states, and no lost claim."""
         opened: set[str] = set()
         claims: dict[str, int] = {}
         for entry in self.log.entries:
@@ -312,14 +311,14 @@ class Lived:
             COMMAND.replay(life)
 
     def check_memory(self) -> None:
-        """No intent and no attempt that was acknowledged is forgotten, and none is there that was not."""
+        """Require that the journal holds exactly the acknowledged intents and attempts."""
         record = last_command(self.log)
         intents = [each.id for each in self.results(RecordIntent) if isinstance(each, CommandRecord)]
         assert intents == ([record.id] if record else [])
         assert self.results(RecordAttempt) == [True] * (record.attempts if record else 0)
 
     def check_truth(self) -> None:
-        """What the journal says of the command is true of the world, if there is one."""
+        """Require that the command's record is true in the world, if there is one."""
         record, world = last_command(self.log), self.world
         if world is None:
             return
@@ -327,18 +326,18 @@ class Lived:
             assert not world.arrivals
             return
         assert is_true(record, world, self.since, self.results(Send))
-        if record.state is CommandState.ABANDONED:  # no stop takes its place here: it was never sent
+        if record.state is CommandState.ABANDONED:  # no stop abandons a command here, so it was never sent
             assert not world.applied(record.command, record.fields)
-        if record.state is CommandState.MOOT:  # and where it can be known that it had no effect, it is known
+        if record.state is CommandState.MOOT:  # a provable lack of effect is recorded as such
             away = distances(names(world.lifecycle)[0], moves_of(world.lifecycle))
             assert min(away[target, world.state] for target in targets(world.lifecycle, record.command)) < inf
             assert self.dead or not all(map(did_not_arrive, self.results(Send)))
 
     def check_ending(self, sent: list[Response]) -> None:
-        """What the worker that has sent this returned or raised is what the journal says."""
-        record, told = last_command(self.log), self.log.load().current
+        """Require that the result or error of the worker with these sends agrees with the journal."""
+        record, known = last_command(self.log), self.log.load().current
         state = record.state if record else None
-        assert record is None or is_told(self.ending, record, self.trace)
+        assert record is None or agrees_with(self.ending, record, self.trace)
         opened = self.log.load().open_command
         assert opened is None or opened.hold is None, "a procedure that has ended holds nothing"
         match self.ending:
@@ -347,20 +346,20 @@ class Lived:
                 assert record.attempts > 0
             case CommandResult(sent=False):
                 assert not sent
-                assert record or (told and self.judged(told) is VerdictKind.REDUNDANT)
+                assert record or (known and self.judged(known) is VerdictKind.REDUNDANT)
             case IllegalTransition():
                 assert not sent
                 assert state in (None, CommandState.ABANDONED)
-                assert told
-                assert self.judged(told) is not VerdictKind.APPLIED
+                assert known
+                assert self.judged(known) is not VerdictKind.APPLIED
             case UnknownStatus():
                 assert not sent
                 assert record is None or self.was_never_sent(record)
             case CommandRefused():
                 assert isinstance(sent[-1], Refused | Missing)
             case TaskEndedFirst():
-                assert told
-                assert self.given.lifecycle.is_final(told)
+                assert known
+                assert self.given.lifecycle.is_final(known)
             case CommandUncertain():
                 assert state is CommandState.UNCERTAIN
                 assert opened == record
@@ -379,15 +378,15 @@ class Lived:
         return record.attempts == 0 and not COMMAND.is_final(record.state)
 
     def check_evidence(self) -> None:
-        """The service's own words prove what is said, and do not prove more than is said."""
-        record, told = last_command(self.log), self.log.load().current
-        if record is None or told is None:
+        """Require that the service's responses prove the recorded outcome, and nothing beyond it."""
+        record, known = last_command(self.log), self.log.load().current
+        if record is None or known is None:
             return
-        is_at_target = told in self.targets()
-        is_over = self.given.lifecycle.is_final(told)
+        is_at_target = known in self.targets()
+        is_over = self.given.lifecycle.is_final(known)
         match record.state:
             case CommandState.DONE:
-                self.check_proof(record, told)
+                self.check_proof(record, known)
             case CommandState.ENDED_FIRST:
                 assert not is_at_target
             case CommandState.MOOT:
@@ -402,15 +401,15 @@ class Lived:
             case _:
                 pass
 
-    def check_proof(self, record: CommandRecord[str, str], told: str) -> None:
-        """Done is what is at its target, or past it where only it leads; or what was read, or answered so."""
+    def check_proof(self, record: CommandRecord[str, str], known: str) -> None:
+        """Require the proof of a done command: its target, a state that only it leads to, a read, or its response."""
         states, moves = names(self.given.lifecycle)[0], moves_of(self.given.lifecycle)
         away = distances(states, remote_moves(self.given.lifecycle))
         without = distances(states, {row: to for row, to in moves.items() if row[1] != self.given.command})
-        is_past = min(away[target, told] for target in self.targets()) < inf
+        is_past = min(away[target, known] for target in self.targets()) < inf
         source = self.source()
-        is_only_way = source is not None and without[source, told] == inf
-        is_proved = told in self.targets() or (record.attempts > 0 and is_past and is_only_way)
+        is_only_way = source is not None and without[source, known] == inf
+        is_proved = known in self.targets() or (record.attempts > 0 and is_past and is_only_way)
         if self.given.command in self.given.proved_by_read:
             assert self.results(ReadProof)[-1] is True
             assert is_proved
@@ -420,7 +419,7 @@ class Lived:
             assert isinstance(self.results(Send)[-1], Accepted)
 
     def check_settled(self) -> None:
-        """Once the service answers, one recovery has settled everything that can be known."""
+        """Require that one recovery with a responding service settles everything that can be known."""
         opened, world = self.log.load().open_command, self.world
         if opened is not None and world is not None:
             assert opened.attempts > 0
@@ -430,7 +429,7 @@ class Lived:
             assert isinstance(self.ending, CommandUncertain)
 
     def source(self) -> str | None:
-        """Where the task was known to be when the command was last sent, or intended; None if that was not known."""
+        """Return the known state at the command's last send, or at its intent; None if it was not known."""
         record, known = last_command(self.log), None
         assert record
         source = record.source
@@ -440,7 +439,7 @@ class Lived:
         return source
 
     def targets(self) -> frozenset[str]:
-        """Where the command leads from there; from anywhere if that was not known."""
+        """Return the command's target from that state; its targets from all states if that is not known."""
         record, source = last_command(self.log), self.source()
         assert record
         if source is None:
@@ -448,7 +447,7 @@ class Lived:
         return frozenset({self.given.lifecycle.target(source, record.command) or source})  # redundant: it is there
 
     def has_read_last(self) -> bool:
-        """Whether the last read said something that the lifecycle knows."""
+        """Return whether the last read returned a status that the lifecycle knows."""
         reads = self.results(Read)
         status = reads[-1].status if reads and isinstance(reads[-1], Accepted) else None
         return status is not None and self.given.lifecycle.state_of(status) is not None
@@ -458,7 +457,7 @@ class Lived:
 
 
 def may_be_sent(lifecycle: Declared, command: str, state: str | None) -> bool:
-    """Whether the command may be sent to a task in that state; None if it could not be read."""
+    """Return whether the command may be sent to a task in this state; None is a state that could not be read."""
     if state is not None:
         return lifecycle.target(state, command) is not None
     accepting = {row.source for row in lifecycle.transitions if row.event == command}

@@ -1,4 +1,4 @@
-"""Every command in every world: all answers, all fates of a request, death at every effect.
+"""Every command in every world: all responses, all fates of a request, death at every effect.
 
 Few surprises are tried exhaustively, many are drawn. A failure names its schedule, and
 `Choices(schedule)` is that world again.
@@ -40,15 +40,15 @@ def remote(request: pytest.FixtureRequest) -> Declared:
     return lifecycle
 
 
-def answered(case: Given, choices: Choices, pauses: int) -> Ending:
-    """Give the command to a service that answers anything."""
+def run_with_responses(case: Given, choices: Choices, pauses: int) -> Ending:
+    """Send the command to a service that returns any response."""
     return Lived(case).go(Liar(case.lifecycle, choices, pauses), case.execute())
 
 
 def died(
     case: Given, choices: Choices, places: Sequence[int], death: Death = close, *, has_others: bool = False
 ) -> bool:
-    """Give the command in a world, let one worker after another die at these places, and the next recover.
+    """Send the command in a world; let successive workers die at these places, and each next one recover.
 
     Returns False where one of them ended before its place.
     """
@@ -70,9 +70,9 @@ def died(
 
 
 @pytest.mark.parametrize("pauses", [2, 0])
-def test_every_answer(remote: Declared, pauses: int) -> None:
+def test_every_response(remote: Declared, pauses: int) -> None:
     for case in every_command(remote):
-        explore(partial(answered, case, pauses=pauses), surprises=2)
+        explore(partial(run_with_responses, case, pauses=pauses), surprises=2)
 
 
 def test_every_fate(remote: Declared) -> None:
@@ -91,14 +91,14 @@ def test_death_at_every_effect(remote: Declared, death: Death, surprises: int) -
 @pytest.mark.heavy
 def test_more_surprises(remote: Declared) -> None:
     for case in every_command(remote):
-        explore(partial(answered, case, pauses=2), surprises=3)
+        explore(partial(run_with_responses, case, pauses=2), surprises=3)
         explore(partial(died, case, places=()), surprises=3)
         for place in range(12):
             explore(partial(died, case, places=[place]), surprises=2)
 
 
-def test_what_is_explored_ends_in_every_way() -> None:
-    endings = [ending for case in EVERY for ending in explore(partial(answered, case, pauses=2), surprises=1)]
+def test_explorations_reach_every_ending() -> None:
+    endings = [ending for case in EVERY for ending in explore(partial(run_with_responses, case, pauses=2), surprises=1)]
 
     assert {type(ending) for ending in endings} == {
         CommandResult,
@@ -117,18 +117,18 @@ SCHEDULES = st.lists(st.integers(0, 14), max_size=60)
 
 
 @given(st.sampled_from(EVERY), SCHEDULES, st.integers(0, 3))
-def test_any_answers(case: Given, schedule: list[int], pauses: int) -> None:
-    answered(case, Choices(schedule), pauses)
+def test_any_responses(case: Given, schedule: list[int], pauses: int) -> None:
+    run_with_responses(case, Choices(schedule), pauses)
 
 
 @given(st.data(), SCHEDULES)
-def test_any_answers_in_any_lifecycle(data: st.DataObject, schedule: list[int]) -> None:
+def test_any_responses_in_any_lifecycle(data: st.DataObject, schedule: list[int]) -> None:
     lifecycle = data.draw(lifecycles().filter(lambda each: each.commands))
     command = data.draw(st.sampled_from(lifecycle.commands))
     known = data.draw(st.none() | states(lifecycle))
     is_proved_by_read = not lifecycle.event(command).proved_by_state and data.draw(st.booleans())
     proved_by_read = frozenset({command} if is_proved_by_read else ())
-    answered(Given(lifecycle, command, known, proved_by_read), Choices(schedule), pauses=2)
+    run_with_responses(Given(lifecycle, command, known, proved_by_read), Choices(schedule), pauses=2)
 
 
 @given(st.sampled_from(EVERY), SCHEDULES, st.lists(st.integers(0, 12), max_size=4), st.booleans())

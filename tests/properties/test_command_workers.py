@@ -1,4 +1,4 @@
-"""Several workers with handles of their own on one task and one journal, their effects in any order.
+"""Several workers with their own handles on one task and one journal, with their effects in any order.
 
 Workers give commands, die, and resume what others left open, once their leases have lapsed also what
 the living have claimed; the task moves meanwhile, and requests meet every fate. Two workers are
@@ -26,13 +26,13 @@ from lifecycle.journal import NO_CONTEXT, CommandEntry, CommandRecord, RequestCo
 from lifecycle.memory import MemoryJournal
 from tests.lifecycle.drivers import TASK, Declared, Driver, Worker, clock, lives
 from tests.lifecycle.worlds import Choices, World, explore
-from tests.properties.lived import FULL, PROVED_BY_READ, cannot_have_arrived, is_told, is_true, may_be_sent
+from tests.properties.lived import FULL, PROVED_BY_READ, agrees_with, cannot_have_arrived, is_true, may_be_sent
 
 LEASE_S = 60.0
 
 
 class Given(NamedTuple):
-    """A command as a caller gives it; under its key it may be given again."""
+    """A command of a caller; with its key it may be sent again."""
 
     command: str
     fields: Mapping[str, Any]
@@ -40,7 +40,7 @@ class Given(NamedTuple):
 
 
 class Crew:
-    """Workers on one task, and what must hold of all they do."""
+    """Workers on one task, with checks of their effects."""
 
     def __init__(
         self, lifecycle: Declared, state: str, *, size: int, choices: Choices, has_others: bool = False
@@ -54,22 +54,22 @@ class Crew:
         self.workers = [self.worker() for _ in range(size)]
         self.given: list[Given] = []
         self.dead: set[str] = set()
-        self.answers: dict[int, list[Response]] = {}
+        self.responses: dict[int, list[Response]] = {}
         self.since: dict[str, int] = {}
         self.hear()
 
     def worker(self) -> Worker:
-        """A worker under a name that nobody had before."""
+        """Return a worker with a new name."""
         self.names += 1
         journal = self.journal.join(f"worker-{self.names}")
         return Worker(Driver(journal.task(self.lifecycle, TASK), self.world), name=f"worker-{self.names}")
 
     def hear(self) -> None:
-        """A webhook tells how the task is."""
+        """Deliver a webhook with the task's status."""
         self.log.add_report(self.world.report())
 
     def lapse(self) -> None:
-        """Time passes until every lease is over that is not prolonged."""
+        """Advance the time until every lease that is not extended has ended."""
         self.now += timedelta(seconds=LEASE_S + 1)
 
     def give(self, worker: Worker, command: str, *, with_key: bool = False) -> None:
@@ -86,7 +86,7 @@ class Crew:
         worker.begin(self._commanding().recover(dead=frozenset(self.dead)))
 
     def advance(self, worker: Worker) -> None:
-        """Carry out one effect of that worker, if it has any."""
+        """Perform the worker's next effect, if there is one."""
         if worker.steps is None:
             return
         effect, known = worker.effect, self.log.load()
@@ -96,7 +96,7 @@ class Crew:
         result = worker.driver.trace[-1][1]
         match effect:
             case Send():
-                self.answers.setdefault(effect.fields["number"], []).append(result)
+                self.responses.setdefault(effect.fields["number"], []).append(result)
             case RecordIntent() if isinstance(result, CommandRecord):
                 self.since[result.id] = self.world.since(known.as_of)
             case Claim() if isinstance(result, CommandRecord):
@@ -107,7 +107,7 @@ class Crew:
             self.check_ending(worker, ending)
 
     def die(self, worker: Worker) -> None:
-        """A process is gone, and another comes in its place."""
+        """Kill a process and start another in its place."""
         worker.die()
         self.dead.add(worker.name)
         self.workers[self.workers.index(worker)] = self.worker()
@@ -119,33 +119,33 @@ class Crew:
         return [each for each in self.workers if each.steps is None]
 
     def check_send(self, worker: Worker, effect: Send[Any]) -> None:
-        """Nothing is sent unrecorded, or against what the worker last knew, or twice where that is not once."""
+        """Require that each send was recorded and allowed, and was repeated only if that is safe."""
         before, result = worker.driver.trace[-1]
         assert isinstance(before, RecordAttempt)
         assert result is True
         assert may_be_sent(self.lifecycle, effect.command, worker.known.current)
         if not self.lifecycle.event(effect.command).idempotent:
-            assert all(map(cannot_have_arrived, self.answers.get(effect.fields["number"], [])))
+            assert all(map(cannot_have_arrived, self.responses.get(effect.fields["number"], [])))
 
     def check_claim(self, before: CommandRecord[str, str] | None) -> None:
-        """Nobody is deprived of a command while its lease lasts."""
+        """Require that no claim is taken while its lease lasts."""
         hold = before.hold if before else None
         assert hold is None or hold.worker in self.dead or (hold.until is not None and hold.until < self.now)
 
     def check_ending(self, worker: Worker, ending: object) -> None:
-        """What a worker is told is what the journal says; it holds nothing any more, and what is over is over."""
+        """Require that a worker's result agrees with the journal, that it keeps no claim, and that endings are true."""
         if isinstance(ending, CommandResult):
             result = cast("CommandResult[str, str]", ending)
             assert not self.lifecycle.is_terminating(result.command) or self.world.state == result.state
             ending = result
         if worker.command_id is not None:
             record = self.log.load_command(worker.command_id)
-            assert is_told(ending, record, worker.driver.trace)
+            assert agrees_with(ending, record, worker.driver.trace)
         opened = self.log.load().open_command
         assert opened is None or opened.hold is None or opened.hold.worker != worker.name
 
     def check_journal(self) -> None:
-        """At most one command is open at any time, every life is lawful, and outcomes are true."""
+        """Require at most one open command at any time, only legal command states, and true outcomes."""
         opened: set[str] = set()
         records: dict[str, CommandRecord[str, str]] = {}
         for entry in self.log.entries:
@@ -156,7 +156,7 @@ class Crew:
         for life in lives(self.log).values():
             COMMAND.replay(life)
         for record in records.values():
-            assert is_true(record, self.world, self.since[record.id], self.answers.get(record.fields["number"], []))
+            assert is_true(record, self.world, self.since[record.id], self.responses.get(record.fields["number"], []))
         keys = [
             record.context.idempotency_key for record in records.values() if record.context.idempotency_key is not None
         ]
@@ -170,7 +170,7 @@ class Crew:
 
 
 def interleaved(name: str, state: str, commands: tuple[str, str | None], choices: Choices) -> Crew:
-    """Let one worker give a command, and the other another, or recover where it is None."""
+    """Let one worker send a command and the other a second one, or recover if that is None."""
     crew = Crew(CATALOG[name], state, size=2, choices=choices)
     first, second = commands
     crew.give(crew.workers[0], first)
@@ -228,7 +228,7 @@ LUCK = st.lists(st.integers(0, 14), max_size=4)
 
 
 class Crews(RuleBasedStateMachine):
-    """One crew after another: a task that is over teaches nothing more."""
+    """A sequence of crews, because a task that is over exercises nothing more."""
 
     @initialize(lifecycle=st.sampled_from(FULL), has_others=st.booleans())
     def meet(self, lifecycle: Declared, has_others: bool) -> None:

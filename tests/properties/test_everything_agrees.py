@@ -1,9 +1,9 @@
-"""Client, emulator, table and `transitions` machine, driven together over real HTTP, never differ.
+"""Client, emulator, table and `transitions` machine, driven together over real HTTP, always agree.
 
-`test_in_step` is what a user of lifecycle.testing would write: executors of one lifecycle side by
-side, with faults that a client must get over by itself. `Together` goes on where that ends: one task
-for two clients and somebody else, and faults that nobody can get over, after which a client may say
-that it does not know, but never anything that is not so.
+`test_client_and_service_agree_after_every_step` is a test as a user of lifecycle.testing would write it: executors of
+one lifecycle side by side, with faults that a client must overcome by itself. `Together` goes further: one task for two
+clients and another actor, and faults that no client can overcome. After such a fault a client may report that the
+outcome is unknown, but it must never report anything false.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from tests.adapters.http.both import KEY, QUICK, AnyClient, AnyTask, BlockingCli
 from tests.adapters.http.conftest import NO_CERTIFICATES
 from tests.adapters.http.faults import Fault, faults
 
-# A task that was created just now may not be found yet.
+# A task may not be found immediately after its creation.
 DID_NOTHING = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.NOT_FOUND)
 # No fault here hangs, so that only a busy machine makes a request slow.
 TIMING = replace(QUICK, request_timeout_s=30.0, longest_retry_s=0.005, settle_timeout_s=0.05)
@@ -59,7 +59,7 @@ TIMING = replace(QUICK, request_timeout_s=30.0, longest_retry_s=0.005, settle_ti
 
 @dataclass(frozen=True)
 class Stage:
-    """One lifecycle: an emulator of it, both clients with one journal between them, and bare httpx2."""
+    """One lifecycle with its emulator, both clients on one journal, and plain httpx2."""
 
     api: str
     lifecycle: Lifecycle[str, str]
@@ -72,7 +72,7 @@ class Stage:
         return client.create() if self.api == "v2-session" else client.create("buy milk")
 
     def request(self, command: str, task_id: str) -> httpx2.Response:
-        """Send a command as it is, past every client of ours."""
+        """Send a command with plain HTTP, without the project's clients."""
         binding = cast("Client", self.clients["sync"]).binding
         request = binding.command_request(command, task_id, fields(command))
         url = self.emulator.base_url + request.path
@@ -109,19 +109,19 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
 
 
 def by_the_client(stage: Stage, by: str) -> Executor[str, str]:
-    """A task that a client commands, and that is where that client knows it to be."""
+    """A task that a client commands, in the state that the client knows."""
     task = stage.create(by)
 
     def fire(event: str) -> str | None:
         if stage.lifecycle.event(event).origin is Origin.REMOTE:
             return stage.emulator.fire(task.id, event).state
-        task.status()  # what a client has not seen, it cannot refuse
+        task.status()  # a client refuses only from a state that it has read
         result = task.send(event, **fields(event))
         return result.state if result.sent else None
 
     def arming(kind: str, **facts: Any) -> Callable[[], None]:
         def arm() -> None:
-            if not any(armed.task == task.id for armed in stage.emulator.faults()):  # two could be one too many
+            if not any(armed.task == task.id for armed in stage.emulator.faults()):  # two may exceed the retries
                 stage.emulator.fault(kind, task=task.id, **facts)
 
         return arm
@@ -135,14 +135,14 @@ def by_the_client(stage: Stage, by: str) -> Executor[str, str]:
     for command in stage.lifecycle.commands:
         if stage.lifecycle.event(command).idempotent:
             wrong[f"{command} lost"] = arming("drop_before", command=command)
-            wrong[f"{command} done, its answer lost"] = arming("drop_after", command=command)
-            wrong[f"{command} done, its answer 500"] = arming("fail_after", command=command)
-            wrong[f"{command} not done, its answer 500"] = arming("status", status_code=500, command=command)
+            wrong[f"{command} done, its response lost"] = arming("drop_after", command=command)
+            wrong[f"{command} done, its response 500"] = arming("fail_after", command=command)
+            wrong[f"{command} not done, its response 500"] = arming("status", status_code=500, command=command)
     return Executor(state=task.status, fire=fire, faults=wrong, close=stage.emulator.clear_faults)
 
 
 def by_the_emulator(stage: Stage) -> Executor[str, str]:
-    """A task that bare requests command: what the service does by itself, and refuses by itself."""
+    """A task that plain requests command, to test the service's own transitions and refusals."""
     task = stage.create("sync")
 
     def fire(event: str) -> str | None:
@@ -171,7 +171,7 @@ def executors(stage: Stage) -> dict[str, Callable[[], Executor[str, str]]]:
 
 
 @pytest.mark.parametrize("name", ["client", "asynchronous client", "emulator"])
-def test_every_pair_and_every_promise_over_http(stage: Stage, name: str) -> None:
+def test_every_pair_and_every_invariant_over_http(stage: Stage, name: str) -> None:
     check_executor(stage.lifecycle, executors(stage)[name])
 
 
@@ -180,12 +180,12 @@ def in_step(stage: Stage, *, examples: int) -> None:
     run_state_machine_as_test(machine, settings=settings(max_examples=examples, stateful_step_count=15))
 
 
-def test_in_step(stage: Stage) -> None:
+def test_client_and_service_agree_after_every_step(stage: Stage) -> None:
     in_step(stage, examples=5)
 
 
 @pytest.mark.heavy
-def test_in_step_for_long(stage: Stage) -> None:
+def test_client_and_service_agree_in_long_runs(stage: Stage) -> None:
     in_step(stage, examples=50)
 
 
@@ -195,7 +195,7 @@ Came = CommandResult[str, str] | LifecycleError | None
 
 
 class Watched:
-    """One task, and everything that knows something of it."""
+    """One task, and all parts that hold its state."""
 
     def __init__(self, stage: Stage, by: str) -> None:
         stage.emulator.reset()
@@ -205,11 +205,11 @@ class Watched:
         self.tasks = {name: client.task(made.id) for name, client in stage.clients.items()}
         self.log = cast("MemoryTaskJournal[str, str]", made.journal)
         self.machine = bind(stage.lifecycle, SimpleNamespace(), attach=False)
-        self.state = stage.lifecycle.initial  # where the table says that it is
+        self.state = stage.lifecycle.initial  # the table's state
         self.followed = 0  # how many of the emulated transitions were compared
-        self.strange: set[int] = set()  # the numbers of the calls that no client of ours made
+        self.strange: set[int] = set()  # the numbers of the calls that came from no client of the project
 
-    # What may happen
+    # Actions
 
     def send(self, command: str, by: str) -> None:
         before = self.log.load()
@@ -255,13 +255,13 @@ class Watched:
         self.follow()
 
     def visit(self, state: str) -> None:
-        """Lead it to a state, where there is a way, without any client of ours."""
+        """Lead the task to a state, if there is a path, without the project's clients."""
         lifecycle = self.stage.lifecycle
         for event in lifecycle.path(self.state, state) or ():
             is_command = lifecycle.event(event).origin is Origin.CALLER
             (self.let_somebody_else if is_command else self.move)(event)
 
-    # What must hold
+    # Checks
 
     def follow(self) -> None:
         """Compare every transition of the emulator with the table and the machine."""
@@ -274,7 +274,7 @@ class Watched:
         assert task.state == self.state == self.machine.state
 
     def account(self) -> None:
-        """What arrived is what the journal says was sent, and nothing that must not be repeated is."""
+        """Require that the calls are the journal's attempts, and that no command is repeated that must not be."""
         commands = [call for call in self.stage.emulator.calls() if call.task == self.id and call.command]
         arrived = [call for call in commands if call.number not in self.strange]
         assert [command for _, command in self.attempts()] == [call.command for call in arrived]
@@ -285,7 +285,7 @@ class Watched:
                 taken.add(number)
 
     def finish(self) -> None:
-        """Once nothing is wrong any more, everybody knows what is so, and the record is a lawful history."""
+        """Require that, without faults, all parts agree on the state and the journal holds a legal history."""
         self.stage.emulator.clear_faults()
         for by in sorted(self.tasks):
             self.recover(by)
@@ -296,7 +296,7 @@ class Watched:
         assert not [finding for finding in findings if finding.severity is Severity.FINDING]
 
     def act(self, action: Callable[[], Came]) -> tuple[Came, bool]:
-        """What came of an action, and whether it sent a command."""
+        """Return the outcome of an action, and whether it sent a command."""
         attempts = len(self.attempts())
         try:
             came = action()
@@ -306,7 +306,7 @@ class Watched:
         return came, len(self.attempts()) > attempts
 
     def attempts(self) -> list[tuple[str, str]]:
-        """What the journal says was sent, as (its id, command); the state recorded last must allow each.
+        """Return the journal's attempts as (command id, command); the last recorded state must allow each.
 
         A stop that every state accepts may be sent to a task that could not be read.
         """
@@ -328,7 +328,7 @@ class Watched:
         return found
 
     def check(self, came: Came, command: str, *, is_sent: bool) -> None:
-        """A client may not know; what it says is so."""
+        """Require that a client's outcome, if it is certain, is true."""
         lifecycle = self.stage.lifecycle
         match came:
             case CommandResult(_, state, sent):
@@ -350,7 +350,7 @@ class Watched:
                 pass
 
     def check_plain(self, came: Came, command: str, state: str) -> None:
-        """With nothing wrong and nothing unknown, what comes of a command is the table's answer."""
+        """Require that, without faults and unknowns, the outcome of a command is the table's verdict."""
         verdict = self.stage.lifecycle.judge(state, command)
         match verdict.kind:
             case VerdictKind.APPLIED:
@@ -362,7 +362,7 @@ class Watched:
 
 
 def together(stage: Stage) -> type[RuleBasedStateMachine]:
-    """One task, two clients, somebody else, and the service's own moves, with any fault before any call."""
+    """One task, two clients, another actor and remote events, with any fault before any call."""
     lifecycle, emulator = stage.lifecycle, stage.emulator
     commands = events(lifecycle, origin=Origin.CALLER)
     moves = events(lifecycle, origin=Origin.REMOTE)
@@ -379,7 +379,7 @@ def together(stage: Stage) -> type[RuleBasedStateMachine]:
         @precondition(lambda self: lifecycle.is_final(self.watched.state))
         @rule(by=clients, state=lively)
         def begin_again(self, by: str, state: str) -> None:
-            # Left alone, nearly every step would be spent in a final state.
+            # Without this, nearly every step would happen in a final state.
             self.watched.finish()
             self.begin(by, state)
 
@@ -442,10 +442,10 @@ def play(stage: Stage, *, examples: int, steps: int) -> None:
     run_state_machine_as_test(together(stage), settings=settings(max_examples=examples, stateful_step_count=steps))
 
 
-def test_together(stage: Stage) -> None:
+def test_all_parts_agree_with_two_clients_and_faults(stage: Stage) -> None:
     play(stage, examples=40, steps=25)
 
 
 @pytest.mark.heavy
-def test_together_for_long(stage: Stage) -> None:
+def test_all_parts_agree_in_long_runs_with_faults(stage: Stage) -> None:
     play(stage, examples=100, steps=50)

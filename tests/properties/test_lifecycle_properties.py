@@ -1,4 +1,4 @@
-"""What holds for any lifecycle, and for any change of a declared one.
+"""Properties of any lifecycle, and of any change of a declared one.
 
 Random lifecycles are sound by construction; changes of declared ones are judged by an independent
 definition of soundness, exhaustively where a single answer is changed.
@@ -47,7 +47,7 @@ CHANNELS = st.sampled_from(["api", "webhook", "mail"])
 
 @st.composite
 def rows(draw: st.DrawFn, states: list[str], final: list[str], words: list[str]) -> dict[tuple[str, str], str]:
-    """Rows by which every state is entered from an earlier one and left, unless final, for a later one."""
+    """Draw rows that enter every state from an earlier one, and leave every state that is not final for a later one."""
     moves: dict[tuple[str, str], str] = {}
     going = states[: len(states) - len(final)]
 
@@ -66,7 +66,7 @@ def rows(draw: st.DrawFn, states: list[str], final: list[str], words: list[str])
 
 @st.composite
 def lifecycles(draw: st.DrawFn) -> Declared:
-    """Any sound lifecycle of up to seven states and eight events, of any names."""
+    """Draw any sound lifecycle of up to seven states and eight events, with any names."""
     states = draw(st.lists(NAMES, unique=True, min_size=1, max_size=7))
     words = draw(st.lists(NAMES, unique=True, min_size=8, max_size=8))
     final = states[draw(st.integers(min(1, len(states) - 1), len(states) - 1)) :]
@@ -102,7 +102,7 @@ def lifecycles(draw: st.DrawFn) -> Declared:
 
 
 @given(st.dictionaries(st.tuples(st.integers(0, 7), st.integers(0, 3)), st.integers(0, 7), max_size=20))
-def test_a_closure_is_what_distances_are_finite(rows: dict[tuple[int, int], int]) -> None:
+def test_a_closure_holds_the_pairs_of_finite_distance(rows: dict[tuple[int, int], int]) -> None:
     moves = {(f"s{source}", f"e{event}"): f"s{target}" for (source, event), target in rows.items()}
     states = [f"s{i}" for i in range(8)]
     away = distances(states, moves)
@@ -114,21 +114,25 @@ def test_a_closure_is_what_distances_are_finite(rows: dict[tuple[int, int], int]
 
 
 @given(lifecycles())
-def test_promises_are_broken_by_the_same_rows_whoever_is_asked(lifecycle: Declared) -> None:
-    """The rows alone are asked only where they can break a promise; an executor is asked every pair."""
+def test_rows_and_executors_violate_the_same_invariants(lifecycle: Declared) -> None:
+    """The check of the rows tests only pairs that can violate an invariant; that of an executor tests every pair."""
     states, events = names(lifecycle)
-    promises = (Invariant(rule, rule, states=tuple(states[:2]), events=tuple(events[:2]), citation="") for rule in Rule)
-    for promise in promises:
+    invariants = (
+        Invariant(rule, rule, states=tuple(states[:2]), events=tuple(events[:2]), citation="") for rule in Rule
+    )
+    for invariant in invariants:
         rows = transition_system(lifecycle.declaration)
-        assert sorted(promise.violations(rows), key=str) == sorted(promise.violations(rows, lifecycle.target), key=str)
-        assert keeps(promise, states, set(lifecycle.final_states), moves_of(lifecycle)) == (
-            not list(promise.violations(rows))
+        assert sorted(invariant.violations(rows), key=str) == sorted(
+            invariant.violations(rows, lifecycle.target), key=str
+        )
+        assert keeps(invariant, states, set(lifecycle.final_states), moves_of(lifecycle)) == (
+            not list(invariant.violations(rows))
         )
 
 
 @st.composite
 def walks(draw: st.DrawFn) -> tuple[Declared, list[str]]:
-    """A lifecycle and a lawful history of events."""
+    """Draw a lifecycle and a legal history of events."""
     lifecycle = draw(lifecycles())
     events: list[str] = []
     while (allowed := lifecycle.allowed(lifecycle.replay(events))) and len(events) < 12 and draw(st.booleans()):
@@ -137,7 +141,7 @@ def walks(draw: st.DrawFn) -> tuple[Declared, list[str]]:
 
 
 @given(lifecycles())
-def test_all_questions_agree_and_are_answered_alike_twice(lifecycle: Declared) -> None:
+def test_all_queries_agree_and_are_deterministic(lifecycle: Declared) -> None:
     rows = moves_of(lifecycle)
     twin: Declared = Lifecycle.from_declaration(lifecycle.declaration.model_dump())
     for state, event in pairs(lifecycle):
@@ -178,7 +182,7 @@ def test_a_refused_event_changes_nothing(walk: tuple[Declared, list[str]], data:
 
 
 @given(walks())
-def test_a_recorded_history_is_a_good_one(walk: tuple[Declared, list[str]]) -> None:
+def test_a_recorded_history_conforms(walk: tuple[Declared, list[str]]) -> None:
     lifecycle, events = walk
     statuses = [str(lifecycle.replay(events[:count])) for count in range(len(events) + 1)]
     for mode in ("exact", "sampled"):
@@ -219,7 +223,7 @@ def test_covering_paths_take_every_transition(lifecycle: Declared) -> None:
 
 
 @given(lifecycles())
-def test_documents_and_pickles_give_the_same_lifecycle_back(lifecycle: Declared) -> None:
+def test_documents_and_pickles_restore_the_same_lifecycle(lifecycle: Declared) -> None:
     for again in (
         Lifecycle.from_json(lifecycle.to_json()),
         Lifecycle.from_yaml(lifecycle.to_yaml()),
@@ -234,7 +238,7 @@ def test_documents_and_pickles_give_the_same_lifecycle_back(lifecycle: Declared)
 
 
 def changed(lifecycle: Declared, final: set[str], moves: Moves) -> Declared | DefinitionError:
-    """The lifecycle with other rows and final states, or what is said against it."""
+    """Return the lifecycle with other rows and final states, or the error of its declaration."""
     states = tuple(replace(state, final=state.name in final) for state in lifecycle.states)
     transitions = tuple(Transition(source, event, to) for (source, event), to in moves.items())
     try:
@@ -249,7 +253,7 @@ def with_row(moves: Moves, row: tuple[str, str], to: str | None) -> dict[tuple[s
 
 
 def single_changes(lifecycle: Declared) -> Iterator[tuple[set[str], Moves]]:
-    """Every lifecycle with one answer changed, also where a final state is opened for it, or one row moved."""
+    """Yield every lifecycle with one target changed, with a final state opened for it, or with one row moved."""
     moves, final = moves_of(lifecycle), set(lifecycle.final_states)
     for row, to in product(pairs(lifecycle), [None, *names(lifecycle)[0]]):
         yield final, with_row(moves, row, to)
@@ -260,14 +264,14 @@ def single_changes(lifecycle: Declared) -> Iterator[tuple[set[str], Moves]]:
             yield final, with_row(with_row(moves, (source, event), None), (other, event), to)
 
 
-def test_a_changed_answer_is_refused_unless_it_is_as_lawful(declared: Declared) -> None:
+def test_a_changed_target_is_refused_unless_it_is_sound(declared: Declared) -> None:
     for final, moves in single_changes(declared):
         outcome = changed(declared, final, moves)
 
         assert isinstance(outcome, Lifecycle) == is_sound(declared, final, moves)
 
 
-def test_no_promise_is_empty(declared: Declared) -> None:
+def test_every_invariant_can_be_violated_by_a_change(declared: Declared) -> None:
     outcomes = [changed(declared, final, moves) for final, moves in single_changes(declared)]
     findings = [finding for each in outcomes if isinstance(each, DefinitionError) for finding in each.findings]
 
@@ -277,7 +281,7 @@ def test_no_promise_is_empty(declared: Declared) -> None:
 
 
 @given(st.sampled_from([*CATALOG.values()]), st.data())
-def test_several_changes_at_once_are_judged_alike(lifecycle: Declared, data: st.DataObject) -> None:
+def test_several_changes_at_once_are_validated_alike(lifecycle: Declared, data: st.DataObject) -> None:
     states, _ = names(lifecycle)
     changes = st.dictionaries(st.sampled_from(pairs(lifecycle)), st.none() | st.sampled_from(states), max_size=5)
     opened = data.draw(st.sets(st.sampled_from(lifecycle.final_states), max_size=1))

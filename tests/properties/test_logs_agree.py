@@ -1,4 +1,4 @@
-"""Every engine says what the plain reference says of a log: row for row, and in every part of a report.
+"""Every engine agrees with the plain reference on every log: row by row, and in every part of a report.
 
 Sources of files have tests of their own; here rows come to the engines by the shortest way.
 """
@@ -42,7 +42,7 @@ ALIASED: Declared = CATALOG["v3-full"].replace(
 
 @dataclass(frozen=True)
 class Case:
-    """A log of readable rows, in the order in which it lies, and what is asked of it."""
+    """A log of readable rows, in stored order, with the settings of its check."""
 
     lifecycle: Declared
     rows: tuple[LogRow, ...]
@@ -58,7 +58,7 @@ class Case:
         return Columns(at="at" if self.timed else None, sequence="sequence" if self.sequenced else None)
 
     def reordered(self, order: list[int]) -> Case:
-        """The same log with its rows in another order."""
+        """Return the same log with its rows in another order."""
         rows = [self.rows[old] for old in order]
         return replace(self, rows=tuple(replace(row, place=place) for place, row in enumerate(rows, start=1)))
 
@@ -106,7 +106,7 @@ class Rows:
 
 
 class Table:
-    """A table of a real server, filled anew for each log."""
+    """A table of a real server, refilled for each log."""
 
     def __init__(self, url: str) -> None:
         self.source = PostgresTable(url, NAME)
@@ -170,7 +170,7 @@ NAMES = st.sampled_from(STRANGE) | TEXTS
 
 @st.composite
 def cases(draw: st.DrawFn, *, ordered: bool = False) -> Case:
-    """Any log, with a defect of its lifecycle, with none or many; `ordered` by times or by the sequence alone."""
+    """Draw any log, with one violation, none or many; `ordered` by times or only by the sequence."""
     lifecycle = draw(st.sampled_from([*CATALOG.values(), ALIASED]) | lifecycles())
     channel = draw(st.sampled_from(sorted({"api", *(alias.channel for alias in lifecycle.aliases)})))
     mode: Mode = draw(st.sampled_from(["exact", "sampled"]))
@@ -207,12 +207,12 @@ def test_duckdb_agrees_with_the_reference(case: Case) -> None:
 @given(cases())
 @settings(max_examples=15)
 def test_postgresql_agrees_with_the_reference(table: Table, case: Case) -> None:
-    assume(not any("\0" in row.status for row in case.rows))  # which no text of PostgreSQL's can hold
+    assume(not any("\0" in row.status for row in case.rows))  # PostgreSQL's text cannot hold NUL
     agrees(case, table.fill(case.rows))
 
 
 def unplaced(found: Outcome) -> tuple[Any, ...]:
-    """All that does not say where a row lies."""
+    """Return the parts that do not depend on the position of a row."""
     findings = sorted((each[:2] + each[3:] for each in found.findings), key=repr)
     edges = [replace(edge, example=0) for edge in found.report["edges"]]
     return findings, {**found.report, "edges": edges}
@@ -220,9 +220,7 @@ def unplaced(found: Outcome) -> tuple[Any, ...]:
 
 @given(cases(ordered=True), st.data())
 @settings(max_examples=8)
-def test_the_order_of_rows_makes_no_difference_where_times_and_sequence_give_one(
-    case: Case, data: st.DataObject
-) -> None:
+def test_the_order_of_rows_does_not_matter_if_times_and_sequence_determine_one(case: Case, data: st.DataObject) -> None:
     other = case.reordered(data.draw(st.permutations(range(len(case.rows)))))
     with case.checked(Rows(case.rows)) as one, other.checked(Rows(other.rows)) as another:
         assert unplaced(outcome(one, [NAME])) == unplaced(outcome(another, [NAME]))
@@ -240,7 +238,7 @@ def test_duckdb_agrees_with_the_reference_on_many_logs(case: Case) -> None:
 @given(cases())
 @settings(max_examples=200)
 def test_postgresql_agrees_with_the_reference_on_many_logs(table: Table, case: Case) -> None:
-    assume(not any("\0" in row.status for row in case.rows))  # which no text of PostgreSQL's can hold
+    assume(not any("\0" in row.status for row in case.rows))  # PostgreSQL's text cannot hold NUL
     agrees(case, table.fill(case.rows))
 
 
@@ -256,7 +254,7 @@ def test_spark_agrees_with_the_reference(spark: SparkSession, case: Case) -> Non
 
 
 def large_log(lifecycle: Declared, *, tasks: int, seed: int) -> tuple[LogRow, ...]:
-    """About eight rows for each task: lawful walks, spoilt here and there, in the order of their times."""
+    """Return about eight rows for each task: legal walks with some errors, in the order of their times."""
     rng = random.Random(seed)
     words = [*lifecycle.statuses(), "melted"]
     rows: list[LogRow] = []

@@ -55,12 +55,12 @@ EXECUTORS: dict[str, Start] = {
 
 
 @pytest.mark.parametrize("name", EXECUTORS)
-def test_every_pair_and_every_promise(declared: Lifecycle[str, str], name: str) -> None:
+def test_every_pair_and_every_invariant(declared: Lifecycle[str, str], name: str) -> None:
     check_executor(declared, lambda: EXECUTORS[name](declared))
 
 
 def agree(lifecycle: Lifecycle[str, str], executor: Executor[str, str], path: Iterable[str]) -> None:
-    """Fire events, lawful or not; after each the executor must be where the table is."""
+    """Fire legal and illegal events; after each the executor must be in the table's state."""
     state = lifecycle.initial
     for event in path:
         target = lifecycle.target(state, event)
@@ -80,7 +80,7 @@ def test_every_sequence_of_events(declared: Lifecycle[str, str], name: str, leng
         agree(declared, EXECUTORS[name](declared), path)
 
 
-def test_side_by_side(declared: Lifecycle[str, str]) -> None:
+def test_machine_and_table_agree_on_any_events(declared: Lifecycle[str, str]) -> None:
     machine = lifecycle_machine(declared, {name: partial(start, declared) for name, start in EXECUTORS.items()})
     run_state_machine_as_test(machine, settings=settings(max_examples=20))
 

@@ -1,6 +1,6 @@
-"""Thousands of schedules, each from its seed; and that what breaks a promise is found, by deliberate faults.
+"""Thousands of simulated schedules, each from its seed, and deliberate faults that the simulation must find.
 
-A failure names its seed: `python -m tests.simulation SEED` tells that schedule step by step.
+A failure names its seed: `python -m tests.simulation SEED` prints that schedule step by step.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lifecycle.journal import NO_CONTEXT, CommandOutcome, CommandRecord, Request
 from lifecycle.memory import MemoryJournal, MemoryTaskJournal
 from lifecycle_adapters.journal import SqlJournal
 from tests.lifecycle.drivers import Declared, Driver
-from tests.simulation.promises import Broken, Promise
+from tests.simulation.invariants import CommandInvariant, InvariantViolated
 from tests.simulation.scheduler import Parts, Simulation
 from tests.simulation.storage import Memory, Sql
 
@@ -40,22 +40,22 @@ def simulate(seed: int, parts: Parts) -> None:
         raise
 
 
-# --- every promise is kept ----------------------------------------------------------------------------
+# --- every invariant holds ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("first", [*ORDINARY, *(pytest.param(first, marks=pytest.mark.heavy) for first in MANY_MORE)])
-def test_every_promise_is_kept(first: int) -> None:
+def test_every_invariant_holds(first: int) -> None:
     for seed in range(first, first + AT_A_TIME):
         simulate(seed, Parts())
 
 
 @pytest.mark.parametrize("seeds", [range(10), pytest.param(range(10, 400), marks=pytest.mark.heavy)], ids=len)
-def test_every_promise_is_kept_by_sqlite(tmp_path: Path, seeds: range) -> None:
+def test_every_invariant_holds_on_sqlite(tmp_path: Path, seeds: range) -> None:
     simulate_in_a_database(f"sqlite:///{tmp_path / 'journal.db'}", seeds)
 
 
 @pytest.mark.parametrize("seeds", [range(5), pytest.param(range(5, 200), marks=pytest.mark.heavy)], ids=len)
-def test_every_promise_is_kept_by_postgresql(postgres_url: str, seeds: range) -> None:
+def test_every_invariant_holds_on_postgresql(postgres_url: str, seeds: range) -> None:
     simulate_in_a_database(postgres_url, seeds)
 
 
@@ -67,23 +67,23 @@ def simulate_in_a_database(url: str, seeds: range) -> None:
         assert list(journal.check()) == []
 
 
-def test_a_seed_is_a_schedule_that_can_be_told() -> None:
-    tale: list[str] = []
-    Simulation(7, Parts(), tale.append).run()
+def test_a_seed_determines_a_schedule_that_can_be_printed() -> None:
+    steps: list[str] = []
+    Simulation(7, Parts(), steps.append).run()
 
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-m", "tests.simulation", "7"], cwd=ROOT, check=True, capture_output=True, text=True
     )
 
-    assert told.stdout.splitlines() == tale
-    assert len(tale) > 50
+    assert printed.stdout.splitlines() == steps
+    assert len(steps) > 50
 
 
-# --- and can be broken --------------------------------------------------------------------------------
+# --- every invariant can be violated ------------------------------------------------------------------
 
 
 class Unrecorded(CommandProcedure[str, str]):
-    """Sends without recording the attempt."""
+    """A procedure that sends without recording the attempt."""
 
     def execute(
         self, command: str, fields: Mapping[str, Any] | None = None, context: RequestContext = NO_CONTEXT
@@ -99,7 +99,7 @@ class Unrecorded(CommandProcedure[str, str]):
 
 
 class Guessing(Driver):
-    """Takes silence for success."""
+    """A driver that records a lost response as success."""
 
     def perform(self, effect: Effect) -> Any:
         match effect:
@@ -110,7 +110,7 @@ class Guessing(Driver):
 
 
 class Keyless(Driver):
-    """Forgets under which key a command was given."""
+    """A driver that drops the idempotency key of a command."""
 
     def perform(self, effect: Effect) -> Any:
         match effect:
@@ -126,7 +126,7 @@ Log = MemoryTaskJournal[str, str]
 
 
 class Careless(Log):
-    """Lets every worker claim and attempt everything."""
+    """A journal that lets every worker claim and attempt every command."""
 
     def claim(self, command_id: str, *, dead: Collection[str] = ()) -> CommandRecord[str, str] | None:
         hold = self.load_command(command_id).hold
@@ -138,7 +138,7 @@ class Careless(Log):
 
 
 class Unfenced(Log):
-    """Takes every write for one under the last claim."""
+    """A journal that accepts every write as if it used the last claim."""
 
     def release(self, command_id: str, *, claim: int) -> None:  # noqa: ARG002
         super().release(command_id, claim=self.load_command(command_id).claim)
@@ -151,14 +151,14 @@ class Unfenced(Log):
 
 
 class Grasping(Log):
-    """Keeps every claim."""
+    """A journal that releases no claim."""
 
     def release(self, command_id: str, *, claim: int) -> None:
         pass
 
 
 class Blind(Log):
-    """Opens a command though the task has changed since it was read."""
+    """A journal that opens a command although the task has changed since it was read."""
 
     def add_intent(
         self,
@@ -174,7 +174,7 @@ class Blind(Log):
 
 
 class Crowding(Log):
-    """Opens a command beside another that is open."""
+    """A journal that opens a command although another is open."""
 
     def add_intent(
         self,
@@ -190,7 +190,7 @@ class Crowding(Log):
 
 
 class Forgetful(Log):
-    """Says that an outcome is recorded, and does not record it."""
+    """A journal that acknowledges an outcome without recording it."""
 
     def add_outcome(self, command_id: str, event: CommandEvent, *, why: str, claim: int) -> CommandOutcome[str, str]:  # noqa: ARG002
         now = self.load_command(command_id)
@@ -198,7 +198,7 @@ class Forgetful(Log):
 
 
 class Deaf(Driver):
-    """Takes every outcome for its own: does not hear that another has claimed the command."""
+    """A driver that returns its own outcome although another worker has claimed the command."""
 
     def perform(self, effect: Effect) -> Any:
         result = super().perform(effect)
@@ -211,14 +211,14 @@ class Deaf(Driver):
 
 
 class Overlooking(MemoryJournal):
-    """Reports no command as open."""
+    """A journal that reports no command as open."""
 
     def open_tasks(self, lifecycle: Declared) -> list[str]:  # noqa: ARG002
         return []
 
 
 def kept_in(log_type: type[Log]) -> Parts:
-    """A simulation whose workers have such logs."""
+    """Return the parts of a simulation whose workers use such task journals."""
 
     class Journal(MemoryJournal):
         def task(self, lifecycle: Any, task_id: str) -> Any:
@@ -228,7 +228,7 @@ def kept_in(log_type: type[Log]) -> Parts:
 
 
 class Lenient:
-    """A lifecycle that takes every command for idempotent, which no sound one does."""
+    """A lifecycle that declares every command idempotent, which no sound one does."""
 
     def __init__(self, lifecycle: Declared) -> None:
         self._lifecycle = lifecycle
@@ -241,45 +241,45 @@ class Lenient:
 
 
 def resending(*, lifecycle: Declared, **settings: Any) -> CommandProcedure[str, str]:
-    """The procedure that sends everything again."""
+    """Return a procedure that retries every command."""
     return CommandProcedure(lifecycle=cast("Declared", Lenient(lifecycle)), **settings)
 
 
 class Fault(NamedTuple):
-    """What is wrong, and which promise it breaks."""
+    """Faulty parts, and the invariant that they violate."""
 
     parts: Parts
-    breaks: Promise
+    violates: CommandInvariant
 
 
 FAULTS = {
-    "sends unrecorded": Fault(Parts(procedure=Unrecorded), Promise.ATTEMPTED),
-    "takes silence for success": Fault(Parts(driver=Guessing), Promise.TRUE),
-    "forgets keys": Fault(Parts(driver=Keyless), Promise.KEYED),
-    "ignores leases and attempts": Fault(kept_in(Careless), Promise.RELEASED),
-    "writes under a claim of before": Fault(kept_in(Unfenced), Promise.FENCED),
-    "keeps every claim": Fault(kept_in(Grasping), Promise.RELEASED),
-    "ignores the version": Fault(kept_in(Blind), Promise.LEGAL),
-    "opens two at a time": Fault(kept_in(Crowding), Promise.ALONE),
-    "forgets outcomes": Fault(kept_in(Forgetful), Promise.KEPT),
-    "does not hear that it came second": Fault(Parts(driver=Deaf), Promise.TOLD),
-    "overlooks what is open": Fault(Parts(keep=partial(Memory, journal_type=Overlooking)), Promise.SETTLED),
-    "sends a dispatch twice": Fault(Parts(procedure=resending), Promise.ONCE),
+    "sends unrecorded": Fault(Parts(procedure=Unrecorded), CommandInvariant.ATTEMPTED),
+    "records a lost response as success": Fault(Parts(driver=Guessing), CommandInvariant.TRUE),
+    "forgets keys": Fault(Parts(driver=Keyless), CommandInvariant.KEYED),
+    "ignores leases and attempts": Fault(kept_in(Careless), CommandInvariant.RELEASED),
+    "writes under an earlier claim": Fault(kept_in(Unfenced), CommandInvariant.FENCED),
+    "keeps every claim": Fault(kept_in(Grasping), CommandInvariant.RELEASED),
+    "ignores the version": Fault(kept_in(Blind), CommandInvariant.LEGAL),
+    "opens two at a time": Fault(kept_in(Crowding), CommandInvariant.ALONE),
+    "forgets outcomes": Fault(kept_in(Forgetful), CommandInvariant.KEPT),
+    "ignores another worker's outcome": Fault(Parts(driver=Deaf), CommandInvariant.RETURNED),
+    "reports no open command": Fault(Parts(keep=partial(Memory, journal_type=Overlooking)), CommandInvariant.SETTLED),
+    "sends a dispatch twice": Fault(Parts(procedure=resending), CommandInvariant.ONCE),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=tuple(FAULTS))
-def test_what_is_wrong_is_found(fault: Fault) -> None:
-    found: set[Promise] = set()
+def test_every_fault_is_found(fault: Fault) -> None:
+    found: set[CommandInvariant] = set()
     for seed in range(AT_A_TIME * 4):
         try:
             simulate(seed, fault.parts)
-        except Broken as broken:
-            found.add(broken.promise)
-        if fault.breaks in found:
+        except InvariantViolated as error:
+            found.add(error.invariant)
+        if fault.violates in found:
             return
     pytest.fail(f"found {found or 'nothing'}")
 
 
-def test_every_promise_can_be_broken() -> None:
-    assert {fault.breaks for fault in FAULTS.values()} == set(Promise)
+def test_every_invariant_can_be_violated() -> None:
+    assert {fault.violates for fault in FAULTS.values()} == set(CommandInvariant)

@@ -1,9 +1,9 @@
-"""The pure protocol under a seeded scheduler: many tasks, several workers, and everything that can go wrong.
+"""A deterministic simulation of the pure protocol: many tasks, several workers, and every kind of failure.
 
-    storage.py      what is kept while workers die: journals on simulated time
-    promises.py     what must hold of every schedule, each under its name
-    scheduler.py    who does what next, and what becomes of it
+    storage.py      journals on simulated time, which outlive their workers
+    invariants.py   the invariants of every schedule, and the witness that checks them
+    scheduler.py    the seeded choice of the next step and of its outcome
 
-A seed is a schedule. `python -m tests.simulation SEED` prints it step by step, up to the promise
-that it breaks, if it breaks any; with the URL of a new database after it, on the durable journal.
+A seed determines a schedule. `python -m tests.simulation SEED` prints it step by step, up to the first violated
+invariant. `python -m tests.simulation SEED URL` runs it on the durable journal in a new database.
 """

@@ -9,4 +9,4 @@ from tests.simulation.scheduler import Parts, Simulation
 from tests.simulation.storage import Sql
 
 seed, *urls = sys.argv[1:]
-Simulation(int(seed), Parts(keep=partial(Sql, url=urls[0])) if urls else Parts(), tell=print).run()
+Simulation(int(seed), Parts(keep=partial(Sql, url=urls[0])) if urls else Parts(), log=print).run()

@@ -1,7 +1,7 @@
-"""What must hold of every schedule, each promise under its name.
+"""The invariants of every schedule, and the witness that checks them.
 
-A `Witness` sees every effect on one task, before and after it takes place, and looks into the
-storage by itself: what a worker was told, what is kept, and what the service saw must agree.
+A `Witness` receives every effect on one task, before and after it happens, and reads the storage itself: the results
+that workers received, the stored records, and the calls that the service received must agree.
 """
 
 from __future__ import annotations
@@ -27,48 +27,48 @@ from lifecycle.effects import (
 from lifecycle.journal import CommandRecord, Journal, TaskJournal, TaskRecord
 from tests.lifecycle.drivers import LOST, Declared, Worker
 from tests.lifecycle.worlds import World
-from tests.properties.lived import cannot_have_arrived, is_told, is_true, may_be_sent
+from tests.properties.lived import agrees_with, cannot_have_arrived, is_true, may_be_sent
 from tests.simulation.storage import Commands, Storage
 
 
-class Promise(StrEnum):
-    """What is promised of commands, whatever happens."""
+class CommandInvariant(StrEnum):
+    """The invariants of commands under any schedule."""
 
-    LEGAL = "no command is sent that the state last recorded forbids"
-    KEYED = "one key gives one recorded command"
-    ONCE = "what is not idempotent is sent twice only where the first is known not to have arrived"
-    ATTEMPTED = "every call that the service saw has a recorded attempt"
-    KEPT = "nothing acknowledged is forgotten"
-    SETTLED = "every command ends settled or is reported open, and recovery settles it once the service answers"
+    LEGAL = "no command is sent that the last recorded state refuses"
+    KEYED = "one idempotency key leads to one recorded command"
+    ONCE = "a command that is not idempotent is sent again only if the first request did certainly not arrive"
+    ATTEMPTED = "every call that the service received has a recorded attempt"
+    KEPT = "no acknowledged record is lost"
+    SETTLED = "every command ends settled or is reported open, and recovery settles it once the service responds"
     ALONE = "at most one command of a task is in flight"
     TRUE = "no outcome is recorded by guess"
-    TOLD = "what a worker is told of a command is what is recorded of it"
-    FENCED = "nothing is written of a command under a claim that another has followed"
-    RELEASED = "no command is claimed by a worker that no longer works on it, or taken from one that may be alive"
+    RETURNED = "the outcome that a worker returns or raises is the recorded one"
+    FENCED = "no write succeeds under a claim after a newer claim"
+    RELEASED = "no finished worker keeps a claim, and no claim is taken from a worker that may be alive"
 
 
-class Broken(AssertionError):
-    """A promise that was not kept."""
+class InvariantViolated(AssertionError):
+    """An invariant does not hold in a schedule."""
 
-    def __init__(self, promise: Promise, what: object) -> None:
-        self.promise = promise
-        super().__init__(f"{promise}: {what}")
+    def __init__(self, invariant: CommandInvariant, what: object) -> None:
+        self.invariant = invariant
+        super().__init__(f"{invariant}: {what}")
 
 
-def require(holds: bool, promise: Promise, what: object) -> None:
+def require(holds: bool, invariant: CommandInvariant, what: object) -> None:
     if not holds:
-        raise Broken(promise, what)
+        raise InvariantViolated(invariant, what)
 
 
 @dataclass(eq=False)
 class Witness:
-    """Watches one task. `answers` holds what came of each send, by the number of its command."""
+    """The checker of one task. `responses` holds the result of each send, by the number of its command."""
 
     lifecycle: Declared
     task_id: str
     world: World
     storage: Storage
-    answers: dict[int, list[Response]] = field(default_factory=dict[int, list[Response]])
+    responses: dict[int, list[Response]] = field(default_factory=dict[int, list[Response]])
     _opened: Commands = field(default_factory=dict[str, CommandRecord[str, str]])
     _attempts: dict[str, int] = field(default_factory=dict[str, int])
     _ended: dict[str, CommandState] = field(default_factory=dict[str, CommandState])
@@ -77,98 +77,104 @@ class Witness:
     _before: TaskRecord[str, str] = field(default_factory=lambda: TaskRecord())  # noqa: PLW0108
     _written: CommandRecord[str, str] | None = None
 
-    # --- what is seen ---
+    # --- observed effects ---
 
     def before(self, effect: Effect, known: TaskRecord[str, str]) -> None:
-        """An effect is about to take place, of a worker that knows this."""
+        """Note an effect before it happens; `known` is the worker's record of the task."""
         match effect:
             case RecordIntent():
                 self._before = self.record()
             case RecordAttempt(command_id) | RecordOutcome(command_id) | Release(command_id) | Claim(command_id):
                 self._before, self._written = self.record(), self.log().load_command(command_id)
             case Send(command, fields):
-                self._see_send(str(command), fields["number"], known)
+                self._check_send(str(command), fields["number"], known)
             case _:
                 pass
 
     def after(self, effect: Effect, result: Any) -> None:
-        """The effect took place, and the storage or the service has said so."""
+        """Check an effect after it happened, with the result of the storage or the service."""
         match effect:
             case RecordIntent(command) if isinstance(result, CommandRecord):
-                self._see_intent(str(command), cast("CommandRecord[str, str]", result))
+                self._check_intent(str(command), cast("CommandRecord[str, str]", result))
             case RecordAttempt(command_id, number, claim):
-                self._see_write(command_id, claim)
+                self._check_write(command_id, claim)
                 if result:
-                    self._see_attempt(command_id)
+                    self._check_attempt(command_id)
                     self._attempts[command_id] = number
             case RecordOutcome(command_id, event, claim=claim):
-                if self._see_write(command_id, claim):
-                    self._see_outcome(command_id, event)
+                if self._check_write(command_id, claim):
+                    self._check_outcome(command_id, event)
             case Release(command_id, claim):
-                self._see_write(command_id, claim)
+                self._check_write(command_id, claim)
             case RecordReport():
                 self._reports += 1
             case _:
                 pass
 
-    def answered(self, number: int, answer: Response) -> None:
-        """A worker that lives was told what came of the last send of that command."""
-        self.answers[number][-1] = answer
+    def received_response(self, number: int, response: Response) -> None:
+        """Note that a running worker received the response to the last send of the command."""
+        self.responses[number][-1] = response
 
-    def _see_intent(self, command: str, opened: CommandRecord[str, str]) -> None:
+    def _check_intent(self, command: str, opened: CommandRecord[str, str]) -> None:
         state = self._before.current
         verdict = None if state is None else self.lifecycle.judge(state, command).kind
         is_needless = verdict is VerdictKind.REDUNDANT and opened.context.idempotency_key is not None
         is_legal = is_needless or may_be_sent(self.lifecycle, command, state)
-        require(is_legal, Promise.LEGAL, f"{command} intended in {state}")
+        require(is_legal, CommandInvariant.LEGAL, f"{command} intended in {state}")
         self._opened[opened.id] = opened
         self._since[opened.id] = self.world.since(self._before.as_of)
 
-    def _see_attempt(self, command_id: str) -> None:
+    def _check_attempt(self, command_id: str) -> None:
         command, state = self.commands()[command_id].command, self._before.current
-        require(may_be_sent(self.lifecycle, command, state), Promise.LEGAL, f"{command} attempted in {state}")
+        require(may_be_sent(self.lifecycle, command, state), CommandInvariant.LEGAL, f"{command} attempted in {state}")
 
-    def _see_send(self, command: str, number: int, known: TaskRecord[str, str]) -> None:
+    def _check_send(self, command: str, number: int, known: TaskRecord[str, str]) -> None:
         is_legal = may_be_sent(self.lifecycle, command, known.current)
-        require(is_legal, Promise.LEGAL, f"{command} sent in {known.current}")
-        earlier = self.answers.setdefault(number, [])
+        require(is_legal, CommandInvariant.LEGAL, f"{command} sent in {known.current}")
+        earlier = self.responses.setdefault(number, [])
         may_repeat = self.lifecycle.event(command).idempotent or all(map(cannot_have_arrived, earlier))
-        require(may_repeat, Promise.ONCE, f"{command} {number} after {[type(each).__name__ for each in earlier]}")
-        earlier.append(LOST)  # until somebody hears another answer
+        require(
+            may_repeat, CommandInvariant.ONCE, f"{command} {number} after {[type(each).__name__ for each in earlier]}"
+        )
+        earlier.append(LOST)  # until a worker receives another response
         recorded = sum(each.attempts for each in self.commands().values() if each.fields["number"] == number)
         require(
-            recorded >= len(earlier), Promise.ATTEMPTED, f"{command} {number}: {len(earlier)} sent, {recorded} recorded"
+            recorded >= len(earlier),
+            CommandInvariant.ATTEMPTED,
+            f"{command} {number}: {len(earlier)} sent, {recorded} recorded",
         )
 
-    def _see_write(self, command_id: str, claim: int) -> bool:
-        """Whether the write was made under the last claim; if it was not, it has changed nothing."""
+    def _check_write(self, command_id: str, claim: int) -> bool:
+        """Return whether the write used the last claim; require that any other write changed nothing."""
         assert self._written is not None
         now = self.log().load_command(command_id)
         is_fenced = claim == self._written.claim or now == self._written
-        require(is_fenced, Promise.FENCED, f"under claim {claim}: {self._written} became {now}")
+        require(is_fenced, CommandInvariant.FENCED, f"under claim {claim}: {self._written} became {now}")
         return claim == self._written.claim
 
-    def see_claim(self, result: object, now: datetime, dead: Collection[str]) -> None:
-        """A claim of a command has succeeded or not; the workers named in `dead` are gone."""
+    def check_claim(self, result: object, now: datetime, dead: Collection[str]) -> None:
+        """Check the result of a claim; the workers named in `dead` have died."""
         hold = None if self._written is None else self._written.hold
         is_free = hold is None or hold.worker in dead or (hold.until is not None and hold.until < now)
-        require(result is None or is_free, Promise.RELEASED, f"{self._written} was claimed by another")
+        require(result is None or is_free, CommandInvariant.RELEASED, f"{self._written} was claimed by another")
 
-    def see_ending(self, worker: Worker, ending: object, held: tuple[str, int] | None) -> None:
-        """A procedure has returned or raised that; `held` is the command that it was told to have claimed."""
+    def check_ending(self, worker: Worker, ending: object, held: tuple[str, int] | None) -> None:
+        """Check the result or the error of a procedure; `held` is the claimed command and its claim."""
         opened = self.record().open_command
         is_held = opened is not None and opened.hold is not None and (opened.id, opened.claim) == held
-        require(not is_held, Promise.RELEASED, f"{worker.name} is done, and {opened}")
+        require(not is_held, CommandInvariant.RELEASED, f"{worker.name} is done, and {opened}")
         if worker.command_id is not None:
             record = self.log().load_command(worker.command_id)
-            require(is_told(ending, record, worker.driver.trace), Promise.TOLD, f"{ending!r}, and {record}")
+            require(
+                agrees_with(ending, record, worker.driver.trace), CommandInvariant.RETURNED, f"{ending!r}, and {record}"
+            )
 
-    def _see_outcome(self, command_id: str, event: CommandEvent) -> None:
+    def _check_outcome(self, command_id: str, event: CommandEvent) -> None:
         now = self.commands()[command_id]
         has_moved = now.state is not COMMAND.initial if event is CommandEvent.LOSE else COMMAND.is_final(now.state)
-        require(has_moved, Promise.KEPT, f"{event} of {now}")
+        require(has_moved, CommandInvariant.KEPT, f"{event} of {now}")
 
-    # --- what is kept ---
+    # --- stored records ---
 
     def log(self) -> TaskJournal[str, str]:
         return self.storage.log(self.lifecycle, self.task_id)
@@ -180,48 +186,53 @@ class Witness:
         return self.storage.commands(self.lifecycle, self.task_id)
 
     def check(self) -> None:
-        """What must hold at any time."""
+        """Check the invariants that hold at any time."""
         commands = self.commands()
         opened = self.record().open_command
         in_flight = [_life(each) for each in commands.values() if not COMMAND.is_final(each.state)]
         reported = [_life(opened)] if opened is not None else []
-        require(len(in_flight) <= 1, Promise.ALONE, in_flight)
-        require(in_flight == reported, Promise.SETTLED, f"{in_flight} in flight, {reported} reported")
-        # What is given again under its key has its number again.
+        require(len(in_flight) <= 1, CommandInvariant.ALONE, in_flight)
+        require(in_flight == reported, CommandInvariant.SETTLED, f"{in_flight} in flight, {reported} reported")
+        # A command that is repeated with its key has its number again.
         numbers = [each.fields["number"] for each in commands.values()]
-        require(len(numbers) == len(set(numbers)), Promise.KEYED, [*commands.values()])
+        require(len(numbers) == len(set(numbers)), CommandInvariant.KEYED, [*commands.values()])
         self._check_memory(commands)
         for each in commands.values():
-            answers = self.answers.get(each.fields["number"], [])
-            require(is_true(each, self.world, self._since.get(each.id, 0), answers), Promise.TRUE, each)
+            responses = self.responses.get(each.fields["number"], [])
+            require(is_true(each, self.world, self._since.get(each.id, 0), responses), CommandInvariant.TRUE, each)
 
     def _check_memory(self, commands: Commands) -> None:
         for command_id, intended in self._opened.items():
             now = commands.get(command_id)
             is_kept = now is not None and _intent(now) == _intent(intended)
-            require(is_kept, Promise.KEPT, f"intended {intended}, kept {now}")
+            require(is_kept, CommandInvariant.KEPT, f"intended {intended}, kept {now}")
         for command_id, number in self._attempts.items():
-            require(commands[command_id].attempts >= number, Promise.KEPT, f"attempt {number}: {commands[command_id]}")
+            require(
+                commands[command_id].attempts >= number,
+                CommandInvariant.KEPT,
+                f"attempt {number}: {commands[command_id]}",
+            )
         for command_id, state in self._ended.items():
-            require(commands[command_id].state is state, Promise.KEPT, f"was {state}: {commands[command_id]}")
+            require(commands[command_id].state is state, CommandInvariant.KEPT, f"was {state}: {commands[command_id]}")
         self._ended |= {each.id: each.state for each in commands.values() if COMMAND.is_final(each.state)}
 
     def check_at_rest(self, journal: Journal) -> None:
-        """What must hold when the service has answered a recovery."""
+        """Check the invariants that hold after a recovery with a responding service."""
         self.check()
         kept = self.storage.reports(self.lifecycle, self.task_id)
-        require(kept >= self._reports, Promise.KEPT, f"{self._reports} reports, {kept} kept")
+        require(kept >= self._reports, CommandInvariant.KEPT, f"{self._reports} reports, {kept} kept")
         opened = self.record().open_command
         require(
             (self.task_id in journal.open_tasks(self.lifecycle)) is (opened is not None),
-            Promise.SETTLED,
+            CommandInvariant.SETTLED,
             f"{opened} is not reported",
         )
         if opened is not None:
-            # DESIGN.md, step 7: what may run already, and what cannot be proved.
+            # Two kinds of command may stay open: one that may run already and must not be repeated, and one whose
+            # proof cannot be read.
             may_run_already = opened.attempts > 0 and not self.lifecycle.event(opened.command).idempotent
             lacks_proof = opened.command in self.world.proved_by_read and not self.world.partner_is_over
-            require(may_run_already or lacks_proof, Promise.SETTLED, opened)
+            require(may_run_already or lacks_proof, CommandInvariant.SETTLED, opened)
 
 
 def _intent(command: CommandRecord[str, str]) -> tuple[object, ...]:

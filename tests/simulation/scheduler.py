@@ -1,9 +1,8 @@
-"""Who does what next, and what becomes of it: one seed, one schedule.
+"""The scheduler: from one seed, it chooses each next step and its outcome.
 
-Every effect takes two steps: it takes place, and its result is told. Between any two steps other
-workers act, the task moves, webhooks arrive, hours pass; the worker may die, and come back. An
-effect on the journal may fail before it took place or after, or take place twice; what can happen
-to a request is in tests/lifecycle/worlds.py.
+Every effect takes two steps: it happens, and the worker receives its result. Between any two steps other workers act,
+the task changes, webhooks arrive, and hours pass; the worker may die and restart. An effect on the journal may fail
+before or after it happened, or happen twice. tests/lifecycle/worlds.py holds the possible outcomes of a request.
 """
 
 from __future__ import annotations
@@ -22,25 +21,25 @@ from lifecycle.journal import CommandRecord, Delivery, Journal, RequestContext, 
 from tests.lifecycle.drivers import Driver, Worker, clock
 from tests.lifecycle.worlds import Choices, World
 from tests.properties.lived import FULL, PROVED_BY_READ, targets
-from tests.simulation.promises import Promise, Witness, require
+from tests.simulation.invariants import CommandInvariant, Witness, require
 from tests.simulation.storage import LEASE, Clock, Memory, Storage
 
 T = TypeVar("T")
 
-Tale = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What a simulation is put together from; a test replaces one part by one that is wrong."""
+    """The parts of a simulation; a test replaces one part by a faulty one."""
 
     keep: Callable[[Clock], Storage] = Memory
     driver: type[Driver] = Driver
     procedure: Callable[..., CommandProcedure[str, str]] = CommandProcedure
 
 
-class Luck(Choices):
-    """Chooses the usual course most of the time."""
+class RandomChoices(Choices):
+    """Choices that are ordinary except with the probability `surprise`."""
 
     def __init__(self, random: Random, surprise: float) -> None:
         super().__init__()
@@ -52,7 +51,7 @@ class Luck(Choices):
 
 
 class Given(NamedTuple):
-    """A command as a caller gives it; under its key it may be given again."""
+    """A command of a caller; with its key it may be sent again."""
 
     command: str
     fields: Mapping[str, Any]
@@ -63,26 +62,26 @@ class Given(NamedTuple):
 class Process:
     """A worker with its journal.
 
-    `told` holds what came of an effect, until its procedure hears of it; `held` is the command that it has
-    claimed, and the number of the claim.
+    `results` holds the result of an effect until the procedure receives it; `held` is the claimed command and the
+    number of its claim.
     """
 
     name: str
     journal: Journal
     worker: Worker | None = None
     witness: Witness | None = None
-    told: list[Any] = field(default_factory=list[Any])
+    results: list[Any] = field(default_factory=list[Any])
     held: tuple[str, int] | None = None
 
 
 class Simulation:
-    """One schedule. `tell` is told every step. Raises Broken, or whatever else goes wrong."""
+    """One schedule. `log` is called with every step. `run` raises InvariantViolated, or any other error."""
 
-    def __init__(self, seed: int, parts: Parts, tell: Tale | None = None) -> None:
+    def __init__(self, seed: int, parts: Parts, log: Log | None = None) -> None:
         self.parts = parts
         self.seed = seed
         self.random = Random(seed)
-        self.tell = tell
+        self.log = log
         self.now = next(clock())
         self.trouble = self.random.choice((0.0, 0.03, 0.1, 0.2))
         self.storage = self.parts.keep(lambda: self.now)
@@ -96,21 +95,21 @@ class Simulation:
         self._numbers = 0
 
     def run(self) -> None:
-        """Carry the schedule out, then let the network be kind and recover everything."""
+        """Run the schedule, then recover every open command over a network without failures."""
         try:
             for _ in range(self.random.randint(50, 250)):
                 self._step()
-            self._come_to_rest()
+            self._settle()
         finally:
             self.storage.close()
 
-    # --- who is there ---
+    # --- tasks and processes ---
 
     def _task(self) -> Witness:
         lifecycle = self.random.choice(_LIFECYCLES)
         state = self.random.choice([each.name for each in lifecycle.states if not each.final])
-        luck = Luck(self.random, self.random.choice((0.05, 0.3, 0.6)))
-        world = World(lifecycle, luck, state, PROVED_BY_READ, has_others=self.random.random() < 0.2)
+        choices = RandomChoices(self.random, self.random.choice((0.05, 0.3, 0.6)))
+        world = World(lifecycle, choices, state, PROVED_BY_READ, has_others=self.random.random() < 0.2)
         world.clock = self._moments()
         witness = Witness(lifecycle, f"{self.seed}-{len(self.witnesses)}", world, self.storage)
         self.witnesses.append(witness)
@@ -140,25 +139,25 @@ class Simulation:
     def _goes_wrong(self) -> bool:
         return self.random.random() < self.trouble
 
-    def _say(self, who: str, *what: object) -> None:
-        if self.tell is not None:  # words cost more than everything else
-            self.tell(" ".join((f"{self.now:%H:%M:%S.%f}", f"{who:9}", *map(str, what))))
+    def _log(self, who: str, *what: object) -> None:
+        if self.log is not None:  # the text costs more time than the rest of the step
+            self.log(" ".join((f"{self.now:%H:%M:%S.%f}", f"{who:9}", *map(str, what))))
 
     def _move(self) -> None:
         witness = self.random.choice(self.tasks)
         witness.world.go_on()
-        self._say("service", witness.task_id, "is", witness.world.state)
+        self._log("service", witness.task_id, "is", witness.world.state)
 
     def _push(self) -> None:
-        """A webhook arrives: of now, or one of before, late or for the second time."""
+        """Deliver a webhook: a new one, or an earlier one late or again."""
         witness = self.random.choice(self.tasks)
-        report = witness.world.report(Channel.WEBHOOK)
         pushed = Delivery(f"{witness.task_id}-{len(self.deliveries)}", "status", self.now, "{}")
-        self.deliveries.append((pushed, TaskReport(witness.lifecycle, witness.task_id, report)))
-        delivery, told = self.random.choice(self.deliveries[-3:])
-        came = self.random.choice(self.processes).journal.receive(delivery, [told])
-        require(delivery.id not in self._received or came is None, Promise.KEPT, f"{delivery} was received")
-        self._say("webhook", told.task_id, told.report.status, "again" if came is None else "new")
+        present = witness.world.report(Channel.WEBHOOK)
+        self.deliveries.append((pushed, TaskReport(witness.lifecycle, witness.task_id, present)))
+        delivery, report = self.random.choice(self.deliveries[-3:])
+        entries = self.random.choice(self.processes).journal.receive(delivery, [report])
+        require(delivery.id not in self._received or entries is None, CommandInvariant.KEPT, f"{delivery} was received")
+        self._log("webhook", report.task_id, report.report.status, "again" if entries is None else "new")
         self._received.add(delivery.id)
 
     def _pass_time(self) -> None:
@@ -180,11 +179,11 @@ class Simulation:
             case _:
                 given = self._give_again(witness) if what == "give again" else self._give(witness)
                 steps = procedure.execute(*given)
-        self._say(process.name, witness.task_id, what, given or "")
+        self._log(process.name, witness.task_id, what, given or "")
         self._set_out(process, witness, steps)
 
     def _dead(self) -> frozenset[str]:
-        """The workers that are known to be gone, sometimes."""
+        """Return the workers that are known to have died, or sometimes none of them."""
         return frozenset(self.dead if self.random.random() < 0.5 else ())
 
     def _procedure(self, witness: Witness) -> CommandProcedure[str, str]:
@@ -193,7 +192,7 @@ class Simulation:
         )
 
     def _choose_task(self) -> Witness:
-        """One of the tasks, or a new one in its place: what is over teaches little more."""
+        """Return one of the tasks, or a new one in its place if it is over, because it exercises little more."""
         place = self.random.randrange(len(self.tasks))
         if self.tasks[place].lifecycle.is_final(self.tasks[place].world.state) and self.random.random() < 0.5:
             self.tasks[place] = self._task()
@@ -222,17 +221,17 @@ class Simulation:
         return given
 
     def _advance(self, process: Process) -> None:
-        """Let the effect take place, or let the procedure hear what came of it."""
+        """Perform the next effect, or pass its result to the procedure."""
         assert process.worker is not None
         assert process.witness is not None
         effect = process.worker.effect
-        if process.told:
-            self._hear(process, process.worker, process.witness)
-        elif effect is not None and not isinstance(effect, _NOT_THE_JOURNALS) and self._goes_wrong():
-            mishaps = [self._fail_before, self._fail_after]
-            if not isinstance(effect, RecordIntent):  # that no journal repeats, as `TaskJournal` says
-                mishaps.append(self._double)
-            self.random.choice(mishaps)(process, effect)
+        if process.results:
+            self._resume(process, process.worker, process.witness)
+        elif effect is not None and not isinstance(effect, _OUTSIDE_THE_JOURNAL) and self._goes_wrong():
+            failures = [self._fail_before, self._fail_after]
+            if not isinstance(effect, RecordIntent):  # `TaskJournal` forbids a journal to repeat this one
+                failures.append(self._double)
+            self.random.choice(failures)(process, effect)
         elif effect is not None:
             self._perform(process, effect)
 
@@ -242,71 +241,71 @@ class Simulation:
         witness, worker = process.witness, process.worker
         witness.before(effect, worker.known)
         result = worker.driver.perform(effect)
-        self._say(process.name, witness.task_id, effect, "->", result)
+        self._log(process.name, witness.task_id, effect, "->", result)
         witness.after(effect, result)
         if isinstance(effect, Claim):
-            witness.see_claim(result, self.now, {*self.dead, process.name})
-        if not isinstance(effect, _LEAVE_NO_TRACE):
+            witness.check_claim(result, self.now, {*self.dead, process.name})
+        if not isinstance(effect, _WITHOUT_RECORD):
             witness.check()
-        process.told = [result]
+        process.results = [result]
 
-    def _hear(self, process: Process, worker: Worker, witness: Witness) -> None:
-        effect, [result] = worker.effect, process.told
-        process.told = []
+    def _resume(self, process: Process, worker: Worker, witness: Witness) -> None:
+        effect, [result] = worker.effect, process.results
+        process.results = []
         if isinstance(effect, Send):
-            witness.answered(effect.fields["number"], result)
+            witness.received_response(effect.fields["number"], result)
         if isinstance(effect, RecordIntent | Claim) and isinstance(result, CommandRecord):
             process.held = result.id, result.claim
         ending = worker.tell(result)
         if worker.steps is None:
-            self._say(process.name, witness.task_id, "ends:", repr(ending))
-            witness.see_ending(worker, ending, process.held)
+            self._log(process.name, witness.task_id, "ends:", repr(ending))
+            witness.check_ending(worker, ending, process.held)
             self._check_ending(ending, witness)
             process.worker = None
 
     def _check_ending(self, ending: object, witness: Witness) -> None:
-        """Who was told that a task is over may rely on it."""
+        """Require that the task is over if a terminating command returned so."""
         match ending:
             case CommandResult(command, state) if witness.lifecycle.is_terminating(command):
                 is_over = witness.world.state in targets(witness.lifecycle, command)
                 is_there = witness.world.state == state or not witness.lifecycle.is_final(state)
-                require(is_over and is_there, Promise.TRUE, f"{ending}, and it is {witness.world.state}")
+                require(is_over and is_there, CommandInvariant.TRUE, f"{ending}, and it is {witness.world.state}")
             case _:
                 pass
 
-    # --- what goes wrong ---
+    # --- failures ---
 
     def _die(self, process: Process) -> None:
-        """The process is gone; another comes, sometimes under its name."""
+        """Kill the process and start another, sometimes with the same name."""
         self._stop(process)
         name = self.random.choice((process.name, f"{process.name}'"))
-        self._say(process.name, "dies, and", name, "comes")
+        self._log(process.name, "dies, and", name, "comes")
         self.dead = {*self.dead, process.name} - {name}
         process.name, process.journal = name, self.storage.join(name)
 
     def _stop(self, process: Process) -> None:
         assert process.worker is not None
         process.worker.die()
-        process.worker, process.told = None, []
+        process.worker, process.results = None, []
 
     def _fail_before(self, process: Process, effect: Effect) -> None:
-        self._say(process.name, effect, "fails")
+        self._log(process.name, effect, "fails")
         self._break_off(process)
 
     def _fail_after(self, process: Process, effect: Effect) -> None:
-        """It takes place, and nobody is told: to the worker it has failed."""
+        """Perform the effect but report a failure to the worker."""
         assert process.worker is not None
-        self._say(process.name, effect, "is done, and fails")
+        self._log(process.name, effect, "is done, and fails")
         process.worker.driver.perform(effect)
         self._break_off(process)
 
     def _double(self, process: Process, effect: Effect) -> None:
-        """A transaction that is repeated because its end was not seen."""
+        """Perform the effect twice, like a transaction that is repeated because its commit was not confirmed."""
         self._perform(process, effect)
         self._perform(process, effect)
 
     def _break_off(self, process: Process) -> None:
-        """A procedure whose journal fails is given up, and lets its command go if it can."""
+        """Stop a procedure whose journal failed; release its command if the journal allows."""
         assert process.worker is not None
         if process.held is not None and not self._goes_wrong():
             command_id, claim = process.held
@@ -315,7 +314,7 @@ class Simulation:
 
     # --- the end ---
 
-    def _come_to_rest(self) -> None:
+    def _settle(self) -> None:
         self.trouble = 0.0
         for witness in self.witnesses:
             witness.world.choices = Choices()
@@ -338,7 +337,7 @@ class Simulation:
             witness.check_at_rest(medic.journal)
 
 
-# Those with a command that must not be repeated come up more often.
+# Lifecycles with a command that is not idempotent are chosen more often.
 _LIFECYCLES = [*FULL, *2 * [each for each in FULL if not all(event.idempotent for event in each.events)]]
-_NOT_THE_JOURNALS = (Send, Create, Read, ReadProof, Wait, ReportProgress)
-_LEAVE_NO_TRACE = (Read, ReadProof, Wait, ReportProgress)
+_OUTSIDE_THE_JOURNAL = (Send, Create, Read, ReadProof, Wait, ReportProgress)
+_WITHOUT_RECORD = (Read, ReadProof, Wait, ReportProgress)

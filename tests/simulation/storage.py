@@ -1,6 +1,6 @@
-"""What is kept while workers come, die and come back: journals on simulated time, and a view for those who check.
+"""Storage that outlives workers: journals on simulated time, and a view of their records for checks.
 
-`Memory` keeps it in memory, `Sql` in a database. To a simulation they are alike.
+`Memory` keeps the records in memory, `Sql` in a database; a simulation runs on either.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ class Storage(Protocol):
     """A journal's tables or files, which outlive its workers."""
 
     def join(self, worker: str) -> Journal:
-        """Open the journal as a worker that begins, or comes back under its name."""
+        """Open the journal for a new worker, or for one that restarts under its name."""
         ...
 
     def log(self, lifecycle: Declared, task_id: str) -> TaskJournal[str, str]:
-        """Return a task's record, to be looked at."""
+        """Return a task's journal, for reading."""
         ...
 
     def commands(self, lifecycle: Declared, task_id: str) -> Commands:
-        """Return a task's commands as they are now, by their ids, oldest first."""
+        """Return a task's commands in their present states, by their ids, oldest first."""
         ...
 
     def reports(self, lifecycle: Declared, task_id: str) -> int:
-        """Return how many reports of a task were recorded."""
+        """Return the number of recorded reports of a task."""
         ...
 
     def close(self) -> None:
-        """Close whatever is open."""
+        """Close every open journal."""
         ...
 
 
@@ -59,7 +59,7 @@ class Memory:
 
     def __post_init__(self) -> None:
         self._journal = self.journal_type(worker="reader", lease_s=LEASE.total_seconds(), clock=self.clock)
-        self._logs: dict[tuple[str, str], MemoryTaskJournal[str, str]] = {}  # held, for what is looked at must be kept
+        self._logs: dict[tuple[str, str], MemoryTaskJournal[str, str]] = {}  # keeps the journals alive
 
     def join(self, worker: str) -> Journal:
         return self._journal.join(worker)
@@ -79,7 +79,7 @@ class Memory:
         return sum(entry.times for entry in entries if isinstance(entry, ReportEntry))
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing, because nothing is open."""
 
 
 # --- in a database ----------------------------------------------------------------------------------------
@@ -87,7 +87,7 @@ class Memory:
 
 @dataclass(eq=False)
 class Sql:
-    """The durable journal in a database, which any number of simulations may share: each has ids of its own."""
+    """The durable journal in a database; simulations may share it, because each has its own ids."""
 
     clock: Clock
     url: str
