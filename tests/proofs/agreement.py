@@ -1,6 +1,6 @@
-"""Whether a journal agrees with what the service saw: call by call, and in what came of it.
+"""A checker that compares a journal with the service's calls, call by call and outcome by outcome.
 
-Every request names the attempt that it is (witness.py), so nothing has to be guessed.
+Every request names its recorded attempt (witness.py), so that the checker needs no guess.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ API_OF = {service(api).lifecycle.name: api for api in APIS}
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A recorded attempt, and its command as it was then."""
+    """A recorded attempt, and its command's record at that time."""
 
     api: str
     task: str
@@ -31,7 +31,7 @@ class Attempt:
 
 
 class Recorded:
-    """What a journal holds, read once."""
+    """The contents of a journal, read once."""
 
     def __init__(self, journal: SqlJournal) -> None:
         self.damages = list(journal.check())
@@ -55,7 +55,7 @@ class Recorded:
 
 
 def all_tasks(journal: SqlJournal) -> Iterator[TaskRow]:
-    """Every task, page after page."""
+    """Return every task, read page by page."""
     after: int | None = 0
     while after is not None:
         page = journal.tasks(after=after)
@@ -64,7 +64,7 @@ def all_tasks(journal: SqlJournal) -> Iterator[TaskRow]:
 
 
 def disagreements(recorded: Recorded, calls: Iterable[RecordedCall]) -> Iterator[str]:
-    """What is wrong at any moment, also right after a death."""
+    """Return the disagreements that are wrong at any time, even right after a worker's death."""
     yield from map(str, recorded.damages)
     seen: dict[str, RecordedCall] = {}
     for call in calls:
@@ -99,7 +99,7 @@ def _call_disagrees(call: RecordedCall, attempt: Attempt | None) -> Iterator[str
 
 
 def _outcomes_disagree(recorded: Recorded, seen: dict[str, RecordedCall]) -> Iterator[str]:
-    """What is recorded of a command against what its calls did."""
+    """Compare a command's record with the effects of its calls."""
     calls: dict[str, list[RecordedCall]] = {}
     for name, call in seen.items():
         calls.setdefault(name.partition(".")[0], []).append(call)
@@ -118,12 +118,12 @@ def _outcomes_disagree(recorded: Recorded, seen: dict[str, RecordedCall]) -> Ite
 
 
 def _was_never_sent(command: RecordedCommand) -> bool:
-    """Whether the procedure abandoned the command because it knew that it was never sent; a stop may abandon any."""
+    """Return whether the procedure abandoned the command because it was never sent; a stop may abandon any."""
     return command.state == "abandoned" and not command.why.startswith("abandoned for")
 
 
 def _must_be_sent(command: RecordedCommand) -> bool:
-    """Whether the command alone can have brought its task from where it was to the command's target."""
+    """Return whether only the command can have led its task from its source state to the command's target."""
     lifecycle = LIFECYCLES[command.lifecycle]
     target = lifecycle.target(command.source, command.command)
     return target is not None and target not in lifecycle.reachable_by_remote(command.source)

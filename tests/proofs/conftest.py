@@ -1,4 +1,4 @@
-"""What the proofs share: a seed that a failure prints, each database in turn, and an emulator."""
+"""Fixtures of the proofs: a seed that a failure prints, each database in turn, and an emulator."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PACE_S = 0.02
 
 @pytest.fixture
 def seed(request: pytest.FixtureRequest) -> int:
-    """Another in every run, unless one is asked for. What is printed here is shown where the test fails."""
+    """A new seed in every run, or the one in PROOF_SEED. pytest shows the printed line if the test fails."""
     chosen = int(os.environ.get("PROOF_SEED") or secrets.randbits(32))
     test = shlex.quote(request.node.nodeid)
     print(f"The seed was {chosen}. To run it again: PROOF_SEED={chosen} python -m pytest {test}")  # noqa: T201
@@ -26,7 +26,7 @@ def seed(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where a new journal can be made; a test that asks for this runs with both databases."""
+    """The address of a new journal; a test that uses this runs with both databases."""
     if request.param == "sqlite":
         return str(tmp_path / "journal.db")
     postgres_url: str = request.getfixturevalue("postgres_url")
@@ -41,6 +41,6 @@ def _running() -> Iterator[Emulator]:
 
 @pytest.fixture
 def emulator(_running: Emulator) -> Emulator:
-    """An emulator without tasks, which will move on by themselves after `PACE_S`."""
+    """An emulator without tasks, whose tasks follow their scripts with the pace `PACE_S`."""
     _running.reset()
     return _running

@@ -1,7 +1,7 @@
-"""The life of a worker that will be killed: it recovers, repeats what it was not answered, and gives commands.
+"""The program of a worker that will be killed: it recovers, repeats unanswered requests, and sends commands.
 
-It keeps a diary outside its journal: what it is about to ask for, and what it was told. A line is
-one write, so that each is there as a whole or not at all.
+It keeps a diary outside its journal: each intended call, and its result. One line is one write, so that each line is
+either complete or missing.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ ALIVE_AT_A_TIME = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """Something that the worker asks for: a command, or a task. `number` is its name in the diary."""
+class Intent:
+    """A call that the worker intends: a command or a create. `number` identifies it in the diary."""
 
     number: int
     api: str
@@ -54,37 +54,37 @@ class Wish:
 
     @property
     def reason(self) -> str:
-        return f"wish {self.number}"
+        return f"intent {self.number}"
 
 
 @dataclass(slots=True)
 class Diary:
-    """What one worker after another wrote. `told` has, for each wish that was answered, what was said."""
+    """The entries of successive workers. `outcomes` holds the outcome of each intent that has one."""
 
     path: Path
-    wishes: dict[int, Wish] = field(default_factory=dict[int, Wish])
-    told: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
+    intents: dict[int, Intent] = field(default_factory=dict[int, Intent])
+    outcomes: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
     crashes: list[str] = field(default_factory=list[str])
 
     def read(self) -> Diary:
         for line in self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else ():
             match json.loads(line):
-                case {"wish": wish}:
-                    self.wishes[wish["number"]] = Wish(**wish)
+                case {"intent": intent}:
+                    self.intents[intent["number"]] = Intent(**intent)
                 case {"crash": crash}:
                     self.crashes.append(crash)
-                case said:
-                    self.told[said["number"]] = said
+                case outcome:
+                    self.outcomes[outcome["number"]] = outcome
         return self
 
-    def unanswered(self) -> list[Wish]:
-        """What may be asked again without harm: it has a key."""
+    def unanswered(self) -> list[Intent]:
+        """Return the calls that may be repeated safely, because they have an idempotency key."""
         answered = {
-            (self.wishes[number].task, self.wishes[number].key)
-            for number, said in self.told.items()
-            if said["said"] != JournalUnavailable.__name__
+            (self.intents[number].task, self.intents[number].key)
+            for number, outcome in self.outcomes.items()
+            if outcome["outcome"] != JournalUnavailable.__name__
         }
-        return [each for each in self.wishes.values() if each.key and (each.task, each.key) not in answered]
+        return [each for each in self.intents.values() if each.key and (each.task, each.key) not in answered]
 
     @contextmanager
     def open(self) -> Generator[Pen]:
@@ -97,7 +97,7 @@ class Diary:
 
 @dataclass(frozen=True, slots=True)
 class Pen:
-    """What writes into a diary."""
+    """Return a function that writes into a diary."""
 
     file: int
 
@@ -124,16 +124,16 @@ def _work(url: str, base_url: str, known: Diary, pen: Pen, rng: random.Random) -
     ):
         for client in by_api.values():
             _patiently(client.recover)
-        for number in count(len(known.wishes)):
-            wish = _next_wish(known, journal, rng, number)
-            pen.write(wish=asdict(wish))
-            said = _ask(by_api[wish.api], wish)
-            pen.write(number=number, **said)
-            known.wishes[number], known.told[number] = wish, said
+        for number in count(len(known.intents)):
+            intent = _next_intent(known, journal, rng, number)
+            pen.write(intent=asdict(intent))
+            outcome = _execute(by_api[intent.api], intent)
+            pen.write(number=number, **outcome)
+            known.intents[number], known.outcomes[number] = intent, outcome
 
 
 def _patiently(ask: Callable[[], R]) -> R:
-    """Ask until the database is there."""
+    """Retry until the database is available."""
     while True:
         try:
             return ask()
@@ -141,7 +141,7 @@ def _patiently(ask: Callable[[], R]) -> R:
             time.sleep(0.02)
 
 
-def _next_wish(known: Diary, journal: Witness, rng: random.Random, number: int) -> Wish:
+def _next_intent(known: Diary, journal: Witness, rng: random.Random, number: int) -> Intent:
     unanswered = known.unanswered()
     if unanswered and rng.random() < 0.5:
         return replace(unanswered[-1], number=number)
@@ -153,22 +153,24 @@ def _next_wish(known: Diary, journal: Witness, rng: random.Random, number: int) 
     command = rng.choice(LIFECYCLES[row.lifecycle].commands)
     key = f"key {number}" if rng.random() < 0.5 else None
     fields = {"task": f"Work {number}", "keepAlive": True} if command == "dispatch" else {}
-    return Wish(number, API_OF[row.lifecycle], command, row.task_id, key, fields)
+    return Intent(number, API_OF[row.lifecycle], command, row.task_id, key, fields)
 
 
-def _creation(rng: random.Random, number: int) -> Wish:
-    """A task that does not end by itself; so whatever ended was stopped by a command."""
+def _creation(rng: random.Random, number: int) -> Intent:
+    """Return the fields of a task that does not end by itself, so that every ended task was stopped by a command."""
     api = rng.choice(APIS)
     fields = {"keepAlive": True} if api == "v3" else {"task": f"Work {number} [remote: start]"}
-    return Wish(number, api, CREATE, None, None, fields)
+    return Intent(number, api, CREATE, None, None, fields)
 
 
-def _ask(client: Client, wish: Wish) -> dict[str, Any]:
-    """What came of a wish: what the call returned, or the name of its error."""
+def _execute(client: Client, intent: Intent) -> dict[str, Any]:
+    """Return the outcome of a call: its result, or the name of its error."""
     try:
-        if wish.task is None:
-            return {"said": CREATE, "task": client.create(**wish.fields).id}
-        result = client.task(wish.task).send(wish.command, idempotency_key=wish.key, reason=wish.reason, **wish.fields)
-    except (*NO, CreateUncertain, JournalUnavailable) as error:  # anything else is a failure
-        return {"said": type(error).__name__}
-    return {"said": type(result).__name__, "sent": result.sent}
+        if intent.task is None:
+            return {"outcome": CREATE, "task": client.create(**intent.fields).id}
+        result = client.task(intent.task).send(
+            intent.command, idempotency_key=intent.key, reason=intent.reason, **intent.fields
+        )
+    except (*NO, CreateUncertain, JournalUnavailable) as error:  # any other exception is a failure
+        return {"outcome": type(error).__name__}
+    return {"outcome": type(result).__name__, "sent": result.sent}

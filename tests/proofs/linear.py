@@ -1,15 +1,14 @@
-"""Whether a record is linearizable: a checker, after Wing and Gong (1993), guided by the recorded order.
+"""A checker of linearizability, after Wing and Gong (1993), guided by the recorded order.
 
-Each worker kept what it asked of a task's log, what it was told, and when (witness.py). The checker
-looks for one order of all these operations in which
+Each worker kept its operations on a task's journal, their results, and their times (witness.py). The checker searches
+for one order of all these operations in which
 
-- each is told what lifecycle.journal says of the log as the operations before it left it,
-- each that enters something enters what the record has next, and the record has nothing else,
-- none stands before one that had returned when it was invoked.
+- each operation has the result that lifecycle.journal specifies for the journal after the earlier operations,
+- each operation that adds an entry adds the next recorded one, and the journal has no other entry,
+- no operation is before one that had returned when it was invoked.
 
-What changes nothing is taken as early as possible, which is never wrong; of the rest the record
-tells the order, but for what leaves no entry of its own (a release, a repeated report): that is
-tried out.
+An operation without an effect is taken as early as possible, which is never wrong. The journal determines the order of
+the others, except for those without an entry of their own (a release, a repeated report): the search tries each place.
 """
 
 from __future__ import annotations
@@ -36,20 +35,20 @@ from lifecycle_adapters.journal import Recorded, RecordedCommand, RecordedReport
 from tests.proofs.witness import Operation
 
 Command = CommandRecord[Any, Any]
-Entered = tuple[Any, ...]  # what an entry says
+Entered = tuple[Any, ...]  # the contents of an entry
 
 
 class Effect(NamedTuple):
-    """What an operation is told, the log after it, and what it enters, if anything."""
+    """The result of an operation, the journal after it, and the entry that it adds, if any."""
 
-    told: Any
+    result: Any
     after: Log
     entered: Entered | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """What the specification knows of one task's log: a value, so that several courses can be tried.
+    """The specification's state of one task's journal: an immutable value, so that the search can try several orders.
 
     `entries` counts those made, `last` is the last entry if it is a report, and `times` how often that
     was made in a row. When a lease ends is left out: it never does here.
@@ -63,7 +62,7 @@ class Log:
     entries: int = 0
 
     def effect(self, operation: Operation) -> Effect:
-        """What the operation does here."""
+        """Return the specified effect of the operation in this state."""
         does: Callable[..., Effect] = getattr(self, f"_{operation.name}")
         return does(operation, *operation.arguments)
 
@@ -113,7 +112,7 @@ class Log:
         if not may_attempt(self.lifecycle, self.record, number, number=attempt, claim=claim):
             return Effect(False, self)
         sent = self._moved(operation, replace(self.commands[number], attempts=attempt), None, "sent")
-        return sent._replace(told=True)
+        return sent._replace(result=True)
 
     def _add_outcome(self, operation: Operation, number: str, event: CommandEvent, why: str, claim: int) -> Effect:
         command = self.commands[number]
@@ -121,10 +120,10 @@ class Log:
         if state is None or command.claim != claim:
             return Effect(CommandOutcome(self.record, command), self)
         moved = self._moved(operation, replace(command, state=state, why=why), event, why)
-        return moved._replace(told=CommandOutcome(moved.after.record, moved.told))
+        return moved._replace(result=CommandOutcome(moved.after.record, moved.result))
 
     def _moved(self, operation: Operation, command: Command, event: str | None, why: str) -> Effect:
-        """Enter how a command is now, which the operation is told; its worker holds it as long as it is open."""
+        """Add the command's present record, which is the operation's result; its worker claims it while it is open."""
         command = replace(command, hold=None if COMMAND.is_final(command.state) else Hold(operation.worker, None))
         after = replace(
             self,
@@ -152,7 +151,7 @@ def command_entered(command: Command, event: str | None, why: str) -> Entered:
 
 
 def entered(recorded: Recorded) -> Entered:
-    """What a recorded entry says, as the specification says it."""
+    """Return a recorded entry's contents in the specification's form."""
     match recorded:
         case RecordedReport() as report:
             found = (report.before, report.kind, report.path, report.state, report.late, report.unconfirmed)
@@ -185,12 +184,12 @@ class Search:
         self._furthest: tuple[Places, Log] = ((0,) * len(self._queues), self._log)
 
     def failure(self) -> str | None:
-        """None where there is an order; else where the search for one got stuck."""
+        """Return None if there is an order, otherwise a description of where the search ended."""
         begin = self._furthest
-        courses = [begin]
+        branches = [begin]
         tried: set[tuple[Places, int, Hold | None, object]] = set()
-        while courses:
-            places, log = courses.pop()
+        while branches:
+            places, log = branches.pop()
             opened = log.record.open_command
             mark = (places, log.entries, None if opened is None else opened.hold, log.record.as_of)
             if mark in tried:
@@ -202,10 +201,10 @@ class Search:
                 if log.entries == len(self._recorded) and self._is_counted(log):
                     return None
                 continue
-            courses += self._ways_on(places, log)
+            branches += self._next_branches(places, log)
         return self._stuck(*self._furthest)
 
-    def _ways_on(self, places: Places, log: Log) -> list[tuple[Places, Log]]:
+    def _next_branches(self, places: Places, log: Log) -> list[tuple[Places, Log]]:
         ways: list[tuple[Places, Log]] = []
         for worker, operation in self._next(places):
             after = self._after(log, operation)
@@ -218,7 +217,7 @@ class Search:
         return ways
 
     def _next(self, places: Places) -> Iterator[tuple[int, Operation]]:
-        """The operations that may come next: no other that is to come had returned when they were invoked."""
+        """Return the operations that may be next: when they were invoked, no other remaining one had returned."""
         waiting = [
             (worker, queue[place])
             for worker, (place, queue) in enumerate(zip(places, self._queues, strict=True))
@@ -228,9 +227,9 @@ class Search:
         return ((worker, operation) for worker, operation in waiting if operation.invoked_ns <= first_return_ns)
 
     def _after(self, log: Log, operation: Operation) -> Log | None:
-        """The log after an operation; None where it was told something else, or the record goes on otherwise."""
-        told, after, new = log.effect(operation)
-        if told != operation.result:
+        """Return the journal after an operation; None if its result or the next entry differs from the recorded one."""
+        result, after, new = log.effect(operation)
+        if result != operation.result:
             return None
         if new is None:
             return after
@@ -240,7 +239,7 @@ class Search:
         return after if self._is_counted(log) else None
 
     def _is_counted(self, log: Log) -> bool:
-        """Whether the last entry, where it is a report, was recorded to have been made as often as it was."""
+        """Return whether the last entry, if it is a report, has the right repeat count."""
         last = self._recorded[log.entries - 1] if log.entries else None
         return not isinstance(last, RecordedReport) or last.times == log.times
 
@@ -251,7 +250,7 @@ class Search:
         ]
         if sum(places) < sum(map(len, self._queues)):
             lines += [
-                f"  {operation}\n    would be told {log.effect(operation).told}" for _, operation in self._next(places)
+                f"  {operation}\n    would return {log.effect(operation).result}" for _, operation in self._next(places)
             ]
         return "\n".join(lines)
 
@@ -259,7 +258,7 @@ class Search:
 def disorder(
     lifecycle: Lifecycle[Any, Any], recorded: Sequence[Recorded], operations: Sequence[Operation]
 ) -> str | None:
-    """Why a task's record is not linearizable; None where it is.
+    """Return why a task's record is not linearizable; None if it is.
 
     Args:
         lifecycle: the task's.

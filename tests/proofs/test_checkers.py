@@ -1,4 +1,4 @@
-"""The checkers of these proofs can fail: what is true passes, and each doctored record is found out."""
+"""Tests of the proofs' checkers: a true record passes, and each falsified record is found."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ BEGUN_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class Told:
-    """What two workers did with a task's log, and what was recorded."""
+class History:
+    """The operations of two workers on a task's journal, and the recorded entries."""
 
     recorded: tuple[Entry, ...]
     operations: tuple[Operation, ...]
@@ -34,20 +34,20 @@ class Told:
     def disorder(self) -> str | None:
         return disorder(V1_FULL, self.recorded, self.operations)
 
-    def changed(self, place: int, **changes: Any) -> Told:
-        """As this, but with one operation another."""
-        doctored = replace(self.operations[place], **changes)
-        return replace(self, operations=(*self.operations[:place], doctored, *self.operations[place + 1 :]))
+    def changed(self, place: int, **changes: Any) -> History:
+        """Return a copy with one operation replaced."""
+        changed = replace(self.operations[place], **changes)
+        return replace(self, operations=(*self.operations[:place], changed, *self.operations[place + 1 :]))
 
-    def without(self, place: int) -> Told:
-        """As this, but without one operation."""
+    def without(self, place: int) -> History:
+        """Return a copy without one operation."""
         return replace(self, operations=(*self.operations[:place], *self.operations[place + 1 :]))
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
-    """One worker pauses a task while another tries to, one operation after the other."""
-    path = str(tmp_path_factory.mktemp("told") / "journal.db")
+def history(tmp_path_factory: pytest.TempPathFactory) -> History:
+    """Let one worker pause a task while another tries the same, one operation after the other."""
+    path = str(tmp_path_factory.mktemp("history") / "journal.db")
     with Witness(path, worker="one") as first, Witness(path, worker="two") as second:
         one, two = first.task(V1_FULL, TASK), second.task(V1_FULL, TASK)
         for seconds in range(2):  # 0 and 1: the second report is only counted
@@ -65,47 +65,49 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
         one.load()
         operations = (*first.operations, *second.operations)
         recorded = tuple(first.history(TASK))
-    return Told(recorded, tuple(sorted(operations, key=lambda each: each.invoked_ns)))
+    return History(recorded, tuple(sorted(operations, key=lambda each: each.invoked_ns)))
 
 
-def test_what_was_done_one_after_the_other_is_in_order(told: Told) -> None:
-    assert told.disorder() is None
+def test_sequential_operations_are_linearizable(history: History) -> None:
+    assert history.disorder() is None
 
 
-def test_a_read_that_overlaps_what_it_did_not_see_is_in_order(told: Told) -> None:
-    late = told.changed(2, returned_ns=told.operations[3].returned_ns)
+def test_a_read_that_overlaps_a_write_it_missed_is_linearizable(history: History) -> None:
+    late = history.changed(2, returned_ns=history.operations[3].returned_ns)
 
     assert late.disorder() is None
 
 
-DOCTORED: dict[str, Callable[[Told], Told]] = {
-    "two entries in the other order": lambda told: replace(
-        told, recorded=(*told.recorded[:2], told.recorded[3], told.recorded[2], *told.recorded[4:])
+DOCTORED: dict[str, Callable[[History], History]] = {
+    "two entries in the other order": lambda history: replace(
+        history, recorded=(*history.recorded[:2], history.recorded[3], history.recorded[2], *history.recorded[4:])
     ),
-    "an entry is missing": lambda told: replace(told, recorded=told.recorded[:-1]),
-    "an entry by somebody else": lambda told: replace(
-        told, recorded=(replace(told.recorded[0], worker="two"), *told.recorded[1:])
+    "an entry is missing": lambda history: replace(history, recorded=history.recorded[:-1]),
+    "an entry by another worker": lambda history: replace(
+        history, recorded=(replace(history.recorded[0], worker="two"), *history.recorded[1:])
     ),
-    "an entry that nobody made": lambda told: replace(told, recorded=(*told.recorded, told.recorded[-1])),
-    "a report counted too often": lambda told: told.without(1),
-    "what was made is not recorded": lambda told: replace(told, recorded=()),
-    "a read of what was over": lambda told: told.changed(
-        2, invoked_ns=told.operations[10].returned_ns, returned_ns=told.operations[10].returned_ns + 1
+    "an entry without an operation": lambda history: replace(
+        history, recorded=(*history.recorded, history.recorded[-1])
     ),
-    "a read of what was still to come": lambda told: told.changed(2, result=told.operations[11].result),
-    "two commands opened": lambda told: told.changed(4, result=told.operations[3].result),
-    "an attempt made twice": lambda told: told.changed(6, result=True),
-    "an attempt refused": lambda told: told.changed(5, result=False),
-    "taken from the living": lambda told: told.without(7),
-    "released after it was taken": lambda told: told.changed(
-        7, invoked_ns=told.operations[8].returned_ns + 1, returned_ns=told.operations[8].returned_ns + 2
+    "a report counted too often": lambda history: history.without(1),
+    "no operation is recorded": lambda history: replace(history, recorded=()),
+    "a read of a past state": lambda history: history.changed(
+        2, invoked_ns=history.operations[10].returned_ns, returned_ns=history.operations[10].returned_ns + 1
+    ),
+    "a read of a future state": lambda history: history.changed(2, result=history.operations[11].result),
+    "two commands opened": lambda history: history.changed(4, result=history.operations[3].result),
+    "an attempt made twice": lambda history: history.changed(6, result=True),
+    "an attempt refused": lambda history: history.changed(5, result=False),
+    "claimed from a living worker": lambda history: history.without(7),
+    "released after another claim": lambda history: history.changed(
+        7, invoked_ns=history.operations[8].returned_ns + 1, returned_ns=history.operations[8].returned_ns + 2
     ),
 }
 
 
-@pytest.mark.parametrize("doctor", DOCTORED.values(), ids=DOCTORED)
-def test_a_doctored_order_is_found_out(told: Told, doctor: Callable[[Told], Told]) -> None:
-    assert doctor(told).disorder() is not None
+@pytest.mark.parametrize("falsify", DOCTORED.values(), ids=DOCTORED)
+def test_a_falsified_order_is_found(history: History, falsify: Callable[[History], History]) -> None:
+    assert falsify(history).disorder() is not None
 
 
 # --- agreement with the service -------------------------------------------------------------------
@@ -113,7 +115,7 @@ def test_a_doctored_order_is_found_out(told: Told, doctor: Callable[[Told], Told
 
 @dataclass(frozen=True)
 class Seen:
-    """What a journal holds, and what the service saw."""
+    """The contents of a journal, and the calls that the service received."""
 
     recorded: Recorded
     calls: tuple[RecordedCall, ...]
@@ -122,14 +124,14 @@ class Seen:
         return list(disagreements(self.recorded, self.calls))
 
     def changed(self, which: str, **changes: Any) -> Seen:
-        """As this, but with that command's call another."""
+        """Return a copy with the command's call replaced."""
         calls = (replace(each, **changes) if each.command == which else each for each in self.calls)
         return replace(self, calls=tuple(calls))
 
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
-    """A task of v1 that was stopped, and a session of v3 that was given work."""
+    """Return the records of a stopped v1 task and of a v3 session with a dispatched task."""
     path = str(tmp_path_factory.mktemp("seen") / "journal.db")
     with (
         Emulator(pace_s=PACE_S) as emulator,
@@ -143,7 +145,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
         return Seen(Recorded(journal), tuple(emulator.calls()))
 
 
-def test_a_true_record_agrees_with_what_the_service_saw(seen: Seen) -> None:
+def test_a_true_record_agrees_with_the_services_calls(seen: Seen) -> None:
     assert seen.disagreements() == []
 
 
@@ -157,6 +159,6 @@ UNTRUE: dict[str, tuple[Callable[[Seen], Seen], str]] = {
 }
 
 
-@pytest.mark.parametrize(("doctor", "finding"), UNTRUE.values(), ids=UNTRUE)
-def test_an_untrue_record_is_found_out(seen: Seen, doctor: Callable[[Seen], Seen], finding: str) -> None:
-    assert finding in "\n".join(doctor(seen).disagreements())
+@pytest.mark.parametrize(("falsify", "finding"), UNTRUE.values(), ids=UNTRUE)
+def test_a_falsified_record_is_found(seen: Seen, falsify: Callable[[Seen], Seen], finding: str) -> None:
+    assert finding in "\n".join(falsify(seen).disagreements())

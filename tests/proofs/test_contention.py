@@ -1,7 +1,7 @@
-"""Contention: eight processes give conflicting commands to the same few tasks, over one journal.
+"""Contention: eight processes send conflicting commands to the same few tasks, over one journal.
 
-The record is linearizable, which linear.py checks from what each process was told and when; and the
-service saw no command that was not recorded, and none twice.
+The record is linearizable, which linear.py checks from each process's results and their times. The service received no
+command that was not recorded, and none twice.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TASKS_AT_A_TIME = 2
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What one process is to do: `commands` commands on these tasks, on a few of them at a time."""
+    """The work of one process: `commands` commands on these tasks, on a few of them at a time."""
 
     worker: str
     url: str
@@ -45,7 +45,7 @@ class Work:
 
 
 def contend(work: Work) -> list[Operation]:
-    """Give commands, at the same time as all others, and return what was asked and told."""
+    """Send commands at the same time as all other processes, and return the operations with their results."""
     rng = random.Random(work.seed)
     with Witness(work.url, worker=work.worker) as journal, clients(journal, work.base_url) as by_api:
         _together.wait()
@@ -58,7 +58,7 @@ def contend(work: Work) -> list[Operation]:
 def _give_one(client: Client, task: str, rng: random.Random) -> None:
     [command] = rng.choices(["pause", "resume", "stop"], [20, 20, 1])
     key = rng.choice([None, f"{command} {rng.randrange(4)}", f"any {rng.randrange(4)}"])
-    with suppress(*NO, KeyReused):  # most are refused, or in each other's way; anything else is a failure
+    with suppress(*NO, KeyReused):  # most are refused or in conflict; any other exception is a failure
         if rng.random() < 0.1:
             client.task(task).recover()
         else:
@@ -75,14 +75,14 @@ _together: Barrier
 
 @dataclass
 class Contest:
-    """One journal and one service for all."""
+    """One journal and one service for all processes."""
 
     url: str
     emulator: Emulator
     rng: random.Random
 
     def run(self, *, tasks: int, commands: int) -> None:
-        """Let all contend; what they leave behind is right."""
+        """Let all processes contend, and check the record that they leave."""
         Witness(self.url, worker="the first").close()
         ids = self._create(tasks)
         self._arm_faults(commands)
@@ -133,17 +133,17 @@ def contest(url: str, emulator: Emulator, seed: int) -> Contest:
     return Contest(url, emulator, random.Random(seed))
 
 
-def test_what_eight_processes_record_at_once_is_linearizable(contest: Contest) -> None:
+def test_the_record_of_eight_processes_is_linearizable(contest: Contest) -> None:
     contest.run(tasks=2, commands=10)
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("contest_of_ten", range(5))
-def test_what_eight_processes_record_for_long_is_linearizable(contest: Contest, contest_of_ten: int) -> None:
+def test_the_long_record_of_eight_processes_is_linearizable(contest: Contest, contest_of_ten: int) -> None:
     contest.run(tasks=12, commands=80)
 
 
-def test_a_worker_that_waited_for_another_does_not_judge_by_the_time_before_its_wait(url: str) -> None:
+def test_a_worker_that_waited_for_a_lock_uses_the_time_after_the_wait(url: str) -> None:
     times = [BEGUN_AT]
     task = (V1_FULL, "task-1")
     with (
@@ -154,7 +154,7 @@ def test_a_worker_that_waited_for_another_does_not_judge_by_the_time_before_its_
         with first.database.transaction() as connection:
             enter_reports(connection, first.writer(), [TaskReport(*task, Report("running", BEGUN_AT))])
             waiting = pool.submit(second.task(*task).add_report, Report("paused", BEGUN_AT + timedelta(seconds=1)))
-            time.sleep(0.3)  # it waits now; where it does not yet, this test says less
+            time.sleep(0.3)  # long enough that it waits; if it does not yet, the test proves less
             times.append(BEGUN_AT + timedelta(seconds=2))
             enter_reports(connection, first.writer(), [TaskReport(*task, Report("running", times[-1]))])
 
@@ -163,7 +163,7 @@ def test_a_worker_that_waited_for_another_does_not_judge_by_the_time_before_its_
     assert (record.state, record.as_of) == ("running", times[-1])
 
 
-def test_a_task_that_another_makes_known_is_locked_before_it_is_changed(postgres_url: str) -> None:
+def test_a_task_that_another_worker_inserts_is_locked_before_it_is_changed(postgres_url: str) -> None:
     task = (V1_FULL, "task-1")
     with Witness(postgres_url, worker="first") as first, Witness(postgres_url, worker="second") as second:
         # After the second's attempt to lock the task, which is not there yet, and after the statement that follows.

@@ -1,7 +1,7 @@
-"""Real death: a worker is killed at random moments, and its journal still agrees with what the service saw.
+"""Real death: a worker is killed at random times, and its journal still agrees with the service's calls.
 
-The worker (life.py) is a process that drives the emulator over real HTTP, while answers fail, are
-lost and come late. It dies by SIGKILL; its successor has its name, and takes up at once what it held.
+The worker (life.py) is a process that drives the emulator over real HTTP, while responses fail, are lost and are late.
+It dies by SIGKILL; its successor has the same name and resumes its commands at once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LONGEST_LIFE_S = 0.8
 LONGEST_DELAY_S = 0.4  # some are longer than the client waits
 LIVES = 10
 
-# What an answer of the worker's means for the command that it was about.
+# The meaning of a worker's result for its command.
 STATES = {
     "CommandResult": {"done"},
     "CommandRefused": {"refused"},
@@ -37,7 +37,7 @@ STATES = {
 
 @dataclass
 class Story:
-    """One worker after another, on one journal and one service."""
+    """A sequence of workers on one journal and one service."""
 
     url: str
     emulator: Emulator
@@ -46,7 +46,7 @@ class Story:
     lives: int = field(default=0, init=False)
 
     def live_and_die(self, during: Callable[[], object] = lambda: None) -> None:
-        """A worker lives for a while and is killed; what it leaves behind is true."""
+        """Run a worker for a while, kill it, and check the record that it leaves."""
         self.lives += 1
         self._arm_faults()
         seed = self.rng.randrange(2**32)
@@ -63,11 +63,11 @@ class Story:
         self._find_nothing(self._wrong())
 
     def recover(self) -> None:
-        """A successor settles what was left open; then nothing is open but what nobody can know."""
+        """Let a successor recover; require that only commands with an unknowable outcome stay open."""
         self._wait_for_delayed_calls()
         with Witness(self.url, worker=WORKER) as journal, clients(journal, self.emulator.base_url) as by_api:
             for client in by_api.values():
-                # Of a create only somebody who looks can say what it made; see test_death_of_a_create.py.
+                # Only a person can decide which task a create made; test_death_of_a_create.py covers that.
                 recovered = [each for each in client.recover() if not isinstance(each, RecoveredCreate)]
                 errors = [each.error for each in recovered if isinstance(each.error, CommandUncertain)]
                 assert len(errors) == len([each for each in recovered if not each.is_settled])
@@ -85,7 +85,7 @@ class Story:
             self.emulator.fault(kind, method=method, status_code=status_code, seconds=seconds)
 
     def _wait_for_delayed_calls(self) -> None:
-        """What was delayed is done at last, though nobody waits for it."""
+        """Wait until the service has handled the delayed calls."""
         while any(call.fault in (FaultKind.DELAY, FaultKind.DELAY_AFTER) and call.status_code is None
                   for call in self.emulator.calls()):  # fmt: skip
             time.sleep(0.01)
@@ -98,20 +98,20 @@ class Story:
         yield from self._forgotten(recorded)
 
     def _forgotten(self, recorded: Recorded) -> Iterator[str]:
-        """What the worker was told, and the journal does not know."""
+        """Return the worker's results that the journal does not hold."""
         diary = Diary(self.diary).read()
         yield from diary.crashes
         known = {row.task_id for row in recorded.tasks}
         by_name = {(each.task_id, each.idempotency_key or each.reason): each for each in recorded.commands.values()}
-        for number, told in diary.told.items():
-            wish, said = diary.wishes[number], told["said"]
-            if said == CREATE and told["task"] not in known:
-                yield f"{wish} made {told['task']}, which is not known"
-            is_recorded = said in STATES and (wish.key is not None or told.get("sent", True))
-            if is_recorded and wish.task is not None:
-                command = by_name.get((wish.task, wish.key or wish.reason))
-                if command is None or command.state not in STATES[said]:
-                    yield f"{wish} was answered by {told}; recorded is {command}"
+        for number, entry in diary.outcomes.items():
+            intent, outcome = diary.intents[number], entry["outcome"]
+            if outcome == CREATE and entry["task"] not in known:
+                yield f"{intent} made {entry['task']}, which is not known"
+            is_recorded = outcome in STATES and (intent.key is not None or entry.get("sent", True))
+            if is_recorded and intent.task is not None:
+                command = by_name.get((intent.task, intent.key or intent.reason))
+                if command is None or command.state not in STATES[outcome]:
+                    yield f"{intent} returned {entry}; recorded is {command}"
 
     def _left_open(self, recorded: Recorded) -> Iterator[str]:
         for command in recorded.open_commands():
@@ -139,23 +139,23 @@ def story(url: str, emulator: Emulator, tmp_path: Path, seed: int) -> Story:
 def kill_often(story: Story, lives: int, during: Callable[[], object] = lambda: None) -> None:
     for _ in range(lives):
         story.live_and_die(during)
-        if story.rng.random() < 0.5:  # else the next worker recovers, and may die of it
+        if story.rng.random() < 0.5:  # otherwise the next worker recovers, and may die in the middle
             story.recover()
     story.recover()
 
 
-def test_what_a_killed_worker_leaves_behind_is_true(story: Story) -> None:
+def test_a_killed_workers_record_is_true(story: Story) -> None:
     kill_often(story, 3)
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("story_of_ten", range(10))
-def test_what_a_hundred_killed_workers_leave_behind_is_true(story: Story, story_of_ten: int) -> None:
+def test_a_hundred_killed_workers_record_is_true(story: Story, story_of_ten: int) -> None:
     kill_often(story, LIVES)
 
 
 @pytest.mark.heavy
-def test_what_is_left_is_true_where_the_database_dies_too(
+def test_the_record_is_true_if_the_database_dies_too(
     start_postgres: StartPostgres, emulator: Emulator, tmp_path: Path, seed: int
 ) -> None:
     server = start_postgres()

@@ -1,4 +1,4 @@
-"""A worker is killed in the middle of a create: another worker finds the create, and exactly the task that it made."""
+"""A worker is killed in the middle of a create; another worker finds the create and exactly the task that it made."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ KEY = "order 5"
 TEXT = "buy milk"
 APIS = ("v1", "v4")
 LIMIT_S = 60.0
-DELAY_S = 20.0  # of a response that nobody is to see
-# Where a worker dies, and what is known of its create then.
+DELAY_S = 20.0  # of a response that no worker must receive
+# The point at which a worker dies, and the recorded state of its create then.
 DEATHS = {
     "after its intent": CommandState.ABANDONED,
     "after its attempt": CommandState.UNCERTAIN,
@@ -31,7 +31,7 @@ DEATHS = {
 
 
 class MortalCreates(SqlCreates):
-    """Creates of a worker that stops for ever at one point, and says that it is there."""
+    """Creates of a worker that signals one point and then blocks for ever."""
 
     _at: str
     _is_there: Event
@@ -66,7 +66,7 @@ class MortalCreates(SqlCreates):
 
 
 class MortalJournal(SqlJournal):
-    """A journal whose worker stops for ever in the middle of a create."""
+    """A journal whose worker blocks for ever in the middle of a create."""
 
     def __init__(self, url: str, at: str, is_there: Event) -> None:
         super().__init__(url, worker="the mortal")

@@ -1,4 +1,4 @@
-"""The exhaustive exploration of the procedure: no story within its bounds breaks a rule of the oracle."""
+"""The exhaustive exploration of the procedure: no story within the bounds breaks a rule of the oracle."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.proofs.exploration.mutants import MUTANTS, Mutant
 from tests.proofs.exploration.oracle import Unknowable, Violation
 from tests.proofs.exploration.scenarios import EXTENDED, FULL, LARGE, explore
 from tests.proofs.exploration.search import Exploration, Explored
-from tests.proofs.exploration.stories import told
+from tests.proofs.exploration.stories import describe
 from tests.proofs.exploration.subject import RECOVER, Bounds, Program, Subject
 
 
@@ -22,7 +22,7 @@ def commands(lifecycles: list[Declared]) -> list[Any]:
 
 
 def assert_nothing_is_broken(explored: Explored) -> None:
-    assert not explored.violations, "\n\n".join(map(told, explored.violations))
+    assert not explored.violations, "\n\n".join(map(describe, explored.violations))
     assert explored.states > 1000
 
 
@@ -60,12 +60,12 @@ def test_merging_equal_generators_loses_no_finding(name: str, command: str, seco
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.name}-{mutant.breaks.name}")
-def test_mutant_breaks_its_rule(mutant: Mutant) -> None:
+def test_every_mutant_breaks_its_rule(mutant: Mutant) -> None:
     subject = mutant.subject(get(mutant.lifecycle))
     explored = Exploration(subject, mutant.first, mutant.second, Bounds(mutant.total)).run(stops_at=mutant.breaks)
     stories = [story for story in explored.violations if story.finding is mutant.breaks]
     assert stories, f"{mutant.name} was not found in {explored.states} states"
-    assert "\n 1. worker " in told(stories[0])
+    assert "\n 1. worker " in describe(stories[0])
 
 
 def test_every_unknowable_is_described() -> None:

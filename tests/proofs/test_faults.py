@@ -1,8 +1,8 @@
-"""What happens when the world fails: clear errors, and nothing lost or done twice once it is back.
+"""Real failures of the environment: clear errors, and after the repair nothing is lost or done twice.
 
-The disk is full; the database is locked, restarts, is killed, is gone for a minute; clocks jump; the
-network drops answers, delays them, and delivers requests twice. The client drives the emulator over
-real HTTP; in the end the record agrees with what that saw, call by call.
+The disk is full; the database is locked, restarts, is killed, is unavailable for a minute; clocks jump; the network
+drops and delays responses, and delivers requests twice. The client drives the emulator over real HTTP; in the end the
+journal agrees with the emulator's call log, call by call.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def working(url: str, base_url: str, name: str = "worker") -> Generator[Worker]:
 
 
 def begun(client: Client) -> Task:
-    """A task that is running, and goes on until it is stopped."""
+    """Return a running task that runs until it is stopped."""
     task = client.create("Work [remote: start]")
     while task.status() != V1State.RUNNING:
         time.sleep(0.01)
@@ -61,7 +61,7 @@ def toggle(task: Task) -> None:
 
 
 def agreed(url: str, emulator: Emulator) -> Recorded:
-    """What is recorded when another worker has settled all; it agrees with what the service saw."""
+    """Let another worker recover, and return the record, which must agree with the service's calls."""
     with working(url, emulator.base_url, "the last") as (journal, by_api):
         for client in by_api.values():
             client.recover()
@@ -80,7 +80,7 @@ BATCH = 100
 def endure_a_full_disk(
     url: str, base_url: str, *, limit: Callable[[Witness], None], free: Callable[[Witness], None]
 ) -> None:
-    """Work until the disk is full, try to go on, and go on once there is room."""
+    """Record until the disk is full, then fail to continue, then continue once there is room."""
     with working(url, base_url) as (journal, by_api):
         task = begun(by_api["v1"])
         toggle(task)
@@ -88,7 +88,7 @@ def endure_a_full_disk(
         limit(journal)
         with pytest.raises(JournalUnavailable):
             fill(journal)
-        assert (len(list(all_tasks(journal))) - 1) % BATCH == 0  # no batch is there in part
+        assert (len(list(all_tasks(journal))) - 1) % BATCH == 0  # no batch is stored in part
         for _ in range(5):
             with suppress(JournalUnavailable, CommandUncertain, CommandInFlight):
                 toggle(task)
@@ -102,7 +102,7 @@ def endure_a_full_disk(
 
 
 def fill(journal: Witness) -> None:
-    """Record many reports, each batch as a whole or not at all."""
+    """Record many reports in atomic batches."""
     for number in range(1000):
         now = datetime.now(UTC)
         ids = (f"{number}-{each}-{'x' * 500}" for each in range(BATCH))
@@ -115,7 +115,7 @@ def set_most_pages(journal: Witness, *, more: int) -> None:
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + more}")
 
 
-def test_a_database_that_may_not_grow_is_unavailable_until_it_may(tmp_path: Path, emulator: Emulator) -> None:
+def test_a_database_at_its_size_limit_is_unavailable_until_it_may_grow(tmp_path: Path, emulator: Emulator) -> None:
     path = str(tmp_path / "journal.db")
 
     endure_a_full_disk(
@@ -129,7 +129,7 @@ def test_a_database_that_may_not_grow_is_unavailable_until_it_may(tmp_path: Path
 
 
 def endure_small_files(url: str, base_url: str) -> None:
-    """As on a full disk, in a process whose files may not grow. (Python ignores SIGXFSZ.)"""
+    """Simulate a full disk by a process limit on the size of files. (Python ignores SIGXFSZ.)"""
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     size = 1_000_000
     endure_a_full_disk(
@@ -140,7 +140,7 @@ def endure_small_files(url: str, base_url: str) -> None:
     )
 
 
-def test_files_that_may_not_grow_are_unavailable_until_they_may(tmp_path: Path, emulator: Emulator) -> None:
+def test_files_at_their_size_limit_are_unavailable_until_they_may_grow(tmp_path: Path, emulator: Emulator) -> None:
     path = str(tmp_path / "journal.db")
     process = PROCESSES.Process(target=endure_small_files, args=(path, emulator.base_url))
 
@@ -153,7 +153,7 @@ def test_files_that_may_not_grow_are_unavailable_until_they_may(tmp_path: Path, 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Generator[Path]:
-    """A file system of 2 MB, where the tests may mount one."""
+    """A file system of 2 MB, if the tests may mount one."""
     disk = tmp_path / "disk"
     disk.mkdir()
     try:
@@ -180,7 +180,7 @@ def test_a_full_disk_is_unavailable_until_it_has_room(small_disk: Path, emulator
 
 
 def lock(url: str, seconds: float, is_locked: Event) -> None:
-    """Keep everybody else from the database for a while."""
+    """Lock the database for a while."""
     if url.startswith("postgresql"):
         with psycopg.connect(url.replace("+psycopg", "")) as postgres:
             postgres.execute("LOCK TABLE lifecycle_tasks IN ACCESS EXCLUSIVE MODE")
@@ -219,7 +219,7 @@ def test_a_lock_is_waited_for(url: str) -> None:
     assert state == V1State.RUNNING
 
 
-def test_a_lock_that_is_not_given_back_is_an_error_that_says_so(
+def test_a_lock_that_is_not_released_is_a_clear_error(
     url: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "LOCK_TIMEOUT_S", 1)
@@ -232,11 +232,11 @@ def test_a_lock_that_is_not_given_back_is_an_error_that_says_so(
     assert agreed(url, emulator).open_commands() == []
 
 
-# --- PostgreSQL goes and comes back ---------------------------------------------------------------
+# --- PostgreSQL stops and restarts ----------------------------------------------------------------
 
 
 class CommandProcedure(threading.Thread):
-    """Gives commands, whatever comes of them, until it is told to stop."""
+    """A thread that sends commands, with any outcome, until it is stopped."""
 
     def __init__(self, url: str, base_url: str, seed: int) -> None:
         super().__init__()
@@ -256,7 +256,7 @@ class CommandProcedure(threading.Thread):
         self.join()
 
     def wait_for_success(self) -> None:
-        """Return when it succeeds again: at once, but for the commands that wait for their lease."""
+        """Return once commands succeed again: at once, except for commands that wait for a lease."""
         before, end_s = self.came["done"], time.monotonic() + 30
         while self.came["done"] == before:
             assert time.monotonic() < end_s, self.came
@@ -284,7 +284,7 @@ OUTAGES: dict[str, Callable[[PostgresServer], None]] = {
 def go_and_come_back(
     server: PostgresServer, emulator: Emulator, outages: Iterable[str], *, gone_s: float, seed: int
 ) -> None:
-    """Command tasks while the server goes and comes back; in the end the record is true."""
+    """Send commands while the server stops and restarts; require that the record is true in the end."""
     url = server.create_database()
     commanding = CommandProcedure(url, emulator.base_url, seed)
     commanding.start()
@@ -304,14 +304,14 @@ def go_and_come_back(
     assert commanding.came["JournalUnavailable"]
 
 
-def test_what_a_database_that_goes_and_comes_back_has_recorded_is_true(
+def test_the_record_of_a_restarted_database_is_true(
     start_postgres: StartPostgres, emulator: Emulator, seed: int
 ) -> None:
     go_and_come_back(start_postgres(), emulator, OUTAGES, gone_s=0.3, seed=seed)
 
 
 @pytest.mark.heavy
-def test_what_a_database_that_is_gone_for_a_minute_has_recorded_is_true(
+def test_the_record_of_a_database_down_for_a_minute_is_true(
     start_postgres: StartPostgres, emulator: Emulator, seed: int
 ) -> None:
     go_and_come_back(start_postgres(), emulator, ["killed"], gone_s=60, seed=seed)
@@ -337,7 +337,7 @@ class Ahead:
 
 
 @pytest.mark.parametrize("clock", [an_hour_ahead, now], ids=["of journal and client", "of the client"])
-def test_what_is_reported_after_a_clock_was_set_back_is_believed(
+def test_a_report_after_a_clock_was_set_back_is_applied(
     url: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, clock: Callable[[], datetime]
 ) -> None:
     with monkeypatch.context() as patch, Witness(url, worker="worker", clock=clock) as journal:
@@ -346,7 +346,7 @@ def test_what_is_reported_after_a_clock_was_set_back_is_believed(
             ahead = by_api["v3"].create(keepAlive=True)
             ahead.wait()
             ahead.dispatch("Work", keepAlive=True)
-    emulator.advance(1)  # the work is done
+    emulator.advance(1)  # the task completes
 
     with working(url, emulator.base_url) as (_, by_api):
         session = by_api["v3"].task(ahead.id)
@@ -358,7 +358,7 @@ def test_what_is_reported_after_a_clock_was_set_back_is_believed(
     assert emulator.task(ahead.id).state == V3State.STOPPED
 
 
-def test_a_command_that_is_held_from_the_future_is_anybodys(url: str, emulator: Emulator) -> None:
+def test_a_claim_from_the_future_can_be_taken_by_any_worker(url: str, emulator: Emulator) -> None:
     with Witness(url, worker="gone", clock=an_hour_ahead) as journal, clients(journal, emulator.base_url) as by_api:
         task = begun(by_api["v1"])
         opened = task.journal.add_intent("pause", source="running", version=task.journal.load().version, fields={})
@@ -373,7 +373,7 @@ def test_a_command_that_is_held_from_the_future_is_anybodys(url: str, emulator: 
     assert agreed(url, emulator).open_commands() == []
 
 
-def test_whom_a_clock_that_jumped_takes_for_dead_is_not_doubled(url: str, emulator: Emulator) -> None:
+def test_a_command_of_a_worker_that_looks_dead_after_a_clock_jump_is_not_doubled(url: str, emulator: Emulator) -> None:
     with working(url, emulator.base_url) as (_, alive), ThreadPoolExecutor() as pool:
         session = alive["v3"].create(keepAlive=True)
         session.wait()
@@ -385,7 +385,7 @@ def test_whom_a_clock_that_jumped_takes_for_dead_is_not_doubled(url: str, emulat
             [taken_up] = late["v3"].recover()
         result = dispatching.result()
 
-    # It could not know, and sent nothing, unless the other had recorded its proof by then.
+    # The outcome was unknown and nothing was sent, unless the other worker had already recorded its proof.
     assert taken_up.error is None or isinstance(taken_up.error, CommandUncertain)
     assert result.sent
     assert agreed(url, emulator).open_commands() == []
@@ -396,7 +396,7 @@ def test_whom_a_clock_that_jumped_takes_for_dead_is_not_doubled(url: str, emulat
 
 
 @pytest.mark.parametrize("kind", [FaultKind.DROP_AFTER, FaultKind.DROP_BEFORE, FaultKind.FAIL_AFTER])
-def test_what_a_network_without_answers_leaves_open_is_settled_once_it_is_back(
+def test_commands_without_responses_are_settled_once_the_network_works(
     url: str, emulator: Emulator, kind: FaultKind
 ) -> None:
     with working(url, emulator.base_url) as (_, by_api):
@@ -414,12 +414,12 @@ def test_what_a_network_without_answers_leaves_open_is_settled_once_it_is_back(
 
 
 def agreed_after(emulator: Emulator, url: str) -> list[RecordedCommand]:
-    """What is still open once the network is back."""
+    """Return the commands that are still open once the network works again."""
     emulator.clear_faults()
     return agreed(url, emulator).open_commands()
 
 
-def test_commands_that_arrive_late_change_nothing_that_is_not_recorded(url: str, emulator: Emulator) -> None:
+def test_commands_that_arrive_late_cause_only_recorded_changes(url: str, emulator: Emulator) -> None:
     with Witness(url, worker="worker") as journal:
         with clients(journal, emulator.base_url) as by_api:
             task_id = begun(by_api["v1"]).id
@@ -434,7 +434,7 @@ def test_commands_that_arrive_late_change_nothing_that_is_not_recorded(url: str,
 
 
 class Doubling(httpx2.HTTPTransport):
-    """A network that delivers every command twice, and only the second answer."""
+    """A network that delivers every command twice, and only the second response."""
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         if request.method != "GET":
@@ -442,7 +442,7 @@ class Doubling(httpx2.HTTPTransport):
         return super().handle_request(request)
 
 
-def test_commands_that_arrive_twice_are_done_once(url: str, emulator: Emulator) -> None:
+def test_commands_that_arrive_twice_are_applied_once(url: str, emulator: Emulator) -> None:
     with Witness(url, worker="worker") as journal:
         with clients(journal, emulator.base_url) as by_api:
             task_id = begun(by_api["v1"]).id

@@ -1,7 +1,7 @@
-"""A worker that leaves traces: its journal keeps who asked what, and its requests name the attempt that they are.
+"""A traced worker: its journal keeps every operation, and its requests name their recorded attempts.
 
-Only with these can be told, call by call and answer by answer, whether the record is true. What the
-worker does is not changed by it.
+With these traces the checkers can compare the record with the service call by call. The traces do not change what the
+worker does.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from lifecycle_adapters.journal import SqlJournal, SqlTaskJournal
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Children of a process that has imported everything, and has no threads: they begin in milliseconds.
+# Fork from a process that has imported everything and has no threads, so that workers start in milliseconds.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["pytest", "tests.proofs.test_death", "tests.proofs.life"])
 
 APIS = ("v1", "v2", "v3")
-ATTEMPT = "attempt"  # the parameter by which a request names its attempt: COMMAND-ID.NUMBER
+ATTEMPT = "attempt"  # the parameter in which a request names its attempt: COMMAND-ID.NUMBER
 
 TIMING = Timing(
-    request_timeout_s=5.0,  # so that only a fault is one, however busy the machine
+    request_timeout_s=5.0,  # long enough that only a fault causes a time-out on a busy machine
     attempts=3,
     longest_retry_s=0.02,
     poll_s=0.01,
@@ -41,13 +41,13 @@ TIMING = Timing(
 )
 IMPATIENT = replace(TIMING, request_timeout_s=0.25, retry_budget_s=2.0, settle_timeout_s=0.5)
 
-# Reading the certificates of the world takes longer than anything else a client does before its first request.
+# Reading the system's certificates is the slowest part of a client's start.
 _NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a worker asked of one task's log, and was told; the times are those of one machine."""
+    """One operation of a worker on a task's journal, with its result; all times are of one machine's clock."""
 
     worker: str
     task: str
@@ -59,7 +59,7 @@ class Operation:
 
 
 class Witness(SqlJournal):
-    """A journal that keeps all operations of its logs, and the attempt that was recorded and not yet sent."""
+    """A journal that keeps all operations of its task journals, and the recorded attempt that is not yet sent."""
 
     def __init__(self, url: str, *, worker: str, **settings: Any) -> None:
         super().__init__(url, worker=worker, **settings)
@@ -70,7 +70,7 @@ class Witness(SqlJournal):
         return WitnessTaskJournal(self, lifecycle, task_id)
 
     def take_attempt(self) -> str:
-        """The attempt that the next request is; a request that was not recorded before it names none."""
+        """Return the attempt of the next request; a request without a recorded attempt names none."""
         taken, self.attempt = self.attempt, None
         return taken or "none"
 
@@ -137,7 +137,7 @@ class WitnessTaskJournal(SqlTaskJournal[S, E]):
 
 
 def without_ends(result: Any) -> Any:
-    """What an operation was told, without the times at which leases end."""
+    """Return an operation's result without the times at which leases end."""
     match result:
         case CommandRecord(hold=Hold(worker)):
             return replace(result, hold=Hold(worker, None))  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
@@ -153,7 +153,7 @@ def without_ends(result: Any) -> Any:
 def clients(
     journal: Witness, base_url: str, *, timing: Timing = TIMING, transport: httpx2.BaseTransport | None = None
 ) -> Generator[dict[str, Client]]:
-    """A client of each API, whose commands' requests name their attempts."""
+    """Return a client of each API whose command requests name their attempts."""
 
     def name_attempt(request: httpx2.Request) -> None:
         if request.method != "GET":

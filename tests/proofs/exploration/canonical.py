@@ -1,7 +1,7 @@
-"""The canonical form of a value: equal forms mean that no procedure and no journal can tell the values apart.
+"""The canonical form of a value: no procedure and no journal can distinguish values of equal forms.
 
-Versions and times are erased, because only their order matters: a version or a time that is given to a
-procedure is a token that it can hand back and cannot compare. What it hands back is checked.
+Versions and times are replaced, because only their order matters: a procedure receives tokens for them, which it can
+return but not compare. Returned tokens are checked.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ EPOCH_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Version(int):
-    """The version of the n-th record that a procedure was given. A procedure that compares it is an error here."""
+    """The version of the n-th record that a procedure received. Comparing it raises an error."""
 
     def _compare(self, _: object) -> NoReturn:
         raise AssertionError("the procedure compares a version, which the exploration has erased")
@@ -36,7 +36,7 @@ class Version(int):
 
 
 class Moment(datetime):
-    """The time of the n-th response that a procedure was given. A procedure that compares it is an error here."""
+    """The time of the n-th response that a procedure received. Comparing it raises an error."""
 
     serial: int
 
@@ -58,7 +58,7 @@ ERASED_AT = _moment(-1)  # of no response
 
 
 class Given(NamedTuple):
-    """How many records and responses a procedure was given so far."""
+    """The number of records and responses that a procedure has received."""
 
     records: int = 0
     responses: int = 0
@@ -72,8 +72,8 @@ def tokenised(result: Any, given: Given) -> tuple[Any, Given]:
         case CommandRecord():
             return _command(cast("Command", result)), given
         case Accepted():
-            answer = replace(result, as_of=_moment(given.responses + 1))
-            return answer, given._replace(responses=given.responses + 1)
+            response = replace(result, as_of=_moment(given.responses + 1))
+            return response, given._replace(responses=given.responses + 1)
         case CommandOutcome():
             task, command = cast("CommandOutcome[str, str]", result)
             serial = given.records + 1
@@ -100,7 +100,7 @@ def _command(record: Command) -> Command:
 
 
 class Form:
-    """Makes canonical forms. `last` says which tokens are the newest ones."""
+    """A builder of canonical forms. `last` holds the newest tokens."""
 
     def __init__(self, last: Given | None = None) -> None:
         self._last = last
@@ -108,7 +108,7 @@ class Form:
         self._seen: dict[int, int] = {}  # objects that refer to themselves
 
     def of(self, value: Any) -> Hashable:
-        """Return the form of a value. Raises TypeError for a value of a kind that it does not know."""
+        """Return the form of a value. Raises TypeError for a value of an unknown type."""
         kind = cast("type[object]", type(value))
         method = _METHODS.get(kind)
         if method is None:
@@ -223,7 +223,7 @@ def form_of_steps(steps: Generator[Any, Any, Any], last: Given) -> Hashable:
     chain: list[tuple[Any, list[Any]]] = []
     inner: Any = steps
     while inner is not None:
-        chain.append((inner, gc.get_referents(inner)))  # before the frame is looked at, which would make it hold more
+        chain.append((inner, gc.get_referents(inner)))  # before the frame is accessed, which would add references to it
         inner = inner.gi_yieldfrom
     innermost = chain[-1][0].gi_frame
     overwritten = overwritten_attribute(innermost.f_code, innermost.f_lasti)

@@ -1,4 +1,4 @@
-"""What a worker asks of the journal."""
+"""The effects of a worker on the journal."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.proofs.exploration.subject import WORKERS, Program, Subject
 
 
 class JournalEffects:
-    """Carries out what a journal sees.
+    """Performs effects on the journal.
 
     Args:
         subject: whose journal it is.
@@ -40,11 +40,11 @@ class JournalEffects:
         self._journal = subject.journal
         self._oracle = oracle
         self._target_bits = target_bits
-        # Whatever these workers look up is their own command.
+        # These workers look up only their own command.
         self._looks_up = [program is not None and (program.recovers or program.key is not None) for program in programs]
 
     def carry_out(self, now: Moment, i: int, effect: Effect) -> Iterator[Heard]:
-        """Yield everything that can come of a worker's effect."""
+        """Yield every possible outcome of a worker's effect."""
         worker = now.workers[i]
         assert worker.node is not None
         for has_lapsed, cost in self._lapses(now, i, effect):
@@ -73,7 +73,7 @@ class JournalEffects:
         return [(False, FREE), (True, FREE if is_gone else LAPSE)]
 
     def _after(self, now: Moment, i: int, effect: Effect, written: Written) -> tuple[Moment, tuple[Finding, ...]]:
-        """Return the moment after an effect, and what was found."""
+        """Return the moment after an effect, and the findings."""
         before, after = now.content.commands, written.content.commands
         facts, findings = now.facts, list[Finding]()
         worker = self._remember(now.workers[i], i, effect, written)
@@ -114,7 +114,7 @@ class JournalEffects:
         return Moment(now.service, written.content, workers, facts, visited, False, now.phase), tuple(findings)
 
     def _remember(self, worker: Worker, i: int, effect: Effect, written: Written) -> Worker:
-        """Return the worker with what it learns: which command is its own, and whether its record is fresh."""
+        """Return the worker with its new knowledge: its own command, and whether its record is fresh."""
         result = written.result
         if worker.is_fresh is not None:
             is_fresh = _holds_record(result) or (worker.is_fresh and not written.is_new_version)
@@ -148,7 +148,7 @@ class JournalEffects:
             is_companion_over=service.companion == OVER,
             is_accepted=any(each.command == k and each.kind == "accepted" for each in service.flying),
         )
-        # Of what has ended, only this can still matter: a worker may yet send an attempt that it has made.
+        # Of an ended command only this can still matter: a worker may yet send a recorded attempt.
         attempts = facts.attempts if any(each.fate == "made" for each in facts.attempts) else ()
         ended = Facts(
             facts.command,

@@ -1,7 +1,7 @@
 """The real journal in memory as an automaton: each content that it can have is one node.
 
-A node remembers the effects that lead to it. The first time that an effect reaches it, they are carried
-out again on a new journal, and then that effect: each edge is run once only.
+A node stores the effects that lead to it. The first time that an effect reaches it, these effects are performed again
+on a new journal, and then the new effect: each edge runs only once.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ Joined = Callable[[Declared, tuple[str, ...], Callable[[], datetime]], Shared]
 
 
 def join_memory(lifecycle: Declared, workers: tuple[str, ...], clock: Callable[[], datetime]) -> Shared:
-    """Return the project's journal in memory, joined by these workers."""
+    """Return the project's journal in memory with these workers."""
     journal = MemoryJournal(worker=workers[0], lease_s=LEASE_S, clock=clock)
     logs = {worker: journal.join(worker).task(lifecycle, TASK) for worker in workers}
     return Shared({**logs}, lambda: logs[workers[0]].entries)
 
 
 class Kept(NamedTuple):
-    """A command as the journal has it."""
+    """A command's record in the journal."""
 
     command: str
     state: str
@@ -48,15 +48,15 @@ class Kept(NamedTuple):
 
 
 class Timing(NamedTuple):
-    """What an effect's tokens stand for, and when it takes place."""
+    """The meaning of an effect's tokens, and the time of the effect."""
 
-    is_fresh: bool = True  # the version handed back is the journal's
-    is_newer: bool = True  # the report handed back is newer than the last that was believed
-    has_lapsed: bool = False  # the lease of the worker that has claimed the command is over
+    is_fresh: bool = True  # the returned version is the journal's
+    is_newer: bool = True  # the returned report is newer than the last applied one
+    has_lapsed: bool = False  # the lease of the command's claim has ended
 
 
 class Past(NamedTuple):
-    """One effect that a journal has carried out for a worker."""
+    """One effect that a journal has performed for a worker."""
 
     worker: str
     effect: Effect
@@ -65,7 +65,7 @@ class Past(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Content:
-    """What a journal holds. `commands` are all of the task's, oldest first."""
+    """The contents of a journal. `commands` are all commands of the task, oldest first."""
 
     number: int
     history: tuple[Past, ...]
@@ -73,7 +73,7 @@ class Content:
 
 
 class Written(NamedTuple):
-    """What came of an effect: its result with the result's form, and what it changed."""
+    """The outcome of an effect: its result with the result's form, and its changes."""
 
     content: Content
     result: Any
@@ -96,12 +96,12 @@ class _Clock:
 
 
 class Journal:
-    """The journal of one task with several workers, as an automaton that is built as it is explored.
+    """The journal of one task with several workers, as an automaton that grows during the exploration.
 
     Args:
-        lifecycle: of the task.
-        workers: their names.
-        join: makes a journal in memory; another one than the project's is a mutant.
+        lifecycle: the task's lifecycle.
+        workers: the workers' names.
+        join: returns a journal in memory, which is the project's own or a mutant.
     """
 
     def __init__(self, lifecycle: Declared, workers: tuple[str, ...], join: Joined) -> None:
@@ -115,7 +115,7 @@ class Journal:
         return len(self._contents)
 
     def knowing(self, state: str | None, *, was_created: bool = False) -> Content:
-        """Return the content of a journal that was told that state, or (None) none, and perhaps the creation."""
+        """Return the content of a journal with this state recorded, or (None) none, with or without the creation."""
         effects: list[Effect] = [Track(created=True)] if was_created else []
         if state is not None:
             effects.append(RecordReport(Report(state, EPOCH_AT)))
@@ -123,7 +123,7 @@ class Journal:
         return self._content(history, self._again(history)[0])
 
     def carry_out(self, content: Content, worker: str, effect: Effect, form: Hashable, timing: Timing) -> Written:
-        """Carry an effect out. `form` is the effect's canonical form."""
+        """Perform an effect. `form` is the effect's canonical form."""
         edge = (content.number, worker, form, timing)
         written = self._edges.get(edge)
         if written is None:

@@ -1,7 +1,7 @@
-"""What a suspended function can still read: the rest cannot matter to what it does next.
+"""Liveness analysis: the values that a suspended function can still read; no other value can affect its next steps.
 
-For its local variables this is a backward data-flow analysis over the bytecode, as in any compiler. Where it
-cannot tell, it calls a variable live, which costs states and loses nothing.
+For local variables this is a backward data-flow analysis over the bytecode, as in any compiler. In doubt a variable is
+live, which costs states but loses no finding.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def live_locals(code: CodeType, place: int) -> frozenset[str]:
 def overwritten_attribute(code: CodeType, place: int) -> tuple[str, str] | None:
     """Return the variable and the attribute of it that are written first after `place`, before anything is called.
 
-    So it is in `self.record = yield Load()`. None if that cannot be told.
+    An example is `self.record = yield Load()`. Return None in doubt.
     """
     instructions = [each for each in dis.get_instructions(code) if each.offset > place]
     owner: str | None = None  # the variable read last

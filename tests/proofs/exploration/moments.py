@@ -1,4 +1,4 @@
-"""One moment of an exploration: everything that the future depends on, and what leads from it to the next one."""
+"""One moment of an exploration: everything that the future depends on, and the steps to the next moment."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ T = TypeVar("T")
 class Worker(NamedTuple):
     """A worker. `node` is None once it has ended or is dead.
 
-    `is_fresh` says that the last record that it was given is still the journal's; None once that cannot
-    matter any more. `asked` says when its last request began, and so from when the response is that it
-    has not recorded yet: a number that orders it among the others' and the journal's last believed report,
-    which is from 0; -1 is earlier, None is no request. `visited` are the states of interest since the
-    response. `command` is its command's number, -1 if it has none, and `attempt`
-    the one that it has recorded and not sent, 0 if there is none.
+    `is_fresh`: the last record that it received is still the journal's; None once that cannot matter. `asked` is the
+    time at which its last request began, which is the time of its unrecorded response: a number that orders it among
+    the other workers' and the journal's last applied report, which is at 0; -1 is earlier, None is no request.
+    `visited` are the states of interest since the response. `command` is its command's number, -1 if it has none, and
+    `attempt` the number of its recorded and unsent attempt, 0 if there is none.
     """
 
     node: Node | None
@@ -36,15 +35,15 @@ class Worker(NamedTuple):
 GONE = Worker(None)
 
 RUNNING, RECOVERING, UNDISTURBED, AT_REST = range(4)
-"""The phases. Workers A and B are at work; worker C is about to recover, and what is under way may still
-arrive; it recovers, and nothing else happens; nobody is at work."""
+"""The phases: workers A and B are running; worker C is about to recover, and requests in transit may still arrive;
+worker C recovers, and nothing else happens; no worker is running."""
 
 
 class Moment(NamedTuple):
     """All that the future depends on, except what is left of the budget.
 
-    `visited` are the states of interest since the read behind the last report. After something happened by
-    itself (`only_service`), the next effect is one that the service sees: it could not matter to any other.
+    `visited` are the states of interest since the read that led to the last report. After a spontaneous event
+    (`only_service`), the next effect is one on the service, because the event cannot matter to any other.
     """
 
     service: Service
@@ -70,7 +69,7 @@ class Moment(NamedTuple):
         return tuple([each.command for each in self.facts])
 
     def certain(self) -> Moment:
-        """Return what is left of this moment if no read can be stale any more."""
+        """Return the rest of this moment once no read can be stale."""
         service = self.service
         if len(service.seen) == 1:
             return self
@@ -78,9 +77,9 @@ class Moment(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One line of a story: what a worker does with what result, or (worker -1) what happens by itself.
+    """One line of a story: a worker's effect with its result, or (worker -1) a spontaneous event.
 
-    `ending` holds what the worker returns or raises by that, if it does.
+    `ending` holds the worker's result or error if it ends by this.
     """
 
     worker: int
@@ -93,7 +92,7 @@ class Line(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What leads from one moment to the next."""
+    """A step from one moment to the next."""
 
     line: Line
     after: Moment
@@ -113,7 +112,7 @@ class Heard(NamedTuple):
 
 
 def put(items: tuple[T, ...], index: int, item: T) -> tuple[T, ...]:
-    """Return the items with another one at that index."""
+    """Return the items with the one at this index replaced."""
     return (*items[:index], item, *items[index + 1 :])
 
 

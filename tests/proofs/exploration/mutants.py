@@ -1,4 +1,4 @@
-"""Mutants of the procedure and of the journal: each puts one fault back that the exploration has to find.
+"""Mutants of the procedure and of the journal: each reintroduces one fault that the exploration must find.
 
 The first six are the faults for which it was made. A mutant changes one decision and leaves the rest.
 """
@@ -48,7 +48,7 @@ class _Commanding(CommandProcedure[str, str]):
 
 
 class EveryEndComesFirst(Execution):
-    """1. A final state is taken for a proof that the command did not take effect before."""
+    """1. A final state counts as proof that the command did not take effect before."""
 
     def _may_have_led_to(self, state: str) -> bool:  # noqa: ARG002 (whatever it is)
         return False
@@ -67,7 +67,7 @@ class PastTheTargetIsDone(Execution):
 
 
 class RefusalSpeaksForAll(Execution):
-    """3. The refusal of a retry is taken for a refusal of the first attempt too."""
+    """3. The refusal of a retry counts as a refusal of the first attempt too."""
 
     def _after_refusal(self, refused: Refused | Missing) -> Steps[CommandResult[str, str]]:
         self.may_have_arrived = False
@@ -104,7 +104,7 @@ class StopAbandonsWhatIsClaimed(Execution):
 
 
 class _UnfencedLog(MemoryTaskJournal[str, str]):
-    """6. A task's journal that writes whatever a worker says, under whichever claim."""
+    """6. A task's journal accepts every write of a worker, under any claim."""
 
     def add_attempt(self, command_id: str, *, number: int, claim: int) -> bool:  # noqa: ARG002 (that is the fault)
         return super().add_attempt(command_id, number=number, claim=self.load_command(command_id).claim)
@@ -125,7 +125,7 @@ def join_unfenced(lifecycle: Declared, workers: tuple[str, ...], clock: Callable
 
 
 class NeverReleases(Execution):
-    """A worker that gives up keeps its claim."""
+    """A worker that ends without an outcome keeps its claim."""
 
     def _uncertain(self, why: str, cause: LifecycleError | None) -> Steps[Any]:
         yield from self._lose(why)
@@ -142,7 +142,7 @@ class SendsUnrecorded(Execution):
 
 
 class NeverLooksAgain(Execution):
-    """A recovery records that nothing is known, and leaves it at that."""
+    """A recovery records that the outcome is unknown, and does nothing else."""
 
     def _look_and_send(self) -> Steps[CommandResult[str, str]]:
         yield from self._lose("not looked at")
@@ -158,11 +158,11 @@ class NotSentIsMoot(Execution):
         return super()._end(state)
 
 
-# --- what each of them breaks -----------------------------------------------------------------------------
+# --- the broken rules -------------------------------------------------------------------------------------
 
 
 class Mutant(NamedTuple):
-    """A mutant, a scenario in which it shows itself, and the rule that it breaks."""
+    """A mutant, a scenario that reveals it, and the rule that it breaks."""
 
     name: str
     lifecycle: str
@@ -174,7 +174,7 @@ class Mutant(NamedTuple):
     total: int = 2
 
     def subject(self, lifecycle: Declared) -> Subject:
-        """Return the mutant in place of what the project has."""
+        """Return the mutant instead of the project's own part."""
         if self.commanding is None:
             return Subject(lifecycle, join=self.join)
         return Subject(lifecycle, commanding=self.commanding, join=self.join)

@@ -1,8 +1,8 @@
-"""What must hold of a command, judged by what the service really did and when.
+"""The oracle: it judges a command by what the service really did and when.
 
-The oracle shares no code with the procedure and asks it nothing. It keeps `Facts` of each command while
-the exploration goes on, and returns a `Finding` for each thing that is wrong (a violation) or that no
-client can know (an unknowable, which is counted and listed).
+The oracle shares no code with the procedure and does not call it. It keeps the `Facts` of each command during the
+exploration, and returns a `Finding` for each event that is wrong (a violation) or that no client can know (an
+unknowable, which is counted and listed).
 """
 
 from __future__ import annotations
@@ -24,65 +24,67 @@ from lifecycle import (
 from lifecycle.command import CommandResult
 from tests.lifecycle.drivers import Declared, Mishap
 
-# --- what is found ----------------------------------------------------------------------------------
+# --- findings ---------------------------------------------------------------------------------------
 
 
 class Violation(StrEnum):
-    """What must never happen."""
+    """Events that must never happen."""
 
     DONE_UNPROVED = "a command that did nothing is recorded as done"
     REFUSED_BUT_APPLIED = "a command that took effect is recorded as refused"
     ENDED_FIRST_BUT_APPLIED = "a command that took effect is recorded as ended first"
     ENDED_NOT_OVER = "a task that is not over is recorded as ended"
-    MOOT_WITHOUT_REQUEST = "a command of which no request can have arrived is recorded as moot"
+    MOOT_WITHOUT_REQUEST = "a command is recorded as moot although none of its requests can have arrived"
     ABANDONED_BUT_APPLIED = "a command that took effect is recorded as abandoned by its own procedure"
-    ABANDONED_IN_HAND = "a command that a living worker has claimed is abandoned by another"
+    ABANDONED_IN_HAND = "a worker abandons a command that another living worker has claimed"
     APPLIED_TWICE = "a command that is not idempotent is applied twice"
-    REPEATED_AFTER_MOVES = "a command is applied again after the task moved on by itself, to its next work"
-    RESULT_DISAGREES = "what a worker returns or raises disagrees with what is recorded"
-    WRITTEN_WITHOUT_CLAIM = "a worker writes of a command that another worker has claimed since"
+    REPEATED_AFTER_MOVES = "a command is applied again after remote events led the task to its next work"
+    RESULT_DISAGREES = "a worker's result or error disagrees with the record"
+    WRITTEN_WITHOUT_CLAIM = "a worker writes to a command that another worker has claimed meanwhile"
     TWO_OPEN = "two commands of one task are open"
-    SECOND_OUTCOME = "an outcome is recorded over another one"
+    SECOND_OUTCOME = "a second outcome of a command is recorded"
     SENT_UNRECORDED = "a request is sent without a recorded attempt of its own"
     LEFT_CLAIMED = "a worker ends and a command stays claimed by it"
-    LEFT_OPEN = "a recovery with a healthy service leaves open what can be known"
-    REDUNDANT_UNPROVED = "a command is taken for redundant although its target was not reached"
-    UNEXPECTED_ERROR = "the procedure raises what it does not document"
+    LEFT_OPEN = "a recovery with a healthy service leaves a command open whose outcome can be known"
+    REDUNDANT_UNPROVED = "a command counts as redundant although its target was not reached"
+    UNEXPECTED_ERROR = "the procedure raises an undocumented error"
 
 
 class Unknowable(StrEnum):
-    """What no client can know; it is counted, and not hidden."""
+    """Facts that no client can know; each is counted and reported."""
 
     LATE = "a request arrives after its outcome was recorded, and is applied"
     COPY = "the network doubles a request, and the service applies both copies"
-    COPY_REFUSED = "the network doubles a request, and the client hears the refusal of the copy that did nothing"
-    UNDONE = "somebody outside of the journal undoes a command between two of its requests, and the second undoes that"
-    IGNORED = "the service answers 2xx to a command that only its response proves, and does nothing"
-    SETTLED_MEANWHILE = "another worker settles a command between this worker's last look and its return"
-    OPEN = "a command stays open: whether its request arrived is not known, and it must not be sent again"
+    COPY_REFUSED = "the network doubles a request, and the client receives the refusal of the copy that had no effect"
+    UNDONE = (
+        "an actor outside the journal undoes a command between two of its requests, and the second applies it again"
+    )
+    IGNORED = "the service returns 2xx to a command that only its response proves, and does nothing"
+    SETTLED_MEANWHILE = "another worker settles a command between this worker's last read and its return"
+    OPEN = "a command stays open: its request may have arrived, and it must not be sent again"
     SLEPT = "a worker sleeps between its recorded attempt and its request, and another claims the command meanwhile"
 
 
 Finding = tuple[Violation | Unknowable, str]
 
-# --- what is known of a command ------------------------------------------------------------------------
+# --- facts of a command -----------------------------------------------------------------------------
 
 FINAL_OUTCOMES = frozenset({"done", "refused", "ended_first", "moot", "abandoned"})
 
 
 class Attempt(NamedTuple):
-    """One attempt. `fate` is made, sent, no (the worker heard that it did nothing) or yes (a 2xx)."""
+    """One attempt. `fate` is made, sent, no (a response said that it had no effect) or yes (a 2xx)."""
 
     worker: int
     fate: str
 
 
 class Facts(NamedTuple):
-    """What really happened to one command.
+    """The true facts of one command.
 
-    `was_at_target` says that the task was at the command's target since the read that is behind the
-    last report recorded before its intent. `was_undone` says that another command was applied since
-    this one was. `was_taken` says that the holder's lease lapsed while it lived.
+    `was_at_target`: the task was at the command's target at some time since the read that led to the last report before
+    its intent. `was_undone`: another command was applied after this one. `was_taken`: the claimant's lease lapsed while
+    the claimant was alive.
     """
 
     command: str
@@ -97,12 +99,12 @@ class Facts(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """How a worker ends, with what is recorded at that moment.
+    """The end of a worker, with the records at that time.
 
-    `value` is what it returns or raises, `outcome` the recorded state of its command (None if it has
-    none), `attempts` the recorded ones. `was_taken` says that the command's lease lapsed while its holder
-    lived, `is_any_open` that any command of the task is open, `was_at_target` that the task was at the
-    command's target since the read behind the last report.
+    `value` is its result or error, `outcome` the recorded state of its command (None without a command), `attempts` the
+    number of recorded attempts. `was_taken`: the command's lease lapsed while its claimant was alive. `is_any_open`:
+    any command of the task is open. `was_at_target`: the task was at the command's target at some time since the read
+    that led to the last report.
     """
 
     value: Any
@@ -116,10 +118,10 @@ class Ending(NamedTuple):
 
 
 class Oracle:
-    """Judges one task's commands.
+    """The judge of one task's commands.
 
     Args:
-        lifecycle: of the task.
+        lifecycle: the task's lifecycle.
         with_companion: the commands that only a read of the companion proves.
     """
 
@@ -133,7 +135,7 @@ class Oracle:
         }
 
     def is_target(self, command: str, state: str) -> bool:
-        """Whether the command leads to that state."""
+        """Return whether the command leads to this state."""
         return state in self._targets[command]
 
     # --- requests ------------------------------------------------------------------------------
@@ -166,10 +168,10 @@ class Oracle:
         is_companion_over: bool,
         is_accepted: bool,
     ) -> Iterator[Finding]:
-        """Judge a final outcome at the moment it is recorded.
+        """Judge a final outcome at the time at which it is recorded.
 
         Args:
-            facts: of the command.
+            facts: the command's facts.
             outcome: the command's final state.
             by: the worker that records it.
             is_own: whether it is that worker's own command.
@@ -217,12 +219,12 @@ class Oracle:
 
     def judge_ending(self, ending: Ending) -> Iterator[Finding]:
         """Judge what a worker returns or raises, at that moment."""
-        told = f"{type(ending.value).__name__} of {ending.command}, recorded as {ending.outcome}"
+        text = f"{type(ending.value).__name__} of {ending.command}, recorded as {ending.outcome}"
         if ending.outcome not in FINAL_OUTCOMES and isinstance(ending.value, CommandUncertain | CommandInFlight):
             agrees = ending.is_any_open
         elif isinstance(ending.value, CommandUncertain) and ending.was_taken:
             agrees = True
-            yield Unknowable.SETTLED_MEANWHILE, told
+            yield Unknowable.SETTLED_MEANWHILE, text
         elif ending.outcome is None:
             agrees = _agrees_with_nothing(ending)
             if agrees and isinstance(ending.value, CommandResult) and not ending.was_at_target:
@@ -230,7 +232,7 @@ class Oracle:
         else:
             agrees = _agrees_with_outcome(ending)
         if not agrees:
-            yield Violation.RESULT_DISAGREES, told
+            yield Violation.RESULT_DISAGREES, text
 
     def judge_rest(self, facts: Facts, *, state: str, is_companion_over: bool) -> Iterator[Finding]:
         """Judge a command that is open although a recovery with a healthy service has ended."""
@@ -252,7 +254,7 @@ def _but_applied(facts: Facts, violation: Violation) -> Finding:
 
 
 def _agrees_with_nothing(ending: Ending) -> bool:
-    """Whether a worker may end like that that has recorded no command."""
+    """Return whether a worker without a recorded command may end like this."""
     match ending.value:
         case None:
             return ending.is_recovery
@@ -263,7 +265,7 @@ def _agrees_with_nothing(ending: Ending) -> bool:
 
 
 def _agrees_with_outcome(ending: Ending) -> bool:
-    """Whether a worker may end like that whose command is recorded like that."""
+    """Return whether a worker may end like this, given its command's record."""
     was_sent = ending.attempts > 0
     match ending.outcome, ending.value:
         case "done", CommandResult(sent=bool() as sent):

@@ -1,8 +1,8 @@
 """The real generators as an automaton: each suspended generator that can be reached is one node.
 
-A generator cannot be copied. So a node remembers the results that lead to it, and the first time that
-a result is given to it, a new generator is run through all of them. Two runs that leave a generator at
-the same place with equal memory (canonical.py) are one node, and each edge is run once only.
+A generator cannot be copied. So a node stores the results that lead to it, and the first time that it receives a
+result, a new generator runs through all of them. Two runs that suspend a generator at the same place with equal memory
+(canonical.py) are one node, and each edge runs only once.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Start = Callable[[], Steps[Any]]
 
 
 class Sort(Enum):
-    """Who sees an effect. One that is looked up changes nothing."""
+    """The receiver of an effect. A look-up changes nothing."""
 
     NOBODY = auto()
     SERVICE_LOOKED_UP = auto()
@@ -45,7 +45,7 @@ class Sort(Enum):
 class Node:
     """A generator that waits for the result of `effect`, or, if that is None, has ended by `ending`.
 
-    `ending` is what it returned or raised. `effect_form` is the effect's canonical form, `sort` who sees it.
+    `ending` is its result or error. `effect_form` is the effect's canonical form, `sort` the effect's receiver.
     """
 
     number: int
@@ -58,12 +58,11 @@ class Node:
 
 
 class Procedure:
-    """One generator function with its arguments, as an automaton that is built as it is explored.
+    """One generator function with its arguments, as an automaton that grows during the exploration.
 
     Args:
-        start: makes a new generator.
-        merges: whether generators that are suspended alike are one node; False is slow, and shows that
-            nothing is lost by it.
+        start: returns a new generator.
+        merges: whether generators in equal states are one node; False is slow and shows that merging loses nothing.
     """
 
     def __init__(self, start: Start, *, merges: bool = True) -> None:
@@ -77,7 +76,7 @@ class Procedure:
         return len(self._nodes)
 
     def step(self, node: Node, result: Any, form: Hashable) -> Node:
-        """Return the node that a result leads to. `form` is the result's canonical form."""
+        """Return the next node for a result. `form` is the result's canonical form."""
         edge = (node.number, form)
         found = self._edges.get(edge)
         if found is None:
@@ -128,7 +127,7 @@ def _sort_of(effect: Effect | None) -> Sort:
 
 
 def _require_newest(effect: Effect, given: Given) -> None:
-    """Require that a version or time that is handed back is the last one: the others are forgotten here."""
+    """Require that a returned version or time is the last one, because the exploration keeps no earlier one."""
     match effect:
         case RecordIntent(version=Version() as version):
             assert int(version) == given.records, "the procedure records an intent against an older record"

@@ -1,4 +1,4 @@
-"""Which explorations there are: each lifecycle of the catalog, each of its commands, each second worker."""
+"""The scenarios: each lifecycle of the catalog, each of its commands, each second worker."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Scale(NamedTuple):
 
 
 SMALL = Scale(
-    Bounds(total=2, starts_anywhere=True, unknown_words=True),
+    Bounds(total=2, starts_anywhere=True, unknown_statuses=True),
     Bounds(total=1, starts_unseen=False, starts_everywhere=False),
 )
 """Seconds for each command."""
@@ -33,7 +33,7 @@ LARGE = Scale(Bounds(total=4, surprises=3, starts_anywhere=True), Bounds(total=2
 
 
 def programs(lifecycle: Declared, command: str) -> Iterator[tuple[Program, Program | None]]:
-    """Yield what the two workers do, in every combination; None for no second worker.
+    """Yield the programs of the two workers, in every combination; None means no second worker.
 
     Of two different commands the first one's scenarios hold the pair: the workers have equal rights.
     """

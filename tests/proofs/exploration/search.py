@@ -18,7 +18,7 @@ from tests.proofs.exploration.successors import Successors
 
 @dataclass
 class Story:
-    """How it came to a finding, and which command that is about."""
+    """The steps that lead to a finding, and the command of the finding."""
 
     finding: Violation | Unknowable
     about: str
@@ -29,9 +29,9 @@ class Story:
 
 @dataclass
 class Explored:
-    """What was found: how many states, how often each unknowable, and a shortest story of each finding.
+    """The result: the number of states, the count of each unknowable, and a shortest story of each finding.
 
-    Violations of one kind are told apart by what they are about.
+    Violations of one kind are distinguished by their subjects.
     """
 
     states: int = 0
@@ -54,7 +54,7 @@ class Explored:
         return sorted(found, key=lambda story: len(story.lines))
 
     def add(self, other: Explored) -> None:
-        """Add what another exploration found."""
+        """Add the findings of another exploration."""
         self.states += other.states
         self.steps += other.steps
         self.unknowables += other.unknowables
@@ -66,7 +66,7 @@ class Explored:
 
 @contextmanager
 def _undisturbed() -> Generator[None]:
-    """Keep the collector of garbage and the measurement of coverage out of millions of small steps.
+    """Disable garbage collection and coverage measurement during millions of small steps.
 
     There is no garbage in cycles. Coverage would take three times as long as the exploration itself, and the
     procedure is covered by its own tests.
@@ -136,7 +136,7 @@ class Exploration:
             layer = following
 
     def _is_new(self, moment: Moment, left: Cost) -> bool:
-        """Remember a moment; return whether it was not reached before with as much left in every respect."""
+        """Store a moment; return whether it was not reached before with at least the same budget of every kind."""
         known = self._seen.get(moment)
         if known is None:
             self._seen[moment] = [left]
@@ -147,7 +147,7 @@ class Exploration:
         return True
 
     def _note(self, findings: tuple[Finding, ...], place: int, last: Line) -> None:
-        """Count and keep what was found."""
+        """Count and keep the findings."""
         for finding, about in findings:
             key: Finding = (finding, about)
             if isinstance(finding, Unknowable):

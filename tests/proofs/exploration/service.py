@@ -1,7 +1,7 @@
-"""The adversarial service and the network before it: all that can become of a request, and all that happens by itself.
+"""The adversarial service and network: every possible outcome of a request, and every spontaneous event.
 
-Nothing here knows the procedure. A happening says what the client hears of it and what really took
-place; what that means for a command is judged in oracle.py.
+This module does not know the procedure. A `Happening` holds the client's response and the true effect; oracle.py judges
+what it means for a command.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from lifecycle.effects import Accepted, Denied, Lost, NotSent, Refused, Response
 from tests.lifecycle.drivers import UNKNOWN_WORD, Declared, Mishap
 from tests.proofs.exploration.canonical import EPOCH_AT
 
-# --- what a client hears ----------------------------------------------------------------------------
+# --- responses --------------------------------------------------------------------------------------
 
 LOST = Lost(Mishap("no response"))
 REFUSED = Refused(Mishap("400"))
@@ -25,7 +25,7 @@ NOT_SENT = NotSent(Mishap("connection refused"))
 _MISSING: Any = getattr(effects, "Missing", Denied)
 MISSING: Response = _MISSING(Mishap("404"))
 SAID_NO: tuple[Response, ...] = (REFUSED, DENIED, MISSING, THROTTLED, NOT_SENT)
-"""What proves to a client that this one request did nothing."""
+"""Responses that prove to a client that this request had no effect."""
 
 _TURNED_AWAY = (
     ("a gateway refuses it (400)", REFUSED),
@@ -49,10 +49,10 @@ class Flying(NamedTuple):
 
 
 class Service(NamedTuple):
-    """What is true: the task's state, its companion's (v2: the session's), and what is still under way.
+    """The true state: the task's, its companion's (v2: the session's), and the requests in transit.
 
-    `seen` are the states that the task had since the last read was answered, oldest first; the last is
-    its state now. A stale read answers one of the others.
+    `seen` are the states that the task had since the last response to a read, oldest first; the last is its present
+    state. A stale read returns one of the others.
     """
 
     state: str
@@ -62,7 +62,7 @@ class Service(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """What a happening takes from the budget: of each kind, and altogether."""
+    """The cost of an event, by kind and in total."""
 
     surprises: int = 0
     moves: int = 0
@@ -72,15 +72,15 @@ class Cost(NamedTuple):
     total: int = 0
 
     def plus(self, other: Cost) -> Cost:
-        """Return both together."""
+        """Return the sum."""
         return Cost(*(a + b for a, b in zip(self, other, strict=True)))
 
     def minus(self, other: Cost) -> Cost:
-        """Return what is left after the other."""
+        """Return the difference."""
         return Cost(*(a - b for a, b in zip(self, other, strict=True)))
 
     def is_within(self, budget: Cost) -> bool:
-        """Whether a budget allows this."""
+        """Return whether a budget allows this cost."""
         if self is FREE:
             return True
         a, b, c, d, e, f = self
@@ -98,18 +98,17 @@ LAPSE = Cost(lapses=1, total=1)
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """One thing that can happen, in words, with the truth after it.
+    """One possible event, with its description and the true state after it.
 
-    `answer` is what the client hears of it, None if nothing. `applied` is the request that the service
-    applied. `by_other` says that somebody
-    outside of the journal did it. `refused_copy` says that the client hears the refusal of one copy of
-    a request that was doubled, and another copy is applied or may be.
+    `response` is the client's response, None if it receives none. `applied` is the request that the service applied.
+    `by_other`: an actor outside the journal caused it. `refused_copy`: the client receives the refusal of one copy of a
+    doubled request, and another copy is or may be applied.
     """
 
-    words: str
+    description: str
     after: Service
     cost: Cost = FREE
-    answer: Response | None = None
+    response: Response | None = None
     applied: Flying | None = None
     by_other: bool = False
     refused_copy: bool = False
@@ -118,28 +117,28 @@ class Happening:
 
 @dataclass(frozen=True)
 class Network:
-    """One service behind its network. `with_companion` are the commands that end the task's companion too."""
+    """One service behind its network. `with_companion` are the commands that also end the task's companion."""
 
     lifecycle: Declared
     with_companion: frozenset[str] = frozenset()
-    has_unknown_words: bool = False
+    has_unknown_statuses: bool = False
 
     @property
     def first_companion(self) -> int:
-        """Whether the companion is over at first: it is if there is none."""
+        """The initial state of the companion; it counts as over if there is none."""
         return NOT_OVER if self.with_companion else OVER
 
     # --- a request -----------------------------------------------------------------------------
 
     def send(self, now: Service, command: str, sent: Flying) -> Iterator[Happening]:
-        """Yield all that can become of a request."""
+        """Yield every possible outcome of a request."""
         if self.lifecycle.target(now.state, command) is None:
             yield from self._refuse(now)
         else:
             yield from self._accept(now, command, sent)
-        for words, answer in _TURNED_AWAY:
-            if answer is not REFUSED or self.lifecycle.target(now.state, command) is not None:
-                yield Happening(words, now, SURPRISE, answer)
+        for description, response in _TURNED_AWAY:
+            if response is not REFUSED or self.lifecycle.target(now.state, command) is not None:
+                yield Happening(description, now, SURPRISE, response)
         yield Happening("it is lost on the way", now, SURPRISE, LOST)
         yield Happening("it is late, and its response will be lost", _fly(now, sent, "late"), SURPRISE, LOST)
         yield Happening(
@@ -151,7 +150,7 @@ class Network:
         )
 
     def send_well(self, now: Service, command: str, sent: Flying) -> Iterator[Happening]:
-        """Yield what becomes of a request while nothing goes wrong."""
+        """Yield the outcomes of a request without failures."""
         if self.lifecycle.target(now.state, command) is None:
             yield from self._refuse(now)
         else:
@@ -159,11 +158,11 @@ class Network:
             yield Happening(f"the service applies it ({how}) and answers", after, FREE, _says(after.state), sent)
 
     def _refuse(self, now: Service) -> Iterator[Happening]:
-        yield Happening(f"the service refuses it in {now.state!s} (400)", now, answer=REFUSED)
+        yield Happening(f"the service refuses it in {now.state!s} (400)", now, response=REFUSED)
         yield Happening(
             f"the service ignores it in {now.state!s} and answers 200 with the view unchanged",
             now,
-            answer=_says(now.state),
+            response=_says(now.state),
         )
         yield Happening(
             f"the service ignores it in {now.state!s} and answers 200 without a status", now, SURPRISE, _says(None)
@@ -199,7 +198,7 @@ class Network:
         )
 
     def _applied(self, now: Service, command: str) -> Iterator[tuple[Service, str, Cost]]:
-        """Yield what a command does, in words, and what that costs; the companion may follow later."""
+        """Yield the effects of a command, with descriptions and costs; the companion may end later."""
         target = self.lifecycle.step(now.state, command)
         moved = _move(now, target)
         how = f"{now.state!s} -> {target!s}"
@@ -212,7 +211,7 @@ class Network:
     # --- a read --------------------------------------------------------------------------------
 
     def read(self, now: Service) -> Iterator[Happening]:
-        """Yield all that a read can be answered."""
+        """Yield every possible response to a read."""
         yield from self.read_well(now)
         for index, state in enumerate(now.seen[:-1]):
             yield Happening(
@@ -225,17 +224,17 @@ class Network:
         yield Happening("the read is lost", now, SURPRISE, LOST)
         yield Happening("the read is answered 401", now, SURPRISE, DENIED)
         yield Happening("the read is answered 404", now, SURPRISE, MISSING)
-        if self.has_unknown_words:
-            yield Happening("the read is answered with an unknown word", now, SURPRISE, _says(UNKNOWN_WORD))
+        if self.has_unknown_statuses:
+            yield Happening("the read returns an unknown status", now, SURPRISE, _says(UNKNOWN_WORD))
 
     def read_well(self, now: Service) -> Iterator[Happening]:
-        """Yield what a read is answered while nothing goes wrong."""
-        yield Happening(f"the read answers {now.state!s}", now._replace(seen=(now.state,)), answer=_says(now.state))
+        """Yield the responses to a read without failures."""
+        yield Happening(f"the read answers {now.state!s}", now._replace(seen=(now.state,)), response=_says(now.state))
 
-    # --- what happens by itself --------------------------------------------------------------------
+    # --- spontaneous events ------------------------------------------------------------------------
 
     def arrivals(self, now: Service, commands: tuple[str, ...]) -> Iterator[Happening]:
-        """Yield the arrival of each request that is under way. `commands` are the commands by number."""
+        """Yield the arrival of each request in transit. `commands` are the commands by number."""
         for index, late in enumerate(now.flying):
             if late in now.flying[:index]:
                 continue
@@ -254,7 +253,7 @@ class Network:
             yield Happening("the companion is over", now._replace(companion=OVER))
 
     def moves(self, now: Service) -> Iterator[Happening]:
-        """Yield each event of the task, by itself or by somebody outside of the journal."""
+        """Yield each remote event of the task, and each command of an actor outside the journal."""
         for event in self.lifecycle.allowed(now.state, origin=Origin.REMOTE):
             target = self.lifecycle.step(now.state, event)
             yield Happening(
@@ -262,7 +261,7 @@ class Network:
             )
         for command in self.lifecycle.allowed(now.state, origin=Origin.CALLER):
             for after, how, cost in self._applied(now, command):
-                yield Happening(f"somebody else gives {command!s} ({how})", after, cost.plus(_OTHER), by_other=True)
+                yield Happening(f"another actor sends {command!s} ({how})", after, cost.plus(_OTHER), by_other=True)
 
 
 def _says(status: str | None) -> Accepted:

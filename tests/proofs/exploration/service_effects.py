@@ -1,4 +1,4 @@
-"""What a worker asks of the service, and what happens at the service by itself."""
+"""The effects of a worker on the service, and the service's spontaneous events."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.proofs.exploration.service import FREE, OVER, SAID_NO, SURPRISE, Flyi
 
 
 class ServiceEffects:
-    """Carries out what the service sees.
+    """Performs effects on the service.
 
     Args:
         network: all that can become of a request.
@@ -39,7 +39,7 @@ class ServiceEffects:
         self._known: dict[Any, tuple[Happening, ...]] = {}
 
     def happen(self, now: Moment) -> Iterator[Step]:
-        """Yield everything that can happen by itself."""
+        """Yield every spontaneous event."""
         key = (now.service, now.names, now.phase)
         happenings = self._known.get(key)
         if happenings is None:
@@ -52,7 +52,7 @@ class ServiceEffects:
             yield Step(Line(-1, None, happening), after._replace(only_service=True), happening.cost, findings)
 
     def carry_out(self, now: Moment, i: int, effect: Effect) -> Iterator[Heard]:
-        """Yield everything that can become of a worker's request."""
+        """Yield every possible outcome of a worker's request."""
         if now.phase == RECOVERING:
             now = now._replace(phase=UNDISTURBED)
         match effect:
@@ -98,13 +98,13 @@ class ServiceEffects:
 
     def _answered(self, facts: Facts, i: int, number: int, happening: Happening) -> Facts:
         """Return the facts of a command after the response to one of its requests."""
-        answer = happening.answer
+        response = happening.response
         was_accepted = facts.was_accepted
-        if isinstance(answer, Accepted):
+        if isinstance(response, Accepted):
             fate = "yes"
-            was_accepted = was_accepted or answer.status not in self._final
+            was_accepted = was_accepted or response.status not in self._final
         else:
-            fate = "no" if answer in SAID_NO else "sent"
+            fate = "no" if response in SAID_NO else "sent"
         return facts._replace(
             attempts=put(facts.attempts, number - 1, Attempt(i, fate)),
             was_accepted=was_accepted,
@@ -114,34 +114,34 @@ class ServiceEffects:
     def _heard(
         self, now: Moment, i: int, effect: Effect, happening: Happening, findings: tuple[Finding, ...] = ()
     ) -> Iterator[Heard]:
-        """Yield what a worker hears: a response to a request that began just now, or (slow) when it could first."""
-        answer = happening.answer
+        """Yield the worker's response to a request that began just now, or (slow) at the earliest possible time."""
+        response = happening.response
         node, is_fresh, asked, _, command, attempt = now.workers[i]
         assert asked is not None
         line = Line(i, effect, happening)
-        if not isinstance(answer, Accepted):
+        if not isinstance(response, Accepted):
             now = now.with_worker(i, Worker(node, is_fresh, None, 0, command, attempt))
-            yield Heard(now, answer, ("response", type(answer), None), line, happening.cost, findings)
+            yield Heard(now, response, ("response", type(response), None), line, happening.cost, findings)
             return
-        service, status = now.service, answer.status
+        service, status = now.service, response.status
         since = service.seen if happening.is_stale else (service.state,)
-        if status is not None:  # no later read answers what was true before this response
+        if status is not None:  # no later read returns a state from before this response
             now = now._replace(service=service._replace(seen=since))
         visited = 0
         for state in since:
             visited |= self._bits[state]
-        form = ("response", type(answer), status)
+        form = ("response", type(response), status)
         last = newest(now.workers)
         is_last = asked == last
         worker = Worker(node, is_fresh, asked if is_last else last + 1, visited, command, attempt)
-        yield Heard(now.with_worker(i, worker), answer, form, line, happening.cost, findings)
-        if not is_last and now.phase == RUNNING:  # others have asked, or recorded, since it could begin
+        yield Heard(now.with_worker(i, worker), response, form, line, happening.cost, findings)
+        if not is_last and now.phase == RUNNING:  # others have read or recorded since it could begin
             now = now.with_worker(i, worker._replace(asked=asked))
             line = line._replace(was_slow=True)
-            yield Heard(now, answer, form, line, happening.cost.plus(SURPRISE), findings)
+            yield Heard(now, response, form, line, happening.cost.plus(SURPRISE), findings)
 
     def _after(self, now: Moment, happening: Happening) -> tuple[Moment, tuple[Finding, ...]]:
-        """Return the moment after something happened at the service, and what was found."""
+        """Return the moment after an event at the service, and the findings."""
         state = happening.after.state
         service, content, workers, facts, visited, _, phase = now
         findings: tuple[Finding, ...] = ()

@@ -1,4 +1,4 @@
-"""Stories in plain English: numbered lines, one for each thing that happens."""
+"""Stories as text: numbered lines, one for each event."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from tests.proofs.exploration.service import Happening
 from tests.proofs.exploration.subject import WORKERS
 
 
-def told(story: Story) -> str:
-    """Return a story as text, one line for each thing that happens."""
+def describe(story: Story) -> str:
+    """Return a story as text, one line for each event."""
     lines = [f"{story.finding.name}: {story.finding.value} ({story.about}).", f"{story.title}.", f"   {story.start}"]
     return "\n".join(lines + [f"{number:2}. {_line(line)}" for number, line in enumerate(story.lines, 1)])
 
 
 def _line(line: Line) -> str:
     if line.worker < 0:
-        return f"{line.result.words}."
+        return f"{line.result.description}."
     assert line.effect is not None
     who = f"worker {WORKERS[line.worker]}"
     before = "the lease of the command's holder lapses; " if line.has_lapsed else ""
@@ -87,7 +87,7 @@ def _entry(effect: Effect, result: Any) -> str:
 
 
 def _words(result: Any) -> str:
-    return result.words if isinstance(result, Happening) else "without a recorded attempt"
+    return result.description if isinstance(result, Happening) else "without a recorded attempt"
 
 
 def _record(result: Any) -> str:
@@ -108,7 +108,7 @@ def _command(command: CommandRecord[str, str] | None) -> str:
 
 
 def _ending(ending: Any) -> str:
-    # Not the error's message: of runs that can only differ in texts, one alone was made.
+    # Without the error's message: of runs that differ only in texts, only one was executed.
     if isinstance(ending, LifecycleError):
         effect = getattr(ending, "took_effect", "")
         return f"raises {type(ending).__name__}" + ("" if effect == "" else f"(took_effect={effect})")

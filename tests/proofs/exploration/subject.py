@@ -1,4 +1,4 @@
-"""What is explored: who gives which command of which lifecycle, and how much may happen meanwhile."""
+"""The subject of an exploration: the workers' programs, the lifecycle, and the bounds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RECOVERER = 2
 
 @dataclass(frozen=True)
 class Program:
-    """What a worker does: give a command, perhaps under an idempotency key; or (None) read the status, or recover."""
+    """A worker's program: send a command, with or without an idempotency key; or (None) read the status, or recover."""
 
     command: str | None
     key: str | None = None
@@ -42,23 +42,23 @@ KEY = "k1"
 
 @dataclass(frozen=True)
 class Bounds:
-    """How much may happen in one story.
+    """The limits of one story.
 
     Args:
-        total: of all that follows together.
-        surprises: requests and reads that do not go well.
-        moves: events of the task by itself.
-        others: commands of somebody outside of the journal.
+        total: the limit of all following kinds together.
+        surprises: requests and reads that fail or are unusual.
+        moves: remote events of the task.
+        others: commands of an actor outside the journal.
         crashes: workers that die in the middle.
-        lapses: leases that lapse while their holder lives.
+        lapses: leases that lapse while their claimant is alive.
         waits: pauses that are granted in each series; every one may be denied.
-        unknown_words: whether a read may be answered with a word that the lifecycle does not know.
-        starts_unseen: whether a journal that has never seen the task is explored too, or that has seen its creation.
-        starts_everywhere: whether every state is a first one; otherwise it is the last declared one that accepts
+        unknown_statuses: whether a read may return a status that the lifecycle does not know.
+        starts_unseen: whether journals without a record of the task, or with only its creation, are explored too.
+        starts_everywhere: whether every state is a first one; otherwise only the last declared one that accepts
             worker A's command.
-        starts_anywhere: whether a task may have moved, by any path, since the journal knew it; otherwise
+        starts_anywhere: whether the task may have changed, by any path, since the journal's last record; otherwise
             it is in the state that the journal knows.
-        states: an upper limit of states, beyond which the exploration fails.
+        states: the largest number of states; beyond it the exploration fails.
     """
 
     total: int
@@ -68,14 +68,14 @@ class Bounds:
     crashes: int = 1
     lapses: int = 1
     waits: int = 1
-    unknown_words: bool = False
+    unknown_statuses: bool = False
     starts_unseen: bool = True
     starts_everywhere: bool = True
     starts_anywhere: bool = False
     states: int = 3_000_000
 
     def budget(self) -> Cost:
-        """Return all that may happen."""
+        """Return the limits as a budget."""
         return Cost(self.surprises, self.moves, self.others, self.crashes, self.lapses, self.total)
 
 
@@ -83,7 +83,7 @@ Commands = Callable[[Declared, frozenset[str]], CommandProcedure[str, str]]
 
 
 def real_commanding(lifecycle: Declared, proved_by_read: frozenset[str]) -> CommandProcedure[str, str]:
-    """Return the procedure of the project."""
+    """Return the project's procedure."""
     return CommandProcedure(lifecycle=lifecycle, task=TASK, proved_by_read=proved_by_read)
 
 
@@ -91,11 +91,11 @@ class Subject:
     """The procedure and the journal of one lifecycle, as automata that all its explorations share.
 
     Args:
-        lifecycle: of the task.
+        lifecycle: the task's lifecycle.
         with_companion: the commands that only a read of the task's companion proves.
-        commanding: makes the procedure; another one than the project's is a mutant.
-        join: makes the journal; another one than the project's is a mutant.
-        merges: whether equal states of a generator are one; False is slow, and shows that nothing is lost by it.
+        commanding: returns the procedure, which is the project's own or a mutant.
+        join: returns the journal, which is the project's own or a mutant.
+        merges: whether equal states of a generator are merged; False is slow and shows that merging loses nothing.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Subject:
         self._procedures: dict[Program, Procedure] = {}
 
     def procedure(self, program: Program) -> Procedure:
-        """Return the automaton of what a worker does."""
+        """Return the automaton of a worker's program."""
         found = self._procedures.get(program)
         if found is None:
             found = self._procedures[program] = Procedure(self._starter(program), merges=self._merges)

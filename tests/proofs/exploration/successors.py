@@ -1,4 +1,4 @@
-"""What can follow one moment: every effect of every worker, and everything that happens by itself."""
+"""The successors of a moment: every effect of every worker, and every spontaneous event."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Successors:
         self._procedures = [None if each is None else subject.procedure(each) for each in self._programs]
         self._journal = subject.journal
         self._oracle = Oracle(lifecycle, subject.with_companion)
-        network = Network(lifecycle, subject.with_companion, has_unknown_words=bounds.unknown_words)
+        network = Network(lifecycle, subject.with_companion, has_unknown_statuses=bounds.unknown_statuses)
         self._first_companion = network.first_companion
         given = {each.command for each in self._programs if each is not None and each.command is not None}
         states = [state.name for state in lifecycle.states]
@@ -62,10 +62,10 @@ class Successors:
         self._at_service = ServiceEffects(network, self._oracle, self._bits)
         self._at_journal = JournalEffects(subject, self._programs, self._oracle, self._target_bits)
 
-    # --- where stories begin ---------------------------------------------------------------------
+    # --- first moments ---------------------------------------------------------------------------
 
     def first(self) -> Iterator[tuple[str, Moment]]:
-        """Yield each first moment, with words for it."""
+        """Yield each first moment, with its description."""
         workers = tuple(
             GONE
             if each is None
@@ -79,7 +79,7 @@ class Successors:
                 yield f"The task is {state!s}; the journal {knows}.", moment
 
     def _known(self) -> Iterator[tuple[str | None, str, Content]]:
-        """Yield each state that a journal may know, with words, and with the journal."""
+        """Yield each state that a journal may know, with its description and the journal."""
         if self._bounds.starts_unseen:
             yield None, "has never seen the task", self._journal.knowing(None)
             initial = self._lifecycle.initial
@@ -92,12 +92,12 @@ class Successors:
             yield state, f"knows the task as {state!s}", self._journal.knowing(state)
 
     def _moved_from(self, known: str | None) -> list[tuple[str, int]]:
-        """Return where a task can be that the journal knows, each with the states of interest on the way."""
+        """Return the possible present states of a task in the journal, each with the visited states of interest."""
         if known is None:
             return list(self._bits.items())
         found = [(known, self._bits[known])]
         if self._bounds.starts_anywhere:
-            for state, visited in found:  # which grows meanwhile
+            for state, visited in found:  # the list grows during the loop
                 for event in self._lifecycle.allowed(state):
                     target = self._lifecycle.step(state, event)
                     reached = (target, visited | self._bits[target])
@@ -105,10 +105,10 @@ class Successors:
                         found.append(reached)
         return found
 
-    # --- what follows ------------------------------------------------------------------------------
+    # --- successors --------------------------------------------------------------------------------
 
     def of(self, now: Moment, budget: Cost) -> Iterator[Step]:
-        """Yield each step that can follow this moment with what is left of the budget."""
+        """Yield each step that the rest of the budget allows after this moment."""
         if now.phase == AT_REST:
             yield from self._happen(now, budget)
             return
@@ -118,11 +118,11 @@ class Successors:
             node = now.workers[i].node
             if node is None:
                 continue
-            if node.sort is Sort.NOBODY:  # it concerns nobody else, so that no order of it matters
+            if node.sort is Sort.NOBODY:  # it affects no other worker, so that its order does not matter
                 yield from self._wait(now, i, cast("Wait", node.effect))
                 return
             (seen_by_service if node.sort in _SERVICE else others).append(i)
-        # What happens by itself can always be moved to just before the next effect that the service sees.
+        # A spontaneous event can always be moved to just before the next effect on the service.
         if seen_by_service:
             yield from self._happen(now, budget)
         for i in seen_by_service:
@@ -138,7 +138,7 @@ class Successors:
         if now.phase != RUNNING:
             return (RECOVERER,)
         first, second, _ = self._programs
-        # Two workers that do the same are alike: let worker A begin.
+        # Two workers with the same program are interchangeable: let worker A begin.
         is_first = first == second and now.workers[0].node is (self._procedures[0] and self._procedures[0].first)
         return (0,) if is_first else (0, 1)
 
@@ -151,13 +151,13 @@ class Successors:
             yield self._give(i, Heard(now, result, result, Line(i, wait, result)))
 
     def _act(self, now: Moment, i: int, budget: Cost) -> Iterator[Step]:
-        """Yield what can come of a worker's effect, and each once more with the worker's death after it."""
+        """Yield each outcome of a worker's effect, without and with the worker's death after it."""
         node = now.workers[i].node
         assert node is not None
         assert node.effect is not None
         effect = node.effect
         effects: ServiceEffects | JournalEffects = self._at_service if node.sort in _SERVICE else self._at_journal
-        # A death after an effect that changes nothing is one before it.
+        # A death after an effect that changes nothing equals a death before it.
         may_crash = now.phase == RUNNING and (node.sort is Sort.SERVICE or node.sort is Sort.JOURNAL)
         for each in effects.carry_out(now, i, effect):
             if not each.cost.is_within(budget):
@@ -170,20 +170,20 @@ class Successors:
                     after = _next_phase(step.after.with_worker(i, GONE))
                     yield Step(step.line._replace(has_crashed=True), after, cost, step.findings)
 
-    # --- what a worker makes of it ------------------------------------------------------------------
+    # --- results -----------------------------------------------------------------------------------
 
     def _give(self, i: int, heard: Heard) -> Step:
-        """Give a worker the result of its effect, and judge how it ends if it ends by that."""
+        """Pass a worker the result of its effect, and judge its end if it ends."""
         now, result, form, line, cost, findings = heard
         worker, procedure = now.workers[i], self._procedures[i]
         assert worker.node is not None
         assert procedure is not None
-        if findings and findings[0][0] is Violation.SENT_UNRECORDED:  # there is nothing to give
+        if findings and findings[0][0] is Violation.SENT_UNRECORDED:  # there is no result to pass
             return Step(line, _next_phase(now.with_worker(i, GONE)), cost, findings)
         node = procedure.step(worker.node, result, form)
         _, is_fresh, asked, visited, command, attempt = worker
         workers = now.workers
-        if node.sort in _SERVICE:  # its next request may begin now, and be heard of much later
+        if node.sort in _SERVICE:  # its next request may begin now and get its response much later
             asked, visited = newest(put(workers, i, worker._replace(asked=None))) + 1, 0
         workers = ranked(put(workers, i, Worker(node, is_fresh, asked, visited, command, attempt)))
         after = Moment(now[0], now[1], workers, now[3], now[4], False, now[6])
