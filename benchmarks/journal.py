@@ -27,7 +27,7 @@ from lifecycle.journal import Report, TaskReport
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.http import Client
 from lifecycle_adapters.journal import SqlJournal
-from tests.postgres import PostgresServer
+from tests.support.postgres import PostgresServer
 
 _BATCH = 500
 _SHARE = 0.4  # of what is written by hand: a transition at least this, one of a batch ten times this

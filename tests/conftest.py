@@ -17,7 +17,7 @@ from lifecycle import CATALOG, Lifecycle
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from tests.postgres import PostgresServer
+    from tests.support.postgres import PostgresServer
 
 # A deadline measures the machine, not the code. `--hypothesis-profile thorough` looks longer.
 settings.register_profile("quick", deadline=None)
@@ -59,7 +59,7 @@ class StartPostgres(Protocol):
 
 
 def starting_in(running: ExitStack) -> StartPostgres:
-    from tests.postgres import PostgresError, PostgresServer  # takes longer to import than most tests to run
+    from tests.support.postgres import PostgresError, PostgresServer  # takes longer to import than most tests to run
 
     def start(*, durable: bool = False) -> PostgresServer:
         try:

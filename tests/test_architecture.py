@@ -12,7 +12,7 @@ from functools import cache
 
 import pytest
 
-from tests.packages import MODULES, ROOT, belongs
+from tests.support.packages import MODULES, ROOT, belongs
 
 # A module imports only what stands left of it, and what that imports. `x.*` is a package with its modules.
 # Files that are not there yet may be named; a file that is not named is an error.

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from tests.conftest import StartPostgres
-from tests.postgres import PostgresError, PostgresServer
+from tests.support.postgres import PostgresError, PostgresServer
 
 ROOT = Path(__file__).parents[1]
 
@@ -160,7 +160,7 @@ def test_where_none_can_be_started_the_test_is_skipped(
 @pytest.mark.usefixtures("postgres")  # skipped where no server can be started
 def test_nothing_is_left_when_the_tests_are_killed() -> None:
     code = """
-from tests.postgres import PostgresServer
+from tests.support.postgres import PostgresServer
 with PostgresServer() as server:
     print(server.pid, server.port, server.directory, flush=True)
     input()

@@ -11,7 +11,7 @@ import pytest
 
 import lifecycle
 from lifecycle import CATALOG, errors
-from tests.packages import MODULES
+from tests.support.packages import MODULES
 
 PUBLIC = [name for name, path in MODULES.items() if "\n__all__" in path.read_text(encoding="utf-8")]
 # Spark is there with all tests only.

@@ -59,7 +59,7 @@ from lifecycle_adapters.webhooks import (
     verify,
 )
 from tests.adapters.emulator.requests import BY_NAME, command, connect, create, settled, until
-from tests.adapters.serving import served
+from tests.support.serving import served
 
 SECRET = "a webhook secret"
 NOW = datetime.fromtimestamp(1736937000, UTC)

@@ -10,7 +10,7 @@ import pytest
 
 from lifecycle import V1, V1_FULL, Event, Invariant, Lifecycle, Origin, Rule, State, Transition, V1Event, V1State
 from lifecycle.graph import Closure, accepted_again, reach, remote_rows
-from tests.oracles import distances, is_repeatable, moves_of, names, remote_moves
+from tests.support.oracles import distances, is_repeatable, moves_of, names, remote_moves
 
 
 def test_reachable(declared: Lifecycle[str, str]) -> None:

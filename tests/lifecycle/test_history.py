@@ -36,7 +36,7 @@ from lifecycle import (
     get,
 )
 from lifecycle.conformance import Mode
-from tests.oracles import distances, moves_of, names, relation, remarks
+from tests.support.oracles import distances, moves_of, names, relation, remarks
 
 # --- observe -----------------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ from lifecycle import (
     VerdictKind,
     get,
 )
-from tests.oracles import moves_of, names, pairs
+from tests.support.oracles import moves_of, names, pairs
 
 
 def expected_kind(lifecycle: Lifecycle[str, str], state: str, event: str) -> VerdictKind:

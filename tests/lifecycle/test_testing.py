@@ -43,7 +43,7 @@ from lifecycle.testing import (
     possible_defects,
     states,
 )
-from tests.oracles import is_repeatable, is_sound, moves_of, names, remote_moves
+from tests.support.oracles import is_repeatable, is_sound, moves_of, names, remote_moves
 
 # What is asked for is common, and the search is the same every time, so that none fails by bad luck.
 LOOKING = settings(max_examples=1_000, phases=(Phase.generate,), derandomize=True)

@@ -33,9 +33,9 @@ from lifecycle_adapters.http import Client, Task, driver
 from lifecycle_adapters.journal import JournalUnavailable, RecordedCommand, database
 from lifecycle_adapters.journal.database import TransactionMode
 from tests.conftest import StartPostgres
-from tests.postgres import PostgresServer
 from tests.proofs.agreement import Recorded, all_tasks, disagreements
 from tests.proofs.witness import IMPATIENT, PROCESSES, Witness, clients
+from tests.support.postgres import PostgresServer
 
 LEASE_S = 1.0
 

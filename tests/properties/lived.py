@@ -64,7 +64,7 @@ from tests.lifecycle.drivers import (
     run_up_to,
 )
 from tests.lifecycle.worlds import Choices, World
-from tests.oracles import distances, moves_of, names, remote_moves
+from tests.support.oracles import distances, moves_of, names, remote_moves
 
 FULL = [each for each in CATALOG.values() if each.name != COMMAND.name and each.extended_by is None]
 PROVED_BY_READ = frozenset({"stop_task_and_session"})

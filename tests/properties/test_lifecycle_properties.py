@@ -34,7 +34,18 @@ from lifecycle import (
 )
 from lifecycle.graph import Closure
 from lifecycle.validation import transition_system
-from tests.oracles import Moves, distances, is_repeatable, is_sound, keeps, moves_of, names, pairs, relation, remarks
+from tests.support.oracles import (
+    Moves,
+    distances,
+    is_repeatable,
+    is_sound,
+    keeps,
+    moves_of,
+    names,
+    pairs,
+    relation,
+    remarks,
+)
 
 Declared = Lifecycle[str, str]
 

@@ -28,7 +28,7 @@ from lifecycle_adapters.logs.result import CheckedLog
 from lifecycle_adapters.logs.rules import Rules
 from lifecycle_adapters.logs.source import LoadedLog, Source
 from tests.adapters.logs.reference import Declared, LogRow, Outcome, expected, outcome
-from tests.postgres import PostgresServer
+from tests.support.postgres import PostgresServer
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

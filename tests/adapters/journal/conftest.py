@@ -12,7 +12,7 @@ import pytest
 from lifecycle_adapters.journal import SqlJournal
 from lifecycle_adapters.journal.schema import metadata
 from tests.adapters.journal.acting import Time
-from tests.postgres import PostgresServer
+from tests.support.postgres import PostgresServer
 
 
 class OpenJournal(Protocol):

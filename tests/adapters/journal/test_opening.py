@@ -26,7 +26,7 @@ from lifecycle_adapters.journal.schema import VERSION
 from tests.adapters.journal.acting import knowing, told
 from tests.adapters.journal.conftest import OpenJournal, sqlite_url
 from tests.conftest import StartPostgres
-from tests.postgres import PostgresServer
+from tests.support.postgres import PostgresServer
 
 # One process imports what is needed, and the others are its children; pytest's own may have threads by now.
 PROCESSES = multiprocessing.get_context("forkserver")

@@ -15,7 +15,7 @@ from lifecycle_adapters.journal.database import TransactionMode
 from tests.adapters.journal.acting import knowing, opened, told
 from tests.adapters.journal.pooler import Pooler
 from tests.conftest import StartPostgres
-from tests.postgres import PostgresServer
+from tests.support.postgres import PostgresServer
 
 SECRET = "hidden-7f3a"
 

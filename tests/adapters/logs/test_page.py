@@ -28,7 +28,7 @@ from lifecycle_adapters.render import RenderError
 from tests.adapters.logs.reports import DIRTY, report_of
 
 if TYPE_CHECKING:
-    from tests.browser import Chromium
+    from tests.support.browser import Chromium
 
 Declared = Lifecycle[str, str]
 VOID = {"meta", "br"}
@@ -421,7 +421,7 @@ COUNT_ODD = "document.querySelectorAll('script, img, iframe, object, embed, link
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Chromium]:
-    from tests.browser import NoBrowser, chromium
+    from tests.support.browser import NoBrowser, chromium
 
     try:
         with chromium() as running:

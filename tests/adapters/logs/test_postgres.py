@@ -35,7 +35,7 @@ from lifecycle_adapters.logs.result import CheckedLog
 from tests.adapters.journal.pooler import Pooler
 from tests.adapters.logs.logs import AT, AT_US, RULES, Record, read
 from tests.conftest import StartPostgres
-from tests.postgres import PostgresServer
+from tests.support.postgres import PostgresServer
 
 Run = Callable[[str], list[tuple[Any, ...]]]
 

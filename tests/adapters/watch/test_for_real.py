@@ -24,8 +24,8 @@ from lifecycle_adapters.journal import SqlJournal
 from lifecycle_adapters.watch import Change, Event, Pace, PolicyAction, StopAfter, Throttle, Watcher, watch
 from lifecycle_adapters.webhooks import Webhooks
 from tests.adapters.http.conftest import NO_CERTIFICATES
-from tests.adapters.serving import served
 from tests.adapters.watch.worlds import FAST, KEY, QUICK, states, tasks_of, unlimited, until
+from tests.support.serving import served
 
 
 @pytest.fixture(scope="module")
