@@ -218,7 +218,7 @@ class Supervision(DBOSConfiguredInstance):
             fields: further fields of the request.
         Raises:
             UnknownName: the lifecycle does not declare the command.
-            TypeError: a field is missing or unknown.
+            TypeError: a field is missing, is set by the call itself, or is not JSON.
             ValueError: the command is not idempotent, and the journal in memory would not know of it after a crash.
             NotFollowed: no workflow follows the task.
         """

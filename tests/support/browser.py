@@ -1,4 +1,4 @@
-"""A real headless Chromium that tests open pages in; what a page logs, asks for and fails at is on record.
+"""A real headless Chromium for tests of pages; it records a page's log, requests and errors.
 
 The browser is the machine's own, the one that $CHROMIUM names or that is on the PATH: nothing is downloaded.
 Playwright drives it and is imported only here; `make test-all` installs it.
@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Dialog, Page, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
-# No sandbox, because CI is root in a container; none of the requests that a browser makes of itself.
+# No sandbox, because CI runs as root in a container; none of the requests that a browser makes by itself.
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -26,12 +26,12 @@ FLAGS = (
 
 
 class NoBrowser(Exception):
-    """There is none on this machine; the message says what would help."""
+    """This machine has no browser; the message names a remedy."""
 
 
 @dataclass
 class Visit:
-    """A page that was opened, and all that it said and did since then."""
+    """An open page, with its log, requests and errors since it was opened."""
 
     page: Page
     requests: list[str] = field(default_factory=list[str])
@@ -71,7 +71,7 @@ class Chromium:
 
 @contextmanager
 def chromium() -> Generator[Chromium]:
-    """Start the browser, and end it afterwards.
+    """Start the browser, and stop it afterwards.
 
     Raises:
         NoBrowser: none is installed.

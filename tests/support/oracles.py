@@ -1,7 +1,7 @@
-"""Independent definitions that the core is compared with. They read a declaration's rows and nothing else.
+"""Independent definitions to compare the core with. They read only a declaration's rows.
 
-Each is written by another method than the core's: closures by Floyd and Warshall instead of a
-search, whole histories by comprehension instead of one pass, promises as sets instead of pairs.
+Each uses another method than the core: closures by Floyd and Warshall instead of a search, whole histories by
+comprehensions instead of one pass, invariants as sets instead of pairs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def pairs(lifecycle: Lifecycle[str, str]) -> list[tuple[str, str]]:
 
 
 def distances(states: Iterable[str], moves: Moves) -> dict[tuple[str, str], float]:
-    """How many transitions lead from one state to another at least; infinite where none do."""
+    """Return the least number of transitions from each state to each other; infinite if there is no path."""
     states = list(states)
     away = {(one, other): 0 if one == other else inf for one, other in product(states, repeat=2)}
     away |= {(source, target): 1 for (source, _), target in moves.items() if source != target}
@@ -42,7 +42,7 @@ def remote_moves(lifecycle: Lifecycle[str, str]) -> dict[tuple[str, str], str]:
 
 
 def is_repeatable(moves: Moves, remote: Moves, event: str) -> bool:
-    """Whether a command that is sent twice changes nothing the second time, whatever the service does in between."""
+    """Return whether a command sent twice has no second effect, for any remote events in between."""
     states = {state for (source, _), target in moves.items() for state in (source, target)}
     away = distances(states, remote)
     targets = {target for (_, by), target in moves.items() if by == event}
@@ -51,7 +51,7 @@ def is_repeatable(moves: Moves, remote: Moves, event: str) -> bool:
 
 
 def relation(away: Mapping[tuple[str, str], float], known: str, reported: str) -> str:
-    """The kind of an observation, by distance alone."""
+    """Return the kind of an observation, from the distances only."""
     there, back = away[known, reported], away[reported, known]
     if there == 0:
         return "same"
@@ -61,7 +61,7 @@ def relation(away: Mapping[tuple[str, str], float], known: str, reported: str) -
 
 
 def remarks(lifecycle: Lifecycle[str, str], words: list[str], *, exact: bool) -> list[tuple[int, str, str]]:
-    """What the three rules say of a history: (row, code, severity)."""
+    """Return the findings of the three rules in a history: (row, code, severity)."""
     away = distances(names(lifecycle)[0], moves_of(lifecycle))
     found = [(row, "unknown_status", "finding") for row, word in enumerate(words) if word not in names(lifecycle)[0]]
     known = [(row, word) for row, word in enumerate(words) if word in names(lifecycle)[0]]
@@ -79,13 +79,13 @@ def remarks(lifecycle: Lifecycle[str, str], words: list[str], *, exact: bool) ->
     return sorted(found)
 
 
-def keeps(promise: Invariant[str, str], states: Iterable[str], final: set[str], moves: Moves) -> bool:
-    """Whether rows keep a promise."""
-    events, named = set(promise.events), set(promise.states)
+def keeps(invariant: Invariant[str, str], states: Iterable[str], final: set[str], moves: Moves) -> bool:
+    """Return whether the rows satisfy an invariant."""
+    events, named = set(invariant.events), set(invariant.states)
     accepted = {row for row in moves if row[1] in events}
     led_to = {moves[row] for row in accepted}
     sources = {source for source, _ in accepted}
-    match promise.rule:
+    match invariant.rule:
         case Rule.FINAL:
             return named.isdisjoint(source for source, _ in moves)
         case Rule.IRREVERSIBLE:
@@ -103,7 +103,7 @@ def keeps(promise: Invariant[str, str], states: Iterable[str], final: set[str], 
 
 
 def is_sound(lifecycle: Lifecycle[str, str], final: set[str], moves: Moves) -> bool:
-    """Whether other rows and final states would make a sound lifecycle of the same names and promises."""
+    """Return whether other rows and final states make a sound lifecycle with the same names and invariants."""
     states, events = names(lifecycle)
     commands = [each.name for each in lifecycle.events if each.origin is Origin.CALLER and each.idempotent]
     proved = {each.name for each in lifecycle.events if each.origin is Origin.CALLER and each.proved_by_state}
@@ -114,7 +114,7 @@ def is_sound(lifecycle: Lifecycle[str, str], final: set[str], moves: Moves) -> b
         and {event for _, event in moves} == set(events)
         and all(away[lifecycle.initial, state] < inf for state in states)
         and all(any(away[state, end] < inf for end in final) for state in states)
-        and all(keeps(promise, states, final, moves) for promise in lifecycle.invariants)
+        and all(keeps(invariant, states, final, moves) for invariant in lifecycle.invariants)
         and all(is_repeatable(moves, remote, command) for command in commands)
         and all(source != target for (source, event), target in moves.items() if event in proved)
     )

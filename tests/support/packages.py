@@ -1,4 +1,4 @@
-"""The two import packages: where each lies in this checkout, and the modules in it."""
+"""The two import packages: their folders in this checkout, and their modules."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ MODULES = {_name_of(path, package): path for package in PACKAGES.values() for pa
 
 
 def belongs(module: str, package: str) -> bool:
-    """Return whether a module is the package or lies in it."""
+    """Return whether a module is the package itself or a module of it."""
     return module == package or module.startswith(f"{package}.")

