@@ -1,44 +1,45 @@
-"""One command, from its intent to its outcome, as a generator that touches nothing.
+"""The procedure of one command, from its intent to its outcome: a pure generator of effects.
 
 Executing a command safely is the hard part: the request may be lost, the response may be lost, the
-service may answer 500 and do it anyway, the process may die between two lines, another worker may
+service may return 500 and do it anyway, the process may die between two lines, another worker may
 act on the same task. So the procedure is pure: it yields effects (effects.py) and is resumed with
-their results. It never touches a socket, a file or a clock, and a test can put every failure at
+their results. It never touches a socket, a file or a clock, and a test can inject every failure at
 every effect.
 
 The steps of a command, numbered as in the code:
 
-1. Know the state: what the journal knows, else one read. A stop that is always possible needs none.
-2. Judge. A refusal or a redundancy is confirmed by one read if it rests on a remembered state that
-   is not final, or that a later report contradicts. Illegal raises, redundant returns; neither sends.
+1. Know the state: from the journal, or by one read. A stop that every state accepts needs no read.
+2. Judge. A refusal or a redundancy is confirmed by one read if it rests on a recorded state that is
+   not final, or that a later report contradicts. An illegal command raises, a redundant one returns;
+   neither is sent.
 3. Record the intent, only if the task has not changed since it was read. Another open command is in
    flight; a stop abandons it if no living worker has claimed it.
-4. Send, each attempt recorded before it, so that of several workers one alone makes it, and only
-   while the state last recorded accepts it; if that has changed, continue at 7.
-5. A usable response: done when proved, by the state, or if that proves nothing by the read that the
-   service's table names, or by the response itself. The task at another final state is over.
-   Neither: read again until the driver's time is up, then the command is uncertain.
+4. Send. Each attempt is recorded first, so that only one of several workers makes it, and only while
+   the last recorded state accepts the command; if that state has changed, continue at 7.
+5. A usable response: done if proved, by the state, or, if that proves nothing, by the read that the
+   service's binding names, or by the response itself. At another final state the task is over.
+   Neither: read again until the driver's time is spent, then the command is uncertain.
 6. A refusal: read the status. At the target, and proved by it: done. At another final state: over.
    Otherwise refused, or uncertain if an earlier attempt may have arrived.
 7. No usable response: uncertain until a read proves the effect, the end, or that nothing happened.
-   Only then, and only if twice is the same as once, it is sent again.
-8. After a crash, an open command is resumed at 7, by one worker alone.
+   The command is sent again only in the last case, and only if it is idempotent.
+8. After a crash exactly one worker resumes an open command, at 7.
 
 What proves what:
 
 - The target proves a command that is proved by state. A state past the target proves it only if the
-  task cannot have come there without this command.
+  task cannot have reached that state without this command.
 - At a final state other than the target the task is over. The command did not take effect
   (`ended_first`) if nothing can have arrived, or if that state cannot be reached from the target at
-  all. Otherwise nobody can know (`moot`).
+  all. Otherwise it cannot be known (`moot`).
 
-Everything that is written of a command names the claim that it is written under. A worker whose
-command was claimed by another in the meantime changes nothing more, and returns what the other records.
+Every write about a command names the claim under which it is made. If another worker has claimed the
+command since, the write changes nothing, and the procedure returns what the other worker records.
 
-A command that is given under an idempotency key is executed once: given again, it has the outcome of
-the first. Even if it is redundant it is recorded, so that its key keeps its outcome.
+A command with an idempotency key is executed at most once: given again, it has the first outcome. It
+is recorded even if it is redundant, so that its key keeps that outcome.
 
-Nothing is ever recorded as done or failed by guess.
+No command is ever recorded as done or failed by guess.
 """
 
 from __future__ import annotations
@@ -95,10 +96,10 @@ from lifecycle.table import E, Origin, S, VerdictKind, quoted
 
 @dataclass(frozen=True, slots=True)
 class CommandResult(Generic[S, E]):
-    """A command that succeeded. `state` is the task's state after it.
+    """The result of a command that succeeded. `state` is the task's state after it.
 
-    `sent` is False if it was redundant, or if a recovery found it needless before it was sent; for
-    one that was given again under its idempotency key, it is that of the first.
+    `sent` is False if the command was redundant, or if recovery found it needless before it was sent. For a
+    command that was given again under its idempotency key, `sent` is that of the first.
     """
 
     command: E
@@ -108,7 +109,7 @@ class CommandResult(Generic[S, E]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandProcedure(Generic[S, E]):
-    """The procedure of one task's commands. `proved_by_read` are those that only a further read proves."""
+    """The procedures of one task's commands. `proved_by_read` are the commands that only a further read proves."""
 
     lifecycle: Lifecycle[S, E]
     task: str
@@ -117,22 +118,23 @@ class CommandProcedure(Generic[S, E]):
     def execute(
         self, command: E, fields: Mapping[str, Any] | None = None, context: RequestContext = NO_CONTEXT
     ) -> Steps[CommandResult[S, E]]:
-        """Give the command, with these fields, as described at the top of this file.
+        """Execute the command with these fields, by the steps at the top of this module.
 
         Raises (at once):
-            UnknownName: the lifecycle does not declare it, or as an event that is not ours to send.
+            UnknownName: the lifecycle does not declare the command, or declares it as a remote event.
         Raises (when driven):
             IllegalTransition: the state refuses it; nothing was sent.
-            UnknownStatus: the service reports a status that the lifecycle does not know; nothing was sent. A stop
+            UnknownStatus: the service reports a status that the lifecycle does not declare; nothing was sent. A stop
                 that every state accepts, and that a state or a read proves, is sent all the same.
             CommandInFlight: another command of this task has no outcome yet, and the driver does not wait
                 for it; nothing was sent.
             CommandRefused: the service refused it.
-            CommandUncertain: nobody knows whether it took effect; it stays open for `recover`.
-            TaskEndedFirst: the task is over; `.took_effect` says whether the command took effect before.
-            CommandAbandoned: what was given under this idempotency key was abandoned.
-            KeyReused: the idempotency key was given to another command.
-            The adapter's error: for 401 and 403, for 404 if the task is not found either, for a 429 for too
+            CommandUncertain: it is not known whether it took effect; it stays open for `recover`.
+            TaskEndedFirst: the task is over, in another final state than the command leads to; `.took_effect` is
+                False if the command is known not to have taken effect, and None if that cannot be known.
+            CommandAbandoned: the command that was given under this idempotency key was abandoned.
+            KeyReused: the idempotency key was given to another command, or with other fields.
+            The adapter's error: for 401 and 403, for 404 if the task is not found either, for a 429 that lasts too
                 long, and for a service that was never reached.
         """
         return _Execution(self, command, fields or {}, context).run()
@@ -141,10 +143,11 @@ class CommandProcedure(Generic[S, E]):
         """Settle the command that a crash, or an earlier uncertainty, left open; return None if there is none.
 
         Args:
-            dead: names of workers that are known to be gone: what they have claimed is resumed at once.
+            dead: names of workers that are known to be gone: the commands that they have claimed are resumed at once.
         Raises (when driven):
-            CommandInFlight: another worker has claimed it, and the driver does not wait for that.
-            The errors of `execute`.
+            CommandInFlight: another worker has claimed it, and the driver does not wait for that worker.
+            IllegalTransition, UnknownStatus, CommandRefused, CommandUncertain, TaskEndedFirst, CommandAbandoned, or
+                the adapter's error: under the same conditions as for `execute`.
         """
         record: TaskRecord[S, E] = yield Load()
         opened = record.open_command
@@ -155,11 +158,11 @@ class CommandProcedure(Generic[S, E]):
 
 
 class _Superseded(Exception):
-    """Another worker has claimed the command: what this one knows of it no longer counts."""
+    """Another worker has claimed the command: what this worker knows about it no longer counts."""
 
 
 class _Execution(Generic[S, E]):
-    """One command on its way. The numbers are the steps at the top of this file."""
+    """The execution of one command. The numbers in comments are the steps at the top of this module."""
 
     def __init__(
         self,
@@ -185,14 +188,14 @@ class _Execution(Generic[S, E]):
 
     @property
     def is_proved_by_response(self) -> bool:
-        """Whether neither the state nor a read proves the command (a dispatch)."""
+        """True if neither the state nor a read proves the command (a dispatch)."""
         return not (self.event.proved_by_state or self.proved_by_read)
 
     @property
     def needs_no_state(self) -> bool:
-        """Whether the command is an emergency stop: every state but the final ones accepts it, also twice.
+        """True for an emergency stop: an idempotent command that every state but the final ones accepts.
 
-        One that the response alone proves is none: it would be done, and nobody could say what the task's state is.
+        A command that only the response proves does not count: it would be done with the task's state unknown.
         """
         if not self.event.idempotent or self.is_proved_by_response:
             return False
@@ -228,7 +231,7 @@ class _Execution(Generic[S, E]):
             claimed: CommandRecord[S, E] | None = yield Claim(opened.id, self.dead)
             if claimed is not None:
                 self._open(claimed)
-                return (yield from self._settled(self._look_and_send()))
+                return (yield from self._settled(self._read_and_send()))
             opened = yield LoadCommand(opened.id)
             if COMMAND.is_final(opened.state):
                 return (yield from self._outcome_of(opened))
@@ -249,7 +252,7 @@ class _Execution(Generic[S, E]):
         return (yield from self.resume(self.record, earlier))
 
     def _outcome_of(self, ended: CommandRecord[S, E]) -> Steps[CommandResult[S, E]]:
-        """Return or raise what is recorded of a command that has ended."""
+        """Return or raise the recorded outcome of a command that has ended."""
         self.record = yield Load()  # the task may have been seen for the first time since the last
         match ended.state:
             case CommandState.DONE:
@@ -264,7 +267,7 @@ class _Execution(Generic[S, E]):
                 raise CommandAbandoned(ended.why, **self._facts())
 
     def _settled(self, steps: Steps[CommandResult[S, E]]) -> Steps[CommandResult[S, E]]:
-        """Return or raise what `steps` do; if another worker claims the command meanwhile, what that one records."""
+        """Run `steps`; if another worker claims the command meanwhile, return or raise the outcome that it records."""
         try:
             return (yield from steps)
         except _Superseded:
@@ -293,7 +296,7 @@ class _Execution(Generic[S, E]):
         self.record = yield Load()
 
     def _wait_for(self, other: CommandRecord[S, E]) -> Steps[None]:
-        """Wait for a command in flight. Raises CommandInFlight if the driver does not wait (any longer)."""
+        """Wait for a command in flight. Raises CommandInFlight if the driver does not wait, or no longer."""
         self.waits += 1
         if not (yield Wait(WaitReason.IN_FLIGHT, self.waits)):
             raise CommandInFlight(other.command, hold=other.hold, **self._facts())
@@ -308,7 +311,7 @@ class _Execution(Generic[S, E]):
     # --- 1 and 2 ---
 
     def _judge(self) -> Steps[S | None]:
-        """Return the state in which the command is legal or redundant; None if that cannot be read and need not be."""
+        """Return the state in which the command is legal or redundant; None if it cannot and need not be read."""
         if self._must_read_first():
             yield from self._read_first()
         if self.record.current is None:
@@ -319,7 +322,7 @@ class _Execution(Generic[S, E]):
         return verdict.state
 
     def _must_read_first(self) -> bool:
-        """Whether what is known of the task is not enough to judge the command."""
+        """Return whether the recorded state does not suffice to judge the command."""
         known = self.record.current
         if known is None or self.record.doubt is not None:
             return True
@@ -328,16 +331,16 @@ class _Execution(Generic[S, E]):
 
     def _read_first(self) -> Steps[None]:
         """Read the state. Raises if that fails, unless the command is an emergency stop."""
-        answer: Response = (yield Read()) if self.needs_no_state else (yield from read_with_retries())
-        yield from self._report(answer)
-        if not self.needs_no_state or isinstance(answer, Missing):
-            self._require_state(answer)
+        response: Response = (yield Read()) if self.needs_no_state else (yield from read_with_retries())
+        yield from self._report(response)
+        if not self.needs_no_state or isinstance(response, Missing):
+            self._require_state(response)
 
-    def _require_state(self, answer: Response) -> None:
-        """Raise what the answer to a read says, if it says no state."""
-        if isinstance(answer, Failure):
-            raise answer.error
-        self.lifecycle.require_state_of(str(answer.status))
+    def _require_state(self, response: Response) -> None:
+        """Raise the error of the response to a read, or UnknownStatus, if it contains no declared state."""
+        if isinstance(response, Failure):
+            raise response.error
+        self.lifecycle.require_state_of(str(response.status))
 
     # --- 4 ---
 
@@ -348,30 +351,30 @@ class _Execution(Generic[S, E]):
                 if result is not None:
                     return result
                 continue
-            answer: Response = yield Send(self.command, self.fields)
-            match answer:
+            response: Response = yield Send(self.command, self.fields)
+            match response:
                 case Accepted():
-                    return (yield from self._after_acceptance(answer))
+                    return (yield from self._after_acceptance(response))
                 case Missing() if (yield from self._may_appear()):
-                    pass  # created just now, and not found yet: nothing happened, send again
+                    pass  # the task was created just now, and is not found yet: nothing happened, send again
                 case Refused() | Missing():
-                    return (yield from self._after_refusal(answer))
+                    return (yield from self._after_refusal(response))
                 case Denied():
-                    yield from self._close_unsent(CommandEvent.REFUSE, answer.error)
-                case Throttled() if not (yield from self._may_retry(answer)):
-                    yield from self._close_unsent(CommandEvent.REFUSE, answer.error)
-                case NotSent() if not (yield from self._may_retry(answer)):
-                    yield from self._close_unsent(CommandEvent.ABANDON, answer.error)
+                    yield from self._close_unsent(CommandEvent.REFUSE, response.error)
+                case Throttled() if not (yield from self._may_retry(response)):
+                    yield from self._close_unsent(CommandEvent.REFUSE, response.error)
+                case NotSent() if not (yield from self._may_retry(response)):
+                    yield from self._close_unsent(CommandEvent.ABANDON, response.error)
                 case Lost():
                     self.may_have_arrived = True
-                    result = yield from self._after_lost_response(answer)
+                    result = yield from self._after_lost_response(response)
                     if result is not None:
                         return result
                 case _:
                     pass  # throttled or not sent, and time is left: send again
 
     def _attempt(self) -> Steps[bool]:
-        """Whether the command may be sent now; False if the task has moved, and must be read again."""
+        """Record the next attempt; return False if the task has changed, and must be read again before sending."""
         if (yield RecordAttempt(self.opened.id, self.attempts + 1, self.opened.claim)):
             self.attempts += 1
             return True
@@ -379,8 +382,9 @@ class _Execution(Generic[S, E]):
         opened = self.record.open_command
         if opened is None or (opened.id, opened.claim) != (self.opened.id, self.opened.claim):
             raise _Superseded
-        # More than we know of: a transaction was repeated because its end was not seen. Nobody else can have made
-        # that attempt under our claim, and we send only what was acknowledged: it counts, and was not sent.
+        # The journal may have recorded an attempt more than we know of: it repeats a transaction whose commit was not
+        # acknowledged. No other worker can make an attempt under our claim, and we send only after the
+        # acknowledgement; so that attempt counts, and was not sent.
         self.attempts = opened.attempts
         return False
 
@@ -391,77 +395,81 @@ class _Execution(Generic[S, E]):
         state = yield from self._report(accepted)
         reported = None if accepted.status is None else self.lifecycle.state_of(accepted.status)
         if reported is not None and self._is_over_elsewhere(reported):
-            # A response that says that the task is over confirms nothing else. It is over if that is believed.
+            # A response with another final state does not confirm the command. The task is over if the journal
+            # believes that report.
             if state is not None and self._is_over_elsewhere(state):
                 yield from self._end(state)
-            return (yield from self._settle(accepted, f"the response said {quoted(reported)}, and no read said so"))
+            why = f"the response reported {quoted(reported)}, and no read confirmed it"
+            return (yield from self._settle(accepted, why))
         if self.is_proved_by_response:
             return (yield from self._confirm())
-        answer: Response = accepted
+        response: Response = accepted
         if accepted.status is None:
-            answer = yield Read()
-            state = yield from self._report(answer)
+            response = yield Read()
+            state = yield from self._report(response)
         result = yield from self._conclude(state)
-        return result or (yield from self._settle(answer, "the service accepted it and did not act"))
+        return result or (yield from self._settle(response, "the service accepted it and did not act"))
 
-    def _settle(self, answer: Response, missing: str) -> Steps[CommandResult[S, E]]:
-        """Read again until the command is proved or the task is over, or the driver's time is up."""
+    def _settle(self, response: Response, missing: str) -> Steps[CommandResult[S, E]]:
+        """Read again until the command is proved, the task is over, or the driver's time is spent."""
         attempt = 0
         while True:
             attempt += 1
-            if not (yield Wait(WaitReason.SETTLE, attempt, retry_after_s(answer))):
-                yield from self._uncertain(f"{missing} in time", error_of(answer))
-            answer = yield Read()
-            result = yield from self._conclude((yield from self._report(answer)))
+            if not (yield Wait(WaitReason.SETTLE, attempt, retry_after_s(response))):
+                yield from self._uncertain(f"{missing} in time", error_of(response))
+            response = yield Read()
+            result = yield from self._conclude((yield from self._report(response)))
             if result is not None:
                 return result
 
     # --- 6 ---
 
     def _after_refusal(self, refused: Refused | Missing) -> Steps[CommandResult[S, E]]:
-        answer = yield from read_with_retries()
-        result = yield from self._conclude((yield from self._report(answer)))
+        response = yield from read_with_retries()
+        result = yield from self._conclude((yield from self._report(response)))
         if result is not None:
             return result
         if self.may_have_arrived:  # this attempt did not take effect; an earlier one may have
             yield from self._uncertain(f"sent again, it was refused: {refused.error}", refused.error)
         yield from self._record(CommandEvent.REFUSE, str(refused.error))
-        if isinstance(refused, Missing) and isinstance(answer, Missing):
+        if isinstance(refused, Missing) and isinstance(response, Missing):
             raise refused.error
         raise CommandRefused(str(refused.error), **self._facts()) from refused.error
 
     def _close_unsent(self, event: CommandEvent, error: LifecycleError) -> Steps[NoReturn]:
-        if self.may_have_arrived:  # this attempt did not; an earlier one may have
+        if self.may_have_arrived:  # this attempt did not arrive; an earlier one may have
             yield from self._uncertain(str(error), error)
         yield from self._record(event, str(error))
         raise error
 
     # --- 7 ---
 
-    def _look_and_send(self) -> Steps[CommandResult[S, E]]:
+    def _read_and_send(self) -> Steps[CommandResult[S, E]]:
         result = yield from self._after_lost_response(None)
         return result or (yield from self._send())
 
     def _after_lost_response(self, lost: Lost | None) -> Steps[CommandResult[S, E] | None]:
         """Return the result, or None to send (again)."""
-        why = "no usable answer came" if lost is None else str(lost.error)
+        why = "no usable response arrived" if lost is None else str(lost.error)
         if self.may_have_arrived:
             yield from self._lose(why)
-        # An emergency stop is sent again whatever a read says, and soon: it reads once, and goes by what is known.
-        answer: Response = (yield Read()) if self.needs_no_state else (yield from read_with_retries())
-        state = yield from self._report(answer)
+        # An emergency stop is sent again soon, whatever the state: read once, and use the recorded state if that fails.
+        response: Response = (yield Read()) if self.needs_no_state else (yield from read_with_retries())
+        state = yield from self._report(response)
         if state is None and self.needs_no_state:
             state = self.record.current
         result = yield from self._conclude(state)
         if result is not None:
             return result
         if state is not None and self.may_have_arrived and self.lifecycle.is_final(state):
-            return (yield from self._settle(answer, "its proof did not come"))  # at the target
+            return (yield from self._settle(response, "its proof did not come"))  # the task is at the target
         if state is None and not self.needs_no_state:
             if self.may_have_arrived:
-                yield from self._uncertain(f"{why}, and the status cannot be read", error_of(answer) or error_of(lost))
-            yield Release(self.opened.id, self.opened.claim)  # it was never sent, and can be sent later
-            self._require_state(answer)
+                yield from self._uncertain(
+                    f"{why}, and the status cannot be read", error_of(response) or error_of(lost)
+                )
+            yield Release(self.opened.id, self.opened.claim)  # never sent; it can be sent later
+            self._require_state(response)
         yield from self._prepare_retry(state, why, lost)
         return None
 
@@ -482,9 +490,9 @@ class _Execution(Generic[S, E]):
             yield from self._uncertain(why, error_of(lost))
         self.source = state
 
-    def _may_retry(self, answer: Throttled | NotSent) -> Steps[bool]:
+    def _may_retry(self, response: Throttled | NotSent) -> Steps[bool]:
         self.retries += 1
-        return bool((yield Wait(WaitReason.RETRY, self.retries, answer.retry_after_s)))
+        return bool((yield Wait(WaitReason.RETRY, self.retries, response.retry_after_s)))
 
     def _may_appear(self) -> Steps[bool]:
         self.retries += 1
@@ -504,22 +512,22 @@ class _Execution(Generic[S, E]):
         return None
 
     def _is_proved(self, state: S) -> Steps[bool]:
-        """Whether `state` proves the command, alone or with a further read: it is the target, or past it."""
+        """Return whether `state`, which is the target or past it, proves the command, alone or with a further read."""
         if not (self._is_target(state) or self._is_past_target(state)):
             return False
         return self.event.proved_by_state or (self.proved_by_read and bool((yield ReadProof(self.command))))
 
     def _is_past_target(self, state: S) -> bool:
-        """Whether remote events lead from the target to `state`, and the task cannot be there without the command."""
+        """Return whether remote events lead from the target to `state`, which is unreachable without the command."""
         if not self.may_have_arrived or self.source is None:
             return False
-        # What was redundant when it was recorded has its target where the task was.
+        # A command that was redundant when it was recorded has the task's state at that time as its target.
         target = self.lifecycle.target(self.source, self.command) or self.source
         is_past = state in self.lifecycle.reachable_by_remote(target)
         return is_past and state not in self.lifecycle.reachable_without(self.source, self.command)
 
     def _is_target(self, state: S) -> bool:
-        """Whether the command leads to `state` from where the task was known to be; from anywhere, if it was not."""
+        """Return whether the command leads to `state` from the known source; from any state if that is unknown."""
         if self.source is None:
             return state in self.lifecycle.targets(self.command)
         return state == (self.lifecycle.target(self.source, self.command) or self.source)
@@ -528,20 +536,20 @@ class _Execution(Generic[S, E]):
         return self.lifecycle.is_final(state) and not self._is_target(state)
 
     def _may_have_led_to(self, state: S) -> bool:
-        """Whether the task can be in `state` after the command took effect, wherever it was when that happened."""
+        """Return whether the task can be in `state` after the command took effect, in whatever state it did so."""
         return any(state in self.lifecycle.reachable(target) for target in self.lifecycle.targets(self.command))
 
-    # --- what is recorded ---
+    # --- recording ---
 
-    def _report(self, answer: Response) -> Steps[S | None]:
-        """Record what an answer reports; return the state then known, None if the answer says nothing usable."""
-        if not isinstance(answer, Accepted) or answer.status is None:
+    def _report(self, response: Response) -> Steps[S | None]:
+        """Record the status in a response; return the state known after it, None if there is no declared status."""
+        if not isinstance(response, Accepted) or response.status is None:
             return None
-        self.record = yield RecordReport(Report(answer.status, answer.as_of))
-        return None if self.lifecycle.state_of(answer.status) is None else self.record.current
+        self.record = yield RecordReport(Report(response.status, response.as_of))
+        return None if self.lifecycle.state_of(response.status) is None else self.record.current
 
     def _confirm(self) -> Steps[CommandResult[S, E]]:
-        state = self._state()  # what a late report says meanwhile of a task that is over is no state after the command
+        state = self._state()  # read before recording: a late report about a task that is over may change it meanwhile
         yield from self._record(CommandEvent.CONFIRM, f"the task is {quoted(str(state))}")
         return CommandResult(self.command, state, sent=self.attempts > 0)
 
@@ -553,7 +561,7 @@ class _Execution(Generic[S, E]):
         raise TaskEndedFirst(took_effect=None if is_moot else False, **self._facts())
 
     def _uncertain(self, why: str, cause: LifecycleError | None) -> Steps[NoReturn]:
-        # Where it is uncertain already, this changes nothing, and tells whether another worker has claimed it since.
+        # If it is uncertain already, this changes nothing, but raises if another worker has claimed it since.
         yield from self._record(CommandEvent.LOSE, why)
         yield Release(self.opened.id, self.opened.claim)
         raise CommandUncertain(why, **self._facts()) from cause
@@ -563,10 +571,11 @@ class _Execution(Generic[S, E]):
             yield from self._record(CommandEvent.LOSE, why)
 
     def _record(self, event: CommandEvent, why: str) -> Steps[None]:
-        """Record what became of the command. Raises _Superseded if another worker has claimed it."""
+        """Record an event of the command. Raises _Superseded if another worker has claimed it."""
         outcome: CommandOutcome[S, E] = yield RecordOutcome(self.opened.id, event, why, self.opened.claim)
         if event is CommandEvent.CONFIRM and outcome.command.claim != self.opened.claim:
-            # A proof stays one, whoever has claimed the command since. If nobody works on it, it is recorded anew.
+            # A proof stays valid, also if another worker has claimed the command since. If that worker has released
+            # it or is gone, claim it and record the proof again.
             claimed: CommandRecord[S, E] | None = yield Claim(self.opened.id)
             if claimed is not None:
                 self.opened = claimed

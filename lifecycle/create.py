@@ -1,19 +1,19 @@
-"""One create, from its intent to its outcome, and what can be done about one that has none; pure generators.
+"""Pure procedures of one create: send it, recover it, adopt its task, abandon it.
 
-They yield effects (effects.py) like a command does. Creating is not a command: after a lost response there is
-no id to read, and no later state of a task proves it. So a create is sent again only if nothing arrived (429,
-or no connection was made). Its record (journal.CreateRecord) is what a crash leaves behind:
+They yield effects (effects.py), as the procedure of a command does. Creating is not a command: after a lost
+response there is no id to read, and no later state of a task proves it. So a create is sent again only if nothing
+arrived (429, or no connection was made). Its record (journal.CreateRecord) is what a crash leaves behind:
 
 1. Record the intent: fields, labels, idempotency key, origin and reason. If the key is taken, return the task
    that was created under it.
 2. Record the attempt, under the same claim, then send.
-3. A usable response names the task: done, and in the same transaction the task becomes known.
-4. A refusal: refused. 429 or no connection: wait and go on at 2, within the driver's time; then it is refused,
-   or abandoned because it was never sent. Each time the key is free again.
-5. No usable response: uncertain, and left open.
+3. A usable response names the task: record the create as done, and the task, in one transaction.
+4. A refusal: record the create as refused. 429 or no connection: wait and go on at 2, within the driver's time;
+   then record it as refused, or as abandoned because it was never sent. In each case the key is free again.
+5. No usable response: record the create as uncertain, and leave it open.
 
-A create that a crash left open is abandoned if it was never sent. Otherwise it is uncertain until somebody says
-which task it made (`adopt`), or that it made none (`abandon`).
+A create that a crash left open is abandoned if it was never sent. Otherwise it is uncertain until a caller names
+the task that it made (`adopt`), or states that it made none (`abandon`).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _NO_ONE: frozenset[str] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class CreateResult:
-    """The task that was created. `response` is what the service answered, None if that was to an earlier call."""
+    """The task that was created. `response` is the service's response, None if an earlier call received it."""
 
     task_id: str
     response: Accepted | None
@@ -65,7 +65,7 @@ class CreateResult:
 class CreateProcedure:
     """The procedures of the creates of one lifecycle.
 
-    `id_of` returns the id of the task that a usable response names; the response is usable because it names one.
+    `id_of` returns the task id in a usable response; every usable response to a create has one.
     """
 
     lifecycle: str
@@ -77,11 +77,11 @@ class CreateProcedure:
         """Create a task with these fields, or return the one that was created under the same key.
 
         Raises (when driven):
-            CreateUncertain: the response was lost, now or when the key was given first; or another worker
-                has claimed the create before it was sent.
+            CreateUncertain: the response was lost, now or when the key was first given; or another worker
+                claimed the create before it was sent.
             CreateInFlight: another worker is creating the task under this key.
             CreateKeyReused: the key was given to a create with other fields.
-            The adapter's error: it was refused, or the time for repetitions was spent.
+            The adapter's error: the service refused the create, or the time for retries is spent.
         """
         record = yield from self._open(fields, labels, context)
         if record.task_id is not None:
@@ -89,9 +89,9 @@ class CreateProcedure:
         return (yield from self._send(record))
 
     def recover(self, record: CreateRecord, *, dead: frozenset[str] = _NO_ONE) -> Steps[CreateRecord | None]:
-        """Settle an unfinished create, if it was never sent; return what is recorded of it then.
+        """Abandon an unfinished create if it was never sent, record it as uncertain otherwise, and return its record.
 
-        One that another worker holds is returned as it is; None if it has an outcome by now.
+        If another worker has claimed it, its record is returned unchanged; None if it has an outcome by now.
         """
         if record.state is CommandState.UNCERTAIN and record.hold is None:
             return record
@@ -105,22 +105,22 @@ class CreateProcedure:
         return (yield from self._leave_open(claimed, "no response was recorded"))
 
     def adopt(self, create_id: str, task_id: str) -> Steps[CreateRecord]:
-        """Record that an open create made this task, which is read first. Driven by one who reads that task.
+        """Record that an open create made this task, which is read first. The driver must read that task.
 
         Raises (when driven):
-            CreateInFlight: a living worker holds the create.
+            CreateInFlight: a living worker has claimed the create.
             ValueError: there is no such create, or it has ended; or another create made the task.
-            The adapter's error: the task cannot be read; nothing was recorded of the create.
+            The adapter's error: the task cannot be read; nothing was recorded about the create.
         """
         maker: str | None = yield FindMaker(task_id)
         if maker is not None:
             raise ValueError(f"create {maker} made the task {task_id!r}")
         claimed = yield from self._claim(create_id)
-        answer = yield from read_with_retries()
-        if isinstance(answer, Failure):
+        response = yield from read_with_retries()
+        if isinstance(response, Failure):
             yield ReleaseCreate(claimed.id, claimed.claim)
-            raise answer.error
-        task = CreatedTask(task_id, _report(answer))
+            raise response.error
+        task = CreatedTask(task_id, _report(response))
         adopted: CreateRecord
         adopted = yield RecordCreateOutcome(claimed.id, CommandEvent.CONFIRM, "adopted", claimed.claim, task)
         return adopted
@@ -129,7 +129,7 @@ class CreateProcedure:
         """Record that an open create made no task, or none that matters: its key is free again.
 
         Raises (when driven):
-            CreateInFlight: a living worker holds the create.
+            CreateInFlight: a living worker has claimed the create.
             ValueError: there is no such create, or it has ended.
         """
         claimed = yield from self._claim(create_id)
@@ -140,7 +140,7 @@ class CreateProcedure:
     def _open(
         self, fields: Mapping[str, Any], labels: Mapping[str, str], context: RequestContext
     ) -> Steps[CreateRecord]:
-        """Return a create that is to be sent, or one that made its task."""
+        """Return a create that is to be sent, or one that has made its task."""
         while True:
             opened: CreateRecord | None = yield RecordCreate(fields, labels, context)
             if opened is not None:
@@ -152,7 +152,7 @@ class CreateProcedure:
                     return again
 
     def _replay_outcome(self, earlier: CreateRecord, fields: Mapping[str, Any]) -> Steps[CreateRecord | None]:
-        """What there is under a key that is taken; None if that has changed meanwhile."""
+        """Return the earlier create under this key, to be sent or done; None if it has changed meanwhile."""
         facts = {"lifecycle": self.lifecycle, "create_id": earlier.id}
         if dict(earlier.fields) != dict(fields):
             raise CreateKeyReused(str(earlier.context.idempotency_key), **facts)
@@ -177,27 +177,27 @@ class CreateProcedure:
                 raise CreateUncertain(
                     "another worker has claimed it before it was sent", lifecycle=self.lifecycle, create_id=record.id
                 )
-            answer: Response = yield Create(record.fields)
-            match answer:
+            response: Response = yield Create(record.fields)
+            match response:
                 case Accepted():
-                    task = CreatedTask(self.id_of(answer), _report(answer))
+                    task = CreatedTask(self.id_of(response), _report(response))
                     yield RecordCreateOutcome(record.id, CommandEvent.CONFIRM, "created", record.claim, task)
-                    return CreateResult(task.task_id, answer)
+                    return CreateResult(task.task_id, response)
                 case Lost():
-                    why = str(answer.error)
+                    why = str(response.error)
                     yield from self._leave_open(record, why)
-                    raise CreateUncertain(why, lifecycle=self.lifecycle, create_id=record.id) from answer.error
+                    raise CreateUncertain(why, lifecycle=self.lifecycle, create_id=record.id) from response.error
                 case Throttled() | NotSent():  # nothing happened
-                    if (yield Wait(WaitReason.RETRY, attempts - record.attempts, retry_after_s(answer))):
+                    if (yield Wait(WaitReason.RETRY, attempts - record.attempts, retry_after_s(response))):
                         continue
                 case _:
                     pass
-            event = CommandEvent.ABANDON if isinstance(answer, NotSent) else CommandEvent.REFUSE
-            yield RecordCreateOutcome(record.id, event, str(answer.error), record.claim)
-            raise answer.error
+            event = CommandEvent.ABANDON if isinstance(response, NotSent) else CommandEvent.REFUSE
+            yield RecordCreateOutcome(record.id, event, str(response.error), record.claim)
+            raise response.error
 
     def _leave_open(self, record: CreateRecord, why: str) -> Steps[CreateRecord]:
-        """Let a create that may have made a task be uncertain, and end our claim of it."""
+        """Record that a create may have made a task, and release our claim of it."""
         claim = record.claim
         if record.state is not CommandState.UNCERTAIN:
             record = yield RecordCreateOutcome(record.id, CommandEvent.LOSE, why, claim)
@@ -214,5 +214,5 @@ class CreateProcedure:
         raise ValueError(f"create {create_id} has ended: it is {record.state}")
 
 
-def _report(answer: Accepted) -> Report | None:
-    return None if answer.status is None else Report(answer.status, answer.as_of)
+def _report(response: Accepted) -> Report | None:
+    return None if response.status is None else Report(response.status, response.as_of)

@@ -1,33 +1,33 @@
-"""What the procedures ask to be done, and what can come of it: effects and answers, as data.
+"""Effects that procedures yield, and the results with which they are resumed, as plain data.
 
-A procedure (command.py, following.py) is a generator that yields effects and is resumed with
-their results; a driver elsewhere carries them out. No procedure belongs here.
+A procedure (command.py, create.py, following.py) is a generator; a driver elsewhere carries its
+effects out. No procedure belongs here.
 
     effect              result
     Load                TaskRecord
     Track               None
     RecordReport        TaskRecord
-    RecordIntent        CommandRecord, or TaskRecord where the task has changed, a command is open, or the key used
+    RecordIntent        CommandRecord, or TaskRecord if the task has changed, a command is open, or the key is used
     FindCommand         CommandRecord, or None if none was given under that key
     LoadCommand         CommandRecord: as it is now, open or ended
-    Claim               CommandRecord, or None if it has ended or a living worker holds it
+    Claim               CommandRecord, or None if it has ended or a living worker has claimed it
     Release             None
-    RecordAttempt       bool: False if the claim is no longer this worker's, or the task refuses the command by now
-    RecordOutcome       Outcome: what is recorded now, whoever recorded it
+    RecordAttempt       bool: False if another worker has claimed it since, or the task now refuses the command
+    RecordOutcome       CommandOutcome: what is recorded now, also if another worker recorded it
     RecordCreate        CreateRecord, or None if its key is taken
     LoadCreate          CreateRecord
     FindCreate          CreateRecord, or None if there is none under that key
-    FindMaker           str: the id of the create that made the task; None if none of this journal did
+    FindMaker           str: the id of the create that made the task; None if no create of this journal did
     UnfinishedCreates   list of CreateRecord
-    ClaimCreate         CreateRecord, or None if it has ended or a living worker holds it
+    ClaimCreate         CreateRecord, or None if it has ended or a living worker has claimed it
     ReleaseCreate       None
-    RecordCreateAttempt bool: False if the claim is no longer this worker's
-    RecordCreateOutcome CreateRecord: what is recorded now, whoever recorded it
+    RecordCreateAttempt bool: False if another worker has claimed it since
+    RecordCreateOutcome CreateRecord: what is recorded now, also if another worker recorded it
     ExcludeTasks        set of those task ids that the create cannot have made
-    Send, Create, Read  Answer: Accepted | Refused | Denied | Missing | Throttled | NotSent | Lost
+    Send, Create, Read  Response: Accepted | Refused | Denied | Missing | Throttled | NotSent | Lost
     ReadProof           bool
-    Wait                bool: True to go on, False when the driver's time or attempts are spent
-    Tell                None
+    Wait                bool: True to go on, False if the driver's time or attempts are spent
+    ReportProgress      None
 """
 
 from __future__ import annotations
@@ -53,15 +53,15 @@ from lifecycle.journal import (
 )
 from lifecycle.table import E, S
 
-# --- answers: what came of a request ------------------------------------------------------------
+# --- responses to a request ---------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A usable answer. `status` is the word it carries, None where it carries none.
+    """A usable response. `status` is the status that it carries, None if it carries none.
 
-    `as_of` is when its request started, in UTC; `output` what the task has produced so far, None
-    where the answer does not tell; `document` the whole answer.
+    `as_of` is when its request started, in UTC; `output` is what the task has produced so far, None
+    if the response does not contain it; `document` is the whole response.
     """
 
     status: str | None
@@ -72,7 +72,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An answer that is of no use, with the error that says so.
+    """An unusable response, with its error.
 
     `retry_after_s` is the pause that the service asked for, in seconds; None if it asked for none.
     """
@@ -82,11 +82,11 @@ class Failure:
 
 
 class Refused(Failure):
-    """The service understood and said no (a 4xx that is none of the others)."""
+    """The service refused the request (a 4xx that is none of the other failures)."""
 
 
 class Denied(Failure):
-    """We may not ask (401, 403): nothing happened, and nothing more is known."""
+    """The credentials do not allow the request (401, 403): nothing happened, and nothing more is known."""
 
 
 class Missing(Failure):
@@ -97,7 +97,7 @@ class Missing(Failure):
 class Throttled(Failure):
     """Too many requests, or too many tasks at a time (429): nothing happened.
 
-    `limits_rate` is False if it is about the number of tasks: it then says nothing of other calls.
+    `limits_rate` is False if the limit is on the number of tasks: other calls are then not limited.
     """
 
     limits_rate: bool = True
@@ -108,19 +108,19 @@ class NotSent(Failure):
 
 
 class Lost(Failure):
-    """Sent, and no usable answer came (time-out, connection lost, 408, 5xx, not JSON)."""
+    """The request was sent, and no usable response arrived (time-out, connection lost, 408, 5xx, not JSON)."""
 
 
 Response = Accepted | Refused | Denied | Missing | Throttled | NotSent | Lost
 
-# --- effects: what is to be done ----------------------------------------------------------------
+# --- effects ------------------------------------------------------------------------------------
 
 
 class WaitReason(StrEnum):
-    """What a pause is for; the driver has a pace and a limit for each."""
+    """The reason for a pause; the driver has an interval and a limit for each."""
 
     RETRY = "retry"  # a request is to be sent again
-    SETTLE = "settle"  # the service accepted and has not moved yet
+    SETTLE = "settle"  # the service accepted the command, and its effect does not show yet
     POLL = "poll"  # a task is being followed
     APPEAR = "appear"  # a task was created just now, and the service does not find it yet
     IN_FLIGHT = "in_flight"  # another worker has not settled its command yet
@@ -133,7 +133,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """Record that there is such a task; with `created`, that it was created just now."""
+    """Record that the task exists; with `created`, that it was created just now."""
 
     created: bool = False
 
@@ -161,7 +161,7 @@ class RecordIntent(Generic[S, E]):
 
 @dataclass(frozen=True, slots=True)
 class FindCommand:
-    """Look for the command that was given under that key."""
+    """Find the command that was given under this idempotency key."""
 
     idempotency_key: str
 
@@ -175,14 +175,14 @@ class LoadCommand:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Claim an open command for this worker alone. The workers named in `dead` hold nothing."""
+    """Claim an open command for this worker alone. Claims of the workers named in `dead` do not count."""
 
     command_id: str
     dead: frozenset[str] = frozenset()
 
 
-# What is written of a command names the claim that it is written under: it changes nothing once another worker
-# has claimed the command.
+# Every write about a command names the claim under which it is made: it changes nothing once another worker has
+# claimed the command.
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ class RecordAttempt:
 
 @dataclass(frozen=True, slots=True)
 class RecordOutcome:
-    """Move the open command by an event of its lifecycle."""
+    """Apply an event of its lifecycle to the open command."""
 
     command_id: str
     event: CommandEvent
@@ -234,7 +234,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class ReadProof(Generic[E]):
-    """Read whether the command took effect where the task's own state does not tell."""
+    """Read whether the command took effect, for one that the task's own state does not prove."""
 
     command: E
 
@@ -254,7 +254,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Progress(Generic[S]):
-    """What a follower saw: the word reported, the state it leaves the task in, the n-th poll."""
+    """One poll of a task: the status reported, the state known after it, and the poll's number, from 1."""
 
     state: S | None
     status: str
@@ -263,14 +263,14 @@ class Progress(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class ReportProgress(Generic[S]):
-    """Tell the user how far a wait has come."""
+    """Report the progress of a wait to the user."""
 
     progress: Progress[S]
 
 
 # --- effects on a journal's creates ---------------------------------------------------------------
 
-# What is written of a create names the claim that it is written under, as it does of a command.
+# Every write about a create names the claim under which it is made, as for a command.
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,14 +291,14 @@ class LoadCreate:
 
 @dataclass(frozen=True, slots=True)
 class FindCreate:
-    """Look for the create under that key that made a task or may have made one."""
+    """Find the create under this idempotency key that made a task or may have made one."""
 
     idempotency_key: str
 
 
 @dataclass(frozen=True, slots=True)
 class FindMaker:
-    """Look for the create that made the task."""
+    """Find the create that made the task."""
 
     task_id: str
 
@@ -310,7 +310,7 @@ class UnfinishedCreates:
 
 @dataclass(frozen=True, slots=True)
 class ClaimCreate:
-    """Claim an open create for this worker alone. The workers named in `dead` hold nothing."""
+    """Claim an open create for this worker alone. Claims of the workers named in `dead` do not count."""
 
     create_id: str
     dead: frozenset[str] = frozenset()
@@ -335,7 +335,7 @@ class RecordCreateAttempt:
 
 @dataclass(frozen=True, slots=True)
 class RecordCreateOutcome:
-    """Move the create by an event of the lifecycle `command`, and make its task known, if it has one."""
+    """Apply an event of the lifecycle `command` to the create, and record its task, if it made one."""
 
     create_id: str
     event: CommandEvent
@@ -346,7 +346,7 @@ class RecordCreateOutcome:
 
 @dataclass(frozen=True, slots=True)
 class ExcludeTasks:
-    """Find out which of the tasks this create cannot have made."""
+    """Find the tasks that this create cannot have made."""
 
     create_id: str
     task_ids: tuple[str, ...]
@@ -384,44 +384,44 @@ Steps = Generator[Effect, Any, R]
 
 
 def apply_journal_effect(effect: Effect, part: TaskJournal[Any, Any] | Creates) -> Any:
-    """Carry out one of the journal's effects on the part that it is about, and return its result.
+    """Apply one of the journal's effects to the part of it that it concerns, and return its result.
 
     Raises:
-        TypeError: the effect is not the journal's.
+        TypeError: the effect is not one of the journal's.
     """
     if isinstance(effect, CreateEffect):
         return apply_create_effect(effect, cast("Creates", part))
-    log = cast("TaskJournal[Any, Any]", part)
+    journal = cast("TaskJournal[Any, Any]", part)
     match effect:
         case Load():
-            return log.load()
+            return journal.load()
         case Track(created):
-            return log.track(created=created)
+            return journal.track(created=created)
         case RecordReport(report):
-            return log.add_report(report)
+            return journal.add_report(report)
         case RecordIntent(command, source, version, fields, context):
-            return log.add_intent(command, source=source, version=version, fields=fields, context=context)
+            return journal.add_intent(command, source=source, version=version, fields=fields, context=context)
         case FindCommand(key):
-            return log.find_command(key)
+            return journal.find_command(key)
         case LoadCommand(command_id):
-            return log.load_command(command_id)
+            return journal.load_command(command_id)
         case Claim(command_id, dead):
-            return log.claim(command_id, dead=dead)
+            return journal.claim(command_id, dead=dead)
         case Release(command_id, claim):
-            return log.release(command_id, claim=claim)
+            return journal.release(command_id, claim=claim)
         case RecordAttempt(command_id, number, claim):
-            return log.add_attempt(command_id, number=number, claim=claim)
+            return journal.add_attempt(command_id, number=number, claim=claim)
         case RecordOutcome(command_id, event, why, claim):
-            return log.add_outcome(command_id, event, why=why, claim=claim)
+            return journal.add_outcome(command_id, event, why=why, claim=claim)
         case _:
             raise TypeError(f"no journal can carry out {effect}")
 
 
-def releasing(steps: Steps[R], log: TaskJournal[Any, Any]) -> Steps[R]:
-    """Carry a procedure on; if it is broken off, by whatever, release the command that it has claimed.
+def releasing(steps: Steps[R], journal: TaskJournal[Any, Any]) -> Steps[R]:
+    """Run a procedure; if it is interrupted, by anything, release the command that it has claimed.
 
-    A driver wraps every procedure of commands in this, and closes it if an effect fails: a procedure that is
-    closed can yield no effect any more, so that this releases on the log itself.
+    A driver wraps every procedure of commands in this, and closes it if an effect fails. A closed procedure
+    cannot yield effects, so this calls the journal itself.
     """
     result: Any = None
     claimed: CommandRecord[Any, Any] | None = None
@@ -439,13 +439,13 @@ def releasing(steps: Steps[R], log: TaskJournal[Any, Any]) -> Steps[R]:
         raise
     except BaseException:  # it is closed, or interrupted in its own lines
         if claimed is not None:
-            with suppress(Exception):  # a journal that is gone lets the lease lapse
-                log.release(claimed.id, claim=claimed.claim)
+            with suppress(Exception):  # if the journal is gone, the lease expires instead
+                journal.release(claimed.id, claim=claimed.claim)
         raise
 
 
 def apply_create_effect(effect: CreateEffect, creates: Creates) -> Any:
-    """Carry out one of the effects on a journal's creates, and return its result."""
+    """Apply one of the effects to a journal's creates, and return its result."""
     match effect:
         case RecordCreate(fields, labels, context):
             return creates.add(fields, labels=labels, context=context)
@@ -469,38 +469,38 @@ def apply_create_effect(effect: CreateEffect, creates: Creates) -> Any:
             return creates.excluded(effect.create_id, effect.task_ids)
 
 
-# --- what all procedures do -------------------------------------------------------------------
+# --- shared by all procedures -----------------------------------------------------------------
 
 
 def read_with_retries() -> Steps[Response]:
-    """Read the status, and read again while that may help; return the last answer.
+    """Read the status, read it again while that may help, and return the last response.
 
-    A task that was created just now may not be found yet: the journal says when that was.
+    A task that was created just now may not be found yet: the journal has the time of its creation.
     """
     attempt = 0
     while True:
-        answer: Response = yield Read()
+        response: Response = yield Read()
         reason, since = WaitReason.RETRY, None
-        match answer:
+        match response:
             case Accepted() | Refused() | Denied():
-                return answer
+                return response
             case Missing():
                 record: TaskRecord[Any, Any] = yield Load()
                 reason, since = WaitReason.APPEAR, record.created_at
                 if since is None:
-                    return answer
+                    return response
             case _:
                 pass
         attempt += 1
-        if not (yield Wait(reason, attempt, answer.retry_after_s, since)):
-            return answer
+        if not (yield Wait(reason, attempt, response.retry_after_s, since)):
+            return response
 
 
-def retry_after_s(answer: Response | None) -> float | None:
-    """Return the pause that an answer asks for, in seconds; None if it asks for none."""
-    return answer.retry_after_s if isinstance(answer, Failure) else None
+def retry_after_s(response: Response | None) -> float | None:
+    """Return the pause that a response asks for, in seconds; None if it asks for none."""
+    return response.retry_after_s if isinstance(response, Failure) else None
 
 
-def error_of(answer: Response | None) -> LifecycleError | None:
-    """Return the error that an answer is, if it is one."""
-    return answer.error if isinstance(answer, Failure) else None
+def error_of(response: Response | None) -> LifecycleError | None:
+    """Return the error of an unusable response; None if the response is usable or missing."""
+    return response.error if isinstance(response, Failure) else None

@@ -1,6 +1,6 @@
-"""Reading a task's status, and following it until it rests, as generators that touch nothing.
+"""Pure procedures that read a task's status, once or until the task is settled or final.
 
-They yield effects (effects.py) like a command does.
+They yield effects (effects.py), as the procedure of a command does.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from lifecycle.table import E, S
 
 
 def read_state(lifecycle: Lifecycle[S, E]) -> Steps[S]:
-    """Read the task's status once, record it, and return the state then known.
+    """Read the task's status once, record it, and return the state that is known after it.
 
     Raises (when driven):
-        UnknownStatus: the lifecycle does not know the status; it is recorded.
-        The adapter's error: it cannot be read.
+        UnknownStatus: the lifecycle does not declare the status; it is recorded all the same.
+        The adapter's error: the status cannot be read.
     """
     status, record = yield from _poll()
     reported = lifecycle.require_state_of(status)
@@ -42,11 +42,11 @@ _NOT_SEEN = object()
 
 
 class WorkTracker(Generic[S, E]):
-    """Whether a task that was given work has been seen to begin it.
+    """Tracks whether a task has begun the work that it was given.
 
-    Until then a settled state (`idle`) may still be the one of before, and must not be taken for
-    the end. The work is seen to begin by a state that is neither settled nor initial, or by an
-    output that has changed. The first output seen has not changed: it may be that of earlier work.
+    Until then a settled state (`idle`) may still be the state before that work, and does not end a wait.
+    Work has begun when a state is observed that is neither settled nor initial, or when the output has
+    changed. The first output observed does not count as changed: it may be that of earlier work.
     """
 
     def __init__(self, lifecycle: Lifecycle[S, E]) -> None:
@@ -55,18 +55,18 @@ class WorkTracker(Generic[S, E]):
         self._output: Any = _NOT_SEEN
 
     def starts_work(self, command: E) -> bool:
-        """Whether the command takes a settled task to work (a dispatch). Raises UnknownName."""
+        """Return whether the command leads from a settled state to one that is not (a dispatch). Raises UnknownName."""
         self._lifecycle.event(command)
         settled = self._lifecycle.is_settled
         rows = (row for row in self._lifecycle.transitions if row.event == command)
         return any(settled(row.source) and not settled(row.target) for row in rows)
 
     def mark_given(self) -> None:
-        """Note that work was given just now."""
+        """Record that the task was given work just now."""
         self._has_begun = False
 
     def observe(self, state: S | None, output: Any) -> None:
-        """Note what an answer said."""
+        """Record the state and the output of a response."""
         works = state is not None and state != self._lifecycle.initial and not self._lifecycle.is_settled(state)
         changed = output is not None and self._output not in (_NOT_SEEN, output)
         self._has_begun = self._has_begun or works or changed
@@ -74,7 +74,7 @@ class WorkTracker(Generic[S, E]):
             self._output = output
 
     def is_done(self, state: S, until: Until) -> bool:
-        """Whether `state` ends a wait."""
+        """Return whether `state` ends a wait."""
         if self._lifecycle.is_final(state):
             return True
         return until == "settled" and self._has_begun and self._lifecycle.is_settled(state)
@@ -87,9 +87,10 @@ def follow(
 
     Raises (when driven):
         WaitTimedOut: the driver's time is spent.
-        UnknownStatus: the service reports a status that the lifecycle does not know, and
-            `stop_at_unknown`.
+        UnknownStatus: the service reports a status that the lifecycle does not declare, and
+            `stop_at_unknown` is set.
         The adapter's error: the status cannot be read.
+        ValueError: `until` is neither "settled" nor "final".
     """
     if until not in ("settled", "final"):
         raise ValueError(f"until must be 'settled' or 'final', not {until!r}")
@@ -103,8 +104,7 @@ def follow(
         reported = lifecycle.state_of(status) if not stop_at_unknown else lifecycle.require_state_of(status)
         state = record.current
         yield ReportProgress(Progress(state, status, poll))
-        # A word that nobody knows says nothing of rest, even where the state last known is a restful one;
-        # only what is final stays so.
+        # An unknown status cannot end a wait, even if the last known state was settled; a final state stays final.
         if state is not None and work.is_done(state, until if reported is not None else "final"):
             return state
         if not (yield Wait(WaitReason.POLL, poll)):
@@ -113,8 +113,8 @@ def follow(
 
 
 def _poll() -> Steps[tuple[str, TaskRecord[Any, Any]]]:
-    answer = yield from read_with_retries()
-    if isinstance(answer, Failure):
-        raise answer.error
-    record: TaskRecord[Any, Any] = yield RecordReport(Report(str(answer.status), answer.as_of))
-    return str(answer.status), record
+    response = yield from read_with_retries()
+    if isinstance(response, Failure):
+        raise response.error
+    record: TaskRecord[Any, Any] = yield RecordReport(Report(str(response.status), response.as_of))
+    return str(response.status), record

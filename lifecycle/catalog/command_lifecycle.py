@@ -41,7 +41,7 @@ COMMAND: Lifecycle[CommandState, CommandEvent] = Lifecycle(
     citation="the protocol of one command, lifecycle/command.py",
     states=(
         State(S.RECORDED,    "intended; it may or may not have been sent", initial=True),
-        State(S.UNCERTAIN,   "sent, and no usable answer came"),
+        State(S.UNCERTAIN,   "sent, and no usable response arrived"),
         State(S.DONE,        "proved to have taken effect", final=True),
         State(S.REFUSED,     "the service refused it", final=True),
         State(S.ENDED_FIRST, "the task is over, and it did not take effect", final=True),
@@ -49,7 +49,7 @@ COMMAND: Lifecycle[CommandState, CommandEvent] = Lifecycle(
         State(S.ABANDONED,   "abandoned by the caller", final=True),
     ),
     events=(
-        Event(E.LOSE,    Origin.REMOTE, "no usable answer came"),
+        Event(E.LOSE,    Origin.REMOTE, "no usable response arrived"),
         Event(E.CONFIRM, Origin.REMOTE, "an answer or a read proved it"),
         Event(E.REFUSE,  Origin.REMOTE, "the service said no"),
         Event(E.END,     Origin.REMOTE, "the task ended without it"),

@@ -144,7 +144,7 @@ class SendsUnrecorded(Execution):
 class NeverLooksAgain(Execution):
     """A recovery records that the outcome is unknown, and does nothing else."""
 
-    def _look_and_send(self) -> Steps[CommandResult[str, str]]:
+    def _read_and_send(self) -> Steps[CommandResult[str, str]]:
         yield from self._lose("not looked at")
         yield Release(self.opened.id, self.opened.claim)
         raise CommandUncertain("not looked at", **self._facts())
