@@ -1,9 +1,9 @@
-"""The record that commands are executed against: what it holds, how it grows, and its interface.
+"""The journal: its records, the reducers that compute the next record, and its interface.
 
-A journal holds, for each task, every report, every command and every outcome. It decides
-nothing about legality itself: reports are judged by the task's lifecycle, commands by the
-lifecycle `command`. How a record follows from another is decided here, once, for every journal;
-where it is kept is theirs: memory.py keeps it in memory, durable journals live elsewhere.
+A journal holds, for each task, every report, every command and every outcome. It does not decide
+legality itself: the task's lifecycle judges reports, the lifecycle `command` judges commands. How
+a record follows from another is decided here, once, for every journal. Where records are kept is
+not: memory.py keeps them in memory, durable journals are in the adapters.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lifecycle.errors import UnreadableRecord
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import E, S
 
-# --- what a journal holds -------------------------------------------------------------------------
+# --- records --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Report:
     """A status that a service reported.
 
     `as_of` is timezone-aware UTC: a webhook's time stamp, or the time at which a poll's request
-    started, so that the report is never believed to be newer than it is.
+    started, so that the report is never taken to be newer than it is.
     """
 
     status: str
@@ -37,10 +37,10 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """Why a command is given, and by whom.
+    """The idempotency key, origin and reason of a command or a create.
 
-    Of all commands of a task that are given under one `key`, one is executed. `origin` names what
-    gave it (`caller`, or a policy), `reason` is for those who ask later.
+    Of all commands of a task with one `idempotency_key`, one is executed. `origin` names what gave the
+    command (`caller`, or a policy); `reason` is free text for later readers of the journal.
     """
 
     idempotency_key: str | None = None
@@ -52,7 +52,7 @@ NO_CONTEXT = RequestContext()
 
 
 class Hold(NamedTuple):
-    """Which worker has claimed a command or a create, and until when (UTC); None if its claim has no end."""
+    """The worker that has claimed a command or a create, and the end of its lease (UTC; None if it has no end)."""
 
     worker: str
     until: datetime | None
@@ -60,12 +60,12 @@ class Hold(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CommandRecord(Generic[S, E]):
-    """A command with its life so far.
+    """A command with its present state.
 
     `source` is the state it was judged in (None for a stop of a task that could not be read), `fields`
-    are what it is sent with, `attempts` counts its sends, `why` is what was said of it last.
-    `claim` counts the claims so far, the first of which its intent is: what is written of the command
-    names it. `hold` is None if nobody has claimed the command now.
+    are sent with it, `attempts` counts its requests, `why` is the reason recorded last. `claim` counts
+    the claims so far, its intent being the first: every write about the command names it. `hold` is None
+    if no worker has claimed the command now.
     """
 
     id: str
@@ -82,13 +82,13 @@ class CommandRecord(Generic[S, E]):
 
 @dataclass(frozen=True, slots=True)
 class TaskRecord(Generic[S, E]):
-    """What is known of a task.
+    """A task's current record.
 
-    `state` is None until it was reported once; `version` grows with every move and every command
-    opened or ended; `open_command` is the one in flight. `as_of` is the time of the last report
-    that was believed, `since` of the one that brought the task into its state, `first_at` of the first.
-    `doubt` is what a later report said although `state` is final: one of the two is wrong, and only a
-    read tells which. `created_at` is when the task was created, None if that was not seen here.
+    `state` is None until a first report; `version` grows with every change of `state` or `doubt` and every event of a
+    command; `open_command` is the command in flight. `as_of` is the time of the last report that
+    was believed, `since` of the report that brought the task into its state, `first_at` of the first report.
+    `doubt` is the state that a later report contains although `state` is final: one of the two is wrong, and
+    only a read shows which. `created_at` is when the task was created, None if it was not created here.
     """
 
     version: int = 0
@@ -102,12 +102,12 @@ class TaskRecord(Generic[S, E]):
 
     @property
     def current(self) -> S | None:
-        """The state that was reported last: `state`, or what contradicts it."""
+        """The state that was reported last: `doubt` if it is set, otherwise `state`."""
         return self.state if self.doubt is None else self.doubt
 
 
 class CommandOutcome(NamedTuple, Generic[S, E]):
-    """What is recorded of a task and of one of its commands."""
+    """The records of a task and of one of its commands, after an event of the command."""
 
     task: TaskRecord[S, E]
     command: CommandRecord[S, E]
@@ -115,12 +115,12 @@ class CommandOutcome(NamedTuple, Generic[S, E]):
 
 @dataclass(frozen=True, slots=True)
 class ReportEntry(Generic[S, E]):
-    """A recorded report: what it was found to be, and the state kept after it.
+    """A recorded report with its classification, and the state kept after it.
 
-    `observation` is None for the first report. `late` marks one that is older than the last
-    applied, `unconfirmed` one that could be late without its time telling; neither was applied.
-    `contradicts` marks one that cannot follow the final state that is kept.
-    `times` counts equal reports in a row, of which this was the first.
+    `observation` is None for the first report. `late` marks a report that is older than the last one
+    applied, `unconfirmed` one that may be late although its time does not show it; neither was applied.
+    `contradicts` marks a report that cannot follow the final state, which is kept.
+    `times` counts equal reports in a row, this one being the first.
     """
 
     report: Report
@@ -134,7 +134,7 @@ class ReportEntry(Generic[S, E]):
 
 @dataclass(frozen=True, slots=True)
 class CommandEntry(Generic[S, E]):
-    """A command as it was after one event of its life. `event` is None for its intent and for an attempt."""
+    """A command as it was after one event. `event` is None for its intent, an attempt and a claim."""
 
     record: CommandRecord[S, E]
     event: CommandEvent | None
@@ -143,18 +143,18 @@ class CommandEntry(Generic[S, E]):
 
 Entry = ReportEntry[S, E] | CommandEntry[S, E]
 
-# --- how it grows ---------------------------------------------------------------------------------
+# --- reducers -------------------------------------------------------------------------------------
 
 
 def classify_report(
     lifecycle: Lifecycle[S, E], record: TaskRecord[S, E], report: Report, *, now: datetime | None = None
 ) -> ReportEntry[S, E]:
-    """Find out what a report is, to a task of which `record` is known.
+    """Classify `report` against `record`, the task's current record.
 
-    Two clocks never agree. A report is late if it is older than the last one believed, unless that
-    one lies in the future of `now`, the journal's own clock, where that tells: then a clock was set
-    back, and reachability alone decides. Inside a cycle reachability cannot tell late from new, and
-    a pushed report's time is another clock's: it is unconfirmed, and only a read tells.
+    Two clocks never agree. A report is late if it is older than the last one believed. If that one is
+    later than `now`, the time of the journal's own clock (None: not known), a clock was set back, and
+    reachability alone decides. Inside a cycle reachability cannot distinguish late from new, and the time of
+    a pushed report is from another clock: such a report is unconfirmed until a read.
 
     Raises:
         UnknownName: the lifecycle declares no such channel.
@@ -171,23 +171,23 @@ def classify_report(
     return ReportEntry(report, state, observation, late, unconfirmed, contradicts)
 
 
-_MOVES = (ObservationKind.STEP, ObservationKind.JUMP)
+_FORWARD = (ObservationKind.STEP, ObservationKind.JUMP)
 
 
 def _may_be_earlier(lifecycle: Lifecycle[S, E], observation: Observation[S, E]) -> bool:
-    """Whether the reported state may as well be one that the task has left."""
-    moves = observation.reported is not None and bool(observation.path)
-    return moves and lifecycle.relation(observation.state, observation.known) in _MOVES
+    """Return whether the reported state may also be one that the task has left before."""
+    is_forward = observation.reported is not None and bool(observation.path)
+    return is_forward and lifecycle.relation(observation.state, observation.known) in _FORWARD
 
 
 def apply_report(
     record: TaskRecord[S, E], entry: ReportEntry[S, E], *, now: datetime | None = None
 ) -> TaskRecord[S, E]:
-    """Return what is known of a task after a report; nothing later than `now`, where that is told."""
+    """Return the task's record after a report; no time in it is later than `now`, if that is given."""
     if entry.late or entry.unconfirmed:
         return record
     as_of = entry.report.as_of if now is None else min(entry.report.as_of, now)
-    moved = entry.state != record.state
+    has_changed = entry.state != record.state
     observation = entry.observation
     kind = None if observation is None else observation.kind
     believed = entry.state is not None and kind not in _NOT_BELIEVED
@@ -196,13 +196,13 @@ def apply_report(
         doubt = observation.reported
     elif believed:
         doubt = None
-    # Not `replace`, which takes its time: a watcher records thousands of reports a second.
+    # Not `replace`, which is slower: a watcher records thousands of reports a second.
     return TaskRecord(
-        version=record.version + (moved or doubt != record.doubt),
+        version=record.version + (has_changed or doubt != record.doubt),
         state=entry.state,
         as_of=as_of if believed else record.as_of,
         open_command=record.open_command,
-        since=as_of if moved else record.since,
+        since=as_of if has_changed else record.since,
         first_at=record.first_at or as_of,
         doubt=doubt,
         created_at=record.created_at,
@@ -210,14 +210,17 @@ def apply_report(
 
 
 def is_repeat(entry: ReportEntry[S, E], last: Entry[S, E] | None) -> bool:
-    """Whether an entry says what the last one said: it is then counted, for polling must not fill the record."""
+    """Return whether `entry` repeats `last`; repeats are counted, not stored, so that polling does not fill a journal.
+
+    Two reports are equal if their status and channel are; a late or unconfirmed one is never a repeat.
+    """
     if not isinstance(last, ReportEntry) or entry.late or last.late or entry.unconfirmed or last.unconfirmed:
         return False
     return (entry.report.status, entry.report.channel) == (last.report.status, last.report.channel)
 
 
 def apply_command(record: TaskRecord[S, E], command: CommandRecord[S, E]) -> TaskRecord[S, E]:
-    """Return what is known of a task after an event of a command's life."""
+    """Return the task's record after an event of its command; `command` is the command after it."""
     still_open = None if COMMAND.is_final(command.state) else command
     return replace(record, version=record.version + 1, open_command=still_open)
 
@@ -225,10 +228,10 @@ def apply_command(record: TaskRecord[S, E], command: CommandRecord[S, E]) -> Tas
 def may_attempt(
     lifecycle: Lifecycle[S, E], record: TaskRecord[S, E], command_id: str, *, number: int, claim: int
 ) -> bool:
-    """Whether a command may be sent for the `number`-th time, under this claim.
+    """Return whether a command may be sent for the `number`-th time, under this claim.
 
-    It is open, no other worker has claimed it since, nobody has made that attempt, and the task, of
-    which `record` is known, still accepts it.
+    It may if it is open, no other worker has claimed it since, no worker has made that attempt, and the
+    state in `record` accepts it.
     """
     command = record.open_command
     if command is None or (command.id, command.attempts + 1, command.claim) != (command_id, number, claim):
@@ -241,8 +244,8 @@ def may_attempt(
 def apply_event(command: CommandRecord[S, E], event: CommandEvent, *, why: str, claim: int) -> CommandRecord[S, E]:
     """Return a command after an event of its lifecycle.
 
-    That is the same command if it has ended, or another worker has claimed it since `claim`: then
-    this worker was too late, and what is recorded stays.
+    If it has ended, or another worker has claimed it since `claim`, the same object is returned: this
+    worker was too late, and the record stays as it is.
     """
     state = COMMAND.target(command.state, event)
     return command if state is None or command.claim != claim else replace(command, state=state, why=why)
@@ -254,10 +257,10 @@ def apply_claim(
     """Return a command after a worker has claimed it, or None if it has ended or another worker may be alive.
 
     Args:
-        command: as it is known; its `hold` has ended if its time is over.
-        by: the worker that claims it, and until when.
+        command: the recorded command; its `hold` has ended if its `until` is before `now`.
+        by: the worker that claims it, and the end of its lease.
         now: the journal's time.
-        is_successor: whether the worker has come back under the name of the one that holds it.
+        is_successor: whether the worker is a new session of the worker that has claimed it.
         dead: workers that are known to be gone.
     """
     hold = command.hold
@@ -277,24 +280,24 @@ _CONTRADICTS = frozenset({ObservationKind.STALE, ObservationKind.CONFLICT})
 class TaskJournal(Protocol[S, E]):
     """One task's part of a journal. Every method is atomic, and durable before it returns.
 
-    Those of a `blocking` one are called by an event loop's threads, not by itself.
+    An event loop calls the methods of a `blocking` task journal in threads.
     """
 
     @property
     def blocking(self) -> bool:
-        """Whether the methods wait for a disk or a network."""
+        """True if the methods wait for a disk or a network."""
         ...
 
     def load(self) -> TaskRecord[S, E]:
-        """Return what is known of the task."""
+        """Return the task's current record."""
         ...
 
     def track(self, *, created: bool = False) -> None:
-        """Record that there is such a task, if nothing is known of it yet; with `created`, that it was created now."""
+        """Record that the task exists, if it is not known yet; with `created`, that it was created now."""
         ...
 
     def add_report(self, report: Report) -> TaskRecord[S, E]:
-        """Record a report as what it is and move the task if the move is lawful and the report not late."""
+        """Classify and record a report; change the task's state if the report is legal and not late."""
         ...
 
     def add_intent(
@@ -308,16 +311,16 @@ class TaskJournal(Protocol[S, E]):
     ) -> CommandRecord[S, E] | TaskRecord[S, E]:
         """Open a command, only if the task is still at `version`, no command is open, and its key is new.
 
-        A journal that cannot tell whether its transaction was committed raises, and does not repeat it: the
-        command that it has opened would stand in its own way.
+        If a journal does not know whether its transaction was committed, it raises an error and does not repeat
+        the transaction: a command that the first one opened would block the second.
 
-        Returns the opened command, which this worker has claimed, or the task's present record if it
+        Returns the opened command, which this worker has claimed, or the task's current record if it
         could not be opened.
         """
         ...
 
     def find_command(self, idempotency_key: str) -> CommandRecord[S, E] | None:
-        """Return the command that was opened under that key, open or ended, if there is one."""
+        """Return the command that was opened under this key, open or ended; None if there is none."""
         ...
 
     def load_command(self, command_id: str) -> CommandRecord[S, E]:
@@ -329,34 +332,34 @@ class TaskJournal(Protocol[S, E]):
 
         Args:
             command_id: the command.
-            dead: names of workers that are known to be gone: what they hold can be claimed at once.
+            dead: names of workers that are known to be gone: what they have claimed can be claimed at once.
         Returns:
-            The command, whose `claim` is to be named with all that is written of it from now on; None
-            if it has ended, or a worker that may be alive holds it.
+            The command, whose `claim` every later write about it must name; None if it has ended, or a
+            worker that may be alive has claimed it.
         Raises:
             ValueError: the task has no such command.
         """
         ...
 
     def release(self, command_id: str, *, claim: int) -> None:
-        """End this worker's claim of a command, so that any worker can claim it; nothing if it has ended already."""
+        """End this claim of a command, so that any worker can claim it; do nothing if the command has ended."""
         ...
 
     def add_attempt(self, command_id: str, *, number: int, claim: int) -> bool:
         """Record that the command is about to be sent for the `number`-th time, counted from 1.
 
-        Returns False, and records nothing, if it is no longer open, another worker has claimed it
-        or made that attempt (one worker alone may send it), or the state last recorded refuses it.
+        Returns False, and records nothing, if it is no longer open, another worker has claimed it or
+        made that attempt (only one worker may send it), or the last recorded state refuses it.
         """
         ...
 
     def add_outcome(self, command_id: str, event: CommandEvent, *, why: str, claim: int) -> CommandOutcome[S, E]:
-        """Move the command by an event of its lifecycle, if this claim still holds and the event is possible.
+        """Apply an event of its lifecycle to the command, if this claim is still valid and the event is possible.
 
         Otherwise nothing changes.
 
         Returns:
-            What is recorded now, whoever recorded it.
+            What is recorded now, also if another worker recorded it.
         Raises:
             ValueError: the task has no such command.
         """
@@ -365,18 +368,18 @@ class TaskJournal(Protocol[S, E]):
 
 # --- creates --------------------------------------------------------------------------------------
 
-# A create has the lifecycle of a command: it is recorded, then done, refused, abandoned, or uncertain. What is
-# missing is a task, so it has a record of its own; no remote event can end it, so it is never `ended_first`.
+# A create has the lifecycle of a command: it is recorded, then done, refused, abandoned, or uncertain. It has no
+# task yet, so it has a record of its own; no remote event can end it, so it is never `ended_first`.
 
 
 @dataclass(frozen=True, slots=True)
 class CreateRecord:
-    """A create with its life so far.
+    """A create with its present state.
 
-    `fields` are what it is sent with, `labels` are kept here only; `recorded_at` is when its intent was
-    recorded, by the journal's clock. `attempts` counts its requests, `why` is what was said of it last.
-    `task_id` is None unless it is done. `claim` counts the claims so far, the first of which its intent
-    is: what is written of the create names it. `hold` is None if nobody has claimed the create now.
+    `fields` are sent with it, `labels` are kept here only; `recorded_at` is when its intent was
+    recorded, by the journal's clock. `attempts` counts its requests, `why` is the reason recorded last.
+    `task_id` is None unless it is done. `claim` counts the claims so far, its intent being the first: every
+    write about the create names it. `hold` is None if no worker has claimed the create now.
     """
 
     id: str
@@ -393,18 +396,18 @@ class CreateRecord:
 
     @property
     def is_open(self) -> bool:
-        """Whether it has no outcome yet."""
+        """True if it has no outcome yet."""
         return not COMMAND.is_final(self.state)
 
     @property
     def may_have_made(self) -> bool:
-        """Whether a task was or may have been created; while it is so, its key is taken."""
+        """True if a task was or may have been created; as long as that is true, its key is taken."""
         return self.state not in (CommandState.REFUSED, CommandState.ABANDONED)
 
 
 @dataclass(frozen=True, slots=True)
 class CreatedTask:
-    """The task that a create made, and what the service reported of it with that, if anything."""
+    """The task that a create made, and the status in the same response, None if there was none."""
 
     task_id: str
     report: Report | None = None
@@ -416,10 +419,10 @@ def apply_claim_of_create(
     """Return a create after a worker has claimed it, or None if it has ended or another worker may be alive.
 
     Args:
-        record: as it is known.
-        by: the worker that claims it, and until when.
+        record: the recorded create.
+        by: the worker that claims it, and the end of its lease.
         now: the journal's time.
-        is_successor: whether the worker has come back under the name of the one that holds it.
+        is_successor: whether the worker is a new session of the worker that has claimed it.
         dead: workers that are known to be gone.
     """
     hold = record.hold
@@ -429,7 +432,7 @@ def apply_claim_of_create(
 
 
 def apply_attempt_of_create(record: CreateRecord, *, number: int, claim: int) -> CreateRecord | None:
-    """Return a create that is about to be sent; None if that is not for this claim to do."""
+    """Return a create that is about to be sent; None if it has ended, or this claim may not make that attempt."""
     may_attempt = record.is_open and (record.claim, record.attempts + 1) == (claim, number)
     return replace(record, attempts=number, why="sent") if may_attempt else None
 
@@ -437,7 +440,7 @@ def apply_attempt_of_create(record: CreateRecord, *, number: int, claim: int) ->
 def apply_event_of_create(
     record: CreateRecord, event: CommandEvent, *, why: str, claim: int, task: CreatedTask | None
 ) -> CreateRecord:
-    """Return a create after an event of its life; the same record if the claim or the lifecycle forbids it."""
+    """Return a create after an event of its lifecycle; the same object if the claim or the lifecycle forbids it."""
     state = COMMAND.target(record.state, event)
     if state is None or record.claim != claim:
         return record
@@ -448,12 +451,12 @@ def apply_event_of_create(
 class Creates(Protocol):
     """The creates of one lifecycle in a journal. Every method is atomic, and durable before it returns.
 
-    Those of a `blocking` one are called by an event loop's threads, not by itself.
+    An event loop calls the methods of `blocking` creates in threads.
     """
 
     @property
     def blocking(self) -> bool:
-        """Whether the methods wait for a disk or a network."""
+        """True if the methods wait for a disk or a network."""
         ...
 
     def add(
@@ -463,15 +466,15 @@ class Creates(Protocol):
         ...
 
     def load(self, create_id: str) -> CreateRecord:
-        """Return a create as it is now. Raises ValueError if there is none of that id."""
+        """Return a create as it is now. Raises ValueError if there is no create with that id."""
         ...
 
     def find(self, idempotency_key: str) -> CreateRecord | None:
-        """Return the create under that key that made a task or may have made one, if there is one."""
+        """Return the create under this key that made a task or may have made one; None if there is none."""
         ...
 
     def find_maker(self, task_id: str) -> str | None:
-        """Return the id of the create that made the task, if one of this journal did."""
+        """Return the id of the create that made the task; None if no create of this journal did."""
         ...
 
     def unfinished(self) -> list[CreateRecord]:
@@ -481,7 +484,7 @@ class Creates(Protocol):
     def claim(self, create_id: str, *, dead: Collection[str] = ()) -> CreateRecord | None:
         """Claim an open create for this worker alone.
 
-        Returns None if it has ended, or a worker that may be alive holds it; those named in `dead` do not live.
+        Returns None if it has ended, or a worker that may be alive has claimed it; the workers in `dead` are not alive.
         """
         ...
 
@@ -499,17 +502,17 @@ class Creates(Protocol):
     def add_outcome(
         self, create_id: str, event: CommandEvent, *, why: str, claim: int, task: CreatedTask | None = None
     ) -> CreateRecord:
-        """Move the create by an event of the lifecycle `command`, if this claim still holds.
+        """Apply an event of the lifecycle `command` to the create, if this claim is still valid.
 
-        In the same transaction its task, if it has one, becomes known, whoever holds the create.
+        In the same transaction its task is recorded, if it made one, whichever worker has claimed the create.
 
         Returns:
-            What is recorded now, whoever recorded it.
+            What is recorded now, also if another worker recorded it.
         """
         ...
 
     def excluded(self, create_id: str, task_ids: Collection[str]) -> set[str]:
-        """Return those of the tasks that this create cannot have made.
+        """Return the tasks among `task_ids` that this create cannot have made.
 
         Another create made them, or they were known before its intent was recorded.
         """
@@ -526,7 +529,7 @@ class TaskReport(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message that a service pushed, as it came. `id` is the same for the same message sent again."""
+    """A message that a service pushed, as received. `id` is the same if the same message is sent again."""
 
     id: str
     kind: str
@@ -535,15 +538,15 @@ class Delivery:
 
 
 ReportOutcome = ReportEntry[Any, Any] | UnreadableRecord
-"""What a report was found to be, or why it could not be recorded."""
+"""The entry of a recorded report, or the error for which it was not recorded."""
 
 
 @runtime_checkable
 class Journal(Protocol):
-    """The record of all tasks."""
+    """The journal of all tasks."""
 
     def task(self, lifecycle: Lifecycle[S, E], task_id: str) -> TaskJournal[S, E]:
-        """Return the log of one task; the same record for the same lifecycle and id."""
+        """Return the journal of one task; an equal lifecycle and id lead to the same record."""
         ...
 
     def creates(self, lifecycle: Lifecycle[Any, Any]) -> Creates:
@@ -557,13 +560,13 @@ class Journal(Protocol):
     def add_reports(self, reports: Sequence[TaskReport]) -> Sequence[ReportOutcome]:
         """Record n reports in this order, in one transaction, and return n entries in this order.
 
-        A report of a task whose record cannot be read is not recorded; its place has the error.
+        A report of a task whose record cannot be read is not recorded; the error takes the place of its entry.
         """
         ...
 
     def receive(self, delivery: Delivery, reports: Sequence[TaskReport] = ()) -> Sequence[ReportOutcome] | None:
-        """Record a delivery and what it reports in one transaction; None if it was recorded before.
+        """Record a delivery and its reports in one transaction; return None if it was recorded before.
 
-        A report of a task whose record cannot be read is not recorded; its place has the error.
+        A report of a task whose record cannot be read is not recorded; the error takes the place of its entry.
         """
         ...

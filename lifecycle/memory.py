@@ -1,4 +1,4 @@
-"""The journal in memory: for one process, forgotten with it. What a record means is decided in journal.py."""
+"""The journal in memory, for one process. journal.py decides how records change."""
 
 from __future__ import annotations
 
@@ -45,20 +45,21 @@ _now = partial(datetime.now, UTC)
 class MemoryJournal:
     """The default journal: in memory, for one process, safe to share between threads.
 
-    A task is kept while somebody holds its log (a client's handle does), while it has an open command,
-    and for good once a command was given under an idempotency key. So following many tasks does not
-    fill the memory with the histories of those that are over.
+    A task is kept as long as its task journal is referenced (a client's handle does that) or it has an open
+    command, and permanently once a command had an idempotency key. So following many tasks does not fill the
+    memory with the histories of tasks that are over.
 
-    A command is claimed until its procedure ends, in whatever way: no other thread can claim it before.
+    A command stays claimed until its procedure ends, also by an error: no other thread can claim it before.
 
     Args:
-        on_report: called with each report once it is recorded, and what was known of the task before and after it.
-        worker: the name by which errors say who has claimed a command or a create.
-        lease_s: seconds after which a worker that has not moved what it claimed is taken for dead;
+        on_report: called after each report is recorded, with its lifecycle, its entry, and the task's record before
+            and after it.
+        worker: the worker's name in errors about claimed commands and creates.
+        lease_s: seconds after which a worker that has written nothing about what it claimed is taken for dead;
             None for never: a thread that is gone has released what it claimed.
         clock: returns the time, aware and in UTC.
     Raises:
-        ValueError: a lease that is not more than 0.
+        ValueError: `lease_s` is not more than 0.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class MemoryJournal:
         clock: Callable[[], datetime] = _now,
     ) -> None:
         if lease_s is not None and not lease_s > 0:
-            raise ValueError(f"lease_s is more than 0 seconds, not {lease_s}")
+            raise ValueError(f"lease_s must be more than 0, not {lease_s}")
         self._store = _Store(on_report, None if lease_s is None else timedelta(seconds=lease_s), clock)
         self._worker = worker
 
@@ -81,7 +82,7 @@ class MemoryJournal:
         return joined
 
     def task(self, lifecycle: Lifecycle[S, E], task_id: str) -> MemoryTaskJournal[S, E]:
-        """Return the log of one task."""
+        """Return the journal of one task."""
         return MemoryTaskJournal(self._store.kept(lifecycle, task_id), self._worker)
 
     def creates(self, lifecycle: Lifecycle[Any, Any]) -> MemoryCreates:
@@ -97,27 +98,27 @@ class MemoryJournal:
         ]
 
     def add_reports(self, reports: Sequence[TaskReport]) -> list[ReportEntry[Any, Any]]:
-        """Record n reports, in this order. Raises UnknownName before any is recorded.
+        """Record n reports in this order, and return n entries. Raises UnknownName before any is recorded.
 
-        What `on_report` raises is raised when all are recorded and `on_report` was told of each.
+        The first error that `on_report` raises is raised after all are recorded and `on_report` was called for each.
         """
         _require_channels(reports)
-        entered: list[ReportEntry[Any, Any]] = []
+        entries: list[ReportEntry[Any, Any]] = []
         raised: list[Exception] = []
         for lifecycle, task_id, report in reports:
-            log = self.task(lifecycle, task_id)
-            recorded = log.record(report)
-            entered.append(recorded.entry)
+            journal = self.task(lifecycle, task_id)
+            recorded = journal.record(report)
+            entries.append(recorded.entry)
             try:
-                log.tell(recorded)
+                journal.notify(recorded)
             except Exception as error:  # noqa: BLE001  # whatever a callback raises: the others are recorded first
                 raised.append(error)
         if raised:
             raise raised[0]
-        return entered
+        return entries
 
     def receive(self, delivery: Delivery, reports: Sequence[TaskReport] = ()) -> list[ReportEntry[Any, Any]] | None:
-        """Record a delivery and what it reports; None if it was recorded before, in the last hour."""
+        """Record a delivery and its reports; return None if it was recorded before, in the last hour."""
         _require_channels(reports)
         return self.add_reports(reports) if self._store.is_new(delivery) else None
 
@@ -131,7 +132,7 @@ def _require_channels(reports: Sequence[TaskReport]) -> None:
 
 
 class _Store:
-    """What all workers of one journal share."""
+    """The data that all workers of one journal share."""
 
     def __init__(self, on_report: OnReport | None, lease: timedelta | None, clock: Callable[[], datetime]) -> None:
         self.on_report = on_report
@@ -144,7 +145,7 @@ class _Store:
         self.creates = CreateStore(lease=lease, clock=clock)
 
     def kept(self, lifecycle: Lifecycle[S, E], task_id: str) -> _Kept[S, E]:
-        """Return what is kept of a task; the same object while it is needed."""
+        """Return the data of a task; the same object as long as the task is kept."""
         with self._lock:
             kept = self._tasks.get((lifecycle.name, task_id))
             if kept is None:
@@ -152,12 +153,12 @@ class _Store:
             return kept
 
     def needed(self) -> list[_Kept[Any, Any]]:
-        """Return the tasks that must not be forgotten."""
+        """Return the tasks that are kept without a reference to their task journal."""
         with self._lock:
             return list(self._needed.values())
 
     def need(self, kept: _Kept[Any, Any], *, is_needed: bool) -> None:
-        """Keep a task although nobody holds its log, or no longer."""
+        """Keep a task, or stop keeping it, without a reference to its task journal."""
         name = (kept.lifecycle.name, kept.task_id)
         with self._lock:
             if is_needed:
@@ -166,7 +167,7 @@ class _Store:
                 self._needed.pop(name, None)
 
     def is_new(self, delivery: Delivery) -> bool:
-        """Note a delivery; whether it was not noted before."""
+        """Remember a delivery; return False if it was remembered already."""
         with self._lock:
             if delivery.id in self._deliveries:
                 return False
@@ -179,7 +180,7 @@ class _Store:
 
 @dataclass(eq=False)
 class _Kept(Generic[S, E]):
-    """All that is kept of one task."""
+    """The data of one task."""
 
     store: _Store
     lifecycle: Lifecycle[S, E]
@@ -193,7 +194,7 @@ class _Kept(Generic[S, E]):
 
 
 class RecordedInMemory(NamedTuple):
-    """A report's entry, and what was known of its task before and after it."""
+    """A report's entry, and the task's record before and after it."""
 
     entry: ReportEntry[Any, Any]
     before: TaskRecord[Any, Any]
@@ -202,7 +203,7 @@ class RecordedInMemory(NamedTuple):
 
 @dataclass(eq=False)
 class MemoryTaskJournal(Generic[S, E]):
-    """One worker's view of a task's record in memory, as `TaskJournal` describes."""
+    """One worker's task journal in memory; the protocol `TaskJournal` describes its methods."""
 
     _kept: _Kept[S, E]
     _worker: str
@@ -219,46 +220,46 @@ class MemoryTaskJournal(Generic[S, E]):
 
     @property
     def blocking(self) -> bool:
-        """Never: memory is at hand."""
+        """False: no method waits for a disk or a network."""
         return False
 
     def load(self) -> TaskRecord[S, E]:
-        """Return what is known of the task."""
+        """Return the task's current record."""
         return self._kept.record
 
     def track(self, *, created: bool = False) -> None:
-        """Record when the task was created, if it was now. That there is such a task is known while its log is held."""
+        """Record the time of creation if `created`; otherwise do nothing, since this object keeps the task known."""
         kept = self._kept
         with kept.lock:
             if created and kept.record.created_at is None:
                 kept.record = replace(kept.record, created_at=kept.store.clock())
 
     def add_report(self, report: Report) -> TaskRecord[S, E]:
-        """Record a report as what it is. Raises UnknownName for a channel that is not declared."""
+        """Classify and record a report. Raises UnknownName for a channel that is not declared."""
         self.enter_report(report)
         return self._kept.record
 
     def enter_report(self, report: Report) -> ReportEntry[S, E]:
-        """Record a report like `add_report`; return what the report was found to be."""
+        """Classify and record a report, and return its entry. Raises UnknownName for a channel that is not declared."""
         recorded = self.record(report)
-        self.tell(recorded)
+        self.notify(recorded)
         return recorded.entry
 
     def record(self, report: Report) -> RecordedInMemory:
-        """Record a report without telling `on_report` of it."""
+        """Record a report without calling `on_report`."""
         kept = self._kept
         with kept.lock:
             entry = classify_report(kept.lifecycle, kept.record, report)
             last = kept.entries[-1] if kept.entries else None
-            if isinstance(last, ReportEntry) and is_repeat(entry, last):  # no move: the first of them has made it
+            if isinstance(last, ReportEntry) and is_repeat(entry, last):
                 kept.entries[-1] = replace(last, times=last.times + 1)
             else:
                 kept.entries.append(entry)
             before, kept.record = kept.record, apply_report(kept.record, entry)
             return RecordedInMemory(entry, before, kept.record)
 
-    def tell(self, recorded: RecordedInMemory) -> None:
-        """Tell `on_report` of a report that is recorded."""
+    def notify(self, recorded: RecordedInMemory) -> None:
+        """Call `on_report` with a recorded report."""
         if self._kept.store.on_report is not None:
             self._kept.store.on_report(self._kept.lifecycle, *recorded)
 
@@ -287,18 +288,18 @@ class MemoryTaskJournal(Generic[S, E]):
             return opened
 
     def find_command(self, idempotency_key: str) -> CommandRecord[S, E] | None:
-        """Return the command that was opened under that key, open or ended, if there is one."""
+        """Return the command that was opened under this key, open or ended; None if there is none."""
         with self._kept.lock:
             number = self._kept.keys.get(idempotency_key)
             return None if number is None else self._kept.commands[number]
 
     def load_command(self, command_id: str) -> CommandRecord[S, E]:
-        """Return a command as it is now, open or ended. Raises ValueError if there is none of that id."""
+        """Return a command as it is now, open or ended. Raises ValueError if the task has no such command."""
         with self._kept.lock:
             return self._command(command_id)
 
     def claim(self, command_id: str, *, dead: Collection[str] = ()) -> CommandRecord[S, E] | None:
-        """Claim an open command; None if it has ended, or a worker that may be alive holds it."""
+        """Claim an open command; return None if it has ended, or a worker that may be alive has claimed it."""
         with self._kept.lock:
             command = self._command(command_id)
             now = self._kept.store.clock()
@@ -308,31 +309,34 @@ class MemoryTaskJournal(Generic[S, E]):
             return claimed
 
     def release(self, command_id: str, *, claim: int) -> None:
-        """End this worker's claim of a command, if it has not ended already."""
+        """End this claim of a command, so that any worker can claim it; do nothing if the command has ended."""
         with self._kept.lock:
             command = self._command(command_id)
             if command.claim == claim and not COMMAND.is_final(command.state):
                 self._keep(replace(command, hold=None))
 
     def add_attempt(self, command_id: str, *, number: int, claim: int) -> bool:
-        """Record that the command is about to be sent. False if that is another's to do, or nobody's."""
+        """Record that the command is about to be sent; return False if it must not be sent under this claim."""
         kept = self._kept
         with kept.lock:
             command = self._command(command_id)
-            may = may_attempt(kept.lifecycle, kept.record, command_id, number=number, claim=claim)
-            if may:
+            may_send = may_attempt(kept.lifecycle, kept.record, command_id, number=number, claim=claim)
+            if may_send:
                 self._enter(replace(command, attempts=number, hold=self._hold()), None, "sent")
-            return may
+            return may_send
 
     def add_outcome(self, command_id: str, event: CommandEvent, *, why: str, claim: int) -> CommandOutcome[S, E]:
-        """Move the command by an event of its lifecycle, if this claim still holds. Raises ValueError."""
+        """Apply an event of its lifecycle to the command, if this claim is still valid; otherwise change nothing.
+
+        Raises ValueError if the task has no such command.
+        """
         with self._kept.lock:
             command = self._command(command_id)
-            moved = apply_event(command, event, why=why, claim=claim)
-            if moved is not command:
-                moved = replace(moved, hold=None if COMMAND.is_final(moved.state) else self._hold())
-                self._enter(moved, event, why)
-            return CommandOutcome(self._kept.record, moved)
+            after = apply_event(command, event, why=why, claim=claim)
+            if after is not command:
+                after = replace(after, hold=None if COMMAND.is_final(after.state) else self._hold())
+                self._enter(after, event, why)
+            return CommandOutcome(self._kept.record, after)
 
     def _hold(self) -> Hold:
         store = self._kept.store

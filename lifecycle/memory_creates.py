@@ -1,4 +1,4 @@
-"""The creates of the journal in memory. What a record means is decided in journal.py."""
+"""The creates of the journal in memory. journal.py decides how records change."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from lifecycle.lifecycle import Lifecycle
 
 
 class CreateStore:
-    """What all workers of one journal share.
+    """The creates that all workers of one journal share.
 
-    Kept are the creates without an outcome, those under a key that is taken, and those that one worker has
-    claimed after another, who may still ask for them; of all others the ids of the tasks that they made.
+    It keeps the creates without an outcome, those whose key is taken, and those that were claimed more than
+    once (an earlier worker may still ask for them). Of all others it keeps the ids of the tasks that they made.
     """
 
     def __init__(self, lease: timedelta | None, clock: Callable[[], datetime]) -> None:
@@ -42,7 +42,7 @@ class CreateStore:
 
 @dataclass(eq=False)
 class MemoryCreates:
-    """One worker's view of the creates of one lifecycle in memory, as `Creates` describes."""
+    """One worker's view of the creates of one lifecycle in memory; the protocol `Creates` describes its methods."""
 
     _store: CreateStore
     _lifecycle: Lifecycle[Any, Any]
@@ -51,13 +51,13 @@ class MemoryCreates:
 
     @property
     def blocking(self) -> bool:
-        """Never: memory is at hand."""
+        """False: no method waits for a disk or a network."""
         return False
 
     def add(
         self, fields: Mapping[str, Any], *, labels: Mapping[str, str], context: RequestContext = NO_CONTEXT
     ) -> CreateRecord | None:
-        """Record an intent, which this worker has claimed; None if its key is taken."""
+        """Record an intent, which this worker has claimed; return None if its key is taken."""
         store = self._store
         with store.lock:
             name = (self._lifecycle.name, str(context.idempotency_key))
@@ -72,18 +72,18 @@ class MemoryCreates:
             return self._keep(record)
 
     def load(self, create_id: str) -> CreateRecord:
-        """Return a create as it is now. Raises ValueError if there is none of that id."""
+        """Return a create as it is now. Raises ValueError if there is no create with that id."""
         with self._store.lock:
             return self._record(create_id)
 
     def find(self, idempotency_key: str) -> CreateRecord | None:
-        """Return the create under that key that made a task or may have made one, if there is one."""
+        """Return the create under this key that made a task or may have made one; None if there is none."""
         with self._store.lock:
             found = self._store.keys.get((self._lifecycle.name, idempotency_key))
             return None if found is None else self._record(found)
 
     def find_maker(self, task_id: str) -> str | None:
-        """Return the id of the create that made the task, if one of this journal did."""
+        """Return the id of the create that made the task; None if no create of this journal did."""
         with self._store.lock:
             return self._store.makers.get((self._lifecycle.name, task_id))
 
@@ -94,7 +94,10 @@ class MemoryCreates:
         return [each for each in records if each.is_open]
 
     def claim(self, create_id: str, *, dead: Collection[str] = ()) -> CreateRecord | None:
-        """Claim an open create for this worker alone; None if it has ended, or a living worker holds it."""
+        """Claim an open create for this worker alone.
+
+        Returns None if it has ended, or a worker that may be alive has claimed it; the workers in `dead` are not alive.
+        """
         with self._store.lock:
             _, record = self._store.records.get(create_id, ("", None))
             if record is None:
@@ -111,7 +114,7 @@ class MemoryCreates:
                 self._keep(replace(record, hold=None))
 
     def add_attempt(self, create_id: str, *, number: int, claim: int) -> bool:
-        """Record that the create is about to be sent. False if it has ended or another worker has claimed it."""
+        """Record that the create is about to be sent; return False if it has ended or another worker has claimed it."""
         with self._store.lock:
             sent = apply_attempt_of_create(self._record(create_id), number=number, claim=claim)
             if sent is not None:
@@ -121,18 +124,18 @@ class MemoryCreates:
     def add_outcome(
         self, create_id: str, event: CommandEvent, *, why: str, claim: int, task: CreatedTask | None = None
     ) -> CreateRecord:
-        """Move the create by an event of the lifecycle `command`, if this claim still holds; make its task known."""
+        """Apply an event of the lifecycle `command` to the create, if this claim is still valid; record its task."""
         with self._store.lock:
             record = self._keep(apply_event_of_create(self._record(create_id), event, why=why, claim=claim, task=task))
         if task is not None:
-            log = self._journal.task(self._lifecycle, task.task_id)
-            log.track(created=True)
+            journal = self._journal.task(self._lifecycle, task.task_id)
+            journal.track(created=True)
             if task.report is not None:
-                log.add_report(task.report)
+                journal.add_report(task.report)
         return record
 
     def excluded(self, create_id: str, task_ids: Collection[str]) -> set[str]:
-        """Return those of the tasks that this create cannot have made."""
+        """Return the tasks among `task_ids` that this create cannot have made."""
         recorded_at = self.load(create_id).recorded_at
         return {each for each in task_ids if self._is_made(each) or self._was_known(each, recorded_at)}
 
