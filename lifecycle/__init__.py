@@ -1,7 +1,7 @@
-"""Declared life cycles of remote tasks: what may follow what, checked once, asked everywhere.
+"""Declared lifecycles of remote tasks: state machines that are validated once and used everywhere.
 
 The pure core of task-lifecycle: no I/O, clock, randomness or environment. Equal inputs, equal
-answers. What touches the world is in the package `lifecycle_adapters`.
+outputs. All I/O is in the package `lifecycle_adapters`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What a reported status means: one report against a known state, one history against the table.
+"""Conformance of reported statuses: one report against a known state, one history against the table.
 
 `observe` judges a live report, which may be late, by reachability alone. `check` judges a
-recorded history, whose order is trusted. Every engine that checks logs follows the rules that
-are written at `check`, and no others.
+recorded history, whose order is trusted. Every engine that checks logs follows the rules in the
+docstring of `check`, and no others.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from lifecycle.table import E, S, TransitionSystem, quoted, require_words
 
 
 class Channel(StrEnum):
-    """Where a status was read. A lifecycle's aliases may name further channels."""
+    """The channel of a status. A lifecycle's aliases may name further channels."""
 
     API = "api"
     WEBHOOK = "webhook"
 
 
 class ObservationKind(StrEnum):
-    """How a reported status relates to the state we knew."""
+    """The relation of a reported status to the known state."""
 
     SAME = "same"  # nothing new
     STEP = "step"  # one transition leads there
@@ -39,12 +39,12 @@ class ObservationKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Observation(Generic[S, E]):
-    """`observe`'s answer.
+    """The result of `observe`.
 
-    `status` is the foreign text, `reported` the state it stands for (None when unknown) and
-    `state` the state to keep: the reported one after a step or a jump, else the known one.
+    `status` is the foreign text, `reported` the state that it stands for (None if unknown) and
+    `state` the state to keep: the reported one after a step or a jump, otherwise the known one.
     `events` are, for a step, the alternatives that could each explain it, in declared order;
-    `path` is a shortest path of events for a step or a jump, else empty.
+    `path` is a shortest path of events for a step or a jump, otherwise empty.
     """
 
     kind: ObservationKind
@@ -58,14 +58,14 @@ class Observation(Generic[S, E]):
 
 
 class Severity(StrEnum):
-    """Whether a finding makes a history bad."""
+    """The severity of a finding: a `FINDING` makes a history bad, `INFORMATION` does not."""
 
     FINDING = "finding"
     INFORMATION = "information"
 
 
 class FindingCode(StrEnum):
-    """The kinds of finding, stable, as DuckDB, Spark and a spreadsheet will show them."""
+    """The codes of findings; they are stable, and DuckDB, Spark and spreadsheets contain them."""
 
     UNKNOWN_STATUS = "unknown_status"
     WRONG_START = "wrong_start"
@@ -78,7 +78,7 @@ class FindingCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Deviation(Generic[S]):
-    """What the rules of `check` say of one row; `possible` are the states that could have followed directly."""
+    """The verdict of `check`'s rules on one row; `possible` are the states that could have followed directly."""
 
     code: FindingCode
     severity: Severity
@@ -111,7 +111,7 @@ class Conformance(Graph[S, E]):
     __slots__ = ("_kept_comparison", "_statuses")
 
     _kept_comparison: Callable[[S, S], Any]
-    _statuses: dict[str, dict[str, S]]  # channel -> foreign word -> state
+    _statuses: dict[str, dict[str, S]]  # channel -> status -> state
 
     def __init__(
         self,
@@ -124,18 +124,18 @@ class Conformance(Graph[S, E]):
         self._fill(_statuses=statuses, _kept_comparison=lru_cache(PAIRS_KEPT)(self._compared))
 
     def statuses(self, *, channel: str = Channel.API) -> Mapping[str, S]:
-        """Return every word of a channel with the state that it stands for: the states first, then the aliases.
+        """Return every status of a channel with the state that it stands for: the states first, then the aliases.
 
         Raises:
-            UnknownName: a channel that is neither usual nor named by an alias.
+            UnknownName: `channel` is neither "api" nor "webhook", and no alias names it.
         """
         return MappingProxyType(self._vocabulary(channel))
 
     def state_of(self, status: str, *, channel: str = Channel.API) -> S | None:
-        """Return the state that `status` stands for in `channel`, or None where it stands for none.
+        """Return the state that `status` stands for in `channel`, or None if it stands for no state.
 
         Raises:
-            UnknownName: a channel that is neither usual nor named by an alias.
+            UnknownName: `channel` is neither "api" nor "webhook", and no alias names it.
         """
         return self._vocabulary(channel).get(status)
 
@@ -146,11 +146,11 @@ class Conformance(Graph[S, E]):
             raise UnknownName("channel", channel, known=self._statuses, where=self.name) from None
 
     def require_state_of(self, status: str, *, channel: str = Channel.API) -> S:
-        """As `state_of`, but raise for a status that stands for no state.
+        """Return the state that `status` stands for in `channel`; raise if it stands for no state.
 
         Raises:
-            UnknownStatus: the channel does not know the word.
-            UnknownName: a channel that is neither usual nor named by an alias.
+            UnknownStatus: the channel has no such status.
+            UnknownName: `channel` is neither "api" nor "webhook", and no alias names it.
         """
         state = self.state_of(status, channel=channel)
         if state is None:
@@ -159,14 +159,14 @@ class Conformance(Graph[S, E]):
         return state
 
     def observe(self, known: S, status: str, *, channel: str = Channel.API) -> Observation[S, E]:
-        """Judge a live report against the state known so far. It may be late, so nothing here is an error.
+        """Judge a live report against the known state. It may be late, so no report raises an error.
 
         Args:
-            known: the state we last believed in.
-            status: the word that the service reported.
-            channel: whose vocabulary the word is from.
+            known: the state known so far.
+            status: the status that the service reported.
+            channel: the channel whose status it is.
         Raises:
-            UnknownName: `known` or `channel` is not declared. (An undeclared `status` is an answer.)
+            UnknownName: `known` or `channel` is not declared. (An undeclared `status` gives the kind `UNKNOWN`.)
         """
         known = self._require_state(known)
         reported = self.state_of(status, channel=channel)
@@ -177,7 +177,7 @@ class Conformance(Graph[S, E]):
         return Observation(kind, known, status, reported, state, events, path, reason)
 
     def _compared(self, known: S, reported: S) -> tuple[ObservationKind, S, tuple[E, ...], tuple[E, ...], str]:
-        """The kind, state, events, path and reason of an observation of two declared states."""
+        """Return the kind, state, events, path and reason of an observation of two declared states."""
         kind = self._relation(known, reported)
         events: tuple[E, ...] = ()
         path: tuple[E, ...] = ()
@@ -192,11 +192,11 @@ class Conformance(Graph[S, E]):
         return kind, state, events, path, _REASONS[kind].format(known=known, status=reported)
 
     def relation(self, known: S, reported: S | None) -> ObservationKind:
-        """Return how a reported state relates to the known one: the kind that `observe` returns, and nothing else.
+        """Return the relation of a reported state to the known one: only the kind of what `observe` returns.
 
         Args:
-            known: the state we last believed in.
-            reported: the state that was reported; None for a status that stands for none.
+            known: the state known so far.
+            reported: the state that was reported; None for a status that stands for no state.
         Raises:
             UnknownName: a state that is not declared.
         """
@@ -210,7 +210,7 @@ class Conformance(Graph[S, E]):
     ) -> tuple[Finding[S], ...]:
         """Judge one task's recorded history and return its findings, in the order of its rows.
 
-        1. A row whose status the lifecycle does not know is `unknown_status`, and is left out.
+        1. A row whose status the lifecycle does not declare is `unknown_status`, and is then left out.
         2. In exact mode the first remaining row is `wrong_start` unless it is the initial state.
         3. Every other row is judged against the row before it, and against whether any earlier
            row was final. Equal to the row before: `duplicate`. Otherwise, after a final state:
@@ -220,11 +220,12 @@ class Conformance(Graph[S, E]):
         Duplicates, and gaps in sampled mode, are information and do not make a history bad.
 
         Args:
-            statuses: n words of `channel`, oldest first.
-            mode: "exact" when every change was recorded, "sampled" when it was polled.
+            statuses: n statuses of `channel`, oldest first.
+            mode: "exact" if every change was recorded, "sampled" if the task was polled.
+            channel: the channel whose statuses they are.
         Raises:
             UnknownName: `channel` is not declared.
-            ValueError: `mode` is neither.
+            ValueError: `mode` is neither "exact" nor "sampled".
             TypeError: `statuses` is one text.
         """
         _require_mode(mode)
@@ -246,15 +247,16 @@ class Conformance(Graph[S, E]):
     def check_step(
         self, previous: S | None, state: S | None, *, ended: bool = False, mode: Mode = "exact"
     ) -> Deviation[S] | None:
-        """Return what `check` finds in one row of a history, or None where it is as it should be.
+        """Return the deviation that `check` finds in one row of a history, or None if the row conforms.
 
-        With it whoever holds a history in another form (a table of pairs and how often each was
-        seen) judges it by the very rules of `check`.
+        With this, code that has a history in another form (a table of pairs and how often each was
+        seen) judges it by the same rules as `check`.
 
         Args:
             previous: the state of the row before, unknown statuses left out; None at the first.
-            state: the state that the row's status stands for; None where the channel does not know it.
+            state: the state that the row's status stands for; None if the channel has no such status.
             ended: whether any row before `previous` was final.
+            mode: "exact" if every change was recorded, "sampled" if the task was polled.
         Raises:
             UnknownName: `previous` or `state` is not declared.
             ValueError: `mode` is neither "exact" nor "sampled".
@@ -284,11 +286,12 @@ class Conformance(Graph[S, E]):
         return _DEVIATIONS[self._relation(previous, state)]
 
     def describe_deviation(self, deviation: Deviation[S], previous: S | None, status: str) -> str:
-        """Return the line that `check` says with a deviation: what was reported after what, and what could have been.
+        """Return the message of a deviation: the status, the state before it, the code, and the possible states.
 
         Args:
-            previous: as for `check_step`.
-            status: the word that was reported, whatever it is.
+            deviation: the deviation, as `check_step` returns it.
+            previous: the state of the row before, unknown statuses left out; None at the first.
+            status: the status that was reported, declared or not.
         """
         after = "at the start" if previous is None else f"after {quoted(previous)}"
         is_unknown = deviation.code is FindingCode.UNKNOWN_STATUS

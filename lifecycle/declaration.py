@@ -1,6 +1,6 @@
-"""A declaration as data: states, events, rows, aliases and invariants. Pydantic parses, dumps and describes it.
+"""The data model of a declaration: states, events, rows, aliases and invariants, as pydantic models.
 
-What its parts must satisfy together is in validation.py; what is made of it, a `Lifecycle`, in lifecycle.py.
+validation.py checks whether the parts fit together; lifecycle.py makes a `Lifecycle` from them.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from pydantic import (
 
 from lifecycle.table import E, Origin, S, TransitionSystem
 
-# Parts are examined like foreign data even when they come as objects: what a type checker would
-# refuse (an origin given as text) must not pass silently where there is none.
+# Parts are validated like foreign data even if they are objects already: a value that a type checker
+# would reject (an origin given as text) must not pass silently without one.
 _CHECKED = ConfigDict(extra="forbid", revalidate_instances="always")
 
 
 def _keep_member(name: Any, check: ValidatorFunctionWrapHandler) -> Any:
-    # Where the enumeration is not known, pydantic would turn its members into plain text. What kinds of
-    # enumeration there may be is examined in validation.py.
+    # If the enumeration is not known, pydantic would turn its members into plain text. validation.py checks
+    # which kinds of enumeration are allowed.
     checked = check(name)
     for each in (name, checked):  # bytes, or a member of a plain Enum
         if not isinstance(each, str):
@@ -52,7 +52,7 @@ _Flag = Annotated[bool, Strict()]  # pydantic would take "yes", "off" and 1 for 
 
 @dataclass(frozen=True, slots=True)
 class State(Generic[S]):
-    """Where a task rests. `settled` means that no work is being done although the task is not over."""
+    """A state of a task. `settled` means that no work is being done although the task may not be over."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _CHECKED
 
@@ -65,12 +65,12 @@ class State(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Event(Generic[E]):
-    """What moves a task.
+    """An event: a command that a caller may send, or something that the service does by itself (`origin`).
 
-    For a command (origin caller), `proved_by_state` says that being at its target means that it
-    took effect, so it may not lead from a state to that same state. `idempotent` says that sending
-    it twice is the same as sending it once, whatever the service does in between: no remote events
-    lead from its target to a state that accepts it again.
+    For a command, `proved_by_state` states that being at its target proves that it took effect; so it
+    may not lead from a state to that same state. `idempotent` states that sending it twice equals
+    sending it once, whatever the service does in between: no remote events lead from its target to a
+    state that accepts it again.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _CHECKED
@@ -95,7 +95,7 @@ class Transition(Generic[S, E]):
 
 @dataclass(frozen=True, slots=True)
 class Alias(Generic[S]):
-    """A foreign word for a state in one channel (`webhook` says `initializing` for `created`)."""
+    """A status that stands for a state in one channel (`initializing` for `created` in `webhook`)."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _CHECKED
 
@@ -105,10 +105,10 @@ class Alias(Generic[S]):
 
 
 class Rule(StrEnum):
-    """The forms that an invariant can take; each says which of `events` and `states` it is about."""
+    """The rules of invariants; each needs `events`, `states` or both, as its comment shows."""
 
     FINAL = "final"  # nothing leads out of the states
-    IRREVERSIBLE = "irreversible"  # whatever the events lead to is final
+    IRREVERSIBLE = "irreversible"  # the events lead to final states only
     NEVER_IN = "never_in"  # the states refuse the events
     ONLY_IN = "only_in"  # every state but these refuses the events
     ACCEPTED_IN = "accepted_in"  # the states accept the events
@@ -123,7 +123,7 @@ _BROKEN_BY_REFUSALS = frozenset({Rule.ACCEPTED_IN, Rule.ACCEPTED_UNTIL_FINAL})
 
 @dataclass(frozen=True, slots=True)
 class Invariant(Generic[S, E]):
-    """A property of a lifecycle, as data, with the sentence of the document that makes it."""
+    """A property that a lifecycle guarantees, as data, with the sentence of the document that says so."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _CHECKED
 
@@ -136,11 +136,11 @@ class Invariant(Generic[S, E]):
     def violations(
         self, rows: TransitionSystem[S, E], target: Callable[[S, E], S | None] | None = None
     ) -> Iterator[tuple[S, E, S | None]]:
-        """Yield each (state, event, target) that breaks the invariant.
+        """Yield each (state, event, target) that violates the invariant; a target of None is a refusal.
 
         Args:
-            rows: of the lifecycle.
-            target: any executor of it (a machine over a user's object, a server), asked every pair that the
+            rows: the rows of the lifecycle.
+            target: any executor of it (a machine over a user's object, a server), called with every pair that the
                 invariant is about; the rows themselves if omitted.
         """
         states, events = self._about(rows)
@@ -153,7 +153,7 @@ class Invariant(Generic[S, E]):
                 yield state, event, to
 
     def _about(self, rows: TransitionSystem[S, E]) -> tuple[dict[S, None], dict[E, None]]:
-        """The states and events whose pairs the invariant is about, in declared order."""
+        """Return the states and events whose pairs the invariant is about, in declared order."""
         named = frozenset(self.states)
         match self.rule:
             case Rule.FINAL | Rule.NEVER_IN | Rule.ACCEPTED_IN:
@@ -169,7 +169,7 @@ class Invariant(Generic[S, E]):
         return dict.fromkeys(states), dict.fromkeys(about)
 
     def _allows(self, to: S | None, rows: TransitionSystem[S, E]) -> bool:
-        """Whether the invariant allows a pair that it is about to lead there."""
+        """Return whether the invariant allows one of its pairs to lead to `to` (None: to be refused)."""
         match self.rule:
             case Rule.ACCEPTED_IN | Rule.ACCEPTED_UNTIL_FINAL:
                 return to is not None
@@ -182,7 +182,7 @@ class Invariant(Generic[S, E]):
 
 
 class Declaration(BaseModel, Generic[S, E], frozen=True, extra="forbid"):
-    """All that is declared of a lifecycle, each part well-formed; whether they fit together is not examined here."""
+    """A declaration whose parts are each well-formed; whether they fit together is not checked here."""
 
     name: StrictText
     extended_by: Text | None = None

@@ -1,16 +1,16 @@
 """Pictures of a lifecycle as text: Mermaid, DOT, PlantUML and a Markdown table, from one model.
 
 `diagram` turns a lifecycle into a `Diagram`, plain data whose edges are exactly the table's rows;
-each renderer is a function of that model. What runs a program or writes a file (SVG, PNG) belongs
-in an adapter.
+each renderer is a function of that model. Code that runs a program or writes a file (SVG, PNG)
+belongs in an adapter.
 
-Every mark and origin shows in a shape, a line or a word, and in colour besides, so that nothing
-is lost without colours. The colours are the blue, green and orange that Okabe and Ito chose to be
-told apart by colour-blind people ("Color Universal Design", 2008), and greys. Rows of one origin
-between the same two states share one line.
+Every mark and origin has a shape, a line style or a word, and also a colour, so that a picture
+without colours loses nothing. The colours are the blue, green and orange that Okabe and Ito chose
+because colour-blind people can distinguish them ("Color Universal Design", 2008), and greys. Rows
+of one origin between the same two states share one line.
 
 Names and meanings are foreign text to all these languages. States are therefore called s0, s1, ...
-in the output; their names stand in labels only, escaped by the language's own rule.
+in the output; their names occur in labels only, escaped by the language's own rule.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lifecycle.table import E, Origin, S
 
 
 class Format(StrEnum):
-    """The languages of pictures; `RENDERERS` has a function for each."""
+    """The text formats of pictures; `RENDERERS` has a function for each."""
 
     MERMAID = "mermaid"
     DOT = "dot"
@@ -34,10 +34,10 @@ class Format(StrEnum):
 
 
 class Mark(StrEnum):
-    """What is special about a state."""
+    """A property of a state that a picture shows."""
 
     INITIAL = "initial"
-    SETTLED = "settled"  # and not final; a final state is settled in any case
+    SETTLED = "settled"  # and not final: every final state is settled
     FINAL = "final"
     CURRENT = "current"
 
@@ -69,7 +69,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A row of the table, with what is declared of its event."""
+    """A row of the table, with the origin and the meaning of its event."""
 
     source: str
     event: str
@@ -89,7 +89,7 @@ class Diagram:
 
     @property
     def legend(self) -> dict[Origin | Mark, str]:
-        """What each origin and mark means that occurs here, in the order in which to list them."""
+        """The meaning of each origin and mark that occurs here, in the order in which to list them."""
         present = {edge.origin for edge in self.edges} | {mark for node in self.nodes for mark in node.marks}
         return {kind: meaning for kind, meaning in _LEGEND.items() if kind in present}
 
@@ -125,21 +125,21 @@ def diagram(lifecycle: Lifecycle[S, E], *, current: S | None = None) -> Diagram:
 
 
 def _marks(state: State[S], current: S | None) -> tuple[Mark, ...]:
-    bears = {
+    marked = {
         Mark.INITIAL: state.initial,
         Mark.SETTLED: state.settled and not state.final,
         Mark.FINAL: state.final,
         Mark.CURRENT: state.name == current,
     }
-    return tuple(mark for mark in Mark if bears[mark])
+    return tuple(mark for mark in Mark if marked[mark])
 
 
-# --- what the renderers share ------------------------------------------------------------------
+# --- shared by the renderers -------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """All edges of one origin between two states, which are given as ids."""
+    """All edges of one origin between two states; `source` and `target` are their ids in the output."""
 
     source: str
     target: str
@@ -160,13 +160,13 @@ def _ids(picture: Diagram) -> dict[str, str]:
 
 
 def _marked(picture: Diagram, mark: Mark) -> list[str]:
-    """The ids of the states that bear a mark."""
+    """Return the ids of the states that have a mark."""
     ids = _ids(picture)
     return [ids[node.name] for node in picture.nodes if mark in node.marks]
 
 
 def _paint(node: Node) -> tuple[Colour, Colour]:
-    """The fill and the border: of the node's last mark that has some."""
+    """Return the fill and the border of a node: those of its last mark that has colours."""
     return next((_PAINT[mark] for mark in reversed(node.marks) if mark in _PAINT), (Colour.FILL, Colour.BORDER))
 
 
@@ -187,8 +187,8 @@ def _text(lines: Iterable[str]) -> str:
 
 # --- Mermaid -----------------------------------------------------------------------------------
 
-# A flowchart, because state diagrams have one kind of line only. Of the curves, the monotone ones
-# pass through their labels; with the others a label can lie on its neighbour's line.
+# A flowchart, because state diagrams have one line style only. Monotone curves pass through their own
+# labels; with the other curves a label can lie on its neighbour's line.
 _MERMAID_HEAD = """\
 ---
 config:
@@ -262,7 +262,7 @@ def _mermaid_escaped(text: str) -> str:
 
 # --- DOT ---------------------------------------------------------------------------------------
 
-# The distances were searched for: with them no label of the catalog meets a line, and a test says so.
+# These distances were found by trial: with them no label of the catalog touches a line, which a test checks.
 _DOT_HEAD = f"""\
     graph [rankdir=LR, nodesep=0.2, ranksep=1.0, pad=0.25, bgcolor="{Colour.PAPER}",
            labelloc=b, fontname="Helvetica", fontsize=11, fontcolor="{Colour.BORDER}"]
@@ -283,7 +283,7 @@ _DOT_ORIGINS: dict[Origin, str] = {
 
 
 def _dot_sample(look: str, *, inside: str = "") -> str:
-    """A small shape for the legend: HTML-like labels know tables only."""
+    """Return a small shape for the legend: a table, since HTML-like labels have no other shape."""
     table = 'fixedsize="true" cellborder="0" cellpadding="0"'
     return f"<table {table} {look}><tr><td {inside}></td></tr></table>"
 
@@ -312,7 +312,7 @@ _DOT_SAMPLES: dict[Origin | Mark, str] = {
 
 @dataclass(frozen=True, slots=True)
 class DotLine:
-    """A line of somebody's own in DOT: between two states by name, or from the start (None); `look` is attributes."""
+    """A caller's own line in DOT: between two states by name, or from the start (None); `look` is DOT attributes."""
 
     source: str | None
     target: str
@@ -330,12 +330,12 @@ def to_dot(picture: Diagram) -> str:
 
 
 def to_dot_with(picture: Diagram, lines: Sequence[DotLine], *, labels: Mapping[str, str]) -> str:
-    """Return the states in DOT with lines of somebody's own instead of the table's rows, and without a legend.
+    """Return the states in DOT with the caller's lines instead of the table's rows, and without a legend.
 
     Args:
-        picture: whose states are drawn.
-        lines: in the order in which they are laid out.
-        labels: what states are to show instead of their names, as a value in DOT, already quoted.
+        picture: the diagram whose states are drawn.
+        lines: the lines, in the order in which they are laid out.
+        labels: labels of states that differ from their names, as DOT values, already quoted.
     """
     ids: dict[str | None, str] = {None: "initial"}
     ids.update(_ids(picture))
@@ -372,13 +372,13 @@ def _dot_node(node: Node, labels: Mapping[str, str]) -> str:
 
 
 def _dot_line(line: _Line) -> str:
-    # The spaces keep the names off the line.
+    # The spaces keep the text from touching the line.
     label = "\n".join(f" {event} " for event in line.events)
     return f"label={_dot_quoted(label)}, {_DOT_ORIGINS[line.origin]}"
 
 
 def _dot_legend(picture: Diagram) -> Iterator[str]:
-    """The lines of an HTML-like label: up to three entries in one row, more in two."""
+    """Yield the lines of an HTML-like label: up to three entries in one row, more in two."""
     entries = list(picture.legend.items())
     columns = len(entries) if len(entries) <= 3 else -(-len(entries) // 2)
     yield '        <table border="0" cellborder="0" cellspacing="6">'
@@ -394,7 +394,7 @@ def _dot_entry(kind: Origin | Mark, meaning: str) -> str:
 
 
 def _dot_quoted(text: str) -> str:
-    # Labels know the entities of HTML besides.
+    # Labels may also contain HTML entities, so that an ampersand is escaped.
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;").replace("\n", "\\n")
     return f'"{escaped}"'
 
@@ -491,7 +491,7 @@ def _markdown_table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> I
 
 
 def _markdown_escaped(text: str) -> str:
-    # Meanings, unlike names, may hold line breaks and control characters.
+    # Meanings, unlike names, may contain line breaks and control characters.
     line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
     # An underscore within a word is harmless, and most names have one.
     return re.sub(r"[\\`*{}\[\]<>&|#~$!]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", line)

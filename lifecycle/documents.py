@@ -1,7 +1,7 @@
-"""Declarations as text, JSON or YAML: what they say, the line of every part, and which keys are written twice.
+"""Readers of declarations in JSON and YAML, with the line of every part and the keys that are written twice.
 
-What a declaration must satisfy is in validation.py. Neither format's usual reader reports a key that is
-written twice (the last one counts, RFC 8259 leaves it open and YAML 1.2 forbids it), nor where a part was.
+validation.py checks the declaration itself. The usual reader of neither format reports a key that is
+written twice (the last one wins; RFC 8259 does not define that, YAML 1.2 forbids it) or the line of a part.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NESTING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[{}\[\]]', re.DOTALL)
 
 
 class _Odd(int):
-    """What is written so, and is no number, text or truth value to a declaration: no field takes it."""
+    """A value that no field of a declaration accepts; `shown` is how the document spells it."""
 
     shown: str
 
@@ -37,11 +37,11 @@ class _Odd(int):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a text says.
+    """The value in a text, and where its parts are.
 
-    `repeated` holds the path and the line of each key that its mapping has already. `line_of` returns the line of
-    a part, or of the nearest part around it; `bare` returns what stands for a part without quotes in YAML and is
-    no text to it, such as `no` or `2026-01-01`.
+    `repeated` contains the path and the line of each key that its mapping has already. `line_of` returns the line of
+    a part, or of the nearest part around it. `bare` returns the unquoted source text of a part in YAML, such as
+    `no` or `2026-01-01`, which YAML does not read as text; None if there is none.
     """
 
     value: Any
@@ -51,7 +51,7 @@ class Document:
 
 
 def read_json(text: str | bytes) -> Document:
-    """Read JSON. Raises DefinitionError."""
+    """Read JSON. Raises DefinitionError if the text is not JSON."""
     text = text if isinstance(text, str) else _decoded("JSON", text, json.detect_encoding(text))
     try:
         value = json.loads(text, parse_int=_whole)
@@ -78,12 +78,12 @@ def _decoded(language: str, data: bytes, encoding: str) -> str:
 def _whole(digits: str) -> int:
     try:
         return int(digits)
-    except ValueError:  # Python refuses some thousands of digits, whose conversion takes its time
+    except ValueError:  # Python refuses thousands of digits, because their conversion is slow
         return _Odd.written(f"an integer of {len(digits):,} digits")
 
 
 def _deepest_line(text: str) -> int:
-    """The line on which JSON, sound or not, is nested most deeply."""
+    """Return the line on which JSON, valid or not, is nested most deeply."""
     depth = deepest = at = 0
     for token in _NESTING.finditer(text):
         if token[0] in ("{", "["):
@@ -96,7 +96,7 @@ def _deepest_line(text: str) -> int:
 
 
 def _json_lines(text: str) -> tuple[dict[Path, int], list[tuple[Path, int]]]:
-    """The line of every part of sound JSON, and the keys that are written twice."""
+    """Return the line of every part of valid JSON, and the keys that are written twice."""
     lines: dict[Path, int] = {}
     repeated: list[tuple[Path, int]] = []
     place: list[str | int | None] = []  # in each open list or object the next value's; None if a key comes next
@@ -173,7 +173,7 @@ def read_yaml(text: str | bytes) -> Document:
 
 
 def _yaml_loader(yaml: Any) -> Any:
-    """PyYAML's safe loader, but whatever cannot be read has its line, and truth values are `true` and `false` alone."""
+    """Return PyYAML's safe loader, changed: every error has a line, and only `true` and `false` are truth values."""
     base: Any = yaml.SafeLoader
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]
@@ -184,8 +184,8 @@ def _yaml_loader(yaml: Any) -> Any:
                 ValueError,
                 KeyError,
                 AttributeError,
-            ) as error:  # of a date that is none; `!!bool x`; `!!timestamp x`
-                reason = str(error) if isinstance(error, ValueError) else f"{node.value!r} is no {node.tag}"
+            ) as error:  # an impossible date; `!!bool x`; `!!timestamp x`
+                reason = str(error) if isinstance(error, ValueError) else f"{node.value!r} is not a {node.tag}"
                 raise yaml.constructor.ConstructorError(None, None, reason, node.start_mark) from error
 
         def construct_yaml_bool(self, node: Any) -> Any:
@@ -197,7 +197,7 @@ def _yaml_loader(yaml: Any) -> Any:
 
 
 def _yaml_nodes(root: Any, path: Path) -> Iterator[tuple[Any, int]]:
-    """Yield the nodes on the way to a part, each with its line, as far as there are some."""
+    """Yield the nodes on the path to a part, each with its line, as far as they exist."""
     node, line = root, 0 if root is None else root.start_mark.line + 1
     yield node, line
     for part in path:
@@ -235,7 +235,7 @@ def _yaml_repeated(root: Any) -> Iterator[tuple[Path, int]]:
 
 
 def require_yaml() -> Any:
-    """Return PyYAML. Raises MissingExtra."""
+    """Return the module of PyYAML. Raises MissingExtra if it is not installed."""
     try:
         import yaml
     except ImportError:

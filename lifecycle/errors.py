@@ -4,24 +4,24 @@ Nothing else belongs here. Messages say what was tried, where, and what would ha
 allowed; the attributes carry the same facts, typed.
 
     LifecycleError
-    ├── DefinitionError         a declaration that is not sound: all findings at once
+    ├── DefinitionError         a declaration is not sound: all findings at once
     ├── UnknownName             a state, event, channel or lifecycle that is not declared (a ValueError)
     ├── IllegalTransition       an event that the state refuses
-    ├── UnknownStatus           a service reported a word that its lifecycle does not declare
-    ├── CommandError            a command that was legal here and did not simply succeed
+    ├── UnknownStatus           a service reported a status that its lifecycle does not declare
+    ├── CommandError            a command that the table allowed did not succeed
     │   ├── CommandInFlight     another command of this task has no outcome yet
     │   ├── CommandRefused      the service refused it
-    │   ├── CommandUncertain    nobody knows whether it took effect; it stays open
-    │   ├── CommandAbandoned    it was abandoned: it was never sent, or a stop took its place
-    │   ├── KeyReused           its key was given to another command
+    │   ├── CommandUncertain    it is not known whether it took effect; it stays open
+    │   ├── CommandAbandoned    it was abandoned: it was never sent, or a stop replaced it
+    │   ├── KeyReused           its idempotency key was given to another command
     │   └── TaskEndedFirst      the task is over, in another state than the command leads to
-    ├── CreateError             a create that did not simply succeed
-    │   ├── CreateUncertain     nobody knows whether a task was created
+    ├── CreateError             a create did not succeed
+    │   ├── CreateUncertain     it is not known whether a task was created
     │   ├── CreateInFlight      another worker has claimed the create
-    │   └── CreateKeyReused     its key was given to a create with other fields
-    ├── WaitTimedOut            a task did not come to rest in time (a TimeoutError)
-    ├── UnreadableRecord        what a journal holds of one task cannot be read
-    │   └── UndeclaredState     its recorded state is one that its lifecycle does not declare
+    │   └── CreateKeyReused     its idempotency key was given to a create with other fields
+    ├── WaitTimedOut            a task was not settled or final in time (a TimeoutError)
+    ├── UnreadableRecord        a journal's record of one task cannot be read
+    │   └── UndeclaredState     its lifecycle does not declare the recorded state
     ├── MissingExtra            an optional dependency is not installed (an ImportError)
     └── AdapterError            the outside world; its subclasses live beside their adapters
 """
@@ -52,26 +52,26 @@ def _restore(cls: type[LifecycleError], args: tuple[Any, ...], state: dict[str, 
 
 
 def shortened(value: object) -> str:
-    """The plain text of a name in quotes, cut where foreign text would swamp a message."""
+    """Return the plain text of a name in quotes, cut to at most 80 characters."""
     text = repr(str.__str__(value) if isinstance(value, str) else value)
     return text if len(text) <= 80 else f"{text[:76]}..."
 
 
 def nearest(name: object, known: Iterable[str]) -> str | None:
-    """The known name that was probably meant, whatever its case; None where none is close."""
+    """Return the known name that was probably meant, ignoring case; None if none is close."""
     folded = {each.casefold(): each for each in known}
-    # A name can be a megabyte of foreign text, and the comparison takes its time.
+    # A name can be a megabyte of foreign text, and the comparison is slow.
     close = difflib.get_close_matches(str(name)[:100].casefold(), folded, n=1)
     return folded[close[0]] if close else None
 
 
 @dataclass(frozen=True, slots=True)
 class DefinitionFinding:
-    """One thing that is wrong with a declaration.
+    """One error in a declaration.
 
     `code` is stable and meant for programs, `where` names the part (`transitions[3]`,
-    `state 'idle'`), `message` is for people. `path` leads to the part from the declaration's fields
-    on (`("transitions", 3, "target")`), and `line` is its line, from 1, if the declaration was text.
+    `state 'idle'`), `message` is for people. `path` leads from the declaration's fields to the part
+    (`("transitions", 3, "target")`), and `line` is its line, from 1, if the declaration was text.
     """
 
     code: str
@@ -86,7 +86,7 @@ class DefinitionFinding:
 
 
 class DefinitionError(LifecycleError):
-    """A declaration is not sound. `.findings` holds everything that is wrong with it, in order."""
+    """A declaration is not sound. `.findings` contains every error in it, in order."""
 
     def __init__(self, name: str, findings: Sequence[DefinitionFinding]) -> None:
         self.name = name
@@ -99,9 +99,9 @@ class DefinitionError(LifecycleError):
 class UnknownName(LifecycleError, ValueError):
     """A name that is not declared.
 
-    `.kind` says of what ("state", "event", "channel", "lifecycle"), `.known` lists the declared
-    names in order, `.suggestion` is the one that was probably `meant` (the nearest, if that is not told)
-    or None, `.declared_by` names the lifecycle that does declare it where that is known.
+    `.kind` is the kind of name ("state", "event", "channel", "lifecycle"), `.known` lists the declared
+    names in order, `.suggestion` is the one that was probably meant (the argument `meant`, or the nearest)
+    or None, `.declared_by` is the lifecycle that does declare the name, None if that is not known.
     """
 
     def __init__(
@@ -169,7 +169,7 @@ class UnknownStatus(LifecycleError):
 
 
 class CommandFacts(TypedDict):
-    """Whose command it was: names, and the task's last known state (None: it could not be read)."""
+    """The facts of a command: names, and the task's last known state (None: it could not be read)."""
 
     lifecycle: str
     task: str
@@ -178,7 +178,7 @@ class CommandFacts(TypedDict):
 
 
 class CommandError(LifecycleError):
-    """A command that was legal when it was judged and did not simply succeed.
+    """A command that was legal when it was judged did not succeed.
 
     `.lifecycle`, `.task` and `.command` are names; `.state` is the task's last known state, None if it
     could not be read.
@@ -215,7 +215,7 @@ def _claimed(holder: str | None, until: datetime | None) -> str:
 
 
 class CommandRefused(CommandError):
-    """The service refused the command; `.detail` is what it said, the cause is the adapter's own error."""
+    """The service refused the command; `.detail` is its message, `.__cause__` the adapter's own error."""
 
     def __init__(self, detail: str, **facts: Unpack[CommandFacts]) -> None:
         self.detail = detail
@@ -233,7 +233,7 @@ class CommandUncertain(CommandError):
 
 
 class CommandAbandoned(CommandError):
-    """The command that was given under this key was abandoned; `.why` says why. A new one needs a new key."""
+    """The command that was given under this key was abandoned; `.why` is the reason. A new one needs a new key."""
 
     def __init__(self, why: str, **facts: Unpack[CommandFacts]) -> None:
         self.why = why
@@ -241,7 +241,10 @@ class CommandAbandoned(CommandError):
 
 
 class KeyReused(CommandError):
-    """The key of this command was given to another one, or to one with other fields; `.key`, and `.other` its name."""
+    """The key of this command was given to another command, or with other fields.
+
+    `.key` is the key, `.other` the name of the command to which it was given first.
+    """
 
     def __init__(self, key: str, other: str, **facts: Unpack[CommandFacts]) -> None:
         self.key = key
@@ -253,7 +256,7 @@ class KeyReused(CommandError):
 class TaskEndedFirst(CommandError):
     """The task is over, in another final state, `.state`, than the command leads to.
 
-    `.took_effect` is False if the command is known not to have taken effect, and None if nobody can know
+    `.took_effect` is False if the command is known not to have taken effect, and None if it cannot be known
     whether it took effect before the end: its request may have arrived in time.
     """
 
@@ -272,7 +275,7 @@ def _in(state: str | None) -> str:
 
 
 class CreateError(LifecycleError):
-    """A create that did not simply succeed.
+    """A create did not succeed.
 
     `.lifecycle` is a name; `.create_id` is the id of its record in the journal, None if it has none.
     """
@@ -286,8 +289,8 @@ class CreateError(LifecycleError):
 class CreateUncertain(CreateError):
     """The response to a create was lost: a task may exist, and there is no id to read it by.
 
-    It was not sent again, because that could make a second task. `recover` reports it with the tasks
-    that may be it.
+    It was not sent again, because that could create a second task. `recover` reports it with the tasks
+    that it may have created.
     """
 
     def __init__(self, why: str, *, lifecycle: str, create_id: str | None = None) -> None:
@@ -299,7 +302,7 @@ class CreateUncertain(CreateError):
 
 
 class CreateInFlight(CreateError):
-    """A worker that may be alive is in the middle of this create.
+    """A worker that may be alive has claimed this create.
 
     `.holder` names the worker, `.until` is when its claim ends (UTC; None if it has no end).
     """
@@ -322,7 +325,7 @@ class CreateKeyReused(CreateError):
 
 
 class WaitTimedOut(LifecycleError, TimeoutError):
-    """A task did not come to rest in time; `.state` is where it was last known to be, None if it was never read."""
+    """A task was not settled or final in time; `.state` is its last known state, None if it was never read."""
 
     def __init__(self, *, lifecycle: str, task: str, until: str, state: str | None) -> None:
         self.lifecycle = lifecycle
@@ -334,9 +337,9 @@ class WaitTimedOut(LifecycleError, TimeoutError):
 
 
 class UnreadableRecord(LifecycleError):
-    """What a journal holds of one task cannot be read; other tasks are not affected.
+    """A journal's record of one task cannot be read; other tasks are not affected.
 
-    `.lifecycle` and `.task` name the task, `.why` says what is wrong with its record.
+    `.lifecycle` and `.task` name the task, `.why` is the error in its record.
     """
 
     def __init__(self, why: str, *, lifecycle: str, task: str) -> None:
@@ -347,10 +350,10 @@ class UnreadableRecord(LifecycleError):
 
 
 class UndeclaredState(UnreadableRecord):
-    """The task is recorded in a state that its lifecycle does not declare, or no longer.
+    """The task is recorded in a state that its lifecycle does not declare, or no longer declares.
 
-    `.state` is the recorded state, `.known` lists the declared ones. A worker whose declaration has the
-    state can read the record; so another version of the declaration wrote it.
+    `.state` is the recorded state, `.known` lists the declared ones. Another version of the declaration wrote
+    the record; a worker whose declaration has the state can read it.
     """
 
     def __init__(self, state: str, *, lifecycle: str, task: str, known: Iterable[str]) -> None:
@@ -361,10 +364,10 @@ class UndeclaredState(UnreadableRecord):
 
 
 class MissingExtra(LifecycleError, ImportError):
-    """Optional dependencies are not installed; the message is the line to type.
+    """Optional dependencies are not installed; the message contains the command that installs them.
 
-    `extras` are the names of those that are missing and that the import or the command needs, all of them. With
-    `or_else`, a further one brings this and what it is for: `{"spark": "Spark"}`.
+    `.extras` are the names of all missing extras that the import or the command needs. `or_else` maps a
+    further extra, which includes these, to what it adds: `{"spark": "Spark"}`.
     """
 
     def __init__(self, *extras: str, needed_by: str, or_else: Mapping[str, str] | None = None) -> None:
@@ -379,4 +382,4 @@ def _install(*extras: str) -> str:
 
 
 class AdapterError(LifecycleError):
-    """Root of what goes wrong between us and the outside world."""
+    """Root of the errors that the adapters raise."""

@@ -1,10 +1,10 @@
-"""Paths through one lifecycle: what can be reached, how, and how to walk everything.
+"""Paths through one lifecycle: reachability, shortest paths, and paths that cover every transition.
 
-Only questions about several transitions belong here; one transition is table.py's. All answers
+Only functions about several transitions belong here; single transitions are in table.py. All results
 are deterministic: ties are broken by declared order, which is also the order of every result.
 
-Which states can follow which is computed once, as one bit for each pair of states. Paths are searched
-when they are asked for: all shortest paths together grow with the cube of the states.
+Reachability is computed once, as one bit for each pair of states. Paths are searched on demand: the size
+of all shortest paths together grows with the cube of the number of states.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from typing import Generic
 
 from lifecycle.table import E, Origin, S, Table, TransitionSystem
 
-PAIRS_KEPT = 4_096  # of states, of one lifecycle: all that a small one has, and a bounded part of a large one's
+PAIRS_KEPT = 4_096  # cached pairs of states per lifecycle: all of a small one, a bounded part of a large one
 
 
-def reach(moves: Mapping[tuple[S, E], S], start: S) -> dict[S, tuple[E, ...]]:
+def reach(transitions: Mapping[tuple[S, E], S], start: S) -> dict[S, tuple[E, ...]]:
     """Return every state reachable from `start` with a shortest path of events to it.
 
-    `start` itself is there with the empty path. A plain function, because users of a lifecycle also
-    ask about some of its rows only.
+    `start` itself is included, with the empty path. This is a plain function so that it can also be
+    called with some of a lifecycle's rows only.
     """
     exits: dict[S, list[tuple[E, S]]] = {}
-    for (source, event), target in moves.items():
+    for (source, event), target in transitions.items():
         exits.setdefault(source, []).append((event, target))
     paths: dict[S, tuple[E, ...]] = {start: ()}
     queue = deque([start])
@@ -40,16 +40,16 @@ def reach(moves: Mapping[tuple[S, E], S], start: S) -> dict[S, tuple[E, ...]]:
 
 
 class Closure(Generic[S]):
-    """Which states can follow which, in any number of transitions; a state can follow itself.
+    """The reflexive transitive closure: which states can follow which, in any number of transitions.
 
-    Each state has one bit, in the order of `states`, and `after` holds the sum of those that can follow it. The
-    states of a cycle share one sum, found by Tarjan's algorithm ("Depth-first search and linear graph
-    algorithms", 1972), so time and memory grow with the rows and with the number of pairs in bits.
+    Each state has one bit, in the order of `states`, and `after` maps a state to the sum of the bits of those that
+    can follow it. The states of a cycle share one sum, found by Tarjan's algorithm ("Depth-first search and linear
+    graph algorithms", 1972), so time and memory grow with the rows and with the number of pairs in bits.
     """
 
-    def __init__(self, states: Iterable[S], moves: Mapping[tuple[S, E], S]) -> None:
+    def __init__(self, states: Iterable[S], transitions: Mapping[tuple[S, E], S]) -> None:
         follow: dict[S, list[S]] = {state: [] for state in states}
-        for (source, _), target in moves.items():
+        for (source, _), target in transitions.items():
             follow.setdefault(source, []).append(target)
             follow.setdefault(target, [])
         self.bit: dict[S, int] = {state: 1 << place for place, state in enumerate(follow)}
@@ -61,9 +61,9 @@ class Closure(Generic[S]):
     def _search(self, start: S, follow: Mapping[S, list[S]]) -> None:
         """Fill in `after` for every state that can follow `start`."""
         unfinished = [start]  # in the order in which they were found
-        place = {start: 0}  # of each in `unfinished`
-        lowest = {start: 0}  # the first in `unfinished` that a state is known to lead back to
-        walk = [(start, iter(follow[start]))]  # a stack of our own: Python's would end after a thousand states
+        place = {start: 0}  # the index of each state in `unfinished`
+        lowest = {start: 0}  # the smallest index in `unfinished` that a state is known to lead back to
+        walk = [(start, iter(follow[start]))]  # an explicit stack: recursion would fail after a thousand states
         while walk:
             state, targets = walk[-1]
             for target in targets:
@@ -91,27 +91,27 @@ class Closure(Generic[S]):
         for state in cycle:
             after |= self.bit[state]
             for target in follow[state]:
-                after |= self.after.get(target, 0)  # within the cycle there is nothing yet
+                after |= self.after.get(target, 0)  # targets within the cycle have no entry yet
         self.after.update(dict.fromkeys(cycle, after))
 
     def leads(self, source: S, target: S) -> bool:
-        """Whether `target` can follow `source`."""
+        """Return whether `target` can follow `source`."""
         return self.after[source] & self.bit[target] != 0
 
     def among(self, bits: int) -> tuple[S, ...]:
-        """Return the states of these bits, in their order."""
+        """Return the states of these bits, in declared order."""
         return tuple(state for state, bit in self.bit.items() if bits & bit)
 
 
 def accepted_again(rows: Mapping[S, S], remote: Closure[S]) -> tuple[S, S] | None:
-    """Return a target of an event, and a state that accepts it again to which remote events alone lead from there.
+    """Return a target of an event, and a state reachable from it by remote events that accepts the event again.
 
-    None if there is no such state: sending the event twice is then the same as sending it once, unless other
-    commands come in between. (A row that leads from its target to itself changes nothing the second time.)
+    None if there is no such state: sending the event twice then equals sending it once, unless other commands are
+    sent in between. (A row that leads from its target to itself changes nothing the second time.)
 
     Args:
         rows: the target of each source of the event.
-        remote: of the rows of remote events.
+        remote: the closure of the rows of remote events.
     """
     accepting = sum(remote.bit[source] for source in rows)
     for target in dict.fromkeys(rows.values()):
@@ -122,13 +122,13 @@ def accepted_again(rows: Mapping[S, S], remote: Closure[S]) -> tuple[S, S] | Non
     return None
 
 
-def remote_rows(moves: Mapping[tuple[S, E], S], origins: Mapping[E, Origin]) -> dict[tuple[S, E], S]:
+def remote_rows(transitions: Mapping[tuple[S, E], S], origins: Mapping[E, Origin]) -> dict[tuple[S, E], S]:
     """Return the rows of remote events."""
-    return {(source, event): to for (source, event), to in moves.items() if origins[event] is Origin.REMOTE}
+    return {(source, event): to for (source, event), to in transitions.items() if origins[event] is Origin.REMOTE}
 
 
 class Graph(Table[S, E]):
-    """A table that also answers questions about paths."""
+    """A table with reachability and paths."""
 
     __slots__ = ("_closure", "_exits", "_kept_path", "_next", "_remote_closure")
 
@@ -160,7 +160,7 @@ class Graph(Table[S, E]):
         return frozenset(self._closure.among(self._closure.after[state]))
 
     def reachable_by_remote(self, state: S) -> frozenset[S]:
-        """Return every state that the service can move to from `state` with no command of ours, itself included.
+        """Return every state that remote events alone can lead to from `state`, itself included.
 
         Raises UnknownName.
         """
@@ -168,15 +168,15 @@ class Graph(Table[S, E]):
         return frozenset(self._remote_closure.among(self._remote_closure.after[state]))
 
     def reachable_without(self, state: S, event: E) -> frozenset[S]:
-        """Return every state that can follow `state` if `event` never happens, itself included. Raises UnknownName."""
+        """Return every state that can follow `state` without `event`, itself included. Raises UnknownName."""
         self._require_state(state)
         self._require_event(event)
         rows = self._system
-        moves = {(source, by): to for (source, by), to in rows.transitions.items() if by != event}
-        return frozenset(reach(moves, state))
+        transitions = {(source, by): to for (source, by), to in rows.transitions.items() if by != event}
+        return frozenset(reach(transitions, state))
 
     def path(self, source: S, target: S) -> tuple[E, ...] | None:
-        """Return a shortest path of events from `source` to `target`, or None where there is none.
+        """Return a shortest path of events from `source` to `target`, or None if there is no path.
 
         The empty path leads from a state to itself. Among equally short paths the one declared
         first is returned.
@@ -189,39 +189,39 @@ class Graph(Table[S, E]):
         return self._kept_path(source, target) if self._closure.leads(source, target) else None
 
     def _path(self, source: S, target: S) -> tuple[E, ...]:
-        """A shortest path to a state that can follow `source`."""
-        came: dict[S, tuple[S, E]] = {}  # the row by which each state was found
+        """Return a shortest path to a state that can follow `source`."""
+        reached_by: dict[S, tuple[S, E]] = {}  # the row by which each state was found
         queue = deque([source])
-        while target not in came and target != source:
+        while target not in reached_by and target != source:
             state = queue.popleft()
             for event, to in self._exits[state]:
-                if to not in came:
-                    came[to] = state, event
+                if to not in reached_by:
+                    reached_by[to] = state, event
                     queue.append(to)
         path: list[E] = []
         state = target
         while state != source:
-            state, event = came[state]
+            state, event = reached_by[state]
             path.append(event)
         return tuple(reversed(path))
 
     def covering_paths(self) -> tuple[tuple[E, ...], ...]:
-        """Return paths from the initial state that together take every transition at least once.
+        """Return paths from the initial state that together cover every transition at least once.
 
-        Each path is a shortest way to a transition not yet taken, then on, taking untaken
-        transitions while the state reached has one. Replaying them exercises a whole lifecycle.
+        Each path is a shortest path to a transition not yet covered, and continues with uncovered
+        transitions as long as the state reached has one. Replaying them exercises a whole lifecycle.
         """
         rows = self._system
-        ways = reach(rows.transitions, rows.initial)
-        untaken = {state: deque(exits) for state, exits in self._exits.items()}
+        paths_to = reach(rows.transitions, rows.initial)
+        uncovered = {state: deque(exits) for state, exits in self._exits.items()}
         paths: list[tuple[E, ...]] = []
-        for source, event in sorted(rows.transitions, key=lambda row: len(ways[row[0]])):
-            if not untaken[source] or untaken[source][0][0] != event:
-                continue  # it is taken already, as a state's rows are in their order
-            path = list(ways[source])
+        for source, event in sorted(rows.transitions, key=lambda row: len(paths_to[row[0]])):
+            if not uncovered[source] or uncovered[source][0][0] != event:
+                continue  # it is taken already: a state's rows are taken in order
+            path = list(paths_to[source])
             state = source
-            while untaken[state]:
-                taken, state = untaken[state].popleft()
+            while uncovered[state]:
+                taken, state = uncovered[state].popleft()
                 path.append(taken)
             paths.append(tuple(path))
         return tuple(paths)

@@ -1,9 +1,8 @@
 """`Lifecycle`: one literal declares it, everything else is derived from it.
 
-Its parts are in declaration.py, what they must satisfy in validation.py; what it then answers is in
-table.py, graph.py and conformance.py, whose questions it inherits: users call them on it. Their constructors fill it,
-each what the next one needs. An unsound
-declaration is refused when it is made, wherever it comes from, with all findings at once.
+Its parts are in declaration.py, the checks of a declaration in validation.py. It inherits its methods from
+table.py, graph.py and conformance.py, each built on the one before. An unsound declaration is refused when a
+lifecycle is made from it, whatever its source, with all findings at once.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ NewE = TypeVar("NewE", bound=str)
 
 
 class Lifecycle(Conformance[S, E], Generic[S, E]):
-    """A declared, checked, immutable lifecycle, and every question that can be asked of it.
+    """A declared, validated, immutable lifecycle, with all that can be derived from it as methods.
 
         PRINTING = Lifecycle(
             name="print-job",
@@ -56,11 +55,11 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         name: its name, such as "v1-full".
         citation: the document that it was taken from.
         states, events, transitions: its parts, in the order in which they are shown.
-        aliases: the words of other channels for its states.
-        invariants: what it guarantees; checked like everything else.
+        aliases: the statuses of other channels that stand for its states.
+        invariants: the properties that it guarantees; validated like everything else.
         extended_by: the lifecycle that declares what this one's documents leave out; used in messages.
     Raises:
-        DefinitionError: the declaration is not sound; `.findings` holds what is wrong with it, up to a hundred.
+        DefinitionError: the declaration is not sound; `.findings` contains the errors in it, up to a hundred.
     """
 
     __slots__ = ("_declaration", "_event_parts", "_state_parts")
@@ -111,12 +110,12 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         """Make a lifecycle from a declaration.
 
         Args:
-            declaration: the declaration, or its fields by name, as JSON has them.
-            states, events: the enumerations that its names become; they stay as they are if omitted.
+            declaration: the declaration, or its fields by name, as in JSON.
+            states, events: the enumerations to which its names are converted; unchanged if omitted.
         Raises:
             DefinitionError: it is not sound, or a name is not in its enumeration.
         """
-        # Also a `Declaration` is parsed: pydantic has ways to make one that was never examined.
+        # A `Declaration` is parsed too: pydantic can construct one without validation.
         data = dict(declaration) if isinstance(declaration, Declaration) else declaration
         made: Lifecycle[Any, Any] = object.__new__(cls)
         made._derive(_parsed(data, _declaration_of(states, events)))
@@ -136,7 +135,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
 
     @property
     def declaration(self) -> Declaration[S, E]:
-        """What it was made from, as a pydantic model."""
+        """The declaration it was made from, as a pydantic model."""
         return self._declaration
 
     @property
@@ -161,12 +160,12 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
 
     @property
     def aliases(self) -> tuple[Alias[S], ...]:
-        """The words of other channels for its states."""
+        """The statuses of other channels that stand for its states."""
         return self.declaration.aliases
 
     @property
     def invariants(self) -> tuple[Invariant[S, E], ...]:
-        """What it guarantees."""
+        """The properties that it guarantees."""
         return self.declaration.invariants
 
     @property
@@ -176,7 +175,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
 
     @property
     def final_states(self) -> tuple[S, ...]:
-        """The states that nothing follows, in declared order."""
+        """The states that no row leaves, in declared order."""
         return tuple(state.name for state in self.states if state.final)
 
     @property
@@ -200,12 +199,12 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         return self._event_parts[name]
 
     def violations(self, target: Callable[[S, E], S | None] | None = None) -> tuple[DefinitionFinding, ...]:
-        """Ask `target` every (state, event) pair that an invariant is about and return each that its answers break.
+        """Call `target` with every (state, event) pair that an invariant is about, and return the violations.
 
         Args:
             target: any executor of this lifecycle, as a function that returns the state an event
                 leads to, or None for a refusal; this table's own `target` if omitted (which
-                breaks none, or it would not have been made).
+                violates none: otherwise the lifecycle would not have been made).
         """
         return tuple(violations(self.invariants, self._system, target))
 
@@ -223,9 +222,8 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         """Return a larger lifecycle that keeps every invariant of this one.
 
         It may add states, events and rows, and a new initial state from which this one's is
-        reached. On this lifecycle's own states it keeps which are final, the answer to every
-        (state, event) pair including the refusals, what is reachable from what, and the
-        invariants.
+        reached. On this lifecycle's own states it keeps which are final, the target or refusal of every
+        (state, event) pair of this lifecycle, which states are reachable from which, and the invariants.
 
         Raises:
             DefinitionError: the extension is not sound, or would change this lifecycle.
@@ -251,7 +249,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         return extension
 
     def replace(self, **changes: Any) -> Lifecycle[S, E]:
-        """Return a lifecycle with other parts, by the names of the constructor's arguments, checked like any other.
+        """Return a lifecycle with some parts replaced, by the names of the constructor's arguments; it is validated.
 
         Raises:
             DefinitionError: it is not sound, or there is no such part.
@@ -272,7 +270,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
             text: the declaration.
             states, events: the enumerations of its names; they stay text if omitted.
         Raises:
-            DefinitionError: the text is no JSON, the declaration is not sound, or a name is not in its enumeration.
+            DefinitionError: the text is not JSON, the declaration is not sound, or a name is not in its enumeration.
         """
         return _from_document(read_json(text), states, events)
 
@@ -290,7 +288,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
             text: the declaration.
             states, events: the enumerations of its names; they stay text if omitted.
         Raises:
-            DefinitionError: the text is no YAML, the declaration is not sound, or a name is not in its enumeration.
+            DefinitionError: the text is not YAML, the declaration is not sound, or a name is not in its enumeration.
             MissingExtra: the extra `yaml` is not installed.
         """
         return _from_document(read_yaml(text), states, events)
@@ -311,8 +309,9 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
             path: the file.
             states, events: the enumerations of its names; they stay text if omitted.
         Raises:
-            DefinitionError: as from_json and from_yaml.
-            MissingExtra: a YAML file without the extra `yaml`.
+            DefinitionError: the file is not JSON or YAML, the declaration is not sound, or a name is not in its
+                enumeration.
+            MissingExtra: the file is YAML, and the extra `yaml` is not installed.
             OSError: the file cannot be read, or is a device.
         """
         path = FilePath(path)
@@ -328,7 +327,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
     def to_yaml(self) -> str:
         """Return the declaration as YAML text; reading it back gives an equal lifecycle. Raises MissingExtra."""
         document = self.declaration.model_dump(mode="json", exclude_defaults=True)
-        # PyYAML writes these line breaks as they are and reads them back as others, unless it escapes.
+        # Unless it escapes them, PyYAML writes these line breaks unchanged and reads other characters back.
         readable = {"\x85", "\u2028", "\u2029"}.isdisjoint(self.to_json())
         return str(require_yaml().safe_dump(document, sort_keys=False, allow_unicode=readable))
 
@@ -368,7 +367,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Let it be a field of a pydantic model: a lifecycle, or a declaration as it stands in JSON."""
+        """Return the schema by which a pydantic field accepts a lifecycle, or a declaration as in JSON."""
         types = get_args(source)
         declaration = handler.generate_schema(_declaration_of(*types))
 
@@ -376,7 +375,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
             if _is_lifecycle(value):
                 if not types:
                     return value
-                value = value._parts()  # its names become members of this field's enumerations
+                value = value._parts()  # its names are converted to this field's enumerations
             return Lifecycle.from_declaration(parse(value))
 
         def dumped(lifecycle: Lifecycle[Any, Any]) -> Declaration[Any, Any]:
@@ -386,7 +385,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         return core_schema.no_info_wrap_validator_function(made, declaration, serialization=serialization)
 
 
-_SCHEMA_KEY = "$schema"  # in which editors look for the schema of a file
+_SCHEMA_KEY = "$schema"  # the key in which editors look for the schema of a file
 
 
 def _is_lifecycle(value: object) -> TypeGuard[Lifecycle[Any, Any]]:
@@ -398,25 +397,25 @@ def _unpickled(parts: Mapping[str, Any]) -> Lifecycle[Any, Any]:
 
 
 def _as_given(parts: Any) -> Any:
-    """A tuple of them if they can be iterated over; what cannot is refused by name with everything else."""
+    """Return a tuple of the parts; a value that is not iterable stays, so that parsing reports it by name."""
     given: Any = parts
     can_be_iterated = isinstance(parts, Iterable) and not isinstance(parts, str | bytes | Mapping)
     return tuple(given) if can_be_iterated else given
 
 
 def _declaration_of(states: type[Any] | None = None, events: type[Any] | None = None) -> type[Declaration[Any, Any]]:
-    """The model of declarations with these enumerations."""
+    """Return the model of declarations with these enumerations."""
     if states is None or events is None:
         return Declaration
     return cast("type[Declaration[Any, Any]]", Declaration.__class_getitem__((states, events)))
 
 
 def _parsed(data: Any, kind: type[Declaration[Any, Any]]) -> Declaration[Any, Any]:
-    """The well-formed declaration in the data. Raises DefinitionError."""
+    """Parse `data` as a declaration. Raises DefinitionError if it is not well-formed."""
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        # Not `from error`: it says nothing more, and printing it would print the whole document.
+        # Not `from error`: it adds no facts, and printing it would print the whole document.
         raise DefinitionError(_name_in(data), limited(map(_bad_value, error.errors()))) from None
 
 
@@ -451,7 +450,7 @@ def _name_in(data: Any) -> str:
 
 
 def _bad_value(error: Mapping[str, Any]) -> DefinitionFinding:
-    """One of the validation library's errors in our own terms."""
+    """Return the finding for one of pydantic's errors."""
     kind = error["type"]
     should = _SHOULD.get(kind) or error["msg"].removeprefix("Input ")
     message = _PLAINER.get(kind) or f"{should}, not {_given(error['input'])}"
@@ -467,7 +466,7 @@ def _where(path: Path) -> str:
 
 
 def _given(value: Any) -> str:
-    # Only what is short is shown: a few lines of YAML can stand for a document of gigabytes.
+    # Only short values are shown: a few lines of YAML can expand to gigabytes.
     return shortened(value) if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"
 
 
@@ -484,7 +483,7 @@ _PLAINER = {
 
 def _statuses_by_channel(lifecycle: Declaration[S, E]) -> dict[str, dict[str, S]]:
     own = {str(state.name): state.name for state in lifecycle.states}
-    words = {str(channel): dict(own) for channel in Channel}
+    statuses = {str(channel): dict(own) for channel in Channel}
     for alias in lifecycle.aliases:
-        words.setdefault(alias.channel, dict(own))[alias.status] = alias.state
-    return words
+        statuses.setdefault(alias.channel, dict(own))[alias.status] = alias.state
+    return statuses

@@ -1,14 +1,14 @@
-"""The compiled rows of one lifecycle: what a state does with an event.
+"""The compiled rows of one lifecycle: the target of every (state, event) pair.
 
-`Table` owns every state change of this project; nothing else decides what follows what. It
-is made by `Lifecycle` (lifecycle.py) from checked rows and is never made by hand. Questions
-about paths belong in graph.py, about reported statuses in conformance.py.
+`Table` owns every state change of this project; no other module decides what follows a state. It
+is made by `Lifecycle` (lifecycle.py) from validated rows and is never made by hand. Functions about
+paths belong in graph.py, those about reported statuses in conformance.py.
 
 Theory: a lifecycle is a deterministic finite automaton, flat and total. Every row is a key of one
-dict, the pair of its state and event; its value is the target. A pair that a state refuses is added
-with None when it is first asked for: all pairs together are states times events. One look-up
-therefore answers and validates both names at once, and a refusal in the hot path is a value, not
-an exception.
+dict, the pair of its state and event; its value is the target. A pair that is refused is added with
+None when it is first looked up, because all pairs together are states times events. So one look-up
+returns the target and validates both names at once, and a refusal in the hot path is a value, not an
+exception.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ W = TypeVar("W", bound=str)
 
 
 def quoted(name: str) -> str:
-    """The plain text of a name in quotes (the repr of an enum member says more than people want)."""
+    """Return the plain text of a name in quotes, also for an enum member, whose repr is longer."""
     return repr(str.__str__(name))  # the text itself, whatever `__str__` an enumeration has
 
 
 class Origin(StrEnum):
-    """Who causes an event."""
+    """The side that causes an event."""
 
     CALLER = "caller"  # a command we may send
     REMOTE = "remote"  # something the service does by itself
 
 
 def require_origin(name: str, *, where: str) -> Origin:
-    """Return the origin of that name. Raises UnknownName."""
+    """Return the origin with this name. Raises UnknownName."""
     try:
         return Origin(name)
     except ValueError:
@@ -48,9 +48,9 @@ def require_origin(name: str, *, where: str) -> Origin:
 
 
 def require_words(words: Iterable[W], what: str) -> Iterable[W]:
-    """Return these words. Raises TypeError if they are one text, which would be read letter by letter."""
+    """Return `words`. Raises TypeError if they are one text, which would be iterated letter by letter."""
     if isinstance(words, str | bytes):
-        raise TypeError(f"{what} are several, in a list or any other iterable, not the text {words[:80]!r}")
+        raise TypeError(f"{what} must be a list or another iterable, not the text {words[:80]!r}")
     return words
 
 
@@ -58,7 +58,7 @@ OriginName = Origin | Literal["caller", "remote"]
 
 
 class VerdictKind(StrEnum):
-    """What `judge` says of an event in a state."""
+    """The kinds of verdict of `judge` on an event in a state."""
 
     APPLIED = "applied"  # a row allows it
     REDUNDANT = "redundant"  # the command's effect is already here; nothing needs to be sent
@@ -68,7 +68,10 @@ class VerdictKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict(Generic[S, E]):
-    """`judge`'s answer. `target` is None unless applied; `allowed` is what the state accepts of the event's origin."""
+    """The result of `judge`.
+
+    `target` is None unless the event is applied; `allowed` are the events of the same origin that the state accepts.
+    """
 
     kind: VerdictKind
     state: S
@@ -80,7 +83,7 @@ class Verdict(Generic[S, E]):
 
 @dataclass(frozen=True, slots=True)
 class TransitionSystem(Generic[S, E]):
-    """What a table is compiled from, names only; `transitions` maps (source, event) to the target."""
+    """The validated rows and names of a lifecycle; `transitions` maps (source, event) to the target."""
 
     states: tuple[S, ...]
     initial: S
@@ -92,7 +95,7 @@ class TransitionSystem(Generic[S, E]):
 
 
 class Table(Generic[S, E]):
-    """The questions that one look-up answers. `Lifecycle` is its only subclass that is made.
+    """The transitions of a lifecycle. Only its subclass `Lifecycle` is instantiated.
 
     Tables are immutable and safe to share between threads and processes.
     """
@@ -103,7 +106,7 @@ class Table(Generic[S, E]):
     _extended_by: str | None
     _system: TransitionSystem[S, E]
     _names: dict[S, S]
-    _targets: dict[tuple[S, E], S | None]  # and the refusals that were asked for
+    _targets: dict[tuple[S, E], S | None]  # with the refusals that were looked up
     _allowed: dict[S, tuple[E, ...]]
     _leads_to: dict[E, frozenset[S]]
 
@@ -146,7 +149,7 @@ class Table(Generic[S, E]):
         return self._extended_by
 
     def target(self, state: S, event: E) -> S | None:
-        """Return the state that `event` leads to from `state`, or None where it is refused.
+        """Return the state that `event` leads to from `state`, or None if it is refused.
 
         Raises:
             UnknownName: a state or event that this lifecycle does not declare.
@@ -174,7 +177,7 @@ class Table(Generic[S, E]):
         return target
 
     def _refused(self, state: S, event: E) -> S | None:
-        """Return None, and remember that `state` refuses `event`: the next look-up finds it. Raises UnknownName."""
+        """Return None, and cache that `state` refuses `event` for the next look-up. Raises UnknownName."""
         self._require_state(state)
         self._require_event(event)
         if len(self._targets) < _PAIRS_KEPT:
@@ -182,10 +185,10 @@ class Table(Generic[S, E]):
         return None
 
     def judge(self, state: S, event: E) -> Verdict[S, E]:
-        """Say what `event` is in `state`, and why, without raising for a refusal.
+        """Return the verdict on `event` in `state`, with its reason; a refusal raises nothing.
 
-        A command is redundant when it is proved by state, has no row here, and all its rows lead
-        to this very state (stop a stopped task). Redundancy outranks the end.
+        A command is redundant if it is proved by state, has no row here, and all its rows lead
+        to this same state (stop a stopped task). `REDUNDANT` takes precedence over `ENDED`.
 
         Raises:
             UnknownName: a state or event that this lifecycle does not declare.
@@ -206,7 +209,7 @@ class Table(Generic[S, E]):
         """Return the events that `state` accepts, in declared order; of one origin ("caller" or "remote") if given.
 
         Raises:
-            UnknownName: a state that this lifecycle does not declare, or there is no such origin.
+            UnknownName: a state that this lifecycle does not declare, or an origin that does not exist.
         """
         self._require_state(state)
         events = self._allowed[state]
@@ -235,22 +238,22 @@ class Table(Generic[S, E]):
         return state
 
     def is_final(self, state: S) -> bool:
-        """Whether nothing can follow `state`. Raises UnknownName."""
+        """Return whether `state` is final: no row leaves it. Raises UnknownName."""
         self._require_state(state)
         return state in self._system.final
 
     def is_settled(self, state: S) -> bool:
-        """Whether no work is being done in `state`: it is final, or declared settled. Raises UnknownName."""
+        """Return whether `state` is final or declared settled: no work is being done in it. Raises UnknownName."""
         self._require_state(state)
         return state in self._system.settled
 
     def is_terminating(self, event: E) -> bool:
-        """Whether every row of `event` leads to a final state (a stop, a cancel). Raises UnknownName."""
+        """Return whether every row of `event` leads to a final state (a stop, a cancel). Raises UnknownName."""
         self._require_event(event)
         return self._leads_to[event] <= self._system.final
 
     def accepted_until_final(self, event: E) -> bool:
-        """Whether every state that is not final accepts `event`. Raises UnknownName."""
+        """Return whether every state that is not final accepts `event`. Raises UnknownName."""
         self._require_event(event)
         rows = self._system
         return all((state, event) in rows.transitions for state in rows.states if state not in rows.final)
@@ -283,7 +286,7 @@ class Table(Generic[S, E]):
         )
 
     def _alternatives(self, state: S, event: E) -> tuple[E, ...]:
-        """What the origin of `event` can do instead: a caller cannot send what the service does by itself."""
+        """Return the allowed events of the same origin: a caller cannot send what the service does by itself."""
         return self.allowed(state, origin=self._system.origins[event])
 
     def _require_state(self, state: S) -> S:
@@ -307,7 +310,7 @@ class Table(Generic[S, E]):
         return UnknownName(kind, name, known=known, where=self.name, declared_by=self._declared_by(name, known))
 
     def _declared_by(self, name: str, known: tuple[str, ...]) -> str | None:
-        """The extension of this lifecycle that declares `name`, if their shared vocabulary has it."""
+        """Return the extension of this lifecycle that declares `name`; None if their shared enumeration lacks it."""
         vocabulary = type(known[0]) if known else str
         shared = issubclass(vocabulary, StrEnum) and name in {member.value for member in vocabulary}
         return self.extended_by if shared else None

@@ -1,18 +1,18 @@
-"""Hypothesis strategies for lifecycles, and the comparison of anything that executes one.
+"""Hypothesis strategies for lifecycles, and functions that compare an executor with the table.
 
 For the tests of users and of this project; nothing else imports it, and it imports no adapter.
-It needs the extra `testing`. The declared table is the oracle throughout: nothing here knows
-what may follow what.
+It needs the extra `testing`. The declared table is the only oracle: nothing here has a second copy
+of it.
 
-An *executor* is whatever carries a lifecycle out: a machine over an object, a client and its
-server, rows in a database. `check_executor` asks one for everything there is to ask;
-`lifecycle_machine` lets Hypothesis drive several side by side and shrink how they came to differ:
+An *executor* is anything that executes a lifecycle: a machine over an object, a client and its
+server, rows in a database. `check_executor` calls one with every (state, event) pair;
+`lifecycle_machine` makes Hypothesis drive several side by side and shrink the path on which they differ:
 
     def start() -> Executor[V1State, V1Event]:
         task = Task()
         return Executor(state=lambda: task.state, fire=task.fire)
 
-    def test_every_answer() -> None:
+    def test_every_pair() -> None:
         check_executor(V1, start)
 
     TestTogether = lifecycle_machine(V1, {"task": start, "service": start_service}).TestCase
@@ -62,7 +62,7 @@ def states(lifecycle: Lifecycle[S, E]) -> st.SearchStrategy[S]:
 
 
 def events(lifecycle: Lifecycle[S, E], *, origin: OriginName | None = None) -> st.SearchStrategy[E]:
-    """Draw a declared event, of one origin if given (nothing where there is none); shrinks towards the first.
+    """Draw a declared event, of one origin if given; shrinks towards the first. Draws nothing if there is none.
 
     Raises UnknownName: there is no such origin.
     """
@@ -75,12 +75,14 @@ def events(lifecycle: Lifecycle[S, E], *, origin: OriginName | None = None) -> s
 def event_paths(
     draw: st.DrawFn, lifecycle: Lifecycle[S, E], *, start: S | None = None, max_size: int = 12, ended: bool = False
 ) -> list[E]:
-    """Draw a lawful sequence of events, oldest first; `lifecycle.replay` accepts it.
+    """Draw a legal sequence of events, oldest first; `lifecycle.replay` accepts it.
 
     Args:
+        draw: supplied by Hypothesis.
+        lifecycle: the lifecycle whose events are drawn.
         start: the state to begin from; the initial state if omitted.
         max_size: how many events are drawn at most.
-        ended: go on to a final state, by a shortest way and if need be past `max_size`.
+        ended: whether to continue to a final state, by a shortest path that may exceed `max_size`.
     Raises:
         UnknownName: a state that the lifecycle does not declare.
     """
@@ -93,8 +95,8 @@ def event_paths(
         path.append(draw(st.sampled_from(allowed)))
         state = lifecycle.step(state, path[-1])
     if ended:
-        ways = [way for final in lifecycle.final_states if (way := lifecycle.path(state, final)) is not None]
-        shortest = min(ways, key=len)
+        endings = [each for final in lifecycle.final_states if (each := lifecycle.path(state, final)) is not None]
+        shortest = min(endings, key=len)
         path += shortest
     return path
 
@@ -107,19 +109,22 @@ def histories(
     channel: str = Channel.API,
     max_size: int = 12,
 ) -> st.SearchStrategy[list[str]]:
-    """Draw one task's recorded statuses, oldest first, in the words of `channel`.
+    """Draw one task's recorded statuses, oldest first, as statuses of `channel`.
 
-    Without a defect, `lifecycle.check` in the same mode has nothing against them (what it finds
-    is information). With one, its findings include that code at least once.
+    Without a defect, `lifecycle.check` in the same mode reports nothing but information. With one,
+    its findings include that code at least once.
 
     Args:
-        mode: "exact" when every change was recorded, "sampled" when some were missed.
-        max_size: about how many rows; a defect adds its own and the way to it.
+        lifecycle: the lifecycle of the task.
+        defect: the code of a finding that the history must have; none if omitted.
+        mode: "exact" if every change is recorded, "sampled" if some may be missed.
+        channel: the channel whose statuses are drawn.
+        max_size: about how many rows; a defect adds its own row and the path to it.
     Raises:
         ValueError: no history of this lifecycle can have the defect; see `possible_defects`.
         UnknownName: `channel` is not declared.
     """
-    lifecycle.state_of("", channel=channel)  # an undeclared channel is refused now, not while drawing
+    lifecycle.state_of("", channel=channel)  # raises for an undeclared channel now, not while drawing
     sites = _defects(lifecycle, mode)
     if defect is not None and defect not in sites:
         raise ValueError(f"{lifecycle.name}: no {mode} history has the defect {defect}, only {', '.join(sites)}")
@@ -129,7 +134,7 @@ def histories(
 
 
 def possible_defects(lifecycle: Lifecycle[S, E], *, mode: Mode = "exact") -> tuple[FindingCode, ...]:
-    """Return the codes that `check` can find in a history of this lifecycle, information included."""
+    """Return the codes that `check` can report for a history of this lifecycle, information included."""
     return tuple(_defects(lifecycle, mode))
 
 
@@ -137,13 +142,13 @@ _Site = tuple[S | None, S]  # the row before a defect, None at the start, and th
 
 
 def _defects(lifecycle: Lifecycle[S, E], mode: Mode) -> dict[FindingCode, list[_Site[S]]]:
-    """Where each defect can be put: `check` is asked about every state after a way to every state."""
+    """Return the sites of each possible defect: `check` every state after a path to every state."""
     found: dict[FindingCode, list[_Site[S]]] = {code: [] for code in FindingCode}
     names = [state.name for state in lifecycle.states]
     for before in (None, *names):
         rows = [] if before is None else _passed(lifecycle, lifecycle.path(lifecycle.initial, before) or ())
         for after in names:
-            for finding in lifecycle.check([*rows, after], mode=mode):  # at the last row: the way is lawful
+            for finding in lifecycle.check([*rows, after], mode=mode):  # at the last row: the path is legal
                 found[finding.code].append((before, after))
     return {code: sites for code, sites in found.items() if sites or code is FindingCode.UNKNOWN_STATUS}
 
@@ -176,41 +181,41 @@ def _histories(
 
     if sites:
         before, after = draw(st.sampled_from(sites))
-        way = [] if before is None else _continued(lifecycle, walk(lifecycle.initial), before)
-        rows = [*recorded(way[:-1]), *way[-1:], after, *recorded(walk(after)[1:])]
+        leading = [] if before is None else _continued(lifecycle, walk(lifecycle.initial), before)
+        rows = [*recorded(leading[:-1]), *leading[-1:], after, *recorded(walk(after)[1:])]
     else:
         rows = recorded(walk(lifecycle.initial))
-    words = [draw(_words(lifecycle, row, channel)) for row in rows]
+    statuses = [draw(_statuses(lifecycle, row, channel)) for row in rows]
     if defect is FindingCode.UNKNOWN_STATUS:
-        foreign = st.text().filter(lambda word: lifecycle.state_of(word, channel=channel) is None)
-        words.insert(draw(st.integers(0, len(words))), draw(foreign))
-    return words
+        foreign = st.text().filter(lambda status: lifecycle.state_of(status, channel=channel) is None)
+        statuses.insert(draw(st.integers(0, len(statuses))), draw(foreign))
+    return statuses
 
 
 def _continued(lifecycle: Lifecycle[S, E], rows: list[S], to: S) -> list[S]:
-    """Return `rows` with a shortest way on to the state `to`, or only such a way where there is none from their end."""
-    way = lifecycle.path(rows[-1], to)
-    if way is None:
+    """Return `rows` continued by a shortest path to the state `to`; if there is none, one from the initial state."""
+    path = lifecycle.path(rows[-1], to)
+    if path is None:
         return _passed(lifecycle, lifecycle.path(lifecycle.initial, to) or ())
-    return rows + _passed(lifecycle, way, start=rows[-1])[1:]
+    return rows + _passed(lifecycle, path, start=rows[-1])[1:]
 
 
-def _words(lifecycle: Lifecycle[S, E], state: S, channel: str) -> st.SearchStrategy[str]:
+def _statuses(lifecycle: Lifecycle[S, E], state: S, channel: str) -> st.SearchStrategy[str]:
     aliases = (alias.status for alias in lifecycle.aliases if (alias.channel, alias.state) == (channel, state))
     return st.sampled_from([str(state), *aliases])
 
 
 # --- a strategy for lifecycles -----------------------------------------------------------------
 #
-# Everything drawn leads to a sound lifecycle, by construction: Hypothesis never has to try again,
-# and what it takes out of a drawing while shrinking leaves a sound one.
+# Every drawing gives a sound lifecycle, by construction: Hypothesis never has to reject one, and
+# shrinking a drawing gives a sound lifecycle too.
 
 _names = st.text(st.characters(exclude_categories=("C", "Z"), include_characters=" "), min_size=1, max_size=12)
-_numbers = st.integers(0, 99)  # taken modulo however many there are to choose from
+_numbers = st.integers(0, 99)  # taken modulo the number of choices
 
 
 def lifecycles(*, max_states: int = 6) -> st.SearchStrategy[Lifecycle[str, str]]:
-    """Draw a sound lifecycle: any names, origins, flags, aliases, and invariants that it keeps.
+    """Draw a sound lifecycle: any names, origins, flags and aliases, and invariants that its rows satisfy.
 
     Shrinks towards a single state, initial and final, with no events.
     """
@@ -221,10 +226,10 @@ def lifecycles(*, max_states: int = 6) -> st.SearchStrategy[Lifecycle[str, str]]
 def _lifecycles(draw: st.DrawFn, max_states: int) -> Lifecycle[str, str]:
     drawn = draw(st.lists(st.tuples(_names, _numbers, st.booleans(), st.booleans()), min_size=1, max_size=max_states))
     names = _different(name for name, _, _, _ in drawn)
-    final, moves = _tree([number for _, number, _, _ in drawn], [ends for _, _, ends, _ in drawn])
+    final, pairs = _tree([number for _, number, _, _ in drawn], [ends for _, _, ends, _ in drawn])
     extra = draw(st.lists(st.tuples(_numbers, _numbers), max_size=max_states))
-    moves += ((one % len(names), other % len(names)) for one, other in extra if one % len(names) not in final)
-    events, rows = _rows(draw, names, moves)
+    pairs += ((one % len(names), other % len(names)) for one, other in extra if one % len(names) not in final)
+    events, rows = _rows(draw, names, pairs)
     return Lifecycle(
         name=draw(_names),
         citation="drawn by lifecycle.testing",
@@ -249,10 +254,10 @@ def _different(names: Iterable[str]) -> list[str]:
 
 
 def _tree(numbers: Sequence[int], ends: Sequence[bool]) -> tuple[list[int], list[tuple[int, int]]]:
-    """Return which states are final, and (source, target) pairs by which none is stranded.
+    """Return the indices of the final states, and (source, target) pairs by which every state reaches a final one.
 
     A tree from state 0 reaches every state. Its last state is a leaf and final; a leaf that is not
-    final leads back into the branch of the last one. So every state reaches a final one.
+    final leads back into the branch of the last one.
     """
     last = len(numbers) - 1
     parents = {child: numbers[child] % child for child in range(1, last + 1)}
@@ -266,11 +271,11 @@ def _tree(numbers: Sequence[int], ends: Sequence[bool]) -> tuple[list[int], list
 
 
 def _rows(
-    draw: st.DrawFn, names: Sequence[str], moves: Sequence[tuple[int, int]]
+    draw: st.DrawFn, names: Sequence[str], pairs: Sequence[tuple[int, int]]
 ) -> tuple[tuple[Event[str], ...], tuple[Transition[str, str], ...]]:
-    """Draw an event for each move, no two alike from one source."""
+    """Draw an event for each (source, target) pair, with no event twice from one source."""
     taken: list[tuple[int, int]] = []
-    for source, _ in moves:
+    for source, _ in pairs:
         label = draw(st.integers(0, 3))
         while (source, label) in taken:
             label += 1
@@ -280,7 +285,7 @@ def _rows(
     events = dict(zip(labels, _different(name for name, _, _, _ in drawn), strict=True))
     rows = tuple(
         Transition(names[source], events[label], names[target])
-        for (source, target), (_, label) in zip(moves, taken, strict=True)
+        for (source, target), (_, label) in zip(pairs, taken, strict=True)
     )
     origins = {events[label]: origin for label, (_, origin, _, _) in zip(labels, drawn, strict=True)}
 
@@ -289,7 +294,7 @@ def _rows(
     def may_repeat(event: str) -> bool:
         return accepted_again({row.source: row.target for row in rows if row.event == event}, remote) is None
 
-    stays = {row.event for row in rows if row.source == row.target}  # where a command's target proves nothing
+    stays = {row.event for row in rows if row.source == row.target}  # the target of such a command proves nothing
 
     return (
         tuple(
@@ -308,20 +313,20 @@ def _rows(
 def _aliases(draw: st.DrawFn, states: Sequence[str]) -> tuple[Alias[str], ...]:
     channels = st.sampled_from(Channel).map(str) | _names
     drawn = {
-        (channel, word): number
-        for channel, word, number in draw(st.lists(st.tuples(channels, _names, _numbers), max_size=3))
+        (channel, status): number
+        for channel, status, number in draw(st.lists(st.tuples(channels, _names, _numbers), max_size=3))
     }
     return tuple(
-        Alias(channel, word, states[number % len(states)])
-        for (channel, word), number in drawn.items()
-        if word not in states
+        Alias(channel, status, states[number % len(states)])
+        for (channel, status), number in drawn.items()
+        if status not in states
     )
 
 
 def _invariants(
     draw: st.DrawFn, states: Sequence[str], final: Sequence[str], rows: Sequence[Transition[str, str]]
 ) -> tuple[Invariant[str, str], ...]:
-    """Draw some of the invariants that the rows keep, of every rule."""
+    """Draw some of the invariants that the rows satisfy, of every rule."""
     kept: list[tuple[Rule, tuple[str, ...], tuple[str, ...]]] = [(Rule.FINAL, (), tuple(final))]
     for event in dict.fromkeys(row.event for row in rows):
         sources = tuple(dict.fromkeys(row.source for row in rows if row.event == event))
@@ -342,21 +347,21 @@ def _invariants(
 
 
 def _nothing() -> None:
-    """What an executor that holds nothing open does at its end."""
+    """Do nothing: the `close` of an executor that has nothing to close."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Executor(Generic[S, E]):
-    """One task, in its initial state, of something that carries out a lifecycle.
+    """One task, in its initial state, of anything that executes a lifecycle.
 
     Args:
-        state: returns the task's state, whatever faults there are.
-        fire: carries an event out and answers as `Lifecycle.target` does: with the state that it
-            led to, or None where it was refused, a redundant command included. Raising
-            IllegalTransition is a refusal too; any other exception fails the test.
+        state: returns the task's state, also while faults are injected.
+        fire: executes an event and returns the state that it led to, or None if it was refused, a
+            redundant command included. Raising IllegalTransition is a refusal too; any other
+            exception fails the test.
         close: called once at the end, whether the test has passed or failed.
-        faults: what may go wrong, by name. Calling one makes it happen at some later `fire`, whose
-            answer must be right nevertheless.
+        faults: functions that inject a fault, by name. Each makes its fault happen at some later
+            `fire`, whose result must be correct nevertheless.
     """
 
     state: Callable[[], S]
@@ -367,10 +372,10 @@ class Executor(Generic[S, E]):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One answer of an executor that is not the table's.
+    """One result of an executor that differs from the table.
 
-    `path` are the events taken before, from the initial state; `event` is the one asked in `state`,
-    None where the executor rests in another state than the table. An `answer` of None is a refusal.
+    `path` are the events applied before, from the initial state; `event` is the one fired in `state`,
+    None if the executor is in another state than the table. `expected` or `actual` is None for a refusal.
     """
 
     executor: str
@@ -378,58 +383,61 @@ class Difference:
     state: str
     event: str | None
     expected: str | None
-    answer: str | None
+    actual: str | None
 
     def __str__(self) -> str:
         after = f" after {', '.join(self.path)}" if self.path else ""
-        asked = "it rests in" if self.event is None else f"{quoted(self.event)} in {quoted(self.state)} gives"
-        expected, answer = (quoted(each) if each else "a refusal" for each in (self.expected, self.answer))
-        return f"{self.executor}{after}: {asked} {answer}, the table says {expected}"
+        fired = "it is in" if self.event is None else f"{quoted(self.event)} in {quoted(self.state)} gives"
+        expected, actual = (quoted(each) if each else "a refusal" for each in (self.expected, self.actual))
+        return f"{self.executor}{after}: {fired} {actual}, the table has {expected}"
 
 
 class Disagreement(LifecycleError, AssertionError):
     """An executor and the table differ; a failed test.
 
-    `.differences` are all that were found, `.broken` the lifecycle's invariants that they break.
+    `.differences` are all that were found, `.violations` the violations of the lifecycle's invariants among them.
     """
 
     def __init__(
-        self, *, lifecycle: str, differences: Sequence[Difference], broken: Sequence[DefinitionFinding] = ()
+        self, *, lifecycle: str, differences: Sequence[Difference], violations: Sequence[DefinitionFinding] = ()
     ) -> None:
         self.lifecycle = lifecycle
         self.differences = tuple(differences)
-        self.broken = tuple(broken)
-        lines = "".join(f"\n  {each}" for each in (*self.differences, *self.broken))
+        self.violations = tuple(violations)
+        lines = "".join(f"\n  {each}" for each in (*self.differences, *self.violations))
         super().__init__(f"{lifecycle}: not as declared:{lines}")
 
 
 def check_executor(
     lifecycle: Lifecycle[S, E], start: Callable[[], Executor[S, E]], *, only: Iterable[E] | None = None
 ) -> None:
-    """Ask an executor every (state, event) pair, and check with its answers what the lifecycle invariants.
+    """Compare an executor with the table for every (state, event) pair, and check the invariants on its results.
 
-    Each pair has a fresh executor, which is led to the state by a shortest path.
+    Each pair gets a fresh executor, which is first brought to the state by a shortest path.
 
     Args:
+        lifecycle: the lifecycle that it executes.
         start: makes an executor.
-        only: the events to fire where it cannot carry out all of them (`lifecycle.commands` for a
+        only: the events to fire, if it cannot execute all of them (`lifecycle.commands` for a
             client). States that they do not lead to are left out.
     Raises:
-        Disagreement: with all differences and all broken invariants.
+        Disagreement: with all differences and all violations of invariants.
         UnknownName: an event that is not declared.
     """
     fired = _fired(lifecycle, only)
     found: list[Difference] = []
-    for way in reach(_moves(lifecycle, fired), lifecycle.initial).values():
+    for path in reach(_rows_of(lifecycle, fired), lifecycle.initial).values():
         for event in fired:
             try:
-                _follow(lifecycle, start, (*way, event))
+                _follow(lifecycle, start, (*path, event))
             except Disagreement as disagreement:
                 found += (each for each in disagreement.differences if each not in found)
     if found:
-        answers = {(each.state, each.event): cast("S | None", each.answer) for each in found}
-        broken = lifecycle.violations(lambda state, event: answers.get((state, event), lifecycle.target(state, event)))
-        raise Disagreement(lifecycle=lifecycle.name, differences=found, broken=broken)
+        actual = {(each.state, each.event): cast("S | None", each.actual) for each in found}
+        violations = lifecycle.violations(
+            lambda state, event: actual.get((state, event), lifecycle.target(state, event))
+        )
+        raise Disagreement(lifecycle=lifecycle.name, differences=found, violations=violations)
 
 
 def lifecycle_machine(
@@ -440,15 +448,16 @@ def lifecycle_machine(
 ) -> type[RuleBasedStateMachine]:
     """Return a Hypothesis state machine that drives executors side by side, with the table as oracle.
 
-    Each example starts one executor of each kind and fires events at all of them, lawful ones and
-    others, with faults between. It also leads them to some state by a shortest path, starting new
-    ones where there is none. It fails when one answers or rests otherwise than the table. Run it as
+    Each example starts one executor of each kind and fires events at all of them, legal ones and
+    others, with faults between. It also brings them to some state by a shortest path, starting new
+    ones if there is no path. It fails if a result or a state of one differs from the table. Run it as
     `lifecycle_machine(...).TestCase`, or with `hypothesis.stateful.run_state_machine_as_test`.
 
     Args:
-        executors: by a name for messages, what makes one.
-        only: the events to fire where some executor cannot carry out all of them: they move
-            together or not at all.
+        lifecycle: the lifecycle that they execute.
+        executors: functions that make an executor, by a name for messages.
+        only: the events to fire, if some executor cannot execute all of them: every event is fired
+            at all executors.
     Raises:
         ValueError: there is no event to fire.
         UnknownName: an event that is not declared.
@@ -456,8 +465,8 @@ def lifecycle_machine(
     fired = _fired(lifecycle, only)
     if not fired:
         raise ValueError(f"{lifecycle.name}: there is no event to fire")
-    moves = _moves(lifecycle, fired)
-    ways = {state.name: reach(moves, state.name) for state in lifecycle.states}
+    rows = _rows_of(lifecycle, fired)
+    paths = {state.name: reach(rows, state.name) for state in lifecycle.states}
 
     class SideBySide(RuleBasedStateMachine):
         def __init__(self) -> None:
@@ -470,20 +479,20 @@ def lifecycle_machine(
             self.opened.close()
             self.followed = [_Followed(lifecycle, start(), name, self.opened) for name, start in executors.items()]
             for each in self.followed:
-                each.rest()
+                each.check_state()
 
         @rule(event=st.sampled_from(fired))
         def fire(self, event: E) -> None:
             for each in self.followed:
                 each.fire(event)
 
-        @rule(state=st.sampled_from(list(ways[lifecycle.initial])))
+        @rule(state=st.sampled_from(list(paths[lifecycle.initial])))
         def visit(self, state: S) -> None:
-            # Left to single events, nearly every step would be spent in a final state.
-            if any(state not in ways[each.state] for each in self.followed):
+            # With single events alone, nearly every step would be spent in a final state.
+            if any(state not in paths[each.state] for each in self.followed):
                 self.begin()
             for each in self.followed:
-                for event in ways[each.state][state]:
+                for event in paths[each.state][state]:
                     each.fire(event)
 
         @precondition(lambda self: any(each.executor.faults for each in self.followed))
@@ -503,20 +512,20 @@ def _fired(lifecycle: Lifecycle[S, E], only: Iterable[E] | None) -> tuple[E, ...
     return tuple(lifecycle.event(name).name for name in names)
 
 
-def _moves(lifecycle: Lifecycle[S, E], fired: tuple[E, ...]) -> dict[tuple[S, E], S]:
+def _rows_of(lifecycle: Lifecycle[S, E], fired: tuple[E, ...]) -> dict[tuple[S, E], S]:
     return {(row.source, row.event): row.target for row in lifecycle.transitions if row.event in fired}
 
 
 def _follow(lifecycle: Lifecycle[S, E], start: Callable[[], Executor[S, E]], path: Iterable[E]) -> None:
     with ExitStack() as opened:
         followed = _Followed(lifecycle, start(), "the executor", opened)
-        followed.rest()
+        followed.check_state()
         for event in path:
             followed.fire(event)
 
 
 class _Followed(Generic[S, E]):
-    """An executor and where the table says it is."""
+    """An executor, and the state that it must be in by the table."""
 
     def __init__(self, lifecycle: Lifecycle[S, E], executor: Executor[S, E], name: str, opened: ExitStack) -> None:
         opened.callback(executor.close)
@@ -529,21 +538,21 @@ class _Followed(Generic[S, E]):
     def fire(self, event: E) -> None:
         expected = self.lifecycle.target(self.state, event)
         try:
-            answer = self.executor.fire(event)
+            actual = self.executor.fire(event)
         except IllegalTransition:
-            answer = None
-        if answer != expected:
-            raise self._disagreement(event, expected, answer)
+            actual = None
+        if actual != expected:
+            raise self._disagreement(event, expected, actual)
         if expected is not None:
             self.path.append(event)
             self.state = expected
-        self.rest()
+        self.check_state()
 
-    def rest(self) -> None:
+    def check_state(self) -> None:
         state = self.executor.state()
         if state != self.state:
             raise self._disagreement(None, self.state, state)
 
-    def _disagreement(self, event: E | None, expected: S | None, answer: S | None) -> Disagreement:
-        difference = Difference(self.name, tuple(self.path), self.state, event, expected, answer)
+    def _disagreement(self, event: E | None, expected: S | None, actual: S | None) -> Disagreement:
+        difference = Difference(self.name, tuple(self.path), self.state, event, expected, actual)
         return Disagreement(lifecycle=self.lifecycle.name, differences=(difference,))

@@ -1,7 +1,7 @@
-"""What a sound declaration must satisfy, and the rows that one is compiled to.
+"""The validation of a declaration, and its compilation to rows.
 
-An unsound declaration is refused when it is made, wherever it comes from, with all findings at
-once. Their codes are stable:
+An unsound declaration is refused when a lifecycle is made from it, whatever its source, with all findings
+at once. Their codes are stable:
 
     bad_document                the text is not JSON or YAML
     bad_value                   a field is missing, unknown, or of the wrong type
@@ -15,16 +15,16 @@ once. Their codes are stable:
     no_initial_state            no state is initial
     several_initial_states      more than one is
     final_state_with_exit       a row leaves a final state
-    unreachable_state           no path leads there from the initial state
-    dead_end                    no path leads from there to a final state
+    unreachable_state           no path leads from the initial state to the state
+    dead_end                    no path leads from the state to a final state
     unused_event                an event is in no row
     alias_shadows_state         an alias hides a declared state
-    not_idempotent              a command is declared idempotent, and what it does can be undone by remote events alone
-    not_proved_by_state         a command is declared proved by its state, and leads from a state to that state
-    broken_invariant            a row contradicts what the lifecycle invariants
-    base_final_changed          an extension gives a final state of its base a way out
-    base_answer_changed         an extension answers a (state, event) pair of its base differently
-    base_reachability_changed   an extension connects two states of its base anew
+    not_idempotent              a command is declared idempotent, but remote events alone can undo its effect
+    not_proved_by_state         a command is declared proved by its state, but leads from a state to that same state
+    broken_invariant            a row violates an invariant
+    base_final_changed          an extension adds a row that leaves a final state of its base
+    base_answer_changed         an extension changes the target or refusal of a (state, event) pair of its base
+    base_reachability_changed   an extension adds a path between two states of its base that its base does not have
     base_initial_unreachable    the base's initial state cannot be reached from the extension's
 """
 
@@ -43,18 +43,18 @@ from lifecycle.table import E, Origin, S, TransitionSystem, quoted
 LONGEST_NAME = 100  # characters; a longer one is a pasted document, not a name
 
 Path: TypeAlias = tuple[str | int, ...]
-"""Where a part is, from the declaration's fields on."""
+"""The keys and indices that lead from the declaration's fields to a part."""
 
 LARGEST: Mapping[str, int] = {
     "states": 2_000, "events": 10_000, "transitions": 10_000, "aliases": 10_000, "channels": 100, "invariants": 1_000,
 }  # fmt: skip
-"""How much may be declared: what is examined, and can be asked about, in seconds and in 300 MiB."""
+"""The most parts of each kind that may be declared: such a lifecycle is validated in seconds and in 300 MiB."""
 
-MOST_FINDINGS = 100  # a person does not read more, and each costs a search for the name that was meant
+MOST_FINDINGS = 100  # people do not read more, and each one costs a search for the name that was meant
 
 
 def limited(findings: Iterable[DefinitionFinding]) -> tuple[DefinitionFinding, ...]:
-    """Return the first findings; if there are more than a person reads, the last says so."""
+    """Return the first 100 findings; if there are more, one more finding says so."""
     found = tuple(islice(findings, MOST_FINDINGS + 1))
     if len(found) <= MOST_FINDINGS:
         return found
@@ -63,9 +63,9 @@ def limited(findings: Iterable[DefinitionFinding]) -> tuple[DefinitionFinding, .
 
 
 def validate(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
-    """Yield everything that is wrong with a declaration."""
-    # What rests on sound names and rows is only examined when those are sound: a state that is
-    # "unreachable" because of a misspelt row would be noise beside the misspelling.
+    """Yield a finding for every error in a declaration."""
+    # Checks that depend on sound names and rows run only if those are sound: a state that is "unreachable"
+    # because of a misspelt row would be noise beside the misspelling.
     for part in (_validate_size, _validate_basics):
         is_sound = True
         for finding in part(lifecycle):
@@ -117,7 +117,7 @@ def _validate_names(kind: str, names: Mapping[Path, str]) -> Iterator[Definition
             yield DefinitionFinding("bad_name", where, message, path)
         shown = {str(name), f"{name}"} - {text}
         if shown:
-            # Whoever stores or prints it would write that text; `class S(str, Enum)` is such a case.
+            # Code that stores or prints it would write that other text; `class S(str, Enum)` is such a case.
             message = (
                 f"it is shown as {shortened(shown.pop())}: use a StrEnum with no __str__ of its own, or plain text"
             )
@@ -144,7 +144,7 @@ def _validate_references(lifecycle: Declaration[S, E], states: set[S], events: s
 
 
 def _references(lifecycle: Declaration[S, E]) -> Iterator[tuple[str, Path, str, str]]:
-    """Yield where a name is used, the path of that place, and the kind and the name that is used there."""
+    """Yield each use of a name: the part that uses it, the path of the use, the kind and the name."""
     for i, row in enumerate(lifecycle.transitions):
         where = f"transitions[{i}]"
         yield where, ("transitions", i, "source"), "state", row.source
@@ -183,12 +183,12 @@ def _validate_initial(initial: Mapping[int, S]) -> Iterator[DefinitionFinding]:
 
 def _validate_aliases(aliases: tuple[Alias[S], ...], states: set[S]) -> Iterator[DefinitionFinding]:
     last = {(alias.channel, alias.status): i for i, alias in enumerate(aliases)}
-    for (channel, word), count in Counter((alias.channel, alias.status) for alias in aliases).items():
-        where, path = f"alias {shortened(word)}", ("aliases", last[channel, word])
+    for (channel, status), count in Counter((alias.channel, alias.status) for alias in aliases).items():
+        where, path = f"alias {shortened(status)}", ("aliases", last[channel, status])
         if count > 1:
             message = f"is declared {count} times for channel {channel!r}"
             yield DefinitionFinding("duplicate_name", where, message, path)
-        if word in states:
+        if status in states:
             message = f"channel {channel!r} could no longer name that state"
             yield DefinitionFinding("alias_shadows_state", where, message, path)
 
@@ -206,7 +206,7 @@ def _validate_paths(rows: TransitionSystem[S, E]) -> Iterator[DefinitionFinding]
 
 
 def _validate_idempotence(lifecycle: Declaration[S, E], rows: TransitionSystem[S, E]) -> Iterator[DefinitionFinding]:
-    """Find commands that, sent twice, may do something twice: the second would end what began after the first."""
+    """Find commands declared idempotent that may take effect twice if they are sent twice."""
     remote = Closure(rows.states, remote_rows(rows.transitions, rows.origins))
     rows_by_event: dict[E, dict[S, S]] = {event: {} for event in rows.origins}
     for (source, by), target in rows.transitions.items():
@@ -223,7 +223,7 @@ def _validate_idempotence(lifecycle: Declaration[S, E], rows: TransitionSystem[S
 
 
 def _validate_proof(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
-    """Find commands whose target proves nothing, since the task is there before: each would be done by guess."""
+    """Find commands whose target proves nothing, since the task may be there before the command takes effect."""
     stays = {row.event: row.source for row in lifecycle.transitions if row.source == row.target}
     for index, event in enumerate(lifecycle.events):
         if event.origin is Origin.CALLER and event.proved_by_state and event.name in stays:
@@ -239,11 +239,11 @@ def violations(
     rows: TransitionSystem[S, E],
     target: Callable[[S, E], S | None] | None = None,
 ) -> Iterator[DefinitionFinding]:
-    """Yield each answer of `target`, or of the rows themselves if omitted, that breaks one of the invariants."""
+    """Yield a finding for each result of `target`, or of the rows if it is omitted, that violates an invariant."""
     for index, invariant in enumerate(invariants):
         for state, event, to in invariant.violations(rows, target):
-            answer = "is refused" if to is None else f"leads to {quoted(to)}"
-            message = f"{quoted(event)} {answer} in {quoted(state)}"
+            outcome = "is refused" if to is None else f"leads to {quoted(to)}"
+            message = f"{quoted(event)} {outcome} in {quoted(state)}"
             where = f"invariant {shortened(invariant.name)}"
             yield DefinitionFinding("broken_invariant", where, message, ("invariants", index))
 
@@ -251,7 +251,7 @@ def violations(
 def validate_extension(
     base: Declaration[S, E], states: tuple[State[S], ...], added: tuple[Transition[S, E], ...]
 ) -> Iterator[DefinitionFinding]:
-    """Yield each invariant to its base that an extension with these states and added rows would break."""
+    """Yield a finding for each property of its base that an extension with these states and rows would change."""
     rows = transition_system(base)
     base_states = set(rows.states)
     for index, row in enumerate(added):
@@ -260,10 +260,9 @@ def validate_extension(
             message = f"{quoted(row.source)} is final in {base.name!r}"
             yield DefinitionFinding("base_final_changed", where, message)
         if row.source in base_states and row.event in rows.origins:
-            answer = rows.transitions.get((row.source, row.event))
-            message = (
-                f"{base.name!r} answers ({row.source}, {row.event}) with {quoted(answer) if answer else 'a refusal'}"
-            )
+            target = rows.transitions.get((row.source, row.event))
+            outcome = f"leads to {quoted(target)}" if target else "is refused"
+            message = f"({row.source}, {row.event}) {outcome} in {base.name!r}"
             yield DefinitionFinding("base_answer_changed", where, message)
     before, now = (
         Closure(rows.states, rows.transitions),
@@ -284,7 +283,7 @@ def validate_extension(
 
 
 def transition_system(lifecycle: Declaration[S, E]) -> TransitionSystem[S, E]:
-    """Return what a table is compiled from; the declaration's names and rows must be sound."""
+    """Compile a declaration whose names and rows are sound."""
     return TransitionSystem(
         states=tuple(state.name for state in lifecycle.states),
         initial=next(state.name for state in lifecycle.states if state.initial),

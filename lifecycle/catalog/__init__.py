@@ -56,7 +56,7 @@ def get(name: str) -> Lifecycle[str, str]:
     """Return the declared lifecycle of that name, such as "v1-full".
 
     Raises:
-        UnknownName: there is none; the nearest name is proposed.
+        UnknownName: no lifecycle has that name; the message proposes the nearest one.
     """
     try:
         return CATALOG[name]

@@ -1,8 +1,8 @@
-"""The life of one command in the journal: from its recorded intent to an outcome.
+"""The lifecycle of one command in the journal, from its recorded intent to an outcome.
 
-Tables only. Source: the protocol in lifecycle/command.py, which takes these transitions. The
-service's response moves a command (`confirm`, `refuse`, `end`, `outlive`), or its silence does (`lose`); the
-caller can only abandon it.
+Tables only. Source: the procedure in lifecycle/command.py, which makes these transitions. The service's
+response causes `confirm`, `refuse`, `end` and `outlive`, its absence causes `lose`; a caller can only abandon
+the command.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ COMMAND: Lifecycle[CommandState, CommandEvent] = Lifecycle(
     ),
     events=(
         Event(E.LOSE,    Origin.REMOTE, "no usable response arrived"),
-        Event(E.CONFIRM, Origin.REMOTE, "an answer or a read proved it"),
-        Event(E.REFUSE,  Origin.REMOTE, "the service said no"),
+        Event(E.CONFIRM, Origin.REMOTE, "a response or a read proved it"),
+        Event(E.REFUSE,  Origin.REMOTE, "the service refused it"),
         Event(E.END,     Origin.REMOTE, "the task ended without it"),
         Event(E.OUTLIVE, Origin.REMOTE, "the task ended, perhaps after it"),
-        Event(E.ABANDON, Origin.CALLER, "nobody waits for it"),
+        Event(E.ABANDON, Origin.CALLER, "the caller no longer wants it"),
     ),
     transitions=(
         Transition(S.RECORDED,  E.LOSE,    S.UNCERTAIN),
@@ -74,7 +74,7 @@ COMMAND: Lifecycle[CommandState, CommandEvent] = Lifecycle(
                   states=(S.DONE, S.REFUSED, S.ENDED_FIRST, S.MOOT, S.ABANDONED),
                   citation="lifecycle/command.py: an outcome is recorded once"),
         Invariant("an open command can be abandoned", Rule.ACCEPTED_UNTIL_FINAL, events=(E.ABANDON,),
-                  citation="lifecycle/command.py: a stop may abandon what is uncertain"),
+                  citation="lifecycle/command.py: a stop may abandon an uncertain command"),
     ),
 )
 # fmt: on

@@ -1,7 +1,7 @@
 """Browser Use Cloud v1: a task that can be paused, resumed and stopped.
 
-Tables only. `V1` is what the three documents of the control calls say; `V1_FULL` adds the
-statuses that the status call and the webhooks document.
+Tables only. `V1` declares what the documents of the three control calls state; `V1_FULL` adds the
+statuses that the documents of the status call and the webhooks add.
 
 Sources: "Pause Task", "Resume Task" and "Stop Task" (PUT /api/v1/pause-task, resume-task,
 stop-task), revision of 2026-05-06; the status call GET /api/v1/task/{id}/status, whose
@@ -49,9 +49,9 @@ V1: Lifecycle[V1State, V1Event] = Lifecycle(
         State(S.STOPPED, "terminated; a new task must be created", final=True),
     ),
     events=(
-        # All three are idempotent. A stop finds nothing to stop the second time. What pause and resume do is undone
-        # by the other of the two alone, and only a caller sends that: if somebody outside of this journal does so
-        # between two attempts, the second attempt undoes it.
+        # All three are idempotent. A second stop has no effect. Only a resume undoes a pause, and the reverse, and
+        # only a caller sends them: if a caller outside of this journal does so between two attempts, the second
+        # attempt undoes it.
         Event(E.PAUSE,  Origin.CALLER, "halt the execution for inspection"),
         Event(E.RESUME, Origin.CALLER, "continue from where it was paused"),
         Event(E.STOP,   Origin.CALLER, "terminate immediately and for good"),

@@ -1,6 +1,6 @@
-"""Browser Use Cloud v2: a task that runs once, inside a session of its own life.
+"""Browser Use Cloud v2: a task that runs once, inside a session with its own lifecycle.
 
-Tables only. `V2` is what the document of the update call says, `V2_FULL` adds the status that
+Tables only. `V2` declares what the document of the update call states, `V2_FULL` adds the status that
 the specification has had since 2026-03-28, `V2_SESSION` is the session around the task.
 
 Sources: "Update Task" (PATCH /api/v2/tasks/{task_id}); the OpenAPI specifications of
@@ -56,10 +56,10 @@ V2: Lifecycle[V2State, V2Event] = Lifecycle(
         State(S.STOPPED,  "stopped by the caller", final=True),
     ),
     events=(
-        # Both are idempotent: nothing leads out of `stopped`, and the session runs one task at a time, so that
-        # what a second stop of this task could reach is this task alone.
+        # Both are idempotent: no row leaves `stopped`, and the session runs one task at a time, so that a second
+        # stop of this task can affect this task alone.
         Event(E.STOP,                  Origin.CALLER, "stop the task, keep its session"),
-        # The task's state does not tell whether the session stopped too: that must be read.
+        # The task's state does not show whether the session stopped too: that must be read.
         Event(E.STOP_TASK_AND_SESSION, Origin.CALLER, "stop the task and its session", proved_by_state=False),
         Event(E.START,                 Origin.REMOTE, "the agent begins"),
         Event(E.FINISH,                Origin.REMOTE, "the agent is done"),
@@ -113,7 +113,7 @@ V2_SESSION: Lifecycle[V2SessionState, V2SessionEvent] = Lifecycle(
         State(V2SessionState.STOPPED, "over, and its tasks with it", final=True),
     ),
     events=(
-        # Repeatable: nothing leads out of `stopped`.
+        # Idempotent: no row leaves `stopped`.
         Event(V2SessionEvent.STOP,  Origin.CALLER, "stop the session and its tasks"),
         Event(V2SessionEvent.CLOSE, Origin.REMOTE, "the session ends by itself"),
     ),

@@ -1,7 +1,7 @@
 """Browser Use Cloud v3: a session that runs task after task until it is stopped.
 
-Tables only. `V3` is what the document of the stop call says, with the course of a session that
-the specification describes; `V3_FULL` adds the strategy by which only the task is stopped.
+Tables only. `V3` declares what the document of the stop call states, with the transitions of a session
+that the specification describes; `V3_FULL` adds the strategy that stops only the task.
 
 Sources: "Stop Session" (POST /api/v3/sessions/{session_id}/stop); BuAgentSessionStatus and
 StopStrategy in the OpenAPI specifications of 2026-02-25 and 2026-08-06 (the strategy has been
@@ -56,13 +56,13 @@ V3: Lifecycle[V3State, V3Event] = Lifecycle(
     events=(
         # A running session may run another caller's task, and a second dispatch runs a second one.
         Event(E.DISPATCH, Origin.CALLER, "give the idle session a task", proved_by_state=False, idempotent=False),
-        # Repeatable: nothing leads out of `stopped`, so that a second stop finds nothing to stop.
+        # Idempotent: no row leaves `stopped`, so that a second stop has no effect.
         Event(E.STOP,     Origin.CALLER, "stop the session and destroy its sandbox"),
         Event(E.READY,    Origin.REMOTE, "the sandbox is up, without a task"),
         Event(E.START,    Origin.REMOTE, "the task given at creation begins"),
         Event(E.COMPLETE, Origin.REMOTE, "the task is done, the session is kept alive"),
         Event(E.CLOSE,    Origin.REMOTE, "the task is done, the session is not kept alive"),
-        Event(E.TIME_OUT, Origin.REMOTE, "nobody used the session for too long"),
+        Event(E.TIME_OUT, Origin.REMOTE, "the session was unused for too long"),
         Event(E.FAIL,     Origin.REMOTE, "the sandbox meets an unrecoverable error"),
     ),
     transitions=(
@@ -96,7 +96,7 @@ V3_FULL: Lifecycle[V3State, V3Event] = V3.extend(
     name="v3-full",
     citation="Browser Use Cloud API v3: OpenAPI specification of 2026-08-06, StopStrategy",
     events=(
-        # Not idempotent: sent again, it stops whatever the session runs by then, which may be the next task.
+        # Not idempotent: sent again, it stops the task that the session runs by then, which may be the next one.
         Event(E.STOP_TASK, Origin.CALLER, "stop the task, keep the session", idempotent=False),
     ),
     transitions=(

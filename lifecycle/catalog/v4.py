@@ -45,7 +45,7 @@ V4: Lifecycle[V4State, V4Event] = Lifecycle(
         State(S.CANCELLED,   "cancelled by the caller", final=True),
     ),
     events=(
-        # Repeatable: nothing leads out of `cancelled`, and the document calls the call idempotent.
+        # Idempotent: no row leaves `cancelled`, and the document calls the request idempotent.
         Event(E.CANCEL,   Origin.CALLER, "stop the run for good"),
         Event(E.DISPATCH, Origin.REMOTE, "a worker is chosen"),
         Event(E.START,    Origin.REMOTE, "the worker begins"),

@@ -362,13 +362,13 @@ EXTENSIONS: list[tuple[Document, list[str]]] = [
     ),
     (
         {"transitions": (Transition("open", "rot", "gone"),)},
-        ["base_answer_changed: added transitions[0]: 'hatch' answers (open, rot) with a refusal"],
+        ["base_answer_changed: added transitions[0]: (open, rot) is refused in 'hatch'"],
     ),
     (
         {"transitions": (Transition("open", "close", "gone"),)},
         [
             "duplicate_row: transitions[2]: (open, close) has a row already, transitions[0]",
-            "base_answer_changed: added transitions[0]: 'hatch' answers (open, close) with 'shut'",
+            "base_answer_changed: added transitions[0]: (open, close) leads to 'shut' in 'hatch'",
         ],
     ),
     (

@@ -305,8 +305,8 @@ LONG = "7" * 5_000
     [
         ("name: job\ncitation: 2026-13-45\n", 2, "month must be in 1..12"),
         (f"name: job\ncitation: {LONG}\n", 2, "5000 digits"),
-        ("name: job\ncitation: !!bool maybe\n", 2, "'maybe' is no tag:yaml.org,2002:bool"),
-        ("name: job\nstates:\n- !!timestamp soon\n", 3, "'soon' is no tag:yaml.org,2002:timestamp"),
+        ("name: job\ncitation: !!bool maybe\n", 2, "'maybe' is not a tag:yaml.org,2002:bool"),
+        ("name: job\nstates:\n- !!timestamp soon\n", 3, "'soon' is not a tag:yaml.org,2002:timestamp"),
         ("name: job\ncitation: \x00\n", 2, "special characters are not allowed"),
         ("name: job\ncitation: ü\n".encode("latin-1"), 2, "'utf-8' codec can't decode byte 0xfc"),
         (codecs.BOM_UTF8 + b"name: job\ncitation: \xff\n", 2, "invalid start byte"),

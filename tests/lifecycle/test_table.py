@@ -364,9 +364,9 @@ def test_a_refusal_lists_what_the_origin_of_the_event_can_do(declared: Lifecycle
 @pytest.mark.parametrize("given", ["stop", b"stop"])
 def test_one_text_is_not_several(declared: Lifecycle[str, str], given: Any) -> None:
     """It would be read letter by letter."""
-    with pytest.raises(TypeError, match="events are several, in a list or any other iterable, not the text"):
+    with pytest.raises(TypeError, match="events must be a list or another iterable, not the text"):
         declared.replay(given)
-    with pytest.raises(TypeError, match="statuses are several"):
+    with pytest.raises(TypeError, match="statuses must be a list"):
         declared.check(given)
 
 

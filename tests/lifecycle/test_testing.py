@@ -270,7 +270,7 @@ def disagreement(lifecycle: Lifecycle[str, str], pair: tuple[str, str], answer: 
 
 def test_each_single_wrong_answer_is_caught(declared: Lifecycle[str, str]) -> None:
     for pair, answer in wrong_answers(declared):
-        found = {((each.state, each.event), each.answer) for each in disagreement(declared, pair, answer).differences}
+        found = {((each.state, each.event), each.actual) for each in disagreement(declared, pair, answer).differences}
         assert found == {(pair, answer)}
 
 
@@ -284,29 +284,29 @@ def test_a_disagreement_names_the_broken_promises() -> None:
     caught = disagreement(v1, ("stopped", "resume"), "running")
     assert caught.lifecycle == "v1"
     assert caught.differences == (
-        Difference("the executor", ("stop",), "stopped", "resume", expected=None, answer="running"),
+        Difference("the executor", ("stop",), "stopped", "resume", expected=None, actual="running"),
     )
-    assert {finding.where for finding in caught.broken} == {
+    assert {finding.where for finding in caught.violations} == {
         "invariant 'a stopped task cannot be resumed'",
         "invariant 'only a paused task can be resumed'",
         "invariant 'stopped is final'",
     }
-    said = "the executor after stop: 'resume' in 'stopped' gives 'running', the table says a refusal"
+    said = "the executor after stop: 'resume' in 'stopped' gives 'running', the table has a refusal"
     assert said in str(caught)
 
 
 def test_an_executor_that_answers_rightly_but_rests_elsewhere_is_caught() -> None:
     v1 = get("v1")
-    with pytest.raises(Disagreement, match="the executor after pause: it rests in 'running', the table says 'paused'"):
+    with pytest.raises(Disagreement, match="the executor after pause: it is in 'running', the table has 'paused'"):
         check_executor(v1, lambda: Lying(v1).executor())
 
 
 def test_an_executor_that_starts_elsewhere_is_caught() -> None:
     v1 = get("v1")
     stopped = Executor[str, str](state=lambda: "stopped", fire=lambda event: v1.target("stopped", event))
-    with pytest.raises(Disagreement, match="the executor: it rests in 'stopped', the table says 'running'"):
+    with pytest.raises(Disagreement, match="the executor: it is in 'stopped', the table has 'running'"):
         check_executor(v1, lambda: stopped)
-    with pytest.raises(Disagreement, match="other: it rests in 'stopped'"):
+    with pytest.raises(Disagreement, match="other: it is in 'stopped'"):
         run(v1, lambda: stopped)
 
 
@@ -362,7 +362,7 @@ def test_every_transition_is_taken_side_by_side() -> None:
             taken.add((self.state, event))
             return super().fire(event)
 
-    run(v3, lambda: Noting(v3).executor(), max_examples=100)
+    run(v3, lambda: Noting(v3).executor(), max_examples=200)
     assert taken >= set(moves_of(v3))
 
 
@@ -371,7 +371,7 @@ def test_a_wrong_executor_is_caught_beside_a_right_one_by_a_shortest_path() -> N
     with pytest.raises(Disagreement) as caught:
         run(full, lambda: Wrong(full, ("paused", "resume"), None).executor())
     assert caught.value.differences == (
-        Difference("other", ("start", "pause"), "paused", "resume", expected="running", answer=None),
+        Difference("other", ("start", "pause"), "paused", "resume", expected="running", actual=None),
     )
 
 
@@ -398,7 +398,7 @@ class Faulty(Walker):
 def test_faults_are_made_to_happen() -> None:
     v1 = get("v1")
     run(v1, lambda: Faulty(v1, recovers=True).executor())
-    with pytest.raises(Disagreement, match="other: 'pause' in 'running' gives a refusal, the table says 'paused'"):
+    with pytest.raises(Disagreement, match="other: 'pause' in 'running' gives a refusal, the table has 'paused'"):
         run(v1, lambda: Faulty(v1, recovers=False).executor(), max_examples=100)
 
 
