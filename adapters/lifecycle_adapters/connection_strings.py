@@ -1,4 +1,4 @@
-"""Which texts lead to PostgreSQL, so that none of them is taken for a file whose name holds a password.
+"""Recognition of database URLs and connection strings, so that none is taken for a file name with a password in it.
 
 The keywords are those of PostgreSQL's manual, section 34.1.2 (Parameter Key Words).
 """
@@ -10,11 +10,11 @@ import re
 
 from lifecycle.errors import MissingExtra
 
-NOT_A_URL = "that is no URL of a database; in its user and password, '@', ':' and '/' are percent-encoded"
+NOT_A_URL = "not a valid database URL; percent-encode '@', ':' and '/' in its user and password"
 
 _NOT_A_DSN = (
-    "that is no connection string that libpq can read; say it as postgresql://user:password@host/database"
-    " (the path of a file that looks like one begins with ./)"
+    "not a connection string that libpq can read; write it as postgresql://user:password@host/database"
+    " (or, for a file whose name looks like one, begin the path with ./)"
 )
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 # A URL with a typing error: its scheme without the two slashes, or user:password@ with no scheme at all.
@@ -26,7 +26,7 @@ _KEYWORD = re.compile(r"(?:^|\s)([A-Za-z_]+)\s*=")
 
 
 def is_url(text: str) -> bool:
-    """Return whether a text is meant to be a URL, of whatever, also if it is mistyped: nothing of it is then shown."""
+    """Return whether a text is meant to be a URL of any kind, also if it is mistyped; it may contain a password."""
     mistyped = _POSTGRES.match(text) or _WITH_PASSWORD.match(text)
     return ("://" in text or mistyped is not None) and not is_dsn(text)
 
@@ -39,16 +39,16 @@ def is_dsn(text: str) -> bool:
 
 
 def is_postgres(text: str) -> bool:
-    """Return whether a text leads to PostgreSQL: by a URL, with or without a driver's name, or libpq's string."""
+    """Return whether a text is a URL of PostgreSQL, with or without a driver, or a connection string of libpq."""
     return is_dsn(text) or (is_url(text) and _POSTGRES.match(text) is not None)
 
 
 def parameters(text: str) -> dict[str, str]:
-    """Return what a connection string of libpq says, by its keywords.
+    """Parse a connection string of libpq into its keywords and values.
 
     Raises:
-        ValueError: it cannot be read; the message shows no part of it.
-        MissingExtra: there is no psycopg.
+        ValueError: it cannot be parsed; the message contains no part of it.
+        MissingExtra: psycopg is not installed.
     """
     try:
         from psycopg import ProgrammingError

@@ -1,36 +1,38 @@
 """A `transitions` machine over an object that the user already has.
 
-`bind` takes a declared lifecycle and any object with room for a state, and gives a configured
-machine of the `transitions` library; `bind_async` gives its asynchronous form. This is the only
-importer of that library. Which event may happen when is the declaration's, never this file's.
+`bind` returns a configured machine of the `transitions` library for a declared lifecycle and any
+object that can have a state attribute; `bind_async` returns the asynchronous machine. This is the
+only module that imports that library. The declaration alone decides which event is legal.
 
-Carrying an event out takes five steps, the callbacks of each in the order given:
+An event is executed in five steps, the callbacks of each in the order given:
 
     before[event]   on_leave[source]   the state is set   on_enter[target]   after[event]
 
-What a callback raises reaches whoever fired the event: before or while leaving, the object keeps
-its state; from entering on, it has moved. A callback may fire further events of its own object.
-If the object moves while its before and leave callbacks still run (one of them fired an event, or
-another task did), the event was overtaken and is refused, so the states that an object passes
-through are always a path of the lifecycle. An event that the state refuses calls and changes nothing.
+The caller of the event gets any error that a callback raises. If `before` or `on_leave` raises, the
+object keeps its state; if `on_enter` or `after` does, its state has changed. A callback may fire
+further events of its own object. If the state changes while `before` and `on_leave` callbacks still
+run (one of them fired an event, or another task did), the event was overtaken and is refused, so the
+states of an object are always a path of the lifecycle. An event that the state refuses calls no
+callback and changes nothing.
 
-The object gets its state (a member of the lifecycle's enumeration where that has one) and, unless
+The object gets its state (a member of the lifecycle's enumeration if that has one) and, unless
 `attach=False`, the methods that `transitions` makes, and no others:
 
     EVENT()   may_EVENT()   is_STATE()   trigger("EVENT")   may_trigger("EVENT")
 
-with `is_ATTRIBUTE_STATE()` where the attribute is not called `state`. Type checkers cannot see
-them unless the user's class announces them (`pause: Callable[[], bool]`); the machine's own
-`fire`, `state` and `allowed` are typed. A name that the object has already is refused, not hidden.
-The library's own queries of the machine (`get_triggers`) take states as plain text.
+with `is_ATTRIBUTE_STATE()` if the attribute is not called `state`. Type checkers cannot see
+them unless the user's class declares them (`pause: Callable[[], bool]`); the machine's own
+`fire`, `state` and `allowed` are typed. A method whose name the object has already is an error.
+The library's own queries of the machine (`get_triggers`) accept states as plain text.
 
-The asynchronous form differs from the library's: callbacks run one after another, not together,
-and a second event does not cancel the first one's task, so that cancelling stays with the user.
+The asynchronous machine differs from the library's: callbacks run one after another, not together,
+and a second event does not cancel the task of the first, so that only the user cancels tasks.
 
 A machine is for one thread at a time, and its rows cannot be changed. An object with attached methods is pickled,
-and copied by `copy.deepcopy`, together with its machine and callbacks. The methods of a shallow copy would move the
-original, so they refuse to be called until the copy is bound itself; for that the object also gets `__getstate__`, and
-`__reduce__` if its class has one of its own. With `attach=False` an object is copied and pickled as ever.
+and copied by `copy.deepcopy`, together with its machine and callbacks. The methods of a shallow copy would change the
+state of the original, so they raise TypeError until the copy is bound itself; for that the object also gets
+`__getstate__`, and `__reduce__` if its class has one of its own. With `attach=False` copying and pickling are
+unchanged.
 """
 
 from __future__ import annotations
@@ -59,7 +61,7 @@ M = TypeVar("M")
 
 @dataclass(frozen=True, slots=True)
 class StateChange(Generic[M, S, E]):
-    """What a callback is told; `args` and `kwargs` are what the event was fired with."""
+    """The argument of a callback; `args` and `kwargs` are those with which the event was fired."""
 
     model: M
     source: S
@@ -84,22 +86,24 @@ def bind(
     after: Mapping[E, Callbacks[M, S, E]] | None = None,
     attach: bool = True,
 ) -> BoundMachine[S, E]:
-    """Return a machine that moves `model` through `lifecycle`.
+    """Return a machine that changes the state of `model` by the events of `lifecycle`.
 
-    The state that `model.<attribute>` names is kept, and nothing is called for it; where the
-    attribute is missing or None, the object starts in the initial state.
+    If `model.<attribute>` is a state, it is kept, and no callback is called for it; if the attribute
+    is missing or None, the object starts in the initial state.
 
     Args:
-        attribute: where the object keeps its state.
+        lifecycle: the declared lifecycle.
+        model: the object.
+        attribute: the attribute in which the object has its state.
         on_enter, on_leave: by state, one callback or several, each called with a `StateChange`.
         before, after: by event, likewise.
-        attach: whether the object gets the methods that this module's documentation lists. An
-            object that has no room for them (slots, a pydantic model), or a `__copy__` of its own, needs False.
+        attach: whether the object gets the methods EVENT(), may_EVENT(), is_STATE(), trigger() and may_trigger().
+            An object that cannot have them (slots, a pydantic model), or has a `__copy__` of its own, needs False.
     Raises:
         UnknownName: the object's state, or a key of the callbacks, is not declared.
-        TypeError: a callback that cannot be called with one `StateChange`, a coroutine function or a
-            generator; an object whose state cannot be read or set, or that has no room for methods.
-        ValueError: the name of a method to attach is taken.
+        TypeError: a callback cannot be called with one `StateChange`, or is a coroutine function or a
+            generator; or the object's state cannot be read or set, or it cannot have the methods.
+        ValueError: the object has an attribute with the name of a method to attach.
     """
     hooks = _hooks(lifecycle, asynchronous=False, on_enter=on_enter, on_leave=on_leave, before=before, after=after)
     return BoundMachine(lifecycle, model, attribute=attribute, hooks=hooks, attach=attach)
@@ -116,38 +120,42 @@ def bind_async(
     after: Mapping[E, Callbacks[M, S, E]] | None = None,
     attach: bool = True,
 ) -> AsyncBoundMachine[S, E]:
-    """Return a machine that moves `model` through `lifecycle` by events that are awaited.
+    """Return a machine that changes the state of `model` by the events of `lifecycle`, which are awaited.
 
-    The state that `model.<attribute>` names is kept, and nothing is called for it; where the
-    attribute is missing or None, the object starts in the initial state.
+    If `model.<attribute>` is a state, it is kept, and no callback is called for it; if the attribute
+    is missing or None, the object starts in the initial state.
 
     Args:
-        attribute: where the object keeps its state.
+        lifecycle: the declared lifecycle.
+        model: the object.
+        attribute: the attribute in which the object has its state.
         on_enter, on_leave: by state, one callback or several, each called with a `StateChange`: coroutine functions,
             which are awaited one after another, or plain ones.
         before, after: by event, likewise.
-        attach: whether the object gets the methods that this module's documentation lists, to be awaited.
+        attach: whether the object gets the methods EVENT(), may_EVENT(), is_STATE(), trigger() and may_trigger(),
+            of which all but is_STATE() are awaited. An object that cannot have them (slots, a pydantic model), or
+            has a `__copy__` of its own, needs False.
     Raises:
         UnknownName: the object's state, or a key of the callbacks, is not declared.
-        TypeError: a callback that cannot be called with one `StateChange`, or a generator; an object whose state cannot
-            be read or set, or that has no room for methods.
-        ValueError: the name of a method to attach is taken.
+        TypeError: a callback cannot be called with one `StateChange`, or is a generator; or the object's state cannot
+            be read or set, or it cannot have the methods.
+        ValueError: the object has an attribute with the name of a method to attach.
     """
     hooks = _hooks(lifecycle, asynchronous=True, on_enter=on_enter, on_leave=on_leave, before=before, after=after)
     return AsyncBoundMachine(lifecycle, model, attribute=attribute, hooks=hooks, attach=attach)
 
 
-# --- states and events: the library's own, that refuse in our words ------------------------------
+# --- states and events: subclasses of the library's, with this project's errors ------------------
 
 _Hook = Callable[[transitions.EventData], Any]
 _Hooks = defaultdict[tuple[str, str], list[_Hook]]  # by kind and name
 
 
 class _BoundState(transitions.State):
-    """A state whose name is the declared text, and whose value on the object the declared member."""
+    """A state whose name is the declared text; its value on the object is the declared member."""
 
     # The library would also call methods of the object that happen to be named on_enter_STATE;
-    # callbacks are given here, not found.
+    # here callbacks are arguments only.
     dynamic_methods: list[str] = []  # noqa: RUF012 (the library's attribute)
 
     @property
@@ -166,7 +174,7 @@ class _BoundEvent(transitions.Event):
 
 
 class _AsyncEvent(AsyncEvent):
-    async def trigger(  # type: ignore[override]  # as the library's own, whose stub says so likewise
+    async def trigger(  # type: ignore[override]  # as the library's own stub does
         self, model: object, *args: Any, **kwargs: Any
     ) -> bool:
         _require_row(self, model)
@@ -174,13 +182,13 @@ class _AsyncEvent(AsyncEvent):
 
 
 def _require_row(event: transitions.Event, model: object) -> None:
-    """Refuse an event as the declaration does, whatever rows the library's objects may have been given."""
+    """Refuse an event as the declaration does, also if a user has added rows to the library's objects."""
     machine = event.machine
     machine.lifecycle.step(machine.get_model_state(model).value, event.name)
 
 
-def _require_unmoved(event_data: Any) -> None:
-    """Refuse an event during whose callbacks the object left the state in which it was judged."""
+def _require_unchanged(event_data: Any) -> None:
+    """Refuse an event if its callbacks have changed the state in which it was judged."""
     machine, event, source = event_data.machine, event_data.event.name, event_data.transition.source
     state = machine.state
     if state != source:
@@ -200,7 +208,7 @@ class _OfACopy:
     """An attached method in the copied state of an object.
 
     In a deep or pickled copy it becomes the method of the machine that was copied along. In a shallow copy it
-    stays, and refuses: it would move the original.
+    stays, and raises TypeError: it would change the state of the original.
     """
 
     def __init__(self, method: object) -> None:
@@ -208,7 +216,7 @@ class _OfACopy:
 
     def __call__(self, *_: object, **__: object) -> object:
         raise TypeError(
-            "this object is a shallow copy of a bound one, whose methods would move that; bind the copy, too"
+            "this object is a shallow copy of a bound one, and its methods would change the original; bind the copy too"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -220,7 +228,7 @@ def _itself(method: object) -> object:
 
 
 def _copied(found: Any, names: frozenset[str]) -> Any:
-    """Return what an object's `__getstate__` or `__reduce__` gave, with the attached methods marked."""
+    """Return the result of an object's `__getstate__` or `__reduce__`, with the attached methods marked."""
     match found:
         case {**state}:
             return {name: _OfACopy(value) if name in names else value for name, value in state.items()}
@@ -234,11 +242,11 @@ def _copied(found: Any, names: frozenset[str]) -> Any:
 
 
 class _Bound(transitions.Machine, Generic[S, E]):
-    """What both forms share: the rows of one declaration, and one object."""
+    """The base of both machines: the rows of one declaration, and one object."""
 
-    # The library reads "*" and "=" as wildcards. Here they are names like others; no name is empty.
+    # The library reads "*" and "=" as wildcards. Here they are ordinary names; no name is empty.
     wildcard_all = wildcard_same = ""
-    _is_declared = False  # whether every row is there; from then on none is added or removed
+    _is_declared = False  # whether every row was added; from then on rows cannot be added or removed
 
     def __init__(
         self, lifecycle: Lifecycle[S, E], model: object, *, attribute: str, hooks: _Hooks, attach: bool
@@ -286,7 +294,7 @@ class _Bound(transitions.Machine, Generic[S, E]):
         return self.state_cls(
             state.name,
             on_enter=[*hooks["on_enter", state.name]],
-            on_exit=[*hooks["on_leave", state.name], _require_unmoved],  # last: next, the library sets the state
+            on_exit=[*hooks["on_leave", state.name], _require_unchanged],  # last: next, the library sets the state
             final=state.final,
         )
 
@@ -310,18 +318,18 @@ class _Bound(transitions.Machine, Generic[S, E]):
             self.models.append(model)
 
     def _copied(self, name: str) -> Any:
-        """Return what the object's own `__getstate__` or `__reduce__` does, for a copy."""
+        """Return the result of the object's own `__getstate__` or `__reduce__`, for a copy."""
         found = getattr(type(self._bound), name)(self._bound)
         methods = _method_names(self.lifecycle, self.model_attribute)
         return _copied(found, frozenset((*methods, "__getstate__", "__reduce__")))
 
     def _by_name(self, method: Callable[..., object], event: E, *args: Any, **kwargs: Any) -> object:
-        """Call the library's `method` with a declared event; its own answer to another is not ours."""
+        """Call the library's `method` with a declared event; raise UnknownName for another, as the library does not."""
         return method(str(self.lifecycle.event(event).name), *args, **kwargs)
 
     @property
     def state(self) -> S:
-        """The object's state. Raises UnknownName where something else has set an undeclared one."""
+        """The object's state. Raises UnknownName if other code has set an undeclared one."""
         state: S = self.get_state(getattr(self._bound, self.model_attribute)).value
         return state
 
@@ -330,10 +338,10 @@ class _Bound(transitions.Machine, Generic[S, E]):
         return self.lifecycle.allowed(self.state)
 
     def get_state(self, state: Any) -> Any:
-        """Return the library's state of that name, a member or plain text.
+        """Return the library's state with this name, which is a member or plain text.
 
-        The library takes a member's name (RUNNING) for the state's, and what was stored and read
-        again may be plain text.
+        The library would look up a member's name (RUNNING); and a state that was stored and read again
+        may be plain text.
         """
         if str(state) not in self.states:
             self.lifecycle.state(state)  # raises UnknownName
@@ -347,11 +355,12 @@ class BoundMachine(_Bound[S, E]):
     event_cls = _BoundEvent
 
     def fire(self, event: E, /, *args: Any, **kwargs: Any) -> S:
-        """Carry `event` out; return the object's state after it and after all its callbacks.
+        """Execute `event`, and return the object's state after it and after all its callbacks.
 
         Raises:
             IllegalTransition: the state refuses it (a redundant command included), or it was overtaken.
             UnknownName: an event that the lifecycle does not declare.
+            Any error that a callback raises.
         """
         self.events[self.lifecycle.event(event).name].trigger(self._bound, *args, **kwargs)
         return self.state
@@ -365,25 +374,31 @@ class AsyncBoundMachine(_Bound[S, E], AsyncMachine):
     event_cls = _AsyncEvent
 
     async def fire(self, event: E, /, *args: Any, **kwargs: Any) -> S:
-        """As `BoundMachine.fire`."""
+        """Execute `event`, and return the object's state after it and after all its callbacks.
+
+        Raises:
+            IllegalTransition: the state refuses it (a redundant command included), or it was overtaken.
+            UnknownName: an event that the lifecycle does not declare.
+            Any error that a callback raises.
+        """
         await self.events[self.lifecycle.event(event).name].trigger(self._bound, *args, **kwargs)
         return self.state
 
     async def process_context(self, func: Callable[[], Awaitable[Any]], model: object) -> bool:  # noqa: ARG002
-        """Carry an event out in the task that fired it.
+        """Execute an event in the task that fired it.
 
-        The library's own registers the task, lets a second event cancel it, and answers False to
-        every cancellation, the user's included: a time-out around an event would be lost.
+        The library's own method registers the task, so that a second event cancels it, and turns every
+        cancellation into False, the user's included: a time-out around an event would be lost.
         """
         return bool(await func())
 
     @staticmethod
     async def await_all(callables: Sequence[Callable[..., Awaitable[Any]]]) -> list[Any]:
-        """Await one after another, as the synchronous form calls; the library's own runs them together."""
+        """Await the callables one after another, as the synchronous machine does; the library runs them together."""
         return [await each() for each in callables]
 
 
-# --- what is checked when bound ----------------------------------------------------------------
+# --- checks of `bind` --------------------------------------------------------------------------
 
 
 def _hooks(lifecycle: Lifecycle[Any, Any], *, asynchronous: bool, **given: Mapping[Any, Any] | None) -> _Hooks:
@@ -395,7 +410,7 @@ def _hooks(lifecycle: Lifecycle[Any, Any], *, asynchronous: bool, **given: Mappi
             require(name)
             for callback in _each(callbacks):
                 _require_callback(f"{kind}[{quoted(name)}]", callback, asynchronous=asynchronous)
-                hooks[kind, name].append(partial(_tell, lifecycle, callback))
+                hooks[kind, name].append(partial(_call, lifecycle, callback))
     return hooks
 
 
@@ -415,7 +430,7 @@ def _row(transition: Transition[S, E], hooks: _Hooks) -> Any:
     }
 
 
-def _tell(lifecycle: Lifecycle[Any, Any], callback: Any, event_data: Any) -> object:
+def _call(lifecycle: Lifecycle[Any, Any], callback: Any, event_data: Any) -> object:
     row = event_data.transition
     return callback(
         StateChange(
@@ -444,7 +459,7 @@ def _require_callback(where: str, callback: Any, *, asynchronous: bool) -> None:
     try:
         signature.bind(StateChange)
     except TypeError as error:
-        raise TypeError(f"{where}: {callback!r} cannot be called with one Change: {error}") from None
+        raise TypeError(f"{where}: {callback!r} cannot be called with one StateChange: {error}") from None
 
 
 def _require_free(lifecycle: Lifecycle[S, E], model: Any, attribute: str, *, attach: bool) -> None:
@@ -463,7 +478,7 @@ def _require_free(lifecycle: Lifecycle[S, E], model: Any, attribute: str, *, att
 
 
 def _method_names(lifecycle: Lifecycle[S, E], attribute: str) -> Iterator[str]:
-    """Every name that the library gives to a method of the object."""
+    """Yield every name that the library gives to a method of the object."""
     yield from ("trigger", "may_trigger")
     for event in lifecycle.events:
         yield from (str(event.name), f"may_{event.name}")
@@ -473,7 +488,7 @@ def _method_names(lifecycle: Lifecycle[S, E], attribute: str) -> Iterator[str]:
 
 
 def _found(model: object, name: str) -> Any:
-    """Return an attribute's value, None where it is missing. Raises TypeError if reading it fails."""
+    """Return an attribute's value, None if it is missing. Raises TypeError if reading it fails."""
     try:
         return getattr(model, name)
     except AttributeError as error:
@@ -485,13 +500,13 @@ def _found(model: object, name: str) -> Any:
 
 def _require_room(model: object) -> None:
     if hasattr(type(model), "__copy__"):
-        raise TypeError("its own __copy__ would give a copy methods that move the original")
+        raise TypeError("its own __copy__ would give a copy methods that change the original")
     name = "trigger"
     setattr(model, name, None)
     kept = name in vars(model)
     delattr(model, name)
-    if not kept:  # a pydantic model with extras, for one: methods would be stored and sent with the rest
-        raise TypeError("it takes every attribute for data")
+    if not kept:  # for example a pydantic model with extras: methods would be stored and sent as data
+        raise TypeError("it stores every attribute as data")
 
 
 def _kind(model: Any) -> str:

@@ -1,6 +1,6 @@
-"""Files that hold what tasks were given and what they answered: only their owner may read them.
+"""Creation of files with the inputs and outputs of tasks, which only their owner may read.
 
-SQLite gives the files that it makes beside a database the mode of the database, so that one call protects all.
+SQLite gives the files that it creates beside a database the mode of the database, so that one call protects all.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ _OWNER_ONLY = 0o600
 
 
 def create_private(path: str | os.PathLike[str]) -> None:
-    """Create an empty file that only its owner may read and write; one that is there already is left as it is.
+    """Create an empty file that only its owner may read and write; an existing file is left unchanged.
 
     Raises:
         OSError: it cannot be created.

@@ -1,4 +1,4 @@
-"""A bound object moves as declared, by methods or by the machine, and what cannot work is refused when it is bound."""
+"""A bound object follows its lifecycle, by methods or by the machine; an impossible binding is refused at once."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def test_an_undeclared_event_is_refused_by_its_name() -> None:
 # --- callbacks -----------------------------------------------------------------------------------
 
 
-def test_callbacks_are_called_in_order_and_told_what_happens() -> None:
+def test_callbacks_are_called_in_order_with_the_change() -> None:
     told: list[tuple[str, str | None, V1Change]] = []
     task = Task()
 
@@ -275,7 +275,7 @@ def test_methods_of_the_object_are_not_called_by_their_name() -> None:
         ("after", E.PAUSE, True),
     ],
 )
-def test_what_a_callback_raises_reaches_the_caller(kind: str, key: str, moved: bool) -> None:
+def test_an_error_of_a_callback_reaches_the_caller(kind: str, key: str, moved: bool) -> None:
     def fail(change: V1Change) -> None:
         raise ConnectionError(change.event)
 
@@ -301,13 +301,13 @@ def stop_when_pausing(change: V1Change) -> None:
 
 
 @pytest.mark.parametrize(("kind", "key"), [("on_enter", S.PAUSED), ("after", E.PAUSE)])
-def test_a_callback_may_fire_the_next_event_once_the_object_has_moved(kind: str, key: str) -> None:
+def test_a_callback_may_fire_the_next_event_once_the_state_has_changed(kind: str, key: str) -> None:
     callbacks: dict[str, Any] = {kind: {key: stop_when_pausing}}
     assert bind(V1, Task(), **callbacks).fire(E.PAUSE) is S.STOPPED
 
 
 @pytest.mark.parametrize(("kind", "key"), [("on_leave", S.RUNNING), ("before", E.PAUSE)])
-def test_an_event_is_overtaken_by_one_that_its_callback_fires_before_the_object_has_moved(kind: str, key: str) -> None:
+def test_an_event_is_overtaken_by_one_that_its_callback_fires_before_the_state_has_changed(kind: str, key: str) -> None:
     told: list[V1Change] = []
     task = Task()
     callbacks: dict[str, Any] = {kind: {key: stop_when_pausing}}
@@ -351,9 +351,9 @@ USELESS: list[tuple[object, str]] = [
     (None, "None is not callable"),
     ("log", "'log' is not callable"),
     ([print, "log"], "'log' is not callable"),
-    (nothing, "cannot be called with one Change: too many positional arguments"),
-    (two, "cannot be called with one Change: missing a required argument: 'other'"),
-    (keyword, "cannot be called with one Change: too many positional arguments"),
+    (nothing, "cannot be called with one StateChange: too many positional arguments"),
+    (two, "cannot be called with one StateChange: missing a required argument: 'other'"),
+    (keyword, "cannot be called with one StateChange: too many positional arguments"),
     (generator, "is a generator; calling it does nothing"),
     (coroutine, "is a coroutine function; use bind_async"),
     (partial(coroutine), "is a coroutine function; use bind_async"),
@@ -515,7 +515,7 @@ def test_objects_whose_state_cannot_be_set(kind: type[Any]) -> None:
 
 @pytest.mark.parametrize("attach", [True, False])
 @pytest.mark.parametrize("model", [Task, TaskSummary(), (), None])
-def test_what_is_not_one_object(model: object, attach: bool) -> None:
+def test_a_model_must_be_one_object(model: object, attach: bool) -> None:
     with pytest.raises(TypeError, match="bind takes one object"):
         bind(V1, model, attach=attach)
 
@@ -585,7 +585,7 @@ def test_methods_of_a_shallow_copy_refuse_until_it_is_bound(kind: type[Any]) -> 
 
 @pytest.mark.parametrize("kind", COPIED)
 @pytest.mark.parametrize("double", [copy.deepcopy, pickled])
-def test_a_copy_of_a_copy_moves_itself_or_refuses(kind: type[Any], double: Callable[[Any], Any]) -> None:
+def test_a_copy_of_a_copy_changes_itself_or_refuses(kind: type[Any], double: Callable[[Any], Any]) -> None:
     task = kind()
     bind(V1, task)
     second = double(double(task))
@@ -632,7 +632,7 @@ ADDED: dict[str, Callable[[Any], object]] = {
 
 @pytest.mark.parametrize("change", ADDED.values(), ids=ADDED)
 @pytest.mark.parametrize("make", [bind, bind_async])
-def test_nobody_changes_the_rows_of_a_bound_machine(make: Any, change: Callable[[Any], object]) -> None:
+def test_the_rows_of_a_bound_machine_cannot_be_changed(make: Any, change: Callable[[Any], object]) -> None:
     machine = make(V1, Task())
     for each in (machine, copy.deepcopy(machine)):
         with pytest.raises(TypeError, match="rows that 'v1' declares"):
@@ -726,7 +726,7 @@ def test_both_kinds_of_callbacks_run_one_after_another() -> None:
 
 
 @pytest.mark.parametrize("kind", ["before", "on_leave"])
-def test_of_two_tasks_the_one_that_moves_the_object_first_wins(kind: str) -> None:
+def test_of_two_tasks_the_one_that_changes_the_state_first_wins(kind: str) -> None:
     async def main() -> None:
         held = asyncio.Event()
 
@@ -795,7 +795,7 @@ def test_a_second_event_does_not_cancel_the_callbacks_of_the_first() -> None:
         ("after", E.PAUSE, True),
     ],
 )
-def test_what_a_coroutine_raises_reaches_the_caller(kind: str, key: str, moved: bool) -> None:
+def test_an_error_of_a_coroutine_reaches_the_caller(kind: str, key: str, moved: bool) -> None:
     async def fail(change: V1Change) -> None:
         raise ConnectionError(change.event)
 
@@ -809,7 +809,7 @@ def test_what_a_coroutine_raises_reaches_the_caller(kind: str, key: str, moved: 
 
 def test_callbacks_are_checked_in_the_asynchronous_form_too() -> None:
     useless: dict[Any, Any] = {E.PAUSE: nothing}
-    with pytest.raises(TypeError, match="cannot be called with one Change"):
+    with pytest.raises(TypeError, match="cannot be called with one StateChange"):
         bind_async(V1, AsyncTask(), before=useless)
     with pytest.raises(UnknownName):
         bind_async(V1, AsyncTask(), before={E.FINISH: coroutine})

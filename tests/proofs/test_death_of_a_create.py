@@ -37,7 +37,7 @@ class MortalCreates(SqlCreates):
     _is_there: Event
 
     def __init__(self, creates: SqlCreates, at: str, is_there: Event) -> None:
-        super().__init__(creates._database, creates._author, creates._lease, creates._lifecycle)
+        super().__init__(creates._database, creates._writer, creates._lease, creates._lifecycle)
         object.__setattr__(self, "_at", at)
         object.__setattr__(self, "_is_there", is_there)
 

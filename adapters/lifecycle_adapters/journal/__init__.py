@@ -1,4 +1,4 @@
-"""The durable record of tasks and commands, in SQLite or PostgreSQL (extra `journal`)."""
+"""The durable journal of tasks and commands, in SQLite or PostgreSQL (extra `journal`)."""
 
 from __future__ import annotations
 

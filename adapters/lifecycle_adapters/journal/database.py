@@ -1,14 +1,14 @@
-"""The database under a journal: how it is reached, how its transactions begin, and what its errors mean.
+"""The database under a journal: connections, the start of transactions, and the mapping of errors.
 
-Here alone the databases differ: SQLite in WAL mode, one writer at a time, and PostgreSQL by
-psycopg. Both make a commit durable before it returns, but for what SQLite is told will be followed by
-a durable one (`TransactionMode.WRITE_GROUPED`): commits are written in order, so that one carries all before it.
-Not so PostgreSQL: a server can die alone, and numbers that it gave out would be given out again while
-those live who know them.
+The differences between the databases are in this module alone: SQLite in WAL mode with one writer at a time, and
+PostgreSQL with psycopg. Both make a commit durable before it returns, except that SQLite may group a commit with
+a durable one that must follow (`TransactionMode.WRITE_GROUPED`): SQLite writes commits in order, so that one makes
+all before it durable. PostgreSQL always commits durably: a server can crash alone, and could then reissue ids that
+living clients still have.
 
-A transaction begins by a statement of ours on both. What PostgreSQL is asked for is asked within a transaction, so
-that a pooler between (PgBouncer in transaction mode) may give each to another of its connections: no `options` when
-it connects, nothing that is set for longer, no statement prepared by the server.
+On both, a statement of ours begins each transaction. On PostgreSQL every setting is made within a transaction, so
+that a pooler in between (PgBouncer in transaction mode) can run each transaction on another connection: no
+`options` in the connection string, no setting for the session, no prepared statement on the server.
 """
 
 from __future__ import annotations
@@ -41,33 +41,36 @@ from lifecycle_adapters.journal.journal_errors import (
 from lifecycle_adapters.journal.schema import VERSION, metadata, read_json, schema_version
 from lifecycle_adapters.journal.sqlite_file import MOUNTS, SqliteFile, Stamp
 
-LOCK_TIMEOUT_S = 30  # how long a transaction waits for those of others
+LOCK_TIMEOUT_S = 30  # how long a transaction waits for the locks of others
 
 
 class TransactionMode(StrEnum):
-    """What a transaction promises when it has committed."""
+    """The durability and isolation of a transaction."""
 
-    WRITE = "now"  # it survives the machine
-    WRITE_GROUPED = "soon"  # on SQLite it survives the process; the machine, with the next one that is durable
-    READ = "read"  # it wrote nothing; each of its statements sees a moment of its own
-    SNAPSHOT = "snapshot"  # it wrote nothing, and all that it read is of one moment
+    WRITE = "now"  # once committed, it survives a crash of the machine
+    WRITE_GROUPED = "soon"  # on SQLite it survives a crash of the process; of the machine, after the next WRITE
+    READ = "read"  # read only; each of its statements has a snapshot of its own
+    SNAPSHOT = "snapshot"  # read only; all of its statements share one snapshot
 
 
 _READING = (TransactionMode.READ, TransactionMode.SNAPSHOT)
 
 
 class Database:
-    """A database that holds a journal, made or migrated where it is not up to date.
+    """A database that contains a journal; its tables are created if they are missing.
 
     Args:
-        url: a path of a file, a URL of SQLAlchemy's (`sqlite:///journal.db`, `postgresql://...`), or a connection
-            string of libpq's. A file that is not there is created for its owner only.
-        read_only: whether nothing is ever written; the file may then belong to somebody else, the server may be a
+        url: a path of a file, a SQLAlchemy URL (`sqlite:///journal.db`, `postgresql://...`), or a connection
+            string of libpq. A missing file is created, readable for its owner only.
+        read_only: whether nothing is ever written; the file may then belong to another user, the server may be a
             replica.
-        mounts: where the system lists its file systems.
+        mounts: the file in which the system lists its file systems.
     Raises:
-        ValueError: a URL of a database that is not supported.
-        JournalError: as journal_errors.py says.
+        ValueError: the URL is of a database that is not supported.
+        JournalUnavailable: it cannot be reached, or is locked.
+        JournalReadOnly: it can be read but not written, and `read_only` is False.
+        NotAJournal: it is not a database, contains other tables, or is damaged.
+        JournalVersionMismatch: another version of this library created its tables.
     """
 
     def __init__(self, url: str | os.PathLike[str], *, read_only: bool = False, mounts: Path = MOUNTS) -> None:
@@ -89,23 +92,23 @@ class Database:
 
     @property
     def dialect(self) -> sa.Dialect:
-        """SQLAlchemy's name for what the database speaks."""
+        """SQLAlchemy's dialect of the database."""
         return self._engine.dialect
 
     @contextmanager
     def transaction(self, durability: TransactionMode = TransactionMode.WRITE) -> Generator[Connection]:
         """Commit what is done inside, all or nothing. Raises JournalError."""
         if self.read_only and durability not in _READING:
-            raise JournalReadOnly("it was opened to be read", where=self.where)
+            raise JournalReadOnly("it was opened with read_only=True", where=self.where)
         try:
             with self._engine.connect() as connection:
                 connection.execution_options(durability=durability)
                 with self._unchanged(connection.info.get("stamp")), connection.begin():
                     yield connection
         except exc.StatementError as error:
-            if not isinstance(error, exc.DBAPIError):  # what was to be written cannot be
+            if not isinstance(error, exc.DBAPIError):  # a value cannot be written
                 raise TypeError(str(error.orig or error)) from error
-            raise self._meaning(error) from error
+            raise self._mapped(error) from error
         except exc.TimeoutError as error:
             raise JournalUnavailable("all connections are in use", where=self.where) from error
 
@@ -115,7 +118,7 @@ class Database:
 
     @contextmanager
     def _unchanged(self, stamp: Stamp | None) -> Generator[None]:
-        """Raise JournalUnavailable if a file that is read without locks is another one at the end."""
+        """Raise JournalUnavailable if a file that is read without locks has changed at the end."""
         try:
             yield
         finally:
@@ -129,13 +132,13 @@ class Database:
         if version is not None:
             return
         if self.read_only:
-            raise NotAJournal("it holds no journal", where=self.where)
+            raise NotAJournal("it contains no journal", where=self.where)
         with self.transaction() as connection:
             self._create(connection)
 
     def _create(self, connection: Connection) -> None:
         """Create the tables, unless another worker has done so meanwhile."""
-        if not self._is_sqlite:  # whose writers wait for each other anyway
+        if not self._is_sqlite:  # SQLite has one writer at a time
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATING)))
         version = _version(connection)
         self._require_known(version)
@@ -148,7 +151,7 @@ class Database:
         if version not in (None, VERSION):
             raise JournalVersionMismatch(f"it has schema {version}, this library reads {VERSION}", where=self.where)
 
-    def _meaning(self, error: exc.DBAPIError) -> JournalError:
+    def _mapped(self, error: exc.DBAPIError) -> JournalError:
         original = error.orig
         kind = _of_sqlite(original) if isinstance(original, sqlite3.Error) else _of_postgres(error)
         return kind(str(original).strip() or type(original).__name__, where=self.where)
@@ -161,9 +164,9 @@ _POSTGRES_BEGINS = {
     TransactionMode.SNAPSHOT: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
 }
 _IDLE_S = 1.0
-_CREATING = 0x6C696665  # any number that others who use the database do not
+_CREATING = 0x6C696665  # an arbitrary lock number, unlikely to be used by other applications
 
-# --- reaching it ----------------------------------------------------------------------------------
+# --- connections ----------------------------------------------------------------------------------
 
 
 def _url(url: str | os.PathLike[str]) -> URL:
@@ -181,28 +184,28 @@ def _url(url: str | os.PathLike[str]) -> URL:
         case "postgresql" | "postgres":
             return parsed.set(drivername="postgresql+psycopg")
         case other:
-            raise ValueError(f"a journal lives in SQLite or PostgreSQL, not in {other!r}")
+            raise ValueError(f"a journal is in SQLite or PostgreSQL, not in {other!r}")
 
 
 def _of_dsn(text: str) -> URL:
-    """Return a connection string of libpq's as a URL; psycopg takes the rest of its keywords from the query."""
+    """Return a connection string of libpq as a URL; psycopg reads the other keywords from the query."""
     given = parameters(text)
     user, password, database = (given.pop(name, None) for name in ("user", "password", "dbname"))
     return URL.create("postgresql+psycopg", username=user, password=password, database=database, query=given)
 
 
-_SHOWN = ("host", "hostaddr", "port", "user", "dbname", "service")  # of a query; all else may hold a secret
+_SHOWN = ("host", "hostaddr", "port", "user", "dbname", "service")  # of a query; other keywords may contain secrets
 
 
 def _shown(url: URL) -> str:
-    """The database without its password."""
+    """Return the database's name for messages, without its password."""
     if url.get_backend_name() == "sqlite":
         return str(url.database)
     return url.difference_update_query({*url.query} - {*_SHOWN}).render_as_string()
 
 
 def _parsed(text: str) -> URL:
-    with suppress(exc.ArgumentError, ValueError):  # whose messages may show a part of the password
+    with suppress(exc.ArgumentError, ValueError):  # their messages may contain a part of the password
         parsed = make_url(text)
         if "@" not in f"{parsed.host}{parsed.database if parsed.get_backend_name() != 'sqlite' else ''}":
             return parsed
@@ -214,7 +217,7 @@ def _sqlite(url: URL, file: SqliteFile, read_only: bool) -> Engine:
         file.require_readable()
     else:
         file.prepare_to_write()
-    # What is read without locks is opened anew by each transaction.
+    # Each transaction opens a file that is read without locks again.
     pool = QueuePool if file.is_cleared_up else NullPool
     engine = sa.create_engine(url, connect_args={"timeout": LOCK_TIMEOUT_S}, poolclass=pool, **_ENGINE)
 
@@ -226,7 +229,7 @@ def _sqlite(url: URL, file: SqliteFile, read_only: bool) -> Engine:
 
     @event.listens_for(engine, "connect")
     def connected(connection: sqlite3.Connection, _: object) -> None:
-        connection.isolation_level = None  # transactions begin where `begun` says, not by themselves
+        connection.isolation_level = None  # `begun` begins transactions, not the sqlite3 module
         if read_only:
             connection.execute("PRAGMA query_only = ON")
         else:
@@ -244,13 +247,13 @@ def _sqlite(url: URL, file: SqliteFile, read_only: bool) -> Engine:
                 synchronous = "FULL" if durability is TransactionMode.WRITE else "NORMAL"
                 connection.exec_driver_sql(f"PRAGMA synchronous = {synchronous}")
                 connection.info["durability"] = durability
-            connection.exec_driver_sql("BEGIN IMMEDIATE")  # a lock that is asked for later can be refused at once
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # SQLite may refuse a later upgrade to a write lock at once
 
     return engine
 
 
 def _require_ours(connection: sqlite3.Connection, where: str) -> None:
-    """Leave the file of another application as it is, above all its journal mode."""
+    """Raise NotAJournal for the file of another application, before its journal mode is changed."""
     made = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'"
     tables = [name for (name,) in connection.execute(made)]
     if tables and schema_version.name not in tables:
@@ -259,7 +262,7 @@ def _require_ours(connection: sqlite3.Connection, where: str) -> None:
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
-    """Switch to WAL, which the file keeps. Of several who do so at once SQLite refuses some, and lets none wait."""
+    """Switch the file to WAL permanently. Retry: SQLite refuses concurrent switches at once instead of waiting."""
     until_s = time.monotonic() + LOCK_TIMEOUT_S
     while True:
         try:
@@ -275,7 +278,7 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 def _postgres(url: URL) -> Engine:
     arguments = {
         "connect_timeout": 10,
-        # A server that has vanished without a word is noticed.
+        # These detect a server that has disappeared without closing the connection.
         "keepalives_idle": 10,
         "tcp_user_timeout": LOCK_TIMEOUT_S * 1000,
         "prepare_threshold": None,
@@ -296,7 +299,7 @@ def _postgres(url: URL) -> Engine:
 
     @event.listens_for(engine, "checkout")
     def taken(connection: Any, pooled: ConnectionPoolEntry, _: object) -> None:
-        # SQLAlchemy's own ping would ask before every transaction; only an idle connection may be dead unnoticed.
+        # SQLAlchemy's own ping would run before every transaction; only an idle connection may be dead unnoticed.
         if time.monotonic() - pooled.info.get("returned_s", time.monotonic()) < _IDLE_S:
             return
         try:
@@ -309,12 +312,12 @@ def _postgres(url: URL) -> Engine:
 
 def _written(value: Any) -> str:
     try:
-        return json.dumps(value, allow_nan=False)  # PostgreSQL takes no NaN, and no service would
+        return json.dumps(value, allow_nan=False)  # PostgreSQL accepts no NaN, and neither do services
     except (ValueError, RecursionError) as error:
-        raise TypeError(f"no JSON: {error}") from error
+        raise TypeError(f"not JSON: {error}") from error
 
 
-# Errors show no parameters: these are what tasks were given, and what they answered.
+# Errors show no parameters: they contain the inputs and outputs of tasks.
 _ENGINE: dict[str, Any] = {"json_serializer": _written, "json_deserializer": read_json, "hide_parameters": True}
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
@@ -325,15 +328,15 @@ _inherited: list[Pool] = []
 
 def _forget_connections() -> None:
     for engine in _engines:
-        _inherited.append(engine.pool)  # not dropped: its connections would be closed, and are the parent's
+        _inherited.append(engine.pool)  # kept: dropping it would close its connections, which are the parent's
         engine.dispose(close=False)
 
 
-# The child of a fork must not speak on its parent's connections. Windows has no forks.
+# The child of a fork must not use its parent's connections. Windows has no forks.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_connections)
 
-# --- what it holds --------------------------------------------------------------------------------
+# --- the version of its tables --------------------------------------------------------------------
 
 
 def _version(connection: Connection) -> str | None:
@@ -342,7 +345,7 @@ def _version(connection: Connection) -> str | None:
     return connection.scalar(sa.select(schema_version.c.version))
 
 
-# --- what its errors mean -------------------------------------------------------------------------
+# --- the mapping of errors ------------------------------------------------------------------------
 
 
 def _of_sqlite(error: sqlite3.Error) -> type[JournalError]:

@@ -1,4 +1,4 @@
-"""How a journal forgets: all of one task, or what is over and old."""
+"""Deletion from a journal: everything about one task, or old tasks that are over."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _PRUNED_AT_A_TIME = 500
 
 
 def forget(connection: Connection, task_id: str, lifecycle: str | None) -> int:
-    """Delete all that was recorded of a task; of how many tasks that was."""
-    told = sa.update(deliveries).where(_named(deliveries, task_id, lifecycle))
-    # A delivery that is not known again could be replayed, and make the task known anew.
-    connection.execute(told.values(body="", lifecycle=None, task_id=None))
+    """Delete everything about a task, and return the number of deleted tasks (one for each lifecycle)."""
+    received = sa.update(deliveries).where(_named(deliveries, task_id, lifecycle))
+    # The rows stay: a delivery that is not recognised could be replayed, and record the task again.
+    connection.execute(received.values(body="", lifecycle=None, task_id=None))
     connection.execute(sa.delete(creates).where(_named(creates, task_id, lifecycle)))
     return _delete(connection, _named(tasks, task_id, lifecycle))
 
@@ -29,7 +29,7 @@ def _named(table: sa.Table, task_id: str, lifecycle: str | None) -> sa.ColumnEle
 
 
 def prune(connection: Connection, before: datetime, lifecycles: Mapping[str, AnyLifecycle]) -> int:
-    """Delete some of the tasks that are over, and old deliveries; how many tasks that were."""
+    """Delete up to 500 tasks that are over, and old deliveries; return the number of deleted tasks."""
     is_over = sa.or_(
         sa.false(),
         *(

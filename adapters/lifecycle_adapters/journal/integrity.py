@@ -1,7 +1,6 @@
-"""Whether a record holds together: every history replays, every command has a lawful life.
+"""The integrity check: it replays every history and every command's events, and compares them with the stored rows.
 
-Everything is judged again by the declared tables, from the entries alone, and compared with what
-was kept.
+The declared tables judge everything again, from the entries alone.
 """
 
 from __future__ import annotations
@@ -28,20 +27,20 @@ class DamageCode(StrEnum):
 
     UNKNOWN_LIFECYCLE = "unknown_lifecycle"  # its tasks cannot be checked
     BROKEN_HISTORY = "broken_history"  # an entry does not follow from those before it
-    WRONG_STATE = "wrong_state"  # the state kept is not the one that the history leads to
-    UNLAWFUL_COMMAND = "unlawful_command"  # an event that a command's life does not allow, or an attempt out of order
-    WRONG_COMMAND = "wrong_command"  # what is kept of a command is not what its life leads to
-    WRONG_CREATE = "wrong_create"  # what is kept of a create does not hold together
-    SEVERAL_OPEN = "several_open"  # two commands of a task in flight
-    UNDECLARED_STATE = "undeclared_state"  # it was in a state that its lifecycle does not declare, or no longer
+    WRONG_STATE = "wrong_state"  # the stored state is not the one that the history leads to
+    UNLAWFUL_COMMAND = "unlawful_command"  # an event that a command's lifecycle refuses, or an attempt out of order
+    WRONG_COMMAND = "wrong_command"  # a command's row is not what its events lead to
+    WRONG_CREATE = "wrong_create"  # a create's row is inconsistent
+    SEVERAL_OPEN = "several_open"  # two commands of a task are in flight
+    UNDECLARED_STATE = "undeclared_state"  # it was in a state that its lifecycle does not declare, or no longer does
     UNREADABLE = "unreadable"  # a value is not of its column's type
-    DAMAGED_FILE = "damaged_file"  # the database itself says so
+    DAMAGED_FILE = "damaged_file"  # the database's own check reports it
     MISSING_INDEX = "missing_index"  # one that keeps rules, such as one open command a task, or makes queries fast
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """One thing that is wrong. `entry` is the number of the entry where it shows, None where it is a whole task's."""
+    """One damage. `entry` is the number of the entry in which it shows, None if it concerns a whole task."""
 
     code: DamageCode
     lifecycle: str
@@ -51,11 +50,11 @@ class Damage:
 
 
 def verify(connection: Connection, lifecycles: Mapping[str, Lifecycle[Any, Any]]) -> Iterator[Damage]:
-    """Yield all that is wrong, task after task."""
+    """Yield all damage, task after task."""
     yield from _damaged_file(connection)
     yield from _missing_indexes(connection)
     yield from _wrong_types(connection)
-    for row, wrong in sql_creates.damages(connection):
+    for row, wrong in sql_creates.verify(connection):
         lifecycle_name, task_id = row[creates.c.lifecycle], row[creates.c.task_id]
         message = f"create {row[creates.c.id]}: {wrong}"
         yield Damage(DamageCode.WRONG_CREATE, str(lifecycle_name), str(task_id or ""), None, message)
@@ -66,14 +65,14 @@ def verify(connection: Connection, lifecycles: Mapping[str, Lifecycle[Any, Any]]
             message = "no such lifecycle is declared"
             yield Damage(DamageCode.UNKNOWN_LIFECYCLE, task[tasks.c.lifecycle], task[tasks.c.task_id], None, message)
         else:
-            yield from _Examination(connection, lifecycle, task).run()
+            yield from _TaskCheck(connection, lifecycle, task).run()
 
 
 def _damaged_file(connection: Connection) -> Iterator[Damage]:
     if connection.dialect.name == "sqlite":
-        for (said,) in connection.exec_driver_sql("PRAGMA integrity_check"):
-            if said != "ok":
-                yield Damage(DamageCode.DAMAGED_FILE, "", "", None, said)
+        for (message,) in connection.exec_driver_sql("PRAGMA integrity_check"):
+            if message != "ok":
+                yield Damage(DamageCode.DAMAGED_FILE, "", "", None, message)
 
 
 def _missing_indexes(connection: Connection) -> Iterator[Damage]:
@@ -109,8 +108,8 @@ _MOST_WRONG = 100  # of one column: what is wrong with thousands of rows is wron
 
 
 @dataclass(slots=True)
-class _Life:
-    """A command as its entries tell it."""
+class _CommandReplay:
+    """The state of a command after the replay of its entries."""
 
     state: str = COMMAND.initial
     attempts: int = 0
@@ -121,20 +120,20 @@ class _Life:
 
     @property
     def leads_to(self) -> tuple[str, int, bool]:
-        """What should be kept of the command: its state, its attempts, and whether it is open."""
+        """The values that the command's row must have: its state, its attempts, and whether it is open."""
         return str(self.state), self.attempts, self.is_open
 
 
 @dataclass(slots=True)
-class _Examination:
-    """One task's entries, gone through once."""
+class _TaskCheck:
+    """The check of one task: one pass over its entries."""
 
     connection: Connection
     lifecycle: Lifecycle[Any, Any]
     task: RowMapping
     state: Any = None
     doubt: Any = None
-    lives: dict[int, _Life] = field(default_factory=dict[int, _Life])
+    replays: dict[int, _CommandReplay] = field(default_factory=dict[int, _CommandReplay])
     undeclared: dict[str, None] = field(default_factory=dict[str, None])  # states that were recorded, in order
     declared: set[str] = field(init=False)
 
@@ -142,7 +141,7 @@ class _Examination:
         self.declared = {str(each.name) for each in self.lifecycle.states}
 
     def run(self) -> Iterator[Damage]:
-        """Yield what is wrong with the task; what cannot be examined at all is one damage, and the last."""
+        """Yield the damage of the task; if an entry cannot be read, one damage reports that, and the check ends."""
         try:
             require_readable(self.task.values())
             yield from self._entries()
@@ -173,7 +172,7 @@ class _Examination:
         self.state = row[entries.c.state]
 
     def _wrong(self, row: RowMapping) -> str | None:
-        """What is wrong with a report, if anything."""
+        """Return the error in a report; None if it is correct."""
         before, state, path = row[entries.c.before], row[entries.c.state], row[entries.c.path]
         status, channel = row[entries.c.status], row[entries.c.channel]
         if before != self.state:
@@ -191,7 +190,7 @@ class _Examination:
         is_applied = not (row[entries.c.late] or row[entries.c.unconfirmed])
         kept = self.lifecycle.replay(path, start=before) if is_applied else before
         if is_applied and self.lifecycle.is_final(before):
-            # What contradicts a final state puts it in doubt, until a report confirms it.
+            # A report that contradicts a final state puts it in doubt, until a report confirms it.
             match observation.kind:
                 case ObservationKind.SAME:
                     self.doubt = None
@@ -203,37 +202,38 @@ class _Examination:
 
     def _event(self, row: RowMapping) -> Iterator[Damage]:
         number: int = row[entries.c.command]
-        life = self.lives.setdefault(number, _Life())
+        replay = self.replays.setdefault(number, _CommandReplay())
         try:
             event = row[entries.c.event]
-            life.state = life.state if event is None else COMMAND.step(life.state, event)  # type: ignore[arg-type]
+            if event is not None:
+                replay.state = COMMAND.step(replay.state, event)  # type: ignore[arg-type]
         except LifecycleError as error:
             yield self._damage(DamageCode.UNLAWFUL_COMMAND, row, f"command {number}: {error}")
-        if not 0 <= row[entries.c.attempts] - life.attempts <= 1:
+        if not 0 <= row[entries.c.attempts] - replay.attempts <= 1:
             yield self._damage(DamageCode.UNLAWFUL_COMMAND, row, f"command {number}: attempts out of order")
-        life.attempts = row[entries.c.attempts]
-        if life.state != row[entries.c.command_state]:
-            message = f"command {number} is {life.state!r} here, {row[entries.c.command_state]!r} was recorded"
+        replay.attempts = row[entries.c.attempts]
+        if replay.state != row[entries.c.command_state]:
+            message = f"command {number} is {replay.state!r} here, {row[entries.c.command_state]!r} was recorded"
             yield self._damage(DamageCode.UNLAWFUL_COMMAND, row, message)
-        opened = [each for each, life in self.lives.items() if life.is_open]
+        opened = [each for each, replay in self.replays.items() if replay.is_open]
         if len(opened) > 1:
             yield self._damage(DamageCode.SEVERAL_OPEN, row, f"commands {opened} are in flight")
 
     def _commands(self) -> Iterator[Damage]:
         query = sa.select(commands).where(commands.c.task == self.task[tasks.c.id]).order_by(commands.c.id)
         kept = {row[commands.c.id]: row for row in self.connection.execute(query).mappings()}
-        for number in sorted({*kept, *self.lives}):
-            row, life = kept.get(number), self.lives.get(number)
+        for number in sorted({*kept, *self.replays}):
+            row, replay = kept.get(number), self.replays.get(number)
             if row is not None:
                 require_readable(row.values())
-            if row is None or life is None:
+            if row is None or replay is None:
                 yield self._damage(
-                    DamageCode.WRONG_COMMAND, None, f"command {number} has no {'row' if life else 'life'}"
+                    DamageCode.WRONG_COMMAND, None, f"command {number} has no {'row' if replay else 'entries'}"
                 )
                 continue
             now = (row[commands.c.state], row[commands.c.attempts], row[commands.c.is_open])
-            if now != life.leads_to:
-                message = f"command {number} is kept as {now}, its life leads to {life.leads_to}"
+            if now != replay.leads_to:
+                message = f"command {number} is kept as {now}, its entries lead to {replay.leads_to}"
                 yield self._damage(DamageCode.WRONG_COMMAND, None, message)
 
     def _damage(self, code: DamageCode, row: RowMapping | None, message: str) -> Damage:

@@ -1,11 +1,11 @@
-"""What can go wrong with a durable journal.
+"""The errors of a durable journal.
 
 AdapterError
-└── JournalError              .where: the database, without its password
-    ├── JournalUnavailable    locked, full, gone: it may be back later, and nothing was half done
-    ├── JournalReadOnly       it can be read and not written
-    ├── NotAJournal           no database, or one that holds something else, or is damaged
-    └── JournalTooNew         written by a newer version of this library
+└── JournalError                    .where: the database, without its password
+    ├── JournalUnavailable          locked, full or gone: retry later; no write was done in part
+    ├── JournalReadOnly             it can be read but not written
+    ├── NotAJournal                 it is not a database, contains other tables, or is damaged
+    └── JournalVersionMismatch      another version of this library created its tables
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from lifecycle.errors import AdapterError
 
 
 class JournalError(AdapterError):
-    """A durable journal that cannot do what it is asked for."""
+    """A durable journal failed; `.where` is the database, without its password."""
 
     def __init__(self, what: str, *, where: str) -> None:
         self.where = where
@@ -22,16 +22,16 @@ class JournalError(AdapterError):
 
 
 class JournalUnavailable(JournalError):
-    """It cannot be reached, is locked, or has no room. What was being written was not, or not known to be."""
+    """It cannot be reached, is locked, or has no space. The write under way did not happen, or is not known to have."""
 
 
 class JournalReadOnly(JournalError):
-    """It can be read and not written."""
+    """It can be read but not written."""
 
 
 class NotAJournal(JournalError):
-    """It is no database, or holds no journal, or is damaged."""
+    """It is not a database, contains no journal, or is damaged."""
 
 
 class JournalVersionMismatch(JournalError):
-    """A newer version of this library has written it."""
+    """Another version of this library created its tables."""

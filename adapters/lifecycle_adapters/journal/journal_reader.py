@@ -1,12 +1,12 @@
-"""What a journal tells: tasks by state, a task's history, everything since a point, and rows for logs.
+"""Queries of a journal: tasks by state, a task's history, the change feed, and rows for logs.
 
-The change feed on PostgreSQL: numbers are given out before transactions commit, so that a row with
-a smaller number may appear after one with a larger number was read. Entries therefore carry the
-number of their transaction; they are told in its order, and only below the oldest transaction that
-is still running (`pg_snapshot_xmin`). A long transaction of anybody on the server delays the feed,
-and nothing makes it skip. Of one task, what a batch has written may be told before what that batch
-waited for. After the journal was restored into another server, a cursor of the old one means
-nothing. SQLite has one writer at a time.
+The change feed on PostgreSQL: ids are assigned before transactions commit, so that a row with a
+smaller id may appear after one with a larger id was read. Entries therefore have the number of their
+transaction; the feed returns them in its order, and only those below the oldest transaction that is
+still running (`pg_snapshot_xmin`). Any long transaction on the server delays the feed, and it never
+skips an entry. Entries of one task that a batch has written may be returned before those that the
+batch waited for. After the journal was restored into another server, a cursor of the old one is
+meaningless. SQLite has one writer at a time, so that ids are in order.
 """
 
 from __future__ import annotations
@@ -33,10 +33,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TaskRow:
-    """A task as it is now. `command` is the one that is open, `held_by` the worker that has it in hand.
+    """A task as it is now. `command` is the open command, `held_by` the worker that has claimed it.
 
-    `error` says what cannot be read of it, if anything; such a value is None here (a time that is never
-    None is 1970).
+    If a value cannot be read, `error` says why, and the value is None here (`changed_at` is 1970).
     """
 
     lifecycle: str
@@ -55,7 +54,7 @@ class TaskRow:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some tasks. `after` is the cursor of the next page, None where this is the last."""
+    """A page of tasks. `after` is the cursor of the next page, None if this is the last page."""
 
     tasks: tuple[TaskRow, ...]
     after: int | None
@@ -63,7 +62,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """An entry of the record: when it was made (UTC), by which worker, and of which task."""
+    """An entry of the journal: its task, the time at which it was recorded (UTC), and the worker."""
 
     lifecycle: str
     task_id: str
@@ -73,10 +72,10 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedReport(Recorded):
-    """A report: its words, the state `before`, what it was found to be, the `path` it moved the task, the state kept.
+    """A report: its status and channel, the state `before`, its `kind`, the `path` of events, and the state kept.
 
-    `kind` is None for the first report. `times` counts equal reports in a row, of which this was the
-    first; None where they may still be coming.
+    `kind` is None for the first report. `times` counts equal reports in a row, this one being the first; None
+    in a change feed, where it is not known.
     """
 
     status: str
@@ -93,7 +92,7 @@ class RecordedReport(Recorded):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedCommand(Recorded):
-    """An event of a command's life, and the command after it; `event` is None for its intent, an attempt, a claim.
+    """An event of a command, and the command after it; `event` is None for its intent, an attempt, a claim.
 
     `source` is the state that it was judged in, None if that could not be read.
     """
@@ -113,7 +112,7 @@ class RecordedCommand(Recorded):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedCreate(Recorded):
-    """The create that made the task: when its intent was recorded, and what it was sent with."""
+    """The create that made the task: the time at which its intent was recorded, and the fields it was sent with."""
 
     id: str
     attempts: int
@@ -127,20 +126,20 @@ class RecordedCreate(Recorded):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedUnreadable(Recorded):
-    """An entry that cannot be read; `why` says what is wrong with it."""
+    """An entry that cannot be read; `why` is the error in it."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What was recorded after a point, and the cursor to ask with for what comes after."""
+    """The entries recorded after a point, and the cursor from which to read on."""
 
     entries: tuple[Recorded, ...]
     cursor: str
 
 
-def _require_some(limit: int) -> None:
+def _require_positive(limit: int) -> None:
     if limit < 1:
         raise ValueError(f"limit must be at least 1, not {limit}")
 
@@ -149,19 +148,19 @@ def _require_some(limit: int) -> None:
 
 
 def lifecycles(connection: Connection) -> tuple[str, ...]:
-    """Return the names of the lifecycles of which a task or a create is recorded."""
+    """Return the names of the lifecycles of the recorded tasks and creates, in order."""
     names = sa.union(sa.select(tasks.c.lifecycle), sa.select(creates.c.lifecycle))
     return tuple(sorted(each for each in connection.scalars(names) if isinstance(each, str)))
 
 
 def require_recorded(connection: Connection, lifecycle: str | None, state: str | None = None) -> None:
-    """Find out, where nothing was found, whether that is because of a name.
+    """Raise UnknownName if a query returned nothing because of a misspelt name.
 
-    A journal of which nothing is recorded yet knows no names, and refuses none.
+    An empty journal accepts every name.
 
     Raises:
-        UnknownName: no task of that lifecycle is recorded; or none in that state, which no recorded lifecycle of
-            the catalog declares either.
+        UnknownName: no task of that lifecycle is recorded; or no task in that state, and no recorded lifecycle of
+            the catalog declares the state.
     """
     recorded = lifecycles(connection)
     if not recorded:
@@ -170,9 +169,9 @@ def require_recorded(connection: Connection, lifecycle: str | None, state: str |
         extension = CATALOG[lifecycle].extended_by if lifecycle in CATALOG else None
         raise UnknownName("lifecycle", lifecycle, known=recorded, where="the journal", meant=extension)
     if state is not None:
-        asked = recorded if lifecycle is None else (lifecycle,)
-        declared = [each.name for name in asked if name in CATALOG for each in CATALOG[name].states]
-        found = connection.scalars(sa.select(tasks.c.state).where(tasks.c.lifecycle.in_(asked)).distinct())
+        names = recorded if lifecycle is None else (lifecycle,)
+        declared = [each.name for name in names if name in CATALOG for each in CATALOG[name].states]
+        found = connection.scalars(sa.select(tasks.c.state).where(tasks.c.lifecycle.in_(names)).distinct())
         known = dict.fromkeys([*map(str, declared), *(each for each in found if isinstance(each, str))])
         if state not in known:
             raise UnknownName("state", state, known=known, where=lifecycle or "the journal")
@@ -188,12 +187,12 @@ def open_tasks(connection: Connection, lifecycle: str) -> list[str]:
     return list(connection.scalars(query.order_by(tasks.c.id)))
 
 
-_IS_OPEN = sa.text("lifecycle_commands.is_open")  # as the index says it: SQLite knows it by these words alone
+_IS_OPEN = sa.text("lifecycle_commands.is_open")  # exactly as in the index, or SQLite would not use the index
 
 
 def page(connection: Connection, lifecycle: str | None, state: str | None, *, after: int, limit: int) -> Page:
     """Return a page of tasks. Raises UnknownName."""
-    _require_some(limit)
+    _require_positive(limit)
     is_open = sa.and_(commands.c.task == tasks.c.id, commands.c.is_open)
     query = sa.select(tasks, commands).outerjoin_from(tasks, commands, is_open).where(tasks.c.id > after)
     if lifecycle is not None:
@@ -214,14 +213,14 @@ def _task(row: RowMapping) -> TaskRow:
         tasks.c.first_at, tasks.c.changed_at, commands.c.command,
     )  # fmt: skip
     held_by = row[commands.c.worker] if row[commands.c.held_at] is not None else None
-    told: dict[str, Any] = {each.name: row[each] for each in columns}
-    told |= {"command_state": row[commands.c.state], "held_by": held_by}
-    wrong = [each for each in told.values() if isinstance(each, UnreadableValue)]
+    values: dict[str, Any] = {each.name: row[each] for each in columns}
+    values |= {"command_state": row[commands.c.state], "held_by": held_by}
+    wrong = [each for each in values.values() if isinstance(each, UnreadableValue)]
     if wrong:
-        told = {name: None if isinstance(each, UnreadableValue) else each for name, each in told.items()}
-        told["changed_at"] = told["changed_at"] or EPOCH
-        told["error"] = "; ".join(each.why for each in wrong)
-    return TaskRow(**told)
+        values = {name: None if isinstance(each, UnreadableValue) else each for name, each in values.items()}
+        values["changed_at"] = values["changed_at"] or EPOCH
+        values["error"] = "; ".join(each.why for each in wrong)
+    return TaskRow(**values)
 
 
 # --- entries --------------------------------------------------------------------------------------
@@ -275,7 +274,7 @@ def _unreadable(common: Mapping[str, Any], error: Exception) -> RecordedUnreadab
 
 
 def _times(row: RowMapping, after: RowMapping | None) -> int:
-    """How often a report was made in a row: the entry after it tells, or the task where it is the last."""
+    """Return how often a report was made in a row: from the entry after it, or from the task if it is the last."""
     is_last = after is None or after[entries.c.task] != row[entries.c.task]
     times: int = row[tasks.c.last_times] if is_last or after is None else after[entries.c.times_before]
     return times
@@ -290,31 +289,31 @@ def _entry(row: RowMapping, times: int | None = None) -> Recorded:
     }
     try:
         require_readable(row.values())
-        return _told(row, common, times)
+        return _readable_entry(row, common, times)
     except (TypeError, ValueError) as error:
         return _unreadable(common, error)
 
 
-def _told(row: RowMapping, common: Mapping[str, Any], times: int | None) -> Recorded:
+def _readable_entry(row: RowMapping, common: Mapping[str, Any], times: int | None) -> Recorded:
     if row[entries.c.command] is None:
-        said = (
+        report_columns = (
             entries.c.status, entries.c.channel, entries.c.as_of, entries.c.before, entries.c.kind, entries.c.state,
             entries.c.late, entries.c.unconfirmed,
         )  # fmt: skip
         path = tuple(row[entries.c.path])
-        return RecordedReport(**common, **{each.name: row[each] for each in said}, path=path, times=times)
+        return RecordedReport(**common, **{each.name: row[each] for each in report_columns}, path=path, times=times)
     columns = (
         commands.c.command, commands.c.source, entries.c.event, entries.c.attempts, entries.c.why, commands.c.fields,
         commands.c.idempotency_key, commands.c.origin, commands.c.reason,
     )  # fmt: skip
-    told = {each.name: row[each] for each in columns}
-    told["source"] = told["source"] or None
-    return RecordedCommand(**common, **told, id=str(row[entries.c.command]), state=row[entries.c.command_state])
+    values = {each.name: row[each] for each in columns}
+    values["source"] = values["source"] or None
+    return RecordedCommand(**common, **values, id=str(row[entries.c.command]), state=row[entries.c.command_state])
 
 
 def changes(connection: Connection, since: str | None, *, limit: int) -> Changes:
-    """Return what was recorded after a point."""
-    _require_some(limit)
+    """Return the entries that were recorded after a cursor; from the beginning if it is None, none if it is "now"."""
+    _require_positive(limit)
     if since == "now":
         return Changes((), _newest(connection))
     xact, number = _cursor(since)
@@ -344,7 +343,7 @@ def _last_number(connection: Connection) -> float:
 
 
 def _newest(connection: Connection) -> str:
-    """The cursor of what comes: nothing that commits later has a smaller number."""
+    """Return the cursor of the present: no transaction that commits later has a smaller number."""
     if connection.dialect.name == "postgresql":
         return f"{connection.execute(sa.select(_OLDEST_RUNNING)).scalar_one()}:0"
     return f"0:{connection.execute(sa.select(sa.func.coalesce(sa.func.max(entries.c.id), 0))).scalar_one()}"
@@ -353,10 +352,10 @@ def _newest(connection: Connection) -> str:
 def _cursor(since: str | None) -> tuple[int, int]:
     if since is None:
         return 0, 0
-    told = _CURSOR.fullmatch(since)
-    if told is None:
+    parsed = _CURSOR.fullmatch(since)
+    if parsed is None:
         raise ValueError(f"not a cursor of a journal's changes: {since!r}")
-    return int(told[1]), int(told[2])
+    return int(parsed[1]), int(parsed[2])
 
 
 _CURSOR = re.compile("([0-9]{1,18}):([0-9]{1,18})")
@@ -381,6 +380,6 @@ def reports(connection: Connection, lifecycle: Lifecycle[Any, Any]) -> Iterator[
             _log.warning("a report cannot be exported", extra={"task_id": task_id, "error": str(error)})
             continue
         state = None
-        with suppress(UnknownName):  # a channel that the declaration had when the report was recorded
+        with suppress(UnknownName):  # the declaration no longer has the report's channel
             state = lifecycle.state_of(status, channel=channel)
         yield {"task_id": task_id, "at": at, "status": status if state is None else str(state)}

@@ -1,14 +1,14 @@
 """The journal's tables, as this version of the library reads and writes them.
 
-    lifecycle_version     one row: by which version of this file they were made
-    lifecycle_tasks       one row a task: what is known of it now
-    lifecycle_commands    one row a command: its life so far, and who holds it
-    lifecycle_entries     the record, append-only: every report, every event of a command's life
-    lifecycle_creates     one row a create: what it was sent with, its life so far, who holds it, the task it made
+    lifecycle_version     one row: the version of this file that created the tables
+    lifecycle_tasks       one row per task: its current record
+    lifecycle_commands    one row per command: its current record, and the worker that has claimed it
+    lifecycle_entries     append-only: every report, every event of a command
+    lifecycle_creates     one row per create: its fields, its current record, its worker, the task that it made
     lifecycle_deliveries  every webhook that was accepted
 
-A time is a whole number of microseconds since 1970, UTC: the databases differ in what they make
-of dates. A text may hold anything at all (ids and statuses are foreign).
+A time is a whole number of microseconds since 1970, UTC: the databases differ in their date types. A
+text may contain any character (ids and statuses are foreign).
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ from sqlalchemy import (
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import UserDefinedType
 
-VERSION = "1"  # of these tables; a database that was made by another version is refused
+VERSION = "1"  # of these tables; a database that another version created is refused
 
-LONGEST_NAME_BYTES = 1000  # of what is indexed; PostgreSQL's indexes take 2,704 bytes
+LONGEST_NAME_BYTES = 1000  # of an indexed text; PostgreSQL's indexes allow 2,704 bytes
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -50,7 +50,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class UnreadableValue:
-    """What stands in a column and is not of its type: one such value must not end a batch of rows."""
+    """A value that is not of its column's type; returned, not raised, so that it does not end a batch of rows."""
 
     why: str
 
@@ -64,37 +64,37 @@ class Moment(UserDefinedType[datetime]):
     cache_ok = True
 
     def get_col_spec(self, **_: Any) -> str:
-        """Return the type's name in SQL."""
+        """Return the SQL name of the type."""
         return "BIGINT"
 
     def bind_processor(self, dialect: Dialect) -> Any:  # noqa: ARG002
-        """Return what writes it."""
+        """Return the function that converts a value for the database."""
         return _write_moment
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Any:  # noqa: ARG002
-        """Return what reads it."""
+        """Return the function that converts a value from the database."""
         return _read_moment
 
 
 class AnyText(UserDefinedType[str]):
     r"""A text of any characters, also those that a database refuses.
 
-    PostgreSQL takes no NUL, and UTF-8 no lone surrogate; they are escaped with a backslash, as is
+    PostgreSQL accepts no NUL, and UTF-8 no lone surrogate; they are escaped with a backslash, as is
     the backslash itself.
     """
 
     cache_ok = True
 
     def get_col_spec(self, **_: Any) -> str:
-        """Return the type's name in SQL."""
+        """Return the SQL name of the type."""
         return "TEXT"
 
     def bind_processor(self, dialect: Dialect) -> Any:  # noqa: ARG002
-        """Return what writes it."""
+        """Return the function that converts a value for the database."""
         return _write_text
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Any:  # noqa: ARG002
-        """Return what reads it."""
+        """Return the function that converts a value from the database."""
         return _read_text
 
 
@@ -113,20 +113,20 @@ class Count(UserDefinedType[int]):
 
 
 class Names(UserDefinedType[list[str]]):
-    """Some names, in order, as JSON. The same few come again and again, and are written once."""
+    """A list of names as JSON. The same few lists recur, so that their JSON is cached."""
 
     cache_ok = True
 
     def get_col_spec(self, **_: Any) -> str:
-        """Return the type's name in SQL."""
+        """Return the SQL name of the type."""
         return "TEXT"
 
     def bind_processor(self, dialect: Dialect) -> Any:  # noqa: ARG002
-        """Return what writes them."""
+        """Return the function that converts a value for the database."""
         return _write_names
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Any:  # noqa: ARG002
-        """Return what reads them."""
+        """Return the function that converts a value from the database."""
         return _read_names
 
 
@@ -159,7 +159,7 @@ def _read_names(value: str | None) -> list[str] | UnreadableValue | None:
 
 
 def read_json(value: str | bytes) -> Any:
-    """Return what JSON holds, or `UnreadableValue`."""
+    """Parse JSON; return `UnreadableValue` if it is not valid."""
     try:
         return json.loads(value)
     except (TypeError, ValueError, RecursionError) as error:
@@ -182,7 +182,7 @@ def _read_text(value: str | None) -> str | UnreadableValue | None:
 
 
 class _TransactionNumber(ColumnElement[int]):
-    """The number of the transaction that writes. SQLite has one writer at a time and needs none."""
+    """The number of the writing transaction; 0 on SQLite, which has one writer at a time."""
 
     inherit_cache = True
     type = BigInteger()
@@ -202,7 +202,7 @@ metadata = MetaData()
 
 schema_version = Table("lifecycle_version", MetaData(), Column("version", Text, primary_key=True))
 
-# SQLite numbers rows itself only where the key is an INTEGER; AUTOINCREMENT never gives a number twice.
+# SQLite assigns ids only to an INTEGER key; with AUTOINCREMENT it never reuses one.
 _Number = BigInteger().with_variant(Integer(), "sqlite")
 
 tasks = Table(
@@ -213,14 +213,14 @@ tasks = Table(
     Column("task_id", AnyText, nullable=False),
     Column("state", AnyText),
     Column("version", Count, nullable=False),
-    Column("revision", Count, nullable=False),  # of the row: a writer compares it with the one it read
+    Column("revision", Count, nullable=False),  # of the row: a write compares it with the revision that was read
     Column("as_of", Moment),
     Column("since", Moment),
     Column("first_at", Moment),
-    Column("doubt", AnyText),  # what a later report said although `state` is final
-    Column("created_at", Moment),  # null where the task was not created through this journal
-    Column("changed_at", Moment, nullable=False),  # when the last entry was made
-    # The last entry, where it is a report that may be repeated: its words, and how often it was made.
+    Column("doubt", AnyText),  # the state in a later report although `state` is final
+    Column("created_at", Moment),  # null if the task was not created with this journal
+    Column("changed_at", Moment, nullable=False),  # the time of the last entry
+    # The last entry, if it is a report that may be repeated: its status and channel, and how often it was made.
     Column("last_status", AnyText),
     Column("last_channel", AnyText),
     Column("last_times", Count, nullable=False),
@@ -248,7 +248,7 @@ commands = Table(
     Column("claim", Count, nullable=False, server_default="1"),  # how often it was claimed, its intent included
     Column("worker", AnyText, nullable=False),
     Column("session", Text, nullable=False),
-    Column("held_at", Moment),  # null where no worker has claimed it
+    Column("held_at", Moment),  # null if no worker has claimed it now
     UniqueConstraint("task", "idempotency_key", name="lifecycle_commands_by_key"),
     Index(
         "lifecycle_commands_open", "task", unique=True, sqlite_where=text("is_open"), postgresql_where=text("is_open")
@@ -264,7 +264,7 @@ entries = Table(
     Column("task", _Number, ForeignKey("lifecycle_tasks.id", ondelete="CASCADE"), nullable=False),
     Column("at", Moment, nullable=False),
     Column("worker", AnyText, nullable=False),
-    # A report: what it said, the state before, what it was found to be, and the state kept.
+    # A report: its status, channel and time, the state before, its classification, and the state kept.
     Column("status", AnyText),
     Column("channel", AnyText),
     Column("as_of", Moment),
@@ -275,7 +275,7 @@ entries = Table(
     Column("late", Boolean),
     Column("unconfirmed", Boolean),
     Column("times_before", Count, nullable=False),  # how often the report before this entry was made
-    # An event of a command's life, and how the command is after it.
+    # An event of a command, and the command after it.
     Column("command", _Number),
     Column("event", Text),
     Column("command_state", Text),
@@ -300,15 +300,15 @@ creates = Table(
     Column("recorded_by", AnyText, nullable=False),
     Column("state", Text, nullable=False),
     Column("is_open", Boolean, nullable=False),
-    Column("may_have_made", Boolean, nullable=False),  # a task; while it is so, its key is taken
+    Column("may_have_made", Boolean, nullable=False),  # whether it may have made a task; if so, its key is taken
     Column("attempts", Count, nullable=False),
     Column("why", AnyText, nullable=False),
-    Column("task_id", AnyText),  # not its row: the task is known only when it was created
+    Column("task_id", AnyText),  # not a foreign key: the task is recorded only once it was created
     Column("changed_at", Moment, nullable=False),
     Column("claim", Count, nullable=False),
     Column("worker", AnyText, nullable=False),
     Column("session", Text, nullable=False),
-    Column("held_at", Moment),  # null if no worker has claimed it
+    Column("held_at", Moment),  # null if no worker has claimed it now
     Index(
         "lifecycle_creates_by_key",
         "lifecycle",
@@ -330,7 +330,7 @@ deliveries = Table(
     Column("sent_at", Moment, nullable=False),
     Column("received_at", Moment, nullable=False),
     Column("body", AnyText, nullable=False),
-    # The task that it was about, if any; not its row, which may have been forgotten and made again.
+    # The task that it was about, if any; not a foreign key, since the task may be deleted and recorded again.
     Column("lifecycle", AnyText),
     Column("task_id", AnyText),
     Index("lifecycle_deliveries_by_task", "task_id", "lifecycle"),

@@ -1,4 +1,4 @@
-"""The life of a command in a journal: each function is one turn at its task, as transactions.py says."""
+"""The commands of a journal. Each function runs inside one transaction on its task (`TaskTransaction`)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _OF_TASK = (
 )
 _BY_KEY = _OF_TASK.where(commands.c.idempotency_key == sa.bindparam("under"))
 _BY_ID = _OF_TASK.where(commands.c.id == sa.bindparam("number"))
-_KEEP_COMMAND = (
+_UPDATE_COMMAND = (
     sa.update(commands)
     .where(commands.c.id == sa.bindparam("of"))
     .values({name: sa.bindparam(name) for name in (
@@ -66,22 +66,25 @@ _RELEASE = (
 
 
 def open_command(
-    turn: TaskTransaction, intent: Mapping[str, Any], context: RequestContext, *, version: int
+    transaction: TaskTransaction, intent: Mapping[str, Any], context: RequestContext, *, version: int
 ) -> Command | Record:
-    """Open a command, as `TaskJournal.add_intent`; `intent` has its `command`, `source` and `fields`."""
-    known, author = turn.known, turn.writer
+    """Open a command, or return the task's record if it has changed, a command is open, or the key is used.
+
+    `intent` has the `command`, its `source` and its `fields`.
+    """
+    known, writer = transaction.known, transaction.writer
     record, times = known.record, known.repeat_count
     is_used = (
         context.idempotency_key is not None
-        and find_command(turn.connection, turn.task, author, context.idempotency_key) is not None
+        and find_command(transaction.connection, transaction.task, writer, context.idempotency_key) is not None
     )
     if record.version != version or record.open_command is not None or is_used:
         known.require_locked()
         return record
-    hold = Hold(author.worker, author.now + author.lease)
+    hold = Hold(writer.worker, writer.now + writer.lease)
     opened: Command = CommandRecord("", state=COMMAND.initial, context=context, hold=hold, **intent)
     known.record = apply_command(record, opened)
-    _end_repetition(turn)
+    _end_repetition(transaction)
     row = {
         **intent,
         "source": opened.source or "",
@@ -94,124 +97,133 @@ def open_command(
         "reason": context.reason,
         "why": "",
         "claim": opened.claim,
-        "worker": author.worker,
-        "session": author.session,
-        "held_at": author.now,
+        "worker": writer.worker,
+        "session": writer.session,
+        "held_at": writer.now,
     }
-    opened = replace(opened, id=str(turn.connection.execute(_ADD_COMMAND, row).scalar_one()))
+    opened = replace(opened, id=str(transaction.connection.execute(_ADD_COMMAND, row).scalar_one()))
     known.record = replace(known.record, open_command=opened)
-    _enter(turn, opened, times, event=None, why="intended")
+    _enter(transaction, opened, times, event=None, why="intended")
     return opened
 
 
-def find_command(connection: Connection, key: TaskName, author: Writer, command_key: str) -> Command | None:
-    """Return the command that was opened under that key."""
+def find_command(connection: Connection, key: TaskName, writer: Writer, command_key: str) -> Command | None:
+    """Return the command that was opened under this idempotency key; None if there is none."""
     named = {"lifecycle": key.lifecycle.name, "task_id": key.task_id, "under": command_key}
     row = connection.execute(_BY_KEY, named).mappings().one_or_none()
-    return None if row is None else _read(row, key, author)
+    return None if row is None else _read(row, key, writer)
 
 
-def load_command(connection: Connection, key: TaskName, author: Writer, command_id: str) -> Command:
-    """Return a command of the task, open or ended. Raises ValueError."""
+def load_command(connection: Connection, key: TaskName, writer: Writer, command_id: str) -> Command:
+    """Return a command of the task, open or ended. Raises ValueError if the task has no such command."""
     named = {"lifecycle": key.lifecycle.name, "task_id": key.task_id, "number": _number(command_id)}
     row = connection.execute(_BY_ID, named).mappings().one_or_none()
     if row is None:
         raise ValueError(f"the task has no command {command_id!r}")
-    return _read(row, key, author)
+    return _read(row, key, writer)
 
 
-def claim(turn: TaskTransaction, command_id: str, *, dead: Collection[str]) -> Command | None:
-    """Claim an open command, unless a worker holds it that may be alive.
+def claim(transaction: TaskTransaction, command_id: str, *, dead: Collection[str]) -> Command | None:
+    """Claim an open command; return None if it has ended, or a worker that may be alive has claimed it.
 
-    Names are unique among the living: one who has the holder's name and another session is its
-    successor. A claim in the future was made by a clock that has been set back since, and is void.
+    Names are unique among running workers: a worker with the same name and another session is the
+    successor of the one that has claimed it. A claim in the future was made by a clock that has been set back
+    since, and is void.
     """
-    turn.known.require_locked()
-    author, command = turn.writer, _command(turn, command_id)
-    numbered = {"number": int(command.id), "of": turn.known.id}
-    row = turn.connection.execute(_BY_NUMBER, numbered).mappings().one()
+    transaction.known.require_locked()
+    writer, command = transaction.writer, _command(transaction, command_id)
+    numbered = {"number": int(command.id), "of": transaction.known.id}
+    row = transaction.connection.execute(_BY_NUMBER, numbered).mappings().one()
     held_at: datetime | None = row[commands.c.held_at]
-    is_void = held_at is not None and held_at - author.now > author.lease
-    is_successor = row[commands.c.worker] == author.worker and row[commands.c.session] != author.session
-    hold = Hold(author.worker, author.now + author.lease)
-    claimed = apply_claim(command, hold, now=author.now, is_successor=is_successor or is_void, dead=dead)
-    return claimed and _move(turn, claimed, event=None, why="claimed")
+    is_void = held_at is not None and held_at - writer.now > writer.lease
+    is_successor = row[commands.c.worker] == writer.worker and row[commands.c.session] != writer.session
+    hold = Hold(writer.worker, writer.now + writer.lease)
+    claimed = apply_claim(command, hold, now=writer.now, is_successor=is_successor or is_void, dead=dead)
+    return claimed and _store(transaction, claimed, event=None, why="claimed")
 
 
-def release(turn: TaskTransaction, command_id: str, *, claim: int) -> None:
+def release(transaction: TaskTransaction, command_id: str, *, claim: int) -> None:
     """End this session's claim of an open command."""
-    named = {"of": _number(command_id), "under": claim, "by": turn.writer.session}
-    record = turn.known.record
-    if turn.connection.execute(_RELEASE, named).rowcount and record.open_command is not None:
-        turn.known.record = replace(record, open_command=replace(record.open_command, hold=None))
-        update_tasks(turn.connection, turn.writer, [turn.known])  # who knows it as held reads it again
+    named = {"of": _number(command_id), "under": claim, "by": transaction.writer.session}
+    record = transaction.known.record
+    if transaction.connection.execute(_RELEASE, named).rowcount and record.open_command is not None:
+        transaction.known.record = replace(record, open_command=replace(record.open_command, hold=None))
+        update_tasks(
+            transaction.connection, transaction.writer, [transaction.known]
+        )  # makes the snapshots of other workers stale
 
 
-def attempt(turn: TaskTransaction, command_id: str, *, number: int, claim: int) -> bool:
+def attempt(transaction: TaskTransaction, command_id: str, *, number: int, claim: int) -> bool:
     """Record that an open command is about to be sent for the `number`-th time."""
-    command = _command(turn, command_id)
-    if not may_attempt(turn.task.lifecycle, turn.known.record, command_id, number=number, claim=claim):
-        turn.known.require_locked()
+    command = _command(transaction, command_id)
+    if not may_attempt(transaction.task.lifecycle, transaction.known.record, command_id, number=number, claim=claim):
+        transaction.known.require_locked()
         return False
-    _move(turn, replace(command, attempts=number), event=None, why="sent")
+    _store(transaction, replace(command, attempts=number), event=None, why="sent")
     return True
 
 
 def end(
-    turn: TaskTransaction, command_id: str, event: CommandEvent, *, why: str, claim: int
+    transaction: TaskTransaction, command_id: str, event: CommandEvent, *, why: str, claim: int
 ) -> CommandOutcome[Any, Any]:
-    """Move a command by an event of its lifecycle, if this claim still holds. Raises ValueError."""
-    command = _command(turn, command_id)
-    moved = apply_event(command, event, why=why, claim=claim)
-    if moved is command:
-        turn.known.require_locked()
+    """Apply an event of its lifecycle to a command, if this claim is still valid; otherwise change nothing.
+
+    Raises ValueError if the task has no such command.
+    """
+    command = _command(transaction, command_id)
+    after = apply_event(command, event, why=why, claim=claim)
+    if after is command:
+        transaction.known.require_locked()
     else:
-        moved = _move(turn, moved, event=event, why=why)
-    return CommandOutcome(turn.known.record, moved)
+        after = _store(transaction, after, event=event, why=why)
+    return CommandOutcome(transaction.known.record, after)
 
 
-def _command(turn: TaskTransaction, command_id: str) -> Command:
-    """A command of the task, as it is now, open or ended."""
-    opened = turn.known.record.open_command
+def _command(transaction: TaskTransaction, command_id: str) -> Command:
+    """Return a command of the task as it is now, open or ended. Raises ValueError if the task has no such command."""
+    opened = transaction.known.record.open_command
     if opened is not None and opened.id == command_id:
         return opened
-    turn.known.require_locked()
-    numbered = {"number": _number(command_id), "of": turn.known.id}
-    row = turn.connection.execute(_BY_NUMBER, numbered).mappings().one_or_none()
+    transaction.known.require_locked()
+    numbered = {"number": _number(command_id), "of": transaction.known.id}
+    row = transaction.connection.execute(_BY_NUMBER, numbered).mappings().one_or_none()
     if row is None:
         raise ValueError(f"the task has no command {command_id!r}")
-    return _read(row, turn.task, turn.writer)
+    return _read(row, transaction.task, transaction.writer)
 
 
-def _read(row: RowMapping, key: TaskName, author: Writer) -> Command:
+def _read(row: RowMapping, key: TaskName, writer: Writer) -> Command:
     with reading_of(key):
         require_readable(row.values())
-        return command_of(row, key.lifecycle, author.lease)
+        return command_of(row, key.lifecycle, writer.lease)
 
 
 def _number(command_id: str) -> int:
-    """The number of a command; 0, which none has, where that is no id of this journal's."""
+    """Return the row id of a command; 0, which no row has, if the text is not an id of this journal."""
     return int(command_id) if re.fullmatch("[1-9][0-9]{0,17}", command_id) else 0
 
 
-def _move(turn: TaskTransaction, command: Command, *, event: CommandEvent | None, why: str) -> Command:
-    """Keep how a command is now, and return it. This worker holds it as long as it is open."""
-    times, hold = turn.known.repeat_count, Hold(turn.writer.worker, turn.writer.now + turn.writer.lease)
+def _store(transaction: TaskTransaction, command: Command, *, event: CommandEvent | None, why: str) -> Command:
+    """Write a changed command and its entry, and return it; its claim is renewed as long as it is open."""
+    times, hold = (
+        transaction.known.repeat_count,
+        Hold(transaction.writer.worker, transaction.writer.now + transaction.writer.lease),
+    )
     command = replace(command, hold=None if COMMAND.is_final(command.state) else hold)
-    turn.known.record = apply_command(turn.known.record, command)
-    _end_repetition(turn)
-    _keep_command(turn, command)
-    _enter(turn, command, times, event=event, why=why)
+    transaction.known.record = apply_command(transaction.known.record, command)
+    _end_repetition(transaction)
+    _update_command(transaction, command)
+    _enter(transaction, command, times, event=event, why=why)
     return command
 
 
-def _end_repetition(turn: TaskTransaction) -> None:
-    turn.known.last, turn.known.repeat_count = None, 0
-    update_tasks(turn.connection, turn.writer, [turn.known])
+def _end_repetition(transaction: TaskTransaction) -> None:
+    transaction.known.last, transaction.known.repeat_count = None, 0
+    update_tasks(transaction.connection, transaction.writer, [transaction.known])
 
 
-def _keep_command(turn: TaskTransaction, command: Command) -> None:
-    """Keep how a command is now; whoever moves it holds it, as long as it is open."""
+def _update_command(transaction: TaskTransaction, command: Command) -> None:
+    """Update the row of a command; the worker that writes has claimed it, as long as it is open."""
     is_open = not COMMAND.is_final(command.state)
     row = {
         "of": int(command.id),
@@ -220,18 +232,20 @@ def _keep_command(turn: TaskTransaction, command: Command) -> None:
         "attempts": command.attempts,
         "why": command.why,
         "claim": command.claim,
-        "worker": turn.writer.worker,
-        "session": turn.writer.session,
-        "held_at": turn.writer.now if is_open else None,
+        "worker": transaction.writer.worker,
+        "session": transaction.writer.session,
+        "held_at": transaction.writer.now if is_open else None,
     }
-    turn.connection.execute(_KEEP_COMMAND, row)
+    transaction.connection.execute(_UPDATE_COMMAND, row)
 
 
-def _enter(turn: TaskTransaction, command: Command, times_before: int, *, event: CommandEvent | None, why: str) -> None:
+def _enter(
+    transaction: TaskTransaction, command: Command, times_before: int, *, event: CommandEvent | None, why: str
+) -> None:
     row = {
-        "task": turn.known.id,
-        "at": turn.writer.now,
-        "worker": turn.writer.worker,
+        "task": transaction.known.id,
+        "at": transaction.writer.now,
+        "worker": transaction.writer.worker,
         "command": int(command.id),
         "event": event,
         "command_state": command.state,
@@ -239,4 +253,4 @@ def _enter(turn: TaskTransaction, command: Command, times_before: int, *, event:
         "why": why,
         "times_before": times_before,
     }
-    turn.connection.execute(ADD_ENTRY, [row])
+    transaction.connection.execute(ADD_ENTRY, [row])

@@ -1,4 +1,4 @@
-"""The creates of one lifecycle in a durable journal. What a record means is decided by lifecycle.journal."""
+"""The creates of one lifecycle in a durable journal. lifecycle.journal decides how records change."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from lifecycle_adapters.journal.transactions import (
 )
 
 _OF_LIFECYCLE = creates.c.lifecycle == sa.bindparam("of")
-_MAY_HAVE_MADE = sa.text("lifecycle_creates.may_have_made")  # as the index says it, by which SQLite finds it
+_MAY_HAVE_MADE = sa.text("lifecycle_creates.may_have_made")  # exactly as in the index, or SQLite would not use it
 _IS_OPEN = sa.text("lifecycle_creates.is_open")
 _BY_NUMBER = sa.select(creates).where(_OF_LIFECYCLE, creates.c.id == sa.bindparam("number"))
 _BY_KEY = sa.select(creates).where(_OF_LIFECYCLE, creates.c.idempotency_key == sa.bindparam("under"), _MAY_HAVE_MADE)
@@ -57,26 +57,31 @@ _KNOWN_BEFORE = sa.select(tasks.c.task_id).where(
 
 @dataclass(frozen=True, slots=True)
 class SqlCreates:
-    """The creates of one lifecycle, as `lifecycle.journal.Creates` describes; made by `SqlJournal.creates`."""
+    """The creates of one lifecycle, as the protocol `lifecycle.journal.Creates`; `SqlJournal.creates` makes it."""
 
     _database: Database
-    _author: Callable[[], Writer]
+    _writer: Callable[[], Writer]
     _lease: timedelta
     _lifecycle: AnyLifecycle
 
     @property
     def blocking(self) -> bool:
-        """Always: a disk is waited for."""
+        """True: the methods wait for a disk or a network."""
         return True
 
     def add(
         self, fields: Mapping[str, Any], *, labels: Mapping[str, str], context: RequestContext = NO_CONTEXT
     ) -> CreateRecord | None:
-        """Record an intent, which this worker has claimed; None if its key is taken. Raises ValueError, TypeError."""
-        # Nothing is sent before the first attempt is durable, which carries this with it.
+        """Record an intent, which this worker has claimed; return None if its key is taken.
+
+        Raises:
+            ValueError: the key is longer than 1,000 bytes.
+            TypeError: the fields or labels are not JSON.
+        """
+        # Grouped: nothing is sent before the first attempt is durable, which makes this durable too.
         with self._database.transaction(TransactionMode.WRITE_GROUPED) as connection:
-            author = self._author()
-            record = CreateRecord("", dict(fields), dict(labels), author.now, context=context, hold=self._hold(author))
+            writer = self._writer()
+            record = CreateRecord("", dict(fields), dict(labels), writer.now, context=context, hold=self._hold(writer))
             row = {
                 "lifecycle": self._lifecycle.name,
                 "idempotency_key": context.idempotency_key
@@ -85,9 +90,9 @@ class SqlCreates:
                 "labels": record.labels,
                 "origin": context.origin,
                 "reason": context.reason,
-                "recorded_at": author.now,
-                "recorded_by": author.worker,
-                **_changing(record, author),
+                "recorded_at": writer.now,
+                "recorded_by": writer.worker,
+                **_changing(record, writer),
             }
             insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
             statement = insert(creates).on_conflict_do_nothing().returning(creates.c.id)
@@ -95,16 +100,16 @@ class SqlCreates:
         return None if number is None else replace(record, id=str(number))
 
     def load(self, create_id: str) -> CreateRecord:
-        """Return a create as it is now. Raises ValueError if there is none of that id."""
+        """Return a create as it is now. Raises ValueError if there is no create with that id."""
         with self._database.transaction(TransactionMode.READ) as connection:
             return self._record(self._row(connection, create_id))
 
     def find(self, idempotency_key: str) -> CreateRecord | None:
-        """Return the create under that key that made a task or may have made one, if there is one."""
+        """Return the create under this key that made a task or may have made one; None if there is none."""
         return self._first(_BY_KEY, under=idempotency_key)
 
     def find_maker(self, task_id: str) -> str | None:
-        """Return the id of the create that made the task, if one of this journal did."""
+        """Return the id of the create that made the task; None if no create of this journal did."""
         made = self._first(_BY_TASK, task=task_id)
         return None if made is None else made.id
 
@@ -114,18 +119,21 @@ class SqlCreates:
             return [self._record(row) for row in connection.execute(_UNFINISHED, self._named()).mappings()]
 
     def claim(self, create_id: str, *, dead: Collection[str] = ()) -> CreateRecord | None:
-        """Claim an open create for this worker alone; None if it has ended, or a living worker holds it."""
+        """Claim an open create for this worker alone.
+
+        Returns None if it has ended, or a worker that may be alive has claimed it; the workers in `dead` are not alive.
+        """
         with self._database.transaction() as connection:
-            author, row = self._author(), self._found(connection, create_id, locked=True)
+            writer, row = self._writer(), self._found(connection, create_id, locked=True)
             if row is None:
                 return None
-            author.refresh_clock()
-            is_successor = row[creates.c.worker] == author.worker and row[creates.c.session] != author.session
+            writer.refresh_clock()
+            is_successor = row[creates.c.worker] == writer.worker and row[creates.c.session] != writer.session
             claimed = apply_claim_of_create(
-                self._record(row), self._hold(author), now=author.now, is_successor=is_successor, dead=dead
+                self._record(row), self._hold(writer), now=writer.now, is_successor=is_successor, dead=dead
             )
             if claimed is not None:
-                self._keep(connection, claimed, author)
+                self._keep(connection, claimed, writer)
             return claimed
 
     def release(self, create_id: str, *, claim: int) -> None:
@@ -135,33 +143,33 @@ class SqlCreates:
             connection.execute(ours.values(held_at=None))
 
     def add_attempt(self, create_id: str, *, number: int, claim: int) -> bool:
-        """Record that the create is about to be sent. False if it has ended or another worker has claimed it."""
+        """Record that the create is about to be sent; return False if it has ended or another worker has claimed it."""
         with self._database.transaction() as connection:
-            author, row = self._author(), self._row(connection, create_id, locked=True)
-            author.refresh_clock()
+            writer, row = self._writer(), self._row(connection, create_id, locked=True)
+            writer.refresh_clock()
             sent = apply_attempt_of_create(self._record(row), number=number, claim=claim)
             if sent is not None:
-                self._keep(connection, replace(sent, hold=self._hold(author)), author)
+                self._keep(connection, replace(sent, hold=self._hold(writer)), writer)
             return sent is not None
 
     def add_outcome(
         self, create_id: str, event: CommandEvent, *, why: str, claim: int, task: CreatedTask | None = None
     ) -> CreateRecord:
-        """Move the create by an event of the lifecycle `command`, if this claim still holds; make its task known."""
+        """Apply an event of the lifecycle `command` to the create, if this claim is still valid; record its task."""
         with self._database.transaction() as connection:
-            author, row = self._author(), self._row(connection, create_id, locked=True)
-            author.refresh_clock()
+            writer, row = self._writer(), self._row(connection, create_id, locked=True)
+            writer.refresh_clock()
             before = self._record(row)
             after = apply_event_of_create(before, event, why=why, claim=claim, task=task)
             if after is not before:
-                after = replace(after, hold=self._hold(author) if after.is_open else None)
-                self._keep(connection, after, author)
+                after = replace(after, hold=self._hold(writer) if after.is_open else None)
+                self._keep(connection, after, writer)
             if task is not None:
-                self._make_known(connection, author, task)
+                self._make_known(connection, writer, task)
             return after
 
     def excluded(self, create_id: str, task_ids: Collection[str]) -> set[str]:
-        """Return those of the tasks that this create cannot have made."""
+        """Return the tasks among `task_ids` that this create cannot have made."""
         ids, found = list(task_ids), set[str]()
         with self._database.transaction(TransactionMode.READ) as connection:
             record = self._record(self._row(connection, create_id))
@@ -171,12 +179,12 @@ class SqlCreates:
                 found |= set(connection.scalars(_KNOWN_BEFORE, {**named, "before": record.recorded_at}))
         return found
 
-    def _make_known(self, connection: Connection, author: Writer, task: CreatedTask) -> None:
-        ensure_tasks(connection, author, [TaskName(self._lifecycle, task.task_id)], created=True)
+    def _make_known(self, connection: Connection, writer: Writer, task: CreatedTask) -> None:
+        ensure_tasks(connection, writer, [TaskName(self._lifecycle, task.task_id)], created=True)
         if task.report is None:
             return
         report = TaskReport(self._lifecycle, check_index_length("task id", task.task_id), task.report)
-        for entered in enter_reports(connection, author, [report]):
+        for entered in enter_reports(connection, writer, [report]):
             if isinstance(entered, UnreadableRecord):
                 raise entered
 
@@ -198,12 +206,12 @@ class SqlCreates:
             raise ValueError(f"there is no create {create_id!r}")
         return row
 
-    def _keep(self, connection: Connection, record: CreateRecord, author: Writer) -> None:
+    def _keep(self, connection: Connection, record: CreateRecord, writer: Writer) -> None:
         change = sa.update(creates).where(creates.c.id == int(record.id))
-        connection.execute(change.values(**_changing(record, author)))
+        connection.execute(change.values(**_changing(record, writer)))
 
-    def _hold(self, author: Writer) -> Hold:
-        return Hold(author.worker, author.now + self._lease)
+    def _hold(self, writer: Writer) -> Hold:
+        return Hold(writer.worker, writer.now + self._lease)
 
     def _record(self, row: RowMapping) -> CreateRecord:
         held_at: datetime | None = row[creates.c.held_at]
@@ -223,12 +231,12 @@ class SqlCreates:
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
-    """What a create is sent with, nothing if that cannot be read: it is then like no other create."""
+    """Return the fields or labels of a create; nothing if they cannot be read, so that they equal no others."""
     return {} if isinstance(value, UnreadableValue) else value
 
 
-def _changing(record: CreateRecord, author: Writer) -> dict[str, Any]:
-    """The columns that change in a create's life; whoever moves it holds it, as long as it is open."""
+def _changing(record: CreateRecord, writer: Writer) -> dict[str, Any]:
+    """Return the columns that change; the worker that writes has claimed the create, as long as it is open."""
     return {
         "state": record.state,
         "is_open": record.is_open,
@@ -236,24 +244,24 @@ def _changing(record: CreateRecord, author: Writer) -> dict[str, Any]:
         "attempts": record.attempts,
         "why": record.why,
         "task_id": record.task_id,
-        "changed_at": author.now,
+        "changed_at": writer.now,
         "claim": record.claim,
-        "worker": author.worker,
-        "session": author.session,
-        "held_at": author.now if record.is_open else None,
+        "worker": writer.worker,
+        "session": writer.session,
+        "held_at": writer.now if record.is_open else None,
     }
 
 
 def _number(create_id: str) -> int:
-    """The number of a create; 0, which none has, if that is no id of this journal's."""
+    """Return the row id of a create; 0, which no row has, if the text is not an id of this journal."""
     return int(create_id) if re.fullmatch("[1-9][0-9]{0,17}", create_id) else 0
 
 
-# --- what is wrong with them ----------------------------------------------------------------------
+# --- integrity ------------------------------------------------------------------------------------
 
 
-def damages(connection: Connection) -> Iterator[tuple[RowMapping, str]]:
-    """Yield the creates that do not hold together, each with what is wrong."""
+def verify(connection: Connection) -> Iterator[tuple[RowMapping, str]]:
+    """Yield the rows of inconsistent creates, each with its error."""
     made = sa.and_(tasks.c.lifecycle == creates.c.lifecycle, tasks.c.task_id == creates.c.task_id)
     query = sa.select(creates, tasks.c.id).outerjoin_from(creates, tasks, made).order_by(creates.c.id)
     for row in connection.execute(query, execution_options={"yield_per": 500}).mappings():
@@ -273,15 +281,15 @@ def _wrong(row: RowMapping) -> str | None:
     if unreadable is not None:
         return unreadable
     if state not in _STATES:
-        return f"{state!r} is no state of a create"
+        return f"{state!r} is not a state of a create"
     record = CreateRecord("", {}, {}, row[creates.c.recorded_at], CommandState(state))
     kept = (row[creates.c.is_open], row[creates.c.may_have_made])
     if kept != (record.is_open, record.may_have_made):
-        return f"it is {state!r}, and kept as if it were not"
+        return f"it is {state!r}, but its columns is_open and may_have_made are {kept}"
     if (task_id is not None) != (state == CommandState.DONE):
         return f"it is {state!r} with the task {task_id!r}"
     if task_id is not None and row[tasks.c.id] is None:
         return f"its task {task_id!r} is not known"
     if not record.is_open and row[creates.c.held_at] is not None:
-        return "it has ended, and a worker holds it"
+        return "it has ended, but a worker has claimed it"
     return None

@@ -1,4 +1,4 @@
-"""The durable journal, as its users hold it."""
+"""The public classes of the durable journal: `SqlJournal` and one task's `SqlTaskJournal`."""
 
 from __future__ import annotations
 
@@ -53,31 +53,34 @@ _LONGEST_LEASE_S = 365 * 24 * 3600.0
 
 
 class SqlJournal:
-    """The record of all tasks in SQLite or PostgreSQL, for any number of workers at a time.
+    """The journal of all tasks in SQLite or PostgreSQL, for any number of workers at a time.
 
-    Every method is one transaction: done as a whole or not at all, and durable when it returns. In
-    SQLite two are made durable by what must follow them, before anything happens that rests on them:
-    an intent by its attempt, a report of a task with an open command by that command's outcome. Until
-    then they survive the process, and not a machine that loses its power.
+    Every method is one transaction, done completely or not at all, and durable when it returns. In SQLite
+    two writes become durable with the next one, which always follows before anything depends on them: an
+    intent with its first attempt, and a report of a task with an open command with that command's outcome. Until
+    then they survive a crash of the process, but not a power failure.
 
     Safe to share between threads, and with the children of a fork.
 
     Args:
         url: a path of a file, a URL (`sqlite:///journal.db`, `postgresql://user@host/database`), or a
-            connection string of libpq's (`host=... dbname=...`). A file that is not there is created, for its owner
-            only; tables are made, and migrated, where they are not there.
-        worker: who writes, for the record. Unique among the living: a worker that comes back under
-            its name takes up at once what it held when it died. Host, process and a random number
-            if omitted. The child of a fork is another worker, which releases nothing of its parent's.
-        lease_s: seconds after which a worker that has not moved the command it holds is taken for dead, more than 0
-            and at most 31,536,000 (a year); longer than a request and a pause between two. The same for all workers
-            of a journal: a worker that recovers uses its own.
-        read_only: whether nothing is ever written: the file may be somebody else's, the server a replica.
-        clock: tells the time, aware and in UTC.
+            connection string of libpq (`host=... dbname=...`). A missing file is created, readable for its owner
+            only; missing tables are created.
+        worker: the worker's name in the journal, unique among running workers. A worker that restarts under the
+            same name can resume its open commands at once. Host, process number and a random number if omitted.
+            The child of a fork is another worker, which does not release its parent's claims.
+        lease_s: seconds after which a worker that has written nothing about the command it has claimed is taken for
+            dead, more than 0 and at most 31,536,000 (a year); longer than a request and a pause between two. The same
+            for all workers of a journal: a worker that recovers a command uses its own lease.
+        read_only: whether nothing is ever written; the file may belong to another user, the server may be a replica.
+        clock: returns the time, aware and in UTC.
     Raises:
-        TypeError: a worker that is no text, a lease that is no number.
-        ValueError: neither a path nor a URL of a database that can hold a journal; a lease out of its range.
-        JournalError: as `lifecycle_adapters.journal.journal_errors` says.
+        TypeError: `worker` is not a text, or `lease_s` is not a number.
+        ValueError: `url` is neither a path nor a URL of SQLite or PostgreSQL; or `lease_s` is out of its range.
+        JournalUnavailable: the database cannot be reached, or is locked.
+        JournalReadOnly: it can be read but not written, and `read_only` is False.
+        NotAJournal: it is not a database, contains other tables, or is damaged.
+        JournalVersionMismatch: another version of this library created its tables.
     """
 
     def __init__(
@@ -91,9 +94,9 @@ class SqlJournal:
     ) -> None:
         given: tuple[Any, Any] = worker, lease_s
         if not (isinstance(given[0], str | None) and isinstance(given[1], int | float)):
-            raise TypeError("`worker` is a text, `lease_s` a number of seconds")
+            raise TypeError("`worker` must be a text, `lease_s` a number of seconds")
         if not 0 < lease_s <= _LONGEST_LEASE_S:
-            raise ValueError(f"lease_s is more than 0 and at most {_LONGEST_LEASE_S:g} seconds, not {lease_s:g}")
+            raise ValueError(f"lease_s must be more than 0 and at most {_LONGEST_LEASE_S:g}, not {lease_s:g}")
         self._given_worker = worker
         self.worker = worker or _worker()
         self.lease = timedelta(seconds=lease_s)
@@ -106,21 +109,21 @@ class SqlJournal:
         return f"{type(self).__name__}({self.database.where!r}, worker={self.worker!r})"
 
     def become_another_worker(self) -> None:
-        """Take another name, as a worker that has claimed nothing: in the child of a fork, whose parent lives on.
+        """Change to another worker that has claimed nothing; called in the child of a fork, while its parent runs on.
 
-        The child's name is the given one with the child's process number.
+        The child's name is the given name with the child's process number.
         """
         self.worker = _worker() if self._given_worker is None else f"{self._given_worker}:{os.getpid()}"
         self._session = secrets.token_hex(8)
 
     def writer(self) -> Writer:
-        """Who writes now."""
+        """Return the worker, its session and its lease, with the present time."""
         return Writer(self.worker, self._session, self.lease, self._clock)
 
     # --- the journal's interface ---
 
     def task(self, lifecycle: Lifecycle[S, E], task_id: str) -> SqlTaskJournal[S, E]:
-        """Return the log of one task. Raises ValueError for an id that no index takes."""
+        """Return the journal of one task. Raises ValueError for an id of more than 1,000 bytes."""
         return SqlTaskJournal(self, lifecycle, check_index_length("task id", task_id))
 
     def creates(self, lifecycle: Lifecycle[Any, Any]) -> SqlCreates:
@@ -135,49 +138,49 @@ class SqlJournal:
     def add_reports(self, reports: Sequence[TaskReport]) -> list[ReportOutcome]:
         """Record n reports in this order, in one transaction, and return n entries in this order.
 
-        A report of a task whose record cannot be read is not recorded; its place has the error.
+        A report of a task whose record cannot be read is not recorded; the error takes the place of its entry.
         """
         if not reports:
             return []
         with self.database.transaction() as connection:
             entered = transactions.enter_reports(connection, self.writer(), reports)
-        return _told(entered)
+        return _outcomes_of(entered)
 
     def receive(self, delivery: Delivery, reports: Sequence[TaskReport] = ()) -> list[ReportOutcome] | None:
-        """Record a delivery and what it reports in one transaction; None if it was recorded before.
+        """Record a delivery and its reports in one transaction; return None if it was recorded before.
 
-        A report of a task whose record cannot be read is not recorded; its place has the error.
+        A report of a task whose record cannot be read is not recorded; the error takes the place of its entry.
         """
         with self.database.transaction() as connection:
-            author = self.writer()
+            writer = self.writer()
             about = TaskName(*reports[0][:2]) if reports else None
-            if not transactions.enter_delivery(connection, author, delivery, about):
+            if not transactions.enter_delivery(connection, writer, delivery, about):
                 return None
-            entered = transactions.enter_reports(connection, author, reports) if reports else []
-        return _told(entered)
+            entered = transactions.enter_reports(connection, writer, reports) if reports else []
+        return _outcomes_of(entered)
 
     # --- reading ---
 
     def lifecycles(self) -> tuple[str, ...]:
-        """Return the names of the lifecycles of which something is recorded, such as "v1-full", in order."""
+        """Return the names of the lifecycles of the recorded tasks and creates, such as "v1-full", in order."""
         with self.database.transaction(TransactionMode.READ) as connection:
             return journal_reader.lifecycles(connection)
 
     def tasks(
         self, lifecycle: Named | None = None, state: str | None = None, *, after: int = 0, limit: int = 100
     ) -> Page:
-        """Return tasks in the order in which they became known, a page at a time.
+        """Return a page of tasks, in the order in which they were first recorded.
 
         Args:
             lifecycle: one lifecycle, or its name; all if omitted.
-            state: one state; all if omitted, which needs a lifecycle to be quick.
+            state: one state; all if omitted. A query by state is fast only if `lifecycle` is given too.
             after: the cursor of the page before, 0 for the first page.
             limit: how many tasks a page has at most.
         Raises:
-            UnknownName: nothing is recorded of such a lifecycle (`Client("v1")` records under "v1-full"), or neither
-                the journal nor the catalog knows such a state. A journal in which nothing is recorded refuses no name.
+            UnknownName: no task of this lifecycle is recorded (`Client("v1")` records under "v1-full"), or neither
+                the journal nor the catalog has this state. An empty journal accepts every name.
             ValueError: `limit` is less than 1, or `after` is negative.
-            TypeError: one of them is no whole number.
+            TypeError: `after` or `limit` is not an integer.
         """
         for name, number, least in (("after", after, 0), ("limit", limit, 1)):
             require(number, int, f"{name} must be a whole number")
@@ -187,30 +190,32 @@ class SqlJournal:
             return journal_reader.page(connection, _name_of(lifecycle), state, after=after, limit=limit)
 
     def history(self, task_id: TaskId, lifecycle: Named | None = None) -> list[Recorded]:
-        """Return all that was recorded of a task, oldest first; of each lifecycle that has such a task, if omitted.
+        """Return all entries of a task, oldest first.
 
-        It begins with the create, if the task was created with this journal.
+        The first entry is the create, if the task was created with this journal. If `lifecycle` is omitted, the
+        entries of every lifecycle that has a task with this id are returned, one lifecycle after the other.
 
         Raises:
-            UnknownName: something is recorded, but nothing of such a lifecycle.
-            TypeError: the id is no text, integer or UUID.
+            UnknownName: the journal is not empty, and no task of this lifecycle is recorded.
+            TypeError: the id is not a text, an integer or a UUID.
         """
         with self.database.transaction(TransactionMode.READ) as connection:
             return journal_reader.history(connection, id_text(task_id), _name_of(lifecycle))
 
     def changes(self, since: str | None = None, *, limit: int = 1000) -> Changes:
-        """Return what was recorded after a point, in an order that no later reader sees otherwise.
+        """Return the entries recorded after a point, in an order that is the same for every reader.
 
-        Nothing is skipped: what a transaction still writes that began earlier is waited for, and
-        told later. Reports that only repeat the one before are not told, nor are creates: a create has no
-        task until its first report, or its first command.
+        No entry is ever skipped: entries are returned only once every older transaction has ended. Reports that
+        only repeat the one before are not returned, and neither are creates: a create has no task until its first
+        report, or its first command.
 
         Args:
-            since: the cursor of the changes before; None for the beginning, `"now"` for what comes.
+            since: the cursor of the changes before; None for the beginning, `"now"` for the present.
             limit: how many entries are returned at most; the cursor leads to the rest.
         Raises:
-            ValueError: no cursor, or one that is ahead of the journal, because another one gave it. PostgreSQL's
-                cursors are not compared with the journal: a replica may lag behind.
+            ValueError: `since` is not a cursor of a journal's changes, or is ahead of the journal, because another one
+                gave it; or `limit` is less than 1. PostgreSQL's cursors are not compared with the journal: a
+                replica may lag behind.
         """
         with self.database.transaction(TransactionMode.READ) as connection:
             return journal_reader.changes(connection, since, limit=limit)
@@ -218,12 +223,12 @@ class SqlJournal:
     def reports(self, lifecycle: Lifecycle[Any, Any]) -> Iterator[dict[str, Any]]:
         """Yield all reports as rows of a log, task after task, each in the order of its times.
 
-        A row has `task_id`, `at` (aware, UTC) and `status`, a word of the channel `api` where the
-        lifecycle knows it: what `lifecycle validate` and other checkers of logs read.
+        A row has `task_id`, `at` (aware, UTC) and `status`, translated to the channel `api` if the
+        lifecycle declares it. `lifecycle validate` and other checkers of logs read such rows.
 
         Raises:
-            UnknownName: something is recorded, but nothing of this lifecycle; when the first row is asked for.
-            TypeError: that is no lifecycle.
+            UnknownName: the journal is not empty, and no task of this lifecycle is recorded; raised with the first row.
+            TypeError: `lifecycle` is not a lifecycle.
         """
         given: Any = lifecycle
         if not isinstance(given, Lifecycle):
@@ -236,40 +241,40 @@ class SqlJournal:
         return rows()
 
     def check(self, lifecycles: Mapping[str, Lifecycle[Any, Any]] = CATALOG) -> Iterator[Damage]:
-        """Yield all that is wrong with the record: every history replays, every command has a lawful life.
+        """Check that every history replays and every command's events are legal, and yield the damage.
 
         Args:
-            lifecycles: those that govern the recorded tasks, by name.
+            lifecycles: the lifecycles of the recorded tasks, by name.
         Raises:
-            TypeError: that is no mapping of names to lifecycles; when the first damage is asked for.
+            TypeError: that is not a mapping of names to lifecycles; raised with the first item.
         """
         _require_by_name(lifecycles)
         with self.database.transaction(TransactionMode.SNAPSHOT) as connection:
             yield from verify(connection, lifecycles)
 
-    # --- forgetting ---
+    # --- deleting ---
 
     def forget(self, task_id: TaskId, lifecycle: Named | None = None) -> int:
-        """Delete all that was recorded of a task, and return of how many tasks that was (one for each lifecycle).
+        """Delete everything about a task, and return the number of deleted tasks (one for each lifecycle).
 
-        Of a webhook about it nothing stays but the digest by which it is known again until it is pruned.
+        Of a webhook about it only the digest stays that recognises a repeated delivery, until it is pruned.
 
         Raises:
-            UnknownName: something is recorded, but nothing of such a lifecycle.
-            TypeError: the id is no text, integer or UUID.
+            UnknownName: the journal is not empty, and no task of this lifecycle is recorded.
+            TypeError: the id is not a text, an integer or a UUID.
         """
         with self.database.transaction() as connection:
             journal_reader.require_recorded(connection, _name_of(lifecycle))
             return forgetting.forget(connection, id_text(task_id), _name_of(lifecycle))
 
     def prune(self, before: datetime, lifecycles: Mapping[str, Lifecycle[Any, Any]] = CATALOG) -> int:
-        """Delete the tasks that are over, with no open command, and of which nothing was recorded since `before`.
+        """Delete the tasks that are over, have no open command and no entry since `before`; return their number.
 
-        Deliveries that were received before go, too. Done in several transactions, so that nobody
-        waits long. Returns how many tasks were deleted.
+        Deliveries that were received before `before` are deleted too. This takes several transactions, so that
+        other workers do not wait long.
 
         Raises:
-            TypeError: `before` is no datetime, or `lifecycles` is no mapping of names to lifecycles.
+            TypeError: `before` is not a datetime, or `lifecycles` is not a mapping of names to lifecycles.
             ValueError: `before` has no time zone.
         """
         require_aware(before, "before")
@@ -326,8 +331,8 @@ if hasattr(os, "register_at_fork"):  # Windows has no forks
     os.register_at_fork(after_in_child=_become_other_workers)
 
 
-def _told(entered: Sequence[AppliedReport | UnreadableRecord]) -> list[ReportOutcome]:
-    """What reports were found to be; told to the telemetry, now that they are recorded for good."""
+def _outcomes_of(entered: Sequence[AppliedReport | UnreadableRecord]) -> list[ReportOutcome]:
+    """Return the outcomes of reports, and count them in the telemetry, now that they are committed."""
     if telemetry.is_recording():
         for each in entered:
             if isinstance(each, AppliedReport):
@@ -336,39 +341,38 @@ def _told(entered: Sequence[AppliedReport | UnreadableRecord]) -> list[ReportOut
 
 
 class SqlTaskJournal(Generic[S, E]):
-    """One task's part of a durable journal, as `lifecycle.journal.TaskJournal` describes; made by `SqlJournal.task`."""
+    """One task's journal; `SqlJournal.task` makes it, the protocol `lifecycle.journal.TaskJournal` defines it."""
 
     __slots__ = ("_has_opened", "_journal", "_key", "_known")
 
     def __init__(self, journal: SqlJournal, lifecycle: Lifecycle[S, E], task_id: str) -> None:
         self._journal = journal
         self._key = TaskName(lifecycle, task_id)
-        self._known: TaskSnapshot | None = None  # what this log has seen last, and may be stale
-        self._has_opened = False  # a command whose outcome is still to be written
+        self._known: TaskSnapshot | None = None  # the last snapshot, which may be stale
+        self._has_opened = False  # whether it has opened a command whose outcome is not written yet
 
     @property
     def blocking(self) -> bool:
-        """Always: a disk is waited for."""
+        """True: the methods wait for a disk or a network."""
         return True
 
     def load(self) -> TaskRecord[S, E]:
-        """Return what is known of the task."""
+        """Return the task's current record."""
         with self._journal.database.transaction(TransactionMode.READ) as connection:
             known = self._known = transactions.load(connection, self._key, self._journal.writer())
         return TaskRecord() if known is None else known.record
 
     def track(self, *, created: bool = False) -> None:
-        """Record that there is such a task, if nothing is known of it yet; with `created`, that it was created now."""
+        """Record that the task exists, if it is not known yet; with `created`, that it was created now."""
         with self._journal.database.transaction() as connection:
             transactions.ensure_tasks(connection, self._journal.writer(), [self._key], created=created)
 
     def add_report(self, report: Report) -> TaskRecord[S, E]:
-        """Record a report as what it is. Raises UnknownName for a channel that is not declared."""
-        durability = (
-            TransactionMode.WRITE_GROUPED if self._has_opened else TransactionMode.WRITE
-        )  # the outcome carries this with it
-        entered = self._write(lambda turn: transactions.enter_report(turn, report), durability)
-        _told([entered])
+        """Classify and record a report. Raises UnknownName for a channel that is not declared."""
+        # Grouped if a command is open: its outcome makes this durable too.
+        durability = TransactionMode.WRITE_GROUPED if self._has_opened else TransactionMode.WRITE
+        entered = self._write(lambda transaction: transactions.enter_report(transaction, report), durability)
+        _outcomes_of([entered])
         return entered.after
 
     def add_intent(
@@ -387,16 +391,16 @@ class SqlTaskJournal(Generic[S, E]):
             "source": None if source is None else lifecycle.state(source).name,
             "fields": dict(fields),
         }
-        # Nothing is sent before the first attempt is durable, which carries this with it.
+        # Grouped: nothing is sent before the first attempt is durable, which makes this durable too.
         opened = self._write(
-            lambda turn: sql_commands.open_command(turn, intent, context, version=version),
+            lambda transaction: sql_commands.open_command(transaction, intent, context, version=version),
             TransactionMode.WRITE_GROUPED,
         )
         self._has_opened = isinstance(opened, CommandRecord)
         return opened
 
     def find_command(self, idempotency_key: str) -> CommandRecord[S, E] | None:
-        """Return the command that was opened under that key, open or ended, if there is one."""
+        """Return the command that was opened under this key, open or ended; None if there is none."""
         with self._journal.database.transaction(TransactionMode.READ) as connection:
             return sql_commands.find_command(connection, self._key, self._journal.writer(), idempotency_key)
 
@@ -406,34 +410,41 @@ class SqlTaskJournal(Generic[S, E]):
             return sql_commands.load_command(connection, self._key, self._journal.writer(), command_id)
 
     def claim(self, command_id: str, *, dead: Collection[str] = ()) -> CommandRecord[S, E] | None:
-        """Claim an open command; None if it has ended, or a worker that may be alive holds it."""
-        self._known = None  # who holds a command is no part of what is known
-        return self._write(lambda turn: sql_commands.claim(turn, command_id, dead=dead))
+        """Claim an open command; return None if it has ended, or a worker that may be alive has claimed it."""
+        self._known = None  # a claim needs a locked row: it is not judged by a snapshot
+        return self._write(lambda transaction: sql_commands.claim(transaction, command_id, dead=dead))
 
     def release(self, command_id: str, *, claim: int) -> None:
-        """End this worker's claim of an open command; nothing if it has ended already."""
+        """End this claim of a command, so that any worker can claim it; do nothing if the command has ended."""
         self._has_opened = False
-        self._write(lambda turn: sql_commands.release(turn, command_id, claim=claim))
+        self._write(lambda transaction: sql_commands.release(transaction, command_id, claim=claim))
 
     def add_attempt(self, command_id: str, *, number: int, claim: int) -> bool:
-        """Record that the command is about to be sent. False if that is another's to do, or nobody's."""
-        return self._write(lambda turn: sql_commands.attempt(turn, command_id, number=number, claim=claim))
+        """Record that the command is about to be sent; return False if it must not be sent under this claim."""
+        return self._write(
+            lambda transaction: sql_commands.attempt(transaction, command_id, number=number, claim=claim)
+        )
 
     def add_outcome(self, command_id: str, event: CommandEvent, *, why: str, claim: int) -> CommandOutcome[S, E]:
-        """Move the command by an event of its lifecycle, if this claim still holds. Raises ValueError."""
-        outcome = self._write(lambda turn: sql_commands.end(turn, command_id, event, why=why, claim=claim))
+        """Apply an event of its lifecycle to the command, if this claim is still valid; otherwise change nothing.
+
+        Raises ValueError if the task has no such command.
+        """
+        outcome = self._write(
+            lambda transaction: sql_commands.end(transaction, command_id, event, why=why, claim=claim)
+        )
         self._has_opened = outcome.task.open_command is not None
         return outcome
 
     def _write(self, act: Callable[[TaskTransaction], R], durability: TransactionMode = TransactionMode.WRITE) -> R:
-        """Write upon what this log knows of the task; where that is stale, upon what is there, locked."""
+        """Run `act` in a transaction with the last snapshot of the task; if that is stale, with the locked row."""
         while True:
             seen, self._known = self._known, None
             try:
                 with self._journal.database.transaction(durability) as connection:
-                    author = self._journal.writer()
-                    known = transactions.lock(connection, self._key, author) if seen is None else replace(seen)
-                    result = act(TaskTransaction(connection, author, self._key, known))
+                    writer = self._journal.writer()
+                    known = transactions.lock(connection, self._key, writer) if seen is None else replace(seen)
+                    result = act(TaskTransaction(connection, writer, self._key, known))
             except StaleError:
                 continue
             self._known = replace(known, is_locked=False)

@@ -1,8 +1,8 @@
-"""The file of a journal in SQLite: who may open it, where it may lie, and how it is read without leaving a trace.
+"""The file of a journal in SQLite: permissions, network file systems, and reading without leaving files behind.
 
-SQLite needs two files beside a database in WAL mode, `-wal` and `-shm`, even to read it. Whoever closes it last
-removes them, which needs the right to write. Without that right, and if there is no `-wal`, the file is all that there
-is, and `immutable=1` reads it alone; nothing is locked then, so that it must be known afterwards that nobody wrote.
+SQLite needs two files beside a database in WAL mode, `-wal` and `-shm`, even to read it. The last connection to close
+removes them, which needs write permission. Without that permission, and if there is no `-wal`, the file is complete,
+and `immutable=1` reads it alone. SQLite then takes no locks, so the file must be unchanged afterwards (`stamp`).
 
 Source: SQLite's "Write-Ahead Logging", section 5 (Read-Only Databases), and "Uniform Resource Identifiers".
 """
@@ -19,7 +19,7 @@ from lifecycle_adapters.private_files import create_private
 MOUNTS = Path("/proc/self/mountinfo")  # Linux's list of file systems, see proc(5)
 
 # Several machines share these, and SQLite's shared memory does not work between machines. 9p and virtiofs are left
-# out: by them a virtual machine sees the disk of its host, and some have their root there.
+# out: a virtual machine accesses the disk of its host with them, and some have their root file system there.
 _NETWORK = frozenset({
     "afs", "beegfs", "ceph", "cifs", "coda", "fuse.ceph", "fuse.gcsfuse", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs",
     "fuse.sshfs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "smb3", "smbfs",
@@ -29,11 +29,11 @@ Stamp = tuple[int, int, int]
 
 
 class SqliteFile:
-    """One file, whether it is there or not.
+    """The file of a journal, which need not exist yet.
 
     Args:
         database: its path.
-        mounts: where the system lists its file systems.
+        mounts: the file in which the system lists its file systems.
     """
 
     def __init__(self, database: str, mounts: Path = MOUNTS) -> None:
@@ -44,15 +44,15 @@ class SqliteFile:
 
     @property
     def is_cleared_up(self) -> bool:
-        """Whether reading it may make files beside it, because they can be removed again."""
+        """True if reading may create files beside it, because this process can remove them again."""
         return self._network is None and _may_write(self._path) and _may_write(self._path.parent)
 
     def prepare_to_write(self) -> None:
-        """Create it, for its owner only, if it is not there.
+        """Create it, readable for its owner only, if it does not exist.
 
         Raises:
             NotAJournal: it is a directory.
-            JournalReadOnly: it is there and cannot be written to.
+            JournalReadOnly: it exists and cannot be written.
             JournalError: it is on a network file system.
         """
         self._require_no_directory()
@@ -62,15 +62,15 @@ class SqliteFile:
         if self._path.is_file() and not self.is_cleared_up:
             what = "the file, or its directory, cannot be written to"
             raise JournalReadOnly(f"{what}; it can only be read (read_only=True)", where=self._where)
-        with suppress(OSError):  # SQLite fails as well, and says why
+        with suppress(OSError):  # SQLite fails too, with a better message
             create_private(self._path)
 
     def require_readable(self) -> None:
-        """SQLite would create a file that is missing; one that is to be read must be there.
+        """Raise if the file does not exist or cannot be read; SQLite would create a missing one.
 
         Raises:
             NotAJournal: there is no such file, or it is a directory.
-            JournalReadOnly: it may not be read.
+            JournalReadOnly: this user may not read it.
         """
         self._require_no_directory()
         if not self._path.is_file():
@@ -78,10 +78,10 @@ class SqliteFile:
         self._require_right_to_read(self._path)
 
     def to_read(self) -> tuple[str, Stamp | None]:
-        """Return the URI by which it is read now; and, if that locks nothing, what must be the same afterwards.
+        """Return the URI for reading it now, and the stamp that must be unchanged afterwards (None if SQLite locks).
 
         Raises:
-            JournalReadOnly: a part of it cannot be read from where it lies.
+            JournalReadOnly: its `-wal` cannot be read in this directory, or this user may not read it.
         """
         uri = self._path.as_uri()
         if self.is_cleared_up:
@@ -106,13 +106,13 @@ class SqliteFile:
                 raise JournalReadOnly(what, where=self._where)
 
     def stamp(self) -> Stamp:
-        """Return what is another after every change of the file."""
+        """Return the inode, the size and the modification time, which differ after every change of the file."""
         found = self._path.stat()
         return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def network_file_system(directory: Path, mounts: Path = MOUNTS) -> str | None:
-    """Return the type of the network file system that a directory is on; None if it is on none, or nobody knows."""
+    """Return the type of the network file system of a directory; None if it is not on one, or that is not known."""
     with suppress(OSError):
         device = directory.stat().st_dev
         number = f"{os.major(device)}:{os.minor(device)}"
@@ -125,7 +125,7 @@ def network_file_system(directory: Path, mounts: Path = MOUNTS) -> str | None:
 
 
 def _may(what: int, path: Path) -> bool:
-    # Not the user who started the process, if it has become another one.
+    # For the effective user, which may differ from the user that started the process.
     return os.access(path, what, effective_ids=os.access in os.supports_effective_ids)
 
 

@@ -1,8 +1,8 @@
-"""How a journal grows: each function is called inside one transaction, and changes tasks that are known.
+"""The writes of a journal: each function runs inside one transaction, and changes task snapshots.
 
-A task is known because it was locked in this transaction, or because it was read before: then it is
-written only where its row is still as it was (compare and set), else what was known is stale.
-What an entry is, and what is known after it, is decided by lifecycle.journal; here it is kept.
+A snapshot was either locked in this transaction or read before. In the second case it is written only if its
+row is unchanged (compare and set); otherwise it is stale, and StaleError is raised. lifecycle.journal
+classifies entries and computes records; this module stores them.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ Record = TaskRecord[Any, Any]
 
 @dataclass(slots=True)
 class Writer:
-    """Who writes, for how long it holds what it claims, and when. A worker has one session for each journal it opens.
+    """The worker that writes, its session and lease, and the time. A worker has one session per journal it opens.
 
-    `now` is when the tasks were locked: whoever waits for them would else judge reports by a time
-    that is older than what is known of the tasks by then.
+    `now` is read after the tasks are locked: an earlier time would be older than the records that other
+    workers wrote while this one waited for the locks.
     """
 
     worker: str
@@ -59,12 +59,12 @@ class Writer:
         self.refresh_clock()
 
     def refresh_clock(self) -> None:
-        """Look at the clock."""
+        """Set `now` to the present time."""
         self.now = self.clock()
 
 
 class TaskName(NamedTuple):
-    """What a task is found by."""
+    """The key of a task: its lifecycle and its id."""
 
     lifecycle: AnyLifecycle
     task_id: str
@@ -72,7 +72,7 @@ class TaskName(NamedTuple):
 
 @dataclass(slots=True)
 class TaskTransaction:
-    """One worker's turn at one task, in one transaction: what is known of the task changes with what is written."""
+    """One worker's transaction on one task; writes change the snapshot `known` too."""
 
     connection: Connection
     writer: Writer
@@ -81,7 +81,7 @@ class TaskTransaction:
 
 
 class AppliedReport(NamedTuple):
-    """A report that was recorded, with what was known of its task before and after it."""
+    """A recorded report, with the task's record before and after it."""
 
     lifecycle: AnyLifecycle
     entry: ReportEntry[Any, Any]
@@ -89,7 +89,7 @@ class AppliedReport(NamedTuple):
     after: Record
 
 
-# --- what is there --------------------------------------------------------------------------------
+# --- snapshots ------------------------------------------------------------------------------------
 
 _KNOWN = sa.select(tasks, commands).outerjoin_from(
     tasks, commands, sa.and_(commands.c.task == tasks.c.id, commands.c.is_open)
@@ -99,43 +99,43 @@ _NAMED = sa.and_(
     tasks.c.lifecycle == sa.bindparam("lifecycle"), tasks.c.task_id.in_(sa.bindparam("task_ids", expanding=True))
 )
 _SOME = _KNOWN.where(_NAMED)
-# Whoever locks several tasks locks them in this order.
+# Every transaction locks tasks in this order, so that two of them cannot deadlock.
 _LOCK = sa.select(tasks.c.task_id).where(_NAMED).order_by(tasks.c.id).with_for_update()
 
 MOST_NAMED = 30_000  # in one statement; SQLite takes 32,766 parameters
 
 
 class StaleError(Exception):
-    """What was known of a task is not so any more. For this package alone: who writes reads again."""
+    """A task's snapshot is stale. Internal to this package: the writer reads the task again."""
 
 
 @dataclass(slots=True)
 class TaskSnapshot:
-    """A task's row, and the record that it stands for."""
+    """A task's row, and the record in it."""
 
     id: int
     revision: int
     record: Record
-    last: ReportEntry[Any, Any] | None  # the last entry, where it is a report that may be repeated
-    repeat_count: int  # how often the report was made that is the last entry; 0 where that is none
+    last: ReportEntry[Any, Any] | None  # the last entry, if it is a report that may be repeated
+    repeat_count: int  # how often the last entry was reported; 0 if it is not a report
     is_locked: bool
     error: UnreadableRecord | None = None  # why the row cannot be read; the record is then empty
 
     def require_locked(self) -> None:
-        """Let nothing be concluded from what may be stale: only a write finds that out."""
+        """Raise StaleError unless the row is locked: without a write, a stale snapshot would go unnoticed."""
         if not self.is_locked:
             raise StaleError
 
 
-def load(connection: Connection, key: TaskName, author: Writer) -> TaskSnapshot | None:
-    """Return what is known of a task, unlocked. Raises UnreadableRecord."""
+def load(connection: Connection, key: TaskName, writer: Writer) -> TaskSnapshot | None:
+    """Return the snapshot of a task, unlocked; None if the task is not recorded. Raises UnreadableRecord."""
     row = connection.execute(_ONE, {"lifecycle": key.lifecycle.name, "task_id": key.task_id}).mappings().one_or_none()
-    return None if row is None else _readable(_read(row, key, author, is_locked=False))
+    return None if row is None else _readable(_read(row, key, writer, is_locked=False))
 
 
-def lock(connection: Connection, key: TaskName, author: Writer) -> TaskSnapshot:
-    """Lock a task, which is made known where it was not. Raises UnreadableRecord."""
-    return _readable(_lock(connection, [key], author)[key.lifecycle.name, key.task_id])
+def lock(connection: Connection, key: TaskName, writer: Writer) -> TaskSnapshot:
+    """Lock a task, and record it first if it is not known. Raises UnreadableRecord."""
+    return _readable(_lock(connection, [key], writer)[key.lifecycle.name, key.task_id])
 
 
 def _readable(known: TaskSnapshot) -> TaskSnapshot:
@@ -144,54 +144,54 @@ def _readable(known: TaskSnapshot) -> TaskSnapshot:
     return known
 
 
-def _lock(connection: Connection, keys: Iterable[TaskName], author: Writer) -> dict[tuple[str, str], TaskSnapshot]:
-    """Lock tasks, which are made known where they were not; by the names of lifecycle and task."""
-    asked: dict[str, tuple[AnyLifecycle, dict[str, None]]] = {}
+def _lock(connection: Connection, keys: Iterable[TaskName], writer: Writer) -> dict[tuple[str, str], TaskSnapshot]:
+    """Lock tasks, and record those that are not known; return their snapshots by lifecycle name and task id."""
+    named: dict[str, tuple[AnyLifecycle, dict[str, None]]] = {}
     for lifecycle, task_id in keys:
-        asked.setdefault(lifecycle.name, (lifecycle, {}))[1][task_id] = None
+        named.setdefault(lifecycle.name, (lifecycle, {}))[1][task_id] = None
     found: dict[tuple[str, str], TaskSnapshot] = {}
-    for lifecycle, task_ids in (asked[name] for name in sorted(asked)):
-        found |= _locked(connection, lifecycle, author, list(task_ids))
-        # Again and again, for what another has made known can be forgotten before it is locked.
+    for lifecycle, task_ids in (named[name] for name in sorted(named)):
+        found |= _locked(connection, lifecycle, writer, list(task_ids))
+        # In a loop: a task that another worker has recorded may be deleted before it is locked.
         while missing := sorted(task_id for task_id in task_ids if (lifecycle.name, task_id) not in found):
-            ensure_tasks(connection, author, [TaskName(lifecycle, task_id) for task_id in missing])
-            found |= _locked(connection, lifecycle, author, missing)
-    author.refresh_clock()
+            ensure_tasks(connection, writer, [TaskName(lifecycle, task_id) for task_id in missing])
+            found |= _locked(connection, lifecycle, writer, missing)
+    writer.refresh_clock()
     return found
 
 
 def _locked(
-    connection: Connection, lifecycle: AnyLifecycle, author: Writer, task_ids: Sequence[str]
+    connection: Connection, lifecycle: AnyLifecycle, writer: Writer, task_ids: Sequence[str]
 ) -> dict[tuple[str, str], TaskSnapshot]:
     found: dict[tuple[str, str], TaskSnapshot] = {}
     for begin in range(0, len(task_ids), MOST_NAMED):
         named = {"lifecycle": lifecycle.name, "task_ids": task_ids[begin : begin + MOST_NAMED]}
         if connection.dialect.name == "postgresql":
-            # Not in one statement: what is joined to a row that was waited for is older than that row.
-            # What the second finds and the first did not is not locked.
+            # In two statements: in one, the rows joined to a locked row would be older than that row. The second
+            # statement is limited to the tasks that the first one has locked.
             named["task_ids"] = connection.scalars(_LOCK, named).all()
         for row in connection.execute(_SOME, named).mappings():
             task_id = row[tasks.c.task_id]
-            found[lifecycle.name, task_id] = _read(row, TaskName(lifecycle, task_id), author, is_locked=True)
+            found[lifecycle.name, task_id] = _read(row, TaskName(lifecycle, task_id), writer, is_locked=True)
     return found
 
 
-def ensure_tasks(connection: Connection, author: Writer, keys: Iterable[TaskName], *, created: bool = False) -> None:
-    """Record that there are such tasks; with `created`, that they were created now. Raises ValueError for a long id."""
+def ensure_tasks(connection: Connection, writer: Writer, keys: Iterable[TaskName], *, created: bool = False) -> None:
+    """Record that the tasks exist; with `created`, that they were created now. Raises ValueError for a long id."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    created_at = author.now if created else None
-    new = {"version": 0, "revision": 0, "changed_at": author.now, "created_at": created_at, "last_times": 0}
+    created_at = writer.now if created else None
+    new = {"version": 0, "revision": 0, "changed_at": writer.now, "created_at": created_at, "last_times": 0}
     rows = [
         {**new, "lifecycle": key.lifecycle.name, "task_id": check_index_length("task id", key.task_id)} for key in keys
     ]
     connection.execute(insert(tasks).on_conflict_do_nothing(), rows)
-    if created:  # a webhook may have made it known before
-        named = [{"of_lifecycle": row["lifecycle"], "of_task": row["task_id"], "now": author.now} for row in rows]
+    if created:  # a webhook may have recorded the task before
+        named = [{"of_lifecycle": row["lifecycle"], "of_task": row["task_id"], "now": writer.now} for row in rows]
         connection.execute(_CREATED, named)
 
 
 def check_index_length(what: str, name: str) -> str:
-    """Return what is to be indexed. Raises ValueError where that is longer than an index takes."""
+    """Return `name`, which is to be indexed. Raises ValueError if it has more than 1,000 bytes."""
     size = len(name.encode("utf-8", "surrogatepass"))
     if size > LONGEST_NAME_BYTES:
         raise ValueError(f"the {what} has {size:,} bytes; a journal takes {LONGEST_NAME_BYTES:,}")
@@ -211,7 +211,7 @@ _CREATED = (
 # --- reports --------------------------------------------------------------------------------------
 
 ADD_ENTRY = sa.insert(entries)
-_KEEP_TASK = (
+_UPDATE_TASK = (
     sa.update(tasks)
     .where(tasks.c.id == sa.bindparam("of"), tasks.c.revision == sa.bindparam("read"))
     .values(revision=tasks.c.revision + 1, **{name: sa.bindparam(name) for name in (
@@ -222,23 +222,25 @@ _KEEP_TASK = (
 
 
 def enter_reports(
-    connection: Connection, author: Writer, reports: Sequence[TaskReport]
+    connection: Connection, writer: Writer, reports: Sequence[TaskReport]
 ) -> list[AppliedReport | UnreadableRecord]:
-    """Record reports in this order; where a task's record cannot be read, its error stands instead."""
-    found = _lock(connection, (TaskName(each.lifecycle, each.task_id) for each in reports), author)
-    return _enter_reports(connection, author, reports, found)
+    """Record reports in this order; if a task's record cannot be read, its error takes the place of the entry."""
+    found = _lock(connection, (TaskName(each.lifecycle, each.task_id) for each in reports), writer)
+    return _enter_reports(connection, writer, reports, found)
 
 
-def enter_report(turn: TaskTransaction, report: Report) -> AppliedReport:
+def enter_report(transaction: TaskTransaction, report: Report) -> AppliedReport:
     """Record one report."""
-    found = {(turn.task.lifecycle.name, turn.task.task_id): turn.known}
-    (entered,) = _enter_reports(turn.connection, turn.writer, [TaskReport(*turn.task, report)], found)
-    assert isinstance(entered, AppliedReport)  # who has a turn at a task has read its record
+    found = {(transaction.task.lifecycle.name, transaction.task.task_id): transaction.known}
+    (entered,) = _enter_reports(
+        transaction.connection, transaction.writer, [TaskReport(*transaction.task, report)], found
+    )
+    assert isinstance(entered, AppliedReport)  # a TaskTransaction has a readable record
     return entered
 
 
 def _enter_reports(
-    connection: Connection, author: Writer, reports: Sequence[TaskReport], found: Mapping[tuple[str, str], TaskSnapshot]
+    connection: Connection, writer: Writer, reports: Sequence[TaskReport], found: Mapping[tuple[str, str], TaskSnapshot]
 ) -> list[AppliedReport | UnreadableRecord]:
     entered: list[AppliedReport | UnreadableRecord] = []
     rows: list[dict[str, Any]] = []
@@ -247,38 +249,41 @@ def _enter_reports(
         if known.error is not None:
             entered.append(known.error)
             continue
-        entry = classify_report(lifecycle, known.record, report, now=author.now)
+        entry = classify_report(lifecycle, known.record, report, now=writer.now)
         if is_repeat(entry, known.last):
             known.repeat_count += 1
         else:
-            rows.append(_report_row(known, entry, author))
+            rows.append(_report_row(known, entry, writer))
             known.last, known.repeat_count = entry, 1
-        before, known.record = known.record, apply_report(known.record, entry, now=author.now)
+        before, known.record = known.record, apply_report(known.record, entry, now=writer.now)
         entered.append(AppliedReport(lifecycle, entry, before, known.record))
-    update_tasks(connection, author, (each for each in found.values() if each.error is None))
+    update_tasks(connection, writer, (each for each in found.values() if each.error is None))
     if rows:
         connection.execute(ADD_ENTRY, rows)
     return entered
 
 
-def update_tasks(connection: Connection, author: Writer, changed: Iterable[TaskSnapshot]) -> None:
-    """Keep what is known now. Done before all other writing, so that nothing is written on what is stale."""
+def update_tasks(connection: Connection, writer: Writer, changed: Iterable[TaskSnapshot]) -> None:
+    """Update the rows of tasks. Done before all other writes, so that none depends on a stale snapshot.
+
+    Raises StaleError if the row of an unlocked snapshot has changed.
+    """
     kept = list(changed)
     if not kept:
         return
-    done = connection.execute(_KEEP_TASK, [_task_row(each, author) for each in kept])
+    done = connection.execute(_UPDATE_TASK, [_task_row(each, writer) for each in kept])
     for each in kept:
         if not each.is_locked and done.rowcount != len(kept):
             raise StaleError
         each.revision += 1
 
 
-def _report_row(known: TaskSnapshot, entry: ReportEntry[Any, Any], author: Writer) -> dict[str, Any]:
+def _report_row(known: TaskSnapshot, entry: ReportEntry[Any, Any], writer: Writer) -> dict[str, Any]:
     observation = entry.observation
     return {
         "task": known.id,
-        "at": author.now,
-        "worker": author.worker,
+        "at": writer.now,
+        "worker": writer.worker,
         "status": entry.report.status,
         "channel": entry.report.channel,
         "as_of": entry.report.as_of,
@@ -292,7 +297,7 @@ def _report_row(known: TaskSnapshot, entry: ReportEntry[Any, Any], author: Write
     }
 
 
-def _task_row(known: TaskSnapshot, author: Writer) -> dict[str, Any]:
+def _task_row(known: TaskSnapshot, writer: Writer) -> dict[str, Any]:
     record, last = known.record, known.last
     may_repeat = last is not None and not last.late and not last.unconfirmed
     return {
@@ -305,26 +310,26 @@ def _task_row(known: TaskSnapshot, author: Writer) -> dict[str, Any]:
         "first_at": record.first_at,
         "doubt": record.doubt,
         "created_at": record.created_at,
-        "changed_at": author.now,
+        "changed_at": writer.now,
         "last_status": last.report.status if last and may_repeat else None,
         "last_channel": last.report.channel if last and may_repeat else None,
         "last_times": known.repeat_count,
     }
 
 
-def enter_delivery(connection: Connection, author: Writer, delivery: Delivery, about: TaskName | None = None) -> bool:
-    """Record a delivery, and the task that it is about. False where it was recorded before."""
+def enter_delivery(connection: Connection, writer: Writer, delivery: Delivery, about: TaskName | None = None) -> bool:
+    """Record a delivery, and the task that it is about; return False if it was recorded before."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     row = {
         "id": check_index_length("delivery's id", delivery.id),
         "kind": delivery.kind,
         "sent_at": delivery.sent_at,
-        "received_at": author.now,
+        "received_at": writer.now,
         "body": delivery.body,
         "lifecycle": None if about is None else about.lifecycle.name,
         "task_id": None if about is None else check_index_length("task id", about.task_id),
     }
-    # SQLAlchemy does not tell the count of inserted rows for every database.
+    # SQLAlchemy does not return the number of inserted rows for every database.
     statement = insert(deliveries).on_conflict_do_nothing().returning(deliveries.c.id)
     return connection.execute(statement, row).first() is not None
 
@@ -332,19 +337,19 @@ def enter_delivery(connection: Connection, author: Writer, delivery: Delivery, a
 # --- from rows ------------------------------------------------------------------------------------
 
 
-def _read(row: RowMapping, key: TaskName, author: Writer, *, is_locked: bool) -> TaskSnapshot:
-    """What a row tells of its task; an error where the declaration of today cannot read it."""
+def _read(row: RowMapping, key: TaskName, writer: Writer, *, is_locked: bool) -> TaskSnapshot:
+    """Return the snapshot in a row; one with an error if the present declaration cannot read it."""
     try:
         with reading_of(key):
             require_readable(row.values())
-            return _known_of(row, key.lifecycle, author, is_locked=is_locked)
+            return _snapshot_of(row, key.lifecycle, writer, is_locked=is_locked)
     except UnreadableRecord as error:
         return TaskSnapshot(row[tasks.c.id], row[tasks.c.revision], TaskRecord(), None, 0, is_locked, error)
 
 
 @contextmanager
 def reading_of(key: TaskName) -> Generator[None]:
-    """Raise UnreadableRecord for whatever is wrong with the rows of this task that are read inside."""
+    """Raise UnreadableRecord for every error in the rows of this task that are read inside."""
     names = {"lifecycle": key.lifecycle.name, "task": key.task_id}
     try:
         yield
@@ -357,7 +362,7 @@ def reading_of(key: TaskName) -> Generator[None]:
 
 
 def require_readable(values: Iterable[object]) -> None:
-    """Let no column pass whose value is not of its type. Raises ValueError."""
+    """Raise ValueError if a value is not of its column's type."""
     for value in values:
         if type(value) is UnreadableValue:
             raise ValueError(value.why)
@@ -375,13 +380,13 @@ _OF_COMMAND = itemgetter(
 )  # fmt: skip
 
 
-def _known_of(row: RowMapping, lifecycle: AnyLifecycle, author: Writer, *, is_locked: bool) -> TaskSnapshot:
+def _snapshot_of(row: RowMapping, lifecycle: AnyLifecycle, writer: Writer, *, is_locked: bool) -> TaskSnapshot:
     (
         number, revision, version, state, as_of, since, first_at, doubt, created_at, changed_at, status, channel, times,
         opened,
     ) = _OF_TASK(row)  # fmt: skip
     known_state = _state(state, lifecycle)
-    command = None if opened is None else command_of(row, lifecycle, author.lease)
+    command = None if opened is None else command_of(row, lifecycle, writer.lease)
     record: Record = TaskRecord(
         version, known_state, as_of, command, since, first_at, _state(doubt, lifecycle), created_at
     )
@@ -392,7 +397,7 @@ def _known_of(row: RowMapping, lifecycle: AnyLifecycle, author: Writer, *, is_lo
 
 
 def command_of(row: RowMapping, lifecycle: AnyLifecycle, lease: timedelta) -> Command:
-    """Return the command that a row tells of; what a worker has claimed it holds for the time of the lease."""
+    """Return the command in a row; a worker's claim lasts for `lease` from `held_at`."""
     (
         number, command, source, state, fields, attempts, key, origin, reason, why, claim, worker, held_at,
     ) = _OF_COMMAND(row)  # fmt: skip

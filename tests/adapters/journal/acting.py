@@ -1,4 +1,4 @@
-"""What these tests do to journals: a time they set, tasks that are known, commands in every stage of their life."""
+"""Helpers for journal tests: a clock that they set, recorded tasks, commands in every state."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def knowing(journal: SqlJournal, *statuses: str, task: str = "task-1", lifecycle
 def opened(
     log: Log, command: str = "pause", *, context: RequestContext = NO_CONTEXT, **fields: Any
 ) -> CommandRecord[str, str]:
-    """Open a command from where the task is."""
+    """Open a command in the task's present state."""
     record = log.load()
     assert record.state is not None
     intent = log.add_intent(command, source=record.state, version=record.version, fields=fields, context=context)

@@ -1,4 +1,4 @@
-"""The change feed: from any cursor on, every entry exactly once, whoever writes meanwhile."""
+"""The change feed: from any cursor on, every entry exactly once, with any number of writers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def tell(journal: SqlJournal, *tasks: str) -> None:
 # --- cursors ---------------------------------------------------------------------------------------
 
 
-def test_all_is_told_from_the_beginning(journal: SqlJournal) -> None:
+def test_the_feed_returns_all_entries_from_the_beginning(journal: SqlJournal) -> None:
     log = knowing(journal, "running", "running", "paused")
     command = opened(log, "resume")
     log.add_attempt(command.id, number=1, claim=1)
@@ -48,7 +48,7 @@ def test_all_is_told_from_the_beginning(journal: SqlJournal) -> None:
     assert told_of == ["running", "paused", (None, 0), (None, 1), ("confirm", 1)]
 
 
-def test_nothing_is_told_twice(journal: SqlJournal) -> None:
+def test_no_entry_is_returned_twice(journal: SqlJournal) -> None:
     tell(journal, "a", "b")
     first = journal.changes()
     tell(journal, "c")
@@ -97,7 +97,7 @@ def test_a_cursor_outlives_the_journal_that_gave_it(open_journal: OpenJournal) -
 @pytest.mark.parametrize(
     "cursor", ["", "x", "1", ":", "1:", ":1", "-1:0", "1:-1", "1:2:3", " 1:2", "¹:1", "9" * 30 + ":0"]
 )
-def test_what_is_no_cursor_is_refused(journal: SqlJournal, cursor: str) -> None:
+def test_an_invalid_cursor_is_refused(journal: SqlJournal, cursor: str) -> None:
     with pytest.raises(ValueError, match="not a cursor of a journal's changes"):
         journal.changes(cursor)
 
@@ -121,7 +121,7 @@ def test_a_cursor_of_another_journal_is_refused_if_it_is_ahead(tmp_path: Path) -
 
 
 class SlowWriter:
-    """Records a report in a transaction that it commits when it is told."""
+    """Records a report in a transaction that it commits on request."""
 
     def __init__(self, journal: SqlJournal) -> None:
         self._journal = journal
@@ -137,7 +137,7 @@ class SlowWriter:
             self.commit()
 
     def write(self, task: str) -> bool:
-        """False where it has not committed yet what it wrote before."""
+        """Return False if it has not committed its earlier write yet."""
         if self._writing is not None:
             return False
         self._has_written.clear()
@@ -163,7 +163,9 @@ def open_postgres(postgres_url: str) -> Iterator[Callable[[], SqlJournal]]:
         yield lambda: journals.enter_context(SqlJournal(postgres_url))
 
 
-def test_what_began_earlier_and_commits_later_is_not_skipped(open_postgres: Callable[[], SqlJournal]) -> None:
+def test_a_transaction_that_began_earlier_and_commits_later_is_not_skipped(
+    open_postgres: Callable[[], SqlJournal],
+) -> None:
     quick, reader = open_postgres(), open_postgres()
     tell(quick, "before")
 
@@ -181,7 +183,7 @@ def test_what_began_earlier_and_commits_later_is_not_skipped(open_postgres: Call
     assert {"slow", "quicker"} <= {*tasks_of(reader.changes(now.cursor))}
 
 
-def test_what_is_taken_back_holds_nothing_up(open_postgres: Callable[[], SqlJournal]) -> None:
+def test_a_rolled_back_transaction_does_not_delay_the_feed(open_postgres: Callable[[], SqlJournal]) -> None:
     slow, quick = open_postgres(), open_postgres()
 
     def fail(_: object) -> None:

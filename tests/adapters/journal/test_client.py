@@ -58,7 +58,7 @@ def connected(emulator: Emulator, journal: SqlJournal, api: str = "v1") -> Clien
 
 
 def read_out(journal: SqlJournal, task_id: str) -> list[str]:
-    """A task's history in a few words an entry."""
+    """Return a task's history, with a short text for each entry."""
     lines: list[str] = []
     for entry in journal.history(task_id):
         match entry:

@@ -21,7 +21,7 @@ DELIVERY = Delivery("d-1", "status", at(0), "{}")
 
 
 def wait_for_its_turn(connection: sa.Connection) -> None:
-    """Wait until somebody waits for what this transaction has locked."""
+    """Wait until another connection waits for the locks of this transaction."""
     if connection.dialect.name == "sqlite":  # whose waiting cannot be seen: it asks again and again
         time.sleep(0.05)
         return
@@ -33,7 +33,7 @@ def wait_for_its_turn(connection: sa.Connection) -> None:
 
 
 def begun_before_the_commit_of(journal: SqlJournal, change: Callable[[], Any], act: Callable[[], T]) -> Future[T]:
-    """Make a change in that journal; what came of `act`, which had to wait for the change."""
+    """Make a change in that journal; return the outcome of `act`, which had to wait for the change."""
     waiting: list[Future[T]] = []
 
     def committing(connection: sa.Connection) -> None:
@@ -45,7 +45,7 @@ def begun_before_the_commit_of(journal: SqlJournal, change: Callable[[], Any], a
     return waiting[0]
 
 
-def test_who_waits_for_an_attempt_does_not_send(open_journal: OpenJournal) -> None:
+def test_a_worker_that_waits_for_an_attempt_does_not_send(open_journal: OpenJournal) -> None:
     journal = open_journal()
     one, other = knowing(journal, "running"), knowing(open_journal(worker="two"))
     number = opened(one).id
@@ -60,7 +60,7 @@ def test_who_waits_for_an_attempt_does_not_send(open_journal: OpenJournal) -> No
     assert [each.attempts for each in [one.load().open_command] if each] == [1]
 
 
-def test_who_waits_for_an_outcome_cannot_end_the_command_again(open_journal: OpenJournal) -> None:
+def test_a_worker_that_waits_for_an_outcome_cannot_end_the_command_again(open_journal: OpenJournal) -> None:
     journal = open_journal()
     one, other = knowing(journal, "running"), knowing(open_journal(worker="two"))
     number = opened(one).id
@@ -74,7 +74,7 @@ def test_who_waits_for_an_outcome_cannot_end_the_command_again(open_journal: Ope
     assert ended.result().command.state == "done"
 
 
-def test_who_waits_for_a_claim_does_not_get_it(open_journal: OpenJournal) -> None:
+def test_a_worker_that_waits_for_a_claim_does_not_get_it(open_journal: OpenJournal) -> None:
     journal = open_journal()
     one, other = knowing(journal, "running"), knowing(open_journal(worker="two"))
     number = opened(one).id
@@ -85,7 +85,7 @@ def test_who_waits_for_a_claim_does_not_get_it(open_journal: OpenJournal) -> Non
     assert claimed.result() is None
 
 
-def test_who_waits_with_an_intent_learns_of_the_one_before(open_journal: OpenJournal) -> None:
+def test_a_worker_that_waits_with_an_intent_gets_the_open_command(open_journal: OpenJournal) -> None:
     journal = open_journal()
     one, other = knowing(journal, "running"), knowing(open_journal(worker="two"))
 
@@ -98,7 +98,7 @@ def test_who_waits_with_an_intent_learns_of_the_one_before(open_journal: OpenJou
     assert one.load().open_command is not None
 
 
-def test_who_waits_with_a_report_is_told_what_is_open_now(open_journal: OpenJournal) -> None:
+def test_a_worker_that_waits_with_a_report_gets_the_present_record(open_journal: OpenJournal) -> None:
     journal = open_journal()
     one, other = knowing(journal, "running"), knowing(open_journal(worker="two"))
     number = opened(one).id
@@ -113,7 +113,7 @@ def test_who_waits_with_a_report_is_told_what_is_open_now(open_journal: OpenJour
         assert told_of.result() == one.load()
 
 
-def test_who_waits_with_a_delivery_learns_that_it_was_received(open_journal: OpenJournal) -> None:
+def test_a_worker_that_waits_with_a_delivery_finds_it_received(open_journal: OpenJournal) -> None:
     one, other = open_journal(), open_journal(worker="two")
 
     received = begun_before_the_commit_of(

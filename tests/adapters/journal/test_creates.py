@@ -1,4 +1,4 @@
-"""Creates in every journal: what is kept, who holds what, which key is taken, and what is forgotten."""
+"""Creates in every journal: their records, claims and keys, and what is forgotten."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_key_is_taken_while_a_task_may_have_been_made(join: Join) -> None:
     assert (found.id, found.task_id, one.find_maker("task-1")) == (again.id, "task-1", again.id)
 
 
-def test_what_another_worker_holds_is_claimed_once_its_lease_is_over(join: Join, time: Time) -> None:
+def test_a_create_of_another_worker_is_claimed_once_its_lease_is_over(join: Join, time: Time) -> None:
     one, two = join("one"), join("two")
     added(one)
 
@@ -117,7 +117,7 @@ def test_each_attempt_renews_a_lease(join: Join, time: Time) -> None:
     assert two.claim("1") is None
 
 
-def test_what_a_dead_or_released_worker_held_is_claimed_at_once(join: Join) -> None:
+def test_a_create_of_a_dead_worker_or_a_released_one_is_claimed_at_once(join: Join) -> None:
     one, two = join("one"), join("two")
     added(one)
 
@@ -165,7 +165,7 @@ def test_a_create_has_one_outcome(join: Join) -> None:
 
 
 @pytest.mark.parametrize("create_id", ["2", "0", "-1", "x", "", "9" * 40, "\uff11"])
-def test_what_is_not_there_is_not_found(join: Join, create_id: str) -> None:
+def test_a_create_that_does_not_exist_is_not_found(join: Join, create_id: str) -> None:
     one = join("one")
     added(one)
 
@@ -191,7 +191,7 @@ def test_tasks_that_a_create_cannot_have_made(join: Join, time: Time) -> None:
 # --- in a database ----------------------------------------------------------------------------------
 
 
-def test_a_worker_that_comes_back_claims_what_it_held(open_journal: OpenJournal) -> None:
+def test_a_restarted_worker_claims_its_creates(open_journal: OpenJournal) -> None:
     added(open_journal().creates(V1))
 
     assert open_journal().creates(V1).claim("1") is not None
@@ -248,16 +248,16 @@ def test_tasks_are_excluded_in_parts(journal: SqlJournal, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        ("state = 'ended_first'", "'ended_first' is no state of a create"),
-        ("state = 'recorded'", "it is 'recorded', and kept as if it were not"),
-        ("may_have_made = FALSE", "it is 'done', and kept as if it were not"),
+        ("state = 'ended_first'", "'ended_first' is not a state of a create"),
+        ("state = 'recorded'", "it is 'recorded', but its columns is_open and may_have_made are (False, True)"),
+        ("may_have_made = FALSE", "it is 'done', but its columns is_open and may_have_made are (False, False)"),
         ("task_id = NULL", "it is 'done' with the task None"),
         ("task_id = 'task-2'", "its task 'task-2' is not known"),
-        ("held_at = 1", "it has ended, and a worker holds it"),
+        ("held_at = 1", "it has ended, but a worker has claimed it"),
         ("recorded_at = 9000000000000000000", "9000000000000000000 is not a time"),
     ],
 )
-def test_a_check_finds_a_create_that_does_not_hold_together(journal: SqlJournal, change: str, code: str) -> None:
+def test_a_check_finds_an_inconsistent_create(journal: SqlJournal, change: str, code: str) -> None:
     done(journal.creates(V1))
     done(journal.creates(V1), "other")
     assert list(journal.check()) == []
@@ -270,7 +270,7 @@ def test_a_check_finds_a_create_that_does_not_hold_together(journal: SqlJournal,
     assert damage.message == f"create 1: {code}"
 
 
-def test_a_create_that_cannot_be_read_is_told_in_the_history(journal: SqlJournal) -> None:
+def test_a_create_that_cannot_be_read_is_in_the_history(journal: SqlJournal) -> None:
     done(journal.creates(V1), report=Report("running", START))
     with journal.database.transaction() as connection:
         connection.exec_driver_sql("UPDATE lifecycle_creates SET recorded_at = 9000000000000000000")
@@ -289,10 +289,10 @@ def test_fields_that_cannot_be_read_are_those_of_no_other_create(journal: SqlJou
     assert [each.fields for each in creates.unfinished()] == [{}]
 
 
-def test_what_cannot_be_written_is_not_sent(journal: SqlJournal) -> None:
+def test_a_create_that_cannot_be_recorded_is_not_sent(journal: SqlJournal) -> None:
     creates = journal.creates(V1)
 
-    with pytest.raises(TypeError, match="no JSON"):
+    with pytest.raises(TypeError, match="not JSON"):
         creates.add({"a": float("nan")}, labels={})
     with pytest.raises(ValueError, match="the idempotency key has 1,001 bytes"):
         creates.add({}, labels={}, context=RequestContext("x" * 1001))

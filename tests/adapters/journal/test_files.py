@@ -141,7 +141,7 @@ def test_a_journal_of_somebody_else_whose_writer_comes_and_goes(directory: Path)
     assert names(directory) == ["journal.db"]
 
 
-def test_what_is_written_while_it_is_read_without_locks_is_an_error_and_no_answer(path: Path, directory: Path) -> None:
+def test_a_write_during_a_read_without_locks_is_an_error(path: Path, directory: Path) -> None:
     with without_privileges(), SqlJournal(path, read_only=True) as reader:
         reports = reader.reports(V1_FULL)
         next(reports)
@@ -161,7 +161,7 @@ def touch_as_owner(path: Path) -> None:
     os.seteuid(user)
 
 
-def test_what_a_killed_writer_left_is_read_or_it_is_said_how(directory: Path) -> None:
+def test_a_file_of_a_killed_writer_is_read_or_the_error_explains_how(directory: Path) -> None:
     writer = SqlJournal(directory / "journal.db")
     knowing(writer, "running")
     copies = directory / "copies"
@@ -260,7 +260,7 @@ def test_a_journal_on_a_network_file_system_can_be_read_once_it_is_closed(tmp_pa
     database.close()
 
 
-def test_what_nobody_lists_is_no_network_file_system(tmp_path: Path) -> None:
+def test_an_unlisted_mount_is_not_a_network_file_system(tmp_path: Path) -> None:
     assert network_file_system(tmp_path, tmp_path / "missing") is None
     assert network_file_system(tmp_path / "missing") is None
     assert network_file_system(Path("/proc"), mounts(tmp_path, "nfs")) is None

@@ -16,7 +16,7 @@ from tests.adapters.journal.acting import Time, at, knowing, opened, told
 
 
 def rows(journal: SqlJournal) -> dict[str, int]:
-    """How many rows each table has."""
+    """Return the number of rows of each table."""
     with journal.database.transaction(TransactionMode.READ) as connection:
         count = sa.select(sa.func.count())
         return {name: connection.scalar(count.select_from(table)) or 0 for name, table in metadata.tables.items()}
@@ -115,7 +115,7 @@ def test_more_tasks_are_pruned_than_one_transaction_takes(journal: SqlJournal, t
 
 
 def test_of_a_delivery_about_a_forgotten_task_its_digest_stays(journal: SqlJournal) -> None:
-    """Else it could be replayed, and make the task known anew."""
+    """Otherwise it could be replayed, and record the task again."""
     about, other = (Delivery(f"digest-{task}", "status", at(0), f"private {task}") for task in ("task-1", "task-2"))
     journal.receive(about, [told("task-1", "running")])
     journal.receive(other, [told("task-2", "running")])

@@ -1,4 +1,4 @@
-"""Bad input: foreign ids and words are kept as they are, or refused before anything is written."""
+"""Bad input: foreign ids and statuses are kept unchanged, or refused before anything is written."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_the_longest_id_that_is_taken_fits_an_index(journal: SqlJournal, alphabe
     assert [entry.task_id for entry in journal.history(name)] == [name, name]
 
 
-def test_long_words_are_kept(journal: SqlJournal) -> None:
+def test_long_statuses_are_kept(journal: SqlJournal) -> None:
     word = "zombie" * 200_000
     log = knowing(journal, "running", word, word)
     command = opened(log, context=RequestContext(reason=word), task=word)

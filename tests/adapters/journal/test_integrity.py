@@ -65,7 +65,7 @@ def test_an_entry_that_does_not_follow(journal: SqlJournal, change: str) -> None
     ]
 
 
-def test_a_first_entry_that_says_something_else(journal: SqlJournal) -> None:
+def test_a_first_entry_with_another_state(journal: SqlJournal) -> None:
     assert damaged(
         journal,
         "UPDATE lifecycle_entries SET status = 'paused' WHERE id = 1",
@@ -127,7 +127,7 @@ def test_a_command_that_is_kept_as_open_and_has_ended(journal: SqlJournal) -> No
     ]
 
 
-def test_a_command_without_a_life_and_a_life_without_a_command(journal: SqlJournal) -> None:
+def test_a_command_needs_a_row_and_entries(journal: SqlJournal) -> None:
     assert damaged(journal, "DELETE FROM lifecycle_entries WHERE command = 2") == [
         (DamageCode.WRONG_COMMAND, "task-1", None)
     ]
@@ -136,7 +136,7 @@ def test_a_command_without_a_life_and_a_life_without_a_command(journal: SqlJourn
 
     assert [(each.code, each.message) for each in journal.check()] == [
         (DamageCode.WRONG_COMMAND, "command 1 has no row"),
-        (DamageCode.WRONG_COMMAND, "command 2 has no life"),
+        (DamageCode.WRONG_COMMAND, "command 2 has no entries"),
     ]
 
 
@@ -223,7 +223,7 @@ def test_json_that_is_none(tmp_path: Path, table: str) -> None:
         assert all("is not JSON" in each.why for each in wrong)
 
 
-def test_what_is_written_during_a_check_is_of_another_moment(journal: SqlJournal) -> None:
+def test_a_check_does_not_see_later_writes(journal: SqlJournal) -> None:
     damaged(journal, "UPDATE lifecycle_tasks SET state = NULL WHERE id = 1")
     check = journal.check()
     assert next(check).code is DamageCode.WRONG_STATE

@@ -1,4 +1,4 @@
-"""Who holds a command: nobody takes it from a worker that may be alive, and anybody from one that is dead."""
+"""Leases: no worker claims a command of one that may be alive, and any worker claims one of a dead worker."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def held(journal: SqlJournal) -> str:
     return opened(knowing(journal, "running")).id
 
 
-def test_what_is_held_is_refused_until_the_lease_is_over(open_journal: OpenJournal, time: Time, held: str) -> None:
+def test_a_claimed_command_is_refused_until_its_lease_is_over(open_journal: OpenJournal, time: Time, held: str) -> None:
     other = knowing(open_journal(worker="two"))
 
     assert other.claim(held) is None
@@ -30,7 +30,7 @@ def test_what_is_held_is_refused_until_the_lease_is_over(open_journal: OpenJourn
     assert other.claim(held) == other.load().open_command
 
 
-def test_whoever_takes_a_command_up_holds_it(open_journal: OpenJournal, time: Time, held: str) -> None:
+def test_a_resumed_command_is_claimed(open_journal: OpenJournal, time: Time, held: str) -> None:
     two, three = knowing(open_journal(worker="two")), knowing(open_journal(worker="three"))
     time.go(LEASE_S + 1)
     assert two.claim(held) is not None
@@ -41,7 +41,7 @@ def test_whoever_takes_a_command_up_holds_it(open_journal: OpenJournal, time: Ti
 
 
 @pytest.mark.parametrize("act", ["attempt", "lose"])
-def test_whoever_moves_a_command_holds_it_anew(
+def test_every_write_about_a_command_renews_its_claim(
     open_journal: OpenJournal, journal: SqlJournal, time: Time, held: str, act: str
 ) -> None:
     one, two = knowing(journal), knowing(open_journal(worker="two"))
@@ -58,12 +58,12 @@ def test_whoever_moves_a_command_holds_it_anew(
     assert two.claim(held) is not None
 
 
-def test_the_holder_itself_is_refused_as_well(journal: SqlJournal, held: str) -> None:
+def test_the_worker_that_has_claimed_it_is_refused_too(journal: SqlJournal, held: str) -> None:
     """Another thread of it may be at work."""
     assert knowing(journal).claim(held) is None
 
 
-def test_a_successor_takes_up_at_once_what_it_held_when_it_died(open_journal: OpenJournal, held: str) -> None:
+def test_a_restarted_worker_resumes_its_commands_at_once(open_journal: OpenJournal, held: str) -> None:
     assert knowing(open_journal(worker="one")).claim(held) is not None
 
 
@@ -75,7 +75,9 @@ def test_names_that_are_not_given_are_unlike(open_journal: OpenJournal) -> None:
     assert knowing(other).claim(command.id) is None
 
 
-def test_what_is_let_go_can_be_taken_up_by_anybody(open_journal: OpenJournal, journal: SqlJournal, held: str) -> None:
+def test_a_released_command_can_be_claimed_by_any_worker(
+    open_journal: OpenJournal, journal: SqlJournal, held: str
+) -> None:
     two, three = knowing(open_journal(worker="two")), knowing(open_journal(worker="three"))
 
     two.release(held, claim=1)  # it is not its own
@@ -85,7 +87,7 @@ def test_what_is_let_go_can_be_taken_up_by_anybody(open_journal: OpenJournal, jo
     assert three.claim(held) is None
 
 
-def test_a_hold_in_the_future_is_void(open_journal: OpenJournal, time: Time, held: str) -> None:
+def test_a_claim_in_the_future_is_void(open_journal: OpenJournal, time: Time, held: str) -> None:
     other = knowing(open_journal(worker="two"))
     time.go(-LEASE_S)
     assert other.claim(held) is None, "clocks differ a little"
@@ -95,14 +97,14 @@ def test_a_hold_in_the_future_is_void(open_journal: OpenJournal, time: Time, hel
     assert other.claim(held) is not None
 
 
-def test_the_lease_is_the_one_of_who_asks(open_journal: OpenJournal, time: Time, held: str) -> None:
+def test_the_lease_is_that_of_the_claiming_worker(open_journal: OpenJournal, time: Time, held: str) -> None:
     time.go(6)
 
     assert knowing(open_journal(worker="two", lease_s=6.5)).claim(held) is None
     assert knowing(open_journal(worker="two", lease_s=5.0)).claim(held) is not None
 
 
-def test_what_has_ended_is_not_taken_up(open_journal: OpenJournal, journal: SqlJournal, time: Time, held: str) -> None:
+def test_an_ended_command_is_not_claimed(open_journal: OpenJournal, journal: SqlJournal, time: Time, held: str) -> None:
     knowing(journal).add_outcome(held, CommandEvent.CONFIRM, why="", claim=1)
     time.go(LEASE_S + 1)
 
@@ -155,7 +157,7 @@ def test_a_worker_whose_command_was_claimed_records_no_outcome(
     assert two.load().open_command == claimed
 
 
-def test_an_outcome_that_comes_second_is_told_the_first(journal: SqlJournal, held: str) -> None:
+def test_a_second_outcome_returns_the_first(journal: SqlJournal, held: str) -> None:
     one, other = knowing(journal), knowing(journal)
     first = one.add_outcome(held, CommandEvent.CONFIRM, why="it is paused", claim=1)
 
@@ -163,14 +165,14 @@ def test_an_outcome_that_comes_second_is_told_the_first(journal: SqlJournal, hel
     assert first.command.state == "done"
 
 
-def test_a_worker_that_is_known_to_be_dead_holds_nothing(open_journal: OpenJournal, held: str) -> None:
+def test_the_claims_of_a_dead_worker_do_not_count(open_journal: OpenJournal, held: str) -> None:
     two = knowing(open_journal(worker="two"))
 
     assert two.claim(held, dead={"three"}) is None
     assert two.claim(held, dead={"one"}) == two.load().open_command
 
 
-def test_a_record_says_who_holds_a_command_and_until_when(journal: SqlJournal, time: Time, held: str) -> None:
+def test_a_record_has_the_worker_and_the_end_of_its_claim(journal: SqlJournal, time: Time, held: str) -> None:
     log = knowing(journal)
     command = log.load().open_command
     assert command is not None

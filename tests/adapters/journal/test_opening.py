@@ -104,7 +104,7 @@ def test_an_empty_file_becomes_a_journal(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     path.touch()
 
-    with pytest.raises(NotAJournal, match="it holds no journal"):
+    with pytest.raises(NotAJournal, match="it contains no journal"):
         SqlJournal(path, read_only=True)
     with SqlJournal(path) as journal:
         assert knowing(journal, "running").load().state == "running"
@@ -145,12 +145,12 @@ def test_the_file_of_another_application_is_left_as_it_is(tmp_path: Path) -> Non
         f"hots=127.0.0.1 user=u password={SECRET}",
     ],
 )
-def test_a_mistyped_connection_is_no_file_and_is_not_shown(
+def test_a_mistyped_connection_is_not_a_file_and_is_not_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mistyped: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    with pytest.raises(ValueError, match="that is no") as raised:
+    with pytest.raises(ValueError, match=r"not a (valid database URL|connection string)") as raised:
         SqlJournal(mistyped)
 
     assert SECRET not in str(raised.value)
@@ -168,16 +168,16 @@ def test_a_path_that_only_looks_so_is_a_file(tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize("lease_s", [0, -1, float("nan"), float("inf"), 1e300])
 def test_a_lease_that_takes_commands_from_the_living_is_refused(tmp_path: Path, lease_s: float) -> None:
-    with pytest.raises(ValueError, match="lease_s is more than 0"):
+    with pytest.raises(ValueError, match="lease_s must be more than 0"):
         SqlJournal(tmp_path / "journal.db", lease_s=lease_s)
     if not lease_s > 0:
-        with pytest.raises(ValueError, match="lease_s is more than 0"):
+        with pytest.raises(ValueError, match="lease_s must be more than 0"):
             MemoryJournal(lease_s=lease_s)
 
 
 @pytest.mark.parametrize("given", [{"worker": 5}, {"lease_s": "5"}])
 def test_settings_of_another_type_are_refused(tmp_path: Path, given: dict[str, Any]) -> None:
-    with pytest.raises(TypeError, match="`worker` is a text, `lease_s` a number"):
+    with pytest.raises(TypeError, match="`worker` must be a text, `lease_s` a number"):
         SqlJournal(tmp_path / "journal.db", **given)
 
 
@@ -222,7 +222,7 @@ def test_tables_that_have_gone(empty_url: str) -> None:
 
 
 @pytest.mark.parametrize("read_only", [True, False])
-def test_a_file_that_is_no_database(tmp_path: Path, read_only: bool) -> None:
+def test_a_file_that_is_not_a_database(tmp_path: Path, read_only: bool) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("These are notes, and have been for some time. " * 100)
 
@@ -250,14 +250,14 @@ def test_a_directory_that_is_missing(tmp_path: Path) -> None:
     assert not path.parent.exists()
 
 
-def test_what_is_to_be_read_is_not_made(tmp_path: Path) -> None:
+def test_a_missing_file_is_not_created_for_reading(tmp_path: Path) -> None:
     with pytest.raises(NotAJournal, match="there is no such file"):
         SqlJournal(tmp_path / "journal.db", read_only=True)
 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_opened_to_be_read_is_not_written(open_journal: OpenJournal) -> None:
+def test_a_read_only_journal_is_not_written(open_journal: OpenJournal) -> None:
     knowing(open_journal(), "running")
     journal = open_journal(read_only=True)
     log = knowing(journal)
@@ -269,7 +269,7 @@ def test_what_is_opened_to_be_read_is_not_written(open_journal: OpenJournal) -> 
         lambda: log.add_attempt("1", number=1, claim=1),
         lambda: log.release("1", claim=1),
     ):
-        with pytest.raises(JournalReadOnly, match="it was opened to be read"):
+        with pytest.raises(JournalReadOnly, match="it was opened with read_only=True"):
             write()
 
     assert log.load().state == "running"
@@ -288,7 +288,7 @@ def test_the_database_itself_refuses_what_a_reader_writes(journal: SqlJournal, o
 
 
 def refused(url: str) -> str:
-    """What is said where a journal in PostgreSQL is not to be had."""
+    """The error if a journal in PostgreSQL cannot be reached."""
     with pytest.raises(JournalUnavailable) as raised:
         SqlJournal(url)
     said = "".join(map(str, (raised.value, raised.value.where, repr(raised.value), raised.value.__cause__)))
@@ -347,7 +347,7 @@ def test_a_database_that_cannot_hold_a_journal() -> None:
     "url", ["://", "postgresql://host:port/journal", f"postgresql://somebody:p@{SECRET}@host/journal"]
 )
 def test_a_url_that_cannot_be_read(url: str) -> None:
-    with pytest.raises(ValueError, match="that is no URL of a database") as raised:
+    with pytest.raises(ValueError, match="not a valid database URL") as raised:
         SqlJournal(url)
 
     assert SECRET not in str(raised.value)
@@ -371,7 +371,7 @@ def test_the_driver_is_the_librarys_choice(tmp_path: Path, driver: str) -> None:
         assert knowing(journal, "running").load().state == "running"
 
 
-def test_a_journal_says_where_it_is(journal: SqlJournal, journal_url: str) -> None:
+def test_the_repr_of_a_journal_names_its_database(journal: SqlJournal, journal_url: str) -> None:
     assert "worker='one'" in repr(journal)
     assert journal.database.where in repr(journal)
     if "@" in journal_url:

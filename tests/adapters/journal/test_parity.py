@@ -1,4 +1,4 @@
-"""A durable journal keeps what the one in memory keeps: the same operations, the same answers, the same record."""
+"""A durable journal equals the one in memory: the same operations give the same results and the same records."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ WORKER = "one"
 
 
 def telling(lifecycle: Declared) -> st.SearchStrategy[Tell]:
-    """Any word of any channel at any time, so that many come late or inside a cycle."""
+    """Any status of any channel at any time, so that many are late or inside a cycle."""
     words = [*(state.name for state in lifecycle.states), *(alias.status for alias in lifecycle.aliases), "zombie"]
     reports = st.builds(Report, st.sampled_from(words), st.integers(0, 9).map(at), st.sampled_from(Channel))
     return st.builds(Tell, st.sampled_from(TASKS), reports)
@@ -125,7 +125,7 @@ def operations(lifecycle: Declared) -> st.SearchStrategy[list[Operation]]:
 
 @dataclass
 class Worker:
-    """Does to a journal what it is told; names commands by the order in which it opened them."""
+    """Applies operations to a journal; names commands by the order in which it opened them."""
 
     journal: MemoryJournal | SqlJournal
     lifecycle: Declared
@@ -137,7 +137,7 @@ class Worker:
         self.logs = {task: self.journal.task(self.lifecycle, self.prefix + task) for task in TASKS}
 
     def do(self, operation: Operation) -> Any:
-        """Return what came of it, be it a refusal."""
+        """Return the outcome, also if it is a refusal."""
         match operation:
             case Tell(task, report):
                 return self.known(task, self.logs[task].add_report(report))
@@ -199,7 +199,7 @@ class Worker:
         return [self.known(task, log.load()) for task, log in self.logs.items()]
 
     def entries(self) -> list[list[Row]]:
-        """Every task's entries, in words that are the same for each kind of journal."""
+        """Return every task's entries, in a form that is the same for each kind of journal."""
         return [list(self.rows(task)) for task in TASKS]
 
     def rows(self, task: str) -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""What a journal tells: tasks by state and page, a task's history, rows for logs; and that indexes are used."""
+"""Queries of a journal: tasks by state and page, a task's history, rows for logs; and that indexes are used."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_task_as_it_is_now(journal: SqlJournal, time: Time) -> None:
     )
 
 
-def test_who_holds_the_open_command(journal: SqlJournal) -> None:
+def test_the_worker_that_has_claimed_the_open_command(journal: SqlJournal) -> None:
     log = knowing(journal, "running")
     command = opened(log)
 
@@ -101,7 +101,7 @@ def test_tasks_of_a_lifecycle_and_in_a_state(journal: SqlJournal) -> None:
     assert found("v1-full", "paused") == [], "declared, and no task is in it"
 
 
-def test_what_nobody_recorded_is_no_empty_answer(journal: SqlJournal) -> None:
+def test_a_name_that_was_never_recorded_is_an_error(journal: SqlJournal) -> None:
     knowing(journal, "running", task="a")
     knowing(journal, "asleep", task="b", lifecycle="v3-full")
     recorded = r"\(known: v1-full, v3-full\)"
@@ -145,7 +145,7 @@ def test_a_journal_in_which_nothing_is_recorded_refuses_no_name(journal: SqlJour
 
 
 @pytest.mark.parametrize("limit", [0, -1])
-def test_a_page_holds_something(journal: SqlJournal, limit: int) -> None:
+def test_a_limit_must_be_positive(journal: SqlJournal, limit: int) -> None:
     with pytest.raises(ValueError, match=f"limit must be at least 1, not {limit}"):
         journal.tasks(limit=limit)
     with pytest.raises(ValueError, match=f"limit must be at least 1, not {limit}"):
@@ -168,7 +168,7 @@ def test_tasks_with_an_open_command(open_journal: OpenJournal) -> None:
 # --- one task --------------------------------------------------------------------------------------
 
 
-def test_a_history_tells_who_recorded_what_and_when(open_journal: OpenJournal, time: Time) -> None:
+def test_a_history_has_the_worker_and_the_time_of_each_entry(open_journal: OpenJournal, time: Time) -> None:
     one, two = open_journal(), open_journal(worker="two")
     begun_at = time.now
     log = knowing(one, "running")
@@ -224,7 +224,7 @@ def test_a_history_is_of_one_lifecycle_or_of_all(journal: SqlJournal) -> None:
     assert [each.lifecycle for each in journal.history("task-1", "v3-full")] == ["v3-full"]
 
 
-def test_nothing_is_told_of_a_task_that_is_not_known(journal: SqlJournal) -> None:
+def test_an_unknown_task_has_no_history(journal: SqlJournal) -> None:
     knowing(journal, "running")
 
     assert journal.history("task-2") == []
@@ -347,7 +347,7 @@ LOOK_UPS: list[tuple[str, Ask]] = [
 
 
 @pytest.mark.parametrize(("index", "ask"), LOOK_UPS)
-def test_what_is_asked_often_is_looked_up(crowded: SqlJournal, index: str, ask: Ask) -> None:
+def test_frequent_queries_use_an_index(crowded: SqlJournal, index: str, ask: Ask) -> None:
     with explaining(crowded) as plans:
         ask(crowded)
 

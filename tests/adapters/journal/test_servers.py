@@ -22,7 +22,7 @@ SECRET = "hidden-7f3a"
 
 @pytest.fixture
 def made_url(postgres_url: str) -> str:
-    """A database with a journal that holds one running task."""
+    """A database with a journal that contains one running task."""
     with SqlJournal(postgres_url) as journal:
         knowing(journal, "running")
     return postgres_url.replace("postgresql+psycopg:", "postgresql:")
@@ -111,7 +111,7 @@ def as_role(url: str, role: str) -> str:
     return f"postgresql://{role}:{SECRET}@{url.rpartition('@')[2]}"
 
 
-def test_a_role_that_may_create_nothing_writes_what_is_there(made_url: str, role: str) -> None:
+def test_a_role_without_the_right_to_create_writes_to_existing_tables(made_url: str, role: str) -> None:
     execute(
         made_url,
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}",
@@ -166,7 +166,7 @@ def test_a_replica_is_read(start_postgres: StartPostgres) -> None:
             knowing(journal, "paused")
 
 
-def test_a_server_that_reads_unless_it_is_told_otherwise(made_url: str) -> None:
+def test_a_server_that_is_read_only_by_default(made_url: str) -> None:
     execute(made_url, f"ALTER DATABASE {urlsplit(made_url).path[1:]} SET default_transaction_read_only = on")
 
     with SqlJournal(made_url, read_only=True) as journal:
@@ -184,7 +184,7 @@ def test_every_transaction_waits_for_locks_in_bounded_time(made_url: str, durabi
         assert connection.exec_driver_sql("SHOW lock_timeout").scalar() == "30s"
 
 
-def test_what_the_url_sets_is_set(made_url: str) -> None:
+def test_parameters_in_the_url_are_set(made_url: str) -> None:
     url = f"{made_url}?options=-c%20work_mem%3D5MB&application_name=mine"
 
     with SqlJournal(url) as journal, journal.database.transaction(TransactionMode.READ) as connection:
@@ -209,7 +209,7 @@ def spelled(url: str) -> list[str]:
 
 
 @pytest.mark.parametrize("number", range(6))
-def test_every_way_to_say_where_it_is(made_url: str, number: int) -> None:
+def test_every_form_of_url_and_connection_string(made_url: str, number: int) -> None:
     with SqlJournal(spelled(made_url)[number]) as journal:
         assert knowing(journal).load().state == "running"
         assert str(urlsplit(made_url).password) not in repr(journal)
@@ -248,13 +248,13 @@ def test_a_server_that_cannot_be_reached_is_named_without_secrets(url: str) -> N
         f"password={SECRET} and more",
     ],
 )
-def test_what_looks_like_a_connection_string_is_no_file(
+def test_a_text_like_a_connection_string_is_not_a_file(
     text: str, tmp_path: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(str(tmp_path))
 
     for read_only in (False, True):
-        with pytest.raises(ValueError, match="that is no connection string that libpq can read") as raised:
+        with pytest.raises(ValueError, match="not a connection string that libpq can read") as raised:
             SqlJournal(text, read_only=read_only)
         assert SECRET not in str(raised.value)
 

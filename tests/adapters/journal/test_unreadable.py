@@ -40,7 +40,7 @@ GOOD = ("good-1", "good-2")
 
 
 def begin(journal: SqlJournal, task: str, *statuses: str, command: str | None = None) -> None:
-    """Let a task be reported so, under the old declaration, and leave a command open that is held by nobody."""
+    """Report a task so, under the old declaration, and leave an open command that no worker has claimed."""
     log = journal.task(OLD, task)
     for second, status in enumerate(statuses):
         record = log.add_report(Report(status, at(second)))
@@ -101,7 +101,7 @@ def reports_of(*tasks: str) -> list[TaskReport]:
     return [TaskReport(NEW, task, Report("at-the-printer", at(9))) for task in tasks]
 
 
-def test_its_own_methods_say_what_it_is(journal: SqlJournal, bad: str) -> None:
+def test_its_own_methods_raise(journal: SqlJournal, bad: str) -> None:
     log = journal.task(NEW, "bad")
 
     with pytest.raises(UnreadableRecord) as info:
@@ -115,7 +115,7 @@ def test_its_own_methods_say_what_it_is(journal: SqlJournal, bad: str) -> None:
         assert (info.value.state, info.value.known) == ("printing", ("waiting", "at-the-printer", "done", "torn"))
 
 
-def test_a_command_found_by_its_key_says_so_too(journal: SqlJournal) -> None:
+def test_a_command_found_by_its_key_raises_too(journal: SqlJournal) -> None:
     begin(journal, "bad", "waiting", command="shred")
 
     with pytest.raises(UnreadableRecord, match="'shred'"):
@@ -153,7 +153,7 @@ def test_tasks_are_listed_with_it(journal: SqlJournal) -> None:
 
 
 @pytest.mark.parametrize("column", ["since", "changed_at"])
-def test_a_listed_task_says_what_cannot_be_read(journal: SqlJournal, column: str) -> None:
+def test_a_listed_task_has_the_error_of_its_row(journal: SqlJournal, column: str) -> None:
     begin(journal, "bad", "waiting")
     damage(journal, f"UPDATE lifecycle_tasks SET {column} = 9000000000000000000")
 
@@ -188,7 +188,7 @@ def bad_entry(request: pytest.FixtureRequest, journal: SqlJournal) -> str:
 
 
 @pytest.mark.usefixtures("bad_entry")
-def test_changes_and_history_tell_the_entry_as_what_it_is(journal: SqlJournal) -> None:
+def test_changes_and_history_return_the_entry_as_unreadable(journal: SqlJournal) -> None:
     told = journal.changes().entries
 
     assert [type(each) for each in told] == [RecordedReport, RecordedUnreadable, RecordedReport, RecordedReport]
@@ -227,7 +227,7 @@ def test_a_check_reports_each_task_of_another_declaration_once(journal: SqlJourn
     assert found == [(DamageCode.UNDECLARED_STATE, task, message) for task in ("bad", "also-bad")]
 
 
-def test_a_word_of_a_channel_that_is_no_longer_declared_is_exported_as_it_is(journal: SqlJournal) -> None:
+def test_a_status_of_an_undeclared_channel_is_exported_unchanged(journal: SqlJournal) -> None:
     log = journal.task(OLD, "one")
     log.add_report(Report("waiting", at(0)))
     log.add_report(Report("it begins", at(1), "mail"))
