@@ -484,7 +484,7 @@ class _Execution(Generic[S, E]):
         if not self.event.idempotent:
             yield from self._uncertain(f"{why}, and sending it twice is not the same as once", error_of(lost))
         if not is_legal:
-            yield from self._uncertain(f"{why}, and the task has moved to {quoted(str(state))}", error_of(lost))
+            yield from self._uncertain(f"{why}, and the task is now {quoted(str(state))}", error_of(lost))
         self.retries += 1
         if not (yield Wait(WaitReason.RETRY, self.retries, retry_after_s(lost))):
             yield from self._uncertain(why, error_of(lost))

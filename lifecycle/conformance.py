@@ -16,7 +16,7 @@ from typing import Any, Generic, Literal
 
 from lifecycle.errors import UnknownName, UnknownStatus, shortened
 from lifecycle.graph import PAIRS_KEPT, Graph
-from lifecycle.table import E, S, TransitionSystem, quoted, require_words
+from lifecycle.table import E, S, TransitionSystem, quoted, require_iterable
 
 
 class Channel(StrEnum):
@@ -232,7 +232,7 @@ class Conformance(Graph[S, E]):
         findings: list[Finding[S]] = []
         previous: S | None = None
         ended = False
-        for index, status in enumerate(require_words(statuses, "statuses")):
+        for index, status in enumerate(require_iterable(statuses, "statuses")):
             state = self.state_of(status, channel=channel)
             code = self._code(previous, state, ended=ended, mode=mode)
             if code is not None:

@@ -477,7 +477,7 @@ _PLAINER = {
     "extra_forbidden": "there is no such field",
     "unexpected_keyword_argument": "there is no such field",
     "tuple_type": "should be a list",
-    "value_error": "holds half of a surrogate pair, which could not be written back",
+    "value_error": "contains half of a surrogate pair, which cannot be written",
 }
 
 

@@ -24,7 +24,7 @@ _PAIRS_KEPT = 100_000  # rows and remembered refusals of one lifecycle, some 15 
 
 S = TypeVar("S", bound=str)
 E = TypeVar("E", bound=str)
-W = TypeVar("W", bound=str)
+N = TypeVar("N", bound=str)
 
 
 def quoted(name: str) -> str:
@@ -47,11 +47,11 @@ def require_origin(name: str, *, where: str) -> Origin:
         raise UnknownName("origin", name, known=Origin, where=where) from None
 
 
-def require_words(words: Iterable[W], what: str) -> Iterable[W]:
-    """Return `words`. Raises TypeError if they are one text, which would be iterated letter by letter."""
-    if isinstance(words, str | bytes):
-        raise TypeError(f"{what} must be a list or another iterable, not the text {words[:80]!r}")
-    return words
+def require_iterable(names: Iterable[N], what: str) -> Iterable[N]:
+    """Return `names`. Raises TypeError if they are one text, which would be iterated letter by letter."""
+    if isinstance(names, str | bytes):
+        raise TypeError(f"{what} must be a list or another iterable, not the text {names[:80]!r}")
+    return names
 
 
 OriginName = Origin | Literal["caller", "remote"]
@@ -230,7 +230,7 @@ class Table(Generic[S, E]):
             TypeError: `events` is one text.
         """
         state = self._system.initial if start is None else self._require_state(start)
-        for index, event in enumerate(require_words(events, "events")):
+        for index, event in enumerate(require_iterable(events, "events")):
             target = self.target(state, event)
             if target is None:
                 raise self._illegal(state, event, index=index)

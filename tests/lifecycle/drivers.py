@@ -1,4 +1,4 @@
-"""The third driver of the procedures: it records every effect, and ends a procedure wherever it is told.
+"""The third driver of the procedures: it records every effect, and can interrupt a procedure at any effect.
 
 It carries out the journal's effects on a real journal. What goes over the network goes to a
 `Service`: here the one that answers by a script; worlds.py has those that are explored.
@@ -71,7 +71,7 @@ FAILURES: tuple[Response, ...] = (REFUSED, DENIED, MISSING, THROTTLED, NOT_SENT,
 
 
 class Service(Protocol):
-    """What is on the other side of the network, and how patient this side is."""
+    """The other side of the network, and the number of retries on this side."""
 
     def answer(self, request: Request) -> Response:
         """Answer a request."""
@@ -136,7 +136,7 @@ class Driver:
                 return apply_journal_effect(effect, self.log)
 
     def sends(self) -> list[Response]:
-        """The answers to all commands sent, oldest first."""
+        """The responses to all commands sent, oldest first."""
         return [result for effect, result in self.trace if isinstance(effect, Send)]
 
     def waits(self) -> list[Wait]:
@@ -168,12 +168,12 @@ class Worker:
         self.steps, self.effect, self.command_id = steps, next(steps), None
 
     def advance(self) -> object:
-        """Carry one effect out; return the procedure's result or error where it ends by that, else None."""
+        """Perform one effect; return the procedure's result or error if it ends, otherwise None."""
         assert self.effect is not None
         return self.tell(self.driver.perform(self.effect))
 
     def tell(self, result: Any) -> object:
-        """Tell the procedure what came of its effect; its result or error where it ends by that, else None."""
+        """Send the procedure the result of its effect; return its own result or error if it ends, otherwise None."""
         assert self.steps is not None
         self.known = cast("TaskRecord[str, str]", result) if isinstance(result, TaskRecord) else self.known
         match self.effect:
@@ -201,11 +201,11 @@ class Worker:
 
 
 class Killed(BaseException):
-    """What a dying process throws into whatever it runs."""
+    """The error that a dying process raises in its procedures."""
 
 
 def run_up_to(driver: Driver, steps: Steps[Any], place: int) -> bool:
-    """Carry the procedure out up to its effect number `place`, 0..n-1; False where it ends before.
+    """Run the procedure up to its effect number `place`, 0..n-1; return False if it ends before.
 
     That effect takes place, and its result is left to be delivered, or not. (Death before an effect
     is the same for the world as death after the one before it.)
@@ -225,7 +225,7 @@ def run_up_to(driver: Driver, steps: Steps[Any], place: int) -> bool:
 
 @dataclass(eq=False)
 class Scripted:
-    """Gives the answers it was given, each once and in order; a word or None stands for a 2xx that carries it.
+    """Returns the given responses, each once and in order; a status or None stands for a 2xx with it.
 
     A command in flight is waited for once for each of `meanwhile`, which is what happens then.
     """
@@ -259,7 +259,7 @@ class Scripted:
         return True
 
     def is_spent(self) -> bool:
-        """Whether every answer was asked for."""
+        """True if every response was used."""
         return not (self.sends or self.reads or self.creates or self.proofs or self.meanwhile)
 
     def _answer(self, answers: list[Response | str | None]) -> Response:

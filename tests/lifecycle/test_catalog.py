@@ -162,7 +162,7 @@ def test_rows(declared: Lifecycle[str, str]) -> None:
     assert sorted(found) == sorted(expected)
 
 
-def test_what_proves_a_command_and_what_may_be_repeated(declared: Lifecycle[str, str]) -> None:
+def test_the_proofs_and_the_idempotence_of_commands(declared: Lifecycle[str, str]) -> None:
     copy = parts(declared.name)
     unproved = {event.name for event in declared.events if not event.proved_by_state}
     unrepeatable = {event.name for event in declared.events if not event.idempotent}
@@ -179,7 +179,7 @@ def test_aliases(declared: Lifecycle[str, str]) -> None:
 
 
 @pytest.mark.parametrize(("name", "rule", "events", "states"), PROMISES)
-def test_promises(name: str, rule: Rule, events: set[str], states: set[str]) -> None:
+def test_invariants(name: str, rule: Rule, events: set[str], states: set[str]) -> None:
     declared = [(each.rule, set(each.events), set(each.states)) for each in CATALOG[name].invariants]
 
     assert (rule, events, states) in declared

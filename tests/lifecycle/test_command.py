@@ -1,4 +1,4 @@
-"""The notable cases of each step, told one by one. Every case at all is in properties/test_command_protocol.py."""
+"""The notable cases of each step, one by one. properties/test_command_protocol.py covers all cases."""
 
 from __future__ import annotations
 
@@ -221,7 +221,7 @@ def test_a_read_is_repeated_within_the_budget() -> None:
 )
 @pytest.mark.parametrize("answer", [LOST, NOT_SENT, THROTTLED, DENIED, REFUSED, "zombie"])
 def test_an_emergency_stop_needs_no_read(name: str, stop: str, end: str, answer: Any) -> None:
-    """It is recorded and sent whatever the one read says, and proved by where it leads from anywhere."""
+    """It is recorded and sent whatever the one read returns, and proved by its target from any state."""
     seen = case(name, None, reads=[answer], sends=[end])
 
     assert seen.execute(stop) == CommandResult(stop, end, sent=True)
@@ -230,7 +230,7 @@ def test_an_emergency_stop_needs_no_read(name: str, stop: str, end: str, answer:
     assert seen.service.is_spent()
 
 
-def test_an_emergency_stop_goes_on_where_nothing_can_be_read() -> None:
+def test_an_emergency_stop_is_sent_if_the_status_cannot_be_read() -> None:
     seen = case("v1", None, reads=[LOST] * 3, sends=[LOST, LOST, "stopped"])
 
     assert seen.execute("stop") == CommandResult("stop", "stopped", sent=True)
@@ -241,7 +241,7 @@ def test_an_emergency_stop_goes_on_where_nothing_can_be_read() -> None:
     assert seen.service.is_spent()
 
 
-def test_an_emergency_stop_that_nobody_answers_is_recovered_without_a_read() -> None:
+def test_an_emergency_stop_without_response_is_recovered_without_a_read() -> None:
     seen = case("v1", None, reads=[LOST] * 4, sends=[LOST, LOST, "stopped"], patience=0)
     with pytest.raises(CommandUncertain, match="its state is not known") as info:
         seen.execute("stop")
@@ -254,7 +254,7 @@ def test_an_emergency_stop_that_nobody_answers_is_recovered_without_a_read() -> 
 
 
 @pytest.mark.parametrize("attempts", [0, 1])
-def test_an_emergency_stop_is_settled_by_what_is_read_at_last(attempts: int) -> None:
+def test_a_later_read_settles_an_emergency_stop(attempts: int) -> None:
     seen = left_open("v1-full", None, "stop", attempts=attempts, reads=["finished"])
 
     with pytest.raises(TaskEndedFirst) as info:
@@ -274,7 +274,7 @@ def test_an_emergency_stop_of_a_task_that_is_not_there_is_not_sent() -> None:
 
 
 @pytest.mark.parametrize(("name", "command"), [("v1", "pause"), ("v3-full", "dispatch"), ("v3-full", "stop_task")])
-def test_what_is_no_emergency_stop_is_not_sent_unread(name: str, command: str) -> None:
+def test_another_command_is_not_sent_without_a_read(name: str, command: str) -> None:
     seen = case(name, None, reads=[LOST], patience=0)
 
     with pytest.raises(Mishap, match="500"):
@@ -329,7 +329,7 @@ def test_a_task_that_does_not_appear_in_time_is_not_there() -> None:
     assert seen.service.is_spent()
 
 
-def test_a_task_whose_creation_nobody_saw_is_not_waited_for() -> None:
+def test_a_task_that_was_not_created_here_is_not_waited_for() -> None:
     seen = case("v1", "running", sends=[MISSING], reads=[MISSING])
 
     with pytest.raises(Mishap, match="404"):
@@ -339,7 +339,7 @@ def test_a_task_whose_creation_nobody_saw_is_not_waited_for() -> None:
     assert seen.record().state is CommandState.REFUSED
 
 
-def test_a_status_that_nobody_knows_is_surfaced_and_recorded() -> None:
+def test_an_unknown_status_is_raised_and_recorded() -> None:
     seen = case("v1", None, reads=["failed"])
 
     with pytest.raises(UnknownStatus, match="'v1-full' declares it"):
@@ -361,13 +361,13 @@ def test_a_refusal_by_a_remembered_state_is_confirmed_by_one_read() -> None:
     assert seen.driver.story() == "Load Read RecordReport"
 
 
-def test_what_a_remembered_state_refuses_may_be_legal_by_now() -> None:
+def test_a_refusal_by_a_remembered_state_is_confirmed_by_a_read() -> None:
     seen = case("v1-full", "created", reads=["running", "paused"], sends=[None])
 
     assert seen.execute("pause").sent
 
 
-def test_what_was_redundant_may_be_needed_by_now() -> None:
+def test_a_redundancy_by_a_remembered_state_is_confirmed_by_a_read() -> None:
     seen = case("v1", "paused", reads=["running", "paused"], sends=[None])
 
     assert seen.execute("pause") == CommandResult("pause", "paused", sent=True)
@@ -439,13 +439,13 @@ def test_a_redundancy_that_cannot_be_confirmed_is_not_claimed() -> None:
         seen.execute("pause")
 
 
-def test_what_is_not_declared_is_refused_at_once() -> None:
+def test_an_undeclared_command_is_refused_at_once() -> None:
     with pytest.raises(UnknownName, match="did you mean 'pause'"):
         case("v1", "running").commanding.execute("puase")
 
 
 @pytest.mark.parametrize("name", ["v1-full", "v2", "v2-session", "v3", "v4"])
-def test_what_the_service_does_by_itself_is_no_command(name: str) -> None:
+def test_a_remote_event_is_not_a_command(name: str) -> None:
     for event in get(name).events:
         if event.origin is Origin.REMOTE:
             with pytest.raises(UnknownName, match=rf"{name}: unknown command '{event.name}'"):
@@ -455,7 +455,7 @@ def test_what_the_service_does_by_itself_is_no_command(name: str) -> None:
 # --- 3: record the intent -------------------------------------------------------------------------------
 
 
-def test_the_intent_holds_what_is_needed_to_resume_it() -> None:
+def test_the_intent_contains_what_is_needed_to_resume_it() -> None:
     seen = case("v3", "idle", sends=["running"])
 
     seen.execute("dispatch", {"task": "more"})
@@ -485,7 +485,7 @@ def test_a_task_that_changed_meanwhile_is_judged_again() -> None:
 @pytest.mark.parametrize(("other", "command"), [("pause", "stop"), ("stop", "stop"), ("stop", "pause")])
 @pytest.mark.parametrize("is_uncertain", [False, True])
 def test_a_command_in_flight_excludes_any_other(is_uncertain: bool, other: str, command: str) -> None:
-    """Neither does a stop abandon what a living worker has claimed, also not where that is uncertain."""
+    """A stop does not abandon a command that a living worker has claimed, even if it is uncertain."""
     seen = claimed("v1", "running", other, attempts=1)
     if is_uncertain:
         seen.log.add_outcome(seen.record().id, CommandEvent.LOSE, why="silence", claim=1)
@@ -500,7 +500,7 @@ def test_a_command_in_flight_excludes_any_other(is_uncertain: bool, other: str, 
     assert not seen.driver.sends()
 
 
-def test_what_nobody_has_claimed_excludes_any_other_but_a_stop() -> None:
+def test_an_unclaimed_open_command_excludes_every_other_but_a_stop() -> None:
     seen = left_open("v1", "running", "pause", attempts=1)
 
     with pytest.raises(CommandInFlight, match="no worker has claimed it, `recover` settles it") as info:
@@ -526,13 +526,13 @@ def test_a_command_in_flight_may_be_waited_for(command: str, reads: list[Any]) -
 
 
 def settle(seen: Case) -> None:
-    """A was answered, and has read that its command took effect."""
+    """A received a response, and has read that its command took effect."""
     seen.log.add_report(Report(str(seen.service.reads.pop(0)), next(seen.service.clock)))
     seen.log.add_outcome("1", CommandEvent.CONFIRM, why="the task is paused", claim=1)
 
 
 def test_a_command_in_flight_that_is_settled_just_then_needs_no_waiting() -> None:
-    """A's pause ends between B's look at the task and B's claim of it."""
+    """A's pause ends between B's read of the task and B's claim of the command."""
     seen = claimed("v1", "running", "pause", attempts=1, sends=[None], reads=["paused", "stopped"])
     steps = seen.commanding.execute("stop")
     claim = at_its(Claim, seen.driver, steps)
@@ -558,7 +558,7 @@ def test_an_uncertain_command_excludes_any_other_but_a_stop() -> None:
     [("v1", "running", "stop", "stopped"), ("v4", "running", "cancel", "cancelled"), ("v3", "idle", "stop", "stopped")],
 )
 @pytest.mark.parametrize("attempts", [0, 1])
-def test_a_stop_abandons_what_no_living_worker_has_claimed(
+def test_a_stop_abandons_a_command_that_no_living_worker_has_claimed(
     attempts: int, name: str, state: str, stop: str, end: str
 ) -> None:
     first = {"v1": "pause", "v4": "cancel", "v3": "dispatch"}[name]
@@ -606,7 +606,7 @@ def test_a_worker_that_wakes_after_its_lease_sends_nothing_and_returns_the_other
 
 
 @pytest.mark.parametrize("is_waited_for", [True, False])
-def test_a_worker_whose_command_another_has_resumed_waits_for_it_or_says_so(is_waited_for: bool) -> None:
+def test_a_worker_whose_command_another_has_resumed_waits_or_raises(is_waited_for: bool) -> None:
     seen = case("v3", "idle", reads=["idle"], sends=["running"])
     steps, others = seen.commanding.execute("dispatch"), seen.other()
     attempt = at_its(RecordAttempt, seen.driver, steps)
@@ -627,7 +627,7 @@ def test_a_worker_whose_command_another_has_resumed_waits_for_it_or_says_so(is_w
     assert seen.driver.sends() == []
 
 
-def test_a_worker_whose_command_another_has_resumed_and_released_says_so() -> None:
+def test_a_worker_whose_command_another_has_resumed_and_released_raises() -> None:
     seen = case("v3", "idle", reads=[DENIED], sends=[LOST])
     steps = seen.commanding.execute("dispatch")
     lost = seen.driver.perform(at_its(Send, seen.driver, steps))
@@ -656,10 +656,8 @@ def test_an_attempt_that_was_recorded_and_not_acknowledged_counts_and_was_not_se
     ("status", "ending", "outcome"),
     [("finished", TaskEndedFirst, "ended_first"), ("paused", None, "done"), ("stopped", TaskEndedFirst, "ended_first")],
 )
-def test_what_was_recorded_since_the_intent_is_heeded(
-    status: str, ending: type[Exception] | None, outcome: str
-) -> None:
-    """Another worker, or a webhook, has seen the task move; the command would be sent against the record."""
+def test_a_report_since_the_intent_is_respected(status: str, ending: type[Exception] | None, outcome: str) -> None:
+    """Another worker, or a webhook, has reported another state; the record now refuses the command."""
     seen = case("v1-full", "running", reads=[status])
     steps = seen.commanding.execute("pause")
     intend = at_its(RecordAttempt, seen.driver, steps)
@@ -685,7 +683,7 @@ def test_a_dispatch_is_not_sent_into_work_that_was_recorded_since() -> None:
     assert seen.driver.sends() == []
 
 
-def test_what_was_recorded_while_it_waited_to_be_sent_again_is_heeded() -> None:
+def test_a_report_during_the_wait_for_a_retry_is_respected() -> None:
     seen = case("v1-full", "running", sends=[THROTTLED], reads=["finished"])
     steps = seen.commanding.execute("pause")
     wait = at_its(Wait, seen.driver, steps)
@@ -697,7 +695,7 @@ def test_what_was_recorded_while_it_waited_to_be_sent_again_is_heeded() -> None:
     assert len(seen.driver.sends()) == 1
 
 
-def test_a_task_that_moved_and_came_back_is_commanded_all_the_same() -> None:
+def test_a_task_that_left_its_state_and_returned_accepts_the_command() -> None:
     seen = case("v1", "running", reads=["running", "paused"], sends=[None])
     steps = seen.commanding.execute("pause")
     intend = at_its(RecordAttempt, seen.driver, steps)
@@ -722,7 +720,7 @@ def test_a_command_that_a_stop_abandoned_is_not_sent_again() -> None:
 
 @pytest.mark.parametrize("read", ["paused", "finished", "failed"])
 def test_a_worker_that_loses_the_race_for_the_outcome_returns_the_recorded_one(read: str) -> None:
-    """B, who has resumed it, reads another state than A was told."""
+    """B, which has resumed it, reads another state than A did."""
     seen = case("v1-full", "running", sends=["paused"], reads=[read])
     pausing = seen.commanding.execute("pause")
     assert run_up_to(seen.driver, pausing, 4)
@@ -740,8 +738,8 @@ def test_a_worker_that_loses_the_race_for_the_outcome_returns_the_recorded_one(r
     assert seen.driver.story().endswith("RecordReport confirm Claim LoadCommand Load")
 
 
-def test_a_proof_is_recorded_under_a_new_claim_if_nobody_works_on_the_command() -> None:
-    """B, who took A for dead, could not know, and has left the command uncertain; A holds the service's response."""
+def test_a_proof_is_recorded_under_a_new_claim_if_no_worker_has_claimed_the_command() -> None:
+    """B, which took A for dead, has left the command uncertain; A has the service's response."""
     seen = case("v3", "idle", sends=["running"], reads=["running"])
     dispatching = seen.commanding.execute("dispatch")
     confirm = at_its(RecordOutcome, seen.driver, dispatching)
@@ -756,8 +754,8 @@ def test_a_proof_is_recorded_under_a_new_claim_if_nobody_works_on_the_command() 
     assert lives(seen.log) == {"1": [CommandEvent.LOSE, CommandEvent.CONFIRM]}
 
 
-def test_a_worker_that_gives_an_uncertain_command_up_looks_whose_it_is_by_now() -> None:
-    """While A reads for longer than its lease, B proves the command: A must not say that nobody knows."""
+def test_a_worker_that_releases_an_uncertain_command_checks_its_claim() -> None:
+    """While A reads for longer than its lease, B proves the command: A must not raise CommandUncertain."""
     seen = case("v1", "running", sends=[LOST], reads=[DENIED, "paused"])
     pausing = seen.commanding.execute("pause")
     denied = seen.driver.perform(at_its(Read, seen.driver, pausing))
@@ -768,7 +766,7 @@ def test_a_worker_that_gives_an_uncertain_command_up_looks_whose_it_is_by_now() 
 
 
 @pytest.mark.parametrize("place", range(8))
-def test_what_a_worker_writes_after_another_has_claimed_its_command_changes_nothing(place: int) -> None:
+def test_a_write_after_another_worker_has_claimed_the_command_changes_nothing(place: int) -> None:
     """A sleeps at every effect in turn; B claims the command, and nothing that A does then touches it."""
     seen = case("v1", "running", sends=["zombie"] * 2, reads=["running", "paused"])
     pausing = seen.commanding.execute("pause")
@@ -790,7 +788,7 @@ def test_what_a_worker_writes_after_another_has_claimed_its_command_changes_noth
 # --- 5: a usable answer ---------------------------------------------------------------------------------
 
 
-def test_the_status_that_the_answer_carries_needs_no_read() -> None:
+def test_a_status_in_the_response_needs_no_read() -> None:
     seen = case("v2", "started", sends=["stopped"])
 
     assert seen.execute("stop") == CommandResult("stop", "stopped", sent=True)
@@ -819,7 +817,7 @@ def test_a_service_that_accepts_and_does_not_act_in_time_leaves_it_uncertain(ans
     assert seen.log.load().open_command == seen.record()
 
 
-def test_what_was_accepted_is_proved_past_its_target_where_only_it_leads() -> None:
+def test_a_state_past_the_target_proves_a_command_that_alone_leads_there() -> None:
     assert case("v1-full", "paused", sends=[None], reads=["finished"]).execute("resume").state == "finished"
 
 
@@ -834,7 +832,7 @@ def test_what_was_accepted_is_proved_past_its_target_where_only_it_leads() -> No
     ],
 )
 @pytest.mark.parametrize("how", ["accepted", "accepted, and read", "lost"])
-def test_what_is_over_elsewhere_is_moot_where_the_target_may_lie_before(
+def test_a_task_over_elsewhere_is_moot_if_the_target_leads_there(
     how: str, name: str, source: str, command: str, end: str
 ) -> None:
     """A response that carries another final state never confirms a command, even past its target."""
@@ -858,7 +856,7 @@ def test_what_is_over_elsewhere_is_moot_where_the_target_may_lie_before(
         ("running", CommandUncertain, CommandState.UNCERTAIN),
     ],
 )
-def test_a_response_older_than_what_is_known_does_not_say_that_the_task_is_over(
+def test_a_response_older_than_the_record_does_not_end_the_task(
     read: str, ending: type[Exception] | None, outcome: CommandState
 ) -> None:
     known = next(clock())
@@ -882,7 +880,7 @@ def test_a_response_older_than_what_is_known_does_not_say_that_the_task_is_over(
     ],
 )
 @pytest.mark.parametrize("sends", [["end"], [None], [LOST], [REFUSED], [MISSING], [LOST, REFUSED]])
-def test_what_is_over_where_the_target_does_not_lead_did_not_take_effect(
+def test_a_command_had_no_effect_if_its_target_does_not_lead_to_the_end(
     sends: list[Any], name: str, source: str, command: str, end: str
 ) -> None:
     answers = [end if answer == "end" else answer for answer in sends]
@@ -897,10 +895,8 @@ def test_what_is_over_where_the_target_does_not_lead_did_not_take_effect(
 
 @pytest.mark.parametrize("failure", [REFUSED, MISSING])
 @pytest.mark.parametrize(("command", "source"), [("resume", "paused"), ("pause", "running")])
-def test_what_was_refused_because_the_task_was_over_did_not_take_effect(
-    failure: Any, command: str, source: str
-) -> None:
-    """Even where the end could have been reached from the target: nothing arrived."""
+def test_a_command_refused_by_a_task_that_is_over_had_no_effect(failure: Any, command: str, source: str) -> None:
+    """Even if the final state could have been reached from the target: nothing arrived."""
     seen = case("v1-full", source, sends=[failure], reads=["failed"])
 
     with pytest.raises(TaskEndedFirst) as info:
@@ -910,7 +906,7 @@ def test_what_was_refused_because_the_task_was_over_did_not_take_effect(
 
 
 @pytest.mark.parametrize("failure", [REFUSED, MISSING])
-def test_what_was_refused_after_an_attempt_that_may_have_arrived_is_moot(failure: Any) -> None:
+def test_a_refusal_after_an_attempt_that_may_have_arrived_is_moot(failure: Any) -> None:
     seen = case("v1-full", "running", sends=[LOST, failure], reads=["running", "failed"])
 
     with pytest.raises(TaskEndedFirst) as info:
@@ -919,14 +915,14 @@ def test_what_was_refused_after_an_attempt_that_may_have_arrived_is_moot(failure
     assert info.value.took_effect is None
 
 
-def test_what_was_accepted_is_not_proved_where_it_has_not_moved() -> None:
+def test_an_accepted_command_is_not_proved_by_an_unchanged_state() -> None:
     # From idle the service alone comes back to running: that is past the target, and where it was.
     seen = case("v3-full", "running", sends=["running"], reads=["running", "idle"])
 
     assert seen.execute("stop_task") == CommandResult("stop_task", "idle", sent=True)
 
 
-def test_a_task_that_ended_first_is_told() -> None:
+def test_a_task_that_ended_first_raises() -> None:
     seen = case("v1-full", "running", sends=[None], reads=["finished"])
 
     with pytest.raises(TaskEndedFirst) as info:
@@ -935,7 +931,7 @@ def test_a_task_that_ended_first_is_told() -> None:
     assert (info.value.lifecycle, info.value.task, info.value.state) == ("v1-full", TASK, "finished")
 
 
-def test_a_late_report_that_contradicts_the_end_meanwhile_is_not_told_as_the_state_after_the_command() -> None:
+def test_a_late_report_that_contradicts_the_end_is_not_the_state_after_the_command() -> None:
     """It was sent before the stop took effect, and after its request had started."""
     seen = case("v1", "running", sends=["stopped"])
     steps = seen.commanding.execute("stop")
@@ -946,7 +942,7 @@ def test_a_late_report_that_contradicts_the_end_meanwhile_is_not_told_as_the_sta
     assert (seen.log.load().state, seen.log.load().doubt) == ("stopped", "running")
 
 
-def test_a_session_is_read_where_the_task_does_not_tell() -> None:
+def test_a_session_is_read_if_the_tasks_state_proves_nothing() -> None:
     seen = case("v2", "started", sends=["stopped"], reads=["stopped"], proofs=[False, True])
 
     assert seen.execute("stop_task_and_session") == CommandResult("stop_task_and_session", "stopped", sent=True)
@@ -967,7 +963,7 @@ def test_a_session_is_not_asked_before_its_task_has_stopped() -> None:
 
 
 @pytest.mark.parametrize(("word", "state"), [("running", "running"), ("idle", "idle"), (None, "idle"), ("new", "idle")])
-def test_a_dispatch_is_proved_by_the_answer_itself(word: str | None, state: str) -> None:
+def test_a_dispatch_is_proved_by_its_response(word: str | None, state: str) -> None:
     seen = case("v3", "idle", sends=[word])
 
     assert seen.execute("dispatch") == CommandResult("dispatch", state, sent=True)
@@ -985,7 +981,7 @@ def test_already_stopped_is_success() -> None:
     assert seen.record().state is CommandState.DONE
 
 
-def test_a_refusal_is_told_with_what_the_service_said() -> None:
+def test_a_refusal_raises_with_the_message_of_the_service() -> None:
     seen = case("v1", "running", sends=[REFUSED], reads=[LOST, "running"])
 
     with pytest.raises(CommandRefused, match="'pause' was refused in 'running': 400 Agent") as info:
@@ -997,15 +993,15 @@ def test_a_refusal_is_told_with_what_the_service_said() -> None:
 
 
 @pytest.mark.parametrize("answer", [DENIED, MISSING, "zombie"])
-def test_a_refusal_is_told_where_the_status_cannot_be_read(answer: Any) -> None:
+def test_a_refusal_raises_if_the_status_cannot_be_read(answer: Any) -> None:
     seen = case("v1", "running", sends=[REFUSED], reads=[answer])
 
     with pytest.raises(CommandRefused):
         seen.execute("pause")
 
 
-def test_past_the_target_a_refusal_is_no_success() -> None:
-    """Somebody else has resumed it, and it has finished."""
+def test_past_the_target_a_refusal_is_not_a_success() -> None:
+    """Another caller has resumed it, and it has finished."""
     seen = case("v1-full", "paused", sends=[REFUSED], reads=["finished"])
 
     with pytest.raises(TaskEndedFirst) as info:
@@ -1014,7 +1010,7 @@ def test_past_the_target_a_refusal_is_no_success() -> None:
     assert info.value.took_effect is False
 
 
-def test_a_command_that_the_service_does_not_find_is_refused_where_the_task_is_there() -> None:
+def test_a_404_for_a_command_is_a_refusal_if_the_task_exists() -> None:
     seen = case("v1", "running", sends=[MISSING], reads=["running"])
 
     with pytest.raises(CommandRefused, match="404 Task not found") as info:
@@ -1031,7 +1027,7 @@ def test_a_refused_dispatch_is_refused_though_the_session_runs() -> None:
         seen.execute("dispatch")
 
 
-def test_what_was_done_by_a_lost_attempt_is_success_though_its_repetition_is_refused() -> None:
+def test_a_lost_attempt_that_took_effect_succeeds_though_the_retry_is_refused() -> None:
     seen = case("v1-full", "paused", sends=[LOST, REFUSED], reads=["paused", "finished"])
 
     assert seen.execute("resume") == CommandResult("resume", "finished", sent=True)
@@ -1050,7 +1046,7 @@ def test_a_refused_repetition_is_uncertain_until_a_read_disproves_it(failure: An
     assert seen.recover() == CommandResult("pause", "paused", sent=True)
 
 
-def test_a_task_that_is_not_there_is_told_by_the_adapters_error() -> None:
+def test_a_missing_task_raises_the_adapters_error() -> None:
     seen = case("v1", "running", sends=[MISSING], reads=[MISSING])
 
     with pytest.raises(Mishap) as info:
@@ -1060,7 +1056,7 @@ def test_a_task_that_is_not_there_is_told_by_the_adapters_error() -> None:
     assert seen.record().state is CommandState.REFUSED
 
 
-def test_what_is_denied_is_told_by_the_adapters_error_without_a_read() -> None:
+def test_a_denial_raises_the_adapters_error_without_a_read() -> None:
     seen = case("v1", "running", sends=[DENIED])
 
     with pytest.raises(Mishap) as info:
@@ -1070,7 +1066,7 @@ def test_what_is_denied_is_told_by_the_adapters_error_without_a_read() -> None:
     assert seen.driver.story() == "Load RecordIntent RecordAttempt Send refuse"
 
 
-def test_a_throttled_command_waits_as_told() -> None:
+def test_a_throttled_command_waits_as_asked() -> None:
     seen = case("v1", "running", sends=[THROTTLED, NOT_SENT, "paused"])
 
     seen.execute("pause")
@@ -1084,7 +1080,7 @@ def test_a_throttled_command_waits_as_told() -> None:
 @pytest.mark.parametrize(
     ("failure", "outcome"), [(THROTTLED, CommandState.REFUSED), (NOT_SENT, CommandState.ABANDONED)]
 )
-def test_a_service_that_was_not_reached_in_time_is_told_by_the_adapters_error(failure: Any, outcome: Any) -> None:
+def test_a_service_that_was_not_reached_in_time_raises_the_adapters_error(failure: Any, outcome: Any) -> None:
     seen = case("v3", "idle", sends=[failure] * 3, patience=2)
 
     with pytest.raises(Mishap) as info:
@@ -1096,7 +1092,7 @@ def test_a_service_that_was_not_reached_in_time_is_told_by_the_adapters_error(fa
 
 
 @pytest.mark.parametrize("failure", [THROTTLED, NOT_SENT, DENIED])
-def test_that_a_repetition_did_not_happen_says_nothing_of_the_first(failure: Any) -> None:
+def test_a_retry_that_was_not_sent_proves_nothing_about_the_first_attempt(failure: Any) -> None:
     seen = case("v1", "running", sends=[LOST, *[failure] * 3], reads=["running"], patience=2)
 
     with pytest.raises(CommandUncertain) as info:
@@ -1116,7 +1112,7 @@ def test_500_but_stopped() -> None:
     assert seen.driver.story() == "Load RecordIntent RecordAttempt Send lose Read RecordReport confirm"
 
 
-def test_what_was_lost_is_sent_again_where_nothing_has_changed() -> None:
+def test_a_lost_command_is_sent_again_if_the_state_has_not_changed() -> None:
     seen = case("v1", "running", sends=[LOST, LOST, "stopped"], reads=["running", "running"])
 
     assert seen.execute("stop").sent
@@ -1127,7 +1123,7 @@ def test_what_was_lost_is_sent_again_where_nothing_has_changed() -> None:
     assert lives(seen.log) == {"1": [CommandEvent.LOSE, CommandEvent.CONFIRM]}
 
 
-def test_a_service_that_was_lost_may_say_when_to_come_again() -> None:
+def test_a_lost_response_may_ask_for_a_pause() -> None:
     busy = Lost(Mishap("503 Service Unavailable"), retry_after_s=30.0)
     seen = case("v1", "running", sends=[busy, "stopped"], reads=["running"])
 
@@ -1136,7 +1132,7 @@ def test_a_service_that_was_lost_may_say_when_to_come_again() -> None:
 
 
 @pytest.mark.parametrize("failure", [LOST, NOT_SENT, THROTTLED, MISSING])
-def test_a_service_may_say_when_to_read_again(failure: Any) -> None:
+def test_a_failed_read_may_ask_for_a_pause(failure: Any) -> None:
     later = replace(failure, retry_after_s=30.0)
     seen = created("v1", reads=[later, "running", later, "paused"], sends=[None])
 
@@ -1144,13 +1140,13 @@ def test_a_service_may_say_when_to_read_again(failure: Any) -> None:
     assert [wait.retry_after_s for wait in seen.driver.waits()] == [30.0, 30.0]
 
 
-def test_what_was_lost_is_judged_again_where_the_task_has_moved() -> None:
+def test_a_lost_command_is_judged_again_if_the_state_has_changed() -> None:
     seen = case("v4", "queued", sends=[LOST, LOST, "cancelled"], reads=["dispatching", "running"])
 
     assert seen.execute("cancel") == CommandResult("cancel", "cancelled", sent=True)
 
 
-def test_what_was_lost_is_not_sent_again_for_ever() -> None:
+def test_a_lost_command_is_not_retried_for_ever() -> None:
     seen = case("v1", "running", sends=[LOST] * 3, reads=["running"] * 3, patience=2)
 
     with pytest.raises(CommandUncertain, match="500") as info:
@@ -1163,7 +1159,7 @@ def test_what_was_lost_is_not_sent_again_for_ever() -> None:
 
 @pytest.mark.parametrize("state", ["idle", "running"])
 @pytest.mark.parametrize(("source", "command"), [("idle", "dispatch"), ("running", "stop_task")])
-def test_what_may_not_be_repeated_is_never_sent_again(source: str, command: str, state: str) -> None:
+def test_a_command_that_is_not_idempotent_is_never_sent_again(source: str, command: str, state: str) -> None:
     """Neither a dispatch, nor a stop_task, which would stop the session's next task."""
     if (command, state) == ("stop_task", "idle"):
         pytest.skip("that proves it")
@@ -1175,7 +1171,7 @@ def test_what_may_not_be_repeated_is_never_sent_again(source: str, command: str,
     assert seen.log.load().open_command == seen.record()
 
 
-def test_after_silence_only_what_the_service_cannot_do_alone_proves_a_command() -> None:
+def test_after_a_lost_response_only_a_state_that_needs_the_command_proves_it() -> None:
     assert case("v1-full", "paused", sends=[LOST], reads=["finished"]).execute("resume").state == "finished"
     with pytest.raises(TaskEndedFirst) as info:
         case("v3-full", "running", sends=[LOST], reads=["timed_out"]).execute("stop_task")
@@ -1206,22 +1202,22 @@ FERRY: Lifecycle[str, str] = Lifecycle(
 )
 
 
-def test_after_silence_a_move_to_where_it_is_illegal_leaves_it_uncertain() -> None:
+def test_after_a_lost_response_a_state_that_refuses_it_leaves_it_uncertain() -> None:
     seen = case(FERRY, "east", sends=[LOST], reads=["adrift"])
 
-    with pytest.raises(CommandUncertain, match="and the task has moved to 'adrift'"):
+    with pytest.raises(CommandUncertain, match="and the task is now 'adrift'"):
         seen.execute("moor")
 
 
 @pytest.mark.parametrize("attempts", [0, 1])
-def test_a_command_is_proved_by_where_it_leads_from_the_state_it_was_sent_in(attempts: int) -> None:
+def test_a_command_is_proved_by_its_target_from_the_state_it_was_sent_in(attempts: int) -> None:
     seen = left_open(FERRY, "east", "moor", attempts=attempts, reads=["west"], sends=["moored west"])
 
     assert seen.recover() == CommandResult("moor", "moored west", sent=True)
 
 
 @pytest.mark.parametrize("answer", [DENIED, REFUSED, MISSING, "zombie"])
-def test_after_silence_a_read_that_says_nothing_leaves_it_uncertain(answer: Any) -> None:
+def test_after_a_lost_response_a_failed_read_leaves_it_uncertain(answer: Any) -> None:
     seen = case("v1", "running", sends=[LOST], reads=[answer])
 
     with pytest.raises(CommandUncertain, match="and the status cannot be read") as info:
@@ -1244,7 +1240,7 @@ def test_after_silence_a_proof_that_does_not_come_leaves_it_uncertain() -> None:
         seen.execute("stop_task_and_session")
 
 
-def test_an_answer_that_is_older_than_the_last_report_proves_nothing() -> None:
+def test_a_response_that_is_older_than_the_last_report_proves_nothing() -> None:
     seen = case("v1", "running", sends=["paused"], reads=["paused"])
     pausing = seen.commanding.execute("pause")
     assert run_up_to(seen.driver, pausing, 3)
@@ -1265,14 +1261,14 @@ def test_without_an_open_command_there_is_nothing_to_recover() -> None:
     assert seen.driver.story() == "Load"
 
 
-def test_what_may_have_arrived_is_settled_by_a_read() -> None:
+def test_a_command_that_may_have_arrived_is_settled_by_a_read() -> None:
     seen = left_open("v1", "running", "pause", attempts=1, reads=["paused"])
 
     assert seen.recover() == CommandResult("pause", "paused", sent=True)
     assert lives(seen.log) == {"1": [CommandEvent.LOSE, CommandEvent.CONFIRM]}
 
 
-def test_what_may_have_arrived_and_is_not_proved_is_sent_again() -> None:
+def test_a_command_that_may_have_arrived_and_is_not_proved_is_sent_again() -> None:
     seen = left_open("v1", "running", "pause", attempts=1, reads=["running"], sends=["paused"])
 
     assert seen.recover() == CommandResult("pause", "paused", sent=True)
@@ -1296,7 +1292,7 @@ def test_a_dispatch_that_was_never_sent_is_sent_with_its_fields() -> None:
     assert [effect.fields for effect, _ in seen.driver.trace if isinstance(effect, Send)] == [{"task": "more"}]
 
 
-def test_what_was_never_sent_and_is_there_already_was_not_sent() -> None:
+def test_a_recovered_command_whose_target_is_reached_was_not_sent() -> None:
     seen = left_open("v1", "running", "pause", attempts=0, reads=["paused"])
 
     assert seen.recover() == CommandResult("pause", "paused", sent=False)
@@ -1304,7 +1300,7 @@ def test_what_was_never_sent_and_is_there_already_was_not_sent() -> None:
 
 
 @pytest.mark.parametrize(("attempts", "took_effect"), [(0, False), (1, None)])
-def test_what_was_never_sent_did_not_take_effect(attempts: int, took_effect: bool | None) -> None:
+def test_a_command_that_was_never_sent_had_no_effect(attempts: int, took_effect: bool | None) -> None:
     seen = left_open("v3", "idle", "dispatch", attempts=attempts, reads=["stopped"])
 
     with pytest.raises(TaskEndedFirst) as info:
@@ -1313,7 +1309,7 @@ def test_what_was_never_sent_did_not_take_effect(attempts: int, took_effect: boo
     assert info.value.took_effect is took_effect
 
 
-def test_what_was_never_sent_is_not_proved_past_its_target() -> None:
+def test_a_command_that_was_never_sent_is_not_proved_past_its_target() -> None:
     # Somebody else has resumed it.
     seen = left_open("v1-full", "paused", "resume", attempts=0, reads=["finished"])
 
@@ -1321,7 +1317,7 @@ def test_what_was_never_sent_is_not_proved_past_its_target() -> None:
         seen.recover()
 
 
-def test_what_was_never_sent_and_is_illegal_by_now_is_abandoned() -> None:
+def test_a_command_that_was_never_sent_and_is_illegal_by_now_is_abandoned() -> None:
     seen = left_open("v3", "idle", "dispatch", attempts=0, reads=["running"])
 
     with pytest.raises(IllegalTransition, match="'dispatch' is not allowed in 'running'"):
@@ -1330,7 +1326,7 @@ def test_what_was_never_sent_and_is_illegal_by_now_is_abandoned() -> None:
     assert seen.record().state is CommandState.ABANDONED
 
 
-def test_what_was_never_sent_and_lacks_its_proof_is_abandoned() -> None:
+def test_a_command_that_was_never_sent_and_lacks_its_proof_is_abandoned() -> None:
     # Somebody else has stopped the task alone.
     seen = left_open("v2", "started", "stop_task_and_session", attempts=0, reads=["stopped"], proofs=[False])
 
@@ -1340,7 +1336,7 @@ def test_what_was_never_sent_and_lacks_its_proof_is_abandoned() -> None:
     assert seen.record().state is CommandState.ABANDONED
 
 
-def test_what_was_never_sent_is_judged_from_where_the_task_is() -> None:
+def test_a_command_that_was_never_sent_is_judged_from_the_present_state() -> None:
     seen = left_open("v4", "queued", "cancel", attempts=0, reads=["running"], sends=[LOST], patience=0)
     seen.service.reads.append("completed")
 
@@ -1350,7 +1346,7 @@ def test_what_was_never_sent_is_judged_from_where_the_task_is() -> None:
 
 @pytest.mark.parametrize("attempts", [0, 1])
 def test_a_recovery_that_cannot_read_releases_the_command(attempts: int) -> None:
-    """It says so by the adapter's error where it was never sent, for then nothing is uncertain."""
+    """It raises the adapter's error if it was never sent, since nothing is then uncertain."""
     seen = left_open("v1", "running", "pause", attempts=attempts, reads=[DENIED, "running", "paused"], sends=[None])
     with pytest.raises(CommandUncertain if attempts else Mishap):
         seen.recover()
@@ -1359,7 +1355,7 @@ def test_a_recovery_that_cannot_read_releases_the_command(attempts: int) -> None
     assert seen.recover() == CommandResult("pause", "paused", sent=True)
 
 
-def test_what_was_never_sent_is_not_sent_into_a_state_that_nobody_knows() -> None:
+def test_a_command_that_was_never_sent_is_not_sent_into_an_unknown_state() -> None:
     seen = left_open("v1", "running", "pause", attempts=0, reads=["zombie"])
 
     with pytest.raises(UnknownStatus):
@@ -1369,7 +1365,7 @@ def test_what_was_never_sent_is_not_sent_into_a_state_that_nobody_knows() -> Non
     assert lives(seen.log) == {"1": []}
 
 
-def test_what_a_living_worker_has_claimed_is_not_resumed() -> None:
+def test_a_command_that_a_living_worker_has_claimed_is_not_resumed() -> None:
     seen = claimed("v1", "running", "pause", attempts=1)
 
     with pytest.raises(CommandInFlight, match="'pause' has no outcome yet; worker 'A' has claimed it until") as info:
@@ -1379,7 +1375,7 @@ def test_what_a_living_worker_has_claimed_is_not_resumed() -> None:
     assert seen.driver.story() == "Load Claim LoadCommand Wait"
 
 
-def test_what_a_worker_has_claimed_without_end_says_so() -> None:
+def test_the_error_of_a_claim_without_end_has_no_time() -> None:
     seen = claimed("v1", "running", "pause", attempts=1, lease_s=None)
     seen.lapse()
 
@@ -1389,7 +1385,7 @@ def test_what_a_worker_has_claimed_without_end_says_so() -> None:
     assert (info.value.holder, info.value.until) == ("A", None)
 
 
-def test_what_a_worker_has_claimed_is_resumed_once_its_lease_is_over() -> None:
+def test_a_claimed_command_is_resumed_once_its_lease_is_over() -> None:
     seen = claimed("v1", "running", "pause", attempts=1, reads=["paused"])
     seen.service.meanwhile = [lambda: None, seen.lapse]
 
@@ -1399,20 +1395,20 @@ def test_what_a_worker_has_claimed_is_resumed_once_its_lease_is_over() -> None:
 
 
 @pytest.mark.parametrize("dead", [("A",), ("Z", "A")])
-def test_what_a_dead_worker_has_claimed_is_resumed_at_once(dead: tuple[str, ...]) -> None:
+def test_a_command_that_a_dead_worker_has_claimed_is_resumed_at_once(dead: tuple[str, ...]) -> None:
     seen = claimed("v1", "running", "pause", attempts=1, reads=["paused"])
 
     assert seen.recover(*dead) == CommandResult("pause", "paused", sent=True)
     assert not seen.driver.waits()
 
 
-def test_that_another_is_dead_says_nothing_of_the_holder() -> None:
+def test_another_dead_worker_does_not_end_the_claim() -> None:
     with pytest.raises(CommandInFlight):
         claimed("v1", "running", "pause", attempts=1).recover("C")
 
 
 @pytest.mark.parametrize("is_waited_for", [True, False])
-def test_what_its_worker_settles_meanwhile_is_told_by_a_recovery(is_waited_for: bool) -> None:
+def test_a_recovery_returns_the_outcome_that_another_worker_records_meanwhile(is_waited_for: bool) -> None:
     seen = claimed("v1", "running", "pause", attempts=1, reads=["paused"])
     steps = seen.commanding.recover()
     if is_waited_for:
@@ -1426,7 +1422,7 @@ def test_what_its_worker_settles_meanwhile_is_told_by_a_recovery(is_waited_for: 
     assert told == CommandResult("pause", "paused", sent=True)
 
 
-def test_what_is_uncertain_is_released() -> None:
+def test_an_uncertain_command_is_released() -> None:
     lost = case("v3", "idle", sends=[LOST], reads=["idle"])
 
     with pytest.raises(CommandUncertain):
@@ -1449,7 +1445,7 @@ def test_everything_that_is_written_of_a_command_names_its_claim() -> None:
     assert {effect.claim for effect in written} == {2}
 
 
-def test_an_open_command_is_not_forgotten_though_no_handle_is_held() -> None:
+def test_an_open_command_is_kept_without_a_handle() -> None:
     seen = left_open("v3", "idle", "dispatch", attempts=1, reads=["stopped"])
     journal, commanding, service = seen.journal, seen.commanding, seen.service
     del seen
@@ -1467,7 +1463,7 @@ def test_an_open_command_is_not_forgotten_though_no_handle_is_held() -> None:
 KEYED = RequestContext("key-7", reason="the user asked twice")
 
 
-def test_the_intent_holds_its_purpose() -> None:
+def test_the_intent_contains_its_context() -> None:
     seen = case("v1", "running", sends=[None], reads=["paused"])
 
     seen.execute("pause", context=KEYED)
@@ -1497,7 +1493,7 @@ def test_a_command_given_again_under_its_key_is_not_sent_again() -> None:
         (CommandEvent.ABANDON, CommandAbandoned),
     ],
 )
-def test_what_came_of_the_first_is_told_again(event: CommandEvent, ending: type[Exception]) -> None:
+def test_a_command_given_again_has_the_first_outcome(event: CommandEvent, ending: type[Exception]) -> None:
     ended = left_open("v1", "running", "pause", attempts=1, context=KEYED)
     ended.log.add_outcome(ended.record().id, event, why="that is why", claim=1)
     before = list(ended.log.entries)
@@ -1533,7 +1529,7 @@ def test_a_key_belongs_to_one_command(is_open: bool, command: str, fields: dict[
 @pytest.mark.parametrize(
     ("attempts", "script"), [(0, {"reads": ["running", "paused"], "sends": [None]}), (1, {"reads": ["paused"]})]
 )
-def test_a_command_given_again_is_resumed_where_it_was_left_open(attempts: int, script: dict[str, Any]) -> None:
+def test_a_command_given_again_is_resumed_if_it_is_open(attempts: int, script: dict[str, Any]) -> None:
     dead = left_open("v1", "running", "pause", attempts=attempts, context=KEYED, **script)
 
     assert dead.execute("pause", {"task": "more"}, KEYED) == CommandResult("pause", "paused", sent=True)
@@ -1558,7 +1554,7 @@ def test_a_command_given_again_may_wait_for_the_outcome_of_the_first() -> None:
 
 
 @pytest.mark.parametrize("event", [CommandEvent.CONFIRM, CommandEvent.OUTLIVE])
-def test_a_key_is_not_forgotten_though_no_handle_is_held(event: CommandEvent) -> None:
+def test_a_key_is_kept_without_a_handle(event: CommandEvent) -> None:
     seen = left_open("v1", "running", "pause", attempts=1, context=KEYED)
     seen.log.add_outcome("1", event, why="", claim=1)
     journal, commanding = seen.journal, seen.commanding
@@ -1581,7 +1577,7 @@ def test_another_key_is_another_command() -> None:
     assert len(lives(seen.log)) == 2
 
 
-def test_what_was_needless_is_recorded_so_that_its_key_keeps_its_answer() -> None:
+def test_a_redundant_command_is_recorded_so_that_its_key_keeps_its_outcome() -> None:
     seen = case("v1", "paused", reads=["paused"])
 
     needless = seen.execute("pause", context=KEYED)
@@ -1596,7 +1592,7 @@ def test_what_was_needless_is_recorded_so_that_its_key_keeps_its_answer() -> Non
 @pytest.mark.parametrize(
     ("script", "is_sent"), [({"reads": ["paused"]}, False), ({"reads": ["running", "paused"], "sends": [None]}, True)]
 )
-def test_what_was_needless_and_left_open_is_judged_from_where_the_task_is(
+def test_a_redundant_command_that_was_left_open_is_judged_from_the_present_state(
     script: dict[str, Any], is_sent: bool
 ) -> None:
     dead = left_open("v1", "paused", "pause", attempts=0, context=KEYED, **script)
@@ -1605,7 +1601,7 @@ def test_what_was_needless_and_left_open_is_judged_from_where_the_task_is(
     assert dead.service.is_spent()
 
 
-def test_what_is_illegal_uses_no_key_up() -> None:
+def test_an_illegal_command_does_not_use_its_key() -> None:
     seen = case("v3", "running", reads=["running"], sends=["running"])
 
     with pytest.raises(IllegalTransition):
@@ -1615,8 +1611,8 @@ def test_what_is_illegal_uses_no_key_up() -> None:
     assert seen.execute("dispatch", context=KEYED) == CommandResult("dispatch", "running", sent=True)
 
 
-def test_of_two_that_are_given_under_one_key_the_second_learns_what_came_of_the_first() -> None:
-    """A task that nobody knew: the second had loaded its record before the first had seen it."""
+def test_of_two_commands_under_one_key_the_second_has_the_outcome_of_the_first() -> None:
+    """A task that was not known: the second worker had loaded its record before the first had read it."""
     seen = case("v1", None, sends=[None], reads=["running", "paused"])
     second = seen.commanding.execute("pause", context=KEYED)
     find = at_its(FindCommand, seen.driver, second)

@@ -1,4 +1,4 @@
-"""One create, one answer after another; what a crash leaves of it; and what settles that."""
+"""One create: every response to it, every crash in the middle, and every recovery."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def other(creating: Shop) -> MemoryCreates:
 # --- creating ---------------------------------------------------------------------------------------
 
 
-def test_what_is_created_is_recorded_before_and_after() -> None:
+def test_a_create_is_recorded_before_and_after_it_is_sent() -> None:
     creating = shop("running")
 
     made = creating.create()
@@ -222,7 +222,7 @@ def test_a_key_whose_worker_died_is_sent_if_it_never_was(attempts: int) -> None:
     assert creating.creates.load("1").claim == 2
 
 
-def test_what_changes_under_a_key_meanwhile_is_looked_at_again() -> None:
+def test_a_create_that_changes_under_its_key_is_read_again() -> None:
     held = CreateRecord("1", FIELDS, {}, AT, context=KEY, hold=Hold("another", None))
     made = CreateRecord("1", FIELDS, {}, AT, CommandState.DONE, task_id=TASK, context=KEY)
     steps = PROCEDURE.execute(FIELDS, context=KEY)
@@ -255,7 +255,7 @@ def test_a_worker_whose_claim_is_over_sends_nothing() -> None:
     assert creating.sent == 0
 
 
-def test_a_create_that_was_abandoned_meanwhile_still_tells_its_caller_the_task() -> None:
+def test_a_create_that_was_abandoned_meanwhile_still_returns_the_task() -> None:
     creating = shop("running")
     steps = PROCEDURE.execute(FIELDS, context=KEY)
     effect, result = next(steps), None
@@ -291,7 +291,7 @@ def test_a_create_killed_at_any_effect_is_known(place: int) -> None:
     assert all(each.hold is None for each in creating.creates.unfinished())
 
 
-def test_a_recovery_leaves_what_is_held_or_uncertain_as_it_is() -> None:
+def test_a_recovery_leaves_a_claimed_or_uncertain_create_unchanged() -> None:
     creating = shop()
     held = other(creating).add(FIELDS, labels={})
     assert held is not None
@@ -302,7 +302,7 @@ def test_a_recovery_leaves_what_is_held_or_uncertain_as_it_is() -> None:
     assert creating.story() == "ClaimCreate UnfinishedCreates"
 
 
-def test_a_recovery_of_what_has_ended_meanwhile_finds_nothing() -> None:
+def test_a_recovery_of_a_create_that_has_ended_meanwhile_returns_none() -> None:
     creating = shop("running")
     stale = CreateRecord("1", FIELDS, {}, AT, attempts=1)
     creating.create()
@@ -317,7 +317,7 @@ def lost(creating: Shop) -> str:
     return info.value.create_id
 
 
-def test_an_adopted_create_is_done_with_the_task_it_was_said_to_have_made() -> None:
+def test_an_adopted_create_is_done_with_the_given_task() -> None:
     creating = shop(LOST, reads=["paused"])
 
     adopted = creating.run(PROCEDURE.adopt(lost(creating), TASK))
@@ -354,7 +354,7 @@ def test_an_abandoned_create_frees_its_key() -> None:
     assert creating.create().task_id == TASK
 
 
-def test_what_is_held_or_has_ended_is_neither_adopted_nor_abandoned() -> None:
+def test_a_claimed_or_ended_create_is_neither_adopted_nor_abandoned() -> None:
     creating = shop("running")
     creating.create()
     assert other(creating).add(FIELDS, labels={}) is not None

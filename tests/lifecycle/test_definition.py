@@ -78,7 +78,7 @@ def door(**changes: Any) -> Declared:
 
 
 def found(make: Callable[[], object]) -> list[str]:
-    """What is wrong with a declaration, as its author reads it."""
+    """Return the errors in a declaration, as text."""
     with pytest.raises(DefinitionError) as info:
         make()
     listed = [str(finding) for finding in info.value.findings]
@@ -248,7 +248,7 @@ FINDINGS: list[tuple[Document, list[str]]] = [
     ),
     (
         {"citation": "\ud800"},
-        ["bad_value: citation: holds half of a surrogate pair, which could not be written back"],
+        ["bad_value: citation: contains half of a surrogate pair, which cannot be written"],
     ),
 ]
 
@@ -264,7 +264,7 @@ def test_findings(changes: Document, expected: list[str]) -> None:
     assert found(lambda: door(**changes)) == expected
 
 
-def test_what_the_service_can_undo_is_sound_where_it_is_declared_so() -> None:
+def test_a_command_that_the_service_can_undo_is_sound_if_not_idempotent() -> None:
     _, *others = DOOR["events"]
     close = {"name": "close", "origin": "caller", "idempotent": False}
     events = [close, *others, {"name": "blow", "origin": "remote"}]
@@ -306,7 +306,7 @@ def test_all_findings_come_at_once_and_in_order() -> None:
 
 
 @pytest.mark.parametrize("document", [None, 7, "door", [], [DOOR]])
-def test_what_is_no_mapping_is_no_declaration(document: Any) -> None:
+def test_a_declaration_must_be_a_mapping(document: Any) -> None:
     (line,) = found(lambda: cast("Declared", Lifecycle.from_declaration(document)))
 
     assert line.startswith("bad_value: declaration: should be a mapping of its fields, not ")
@@ -414,7 +414,7 @@ def test_an_extension_that_would_change_its_base_is_refused(changes: Document, e
     assert found(lambda: extended(**changes)) == expected
 
 
-def test_an_extension_keeps_what_it_does_not_add() -> None:
+def test_an_extension_keeps_the_parts_of_its_base() -> None:
     big = extended(
         states=(State("crated", initial=True),),
         events=(Event("unpack", Origin.REMOTE),),
@@ -473,14 +473,14 @@ DOCUMENTS: list[tuple[str | bytes, list[str]]] = [
 
 
 @pytest.mark.parametrize(("text", "expected"), [pytest.param(*each, id=str(i)) for i, each in enumerate(DOCUMENTS)])
-def test_text_that_is_no_declaration(text: str | bytes, expected: list[str]) -> None:
+def test_a_text_that_is_not_a_declaration_is_refused(text: str | bytes, expected: list[str]) -> None:
     assert found(lambda: Lifecycle.from_json(text)) == expected
 
 
 # --- promises ----------------------------------------------------------------------------------
 
 
-def test_a_declared_lifecycle_breaks_none_of_its_promises(declared: Declared) -> None:
+def test_a_declared_lifecycle_violates_none_of_its_invariants(declared: Declared) -> None:
     assert declared.violations() == ()
 
 
@@ -500,7 +500,7 @@ def test_a_declared_lifecycle_breaks_none_of_its_promises(declared: Declared) ->
         (V1State.PAUSED, V1Event.RESUME, None, []),  # nothing promises that a paused task can be resumed
     ],
 )
-def test_an_executor_that_answers_otherwise_breaks_promises(
+def test_an_executor_with_other_results_violates_invariants(
     state: V1State, event: V1Event, answer: V1State | None, broken: list[str]
 ) -> None:
     def wrong(asked: V1State, by: V1Event) -> V1State | None:
@@ -689,7 +689,7 @@ def test_a_document_is_read_into_the_members_of_known_enumerations() -> None:
     assert pickle.loads(pickle.dumps(typed)) == V1
 
 
-def test_a_lifecycle_is_taken_where_its_types_are_known() -> None:
+def test_a_field_with_known_types_accepts_a_lifecycle() -> None:
     class Worker(BaseModel):
         lifecycle: Lifecycle[V1State, V1Event]
 
@@ -741,7 +741,7 @@ def test_a_lifecycle_shows_itself_in_one_line() -> None:
     assert repr(V1) == "<Lifecycle 'v1': 3 states, 3 events, 4 transitions>"
 
 
-def test_it_is_equal_to_nothing_else() -> None:
+def test_a_lifecycle_does_not_equal_other_objects() -> None:
     assert V1 != "v1"
 
 

@@ -1,4 +1,4 @@
-"""Each picture is read back: it holds the table's rows, tells every kind apart, and no name can break it."""
+"""Each picture is parsed: it contains the table's rows, distinguishes every kind, and no name can break it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Row = tuple[str, str, str, str]  # source, event, target, origin
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a reader finds in a picture."""
+    """The parsed content of a picture."""
 
     states: list[str]
     rows: list[Row]
@@ -111,7 +111,7 @@ def read_markdown(text: str) -> Content:
 
 
 def markdown_tables(text: str) -> list[list[list[str]]]:
-    """The bodies of the tables; fails if a cell holds anything but plain text."""
+    """Return the bodies of the tables; fail if a cell contains anything but plain text."""
     tables: list[list[list[str]]] = []
     tokens = MarkdownIt("commonmark").enable("table").parse(text)
     for token, following in pairwise(tokens):
@@ -134,7 +134,7 @@ READERS: dict[Format, Callable[[str], Content]] = {
 
 
 def content_of(lifecycle: Lifecycle[str, str], form: Format) -> Content:
-    """What the picture must hold. Markdown, as HTML, shows several spaces as one."""
+    """Return the expected content. Markdown, as HTML, shows several spaces as one."""
 
     def shown(name: str) -> str:
         return " ".join(name.split()) if form is Format.MARKDOWN else str(name)
@@ -165,7 +165,7 @@ def test_nodes_and_edges_are_the_declared_states_and_rows(declared: Lifecycle[st
     ]
 
 
-def test_marks_say_what_is_special_about_a_state() -> None:
+def test_marks_are_the_properties_of_a_state() -> None:
     marks = {node.name: node.marks for node in diagram(get("v3"), current="created").nodes}
 
     assert marks == {
@@ -183,7 +183,7 @@ def test_a_current_state_must_be_declared() -> None:
         diagram(get("v1"), current="pausd")
 
 
-def test_the_legend_lists_what_occurs_and_nothing_else() -> None:
+def test_the_legend_lists_only_what_occurs() -> None:
     assert list(diagram(V1).legend) == [Origin.CALLER, Mark.INITIAL, Mark.FINAL]
     assert list(diagram(V3, current=V3.initial).legend) == [*Origin, *Mark]
 
@@ -221,7 +221,7 @@ def test_rows_of_one_origin_between_two_states_share_a_line(render: Callable[[Di
     assert all(line.count("stop") == 2 for line in lines)
 
 
-def test_markdown_tells_meanings_and_marks() -> None:
+def test_markdown_contains_meanings_and_marks() -> None:
     states, rows = markdown_tables(to_markdown(diagram(V1, current=V1State.RUNNING)))
 
     assert states[0] == ["running", "initial, current", "the browser automation executes"]
@@ -285,7 +285,7 @@ def test_an_origin_shows_without_its_colour(form: Format, origin: Origin) -> Non
 
 @pytest.mark.parametrize("form", Format)
 @pytest.mark.parametrize("kind", [Mark.SETTLED, Mark.FINAL])
-def test_the_current_state_still_shows_what_it_is(form: Format, kind: Mark) -> None:
+def test_the_current_state_keeps_its_other_marks(form: Format, kind: Mark) -> None:
     text = picture_of(form, marks=(Mark.INITIAL, kind, Mark.CURRENT))
     signs = [SIGNS[form][mark].strip("| ") for mark in (Mark.INITIAL, kind, Mark.CURRENT)]
 

@@ -53,7 +53,7 @@ def test_documents_are_written_for_people() -> None:
     assert written.startswith("name: v1\nextended_by: v1-full\ncitation: Schöne Grüße\nstates:\n- name: running\n")
 
 
-def test_what_is_read_back_gives_the_same_answers(declared: Declared) -> None:
+def test_a_lifecycle_read_back_replays_equally(declared: Declared) -> None:
     again = Lifecycle.from_json(declared.to_json())
 
     assert again.covering_paths() == declared.covering_paths()
@@ -61,7 +61,7 @@ def test_what_is_read_back_gives_the_same_answers(declared: Declared) -> None:
         assert again.replay(path) == declared.replay(path)
 
 
-def test_documents_are_plain_and_leave_out_what_goes_without_saying() -> None:
+def test_documents_leave_out_defaults() -> None:
     document = json.loads(V1.to_json())
 
     assert document["states"][0] == {
@@ -141,7 +141,7 @@ def test_bad_yaml(text: str | bytes, code: str, message: str) -> None:
     assert len(str(info.value)) < 2_000
 
 
-def test_a_hostile_document_is_refused_in_few_words() -> None:
+def test_a_hostile_document_is_refused_with_a_short_message() -> None:
     megabyte = "x" * 1_000_000
     document = {**json.loads(V1.to_json()), "name": megabyte, "extended_by": 7, megabyte: megabyte}
 
@@ -349,7 +349,7 @@ def test_a_truth_value_in_any_case_is_one(word: str) -> None:
 
 
 @pytest.mark.parametrize("word", ["on", "off", "no", "yes", "null", "1", "1.0", "2026-01-01"])
-def test_yaml_words_that_are_no_text_are_to_be_quoted(word: str) -> None:
+def test_the_message_about_bare_yaml_values_asks_for_quotes(word: str) -> None:
     listed = findings_of(Lifecycle.from_yaml, JOB.replace("waiting", word))
 
     assert len(listed) == 2
@@ -365,7 +365,7 @@ KINDS: dict[str, Any] = {"object": dict, "array": list, "string": str, "boolean"
 
 
 def complaints(value: Any, schema: dict[str, Any], root: dict[str, Any], where: str = "$") -> list[str]:
-    """What is wrong with `value`, by the part of JSON Schema that the emitted schema uses and no other."""
+    """Return the errors of `value`, by the part of JSON Schema that the emitted schema uses."""
     if "$ref" in schema:
         return complaints(value, root["$defs"][schema["$ref"].removeprefix("#/$defs/")], root, where)
     if "anyOf" in schema:
@@ -396,14 +396,14 @@ def test_a_file_may_name_its_schema_as_editors_want_it(declared: Declared) -> No
     assert complaints(document, (schema := Lifecycle.json_schema()), schema) == []
 
 
-def test_the_schema_accepts_what_is_written(declared: Declared) -> None:
+def test_the_schema_accepts_written_declarations(declared: Declared) -> None:
     schema = Lifecycle.json_schema()
 
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert complaints(json.loads(declared.to_json()), schema, schema) == []
 
 
-def test_the_schema_complains_where_reading_would() -> None:
+def test_the_schema_rejects_what_reading_rejects() -> None:
     schema = Lifecycle.json_schema()
     document = json.loads(V1.to_json())
     document["states"][0]["inital"] = True
@@ -434,5 +434,5 @@ def test_the_schema_of_known_types_lists_their_names() -> None:
 
 
 def test_every_field_of_the_schema_is_read() -> None:
-    """A schema that promises fields which reading refuses, or hides some, would mislead an editor."""
+    """A schema that allows fields which reading refuses, or lacks some, would mislead an editor."""
     assert set(Lifecycle.json_schema()["properties"]) == {*Declaration.model_fields, "$schema"}

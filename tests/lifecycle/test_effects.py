@@ -73,7 +73,7 @@ def log() -> Log:
 # --- answers ------------------------------------------------------------------------------------------
 
 
-def test_an_answer_is_a_failure_or_accepted() -> None:
+def test_a_response_is_a_failure_or_accepted() -> None:
     kinds: tuple[type[Failure], ...] = (Refused, Denied, Missing, Throttled, NotSent, Lost)
 
     assert [type(failure) for failure in FAILURES] == list(kinds)
@@ -104,12 +104,12 @@ def test_any_failure_may_ask_for_a_pause(failure: Failure) -> None:
     assert retry_after_s(replace(failure, retry_after_s=None)) is None  # type: ignore[arg-type]
 
 
-def test_what_is_accepted_asks_for_no_pause() -> None:
+def test_an_accepted_response_asks_for_no_pause() -> None:
     assert retry_after_s(Accepted("idle", AT)) is None
     assert retry_after_s(None) is None
 
 
-def test_a_throttled_answer_limits_the_rate_unless_it_says_otherwise() -> None:
+def test_a_throttled_response_limits_the_rate_by_default() -> None:
     error = Mishap("429")
 
     assert Throttled(error).limits_rate
@@ -182,7 +182,7 @@ def test_a_task_is_tracked_with_when_it_was_created_if_it_was_now(created: bool,
     assert (log.load().created_at is not None) is created
 
 
-def test_what_others_did_first_is_a_result_and_no_error(log: Log) -> None:
+def test_a_write_that_came_too_late_is_not_an_error(log: Log) -> None:
     version = log.load().version
     opened = log.add_intent("pause", source="running", version=version, fields={})
     assert isinstance(opened, CommandRecord)
@@ -236,7 +236,7 @@ def test_a_procedure_that_ends_is_carried_on_as_it_is(log: Log) -> None:
 
 
 @pytest.mark.parametrize("rest", [(), (Load(),), (RecordAttempt("1", 1, 1),)])
-def test_a_procedure_that_is_broken_off_releases_what_it_has_claimed(rest: tuple[Effect, ...], log: Log) -> None:
+def test_an_interrupted_procedure_releases_the_command_that_it_has_claimed(rest: tuple[Effect, ...], log: Log) -> None:
     broken_off(log, INTENT, *rest, Read())
 
     assert log.load_command("1").hold is None
@@ -252,7 +252,7 @@ def test_it_releases_the_claim_that_it_made_last(log: Log) -> None:
     assert (log.load_command("1").claim, log.load_command("1").hold) == (2, None)
 
 
-def test_it_does_not_release_what_another_has_claimed(log: Log) -> None:
+def test_it_does_not_release_a_command_that_another_has_claimed(log: Log) -> None:
     opened = log.add_intent("pause", source="running", version=1, fields={})
     assert isinstance(opened, CommandRecord)
 
@@ -279,7 +279,7 @@ def test_a_journal_that_is_gone_lets_the_lease_lapse(log: Log, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_what_is_thrown_into_it_closes_the_procedure(error: type[BaseException], log: Log) -> None:
+def test_an_error_thrown_into_it_closes_the_procedure(error: type[BaseException], log: Log) -> None:
     inner = procedure(Load(), Read())
     steps = releasing(inner, log)
     next(steps)
@@ -295,7 +295,7 @@ def test_what_is_thrown_into_it_closes_the_procedure(error: type[BaseException],
 
 
 @pytest.mark.parametrize("answer", ["running", REFUSED, DENIED, MISSING])
-def test_an_answer_that_will_not_change_is_not_asked_for_again(answer: Any, log: Log) -> None:
+def test_a_response_that_will_not_change_is_not_read_again(answer: Any, log: Log) -> None:
     driver = Driver(log, Scripted(reads=[answer]))
 
     assert type(driver.run(read_with_retries())) in (Accepted, Refused, Denied, Missing)
@@ -315,7 +315,7 @@ def test_a_read_is_repeated_until_it_succeeds(log: Log) -> None:
     ]
 
 
-def test_the_last_failure_is_what_came_of_it(log: Log) -> None:
+def test_the_last_failure_is_returned(log: Log) -> None:
     assert Driver(log, Scripted(reads=[LOST, THROTTLED, NOT_SENT], patience=2)).run(read_with_retries()) is NOT_SENT
 
 

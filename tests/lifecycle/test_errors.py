@@ -1,4 +1,4 @@
-"""The exceptions: what they say, what they carry, and that they survive the way to another process."""
+"""The exceptions: their messages, their attributes, and that they can be sent to another process."""
 
 from __future__ import annotations
 
@@ -178,9 +178,7 @@ def test_notes_survive_as_well() -> None:
         (WaitTimedOut(lifecycle="v1", task="t", until="final", state="paused"), TimeoutError),
     ],
 )
-def test_some_are_also_what_a_caller_would_expect_from_the_language(
-    error: LifecycleError, kind: type[Exception]
-) -> None:
+def test_some_errors_are_also_the_builtin_ones(error: LifecycleError, kind: type[Exception]) -> None:
     assert isinstance(error, kind)
 
 
@@ -237,7 +235,7 @@ def test_shortened(value: object, shown: str) -> None:
     assert shortened(value) == shown
 
 
-def test_an_unknown_name_carries_what_it_says() -> None:
+def test_the_error_of_an_unknown_name_has_its_facts_as_attributes() -> None:
     error = UnknownName("state", V1State.CREATED, known=["running"], where="v1", declared_by="v1-full")
 
     assert (error.kind, error.name, error.where) == ("state", "created", "v1")
@@ -245,7 +243,7 @@ def test_an_unknown_name_carries_what_it_says() -> None:
     assert str(error) == "v1: unknown state 'created'; 'v1-full' declares it (known: running)"
 
 
-def test_a_command_error_carries_what_it_says() -> None:
+def test_a_command_error_has_its_facts_as_attributes() -> None:
     error = CommandInFlight(**TASK, other="pause", hold=("worker-1", UNTIL))
 
     assert (error.lifecycle, error.task, error.command, error.state) == ("v1", "task_12", "stop", "paused")

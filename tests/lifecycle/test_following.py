@@ -1,4 +1,4 @@
-"""Reading and following a task, one answer after another."""
+"""Reading and following a task, one response after another."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_the_state_is_read_and_recorded() -> None:
 
 
 @pytest.mark.parametrize("known", [None, "running", "stopped"])
-def test_a_status_that_nobody_knows_is_recorded_and_told(known: str | None) -> None:
+def test_an_unknown_status_is_recorded_and_raised(known: str | None) -> None:
     log = journal_knowing(get("v1"), known, times=Scripted().clock)
 
     with pytest.raises(UnknownStatus, match="'zombie' is not a status"):
@@ -68,7 +68,7 @@ def test_a_status_that_nobody_knows_is_recorded_and_told(known: str | None) -> N
         (["running", "stopped"], "stopped", None),
     ],
 )
-def test_a_report_that_contradicts_a_final_state_is_what_is_told(
+def test_a_read_returns_the_report_that_contradicts_a_final_state(
     reads: list[str], state: str, doubt: str | None
 ) -> None:
     reading = driver("v1", "stopped", reads=reads)
@@ -79,12 +79,12 @@ def test_a_report_that_contradicts_a_final_state_is_what_is_told(
     assert (reading.log.load().state, reading.log.load().doubt) == ("stopped", doubt)
 
 
-def test_a_report_that_is_not_believed_leaves_what_is_known() -> None:
+def test_a_report_that_is_not_believed_leaves_the_known_state() -> None:
     assert driver("v1-full", "paused", reads=["created"]).run(read_state(get("v1-full"))) == "paused"
 
 
 @pytest.mark.parametrize("failure", [REFUSED, DENIED, MISSING, THROTTLED, NOT_SENT, LOST])
-def test_a_state_that_cannot_be_read_is_told_by_the_adapters_error(failure: Any) -> None:
+def test_a_failed_read_raises_the_adapters_error(failure: Any) -> None:
     reading = driver("v1", "running", reads=[failure], patience=0)
 
     with pytest.raises(Mishap) as info:
@@ -146,7 +146,7 @@ def test_given_work_must_be_seen_to_begin(seen: list[tuple[str | None, Any]], is
 
 
 def test_the_first_output_seen_has_not_changed() -> None:
-    """A handle on an old session gives it work: what it sees first may be what came of earlier work."""
+    """A handle on an old session gives it work: the first output may be that of earlier work."""
     work = WorkTracker(get("v3"))
     work.mark_given()
 
@@ -221,7 +221,7 @@ def test_a_settled_state_is_confirmed_by_one_read() -> None:
     assert watching.story() == "Load Read RecordReport ReportProgress"
 
 
-def test_a_settled_state_is_not_the_end_where_that_is_waited_for() -> None:
+def test_a_settled_state_does_not_end_a_wait_for_a_final_one() -> None:
     assert following(driver("v3", "idle", reads=["idle", "timed_out"]), "v3", until="final") == "timed_out"
 
 
@@ -247,7 +247,7 @@ def test_idle_before_running_is_not_the_end() -> None:
     assert [each.status for each in watching.told] == ["idle", "zombie", "idle", "running", "idle"]
 
 
-def test_a_task_that_does_not_rest_in_time_is_told() -> None:
+def test_a_task_that_is_not_settled_in_time_raises() -> None:
     watching = driver("v1", "running", reads=["running"] * 3, patience=2)
 
     with pytest.raises(WaitTimedOut, match="v1 task task-1: not final in time, still 'running'") as info:
@@ -257,7 +257,7 @@ def test_a_task_that_does_not_rest_in_time_is_told() -> None:
     assert isinstance(info.value, TimeoutError)
 
 
-def test_a_time_that_is_spent_at_once_still_takes_one_look() -> None:
+def test_a_wait_without_time_still_polls_once() -> None:
     assert following(driver("v1", "running", reads=["stopped"], patience=0), "v1") == "stopped"
 
 
@@ -294,7 +294,7 @@ def test_a_wait_that_never_learns_a_state_ends_with_the_time() -> None:
         following(driver("v1", None, reads=["zombie"], patience=0), "v1", stop_at_unknown=False)
 
 
-def test_an_end_that_is_told_otherwise_meanwhile_ends_the_wait() -> None:
+def test_a_final_state_recorded_meanwhile_ends_the_wait() -> None:
     watching = driver("v1", "running", reads=["zombie"])
     steps = follow(get("v1"), TASK, WorkTracker(get("v1")), until="final", stop_at_unknown=False)
     loaded = watching.perform(next(steps))
@@ -303,19 +303,19 @@ def test_an_end_that_is_told_otherwise_meanwhile_ends_the_wait() -> None:
     assert watching.run(steps, loaded) == "stopped"
 
 
-def test_a_failed_poll_is_repeated_and_then_told() -> None:
+def test_a_failed_poll_is_retried_or_raised() -> None:
     assert following(driver("v1", "running", reads=[LOST, THROTTLED, "stopped"]), "v1") == "stopped"
     with pytest.raises(Mishap):
         following(driver("v1", "running", reads=[DENIED]), "v1")
 
 
-def test_what_to_wait_for_is_one_of_two() -> None:
+def test_until_must_be_settled_or_final() -> None:
     with pytest.raises(ValueError, match="until must be 'settled' or 'final', not 'done'"):
         following(driver("v1", "running"), "v1", until="done")
 
 
 @pytest.mark.parametrize("name", [name for name in CATALOG if name != "command"])
-def test_every_way_a_task_can_go_is_followed_to_its_end(name: str) -> None:
+def test_every_path_of_a_task_is_followed_to_its_end(name: str) -> None:
     lifecycle: Declared = get(name)
     for path in lifecycle.covering_paths():
         states = [lifecycle.replay(path[:length]) for length in range(len(path) + 1)]

@@ -50,7 +50,7 @@ def test_reachable_without(declared: Lifecycle[str, str]) -> None:
         ("on flicker off", None),  # it is in no row
     ],
 )
-def test_what_is_accepted_again(rows: str, again: tuple[str, str] | None) -> None:
+def test_accepted_again_finds_a_target_and_a_state(rows: str, again: tuple[str, str] | None) -> None:
     moves = {(source, event): target for source, event, target in map(str.split, rows.split(";"))}
     origins = {"switch": Origin.CALLER, "cut": Origin.CALLER, "flicker": Origin.REMOTE}
 
@@ -58,7 +58,7 @@ def test_what_is_accepted_again(rows: str, again: tuple[str, str] | None) -> Non
     assert accepted_again({source: to for (source, by), to in moves.items() if by == "switch"}, remote) == again
 
 
-def test_what_is_declared_repeatable_is_not_accepted_again(declared: Lifecycle[str, str]) -> None:
+def test_an_idempotent_command_is_not_accepted_again(declared: Lifecycle[str, str]) -> None:
     for event in declared.events:
         if event.origin is Origin.CALLER and event.idempotent:
             assert is_repeatable(moves_of(declared), remote_moves(declared), event.name)
@@ -101,7 +101,7 @@ def test_paths_of_a_v1_task(source: V1State, target: V1State, path: tuple[V1Even
     assert V1_FULL.path(source, target) == path
 
 
-def test_what_a_v1_task_can_still_become() -> None:
+def test_the_reachable_states_of_v1() -> None:
     assert V1_FULL.reachable(V1State.PAUSED) == set(V1State) - {V1State.CREATED}
     assert V1_FULL.reachable_by_remote(V1State.PAUSED) == {V1State.PAUSED, V1State.FAILED}
     assert V1.reachable_by_remote(V1State.PAUSED) == {V1State.PAUSED}
@@ -149,7 +149,7 @@ def test_a_self_transition_is_a_transition_and_no_distance() -> None:
 def large(
     states: int, *, exits: int = 5, events: int = 50, invariants: tuple[Invariant[str, str], ...] = ()
 ) -> Lifecycle[str, str]:
-    """A chain of so many states with ways to anywhere, commands and events of the service in turn."""
+    """Return a chain of states with further transitions, alternately commands and remote events."""
     chance = random.Random(states)
     moves = {(f"s{i}", f"e{i % events}"): f"s{i + 1}" for i in range(states - 1)}
     while len(moves) < exits * states:
@@ -168,7 +168,7 @@ def large(
     )
 
 
-def test_the_largest_lifecycle_answers_as_a_search_does() -> None:
+def test_reachability_in_the_largest_lifecycle_equals_a_search() -> None:
     all_states = tuple(f"s{i}" for i in range(2_000))
     everywhere = Invariant("anywhere", Rule.ONLY_IN, events=("e1",), states=all_states, citation="")
     lifecycle = large(2_000, invariants=(everywhere,))

@@ -90,7 +90,7 @@ def test_a_step_names_every_event_that_could_explain_it() -> None:
 
 
 @pytest.mark.parametrize("status", ["", "Running", "running ", "initializing", "zombie", None, 7, "x" * 1_000_000])
-def test_an_unknown_status_is_an_answer_and_keeps_what_is_known(status: Any) -> None:
+def test_an_unknown_status_keeps_the_known_state(status: Any) -> None:
     seen = V1_FULL.observe(V1State.PAUSED, status)
 
     assert seen.kind is ObservationKind.UNKNOWN
@@ -109,7 +109,7 @@ def test_observations_cannot_be_changed() -> None:
 # --- channels ----------------------------------------------------------------------------------
 
 
-def test_a_webhook_speaks_its_own_words_and_the_declared_ones() -> None:
+def test_a_webhook_has_its_aliases_and_the_declared_statuses() -> None:
     assert V1_FULL.state_of("initializing", channel="webhook") is V1State.CREATED
     assert V1_FULL.state_of("started", channel=Channel.WEBHOOK) is V1State.RUNNING
     assert V1_FULL.state_of("paused", channel="webhook") is V1State.PAUSED
@@ -188,9 +188,7 @@ WORDS = st.sampled_from([*dict.fromkeys(state.name for each in CATALOG.values() 
 
 
 @given(st.sampled_from([*CATALOG]), st.lists(WORDS, max_size=12), st.booleans())
-def test_a_history_held_in_another_form_is_judged_row_by_row_as_check_does(
-    name: str, words: list[str], exact: bool
-) -> None:
+def test_check_step_judges_rows_as_check_does(name: str, words: list[str], exact: bool) -> None:
     declared = CATALOG[name]
     mode: Mode = "exact" if exact else "sampled"
     judged: list[tuple[int, FindingCode, Severity, tuple[str, ...], str]] = []
@@ -212,12 +210,12 @@ def test_a_history_held_in_another_form_is_judged_row_by_row_as_check_does(
 
 
 @pytest.mark.parametrize(("previous", "state"), [("zombie", None), (None, "zombie"), ("created", "zombie")])
-def test_only_declared_states_are_remarked_on(previous: str | None, state: str | None) -> None:
+def test_check_step_raises_for_undeclared_states(previous: str | None, state: str | None) -> None:
     with pytest.raises(UnknownName, match="zombie"):
         cast("Lifecycle[str, str]", V1_FULL).check_step(previous, state)
 
 
-def test_a_remark_has_a_mode() -> None:
+def test_check_step_raises_for_an_unknown_mode() -> None:
     with pytest.raises(ValueError, match="mode must be"):
         V1_FULL.check_step(None, V1State.CREATED, mode=cast("Mode", "strict"))
 
@@ -296,7 +294,7 @@ def test_check_of_a_declared_vocabulary_alone(data: st.DataObject) -> None:
         ),
     ],
 )
-def test_a_finding_says_what_would_have_been_possible(
+def test_a_finding_lists_the_possible_states(
     history: str, message: str, previous: str | None, possible: list[str]
 ) -> None:
     finding = V1_FULL.check(history.split())[-1]
@@ -307,7 +305,7 @@ def test_a_finding_says_what_would_have_been_possible(
     assert history.endswith(finding.status)
 
 
-def test_a_status_of_the_full_lifecycle_is_told_from_a_foreign_one() -> None:
+def test_a_status_of_the_full_lifecycle_is_distinguished_from_a_foreign_one() -> None:
     messages = [each.message for each in V1.check(["running", "finished", "zombie"])]
 
     assert messages == [
@@ -316,7 +314,7 @@ def test_a_status_of_the_full_lifecycle_is_told_from_a_foreign_one() -> None:
     ]
 
 
-def test_where_a_sampled_history_starts_anything_is_possible() -> None:
+def test_a_sampled_history_may_start_in_any_state() -> None:
     (finding,) = V4.check(["zombie"], mode="sampled")
 
     assert list(finding.possible) == [state.name for state in V4.states]

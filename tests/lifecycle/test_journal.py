@@ -1,4 +1,4 @@
-"""How a record follows from another, for every journal. What the one in memory keeps is in test_memory.py."""
+"""The reducers of journal records. The journal in memory is tested in test_memory.py."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_a_pushed_report_inside_a_cycle_is_unconfirmed(name: str, known: str, wo
 
 
 @pytest.mark.parametrize("lifecycle", CATALOG.values(), ids=lambda each: each.name)
-def test_what_is_unconfirmed_could_be_applied_and_could_be_older(lifecycle: Declared) -> None:
+def test_an_unconfirmed_report_could_be_applied_and_could_be_older(lifecycle: Declared) -> None:
     for known in lifecycle.states:
         for told in lifecycle.states:
             observation = lifecycle.observe(known.name, told.name)
@@ -129,7 +129,7 @@ def test_a_poll_inside_a_cycle_is_believed() -> None:
     assert classify_report(get("v1"), knowing("running"), Report("paused", at(10))).state == "paused"
 
 
-def test_what_is_late_is_not_unconfirmed_as_well() -> None:
+def test_a_late_report_is_not_unconfirmed_too() -> None:
     entry = classify_report(get("v1"), knowing("running", 10), pushed("paused", 9))
 
     assert (entry.late, entry.unconfirmed) == (True, False)
@@ -145,7 +145,7 @@ def test_the_first_report_is_believed_from_any_channel() -> None:
 
 
 def told(*reports: tuple[str, float]) -> TaskRecord[str, str]:
-    """What is known of a v1 task after these reports."""
+    """Return the record of a v1 task after these reports."""
     lifecycle: Declared = get("v1-full")
     record: TaskRecord[str, str] = TaskRecord()
     for status, second in reports:
@@ -199,7 +199,7 @@ def test_a_final_state_is_in_doubt_while_the_last_report_contradicts_it(
     assert (record.state, record.doubt, record.current, record.version) == (state, doubt, doubt or state, version)
 
 
-def test_what_contradicts_a_final_state_is_recorded_as_that() -> None:
+def test_a_report_that_contradicts_a_final_state_is_marked() -> None:
     assert classify_report(get("v1"), knowing("stopped"), Report("running", at(1))).contradicts
     assert not classify_report(get("v1"), knowing("stopped"), Report("stopped", at(1))).contradicts
 
@@ -212,13 +212,13 @@ def test_a_late_report_raises_no_doubt() -> None:
     assert apply_report(before, entry) == before
 
 
-def test_a_doubt_does_not_make_the_record_newer_than_what_is_believed() -> None:
+def test_a_doubt_does_not_change_the_time_of_the_record() -> None:
     record = told(("stopped", 1), ("running", 5))
 
     assert (record.as_of, record.since, record.first_at) == (at(1), at(1), at(1))
 
 
-def test_what_is_known_of_a_tasks_creation_and_command_outlives_its_reports() -> None:
+def test_reports_keep_the_time_of_creation_and_the_open_command() -> None:
     command = CommandRecord("1", "stop", "running", CommandState.UNCERTAIN, {})
     before = replace(knowing("running"), created_at=at(0), open_command=command)
 
@@ -246,7 +246,9 @@ COMMAND_1 = CommandRecord("1", "pause", "running", CommandState.UNCERTAIN, {}, a
         (None, "1", 3, 4, False),
     ],
 )
-def test_what_may_be_sent(state: str | None, command_id: str, number: int, claim: int, may: bool) -> None:
+def test_a_command_may_be_attempted_in_a_state_that_accepts_it(
+    state: str | None, command_id: str, number: int, claim: int, may: bool
+) -> None:
     lifecycle: Declared = get("v1")
     known = TaskRecord(state=state, open_command=COMMAND_1)
 
@@ -255,7 +257,7 @@ def test_what_may_be_sent(state: str | None, command_id: str, number: int, claim
 
 
 @pytest.mark.parametrize(("command", "may"), [("stop", True), ("pause", False)])
-def test_what_every_state_accepts_may_be_sent_to_a_task_that_was_never_read(command: str, may: bool) -> None:
+def test_a_stop_may_be_attempted_for_a_task_that_was_never_read(command: str, may: bool) -> None:
     lifecycle: Declared = get("v1")
     known: TaskRecord[str, str]
     known = TaskRecord(open_command=CommandRecord("1", command, None, CommandState.RECORDED, {}))
@@ -264,7 +266,7 @@ def test_what_every_state_accepts_may_be_sent_to_a_task_that_was_never_read(comm
 
 
 @pytest.mark.parametrize(("doubt", "may"), [("running", True), ("paused", False)])
-def test_what_contradicts_a_final_state_decides_what_may_be_sent(doubt: str, may: bool) -> None:
+def test_a_doubt_decides_which_command_may_be_attempted(doubt: str, may: bool) -> None:
     known = TaskRecord(state="stopped", doubt=doubt, open_command=COMMAND_1)
 
     assert may_attempt(get("v1"), known, "1", number=3, claim=4) is may
@@ -308,7 +310,7 @@ def test_only_an_open_command_is_claimed(state: CommandState) -> None:
 
 @pytest.mark.parametrize("claim", [3, 4, 5])
 @pytest.mark.parametrize("state", [state.name for state in COMMAND.states])
-def test_a_command_moves_by_what_is_possible_under_its_own_claim(state: CommandState, claim: int) -> None:
+def test_an_event_is_applied_if_it_is_possible_under_the_present_claim(state: CommandState, claim: int) -> None:
     command = replace(COMMAND_1, state=state)
     for event in CommandEvent:
         target = COMMAND.target(state, event)
@@ -328,7 +330,7 @@ def entered(status: str = "running", channel: str = Channel.API, **found: Any) -
     return ReportEntry(Report(status, at(0), channel), "running", None, **found)
 
 
-def test_only_what_says_the_same_again_repeats() -> None:
+def test_only_an_equal_report_is_a_repeat() -> None:
     command: CommandEntry[str, str] = CommandEntry(
         CommandRecord("1", "pause", "running", CommandState.RECORDED, {}), None, "intended"
     )

@@ -59,7 +59,7 @@ def log_of(name: str, *statuses: str) -> Log:
 
 
 def kinds(log: Log) -> list[str]:
-    """What each recorded report was found to be, and how often in a row."""
+    """Return the classification of each recorded report, with the number of repeats."""
     found: list[str] = []
     for entry in reports(log):
         kind = "first" if entry.observation is None else str(entry.observation.kind)
@@ -96,7 +96,7 @@ def test_a_task_never_reported_is_not_known() -> None:
         ("v1", "zombie running", ["first", "first"], "running"),
     ],
 )
-def test_a_report_is_recorded_as_what_it_is(name: str, statuses: str, found: list[str], state: str | None) -> None:
+def test_a_report_is_classified_and_recorded(name: str, statuses: str, found: list[str], state: str | None) -> None:
     log = log_of(name, *statuses.split())
 
     assert kinds(log) == found
@@ -137,7 +137,7 @@ def test_nothing_is_late_before_anything_is_known() -> None:
     )
 
 
-def test_a_channel_speaks_its_own_words() -> None:
+def test_each_channel_has_its_own_statuses() -> None:
     log = log_of("v1-full")
 
     log.add_report(Report("initializing", at(0), Channel.WEBHOOK))
@@ -191,7 +191,7 @@ def test_reports_of_different_channels_are_not_equal() -> None:
     assert kinds(log) == ["first", "same", "same"]
 
 
-def test_what_happens_between_equal_reports_keeps_them_apart() -> None:
+def test_equal_reports_with_an_entry_between_are_two_entries() -> None:
     log = log_of("v1", "running")
     opened(log)
     log.add_report(Report("running", at(1)))
@@ -271,7 +271,7 @@ def test_a_task_that_went_and_came_back_has_changed() -> None:
     assert log.add_intent("pause", source="running", version=read.version, fields={}) == now
 
 
-def test_what_does_not_move_the_task_does_not_change_it() -> None:
+def test_a_report_that_is_not_applied_does_not_change_the_record() -> None:
     log = log_of("v1-full", "running", "running", "created", "zombie")
     log.add_report(Report("stopped", at(-1)))
 
@@ -315,7 +315,7 @@ def test_every_attempt_is_counted_once() -> None:
 
 @pytest.mark.parametrize("state", [state.name for state in COMMAND.states])
 def test_the_life_of_a_command_is_the_declared_one(state: CommandState) -> None:
-    """Every move out of every state, ended commands included; what is impossible changes nothing."""
+    """Every event in every state, ended commands included; an impossible one changes nothing."""
     for event in (event.name for event in COMMAND.events):
         log = log_of("v1", "running")
         command = opened(log)
@@ -457,7 +457,7 @@ def test_workers_of_a_journal_see_the_same() -> None:
     assert workers.a.lifecycle is workers.b.lifecycle is get("v1")
 
 
-def test_what_one_has_claimed_no_other_can_claim() -> None:
+def test_a_claimed_command_cannot_be_claimed_by_another_worker() -> None:
     workers = Workers()
 
     assert workers.b.claim(workers.id) is None
@@ -465,7 +465,7 @@ def test_what_one_has_claimed_no_other_can_claim() -> None:
     assert workers.hold() == Hold("A", at(LEASE_S))
 
 
-def test_what_was_released_can_be_claimed_once() -> None:
+def test_a_released_command_can_be_claimed_once() -> None:
     workers = Workers()
     workers.a.release(workers.id, claim=1)
     assert workers.hold() is None
@@ -504,7 +504,7 @@ PROLONG: dict[str, Callable[[Workers], object]] = {
 
 
 @pytest.mark.parametrize("prolong", PROLONG.values(), ids=tuple(PROLONG))
-def test_who_moves_a_command_prolongs_its_lease(prolong: Callable[[Workers], object]) -> None:
+def test_every_write_about_a_command_renews_its_lease(prolong: Callable[[Workers], object]) -> None:
     workers = Workers()
     workers.now += timedelta(seconds=50)
 
@@ -523,9 +523,7 @@ WRITES: dict[str, Callable[[Workers, int], object]] = {
 
 @pytest.mark.parametrize("claim", [0, 1, 3])
 @pytest.mark.parametrize("write", WRITES.values(), ids=tuple(WRITES))
-def test_what_is_written_under_a_claim_that_is_not_the_last_changes_nothing(
-    write: Callable[[Workers, int], object], claim: int
-) -> None:
+def test_a_write_under_an_earlier_claim_changes_nothing(write: Callable[[Workers, int], object], claim: int) -> None:
     """A's lease is over, and B has claimed its command; A wakes."""
     workers = Workers()
     workers.now += timedelta(seconds=LEASE_S + 1)
@@ -541,7 +539,7 @@ def test_what_is_written_under_a_claim_that_is_not_the_last_changes_nothing(
 
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=tuple(WRITES))
-def test_what_is_written_under_the_last_claim_counts(write: Callable[[Workers, int], object]) -> None:
+def test_a_write_under_the_last_claim_counts(write: Callable[[Workers, int], object]) -> None:
     workers = Workers()
     before = workers.a.load_command(workers.id)
 
@@ -550,7 +548,7 @@ def test_what_is_written_under_the_last_claim_counts(write: Callable[[Workers, i
     assert workers.b.load_command(workers.id) != before
 
 
-def test_what_has_ended_is_neither_claimed_nor_released() -> None:
+def test_an_ended_command_is_neither_claimed_nor_released() -> None:
     workers = Workers()
     ended = workers.a.add_outcome(workers.id, CommandEvent.CONFIRM, why="", claim=1)
 
@@ -561,7 +559,7 @@ def test_what_has_ended_is_neither_claimed_nor_released() -> None:
     assert workers.hold() is None
 
 
-def test_a_release_is_no_event_of_a_commands_life() -> None:
+def test_a_release_is_not_an_entry() -> None:
     workers = Workers()
     before = list(workers.a.entries), workers.a.load().version
 
@@ -705,7 +703,7 @@ def test_of_threads_that_contend_for_an_attempt_one_wins() -> None:
         assert sum(pool.map(contend, range(THREADS))) == 1
 
 
-def test_of_threads_that_contend_for_an_outcome_one_wins_and_all_are_told() -> None:
+def test_of_threads_that_contend_for_an_outcome_one_wins_and_all_get_its_outcome() -> None:
     log = log_of("v1", "running")
     command = opened(log)
     events = [event.name for event in COMMAND.events if event.name is not CommandEvent.LOSE]
@@ -788,7 +786,7 @@ def test_a_task_has_one_record_for_its_lifecycle_and_id() -> None:
     assert all(journal.task(get(name), task).entries is log.entries for (name, task), log in logs.items())
 
 
-def test_a_record_lives_as_long_as_somebody_holds_its_log() -> None:
+def test_a_record_is_kept_as_long_as_its_task_journal_is_referenced() -> None:
     journal = MemoryJournal()
     held, dropped = journal.task(get("v1"), "held"), journal.task(get("v1"), "dropped")
     for log in (held, dropped):
@@ -816,7 +814,7 @@ def test_a_record_lives_as_long_as_somebody_holds_its_log() -> None:
     ],
 )
 @pytest.mark.parametrize("worker", ["A", "B"])
-def test_a_task_that_is_needed_is_kept_though_nobody_holds_its_log(
+def test_a_task_with_an_open_command_is_kept_without_a_reference(
     worker: str, key: str | None, event: CommandEvent | None, is_kept: bool
 ) -> None:
     journal = MemoryJournal(worker="A")
@@ -838,7 +836,7 @@ def test_a_task_that_is_needed_is_kept_though_nobody_holds_its_log(
 
 
 def test_a_task_whose_command_was_never_claimed_again_is_kept() -> None:
-    """A release is no reason to forget it: it is what a recovery looks for."""
+    """A released command is kept, because a recovery needs it."""
     journal = MemoryJournal()
     journal_log = journal.task(get("v1"), TASK)
     journal_log.add_report(Report("running", at(0)))
@@ -850,8 +848,8 @@ def test_a_task_whose_command_was_never_claimed_again_is_kept() -> None:
     assert journal.open_tasks(get("v1")) == [TASK]
 
 
-def test_what_was_open_when_it_ended_is_forgotten_again() -> None:
-    """Following many tasks does not fill the memory, also where each of them was commanded."""
+def test_a_task_is_forgotten_once_its_command_has_ended() -> None:
+    """Following many tasks does not fill the memory, also if each of them had a command."""
     journal = MemoryJournal()
     log = journal.task(get("v1"), TASK)
     log.add_report(Report("running", at(0)))
@@ -872,7 +870,7 @@ def test_a_log_outlives_its_journal() -> None:
     assert log.add_report(Report("running", at(0))) == log.load()
 
 
-def test_what_a_journal_gives_away_cannot_be_changed() -> None:
+def test_returned_records_cannot_be_changed() -> None:
     log = log_of("v1", "running")
     opened(log)
     report, command = log.entries
@@ -906,7 +904,7 @@ def test_a_callback_that_raises_does_not_keep_the_others_of_a_batch_from_being_r
     assert [log.load().state for log in logs] == told == statuses
 
 
-def test_each_report_is_told_with_what_was_known_before_and_after_it() -> None:
+def test_on_report_gets_the_record_before_and_after_each_report() -> None:
     told: list[tuple[str, ReportEntry[str, str], TaskRecord[str, str], TaskRecord[str, str]]] = []
 
     def tell(lifecycle: Lifecycle[str, str], *facts: Any) -> None:

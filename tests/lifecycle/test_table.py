@@ -1,4 +1,4 @@
-"""Every (state, event) pair of every declared lifecycle, and what a refusal tells."""
+"""Every (state, event) pair of every declared lifecycle, and the facts in a refusal."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_step_judge_and_allowed_agree_with_target(declared: Lifecycle[str, str])
         assert info.value.index is None
 
 
-def test_plain_text_is_answered_with_the_declared_members(declared: Lifecycle[str, str]) -> None:
+def test_plain_text_returns_the_declared_members(declared: Lifecycle[str, str]) -> None:
     for state, event in pairs(declared):
         target = declared.target(str(state), str(event))
         assert target is declared.target(state, event)
@@ -113,7 +113,7 @@ def test_settled_is_final_or_declared_so() -> None:
         ("command", "lose", False),
     ],
 )
-def test_what_every_state_accepts_until_it_is_over(name: str, event: str, is_accepted: bool) -> None:
+def test_events_that_every_state_accepts_until_it_is_final(name: str, event: str, is_accepted: bool) -> None:
     assert get(name).accepted_until_final(event) is is_accepted
 
 
@@ -121,7 +121,7 @@ def test_what_every_state_accepts_until_it_is_over(name: str, event: str, is_acc
     ("name", "event", "targets"),
     [("v1", "pause", {"paused"}), ("v3-full", "start", {"running"}), ("command", "confirm", {"done"})],
 )
-def test_where_an_event_leads(name: str, event: str, targets: set[str]) -> None:
+def test_the_targets_of_an_event(name: str, event: str, targets: set[str]) -> None:
     assert get(name).targets(event) == targets
 
 
@@ -137,7 +137,7 @@ def test_where_an_event_leads(name: str, event: str, targets: set[str]) -> None:
         ("command", "lose", False),
     ],
 )
-def test_ends_says_whether_an_event_leads_to_final_states_only(name: str, event: str, ends: bool) -> None:
+def test_a_terminating_event_leads_to_final_states_only(name: str, event: str, ends: bool) -> None:
     assert get(name).is_terminating(event) is ends
 
 
@@ -163,7 +163,7 @@ def test_verdicts_that_are_easily_got_wrong(name: str, state: str, event: str, k
     assert get(name).judge(state, event).kind is kind
 
 
-def test_a_redundant_command_is_no_transition() -> None:
+def test_a_redundant_command_is_not_a_transition() -> None:
     verdict = V1.judge(V1State.STOPPED, V1Event.STOP)
 
     assert verdict.kind is VerdictKind.REDUNDANT  # it outranks the end
@@ -184,9 +184,7 @@ def test_a_redundant_command_is_no_transition() -> None:
         ("v4", "failed", "cancel", "v4: 'cancel' is not allowed in 'failed'; 'failed' is final"),
     ],
 )
-def test_a_refusal_says_what_was_tried_and_what_would_be_allowed(
-    name: str, state: str, event: str, message: str
-) -> None:
+def test_a_refusal_names_the_event_and_the_allowed_ones(name: str, state: str, event: str, message: str) -> None:
     with pytest.raises(IllegalTransition) as info:
         get(name).step(state, event)
 
@@ -212,7 +210,7 @@ def test_replay() -> None:
     assert V1.replay((event for event in [V1Event.STOP]), start=V1State.PAUSED) is V1State.STOPPED
 
 
-def test_replay_says_which_event_was_refused() -> None:
+def test_replay_raises_with_the_index_of_the_refused_event() -> None:
     with pytest.raises(IllegalTransition) as info:
         V1_FULL.replay([V1Event.START, V1Event.PAUSE, V1Event.FINISH, V1Event.STOP])
 
@@ -274,7 +272,7 @@ def test_a_name_that_is_not_declared_raises_everywhere(question: str, name: Any)
         ("gone", "halt", "v1: unknown state 'gone' (known: running, paused, stopped)"),
     ],
 )
-def test_an_unknown_name_is_answered_with_the_nearest(state: str, event: str, message: str) -> None:
+def test_the_error_of_an_unknown_name_suggests_the_nearest(state: str, event: str, message: str) -> None:
     with pytest.raises(UnknownName) as info:
         get("v1").target(state, event)
 
@@ -290,7 +288,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(state: str, event: str, me
         (V3, "v3-full", "running", "stop_task"),
     ],
 )
-def test_a_name_of_the_full_lifecycle_is_told_from_a_misspelling(
+def test_a_name_of_the_full_lifecycle_is_not_a_misspelling(
     seed: Lifecycle[str, str], full: str, state: str, event: str
 ) -> None:
     with pytest.raises(UnknownName, match=f"'{full}' declares it") as info:
@@ -301,7 +299,7 @@ def test_a_name_of_the_full_lifecycle_is_told_from_a_misspelling(
 
 
 @pytest.mark.parametrize("largest", [V1_FULL, V2_FULL, V3_FULL, V4])
-def test_the_largest_lifecycle_points_nowhere_else(largest: Lifecycle[str, str]) -> None:
+def test_the_error_for_the_largest_lifecycle_names_no_other(largest: Lifecycle[str, str]) -> None:
     with pytest.raises(UnknownName) as info:
         largest.target("nonsense", "stop")
 
@@ -344,7 +342,7 @@ def test_an_origin_that_there_is_not_is_refused(declared: Lifecycle[str, str]) -
         declared.allowed(declared.initial, origin=mistyped)
 
 
-def test_a_refusal_lists_what_the_origin_of_the_event_can_do(declared: Lifecycle[str, str]) -> None:
+def test_a_refusal_lists_the_allowed_events_of_the_same_origin(declared: Lifecycle[str, str]) -> None:
     """Nobody can send what the service does by itself."""
     for state, event in product(declared.states, declared.events):
         verdict = declared.judge(state.name, event.name)

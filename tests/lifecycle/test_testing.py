@@ -64,7 +64,7 @@ def test_only_sound_lifecycles_are_drawn(drawn: Lifecycle[str, str]) -> None:
 
 
 @pytest.mark.parametrize("rule", Rule)
-def test_promises_of_every_rule_are_drawn(rule: Rule) -> None:
+def test_invariants_of_every_rule_are_drawn(rule: Rule) -> None:
     drawn = find(lifecycles(), lambda each: any(promise.rule is rule for promise in each.invariants), settings=LOOKING)
     assert drawn.violations() == ()
 
@@ -169,14 +169,14 @@ def test_possible_defects() -> None:
     assert FindingCode.OUT_OF_ORDER not in possible_defects(V1)
 
 
-def test_what_histories_refuse() -> None:
+def test_histories_refuses_impossible_defects() -> None:
     with pytest.raises(ValueError, match="v1: no exact history has the defect gap, only unknown_status, wrong_start"):
         histories(V1, defect=FindingCode.GAP)
     with pytest.raises(UnknownName):
         histories(V1, channel="telegram")
 
 
-def test_histories_speak_the_words_of_their_channel() -> None:
+def test_histories_have_the_statuses_of_their_channel() -> None:
     history = find(histories(V1_FULL, channel="webhook"), lambda words: len(words) > 1, settings=LOOKING)
     assert V1_FULL.state_of(history[0], channel="webhook") is V1State.CREATED
     assert find(histories(V1_FULL, channel="webhook"), lambda words: "started" in words, settings=LOOKING)
@@ -218,7 +218,7 @@ class Raising(Walker):
 
 
 class Wrong(Walker):
-    """Right but for one pair, whose answer is given; it goes where it answers, refusals excepted."""
+    """Correct except for one pair, whose result is given; its state becomes that result, unless it is a refusal."""
 
     def __init__(self, lifecycle: Lifecycle[str, str], pair: tuple[str, str], answer: str | None) -> None:
         super().__init__(lifecycle)
@@ -233,7 +233,7 @@ class Wrong(Walker):
 
 
 class Lying(Walker):
-    """Answers rightly and stays where it was."""
+    """Returns correct results but never changes its state."""
 
     def fire(self, event: str) -> str | None:
         return self.lifecycle.target(self.state, event)
@@ -268,7 +268,7 @@ def disagreement(lifecycle: Lifecycle[str, str], pair: tuple[str, str], answer: 
     return caught.value
 
 
-def test_each_single_wrong_answer_is_caught(declared: Lifecycle[str, str]) -> None:
+def test_each_single_wrong_result_is_caught(declared: Lifecycle[str, str]) -> None:
     for pair, answer in wrong_answers(declared):
         found = {((each.state, each.event), each.actual) for each in disagreement(declared, pair, answer).differences}
         assert found == {(pair, answer)}
@@ -279,7 +279,7 @@ def test_any_lifecycle_can_be_checked(drawn: Lifecycle[str, str]) -> None:
     check_executor(drawn, lambda: Walker(drawn).executor())
 
 
-def test_a_disagreement_names_the_broken_promises() -> None:
+def test_a_disagreement_names_the_violated_invariants() -> None:
     v1 = get("v1")
     caught = disagreement(v1, ("stopped", "resume"), "running")
     assert caught.lifecycle == "v1"
@@ -295,13 +295,13 @@ def test_a_disagreement_names_the_broken_promises() -> None:
     assert said in str(caught)
 
 
-def test_an_executor_that_answers_rightly_but_rests_elsewhere_is_caught() -> None:
+def test_an_executor_with_right_results_in_a_wrong_state_is_caught() -> None:
     v1 = get("v1")
     with pytest.raises(Disagreement, match="the executor after pause: it is in 'running', the table has 'paused'"):
         check_executor(v1, lambda: Lying(v1).executor())
 
 
-def test_an_executor_that_starts_elsewhere_is_caught() -> None:
+def test_an_executor_that_starts_in_another_state_is_caught() -> None:
     v1 = get("v1")
     stopped = Executor[str, str](state=lambda: "stopped", fire=lambda event: v1.target("stopped", event))
     with pytest.raises(Disagreement, match="the executor: it is in 'stopped', the table has 'running'"):
@@ -376,7 +376,7 @@ def test_a_wrong_executor_is_caught_beside_a_right_one_by_a_shortest_path() -> N
 
 
 class Faulty(Walker):
-    """Loses its next answer on request; `recovers` reads the state and says what it finds."""
+    """Loses its next response on request; if `recovers`, it reads the state and returns it."""
 
     def __init__(self, lifecycle: Lifecycle[str, str], *, recovers: bool) -> None:
         super().__init__(lifecycle)
@@ -409,7 +409,7 @@ def test_a_machine_needs_an_event() -> None:
         lifecycle_machine(still, {})
 
 
-def test_a_missing_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_missing_extra_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "hypothesis", None)
     monkeypatch.delitem(sys.modules, "lifecycle.testing")
     with pytest.raises(MissingExtra, match=r"pip install 'task-lifecycle\[testing\]'"):

@@ -1,4 +1,4 @@
-"""Services to explore: every way in which their choices can fall is a world of its own.
+"""Services to explore: every combination of their choices is a world of its own.
 
 `Liar` answers anything at all. `World` has a task that moves as its lifecycle says, and a network
 that loses, delays and doubles; what really happened is written down in it. Both ask `Choices`,
@@ -77,7 +77,7 @@ def explore(run: Callable[[Choices], T], *, surprises: int) -> list[T]:
 
 @dataclass(eq=False)
 class Liar:
-    """Answers with every word and every failure, whatever was asked and answered before.
+    """Responds with every status and every failure, independently of earlier requests.
 
     It is waited for so many times in each series.
     """
@@ -106,7 +106,7 @@ class Liar:
 
 
 class Fate(NamedTuple):
-    """What becomes of one request: how often it reaches the task, whether late, and what comes back."""
+    """The fate of one request: how often it reaches the task, whether late, and its response."""
 
     name: str
     arrivals: int
@@ -136,7 +136,7 @@ FATES = (
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A command that reached the task. `target` is None where the task's state refused it."""
+    """A command that reached the task. `target` is None if the task's state refused it."""
 
     command: str
     fields: Mapping[str, Any]
@@ -146,7 +146,7 @@ class Arrival:
 
 @dataclass(eq=False)
 class World:
-    """A task that moves as its lifecycle says, by commands and by itself, behind a network that fails.
+    """A task that follows its lifecycle, by commands and by itself, behind a network that fails.
 
     `past` lists the states that it went through, from its beginning to now, and `arrivals` what
     became of every command of ours that reached it: the truth, of which no procedure sees more than
@@ -186,7 +186,7 @@ class World:
         return 0 if at is None else self._places[at]
 
     def went_through(self, states: frozenset[str], since: int) -> bool:
-        """Whether the task was in one of the states, at that place in `past` or later."""
+        """Return whether the task was in one of the states, at that index of `past` or later."""
         return not states.isdisjoint(self.past[since:])
 
     def answer(self, request: Request) -> Response:
@@ -207,7 +207,7 @@ class World:
         return wait.attempt <= 2 and self.choices.pick((True, False))
 
     def go_on(self) -> None:
-        """Let something happen, or nothing: a late command arrives, or the task moves by itself."""
+        """Choose what happens, if anything: a late command arrives, or the task changes by itself."""
         happenings: list[Callable[[], None]] = []
         if self._late:
             happenings.append(lambda: self._arrive(*self._late.pop(0)))
@@ -219,12 +219,12 @@ class World:
         self.choices.pick(happenings)()
 
     def move(self, event: str) -> None:
-        """Let the task move by itself, or by somebody who is not of ours."""
+        """Change the task by itself, or by a caller outside of this journal."""
         self._rest_in(self.lifecycle.step(self.state, event))
         self.partner_is_over |= event in self.proved_by_read
 
     def applied(self, command: str, fields: Mapping[str, Any]) -> bool:
-        """Whether a request of ours for this command, with these fields, has moved the task."""
+        """Return whether one of our requests for this command, with these fields, has changed the task."""
         return any((each.command, each.fields) == (command, fields) and each.target for each in self.arrivals)
 
     def _receive(self, command: str, fields: Mapping[str, Any]) -> Response:
@@ -277,4 +277,4 @@ class World:
 
 
 def _nothing() -> None:
-    """What happens most of the time."""
+    """Do nothing: the usual behaviour of a service."""
