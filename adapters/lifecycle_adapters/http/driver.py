@@ -71,8 +71,8 @@ class RateLimiter(Protocol):
     def acquire(self) -> Awaitable[None] | None:
         """Wait until the request may be sent. What is returned is awaited by an asynchronous client."""
 
-    def observe(self, answer: Response) -> None:
-        """Be told what came of it."""
+    def observe(self, response: Response) -> None:
+        """Record the response to the request, to adapt the rate."""
 
 
 @dataclass(frozen=True, slots=True)

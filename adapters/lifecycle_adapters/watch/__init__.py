@@ -1,11 +1,11 @@
-"""Following many tasks at once: what happens to them, as it happens, and policies that end them.
+"""Watching many tasks at once: events as they happen, and policies that end tasks.
 
     async with Watcher(client, policies=[StopAfter(3600)]) as watcher:
         watcher.add(*task_ids)
         async for event in watcher.changes():
             print(event)
 
-watcher.py is the heart; it takes a client, with its key and journal, and makes none. Needs the extra `watch`.
+watcher.py contains `Watcher`, which uses the caller's client with its key and journal. Needs the extra `watch`.
 """
 
 from __future__ import annotations

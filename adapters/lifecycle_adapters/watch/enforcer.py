@@ -1,9 +1,9 @@
-"""What policies decide is carried out: a command through the same protocol as any other, or an alert.
+"""The enforcement of policies: it evaluates them, and sends their commands or emits their alerts.
 
-The command has a key that names the policy, the time since which the task has been in its state, and a number.
-Every worker knows them: the number is the first whose command was not refused or abandoned, which the journal tells.
-So of all watchers of a task, and after any restart, one command is given at a time; and one that came to nothing is
-given again, with growing pauses, until the task is over or its state refuses the command.
+A policy's command has an idempotency key of the policy's name, the time since which the task has been in its state,
+and a number. Every worker computes the same key: the number is the first whose command was not refused or abandoned,
+according to the journal. So all watchers of a task together, also after a restart, send one command at a time. A
+command that fails is sent again, with growing pauses, until the task is over or its state refuses the command.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from lifecycle_adapters.watch.watched_task import Failing, WatchedTask
 _log = logging.getLogger("lifecycle_adapters.watch")
 
 _SPENT = (CommandState.REFUSED, CommandState.ABANDONED)
-"""A command in one of these came to nothing, and its key with it."""
+"""A command in one of these states had no effect, and its key is not used again."""
 _SETTLED = (TaskEndedFirst, IllegalTransition)
-"""To try again in this state would come to the same."""
+"""The errors after which a retry in the same state cannot succeed."""
 _AGAIN = 8
-"""Of failures in a row of one kind, the first is reported, the 8th, the 64th and so on."""
+"""Of failures of one kind in a row, the first, the 8th, the 64th and so on are emitted."""
 
 
 class PolicyEnforcer:
-    """The policies of one watcher. `client` is the one that their commands are given through."""
+    """Evaluates the policies of one watcher, and sends their commands through `client`."""
 
     def __init__(
         self,
@@ -61,13 +61,13 @@ class PolicyEnforcer:
 
     @property
     def needs_cost(self) -> bool:
-        """Whether any policy asks what tasks cost."""
+        """True if any policy needs the cost of tasks."""
         return any(policy.needs_cost for policy in self._policies)
 
     def decide(self, watched: WatchedTask) -> tuple[Policy | None, list[Event]]:
-        """Return the policy that is to be carried out now, if any, and the alerts of the others."""
+        """Return the policy whose command is to be sent now (None if there is none), and the alerts of the others."""
         chosen, events, facts = None, list[Event](), self._facts(watched, watched.record)
-        for policy in self._asked(watched, facts):
+        for policy in self._applicable(watched, facts):
             if facts is None or (ends_task(policy) and chosen is not None):
                 continue
             try:
@@ -85,16 +85,16 @@ class PolicyEnforcer:
         return chosen, events
 
     def next_s(self, watched: WatchedTask) -> float:
-        """Return the seconds until time alone will change a decision; infinity where it will not."""
+        """Return the seconds until time alone will change a decision; infinity if it will not."""
         facts = self._facts(watched, watched.record)
         return min((self._due_s(watched, each, facts) for each in self._policies), default=float("inf"))
 
     def postpone(self, policy: Policy, watched: WatchedTask, error: Exception) -> None:
-        """Take note that a policy's command could not even be begun, so that it is not tried again at once."""
+        """Record that the procedure of a policy's command could not be started, so that it is not retried at once."""
         self._note_failure(watched, policy, error)
 
     async def enforce(self, policy: Policy, watched: WatchedTask, record: TaskRecord[Any, Any]) -> list[Event]:
-        """Ask the policy once more, of what the journal knows, and give its command. Return what is to be told."""
+        """Evaluate the policy again with the task's record, send its command, and return the events to emit."""
         facts = self._facts(watched, record)
         if facts is None or policy.name in watched.settled:
             return []
@@ -105,7 +105,7 @@ class PolicyEnforcer:
             return self._failed(watched, policy, error)
         if reason is None:
             return []
-        told = partial(
+        action = partial(
             PolicyAction,
             task_id=watched.task_id,
             lifecycle=self._lifecycle.name,
@@ -114,19 +114,19 @@ class PolicyEnforcer:
             reason=reason,
         )
         try:
-            result = await self._give(command, policy, watched, record, reason)
-        except Exception as error:  # noqa: BLE001 (whatever it is, the command is given again)
+            result = await self._send(command, policy, watched, record, reason)
+        except Exception as error:  # noqa: BLE001 (after any error, the command is sent again)
             state = error.state if isinstance(error, CommandError) else record.state
-            acted = told(state=state, sent=False, is_settled=isinstance(error, _SETTLED), error=error)
+            acted = action(state=state, sent=False, is_settled=isinstance(error, _SETTLED), error=error)
         else:
-            acted = told(state=result.state, sent=result.sent)
+            acted = action(state=result.state, sent=result.sent)
         if acted.error is None or acted.is_settled:
             watched.settled |= {policy.name}
             watched.failing.pop(policy.name, None)
             return [_log_of(acted)]
         return [_log_of(acted)] if self._note_failure(watched, policy, acted.error) else []
 
-    async def _give(
+    async def _send(
         self, command: Any, policy: Policy, watched: WatchedTask, record: TaskRecord[Any, Any], reason: str
     ) -> CommandResult[str, str]:
         since = "unread" if record.since is None else record.since.isoformat()
@@ -138,7 +138,7 @@ class PolicyEnforcer:
             command, idempotency_key=f"{stem}:{number}", reason=reason, origin=f"policy:{policy.name}"
         )
 
-    # --- whom to ask, and of what -----------------------------------------------------------------
+    # --- which policies, with which facts ---------------------------------------------------------
 
     def _facts(self, watched: WatchedTask, record: TaskRecord[Any, Any] | None) -> Facts | None:
         if record is None or not self._policies:
@@ -153,11 +153,11 @@ class PolicyEnforcer:
         )
 
     def _command(self, facts: Facts) -> Any:
-        """The command that ends the task, None if there is none."""
+        """Return the command that ends the task, None if there is none."""
         return self._emergency if facts.state is None else ending_command(self._lifecycle, facts.state)
 
-    def _asked(self, watched: WatchedTask, facts: Facts | None) -> list[Policy]:
-        """The policies to be asked now."""
+    def _applicable(self, watched: WatchedTask, facts: Facts | None) -> list[Policy]:
+        """Return the policies to be evaluated now."""
         if facts is None:
             return []
         can_end, now_s = self._command(facts) is not None, _now_s()
@@ -181,7 +181,7 @@ class PolicyEnforcer:
                 return wait.total_seconds()
         return float("inf")
 
-    # --- what is told -----------------------------------------------------------------------------
+    # --- events -----------------------------------------------------------------------------------
 
     def _overdue(self, policy: Policy, facts: Facts, reason: str) -> Overdue:
         state = str(facts.state)
@@ -198,7 +198,7 @@ class PolicyEnforcer:
         return [PolicyFailed(**said, error=error)]
 
     def _note_failure(self, watched: WatchedTask, policy: Policy, error: Exception) -> bool:
-        """Note a failure, and when to ask again; return whether it is to be told."""
+        """Record a failure, and when to retry; return whether it is to be emitted."""
         last, kind = watched.failing.get(policy.name), _kind_of(error)
         times = 1 if last is None else last.times + 1
         asked_s = pause_asked_s(getattr(error.__cause__ or error, "retry_after_s", None))
@@ -206,11 +206,11 @@ class PolicyEnforcer:
         return last is None or last.kind != kind or _is_power_of(_AGAIN, times)
 
 
-def first_unspent(log: TaskJournal[Any, Any], command: Any, stem: str) -> int:
-    """Return the first number, from 1, under which the command did not come to nothing; all before it did."""
+def first_unspent(journal: TaskJournal[Any, Any], command: Any, stem: str) -> int:
+    """Return the first number, from 1, whose command was not refused or abandoned; all smaller ones were."""
 
     def is_unspent(number: int) -> bool:
-        found = log.find_command(f"{stem}:{number}")
+        found = journal.find_command(f"{stem}:{number}")
         return found is None or (found.command == command and found.state not in _SPENT)
 
     last = 1
@@ -220,7 +220,7 @@ def first_unspent(log: TaskJournal[Any, Any], command: Any, stem: str) -> int:
 
 
 def _kind_of(error: Exception) -> tuple[Any, ...]:
-    """What kind of error it is: its words may differ each time (ids, times), and would be told each time."""
+    """Return the kind of an error, without its message, which may differ each time (ids, times)."""
     return type(error), getattr(error.__cause__ or error, "status_code", None)
 
 

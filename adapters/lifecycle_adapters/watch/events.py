@@ -1,4 +1,4 @@
-"""What a watcher emits, and the box in which events wait for their reader.
+"""The events of a watcher, and the queue in which they wait for their reader.
 
 Changes of tasks, commands of policies, tasks that cannot be read or are overdue, policies that fail, and outages.
 """
@@ -14,16 +14,16 @@ from datetime import datetime
 from lifecycle.conformance import ObservationKind
 
 RECORD = "record"
-"""The `channel` of a change that no report told, but the journal's record of the task."""
+"""The `channel` of a change that comes from the journal's record of the task instead of a report."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A task has moved, or something remarkable was reported of it.
+    """A task has changed its state, or a report deviates from it.
 
-    `before` and `state` are what was known before and after (None for nothing yet); where they are
-    equal the task has not moved, and `kind`, `late` or `unconfirmed` say what is remarkable. `kind` is
-    None for the first report. `status` is the word that was reported, `as_of` its time (UTC).
+    `before` and `state` are the known states before and after the report (None if not known yet). If they are
+    equal the state has not changed, and `kind`, `late` or `unconfirmed` show the deviation. `kind` is
+    None for the first report. `status` is the status that was reported, `as_of` its time (UTC).
     """
 
     task_id: str
@@ -40,18 +40,18 @@ class Change:
 
     @property
     def is_unknown(self) -> bool:
-        """Whether the lifecycle does not know the status."""
+        """True if the lifecycle does not declare the status."""
         return self.kind is ObservationKind.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyAction:
-    """A policy's command, and what came of it.
+    """A policy's command, and its outcome.
 
-    `state` is the one it left the task in. `sent` is False where it was needless. With `error` it did
-    not simply succeed. `is_settled` is then True if the task is over or its state refuses the command.
-    Otherwise the command is given again, with growing pauses; the event is emitted the first time, if another
-    kind of error follows, and at the 8th, 64th, 512th ... failure in a row.
+    `state` is the task's state after it. `sent` is False if the command was needless. `error` is set if it did
+    not succeed; `is_settled` is then True if the task is over or its state refuses the command. Otherwise the
+    command is sent again, with growing pauses; the event is emitted for the first failure, for one of another
+    kind, and for the 8th, 64th, 512th ... failure in a row.
     """
 
     task_id: str
@@ -69,7 +69,7 @@ class PolicyAction:
 class ReadFailed:
     """A task's status cannot be read or recorded; emitted once until it can be.
 
-    `is_gone`: there is no such task (any more).
+    `is_gone` is True if the service has no such task, or no longer has it.
     """
 
     task_id: str
@@ -92,9 +92,9 @@ class Overdue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyFailed:
-    """A policy raised an error about a task. It is asked again, with growing pauses; the others go on.
+    """A policy raised an error about a task. It is evaluated again, with growing pauses; the others go on.
 
-    Emitted the first time, if another kind of error follows, and at the 8th, 64th, 512th ... error in a row.
+    Emitted for the first error, for one of another kind, and for the 8th, 64th, 512th ... error in a row.
     """
 
     task_id: str
@@ -105,7 +105,7 @@ class PolicyFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
-    """The service answers no reads; emitted when that is certain, and again with `ended_at` when it answers.
+    """The service responds to no reads; emitted when that is certain, and again with `ended_at` when it responds.
 
     `began_at` (UTC) is the time of the first read that failed, `error` is the last error.
     """
@@ -120,10 +120,11 @@ Event = Change | PolicyAction | ReadFailed | Overdue | PolicyFailed | Outage
 
 
 class EventQueue:
-    """Where events wait for their reader, at most `room` of them; who brings more waits.
+    """A queue of at most `room` events; `put` waits while it is full.
 
     Args:
-        is_over: whether nothing more will come; whoever changes its answer calls `wake`.
+        room: how many events it can contain.
+        is_over: returns whether no event will follow; code that changes its result must call `wake`.
     """
 
     def __init__(self, *, room: int, is_over: Callable[[], bool]) -> None:
@@ -135,14 +136,14 @@ class EventQueue:
         self._changed = asyncio.Event()
 
     async def put(self, event: Event) -> None:
-        """Bring an event, when there is room; at once where the box is closed, so that no end waits for a reader."""
+        """Add an event when there is room; at once if the queue is closed, so that closing never waits for a reader."""
         while len(self._events) >= self._room and not self._is_closed:
             await self._next_change()
         self._events.append(event)
         self.wake()
 
     async def take(self) -> Event | None:
-        """Return the next event, None after the last. Raises what the watcher failed with."""
+        """Return the next event, None after the last. Raises the error with which the watcher failed."""
         while not self._events:
             if self._failure is not None:
                 raise self._failure
@@ -154,13 +155,13 @@ class EventQueue:
         return event
 
     def close(self, failure: BaseException | None = None) -> None:
-        """Let nobody wait any more."""
+        """End all waits; `take` then raises `failure`, or returns None after the last event."""
         self._is_closed = True
         self._failure = self._failure or failure
         self.wake()
 
     def wake(self) -> None:
-        """Let those who wait look again."""
+        """Make every waiting `put` and `take` check again."""
         self._changed.set()
         self._changed = asyncio.Event()
 

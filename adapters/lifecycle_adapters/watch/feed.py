@@ -1,4 +1,4 @@
-"""What other processes record is heard where the journal tells it: its change feed, asked every second."""
+"""Polling of a journal's change feed, every second, for reports that other processes recorded."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _log = logging.getLogger("lifecycle_adapters.watch")
 
 _EVERY_S = 1.0
 _LONGEST_PAUSE_S = 60.0
-_LIMIT = 1000  # entries asked for at once
+_LIMIT = 1000  # entries per poll
 
-# What is asked of a journal that tells its changes, so that none is named here.
+# The protocols of a journal with a change feed, so that this package imports none.
 
 
 class ChangeBatch(Protocol):
-    """What was recorded after a point, and the cursor to ask with for what comes after."""
+    """The entries recorded after a point, and the cursor from which to read on."""
 
     @property
     def entries(self) -> Sequence[object]:
@@ -32,16 +32,16 @@ class ChangeBatch(Protocol):
 
     @property
     def cursor(self) -> str:
-        """Where to go on."""
+        """The cursor from which to read on."""
         ...
 
 
 @runtime_checkable
 class ChangeFeed(Protocol):
-    """A journal that tells what was recorded since a point; the point `now` is the present."""
+    """A journal with a change feed; the cursor "now" is the present."""
 
     def changes(self, since: str | None = None, *, limit: int = 1000) -> ChangeBatch:
-        """Return what was recorded after `since`."""
+        """Return the entries that were recorded after `since`."""
         ...
 
 
@@ -65,13 +65,13 @@ async def follow(
 ) -> AsyncGenerator[tuple[str, ReportEntry[Any, Any] | None]]:
     """Yield the task and the entry of each report of this lifecycle that is recorded after a point, for ever.
 
-    The entry is None if it cannot be judged, for example because the lifecycle does not declare its state (any
-    more). If the changes cannot be read at all, the feed goes on with what comes after that.
+    The entry is None if it cannot be judged, for example because the lifecycle does not declare its state, or no
+    longer does. If the changes cannot be read at all, the feed skips to the present.
     """
     failures = 0
     while True:
         try:
-            told = await recorder.retry_until_available(lambda at=since: feed.changes(at, limit=_LIMIT), blocking=True)  # type: ignore[misc]
+            batch = await recorder.retry_until_available(lambda at=since: feed.changes(at, limit=_LIMIT), blocking=True)  # type: ignore[misc]
         except Exception:  # noqa: BLE001 (reads go on without it)
             failures += 1
             _log.exception("the journal's changes cannot be read; tasks are read less promptly")
@@ -79,25 +79,25 @@ async def follow(
             since = "now"
             continue
         failures = 0
-        for each in told.entries:
+        for each in batch.entries:
             if isinstance(each, ForeignReport) and each.lifecycle == lifecycle.name:
                 yield each.task_id, _judged(lifecycle, each)
-        since = told.cursor
-        if len(told.entries) < _LIMIT:
+        since = batch.cursor
+        if len(batch.entries) < _LIMIT:
             await asyncio.sleep(_EVERY_S)
 
 
-def _judged(lifecycle: Lifecycle[Any, Any], told: ForeignReport) -> ReportEntry[Any, Any] | None:
+def _judged(lifecycle: Lifecycle[Any, Any], foreign: ForeignReport) -> ReportEntry[Any, Any] | None:
     try:
-        return _entry(lifecycle, told)
-    except Exception as error:  # noqa: BLE001 (whatever it is, it is about this task)
-        _log.warning("a recorded report cannot be judged", extra={"task_id": told.task_id, "error": str(error)})
+        return _entry(lifecycle, foreign)
+    except Exception as error:  # noqa: BLE001 (any error here concerns this task alone)
+        _log.warning("a recorded report cannot be judged", extra={"task_id": foreign.task_id, "error": str(error)})
         return None
 
 
-def _entry(lifecycle: Lifecycle[Any, Any], told: ForeignReport) -> ReportEntry[Any, Any]:
-    known = None if told.before is None else lifecycle.require_state_of(told.before)
-    observation = None if known is None else lifecycle.observe(known, told.status, channel=told.channel)
-    state = None if told.state is None else lifecycle.require_state_of(told.state)
-    report = Report(told.status, told.as_of, told.channel)
-    return ReportEntry(report, state, observation, told.late, told.unconfirmed)
+def _entry(lifecycle: Lifecycle[Any, Any], foreign: ForeignReport) -> ReportEntry[Any, Any]:
+    known = None if foreign.before is None else lifecycle.require_state_of(foreign.before)
+    observation = None if known is None else lifecycle.observe(known, foreign.status, channel=foreign.channel)
+    state = None if foreign.state is None else lifecycle.require_state_of(foreign.state)
+    report = Report(foreign.status, foreign.as_of, foreign.channel)
+    return ReportEntry(report, state, observation, foreign.late, foreign.unconfirmed)

@@ -1,8 +1,8 @@
-"""Is the service down, or are these tasks' reads failing? Judged from the last reads of distinct tasks.
+"""Detection of outages: it distinguishes a service that is down from tasks whose own reads fail. No I/O.
 
-Reads of five distinct tasks that fail without one that succeeds are a suspicion: reads stop, and one task
-after the other is read as a probe. Five probes that fail too are an outage, the first response ends it. So tasks
-that fail by themselves, however many, stop nobody's reads for longer than a probe takes. No I/O.
+If the reads of five distinct tasks fail without one that succeeds, an outage is suspected: reads stop, and one task
+after the other is read as a probe. If five probes fail too, it is an outage, which the first response ends. So tasks
+that fail by themselves, however many, stop the reads of others for no longer than a probe takes.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from lifecycle_adapters.http.timing import retry_pause_s
 from lifecycle_adapters.watch.events import Outage
 from lifecycle_adapters.watch.watched_task import WatchedTask
 
-_SUSPICIOUS = 5  # distinct tasks; all if fewer are watched, but at least two: one task's trouble is its own
+_SUSPICIOUS = 5  # distinct tasks; all if fewer are watched, but at least two: one failing task is not an outage
 _CERTAIN = 5  # probes
 _FIRST_PAUSE_S = 1.0
-_LONGEST_PAUSE_S = 20.0  # also the longest that a few tasks which do answer stay unread
+_LONGEST_PAUSE_S = 20.0  # also the longest time for which tasks that could be read stay unread
 
 
 class OutageDetector:
-    """What the reads of one watcher say about its service."""
+    """Detects outages of a service from the reads of one watcher."""
 
     def __init__(self, lifecycle: str, clock: Callable[[], datetime]) -> None:
         self._lifecycle = lifecycle
@@ -37,7 +37,7 @@ class OutageDetector:
         """Set while only probes are read."""
 
     def fail(self, watched: WatchedTask, error: Exception, *, of: int, is_probe: bool) -> Outage | None:
-        """Take note of a read without response, of one of so many tasks. Return the outage that this makes certain."""
+        """Record a read without response, of one of `of` tasks; return the outage if this read makes it certain."""
         self._began_at = self._began_at or self._clock()
         if not self.suspected.is_set():
             self._failing.add(watched.task_id)
@@ -51,7 +51,7 @@ class OutageDetector:
         return self._outage if is_new else None
 
     def respond(self) -> Outage | None:
-        """Take note of a response. Return the outage that it ends."""
+        """Record a response; return the outage that it ends, if any."""
         ended = self._outage and replace(self._outage, ended_at=self._clock())
         self._failing.clear()
         self._began_at, self._probes, self._outage = None, 0, None
@@ -66,6 +66,6 @@ class OutageDetector:
 
 
 def next_probe(tasks: Iterable[WatchedTask]) -> WatchedTask | None:
-    """Return the task to probe with: the fewest failures in a row, then the latest response, then by chance."""
+    """Return the task to probe: the one with the fewest failures in a row, then the latest response, then at random."""
     free = (each for each in tasks if not each.is_busy)
     return min(free, key=lambda each: (each.failures, -each.responded_s, random.random()), default=None)  # noqa: S311

@@ -1,6 +1,6 @@
-"""How often a task is looked at: settings, and the intervals that follow from them.
+"""The polling intervals of a watcher: settings, and the intervals computed from them.
 
-No clock and no task belongs here; what a state is (does it work, does it rest) is asked of its lifecycle.
+No clock and no task belongs here; the lifecycle defines in which states a task works and in which it rests.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from lifecycle_adapters.http.timing import retry_pause_s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How closely tasks are watched. All in seconds but `growth`, `jitter` and `concurrency`.
+    """The polling intervals of a watcher. All in seconds but `growth`, `jitter` and `concurrency`.
 
-    A task that works is looked at every `working_s`, one that rests every `resting_s`; while nothing
+    A task that works is polled every `working_s`, one that rests every `resting_s`; while nothing
     changes each interval is `growth` times the one before, up to `longest_s`, and after a change it
-    is short again. Where its changes are heard by webhook, it is looked at every `longest_s`. An
-    interval is made shorter or longer by up to `jitter` of it, by chance. At most `concurrency`
-    reads, and as many commands of policies, are under way at a time. How many a second is the throttle's to say.
+    is short again. A task whose changes arrive by webhook is polled every `longest_s`. An interval is
+    lengthened or shortened at random by up to `jitter` of itself. At most `concurrency` reads, and as many
+    commands of policies, are under way at a time. The throttle limits the requests per second.
 
-    A read that failed, and a command of a policy that came to nothing, are repeated after random exponential
-    pauses up to `longest_s`; if the service asks for a longer one (Retry-After), that is obeyed up to five
-    minutes. A cost that no status tells is read every `cost_s`.
+    A failed read, and a failed command of a policy, is retried after random exponential pauses up to
+    `longest_s`; if the service asks for a longer one (Retry-After), that is obeyed up to five minutes. A cost
+    that is not in the status response is read every `cost_s`.
     """
 
     working_s: float = 2.0
@@ -47,7 +47,7 @@ class Pace:
         require_number(self.jitter, "jitter", at_least=0, less_than=1)
 
     def first_interval_s(self, lifecycle: Lifecycle[Any, Any], state: Any) -> float:
-        """Return the interval after a change into `state`; None is a state that is not known yet."""
+        """Return the interval after a change to `state`; None is a state that is not known yet."""
         rests = state is not None and state in resting_states(lifecycle)
         return min(self.resting_s if rests else self.working_s, self.longest_s)
 
@@ -56,7 +56,7 @@ class Pace:
         return min(interval_s * self.growth, self.longest_s)
 
     def jittered_s(self, interval_s: float) -> float:
-        """Return the interval with its share of chance."""
+        """Return the interval with random jitter."""
         return interval_s * random.uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311 (no secret)
 
     def retry_s(self, failures: int) -> float:
@@ -72,9 +72,9 @@ _LARGEST = 1e9
 def resting_states(lifecycle: Lifecycle[Any, Any]) -> frozenset[Any]:
     """Return the states, none of them final, in which a task waits for its caller.
 
-    Those declared settled (v3 `idle`), and those out of which a command of the caller's takes the
-    task back to work that it had to come from: v1 `paused`, to which every way leads through the
-    `running` that `resume` leads back to.
+    These are the states declared settled (v3 `idle`), and those from which a command leads back to a
+    working state that every path to them passes: v1 `paused`, since every path to it passes `running`,
+    to which `resume` leads back.
     """
     states = [each.name for each in lifecycle.states if not lifecycle.is_final(each.name)]
     return frozenset(each for each in states if lifecycle.is_settled(each) or _can_be_resumed(lifecycle, each))
@@ -87,6 +87,6 @@ def _can_be_resumed(lifecycle: Lifecycle[Any, Any], state: Any) -> bool:
 
 
 def _must_pass(lifecycle: Lifecycle[Any, Any], gate: Any, state: Any) -> bool:
-    """Whether every way from the initial state to `state` passes `gate`."""
+    """Return whether every path from the initial state to `state` passes `gate`."""
     others = {(row.source, row.event): row.target for row in lifecycle.transitions if row.source != gate}
     return gate == lifecycle.initial or state not in reach(others, lifecycle.initial)

@@ -1,8 +1,8 @@
-"""Policies: when a watcher ends a task, or reports it as overdue. Pure: a decision follows from facts and the time.
+"""Policies: rules by which a watcher ends a task or reports it as overdue; pure functions of facts and the time.
 
-Times are those of the journal's record, so that they survive restarts. A clock that is put forward
-cannot be told from a machine that slept: the time counts as passed, and every task that can be read is
-read once more before it is ended. A clock that is put back delays (`lifecycle_adapters.http.timing.SteadyClock`).
+Times are those of the journal's record, so that they survive restarts. A clock that is set forward cannot be
+distinguished from a machine that slept: the time counts as passed, and every task that can be read is read once
+more before it is ended. A clock that is set back delays decisions (`lifecycle_adapters.http.timing.SteadyClock`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lifecycle_adapters.watch.pace import resting_states
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What is known of a task: its state and since when, when it was first seen, what it has cost.
+    """The facts about a task: its state and since when, when it was first seen, its cost in USD (None: not known).
 
     `state` is None if the task's status could never be read. `since` and `first_at` are then the time at
     which the task was created or, if the journal does not know it, added to the watcher.
@@ -37,24 +37,24 @@ class Facts:
 
 
 class Policy(Protocol):
-    """When a task is to be ended. `name` goes into the record; one watcher has one policy of a name."""
+    """A rule that decides when a task is to be ended. No two policies of a watcher may have the same name."""
 
     @property
     def name(self) -> str:
-        """What it is called in the record."""
+        """Its name in the journal."""
         ...
 
     @property
     def needs_cost(self) -> bool:
-        """Whether it asks what tasks cost."""
+        """True if it needs the cost of tasks."""
         ...
 
     def decide(self, lifecycle: Lifecycle[Any, Any], facts: Facts, now: datetime) -> str | None:
-        """Return why the task is to be ended now, None where it is not. Not asked of tasks that are over."""
+        """Return why the task is to be ended now, None if it is not. Not called for tasks that are over."""
         ...
 
     def due_at(self, lifecycle: Lifecycle[Any, Any], facts: Facts) -> datetime | None:
-        """Return when time alone will change the decision, None where it will not."""
+        """Return when time alone will change the decision, None if it will not."""
         ...
 
 
@@ -69,7 +69,7 @@ class AlertPolicy(Policy, Protocol):
 
 @runtime_checkable
 class NamesStates(Protocol):
-    """A policy that names states, which the watcher checks when it is made."""
+    """A policy that names states; the watcher checks them in its constructor."""
 
     def require_declared(self, lifecycle: Lifecycle[Any, Any]) -> None:
         """Raise UnknownName for a state that the lifecycle does not declare, ValueError for one that cannot count."""
@@ -77,13 +77,13 @@ class NamesStates(Protocol):
 
 
 def require_instances(policies: Iterable[object]) -> None:
-    """Raise TypeError for what is no policy, such as a class: it would be found out when a task is first judged."""
+    """Raise TypeError for an object that is not a policy, such as a class, now instead of at the first decision."""
     for each in policies:
         if isinstance(each, type):
             raise TypeError(f"a policy is an object, not the class {each.__name__}; make one: {each.__name__}(...)")
         missing = [name for name in ("name", "needs_cost", "decide", "due_at") if not hasattr(each, name)]
         if missing:
-            raise TypeError(f"{shortened(each)} is no policy: it has no {', '.join(missing)}")
+            raise TypeError(f"{shortened(each)} is not a policy: it has no {', '.join(missing)}")
 
 
 def ask(
@@ -127,7 +127,7 @@ class StopAfter:
         require_number(self.seconds, "seconds", more_than=0, less_than=float("inf"))
 
     def decide(self, lifecycle: Lifecycle[Any, Any], facts: Facts, now: datetime) -> str | None:
-        """Return why, once the time is up."""
+        """Return why the task is to be ended; None before its time is up."""
         if now < self.due_at(lifecycle, facts):
             return None
         return f"it has lasted {(now - facts.first_at).total_seconds():.0f} s, the limit is {self.seconds:g} s"
@@ -141,7 +141,7 @@ class StopAfter:
 class StopPausedAfter:
     """End a task that has rested in one state for `seconds`.
 
-    `states` are those that count; where none are given, those in which a task waits for its caller
+    `states` are the states that count; if omitted, those in which a task waits for its caller
     (v1 `paused`, v3 `idle`), as `lifecycle_adapters.watch.pace.resting_states` derives them from the lifecycle.
     """
 
@@ -154,7 +154,7 @@ class StopPausedAfter:
         require_number(self.seconds, "seconds", more_than=0, less_than=float("inf"))
 
     def decide(self, lifecycle: Lifecycle[Any, Any], facts: Facts, now: datetime) -> str | None:
-        """Return why, once the time is up."""
+        """Return why the task is to be ended; None before its time is up."""
         due_at = self.due_at(lifecycle, facts)
         if due_at is None or now < due_at:
             return None
@@ -221,17 +221,17 @@ class StopAtCost:
         require_number(self.usd, "usd", kind=int | float | Decimal, more_than=0, less_than=float("inf"))
 
     def decide(self, lifecycle: Lifecycle[Any, Any], facts: Facts, now: datetime) -> str | None:  # noqa: ARG002 (as declared)
-        """Return why, once the limit is reached."""
+        """Return why the task is to be ended; None below the limit, or while the cost is not known."""
         if facts.cost_usd is None or facts.cost_usd < Decimal(str(self.usd)):
             return None
         return f"it has cost {facts.cost_usd} USD, the limit is {self.usd} USD"
 
     def due_at(self, lifecycle: Lifecycle[Any, Any], facts: Facts) -> None:
-        """Return None: only a look tells."""
+        """Return None: only a read of the cost can change the decision."""
 
 
 def ending_command(lifecycle: Lifecycle[Any, Any], state: Any) -> Any:
-    """Return the first command that ends a task from this state, None where none is allowed. Raises UnknownName."""
+    """Return the first command that ends a task from this state, None if none is allowed. Raises UnknownName."""
     return next(
         (each for each in lifecycle.allowed(state, origin=Origin.CALLER) if lifecycle.is_terminating(each)), None
     )
@@ -251,7 +251,7 @@ def emergency_command(lifecycle: Lifecycle[Any, Any]) -> Any:
 
 
 def _later(at: datetime, seconds: float) -> datetime:
-    """Return the time so many seconds later; the last one that there is if that is later still."""
+    """Return the time `seconds` later, at most the largest datetime."""
     try:
         return at + timedelta(seconds=seconds)
     except OverflowError:

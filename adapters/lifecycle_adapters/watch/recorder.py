@@ -1,9 +1,8 @@
-"""What was seen goes to the journal in batches, and is learned only after it is recorded.
+"""Recording of reports in the journal, in batches; a report is applied to its task only after it is recorded.
 
-A journal that cannot be written is waited for: what was seen is kept, nobody is asked anew (the room
-is bounded, and who brings more waits), and it is tried again until it works. A batch that fails for any
-other reason than an AdapterError holds a report that cannot be recorded: then each is recorded alone, and
-those that fail are rejected.
+While the journal cannot be written, the reports are kept, no further tasks are read (the queue is bounded, and `put`
+waits for room), and the write is retried until it succeeds. If a batch fails with any error but an AdapterError, it
+contains a report that cannot be recorded: then each report is recorded alone, and those that fail are rejected.
 """
 
 from __future__ import annotations
@@ -26,15 +25,15 @@ _log = logging.getLogger("lifecycle_adapters.watch")
 R = TypeVar("R")
 
 ROOM = 500
-"""How many reports are kept, and written at once, at most."""
-_LINGER_S = 0.05  # what a batch waits for company, where each costs a disk or a network
+"""The most reports that are kept, and that are written in one batch."""
+_LINGER_S = 0.05  # how long a batch waits for further reports if each write needs a disk or a network
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class PendingReport:
-    """A report to be recorded; or, with `entry`, one that was recorded by whoever received it, and as what."""
+    """A report to be recorded; or, with `entry`, a report that another process has recorded as that entry."""
 
     watched: WatchedTask
     report: Report
@@ -47,9 +46,11 @@ Reject = Callable[[PendingReport, Exception], Awaitable[None]]
 
 
 class Recorder:
-    """Records what is seen, in order, and has it learned.
+    """Records reports in order, and passes them on.
 
     Args:
+        journal: the journal in which they are recorded.
+        lifecycle: the lifecycle of the tasks.
         learn: called with each report once it is recorded.
         reject: called with each report that cannot be recorded, and the error.
     """
@@ -68,25 +69,25 @@ class Recorder:
 
     @property
     def unrecorded(self) -> int:
-        """How many reports are not recorded yet."""
+        """The number of reports that are not recorded yet."""
         return sum(each.entry is None for each in self._inbox)
 
-    async def put(self, seen: PendingReport) -> None:
-        """Bring a report, when there is room and the journal can be written."""
+    async def put(self, pending: PendingReport) -> None:
+        """Add a report, when there is room and the journal can be written."""
         while (self._waiting_calls or len(self._inbox) >= ROOM) and not self._is_closing:
             self._left.clear()
             await self._left.wait()
-        self._take_in(seen)
+        self._append(pending)
 
-    def offer(self, seen: PendingReport) -> bool:
-        """Bring a report that was recorded elsewhere; whether there was room for it."""
+    def offer(self, pending: PendingReport) -> bool:
+        """Add a report that another process has recorded; return False if there is no room for it."""
         if len(self._inbox) >= ROOM:
             return False
-        self._take_in(seen)
+        self._append(pending)
         return True
 
     async def run(self) -> None:
-        """Record and have learned until `end`, and then what is left."""
+        """Record reports and pass them on until `end` is called and none is left."""
         while True:
             while not self._inbox and not self._is_ending:
                 self._arrived.clear()
@@ -98,30 +99,33 @@ class Recorder:
             outcomes = await self._record(batch)
             del self._inbox[: len(batch)]
             self._left.set()
-            for seen, outcome in zip(batch, outcomes, strict=True):
-                await (self._reject(seen, outcome) if isinstance(outcome, Exception) else self._learn(seen, outcome))
+            for pending, outcome in zip(batch, outcomes, strict=True):
+                if isinstance(outcome, Exception):
+                    await self._reject(pending, outcome)
+                else:
+                    await self._learn(pending, outcome)
 
     def close(self) -> None:
-        """Let nobody wait for room any more: what comes now is the last that was seen."""
+        """Stop waiting for room in `put`: the watcher is closing, and few reports follow."""
         self._is_closing = True
         self._left.set()
 
     def end(self) -> None:
-        """Let `run` return when everything is recorded."""
+        """Make `run` return when everything is recorded."""
         self._is_ending = True
         self._arrived.set()
 
     async def retry_until_available(self, call: Callable[[], R], *, blocking: bool) -> R:
-        """Ask the journal something, again and again until it can answer."""
+        """Call the journal, retry with pauses while it raises an AdapterError, and return the result."""
         try:
-            return await _asked(call, blocking=blocking)
+            return await _called(call, blocking=blocking)
         except AdapterError as error:
             with self._waiting(error):
-                return await _asked_again(call, blocking=blocking)
+                return await _retried(call, blocking=blocking)
 
     @contextmanager
     def _waiting(self, error: AdapterError) -> Generator[None]:
-        """While anything waits for the journal nothing new is taken in; said once, however many wait."""
+        """Block `put` while any call waits for the journal; log it once, however many calls wait."""
         if not self._waiting_calls:
             _log.warning("the journal cannot be used; watching pauses", extra={"error": str(error)})
         self._waiting_calls += 1
@@ -134,7 +138,7 @@ class Recorder:
                 _log.info("the journal is waited for no longer", extra={"unrecorded": self.unrecorded})
 
     async def _record(self, batch: Sequence[PendingReport]) -> list[Outcome]:
-        """Record what is not recorded yet; for each the entry, or the error why it cannot be recorded."""
+        """Record the reports that are not recorded yet; return each report's entry, or the error of its recording."""
         new = [TaskReport(self._lifecycle, each.watched.task_id, each.report) for each in batch if each.entry is None]
         blocking = any(each.watched.journal.blocking for each in batch)
         made = iter(await self._add(new, blocking=blocking) if new else [])
@@ -143,13 +147,13 @@ class Recorder:
     async def _add(self, new: Sequence[TaskReport], *, blocking: bool) -> list[Outcome]:
         try:
             return list(await self.retry_until_available(lambda: self._journal.add_reports(new), blocking=blocking))
-        except Exception as error:  # noqa: BLE001 (whatever it is, one of them is to blame)
+        except Exception as error:  # noqa: BLE001 (any other error is caused by one of the reports)
             if len(new) == 1:
                 return [error]
         return [outcome for each in new for outcome in await self._add([each], blocking=blocking)]
 
     async def _linger(self) -> None:
-        """Let a batch grow, where writing one costs more than waiting."""
+        """Wait for further reports if a write costs more than the wait."""
         if self._is_ending or not any(each.watched.journal.blocking for each in self._inbox):
             return
         with suppress(TimeoutError):
@@ -158,19 +162,19 @@ class Recorder:
                     self._arrived.clear()
                     await self._arrived.wait()
 
-    def _take_in(self, seen: PendingReport) -> None:
-        self._inbox.append(seen)
+    def _append(self, pending: PendingReport) -> None:
+        self._inbox.append(pending)
         self._arrived.set()
 
 
-async def _asked(call: Callable[[], R], *, blocking: bool) -> R:
+async def _called(call: Callable[[], R], *, blocking: bool) -> R:
     return await asyncio.to_thread(call) if blocking else call()
 
 
-async def _asked_again(call: Callable[[], R], *, blocking: bool) -> R:
+async def _retried(call: Callable[[], R], *, blocking: bool) -> R:
     attempt = 0
     while True:
         attempt += 1
         await asyncio.sleep(retry_pause_s(attempt, first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S))
         with suppress(AdapterError):
-            return await _asked(call, blocking=blocking)
+            return await _called(call, blocking=blocking)

@@ -1,14 +1,14 @@
-"""How many requests a second one key may make: a bucket that all its tasks share, and that the service closes.
+"""The rate limit of one key: a token bucket that all its tasks share, and that responses of the service close.
 
-The bucket is aiolimiter's. Around it stands what the service's responses say: a 429 closes it for all
-until the time asked for, at most five minutes, and halves the rate, which then grows back slowly (additive
-increase, multiplicative decrease: R. Jain and others, whose TCP this made fair). While one task alone has got a 429,
-it is closed for a minute at most: what one answer asks for is believed of the key if another task gets a 429 too.
+The bucket is aiolimiter's. A 429 closes it for all tasks until the time in its Retry-After, at most five minutes, and
+halves the rate, which then grows back slowly (additive increase, multiplicative decrease: R. Jain and others, whose
+method made TCP fair). While only one task has received a 429, the bucket closes for a minute at most; it closes for
+longer only if another task receives a 429 too.
 
-Two kinds of 429 close nothing. One that is about the number of concurrent sessions says nothing about the rate of
-other calls. And one to the task that got the last one too, while other tasks got responses in between, is that
-task's own trouble. Nor does any other failure: whether the service is down is for outage.py to say, and a
-Retry-After with a 503 is for the one call that got it.
+Two kinds of 429 do not close it: one about the number of concurrent sessions, which does not limit other calls; and
+one to the task that received the last 429 too, while other tasks received responses in between, which concerns that
+task alone. Other failures do not close it either: outage.py detects a service that is down, and a Retry-After with a
+503 is for the one call that received it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _log = logging.getLogger("lifecycle_adapters.watch")
 
 LONGEST_CLOSED_S = 300.0
 """The longest pause that a service's Retry-After can ask for."""
-_CLOSED_BY_ONE_S = 60.0  # the longest pause that the answer to one task can ask for, for all others
-_BURST_S = 0.1  # the bucket holds what flows in this time, so that a loop that wakes late loses nothing
-_RECOVERY_S = 60.0  # from nothing to the full rate
+_CLOSED_BY_ONE_S = 60.0  # the longest pause of all tasks that the response to one task can cause
+_BURST_S = 0.1  # the bucket contains the requests of this time, so that a loop that wakes late loses none
+_RECOVERY_S = 60.0  # the time in which the rate grows from nothing to the full rate
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 60.0
 
@@ -40,7 +40,7 @@ def pause_asked_s(retry_after_s: float | None, *, longest_s: float = LONGEST_CLO
 
 
 class Throttle:
-    """The requests of one key, to be shared by all its watchers in one event loop. A `RateLimiter` for clients.
+    """The rate limit of one key, shared by all its watchers in one event loop. A `RateLimiter` for clients.
 
     Args:
         rate_per_s: requests a second at most; the service may lower it, down to a hundredth.
@@ -52,17 +52,17 @@ class Throttle:
         self._closed_until_s = float("-inf")
         self._closed_times = 0  # in a row
         self._closed_by: str | None = None  # the task that got the last 429
-        self._others_served = False  # since then
+        self._others_served = False  # whether other tasks received responses since then
         self._raised_s = float("-inf")
         self._set_rate(rate_per_s)
 
     @property
     def rate_per_s(self) -> float:
-        """The requests a second that are granted now."""
+        """The present rate, in requests a second."""
         return self._rate_per_s
 
     def of(self, task_id: str) -> TaskLimiter:
-        """Return this throttle as the gate of one task's requests."""
+        """Return the rate limiter of one task's requests, which uses this throttle."""
         return TaskLimiter(self, task_id)
 
     async def acquire(self) -> None:
@@ -74,11 +74,11 @@ class Throttle:
             if self._closed_until_s <= _now_s():
                 return
 
-    def observe(self, answer: Response, task_id: str | None = None) -> None:
-        """Take into account what came of a request; `task_id` is the task that it was about, if known."""
-        match answer:
+    def observe(self, response: Response, task_id: str | None = None) -> None:
+        """Adapt the rate to a response; `task_id` is the task that the request was about, if known."""
+        match response:
             case Throttled(limits_rate=True):
-                self._be_throttled(answer.retry_after_s, task_id)
+                self._be_throttled(response.retry_after_s, task_id)
             case Accepted():
                 self._be_served(task_id)
             case _:
@@ -91,7 +91,7 @@ class Throttle:
         self._closed_by, self._others_served = task_id, self._others_served and is_its_own
         if is_its_own:
             return
-        if self._closed_until_s > _now_s():  # sent before it closed: this says nothing new of the rate
+        if self._closed_until_s > _now_s():  # sent before it closed: this is no news about the rate
             self._close(asked_s)
             return
         self._closed_times += 1
@@ -117,7 +117,7 @@ class Throttle:
         self._closed_until_s = max(self._closed_until_s, _now_s() + seconds)
 
     def _set_rate(self, rate_per_s: float) -> None:
-        # A bucket has one rate for ever; those who wait at the old one still get in by its rate.
+        # The rate of a bucket cannot be changed; requests that wait for the old bucket proceed at its rate.
         self._rate_per_s = rate_per_s
         burst = max(1.0, rate_per_s * _BURST_S)
         self._bucket = AsyncLimiter(burst, burst / rate_per_s)
@@ -125,7 +125,7 @@ class Throttle:
 
 @dataclass(frozen=True, slots=True)
 class TaskLimiter:
-    """The gate of one task's requests: the throttle then knows which task a response is about."""
+    """The rate limiter of one task's requests; it passes the task's id to the throttle with each response."""
 
     throttle: Throttle
     task_id: str
@@ -134,9 +134,9 @@ class TaskLimiter:
         """Return when a request may be sent."""
         await self.throttle.acquire()
 
-    def observe(self, answer: Response) -> None:
-        """Take into account what came of a request."""
-        self.throttle.observe(answer, self.task_id)
+    def observe(self, response: Response) -> None:
+        """Adapt the rate to a response."""
+        self.throttle.observe(response, self.task_id)
 
 
 def _pause_s(attempt: int) -> float:

@@ -1,6 +1,6 @@
-"""What a watcher knows of each task, what it learns from a report, and when each is due. No I/O.
+"""The watched tasks: their records, the changes that reports cause, and the schedule of reads. No I/O.
 
-Ten thousand of these are held at a time: they are small, and none has a coroutine or a timer of its own.
+There may be ten thousand of them at a time: they are small, and none has a coroutine or a timer of its own.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.watch.events import RECORD, Change
 from lifecycle_adapters.watch.policies import Policy
 
-Remark = tuple[Any, ...]
+Deviation = tuple[Any, ...]
 
-_WORDS = 16  # unknown statuses of a task that are remembered; one that comes again later is emitted again
-_REMARKABLE = frozenset({ObservationKind.STALE, ObservationKind.CONFLICT, ObservationKind.UNKNOWN})
+_UNKNOWN_KEPT = 16  # unknown statuses of a task that are remembered; one that recurs later is emitted again
+_DEVIATIONS = frozenset({ObservationKind.STALE, ObservationKind.CONFLICT, ObservationKind.UNKNOWN})
 
 
 @dataclass(frozen=True, slots=True)
 class Failing:
-    """A policy's failures in a row: of which kind the last was, how many, and when to ask again (loop's clock)."""
+    """A policy's failures in a row: the kind of the last, their number, and when to retry (the loop's clock)."""
 
     kind: tuple[Any, ...]
     times: int
@@ -38,11 +38,12 @@ class Failing:
 
 @dataclass(slots=True, eq=False)
 class WatchedTask:
-    """One task.
+    """One watched task.
 
-    `record` is what was told of it, None before its first look. `due_s` is when it is to be looked at
-    next, infinite while that is under way; `again` asks for another look at once after this one. After
-    `failures` reads in a row it is not read before `read_after_s`; `responded_s` is when a read last succeeded.
+    `record` is the record after the events emitted so far, None before the first read. `due_s` is when the task is
+    to be read next, infinite while a read is under way; `again` requests another read directly after this one. After
+    `failures` failed reads in a row it is not read before `read_after_s`; `responded_s` is when a read last
+    succeeded. All times are those of the loop's clock.
     """
 
     task_id: str
@@ -57,29 +58,29 @@ class WatchedTask:
     failures: int = 0
     read_after_s: float = float("-inf")
     responded_s: float = float("-inf")
-    is_told_unreadable: bool = False
-    remarked: Remark | None = None
+    is_reported_unreadable: bool = False
+    last_deviation: Deviation | None = None
     unknown_statuses: tuple[int, ...] = ()
     cost_usd: Decimal | None = None
     cost_due_s: float = float("-inf")
-    # Of policies, in this state: the one to be carried out now, those that are not asked again, those that fail.
+    # The policies in this state: the one whose command is to be sent now, those not evaluated again, those that fail.
     pending_policy: Policy | None = None
     settled: frozenset[str] = frozenset()
     failing: dict[str, Failing] = field(default_factory=dict[str, Failing])
 
 
 def learn(lifecycle: Lifecycle[Any, Any], watched: WatchedTask, entry: ReportEntry[Any, Any]) -> Change | None:
-    """Take over a recorded report; return the change that it is, None where it tells nothing new.
+    """Apply a recorded report to the task; return the change that it is, None if it is nothing new.
 
-    What is new is judged against what was told of this task before: another worker may have recorded
-    the move already, and the report is then the same to the journal and a change to us.
+    It is compared with the events emitted before: if another worker has recorded the new state already, the
+    report is a repeat to the journal, and still a change here.
     """
     before = watched.record or TaskRecord()
     watched.record = apply_report(before, entry)
-    moved = watched.record.state != before.state
-    if moved:
-        watched.settled, watched.failing, watched.remarked = frozenset(), {}, None
-    if not (_remark(watched, entry) or moved):
+    has_changed = watched.record.state != before.state
+    if has_changed:
+        watched.settled, watched.failing, watched.last_deviation = frozenset(), {}, None
+    if not (_is_new_deviation(watched, entry) or has_changed):
         return None
     return Change(
         task_id=watched.task_id,
@@ -97,22 +98,22 @@ def learn(lifecycle: Lifecycle[Any, Any], watched: WatchedTask, entry: ReportEnt
 
 
 def is_behind(watched: WatchedTask, entry: ReportEntry[Any, Any]) -> bool:
-    """Return whether a late report is the first that we see: the journal knows a state that we do not."""
+    """Return whether a late report is the first one here: the journal then has a state that is not known here."""
     state = None if watched.record is None else watched.record.state
     return state is None and (entry.late or entry.unconfirmed)
 
 
 def is_news(watched: WatchedTask, report: Report) -> bool:
-    """Whether a report that another recorded is younger than the last that was told as believed.
+    """Return whether a report that another process recorded is newer than the last one believed here.
 
-    It is not where it arrives here after one that was recorded later; what it says was then told.
+    It is not if it arrives here after a report that was recorded later; its state was then emitted already.
     """
     known_at = None if watched.record is None else watched.record.as_of
     return known_at is None or report.as_of > known_at
 
 
 def over_already(lifecycle: Lifecycle[Any, Any], watched: WatchedTask) -> Change:
-    """Return the change that tells of a task of which the journal knew that it is over."""
+    """Return the change for a task that was already over in the journal."""
     record = watched.record
     assert record is not None
     assert record.as_of is not None
@@ -130,38 +131,38 @@ def over_already(lifecycle: Lifecycle[Any, Any], watched: WatchedTask) -> Change
 
 
 def is_over(lifecycle: Lifecycle[Any, Any], watched: WatchedTask) -> bool:
-    """Whether the state last told is final."""
+    """Return whether the last state emitted is final."""
     state = None if watched.record is None else watched.record.state
     return state is not None and lifecycle.is_final(state)
 
 
 def is_certain(entry: ReportEntry[Any, Any]) -> bool:
-    """Whether a pushed report needs no look at the task to be believed, or to be left aside as late."""
+    """Return whether a pushed report can be believed, or ignored as late, without a read of the task."""
     kind = None if entry.observation is None else entry.observation.kind
     doubtful = kind in (ObservationKind.CONFLICT, ObservationKind.UNKNOWN) or entry.state is None
     return not (entry.unconfirmed or doubtful)
 
 
-def _remark(watched: WatchedTask, entry: ReportEntry[Any, Any]) -> bool:
-    """Whether the report is remarkable, and was not just told: a poll would repeat it for ever."""
+def _is_new_deviation(watched: WatchedTask, entry: ReportEntry[Any, Any]) -> bool:
+    """Return whether the report deviates from the record and was not emitted just before, as a poll may repeat it."""
     report = entry.report
     kind = None if entry.observation is None else entry.observation.kind
     if kind is ObservationKind.UNKNOWN or entry.state is None:
-        word = hash(report.status)  # a service can make up words without end, and long ones
-        others = tuple(each for each in watched.unknown_statuses if each != word)
+        status = hash(report.status)  # a service can invent any number of statuses, and long ones
+        others = tuple(each for each in watched.unknown_statuses if each != status)
         is_new = len(others) == len(watched.unknown_statuses)
-        watched.unknown_statuses = (*others, word)[-_WORDS:]
+        watched.unknown_statuses = (*others, status)[-_UNKNOWN_KEPT:]
         return is_new
-    if kind is ObservationKind.SAME:  # late or not: two readers of one task overtake each other all the time
+    if kind is ObservationKind.SAME:  # late or not: two readers of one task often overtake each other
         return False
     if entry.late or entry.unconfirmed:
-        remark: Remark = (kind, report.status, report.as_of)
-    elif kind in _REMARKABLE:
-        remark = (kind, report.status)
+        deviation: Deviation = (kind, report.status, report.as_of)
+    elif kind in _DEVIATIONS:
+        deviation = (kind, report.status)
     else:
         return False
-    is_new = remark != watched.remarked
-    watched.remarked = remark
+    is_new = deviation != watched.last_deviation
+    watched.last_deviation = deviation
     return is_new
 
 
@@ -171,13 +172,13 @@ def _kind(lifecycle: Lifecycle[Any, Any], before: Any, entry: ReportEntry[Any, A
     if before is None:
         return None
     kind = None if entry.observation is None else entry.observation.kind
-    if kind is None or kind is ObservationKind.SAME:  # the journal knew it from somebody else
+    if kind is None or kind is ObservationKind.SAME:  # another worker recorded the new state
         return lifecycle.observe(before, str(entry.state)).kind
     return kind
 
 
 class Schedule:
-    """When each task is due: a heap of times. A task that is put in again is due at the new time alone."""
+    """The times at which tasks are due, as a heap. A task that is put in again is due at the new time only."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, WatchedTask]] = []
@@ -185,11 +186,11 @@ class Schedule:
         self._sooner = asyncio.Event()
 
     def __len__(self) -> int:
-        """Return how many entries are held, those that are put off included."""
+        """Return the number of entries in the heap, outdated ones included."""
         return len(self._heap)
 
     def put(self, watched: WatchedTask, due_s: float) -> None:
-        """Let a task be due at this time of the loop's clock, never if it is infinite."""
+        """Make a task due at this time of the loop's clock; never if it is infinite."""
         watched.due_s = due_s
         if due_s == float("inf"):
             return
@@ -198,13 +199,13 @@ class Schedule:
             self._sooner.set()
 
     def first(self) -> WatchedTask | None:
-        """Return the task that is due first, None if none is due at any time."""
-        self._forget_the_past()
+        """Return the task that is due first, None if none is scheduled."""
+        self._drop_outdated()
         return self._heap[0][2] if self._heap else None
 
     def pop(self) -> WatchedTask | None:
-        """Take out the task that is due first, None where none is due."""
-        self._forget_the_past()
+        """Remove and return the task that is due first, None if none is due now."""
+        self._drop_outdated()
         if not self._heap or self._heap[0][0] > _now_s():
             return None
         watched = heapq.heappop(self._heap)[2]
@@ -220,16 +221,16 @@ class Schedule:
                     await self._sooner.wait()
 
     def keep(self, alive: Collection[WatchedTask]) -> None:
-        """Forget what is no longer due where that is more than is."""
+        """Rebuild the heap from the tasks in `alive` if outdated entries are the majority."""
         if len(self._heap) > 2 * len(alive) + 64:
             self._heap = [(each.due_s, next(self._numbers), each) for each in alive if each.due_s < float("inf")]
             heapq.heapify(self._heap)
 
     def _wait_s(self) -> float:
-        self._forget_the_past()
+        self._drop_outdated()
         return self._heap[0][0] - _now_s() if self._heap else float("inf")
 
-    def _forget_the_past(self) -> None:
+    def _drop_outdated(self) -> None:
         while self._heap and self._heap[0][0] != self._heap[0][2].due_s:
             heapq.heappop(self._heap)
 

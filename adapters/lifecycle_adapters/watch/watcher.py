@@ -1,12 +1,12 @@
 """The watcher: one process follows thousands of tasks with a few requests under way at a time.
 
-One coroutine takes the task that is due first, as soon as a request may be made, and lets it be read;
-what was seen is recorded (recorder.py), learned (watched_task.py), emitted (events.py) and judged by the
-policies (enforcer.py), whose commands another coroutine begins; then the task is due again (pace.py).
+One coroutine starts a read of the task that is due first, as soon as the throttle allows a request. The report is
+recorded (recorder.py), applied to the task (watched_task.py) and emitted (events.py); then policies are evaluated
+(enforcer.py), whose commands another coroutine starts, and the task is scheduled again (pace.py).
 
-One task's trouble is that task's trouble: whatever a journal, a service or a policy raises about it is emitted as
-an event, once, and the task is tried again with growing pauses. A task that cannot be read is judged by the
-policies all the same. If the service is down (outage.py), one task after the other is read as a probe.
+An error about one task concerns that task alone: any error that a journal, a service or a policy raises about it is
+emitted as an event, once, and the task is retried with growing pauses. Policies are evaluated for a task that cannot
+be read too. If the service is down (outage.py), one task after the other is read as a probe.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ _log = logging.getLogger("lifecycle_adapters.watch")
 OnEvent = Callable[[Event], object]
 
 _ROOM = 1000  # events that wait for their reader
-_TOLD_AFTER = 3  # reads in a row that failed: until then it may be a moment's trouble
+_EMITTED_AFTER = 3  # failed reads in a row: fewer may be a short disturbance
 _APPEAR_PAUSE_S = 0.5
-_COMMAND_PAUSE_S = 1.0  # in an outage, after a command that came to nothing
+_COMMAND_PAUSE_S = 1.0  # in an outage, after a command that failed
 _LONGEST_CLOSING_S = 1e9
 _KEPT = 10  # errors of a callback that are raised at the end
-# Of the time that closing may take: until when callbacks, reads and commands, and what was cancelled are waited for.
-_CALLBACKS, _LOOKS, _CANCELLED = 0.5, 0.7, 0.8
+# Deadlines as fractions of `closing_s`: for callbacks, for reads and commands, and for those that were cancelled.
+_CALLBACKS, _READS, _CANCELLED = 0.5, 0.7, 0.8
 
 
 def _require_kinds(client: Any, pace: Any, throttle: Any, on_event: Any) -> None:
@@ -68,38 +68,40 @@ def _require_kinds(client: Any, pace: Any, throttle: Any, on_event: Any) -> None
 
 
 class Watcher:
-    """Follows many tasks of one client. To be used with `async with`; all but `feed_report` in one event loop.
+    """Follows many tasks of one client. Use it with `async with`; call all but `feed_report` in one event loop.
 
         async with Watcher(client, policies=[StopAfter(3600)]) as watcher:
             watcher.add("task_1", "task_2")
             async for event in watcher.changes():
                 print(event)
 
-    It ends in good order however the block is left, by cancellation too: no read is begun, requests and
-    commands under way are waited for, everything that was seen is recorded, all within `closing_s`. A command that
-    could not end is the client's to `recover`. What was not read from `changes` is in the journal. `asyncio.run` makes
-    a cancellation of Ctrl-C; a script makes one of SIGTERM by `loop.add_signal_handler(SIGTERM, task.cancel)`.
+    At the end of the block, also after an error or a cancellation, it starts no further read, waits for the requests
+    and commands under way, and records every report that was received, all within `closing_s`. The client can
+    `recover` a command that did not end in time. Reports whose events were not read from `changes` are in the
+    journal. `asyncio.run` turns Ctrl-C into a cancellation; a script does the same for SIGTERM with
+    `loop.add_signal_handler(SIGTERM, task.cancel)`.
 
     It can be entered once. If its client can never be used again, watching ends with its ClientUnusable.
 
     Args:
-        client: whose service, key and journal are used; it stays the caller's to close.
-        policies: when tasks are to be ended, or reported as overdue.
-        pace: how closely to watch.
-        throttle: the requests a second that the key allows; to be shared by all watchers of the key.
-        on_event: called with every event, before the iterator yields it; what it returns is awaited if it can
-            be. If it raises an error, that is logged with its traceback and watching goes on; at the end of the
+        client: the client whose service, key and journal are used; the caller closes it.
+        policies: the rules by which tasks are ended, or reported as overdue.
+        pace: the polling intervals.
+        throttle: the rate limit of the key, to be shared by all watchers of the key.
+        on_event: called with every event, before the iterator yields it; an awaitable that it returns is
+            awaited. If it raises an error, that is logged with its traceback and watching goes on; at the end of the
             block an ExceptionGroup of the first ten errors is raised, unless the block itself raises an error.
-            If it is given, events wait for an iterator only from the first call of `changes` on.
-        keep_open: whether `changes` waits for more when nothing is left to watch.
+            If it is given, events are queued for an iterator only from the first call of `changes` on.
+        keep_open: whether `changes` waits for further tasks when none is left to watch.
         closing_s: seconds that leaving the block may take, whatever a request, an asynchronous callback or the
-            journal does. Half of them are left to callbacks, which are then cancelled, the rest to the journal.
-        clock: tells policies the time, aware and in UTC.
+            journal does. Callbacks have half of them and are then cancelled; the rest is for the journal.
+        clock: returns the time for policies, aware and in UTC.
     Raises:
         UnknownName: a policy names a state that the lifecycle does not declare.
-        ValueError: two policies have one name, one asks for costs that the service does not tell, or for a
-            state in which a task is over; or `closing_s` is not positive.
-        TypeError: an argument is not what it must be, such as a synchronous client, or a policy that is a class.
+        ValueError: two policies have the same name, a policy needs costs that the service does not report, or names
+            a final state; or `closing_s` is not positive.
+        TypeError: an argument has the wrong type, such as a synchronous client, or a policy class that was not
+            called.
     """
 
     def __init__(
@@ -122,7 +124,7 @@ class Watcher:
         self._pace = pace or Pace()
         self._throttle = throttle or Throttle()
         self._clock = clock
-        self._acting = PolicyEnforcer(client, policies, pace=self._pace, throttle=self._throttle, clock=clock)
+        self._enforcer = PolicyEnforcer(client, policies, pace=self._pace, throttle=self._throttle, clock=clock)
         self._outage = OutageDetector(client.lifecycle.name, clock)
         self._require_sound(policies)
         self._on_event = on_event
@@ -131,7 +133,7 @@ class Watcher:
         self._tasks: dict[str, WatchedTask] = {}
         self._schedule = Schedule()
         self._recorder = Recorder(client.journal, client.lifecycle, self._apply, self._reject)
-        self._mailbox = EventQueue(room=_ROOM, is_over=self._is_over)
+        self._events = EventQueue(room=_ROOM, is_over=self._is_over)
         self._is_read = on_event is None
         self._slots = asyncio.Semaphore(self._pace.concurrency)
         self._command_slots = asyncio.Semaphore(self._pace.concurrency)
@@ -141,7 +143,7 @@ class Watcher:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._was_entered = self._is_closed = False
         self._services: list[asyncio.Task[None]] = []
-        self._looks: set[asyncio.Task[None]] = set()
+        self._reads: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
         self._callback_errors: list[Exception] = []
         self._callback_limits: set[asyncio.Timeout] = set()
@@ -149,24 +151,24 @@ class Watcher:
 
     def _require_sound(self, policies: Sequence[Policy]) -> None:
         if len({each.name for each in policies}) < len(policies):
-            raise ValueError("two policies have one name, and their commands could not be told apart")
-        if self._acting.needs_cost and self._client.binding.cost_field is None:
-            raise ValueError(f"{self._client.binding.name} does not tell what a task costs")
+            raise ValueError("two policies have one name, so that their commands could not be distinguished")
+        if self._enforcer.needs_cost and self._client.binding.cost_field is None:
+            raise ValueError(f"{self._client.binding.name} does not report the cost of a task")
         for each in policies:
             if isinstance(each, NamesStates):
                 each.require_declared(self._lifecycle)
 
-    # --- what is asked of it ----------------------------------------------------------------------
+    # --- the public methods -----------------------------------------------------------------------
 
     def add(self, *task_ids: TaskId) -> None:
-        """Watch these tasks too; those that are watched already are left as they are.
+        """Watch these tasks too; tasks that are watched already stay unchanged.
 
-        The first is looked at as soon as may be, many are spread over the first interval.
+        The first is read as soon as possible; the others are spread over the first interval.
 
         Raises:
-            ValueError: an id that no request can carry; then none is added.
-            TypeError: an id that is no text, integer or UUID; then none is added.
-            RuntimeError: its block was left.
+            ValueError: an id cannot be sent in a request; then no task is added.
+            TypeError: an id is not a text, an integer or a UUID; then no task is added.
+            RuntimeError: the watcher's block was left.
         """
         if self._is_closed:
             raise RuntimeError("the watcher's block was left; watch these tasks with another Watcher")
@@ -175,54 +177,55 @@ class Watcher:
         for each in new:
             binding.status.request(binding.base_path, task_id=each)
         added_at, now_s = self._clock(), _now_s()
-        watched_anew = [
-            WatchedTask(each, self._client.journal.task(self._lifecycle, each), added_at=added_at) for each in new
-        ]
-        for number, watched in enumerate(watched_anew):
+        added = [WatchedTask(each, self._client.journal.task(self._lifecycle, each), added_at=added_at) for each in new]
+        for number, watched in enumerate(added):
             self._tasks[watched.task_id] = watched
             self._schedule.put(watched, now_s + self._pace.working_s * number / len(new))
 
     def discard(self, task_id: TaskId) -> None:
-        """Watch a task no longer. What is seen of it at this moment is recorded, and not told. Raises TypeError."""
+        """Stop watching a task; a report under way is still recorded, but not emitted.
+
+        Raises TypeError: the id is not a text, integer or UUID.
+        """
         watched = self._tasks.get(id_text(task_id))
         if watched is not None:
             self._drop(watched)
 
     def __len__(self) -> int:
-        """Return how many tasks are watched."""
+        """Return the number of watched tasks."""
         return len(self._tasks)
 
     async def changes(self) -> AsyncGenerator[Event]:
-        """Yield what happens, task by task in its order; end when nothing is left to watch.
+        """Yield events, in order for each task; end when no task is left to watch.
 
-        While nobody reads, a thousand events wait, then nobody is asked any more. One reader at a time.
+        If no event is read, up to a thousand are queued; then no further task is read. One reader at a time.
 
         Raises:
-            RuntimeError: the watcher is not running: its block was not entered.
+            RuntimeError: the watcher is not running, because its block was not entered.
         """
         if not self._was_entered:
             raise RuntimeError("the watcher is not running: use it as `async with Watcher(...) as watcher`")
         self._is_read = True
-        while (event := await self._mailbox.take()) is not None:
+        while (event := await self._events.take()) is not None:
             yield event
 
     async def finished(self) -> None:
-        """Return when nothing is left to watch; for those who are told by `on_event`."""
+        """Return when no task is left to watch; for callers that receive events with `on_event`."""
         async for _ in self.changes():
             pass
 
     def feed_report(self, task_id: str, entry: ReportEntry[Any, Any]) -> None:
-        """Take over a report that was just recorded in the client's journal, such as a webhook's. From any thread.
+        """Pass on a report that was just recorded in the client's journal, such as a webhook's, from any thread.
 
-        It is told like any other; where it is not certain, the task is looked at as soon as may be.
-        While such reports come, the task is looked at rarely. Of a task that is not watched nothing is told.
+        Its change is emitted like any other; if the report is not certain, the task is read as soon as possible.
+        While such reports arrive, the task is read rarely. For a task that is not watched it does nothing.
         """
         loop = self._loop
         with suppress(RuntimeError):  # the loop is closed
             if loop is not None:
                 loop.call_soon_threadsafe(self._feed_report, task_id, entry)
 
-    # --- its beginning and its end ----------------------------------------------------------------
+    # --- start and end ----------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
         if self._was_entered:
@@ -231,8 +234,8 @@ class Watcher:
         self._loop = asyncio.get_running_loop()
         journal = self._client.journal
         if isinstance(journal, ChangeFeed):
-            told = await self._recorder.retry_until_available(lambda: journal.changes("now"), blocking=True)
-            self._services.append(self._begin(self._follow(journal, told.cursor)))
+            present = await self._recorder.retry_until_available(lambda: journal.changes("now"), blocking=True)
+            self._services.append(self._begin(self._follow(journal, present.cursor)))
         for service in (self._run(), self._take_commands(), self._probe()):
             self._services.append(self._begin(service))
         self._recording = self._begin(self._recorder.run())
@@ -243,10 +246,10 @@ class Watcher:
         try:
             await asyncio.shield(closing)
         except asyncio.CancelledError:
-            await closing  # to be cancelled is to end in good order; only who cancels twice is in a hurry
+            await closing  # a first cancellation still closes in order; a second one interrupts this
             raise
         finally:
-            _cancel([closing, *self._services, *self._looks, self._recording])
+            _cancel([closing, *self._services, *self._reads, self._recording])
         if kind is None and self._failure is not None:
             raise self._failure
         if kind is None and self._callback_errors:
@@ -256,15 +259,15 @@ class Watcher:
         begun_s = _now_s()
         self._loop, self._is_closed = None, True
         _cancel(self._services)
-        self._mailbox.close()
+        self._events.close()
         self._recorder.close()
         self._callbacks_end_s = begun_s + _CALLBACKS * self._closing_s
         for each in self._callback_limits:
             each.reschedule(self._callbacks_end_s)
-        await _until(begun_s + _LOOKS * self._closing_s, self._looks)
-        cut_off = list(self._looks)
-        _cancel(cut_off)
-        await _until(begun_s + _CANCELLED * self._closing_s, [*cut_off, *self._services])
+        await _until(begun_s + _READS * self._closing_s, self._reads)
+        cancelled = list(self._reads)
+        _cancel(cancelled)
+        await _until(begun_s + _CANCELLED * self._closing_s, [*cancelled, *self._services])
         self._recorder.end()
         await _until(begun_s + self._closing_s, [self._recording])
         if not self._recording.done():
@@ -272,11 +275,11 @@ class Watcher:
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
-        task.add_done_callback(self._see_end)
+        task.add_done_callback(self._on_done)
         return task
 
-    def _see_end(self, task: asyncio.Task[None]) -> None:
-        self._looks.discard(task)
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._reads.discard(task)
         failure = None if task.cancelled() else task.exception()
         if failure is not None:
             self._fail(failure)
@@ -285,12 +288,12 @@ class Watcher:
         _log.error("watching failed, and ends", exc_info=failure)
         self._failure = self._failure or failure
         _cancel(self._services)
-        self._mailbox.close(failure)
+        self._events.close(failure)
 
     def _is_over(self) -> bool:
         return not self._tasks and not self._keep_open
 
-    # --- looking ----------------------------------------------------------------------------------
+    # --- reads ------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
         while True:
@@ -299,7 +302,7 @@ class Watcher:
             self._start(self._poll(watched), watched).add_done_callback(lambda _: self._slots.release())
 
     async def _next(self) -> WatchedTask:
-        """The task to look at now; chosen last, so that whatever is urgent by then comes first."""
+        """Return the task to read now; chosen after the wait, so that the most urgent one by then comes first."""
         while True:
             await self._schedule.until_due()
             first = self._schedule.first()
@@ -310,24 +313,24 @@ class Watcher:
                 return watched
 
     async def _probe(self) -> None:
-        """While the service seems to be down, read one task after the other."""
+        """Read one task after the other, as long as an outage is suspected."""
         while True:
             await self._outage.suspected.wait()
             await asyncio.sleep(self._outage.pause_s())
             await self._throttle.acquire()
             watched = next_probe(self._tasks.values()) if self._outage.suspected.is_set() else None
             if watched is not None:
-                watched.due_s = float("inf")  # it is taken out of the schedule
+                watched.due_s = float("inf")  # removes it from the schedule
                 await asyncio.wait([self._start(self._poll(watched, is_probe=True), watched)])
 
     def _start(self, work: Coroutine[Any, Any, None], watched: WatchedTask) -> asyncio.Task[None]:
         watched.is_busy = True
         task = self._begin(self._safely(work, watched))
-        self._looks.add(task)
+        self._reads.add(task)
         return task
 
     async def _safely(self, work: Coroutine[Any, Any, None], watched: WatchedTask) -> None:
-        """Do what is to be done about a task; whatever is raised is that task's trouble, if its client can be used."""
+        """Await `work` on a task; emit any error as that task's failure, unless the client can never be used again."""
         try:
             await work
         except ClientUnusable:
@@ -349,10 +352,10 @@ class Watcher:
         if not is_probe and not self._may_read(watched):
             await self._follow_policies(watched)
             return
-        details = self._acting.needs_cost and watched.cost_due_s <= _now_s()
+        details = self._enforcer.needs_cost and watched.cost_due_s <= _now_s()
         try:
-            answer = await self._client.read(watched.task_id, details=details)
-        except ClientUnusable:  # all tasks' trouble, and for good: watching ends
+            response = await self._client.read(watched.task_id, details=details)
+        except ClientUnusable:  # every task's trouble, and for good: watching ends
             raise
         except Exception as error:  # noqa: BLE001 (whatever a transport raises)
             await self._on_failed_read(watched, error, is_probe=is_probe)
@@ -360,36 +363,38 @@ class Watcher:
         finally:
             if details:
                 watched.cost_due_s = _now_s() + self._pace.cost_s  # also if it failed: then the status alone is read
-        self._throttle.observe(answer, watched.task_id)
-        await self._take(watched, answer, is_probe=is_probe)
+        self._throttle.observe(response, watched.task_id)
+        await self._on_result(watched, response, is_probe=is_probe)
 
-    async def _take(self, watched: WatchedTask, answer: Response, *, is_probe: bool) -> None:
-        """Take note of a response to a read, or of none."""
-        if isinstance(answer, Lost | NotSent) or (
-            isinstance(answer, Denied) and isinstance(answer.error, Unauthorized)
+    async def _on_result(self, watched: WatchedTask, response: Response, *, is_probe: bool) -> None:
+        """Handle the response to a read, or its absence."""
+        if isinstance(response, Lost | NotSent) or (
+            isinstance(response, Denied) and isinstance(response.error, Unauthorized)
         ):
-            await self._on_failed_read(watched, answer.error, answer, is_probe=is_probe)
+            await self._on_failed_read(watched, response.error, response, is_probe=is_probe)
             return
         await self._on_response(watched)
-        match answer:
+        match response:
             case Accepted():
-                await self._on_status(watched, answer)
+                await self._on_status(watched, response)
             case Missing() if self._may_appear(watched):
                 self._put_back(watched, _APPEAR_PAUSE_S)
             case Missing():
-                await self._end(watched, self._unreadable(watched, answer.error, is_gone=True))
+                await self._end(watched, self._unreadable(watched, response.error, is_gone=True))
             case _:
-                await self._on_failure(watched, answer.error, answer, is_certain=isinstance(answer, Denied | Refused))
+                await self._on_failure(
+                    watched, response.error, response, is_certain=isinstance(response, Denied | Refused)
+                )
 
     def _may_appear(self, watched: WatchedTask) -> bool:
-        """Whether the task was created so recently that the service may not find it yet."""
+        """Return whether the task was created so recently that the service may not find it yet."""
         created_at = None if watched.record is None else watched.record.created_at
         if created_at is None:
             return False
         return abs((self._clock() - created_at).total_seconds()) < self._client.timing.appear_s
 
     async def _on_response(self, watched: WatchedTask) -> None:
-        """Take note that the service answers."""
+        """Record that the service responds: end an outage, and schedule the tasks that waited for that."""
         watched.responded_s = _now_s()
         ended = self._outage.respond()
         for each in self._parked:
@@ -397,21 +402,21 @@ class Watcher:
                 self._put_back(each, 0.0)
         self._parked.clear()
         if ended is not None:
-            _log.info("the service answers again", extra={"lifecycle": self._lifecycle.name})
+            _log.info("the service responds again", extra={"lifecycle": self._lifecycle.name})
             await self._emit(ended)
 
-    async def _on_status(self, watched: WatchedTask, answer: Accepted) -> None:
-        cost = cost_usd(answer.document, self._client.binding.cost_field)
+    async def _on_status(self, watched: WatchedTask, response: Accepted) -> None:
+        cost = cost_usd(response.document, self._client.binding.cost_field)
         if cost is not None and cost.is_finite():
             watched.cost_usd = cost
         if cost is not None:
             watched.cost_due_s = _now_s() + self._pace.cost_s
-        await self._recorder.put(PendingReport(watched, Report(str(answer.status), answer.as_of)))
+        await self._recorder.put(PendingReport(watched, Report(str(response.status), response.as_of)))
 
     async def _on_failed_read(
         self, watched: WatchedTask, error: Exception, failure: Failure | None = None, *, is_probe: bool
     ) -> None:
-        """Take note of a read without response: the service's trouble, or the task's."""
+        """Handle a read without response: a failure of the service, or of the task."""
         outage = self._outage.fail(watched, error, of=len(self._tasks), is_probe=is_probe)
         if outage is not None:
             await self._emit(_log_of(outage))
@@ -420,11 +425,11 @@ class Watcher:
     async def _on_failure(
         self, watched: WatchedTask, error: Exception, failure: Failure | None = None, *, is_certain: bool
     ) -> None:
-        """Emit a task's trouble if it is certain and was not emitted; read it again after a pause that grows."""
+        """Emit a task's failure if it is certain and was not emitted yet; read the task again after a growing pause."""
         watched.failures += 1
-        is_certain = is_certain or watched.failures >= _TOLD_AFTER
-        if is_certain and not watched.is_told_unreadable and not self._outage.suspected.is_set():
-            watched.is_told_unreadable = True
+        is_certain = is_certain or watched.failures >= _EMITTED_AFTER
+        if is_certain and not watched.is_reported_unreadable and not self._outage.suspected.is_set():
+            watched.is_reported_unreadable = True
             await self._emit(self._unreadable(watched, error))
         asked_s = pause_asked_s(None if failure is None else failure.retry_after_s)
         watched.read_after_s = _now_s() + max(self._pace.retry_s(watched.failures), asked_s)
@@ -435,11 +440,11 @@ class Watcher:
         _log.warning("a task cannot be read", extra={**facts, "error": str(error)})
         return ReadFailed(task_id=watched.task_id, lifecycle=self._lifecycle.name, error=error, is_gone=is_gone)
 
-    # --- acting -----------------------------------------------------------------------------------
+    # --- policies ---------------------------------------------------------------------------------
 
     async def _follow_policies(self, watched: WatchedTask) -> None:
-        """Ask the policies: carry out what they decide, or look at the task again when it is due."""
-        watched.pending_policy, events = self._acting.decide(watched)
+        """Evaluate the policies: queue the command of one, or schedule the next read of the task."""
+        watched.pending_policy, events = self._enforcer.decide(watched)
         for each in events:
             await self._emit(each)
         if watched.pending_policy is None:
@@ -449,7 +454,7 @@ class Watcher:
             self._commands.put_nowait(watched)
 
     async def _take_commands(self) -> None:
-        """Begin what policies decided, in its order; slowly while the service is down and does none of it."""
+        """Start the commands of policies in order; slowly while the service is down and commands fail."""
         while True:
             watched = await self._commands.get()
             await self._command_slots.acquire()
@@ -464,39 +469,39 @@ class Watcher:
         try:
             record = await self._recorder.retry_until_available(watched.journal.load, blocking=watched.journal.blocking)
         except Exception as error:
-            self._acting.postpone(policy, watched, error)
+            self._enforcer.postpone(policy, watched, error)
             raise
         if watched.record is not None and watched.record.state == record.state:
-            watched.record = record  # another worker may have known longer of the state, and so of its times
-        for each in await self._acting.enforce(policy, watched, record):
+            watched.record = record  # another worker may have seen the state earlier, so that its times are better
+        for each in await self._enforcer.enforce(policy, watched, record):
             await self._emit(each)
         self._command_failed = policy.name in watched.failing
         self._put_back(watched, self._delay_s(watched) if self._command_failed else 0.0)
 
-    # --- learning ---------------------------------------------------------------------------------
+    # --- recorded reports -------------------------------------------------------------------------
 
-    async def _apply(self, seen: PendingReport, entry: ReportEntry[Any, Any]) -> None:
-        """Learn what was recorded."""
+    async def _apply(self, pending: PendingReport, entry: ReportEntry[Any, Any]) -> None:
+        """Apply a recorded report to its task."""
         try:
-            await self._apply_entry(seen, entry)
-        except Exception as error:  # noqa: BLE001 (whatever it is, it is about this task)
-            await self._reject(seen, error)
+            await self._apply_entry(pending, entry)
+        except Exception as error:  # noqa: BLE001 (any error here concerns this task alone)
+            await self._reject(pending, error)
 
-    async def _reject(self, seen: PendingReport, error: Exception) -> None:
-        """Take note that a report cannot be recorded, or not be learned."""
-        if seen.entry is not None:
-            self._poll_soon(seen.watched)
-        elif not seen.watched.is_dropped:
-            await self._on_failure(seen.watched, error, is_certain=True)
+    async def _reject(self, pending: PendingReport, error: Exception) -> None:
+        """Handle a report that cannot be recorded or applied."""
+        if pending.entry is not None:
+            self._poll_soon(pending.watched)
+        elif not pending.watched.is_dropped:
+            await self._on_failure(pending.watched, error, is_certain=True)
 
-    async def _apply_entry(self, seen: PendingReport, entry: ReportEntry[Any, Any]) -> None:
-        watched = seen.watched
-        was_heard = seen.entry is not None
-        if watched.is_dropped or (was_heard and not _is_worth_hearing(watched, entry)):
+    async def _apply_entry(self, pending: PendingReport, entry: ReportEntry[Any, Any]) -> None:
+        watched = pending.watched
+        is_foreign = pending.entry is not None
+        if watched.is_dropped or (is_foreign and not _is_relevant(watched, entry)):
             return
         if is_behind(watched, entry):
             watched.record = None
-            self._poll_soon(watched) if was_heard else self._put_back(watched, 0.0)
+            self._poll_soon(watched) if is_foreign else self._put_back(watched, 0.0)
             return
         change = learn(self._lifecycle, watched, entry)
         if is_over(self._lifecycle, watched):
@@ -504,22 +509,22 @@ class Watcher:
             return
         if change is not None:
             await self._emit(change)
-        if was_heard:
+        if is_foreign:
             self._follow_up(watched, entry, change)
         else:
-            watched.failures, watched.read_after_s, watched.is_told_unreadable = 0, float("-inf"), False
+            watched.failures, watched.read_after_s, watched.is_reported_unreadable = 0, float("-inf"), False
             watched.interval_s = self._interval_s(watched, change)
             await self._follow_policies(watched)
 
     def _interval_s(self, watched: WatchedTask, change: Change | None) -> float:
-        """Short after a change, else ever longer."""
+        """Return the interval until the next read: short after a change, otherwise growing."""
         if watched.interval_s and (change is None or change.before == change.state):
             return self._pace.next_interval_s(watched.interval_s)
         state = None if watched.record is None else watched.record.state
         return self._pace.first_interval_s(self._lifecycle, state)
 
     def _follow_up(self, watched: WatchedTask, entry: ReportEntry[Any, Any], change: Change | None) -> None:
-        """After a report that was heard: look at once where only a look tells, rarely while the others come."""
+        """Schedule the next read after a foreign report: at once if it is not certain, rarely while others arrive."""
         was_pushed = entry.report.channel != Channel.API
         if not is_certain(entry):
             if was_pushed and change is not None:
@@ -530,7 +535,7 @@ class Watcher:
                 self._put_back(watched, self._delay_s(watched))
 
     def _delay_s(self, watched: WatchedTask) -> float:
-        """Return the seconds until the task is to be read again, or a policy to be asked."""
+        """Return the seconds until the task is to be read again, or a policy to be evaluated."""
         if self._outage.suspected.is_set():
             self._parked.add(watched)
             until_read_s = float("inf")
@@ -538,10 +543,10 @@ class Watcher:
             until_read_s = max(watched.read_after_s - _now_s(), 0.0)
         else:
             until_read_s = self._pace.jittered_s(watched.interval_s)
-        return min(until_read_s, self._acting.next_s(watched))
+        return min(until_read_s, self._enforcer.next_s(watched))
 
     async def _end(self, watched: WatchedTask, event: Event | None) -> None:
-        """Tell the last of a task, and watch it no longer."""
+        """Emit the last event of a task, and stop watching it."""
         if event is not None and not watched.is_dropped:
             await self._emit(event)
         self._drop(watched)
@@ -552,7 +557,7 @@ class Watcher:
         if self._tasks.get(watched.task_id) is watched:
             del self._tasks[watched.task_id]
         self._schedule.keep(self._tasks.values())
-        self._mailbox.wake()
+        self._events.wake()
 
     def _put_back(self, watched: WatchedTask, delay_s: float) -> None:
         watched.is_busy = False
@@ -567,7 +572,7 @@ class Watcher:
         if not watched.is_busy:
             self._put_back(watched, 0.0)
 
-    # --- hearing ----------------------------------------------------------------------------------
+    # --- foreign reports --------------------------------------------------------------------------
 
     async def _follow(self, journal: ChangeFeed, since: str) -> None:
         async for task_id, entry in follow(journal, self._lifecycle, self._recorder, since):
@@ -577,7 +582,7 @@ class Watcher:
         watched = self._tasks.get(task_id)
         if watched is None:
             return
-        # What is not known yet is read, and so is what cannot be judged or has no room: the journal has it.
+        # The task is read instead if it is not known yet, or the report cannot be judged or queued.
         if (
             entry is None
             or watched.record is None
@@ -585,33 +590,33 @@ class Watcher:
         ):
             self._poll_soon(watched)
 
-    # --- telling ----------------------------------------------------------------------------------
+    # --- events -----------------------------------------------------------------------------------
 
     async def _emit(self, event: Event) -> None:
         if self._on_event is not None:
             await self._call_back(self._on_event, event)
         if self._is_read:
-            await self._mailbox.put(event)
+            await self._events.put(event)
 
     async def _call_back(self, on_event: OnEvent, event: Event) -> None:
-        """Call the callback; what it raises stops nothing, and is raised at the end."""
+        """Call the callback; an error that it raises is kept, and raised at the end."""
         try:
-            told = on_event(event)
-            if inspect.isawaitable(told):
+            result = on_event(event)
+            if inspect.isawaitable(result):
                 async with asyncio.timeout_at(self._callbacks_end_s) as limit:
                     self._callback_limits.add(limit)
                     try:
-                        await told
+                        await result
                     finally:
                         self._callback_limits.discard(limit)
         except asyncio.CancelledError as error:
             if _is_cancelled():
                 raise
-            self._note(_of_callback(error))
+            self._keep_error(_of_callback(error))
         except Exception as error:  # noqa: BLE001
-            self._note(error)
+            self._keep_error(error)
 
-    def _note(self, error: Exception) -> None:
+    def _keep_error(self, error: Exception) -> None:
         _log.error("on_event raised an error; watching goes on", exc_info=error)
         if len(self._callback_errors) < _KEPT:
             self._callback_errors.append(error)
@@ -625,9 +630,19 @@ async def watch(
     pace: Pace | None = None,
     throttle: Throttle | None = None,
 ) -> AsyncGenerator[Event]:
-    """Yield what happens to these tasks until all of them are over. As `Watcher`, which see.
+    """Yield the events of these tasks until all of them are over. To end it earlier, wrap it in `contextlib.aclosing`.
 
-    To leave it early in good order, wrap it in `contextlib.aclosing`.
+    Args:
+        client: the client whose service, key and journal are used; the caller closes it.
+        tasks: the ids of the tasks.
+        policies: the rules by which tasks are ended, or reported as overdue.
+        pace: the polling intervals.
+        throttle: the rate limit of the key, to be shared by all watchers of the key.
+    Raises:
+        UnknownName: a policy names a state that the lifecycle does not declare.
+        ValueError: two policies have the same name, a policy needs costs that the service does not report, or names
+            a final state; or an id cannot be sent in a request.
+        TypeError: a policy is not a policy object, or an id is not a text, integer or UUID.
     """
     async with Watcher(client, policies=policies, pace=pace, throttle=throttle) as watcher:
         watcher.add(*tasks)
@@ -635,34 +650,34 @@ async def watch(
             yield event
 
 
-def _is_worth_hearing(watched: WatchedTask, entry: ReportEntry[Any, Any]) -> bool:
-    """Whether what another recorded was not overtaken; late reports are told as what they are."""
+def _is_relevant(watched: WatchedTask, entry: ReportEntry[Any, Any]) -> bool:
+    """Return whether a foreign report was not overtaken, or is late or unconfirmed, which is emitted as such."""
     return entry.late or entry.unconfirmed or is_news(watched, entry.report)
 
 
 async def _until(end_s: float, tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Wait until these have ended, or it is this time of the loop's clock."""
+    """Wait until the tasks have ended, at most until `end_s` of the loop's clock."""
     left = list(tasks)
     if left:
         await asyncio.wait(left, timeout=max(end_s - _now_s(), 0.0))
 
 
 def _of_callback(cancelled: asyncio.CancelledError) -> Exception:
-    """Return what an ExceptionGroup can hold, of a callback whose awaited task was cancelled by others."""
+    """Return an Exception, which an ExceptionGroup can contain, for a callback whose awaitable was cancelled."""
     error = RuntimeError("what on_event awaited was cancelled")
     error.__cause__ = cancelled
     return error
 
 
 def _is_cancelled() -> bool:
-    """Return whether this very task is being cancelled."""
+    """Return whether the current task is being cancelled."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 def _log_of(outage: Outage) -> Outage:
     facts = {"lifecycle": outage.lifecycle, "began_at": outage.began_at.isoformat(), "error": str(outage.error)}
-    _log.warning("the service does not answer", extra=facts)
+    _log.warning("the service does not respond", extra=facts)
     return outage
 
 

@@ -24,8 +24,8 @@ class Gate:
     def acquire(self) -> None:
         self.entered += 1
 
-    def observe(self, answer: Response) -> None:
-        self.left.append(type(answer).__name__)
+    def observe(self, response: Response) -> None:
+        self.left.append(type(response).__name__)
 
 
 class AsyncGate(Gate):

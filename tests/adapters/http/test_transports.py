@@ -270,7 +270,7 @@ def test_a_client_that_is_closed_in_the_middle_has_not_sent(serve: Serve) -> Non
             def acquire(self) -> None:
                 client.close()
 
-            def observe(self, answer: object) -> None:
+            def observe(self, response: object) -> None:
                 pass
 
         closing = client.limited_by(Closing()).task("t")

@@ -1,4 +1,4 @@
-"""Watching a service, a journal and a channel that do what they like: whatever comes, it is told in order and once."""
+"""Watching with faults of the service, the journal and the channel: every change is emitted in order and once."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Moody(MemoryJournal):
 
 
 def moody(chance: Random) -> httpx2.Response | None:
-    """What a service answers that is overloaded."""
+    """The responses of an overloaded service."""
     match chance.random():
         case part if part < 0.05:
             return httpx2.Response(429, headers={"Retry-After": "2"})
@@ -67,7 +67,7 @@ def heard(chance: Random, journal: MemoryJournal, service: Service, task_id: str
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_whatever_happens_each_task_is_told_in_order_and_to_its_end(seed: int) -> None:
+def test_under_all_faults_each_task_is_emitted_in_order_to_its_end(seed: int) -> None:
     chance = Random(seed)
     journal, service = Moody(chance), Service(plan=lambda _: moody(chance))
     logs = {task_id: journal.task(V1_FULL, task_id) for task_id in TASKS}

@@ -36,7 +36,7 @@ def _running() -> Iterator[Emulator]:
 
 @pytest.fixture
 def emulator(_running: Emulator) -> Emulator:
-    """An emulator without tasks, in which nothing moves by itself."""
+    """An emulator without tasks, in which no task changes by itself."""
     _running.reset()
     return _running
 
@@ -67,10 +67,10 @@ def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]
             yield journal
 
 
-def test_hundreds_of_tasks_are_followed_to_their_ends_with_every_change_told_once(
+def test_hundreds_of_tasks_are_followed_to_their_ends_with_every_change_emitted_once(
     emulator: Emulator, journal: Journal
 ) -> None:
-    """Each change is answered by the next: none can be missed, and none may be told twice."""
+    """Each change causes the next: none can be missed, and none may be emitted twice."""
     number = 500 if isinstance(journal, MemoryJournal) else 60
     course = {"created": "start", "running": "finish"}
     told: list[Event] = []
@@ -96,7 +96,7 @@ def test_hundreds_of_tasks_are_followed_to_their_ends_with_every_change_told_onc
         assert {journal.task(V1_FULL, task_id).load().state for task_id in ids} == {"finished"}
 
 
-def test_a_429_closes_the_way_for_all(emulator: Emulator) -> None:
+def test_a_429_pauses_the_requests_of_all_tasks(emulator: Emulator) -> None:
     async def everything() -> None:
         async with opened(emulator) as client:
             ids = await created(client, 20)
@@ -114,7 +114,7 @@ def test_a_429_closes_the_way_for_all(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("how", ["left", "cancelled", "cancelled while it ends", "closed", "raised"])
-def test_however_it_ends_what_was_asked_is_recorded(emulator: Emulator, journal: Journal, how: str) -> None:
+def test_however_it_ends_every_response_is_recorded(emulator: Emulator, journal: Journal, how: str) -> None:
     async def watch_some(client: AsyncClient, ids: list[str]) -> None:
         settings: dict[str, Any] = {"pace": Pace(working_s=0.01), "throttle": unlimited()}
         if how == "closed":
@@ -171,7 +171,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_process_that_is_told_to_end_records_what_it_asked(
+def test_a_terminated_process_records_every_response(
     emulator: Emulator, tmp_path: Path, number: signal.Signals
 ) -> None:
     with Client("v1", api_key=KEY, base_url=emulator.base_url) as client:
@@ -189,7 +189,7 @@ def test_a_process_that_is_told_to_end_records_what_it_asked(
         assert [journal.task(V1_FULL, task_id).load().state for task_id in ids] == ["created"] * 4
 
 
-def test_what_other_workers_record_is_heard_and_nobody_need_ask(emulator: Emulator, tmp_path: Path) -> None:
+def test_reports_of_other_workers_are_emitted_without_a_read(emulator: Emulator, tmp_path: Path) -> None:
     async def everything() -> list[Event]:
         with (
             SqlJournal(tmp_path / "journal.db", worker="ours") as ours,
@@ -215,7 +215,7 @@ def test_what_other_workers_record_is_heard_and_nobody_need_ask(emulator: Emulat
     assert "paused" in known
 
 
-def test_a_webhook_of_another_worker_is_heard(emulator: Emulator, tmp_path: Path) -> None:
+def test_a_webhook_of_another_worker_is_emitted(emulator: Emulator, tmp_path: Path) -> None:
     async def everything() -> list[Event]:
         with SqlJournal(tmp_path / "journal.db") as ours, SqlJournal(tmp_path / "journal.db") as theirs:
             async with opened(emulator, ours) as client:
@@ -258,7 +258,7 @@ def test_several_workers_watch_the_same_tasks_and_one_stops_each(emulator: Emula
     assert done == set(ids)
 
 
-def test_a_command_that_is_under_way_at_the_end_is_let_end(emulator: Emulator) -> None:
+def test_a_command_that_is_under_way_at_the_end_is_waited_for(emulator: Emulator) -> None:
     journal = MemoryJournal()
 
     async def everything() -> str | None:
@@ -296,7 +296,7 @@ def test_a_command_that_cannot_end_in_time_is_left_to_recover(emulator: Emulator
     asyncio.run(everything())
 
 
-def test_webhooks_are_heard_before_any_poll_and_a_cycle_is_read(emulator: Emulator, tmp_path: Path) -> None:
+def test_webhooks_are_emitted_before_any_poll_and_a_cycle_is_read(emulator: Emulator, tmp_path: Path) -> None:
     """The service's own messages, signed, over real HTTP, into the journal that the watcher has."""
     told: list[tuple[Any, str, bool]] = []
 

@@ -1,4 +1,4 @@
-"""A service that is down, and tasks whose reads fail while others answer: told apart, reported, and limits enforced."""
+"""A service that is down, and tasks whose own reads fail: distinguished, reported, and limits enforced."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def failing(service: Service, silence: str, is_bad: Callable[[str], bool], *, un
 
 
 def down(service: Service, silence: str, begin_s: float, end_s: float) -> None:
-    """Let the service answer nothing for a while."""
+    """Make the service respond to nothing for a while."""
 
     def plan(request: httpx2.Request) -> httpx2.Response | None:
         return SILENCES[silence](request) if begin_s < asyncio.get_running_loop().time() < end_s else None
@@ -64,7 +64,7 @@ def down(service: Service, silence: str, begin_s: float, end_s: float) -> None:
 
 
 def watch_for(seconds: float, service: Service, *task_ids: str, **settings: Any) -> list[Event]:
-    """Watch these tasks, all if none, for so many seconds; what was told."""
+    """Watch these tasks, all if none are given, for so many seconds; return the events."""
     told: list[Event] = []
 
     async def everything() -> None:
@@ -92,7 +92,7 @@ def tasks(number: int) -> dict[str, str]:
 @pytest.mark.parametrize("silence", SILENCES)
 @pytest.mark.parametrize("seed", range(3))
 def test_tasks_whose_reads_fail_keep_no_other_from_being_read_and_stopped(silence: str, seed: int) -> None:
-    """The first twenty of fifty never answer: the order in which they are added must not matter."""
+    """The first twenty of fifty never respond: the order in which they are added must not matter."""
     service = Service(tasks(50))
     bad = set(sorted(service.words)[:20] if seed == 0 else Random(seed).sample(sorted(service.words), 20))
     failing(service, silence, bad.__contains__)
@@ -139,7 +139,7 @@ def test_the_limit_of_a_task_that_could_never_be_read_is_tried_and_reported() ->
     assert last.is_final
 
 
-def test_one_task_alone_is_no_outage() -> None:
+def test_one_failing_task_is_not_an_outage() -> None:
     service = Service({"a": "running"})
     failing(service, "500", lambda _: True)
 
@@ -208,7 +208,7 @@ def test_policies_go_on_in_an_outage_of_reads() -> None:
     assert len([call for call in service.commands if "stop" in call]) < 100
 
 
-def test_policies_try_at_a_bounded_pace_while_nothing_answers_and_stop_all_afterwards() -> None:
+def test_policies_retry_at_a_bounded_rate_in_an_outage_and_stop_all_afterwards() -> None:
     service = Service(tasks(30))
     down(service, "500", 50, 400)
 
@@ -221,7 +221,7 @@ def test_policies_try_at_a_bounded_pace_while_nothing_answers_and_stop_all_after
     assert all(states(told, each)[-1] == "stopped" for each in service.words)
 
 
-def test_tasks_that_are_added_in_an_outage_are_judged_by_what_the_journal_knows() -> None:
+def test_tasks_that_are_added_in_an_outage_are_judged_by_the_journal() -> None:
     service, journal = Service(tasks(20)), MemoryJournal()
     log = journal.task(V1_FULL, "new")
     log.add_report(Report("running", datetime.now(UTC)))
@@ -247,7 +247,7 @@ def test_tasks_that_are_added_in_an_outage_are_judged_by_what_the_journal_knows(
 
 
 @pytest.mark.parametrize("healthy", [1, 10])
-def test_most_tasks_failing_is_no_outage_while_some_answer(healthy: int) -> None:
+def test_failures_of_most_tasks_are_not_an_outage_while_some_respond(healthy: int) -> None:
     service = Service(tasks(40))
     good = sorted(service.words)[-healthy:]
     failing(service, "500", lambda each: each not in good)
@@ -290,7 +290,7 @@ def task(number: int, **known: Any) -> WatchedTask:
     return WatchedTask(f"t{number}", MemoryJournal().task(V1_FULL, f"t{number}"), **known)
 
 
-def test_reads_under_way_when_suspicion_begins_are_no_probes() -> None:
+def test_reads_under_way_when_an_outage_is_suspected_are_not_probes() -> None:
     async def everything() -> None:
         detector = OutageDetector("v1", lambda: datetime.now(UTC))
         for number in range(50):
@@ -323,7 +323,7 @@ def test_five_distinct_tasks_and_five_probes_make_it_certain_and_a_response_ends
     run(everything())
 
 
-def test_a_probe_is_the_task_with_the_fewest_failures_that_answered_last() -> None:
+def test_a_probe_is_the_task_with_the_fewest_failures_and_the_latest_response() -> None:
     known = [
         task(0, failures=1, responded_s=99.0),
         task(1, responded_s=5.0),

@@ -1,4 +1,4 @@
-"""How often tasks are looked at, and how a throttle keeps to what the service allows."""
+"""The polling intervals of tasks, and the rate limit of a throttle."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def gaps(times_s: list[float]) -> list[float]:
 # --- intervals ----------------------------------------------------------------------------------
 
 
-def test_a_task_rests_where_it_waits_for_its_caller() -> None:
+def test_a_task_rests_in_states_that_wait_for_the_caller() -> None:
     resting = {name: {str(state) for state in resting_states(each)} for name, each in CATALOG.items()}
 
     assert {name: states for name, states in resting.items() if states} == {
@@ -46,7 +46,7 @@ def test_a_task_rests_where_it_waits_for_its_caller() -> None:
     }
 
 
-def test_what_goes_round_by_commands_alone_does_not_rest_where_work_begins() -> None:
+def test_in_a_cycle_of_commands_the_initial_state_does_not_rest() -> None:
     rows = [("a", "halt", "b"), ("b", "go", "a"), ("b", "end", "c")]
     declared = Lifecycle.from_json(
         '{"name": "l", "citation": "c", "states": [{"name": "a", "initial": true}, {"name": "b"},'
@@ -73,7 +73,7 @@ def test_intervals_grow_while_nothing_changes_and_are_short_again_after_a_change
     assert gaps(run(everything())) == [1, 2, 4, 8, 8, 1, 2, 4, 4, 8, 8, 8, 8]
 
 
-def test_what_is_added_together_is_spread_and_then_drifts_apart() -> None:
+def test_tasks_that_are_added_together_are_spread_and_drift_apart() -> None:
     async def everything() -> list[float]:
         service = Service({f"t{number}": "running" for number in range(100)})
         async with watching(service.client(), pace=replace(EVEN, jitter=0.2)) as watched:
@@ -96,7 +96,7 @@ def test_a_pace_that_cannot_be_kept_is_refused(wrong: dict[str, Any]) -> None:
         Pace(**wrong)
 
 
-def test_a_task_is_looked_at_when_its_time_is_up_however_rarely_otherwise() -> None:
+def test_a_task_is_read_when_its_time_is_up_however_rarely_otherwise() -> None:
     async def everything() -> list[float]:
         service = Service({"a": "paused"})
         pace = replace(EVEN, resting_s=1000, longest_s=1000)
@@ -114,7 +114,7 @@ def test_a_task_is_looked_at_when_its_time_is_up_however_rarely_otherwise() -> N
 
 
 async def requests(throttle: Throttle, number: int) -> list[float]:
-    """When so many requests, all at once, were let through."""
+    """Return the times at which `number` simultaneous requests were allowed."""
 
     async def one() -> float:
         await throttle.acquire()
@@ -204,7 +204,7 @@ def test_the_429_of_one_task_closes_it_for_a_minute_and_that_of_a_second_task_fo
 
 
 @pytest.mark.parametrize("retry_after_s", [float("nan"), -5.0, 0.0])
-def test_a_retry_after_that_says_nothing_closes_it_as_none_would(retry_after_s: float) -> None:
+def test_an_unusable_retry_after_closes_it_as_none_would(retry_after_s: float) -> None:
     async def everything() -> list[float]:
         throttle = Throttle()
         throttle.observe(limited(retry_after_s))

@@ -1,4 +1,4 @@
-"""When policies decide, and what comes of it: one command, through the protocol, whoever watches as well."""
+"""The decisions of policies: one command, by the usual procedure, however many watchers there are."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_time_limit_counts_from_the_first_report(seconds_later: float, decides
         (V2_FULL, {"created"}, "created", True),
     ],
 )
-def test_a_limit_of_rest_counts_where_a_task_waits_for_its_caller(
+def test_a_limit_of_rest_counts_in_states_that_wait_for_the_caller(
     lifecycle: Lifecycle[Any, Any], states: tuple[str, ...], state: str, counts: bool
 ) -> None:
     policy = StopPausedAfter(10, states)
@@ -97,7 +97,7 @@ def test_a_limit_of_cost(cost: str | None, decides: bool) -> None:
     assert (StopAtCost(1).decide(V3_FULL, known, NOW) is not None) is decides
 
 
-def test_a_reason_says_what_was_found_and_what_was_allowed() -> None:
+def test_a_reason_names_the_value_and_the_limit() -> None:
     later = NOW + timedelta(seconds=60)
 
     assert StopAfter(100).decide(V1, facts("running"), later) == "it has lasted 120 s, the limit is 100 s"
@@ -153,11 +153,11 @@ def test_a_final_state_is_never_overdue() -> None:
     [
         (StopAfter, r"not the class StopAfter; make one: StopAfter\(...\)"),
         (StopAtCost, "not the class StopAtCost"),
-        (3600, "3600 is no policy: it has no name, needs_cost, decide, due_at"),
-        (None, "None is no policy"),
+        (3600, "3600 is not a policy: it has no name, needs_cost, decide, due_at"),
+        (None, "None is not a policy"),
     ],
 )
-def test_what_is_no_policy_is_refused_when_the_watcher_is_made(policy: Any, told: str) -> None:
+def test_an_object_that_is_not_a_policy_is_refused_by_the_constructor(policy: Any, told: str) -> None:
     async def everything() -> None:
         with pytest.raises(TypeError, match=told):
             watching(Service().client(), policies=[policy])
@@ -169,7 +169,7 @@ def test_policies_that_cannot_be_kept_are_refused_at_once() -> None:
     async def everything() -> None:
         with pytest.raises(ValueError, match="one name"):
             watching(Service().client(), policies=[StopAfter(1), StopAfter(2)])
-        with pytest.raises(ValueError, match="v1 does not tell what a task costs"):
+        with pytest.raises(ValueError, match="v1 does not report the cost of a task"):
             watching(Service().client(), policies=[StopAtCost(1)])
         watching(Service().client(), policies=[StopAfter(1), StopAfter(2, name="later")])
 
@@ -212,7 +212,7 @@ def commands(log: MemoryTaskJournal[Any, Any]) -> list[CommandEntry[Any, Any]]:
     return [entry for entry in log.entries if isinstance(entry, CommandEntry)]
 
 
-def test_the_command_goes_through_the_protocol_and_the_record_says_why() -> None:
+def test_the_command_is_recorded_with_its_reason() -> None:
     told, service, log = watched_under(StopAfter(100), Service({"a": "running"}))
 
     _, acted, stopped = told
@@ -230,7 +230,7 @@ def test_the_command_goes_through_the_protocol_and_the_record_says_why() -> None
     assert asked_at_s == pytest.approx(100, abs=1)
 
 
-def test_the_time_is_the_journals_and_goes_on_while_nobody_watches() -> None:
+def test_the_time_is_the_journals_and_passes_without_a_watcher() -> None:
     service = Service({"a": "running"})
     told, *_ = watched_under(StopAfter(100), service, first_at=datetime.now(UTC) - timedelta(seconds=95))
 
@@ -253,7 +253,7 @@ def test_a_task_that_goes_on_in_time_is_left_alone() -> None:
 
 
 def test_a_task_that_ends_at_the_last_moment_is_not_commanded() -> None:
-    """Policies decide after a fresh look."""
+    """Policies decide after a new read."""
     service = Service({"a": "running"})
 
     async def everything() -> list[Event]:
@@ -336,7 +336,7 @@ def test_two_policies_that_are_refused_do_not_wait_for_each_other() -> None:
     assert {entry.record.context.origin for entry in commands(log)} == {"policy:stop-after", "policy:later"}
 
 
-def test_what_is_uncertain_is_told_once_and_tried_again_under_its_key_until_it_is_done() -> None:
+def test_an_uncertain_command_is_emitted_once_and_retried_under_its_key_until_it_is_done() -> None:
     def lose(request: httpx2.Request) -> httpx2.Response | None:
         lost = request.method == "PUT" and asyncio.get_running_loop().time() < 400
         return httpx2.Response(500) if lost else None
@@ -352,7 +352,7 @@ def test_what_is_uncertain_is_told_once_and_tried_again_under_its_key_until_it_i
     assert len(service.commands) > 2
 
 
-def test_what_never_happened_is_given_again_under_another_key() -> None:
+def test_an_abandoned_command_is_given_again_under_another_key() -> None:
     def cut(request: httpx2.Request) -> httpx2.Response | None:
         if request.method == "PUT" and asyncio.get_running_loop().time() < 400:
             raise httpx2.ConnectError("refused")
@@ -385,7 +385,7 @@ def test_a_rate_limit_delays_the_command() -> None:
     assert not any(sent_at_s[0] < at_s < sent_at_s[0] + 59.9 for at_s in service.times_s())
 
 
-def test_a_task_that_ends_first_is_told_as_such() -> None:
+def test_a_task_that_ends_first_is_emitted_as_such() -> None:
     service = Service({"a": "running"})
 
     def end_first(request: httpx2.Request) -> httpx2.Response | None:
@@ -481,7 +481,7 @@ def test_an_alert_does_not_keep_a_policy_from_ending_the_task() -> None:
     assert service.commands == ["PUT /api/v1/stop-task"]
 
 
-def test_a_task_is_overdue_also_where_no_command_ends_it() -> None:
+def test_a_task_that_no_command_can_end_is_overdue_too() -> None:
     job = Lifecycle.from_yaml(_WITHOUT_COMMANDS)
     policy = OverdueAfter("printing", 5)
 
@@ -541,7 +541,7 @@ def cost_of(
     return run(everything()), service
 
 
-def test_a_cost_that_the_status_tells_is_read_with_it() -> None:
+def test_a_cost_in_the_status_response_is_used() -> None:
     status = {"status": "started", "cost": "0.5"}
     told, service = cost_of(costs(status, {**status}), lambda: status.update(cost="1.0"))
 
@@ -551,7 +551,7 @@ def test_a_cost_that_the_status_tells_is_read_with_it() -> None:
     assert len(details) == 1
 
 
-def test_a_cost_that_the_status_does_not_tell_is_read_rarely() -> None:
+def test_a_cost_that_is_not_in_the_status_response_is_read_rarely() -> None:
     details = {"status": "started", "cost": 0.5}
     told, service = cost_of(costs({"status": "started"}, details), lambda: details.update(cost=2.5))
 

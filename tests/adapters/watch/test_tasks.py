@@ -1,4 +1,4 @@
-"""What is learned from a report, and in which order tasks are due."""
+"""The changes that reports cause, and the order in which tasks are due."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ def watched(task_id: str = "a") -> WatchedTask:
     return WatchedTask(task_id, MemoryJournal().task(V1_FULL, task_id), TaskRecord())
 
 
-def told(*reports: tuple[str, int, str]) -> list[tuple[str, ObservationKind | None, bool]]:
-    """What is told of a task, of which these words were reported at these seconds, on these channels."""
+def changes_of(*reports: tuple[str, int, str]) -> list[tuple[str, ObservationKind | None, bool]]:
+    """Return the changes of a task, given its reports as (status, seconds, channel)."""
     log, task = MemoryJournal().task(V1_FULL, "task-1"), watched()
     entries = [log.enter_report(Report(word, NOW + timedelta(seconds=s), channel)) for word, s, channel in reports]
     changes = [learn(V1_FULL, task, entry) for entry in entries]
     return [(each.status, each.kind, each.late) for each in changes if each is not None]
 
 
-def test_the_same_tells_nothing_late_or_not() -> None:
-    assert told(("running", 5, "api"), ("running", 6, "api"), ("running", 4, "api")) == [("running", None, False)]
+def test_the_same_state_is_not_emitted_late_or_not() -> None:
+    assert changes_of(("running", 5, "api"), ("running", 6, "api"), ("running", 4, "api")) == [("running", None, False)]
 
 
-def test_the_same_late_report_is_told_once_and_another_again() -> None:
+def test_the_same_late_report_is_emitted_once_and_another_one_too() -> None:
     reports = [("running", 5, "api"), *[("initializing", 1, "webhook")] * 3, ("initializing", 2, "webhook")]
 
-    assert told(*reports)[1:] == [("initializing", ObservationKind.STALE, True)] * 2
+    assert changes_of(*reports)[1:] == [("initializing", ObservationKind.STALE, True)] * 2
 
 
-def test_what_is_told_of_one_state_is_told_again_of_the_next() -> None:
+def test_a_deviation_in_one_state_is_emitted_again_in_the_next() -> None:
     stale = ("created", 9, "api")
     reports = [("running", 1, "api"), stale, stale, ("paused", 9, "api"), stale, stale]
 
-    kinds = [kind for _, kind, _ in told(*reports)]
+    kinds = [kind for _, kind, _ in changes_of(*reports)]
     assert kinds == [None, ObservationKind.STALE, ObservationKind.STEP, ObservationKind.STALE]
 
 
@@ -63,7 +63,7 @@ def test_tasks_are_due_in_the_order_of_their_times_and_only_at_the_last_one_set(
     assert run(everything()) == ["one 0.5", "two 2.0", "three 9.0"]
 
 
-def test_what_becomes_due_sooner_is_not_slept_over() -> None:
+def test_a_task_that_becomes_due_sooner_ends_the_sleep() -> None:
     async def everything() -> float:
         schedule, task = Schedule(), watched()
         schedule.put(task, 1000)
@@ -74,7 +74,7 @@ def test_what_becomes_due_sooner_is_not_slept_over() -> None:
     assert 7 <= run(everything()) < 7.1
 
 
-def test_a_schedule_does_not_grow_with_what_is_put_off_again_and_again() -> None:
+def test_a_schedule_does_not_grow_with_outdated_entries() -> None:
     async def everything() -> int:
         schedule, alive = Schedule(), [watched(str(number)) for number in range(10)]
         for turn in range(1000):
@@ -90,28 +90,33 @@ def test_the_objects_of_tasks_are_small() -> None:
     assert not hasattr(watched(), "__dict__")
 
 
-def test_memory_of_unknown_statuses_is_bounded_and_each_is_told_once_for_a_while() -> None:
+def test_memory_of_unknown_statuses_is_bounded_and_each_is_emitted_once_for_a_while() -> None:
     log, task = MemoryJournal().task(V1_FULL, "task-1"), watched()
 
-    def is_told(status: str) -> bool:
+    def is_emitted(status: str) -> bool:
         return learn(V1_FULL, task, log.enter_report(Report(status, NOW, "api"))) is not None
 
-    assert [is_told(status) for status in ("dreaming", "dreaming", "asleep", "dreaming")] == [True, False, True, False]
+    assert [is_emitted(status) for status in ("dreaming", "dreaming", "asleep", "dreaming")] == [
+        True,
+        False,
+        True,
+        False,
+    ]
     for number in range(1000):
-        assert is_told(f"{number}" * 1000)
+        assert is_emitted(f"{number}" * 1000)
     assert len(task.unknown_statuses) == 16
     assert sum(map(sys.getsizeof, task.unknown_statuses)) < 1000
-    assert is_told("dreaming")
-    assert not is_told("dreaming")
+    assert is_emitted("dreaming")
+    assert not is_emitted("dreaming")
 
 
 def test_unknown_status_that_comes_again_and_again_is_not_forgotten() -> None:
     log, task = MemoryJournal().task(V1_FULL, "task-1"), watched()
 
-    told = [
+    statuses = [
         status
         for number in range(100)
         for status in ("dreaming", f"new {number}")
         if learn(V1_FULL, task, log.enter_report(Report(status, NOW, "api"))) is not None
     ]
-    assert told.count("dreaming") == 1
+    assert statuses.count("dreaming") == 1

@@ -1,4 +1,4 @@
-"""One task's trouble, or a callback's, stops nobody else: it is reported in one place, and watching goes on."""
+"""An error of one task, or of a callback, is reported in one place, and watching goes on."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ class _Told:
     cursor: str
 
 
-def test_feed_that_cannot_be_read_is_taken_up_again_and_tasks_are_read(caplog: pytest.LogCaptureFixture) -> None:
+def test_feed_that_cannot_be_read_is_resumed_and_tasks_are_read(caplog: pytest.LogCaptureFixture) -> None:
     journal = Feeding()
     assert isinstance(journal, ChangeFeed)
 
@@ -245,7 +245,7 @@ def test_feed_that_cannot_be_read_is_taken_up_again_and_tasks_are_read(caplog: p
 
 
 @pytest.mark.parametrize("cost", ["NaN", '"NaN"', '"sNaN"', "Infinity", '"abc"', "[]", "-Infinity", "1e400"])
-def test_cost_that_is_no_number_is_none(cost: str) -> None:
+def test_cost_that_is_not_a_number_is_none(cost: str) -> None:
     def answer(request: httpx2.Request) -> httpx2.Response:
         task_id = request.url.path.split("/")[4]
         if request.method == "PATCH":
@@ -552,7 +552,7 @@ def test_closing_takes_no_longer_than_it_may(how: str) -> None:
     assert state == ("running" if "callback" in how else None)
 
 
-def test_callback_that_hangs_at_the_end_leaves_time_to_record_what_was_seen() -> None:
+def test_callback_that_hangs_at_the_end_leaves_time_to_record_reports() -> None:
     journal = MemoryJournal()
     logs = [journal.task(V1_FULL, each) for each in ("a", "b", "c")]
 

@@ -1,4 +1,4 @@
-"""What a watcher tells, of a service in memory and in a time that jumps."""
+"""The events of a watcher, with a service in memory and a clock that jumps."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def log_of(journal: MemoryJournal, task_id: str) -> MemoryTaskJournal[Any, Any]:
 # --- changes ------------------------------------------------------------------------------------
 
 
-def test_every_change_is_told_once_and_in_order_and_the_iterator_ends_with_the_last_task() -> None:
+def test_every_change_is_emitted_once_and_in_order_and_the_iterator_ends_with_the_last_task() -> None:
     async def everything() -> list[Event]:
         service = Service({"a": "created", "b": "running"})
         timetable(service, {5: {"a": "running"}, 9: {"a": "paused"}, 30: {"a": "finished", "b": "failed"}})
@@ -49,7 +49,7 @@ def test_every_change_is_told_once_and_in_order_and_the_iterator_ends_with_the_l
     assert len(told) == 6
 
 
-def test_a_change_says_all_that_is_known_of_it() -> None:
+def test_a_change_has_all_its_facts() -> None:
     async def everything() -> list[Event]:
         service = Service({"a": "created"})
         timetable(service, {5: {"a": "paused"}, 60: {"a": "stopped"}})
@@ -66,7 +66,7 @@ def test_a_change_says_all_that_is_known_of_it() -> None:
     assert last.is_final
 
 
-def test_what_the_journal_knows_is_told_to_nobody_but_an_end() -> None:
+def test_a_state_that_the_journal_has_already_is_emitted_only_if_final() -> None:
     async def everything() -> tuple[list[Event], list[tuple[float, str]]]:
         journal, service = MemoryJournal(), Service({"a": "running", "over": "stopped"})
         known = [log_of(journal, each) for each in ("a", "over")]
@@ -86,7 +86,7 @@ def test_what_the_journal_knows_is_told_to_nobody_but_an_end() -> None:
     assert not any("over" in call for _, call in calls)
 
 
-def test_a_move_that_somebody_else_recorded_is_told_all_the_same() -> None:
+def test_a_change_that_another_worker_recorded_is_emitted_too() -> None:
     async def everything() -> list[Event]:
         journal, service = MemoryJournal(), Service({"a": "running"})
         timetable(service, {9: {"a": "finished"}})
@@ -102,7 +102,7 @@ def test_a_move_that_somebody_else_recorded_is_told_all_the_same() -> None:
     assert (finished.before, finished.state, finished.kind) == ("running", "finished", ObservationKind.STEP)
 
 
-def test_a_task_that_is_gone_is_told_once_and_watched_no_longer() -> None:
+def test_a_task_that_is_gone_is_emitted_once_and_no_longer_watched() -> None:
     async def everything() -> list[Event]:
         async with watching(Service().client()) as watched:
             return await all_of(watched, "a")
@@ -112,7 +112,7 @@ def test_a_task_that_is_gone_is_told_once_and_watched_no_longer() -> None:
     assert gone.is_gone
 
 
-def test_an_unknown_status_is_recorded_and_told_once_and_watching_goes_on() -> None:
+def test_an_unknown_status_is_recorded_and_emitted_once_and_watching_goes_on() -> None:
     async def everything() -> tuple[list[Event], Sequence[Any]]:
         journal, service = MemoryJournal(), Service({"a": "dreaming"})
         log = log_of(journal, "a")
@@ -129,7 +129,7 @@ def test_an_unknown_status_is_recorded_and_told_once_and_watching_goes_on() -> N
     assert recorded == ["dreaming", "running", "dreaming", "asleep", "running", "dreaming", "finished"]
 
 
-def test_a_conflict_is_told_as_what_it_is_and_the_state_that_is_kept() -> None:
+def test_a_conflict_is_emitted_with_the_state_that_is_kept() -> None:
     journal = MemoryJournal()
 
     def overtake(_: httpx2.Request) -> None:
@@ -151,7 +151,7 @@ def test_a_conflict_is_told_as_what_it_is_and_the_state_that_is_kept() -> None:
     assert (conflict.before, conflict.state, conflict.is_final) == ("running", "finished", True)
 
 
-def test_a_status_that_cannot_be_read_is_told_once_in_each_spell() -> None:
+def test_a_status_that_cannot_be_read_is_emitted_once_until_it_can_be() -> None:
     def fail(_: httpx2.Request) -> httpx2.Response | None:
         now_s = asyncio.get_running_loop().time()
         return httpx2.Response(503) if 5 < now_s < 60 or 200 < now_s < 300 else None
@@ -169,7 +169,7 @@ def test_a_status_that_cannot_be_read_is_told_once_in_each_spell() -> None:
 
 
 @pytest.mark.parametrize("status_code", [401, 403, 400])
-def test_a_refusal_is_told_at_once_and_asked_again_rarely(status_code: int) -> None:
+def test_a_refusal_is_emitted_at_once_and_retried_rarely(status_code: int) -> None:
     async def everything() -> tuple[Event, int]:
         service = Service(plan=lambda _: httpx2.Response(status_code))
         async with watching(service.client()) as watched:
@@ -273,7 +273,7 @@ def test_the_short_form() -> None:
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_a_callback_is_told_without_any_iterator(is_async: bool) -> None:
+def test_a_callback_is_called_without_an_iterator(is_async: bool) -> None:
     told: list[Event] = []
 
     async def tell_later(event: Event) -> None:
@@ -291,7 +291,7 @@ def test_a_callback_is_told_without_any_iterator(is_async: bool) -> None:
     assert states(told, "a") == ["running", "finished"]
 
 
-def test_while_nobody_reads_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_task_is_read_while_no_event_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watcher, "_ROOM", 3)
     monkeypatch.setattr(recorder, "ROOM", 5)
 
@@ -314,12 +314,12 @@ def test_while_nobody_reads_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def heard(journal: MemoryJournal, status: str, *, ago: timedelta = timedelta()) -> ReportEntry[Any, Any]:
-    """What a receiver of webhooks does: record, and have the entry."""
+    """Record a report as a receiver of webhooks does, and return its entry."""
     report = Report(status, datetime.now(UTC) - ago, "webhook")
     return journal.add_reports([TaskReport(V1_FULL, "a", report)])[0]
 
 
-def test_a_webhook_is_told_at_once_and_while_they_come_nobody_is_asked() -> None:
+def test_a_webhook_is_emitted_at_once_and_reads_pause_while_webhooks_arrive() -> None:
     async def everything() -> tuple[list[Event], list[float]]:
         journal, service = MemoryJournal(), Service({"a": "created"})
         async with watching(service.client(journal=journal)) as watched:
@@ -340,7 +340,7 @@ def test_a_webhook_is_told_at_once_and_while_they_come_nobody_is_asked() -> None
     assert asked_at == [0.0]
 
 
-def test_a_webhook_that_may_be_late_leads_to_a_look() -> None:
+def test_a_webhook_that_may_be_late_causes_a_read() -> None:
     async def everything() -> list[Event]:
         journal, service = MemoryJournal(), Service({"a": "paused"})
         async with watching(service.client(journal=journal)) as watched:
@@ -361,7 +361,7 @@ def test_a_webhook_that_may_be_late_leads_to_a_look() -> None:
     assert (confirmed.state, confirmed.channel) == ("running", "api")
 
 
-def test_a_late_webhook_is_told_once_as_late_and_changes_nothing() -> None:
+def test_a_late_webhook_is_emitted_once_as_late_and_changes_nothing() -> None:
     async def everything() -> list[Event]:
         journal, service = MemoryJournal(), Service({"a": "running"})
         timetable(service, {50: {"a": "finished"}})
@@ -380,7 +380,7 @@ def test_a_late_webhook_is_told_once_as_late_and_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("is_pushed", [True, False])
-def test_first_report_that_arrives_late_is_no_change_from_nothing(is_pushed: bool) -> None:
+def test_first_report_that_arrives_late_is_not_a_change(is_pushed: bool) -> None:
     """Another worker records a younger report after we loaded the record and before ours is recorded."""
     journal, service = MemoryJournal(), Service({"a": "created"})
     log = log_of(journal, "a")
@@ -408,7 +408,7 @@ def test_first_report_that_arrives_late_is_no_change_from_nothing(is_pushed: boo
     assert changes[-1].state == "finished"
 
 
-def test_what_is_heard_before_the_first_look_or_after_the_end_does_no_harm() -> None:
+def test_a_report_before_the_first_read_or_after_the_end_is_harmless() -> None:
     async def everything() -> list[Event]:
         journal, service = MemoryJournal(), Service({"a": "finished"})
         log = log_of(journal, "a")
@@ -467,7 +467,7 @@ def test_a_journal_that_fails_for_a_while_pauses_the_watch_and_loses_nothing(cap
     ]
 
 
-def test_an_end_while_the_journal_fails_is_waited_for_and_what_is_lost_is_said(
+def test_closing_while_the_journal_fails_waits_and_logs_what_is_lost(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def everything(fails: int) -> MemoryTaskJournal[Any, Any]:
@@ -488,7 +488,7 @@ def test_an_end_while_the_journal_fails_is_waited_for_and_what_is_lost_is_said(
 # --- what is no event of a task -----------------------------------------------------------------
 
 
-def test_no_event_and_no_line_of_the_log_holds_the_key(caplog: pytest.LogCaptureFixture) -> None:
+def test_no_event_and_no_log_line_contains_the_key(caplog: pytest.LogCaptureFixture) -> None:
     async def everything() -> list[Event]:
         service = Service(plan=lambda request: httpx2.Response(401, json=request.headers["authorization"]))
         async with watching(service.client()) as watched:

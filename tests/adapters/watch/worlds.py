@@ -1,4 +1,4 @@
-"""Worlds in which watching takes no time: a loop whose clock jumps, and a service that answers in memory."""
+"""Worlds in which watching takes no time: a loop whose clock jumps, and a service in memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FAST = Timing(attempts=2, retry_budget_s=1.0, longest_retry_s=0.02, settle_timeo
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):
-    """A loop in which nothing is waited for: where only time could bring something, it has passed."""
+    """A loop that never waits: if only time could make progress, the clock jumps ahead."""
 
     def __init__(self) -> None:
         self._passed_s = 0.0
@@ -109,7 +109,7 @@ def watching(client: AsyncClient, **settings: Any) -> Watcher:
 
 
 def states(events: list[Event], task_id: str) -> list[str | None]:
-    """The states that a task was told to move to, in order."""
+    """The states that a task was set to, in order."""
     changes = [each for each in events if isinstance(each, Change) and each.task_id == task_id]
     return [each.state for each in changes if each.before != each.state]
 
@@ -132,7 +132,7 @@ def timetable(service: Service, moves: Mapping[float, Mapping[str, str]]) -> Non
 
 
 def clock() -> Callable[[], datetime]:
-    """A clock that shows the present now, and moves on with the running loop's."""
+    """A clock that starts at the present time and advances with the running loop's clock."""
     loop, begun_at = asyncio.get_running_loop(), datetime.now(UTC)
     begun_s = loop.time()
     return lambda: begun_at + timedelta(seconds=loop.time() - begun_s)
