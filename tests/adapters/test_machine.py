@@ -136,11 +136,11 @@ def test_an_object_without_a_state_starts_in_the_initial_one(task: Any) -> None:
 
 @pytest.mark.parametrize("state", [S.PAUSED, "paused"], ids=["a member", "plain text"])
 def test_the_state_it_has_is_kept_and_nothing_is_called(state: V1State | str) -> None:
-    told: list[V1Change] = []
+    received: list[V1Change] = []
     task = Task(state)
-    bind(V1, task, on_enter={S.PAUSED: told.append}, on_leave={S.RUNNING: told.append})
+    bind(V1, task, on_enter={S.PAUSED: received.append}, on_leave={S.RUNNING: received.append})
     assert task.state is S.PAUSED
-    assert told == []
+    assert received == []
 
 
 def test_plain_text_set_by_something_else_is_understood() -> None:
@@ -180,15 +180,15 @@ def test_states_without_an_enumeration_are_texts() -> None:
 
 
 def test_a_refused_event_changes_nothing_and_calls_nothing() -> None:
-    told: list[V1Change] = []
+    received: list[V1Change] = []
     task = Task(S.STOPPED)
     machine = bind(
         V1,
         task,
-        on_enter={state.name: told.append for state in V1.states},
-        on_leave={state.name: told.append for state in V1.states},
-        before={event.name: told.append for event in V1.events},
-        after={event.name: told.append for event in V1.events},
+        on_enter={state.name: received.append for state in V1.states},
+        on_leave={state.name: received.append for state in V1.states},
+        before={event.name: received.append for event in V1.events},
+        after={event.name: received.append for event in V1.events},
     )
     for fire in (task.resume, partial(task.trigger, "resume"), partial(machine.fire, E.RESUME)):
         with pytest.raises(
@@ -198,7 +198,7 @@ def test_a_refused_event_changes_nothing_and_calls_nothing() -> None:
         refusal = e.value
         assert (refusal.lifecycle, refusal.state, refusal.event, refusal.allowed) == ("v1", "stopped", "resume", ())
     assert task.state is S.STOPPED
-    assert told == []
+    assert received == []
 
 
 def test_a_redundant_command_is_refused() -> None:
@@ -218,11 +218,11 @@ def test_an_undeclared_event_is_refused_by_its_name() -> None:
 
 
 def test_callbacks_are_called_in_order_with_the_change() -> None:
-    told: list[tuple[str, str | None, V1Change]] = []
+    received: list[tuple[str, str | None, V1Change]] = []
     task = Task()
 
     def note(kind: str) -> Callable[[V1Change], None]:
-        return lambda change: told.append((kind, change.model.state, change))
+        return lambda change: received.append((kind, change.model.state, change))
 
     bind(
         V1,
@@ -233,7 +233,7 @@ def test_callbacks_are_called_in_order_with_the_change() -> None:
         after={E.PAUSE: note("after")},
     )
     task.pause("now", reason="lunch")
-    assert [(kind, state) for kind, state, _ in told] == [
+    assert [(kind, state) for kind, state, _ in received] == [
         ("before", S.RUNNING),
         ("before too", S.RUNNING),
         ("leave", S.RUNNING),
@@ -241,22 +241,22 @@ def test_callbacks_are_called_in_order_with_the_change() -> None:
         ("after", S.PAUSED),
     ]
     expected = StateChange(task, S.RUNNING, E.PAUSE, S.PAUSED, args=("now",), kwargs={"reason": "lunch"})
-    for _, _, change in told:
+    for _, _, change in received:
         assert change == expected
         assert (type(change.source), type(change.event), type(change.target)) == (S, E, S)
 
 
 def test_callbacks_can_be_added_by_the_means_of_the_library() -> None:
-    told: list[str] = []
+    received: list[str] = []
     task = Task()
-    machine = bind(V1, task, before={E.STOP: lambda _: told.append("ours")})
+    machine = bind(V1, task, before={E.STOP: lambda _: received.append("ours")})
 
     def note(event_data: transitions.EventData) -> None:
-        told.append(event_data.event.name)
+        received.append(event_data.event.name)
 
     machine.events["stop"].add_callback("before", note)
     task.stop()
-    assert told == ["ours", "stop"]
+    assert received == ["ours", "stop"]
 
 
 def test_methods_of_the_object_are_not_called_by_their_name() -> None:
@@ -308,18 +308,18 @@ def test_a_callback_may_fire_the_next_event_once_the_state_has_changed(kind: str
 
 @pytest.mark.parametrize(("kind", "key"), [("on_leave", S.RUNNING), ("before", E.PAUSE)])
 def test_an_event_is_overtaken_by_one_that_its_callback_fires_before_the_state_has_changed(kind: str, key: str) -> None:
-    told: list[V1Change] = []
+    received: list[V1Change] = []
     task = Task()
     callbacks: dict[str, Any] = {kind: {key: stop_when_pausing}}
-    bind(V1, task, on_enter={S.PAUSED: told.append}, after={E.PAUSE: told.append}, **callbacks)
+    bind(V1, task, on_enter={S.PAUSED: received.append}, after={E.PAUSE: received.append}, **callbacks)
     with pytest.raises(
         IllegalTransition, match="v1: 'pause' was overtaken, 'running' has become 'stopped' meanwhile"
     ) as caught:
         task.pause()
     refusal = caught.value
     assert (refusal.lifecycle, refusal.state, refusal.event, refusal.allowed) == ("v1", "stopped", "pause", ())
-    assert task.state is S.STOPPED  # a stop is irreversible, whoever calls whom
-    assert told == []
+    assert task.state is S.STOPPED  # a stop is irreversible, also among callbacks
+    assert received == []
 
 
 # --- what is refused when bound ------------------------------------------------------------------
@@ -617,7 +617,7 @@ def test_object_that_copies_itself_is_not_attached_to() -> None:
     assert other.state is S.RUNNING
 
 
-# --- what the declaration says, and nobody else --------------------------------------------------
+# --- only the declaration decides --------------------------------------------------
 
 
 ADDED: dict[str, Callable[[Any], object]] = {
@@ -690,13 +690,13 @@ def test_events_are_awaited() -> None:
 
 
 def test_both_kinds_of_callbacks_run_one_after_another() -> None:
-    told: list[str] = []
+    received: list[str] = []
 
     def slow(name: str) -> Callable[[V1Change], object]:
         async def callback(change: V1Change) -> None:
-            told.append(f"{name} begins in {change.model.state}")
+            received.append(f"{name} begins in {change.model.state}")
             await asyncio.sleep(0)
-            told.append(f"{name} ends in {change.model.state}")
+            received.append(f"{name} ends in {change.model.state}")
 
         return callback
 
@@ -704,13 +704,13 @@ def test_both_kinds_of_callbacks_run_one_after_another() -> None:
     machine = bind_async(
         V1,
         task,
-        before={E.PAUSE: [slow("before"), lambda change: told.append(f"plain in {change.model.state}")]},
+        before={E.PAUSE: [slow("before"), lambda change: received.append(f"plain in {change.model.state}")]},
         on_leave={S.RUNNING: [slow("leave"), slow("leave too")]},
         on_enter={S.PAUSED: slow("enter")},
         after={E.PAUSE: slow("after")},
     )
     asyncio.run(machine.fire(E.PAUSE))
-    assert told == [
+    assert received == [
         "before begins in running",
         "before ends in running",
         "plain in running",
@@ -768,12 +768,12 @@ def test_a_time_out_around_an_event_is_not_lost(kind: str, key: str, state: V1St
 
 def test_a_second_event_does_not_cancel_the_callbacks_of_the_first() -> None:
     async def main() -> None:
-        entered, told = asyncio.Event(), list[str]()
+        entered, received = asyncio.Event(), list[str]()
 
         async def enter(change: V1Change) -> None:
             entered.set()
             await asyncio.sleep(0.01)
-            told.append(change.model.state)
+            received.append(change.model.state)
 
         task = AsyncTask()
         machine = bind_async(V1, task, on_enter={S.PAUSED: enter})
@@ -781,7 +781,7 @@ def test_a_second_event_does_not_cancel_the_callbacks_of_the_first() -> None:
         await entered.wait()
         await machine.fire(E.STOP)
         assert await pausing is S.STOPPED  # the state after all its callbacks
-        assert told == [S.STOPPED]
+        assert received == [S.STOPPED]
 
     asyncio.run(main())
 

@@ -220,7 +220,7 @@ def run_up_to(driver: Driver, steps: Steps[Any], place: int) -> bool:
     return True
 
 
-# --- a service that answers by a script -----------------------------------------------------------
+# --- a service with scripted responses ---------------------------------------------------------------
 
 
 @dataclass(eq=False)

@@ -475,7 +475,7 @@ def test_a_task_that_changed_meanwhile_is_judged_again() -> None:
     steps = seen.commanding.execute("pause")
     assert run_up_to(seen.driver, steps, 0)
     loaded = seen.log.load()
-    seen.log.add_report(Report("paused", next(seen.service.clock)))  # by somebody else
+    seen.log.add_report(Report("paused", next(seen.service.clock)))  # from another caller
 
     assert seen.driver.run(steps, loaded) == CommandResult("pause", "paused", sent=False)
     assert seen.driver.story() == "Load RecordIntent Read RecordReport"
@@ -785,7 +785,7 @@ def test_a_write_after_another_worker_has_claimed_the_command_changes_nothing(pl
     assert len(seen.driver.sends()) <= max(sent, int(seen.driver.story().split()[place] == "RecordAttempt"))
 
 
-# --- 5: a usable answer ---------------------------------------------------------------------------------
+# --- 5: a usable response ---------------------------------------------------------------------------------
 
 
 def test_a_status_in_the_response_needs_no_read() -> None:
@@ -1102,7 +1102,7 @@ def test_a_retry_that_was_not_sent_proves_nothing_about_the_first_attempt(failur
     assert seen.record().state is CommandState.UNCERTAIN
 
 
-# --- 7: no usable answer --------------------------------------------------------------------------------
+# --- 7: no usable response --------------------------------------------------------------------------------
 
 
 def test_500_but_stopped() -> None:

@@ -229,7 +229,7 @@ def test_markdown_contains_meanings_and_marks() -> None:
     assert rows[0] == ["running", "pause", "caller", "paused", "halt the execution for inspection"]
 
 
-# --- told apart without colours ----------------------------------------------------------------
+# --- distinct without colours ----------------------------------------------------------------
 
 SIGNS: dict[Format, dict[Mark | Origin, str]] = {
     Format.MERMAID: {

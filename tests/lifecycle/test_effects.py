@@ -70,7 +70,7 @@ def log() -> Log:
     return journal_knowing(get("v1"), "running", times=clock())
 
 
-# --- answers ------------------------------------------------------------------------------------------
+# --- responses ------------------------------------------------------------------------------------------
 
 
 def test_a_response_is_a_failure_or_accepted() -> None:

@@ -160,7 +160,7 @@ def test_the_first_output_seen_has_not_changed() -> None:
 def test_the_first_output_of_a_new_task_is_a_change() -> None:
     work = WorkTracker(get("v3"))
     work.mark_given()
-    work.observe("created", None)  # the answer to the create
+    work.observe("created", None)  # the response to the create
 
     work.observe("idle", "done")
 

@@ -185,7 +185,7 @@ def test_the_first_report_keeps_its_time() -> None:
         ("stopped running paused", "stopped", "paused", 3),
         ("finished stopped", "finished", "stopped", 2),  # over, but not there
         ("stopped running stopped", "stopped", None, 3),  # it is over after all
-        ("stopped zombie", "stopped", None, 1),  # a word that nobody knows contradicts nothing
+        ("stopped zombie", "stopped", None, 1),  # an unknown status contradicts nothing
         ("stopped stopped", "stopped", None, 1),
         ("running created", "running", None, 1),  # what is not final is not contradicted
         ("running paused", "paused", None, 2),

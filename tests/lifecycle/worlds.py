@@ -72,7 +72,7 @@ def explore(run: Callable[[Choices], T], *, surprises: int) -> list[T]:
     return found
 
 
-# --- a service that answers anything ----------------------------------------------------------------
+# --- a service with any response ----------------------------------------------------------------
 
 
 @dataclass(eq=False)

@@ -133,7 +133,7 @@ class Worker:
     opened: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
 
     def __post_init__(self) -> None:
-        # Held, for the journal in memory forgets the tasks that nobody holds.
+        # Referenced here, because the journal in memory forgets tasks without a reference.
         self.logs = {task: self.journal.task(self.lifecycle, self.prefix + task) for task in TASKS}
 
     def do(self, operation: Operation) -> Any:

@@ -73,10 +73,10 @@ def test_hundreds_of_tasks_are_followed_to_their_ends_with_every_change_emitted_
     """Each change causes the next: none can be missed, and none may be emitted twice."""
     number = 500 if isinstance(journal, MemoryJournal) else 60
     course = {"created": "start", "running": "finish"}
-    told: list[Event] = []
+    emitted: list[Event] = []
 
     async def move_on(event: Event) -> None:
-        told.append(event)
+        emitted.append(event)
         if isinstance(event, Change) and event.state in course:
             await fire(emulator, event.task_id, course[event.state])
 
@@ -90,8 +90,8 @@ def test_hundreds_of_tasks_are_followed_to_their_ends_with_every_change_emitted_
             return ids
 
     ids = asyncio.run(everything())
-    assert len(told) == 3 * number
-    assert all(states(told, task_id) == ["created", "running", "finished"] for task_id in ids)
+    assert len(emitted) == 3 * number
+    assert all(states(emitted, task_id) == ["created", "running", "finished"] for task_id in ids)
     if isinstance(journal, SqlJournal):
         assert {journal.task(V1_FULL, task_id).load().state for task_id in ids} == {"finished"}
 
@@ -201,16 +201,16 @@ def test_reports_of_other_workers_are_emitted_without_a_read(emulator: Emulator,
                 async with Watcher(client, pace=slow, throttle=unlimited()) as watcher:
                     watcher.add(task_id)
                     changes = watcher.changes()
-                    told = [await anext(changes)]
+                    emitted = [await anext(changes)]
                     await fire(emulator, task_id, "start")
                     task = other.task(task_id)
                     await task.pause()
                     await task.stop()
-                    told += [event async for event in changes]
-                    return told
+                    emitted += [event async for event in changes]
+                    return emitted
 
-    told = asyncio.run(everything())
-    known = states(told, tasks_of(told)[0])
+    emitted = asyncio.run(everything())
+    known = states(emitted, tasks_of(emitted)[0])
     assert (known[0], known[-1]) == ("created", "stopped")
     assert "paused" in known
 
@@ -250,11 +250,13 @@ def test_several_workers_watch_the_same_tasks_and_one_stops_each(emulator: Emula
             ids = await created(client, 10)
         return ids, list(await asyncio.gather(one(ids), one(ids)))
 
-    ids, told = asyncio.run(everything())
+    ids, emitted = asyncio.run(everything())
     assert sorted(call.task or "" for call in emulator.calls() if call.command == "stop") == sorted(ids)
-    for each in told:
+    for each in emitted:
         assert all(states(each, task_id)[-1] == "stopped" for task_id in ids)
-    done = {each.task_id for events in told for each in events if isinstance(each, PolicyAction) and each.error is None}
+    done = {
+        each.task_id for events in emitted for each in events if isinstance(each, PolicyAction) and each.error is None
+    }
     assert done == set(ids)
 
 
@@ -298,7 +300,7 @@ def test_a_command_that_cannot_end_in_time_is_left_to_recover(emulator: Emulator
 
 def test_webhooks_are_emitted_before_any_poll_and_a_cycle_is_read(emulator: Emulator, tmp_path: Path) -> None:
     """The service's own messages, signed, over real HTTP, into the journal that the watcher has."""
-    told: list[tuple[Any, str, bool]] = []
+    emitted: list[tuple[Any, str, bool]] = []
 
     async def everything(journal: SqlJournal) -> None:
         async with opened(emulator, journal) as client:
@@ -313,8 +315,8 @@ def test_webhooks_are_emitted_before_any_poll_and_a_cycle_is_read(emulator: Emul
                     async with asyncio.timeout(30):
                         async for event in watcher.changes():
                             assert isinstance(event, Change)
-                            told.append((event.state, event.channel, event.unconfirmed))
-                            if told == [("running", "api", False)]:
+                            emitted.append((event.state, event.channel, event.unconfirmed))
+                            if emitted == [("running", "api", False)]:
                                 await client.task(task_id).pause()  # its message comes inside a cycle
                             elif event.state == "paused" and not event.unconfirmed:
                                 await fire(emulator, task_id, "fail")
@@ -323,6 +325,6 @@ def test_webhooks_are_emitted_before_any_poll_and_a_cycle_is_read(emulator: Emul
         asyncio.run(everything(journal))
         assert list(journal.check()) == []
     emulator.clear_webhook()
-    assert told[0] == ("running", "api", False)
-    assert told[-1][0] == "failed"
-    assert ("paused", "api", False) in told
+    assert emitted[0] == ("running", "api", False)
+    assert emitted[-1][0] == "failed"
+    assert ("paused", "api", False) in emitted

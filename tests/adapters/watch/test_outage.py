@@ -65,21 +65,21 @@ def down(service: Service, silence: str, begin_s: float, end_s: float) -> None:
 
 def watch_for(seconds: float, service: Service, *task_ids: str, **settings: Any) -> list[Event]:
     """Watch these tasks, all if none are given, for so many seconds; return the events."""
-    told: list[Event] = []
+    emitted: list[Event] = []
 
     async def everything() -> None:
         journal = settings.pop("journal", None)
-        chosen = {"on_event": told.append, "clock": clock(), **settings}
+        chosen = {"on_event": emitted.append, "clock": clock(), **settings}
         async with watching(service.client(journal=journal), **chosen) as watched:
             watched.add(*(task_ids or service.words))
             await asyncio.sleep(seconds)
 
     run(everything())
-    return told
+    return emitted
 
 
-def kinds(told: list[Event], kind: type[Any]) -> list[Any]:
-    return [each for each in told if isinstance(each, kind)]
+def kinds(emitted: list[Event], kind: type[Any]) -> list[Any]:
+    return [each for each in emitted if isinstance(each, kind)]
 
 
 def tasks(number: int) -> dict[str, str]:
@@ -98,14 +98,14 @@ def test_tasks_whose_reads_fail_keep_no_other_from_being_read_and_stopped(silenc
     failing(service, silence, bad.__contains__)
 
     begun_at = datetime.now(UTC)
-    told = watch_for(100, service, policies=[StopAfter(40)], throttle=Throttle(50))
+    emitted = watch_for(100, service, policies=[StopAfter(40)], throttle=Throttle(50))
 
     good = set(service.words) - bad
-    assert all(states(told, each) == ["running", "stopped"] for each in good)
+    assert all(states(emitted, each) == ["running", "stopped"] for each in good)
     assert len(service.times_s()) > 500
-    assert {each.task_id for each in kinds(told, ReadFailed)} == bad
-    assert len(kinds(told, ReadFailed)) == len(bad)
-    begun_s = [(each.began_at - begun_at).total_seconds() for each in kinds(told, Outage) if each.ended_at is None]
+    assert {each.task_id for each in kinds(emitted, ReadFailed)} == bad
+    assert len(kinds(emitted, ReadFailed)) == len(bad)
+    begun_s = [(each.began_at - begun_at).total_seconds() for each in kinds(emitted, Outage) if each.ended_at is None]
     assert sum(each < 40 for each in begun_s) <= 1, "until one that answers was found; after 40 s none is left"
 
 
@@ -117,25 +117,25 @@ def test_limits_are_enforced_for_tasks_that_cannot_be_read_any_more(silence: str
         log.add_report(Report("running", datetime.now(UTC)))
     failing(service, silence, lambda each: each < "t05")
 
-    told = watch_for(60, service, journal=journal, policies=[StopAfter(30)])
+    emitted = watch_for(60, service, journal=journal, policies=[StopAfter(30)])
 
     assert set(service.words.values()) == {"stopped"}
     stopped_at_s = [at_s for at_s, call in service.calls if call.startswith("PUT")]
     assert len(stopped_at_s) >= 10
     assert max(stopped_at_s[:10]) < 40
-    assert {each.task_id for each in kinds(told, PolicyAction)} == set(service.words)
+    assert {each.task_id for each in kinds(emitted, PolicyAction)} == set(service.words)
 
 
 def test_the_limit_of_a_task_that_could_never_be_read_is_tried_and_reported() -> None:
     service = Service(tasks(3))
     failing(service, "500", lambda each: each == "t00", until_s=100)
 
-    told = watch_for(300, service, policies=[StopAfter(30)])
+    emitted = watch_for(300, service, policies=[StopAfter(30)])
 
-    acted = [each for each in kinds(told, PolicyAction) if each.task_id == "t00"]
+    acted = [each for each in kinds(emitted, PolicyAction) if each.task_id == "t00"]
     assert acted[0].reason.startswith("it has lasted 3")
     assert service.words["t00"] == "stopped"
-    [*_, last] = [each for each in told if isinstance(each, Change) and each.task_id == "t00"]
+    [*_, last] = [each for each in emitted if isinstance(each, Change) and each.task_id == "t00"]
     assert last.is_final
 
 
@@ -143,9 +143,9 @@ def test_one_failing_task_is_not_an_outage() -> None:
     service = Service({"a": "running"})
     failing(service, "500", lambda _: True)
 
-    told = watch_for(600, service)
+    emitted = watch_for(600, service)
 
-    assert [type(each) for each in told] == [ReadFailed]
+    assert [type(each) for each in emitted] == [ReadFailed]
 
 
 @pytest.mark.parametrize("retry_after_s", ["120", "31536000"])
@@ -172,15 +172,15 @@ def test_an_outage_is_reported_with_its_begin_and_its_end(silence: str) -> None:
     begun_at = datetime.now(UTC)
     down(service, silence, 100, 700)
 
-    told = watch_for(800, service, pace=SLOW)
+    emitted = watch_for(800, service, pace=SLOW)
 
-    begin, end = kinds(told, Outage)
+    begin, end = kinds(emitted, Outage)
     assert (begin.ended_at, begin.lifecycle) == (None, "v1-full")
     assert 99 < (begin.began_at - begun_at).total_seconds() < 107
     assert end.began_at == begin.began_at
     assert 700 < (end.ended_at - begun_at).total_seconds() < 725
     assert isinstance(begin.error, ServerError if silence.startswith("50") else Exception)
-    assert len(kinds(told, ReadFailed)) <= 16, "not one for each task"
+    assert len(kinds(emitted, ReadFailed)) <= 16, "not one for each task"
 
 
 @pytest.mark.parametrize("number", [2, 3, 300])
@@ -201,9 +201,9 @@ def test_policies_go_on_in_an_outage_of_reads() -> None:
     service = Service(tasks(30))
     failing(service, "500", lambda _: asyncio.get_running_loop().time() > 50)
 
-    told = watch_for(150, service, policies=[StopAfter(100)])
+    emitted = watch_for(150, service, policies=[StopAfter(100)])
 
-    assert len(kinds(told, Outage)) == 1
+    assert len(kinds(emitted, Outage)) == 1
     assert set(service.words.values()) == {"stopped"}
     assert len([call for call in service.commands if "stop" in call]) < 100
 
@@ -212,13 +212,13 @@ def test_policies_retry_at_a_bounded_rate_in_an_outage_and_stop_all_afterwards()
     service = Service(tasks(30))
     down(service, "500", 50, 400)
 
-    told = watch_for(600, service, policies=[StopAfter(100)], pace=SLOW)
+    emitted = watch_for(600, service, policies=[StopAfter(100)], pace=SLOW)
 
     during = [at_s for at_s, _ in service.calls if 110 < at_s < 400]
     assert sum(call.startswith("PUT") and at_s < 400 for at_s, call in service.calls) >= 30
     # A stop a second, which is sent before its task could be read, and probes.
     assert max(sum(at <= each < at + 10 for each in during) for at in during) < 80
-    assert all(states(told, each)[-1] == "stopped" for each in service.words)
+    assert all(states(emitted, each)[-1] == "stopped" for each in service.words)
 
 
 def test_tasks_that_are_added_in_an_outage_are_judged_by_the_journal() -> None:
@@ -229,10 +229,10 @@ def test_tasks_that_are_added_in_an_outage_are_judged_by_the_journal() -> None:
     over.add_report(Report("finished", datetime.now(UTC)))
     service.words["new"] = "running"
     failing(service, "500", lambda _: True)
-    told: list[Event] = []
+    emitted: list[Event] = []
 
     async def everything() -> None:
-        settings: dict[str, Any] = {"on_event": told.append, "clock": clock(), "policies": [StopAfter(100)]}
+        settings: dict[str, Any] = {"on_event": emitted.append, "clock": clock(), "policies": [StopAfter(100)]}
         async with watching(service.client(journal=journal), **settings) as watched:
             watched.add(*tasks(20))
             await asyncio.sleep(50)
@@ -240,10 +240,10 @@ def test_tasks_that_are_added_in_an_outage_are_judged_by_the_journal() -> None:
             await asyncio.sleep(100)
 
     run(everything())
-    assert states(told, "new") == []
+    assert states(emitted, "new") == []
     assert "stop" in " ".join(service.commands)
     assert service.words["new"] == "stopped"
-    assert any(getattr(each, "task_id", None) == "over" for each in told)
+    assert any(getattr(each, "task_id", None) == "over" for each in emitted)
 
 
 @pytest.mark.parametrize("healthy", [1, 10])
@@ -252,12 +252,12 @@ def test_failures_of_most_tasks_are_not_an_outage_while_some_respond(healthy: in
     good = sorted(service.words)[-healthy:]
     failing(service, "500", lambda each: each not in good)
 
-    told = watch_for(1200, service, pace=Pace(working_s=2, longest_s=20))
+    emitted = watch_for(1200, service, pace=Pace(working_s=2, longest_s=20))
 
-    begun = [each for each in kinds(told, Outage) if each.ended_at is None]
+    begun = [each for each in kinds(emitted, Outage) if each.ended_at is None]
     assert len(begun) <= 1, "until one that answers was found"
     assert all(len(service.times_s(each)) > 10 for each in good)
-    assert {each.task_id for each in kinds(told, ReadFailed)} == set(service.words) - set(good)
+    assert {each.task_id for each in kinds(emitted, ReadFailed)} == set(service.words) - set(good)
 
 
 def test_a_task_that_is_discarded_or_ends_in_an_outage_is_forgotten() -> None:
@@ -269,15 +269,15 @@ def test_a_task_that_is_discarded_or_ends_in_an_outage_is_forgotten() -> None:
         async with watching(service.client()) as watched:
             watched.add(*service.words)
             changes = watched.changes()
-            told = [await anext(changes) for _ in range(11)]
-            assert isinstance(told[-1], Outage)
+            emitted = [await anext(changes) for _ in range(11)]
+            assert isinstance(emitted[-1], Outage)
             for each in service.words:
                 if each != "t01":
                     watched.discard(each)
-            return [*told, *[event async for event in changes]]
+            return [*emitted, *[event async for event in changes]]
 
-    told = run(everything())
-    assert states(told, "t01") == ["running", "finished"]
+    emitted = run(everything())
+    assert states(emitted, "t01") == ["running", "finished"]
 
 
 # --- the detector -------------------------------------------------------------------------------

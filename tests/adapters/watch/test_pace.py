@@ -274,9 +274,9 @@ def test_a_429_is_obeyed_by_all_tasks_and_nothing_is_lost() -> None:
     async def everything() -> list[float]:
         service = Service({f"t{number}": "running" for number in range(50)})
         loop = asyncio.get_running_loop()
-        told = iter([True])
+        throttled = iter([True])
         service.plan = lambda _: (
-            httpx2.Response(429, headers={"Retry-After": "20"}) if loop.time() > 5 and next(told, False) else None
+            httpx2.Response(429, headers={"Retry-After": "20"}) if loop.time() > 5 and next(throttled, False) else None
         )
         timetable(service, {40: dict.fromkeys(service.words, "finished")})
         async with watching(service.client(), throttle=Throttle(1000)) as watched:

@@ -149,7 +149,7 @@ def test_a_final_state_is_never_overdue() -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "told"),
+    ("policy", "message"),
     [
         (StopAfter, r"not the class StopAfter; make one: StopAfter\(...\)"),
         (StopAtCost, "not the class StopAtCost"),
@@ -157,9 +157,9 @@ def test_a_final_state_is_never_overdue() -> None:
         (None, "None is not a policy"),
     ],
 )
-def test_an_object_that_is_not_a_policy_is_refused_by_the_constructor(policy: Any, told: str) -> None:
+def test_an_object_that_is_not_a_policy_is_refused_by_the_constructor(policy: Any, message: str) -> None:
     async def everything() -> None:
-        with pytest.raises(TypeError, match=told):
+        with pytest.raises(TypeError, match=message):
             watching(Service().client(), policies=[policy])
 
     run(everything())
@@ -190,16 +190,16 @@ def watched_under(
     log = journal.task(V1_FULL, "a")
     if first_at is not None:
         log.add_report(Report("running", first_at))
-    told: list[Event] = []
+    emitted: list[Event] = []
 
     async def everything() -> None:
         client = service.client(journal=journal)
-        async with watching(client, policies=policies, clock=clock(), on_event=told.append, pace=EVEN) as watched:
+        async with watching(client, policies=policies, clock=clock(), on_event=emitted.append, pace=EVEN) as watched:
             watched.add("a")
             await asyncio.wait({asyncio.ensure_future(watched.finished())}, timeout=3600)
 
     run(everything())
-    return told, service, log
+    return emitted, service, log
 
 
 def numbers_of(log: MemoryTaskJournal[Any, Any]) -> list[int]:
@@ -213,9 +213,9 @@ def commands(log: MemoryTaskJournal[Any, Any]) -> list[CommandEntry[Any, Any]]:
 
 
 def test_the_command_is_recorded_with_its_reason() -> None:
-    told, service, log = watched_under(StopAfter(100), Service({"a": "running"}))
+    emitted, service, log = watched_under(StopAfter(100), Service({"a": "running"}))
 
-    _, acted, stopped = told
+    _, acted, stopped = emitted
     assert isinstance(acted, PolicyAction)
     assert (acted.policy, acted.command, acted.state, acted.sent) == ("stop-after", "stop", "stopped", True)
     assert (acted.is_settled, acted.error, acted.lifecycle) == (True, None, "v1-full")
@@ -232,9 +232,9 @@ def test_the_command_is_recorded_with_its_reason() -> None:
 
 def test_the_time_is_the_journals_and_passes_without_a_watcher() -> None:
     service = Service({"a": "running"})
-    told, *_ = watched_under(StopAfter(100), service, first_at=datetime.now(UTC) - timedelta(seconds=95))
+    emitted, *_ = watched_under(StopAfter(100), service, first_at=datetime.now(UTC) - timedelta(seconds=95))
 
-    assert [type(each) for each in told] == [PolicyAction, Change]
+    assert [type(each) for each in emitted] == [PolicyAction, Change]
     [asked_at_s] = [at_s for at_s, call in service.calls if call.startswith("PUT")]
     assert 4 < asked_at_s < 6
 
@@ -275,9 +275,9 @@ def test_refused_command_is_given_again_under_the_next_key_until_it_is_done(stat
         refused = request.method == "PUT" and asyncio.get_running_loop().time() < 400
         return httpx2.Response(status_code, json={"detail": "not now"}) if refused else None
 
-    told, service, log = watched_under(StopAfter(100), Service({"a": "running"}, refuse))
+    emitted, service, log = watched_under(StopAfter(100), Service({"a": "running"}, refuse))
 
-    first, *later, done = [each for each in told if isinstance(each, PolicyAction)]
+    first, *later, done = [each for each in emitted if isinstance(each, PolicyAction)]
     assert first.error is not None
     assert (first.is_settled, first.sent, first.state) == (False, False, "running")
     assert (done.error, done.is_settled, done.state) == (None, True, "stopped")
@@ -294,12 +294,12 @@ def test_after_a_restart_the_next_free_key_is_found_in_the_journal() -> None:
     service.plan = lambda request: httpx2.Response(422) if request.method == "PUT" else None
 
     async def watch_for(seconds: float) -> list[PolicyAction]:
-        told: list[Event] = []
-        settings: dict[str, Any] = {"policies": [StopAfter(100)], "clock": clock(), "on_event": told.append}
+        emitted: list[Event] = []
+        settings: dict[str, Any] = {"policies": [StopAfter(100)], "clock": clock(), "on_event": emitted.append}
         async with watching(service.client(journal=journal), **settings) as watched:
             watched.add("a")
             await asyncio.sleep(seconds)
-        return [each for each in told if isinstance(each, PolicyAction)]
+        return [each for each in emitted if isinstance(each, PolicyAction)]
 
     run(watch_for(400))
     refused = len(service.commands)
@@ -319,9 +319,9 @@ def test_growing_failures_are_reported_when_their_kind_changes() -> None:
             return None
         return httpx2.Response(422 if now_s < 150 else 403, json={"detail": f"request {now_s}"})
 
-    told, *_ = watched_under(StopAfter(100), Service({"a": "running"}, refuse))
+    emitted, *_ = watched_under(StopAfter(100), Service({"a": "running"}, refuse))
 
-    kinds = [type(each.error) for each in told if isinstance(each, PolicyAction)]
+    kinds = [type(each.error) for each in emitted if isinstance(each, PolicyAction)]
     assert kinds[:2] == [CommandRefused, Forbidden]
     assert kinds.count(CommandRefused) == 1
 
@@ -330,9 +330,9 @@ def test_two_policies_that_are_refused_do_not_wait_for_each_other() -> None:
     def refuse(request: httpx2.Request) -> httpx2.Response | None:
         return httpx2.Response(422) if request.method == "PUT" else None
 
-    told, _, log = watched_under([StopAfter(100), StopAfter(110, name="later")], Service({"a": "running"}, refuse))
+    emitted, _, log = watched_under([StopAfter(100), StopAfter(110, name="later")], Service({"a": "running"}, refuse))
 
-    assert {each.policy for each in told if isinstance(each, PolicyAction)} == {"stop-after", "later"}
+    assert {each.policy for each in emitted if isinstance(each, PolicyAction)} == {"stop-after", "later"}
     assert {entry.record.context.origin for entry in commands(log)} == {"policy:stop-after", "policy:later"}
 
 
@@ -341,9 +341,9 @@ def test_an_uncertain_command_is_emitted_once_and_retried_under_its_key_until_it
         lost = request.method == "PUT" and asyncio.get_running_loop().time() < 400
         return httpx2.Response(500) if lost else None
 
-    told, service, log = watched_under(StopAfter(100), Service({"a": "running"}, lose))
+    emitted, service, log = watched_under(StopAfter(100), Service({"a": "running"}, lose))
 
-    uncertain, *later, done = [each for each in told if isinstance(each, PolicyAction)]
+    uncertain, *later, done = [each for each in emitted if isinstance(each, PolicyAction)]
     assert isinstance(uncertain.error, CommandUncertain)
     assert not uncertain.is_settled
     assert len(later) < 2
@@ -358,9 +358,9 @@ def test_an_abandoned_command_is_given_again_under_another_key() -> None:
             raise httpx2.ConnectError("refused")
         return None
 
-    told, _, log = watched_under(StopAfter(100), Service({"a": "running"}, cut))
+    emitted, _, log = watched_under(StopAfter(100), Service({"a": "running"}, cut))
 
-    first, *later, done = [each for each in told if isinstance(each, PolicyAction)]
+    first, *later, done = [each for each in emitted if isinstance(each, PolicyAction)]
     assert isinstance(first.error, NotConnected)
     assert not first.is_settled
     assert done.state == "stopped"
@@ -374,14 +374,14 @@ def test_a_rate_limit_delays_the_command() -> None:
         limited = request.method == "PUT" and asyncio.get_running_loop().time() < 400
         return httpx2.Response(429, headers={"Retry-After": "90"}) if limited else None
 
-    told, service, _ = watched_under(StopAfter(100), Service({"a": "running"}, limit))
+    emitted, service, _ = watched_under(StopAfter(100), Service({"a": "running"}, limit))
 
-    first, done = [each for each in told if isinstance(each, PolicyAction)]
+    first, done = [each for each in emitted if isinstance(each, PolicyAction)]
     assert isinstance(first.error, RateLimited)
     assert done.state == "stopped"
     sent_at_s = [at_s for at_s, call in service.calls if call.startswith("PUT")]
     assert min(later - earlier for earlier, later in pairwise(sent_at_s)) > 89.9
-    # One task's answer closes the key for a minute at most.
+    # The response to one task closes the key for a minute at most.
     assert not any(sent_at_s[0] < at_s < sent_at_s[0] + 59.9 for at_s in service.times_s())
 
 
@@ -395,9 +395,9 @@ def test_a_task_that_ends_first_is_emitted_as_such() -> None:
         return httpx2.Response(500)
 
     service.plan = end_first
-    told, *_ = watched_under(StopAfter(100), service)
+    emitted, *_ = watched_under(StopAfter(100), service)
 
-    _, ended, finished = told
+    _, ended, finished = emitted
     assert isinstance(ended, PolicyAction)
     assert isinstance(ended.error, TaskEndedFirst)
     assert (ended.state, ended.is_settled) == ("finished", True)
@@ -410,10 +410,10 @@ def test_another_command_in_flight_is_waited_for() -> None:
     log = journal.task(V1_FULL, "a")
     version = log.add_report(Report("running", datetime.now(UTC))).version
     opened: Any = log.add_intent(V1Event.PAUSE, source=V1State.RUNNING, version=version, fields={})
-    told: list[Event] = []
+    emitted: list[Event] = []
 
     async def everything() -> None:
-        settings: dict[str, Any] = {"policies": [StopAfter(100)], "clock": clock(), "on_event": told.append}
+        settings: dict[str, Any] = {"policies": [StopAfter(100)], "clock": clock(), "on_event": emitted.append}
         async with watching(service.client(journal=journal), **settings) as watched:
             watched.add("a")
             await asyncio.sleep(300)
@@ -422,7 +422,7 @@ def test_another_command_in_flight_is_waited_for() -> None:
             await watched.finished()
 
     run(everything())
-    first, *later, done, _ = told
+    first, *later, done, _ = emitted
     assert isinstance(first, PolicyAction)
     assert isinstance(first.error, CommandInFlight)
     assert len(later) < 2
@@ -434,19 +434,19 @@ def test_another_command_in_flight_is_waited_for() -> None:
 def test_two_watchers_of_one_journal_give_one_command() -> None:
     journal, service = MemoryJournal(), Service({f"t{number}": "running" for number in range(20)})
 
-    async def one(told: list[Event]) -> None:
-        settings: dict[str, Any] = {"policies": [StopAfter(100)], "clock": clock(), "on_event": told.append}
+    async def one(emitted: list[Event]) -> None:
+        settings: dict[str, Any] = {"policies": [StopAfter(100)], "clock": clock(), "on_event": emitted.append}
         async with watching(service.client(journal=journal), **settings) as watched:
             watched.add(*service.words)
             await watched.finished()
 
     async def everything() -> list[list[Event]]:
-        told: list[list[Event]] = [[], []]
-        await asyncio.gather(*map(one, told))
-        return told
+        emitted: list[list[Event]] = [[], []]
+        await asyncio.gather(*map(one, emitted))
+        return emitted
 
-    for told in run(everything()):
-        assert all(states(told, task_id)[-1] == "stopped" for task_id in service.words)
+    for emitted in run(everything()):
+        assert all(states(emitted, task_id)[-1] == "stopped" for task_id in service.words)
     assert service.commands == ["PUT /api/v1/stop-task"] * 20
 
 
@@ -463,21 +463,21 @@ def test_an_overdue_task_is_reported_once_per_stay_and_not_ended() -> None:
             watched.add("a", "b")
             return [event async for event in watched.changes()]
 
-    told = run(everything())
-    overdue = [each for each in told if isinstance(each, Overdue)]
+    emitted = run(everything())
+    overdue = [each for each in emitted if isinstance(each, Overdue)]
     assert [(each.task_id, each.state, each.policy) for each in overdue] == [
         ("a", "running", "overdue-after:running")
     ] * 2
     assert overdue[0].since < overdue[1].since
     assert overdue[0].reason == "it has been 'running' for 30 s, expected were at most 30 s"
-    assert states(told, "a") == ["running", "paused", "running", "finished"]
+    assert states(emitted, "a") == ["running", "paused", "running", "finished"]
     assert service.commands == []
 
 
 def test_an_alert_does_not_keep_a_policy_from_ending_the_task() -> None:
-    told, service, _ = watched_under([OverdueAfter("running", 50), StopAfter(100)], Service({"a": "running"}))
+    emitted, service, _ = watched_under([OverdueAfter("running", 50), StopAfter(100)], Service({"a": "running"}))
 
-    assert [type(each) for each in told] == [Change, Overdue, PolicyAction, Change]
+    assert [type(each) for each in emitted] == [Change, Overdue, PolicyAction, Change]
     assert service.commands == ["PUT /api/v1/stop-task"]
 
 
@@ -494,10 +494,10 @@ def test_a_task_that_no_command_can_end_is_overdue_too() -> None:
         acting = PolicyEnforcer(
             client, [policy], pace=EVEN, throttle=unlimited(), clock=lambda: NOW + timedelta(seconds=6)
         )
-        (nobody, told), (_, again) = acting.decide(watched), acting.decide(watched)
+        (nobody, emitted), (_, again) = acting.decide(watched), acting.decide(watched)
         assert nobody is None
         assert again == []
-        return told
+        return emitted
 
     [overdue] = run(everything())
     assert isinstance(overdue, Overdue)
@@ -543,9 +543,9 @@ def cost_of(
 
 def test_a_cost_in_the_status_response_is_used() -> None:
     status = {"status": "started", "cost": "0.5"}
-    told, service = cost_of(costs(status, {**status}), lambda: status.update(cost="1.0"))
+    emitted, service = cost_of(costs(status, {**status}), lambda: status.update(cost="1.0"))
 
-    [acted] = [each for each in told if isinstance(each, PolicyAction)]
+    [acted] = [each for each in emitted if isinstance(each, PolicyAction)]
     assert acted.reason == "it has cost 1.0 USD, the limit is 1 USD"
     details = [call for _, call in service.calls if call == "GET /api/v2/tasks/a"]
     assert len(details) == 1
@@ -553,9 +553,9 @@ def test_a_cost_in_the_status_response_is_used() -> None:
 
 def test_a_cost_that_is_not_in_the_status_response_is_read_rarely() -> None:
     details = {"status": "started", "cost": 0.5}
-    told, service = cost_of(costs({"status": "started"}, details), lambda: details.update(cost=2.5))
+    emitted, service = cost_of(costs({"status": "started"}, details), lambda: details.update(cost=2.5))
 
-    [acted] = [each for each in told if isinstance(each, PolicyAction)]
+    [acted] = [each for each in emitted if isinstance(each, PolicyAction)]
     assert acted.reason == "it has cost 2.5 USD, the limit is 1 USD"
     read_at_s = [at_s for at_s, call in service.calls if call == "GET /api/v2/tasks/a"]
     assert read_at_s[:5] == pytest.approx([0, 60, 120, 180, 240], abs=1)

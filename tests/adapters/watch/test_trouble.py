@@ -38,8 +38,8 @@ from tests.adapters.watch.worlds import FAST, KEY, Service, clock, run, states, 
 GOOD = [f"good {number}" for number in range(30)]
 
 
-def kinds(told: Sequence[Event], kind: type[Any]) -> list[Any]:
-    return [each for each in told if isinstance(each, kind)]
+def kinds(emitted: Sequence[Event], kind: type[Any]) -> list[Any]:
+    return [each for each in emitted if isinstance(each, kind)]
 
 
 def service() -> Service:
@@ -48,9 +48,9 @@ def service() -> Service:
 
 def watched_to_their_ends(service: Service, **settings: Any) -> list[Event]:
     """Watch a bad task and many good ones, which finish after a minute; stop when the good ones are over."""
-    told: list[Event] = []
+    emitted: list[Event] = []
     journal = settings.pop("journal", None)
-    on_event = settings.pop("on_event", told.append)
+    on_event = settings.pop("on_event", emitted.append)
 
     async def everything() -> None:
         timetable(service, {60: dict.fromkeys(GOOD, "finished")})
@@ -61,12 +61,12 @@ def watched_to_their_ends(service: Service, **settings: Any) -> list[Event]:
             assert len(watched) <= 1
 
     run(everything())
-    return told
+    return emitted
 
 
-def require_good(told: list[Event]) -> None:
-    assert all(states(told, each) == ["running", "finished"] for each in GOOD)
-    assert {each.task_id for each in kinds(told, ReadFailed) + kinds(told, PolicyFailed)} <= {"bad"}
+def require_good(emitted: list[Event]) -> None:
+    assert all(states(emitted, each) == ["running", "finished"] for each in GOOD)
+    assert {each.task_id for each in kinds(emitted, ReadFailed) + kinds(emitted, PolicyFailed)} <= {"bad"}
 
 
 # --- the journal --------------------------------------------------------------------------------
@@ -97,10 +97,10 @@ class Picky(MemoryJournal):
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
 def test_report_that_cannot_be_recorded_is_rejected_alone(error: Exception) -> None:
     disturbed = service()
-    told = watched_to_their_ends(disturbed, journal=Picky(error))
+    emitted = watched_to_their_ends(disturbed, journal=Picky(error))
 
-    require_good(told)
-    assert [each.error for each in kinds(told, ReadFailed)] == [error]
+    require_good(emitted)
+    assert [each.error for each in kinds(emitted, ReadFailed)] == [error]
     read_s = disturbed.times_s("bad")
     assert len(read_s) < 30, "with growing pauses"
 
@@ -134,10 +134,10 @@ class Unloadable(MemoryJournal):
 
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
 def test_task_whose_record_cannot_be_read_is_reported_once_and_tried_again(error: Exception) -> None:
-    told = watched_to_their_ends(service(), journal=Unloadable(error), policies=[StopAfter(1000)])
+    emitted = watched_to_their_ends(service(), journal=Unloadable(error), policies=[StopAfter(1000)])
 
-    require_good(told)
-    assert [each.error for each in kinds(told, ReadFailed)] == [error]
+    require_good(emitted)
+    assert [each.error for each in kinds(emitted, ReadFailed)] == [error]
 
 
 def test_record_that_becomes_unreadable_leads_to_no_endless_loop_of_its_policy() -> None:
@@ -145,17 +145,17 @@ def test_record_that_becomes_unreadable_leads_to_no_endless_loop_of_its_policy()
     journal.is_broken = False
 
     async def everything() -> list[Event]:
-        told: list[Event] = []
+        emitted: list[Event] = []
         asyncio.get_running_loop().call_at(20, setattr, journal, "is_broken", True)
-        settings: dict[str, Any] = {"policies": [StopAfter(50)], "clock": clock(), "on_event": told.append}
+        settings: dict[str, Any] = {"policies": [StopAfter(50)], "clock": clock(), "on_event": emitted.append}
         async with watching(disturbed.client(journal=journal), **settings) as watched:
             watched.add("bad", *GOOD)
             await asyncio.sleep(300)
-        return told
+        return emitted
 
-    told = run(everything())
-    assert all(states(told, each) == ["running", "stopped"] for each in GOOD)
-    assert len(kinds(told, ReadFailed)) < 4
+    emitted = run(everything())
+    assert all(states(emitted, each) == ["running", "stopped"] for each in GOOD)
+    assert len(kinds(emitted, ReadFailed)) < 4
     assert disturbed.words["bad"] == "running"
 
 
@@ -191,20 +191,22 @@ def test_task_in_a_state_that_is_no_longer_declared_is_reported_also_by_the_feed
                 theirs.task(old, "old").add_report(Report(status, datetime.now(UTC)))
             http = httpx2.AsyncClient(transport=httpx2.MockTransport(answer))
             client = AsyncClient(binding, api_key=KEY, base_url="http://s.test", http=http, journal=ours, timing=FAST)
-            told: list[Event] = []
-            async with Watcher(client, pace=Pace(working_s=600), throttle=unlimited(), on_event=told.append) as watcher:
+            emitted: list[Event] = []
+            async with Watcher(
+                client, pace=Pace(working_s=600), throttle=unlimited(), on_event=emitted.append
+            ) as watcher:
                 for each in ("moved", "good", "old"):
                     watcher.add(each)
-                await until(lambda: len(told) == 3)
+                await until(lambda: len(emitted) == 3)
                 theirs.task(old, "moved").add_report(Report("printing", datetime.now(UTC)))
-                await until(lambda: len(kinds(told, ReadFailed)) == 2)
+                await until(lambda: len(kinds(emitted, ReadFailed)) == 2)
                 theirs.task(old, "good").add_report(Report("done", datetime.now(UTC)))
                 await until(lambda: len(watcher) == 2)
-            return told
+            return emitted
 
-    told = asyncio.run(asyncio.wait_for(everything(), 60))
-    assert states(told, "good") == ["waiting", "done"]
-    unreadable = kinds(told, ReadFailed)
+    emitted = asyncio.run(asyncio.wait_for(everything(), 60))
+    assert states(emitted, "good") == ["waiting", "done"]
+    unreadable = kinds(emitted, ReadFailed)
     assert [each.task_id for each in unreadable] == ["old", "moved"]
     assert all(isinstance(each.error, UndeclaredState) for each in unreadable)
 
@@ -234,14 +236,14 @@ def test_feed_that_cannot_be_read_is_resumed_and_tasks_are_read(caplog: pytest.L
     journal = Feeding()
     assert isinstance(journal, ChangeFeed)
 
-    told = watched_to_their_ends(service(), journal=journal)
+    emitted = watched_to_their_ends(service(), journal=journal)
 
-    require_good(told)
+    require_good(emitted)
     assert journal.asked[:6] == ["now", "7", "now", "now", "7", "7"]
     assert "the journal's changes cannot be read" in caplog.text
 
 
-# --- what a service answers ---------------------------------------------------------------------
+# --- unusable responses of a service ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cost", ["NaN", '"NaN"', '"sNaN"', "Infinity", '"abc"', "[]", "-Infinity", "1e400"])
@@ -250,23 +252,23 @@ def test_cost_that_is_not_a_number_is_none(cost: str) -> None:
         task_id = request.url.path.split("/")[4]
         if request.method == "PATCH":
             words[task_id] = "stopped"
-        told = cost if task_id == "bad" else "2.5"
-        return httpx2.Response(200, content=f'{{"id": "{task_id}", "status": "{words[task_id]}", "cost": {told}}}')
+        emitted = cost if task_id == "bad" else "2.5"
+        return httpx2.Response(200, content=f'{{"id": "{task_id}", "status": "{words[task_id]}", "cost": {emitted}}}')
 
     words = {"bad": "started", "good": "started"}
 
     async def everything() -> list[Event]:
-        told: list[Event] = []
+        emitted: list[Event] = []
         client = Service(plan=answer).client(api="v2")
-        async with watching(client, policies=[StopAtCost(1)], clock=clock(), on_event=told.append) as watched:
+        async with watching(client, policies=[StopAtCost(1)], clock=clock(), on_event=emitted.append) as watched:
             watched.add("bad", "good")
             await asyncio.sleep(100)
-        return told
+        return emitted
 
-    told = run(everything())
-    assert [each.task_id for each in kinds(told, PolicyAction)] == ["good"]
+    emitted = run(everything())
+    assert [each.task_id for each in kinds(emitted, PolicyAction)] == ["good"]
     assert words == {"bad": "started", "good": "stopped"}
-    assert kinds(told, PolicyFailed) == []
+    assert kinds(emitted, PolicyFailed) == []
 
 
 def test_details_that_cannot_be_read_do_not_hide_the_status() -> None:
@@ -275,15 +277,15 @@ def test_details_that_cannot_be_read_do_not_hide_the_status() -> None:
         return httpx2.Response(200, json={"status": "started"}) if is_status else httpx2.Response(500)
 
     async def everything() -> list[Event]:
-        told: list[Event] = []
+        emitted: list[Event] = []
         client = Service(plan=answer).client(api="v2")
-        async with watching(client, policies=[StopAtCost(1)], clock=clock(), on_event=told.append) as watched:
+        async with watching(client, policies=[StopAtCost(1)], clock=clock(), on_event=emitted.append) as watched:
             watched.add("a")
             await asyncio.sleep(100)
-        return told
+        return emitted
 
-    told = run(everything())
-    assert [type(each) for each in told] == [Change]
+    emitted = run(everything())
+    assert [type(each) for each in emitted] == [Change]
 
 
 def test_client_that_can_never_be_used_again_ends_the_watching() -> None:
@@ -334,16 +336,16 @@ def test_policy_that_raises_about_one_task_is_asked_again_and_the_others_go_on(
     disturbed = service()
     other = StopAfter(90, name="other")
     until = datetime.now(UTC) + (timedelta(seconds=70) if where == "decide" else timedelta(days=1))
-    told = watched_to_their_ends(disturbed, policies=[Raising(where, until, error), other])
+    emitted = watched_to_their_ends(disturbed, policies=[Raising(where, until, error), other])
 
-    require_good(told)
-    failed = kinds(told, PolicyFailed)
+    require_good(emitted)
+    failed = kinds(emitted, PolicyFailed)
     assert [each.policy for each in failed[:1]] == ["raising"]
     assert error in (type(failed[0].error), type(failed[0].error.__cause__))
     assert len(failed) <= 2, "at growing intervals"
     assert disturbed.words["bad"] == "stopped"
     if where == "due_at":
-        assert {each.policy for each in kinds(told, PolicyAction)} == {"other"}
+        assert {each.policy for each in kinds(emitted, PolicyAction)} == {"other"}
 
 
 @pytest.mark.parametrize(
@@ -368,11 +370,11 @@ def test_policy_that_returns_something_else_is_reported(reason: Any, due_at: Any
             del lifecycle, facts
             return due_at
 
-    told = watched_to_their_ends(service(), policies=[Odd()])
+    emitted = watched_to_their_ends(service(), policies=[Odd()])
 
-    assert {type(each.error) for each in kinds(told, PolicyFailed)} == {TypeError}
-    assert all(wrong in str(each.error) for each in kinds(told, PolicyFailed))
-    assert all(states(told, each) == ["running", "finished"] for each in GOOD)
+    assert {type(each.error) for each in kinds(emitted, PolicyFailed)} == {TypeError}
+    assert all(wrong in str(each.error) for each in kinds(emitted, PolicyFailed))
+    assert all(states(emitted, each) == ["running", "finished"] for each in GOOD)
 
 
 def test_policy_that_raises_when_it_is_asked_once_more_is_reported() -> None:
@@ -392,17 +394,17 @@ def test_policy_that_raises_when_it_is_asked_once_more_is_reported() -> None:
         def due_at(self, lifecycle: Lifecycle[Any, Any], facts: Facts) -> None: ...
 
     async def everything() -> list[Event]:
-        told: list[Event] = []
+        emitted: list[Event] = []
         disturbed = Service({"bad": "running"})
         policies: list[Policy] = [Fickle()]
-        async with watching(disturbed.client(), policies=policies, on_event=told.append) as watched:
+        async with watching(disturbed.client(), policies=policies, on_event=emitted.append) as watched:
             watched.add("bad")
             await asyncio.sleep(100)
-        return told
+        return emitted
 
-    told = run(everything())
-    assert kinds(told, PolicyFailed)
-    assert len(told) < 6
+    emitted = run(everything())
+    assert kinds(emitted, PolicyFailed)
+    assert len(emitted) < 6
 
 
 # --- callbacks ----------------------------------------------------------------------------------
@@ -425,23 +427,23 @@ async def _raising_later(_: Event) -> None:
 def test_callback_that_raises_stops_nothing_and_its_errors_are_raised_at_the_end(
     callback: Callable[[Event], Awaitable[None] | None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    told: list[Event] = []
+    emitted: list[Event] = []
 
-    def tell(event: Event) -> Awaitable[None] | None:
-        told.append(event)
+    def record(event: Event) -> Awaitable[None] | None:
+        emitted.append(event)
         return callback(event) if getattr(event, "task_id", None) == "bad" else None
 
     disturbed = service()
 
     async def everything() -> None:
         timetable(disturbed, {60: dict.fromkeys(disturbed.words, "finished")})
-        async with watching(disturbed.client(), on_event=tell) as watched:
+        async with watching(disturbed.client(), on_event=record) as watched:
             watched.add(*disturbed.words)
             await watched.finished()
 
     with pytest.raises(ExceptionGroup, match="on_event") as raised:
         run(everything())
-    assert all(states(told, each) == ["running", "finished"] for each in disturbed.words)
+    assert all(states(emitted, each) == ["running", "finished"] for each in disturbed.words)
     assert len(raised.value.exceptions) == 2
     assert all(isinstance(each, ZeroDivisionError | RuntimeError) for each in raised.value.exceptions)
     logged = [record for record in caplog.records if "on_event" in record.getMessage()]
@@ -595,12 +597,12 @@ def test_task_just_created_that_is_not_found_is_gone_only_after_five_seconds(
             watched.add("a")
             return [event async for event in watched.changes()]
 
-    told = run(everything())
+    emitted = run(everything())
     if is_gone:
-        assert [each.is_gone for each in kinds(told, ReadFailed)] == [True]
+        assert [each.is_gone for each in kinds(emitted, ReadFailed)] == [True]
         assert 5 <= lagging.times_s()[-1] < 7
     else:
-        assert [type(each) for each in told] == [Change, Change]
+        assert [type(each) for each in emitted] == [Change, Change]
         assert found_after_s <= lagging.times_s()[-2] < 20
 
 

@@ -43,10 +43,10 @@ def test_every_change_is_emitted_once_and_in_order_and_the_iterator_ends_with_th
         async with watching(service.client()) as watched:
             return await all_of(watched, "a", "b")
 
-    told = run(everything())
-    assert states(told, "a") == ["created", "running", "paused", "finished"]
-    assert states(told, "b") == ["running", "failed"]
-    assert len(told) == 6
+    emitted = run(everything())
+    assert states(emitted, "a") == ["created", "running", "paused", "finished"]
+    assert states(emitted, "b") == ["running", "failed"]
+    assert len(emitted) == 6
 
 
 def test_a_change_has_all_its_facts() -> None:
@@ -76,9 +76,9 @@ def test_a_state_that_the_journal_has_already_is_emitted_only_if_final() -> None
         async with watching(service.client(journal=journal)) as watched:
             return await all_of(watched, "a", "over"), service.calls
 
-    told, calls = run(everything())
-    assert tasks_of(told) == ["over", "a"]
-    over, finished = told
+    emitted, calls = run(everything())
+    assert tasks_of(emitted) == ["over", "a"]
+    over, finished = emitted
     assert isinstance(over, Change)
     assert (over.before, over.state, over.channel, over.is_final) == ("stopped", "stopped", RECORD, True)
     assert isinstance(finished, Change)
@@ -121,10 +121,10 @@ def test_an_unknown_status_is_recorded_and_emitted_once_and_watching_goes_on() -
         async with watching(service.client(journal=journal)) as watched:
             return await all_of(watched, "a"), log.entries
 
-    told, entries = run(everything())
-    unknown = [each.status for each in told if isinstance(each, Change) and each.is_unknown]
+    emitted, entries = run(everything())
+    unknown = [each.status for each in emitted if isinstance(each, Change) and each.is_unknown]
     assert unknown == ["dreaming", "asleep"]
-    assert states(told, "a") == ["running", "finished"]
+    assert states(emitted, "a") == ["running", "finished"]
     recorded = [each.report.status for each in entries if isinstance(each, ReportEntry)]
     assert recorded == ["dreaming", "running", "dreaming", "asleep", "running", "dreaming", "finished"]
 
@@ -196,17 +196,17 @@ def test_tasks_come_and_go_while_it_runs() -> None:
             watched.add("a", "b", "a")
             watched.add("b")
             assert len(watched) == 2
-            told = [await anext(watched.changes()), await anext(watched.changes())]
+            emitted = [await anext(watched.changes()), await anext(watched.changes())]
             watched.discard("a")
             watched.discard("nobody")
             watched.add("c")
-            told += [event async for event in watched.changes()]
+            emitted += [event async for event in watched.changes()]
             asked = len(service.times_s("/a/"))
             assert asked == 1
-            return told
+            return emitted
 
-    told = run(everything())
-    assert [states(told, each) for each in "abc"] == [["running"], ["running", "finished"], ["running", "failed"]]
+    emitted = run(everything())
+    assert [states(emitted, each) for each in "abc"] == [["running"], ["running", "finished"], ["running", "failed"]]
 
 
 def test_an_id_that_cannot_be_asked_for_is_refused_with_all_that_came_with_it() -> None:
@@ -250,12 +250,12 @@ def test_kept_open_it_waits_for_more() -> None:
         async with watching(service.client(), keep_open=True) as watched:
             changes = watched.changes()
             watched.add("a")
-            told = [await anext(changes)]
+            emitted = [await anext(changes)]
             asyncio.get_running_loop().call_at(100, watched.add, "b")
-            told.append(await anext(changes))
+            emitted.append(await anext(changes))
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(anext(changes), 1000)
-            return told
+            return emitted
 
     assert tasks_of(run(everything())) == ["a", "b"]
 
@@ -269,26 +269,26 @@ def test_the_short_form() -> None:
     assert tasks_of(run(everything())) == ["a", "b"]
 
 
-# --- who is told --------------------------------------------------------------------------------
+# --- the receivers of events --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_a_callback_is_called_without_an_iterator(is_async: bool) -> None:
-    told: list[Event] = []
+    emitted: list[Event] = []
 
-    async def tell_later(event: Event) -> None:
+    async def record_later(event: Event) -> None:
         await asyncio.sleep(0.1)
-        told.append(event)
+        emitted.append(event)
 
     async def everything() -> None:
         service = Service({"a": "running"})
         timetable(service, {5: {"a": "finished"}})
-        async with watching(service.client(), on_event=tell_later if is_async else told.append) as watched:
+        async with watching(service.client(), on_event=record_later if is_async else emitted.append) as watched:
             watched.add("a")
             await watched.finished()
 
     run(everything())
-    assert states(told, "a") == ["running", "finished"]
+    assert states(emitted, "a") == ["running", "finished"]
 
 
 def test_no_task_is_read_while_no_event_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,8 +302,8 @@ def test_no_task_is_read_while_no_event_is_read(monkeypatch: pytest.MonkeyPatch)
             watched.add(*service.words)
             await asyncio.sleep(600)
             asked_unread = len(service.calls)
-            told = [event async for event in watched.changes()]
-            assert all(states(told, each) == ["running", "finished"] for each in service.words)
+            emitted = [event async for event in watched.changes()]
+            assert all(states(emitted, each) == ["running", "finished"] for each in service.words)
             return asked_unread, len(service.calls)
 
     asked_unread, asked = run(everything())
@@ -325,18 +325,18 @@ def test_a_webhook_is_emitted_at_once_and_reads_pause_while_webhooks_arrive() ->
         async with watching(service.client(journal=journal)) as watched:
             watched.add("a")
             changes = watched.changes()
-            told = [await anext(changes)]
+            emitted = [await anext(changes)]
             watched.feed_report("a", heard(journal, "started"))
-            told.append(await anext(changes))
+            emitted.append(await anext(changes))
             await asyncio.sleep(50)
             asked_at = service.times_s()
             watched.feed_report("a", heard(journal, "finished"))
             watched.feed_report("nobody", heard(journal, "finished"))
-            return [*told, *[event async for event in changes]], asked_at
+            return [*emitted, *[event async for event in changes]], asked_at
 
-    told, asked_at = run(everything())
-    assert states(told, "a") == ["created", "running", "finished"]
-    assert [each.channel for each in told if isinstance(each, Change)] == ["api", "webhook", "webhook"]
+    emitted, asked_at = run(everything())
+    assert states(emitted, "a") == ["created", "running", "finished"]
+    assert [each.channel for each in emitted if isinstance(each, Change)] == ["api", "webhook", "webhook"]
     assert asked_at == [0.0]
 
 
@@ -346,13 +346,13 @@ def test_a_webhook_that_may_be_late_causes_a_read() -> None:
         async with watching(service.client(journal=journal)) as watched:
             watched.add("a")
             changes = watched.changes()
-            told = [await anext(changes)]
+            emitted = [await anext(changes)]
             await asyncio.sleep(0.5)
             service.words["a"] = "running"
             watched.feed_report("a", heard(journal, "started"))
-            told += [await anext(changes), await anext(changes)]
+            emitted += [await anext(changes), await anext(changes)]
             assert service.times_s() == [0.0, 0.5]
-            return told
+            return emitted
 
     _, unconfirmed, confirmed = run(everything())
     assert isinstance(unconfirmed, Change)
@@ -368,15 +368,15 @@ def test_a_late_webhook_is_emitted_once_as_late_and_changes_nothing() -> None:
         async with watching(service.client(journal=journal)) as watched:
             watched.add("a")
             changes = watched.changes()
-            told = [await anext(changes)]
+            emitted = [await anext(changes)]
             late = heard(journal, "initializing", ago=timedelta(hours=1))
             watched.feed_report("a", late)
             watched.feed_report("a", late)
-            return [*told, *[event async for event in changes]]
+            return [*emitted, *[event async for event in changes]]
 
-    told = run(everything())
-    assert states(told, "a") == ["running", "finished"]
-    assert [each.status for each in told if isinstance(each, Change) and each.late] == ["initializing"]
+    emitted = run(everything())
+    assert states(emitted, "a") == ["running", "finished"]
+    assert [each.status for each in emitted if isinstance(each, Change) and each.late] == ["initializing"]
 
 
 @pytest.mark.parametrize("is_pushed", [True, False])
@@ -401,8 +401,8 @@ def test_first_report_that_arrives_late_is_not_a_change(is_pushed: bool) -> None
                 watched.feed_report("a", heard(journal, "initializing", ago=timedelta(hours=1)))
             return [event async for event in watched.changes()]
 
-    told = run(everything())
-    changes = [each for each in told if isinstance(each, Change)]
+    emitted = run(everything())
+    changes = [each for each in emitted if isinstance(each, Change)]
     assert all(each.state is not None for each in changes)
     assert [each.before for each in changes[1:]] == [each.state for each in changes[:-1]]
     assert changes[-1].state == "finished"
@@ -417,10 +417,10 @@ def test_a_report_before_the_first_read_or_after_the_end_is_harmless() -> None:
         async with watched:
             watched.add("a")
             watched.feed_report("a", heard(journal, "finished"))
-            told = [event async for event in watched.changes()]
+            emitted = [event async for event in watched.changes()]
         watched.feed_report("a", heard(journal, "finished"))
         assert log.load().state == "finished"
-        return told
+        return emitted
 
     assert tasks_of(run(everything())) == ["a"]
 
@@ -457,9 +457,9 @@ def test_a_journal_that_fails_for_a_while_pauses_the_watch_and_loses_nothing(cap
             return [event async for event in watched.changes()], asked
 
     with caplog.at_level(logging.INFO, logger="lifecycle_adapters.watch"):
-        told, asked = run(everything())
+        emitted, asked = run(everything())
     assert asked <= 2 * EVEN.concurrency
-    assert all(states(told, f"t{number}") == ["running", "paused", "failed"] for number in range(40))
+    assert all(states(emitted, f"t{number}") == ["running", "paused", "failed"] for number in range(40))
     said = [record.getMessage() for record in caplog.records if "journal" in record.getMessage()]
     assert said == [
         "the journal cannot be used; watching pauses",
@@ -496,9 +496,9 @@ def test_no_event_and_no_log_line_contains_the_key(caplog: pytest.LogCaptureFixt
             return [await anext(watched.changes())]
 
     with caplog.at_level(logging.DEBUG):
-        told = run(everything())
-    assert "bu_a-key" not in caplog.text + repr(told)
-    assert not any(isinstance(each, PolicyAction) for each in told)
+        emitted = run(everything())
+    assert "bu_a-key" not in caplog.text + repr(emitted)
+    assert not any(isinstance(each, PolicyAction) for each in emitted)
 
 
 # --- misuse -------------------------------------------------------------------------------------
