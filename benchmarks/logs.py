@@ -114,7 +114,7 @@ def _is_linear(small: _Log, great: _Log) -> Row:
 
 
 def _step_many(tasks: int) -> Row:
-    from lifecycle_adapters.logs.arrays import CodedLifecycle
+    from lifecycle_adapters.arrays import CodedLifecycle
 
     coded = CodedLifecycle(V1_FULL)
     dice = np.random.default_rng(1)

@@ -40,7 +40,7 @@ ONE_WAY = {
         connection_strings, private_files <- journal.*, logs.* <- cli.*
         spreadsheets <- logs.*, cli.*
         webhooks <- emulator.*
-        journal.*, webhooks, machine <- cli.*
+        arrays, journal.*, webhooks, machine <- cli.*
     """,
 }
 
@@ -71,7 +71,7 @@ OWNERS = {
     "dbos": ["lifecycle_adapters.dbos"],
     "opentelemetry": ["lifecycle_adapters.telemetry"],
     "duckdb": ["lifecycle_adapters.logs.duckdb_session"],
-    "numpy": ["lifecycle_adapters.logs"],
+    "numpy": ["lifecycle_adapters.arrays", "lifecycle_adapters.logs"],
     "backports": ["lifecycle_adapters.logs.text.blocks"],
     "psycopg": ["lifecycle_adapters.connection_strings", "lifecycle_adapters.logs.postgres"],
     "pyspark": ["lifecycle_adapters.logs.spark"],

@@ -121,6 +121,7 @@ NEEDS = {
     "watch": "import lifecycle_adapters.watch",
     "dbos": "import lifecycle_adapters.dbos",
     "telemetry": "from lifecycle_adapters import telemetry; assert telemetry.is_present",
+    "arrays": "import lifecycle_adapters.arrays",
     "logs": "import lifecycle_adapters.logs.check",
     "spark": "import lifecycle_adapters.logs.spark",
     "render": "from lifecycle_adapters.render import to_svg; from lifecycle import V1\n"

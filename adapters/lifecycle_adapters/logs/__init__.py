@@ -13,7 +13,7 @@
     tables.py       findings and rejects one by one; writers.py puts them into files
 
 What needs more than this extra is imported from its own module: `PostgresTable` from lifecycle_adapters.logs.postgres,
-Spark from lifecycle_adapters.logs.spark. Lifecycles over arrays of codes (arrays.py) need nothing of all this.
+Spark from lifecycle_adapters.logs.spark.
 """
 
 from __future__ import annotations

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import doctest
+import importlib
+import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -19,6 +22,7 @@ from lifecycle import (
     Channel,
     Event,
     Lifecycle,
+    MissingExtra,
     ObservationKind,
     Origin,
     State,
@@ -29,8 +33,8 @@ from lifecycle import (
     get,
 )
 from lifecycle.testing import lifecycles
-from lifecycle_adapters.logs import arrays
-from lifecycle_adapters.logs.arrays import CodedLifecycle
+from lifecycle_adapters import arrays
+from lifecycle_adapters.arrays import CodedLifecycle
 
 Coded = CodedLifecycle[str, str]
 
@@ -392,3 +396,20 @@ def test_the_example_does_what_it_shows() -> None:
     result = doctest.testmod(arrays)
     assert result.attempted >= 6
     assert not result.failed
+
+
+# --- what it needs -----------------------------------------------------------------------------
+
+
+def test_it_needs_numpy_and_nothing_else_that_is_foreign() -> None:
+    loaded = "{name.partition('.')[0] for name in sys.modules}"
+    program = f"import sys; import lifecycle_adapters.arrays; print('numpy' in {loaded}, 'duckdb' in {loaded})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "True False\n"
+
+
+def test_without_numpy_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    monkeypatch.delitem(sys.modules, "lifecycle_adapters.arrays")
+    with pytest.raises(MissingExtra, match=r"task-lifecycle\[arrays\]"):
+        importlib.import_module("lifecycle_adapters.arrays")

@@ -1,8 +1,8 @@
 """A lifecycle over NumPy arrays of small integers, for orchestrators that hold a million tasks in memory.
 
-`CodedLifecycle` asks a lifecycle everything once, pair by pair, and answers whole arrays from what it
-was told; it knows no rule of its own. Names become codes and codes names here; where arrays come from
-and go to does not belong here.
+The extra is `arrays`: NumPy alone. `CodedLifecycle` asks a lifecycle everything once, pair by pair, and
+answers whole arrays from the results; it knows no rule of its own. Names become codes and codes names here;
+where arrays come from and go to does not belong here.
 
     >>> from lifecycle import get
     >>> tasks = CodedLifecycle(get("v1-full"))
@@ -23,11 +23,17 @@ from functools import cached_property
 from itertools import repeat
 from typing import Any, Generic, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
 from lifecycle import Channel, Lifecycle, ObservationKind
+from lifecycle.errors import MissingExtra
 from lifecycle.table import E, S
+
+try:
+    import numpy as np
+    import numpy.typing as npt
+except ImportError:
+    raise MissingExtra("arrays", needed_by="lifecycle_adapters.arrays") from None
+
+__all__ = ["CodedLifecycle", "Codes", "Given"]
 
 Codes: TypeAlias = npt.NDArray[np.unsignedinteger[Any]]
 """What is answered: an array of the smallest unsigned type that holds all codes, `uint8` for up to 255 names."""
