@@ -103,6 +103,23 @@ class LogOptions:
         ),
     ] = None
 
+    delimiter: Annotated[
+        str | None,
+        typer.Option(
+            help="The character between two cells of CSV: ';', or '\\t' for a tab. A comma if omitted.",
+            rich_help_panel=_READING,
+            metavar="CHARACTER",
+        ),
+    ] = None
+    encoding: Annotated[
+        str | None,
+        typer.Option(
+            help="The encoding of CSV: utf-16, cp1252, or another that Python knows. UTF-8 if omitted.",
+            rich_help_panel=_READING,
+            metavar="NAME",
+        ),
+    ] = None
+
     input_format: Annotated[
         Literal["parquet", "csv", "jsonl"] | None,
         typer.Option(help="What the files are, where their names do not tell.", rich_help_panel=_WHERE),

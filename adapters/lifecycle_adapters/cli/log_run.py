@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -23,7 +24,7 @@ from lifecycle_adapters.connection_strings import is_postgres
 from lifecycle_adapters.logs.check import RejectWriter, check_logs
 from lifecycle_adapters.logs.columns import Columns, RejectReason, TimeForm
 from lifecycle_adapters.logs.files import KEPT_REJECTS, Files
-from lifecycle_adapters.logs.log_errors import EngineFailed, UnusableLog
+from lifecycle_adapters.logs.log_errors import EngineFailed, UnusableLog, WrongDelimiter, WrongEncoding
 from lifecycle_adapters.logs.report import LogReport
 from lifecycle_adapters.logs.result import CheckedLog, Reject
 from lifecycle_adapters.logs.source import Source
@@ -82,7 +83,7 @@ def judge(
                 keep_rejects=keep,
             )
     except UnusableLog as error:
-        fail("\n".join([str(error), *kept, *_hints(str(error), log)]), BAD_INPUT)
+        fail("\n".join([str(error), *kept, *_hints(error, log)]), BAD_INPUT)
     with checked:
         tell(checked)
         for line in _in_another_case(checked.report, lifecycle.statuses(channel=log.channel)):
@@ -144,6 +145,8 @@ def _source(log: LogOptions) -> Source:
         if engine == "postgresql":
             fail("--table NAME must say which table of the database is the log", BAD_INPUT)
         return _files(log, engine)
+    if log.delimiter is not None or log.encoding is not None:
+        fail("--delimiter and --encoding are for CSV files, not for a --table", BAD_INPUT)
     if further or log.input_format is not None or engine == "spark":
         fail("with --table goes one FILE, the database, and neither --input-format nor --engine spark", BAD_INPUT)
     if engine == "postgresql":
@@ -159,13 +162,22 @@ def _files(log: LogOptions, engine: str) -> Source:
     if engine == "spark":
         from lifecycle_adapters.logs.spark import SparkFiles
 
-        return SparkFiles(*log.files, master=log.master or _THIS_MACHINE, format=log.input_format)
+        return SparkFiles(*log.files, master=log.master or _THIS_MACHINE, **_options_of_files(log))
+    return Files(*log.files, **_options_of_files(log))
 
-    return Files(*log.files, format=log.input_format)
+
+def _options_of_files(log: LogOptions) -> dict[str, Any]:
+    delimiter = "\t" if log.delimiter == r"\t" else log.delimiter
+    return {"format": log.input_format, "delimiter": delimiter, "encoding": log.encoding}
 
 
-def _hints(message: str, log: LogOptions) -> Iterator[str]:
+def _hints(error: UnusableLog, log: LogOptions) -> Iterator[str]:
     """Yield which options help if a column, what a file is, or how times are written is not known."""
+    message = str(error)
+    if isinstance(error, WrongDelimiter):
+        yield f"--delimiter {error.delimiter!r} reads it"
+    if isinstance(error, WrongEncoding):
+        yield f"--encoding {error.encoding} reads it"
     columns = {
         log.status_column: "--status-column names the column of the status",
         log.task_column: "--task-column names the column of the task's id; --one-task says that there is none",
@@ -207,7 +219,9 @@ def _require_writable(log: LogOptions, page: Path | None) -> None:
             fail(f"{shown(path)} cannot be written: it is {what}", BAD_INPUT)
     if len({*resolved}) < len(resolved):
         fail("what is written must go to a file each", BAD_INPUT)
-    for file in _files_to_read(log):
+    with misuse_is_bad_input():
+        files = _files_to_read(log)
+    for file in files:
         if Path(os.path.realpath(file)) in resolved:
             fail(f"{shown(file)} is the log itself, and would be written over", BAD_INPUT)
 
@@ -216,7 +230,7 @@ def _files_to_read(log: LogOptions) -> list[str]:
     """Return the files of the log, also those of folders and globs; what is wrong with them is said later."""
     if log.table is None:
         with suppress(UnusableLog):
-            return [path for path, _ in Files(*log.files, format=log.input_format).listed()]
+            return [path for path, _ in Files(*log.files, **_options_of_files(log)).listed()]
     return log.files
 
 

@@ -29,7 +29,13 @@ from lifecycle_adapters.logs.check import check_logs
 from lifecycle_adapters.logs.columns import Columns, RejectReason, TimeForm
 from lifecycle_adapters.logs.files import Files
 from lifecycle_adapters.logs.frames import DuckTable, Frame
-from lifecycle_adapters.logs.log_errors import EngineFailed, UnreadableRows, UnusableLog
+from lifecycle_adapters.logs.log_errors import (
+    EngineFailed,
+    UnreadableRows,
+    UnusableLog,
+    WrongDelimiter,
+    WrongEncoding,
+)
 from lifecycle_adapters.logs.report import LogReport, ObservedTransition, TimeInState
 from lifecycle_adapters.logs.result import CheckedLog, LogFinding, Reject
 
@@ -49,5 +55,7 @@ __all__ = [
     "TimeInState",
     "UnreadableRows",
     "UnusableLog",
+    "WrongDelimiter",
+    "WrongEncoding",
     "check_logs",
 ]

@@ -23,7 +23,7 @@ from lifecycle_adapters.logs.places import MOST_FILES, ROW_BITS
 from lifecycle_adapters.logs.records import named_for_parts, parts_of, records, wrong_columns
 from lifecycle_adapters.logs.rules import Rules
 from lifecycle_adapters.logs.source import LoadedLog
-from lifecycle_adapters.logs.text import STANDARD_INPUT, is_text, read_text, standard_input
+from lifecycle_adapters.logs.text import STANDARD_INPUT, CsvOptions, is_text, read_text, standard_input
 
 KEPT_REJECTS = "lifecycle-rejects.csv"
 """Where the command line keeps what could not be read; it may lie among the files of a log."""
@@ -47,18 +47,31 @@ class Files:
     Args:
         paths: at least one.
         format: of files whose names do not tell it, and of the standard input.
+        delimiter: the character between two cells of CSV; a comma if omitted.
+        encoding: that of CSV, by any name that Python knows of it; UTF-8 if omitted. With either of the two, all
+            files must be CSV.
     Raises:
-        ValueError: there is no path.
+        ValueError: there is no path, or no such delimiter or encoding.
     """
 
     paths: tuple[str, ...]
     format: Format | None
+    csv: CsvOptions | None
 
-    def __init__(self, *paths: str | os.PathLike[str], format: Format | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        *paths: str | os.PathLike[str],
+        format: Format | None = None,  # noqa: A002
+        delimiter: str | None = None,
+        encoding: str | None = None,
+    ) -> None:
         if not paths:
             raise ValueError("a log needs a path at least")
         object.__setattr__(self, "paths", tuple(os.fspath(path) for path in paths))
         object.__setattr__(self, "format", format)
+        given = {"delimiter": delimiter, "encoding": encoding}
+        options = {name: value for name, value in given.items() if value is not None}
+        object.__setattr__(self, "csv", CsvOptions(**options) if options else None)
 
     def load(self, bench: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
         """See Source."""
@@ -70,7 +83,7 @@ class Files:
             raise UnusableLog("\n".join(f"{path}: {why}" for path, why in broken.items()))
         selects = [group.records(bench, columns, rules) for group in groups]
         if texts:
-            broken |= read_text(bench, rules, columns, texts)
+            broken |= read_text(bench, rules, columns, texts, csv=self.csv)
             selects.append("SELECT * FROM text_records")
         bench.run(f"CREATE VIEW records AS {' UNION ALL '.join(selects)}")
         return LoadedLog(bench, tuple(path for path, _ in files), broken=broken)
@@ -82,6 +95,8 @@ class Files:
             for file, kind in self._matching(path):
                 if not is_text(file):
                     raise UnusableLog(f"the name of {file!r} is not UTF-8")
+                if self.csv is not None and kind != "csv":
+                    raise UnusableLog(f"{file!r} is no CSV file: a delimiter and an encoding are for those only")
                 found.setdefault(file if file == STANDARD_INPUT else os.path.realpath(file), (file, kind))
         if len(found) > MOST_FILES:
             raise UnusableLog(f"{len(found)} files are too many, at most {MOST_FILES} can be told apart")

@@ -20,6 +20,24 @@ class UnreadableRows(UnusableLog):
         super().__init__(message)
 
 
+class WrongDelimiter(UnusableLog):
+    """The cells of a CSV file are separated by something else. `path` is the file, `delimiter` what it looks like."""
+
+    def __init__(self, message: str, *, path: str, delimiter: str) -> None:
+        self.path = path
+        self.delimiter = delimiter
+        super().__init__(message)
+
+
+class WrongEncoding(UnusableLog):
+    """A CSV file is in another encoding. `path` is the file, `encoding` what it looks like."""
+
+    def __init__(self, message: str, *, path: str, encoding: str) -> None:
+        self.path = path
+        self.encoding = encoding
+        super().__init__(message)
+
+
 class EngineFailed(AdapterError):
     """The database that counts could not: no room on the disk, no connection, a query that was ended."""
 

@@ -421,6 +421,81 @@ def test_a_missing_column_is_named_with_those_that_are_there_and_the_option_that
     assert result.stderr.startswith("lifecycle: ")
 
 
+@pytest.mark.parametrize(
+    ("delimiter", "encoding"), [(";", "utf-8"), ("\t", "utf-16"), ("|", "cp1252"), (",", "utf-16-le")]
+)
+@pytest.mark.parametrize("command", ["validate", "report"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["LF", "CRLF"])
+def test_csv_of_another_delimiter_and_encoding_is_read(
+    delimiter: str, encoding: str, command: str, end: str, file: Path
+) -> None:
+    text = CLEAN.replace("a,", '"a\xe9,;|\t",').replace("\n", end)
+    cells = [line.rpartition(",") for line in text.splitlines()]
+    text = end.join(f"{first}{delimiter}{last}" for first, _, last in cells)
+    file.write_bytes(text.encode(encoding))
+    typed = r"\t" if delimiter == "\t" else delimiter
+
+    result = call(command, "v1-full", str(file), *ORDERED, "--delimiter", typed, "--encoding", encoding)
+
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("content", "said", "helps"),
+    [
+        ("task_id;status\na;created\n", "its cells are separated by semicolons, not by commas", "--delimiter ';'"),
+        ("task_id\tstatus\na\tcreated\n", "its cells are separated by tabs", r"--delimiter '\t'"),
+        (CLEAN.encode("utf-16"), "it is UTF-16, not UTF-8: name the encoding", "--encoding utf-16"),
+        (CLEAN.encode("utf-16-le"), "it is UTF-16, not UTF-8: name the encoding", "--encoding utf-16-le"),
+    ],
+)
+def test_csv_written_otherwise_names_the_option_that_reads_it(
+    content: str | bytes, said: str, helps: str, file: Path
+) -> None:
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+
+    refused = call("validate", "v1-full", str(file), *ORDERED)
+    option, value = helps.split()
+    read = call("validate", "v1-full", str(file), *ORDERED, option, value.strip("'"))
+
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    first, hint = refused.stderr.splitlines()
+    assert first.startswith(f"lifecycle: {file}: {said}")
+    assert hint == f"{helps} reads it"
+    assert (read.exit_code, read.stderr) == (0, "")
+
+
+def test_what_cannot_be_decoded_is_an_unreadable_row(file: Path) -> None:
+    file.write_bytes(CLEAN.encode() + b"b,stopp\x81ed\n")
+
+    result = call("validate", "v1-full", str(file), *ORDERED, "--encoding", "cp1252")
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"{file}:6: unreadable: not a row: not cp1252\n")
+
+
+@pytest.mark.parametrize("option", [("--delimiter", ";"), ("--encoding", "utf-16")])
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (("log.jsonl",), "'log.jsonl' is no CSV file: a delimiter and an encoding are for those only"),
+        (("-", "--input-format", "parquet"), "'-' is no CSV file"),
+        (("log.db", "--table", "log"), "--delimiter and --encoding are for CSV files, not for a --table"),
+        (("postgresql://x/y", "--table", "log"), "--delimiter and --encoding are for CSV files, not for a --table"),
+    ],
+)
+def test_options_of_csv_with_another_source_are_refused(
+    option: tuple[str, str], source: tuple[str, ...], said: str, folder: Path
+) -> None:
+    (folder / "log.jsonl").write_text("{}\n")
+
+    result = call("validate", "v1", *source, *option)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"lifecycle: {said}")
+    assert result.stderr.count("\n") == 1
+
+
 def test_foreign_text_is_shown_harmlessly() -> None:
     row = {"task_id": "[red]\x1b[31mid\x07" + "x" * 1_000, "status": "[bold]\x1b]0;title\x07" + "y" * 1_000}
 
@@ -449,6 +524,8 @@ def test_foreign_text_is_shown_harmlessly() -> None:
         (["v1", "postgresql://x/y", "--engine", "duckdb"], "--engine postgresql needs a postgresql:// URL as FILE"),
         (["v1", "postgresql://x/y"], "--table NAME must say which table of the database is the log"),
         (["v1", "postgresql+psycopg://x/y"], "--table NAME must say which table of the database is the log"),
+        (["v1", "-", "--delimiter", ";;"], "a delimiter is one character, neither a quote"),
+        (["v1", "-", "--encoding", "utf-17"], "unknown encoding 'utf-17'; did you mean 'utf-7'?"),
         (["v1", "a", "b", "--table", "log"], "with --table goes one FILE"),
         (["v1", "a", "--table", "log", "--engine", "spark"], "with --table goes one FILE"),
         (["v1", "-", "--input-format", "csv", "--memory", "much"], "Parser Error"),

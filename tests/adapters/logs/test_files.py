@@ -92,6 +92,31 @@ def test_a_folder_holds_all_logs_below_it_in_order(folder: Path) -> None:
     assert files_of(Files("logs", format="csv")) == expected
 
 
+def test_csv_files_take_a_delimiter_and_an_encoding(folder: Path) -> None:
+    text = CSV.replace(",", ";").replace("\nt;", "\n\xe9;")
+    Path("a.csv").write_bytes(text.encode("cp1252"))
+    Path("b.csv").write_bytes(text.encode("cp1252"))
+    assert read(Files("a.csv", "b.csv", delimiter=";", encoding="cp1252")) == [("a.csv", "\xe9"), ("b.csv", "\xe9")]
+
+
+@pytest.mark.parametrize("options", [{"delimiter": ";"}, {"encoding": "utf-16"}])
+def test_a_delimiter_or_an_encoding_of_other_files_than_csv_is_refused(folder: Path, options: dict[str, str]) -> None:
+    write("a.csv", "b.parquet", "c.jsonl")
+    for other in ("b.parquet", "c.jsonl"):
+        with (
+            pytest.raises(UnusableLog, match=rf"'{other}' is no CSV file: a delimiter and an encoding are for those"),
+            offered(Files("a.csv", other, **options)),  # type: ignore[arg-type]
+        ):
+            pass
+
+
+def test_a_delimiter_or_an_encoding_that_is_none_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="a delimiter is one character"):
+        Files("a.csv", delimiter=";;")
+    with pytest.raises(ValueError, match="unknown encoding 'utf-17'; did you mean"):
+        Files("a.csv", encoding="utf-17")
+
+
 def test_a_folder_may_be_called_like_a_file(folder: Path) -> None:
     write("log.parquet/part-0.parquet")
     assert files_of(Files("log.parquet")) == ["log.parquet/part-0.parquet"]

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from lifecycle_adapters.logs.columns import Columns, RejectReason
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession
-from lifecycle_adapters.logs.log_errors import UnusableLog
+from lifecycle_adapters.logs.log_errors import UnusableLog, WrongDelimiter, WrongEncoding
 from lifecycle_adapters.logs.places import file_and_row
-from lifecycle_adapters.logs.text import read_text
+from lifecycle_adapters.logs.text import CsvOptions, read_text
 from tests.adapters.logs.logs import AT, AT_US, RULES, Record
 
 if sys.version_info >= (3, 14):
@@ -495,9 +495,12 @@ def test_every_line_of_json_is_a_row_or_rejected_or_blank(reader: Reader, lines:
         ("task_id\tstatus\na\tcreated\n", "csv", "its cells are separated by tabs, not by commas"),
         ("task_id|status\na|created\n", "csv", "its cells are separated by vertical bars, not by commas"),
         *(
-            (text.encode(encoding), form, "it is UTF-16, not UTF-8: convert it")
+            (text.encode(encoding), form, f"it is UTF-16, not UTF-8: {advice}")
             for encoding in ("utf-16", "utf-16-le", "utf-16-be")
-            for form, text in (("csv", "task_id,status\na,created\n"), ("jsonl", '{"task_id": "a"}\n'))
+            for form, text, advice in (
+                ("csv", "task_id,status\na,created\n", rf"name the encoding \({encoding}\)"),
+                ("jsonl", '{"task_id": "a"}\n', "convert it"),
+            )
         ),
         ('[{"task_id": "a", "status": "created"}]', "jsonl", "it is one JSON array, not an object on each line"),
         (' [\n  {\n "task_id": "a"}]', "jsonl", "it is one JSON array, not an object on each line"),
@@ -508,6 +511,178 @@ def test_file_in_another_format_is_refused_by_its_name(
 ) -> None:
     with pytest.raises(UnusableLog, match=f"0.{form}: {message}"):
         reader(content, form=form)
+
+
+# --- other delimiters and encodings of CSV -------------------------------------------------------
+
+DELIMITERS = [";", "\t", "|", " ", "'", "a", "\x1f", "§", "\U0001f600"]
+ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252", "latin-1", "cp037"]
+STATUSES = ["created", "r;u,n|n\ti ng", 'say "it"', "two\nlines", "it's", "\xe9\xfc", ""]
+
+
+@pytest.mark.parametrize("delimiter", DELIMITERS)
+@pytest.mark.parametrize("writing", [("\n", csv.QUOTE_MINIMAL), ("\r\n", csv.QUOTE_ALL)], ids=["LF", "CRLF"])
+@pytest.mark.parametrize("row_by_row", [False, True], ids=["at once", "row by row"])
+@pytest.mark.parametrize("statuses", [STATUSES, STATUSES[:2] + STATUSES[4:6]], ids=["hard", "simple"])
+def test_csv_of_another_delimiter_is_read(
+    reader: Reader, delimiter: str, writing: tuple[str, int], row_by_row: bool, statuses: list[str]
+) -> None:
+    content = written(statuses, delimiter=delimiter, lineterminator=writing[0], quoting=writing[1])
+
+    for block_bytes in (16, 1_000_000):
+        records = reader(content, csv=CsvOptions(delimiter), row_by_row=row_by_row, block_bytes=block_bytes)
+
+        assert [(each.task, each.status, each.fault) for each in records] == expected_statuses(statuses)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("pack", [bytes, *PACKS], ids=["plain", "gzip", "zstd"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["LF", "CRLF"])
+def test_csv_in_another_encoding_is_read_by_its_lines(
+    reader: Reader, encoding: str, pack: Callable[[bytes], bytes], end: str
+) -> None:
+    content = pack(written(STATUSES, quoting=csv.QUOTE_MINIMAL, lineterminator=end).encode(encoding))
+
+    for block_bytes in (1, 7, 1_000_000):
+        records = reader(content, csv=CsvOptions(encoding=encoding), block_bytes=block_bytes)
+
+        assert [(each.task, each.status, each.fault) for each in records] == expected_statuses(STATUSES)
+        assert [file_and_row(each.place)[1] for each in records] == [2, 3, 4, 5, 7, 8, 9]
+
+
+def written(statuses: list[str], **options: Any) -> str:
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, **options)
+    writer.writerows([("task_id", "status"), *((f"t{number}", status) for number, status in enumerate(statuses))])
+    return buffer.getvalue()
+
+
+def expected_statuses(statuses: list[str]) -> list[tuple[str, str | None, str | None]]:
+    return [
+        (f"t{number}", status or None, None if status else RejectReason.NO_STATUS)
+        for number, status in enumerate(statuses)
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_byte_order_mark_is_skipped_whatever_the_name_of_the_encoding(reader: Reader, encoding: str) -> None:
+    content = ("\ufeff" + HEADER + "a,created\nb,running\n").encode(encoding)
+
+    for name in (encoding, "utf-16"):
+        assert brief(reader(content, csv=CsvOptions(encoding=name))) == GOOD
+
+
+@pytest.mark.parametrize(
+    ("encoding", "wrong"),
+    [
+        ("cp1252", b"\x81"),
+        ("ascii", "\xe9".encode()),  # whose bytes are UTF-8 themselves
+        ("utf-16-le", b"\x00\xd8"),
+        ("utf-7", b"+2AA-"),  # the codec lets half of a surrogate pair pass
+        ("shift_jis", b"\xa0"),
+    ],
+)
+@pytest.mark.parametrize("row_by_row", [False, True], ids=["at once", "row by row"])
+def test_what_cannot_be_decoded_costs_its_line(reader: Reader, encoding: str, wrong: bytes, row_by_row: bool) -> None:
+    first, middle, last = (text.encode(encoding) for text in (HEADER + "a,created\nx,", "\n\n", "b,running\n"))
+
+    records = reader(first + wrong + middle + last, csv=CsvOptions(encoding=encoding), row_by_row=row_by_row)
+
+    assert brief(records) == [GOOD[0], (3, None, None, RejectReason.NOT_A_ROW), (5, "b", "running", None)]
+    assert records[1].detail == f"not {encoding}"
+
+
+def test_a_header_that_cannot_be_decoded_is_an_error(reader: Reader) -> None:
+    with pytest.raises(UnusableLog, match="the first row, which must name the columns, is not cp1252"):
+        reader(b"task_id,st\x81tus\n", csv=CsvOptions(encoding="cp1252"))
+
+
+def test_a_character_that_is_cut_off_at_the_end_costs_its_line(reader: Reader) -> None:
+    content = (HEADER + "a,created\nb,running").encode("utf-16-le")
+
+    records = reader(content[:-1], csv=CsvOptions(encoding="utf-16-le"))
+
+    assert brief(records) == [GOOD[0], (3, None, None, RejectReason.NOT_A_ROW)]
+
+
+@pytest.mark.parametrize("encoding", ["idna", "punycode"])
+def test_a_codec_that_cannot_go_on_after_an_error_breaks_the_file(reader: Reader, encoding: str) -> None:
+    assert reader(b"\xff,\xff\n", csv=CsvOptions(encoding=encoding)) == []
+    assert len(reader.broken) == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "cp1252"])
+def test_of_a_packed_file_in_another_encoding_that_breaks_off_whole_lines_count(reader: Reader, encoding: str) -> None:
+    names = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(2_000)]
+    whole = gzip.compress((HEADER + "".join(f"{name},running\n" for name in names)).encode(encoding))
+
+    records = reader(whole[: len(whole) // 2], csv=CsvOptions(encoding=encoding))
+
+    assert len(reader.broken) == 1
+    readable = [each.task for each in records if each.fault is None]
+    assert readable == names[: len(readable)]
+    assert 100 < len(readable) < 2_000
+
+
+@pytest.mark.parametrize("delimiter", ["", ";;", '"', "\r", "\n", "\0", "\udcff", "\\t"])
+def test_what_is_no_delimiter_is_refused(delimiter: str) -> None:
+    with pytest.raises(ValueError, match="a delimiter is one character, neither a quote nor the end of a line, not '"):
+        CsvOptions(delimiter)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "hint"),
+    [
+        ("utf-17", "; did you mean 'utf-7'?"),
+        ("CP1252x", "; did you mean 'cp125"),
+        ("latin_11", "; did you mean 'latin"),
+        ("rot13", ""),  # a codec, but of no text encoding
+        ("hex", ""),
+        ("\0", ""),
+        ("", ""),
+    ],
+)
+def test_an_unknown_encoding_is_refused_with_the_nearest(encoding: str, hint: str) -> None:
+    with pytest.raises(ValueError, match="unknown encoding '") as raised:
+        CsvOptions(encoding=encoding)
+    assert hint in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "delimiter", "likely", "message"),
+    [
+        ("task_id;status", ",", ";", "separated by semicolons, not by commas: name the delimiter"),
+        ('"task_id";"status"', ",", ";", "separated by semicolons, not by commas"),
+        ("task_id\tstatus", ",", "\t", "separated by tabs, not by commas"),
+        ("task_id,status", ";", ",", "separated by commas, not by semicolons"),
+        ("task_id,status", "x", ",", "separated by commas, not by 'x'"),
+        ("task_id;a,b;status", ",", ";", "separated by semicolons, not by commas"),
+        ("\n\nid;state", ",", ";", "separated by semicolons, not by commas"),
+    ],
+)
+def test_a_header_of_another_delimiter_is_recognised(
+    reader: Reader, header: str, delimiter: str, likely: str, message: str
+) -> None:
+    with pytest.raises(WrongDelimiter, match=f"0.csv: its cells are {message}") as raised:
+        reader(f"{header}\na{likely}created\n", csv=CsvOptions(delimiter))
+
+    assert raised.value.delimiter == likely
+    assert raised.value.path.endswith("0.csv")
+
+
+@pytest.mark.parametrize("header", ["id,a;b,state", "task_id,a;status", "id", '"task_id;status'])
+def test_a_header_that_merely_lacks_a_column_is_not_taken_for_one_of_another_delimiter(
+    reader: Reader, header: str
+) -> None:
+    with pytest.raises(UnusableLog, match=r"no column|not CSV") as raised:
+        reader(f"{header}\n")
+    assert not isinstance(raised.value, WrongDelimiter)
+
+
+def test_the_likely_encoding_is_told(reader: Reader) -> None:
+    with pytest.raises(WrongEncoding) as raised:
+        reader(HEADER.encode("utf-16-be"))
+    assert raised.value.encoding == "utf-16-be"
 
 
 def test_separator_within_the_one_column_is_none(reader: Reader) -> None:

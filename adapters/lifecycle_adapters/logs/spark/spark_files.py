@@ -59,7 +59,7 @@ class SparkFiles:
     directory that `spill` names.
 
     Args:
-        paths, format: see Files.
+        paths, format, delimiter, encoding: see Files.
         master: where Spark runs, as in `spark-submit --master`; of no effect where a session is active, which is
             used then and left running.
         config: further settings of the session that is started, such as {"spark.driver.memory": "4g"}; the
@@ -75,9 +75,11 @@ class SparkFiles:
         *paths: str | os.PathLike[str],
         master: str = "local[*]",
         format: Format | None = None,  # noqa: A002
+        delimiter: str | None = None,
+        encoding: str | None = None,
         config: Mapping[str, str] | None = None,
     ) -> None:
-        object.__setattr__(self, "files", Files(*paths, format=format))
+        object.__setattr__(self, "files", Files(*paths, format=format, delimiter=delimiter, encoding=encoding))
         object.__setattr__(self, "master", master)
         object.__setattr__(self, "config", dict(config or {}))
 

@@ -1,6 +1,7 @@
 """The bytes of a text file or of the standard input, plain or compressed, in blocks of whole lines.
 
-What is compressed is told by its first bytes, not by its name. What the lines hold is none of this file's business.
+What is compressed is told by its first bytes, not by its name. Other encodings become UTF-8 here. What the lines
+hold is none of this file's business.
 """
 
 from __future__ import annotations
@@ -58,9 +59,18 @@ class Blocks:
         block_bytes: about how long a block is. One that begins with what was put back is at least twice as long
             as that.
         longest_bytes: how long a line may be.
+        encoding: of the text, if it is not UTF-8; blocks are UTF-8 then. Of bytes that cannot be decoded they have
+            others that are not UTF-8 either.
     """
 
-    def __init__(self, path: str, *, block_bytes: int = BLOCK_BYTES, longest_bytes: int = LONGEST_BYTES) -> None:
+    def __init__(
+        self,
+        path: str,
+        *,
+        block_bytes: int = BLOCK_BYTES,
+        longest_bytes: int = LONGEST_BYTES,
+        encoding: str | None = None,
+    ) -> None:
         self.broken: str | None = None
         """Why the file could not be read to its end."""
         self._block_bytes = block_bytes
@@ -76,7 +86,8 @@ class Blocks:
                 file = self._open.enter_context(Path(path).open("rb"))  # noqa: SIM115 (a stack closes it)
                 self._size = os.fstat(file.fileno()).st_size
                 self._file = _Counted(file)
-            self._stream = _decompressed(self._file)
+            stream = _decompressed(self._file)
+            self._stream = stream if encoding is None else _Transcoded(stream, encoding)
         except OSError as error:
             self._break_off(error)
 
@@ -122,7 +133,7 @@ class Blocks:
         try:
             # `read` would throw away what it had before an error.
             piece = self._stream.read1(size)
-        except (OSError, EOFError, zlib.error, zstd.ZstdError) as error:
+        except (OSError, EOFError, zlib.error, zstd.ZstdError, UnicodeError) as error:
             self._break_off(error)
             return b""
         self._has_ended = not piece
@@ -165,6 +176,36 @@ def _decompressed(file: _Counted) -> _Readable:
     if file.head.startswith(_ZSTD):
         return zstd.ZstdFile(file)
     return io.BufferedReader(file)
+
+
+_UNDECODABLE = "lifecycle.undecodable"
+
+
+def _marked(error: UnicodeError) -> tuple[str, int]:
+    """Replace bytes that cannot be decoded by a surrogate, which no valid text holds."""
+    assert isinstance(error, UnicodeDecodeError)
+    return "\udcff", error.end
+
+
+codecs.register_error(_UNDECODABLE, _marked)
+
+
+class _Transcoded:
+    """A stream in another encoding, as UTF-8; only what cannot be decoded is not UTF-8 afterwards either."""
+
+    def __init__(self, stream: _Readable, encoding: str) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder(encoding)(_UNDECODABLE)
+        self._has_ended = False
+
+    def read1(self, size: int, /) -> bytes:
+        """Return some bytes, which may be more than `size`; none at the end."""
+        while not self._has_ended:
+            piece = self._stream.read1(size)
+            self._has_ended = not piece
+            if text := self._decoder.decode(piece, final=self._has_ended):
+                return text.encode("utf-8", "surrogatepass")
+        return b""
 
 
 class _Counted(io.RawIOBase):

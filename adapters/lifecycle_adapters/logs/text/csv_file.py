@@ -6,7 +6,7 @@ text of a cell. Both ways read the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -14,25 +14,26 @@ import numpy as np
 import numpy.typing as npt
 
 from lifecycle_adapters.logs.duckdb_session import literal
-from lifecycle_adapters.logs.log_errors import UnusableLog
+from lifecycle_adapters.logs.log_errors import UnusableLog, WrongDelimiter
 from lifecycle_adapters.logs.text.blocks import Block
+from lifecycle_adapters.logs.text.csv_options import CsvOptions, delimiters_in_words
 from lifecycle_adapters.logs.text.csv_rows import Row, csv_rows, lines_of
 from lifecycle_adapters.logs.text.text_table import TextTable
 
 _BATCH = 50_000  # rows, of those that come one by one
-_NEWLINE, _QUOTE, _COMMA = b'\n",'
-_OTHERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_NEWLINE, _QUOTE = b'\n"'
 _SEPARATOR = "\x1f"  # ASCII's own between cells
 
 
 class CsvFile:
     """One file. Its first row names the columns; empty lines are no rows."""
 
-    def __init__(self, table: TextTable, longest: int, *, row_by_row: bool) -> None:
+    def __init__(self, table: TextTable, longest: int, options: CsvOptions, *, row_by_row: bool) -> None:
         self.line = 1
         self._table = table
         self._longest = longest
-        self._row_by_row = row_by_row
+        self._options = options
+        self._row_by_row = row_by_row or not options.delimiter.isascii()
         self._names: list[str] = []
 
     def take(self, block: Block) -> bytes:
@@ -42,7 +43,7 @@ class CsvFile:
             data = self._after_header(data, is_last=block.is_last or block.lost is not None)
             if not self._names:
                 return data
-        plain = None if self._row_by_row else _made_plain(data)
+        plain = None if self._row_by_row else _made_plain(data, self._options.delimiter)
         if plain is None:
             return self._take_row_by_row(data, is_last=block.is_last or block.lost is not None)
         self._take_lines(plain)
@@ -53,24 +54,45 @@ class CsvFile:
 
     def _after_header(self, data: bytes, *, is_last: bool) -> bytes:
         lines = lines_of(data)
-        row = next(csv_rows(lines, is_last=is_last, longest=self._longest), None)
+        row = next(self._rows(lines, is_last=is_last), None)
         if row is None:
             self.line += len(lines)
             return b""
+        if not row.goes_on:
+            self._require_delimiter(row, lines[: row.after])
         if row.fault is not None:
             raise UnusableLog(f"{self._table.path}: the first row, which must name the columns, is {row.fault}")
         if not row.goes_on:
-            self._require_commas(row.cells)
             self._table.require(row.cells)
             self._names = row.cells
         self.line += row.after
         return _joined(lines[row.after :])
 
-    def _require_commas(self, names: Sequence[str]) -> None:
-        if len(names) == 1 and names[0] not in self._table.parts.values():
-            for other, separators in _OTHERS.items():
-                if other in names[0]:
-                    raise UnusableLog(f"{self._table.path}: its cells are separated by {separators}, not by commas")
+    def _rows(self, lines: Sequence[str], *, is_last: bool) -> Iterator[Row]:
+        options = self._options
+        return csv_rows(
+            lines,
+            is_last=is_last,
+            longest=self._longest,
+            delimiter=options.delimiter,
+            not_text=f"not {options.encoding}",
+        )
+
+    def _require_delimiter(self, header: Row, lines: Sequence[str]) -> None:
+        """Raise WrongDelimiter if the header has none of the columns, and looks separated by something else."""
+        wanted = {*self._table.parts.values()}
+        if wanted & {*header.cells}:
+            return
+        for other in self._options.others():
+            row = next(csv_rows(lines, is_last=True, delimiter=other), None)
+            cells = [] if row is None else row.cells
+            if len(cells) > max(1, len(header.cells)) and (len(header.cells) <= 1 or wanted <= {*cells}):
+                is_, is_not = delimiters_in_words(other), delimiters_in_words(self._options.delimiter)
+                raise WrongDelimiter(
+                    f"{self._table.path}: its cells are separated by {is_}, not by {is_not}: name the delimiter",
+                    path=self._table.path,
+                    delimiter=other,
+                )
 
     def _take_lines(self, plain: _Plain) -> None:
         lines = plain.text.split("\n")
@@ -93,7 +115,7 @@ class CsvFile:
     def _take_row_by_row(self, data: bytes, *, is_last: bool) -> bytes:
         lines = lines_of(data)
         end = len(lines)
-        rows = csv_rows(lines, is_last=is_last, longest=self._longest)
+        rows = self._rows(lines, is_last=is_last)
         while batch := list(islice(rows, _BATCH)):
             if batch[-1].goes_on:
                 end = batch.pop().first
@@ -121,24 +143,24 @@ class _Plain:
     """Lines of CSV without quotes. Whatever stands between two separators is the text of a cell."""
 
     text: str
-    separator: str = ","
+    separator: str
 
 
-def _made_plain(data: bytes) -> _Plain | None:
+def _made_plain(data: bytes, delimiter: str) -> _Plain | None:
     """The lines without their quotes, None where a row is not simply a line, or is no text."""
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n")
     if b"\r" in data:
         return None
     has_quotes = b'"' in data
-    bare = _unquoted(data) if has_quotes else data
+    bare = _unquoted(data, ord(delimiter)) if has_quotes else data
     try:
-        return None if bare is None else _Plain(bare.decode(), _SEPARATOR if has_quotes else ",")
+        return None if bare is None else _Plain(bare.decode(), _SEPARATOR if has_quotes else delimiter)
     except UnicodeDecodeError:
         return None
 
 
-def _unquoted(data: bytes) -> bytes | None:
+def _unquoted(data: bytes, delimiter: int) -> bytes | None:
     """The lines without their quotes and with another separator, None where not every quote is around a whole cell."""
     around = b"\n" + data + b"\n"
     # A line of nothing but an empty cell would look like an empty line.
@@ -147,18 +169,18 @@ def _unquoted(data: bytes) -> bytes | None:
     characters = np.frombuffer(bytearray(around), np.uint8)
     quotes = np.flatnonzero(characters == _QUOTE)
     opening, closing = quotes[::2], quotes[1::2]
-    if len(opening) > len(closing) or not _all_end_cells(characters[opening - 1], characters[closing + 1]):
+    if len(opening) > len(closing) or not _all_end_cells(delimiter, characters[opening - 1], characters[closing + 1]):
         return None
-    newlines, commas = np.flatnonzero(characters == _NEWLINE), np.flatnonzero(characters == _COMMA)
+    newlines, delimiters = np.flatnonzero(characters == _NEWLINE), np.flatnonzero(characters == delimiter)
     # Behind an odd number of quotes is inside of them.
     if (np.searchsorted(quotes, newlines) % 2).any():
         return None
-    characters[commas[np.searchsorted(quotes, commas) % 2 == 0]] = ord(_SEPARATOR)
+    characters[delimiters[np.searchsorted(quotes, delimiters) % 2 == 0]] = ord(_SEPARATOR)
     return characters.tobytes()[1:-1].translate(None, b'"')
 
 
-def _all_end_cells(*characters: npt.NDArray[np.uint8]) -> bool:
-    return all(bool(((some == _COMMA) | (some == _NEWLINE)).all()) for some in characters)
+def _all_end_cells(delimiter: int, *characters: npt.NDArray[np.uint8]) -> bool:
+    return all(bool(((some == delimiter) | (some == _NEWLINE)).all()) for some in characters)
 
 
 def _joined(lines: Iterable[str]) -> bytes:

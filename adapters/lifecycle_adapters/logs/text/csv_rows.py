@@ -48,13 +48,22 @@ def is_text(text: str) -> bool:
     return text.isascii() or _SURROGATE.search(text) is None
 
 
-def csv_rows(lines: Sequence[str], *, is_last: bool, longest: int = LONGEST_BYTES) -> Iterator[Row]:
+def csv_rows(
+    lines: Sequence[str],
+    *,
+    is_last: bool,
+    longest: int = LONGEST_BYTES,
+    delimiter: str = ",",
+    not_text: str = NOT_UTF8,
+) -> Iterator[Row]:
     """Yield the rows in these lines, except for empty lines, which are none.
 
     Args:
         lines: from the beginning of a row on, with their ends.
         is_last: no more lines come. Where they do, the row that has not ended comes last.
         longest: how long a row may be.
+        delimiter: the character between two cells.
+        not_text: the fault of a row with bytes that cannot be decoded.
     """
     # For the whole process, and therefore never lowered again: another thread may be reading.
     csv.field_size_limit(max(longest, csv.field_size_limit()))
@@ -62,13 +71,13 @@ def csv_rows(lines: Sequence[str], *, is_last: bool, longest: int = LONGEST_BYTE
     first = 0
     while first < len(lines):
         # Strict, or what is wrong with a quote would be mended by guess.
-        reader = csv.reader(map(lines.__getitem__, range(first, len(lines))), strict=True)
+        reader = csv.reader(map(lines.__getitem__, range(first, len(lines))), strict=True, delimiter=delimiter)
         start = first
         try:
             for cells in reader:
                 after = start + reader.line_num
                 if may_be_no_text and not all(map(is_text, cells)):
-                    yield Row(first, after, [], NOT_UTF8)
+                    yield Row(first, after, [], not_text)
                 elif cells:
                     yield Row(first, after, cells)
                 first = after

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from lifecycle_adapters.logs.columns import Columns
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession
-from lifecycle_adapters.logs.log_errors import UnusableLog
+from lifecycle_adapters.logs.log_errors import UnusableLog, WrongEncoding
 from lifecycle_adapters.logs.rules import Rules
 from lifecycle_adapters.logs.text.blocks import BLOCK_BYTES, LONGEST_BYTES, STANDARD_INPUT, Blocks
 from lifecycle_adapters.logs.text.csv_file import CsvFile
+from lifecycle_adapters.logs.text.csv_options import CsvOptions
 from lifecycle_adapters.logs.text.json_lines import JsonLinesFile
 from lifecycle_adapters.logs.text.text_table import CREATE, TextTable
 
@@ -27,6 +28,7 @@ def read_text(
     columns: Columns,
     files: Iterable[tuple[int, str, str]],
     *,
+    csv: CsvOptions | None = None,
     block_bytes: int = BLOCK_BYTES,
     longest_bytes: int = LONGEST_BYTES,
     row_by_row: bool = False,
@@ -38,6 +40,7 @@ def read_text(
         rules: give statuses their codes.
         columns: which column holds what.
         files: their numbers, their paths ("-" is the standard input) and their formats, "csv" or "jsonl".
+        csv: the delimiter and the encoding of those that are CSV, if they are not commas and UTF-8.
         block_bytes: how much is read at once.
         longest_bytes: how long a row may be.
         row_by_row: read CSV only in the slow way. What is read is the same.
@@ -48,15 +51,18 @@ def read_text(
         EngineFailed: there is no room.
     """
     bench.run(CREATE)
+    csv = csv or CsvOptions()
     broken: dict[str, str] = {}
     for number, path, form in files:
         table = TextTable(bench, rules, columns, number, path)
-        reader = CsvFile(table, longest_bytes, row_by_row=row_by_row) if form == "csv" else JsonLinesFile(table)
+        is_csv = form == "csv"
+        reader = CsvFile(table, longest_bytes, csv, row_by_row=row_by_row) if is_csv else JsonLinesFile(table)
+        encoding = csv.encoding if is_csv and not csv.is_utf_8 else None
         doing = f"reading {'the standard input' if path == STANDARD_INPUT else Path(path).name}"
-        with Blocks(path, block_bytes=block_bytes, longest_bytes=longest_bytes) as blocks:
+        with Blocks(path, block_bytes=block_bytes, longest_bytes=longest_bytes, encoding=encoding) as blocks:
             for block in blocks:
-                if reader.line == 1 and (wrong := _foreign(block.data, form)) is not None:
-                    raise UnusableLog(f"{path}: {wrong}")
+                if reader.line == 1 and encoding is None:
+                    _require_format(block.data, path, form)
                 if rest := reader.take(block):
                     blocks.put_back(rest)
                 if block.lost is not None:
@@ -69,13 +75,23 @@ def read_text(
     return broken
 
 
-def _foreign(data: bytes, form: str) -> str | None:
-    """What is wrong with a file that begins with these bytes and is in another format than it should be."""
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in data[:2]:
-        return "it is UTF-16, not UTF-8: convert it (iconv -f UTF-16 -t UTF-8)"
+def _require_format(data: bytes, path: str, form: str) -> None:
+    """Raise UnusableLog if a file that begins with these bytes is in another format than it should be."""
+    if (encoding := _utf_16(data)) is not None:
+        if form == "csv":
+            raise WrongEncoding(
+                f"{path}: it is UTF-16, not UTF-8: name the encoding ({encoding})", path=path, encoding=encoding
+            )
+        raise UnusableLog(f"{path}: it is UTF-16, not UTF-8: convert it (iconv -f UTF-16 -t UTF-8)")
     if form == "jsonl" and _ARRAY_OF_RECORDS.match(data[:_HEAD_BYTES]):
-        return "it is one JSON array, not an object on each line: convert it (jq -c '.[]')"
-    return None
+        raise UnusableLog(f"{path}: it is one JSON array, not an object on each line: convert it (jq -c '.[]')")
+
+
+def _utf_16(data: bytes) -> str | None:
+    """The kind of UTF-16 that text which begins with these bytes is in; None if it is another encoding."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    return {0: "utf-16-be", 1: "utf-16-le"}.get(data[:2].find(b"\0"))
 
 
 _HEAD_BYTES = 4_096

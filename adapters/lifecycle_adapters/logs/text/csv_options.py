@@ -1,0 +1,73 @@
+"""How CSV may be written beside the usual way: its delimiter and its encoding."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+from dataclasses import dataclass
+from encodings.aliases import aliases
+
+from lifecycle.errors import nearest, shortened
+from lifecycle_adapters.logs.text.csv_rows import is_text
+
+UTF_8 = "UTF-8"
+
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_NO_DELIMITERS = '"\r\n\0'
+
+
+@dataclass(frozen=True, slots=True)
+class CsvOptions:
+    r"""The character between two cells, and the encoding of the text.
+
+    Args:
+        delimiter: one character, such as ";" or "\t".
+        encoding: a text encoding by any of the names that Python knows for it. A byte order mark is skipped.
+    Raises:
+        ValueError: the delimiter is no such character, or the encoding is unknown.
+    """
+
+    delimiter: str = ","
+    encoding: str = UTF_8
+
+    def __post_init__(self) -> None:
+        if len(self.delimiter) != 1 or self.delimiter in _NO_DELIMITERS or not is_text(self.delimiter):
+            raise ValueError(
+                f"a delimiter is one character, neither a quote nor the end of a line, not {shortened(self.delimiter)}"
+            )
+        if not _is_encoding(self.encoding):
+            meant = nearest(self.encoding.replace("_", "-"), _encodings())
+            hint = "" if meant is None else f"; did you mean {meant!r}?"
+            raise ValueError(f"unknown encoding {shortened(self.encoding)}{hint}")
+        if codecs.lookup(self.encoding).name in ("utf-8", "utf-8-sig"):  # marks are skipped in any case
+            object.__setattr__(self, "encoding", UTF_8)
+
+    @property
+    def is_utf_8(self) -> bool:
+        """Whether the text is UTF-8 already."""
+        return self.encoding == UTF_8
+
+    def others(self) -> Iterator[str]:
+        """Yield the usual delimiters except for this one."""
+        return (other for other in _DELIMITERS if other != self.delimiter)
+
+
+def delimiters_in_words(delimiter: str) -> str:
+    """Return what a delimiter is called."""
+    return _DELIMITERS.get(delimiter, repr(delimiter))
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        codecs.getincrementaldecoder(name)
+        b" ".decode(name)  # refuses the codecs that are not of texts
+    except UnicodeError:  # one byte alone is no text of it
+        return True
+    except (LookupError, ValueError):  # the latter of names that hold NUL
+        return False
+    return True
+
+
+def _encodings() -> Iterator[str]:
+    names = {name.replace("_", "-") for pair in aliases.items() for name in pair}
+    return filter(_is_encoding, sorted(names))
