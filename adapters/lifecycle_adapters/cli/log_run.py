@@ -5,34 +5,37 @@ Imported when one of them runs, since the database that counts is loaded with it
 
 from __future__ import annotations
 
-import os
 import signal
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import typer
 
 from lifecycle import Lifecycle
-from lifecycle.errors import shortened
 from lifecycle_adapters.cli.log_options import AT_COLUMN, TASK_COLUMN, LogOptions
 from lifecycle_adapters.cli.output import BAD_INPUT, LEGAL, NOT_LEGAL, fail, misuse_is_bad_input, say, shown
 from lifecycle_adapters.cli.progress import Bar
-from lifecycle_adapters.connection_strings import is_postgres
 from lifecycle_adapters.logs.check import RejectWriter, check_logs
 from lifecycle_adapters.logs.columns import Columns, RejectReason, TimeForm
-from lifecycle_adapters.logs.files import KEPT_REJECTS, Files
-from lifecycle_adapters.logs.log_errors import EngineFailed, UnusableLog, WrongDelimiter, WrongEncoding
+from lifecycle_adapters.logs.kept_rejects import keep_rejects
+from lifecycle_adapters.logs.log_errors import (
+    EngineFailed,
+    MissingColumn,
+    NoReadableRows,
+    UnknownFormat,
+    UnreadableRows,
+    UnusableLog,
+    WrongDelimiter,
+    WrongEncoding,
+)
+from lifecycle_adapters.logs.named_source import files_of, named_source
 from lifecycle_adapters.logs.report import LogReport
-from lifecycle_adapters.logs.result import CheckedLog, Reject
+from lifecycle_adapters.logs.result import CheckedLog
 from lifecycle_adapters.logs.source import Source
 from lifecycle_adapters.logs.units import counted
-from lifecycle_adapters.logs.writers import atomic_write, format_to_write
+from lifecycle_adapters.logs.writers import require_writable
 
-_REJECTS_BEGIN = ",".join(field.name for field in fields(Reject)).encode()
-_THIS_MACHINE = "local[*]"  # as Spark calls it
 _ENOUGH = 1_000  # findings for a page, which shows fewer
 _ENDING = [each for each in signal.Signals if each.name in ("SIGTERM", "SIGHUP")]  # Windows has no SIGHUP
 
@@ -56,8 +59,10 @@ def judge(
     log: LogOptions, lifecycle: Lifecycle[str, str], tell: Callable[[CheckedLog], None], *, page: Path | None = None
 ) -> None:
     """Check a log, tell what came of it, write the files that are wanted, and end with the exit code."""
-    _require_writable(log, page)
     columns = _columns(log)
+    with misuse_is_bad_input():
+        source = _source(log)
+        _require_writable(log, page, source)
     bar = Bar()
     kept: list[str] = []
 
@@ -69,7 +74,7 @@ def judge(
         with misuse_is_bad_input(), bar:
             checked = check_logs(
                 lifecycle,
-                _source(log),
+                source,
                 mode=log.mode,
                 channel=log.channel,
                 columns=columns,
@@ -86,8 +91,7 @@ def judge(
         fail("\n".join([str(error), *kept, *_hints(error, log)]), BAD_INPUT)
     with checked:
         tell(checked)
-        for line in _in_another_case(checked.report, lifecycle.statuses(channel=log.channel)):
-            say(line, stderr=True)
+        _say_other_cases(checked.report, lifecycle.statuses(channel=log.channel))
         with bar:
             written = _write_files(checked, log)
         if page is not None:
@@ -97,13 +101,13 @@ def judge(
     raise typer.Exit(_exit_code(checked.report))
 
 
-def _in_another_case(report: LogReport, words: Iterable[str]) -> Iterator[str]:
-    """Yield which unknown statuses are declared in another letter case."""
-    declared = {word.lower(): word for word in map(str, words)}
-    for status, number in report.unknown_statuses.items():
-        if (word := declared.get(status.lower())) is not None:
-            rows = f"{counted(number, 'row')} {'says' if number == 1 else 'say'}"
-            yield f"{rows} {shown(status)}; declared is {shown(word)!r}: --ignore-case takes them for the same"
+def _say_other_cases(report: LogReport, statuses: Mapping[str, str]) -> None:
+    """Say which unknown statuses are declared in another letter case."""
+    for status, declared in report.in_another_case(statuses).items():
+        number = report.unknown_statuses[status]
+        rows = f"{counted(number, 'row')} {'says' if number == 1 else 'say'}"
+        option = "--ignore-case takes them for the same"
+        say(f"{rows} {shown(status)}; declared is {shown(declared)!r}: {option}", stderr=True)
 
 
 def _exit_code(report: LogReport) -> int:
@@ -133,66 +137,47 @@ def _columns(log: LogOptions) -> Columns:
 
 
 def _source(log: LogOptions) -> Source:
-    """Return where the log is. Raises MissingExtra."""
-    first, *further = log.files
-    is_url = is_postgres(first)
-    engine = log.engine or ("postgresql" if is_url else "duckdb")
-    if log.master is not None and engine != "spark":
-        fail("--master needs --engine spark", BAD_INPUT)
-    if (engine == "postgresql") != is_url:
-        fail("--engine postgresql needs a postgresql:// URL as FILE, and no other engine takes one", BAD_INPUT)
-    if log.table is None:
-        if engine == "postgresql":
-            fail("--table NAME must say which table of the database is the log", BAD_INPUT)
-        return _files(log, engine)
-    if log.delimiter is not None or log.encoding is not None:
-        fail("--delimiter and --encoding are for CSV files, not for a --table", BAD_INPUT)
-    if further or log.input_format is not None or engine == "spark":
-        fail("with --table goes one FILE, the database, and neither --input-format nor --engine spark", BAD_INPUT)
-    if engine == "postgresql":
-        from lifecycle_adapters.logs.postgres import PostgresTable
-
-        return PostgresTable(first, log.table)
-    from lifecycle_adapters.logs.frames import DuckTable
-
-    return DuckTable(log.table, path=first)
-
-
-def _files(log: LogOptions, engine: str) -> Source:
-    if engine == "spark":
-        from lifecycle_adapters.logs.spark import SparkFiles
-
-        return SparkFiles(*log.files, master=log.master or _THIS_MACHINE, **_options_of_files(log))
-    return Files(*log.files, **_options_of_files(log))
-
-
-def _options_of_files(log: LogOptions) -> dict[str, Any]:
-    delimiter = "\t" if log.delimiter == r"\t" else log.delimiter
-    return {"format": log.input_format, "delimiter": delimiter, "encoding": log.encoding}
+    """Return where the log is. Raises ValueError, MissingExtra."""
+    return named_source(
+        *log.files,
+        table=log.table,
+        engine=log.engine,
+        master=log.master,
+        format=log.input_format,
+        delimiter="\t" if log.delimiter == r"\t" else log.delimiter,
+        encoding=log.encoding,
+    )
 
 
 def _hints(error: UnusableLog, log: LogOptions) -> Iterator[str]:
     """Yield which options help if a column, what a file is, or how times are written is not known."""
-    message = str(error)
-    if isinstance(error, WrongDelimiter):
-        yield f"--delimiter {error.delimiter!r} reads it"
-    if isinstance(error, WrongEncoding):
-        yield f"--encoding {error.encoding} reads it"
-    columns = {
+    match error:
+        case MissingColumn():
+            yield from _hints_about_column(error.name, log)
+        case NoReadableRows() | UnreadableRows():
+            if RejectReason.TIME_OUT_OF_RANGE in error.reasons and log.time is None:
+                yield "--time microseconds or --time nanoseconds says that numbers count those"
+            if RejectReason.BAD_TIME in error.reasons and log.time_format is None:
+                yield "--time-format says how times are written"
+        case UnknownFormat():
+            yield "--input-format names the format: parquet, csv or jsonl"
+        case WrongDelimiter():
+            yield f"--delimiter {error.delimiter!r} reads it"
+        case WrongEncoding():
+            yield f"--encoding {error.encoding} reads it"
+        case _:
+            pass
+
+
+def _hints_about_column(name: str, log: LogOptions) -> Iterator[str]:
+    hints = {
         log.status_column: "--status-column names the column of the status",
         log.task_column: "--task-column names the column of the task's id; --one-task says that there is none",
         log.at_column: "--at-column names the column of the time; --in-order says that there is none",
         log.sequence_column: "--sequence-column names the column of the sequence",
     }
-    yield from (
-        hint for name, hint in columns.items() if name is not None and f"no column {shortened(name)}" in message
-    )
-    if RejectReason.TIME_OUT_OF_RANGE in message and log.time is None:
-        yield "--time microseconds or --time nanoseconds says that numbers count those"
-    if RejectReason.BAD_TIME in message and log.time_format is None:
-        yield "--time-format says how times are written"
-    if message.endswith("name the format"):
-        yield "--input-format names the format: parquet, csv or jsonl"
+    if (hint := hints.get(name)) is not None:
+        yield hint
 
 
 def _not_both(one: bool, other: bool, *names: str) -> None:
@@ -203,35 +188,13 @@ def _not_both(one: bool, other: bool, *names: str) -> None:
 # --- what is written ------------------------------------------------------------------------------
 
 
-def _require_writable(log: LogOptions, page: Path | None) -> None:
-    """End the command, before any work is done, where a file that is wanted could not be written."""
-    wanted = [path for path in (log.findings, log.rejects, page) if path is not None]
-    with misuse_is_bad_input():
-        for path in wanted:
-            if path is not page:
-                format_to_write(path)
-    resolved = [Path(os.path.realpath(path)) for path in wanted]  # that of pathlib raises for a loop of links
-    for path, target in zip(wanted, resolved, strict=True):
-        if not target.parent.is_dir():
-            fail(f"{shown(path)} cannot be written: there is no folder {shown(target.parent)}", BAD_INPUT)
-        if target.exists() and not target.is_file():
-            what = "a folder" if target.is_dir() else "there and no file"
-            fail(f"{shown(path)} cannot be written: it is {what}", BAD_INPUT)
-    if len({*resolved}) < len(resolved):
-        fail("what is written must go to a file each", BAD_INPUT)
-    with misuse_is_bad_input():
-        files = _files_to_read(log)
-    for file in files:
-        if Path(os.path.realpath(file)) in resolved:
-            fail(f"{shown(file)} is the log itself, and would be written over", BAD_INPUT)
-
-
-def _files_to_read(log: LogOptions) -> list[str]:
-    """Return the files of the log, also those of folders and globs; what is wrong with them is said later."""
-    if log.table is None:
-        with suppress(UnusableLog):
-            return [path for path, _ in Files(*log.files, **_options_of_files(log)).listed()]
-    return log.files
+def _require_writable(log: LogOptions, page: Path | None, source: Source) -> None:
+    """Raise ValueError if a file that is wanted could not be written."""
+    files: list[str] = []
+    with suppress(UnusableLog):  # what is wrong with them is said when they are read
+        files = files_of(source)
+    rows = [path for path in (log.findings, log.rejects) if path is not None]
+    require_writable(rows, [] if page is None else [page], log=files)
 
 
 def _write_files(checked: CheckedLog, log: LogOptions) -> list[str]:
@@ -250,28 +213,14 @@ def _keep_rejects(write: RejectWriter, log: LogOptions) -> str:
     if log.rejects is not None:
         write(log.rejects)
         return f"wrote which and why to {shown(log.rejects)}"
-    if not _may_be_replaced(Path(KEPT_REJECTS)):
-        return f"{KEPT_REJECTS} is no file of ours; --rejects FILE keeps which and why"
     try:
-        write(KEPT_REJECTS)
+        return f"which and why is kept in {keep_rejects(write)}"
     except EngineFailed as error:
         return f"{error}; --rejects FILE keeps which and why"
-    return f"which and why is kept in {KEPT_REJECTS}"
-
-
-def _may_be_replaced(path: Path) -> bool:
-    """Whether nothing is lost: there is no such file, or an earlier run of ours wrote it."""
-    if not path.is_file():
-        return not path.is_symlink() and not path.exists()
-    with suppress(OSError), path.open("rb") as file:
-        return file.readline(len(_REJECTS_BEGIN) + 2).rstrip() == _REJECTS_BEGIN
-    return False
 
 
 def _write_page(path: Path, checked: CheckedLog, lifecycle: Lifecycle[str, str]) -> str:
-    from lifecycle_adapters.logs.page import page
+    from lifecycle_adapters.logs.page import write_page
 
-    text = page(checked.report, lifecycle, checked.findings(most=_ENOUGH))
-    with atomic_write(path) as unfinished:
-        unfinished.write_text(text, encoding="utf-8")
+    write_page(path, checked.report, lifecycle, checked.findings(most=_ENOUGH))
     return f"wrote the page to {shown(path)}"

@@ -3,14 +3,15 @@
 `check_logs` is the door. What it does passes through these files, in this order:
 
     source.py       what can be checked: files.py (with text/), frames.py, postgres/, spark/
-                    formats.py is what their names tell
+                    formats.py is what their names tell, named_source.py what the texts of a command line mean
     records.py      a log's own columns become the relation `records`; columns.py says what they may hold
     engine.py       what counts; duckdb_session.py is DuckDB, which also puts every engine's findings in order
                     and spills by way of spill.py
     queries.py    what is asked of an engine, one SQL for all; rules.py judges what it counted
     check.py     in which order it is asked; result.py, what a user gets
     report.py       the answers folded into a report; page/ shows it, units.py has its numbers for people
-    tables.py       findings and rejects one by one; writers.py puts them into files
+    tables.py       findings and rejects one by one; writers.py puts them into files,
+                    kept_rejects.py into one that nobody asked for
 
 What needs more than this extra is imported from its own module: `PostgresTable` from lifecycle_adapters.logs.postgres,
 Spark from lifecycle_adapters.logs.spark.
@@ -31,6 +32,9 @@ from lifecycle_adapters.logs.files import Files
 from lifecycle_adapters.logs.frames import DuckTable, Frame
 from lifecycle_adapters.logs.log_errors import (
     EngineFailed,
+    MissingColumn,
+    NoReadableRows,
+    UnknownFormat,
     UnreadableRows,
     UnusableLog,
     WrongDelimiter,
@@ -48,11 +52,14 @@ __all__ = [
     "Frame",
     "LogFinding",
     "LogReport",
+    "MissingColumn",
+    "NoReadableRows",
     "ObservedTransition",
     "Reject",
     "RejectReason",
     "TimeForm",
     "TimeInState",
+    "UnknownFormat",
     "UnreadableRows",
     "UnusableLog",
     "WrongDelimiter",

@@ -14,7 +14,7 @@ from lifecycle_adapters.logs import queries
 from lifecycle_adapters.logs.columns import Columns
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession, Progress
 from lifecycle_adapters.logs.engine import Engine
-from lifecycle_adapters.logs.log_errors import UnreadableRows, UnusableLog
+from lifecycle_adapters.logs.log_errors import NoReadableRows, UnreadableRows
 from lifecycle_adapters.logs.places import file_and_row
 from lifecycle_adapters.logs.report import LogReport, Tally, Totals, moment
 from lifecycle_adapters.logs.result import CheckedLog
@@ -68,7 +68,8 @@ def check_logs(
     Returns:
         What came of it, to be closed: findings are read from it, or written to a file.
     Raises:
-        UnusableLog: it is not there, nothing in it can be read, or a column is missing.
+        UnusableLog: it is not there, or is not what it was said to be. NoReadableRows, MissingColumn, UnknownFormat,
+            WrongDelimiter and WrongEncoding are subclasses that say which of the two in attributes.
         UnreadableRows: `strict`, and something could not be read.
         EngineFailed: the database failed: no room, no connection, a `memory` that DuckDB does not understand.
         UnknownName: the lifecycle has no such channel.
@@ -119,7 +120,7 @@ def _checked(
     if strict:
         _require_all_read(totals, intake, tables)
     if not totals.readable:
-        raise UnusableLog(_nothing_to_read(totals, intake, tables))
+        raise NoReadableRows(_nothing_to_read(totals, intake, tables), reasons=totals.unreadable)
 
     sequenced = columns.sequence is not None
     engine.keep("counted", queries.moves_counted(rules, information=information, sequenced=sequenced))
@@ -194,7 +195,7 @@ def _require_all_read(totals: Totals, intake: LoadedLog, tables: Tables) -> None
     if not count and not intake.broken:
         return
     first = f"{counted(count, 'row')} and {counted(len(intake.broken), 'file')} could not be read"
-    raise UnreadableRows("\n".join([first, *_unreadable(intake, tables)]), count=count)
+    raise UnreadableRows("\n".join([first, *_unreadable(intake, tables)]), reasons=totals.unreadable)
 
 
 def _nothing_to_read(totals: Totals, intake: LoadedLog, tables: Tables) -> str:

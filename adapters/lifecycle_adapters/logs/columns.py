@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lifecycle_adapters.logs.log_errors import UnusableLog
+from lifecycle.errors import nearest, shortened
+from lifecycle_adapters.logs.log_errors import MissingColumn, UnusableLog
 
 
 class TimeForm(StrEnum):
@@ -50,6 +53,7 @@ NUMBER = r"[+-]?\d+([.]\d*)?([Ee][+-]?\d+)?"
 NUMBER_TOO_LONG = r"[+-]?\d+[.]\d{7,}"  # what is beyond microseconds is cut off
 WHOLE = r"[+-]?\d+"
 
+_MOST_NAMES = 20  # in one message
 LONGEST_DETAIL = 80  # characters of a value that is at fault
 
 
@@ -89,3 +93,38 @@ class Columns:
     def named(self) -> tuple[str, ...]:
         """The names of all columns that a log must have."""
         return tuple(name for name in (self.task, self.at, self.status, self.sequence) if name is not None)
+
+
+def require_columns(names: Sequence[str], columns: Columns, *, of: str | None = None) -> None:
+    """Raise UnusableLog unless a log has the columns, and no two of one name.
+
+    Names are compared as they are, though DuckDB itself would not tell "At" from "at".
+
+    Args:
+        names: those of the log.
+        columns: which must be there.
+        of: what the message calls the log.
+    Raises:
+        MissingColumn: one is not there.
+        UnusableLog: two have one name.
+    """
+    where = "" if of is None else f"{of}: "
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise UnusableLog(f"{where}the column {shortened(name)} is there {times} times")
+    for name in columns.named():
+        if name not in names:
+            raise MissingColumn(where + absent("column", name, names), name=name, known=names)
+
+
+def absent(what: str, name: str, names: Iterable[str]) -> str:
+    """Return the message that something is not among those of these names."""
+    # There can be thousands, and each of a thousand characters.
+    known = [*names]
+    first = [shortened(each) for each in known[:_MOST_NAMES]]
+    more = ["..."] if len(known) > _MOST_NAMES else []
+    meant = nearest(name, known)
+    hint = "" if meant is None else f"; was {shortened(meant)} meant?"
+    if name.partition(".")[0] in known:
+        hint = "; what is inside of a column can be named in JSON Lines only"
+    return f"there is no {what} {shortened(name)}, only {', '.join(first + more) or 'nothing'}{hint}"

@@ -15,12 +15,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lifecycle_adapters.logs.columns import Columns
+from lifecycle_adapters.logs.columns import Columns, require_columns
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession, literal
 from lifecycle_adapters.logs.formats import SUFFIXES, Format, format_of
-from lifecycle_adapters.logs.log_errors import EngineFailed, UnusableLog, no_file
+from lifecycle_adapters.logs.log_errors import EngineFailed, UnknownFormat, UnusableLog, no_file
 from lifecycle_adapters.logs.places import MOST_FILES, ROW_BITS
-from lifecycle_adapters.logs.records import named_for_parts, parts_of, records, wrong_columns
+from lifecycle_adapters.logs.records import named_for_parts, parts_of, records
 from lifecycle_adapters.logs.rules import Rules
 from lifecycle_adapters.logs.source import LoadedLog
 from lifecycle_adapters.logs.text import STANDARD_INPUT, CsvOptions, is_text, read_text, standard_input
@@ -105,7 +105,7 @@ class Files:
     def _matching(self, path: str) -> Iterable[tuple[str, Format]]:
         if path == STANDARD_INPUT:
             if self.format is None:
-                raise UnusableLog("the standard input has no name that tells its format: name the format")
+                raise UnknownFormat("the standard input has no name that tells its format: name the format", path=path)
             return [(path, self.format)]
         if os.path.isdir(path):  # noqa: PTH112 (that of pathlib takes "" for a folder, and raises for some names)
             return _some(_in_folder(path), f"there is no log in the folder {path!r}: {_LOGS}")
@@ -114,7 +114,9 @@ class Files:
                 raise UnusableLog(f"{path!r} is a device, whose end may never come; a log is a file or a pipe")
             kind = format_of(path) or self.format
             if kind is None:
-                raise UnusableLog(f"the name of {path!r} does not tell its format ({SUFFIXES}): name the format")
+                raise UnknownFormat(
+                    f"the name of {path!r} does not tell its format ({SUFFIXES}): name the format", path=path
+                )
             return [(path, kind)]
         if not glob.has_magic(path) or "\0" in path:
             raise no_file(path)
@@ -213,8 +215,7 @@ def parquet_groups(
         except (UnusableLog, EngineFailed) as error:
             broken[path] = str(error)
             continue
-        if (wrong := wrong_columns(_top_level(schema), columns)) is not None:
-            raise UnusableLog(f"{path}: {wrong}")
+        require_columns(_top_level(schema), columns, of=path)
         numbers, locations = groups.setdefault(tuple(schema), ([], []))
         numbers.append(number)
         locations.append(location)

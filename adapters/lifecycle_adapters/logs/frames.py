@@ -17,10 +17,10 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from lifecycle_adapters.logs.columns import Columns
+from lifecycle_adapters.logs.columns import Columns, absent, require_columns
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession, identifier, literal
 from lifecycle_adapters.logs.log_errors import EngineFailed, UnusableLog, no_file
-from lifecycle_adapters.logs.records import absent, named_for_parts, parts_of, records, wrong_columns
+from lifecycle_adapters.logs.records import named_for_parts, parts_of, records
 from lifecycle_adapters.logs.rules import Rules
 from lifecycle_adapters.logs.source import LoadedLog
 from lifecycle_adapters.logs.text import is_text
@@ -84,8 +84,7 @@ class Frame:
         names = _names(frame) or [*kinds]
         if not bytes_too and "BLOB" in kinds.values():
             raise UnusableLog(f"{self.name}: a column holds bytes")
-        if (wrong := wrong_columns(names, columns)) is not None:
-            raise UnusableLog(f"{self.name}: {wrong}")
+        require_columns(names, columns, of=self.name)
         # Columns are taken by their position: DuckDB does not tell "At" from "at".
         aliases = ", ".join(f"c{i}" for i in range(len(names)))
         places = {part: names.index(name) for part, name in parts_of(columns).items()}
@@ -174,8 +173,7 @@ class DuckTable:
             raise UnusableLog(absent("table", self.table, tables))
         names, is_view = tables[self.table]
         table = _ArrowTable.described(ask, ".".join(map(identifier, names)), is_view=is_view)
-        if (wrong := wrong_columns([*table.kinds], columns)) is not None:
-            raise UnusableLog(f"{self.table}: {wrong}")
+        require_columns([*table.kinds], columns, of=self.table)
         return table
 
 

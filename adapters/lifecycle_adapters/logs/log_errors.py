@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 
 from lifecycle.errors import AdapterError
 from lifecycle_adapters.connection_strings import is_dsn, is_url
@@ -12,11 +13,40 @@ class UnusableLog(AdapterError):
     """A log cannot be checked: it is not there, is not what it was said to be, or lacks a column."""
 
 
-class UnreadableRows(UnusableLog):
-    """Rows or files could not be read and `strict` was asked for. `count` is how many."""
+class NoReadableRows(UnusableLog):
+    """A log has no rows, or none that can be read. `reasons` are their numbers by `RejectReason`."""
 
-    def __init__(self, message: str, *, count: int) -> None:
-        self.count = count
+    def __init__(self, message: str, *, reasons: Mapping[str, int]) -> None:
+        self.reasons = reasons
+        super().__init__(message)
+
+
+class UnreadableRows(UnusableLog):
+    """Rows or files could not be read and `strict` was asked for.
+
+    `count` is how many rows, `reasons` their numbers by `RejectReason`.
+    """
+
+    def __init__(self, message: str, *, reasons: Mapping[str, int]) -> None:
+        self.count = sum(reasons.values())
+        self.reasons = reasons
+        super().__init__(message)
+
+
+class MissingColumn(UnusableLog):
+    """A log lacks a column. `name` is the one that is missing, `known` are those that are there."""
+
+    def __init__(self, message: str, *, name: str, known: Sequence[str]) -> None:
+        self.name = name
+        self.known = tuple(known)
+        super().__init__(message)
+
+
+class UnknownFormat(UnusableLog):
+    """Neither the name of a file nor its user says its format. `path` is the file, "-" the standard input."""
+
+    def __init__(self, message: str, *, path: str) -> None:
+        self.path = path
         super().__init__(message)
 
 

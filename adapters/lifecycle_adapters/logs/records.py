@@ -12,11 +12,9 @@ Python and in Unix time: one would come after the second that follows it.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from lifecycle.errors import nearest, shortened
 from lifecycle_adapters.logs.columns import (
     EARLIEST_US,
     ISO,
@@ -33,8 +31,6 @@ from lifecycle_adapters.logs.columns import (
 )
 from lifecycle_adapters.logs.duckdb_session import identifier, literal
 from lifecycle_adapters.logs.rules import Rules
-
-_MOST_NAMES = 20  # in one message
 
 _PARTS = ("task", "at", "status", "sequence")
 
@@ -88,33 +84,6 @@ def named_for_parts(columns: Columns) -> Columns:
     task, at, status, sequence = (part if part in parts_of(columns) else None for part in _PARTS)
     assert status is not None
     return replace(columns, task=task, at=at, status=status, sequence=sequence)
-
-
-def wrong_columns(names: Sequence[str], columns: Columns) -> str | None:
-    """Return what is wrong with a log that has columns of these names, None where nothing is.
-
-    Names are compared as they are, though DuckDB itself would not tell "At" from "at".
-    """
-    for name, times in Counter(names).items():
-        if times > 1:
-            return f"the column {shortened(name)} is there {times} times"
-    for name in columns.named():
-        if name not in names:
-            return absent("column", name, names)
-    return None
-
-
-def absent(what: str, name: str, names: Iterable[str]) -> str:
-    """Return the message that something is not among those of these names."""
-    # There can be thousands, and each of a thousand characters.
-    known = [*names]
-    first = [shortened(each) for each in known[:_MOST_NAMES]]
-    more = ["..."] if len(known) > _MOST_NAMES else []
-    meant = nearest(name, known)
-    hint = "" if meant is None else f"; was {shortened(meant)} meant?"
-    if name.partition(".")[0] in known:
-        hint = "; what is inside of a column can be named in JSON Lines only"
-    return f"there is no {what} {shortened(name)}, only {', '.join(first + more) or 'nothing'}{hint}"
 
 
 # --- ids, statuses, sequences ------------------------------------------------------------------

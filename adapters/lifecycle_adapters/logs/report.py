@@ -113,6 +113,12 @@ class LogReport:
         """Whether nothing in it makes a history bad."""
         return self.bad_rows == 0
 
+    def in_another_case(self, statuses: Iterable[str]) -> dict[str, str]:
+        """Return each unknown status that is one of these in another letter case, with that one."""
+        declared = {status.lower(): str(status) for status in statuses}
+        unknown = ((each, declared.get(each.lower())) for each in self.unknown_statuses)
+        return {each: status for each, status in unknown if status is not None}
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as a JSON document; times are ISO 8601 in UTC."""
         document = asdict(self)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -53,6 +53,32 @@ def format_to_write(path: str | os.PathLike[str]) -> FileFormat:
     if (found := FileFormat.of(path)) is None:
         raise ValueError(f"the name {os.fspath(path)!r} tells no format: it must end in {SUFFIXES}")
     return found
+
+
+def require_writable(rows: Iterable[Path], others: Iterable[Path], *, log: Iterable[str]) -> None:
+    """Raise ValueError, before any work is done, if a file that is wanted could not be written.
+
+    Args:
+        rows: files of findings or rejects, whose names tell their formats.
+        others: further files.
+        log: the files that are read meanwhile.
+    """
+    rows = list(rows)
+    for path in rows:
+        format_to_write(path)
+    wanted = [*rows, *others]
+    targets = [Path(os.path.realpath(path)) for path in wanted]  # that of pathlib raises for a loop of links
+    for path, target in zip(wanted, targets, strict=True):
+        if not target.parent.is_dir():
+            raise ValueError(f"{path} cannot be written: there is no folder {target.parent}")
+        if target.exists() and not target.is_file():
+            what = "a folder" if target.is_dir() else "there and no file"
+            raise ValueError(f"{path} cannot be written: it is {what}")
+    if len({*targets}) < len(targets):
+        raise ValueError("what is written must go to a file each")
+    for file in log:
+        if Path(os.path.realpath(file)) in targets:
+            raise ValueError(f"{file} is the log itself, and would be written over")
 
 
 def write(bench: DuckDbSession, path: str | os.PathLike[str], query: str, *, order: str) -> int:

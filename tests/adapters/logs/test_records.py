@@ -11,10 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifecycle import Event, Lifecycle, Origin, State, Transition
-from lifecycle_adapters.logs.columns import Columns, RejectReason, TimeForm
+from lifecycle_adapters.logs.columns import Columns, RejectReason, TimeForm, require_columns
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession, literal
-from lifecycle_adapters.logs.log_errors import UnusableLog
-from lifecycle_adapters.logs.records import wrong_columns
+from lifecycle_adapters.logs.log_errors import MissingColumn, UnusableLog
 from lifecycle_adapters.logs.rules import Rules
 from tests.adapters.logs.logs import AT, AT_US, RULES, at, microseconds, read
 
@@ -427,24 +426,36 @@ def test_one_column_may_hold_two_things(bench: DuckDbSession) -> None:
 
 
 def test_a_missing_column_is_told_with_those_that_are_there() -> None:
-    assert wrong_columns(["task_id", "at", "status"], Columns()) is None
-    assert wrong_columns(["id", "At", "status"], Columns(task="id")) == (
+    require_columns(["task_id", "at", "status"], Columns())
+    assert missing(["id", "At", "status"], Columns(task="id")) == (
         "there is no column 'at', only 'id', 'At', 'status'; was 'At' meant?"
     )
-    assert wrong_columns([], Columns()) == "there is no column 'task_id', only nothing"
-    assert wrong_columns(["x"], Columns(task=None, at=None, sequence="nr", status="x")) == (
+    assert missing([], Columns()) == "there is no column 'task_id', only nothing"
+    assert missing(["x"], Columns(task=None, at=None, sequence="nr", status="x")) == (
         "there is no column 'nr', only 'x'"
     )
 
 
+def missing(names: list[str], columns: Columns) -> str:
+    with pytest.raises(MissingColumn) as raised:
+        require_columns(names, columns)
+    assert raised.value.name in columns.named()
+    assert raised.value.known == tuple(names)
+    return str(raised.value)
+
+
+def test_a_message_names_the_log_if_it_has_a_name() -> None:
+    with pytest.raises(MissingColumn, match=r"^log: there is no column 'at', only 'task_id', 'status'$"):
+        require_columns(["task_id", "status"], Columns(), of="log")
+
+
 def test_a_message_does_not_name_thousands_of_columns() -> None:
-    message = wrong_columns([f"{i:03}" + "x" * 1_000 for i in range(5_000)], Columns())
-    assert message is not None
-    assert len(message) < 2_000
+    assert len(missing([f"{i:03}" + "x" * 1_000 for i in range(5_000)], Columns())) < 2_000
 
 
 def test_a_column_that_is_there_twice_is_told() -> None:
-    assert wrong_columns(["task_id", "at", "status", "at"], Columns()) == "the column 'at' is there 2 times"
+    with pytest.raises(UnusableLog, match=r"^the column 'at' is there 2 times$"):
+        require_columns(["task_id", "at", "status", "at"], Columns())
 
 
 def test_letter_case_that_matters_cannot_be_ignored() -> None:

@@ -6,6 +6,6 @@ it looks.
 
 from __future__ import annotations
 
-from lifecycle_adapters.logs.page.contents import page
+from lifecycle_adapters.logs.page.contents import page, write_page
 
-__all__ = ["page"]
+__all__ = ["page", "write_page"]

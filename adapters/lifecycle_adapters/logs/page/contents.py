@@ -6,6 +6,7 @@ Whatever is foreign (ids, statuses, names of files and of states) passes through
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from html import escape
 from itertools import islice
@@ -20,6 +21,7 @@ from lifecycle_adapters.logs.report import LogReport, ObservedTransition
 from lifecycle_adapters.logs.result import LogFinding
 from lifecycle_adapters.logs.rules import MODES, START, Rules
 from lifecycle_adapters.logs.units import count, counted, duration, moment, share, visible
+from lifecycle_adapters.logs.writers import atomic_write
 from lifecycle_adapters.render import RenderError
 
 _MOST_FINDINGS = 200
@@ -33,6 +35,25 @@ _MEANINGS = {
     FindingCode.OUT_OF_ORDER: "Nothing leads from the state before to this one, but the other way round: a late row.",
     FindingCode.IMPOSSIBLE: "Nothing leads from the state before to this one, nor back: both cannot be true.",
 }
+
+
+def write_page(
+    path: str | os.PathLike[str],
+    report: LogReport,
+    lifecycle: Lifecycle[Any, Any],
+    findings: Iterable[LogFinding] = (),
+) -> None:
+    """Write the page to a file, which is there whole or not at all.
+
+    Args:
+        path: of the file; one that is there is replaced.
+        report, lifecycle, findings: see `page`.
+    Raises:
+        EngineFailed: it cannot be written.
+    """
+    text = page(report, lifecycle, findings)
+    with atomic_write(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
 
 
 def page(report: LogReport, lifecycle: Lifecycle[Any, Any], findings: Iterable[LogFinding] = ()) -> str:

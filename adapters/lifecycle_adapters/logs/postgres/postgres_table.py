@@ -14,11 +14,10 @@ from psycopg import sql
 
 from lifecycle.errors import nearest, shortened
 from lifecycle_adapters.connection_strings import NOT_A_URL, is_dsn, is_postgres, parameters
-from lifecycle_adapters.logs.columns import Columns
+from lifecycle_adapters.logs.columns import Columns, require_columns
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession
 from lifecycle_adapters.logs.log_errors import EngineFailed, UnusableLog
 from lifecycle_adapters.logs.postgres.postgres_records import records
-from lifecycle_adapters.logs.records import wrong_columns
 from lifecycle_adapters.logs.rules import Rules
 from lifecycle_adapters.logs.source import LoadedLog
 
@@ -53,8 +52,7 @@ class PostgresTable:
         bench.on_close(connection.close)
         engine = _Postgres(connection, bench)
         relation, types = engine.find(self.table)
-        if (wrong := wrong_columns([*types], columns)) is not None:
-            raise UnusableLog(f"{shortened(self.table)}: {wrong}")
+        require_columns([*types], columns, of=shortened(self.table))
         engine.make_records(records(relation, types, columns, rules))
         return LoadedLog(engine, (self.table,), are_files=False)
 

@@ -12,9 +12,8 @@ from lifecycle import Channel, Deviation, Lifecycle, Severity
 from lifecycle.conformance import Mode
 from lifecycle_adapters.logs import queries
 from lifecycle_adapters.logs.check import MOST_WORST, report_of
-from lifecycle_adapters.logs.columns import Columns
-from lifecycle_adapters.logs.log_errors import UnusableLog
-from lifecycle_adapters.logs.records import wrong_columns
+from lifecycle_adapters.logs.columns import Columns, require_columns
+from lifecycle_adapters.logs.log_errors import NoReadableRows
 from lifecycle_adapters.logs.report import LogReport, Totals
 from lifecycle_adapters.logs.rules import START, DirectlyFollows, Rules
 from lifecycle_adapters.logs.spark.spark_engine import SparkEngine, computed, mapped_errors
@@ -56,8 +55,7 @@ def check_frame(
     """
     rules = Rules(lifecycle, mode=mode, channel=channel)
     columns = columns or Columns()
-    if (reason := wrong_columns(frame.columns, columns)) is not None:
-        raise UnusableLog(reason)
+    require_columns(frame.columns, columns)
     with mapped_errors():
         number = fn.monotonically_increasing_id() if place is None else column(place).cast("bigint")
         records = records_of(frame, columns, rules, place=number)
@@ -134,7 +132,8 @@ class FrameCheck:
         """
         totals = Totals(self._engine.rows(queries.totals()))
         if not totals.readable:
-            raise UnusableLog(f"none of the {totals.rows} rows can be read" if totals.rows else "the log has no rows")
+            message = f"none of the {totals.rows} rows can be read" if totals.rows else "the log has no rows"
+            raise NoReadableRows(message, reasons=totals.unreadable)
         return report_of(
             self._engine, self._rules, totals, bad_tasks=self._bad_tasks(), worst=self._worst(), timed=self._timed
         )

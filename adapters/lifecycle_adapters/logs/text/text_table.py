@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from lifecycle_adapters.logs.columns import Columns, RejectReason
+from lifecycle_adapters.logs.columns import Columns, RejectReason, require_columns
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession, literal
-from lifecycle_adapters.logs.log_errors import UnusableLog
 from lifecycle_adapters.logs.places import place_of
-from lifecycle_adapters.logs.records import named_for_parts, parts_of, records, wrong_columns
+from lifecycle_adapters.logs.records import named_for_parts, parts_of, records
 from lifecycle_adapters.logs.rules import Rules
 
 CREATE = """
@@ -71,5 +70,4 @@ class TextTable:
 
     def require(self, names: Sequence[str]) -> None:
         """Raise UnusableLog unless the columns are among these, each once."""
-        if (wrong := wrong_columns(names, self.columns)) is not None:
-            raise UnusableLog(f"{self.path}: {wrong}")
+        require_columns(names, self.columns, of=self.path)

@@ -1,0 +1,36 @@
+"""The file of rejects that is kept without being asked for, and never in the place of somebody else's file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+
+from lifecycle_adapters.logs.files import KEPT_REJECTS
+from lifecycle_adapters.logs.log_errors import EngineFailed
+from lifecycle_adapters.logs.result import Reject
+
+_BEGIN = ",".join(field.name for field in fields(Reject)).encode()
+
+
+def keep_rejects(write: Callable[[str | os.PathLike[str]], int]) -> str:
+    """Write the rejects into the working directory's `KEPT_REJECTS`, and return its name.
+
+    Raises:
+        EngineFailed: there is such a file and no earlier run wrote it, or it cannot be written.
+    """
+    if not _may_be_replaced(Path(KEPT_REJECTS)):
+        raise EngineFailed(f"{KEPT_REJECTS} is no file of ours")
+    write(KEPT_REJECTS)
+    return KEPT_REJECTS
+
+
+def _may_be_replaced(path: Path) -> bool:
+    """Whether nothing is lost: there is no such file, or an earlier run of ours wrote it."""
+    if not path.is_file():
+        return not path.is_symlink() and not path.exists()
+    with suppress(OSError), path.open("rb") as file:
+        return file.readline(len(_BEGIN) + 2).rstrip() == _BEGIN
+    return False

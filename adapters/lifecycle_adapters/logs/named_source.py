@@ -1,0 +1,73 @@
+"""From texts that say where a log is, such as those of a command line, to the source that they name."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Literal, TypeAlias
+
+from lifecycle_adapters.connection_strings import is_postgres
+from lifecycle_adapters.logs.files import Files
+from lifecycle_adapters.logs.formats import Format
+from lifecycle_adapters.logs.frames import DuckTable
+from lifecycle_adapters.logs.source import Source
+
+EngineName: TypeAlias = Literal["duckdb", "spark", "postgresql"]
+
+_THIS_MACHINE = "local[*]"  # as Spark calls it
+
+
+def named_source(
+    *places: str,
+    table: str | None = None,
+    engine: EngineName | None = None,
+    master: str | None = None,
+    format: Format | None = None,  # noqa: A002
+    delimiter: str | None = None,
+    encoding: str | None = None,
+) -> Source:
+    """Return the source that these texts name.
+
+    Args:
+        places: paths as of `Files`; with `table` one database, a file of DuckDB or a postgresql:// URL.
+        table: the table of that database that is the log.
+        engine: what counts; PostgreSQL for its URL and else DuckDB, if omitted.
+        master: where Spark runs; this machine if omitted.
+        format, delimiter, encoding: see `Files`.
+    Raises:
+        ValueError: these contradict each other, or one is missing.
+        MissingExtra: what the source needs is not installed.
+    """
+    is_url = bool(places) and is_postgres(places[0])
+    engine = engine or ("postgresql" if is_url else "duckdb")
+    if master is not None and engine != "spark":
+        raise ValueError("a master needs the engine spark")
+    if (engine == "postgresql") != is_url:
+        raise ValueError("the engine postgresql needs a postgresql:// URL instead of a file, and no other takes one")
+    if table is None:
+        if is_url:
+            raise ValueError("a database needs the name of the table that is the log")
+        options: dict[str, Any] = {"format": format, "delimiter": delimiter, "encoding": encoding}
+        return Files(*places, **options) if engine == "duckdb" else _spark_files(places, master, options)
+    if delimiter is not None or encoding is not None:
+        raise ValueError("a delimiter and an encoding are for CSV files, not for a table")
+    if len(places) != 1 or format is not None or engine == "spark":
+        raise ValueError("a table needs one database, and takes neither a format nor the engine spark")
+    if is_url:
+        from lifecycle_adapters.logs.postgres import PostgresTable
+
+        return PostgresTable(places[0], table)
+    return DuckTable(table, path=places[0])
+
+
+def _spark_files(places: tuple[str, ...], master: str | None, options: dict[str, Any]) -> Source:
+    from lifecycle_adapters.logs.spark import SparkFiles
+
+    return SparkFiles(*places, master=master or _THIS_MACHINE, **options)
+
+
+def files_of(source: Source) -> list[str]:
+    """Return the paths of all files that a source reads, also those of folders and patterns. Raises UnusableLog."""
+    if isinstance(source, DuckTable):
+        return [] if source.path is None else [os.fspath(source.path)]
+    files = getattr(source, "files", source)  # of Spark's, whose class may not be there
+    return [path for path, _ in files.listed()] if isinstance(files, Files) else []
