@@ -11,11 +11,12 @@ from lifecycle import Lifecycle
 from lifecycle_adapters.cli.output import console, print_json, shown, table
 from lifecycle_adapters.logs.report import LogReport
 from lifecycle_adapters.logs.rules import MODES
-from lifecycle_adapters.logs.units import count, counted, duration, moment, share
+from lifecycle_adapters.logs.sections import Cell, Kind, Section, sections_of
+from lifecycle_adapters.logs.units import count, counted, moment
 
-_MOST_WORST = 10  # a screen has so many lines; JSON and the page have all that the report holds
 _WIDE = 100  # columns, which time spans of two units need
 _LONGEST = 60  # characters of an id or a status
+_STYLES = {Kind.BAD: "red", Kind.ABSENT: "dim"}
 
 
 def print_report(report: LogReport, lifecycle: Lifecycle[str, str], *, as_json: bool) -> None:
@@ -26,18 +27,8 @@ def print_report(report: LogReport, lifecycle: Lifecycle[str, str], *, as_json: 
     to = console()
     mode = f"{report.mode}: {MODES[report.mode]}; channel {shown(report.channel)}; {shown(report.engine)}"
     to.print(Text.assemble((shown(report.lifecycle), "bold"), "  ", (mode, "dim")))
-    for made in (
-        _totals(report, lifecycle),
-        _findings(report),
-        _edges(report),
-        _dwell(report, narrow=to.width < _WIDE),
-        _endings(report, lifecycle),
-        _unseen(report),
-        _worst(report),
-        _unknown(report),
-        _unreadable(report),
-        _broken(report),
-    ):
+    narrow = to.width < _WIDE
+    for made in (_totals(report, lifecycle), *(_table(each, narrow=narrow) for each in sections_of(report, lifecycle))):
         if made.row_count:
             to.print()
             to.print(made)
@@ -78,92 +69,28 @@ def _facts(report: LogReport, lifecycle: Lifecycle[str, str]) -> Iterator[tuple[
         yield "ties", Text(f"{rows} the time of the row before it; only their place puts them in order")
 
 
-def _findings(report: LogReport) -> Table:
-    made = _counts("finding", "rows", "of all rows")
-    for code, number in report.findings.items():
-        made.add_row(code, count(number), share(number, report.rows))
-    return made
-
-
-def _edges(report: LogReport) -> Table:
-    made = _counts("from", "to", "by", "rows", "illegal", "share", texts=3)
-    for edge in report.edges:
-        style = "red" if edge.illegal else ""
-        made.add_row(
-            Text("the start", "dim") if edge.source is None else shown(edge.source),
-            shown(edge.target),
-            shown(", ".join(edge.events)),
-            count(edge.count),
-            Text(count(edge.illegal), style),
-            Text(share(edge.illegal, edge.count), style),
-        )
-    return made
-
-
-def _dwell(report: LogReport, *, narrow: bool) -> Table:
-    made = _counts("stayed in", "times", "mean", "p50", "p95", "p99", "longest")
-    for dwell in report.dwell:
-        spans = (dwell.mean_s, dwell.p50_s, dwell.p95_s, dwell.p99_s, dwell.longest_s)
-        made.add_row(shown(dwell.state), count(dwell.count), *(_span(each, narrow=narrow) for each in spans))
-    return made
-
-
-def _span(seconds: float, *, narrow: bool) -> Text:
-    """A time span; on a narrow terminal its smaller unit is on a line of its own."""
-    number, unit, *rest = duration(seconds).split(" ")
-    between = "\n" if narrow else " "
-    return Text(f"{number} {unit}{between}{' '.join(rest)}" if rest else f"{number} {unit}")
-
-
-def _endings(report: LogReport, lifecycle: Lifecycle[str, str]) -> Table:
-    made = _counts("last seen in", "", "tasks", "share", texts=2)
-    for state, number in report.endings.items():
-        made.add_row(shown(state), _rest(state, lifecycle), count(number), share(number, report.tasks))
-    return made
-
-
-def _rest(state: str, lifecycle: Lifecycle[str, str]) -> str:
-    return "final" if lifecycle.is_final(state) else "settled" if lifecycle.is_settled(state) else "not over"
-
-
-def _unseen(report: LogReport) -> Table:
-    made = _counts("never seen from", "to", "by", texts=3)
-    for source, event, target in report.uncovered_transitions:
-        made.add_row(shown(source), shown(target), shown(event))
-    return made
-
-
-def _worst(report: LogReport) -> Table:
-    made = _counts("tasks with the most findings", "rows")
-    for task, number in report.worst[:_MOST_WORST]:
-        made.add_row(shown(task, longest=_LONGEST), count(number))
-    return made
-
-
-def _unknown(report: LogReport) -> Table:
-    made = _counts("unknown status", "rows")
-    for status, number in report.unknown_statuses.items():
-        made.add_row(shown(status, longest=_LONGEST), count(number))
-    return made
-
-
-def _unreadable(report: LogReport) -> Table:
-    made = _counts("unreadable because", "rows")
-    for reason, number in report.unreadable.items():
-        made.add_row(shown(reason), count(number))
-    return made
-
-
-def _broken(report: LogReport) -> Table:
-    made = _counts("not read to its end", "because", texts=2)
-    for file, why in report.broken.items():
-        made.add_row(shown(file), shown(why))
-    return made
-
-
-def _counts(*titles: str, texts: int = 1) -> Table:
-    """A table whose first columns hold texts, the others numbers."""
-    made = table(*titles)
-    for column in made.columns[texts:]:
+def _table(section: Section, *, narrow: bool) -> Table:
+    _, *others = (*section.texts, *section.numbers)
+    made = table(section.lead, *(title.lower() for title in others))
+    for column in made.columns[len(section.texts) :]:
         column.justify = "right"
+    for row in section.rows[: section.most_on_screen]:
+        made.add_row(*(_shown(cell, narrow=narrow) for cell in row))
     return made
+
+
+def _shown(cell: Cell, *, narrow: bool) -> Text:
+    text = ", ".join(cell.texts)
+    match cell.kind:
+        case Kind.WORD:
+            return Text(shown(text, longest=_LONGEST))
+        case Kind.SPAN if narrow:
+            return _broken_span(text)
+        case kind:
+            return Text(shown(text), _STYLES.get(kind, ""))
+
+
+def _broken_span(span: str) -> Text:
+    """A time span whose smaller unit is on a line of its own."""
+    number, unit, *rest = span.split(" ")
+    return Text(f"{number} {unit}\n{' '.join(rest)}" if rest else span)

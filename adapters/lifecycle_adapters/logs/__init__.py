@@ -9,7 +9,8 @@
                     and spills by way of spill.py
     queries.py    what is asked of an engine, one SQL for all; rules.py judges what it counted
     check.py     in which order it is asked; result.py, what a user gets
-    report.py       the answers folded into a report; page/ shows it, units.py has its numbers for people
+    report.py       the answers folded into a report; sections.py are its tables, page/ shows them, units.py has
+                    its numbers for people
     tables.py       findings and rejects one by one; writers.py puts them into files,
                     kept_rejects.py into one that nobody asked for
 

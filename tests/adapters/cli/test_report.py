@@ -68,10 +68,10 @@ def test_all_that_a_log_says_is_in_a_table() -> None:
     }
     assert sections(result.stdout) == {
         "finding": [
-            ["unknown_status", "1", share(1, 12)],
-            ["wrong_start", "1", share(1, 12)],
-            ["duplicate", "1", share(1, 12)],
-            ["after_final", "1", share(1, 12)],
+            ["unknown_status", "finding", "1", share(1, 12)],
+            ["wrong_start", "finding", "1", share(1, 12)],
+            ["duplicate", "information", "1", share(1, 12)],
+            ["after_final", "finding", "1", share(1, 12)],
         ],
         "from": [
             ["the start", "created", "2", "0", "0 %"],
@@ -79,7 +79,7 @@ def test_all_that_a_log_says_is_in_a_table() -> None:
             ["created", "running", "start", "2", "0", "0 %"],
             ["running", "finished", "finish", "1", "0", "0 %"],
             ["the start", "stopped", "1", "1", "100 %"],
-            ["stopped", "running", "1", "1", "100 %"],
+            ["stopped", "running", "no transition", "1", "1", "100 %"],
         ],
         "stayed in": [
             ["running", "2", "1 min 40 s", "0 s", "3 min 20 s", "3 min 20 s", "3 min 20 s"],

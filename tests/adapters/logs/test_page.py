@@ -189,7 +189,7 @@ def test_ways(dirty: Element) -> None:
     rows = table_under(dirty, "Ways")
 
     assert [(row[0], row[1], row[3], row[4]) for row in rows] == [
-        (edge.source or "start", edge.target, f"{edge.count:,}", f"{edge.illegal:,}") for edge in DIRTY.edges
+        (edge.source or "the start", edge.target, f"{edge.count:,}", f"{edge.illegal:,}") for edge in DIRTY.edges
     ]
     assert [row[2] for row in rows[:3]] == ["", "start", "pause"]
     assert rows[2][5] == "< 0.01 %"
@@ -206,11 +206,13 @@ def test_dwell_times(dirty: Element) -> None:
 
 def test_endings_and_coverage(dirty: Element) -> None:
     assert table_under(dirty, "Endings") == [
-        ["running", "not ended", "1,000,000", "1.67 %"],
-        ["finished", "ended", "58,999,999", "98.33 %"],
-        ["failed", "ended", "1", "< 0.01 %"],
+        ["running", "not over", "1,000,000", "1.67 %"],
+        ["finished", "final", "58,999,999", "98.33 %"],
+        ["failed", "final", "1", "< 0.01 %"],
     ]
-    assert table_under(dirty, "Coverage") == [list(row) for row in DIRTY.uncovered_transitions]
+    assert table_under(dirty, "Coverage") == [
+        [source, target, event] for source, event, target in DIRTY.uncovered_transitions
+    ]
     assert "4 of 10 declared transitions (40.00 %) were seen." in dirty.one("main").text
 
 
@@ -234,7 +236,7 @@ def test_findings(dirty: Element) -> None:
          "1,234"],
     ]  # fmt: skip
     first = replace(FINDING, previous=None, at=None, possible=())
-    assert table_under(page_of(CLEAN, (first,)), "Findings")[0][2:6] == ["start", "created", "nothing", ""]
+    assert table_under(page_of(CLEAN, (first,)), "Findings")[0][2:6] == ["the start", "created", "nothing", ""]
 
 
 def test_only_the_first_findings_are_taken_and_the_page_says_so() -> None:
@@ -270,7 +272,7 @@ def test_the_page_of_a_real_log(tmp_path: Path) -> None:
     assert "3 rows of 5 (60.00 %) make the history of 2 of 2 tasks bad." in document.one("main").text
     assert [row[:4] for row in table_under(document, "Findings")] == [
         ["a", "out_of_order", "running", "created"],
-        ["<b>", "wrong_start", "start", "paused"],
+        ["<b>", "wrong_start", "the start", "paused"],
         ["a", "unknown_status", "created", "=1+1"],
     ]
     assert ["running", "1", "2.5 s", "2.5 s", "2.5 s", "2.5 s", "2.5 s"] in table_under(document, "Dwell times")

@@ -10,31 +10,21 @@ import os
 from collections.abc import Iterable
 from html import escape
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
-from lifecycle import FindingCode, Lifecycle, MissingExtra
-from lifecycle.conformance import Mode
+from lifecycle import Lifecycle, MissingExtra
 from lifecycle.diagram import Colour
 from lifecycle_adapters.logs.page.markup import document, section, side_by_side, table, word
 from lifecycle_adapters.logs.page.traffic import SHADES, drawn, is_undeclared, shade, traffic_svg
-from lifecycle_adapters.logs.report import LogReport, ObservedTransition
+from lifecycle_adapters.logs.report import LogReport
 from lifecycle_adapters.logs.result import LogFinding
-from lifecycle_adapters.logs.rules import MODES, START, Rules
+from lifecycle_adapters.logs.rules import MODES
+from lifecycle_adapters.logs.sections import Cell, Kind, Section, sections_of
 from lifecycle_adapters.logs.units import count, counted, duration, moment, share, visible
 from lifecycle_adapters.logs.writers import atomic_write
 from lifecycle_adapters.render import RenderError
 
 _MOST_FINDINGS = 200
-
-_MEANINGS = {
-    FindingCode.UNKNOWN_STATUS: "A word that the channel does not know. The row is left out of its task's history.",
-    FindingCode.WRONG_START: "The first row of a task is not the initial state.",
-    FindingCode.DUPLICATE: "The state of the row before, once more.",
-    FindingCode.AFTER_FINAL: "Something was reported after a final state.",
-    FindingCode.GAP: "Only several transitions lead from the state before to this one: rows between them are missing.",
-    FindingCode.OUT_OF_ORDER: "Nothing leads from the state before to this one, but the other way round: a late row.",
-    FindingCode.IMPOSSIBLE: "Nothing leads from the state before to this one, nor back: both cannot be true.",
-}
 
 
 def write_page(
@@ -64,17 +54,18 @@ def page(report: LogReport, lifecycle: Lifecycle[Any, Any], findings: Iterable[L
         lifecycle: against which it was checked.
         findings: in the order of the log; the first 200 are shown, and no more than one further is taken.
     """
+    sections = sections_of(report, lifecycle)
     parts = (
         f"<h1>Log against lifecycle {word(report.lifecycle)}</h1>",
         _verdict(report),
         _facts(report, lifecycle),
-        _kinds(report, lifecycle),
+        _section(sections.findings, otherwise="<p>Nothing remarkable in any row.</p>\n"),
         _traffic(report, lifecycle),
-        _ways(report),
-        _dwell(report),
-        side_by_side(_endings(report, lifecycle), _coverage(report, lifecycle)),
-        side_by_side(_worst(report), _unknown(report)),
-        _unread(report),
+        _section(sections.ways),
+        _section(sections.dwell, otherwise="<p>No visit with a known length.</p>\n"),
+        side_by_side(_section(sections.endings), _section(sections.uncovered, above=_coverage(report, lifecycle))),
+        side_by_side(_section(sections.worst), _section(sections.unknown)),
+        section(sections.unreadable.title, _table(sections.unreadable), _table(sections.broken)),
         _ties(report),
         _first_findings(findings),
     )
@@ -135,22 +126,25 @@ def _facts(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> str:
     return f'<dl class="facts">\n{"".join(entries)}</dl>'
 
 
-def _kinds(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> str:
-    rules = Rules(lifecycle, mode=cast("Mode", report.mode), channel=report.channel)
-    severities = {remark.code: remark.severity for remark in rules.remarks.values()}
-    severities[FindingCode.UNKNOWN_STATUS] = rules.remark_on_unknown(START, ended=False).severity
-    rows = (
-        (
-            f'<span class="word">{code}</span><small>{_MEANINGS[code]}</small>',
-            str(severities[code]),
-            count(number),
-            _share(number, report.rows),
-        )
-        for code, number in report.findings.items()
-    )
-    caption = "A finding makes its task's history bad, an information does not"
-    found = table(caption, ("Kind", "Severity"), ("Rows", "Share"), rows)
-    return section("Findings by kind", found or "<p>Nothing remarkable in any row.</p>\n")
+def _section(each: Section, *, above: str = "", otherwise: str = "") -> str:
+    return section(each.title, above, _table(each) or otherwise)
+
+
+def _table(each: Section) -> str:
+    return table(each.caption, each.texts, each.numbers, (tuple(map(_cell, row)) for row in each.rows))
+
+
+def _cell(cell: Cell) -> str:
+    text = escape(visible("".join(cell.texts), most=300)).replace(" %", "&nbsp;%")
+    match cell.kind:
+        case Kind.WORD | Kind.FILE:
+            return ", ".join(map(word, cell.texts))
+        case Kind.ABSENT:
+            return f"<i>{text}</i>"
+        case Kind.BAD:
+            return f'<b class="illegal">{text}</b>'
+        case Kind.PLAIN | Kind.SPAN | Kind.REASON:
+            return f'<span class="word">{text}</span><small>{cell.note}</small>' if cell.note else text
 
 
 def _traffic(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> str:
@@ -190,80 +184,14 @@ def _sample(colour: str, width: float, dashes: str = "none") -> str:
     return f'<svg viewBox="0 0 40 12" aria-hidden="true">{line}</svg>'
 
 
-def _ways(report: LogReport) -> str:
-    caption = "How often tasks went from one state to another, from one row to the next; declared ways first"
-    heads = ("From", "To", "Events"), ("Rows", "Illegal", "Illegal share")
-    return section("Ways", table(caption, *heads, map(_way, report.edges)))
-
-
 def _state(name: str | None) -> str:
-    return "<i>start</i>" if name is None else word(name)
-
-
-def _way(edge: ObservedTransition) -> tuple[str, ...]:
-    events = ", ".join(map(word, edge.events)) or ("" if edge.source is None else "<i>no transition</i>")
-    illegal = count(edge.illegal), _share(edge.illegal, edge.count)
-    return (
-        _state(edge.source),
-        _state(edge.target),
-        events,
-        count(edge.count),
-        *(f'<b class="illegal">{each}</b>' if edge.illegal else each for each in illegal),
-    )
-
-
-def _dwell(report: LogReport) -> str:
-    rows = (
-        (
-            word(each.state),
-            count(each.count),
-            *(duration(span) for span in (each.mean_s, each.p50_s, each.p95_s, each.p99_s, each.longest_s)),
-        )
-        for each in report.dwell
-    )
-    caption = "How long tasks stayed in a state before they left it; visits that have not ended are not in it"
-    visits = table(caption, ("State",), ("Visits", "Mean", "p50", "p95", "p99", "Longest"), rows)
-    return section("Dwell times", visits or "<p>No visit with a known length.</p>\n")
-
-
-def _endings(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> str:
-    total = sum(report.endings.values())
-    final = {str(state) for state in lifecycle.final_states}
-    rows = (
-        (word(state), "ended" if state in final else "not ended", count(number), _share(number, total))
-        for state, number in report.endings.items()
-    )
-    caption = "The state in which tasks were last seen"
-    return section("Endings", table(caption, ("State", "So the task has"), ("Tasks", "Share"), rows))
+    return "<i>the start</i>" if name is None else word(name)
 
 
 def _coverage(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> str:
     declared = len(lifecycle.transitions)
     seen = declared - len(report.uncovered_transitions)
-    says = f"<p>{count(seen)} of {counted(declared, 'declared transition')} ({_share(seen, declared)}) were seen.</p>\n"
-    rows = ((word(source), word(event), word(target)) for source, event, target in report.uncovered_transitions)
-    return section("Coverage", says, table("Declared, never seen", ("From", "Event", "To"), (), rows))
-
-
-def _worst(report: LogReport) -> str:
-    rows = ((word(task), count(number)) for task, number in report.worst)
-    return section("Worst tasks", table("The tasks with the most bad rows", ("Task",), ("Bad rows",), rows))
-
-
-def _unknown(report: LogReport) -> str:
-    rows = ((word(status), count(number)) for status, number in report.unknown_statuses.items())
-    caption = "The most frequent words that the channel does not know"
-    return section("Unknown statuses", table(caption, ("Status",), ("Rows",), rows))
-
-
-def _unread(report: LogReport) -> str:
-    reasons = ((escape(visible(why)), count(number)) for why, number in report.unreadable.items())
-    files = ((word(name), escape(visible(why, most=300))) for name, why in report.broken.items())
-    return section(
-        "Not read",
-        table("Rows that could not be read; they were not judged", ("Reason",), ("Rows",), reasons),
-        table("Files that could not be read to their end; what was read counts", ("File", "Why"), (), files),
-    )
+    return f"<p>{count(seen)} of {counted(declared, 'declared transition')} ({_share(seen, declared)}) were seen.</p>\n"
 
 
 def _ties(report: LogReport) -> str:

@@ -1,0 +1,55 @@
+"""The sections of a report are tables that whoever shows them need not know, and all of them are shown."""
+
+from __future__ import annotations
+
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from lifecycle import V1_FULL
+from lifecycle_adapters.logs import Files, LogReport, check_logs
+from lifecycle_adapters.logs.page import page
+from lifecycle_adapters.logs.sections import Cell, Kind, sections_of
+from tests.adapters.cli.commands import call
+from tests.adapters.logs.reports import DIRTY
+
+
+@pytest.fixture
+def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LogReport:
+    """The report of the file log.csv, in the folder in which the test is."""
+    monkeypatch.chdir(tmp_path)
+    rows = "a,1,created\na,2,running\na,4.5,created\nb,7,paused\na,9,hibernating\n,1,created\n"
+    (tmp_path / "log.csv").write_text("task_id,at,status\n" + rows)
+    with check_logs(V1_FULL, Files("log.csv")) as checked:
+        return checked.report
+
+
+def test_every_row_has_a_cell_for_each_column() -> None:
+    for section in sections_of(DIRTY, V1_FULL):
+        assert section.rows, section.title
+        assert {len(row) for row in section.rows} == {len(section.texts) + len(section.numbers)}
+
+
+def test_every_kind_of_finding_has_a_meaning() -> None:
+    rows = sections_of(DIRTY, V1_FULL).findings.rows
+    assert [cell.texts for cell, *_ in rows] == [(str(code),) for code in DIRTY.findings]
+    assert all(cell.note for cell, *_ in rows)
+
+
+def test_what_is_illegal_or_absent_is_marked() -> None:
+    ways = sections_of(DIRTY, V1_FULL).ways.rows
+    assert ways[0][0] == Cell(("the start",), Kind.ABSENT)
+    assert {row[4].kind for row in ways} == {Kind.PLAIN, Kind.BAD}
+    assert all((row[4].kind is Kind.BAD) == (row[4].texts != ("0",)) for row in ways)
+
+
+def test_the_terminal_and_the_page_show_every_cell(report: LogReport) -> None:
+    printed = call("report", "v1-full", "log.csv").stdout
+    written = unescape(page(report, V1_FULL)).replace("\xa0", " ")
+
+    for section in sections_of(report, V1_FULL):
+        assert (section.lead in printed) == bool(section.rows)
+        assert (section.caption in written) == bool(section.rows)
+        for cell in (cell for row in section.rows for cell in row):
+            assert all(text in printed and text in written for text in cell.texts), cell
