@@ -23,6 +23,7 @@ from lifecycle_adapters.cli.output import errors_explained, say
 from lifecycle_adapters.cli.serve_command import serve
 from lifecycle_adapters.cli.show import show
 from lifecycle_adapters.cli.task_commands import create, send, status, wait
+from lifecycle_adapters.cli.usage import Command
 from lifecycle_adapters.cli.watch_command import watch
 
 del _rich
@@ -82,9 +83,9 @@ def _explaining(function: Callable[..., None]) -> Callable[..., None]:
 
 for _panel, _functions in _COMMANDS.items():
     for _name, _function in _functions.items():
-        app.command(_name, rich_help_panel=_panel)(_explaining(_function))
+        app.command(_name, cls=Command, rich_help_panel=_panel)(_explaining(_function))
 
 _journal = typer.Typer(no_args_is_help=True, help="Check a journal, export it, delete from it.")
 for _name, _function in _JOURNAL.items():
-    _journal.command(_name)(_explaining(_function))
+    _journal.command(_name, cls=Command)(_explaining(_function))
 app.add_typer(_journal, name="journal", rich_help_panel="The record")

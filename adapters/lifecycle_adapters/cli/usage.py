@@ -1,0 +1,63 @@
+"""What Typer says about a command line that it cannot parse, with the value or option that was probably meant."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, get_args, get_origin
+
+import typer
+from typer.core import TyperCommand
+
+from lifecycle.errors import nearest
+
+
+class Command(TyperCommand):
+    """A command whose usage errors propose what was probably meant, and name no library."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments. Raises typer.TyperException, as Typer does, with a better message."""
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")  # Pydantic's words, not ours
+            given, _, problem = error.message.partition(" is not one of ")
+            choices = self._choices(error.param)
+            if problem and (meant := nearest(given.strip("'"), choices)) is not None:
+                error.message = f"{error.message.removesuffix('.')}; did you mean {meant!r}?"
+            raise
+        except typer.TyperException as error:
+            if (option := getattr(error, "option_name", None)) is not None:  # an option that this command lacks
+                named = sorted(_options_with_words(option, self.params))
+                if named:
+                    error.possibilities = named  # type: ignore[attr-defined]
+            raise
+
+    def _choices(self, parameter: Any) -> tuple[str, ...]:
+        """Return the values that a parameter can have, none if it can have any."""
+        if self.callback is None or parameter is None:
+            return ()
+        return tuple(_literals(inspect.signature(self.callback, eval_str=True).parameters[parameter.name].annotation))
+
+
+def _literals(annotation: Any) -> Iterator[str]:
+    if get_origin(annotation) is Literal:
+        yield from map(str, get_args(annotation))
+        return
+    for each in get_args(annotation):
+        yield from _literals(each)
+
+
+def _options_with_words(option: str, parameters: Iterable[Any]) -> Iterator[str]:
+    """Yield the options that have all words of this one: `--idempotency-key` for `--key`.
+
+    Typer compares letters, and finds `--worker` nearer to `--key`.
+    """
+    words = set(_words(option))
+    for parameter in parameters:
+        yield from (each for each in parameter.opts if each.startswith("--") and words <= set(_words(each)))
+
+
+def _words(option: str) -> list[str]:
+    return re.findall(r"[^-_]+", option.casefold())

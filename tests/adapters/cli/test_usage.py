@@ -1,0 +1,52 @@
+"""What is said of a command line that cannot be parsed: the value and the option that were meant, and no library."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.adapters.cli.commands import call
+
+
+def refusal(*arguments: str) -> str:
+    """What is said of a command line that is refused, without the box around it."""
+    result = call(*arguments, env={"COLUMNS": "200", "TERMINAL_WIDTH": "200"})
+    assert (result.exit_code, result.stdout) == (2, "")
+    return " ".join(result.stderr.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("wait x --api v1 --until finale", "'finale' is not one of 'settled', 'final'; did you mean 'final'?"),
+        ("journal export v1 --journal x --format cvs", "'cvs' is not one of 'csv', 'jsonl'; did you mean 'csv'?"),
+        ("validate v1 x.csv --mode sampeld", "'sampeld' is not one of 'exact', 'sampled'; did you mean 'sampled'?"),
+        ("report v1 x.csv --engine SPARK", "did you mean 'spark'?"),
+        ("report v1 x.csv --input-format parkuet", "did you mean 'parquet'?"),
+        ("show v1 --format mermade", "did you mean 'mermaid'?"),
+        ("status x --api v2-sesion", "did you mean 'v2-session'?"),
+    ],
+)
+def test_value_that_is_not_a_choice_is_answered_with_the_nearest(arguments: str, said: str) -> None:
+    text = refusal(*arguments.split())
+
+    assert said in text
+    assert "Value error" not in text
+
+
+def test_value_that_is_near_no_choice_is_answered_with_all() -> None:
+    text = refusal("wait", "x", "--api", "v1", "--until", "zzz")
+
+    assert "Invalid value for '--until': 'zzz' is not one of 'settled', 'final'." in text
+    assert "did you mean" not in text
+
+
+@pytest.mark.parametrize("command", [("send", "x", "stop"), ("create",)])
+def test_option_that_is_a_word_of_others_proposes_those(command: tuple[str, ...]) -> None:
+    text = refusal(*command, "--api", "v1", "--key", "k1")
+
+    assert "No such option: --key (Possible options: --idempotency-key, --key-from)" in text
+
+
+def test_option_that_is_misspelt_proposes_similar_ones() -> None:
+    assert "--journal" in refusal("tasks", "--jurnal", "x")
+    assert "Possible options" not in refusal("tasks", "--zzz")
