@@ -16,6 +16,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from contextlib import suppress
 
 from lifecycle.errors import MissingExtra
 from lifecycle_adapters.cli.extras import require_extras
@@ -41,11 +42,17 @@ def main() -> None:
 
         app()
     except MissingExtra as error:
-        sys.exit(_one_line(error))
+        sys.exit(_one_line(str(error)))
+    except OSError as error:  # from a text that Typer prints: help, a version, a usage error
+        from lifecycle_adapters.cli.output import os_error_text
+
+        sys.exit(_one_line(os_error_text(error)))
     except KeyboardInterrupt:  # before there is a command that heeds it
         sys.exit(130)
 
 
-def _one_line(error: MissingExtra) -> int:
-    sys.stderr.write(f"lifecycle: {error}\n")
+def _one_line(message: str) -> int:
+    with suppress(OSError):  # the standard error may be what cannot be written
+        sys.stderr.write(f"lifecycle: {message}\n")
+        sys.stderr.flush()
     return 2

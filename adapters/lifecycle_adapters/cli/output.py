@@ -102,8 +102,13 @@ def errors_explained() -> Generator[None]:
     except BrokenPipeError:
         raise  # nobody is left to be told; Typer ends quietly
     except OSError as error:
-        where = f": {error.filename}" if error.filename is not None else ""
-        fail(f"{error.strerror or error}{where}", BAD_INPUT)
+        fail(os_error_text(error), BAD_INPUT)
+
+
+def os_error_text(error: OSError) -> str:
+    """Return what went wrong, and with which file if the error names one."""
+    where = "" if error.filename is None else f": {error.filename}"
+    return shown(f"{error.strerror or error}{where}")
 
 
 @contextmanager

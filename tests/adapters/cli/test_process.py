@@ -73,11 +73,23 @@ def test_a_pipe_that_nobody_reads_ends_the_command_quietly(arguments: list[str])
     assert (done.returncode, done.stderr) == (1, "")
 
 
-def test_a_disk_that_is_full_is_said_in_one_line() -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    ["show v1 --json", "show v1", "--help", "show --help", "--version", "journal", "--show-completion bash"],
+)
+def test_full_disk_is_reported_in_one_line(arguments: str) -> None:
     with open("/dev/full", "w") as full:  # noqa: PTH123
-        done = script("show", "v1", "--json", stdout=full, stderr=subprocess.PIPE)
+        done = script(*arguments.split(), stdout=full, stderr=subprocess.PIPE)
 
     assert (done.returncode, done.stderr) == (2, "lifecycle: No space left on device\n")
+
+
+@pytest.mark.parametrize("arguments", ["shw", "check v1", "check v1 x y"])
+def test_usage_error_that_cannot_be_written_still_exits_with_2(arguments: str) -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = script(*arguments.split(), stdout=subprocess.PIPE, stderr=full)
+
+    assert (done.returncode, done.stdout) == (2, "")
 
 
 def test_a_stream_that_knows_no_arrows_ends_in_no_traceback() -> None:
