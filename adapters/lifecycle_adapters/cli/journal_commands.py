@@ -29,6 +29,7 @@ from lifecycle_adapters.cli.output import (
     table,
 )
 from lifecycle_adapters.cli.task_commands import Api, BaseUrl, GoverningLifecycle, KeyFrom, Worker, client_of
+from lifecycle_adapters.cli.times import iso, parse_time
 from lifecycle_adapters.spreadsheets import cell
 
 if TYPE_CHECKING:
@@ -248,7 +249,7 @@ def _create_document(each: RecoveredCreate) -> dict[str, Any]:
         "idempotency_key": record.context.idempotency_key,
         "labels": dict(record.labels),
         "fields": dict(record.fields),
-        "recorded_at": record.recorded_at.isoformat(),
+        "recorded_at": iso(record.recorded_at),
         "error": None if each.error is None else str(each.error),
         "candidates": [{"task": listed.id, "status": listed.status} for listed in each.candidates],
     }
@@ -315,7 +316,7 @@ def export(
     """
     governing = declared(lifecycle)
     with _opened(journal) as opened:
-        rows = ({**row, "at": row["at"].isoformat()} for row in opened.reports(governing))
+        rows = ({**row, "at": iso(row["at"])} for row in opened.reports(governing))
         for line in _csv(rows) if output_format == "csv" else _json_lines(rows):
             typer.echo(line.encode(errors="backslashreplace"), nl=False)
 
@@ -347,7 +348,14 @@ def prune(
     *,
     journal: JournalAt,
     before: Annotated[
-        datetime, typer.Option(help="Tasks of which nothing was recorded since; UTC.", show_default=False)
+        datetime,
+        typer.Option(
+            parser=parse_time,
+            metavar="DATE|TIME",
+            help="ISO 8601 date or time, such as 2026-01-31 (its midnight) or 2026-01-31T09:30:00Z; UTC without a zone."
+            " Only tasks with no later record are deleted.",
+            show_default=False,
+        ),
     ],
     declaration: Declarations = None,
 ) -> None:
@@ -356,7 +364,7 @@ def prune(
     A lifecycle that is not in the catalog keeps its tasks, unless a file declares it.
     """
     with _opened(journal, read_only=False) as opened:
-        say(str(opened.prune(before.replace(tzinfo=UTC), _with_own(declaration))))
+        say(str(opened.prune(before, _with_own(declaration))))
 
 
 @contextmanager
@@ -375,7 +383,7 @@ def _opened(at: str, *, read_only: bool = True) -> Generator[SqlJournal]:
 
 def _document(row: Any) -> dict[str, Any]:
     facts = dataclasses.asdict(row)
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in facts.items()}
+    return {name: iso(value) if isinstance(value, datetime) else value for name, value in facts.items()}
 
 
 def _time(at: datetime | None) -> str:

@@ -7,6 +7,7 @@ import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,6 +25,7 @@ from lifecycle_adapters.cli.task_commands import (
     record_at,
     with_key,
 )
+from lifecycle_adapters.cli.times import iso
 
 if TYPE_CHECKING:
     from lifecycle_adapters.http import AsyncClient
@@ -148,4 +150,6 @@ def _print_json(event: Event) -> None:
 
 
 def _plain(fact: Any) -> Any:
+    if isinstance(fact, datetime):
+        return iso(fact)
     return fact if fact is None or isinstance(fact, bool | int | float) else str(fact)

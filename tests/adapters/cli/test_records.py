@@ -6,11 +6,12 @@ import csv
 import io
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Generator, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from typer.testing import Result
 
 from lifecycle import V1_FULL, V2_FULL, Lifecycle, V1Event, V1State
 from lifecycle.journal import Report, RequestContext, TaskReport
+from lifecycle_adapters.cli.times import iso
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.journal import SqlJournal
 from tests.adapters.cli.commands import KEY, call, call_json, environment, script
@@ -109,7 +111,7 @@ def test_tasks_for_programs(record: SqlJournal, journal: str) -> None:
     (task,) = call_json("tasks", "--journal", journal)["tasks"]
 
     assert (task["lifecycle"], task["task_id"], task["state"]) == ("v1-full", "t1", "running")
-    assert (task["since"], task["command"], task["command_state"]) == (NOW.isoformat(), "stop", "recorded")
+    assert (task["since"], task["command"], task["command_state"]) == (iso(NOW), "stop", "recorded")
 
 
 def test_tasks_of_a_lifecycle_and_a_state(record: SqlJournal, journal: str) -> None:
@@ -193,7 +195,7 @@ def test_a_history_for_programs(record: SqlJournal, journal: str) -> None:
     assert [each.get("times") for each in told] == [2, 1, 1, None]
     assert [each.get("late") for each in told] == [False, False, True, None]
     assert (told[-1]["reason"], told[-1]["origin"], told[-1]["worker"]) == ("why not", "caller", "w1")
-    assert told[0]["as_of"] == NOW.isoformat()
+    assert told[0]["as_of"] == iso(NOW)
 
 
 def test_remarkable_reports_are_told_as_what_they_are(record: SqlJournal, journal: str) -> None:
@@ -605,7 +607,7 @@ def test_an_export_has_one_row_for_each_report(record: SqlJournal, journal: str)
     table = call("journal", "export", "v1-full", "--journal", journal, "--format", "csv").stdout
 
     assert printed == [
-        {"task_id": "t1", "at": (NOW + timedelta(seconds=second)).isoformat(), "status": status}
+        {"task_id": "t1", "at": iso(NOW + timedelta(seconds=second)), "status": status}
         for second, status in enumerate(["created", "running", "running"])
     ]
     assert list(csv.DictReader(io.StringIO(table, newline=""))) == printed
@@ -631,6 +633,51 @@ def test_what_is_over_and_old_is_pruned(record: SqlJournal, journal: str) -> Non
     assert lines(call("journal", "prune", "--before", "2026-01-01", "--journal", journal)) == ["0"]
     assert lines(call("journal", "prune", "--before", tomorrow, "--journal", journal)) == ["1"]
     assert [each.task_id for each in record.tasks().tasks] == ["alive"]
+
+
+@pytest.mark.parametrize(
+    "before",
+    ["19990101000000", "99991231235959", "2027", "20270101", "1798761600", "2027-W01-1", "2027-1-1", "yesterday", "",
+     "2027-02-30", "2027-01-01T25:00", "2027-01-01Z", "0001-01-01T00:00+14:00", "\uff12027-01-01"],
+)  # fmt: skip
+def test_prune_before_what_is_no_date_deletes_nothing(record: SqlJournal, journal: str, before: str) -> None:
+    live(record, "over", "running", "finished")
+
+    refused = call("journal", "prune", "--before", before, "--journal", journal, env={"TERMINAL_WIDTH": "200"})
+
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "is not an ISO 8601 date or time; write it like 2026-01-31 or" in refused.stderr
+    assert [each.task_id for each in record.tasks().tasks] == ["over"]
+
+
+def test_prune_before_takes_a_zone_and_is_utc_without_one(record: SqlJournal, journal: str) -> None:
+    live(record, "over", "running", "finished")
+    recorded_at = record.history("over")[-1].at
+    after = recorded_at + timedelta(minutes=1)
+    east, west = (timezone(timedelta(hours=hours)) for hours in (14, -12))
+
+    def prune(before: datetime) -> list[str]:
+        return lines(call("journal", "prune", "--before", before.isoformat(), "--journal", journal))
+
+    assert prune(recorded_at.astimezone(east)) == ["0"]
+    assert prune(recorded_at.astimezone(west)) == ["0"]
+    assert prune(recorded_at.replace(tzinfo=None)) == ["0"]
+    assert prune(after.astimezone(west)) == ["1"]
+
+
+def test_times_for_programs_have_one_form(record: SqlJournal, journal: str) -> None:
+    live(record, "t1", "running")
+    intend(record, "t1")
+
+    documents = [
+        call_json("tasks", "--journal", journal),
+        call_json("history", "t1", "--journal", journal),
+        json.loads(call("journal", "export", "v1-full", "--journal", journal).stdout),
+    ]
+
+    times = [text for document in documents for text in re.findall(r'"(\d{4}-[^"]*)"', json.dumps(document))]
+    assert len(times) > len(documents)
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z", each) for each in times), times
 
 
 # --- what cannot be used --------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 from collections.abc import Generator
@@ -61,6 +62,7 @@ def test_a_policy_ends_a_task_and_both_are_told_as_json(emulator: Emulator, serv
         ("policy_action", "stopped")
     ]
     assert all(each["task_id"] == task for each in told)
+    assert all(re.fullmatch(r"[\d-]{10}T[\d:.]+Z", each["as_of"]) for each in told if "as_of" in each)
     with SqlJournal(server["LIFECYCLE_JOURNAL"], read_only=True) as journal:
         assert journal.task(V1_FULL, task).load().state == "stopped"
         origins = {each.origin for each in journal.history(task) if isinstance(each, RecordedCommand)}
