@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from importlib import metadata
-from typing import Annotated
+from typing import Annotated, Any
 
 from lifecycle.errors import MissingExtra
 
@@ -71,12 +71,14 @@ def _about(  # pyright: ignore[reportUnusedFunction]
 
 
 def _explaining(function: Callable[..., None]) -> Callable[..., None]:
-    """The command, but its expected errors end in one line and an exit code."""
+    """Return the command with its expected errors turned into one line and an exit code."""
 
     @wraps(function)
-    def run(*args: object, **options: object) -> None:
-        with errors_explained():
-            function(*args, **options)
+    def run(**given: Any) -> None:
+        with errors_explained(
+            as_json=given.get("as_json", False), task=given.get("task_id"), command=given.get("command")
+        ):
+            function(**given)
 
     return run
 

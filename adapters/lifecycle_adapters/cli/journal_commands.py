@@ -16,6 +16,7 @@ import typer
 from rich.table import Table
 
 from lifecycle import CATALOG, Lifecycle
+from lifecycle_adapters.cli.json_documents import plain
 from lifecycle_adapters.cli.names import AsJson, declared, lifecycle_proposals
 from lifecycle_adapters.cli.output import (
     BAD_INPUT,
@@ -382,8 +383,7 @@ def _opened(at: str, *, read_only: bool = True) -> Generator[SqlJournal]:
 
 
 def _document(row: Any) -> dict[str, Any]:
-    facts = dataclasses.asdict(row)
-    return {name: iso(value) if isinstance(value, datetime) else value for name, value in facts.items()}
+    return {name: plain(value) for name, value in dataclasses.asdict(row).items()}
 
 
 def _time(at: datetime | None) -> str:

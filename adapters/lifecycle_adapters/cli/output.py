@@ -20,13 +20,8 @@ from rich.table import Table
 from rich.text import Text
 
 from lifecycle import Severity
-from lifecycle.errors import (
-    CommandError,
-    CreateUncertain,
-    IllegalTransition,
-    LifecycleError,
-    WaitTimedOut,
-)
+from lifecycle.errors import CommandError, CreateError, IllegalTransition, LifecycleError, WaitTimedOut
+from lifecycle_adapters.cli.json_documents import outcome_document
 
 LEGAL, NOT_LEGAL, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -34,8 +29,8 @@ _PIPE_WIDTH = 120  # columns where nobody says how many there are
 
 _SEVERITIES = {Severity.FINDING: "bold red", Severity.INFORMATION: "cyan"}
 
-_OUTCOMES = (IllegalTransition, CommandError, CreateUncertain, WaitTimedOut)
-"""The errors that are answers: the question was good, and this is what came of it."""
+_OUTCOMES = (IllegalTransition, CommandError, CreateError, WaitTimedOut)
+"""The errors that are outcomes of a good command line; all others are bad input."""
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -91,12 +86,22 @@ def print_json_line(document: Any) -> None:
 
 
 @contextmanager
-def errors_explained() -> Generator[None]:
-    """Turn every expected error into a line on the standard error and an exit code, instead of a traceback."""
+def errors_explained(*, as_json: bool = False, task: str | None = None, command: str | None = None) -> Generator[None]:
+    """Turn every expected error into a line on the standard error and an exit code, instead of a traceback.
+
+    Args:
+        as_json: also print an error that is an outcome as a JSON object on the standard output.
+        task: the id that the command line names, for that object.
+        command: the command that the command line names, for that object.
+    """
     try:
         yield
+    except _OUTCOMES as error:
+        if as_json:
+            print_json(outcome_document(error, task=task, command=command))
+        fail(str(error), NOT_LEGAL)
     except LifecycleError as error:
-        fail(str(error), NOT_LEGAL if isinstance(error, _OUTCOMES) else BAD_INPUT)
+        fail(str(error), BAD_INPUT)
     except typer.Abort:  # Ctrl-C where something is asked
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lifecycle_adapters.cli.json_documents import plain, snake_case
 from lifecycle_adapters.cli.names import AsJson
 from lifecycle_adapters.cli.output import BAD_INPUT, INTERRUPTED, fail, misuse_is_bad_input, print_json_line, say, shown
 from lifecycle_adapters.cli.task_commands import (
@@ -25,7 +24,6 @@ from lifecycle_adapters.cli.task_commands import (
     record_at,
     with_key,
 )
-from lifecycle_adapters.cli.times import iso
 
 if TYPE_CHECKING:
     from lifecycle_adapters.http import AsyncClient
@@ -144,12 +142,5 @@ def _remark(change: Change) -> str:
 
 
 def _print_json(event: Event) -> None:
-    facts = {name: getattr(event, name) for name in event.__slots__}
-    kind = re.sub("(?<=[a-z])(?=[A-Z])", "_", type(event).__name__).lower()
-    print_json_line({"event": kind, **{name: _plain(fact) for name, fact in facts.items()}})
-
-
-def _plain(fact: Any) -> Any:
-    if isinstance(fact, datetime):
-        return iso(fact)
-    return fact if fact is None or isinstance(fact, bool | int | float) else str(fact)
+    facts = {name: plain(getattr(event, name)) for name in event.__slots__}
+    print_json_line({"event": snake_case(type(event)), **facts})

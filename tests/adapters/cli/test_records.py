@@ -431,6 +431,22 @@ def test_what_stays_open_exits_with_1(emulator: Emulator, server: dict[str, str]
     assert again.stderr == "0 settled, 1 still open\n"
 
 
+def test_command_in_flight_is_json_with_the_claim(emulator: Emulator, server: dict[str, str], journal: str) -> None:
+    task = call("create", "--api", "v1", "x", env=server).stdout.strip()
+    emulator.fire(task, "start")
+    with SqlJournal(journal, worker="alive") as record:
+        record.task(V1_FULL, task).add_report(Report("running", NOW))
+        intend(record, task)
+
+        result = call("send", "--api", "v1", task, "pause", "--json", env=server)
+
+    told = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert (told["task"], told["command"], told["error"]) == (task, "pause", "command_in_flight")
+    assert (told["other"], told["holder"]) == ("stop", "alive")
+    assert re.fullmatch(r"[\d-]{10}T[\d:.]+Z", told["until"])
+
+
 @pytest.mark.parametrize("how", [("--worker", "alive"), ("--dead", "alive")])
 def test_what_another_worker_has_claimed_is_left_to_it(
     emulator: Emulator, server: dict[str, str], journal: str, how: tuple[str, str]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from typer.testing import Result
 
+from lifecycle import TaskEndedFirst
+from lifecycle_adapters.cli.json_documents import outcome_document
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.journal import SqlJournal
 from tests.adapters.cli.commands import KEY, call
@@ -155,6 +157,78 @@ def test_a_refusal_and_an_uncertainty_exit_with_1(emulator: Emulator, server: di
     assert "busy" in refused.stderr
     assert "\x1b" not in refused.stderr
     assert "whether 'dispatch' took effect is not known" in uncertain.stderr
+
+
+def test_outcome_that_is_an_error_is_json_for_programs(emulator: Emulator, server: dict[str, str]) -> None:
+    session = call("create", "--api", "v3", env=server).stdout.strip()
+    emulator.fire(session, "ready")
+    dispatch = ("send", "--api", "v3", session, "dispatch", "--field", "task=x", "--json")
+
+    emulator.fault("status", command="dispatch", status_code=409, body={"detail": "busy"})
+    refused = call(*dispatch, env=server)
+    emulator.fault("drop_after", command="dispatch")
+    uncertain = call(*dispatch, env=server)
+
+    for result, error in ((refused, "command_refused"), (uncertain, "command_uncertain")):
+        told = facts(result)
+        assert result.exit_code == 1
+        assert result.stderr == f"lifecycle: {told['message']}\n"
+        assert (told["task"], told["command"], told["error"]) == (session, "dispatch", error)
+        assert told["lifecycle"] == "v3-full"
+    assert facts(refused)["state"] == "idle"
+    assert "busy" in facts(refused)["detail"]
+
+
+def test_illegal_command_is_json_for_programs(emulator: Emulator, server: dict[str, str]) -> None:
+    task = call("create", "--api", "v1", "Buy milk", env=server).stdout.strip()
+
+    result = call("send", "--api", "v1", task, "pause", "--json", env=server)
+
+    assert result.exit_code == 1
+    assert facts(result) == {
+        "task": task,
+        "command": "pause",
+        "error": "illegal_transition",
+        "message": "v1-full: 'pause' is not allowed in 'created'; allowed: stop",
+        "reason": "'pause' is not allowed in 'created'; allowed: stop",
+        "lifecycle": "v1-full",
+        "state": "created",
+        "event": "pause",
+        "allowed": ["stop"],
+        "index": None,
+    }
+
+
+@pytest.mark.parametrize("took_effect", [None, False])
+def test_task_that_ended_first_is_an_object_with_its_facts(took_effect: Literal[False] | None) -> None:
+    error = TaskEndedFirst(took_effect=took_effect, lifecycle="v1-full", task="t1", command="stop", state="finished")
+
+    assert outcome_document(error, task=None, command=None) == {
+        "task": "t1",
+        "command": "stop",
+        "error": "task_ended_first",
+        "message": str(error),
+        "lifecycle": "v1-full",
+        "state": "finished",
+        "took_effect": took_effect,
+    }
+
+
+def test_wait_and_create_that_do_not_succeed_are_json_for_programs(emulator: Emulator, server: dict[str, str]) -> None:
+    task = call("create", "--api", "v1", "Buy milk", env=server).stdout.strip()
+    late = call("wait", "--api", "v1", task, "--timeout", "0", "--json", env=server)
+    emulator.fault("drop_after", method="POST")
+    lost = call("create", "--api", "v1", "Buy milk", "--json", env=server)
+
+    assert (late.exit_code, lost.exit_code) == (1, 1)
+    assert (facts(late)["task"], facts(late)["error"], facts(late)["state"]) == (task, "wait_timed_out", "created")
+    assert (facts(lost)["task"], facts(lost)["error"]) == (None, "create_uncertain")
+
+
+def test_bad_input_prints_no_json(server: dict[str, str]) -> None:
+    result = call("send", "--api", "v1", "x", "stpo", "--json", env=server)
+
+    assert (result.exit_code, result.stdout) == (2, "")
 
 
 def test_a_create_whose_answer_is_lost_exits_with_1(emulator: Emulator, server: dict[str, str]) -> None:
