@@ -16,6 +16,7 @@ import typer
 from rich.table import Table
 
 from lifecycle import CATALOG, Lifecycle
+from lifecycle_adapters.cli.assignments import adoption, assignments
 from lifecycle_adapters.cli.json_documents import plain
 from lifecycle_adapters.cli.names import AsJson, declared, lifecycle_proposals
 from lifecycle_adapters.cli.output import (
@@ -190,9 +191,12 @@ def recover(
         pass
     from lifecycle_adapters.http import RecoveredCreate
 
-    adopted = [_adoption(each) for each in adopt or ()]
+    adopted = assignments("--adopt", adopt, adoption)
+    for create in abandon or ():
+        if create in adopted:
+            fail(f"create {shown(create)!r} is in --adopt and in --abandon; it has one outcome", BAD_INPUT)
     with client_of(api, base_url, lifecycle=lifecycle, journal=journal, worker=worker, key_from=key_from) as client:
-        for create, task in adopted:
+        for create, task in adopted.items():
             client.adopt_create(create, task)
         for create in abandon or ():
             client.abandon_create(create)
@@ -232,13 +236,6 @@ def recover(
         say(f"{settled} settled, {len(left) + unsettled} still open", stderr=True)
     if left or unsettled:
         raise typer.Exit(NOT_LEGAL)
-
-
-def _adoption(text: str) -> tuple[str, str]:
-    create, equals, task = text.partition("=")
-    if not equals or not create or not task:
-        fail(f"an adoption is CREATE=TASK, not {shown(text)!r}", BAD_INPUT)
-    return create, task
 
 
 def _create_document(each: RecoveredCreate) -> dict[str, Any]:
@@ -300,8 +297,13 @@ def check(*, journal: JournalAt, declaration: Declarations = None, as_json: AsJs
 
 def _with_own(files: list[str] | None) -> dict[str, Lifecycle[Any, Any]]:
     """The lifecycles of the catalog, and those that files declare, by name."""
-    own = [declared(each) for each in files or ()]
-    return {**CATALOG, **{each.name: each for each in own}}
+    own = assignments("--declaration", files, _declaration)
+    return {**CATALOG, **own}
+
+
+def _declaration(file: str) -> tuple[str, Lifecycle[Any, Any]]:
+    lifecycle = declared(file)
+    return lifecycle.name, lifecycle
 
 
 def export(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lifecycle import Lifecycle
+from lifecycle_adapters.cli.assignments import assignments
 from lifecycle_adapters.cli.names import declared
 from lifecycle_adapters.cli.output import BAD_INPUT, fail, misuse_is_bad_input, say, shown
 
@@ -45,7 +45,7 @@ def serve(
 
     told = None if webhook is None else _webhook(webhook, webhook_secret)
     with suppress(KeyboardInterrupt), misuse_is_bad_input():
-        lifecycles = _followed(lifecycle or ())
+        lifecycles = assignments("--lifecycle", lifecycle, _followed)
         run(port=port, pace_s=pace, manual=manual, lifecycles=lifecycles, webhook=told, on_start=_introduce)
     say("stopped; nothing was kept", stderr=True)
 
@@ -63,17 +63,12 @@ def _webhook(url: str, secret: str | None) -> Webhook:
         fail(f"{shown(url)} is no URL for a webhook: {error.errors()[0]['msg']}", BAD_INPUT)
 
 
-def _followed(given: Iterable[str]) -> dict[str, Lifecycle[str, str]]:
-    """The lifecycle of each service that is named by a `SERVICE=NAME`."""
-    followed: dict[str, Lifecycle[str, str]] = {}
-    for each in given:
-        api, equals, name = each.partition("=")
-        if not (api and equals and name):
-            fail(f"--lifecycle needs SERVICE=NAME, such as v1=v1, not {shown(each)!r}", BAD_INPUT)
-        if api in followed:
-            fail(f"--lifecycle is given twice for {shown(api)!r}", BAD_INPUT)
-        followed[api] = declared(name)
-    return followed
+def _followed(given: str) -> tuple[str, Lifecycle[str, str]]:
+    """The service and the lifecycle of a `SERVICE=NAME`."""
+    api, equals, name = given.partition("=")
+    if not (api and equals and name):
+        fail(f"--lifecycle needs SERVICE=NAME, such as v1=v1, not {shown(given)!r}", BAD_INPUT)
+    return api, declared(name)
 
 
 def _introduce(base_url: str) -> None:

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -21,6 +21,7 @@ from rich.text import Text
 from lifecycle import Lifecycle
 from lifecycle.effects import Progress
 from lifecycle.following import Until
+from lifecycle_adapters.cli.assignments import assignments, field_assignment, text_assignment
 from lifecycle_adapters.cli.names import AsJson, api_proposals, command_proposals, declared, lifecycle_proposals
 from lifecycle_adapters.cli.output import BAD_INPUT, console, fail, misuse_is_bad_input, print_json, say, shown
 
@@ -110,7 +111,15 @@ def create(
     """
     from lifecycle_adapters.http import Client
 
-    fields, labels = _fields(field, Client.create), dict(map(_label, label or ()))
+    fields, labels = _fields(field, Client.create), assignments("--label", label, text_assignment)
+    require_journal(
+        journal,
+        {
+            "--idempotency-key": ("the key", idempotency_key is not None),
+            "--label": ("the label", labels),
+            "--reason": ("the reason", reason),
+        },
+    )
     with client_of(api, base_url, lifecycle=lifecycle, journal=journal, worker=worker, key_from=key_from) as client:
         made = client.create(task, idempotency_key=idempotency_key, labels=labels, reason=reason, **fields)
         state = made.known_state()
@@ -179,6 +188,14 @@ def send(
     from lifecycle_adapters.http import Task
 
     fields = _fields(field, Task.send)
+    require_journal(
+        journal,
+        {
+            "--idempotency-key": ("the key", idempotency_key is not None),
+            "--reason": ("the reason", reason),
+            "--wait-for-in-flight": ("the commands of other workers", wait_for_in_flight),
+        },
+    )
     with client_of(api, base_url, lifecycle=lifecycle, journal=journal, worker=worker, key_from=key_from) as client:
         task = client.task(task_id)
         result = task.send(
@@ -304,32 +321,27 @@ def with_key(make: Callable[..., C], api: str, variable: str | None, **settings:
     return make(binding, api_key=typer.prompt(f"API key ({shown(why)})", hide_input=True, err=True), **settings)
 
 
+def require_journal(journal: str | None, kept: Mapping[str, tuple[str, object]]) -> None:
+    """End the command as bad input if something was given that only a journal keeps, and no journal was named.
+
+    Without one each call has a journal of its own, in memory: a key would protect nothing.
+
+    Args:
+        journal: the journal that was named, None or empty if none was.
+        kept: by option, what the journal keeps, for the message, and the value, which is false if it was not given.
+    """
+    for option, (what, value) in kept.items():
+        if value and not journal:
+            fail(f"{option} needs a journal, which keeps {what}: give --journal FILE|URL", BAD_INPUT)
+
+
 def _fields(given: list[str] | None, method: Callable[..., object]) -> dict[str, Any]:
-    """The fields of `NAME=TEXT` and `NAME:=JSON`, none of them an argument that the method has for itself."""
-    fields = dict(map(_field, given or ()))
+    """Return the fields of the request, none of which may have the name of an argument of the method."""
+    fields = assignments("--field", given, field_assignment)
     parameters = inspect.signature(method).parameters.values()
     for name in fields.keys() & {each.name for each in parameters if each.kind is not each.VAR_KEYWORD}:
         fail(f"--field cannot send {name!r}: that is an argument or an option of this command", BAD_INPUT)
     return fields
-
-
-def _label(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        fail(f"a label is NAME=TEXT, not {shown(text)!r}", BAD_INPUT)
-    return name, value
-
-
-def _field(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals or not name.removesuffix(":"):
-        fail(f"a field is NAME=TEXT or NAME:=JSON, not {shown(text)!r}", BAD_INPUT)
-    if not name.endswith(":"):
-        return name, value
-    try:
-        return name[:-1], json.loads(value)
-    except ValueError as error:
-        fail(f"the field {shown(name[:-1])!r} is not JSON: {error}", BAD_INPUT)
 
 
 # --- the live display --------------------------------------------------------------------------

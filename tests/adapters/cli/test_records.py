@@ -359,6 +359,25 @@ def test_recover_prints_a_lost_create_with_what_to_type(emulator: Emulator, serv
     assert (settled.exit_code, settled.stdout, settled.stderr) == (0, "", "0 settled, 0 still open\n")
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--adopt", "1=a", "--adopt", "1=b"), "--adopt names '1' twice"),
+        (("--adopt", "1=a", "--abandon", "1"), "create '1' is in --adopt and in --abandon"),
+    ],
+)
+def test_create_that_is_given_two_outcomes_is_bad_input(
+    emulator: Emulator, server: dict[str, str], options: tuple[str, ...], said: str
+) -> None:
+    lose(emulator, server)
+
+    refused = call("recover", "--api", "v1", *options, env=server)
+
+    assert (refused.exit_code, refused.stdout, said in refused.stderr) == (2, "", True)
+    (create,) = call_json("recover", "--api", "v1", env=server)["creates"]
+    assert create["state"] == "uncertain"
+
+
 def test_recover_abandons_a_create(emulator: Emulator, server: dict[str, str]) -> None:
     lose(emulator, server)
     emulator.reset()
@@ -520,6 +539,11 @@ def test_a_record_of_a_lifecycle_of_ones_own_is_checked_with_its_declaration(
         "the tasks of print-job were not checked: give the file that declares it by --declaration\n"
     )
     assert (sound.exit_code, sound.stderr) == (0, "The record is sound.\n")
+    twice = call("journal", "check", "--journal", journal, *2 * ("--declaration", str(file)))
+    assert (twice.exit_code, twice.stderr) == (
+        2,
+        "lifecycle: --declaration names 'print-job' twice; give each name once\n",
+    )
     later = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds").removesuffix("+00:00")
     assert call("journal", "prune", "--journal", journal, "--before", later).stdout == "0\n"
     assert call("journal", "prune", "--journal", journal, "--before", later, "--declaration", str(file)).stdout == "1\n"
