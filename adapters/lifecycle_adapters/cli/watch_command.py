@@ -12,7 +12,7 @@ import typer
 
 from lifecycle_adapters.cli.json_documents import plain, snake_case
 from lifecycle_adapters.cli.names import AsJson
-from lifecycle_adapters.cli.output import BAD_INPUT, INTERRUPTED, fail, misuse_is_bad_input, print_json_line, say, shown
+from lifecycle_adapters.cli.output import BAD_INPUT, NOT_LEGAL, fail, misuse_is_bad_input, print_json_line, say, shown
 from lifecycle_adapters.cli.task_commands import (
     Api,
     BaseUrl,
@@ -54,9 +54,12 @@ def watch(
     lifecycle: GoverningLifecycle = None,
     as_json: AsJson = False,
 ) -> None:
-    """Follow many tasks, and print what happens to them, until all are over or Ctrl-C.
+    """Follow many tasks and print what happens to them, until all are over or Ctrl-C ends it.
 
-    What is watched with a journal goes on where it was interrupted.
+    With a journal, a later call resumes what an interrupted one knew.
+
+    Exit code 0: all tasks are over, or you ended it. 1: a task could not be followed, because the service has no such
+    task. 2: bad input, or a service or journal that cannot be used.
     """
     from lifecycle_adapters.http import AsyncClient
 
@@ -64,7 +67,10 @@ def watch(
         policies = _policies(stop_after, stop_paused_after, stop_at_cost)
         client = with_key(AsyncClient, api, key_from, base_url=base_url, lifecycle=governing(lifecycle), journal=record)
         ids = task_ids or list(_unfinished(client, record))
-        asyncio.run(_watch(client, ids, policies, rate, _print_json if as_json else _print))
+        lost = asyncio.run(_watch(client, ids, policies, rate, _print_json if as_json else _print))
+    if lost:
+        say(f"{len(lost)} of {len(set(ids))} tasks could not be followed", stderr=True)
+        raise typer.Exit(NOT_LEGAL)
 
 
 def _policies(after_s: float | None, paused_s: float | None, usd: float | None) -> list[Policy]:
@@ -88,9 +94,11 @@ def _unfinished(client: AsyncClient, record: SqlJournal | None) -> Iterator[str]
 
 async def _watch(
     client: AsyncClient, ids: list[str], policies: list[Policy], rate: float, show: Callable[[Event], None]
-) -> None:
-    from lifecycle_adapters.watch import Throttle, Watcher
+) -> set[str]:
+    """Show every event until all tasks are over or a signal ends it; return the ids of tasks that do not exist."""
+    from lifecycle_adapters.watch import ReadFailed, Throttle, Watcher
 
+    lost = set[str]()
     watching = asyncio.current_task()
     assert watching is not None
     for each in (signal.SIGINT, signal.SIGTERM):
@@ -102,11 +110,13 @@ async def _watch(
             say(f"watching {len(watcher)} task{'' if len(watcher) == 1 else 's'}", stderr=True)
             async for event in watcher.changes():  # not `on_event`, whose errors (a closed pipe) would end nothing
                 show(event)
+                if isinstance(event, ReadFailed) and event.is_gone:  # the watcher retries all other failures
+                    lost.add(event.task_id)
     except asyncio.CancelledError:
         say("interrupted; all that was seen is recorded", stderr=True)
-        raise typer.Exit(INTERRUPTED) from None
     finally:
         await client.close()
+    return lost
 
 
 def _print(event: Event) -> None:

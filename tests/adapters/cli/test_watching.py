@@ -83,10 +83,53 @@ def test_ctrl_c_ends_it_and_what_was_seen_is_recorded(emulator: Emulator, server
         run.send_signal(signal.SIGINT)
         _, errors = run.communicate(timeout=30)
 
-    assert run.returncode == 130
+    assert run.returncode == 0
     assert errors == "watching 1 task\ninterrupted; all that was seen is recorded\n"
     with SqlJournal(server["LIFECYCLE_JOURNAL"], read_only=True) as journal:
         assert journal.task(V1_FULL, task).load().state == "running"
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_task_that_does_not_exist_exits_with_1(
+    emulator: Emulator, server: dict[str, str], options: tuple[str, ...]
+) -> None:
+    task = running(emulator, server)
+    emulator.fire(task, "finish")
+
+    alone = call("watch", "nope", "--api", "v1", *options, env=server)
+    both = call("watch", task, "nope", "nope", "--api", "v1", *options, env=server)
+
+    assert (alone.exit_code, both.exit_code) == (1, 1)
+    assert alone.stderr == "watching 1 task\n1 of 1 tasks could not be followed\n"
+    assert both.stderr == "watching 2 tasks\n1 of 2 tasks could not be followed\n"
+    assert len(both.stdout.splitlines()) == 2
+
+
+def test_task_that_does_not_exist_is_not_forgotten_if_watching_is_interrupted(
+    emulator: Emulator, server: dict[str, str]
+) -> None:
+    command = [SCRIPT, "watch", running(emulator, server), "nope", "--api", "v1"]
+
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(server)
+    ) as run:
+        try:
+            assert run.stdout is not None
+            for _ in range(2):
+                assert run.stdout.readline()
+            run.send_signal(signal.SIGINT)
+            _, errors = run.communicate(timeout=60)
+        finally:
+            run.kill()
+
+    assert run.returncode == 1
+    assert errors.endswith("recorded\n1 of 2 tasks could not be followed\n")
+
+
+def test_help_of_watch_lists_its_exit_codes() -> None:
+    text = " ".join(call("watch", "--help", env={"TERMINAL_WIDTH": "200"}).stdout.split())
+
+    assert "Exit code 0: all tasks are over, or you ended it. 1: a task could not be followed" in text
 
 
 def test_what_is_to_be_watched_must_be_known(server: dict[str, str]) -> None:
