@@ -1,14 +1,17 @@
 """The command line `lifecycle`: it parses, calls and prints, and has no logic of its own.
 
-app.py lists the commands. declarations.py and show.py hold those about lifecycles, log_commands.py those about logs,
-task_commands.py and watch_command.py those that talk to a service, journal_commands.py those about a journal,
-serve_command.py and demo.py the emulator's; output.py says how things look and what an error is worth, names.py turns
-what was typed into what was meant. Needs the extra `cli`; extras.py says what a command needs beyond it, which is
-imported when it runs. log_options.py is what the commands about logs are told, log_run.py what they do, findings.py
-and report_printer.py what they print, progress.py their bar.
+app.py lists the commands. declarations.py and show.py hold the commands for lifecycles, log_commands.py those for logs,
+task_commands.py and watch_command.py those that talk to a service, journal_commands.py those for a journal,
+serve_command.py and demo.py those that run the emulator.
 
-Exit codes: 0 legal, clean, done; 1 not legal, findings, a command refused or uncertain, a wait that
-timed out; 2 an unknown name, bad input, a service that cannot be used.
+output.py prints text and maps errors to exit codes; json_documents.py builds JSON for programs. names.py resolves and
+completes names; times.py and assignments.py parse option values; usage.py words usage errors. extras.py lists the
+extras that a command needs beyond `cli`; they are imported when the command runs. log_options.py declares the options
+of the commands for logs, log_run.py runs them, findings.py and report_printer.py print their results, progress.py draws
+their progress bar.
+
+Exit codes: 0 legal, clean, done. 1 not legal, findings, a command refused or uncertain, a wait that timed out, a task
+that could not be watched. 2 an unknown name, bad input, a service that cannot be used. 130 interrupted.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ def main() -> None:
     for name in ("COLUMNS", "TERMINAL_WIDTH"):  # read by Rich and by Typer
         width = os.environ.get(name, "")
         if not (width.isdecimal() and len(width) <= _MOST_DIGITS and int(width)):
-            os.environ.pop(name, None)  # nothing could be shown in it
+            os.environ.pop(name, None)  # no terminal is that wide
     try:
         require_extras(sys.argv[1:])
         from lifecycle_adapters.cli.app import app
@@ -47,7 +50,7 @@ def main() -> None:
         from lifecycle_adapters.cli.output import os_error_text
 
         sys.exit(_one_line(os_error_text(error)))
-    except KeyboardInterrupt:  # before there is a command that heeds it
+    except KeyboardInterrupt:  # before a command runs that handles it
         sys.exit(130)
 
 

@@ -1,4 +1,4 @@
-"""The application: which commands there are, in the order in which `--help` lists them."""
+"""The Typer application: all commands, in the order in which `--help` lists them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Lifecycles": {"list": list_, "show": show, "check": check, "diagrams": diagrams},
     "Logs": {"validate": validate, "report": report},
     "Tasks of a service": {"create": create, "status": status, "send": send, "wait": wait, "watch": watch},
-    "The record": {
+    "The journal": {
         "tasks": journal_commands.tasks,
         "history": journal_commands.history,
         "recover": journal_commands.recover,
@@ -56,7 +56,7 @@ app = typer.Typer(
 )
 
 
-def _tell_version(asked: bool) -> None:
+def _print_version(asked: bool) -> None:
     if asked:
         say(f"task-lifecycle {metadata.version('task-lifecycle')}")
         raise typer.Exit
@@ -65,9 +65,11 @@ def _tell_version(asked: bool) -> None:
 @app.callback()
 def _about(  # pyright: ignore[reportUnusedFunction]
     *,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_tell_version)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version)
+    ] = False,
 ) -> None:
-    """Life cycles of remote tasks: what may follow what, and tasks driven by it."""
+    """Declare, check and drive the lifecycles of remote tasks."""
 
 
 def _explaining(function: Callable[..., None]) -> Callable[..., None]:
@@ -87,7 +89,7 @@ for _panel, _functions in _COMMANDS.items():
     for _name, _function in _functions.items():
         app.command(_name, cls=Command, rich_help_panel=_panel)(_explaining(_function))
 
-_journal = typer.Typer(no_args_is_help=True, help="Check a journal, export it, delete from it.")
+_journal = typer.Typer(no_args_is_help=True, help="Check a journal, export its reports, or delete from it.")
 for _name, _function in _JOURNAL.items():
     _journal.command(_name, cls=Command)(_explaining(_function))
-app.add_typer(_journal, name="journal", rich_help_panel="The record")
+app.add_typer(_journal, name="journal", rich_help_panel="The journal")

@@ -1,4 +1,4 @@
-"""The commands `list`, `check` and `diagrams`: questions to declared lifecycles. `show` is in show.py."""
+"""The commands `list`, `check` and `diagrams`, which query declared lifecycles. `show` is in show.py."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def _summary(lifecycle: Lifecycle[str, str]) -> dict[str, Any]:
 
 
 def check(name: LifecycleName, state: StateName, event: EventName, *, as_json: AsJson = False) -> None:
-    """Say whether a state allows an event, and why.
+    """Check whether a state allows an event, and print the reason.
 
-    Exit code 0: legal. 1: not legal, or redundant (the effect of the command is there already).
+    Exit code 0: legal. 1: not legal, or redundant (the task is in the target state already).
     """
     lifecycle = declared(name)
     verdict = lifecycle.judge(state, event)
@@ -70,10 +70,12 @@ def check(name: LifecycleName, state: StateName, event: EventName, *, as_json: A
 
 
 def diagrams(
-    directory: Annotated[Path, typer.Argument(help="Where to; made if needed.", file_okay=False)] = Path("diagrams"),
+    directory: Annotated[
+        Path, typer.Argument(help="Directory to write to; it is created if it is missing.", file_okay=False)
+    ] = Path("diagrams"),
 ) -> None:
-    """Write every declared lifecycle as a picture in each format, and an index page."""
+    """Draw every declared lifecycle in each picture format, and write an index page."""
     from lifecycle_adapters.render import write_gallery
 
     index, *pictures = write_gallery(directory)
-    say(f"{len(pictures)} files; begin with {shown(index)}")
+    say(f"wrote {len(pictures)} files; begin with {shown(index)}")

@@ -1,7 +1,7 @@
-"""The command `demo`: a service, three of its versions driven over real HTTP, every step shown and checked.
+"""The command `demo`, which drives tasks of three API versions over real HTTP and checks every step that it shows.
 
-It starts an emulator of its own on a free port, and ends with it. Whatever is told is also verified:
-where the course of events is another, the demo says so and fails.
+It starts its own emulator on a free port and stops it at the end. If a step does not end as the demo expects, the demo
+prints the difference and fails.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-_PAUSE_S = 0.15  # after each line, where a person watches
+_PAUSE_S = 0.15  # after each line, if the output is a terminal
 _REQUEST_WIDTH = 52
 _KNOWN_ID = 9  # characters of an id that are shown
 _PICTURES = Path("diagrams/README.md")
 
 
 def demo() -> None:
-    """Watch tasks of v1, v2 and v3 being driven over real HTTP, on this machine. Takes seconds."""
+    """Drive tasks of v1, v2 and v3 over real HTTP on this machine, and show each step. It takes seconds."""
     from lifecycle_adapters.emulator import Emulator
     from lifecycle_adapters.http import Client, Timing
 
     with Emulator(manual=True) as emulator:
         stage = _Stage(emulator)
         stage.say(f"An emulator of the service listens on {emulator.base_url}.")
-        stage.say("All that follows is real HTTP.")
+        stage.say("All requests below are real HTTP.")
 
         def client(api: str) -> Client:
             return Client(api, base_url=emulator.base_url, api_key="any", timing=Timing(poll_s=0.2))
@@ -50,14 +50,14 @@ def demo() -> None:
         with client("v1") as v1, client("v2") as v2, client("v3") as v3:
             stopped = _pause_resume_stop(stage, v1)
             _refuse(stage, stopped)
-            _lose_an_answer(stage, v1)
+            _lose_a_response(stage, v1)
             _die_in_the_middle_of_a_stop(stage, v1)
             _stop_and_stop_with_session(stage, v2)
             _dispatch_wait_stop(stage, v3)
             _validate_history(stage, stopped)
     stage.title("The pictures")
-    stage.say(_where_pictures_are())
-    stage.say("The emulator has ended. To play with one: lifecycle serve", style="dim")
+    stage.say(_pictures_hint())
+    stage.say("The emulator has stopped. To run one yourself: lifecycle serve", style="dim")
 
 
 # --- the acts ----------------------------------------------------------------------------------
@@ -82,17 +82,17 @@ def _refuse(stage: _Stage, task: Task) -> None:
     except IllegalTransition as error:
         stage.say(f"    IllegalTransition: {error.reason}", style="yellow")
     else:
-        stage.expect("an answer", "IllegalTransition")
+        stage.expect("a response", "IllegalTransition")
     stage.expect(stage.call_count(), before)
-    stage.say("    the emulator has seen no request", style="dim")
+    stage.say("    the emulator has received no request", style="dim")
 
 
-def _lose_an_answer(stage: _Stage, client: Client) -> None:
-    stage.title("v1: the answer to a stop is lost")
+def _lose_a_response(stage: _Stage, client: Client) -> None:
+    stage.title("v1: the response to a stop is lost")
     task = stage.do("task = client.create('Buy bread')", lambda: client.create("Buy bread"))
     stage.remote(task, "start")
     stage.emulator.fault("drop_after", command="stop")
-    stage.say("    the next stop will take effect, its connection break before the answer", style="dim")
+    stage.say("    the next stop will take effect, but its connection will break before the response", style="dim")
     stage.do("task.stop()", task.stop)
     stage.expect(task.known_state(), "stopped")
     stage.expect(stage.commands_seen(task), ["stop"])
@@ -111,7 +111,7 @@ def _die_in_the_middle_of_a_stop(stage: _Stage, client: Client) -> None:
         stage.say("  in another process, with SqlJournal('journal.db', worker='laptop'):", style="dim")
         exit_code = stage.do("task.stop()", lambda: _stop_and_die(stage.emulator, record, task.id))
         stage.expect(exit_code != 0, True)
-        stage.say(f"    killed while it waited for the answer (exit code {exit_code}); the record as it was left:")
+        stage.say(f"    killed while it waited for the response (exit code {exit_code}); its journal:")
         with SqlJournal(record, worker="laptop") as journal:
             stage.show_record(journal, task)
             stage.expect(journal.open_tasks(client.lifecycle), [task.id])
@@ -120,11 +120,11 @@ def _die_in_the_middle_of_a_stop(stage: _Stage, client: Client) -> None:
             stage.show_record(journal, task, of_last=2)
             stage.expect(journal.open_tasks(client.lifecycle), [])
     stage.expect(stage.commands_seen(task), ["stop"])
-    stage.say("    sent once, and settled by whoever came next", style="dim")
+    stage.say("    sent once; the next process settled it", style="dim")
 
 
 def _stop_and_die(emulator: Emulator, record: str, task_id: str) -> int:
-    """Stop a task in a process of its own, kill that before it has the answer, and return how it ended."""
+    """Stop a task in another process, kill that before it has the response, and return its exit code."""
     emulator.fault("delay_after", command="stop", seconds=60.0)
     program = [sys.executable, "-c", _WORKER, emulator.base_url, record, task_id]
     with subprocess.Popen(program) as worker:  # noqa: S603  (this interpreter, and a program of ours)
@@ -155,11 +155,11 @@ def _stop_and_stop_with_session(stage: _Stage, client: Client) -> None:
     stage.remote(task, "start")
     stage.do("task.stop_task_and_session()", task.stop_task_and_session)
     stage.expect(task.known_state(), "stopped")
-    stage.say("    the task's state proves only half of it; so its session was read too", style="dim")
+    stage.say("    the task's state does not prove that the session stopped, so the session was read too", style="dim")
 
 
 def _dispatch_wait_stop(stage: _Stage, client: Client) -> None:
-    stage.title("v3: a session is given a task, awaited and stopped")
+    stage.title("v3: a session runs a task, and is then stopped")
     session = stage.do("session = client.create(keepAlive=True)", lambda: client.create(keepAlive=True))
     stage.remote(session, "ready")
     stage.do("session.dispatch('Compare prices')", lambda: session.dispatch("Compare prices"))
@@ -181,20 +181,20 @@ def _validate_history(stage: _Stage, task: Task) -> None:
     transitions = stage.emulator.task(task.id).transitions
     history = [transitions[0].source, *(each.target for each in transitions)]
     stage.expect(_findings(task.lifecycle, history), [])
-    stage.say(f"  {' → '.join(history)}: nothing to find")
-    stage.say("  the same with one row more, that it runs again:")
+    stage.say(f"  {' → '.join(history)}: no findings")
+    stage.say("  the same history with one more row, 'running':")
     stage.expect(_findings(task.lifecycle, [*history, "running"]), [FindingCode.AFTER_FINAL])
 
 
 def _findings(lifecycle: Lifecycle[str, str], statuses: list[str]) -> list[FindingCode]:
-    """Print what `lifecycle validate` would print of a file with this history, and return the kinds."""
+    """Print what `lifecycle validate` prints for a file with this history, and return the findings' codes."""
     findings = lifecycle.check(statuses)
     for finding in findings:
         print_finding(f"    history.jsonl:{finding.index + 1}", "", finding.severity, finding.message)
     return [finding.code for finding in findings]
 
 
-def _where_pictures_are() -> str:
+def _pictures_hint() -> str:
     if _PICTURES.is_file():
         return f"Every lifecycle is drawn in {_PICTURES}, which GitHub shows."
     return "lifecycle diagrams DIRECTORY draws every lifecycle."
@@ -204,7 +204,7 @@ def _where_pictures_are() -> str:
 
 
 class _Stage:
-    """Prints what is done, the requests and their responses, and checks them."""
+    """Prints each step with its requests and responses, and checks the results."""
 
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
@@ -217,7 +217,7 @@ class _Stage:
         self.say(text, style="bold")
 
     def do(self, code: str, action: Callable[[], R]) -> R:
-        """Print the line of Python that is executed, execute it, print the calls that it made."""
+        """Print a line of Python, run it, and print the calls that it made."""
         self.say(f"  {code}", style="cyan")
         try:
             return action()
@@ -225,20 +225,20 @@ class _Stage:
             self.show_calls()
 
     def remote(self, task: Task, event: str) -> None:
-        """Let the service do something by itself."""
+        """Let the service fire a remote event."""
         transition = self.emulator.fire(task.id, event).transitions[-1]
-        request = f"    the service by itself: {event}"
+        request = f"    remote event: {event}"
         self.say(f"{request:{_REQUEST_WIDTH + 4}}       {transition.source} ⇢ {transition.target}", style="magenta")
 
     def show_calls(self) -> None:
-        """Print the calls that the emulator has seen since the last time."""
+        """Print the calls that the emulator has received since the last time."""
         calls = self.emulator.calls()
         for call in calls[self._shown :]:
             self._say(_line(call))
         self._shown = len(calls)
 
     def show_record(self, journal: SqlJournal, task: Task, *, of_last: int | None = None) -> None:
-        """Print what is recorded of a task, or the last lines of it."""
+        """Print what the journal holds about a task, or the last entries of it."""
         entries = journal.history(task.id)
         for entry in entries if of_last is None else entries[-of_last:]:
             what, detail = record_line(entry)
@@ -249,17 +249,17 @@ class _Stage:
         self._say(Text(text, style))
 
     def call_count(self) -> int:
-        """Return how many calls the emulator has seen."""
+        """Return how many calls the emulator has received."""
         return len(self.emulator.calls())
 
     def commands_seen(self, task: Task) -> list[str | None]:
-        """Return the commands that the emulator has seen for a task."""
+        """Return the commands that the emulator has received for a task."""
         return [call.command for call in self.emulator.calls() if call.task == task.id and call.command]
 
     def expect(self, found: object, expected: object) -> None:
-        """End the demo with exit code 1 where it did not go as told."""
+        """End the demo with exit code 1 if a result is not the expected one."""
         if found != expected:
-            fail(f"this demo should have come to {expected!r}, not {found!r}", NOT_LEGAL)
+            fail(f"this step of the demo expected {expected!r}, not {found!r}", NOT_LEGAL)
 
     def _say(self, line: Text) -> None:
         self._console.print(line)
@@ -268,17 +268,17 @@ class _Stage:
 
 
 def _line(call: RecordedCall) -> Text:
-    """One call: the request, its answer, and the transition that it made or the state that it told."""
+    """Return a call as a line: the request, the response, and the transition it caused or the state it returned."""
     path = f"{call.path}?{call.query}" if call.query else call.path
     if call.task is not None:
         path = path.replace(call.task, f"{call.task[:_KNOWN_ID]}…")
     request = Text.assemble(f"    {call.method} {path} ", (call.command or "", "bold"))
     request.pad_right(_REQUEST_WIDTH + 4 - len(request))
     if call.status_code is None:
-        answer = ("lost", "bold red")
+        response = ("lost", "bold red")
     else:
-        answer = (f" {call.status_code}", "green" if call.status_code < 300 else "red")
-    return Text.assemble(request, answer, "   ", _effect(call))
+        response = (f" {call.status_code}", "green" if call.status_code < 300 else "red")
+    return Text.assemble(request, response, "   ", _effect(call))
 
 
 def _effect(call: RecordedCall) -> Text:

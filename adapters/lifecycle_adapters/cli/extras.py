@@ -1,6 +1,6 @@
-"""Which extras a command line needs, as far as its words tell: all that are missing are named at once, before it runs.
+"""The extras that a command line needs, as far as its arguments show, so that one message names all that are missing.
 
-What the words do not tell is named by the adapter that needs it.
+If the arguments do not show that an extra is needed, the adapter that needs it raises MissingExtra later.
 """
 
 from __future__ import annotations
@@ -38,12 +38,14 @@ _HELP = frozenset({"--help", "-h", "--version"})
 
 
 def require_extras(arguments: Sequence[str]) -> None:
-    """Raise MissingExtra, which names every extra that the command line needs and that is not there.
+    """Check that every extra which the command line needs is installed.
 
     Args:
-        arguments: the words after the program's name.
+        arguments: the arguments after the program's name.
+    Raises:
+        MissingExtra: at least one is missing; it names all of them.
     """
-    missing = [extra for extra in dict.fromkeys(_needed(arguments)) if not _is_there(extra)]
+    missing = [extra for extra in dict.fromkeys(_needed(arguments)) if not _is_installed(extra)]
     if missing:
         raise MissingExtra(*missing, needed_by="this command")
 
@@ -55,26 +57,26 @@ def _needed(arguments: Sequence[str]) -> Iterator[str]:
         return
     yield from _OF_COMMANDS.get(command, ())
     if command in _RECORDING:
-        journal = _given(arguments, "--journal") or os.environ.get("LIFECYCLE_JOURNAL")
+        journal = _option_value(arguments, "--journal") or os.environ.get("LIFECYCLE_JOURNAL")
         if journal:
             yield "journal"
             if is_postgres(journal):
                 yield "postgres"
     if command in _LOGS:
-        if _given(arguments, "--engine") == "spark":
+        if _option_value(arguments, "--engine") == "spark":
             yield "spark"
         if any(map(is_postgres, arguments[2:])):
             yield "postgres"
     if command in ("show", *_LOGS) and Path(*arguments[1:2]).suffix.lower() in (".yaml", ".yml"):
         yield "yaml"
     if command == "show":
-        chosen = _given(arguments, "--format", "-f")
+        chosen = _option_value(arguments, "--format", "-f")
         if chosen in _OF_FORMATS:
             yield _OF_FORMATS[chosen]
 
 
-def _given(arguments: Sequence[str], *names: str) -> str | None:
-    """The value of an option."""
+def _option_value(arguments: Sequence[str], *names: str) -> str | None:
+    """Return the value of an option, None if it is not given."""
     for word, following in zip(arguments, (*arguments[1:], None), strict=True):
         name, equals, value = word.partition("=")
         if name in names:
@@ -82,10 +84,10 @@ def _given(arguments: Sequence[str], *names: str) -> str | None:
     return None
 
 
-def _is_there(extra: str) -> bool:
+def _is_installed(extra: str) -> bool:
     try:
         _PROBES[extra]()
-    except ImportError:  # which MissingExtra is
+    except ImportError:  # MissingExtra is one
         return False
     return True
 

@@ -1,4 +1,4 @@
-"""The commands `tasks`, `history`, `recover` and `journal`: what is recorded, and what was left open."""
+"""The commands `tasks`, `history`, `recover` and `journal`, which read, settle, check and delete records."""
 
 from __future__ import annotations
 
@@ -40,16 +40,28 @@ if TYPE_CHECKING:
 
 JournalAt = Annotated[
     str,
-    typer.Option("--journal", envvar="LIFECYCLE_JOURNAL", help="The journal.", metavar="FILE|URL", show_default=False),
+    typer.Option(
+        "--journal",
+        envvar="LIFECYCLE_JOURNAL",
+        help="Journal: a SQLite file or a PostgreSQL URL.",
+        metavar="FILE|URL",
+        show_default=False,
+    ),
 ]
-TaskId = Annotated[str, typer.Argument(metavar="ID", help="The task's id.")]
+TaskId = Annotated[str, typer.Argument(metavar="ID", help="Id of the task.")]
 OfLifecycle = Annotated[
     str | None,
-    typer.Option("--lifecycle", help="Tasks of this lifecycle only.", autocompletion=lifecycle_proposals),
+    typer.Option(
+        "--lifecycle", help="Lifecycle whose tasks to select; all if omitted.", autocompletion=lifecycle_proposals
+    ),
 ]
 Declarations = Annotated[
     list[str] | None,
-    typer.Option("--declaration", metavar="FILE", help="A JSON or YAML file that declares a lifecycle of your own."),
+    typer.Option(
+        "--declaration",
+        metavar="FILE",
+        help="JSON or YAML file that declares a lifecycle of your own. Can be repeated.",
+    ),
 ]
 
 
@@ -57,12 +69,14 @@ def tasks(
     *,
     journal: JournalAt,
     lifecycle: OfLifecycle = None,
-    state: Annotated[str | None, typer.Option(help="Tasks in this state only.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
-    after: Annotated[int, typer.Option(min=0, help="Go on behind the page whose cursor this is.")] = 0,
+    state: Annotated[str | None, typer.Option(help="State of the tasks to list; any if omitted.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Number of tasks to list at most.")] = 100,
+    after: Annotated[
+        int, typer.Option(min=0, help="Cursor of the previous page, which it prints if there are more tasks.")
+    ] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """List the recorded tasks with their states, and the commands that are open."""
+    """List the recorded tasks with their states and open commands."""
     with _opened(journal) as opened:
         page = opened.tasks(lifecycle, state, after=after, limit=limit)
     if as_json:
@@ -75,9 +89,9 @@ def tasks(
     console().print(listed)
     for task in page.tasks:
         if task.error is not None:
-            say(f"{task.lifecycle} {shown(task.task_id)}: it cannot be read: {shown(task.error)}", stderr=True)
+            say(f"{task.lifecycle} {shown(task.task_id)}: its record cannot be read: {shown(task.error)}", stderr=True)
     if page.after is not None:
-        say(f"There are more: --after {page.after}", stderr=True)
+        say(f"there are more: add --after {page.after}", stderr=True)
 
 
 def _holder(held_by: str | None) -> str:
@@ -85,11 +99,11 @@ def _holder(held_by: str | None) -> str:
 
 
 def history(task_id: TaskId, *, journal: JournalAt, lifecycle: OfLifecycle = None, as_json: AsJson = False) -> None:
-    """Show all that was recorded of a task: reports, commands, who, when and why."""
+    """Show everything recorded about a task: its reports and commands, with worker, time and reason."""
     with _opened(journal) as opened:
         entries = opened.history(task_id, lifecycle)
     if not entries:
-        fail(f"nothing is recorded of a task {shown(task_id)!r}", BAD_INPUT)
+        fail(f"no task {shown(task_id)!r} is recorded in this journal", BAD_INPUT)
     if as_json:
         print_json([_document(each) for each in entries])
         return
@@ -99,7 +113,7 @@ def history(task_id: TaskId, *, journal: JournalAt, lifecycle: OfLifecycle = Non
 
 
 def record_line(entry: Recorded) -> tuple[str, str]:
-    """Return what an entry of the record is about, and what it says."""
+    """Return the subject of a journal entry and its details, for people."""
     from lifecycle_adapters.journal import RecordedCommand, RecordedCreate, RecordedReport, RecordedUnreadable
 
     match entry:
@@ -127,7 +141,7 @@ def _report(entry: RecordedReport) -> tuple[str, str]:
     if entry.late:
         remark = "late, not applied"
     elif entry.unconfirmed:
-        remark = "may be late, not applied; to be read"
+        remark = "may be late, not applied; read the task to be certain"
     elif entry.kind is None:
         remark = "the first report"
     else:
@@ -139,7 +153,7 @@ def _report(entry: RecordedReport) -> tuple[str, str]:
 def _made(entry: RecordedCreate) -> str:
     labels = ", ".join(f"{name}={text}" for name, text in entry.labels.items())
     known = {"by": entry.origin, "key": entry.idempotency_key, "because": entry.reason, "labels": labels}
-    return ", ".join([entry.why, *(f"{word} {told}" for word, told in known.items() if told)])
+    return ", ".join([entry.why, *(f"{word} {text}" for word, text in known.items() if text)])
 
 
 def _event(entry: RecordedCommand) -> tuple[str, str]:
@@ -152,7 +166,7 @@ def _event(entry: RecordedCommand) -> tuple[str, str]:
         return what, entry.why
     known = {"by": entry.origin, "key": entry.idempotency_key, "because": entry.reason}
     source = entry.source or "a state that could not be read"
-    return what, ", ".join([f"intended in {source}", *(f"{word} {told}" for word, told in known.items() if told)])
+    return what, ", ".join([f"intended in {source}", *(f"{word} {text}" for word, text in known.items() if text)])
 
 
 def recover(
@@ -162,32 +176,41 @@ def recover(
     worker: Worker = None,
     base_url: BaseUrl = None,
     lifecycle: GoverningLifecycle = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait for commands that other workers have claimed.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for the commands that other workers have claimed.")
+    ] = False,
     dead: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="A worker that is known to be gone; its commands are settled at once."),
+        typer.Option(
+            metavar="NAME", help="Worker that is known to be dead; its commands are settled at once. Can be repeated."
+        ),
     ] = None,
     adopt: Annotated[
         list[str] | None,
-        typer.Option(metavar="CREATE=TASK", help="First record that this create made this task, which is read."),
+        typer.Option(
+            metavar="CREATE=TASK",
+            help="Create and the task that it created, to be recorded first; the task is read. Can be repeated.",
+        ),
     ] = None,
     abandon: Annotated[
-        list[str] | None, typer.Option(metavar="CREATE", help="First record that this create made no task.")
+        list[str] | None,
+        typer.Option(metavar="CREATE", help="Create that created no task, to be recorded first. Can be repeated."),
     ] = None,
     key_from: KeyFrom = None,
     as_json: AsJson = False,
 ) -> None:
-    """Settle the commands that a crash or a lost answer left open, and report the creates that have no outcome.
+    """Settle the commands that a crash or a lost response left open, and report the creates without an outcome.
 
-    Whether a create made a task is not decided here: the tasks that may be it are printed with what to type.
+    This command does not decide whether a create created a task: it prints the tasks that it may have created, with
+    the option to add for each.
 
-    A command that another worker has claimed is left to it, and shown with that worker's name and the end of its
-    claim. A worker that has not moved its command for two minutes is taken for dead. One that comes back under its
-    --worker NAME can settle its own commands at once.
+    A command that another worker has claimed is left open and printed with that worker's name and the end of its claim.
+    A worker that has not advanced its command for two minutes counts as dead. A worker that restarts under its
+    --worker NAME settles its own commands at once.
 
-    Exit code 0: nothing is open. 1: something still is.
+    Exit code 0: nothing is open. 1: a command or create is still open.
     """
-    with _opened(journal):  # a name that was mistyped would make an empty one, in which all is settled
+    with _opened(journal):  # a mistyped name would create an empty journal, in which nothing is open
         pass
     from lifecycle_adapters.http import RecoveredCreate
 
@@ -254,23 +277,25 @@ def _create_document(each: RecoveredCreate) -> dict[str, Any]:
 
 
 def _say_create(each: RecoveredCreate) -> None:
-    """Say what is known of a create; if somebody must decide, what to type."""
+    """Print what is known about a create and, if a person must decide, the options to add."""
     number = each.create.id
     say(f"{each.lifecycle} create {number}: {shown(each.error or each.create.why)}")
     if each.is_settled or each.create.hold is not None:
         return
     for listed in each.candidates:
-        say(f"  it may have made {shown(listed.id)} ({shown(listed.status)}): add --adopt {number}={shown(listed.id)}")
-    say(f"  {'if it made none of them' if each.candidates else 'no listed task may be it'}: add --abandon {number}")
+        task = shown(listed.id)
+        say(f"  it may have created {task} ({shown(listed.status)}): add --adopt {number}={task}")
+    otherwise = "if it created none of them" if each.candidates else "no listed task can be its task"
+    say(f"  {otherwise}: add --abandon {number}")
 
 
 # --- the journal itself ---------------------------------------------------------------------------
 
 
 def check(*, journal: JournalAt, declaration: Declarations = None, as_json: AsJson = False) -> None:
-    """Check the record: every history replays, every command has a lawful life.
+    """Check a journal: replay every history and the events of every command.
 
-    Exit code 0: sound. 1: damaged. 2: not wholly checked, for want of a declaration.
+    Exit code 0: sound. 1: damaged. 2: partly unchecked, because a declaration is missing.
     """
     from lifecycle_adapters.journal import DamageCode
 
@@ -285,18 +310,16 @@ def check(*, journal: JournalAt, declaration: Declarations = None, as_json: AsJs
         where = f"{each.lifecycle} {shown(each.task_id)}" + ("" if each.entry is None else f", entry {each.entry}")
         say(f"{where}: ", (each.code, "bold red"), f": {shown(each.message)}")
     for name in unchecked:
-        say(
-            f"the tasks of {shown(name)} were not checked: give the file that declares it by --declaration", stderr=True
-        )
+        say(f"the tasks of {shown(name)} were not checked: give its file with --declaration FILE", stderr=True)
     if damages:
         raise typer.Exit(NOT_LEGAL)
     if unchecked:
         raise typer.Exit(BAD_INPUT)
-    say("The record is sound.", stderr=True)
+    say("the journal is sound", stderr=True)
 
 
 def _with_own(files: list[str] | None) -> dict[str, Lifecycle[Any, Any]]:
-    """The lifecycles of the catalog, and those that files declare, by name."""
+    """Return the lifecycles of the catalog and those that the files declare, by name."""
     own = assignments("--declaration", files, _declaration)
     return {**CATALOG, **own}
 
@@ -307,15 +330,18 @@ def _declaration(file: str) -> tuple[str, Lifecycle[Any, Any]]:
 
 
 def export(
-    lifecycle: Annotated[str, typer.Argument(metavar="NAME", help="Whose tasks.", autocompletion=lifecycle_proposals)],
+    lifecycle: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="Lifecycle whose reports to print.", autocompletion=lifecycle_proposals),
+    ],
     *,
     journal: JournalAt,
-    output_format: Annotated[Literal["csv", "jsonl"], typer.Option("--format", help="What to write.")] = "jsonl",
+    output_format: Annotated[Literal["csv", "jsonl"], typer.Option("--format", help="Output format.")] = "jsonl",
 ) -> None:
-    """Print all reports as a log that `validate` reads: task_id, at, status; in UTF-8, whatever the terminal.
+    """Print all reports as a log that `validate` reads: task_id, at, status. The encoding is always UTF-8.
 
-    JSON Lines are exact. In a CSV, which a spreadsheet may open, a cell that would be a formula there begins with an
-    apostrophe, and control characters are spelled out.
+    JSON Lines are exact. A CSV is safe to open in a spreadsheet: a cell that would be a formula begins with an
+    apostrophe, and control characters are escaped.
     """
     governing = declared(lifecycle)
     with _opened(journal) as opened:
@@ -340,11 +366,11 @@ def _json_lines(rows: Iterable[dict[str, str]]) -> Iterator[str]:
 
 
 def forget(task_id: TaskId, *, journal: JournalAt, lifecycle: OfLifecycle = None) -> None:
-    """Delete all that was recorded of a task."""
+    """Delete everything recorded about a task."""
     with _opened(journal, read_only=False) as opened:
         count = opened.forget(task_id, lifecycle)
     if not count:
-        fail(f"nothing is recorded of a task {shown(task_id)!r}", BAD_INPUT)
+        fail(f"no task {shown(task_id)!r} is recorded in this journal", BAD_INPUT)
 
 
 def prune(
@@ -355,16 +381,15 @@ def prune(
         typer.Option(
             parser=parse_time,
             metavar="DATE|TIME",
-            help="ISO 8601 date or time, such as 2026-01-31 (its midnight) or 2026-01-31T09:30:00Z; UTC without a zone."
-            " Only tasks with no later record are deleted.",
+            help="ISO 8601 date (its midnight) or time, such as 2026-01-31 or 2026-01-31T09:30:00Z; UTC if no zone.",
             show_default=False,
         ),
     ],
     declaration: Declarations = None,
 ) -> None:
-    """Delete the tasks that are over, and say how many that were.
+    """Delete the tasks that are over and have no record since --before, and print their number.
 
-    A lifecycle that is not in the catalog keeps its tasks, unless a file declares it.
+    Tasks of a lifecycle that is not in the catalog are kept, unless --declaration gives its file.
     """
     with _opened(journal, read_only=False) as opened:
         say(str(opened.prune(before, _with_own(declaration))))
@@ -372,11 +397,11 @@ def prune(
 
 @contextmanager
 def _opened(at: str, *, read_only: bool = True) -> Generator[SqlJournal]:
-    """A journal that is there already."""
+    """Open a journal that exists."""
     from lifecycle_adapters.journal import SqlJournal
 
     with misuse_is_bad_input():
-        with SqlJournal(at, read_only=True) as opened:  # one that is not there is not made
+        with SqlJournal(at, read_only=True) as opened:  # does not create a missing journal
             if read_only:
                 yield opened
         if not read_only:

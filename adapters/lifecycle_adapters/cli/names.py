@@ -1,6 +1,6 @@
-"""From what was typed to what was meant: lifecycles by name or file, and what a shell may complete.
+"""Lifecycles by name or file, the arguments that name them, and proposals for shell completion.
 
-Completion never fails: where something cannot be known, nothing is proposed.
+Completion never fails: if something cannot be known, nothing is proposed.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ Proposals = list[tuple[str, str]]
 
 
 def declared(name: str) -> Lifecycle[str, str]:
-    """Return the lifecycle of the catalog that has this name, else the one that the file declares.
+    """Return the lifecycle of the catalog that has this name, otherwise the one that the file declares.
 
     Raises:
-        UnknownName: neither a name of the catalog nor the path of a file.
-        DefinitionError, MissingExtra, OSError: as `Lifecycle.from_file`.
+        UnknownName: it is neither a name of the catalog nor the path of a file.
+        DefinitionError: the file's declaration is not sound.
+        MissingExtra: the file is YAML, and the extra for it is not installed.
+        OSError: the file cannot be read.
     """
     if name not in CATALOG and (_looks_like_path(name) or Path(name).is_file()):
         return Lifecycle.from_file(name)
@@ -43,17 +45,17 @@ def lifecycle_proposals() -> Proposals:
 
 
 def state_proposals(ctx: typer.Context) -> Proposals:
-    """Propose the states of the lifecycle that was typed."""
+    """Propose the states of the lifecycle that the command line names."""
     return [(state.name, state.meaning) for lifecycle in _lifecycle_of(ctx) for state in lifecycle.states]
 
 
 def event_proposals(ctx: typer.Context) -> Proposals:
-    """Propose the events of the lifecycle that was typed."""
+    """Propose the events of the lifecycle that the command line names."""
     return [(event.name, event.meaning) for lifecycle in _lifecycle_of(ctx) for event in lifecycle.events]
 
 
 def api_proposals() -> list[str]:
-    """Propose the services that clients know."""
+    """Propose the services that a client can use."""
     with suppress(MissingExtra):
         from lifecycle_adapters.http import services
 
@@ -62,7 +64,7 @@ def api_proposals() -> list[str]:
 
 
 def command_proposals(ctx: typer.Context) -> Proposals:
-    """Propose the commands of the service that was typed."""
+    """Propose the commands of the service that the command line names."""
     from lifecycle_adapters.http import service
 
     with suppress(LifecycleError):
@@ -72,7 +74,7 @@ def command_proposals(ctx: typer.Context) -> Proposals:
 
 
 def _lifecycle_of(ctx: typer.Context) -> Iterator[Lifecycle[str, str]]:
-    # Where an option waits for its value, the arguments before it are not parsed yet.
+    # If an option still lacks its value, the arguments before it are not parsed yet.
     typed = ctx.params["name"] or next(iter(ctx.args), None)
     with suppress(LifecycleError, OSError):
         if typed is not None:
@@ -85,10 +87,14 @@ LifecycleName = Annotated[
     str,
     typer.Argument(
         metavar="NAME",
-        help="A lifecycle of the catalog (see `list`), or a JSON or YAML file that declares one.",
+        help="Lifecycle of the catalog (see `list`), or JSON or YAML file that declares one.",
         autocompletion=lifecycle_proposals,
     ),
 ]
-StateName = Annotated[str, typer.Argument(metavar="STATE", help="One of its states.", autocompletion=state_proposals)]
-EventName = Annotated[str, typer.Argument(metavar="EVENT", help="One of its events.", autocompletion=event_proposals)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+StateName = Annotated[
+    str, typer.Argument(metavar="STATE", help="State of the lifecycle.", autocompletion=state_proposals)
+]
+EventName = Annotated[
+    str, typer.Argument(metavar="EVENT", help="Event of the lifecycle.", autocompletion=event_proposals)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]

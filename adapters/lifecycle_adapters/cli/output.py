@@ -1,8 +1,7 @@
-"""How things look on a terminal, and what an error is worth.
+"""Terminal output, and the exit codes of errors.
 
-Everything foreign (ids, statuses, what a service said, names in files) is shown with its control
-characters spelled out, and never read as markup. Results go to the standard output, errors and
-progress to the standard error.
+Foreign text (ids, statuses, a service's messages, names in files) is printed with its control characters escaped and
+is never read as markup. Results go to the standard output, errors and progress to the standard error.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from lifecycle_adapters.cli.json_documents import outcome_document
 
 LEGAL, NOT_LEGAL, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
-_PIPE_WIDTH = 120  # columns where nobody says how many there are
+_PIPE_WIDTH = 120  # columns, if the output is no terminal and COLUMNS is not set
 
 _SEVERITIES = {Severity.FINDING: "bold red", Severity.INFORMATION: "cyan"}
 
@@ -34,7 +33,7 @@ _OUTCOMES = (IllegalTransition, CommandError, CreateError, WaitTimedOut)
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console on the stream as it is now: markup is text, colours only where somebody sees them."""
+    """Return a console on the current stream that prints markup as text, and colours on a terminal only."""
     made = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
     if not made.is_terminal and "COLUMNS" not in os.environ:
         made.width = _PIPE_WIDTH
@@ -42,33 +41,33 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def shown(text: object, *, longest: int | None = None) -> str:
-    """Return foreign text as one harmless line: what is not printable is spelled out, what is too long is cut."""
+    """Return foreign text as one line: unprintable characters are escaped, a text that is too long is cut."""
     whole = str(text)
     line = whole if longest is None or len(whole) <= longest else f"{whole[:longest]}..."
     return line if line.isprintable() else "".join(each if each.isprintable() else repr(each)[1:-1] for each in line)
 
 
 def say(*parts: str | tuple[str, str], stderr: bool = False) -> None:
-    """Print one line that is never broken in two; a part can be (text, style). Nothing in it steers a terminal."""
+    """Print one line without wrapping it; a part can be (text, style). Control characters are escaped."""
     harmless = (shown(part) if isinstance(part, str) else (shown(part[0]), part[1]) for part in parts)
     console(stderr=stderr).print(Text.assemble(*harmless), soft_wrap=True)
 
 
 def print_finding(where: str, task: str, severity: Severity, message: str) -> None:
-    """Print a finding as compilers do: where it is, then what it is. A task without an id has none."""
+    """Print a finding as compilers do: its place, then its message. An empty id of a task is left out."""
     of = f"{shown(task, longest=100)}: " if task else ""
     say(f"{shown(where)}: {of}", (severity, _SEVERITIES[severity]), f": {shown(message)}")
 
 
 class _EscapedTable(Table):
-    """A table in whose cells nothing steers a terminal."""
+    """A table that escapes the control characters in its cells."""
 
     def add_row(self, *cells: RenderableType | None, **style: Any) -> None:
         super().add_row(*(Text(shown(each)) if isinstance(each, str) else each for each in cells), **style)
 
 
 def table(*columns: str) -> Table:
-    """Return an empty table whose columns have these titles. What is too wide is broken, never cut off."""
+    """Return an empty table whose columns have these titles. Cells that are too wide are wrapped, never cut off."""
     made = _EscapedTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
     for title in columns:
         made.add_column(title, overflow="fold")
@@ -76,12 +75,12 @@ def table(*columns: str) -> Table:
 
 
 def print_json(document: Any) -> None:
-    """Print a document for machines."""
+    """Print an indented JSON document."""
     typer.echo(json.dumps(document, indent=2))
 
 
 def print_json_line(document: Any) -> None:
-    """Print a document on one line."""
+    """Print a JSON document on one line."""
     typer.echo(json.dumps(document))
 
 
@@ -102,23 +101,23 @@ def errors_explained(*, as_json: bool = False, task: str | None = None, command:
         fail(str(error), NOT_LEGAL)
     except LifecycleError as error:
         fail(str(error), BAD_INPUT)
-    except typer.Abort:  # Ctrl-C where something is asked
+    except typer.Abort:  # Ctrl-C at a prompt
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:
-        raise  # nobody is left to be told; Typer ends quietly
+        raise  # no reader is left; Typer exits without a message
     except OSError as error:
         fail(os_error_text(error), BAD_INPUT)
 
 
 def os_error_text(error: OSError) -> str:
-    """Return what went wrong, and with which file if the error names one."""
+    """Return the message of an OSError, with its file if it names one."""
     where = "" if error.filename is None else f": {error.filename}"
     return shown(f"{error.strerror or error}{where}")
 
 
 @contextmanager
 def misuse_is_bad_input() -> Generator[None]:
-    """Turn the errors by which the library refuses what a caller gave into our own kind of refusal."""
+    """Turn the TypeError or ValueError of an argument that the library refuses into a message and exit code 2."""
     try:
         yield
     except LifecycleError:
@@ -128,7 +127,7 @@ def misuse_is_bad_input() -> Generator[None]:
 
 
 def fail(message: str, code: int) -> NoReturn:
-    """Say what is wrong, one line for each line of the message, and end the command."""
+    """Print what is wrong, one line for each line of the message, and end the command with an exit code."""
     first, *further = message.splitlines() or [""]
     say(("lifecycle: ", "bold red"), shown(first), stderr=True)
     for line in further:

@@ -1,4 +1,4 @@
-"""The command `serve`: the service itself, offline. `demo` is in demo.py."""
+"""The command `serve`, which runs the emulator of the service. `demo` is in demo.py."""
 
 from __future__ import annotations
 
@@ -18,35 +18,38 @@ if TYPE_CHECKING:
 
 def serve(
     *,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port on 127.0.0.1; 0 takes a free one.")] = 8787,
-    pace: Annotated[float, typer.Option(metavar="SECONDS", help="How long a task rests in each state.")] = 1.0,
-    manual: Annotated[bool, typer.Option("--manual", help="Tasks move only by commands and by control calls.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 chooses a free one.")] = 8787,
+    pace: Annotated[float, typer.Option(metavar="SECONDS", help="Time that a task stays in each state.")] = 1.0,
+    manual: Annotated[
+        bool, typer.Option("--manual", help="Let tasks change only by commands and control calls.")
+    ] = False,
     lifecycle: Annotated[
         list[str] | None,
         typer.Option(
             "--lifecycle",
             metavar="SERVICE=NAME",
-            help="The lifecycle that the tasks of one service follow, such as v1=v1; v1-full otherwise. Repeatable.",
+            help="Lifecycle of one service's tasks, such as v1=v1 instead of v1-full. Can be repeated.",
         ),
     ] = None,
     webhook: Annotated[
-        str | None, typer.Option(metavar="URL", help="Send every change of a task there, signed with the secret.")
+        str | None,
+        typer.Option(metavar="URL", help="URL that every change of a task is sent to, signed with the secret."),
     ] = None,
     webhook_secret: Annotated[
         str | None,
-        typer.Option(envvar="LIFECYCLE_WEBHOOK_SECRET", metavar="TEXT", help="What the webhook is signed with."),
+        typer.Option(envvar="LIFECYCLE_WEBHOOK_SECRET", metavar="TEXT", help="Secret that webhooks are signed with."),
     ] = None,
 ) -> None:
-    """Serve v1 to v4 on this machine, until it is interrupted (Ctrl-C).
+    """Serve v1 to v4 on this machine until Ctrl-C.
 
-    Any API key will do. It keeps everything in memory and nothing on disk.
+    The server accepts any API key. It keeps everything in memory and nothing on disk.
     """
     from lifecycle_adapters.emulator import serve as run
 
-    told = None if webhook is None else _webhook(webhook, webhook_secret)
+    target = None if webhook is None else _webhook(webhook, webhook_secret)
     with suppress(KeyboardInterrupt), misuse_is_bad_input():
         lifecycles = assignments("--lifecycle", lifecycle, _followed)
-        run(port=port, pace_s=pace, manual=manual, lifecycles=lifecycles, webhook=told, on_start=_introduce)
+        run(port=port, pace_s=pace, manual=manual, lifecycles=lifecycles, webhook=target, on_start=_introduce)
     say("stopped; nothing was kept", stderr=True)
 
 
@@ -60,11 +63,11 @@ def _webhook(url: str, secret: str | None) -> Webhook:
     try:
         return Webhook.model_validate({"url": url, "secret": secret})
     except ValidationError as error:
-        fail(f"{shown(url)} is no URL for a webhook: {error.errors()[0]['msg']}", BAD_INPUT)
+        fail(f"{shown(url)} is not a URL for a webhook: {error.errors()[0]['msg']}", BAD_INPUT)
 
 
 def _followed(given: str) -> tuple[str, Lifecycle[str, str]]:
-    """The service and the lifecycle of a `SERVICE=NAME`."""
+    """Parse the `SERVICE=NAME` of an option; return the service and the lifecycle."""
     api, equals, name = given.partition("=")
     if not (api and equals and name):
         fail(f"--lifecycle needs SERVICE=NAME, such as v1=v1, not {shown(given)!r}", BAD_INPUT)

@@ -1,4 +1,4 @@
-"""The command `show`: one lifecycle as tables for a terminal, as data, or as a picture."""
+"""The command `show`, which prints one lifecycle as tables, as data or as a picture."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _json(lifecycle: Shown, state: str | None) -> str:
 
 def _yaml(lifecycle: Shown, state: str | None) -> str:
     if state is not None:
-        fail("a declaration has no current state; --state needs another --format", BAD_INPUT)
+        fail("YAML is the declaration, which has no current state; --state needs another --format", BAD_INPUT)
     return lifecycle.to_yaml()
 
 
@@ -106,23 +106,26 @@ def show(
     *,
     state: Annotated[
         str | None,
-        typer.Option(help="Mark this state as the current one, list what it allows.", autocompletion=state_proposals),
+        typer.Option(
+            help="Current state; it is marked, and the events that it allows are listed.",
+            autocompletion=state_proposals,
+        ),
     ] = None,
     format_: Annotated[
         str,
-        typer.Option("--format", "-f", help=f"One of {', '.join(_formats())}.", autocompletion=_formats),
+        typer.Option("--format", "-f", help=f"Output format: {', '.join(_formats())}.", autocompletion=_formats),
     ] = _TABLES,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Write to this file, not to the standard output.", dir_okay=False),
+        typer.Option("--output", "-o", help="File to write to instead of the standard output.", dir_okay=False),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a lifecycle: its states, events, transitions and promises.
+    """Show a lifecycle: its states, events, transitions and invariants.
 
-    The formats json and yaml are the declaration itself, as a file that NAME can be.
+    The formats json and yaml print the declaration itself; NAME can be a file of either.
 
-    With --state, json is what that state allows.
+    With --state, json prints the events that this state allows.
     """
     lifecycle = declared(name)
     picture = diagram(lifecycle, current=state)
@@ -132,7 +135,7 @@ def show(
     if chosen != _TABLES:
         _deliver(_producer(chosen)(lifecycle, state), output)
     elif output is not None:
-        fail(f"{_TABLES!r} are for a terminal; --output needs another --format", BAD_INPUT)
+        fail(f"{_TABLES!r} cannot be written to a file; --output needs another --format", BAD_INPUT)
     else:
         _print_tables(console(), lifecycle, picture)
         if state is not None:
@@ -160,7 +163,7 @@ def _states(picture: Diagram) -> Table:
 
 
 def _moves(lifecycle: Shown) -> Table:
-    made = table("in", "commands lead to", "by itself it goes to")
+    made = table("state", "commands", "remote events")
     for state in lifecycle.states:
         if not state.final:
             made.add_row(shown(state.name), *(_ways(lifecycle, state.name, origin) for origin in Origin))
@@ -183,20 +186,20 @@ def _events(lifecycle: Shown) -> Table:
 def _meaning(event: Event[str]) -> Iterator[str]:
     yield shown(event.meaning)
     if not event.proved_by_state:
-        yield "being at its target does not prove that it took effect"
+        yield "the target state does not prove that it took effect"
     if not event.idempotent:
-        yield "twice is not the same as once"
+        yield "not idempotent: sending it twice differs from sending it once"
 
 
 def _aliases(lifecycle: Shown) -> Table:
-    made = table("channel", "says", "for the state")
+    made = table("channel", "status", "state")
     for alias in lifecycle.aliases:
         made.add_row(shown(alias.channel), shown(alias.status), shown(alias.state))
     return made
 
 
 def _invariants(lifecycle: Shown) -> Table:
-    made = table("promise", "because")
+    made = table("invariant", "source")
     for invariant in lifecycle.invariants:
         made.add_row(shown(invariant.name), shown(invariant.citation))
     return made
@@ -205,4 +208,4 @@ def _invariants(lifecycle: Shown) -> Table:
 def _print_allowed(lifecycle: Shown, state: str) -> None:
     commands, own = (", ".join(map(shown, lifecycle.allowed(state, origin=origin))) or "none" for origin in Origin)
     say()
-    say(f"in {shown(state)!r}  commands: ", (commands, "bold"), f"  by itself: {own}")
+    say(f"in {shown(state)!r}  commands: ", (commands, "bold"), f"  remote events: {own}")

@@ -1,4 +1,4 @@
-"""The commands `create`, `status`, `send` and `wait`: one task of a real or a local service.
+"""The commands `create`, `status`, `send` and `wait`, for one task of a real or a local service.
 
 Each prints its result (an id, a state) on the standard output and everything else on the standard
 error, so that `id=$(lifecycle create ...)` works.
@@ -34,21 +34,21 @@ if TYPE_CHECKING:
 Api = Annotated[
     str,
     typer.Option(
-        help="The service, such as v2, or v2-session for its sessions.",
+        help="Service, such as v2, or v2-session for the sessions of v2.",
         autocompletion=api_proposals,
         show_default=False,
     ),
 ]
 BaseUrl = Annotated[
     str | None,
-    typer.Option(envvar="LIFECYCLE_BASE_URL", help="The server; the real service if omitted.", metavar="URL"),
+    typer.Option(envvar="LIFECYCLE_BASE_URL", help="Server; the real service if omitted.", metavar="URL"),
 ]
 GoverningLifecycle = Annotated[
     str | None,
     typer.Option(
         "--lifecycle",
         metavar="NAME|FILE",
-        help="The lifecycle that governs the task, such as v1 instead of v1-full; the service's own if omitted.",
+        help="Lifecycle that governs the task, such as v1 instead of v1-full; the service's own if omitted.",
         autocompletion=lifecycle_proposals,
         show_default=False,
     ),
@@ -57,7 +57,7 @@ Journal = Annotated[
     str | None,
     typer.Option(
         envvar="LIFECYCLE_JOURNAL",
-        help="Where all is recorded: a file, or PostgreSQL by its URL; nowhere if omitted.",
+        help="Journal to record in: a SQLite file or a PostgreSQL URL; nothing is recorded if omitted.",
         metavar="FILE|URL",
     ),
 ]
@@ -65,7 +65,8 @@ Worker = Annotated[
     str | None,
     typer.Option(
         envvar="LIFECYCLE_WORKER",
-        help="Who writes the journal, unique among the living; who comes back takes up what it held.",
+        help="Worker name recorded in the journal; must be unique among running workers. Restarting under the same name"
+        " resumes its commands.",
         metavar="NAME",
     ),
 ]
@@ -73,41 +74,56 @@ KeyFrom = Annotated[
     str | None,
     typer.Option(
         "--key-from",
-        help="The environment variable that holds the API key; it is sent to any server.",
+        help="Environment variable that holds the API key, which is then sent to any server.",
         metavar="VARIABLE",
         show_default=False,
     ),
 ]
-TaskId = Annotated[str, typer.Argument(metavar="ID", help="The task's or session's id.")]
+TaskId = Annotated[str, typer.Argument(metavar="ID", help="Id of the task or session.")]
 Fields = Annotated[
     list[str] | None,
-    typer.Option("--field", metavar="NAME=TEXT", help="Another field of the request; NAME:=JSON for what is no text."),
+    typer.Option(
+        "--field",
+        metavar="NAME=TEXT",
+        help="Field to add to the request; use NAME:=JSON for a value that is not text. Can be repeated.",
+    ),
 ]
 
 
 def create(
-    task: Annotated[str | None, typer.Argument(metavar="TASK", help="What to do; a session can begin without.")] = None,
+    task: Annotated[
+        str | None, typer.Argument(metavar="TASK", help="Instruction for the task; optional for a session.")
+    ] = None,
     *,
     api: Api,
     base_url: BaseUrl = None,
     lifecycle: GoverningLifecycle = None,
     field: Fields = None,
     idempotency_key: Annotated[
-        str | None, typer.Option(metavar="KEY", help="Create at most one task per key; given again, print its id.")
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="Idempotency key: at most one task is created per key; repeated calls print its id. Needs --journal.",
+        ),
     ] = None,
     label: Annotated[
-        list[str] | None, typer.Option("--label", metavar="NAME=TEXT", help="A label for the record; it is not sent.")
+        list[str] | None,
+        typer.Option(
+            "--label",
+            metavar="NAME=TEXT",
+            help="Label to record in the journal; it is not sent. Can be repeated. Needs --journal.",
+        ),
     ] = None,
-    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    reason: Annotated[str, typer.Option(help="Reason to record in the journal. Needs --journal.")] = "",
     journal: Journal = None,
     worker: Worker = None,
     key_from: KeyFrom = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create a task, or a session, and print its id.
+    """Create a task or a session, and print its id.
 
-    The API key is taken from the variable that --key-from names; from BROWSER_USE_API_KEY, if the server is the
-    service's own or this machine; or asked for on a terminal.
+    The API key is read from the variable that --key-from names; otherwise from BROWSER_USE_API_KEY, if the server is
+    the service's own or this machine; otherwise from a prompt on the terminal.
     """
     from lifecycle_adapters.http import Client
 
@@ -141,7 +157,7 @@ def status(
     key_from: KeyFrom = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read a task's state, and say which commands it accepts."""
+    """Read a task's state, and print it with the commands that it accepts."""
     with client_of(api, base_url, lifecycle=lifecycle, journal=journal, worker=worker, key_from=key_from) as client:
         task = client.task(task_id)
         state = task.status()
@@ -151,7 +167,7 @@ def status(
         print_json({"task": task.id, "lifecycle": governs.name, "state": state, **facts})
     else:
         say(shown(state))
-        say(f"{governs.name}: accepts {', '.join(map(shown, allowed)) or 'nothing, it is over'}", stderr=True)
+        say(f"{governs.name}: accepts {', '.join(map(shown, allowed)) or 'no command, it is over'}", stderr=True)
 
 
 def send(
@@ -160,7 +176,7 @@ def send(
         str,
         typer.Argument(
             metavar="COMMAND",
-            help="Such as stop, or dispatch, which needs --field task=TEXT.",
+            help="Command, such as stop, or dispatch, which needs --field task=TEXT.",
             autocompletion=command_proposals,
         ),
     ],
@@ -170,20 +186,24 @@ def send(
     lifecycle: GoverningLifecycle = None,
     field: Fields = None,
     idempotency_key: Annotated[
-        str | None, typer.Option(metavar="KEY", help="Execute at most one command per key.")
+        str | None,
+        typer.Option(metavar="KEY", help="Idempotency key: at most one command is executed per key. Needs --journal."),
     ] = None,
-    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    reason: Annotated[str, typer.Option(help="Reason to record in the journal. Needs --journal.")] = "",
     wait_for_in_flight: Annotated[
-        float, typer.Option(metavar="SECONDS", help="How long to wait for a command that another worker has claimed.")
+        float,
+        typer.Option(
+            metavar="SECONDS", help="Time to wait for a command that another worker has claimed. Needs --journal."
+        ),
     ] = 0.0,
     journal: Journal = None,
     worker: Worker = None,
     key_from: KeyFrom = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give a task a command, and print its state once the command is proved to have taken effect.
+    """Send a command to a task, and print the task's state once it proves that the command took effect.
 
-    What the state refuses is not sent. Exit code 0: done, or redundant. 1: refused, or uncertain.
+    A command that the state does not allow is not sent. Exit code 0: done, or redundant. 1: refused, or uncertain.
     """
     from lifecycle_adapters.http import Task
 
@@ -213,10 +233,19 @@ def wait(
     task_id: TaskId,
     *,
     api: Api,
-    until: Annotated[Until, typer.Option(help="settled: no work is being done. final: it is over.")] = "settled",
-    timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="How long; without end if omitted.")] = None,
-    poll: Annotated[float, typer.Option(metavar="SECONDS", help="Between the first polls; grows fivefold.")] = 1.0,
-    go_on: Annotated[bool, typer.Option("--go-on", help="Go on at a status that the lifecycle does not know.")] = False,
+    until: Annotated[
+        Until, typer.Option(help="State to wait for. settled: no work is being done. final: the task is over.")
+    ] = "settled",
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Longest time to wait; no limit if omitted.")
+    ] = None,
+    poll: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Time between the first polls; it grows up to five times that.")
+    ] = 1.0,
+    go_on: Annotated[
+        bool,
+        typer.Option("--go-on", help="Continue if the service reports a status that the lifecycle does not declare."),
+    ] = False,
     base_url: BaseUrl = None,
     lifecycle: GoverningLifecycle = None,
     journal: Journal = None,
@@ -224,18 +253,18 @@ def wait(
     key_from: KeyFrom = None,
     as_json: AsJson = False,
 ) -> None:
-    """Follow a task until it rests, and print its state and what came of it.
+    """Poll a task until it is settled or final, and print its state and output.
 
-    Exit code 0: it rests. 1: the time was up before.
+    Exit code 0: it is. 1: the time was up first.
     """
     from lifecycle_adapters.http import Timing
 
     with misuse_is_bad_input():
         timing = Timing(poll_s=poll, longest_poll_s=5 * poll)
-    asked = client_of(
+    opened = client_of(
         api, base_url, lifecycle=lifecycle, timing=timing, journal=journal, worker=worker, key_from=key_from
     )
-    with asked as client, _watched(task_id) as see:
+    with opened as client, _progress_printer(task_id) as see:
         task = client.task(task_id)
         result = task.wait(until, timeout_s=timeout, on_progress=see, on_unknown="continue" if go_on else "raise")
     if as_json:
@@ -273,23 +302,23 @@ def client_of(
     worker: str | None = None,
     key_from: str | None = None,
 ) -> Generator[Client]:
-    """A client of the service; what it refuses of what was typed ends the command as bad input."""
+    """Open a client of the service; arguments that it refuses end the command as bad input."""
     from lifecycle_adapters.http import Client
 
-    with misuse_is_bad_input(), record_at(journal, worker) as record:
+    with misuse_is_bad_input(), open_journal(journal, worker) as record:
         settings: dict[str, Any] = {"base_url": base_url, "timing": timing, "journal": record}
         with with_key(Client, api, key_from, lifecycle=governing(lifecycle), **settings) as client:
             yield client
 
 
 def governing(name: str | None) -> Lifecycle[str, str] | None:
-    """Return the lifecycle that was named, by the errors of `declared`; None, the service's own, if none was."""
+    """Return the lifecycle of this name, None for the service's own if no name is given. Raises like `declared`."""
     return None if name is None else declared(name)
 
 
 @contextmanager
-def record_at(journal: str | None, worker: str | None) -> Generator[SqlJournal | None]:
-    """The journal that was named, if one was."""
+def open_journal(journal: str | None, worker: str | None) -> Generator[SqlJournal | None]:
+    """Open the journal, if one is named."""
     if journal is None:
         yield None
         return
@@ -300,9 +329,9 @@ def record_at(journal: str | None, worker: str | None) -> Generator[SqlJournal |
 
 
 def with_key(make: Callable[..., C], api: str, variable: str | None, **settings: Any) -> C:
-    """Make a client with the key in a variable that a person names, the one it finds itself, or one that is typed.
+    """Create a client with the key of the named variable, the key that it finds itself, or one typed at a prompt.
 
-    A key is no argument: it would show in the list of processes.
+    No option takes the key itself: it would show in the list of processes.
     """
     from lifecycle_adapters.http import service
     from lifecycle_adapters.http.keys import NoKey
@@ -315,7 +344,7 @@ def with_key(make: Callable[..., C], api: str, variable: str | None, **settings:
         return make(binding, **settings)
     except NoKey as error:
         if not sys.stdin.isatty():
-            ways = "name the variable that holds it by --key-from, or run this in a terminal to be asked"
+            ways = "name the variable that holds it by --key-from, or run this on a terminal to type it"
             fail(f"no API key: {error.why}; {ways}", BAD_INPUT)
         why = error.why
     return make(binding, api_key=typer.prompt(f"API key ({shown(why)})", hide_input=True, err=True), **settings)
@@ -347,8 +376,8 @@ def _fields(given: list[str] | None, method: Callable[..., object]) -> dict[str,
 # --- the live display --------------------------------------------------------------------------
 
 
-class _Sight:
-    """The states that were seen so far and for how long, as one line that is drawn anew all the time."""
+class _LiveStatus:
+    """The statuses that were seen so far, and how long each lasted, as one line that is redrawn all the time."""
 
     def __init__(self, task_id: str) -> None:
         self._task_id = task_id
@@ -357,7 +386,7 @@ class _Sight:
         self._polls = 0
 
     def see(self, progress: Progress[str]) -> bool:
-        """Take a poll in; whether the status is another than before."""
+        """Add a poll; return whether its status differs from the last one."""
         self._polls = progress.poll
         is_new = not self._seen or self._seen[-1][0] != progress.status
         if is_new:
@@ -366,7 +395,7 @@ class _Sight:
 
     def __rich__(self) -> Text:
         now_s = time.monotonic()
-        seen = tuple(self._seen)  # another thread draws while this one polls
+        seen = tuple(self._seen)  # a second thread draws while this one polls
         ends = [*(since_s for _, since_s in seen[1:]), now_s]
         trail = " → ".join(
             f"{shown(status, longest=40)} {end_s - since_s:.0f} s"
@@ -379,10 +408,10 @@ class _Sight:
 
 
 @contextmanager
-def _watched(task_id: str) -> Generator[Callable[[Progress[str]], None]]:
-    """What to tell each poll to: a line that lives on a terminal, a line for each change elsewhere."""
+def _progress_printer(task_id: str) -> Generator[Callable[[Progress[str]], None]]:
+    """Yield the callback for polls: it redraws one line on a terminal, and prints a line per change elsewhere."""
     to = console(stderr=True)
-    sight = _Sight(task_id)
+    sight = _LiveStatus(task_id)
 
     def note(progress: Progress[str]) -> None:
         if sight.see(progress) and not to.is_terminal:

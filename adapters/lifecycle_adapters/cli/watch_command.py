@@ -1,4 +1,4 @@
-"""The command `watch`: many tasks of a service, a line for each thing that happens, until all are over."""
+"""The command `watch`, which follows many tasks and prints a line for each event until all are over."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lifecycle_adapters.cli.task_commands import (
     KeyFrom,
     Worker,
     governing,
-    record_at,
+    open_journal,
     with_key,
 )
 
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from lifecycle_adapters.watch import Change, Event, Policy
 
 TaskIds = Annotated[
-    list[str] | None, typer.Argument(metavar="[ID]...", help="The tasks; all that are not over in the journal if none.")
+    list[str] | None,
+    typer.Argument(metavar="[ID]...", help="Ids of the tasks; all in the journal that are not over if omitted."),
 ]
 
 
@@ -39,14 +40,14 @@ def watch(
     task_ids: TaskIds = None,
     *,
     api: Api,
-    stop_after: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="End tasks that have lasted so long.")
-    ] = None,
+    stop_after: Annotated[float | None, typer.Option(metavar="SECONDS", help="Age at which a task is stopped.")] = None,
     stop_paused_after: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="End tasks that have waited for a command so long.")
+        float | None, typer.Option(metavar="SECONDS", help="Time without work after which a task is stopped.")
     ] = None,
-    stop_at_cost: Annotated[float | None, typer.Option(metavar="USD", help="End tasks that have cost so much.")] = None,
-    rate: Annotated[float, typer.Option(metavar="PER_SECOND", help="Requests a second that the key allows.")] = 10.0,
+    stop_at_cost: Annotated[float | None, typer.Option(metavar="USD", help="Cost at which a task is stopped.")] = None,
+    rate: Annotated[
+        float, typer.Option(metavar="PER_SECOND", help="Highest rate of requests; what the API key allows.")
+    ] = 10.0,
     journal: Journal = None,
     worker: Worker = None,
     base_url: BaseUrl = None,
@@ -63,7 +64,7 @@ def watch(
     """
     from lifecycle_adapters.http import AsyncClient
 
-    with misuse_is_bad_input(), record_at(journal, worker) as record:
+    with misuse_is_bad_input(), open_journal(journal, worker) as record:
         policies = _policies(stop_after, stop_paused_after, stop_at_cost)
         client = with_key(AsyncClient, api, key_from, base_url=base_url, lifecycle=governing(lifecycle), journal=record)
         ids = task_ids or list(_unfinished(client, record))
@@ -82,7 +83,7 @@ def _policies(after_s: float | None, paused_s: float | None, usd: float | None) 
 
 def _unfinished(client: AsyncClient, record: SqlJournal | None) -> Iterator[str]:
     if record is None:
-        fail("name the tasks to watch, or a journal that knows them", BAD_INPUT)
+        fail("name the tasks to watch, or give --journal FILE|URL to watch all in it that are not over", BAD_INPUT)
     lifecycle, after = client.lifecycle, 0
     while True:
         page = record.tasks(lifecycle.name, after=after, limit=1000)
@@ -102,13 +103,15 @@ async def _watch(
     watching = asyncio.current_task()
     assert watching is not None
     for each in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError):  # where an event loop cannot be told; there Ctrl-C is an exception
+        with suppress(NotImplementedError):  # on Windows, where Ctrl-C raises KeyboardInterrupt instead
             asyncio.get_running_loop().add_signal_handler(each, watching.cancel)
     try:
         async with Watcher(client, policies=policies, throttle=Throttle(rate)) as watcher:
             watcher.add(*ids)
             say(f"watching {len(watcher)} task{'' if len(watcher) == 1 else 's'}", stderr=True)
-            async for event in watcher.changes():  # not `on_event`, whose errors (a closed pipe) would end nothing
+            async for event in (
+                watcher.changes()
+            ):  # not `on_event`: the watcher would continue after its errors, such as a closed pipe
                 show(event)
                 if isinstance(event, ReadFailed) and event.is_gone:  # the watcher retries all other failures
                     lost.add(event.task_id)

@@ -68,7 +68,7 @@ def test_list_for_programs() -> None:
 # --- show --------------------------------------------------------------------------------------
 
 
-def test_show_has_every_state_event_transition_alias_and_promise(declared: Lifecycle[str, str]) -> None:
+def test_show_has_every_state_event_transition_alias_and_invariant(declared: Lifecycle[str, str]) -> None:
     result = call("show", declared.name, env={"COLUMNS": "300"})
 
     text = result.stdout
@@ -103,7 +103,7 @@ def test_show_tells_what_is_special_about_a_command() -> None:
     lines = call("show", "v3", env={"COLUMNS": "300"}).stdout.splitlines()
 
     (line,) = (line for line in lines if line.startswith("dispatch "))
-    assert "being at its target does not prove that it took effect; twice is not the same as once" in line
+    assert "the target state does not prove that it took effect; not idempotent: sending it twice" in line
     assert sum("prove" in line for line in lines) == 1
 
 
@@ -111,8 +111,8 @@ def test_show_marks_the_current_state_and_lists_what_it_allows() -> None:
     text = call("show", "v3", "--state", "idle").stdout
 
     assert [line.split()[0] for line in text.splitlines() if Mark.CURRENT in line] == ["idle"]
-    assert text.splitlines()[-1] == "in 'idle'  commands: dispatch, stop  by itself: start, time_out, fail"
-    assert "commands: none  by itself: none" in call("show", "v3", "--state", "stopped").stdout
+    assert text.splitlines()[-1] == "in 'idle'  commands: dispatch, stop  remote events: start, time_out, fail"
+    assert "commands: none  remote events: none" in call("show", "v3", "--state", "stopped").stdout
 
 
 @pytest.mark.parametrize("form", RENDERERS)
@@ -197,8 +197,8 @@ def test_what_is_declared_by_strangers_is_shown_harmlessly(door: Path) -> None:
         (["missing.yaml"], "No such file or directory: missing.yaml"),
         (["v1", "--state", "failed"], "v1: unknown state 'failed'; 'v1-full' declares it"),
         (["v1", "--format", "pgn"], "show: unknown format 'pgn'; did you mean 'png'?"),
-        (["v1", "--output", "x"], "'tables' are for a terminal; --output needs another --format"),
-        (["v1", "--state", "paused", "--format", "yaml"], "a declaration has no current state"),
+        (["v1", "--output", "x"], "'tables' cannot be written to a file; --output needs another --format"),
+        (["v1", "--state", "paused", "--format", "yaml"], "YAML is the declaration, which has no current state"),
         (["v1", "--format", "json", "--output", "/missing/x"], "No such file or directory: /missing/x"),
     ],
 )
@@ -295,7 +295,7 @@ def test_diagrams_writes_the_gallery_and_says_where_to_begin(tmp_path: Path) -> 
 
     assert result.exit_code == 0
     files = list((tmp_path / "drawn").iterdir())
-    assert f"{len(files) - 1} files; begin with {tmp_path / 'drawn' / 'README.md'}" in result.stdout
+    assert f"wrote {len(files) - 1} files; begin with {tmp_path / 'drawn' / 'README.md'}" in result.stdout
     assert {file.stem for file in files} == {"README", *CATALOG}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import socket
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -58,10 +57,10 @@ def test_every_transition_that_is_shown_is_a_declared_one(told: str) -> None:
 
 def test_the_illegal_command_the_lost_answer_and_the_history_are_told(told: str) -> None:
     assert "IllegalTransition: 'resume' is not allowed in 'stopped'; 'stopped' is final" in told
-    assert "the emulator has seen no request" in told
+    assert "the emulator has received no request" in told
     assert len(re.findall(r"PUT /api/v1/stop-task\S+ stop +lost   running → stopped", told)) == 2
     assert told.count("sent once") == 2
-    assert "created → running → paused → running → stopped: nothing to find" in told
+    assert "created → running → paused → running → stopped: no findings" in told
     assert "history.jsonl:6: finding: 'running' after 'stopped': after_final" in told
 
 
@@ -89,11 +88,9 @@ def test_it_says_where_the_pictures_are(told: str) -> None:
     assert "Every lifecycle is drawn in diagrams/README.md" in told
 
 
-def test_as_a_process_it_is_soon_over_and_can_be_repeated(tmp_path: Path) -> None:
-    begun_s = time.monotonic()
+def test_demo_can_be_repeated_as_a_process(tmp_path: Path) -> None:
     runs = [script("demo", cwd=tmp_path) for _ in range(2)]
 
-    assert time.monotonic() - begun_s < 40
     assert [(run.returncode, run.stderr) for run in runs] == [(0, "")] * 2
     assert "\x1b" not in runs[0].stdout
     assert "lifecycle diagrams DIRECTORY draws every lifecycle" in runs[0].stdout
@@ -110,4 +107,4 @@ def test_it_fails_where_the_service_behaves_otherwise_than_told(monkeypatch: pyt
     result = call("demo")
 
     assert result.exit_code == 1
-    assert result.stderr == "lifecycle: this demo should have come to ['stop'], not ['stop', 'stop']\n"
+    assert result.stderr == "lifecycle: this step of the demo expected ['stop'], not ['stop', 'stop']\n"

@@ -139,8 +139,8 @@ def test_pages_of_tasks_are_turned_by_their_cursor(record: SqlJournal, journal: 
         after = page["after"]
 
     assert seen == [f"t{number}" for number in range(5)]
-    assert "There are more: --after 2" in call("tasks", "--journal", journal, "--limit", "2").stderr
-    assert "There are more" not in call("tasks", "--journal", journal, "--limit", "5").stderr
+    assert "there are more: add --after 2" in call("tasks", "--journal", journal, "--limit", "2").stderr
+    assert "there are more" not in call("tasks", "--journal", journal, "--limit", "5").stderr
 
 
 # --- history --------------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ def test_remarkable_reports_are_told_as_what_they_are(record: SqlJournal, journa
     told = [" ".join(line.split()) for line in lines(call("history", "t1", "--journal", journal, env=wide))]
 
     assert "late, not applied (api, 2026-01-02 03:04:05.000)" in told[5]
-    assert "may be late, not applied; to be read (webhook" in told[6]
+    assert "may be late, not applied; read the task to be certain (webhook" in told[6]
     assert "reported sleeping unknown (api" in told[7]
     assert ", 2 times)" in told[7]
 
@@ -236,7 +236,7 @@ def test_a_task_that_is_not_recorded_is_bad_input(
     result = call(*command, task_id, "--journal", journal)
 
     assert result.exit_code == 2
-    assert result.stderr.startswith("lifecycle: nothing is recorded of a task '")
+    assert re.match(r"lifecycle: no task '.*' is recorded in this journal$", result.stderr)
     assert "\x1b" not in result.output
     assert record.task(V1_FULL, "t1").load().state == "running"
 
@@ -350,8 +350,8 @@ def test_recover_prints_a_lost_create_with_what_to_type(emulator: Emulator, serv
     assert (told.exit_code, told.stderr) == (1, "0 settled, 1 still open\n")
     assert first.startswith("v1-full create 1: v1-full: whether a task was created is not known")
     assert rest == [
-        f"  it may have made {task} (created): add --adopt 1={task}",
-        "  if it made none of them: add --abandon 1",
+        f"  it may have created {task} (created): add --adopt 1={task}",
+        "  if it created none of them: add --abandon 1",
     ]
     (create,) = document["creates"]
     assert (create["create"], create["state"], create["labels"]) == ("1", "uncertain", {"shop": "north"})
@@ -386,7 +386,7 @@ def test_recover_abandons_a_create(emulator: Emulator, server: dict[str, str]) -
     abandoned = call("recover", "--api", "v1", "--abandon", "1", env=server)
     again = call("recover", "--api", "v1", "--abandon", "1", env=server)
 
-    assert told.stdout.splitlines()[1:] == ["  no listed task may be it: add --abandon 1"]
+    assert told.stdout.splitlines()[1:] == ["  no listed task can be its task: add --abandon 1"]
     assert (abandoned.exit_code, abandoned.stdout) == (0, "")
     assert (again.exit_code, "create 1 has ended: it is abandoned" in again.stderr) == (2, True)
 
@@ -493,7 +493,7 @@ def test_a_sound_record_is_said_to_be_sound(record: SqlJournal, journal: str) ->
 
     result = call("journal", "check", "--journal", journal)
 
-    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "The record is sound.\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "the journal is sound\n")
     assert call_json("journal", "check", "--journal", journal) == []
 
 
@@ -535,10 +535,8 @@ def test_a_record_of_a_lifecycle_of_ones_own_is_checked_with_its_declaration(
     sound = call("journal", "check", "--journal", journal, "--declaration", str(file))
 
     assert (without.exit_code, without.stdout) == (2, "")
-    assert without.stderr == (
-        "the tasks of print-job were not checked: give the file that declares it by --declaration\n"
-    )
-    assert (sound.exit_code, sound.stderr) == (0, "The record is sound.\n")
+    assert without.stderr == ("the tasks of print-job were not checked: give its file with --declaration FILE\n")
+    assert (sound.exit_code, sound.stderr) == (0, "the journal is sound\n")
     twice = call("journal", "check", "--journal", journal, *2 * ("--declaration", str(file)))
     assert (twice.exit_code, twice.stderr) == (
         2,

@@ -368,7 +368,7 @@ def test_without_a_key_and_a_terminal_the_line_says_what_to_set(emulator: Emulat
     assert result.exit_code == 2
     assert result.stderr == (
         "lifecycle: no API key: BROWSER_USE_API_KEY is not set; name the variable that holds it by --key-from, "
-        "or run this in a terminal to be asked\n"
+        "or run this on a terminal to type it\n"
     )
     assert emulator.calls() == []
 

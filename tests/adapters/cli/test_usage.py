@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+import re
+from collections.abc import Iterator
+from typing import Any
 
+import pytest
+import typer
+
+from lifecycle_adapters.cli.app import app
 from tests.adapters.cli.commands import call
 
 
@@ -45,6 +51,22 @@ def test_option_that_is_a_word_of_others_proposes_those(command: tuple[str, ...]
     text = refusal(*command, "--api", "v1", "--key", "k1")
 
     assert "No such option: --key (Possible options: --idempotency-key, --key-from)" in text
+
+
+def helps() -> Iterator[tuple[str, str]]:
+    """Every option and argument of the commands that are not about logs, and its help."""
+    group: Any = typer.main.get_command(app)
+    commands = {**group.commands, **group.commands["journal"].commands}
+    for name in commands.keys() - {"validate", "report", "journal"}:
+        yield from ((f"{name} {each.opts[0]}", each.help or "") for each in commands[name].params)
+
+
+@pytest.mark.parametrize(("option", "text"), sorted(helps()))
+def test_help_of_an_option_begins_with_a_noun_or_a_verb(option: str, text: str) -> None:
+    without_subject = r"(What|Who|Whose|Why|Where|How|Such|Between|At|Of|There|One|Another|The)\b"
+
+    assert re.fullmatch(r"[A-Z].*\.", text), option
+    assert re.match(without_subject, text) is None, option
 
 
 def test_option_that_is_misspelt_proposes_similar_ones() -> None:

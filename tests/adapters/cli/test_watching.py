@@ -138,14 +138,17 @@ def test_what_is_to_be_watched_must_be_known(server: dict[str, str]) -> None:
     done = call("watch", "--api", "v1", env=nowhere)
 
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr == "lifecycle: name the tasks to watch, or a journal that knows them\n"
+    assert (
+        done.stderr
+        == "lifecycle: name the tasks to watch, or give --journal FILE|URL to watch all in it that are not over\n"
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["--webhook", "http://127.0.0.1:1/"], "a webhook needs a secret"),
-        (["--webhook", "nonsense", "--webhook-secret", "s3cret"], "nonsense is no URL for a webhook"),
+        (["--webhook", "nonsense", "--webhook-secret", "s3cret"], "nonsense is not a URL for a webhook"),
     ],
 )
 def test_a_webhook_needs_a_secret_and_a_url(arguments: list[str], said: str) -> None:
