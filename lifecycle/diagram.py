@@ -19,6 +19,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from lifecycle.lifecycle import Lifecycle, State
 from lifecycle.table import E, Origin, S
@@ -109,7 +110,11 @@ def diagram(lifecycle: Lifecycle[S, E], *, current: S | None = None) -> Diagram:
 
     Raises:
         UnknownName: `current` is not a state of this lifecycle.
+        TypeError: `lifecycle` is not a Lifecycle.
     """
+    given: Any = lifecycle
+    if not isinstance(given, Lifecycle):
+        raise TypeError(f"lifecycle must be a Lifecycle, such as lifecycle.get('v1'), not {given!r:.80}")
     if current is not None:
         lifecycle.state(current)
     events = {event.name: event for event in lifecycle.events}

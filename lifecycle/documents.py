@@ -52,6 +52,7 @@ class Document:
 
 def read_json(text: str | bytes) -> Document:
     """Read JSON. Raises DefinitionError if the text is not JSON."""
+    _require_text(text)
     text = text if isinstance(text, str) else _decoded("JSON", text, json.detect_encoding(text))
     try:
         value = json.loads(text, parse_int=_whole)
@@ -133,6 +134,11 @@ def _path(place: list[str | int | None]) -> Path:
     return tuple(each for each in place if each is not None)
 
 
+def _require_text(text: object) -> None:
+    if not isinstance(text, str | bytes):
+        raise TypeError(f"a declaration is read from a text or bytes, not from {text!r:.80}; use from_file for a file")
+
+
 def read_yaml(text: str | bytes) -> Document:
     """Read YAML.
 
@@ -140,6 +146,7 @@ def read_yaml(text: str | bytes) -> Document:
         DefinitionError: the text is not YAML.
         MissingExtra: the extra `yaml` is not installed.
     """
+    _require_text(text)
     yaml = require_yaml()
     if isinstance(text, bytes):
         is_wide = text.startswith((b"\xff\xfe", b"\xfe\xff"))  # a byte order mark

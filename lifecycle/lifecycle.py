@@ -271,6 +271,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
             states, events: the enumerations of its names; they stay text if omitted.
         Raises:
             DefinitionError: the text is not JSON, the declaration is not sound, or a name is not in its enumeration.
+            TypeError: `text` is neither a text nor bytes.
         """
         return _from_document(read_json(text), states, events)
 
@@ -289,6 +290,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
             states, events: the enumerations of its names; they stay text if omitted.
         Raises:
             DefinitionError: the text is not YAML, the declaration is not sound, or a name is not in its enumeration.
+            TypeError: `text` is neither a text nor bytes.
             MissingExtra: the extra `yaml` is not installed.
         """
         return _from_document(read_yaml(text), states, events)

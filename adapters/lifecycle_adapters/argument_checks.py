@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from lifecycle import Lifecycle
+
 TaskId = str | int | UUID
 
 
@@ -53,6 +55,11 @@ def _range(more_than: float | None, at_least: float | None, at_most: float | Non
         None if less_than is None else f"less than {less_than:g}",
     ]
     return " and ".join(limit for limit in limits if limit) or "a number"
+
+
+def require_lifecycle(given: Any, name: str = "lifecycle") -> None:
+    """Raise TypeError unless `given` is a Lifecycle; a name of the catalog is none."""
+    require(given, Lifecycle, f"{name} must be a Lifecycle, such as lifecycle.get('v1')")
 
 
 def id_text(task_id: object) -> str:

@@ -25,7 +25,7 @@ from typing import Any, Generic, TypeAlias
 
 from lifecycle import Channel, Lifecycle, ObservationKind
 from lifecycle.errors import MissingExtra
-from lifecycle.table import E, S
+from lifecycle.table import E, S, require_iterable
 
 try:
     import numpy as np
@@ -81,19 +81,23 @@ class CodedLifecycle(Generic[S, E]):
         self._targets = _PairTable(targets)
 
     def encode_states(self, states: Iterable[S]) -> Codes:
-        """Return the codes of states, in their order. Raises UnknownName."""
-        return _encoded(states, self._code_of_state, self.lifecycle.state, self._state_type)
+        """Return the codes of states, in their order. Raises UnknownName, and TypeError for one text."""
+        return _encoded(require_iterable(states, "states"), self._code_of_state, self.lifecycle.state, self._state_type)
 
     def encode_events(self, events: Iterable[E]) -> Codes:
-        """Return the codes of events, in their order. Raises UnknownName."""
-        return _encoded(events, self._code_of_event, self.lifecycle.event, _type_for(len(self.events)))
+        """Return the codes of events, in their order. Raises UnknownName, and TypeError for one text."""
+        return _encoded(
+            require_iterable(events, "events"), self._code_of_event, self.lifecycle.event, _type_for(len(self.events))
+        )
 
     def encode_statuses(self, words: Iterable[str], *, channel: str = Channel.API) -> Codes:
         """Return the codes of the states that a channel's words stand for, `none` for a word that it does not know.
 
         Raises:
             UnknownName: a channel that is neither usual nor named by an alias.
+            TypeError: `words` is one text.
         """
+        require_iterable(words, "words")
         statuses = self.lifecycle.statuses(channel=channel)
         codes = {word: self._code_of_state[state] for word, state in statuses.items()}
         return np.fromiter(map(codes.get, words, repeat(self.none)), self._state_type)

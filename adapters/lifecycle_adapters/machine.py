@@ -47,6 +47,7 @@ from typing import Any, Generic, TypeVar, cast
 from lifecycle.errors import IllegalTransition, MissingExtra
 from lifecycle.lifecycle import Lifecycle, State, Transition
 from lifecycle.table import E, S, quoted
+from lifecycle_adapters.argument_checks import require_lifecycle
 
 try:
     import transitions
@@ -101,8 +102,8 @@ def bind(
             An object that cannot have them (slots, a pydantic model), or has a `__copy__` of its own, needs False.
     Raises:
         UnknownName: the object's state, or a key of the callbacks, is not declared.
-        TypeError: a callback cannot be called with one `StateChange`, or is a coroutine function or a
-            generator; or the object's state cannot be read or set, or it cannot have the methods.
+        TypeError: `lifecycle` is not a Lifecycle; a callback cannot be called with one `StateChange`, or is a coroutine
+            function or a generator; or the object's state cannot be read or set, or it cannot have the methods.
         ValueError: the object has an attribute with the name of a method to attach.
     """
     hooks = _hooks(lifecycle, asynchronous=False, on_enter=on_enter, on_leave=on_leave, before=before, after=after)
@@ -137,8 +138,8 @@ def bind_async(
             has a `__copy__` of its own, needs False.
     Raises:
         UnknownName: the object's state, or a key of the callbacks, is not declared.
-        TypeError: a callback cannot be called with one `StateChange`, or is a generator; or the object's state cannot
-            be read or set, or it cannot have the methods.
+        TypeError: `lifecycle` is not a Lifecycle; a callback cannot be called with one `StateChange`, or is a
+            generator; or the object's state cannot be read or set, or it cannot have the methods.
         ValueError: the object has an attribute with the name of a method to attach.
     """
     hooks = _hooks(lifecycle, asynchronous=True, on_enter=on_enter, on_leave=on_leave, before=before, after=after)
@@ -403,6 +404,7 @@ class AsyncBoundMachine(_Bound[S, E], AsyncMachine):
 
 def _hooks(lifecycle: Lifecycle[Any, Any], *, asynchronous: bool, **given: Mapping[Any, Any] | None) -> _Hooks:
     """Return the checked callbacks by kind and name, in the form that the library calls."""
+    require_lifecycle(lifecycle)
     hooks: _Hooks = defaultdict(list)
     for kind, by_name in given.items():
         require = lifecycle.state if kind.startswith("on_") else lifecycle.event

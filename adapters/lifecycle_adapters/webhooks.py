@@ -41,6 +41,7 @@ from lifecycle.conformance import Channel
 from lifecycle.errors import AdapterError, UnreadableRecord, shortened
 from lifecycle.journal import Delivery, Journal, Report, ReportEntry, TaskReport
 from lifecycle.lifecycle import Lifecycle
+from lifecycle_adapters.argument_checks import require, require_lifecycle, require_number
 
 TIMESTAMP_HEADER = "X-Browser-Use-Timestamp"
 SIGNATURE_HEADER = "X-Browser-Use-Signature"
@@ -394,7 +395,7 @@ class Webhooks:
     Raises:
         UnknownName: the lifecycle declares no such channel.
         ValueError: there is no secret, or one is empty or cannot be encoded in UTF-8; or the subject is unknown.
-        TypeError: a secret is not a string.
+        TypeError: a secret is not a string, or another argument has the wrong type.
     """
 
     def __init__(
@@ -413,6 +414,11 @@ class Webhooks:
         del secret  # a traceback shows the variables of its frames
         if subject not in get_args(Subject):
             raise ValueError(f"the subject must be one of {', '.join(get_args(Subject))}, not {shortened(subject)}")
+        require_lifecycle(lifecycle)
+        require(journal, Journal, "journal must be a journal, such as SqlJournal('j.db')")
+        if not (on_report is None or callable(on_report)):
+            raise TypeError(f"on_report must be called with reports, and {on_report!r:.80} cannot be called")
+        require_number(max_body_bytes, "max_body_bytes", at_least=1)
         lifecycle.state_of("", channel=channel)
         self._signers = _required(signers)
         self._journal = journal
@@ -427,8 +433,12 @@ class Webhooks:
     def receive(self, body: bytes, headers: Mapping[str, str]) -> Received:
         """Verify, parse and record a delivery, and return the outcome; block until the journal has written it.
 
-        An invalid delivery or a failing journal raises nothing: the result holds the error.
+        An invalid delivery or a failing journal raises nothing: the result holds the error. Raises TypeError: `body` is
+        not bytes as they were received, or `headers` is not a mapping; both are errors of the calling program.
         """
+        require(body, bytes | bytearray | memoryview, "body must be the bytes of the request, before any parsing")
+        require(headers, Mapping, "headers must be a mapping of names to texts")
+        body = bytes(body)
         received = self._record(body, headers)
         self._notify(received)
         return received

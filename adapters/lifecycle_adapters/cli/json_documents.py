@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from lifecycle.errors import LifecycleError
 from lifecycle_adapters.cli.times import iso
@@ -18,9 +18,9 @@ def plain(fact: Any) -> Any:
     if isinstance(fact, datetime):
         return iso(fact)
     if isinstance(fact, Mapping):
-        return {str(name): plain(value) for name, value in fact.items()}
+        return {str(name): plain(value) for name, value in cast("Any", fact).items()}
     if isinstance(fact, tuple | list):
-        return [plain(each) for each in fact]
+        return [plain(each) for each in cast("Any", fact)]
     return str(fact)
 
 

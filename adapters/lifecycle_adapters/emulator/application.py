@@ -12,9 +12,10 @@ from fastapi import FastAPI
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from lifecycle import Lifecycle, UnknownName
+from lifecycle import Lifecycle
+from lifecycle_adapters.argument_checks import require
 from lifecycle_adapters.emulator.call_log import CallLog
-from lifecycle_adapters.emulator.calls import BINDINGS
+from lifecycle_adapters.emulator.calls import BINDINGS, binding_of
 from lifecycle_adapters.emulator.control import NOTICE, PREFIX, Control, control_app
 from lifecycle_adapters.emulator.fault_middleware import FaultMiddleware
 from lifecycle_adapters.emulator.faults import CallFault, Faults
@@ -97,8 +98,9 @@ def create_app(
 
 def _lifecycles(given: Mapping[str, Lifecycle[Any, Any]]) -> dict[str, Lifecycle[Any, Any]]:
     """Return the lifecycle of each service's tasks, by the service's name."""
-    if unknown := [api for api in given if api not in {binding.name for binding in BINDINGS}]:
-        raise UnknownName("service", unknown[0], known=[binding.name for binding in BINDINGS], where="emulator")
+    require(given, Mapping, "lifecycles must be a mapping of services to lifecycles, such as {'v1': V1}")
+    for api in given:
+        binding_of(api)
     followed = {binding.name: binding.governed_by(given.get(binding.name)) for binding in BINDINGS}
     for binding in BINDINGS:
         theirs = {state.name for state in binding.lifecycle.states}

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
+from lifecycle.errors import UnknownName
 from lifecycle_adapters.http.binding import Call, HttpBinding
 from lifecycle_adapters.http.v1 import V1
 from lifecycle_adapters.http.v2 import V2, V2_SESSION
@@ -47,6 +48,14 @@ class _KnownCall:
     is_command: bool
     path: re.Pattern[str]
     details: int  # number of fields in its template; the call with the most fields wins if several match
+
+
+def binding_of(api: str) -> HttpBinding[Any, Any]:
+    """Return the binding of an emulated API. Raises UnknownName."""
+    for binding in BINDINGS:
+        if binding.name == api:
+            return binding
+    raise UnknownName("service", api, known=[binding.name for binding in BINDINGS], where="emulator")
 
 
 def api_at(path: str) -> str | None:

@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, Response
 from lifecycle.errors import IllegalTransition
 from lifecycle.table import Origin
 from lifecycle_adapters.emulator.call_log import CallLog, RecordedCall
+from lifecycle_adapters.emulator.calls import binding_of
 from lifecycle_adapters.emulator.faults import CallFault, Faults
 from lifecycle_adapters.emulator.routing import not_allowed
 from lifecycle_adapters.emulator.shapes import Detail, Number, require_document
@@ -118,7 +119,9 @@ class Control:
         return About(lifecycles=self.lifecycles, pace_s=self.store.pace_s, now=clock.at(clock.now_s()))
 
     def tasks(self, api: str | None = None) -> list[TaskView]:
-        """Return the present tasks, runs and sessions, newest first, of all APIs or of one."""
+        """Return the present tasks, runs and sessions, newest first, of all APIs or of one. Raises UnknownName."""
+        if api is not None:
+            binding_of(api)
         return [self._view(task) for task in self.store.tasks(api)]
 
     def task(self, task_id: str) -> TaskView:
@@ -237,9 +240,10 @@ def control_app(control: Control) -> FastAPI:
     async def about() -> About:
         return control.about()
 
-    @app.get("/tasks")
+    @app.get("/tasks", responses=_refused(400))
     async def tasks(api: Annotated[str | None, Query()] = None) -> list[TaskView]:
-        return control.tasks(api)
+        with _refusals():
+            return control.tasks(api)
 
     @app.get("/tasks/{task_id}", responses=_refused(404))
     async def task(task_id: str) -> TaskView:

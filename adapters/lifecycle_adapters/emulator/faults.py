@@ -11,7 +11,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Annotated, Any, Generic, Protocol, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema, model_validator
 from pydantic_core import SchemaError, SchemaValidator
 from pydantic_core.core_schema import str_schema
 
@@ -126,7 +126,7 @@ class CallFault(BaseModel):
     seconds: Annotated[Number, Field(ge=0, le=LONGEST_DELAY_S)] = 0.0
     status_code: Annotated[int, Field(ge=200, le=599), WHOLE] = 500
     headers: Headers = {}
-    body: Any = None
+    body: JsonValue = None
 
     @model_validator(mode="after")
     def _require_calls(self) -> Self:

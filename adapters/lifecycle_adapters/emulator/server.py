@@ -14,12 +14,14 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import uvicorn
+from pydantic import BaseModel, ValidationError
 
 from lifecycle import Lifecycle
 from lifecycle.errors import AdapterError, UnknownName
+from lifecycle_adapters.argument_checks import require_number
 from lifecycle_adapters.emulator.application import EmulatorApp, create_app
 from lifecycle_adapters.emulator.call_log import RecordedCall
-from lifecycle_adapters.emulator.calls import BINDINGS
+from lifecycle_adapters.emulator.calls import binding_of
 from lifecycle_adapters.emulator.control import TaskView
 from lifecycle_adapters.emulator.faults import CallFault, FaultKind, fault_kind
 from lifecycle_adapters.emulator.webhook_sender import SentWebhook, Webhook, WebhookFault, WebhookFaultKind
@@ -29,6 +31,7 @@ START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 1
 """Seconds that running calls may delay the server's shutdown."""
 
+M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
 
 
@@ -67,6 +70,7 @@ class Emulator:
         webhook: Webhook | None = None,
         port: int = 0,
     ) -> None:
+        _require_port(port)
         self._app = create_app(pace_s=pace_s, manual=manual, lifecycles=lifecycles, api_key=api_key, webhook=webhook)
         self._port = port
         self._running: _Running | None = None
@@ -109,13 +113,10 @@ class Emulator:
             UnknownName: the emulator has no API with this name.
             EmulatorNotRunning: the emulator is not running.
         """
-        binding = next((binding for binding in BINDINGS if binding.name == api), None)
-        if binding is None:
-            raise UnknownName("api", api, known=[binding.name for binding in BINDINGS], where="emulator")
-        return self.base_url + binding.base_path
+        return self.base_url + binding_of(api).base_path
 
     def tasks(self, api: str | None = None) -> list[TaskView]:
-        """Return the present tasks, runs and sessions, newest first, of all APIs or of one."""
+        """Return the present tasks, runs and sessions, newest first, of all APIs or of one. Raises UnknownName."""
         return self._call(lambda: self._app.control.tasks(api))
 
     def task(self, task_id: str) -> TaskView:
@@ -150,9 +151,9 @@ class Emulator:
 
         Raises:
             UnknownName: there is no such kind.
-            ValueError: (pydantic's) a field is invalid, or no call has the command or method.
+            ValueError: a field is invalid, or no call has the command or method.
         """
-        fault = CallFault(kind=fault_kind(FaultKind, kind), **fields)
+        fault = _model_of(CallFault, {"kind": fault_kind(FaultKind, kind), **fields})
         self._call(lambda: self._app.control.faults.arm(fault))
 
     def faults(self) -> list[CallFault]:
@@ -171,9 +172,10 @@ class Emulator:
         """Send every later status change to `url`, after a ping; `fields` are the other fields of `Webhook`.
 
         Raises:
-            ValueError: (pydantic's) `url` is not a URL, or the secret is empty.
+            UnknownName: a webhook has no such field.
+            ValueError: `url` is not a URL, the secret is empty, or another field is invalid.
         """
-        webhook = Webhook.model_validate({"url": url, "secret": secret, **fields})
+        webhook = _model_of(Webhook, {"url": url, "secret": secret, **fields})
         self._call(lambda: self._app.control.webhooks.set(webhook))
 
     def clear_webhook(self) -> None:
@@ -185,9 +187,9 @@ class Emulator:
 
         Raises:
             UnknownName: there is no such kind.
-            ValueError: (pydantic's) a field is invalid, or no webhook carries the status.
+            ValueError: a field is invalid, or no webhook carries the status.
         """
-        fault = WebhookFault(kind=fault_kind(WebhookFaultKind, kind), **fields)
+        fault = _model_of(WebhookFault, {"kind": fault_kind(WebhookFaultKind, kind), **fields})
         self._call(lambda: self._app.control.webhooks.faults.arm(fault))
 
     def webhooks(self) -> list[SentWebhook]:
@@ -280,12 +282,29 @@ def serve(
         ValueError: the pace is negative or not finite, or a lifecycle has a state or a command that its service
             does not have.
     """
+    _require_port(port)
     app = create_app(pace_s=pace_s, manual=manual, lifecycles=lifecycles, api_key=api_key, webhook=webhook)
     with _listen(port) as listening:
         if on_start is not None:
             on_start(f"http://{HOST}:{listening.getsockname()[1]}")
         with suppress(KeyboardInterrupt):  # uvicorn shuts down cleanly, then raises it again
             _Server(app).run(sockets=[listening])
+
+
+def _model_of(model: type[M], fields: Mapping[str, Any]) -> M:
+    """Return a model of these fields. Raises UnknownName for an unknown field, ValueError for an invalid one."""
+    for name in fields:
+        if name not in model.model_fields:
+            raise UnknownName("field", name, known=model.model_fields, where=f"emulator, {model.__name__}")
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        wrong = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}".lstrip(": ") for each in error.errors()]
+        raise ValueError("; ".join(wrong)) from None  # pydantic's error shows the fields, a secret among them
+
+
+def _require_port(port: int) -> None:
+    require_number(port, "port", kind=int, at_least=0, at_most=65_535)
 
 
 def _listen(port: int) -> socket.socket:

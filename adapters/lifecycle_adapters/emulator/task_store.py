@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from lifecycle.errors import AdapterError
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import Origin, quoted
+from lifecycle_adapters.argument_checks import require_number
 
 LONGEST_ADVANCE_S = 1e9
 """Seconds by which the clock can be advanced in total: thirty years, which `datetime` can represent."""
@@ -49,6 +50,7 @@ class EmulatedClock:
 
     def advance(self, seconds: float) -> None:
         """Advance the clock. Raises ValueError if `seconds` is negative or the clock would exceed 1e9 s."""
+        require_number(seconds, "seconds")
         if not 0 <= seconds <= LONGEST_ADVANCE_S or self.now_s() + seconds > LONGEST_ADVANCE_S:
             raise ValueError(
                 f"the clock cannot be advanced by {seconds:g} s: use 0 or more, and {LONGEST_ADVANCE_S:g} s in total"
@@ -154,8 +156,8 @@ class TaskStore:
     """
 
     def __init__(self, *, clock: EmulatedClock, pace_s: float | None) -> None:
-        if pace_s is not None and not 0 <= pace_s < inf:
-            raise ValueError(f"the pace must be a finite number of seconds, 0 or more, not {pace_s}")
+        if pace_s is not None:
+            require_number(pace_s, "pace_s", at_least=0, less_than=inf)
         self.clock = clock
         self.pace_s = pace_s
         self.observer: Observer | None = None

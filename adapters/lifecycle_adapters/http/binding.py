@@ -30,6 +30,7 @@ from lifecycle.effects import Accepted, Denied, Lost, Missing, Refused, Response
 from lifecycle.errors import UnknownName
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import E, S
+from lifecycle_adapters.argument_checks import require_lifecycle
 from lifecycle_adapters.http.http_errors import (
     FieldError,
     Forbidden,
@@ -328,11 +329,9 @@ class HttpBinding(Generic[S, E]):
             TypeError: it is no lifecycle.
             ValueError: it has a command for which the service has no call.
         """
-        given: Any = lifecycle
         if lifecycle is None:
             return self.lifecycle
-        if not isinstance(given, Lifecycle):
-            raise TypeError(f"lifecycle must be a Lifecycle, such as lifecycle.get('v1'), not {given!r:.80}")
+        require_lifecycle(lifecycle)
         if unknown := [str(command) for command in lifecycle.commands if command not in self.commands]:
             what = f"{self.name!r} has no call for {', '.join(map(repr, unknown))}"
             raise ValueError(f"the lifecycle {lifecycle.name!r} is not one of {self.name!r}: {what}")

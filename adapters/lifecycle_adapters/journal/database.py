@@ -77,7 +77,11 @@ class Database:
         self.url = _url(url)
         self.where = _shown(self.url)
         self.read_only = read_only
-        self._file = SqliteFile(str(self.url.database), mounts) if self._is_sqlite else None
+        try:
+            self._file = SqliteFile(str(self.url.database), mounts) if self._is_sqlite else None
+        except (OSError, ValueError) as error:  # a name that is too long, or contains a null byte
+            reason = str(error) if isinstance(error, ValueError) else error.strerror
+            raise NotAJournal(f"there can be no such file: {reason}", where=shortened(self.where)) from error
         self._engine = _postgres(self.url) if self._file is None else _sqlite(self.url, self._file, read_only)
         _engines.add(self._engine)
         try:

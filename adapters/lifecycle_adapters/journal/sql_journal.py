@@ -27,7 +27,14 @@ from lifecycle.journal import (
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import E, S
 from lifecycle_adapters import telemetry
-from lifecycle_adapters.argument_checks import TaskId, id_text, require, require_aware, require_number
+from lifecycle_adapters.argument_checks import (
+    TaskId,
+    id_text,
+    require,
+    require_aware,
+    require_lifecycle,
+    require_number,
+)
 from lifecycle_adapters.journal import forgetting, journal_reader, sql_commands, transactions
 from lifecycle_adapters.journal.database import Database, TransactionMode
 from lifecycle_adapters.journal.integrity import Damage, verify
@@ -308,7 +315,7 @@ _LARGEST = 2**62  # what databases take as a number
 def _require_by_name(lifecycles: Any) -> None:
     require(lifecycles, Mapping, "lifecycles must be a mapping of names to lifecycles, such as {V1.name: V1}")
     for name, lifecycle in lifecycles.items():
-        require(lifecycle, Lifecycle, f"lifecycles[{name!r}] must be a Lifecycle")
+        require_lifecycle(lifecycle, f"lifecycles[{name!r}]")
 
 
 def _name_of(lifecycle: Any) -> str | None:

@@ -34,11 +34,16 @@ class SqliteFile:
     Args:
         database: its path.
         mounts: the file in which the system lists its file systems.
+    Raises:
+        ValueError: the path contains a null byte.
+        OSError: no file can have this path, for example because it is too long.
     """
 
     def __init__(self, database: str, mounts: Path = MOUNTS) -> None:
         self._where = database
         self._path = Path(os.path.realpath(database))  # SQLite's own files are beside what a link leads to
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            self._path.lstat()
         self._wal, self._shm = (self._path.with_name(f"{self._path.name}-{suffix}") for suffix in ("wal", "shm"))
         self._network = network_file_system(self._path.parent, mounts)
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 from lifecycle import Channel, Lifecycle
 from lifecycle.conformance import Mode
 from lifecycle.errors import shortened
+from lifecycle_adapters.argument_checks import require, require_lifecycle
 from lifecycle_adapters.logs import queries
 from lifecycle_adapters.logs.columns import Columns
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession, Progress
@@ -71,13 +72,17 @@ def check_logs(
         UnusableLog: it is not there, or is not what it was said to be. NoReadableRows, MissingColumn, UnknownFormat,
             WrongDelimiter and WrongEncoding are subclasses that say which of the two in attributes.
         UnreadableRows: `strict`, and something could not be read.
-        EngineFailed: the database failed: no room, no connection, a `memory` that DuckDB does not understand.
+        EngineFailed: the database failed: no room, no connection.
         UnknownName: the lifecycle has no such channel.
-        ValueError: `mode` is neither, or `ignore_case` is given and two words differ in nothing but their case.
-        TypeError: `source` is no source, such as the name of a file; or what a `Frame` was given is none.
+        ValueError: `mode` is neither, or `ignore_case` is given and two words differ in nothing but their case; or
+            `memory` or `threads` is not a limit that DuckDB understands.
+        TypeError: `source` is no source, such as the name of a file; or what a `Frame` was given is none; or
+            `lifecycle`, `columns` or `threads` has the wrong type.
         MissingExtra: what the source needs is not installed.
     """
+    require_lifecycle(lifecycle)
     _require_source(source)
+    require(columns, Columns | None, "columns must be Columns(...)")
     rules = Rules(lifecycle, mode=mode, channel=channel, ignore_case=ignore_case)
     columns = columns or Columns()
     bench = DuckDbSession(memory=memory, threads=threads, spill=spill, progress=progress)

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lifecycle.errors import nearest, shortened
+from lifecycle.errors import UnknownName, nearest, shortened
+from lifecycle_adapters.argument_checks import require
 from lifecycle_adapters.logs.log_errors import MissingColumn, UnusableLog
 
 
@@ -70,6 +71,8 @@ class Columns:
 
     Raises:
         ValueError: `time` is PATTERN without a pattern, or there is a pattern and `time` is something else.
+        UnknownName: `time` is not a form of times.
+        TypeError: `status` is not a text, or another name is neither a text nor None.
     """
 
     task: str | None = "task_id"
@@ -80,6 +83,11 @@ class Columns:
     pattern: str | None = None
 
     def __post_init__(self) -> None:
+        require(self.status, str, "status must be the name of a column")
+        for part in ("task", "at", "sequence", "pattern"):
+            require(getattr(self, part), str | None, f"{part} must be a text or None")
+        if self.time is not None:
+            object.__setattr__(self, "time", _time_form(self.time))
         if self.pattern is not None and self.time is None:
             object.__setattr__(self, "time", TimeForm.PATTERN)
         if (self.pattern is None) == (self.time is TimeForm.PATTERN):
@@ -93,6 +101,13 @@ class Columns:
     def named(self) -> tuple[str, ...]:
         """The names of all columns that a log must have."""
         return tuple(name for name in (self.task, self.at, self.status, self.sequence) if name is not None)
+
+
+def _time_form(name: str) -> TimeForm:
+    try:
+        return TimeForm(name)
+    except ValueError:
+        raise UnknownName("form of times", name, known=TimeForm, where="Columns") from None
 
 
 def require_columns(names: Sequence[str], columns: Columns, *, of: str | None = None) -> None:

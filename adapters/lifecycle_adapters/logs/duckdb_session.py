@@ -6,6 +6,7 @@ A workbench is a database in memory that spills into a directory of its own and 
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,6 +15,7 @@ from typing import Any, Self, TypeVar
 
 import duckdb
 
+from lifecycle_adapters.argument_checks import require, require_number
 from lifecycle_adapters.logs.log_errors import EngineFailed, UnusableLog
 from lifecycle_adapters.logs.spill import spill_directory
 
@@ -26,6 +28,17 @@ _LOOK_EVERY_S = 0.1
 _BATCH = 10_000  # rows
 
 
+def require_memory(size: str) -> None:
+    """Raise ValueError unless it is a number and a unit, such as "800MB" or "2GiB"; TypeError unless it is a text."""
+    require(size, str, "memory must be a text, such as '800MB'")
+    if not _MEMORY.fullmatch(size):  # DuckDB takes a negative size for no limit at all
+        raise ValueError(f"memory must be a number and a unit of {_UNITS}, such as '800MB', not {size!r:.80}")
+
+
+_UNITS = "KB, MB, GB, TB, KiB, MiB, GiB or TiB"
+_MEMORY = re.compile(r"\s*\d+(\.\d+)?\s*[KMGT]i?B\s*", re.IGNORECASE)
+
+
 class DuckDbSession:
     """One DuckDB connection and its directory. Not to be shared between threads.
 
@@ -35,7 +48,9 @@ class DuckDbSession:
         spill: where to make the directory; where temporary files usually go if omitted.
         progress: told of long work, see Progress.
     Raises:
-        EngineFailed: an argument that DuckDB does not take, or no directory can be made.
+        ValueError: `memory` is not a size, or there is not one thread.
+        TypeError: `memory` is not a text, or `threads` is not an integer.
+        EngineFailed: no directory can be made.
     """
 
     def __init__(
@@ -46,8 +61,9 @@ class DuckDbSession:
         spill: str | os.PathLike[str] | None = None,
         progress: Progress | None = None,
     ) -> None:
-        if memory.strip().startswith("-"):  # which DuckDB takes for no limit at all
-            raise EngineFailed(f"a limit of memory cannot be negative: {memory}")
+        require_memory(memory)
+        if threads is not None:
+            require_number(threads, "threads", kind=int, at_least=1)
         self._progress = progress
         self._closing = ExitStack()
         try:

@@ -14,7 +14,9 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
+from lifecycle.errors import UnknownName
 from lifecycle_adapters.logs.columns import Columns, require_columns
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession, literal
 from lifecycle_adapters.logs.formats import SUFFIXES, Format, format_of
@@ -52,6 +54,7 @@ class Files:
             files must be CSV.
     Raises:
         ValueError: there is no path, or no such delimiter or encoding.
+        UnknownName: there is no such format.
     """
 
     paths: tuple[str, ...]
@@ -67,6 +70,8 @@ class Files:
     ) -> None:
         if not paths:
             raise ValueError("a log needs a path at least")
+        if format not in (None, *get_args(Format)):
+            raise UnknownName("format", format, known=get_args(Format), where="Files")
         object.__setattr__(self, "paths", tuple(os.fspath(path) for path in paths))
         object.__setattr__(self, "format", format)
         given = {"delimiter": delimiter, "encoding": encoding}

@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from lifecycle.errors import shortened
 from lifecycle.lifecycle import Lifecycle
-from lifecycle.table import Origin, quoted
+from lifecycle.table import Origin, quoted, require_iterable
 from lifecycle_adapters.argument_checks import require_number
 from lifecycle_adapters.watch.pace import resting_states
 
@@ -152,6 +152,7 @@ class StopPausedAfter:
 
     def __post_init__(self) -> None:
         require_number(self.seconds, "seconds", more_than=0, less_than=float("inf"))
+        require_iterable(self.states, "states")
 
     def decide(self, lifecycle: Lifecycle[Any, Any], facts: Facts, now: datetime) -> str | None:
         """Return why the task is to be ended; None before its time is up."""
@@ -167,9 +168,9 @@ class StopPausedAfter:
         return _later(facts.since, self.seconds) if counts else None
 
     def require_declared(self, lifecycle: Lifecycle[Any, Any]) -> None:
-        """Raise UnknownName for a state that the lifecycle does not declare."""
+        """Raise UnknownName for a state that the lifecycle does not declare, ValueError for a final one."""
         for state in self.states:
-            lifecycle.state(state)
+            _require_not_final(self.name, lifecycle, state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +206,12 @@ class OverdueAfter:
 
     def require_declared(self, lifecycle: Lifecycle[Any, Any]) -> None:
         """Raise UnknownName for a state that the lifecycle does not declare, ValueError for a final one."""
-        if lifecycle.is_final(self.state):
-            raise ValueError(f"{self.name}: {quoted(self.state)} is final, and a task that is over is not watched")
+        _require_not_final(self.name, lifecycle, self.state)
+
+
+def _require_not_final(name: str, lifecycle: Lifecycle[Any, Any], state: str) -> None:
+    if lifecycle.is_final(state):
+        raise ValueError(f"{name}: {quoted(state)} is final, and a task that is over is not watched")
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,7 +212,7 @@ def test_serve_says_where_it_is_serves_and_ends_cleanly() -> None:
     ("given", "wrong"),
     [
         (["v1"], "--lifecycle needs SERVICE=NAME, such as v1=v1, not 'v1'"),
-        (["v1=v1", "v1=v1-full"], "--lifecycle is given twice for 'v1'"),
+        (["v1=v1", "v1=v1-full"], "--lifecycle names 'v1' twice"),
         (["v9=v1"], "unknown service 'v9'"),
         (["v1=v4"], "'v1' has no call for 'cancel'"),
     ],

@@ -681,10 +681,11 @@ def test_what_is_over_and_old_is_pruned(record: SqlJournal, journal: str) -> Non
 def test_prune_before_what_is_no_date_deletes_nothing(record: SqlJournal, journal: str, before: str) -> None:
     live(record, "over", "running", "finished")
 
-    refused = call("journal", "prune", "--before", before, "--journal", journal, env={"TERMINAL_WIDTH": "200"})
+    refused = call("journal", "prune", "--before", before, "--journal", journal)
 
     assert (refused.exit_code, refused.stdout) == (2, "")
-    assert "is not an ISO 8601 date or time; write it like 2026-01-31 or" in refused.stderr
+    unwrapped = " ".join(refused.stderr.replace("│", "").split())
+    assert "is not an ISO 8601 date or time; write it like 2026-01-31 or" in unwrapped
     assert [each.task_id for each in record.tasks().tasks] == ["over"]
 
 
