@@ -52,7 +52,7 @@ def _range(more_than: float | None, at_least: float | None, at_most: float | Non
         "positive" if more_than == 0 else None if more_than is None else f"more than {more_than:g}",
         None if at_least is None else f"at least {at_least:g}",
         None if at_most is None else f"at most {at_most:g}",
-        None if less_than is None else f"less than {less_than:g}",
+        None if less_than is None else "finite" if less_than == math.inf else f"less than {less_than:g}",
     ]
     return " and ".join(limit for limit in limits if limit) or "a number"
 

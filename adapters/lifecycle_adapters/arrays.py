@@ -26,6 +26,7 @@ from typing import Any, Generic, TypeAlias
 from lifecycle import Channel, Lifecycle, ObservationKind
 from lifecycle.errors import MissingExtra
 from lifecycle.table import E, S, require_iterable
+from lifecycle_adapters.argument_checks import require_lifecycle
 
 try:
     import numpy as np
@@ -57,10 +58,11 @@ class CodedLifecycle(Generic[S, E]):
 
     Every method that takes codes raises:
         ValueError: a code that stands for nothing, or shapes that do not fit.
-        TypeError: something else than integers; truth values are none.
+        TypeError: something else than integers; truth values are none; or no lifecycle.
     """
 
     def __init__(self, lifecycle: Lifecycle[S, E]) -> None:
+        require_lifecycle(lifecycle)
         self.lifecycle = lifecycle
         self.states: tuple[S, ...] = tuple(state.name for state in lifecycle.states)
         """The name of each state's code."""

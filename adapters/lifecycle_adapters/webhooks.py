@@ -41,7 +41,7 @@ from lifecycle.conformance import Channel
 from lifecycle.errors import AdapterError, UnreadableRecord, shortened
 from lifecycle.journal import Delivery, Journal, Report, ReportEntry, TaskReport
 from lifecycle.lifecycle import Lifecycle
-from lifecycle_adapters.argument_checks import require, require_lifecycle, require_number
+from lifecycle_adapters.argument_checks import require, require_aware, require_lifecycle, require_number
 
 TIMESTAMP_HEADER = "X-Browser-Use-Timestamp"
 SIGNATURE_HEADER = "X-Browser-Use-Signature"
@@ -198,12 +198,13 @@ def sign(body: bytes, *, secret: str, sent_at: datetime) -> dict[str, str]:
 
     Raises:
         BadBody: the body is not a JSON object in UTF-8.
-        ValueError: the secret is empty or cannot be encoded in UTF-8.
-        TypeError: the secret is not a string.
+        ValueError: the secret is empty or cannot be encoded in UTF-8; or `sent_at` has no time zone.
+        TypeError: the secret is not a string, or `sent_at` is not a datetime.
     """
     signers = _signers(secret, several=False)
     del secret  # a traceback shows the variables of its frames
     (signer,) = _required(signers)
+    require_aware(sent_at, "sent_at")
     timestamp = str(int(sent_at.timestamp()))
     signature = _signature(signer, timestamp, _canonical(_document(body))).decode()
     return {TIMESTAMP_HEADER: timestamp, SIGNATURE_HEADER: signature}

@@ -1,4 +1,4 @@
-"""What is given where a number is wanted: refused by an error that names the argument and the value."""
+"""Arguments that cannot work are refused by an error that names the argument and the value."""
 
 from __future__ import annotations
 
@@ -6,13 +6,24 @@ from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from lifecycle import Lifecycle
+from lifecycle.catalog import V1
+from lifecycle.diagram import diagram
+from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.argument_checks import require_number
-from lifecycle_adapters.http import Timing
+from lifecycle_adapters.arrays import CodedLifecycle
+from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.http import Client, Timing
+from lifecycle_adapters.journal import NotAJournal, SqlJournal
+from lifecycle_adapters.logs import Columns, Files, check_logs
+from lifecycle_adapters.machine import bind, bind_async
 from lifecycle_adapters.watch import OverdueAfter, Pace, StopAfter, StopAtCost, StopPausedAfter, Throttle
+from lifecycle_adapters.webhooks import Webhooks, sign
 
 # Each place where a number is an argument, with the argument's name.
 PLACES: list[tuple[str, Callable[[Any], object]]] = [
@@ -69,3 +80,110 @@ def test_a_limit_of_costs_may_be_a_decimal() -> None:
     assert StopAtCost(Decimal("1.5")).usd == Decimal("1.5")
     with pytest.raises(ValueError, match="usd must be positive"):
         StopAtCost(Decimal("NaN"))
+
+
+# --- names and objects ---------------------------------------------------------------------------
+
+# Where a lifecycle belongs, a name of the catalog does not do.
+LIFECYCLES: list[Callable[[Any], object]] = [
+    diagram,
+    CodedLifecycle,
+    lambda given: bind(given, SimpleNamespace()),
+    lambda given: bind_async(given, SimpleNamespace()),
+    lambda given: Webhooks("a secret", journal=MemoryJournal(), lifecycle=given),
+    lambda given: check_logs(given, Files("log.csv")),
+    lambda given: Client("v1", api_key="a key", lifecycle=given),
+    lambda given: Emulator(lifecycles={"v1": given}),
+]
+
+
+@pytest.mark.parametrize("take", LIFECYCLES)
+@pytest.mark.parametrize("given", ["v1", 3, Lifecycle])
+def test_what_is_no_lifecycle_is_refused_by_name(take: Callable[[Any], object], given: Any) -> None:
+    with pytest.raises(TypeError, match=r"lifecycle must be a Lifecycle, such as lifecycle.get\('v1'\), not "):
+        take(given)
+
+
+@pytest.mark.parametrize(
+    ("take", "wrong"),
+    [
+        (lambda: Webhooks("a secret", journal=cast("Any", "j.db"), lifecycle=V1), "journal must be a journal, such as"),
+        (
+            lambda: Webhooks("a secret", journal=MemoryJournal(), lifecycle=V1, on_report=cast("Any", 3)),
+            "on_report must be called with reports",
+        ),
+        (
+            lambda: Webhooks("a secret", journal=MemoryJournal(), lifecycle=V1).receive(cast("Any", "{}"), {}),
+            "body must be the bytes of the request, before any parsing, not",
+        ),
+        (
+            lambda: Webhooks("a secret", journal=MemoryJournal(), lifecycle=V1).receive(b"{}", cast("Any", 3)),
+            "headers must be a mapping of names to texts, not 3",
+        ),
+        (lambda: StopPausedAfter(3, states="paused"), "states must be a list or another iterable, not the text"),
+        (lambda: CodedLifecycle(V1).encode_states(cast("Any", "paused")), "states must be a list or another iterable"),
+        (lambda: CodedLifecycle(V1).encode_events(cast("Any", "pause")), "events must be a list or another iterable"),
+        (lambda: CodedLifecycle(V1).encode_statuses("paused"), "words must be a list or another iterable"),
+        (lambda: Columns(status=cast("Any", None)), "status must be the name of a column, not None"),
+        (lambda: Columns(task=cast("Any", 3)), "task must be a text or None, not 3"),
+        (lambda: check_logs(V1, Files("log.csv"), columns=cast("Any", "at")), r"columns must be Columns\(...\), not"),
+        (lambda: check_logs(V1, Files("log.csv"), memory=cast("Any", 3)), "memory must be a text, such as '800MB'"),
+        (lambda: check_logs(V1, Files("log.csv"), threads=cast("Any", "2")), "threads must be a number, not '2'"),
+        (lambda: Emulator(lifecycles=cast("Any", "v1")), "lifecycles must be a mapping of services to lifecycles"),
+        (lambda: Emulator(port=cast("Any", "80")), "port must be a number, not '80'"),
+        (lambda: Emulator(pace_s=cast("Any", "1")), "pace_s must be a number, not '1'"),
+        (lambda: sign(b"{}", secret="a secret", sent_at=cast("Any", "now")), "sent_at must be a datetime, not 'now'"),
+        (lambda: Lifecycle.from_yaml(cast("Any", None)), "read from a text or bytes, not from None; use from_file"),
+        (lambda: Lifecycle.from_json(cast("Any", 3)), "read from a text or bytes, not from 3; use from_file"),
+    ],
+)
+def test_an_argument_of_another_type_is_refused_by_name(take: Callable[[], object], wrong: str) -> None:
+    with pytest.raises(TypeError, match=wrong):
+        take()
+
+
+@pytest.mark.parametrize(
+    ("take", "wrong"),
+    [
+        (lambda: Files("log.csv", format=cast("Any", "cvs")), "unknown format 'cvs'; did you mean 'csv'?"),
+        (lambda: Columns(time=cast("Any", "millisecond")), "unknown form of times 'millisecond'; did you mean"),
+        (lambda: check_logs(V1, Files("log.csv"), memory="lots"), "memory must be a number and a unit of"),
+        (lambda: check_logs(V1, Files("log.csv"), memory="-1GB"), "memory must be a number and a unit of"),
+        (lambda: check_logs(V1, Files("log.csv"), threads=0), "threads must be at least 1, not 0"),
+        (lambda: Emulator(port=70_000), "port must be at least 0 and at most 65535, not 70000"),
+        (lambda: SqlJournal("x" * 5_000), "there can be no such file"),
+        (lambda: SqlJournal("a\0b"), "there can be no such file"),
+    ],
+)
+def test_a_value_that_cannot_work_is_refused_at_once(take: Callable[[], object], wrong: str) -> None:
+    with pytest.raises((ValueError, NotAJournal)) as raised:
+        take()
+    assert wrong in str(raised.value)
+
+
+ASKED_OF_THE_EMULATOR: list[tuple[Callable[[Emulator], object], str]] = [
+    (lambda emulator: emulator.tasks("v33"), "unknown service 'v33'; did you mean 'v3'?"),
+    (
+        lambda emulator: emulator.fault("status", stats_code=3),
+        "unknown field 'stats_code'; did you mean 'status_code'",
+    ),
+    (lambda emulator: emulator.fault("status", body=object()), "body: input was not a valid JSON value"),
+    (lambda emulator: emulator.fault("status", status_code="abc"), "status_code: Input should be a valid integer"),
+    (lambda emulator: emulator.set_webhook("abc", secret="a secret"), "url: Input should be a valid URL"),
+    (lambda emulator: emulator.webhook_fault("late", second=3), "unknown field 'second'; did you mean 'seconds'?"),
+]
+
+
+@pytest.mark.parametrize(("ask", "wrong"), ASKED_OF_THE_EMULATOR)
+def test_the_emulator_names_what_is_wrong(ask: Callable[[Emulator], object], wrong: str) -> None:
+    with Emulator() as emulator, pytest.raises(ValueError) as raised:  # noqa: PT011 (compared below, literally)
+        ask(emulator)
+    message = str(raised.value)
+    assert wrong in message
+    assert "pydantic" not in message
+    assert "a secret" not in message
+
+
+def test_a_policy_of_a_final_state_is_refused() -> None:
+    with pytest.raises(ValueError, match="'stopped' is final"):
+        StopPausedAfter(3, states=["stopped"]).require_declared(V1)

@@ -241,7 +241,7 @@ def test_serve_says_what_it_cannot_do(emulator: Emulator) -> None:
 
     assert (taken.exit_code, slow.exit_code) == (2, 2)
     assert "Address already in use" in taken.stderr
-    assert "the pace must be a finite number of seconds" in slow.stderr
+    assert "pace_s must be at least 0 and finite, not" in slow.stderr
 
 
 # --- completion --------------------------------------------------------------------------------

@@ -191,5 +191,5 @@ def test_the_missing_extra_is_named() -> None:
 def test_an_invalid_pace_is_refused() -> None:
     settings: list[dict[str, Any]] = [{"pace_s": -1.0}, {"pace_s": float("inf")}]
     for each in settings:
-        with pytest.raises(ValueError, match="the pace must be a finite number of seconds"):
+        with pytest.raises(ValueError, match="pace_s must be at least 0 and finite, not"):
             Emulator(**each)

@@ -109,7 +109,7 @@ def test_a_reason_names_the_value_and_the_limit() -> None:
 @pytest.mark.parametrize("limit", [0, -1, float("inf"), float("nan")])
 @pytest.mark.parametrize("policy", [StopAfter, StopPausedAfter, StopAtCost, partial(OverdueAfter, "running")])
 def test_a_limit_that_is_none_is_refused(policy: Callable[[float], Policy], limit: float) -> None:
-    with pytest.raises(ValueError, match="must be positive and less than inf, not"):
+    with pytest.raises(ValueError, match="must be positive and finite, not"):
         policy(limit)
 
 
