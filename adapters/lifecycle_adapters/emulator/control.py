@@ -21,7 +21,7 @@ from lifecycle.errors import IllegalTransition
 from lifecycle.table import Origin
 from lifecycle_adapters.emulator.call_log import CallLog, RecordedCall
 from lifecycle_adapters.emulator.calls import binding_of
-from lifecycle_adapters.emulator.faults import CallFault, Faults
+from lifecycle_adapters.emulator.faults import Api, CallFault, Faults
 from lifecycle_adapters.emulator.routing import not_allowed
 from lifecycle_adapters.emulator.shapes import Detail, Number, require_document
 from lifecycle_adapters.emulator.task_store import (
@@ -240,10 +240,9 @@ def control_app(control: Control) -> FastAPI:
     async def about() -> About:
         return control.about()
 
-    @app.get("/tasks", responses=_refused(400))
-    async def tasks(api: Annotated[str | None, Query()] = None) -> list[TaskView]:
-        with _refusals():
-            return control.tasks(api)
+    @app.get("/tasks")
+    async def tasks(api: Annotated[Api | None, Query()] = None) -> list[TaskView]:
+        return control.tasks(api)
 
     @app.get("/tasks/{task_id}", responses=_refused(404))
     async def task(task_id: str) -> TaskView:
