@@ -1,6 +1,6 @@
 """Pictures of a lifecycle as text: Mermaid, DOT, PlantUML and a Markdown table, from one model.
 
-`diagram` turns a lifecycle into a `Diagram`, plain data whose edges are exactly the table's rows;
+`Lifecycle.diagram` returns a `Diagram`, plain data whose edges are exactly the table's rows;
 each renderer is a function of that model. Code that runs a program or writes a file (SVG, PNG)
 belongs in an adapter.
 
@@ -19,9 +19,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
-from lifecycle.lifecycle import Lifecycle, State
+from lifecycle.declaration import Declaration, State
 from lifecycle.table import E, Origin, S
 
 
@@ -105,26 +104,16 @@ _LEGEND: dict[Origin | Mark, str] = {
 }
 
 
-def diagram(lifecycle: Lifecycle[S, E], *, current: S | None = None) -> Diagram:
-    """Return the model of a lifecycle's picture, the state `current` marked if given.
-
-    Raises:
-        UnknownName: `current` is not a state of this lifecycle.
-        TypeError: `lifecycle` is not a Lifecycle.
-    """
-    given: Any = lifecycle
-    if not isinstance(given, Lifecycle):
-        raise TypeError(f"lifecycle must be a Lifecycle, such as lifecycle.get('v1'), not {given!r:.80}")
-    if current is not None:
-        lifecycle.state(current)
-    events = {event.name: event for event in lifecycle.events}
+def diagram_of(declaration: Declaration[S, E], current: S | None = None) -> Diagram:
+    """Return the model of a sound declaration's picture, the state `current` marked if given."""
+    events = {event.name: event for event in declaration.events}
     return Diagram(
-        name=lifecycle.name,
-        citation=lifecycle.citation,
-        nodes=tuple(Node(str(state.name), state.meaning, _marks(state, current)) for state in lifecycle.states),
+        name=declaration.name,
+        citation=declaration.citation,
+        nodes=tuple(Node(str(state.name), state.meaning, _marks(state, current)) for state in declaration.states),
         edges=tuple(
             Edge(str(row.source), str(row.event), str(row.target), events[row.event].origin, events[row.event].meaning)
-            for row in lifecycle.transitions
+            for row in declaration.transitions
         ),
     )
 

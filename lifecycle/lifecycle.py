@@ -17,6 +17,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from lifecycle.conformance import Channel, Conformance
 from lifecycle.declaration import Alias, Declaration, Event, Invariant, Rule, State, Transition
+from lifecycle.diagram import Diagram, diagram_of, to_mermaid
 from lifecycle.documents import Document, read_json, read_yaml, require_yaml
 from lifecycle.errors import DefinitionError, DefinitionFinding, shortened
 from lifecycle.table import E, Origin, S
@@ -347,6 +348,24 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
 
     def _parts(self) -> dict[str, Any]:
         return {name: getattr(self.declaration, name) for name in Declaration.model_fields}
+
+    def diagram(self, *, current: S | None = None) -> Diagram:
+        """Return the model of its picture, with the state `current` marked if given.
+
+        The functions of `lifecycle.diagram` write it as Mermaid, DOT, PlantUML or Markdown, those of
+        `lifecycle_adapters.render` as SVG or PNG.
+
+        Raises:
+            UnknownName: `current` is not a state of this lifecycle.
+        """
+        if current is not None:
+            self.state(current)
+        return diagram_of(self.declaration, current)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:  # noqa: ARG002 (Jupyter's)
+        """Return its picture for a notebook, which shows Mermaid."""
+        picture = to_mermaid(self.diagram())
+        return {"text/plain": repr(self), "text/markdown": f"```mermaid\n{picture}```", "text/vnd.mermaid": picture}
 
     def __repr__(self) -> str:
         counts = f"{len(self.states)} states, {len(self.events)} events, {len(self.transitions)} transitions"

@@ -21,7 +21,8 @@ ONE_WAY = {
         errors <- table <- graph <- conformance <- declaration <- validation <- documents <- lifecycle <- catalog.*
         catalog.* <- journal <- memory_creates <- memory
         journal <- effects <- command, create, following
-        lifecycle <- diagram, testing
+        lifecycle <- testing
+        declaration <- diagram <- lifecycle
     """,
     "lifecycle_adapters": """
         http.http_errors <- http.binding <- http.browser_use <- http.v1, http.v2, http.v3, http.v4

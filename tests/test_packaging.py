@@ -124,8 +124,7 @@ NEEDS = {
     "arrays": "import lifecycle_adapters.arrays",
     "logs": "import lifecycle_adapters.logs.check",
     "spark": "import lifecycle_adapters.logs.spark",
-    "render": "from lifecycle_adapters.render import to_svg; from lifecycle import V1\n"
-    "from lifecycle.diagram import diagram; to_svg(diagram(V1))",
+    "render": "from lifecycle_adapters.render import to_svg; from lifecycle import V1\nto_svg(V1.diagram())",
     "cli": "import sys; sys.argv = ['lifecycle', 'list']; from lifecycle_adapters.cli import main; main()",
 }
 

@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 
 from lifecycle import CATALOG
-from lifecycle.diagram import RENDERERS, Colour, Diagram, Format, diagram, to_dot
+from lifecycle.diagram import RENDERERS, Colour, Diagram, Format, to_dot
 from lifecycle.errors import AdapterError, MissingExtra
 
 _TIMEOUT_S = 30.0  # a lifecycle of the catalog takes less than one second
@@ -168,7 +168,7 @@ def write_gallery(directory: str | Path) -> tuple[Path, ...]:
 
 def _gallery() -> dict[str, bytes]:
     """Return the contents by file name. The index is first, so that an interrupted run can be repeated."""
-    pictures = [diagram(lifecycle) for lifecycle in CATALOG.values()]
+    pictures = [lifecycle.diagram() for lifecycle in CATALOG.values()]
     files = {_INDEX: "\n".join((_OURS, "# Lifecycles\n", *map(_section, pictures))).encode()}
     for picture in pictures:
         files |= {f"{picture.name}{suffix}": RENDERERS[form](picture).encode() for form, suffix in _SUFFIXES.items()}

@@ -13,7 +13,6 @@ import pytest
 
 from lifecycle import Lifecycle
 from lifecycle.catalog import V1
-from lifecycle.diagram import diagram
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.argument_checks import require_number
 from lifecycle_adapters.arrays import CodedLifecycle
@@ -86,7 +85,6 @@ def test_a_limit_of_costs_may_be_a_decimal() -> None:
 
 # Where a lifecycle belongs, a name of the catalog does not do.
 LIFECYCLES: list[Callable[[Any], object]] = [
-    diagram,
     CodedLifecycle,
     lambda given: bind(given, SimpleNamespace()),
     lambda given: bind_async(given, SimpleNamespace()),

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifecycle import CATALOG, V1, V3_FULL, Lifecycle, MissingExtra, Origin
-from lifecycle.diagram import Colour, Diagram, Edge, Mark, Node, diagram
+from lifecycle.diagram import Colour, Diagram, Edge, Mark, Node
 from lifecycle_adapters.render import DARK, RenderError, to_png, to_svg, write_gallery
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -39,7 +39,7 @@ def texts(svg: str) -> list[str]:
 
 
 def test_svg_draws_every_state_and_row(declared: Lifecycle[str, str]) -> None:
-    svg = to_svg(diagram(declared))
+    svg = to_svg(declared.diagram())
 
     drawn = texts(svg)
     for state in declared.states:
@@ -52,7 +52,7 @@ def test_svg_draws_every_state_and_row(declared: Lifecycle[str, str]) -> None:
 
 
 def test_svg_has_no_external_reference_and_no_script(declared: Lifecycle[str, str]) -> None:
-    svg = to_svg(diagram(declared))
+    svg = to_svg(declared.diagram())
 
     used = {element.tag.removeprefix(SVG) for element in ET.fromstring(svg).iter()}
     assert used <= {"svg", "title", "style", "g", "path", "polygon", "polyline", "ellipse", "text"}
@@ -61,7 +61,7 @@ def test_svg_has_no_external_reference_and_no_script(declared: Lifecycle[str, st
 
 
 def test_svg_has_a_dark_form_of_every_colour(declared: Lifecycle[str, str]) -> None:
-    svg = to_svg(diagram(declared, current=declared.initial))
+    svg = to_svg(declared.diagram(current=declared.initial))
 
     painted = {element.get(part) for element in ET.fromstring(svg).iter() for part in ("fill", "stroke")}
     assert painted - {None, "none"} <= set(DARK)
@@ -127,7 +127,7 @@ Point = tuple[float, float]
 
 
 def test_no_line_crosses_a_label(declared: Lifecycle[str, str]) -> None:
-    svg = to_svg(diagram(declared))
+    svg = to_svg(declared.diagram())
     edges = [group for group in elements(svg, "g") if group.get("class") == "edge"]
     curves = [point for group in edges for path in group.iter(f"{SVG}path") for point in points(path.get("d") or "")]
 
@@ -168,7 +168,7 @@ def size_of(png: bytes) -> tuple[int, int]:
 
 
 def test_png_is_a_picture_of_some_size(declared: Lifecycle[str, str]) -> None:
-    png = to_png(diagram(declared))
+    png = to_png(declared.diagram())
 
     width, height = size_of(png)
     assert 400 < width < 3_000
@@ -177,8 +177,8 @@ def test_png_is_a_picture_of_some_size(declared: Lifecycle[str, str]) -> None:
 
 
 def test_png_grows_with_its_scale() -> None:
-    size = size_of(to_png(diagram(V1), scale=1))
-    twice = size_of(to_png(diagram(V1), scale=2))
+    size = size_of(to_png(V1.diagram(), scale=1))
+    twice = size_of(to_png(V1.diagram(), scale=2))
 
     assert list(twice) == pytest.approx([2 * each for each in size], abs=2)
 
@@ -186,11 +186,11 @@ def test_png_grows_with_its_scale() -> None:
 @pytest.mark.parametrize("scale", [0, -1, float("nan")])
 def test_png_needs_a_positive_scale(scale: float) -> None:
     with pytest.raises(ValueError, match="the scale must be positive"):
-        to_png(diagram(V1), scale=scale)
+        to_png(V1.diagram(), scale=scale)
 
 
 def test_pictures_are_the_same_every_time() -> None:
-    picture = diagram(V3_FULL)
+    picture = V3_FULL.diagram()
 
     assert to_svg(picture) == to_svg(picture)
     assert to_png(picture) == to_png(picture)
@@ -218,14 +218,14 @@ def install(program: Path, script: str) -> None:
 
 def test_without_a_program_the_extra_is_named(without_wheel: Path) -> None:
     with pytest.raises(MissingExtra, match=re.escape("pip install 'task-lifecycle[render]'")):
-        to_svg(diagram(V1))
+        to_svg(V1.diagram())
 
 
 @pytest.mark.parametrize("name", ["graphviz-pure", "dot"])
 def test_a_program_on_the_path_is_used_if_the_wheel_is_missing(without_wheel: Path, name: str) -> None:
     install(without_wheel / name, f"#!/bin/sh\nexec '{wheel_program()}' \"$@\"\n")
 
-    assert "running" in texts(to_svg(diagram(V1)))
+    assert "running" in texts(to_svg(V1.diagram()))
 
 
 def wheel_program() -> str:
@@ -235,24 +235,24 @@ def wheel_program() -> str:
 
 
 def test_the_wheels_program_need_not_be_on_the_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    expected = to_svg(diagram(V1))
+    expected = to_svg(V1.diagram())
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    assert to_svg(diagram(V1)) == expected
+    assert to_svg(V1.diagram()) == expected
 
 
 def test_a_failing_programs_message_is_quoted(without_wheel: Path) -> None:
     install(without_wheel / "dot", "#!/bin/sh\necho 'Format: \"svg\" not recognized' >&2\nexit 1\n")
 
     with pytest.raises(RenderError, match='dot: Format: "svg" not recognized'):
-        to_svg(diagram(V1))
+        to_svg(V1.diagram())
 
 
 def test_a_program_that_cannot_run_is_named(without_wheel: Path) -> None:
     install(without_wheel / "dot", "#!/nowhere/at/all\n")
 
     with pytest.raises(RenderError, match=r"dot: .*No such file"):
-        to_svg(diagram(V1))
+        to_svg(V1.diagram())
 
 
 def test_a_program_that_hangs_is_killed(without_wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,7 +260,7 @@ def test_a_program_that_hangs_is_killed(without_wheel: Path, monkeypatch: pytest
     monkeypatch.setattr("lifecycle_adapters.render._TIMEOUT_S", 0.2)
 
     with pytest.raises(RenderError, match=r"dot took longer than 0\.2 s: the lifecycle is too large"):
-        to_svg(diagram(V1))
+        to_svg(V1.diagram())
 
 
 # --- the gallery -------------------------------------------------------------------------------
@@ -297,7 +297,7 @@ def test_gallery_is_overwritten_and_obsolete_files_are_removed(tmp_path: Path) -
     write_gallery(tmp_path)
 
     assert not (tmp_path / "v0.png").exists()
-    assert (tmp_path / "v1.svg").read_text(encoding="utf-8") == to_svg(diagram(V1))
+    assert (tmp_path / "v1.svg").read_text(encoding="utf-8") == to_svg(V1.diagram())
     assert (tmp_path / "notes.md").read_text() == "mine"
 
 

@@ -22,7 +22,6 @@ from lifecycle.diagram import (
     Format,
     Mark,
     Node,
-    diagram,
     to_dot,
     to_markdown,
     to_mermaid,
@@ -155,7 +154,7 @@ def read(picture: Diagram, form: Format) -> Content:
 
 
 def test_nodes_and_edges_are_the_declared_states_and_rows(declared: Lifecycle[str, str]) -> None:
-    picture = diagram(declared)
+    picture = declared.diagram()
 
     assert (picture.name, picture.citation) == (declared.name, declared.citation)
     assert [(node.name, node.meaning) for node in picture.nodes] == [(s.name, s.meaning) for s in declared.states]
@@ -166,7 +165,7 @@ def test_nodes_and_edges_are_the_declared_states_and_rows(declared: Lifecycle[st
 
 
 def test_marks_are_the_properties_of_a_state() -> None:
-    marks = {node.name: node.marks for node in diagram(get("v3"), current="created").nodes}
+    marks = {node.name: node.marks for node in get("v3").diagram(current="created").nodes}
 
     assert marks == {
         "created": (Mark.INITIAL, Mark.CURRENT),
@@ -180,12 +179,12 @@ def test_marks_are_the_properties_of_a_state() -> None:
 
 def test_a_current_state_must_be_declared() -> None:
     with pytest.raises(UnknownName, match="did you mean 'paused'"):
-        diagram(get("v1"), current="pausd")
+        get("v1").diagram(current="pausd")
 
 
 def test_the_legend_lists_only_what_occurs() -> None:
-    assert list(diagram(V1).legend) == [Origin.CALLER, Mark.INITIAL, Mark.FINAL]
-    assert list(diagram(V3, current=V3.initial).legend) == [*Origin, *Mark]
+    assert list(V1.diagram().legend) == [Origin.CALLER, Mark.INITIAL, Mark.FINAL]
+    assert list(V3.diagram(current=V3.initial).legend) == [*Origin, *Mark]
 
 
 # --- every format ------------------------------------------------------------------------------
@@ -193,28 +192,28 @@ def test_the_legend_lists_only_what_occurs() -> None:
 
 @pytest.mark.parametrize("form", Format)
 def test_edges_are_the_tables_rows(declared: Lifecycle[str, str], form: Format) -> None:
-    assert read(diagram(declared), form) == content_of(declared, form)
+    assert read(declared.diagram(), form) == content_of(declared, form)
 
 
 @pytest.mark.parametrize("form", Format)
 @given(lifecycle=lifecycles())
 def test_edges_are_the_rows_of_any_table(form: Format, lifecycle: Lifecycle[str, str]) -> None:
-    assert read(diagram(lifecycle), form) == content_of(lifecycle, form)
+    assert read(lifecycle.diagram(), form) == content_of(lifecycle, form)
 
 
 @pytest.mark.parametrize("form", Format)
 def test_each_picture_explains_itself(declared: Lifecycle[str, str], form: Format) -> None:
-    picture = diagram(declared, current=declared.initial)
+    picture = declared.diagram(current=declared.initial)
     text = RENDERERS[form](picture)
 
-    for kind, meaning in diagram(V3, current=V3.initial).legend.items():
+    for kind, meaning in V3.diagram(current=V3.initial).legend.items():
         explained = re.search(rf"\b{kind}\W.*{meaning}", text) is not None
         assert explained == (kind in picture.legend)
 
 
 @pytest.mark.parametrize("render", [to_mermaid, to_dot, to_plantuml])
 def test_rows_of_one_origin_between_two_states_share_a_line(render: Callable[[Diagram], str]) -> None:
-    lines = [line for line in render(diagram(V2)).splitlines() if "stop_task_and_session" in line]
+    lines = [line for line in render(V2.diagram()).splitlines() if "stop_task_and_session" in line]
 
     assert len(V2.transitions) == 6
     assert len(lines) == 2
@@ -222,7 +221,7 @@ def test_rows_of_one_origin_between_two_states_share_a_line(render: Callable[[Di
 
 
 def test_markdown_contains_meanings_and_marks() -> None:
-    states, rows = markdown_tables(to_markdown(diagram(V1, current=V1State.RUNNING)))
+    states, rows = markdown_tables(to_markdown(V1.diagram(current=V1State.RUNNING)))
 
     assert states[0] == ["running", "initial, current", "the browser automation executes"]
     assert states[2] == ["stopped", "final", "terminated; a new task must be created"]
@@ -372,17 +371,17 @@ def skeleton(text: str, form: Format) -> str:
 @pytest.mark.parametrize("form", [Format.MERMAID, Format.DOT, Format.PLANTUML])
 @given(lifecycle=hostile_lifecycles())
 def test_names_change_labels_only(form: Format, lifecycle: Lifecycle[str, str]) -> None:
-    picture, tame = diagram(lifecycle, current=lifecycle.initial), tamed(lifecycle)
+    picture, tame = lifecycle.diagram(current=lifecycle.initial), tamed(lifecycle)
 
     text = RENDERERS[form](picture)
 
-    assert skeleton(text, form) == skeleton(RENDERERS[form](diagram(tame, current=tame.initial)), form)
+    assert skeleton(text, form) == skeleton(RENDERERS[form](tame.diagram(current=tame.initial)), form)
 
 
 @pytest.mark.parametrize("form", Format)
 @given(lifecycle=hostile_lifecycles())
 def test_hostile_names_are_shown_as_they_are(form: Format, lifecycle: Lifecycle[str, str]) -> None:
-    assert read(diagram(lifecycle), form) == content_of(lifecycle, form)
+    assert read(lifecycle.diagram(), form) == content_of(lifecycle, form)
 
 
 @given(meaning=st.text())
@@ -395,3 +394,10 @@ def test_markdown_shows_any_meaning_on_one_line(meaning: str) -> None:
     (states, *_) = markdown_tables(to_markdown(picture))
 
     assert states == [["state", "final", " ".join(printable.split())]]
+
+
+def test_notebook_shows_the_picture() -> None:
+    shown = get("v1")._repr_mimebundle_()  # pyright: ignore[reportPrivateUsage] (as Jupyter calls it)
+    assert shown["text/vnd.mermaid"] == to_mermaid(get("v1").diagram())
+    assert shown["text/markdown"] == f"```mermaid\n{shown['text/vnd.mermaid']}```"
+    assert shown["text/plain"] == repr(get("v1"))

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lifecycle import Event, Lifecycle, Origin, UnknownName
-from lifecycle.diagram import RENDERERS, Diagram, Mark, diagram
+from lifecycle.diagram import RENDERERS, Diagram, Mark
 from lifecycle_adapters.cli.names import AsJson, LifecycleName, declared, state_proposals
 from lifecycle_adapters.cli.output import BAD_INPUT, console, fail, say, shown, table
 
@@ -41,17 +41,17 @@ def _yaml(lifecycle: Shown, state: str | None) -> str:
 def _svg(lifecycle: Shown, state: str | None) -> str:
     from lifecycle_adapters.render import to_svg
 
-    return to_svg(diagram(lifecycle, current=state))
+    return to_svg(lifecycle.diagram(current=state))
 
 
 def _png(lifecycle: Shown, state: str | None) -> bytes:
     from lifecycle_adapters.render import to_png
 
-    return to_png(diagram(lifecycle, current=state))
+    return to_png(lifecycle.diagram(current=state))
 
 
 def _text(render: Callable[[Diagram], str]) -> Produce:
-    return lambda lifecycle, state: render(diagram(lifecycle, current=state))
+    return lambda lifecycle, state: render(lifecycle.diagram(current=state))
 
 
 _PRODUCERS: dict[str, Produce] = {
@@ -128,7 +128,7 @@ def show(
     With --state, json prints the events that this state allows.
     """
     lifecycle = declared(name)
-    picture = diagram(lifecycle, current=state)
+    picture = lifecycle.diagram(current=state)
     if as_json and format_ not in (_TABLES, "json"):
         fail(f"--json and --format {shown(format_)} exclude each other", BAD_INPUT)
     chosen = "json" if as_json else format_

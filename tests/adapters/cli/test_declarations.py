@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lifecycle import CATALOG, V1, V1_FULL, V3_FULL, Lifecycle, VerdictKind, get
-from lifecycle.diagram import RENDERERS, Format, Mark, diagram
+from lifecycle.diagram import RENDERERS, Format, Mark
 from lifecycle_adapters.render import to_png, to_svg
 from tests.adapters.cli.commands import SCRIPT, call, call_json, environment
 
@@ -122,16 +122,16 @@ def test_show_as_a_picture_in_words(form: Format, state: str | None) -> None:
 
     printed = call("show", "v1-full", "--format", form, *options).stdout
 
-    assert printed == RENDERERS[form](diagram(get("v1-full"), current=state))
+    assert printed == RENDERERS[form](get("v1-full").diagram(current=state))
 
 
 def test_show_as_a_picture(tmp_path: Path) -> None:
     file = tmp_path / "v1.png"
 
-    assert call("show", "v1", "-f", "svg").stdout == to_svg(diagram(V1))
-    assert call("show", "v1", "-f", "png").stdout_bytes == to_png(diagram(V1))
+    assert call("show", "v1", "-f", "svg").stdout == to_svg(V1.diagram())
+    assert call("show", "v1", "-f", "png").stdout_bytes == to_png(V1.diagram())
     assert call("show", "v1", "-f", "png", "--output", str(file)).stderr == f"wrote {file}\n"
-    assert file.read_bytes() == to_png(diagram(V1))
+    assert file.read_bytes() == to_png(V1.diagram())
 
 
 @pytest.mark.parametrize("form", ["json", "yaml"])

@@ -16,7 +16,7 @@ from html import escape
 from typing import Any
 
 from lifecycle import Lifecycle
-from lifecycle.diagram import Colour, DotLine, diagram, to_dot_with
+from lifecycle.diagram import Colour, DotLine, to_dot_with
 from lifecycle_adapters.logs.report import LogReport, ObservedTransition
 from lifecycle_adapters.logs.units import count, duration
 from lifecycle_adapters.render import dot_to_svg
@@ -100,7 +100,7 @@ def _labels_on_top(svg: str) -> str:
 
 def traffic_dot(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> str:
     """Return the picture in DOT."""
-    return to_dot_with(diagram(lifecycle), tuple(_lines(report, lifecycle)), labels=dict(_labels(report, lifecycle)))
+    return to_dot_with(lifecycle.diagram(), tuple(_lines(report, lifecycle)), labels=dict(_labels(report, lifecycle)))
 
 
 def _lines(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> Iterator[DotLine]:
