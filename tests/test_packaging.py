@@ -237,7 +237,7 @@ def test_a_missing_extra_says_which_line_to_type(bare: Environment, extra: str) 
         ("watch --api v2 --journal j.db", "cli,watch,journal"),
         ("wait --api v2 --journal=postgresql://localhost/x 1", "cli,http,journal,postgres"),
         ("report own.yaml postgresql://localhost/x --table t", "cli,logs,postgres,yaml"),
-        ("validate v1 x.csv --engine spark", "cli,logs,spark"),
+        ("check v1 x.csv --engine spark", "cli,logs,spark"),
         ("show own.yaml -f svg", "cli,yaml,render"),
         ("demo", "cli,emulator,http,journal"),
     ],

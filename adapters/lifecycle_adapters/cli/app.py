@@ -16,9 +16,9 @@ except ImportError:
     raise MissingExtra("cli", needed_by="the command line") from None
 
 from lifecycle_adapters.cli import journal_commands
-from lifecycle_adapters.cli.declarations import check, diagrams, list_
+from lifecycle_adapters.cli.declarations import diagrams, judge, list_
 from lifecycle_adapters.cli.demo import demo
-from lifecycle_adapters.cli.log_commands import report, validate
+from lifecycle_adapters.cli.log_commands import check, report
 from lifecycle_adapters.cli.output import errors_explained, say
 from lifecycle_adapters.cli.serve_command import serve
 from lifecycle_adapters.cli.show import show
@@ -29,8 +29,8 @@ from lifecycle_adapters.cli.watch_command import watch
 del _rich
 
 _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
-    "Lifecycles": {"list": list_, "show": show, "check": check, "diagrams": diagrams},
-    "Logs": {"validate": validate, "report": report},
+    "Lifecycles": {"list": list_, "show": show, "judge": judge, "diagrams": diagrams},
+    "Logs": {"check": check, "report": report},
     "Tasks of a service": {"create": create, "status": status, "send": send, "wait": wait, "watch": watch},
     "The journal": {
         "tasks": journal_commands.tasks,

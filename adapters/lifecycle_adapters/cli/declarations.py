@@ -1,4 +1,4 @@
-"""The commands `list`, `check` and `diagrams`, which query declared lifecycles. `show` is in show.py."""
+"""The commands `list`, `judge` and `diagrams`, which query declared lifecycles. `show` is in show.py."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _summary(lifecycle: Lifecycle[str, str]) -> dict[str, Any]:
     }
 
 
-def check(name: LifecycleName, state: StateName, event: EventName, *, as_json: AsJson = False) -> None:
+def judge(name: LifecycleName, state: StateName, event: EventName, *, as_json: AsJson = False) -> None:
     """Check whether a state allows an event, and print the reason.
 
     Exit code 0: legal. 1: not legal, or redundant (the task is in the target state already).

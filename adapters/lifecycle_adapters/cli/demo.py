@@ -54,7 +54,7 @@ def demo() -> None:
             _die_in_the_middle_of_a_stop(stage, v1)
             _stop_and_stop_with_session(stage, v2)
             _dispatch_wait_stop(stage, v3)
-            _validate_history(stage, stopped)
+            _check_history(stage, stopped)
     stage.title("The pictures")
     stage.say(_pictures_hint())
     stage.say("The emulator has stopped. To run one yourself: lifecycle serve", style="dim")
@@ -176,8 +176,8 @@ def _dispatch_wait_stop(stage: _Stage, client: Client) -> None:
     stage.expect(session.known_state(), "stopped")
 
 
-def _validate_history(stage: _Stage, task: Task) -> None:
-    stage.title("v1: the history of the first task is validated")
+def _check_history(stage: _Stage, task: Task) -> None:
+    stage.title("v1: the history of the first task is checked")
     transitions = stage.emulator.task(task.id).transitions
     history = [transitions[0].source, *(each.target for each in transitions)]
     stage.expect(_findings(task.lifecycle, history), [])
@@ -187,7 +187,7 @@ def _validate_history(stage: _Stage, task: Task) -> None:
 
 
 def _findings(lifecycle: Lifecycle[str, str], statuses: list[str]) -> list[FindingCode]:
-    """Print what `lifecycle validate` prints for a file with this history, and return the findings' codes."""
+    """Print what `lifecycle check` prints for a file with this history, and return the findings' codes."""
     findings = lifecycle.check(statuses)
     for finding in findings:
         print_finding(f"    history.jsonl:{finding.index + 1}", "", finding.severity, finding.message)

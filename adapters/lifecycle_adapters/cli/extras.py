@@ -16,7 +16,7 @@ from lifecycle.errors import MissingExtra
 from lifecycle_adapters.connection_strings import is_postgres
 
 _OF_COMMANDS: dict[str, tuple[str, ...]] = {
-    "validate": ("logs",),
+    "check": ("logs",),
     "report": ("logs",),
     "create": ("http",),
     "status": ("http",),
@@ -31,7 +31,7 @@ _OF_COMMANDS: dict[str, tuple[str, ...]] = {
     "demo": ("emulator", "http", "journal"),
     "diagrams": ("render",),
 }
-_LOGS = ("validate", "report")
+_LOGS = ("check", "report")
 _RECORDING = ("create", "status", "send", "wait", "watch", "tasks", "history", "recover", "journal")
 _OF_FORMATS = {"yaml": "yaml", "svg": "render", "png": "render"}
 _HELP = frozenset({"--help", "-h", "--version"})
@@ -67,7 +67,7 @@ def _needed(arguments: Sequence[str]) -> Iterator[str]:
             yield "spark"
         if any(map(is_postgres, arguments[2:])):
             yield "postgres"
-    if command in ("show", *_LOGS) and Path(*arguments[1:2]).suffix.lower() in (".yaml", ".yml"):
+    if command in ("show", "judge", *_LOGS) and Path(*arguments[1:2]).suffix.lower() in (".yaml", ".yml"):
         yield "yaml"
     if command == "show":
         chosen = _option_value(arguments, "--format", "-f")

@@ -1,4 +1,4 @@
-"""What `validate` prints: the findings of a log one by one, and the rows that could not be read."""
+"""What `check` prints: the findings of a log one by one, and the rows that could not be read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands `validate` and `report`: logs of any size against a lifecycle."""
+"""The commands `check` and `report`: logs of any size against a lifecycle."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lifecycle_adapters.cli.names import AsJson, declared
 
 
 @takes_log_options
-def validate(
+def check(
     log: LogOptions,
     *,
     show: Annotated[int, typer.Option(min=0, help="List at most so many findings; all are counted.")] = 100,

@@ -1,4 +1,4 @@
-"""What `validate` and `report` do with a log: check it, tell what came of it, write files, end with an exit code.
+"""What `check` and `report` do with a log: check it, tell what came of it, write files, end with an exit code.
 
 Imported when one of them runs, since the database that counts is loaded with it.
 """

@@ -231,7 +231,7 @@ class SqlJournal:
         """Yield all reports as rows of a log, task after task, each in the order of its times.
 
         A row has `task_id`, `at` (aware, UTC) and `status`, translated to the channel `api` if the
-        lifecycle declares it. `lifecycle validate` and other checkers of logs read such rows.
+        lifecycle declares it. `lifecycle check` and other checkers of logs read such rows.
 
         Raises:
             UnknownName: the journal is not empty, and no task of this lifecycle is recorded; raised with the first row.

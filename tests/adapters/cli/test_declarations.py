@@ -1,4 +1,4 @@
-"""`list`, `show`, `check` and `diagrams` say what the declarations say, and what they cannot say in one line."""
+"""`list`, `show`, `judge` and `diagrams` say what the declarations say, and what they cannot say in one line."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ def test_an_unsound_declaration_is_told_with_all_its_findings(tmp_path: Path) ->
 def test_check_answers_every_pair_as_judge_does(declared: Lifecycle[str, str]) -> None:
     for state, event in product(declared.states, declared.events):
         verdict = declared.judge(state.name, event.name)
-        result = call("check", declared.name, state.name, event.name)
+        result = call("judge", declared.name, state.name, event.name)
 
         assert result.exit_code == (0 if verdict.kind is VerdictKind.APPLIED else 1)
         assert result.stdout.endswith(f": {verdict.reason}\n")
@@ -250,11 +250,11 @@ def test_check_answers_every_pair_as_judge_does(declared: Lifecycle[str, str]) -
     ],
 )
 def test_check_says_why(state: str, event: str, said: str) -> None:
-    assert call("check", "v1-full", state, event).stdout == f"{said}\n"
+    assert call("judge", "v1-full", state, event).stdout == f"{said}\n"
 
 
 def test_check_for_programs() -> None:
-    assert call_json("check", "v1", "paused", "pause") == {
+    assert call_json("judge", "v1", "paused", "pause") == {
         "lifecycle": "v1",
         "state": "paused",
         "event": "pause",
@@ -276,15 +276,15 @@ def test_check_for_programs() -> None:
     ],
 )
 def test_check_of_an_unknown_name_is_bad_input(names: tuple[str, str, str], said: str) -> None:
-    result = call("check", *names)
+    result = call("judge", *names)
 
     assert result.exit_code == 2
     assert result.stderr.startswith(f"lifecycle: {said}")
 
 
 def test_check_of_a_file(door: Path) -> None:
-    assert call("check", str(door), "open", "brick").exit_code == 0
-    assert call("check", str(door), "[red]gone", "brick").stdout.startswith("redundant: ")
+    assert call("judge", str(door), "open", "brick").exit_code == 0
+    assert call("judge", str(door), "[red]gone", "brick").stdout.startswith("redundant: ")
 
 
 # --- diagrams ----------------------------------------------------------------------------------

@@ -154,7 +154,7 @@ def test_an_interrupt_in_a_pipe_is_quiet_and_leaves_nothing(
 
 def test_an_interrupt_while_the_standard_input_is_awaited(spill: Path) -> None:
     log = ("v1", "-", "--input-format", "csv", "--spill", str(spill))
-    with terminal("validate", *log) as screen:
+    with terminal("check", *log) as screen:
         until(spill)
         screen.interrupt()
         assert screen.end() == 130
@@ -173,7 +173,7 @@ def bad(tmp_path: Path) -> str:
     return str(file)
 
 
-@pytest.mark.parametrize("command", [("validate", "--show", "5000"), ("validate", "--json"), ("report",)])
+@pytest.mark.parametrize("command", [("check", "--show", "5000"), ("check", "--json"), ("report",)])
 def test_a_pipe_that_nobody_reads_ends_it_quietly(command: tuple[str, ...], bad: str, spill: Path) -> None:
     name, *options = command
     reader, writer = os.pipe()
@@ -187,11 +187,11 @@ def test_a_pipe_that_nobody_reads_ends_it_quietly(command: tuple[str, ...], bad:
 
 
 def test_colours_are_for_terminals(bad: str) -> None:
-    with terminal("validate", "v1-full", bad, "--in-order", "--show", "1") as coloured:
+    with terminal("check", "v1-full", bad, "--in-order", "--show", "1") as coloured:
         assert coloured.end() == 1
 
     assert "\x1b[1;31mfinding\x1b[0m" in coloured.shown
-    assert "\x1b" not in script("validate", "v1-full", bad, "--in-order", "--show", "1").stdout
+    assert "\x1b" not in script("check", "v1-full", bad, "--in-order", "--show", "1").stdout
 
 
 # --- what is loaded ----------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from lifecycle_adapters.http import Client
 from tests.adapters.cli.commands import KEY, SCRIPT, call, environment, python, script, terminal
 
 COMMANDS: dict[tuple[str, ...], str] = {
-    (): "list show check diagrams validate report create status send wait watch"
+    (): "list show judge diagrams check report create status send wait watch"
     " tasks history recover journal serve demo",
     ("journal",): "check export forget prune",
 }
@@ -29,13 +29,13 @@ COMMANDS: dict[tuple[str, ...], str] = {
 
 def test_the_script_and_the_module_are_the_same_command() -> None:
     module = subprocess.run(
-        [sys.executable, "-m", "lifecycle_adapters.cli", "check", "v1", "stopped", "resume"],
+        [sys.executable, "-m", "lifecycle_adapters.cli", "judge", "v1", "stopped", "resume"],
         capture_output=True,
         text=True,
         check=False,
         env=environment(),
     )
-    installed = script("check", "v1", "stopped", "resume")
+    installed = script("judge", "v1", "stopped", "resume")
 
     assert (installed.returncode, installed.stderr) == (module.returncode, module.stderr) == (1, "")
     assert installed.stdout == module.stdout
@@ -57,7 +57,7 @@ def test_help_lists_every_command_and_explains_every_option(group: tuple[str, ..
 def test_what_is_not_known_is_bad_input() -> None:
     assert call("shw").exit_code == 2
     assert "Did you mean 'show'" in call("shw").stderr
-    assert call("check", "v1", "running").exit_code == 2
+    assert call("judge", "v1", "running").exit_code == 2
 
 
 # --- pipes -------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ def test_a_width_that_no_terminal_has_is_none(arguments: str, columns: str) -> N
 
 
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/urandom", "/dev/full"])
-@pytest.mark.parametrize("arguments", ["show {}", "check {} running stop", "validate {} log.csv"])
+@pytest.mark.parametrize("arguments", ["show {}", "judge {} running stop", "check {} log.csv"])
 def test_a_device_is_no_declaration(arguments: str, device: str) -> None:
     done = script(*arguments.format(device).split())
 
@@ -127,14 +127,14 @@ def emulator() -> Iterator[Emulator]:
 
 
 def test_colours_are_for_terminals_that_want_them() -> None:
-    with terminal("check", "v1", "running", "stop") as coloured:
+    with terminal("judge", "v1", "running", "stop") as coloured:
         assert coloured.end() == 0
-    with terminal("check", "v1", "running", "stop", env={"NO_COLOR": "1"}) as plain:
+    with terminal("judge", "v1", "running", "stop", env={"NO_COLOR": "1"}) as plain:
         assert plain.end() == 0
 
     assert "\x1b[1;32mlegal\x1b[0m" in coloured.shown
     assert "\x1b[1;32m" not in plain.shown
-    assert "\x1b" not in script("check", "v1", "running", "stop").stdout
+    assert "\x1b" not in script("judge", "v1", "running", "stop").stdout
 
 
 def test_a_wait_is_watched_alive(emulator: Emulator) -> None:
@@ -255,7 +255,7 @@ def completed(*words: str) -> list[str]:
 
 def test_a_shell_completes_with_the_script_that_is_shown() -> None:
     shown = script("--show-completion", "bash", env={"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}).stdout
-    typing = f'COMP_WORDS=(lifecycle check v1 ""); COMP_CWORD=3; {BASH_FUNCTION.findall(shown)[0]} lifecycle; '
+    typing = f'COMP_WORDS=(lifecycle judge v1 ""); COMP_CWORD=3; {BASH_FUNCTION.findall(shown)[0]} lifecycle; '
 
     done = subprocess.run(
         ["bash", "--norc", "-c", f'{shown}\n{typing} echo "${{COMPREPLY[*]}}"'],
@@ -274,9 +274,9 @@ BASH_FUNCTION = re.compile(r"^complete .*-F (\w+) ", re.MULTILINE)
 def test_names_are_completed() -> None:
     assert completed("sh") == ["show"]
     assert completed("show", "") == list(CATALOG)
-    assert completed("check", "v1-") == ["v1-full"]
-    assert completed("check", "v1-full", "") == [str(state.name) for state in V1_FULL.states]
-    assert completed("check", "v1-full", "running", "p") == ["pause"]
+    assert completed("judge", "v1-") == ["v1-full"]
+    assert completed("judge", "v1-full", "") == [str(state.name) for state in V1_FULL.states]
+    assert completed("judge", "v1-full", "running", "p") == ["pause"]
     assert completed("show", "v3", "--state", "s") == ["stopped"]
     assert completed("show", "v3", "--format", "m") == ["mermaid", "markdown"]
     assert completed("create", "--api", "v2") == ["v2", "v2-session"]
@@ -287,7 +287,7 @@ def test_names_are_completed() -> None:
 
 
 def test_where_nothing_can_be_known_nothing_is_proposed() -> None:
-    assert completed("check", "missing.yaml", "") == []
+    assert completed("judge", "missing.yaml", "") == []
     assert completed("send", "--api", "v9", "some-id", "") == []
 
 
@@ -304,7 +304,7 @@ def test_where_nothing_can_be_known_nothing_is_proposed() -> None:
         ("uvicorn", "emulator", ["serve"]),
         ("fastapi", "emulator", ["demo"]),
         ("yaml", "yaml", ["show", "v1", "--format", "yaml"]),
-        ("duckdb", "logs", ["validate", "v1", "x.csv"]),
+        ("duckdb", "logs", ["check", "v1", "x.csv"]),
         ("numpy", "logs", ["report", "v1", "x.csv"]),
         ("psycopg", "postgres", ["report", "v1", "postgresql://localhost/x", "--table", "x"]),
         ("pyspark", "spark", ["report", "v1", "x.csv", "--engine", "spark"]),
@@ -355,7 +355,7 @@ import sys
 absent = "httpx2 tenacity fastapi uvicorn starlette yaml hypothesis duckdb numpy"
 sys.modules.update(dict.fromkeys(absent.split()))
 from lifecycle_adapters.cli.app import app
-for arguments in (["list"], ["show", "v1"], ["check", "v1", "running", "stop"]):
+for arguments in (["list"], ["show", "v1"], ["judge", "v1", "running", "stop"]):
     try:
         app(arguments)
     except SystemExit as end:

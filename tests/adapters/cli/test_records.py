@@ -583,7 +583,7 @@ def test_what_is_exported_is_judged_by_validate(record: SqlJournal, journal: str
 
     for name in ("jsonl", "csv"):
         exported = call("journal", "export", "v1-full", "--journal", journal, "--format", name)
-        judged = call("validate", "v1-full", "-", "--input-format", name, typed=exported.stdout_bytes)
+        judged = call("check", "v1-full", "-", "--input-format", name, typed=exported.stdout_bytes)
 
         assert judged.exit_code == 0, judged.output
         assert f"{len(HOSTILE) + 1} tasks, {3 * len(HOSTILE) + 1} rows" in judged.output

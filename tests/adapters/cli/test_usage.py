@@ -25,7 +25,7 @@ def refusal(*arguments: str) -> str:
     [
         ("wait x --api v1 --until finale", "'finale' is not one of 'settled', 'final'; did you mean 'final'?"),
         ("journal export v1 --journal x --format cvs", "'cvs' is not one of 'csv', 'jsonl'; did you mean 'csv'?"),
-        ("validate v1 x.csv --mode sampeld", "'sampeld' is not one of 'exact', 'sampled'; did you mean 'sampled'?"),
+        ("check v1 x.csv --mode sampeld", "'sampeld' is not one of 'exact', 'sampled'; did you mean 'sampled'?"),
         ("report v1 x.csv --engine SPARK", "did you mean 'spark'?"),
         ("report v1 x.csv --input-format parkuet", "did you mean 'parquet'?"),
         ("show v1 --format mermade", "did you mean 'mermaid'?"),
@@ -57,7 +57,7 @@ def helps() -> Iterator[tuple[str, str]]:
     """Every option and argument of the commands that are not about logs, and its help."""
     group: Any = typer.main.get_command(app)
     commands = {**group.commands, **group.commands["journal"].commands}
-    for name in commands.keys() - {"validate", "report", "journal"}:
+    for name in commands.keys() - {"check", "report", "journal"}:
         yield from ((f"{name} {each.opts[0]}", each.help or "") for each in commands[name].params)
 
 

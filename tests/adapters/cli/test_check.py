@@ -1,4 +1,4 @@
-"""`validate` says of every row what `Lifecycle.check` says, with the file and the row that it is on."""
+"""`check` says of every row what `Lifecycle.check` says, with the file and the row that it is on."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def parquet(path: Path, rows: Iterable[Sequence[str]]) -> None:
 def test_lawful_histories(file: Path) -> None:
     file.write_text(CLEAN)
 
-    result = call("validate", "v1-full", str(file), *ORDERED)
+    result = call("check", "v1-full", str(file), *ORDERED)
 
     assert result.exit_code == 0
     assert result.stdout == "2 tasks, 4 rows: 0 findings, 0 for information, 0 unreadable rows\n"
@@ -71,8 +71,8 @@ def test_lawful_histories(file: Path) -> None:
 def test_statuses_in_another_letter_case_are_named_and_can_be_read(file: Path) -> None:
     file.write_text(CLEAN.replace("running", "RUNNING").replace("b,created", "b,Created"))
 
-    strict = call("validate", "v1-full", str(file), *ORDERED)
-    lenient = call("validate", "v1-full", str(file), *ORDERED, "--ignore-case")
+    strict = call("check", "v1-full", str(file), *ORDERED)
+    lenient = call("check", "v1-full", str(file), *ORDERED, "--ignore-case")
 
     assert strict.exit_code == 1
     assert "1 row says RUNNING; declared is 'running': --ignore-case takes them for the same" in strict.stderr
@@ -93,17 +93,17 @@ def test_times_of_another_form_name_the_option_that_reads_them(
 ) -> None:
     file.write_text(f"task_id,at,status\na,{time},created\n")
 
-    refused, read = call("validate", "v1-full", str(file)), call("validate", "v1-full", str(file), *options)
+    refused, read = call("check", "v1-full", str(file)), call("check", "v1-full", str(file), *options)
 
     assert (refused.exit_code, read.exit_code) == (2, 0)
     assert hint in refused.stderr
-    assert call("validate", "v1-full", str(file), *options, *ORDERED).exit_code == 2  # a log has times or none
+    assert call("check", "v1-full", str(file), *options, *ORDERED).exit_code == 2  # a log has times or none
 
 
 def test_findings_have_their_row_their_task_their_kind_and_what_was_possible(file: Path) -> None:
     file.write_text(BAD)
 
-    result = call("validate", "v1-full", str(file), *ORDERED, "--information")
+    result = call("check", "v1-full", str(file), *ORDERED, "--information")
 
     assert result.exit_code == 1
     assert result.stdout.splitlines() == [
@@ -116,7 +116,7 @@ def test_findings_have_their_row_their_task_their_kind_and_what_was_possible(fil
 def test_information_is_listed_where_it_is_asked_for_and_is_fine(file: Path) -> None:
     file.write_text("status\ncreated\ncreated\nrunning\nfinished\n")
 
-    silent, told = (call("validate", "v1-full", str(file), *ONE, *more) for more in ((), ("--information",)))
+    silent, told = (call("check", "v1-full", str(file), *ONE, *more) for more in ((), ("--information",)))
 
     assert (silent.exit_code, told.exit_code) == (0, 0)
     assert silent.stdout == "1 task, 4 rows: 0 findings, 1 for information, 0 unreadable rows\n"
@@ -126,8 +126,8 @@ def test_information_is_listed_where_it_is_asked_for_and_is_fine(file: Path) -> 
 def test_for_programs(file: Path) -> None:
     file.write_text("at,task_id,status\n1700000000,a,stopped\n1700000001,a,running\nsoon,b,created\n")
 
-    assert call("validate", "v1-full", str(file), "--json").exit_code == 1
-    document = call_json("validate", "v1-full", str(file))
+    assert call("check", "v1-full", str(file), "--json").exit_code == 1
+    document = call_json("check", "v1-full", str(file))
     assert document["rejects"][0].pop("detail") == "soon"
     assert document | {"findings": document["findings"][1:]} == {
         "lifecycle": "v1-full",
@@ -164,7 +164,7 @@ def test_at_most_so_many_are_listed_and_it_is_said_how_many_more_there_are(file:
     file.write_text("task_id,status\n" + rows)
 
     usual, few, all_, none = (
-        call("validate", "v1-full", str(file), *ORDERED, *more)
+        call("check", "v1-full", str(file), *ORDERED, *more)
         for more in ((), ("--show", "2"), ("--show", "1150"), ("--show", "0"))
     )
 
@@ -182,7 +182,7 @@ def test_at_most_so_many_are_listed_and_it_is_said_how_many_more_there_are(file:
     assert all_.stdout.count(": finding: ") == 1_150
     assert "more:" not in all_.stdout
     assert none.stdout.count("\n") == 3
-    document = call_json("validate", "v1-full", str(file), *ORDERED, "--show", "2")
+    document = call_json("check", "v1-full", str(file), *ORDERED, "--show", "2")
     assert (len(document["findings"]), document["more_findings"]) == (2, 1_148)
     assert (len(document["rejects"]), document["more_rejects"]) == (2, 118)
 
@@ -202,7 +202,7 @@ def test_every_history_is_judged_as_check_does(mode: Mode, form: str, folder: Pa
     else:
         parquet(file, rows)
 
-    found = call_json("validate", "v3-full", str(file), *ORDERED, "--mode", mode, "--information", "--show", "1000")
+    found = call_json("check", "v3-full", str(file), *ORDERED, "--mode", mode, "--information", "--show", "1000")
 
     first_row = 2 if form == "csv" else 1
     expected: list[dict[str, object]] = []
@@ -221,7 +221,7 @@ def test_every_history_is_judged_as_check_does(mode: Mode, form: str, folder: Pa
 
 def test_the_words_of_another_channel() -> None:
     typed = "status\ninitializing\nstarted\nfinished\n"
-    log = ("validate", "v1-full", "-", "--input-format", "csv", *ONE)
+    log = ("check", "v1-full", "-", "--input-format", "csv", *ONE)
 
     assert call(*log, "--channel", "webhook", typed=typed).exit_code == 0
     assert call(*log, typed=typed).exit_code == 1
@@ -236,7 +236,7 @@ def test_rows_are_put_in_the_order_of_their_times_and_keep_their_rows() -> None:
     typed = "\n".join(map(json.dumps, rows))
     columns = ("--status-column", "to", "--task-column", "id", "--at-column", "seen")
 
-    result = call("validate", "v1-full", "-", "--input-format", "jsonl", *columns, typed=typed)
+    result = call("check", "v1-full", "-", "--input-format", "jsonl", *columns, typed=typed)
 
     assert result.exit_code == 1
     assert result.stdout.startswith("-:3: a: finding: 'running' after 'stopped': after_final")
@@ -244,7 +244,7 @@ def test_rows_are_put_in_the_order_of_their_times_and_keep_their_rows() -> None:
 
 def test_a_sequence_orders_the_rows_of_one_time() -> None:
     typed = "task_id,at,status,n\na,2026-01-01,running,2\na,2026-01-01,created,1\n"
-    log = ("validate", "v1-full", "-", "--input-format", "csv")
+    log = ("check", "v1-full", "-", "--input-format", "csv")
 
     assert call(*log, typed=typed).exit_code == 1
     assert call(*log, "--sequence-column", "n", typed=typed).exit_code == 0
@@ -265,8 +265,8 @@ def test_files_of_many_kinds_are_one_log(folder: Path) -> None:
     (folder / "2.jsonl").write_text('{"task_id": "a", "status": "running"}')
     parquet(folder / "3.parquet", [("a", "created")])
 
-    by_name = call("validate", "v1-full", "1.csv", "2.jsonl", "3.parquet", *ORDERED)
-    by_folder = call("validate", "v1-full", ".", *ORDERED)
+    by_name = call("check", "v1-full", "1.csv", "2.jsonl", "3.parquet", *ORDERED)
+    by_folder = call("check", "v1-full", ".", *ORDERED)
 
     assert by_name.stdout.startswith("3.parquet:1: a: finding: 'created' after 'running': out_of_order")
     assert "1 task, 3 rows: 1 finding" in by_folder.stdout
@@ -289,7 +289,7 @@ def test_files_of_many_kinds_are_one_log(folder: Path) -> None:
 def test_a_row_that_cannot_be_read_is_counted_listed_and_kept(row: bytes, said: str, folder: Path) -> None:
     typed = b"task_id,at,status\nb,2026-01-01,created\n" + row + b"\n"
 
-    result = call("validate", "v1-full", "-", "--input-format", "csv", typed=typed)
+    result = call("check", "v1-full", "-", "--input-format", "csv", typed=typed)
 
     assert result.exit_code == 0
     listed, summary = result.stdout.splitlines()
@@ -306,7 +306,7 @@ def test_a_row_that_cannot_be_read_is_counted_listed_and_kept(row: bytes, said: 
 def test_kept_rejects_are_no_part_of_the_log_the_next_time(where: str, folder: Path) -> None:
     (folder / "log.csv").write_text("task_id,status\na,created\n,created\n")
 
-    first, second = (call("validate", "v1-full", where, *ORDERED) for _ in range(2))
+    first, second = (call("check", "v1-full", where, *ORDERED) for _ in range(2))
 
     assert first.exit_code == 0
     assert (folder / "lifecycle-rejects.csv").exists()
@@ -316,7 +316,7 @@ def test_kept_rejects_are_no_part_of_the_log_the_next_time(where: str, folder: P
 def test_strict_reads_all_or_nothing(folder: Path) -> None:
     (folder / "log.csv").write_text("task_id,status\na,created\n,created\n")
 
-    result = call("validate", "v1-full", "log.csv", *ORDERED, "--strict")
+    result = call("check", "v1-full", "log.csv", *ORDERED, "--strict")
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert "log.csv:3: no task id" in result.stderr
@@ -326,7 +326,7 @@ def test_strict_reads_all_or_nothing(folder: Path) -> None:
 def test_where_nothing_can_be_read_the_first_reasons_are_told(folder: Path) -> None:
     (folder / "log.jsonl").write_text("[]\n" * 11)
 
-    result = call("validate", "v1-full", "log.jsonl", *ORDERED)
+    result = call("check", "v1-full", "log.jsonl", *ORDERED)
 
     assert (result.exit_code, result.stdout) == (2, "")
     first, *reasons, kept = result.stderr.splitlines()
@@ -337,7 +337,7 @@ def test_where_nothing_can_be_read_the_first_reasons_are_told(folder: Path) -> N
     ]
 
 
-@pytest.mark.parametrize("command", ["validate", "report"])
+@pytest.mark.parametrize("command", ["check", "report"])
 @pytest.mark.parametrize(
     ("options", "kept", "said"),
     [
@@ -367,7 +367,7 @@ def test_a_file_of_somebody_else_is_left_alone_where_nothing_can_be_read(folder:
     (folder / "log.csv").write_text("task_id,status\n,created\n")
     (folder / "lifecycle-rejects.csv").write_text("mine\n")
 
-    result = call("validate", "v1-full", "log.csv", *ORDERED)
+    result = call("check", "v1-full", "log.csv", *ORDERED)
 
     assert result.exit_code == 2
     assert "lifecycle-rejects.csv is no file of ours; --rejects FILE keeps which and why" in result.stderr
@@ -375,7 +375,7 @@ def test_a_file_of_somebody_else_is_left_alone_where_nothing_can_be_read(folder:
 
 
 def test_more_threads_than_any_machine_has_are_refused() -> None:
-    result = call("validate", "v1", "-", "--threads", "100000")
+    result = call("check", "v1", "-", "--threads", "100000")
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert "--threads" in result.stderr
@@ -385,8 +385,8 @@ def test_a_broken_file_among_good_ones_is_judged_as_far_as_it_goes(folder: Path)
     (folder / "1.csv").write_text("task_id,status\na,created\na,stopped\na,running\n")
     (folder / "2.parquet").write_bytes(b"PAR1 and no more")
 
-    result = call("validate", "v1-full", ".", *ORDERED)
-    document = call_json("validate", "v1-full", ".", *ORDERED)
+    result = call("check", "v1-full", ".", *ORDERED)
+    document = call_json("check", "v1-full", ".", *ORDERED)
 
     assert result.exit_code == 2
     broken, finding, summary = result.stdout.splitlines()
@@ -413,7 +413,7 @@ def test_a_missing_column_is_named_with_those_that_are_there_and_the_option_that
 ) -> None:
     file.write_text(f"{header}\n1,2026-01-01,running\n")
 
-    result = call("validate", "v1", str(file), *options)
+    result = call("check", "v1", str(file), *options)
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert said in result.stderr
@@ -424,7 +424,7 @@ def test_a_missing_column_is_named_with_those_that_are_there_and_the_option_that
 @pytest.mark.parametrize(
     ("delimiter", "encoding"), [(";", "utf-8"), ("\t", "utf-16"), ("|", "cp1252"), (",", "utf-16-le")]
 )
-@pytest.mark.parametrize("command", ["validate", "report"])
+@pytest.mark.parametrize("command", ["check", "report"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["LF", "CRLF"])
 def test_csv_of_another_delimiter_and_encoding_is_read(
     delimiter: str, encoding: str, command: str, end: str, file: Path
@@ -454,9 +454,9 @@ def test_csv_written_otherwise_names_the_option_that_reads_it(
 ) -> None:
     file.write_bytes(content.encode() if isinstance(content, str) else content)
 
-    refused = call("validate", "v1-full", str(file), *ORDERED)
+    refused = call("check", "v1-full", str(file), *ORDERED)
     option, value = helps.split()
-    read = call("validate", "v1-full", str(file), *ORDERED, option, value.strip("'"))
+    read = call("check", "v1-full", str(file), *ORDERED, option, value.strip("'"))
 
     assert (refused.exit_code, refused.stdout) == (2, "")
     first, hint = refused.stderr.splitlines()
@@ -468,7 +468,7 @@ def test_csv_written_otherwise_names_the_option_that_reads_it(
 def test_what_cannot_be_decoded_is_an_unreadable_row(file: Path) -> None:
     file.write_bytes(CLEAN.encode() + b"b,stopp\x81ed\n")
 
-    result = call("validate", "v1-full", str(file), *ORDERED, "--encoding", "cp1252")
+    result = call("check", "v1-full", str(file), *ORDERED, "--encoding", "cp1252")
 
     assert result.exit_code == 0
     assert result.stdout.startswith(f"{file}:6: unreadable: not a row: not cp1252\n")
@@ -489,7 +489,7 @@ def test_options_of_csv_with_another_source_are_refused(
 ) -> None:
     (folder / "log.jsonl").write_text("{}\n")
 
-    result = call("validate", "v1", *source, *option)
+    result = call("check", "v1", *source, *option)
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(f"lifecycle: {said}")
@@ -499,7 +499,7 @@ def test_options_of_csv_with_another_source_are_refused(
 def test_foreign_text_is_shown_harmlessly() -> None:
     row = {"task_id": "[red]\x1b[31mid\x07" + "x" * 1_000, "status": "[bold]\x1b]0;title\x07" + "y" * 1_000}
 
-    result = call("validate", "v1", "-", *ORDERED, "--input-format", "jsonl", typed=json.dumps(row))
+    result = call("check", "v1", "-", *ORDERED, "--input-format", "jsonl", typed=json.dumps(row))
 
     assert result.exit_code == 1
     assert "-:1: [red]\\x1b[31mid\\x07xxx" in result.stdout
@@ -537,7 +537,7 @@ def test_foreign_text_is_shown_harmlessly() -> None:
     ],
 )
 def test_bad_input_is_said_in_one_line(arguments: list[str], said: str) -> None:
-    result = call("validate", *arguments)
+    result = call("check", *arguments)
 
     assert result.exit_code == 2
     assert result.stdout == ""
@@ -546,14 +546,14 @@ def test_bad_input_is_said_in_one_line(arguments: list[str], said: str) -> None:
 
 
 def test_what_the_standard_input_holds_must_be_said() -> None:
-    result = call("validate", "v1", "-")
+    result = call("check", "v1", "-")
 
     assert result.exit_code == 2
     assert result.stderr.splitlines()[1] == "--input-format names the format: parquet, csv or jsonl"
 
 
 def test_a_log_without_rows_is_unusable() -> None:
-    result = call("validate", "v1", "-", "--input-format", "csv", typed="task_id,at,status\n")
+    result = call("check", "v1", "-", "--input-format", "csv", typed="task_id,at,status\n")
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == "lifecycle: the log has no rows\n"
@@ -566,7 +566,7 @@ def test_a_log_without_rows_is_unusable() -> None:
 def test_all_findings_are_written_to_a_file(name: str, file: Path, folder: Path) -> None:
     file.write_text("task_id,status\n" + "".join(f"t{number},stopped\n" for number in range(150)))
 
-    result = call("validate", "v1-full", str(file), *ORDERED, "--show", "0", "--findings", name)
+    result = call("check", "v1-full", str(file), *ORDERED, "--show", "0", "--findings", name)
 
     assert result.exit_code == 1
     assert result.stderr == f"wrote 150 findings to {name}\n"
@@ -580,7 +580,7 @@ def test_all_findings_are_written_to_a_file(name: str, file: Path, folder: Path)
 def test_rejects_go_where_they_are_wanted(file: Path, folder: Path) -> None:
     file.write_text("task_id,status\na,created\n,=1+1\n")
 
-    result = call("validate", "v1-full", str(file), *ORDERED, "--rejects", "rejects.jsonl")
+    result = call("check", "v1-full", str(file), *ORDERED, "--rejects", "rejects.jsonl")
 
     assert result.stderr == "1 row could not be read; wrote which and why to rejects.jsonl\n"
     (reject,) = map(json.loads, (folder / "rejects.jsonl").read_text().splitlines())
@@ -592,11 +592,11 @@ def test_kept_rejects_replace_those_of_an_earlier_run_and_nothing_else(file: Pat
     kept = folder / "lifecycle-rejects.csv"
     for rows, lines in ((2, 3), (1, 2)):
         file.write_text("task_id,status\na,created\n" + ",created\n" * rows)
-        assert call("validate", "v1-full", str(file), *ORDERED).exit_code == 0
+        assert call("check", "v1-full", str(file), *ORDERED).exit_code == 0
         assert kept.read_text().count("\n") == lines
 
     kept.write_text("file,row\nsomebody's own\n")
-    result = call("validate", "v1-full", str(file), *ORDERED)
+    result = call("check", "v1-full", str(file), *ORDERED)
 
     assert result.exit_code == 0
     said = "1 row could not be read; lifecycle-rejects.csv is no file of ours; --rejects FILE keeps which and why\n"
@@ -609,9 +609,7 @@ def test_kept_rejects_replace_those_of_an_earlier_run_and_nothing_else(file: Pat
 def test_where_nothing_can_be_written_a_log_is_judged_all_the_same(rows: str, code: int, unwritable: Path) -> None:
     for unreadable, kept in ((0, ""), (1, "; lifecycle-rejects.csv cannot be written: Permission denied;")):
         with without_privileges():
-            result = call(
-                "validate", "v1-full", "-", "--input-format", "csv", *ORDERED, typed=rows + ",\n" * unreadable
-            )
+            result = call("check", "v1-full", "-", "--input-format", "csv", *ORDERED, typed=rows + ",\n" * unreadable)
 
         assert result.exit_code == code
         assert result.stdout.endswith(f"{unreadable} unreadable row{'s' if not unreadable else ''}\n")
@@ -626,7 +624,7 @@ def test_rejects_of_somebody_else_that_cannot_be_read_are_left_alone(unwritable:
     kept.chmod(0o600)
 
     with without_privileges():
-        result = call("validate", "v1-full", "-", "--input-format", "csv", *ORDERED, typed=CLEAN + ",\n")
+        result = call("check", "v1-full", "-", "--input-format", "csv", *ORDERED, typed=CLEAN + ",\n")
 
     assert (result.exit_code, kept.read_text()) == (0, "private")
     assert "lifecycle-rejects.csv is no file of ours" in result.stderr
@@ -635,7 +633,7 @@ def test_rejects_of_somebody_else_that_cannot_be_read_are_left_alone(unwritable:
 def test_what_was_asked_for_and_cannot_be_written_is_an_error(unwritable: Path) -> None:
     for option in ("--findings", "--rejects"):
         with without_privileges():
-            result = call("validate", "v1-full", "-", "--input-format", "csv", *ORDERED, option, "x.csv", typed=BAD)
+            result = call("check", "v1-full", "-", "--input-format", "csv", *ORDERED, option, "x.csv", typed=BAD)
 
         assert result.exit_code == 2
         assert "x.csv cannot be written: Permission denied" in result.stderr
@@ -645,7 +643,7 @@ def test_what_was_asked_for_and_cannot_be_written_is_an_error(unwritable: Path) 
 def test_what_is_written_is_for_its_owner_only(option: str, file: Path) -> None:
     file.write_text(BAD + ",\n")
     name = {"--html": "page.html", "kept": "lifecycle-rejects.csv"}.get(option, "rows.csv")
-    command = "report" if option == "--html" else "validate"
+    command = "report" if option == "--html" else "check"
     before = os.umask(0)
     try:
         call(command, "v1-full", str(file), *ORDERED, *(() if option == "kept" else (option, name)))
@@ -660,7 +658,7 @@ def test_a_circle_of_links_is_an_error_or_replaced(option: str, file: Path) -> N
     file.write_text(CLEAN)
     Path("a.csv").symlink_to("b.csv")
     Path("b.csv").symlink_to("a.csv")
-    command = "report" if option == "--html" else "validate"
+    command = "report" if option == "--html" else "check"
     files = ("a.csv",) if option == "FILE" else (str(file), option, "a.csv")
 
     result = call(command, "v1-full", *files, *ORDERED)
@@ -673,7 +671,7 @@ def test_a_circle_of_links_is_an_error_or_replaced(option: str, file: Path) -> N
 def test_no_file_of_a_folder_or_a_glob_is_written_over(log: str, folder: Path) -> None:
     (folder / "log.csv").write_text(BAD)
 
-    result = call("validate", "v1-full", log, *ORDERED, "--findings", "./log.csv")
+    result = call("check", "v1-full", log, *ORDERED, "--findings", "./log.csv")
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert "log.csv is the log itself, and would be written over" in result.stderr
@@ -699,7 +697,7 @@ def test_what_could_not_be_written_is_refused_before_any_work(
     os.mkfifo(folder / "pipe.csv")
     (folder / "log.csv").write_text(BAD)
 
-    result = call("validate", "v1-full", "log.csv", *ORDERED, *options)
+    result = call("check", "v1-full", "log.csv", *ORDERED, *options)
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(f"lifecycle: {said}")
