@@ -45,9 +45,10 @@ _now = partial(datetime.now, UTC)
 class MemoryJournal:
     """The default journal: in memory, for one process, safe to share between threads.
 
-    A task is kept as long as its task journal is referenced (a client's handle does that) or it has an open
-    command, and permanently once a command had an idempotency key. So following many tasks does not fill the
-    memory with the histories of tasks that are over.
+    A task is kept as long as its task journal is referenced (a client's handle does that), it has an open command, or
+    it is among the last 10,000 tasks of which `add_reports` or `receive` recorded a report; and permanently once a
+    command had an idempotency key. So following many tasks does not fill the memory with the histories of tasks that
+    are over.
 
     A command stays claimed until its procedure ends, also by an error: no other thread can claim it before.
 
@@ -107,6 +108,7 @@ class MemoryJournal:
         raised: list[Exception] = []
         for lifecycle, task_id, report in reports:
             journal = self.task(lifecycle, task_id)
+            self._store.keep_recent(lifecycle, task_id)
             recorded = journal.record(report)
             entries.append(recorded.entry)
             try:
@@ -124,6 +126,7 @@ class MemoryJournal:
 
 
 _REMEMBERED = timedelta(hours=1)
+_MOST_RECENT = 10_000  # tasks
 
 
 def _require_channels(reports: Sequence[TaskReport]) -> None:
@@ -141,6 +144,7 @@ class _Store:
         self._lock = threading.Lock()
         self._tasks: WeakValueDictionary[tuple[str, str], _Kept[Any, Any]] = WeakValueDictionary()
         self._needed: dict[tuple[str, str], _Kept[Any, Any]] = {}
+        self._recent: dict[tuple[str, str], _Kept[Any, Any]] = {}  # the latest reported on last
         self._deliveries: dict[str, Delivery] = {}  # oldest first
         self.creates = CreateStore(lease=lease, clock=clock)
 
@@ -165,6 +169,15 @@ class _Store:
                 self._needed[name] = kept
             else:
                 self._needed.pop(name, None)
+
+    def keep_recent(self, lifecycle: Lifecycle[Any, Any], task_id: str) -> None:
+        """Keep a task that was reported on, so that its next report is compared with this one."""
+        kept = self.kept(lifecycle, task_id)
+        with self._lock:
+            self._recent.pop((lifecycle.name, task_id), None)
+            self._recent[lifecycle.name, task_id] = kept
+            if len(self._recent) > _MOST_RECENT:
+                del self._recent[next(iter(self._recent))]
 
     def is_new(self, delivery: Delivery) -> bool:
         """Remember a delivery; return False if it was remembered already."""

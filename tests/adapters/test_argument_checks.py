@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
+from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from lifecycle import Lifecycle
+from lifecycle import Event, Lifecycle, Origin, Severity, State, Transition
 from lifecycle.catalog import V1
+from lifecycle.conformance import Mode
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.argument_checks import require_number
 from lifecycle_adapters.arrays import CodedLifecycle
@@ -140,6 +144,32 @@ def test_an_argument_of_another_type_is_refused_by_name(take: Callable[[], objec
         take()
 
 
+def chain_of(count: int) -> Lifecycle[str, str]:
+    """A lifecycle of so many states, one after the other."""
+    names = [f"s{number}" for number in range(count)]
+    return Lifecycle(
+        name="chain",
+        citation="this test",
+        states=[State(name, initial=name == names[0], final=name == names[-1]) for name in names],
+        events=[Event("go", Origin.REMOTE)],
+        transitions=[Transition(source, "go", target) for source, target in pairwise(names)],
+    )
+
+
+@pytest.mark.parametrize("mode", ["exact", "sampled"])
+def test_logs_of_a_lifecycle_of_many_states_are_judged_as_by_check(tmp_path: Path, mode: Mode) -> None:
+    chain = chain_of(120)
+    statuses = ["s0", "s1", "s5", "s3", "s119", "s7", "strange", "s8"]
+    log = tmp_path / "log.jsonl"
+    log.write_text("".join(json.dumps({"status": each}) + "\n" for each in statuses))
+
+    with check_logs(chain, Files(log), mode=mode, columns=Columns(task=None, at=None)) as checked:
+        found = [(finding.row, finding.code) for finding in checked.findings()]
+
+    expected = [(f.index + 1, f.code) for f in chain.check(statuses, mode=mode) if f.severity is Severity.FINDING]
+    assert found == expected
+
+
 @pytest.mark.parametrize(
     ("take", "wrong"),
     [
@@ -148,6 +178,7 @@ def test_an_argument_of_another_type_is_refused_by_name(take: Callable[[], objec
         (lambda: check_logs(V1, Files("log.csv"), memory="lots"), "memory must be a number and a unit of"),
         (lambda: check_logs(V1, Files("log.csv"), memory="-1GB"), "memory must be a number and a unit of"),
         (lambda: check_logs(V1, Files("log.csv"), threads=0), "threads must be at least 1, not 0"),
+        (lambda: check_logs(chain_of(501), Files("log.csv")), "has 501 statuses; logs are checked against at most 500"),
         (lambda: Emulator(port=70_000), "port must be at least 0 and at most 65535, not 70000"),
         (lambda: SqlJournal("x" * 5_000), "there can be no such file"),
         (lambda: SqlJournal("a\0b"), "there can be no such file"),

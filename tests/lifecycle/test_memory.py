@@ -20,6 +20,7 @@ from lifecycle import (
     CATALOG,
     COMMAND,
     V1,
+    V1_FULL,
     Channel,
     CommandEvent,
     CommandState,
@@ -921,3 +922,20 @@ def test_on_report_gets_the_record_before_and_after_each_report() -> None:
         ("v1", "stopped", "running", "stopped"),
     ]
     assert told[-1][-1] == log.load()
+
+
+def test_a_task_that_only_reports_name_is_compared_with_its_last_report() -> None:
+    journal = MemoryJournal()
+    states = [
+        journal.add_reports([TaskReport(V1_FULL, TASK, Report(status, at(second)))])[0].state
+        for second, status in enumerate(("running", "finished", "paused", "running"))
+    ]
+    gc.collect()
+    assert states == ["running", "finished", "finished", "finished"]
+
+
+def test_the_tasks_that_only_reports_name_are_bounded() -> None:
+    journal = MemoryJournal()
+    journal.add_reports([TaskReport(V1_FULL, f"task {number}", Report("running", at(0))) for number in range(10_001)])
+    again = [TaskReport(V1_FULL, task_id, Report("created", at(1))) for task_id in ("task 10000", "task 0")]
+    assert [entry.state for entry in journal.add_reports(again)] == ["running", "created"]

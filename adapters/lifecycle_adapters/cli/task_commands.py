@@ -103,7 +103,8 @@ def create(
         str | None,
         typer.Option(
             metavar="KEY",
-            help="Idempotency key: at most one task is created per key; repeated calls print its id. Needs --journal.",
+            help="Idempotency key: at most one task of a lifecycle is created per key; repeated calls print its id."
+            " Needs --journal.",
         ),
     ] = None,
     label: Annotated[
@@ -187,7 +188,9 @@ def send(
     field: Fields = None,
     idempotency_key: Annotated[
         str | None,
-        typer.Option(metavar="KEY", help="Idempotency key: at most one command is executed per key. Needs --journal."),
+        typer.Option(
+            metavar="KEY", help="Idempotency key: at most one command of a task is executed per key. Needs --journal."
+        ),
     ] = None,
     reason: Annotated[str, typer.Option(help="Reason to record in the journal. Needs --journal.")] = "",
     wait_for_in_flight: Annotated[

@@ -68,7 +68,9 @@ def watch(
         policies = _policies(stop_after, stop_paused_after, stop_at_cost)
         client = with_key(AsyncClient, api, key_from, base_url=base_url, lifecycle=governing(lifecycle), journal=record)
         ids = task_ids or list(_unfinished(client, record))
-        lost = asyncio.run(_watch(client, ids, policies, rate, _print_json if as_json else _print))
+        lost = asyncio.run(
+            _watch(client, ids, policies, rate, _print_json if as_json else _print, is_recorded=record is not None)
+        )
     if lost:
         say(f"{len(lost)} of {len(set(ids))} tasks could not be followed", stderr=True)
         raise typer.Exit(NOT_LEGAL)
@@ -94,7 +96,13 @@ def _unfinished(client: AsyncClient, record: SqlJournal | None) -> Iterator[str]
 
 
 async def _watch(
-    client: AsyncClient, ids: list[str], policies: list[Policy], rate: float, show: Callable[[Event], None]
+    client: AsyncClient,
+    ids: list[str],
+    policies: list[Policy],
+    rate: float,
+    show: Callable[[Event], None],
+    *,
+    is_recorded: bool,
 ) -> set[str]:
     """Show every event until all tasks are over or a signal ends it; return the ids of tasks that do not exist."""
     from lifecycle_adapters.watch import ReadFailed, Throttle, Watcher
@@ -116,7 +124,10 @@ async def _watch(
                 if isinstance(event, ReadFailed) and event.is_gone:  # the watcher retries all other failures
                     lost.add(event.task_id)
     except asyncio.CancelledError:
-        say("interrupted; all that was seen is recorded", stderr=True)
+        say(
+            "interrupted; all that was seen is recorded" if is_recorded else "interrupted; nothing is recorded",
+            stderr=True,
+        )
     finally:
         await client.close()
     return lost

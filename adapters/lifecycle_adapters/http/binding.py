@@ -37,6 +37,7 @@ from lifecycle_adapters.http.http_errors import (
     InvalidResponse,
     NotFound,
     RateLimited,
+    Redirected,
     RequestRejected,
     ResponseError,
     ServerError,
@@ -367,9 +368,6 @@ class HttpBinding(Generic[S, E]):
             content: the answer's body.
             as_of: when the request was started, in UTC.
         """
-        if status_code == 303 and request.method != "GET":  # "it is done, look there": RFC 9110, 15.4.4
-            what = f"HTTP 303: redirected to {_one_line(headers.get('location', ''))}"
-            return Lost(InvalidResponse(what, method=request.method, path=request.path))
         if not 200 <= status_code < 300:
             error = _error(request, status_code, headers, content, as_of)
             return _failure(error, limits_rate=not self._limits_tasks(error))
@@ -378,10 +376,12 @@ class HttpBinding(Generic[S, E]):
             document: Any = json.loads(content) if content or call.status_field is not None else {}
         except (ValueError, RecursionError):
             kind = headers.get("content-type", "")
-            what = "the answer is not JSON" + (
-                f" but {_one_line(kind)}; is a proxy in between?" if "html" in kind else ""
-            )
-            return Lost(InvalidResponse(what, method=request.method, path=request.path))
+            if call.status_field is not None or request.method == "GET" or not _is_plain_text(content, kind):
+                what = "the answer is not JSON" + (
+                    f" but {_one_line(kind)}; is a proxy in between?" if "html" in kind else ""
+                )
+                return Lost(InvalidResponse(what, method=request.method, path=request.path))
+            document = {}  # nothing is read from it: a text such as "OK" says no more than its 2xx
         other = None if request.task_id is None or not call.repeats_id else id_in(document, self.id_field)
         if other is not None and _plain(other) != _plain(request.task_id or ""):
             what = f"the response is about another task, {other[:80]!r}"
@@ -407,6 +407,15 @@ def _option_meant(field_name: str) -> str | None:
     return next(iter(get_close_matches(field_name, _OPTIONS, n=1, cutoff=0.88)), None)
 
 
+def _is_plain_text(content: bytes, kind: str) -> bool:
+    """Return whether a body is a text such as "OK", and not JSON that is damaged or a page of a proxy."""
+    try:
+        text = content.decode().strip()
+    except UnicodeDecodeError:
+        return False
+    return not ("json" in kind or "html" in kind or text.startswith(("{", "[", '"', "<")))
+
+
 def _plain(task_id: str) -> str:
     """An id without what services normalise: a UUID may be given in capitals, or without hyphens."""
     return task_id.casefold().replace("-", "")
@@ -430,12 +439,17 @@ def id_in(document: Any, name: str) -> str | None:
 
 # --- answers that are no ------------------------------------------------------------------------
 
+# Redirects by which a service may say "it is done, look there" (RFC 9110, 15.4); only 303 must mean that, but web
+# frameworks answer a form with 302. A 307 or 308 means that the request is to be sent elsewhere: nothing is done.
+_MAY_BE_DONE = frozenset({300, 301, 302, 303, 304})
+
 _ERRORS: dict[int, type[ResponseError]] = {
     401: Unauthorized,
     403: Forbidden,
     404: NotFound,
     408: ServerError,
     429: RateLimited,
+    499: ServerError,  # of a proxy: its caller went away while the service may have worked
 }
 _LONGEST_DETAIL = 500  # characters of foreign text in a message
 
@@ -444,6 +458,8 @@ def _error(
     request: Request, status_code: int, headers: Mapping[str, str], content: bytes, as_of: datetime
 ) -> ResponseError:
     kind = _ERRORS.get(status_code) or (ServerError if status_code >= 500 else RequestRejected)
+    if status_code in _MAY_BE_DONE and request.method != "GET":
+        kind = Redirected
     detail, fields = _detail(content, headers)
     error = kind(method=request.method, path=request.path, status_code=status_code, detail=detail, fields=fields)
     error.retry_after_s = retry_after_s(headers, as_of=as_of)
@@ -458,7 +474,7 @@ def _failure(error: ResponseError, *, limits_rate: bool) -> Response:
             return Missing(error, error.retry_after_s)
         case RateLimited():
             return Throttled(error, error.retry_after_s, limits_rate)
-        case ServerError():
+        case ServerError() | Redirected():
             return Lost(error, error.retry_after_s)
         case _:
             return Refused(error, error.retry_after_s)

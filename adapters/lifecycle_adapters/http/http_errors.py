@@ -7,6 +7,7 @@
         │   ├── Forbidden         403
         │   ├── NotFound          404
         │   ├── RateLimited       429
+        │   ├── Redirected        300 to 304 in response to a command or a create: it may have been done
         │   ├── RequestRejected   any other 3xx or 4xx
         │   └── ServerError       408, 5xx
         ├── InvalidResponse       a 2xx that is not JSON, lacks what it must carry, is too large or about another task
@@ -79,6 +80,10 @@ class NotFound(ResponseError):
 
 class RateLimited(ResponseError):
     """429, for longer than we were ready to wait."""
+
+
+class Redirected(ResponseError):
+    """300 to 304 in response to a command or a create: it may have been done, and the result be elsewhere."""
 
 
 class RequestRejected(ResponseError):

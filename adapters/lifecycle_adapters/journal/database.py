@@ -115,6 +115,8 @@ class Database:
             raise self._mapped(error) from error
         except exc.TimeoutError as error:
             raise JournalUnavailable("all connections are in use", where=self.where) from error
+        except FileNotFoundError as error:
+            raise JournalUnavailable("its file does not exist any more", where=self.where) from error
 
     def close(self) -> None:
         """Close all connections."""

@@ -74,8 +74,8 @@ def check_logs(
         UnreadableRows: `strict`, and something could not be read.
         EngineFailed: the database failed: no room, no connection.
         UnknownName: the lifecycle has no such channel.
-        ValueError: `mode` is neither, or `ignore_case` is given and two words differ in nothing but their case; or
-            `memory` or `threads` is not a limit that DuckDB understands.
+        ValueError: `mode` is neither; the channel has more than 500 words; `ignore_case` is given and two words differ
+            in nothing but their case; or `memory` or `threads` is not a limit that DuckDB understands.
         TypeError: `source` is no source, such as the name of a file; or what a `Frame` was given is none; or
             `lifecycle`, `columns` or `threads` has the wrong type.
         MissingExtra: what the source needs is not installed.

@@ -203,10 +203,14 @@ def _is_final(rules: Rules) -> str:
 
 
 def _is_one_of(rules: Rules, moves: Iterable[DirectlyFollows]) -> str:
-    keys = sorted(rules.key(move) for move in moves)
+    keys = {rules.key(move) for move in moves}
+    others = rules.all_keys() - keys
     # The same number as `Rules.key`, of the columns of a move.
     number = f"((previous + 1) * {len(rules.words)} + word) * 2 + ended"
-    return f"({number}) IN ({_numbers(keys)})"
+    # The shorter list of the two: the moves number the square of the states, those without a finding mostly do not.
+    if len(others) < len(keys):
+        return f"({number}) NOT IN ({_numbers(sorted(others))})" if others else "TRUE"
+    return f"({number}) IN ({_numbers(sorted(keys))})"
 
 
 def _numbers(numbers: Iterable[int]) -> str:

@@ -8,7 +8,7 @@ judged beforehand, by `Lifecycle.check_step` and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,10 @@ MODES: Mapping[str, str] = {
     "sampled": "tasks were polled, several changes may lie between two rows",
 }
 """What a log is taken for in each mode."""
+
+
+MOST_STATUSES = 500
+"""The most words of a channel: the moves are the square of them, and all are judged before the log is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,8 @@ class Rules:
         ignore_case: "RUNNING" is the word "running"; engines then compare words in lower case.
     Raises:
         UnknownName: the lifecycle has no such channel.
-        ValueError: `mode` is neither, or two words are the same but for their case and `ignore_case` is given.
+        ValueError: `mode` is neither; two words are the same but for their case and `ignore_case` is given; or the
+            channel has more than `MOST_STATUSES` words.
     """
 
     def __init__(
@@ -63,6 +68,11 @@ class Rules:
         final = {str(state) for state in self.lifecycle.final_states}
         self.words: tuple[str, ...] = tuple(str(word) for word in meanings)
         """Every word of the channel; a word's code is its place here."""
+        if len(self.words) > MOST_STATUSES:
+            raise ValueError(
+                f"{self.lifecycle.name!r} has {len(self.words)} statuses; logs are checked against at most"
+                f" {MOST_STATUSES}, because every pair of them is judged"
+            )
         if ignore_case and len(set(map(str.lower, self.words))) < len(self.words):
             raise ValueError(
                 f"the letter case of channel {str(channel)!r} matters: two of its words differ in nothing else"
@@ -75,13 +85,19 @@ class Rules:
 
     def _judge_all(self) -> dict[DirectlyFollows, Deviation[str]]:
         self.lifecycle.check_step(None, None, mode=self.mode)  # refuses a mode that is none
-        codes = range(len(self.words))
-        moves = [DirectlyFollows(START, word, ended=False) for word in codes]
-        moves += [
-            DirectlyFollows(previous, word, ended) for previous in codes for word in codes for ended in (False, True)
-        ]
-        judged = ((move, self.remark(move)) for move in moves)
+        judged = ((move, self.remark(move)) for move in self._moves())
         return {move: remark for move, remark in judged if remark is not None}
+
+    def _moves(self) -> Iterator[DirectlyFollows]:
+        codes = range(len(self.words))
+        yield from (DirectlyFollows(START, word, ended=False) for word in codes)
+        for previous in codes:
+            for word in codes:
+                yield from (DirectlyFollows(previous, word, ended) for ended in (False, True))
+
+    def all_keys(self) -> set[int]:
+        """Return the key of every move."""
+        return {self.key(move) for move in self._moves()}
 
     def remark(self, move: DirectlyFollows) -> Deviation[str] | None:
         """Return what `check` says of a move."""

@@ -13,7 +13,7 @@ from lifecycle import Deviation, Severity
 from lifecycle_adapters.logs import queries
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession
 from lifecycle_adapters.logs.places import ROW_BITS
-from lifecycle_adapters.logs.rules import START, Rules
+from lifecycle_adapters.logs.rules import DirectlyFollows, Rules
 from lifecycle_adapters.logs.source import LoadedLog
 from lifecycle_adapters.logs.writers import write
 
@@ -54,22 +54,28 @@ class Tables:
         self._take("words", ("word", "name", "state"), words)
         run("CREATE TABLE judged (previous INTEGER, word INTEGER, ended INTEGER, code VARCHAR, severity VARCHAR,"
             " possible VARCHAR[])")  # fmt: skip
-        judgements = iter(self._judgements())
+
+    def _judge(self) -> None:
+        """Fill `judged` with what is remarked on the moves that occur; all moves would be the square of the states."""
+        moves = self._bench.run(
+            "SELECT DISTINCT previous, word, ended FROM listed_rows"
+            " UNION SELECT DISTINCT previous, NULL, ended FROM strange_rows"
+        )
+        judgements = iter([(*move, *_plain(self._remark(*move))) for move in moves])
         while some := list(islice(judgements, _JUDGEMENTS)):
             rows = ", ".join(["(?, ?, ?, ?, ?, ?)"] * len(some))
-            run(f"INSERT INTO judged VALUES {rows}", [value for judgement in some for value in judgement])
+            self._bench.run(f"INSERT INTO judged VALUES {rows}", [value for judged in some for value in judged])
 
-    def _judgements(self) -> Iterator[tuple[Any, ...]]:
-        for move, remark in self._rules.remarks.items():
-            yield move.previous, move.word, int(move.ended), *_plain(remark)
-        for previous in (START, *range(len(self._rules.words))):
-            for ended in (False, True):
-                yield previous, None, int(ended), *_plain(self._rules.remark_on_unknown(previous, ended=ended))
+    def _remark(self, previous: int, word: int | None, ended: int) -> Deviation[str]:
+        if word is None:
+            return self._rules.remark_on_unknown(previous, ended=bool(ended))
+        return self._rules.remarks[DirectlyFollows(previous, word, bool(ended))]
 
     def take_findings(self, *, strange: bool) -> None:
         """Take the rows of listed moves, and with `strange` those of unknown status, from the engine."""
         self._take_answer("listed_rows", queries.rows_listed(), _LISTED)
         self._take_answer("strange_rows", queries.rows_strange() if strange else None, _STRANGE)
+        self._judge()
         self._bench.run(f"""
 CREATE VIEW findings AS
 SELECT task, {self._at} AS "at", {self._at_us} AS at_us, place, found.previous, found.word, found.status, found.ended,

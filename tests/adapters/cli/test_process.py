@@ -18,8 +18,7 @@ from lifecycle_adapters.http import Client
 from tests.adapters.cli.commands import KEY, SCRIPT, call, environment, python, script, terminal
 
 COMMANDS: dict[tuple[str, ...], str] = {
-    (): "list show judge diagrams check report create status send wait watch"
-    " tasks history recover journal serve demo",
+    (): "list show judge diagrams check report create status send wait watch tasks history recover journal serve demo",
     ("journal",): "check export forget prune",
 }
 

@@ -203,9 +203,8 @@ FIELDS = [
         (Reply(status=409, body=b"Conflict"), "Conflict"),
         (Reply(status=414, body=b""), "no details given"),
         (Reply(status=422, body={"detail": FIELDS}), "query.task_id: field required; path.task_id: Input should be"),
-        (Reply(status=302, headers={"Location": "/elsewhere"}, body=b""), "redirected to /elsewhere"),
+        (Reply(status=308, headers={"Location": "/elsewhere"}, body=b""), "redirected to /elsewhere"),
         (Reply(status=307, headers={"Location": "http://[nonsense"}, body=b""), "redirected to http://[nonsense"),
-        (Reply(status=304, body=b""), "no details given"),
     ],
     ids=lambda value: str(value.status) if isinstance(value, Reply) else "",
 )
@@ -509,10 +508,24 @@ def test_an_unknown_status_after_a_command_proves_nothing(connect: Connect, serv
     assert lives(task.journal) == [("pause", 1, "uncertain")]
 
 
-def test_a_create_that_is_redirected_to_what_it_made_is_uncertain(connect: Connect, serve: Serve) -> None:
-    server = serve(in_turn(Reply(status=303, headers={"Location": "/api/v1/task/made-1"}, body=b"")))
+@pytest.mark.parametrize("code", [300, 301, 302, 303, 304])
+def test_a_create_that_is_redirected_to_what_it_made_is_uncertain(connect: Connect, serve: Serve, code: int) -> None:
+    server = serve(in_turn(Reply(status=code, headers={"Location": "/api/v1/task/made-1"}, body=b"")))
 
-    with pytest.raises(CreateUncertain, match="HTTP 303: redirected to /api/v1/task/made-1"):
+    with pytest.raises(CreateUncertain, match=f"HTTP {code}: redirected to /api/v1/task/made-1"):
+        connect("v1", server.base_url).create("buy milk", idempotency_key="order-5")
+
+
+def test_a_create_whose_caller_seems_gone_to_a_proxy_is_uncertain(connect: Connect, serve: Serve) -> None:
+    server = serve(in_turn(Reply(status=499, body=b"")))
+    with pytest.raises(CreateUncertain, match="HTTP 499"):
+        connect("v1", server.base_url).create("buy milk", idempotency_key="order-5")
+
+
+@pytest.mark.parametrize("code", [307, 308])
+def test_a_create_that_is_to_be_sent_elsewhere_made_nothing(connect: Connect, serve: Serve, code: int) -> None:
+    server = serve(in_turn(Reply(status=code, headers={"Location": "https://elsewhere.invalid/"}, body=b"")))
+    with pytest.raises(RequestRejected, match=r"redirected to https://elsewhere\.invalid/"):
         connect("v1", server.base_url).create("buy milk", idempotency_key="order-5")
 
 
@@ -558,7 +571,7 @@ def test_a_create_that_is_throttled_is_sent_again(connect: Connect, serve: Serve
         (Reply(status=403), Forbidden),
         (Reply(status=404), NotFound),
         (Reply(status=422, body={"detail": FIELDS}), RequestRejected),
-        (Reply(status=302), RequestRejected),
+        (Reply(status=307), RequestRejected),
         (Reply(status=429, headers={"Retry-After": "900"}), RateLimited),
     ],
     ids=lambda value: str(value.status) if isinstance(value, Reply) else "",

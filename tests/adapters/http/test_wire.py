@@ -29,6 +29,7 @@ from lifecycle_adapters.http import (
     NotFound,
     Proof,
     RateLimited,
+    Redirected,
     Request,
     RequestRejected,
     ServerError,
@@ -218,9 +219,11 @@ def failed(status_code: int, body: Any, headers: dict[str, str] | None = None) -
 
 # fmt: off
 MEANINGS: list[tuple[int, type[Failure], type[ResponseError]]] = [
-    (300, Refused,   RequestRejected),
-    (301, Refused,   RequestRejected),
-    (304, Refused,   RequestRejected),
+    (300, Lost,      Redirected),
+    (301, Lost,      Redirected),
+    (304, Lost,      Redirected),
+    (307, Refused,   RequestRejected),
+    (308, Refused,   RequestRejected),
     (400, Refused,   RequestRejected),
     (401, Denied,    Unauthorized),
     (402, Refused,   RequestRejected),
@@ -233,6 +236,7 @@ MEANINGS: list[tuple[int, type[Failure], type[ResponseError]]] = [
     (422, Refused,   RequestRejected),
     (429, Throttled, RateLimited),
     (431, Refused,   RequestRejected),
+    (499, Lost,      ServerError),
     (500, Lost,      ServerError),
     (502, Lost,      ServerError),
     (503, Lost,      ServerError),
@@ -295,6 +299,23 @@ def test_a_2xx_without_what_it_must_carry_is_lost(content: bytes) -> None:
         assert isinstance(answer, Lost)
         assert isinstance(answer.error, InvalidResponse)
         assert "the answer is not JSON" in str(answer.error) or "no status at" in str(answer.error)
+
+
+@pytest.mark.parametrize("content", [b"OK", b"", b"[]", b"Accepted\n"])
+def test_a_2xx_of_which_nothing_is_read_may_be_any_text(content: bytes) -> None:
+    call = Call(method="DELETE", path="/jobs/{id}")
+    request = call.request("", task_id="7")
+    answer = V1.parse_response(call, request, status_code=200, headers={}, content=content, as_of=NOW)
+    assert isinstance(answer, Accepted)
+
+
+@pytest.mark.parametrize(("headers", "content"), [({"content-type": "text/html"}, b"hello"), ({}, b" <!doctype html>")])
+def test_a_page_in_place_of_a_response_is_lost(headers: dict[str, str], content: bytes) -> None:
+    call = Call(method="DELETE", path="/jobs/{id}")
+    request = call.request("", task_id="7")
+    answer = V1.parse_response(call, request, status_code=200, headers=headers, content=content, as_of=NOW)
+    assert isinstance(answer, Lost)
+    assert "the answer is not JSON" in str(answer.error)
 
 
 V1_SHAPE = {

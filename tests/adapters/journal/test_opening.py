@@ -6,6 +6,7 @@ import multiprocessing
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import UTC, datetime
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from lifecycle import V1_FULL
+from lifecycle.journal import Report
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.journal import (
     JournalReadOnly,
@@ -381,3 +384,15 @@ def test_the_repr_of_a_journal_names_its_database(journal: SqlJournal, journal_u
 def test_a_sqlite_journal_writes_ahead(tmp_path: Path) -> None:
     with SqlJournal(tmp_path / "journal.db"), closing(sqlite3.connect(tmp_path / "journal.db")) as other:
         assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_file_that_was_deleted_in_use_is_unavailable(tmp_path: Path) -> None:
+    file = tmp_path / "journal.db"
+    with SqlJournal(file) as journal:
+        journal.task(V1_FULL, "t").add_report(Report("running", datetime.now(UTC)))
+        for each in tmp_path.iterdir():
+            each.unlink()
+        with pytest.raises(JournalUnavailable, match="its file does not exist any more"):
+            journal.tasks()
+        with pytest.raises(JournalUnavailable, match="its file does not exist any more"):
+            journal.task(V1_FULL, "t").add_report(Report("paused", datetime.now(UTC)))
