@@ -99,7 +99,8 @@ class CommandResult(Generic[S, E]):
     """The result of a command that succeeded. `state` is the task's state after it.
 
     `sent` is False if the command was redundant, or if recovery found it needless before it was sent. For a
-    command that was given again under its idempotency key, `sent` is that of the first.
+    command that was given again under its idempotency key, `sent` is that of the first, and `state` is the state in
+    which the task is now, which other commands may have changed since.
     """
 
     command: E

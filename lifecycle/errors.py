@@ -196,7 +196,8 @@ class CommandInFlight(CommandError):
     """A command of the same task has no outcome yet; `.other` is its name.
 
     `.holder` names the worker that has claimed it, `.until` is when its claim ends (UTC; None if it has
-    no end). Both are None if no worker has claimed it: then `recover` settles it at once.
+    no end). Both are None if no worker has claimed it: then `recover` need not wait, and settles it
+    if the service shows its outcome; otherwise only a command that abandons it, such as a stop, ends it.
     """
 
     def __init__(self, other: str, *, hold: tuple[str, datetime | None] | None, **facts: Unpack[CommandFacts]) -> None:
@@ -209,7 +210,7 @@ class CommandInFlight(CommandError):
 
 def _claimed(holder: str | None, until: datetime | None) -> str:
     if holder is None:
-        return "no worker has claimed it, `recover` settles it"
+        return "no worker has claimed it, `recover` settles it if the service shows its outcome"
     end = "until it is settled" if until is None else f"until {until.isoformat(timespec='seconds')}"
     return f"worker {shortened(holder)} has claimed it {end}"
 

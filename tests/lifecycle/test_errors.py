@@ -67,7 +67,7 @@ MESSAGES: dict[LifecycleError, str] = {
     CommandError("it went wrong", **TASK): "v1 task task_12: it went wrong",
     CommandInFlight(**TASK, other=V1Event.PAUSE, hold=None): (
         "v1 task task_12: 'stop' was not sent: 'pause' has no outcome yet; "
-        "no worker has claimed it, `recover` settles it"
+        "no worker has claimed it, `recover` settles it if the service shows its outcome"
     ),
     CommandInFlight(**TASK, other=V1Event.PAUSE, hold=("worker-1", UNTIL)): (
         "v1 task task_12: 'stop' was not sent: 'pause' has no outcome yet; "

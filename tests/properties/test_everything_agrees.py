@@ -92,7 +92,7 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     lifecycle, api = CATALOG[request.param], str(request.param).removesuffix("-full")
     with ExitStack() as opened:
         emulator = opened.enter_context(Emulator(manual=True, lifecycles={api: lifecycle}))
-        http = opened.enter_context(httpx2.Client(verify=NO_CERTIFICATES))
+        http = opened.enter_context(httpx2.Client(verify=NO_CERTIFICATES, timeout=60.0))
         common: dict[str, Any] = {
             "api_key": KEY,
             "base_url": emulator.base_url,

@@ -134,7 +134,7 @@ async def _watch(
 
 
 def _print(event: Event) -> None:
-    from lifecycle_adapters.watch import Change, Outage, Overdue, PolicyAction, PolicyFailed, ReadFailed
+    from lifecycle_adapters.watch import Change, JournalOutage, Outage, Overdue, PolicyAction, PolicyFailed, ReadFailed
 
     match event:
         case Change():
@@ -153,6 +153,10 @@ def _print(event: Event) -> None:
             say(("the service does not answer", "bold"), f"  since {event.began_at:%H:%M:%S} UTC: {shown(event.error)}")
         case Outage():
             say(("the service answers again", "bold"), f"  at {event.ended_at:%H:%M:%S} UTC")
+        case JournalOutage(ended_at=None):
+            say(("the journal cannot be written", "bold"), f"  no limit is enforced until it can: {shown(event.error)}")
+        case JournalOutage():
+            say(("the journal can be written again", "bold"), f"  at {event.ended_at:%H:%M:%S} UTC")
 
 
 def _remark(change: Change) -> str:

@@ -27,7 +27,7 @@ from typing import Any, Generic, cast
 from urllib.parse import quote
 
 from lifecycle.effects import Accepted, Denied, Lost, Missing, Refused, Response, Throttled
-from lifecycle.errors import UnknownName
+from lifecycle.errors import UnknownName, nearest
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import E, S
 from lifecycle_adapters.argument_checks import require_lifecycle
@@ -273,9 +273,17 @@ class HttpBinding(Generic[S, E]):
         if wrong := next(self._mistakes(), None):
             raise ValueError(f"binding {self.name!r}: {wrong}")
 
+    def _wrong_commands(self) -> Iterator[str]:
+        known, given = [str(each) for each in self.lifecycle.commands], [str(each) for each in self.commands]
+        for name in given:
+            if name not in known:
+                hint = "" if (meant := nearest(name, known)) is None else f"; did you mean {meant!r}?"
+                yield f"`commands` has {name!r}, which is no command of {self.lifecycle.name!r}{hint}"
+        if missing := [name for name in known if name not in given]:
+            yield f"`commands` has no call for {', '.join(map(repr, missing))}"
+
     def _mistakes(self) -> Iterator[str]:
-        if differ := set(self.commands) ^ set(self.lifecycle.commands):
-            yield f"a command is one request; look at {', '.join(sorted(differ))}"
+        yield from self._wrong_commands()
         if self.status.status_field is None or not self.details.status_field:
             yield "where do the status and the details carry the status?"
         if _is_changed_when_sent(self.base_path):

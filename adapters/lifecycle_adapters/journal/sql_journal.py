@@ -237,9 +237,7 @@ class SqlJournal:
             UnknownName: the journal is not empty, and no task of this lifecycle is recorded; raised with the first row.
             TypeError: `lifecycle` is not a lifecycle.
         """
-        given: Any = lifecycle
-        if not isinstance(given, Lifecycle):
-            raise TypeError(f"a lifecycle is wanted, such as get({given!r}), not {given!r}")
+        require_lifecycle(lifecycle)
 
         def rows() -> Iterator[dict[str, Any]]:
             with self.database.transaction(TransactionMode.SNAPSHOT) as connection:

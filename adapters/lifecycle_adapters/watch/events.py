@@ -116,7 +116,21 @@ class Outage:
     ended_at: datetime | None = None
 
 
-Event = Change | PolicyAction | ReadFailed | Overdue | PolicyFailed | Outage
+@dataclass(frozen=True, slots=True)
+class JournalOutage:
+    """The journal cannot be written; emitted when a write fails, and again with `ended_at` when one succeeds.
+
+    Until then no task is read and no policy is enforced, because neither a report nor a command could be recorded.
+    `began_at` (UTC) is the time of the first write that failed, `error` is its error.
+    """
+
+    lifecycle: str
+    began_at: datetime
+    error: Exception
+    ended_at: datetime | None = None
+
+
+Event = Change | PolicyAction | ReadFailed | Overdue | PolicyFailed | Outage | JournalOutage
 
 
 class EventQueue:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, TypeVar
 
 from lifecycle.errors import AdapterError
 from lifecycle.journal import Journal, Report, ReportEntry, TaskReport
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.http.timing import retry_pause_s
+from lifecycle_adapters.watch.events import JournalOutage
 from lifecycle_adapters.watch.watched_task import WatchedTask
 
 _log = logging.getLogger("lifecycle_adapters.watch")
@@ -43,6 +45,7 @@ class PendingReport:
 Outcome = ReportEntry[Any, Any] | Exception
 Learn = Callable[[PendingReport, ReportEntry[Any, Any]], Awaitable[None]]
 Reject = Callable[[PendingReport, Exception], Awaitable[None]]
+Emit = Callable[[JournalOutage], Awaitable[None]]
 
 
 class Recorder:
@@ -53,17 +56,31 @@ class Recorder:
         lifecycle: the lifecycle of the tasks.
         learn: called with each report once it is recorded.
         reject: called with each report that cannot be recorded, and the error.
+        emit: called when the journal cannot be written, and when it can be written again.
+        clock: returns the time, aware and in UTC.
     """
 
-    def __init__(self, journal: Journal, lifecycle: Lifecycle[Any, Any], learn: Learn, reject: Reject) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        lifecycle: Lifecycle[Any, Any],
+        *,
+        learn: Learn,
+        reject: Reject,
+        emit: Emit,
+        clock: Callable[[], datetime],
+    ) -> None:
         self._journal = journal
         self._lifecycle = lifecycle
         self._learn = learn
         self._reject = reject
+        self._emit = emit
+        self._clock = clock
         self._inbox: list[PendingReport] = []
         self._arrived = asyncio.Event()
         self._left = asyncio.Event()
         self._waiting_calls = 0
+        self._outage: JournalOutage | None = None
         self._is_closing = False
         self._is_ending = False
 
@@ -120,22 +137,28 @@ class Recorder:
         try:
             return await _called(call, blocking=blocking)
         except AdapterError as error:
-            with self._waiting(error):
+            async with self._waiting(error):
                 return await _retried(call, blocking=blocking)
 
-    @contextmanager
-    def _waiting(self, error: AdapterError) -> Generator[None]:
-        """Block `put` while any call waits for the journal; log it once, however many calls wait."""
-        if not self._waiting_calls:
-            _log.warning("the journal cannot be used; watching pauses", extra={"error": str(error)})
+    @asynccontextmanager
+    async def _waiting(self, error: AdapterError) -> AsyncGenerator[None]:
+        """Block `put` while any call waits for the journal; report it once, however many calls wait."""
+        outage = JournalOutage(self._lifecycle.name, self._clock(), error)
+        is_first = not self._waiting_calls
         self._waiting_calls += 1
         try:
+            if is_first:
+                _log.warning("the journal cannot be used; watching pauses", extra={"error": str(error)})
+                self._outage = outage
+                await self._emit(outage)
             yield
         finally:
             self._waiting_calls -= 1
             if not self._waiting_calls:
                 self._left.set()
                 _log.info("the journal is waited for no longer", extra={"unrecorded": self.unrecorded})
+        if not self._waiting_calls:  # else another call still waits; after an error or a cancellation nothing has ended
+            await self._emit(replace(self._outage or outage, ended_at=self._clock()))
 
     async def _record(self, batch: Sequence[PendingReport]) -> list[Outcome]:
         """Record the reports that are not recorded yet; return each report's entry, or the error of its recording."""

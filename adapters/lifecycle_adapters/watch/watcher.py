@@ -132,7 +132,9 @@ class Watcher:
         self._closing_s = closing_s
         self._tasks: dict[str, WatchedTask] = {}
         self._schedule = Schedule()
-        self._recorder = Recorder(client.journal, client.lifecycle, self._apply, self._reject)
+        self._recorder = Recorder(
+            client.journal, client.lifecycle, learn=self._apply, reject=self._reject, emit=self._emit, clock=clock
+        )
         self._events = EventQueue(room=_ROOM, is_over=self._is_over)
         self._is_read = on_event is None
         self._slots = asyncio.Semaphore(self._pace.concurrency)

@@ -261,10 +261,12 @@ def test_its_own_address_is_the_default(lifecycle: Lifecycle[str, str]) -> None:
 
 def test_a_table_must_fit_its_lifecycle(lifecycle: Lifecycle[str, str]) -> None:
     binding = wire_of(lifecycle)
-    with pytest.raises(ValueError, match="a command is one request; look at tear"):
+    with pytest.raises(ValueError, match="`commands` has no call for 'tear'"):
         replace(binding, commands={name: call for name, call in binding.commands.items() if name != "tear"})
-    with pytest.raises(ValueError, match="a command is one request; look at shred"):
+    with pytest.raises(ValueError, match="`commands` has 'shred', which is no command of"):
         replace(binding, commands={**binding.commands, "shred": binding.call("tear")})
+    with pytest.raises(ValueError, match=r"'taer', which is no command of .*; did you mean 'tear'\?"):
+        replace(binding, commands={**binding.commands, "taer": binding.call("tear")})
 
 
 def test_a_command_that_a_companion_proves(connect: Connect, serve: Serve, lifecycle: Lifecycle[str, str]) -> None:

@@ -583,7 +583,7 @@ def test_an_id_in_an_answer_is_one_that_can_be_sent(document: Any, found: str | 
 
 
 def test_a_table_that_lacks_a_request_for_a_command_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"binding 'v1': a command is one request; look at pause, resume"):
+    with pytest.raises(ValueError, match=r"binding 'v1': `commands` has no call for 'pause', 'resume'"):
         replace(V1, commands={V1Event.STOP: V1.call(V1Event.STOP)})
 
 

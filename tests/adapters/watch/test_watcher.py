@@ -17,7 +17,18 @@ from lifecycle import V1_FULL, AdapterError, ObservationKind
 from lifecycle.journal import Report, ReportEntry, TaskReport
 from lifecycle.memory import MemoryJournal, MemoryTaskJournal
 from lifecycle_adapters.http import Client, ClientUnusable
-from lifecycle_adapters.watch import RECORD, Change, Event, PolicyAction, ReadFailed, Watcher, recorder, watch, watcher
+from lifecycle_adapters.watch import (
+    RECORD,
+    Change,
+    Event,
+    JournalOutage,
+    PolicyAction,
+    ReadFailed,
+    Watcher,
+    recorder,
+    watch,
+    watcher,
+)
 from tests.adapters.watch.worlds import EVEN, KEY, Service, run, states, tasks_of, timetable, unlimited, until, watching
 
 NOW = datetime.now(UTC)
@@ -465,6 +476,11 @@ def test_a_journal_that_fails_for_a_while_pauses_the_watch_and_loses_nothing(cap
         "the journal cannot be used; watching pauses",
         "the journal is waited for no longer",
     ]
+    began, ended = (each for each in emitted if isinstance(each, JournalOutage))
+    assert (type(began.error), began.ended_at) == (AdapterError, None)
+    assert ended.ended_at is not None
+    assert began.began_at == ended.began_at <= ended.ended_at
+    assert emitted.index(began) == 0
 
 
 def test_closing_while_the_journal_fails_waits_and_logs_what_is_lost(

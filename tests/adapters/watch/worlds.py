@@ -13,7 +13,7 @@ import httpx2
 
 from lifecycle.journal import Journal
 from lifecycle_adapters.http import AsyncClient, Timing
-from lifecycle_adapters.watch import Change, Event, Outage, Pace, Throttle, Watcher
+from lifecycle_adapters.watch import Change, Event, JournalOutage, Outage, Pace, Throttle, Watcher
 
 R = TypeVar("R")
 
@@ -116,7 +116,7 @@ def states(events: list[Event], task_id: str) -> list[str | None]:
 
 def tasks_of(events: list[Event]) -> list[str]:
     """The tasks that events are about, in order."""
-    return [each.task_id for each in events if not isinstance(each, Outage)]
+    return [each.task_id for each in events if not isinstance(each, Outage | JournalOutage)]
 
 
 async def until(is_so: Callable[[], bool]) -> None:
