@@ -531,7 +531,7 @@ def test_foreign_text_is_shown_harmlessly() -> None:
             ["v1", "a", "--table", "log", "--engine", "spark"],
             "a table needs one database, and takes neither a format nor",
         ),
-        (["v1", "-", "--input-format", "csv", "--memory", "much"], "Parser Error"),
+        (["v1", "-", "--input-format", "csv", "--memory", "much"], "memory must be a number and a unit of"),
         (["v1", "-", "--input-format", "csv", "--memory", "1KB"], "Out of Memory Error"),
         (["v1", "-", "--input-format", "csv", "--spill", "nowhere"], "no directory to spill into"),
     ],

@@ -31,7 +31,7 @@ def test_where_there_is_no_room_to_spill_that_is_said() -> None:
 
 @pytest.mark.parametrize("memory", ["much", "12 parsecs", "-1", " -1GB"])
 def test_a_limit_that_means_nothing_is_refused_and_leaves_nothing(memory: str, tmp_path: Path) -> None:
-    with pytest.raises(EngineFailed):
+    with pytest.raises(ValueError, match="memory must be a number and a unit of KB, MB, GB"):
         DuckDbSession(memory=memory, spill=tmp_path)
 
     assert list(tmp_path.iterdir()) == []
