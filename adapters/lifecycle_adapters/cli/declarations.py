@@ -44,7 +44,7 @@ def _summary(lifecycle: Lifecycle[str, str]) -> dict[str, Any]:
 
 
 def judge(name: LifecycleName, state: StateName, event: EventName, *, as_json: AsJson = False) -> None:
-    """Check whether a state allows an event, and print the reason.
+    """Judge whether a state allows an event, and print the reason.
 
     Exit code 0: legal. 1: not legal, or redundant (the task is in the target state already).
     """
