@@ -332,7 +332,11 @@ def _declaration(file: str) -> tuple[str, Lifecycle[Any, Any]]:
 def export(
     lifecycle: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="Lifecycle whose reports to print.", autocompletion=lifecycle_proposals),
+        typer.Argument(
+            metavar="NAME",
+            help="Lifecycle whose reports to print: of the catalog, or the JSON or YAML file that declares one.",
+            autocompletion=lifecycle_proposals,
+        ),
     ],
     *,
     journal: JournalAt,
