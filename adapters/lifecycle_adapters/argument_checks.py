@@ -19,6 +19,12 @@ def require(given: Any, kind: Any, wanted: str) -> None:
         raise TypeError(f"{wanted}, not {text}")
 
 
+def require_callback(given: Any, name: str, called_with: str) -> None:
+    """Raise TypeError unless `given` is None or can be called."""
+    if not (given is None or callable(given)):
+        raise TypeError(f"{name} must be called with {called_with}, and {given!r:.80} cannot be called")
+
+
 def require_number(
     given: Any,
     name: str,

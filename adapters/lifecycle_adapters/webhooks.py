@@ -41,7 +41,13 @@ from lifecycle.conformance import Channel
 from lifecycle.errors import AdapterError, UnreadableRecord, shortened
 from lifecycle.journal import Delivery, Journal, Report, ReportEntry, TaskReport
 from lifecycle.lifecycle import Lifecycle
-from lifecycle_adapters.argument_checks import require, require_aware, require_lifecycle, require_number
+from lifecycle_adapters.argument_checks import (
+    require,
+    require_aware,
+    require_callback,
+    require_lifecycle,
+    require_number,
+)
 
 TIMESTAMP_HEADER = "X-Browser-Use-Timestamp"
 SIGNATURE_HEADER = "X-Browser-Use-Signature"
@@ -417,8 +423,7 @@ class Webhooks:
             raise ValueError(f"the subject must be one of {', '.join(get_args(Subject))}, not {shortened(subject)}")
         require_lifecycle(lifecycle)
         require(journal, Journal, "journal must be a journal, such as SqlJournal('j.db')")
-        if not (on_report is None or callable(on_report)):
-            raise TypeError(f"on_report must be called with reports, and {on_report!r:.80} cannot be called")
+        require_callback(on_report, "on_report", "reports")
         require_number(max_body_bytes, "max_body_bytes", at_least=1)
         lifecycle.state_of("", channel=channel)
         self._signers = _required(signers)

@@ -1,4 +1,4 @@
-"""What `check` and `report` do with a log: check it, tell what came of it, write files, end with an exit code.
+"""The work of `check` and `report`: check a log, print the result, write files, and end with an exit code.
 
 Imported when one of them runs, since the database that counts is loaded with it.
 """

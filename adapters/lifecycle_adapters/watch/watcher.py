@@ -22,7 +22,7 @@ from typing import Any, Self
 from lifecycle.conformance import Channel
 from lifecycle.effects import Accepted, Denied, Failure, Lost, Missing, NotSent, Refused, Response
 from lifecycle.journal import Report, ReportEntry
-from lifecycle_adapters.argument_checks import TaskId, id_text, require, require_number
+from lifecycle_adapters.argument_checks import TaskId, id_text, require, require_callback, require_number
 from lifecycle_adapters.http import AsyncClient, ClientUnusable, Unauthorized
 from lifecycle_adapters.http.driver import CLOCK
 from lifecycle_adapters.http.exchange import cost_usd
@@ -63,8 +63,7 @@ def _require_kinds(client: Any, pace: Any, throttle: Any, on_event: Any) -> None
     require(client, AsyncClient, "a watcher watches by an AsyncClient")
     require(pace, Pace | None, "pace must be a Pace(...)")
     require(throttle, Throttle | None, "throttle must be a Throttle(...)")
-    if not (on_event is None or callable(on_event)):
-        raise TypeError(f"on_event must be called with events, and {on_event!r:.80} cannot be called")
+    require_callback(on_event, "on_event", "events")
 
 
 class Watcher:

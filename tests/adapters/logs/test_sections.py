@@ -1,4 +1,4 @@
-"""The sections of a report are tables that whoever shows them need not know, and all of them are shown."""
+"""The terminal and the page show every section of a report, and know no section by name."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The bytes of a text file or of the standard input, plain or compressed, in blocks of whole lines.
 
-What is compressed is told by its first bytes, not by its name. Other encodings become UTF-8 here. What the lines
-hold is none of this file's business.
+The first bytes of a file, not its name, show whether it is compressed. Other encodings become UTF-8 here. The contents
+of the lines do not matter to this file.
 """
 
 from __future__ import annotations
