@@ -62,6 +62,10 @@ def test_what_is_not_known_is_bad_input() -> None:
 # --- pipes -------------------------------------------------------------------------------------
 
 
+# Typer asks which shell started the tests otherwise, and ignores the one that is named.
+_NAMED_SHELL = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+
+
 @pytest.mark.parametrize("arguments", [["show", "v3-full"], ["show", "v3-full", "--json"], ["demo"]])
 def test_a_pipe_that_nobody_reads_ends_the_command_quietly(arguments: list[str]) -> None:
     reader, writer = os.pipe()
@@ -78,7 +82,7 @@ def test_a_pipe_that_nobody_reads_ends_the_command_quietly(arguments: list[str])
 )
 def test_full_disk_is_reported_in_one_line(arguments: str) -> None:
     with open("/dev/full", "w") as full:  # noqa: PTH123
-        done = script(*arguments.split(), stdout=full, stderr=subprocess.PIPE)
+        done = script(*arguments.split(), env=_NAMED_SHELL, stdout=full, stderr=subprocess.PIPE)
 
     assert (done.returncode, done.stderr) == (2, "lifecycle: No space left on device\n")
 
@@ -253,7 +257,7 @@ def completed(*words: str) -> list[str]:
 
 
 def test_a_shell_completes_with_the_script_that_is_shown() -> None:
-    shown = script("--show-completion", "bash", env={"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}).stdout
+    shown = script("--show-completion", "bash", env=_NAMED_SHELL).stdout
     typing = f'COMP_WORDS=(lifecycle judge v1 ""); COMP_CWORD=3; {BASH_FUNCTION.findall(shown)[0]} lifecycle; '
 
     done = subprocess.run(
