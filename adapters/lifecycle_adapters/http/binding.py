@@ -102,14 +102,14 @@ class Call:
     `required_fields` names the body fields that the caller must give. `optional_fields` names those that are like an
     option of the client, such as `key` or `label`; undeclared, such a field is taken for a misspelt option.
     `status_field` is the field of the response that holds the status, "" if the whole response is the status, None
-    if it carries none.
+    if it carries none. Dots make it a path: "status.state" is the field `state` of the object in the field `status`.
     `repeats_id` is False if the field in which other responses of the service carry the task's id holds the id
     of something else in this call's: a response about another task is invalid.
 
     Raises:
         ValueError: the method is none of GET, POST, PUT, PATCH and DELETE; the path does not begin with a slash, has
             an empty or a dot segment, or has a query of its own; there is another placeholder than `{id}`; query or
-            body are no mapping of text; or fields are taken without a body.
+            body are no mapping of text; fields are taken without a body; or `status_field` is no field or path.
     """
 
     method: str
@@ -144,6 +144,7 @@ class Call:
                 yield f"`{name}` must be several names, in a tuple"
             elif names and self.body is None:
                 yield f"`{name}` names fields of a body, and there is none: give body={{}}"
+        yield from _wrong_path("status_field", self.status_field, may_be_whole=True)
 
     def _templates(self) -> tuple[str, ...]:
         return (self.path, *self.query.values(), *(self.body or {}).values())
@@ -208,8 +209,9 @@ def _is_mapping_of_text(part: Any) -> bool:
 class ListCall:
     """The call that lists tasks, and how its pages are turned.
 
+    `items_field` is the field of the answer that holds the tasks, "" if the whole answer is their list.
     `page_parameter` is the query parameter that names a page: its number, counted from 1, or where `next_field`
-    names a field of the answer, what that field of the page before holds.
+    names a field of the answer, what that field of the page before holds. Both fields can be paths, as "page.next".
     """
 
     call: Call
@@ -223,7 +225,7 @@ class Proof:
     """Where to read whether a command took effect that its task's own state does not prove.
 
     The command is proved when `event` would be redundant for the companion task of the lifecycle
-    that `binding` speaks, whose id stands at `id_field` in the details of the task.
+    that `binding` speaks, whose id stands at `id_field`, which can be a path, in the details of the task.
     """
 
     binding: HttpBinding[Any, Any]
@@ -240,13 +242,15 @@ class HttpBinding(Generic[S, E]):
     `limits_tasks` (compared without case) limits how many tasks or sessions there are at a time, not the rate of calls.
     `created_field` is the field of a listed task that says when it was created (ISO 8601; UTC if it names no zone),
     `task_field` the field of a create that says what to do, which a listed task repeats; None if there is none.
+    Dots make each of these fields, and `id_field`, a path: "status.state" is the field `state` of the object in the
+    field `status`.
     `authentication` is None if the service asks for no key. `key_variable` is where its key is found if the caller
     gives none; with None the caller must.
 
     Raises:
         ValueError: there is not one call for each command; a call about one task does not name it (`{id}`), or one
-            about none names one; or the status is nowhere in the answers, or the base path or a proof is malformed;
-            or its sessions are at another server.
+            about none names one; or the status is nowhere in the answers, or the base path, a field's path or a
+            proof is malformed; or its sessions are at another server.
     """
 
     name: str
@@ -293,6 +297,7 @@ class HttpBinding(Generic[S, E]):
         if self.session is not None and self.session.base_url != self.base_url:
             servers = f"its session is at {self.session.base_url}, and it is at {self.base_url}"
             yield f"{servers}: one client asks one server, so give both its base_url"
+        yield from self._wrong_paths()
         calls = {
             "status": self.status,
             "details": self.details,
@@ -309,6 +314,21 @@ class HttpBinding(Generic[S, E]):
                 yield f"a proof of {str(command)!r}, which is no command"
             elif proof.event not in proof.binding.commands:
                 yield f"the proof of {str(command)!r} is {proof.event!r}, which is no command of {proof.binding.name!r}"
+
+    def _wrong_paths(self) -> Iterator[str]:
+        yield from _wrong_path("listing.items_field", self.listing.items_field, may_be_whole=True)
+        paths = {
+            "id_field": self.id_field,
+            "listing.next_field": self.listing.next_field,
+            "output_field": self.output_field,
+            "cost_field": self.cost_field,
+            "created_field": self.created_field,
+            "task_field": self.task_field,
+        }
+        for name, path in paths.items():
+            yield from _wrong_path(name, path)
+        for command, proof in self.proofs.items():
+            yield from _wrong_path(f"proofs[{str(command)!r}].id_field", proof.id_field)
 
     def create_request(self, fields: Mapping[str, Any]) -> Request:
         """Return the request that creates a task with these fields.
@@ -429,18 +449,31 @@ def _plain(task_id: str) -> str:
     return task_id.casefold().replace("-", "")
 
 
-def value_at(document: Any, name: str | None) -> Any:
-    """Return the field of that name, the whole document for "", None where there is none."""
-    if name is None:
+def _wrong_path(name: str, path: Any, *, may_be_whole: bool = False) -> Iterator[str]:
+    """Yield what is wrong with the path of a field; None names no field."""
+    if path is None or (may_be_whole and path == ""):
+        return
+    if not isinstance(path, str):
+        yield f"`{name}` must be the name of a field, as text, not {path!r:.80}"
+    elif "" in path.split("."):
+        yield f"`{name}` must be a field or a path such as 'status.state', without an empty part, not {path!r}"
+
+
+def value_at(document: Any, path: str | None) -> Any:
+    """Return what is at a path such as "status.state", the whole document for "", None if nothing is there."""
+    if path is None:
         return None
-    if not name:
-        return document
-    return cast("dict[str, Any]", document).get(name) if isinstance(document, dict) else None
+    found: Any = document
+    for name in path.split(".") if path else ():
+        if not isinstance(found, dict):
+            return None
+        found = cast("dict[str, Any]", found).get(name)
+    return found
 
 
-def id_in(document: Any, name: str) -> str | None:
-    """Return the id in the field of that name (a number as text), None where there is none that can be sent."""
-    found = value_at(document, name)
+def id_in(document: Any, path: str) -> str | None:
+    """Return the id at a path (a number as text), None if there is none that can be sent."""
+    found = value_at(document, path)
     text = str(found) if type(found) is int else found
     return text if isinstance(text, str) and _quoted(text) is not None else None
 

@@ -240,6 +240,38 @@ def test_its_jobs_are_listed_page_by_page(client: Any, server: ScriptedServer) -
     assert server.calls == ["GET /jobs?all=yes", "GET /jobs?all=yes&from=3", "GET /jobs?all=yes&from=5"]
 
 
+def test_fields_in_nested_objects_are_read_by_their_paths(
+    connect: Connect, serve: Serve, lifecycle: Lifecycle[str, str]
+) -> None:
+    view = {"data": {"number": 7, "now": {"word": "on paper"}, "bill": {"usd": "0.15"}}}
+
+    def printer(seen: Seen) -> Reply:
+        if seen.path == "/jobs" and seen.method == "GET":
+            return Reply(body={"page": {"jobs": [view], "next": None}})
+        return Reply(body=view)
+
+    at_the_word = "data.now.word"
+    table = wire_of(
+        lifecycle,
+        create=Call(method="POST", path="/jobs", body={}, status_field=at_the_word),
+        status=Call(method="GET", path="/jobs/{id}/now", status_field=at_the_word),
+        details=Call(method="GET", path="/jobs/{id}", status_field=at_the_word),
+        listing=ListCall(
+            call=Call(method="GET", path="/jobs"),
+            items_field="page.jobs",
+            page_parameter="from",
+            next_field="page.next",
+        ),
+        id_field="data.number",
+        cost_field="data.bill.usd",
+    )
+    client = connect(table, serve(printer).base_url, api_key="my-own-desk-key")
+    job = client.create(text="a letter")
+    assert (job.id, job.known_state(), job.status()) == ("7", "printed", "printed")
+    assert str(job.wait(timeout_s=5).cost_usd) == "0.15"
+    assert [(each.id, each.state) for each in client.list()] == [("7", "printed")]
+
+
 def test_a_registered_table_has_a_name(connect: Connect, lifecycle: Lifecycle[str, str], serve: Serve) -> None:
     binding = wire_of(lifecycle, name=f"printer of {id(lifecycle)}")
     register(binding)

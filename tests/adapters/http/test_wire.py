@@ -36,7 +36,7 @@ from lifecycle_adapters.http import (
     Unauthorized,
     service,
 )
-from lifecycle_adapters.http.binding import id_in, retry_after_s
+from lifecycle_adapters.http.binding import id_in, retry_after_s, value_at
 from lifecycle_adapters.http.http_errors import InvalidResponse, ResponseError
 from lifecycle_adapters.http.v1 import V1
 from lifecycle_adapters.http.v2 import V2, V2_SESSION
@@ -579,6 +579,42 @@ def test_an_id_in_an_answer_is_one_that_can_be_sent(document: Any, found: str | 
     assert id_in(document, "id") == found
 
 
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("status.state", "running"),
+        ("status", {"state": "running"}),
+        ("", {"status": {"state": "running"}, "items": [{"state": "paused"}], "a.b": 1}),
+        ("status.state.word", None),
+        ("status.word", None),
+        ("word.state", None),
+        ("items.state", None),
+        ("items.0.state", None),
+        ("a.b", None),
+        (None, None),
+    ],
+)
+def test_dotted_field_is_a_path_into_nested_objects(path: str | None, found: Any) -> None:
+    document = {"status": {"state": "running"}, "items": [{"state": "paused"}], "a.b": 1}
+    assert value_at(document, path) == found
+
+
+def test_response_is_parsed_by_the_paths_of_its_binding() -> None:
+    call = Call(method="GET", path="/task/{id}", status_field="data.state")
+    binding = replace(V1, status=call, details=call, id_field="data.id", output_field="data.result.text")
+    document = {"data": {"id": ID, "state": "running", "result": {"text": "so far"}}}
+
+    def parsed(task_id: str) -> Response:
+        given: dict[str, Any] = {"status_code": 200, "headers": {}, "content": json.dumps(document).encode()}
+        return binding.parse_response(call, call.request("", task_id=task_id), **given, as_of=NOW)
+
+    assert id_in(document, "data.id") == ID
+    assert parsed(ID) == Accepted("running", NOW, "so far", document)
+    about_another = parsed("another")
+    assert isinstance(about_another, Lost)
+    assert "the response is about another task" in str(about_another.error)
+
+
 # --- tables of one's own ------------------------------------------------------------------------
 
 
@@ -721,6 +757,36 @@ def test_sessions_at_another_server_are_refused() -> None:
 def test_a_base_path_that_is_not_sent_as_it_is_written_is_refused() -> None:
     with pytest.raises(ValueError, match=re.escape("base_path must have no '//', '/./' or '/../', not '/api/../v1'")):
         replace(V1, base_path="/api/../v1")
+
+
+NO_PATHS: list[Any] = ["data..state", ".state", "state.", ".", 7, ("data", "state")]
+
+
+def listing(**fields: Any) -> ListCall:
+    given: dict[str, Any] = {"items_field": "tasks", "page_parameter": "page", **fields}
+    return ListCall(call=Call(method="GET", path="/tasks"), **given)
+
+
+@pytest.mark.parametrize("path", NO_PATHS)
+def test_status_field_that_is_no_path_is_refused_when_the_call_is_made(path: Any) -> None:
+    with pytest.raises(ValueError, match=rf"call GET /jobs/\{{id\}}: `status_field` must be .*{re.escape(repr(path))}"):
+        Call(**{**GET, "status_field": path})
+
+
+@pytest.mark.parametrize("path", [*NO_PATHS, ""])
+@pytest.mark.parametrize("name", ["id_field", "output_field", "cost_field", "created_field", "task_field"])
+def test_field_that_is_no_path_is_refused_when_the_binding_is_made(name: str, path: Any) -> None:
+    with pytest.raises(ValueError, match=f"binding 'v1': `{name}` must be .*{re.escape(repr(path))}"):
+        replace(V1, **{name: path})
+
+
+@pytest.mark.parametrize("path", NO_PATHS)
+def test_path_in_a_listing_or_a_proof_is_checked_when_the_binding_is_made(path: Any) -> None:
+    for name in ("items_field", "next_field"):
+        with pytest.raises(ValueError, match=f"`listing.{name}` must be .*{re.escape(repr(path))}"):
+            replace(V1, listing=listing(**{name: path}))
+    with pytest.raises(ValueError, match=re.escape("`proofs['stop'].id_field` must be")):
+        replace(V1, proofs={V1Event.STOP: Proof(binding=V1, id_field=path, event="stop")})
 
 
 def test_braces_that_are_no_placeholder_may_stand_in_a_body() -> None:
