@@ -28,7 +28,8 @@ ONE_WAY = {
         http.http_errors <- http.binding <- http.browser_use <- http.v1, http.v2, http.v3, http.v4
         http.v1, http.v2, http.v3, http.v4 <- http.services <- http.client
         http.binding, http.timing <- http.exchange <- http.driver, http.paginator <- http.creates <- http.client
-        argument_checks <- http.arguments, http.binding, http.timing, watch.*, journal.*, machine, webhooks, arrays
+        argument_checks <- http.arguments, http.timing, watch.*, journal.*, machine, webhooks, arrays
+        http.arguments <- http.binding
         argument_checks <- emulator.*, logs.*
         http.http_errors, http.transport_failures <- http.limits <- http.connections <- http.driver
         http.redaction, http.transport_failures <- http.driver

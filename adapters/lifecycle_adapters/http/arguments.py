@@ -54,16 +54,28 @@ def raises_on_unknown(on_unknown: OnUnknown) -> bool:
 
 
 def server(base_url: str, base_path: str) -> str:
-    """Return the URL of a server, without the path of the API. Raises ValueError: it is no such URL."""
+    """Return the URL of a server, without the path of the API.
+
+    Raises:
+        TypeError: it is no text.
+        ValueError: it is no such URL; its user or password is not shown.
+    """
+    require(base_url, str, "base_url must be text such as 'https://host'")
     try:
         parts = urlsplit(base_url)
         port = parts.port
     except ValueError as error:  # such as a port above 65535
+        if "@" in base_url:
+            raise ValueError(_NO_USER) from None
         raise ValueError(f"base_url must be like 'https://host', not {base_url!r}: {error}") from None
-    is_server = parts.scheme in ("http", "https") and parts.hostname and port != 0 and " " not in base_url
-    if not is_server or parts.query or parts.fragment:
+    is_server = parts.scheme in ("http", "https") and parts.hostname and port != 0
+    if parts.username is not None or (not is_server and "@" in base_url):
+        raise ValueError(_NO_USER)
+    # `urlsplit` takes out line breaks and tabs, and an empty query or fragment.
+    if not is_server or not base_url.isprintable() or not {" ", "?", "#"}.isdisjoint(base_url):
         raise ValueError(f"base_url must be like 'https://host', not {base_url!r}")
-    if parts.username is not None:
-        raise ValueError("base_url must hold no user and no password: it is shown in messages")
     # Other clients want the path in the base URL; both forms must lead to the same calls.
     return base_url.rstrip("/").removesuffix(base_path)
+
+
+_NO_USER = "base_url must hold no user and no password: it is shown in messages"

@@ -31,6 +31,7 @@ from lifecycle.errors import UnknownName, nearest
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import E, S
 from lifecycle_adapters.argument_checks import require_lifecycle
+from lifecycle_adapters.http.arguments import server
 from lifecycle_adapters.http.http_errors import (
     FieldError,
     Forbidden,
@@ -249,8 +250,9 @@ class HttpBinding(Generic[S, E]):
 
     Raises:
         ValueError: there is not one call for each command; a call about one task does not name it (`{id}`), or one
-            about none names one; or the status is nowhere in the answers, or the base path, a field's path or a
-            proof is malformed; or its sessions are at another server.
+            about none names one; or the status is nowhere in the answers, or the base URL, the base path, a field's
+            path or a proof is malformed; or its sessions are at another server. A base URL is http or https, without
+            user, password, query and fragment.
     """
 
     name: str
@@ -292,6 +294,10 @@ class HttpBinding(Generic[S, E]):
             yield "where do the status and the details carry the status?"
         if _is_changed_when_sent(self.base_path):
             yield f"base_path must have no '//', '/./' or '/../', not {self.base_path!r}"
+        try:
+            server(self.base_url, self.base_path)
+        except (TypeError, ValueError) as error:
+            yield str(error)
         if self.base_path and (not self.base_path.startswith("/") or self.base_path.endswith("/")):
             yield f"base_path must be empty, or begin with '/' and not end with it, not {self.base_path!r}"
         if self.session is not None and self.session.base_url != self.base_url:

@@ -22,6 +22,7 @@ from lifecycle.effects import Accepted, Denied, Failure, Lost, Missing, Refused,
 from lifecycle_adapters.http import (
     Authentication,
     Call,
+    Client,
     FieldError,
     Forbidden,
     HttpBinding,
@@ -757,6 +758,55 @@ def test_sessions_at_another_server_are_refused() -> None:
 def test_a_base_path_that_is_not_sent_as_it_is_written_is_refused() -> None:
     with pytest.raises(ValueError, match=re.escape("base_path must have no '//', '/./' or '/../', not '/api/../v1'")):
         replace(V1, base_path="/api/../v1")
+
+
+NO_SERVERS = [
+    "ftp://mine.example",
+    "mine.example",
+    "",
+    "https://",
+    "https://mine.example?key=1",
+    "https://mine.example/?",
+    "https://mine.example#top",
+    "https://mine.example:0",
+    "https://mine.example:99999",
+    "https://mine example",
+    "https://mine.example\n",
+]
+WITH_USERS = [
+    "https://me:secret@mine.example",
+    "https://secret@mine.example/?page=1",
+    "https://me:secret@mine.example:99999",
+    "me:secret@mine.example",
+]
+
+
+@pytest.mark.parametrize("url", NO_SERVERS)
+def test_base_url_that_is_no_server_is_refused_when_the_binding_is_made(url: str) -> None:
+    said = re.escape(f"base_url must be like 'https://host', not {url!r}")
+    with pytest.raises(ValueError, match=f"^binding 'v1': {said}"):
+        replace(V1, base_url=url)
+
+
+@pytest.mark.parametrize("url", [url for url in NO_SERVERS if url])
+def test_client_and_binding_refuse_the_same_servers(url: str) -> None:
+    said = re.escape(f"base_url must be like 'https://host', not {url!r}")
+    with pytest.raises(ValueError, match=f"^{said}"):
+        Client("v1", base_url=url, api_key="any")
+
+
+@pytest.mark.parametrize("url", WITH_USERS)
+def test_base_url_with_a_password_is_refused_and_not_shown(url: str) -> None:
+    with pytest.raises(ValueError, match="base_url must hold no user and no password") as in_binding:
+        replace(V1, base_url=url)
+    with pytest.raises(ValueError, match="base_url must hold no user and no password") as in_client:
+        Client("v1", base_url=url, api_key="any")
+    assert "secret" not in f"{in_binding.value} {in_client.value}"
+
+
+def test_base_url_is_text() -> None:
+    with pytest.raises(ValueError, match=r"binding 'v1': base_url must be text such as 'https://host', not 7 \(int\)"):
+        replace(V1, base_url=7)  # type: ignore[arg-type]
 
 
 NO_PATHS: list[Any] = ["data..state", ".state", "state.", ".", 7, ("data", "state")]
