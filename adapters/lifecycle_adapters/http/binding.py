@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -395,6 +396,8 @@ class HttpBinding(Generic[S, E]):
     ) -> Response:
         """Say what an HTTP answer means.
 
+        One that is no JSON, has a key twice in one object, or lacks what it must carry, is lost.
+
         Args:
             call: the call that was made.
             request: what was sent, for messages.
@@ -407,7 +410,10 @@ class HttpBinding(Generic[S, E]):
             return _failure(error, limits_rate=not self._limits_tasks(error))
         try:
             # v1 documents an empty body where its example shows `{}`.
-            document: Any = json.loads(content) if content or call.status_field is not None else {}
+            document: Any = _parsed(content) if content or call.status_field is not None else {}
+        except _DuplicateKey as error:
+            what = f"the response has the key {error.key[:80]!r} twice in one object"
+            return Lost(InvalidResponse(what, method=request.method, path=request.path))
         except (ValueError, RecursionError):
             kind = headers.get("content-type", "")
             if call.status_field is not None or request.method == "GET" or not _is_plain_text(content, kind):
@@ -448,6 +454,24 @@ def _is_plain_text(content: bytes, kind: str) -> bool:
     except UnicodeDecodeError:
         return False
     return not ("json" in kind or "html" in kind or text.startswith(("{", "[", '"', "<")))
+
+
+class _DuplicateKey(ValueError):
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+def _parsed(content: bytes) -> Any:
+    """Parse JSON. Raises ValueError or RecursionError; _DuplicateKey if one of two values must be the wrong one."""
+    return json.loads(content, object_pairs_hook=_unique)  # 1.4 to 1.7 times as long as without the hook
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise _DuplicateKey(Counter(key for key, _ in pairs).most_common(1)[0][0])
+    return fields
 
 
 def _plain(task_id: str) -> str:

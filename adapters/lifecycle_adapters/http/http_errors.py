@@ -95,7 +95,7 @@ class ServerError(ResponseError):
 
 
 class InvalidResponse(HttpError):
-    """A response that cannot be used: no JSON, without what it must carry, too large, or about another task."""
+    """A response that cannot be used: no JSON, a key twice, without what it must carry, too large, of another task."""
 
 
 class NoResponse(HttpError):

@@ -302,6 +302,30 @@ def test_a_2xx_without_what_it_must_carry_is_lost(content: bytes) -> None:
         assert "the answer is not JSON" in str(answer.error) or "no status at" in str(answer.error)
 
 
+@pytest.mark.parametrize(
+    ("content", "key"),
+    [
+        (b'{"status": "running", "status": "stopped"}', "status"),
+        (b'{"id": "a", "status": "running", "id": "a"}', "id"),
+        (b'{"status": "running", "steps": [{"n": 1, "n": 2}]}', "n"),
+        (b'{"status": "running", "st\\u0061tus": "stopped"}', "status"),
+        (b'{"status": "running", "\\n": 1, "\\n": 2}', "\n"),
+    ],
+)
+def test_a_2xx_with_a_key_twice_in_one_object_is_lost(content: bytes, key: str) -> None:
+    stop = V1.command_request(V1Event.STOP, ID)
+    given: dict[str, Any] = {"status_code": 200, "headers": {}, "content": content, "as_of": NOW}
+    for answer in (read(200, content), V1.parse_response(V1.call(V1Event.STOP), stop, **given)):
+        assert isinstance(answer, Lost)
+        assert isinstance(answer.error, InvalidResponse)
+        assert f"the response has the key {key!r} twice in one object" in str(answer.error)
+
+
+def test_one_key_in_several_objects_is_accepted() -> None:
+    document = {"status": "running", "steps": [{"status": 1}, {"status": 2}]}
+    assert read(200, document) == Accepted("running", NOW, None, document)
+
+
 @pytest.mark.parametrize("content", [b"OK", b"", b"[]", b"Accepted\n"])
 def test_a_2xx_of_which_nothing_is_read_may_be_any_text(content: bytes) -> None:
     call = Call(method="DELETE", path="/jobs/{id}")
