@@ -101,7 +101,8 @@ class UnknownName(LifecycleError, ValueError):
 
     `.kind` is the kind of name ("state", "event", "channel", "lifecycle"), `.known` lists the declared
     names in order, `.suggestion` is the one that was probably meant (the argument `meant`, or the nearest)
-    or None, `.declared_by` is the lifecycle that does declare the name, None if that is not known.
+    or None, `.declared_by` is the lifecycle that does declare the name, None if that is not known. The message ends
+    with the argument `advice`, if it is given.
     """
 
     def __init__(
@@ -113,6 +114,7 @@ class UnknownName(LifecycleError, ValueError):
         where: str,
         declared_by: str | None = None,
         meant: str | None = None,
+        advice: str = "",
     ) -> None:
         self.kind = kind
         self.name = name
@@ -123,7 +125,9 @@ class UnknownName(LifecycleError, ValueError):
         hint = f"; did you mean {self.suggestion!r}?" if self.suggestion else ""
         if declared_by:
             hint = f"; {declared_by!r} declares it"
-        super().__init__(f"{where}: unknown {kind} {shortened(name)}{hint} (known: {', '.join(self.known) or 'none'})")
+        names = f"(known: {', '.join(self.known) or 'none'})"
+        advised = f"; {advice}" if advice else ""
+        super().__init__(f"{where}: unknown {kind} {shortened(name)}{hint} {names}{advised}")
 
 
 class IllegalTransition(LifecycleError):

@@ -58,6 +58,9 @@ MESSAGES: dict[LifecycleError, str] = {
         "v1: unknown state 'stoped'; did you mean 'stopped'? "
         "(known: created, running, paused, stopped, finished, failed)"
     ),
+    UnknownName("lifecycle", "mine", known=["v1"], where="catalog", advice="name a file"): (
+        "catalog: unknown lifecycle 'mine' (known: v1); name a file"
+    ),
     IllegalTransition(
         "no", lifecycle="v1", state=V1State.STOPPED, event=V1Event.STOP, allowed=[V1Event.PAUSE], index=3
     ): "v1: no (event 3 of the history)",

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lifecycle import CATALOG, Lifecycle, LifecycleError, MissingExtra, get
+from lifecycle import CATALOG, Lifecycle, LifecycleError, MissingExtra, UnknownName
 
 Proposals = list[tuple[str, str]]
 
@@ -27,9 +27,12 @@ def declared(name: str) -> Lifecycle[str, str]:
         MissingExtra: the file is YAML, and the extra for it is not installed.
         OSError: the file cannot be read.
     """
-    if name not in CATALOG and (_looks_like_path(name) or Path(name).is_file()):
+    if name in CATALOG:
+        return CATALOG[name]
+    if _looks_like_path(name) or Path(name).is_file():
         return Lifecycle.from_file(name)
-    return get(name)
+    advice = "a lifecycle of your own is named by the file that declares it, such as ./mine.json"
+    raise UnknownName("lifecycle", name, known=CATALOG, where="catalog", advice=advice)
 
 
 def _looks_like_path(name: str) -> bool:

@@ -576,6 +576,15 @@ def test_a_state_that_there_is_not_is_bad_input(record: SqlJournal, journal: str
     assert "unknown state 'runing'; did you mean 'running'?" in result.stderr
 
 
+@pytest.mark.usefixtures("record")
+def test_export_of_an_unknown_lifecycle_says_how_to_name_ones_own(journal: str) -> None:
+    result = call("journal", "export", "print-job", "--journal", journal)
+    assert result.exit_code == 2
+    assert "catalog: unknown lifecycle 'print-job'" in result.stderr
+    assert "; a lifecycle of your own is named by the file that declares it, such as ./mine.json" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
 def test_what_is_exported_is_judged_by_validate(record: SqlJournal, journal: str) -> None:
     for task_id in HOSTILE:
         live(record, task_id, "created", "running", "finished")
