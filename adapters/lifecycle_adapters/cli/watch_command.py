@@ -57,10 +57,11 @@ def watch(
 ) -> None:
     """Follow many tasks and print what happens to them, until all are over or Ctrl-C ends it.
 
-    With a journal, a later call resumes what an interrupted one knew.
+    With a journal, a later call resumes what an interrupted one knew. If no limit is given, it also ends when the
+    service refuses to read every task that is left.
 
     Exit code 0: all tasks are over, or you ended it. 1: a task could not be followed, because the service has no such
-    task. 2: bad input, or a service or journal that cannot be used.
+    task or refuses to read it. 2: bad input, or a service or journal that cannot be used.
     """
     from lifecycle_adapters.http import AsyncClient
 
@@ -104,7 +105,7 @@ async def _watch(
     *,
     is_recorded: bool,
 ) -> set[str]:
-    """Show every event until all tasks are over or a signal ends it; return the ids of tasks that do not exist."""
+    """Show every event until all tasks are over or a signal ends it; return the ids of tasks that were not followed."""
     from lifecycle_adapters.watch import ReadFailed, Throttle, Watcher
 
     lost = set[str]()
@@ -117,12 +118,20 @@ async def _watch(
         async with Watcher(client, policies=policies, throttle=Throttle(rate)) as watcher:
             watcher.add(*ids)
             say(f"watching {len(watcher)} task{'' if len(watcher) == 1 else 's'}", stderr=True)
-            async for event in (
-                watcher.changes()
-            ):  # not `on_event`: the watcher would continue after its errors, such as a closed pipe
-                show(event)
-                if isinstance(event, ReadFailed) and event.is_gone:  # the watcher retries all other failures
-                    lost.add(event.task_id)
+            try:
+                async for event in (
+                    watcher.changes()
+                ):  # not `on_event`: the watcher would continue after its errors, such as a closed pipe
+                    show(event)
+                    if isinstance(event, ReadFailed) and event.is_gone:  # the watcher retries all other failures
+                        lost.add(event.task_id)
+                    refused = watcher.refused
+                    if not policies and len(refused) == len(watcher):  # nothing else is left to wait for
+                        lost |= refused
+                        for task_id in refused:
+                            watcher.discard(task_id)
+            finally:
+                lost |= watcher.refused
     except asyncio.CancelledError:
         say(
             "interrupted; all that was seen is recorded" if is_recorded else "interrupted; nothing is recorded",

@@ -69,13 +69,16 @@ class PolicyAction:
 class ReadFailed:
     """A task's status cannot be read or recorded; emitted once until it can be.
 
-    `is_gone` is True if the service has no such task, or no longer has it.
+    `is_gone` is True if the service has no such task, or no longer has it: it is not watched any longer.
+    `is_refused` is True if the service refuses the read with a 4xx that no other read is expected to change, such as
+    400 or 422 for a malformed id. The task is still watched, in case the refusal ends; it is read every `longest_s`.
     """
 
     task_id: str
     lifecycle: str
     error: Exception
     is_gone: bool = False
+    is_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

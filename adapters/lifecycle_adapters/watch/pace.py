@@ -28,7 +28,8 @@ class Pace:
     commands of policies, are under way at a time. The throttle limits the requests per second.
 
     A failed read, and a failed command of a policy, is retried after random exponential pauses up to
-    `longest_s`; if the service asks for a longer one (Retry-After), that is obeyed up to five minutes. A cost
+    `longest_s`, a read that the service refuses every `longest_s`; if the service asks for a longer pause
+    (Retry-After), that is obeyed up to five minutes. A cost
     that is not in the status response is read every `cost_s`.
     """
 
@@ -63,6 +64,10 @@ class Pace:
         """Return the pause after so many failed reads in a row, 1 or more."""
         shortest_s = min(self.working_s, self.longest_s)
         return retry_pause_s(failures, first_s=2 * self.working_s, longest_s=self.longest_s, shortest_s=shortest_s)
+
+    def refused_s(self) -> float:
+        """Return the pause after a read that the service refuses, as another one is not expected to succeed."""
+        return self.jittered_s(self.longest_s)
 
 
 _LARGEST = 1e9

@@ -5,8 +5,9 @@ recorded (recorder.py), applied to the task (watched_task.py) and emitted (event
 (enforcer.py), whose commands another coroutine starts, and the task is scheduled again (pace.py).
 
 An error about one task concerns that task alone: any error that a journal, a service or a policy raises about it is
-emitted as an event, once, and the task is retried with growing pauses. Policies are evaluated for a task that cannot
-be read too. If the service is down (outage.py), one task after the other is read as a probe.
+emitted as an event, once, and the task is retried with growing pauses; at the longest interval if the service refuses
+the read itself, as it does for a malformed id. Policies are evaluated for a task that cannot be read too. If the
+service is down (outage.py), one task after the other is read as a probe.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from lifecycle.conformance import Channel
 from lifecycle.effects import Accepted, Denied, Failure, Lost, Missing, NotSent, Refused, Response
 from lifecycle.journal import Report, ReportEntry
 from lifecycle_adapters.argument_checks import TaskId, id_text, require, require_callback, require_number
-from lifecycle_adapters.http import AsyncClient, ClientUnusable, Unauthorized
+from lifecycle_adapters.http import AsyncClient, ClientUnusable, ResponseError, Unauthorized
 from lifecycle_adapters.http.driver import CLOCK
 from lifecycle_adapters.http.exchange import cost_usd
 from lifecycle_adapters.watch.enforcer import PolicyEnforcer
@@ -130,6 +131,7 @@ class Watcher:
         self._keep_open = keep_open
         self._closing_s = closing_s
         self._tasks: dict[str, WatchedTask] = {}
+        self._refused: set[str] = set()
         self._schedule = Schedule()
         self._recorder = Recorder(
             client.journal, client.lifecycle, learn=self._apply, reject=self._reject, emit=self._emit, clock=clock
@@ -195,6 +197,11 @@ class Watcher:
     def __len__(self) -> int:
         """Return the number of watched tasks."""
         return len(self._tasks)
+
+    @property
+    def refused(self) -> frozenset[str]:
+        """The ids of the watched tasks that cannot be read because the service refuses it (`ReadFailed.is_refused`)."""
+        return frozenset(self._refused)
 
     async def changes(self) -> AsyncGenerator[Event]:
         """Yield events, in order for each task; end when no task is left to watch.
@@ -428,18 +435,26 @@ class Watcher:
     ) -> None:
         """Emit a task's failure if it is certain and was not emitted yet; read the task again after a growing pause."""
         watched.failures += 1
+        is_refused = _is_for_good(failure)
+        is_new = not watched.is_reported_unreadable or (is_refused and watched.task_id not in self._refused)
         is_certain = is_certain or watched.failures >= _EMITTED_AFTER
-        if is_certain and not watched.is_reported_unreadable and not self._outage.suspected.is_set():
+        if is_certain and is_new and not self._outage.suspected.is_set():
             watched.is_reported_unreadable = True
-            await self._emit(self._unreadable(watched, error))
+            if is_refused and not watched.is_dropped:
+                self._refused.add(watched.task_id)
+            await self._emit(self._unreadable(watched, error, is_refused=is_refused))
         asked_s = pause_asked_s(None if failure is None else failure.retry_after_s)
-        watched.read_after_s = _now_s() + max(self._pace.retry_s(watched.failures), asked_s)
+        pause_s = self._pace.refused_s() if is_refused else self._pace.retry_s(watched.failures)
+        watched.read_after_s = _now_s() + max(pause_s, asked_s)
         await self._follow_policies(watched)
 
-    def _unreadable(self, watched: WatchedTask, error: Exception, *, is_gone: bool = False) -> ReadFailed:
-        facts = {"lifecycle": self._lifecycle.name, "task_id": watched.task_id, "is_gone": is_gone}
+    def _unreadable(
+        self, watched: WatchedTask, error: Exception, *, is_gone: bool = False, is_refused: bool = False
+    ) -> ReadFailed:
+        name, task_id = self._lifecycle.name, watched.task_id
+        facts = {"lifecycle": name, "task_id": task_id, "is_gone": is_gone, "is_refused": is_refused}
         _log.warning("a task cannot be read", extra={**facts, "error": str(error)})
-        return ReadFailed(task_id=watched.task_id, lifecycle=self._lifecycle.name, error=error, is_gone=is_gone)
+        return ReadFailed(lifecycle=name, task_id=task_id, error=error, is_gone=is_gone, is_refused=is_refused)
 
     # --- policies ---------------------------------------------------------------------------------
 
@@ -513,7 +528,9 @@ class Watcher:
         if is_foreign:
             self._follow_up(watched, entry, change)
         else:
-            watched.failures, watched.read_after_s, watched.is_reported_unreadable = 0, float("-inf"), False
+            watched.failures, watched.read_after_s = 0, float("-inf")
+            watched.is_reported_unreadable = False
+            self._refused.discard(watched.task_id)
             watched.interval_s = self._interval_s(watched, change)
             await self._follow_policies(watched)
 
@@ -557,6 +574,7 @@ class Watcher:
         self._parked.discard(watched)
         if self._tasks.get(watched.task_id) is watched:
             del self._tasks[watched.task_id]
+            self._refused.discard(watched.task_id)
         self._schedule.keep(self._tasks.values())
         self._events.wake()
 
@@ -649,6 +667,15 @@ async def watch(
         watcher.add(*tasks)
         async for event in watcher.changes():
             yield event
+
+
+def _is_for_good(failure: Failure | None) -> bool:
+    """Return whether a read was refused for a reason that another read is not expected to mend, such as its id."""
+    error = failure.error if isinstance(failure, Refused) else None
+    return isinstance(error, ResponseError) and 400 <= error.status_code < 500 and error.status_code not in _PASSING
+
+
+_PASSING = frozenset({409, 423, 425})  # conflict, locked, too early; 401, 403, 404, 408 and 429 are no `Refused`
 
 
 def _is_relevant(watched: WatchedTask, entry: ReportEntry[Any, Any]) -> bool:

@@ -126,6 +126,37 @@ def test_task_that_does_not_exist_is_not_forgotten_if_watching_is_interrupted(
     assert errors.endswith("recorded\n1 of 2 tasks could not be followed\n")
 
 
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_task_whose_id_is_refused_exits_with_1(
+    emulator: Emulator, server: dict[str, str], options: tuple[str, ...]
+) -> None:
+    task: str = call("create", "--api", "v2", "x", env=server).stdout.strip()
+    emulator.fire(task, "start")
+    emulator.fire(task, "finish")
+
+    alone = call("watch", "no-uuid", "--api", "v2", *options, env=server)
+    both = call("watch", task, "no-uuid", "--api", "v2", *options, env=server)
+
+    assert (alone.exit_code, both.exit_code) == (1, 1)
+    assert alone.stderr == "watching 1 task\n1 of 1 tasks could not be followed\n"
+    assert both.stderr == "watching 2 tasks\n1 of 2 tasks could not be followed\n"
+    assert "HTTP 422" in alone.stdout
+    assert len(both.stdout.splitlines()) == 2
+    if options:
+        assert json.loads(alone.stdout)["is_refused"] is True
+
+
+def test_refused_task_is_watched_on_if_it_has_a_limit(emulator: Emulator, server: dict[str, str]) -> None:
+    task = running(emulator, server)
+    emulator.fault("status", method="GET", status_code=422, times=1)
+
+    done = call("watch", task, "--api", "v1", "--stop-after", "0.2", env=server)
+
+    assert done.exit_code == 0
+    assert "cannot be read: " in done.stdout
+    assert "stopped" in done.stdout
+
+
 def test_help_of_watch_lists_its_exit_codes() -> None:
     text = " ".join(call("watch", "--help", env={"TERMINAL_WIDTH": "200"}).stdout.split())
 

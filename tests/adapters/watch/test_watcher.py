@@ -196,6 +196,56 @@ def test_a_refusal_is_emitted_at_once_and_retried_rarely(status_code: int) -> No
     assert asked == 1
 
 
+@pytest.mark.parametrize(
+    ("status_code", "is_refused"),
+    [(400, True), (405, True), (410, True), (422, True), (401, False), (403, False), (409, False), (425, False)],
+)
+def test_refused_id_is_emitted_once_as_refused_and_read_at_the_longest_interval(
+    status_code: int, is_refused: bool
+) -> None:
+    def refuse(request: httpx2.Request) -> httpx2.Response | None:
+        return httpx2.Response(status_code) if "bad" in request.url.path else None
+
+    async def everything() -> tuple[list[Event], list[float], frozenset[str], frozenset[str]]:
+        service = Service({"good": "running"}, plan=refuse)
+        emitted: list[Event] = []
+        timetable(service, {200: {"good": "finished"}})
+        async with watching(service.client(), on_event=emitted.append) as watched:
+            watched.add("bad", "good")
+            await asyncio.sleep(302)
+            refused = watched.refused
+            watched.discard("bad")
+            return emitted, service.times_s("bad"), refused, watched.refused
+
+    emitted, read_s, refused, after = run(everything())
+    failed = [each for each in emitted if isinstance(each, ReadFailed)]
+    assert [(each.task_id, each.is_refused, each.is_gone) for each in failed] == [("bad", is_refused, False)]
+    assert (refused, after) == (frozenset({"bad"} if is_refused else ()), frozenset())
+    assert states(emitted, "good") == ["running", "finished"], "the refusal concerns one task"
+    if is_refused:
+        assert [round(at_s) for at_s in read_s] == [0, 60, 120, 180, 240, 300]
+
+
+def test_refused_task_that_can_be_read_again_is_watched_as_before() -> None:
+    def refuse(_: httpx2.Request) -> httpx2.Response | None:
+        now_s = asyncio.get_running_loop().time()
+        return httpx2.Response(503) if now_s < 20 else httpx2.Response(422) if now_s < 100 else None
+
+    async def everything() -> tuple[list[Event], list[float], frozenset[str]]:
+        service = Service({"a": "running"}, plan=refuse)
+        emitted: list[Event] = []
+        async with watching(service.client(), on_event=emitted.append) as watched:
+            watched.add("a")
+            await asyncio.sleep(250)
+            return emitted, service.times_s("a"), watched.refused
+
+    emitted, read_s, refused = run(everything())
+    assert [each.is_refused for each in emitted if isinstance(each, ReadFailed)][-1:] == [True]
+    assert states(emitted, "a") == ["running"]
+    assert refused == frozenset()
+    assert len([at_s for at_s in read_s if at_s > 200]) > 40, "it is read every second again"
+
+
 # --- what is watched ----------------------------------------------------------------------------
 
 
