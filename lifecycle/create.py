@@ -5,7 +5,9 @@ response there is no id to read, and no later state of a task proves it. So a cr
 arrived (429, or no connection was made). Its record (journal.CreateRecord) is what a crash leaves behind:
 
 1. Record the intent: fields, labels, idempotency key, origin and reason. If the key is taken, return the task
-   that was created under it.
+   that was created under it, with the labels, origin and reason recorded first: only the fields decide what is
+   created. The others describe the call, and a retry by another worker may describe itself otherwise; to refuse
+   it for that would make a caller give another key, and so create a second task.
 2. Record the attempt, under the same claim, then send.
 3. A usable response names the task: record the create as done, and the task, in one transaction.
 4. A refusal: record the create as refused. 429 or no connection: wait and go on at 2, within the driver's time;
@@ -75,6 +77,8 @@ class CreateProcedure:
         self, fields: Mapping[str, Any], *, labels: Mapping[str, str] = _NO_LABELS, context: RequestContext = NO_CONTEXT
     ) -> Steps[CreateResult]:
         """Create a task with these fields, or return the one that was created under the same key.
+
+        The first create under a key keeps its labels, whatever later ones are given.
 
         Raises (when driven):
             CreateUncertain: the response was lost, now or when the key was first given; or another worker

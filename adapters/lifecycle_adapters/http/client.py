@@ -254,6 +254,8 @@ class Client(_Configured[S, E]):
             task: what to do.
             idempotency_key: given again, it returns the task that was created first, with no request, also across
                 processes and restarts if the journal is durable. A create that is known to have made no task frees it.
+                The fields must be the same as first; labels, reason and origin may differ, and those of the first
+                call stay recorded.
             labels: texts by their names, for the record; they are never sent.
             reason: why, for the record.
             origin: what gives it, for the record.

@@ -117,6 +117,24 @@ def test_labels_and_reasons_are_kept_and_not_sent(connect: Connect, serve: Serve
     assert made.fields == {"task": "buy milk", "llm": "o3"}
 
 
+def test_key_with_other_labels_returns_the_first_task_and_keeps_its_labels(
+    connect: Connect, serve: Serve, tmp_path: Path
+) -> None:
+    server = serve(by_path({"POST /api/v1/run-task": Reply(body={"id": "t"})}))
+    with SqlJournal(tmp_path / "journal.db") as journal:
+        client = connect("v1", server.base_url, journal=journal)
+        key = "order 5"
+        client.create("buy milk", idempotency_key=key, labels={"by": "one"}, reason="sold out", origin="a shop")
+        again = client.create("buy milk", idempotency_key=key, labels={"by": "two"}, reason="a retry", origin="a job")
+        with pytest.raises(CreateKeyReused):
+            client.create("buy bread", idempotency_key=key, labels={"by": "one"})
+
+        made = next(each for each in journal.history("t") if isinstance(each, RecordedCreate))
+    assert again.id == "t"
+    assert server.calls == ["POST /api/v1/run-task"]
+    assert (made.labels, made.reason, made.origin) == ({"by": "one"}, "sold out", "a shop")
+
+
 @pytest.mark.parametrize("labels", [{"order": 5}, {5: "order"}, ["a"], "order", 5])
 def test_labels_are_texts(connect: Connect, serve: Serve, labels: Any) -> None:
     server = serve(by_path({}))
