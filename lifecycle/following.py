@@ -25,7 +25,11 @@ from lifecycle.table import E, S
 
 
 def read_state(lifecycle: Lifecycle[S, E]) -> Steps[S]:
-    """Read the task's status once, record it, and return the state that is known after it.
+    """Read the task's status once, record it, and return the state that is known after it (`TaskRecord.current`).
+
+    If the record has a final state and the service now reports another one, that one is returned: a final state that
+    is contradicted is in doubt, and the record keeps it until a read confirms it. A report that is late, or cannot
+    follow a state that is not final, is not believed: the state known before is returned.
 
     Raises (when driven):
         UnknownStatus: the lifecycle does not declare the status; it is recorded all the same.

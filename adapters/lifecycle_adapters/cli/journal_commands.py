@@ -85,7 +85,10 @@ def tasks(
     listed = table("Lifecycle", "Task", "State", "Since", "Open command")
     for task in page.tasks:
         command = "" if task.command is None else f"{task.command} {task.command_state}" + _holder(task.held_by)
-        listed.add_row(task.lifecycle, shown(task.task_id), shown(task.state or "?"), _time(task.since), shown(command))
+        state = shown(task.state or "?") + (
+            "" if task.doubt is None else f", but {shown(task.doubt)} was reported later"
+        )
+        listed.add_row(task.lifecycle, shown(task.task_id), state, _time(task.since), shown(command))
     console().print(listed)
     for task in page.tasks:
         if task.error is not None:

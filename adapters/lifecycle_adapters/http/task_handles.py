@@ -67,7 +67,10 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
         return self._procedures.journal
 
     def known_state(self) -> S | None:
-        """Return the state last known, None before anything was reported. It is looked up in the journal."""
+        """Return the state last known, None before anything was reported. It is looked up in the journal.
+
+        As from `status`: if the last report contradicts a final state, it is the state of that report.
+        """
         return self._procedures.journal.load().current
 
     def send(
@@ -129,6 +132,10 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
     def status(self) -> S:
         """Read the status once and return the state then known.
 
+        A report that cannot be true is recorded and not believed: the state known before is returned. Only if the
+        task is over in the journal and the service reports another state, is that one returned, by `known_state`
+        and `allowed`, too; the journal keeps the final state, with the other as its doubt, until a read confirms it.
+
         Raises:
             UnknownStatus: the lifecycle does not know the status.
             HttpError: it cannot be read.
@@ -186,7 +193,10 @@ class AsyncTask(_Handle[S, E], CommandMethods[E, Coroutine[Any, Any, CommandResu
         self._driver = driver
 
     async def known_state(self) -> S | None:
-        """Return the state last known, None before anything was reported. It is looked up in the journal."""
+        """Return the state last known, None before anything was reported. It is looked up in the journal.
+
+        As from `status`: if the last report contradicts a final state, it is the state of that report.
+        """
         journal = self._procedures.journal
         return (await asyncio.to_thread(journal.load) if journal.blocking else journal.load()).current
 

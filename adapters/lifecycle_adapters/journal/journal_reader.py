@@ -35,6 +35,8 @@ _log = logging.getLogger(__name__)
 class TaskRow:
     """A task as it is now. `command` is the open command, `held_by` the worker that has claimed it.
 
+    `doubt` is the state in a later report although `state` is final: one of the two is wrong. It is the state that
+    `known_state()` of a handle returns, and `status()` if it reads the same again.
     If a value cannot be read, `error` says why, and the value is None here (`changed_at` is 1970).
     """
 
@@ -50,6 +52,7 @@ class TaskRow:
     command_state: str | None
     held_by: str | None
     error: str | None = None
+    doubt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +213,7 @@ def page(connection: Connection, lifecycle: str | None, state: str | None, *, af
 def _task(row: RowMapping) -> TaskRow:
     columns = (
         tasks.c.lifecycle, tasks.c.task_id, tasks.c.state, tasks.c.version, tasks.c.as_of, tasks.c.since,
-        tasks.c.first_at, tasks.c.changed_at, commands.c.command,
+        tasks.c.first_at, tasks.c.changed_at, tasks.c.doubt, commands.c.command,
     )  # fmt: skip
     held_by = row[commands.c.worker] if row[commands.c.held_at] is not None else None
     values: dict[str, Any] = {each.name: row[each] for each in columns}

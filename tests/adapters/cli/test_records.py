@@ -114,6 +114,22 @@ def test_tasks_for_programs(record: SqlJournal, journal: str) -> None:
     assert (task["since"], task["command"], task["command_state"]) == (iso(NOW), "stop", "recorded")
 
 
+def test_contradicted_final_state_is_shown_with_what_was_reported_later(
+    emulator: Emulator, server: dict[str, str], record: SqlJournal, journal: str
+) -> None:
+    task = call("create", "--api", "v1", "Buy milk", env=server).stdout.strip()
+    emulator.fire(task, "start")
+    record.task(V1_FULL, task).add_report(Report("finished", NOW))
+
+    status = call("status", "--api", "v1", task, env=server)
+    *_, row = lines(call("tasks", "--journal", journal))
+    (listed,) = call_json("tasks", "--journal", journal)["tasks"]
+
+    assert (status.stdout, status.stderr) == ("running\n", "v1-full: accepts pause, stop\n")
+    assert "finished, but running was reported later" in row
+    assert (listed["state"], listed["doubt"]) == ("finished", "running")
+
+
 def test_tasks_of_a_lifecycle_and_a_state(record: SqlJournal, journal: str) -> None:
     live(record, "t1", "running")
     live(record, "t2", "running", "finished")

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import httpx2
@@ -40,6 +41,7 @@ from lifecycle.table import E, S
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import AsyncClient, Client, Recovered
 from lifecycle_adapters.http.command_methods import CommandMethods
+from lifecycle_adapters.journal import SqlJournal
 from tests.adapters.http.both import KEY, QUICK
 from tests.adapters.http.conftest import NO_CERTIFICATES, Connect, Serve
 from tests.adapters.http.scripted import Reply, Seen, by_path
@@ -70,6 +72,27 @@ def left_open(
     if not claimed:
         log.release(opened.id, claim=1)
     return log
+
+
+# --- a final state that the service contradicts -------------------------------------------------
+
+
+def test_contradicted_final_state_is_the_reported_one_for_every_reader(
+    connect: Connect, serve: Serve, tmp_path: Path
+) -> None:
+    words = iter(["stopped", "running", "stopped"])
+    with SqlJournal(tmp_path / "journal.db") as journal:
+        client = connect("v1", serve(lambda _: Reply(body=next(words))).base_url, journal=journal)
+        task = client.task("t")
+        assert (task.status(), task.known_state(), task.allowed()) == ("stopped", "stopped", ())
+
+        assert (task.status(), task.known_state(), task.allowed()) == ("running", "running", ("pause", "stop"))
+        [row] = journal.tasks().tasks
+        assert (row.state, row.doubt) == ("stopped", "running"), "the journal keeps both"
+
+        assert (task.status(), task.known_state(), task.allowed()) == ("stopped", "stopped", ())
+        [row] = journal.tasks().tasks
+        assert (row.state, row.doubt) == ("stopped", None)
 
 
 # --- why, and under which key -------------------------------------------------------------------
