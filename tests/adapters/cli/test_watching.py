@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -205,6 +207,47 @@ def test_tasks_that_cannot_be_read_and_an_outage_are_told(emulator: Emulator, se
             assert run.stdout.readline().startswith("the service answers again  at ")
         finally:
             run.kill()
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_journal_that_cannot_be_written_is_told_when_that_begins_and_ends(
+    emulator: Emulator, server: dict[str, str], options: tuple[str, ...]
+) -> None:
+    task = running(emulator, server)
+    command = [SCRIPT, "watch", task, "--api", "v1", *options]
+
+    def rename(name: str, other: str) -> None:
+        with closing(sqlite3.connect(server["LIFECYCLE_JOURNAL"], timeout=60)) as connection:
+            connection.execute(f"ALTER TABLE {name} RENAME TO {other}")
+            connection.commit()
+
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(server)
+    ) as run:
+        try:
+            assert run.stdout is not None
+            assert run.stdout.readline()
+            rename("lifecycle_entries", "elsewhere")
+            emulator.fire(task, "finish")
+            begun = run.stdout.readline()
+            rename("elsewhere", "lifecycle_entries")
+            ended, change = run.stdout.readline(), run.stdout.readline()
+            assert run.wait(timeout=60) == 0
+        finally:
+            run.kill()
+
+    if options:
+        told = [json.loads(line) for line in (begun, ended)]
+        assert [(each["event"], each["ended_at"] is None) for each in told] == [
+            ("journal_outage", True),
+            ("journal_outage", False),
+        ]
+        assert "no such table" in told[0]["error"]
+    else:
+        assert begun.startswith("the journal cannot be written  no limit is enforced until it can: journal ")
+        assert "no such table" in begun
+        assert re.fullmatch(r"the journal can be written again  at \d\d:\d\d:\d\d UTC\n", ended)
+    assert "finished" in change
 
 
 def test_a_reader_that_goes_away_ends_it_although_tasks_are_not_over(
