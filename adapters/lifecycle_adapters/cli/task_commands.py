@@ -23,7 +23,16 @@ from lifecycle.effects import Progress
 from lifecycle.following import Until
 from lifecycle_adapters.cli.assignments import assignments, field_assignment, text_assignment
 from lifecycle_adapters.cli.names import AsJson, api_proposals, command_proposals, declared, lifecycle_proposals
-from lifecycle_adapters.cli.output import BAD_INPUT, console, fail, misuse_is_bad_input, print_json, say, shown
+from lifecycle_adapters.cli.output import (
+    BAD_INPUT,
+    INTERRUPTED,
+    console,
+    fail,
+    misuse_is_bad_input,
+    print_json,
+    say,
+    shown,
+)
 
 if TYPE_CHECKING:
     from lifecycle_adapters.http import AsyncClient, Client, TaskResult, Timing
@@ -137,7 +146,10 @@ def create(
             "--reason": ("the reason", reason),
         },
     )
-    with client_of(api, base_url, lifecycle=lifecycle, journal=journal, worker=worker, key_from=key_from) as client:
+    unknown = "it is not known whether a task was created"
+    recovery = "" if journal is None else "; `lifecycle recover` settles that"
+    opened = client_of(api, base_url, lifecycle=lifecycle, journal=journal, worker=worker, key_from=key_from)
+    with _interruption_told(unknown + recovery), opened as client:
         made = client.create(task, idempotency_key=idempotency_key, labels=labels, reason=reason, **fields)
         state = made.known_state()
     if as_json:
@@ -219,7 +231,10 @@ def send(
             "--wait-for-in-flight": ("the commands of other workers", wait_for_in_flight),
         },
     )
-    with client_of(api, base_url, lifecycle=lifecycle, journal=journal, worker=worker, key_from=key_from) as client:
+    unknown = "it is not known whether the command took effect"
+    ways = "`lifecycle status` reads the state" if journal is None else "`lifecycle recover` settles the command"
+    opened = client_of(api, base_url, lifecycle=lifecycle, journal=journal, worker=worker, key_from=key_from)
+    with _interruption_told(f"{unknown}; {ways}"), opened as client:
         task = client.task(task_id)
         result = task.send(
             command, idempotency_key=idempotency_key, reason=reason, wait_for_in_flight_s=wait_for_in_flight, **fields
@@ -267,7 +282,7 @@ def wait(
     opened = client_of(
         api, base_url, lifecycle=lifecycle, timing=timing, journal=journal, worker=worker, key_from=key_from
     )
-    with opened as client, _progress_printer(task_id) as see:
+    with _interruption_told("the task goes on"), opened as client, _progress_printer(task_id) as see:
         task = client.task(task_id)
         result = task.wait(until, timeout_s=timeout, on_progress=see, on_unknown="continue" if go_on else "raise")
     if as_json:
@@ -289,6 +304,15 @@ def _print_result(result: TaskResult[str]) -> None:
 
 def _known(state: str | None) -> str:
     return "its state is not known yet" if state is None else f"it is {shown(state)!r}"
+
+
+@contextmanager
+def _interruption_told(what: str) -> Generator[None]:
+    """Say in one line what an interruption by Ctrl-C leaves behind."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        fail(f"interrupted; {what}", INTERRUPTED)
 
 
 # --- the client --------------------------------------------------------------------------------

@@ -314,8 +314,9 @@ def _listen(port: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((HOST, port))
         listening.listen()
-    except OSError:
+    except OSError as error:
         listening.close()
+        error.filename = f"{HOST}:{port}"  # the system's error does not name what is in use
         raise
     return listening
 

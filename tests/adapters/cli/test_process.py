@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -168,8 +171,54 @@ def test_a_wait_can_be_interrupted(emulator: Emulator) -> None:
         screen.interrupt()
         assert screen.end() == 130
 
+    assert screen.shown.endswith("interrupted; the task goes on\r\n")
     assert "Traceback" not in screen.shown
     assert screen.shown.count("\x1b[?25l") == screen.shown.count("\x1b[?25h")
+
+
+@pytest.mark.parametrize("is_recorded", [True, False])
+@pytest.mark.parametrize(
+    ("command", "said", "with_a_journal", "without"),
+    [
+        (
+            "send",
+            "it is not known whether the command took effect",
+            "; `lifecycle recover` settles the command",
+            "; `lifecycle status` reads the state",
+        ),
+        ("create", "it is not known whether a task was created", "; `lifecycle recover` settles that", ""),
+    ],
+)
+def test_interruption_of_a_request_says_in_one_line_what_it_leaves(
+    command: str, said: str, with_a_journal: str, without: str, *, is_recorded: bool, emulator: Emulator, tmp_path: Path
+) -> None:
+    with Client("v1", api_key=KEY, base_url=emulator.base_url) as client:
+        task = client.create("Buy milk").id
+    emulator.fire(task, "start")
+    method, arguments = ("PUT", [task, "pause"]) if command == "send" else ("POST", ["Buy bread"])
+    emulator.fault("delay_after", method=method, seconds=60)
+    before = len(emulator.calls())
+    journal = {"LIFECYCLE_JOURNAL": str(tmp_path / "journal.db")} if is_recorded else {}
+    server = {"BROWSER_USE_API_KEY": KEY, "LIFECYCLE_BASE_URL": emulator.base_url, **journal}
+
+    with subprocess.Popen(
+        [SCRIPT, command, *arguments, "--api", "v1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(server),
+    ) as run:
+        try:
+            while not any(each.method == method for each in emulator.calls()[before:]):
+                assert run.poll() is None
+                time.sleep(0.02)
+            run.send_signal(signal.SIGINT)
+            output, errors = run.communicate(timeout=60)
+        finally:
+            run.kill()
+
+    assert (run.returncode, output) == (130, "")
+    assert errors == f"lifecycle: interrupted; {said}{with_a_journal if is_recorded else without}\n"
 
 
 def test_a_key_is_asked_for_on_a_terminal_and_not_shown(emulator: Emulator) -> None:
@@ -239,11 +288,12 @@ def test_serve_moves_tasks_at_its_pace_and_follows_other_lifecycles_if_asked() -
 
 
 def test_serve_says_what_it_cannot_do(emulator: Emulator) -> None:
-    taken = call("serve", "--port", emulator.base_url.rpartition(":")[2])
+    port = emulator.base_url.rpartition(":")[2]
+    taken = call("serve", "--port", port)
     slow = call("serve", "--pace", "-1")
 
     assert (taken.exit_code, slow.exit_code) == (2, 2)
-    assert "Address already in use" in taken.stderr
+    assert taken.stderr == f"lifecycle: Address already in use: 127.0.0.1:{port}\n"
     assert "pace_s must be at least 0 and finite, not" in slow.stderr
 
 
