@@ -34,6 +34,7 @@ from lifecycle.journal import (
 )
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.memory_creates import CreateStore, MemoryCreates
+from lifecycle.process_bound import ProcessBound
 from lifecycle.table import E, S
 
 OnReport = Callable[[Lifecycle[Any, Any], ReportEntry[Any, Any], TaskRecord[Any, Any], TaskRecord[Any, Any]], object]
@@ -42,7 +43,7 @@ OnReport = Callable[[Lifecycle[Any, Any], ReportEntry[Any, Any], TaskRecord[Any,
 _now = partial(datetime.now, UTC)
 
 
-class MemoryJournal:
+class MemoryJournal(ProcessBound):
     """The default journal: in memory, for one process, safe to share between threads.
 
     A task is kept as long as its task journal is referenced (a client's handle does that), it has an open command, or
@@ -62,6 +63,8 @@ class MemoryJournal:
     Raises:
         ValueError: `lease_s` is not more than 0.
     """
+
+    _instead = "a journal that processes share is `lifecycle_adapters.journal.SqlJournal`"
 
     def __init__(
         self,

@@ -20,6 +20,7 @@ ONE_WAY = {
     "lifecycle": """
         errors <- table <- graph <- conformance <- declaration <- validation <- documents <- lifecycle <- catalog.*
         catalog.* <- journal <- memory_creates <- memory
+        process_bound <- memory
         journal <- effects <- command, create, following
         lifecycle <- testing
         declaration <- diagram <- lifecycle

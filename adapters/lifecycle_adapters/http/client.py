@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-import copy
 from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
 from functools import partial
 from itertools import chain
@@ -33,6 +32,7 @@ from lifecycle.errors import AdapterError, LifecycleError, MissingExtra
 from lifecycle.journal import Journal
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.memory import MemoryJournal
+from lifecycle.process_bound import ProcessBound
 from lifecycle_adapters import telemetry
 from lifecycle_adapters.argument_checks import TaskId, id_text, require
 from lifecycle_adapters.http.arguments import (
@@ -81,8 +81,10 @@ class _AsyncClientSettings(_Settings, total=False):
 # --- what both clients are ----------------------------------------------------------------------
 
 
-class _Configured(Generic[S, E]):
+class _Configured(ProcessBound, Generic[S, E]):
     """A client's settings, and what it does without sending."""
+
+    _instead = "make another client where it is needed"
 
     def __init__(
         self,
@@ -112,6 +114,12 @@ class _Configured(Generic[S, E]):
             return f"<{type(self).__name__} that was not made>"
         name = f"{self.binding.name!r}, base_url={self.base_url!r}, lifecycle={self.lifecycle.name!r}"
         return f"{type(self).__name__}({name})"
+
+    def _driven_by(self, driver: Any) -> Self:
+        """Return a client with the same settings and another driver."""
+        other = object.__new__(type(self))
+        vars(other).update(vars(self), _driver=driver)
+        return other
 
     def _connection(self, api_key: SecretStr | None) -> dict[str, Any]:
         key = usable_key(self.binding, self.base_url, api_key)
@@ -370,9 +378,7 @@ class Client(_Configured[S, E]):
 
     def limited_by(self, gate: RateLimiter) -> Self:
         """Return this client with every request passing the gate; closing it closes nothing."""
-        gated = copy.copy(self)
-        gated._driver = self._driver.limited_by(gate)
-        return gated
+        return self._driven_by(self._driver.limited_by(gate))
 
     def close(self) -> None:
         """Close the connections, unless the httpx2 client is the caller's."""
@@ -535,9 +541,7 @@ class AsyncClient(_Configured[S, E]):
     @twin_of(Client.limited_by)
     def limited_by(self, gate: RateLimiter) -> Self:
         """Return this client with every request passing the gate; closing it closes nothing."""
-        gated = copy.copy(self)
-        gated._driver = self._driver.limited_by(gate)
-        return gated
+        return self._driven_by(self._driver.limited_by(gate))
 
     @twin_of(Client.close)
     async def close(self) -> None:

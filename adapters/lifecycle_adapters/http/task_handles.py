@@ -16,6 +16,7 @@ from lifecycle.command import CommandResult
 from lifecycle.following import Until
 from lifecycle.journal import TaskJournal
 from lifecycle.lifecycle import Lifecycle
+from lifecycle.process_bound import ProcessBound
 from lifecycle_adapters.http.arguments import (
     OnUnknown,
     longest_wait_s,
@@ -34,8 +35,10 @@ S = TypeVar("S", bound=str, default=Any)
 E = TypeVar("E", bound=str, default=Any)
 
 
-class _Handle(Generic[S, E]):
+class _Handle(ProcessBound, Generic[S, E]):
     """What both kinds of handle know without I/O."""
+
+    _instead = "pass its `id`, and open a handle there by `client.task(id)`"
 
     def __init__(self, procedures: TaskProcedures[S, E]) -> None:
         self._procedures = procedures

@@ -25,6 +25,7 @@ from lifecycle.journal import (
     TaskReport,
 )
 from lifecycle.lifecycle import Lifecycle
+from lifecycle.process_bound import ProcessBound
 from lifecycle.table import E, S
 from lifecycle_adapters import telemetry
 from lifecycle_adapters.argument_checks import (
@@ -59,7 +60,7 @@ Named = str | Lifecycle[Any, Any]
 _LONGEST_LEASE_S = 365 * 24 * 3600.0
 
 
-class SqlJournal:
+class SqlJournal(ProcessBound):
     """The journal of all tasks in SQLite or PostgreSQL, for any number of workers at a time.
 
     Every method is one transaction, done completely or not at all, and durable when it returns. In SQLite
@@ -89,6 +90,8 @@ class SqlJournal:
         NotAJournal: it is not a database, contains other tables, or is damaged.
         JournalVersionMismatch: another version of this library created its tables.
     """
+
+    _instead = "open another journal with the same URL"
 
     def __init__(
         self,

@@ -1,0 +1,22 @@
+"""The objects that belong to the process that made them, and say so when they are copied or pickled.
+
+A client, a handle or a journal holds locks, connections and claims, which a copy would share without knowing it. What
+can be copied (errors, lifecycles, effects) does not belong here.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, NoReturn
+
+
+class ProcessBound:
+    """An object that can be neither copied nor pickled; `_instead` says what to do, for the message."""
+
+    __slots__ = ()
+
+    _instead: ClassVar[str]
+
+    def __reduce__(self) -> NoReturn:
+        """Raise TypeError: `copy`, `deepcopy` and `pickle` all ask here."""
+        name = type(self).__name__
+        raise TypeError(f"{name} can be neither copied nor pickled: it belongs to its process; {self._instead}")
