@@ -77,6 +77,7 @@ class Database:
         self.url = _url(url)
         self.where = _shown(self.url)
         self.read_only = read_only
+        self._is_closed = False
         try:
             self._file = SqliteFile(str(self.url.database), mounts) if self._is_sqlite else None
         except (OSError, ValueError) as error:  # a name that is too long, or contains a null byte
@@ -102,6 +103,8 @@ class Database:
     @contextmanager
     def transaction(self, durability: TransactionMode = TransactionMode.WRITE) -> Generator[Connection]:
         """Commit what is done inside, all or nothing. Raises JournalError."""
+        if self._is_closed:
+            raise JournalUnavailable("it is closed", where=self.where)
         if self.read_only and durability not in _READING:
             raise JournalReadOnly("it was opened with read_only=True", where=self.where)
         try:
@@ -119,7 +122,8 @@ class Database:
             raise JournalUnavailable("its file does not exist any more", where=self.where) from error
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, for good."""
+        self._is_closed = True
         self._engine.dispose()
 
     @contextmanager

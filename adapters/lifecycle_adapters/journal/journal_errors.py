@@ -2,7 +2,7 @@
 
 AdapterError
 └── JournalError                    .where: the database, without its password
-    ├── JournalUnavailable          locked, full or gone: retry later; no write was done in part
+    ├── JournalUnavailable          locked, full or gone: retry later; or closed here; no write was done in part
     ├── JournalReadOnly             it can be read but not written
     ├── NotAJournal                 it is not a database, contains other tables, or is damaged
     └── JournalVersionMismatch      another version of this library created its tables
@@ -22,7 +22,7 @@ class JournalError(AdapterError):
 
 
 class JournalUnavailable(JournalError):
-    """It cannot be reached, is locked, or has no space. The write under way did not happen, or is not known to have."""
+    """It cannot be reached, is locked or closed, or has no space. The write under way did not happen, or may have."""
 
 
 class JournalReadOnly(JournalError):

@@ -296,7 +296,7 @@ class SqlJournal(ProcessBound):
             deleted += some
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; every later use raises JournalUnavailable. A child of a fork closes only its own."""
         self.database.close()
 
     def __enter__(self) -> Self:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sqlite3
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
@@ -396,3 +397,28 @@ def test_a_file_that_was_deleted_in_use_is_unavailable(tmp_path: Path) -> None:
             journal.tasks()
         with pytest.raises(JournalUnavailable, match="its file does not exist any more"):
             journal.task(V1_FULL, "t").add_report(Report("paused", datetime.now(UTC)))
+
+
+# --- the end ---------------------------------------------------------------------------------------
+
+
+def test_closed_journal_refuses_every_use(open_journal: OpenJournal) -> None:
+    journal = open_journal()
+    log = journal.task(V1_FULL, "t1")
+    log.add_report(Report("running", datetime.now(UTC)))
+    journal.close()
+    journal.close()
+
+    uses: list[Callable[[], object]] = [
+        log.load,
+        lambda: log.add_report(Report("paused", datetime.now(UTC))),
+        lambda: journal.open_tasks(V1_FULL),
+        lambda: journal.history("t1"),
+        lambda: next(journal.reports(V1_FULL)),
+        lambda: journal.creates(V1_FULL).unfinished(),
+        lambda: journal.forget("t1"),
+    ]
+    for use in uses:
+        with pytest.raises(JournalUnavailable, match="it is closed"):
+            use()
+    assert open_journal().task(V1_FULL, "t1").load().state == "running", "nothing was written"
