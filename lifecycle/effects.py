@@ -32,19 +32,20 @@ effects out. No procedure belongs here.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from contextlib import closing, suppress
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
-from lifecycle.catalog import CommandEvent
+from lifecycle.catalog import COMMAND, CommandEvent
 from lifecycle.errors import LifecycleError
 from lifecycle.journal import (
     NO_CONTEXT,
     CommandRecord,
     CreatedTask,
+    CreateRecord,
     Creates,
     Report,
     RequestContext,
@@ -229,7 +230,9 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Read the task's status."""
+    """Read the task's status; with `details`, everything that the service reports of the task."""
+
+    details: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,33 +420,6 @@ def apply_journal_effect(effect: Effect, part: TaskJournal[Any, Any] | Creates) 
             raise TypeError(f"no journal can carry out {effect}")
 
 
-def releasing(steps: Steps[R], journal: TaskJournal[Any, Any]) -> Steps[R]:
-    """Run a procedure; if it is interrupted, by anything, release the command that it has claimed.
-
-    A driver wraps every procedure of commands in this, and closes it if an effect fails. A closed procedure
-    cannot yield effects, so this calls the journal itself.
-    """
-    result: Any = None
-    claimed: CommandRecord[Any, Any] | None = None
-    try:
-        with closing(steps):
-            while True:
-                effect = steps.send(result)
-                result = yield effect
-                if isinstance(effect, RecordIntent | Claim) and isinstance(result, CommandRecord):
-                    claimed = result  # pyright: ignore[reportUnknownVariableType]
-    except StopIteration as stop:
-        value: R = stop.value
-        return value
-    except LifecycleError:  # the procedure's own: it has recorded an outcome, or released the command
-        raise
-    except BaseException:  # it is closed, or interrupted in its own lines
-        if claimed is not None:
-            with suppress(Exception):  # if the journal is gone, the lease expires instead
-                journal.release(claimed.id, claim=claimed.claim)
-        raise
-
-
 def apply_create_effect(effect: CreateEffect, creates: Creates) -> Any:
     """Apply one of the effects to a journal's creates, and return its result."""
     match effect:
@@ -469,17 +445,121 @@ def apply_create_effect(effect: CreateEffect, creates: Creates) -> Any:
             return creates.excluded(effect.create_id, effect.task_ids)
 
 
+# --- carrying a procedure out -------------------------------------------------------------------
+
+
+class Observer(Protocol):
+    """An object that is told what becomes of a procedure; it changes nothing and raises nothing."""
+
+    def observe(self, effect: Effect) -> None:
+        """Observe an effect that was carried out."""
+
+    def succeed(self, result: Any) -> None:
+        """Observe the procedure's own result."""
+
+
+_Claimed = CommandRecord[Any, Any] | CreateRecord
+
+
+class ProcedureRun(Generic[R]):
+    """One run of a procedure: it hands out the effects, and releases the claim that the procedure holds at its end.
+
+    A driver resumes it with the result of each effect, and closes it if an effect fails or is cancelled:
+
+        with closing(ProcedureRun(steps, journal)) as run:
+            effect = run.resume()
+            while effect is not None:
+                effect = run.resume(carry_out(effect))
+        return run.result
+
+    Args:
+        steps: the procedure.
+        journal: the part of a journal that the procedure's claims are about; None if it claims nothing.
+        observers: told of every effect after it was carried out, and of the result.
+    """
+
+    result: R
+
+    def __init__(
+        self, steps: Steps[R], journal: TaskJournal[Any, Any] | Creates | None, observers: Sequence[Observer] = ()
+    ) -> None:
+        self._steps = steps
+        self._journal = journal
+        self._observers = observers
+        self._effect: Effect | None = None
+        self._claimed: _Claimed | None = None
+
+    def resume(self, result: Any = None) -> Effect | None:
+        """Hand over the result of the last effect, and return the next; None at the end, when there is a `result`.
+
+        Raises what the procedure raises.
+        """
+        if self._effect is not None:
+            self._claimed = _claimed_after(self._effect, result, self._claimed)
+            for each in self._observers:
+                each.observe(self._effect)
+        return self._step(lambda: self._steps.send(result))
+
+    def throw(self, error: Exception) -> Effect | None:
+        """Raise the error of the last effect in the procedure; otherwise as `resume`."""
+        return self._step(lambda: self._steps.throw(error))
+
+    def _step(self, step: Callable[[], Effect]) -> Effect | None:
+        try:
+            self._effect = step()
+        except StopIteration as stop:
+            self.result = stop.value
+        except BaseException:
+            self.close()
+            raise
+        else:
+            return self._effect
+        for each in self._observers:
+            each.succeed(self.result)
+        return None
+
+    def close(self) -> None:
+        """End the procedure where it is, and release what it has claimed. A closed procedure can be closed again."""
+        self._steps.close()
+        claimed, self._claimed = self._claimed, None
+        if claimed is not None and self._journal is not None:  # the procedure cannot yield effects any more
+            with suppress(Exception):  # if the journal is gone, the lease expires instead
+                self._journal.release(claimed.id, claim=claimed.claim)
+
+
+def _claimed_after(effect: Effect, result: Any, claimed: _Claimed | None) -> _Claimed | None:
+    """Return what a procedure has claimed after an effect, if it had claimed `claimed` before."""
+    match effect:
+        case RecordIntent() | Claim():
+            return result if isinstance(result, CommandRecord) else claimed  # pyright: ignore[reportUnknownVariableType]
+        case RecordCreate() | ClaimCreate():
+            return result if isinstance(result, CreateRecord) else claimed
+        case RecordOutcome():
+            return None if _is_lost(claimed, result.command) else claimed
+        case LoadCommand() | RecordCreateOutcome():
+            return None if _is_lost(claimed, result) else claimed
+        case Release() | ReleaseCreate():
+            return None
+        case _:
+            return claimed
+
+
+def _is_lost(claimed: _Claimed | None, now: CommandRecord[Any, Any] | CreateRecord) -> bool:
+    """Return whether the record of what was claimed shows that it is over, or claimed by another worker."""
+    return claimed is not None and claimed.id == now.id and (COMMAND.is_final(now.state) or claimed.claim != now.claim)
+
+
 # --- shared by all procedures -----------------------------------------------------------------
 
 
-def read_with_retries() -> Steps[Response]:
-    """Read the status, read it again while that may help, and return the last response.
+def read_with_retries(*, details: bool = False) -> Steps[Response]:
+    """Read the status (or the details), read again while that may help, and return the last response.
 
     A task that was created just now may not be found yet: the journal has the time of its creation.
     """
     attempt = 0
     while True:
-        response: Response = yield Read()
+        response: Response = yield Read(details)
         reason, since = WaitReason.RETRY, None
         match response:
             case Accepted() | Refused() | Denied():

@@ -28,18 +28,20 @@ ONE_WAY = {
     "lifecycle_adapters": """
         http.http_errors <- http.binding <- http.browser_use <- http.v1, http.v2, http.v3, http.v4
         http.v1, http.v2, http.v3, http.v4 <- http.services <- http.client
-        http.binding, http.timing <- http.exchange <- http.driver, http.paginator <- http.creates <- http.client
+        http.binding, http.timing <- http.interpreter <- http.task_procedures, http.paginator, http.sending, http.driver
+        http.task_procedures, http.paginator <- http.creates <- http.client
+        http.sending <- http.driver
         argument_checks <- http.arguments, http.timing, watch.*, journal.*, machine, webhooks, arrays
         http.arguments <- http.binding
         argument_checks <- emulator.*, logs.*
         http.http_errors, http.transport_failures <- http.limits <- http.connections <- http.driver
-        http.redaction, http.transport_failures <- http.driver
-        http.binding <- http.keys <- http.driver, http.client
+        http.limits, http.redaction <- http.sending
+        http.binding <- http.keys <- http.sending, http.client
         http.arguments, http.command_methods, http.driver, http.twins <- http.task_handles <- http.client
-        http.exchange <- http.task_handles
+        http.task_procedures <- http.task_handles
         http.client <- http <- watch.* <- dbos <- cli.*
         http.v1, http.v2, http.v3, http.v4 <- emulator.* <- cli.*
-        telemetry <- http.exchange, http.driver, journal.*
+        telemetry <- http.task_procedures, http.sending, journal.*
         render <- logs.* <- cli.*
         connection_strings, private_files <- journal.*, logs.* <- cli.*
         spreadsheets <- logs.*, cli.*
@@ -63,7 +65,10 @@ OWNERS = {
     "transitions": ["lifecycle_adapters.machine"],
     # In the emulator for its webhooks: it is the client of whoever it sends them to.
     "httpx2": [
-        *(f"lifecycle_adapters.http.{name}" for name in ("client", "connections", "driver", "keys", "limits")),
+        *(
+            f"lifecycle_adapters.http.{name}"
+            for name in ("client", "connections", "driver", "keys", "limits", "sending")
+        ),
         "lifecycle_adapters.emulator",
     ],
     "tenacity": ["lifecycle_adapters.http.client", "lifecycle_adapters.http.driver", "lifecycle_adapters.http.timing"],

@@ -49,8 +49,8 @@ from lifecycle.errors import (
 from lifecycle.journal import Report, TaskJournal, TaskRecord
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.http import AsyncClient, AsyncTask
-from lifecycle_adapters.http.exchange import cost_usd
 from lifecycle_adapters.http.http_errors import NotFound
+from lifecycle_adapters.http.task_procedures import cost_usd
 from lifecycle_adapters.watch.policies import Facts, Policy, ending_command, ends_task, require_instances
 
 __all__ = ["Limits", "NotFollowed", "RecoveryNotConfigured", "SentCommand", "Supervision", "serving"]

@@ -35,13 +35,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from lifecycle.command import CommandResult
-from lifecycle.effects import Send, Steps
+from lifecycle.effects import Effect, Send
 from lifecycle.errors import (
     CommandAbandoned,
     CommandError,
@@ -198,9 +198,19 @@ class ProcedureSpan:
         lifecycle: the name of the task's lifecycle.
         task_id: the task's id.
         command: the command to count and time; None for a wait or a recovery.
+        outcome_of: returns what a result means: a CommandResult, an error, a state, or None if nothing was open.
     """
 
-    def __init__(self, span_name: str, lifecycle: str, task_id: str, command: str | None = None) -> None:
+    def __init__(
+        self,
+        span_name: str,
+        lifecycle: str,
+        task_id: str,
+        command: str | None = None,
+        *,
+        outcome_of: Callable[[Any], object],
+    ) -> None:
+        self._outcome_of = outcome_of
         self._span_name = span_name
         self._command = command
         self._task: Attributes = {"lifecycle.name": lifecycle, "lifecycle.task_id": task_id}
@@ -209,22 +219,23 @@ class ProcedureSpan:
         self._outcome: str | None = None
         self._facts: Attributes = {} if command is None else {"lifecycle.command": command}
 
-    def follow(self, steps: Steps[R]) -> Steps[R]:
-        """Yield a procedure's effects and return its result; count its attempts and note its outcome."""
-        result: Any = None
-        with closing(steps):
-            while True:
-                try:
-                    effect = steps.send(result)
-                except StopIteration as stop:
-                    value: R = stop.value
-                    self._succeed(value)
-                    return value
-                except Exception as error:
-                    self._fail(error)
-                    raise
-                self._attempts += isinstance(effect, Send)
-                result = yield effect
+    def observe(self, effect: Effect) -> None:
+        """Count the attempts of the procedure."""
+        self._attempts += isinstance(effect, Send)
+
+    def succeed(self, result: Any) -> None:
+        """Note the outcome of the procedure."""
+        match self._outcome_of(result):
+            case CommandResult(command, state, sent):
+                self._outcome = "done" if sent else "redundant"
+                self._facts |= {"lifecycle.command": str(command), "lifecycle.state": str(state)}
+            case Exception() as error:
+                self._fail(error)
+            case None:
+                self._outcome = "nothing_open"
+            case state:
+                self._outcome = "rested"
+                self._facts |= {"lifecycle.state": str(state)}
 
     @contextmanager
     def as_current_span(self) -> Generator[None]:
@@ -235,23 +246,11 @@ class ProcedureSpan:
             try:
                 yield
             except BaseException as error:
-                if self._outcome is None:  # a driver's error, which the procedure does not see
-                    self._fail(error)
+                self._fail(error)
                 raise
             finally:
                 self._set_attributes(span)
                 self._count(time.monotonic() - begun_s)
-
-    def _succeed(self, result: object) -> None:
-        match result:
-            case CommandResult(command, state, sent):
-                self._outcome = "done" if sent else "redundant"
-                self._facts |= {"lifecycle.command": str(command), "lifecycle.state": str(state)}
-            case None:
-                self._outcome = "nothing_open"
-            case state:
-                self._outcome = "rested"
-                self._facts |= {"lifecycle.state": str(state)}
 
     def _fail(self, error: BaseException) -> None:
         self._outcome = next((name for kind, name in _OUTCOMES.items() if isinstance(error, kind)), _FAILED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from contextlib import closing
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
@@ -22,6 +23,7 @@ from lifecycle.effects import (
     Lost,
     Missing,
     NotSent,
+    ProcedureRun,
     Progress,
     Read,
     ReadProof,
@@ -42,7 +44,6 @@ from lifecycle.effects import (
     apply_journal_effect,
     error_of,
     read_with_retries,
-    releasing,
     retry_after_s,
 )
 from lifecycle.journal import CommandOutcome, CommandRecord, Report, RequestContext, TaskRecord
@@ -220,19 +221,46 @@ INTENT: RecordIntent[str, str] = RecordIntent("pause", "running", 1, {})
 
 def broken_off(log: Log, *effects: Effect) -> None:
     """Carry out all these effects but the last, and close the procedure before that."""
-    steps, result = releasing(procedure(*effects), log), None
-    for _ in effects:
-        effect = steps.send(result)
-        result = apply_journal_effect(effect, log) if effect is not effects[-1] else None
-    steps.close()
+    run = ProcedureRun(procedure(*effects), log)
+    effect = run.resume()
+    while effect is not None and effect is not effects[-1]:
+        effect = run.resume(apply_journal_effect(effect, log))
+    run.close()
 
 
-def test_a_procedure_that_ends_is_carried_on_as_it_is(log: Log) -> None:
-    driver = Driver(log, Scripted(sends=[LOST]))
+def test_a_run_hands_out_the_effects_and_has_the_result(log: Log) -> None:
+    run = ProcedureRun(procedure(Load(), Read()), log)
 
-    assert driver.run(releasing(procedure(Load(), INTENT, Send("pause", {})), log)) == "done"
-    assert driver.story() == "Load RecordIntent Send"
-    assert log.load_command("1").hold is not None, "what it has not released is its own affair"
+    assert (run.resume(), run.resume(log.load()), run.resume(LOST)) == (Load(), Read(), None)
+    assert run.result == "done"
+
+
+def test_nothing_stays_claimed_after_a_run(log: Log) -> None:
+    with closing(ProcedureRun(procedure(Load(), INTENT), log)) as run:
+        run.resume()
+        run.resume(log.load())
+        run.resume(apply_journal_effect(INTENT, log))
+
+    assert log.load_command("1").hold is None
+
+
+@pytest.mark.parametrize("end", [RecordOutcome("1", CommandEvent.REFUSE, "no", 1), Release("1", 1), LoadCommand("1")])
+def test_what_is_no_longer_claimed_is_not_released(end: Effect, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    released: list[str] = []
+
+    def release(command_id: str, *, claim: int) -> None:
+        released.append(f"{command_id} of claim {claim}")
+
+    with closing(ProcedureRun(procedure(INTENT, end, Read()), log)) as run:
+        run.resume()
+        run.resume(apply_journal_effect(INTENT, log))
+        if isinstance(end, LoadCommand):  # it shows that another worker has claimed it
+            log.release("1", claim=1)
+            log.claim("1")
+        run.resume(apply_journal_effect(end, log))
+        monkeypatch.setattr(log, "release", release)
+
+    assert not released
 
 
 @pytest.mark.parametrize("rest", [(), (Load(),), (RecordAttempt("1", 1, 1),)])
@@ -278,17 +306,61 @@ def test_a_journal_that_is_gone_lets_the_lease_lapse(log: Log, monkeypatch: pyte
     assert log.load_command("1").hold is not None
 
 
+class Catching:
+    """A procedure that reads, and returns the error of its read."""
+
+    def steps(self) -> Steps[Exception | None]:
+        try:
+            yield Read()
+        except RuntimeError as error:
+            return error
+        return None
+
+
+def test_the_error_of_an_effect_is_raised_in_the_procedure(log: Log) -> None:
+    error, run = RuntimeError("no disk"), ProcedureRun(Catching().steps(), log)
+    run.resume()
+
+    assert run.throw(error) is None
+    assert run.result is error
+
+
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_an_error_thrown_into_it_closes_the_procedure(error: type[BaseException], log: Log) -> None:
-    inner = procedure(Load(), Read())
-    steps = releasing(inner, log)
-    next(steps)
+def test_a_procedure_that_raises_has_nothing_claimed(error: type[BaseException], log: Log) -> None:
+    def raising() -> Steps[None]:
+        yield INTENT
+        raise error
 
+    run = ProcedureRun(raising(), log)
+    run.resume()
     with pytest.raises(error):
-        steps.throw(error())
+        run.resume(apply_journal_effect(INTENT, log))
 
-    with pytest.raises(StopIteration):
-        next(inner)
+    assert log.load_command("1").hold is None
+
+
+class Watching:
+    """An observer that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def observe(self, effect: Effect) -> None:
+        self.told.append(effect)
+
+    def succeed(self, result: Any) -> None:
+        self.told.append(result)
+
+
+def test_an_observer_is_told_of_every_effect_and_of_the_result(log: Log) -> None:
+    watching = Watching()
+    run = ProcedureRun(procedure(Load(), Read()), log, [watching])
+    run.resume()
+    run.resume(log.load())
+    assert watching.told == [Load()]
+    run.resume(LOST)
+
+    assert watching.told == [Load(), Read(), "done"]
 
 
 # --- the read that is repeated ------------------------------------------------------------------------

@@ -32,9 +32,9 @@ from lifecycle_adapters.http.services import register, service, services
 if TYPE_CHECKING:
     from lifecycle_adapters.http.client import AsyncClient, Client
     from lifecycle_adapters.http.creates import RecoveredCreate
-    from lifecycle_adapters.http.exchange import Recovered, TaskResult
     from lifecycle_adapters.http.paginator import TaskSummary
     from lifecycle_adapters.http.task_handles import AsyncTask, Task
+    from lifecycle_adapters.http.task_procedures import Recovered, TaskResult
     from lifecycle_adapters.http.timing import Timing
 
 __all__ = [
@@ -80,10 +80,10 @@ _LAZY = {
     "AsyncClient": "client",
     "AsyncTask": "task_handles",
     "Client": "client",
-    "Recovered": "exchange",
+    "Recovered": "task_procedures",
     "RecoveredCreate": "creates",
     "Task": "task_handles",
-    "TaskResult": "exchange",
+    "TaskResult": "task_procedures",
     "TaskSummary": "paginator",
     "Timing": "timing",
 }

@@ -1,6 +1,6 @@
 """The clients: they make tasks and return handles on them (task_handles.py), list and recover.
 
-What they do is decided in exchange.py and creates.py, and carried out by driver.py.
+What they do is decided in task_procedures.py and creates.py, and carried out by driver.py.
 """
 
 from __future__ import annotations
@@ -42,13 +42,15 @@ from lifecycle_adapters.http.arguments import (
     worker_names,
 )
 from lifecycle_adapters.http.binding import HttpBinding
-from lifecycle_adapters.http.creates import Creator, RecoveredCreate
-from lifecycle_adapters.http.driver import AsyncDriver, Driver, RateLimiter
-from lifecycle_adapters.http.exchange import HttpCall, Recovered, TaskProcedures
+from lifecycle_adapters.http.creates import CreateProcedures, RecoveredCreate
+from lifecycle_adapters.http.driver import AsyncDriver, Driver
+from lifecycle_adapters.http.interpreter import HttpCall
 from lifecycle_adapters.http.keys import sealed, usable_key
 from lifecycle_adapters.http.paginator import Paginator, TaskSummary
+from lifecycle_adapters.http.sending import RateLimiter
 from lifecycle_adapters.http.services import service
 from lifecycle_adapters.http.task_handles import AsyncTask, Task
+from lifecycle_adapters.http.task_procedures import Recovered, TaskProcedures
 from lifecycle_adapters.http.timing import Timing
 from lifecycle_adapters.http.twins import twin_of
 
@@ -126,11 +128,15 @@ class _Configured(ProcessBound, Generic[S, E]):
         return {"base_url": self.base_url, "api_key": key, "timing": self.timing}
 
     def _procedures(self, binding: HttpBinding[Any, Any], task_id: TaskId) -> TaskProcedures[Any, Any]:
-        task_id = id_text(task_id)
-        binding.status.request(binding.base_path, task_id=task_id)  # an id that cannot stand in a path is refused here
         lifecycle = self.lifecycle if binding is self.binding else binding.lifecycle
-        log = self.journal.task(lifecycle, task_id)
-        return TaskProcedures(binding=binding, lifecycle=lifecycle, timing=self.timing, task_id=task_id, journal=log)
+        task_id = id_text(task_id)
+        return TaskProcedures(
+            binding=binding,
+            lifecycle=lifecycle,
+            timing=self.timing,
+            task_id=task_id,
+            journal=self.journal.task(lifecycle, task_id),
+        )
 
     def _reading(self, task_id: TaskId, *, details: bool) -> HttpCall:
         task_id = id_text(task_id)
@@ -142,10 +148,10 @@ class _Configured(ProcessBound, Generic[S, E]):
             raise TypeError(f"{self.binding.name} has no sessions beside its tasks")
         return self._procedures(self.binding.session, session_id)
 
-    def _creators(self) -> list[Creator]:
+    def _create_procedures(self) -> list[CreateProcedures]:
         """The creates of the tasks, and of the sessions they run in."""
         return [
-            Creator(
+            CreateProcedures(
                 binding=binding,
                 lifecycle=lifecycle,
                 timing=self.timing,
@@ -277,7 +283,7 @@ class Client(_Configured[S, E]):
             HttpError: the service refused, or was never reached; no task was created.
         """
         body = fields if task is None else {"task": task, **fields}
-        creating = self._creators()[0].create(
+        creating = self._create_procedures()[0].create(
             body, labels=labels or {}, context=request_context(idempotency_key, origin, reason)
         )
         return Task(self._driver, self._driver.run(creating))
@@ -293,7 +299,7 @@ class Client(_Configured[S, E]):
             ValueError: there is no such create, or it has ended; or another create made the task.
             HttpError: the task cannot be read; nothing was recorded of the create.
         """
-        return Task(self._driver, self._driver.run(self._creators()[0].adopt(create_id, id_text(task_id))))
+        return Task(self._driver, self._driver.run(self._create_procedures()[0].adopt(create_id, id_text(task_id))))
 
     def abandon_create(self, create_id: str, *, reason: str = "") -> None:
         """Record that an uncertain create made no task: its key is free again.
@@ -304,7 +310,7 @@ class Client(_Configured[S, E]):
             TypeError: the reason is no text.
         """
         require(reason, str, "reason must be text")
-        self._driver.run(self._creators()[0].abandon(create_id, reason))
+        self._driver.run(self._create_procedures()[0].abandon(create_id, reason))
 
     def task(self, task_id: TaskId) -> Task[S, E]:
         """Return a handle on an existing task; nothing is sent.
@@ -343,7 +349,7 @@ class Client(_Configured[S, E]):
         """
         given: dict[str, Any] = {"dead": worker_names(dead), "in_flight_s": longest_wait_s(wait)}
         commands = [found for each in self._open_commands() if (found := self._settled(each, given)) is not None]
-        creates = (self._driver.run(creator.recover(given["dead"])) for creator in self._creators())
+        creates = (self._driver.run(creating.recover(given["dead"])) for creating in self._create_procedures())
         return [*commands, *chain.from_iterable(creates)]
 
     def _settled(self, procedures: TaskProcedures[Any, Any], given: dict[str, Any]) -> Recovered | None:
@@ -374,7 +380,7 @@ class Client(_Configured[S, E]):
 
         For those who keep a pace of their own: nothing is repeated, raised or recorded.
         """
-        return self._driver.exchange(self._reading(task_id, details=details))
+        return self._driver.send(self._reading(task_id, details=details))
 
     def limited_by(self, gate: RateLimiter) -> Self:
         """Return this client with every request passing the gate; closing it closes nothing."""
@@ -465,7 +471,7 @@ class AsyncClient(_Configured[S, E]):
     ) -> AsyncTask[S, E]:
         """Create a task (a session without work, if `task` is omitted and the service allows it)."""
         body = fields if task is None else {"task": task, **fields}
-        creating = self._creators()[0].create(
+        creating = self._create_procedures()[0].create(
             body, labels=labels or {}, context=request_context(idempotency_key, origin, reason)
         )
         return AsyncTask(self._driver, await self._driver.run(creating))
@@ -473,13 +479,15 @@ class AsyncClient(_Configured[S, E]):
     @twin_of(Client.adopt_create)
     async def adopt_create(self, create_id: str, task_id: TaskId) -> AsyncTask[S, E]:
         """Record that an uncertain create made this task, which is read first, and return a handle on the task."""
-        return AsyncTask(self._driver, await self._driver.run(self._creators()[0].adopt(create_id, id_text(task_id))))
+        return AsyncTask(
+            self._driver, await self._driver.run(self._create_procedures()[0].adopt(create_id, id_text(task_id)))
+        )
 
     @twin_of(Client.abandon_create)
     async def abandon_create(self, create_id: str, *, reason: str = "") -> None:
         """Record that an uncertain create made no task: its key is free again."""
         require(reason, str, "reason must be text")
-        await self._driver.run(self._creators()[0].abandon(create_id, reason))
+        await self._driver.run(self._create_procedures()[0].abandon(create_id, reason))
 
     @twin_of(Client.task)
     def task(self, task_id: TaskId) -> AsyncTask[S, E]:
@@ -520,7 +528,7 @@ class AsyncClient(_Configured[S, E]):
             if isinstance(each, BaseException):  # only now: by then nothing is under way any more
                 raise each
         commands = [each for each in found if isinstance(each, Recovered)]
-        creates = [await self._driver.run(creator.recover(given["dead"])) for creator in self._creators()]
+        creates = [await self._driver.run(creating.recover(given["dead"])) for creating in self._create_procedures()]
         return [*commands, *chain.from_iterable(creates)]
 
     @twin_of(Client.list)
@@ -536,7 +544,7 @@ class AsyncClient(_Configured[S, E]):
     @twin_of(Client.read)
     async def read(self, task_id: TaskId, *, details: bool = False) -> Response:
         """Read the task's status (or its details) in one request, and return the response as it came."""
-        return await self._driver.exchange(self._reading(task_id, details=details))
+        return await self._driver.send(self._reading(task_id, details=details))
 
     @twin_of(Client.limited_by)
     def limited_by(self, gate: RateLimiter) -> Self:

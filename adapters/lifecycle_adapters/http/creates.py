@@ -1,6 +1,7 @@
-"""Creating a service's tasks, and what recovery does about creates that have no outcome; as exchange.py, with no I/O.
+"""What a client does about the creates of one lifecycle, as procedures that a driver carries out.
 
-What a create is, from its intent to its outcome, is decided by lifecycle/create.py.
+They are composed of the core's (lifecycle/create.py); which of the service's tasks an uncertain create may have made
+is decided here.
 """
 
 from __future__ import annotations
@@ -8,43 +9,33 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from lifecycle.create import CreateProcedure, CreateResult
+from lifecycle.create import CreateProcedure
 from lifecycle.effects import (
     Accepted,
-    ClaimCreate,
     Create,
     CreateEffect,
     Effect,
     ExcludeTasks,
     Lost,
-    RecordCreate,
+    ProcedureRun,
     RecordCreateOutcome,
-    ReleaseCreate,
     Response,
     Steps,
     UnfinishedCreates,
-    apply_journal_effect,
 )
 from lifecycle.errors import CreateInFlight, CreateUncertain, LifecycleError
 from lifecycle.journal import CreateRecord, Creates, RequestContext
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.http.binding import HttpBinding, id_in, value_at
-from lifecycle_adapters.http.exchange import (
-    Actions,
-    EnterContext,
-    HttpCall,
-    JournalCall,
-    Recovered,
-    TaskProcedures,
-    drive,
-)
 from lifecycle_adapters.http.http_errors import HttpError, InvalidResponse
+from lifecycle_adapters.http.interpreter import Actions, HttpCall, Procedure, in_journal, interpret
 from lifecycle_adapters.http.paginator import Paginator, TaskSummary
+from lifecycle_adapters.http.task_procedures import Recovered, TaskProcedures
 from lifecycle_adapters.http.timing import Pacer, Timing
 
 R = TypeVar("R")
@@ -69,8 +60,8 @@ class RecoveredCreate(Recovered):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Creator:
-    """One service's side of the creates of one lifecycle. `open_task` begins the talk about a task."""
+class CreateProcedures:
+    """The procedures about the creates of one lifecycle. `open_task` returns those about a task."""
 
     binding: HttpBinding[Any, Any]
     lifecycle: Lifecycle[Any, Any]
@@ -80,7 +71,7 @@ class Creator:
 
     def create(
         self, fields: Mapping[str, Any], *, labels: Mapping[str, str], context: RequestContext
-    ) -> Actions[TaskProcedures[Any, Any]]:
+    ) -> Procedure[TaskProcedures[Any, Any]]:
         """Create a task. Raises TypeError at once, before anything is recorded."""
         request = self.binding.create_request(fields)
         _require_labels(labels)
@@ -88,31 +79,71 @@ class Creator:
             fields = json.loads(json.dumps(fields))
         made: dict[str, TaskProcedures[Any, Any]] = {}
 
-        def perform(effect: Effect) -> Actions[Any]:
+        def perform(effect: Effect, pacer: Pacer) -> Actions[Any]:
             match effect:
                 case Create():
-                    answer: Response = yield HttpCall(self.binding, self.binding.create, request)
-                    if isinstance(answer, Accepted) and self._id_of(answer) is None:
+                    call = HttpCall(self.binding, self.binding.create, request, pacer.request_s())
+                    response: Response = yield call
+                    if isinstance(response, Accepted) and self._id_of(response) is None:
                         what = f"no id at {self.binding.id_field!r}"
                         return Lost(InvalidResponse(what, method=request.method, path=request.path))
-                    return answer
+                    return response
                 case RecordCreateOutcome(task=task) if task is not None:
-                    # Its log is held from here on, for the journal in memory forgets a task that nobody holds.
+                    # It is held from here on, for the journal in memory forgets a task that nobody holds.
                     made[task.task_id] = self.open_task(task.task_id)
-                    yield EnterContext(_telling_of(task.task_id))
                 case _:
                     pass
-            return (yield from self._note(effect))
+            return (yield from in_journal(effect, self.creates))
 
-        steps = self._procedure.execute(fields, labels=labels, context=context)
-        return self._created(drive(self._holding(steps), perform, Pacer(self.timing)), made, fields)
+        steps = self._create(fields, labels, context, made)
+        return Procedure(self._interpret(steps, perform), _noting_the_id(made))
 
-    def recover(self, dead: frozenset[str] = frozenset()) -> Actions[list[RecoveredCreate]]:
+    def recover(self, dead: frozenset[str] = frozenset()) -> Procedure[list[RecoveredCreate]]:
         """Settle the creates that were never sent, and find for the others the tasks that they may have made."""
+        return Procedure(self._recover(dead))
+
+    def adopt(self, create_id: str, task_id: str) -> Procedure[TaskProcedures[Any, Any]]:
+        """Record that a create made this task, which is read first."""
+        task = self.open_task(task_id)
+
+        def perform(effect: Effect, pacer: Pacer) -> Actions[Any]:
+            if isinstance(effect, CreateEffect):
+                return in_journal(effect, self.creates)
+            return task.perform(effect, pacer)
+
+        return Procedure(self._interpret(self._adopt(create_id, task), perform))
+
+    def abandon(self, create_id: str, reason: str) -> Procedure[CreateRecord]:
+        """Record that a create made no task."""
+        return Procedure(self._interpret(self._core.abandon(create_id, reason), self._in_journal))
+
+    # --- composed procedures ---
+
+    @property
+    def _core(self) -> CreateProcedure:
+        return CreateProcedure(lifecycle=self.lifecycle.name, id_of=lambda response: str(self._id_of(response)))
+
+    def _create(
+        self,
+        fields: Mapping[str, Any],
+        labels: Mapping[str, str],
+        context: RequestContext,
+        made: Mapping[str, TaskProcedures[Any, Any]],
+    ) -> Steps[TaskProcedures[Any, Any]]:
+        result = yield from self._core.execute(fields, labels=labels, context=context)
+        task = made.get(result.task_id) or self.open_task(result.task_id)
+        if result.response is not None:
+            task.observe_creation(result.response, fields)
+        return task
+
+    def _adopt(self, create_id: str, task: TaskProcedures[Any, Any]) -> Steps[TaskProcedures[Any, Any]]:
+        yield from self._core.adopt(create_id, task.task_id)
+        return task
+
+    def _recover(self, dead: frozenset[str]) -> Actions[list[RecoveredCreate]]:
         recovered: list[RecoveredCreate] = []
-        for unfinished in (yield from self._note(UnfinishedCreates())):
-            steps = self._holding(self._procedure.recover(unfinished, dead=dead))
-            record = yield from drive(steps, self._note, Pacer(self.timing))
+        for unfinished in (yield from in_journal(UnfinishedCreates(), self.creates)):
+            record = yield from self._interpret(self._core.recover(unfinished, dead=dead), self._in_journal)
             if record is not None:
                 recovered.append(self._recovered(record))
         if not any(isinstance(each.error, CreateUncertain) for each in recovered):
@@ -127,62 +158,16 @@ class Creator:
             found.append(self._recovered(each.create, why, candidates))
         return found
 
-    def adopt(self, create_id: str, task_id: str) -> Actions[TaskProcedures[Any, Any]]:
-        """Record that a create made this task, which is read first."""
-        conversation = self.open_task(task_id)
+    # --- carrying them out ---
 
-        def perform(effect: Effect) -> Actions[Any]:
-            if isinstance(effect, CreateEffect):
-                return (yield from self._note(effect))
-            return (yield from conversation.perform(effect))
+    def _interpret(self, steps: Steps[R], perform: Callable[[Effect, Pacer], Actions[Any]]) -> Actions[R]:
+        return interpret(ProcedureRun(steps, self.creates), perform, Pacer(self.timing))
 
-        steps = self._holding(self._procedure.adopt(create_id, task_id))
-        yield from drive(steps, perform, Pacer(self.timing))
-        return conversation
+    def _in_journal(self, effect: Effect, _: Pacer) -> Actions[Any]:
+        return in_journal(effect, self.creates)
 
-    def abandon(self, create_id: str, reason: str) -> Actions[CreateRecord]:
-        """Record that a create made no task."""
-        return drive(self._holding(self._procedure.abandon(create_id, reason)), self._note, Pacer(self.timing))
-
-    @property
-    def _procedure(self) -> CreateProcedure:
-        return CreateProcedure(lifecycle=self.lifecycle.name, id_of=lambda answer: str(self._id_of(answer)))
-
-    def _id_of(self, answer: Accepted) -> str | None:
-        return id_in(answer.document, self.binding.id_field)
-
-    def _created(
-        self, creating: Actions[CreateResult], made: Mapping[str, TaskProcedures[Any, Any]], fields: Mapping[str, Any]
-    ) -> Actions[TaskProcedures[Any, Any]]:
-        result = yield from creating
-        conversation = made.get(result.task_id) or self.open_task(result.task_id)
-        if result.response is not None:
-            conversation.see_creation(result.response, fields)
-        return conversation
-
-    def _note(self, effect: Any) -> Actions[Any]:
-        if self.creates.blocking or type(effect) in (RecordCreate, ClaimCreate):
-            return (yield JournalCall(effect, self.creates))
-        return apply_journal_effect(effect, self.creates)
-
-    def _holding(self, steps: Steps[R]) -> Steps[R]:
-        """Release the create if the procedure is broken off, so that any worker can recover it at once."""
-        result: Any = None
-        held: CreateRecord | None = None
-        try:
-            with closing(steps):
-                while True:
-                    try:
-                        effect = steps.send(result)
-                    except StopIteration as stop:
-                        value: R = stop.value
-                        return value
-                    result = yield effect
-                    held = _still_held(held, effect, result)
-        finally:
-            if held is not None:
-                with suppress(Exception):  # a journal that is gone lets the lease lapse
-                    self.creates.release(held.id, claim=held.claim)
+    def _id_of(self, response: Accepted) -> str | None:
+        return id_in(response.document, self.binding.id_field)
 
     # --- what a create may have made ---
 
@@ -213,13 +198,14 @@ class Creator:
         while not pages.is_done:
             if number == _MOST_PAGES or time.monotonic() >= end_s:
                 return listed, f"; the service's list has no end within {number} pages: the task may be further on"
-            listed += yield from pages.read(self.timing)
+            listed += yield from pages.read(self.timing).actions
             number += 1
         return listed, ""
 
     def _candidates(self, record: CreateRecord, listed: list[TaskSummary]) -> Actions[tuple[TaskSummary, ...]]:
         alike = [each for each in listed if self._may_have_made(record, each)]
-        excluded = yield from self._note(ExcludeTasks(record.id, tuple(each.id for each in alike)))
+        effect = ExcludeTasks(record.id, tuple(each.id for each in alike))
+        excluded = yield from in_journal(effect, self.creates)
         return tuple(each for each in alike if each.id not in excluded)
 
     def _may_have_made(self, record: CreateRecord, listed: TaskSummary) -> bool:
@@ -228,20 +214,6 @@ class Creator:
             return False
         asked, told = (value_at(each, self.binding.task_field) for each in (dict(record.fields), listed.document))
         return not (isinstance(asked, str) and isinstance(told, str)) or asked.strip() == told.strip()
-
-
-def _still_held(held: CreateRecord | None, effect: Effect, result: Any) -> CreateRecord | None:
-    """The create that a procedure holds after an effect, if it holds one."""
-    match effect:
-        case RecordCreate() | ClaimCreate():
-            claimed: CreateRecord | None = result
-            return claimed
-        case ReleaseCreate():
-            return None
-        case RecordCreateOutcome():
-            return held if result.is_open else None
-        case _:
-            return held
 
 
 def _moment(text: Any) -> datetime | None:
@@ -260,10 +232,11 @@ def _require_labels(labels: Any) -> None:
 
 
 @contextmanager
-def _telling_of(task_id: str) -> Generator[None]:
-    """Where the journal fails just after a create, the id must not be lost with it."""
+def _noting_the_id(made: Mapping[str, Any]) -> Generator[None]:
+    """Note the new task's id on an error: if the journal fails just after the create, nothing else knows it."""
     try:
         yield
     except LifecycleError as error:
-        error.add_note(f"The task {task_id} was created.")
+        for task_id in made:
+            error.add_note(f"The task {task_id} was created.")
         raise

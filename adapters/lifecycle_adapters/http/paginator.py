@@ -1,4 +1,4 @@
-"""Listing a service's tasks, page after page, with no I/O; as exchange.py."""
+"""The pages of a service's list of tasks: a procedure reads each, which a driver carries out."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from lifecycle.effects import Effect, Failure, Load, Response, read_with_retries
+from lifecycle.effects import Effect, Failure, Load, ProcedureRun, Response, Steps, read_with_retries
 from lifecycle.journal import TaskRecord
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.http.binding import HttpBinding, id_in, value_at
-from lifecycle_adapters.http.exchange import Actions, HttpCall, drive
 from lifecycle_adapters.http.http_errors import InvalidResponse
+from lifecycle_adapters.http.interpreter import Actions, HttpCall, Procedure, interpret
 from lifecycle_adapters.http.timing import Pacer, Timing
 
 
@@ -38,7 +38,7 @@ class Paginator:
         self, binding: HttpBinding[Any, Any], lifecycle: Lifecycle[Any, Any], query: Mapping[str, str]
     ) -> None:
         self.is_done = False
-        self._wire = binding
+        self._binding = binding
         self._lifecycle = lifecycle
         self._query = _sendable(query)
         self._turned: set[str] = set()
@@ -47,26 +47,29 @@ class Paginator:
         if binding.listing.next_field is None:
             self._number = _page_number(self._query, binding.listing.page_parameter)
 
-    def read(self, timing: Timing) -> Actions[list[TaskSummary]]:
-        """Read the next page and return those of its tasks that no page before had."""
-        listing = self._wire.listing
-        template = listing.call.request(self._wire.base_path)
+    def read(self, timing: Timing) -> Procedure[list[TaskSummary]]:
+        """Read the next page, and return those of its tasks that no page before had."""
+        listing = self._binding.listing
+        template = listing.call.request(self._binding.base_path)
         request = replace(template, query={**template.query, **self._query})
 
-        def perform(effect: Effect) -> Actions[Any]:
+        def perform(effect: Effect, pacer: Pacer) -> Actions[Any]:
             if isinstance(effect, Load):  # a list is no task, and has no record
                 unknown: TaskRecord[Any, Any] = TaskRecord()
                 return unknown
-            answer: Response = yield HttpCall(self._wire, listing.call, request)
-            return answer
+            response: Response = yield HttpCall(self._binding, listing.call, request, pacer.request_s())
+            return response
 
-        answer = yield from drive(read_with_retries(), perform, Pacer(timing))
-        if isinstance(answer, Failure):
-            raise answer.error
-        listed = self._listed(answer.document)
+        return Procedure(interpret(ProcedureRun(self._read(), None), perform, Pacer(timing)))
+
+    def _read(self) -> Steps[list[TaskSummary]]:
+        response = yield from read_with_retries()
+        if isinstance(response, Failure):
+            raise response.error
+        listed = self._listed(response.document)
         if listed is None:
-            raise self._invalid(f"no tasks at {listing.items_field!r}")
-        return self._take(answer.document, listed)
+            raise self._invalid(f"no tasks at {self._binding.listing.items_field!r}")
+        return self._take(response.document, listed)
 
     def _take(self, document: Any, listed: list[TaskSummary]) -> list[TaskSummary]:
         new = [each for each in listed if each.id not in self._seen]
@@ -82,7 +85,7 @@ class Paginator:
 
     def _following(self, document: Any, *, is_past_the_end: bool) -> str:
         """What names the next page, "" where there is none. A page that a cursor names may well be empty."""
-        next_field = self._wire.listing.next_field
+        next_field = self._binding.listing.next_field
         if next_field is None:
             self._number += 1
             return "" if is_past_the_end else str(self._number)
@@ -96,16 +99,16 @@ class Paginator:
         return cursor
 
     def _invalid(self, what: str) -> InvalidResponse:
-        request = self._wire.listing.call.request(self._wire.base_path)
+        request = self._binding.listing.call.request(self._binding.base_path)
         return InvalidResponse(what, method=request.method, path=request.path)
 
     def _turn(self, page: str) -> None:
         self._turned.add(page)
-        self._query[self._wire.listing.page_parameter] = page
+        self._query[self._binding.listing.page_parameter] = page
 
     def _listed(self, document: Any) -> list[TaskSummary] | None:
         """The tasks of a page, None where it is no list of tasks."""
-        match value_at(document, self._wire.listing.items_field):
+        match value_at(document, self._binding.listing.items_field):
             case [*items]:
                 listed = [each for item in items if (each := self._one(item)) is not None]
                 return listed if len(listed) == len(items) else None
@@ -113,8 +116,8 @@ class Paginator:
                 return None
 
     def _one(self, item: Any) -> TaskSummary | None:
-        task_id = id_in(item, self._wire.id_field)
-        status = value_at(item, self._wire.details.status_field)
+        task_id = id_in(item, self._binding.id_field)
+        status = value_at(item, self._binding.details.status_field)
         known = status if isinstance(status, str) else None
         state = None if known is None else self._lifecycle.state_of(known)
         return None if task_id is None else TaskSummary(task_id, known, state, item)

@@ -1,6 +1,6 @@
 """The handles on tasks that users hold: what to send, what to read, and how long to wait.
 
-What a handle does is decided in exchange.py and carried out by driver.py; here are the names and
+What a handle does is decided in task_procedures.py and carried out by driver.py; here are the names and
 signatures.
 """
 
@@ -27,7 +27,7 @@ from lifecycle_adapters.http.arguments import (
 )
 from lifecycle_adapters.http.command_methods import CommandMethods
 from lifecycle_adapters.http.driver import AsyncDriver, Driver, OnProgress
-from lifecycle_adapters.http.exchange import TaskProcedures, TaskResult
+from lifecycle_adapters.http.task_procedures import TaskProcedures, TaskResult
 from lifecycle_adapters.http.twins import twin_of
 
 # With defaults, so that a plain `Task` in an annotation is a task of any service.
@@ -176,10 +176,10 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
             HttpError: the status cannot be read.
             TypeError, ValueError: `timeout_s` is no number of seconds, or is negative; nothing was sent.
         """
-        actions = self._procedures.wait(
+        waiting = self._procedures.wait(
             until, seconds(timeout_s, "timeout_s"), stop_at_unknown=raises_on_unknown(on_unknown)
         )
-        return self._driver.run(actions, on_progress)
+        return self._driver.run(waiting, on_progress)
 
 
 class AsyncTask(_Handle[S, E], CommandMethods[E, Coroutine[Any, Any, CommandResult[S, E]]]):
@@ -252,7 +252,7 @@ class AsyncTask(_Handle[S, E], CommandMethods[E, Coroutine[Any, Any, CommandResu
         on_unknown: OnUnknown = "raise",
     ) -> TaskResult[S]:
         """Poll until the task is settled (no work is being done) or final (it is over)."""
-        actions = self._procedures.wait(
+        waiting = self._procedures.wait(
             until, seconds(timeout_s, "timeout_s"), stop_at_unknown=raises_on_unknown(on_unknown)
         )
-        return await self._driver.run(actions, on_progress)
+        return await self._driver.run(waiting, on_progress)

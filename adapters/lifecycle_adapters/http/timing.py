@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -82,11 +81,9 @@ class Pacer:
             WaitReason.IN_FLIGHT: tenacity.wait_exponential(multiplier=0.05, max=0.5),
         }
 
-    def anew(self) -> Pacer:
-        """Return a pacer with the same deadline that has not paused yet."""
-        other = copy.copy(self)
-        other._begun_s = {}
-        return other
+    def restart(self) -> None:
+        """Count attempts and times anew, but for the deadline."""
+        self._begun_s.clear()
 
     @property
     def is_late(self) -> bool:

@@ -829,7 +829,7 @@ def test_one_handle_for_many_threads(emulator: Emulator) -> None:
 
 def test_nothing_here_knows_a_state_or_a_status() -> None:
     words = {str(state.name) for lifecycle in CATALOG.values() for state in lifecycle.states}
-    for source in ("client", "driver", "exchange"):
+    for source in ("client", "driver", "interpreter", "sending", "task_procedures"):
         text = Path(inspect.getfile(Client)).with_name(f"{source}.py").read_text()
         quoted = set(re.findall(r'(?<!")"(\w+)"(?!")', text)) | set(re.findall(r"'(\w+)'", text))
         assert not (quoted & words), f"{source}.py"

@@ -277,7 +277,7 @@ def test_what_is_logged_is_worth_reading(connect: Connect, serve: Serve, caplog:
     (logged,) = [vars(each) for each in caplog.records if each.name == "lifecycle_adapters.http"]
     assert logged["msg"] == "a request was made"
     assert (logged["method"], logged["path"]) == ("GET", "/api/v1/task/t/status")
-    assert (logged["answer"], logged["said"]) == ("Accepted", "running")
+    assert (logged["response"], logged["status_or_error"]) == ("Accepted", "running")
 
 
 def test_a_short_key_is_a_word_that_answers_may_contain(connect: Connect, serve: Serve) -> None:

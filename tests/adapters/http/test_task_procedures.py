@@ -17,8 +17,9 @@ from lifecycle.effects import Accepted, ReportProgress, Response, Throttled, Wai
 from lifecycle.journal import NO_CONTEXT
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.http import RateLimited, Timing
-from lifecycle_adapters.http.creates import Creator
-from lifecycle_adapters.http.exchange import EnterContext, HttpCall, JournalCall, Sleep, TaskProcedures, cost_usd
+from lifecycle_adapters.http.creates import CreateProcedures
+from lifecycle_adapters.http.interpreter import HttpCall, JournalCall, Procedure, Sleep
+from lifecycle_adapters.http.task_procedures import TaskProcedures, cost_usd
 from lifecycle_adapters.http.timing import Pacer, SteadyClock
 from lifecycle_adapters.http.v1 import V1
 from lifecycle_adapters.http.v2 import V2
@@ -149,7 +150,8 @@ def test_a_request_has_what_is_left_of_the_retries_or_of_the_wait(watch: Watch) 
     watch.now_s += 10.1
     assert pacer.is_late
     assert pacer.request_s() == 0.5
-    assert pacer.anew().is_late
+    pacer.restart()
+    assert pacer.is_late
     assert Pacer(Timing(request_timeout_s=0.1), deadline_s=0.0).request_s() == 0.1
 
 
@@ -233,12 +235,12 @@ def test_a_wall_clock_that_is_set_back_makes_no_report_late(
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def actions_of(steps: Any, *answers: Response) -> tuple[list[str | Sleep], Any]:
-    """Carry a procedure out with prepared answers; return what it asked for and its result."""
-    left, asked, result = list(answers), list[str | Sleep](), None
+def actions_of(procedure: Procedure[Any], *responses: Response) -> tuple[list[str | Sleep], Any]:
+    """Carry a procedure out with prepared responses; return what it asked for and its result."""
+    left, asked, result = list(responses), list[str | Sleep](), None
     while True:
         try:
-            action = steps.send(result)
+            action = procedure.actions.send(result)
         except StopIteration as stop:
             assert not left
             return asked, stop.value
@@ -252,12 +254,8 @@ def actions_of(steps: Any, *answers: Response) -> tuple[list[str | Sleep], Any]:
             case ReportProgress():
                 asked.append("tell")
                 result = None
-            case EnterContext():
-                result = None
-            case JournalCall(effect, log):
-                result = apply_journal_effect(effect, log)
-            case _:
-                raise AssertionError(action)
+            case JournalCall(effect, part):
+                result = apply_journal_effect(effect, part)
 
 
 def v1_conversation() -> TaskProcedures[Any, Any]:
@@ -347,13 +345,13 @@ def test_a_create_comes_to_one_exchange() -> None:
     assert (asked, made.task_id) == (["POST /api/v1/run-task"], "t")
 
 
-def creator(binding: Any) -> Creator:
+def creator(binding: Any) -> CreateProcedures:
     def open_task(task_id: str) -> TaskProcedures[Any, Any]:
         log = journal.task(binding.lifecycle, task_id)
         return TaskProcedures(binding=binding, lifecycle=binding.lifecycle, timing=QUICK, task_id=task_id, journal=log)
 
     journal = MemoryJournal()
-    return Creator(
+    return CreateProcedures(
         binding=binding,
         lifecycle=binding.lifecycle,
         timing=QUICK,

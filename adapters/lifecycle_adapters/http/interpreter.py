@@ -1,0 +1,123 @@
+"""The one interpreter of effects: it turns a procedure's effects into actions, with no I/O of its own.
+
+A procedure of the core yields effects, such as `Send` or `Wait`. What a driver has to do for them is little: to send a
+request, to sleep, to call a journal, to report progress. These are the actions; driver.py carries them out,
+synchronously or asynchronously. Everything else is decided here, once for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from lifecycle.effects import (
+    Claim,
+    ClaimCreate,
+    CreateEffect,
+    Effect,
+    JournalEffect,
+    ProcedureRun,
+    RecordCreate,
+    RecordIntent,
+    ReportProgress,
+    Wait,
+    apply_journal_effect,
+)
+from lifecycle.journal import Creates, TaskJournal
+from lifecycle_adapters.http.binding import Call, HttpBinding, Request
+from lifecycle_adapters.http.timing import Pacer
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpCall:
+    """Send the request; the result is the response as `binding.parse_response` reads it.
+
+    `timeout_s` is how long the request may take as a whole, None for the client's request timeout.
+    """
+
+    binding: HttpBinding[Any, Any]
+    call: Call
+    request: Request
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Do nothing for so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class JournalCall:
+    """Apply an effect to a part of a journal; the result is the effect's.
+
+    A driver makes one that claims something in a way that nothing interrupts, so that the procedure knows its claim.
+    """
+
+    effect: JournalEffect | CreateEffect
+    part: TaskJournal[Any, Any] | Creates
+
+    @property
+    def claims(self) -> bool:
+        """True if the effect may claim a command or a create."""
+        return isinstance(self.effect, _CLAIMS)
+
+
+_CLAIMS = (RecordIntent, Claim, RecordCreate, ClaimCreate)
+
+Action = HttpCall | Sleep | JournalCall | ReportProgress[Any]
+Actions = Generator[Action, Any, R]
+
+
+@dataclass(frozen=True, slots=True)
+class Procedure(Generic[R]):
+    """What a driver carries out: the actions, and the context around all of them, such as a span."""
+
+    actions: Actions[R]
+    context: AbstractContextManager[object] = field(default_factory=nullcontext[None])
+
+
+def interpret(run: ProcedureRun[R], perform: Callable[[Effect, Pacer], Actions[Any]], pacer: Pacer) -> Actions[R]:
+    """Carry a procedure out, and return its result; closed, or if an action fails, it ends the run.
+
+    Args:
+        run: the procedure.
+        perform: the actions of every effect that is neither a pause nor a report of progress.
+        pacer: decides how long each pause is, and each request may take.
+    """
+    with closing(run):
+        effect = run.resume()
+        while effect is not None:
+            try:
+                match effect:
+                    case Wait():
+                        result: Any = yield from _pause(pacer.pause_s(effect))
+                    case ReportProgress():
+                        result = yield effect
+                    case _:
+                        result = yield from perform(effect, pacer)
+            except Exception as error:  # noqa: BLE001 (it is the procedure's to judge)
+                effect = run.throw(error)
+            else:
+                effect = run.resume(result)
+    return run.result
+
+
+def _pause(seconds: float | None) -> Actions[bool]:
+    if seconds is None:
+        return False
+    yield Sleep(seconds)
+    return True
+
+
+def in_journal(effect: Any, part: TaskJournal[Any, Any] | Creates) -> Actions[Any]:
+    """Apply an effect to a part of a journal: at once, unless that may block, or claims something."""
+    call = JournalCall(effect, part)
+    if part.blocking or call.claims:
+        return (yield call)
+    return apply_journal_effect(effect, part)

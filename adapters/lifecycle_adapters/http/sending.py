@@ -1,0 +1,239 @@
+"""One request on its way: what is sent, what becomes of it, and no key in any error. What both drivers share.
+
+limits.py has the limits of a request, connections.py the httpx2 clients that send it.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from pydantic import SecretStr
+
+from lifecycle.effects import Failure, Lost, NotSent, Response
+from lifecycle.errors import MissingExtra
+from lifecycle_adapters import telemetry
+from lifecycle_adapters.http.http_errors import ClientUnusable, HttpError, InvalidResponse, NoResponse, NotConnected
+from lifecycle_adapters.http.interpreter import HttpCall
+from lifecycle_adapters.http.keys import is_this_machine
+from lifecycle_adapters.http.limits import Body, ResponseTooLarge, Until
+from lifecycle_adapters.http.redaction import Redactor
+from lifecycle_adapters.http.timing import SteadyClock, Timing
+
+try:
+    import httpx2
+except ImportError:
+    raise MissingExtra("http", needed_by="the HTTP client") from None
+
+_log = logging.getLogger("lifecycle_adapters.http")
+
+CLOCK = SteadyClock()
+"""One for all clients: the reports of several may meet in one journal."""
+
+
+class RateLimiter(Protocol):
+    """What every request of a client passes that was put behind it."""
+
+    def acquire(self) -> Awaitable[None] | None:
+        """Wait until the request may be sent. What is returned is awaited by an asynchronous client."""
+
+    def observe(self, response: Response) -> None:
+        """Record the response to the request, to adapt the rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawResponse:
+    """A response that was read to its end."""
+
+    head: httpx2.Response
+    content: bytes
+
+
+class Sending:
+    """One request on its way, and how far it has come."""
+
+    def __init__(self, timeout_s: float, limit_bytes: int, *, always_traced: bool) -> None:
+        self.until = Until(timeout_s)
+        self.body = Body(self.until, limit_bytes)
+        self.is_ready = False  # it was built, and is handed over to be sent
+        self._is_traced = always_traced
+        self._has_begun = False
+
+    def trace(self, event: str, _: Any) -> None:
+        """Note what a connection does: httpcore2's `trace` extension."""
+        self._is_traced = True
+        self._has_begun = self._has_begun or event.endswith(_BEGINS)
+
+    async def atrace(self, event: str, info: Any) -> None:
+        """As `trace`, of an asynchronous connection."""
+        self.trace(event, info)
+
+    def may_have_arrived(self, error: Exception) -> bool:
+        """Return whether the request may have arrived, if it ended in this error."""
+        if not self.is_ready or isinstance(error, _NEVER_SENT):
+            return False
+        return self._has_begun or not self._is_traced
+
+
+_BEGINS = ".send_request_headers.started"
+
+
+class Sender:
+    """The server, the key, and what both drivers do with them."""
+
+    def __init__(self, *, base_url: str, api_key: SecretStr, timing: Timing) -> None:
+        self._api_key = api_key
+        self._redactor = Redactor(api_key)
+        # HTTP_PROXY and its like are followed, except to this machine: no proxy leads there, and it would get the key.
+        self.trusts_environment = not is_this_machine(base_url)
+        self._base_url = base_url
+        self._timing = timing
+        self.gate: RateLimiter | None = None
+        self.is_gated = False
+
+    def limited_by(self, gate: RateLimiter) -> Self:
+        """Return a driver of the same connections whose every request passes the gate; it closes nothing."""
+        gated = copy.copy(self)
+        gated.gate, gated.is_gated = gate, True
+        return gated
+
+    def sending(self, call: HttpCall, *, always_traced: bool) -> Sending:
+        """Begin the request: from now on its time counts."""
+        timing = self._timing
+        timeout_s = timing.request_timeout_s if call.timeout_s is None else call.timeout_s
+        return Sending(timeout_s, timing.max_response_bytes, always_traced=always_traced)
+
+    def request(self, call: HttpCall, sending: Sending, trace: Callable[..., Any]) -> dict[str, Any]:
+        """Return the arguments from which httpx2 builds the request."""
+        request = call.request
+        key = call.binding.headers(self._api_key.get_secret_value())
+        return {
+            "method": request.method,
+            "url": self._base_url + request.path,
+            "params": request.query or None,
+            "json": request.body,
+            # Others expand a few bytes to gigabytes at once in some versions of their libraries.
+            "headers": {"Accept-Encoding": "gzip, deflate", **key},
+            "timeout": sending.until,
+            "extensions": {"trace": trace},
+        }
+
+    def span(self, call: HttpCall) -> AbstractContextManager[telemetry.OnOutcome]:
+        """Return the span of the request."""
+        request, template = call.request, call.binding.base_path + call.call.path
+        return telemetry.request(request.method, self._base_url, request.path, template=template)
+
+    def read_outcome(
+        self, call: HttpCall, outcome: RawResponse | Exception, sending: Sending, as_of: datetime
+    ) -> Response:
+        """Return what the outcome of a request means, log it, and report it to the gate."""
+        request = call.request
+        if isinstance(outcome, Exception):
+            response = self._failure(call, outcome, sending)
+        else:
+            raw_headers = [(name, self._redactor.content(value)) for name, value in outcome.head.headers.raw]
+            response = call.binding.parse_response(
+                call.call,
+                request,
+                status_code=outcome.head.status_code,
+                headers=httpx2.Headers(raw_headers),
+                content=self._redactor.content(outcome.content),
+                as_of=as_of,
+            )
+        facts = {"method": request.method, "path": request.path, "response": type(response).__name__}
+        content = response.error if isinstance(response, Failure) else response.status
+        _log.debug("a request was made", extra={**facts, "status_or_error": None if content is None else str(content)})
+        if self.gate is not None:
+            self.gate.observe(response)
+        return response
+
+    def _failure(self, call: HttpCall, error: Exception, sending: Sending) -> Response:
+        """Return the failure of a request without a response: whether it may have arrived decides which."""
+        if isinstance(error, ClientUnusable):
+            return NotSent(error)
+        may_have_arrived = sending.may_have_arrived(error)
+        kind: type[HttpError] = NotConnected
+        if may_have_arrived:
+            kind = InvalidResponse if isinstance(error, ResponseTooLarge) else NoResponse
+        request = call.request
+        what = f"{self._text_of(error)} ({self._base_url})"
+        ours = kind(what, method=request.method, path=request.path)
+        if self.strip(error, call, sys.exception()):
+            ours.__cause__ = error
+        return Lost(ours) if may_have_arrived else NotSent(ours)
+
+    def _text_of(self, error: Exception) -> str:
+        """Return the text of a foreign error, without the key."""
+        text = self._redactor.text(str(error))
+        if isinstance(error, TimeoutError | httpx2.TimeoutException) and not text:
+            return "timed out"
+        if isinstance(error, httpx2.RequestError | ResponseTooLarge):
+            return text or type(error).__name__
+        return f"{type(error).__name__}: {text}"
+
+    def strip(self, error: BaseException, call: HttpCall, handled: BaseException | None) -> bool:
+        """Take the key from a foreign error, and return whether no part of it can be left.
+
+        The key is in the headers of the error's request, and in the variables of its frames, which some tools print
+        and send. An error that is not httpx2's may have it in any attribute. `handled` is the error that the caller
+        was handling when it made the request: that one, and what led to it, stay as they are.
+        """
+        key = self._api_key.get_secret_value()
+        request = httpx2.Request(call.request.method, self._base_url + call.request.path)
+        chain: list[BaseException | None] = [error]
+        done = {id(None), id(handled)}
+        can_be_shown = True
+        while chain:
+            each = chain.pop()
+            if each is None or id(each) in done:
+                continue
+            done.add(id(each))
+            each.__traceback__ = None
+            text = repr(each.args)  # it may quote a server that sent no HTTP
+            if isinstance(each, httpx2.RequestError):
+                each.request = request
+            elif getattr(each, "__dict__", None):
+                can_be_shown = False
+            if key in text or self._redactor.text(text) != text:
+                can_be_shown = False
+            chain += (each.__cause__, each.__context__, *getattr(each, "exceptions", ()))
+        return can_be_shown
+
+
+class Keyless:
+    """A context that takes the key from every error that leaves it: a cancellation, a soft time limit, Ctrl-C.
+
+    The frames below it hold the key, in our variables and in httpx2's, and are taken from the traceback.
+    """
+
+    def __init__(self, sender: Sender, call: HttpCall) -> None:
+        self._sender = sender
+        self._call = call
+
+    def __enter__(self) -> None:
+        self._handled = sys.exception()
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
+        if error is not None and not self._sender.strip(error, self._call, self._handled):
+            error.__cause__, error.__context__ = None, self._handled
+
+
+def status_or_error(outcome: RawResponse | Exception) -> int | Exception:
+    """Return the status code of a response, or the error."""
+    return outcome.head.status_code if isinstance(outcome, RawResponse) else outcome
+
+
+_NEVER_SENT = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+    httpx2.ProxyError,
+    httpx2.UnsupportedProtocol,
+)

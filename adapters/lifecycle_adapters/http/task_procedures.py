@@ -1,0 +1,297 @@
+"""What a client does about one task, as procedures that a driver carries out: commands, reads, waits, recovery.
+
+They are composed of the core's procedures (lifecycle/command.py, lifecycle/following.py); what their effects mean for
+the task's service is decided here, by its binding.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from lifecycle.command import CommandProcedure, CommandResult
+from lifecycle.effects import (
+    Accepted,
+    Effect,
+    Failure,
+    Load,
+    Lost,
+    ProcedureRun,
+    Read,
+    ReadProof,
+    RecordReport,
+    Response,
+    Send,
+    Steps,
+    read_with_retries,
+)
+from lifecycle.errors import AdapterError, LifecycleError, WaitTimedOut
+from lifecycle.following import Until, WorkTracker, follow, read_state
+from lifecycle.journal import NO_CONTEXT, Report, RequestContext, TaskJournal
+from lifecycle.lifecycle import Lifecycle
+from lifecycle.table import E, Origin, S, VerdictKind
+from lifecycle_adapters import telemetry
+from lifecycle_adapters.http.binding import Call, HttpBinding, Request, id_in, value_at
+from lifecycle_adapters.http.http_errors import DetailsTimedOut, HttpError, RateLimited, ResponseError, ServerError
+from lifecycle_adapters.http.interpreter import Actions, HttpCall, Procedure, in_journal, interpret
+from lifecycle_adapters.http.timing import Pacer, Timing
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult(Generic[S]):
+    """How a task came to rest. `output` and `cost_usd` are None where the service tells neither."""
+
+    state: S
+    output: Any
+    cost_usd: Decimal | None
+    details: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """A command that was left open, and its outcome: `error` if it did not simply succeed.
+
+    `is_settled` is whether it has an outcome now. If another worker has claimed it, `error` is a
+    `CommandInFlight` that names the worker and the end of its claim. `command` is None if the task's
+    record cannot be read; `error` is then an `UnreadableRecord`.
+    """
+
+    lifecycle: str
+    task_id: str
+    command: str | None
+    result: CommandResult[Any, Any] | None
+    error: Exception | None = None
+    is_settled: bool = True
+
+
+@dataclass(eq=False, kw_only=True)
+class TaskProcedures(Generic[S, E]):
+    """The procedures about one task. Raises ValueError if no request can carry its id."""
+
+    binding: HttpBinding[S, E]
+    lifecycle: Lifecycle[S, E]
+    timing: Timing
+    task_id: str
+    journal: TaskJournal[S, E]
+    work: WorkTracker[S, E] = field(init=False)
+    _status_request: Request = field(init=False)
+    _companions: dict[str, str] = field(default_factory=dict[str, str], init=False)
+
+    def __post_init__(self) -> None:
+        self._status_request = self._request(self.binding.status)
+        self.work = WorkTracker(self.lifecycle)
+
+    def command(
+        self, command: E, fields: Mapping[str, Any], context: RequestContext = NO_CONTEXT, *, in_flight_s: float = 0.0
+    ) -> Procedure[CommandResult[S, E]]:
+        """Send a command. Raises UnknownName and TypeError at once, before anything is recorded."""
+        self.lifecycle.event(command)
+        request = self.binding.command_request(command, self.task_id, fields)
+        if context.idempotency_key is not None:  # given again it is compared with what a journal kept, which is JSON
+            fields = json.loads(json.dumps(fields))
+        steps = self._commands().execute(command, fields, context)
+        pacer = Pacer(self.timing, in_flight_s=in_flight_s)
+        span = self._span("lifecycle.command", _own, command)
+        return self._procedure(steps, pacer, span, command_request=request)
+
+    def recover(
+        self, *, dead: frozenset[str] = frozenset(), in_flight_s: float = 0.0
+    ) -> Procedure[CommandResult[S, E] | None]:
+        """Settle the command that was left open."""
+        pacer = Pacer(self.timing, in_flight_s=in_flight_s)
+        return self._procedure(self._commands().recover(dead=dead), pacer, self._span("lifecycle.recover", _own))
+
+    def settle(self, *, dead: frozenset[str], in_flight_s: float) -> Procedure[Recovered | None]:
+        """Settle the command that was left open, with errors as data; None if there is none."""
+        pacer = Pacer(self.timing, in_flight_s=in_flight_s)
+        return self._procedure(self._settle(dead), pacer, self._span("lifecycle.recover", _outcome_of_recovered))
+
+    def broken_off(self, error: Exception) -> Recovered:
+        """Return what `settle` would, had it not been broken off by this error."""
+        return Recovered(self.lifecycle.name, self.task_id, None, None, error, is_settled=False)
+
+    def status(self) -> Procedure[S]:
+        """Read the status once."""
+        return self._procedure(read_state(self.lifecycle), Pacer(self.timing))
+
+    def allowed(self) -> Procedure[tuple[E, ...]]:
+        """List the commands that the known state accepts; the state is read if none is known."""
+        return self._procedure(self._allowed(), Pacer(self.timing))
+
+    def details(self) -> Procedure[dict[str, Any]]:
+        """Read everything that the service reports of the task."""
+        return self._procedure(self._read_details(), Pacer(self.timing))
+
+    def wait(self, until: Until, timeout_s: float | None, *, stop_at_unknown: bool) -> Procedure[TaskResult[S]]:
+        """Follow the task until it rests, then read its details; all within `timeout_s` and half a second."""
+        pacer = Pacer(self.timing, deadline_s=timeout_s)
+        steps = self._wait(until, pacer, stop_at_unknown=stop_at_unknown)
+        return self._procedure(steps, pacer, self._span("lifecycle.wait", _state_of_result))
+
+    def observe_creation(self, response: Accepted, fields: Mapping[str, Any]) -> None:
+        """Take from the response to the create whether work was given, and the ids of companions; record nothing."""
+        if fields.get("task"):
+            self.work.mark_given()
+        self._observe(response)
+
+    # --- composed procedures ---
+
+    def _commands(self) -> CommandProcedure[S, E]:
+        proved_by_read = frozenset(self.binding.proofs)
+        return CommandProcedure(lifecycle=self.lifecycle, task=self.task_id, proved_by_read=proved_by_read)
+
+    def _settle(self, dead: frozenset[str]) -> Steps[Recovered | None]:
+        opened = (yield Load()).open_command
+        if opened is None:
+            return None
+        found = partial(Recovered, self.lifecycle.name, self.task_id, str(opened.command))
+        try:
+            result = yield from self._commands().recover(dead=dead)
+        except LifecycleError as error:
+            if isinstance(error, AdapterError) and not isinstance(error, HttpError):
+                raise  # the journal's, without which no task can be recovered
+            left = (yield Load()).open_command
+            return found(None, error, is_settled=left is None or left.id != opened.id)
+        except Exception as error:  # noqa: BLE001 (a callback of the journal in memory raised it)
+            return self.broken_off(error)
+        return None if result is None else found(result)
+
+    def _allowed(self) -> Steps[tuple[E, ...]]:
+        state = (yield Load()).current or (yield from read_state(self.lifecycle))
+        return self.lifecycle.allowed(state, origin=Origin.CALLER)
+
+    def _read_details(self) -> Steps[dict[str, Any]]:
+        response = yield from read_with_retries(details=True)
+        if isinstance(response, Failure):
+            raise response.error
+        yield RecordReport(Report(str(response.status), response.as_of))
+        return dict(response.document)
+
+    def _wait(self, until: Until, pacer: Pacer, *, stop_at_unknown: bool) -> Steps[TaskResult[S]]:
+        facts = {"lifecycle": self.lifecycle.name, "task": self.task_id, "until": until}
+        try:
+            state = yield from follow(
+                self.lifecycle, self.task_id, self.work, until=until, stop_at_unknown=stop_at_unknown
+            )
+        except HttpError as error:
+            if not pacer.is_late or not _may_pass(error):
+                raise
+            known = (yield Load()).current
+            raise WaitTimedOut(**facts, state=None if known is None else str(known)) from error
+        pacer.restart()
+        try:
+            details = yield from self._read_details()
+        except HttpError as error:
+            if not pacer.is_late or not _may_pass(error):
+                error.add_note(f"The task is {state!s}; only its details could not be read.")
+                raise
+            raise DetailsTimedOut(**facts, state=str(state)) from error
+        output = None if self.binding.output_field is None else details.get(self.binding.output_field)
+        return TaskResult(state, output, cost_usd(details, self.binding.cost_field), details)
+
+    # --- carrying them out ---
+
+    def _span(
+        self, name: str, outcome_of: Callable[[Any], object], command: E | None = None
+    ) -> telemetry.ProcedureSpan | None:
+        if not telemetry.is_recording():
+            return None
+        return telemetry.ProcedureSpan(
+            name, self.lifecycle.name, self.task_id, None if command is None else str(command), outcome_of=outcome_of
+        )
+
+    def _procedure(
+        self,
+        steps: Steps[R],
+        pacer: Pacer,
+        span: telemetry.ProcedureSpan | None = None,
+        *,
+        command_request: Request | None = None,
+    ) -> Procedure[R]:
+        run = ProcedureRun(steps, self.journal, () if span is None else (span,))
+        actions = interpret(run, partial(self.perform, command_request=command_request), pacer)
+        return Procedure(actions) if span is None else Procedure(actions, span.as_current_span())
+
+    def perform(self, effect: Effect, pacer: Pacer, command_request: Request | None = None) -> Actions[Any]:
+        """Carry out one effect on this task; `command_request` is the request of a `Send`, None to build it."""
+        match effect:
+            case Send(command, fields):
+                request = command_request or self.binding.command_request(command, self.task_id, fields)
+                response = yield from self._exchange(self.binding.call(command), request, pacer)
+                if isinstance(response, Accepted | Lost) and self.work.starts_work(command):
+                    self.work.mark_given()
+            case Read(details):
+                call = self.binding.details if details else self.binding.status
+                request = self._request(call) if details else self._status_request
+                response = yield from self._exchange(call, request, pacer)
+            case ReadProof(command):
+                return (yield from self._read_proof(command, pacer))
+            case _:
+                return (yield from in_journal(effect, self.journal))
+        self._observe(response)
+        return response
+
+    def _request(self, call: Call) -> Request:
+        return call.request(self.binding.base_path, task_id=self.task_id)
+
+    def _exchange(self, call: Call, request: Request, pacer: Pacer) -> Actions[Response]:
+        response: Response = yield HttpCall(self.binding, call, request, pacer.request_s())
+        return response
+
+    def _observe(self, response: Response) -> None:
+        if not isinstance(response, Accepted):
+            return
+        state = None if response.status is None else self.lifecycle.state_of(response.status)
+        self.work.observe(state, response.output)
+        for proof in self.binding.proofs.values():
+            companion = id_in(response.document, proof.id_field)
+            if companion is not None:
+                self._companions[proof.id_field] = companion
+
+    def _read_proof(self, command: E, pacer: Pacer) -> Actions[bool]:
+        proof = self.binding.proofs[command]
+        if proof.id_field not in self._companions:
+            yield from self.perform(Read(details=True), pacer)
+        companion = self._companions.get(proof.id_field)
+        if companion is None:
+            return False
+        binding = proof.binding
+        request = binding.status.request(binding.base_path, task_id=companion)
+        response: Response = yield HttpCall(binding, binding.status, request, pacer.request_s())
+        if not isinstance(response, Accepted) or response.status is None:
+            return False
+        state = binding.lifecycle.state_of(response.status)
+        return state is not None and binding.lifecycle.judge(state, proof.event).kind is VerdictKind.REDUNDANT
+
+
+def _own(result: CommandResult[Any, Any] | None) -> object:
+    return result
+
+
+def _outcome_of_recovered(recovered: Recovered | None) -> object:
+    return None if recovered is None else recovered.error or recovered.result
+
+
+def _state_of_result(result: TaskResult[Any]) -> object:
+    return result.state
+
+
+def _may_pass(error: HttpError) -> bool:
+    """Whether the next read may be answered all the same: it is no refusal."""
+    return isinstance(error, RateLimited | ServerError) or not isinstance(error, ResponseError)
+
+
+def cost_usd(document: Any, cost_field: str | None) -> Decimal | None:
+    """Return the cost that a response tells in the field of that name; None if it tells none that is a number."""
+    cost = value_at(document, cost_field)
+    try:
+        number = None if cost is None else Decimal(str(cost))
+    except InvalidOperation:
+        return None
+    return number if number is not None and number.is_finite() else None
