@@ -25,13 +25,7 @@ The steps of a command, numbered as in the code:
    The command is sent again only in the last case, and only if it is idempotent.
 8. After a crash exactly one worker resumes an open command, at 7.
 
-What proves what:
-
-- The target proves a command that is proved by state. A state past the target proves it only if the
-  task cannot have reached that state without this command.
-- At a final state other than the target the task is over. The command did not take effect
-  (`ended_first`) if nothing can have arrived, or if that state cannot be reached from the target at
-  all. Otherwise it cannot be known (`moot`).
+What proves what is in proof.py.
 
 Every write about a command names the claim under which it is made. If another worker has claimed the
 command since, the write changes nothing, and the procedure returns what the other worker records.
@@ -91,6 +85,7 @@ from lifecycle.errors import (
 )
 from lifecycle.journal import NO_CONTEXT, CommandOutcome, CommandRecord, Report, RequestContext, TaskRecord
 from lifecycle.lifecycle import Lifecycle
+from lifecycle.proof import Proof
 from lifecycle.table import E, Origin, S, VerdictKind, quoted
 
 
@@ -162,6 +157,23 @@ class _Superseded(Exception):
     """Another worker has claimed the command: what this worker knows about it no longer counts."""
 
 
+@dataclass(slots=True, kw_only=True)
+class _OpenCommand(Generic[S]):
+    """An open command that this worker has claimed, and how far it has come.
+
+    `source` is the state in which it was judged last, None if that is not known. `state` is its state in the journal:
+    recorded, and uncertain once a response was lost. `attempts` counts its requests. `may_have_arrived` is true
+    once one of them may have: its response was lost or usable, or nobody knows what became of it (after a crash).
+    """
+
+    id: str
+    claim: int
+    source: S | None
+    state: CommandState
+    attempts: int
+    may_have_arrived: bool
+
+
 class _Execution(Generic[S, E]):
     """The execution of one command. The numbers in comments are the steps at the top of this module."""
 
@@ -182,25 +194,10 @@ class _Execution(Generic[S, E]):
         self.event = self.lifecycle.event(command)
         if self.event.origin is not Origin.CALLER:
             raise UnknownName("command", command, known=self.lifecycle.commands, where=self.lifecycle.name)
-        self.proved_by_read = command in procedure.proved_by_read
+        self.proof = Proof(lifecycle=self.lifecycle, command=command, by_read=command in procedure.proved_by_read)
         self.record: TaskRecord[S, E] = TaskRecord()
         self.retries = 0
         self.waits = 0
-
-    @property
-    def is_proved_by_response(self) -> bool:
-        """True if neither the state nor a read proves the command (a dispatch)."""
-        return not (self.event.proved_by_state or self.proved_by_read)
-
-    @property
-    def needs_no_state(self) -> bool:
-        """True for an emergency stop: an idempotent command that every state but the final ones accepts.
-
-        A command that only the response proves does not count: it would be done with the task's state unknown.
-        """
-        if not self.event.idempotent or self.is_proved_by_response:
-            return False
-        return self.lifecycle.is_terminating(self.command) and self.lifecycle.accepted_until_final(self.command)
 
     def run(self) -> Steps[CommandResult[S, E]]:
         self.record = yield Load()
@@ -303,11 +300,14 @@ class _Execution(Generic[S, E]):
             raise CommandInFlight(other.command, hold=other.hold, **self._facts())
 
     def _open(self, opened: CommandRecord[S, E]) -> None:
-        self.opened = opened
-        self.source = opened.source
-        self.state = opened.state
-        self.attempts = opened.attempts
-        self.may_have_arrived = opened.attempts > 0
+        self.opened: _OpenCommand[S] = _OpenCommand(
+            id=opened.id,
+            claim=opened.claim,
+            source=opened.source,
+            state=opened.state,
+            attempts=opened.attempts,
+            may_have_arrived=opened.attempts > 0,
+        )
 
     # --- 1 and 2 ---
 
@@ -332,9 +332,9 @@ class _Execution(Generic[S, E]):
 
     def _read_first(self) -> Steps[None]:
         """Read the state. Raises if that fails, unless the command is an emergency stop."""
-        response: Response = (yield Read()) if self.needs_no_state else (yield from read_with_retries())
+        response: Response = (yield Read()) if self.proof.needs_no_state else (yield from read_with_retries())
         yield from self._report(response)
-        if not self.needs_no_state or isinstance(response, Missing):
+        if not self.proof.needs_no_state or isinstance(response, Missing):
             self._require_state(response)
 
     def _require_state(self, response: Response) -> None:
@@ -367,7 +367,7 @@ class _Execution(Generic[S, E]):
                 case NotSent() if not (yield from self._may_retry(response)):
                     yield from self._close_unsent(CommandEvent.ABANDON, response.error)
                 case Lost():
-                    self.may_have_arrived = True
+                    self.opened.may_have_arrived = True
                     result = yield from self._after_lost_response(response)
                     if result is not None:
                         return result
@@ -376,8 +376,8 @@ class _Execution(Generic[S, E]):
 
     def _attempt(self) -> Steps[bool]:
         """Record the next attempt; return False if the task has changed, and must be read again before sending."""
-        if (yield RecordAttempt(self.opened.id, self.attempts + 1, self.opened.claim)):
-            self.attempts += 1
+        if (yield RecordAttempt(self.opened.id, self.opened.attempts + 1, self.opened.claim)):
+            self.opened.attempts += 1
             return True
         self.record = yield Load()
         opened = self.record.open_command
@@ -386,23 +386,23 @@ class _Execution(Generic[S, E]):
         # The journal may have recorded an attempt more than we know of: it repeats a transaction whose commit was not
         # acknowledged. No other worker can make an attempt under our claim, and we send only after the
         # acknowledgement; so that attempt counts, and was not sent.
-        self.attempts = opened.attempts
+        self.opened.attempts = opened.attempts
         return False
 
     # --- 5 ---
 
     def _after_acceptance(self, accepted: Accepted) -> Steps[CommandResult[S, E]]:
-        self.may_have_arrived = True
+        self.opened.may_have_arrived = True
         state = yield from self._report(accepted)
         reported = None if accepted.status is None else self.lifecycle.state_of(accepted.status)
-        if reported is not None and self._is_over_elsewhere(reported):
+        if reported is not None and self.proof.is_over_elsewhere(reported, self.opened.source):
             # A response with another final state does not confirm the command. The task is over if the journal
             # believes that report.
-            if state is not None and self._is_over_elsewhere(state):
+            if state is not None and self.proof.is_over_elsewhere(state, self.opened.source):
                 yield from self._end(state)
             why = f"the response reported {quoted(reported)}, and no read confirmed it"
             return (yield from self._settle(accepted, why))
-        if self.is_proved_by_response:
+        if self.proof.by_response:
             return (yield from self._confirm())
         response: Response = accepted
         if accepted.status is None:
@@ -430,7 +430,7 @@ class _Execution(Generic[S, E]):
         result = yield from self._conclude((yield from self._report(response)))
         if result is not None:
             return result
-        if self.may_have_arrived:  # this attempt did not take effect; an earlier one may have
+        if self.opened.may_have_arrived:  # this attempt did not take effect; an earlier one may have
             yield from self._uncertain(f"sent again, it was refused: {refused.error}", refused.error)
         yield from self._record(CommandEvent.REFUSE, str(refused.error))
         if isinstance(refused, Missing) and isinstance(response, Missing):
@@ -438,7 +438,7 @@ class _Execution(Generic[S, E]):
         raise CommandRefused(str(refused.error), **self._facts()) from refused.error
 
     def _close_unsent(self, event: CommandEvent, error: LifecycleError) -> Steps[NoReturn]:
-        if self.may_have_arrived:  # this attempt did not arrive; an earlier one may have
+        if self.opened.may_have_arrived:  # this attempt did not arrive; an earlier one may have
             yield from self._uncertain(str(error), error)
         yield from self._record(event, str(error))
         raise error
@@ -452,20 +452,20 @@ class _Execution(Generic[S, E]):
     def _after_lost_response(self, lost: Lost | None) -> Steps[CommandResult[S, E] | None]:
         """Return the result, or None to send (again)."""
         why = "no usable response arrived" if lost is None else str(lost.error)
-        if self.may_have_arrived:
+        if self.opened.may_have_arrived:
             yield from self._lose(why)
         # An emergency stop is sent again soon, whatever the state: read once, and use the recorded state if that fails.
-        response: Response = (yield Read()) if self.needs_no_state else (yield from read_with_retries())
+        response: Response = (yield Read()) if self.proof.needs_no_state else (yield from read_with_retries())
         state = yield from self._report(response)
-        if state is None and self.needs_no_state:
+        if state is None and self.proof.needs_no_state:
             state = self.record.current
         result = yield from self._conclude(state)
         if result is not None:
             return result
-        if state is not None and self.may_have_arrived and self.lifecycle.is_final(state):
+        if state is not None and self.opened.may_have_arrived and self.lifecycle.is_final(state):
             return (yield from self._settle(response, "its proof did not come"))  # the task is at the target
-        if state is None and not self.needs_no_state:
-            if self.may_have_arrived:
+        if state is None and not self.proof.needs_no_state:
+            if self.opened.may_have_arrived:
                 yield from self._uncertain(
                     f"{why}, and the status cannot be read", error_of(response) or error_of(lost)
                 )
@@ -476,11 +476,11 @@ class _Execution(Generic[S, E]):
 
     def _prepare_retry(self, state: S | None, why: str, lost: Lost | None) -> Steps[None]:
         is_legal = state is None or self.lifecycle.target(state, self.command) is not None
-        if not self.may_have_arrived:
+        if not self.opened.may_have_arrived:
             if not is_legal:
                 yield from self._record(CommandEvent.ABANDON, f"never sent, and now {quoted(str(state))}")
                 self.lifecycle.step(self._state(), self.command)
-            self.source = state
+            self.opened.source = state
             return
         if not self.event.idempotent:
             yield from self._uncertain(f"{why}, and sending it twice is not the same as once", error_of(lost))
@@ -489,7 +489,7 @@ class _Execution(Generic[S, E]):
         self.retries += 1
         if not (yield Wait(WaitReason.RETRY, self.retries, retry_after_s(lost))):
             yield from self._uncertain(why, error_of(lost))
-        self.source = state
+        self.opened.source = state
 
     def _may_retry(self, response: Throttled | NotSent) -> Steps[bool]:
         self.retries += 1
@@ -508,37 +508,17 @@ class _Execution(Generic[S, E]):
             return None
         if (yield from self._is_proved(state)):
             return (yield from self._confirm())
-        if self._is_over_elsewhere(state):
+        if self.proof.is_over_elsewhere(state, self.opened.source):
             yield from self._end(state)
         return None
 
     def _is_proved(self, state: S) -> Steps[bool]:
-        """Return whether `state`, which is the target or past it, proves the command, alone or with a further read."""
-        if not (self._is_target(state) or self._is_past_target(state)):
+        """Return whether `state` is the target, or past it, and so proves the command, alone or with a further read."""
+        source, proof = self.opened.source, self.proof
+        is_past = self.opened.may_have_arrived and proof.is_past_target(state, source)
+        if not (proof.is_target(state, source) or is_past):
             return False
-        return self.event.proved_by_state or (self.proved_by_read and bool((yield ReadProof(self.command))))
-
-    def _is_past_target(self, state: S) -> bool:
-        """Return whether remote events lead from the target to `state`, which is unreachable without the command."""
-        if not self.may_have_arrived or self.source is None:
-            return False
-        # A command that was redundant when it was recorded has the task's state at that time as its target.
-        target = self.lifecycle.target(self.source, self.command) or self.source
-        is_past = state in self.lifecycle.reachable_by_remote(target)
-        return is_past and state not in self.lifecycle.reachable_without(self.source, self.command)
-
-    def _is_target(self, state: S) -> bool:
-        """Return whether the command leads to `state` from the known source; from any state if that is unknown."""
-        if self.source is None:
-            return state in self.lifecycle.targets(self.command)
-        return state == (self.lifecycle.target(self.source, self.command) or self.source)
-
-    def _is_over_elsewhere(self, state: S) -> bool:
-        return self.lifecycle.is_final(state) and not self._is_target(state)
-
-    def _may_have_led_to(self, state: S) -> bool:
-        """Return whether the task can be in `state` after the command took effect, in whatever state it did so."""
-        return any(state in self.lifecycle.reachable(target) for target in self.lifecycle.targets(self.command))
+        return proof.by_state or (proof.by_read and bool((yield ReadProof(self.command))))
 
     # --- recording ---
 
@@ -552,11 +532,11 @@ class _Execution(Generic[S, E]):
     def _confirm(self) -> Steps[CommandResult[S, E]]:
         state = self._state()  # read before recording: a late report about a task that is over may change it meanwhile
         yield from self._record(CommandEvent.CONFIRM, f"the task is {quoted(str(state))}")
-        return CommandResult(self.command, state, sent=self.attempts > 0)
+        return CommandResult(self.command, state, sent=self.opened.attempts > 0)
 
     def _end(self, state: S) -> Steps[NoReturn]:
         """Record that the task is over, in a final state that does not prove the command."""
-        is_moot = self.may_have_arrived and self._may_have_led_to(state)
+        is_moot = self.opened.may_have_arrived and self.proof.may_have_led_to(state)
         event = CommandEvent.OUTLIVE if is_moot else CommandEvent.END
         yield from self._record(event, f"the task is {quoted(str(state))}")
         raise TaskEndedFirst(took_effect=None if is_moot else False, **self._facts())
@@ -568,7 +548,7 @@ class _Execution(Generic[S, E]):
         raise CommandUncertain(why, **self._facts()) from cause
 
     def _lose(self, why: str) -> Steps[None]:
-        if self.state is not CommandState.UNCERTAIN:
+        if self.opened.state is not CommandState.UNCERTAIN:
             yield from self._record(CommandEvent.LOSE, why)
 
     def _record(self, event: CommandEvent, why: str) -> Steps[None]:
@@ -579,12 +559,12 @@ class _Execution(Generic[S, E]):
             # it or is gone, claim it and record the proof again.
             claimed: CommandRecord[S, E] | None = yield Claim(self.opened.id)
             if claimed is not None:
-                self.opened = claimed
+                self.opened.claim = claimed.claim
                 outcome = yield RecordOutcome(claimed.id, event, why, claimed.claim)
         self.record = outcome.task
         if outcome.command.claim != self.opened.claim:
             raise _Superseded
-        self.state = outcome.command.state
+        self.opened.state = outcome.command.state
 
     def _state(self) -> S:
         assert self.record.current is not None

@@ -21,7 +21,9 @@ ONE_WAY = {
         errors <- table <- graph <- conformance <- declaration <- validation <- documents <- lifecycle <- catalog.*
         catalog.* <- journal <- memory_creates <- memory
         process_bound <- memory
-        journal <- effects <- command, create, following
+        journal <- effects, proof <- command
+        effects <- create, following
+        lifecycle <- proof
         lifecycle <- testing
         declaration <- diagram <- lifecycle
     """,

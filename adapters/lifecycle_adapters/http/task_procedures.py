@@ -192,7 +192,7 @@ class TaskProcedures(Generic[S, E]):
                 error.add_note(f"The task is {state!s}; only its details could not be read.")
                 raise
             raise DetailsTimedOut(**facts, state=str(state)) from error
-        output = None if self.binding.output_field is None else details.get(self.binding.output_field)
+        output = value_at(details, self.binding.output_field)
         return TaskResult(state, output, cost_usd(details, self.binding.cost_field), details)
 
     # --- carrying them out ---

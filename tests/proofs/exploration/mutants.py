@@ -16,6 +16,7 @@ from lifecycle.effects import Load, Lost, Missing, RecordOutcome, Refused, Relea
 from lifecycle.errors import CommandUncertain, LifecycleError
 from lifecycle.journal import NO_CONTEXT, CommandOutcome, CommandRecord, RequestContext, TaskRecord
 from lifecycle.memory import MemoryTaskJournal
+from lifecycle.proof import Proof
 from tests.lifecycle.drivers import TASK, Declared
 from tests.proofs.exploration.journals import Joined, Shared, join_memory
 from tests.proofs.exploration.oracle import Violation
@@ -47,30 +48,44 @@ class _Commanding(CommandProcedure[str, str]):
 # --- the six faults -------------------------------------------------------------------------------------
 
 
-class EveryEndComesFirst(Execution):
+class _Misled(Execution):
+    """The execution of a command with another idea of what proves it."""
+
+    believes: type[Proof[str, str]]
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.proof = self.believes(**vars(self.proof))
+
+
+class EveryEndComesFirst(_Misled):
     """1. A final state counts as proof that the command did not take effect before."""
 
-    def _may_have_led_to(self, state: str) -> bool:  # noqa: ARG002 (whatever it is)
-        return False
+    class believes(Proof[str, str]):  # noqa: N801
+        """An end elsewhere is never the end of a task on which the command took effect."""
+
+        def may_have_led_to(self, state: str) -> bool:  # noqa: ARG002 (whatever it is)
+            return False
 
 
-class PastTheTargetIsDone(Execution):
+class PastTheTargetIsDone(_Misled):
     """2. A state past the target proves the command, also if the task can be there without it."""
 
-    def _is_target(self, state: str) -> bool:
-        if super()._is_target(state):
-            return True
-        if self.source is None or not self.may_have_arrived or state == self.source:
-            return False
-        target = self.lifecycle.target(self.source, self.command)
-        return target is not None and state in self.lifecycle.reachable_by_remote(target)
+    class believes(Proof[str, str]):  # noqa: N801
+        """Whatever remote events lead to from the target is the target."""
+
+        def is_target(self, state: str, source: str | None) -> bool:
+            if super().is_target(state, source) or source is None or state == source:
+                return super().is_target(state, source)
+            target = self.lifecycle.target(source, self.command)
+            return target is not None and state in self.lifecycle.reachable_by_remote(target)
 
 
 class RefusalSpeaksForAll(Execution):
     """3. The refusal of a retry counts as a refusal of the first attempt too."""
 
     def _after_refusal(self, refused: Refused | Missing) -> Steps[CommandResult[str, str]]:
-        self.may_have_arrived = False
+        self.opened.may_have_arrived = False
         return (yield from super()._after_refusal(refused))
 
 
@@ -136,7 +151,7 @@ class SendsUnrecorded(Execution):
     """An attempt is sent and not recorded."""
 
     def _attempt(self) -> Steps[bool]:
-        self.attempts += 1
+        self.opened.attempts += 1
         return True
         yield  # a generator, like the real one
 
@@ -154,7 +169,7 @@ class NotSentIsMoot(Execution):
     """A task's end is moot although no request has left."""
 
     def _end(self, state: str) -> Steps[Any]:
-        self.may_have_arrived = True
+        self.opened.may_have_arrived = True
         return super()._end(state)
 
 

@@ -1,0 +1,71 @@
+"""What proves one command, and what its end proves: questions about the declaration alone.
+
+- The target proves a command that is proved by state. A state past the target proves it only if the task cannot have
+  reached that state without this command.
+- At a final state other than the target the task is over. The command did not take effect (`ended_first`) if nothing
+  can have arrived, or if that state cannot be reached from the target at all. Otherwise it cannot be known (`moot`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic
+
+from lifecycle.lifecycle import Lifecycle
+from lifecycle.table import E, S
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof(Generic[S, E]):
+    """What proves `command`. `by_read` is true if the service's binding names a read that does.
+
+    In all methods `source` is the state in which the command was judged, None if that is not known.
+    """
+
+    lifecycle: Lifecycle[S, E]
+    command: E
+    by_read: bool
+
+    @property
+    def by_state(self) -> bool:
+        """True if being at the target proves the command."""
+        return self.lifecycle.event(self.command).proved_by_state
+
+    @property
+    def by_response(self) -> bool:
+        """True if neither a state nor a read proves the command, so that a usable response must (a dispatch)."""
+        return not (self.by_state or self.by_read)
+
+    @property
+    def needs_no_state(self) -> bool:
+        """True for an emergency stop: an idempotent command that every state but the final ones accepts.
+
+        A command that only the response proves does not count: it would be done with the task's state unknown.
+        """
+        if self.by_response or not self.lifecycle.event(self.command).idempotent:
+            return False
+        return self.lifecycle.is_terminating(self.command) and self.lifecycle.accepted_until_final(self.command)
+
+    def is_target(self, state: S, source: S | None) -> bool:
+        """Return whether the command leads to `state` from its source; from any state if that is not known."""
+        if source is None:
+            return state in self.lifecycle.targets(self.command)
+        return state == self._target(source)
+
+    def is_past_target(self, state: S, source: S | None) -> bool:
+        """Return whether remote events lead from the target to `state`, which is unreachable without the command."""
+        if source is None or state not in self.lifecycle.reachable_by_remote(self._target(source)):
+            return False
+        return state not in self.lifecycle.reachable_without(source, self.command)
+
+    def is_over_elsewhere(self, state: S, source: S | None) -> bool:
+        """Return whether the task is over in `state`, and that is not the target."""
+        return self.lifecycle.is_final(state) and not self.is_target(state, source)
+
+    def may_have_led_to(self, state: S) -> bool:
+        """Return whether the task can be in `state` after the command took effect, in whatever state it did so."""
+        return any(state in self.lifecycle.reachable(target) for target in self.lifecycle.targets(self.command))
+
+    def _target(self, source: S) -> S:
+        # A command that was redundant when it was recorded has the task's state at that time as its target.
+        return self.lifecycle.target(source, self.command) or source

@@ -1,0 +1,55 @@
+"""What proves a command: compared with the runs that the rows of each lifecycle of the catalog allow."""
+
+from __future__ import annotations
+
+import pytest
+
+from lifecycle import CATALOG, Lifecycle, Origin
+from lifecycle.proof import Proof
+
+Declared = Lifecycle[str, str]
+
+
+COMMANDS = [(lifecycle, str(command)) for lifecycle in CATALOG.values() for command in lifecycle.commands]
+
+
+def reached(lifecycle: Declared, start: str, events: set[str]) -> set[str]:
+    """The states that the rows of these events lead to from a state, itself included."""
+    found = {start}
+    while True:
+        more = {row.target for row in lifecycle.transitions if row.source in found and row.event in events}
+        if more <= found:
+            return found
+        found |= more
+
+
+@pytest.mark.parametrize(("lifecycle", "command"), COMMANDS, ids=lambda each: getattr(each, "name", each))
+def test_proofs_are_what_the_rows_allow(lifecycle: Declared, command: str) -> None:
+    proof = Proof(lifecycle=lifecycle, command=command, by_read=False)
+    events = {str(event.name) for event in lifecycle.events}
+    remote = {str(event.name) for event in lifecycle.events if event.origin is Origin.REMOTE}
+    rows = [row for row in lifecycle.transitions if row.event == command]
+    final = {str(state.name) for state in lifecycle.states if state.final}
+    states = [str(state.name) for state in lifecycle.states]
+
+    for state in states:
+        assert proof.may_have_led_to(state) == any(state in reached(lifecycle, row.target, events) for row in rows)
+        assert proof.is_target(state, None) == any(row.target == state for row in rows)
+        assert not proof.is_past_target(state, None)
+        for row in rows:
+            after = reached(lifecycle, row.target, remote)
+            without = reached(lifecycle, row.source, events - {command})
+            assert proof.is_target(state, row.source) == (state == row.target)
+            assert proof.is_past_target(state, row.source) == (state in after - without)
+            assert proof.is_over_elsewhere(state, row.source) == (state in final and state != row.target)
+
+
+def test_the_kinds_of_proof() -> None:
+    v3, v2 = CATALOG["v3-full"], CATALOG["v2-full"]
+    dispatch = Proof(lifecycle=v3, command="dispatch", by_read=False)
+    both = Proof(lifecycle=v2, command="stop_task_and_session", by_read=True)
+    stop = Proof(lifecycle=v3, command="stop", by_read=False)
+
+    assert [each.by_state for each in (dispatch, both, stop)] == [False, False, True]
+    assert [each.by_response for each in (dispatch, both, stop)] == [True, False, False]
+    assert [each.needs_no_state for each in (dispatch, both, stop)] == [False, True, True]
