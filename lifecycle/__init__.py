@@ -6,6 +6,9 @@ outputs. All I/O is in the package `lifecycle_adapters`.
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from lifecycle.catalog import (
     CATALOG,
     COMMAND,
@@ -59,6 +62,14 @@ from lifecycle.errors import (
 from lifecycle.lifecycle import Alias, Declaration, Event, Invariant, Lifecycle, Rule, State, Transition
 from lifecycle.table import Origin, Verdict, VerdictKind
 
+if TYPE_CHECKING:
+    from lifecycle.command import CommandProcedure, CommandResult
+    from lifecycle.create import CreateProcedure, CreateResult
+    from lifecycle.effects import ProcedureRun
+    from lifecycle.following import read_state
+    from lifecycle.journal import Report
+    from lifecycle.memory import MemoryJournal
+
 __all__ = [
     "CATALOG",
     "COMMAND",
@@ -77,12 +88,16 @@ __all__ = [
     "CommandError",
     "CommandEvent",
     "CommandInFlight",
+    "CommandProcedure",
     "CommandRefused",
+    "CommandResult",
     "CommandState",
     "CommandUncertain",
     "CreateError",
     "CreateInFlight",
     "CreateKeyReused",
+    "CreateProcedure",
+    "CreateResult",
     "CreateUncertain",
     "Declaration",
     "DefinitionError",
@@ -96,10 +111,13 @@ __all__ = [
     "KeyReused",
     "Lifecycle",
     "LifecycleError",
+    "MemoryJournal",
     "MissingExtra",
     "Observation",
     "ObservationKind",
     "Origin",
+    "ProcedureRun",
+    "Report",
     "Rule",
     "Severity",
     "State",
@@ -123,4 +141,23 @@ __all__ = [
     "VerdictKind",
     "WaitTimedOut",
     "get",
+    "read_state",
 ]
+
+# Who only judges and checks need not wait for the import of what commands need: it is imported when it is first used.
+_LAZY = {
+    "CommandProcedure": "command",
+    "CommandResult": "command",
+    "CreateProcedure": "create",
+    "CreateResult": "create",
+    "MemoryJournal": "memory",
+    "ProcedureRun": "effects",
+    "Report": "journal",
+    "read_state": "following",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(f"lifecycle.{_LAZY[name]}"), name)
+    raise AttributeError(f"module 'lifecycle' has no attribute {name!r}")

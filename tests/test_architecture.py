@@ -97,6 +97,7 @@ PURE = {
     "itertools", "json", "math", "re", "types", "typing", "weakref",
 }  # fmt: skip
 EXCEPTIONS = {
+    "lifecycle": {"importlib"},  # what commands need is imported when it is first used
     "lifecycle.lifecycle": {"pathlib"},  # from_file reads one
     "lifecycle.memory": {"threading"},  # the lock of the journal in memory
     "lifecycle.memory_creates": {"threading"},

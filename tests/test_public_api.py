@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -74,6 +76,19 @@ def test_the_core_exports_every_exception_and_every_declared_lifecycle() -> None
 
     assert set(exceptions()) <= exported
     assert {name.replace("-", "_").upper() for name in CATALOG} <= exported
+
+
+def test_a_name_that_is_not_exported_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'lifecycle' has no attribute 'Mashine'"):
+        getattr(lifecycle, "Mashine")  # noqa: B009 (a type checker refuses it)
+
+
+def test_what_only_judges_does_not_import_what_commands_need() -> None:
+    program = "import lifecycle, sys; print([each for each in sys.modules if each.startswith('lifecycle.')])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert "'lifecycle.table'" in done.stdout
+    assert not any(f"'lifecycle.{each}'" in done.stdout for each in ("command", "effects", "create", "memory"))
 
 
 def printed_tree() -> dict[str, tuple[str | None, str | None]]:
