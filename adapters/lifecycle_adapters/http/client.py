@@ -43,11 +43,10 @@ from lifecycle_adapters.http.arguments import (
 )
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.creates import CreateProcedures, RecoveredCreate
-from lifecycle_adapters.http.driver import AsyncDriver, Driver
+from lifecycle_adapters.http.driver import AsyncDriver, Driver, RateLimiter
 from lifecycle_adapters.http.interpreter import HttpCall
 from lifecycle_adapters.http.keys import sealed, usable_key
 from lifecycle_adapters.http.paginator import Paginator, TaskSummary
-from lifecycle_adapters.http.sending import RateLimiter
 from lifecycle_adapters.http.services import service
 from lifecycle_adapters.http.task_handles import AsyncTask, Task
 from lifecycle_adapters.http.task_procedures import Recovered, TaskProcedures
@@ -382,10 +381,6 @@ class Client(_Configured[S, E]):
         """
         return self._driver.send(self._reading(task_id, details=details))
 
-    def limited_by(self, gate: RateLimiter) -> Self:
-        """Return this client with every request passing the gate; closing it closes nothing."""
-        return self._driven_by(self._driver.limited_by(gate))
-
     def close(self) -> None:
         """Close the connections, unless the httpx2 client is the caller's."""
         self._driver.close()
@@ -546,10 +541,9 @@ class AsyncClient(_Configured[S, E]):
         """Read the task's status (or its details) in one request, and return the response as it came."""
         return await self._driver.send(self._reading(task_id, details=details))
 
-    @twin_of(Client.limited_by)
-    def limited_by(self, gate: RateLimiter) -> Self:
-        """Return this client with every request passing the gate; closing it closes nothing."""
-        return self._driven_by(self._driver.limited_by(gate))
+    def limited_by(self, limiter: RateLimiter) -> Self:
+        """Return this client with every request passing the limiter; closing it closes nothing."""
+        return self._driven_by(self._driver.limited_by(limiter))
 
     @twin_of(Client.close)
     async def close(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import copy
 import inspect
 import os
 import threading
@@ -18,7 +19,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing, suppress
 from functools import cache, partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import SecretStr
 
@@ -119,6 +120,16 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_threads.cache_clear)  # threads stay behind
 
 
+class RateLimiter(Protocol):
+    """What lets the requests of an asynchronous client pass."""
+
+    async def acquire(self) -> None:
+        """Wait until the request may be sent."""
+
+    def observe(self, response: Response) -> None:
+        """Record the response to the request, to adapt the rate."""
+
+
 class Driver(Sender):
     """Carries out procedures, one action after the other. `http` is the caller's to close if it is given."""
 
@@ -160,8 +171,6 @@ class Driver(Sender):
         return self._send(call)
 
     def _send(self, call: HttpCall) -> Response:
-        if self.gate is not None:
-            self.gate.acquire()
         with Keyless(self, call):
             with self.span(call) as on_outcome:
                 as_of = CLOCK.now()
@@ -185,8 +194,7 @@ class Driver(Sender):
 
     def close(self) -> None:
         """Close the connections, unless the httpx2 client is the caller's."""
-        if not self.is_gated:
-            self._connections.close()
+        self._connections.close()
 
 
 class AsyncDriver(Sender):
@@ -195,6 +203,13 @@ class AsyncDriver(Sender):
     def __init__(self, *, base_url: str, api_key: SecretStr, timing: Timing, http: httpx2.AsyncClient | None) -> None:
         super().__init__(base_url=base_url, api_key=api_key, timing=timing)
         self._connections = AsyncConnections(trust_env=self.trusts_environment, http=http)
+        self._limiter: RateLimiter | None = None
+
+    def limited_by(self, limiter: RateLimiter) -> AsyncDriver:
+        """Return a driver of the same connections whose every request the limiter lets pass; it closes nothing."""
+        limited = copy.copy(self)
+        limited._limiter = limiter
+        return limited
 
     async def run(self, procedure: Procedure[R], on_progress: OnProgress | None = None) -> R:
         """Carry a procedure out, and return its result; raises what it raises, or ClientUnusable at once."""
@@ -235,10 +250,8 @@ class AsyncDriver(Sender):
         return await self._send(call)
 
     async def _send(self, call: HttpCall) -> Response:
-        if self.gate is not None:
-            acquired = self.gate.acquire()
-            if acquired is not None:
-                await acquired
+        if self._limiter is not None:
+            await self._limiter.acquire()
         with Keyless(self, call):
             with self.span(call) as on_outcome:
                 as_of = CLOCK.now()
@@ -251,7 +264,10 @@ class AsyncDriver(Sender):
                         raise
                     outcome = error
                 on_outcome(status_or_error(outcome))
-            return self.read_outcome(call, outcome, sending, as_of)
+            response = self.read_outcome(call, outcome, sending, as_of)
+        if self._limiter is not None:
+            self._limiter.observe(response)
+        return response
 
     async def _transfer(self, call: HttpCall, sending: Sending) -> RawResponse:
         http = self._connections.usable()
@@ -265,7 +281,7 @@ class AsyncDriver(Sender):
 
     async def close(self) -> None:
         """Close the connections, unless the httpx2 client is the caller's."""
-        if not self.is_gated:
+        if self._limiter is None:
             await self._connections.close()
 
 

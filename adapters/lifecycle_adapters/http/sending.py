@@ -5,15 +5,14 @@ limits.py has the limits of a request, connections.py the httpx2 clients that se
 
 from __future__ import annotations
 
-import copy
 import logging
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -36,16 +35,6 @@ _log = logging.getLogger("lifecycle_adapters.http")
 
 CLOCK = SteadyClock()
 """One for all clients: the reports of several may meet in one journal."""
-
-
-class RateLimiter(Protocol):
-    """What every request of a client passes that was put behind it."""
-
-    def acquire(self) -> Awaitable[None] | None:
-        """Wait until the request may be sent. What is returned is awaited by an asynchronous client."""
-
-    def observe(self, response: Response) -> None:
-        """Record the response to the request, to adapt the rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +84,6 @@ class Sender:
         self.trusts_environment = not is_this_machine(base_url)
         self._base_url = base_url
         self._timing = timing
-        self.gate: RateLimiter | None = None
-        self.is_gated = False
-
-    def limited_by(self, gate: RateLimiter) -> Self:
-        """Return a driver of the same connections whose every request passes the gate; it closes nothing."""
-        gated = copy.copy(self)
-        gated.gate, gated.is_gated = gate, True
-        return gated
 
     def sending(self, call: HttpCall, *, always_traced: bool) -> Sending:
         """Begin the request: from now on its time counts."""
@@ -133,7 +114,7 @@ class Sender:
     def read_outcome(
         self, call: HttpCall, outcome: RawResponse | Exception, sending: Sending, as_of: datetime
     ) -> Response:
-        """Return what the outcome of a request means, log it, and report it to the gate."""
+        """Return what the outcome of a request means, and log it."""
         request = call.request
         if isinstance(outcome, Exception):
             response = self._failure(call, outcome, sending)
@@ -150,8 +131,6 @@ class Sender:
         facts = {"method": request.method, "path": request.path, "response": type(response).__name__}
         content = response.error if isinstance(response, Failure) else response.status
         _log.debug("a request was made", extra={**facts, "status_or_error": None if content is None else str(content)})
-        if self.gate is not None:
-            self.gate.observe(response)
         return response
 
     def _failure(self, call: HttpCall, error: Exception, sending: Sending) -> Response:

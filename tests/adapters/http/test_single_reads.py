@@ -1,4 +1,4 @@
-"""What keepers of their own pace use of a client: one read as it came, and a gate that every request passes."""
+"""What keepers of their own pace use of a client: one read as it came, and a limiter that every request passes."""
 
 from __future__ import annotations
 
@@ -14,26 +14,19 @@ from tests.adapters.http.both import KEY, QUICK
 from tests.adapters.http.conftest import NO_CERTIFICATES
 
 
-class Gate:
-    """Notes who enters, and what comes of it."""
+class Counting:
+    """A rate limiter that counts who passes, and keeps what comes of it."""
 
     def __init__(self) -> None:
-        self.entered = 0
-        self.left: list[str] = []
+        self.passed = 0
+        self.responses: list[str] = []
 
-    def acquire(self) -> None:
-        self.entered += 1
+    async def acquire(self) -> None:
+        await asyncio.sleep(0)
+        self.passed += 1
 
     def observe(self, response: Response) -> None:
-        self.left.append(type(response).__name__)
-
-
-class AsyncGate(Gate):
-    """As `Gate`, and lets everybody wait."""
-
-    async def acquire(self) -> None:  # type: ignore[override]
-        await asyncio.sleep(0)
-        self.entered += 1
+        self.responses.append(type(response).__name__)
 
 
 @pytest.fixture
@@ -58,24 +51,8 @@ def test_a_single_read_is_neither_repeated_nor_raised_nor_recorded(emulator: Emu
         assert len(emulator.calls()) == 5
 
 
-def test_every_request_passes_the_gate_and_only_of_the_client_behind_it(
-    emulator: Emulator, http: httpx2.Client
-) -> None:
-    gate = Gate()
-    with http, Client("v1", api_key=KEY, base_url=emulator.base_url, timing=QUICK, http=http) as client:
-        task_id = client.create("buy milk").id
-        with client.limited_by(gate) as gated:
-            gated.task(task_id).stop()
-            gated.read("nobody")
-        assert client.task(task_id).status() == "stopped", "the connections are still open"
-
-    assert gate.entered == len(gate.left) == len(emulator.calls()) - 2
-    assert gate.left[-1] == "Missing"
-
-
-@pytest.mark.parametrize("kind", [Gate, AsyncGate])
-def test_an_asynchronous_client_awaits_what_the_gate_returns(emulator: Emulator, kind: type[Gate]) -> None:
-    gate = kind()
+def test_every_request_of_a_limited_client_passes_the_limiter(emulator: Emulator) -> None:
+    limiter = Counting()
 
     async def everything() -> None:
         async with (
@@ -83,10 +60,11 @@ def test_an_asynchronous_client_awaits_what_the_gate_returns(emulator: Emulator,
             AsyncClient("v1", api_key=KEY, base_url=emulator.base_url, timing=QUICK, http=http) as client,
         ):
             task_id = (await client.create("buy milk")).id
-            async with client.limited_by(gate) as gated:
-                await gated.task(task_id).stop()
-                await gated.read("nobody")
-            assert await client.task(task_id).status() == "stopped"
+            async with client.limited_by(limiter) as limited:
+                await limited.task(task_id).stop()
+                await limited.read("nobody")
+            assert await client.task(task_id).status() == "stopped", "the connections are still open"
 
     asyncio.run(everything())
-    assert gate.entered == len(gate.left) == len(emulator.calls()) - 2
+    assert limiter.passed == len(limiter.responses) == len(emulator.calls()) - 2
+    assert limiter.responses[-1] == "Missing"
