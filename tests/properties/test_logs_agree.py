@@ -145,8 +145,8 @@ class SparkRows:
     def load(self, bench: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:  # noqa: ARG002
         from pyspark.sql import functions as fn
 
+        from lifecycle_adapters.logs.spark.spark_dialect import records_of
         from lifecycle_adapters.logs.spark.spark_engine import SparkEngine, computed
-        from lifecycle_adapters.logs.spark.spark_records import records_of
 
         rows = [(row.task, row.at_us, row.sequence, row.place, row.status) for row in self.rows]
         schema = "task_id string, at_us bigint, sequence bigint, place bigint, status string"

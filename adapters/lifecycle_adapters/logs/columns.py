@@ -43,16 +43,16 @@ SMALLEST_MILLISECONDS = 100_000_000_000
 EARLIEST_US = -62_135_596_800_000_000  # 0001-01-01
 LATEST_US = 253_402_300_799_999_999  # 9999-12-31, its last microsecond
 
-# What a text must match as a whole, in regular expressions that every engine understands. Times are ISO 8601 in
-# its extended form: a date alone, or with hours and minutes at least.
-_DAY = r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
-_CLOCK = r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d([.,]\d+)?)?"
-_ZONE = r"([Zz]|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)"
+# What a text must match as a whole, in regular expressions that every engine understands: without backslashes. Times
+# are ISO 8601 in its extended form: a date alone, or with hours and minutes at least.
+_DAY = "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+_CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.,][0-9]+)?)?"
+_ZONE = "([Zz]|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)"
 ISO = f"{_DAY}[Tt ]{_CLOCK}{_ZONE}"
 ISO_NAIVE = f"{_DAY}([Tt ]{_CLOCK})?"
-NUMBER = r"[+-]?\d+([.]\d*)?([Ee][+-]?\d+)?"
-NUMBER_TOO_LONG = r"[+-]?\d+[.]\d{7,}"  # what is beyond microseconds is cut off
-WHOLE = r"[+-]?\d+"
+NUMBER = "[+-]?[0-9]+([.][0-9]*)?([Ee][+-]?[0-9]+)?"
+NUMBER_TOO_LONG = "[+-]?[0-9]+[.][0-9]{7,}"  # what is beyond microseconds is cut off
+INTEGER = "[+-]?[0-9]+"
 
 _MOST_NAMES = 20  # in one message
 LONGEST_DETAIL = 80  # characters of a value that is at fault

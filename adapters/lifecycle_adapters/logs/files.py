@@ -18,11 +18,12 @@ from typing import get_args
 
 from lifecycle.errors import UnknownName
 from lifecycle_adapters.logs.columns import Columns, require_columns
+from lifecycle_adapters.logs.duckdb_dialect import DUCKDB
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession, literal
 from lifecycle_adapters.logs.formats import SUFFIXES, Format, format_of
 from lifecycle_adapters.logs.log_errors import EngineFailed, UnknownFormat, UnusableLog, no_file
 from lifecycle_adapters.logs.places import MOST_FILES, ROW_BITS
-from lifecycle_adapters.logs.records import named_for_parts, parts_of, records
+from lifecycle_adapters.logs.records import LogColumn, parts_of, records
 from lifecycle_adapters.logs.rules import Rules
 from lifecycle_adapters.logs.source import LoadedLog
 from lifecycle_adapters.logs.text import STANDARD_INPUT, CsvOptions, is_text, read_text, standard_input
@@ -190,12 +191,10 @@ class ParquetGroup:
         scan = f"read_parquet([{', '.join(map(_as_it_is, self.locations))}], hive_partitioning = false)"
         kinds = [str(row[1]) for row in bench.run(f"DESCRIBE SELECT * FROM {scan}")]
         # Columns are taken by their position: DuckDB does not tell "At" from "at".
-        positions = {part: self.names.index(name) for part, name in parts_of(columns).items()}
         aliases = ", ".join(f"c{i}" for i in range(len(self.names)))
-        named = "".join(f'c{position} AS "{part}", ' for part, position in positions.items())
-        relation = f"(SELECT {named}{self._place()} AS place FROM {scan} AS scan({aliases}))"
-        types = {part: kinds[position] for part, position in positions.items()}
-        return records(relation, types, named_for_parts(columns), rules, place="place")
+        positions = {part: self.names.index(name) for part, name in parts_of(columns).items()}
+        parts = {part: LogColumn(f"c{position}", kinds[position]) for part, position in positions.items()}
+        return records(f"{scan} AS scan({aliases})", parts, columns, rules, DUCKDB, place=self._place())
 
     def _place(self) -> str:
         first, count = self.numbers[0], len(self.numbers)

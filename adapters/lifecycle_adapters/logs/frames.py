@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lifecycle_adapters.logs.columns import Columns, absent, require_columns
+from lifecycle_adapters.logs.duckdb_dialect import DUCKDB
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession, identifier, literal
 from lifecycle_adapters.logs.log_errors import EngineFailed, UnusableLog, no_file
-from lifecycle_adapters.logs.records import named_for_parts, parts_of, records
+from lifecycle_adapters.logs.records import LogColumn, parts_of, records
 from lifecycle_adapters.logs.rules import Rules
 from lifecycle_adapters.logs.source import LoadedLog
 from lifecycle_adapters.logs.text import is_text
@@ -138,7 +139,8 @@ class DuckTable:
             bench.run(f"ATTACH {literal(Path(path).absolute())} AS log (READ_ONLY, TYPE duckdb)")
         except EngineFailed as error:
             raise UnusableLog(f"{path} cannot be opened: {error}") from error
-        return _offered(bench, rules, columns, self._found(bench.run, columns, "table_catalog = 'log'"), self.table)
+        table = self._found(bench.run, columns, "table_catalog = 'log'")
+        return _offered(bench, rules, columns, table, parts_of(columns), name=self.table)
 
     def _on_connection(self, bench: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
         def ask(question: str) -> list[tuple[Any, ...]]:
@@ -285,13 +287,15 @@ def _copy(bench: DuckDbSession, query: str, *, doing: str) -> None:
 
 
 def _copied(bench: DuckDbSession, rules: Rules, columns: Columns, name: str) -> LoadedLog:
-    return _offered(bench, rules, named_for_parts(columns), _ArrowTable.described(bench.run, "log.copy"), name)
+    # The copy's columns have the names of their parts.
+    table = _ArrowTable.described(bench.run, "log.copy")
+    return _offered(bench, rules, columns, table, {part: part for part in parts_of(columns)}, name=name)
 
 
-def _offered(bench: DuckDbSession, rules: Rules, columns: Columns, table: _ArrowTable, name: str) -> LoadedLog:
-    parts = parts_of(columns).items()
-    taken = ", ".join(f'{identifier(column)} AS "{part}"' for part, column in parts)
-    relation = f"(SELECT {taken}, {table.row} + 1 AS place FROM {table.name})"
-    types = {part: table.kinds[column] for part, column in parts}
-    bench.run(f"CREATE VIEW records AS {records(relation, types, named_for_parts(columns), rules, place='place')}")
+def _offered(
+    bench: DuckDbSession, rules: Rules, columns: Columns, table: _ArrowTable, names: Mapping[str, str], *, name: str
+) -> LoadedLog:
+    parts = {part: LogColumn(identifier(column), table.kinds[column]) for part, column in names.items()}
+    query = records(table.name, parts, columns, rules, DUCKDB, place=f"{table.row} + 1")
+    bench.run(f"CREATE VIEW records AS {query}")
     return LoadedLog(bench, (name,), are_files=False)

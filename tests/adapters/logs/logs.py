@@ -13,8 +13,9 @@ import duckdb
 
 from lifecycle import V1_FULL
 from lifecycle_adapters.logs.columns import Columns, TimeForm
+from lifecycle_adapters.logs.duckdb_dialect import DUCKDB
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession, identifier, literal
-from lifecycle_adapters.logs.records import records
+from lifecycle_adapters.logs.records import LogColumn, parts_of, records
 from lifecycle_adapters.logs.rules import Rules
 from lifecycle_adapters.logs.source import LoadedLog, Source
 
@@ -51,7 +52,8 @@ def read(bench: DuckDbSession, columns: Columns, rows: Sequence[Mapping[str, str
     values = ", ".join(f"({', '.join(row.values())}, {nth})" for nth, row in enumerate(rows))
     bench.run(f"CREATE OR REPLACE TABLE raw AS SELECT * FROM (VALUES {values}) AS log({names}, nth)")
     types = {name: kind for name, kind, *_ in bench.run("DESCRIBE raw")}
-    bench.run(f"CREATE OR REPLACE VIEW records AS {records('raw', types, columns, RULES, place='nth')}")
+    parts = {part: LogColumn(identifier(name), types[name]) for part, name in parts_of(columns).items()}
+    bench.run(f"CREATE OR REPLACE VIEW records AS {records('raw', parts, columns, RULES, DUCKDB, place='nth')}")
     return records_in(bench)
 
 

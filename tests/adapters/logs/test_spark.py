@@ -363,7 +363,7 @@ def _known(row: logs.Record) -> tuple[Any, ...]:
 
 
 def _records(spark: SparkSession, folder: Path, columns: Columns, *, zone: str, ansi: bool) -> list[tuple[Any, ...]]:
-    from lifecycle_adapters.logs.spark.spark_records import column, records_of
+    from lifecycle_adapters.logs.spark.spark_dialect import column, records_of
 
     session = spark.newSession()
     session.conf.set("spark.sql.session.timeZone", zone)

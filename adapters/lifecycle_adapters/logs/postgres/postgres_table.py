@@ -10,14 +10,14 @@ from itertools import count
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
 from lifecycle.errors import nearest, shortened
 from lifecycle_adapters.connection_strings import NOT_A_URL, is_dsn, is_postgres, parameters
 from lifecycle_adapters.logs.columns import Columns, require_columns
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession
 from lifecycle_adapters.logs.log_errors import EngineFailed, UnusableLog
-from lifecycle_adapters.logs.postgres.postgres_records import records
+from lifecycle_adapters.logs.postgres.postgres_dialect import POSTGRES, fitting_columns
+from lifecycle_adapters.logs.records import parts_of, records
 from lifecycle_adapters.logs.rules import Rules
 from lifecycle_adapters.logs.source import LoadedLog
 
@@ -53,7 +53,8 @@ class PostgresTable:
         engine = _Postgres(connection, bench)
         relation, types = engine.find(self.table)
         require_columns([*types], columns, of=shortened(self.table))
-        engine.make_records(records(relation, types, columns, rules))
+        parts = fitting_columns(parts_of(columns), types)
+        engine.make_records(records(relation, parts, columns, rules, POSTGRES, place="row_number() OVER ()"))
         return LoadedLog(engine, (self.table,), are_files=False)
 
 
@@ -81,8 +82,7 @@ class _Postgres:
     def keep(self, name: str, question: str) -> None:
         """See Engine."""
         with _mapped_errors(), self._told("counting in PostgreSQL"):
-            made = sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS ").format(sql.Identifier(name))
-            self._connection.execute(made.as_bytes(self._connection) + question.encode())
+            self._connection.execute(f"CREATE TEMPORARY TABLE {name} ON COMMIT DROP AS {question}".encode())
 
     def rows(self, question: str) -> Iterator[tuple[Any, ...]]:
         """See Engine."""
@@ -92,7 +92,7 @@ class _Postgres:
             while batch := cursor.fetchmany(_BATCH):
                 yield from batch
 
-    def find(self, table: str) -> tuple[sql.Identifier, dict[str, str]]:
+    def find(self, table: str) -> tuple[str, dict[str, str]]:
         """Return a relation by its full name, and the type of each of its columns; of a domain, what is under it."""
         with _mapped_errors():
             found = self._connection.execute(_RELATION, [table, table]).fetchone()
@@ -101,14 +101,15 @@ class _Postgres:
                 hint = f"; was {shortened(close)} meant?" if (close := nearest(table, known)) else ""
                 raise UnusableLog(f"there is no table or view {shortened(table)} in the database{hint}")
             oid, schema, name = found
-            return sql.Identifier(schema, name), dict(self._connection.execute(_COLUMNS, [oid]).fetchall())
+            types = dict(self._connection.execute(_COLUMNS, [oid]).fetchall())
+            return f"{POSTGRES.identifier(schema)}.{POSTGRES.identifier(name)}", types
 
-    def make_records(self, query: sql.Composed) -> None:
+    def make_records(self, query: str) -> None:
         """Make the relation `records`, a table: what a view gives, and in which order, may differ from time to time."""
         with _mapped_errors(), self._told("reading in PostgreSQL"):
             for setting in _SETTINGS:
                 self._connection.execute(setting)
-            self._connection.execute(sql.SQL("CREATE TEMPORARY TABLE records ON COMMIT DROP AS {}").format(query))
+            self._connection.execute(f"CREATE TEMPORARY TABLE records ON COMMIT DROP AS {query}".encode())
             self._connection.execute("ANALYZE records")
 
     @contextmanager

@@ -20,8 +20,8 @@ from lifecycle_adapters.logs.formats import Format
 from lifecycle_adapters.logs.places import ROW_BITS
 from lifecycle_adapters.logs.rules import Rules
 from lifecycle_adapters.logs.source import LoadedLog
+from lifecycle_adapters.logs.spark.spark_dialect import records_of
 from lifecycle_adapters.logs.spark.spark_engine import SparkEngine, mapped_errors
-from lifecycle_adapters.logs.spark.spark_records import records_of
 
 _SETTINGS = {
     "spark.sql.session.timeZone": "UTC",

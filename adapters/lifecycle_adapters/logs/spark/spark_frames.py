@@ -16,8 +16,8 @@ from lifecycle_adapters.logs.columns import Columns, require_columns
 from lifecycle_adapters.logs.log_errors import NoReadableRows
 from lifecycle_adapters.logs.report import LogReport, Totals
 from lifecycle_adapters.logs.rules import START, DirectlyFollows, Rules
+from lifecycle_adapters.logs.spark.spark_dialect import column, records_of
 from lifecycle_adapters.logs.spark.spark_engine import SparkEngine, computed, mapped_errors
-from lifecycle_adapters.logs.spark.spark_records import column, records_of
 
 _JUDGED = (
     "previous int, word int, ended int, previous_state string, state string, status string, code string,"

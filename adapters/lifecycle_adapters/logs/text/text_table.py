@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from lifecycle_adapters.logs.columns import Columns, RejectReason, require_columns
+from lifecycle_adapters.logs.duckdb_dialect import DUCKDB
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession, literal
 from lifecycle_adapters.logs.places import place_of
-from lifecycle_adapters.logs.records import named_for_parts, parts_of, records
+from lifecycle_adapters.logs.records import LogColumn, parts_of, records
 from lifecycle_adapters.logs.rules import Rules
 
 CREATE = """
@@ -30,7 +31,6 @@ class TextTable:
         self.columns = columns
         self.parts = parts_of(columns)
         """The name of the column that holds each part of a record. A column may hold several."""
-        self._by_part = named_for_parts(columns)
 
     @contextmanager
     def offered(self, lines: Sequence[int] | range, **texts: Sequence[str]) -> Generator[None]:
@@ -45,7 +45,8 @@ class TextTable:
 
     def insert(self, relation: str, kind: str) -> int:
         """Insert the rows of a relation with a column of type `kind` for each part, and return how many."""
-        query = records(relation, dict.fromkeys(self.parts, kind), self._by_part, self._rules, place="place")
+        parts = {part: LogColumn(f'"{part}"', kind) for part in self.parts}
+        query = records(relation, parts, self.columns, self._rules, DUCKDB, place="place")
         [(count,)] = self._bench.run(f"INSERT INTO text_records {query}")
         return int(count)
 

@@ -1,0 +1,55 @@
+"""DuckDB's SQL.
+
+DuckDB takes more for a time than a log may hold ("infinity", "2026-1-1", "10:30 Europe/Berlin"). None of it gets here,
+because records.py compares every text with a regular expression first.
+"""
+
+from __future__ import annotations
+
+from lifecycle_adapters.logs.dialect import Dialect, Kind
+from lifecycle_adapters.logs.duckdb_session import identifier, literal
+
+
+def _us_of_timestamp(cell: str, type_name: str) -> str:
+    if type_name.endswith("_NS"):  # DuckDB's own cast would round
+        return _us_of_ns(f"epoch_ns({cell})")
+    # Dates, and times in seconds or milliseconds, reach further than microseconds of 64 bits.
+    is_wide = type_name in ("DATE", "TIMESTAMP_S", "TIMESTAMP_MS")
+    return f"epoch_us(TRY_CAST({cell} AS TIMESTAMP))" if is_wide else f"epoch_us({cell})"
+
+
+# Before 1970 DuckDB's division rounds up.
+_us_of_ns = "{0} // 1000 - CASE WHEN {0} % 1000 < 0 THEN 1 ELSE 0 END".format
+
+# Few logs write "t", "z" or a comma, and DuckDB accepts none of them.
+_us_of_iso = """
+epoch_us(COALESCE(TRY_CAST({0} AS TIMESTAMPTZ), TRY_CAST(translate({0}, 'tz,', 'TZ.') AS TIMESTAMPTZ)))""".format
+
+DUCKDB = Dialect(
+    name="DuckDB",
+    kinds={
+        Kind.TEXT: r"VARCHAR|ENUM\(.*\)",
+        Kind.JSON: "JSON",
+        Kind.UUID: "UUID",
+        Kind.INTEGER: "U?(TINYINT|SMALLINT|INTEGER)|BIGINT",
+        Kind.WIDE_INTEGER: r"UBIGINT|U?HUGEINT|BIGNUM|DECIMAL\(\d+,0\)",
+        Kind.DECIMAL: r"DECIMAL\(.*\)",
+        Kind.FLOAT: "FLOAT|DOUBLE",
+        Kind.TIMESTAMP: "DATE|TIMESTAMP(_S|_MS|_NS| WITH TIME ZONE)?|TIMESTAMPTZ_NS",
+    },
+    literal=literal,
+    identifier=identifier,
+    text_type="VARCHAR",
+    float_type="DOUBLE",
+    text="CAST({} AS VARCHAR)".format,
+    matches=lambda text, pattern: f"regexp_full_match({text}, {literal(pattern)})",
+    integer="TRY_CAST({} AS BIGINT)".format,
+    decimal="TRY_CAST({} AS DECIMAL(26, 6))".format,
+    truncated="TRY_CAST(trunc({}) AS BIGINT)".format,
+    rounded="CAST(round({}) AS BIGINT)".format,
+    us_of_timestamp=_us_of_timestamp,
+    us_of_iso=_us_of_iso,
+    us_of_pattern=lambda text, pattern: f"epoch_us(TRY_STRPTIME({text}, {literal(pattern)}))",
+    us_of_ns=_us_of_ns,
+    reads_every_time_form=True,
+)
