@@ -50,8 +50,8 @@ def _check(log: str) -> Run:
 
     def run() -> None:
         with check_logs(V1_FULL, Files(log)) as checked:
-            assert checked.report.edges
-            assert checked.report.dwell
+            assert checked.report.observed_transitions
+            assert checked.report.times_in_state
             assert sum(1 for _ in checked.findings()) == checked.report.bad_rows
 
     return run

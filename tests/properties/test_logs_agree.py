@@ -86,13 +86,13 @@ class Case:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows as `records` has them, on the workbench itself."""
+    """Rows as `records` has them, in the DuckDB session itself."""
 
     rows: tuple[LogRow, ...]
 
-    def load(self, bench: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:  # noqa: ARG002
-        codes = {word: code for code, word in enumerate(rules.words)}
-        bench.register("given", {
+    def load(self, session: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:  # noqa: ARG002
+        codes = {status: code for code, status in enumerate(rules.statuses)}
+        session.register("given", {
             "task": np.array([row.task for row in self.rows], dtype=object),
             "at_us": np.array([row.at_us for row in self.rows], dtype=np.int64),
             "sequence": np.array([row.sequence for row in self.rows], dtype=np.int64),
@@ -100,9 +100,9 @@ class Rows:
             "status": np.array([row.status for row in self.rows], dtype=object),
             "code": np.array([codes.get(row.status, -1) for row in self.rows], dtype=np.int32),
         })  # fmt: skip
-        bench.run("CREATE TABLE records AS SELECT * EXCLUDE (code), NULLIF(code, -1) AS word, NULL::VARCHAR AS form,"
-                  " NULL::VARCHAR AS fault, NULL::VARCHAR AS detail FROM given")  # fmt: skip
-        return LoadedLog(bench, (NAME,), are_files=False)
+        session.run("CREATE TABLE records AS SELECT * EXCLUDE (code), NULLIF(code, -1) AS status_code,"
+                  " NULL::VARCHAR AS form, NULL::VARCHAR AS fault, NULL::VARCHAR AS detail FROM given")  # fmt: skip
+        return LoadedLog(session, (NAME,), are_files=False)
 
 
 class Table:
@@ -142,7 +142,7 @@ class SparkRows:
     session: SparkSession
     rows: tuple[LogRow, ...]
 
-    def load(self, bench: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:  # noqa: ARG002
+    def load(self, session: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:  # noqa: ARG002
         from pyspark.sql import functions as fn
 
         from lifecycle_adapters.logs.spark.spark_dialect import records_of
@@ -214,8 +214,8 @@ def test_postgresql_agrees_with_the_reference(table: Table, case: Case) -> None:
 def unplaced(found: Outcome) -> tuple[Any, ...]:
     """Return the parts that do not depend on the position of a row."""
     findings = sorted((each[:2] + each[3:] for each in found.findings), key=repr)
-    edges = [replace(edge, example=0) for edge in found.report["edges"]]
-    return findings, {**found.report, "edges": edges}
+    edges = [replace(edge, example=0) for edge in found.report["observed_transitions"]]
+    return findings, {**found.report, "observed_transitions": edges}
 
 
 @given(cases(ordered=True), st.data())

@@ -82,7 +82,7 @@ def _table(section: Section, *, narrow: bool) -> Table:
 def _shown(cell: Cell, *, narrow: bool) -> Text:
     text = ", ".join(cell.texts)
     match cell.kind:
-        case Kind.WORD:
+        case Kind.NAME:
             return Text(shown(text, longest=_LONGEST))
         case Kind.SPAN if narrow:
             return _broken_span(text)

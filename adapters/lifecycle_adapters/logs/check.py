@@ -1,4 +1,4 @@
-"""One log against one lifecycle: what is asked of the engine, in which order, and what comes of the answers."""
+"""Check one log against one lifecycle: the queries in their order, and the result made of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from lifecycle_adapters.logs.tables import Tables
 from lifecycle_adapters.logs.units import counted
 
 MOST_WORST = 20
-_MOST_WORDS = 20
+_MOST_STATUSES = 20
 _MOST_REJECTS = 10  # in one message
 
 RejectWriter = Callable[[str | os.PathLike[str]], int]
@@ -54,44 +54,44 @@ def check_logs(
         lifecycle: whose rules.
         source: where the log is: `Files`, `Frame`, `DuckTable`, `PostgresTable` or `SparkFiles`.
         mode: "exact" when every change was recorded, "sampled" when tasks were polled.
-        channel: whose words the statuses are.
+        channel: which channel's statuses they are.
         columns: which column holds what.
-        ignore_case: take statuses in another letter case ("RUNNING") for the words that they are ("running").
-        information: list rows that are information only, too; they are counted in any case. In a polled log
+        ignore_case: take a status in another letter case ("RUNNING") for the declared one ("running").
+        information: also list rows that are information only; they are counted in any case. In a log of polls
             these are nearly all rows.
-        strict: raise where a row or a file cannot be read, instead of counting it.
-        memory: the most that DuckDB may hold, as in "800MB"; beyond it, it spills. The process needs some
-            100 MB besides.
-        threads: of DuckDB; as many as there are cores if omitted.
-        spill: where a directory for what does not fit is made, and removed; the usual place if omitted.
-        progress: told of long work.
+        strict: raise if a row or a file cannot be read, instead of counting it.
+        memory: the most that DuckDB may use, as in "800MB"; beyond it, it spills. The rest of the process needs
+            some 100 MB.
+        threads: of DuckDB. Default: one for each core.
+        spill: where to make a directory to spill into, which is removed at the end. Default: the system's.
+        progress: called during long work, see Progress.
         keep_rejects: called before an error is raised of rows that cannot be read, with what writes them to a file.
     Returns:
-        What came of it, to be closed: findings are read from it, or written to a file.
+        The result, to be closed: read findings from it, or write them to a file.
     Raises:
-        UnusableLog: it is not there, or is not what it was said to be. NoReadableRows, MissingColumn, UnknownFormat,
-            WrongDelimiter and WrongEncoding are subclasses that say which of the two in attributes.
+        UnusableLog: the log is not there, or is not what the arguments say. NoReadableRows, MissingColumn,
+            UnknownFormat, WrongDelimiter and WrongEncoding are subclasses, with the details as attributes.
         UnreadableRows: `strict`, and something could not be read.
         EngineFailed: the database failed: no room, no connection.
         UnknownName: the lifecycle has no such channel.
-        ValueError: `mode` is neither; the channel has more than 500 words; `ignore_case` is given and two words differ
-            in nothing but their case; or `memory` or `threads` is not a limit that DuckDB understands.
-        TypeError: `source` is no source, such as the name of a file; or what a `Frame` was given is none; or
+        ValueError: `mode` is neither; the channel has more than 500 statuses; `ignore_case` is given and two statuses
+            differ in letter case only; or `memory` or `threads` is not a limit that DuckDB understands.
+        TypeError: `source` is not a source, such as the name of a file; or a `Frame` was made of something else; or
             `lifecycle`, `columns` or `threads` has the wrong type.
-        MissingExtra: what the source needs is not installed.
+        MissingExtra: an optional dependency of the source is not installed.
     """
     require_lifecycle(lifecycle)
     _require_source(source)
     require(columns, Columns | None, "columns must be Columns(...)")
     rules = Rules(lifecycle, mode=mode, channel=channel, ignore_case=ignore_case)
     columns = columns or Columns()
-    bench = DuckDbSession(memory=memory, threads=threads, spill=spill, progress=progress)
+    session = DuckDbSession(memory=memory, threads=threads, spill=spill, progress=progress)
     try:
         return _checked(
-            bench, source, rules, columns, information=information, strict=strict, keep_rejects=keep_rejects
+            session, source, rules, columns, information=information, strict=strict, keep_rejects=keep_rejects
         )
     except BaseException:
-        bench.close()
+        session.close()
         raise
 
 
@@ -107,7 +107,7 @@ def _require_source(source: object) -> None:
 
 
 def _checked(
-    bench: DuckDbSession,
+    session: DuckDbSession,
     source: Source,
     rules: Rules,
     columns: Columns,
@@ -116,22 +116,22 @@ def _checked(
     strict: bool,
     keep_rejects: Callable[[RejectWriter], object] | None,
 ) -> CheckedLog:
-    intake = source.load(bench, rules, columns)
-    engine = intake.engine
-    totals = Totals(engine.rows(queries.totals()))
-    tables = Tables(bench, rules, intake, timed=columns.at is not None)
+    loaded = source.load(session, rules, columns)
+    engine = loaded.engine
+    engine.create_table("totals", queries.totals())
+    totals = Totals(engine.rows(queries.totals_summed()))
+    tables = Tables(session, rules, loaded, timed=columns.at is not None)
     if keep_rejects is not None and totals.unreadable and (strict or not totals.readable):
         keep_rejects(tables.write_rejects)
     if strict:
-        _require_all_read(totals, intake, tables)
+        _require_all_read(totals, loaded, tables)
     if not totals.readable:
-        raise NoReadableRows(_nothing_to_read(totals, intake, tables), reasons=totals.unreadable)
+        raise NoReadableRows(_nothing_to_read(totals, loaded, tables), reasons=totals.unreadable)
 
-    sequenced = columns.sequence is not None
-    engine.keep("counted", queries.moves_counted(rules, information=information, sequenced=sequenced))
+    count_pairs(engine, rules, information=information, sequenced=columns.sequence is not None)
     if totals.unknown:
-        engine.keep("strange", queries.strange_found(rules))
-    tables.take_findings(strange=totals.unknown > 0)
+        engine.create_table("unknown_rows", queries.unknown_rows(rules, partition=engine.partition))
+    tables.create_findings(unknown=totals.unknown > 0)
     report = report_of(
         engine,
         rules,
@@ -139,10 +139,16 @@ def _checked(
         bad_tasks=tables.bad_tasks(),
         worst=tables.worst(MOST_WORST),
         timed=columns.at is not None,
-        files=len(intake.files) if intake.are_files else 0,
-        broken=intake.broken,
+        files=len(loaded.files) if loaded.are_files else 0,
+        broken=loaded.broken,
     )
-    return CheckedLog(report, bench, rules, intake, tables)
+    return CheckedLog(report, session, rules, loaded, tables)
+
+
+def count_pairs(engine: Engine, rules: Rules, *, information: bool, sequenced: bool) -> None:
+    """Make `pair_counts`."""
+    query = queries.pair_counts(rules, information=information, sequenced=sequenced, partition=engine.partition)
+    engine.create_table("pair_counts", query)
 
 
 def report_of(
@@ -156,19 +162,20 @@ def report_of(
     files: int = 0,
     broken: Mapping[str, str] = MappingProxyType({}),
 ) -> LogReport:
-    """Ask an engine that holds `counted`, and `strange` where there is any, for all that a report says.
+    """Return the report of a log whose `pair_counts`, and `unknown_rows` if there are any, an engine holds.
 
-    The arguments are as in Report; `timed`: whether the log has times.
+    The arguments are those of LogReport; `timed`: whether the log has times.
     """
     tally = Tally(rules)
-    tally.add_moves(engine.rows(queries.moves_summed()))
+    tally.add_pairs(engine.rows(queries.pair_counts_summed()))
     if timed and tally.has_repeats:
-        tally.correct_visits(engine.rows(queries.visits_corrected(rules)))
-    words: dict[str, int] = {}
-    strangers = 0
+        tally.correct_visits(engine.rows(queries.visits_corrected(rules, partition=engine.partition)))
+    unknown_statuses: dict[str, int] = {}
+    without_known_status = 0
     if totals.unknown:
-        words = {str(word): int(count) for word, count in engine.rows(queries.words_strange(_MOST_WORDS))}
-        [(strangers,)] = engine.rows(queries.tasks_strange())
+        most_frequent = engine.rows(queries.unknown_statuses(_MOST_STATUSES))
+        unknown_statuses = {str(status): int(count) for status, count in most_frequent}
+        [(without_known_status,)] = engine.rows(queries.tasks_without_known_status())
     return LogReport(
         lifecycle=rules.lifecycle.name,
         mode=rules.mode,
@@ -178,42 +185,42 @@ def report_of(
         rows=totals.rows,
         unreadable=totals.unreadable,
         broken=dict(broken),
-        tasks=tally.tasks + int(strangers),
+        tasks=tally.tasks + int(without_known_status),
         first_at=moment(totals.first_us) if timed else None,
         last_at=moment(totals.last_us) if timed else None,
         time_forms=totals.forms,
         findings=tally.findings(unknown=totals.unknown),
         bad_rows=tally.bad_rows + totals.unknown,
         bad_tasks=bad_tasks,
-        edges=tally.edges(),
-        dwell=tally.dwell() if timed else (),
-        endings=tally.endings(),
-        uncovered_transitions=tally.unseen(),
-        unknown_statuses=words,
+        observed_transitions=tally.observed_transitions(),
+        times_in_state=tally.times_in_state() if timed else (),
+        last_states=tally.last_states(),
+        uncovered_transitions=tally.uncovered_transitions(),
+        unknown_statuses=unknown_statuses,
         ties=tally.ties if timed else 0,
         worst=worst,
     )
 
 
-def _require_all_read(totals: Totals, intake: LoadedLog, tables: Tables) -> None:
+def _require_all_read(totals: Totals, loaded: LoadedLog, tables: Tables) -> None:
     count = sum(totals.unreadable.values())
-    if not count and not intake.broken:
+    if not count and not loaded.broken:
         return
-    first = f"{counted(count, 'row')} and {counted(len(intake.broken), 'file')} could not be read"
-    raise UnreadableRows("\n".join([first, *_unreadable(intake, tables)]), reasons=totals.unreadable)
+    first = f"{counted(count, 'row')} and {counted(len(loaded.broken), 'file')} could not be read"
+    raise UnreadableRows("\n".join([first, *_unreadable(loaded, tables)]), reasons=totals.unreadable)
 
 
-def _nothing_to_read(totals: Totals, intake: LoadedLog, tables: Tables) -> str:
+def _nothing_to_read(totals: Totals, loaded: LoadedLog, tables: Tables) -> str:
     first = "the log has no rows"
     if totals.rows:
         reasons = ", ".join(f"{counted(count, 'row')}: {reason}" for reason, count in totals.unreadable.items())
         first = f"nothing of the log can be read ({reasons})"
-    return "\n".join([first, *_unreadable(intake, tables)])
+    return "\n".join([first, *_unreadable(loaded, tables)])
 
 
-def _unreadable(intake: LoadedLog, tables: Tables) -> Iterator[str]:
+def _unreadable(loaded: LoadedLog, tables: Tables) -> Iterator[str]:
     """Yield the files that could not be read to their end, and the first rows that could not be, each with why."""
-    yield from (f"{name}: {why}" for name, why in intake.broken.items())
+    yield from (f"{name}: {why}" for name, why in loaded.broken.items())
     for place, reason, detail in tables.rejects(most=_MOST_REJECTS):
         file, row = file_and_row(place)
-        yield f"{intake.files[file]}:{row}: {reason}" + (f": {detail}" if detail else "")
+        yield f"{loaded.files[file]}:{row}: {reason}" + (f": {detail}" if detail else "")

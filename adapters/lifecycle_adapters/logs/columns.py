@@ -1,4 +1,4 @@
-"""How a log is written: which column holds what, and what its times are."""
+"""How a log is written: which column holds what, how its times are written, and why a row cannot be read."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from lifecycle_adapters.logs.log_errors import MissingColumn, UnusableLog
 
 
 class TimeForm(StrEnum):
-    """How a time is written. The values are what reports and options call it."""
+    """How a time is written. Reports and options show the values."""
 
-    TIMESTAMP = "timestamp"  # a type of its own in the file; UTC where it has no zone
+    TIMESTAMP = "timestamp"  # a type of its own in the file; UTC if it has no zone
     ISO = "iso"  # ISO 8601 with a zone or an offset
-    ISO_NAIVE = "iso, no zone"  # taken for UTC
+    ISO_NAIVE = "iso, no zone"  # read as UTC
     SECONDS = "seconds"  # since 1970
     MILLISECONDS = "milliseconds"  # since 1970
-    MICROSECONDS = "microseconds"  # since 1970; only where `Columns.time` says so
-    NANOSECONDS = "nanoseconds"  # since 1970; only where `Columns.time` says so
+    MICROSECONDS = "microseconds"  # since 1970; only if `Columns.time` says so
+    NANOSECONDS = "nanoseconds"  # since 1970; only if `Columns.time` says so
     PATTERN = "pattern"  # as `Columns.pattern` says
 
 
 class RejectReason(StrEnum):
-    """Why a row cannot be read. The values are what reports and reject files call it."""
+    """Why a row cannot be read. Reports and files of rejects show the values."""
 
     NOT_A_ROW = "not a row"  # no CSV, no JSON object, not UTF-8, too few or too many columns
-    NO_TASK = "no task id"  # empty, absent, or neither a text nor a whole number
+    NO_TASK = "no task id"  # empty, absent, or neither a text nor an integer
     NO_STATUS = "no status"  # empty, absent, or no text
     NO_TIME = "no time"  # empty or absent
     BAD_TIME = "bad time"  # neither ISO 8601 nor a number of seconds or milliseconds
     TIME_OUT_OF_RANGE = "time out of range"  # not in the years 1 to 9999
-    NO_SEQUENCE = "no sequence"  # absent, or no whole number of 64 bits
+    NO_SEQUENCE = "no sequence"  # absent, or no integer of 64 bits
 
 
 # Seconds reach this in the year 5138, milliseconds did in 1973: a larger number is in milliseconds.
@@ -55,7 +55,7 @@ NUMBER_TOO_LONG = "[+-]?[0-9]+[.][0-9]{7,}"  # what is beyond microseconds is cu
 INTEGER = "[+-]?[0-9]+"
 
 _MOST_NAMES = 20  # in one message
-LONGEST_DETAIL = 80  # characters of a value that is at fault
+LONGEST_DETAIL = 80  # characters of a value that cannot be read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,15 +63,15 @@ class Columns:
     """Which column holds what.
 
     `task` None: the whole log is the history of one task. `at` None: the log has no times, and its rows are
-    in order already. `sequence`: whole numbers that put the rows of one time in order, within a task.
-    `time`: what numbers and texts in `at` are; recognised row by row where it is None. Any of ISO and
-    ISO_NAIVE admits both. `pattern`: how texts in `at` are written, in the directives of strptime ("%d.%m.%Y %H:%M",
-    UTC where there is no %z); `time` is then PATTERN or omitted. Microseconds, nanoseconds and patterns are read by
-    DuckDB, which is not what reads tables of PostgreSQL and what Spark reads.
+    in order already. `sequence`: integers that put the rows of one time in order, within a task.
+    `time`: what numbers and texts in `at` are; recognised row by row if it is None. ISO and ISO_NAIVE each
+    admit both. `pattern`: how texts in `at` are written, in the directives of strptime ("%d.%m.%Y %H:%M",
+    UTC if there is no %z); `time` is then PATTERN or omitted. Only DuckDB reads microseconds, nanoseconds and patterns:
+    not PostgreSQL, and not Spark.
 
     Raises:
         ValueError: `time` is PATTERN without a pattern, or there is a pattern and `time` is something else.
-        UnknownName: `time` is not a form of times.
+        UnknownName: `time` is not a TimeForm.
         TypeError: `status` is not a text, or another name is neither a text nor None.
     """
 
@@ -113,15 +113,15 @@ def _time_form(name: str) -> TimeForm:
 def require_columns(names: Sequence[str], columns: Columns, *, of: str | None = None) -> None:
     """Raise UnusableLog unless a log has the columns, and no two of one name.
 
-    Names are compared as they are, though DuckDB itself would not tell "At" from "at".
+    Names are compared exactly, although DuckDB itself ignores their letter case.
 
     Args:
-        names: those of the log.
-        columns: which must be there.
-        of: what the message calls the log.
+        names: the names of the log's columns.
+        columns: the ones that it must have.
+        of: the log's name in the message.
     Raises:
-        MissingColumn: one is not there.
-        UnusableLog: two have one name.
+        MissingColumn: a column is missing.
+        UnusableLog: two columns have the same name.
     """
     where = "" if of is None else f"{of}: "
     for name, times in Counter(names).items():
@@ -133,7 +133,7 @@ def require_columns(names: Sequence[str], columns: Columns, *, of: str | None = 
 
 
 def absent(what: str, name: str, names: Iterable[str]) -> str:
-    """Return the message that something is not among those of these names."""
+    """Return the message that there is no such name among these."""
     # There can be thousands, and each of a thousand characters.
     known = [*names]
     first = [shortened(each) for each in known[:_MOST_NAMES]]
@@ -141,5 +141,5 @@ def absent(what: str, name: str, names: Iterable[str]) -> str:
     meant = nearest(name, known)
     hint = "" if meant is None else f"; was {shortened(meant)} meant?"
     if name.partition(".")[0] in known:
-        hint = "; what is inside of a column can be named in JSON Lines only"
+        hint = "; only in JSON Lines can a name reach into a column"
     return f"there is no {what} {shortened(name)}, only {', '.join(first + more) or 'nothing'}{hint}"

@@ -1,6 +1,6 @@
-"""DuckDB, embedded: where files and frames are read and counted, and where every engine's findings are put in order.
+"""An embedded DuckDB: it reads and counts files and frames, and puts every engine's findings in order.
 
-A workbench is a database in memory that spills into a directory of its own and removes it at the end.
+A session is a database in memory that spills into a directory of its own and removes it at the end.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from lifecycle_adapters.logs.spill import spill_directory
 T = TypeVar("T")
 
 Progress = Callable[[str, float | None], None]
-"""Told what is being done and its share, 0.0 to 1.0 or None where that is not known; often, and in any thread."""
+"""Called often, in any thread, with what is being done and its share: 0.0 to 1.0, or None if that is not known."""
 
-_LOOK_EVERY_S = 0.1
+_POLL_EVERY_S = 0.1
 _BATCH = 10_000  # rows
 
 
@@ -43,10 +43,10 @@ class DuckDbSession:
     """One DuckDB connection and its directory. Not to be shared between threads.
 
     Args:
-        memory: the most that DuckDB itself may hold, as in "800MB"; the process needs some 100 MB besides.
-        threads: of DuckDB; as many as there are cores if omitted.
-        spill: where to make the directory; where temporary files usually go if omitted.
-        progress: told of long work, see Progress.
+        memory: the most that DuckDB itself may use, as in "800MB"; the rest of the process needs some 100 MB.
+        threads: of DuckDB. Default: one for each core.
+        spill: where to make the directory. Default: the system's folder of temporary files.
+        progress: called during long work, see Progress.
     Raises:
         ValueError: `memory` is not a size, or there is not one thread.
         TypeError: `memory` is not a text, or `threads` is not an integer.
@@ -70,7 +70,7 @@ class DuckDbSession:
             self.directory = self._closing.enter_context(spill_directory(spill))
         except OSError as error:
             raise EngineFailed(f"no directory to spill into: {error}") from error
-        """Where files may be put that are needed only now."""
+        """For temporary files."""
         self._connection = self._closing.enter_context(duckdb.connect(":memory:"))
         try:
             with _mapped_errors():
@@ -88,27 +88,32 @@ class DuckDbSession:
                 self._connection.execute(f"SET GLOBAL {name} = {literal(value)}")
 
     @property
+    def partition(self) -> str:
+        """The task, after its hash: most comparisons then end at eight bytes."""
+        return "hash(task), task"
+
+    @property
     def name(self) -> str:
         """The engine's name and version."""
         return f"DuckDB {duckdb.__version__}"
 
-    def keep(self, name: str, question: str) -> None:
-        """See Engine."""
-        self.run(f"CREATE TABLE {name} AS {question}", doing="counting")
+    def create_table(self, name: str, query: str) -> None:
+        """Run a query and keep its result as a table. Raises as Engine.create_table."""
+        self.run(f"CREATE TABLE {name} AS {query}", doing="counting")
 
-    def rows(self, question: str) -> Iterator[tuple[Any, ...]]:
-        """See Engine."""
-        with _mapped_errors(), self._connection.cursor() as answer:
-            _count_progress(answer)
-            self._watched(answer, lambda: answer.execute(question), "counting")
-            while batch := answer.fetchmany(_BATCH):
+    def rows(self, query: str) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a query's result. Raises as Engine.create_table."""
+        with _mapped_errors(), self._connection.cursor() as cursor:
+            _count_progress(cursor)
+            self._watched(cursor, lambda: cursor.execute(query), "counting")
+            while batch := cursor.fetchmany(_BATCH):
                 yield from batch
 
     def run(self, statement: str, parameters: Sequence[Any] = (), *, doing: str | None = None) -> list[tuple[Any, ...]]:
-        """Execute one statement and return its rows; with `doing`, progress is told of it.
+        """Execute one statement and return its rows; with `doing`, report progress.
 
         Raises:
-            EngineFailed, UnusableLog: see Engine.
+            EngineFailed, UnusableLog: as Engine.create_table.
         """
 
         def execute() -> list[tuple[Any, ...]]:
@@ -118,22 +123,22 @@ class DuckDbSession:
             return execute() if doing is None else self._watched(self._connection, execute, doing)
 
     def register(self, name: str, frame: object) -> None:
-        """Offer an Arrow table, a data frame or a dict of NumPy arrays as a relation. Raises as `run`."""
+        """Make an Arrow table, a data frame or a dict of NumPy arrays a relation. Raises as `run`."""
         with _mapped_errors():
             self._connection.register(name, frame)
 
     def unregister(self, name: str) -> None:
-        """Forget a frame. Raises as `run`."""
+        """Drop the relation of a frame. Raises as `run`."""
         with _mapped_errors():
             self._connection.unregister(name)
 
-    def tell(self, doing: str, share: float | None) -> None:
-        """Tell of progress that DuckDB does not know of."""
+    def report_progress(self, doing: str, share: float | None) -> None:
+        """Report progress of work that DuckDB does not do."""
         if self._progress is not None:
             self._progress(doing, share)
 
     def _watched(self, connection: duckdb.DuckDBPyConnection, execute: Callable[[], T], doing: str) -> T:
-        """Execute something and tell progress of it, from another thread: DuckDB heeds Ctrl-C in this one."""
+        """Execute something and report its progress from another thread: DuckDB handles Ctrl-C in this one."""
         if (progress := self._progress) is None:
             return execute()
         ended = threading.Event()
@@ -141,10 +146,10 @@ class DuckDbSession:
 
         def watch() -> None:
             try:
-                while not ended.wait(_LOOK_EVERY_S):
+                while not ended.wait(_POLL_EVERY_S):
                     percent = connection.query_progress()
                     progress(doing, percent / 100 if percent >= 0 else None)
-            except BaseException as error:  # noqa: BLE001 (raised again where it is waited for)
+            except BaseException as error:  # noqa: BLE001 (raised again below)
                 failure.append(error)
                 connection.interrupt()
 
@@ -154,17 +159,17 @@ class DuckDbSession:
             return execute()
         finally:
             ended.set()
-            if watcher.ident is not None:  # else Ctrl-C came while it was being started
+            if watcher.ident is not None:  # otherwise Ctrl-C came before it had started
                 watcher.join()
             if failure:
                 raise failure[0]
 
     def on_close(self, callback: Callable[[], object]) -> None:
-        """Have something else ended with it, and before it."""
+        """Call something when the session is closed, before DuckDB is."""
         self._closing.callback(callback)
 
     def close(self) -> None:
-        """End it and remove its directory."""
+        """Close the database and remove the directory."""
         self._closing.close()
 
     def __enter__(self) -> Self:
@@ -177,20 +182,20 @@ class DuckDbSession:
 
 
 def _count_progress(connection: duckdb.DuckDBPyConnection) -> None:
-    """Have it counted how much of a statement is done, without a bar of DuckDB's own."""
+    """Let DuckDB measure progress, without printing a bar of its own."""
     connection.execute("SET enable_progress_bar = true")
     connection.execute("SET enable_progress_bar_print = false")
 
 
 def literal(value: object) -> str:
-    """Return a value as DuckDB writes it."""
+    """Return a value as a constant of DuckDB's SQL."""
     if isinstance(value, bool | int):
         return str(value).lower()
     return "'" + str(value).replace("'", "''") + "'"
 
 
 def identifier(name: str) -> str:
-    """Return a name as DuckDB quotes it."""
+    """Return a name, quoted."""
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -200,9 +205,9 @@ def _mapped_errors() -> Generator[None]:
         yield
     except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.InvalidTypeException) as error:
         raise UnusableLog(_first_line(error)) from error
-    except duckdb.OutOfMemoryException as error:  # also where there is no room to spill
-        told = _first_line(error).removesuffix(".")
-        raise EngineFailed(f"{told}; it needs more memory, or more room where it spills") from error
+    except duckdb.OutOfMemoryException as error:  # also if there is no room to spill
+        message = _first_line(error).removesuffix(".")
+        raise EngineFailed(f"{message}; it needs more memory, or more room where it spills") from error
     except duckdb.Error as error:
         raise EngineFailed(_first_line(error)) from error
     except RuntimeError as error:

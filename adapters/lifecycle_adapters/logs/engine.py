@@ -1,4 +1,4 @@
-"""What counts: a database that answers the questions of queries.py."""
+"""Protocol of a query engine: a database that holds the relation `records` and answers the queries of queries.py."""
 
 from __future__ import annotations
 
@@ -11,18 +11,23 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """What reports call it, with its version."""
+        """The engine's name and version, for reports."""
         ...
 
-    def keep(self, name: str, question: str) -> None:
-        """Answer a question and keep the answer as a relation of this name.
+    @property
+    def partition(self) -> str:
+        """The expressions by which rows are parted into tasks: `task`, or what this engine compares faster."""
+        ...
+
+    def create_table(self, name: str, query: str) -> None:
+        """Run a query and keep its result as a relation of this name.
 
         Raises:
-            EngineFailed: it cannot be answered.
-            UnusableLog: what lies in the log cannot be read after all.
+            EngineFailed: the database failed.
+            UnusableLog: a value of the log cannot be read after all.
         """
         ...
 
-    def rows(self, question: str) -> Iterator[tuple[Any, ...]]:
-        """Answer a question row by row, in memory that does not grow with the answer. Raises as `keep`."""
+    def rows(self, query: str) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a query's result, in memory that does not grow with it. Raises as `create_table`."""
         ...

@@ -79,20 +79,20 @@ class Files:
         options = {name: value for name, value in given.items() if value is not None}
         object.__setattr__(self, "csv", CsvOptions(**options) if options else None)
 
-    def load(self, bench: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
+    def load(self, session: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
         """See Source."""
         files = self.listed()
         parquet = [(number, path) for number, (path, kind) in enumerate(files) if kind == "parquet"]
         texts = [(number, path, kind) for number, (path, kind) in enumerate(files) if kind != "parquet"]
-        groups, broken = parquet_groups(bench, columns, parquet)
+        groups, broken = parquet_groups(session, columns, parquet)
         if broken and len(broken) == len(files):
             raise UnusableLog("\n".join(f"{path}: {why}" for path, why in broken.items()))
-        selects = [group.records(bench, columns, rules) for group in groups]
+        selects = [group.records(session, columns, rules) for group in groups]
         if texts:
-            broken |= read_text(bench, rules, columns, texts, csv=self.csv)
+            broken |= read_text(session, rules, columns, texts, csv=self.csv)
             selects.append("SELECT * FROM text_records")
-        bench.run(f"CREATE VIEW records AS {' UNION ALL '.join(selects)}")
-        return LoadedLog(bench, tuple(path for path, _ in files), broken=broken)
+        session.run(f"CREATE VIEW records AS {' UNION ALL '.join(selects)}")
+        return LoadedLog(session, tuple(path for path, _ in files), broken=broken)
 
     def listed(self) -> list[tuple[str, Format]]:
         """All files with their formats, each once."""
@@ -186,10 +186,10 @@ class ParquetGroup:
     locations: Sequence[str]
     names: Sequence[str]
 
-    def records(self, bench: DuckDbSession, columns: Columns, rules: Rules) -> str:
+    def records(self, session: DuckDbSession, columns: Columns, rules: Rules) -> str:
         """Return the query for their rows."""
         scan = f"read_parquet([{', '.join(map(_as_it_is, self.locations))}], hive_partitioning = false)"
-        kinds = [str(row[1]) for row in bench.run(f"DESCRIBE SELECT * FROM {scan}")]
+        kinds = [str(row[1]) for row in session.run(f"DESCRIBE SELECT * FROM {scan}")]
         # Columns are taken by their position: DuckDB does not tell "At" from "at".
         aliases = ", ".join(f"c{i}" for i in range(len(self.names)))
         positions = {part: self.names.index(name) for part, name in parts_of(columns).items()}
@@ -207,15 +207,15 @@ class ParquetGroup:
 
 
 def parquet_groups(
-    bench: DuckDbSession, columns: Columns, files: Iterable[tuple[int, str]]
+    session: DuckDbSession, columns: Columns, files: Iterable[tuple[int, str]]
 ) -> tuple[list[ParquetGroup], dict[str, str]]:
     """Parquet files of one schema together, since DuckDB would fit all to the first; and why others cannot be read."""
     groups: dict[tuple[tuple[object, ...], ...], tuple[list[int], list[str]]] = {}
     broken: dict[str, str] = {}
     for number, path in files:
         try:
-            location = _seekable(bench, number, path)
-            schema = bench.run(f"SELECT * EXCLUDE (file_name) FROM parquet_schema({_as_it_is(location)})")
+            location = _seekable(session, number, path)
+            schema = session.run(f"SELECT * EXCLUDE (file_name) FROM parquet_schema({_as_it_is(location)})")
         except (UnusableLog, EngineFailed) as error:
             broken[path] = str(error)
             continue
@@ -241,11 +241,11 @@ def _top_level(schema: Sequence[tuple[object, ...]]) -> list[str]:
     return names
 
 
-def _seekable(bench: DuckDbSession, number: int, path: str) -> str:
+def _seekable(session: DuckDbSession, number: int, path: str) -> str:
     """Where the file is, whole: what comes through a pipe is written down first, as Parquet is read from its end."""
     if path != STANDARD_INPUT and Path(path).is_file():
         return os.path.abspath(path)  # noqa: PTH100 (that of pathlib is the same, as a Path)
-    spooled = Path(bench.directory, f"{number}.parquet")
+    spooled = Path(session.directory, f"{number}.parquet")
     try:
         with spooled.open("wb") as file:
             if path == STANDARD_INPUT:

@@ -1,4 +1,4 @@
-"""What the name of a file tells of it: its format and its compression. What is written here can be read here."""
+"""Formats and compressions by the names of files. Every format that is written can be read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FORMATS: Mapping[str, Format] = {
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
 
 SUFFIXES = f"{', '.join(_FORMATS)}, all but the first also with {', '.join(_COMPRESSIONS)}"
-"""What a name may end in, in words."""
+"""The suffixes of names, for messages."""
 
 
 class FileFormat(NamedTuple):
@@ -26,7 +26,7 @@ class FileFormat(NamedTuple):
 
     @staticmethod
     def of(path: str | os.PathLike[str]) -> FileFormat | None:
-        """Return what the name of a file tells, None where that is nothing."""
+        """Return the format and compression of a file by its name; None if no format has such a name."""
         name = Path(path)
         compression = _COMPRESSIONS.get(name.suffix.lower())
         kind = _FORMATS.get((name if compression is None else name.with_suffix("")).suffix.lower())
@@ -34,5 +34,5 @@ class FileFormat(NamedTuple):
 
 
 def format_of(path: str | os.PathLike[str]) -> Format | None:
-    """Return the format that the name of a file tells, however it is compressed."""
+    """Return the format of a file by its name, however it is compressed; None if no format has such a name."""
     return None if (found := FileFormat.of(path)) is None else found.format

@@ -56,32 +56,32 @@ class Frame:
     frame: Any
     name: str = "frame"
 
-    def load(self, bench: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
+    def load(self, session: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
         """See Source. Raises TypeError where it is no frame."""
         # Else an object among pandas' numbers that is found too late makes the frame unusable, and not its row.
-        bench.run(f"SET GLOBAL pandas_analyze_sample = {_ALL_ROWS}")
+        session.run(f"SET GLOBAL pandas_analyze_sample = {_ALL_ROWS}")
         # Whether to collect a lazy frame of Polars is its owner's to say.
         if self.frame is None or type(self.frame).__name__ == "LazyFrame":
             raise self._none()
         frame = _with_arrays(self.frame)
         own = _own_columns(frame, columns.named())
         try:
-            self._take(bench, columns, frame, bytes_too=own is None)
+            self._take(session, columns, frame, bytes_too=own is None)
         except (TypeError, UnusableLog, EngineFailed, UnicodeEncodeError):
             # DuckDB gives a column of objects one type, that of all its cells or none: a single cell would
             # refuse the frame. As texts, each cell is judged by itself.
             if own is None:
                 raise
-            self._take(bench, columns, {name: _plain(column) for name, column in own.items()}, bytes_too=True)
-        return _copied(bench, rules, columns, self.name)
+            self._take(session, columns, {name: _plain(column) for name, column in own.items()}, bytes_too=True)
+        return _copied(session, rules, columns, self.name)
 
-    def _take(self, bench: DuckDbSession, columns: Columns, frame: Any, *, bytes_too: bool) -> None:
+    def _take(self, session: DuckDbSession, columns: Columns, frame: Any, *, bytes_too: bool) -> None:
         """Copy the columns that are named; unless `bytes_too`, raise UnusableLog where one holds bytes."""
         try:
-            _register(bench, frame)
+            _register(session, frame)
         except (UnusableLog, RuntimeError) as error:  # the latter of generators
             raise self._none() from error
-        kinds = _ArrowTable.described(bench.run, "taken").kinds
+        kinds = _ArrowTable.described(session.run, "taken").kinds
         names = _names(frame) or [*kinds]
         if not bytes_too and "BLOB" in kinds.values():
             raise UnusableLog(f"{self.name}: a column holds bytes")
@@ -95,7 +95,7 @@ class Frame:
             f'{f"TRY(decode(c{place}))" if is_bytes[place] else f"c{place}"} AS "{part}"'
             for part, place in places.items()
         )
-        _copy(bench, f"SELECT {taken} FROM taken AS taken({aliases})", doing=f"reading {self.name}")
+        _copy(session, f"SELECT {taken} FROM taken AS taken({aliases})", doing=f"reading {self.name}")
 
     def _none(self) -> TypeError:
         return TypeError(
@@ -126,28 +126,28 @@ class DuckTable:
         if (self.path is None) == (self.connection is None):
             raise TypeError("a table of DuckDB is in a file or on a connection: give its `path` or the `connection`")
 
-    def load(self, bench: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
+    def load(self, session: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
         """See Source."""
         if self.path is not None:
-            return self._in_file(bench, rules, columns, os.fspath(self.path))
-        return self._on_connection(bench, rules, columns)
+            return self._in_file(session, rules, columns, os.fspath(self.path))
+        return self._on_connection(session, rules, columns)
 
-    def _in_file(self, bench: DuckDbSession, rules: Rules, columns: Columns, path: str) -> LoadedLog:
+    def _in_file(self, session: DuckDbSession, rules: Rules, columns: Columns, path: str) -> LoadedLog:
         if not Path(path).is_file():
             raise no_file(path)
         try:
-            bench.run(f"ATTACH {literal(Path(path).absolute())} AS log (READ_ONLY, TYPE duckdb)")
+            session.run(f"ATTACH {literal(Path(path).absolute())} AS log (READ_ONLY, TYPE duckdb)")
         except EngineFailed as error:
             raise UnusableLog(f"{path} cannot be opened: {error}") from error
-        table = self._found(bench.run, columns, "table_catalog = 'log'")
-        return _offered(bench, rules, columns, table, parts_of(columns), name=self.table)
+        table = self._found(session.run, columns, "table_catalog = 'log'")
+        return _offered(session, rules, columns, table, parts_of(columns), name=self.table)
 
-    def _on_connection(self, bench: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
-        def ask(question: str) -> list[tuple[Any, ...]]:
+    def _on_connection(self, session: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
+        def ask(query: str) -> list[tuple[Any, ...]]:
             # By way of the workbench, which knows what to make of DuckDB's errors.
-            bench.register("answer", _ArrowStream(lambda: self.connection.sql(question)))
-            rows = bench.run("SELECT * FROM answer")
-            bench.unregister("answer")
+            session.register("answer", _ArrowStream(lambda: self.connection.sql(query)))
+            rows = session.run("SELECT * FROM answer")
+            session.unregister("answer")
             return rows
 
         here = "table_catalog IN (current_database(), 'temp')"
@@ -159,9 +159,9 @@ class DuckTable:
             for part, name in parts
         )
         taken = ", ".join(f'"{part}"{"::JSON" if kinds[name] == "JSON" else ""} AS "{part}"' for part, name in parts)
-        bench.register("taken", _ArrowStream(lambda: self.connection.sql(f"SELECT {sent} FROM {table.name}")))
-        _copy(bench, f"SELECT {taken} FROM taken", doing=f"reading {self.table}")
-        return _copied(bench, rules, columns, self.table)
+        session.register("taken", _ArrowStream(lambda: self.connection.sql(f"SELECT {sent} FROM {table.name}")))
+        _copy(session, f"SELECT {taken} FROM taken", doing=f"reading {self.table}")
+        return _copied(session, rules, columns, self.table)
 
     def _found(self, ask: _Ask, columns: Columns, where: str) -> _ArrowTable:
         # Temporary ones come last: they hide others of their names.
@@ -220,14 +220,14 @@ def _as_array(column: Any) -> Any:
     return np.fromiter(cells, object, len(cells))  # np.array would make a table of lists in a list
 
 
-def _register(bench: DuckDbSession, frame: Any) -> None:
+def _register(session: DuckDbSession, frame: Any) -> None:
     try:
-        bench.register("taken", frame)
+        session.register("taken", frame)
     except UnusableLog:
         # A Polars frame, where DuckDB would have pyarrow for what it can do by itself.
         if not hasattr(frame, "__arrow_c_stream__"):
             raise
-        bench.register("taken", _ArrowStream(lambda: frame))
+        session.register("taken", _ArrowStream(lambda: frame))
 
 
 def _names(frame: Any) -> list[str]:
@@ -280,22 +280,22 @@ def _said(cell: Any) -> str | None:
     return cell.isoformat() if isinstance(cell, date) else str(cell)  # a datetime is a date
 
 
-def _copy(bench: DuckDbSession, query: str, *, doing: str) -> None:
-    bench.run(f"ATTACH IF NOT EXISTS {literal(Path(bench.directory, 'log.duckdb'))} AS log")
-    bench.run(f"CREATE OR REPLACE TABLE log.copy AS {query}", doing=doing)
-    bench.unregister("taken")
+def _copy(session: DuckDbSession, query: str, *, doing: str) -> None:
+    session.run(f"ATTACH IF NOT EXISTS {literal(Path(session.directory, 'log.duckdb'))} AS log")
+    session.run(f"CREATE OR REPLACE TABLE log.copy AS {query}", doing=doing)
+    session.unregister("taken")
 
 
-def _copied(bench: DuckDbSession, rules: Rules, columns: Columns, name: str) -> LoadedLog:
+def _copied(session: DuckDbSession, rules: Rules, columns: Columns, name: str) -> LoadedLog:
     # The copy's columns have the names of their parts.
-    table = _ArrowTable.described(bench.run, "log.copy")
-    return _offered(bench, rules, columns, table, {part: part for part in parts_of(columns)}, name=name)
+    table = _ArrowTable.described(session.run, "log.copy")
+    return _offered(session, rules, columns, table, {part: part for part in parts_of(columns)}, name=name)
 
 
 def _offered(
-    bench: DuckDbSession, rules: Rules, columns: Columns, table: _ArrowTable, names: Mapping[str, str], *, name: str
+    session: DuckDbSession, rules: Rules, columns: Columns, table: _ArrowTable, names: Mapping[str, str], *, name: str
 ) -> LoadedLog:
     parts = {part: LogColumn(identifier(column), table.kinds[column]) for part, column in names.items()}
     query = records(table.name, parts, columns, rules, DUCKDB, place=f"{table.row} + 1")
-    bench.run(f"CREATE VIEW records AS {query}")
-    return LoadedLog(bench, (name,), are_files=False)
+    session.run(f"CREATE VIEW records AS {query}")
+    return LoadedLog(session, (name,), are_files=False)

@@ -1,4 +1,4 @@
-"""The file of rejects that is kept without being asked for, and never in the place of somebody else's file."""
+"""The file of rejects that is kept if none was asked for; it never replaces somebody else's file."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def keep_rejects(write: Callable[[str | os.PathLike[str]], int]) -> str:
     """Write the rejects into the working directory's `KEPT_REJECTS`, and return its name.
 
     Raises:
-        EngineFailed: there is such a file and no earlier run wrote it, or it cannot be written.
+        EngineFailed: there is such a file that no earlier run wrote, or it cannot be written.
     """
     if not _may_be_replaced(Path(KEPT_REJECTS)):
-        raise EngineFailed(f"{KEPT_REJECTS} is no file of ours")
+        raise EngineFailed(f"{KEPT_REJECTS} exists and was not written by this program")
     write(KEPT_REJECTS)
     return KEPT_REJECTS
 
 
 def _may_be_replaced(path: Path) -> bool:
-    """Whether nothing is lost: there is no such file, or an earlier run of ours wrote it."""
+    """Whether nothing is lost: there is no such file, or an earlier run wrote it."""
     if not path.is_file():
         return not path.is_symlink() and not path.exists()
     with suppress(OSError), path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""What can be wrong with a log as a whole. What is wrong with a row of it is a reject, and no error."""
+"""Errors about a log as a whole. A row that cannot be read is a reject, not an error."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from lifecycle_adapters.connection_strings import is_dsn, is_url
 
 
 class UnusableLog(AdapterError):
-    """A log cannot be checked: it is not there, is not what it was said to be, or lacks a column."""
+    """A log cannot be checked: it is not there, is not what the arguments say, or lacks a column."""
 
 
 class NoReadableRows(UnusableLog):
-    """A log has no rows, or none that can be read. `reasons` are their numbers by `RejectReason`."""
+    """A log has no rows, or none that can be read. `reasons` counts the rows by `RejectReason`."""
 
     def __init__(self, message: str, *, reasons: Mapping[str, int]) -> None:
         self.reasons = reasons
@@ -24,7 +24,7 @@ class NoReadableRows(UnusableLog):
 class UnreadableRows(UnusableLog):
     """Rows or files could not be read and `strict` was asked for.
 
-    `count` is how many rows, `reasons` their numbers by `RejectReason`.
+    `count` is how many rows, `reasons` counts them by `RejectReason`.
     """
 
     def __init__(self, message: str, *, reasons: Mapping[str, int]) -> None:
@@ -43,7 +43,7 @@ class MissingColumn(UnusableLog):
 
 
 class UnknownFormat(UnusableLog):
-    """Neither the name of a file nor its user says its format. `path` is the file, "-" the standard input."""
+    """A file's format is neither named nor clear from its name. `path` is the file, "-" the standard input."""
 
     def __init__(self, message: str, *, path: str) -> None:
         self.path = path
@@ -69,11 +69,11 @@ class WrongEncoding(UnusableLog):
 
 
 class EngineFailed(AdapterError):
-    """The database that counts could not: no room on the disk, no connection, a query that was ended."""
+    """The database failed: no room on the disk, no connection, or a cancelled query."""
 
 
 def no_file(path: str) -> UnusableLog:
-    """Return the error about a path at which there is no file; it shows no URL, which may hold a password."""
+    """Return the error about a path at which there is no file; it shows no URL, because that may hold a password."""
     if is_dsn(path) or is_url(path):
         return UnusableLog("that is no path of a file: of URLs only postgresql:// is read, as the place of a table")
     if os.path.islink(path):  # noqa: PTH114 (that of pathlib raises for some names)

@@ -1,4 +1,4 @@
-"""From texts that say where a log is, such as those of a command line, to the source that they name."""
+"""The source for the texts of a command line."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def named_source(
     delimiter: str | None = None,
     encoding: str | None = None,
 ) -> Source:
-    """Return the source that these texts name.
+    """Return the source for these texts.
 
     Args:
         places: paths as of `Files`; with `table` one database, a file of DuckDB or a postgresql:// URL.
         table: the table of that database that is the log.
-        engine: what counts; PostgreSQL for its URL and else DuckDB, if omitted.
-        master: where Spark runs; this machine if omitted.
+        engine: the query engine. Default: PostgreSQL for its URL, otherwise DuckDB.
+        master: where Spark runs. Default: this machine.
         format, delimiter, encoding: see `Files`.
     Raises:
-        ValueError: these contradict each other, or one is missing.
-        MissingExtra: what the source needs is not installed.
+        ValueError: the arguments contradict each other, or one is missing.
+        MissingExtra: an optional dependency of the source is not installed.
     """
     is_url = bool(places) and is_postgres(places[0])
     engine = engine or ("postgresql" if is_url else "duckdb")
@@ -69,5 +69,5 @@ def files_of(source: Source) -> list[str]:
     """Return the paths of all files that a source reads, also those of folders and patterns. Raises UnusableLog."""
     if isinstance(source, DuckTable):
         return [] if source.path is None else [os.fspath(source.path)]
-    files = getattr(source, "files", source)  # of Spark's, whose class may not be there
+    files = getattr(source, "files", source)  # of SparkFiles, a class that need not be installed
     return [path for path, _ in files.listed()] if isinstance(files, Files) else []

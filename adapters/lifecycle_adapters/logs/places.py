@@ -1,4 +1,4 @@
-"""Where a row is: its file and its row in one number, which also puts rows in the order of their files.
+"""The place of a row: its file and its row in one number, which also puts rows in the order of their files.
 
 `place = file << ROW_BITS | row`. `file` counts the files of a log from 0; `row` is the line, from 1, on
 which a row of CSV or JSON Lines begins, and elsewhere the number of the row, from 1.

@@ -8,7 +8,7 @@ writes an expression. The query has one level of subqueries for each step:
     recognised   form                                how the time is written
     timed        us                                  the time in microseconds
     judged       fault                               why the row cannot be read
-    (outermost)  at_us, word, detail                 a row of `records`
+    (outermost)  at_us, status_code, detail          a row of `records`
 
 A time as text is ISO 8601 in its extended form: a date alone, or with hours and minutes at least; digits beyond
 microseconds are cut off. There are no leap seconds (23:59:60), as in Python and in Unix time: one would come after the
@@ -81,7 +81,7 @@ def records(
     fence = dialect.fence
     return f"""
 SELECT task, CASE WHEN us BETWEEN {EARLIEST_US} AND {LATEST_US} THEN us END AS at_us, sequence, place, status,
-       {code_of("status", rules, dialect)} AS word, form, fault, {_detail(dialect)} AS detail
+       {code_of("status", rules, dialect)} AS status_code, form, fault, {_detail(dialect)} AS detail
 FROM (SELECT *, {_fault(time, dialect)} AS fault
       FROM (SELECT *, {time.us} AS us
             FROM (SELECT *, {time.form} AS form
@@ -95,7 +95,7 @@ FROM (SELECT *, {_fault(time, dialect)} AS fault
 def code_of(status: str, rules: Rules, dialect: Dialect) -> str:
     """Return the expression for a status's code."""
     folded = "lower({})" if rules.ignore_case else "{}"
-    statuses = (folded.format(dialect.literal(each)) for each in rules.words)
+    statuses = (folded.format(dialect.literal(each)) for each in rules.statuses)
     cases = " ".join(f"WHEN {each} THEN {code}" for code, each in enumerate(statuses))
     return f"CASE {folded.format(status)} {cases} END"
 

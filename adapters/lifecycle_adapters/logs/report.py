@@ -1,6 +1,6 @@
-"""What a log says as a whole: counts, ways, dwell times, endings; plain data, folded from an engine's answers.
+"""The report of a log: counts, observed transitions, times in states; plain data, added up from results of queries.
 
-Nothing here asks an engine or prints. Which rows are findings, and of what kind, is the rules' (rules.py).
+Nothing here runs a query or prints. rules.py decides which rows are findings, and of which kind.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class ObservedTransition:
-    """How often tasks went from one state to another, from one row of the log to the next.
+    """How often a row of one state was directly followed by a row of another, in one task.
 
-    `source` is None for a task's first row. `events` are the declared ones that lead there directly,
-    none where only several do or nothing does. `illegal` counts those rows that are findings. `example`
-    is the place of one row that ends there.
+    `source` is None for a task's first row. `events` are those that lead from the one to the other in one transition;
+    none if there is no such transition. `illegal` counts the rows that are findings. `example` is the place of one
+    row of the target.
     """
 
     source: str | None
@@ -38,13 +38,13 @@ class ObservedTransition:
 
     @property
     def illegal_share(self) -> float:
-        """How much of it is findings, 0.0 to 1.0."""
+        """The share of findings, 0.0 to 1.0."""
         return self.illegal / self.count
 
 
 @dataclass(frozen=True, slots=True)
 class TimeInState:
-    """How long tasks stayed in a state before they left it, in seconds; visits that have not ended are not in it.
+    """How long tasks stayed in a state before they left it, in seconds; visits that have not ended are left out.
 
     The mean and the longest are exact to the microsecond, percentiles (nearest rank) to three digits,
     rounded down.
@@ -61,27 +61,27 @@ class TimeInState:
 
 @dataclass(frozen=True, slots=True)
 class LogReport:
-    """All counts of one log. What has an order is in the lifecycle's declared order, else the most frequent first.
+    """All counts of one log, in the lifecycle's declared order if that has one, otherwise the most frequent first.
 
     Attributes:
-        lifecycle, mode, channel, engine: what was asked, and of whom.
-        files: how many files were read, 0 where the log is none.
-        rows: how many rows the log has, those that could not be read among them.
+        lifecycle, mode, channel, engine: what the log was checked against, how, and by which database.
+        files: how many files were read; 0 if the log is no file.
+        rows: how many rows the log has, including those that could not be read.
         unreadable: how many could not, by reason.
         broken: files that could not be read to their end, and why.
         tasks: how many ids there are.
         first_at, last_at: the times of the first and the last row; None without times.
-        time_forms: how the times were written, and in how many rows: what was recognised, or named by an option.
+        time_forms: how the times were written, and in how many rows.
         findings: how many rows are which kind of finding, information included.
         bad_rows: how many of them make their history bad.
         bad_tasks: how many tasks have such rows.
-        edges: see Edge.
-        dwell: for each state that was left; empty without times.
-        endings: how many tasks were last seen in which state.
+        observed_transitions: from which state to which tasks went, and how often.
+        times_in_state: for each state that was left; empty without times.
+        last_states: in which state tasks were last seen, and how many.
         uncovered_transitions: the declared transitions that no two rows of a task show, as (source, event, target).
-        unknown_statuses: the most frequent words that the lifecycle does not know.
-        ties: how many rows have the very time (and sequence) of the row before them in their task, so that
-            only their place in the log orders them; rows of unknown status left out.
+        unknown_statuses: the most frequent statuses that the lifecycle does not know.
+        ties: how many rows have the same time (and sequence) as the row before them in their task, so that only
+            their place in the log orders them; rows of unknown status are left out.
         worst: the tasks with the most bad rows.
     """
 
@@ -100,9 +100,9 @@ class LogReport:
     findings: Mapping[FindingCode, int]
     bad_rows: int
     bad_tasks: int
-    edges: tuple[ObservedTransition, ...]
-    dwell: tuple[TimeInState, ...]
-    endings: Mapping[str, int]
+    observed_transitions: tuple[ObservedTransition, ...]
+    times_in_state: tuple[TimeInState, ...]
+    last_states: Mapping[str, int]
     uncovered_transitions: tuple[tuple[str, str, str], ...]
     unknown_statuses: Mapping[str, int]
     ties: int
@@ -132,11 +132,11 @@ class LogReport:
 
 
 class Totals:
-    """The answer to `questions.totals`, added up: how many rows there are, and of what kind.
+    """The rows of `queries.totals_summed`, added up: how many rows there are, and of which kind.
 
     Attributes:
         readable: how many rows could be read.
-        unknown: how many of them have a status that is not known.
+        unknown: how many of them have an unknown status.
         unreadable, forms: as `unreadable` and `time_forms` of a report.
         first_us, last_us: the times of the first and the last row that could be read.
     """
@@ -165,93 +165,93 @@ class Totals:
 
 
 class Tally:
-    """The sums of an engine's answers, from which the parts of a report are read."""
+    """The sums of `pair_counts`, of which the parts of a report are made."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        self._moves: Counter[DirectlyFollows] = Counter()
+        self._pairs: Counter[DirectlyFollows] = Counter()
         self._examples: dict[DirectlyFollows, int] = {}
-        self._dwell: defaultdict[str, Counter[int]] = defaultdict(Counter)  # state -> three digits -> visits
+        self._times: defaultdict[str, Counter[int]] = defaultdict(Counter)  # state -> three digits -> visits
         self._total_us: Counter[str] = Counter()
         self._longest_us: Counter[str] = Counter()
         self.ties = 0
 
-    def add_moves(self, rows: Iterable[Sequence[Any]]) -> None:
-        """Take the answer to `questions.moves_summed`."""
-        for previous, word, ended, dwell_us, tied, count, beyond_us, longest_us, example in rows:
-            move = DirectlyFollows(int(previous), int(word), bool(ended))
-            self._moves[move] += int(count)
-            self._examples[move] = min(int(example), self._examples.get(move, int(example)))
+    def add_pairs(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Take the answer to `questions.pair_counts_summed`."""
+        for previous, code, ended, since_us, tied, count, beyond_us, longest_us, example in rows:
+            pair = DirectlyFollows(int(previous), int(code), bool(ended))
+            self._pairs[pair] += int(count)
+            self._examples[pair] = min(int(example), self._examples.get(pair, int(example)))
             self.ties += int(count) * int(tied)
-            state = self._rules.state_before(move)
-            if state is not None and state != self._rules.states[move.word]:
-                self._total_us[state] += int(dwell_us) * int(count) + int(beyond_us)
-                self._dwell[state][int(dwell_us)] += int(count)
+            state = self._rules.state_of(pair.previous)
+            if state is not None and state != self._rules.states[pair.code]:
+                self._total_us[state] += int(since_us) * int(count) + int(beyond_us)
+                self._times[state][int(since_us)] += int(count)
                 self._longest_us[state] = max(self._longest_us[state], int(longest_us))
 
     def correct_visits(self, rows: Iterable[Sequence[Any]]) -> None:
-        """Take the answer to `questions.visits_corrected`."""
+        """Add the rows of `queries.visits_corrected`."""
         for previous, counted_us, right_us, count, counted_beyond_us, beyond_us, longest_us in rows:
             state = self._rules.states[int(previous)]
             self._total_us[state] += (int(right_us) - int(counted_us)) * int(count)
             self._total_us[state] += int(beyond_us) - int(counted_beyond_us)
-            self._dwell[state][int(counted_us)] -= int(count)
-            self._dwell[state][int(right_us)] += int(count)
+            self._times[state][int(counted_us)] -= int(count)
+            self._times[state][int(right_us)] += int(count)
             self._longest_us[state] = max(self._longest_us[state], int(longest_us))
 
     @property
     def has_repeats(self) -> bool:
         """Whether some row repeats the state before it, so that visits must be corrected."""
-        return any(move in self._moves for move in self._rules.repeats())
+        return any(pair in self._pairs for pair in self._rules.repeats())
 
     @property
     def tasks(self) -> int:
         """How many tasks have a row whose status is known."""
-        return sum(count for move, count in self._moves.items() if move.previous == START)
+        return sum(count for pair, count in self._pairs.items() if pair.previous == START)
 
     @property
     def bad_rows(self) -> int:
-        """How many rows make their history bad, those of unknown status left out."""
-        return sum(count for move, count in self._moves.items() if self._is_bad(move))
+        """How many rows make their history bad; rows of unknown status are left out."""
+        return sum(count for pair, count in self._pairs.items() if self._is_bad(pair))
 
     def findings(self, *, unknown: int) -> dict[FindingCode, int]:
         """Return how many rows are which kind of finding; there are `unknown` of unknown status."""
         found = Counter({FindingCode.UNKNOWN_STATUS: unknown})
-        for move, count in self._moves.items():
-            if (remark := self._rules.remarks.get(move)) is not None:
-                found[remark.code] += count
+        for pair, count in self._pairs.items():
+            if (deviation := self._rules.deviations.get(pair)) is not None:
+                found[deviation.code] += count
         return {code: found[code] for code in FindingCode if found[code]}
 
-    def edges(self) -> tuple[ObservedTransition, ...]:
-        """Return every way that was gone, the declared ones first."""
+    def observed_transitions(self) -> tuple[ObservedTransition, ...]:
+        """Return every observed transition, the declared ones first."""
         counts: Counter[tuple[str | None, str]] = Counter()
         illegal: Counter[tuple[str | None, str]] = Counter()
         examples: dict[tuple[str | None, str], int] = {}
-        for move, count in self._moves.items():
-            way = self._rules.state_before(move), self._rules.states[move.word]
-            if way[0] == way[1]:
+        for pair, count in self._pairs.items():
+            ends = self._rules.state_of(pair.previous), self._rules.states[pair.code]
+            if ends[0] == ends[1]:
                 continue
-            counts[way] += count
-            illegal[way] += count * self._is_bad(move)
-            examples[way] = min(self._examples[move], examples.get(way, self._examples[move]))
+            counts[ends] += count
+            illegal[ends] += count * self._is_bad(pair)
+            examples[ends] = min(self._examples[pair], examples.get(ends, self._examples[pair]))
         events: defaultdict[tuple[str | None, str], list[str]] = defaultdict(list)
         for row in self._rules.lifecycle.transitions:
             events[str(row.source), str(row.target)].append(str(row.event))
         declared = [(None, str(self._rules.lifecycle.initial)), *events]
-        undeclared = sorted(counts.keys() - {*declared}, key=lambda way: (-counts[way], str(way[0]), way[1]))
+        undeclared = sorted(counts.keys() - {*declared}, key=lambda ends: (-counts[ends], str(ends[0]), ends[1]))
         return tuple(
-            ObservedTransition(*way, tuple(events[way]), counts[way], illegal[way], examples[way])
-            for way in [*declared, *undeclared]
-            if counts[way]
+            ObservedTransition(*ends, tuple(events[ends]), counts[ends], illegal[ends], examples[ends])
+            for ends in [*declared, *undeclared]
+            if counts[ends]
         )
 
-    def dwell(self) -> tuple[TimeInState, ...]:
+    def times_in_state(self) -> tuple[TimeInState, ...]:
         """Return how long tasks stayed in each state that was left."""
         order = (str(state.name) for state in self._rules.lifecycle.states)
-        return tuple(self._dwell_in(state) for state in order if self._dwell[state].total() > 0)
+        return tuple(self._time_in(state) for state in order if self._times[state].total() > 0)
 
-    def _dwell_in(self, state: str) -> TimeInState:
-        visits = sorted((us, count) for us, count in self._dwell[state].items() if count)
+    def _time_in(self, state: str) -> TimeInState:
+        visits = sorted((us, count) for us, count in self._times[state].items() if count)
         total = sum(count for _, count in visits)
         p50_us, p95_us, p99_us = (_nearest_rank(visits, math.ceil(total * percent / 100)) for percent in (50, 95, 99))
         return TimeInState(
@@ -264,25 +264,25 @@ class Tally:
             longest_s=self._longest_us[state] / 1e6,
         )
 
-    def endings(self) -> dict[str, int]:
-        """Return how many tasks were last seen in which state: its rows less those that another one follows."""
+    def last_states(self) -> dict[str, int]:
+        """Return how many tasks were last seen in which state: its rows less those that another row follows."""
         last: Counter[str] = Counter()
-        for move, count in self._moves.items():
-            last[self._rules.states[move.word]] += count
-            if (before := self._rules.state_before(move)) is not None:
+        for pair, count in self._pairs.items():
+            last[self._rules.states[pair.code]] += count
+            if (before := self._rules.state_of(pair.previous)) is not None:
                 last[before] -= count
         order = [str(state.name) for state in self._rules.lifecycle.states]
         return {state: last[state] for state in order if last[state]}
 
-    def unseen(self) -> tuple[tuple[str, str, str], ...]:
-        """Return the declared transitions between whose states no task was seen to go."""
-        seen = {(self._rules.state_before(move), self._rules.states[move.word]) for move in self._moves}
+    def uncovered_transitions(self) -> tuple[tuple[str, str, str], ...]:
+        """Return the declared transitions that no two rows of a task show."""
+        seen = {(self._rules.state_of(pair.previous), self._rules.states[pair.code]) for pair in self._pairs}
         rows = ((str(row.source), str(row.event), str(row.target)) for row in self._rules.lifecycle.transitions)
         return tuple(row for row in rows if (row[0], row[2]) not in seen)
 
-    def _is_bad(self, move: DirectlyFollows) -> bool:
-        remark = self._rules.remarks.get(move)
-        return remark is not None and remark.severity is Severity.FINDING
+    def _is_bad(self, pair: DirectlyFollows) -> bool:
+        deviation = self._rules.deviations.get(pair)
+        return deviation is not None and deviation.severity is Severity.FINDING
 
 
 def moment(at_us: int) -> datetime:

@@ -1,6 +1,6 @@
-"""What came of checking a log: its report, and findings and rejects one by one, in memory or in files.
+"""The result of a check: its report, and findings and rejects one by one, in memory or in files.
 
-What is asked, and in which order, is check.py's; how findings lie on the workbench, tables.py's.
+Queries and their order are in check.py, the relations of findings and rejects in tables.py.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from lifecycle import FindingCode, Severity
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession
 from lifecycle_adapters.logs.places import file_and_row
 from lifecycle_adapters.logs.report import LogReport, moment
-from lifecycle_adapters.logs.rules import DirectlyFollows, Rules
+from lifecycle_adapters.logs.rules import Rules
 from lifecycle_adapters.logs.source import LoadedLog
 from lifecycle_adapters.logs.tables import Tables
 
 
 @dataclass(frozen=True, slots=True)
 class LogFinding:
-    """One remark on one row of a log; see `Finding` for what `check` says of one history.
+    """A finding about one row of a log; `Finding` is the same about one history.
 
-    `at` is None in a log without times. `row` is the line of a text file, from 1, on which the row begins, and
-    elsewhere the number of the row, from 1.
+    `at` is None in a log without times. `row` is the line of a text file, from 1, on which the row begins; in
+    other logs it is the number of the row, from 1.
     """
 
     task: str
@@ -52,53 +52,50 @@ class Reject:
 
 
 class CheckedLog:
-    """What came of checking a log. Close it, or use it as a context manager: its findings lie in a temporary place."""
+    """The result of a check. Close it, or use it as a context manager: its findings are in temporary files."""
 
     def __init__(
-        self, report: LogReport, bench: DuckDbSession, rules: Rules, intake: LoadedLog, tables: Tables
+        self, report: LogReport, session: DuckDbSession, rules: Rules, loaded: LoadedLog, tables: Tables
     ) -> None:
         self.report = report
-        self._bench = bench
+        self._session = session
         self._rules = rules
-        self._intake = intake
+        self._loaded = loaded
         self._tables = tables
 
     def findings(self, *, most: int | None = None) -> Iterator[LogFinding]:
-        """Yield what is remarkable, in the order of the log: file by file, row by row; at most `most` of it."""
-        for task, at_us, place, previous, word, status, ended in self._tables.findings(most=most):
+        """Yield the findings in the order of the log: file by file, row by row; at most `most` of them."""
+        for task, at_us, place, previous, code, status, ended in self._tables.findings(most=most):
             file, row = file_and_row(place)
             before = self._rules.state_of(previous)
-            if word is None:
-                remark = self._rules.remark_on_unknown(previous, ended=bool(ended))
-            else:
-                remark = self._rules.remarks[DirectlyFollows(previous, word, bool(ended))]
+            deviation = self._rules.reported(previous, code, ended=bool(ended))
             yield LogFinding(
                 task,
                 None if at_us is None else moment(at_us),
-                self._intake.files[file],
+                self._loaded.files[file],
                 row,
-                remark.code,
-                remark.severity,
+                deviation.code,
+                deviation.severity,
                 before,
                 status,
-                remark.possible,
-                self._rules.lifecycle.describe_deviation(remark, before, status),
+                deviation.possible,
+                self._rules.lifecycle.describe_deviation(deviation, before, status),
             )
 
     def rejects(self, *, most: int | None = None) -> Iterator[Reject]:
         """Yield the rows that could not be read, in the order of the log; at most `most` of them."""
         for place, reason, detail in self._tables.rejects(most=most):
             file, row = file_and_row(place)
-            yield Reject(self._intake.files[file], row, reason, detail)
+            yield Reject(self._loaded.files[file], row, reason, detail)
 
     def write_findings(self, path: str | os.PathLike[str]) -> int:
         """Write all findings to a Parquet, CSV or JSON Lines file, as its name says, and return how many.
 
-        The columns are those of `LogFinding` without the message. A name that ends in .gz or .zst besides is
-        compressed. The file is there whole or not at all.
+        The columns are those of `LogFinding` without the message. A name that also ends in .gz or .zst is compressed.
+        The file is written atomically.
 
         Raises:
-            ValueError: the name does not tell a format.
+            ValueError: no format has such a name.
             EngineFailed: it cannot be written.
         """
         return self._tables.write_findings(path)
@@ -108,8 +105,8 @@ class CheckedLog:
         return self._tables.write_rejects(path)
 
     def close(self) -> None:
-        """Remove what lies in temporary places."""
-        self._bench.close()
+        """Remove the temporary files."""
+        self._session.close()
 
     def __enter__(self) -> Self:
         return self

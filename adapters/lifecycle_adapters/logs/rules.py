@@ -1,15 +1,16 @@
-"""A lifecycle's rules for recorded histories, over small integers, for engines that know only numbers.
+"""A lifecycle's rules for recorded histories, as small integers, for engines that compare nothing else.
 
-Every row of a log has the code of its status's word, 0..n-1 in the order of `Rules.words`; a status
-that the channel does not know has none. A *move* is what an engine counts: the word before, the word,
-and whether an earlier row was final. There are as many moves as words squared, so all of them are
-judged beforehand, by `Lifecycle.check_step` and nothing else.
+A known status has a code: its place in `Rules.statuses`, from 0. A *pair* is what an engine counts: the status before,
+the status, and whether an earlier row was final. Every pair is judged once, when it is first needed, by
+`Lifecycle.check_step` and nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
 from typing import Any
 
 from lifecycle import Channel, Deviation, FindingCode, Lifecycle, Severity
@@ -22,34 +23,36 @@ MODES: Mapping[str, str] = {
     "exact": "every change was recorded",
     "sampled": "tasks were polled, several changes may lie between two rows",
 }
-"""What a log is taken for in each mode."""
-
+"""What each mode assumes about a log."""
 
 MOST_STATUSES = 500
-"""The most words of a channel: the moves are the square of them, and all are judged before the log is read."""
+"""The most statuses of a channel: there are twice as many pairs as the square of them, and all are judged."""
 
 
 @dataclass(frozen=True, slots=True)
 class DirectlyFollows:
-    """From one row of a task to its next: codes of words, `previous` START at the first; `ended` counts all before."""
+    """A pair of rows of one task: the codes of the statuses of one row and of the next.
+
+    `previous` is START at a task's first row. `ended`: whether any row before was final.
+    """
 
     previous: int
-    word: int
+    code: int
     ended: bool
 
 
 class Rules:
-    """What `check` says of every move, in one mode and one channel.
+    """What `check` reports about every pair, in one mode and one channel.
 
     Args:
         lifecycle: whose rules.
-        mode: "exact" when every change was recorded, "sampled" when it was polled.
-        channel: whose words the statuses are.
-        ignore_case: "RUNNING" is the word "running"; engines then compare words in lower case.
+        mode: "exact" if every change was recorded, "sampled" if tasks were polled.
+        channel: which channel's statuses they are.
+        ignore_case: "RUNNING" is the status "running"; engines then compare statuses in lower case.
     Raises:
         UnknownName: the lifecycle has no such channel.
-        ValueError: `mode` is neither; two words are the same but for their case and `ignore_case` is given; or the
-            channel has more than `MOST_STATUSES` words.
+        ValueError: `mode` is neither; two statuses differ in letter case only and `ignore_case` is given; or the
+            channel has more than `MOST_STATUSES` statuses.
     """
 
     def __init__(
@@ -66,67 +69,70 @@ class Rules:
         self.ignore_case = ignore_case
         meanings = self.lifecycle.statuses(channel=channel)
         final = {str(state) for state in self.lifecycle.final_states}
-        self.words: tuple[str, ...] = tuple(str(word) for word in meanings)
-        """Every word of the channel; a word's code is its place here."""
-        if len(self.words) > MOST_STATUSES:
+        self.statuses: tuple[str, ...] = tuple(map(str, meanings))
+        """Every status of the channel; a status's code is its place here."""
+        if len(self.statuses) > MOST_STATUSES:
             raise ValueError(
-                f"{self.lifecycle.name!r} has {len(self.words)} statuses; logs are checked against at most"
+                f"{self.lifecycle.name!r} has {len(self.statuses)} statuses; logs are checked against at most"
                 f" {MOST_STATUSES}, because every pair of them is judged"
             )
-        if ignore_case and len(set(map(str.lower, self.words))) < len(self.words):
+        if ignore_case and len(set(map(str.lower, self.statuses))) < len(self.statuses):
             raise ValueError(
-                f"the letter case of channel {str(channel)!r} matters: two of its words differ in nothing else"
+                f"the letter case of channel {str(channel)!r} matters: two of its statuses differ in nothing else"
             )
         self.states: tuple[str, ...] = tuple(str(state) for state in meanings.values())
-        """The state of each word."""
+        """The state of each status."""
         self.final_codes: tuple[int, ...] = tuple(i for i, state in enumerate(self.states) if state in final)
-        self.remarks: dict[DirectlyFollows, Deviation[str]] = self._judge_all()
-        """What is remarked of each move; a move that is as it should be is not there."""
+        lifecycle.check_step(None, None, mode=mode)  # raises ValueError unless it is a mode
 
-    def _judge_all(self) -> dict[DirectlyFollows, Deviation[str]]:
-        self.lifecycle.check_step(None, None, mode=self.mode)  # refuses a mode that is none
-        judged = ((move, self.remark(move)) for move in self._moves())
-        return {move: remark for move, remark in judged if remark is not None}
+    @cached_property
+    def pairs(self) -> tuple[DirectlyFollows, ...]:
+        """Every pair of rows that there can be, as codes: some 2n² of them for n statuses."""
+        codes = range(len(self.statuses))
+        starts = (DirectlyFollows(START, code, ended=False) for code in codes)
+        others = (DirectlyFollows(*pair) for pair in product(codes, codes, (False, True)))
+        return (*starts, *others)
 
-    def _moves(self) -> Iterator[DirectlyFollows]:
-        codes = range(len(self.words))
-        yield from (DirectlyFollows(START, word, ended=False) for word in codes)
-        for previous in codes:
-            for word in codes:
-                yield from (DirectlyFollows(previous, word, ended) for ended in (False, True))
+    @cached_property
+    def keys(self) -> frozenset[int]:
+        """The key of every pair."""
+        return frozenset(map(self.key, self.pairs))
 
-    def all_keys(self) -> set[int]:
-        """Return the key of every move."""
-        return {self.key(move) for move in self._moves()}
+    @cached_property
+    def deviations(self) -> dict[DirectlyFollows, Deviation[str]]:
+        """What `check` reports about each pair; a pair that is as it should be is left out."""
+        judged = ((pair, self.deviation(pair)) for pair in self.pairs)
+        return {pair: deviation for pair, deviation in judged if deviation is not None}
 
-    def remark(self, move: DirectlyFollows) -> Deviation[str] | None:
-        """Return what `check` says of a move."""
-        return self.lifecycle.check_step(
-            self.state_before(move), self.states[move.word], ended=move.ended, mode=self.mode
-        )
+    def deviation(self, pair: DirectlyFollows) -> Deviation[str] | None:
+        """Return what `check` reports about a pair."""
+        state = self.states[pair.code]
+        return self.lifecycle.check_step(self.state_of(pair.previous), state, ended=pair.ended, mode=self.mode)
 
-    def remark_on_unknown(self, previous: int, *, ended: bool) -> Deviation[str]:
-        """Return what `check` says of a status that the channel does not know."""
-        remark = self.lifecycle.check_step(self.state_of(previous), None, ended=ended, mode=self.mode)
-        assert remark is not None
-        return remark
+    def deviation_of_unknown(self, previous: int, *, ended: bool) -> Deviation[str]:
+        """Return what `check` reports about a status that the channel does not know."""
+        deviation = self.lifecycle.check_step(self.state_of(previous), None, ended=ended, mode=self.mode)
+        assert deviation is not None
+        return deviation
 
-    def state_before(self, move: DirectlyFollows) -> str | None:
-        """Return the state before a move, None at the start."""
-        return self.state_of(move.previous)
+    def reported(self, previous: int, code: int | None, *, ended: bool) -> Deviation[str]:
+        """Return the deviation of a row that is a finding; `code` is None if its status is unknown."""
+        if code is None:
+            return self.deviation_of_unknown(previous, ended=ended)
+        return self.deviations[DirectlyFollows(previous, code, ended)]
 
     def state_of(self, code: int) -> str | None:
-        """Return the state of a word by its code, None for START."""
+        """Return the state of a status by its code, None for START."""
         return None if code == START else self.states[code]
 
     def listed(self, *, information: bool) -> list[DirectlyFollows]:
-        """Return the moves whose rows are listed one by one: the findings, and with `information` every remark."""
-        return [move for move, remark in self.remarks.items() if information or remark.severity is Severity.FINDING]
+        """Return the pairs whose rows are listed one by one: those that are findings; with `information` all."""
+        return [pair for pair, each in self.deviations.items() if information or each.severity is Severity.FINDING]
 
     def repeats(self) -> list[DirectlyFollows]:
-        """Return the moves that stay in their state."""
-        return [move for move, remark in self.remarks.items() if remark.code is FindingCode.DUPLICATE]
+        """Return the pairs that stay in their state."""
+        return [pair for pair, deviation in self.deviations.items() if deviation.code is FindingCode.DUPLICATE]
 
-    def key(self, move: DirectlyFollows) -> int:
-        """Return a number of its own for a move, as queries.py computes it in SQL."""
-        return ((move.previous + 1) * len(self.words) + move.word) * 2 + move.ended
+    def key(self, pair: DirectlyFollows) -> int:
+        """Return a number of its own for a pair, which queries.py computes in SQL."""
+        return ((pair.previous + 1) * len(self.statuses) + pair.code) * 2 + pair.ended

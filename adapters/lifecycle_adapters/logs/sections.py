@@ -1,6 +1,6 @@
-"""A report as sections of tables, described once and shown by the terminal and by the HTML page.
+"""A report as sections of tables, described once, for the terminal and for the HTML page.
 
-What a table says and in which order stands here; colours, widths and markup are those of who shows it.
+What the tables hold, and their order, is here; colours, widths and markup are not.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lifecycle_adapters.logs.units import count, duration, share
 _MOST_ON_SCREEN = 10
 
 _MEANINGS = {
-    FindingCode.UNKNOWN_STATUS: "A word that the channel does not know. The row is left out of its task's history.",
+    FindingCode.UNKNOWN_STATUS: "A status that the channel does not know. The row is left out of its task's history.",
     FindingCode.WRONG_START: "The first row of a task is not the initial state.",
     FindingCode.DUPLICATE: "The state of the row before, once more.",
     FindingCode.AFTER_FINAL: "Something was reported after a final state.",
@@ -32,17 +32,17 @@ _MEANINGS = {
 class Kind(Enum):
     """What the text of a cell is."""
 
-    PLAIN = auto()  # words of ours and numbers
-    SPAN = auto()  # a time span, of which the smaller unit may stand on a line of its own
+    PLAIN = auto()  # our own text, and numbers
+    SPAN = auto()  # a time span, whose smaller unit may be on a line of its own
     BAD = auto()  # a number that should be 0
-    ABSENT = auto()  # words of ours in the place of something that is not there
-    WORD = auto()  # foreign: an id, a status, a state or an event
+    ABSENT = auto()  # our own text in place of something that does not exist
+    NAME = auto()  # foreign: an id, a status, a state or an event
     FILE = auto()  # foreign: the name of a file
     REASON = auto()  # foreign: why a file could not be read
 
 
 class Cell(NamedTuple):
-    """A cell: its texts, of which only words may be several, what they are, and a note for which there may be room."""
+    """A cell: its texts (several only if they are names), what they are, and a note to be shown if there is room."""
 
     texts: tuple[str, ...]
     kind: Kind = Kind.PLAIN
@@ -57,9 +57,9 @@ class Section:
     """A table with its titles.
 
     Attributes:
-        title: what stands above it.
-        lead: what the first column is called where nothing stands above.
-        caption: what it shows, in a sentence.
+        title: the heading of the section.
+        lead: the title of the first column if there is no heading.
+        caption: one sentence about its contents.
         texts, numbers: the titles of its columns, first those of texts.
         rows: one cell for each column.
         most_on_screen: how many rows are enough for a screen; None for all.
@@ -76,12 +76,12 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Sections:
-    """All sections of a report, in their order. Those without rows have nothing to show."""
+    """All sections of a report, in their order. Sections without rows are not shown."""
 
     findings: Section
-    ways: Section
-    dwell: Section
-    endings: Section
+    transitions: Section
+    times_in_state: Section
+    last_states: Section
     uncovered: Section
     worst: Section
     unknown: Section
@@ -100,32 +100,33 @@ def sections_of(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> Sections:
             "Findings by kind", "finding", "A finding makes its task's history bad, an information does not",
             ("Kind", "Severity"), ("Rows", "Share"), tuple(_findings(report, lifecycle)),
         ),
-        ways=Section(
-            "Ways", "from",
-            "How often tasks went from one state to another, from one row to the next; declared ways first",
-            ("From", "To", "By"), ("Rows", "Illegal", "Share"), tuple(map(_way, report.edges)),
+        transitions=Section(
+            "Observed transitions", "from",
+            "How often tasks went from one state to another, from one row to the next; the declared transitions first",
+            ("From", "To", "By"), ("Rows", "Illegal", "Share"), tuple(map(_transition, report.observed_transitions)),
         ),
-        dwell=Section(
-            "Dwell times", "stayed in",
-            "How long tasks stayed in a state before they left it; visits that have not ended are not in it",
-            ("State",), ("Visits", "Mean", "p50", "p95", "p99", "Longest"), tuple(map(_stay, report.dwell)),
+        times_in_state=Section(
+            "Time in state", "time in",
+            "How long tasks stayed in a state before they left it; visits that have not ended are left out",
+            ("State",), ("Visits", "Mean", "p50", "p95", "p99", "Longest"),
+            tuple(map(_time_in_state, report.times_in_state)),
         ),
-        endings=Section(
-            "Endings", "last seen in", "The state in which tasks were last seen",
-            ("State", "Which is"), ("Tasks", "Share"), tuple(_endings(report, lifecycle)),
+        last_states=Section(
+            "Last states", "last seen in", "The state in which tasks were last seen",
+            ("State", "Which is"), ("Tasks", "Share"), tuple(_last_states(report, lifecycle)),
         ),
         uncovered=Section(
             "Coverage", "never seen from", "Declared, never seen", ("From", "To", "By"), (),
-            tuple((_word(source), _word(to), _word(event)) for source, event, to in report.uncovered_transitions),
+            tuple((_name(source), _name(to), _name(event)) for source, event, to in report.uncovered_transitions),
         ),
         worst=Section(
             "Worst tasks", "tasks with the most findings", "The tasks with the most bad rows", ("Task",), ("Bad rows",),
-            tuple((_word(task), _count(number)) for task, number in report.worst), _MOST_ON_SCREEN,
+            tuple((_name(task), _count(number)) for task, number in report.worst), _MOST_ON_SCREEN,
         ),
         unknown=Section(
-            "Unknown statuses", "unknown status", "The most frequent words that the channel does not know",
+            "Unknown statuses", "unknown status", "The most frequent statuses that the channel does not know",
             ("Status",), ("Rows",),
-            tuple((_word(status), _count(number)) for status, number in report.unknown_statuses.items()),
+            tuple((_name(status), _count(number)) for status, number in report.unknown_statuses.items()),
         ),
         unreadable=Section(
             "Not read", "unreadable because", "Rows that could not be read; they were not judged",
@@ -141,36 +142,36 @@ def sections_of(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> Sections:
 
 def _findings(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> Iterator[Row]:
     rules = Rules(lifecycle, mode=cast("Mode", report.mode), channel=report.channel)
-    severities = {remark.code: remark.severity for remark in rules.remarks.values()}
-    severities[FindingCode.UNKNOWN_STATUS] = rules.remark_on_unknown(START, ended=False).severity
+    severities = {deviation.code: deviation.severity for deviation in rules.deviations.values()}
+    severities[FindingCode.UNKNOWN_STATUS] = rules.deviation_of_unknown(START, ended=False).severity
     for code, number in report.findings.items():
         named = Cell((str(code),), note=_MEANINGS[code])
         yield named, _plain(str(severities[code])), _count(number), _plain(share(number, report.rows))
 
 
-def _way(edge: ObservedTransition) -> Row:
-    source = Cell(("the start",), Kind.ABSENT) if edge.source is None else _word(edge.source)
-    events = Cell(edge.events, Kind.WORD)
-    if edge.source is not None and not edge.events:
+def _transition(observed: ObservedTransition) -> Row:
+    source = Cell(("the start",), Kind.ABSENT) if observed.source is None else _name(observed.source)
+    events = Cell(observed.events, Kind.NAME)
+    if observed.source is not None and not observed.events:
         events = Cell(("no transition",), Kind.ABSENT)
-    kind = Kind.BAD if edge.illegal else Kind.PLAIN
-    illegal = Cell((count(edge.illegal),), kind), Cell((share(edge.illegal, edge.count),), kind)
-    return source, _word(edge.target), events, _count(edge.count), *illegal
+    kind = Kind.BAD if observed.illegal else Kind.PLAIN
+    illegal = Cell((count(observed.illegal),), kind), Cell((share(observed.illegal, observed.count),), kind)
+    return source, _name(observed.target), events, _count(observed.count), *illegal
 
 
-def _stay(stay: TimeInState) -> Row:
-    spans = (stay.mean_s, stay.p50_s, stay.p95_s, stay.p99_s, stay.longest_s)
-    return _word(stay.state), _count(stay.count), *(Cell((duration(span),), Kind.SPAN) for span in spans)
+def _time_in_state(time: TimeInState) -> Row:
+    spans = (time.mean_s, time.p50_s, time.p95_s, time.p99_s, time.longest_s)
+    return _name(time.state), _count(time.count), *(Cell((duration(span),), Kind.SPAN) for span in spans)
 
 
-def _endings(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> Iterator[Row]:
-    for state, number in report.endings.items():
+def _last_states(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> Iterator[Row]:
+    for state, number in report.last_states.items():
         rest = "final" if lifecycle.is_final(state) else "settled" if lifecycle.is_settled(state) else "not over"
-        yield _word(state), _plain(rest), _count(number), _plain(share(number, report.tasks))
+        yield _name(state), _plain(rest), _count(number), _plain(share(number, report.tasks))
 
 
-def _word(text: str) -> Cell:
-    return Cell((text,), Kind.WORD)
+def _name(text: str) -> Cell:
+    return Cell((text,), Kind.NAME)
 
 
 def _plain(text: str) -> Cell:

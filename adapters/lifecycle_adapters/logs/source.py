@@ -1,4 +1,4 @@
-"""What can be checked: something that offers its rows as the relation `records` (see queries.py)."""
+"""Protocol of a source: a log, wherever it is, that can be loaded as the relation `records` (see queries.py)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from lifecycle_adapters.logs.rules import Rules
 
 @dataclass(frozen=True, slots=True)
 class LoadedLog:
-    """What a source offers.
+    """A log whose rows are in the relation `records`.
 
     Attributes:
-        engine: where `records` is; the workbench itself or a database elsewhere.
-        files: the name of each file, in the order of their numbers in places; or one name of what is no file.
+        engine: the database that holds `records`: the DuckDB session itself, or another.
+        files: the name of each file, in the order of their numbers in places; or one name if the log is no file.
         are_files: whether `files` are files.
-        broken: files that could not be read to their end, and why; what was read of them counts.
+        broken: files that could not be read to their end, and why; the rows before that count.
     """
 
     engine: Engine
@@ -30,14 +30,14 @@ class LoadedLog:
 
 
 class Source(Protocol):
-    """A log, wherever it lies."""
+    """A log, wherever it is."""
 
-    def load(self, bench: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
-        """Offer the rows as `records`, until the workbench is closed.
+    def load(self, session: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
+        """Make `records` of the log's rows; it lasts until the session is closed.
 
         Raises:
-            UnusableLog: it is not there, nothing of it can be read, or a column is missing.
+            UnusableLog: the log is not there, nothing of it can be read, or a column is missing.
             EngineFailed: the database failed.
-            MissingExtra: something is not installed.
+            MissingExtra: an optional dependency is not installed.
         """
         ...

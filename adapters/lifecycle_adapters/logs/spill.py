@@ -1,7 +1,7 @@
-"""Directories for what is needed only now: removed at the end, or, where a process was killed, by the next one.
+"""Temporary spill directories. The next run removes what a killed process left behind.
 
-A process keeps a file in its directory locked, and the lock goes with the process, however that ends. Where there
-are no such locks, on Windows and in some shares, what a killed process leaves stays.
+A process keeps a file in its directory locked, and the lock ends with the process, however that ends. On Windows and on
+some network shares there are no such locks: there a killed process's directory stays.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _LOCKED = "locked"
 
 @contextmanager
 def spill_directory(where: str | os.PathLike[str] | None = None) -> Generator[str]:
-    """Yield the path of a new directory in this one, or where temporary files usually go.
+    """Yield the path of a new directory in `where`, or in the system's folder of temporary files.
 
     Raises:
-        OSError: none can be made.
+        OSError: no directory can be made.
     """
     _remove_left_behind(Path(where or tempfile.gettempdir()))
     with ExitStack() as lock, tempfile.TemporaryDirectory(prefix=_PREFIX, dir=where) as directory:
@@ -34,14 +34,14 @@ def spill_directory(where: str | os.PathLike[str] | None = None) -> Generator[st
         descriptor = os.open(young, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         lock.callback(os.close, descriptor)
         if _lock(descriptor):
-            young.rename(locked)  # only now, or another process could be the first to lock it
+            young.rename(locked)  # not before, or another process could lock it first
         yield directory
 
 
 def _remove_left_behind(folder: Path) -> None:
     for directory in folder.glob(f"{_PREFIX}*"):
         with suppress(OSError):
-            # Others may put what they like into a folder that all may write to: a pipe would be waited for.
+            # Anybody may write into such a folder: opening a pipe there would block.
             descriptor = os.open(directory / _LOCKED, os.O_RDWR | getattr(os, "O_NONBLOCK", 0))
             try:
                 if _lock(descriptor):
@@ -51,7 +51,7 @@ def _remove_left_behind(folder: Path) -> None:
 
 
 def _lock(descriptor: int) -> bool:
-    """Whether a file could be locked: no living process has it."""
+    """Lock a file and return whether that succeeded: no living process has locked it."""
     if sys.platform != "win32":
         with suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

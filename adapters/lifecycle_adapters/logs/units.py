@@ -1,4 +1,4 @@
-"""Numbers, times and foreign text as people read them; used by everything that shows a report."""
+"""Numbers, times and foreign text for people; used by everything that shows a report."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 def count(number: int) -> str:
-    """Return a number with its thousands apart."""
+    """Return a number with a comma after each thousand."""
     return f"{number:,}"
 
 
 def counted(number: int, noun: str) -> str:
-    """Return how many there are of something whose plural ends in s."""
+    """Return a number with its noun, whose plural ends in s."""
     return f"{count(number)} {noun}{'' if number == 1 else 's'}"
 
 
 def share(part: int, whole: int) -> str:
-    """Return how much of the whole a part is, in percent; 0 % and 100 % are exact, never rounded."""
+    """Return the share of a part in the whole, in percent; 0 % and 100 % are exact, never rounded."""
     if part in (0, whole):
         return "100 %" if part else "0 %"
     percent = 100 * part / whole
@@ -32,7 +32,7 @@ def duration(seconds: float) -> str:
     if seconds < 60:
         return _below_a_minute(seconds)
     rest = round(seconds)
-    if rest >= 3_600:  # seconds do not count any more
+    if rest >= 3_600:  # seconds are no longer shown
         rest = round(rest / 60) * 60
     if rest >= 86_400:
         rest = round(rest / 3_600) * 3_600
@@ -52,20 +52,20 @@ def _below_a_minute(seconds: float) -> str:
 
 
 def moment(at: datetime) -> str:
-    """Return the date and the time in UTC, as exact as it is."""
+    """Return the date and the time in UTC, with all digits."""
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
 
 
 def iso(at: datetime) -> str:
-    """Return a moment in UTC in ISO 8601, as programs read it."""
+    """Return a time in UTC in ISO 8601, for programs."""
     return at.isoformat().replace("+00:00", "Z")
 
 
 def visible(text: str, *, most: int = 120) -> str:
-    """Return foreign text so that it can be seen and does nothing: cut, and what does not print as its number.
+    """Return foreign text truncated, with unprintable characters escaped.
 
-    What does not print is, besides control characters, all that turns the direction of writing, has no width,
-    or is half of a surrogate pair.
+    Unprintable are control characters, and characters that change the direction of writing, have no width, or are half
+    of a surrogate pair.
     """
     cut = text if len(text) <= most else f"{text[: most - 1]}…"
     return "".join(each if each.isprintable() else _numbered(ord(each)) for each in cut)

@@ -1,8 +1,8 @@
-"""Findings and rejects as files: Parquet, CSV or JSON Lines, each there whole or not at all.
+"""Write findings and rejects to files, atomically: Parquet, CSV or JSON Lines.
 
-Parquet and JSON Lines hold exactly what the log holds. A CSV is likely to be opened in a spreadsheet: its cells are
-those of spreadsheets.py, and lists are joined by bars. Ids and statuses are as private as the log: only the
-owner of a new file may read it, and one that is replaced keeps its mode.
+Parquet and JSON Lines hold exactly the values of the log. A CSV file may be opened in a spreadsheet: its cells are
+escaped by spreadsheets.py, and lists are joined by bars. Ids and statuses are as private as the log: only the owner may
+read a new file, and a file that is replaced keeps its mode.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ def _joined(texts: str) -> str:
     return cell_in_sql(f"array_to_string({texts}, '|')")
 
 
-# How a column of this type is written in this format; as it is where nothing is said.
+# How a column of a type is written in a format; unchanged if it is not listed.
 _WRITTEN: Mapping[Format, Mapping[str, Callable[[str], str]]] = {
     "parquet": {},
     "jsonl": {"TIMESTAMP WITH TIME ZONE": _iso},
     "csv": {"TIMESTAMP WITH TIME ZONE": _iso, "VARCHAR": cell_in_sql, "VARCHAR[]": _joined},
 }
 
-# And what DuckDB's COPY calls it.
+# The options of DuckDB's COPY.
 _OPTIONS: Mapping[Format, str] = {
     "parquet": "FORMAT parquet, COMPRESSION zstd",
     "jsonl": "FORMAT json",
@@ -45,23 +45,23 @@ _OPTIONS: Mapping[Format, str] = {
 
 
 def format_to_write(path: str | os.PathLike[str]) -> FileFormat:
-    """Return what the name of a file to be written tells.
+    """Return the format of a file to be written, by its name.
 
     Raises:
-        ValueError: it tells nothing.
+        ValueError: no format has such a name.
     """
     if (found := FileFormat.of(path)) is None:
-        raise ValueError(f"the name {os.fspath(path)!r} tells no format: it must end in {SUFFIXES}")
+        raise ValueError(f"the name {os.fspath(path)!r} has no known format: it must end in {SUFFIXES}")
     return found
 
 
 def require_writable(rows: Iterable[Path], others: Iterable[Path], *, log: Iterable[str]) -> None:
-    """Raise ValueError, before any work is done, if a file that is wanted could not be written.
+    """Raise ValueError, before any work is done, if one of these files could not be written.
 
     Args:
-        rows: files of findings or rejects, whose names tell their formats.
+        rows: files of findings or rejects, whose names end in their formats.
         others: further files.
-        log: the files that are read meanwhile.
+        log: the files of the log.
     """
     rows = list(rows)
     for path in rows:
@@ -72,33 +72,33 @@ def require_writable(rows: Iterable[Path], others: Iterable[Path], *, log: Itera
         if not target.parent.is_dir():
             raise ValueError(f"{path} cannot be written: there is no folder {target.parent}")
         if target.exists() and not target.is_file():
-            what = "a folder" if target.is_dir() else "there and no file"
-            raise ValueError(f"{path} cannot be written: it is {what}")
+            what = "is a folder" if target.is_dir() else "exists and is not a regular file"
+            raise ValueError(f"{path} cannot be written: it {what}")
     if len({*targets}) < len(targets):
-        raise ValueError("what is written must go to a file each")
+        raise ValueError("each output needs a file of its own")
     for file in log:
         if Path(os.path.realpath(file)) in targets:
-            raise ValueError(f"{file} is the log itself, and would be written over")
+            raise ValueError(f"{file} is a file of the log, and would be overwritten")
 
 
-def write(bench: DuckDbSession, path: str | os.PathLike[str], query: str, *, order: str) -> int:
+def write(session: DuckDbSession, path: str | os.PathLike[str], query: str, *, order: str) -> int:
     """Write the rows of a query, ordered by this column of it, which is left out, and return how many there are.
 
-    What was there under this name is replaced once all is written.
+    A file of this name is replaced once everything is written.
 
     Raises:
-        ValueError: the name tells no format.
+        ValueError: no format has such a name.
         EngineFailed: it cannot be written.
     """
     to = format_to_write(path)
     options = _OPTIONS[to.format] + (f", COMPRESSION {to.compression}" if to.compression else "")
-    types = {name: kind for name, kind, *_ in bench.run(f"DESCRIBE {query}") if name != order}
+    types = {name: kind for name, kind, *_ in session.run(f"DESCRIBE {query}") if name != order}
     written = _WRITTEN[to.format]
     columns = ", ".join(
         f"{written.get(kind, str)(identifier(name))} AS {identifier(name)}" for name, kind in types.items()
     )
     with atomic_write(path) as unfinished:
-        [(count,)] = bench.run(
+        [(count,)] = session.run(
             f"COPY (SELECT {columns} FROM ({query}) rows_written ORDER BY {identifier(order)})"
             f" TO {literal(unfinished)} ({options}, USE_TMP_FILE false)",
             doing=f"writing {Path(path).name}",
@@ -108,14 +108,14 @@ def write(bench: DuckDbSession, path: str | os.PathLike[str], query: str, *, ord
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Generator[Path]:
-    """Yield the path of a file to be written, which takes this one's place in the end, unless something is raised.
+    """Yield the path of a file to write, which replaces `path` at the end, unless something is raised.
 
     Raises:
-        EngineFailed: it cannot be written, or what was raised inside says so.
+        EngineFailed: it cannot be written.
     """
     target = Path(os.path.realpath(path))  # that of pathlib raises for a loop of links
     if target.exists() and not target.is_file():  # a device or a pipe would be replaced, not written to
-        raise EngineFailed(f"{os.fspath(path)} cannot be written: it is there and no file")
+        raise EngineFailed(f"{os.fspath(path)} cannot be written: it exists and is not a regular file")
     # In its folder, so that it can be renamed, and with a short name of its own, whatever the target's is.
     unfinished = target.with_name(f".lifecycle-{secrets.token_hex(8)}.tmp")
     try:

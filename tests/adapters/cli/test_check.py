@@ -370,7 +370,8 @@ def test_a_file_of_somebody_else_is_left_alone_where_nothing_can_be_read(folder:
     result = call("check", "v1-full", "log.csv", *ORDERED)
 
     assert result.exit_code == 2
-    assert "lifecycle-rejects.csv is no file of ours; --rejects FILE keeps which and why" in result.stderr
+    kept = "lifecycle-rejects.csv exists and was not written by this program; --rejects FILE keeps which and why"
+    assert kept in result.stderr
     assert (folder / "lifecycle-rejects.csv").read_text() == "mine\n"
 
 
@@ -599,7 +600,10 @@ def test_kept_rejects_replace_those_of_an_earlier_run_and_nothing_else(file: Pat
     result = call("check", "v1-full", str(file), *ORDERED)
 
     assert result.exit_code == 0
-    said = "1 row could not be read; lifecycle-rejects.csv is no file of ours; --rejects FILE keeps which and why\n"
+    said = (
+        "1 row could not be read; lifecycle-rejects.csv exists and was not written by this program;"
+        " --rejects FILE keeps which and why\n"
+    )
     assert result.stderr == said
     assert "1 unreadable row" in result.stdout
     assert kept.read_text() == "file,row\nsomebody's own\n"
@@ -627,7 +631,7 @@ def test_rejects_of_somebody_else_that_cannot_be_read_are_left_alone(unwritable:
         result = call("check", "v1-full", "-", "--input-format", "csv", *ORDERED, typed=CLEAN + ",\n")
 
     assert (result.exit_code, kept.read_text()) == (0, "private")
-    assert "lifecycle-rejects.csv is no file of ours" in result.stderr
+    assert "lifecycle-rejects.csv exists and was not written by this program" in result.stderr
 
 
 def test_what_was_asked_for_and_cannot_be_written_is_an_error(unwritable: Path) -> None:
@@ -674,20 +678,20 @@ def test_no_file_of_a_folder_or_a_glob_is_written_over(log: str, folder: Path) -
     result = call("check", "v1-full", log, *ORDERED, "--findings", "./log.csv")
 
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "log.csv is the log itself, and would be written over" in result.stderr
+    assert "log.csv is a file of the log, and would be overwritten" in result.stderr
     assert (folder / "log.csv").read_text() == BAD
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--findings", "found.txt"), "the name 'found.txt' tells no format"),
-        (("--rejects", "rejects"), "the name 'rejects' tells no format"),
+        (("--findings", "found.txt"), "the name 'found.txt' has no known format"),
+        (("--rejects", "rejects"), "the name 'rejects' has no known format"),
         (("--findings", "no/found.csv"), "no/found.csv cannot be written: there is no folder"),
         (("--findings", "folder.csv"), "folder.csv cannot be written: it is a folder"),
-        (("--findings", "pipe.csv"), "pipe.csv cannot be written: it is there and no file"),
-        (("--findings", "x.csv", "--rejects", "./x.csv"), "what is written must go to a file each"),
-        (("--findings", "./log.csv"), "log.csv is the log itself, and would be written over"),
+        (("--findings", "pipe.csv"), "pipe.csv cannot be written: it exists and is not a regular file"),
+        (("--findings", "x.csv", "--rejects", "./x.csv"), "each output needs a file of its own"),
+        (("--findings", "./log.csv"), "log.csv is a file of the log, and would be overwritten"),
     ],
 )
 def test_what_could_not_be_written_is_refused_before_any_work(

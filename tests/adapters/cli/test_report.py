@@ -81,7 +81,7 @@ def test_all_that_a_log_says_is_in_a_table() -> None:
             ["the start", "stopped", "1", "1", "100 %"],
             ["stopped", "running", "no transition", "1", "1", "100 %"],
         ],
-        "stayed in": [
+        "time in": [
             ["running", "2", "1 min 40 s", "0 s", "3 min 20 s", "3 min 20 s", "3 min 20 s"],
             ["stopped", "1", "5 s", "5 s", "5 s", "5 s", "5 s"],
             ["created", "2", "14 h", "10 s", "1 d 4 h", "1 d 4 h", "1 d 4 h"],
@@ -174,7 +174,7 @@ def test_for_programs() -> None:
 
     assert (document["tasks"], document["rows"], document["bad_rows"]) == (3, 12, 3)
     assert document["unreadable"] == {"no task id": 1, "bad time": 1}
-    assert document["edges"][1]["events"] == ["pause"]
+    assert document["observed_transitions"][1]["events"] == ["pause"]
     assert document["worst"] == [{"task": "c", "bad_rows": 3}]
     assert document["first_at"] == "2026-01-01T00:00:00Z"
 

@@ -23,7 +23,7 @@ RULES = Rules(V1_FULL)
 AT = "2026-01-15T10:30:00Z"
 AT_US = 1_768_473_000_000_000
 
-_COLUMNS = "task, at_us, sequence, place, status, word, form, fault, detail"
+_COLUMNS = "task, at_us, sequence, place, status, status_code, form, fault, detail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Record:
     sequence: int | None
     place: int
     status: str | None
-    word: int | None
+    status_code: int | None
     form: str | None
     fault: str | None
     detail: str | None

@@ -23,7 +23,8 @@ from lifecycle_adapters.logs.result import CheckedLog
 Declared = Lifecycle[str, str]
 
 PARTS = (
-    "rows", "tasks", "first_at", "last_at", "findings", "bad_rows", "bad_tasks", "edges", "dwell", "endings",
+    "rows", "tasks", "first_at", "last_at", "findings", "bad_rows", "bad_tasks", "observed_transitions",
+    "times_in_state", "last_states",
     "uncovered_transitions", "unknown_statuses", "ties", "worst",
 )  # fmt: skip
 """What of a report the log alone decides, whatever engine counts and however the log is written."""
@@ -89,9 +90,9 @@ def expected(
         "findings": _counted((finding.code for _, finding in remarks), FindingCode),
         "bad_rows": len(bad),
         "bad_tasks": len({row.task for row, _ in bad}),
-        "edges": _edges(lifecycle, histories, {row.place for row, _ in bad}),
-        "dwell": _dwell(lifecycle, histories) if timed else (),
-        "endings": _counted((each.known[-1][1] for each in histories if each.known), _states(lifecycle)),
+        "observed_transitions": _edges(lifecycle, histories, {row.place for row, _ in bad}),
+        "times_in_state": _dwell(lifecycle, histories) if timed else (),
+        "last_states": _counted((each.known[-1][1] for each in histories if each.known), _states(lifecycle)),
         "uncovered_transitions": _unseen(lifecycle, histories),
         "unknown_statuses": dict(_most(find.status for _, find in bad if find.code is FindingCode.UNKNOWN_STATUS)),
         "ties": sum(each.ties for each in histories) if timed else 0,

@@ -11,14 +11,14 @@ from lifecycle_adapters.logs.report import LogReport, ObservedTransition, TimeIn
 
 def report_of(lifecycle: Lifecycle[Any, Any], **parts: Any) -> LogReport:
     """Return the report of a log in which nothing happened, but for the parts that are given."""
-    edges: tuple[ObservedTransition, ...] = parts.get("edges", ())
-    seen = {(edge.source, edge.target) for edge in edges}
+    transitions: tuple[ObservedTransition, ...] = parts.get("observed_transitions", ())
+    seen = {(edge.source, edge.target) for edge in transitions}
     rows = ((str(row.source), str(row.event), str(row.target)) for row in lifecycle.transitions)
     nothing: dict[str, Any] = {
         "lifecycle": lifecycle.name, "mode": "exact", "channel": "api", "engine": "DuckDB 2.0.0", "files": 1,
         "rows": 0, "unreadable": {}, "broken": {}, "tasks": 0,
         "first_at": None, "last_at": None, "time_forms": {}, "findings": {}, "bad_rows": 0, "bad_tasks": 0,
-        "edges": (), "dwell": (), "endings": {},
+        "observed_transitions": (), "times_in_state": (), "last_states": {},
         "uncovered_transitions": tuple(row for row in rows if (row[0], row[2]) not in seen),
         "unknown_statuses": {}, "ties": 0, "worst": (),
     }  # fmt: skip
@@ -41,7 +41,7 @@ DIRTY = report_of(
     },
     bad_rows=1_001_289,
     bad_tasks=640_512,
-    edges=(
+    observed_transitions=(
         ObservedTransition(None, "created", (), 59_999_983, 0, 1),
         ObservedTransition("created", "running", ("start",), 100_000_000, 0, 2),
         ObservedTransition("running", "paused", ("pause",), 9_000_000, 200, 3),
@@ -53,11 +53,11 @@ DIRTY = report_of(
         ObservedTransition("stopped", "failed", (), 3, 3, 9),
         ObservedTransition("failed", "running", (), 1, 1, 10),
     ),
-    dwell=(
+    times_in_state=(
         TimeInState("running", 39_000_000, 81.25, 45.0, 3_725.0, 90_061.0, 8_640_000.0),
         TimeInState("created", 100_000_000, 0.00125, 0.00085, 0.0123, 4.5, 61.0),
     ),
-    endings={"running": 1_000_000, "finished": 58_999_999, "failed": 1},
+    last_states={"running": 1_000_000, "finished": 58_999_999, "failed": 1},
     unknown_statuses={"exploded": 1_000, "=1+1": 48},
     ties=1_234_567,
     worst=(("task-9", 12), ("task-8", 2)),

@@ -125,11 +125,11 @@ def test_rejects_are_kept_but_never_in_the_place_of_anything_else(folder: Path) 
 
     assert [keep_rejects(write) for _ in range(2)] == [kept.name] * 2
     kept.write_text("file,row\n")
-    with pytest.raises(EngineFailed, match=r"lifecycle-rejects\.csv is no file of ours"):
+    with pytest.raises(EngineFailed, match=r"lifecycle-rejects\.csv exists and was not written by this program"):
         keep_rejects(write)
     kept.unlink()
     kept.symlink_to("nowhere")
-    with pytest.raises(EngineFailed, match="is no file of ours"):
+    with pytest.raises(EngineFailed, match="exists and was not written by this program"):
         keep_rejects(write)
 
 
@@ -137,11 +137,11 @@ def test_files_that_could_not_be_written_are_refused(folder: Path) -> None:
     (folder / "log.csv").touch()
     require_writable([Path("found.csv"), Path("rejects.jsonl")], [Path("page.html")], log=["log.csv"])
     for rows, others, message in (
-        ([Path("found.txt")], [], "tells no format"),
+        ([Path("found.txt")], [], "has no known format"),
         ([Path("no/found.csv")], [], "there is no folder"),
         ([], [folder], "it is a folder"),
-        ([Path("a.csv")], [Path("./a.csv")], "must go to a file each"),
-        ([], [Path("log.csv")], "is the log itself"),
+        ([Path("a.csv")], [Path("./a.csv")], "each output needs a file of its own"),
+        ([], [Path("log.csv")], "is a file of the log"),
     ):
         with pytest.raises(ValueError, match=message):
             require_writable(rows, others, log=["./log.csv"])

@@ -37,11 +37,11 @@ CLEAN = report_of(
     V1_FULL,
     rows=5,
     tasks=2,
-    edges=(
+    observed_transitions=(
         ObservedTransition(None, "created", (), 2, 0, 1),
         ObservedTransition("created", "running", ("start",), 2, 0, 2),
     ),
-    endings={"running": 1, "finished": 1},
+    last_states={"running": 1, "finished": 1},
 )
 
 
@@ -186,10 +186,11 @@ def test_a_gap_in_a_polled_log_is_information() -> None:
 
 
 def test_ways(dirty: Element) -> None:
-    rows = table_under(dirty, "Ways")
+    rows = table_under(dirty, "Observed transitions")
 
     assert [(row[0], row[1], row[3], row[4]) for row in rows] == [
-        (edge.source or "the start", edge.target, f"{edge.count:,}", f"{edge.illegal:,}") for edge in DIRTY.edges
+        (edge.source or "the start", edge.target, f"{edge.count:,}", f"{edge.illegal:,}")
+        for edge in DIRTY.observed_transitions
     ]
     assert [row[2] for row in rows[:3]] == ["", "start", "pause"]
     assert rows[2][5] == "< 0.01 %"
@@ -198,14 +199,14 @@ def test_ways(dirty: Element) -> None:
 
 
 def test_dwell_times(dirty: Element) -> None:
-    assert table_under(dirty, "Dwell times") == [
+    assert table_under(dirty, "Time in state") == [
         ["running", "39,000,000", "1 min 21 s", "45 s", "1 h 2 min", "1 d 1 h", "100 d"],
         ["created", "100,000,000", "1.25 ms", "850 µs", "12.3 ms", "4.5 s", "1 min 1 s"],
     ]
 
 
 def test_endings_and_coverage(dirty: Element) -> None:
-    assert table_under(dirty, "Endings") == [
+    assert table_under(dirty, "Last states") == [
         ["running", "not over", "1,000,000", "1.67 %"],
         ["finished", "final", "58,999,999", "98.33 %"],
         ["failed", "final", "1", "< 0.01 %"],
@@ -258,7 +259,14 @@ def test_only_the_first_findings_are_taken_and_the_page_says_so() -> None:
 
 
 def test_a_clean_log_has_no_empty_tables() -> None:
-    assert titles(page_of(CLEAN)) == ["Findings by kind", "Traffic", "Ways", "Dwell times", "Endings", "Coverage"]
+    assert titles(page_of(CLEAN)) == [
+        "Findings by kind",
+        "Traffic",
+        "Observed transitions",
+        "Time in state",
+        "Last states",
+        "Coverage",
+    ]
 
 
 def test_the_page_of_a_real_log(tmp_path: Path) -> None:
@@ -275,7 +283,7 @@ def test_the_page_of_a_real_log(tmp_path: Path) -> None:
         ["<b>", "wrong_start", "the start", "paused"],
         ["a", "unknown_status", "created", "=1+1"],
     ]
-    assert ["running", "1", "2.5 s", "2.5 s", "2.5 s", "2.5 s", "2.5 s"] in table_under(document, "Dwell times")
+    assert ["running", "1", "2.5 s", "2.5 s", "2.5 s", "2.5 s", "2.5 s"] in table_under(document, "Time in state")
     words = [text.text.strip() for text in document.one("figure").all("text")]
     assert words.count("1 illegal") == 2
 
@@ -283,7 +291,7 @@ def test_the_page_of_a_real_log(tmp_path: Path) -> None:
 def test_an_empty_report_has_a_page(declared: Declared) -> None:
     document = page_of(report_of(declared), lifecycle=declared)
 
-    assert titles(document) == ["Findings by kind", "Traffic", "Dwell times", "Coverage"]
+    assert titles(document) == ["Findings by kind", "Traffic", "Time in state", "Coverage"]
     assert document.all("svg")
 
 
@@ -298,7 +306,7 @@ def test_without_a_diagram_the_page_has_its_tables_and_says_why(error: Exception
 
     assert not document.all("svg", "figure")
     assert str(error) in document.one("main").text
-    assert len(table_under(document, "Ways")) == len(DIRTY.edges)
+    assert len(table_under(document, "Observed transitions")) == len(DIRTY.observed_transitions)
 
 
 def test_the_legend_explains_what_is_there_and_no_more(dirty: Element) -> None:
@@ -459,8 +467,10 @@ def test_a_browser_shows_the_diagram_without_an_error_or_a_request(
         behind = visit.ask("getComputedStyle(document.querySelector('.graph > polygon')).fill")
 
         assert shown
-        assert drawn == len(report.edges) + len(report.uncovered_transitions) + (0 if report.edges else 1)
-        for edge in report.edges:
+        assert drawn == len(report.observed_transitions) + len(report.uncovered_transitions) + (
+            0 if report.observed_transitions else 1
+        )
+        for edge in report.observed_transitions:
             told = f"{edge.illegal:,} illegal" if edge.illegal == edge.count else f"{edge.count:,}"
             assert {told, *edge.events} <= {*labels}
         assert paper == behind == {"light": "rgb(255, 255, 255)", "dark": "rgb(13, 17, 23)"}[scheme]

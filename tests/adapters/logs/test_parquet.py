@@ -31,7 +31,7 @@ def test_a_typed_log(tmp_path: Path) -> None:
                                  ('a', TIMESTAMP '2026-01-15 10:30:00', 'running', 1),
                                  ('b', NULL, 'strange', 3)) AS log(task_id, "at", status, nr)""",
     )
-    created, running = map(RULES.words.index, ("created", "running"))
+    created, running = map(RULES.statuses.index, ("created", "running"))
     stamp = str(TimeForm.TIMESTAMP)
     assert read(log, columns=Columns(sequence="nr")) == [
         Record("a", AT_US, 2, place_of(0, 1), "created", created, stamp, None, None),

@@ -40,7 +40,7 @@ from tests.support.postgres import PostgresServer
 Run = Callable[[str], list[tuple[Any, ...]]]
 
 UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)  # the one value that differs is told in any case
-RECORDS = "SELECT task, at_us, sequence, place, status, word, form, fault, detail FROM records ORDER BY place"
+RECORDS = "SELECT task, at_us, sequence, place, status, status_code, form, fault, detail FROM records ORDER BY place"
 
 
 @pytest.fixture(scope="module")
@@ -313,7 +313,8 @@ def test_words_that_no_server_can_hold_are_no_hindrance(url: str, run: Run, log:
     [
         ("plain", "plain"), ("public.plain", "plain"), ("Mixed", '"Mixed"'), ("other.log", "other.log"),
         ("a.b", '"a.b"'), ("x.a.b", '"x.a"."b"'), ('it\'s "the" log; DROP TABLE plain; --', None),
-        ("records", "records"), ("counted", "counted"), ("public.records", "records"), ("100%s {}", '"100%s {}"'),
+        ("records", "records"), ("pair_counts", "pair_counts"), ("public.records", "records"),
+        ("100%s {}", '"100%s {}"'),
     ],
 )  # fmt: skip
 def test_a_table_is_found_by_its_name_as_it_is(url: str, run: Run, table: str, created: str | None) -> None:
@@ -457,7 +458,7 @@ def test_who_may_read_need_not_write(url: str, run: Run, log: str) -> None:
 
 def test_nothing_is_left_behind_and_the_connection_ends_with_the_log(url: str, run: Run, log: str) -> None:
     ours = "SELECT COUNT(*) FROM pg_stat_activity WHERE application_name = 'lifecycle' AND datname = current_database()"
-    tables = "SELECT COUNT(*) FROM pg_class WHERE relname IN ('records', 'counted')"
+    tables = "SELECT COUNT(*) FROM pg_class WHERE relname IN ('records', 'pair_counts')"
     with checked(url, log):
         assert run(ours) == [(1,)]
     assert eventually(lambda: run(ours) == [(0,)])

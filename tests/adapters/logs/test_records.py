@@ -333,16 +333,16 @@ def test_what_is_no_id_is_a_fault(bench: DuckDbSession, value: str, detail: str 
 @pytest.mark.parametrize(
     ("value", "status", "word"),
     [
-        ("'running'", "running", RULES.words.index("running")), ("'Running'", "Running", None),
-        ("'running'::ENUM('running')", "running", RULES.words.index("running")),
-        ("'\"running\"'::JSON", "running", RULES.words.index("running")), ("'running '", "running ", None),
+        ("'running'", "running", RULES.statuses.index("running")), ("'Running'", "Running", None),
+        ("'running'::ENUM('running')", "running", RULES.statuses.index("running")),
+        ("'\"running\"'::JSON", "running", RULES.statuses.index("running")), ("'running '", "running ", None),
         ("'running' || chr(0)", "running\0", None), ("'=1+1'", "=1+1", None),
         ("'''; DROP TABLE raw; --'", "'; DROP TABLE raw; --", None),
     ],
 )  # fmt: skip
 def test_statuses_are_compared_as_they_are(bench: DuckDbSession, value: str, status: str, word: int | None) -> None:
     [record] = read(bench, Columns(), [{"task_id": "'t'", "at": literal(AT), "status": value}])
-    assert (record.status, record.word, record.fault) == (status, word, None)
+    assert (record.status, record.status_code, record.fault) == (status, word, None)
 
 
 @pytest.mark.parametrize(
@@ -354,7 +354,12 @@ def test_statuses_are_compared_as_they_are(bench: DuckDbSession, value: str, sta
 )  # fmt: skip
 def test_what_is_no_status_is_a_fault(bench: DuckDbSession, value: str, detail: str | None) -> None:
     [record] = read(bench, Columns(), [{"task_id": "'t'", "at": literal(AT), "status": value}])
-    assert (record.status, record.word, record.fault, record.detail) == (None, None, RejectReason.NO_STATUS, detail)
+    assert (record.status, record.status_code, record.fault, record.detail) == (
+        None,
+        None,
+        RejectReason.NO_STATUS,
+        detail,
+    )
 
 
 @pytest.mark.parametrize(
@@ -468,7 +473,7 @@ def test_letter_case_that_matters_cannot_be_ignored() -> None:
     )
     with pytest.raises(ValueError, match="the letter case of channel 'api' matters"):
         Rules(lifecycle, ignore_case=True)
-    assert Rules(lifecycle).words == ("on", "ON")
+    assert Rules(lifecycle).statuses == ("on", "ON")
 
 
 # --- times that only DuckDB reads, and only if they are named -------------------------------------

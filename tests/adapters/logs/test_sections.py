@@ -38,7 +38,7 @@ def test_every_kind_of_finding_has_a_meaning() -> None:
 
 
 def test_what_is_illegal_or_absent_is_marked() -> None:
-    ways = sections_of(DIRTY, V1_FULL).ways.rows
+    ways = sections_of(DIRTY, V1_FULL).transitions.rows
     assert ways[0][0] == Cell(("the start",), Kind.ABSENT)
     assert {row[4].kind for row in ways} == {Kind.PLAIN, Kind.BAD}
     assert all((row[4].kind is Kind.BAD) == (row[4].texts != ("0",)) for row in ways)

@@ -154,14 +154,14 @@ def test_moves_are_counted_in_words(spark: SparkSession) -> None:
     rows = [LogRow("t", 10, 0, 1, "created"), LogRow("t", 25, 0, 2, "stopped"), LogRow("t", 31, 0, 3, "started")]
     check = checked(frame(spark, rows), V2, columns=SEQUENCED, place="place")
 
-    moves = {(row.previous, row.status): row.asDict() for row in check.moves.collect()}
+    moves = {(row.previous, row.status): row.asDict() for row in check.pairs.collect()}
     assert moves[None, "created"] == {
         "previous": None, "status": "created", "state": "created", "ended": False, "code": None, "severity": None,
-        "rows_counted": 1, "dwell_total_us": None, "dwell_longest_us": None, "example": 1,
+        "rows_counted": 1, "total_us": None, "longest_us": None, "example": 1,
     }  # fmt: skip
     assert moves["stopped", "started"] == {
         "previous": "stopped", "status": "started", "state": "started", "ended": True, "code": "after_final",
-        "severity": "finding", "rows_counted": 1, "dwell_total_us": 6, "dwell_longest_us": 6, "example": 3,
+        "severity": "finding", "rows_counted": 1, "total_us": 6, "longest_us": 6, "example": 3,
     }  # fmt: skip
     assert set(moves) == {(None, "created"), ("created", "stopped"), ("stopped", "started")}
 
@@ -359,7 +359,16 @@ def test_ids_statuses_and_sequences_are_what_duckdb_takes_them_for(
 def _known(row: logs.Record) -> tuple[Any, ...]:
     """What must be the same; how a value at fault is shown is each engine's own, but for texts."""
     at_us = None if row.fault is not None else row.at_us
-    return row.task, at_us, row.sequence, row.place, row.status, row.word, row.fault, None if row.fault else row.form
+    return (
+        row.task,
+        at_us,
+        row.sequence,
+        row.place,
+        row.status,
+        row.status_code,
+        row.fault,
+        None if row.fault else row.form,
+    )
 
 
 def _records(spark: SparkSession, folder: Path, columns: Columns, *, zone: str, ansi: bool) -> list[tuple[Any, ...]]:
@@ -369,7 +378,7 @@ def _records(spark: SparkSession, folder: Path, columns: Columns, *, zone: str, 
     session.conf.set("spark.sql.session.timeZone", zone)
     session.conf.set("spark.sql.ansi.enabled", str(ansi).lower())
     rows = records_of(session.read.parquet(str(folder)), columns, logs.RULES, place=column("nth").cast("bigint"))
-    names = ("task", "at_us", "sequence", "place", "status", "word", "form", "fault", "detail")
+    names = ("task", "at_us", "sequence", "place", "status", "status_code", "form", "fault", "detail")
     taken: list[Any] = rows.select(*names).orderBy("place").collect()
     return [_known(logs.Record(*row)) for row in taken]
 
@@ -524,7 +533,7 @@ MANY = 1_500_000
 
 def test_a_large_log(spark: SparkSession, tmp_path: Path) -> None:
     with DuckDbSession() as bench:
-        words = [*Rules(CATALOG["v3-full"]).words, "odd"]
+        words = [*Rules(CATALOG["v3-full"]).statuses, "odd"]
         folder = tmp_path / "log"
         folder.mkdir()
         for part in range(3):

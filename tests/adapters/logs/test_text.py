@@ -56,7 +56,7 @@ class Reader:
     ) -> tuple[list[Record], dict[str, str]]:
         self.bench.run("DROP TABLE IF EXISTS text_records")
         broken = read_text(self.bench, RULES, columns, files, **options)
-        columns_of_records = "task, at_us, sequence, place, status, word, form, fault, detail"
+        columns_of_records = "task, at_us, sequence, place, status, status_code, form, fault, detail"
         rows = self.bench.run(f"SELECT {columns_of_records} FROM text_records ORDER BY place, detail")
         return [Record(*row) for row in rows], broken
 
@@ -103,7 +103,7 @@ def test_marks_and_ends_of_lines_are_no_part_of_a_cell(
 @pytest.mark.parametrize("row_by_row", [False, True], ids=["at once", "row by row"])
 def test_all_parts_of_a_record_are_read(reader: Reader, row_by_row: bool) -> None:
     columns = Columns(task="run", at="when", status="phase", sequence="nth")
-    record = Record("a", AT_US, 7, 2, "running", RULES.words.index("running"), "iso", None, None)
+    record = Record("a", AT_US, 7, 2, "running", RULES.statuses.index("running"), "iso", None, None)
 
     text = f"nth,phase,other,when,run\n7,running,x,{AT},a\n"
     assert reader(text, columns=columns, row_by_row=row_by_row) == [record]

@@ -81,7 +81,7 @@ def test_every_declared_way_is_drawn_whether_gone_or_not(declared: Declared) -> 
 def test_every_way_of_a_log_is_drawn_with_its_events_and_counts() -> None:
     picture = lines(traffic_dot(DIRTY, V1_FULL))
 
-    for way in DIRTY.edges:
+    for way in DIRTY.observed_transitions:
         words = picture[way.source or "start", way.target].words
         assert {*way.events} <= {*words}
         if way.illegal:
@@ -98,14 +98,14 @@ def test_the_svg_shows_them_all() -> None:
     assert len(groups) == len(lines(traffic_dot(DIRTY, V1_FULL)))
     (labels,) = (group for group in root.iter(f"{SVG}g") if group.get("class") == "labels")
     words = ["".join(text.itertext()).replace("\xa0", " ").strip() for text in labels]
-    for way in DIRTY.edges:
+    for way in DIRTY.observed_transitions:
         told = f"{way.count:,}" if way.illegal < way.count else f"{way.illegal:,} illegal"
         assert told in words
     assert not [text for group in groups for text in group.iter(f"{SVG}text")]  # none lies behind a line
 
 
 def test_rows_of_several_events_between_two_states_share_a_line() -> None:
-    log = report_of(V3_FULL, edges=(edge("running", "idle", 7, 0, "complete", "stop_task"),))
+    log = report_of(V3_FULL, observed_transitions=(edge("running", "idle", 7, 0, "complete", "stop_task"),))
 
     assert lines(traffic_dot(log, V3_FULL))["running", "idle"].words == ("complete", "stop_task", "7")
 
@@ -121,7 +121,7 @@ def test_of_very_many_undeclared_ways_the_most_frequent_are_drawn() -> None:
         edge(f"s{one}", f"s{other}", 10 * one + other + 1, 1) for one in range(11) for other in range(12)
         if other not in (one, one + 1)
     ]  # fmt: skip
-    log = report_of(long, edges=(edge("s0", "s1", 5, 0, "go"), *undeclared))
+    log = report_of(long, observed_transitions=(edge("s0", "s1", 5, 0, "go"), *undeclared))
 
     shown = drawn(log)
 
@@ -136,7 +136,7 @@ def test_of_very_many_undeclared_ways_the_most_frequent_are_drawn() -> None:
 
 def test_more_rows_make_a_wider_line() -> None:
     counts = {("created", "running"): 1, ("running", "paused"): 1_000, ("paused", "running"): 100_000_000}
-    log = report_of(V1_FULL, edges=tuple(edge(*way, number, 0, "x") for way, number in counts.items()))
+    log = report_of(V1_FULL, observed_transitions=tuple(edge(*way, number, 0, "x") for way, number in counts.items()))
     picture = lines(traffic_dot(log, V1_FULL))
 
     widths = [float(picture[way].value("penwidth")) for way in counts]
@@ -148,14 +148,16 @@ def test_more_rows_make_a_wider_line() -> None:
 @pytest.mark.parametrize(("illegal", "place"), [(0, 0), (1, 1), (10, 1), (11, 2), (500, 2), (501, 3), (1_000, 3)])
 def test_the_share_of_illegal_rows_decides_the_colour(illegal: int, place: int) -> None:
     way = edge("running", "paused", 1_000, illegal, "pause")
-    picture = lines(traffic_dot(report_of(V1_FULL, edges=(way,)), V1_FULL))
+    picture = lines(traffic_dot(report_of(V1_FULL, observed_transitions=(way,)), V1_FULL))
 
     assert shade(way) is SHADES[place]
     assert picture["running", "paused"].value("color") == SHADES[place].light
 
 
 def test_line_styles_tell_what_is_declared_without_colour() -> None:
-    log = report_of(V1_FULL, edges=(edge("created", "running", 9, 0, "start"), edge("created", "paused", 9, 9)))
+    log = report_of(
+        V1_FULL, observed_transitions=(edge("created", "running", 9, 0, "start"), edge("created", "paused", 9, 9))
+    )
     picture = lines(traffic_dot(log, V1_FULL))
 
     assert "style" not in picture["created", "running"].look
@@ -166,7 +168,7 @@ def test_line_styles_tell_what_is_declared_without_colour() -> None:
 
 def test_a_start_that_is_no_finding_is_a_start_like_another() -> None:
     """As in a polled log, where nothing says where a task began."""
-    log = report_of(V1_FULL, edges=(edge(None, "paused", 9),), mode="sampled")
+    log = report_of(V1_FULL, observed_transitions=(edge(None, "paused", 9),), mode="sampled")
 
     line = lines(traffic_dot(log, V1_FULL))["start", "paused"]
 
@@ -175,19 +177,23 @@ def test_a_start_that_is_no_finding_is_a_start_like_another() -> None:
 
 
 def test_what_is_forbidden_does_not_turn_the_picture_round() -> None:
-    backwards = report_of(V1_FULL, edges=(edge("failed", "created", 9, 9),))
+    backwards = report_of(V1_FULL, observed_transitions=(edge("failed", "created", 9, 9),))
 
     assert " dir=back" in lines(traffic_dot(backwards, V1_FULL))["failed", "created"].look
 
 
 def test_final_states_stand_in_the_last_column_unless_a_way_joins_two_of_them() -> None:
-    assert "rank=max" in traffic_dot(report_of(V1_FULL, edges=(edge("failed", "created", 9, 9),)), V1_FULL)
-    assert "rank=max" not in traffic_dot(report_of(V1_FULL, edges=(edge("failed", "stopped", 9, 9),)), V1_FULL)
+    assert "rank=max" in traffic_dot(
+        report_of(V1_FULL, observed_transitions=(edge("failed", "created", 9, 9),)), V1_FULL
+    )
+    assert "rank=max" not in traffic_dot(
+        report_of(V1_FULL, observed_transitions=(edge("failed", "stopped", 9, 9),)), V1_FULL
+    )
 
 
 def test_states_show_how_long_tasks_stayed_and_how_many_are_there() -> None:
     stay = TimeInState("running", 10, 1.0, 61.0, 7_260.0, 1.0, 1.0)
-    dot = traffic_dot(report_of(V1_FULL, dwell=(stay,), endings={"running": 1_234, "failed": 56}), V1_FULL)
+    dot = traffic_dot(report_of(V1_FULL, times_in_state=(stay,), last_states={"running": 1_234, "failed": 56}), V1_FULL)
 
     labels = [text_of(label) for label in re.findall(r"^    s\d+ \[label=(<.*>), color", dot, re.MULTILINE)]
     assert ("running", "p50 1 min 1 s", "p95 2 h 1 min", "1,234 still here") in labels

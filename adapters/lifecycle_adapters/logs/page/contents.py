@@ -59,11 +59,11 @@ def page(report: LogReport, lifecycle: Lifecycle[Any, Any], findings: Iterable[L
         f"<h1>Log against lifecycle {word(report.lifecycle)}</h1>",
         _verdict(report),
         _facts(report, lifecycle),
-        _section(sections.findings, otherwise="<p>Nothing remarkable in any row.</p>\n"),
+        _section(sections.findings, otherwise="<p>No finding in any row.</p>\n"),
         _traffic(report, lifecycle),
-        _section(sections.ways),
-        _section(sections.dwell, otherwise="<p>No visit with a known length.</p>\n"),
-        side_by_side(_section(sections.endings), _section(sections.uncovered, above=_coverage(report, lifecycle))),
+        _section(sections.transitions),
+        _section(sections.times_in_state, otherwise="<p>No visit with a known length.</p>\n"),
+        side_by_side(_section(sections.last_states), _section(sections.uncovered, above=_coverage(report, lifecycle))),
         side_by_side(_section(sections.worst), _section(sections.unknown)),
         section(sections.unreadable.title, _table(sections.unreadable), _table(sections.broken)),
         _ties(report),
@@ -101,7 +101,7 @@ def _facts(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> str:
     facts = [
         ("Lifecycle", word(report.lifecycle), escape(visible(lifecycle.citation, most=300))),
         ("Mode", escape(report.mode), MODES[report.mode]),
-        ("Channel", word(report.channel), "whose words the statuses are"),
+        ("Channel", word(report.channel), "which channel's statuses they are"),
         ("Engine", escape(visible(report.engine)), ""),
         ("Files", count(report.files) if report.files else "none", "" if report.files else "a table or a data frame"),
         ("Rows", count(report.rows), ""),
@@ -137,7 +137,7 @@ def _table(each: Section) -> str:
 def _cell(cell: Cell) -> str:
     text = escape(visible("".join(cell.texts), most=300)).replace(" %", "&nbsp;%")
     match cell.kind:
-        case Kind.WORD | Kind.FILE:
+        case Kind.NAME | Kind.FILE:
             return ", ".join(map(word, cell.texts))
         case Kind.ABSENT:
             return f"<i>{text}</i>"
@@ -153,7 +153,7 @@ def _traffic(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> str:
     except (MissingExtra, RenderError) as error:
         why = escape(visible(str(error), most=300))
         return section("Traffic", f"<p>The diagram is missing: {why}. The tables say the same.</p>\n")
-    left_out = len(report.edges) - len(drawn(report))
+    left_out = len(report.observed_transitions) - len(drawn(report))
     more = f"<p>{counted(left_out, 'rarer way')} without a transition: in the table only.</p>\n" if left_out else ""
     return section(
         "Traffic",
@@ -163,9 +163,9 @@ def _traffic(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> str:
 
 
 def _legend(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> str:
-    shades = {shade(edge) for edge in report.edges}
+    shades = {shade(edge) for edge in report.observed_transitions}
     entries = [(_sample(each.light, 4), each.meaning) for each in SHADES if each in shades]
-    if any(map(is_undeclared, report.edges)):
+    if any(map(is_undeclared, report.observed_transitions)):
         entries.append((_sample(Colour.INK, 2.5, "8 4"), "no transition declares it"))
     if report.uncovered_transitions:
         entries.append((_sample(Colour.REMOTE, 1.2, "5 3"), "declared, never seen"))

@@ -1,8 +1,7 @@
-"""How HTML is written: the document around, tables, sections, and foreign text that does nothing.
+"""HTML: the document, tables, sections, and escaped foreign text.
 
-What a page says is contents.py's, its looks are page.css and the colours of the diagrams. The document has a
-policy of its own, which forbids scripts, requests and styles other than those it was made with, should foreign
-text ever get through.
+The contents of a page are in contents.py, its look in page.css and the colours of the diagrams. A content security
+policy in the document forbids scripts, requests and any other style, in case foreign text is ever not escaped.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from lifecycle_adapters.logs.page.traffic import SHADES
 from lifecycle_adapters.logs.units import visible
 from lifecycle_adapters.render import DARK
 
-_LONG = 40  # characters; a shorter word is not broken in a table
+_LONG = 40  # characters; a shorter text is not broken in a table
 _STYLES = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 
 
@@ -47,20 +46,20 @@ def document(title: str, main: str) -> str:
 
 
 def word(text: str) -> str:
-    """Foreign text, shown as what it is; of its own direction of writing, so that it moves nothing around it."""
+    """Foreign text, shown as what it is; of its own direction of writing, so that it pairs nothing around it."""
     shown = visible(text)
     return f'<bdi class="word{" long" if len(shown) > _LONG else ""}">{escape(shown)}</bdi>'
 
 
 def section(title: str, *content: str) -> str:
-    """A section under its title; nothing where it has no content."""
+    """A section under its title; nothing if it has no content."""
     if not any(content):
         return ""
     return f"<section>\n<h2>{title}</h2>\n{''.join(content)}</section>\n"
 
 
 def table(caption: str, texts: Sequence[str], numbers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of HTML cells, first the texts, then the numbers; nothing where there are no rows."""
+    """A table of HTML cells, first the texts, then the numbers; nothing if there are no rows."""
     body = "".join(_row(cells, len(texts)) for cells in rows)
     if not body:
         return ""
@@ -80,7 +79,7 @@ def _row(cells: Sequence[str], texts: int) -> str:
 
 
 def side_by_side(*sections: str) -> str:
-    """Sections that stand side by side where there is room."""
+    """Sections side by side, if there is room."""
     return f'<div class="pair">\n{"".join(sections)}</div>' if any(sections) else ""
 
 

@@ -1,9 +1,9 @@
-"""A lifecycle's picture with the traffic of a log: how often each way was gone, how much of it was illegal.
+"""A lifecycle's diagram with the traffic of a log: how often each transition was observed, and how often illegally.
 
-Lines are as wide as the order of magnitude of their count, so that one row shows beside a hundred million, and
-coloured by how much of it is findings; label and line style say the same without colours. The model and the
-states' looks are those of lifecycle/diagram.py; the blue and the vermilion are again of Okabe and Ito, the steps
-between them get darker on white and less bright on black.
+An edge is as wide as the order of magnitude of its count, so that one row is visible beside a hundred million, and
+coloured by its share of findings; label and line style show the same without colours. The model and the look of states
+are those of lifecycle/diagram.py; the blue and the vermilion are again those of Okabe and Ito, the steps between them
+get darker on white and less bright on black.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lifecycle_adapters.render import dot_to_svg
 
 @dataclass(frozen=True, slots=True)
 class Shade:
-    """How illegal a way is: up to and with which share, its colours, and the words of a legend."""
+    """A shade for edges up to this share of findings: its colours, and its text in the legend."""
 
     most: float
     light: str
@@ -43,32 +43,32 @@ ILLEGAL_TEXT_COLOUR = SHADES[-1].light
 """The one shade that is legible in small letters."""
 
 MOST_UNDECLARED = 30
-"""Ways that no transition declares are drawn up to this number, the most frequent first."""
+"""At most so many undeclared edges are drawn, the most frequent first."""
 
 _WIDEST, _THINNEST = 7.0, 1.4  # points
-_SMALLEST_SCALE = 1_000  # rows: a log of some dozens has no motorways
+_SMALLEST_SCALE = 1_000  # rows: a log of some dozens has no wide edges
 _LONGEST_NAME = 40  # characters on a line
 
 
 def shade(edge: ObservedTransition) -> Shade:
-    """Return the shade of a way."""
+    """Return the shade of an edge."""
     return next(each for each in SHADES if edge.illegal_share <= each.most)
 
 
 def is_undeclared(edge: ObservedTransition) -> bool:
-    """Tell whether no transition leads this way; a start is declared where it is no finding."""
+    """Return whether no declared transition is this edge; a start counts as declared unless it is a finding."""
     return not edge.events and (edge.source is not None or edge.illegal > 0)
 
 
 def drawn(report: LogReport) -> tuple[ObservedTransition, ...]:
-    """Return the ways that the picture shows: all declared ones, the most frequent of the others."""
-    undeclared = [edge for edge in report.edges if is_undeclared(edge)]
+    """Return the edges of the diagram: all declared ones, and the most frequent of the others."""
+    undeclared = [edge for edge in report.observed_transitions if is_undeclared(edge)]
     left_out = {*sorted(undeclared, key=lambda edge: -edge.count)[MOST_UNDECLARED:]}
-    return tuple(edge for edge in report.edges if edge not in left_out)
+    return tuple(edge for edge in report.observed_transitions if edge not in left_out)
 
 
 def traffic_svg(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> str:
-    """Return the picture as an SVG document that follows the reader's light or dark background.
+    """Return the diagram as an SVG document that follows the reader's light or dark background.
 
     Raises:
         MissingExtra: neither graphviz-pure nor `dot` is installed.
@@ -83,9 +83,9 @@ def traffic_svg(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> str:
 
 
 def _labels_on_top(svg: str) -> str:
-    """Put the labels of lines last, which is in front of all lines, and upper words in front of lower ones.
+    """Draw the labels last, the upper ones in front of the lower ones.
 
-    So the bright edge that a page gives them crosses out lines, and no underscore.
+    Then their light outline covers edges, but not the underscores of the label above.
     """
     labels: list[str] = []
 
@@ -99,87 +99,87 @@ def _labels_on_top(svg: str) -> str:
 
 
 def traffic_dot(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> str:
-    """Return the picture in DOT."""
+    """Return the diagram in DOT."""
     return to_dot_with(lifecycle.diagram(), tuple(_lines(report, lifecycle)), labels=dict(_labels(report, lifecycle)))
 
 
 def _lines(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> Iterator[DotLine]:
-    """The declared ways in declared order, gone or not, then the others."""
-    ways: dict[tuple[str | None, str], list[str]] = {(None, str(lifecycle.initial)): []}
+    """Yield the declared edges in declared order, observed or not, then the others."""
+    declared: dict[tuple[str | None, str], list[str]] = {(None, str(lifecycle.initial)): []}
     for row in lifecycle.transitions:
-        ways.setdefault((str(row.source), str(row.target)), []).append(str(row.event))
-    edges = {(edge.source, edge.target): edge for edge in drawn(report)}
+        declared.setdefault((str(row.source), str(row.target)), []).append(str(row.event))
+    observed_transitions = {(edge.source, edge.target): edge for edge in drawn(report)}
     unseen = {(source, target) for source, _, target in report.uncovered_transitions}
-    busiest = max([_SMALLEST_SCALE, *(edge.count for edge in edges.values())])
-    for way, events in ways.items():
-        if (edge := edges.pop(way, None)) is not None:
-            yield DotLine(*way, _gone(edge, busiest))
+    busiest = max([_SMALLEST_SCALE, *(edge.count for edge in observed_transitions.values())])
+    for ends, events in declared.items():
+        if (edge := observed_transitions.pop(ends, None)) is not None:
+            yield DotLine(*ends, _observed(edge, busiest))
         else:
-            yield DotLine(*way, _not_gone(events, "never seen" if way in unseen or way[0] is None else ""))
+            yield DotLine(*ends, _unobserved(events, "never seen" if ends in unseen or ends[0] is None else ""))
     order = _from_left_to_right(lifecycle)
-    for (source, target), edge in edges.items():
-        look = _gone(edge, busiest)
+    for (source, target), edge in observed_transitions.items():
+        look = _observed(edge, busiest)
         if source is not None and order.index(source) > order.index(target):
-            # Laid out the other way round, lest what is forbidden decides which state stands left.
+            # Reversed for the layout, so that an illegal edge does not decide which state is on the left.
             yield DotLine(target, source, f"{look}, dir=back")
         else:
             yield DotLine(source, target, look)
 
 
 def _from_left_to_right(lifecycle: Lifecycle[Any, Any]) -> list[str]:
-    """The states by how many transitions they are from the initial one, final ones last."""
+    """The states by their distance from the initial one, final ones last."""
     far = {state.name: len(lifecycle.path(lifecycle.initial, state.name) or ()) for state in lifecycle.states}
     states = sorted(lifecycle.states, key=lambda state: (state.final, far[state.name]))
     return [str(state.name) for state in states]
 
 
-def _gone(edge: ObservedTransition, busiest: int) -> str:
+def _observed(edge: ObservedTransition, busiest: int) -> str:
     width = _THINNEST + (_WIDEST - _THINNEST) * math.log10(1 + edge.count) / math.log10(1 + busiest)
     colour = shade(edge).light
     illegal = f'<font color="{ILLEGAL_TEXT_COLOUR}"><b>{count(edge.illegal)} illegal</b></font>'
-    words = [*map(_name, edge.events)]
+    texts = [*map(_name, edge.events)]
     if edge.illegal < edge.count:
-        words.append(f"<b>{count(edge.count)}</b>")
+        texts.append(f"<b>{count(edge.count)}</b>")
     if edge.illegal:
-        words.append(illegal)
+        texts.append(illegal)
     style = ", style=dashed" if is_undeclared(edge) else ", weight=2"
     return (
-        f'label={_stacked(words, width)}, color="{colour}", fontcolor="{Colour.INK}", '
+        f'label={_stacked(texts, width)}, color="{colour}", fontcolor="{Colour.INK}", '
         f"penwidth={width:.1f}, arrowsize={0.55 + width / 18:.2f}{style}"
     )
 
 
-def _not_gone(events: list[str], told: str) -> str:
-    words = [*map(_name, events), *([f"<i>{told}</i>"] if told else [])]
+def _unobserved(events: list[str], note: str) -> str:
+    texts = [*map(_name, events), *([f"<i>{note}</i>"] if note else [])]
     return (
-        f'label={_stacked(words, 1)}, color="{Colour.REMOTE}", fontcolor="{Colour.REMOTE}", '
+        f'label={_stacked(texts, 1)}, color="{Colour.REMOTE}", fontcolor="{Colour.REMOTE}", '
         "penwidth=1, arrowsize=0.6, style=dashed"
     )
 
 
-def _stacked(words: list[str], width: float) -> str:
-    """A label of some rows, as far off its line as that is wide."""
-    if not words:
+def _stacked(texts: list[str], width: float) -> str:
+    """A label of some rows, as far from its edge as that is wide."""
+    if not texts:
         return '""'
     around = f'<table border="0" cellspacing="0" cellpadding="{1 + round(width / 2)}">'
-    return f"<{around}<tr><td>{_rows(words)}</td></tr></table>>"
+    return f"<{around}<tr><td>{_rows(texts)}</td></tr></table>>"
 
 
-def _rows(words: list[str]) -> str:
-    """Words below each other, a point more apart than lines would be, for the sake of underscores."""
-    rows = "".join(f"<tr><td>{each}</td></tr>" for each in words)
+def _rows(texts: list[str]) -> str:
+    """Texts below each other, a point further apart than lines would be, because of underscores."""
+    rows = "".join(f"<tr><td>{each}</td></tr>" for each in texts)
     return f'<table border="0" cellspacing="1" cellpadding="0">{rows}</table>'
 
 
 def _labels(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> Iterator[tuple[str, str]]:
-    """What each state shows: its name, how long tasks stayed in it, how many were last seen there."""
-    dwell = {each.state: each for each in report.dwell}
+    """Yield the label of each state: its name, how long tasks stayed in it, how many were last seen there."""
+    dwell = {each.state: each for each in report.times_in_state}
     for state in lifecycle.states:
         name = str(state.name)
         notes: list[str] = []
         if (stay := dwell.get(name)) is not None:
             notes += [f"p50 {duration(stay.p50_s)}", f"p95 {duration(stay.p95_s)}"]
-        if last := report.endings.get(name):
+        if last := report.last_states.get(name):
             notes.append(f"{count(last)} ended" if state.final else f"{count(last)} still here")
         small = [f'<font point-size="10.5" color="{Colour.BORDER}">{note}</font>' for note in notes]
         yield name, f"<{_rows([_name(name), *small])}>"

@@ -1,8 +1,8 @@
-"""PostgreSQL, where the log is a table of it: its rows are read and counted there, and only answers come here.
+"""A log in a table of PostgreSQL: the server reads and counts its rows, and only results come here.
 
-All happens in one transaction that sees one moment of the table and writes nothing but temporary tables. They
-are gone with the connection, which is closed with the workbench. How the server sorts is its own affair: give
-it more memory by the URL, as in `?options=-c%20work_mem%3D256MB`.
+One transaction does it all. It sees one snapshot of the table and writes temporary tables only, which are dropped
+with the connection; that is closed with the DuckDB session. To give the server more memory for sorting, use the URL:
+`?options=-c%20work_mem%3D256MB`.
 """
 
 from __future__ import annotations

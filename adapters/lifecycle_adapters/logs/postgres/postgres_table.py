@@ -1,4 +1,4 @@
-"""A table as a source, the connection to its server, and the engine that counts there."""
+"""A table of PostgreSQL as a source, the connection to its server, and that server as an engine."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from lifecycle_adapters.logs.source import LoadedLog
 
 _BATCH = 10_000  # rows that are fetched at once
 _OLDEST_SERVER = 140_000  # the first whose EXTRACT is exact
-_TELL_EVERY_S = 0.1
+_REPORT_EVERY_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresTable:
     """A table or a view of PostgreSQL 14 or later, its name as the server has it, after its schema and a point or not.
 
-    Rows that only their place puts in order are in the order in which the server gives them: for a table, that in
-    which they lie. The transaction lasts until the checked log is closed.
+    If only their place puts rows in order, that is the order in which the server returns them: for a table, that in
+    which they are stored. The transaction lasts until the checked log is closed.
 
     Args:
         url: as a journal's, `postgresql://user:password@host/database` or a connection string of libpq's.
-        table: its name; found by the search path where it names no schema.
+        table: its name; without a schema, the first one on the search path.
     Raises:
-        ValueError: that is neither.
+        ValueError: `url` is neither.
     """
 
     url: str = field(repr=False)  # it may hold a password
@@ -46,11 +46,11 @@ class PostgresTable:
     def __post_init__(self) -> None:
         _parameters(self.url)
 
-    def load(self, bench: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
+    def load(self, session: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
         """See Source."""
         connection = _connected(self.url)
-        bench.on_close(connection.close)
-        engine = _Postgres(connection, bench)
+        session.on_close(connection.close)
+        engine = _Postgres(connection, session)
         relation, types = engine.find(self.table)
         require_columns([*types], columns, of=shortened(self.table))
         parts = fitting_columns(parts_of(columns), types)
@@ -59,9 +59,11 @@ class PostgresTable:
 
 
 class _Postgres:
-    """See Engine."""
+    """An Engine; see there."""
 
-    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]], bench: DuckDbSession) -> None:
+    partition = "task"
+
+    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]], session: DuckDbSession) -> None:
         if connection.info.server_version < _OLDEST_SERVER:
             raise EngineFailed(f"PostgreSQL 14 or later is needed, this is {connection.info.server_version // 10_000}")
         if connection.info.parameter_status("in_hot_standby") == "on":
@@ -70,7 +72,7 @@ class _Postgres:
                 " or copy the table to a file"
             )
         self._connection = connection
-        self._bench = bench
+        self._session = session
         self._cursors = (f"lifecycle_{number}" for number in count())
 
     @property
@@ -79,21 +81,21 @@ class _Postgres:
         version = self._connection.info.parameter_status("server_version") or ""
         return f"PostgreSQL {version.split(' ')[0]}"
 
-    def keep(self, name: str, question: str) -> None:
+    def create_table(self, name: str, query: str) -> None:
         """See Engine."""
-        with _mapped_errors(), self._told("counting in PostgreSQL"):
-            self._connection.execute(f"CREATE TEMPORARY TABLE {name} ON COMMIT DROP AS {question}".encode())
+        with _mapped_errors(), self._reporting("counting in PostgreSQL"):
+            self._connection.execute(f"CREATE TEMPORARY TABLE {name} ON COMMIT DROP AS {query}".encode())
 
-    def rows(self, question: str) -> Iterator[tuple[Any, ...]]:
+    def rows(self, query: str) -> Iterator[tuple[Any, ...]]:
         """See Engine."""
         with _mapped_errors(), self._connection.cursor(next(self._cursors)) as cursor:
-            with self._told("counting in PostgreSQL"):
-                cursor.execute(question.encode())
+            with self._reporting("counting in PostgreSQL"):
+                cursor.execute(query.encode())
             while batch := cursor.fetchmany(_BATCH):
                 yield from batch
 
     def find(self, table: str) -> tuple[str, dict[str, str]]:
-        """Return a relation by its full name, and the type of each of its columns; of a domain, what is under it."""
+        """Return a relation's full name, and the type of each of its columns; of a domain, the type it is based on."""
         with _mapped_errors():
             found = self._connection.execute(_RELATION, [table, table]).fetchone()
             if found is None:
@@ -105,29 +107,29 @@ class _Postgres:
             return f"{POSTGRES.identifier(schema)}.{POSTGRES.identifier(name)}", types
 
     def make_records(self, query: str) -> None:
-        """Make the relation `records`, a table: what a view gives, and in which order, may differ from time to time."""
-        with _mapped_errors(), self._told("reading in PostgreSQL"):
+        """Make `records` as a table, because a view may return other rows, or another order, the second time."""
+        with _mapped_errors(), self._reporting("reading in PostgreSQL"):
             for setting in _SETTINGS:
                 self._connection.execute(setting)
             self._connection.execute(f"CREATE TEMPORARY TABLE records ON COMMIT DROP AS {query}".encode())
             self._connection.execute("ANALYZE records")
 
     @contextmanager
-    def _told(self, doing: str) -> Generator[None]:
-        """Tell progress again and again, from another thread, that something is being done; nobody knows its share."""
+    def _reporting(self, doing: str) -> Generator[None]:
+        """Report progress again and again, from another thread, while something is done; its share is not known."""
         ended = threading.Event()
 
-        def tell() -> None:
-            while not ended.wait(_TELL_EVERY_S):
-                self._bench.tell(doing, None)
+        def report() -> None:
+            while not ended.wait(_REPORT_EVERY_S):
+                self._session.report_progress(doing, None)
 
-        teller = threading.Thread(target=tell, name="lifecycle-logs", daemon=True)
-        teller.start()
+        reporter = threading.Thread(target=report, name="lifecycle-logs", daemon=True)
+        reporter.start()
         try:
             yield
         finally:
             ended.set()
-            teller.join()
+            reporter.join()
 
 
 _RELATION = """
@@ -153,17 +155,17 @@ _SETTINGS = (
     # Ours are found first, whatever else is named so and whatever the search path is.
     "SELECT set_config('search_path', concat_ws(',', 'pg_temp', NULLIF(current_setting('search_path'), '')), true)",
     "SET LOCAL TimeZone = 'UTC'",
-    # A table is read from its beginning to its end, by one process, and not in the order of an index.
+    # One process reads a table from its beginning to its end, and not in the order of an index.
     "SET LOCAL synchronize_seqscans = off",
     "SET LOCAL max_parallel_workers_per_gather = 0",
     "SET LOCAL enable_indexonlyscan = off",
 )
 
-# --- reaching it ----------------------------------------------------------------------------------
+# --- the connection ----------------------------------------------------------------------------------
 
 
 def _parameters(url: str) -> dict[str, str]:
-    """What a URL or a connection string says, as libpq takes it. Messages show no part: it may be of the password."""
+    """Return the parameters of a URL or a connection string. Messages show no part of it: that may be the password."""
     if not is_postgres(url):
         raise ValueError("a table's URL begins with postgresql://")
     if is_dsn(url):
@@ -183,7 +185,7 @@ def _connected(url: str) -> psycopg.Connection[tuple[Any, ...]]:
         # Statements are not prepared: a pooler between may not know them again.
         connection = psycopg.connect(prepare_threshold=None, **parameters)
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-    connection.read_only = False  # else not even a temporary table could be made
+    connection.read_only = False  # otherwise not even a temporary table can be made
     return connection
 
 

@@ -1,8 +1,8 @@
 """Apache Spark, for logs that outgrow one machine: a user's own DataFrame, or files that Spark itself reads.
 
-The questions are those of queries.py, word for word; only how the columns of a DataFrame become `records` is
-said anew. It is all expressions: nothing runs in Python on the workers, no text from outside becomes SQL, and
-nothing is left in the session's catalog.
+The queries are those of queries.py, and `records` is made as for every engine, in the dialect of spark_dialect.py.
+Nothing runs in Python on the workers, statuses become SQL only as constants in bytes, and nothing is left in the
+session's catalog.
 """
 
 from __future__ import annotations

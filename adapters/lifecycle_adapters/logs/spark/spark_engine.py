@@ -1,4 +1,4 @@
-"""Spark as an engine: it answers the questions of queries.py of DataFrames."""
+"""Spark as an engine: it runs the queries of queries.py on DataFrames."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from lifecycle_adapters.logs.log_errors import EngineFailed, UnusableLog
 
 
 class SparkEngine:
-    """See Engine. `records` as in queries.py."""
+    """An Engine, made of a DataFrame that is `records`; see queries.py."""
 
-    def __init__(self, session: SparkSession, records: DataFrame, *, tell: Progress | None = None) -> None:
+    partition = "task"
+
+    def __init__(self, session: SparkSession, records: DataFrame, *, progress: Progress | None = None) -> None:
         self.session = session
-        self._tell = tell
+        self._progress = progress
         self._relations = {"records": records}
 
     @property
@@ -28,54 +30,53 @@ class SparkEngine:
         """The engine's name and version."""
         return f"Spark {self.session.version}"
 
-    def ask(self, question: str) -> DataFrame:
-        """Return the answer to a question, not yet computed. Raises as `keep`."""
-        # Views of these names would be in the way of whoever else uses the session.
+    def query(self, query: str) -> DataFrame:
+        """Return the result of a query, not computed yet. Raises as `create_table`."""
+        # Views of these names could replace those of somebody else who uses the session.
         relations = ", ".join(f"{name} AS (SELECT * FROM {{{name}}})" for name in self._relations)
         with mapped_errors():
-            asked = f"WITH {relations} SELECT * FROM ({question}) answer"
-            return self.session.sql(asked, None, **self._relations)
+            return self.session.sql(f"WITH {relations} SELECT * FROM ({query}) result", None, **self._relations)
 
-    def keep(self, name: str, question: str) -> None:
+    def create_table(self, name: str, query: str) -> None:
         """See Engine."""
-        if self._tell is not None:
-            self._tell("counting in Spark", None)
+        if self._progress is not None:
+            self._progress("counting in Spark", None)
         with mapped_errors():
-            self._relations[name] = computed(self.ask(question))
+            self._relations[name] = computed(self.query(query))
 
-    def rows(self, question: str) -> Iterator[tuple[Any, ...]]:
+    def rows(self, query: str) -> Iterator[tuple[Any, ...]]:
         """See Engine."""
         with mapped_errors():
-            # Of what is not computed yet, an iterator computes one partition after the other.
-            yield from map(tuple, computed(self.ask(question)).toLocalIterator(prefetchPartitions=True))
+            # An iterator over a frame that is not computed yet would compute one partition after the other.
+            yield from map(tuple, computed(self.query(query)).toLocalIterator(prefetchPartitions=True))
 
 
 def computed(frame: DataFrame) -> DataFrame:
     """Compute a frame now and only once; what does not fit into memory goes to Spark's disks.
 
-    It is a checkpoint, since what `persist` keeps is not found again under a query with a WITH clause, and is
-    computed anew where it is lost: then rows could be numbered otherwise. Spark removes it with the frame.
+    It is a checkpoint and not `persist`, which a query with a WITH clause does not use, and which is computed again if
+    an executor is lost: then rows could have other numbers. Spark removes the checkpoint with the frame.
     """
     return frame.localCheckpoint(eager=True, storageLevel=StorageLevel.MEMORY_AND_DISK)
 
 
 @contextmanager
 def mapped_errors() -> Generator[None]:
-    """Raise what Spark raises as what it means here."""
+    """Map Spark's exceptions to UnusableLog or EngineFailed."""
     try:
         yield
     except AnalysisException as error:
-        raise UnusableLog(_told(error)) from error
+        raise UnusableLog(_message(error)) from error
     except (PySparkException, Py4JError) as error:
-        told = _told(error)
-        raise (UnusableLog if _UNREADABLE in told else EngineFailed)(told) from error
+        message = _message(error)
+        raise (UnusableLog if _UNREADABLE in message else EngineFailed)(message) from error
 
 
-_UNREADABLE = "FAILED_READ_FILE"  # Spark's condition for a file that is none, or is cut off
+_UNREADABLE = "FAILED_READ_FILE"  # Spark's condition for a file of another format, or one that is cut off
 
 
-def _told(error: Exception) -> str:
-    """The line that says it; where Java failed, that of what Java says, not of the call."""
+def _message(error: Exception) -> str:
+    """The first line of the message; if Java failed, of Java's own message, not of the call."""
     java = getattr(error, "java_exception", None)
     text = str(error) if java is None else str(java.getMessage() or java)
     return (text.splitlines() or ["Spark failed"])[0]

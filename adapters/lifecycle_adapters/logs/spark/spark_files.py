@@ -1,4 +1,4 @@
-"""Files that Spark counts: Parquet it reads itself, all else comes to it by way of the workbench."""
+"""Files that Spark counts: it reads Parquet itself, and gets everything else through DuckDB."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SETTINGS = {
 }
 _QUIET = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
 
-# Errors come as exceptions, too. Without an appender Spark would take this for no configuration.
+# Errors also come as exceptions. Without an appender Spark would not take this for a configuration.
 _SILENCE = """\
 rootLogger.level = off
 rootLogger.appenderRef.none.ref = none
@@ -44,7 +44,7 @@ logger.python.name = org.apache.spark.api.python.PythonGatewayServer
 logger.python.level = off
 """
 
-# DuckDB's types of what Spark reads just as well. It knows no others, or takes them for something else.
+# DuckDB's types that Spark reads the same. It knows no others, or reads them as something else.
 _ALIKE = re.compile(
     r"VARCHAR|U?(TINYINT|SMALLINT|INTEGER|BIGINT)|DECIMAL\(\d+,\d+\)|FLOAT|DOUBLE|DATE|TIMESTAMP( WITH TIME ZONE)?"
 )
@@ -54,14 +54,14 @@ _ALIKE = re.compile(
 class SparkFiles:
     """Files by their paths, as `Files` has them, counted by Spark.
 
-    Parquet files are read by Spark itself. Others, and Parquet with types that Spark does not know, are read
-    here and handed over as Parquet. The workers must see the files and, where they run on other machines, the
+    Spark reads Parquet files itself. Others, and Parquet with types that Spark does not know, are read by DuckDB and
+    given to Spark as Parquet. The workers must see the files and, where they run on other machines, the
     directory that `spill` names.
 
     Args:
         paths, format, delimiter, encoding: see Files.
-        master: where Spark runs, as in `spark-submit --master`; of no effect where a session is active, which is
-            used then and left running.
+        master: where Spark runs, as in `spark-submit --master`; ignored if a session is active, which is then used
+            and left running.
         config: further settings of the session that is started, such as {"spark.driver.memory": "4g"}; the
             memory can be set only once in a process.
     """
@@ -83,68 +83,70 @@ class SparkFiles:
         object.__setattr__(self, "master", master)
         object.__setattr__(self, "config", dict(config or {}))
 
-    def load(self, bench: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
+    def load(self, session: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
         """See Source."""
         listed = self.files.listed()
-        bench.tell("starting Spark", None)
+        session.report_progress("starting Spark", None)
         with mapped_errors():
-            session = self._session(bench)
+            spark = self._spark_session(session)
         if all(kind == "parquet" for _, kind in listed):
-            groups, broken = parquet_groups(bench, columns, enumerate(path for path, _ in listed))
-            if groups and all(_reads_alike(group, bench, columns) for group in groups):
+            groups, broken = parquet_groups(session, columns, enumerate(path for path, _ in listed))
+            if groups and all(_reads_alike(group, session, columns) for group in groups):
                 with mapped_errors():
-                    frames = [_read(group, number, session, bench) for number, group in enumerate(groups)]
+                    frames = [_read(group, number, spark, session) for number, group in enumerate(groups)]
                     records = [records_of(frame, columns, rules, place=_place(frame)) for frame in frames]
-                    engine = SparkEngine(session, reduce(DataFrame.unionByName, records), tell=bench.tell)
+                    engine = SparkEngine(
+                        spark, reduce(DataFrame.unionByName, records), progress=session.report_progress
+                    )
                 return LoadedLog(engine, tuple(path for path, _ in listed), broken=broken)
-        intake = self.files.load(bench, rules, columns)
-        folder = Path(bench.directory, "records")
-        bench.run(
+        loaded = self.files.load(session, rules, columns)
+        folder = Path(session.directory, "records")
+        session.run(
             f"COPY (SELECT * FROM records) TO {literal(folder)} (FORMAT parquet, PER_THREAD_OUTPUT true)",
             doing="reading",
         )
         with mapped_errors():
-            engine = SparkEngine(session, session.read.parquet(_as_it_is(folder)), tell=bench.tell)
-        return LoadedLog(engine, intake.files, broken=intake.broken)
+            engine = SparkEngine(spark, spark.read.parquet(_as_it_is(folder)), progress=session.report_progress)
+        return LoadedLog(engine, loaded.files, broken=loaded.broken)
 
-    def _session(self, bench: DuckDbSession) -> SparkSession:
-        """A session of our own, since its settings are: beside an active one, or started and stopped here."""
+    def _spark_session(self, session: DuckDbSession) -> SparkSession:
+        """A session of its own, because it has its own settings: beside an active one, or started and stopped here."""
         active = SparkSession.getActiveSession()
         if active is None:
-            log4j = Path(bench.directory, "log4j2.properties")
+            log4j = Path(session.directory, "log4j2.properties")
             log4j.write_text(_SILENCE, encoding="utf-8")
             places = {
                 "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={log4j.as_uri()}",
-                "spark.sql.warehouse.dir": Path(bench.directory, "warehouse").as_uri(),
+                "spark.sql.warehouse.dir": Path(session.directory, "warehouse").as_uri(),
             }
             builder = SparkSession.Builder().appName("task-lifecycle").master(self.master)
             active = builder.config(map={**_QUIET, **places, **self.config}).getOrCreate()
-            bench.on_close(active.stop)
-        session = active.newSession()
+            session.on_close(active.stop)
+        spark = active.newSession()
         for name, value in _SETTINGS.items():
-            session.conf.set(name, value)
-        return session
+            spark.conf.set(name, value)
+        return spark
 
 
-def _reads_alike(group: ParquetGroup, bench: DuckDbSession, columns: Columns) -> bool:
-    """Whether Spark takes the columns of these files for what DuckDB takes them for."""
+def _reads_alike(group: ParquetGroup, session: DuckDbSession, columns: Columns) -> bool:
+    """Whether Spark reads the columns of these files as DuckDB does."""
     scan = f"read_parquet({literal(glob.escape(group.locations[0]))}, hive_partitioning = false)"
-    kinds = (str(row[1]) for row in bench.run(f"DESCRIBE SELECT * FROM {scan}"))
+    kinds = (str(row[1]) for row in session.run(f"DESCRIBE SELECT * FROM {scan}"))
     types = dict(zip(group.names, kinds, strict=True))
     return all(_ALIKE.fullmatch(types[name]) for name in columns.named())
 
 
-def _read(group: ParquetGroup, number: int, session: SparkSession, bench: DuckDbSession) -> DataFrame:
-    """The rows of files of one schema. Each file is linked to by its number.
+def _read(group: ParquetGroup, number: int, spark: SparkSession, session: DuckDbSession) -> DataFrame:
+    """The rows of files of one schema, through links that are named by the files' numbers.
 
-    The number is then known of each row, and it does not matter what Spark makes of a file's name: it passes
-    over `_a` and `.a`, takes `a*` for a pattern and fails at `10:30`.
+    So each row has its file's number, and the file's own name does not matter: Spark skips `_a` and `.a`, takes `a*`
+    for a pattern and fails at `10:30`.
     """
-    folder = Path(bench.directory, f"parquet{number}")
+    folder = Path(session.directory, f"parquet{number}")
     folder.mkdir()
     for file, location in zip(group.numbers, group.locations, strict=True):
         Path(folder, f"{file}.parquet").symlink_to(location)
-    return session.read.parquet(_as_it_is(folder))
+    return spark.read.parquet(_as_it_is(folder))
 
 
 def _place(frame: DataFrame) -> Column:

@@ -1,4 +1,4 @@
-"""A Spark DataFrame is checked in its user's own job, and the answers are DataFrames."""
+"""Check a Spark DataFrame in its user's own job; the results are DataFrames."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pyspark.sql import functions as fn
 from lifecycle import Channel, Deviation, Lifecycle, Severity
 from lifecycle.conformance import Mode
 from lifecycle_adapters.logs import queries
-from lifecycle_adapters.logs.check import MOST_WORST, report_of
+from lifecycle_adapters.logs.check import MOST_WORST, count_pairs, report_of
 from lifecycle_adapters.logs.columns import Columns, require_columns
 from lifecycle_adapters.logs.log_errors import NoReadableRows
 from lifecycle_adapters.logs.report import LogReport, Totals
-from lifecycle_adapters.logs.rules import START, DirectlyFollows, Rules
+from lifecycle_adapters.logs.rules import START, Rules
 from lifecycle_adapters.logs.spark.spark_dialect import column, records_of
 from lifecycle_adapters.logs.spark.spark_engine import SparkEngine, computed, mapped_errors
 
 _JUDGED = (
-    "previous int, word int, ended int, previous_state string, state string, status string, code string,"
+    "previous int, status_code int, ended int, previous_state string, state string, status string, code string,"
     " severity string, possible array<string>"
 )
 
@@ -37,17 +37,17 @@ def check_frame(
 ) -> FrameCheck:
     """Judge all histories of a DataFrame by the rules of `Lifecycle.check`, in its own session.
 
-    The moves are counted at once; the answers are DataFrames, to be used like any other, and a report.
+    The pairs are counted at once; the results are a report, and DataFrames to be used like any other.
 
     Args:
         frame: one row for each report of a status.
         lifecycle: whose rules.
         mode: "exact" when every change was recorded, "sampled" when tasks were polled.
-        channel: whose words the statuses are.
+        channel: which channel's statuses they are.
         columns: which column holds what.
         place: a column of whole numbers that are unique and ascend in the order of the rows. If omitted, rows
             are numbered in the order of the partitions; this number then orders rows of one time (and sequence).
-        information: list rows that are information only, too; they are counted in any case.
+        information: also list rows that are information only; they are counted in any case.
     Raises:
         UnusableLog: a column is missing, or Spark cannot plan what the frame is made of.
         UnknownName: the lifecycle has no such channel.
@@ -65,21 +65,21 @@ def check_frame(
 
 
 class FrameCheck:
-    """What came of checking a DataFrame: DataFrames of the same session, and a report.
+    """The result of checking a DataFrame: DataFrames of the same session, and a report.
 
     Attributes:
-        moves: one row for each way from one row of a task to its next, statuses that are not known left out:
+        pairs: one row for each pair of a task's row and its next one; rows of unknown status are left out:
 
             previous string, status string    the state before, NULL at a task's first row, and the status then
-            state string                      what the status stands for
+            state string                      the state that the status stands for
             ended boolean                     whether a row before `previous` was final
-            code string, severity string      what `check` says of it, NULL where it is as it should be
+            code string, severity string      what `check` reports about it; NULL if it is as it should be
             rows_counted bigint               how often
-            dwell_total_us decimal(38, 0)     how long after the rows before, together, and at the most;
-            dwell_longest_us bigint           NULL at the first
+            total_us decimal(38, 0)           the times since the rows before, together; NULL at the first row
+            longest_us bigint                 the longest of them
             example bigint                    the smallest place of such a row
 
-        findings: one row for each remark, in no order:
+        findings: one row for each finding, in no order:
 
             task string, at timestamp         `at` is NULL in a log without times
             place bigint                      the row: the column that was named for it, or its number
@@ -87,7 +87,7 @@ class FrameCheck:
             code string, severity string
             possible array<string>            the states that could have followed directly
 
-        rejects: one row for each that cannot be read:
+        rejects: one row for each row that cannot be read:
 
             place bigint, reason string       a value of `RejectReason`
             detail string                     what is at fault, shortened
@@ -97,40 +97,39 @@ class FrameCheck:
         self._engine = engine
         self._rules = rules
         self._timed = columns.at is not None
-        sequenced = columns.sequence is not None
-        engine.keep("counted", queries.moves_counted(rules, information=information, sequenced=sequenced))
-        engine.keep("strange", queries.strange_found(rules))
-        judged = engine.session.createDataFrame(_judgements(rules), schema=_JUDGED)  # pyright: ignore[reportUnknownMemberType]
-        self.moves = self._moves(judged)
+        engine.create_table("totals", queries.totals())
+        count_pairs(engine, rules, information=information, sequenced=columns.sequence is not None)
+        engine.create_table("unknown_rows", queries.unknown_rows(rules, partition=engine.partition))
+        judged = engine.session.createDataFrame(_judged_pairs(rules), schema=_JUDGED)  # pyright: ignore[reportUnknownMemberType]
+        self.pairs = self._pairs(judged)
         self.findings = self._findings(judged)
-        self.rejects = engine.ask("SELECT place, fault AS reason, detail FROM records WHERE fault IS NOT NULL")
+        self.rejects = engine.query("SELECT place, fault AS reason, detail FROM records WHERE fault IS NOT NULL")
 
-    def _moves(self, judged: DataFrame) -> DataFrame:
-        counted = self._engine.ask(_MOVES)
-        return _with_words(counted, judged).select(
+    def _pairs(self, judged: DataFrame) -> DataFrame:
+        return _joined(self._engine.query(_PAIRS), judged).select(
             fn.col("previous_state").alias("previous"), "status", "state", (fn.col("ended") == 1).alias("ended"),
-            "code", "severity", "rows_counted", "dwell_total_us", "dwell_longest_us", "example",
+            "code", "severity", "rows_counted", "total_us", "longest_us", "example",
         )  # fmt: skip
 
     def _findings(self, judged: DataFrame) -> DataFrame:
-        listed = _with_words(self._engine.ask(queries.rows_listed()), judged)
-        unknown = self._engine.ask(queries.rows_strange()).withColumn("word", fn.lit(None).cast("int"))
+        listed = _joined(self._engine.query(queries.listed_rows()), judged)
+        unknown = self._engine.query(queries.unknown_rows_listed()).withColumn("status_code", fn.lit(None).cast("int"))
         reported = unknown.withColumnRenamed("status", "reported")
-        strange = _with_words(reported, judged).withColumn("status", fn.col("reported")).drop("reported")
+        unknown = _joined(reported, judged).withColumn("status", fn.col("reported")).drop("reported")
         at = fn.timestamp_micros("at_us") if self._timed else fn.lit(None).cast("timestamp")
-        return listed.unionByName(strange).select(
+        return listed.unionByName(unknown).select(
             "task", at.alias("at"), "place", fn.col("previous_state").alias("previous"), "status",
             "code", "severity", "possible",
         )  # fmt: skip
 
     def report(self) -> LogReport:
-        """Return what the log says as a whole. This computes all but `findings` and `rejects`.
+        """Return the report of the log. This computes everything but `findings` and `rejects`.
 
         Raises:
             UnusableLog: there is no row that can be read, or what the frame is made of cannot be read.
             EngineFailed: Spark failed.
         """
-        totals = Totals(self._engine.rows(queries.totals()))
+        totals = Totals(self._engine.rows(queries.totals_summed()))
         if not totals.readable:
             message = f"none of the {totals.rows} rows can be read" if totals.rows else "the log has no rows"
             raise NoReadableRows(message, reasons=totals.unreadable)
@@ -153,36 +152,39 @@ class FrameCheck:
         return tuple((str(row["task"]), int(row["count"])) for row in rows)
 
 
-_MOVES = """
-SELECT previous, word, ended, SUM(rows_counted) AS rows_counted,
-       SUM(CAST(dwell_us AS DECIMAL(20, 0)) * rows_counted + beyond_us) AS dwell_total_us,
-       MAX(longest_us) AS dwell_longest_us, MIN(example) AS example
-FROM counted
-GROUP BY previous, word, ended"""
+_PAIRS = """
+SELECT previous, status_code, ended, SUM(rows_counted) AS rows_counted,
+       SUM(CAST(since_us AS DECIMAL(20, 0)) * rows_counted + beyond_us) AS total_us,
+       MAX(longest_us) AS longest_us, MIN(example) AS example
+FROM pair_counts
+GROUP BY previous, status_code, ended"""
 
 
-def _judgements(rules: Rules) -> list[tuple[Any, ...]]:
-    """All that the rules say, in words: rows of `_JUDGED`."""
-    words = range(len(rules.words))
-    moves = [DirectlyFollows(START, word, ended=False) for word in words]
-    moves += [DirectlyFollows(previous, word, bool(ended)) for previous, word, ended in product(words, words, (0, 1))]
-    rows = [_judgement(rules, move.previous, move.word, move.ended, rules.remarks.get(move)) for move in moves]
-    for previous, ended in product((START, *words), (False, True)):
-        rows.append(_judgement(rules, previous, None, ended, rules.remark_on_unknown(previous, ended=ended)))
+def _judged_pairs(rules: Rules) -> list[tuple[Any, ...]]:
+    """Every pair with its names and its deviation: rows of `_JUDGED`."""
+    rows = [
+        _judged_pair(rules, pair.previous, pair.code, pair.ended, rules.deviations.get(pair)) for pair in rules.pairs
+    ]
+    for previous, ended in product((START, *range(len(rules.statuses))), (False, True)):
+        deviation = rules.deviation_of_unknown(previous, ended=ended)
+        rows.append(_judged_pair(rules, previous, None, ended, deviation))
     return rows
 
 
-def _judgement(
-    rules: Rules, previous: int, word: int | None, ended: bool, remark: Deviation[str] | None
+def _judged_pair(
+    rules: Rules, previous: int, code: int | None, ended: bool, deviation: Deviation[str] | None
 ) -> tuple[Any, ...]:
     before = rules.state_of(previous)
-    state, status = (None, None) if word is None else (rules.states[word], rules.words[word])
-    said = (None, None, None) if remark is None else (str(remark.code), str(remark.severity), list(remark.possible))
-    return (previous, word, int(ended), before, state, status, *said)
+    state, status = (None, None) if code is None else (rules.states[code], rules.statuses[code])
+    judged: tuple[Any, ...] = (None, None, None)
+    if deviation is not None:
+        judged = (str(deviation.code), str(deviation.severity), list(deviation.possible))
+    return (previous, code, int(ended), before, state, status, *judged)
 
 
-def _with_words(moves: DataFrame, judged: DataFrame) -> DataFrame:
-    moves, judged = moves.alias("moves"), fn.broadcast(judged).alias("judged")
-    same = [fn.col(f"moves.{name}").eqNullSafe(fn.col(f"judged.{name}")) for name in ("previous", "word", "ended")]
+def _joined(pairs: DataFrame, judged: DataFrame) -> DataFrame:
+    pairs, judged = pairs.alias("pairs"), fn.broadcast(judged).alias("judged")
+    keys = ("previous", "status_code", "ended")
+    same = [fn.col(f"pairs.{key}").eqNullSafe(fn.col(f"judged.{key}")) for key in keys]
     judged_only = [f"judged.{name}" for name in ("previous_state", "state", "status", "code", "severity", "possible")]
-    return moves.join(judged, same[0] & same[1] & same[2]).select("moves.*", *judged_only)
+    return pairs.join(judged, same[0] & same[1] & same[2]).select("pairs.*", *judged_only)

@@ -23,7 +23,7 @@ from lifecycle_adapters.logs.text.text_table import CREATE, TextTable
 
 
 def read_text(
-    bench: DuckDbSession,
+    session: DuckDbSession,
     rules: Rules,
     columns: Columns,
     files: Iterable[tuple[int, str, str]],
@@ -36,7 +36,7 @@ def read_text(
     """Read files into the table `text_records`, which has the columns of `records` (see queries.py).
 
     Args:
-        bench: where the table is made.
+        session: where the table is made.
         rules: give statuses their codes.
         columns: which column holds what.
         files: their numbers, their paths ("-" is the standard input) and their formats, "csv" or "jsonl".
@@ -50,11 +50,11 @@ def read_text(
         UnusableLog: a column is missing or there twice, or a file is in another format.
         EngineFailed: there is no room.
     """
-    bench.run(CREATE)
+    session.run(CREATE)
     csv = csv or CsvOptions()
     broken: dict[str, str] = {}
     for number, path, form in files:
-        table = TextTable(bench, rules, columns, number, path)
+        table = TextTable(session, rules, columns, number, path)
         is_csv = form == "csv"
         reader = CsvFile(table, longest_bytes, csv, row_by_row=row_by_row) if is_csv else JsonLinesFile(table)
         encoding = csv.encoding if is_csv and not csv.is_utf_8 else None
@@ -68,7 +68,7 @@ def read_text(
                 if block.lost is not None:
                     table.reject([(reader.line, block.lost)])
                     reader.line += 1
-                bench.tell(doing, blocks.share)
+                session.report_progress(doing, blocks.share)
         reader.end()
         if blocks.broken is not None:
             broken[path] = blocks.broken

@@ -16,15 +16,15 @@ from lifecycle_adapters.logs.records import LogColumn, parts_of, records
 from lifecycle_adapters.logs.rules import Rules
 
 CREATE = """
-CREATE TABLE text_records (task VARCHAR, at_us BIGINT, sequence BIGINT, place BIGINT, status VARCHAR, word INTEGER,
-                           form VARCHAR, fault VARCHAR, detail VARCHAR)"""
+CREATE TABLE text_records (task VARCHAR, at_us BIGINT, sequence BIGINT, place BIGINT, status VARCHAR,
+                           status_code INTEGER, form VARCHAR, fault VARCHAR, detail VARCHAR)"""
 
 
 class TextTable:
     """`text_records`, into which the rows of one file go."""
 
-    def __init__(self, bench: DuckDbSession, rules: Rules, columns: Columns, number: int, path: str) -> None:
-        self._bench = bench
+    def __init__(self, session: DuckDbSession, rules: Rules, columns: Columns, number: int, path: str) -> None:
+        self._session = session
         self._rules = rules
         self._number = number
         self.path = path
@@ -37,34 +37,36 @@ class TextTable:
         """Offer texts as the relation `lines`, with the place of the line that each begins on."""
         places = np.arange(lines.start, lines.stop) if isinstance(lines, range) else np.array(lines)
         arrays = {name: np.array(column, dtype=object) for name, column in texts.items()}
-        self._bench.register("lines", {"place": places + place_of(self._number, 0), **arrays})
+        self._session.register("lines", {"place": places + place_of(self._number, 0), **arrays})
         try:
             yield
         finally:
-            self._bench.unregister("lines")
+            self._session.unregister("lines")
 
     def insert(self, relation: str, kind: str) -> int:
         """Insert the rows of a relation with a column of type `kind` for each part, and return how many."""
         parts = {part: LogColumn(f'"{part}"', kind) for part in self.parts}
         query = records(relation, parts, self.columns, self._rules, DUCKDB, place="place")
-        [(count,)] = self._bench.run(f"INSERT INTO text_records {query}")
+        [(count,)] = self._session.run(f"INSERT INTO text_records {query}")
         return int(count)
 
     def lines_where(self, condition: str) -> list[int]:
         """Return the lines of `lines` of which the condition holds, in their order."""
         first = place_of(self._number, 0)
-        return [row[0] - first for row in self._bench.run(f"SELECT place FROM lines WHERE {condition} ORDER BY place")]
+        return [
+            row[0] - first for row in self._session.run(f"SELECT place FROM lines WHERE {condition} ORDER BY place")
+        ]
 
     def first_of(self, query: str) -> tuple[Any, ...]:
         """Return the first row of an answer."""
-        return self._bench.run(query)[0]
+        return self._session.run(query)[0]
 
     def reject(self, faults: Sequence[tuple[int, str]]) -> None:
         """Insert lines that are no rows, with the reasons."""
         if faults:
             lines, reasons = zip(*faults, strict=True)
             with self.offered(lines, reason=reasons):
-                self._bench.run(
+                self._session.run(
                     "INSERT INTO text_records (place, fault, detail)"
                     f" SELECT place, {literal(RejectReason.NOT_A_ROW)}, reason FROM lines"
                 )
