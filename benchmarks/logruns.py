@@ -44,7 +44,7 @@ def measured(run: str, log: Path) -> Took:
 
 
 def _check(log: str) -> Run:
-    """Findings, edges and dwell times; the findings are fetched one by one."""
+    """Findings, observed transitions and times in states; the findings are fetched one by one."""
     from lifecycle_adapters.logs.check import check_logs
     from lifecycle_adapters.logs.files import Files
 

@@ -38,7 +38,7 @@ def report(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Report what a log says as a whole: findings by kind, ways, dwell times, endings.
+    """Report the counts of a log: findings by kind, observed transitions, times in states, last states.
 
     Exit code 0: no findings, or information only. 1: findings. 2: the log, or a file of it, cannot be read.
     """

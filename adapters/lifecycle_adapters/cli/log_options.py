@@ -1,7 +1,7 @@
-"""What the commands about logs are told: where the log is, how it is written, by which rules it is judged.
+"""The options of the commands about logs: where the log is, how it is written, how it is checked.
 
-All of them take the same options, which are declared once, as the fields of `LogOptions`. Nothing of
-lifecycle_adapters.logs is imported here before a command runs: its database costs more time than most commands take.
+All of these commands take the same options, each declared once as a field of `LogOptions`. Nothing of
+lifecycle_adapters.logs is imported here, because its database takes longer to load than most commands run.
 """
 
 from __future__ import annotations
@@ -21,12 +21,23 @@ from lifecycle_adapters.cli.names import LifecycleName
 
 TASK_COLUMN, AT_COLUMN = "task_id", "at"
 
-_READING = "How the log is written"
-_WHERE = "Where the log is"
-_WRITING = "What is written to files"
-_LIMITS = "Limits"
-
 _MOST_THREADS = 1_000  # DuckDB would take minutes to begin with a hundred thousand
+
+
+def _options(panel: str | None) -> Callable[..., Any]:
+    """Return what declares an option of one panel of the help text."""
+
+    def option(help: str, *names: str, **settings: Any) -> Any:  # noqa: A002
+        return typer.Option(*names, help=help, rich_help_panel=panel, **settings)
+
+    return option
+
+
+_rule = _options(None)
+_reading = _options("How the log is written")
+_place = _options("Where the log is")
+_output = _options("What is written to files")
+_limit = _options("Limits")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,147 +54,90 @@ class LogOptions:
             show_default=False,
         ),
     ]
-    mode: Annotated[
-        Mode, typer.Option(help="exact: every change was recorded. sampled: tasks were polled, some were missed.")
-    ] = "exact"
+    mode: Annotated[Mode, _rule("exact: every change was recorded. sampled: tasks were polled, some were missed.")] = (
+        "exact"
+    )
     channel: Annotated[
-        str, typer.Option(help="Whose words the statuses are: api, webhook, or another that the lifecycle names.")
+        str, _rule("The channel of the statuses: api, webhook, or another that the lifecycle names.")
     ] = Channel.API
     ignore_case: Annotated[
-        bool, typer.Option("--ignore-case", help="Statuses may be in another letter case: RUNNING is running.")
+        bool, _rule("Statuses may be in another letter case: RUNNING is running.", "--ignore-case")
     ] = False
-    information: Annotated[
-        bool, typer.Option("--information", help="List and write rows that are information only, too.")
-    ] = False
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Judge nothing where anything cannot be read; exit code 2.")
-    ] = False
+    information: Annotated[bool, _rule("Include informational findings.", "--information")] = False
+    strict: Annotated[bool, _rule("Check nothing if anything cannot be read; exit code 2.", "--strict")] = False
 
-    status_column: Annotated[
-        str, typer.Option(help="The column of the status.", rich_help_panel=_READING, metavar="NAME")
-    ] = "status"
-    task_column: Annotated[
-        str, typer.Option(help="The column of the task's id.", rich_help_panel=_READING, metavar="NAME")
-    ] = TASK_COLUMN
-    one_task: Annotated[
-        bool,
-        typer.Option("--one-task", help="There is no such column: all rows are one task's.", rich_help_panel=_READING),
-    ] = False
-    at_column: Annotated[
-        str, typer.Option(help="The column of the time.", rich_help_panel=_READING, metavar="NAME")
-    ] = AT_COLUMN
-    in_order: Annotated[
-        bool,
-        typer.Option(
-            "--in-order", help="There is no such column: the rows are in order already.", rich_help_panel=_READING
-        ),
-    ] = False
+    status_column: Annotated[str, _reading("The column of the status.", metavar="NAME")] = "status"
+    task_column: Annotated[str, _reading("The column of the task's id.", metavar="NAME")] = TASK_COLUMN
+    one_task: Annotated[bool, _reading("Treat the whole log as one task's history.", "--one-task")] = False
+    at_column: Annotated[str, _reading("The column of the time.", metavar="NAME")] = AT_COLUMN
+    in_order: Annotated[bool, _reading("The log has no times; its rows are in order.", "--in-order")] = False
     sequence_column: Annotated[
         str | None,
-        typer.Option(
-            help="The column of whole numbers that put a task's rows of one time in order; else their place does.",
-            rich_help_panel=_READING,
-            metavar="NAME",
-        ),
+        _reading("The column of integers that order a task's rows of one time. Default: their place.", metavar="NAME"),
     ] = None
     time: Annotated[
         Literal["iso", "seconds", "milliseconds", "microseconds", "nanoseconds"] | None,
-        typer.Option(
-            help="What times are: ISO 8601 (UTC where no zone is named), or since 1970. ISO, seconds and milliseconds"
-            " are recognised if omitted.",
-            rich_help_panel=_READING,
+        _reading(
+            "How times are written: ISO 8601 (UTC if no zone is named), or a number since 1970. Default: ISO, seconds"
+            " and milliseconds are recognised."
         ),
     ] = None
     time_format: Annotated[
         str | None,
-        typer.Option(
-            help="How times are written, as of strptime: '%d.%m.%Y %H:%M'; UTC where there is no %z.",
-            rich_help_panel=_READING,
-            metavar="PATTERN",
-        ),
+        _reading("The pattern of times, as of strptime: '%d.%m.%Y %H:%M'; UTC if it has no %z.", metavar="PATTERN"),
     ] = None
-
     delimiter: Annotated[
         str | None,
-        typer.Option(
-            help="The character between two cells of CSV: ';', or '\\t' for a tab. A comma if omitted.",
-            rich_help_panel=_READING,
-            metavar="CHARACTER",
+        _reading(
+            "The character between two cells of CSV: ';', or '\\t' for a tab. Default: a comma.", metavar="CHARACTER"
         ),
     ] = None
     encoding: Annotated[
         str | None,
-        typer.Option(
-            help="The encoding of CSV: utf-16, cp1252, or another that Python knows. UTF-8 if omitted.",
-            rich_help_panel=_READING,
-            metavar="NAME",
-        ),
+        _reading("The encoding of CSV: utf-16, cp1252, or another that Python knows. Default: UTF-8.", metavar="NAME"),
     ] = None
 
     input_format: Annotated[
         Literal["parquet", "csv", "jsonl"] | None,
-        typer.Option(help="What the files are, where their names do not tell.", rich_help_panel=_WHERE),
+        _place("The format of files whose names do not end in it."),
     ] = None
     table: Annotated[
         str | None,
-        typer.Option(
-            help="A table; FILE is then the DuckDB database or the postgresql:// URL where it is.",
-            rich_help_panel=_WHERE,
-            metavar="NAME",
-        ),
+        _place("A table; FILE is then the DuckDB database or the postgresql:// URL that holds it.", metavar="NAME"),
     ] = None
     engine: Annotated[
         Literal["duckdb", "spark", "postgresql"] | None,
-        typer.Option(
-            help="What counts; for a postgresql:// URL that database, else DuckDB, if omitted.", rich_help_panel=_WHERE
-        ),
+        _place("Query engine. Default: PostgreSQL for a postgresql:// URL, otherwise DuckDB."),
     ] = None
-    master: Annotated[
-        str | None,
-        typer.Option(help="Where Spark runs; on this machine if omitted.", rich_help_panel=_WHERE, metavar="URL"),
-    ] = None
+    master: Annotated[str | None, _place("Where Spark runs. Default: this machine.", metavar="URL")] = None
 
     findings: Annotated[
-        Path | None,
-        typer.Option(
-            help="All findings, to a .parquet, .csv or .jsonl file.", rich_help_panel=_WRITING, metavar="FILE"
-        ),
+        Path | None, _output("Write all findings to a .parquet, .csv or .jsonl file.", metavar="FILE")
     ] = None
     rejects: Annotated[
         Path | None,
-        typer.Option(
-            help="All rows that could not be read; lifecycle-rejects.csv if omitted and there are such.",
-            rich_help_panel=_WRITING,
-            metavar="FILE",
+        _output(
+            "Write all rows that cannot be read. Default: lifecycle-rejects.csv, if there are any.", metavar="FILE"
         ),
     ] = None
 
     memory: Annotated[
-        str,
-        typer.Option(
-            help="The most that DuckDB may hold, such as 800MB; beyond it, it spills.",
-            rich_help_panel=_LIMITS,
-            metavar="SIZE",
-        ),
+        str, _limit("The most that DuckDB may use, such as 800MB; beyond it, it spills.", metavar="SIZE")
     ] = "1GB"
     threads: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=_MOST_THREADS, help="Of DuckDB; one for each core if omitted.", rich_help_panel=_LIMITS
-        ),
+        int | None, _limit("Threads of DuckDB. Default: one for each core.", min=1, max=_MOST_THREADS)
     ] = None
     spill: Annotated[
         Path | None,
-        typer.Option(
-            help="Where to spill, into a directory that is removed at the end; the usual place if omitted.",
-            rich_help_panel=_LIMITS,
+        _limit(
+            "Where to make a directory to spill into, which is removed at the end. Default: the system's.",
             metavar="DIRECTORY",
         ),
     ] = None
 
 
 def takes_log_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Spell out the first parameter of a command: what a user types are the fields of LogOptions."""
+    """Replace a command's first parameter by options: one for each field of LogOptions."""
     _, *own = inspect.signature(command, eval_str=True).parameters.values()
     types = get_type_hints(LogOptions, include_extras=True)
     shared = [

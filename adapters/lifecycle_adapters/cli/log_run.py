@@ -1,6 +1,6 @@
 """The work of `check` and `report`: check a log, print the result, write files, and end with an exit code.
 
-Imported when one of them runs, since the database that counts is loaded with it.
+Imported when one of them runs, because it loads the database.
 """
 
 from __future__ import annotations
@@ -42,23 +42,23 @@ _ENDING = [each for each in signal.Signals if each.name in ("SIGTERM", "SIGHUP")
 
 @contextmanager
 def _ended_in_order() -> Generator[None]:
-    """Let what asks the process to end do so as Ctrl-C does, so that what was spilled is removed."""
-    # What is ignored, as under nohup, stays so.
-    heeded = [each for each in _ENDING if signal.getsignal(each) is signal.SIG_DFL]
-    for each in heeded:
+    """Handle signals that end the process like Ctrl-C, so that spilled files are removed."""
+    # A signal that is ignored, as under nohup, stays ignored.
+    handled = [each for each in _ENDING if signal.getsignal(each) is signal.SIG_DFL]
+    for each in handled:
         signal.signal(each, signal.default_int_handler)
     try:
         yield
     finally:
-        for each in heeded:
+        for each in handled:
             signal.signal(each, signal.SIG_DFL)
 
 
 @_ended_in_order()
 def judge(
-    log: LogOptions, lifecycle: Lifecycle[str, str], tell: Callable[[CheckedLog], None], *, page: Path | None = None
+    log: LogOptions, lifecycle: Lifecycle[str, str], show: Callable[[CheckedLog], None], *, page: Path | None = None
 ) -> None:
-    """Check a log, tell what came of it, write the files that are wanted, and end with the exit code."""
+    """Check a log, show the result, write the files that are wanted, and end with the exit code."""
     columns = _columns(log)
     with misuse_is_bad_input():
         source = _source(log)
@@ -67,7 +67,9 @@ def judge(
     kept: list[str] = []
 
     def keep(write: RejectWriter) -> None:
-        if log.rejects is not None or not log.strict:  # strict reads all or nothing, and leaves nothing unasked
+        if (
+            log.rejects is not None or not log.strict
+        ):  # strict reads all or nothing, and writes no file that was not asked for
             kept.append(_keep_rejects(write, log))
 
     try:
@@ -90,7 +92,7 @@ def judge(
     except UnusableLog as error:
         fail("\n".join([str(error), *kept, *_hints(error, log)]), BAD_INPUT)
     with checked:
-        tell(checked)
+        show(checked)
         _say_other_cases(checked.report, lifecycle.statuses(channel=log.channel))
         with bar:
             written = _write_files(checked, log)
@@ -191,7 +193,7 @@ def _not_both(one: bool, other: bool, *names: str) -> None:
 def _require_writable(log: LogOptions, page: Path | None, source: Source) -> None:
     """Raise ValueError if a file that is wanted could not be written."""
     files: list[str] = []
-    with suppress(UnusableLog):  # what is wrong with them is said when they are read
+    with suppress(UnusableLog):  # the error is raised when they are read
         files = files_of(source)
     rows = [path for path in (log.findings, log.rejects) if path is not None]
     require_writable(rows, [] if page is None else [page], log=files)

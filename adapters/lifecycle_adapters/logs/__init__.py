@@ -1,20 +1,21 @@
-"""Logs of millions of histories: judged by the rules of `Lifecycle.check`, counted, reported (extra `logs`).
+"""Check logs of millions of histories by the rules of `Lifecycle.check`, and report their counts (extra `logs`).
 
-`check_logs` is the door. What it does passes through these files, in this order:
+Call `check_logs`. The files in the order in which it uses them:
 
-    source.py       what can be checked: files.py (with text/), frames.py, postgres/, spark/
-                    formats.py is what their names tell, named_source.py what the texts of a command line mean
-    records.py      a log's own columns become the relation `records`; columns.py says what they may hold
-    engine.py       what counts; duckdb_session.py is DuckDB, which also puts every engine's findings in order
-                    and spills by way of spill.py
-    queries.py    what is asked of an engine, one SQL for all; rules.py judges what it counted
-    check.py     in which order it is asked; result.py, what a user gets
-    report.py       the answers folded into a report; sections.py are its tables, page/ shows them, units.py has
-                    its numbers for people
-    tables.py       findings and rejects one by one; writers.py puts them into files,
-                    kept_rejects.py into one that nobody asked for
+    source.py       a log that can be loaded: files.py (with text/), frames.py, postgres/, spark/; formats.py has the
+                    formats by suffix, named_source.py the source for the texts of a command line
+    records.py      the query that makes the relation `records` of a log's columns (columns.py), in the SQL of a
+                    dialect.py: duckdb_dialect.py, postgres/postgres_dialect.py, spark/spark_dialect.py
+    engine.py       a database that runs the queries; duckdb_session.py is DuckDB, and spill.py its directory
+    queries.py      the queries, one SQL for all engines, and a table of which relation is made of which
+    rules.py        what the lifecycle says about each pair of statuses
+    check.py        runs the queries in their order and returns a result.py
+    report.py       the report, added up from results of queries; sections.py has its tables, page/ shows them as HTML,
+                    units.py formats numbers and times
+    tables.py       findings and rejects one by one; writers.py writes them to files, kept_rejects.py to one that
+                    nobody asked for
 
-What needs more than this extra is imported from its own module: `PostgresTable` from lifecycle_adapters.logs.postgres,
+Import a source that needs another extra from its own module: `PostgresTable` from lifecycle_adapters.logs.postgres,
 Spark from lifecycle_adapters.logs.spark.
 """
 

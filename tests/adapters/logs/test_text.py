@@ -706,5 +706,7 @@ def test_columns_inside_of_others_are_named_with_dots(reader: Reader) -> None:
         (3, None, None, RejectReason.NO_TASK),
         (4, "c", "running", None),
     ]
-    with pytest.raises(UnusableLog, match=r"no column 'data\.id', only 'data', 'status'; what is inside of a column"):
+    with pytest.raises(
+        UnusableLog, match=r"no column 'data\.id', only 'data', 'status'; only in JSON Lines can a name"
+    ):
         reader("data,status\nx,created\n", columns=Columns(task="data.id", at=None))
