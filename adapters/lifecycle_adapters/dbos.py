@@ -405,7 +405,7 @@ class Supervision(DBOSConfiguredInstance):
         return SentCommand(command=message["command"], state=str(result.state), sent=result.sent, error=None)
 
     def _after(self, known: _FollowedState, record: TaskRecord[Any, Any]) -> _FollowedState:
-        state = None if record.state is None else str(record.state)
+        state = None if record.current is None else str(record.current)
         since = known["since"] if state == known["state"] else time.time()
         is_over = state is not None and self._lifecycle.is_final(state) and record.open_command is None
         return {**known, "state": state, "since": since, "is_over": is_over, "due": None}

@@ -90,7 +90,10 @@ def _unfinished(client: AsyncClient, record: SqlJournal | None) -> Iterator[str]
     lifecycle, after = client.lifecycle, 0
     while True:
         page = record.tasks(lifecycle.name, after=after, limit=1000)
-        yield from (each.task_id for each in page.tasks if each.state is None or not lifecycle.is_final(each.state))
+        for each in page.tasks:
+            state = each.doubt or each.state
+            if state is None or not lifecycle.is_final(state):
+                yield each.task_id
         if page.after is None:
             return
         after = page.after

@@ -146,7 +146,7 @@ class PolicyEnforcer:
         met_at = record.first_at or record.created_at or watched.added_at or self._clock()
         return Facts(
             task_id=watched.task_id,
-            state=record.state,
+            state=record.current,
             since=record.since or met_at,
             first_at=met_at,
             cost_usd=watched.cost_usd,

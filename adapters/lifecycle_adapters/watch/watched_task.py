@@ -131,8 +131,8 @@ def over_already(lifecycle: Lifecycle[Any, Any], watched: WatchedTask) -> Change
 
 
 def is_over(lifecycle: Lifecycle[Any, Any], watched: WatchedTask) -> bool:
-    """Return whether the last state emitted is final."""
-    state = None if watched.record is None else watched.record.state
+    """Return whether the task is over: its state is final, and no later report contradicts that."""
+    state = None if watched.record is None else watched.record.current
     return state is not None and lifecycle.is_final(state)
 
 

@@ -521,7 +521,7 @@ class Watcher:
             return
         change = learn(self._lifecycle, watched, entry)
         if is_over(self._lifecycle, watched):
-            await self._end(watched, change)
+            await self._end(watched, change or over_already(self._lifecycle, watched))
             return
         if change is not None:
             await self._emit(change)
@@ -538,7 +538,7 @@ class Watcher:
         """Return the interval until the next read: short after a change, otherwise growing."""
         if watched.interval_s and (change is None or change.before == change.state):
             return self._pace.next_interval_s(watched.interval_s)
-        state = None if watched.record is None else watched.record.state
+        state = None if watched.record is None else watched.record.current
         return self._pace.first_interval_s(self._lifecycle, state)
 
     def _follow_up(self, watched: WatchedTask, entry: ReportEntry[Any, Any], change: Change | None) -> None:
@@ -563,9 +563,9 @@ class Watcher:
             until_read_s = self._pace.jittered_s(watched.interval_s)
         return min(until_read_s, self._enforcer.next_s(watched))
 
-    async def _end(self, watched: WatchedTask, event: Event | None) -> None:
+    async def _end(self, watched: WatchedTask, event: Event) -> None:
         """Emit the last event of a task, and stop watching it."""
-        if event is not None and not watched.is_dropped:
+        if not watched.is_dropped:
             await self._emit(event)
         self._drop(watched)
 

@@ -24,6 +24,7 @@ from lifecycle_adapters.watch import (
     JournalOutage,
     PolicyAction,
     ReadFailed,
+    StopAfter,
     Watcher,
     recorder,
     watch,
@@ -95,6 +96,24 @@ def test_a_state_that_the_journal_has_already_is_emitted_only_if_final() -> None
     assert isinstance(finished, Change)
     assert (finished.before, finished.state) == ("running", "finished")
     assert not any("over" in call for _, call in calls)
+
+
+@pytest.mark.parametrize("says", [["finished"], ["running", "paused", "stopped"]])
+def test_a_final_state_that_a_later_report_contradicts_is_read_before_the_task_is_over(says: list[str]) -> None:
+    async def everything() -> tuple[list[Event], int]:
+        journal, service = MemoryJournal(), Service({"a": says[0]})
+        known = log_of(journal, "a")
+        for second, status in enumerate(("running", "finished", "running")):
+            known.add_report(Report(status, NOW + timedelta(seconds=second)))
+        timetable(service, {20.0 * number: {"a": status} for number, status in enumerate(says) if number})
+        async with watching(service.client(journal=journal), policies=[StopAfter(1e6)]) as watched:
+            return await all_of(watched, "a"), len(service.calls)
+
+    emitted, reads = run(everything())
+    assert reads >= len(says), "the service's word is asked for, until it says that the task is over"
+    assert isinstance(emitted[-1], Change)
+    assert (emitted[-1].status, emitted[-1].is_final) == (says[-1], True)
+    assert [each.is_final for each in emitted if isinstance(each, Change)].count(True) == 1
 
 
 def test_a_change_that_another_worker_recorded_is_emitted_too() -> None:
