@@ -276,7 +276,7 @@ class _Execution(Generic[S, E]):
                 return (yield from self._outcome_of(command))
             self.waits += 1
             if not (yield Wait(WaitReason.IN_FLIGHT, self.waits)):
-                by = "another worker" if command.hold is None else f"worker {quoted(command.hold.worker)}"
+                by = "another worker" if command.lease is None else f"worker {quoted(command.lease.worker)}"
                 raise CommandUncertain(f"{by} has resumed it", **self._facts())
 
     def _abandon_or_wait(self, other: CommandRecord[S, E]) -> Steps[None]:
@@ -297,7 +297,7 @@ class _Execution(Generic[S, E]):
         """Wait for a command in flight. Raises CommandInFlight if the driver does not wait, or no longer."""
         self.waits += 1
         if not (yield Wait(WaitReason.IN_FLIGHT, self.waits)):
-            raise CommandInFlight(other.command, hold=other.hold, **self._facts())
+            raise CommandInFlight(other.command, lease=other.lease, **self._facts())
 
     def _open(self, opened: CommandRecord[S, E]) -> None:
         self.opened: _OpenCommand[S] = _OpenCommand(

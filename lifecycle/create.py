@@ -97,7 +97,7 @@ class CreateProcedure:
 
         If another worker has claimed it, its record is returned unchanged; None if it has an outcome by now.
         """
-        if record.state is CommandState.UNCERTAIN and record.hold is None:
+        if record.state is CommandState.UNCERTAIN and record.lease is None:
             return record
         claimed: CreateRecord | None = yield ClaimCreate(record.id, dead)
         if claimed is None:
@@ -166,7 +166,7 @@ class CreateProcedure:
         if claimed is None:
             latest: CreateRecord | None = yield FindCreate(str(earlier.context.idempotency_key))
             if latest == earlier:
-                raise CreateInFlight(**facts, hold=earlier.hold)
+                raise CreateInFlight(**facts, lease=earlier.lease)
             return None
         if not claimed.attempts:  # its worker died before it was sent
             return claimed
@@ -206,7 +206,7 @@ class CreateProcedure:
         if record.state is not CommandState.UNCERTAIN:
             record = yield RecordCreateOutcome(record.id, CommandEvent.LOSE, why, claim)
         yield ReleaseCreate(record.id, claim)
-        return replace(record, hold=None) if record.claim == claim else record
+        return replace(record, lease=None) if record.claim == claim else record
 
     def _claim(self, create_id: str) -> Steps[CreateRecord]:
         claimed: CreateRecord | None = yield ClaimCreate(create_id)
@@ -214,7 +214,7 @@ class CreateProcedure:
             return claimed
         record: CreateRecord = yield LoadCreate(create_id)
         if record.is_open:
-            raise CreateInFlight(lifecycle=self.lifecycle, create_id=create_id, hold=record.hold)
+            raise CreateInFlight(lifecycle=self.lifecycle, create_id=create_id, lease=record.lease)
         raise ValueError(f"create {create_id} has ended: it is {record.state}")
 
 

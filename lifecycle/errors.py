@@ -199,24 +199,24 @@ class CommandError(LifecycleError):
 class CommandInFlight(CommandError):
     """A command of the same task has no outcome yet; `.other` is its name.
 
-    `.holder` names the worker that has claimed it, `.until` is when its claim ends (UTC; None if it has
+    `.claimed_by` names the worker that has claimed it, `.until` is when its claim ends (UTC; None if it has
     no end). Both are None if no worker has claimed it: then `recover` need not wait, and settles it
     if the service shows its outcome; otherwise only a command that abandons it, such as a stop, ends it.
     """
 
-    def __init__(self, other: str, *, hold: tuple[str, datetime | None] | None, **facts: Unpack[CommandFacts]) -> None:
+    def __init__(self, other: str, *, lease: tuple[str, datetime | None] | None, **facts: Unpack[CommandFacts]) -> None:
         self.other = other
-        self.holder = None if hold is None else hold[0]
-        self.until = None if hold is None else hold[1]
+        self.claimed_by = None if lease is None else lease[0]
+        self.until = None if lease is None else lease[1]
         waits = f"{shortened(facts['command'])} was not sent: {shortened(other)} has no outcome yet"
-        super().__init__(f"{waits}; {_claimed(self.holder, self.until)}", **facts)
+        super().__init__(f"{waits}; {_claimed(self.claimed_by, self.until)}", **facts)
 
 
-def _claimed(holder: str | None, until: datetime | None) -> str:
-    if holder is None:
+def _claimed(claimed_by: str | None, until: datetime | None) -> str:
+    if claimed_by is None:
         return "no worker has claimed it, `recover` settles it if the service shows its outcome"
     end = "until it is settled" if until is None else f"until {until.isoformat(timespec='seconds')}"
-    return f"worker {shortened(holder)} has claimed it {end}"
+    return f"worker {shortened(claimed_by)} has claimed it {end}"
 
 
 class CommandRefused(CommandError):
@@ -309,15 +309,15 @@ class CreateUncertain(CreateError):
 class CreateInFlight(CreateError):
     """A worker that may be alive has claimed this create.
 
-    `.holder` names the worker, `.until` is when its claim ends (UTC; None if it has no end).
+    `.claimed_by` names the worker, `.until` is when its claim ends (UTC; None if it has no end).
     """
 
-    def __init__(self, *, lifecycle: str, create_id: str, hold: tuple[str, datetime | None] | None) -> None:
-        self.holder = None if hold is None else hold[0]
-        self.until = None if hold is None else hold[1]
+    def __init__(self, *, lifecycle: str, create_id: str, lease: tuple[str, datetime | None] | None) -> None:
+        self.claimed_by = None if lease is None else lease[0]
+        self.until = None if lease is None else lease[1]
         end = "" if self.until is None else f" until {self.until.isoformat(timespec='seconds')}"
-        holder = "another worker" if self.holder is None else f"worker {shortened(self.holder)}"
-        super().__init__(f"{holder} has claimed create {create_id}{end}", lifecycle=lifecycle, create_id=create_id)
+        claimed_by = "another worker" if self.claimed_by is None else f"worker {shortened(self.claimed_by)}"
+        super().__init__(f"{claimed_by} has claimed create {create_id}{end}", lifecycle=lifecycle, create_id=create_id)
 
 
 class CreateKeyReused(CreateError):

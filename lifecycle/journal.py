@@ -51,7 +51,7 @@ class RequestContext:
 NO_CONTEXT = RequestContext()
 
 
-class Hold(NamedTuple):
+class Lease(NamedTuple):
     """The worker that has claimed a command or a create, and the end of its lease (UTC; None if it has no end)."""
 
     worker: str
@@ -64,7 +64,7 @@ class CommandRecord(Generic[S, E]):
 
     `source` is the state it was judged in (None for a stop of a task that could not be read), `fields`
     are sent with it, `attempts` counts its requests, `why` is the reason recorded last. `claim` counts
-    the claims so far, its intent being the first: every write about the command names it. `hold` is None
+    the claims so far, its intent being the first: every write about the command names it. `lease` is None
     if no worker has claimed the command now.
     """
 
@@ -77,7 +77,7 @@ class CommandRecord(Generic[S, E]):
     context: RequestContext = NO_CONTEXT
     why: str = ""
     claim: int = 1
-    hold: Hold | None = None
+    lease: Lease | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,23 +252,23 @@ def apply_event(command: CommandRecord[S, E], event: CommandEvent, *, why: str, 
 
 
 def apply_claim(
-    command: CommandRecord[S, E], by: Hold, *, now: datetime, is_successor: bool, dead: Collection[str]
+    command: CommandRecord[S, E], by: Lease, *, now: datetime, is_successor: bool, dead: Collection[str]
 ) -> CommandRecord[S, E] | None:
     """Return a command after a worker has claimed it, or None if it has ended or another worker may be alive.
 
     Args:
-        command: the recorded command; its `hold` has ended if its `until` is before `now`.
+        command: the recorded command; its `lease` has ended if its `until` is before `now`.
         by: the worker that claims it, and the end of its lease.
         now: the journal's time.
         is_successor: whether the worker is a new session of the worker that has claimed it.
         dead: workers that are known to be gone.
     """
-    hold = command.hold
-    has_lapsed = hold is not None and hold.until is not None and hold.until < now
-    is_free = hold is None or has_lapsed or is_successor or hold.worker in dead
+    lease = command.lease
+    has_lapsed = lease is not None and lease.until is not None and lease.until < now
+    is_free = lease is None or has_lapsed or is_successor or lease.worker in dead
     if COMMAND.is_final(command.state) or not is_free:
         return None
-    return replace(command, claim=command.claim + 1, hold=by)
+    return replace(command, claim=command.claim + 1, lease=by)
 
 
 _NOT_BELIEVED = frozenset({ObservationKind.STALE, ObservationKind.CONFLICT, ObservationKind.UNKNOWN})
@@ -379,7 +379,7 @@ class CreateRecord:
     `fields` are sent with it, `labels` are kept here only; `recorded_at` is when its intent was
     recorded, by the journal's clock. `attempts` counts its requests, `why` is the reason recorded last.
     `task_id` is None unless it is done. `claim` counts the claims so far, its intent being the first: every
-    write about the create names it. `hold` is None if no worker has claimed the create now.
+    write about the create names it. `lease` is None if no worker has claimed the create now.
     """
 
     id: str
@@ -392,7 +392,7 @@ class CreateRecord:
     why: str = ""
     task_id: str | None = None
     claim: int = 1
-    hold: Hold | None = None
+    lease: Lease | None = None
 
     @property
     def is_open(self) -> bool:
@@ -414,7 +414,7 @@ class CreatedTask:
 
 
 def apply_claim_of_create(
-    record: CreateRecord, by: Hold, *, now: datetime, is_successor: bool, dead: Collection[str]
+    record: CreateRecord, by: Lease, *, now: datetime, is_successor: bool, dead: Collection[str]
 ) -> CreateRecord | None:
     """Return a create after a worker has claimed it, or None if it has ended or another worker may be alive.
 
@@ -425,10 +425,10 @@ def apply_claim_of_create(
         is_successor: whether the worker is a new session of the worker that has claimed it.
         dead: workers that are known to be gone.
     """
-    hold = record.hold
-    has_lapsed = hold is not None and hold.until is not None and hold.until < now
-    is_free = hold is None or has_lapsed or is_successor or hold.worker in dead
-    return replace(record, claim=record.claim + 1, hold=by) if record.is_open and is_free else None
+    lease = record.lease
+    has_lapsed = lease is not None and lease.until is not None and lease.until < now
+    is_free = lease is None or has_lapsed or is_successor or lease.worker in dead
+    return replace(record, claim=record.claim + 1, lease=by) if record.is_open and is_free else None
 
 
 def apply_attempt_of_create(record: CreateRecord, *, number: int, claim: int) -> CreateRecord | None:
@@ -444,8 +444,8 @@ def apply_event_of_create(
     state = COMMAND.target(record.state, event)
     if state is None or record.claim != claim:
         return record
-    hold = None if COMMAND.is_final(state) else record.hold
-    return replace(record, state=state, why=why, hold=hold, task_id=None if task is None else task.task_id)
+    lease = None if COMMAND.is_final(state) else record.lease
+    return replace(record, state=state, why=why, lease=lease, task_id=None if task is None else task.task_id)
 
 
 class Creates(Protocol):

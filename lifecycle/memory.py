@@ -18,7 +18,7 @@ from lifecycle.journal import (
     CommandRecord,
     Delivery,
     Entry,
-    Hold,
+    Lease,
     Report,
     ReportEntry,
     RequestContext,
@@ -296,7 +296,7 @@ class MemoryTaskJournal(Generic[S, E]):
                 return record
             number = str(len(kept.commands) + 1)
             opened: CommandRecord[S, E] = CommandRecord(
-                number, command, source, COMMAND.initial, dict(fields), context=context, hold=self._hold()
+                number, command, source, COMMAND.initial, dict(fields), context=context, lease=self._new_lease()
             )
             if key is not None:
                 kept.keys[key] = number
@@ -319,7 +319,7 @@ class MemoryTaskJournal(Generic[S, E]):
         with self._kept.lock:
             command = self._command(command_id)
             now = self._kept.store.clock()
-            claimed = apply_claim(command, self._hold(), now=now, is_successor=False, dead=dead)
+            claimed = apply_claim(command, self._new_lease(), now=now, is_successor=False, dead=dead)
             if claimed is not None:
                 self._enter(claimed, None, "claimed")
             return claimed
@@ -329,7 +329,7 @@ class MemoryTaskJournal(Generic[S, E]):
         with self._kept.lock:
             command = self._command(command_id)
             if command.claim == claim and not COMMAND.is_final(command.state):
-                self._keep(replace(command, hold=None))
+                self._keep(replace(command, lease=None))
 
     def add_attempt(self, command_id: str, *, number: int, claim: int) -> bool:
         """Record that the command is about to be sent; return False if it must not be sent under this claim."""
@@ -338,7 +338,7 @@ class MemoryTaskJournal(Generic[S, E]):
             command = self._command(command_id)
             may_send = may_attempt(kept.lifecycle, kept.record, command_id, number=number, claim=claim)
             if may_send:
-                self._enter(replace(command, attempts=number, hold=self._hold()), None, "sent")
+                self._enter(replace(command, attempts=number, lease=self._new_lease()), None, "sent")
             return may_send
 
     def add_outcome(self, command_id: str, event: CommandEvent, *, why: str, claim: int) -> CommandOutcome[S, E]:
@@ -350,13 +350,13 @@ class MemoryTaskJournal(Generic[S, E]):
             command = self._command(command_id)
             after = apply_event(command, event, why=why, claim=claim)
             if after is not command:
-                after = replace(after, hold=None if COMMAND.is_final(after.state) else self._hold())
+                after = replace(after, lease=None if COMMAND.is_final(after.state) else self._new_lease())
                 self._enter(after, event, why)
             return CommandOutcome(self._kept.record, after)
 
-    def _hold(self) -> Hold:
+    def _new_lease(self) -> Lease:
         store = self._kept.store
-        return Hold(self._worker, None if store.lease is None else store.clock() + store.lease)
+        return Lease(self._worker, None if store.lease is None else store.clock() + store.lease)
 
     def _command(self, command_id: str) -> CommandRecord[S, E]:
         try:

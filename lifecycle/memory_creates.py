@@ -13,8 +13,8 @@ from lifecycle.journal import (
     NO_CONTEXT,
     CreatedTask,
     CreateRecord,
-    Hold,
     Journal,
+    Lease,
     RequestContext,
     apply_attempt_of_create,
     apply_claim_of_create,
@@ -65,7 +65,7 @@ class MemoryCreates:
                 return None
             store.count += 1
             record = CreateRecord(
-                str(store.count), dict(fields), dict(labels), store.clock(), context=context, hold=self._hold()
+                str(store.count), dict(fields), dict(labels), store.clock(), context=context, lease=self._new_lease()
             )
             if context.idempotency_key is not None:
                 store.keys[name] = record.id
@@ -103,7 +103,7 @@ class MemoryCreates:
             if record is None:
                 return None
             now = self._store.clock()
-            claimed = apply_claim_of_create(record, self._hold(), now=now, is_successor=False, dead=dead)
+            claimed = apply_claim_of_create(record, self._new_lease(), now=now, is_successor=False, dead=dead)
             return None if claimed is None else self._keep(claimed)
 
     def release(self, create_id: str, *, claim: int) -> None:
@@ -111,14 +111,14 @@ class MemoryCreates:
         with self._store.lock:
             record = self._record(create_id)
             if record.claim == claim:
-                self._keep(replace(record, hold=None))
+                self._keep(replace(record, lease=None))
 
     def add_attempt(self, create_id: str, *, number: int, claim: int) -> bool:
         """Record that the create is about to be sent; return False if it has ended or another worker has claimed it."""
         with self._store.lock:
             sent = apply_attempt_of_create(self._record(create_id), number=number, claim=claim)
             if sent is not None:
-                self._keep(replace(sent, hold=self._hold()))
+                self._keep(replace(sent, lease=self._new_lease()))
             return sent is not None
 
     def add_outcome(
@@ -146,9 +146,9 @@ class MemoryCreates:
         first_at = self._journal.task(self._lifecycle, task_id).load().first_at
         return first_at is not None and first_at < at
 
-    def _hold(self) -> Hold:
+    def _new_lease(self) -> Lease:
         store = self._store
-        return Hold(self._worker, None if store.lease is None else store.clock() + store.lease)
+        return Lease(self._worker, None if store.lease is None else store.clock() + store.lease)
 
     def _record(self, create_id: str) -> CreateRecord:
         name, record = self._store.records.get(create_id, (None, None))

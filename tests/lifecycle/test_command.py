@@ -46,7 +46,7 @@ from lifecycle.effects import (
     Wait,
     WaitReason,
 )
-from lifecycle.journal import NO_CONTEXT, CommandEntry, CommandRecord, Hold, Report, RequestContext
+from lifecycle.journal import NO_CONTEXT, CommandEntry, CommandRecord, Lease, Report, RequestContext
 from lifecycle.memory import MemoryJournal
 from tests.lifecycle.drivers import (
     DENIED,
@@ -463,7 +463,7 @@ def test_the_intent_contains_what_is_needed_to_resume_it() -> None:
     first = next(entry.record for entry in seen.log.entries if isinstance(entry, CommandEntry))
     until = seen.time.now + timedelta(seconds=LEASE_S)
     assert first == CommandRecord(
-        "1", "dispatch", "idle", COMMAND.initial, {"task": "more"}, claim=1, hold=Hold("A", until)
+        "1", "dispatch", "idle", COMMAND.initial, {"task": "more"}, claim=1, lease=Lease("A", until)
     )
     assert [effect for effect, _ in seen.driver.trace if isinstance(effect, Send)] == [
         Send("dispatch", {"task": "more"})
@@ -494,8 +494,8 @@ def test_a_command_in_flight_excludes_any_other(is_uncertain: bool, other: str, 
         seen.execute(command)
 
     assert (info.value.command, info.value.other, info.value.state) == (command, other, "running")
-    assert (info.value.holder, info.value.until) == seen.record().hold
-    assert f"worker '{info.value.holder}' has claimed it until 2026-01-01T00:01" in str(info.value)
+    assert (info.value.claimed_by, info.value.until) == seen.record().lease
+    assert f"worker '{info.value.claimed_by}' has claimed it until 2026-01-01T00:01" in str(info.value)
     assert seen.record().state is (CommandState.UNCERTAIN if is_uncertain else CommandState.RECORDED)
     assert not seen.driver.sends()
 
@@ -506,7 +506,7 @@ def test_an_unclaimed_open_command_excludes_every_other_but_a_stop() -> None:
     with pytest.raises(CommandInFlight, match="no worker has claimed it, `recover` settles it") as info:
         seen.execute("pause")
 
-    assert (info.value.holder, info.value.until) == (None, None)
+    assert (info.value.claimed_by, info.value.until) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -1351,7 +1351,7 @@ def test_a_recovery_that_cannot_read_releases_the_command(attempts: int) -> None
     with pytest.raises(CommandUncertain if attempts else Mishap):
         seen.recover()
 
-    assert seen.record().hold is None
+    assert seen.record().lease is None
     assert seen.recover() == CommandResult("pause", "paused", sent=True)
 
 
@@ -1361,7 +1361,7 @@ def test_a_command_that_was_never_sent_is_not_sent_into_an_unknown_state() -> No
     with pytest.raises(UnknownStatus):
         seen.recover()
 
-    assert seen.record().hold is None
+    assert seen.record().lease is None
     assert lives(seen.log) == {"1": []}
 
 
@@ -1371,7 +1371,7 @@ def test_a_command_that_a_living_worker_has_claimed_is_not_resumed() -> None:
     with pytest.raises(CommandInFlight, match="'pause' has no outcome yet; worker 'A' has claimed it until") as info:
         seen.recover()
 
-    assert (info.value.holder, info.value.until) == ("A", seen.time.now + timedelta(seconds=LEASE_S))
+    assert (info.value.claimed_by, info.value.until) == ("A", seen.time.now + timedelta(seconds=LEASE_S))
     assert seen.driver.story() == "Load Claim LoadCommand Wait"
 
 
@@ -1382,7 +1382,7 @@ def test_the_error_of_a_claim_without_end_has_no_time() -> None:
     with pytest.raises(CommandInFlight, match="worker 'A' has claimed it until it is settled") as info:
         seen.recover()
 
-    assert (info.value.holder, info.value.until) == ("A", None)
+    assert (info.value.claimed_by, info.value.until) == ("A", None)
 
 
 def test_a_claimed_command_is_resumed_once_its_lease_is_over() -> None:
@@ -1429,7 +1429,7 @@ def test_an_uncertain_command_is_released() -> None:
         lost.execute("dispatch")
 
     assert lost.driver.trace[-1][0] == Release(lost.record().id, claim=1)
-    assert lost.record().hold is None
+    assert lost.record().lease is None
 
 
 def test_everything_that_is_written_of_a_command_names_its_claim() -> None:
@@ -1543,7 +1543,7 @@ def test_a_command_given_again_is_in_flight_while_a_living_worker_has_claimed_it
     with pytest.raises(CommandInFlight) as info:
         alive.execute("pause", {"task": "more"}, KEYED)
 
-    assert info.value.holder == "A"
+    assert info.value.claimed_by == "A"
 
 
 def test_a_command_given_again_may_wait_for_the_outcome_of_the_first() -> None:

@@ -25,7 +25,7 @@ from lifecycle.effects import (
     WaitReason,
     apply_journal_effect,
 )
-from lifecycle.journal import CreatedTask, CreateRecord, Hold, Report, RequestContext
+from lifecycle.journal import CreatedTask, CreateRecord, Lease, Report, RequestContext
 from lifecycle.memory import MemoryJournal
 from lifecycle.memory_creates import MemoryCreates
 from tests.lifecycle.drivers import (
@@ -97,7 +97,7 @@ def test_a_create_is_recorded_before_and_after_it_is_sent() -> None:
     record = creating.creates.load("1")
     assert (record.state, record.task_id, record.attempts) == (CommandState.DONE, TASK, 1)
     assert (record.fields, record.labels, record.context) == (FIELDS, {"order": "5"}, KEY)
-    assert record.hold is None
+    assert record.lease is None
     assert creating.kept.load().state == "running"
     assert creating.creates.unfinished() == []
 
@@ -119,7 +119,7 @@ def test_a_create_whose_response_is_lost_is_left_open_and_not_sent_again() -> No
     assert (info.value.create_id, info.value.__cause__) == ("1", LOST.error)
     assert creating.sent == 1
     [left] = creating.creates.unfinished()
-    assert (left.state, left.why, left.hold) == (CommandState.UNCERTAIN, str(LOST.error), None)
+    assert (left.state, left.why, left.lease) == (CommandState.UNCERTAIN, str(LOST.error), None)
 
 
 @pytest.mark.parametrize("failure", [REFUSED, DENIED])
@@ -198,7 +198,7 @@ def test_a_key_whose_worker_lives_is_in_flight() -> None:
     with pytest.raises(CreateInFlight) as info:
         creating.create()
 
-    assert (info.value.create_id, info.value.holder, info.value.until) == ("1", "another", None)
+    assert (info.value.create_id, info.value.claimed_by, info.value.until) == ("1", "another", None)
     assert creating.sent == 0
 
 
@@ -223,7 +223,7 @@ def test_a_key_whose_worker_died_is_sent_if_it_never_was(attempts: int) -> None:
 
 
 def test_a_create_that_changes_under_its_key_is_read_again() -> None:
-    held = CreateRecord("1", FIELDS, {}, AT, context=KEY, hold=Hold("another", None))
+    held = CreateRecord("1", FIELDS, {}, AT, context=KEY, lease=Lease("another", None))
     made = CreateRecord("1", FIELDS, {}, AT, CommandState.DONE, task_id=TASK, context=KEY)
     steps = PROCEDURE.execute(FIELDS, context=KEY)
     found: list[Any] = [None, held, None, made, None, None, None]
@@ -288,7 +288,7 @@ def test_a_create_killed_at_any_effect_is_known(place: int) -> None:
     expected = [CommandState.ABANDONED, CommandState.UNCERTAIN, CommandState.UNCERTAIN, None][place]
     assert [each.state for each in found if each is not None] == ([] if expected is None else [expected])
     assert [each.state for each in creating.creates.unfinished()] == [CommandState.UNCERTAIN] * (place in (1, 2))
-    assert all(each.hold is None for each in creating.creates.unfinished())
+    assert all(each.lease is None for each in creating.creates.unfinished())
 
 
 def test_a_recovery_leaves_a_claimed_or_uncertain_create_unchanged() -> None:
@@ -334,7 +334,7 @@ def test_a_task_that_cannot_be_read_is_not_adopted() -> None:
         creating.run(PROCEDURE.adopt(lost(creating), TASK))
 
     [left] = creating.creates.unfinished()
-    assert (left.state, left.hold) == (CommandState.UNCERTAIN, None)
+    assert (left.state, left.lease) == (CommandState.UNCERTAIN, None)
 
 
 def test_a_task_is_adopted_once() -> None:
@@ -388,17 +388,17 @@ def test_a_lease_ends() -> None:
     creates, others = journal.creates(V1), journal.join("another").creates(V1)
     opened = creates.add(FIELDS, labels={})
     assert opened is not None
-    assert opened.hold == Hold("this process", AT + timedelta(seconds=60))
+    assert opened.lease == Lease("this process", AT + timedelta(seconds=60))
 
     assert others.claim("1") is None
     now[0] += timedelta(seconds=61)
     claimed = others.claim("1")
 
     assert claimed is not None
-    assert (claimed.claim, claimed.hold) == (2, Hold("another", AT + timedelta(seconds=121)))
+    assert (claimed.claim, claimed.lease) == (2, Lease("another", AT + timedelta(seconds=121)))
     assert not creates.add_attempt("1", number=1, claim=1)
     creates.release("1", claim=1)
-    assert creates.load("1").hold == claimed.hold
+    assert creates.load("1").lease == claimed.lease
     assert creates.add_outcome("1", CommandEvent.LOSE, why="", claim=1) == claimed
 
 
@@ -421,7 +421,7 @@ def test_effects_of_creates_are_carried_out_on_creates() -> None:
 
     apply_journal_effect(ReleaseCreate("1", 1), creates)
 
-    assert apply_journal_effect(LoadCreate("1"), creates).hold is None
+    assert apply_journal_effect(LoadCreate("1"), creates).lease is None
 
 
 def test_a_report_with_a_created_task_is_optional() -> None:

@@ -156,7 +156,7 @@ def test_the_journals_effects_are_carried_out_on_a_log(log: Log) -> None:
 
     assert loaded.state == "running"
     assert opened == log.load().open_command
-    assert replace(opened, hold=None) == CommandRecord(
+    assert replace(opened, lease=None) == CommandRecord(
         "1", "pause", "running", CommandState.RECORDED, {"note": "now"}, context=context
     )
     assert (
@@ -166,8 +166,8 @@ def test_the_journals_effects_are_carried_out_on_a_log(log: Log) -> None:
     assert apply_journal_effect(Claim(opened.id), log) is None, "it is claimed"
     assert apply_journal_effect(Release(opened.id, 1), log) is None
     claimed = apply_journal_effect(Claim(opened.id), log)
-    assert (claimed.claim, claimed.hold) == (2, opened.hold)
-    assert apply_journal_effect(Claim(opened.id, frozenset({opened.hold.worker})), log).claim == 3
+    assert (claimed.claim, claimed.lease) == (2, opened.lease)
+    assert apply_journal_effect(Claim(opened.id, frozenset({opened.lease.worker})), log).claim == 3
     assert apply_journal_effect(RecordAttempt(opened.id, 1, 2), log) is False, "another claim has followed"
     assert apply_journal_effect(RecordAttempt(opened.id, 1, 3), log) is True
     assert apply_journal_effect(RecordReport(Report("paused", AT)), log).state == "paused"
@@ -241,7 +241,7 @@ def test_nothing_stays_claimed_after_a_run(log: Log) -> None:
         run.resume(log.load())
         run.resume(apply_journal_effect(INTENT, log))
 
-    assert log.load_command("1").hold is None
+    assert log.load_command("1").lease is None
 
 
 @pytest.mark.parametrize("end", [RecordOutcome("1", CommandEvent.REFUSE, "no", 1), Release("1", 1), LoadCommand("1")])
@@ -267,7 +267,7 @@ def test_what_is_no_longer_claimed_is_not_released(end: Effect, log: Log, monkey
 def test_an_interrupted_procedure_releases_the_command_that_it_has_claimed(rest: tuple[Effect, ...], log: Log) -> None:
     broken_off(log, INTENT, *rest, Read())
 
-    assert log.load_command("1").hold is None
+    assert log.load_command("1").lease is None
 
 
 def test_it_releases_the_claim_that_it_made_last(log: Log) -> None:
@@ -277,7 +277,7 @@ def test_it_releases_the_claim_that_it_made_last(log: Log) -> None:
 
     broken_off(log, Claim("1"), Read())
 
-    assert (log.load_command("1").claim, log.load_command("1").hold) == (2, None)
+    assert (log.load_command("1").claim, log.load_command("1").lease) == (2, None)
 
 
 def test_it_does_not_release_a_command_that_another_has_claimed(log: Log) -> None:
@@ -303,7 +303,7 @@ def test_a_journal_that_is_gone_lets_the_lease_lapse(log: Log, monkeypatch: pyte
 
     broken_off(log, INTENT, Read())
 
-    assert log.load_command("1").hold is not None
+    assert log.load_command("1").lease is not None
 
 
 class Catching:
@@ -336,7 +336,7 @@ def test_a_procedure_that_raises_has_nothing_claimed(error: type[BaseException],
     with pytest.raises(error):
         run.resume(apply_journal_effect(INTENT, log))
 
-    assert log.load_command("1").hold is None
+    assert log.load_command("1").lease is None
 
 
 class Watching:

@@ -68,15 +68,15 @@ MESSAGES: dict[LifecycleError, str] = {
         "v1: 'zombie' is not a status"
     ),
     CommandError("it went wrong", **TASK): "v1 task task_12: it went wrong",
-    CommandInFlight(**TASK, other=V1Event.PAUSE, hold=None): (
+    CommandInFlight(**TASK, other=V1Event.PAUSE, lease=None): (
         "v1 task task_12: 'stop' was not sent: 'pause' has no outcome yet; "
         "no worker has claimed it, `recover` settles it if the service shows its outcome"
     ),
-    CommandInFlight(**TASK, other=V1Event.PAUSE, hold=("worker-1", UNTIL)): (
+    CommandInFlight(**TASK, other=V1Event.PAUSE, lease=("worker-1", UNTIL)): (
         "v1 task task_12: 'stop' was not sent: 'pause' has no outcome yet; "
         "worker 'worker-1' has claimed it until 2026-01-01T00:01:00+00:00"
     ),
-    CommandInFlight(**TASK, other=V1Event.PAUSE, hold=("worker-1", None)): (
+    CommandInFlight(**TASK, other=V1Event.PAUSE, lease=("worker-1", None)): (
         "v1 task task_12: 'stop' was not sent: 'pause' has no outcome yet; "
         "worker 'worker-1' has claimed it until it is settled"
     ),
@@ -113,11 +113,11 @@ MESSAGES: dict[LifecycleError, str] = {
         "v1: whether a task was created is not known: it was lost (create 7)"
     ),
     CreateError("it went wrong", lifecycle="v1"): "v1: it went wrong",
-    CreateInFlight(lifecycle="v1", create_id="7", hold=("w1", datetime(2026, 1, 2, tzinfo=UTC))): (
+    CreateInFlight(lifecycle="v1", create_id="7", lease=("w1", datetime(2026, 1, 2, tzinfo=UTC))): (
         "v1: worker 'w1' has claimed create 7 until 2026-01-02T00:00:00+00:00"
     ),
-    CreateInFlight(lifecycle="v1", create_id="7", hold=("w1", None)): "v1: worker 'w1' has claimed create 7",
-    CreateInFlight(lifecycle="v1", create_id="7", hold=None): "v1: another worker has claimed create 7",
+    CreateInFlight(lifecycle="v1", create_id="7", lease=("w1", None)): "v1: worker 'w1' has claimed create 7",
+    CreateInFlight(lifecycle="v1", create_id="7", lease=None): "v1: another worker has claimed create 7",
     CreateKeyReused("order 5", lifecycle="v1", create_id="7"): (
         "v1: the key 'order 5' was given to create 7 with other fields"
     ),
@@ -247,12 +247,12 @@ def test_the_error_of_an_unknown_name_has_its_facts_as_attributes() -> None:
 
 
 def test_a_command_error_has_its_facts_as_attributes() -> None:
-    error = CommandInFlight(**TASK, other="pause", hold=("worker-1", UNTIL))
+    error = CommandInFlight(**TASK, other="pause", lease=("worker-1", UNTIL))
 
     assert (error.lifecycle, error.task, error.command, error.state) == ("v1", "task_12", "stop", "paused")
-    assert (error.other, error.holder, error.until) == ("pause", "worker-1", UNTIL)
-    free = CommandInFlight(**TASK, other="pause", hold=None)
-    assert (free.holder, free.until) == (None, None)
+    assert (error.other, error.claimed_by, error.until) == ("pause", "worker-1", UNTIL)
+    free = CommandInFlight(**TASK, other="pause", lease=None)
+    assert (free.claimed_by, free.until) == (None, None)
     assert [TaskEndedFirst(**TASK, took_effect=known).took_effect for known in (False, None)] == [False, None]
     assert CommandRefused(**TASK, detail="no").detail == "no"
     assert CommandUncertain("lost", **TASK).why == "lost"

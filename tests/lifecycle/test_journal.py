@@ -12,7 +12,7 @@ from lifecycle import CATALOG, COMMAND, Channel, CommandEvent, CommandState, Obs
 from lifecycle.journal import (
     CommandEntry,
     CommandRecord,
-    Hold,
+    Lease,
     Report,
     ReportEntry,
     TaskRecord,
@@ -272,11 +272,11 @@ def test_a_doubt_decides_which_command_may_be_attempted(doubt: str, may: bool) -
     assert may_attempt(get("v1"), known, "1", number=3, claim=4) is may
 
 
-A, B = Hold("A", at(60)), Hold("B", at(100))
+A, B = Lease("A", at(60)), Lease("B", at(100))
 
 
 @pytest.mark.parametrize(
-    ("hold", "now", "is_successor", "dead", "is_free"),
+    ("lease", "now", "is_successor", "dead", "is_free"),
     [
         (None, 0, False, (), True),
         (A, 59, False, (), False),
@@ -285,18 +285,18 @@ A, B = Hold("A", at(60)), Hold("B", at(100))
         (A, 0, True, (), True),
         (A, 0, False, ("A",), True),
         (A, 0, False, ("B", "C"), False),
-        (Hold("A", None), 10**6, False, (), False),  # a claim without end
-        (Hold("A", None), 0, False, ("A",), True),
+        (Lease("A", None), 10**6, False, (), False),  # a claim without end
+        (Lease("A", None), 0, False, ("A",), True),
     ],
 )
 def test_a_claim_follows_one_whose_worker_cannot_be_alive(
-    hold: Hold | None, now: float, is_successor: bool, dead: tuple[str, ...], is_free: bool
+    lease: Lease | None, now: float, is_successor: bool, dead: tuple[str, ...], is_free: bool
 ) -> None:
-    held = replace(COMMAND_1, hold=hold)
+    held = replace(COMMAND_1, lease=lease)
 
     claimed = apply_claim(held, B, now=at(now), is_successor=is_successor, dead=dead)
 
-    assert claimed == (replace(held, claim=5, hold=B) if is_free else None)
+    assert claimed == (replace(held, claim=5, lease=B) if is_free else None)
 
 
 @pytest.mark.parametrize("state", [state.name for state in COMMAND.states])

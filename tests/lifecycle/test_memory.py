@@ -34,7 +34,7 @@ from lifecycle.journal import (
     CommandOutcome,
     CommandRecord,
     Delivery,
-    Hold,
+    Lease,
     Report,
     ReportEntry,
     RequestContext,
@@ -247,7 +247,7 @@ def test_an_intent_opens_a_command() -> None:
     fields["task"] = "changed by the caller afterwards"
 
     assert intent == CommandRecord(
-        "1", "dispatch", "idle", CommandState.RECORDED, {"task": "look"}, claim=1, hold=Hold("this process", None)
+        "1", "dispatch", "idle", CommandState.RECORDED, {"task": "look"}, claim=1, lease=Lease("this process", None)
     )
     assert log.load().open_command == intent
 
@@ -336,7 +336,7 @@ def test_the_life_of_a_command_is_the_declared_one(state: CommandState) -> None:
             last = log.entries[-1]
             assert isinstance(last, CommandEntry)
             assert (last.record.state, last.event, last.why) == (target, event, "because")
-            assert (outcome.command.why, outcome.command.hold is None) == ("because", COMMAND.is_final(target))
+            assert (outcome.command.why, outcome.command.lease is None) == ("because", COMMAND.is_final(target))
 
 
 MISUSE: dict[str, Callable[[Log], object]] = {
@@ -446,8 +446,8 @@ class Workers:
         self.a.add_report(Report("running", START))
         self.id = opened(self.a).id
 
-    def hold(self) -> Hold | None:
-        return self.b.load_command(self.id).hold
+    def lease(self) -> Lease | None:
+        return self.b.load_command(self.id).lease
 
 
 def test_workers_of_a_journal_see_the_same() -> None:
@@ -463,19 +463,19 @@ def test_a_claimed_command_cannot_be_claimed_by_another_worker() -> None:
 
     assert workers.b.claim(workers.id) is None
     assert workers.b.claim(workers.id, dead=["C"]) is None
-    assert workers.hold() == Hold("A", at(LEASE_S))
+    assert workers.lease() == Lease("A", at(LEASE_S))
 
 
 def test_a_released_command_can_be_claimed_once() -> None:
     workers = Workers()
     workers.a.release(workers.id, claim=1)
-    assert workers.hold() is None
+    assert workers.lease() is None
 
     claimed = workers.b.claim(workers.id)
 
     assert claimed == workers.a.load().open_command
     assert claimed is not None
-    assert (claimed.claim, claimed.hold) == (2, Hold("B", at(LEASE_S)))
+    assert (claimed.claim, claimed.lease) == (2, Lease("B", at(LEASE_S)))
     assert workers.a.claim(workers.id) is None
 
 
@@ -491,7 +491,7 @@ def test_without_a_lease_a_claim_has_no_end() -> None:
     workers = Workers(lease_s=None)
     workers.now += timedelta(days=365)
 
-    assert workers.hold() == Hold("A", None)
+    assert workers.lease() == Lease("A", None)
     assert workers.b.claim(workers.id) is None
     assert workers.b.claim(workers.id, dead={"A"}) is not None
 
@@ -511,7 +511,7 @@ def test_every_write_about_a_command_renews_its_lease(prolong: Callable[[Workers
 
     prolong(workers)
 
-    assert workers.hold() == Hold("A", at(50 + LEASE_S))
+    assert workers.lease() == Lease("A", at(50 + LEASE_S))
 
 
 WRITES: dict[str, Callable[[Workers, int], object]] = {
@@ -557,7 +557,7 @@ def test_an_ended_command_is_neither_claimed_nor_released() -> None:
     workers.a.release(workers.id, claim=1)
 
     assert workers.b.load_command(workers.id) == ended.command
-    assert workers.hold() is None
+    assert workers.lease() is None
 
 
 def test_a_release_is_not_an_entry() -> None:
@@ -575,11 +575,11 @@ def test_the_clock_is_the_present_in_utc() -> None:
     log.add_report(Report("running", START))
     before = datetime.now(UTC)
 
-    hold = opened(log).hold
+    lease = opened(log).lease
 
-    assert hold is not None
-    assert hold.until is not None
-    assert before <= hold.until - timedelta(seconds=60) <= datetime.now(UTC)
+    assert lease is not None
+    assert lease.until is not None
+    assert before <= lease.until - timedelta(seconds=60) <= datetime.now(UTC)
 
 
 # --- the journal of all tasks ---------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from lifecycle import COMMAND, CommandEvent, Lifecycle
 from lifecycle.journal import (
     CommandOutcome,
     CommandRecord,
-    Hold,
+    Lease,
     Report,
     ReportEntry,
     TaskRecord,
@@ -96,15 +96,15 @@ class Log:
 
     def _claim(self, operation: Operation, number: str, dead: Collection[str]) -> Effect:
         command = self.commands[number]
-        if COMMAND.is_final(command.state) or (command.hold is not None and command.hold.worker not in dead):
+        if COMMAND.is_final(command.state) or (command.lease is not None and command.lease.worker not in dead):
             return Effect(None, self)
         return self._moved(operation, replace(command, claim=command.claim + 1), None, "claimed")
 
     def _release(self, operation: Operation, number: str, claim: int) -> Effect:
         command = self.commands[number]
-        if COMMAND.is_final(command.state) or command.claim != claim or command.hold != (operation.worker, None):
+        if COMMAND.is_final(command.state) or command.claim != claim or command.lease != (operation.worker, None):
             return Effect(None, self)
-        released = replace(command, hold=None)
+        released = replace(command, lease=None)
         record = replace(self.record, open_command=released)
         return Effect(None, replace(self, record=record, commands={**self.commands, number: released}))
 
@@ -124,7 +124,7 @@ class Log:
 
     def _moved(self, operation: Operation, command: Command, event: str | None, why: str) -> Effect:
         """Add the command's present record, which is the operation's result; its worker claims it while it is open."""
-        command = replace(command, hold=None if COMMAND.is_final(command.state) else Hold(operation.worker, None))
+        command = replace(command, lease=None if COMMAND.is_final(command.state) else Lease(operation.worker, None))
         after = replace(
             self,
             record=apply_command(self.record, command),
@@ -187,11 +187,11 @@ class Search:
         """Return None if there is an order, otherwise a description of where the search ended."""
         begin = self._furthest
         branches = [begin]
-        tried: set[tuple[Places, int, Hold | None, object]] = set()
+        tried: set[tuple[Places, int, Lease | None, object]] = set()
         while branches:
             places, log = branches.pop()
             opened = log.record.open_command
-            mark = (places, log.entries, None if opened is None else opened.hold, log.record.as_of)
+            mark = (places, log.entries, None if opened is None else opened.lease, log.record.as_of)
             if mark in tried:
                 continue
             tried.add(mark)

@@ -17,7 +17,7 @@ from typing import Any, ParamSpec, TypeVar
 import httpx2
 
 from lifecycle import CommandEvent, Lifecycle
-from lifecycle.journal import NO_CONTEXT, CommandOutcome, CommandRecord, Hold, Report, RequestContext, TaskRecord
+from lifecycle.journal import NO_CONTEXT, CommandOutcome, CommandRecord, Lease, Report, RequestContext, TaskRecord
 from lifecycle.table import E, S
 from lifecycle_adapters.http import Client, Timing
 from lifecycle_adapters.journal import SqlJournal, SqlTaskJournal
@@ -139,8 +139,8 @@ class WitnessTaskJournal(SqlTaskJournal[S, E]):
 def without_ends(result: Any) -> Any:
     """Return an operation's result without the times at which leases end."""
     match result:
-        case CommandRecord(hold=Hold(worker)):
-            return replace(result, hold=Hold(worker, None))  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        case CommandRecord(lease=Lease(worker)):
+            return replace(result, lease=Lease(worker, None))  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
         case TaskRecord():
             return replace(result, open_command=without_ends(result.open_command))  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType, reportUnknownMemberType]
         case CommandOutcome(task, command):

@@ -339,7 +339,7 @@ class Lived:
         state = record.state if record else None
         assert record is None or agrees_with(self.ending, record, self.trace)
         opened = self.log.load().open_command
-        assert opened is None or opened.hold is None, "a procedure that has ended holds nothing"
+        assert opened is None or opened.lease is None, "a procedure that has ended holds nothing"
         match self.ending:
             case CommandResult(sent=True):
                 assert record

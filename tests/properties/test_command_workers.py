@@ -129,8 +129,8 @@ class Crew:
 
     def check_claim(self, before: CommandRecord[str, str] | None) -> None:
         """Require that no claim is taken while its lease lasts."""
-        hold = before.hold if before else None
-        assert hold is None or hold.worker in self.dead or (hold.until is not None and hold.until < self.now)
+        lease = before.lease if before else None
+        assert lease is None or lease.worker in self.dead or (lease.until is not None and lease.until < self.now)
 
     def check_ending(self, worker: Worker, ending: object) -> None:
         """Require that a worker's result agrees with the journal, that it keeps no claim, and that endings are true."""
@@ -142,7 +142,7 @@ class Crew:
             record = self.log.load_command(worker.command_id)
             assert agrees_with(ending, record, worker.driver.trace)
         opened = self.log.load().open_command
-        assert opened is None or opened.hold is None or opened.hold.worker != worker.name
+        assert opened is None or opened.lease is None or opened.lease.worker != worker.name
 
     def check_journal(self) -> None:
         """Require at most one open command at any time, only legal command states, and true outcomes."""

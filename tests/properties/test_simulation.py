@@ -129,8 +129,8 @@ class Careless(Log):
     """A journal that lets every worker claim and attempt every command."""
 
     def claim(self, command_id: str, *, dead: Collection[str] = ()) -> CommandRecord[str, str] | None:
-        hold = self.load_command(command_id).hold
-        return super().claim(command_id, dead=[*dead, hold.worker] if hold else dead)
+        lease = self.load_command(command_id).lease
+        return super().claim(command_id, dead=[*dead, lease.worker] if lease else dead)
 
     def add_attempt(self, command_id: str, *, number: int, claim: int) -> bool:  # noqa: ARG002
         now = self.load_command(command_id)

@@ -154,14 +154,14 @@ class Witness:
 
     def check_claim(self, result: object, now: datetime, dead: Collection[str]) -> None:
         """Check the result of a claim; the workers named in `dead` have died."""
-        hold = None if self._written is None else self._written.hold
-        is_free = hold is None or hold.worker in dead or (hold.until is not None and hold.until < now)
+        lease = None if self._written is None else self._written.lease
+        is_free = lease is None or lease.worker in dead or (lease.until is not None and lease.until < now)
         require(result is None or is_free, CommandInvariant.RELEASED, f"{self._written} was claimed by another")
 
     def check_ending(self, worker: Worker, ending: object, held: tuple[str, int] | None) -> None:
         """Check the result or the error of a procedure; `held` is the claimed command and its claim."""
         opened = self.record().open_command
-        is_held = opened is not None and opened.hold is not None and (opened.id, opened.claim) == held
+        is_held = opened is not None and opened.lease is not None and (opened.id, opened.claim) == held
         require(not is_held, CommandInvariant.RELEASED, f"{worker.name} is done, and {opened}")
         if worker.command_id is not None:
             record = self.log().load_command(worker.command_id)

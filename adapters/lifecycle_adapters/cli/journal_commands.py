@@ -84,7 +84,7 @@ def tasks(
         return
     listed = table("Lifecycle", "Task", "State", "Since", "Open command")
     for task in page.tasks:
-        command = "" if task.command is None else f"{task.command} {task.command_state}" + _holder(task.held_by)
+        command = "" if task.command is None else f"{task.command} {task.command_state}" + _claimant(task.claimed_by)
         state = shown(task.state or "?") + (
             "" if task.doubt is None else f", but {shown(task.doubt)} was reported later"
         )
@@ -97,8 +97,8 @@ def tasks(
         say(f"there are more: add --after {page.after}", stderr=True)
 
 
-def _holder(held_by: str | None) -> str:
-    return "" if held_by is None else f", held by {held_by}"
+def _claimant(claimed_by: str | None) -> str:
+    return "" if claimed_by is None else f", claimed by {claimed_by}"
 
 
 def history(task_id: TaskId, *, journal: JournalAt, lifecycle: OfLifecycle = None, as_json: AsJson = False) -> None:
@@ -283,7 +283,7 @@ def _say_create(each: RecoveredCreate) -> None:
     """Print what is known about a create and, if a person must decide, the options to add."""
     number = each.create.id
     say(f"{each.lifecycle} create {number}: {shown(each.error or each.create.why)}")
-    if each.is_settled or each.create.hold is not None:
+    if each.is_settled or each.create.lease is not None:
         return
     for listed in each.candidates:
         task = shown(listed.id)

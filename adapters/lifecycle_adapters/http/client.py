@@ -294,7 +294,7 @@ class Client(_Configured[S, E]):
             create_id: the create, as `recover` and `CreateUncertain` name it.
             task_id: one of the candidates that `recover` reports, or another task.
         Raises:
-            CreateInFlight: a living worker holds the create.
+            CreateInFlight: a living worker has claimed the create.
             ValueError: there is no such create, or it has ended; or another create made the task.
             HttpError: the task cannot be read; nothing was recorded of the create.
         """
@@ -304,7 +304,7 @@ class Client(_Configured[S, E]):
         """Record that an uncertain create made no task: its key is free again.
 
         Raises:
-            CreateInFlight: a living worker holds the create.
+            CreateInFlight: a living worker has claimed the create.
             ValueError: there is no such create, or it has ended.
             TypeError: the reason is no text.
         """

@@ -176,8 +176,8 @@ class CreateProcedures:
     ) -> RecoveredCreate:
         error: LifecycleError | None = None
         facts = {"lifecycle": self.lifecycle.name, "create_id": record.id}
-        if record.hold is not None:
-            error = CreateInFlight(**facts, hold=record.hold)
+        if record.lease is not None:
+            error = CreateInFlight(**facts, lease=record.lease)
         elif record.is_open:
             error = CreateUncertain(record.why + why, **facts)
         return RecoveredCreate(

@@ -104,8 +104,8 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
                 or it takes none; nothing was sent.
             UnknownStatus: the service reports a status that the lifecycle does not know; no command was sent. (A stop
                 that every state accepts needs no status.)
-            CommandInFlight: another command has no outcome yet; no command was sent. `.holder` names the worker that
-                has claimed it, `.until` is when its claim ends.
+            CommandInFlight: another command has no outcome yet; no command was sent. `.claimed_by` names the worker
+                that has claimed it, `.until` is when its claim ends.
             CommandRefused: the service said no.
             CommandUncertain: nobody knows; `recover` settles it once the service answers.
             TaskEndedFirst: the task is over; `.took_effect` is False if the command did not take effect before,

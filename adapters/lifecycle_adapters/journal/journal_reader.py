@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TaskRow:
-    """A task as it is now. `command` is the open command, `held_by` the worker that has claimed it.
+    """A task as it is now. `command` is the open command, `claimed_by` the worker that has claimed it.
 
     `doubt` is the state in a later report although `state` is final: one of the two is wrong. It is the state that
     `known_state()` of a handle returns, and `status()` if it reads the same again.
@@ -50,7 +50,7 @@ class TaskRow:
     changed_at: datetime
     command: str | None
     command_state: str | None
-    held_by: str | None
+    claimed_by: str | None
     error: str | None = None
     doubt: str | None = None
 
@@ -215,9 +215,9 @@ def _task(row: RowMapping) -> TaskRow:
         tasks.c.lifecycle, tasks.c.task_id, tasks.c.state, tasks.c.version, tasks.c.as_of, tasks.c.since,
         tasks.c.first_at, tasks.c.changed_at, tasks.c.doubt, commands.c.command,
     )  # fmt: skip
-    held_by = row[commands.c.worker] if row[commands.c.held_at] is not None else None
+    claimed_by = row[commands.c.worker] if row[commands.c.claimed_at] is not None else None
     values: dict[str, Any] = {each.name: row[each] for each in columns}
-    values |= {"command_state": row[commands.c.state], "held_by": held_by}
+    values |= {"command_state": row[commands.c.state], "claimed_by": claimed_by}
     wrong = [each for each in values.values() if isinstance(each, UnreadableValue)]
     if wrong:
         values = {name: None if isinstance(each, UnreadableValue) else each for name, each in values.items()}

@@ -248,7 +248,7 @@ commands = Table(
     Column("claim", Count, nullable=False, server_default="1"),  # how often it was claimed, its intent included
     Column("worker", AnyText, nullable=False),
     Column("session", Text, nullable=False),
-    Column("held_at", Moment),  # null if no worker has claimed it now
+    Column("claimed_at", Moment),  # null if no worker has claimed it now
     UniqueConstraint("task", "idempotency_key", name="lifecycle_commands_by_key"),
     Index(
         "lifecycle_commands_open", "task", unique=True, sqlite_where=text("is_open"), postgresql_where=text("is_open")
@@ -308,7 +308,7 @@ creates = Table(
     Column("claim", Count, nullable=False),
     Column("worker", AnyText, nullable=False),
     Column("session", Text, nullable=False),
-    Column("held_at", Moment),  # null if no worker has claimed it now
+    Column("claimed_at", Moment),  # null if no worker has claimed it now
     Index(
         "lifecycle_creates_by_key",
         "lifecycle",

@@ -15,7 +15,7 @@ from lifecycle.catalog import COMMAND, CommandEvent
 from lifecycle.journal import (
     CommandOutcome,
     CommandRecord,
-    Hold,
+    Lease,
     RequestContext,
     apply_claim,
     apply_command,
@@ -50,7 +50,7 @@ _UPDATE_COMMAND = (
     sa.update(commands)
     .where(commands.c.id == sa.bindparam("of"))
     .values({name: sa.bindparam(name) for name in (
-        "state", "is_open", "attempts", "why", "claim", "worker", "session", "held_at"
+        "state", "is_open", "attempts", "why", "claim", "worker", "session", "claimed_at"
     )})
 )  # fmt: skip
 _RELEASE = (
@@ -61,7 +61,7 @@ _RELEASE = (
         commands.c.session == sa.bindparam("by"),
         commands.c.is_open,
     )
-    .values(held_at=None)
+    .values(claimed_at=None)
 )
 
 
@@ -81,8 +81,8 @@ def open_command(
     if record.version != version or record.open_command is not None or is_used:
         known.require_locked()
         return record
-    hold = Hold(writer.worker, writer.now + writer.lease)
-    opened: Command = CommandRecord("", state=COMMAND.initial, context=context, hold=hold, **intent)
+    lease = Lease(writer.worker, writer.now + writer.lease)
+    opened: Command = CommandRecord("", state=COMMAND.initial, context=context, lease=lease, **intent)
     known.record = apply_command(record, opened)
     _end_repetition(transaction)
     row = {
@@ -99,7 +99,7 @@ def open_command(
         "claim": opened.claim,
         "worker": writer.worker,
         "session": writer.session,
-        "held_at": writer.now,
+        "claimed_at": writer.now,
     }
     opened = replace(opened, id=str(transaction.connection.execute(_ADD_COMMAND, row).scalar_one()))
     known.record = replace(known.record, open_command=opened)
@@ -134,11 +134,11 @@ def claim(transaction: TaskTransaction, command_id: str, *, dead: Collection[str
     writer, command = transaction.writer, _command(transaction, command_id)
     numbered = {"number": int(command.id), "of": transaction.known.id}
     row = transaction.connection.execute(_BY_NUMBER, numbered).mappings().one()
-    held_at: datetime | None = row[commands.c.held_at]
-    is_void = held_at is not None and held_at - writer.now > writer.lease
+    claimed_at: datetime | None = row[commands.c.claimed_at]
+    is_void = claimed_at is not None and claimed_at - writer.now > writer.lease
     is_successor = row[commands.c.worker] == writer.worker and row[commands.c.session] != writer.session
-    hold = Hold(writer.worker, writer.now + writer.lease)
-    claimed = apply_claim(command, hold, now=writer.now, is_successor=is_successor or is_void, dead=dead)
+    lease = Lease(writer.worker, writer.now + writer.lease)
+    claimed = apply_claim(command, lease, now=writer.now, is_successor=is_successor or is_void, dead=dead)
     return claimed and _store(transaction, claimed, event=None, why="claimed")
 
 
@@ -147,7 +147,7 @@ def release(transaction: TaskTransaction, command_id: str, *, claim: int) -> Non
     named = {"of": _number(command_id), "under": claim, "by": transaction.writer.session}
     record = transaction.known.record
     if transaction.connection.execute(_RELEASE, named).rowcount and record.open_command is not None:
-        transaction.known.record = replace(record, open_command=replace(record.open_command, hold=None))
+        transaction.known.record = replace(record, open_command=replace(record.open_command, lease=None))
         update_tasks(
             transaction.connection, transaction.writer, [transaction.known]
         )  # makes the snapshots of other workers stale
@@ -205,11 +205,11 @@ def _number(command_id: str) -> int:
 
 def _store(transaction: TaskTransaction, command: Command, *, event: CommandEvent | None, why: str) -> Command:
     """Write a changed command and its entry, and return it; its claim is renewed as long as it is open."""
-    times, hold = (
+    times, lease = (
         transaction.known.repeat_count,
-        Hold(transaction.writer.worker, transaction.writer.now + transaction.writer.lease),
+        Lease(transaction.writer.worker, transaction.writer.now + transaction.writer.lease),
     )
-    command = replace(command, hold=None if COMMAND.is_final(command.state) else hold)
+    command = replace(command, lease=None if COMMAND.is_final(command.state) else lease)
     transaction.known.record = apply_command(transaction.known.record, command)
     _end_repetition(transaction)
     _update_command(transaction, command)
@@ -234,7 +234,7 @@ def _update_command(transaction: TaskTransaction, command: Command) -> None:
         "claim": command.claim,
         "worker": transaction.writer.worker,
         "session": transaction.writer.session,
-        "held_at": transaction.writer.now if is_open else None,
+        "claimed_at": transaction.writer.now if is_open else None,
     }
     transaction.connection.execute(_UPDATE_COMMAND, row)
 

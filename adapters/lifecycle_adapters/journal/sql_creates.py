@@ -18,7 +18,7 @@ from lifecycle.journal import (
     NO_CONTEXT,
     CreatedTask,
     CreateRecord,
-    Hold,
+    Lease,
     RequestContext,
     TaskReport,
     apply_attempt_of_create,
@@ -81,7 +81,9 @@ class SqlCreates:
         # Grouped: nothing is sent before the first attempt is durable, which makes this durable too.
         with self._database.transaction(TransactionMode.WRITE_GROUPED) as connection:
             writer = self._writer()
-            record = CreateRecord("", dict(fields), dict(labels), writer.now, context=context, hold=self._hold(writer))
+            record = CreateRecord(
+                "", dict(fields), dict(labels), writer.now, context=context, lease=self._new_lease(writer)
+            )
             row = {
                 "lifecycle": self._lifecycle.name,
                 "idempotency_key": context.idempotency_key
@@ -130,7 +132,7 @@ class SqlCreates:
             writer.refresh_clock()
             is_successor = row[creates.c.worker] == writer.worker and row[creates.c.session] != writer.session
             claimed = apply_claim_of_create(
-                self._record(row), self._hold(writer), now=writer.now, is_successor=is_successor, dead=dead
+                self._record(row), self._new_lease(writer), now=writer.now, is_successor=is_successor, dead=dead
             )
             if claimed is not None:
                 self._keep(connection, claimed, writer)
@@ -140,7 +142,7 @@ class SqlCreates:
         """End this claim of an open create, so that any worker can claim it."""
         ours = sa.update(creates).where(creates.c.id == _number(create_id), creates.c.claim == claim)
         with self._database.transaction() as connection:
-            connection.execute(ours.values(held_at=None))
+            connection.execute(ours.values(claimed_at=None))
 
     def add_attempt(self, create_id: str, *, number: int, claim: int) -> bool:
         """Record that the create is about to be sent; return False if it has ended or another worker has claimed it."""
@@ -149,7 +151,7 @@ class SqlCreates:
             writer.refresh_clock()
             sent = apply_attempt_of_create(self._record(row), number=number, claim=claim)
             if sent is not None:
-                self._keep(connection, replace(sent, hold=self._hold(writer)), writer)
+                self._keep(connection, replace(sent, lease=self._new_lease(writer)), writer)
             return sent is not None
 
     def add_outcome(
@@ -162,7 +164,7 @@ class SqlCreates:
             before = self._record(row)
             after = apply_event_of_create(before, event, why=why, claim=claim, task=task)
             if after is not before:
-                after = replace(after, hold=self._hold(writer) if after.is_open else None)
+                after = replace(after, lease=self._new_lease(writer) if after.is_open else None)
                 self._keep(connection, after, writer)
             if task is not None:
                 self._make_known(connection, writer, task)
@@ -210,11 +212,11 @@ class SqlCreates:
         change = sa.update(creates).where(creates.c.id == int(record.id))
         connection.execute(change.values(**_changing(record, writer)))
 
-    def _hold(self, writer: Writer) -> Hold:
-        return Hold(writer.worker, writer.now + self._lease)
+    def _new_lease(self, writer: Writer) -> Lease:
+        return Lease(writer.worker, writer.now + self._lease)
 
     def _record(self, row: RowMapping) -> CreateRecord:
-        held_at: datetime | None = row[creates.c.held_at]
+        claimed_at: datetime | None = row[creates.c.claimed_at]
         return CreateRecord(
             str(row[creates.c.id]),
             _mapping(row[creates.c.fields]),
@@ -226,7 +228,7 @@ class SqlCreates:
             row[creates.c.why],
             row[creates.c.task_id],
             row[creates.c.claim],
-            None if held_at is None else Hold(row[creates.c.worker], held_at + self._lease),
+            None if claimed_at is None else Lease(row[creates.c.worker], claimed_at + self._lease),
         )
 
 
@@ -248,7 +250,7 @@ def _changing(record: CreateRecord, writer: Writer) -> dict[str, Any]:
         "claim": record.claim,
         "worker": writer.worker,
         "session": writer.session,
-        "held_at": writer.now if record.is_open else None,
+        "claimed_at": writer.now if record.is_open else None,
     }
 
 
@@ -290,6 +292,6 @@ def _wrong(row: RowMapping) -> str | None:
         return f"it is {state!r} with the task {task_id!r}"
     if task_id is not None and row[tasks.c.id] is None:
         return f"its task {task_id!r} is not known"
-    if not record.is_open and row[creates.c.held_at] is not None:
+    if not record.is_open and row[creates.c.claimed_at] is not None:
         return "it has ended, but a worker has claimed it"
     return None

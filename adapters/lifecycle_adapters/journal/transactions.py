@@ -23,7 +23,7 @@ from lifecycle.errors import UndeclaredState, UnknownName, UnreadableRecord
 from lifecycle.journal import (
     CommandRecord,
     Delivery,
-    Hold,
+    Lease,
     Report,
     ReportEntry,
     RequestContext,
@@ -376,7 +376,7 @@ _OF_TASK = itemgetter(
 _OF_COMMAND = itemgetter(
     commands.c.id, commands.c.command, commands.c.source, commands.c.state, commands.c.fields, commands.c.attempts,
     commands.c.idempotency_key, commands.c.origin, commands.c.reason, commands.c.why, commands.c.claim,
-    commands.c.worker, commands.c.held_at,
+    commands.c.worker, commands.c.claimed_at,
 )  # fmt: skip
 
 
@@ -397,9 +397,9 @@ def _snapshot_of(row: RowMapping, lifecycle: AnyLifecycle, writer: Writer, *, is
 
 
 def command_of(row: RowMapping, lifecycle: AnyLifecycle, lease: timedelta) -> Command:
-    """Return the command in a row; a worker's claim lasts for `lease` from `held_at`."""
+    """Return the command in a row; a worker's claim lasts for `lease` from `claimed_at`."""
     (
-        number, command, source, state, fields, attempts, key, origin, reason, why, claim, worker, held_at,
+        number, command, source, state, fields, attempts, key, origin, reason, why, claim, worker, claimed_at,
     ) = _OF_COMMAND(row)  # fmt: skip
     return CommandRecord(
         str(number),
@@ -411,7 +411,7 @@ def command_of(row: RowMapping, lifecycle: AnyLifecycle, lease: timedelta) -> Co
         RequestContext(key, origin, reason),
         why,
         claim,
-        None if held_at is None else Hold(worker, held_at + lease),
+        None if claimed_at is None else Lease(worker, claimed_at + lease),
     )
 
 

@@ -478,7 +478,7 @@ def test_command_in_flight_is_json_with_the_claim(emulator: Emulator, server: di
     told = json.loads(result.stdout)
     assert result.exit_code == 1
     assert (told["task"], told["command"], told["error"]) == (task, "pause", "command_in_flight")
-    assert (told["other"], told["holder"]) == ("stop", "alive")
+    assert (told["other"], told["claimed_by"]) == ("stop", "alive")
     assert re.fullmatch(r"[\d-]{10}T[\d:.]+Z", told["until"])
 
 

@@ -48,7 +48,7 @@ def journal(path: Path) -> Iterator[SqlJournal]:
 
 
 def claimed_by(journal: SqlJournal) -> list[str | None]:
-    return [each.held_by for each in journal.tasks().tasks]
+    return [each.claimed_by for each in journal.tasks().tasks]
 
 
 def second_worker_stops(path: Path, server: ScriptedServer) -> None:
@@ -422,7 +422,7 @@ def answer(request):
         sys.exit(7)
     forked.append(os.waitpid(child, 0)[1])
     with SqlJournal(sys.argv[1], worker="another") as other:
-        print([each.held_by == worker for each in other.tasks().tasks], flush=True)
+        print([each.claimed_by == worker for each in other.tasks().tasks], flush=True)
     return httpx2.Response(200, json={})
 
 forked = []

@@ -215,7 +215,7 @@ def test_a_task_that_is_not_there_is_not_adopted(connect: Connect, emulator: Emu
     with pytest.raises(NotFound):
         client.adopt_create(create_id, "task_nobody_made")
 
-    assert only(client.recover()).create.hold is None
+    assert only(client.recover()).create.lease is None
 
 
 def test_an_abandoned_create_is_over(connect: Connect, emulator: Emulator, journal: Journal) -> None:
@@ -343,7 +343,7 @@ def test_a_create_that_is_interrupted_is_released(journal: Journal) -> None:
         client.create("buy milk")
 
     [left] = unfinished(journal)
-    assert (left.attempts, left.hold) == (1, None)
+    assert (left.attempts, left.lease) == (1, None)
 
 
 def test_a_create_that_is_cancelled_is_released(serve: Serve, journal: Journal) -> None:
@@ -365,4 +365,4 @@ def test_a_create_that_is_cancelled_is_released(serve: Serve, journal: Journal) 
 
     asyncio.run(everything())
     [left] = unfinished(journal)
-    assert (left.attempts, left.hold) == (1, None)
+    assert (left.attempts, left.lease) == (1, None)

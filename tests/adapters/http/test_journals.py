@@ -283,7 +283,7 @@ def test_what_a_living_worker_has_claimed_is_left_to_it_and_reported(connect: Co
     opened = log.load().open_command
     assert opened is not None
     assert isinstance(reported.error, CommandInFlight)
-    assert (reported.is_settled, reported.error.holder, reported.error.until) == (False, *(opened.hold or ()))
+    assert (reported.is_settled, reported.error.claimed_by, reported.error.until) == (False, *(opened.lease or ()))
     with pytest.raises(CommandInFlight, match="worker 'one' has claimed it until "):
         client.task("t").recover()
     assert server.seen == []
@@ -555,7 +555,7 @@ def test_a_coroutine_that_is_closed_releases_its_command_at_once() -> None:
     asyncio.run(everything())
     opened = log.load().open_command
     assert opened is not None
-    assert opened.hold is None
+    assert opened.lease is None
 
 
 def test_who_is_broken_off_lets_go_of_nothing_that_another_holds(serve: Serve, slow: SlowJournal) -> None:

@@ -168,7 +168,7 @@ def test_what_no_transport_raises_is_the_callers_own(kind: str, raised: Callable
         assert info.value is own
         left = task.journal.load().open_command
         assert left is not None
-        assert left.hold is None
+        assert left.lease is None
         with pytest.raises(type(own)):
             client.create("buy milk")
         service.raised = RAISED["os"]

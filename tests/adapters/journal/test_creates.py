@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lifecycle import CommandEvent, CommandState, Lifecycle, get
-from lifecycle.journal import CreatedTask, CreateRecord, Creates, Hold, Report, RequestContext
+from lifecycle.journal import CreatedTask, CreateRecord, Creates, Lease, Report, RequestContext
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.journal import DamageCode, RecordedCreate, RecordedReport, RecordedUnreadable, SqlJournal
 from tests.adapters.journal.acting import START, Time, at, told
@@ -68,7 +68,7 @@ def test_an_intent_is_kept_as_it_was_given(join: Join, time: Time) -> None:
 
     until = time.now + timedelta(seconds=LEASE_S)
     assert record == CreateRecord(
-        "1", FIELDS, LABELS, time.now, CommandState.RECORDED, context=KEY, hold=Hold("one", until)
+        "1", FIELDS, LABELS, time.now, CommandState.RECORDED, context=KEY, lease=Lease("one", until)
     )
     assert one.load("1") == one.find("order 5") == record
     assert one.unfinished() == join("two").unfinished() == [record]
@@ -101,8 +101,8 @@ def test_a_create_of_another_worker_is_claimed_once_its_lease_is_over(join: Join
     claimed = two.claim("1")
 
     assert claimed is not None
-    assert claimed.hold is not None
-    assert (claimed.claim, claimed.hold.worker) == (2, "two")
+    assert claimed.lease is not None
+    assert (claimed.claim, claimed.lease.worker) == (2, "two")
     assert one.claim("1") is None
 
 
@@ -124,7 +124,7 @@ def test_a_create_of_a_dead_worker_or_a_released_one_is_claimed_at_once(join: Jo
     assert two.claim("1", dead={"one"}) is not None
     two.release("1", claim=2)
 
-    assert one.load("1").hold is None
+    assert one.load("1").lease is None
     assert one.claim("1") is not None
 
 
@@ -159,7 +159,7 @@ def test_a_create_has_one_outcome(join: Join) -> None:
 
     assert (lost.state, lost.why, lost.is_open) == (CommandState.UNCERTAIN, "it was lost", True)
     assert again == ended
-    assert (ended.state, ended.task_id, ended.hold) == (CommandState.DONE, "task-1", None)
+    assert (ended.state, ended.task_id, ended.lease) == (CommandState.DONE, "task-1", None)
     assert one.claim("1") is None
     assert one.unfinished() == []
 
@@ -253,7 +253,7 @@ def test_tasks_are_excluded_in_parts(journal: SqlJournal, monkeypatch: pytest.Mo
         ("may_have_made = FALSE", "it is 'done', but its columns is_open and may_have_made are (False, False)"),
         ("task_id = NULL", "it is 'done' with the task None"),
         ("task_id = 'task-2'", "its task 'task-2' is not known"),
-        ("held_at = 1", "it has ended, but a worker has claimed it"),
+        ("claimed_at = 1", "it has ended, but a worker has claimed it"),
         ("recorded_at = 9000000000000000000", "9000000000000000000 is not a time"),
     ],
 )

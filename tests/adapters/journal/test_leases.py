@@ -176,11 +176,11 @@ def test_a_record_has_the_worker_and_the_end_of_its_claim(journal: SqlJournal, t
     log = knowing(journal)
     command = log.load().open_command
     assert command is not None
-    assert command.hold == ("one", time.now + timedelta(seconds=LEASE_S))
+    assert command.lease == ("one", time.now + timedelta(seconds=LEASE_S))
 
     log.release(held, claim=1)
 
-    assert log.load_command(held).hold is None
+    assert log.load_command(held).lease is None
 
 
 @pytest.mark.parametrize("strange", ["2", "0", "-1", "x", "", "¹", "٣", "9" * 400])

@@ -217,7 +217,7 @@ class Worker:
             case CommandEntry(record, event, why):
                 # What is said of a command last is said by the entry.
                 # Who held it and how often it was claimed, an entry does not say.
-                return "command", event, replace(record, id=self.name(task, record.id), why=why, claim=1, hold=None)
+                return "command", event, replace(record, id=self.name(task, record.id), why=why, claim=1, lease=None)
 
     def recorded(self, task: str, entry: Recorded) -> Row:
         if isinstance(entry, RecordedReport):

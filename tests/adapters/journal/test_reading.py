@@ -41,7 +41,7 @@ def test_a_task_as_it_is_now(journal: SqlJournal, time: Time) -> None:
             changed_at=time.now,
             command="pause",
             command_state="recorded",
-            held_by="one",
+            claimed_by="one",
         ),
     )
 
@@ -55,8 +55,8 @@ def test_the_worker_that_has_claimed_the_open_command(journal: SqlJournal) -> No
     log.add_outcome(command.id, CommandEvent.ABANDON, why="", claim=1)
     [ended] = journal.tasks().tasks
 
-    assert (let_go.command, let_go.held_by) == ("pause", None)
-    assert (ended.command, ended.command_state, ended.held_by) == (None, None, None)
+    assert (let_go.command, let_go.claimed_by) == ("pause", None)
+    assert (ended.command, ended.command_state, ended.claimed_by) == (None, None, None)
 
 
 @pytest.mark.parametrize("limit", [1, 3, 9, 10, 11])

@@ -386,12 +386,12 @@ def test_a_database_in_use_is_told(tmp_path: Path) -> None:
     )
     with subprocess.Popen(
         [sys.executable, "-c", f"{code}; input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline()
+    ) as claimed_by:
+        assert claimed_by.stdout is not None
+        assert claimed_by.stdout.readline()
         with pytest.raises(UnusableLog, match=r"cannot be opened: .*lock"):
             read(DuckTable("log", path))
-        holder.communicate(b"\n")
+        claimed_by.communicate(b"\n")
 
 
 def test_a_connection_that_fails_is_told() -> None:

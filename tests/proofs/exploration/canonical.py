@@ -93,10 +93,10 @@ def _record(record: Record, serial: int) -> Record:
 
 
 def _command(record: Command) -> Command:
-    hold = record.hold
-    if hold is not None and hold.until is not None:
-        hold = hold._replace(until=ERASED_AT)
-    return replace(record, why="", hold=hold)
+    lease = record.lease
+    if lease is not None and lease.until is not None:
+        lease = lease._replace(until=ERASED_AT)
+    return replace(record, why="", lease=lease)
 
 
 class Form:

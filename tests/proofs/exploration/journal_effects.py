@@ -61,15 +61,15 @@ class JournalEffects:
             yield Heard(after, written.result, written.form, line, cost, findings)
 
     def _lapses(self, now: Moment, i: int, effect: Effect) -> list[tuple[bool, Cost]]:
-        """Return whether the lease of the command's holder may have lapsed by now, each with its cost."""
+        """Return whether the lease of a claimed command may have lapsed by now, each with its cost."""
         if not isinstance(effect, Claim):
             return [(False, FREE)]
         if now.phase != RUNNING:
             return [(True, FREE)]
-        holder = now.facts[_number(effect.command_id)].holder
-        if holder is None or holder == i:
+        claimed_by = now.facts[_number(effect.command_id)].claimed_by
+        if claimed_by is None or claimed_by == i:
             return [(False, FREE)]
-        is_gone = now.workers[holder].node is None
+        is_gone = now.workers[claimed_by].node is None
         return [(False, FREE), (True, FREE if is_gone else LAPSE)]
 
     def _after(self, now: Moment, i: int, effect: Effect, written: Written) -> tuple[Moment, tuple[Finding, ...]]:
@@ -85,15 +85,15 @@ class JournalEffects:
                 findings += self._oracle.judge_opening([each.state for each in after], str(effect.command))
             case Claim(command_id) if written.result is not None:
                 k = _number(command_id)
-                holder = facts[k].holder
-                is_taken = holder is not None and holder != i and now.workers[holder].node is not None
-                facts = put(facts, k, facts[k]._replace(holder=i, was_taken=facts[k].was_taken or is_taken))
-            case Release(command_id) if facts[_number(command_id)].holder == i:
+                claimed_by = facts[k].claimed_by
+                is_taken = claimed_by is not None and claimed_by != i and now.workers[claimed_by].node is not None
+                facts = put(facts, k, facts[k]._replace(claimed_by=i, was_taken=facts[k].was_taken or is_taken))
+            case Release(command_id) if facts[_number(command_id)].claimed_by == i:
                 k = _number(command_id)
-                facts = put(facts, k, facts[k]._replace(holder=None))
+                facts = put(facts, k, facts[k]._replace(claimed_by=None))
             case RecordAttempt(command_id) if before != after:
                 k = _number(command_id)
-                if facts[k].holder != i:
+                if facts[k].claimed_by != i:
                     findings.append((Violation.WRITTEN_WITHOUT_CLAIM, f"an attempt of {facts[k].command}"))
                 attempts = (*facts[k].attempts, Attempt(i, "made"))
                 facts = put(facts, k, facts[k]._replace(attempts=attempts))
@@ -129,12 +129,12 @@ class JournalEffects:
         """Judge an event of a command's life that a worker has recorded; return what is still to be known."""
         facts, findings = now.facts[k], list[Finding]()
         before, after = states
-        is_own, holder = now.workers[i].command == k, facts.holder
+        is_own, claimed_by = now.workers[i].command == k, facts.claimed_by
         if before in FINAL_OUTCOMES:
             findings.append((Violation.SECOND_OUTCOME, f"{facts.command}: {before}, then {after}"))
-        if holder != i and is_own:
+        if claimed_by != i and is_own:
             findings.append((Violation.WRITTEN_WITHOUT_CLAIM, f"{facts.command} is {after}"))
-        elif holder is not None and holder != i and now.workers[holder].node is not None:
+        elif claimed_by is not None and claimed_by != i and now.workers[claimed_by].node is not None:
             findings.append((Violation.ABANDONED_IN_HAND, facts.command))
         if after not in FINAL_OUTCOMES:
             return facts, findings
@@ -152,7 +152,7 @@ class JournalEffects:
         attempts = facts.attempts if any(each.fate == "made" for each in facts.attempts) else ()
         ended = Facts(
             facts.command,
-            holder=None,
+            claimed_by=None,
             was_at_target=True,
             applied=facts.applied,
             attempts=attempts,

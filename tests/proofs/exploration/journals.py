@@ -44,7 +44,7 @@ class Kept(NamedTuple):
     command: str
     state: str
     attempts: int
-    holder: str | None
+    claimed_by: str | None
 
 
 class Timing(NamedTuple):
@@ -178,5 +178,5 @@ def _commands(entries: list[Entry[str, str]], record: TaskRecord[str, str]) -> l
 
 
 def _kept(record: CommandRecord[str, str]) -> Kept:
-    holder = None if record.hold is None else record.hold.worker
-    return Kept(str(record.command), str(record.state), record.attempts, holder)
+    claimed_by = None if record.lease is None else record.lease.worker
+    return Kept(str(record.command), str(record.state), record.attempts, claimed_by)

@@ -88,7 +88,7 @@ class Facts(NamedTuple):
     """
 
     command: str
-    holder: int | None
+    claimed_by: int | None
     was_at_target: bool
     applied: int = 0
     attempts: tuple[Attempt, ...] = ()

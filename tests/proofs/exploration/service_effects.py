@@ -84,7 +84,7 @@ class ServiceEffects:
         if not number or now.facts[k].attempts[number - 1 : number] != (Attempt(i, "made"),):
             yield Heard(now, None, None, Line(i, send, None), FREE, ((Violation.SENT_UNRECORDED, str(send.command)),))
             return
-        slept = () if now.facts[k].holder == i else ((Unknowable.SLEPT, now.facts[k].command),)
+        slept = () if now.facts[k].claimed_by == i else ((Unknowable.SLEPT, now.facts[k].command),)
         now = now.with_worker(i, worker._replace(attempt=0))
         key = (now.service, send.command, k, number, now.phase == RUNNING)
         happenings = self._known.get(key)

@@ -40,7 +40,7 @@ def _line(line: Line) -> str:
         return f"{line.result.description}."
     assert line.effect is not None
     who = f"worker {WORKERS[line.worker]}"
-    before = "the lease of the command's holder lapses; " if line.has_lapsed else ""
+    before = "the command's lease ends; " if line.has_lapsed else ""
     after = f"; {who} crashes" if line.has_crashed else ""
     ending = "" if not line.ending else f"; {who} {_ending(*line.ending)}"
     slow = " (its request began before the others')" if line.was_slow else ""

@@ -216,7 +216,7 @@ class Successors:
             )
         )
         for facts, each in zip(now.facts, commands, strict=True):
-            if each.state not in FINAL_OUTCOMES and (facts.holder == i or each.holder == WORKERS[i]):
+            if each.state not in FINAL_OUTCOMES and (facts.claimed_by == i or each.claimed_by == WORKERS[i]):
                 yield Violation.LEFT_CLAIMED, facts.command
 
     def _judge_rest(self, now: Moment) -> Iterator[Finding]:
