@@ -7,8 +7,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# As many test processes as there are cores; WORKERS=0 runs the tests in one, for a debugger.
-WORKERS     ?= auto
+# Two test processes for each core, because many tests wait; WORKERS=0 runs the tests in one, for a debugger.
+WORKERS     ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 # Further arguments for pytest, such as "-k redundant -x".
 PYTEST_ARGS ?=
 

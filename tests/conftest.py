@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -23,6 +25,22 @@ if TYPE_CHECKING:
 settings.register_profile("quick", deadline=None)
 settings.register_profile("thorough", deadline=None, max_examples=2_000)
 settings.load_profile("quick")
+
+
+# Most of the time of these tests would be spent waiting for a disk, which only those of durability are about. They
+# keep their files in memory if there is room, and if programs can run from there: pytest's `tmp_path`, and `tempfile`,
+# also in child processes.
+_IN_MEMORY = Path("/dev/shm")
+
+
+def _has_room(place: Path) -> bool:
+    can_run = not os.statvfs(place).f_flag & os.ST_NOEXEC
+    return can_run and shutil.disk_usage(place).free > 6 * 2**30
+
+
+if "TMPDIR" not in os.environ and _IN_MEMORY.is_dir() and _has_room(_IN_MEMORY):
+    os.environ["TMPDIR"] = str(_IN_MEMORY)
+    tempfile.tempdir = None  # it asks the environment again
 
 
 # Children inherit what is ignored: started in a shell's background, or by nohup, these tests could interrupt nobody.

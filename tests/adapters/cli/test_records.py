@@ -99,7 +99,7 @@ def test_tasks_lists_states_and_open_commands(record: SqlJournal, journal: str) 
 
     assert first.split() == ["Lifecycle", "Task", "State", "Since", "Open", "command"]
     assert [row.split() for row in rows] == [
-        ["v1-full", "t1", "running", "2026-01-02", "03:04:06.000", "stop", "recorded,", "held", "by", "w1"],
+        ["v1-full", "t1", "running", "2026-01-02", "03:04:06.000", "stop", "recorded,", "claimed", "by", "w1"],
         ["v2-full", "t2", "?"],
     ]
 
