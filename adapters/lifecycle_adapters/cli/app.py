@@ -56,8 +56,8 @@ app = typer.Typer(
 )
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(is_given: bool) -> None:
+    if is_given:
         say(f"task-lifecycle {metadata.version('task-lifecycle')}")
         raise typer.Exit
 

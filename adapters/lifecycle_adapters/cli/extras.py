@@ -77,8 +77,8 @@ def _needed(arguments: Sequence[str]) -> Iterator[str]:
 
 def _option_value(arguments: Sequence[str], *names: str) -> str | None:
     """Return the value of an option, None if it is not given."""
-    for word, following in zip(arguments, (*arguments[1:], None), strict=True):
-        name, equals, value = word.partition("=")
+    for argument, following in zip(arguments, (*arguments[1:], None), strict=True):
+        name, equals, value = argument.partition("=")
         if name in names:
             return value if equals else following
     return None

@@ -142,21 +142,21 @@ def _timeline(entries: list[Recorded]) -> Table:
 
 def _report(entry: RecordedReport) -> tuple[str, str]:
     if entry.late:
-        remark = "late, not applied"
+        comment = "late, not applied"
     elif entry.unconfirmed:
-        remark = "may be late, not applied; read the task to be certain"
+        comment = "may be late, not applied; read the task to be certain"
     elif entry.kind is None:
-        remark = "the first report"
+        comment = "the first report"
     else:
-        remark = ": ".join(filter(None, (entry.kind, ", ".join(entry.path))))
+        comment = ": ".join(filter(None, (entry.kind, ", ".join(entry.path))))
     times = f", {entry.times} times" if (entry.times or 1) > 1 else ""
-    return f"reported {entry.status}", f"{remark} ({entry.channel}, {_time(entry.as_of)}{times})"
+    return f"reported {entry.status}", f"{comment} ({entry.channel}, {_time(entry.as_of)}{times})"
 
 
 def _made(entry: RecordedCreate) -> str:
     labels = ", ".join(f"{name}={text}" for name, text in entry.labels.items())
     known = {"by": entry.origin, "key": entry.idempotency_key, "because": entry.reason, "labels": labels}
-    return ", ".join([entry.why, *(f"{word} {text}" for word, text in known.items() if text)])
+    return ", ".join([entry.why, *(f"{label} {text}" for label, text in known.items() if text)])
 
 
 def _event(entry: RecordedCommand) -> tuple[str, str]:
@@ -169,7 +169,7 @@ def _event(entry: RecordedCommand) -> tuple[str, str]:
         return what, entry.why
     known = {"by": entry.origin, "key": entry.idempotency_key, "because": entry.reason}
     source = entry.source or "a state that could not be read"
-    return what, ", ".join([f"intended in {source}", *(f"{word} {text}" for word, text in known.items() if text)])
+    return what, ", ".join([f"intended in {source}", *(f"{label} {text}" for label, text in known.items() if text)])
 
 
 def recover(

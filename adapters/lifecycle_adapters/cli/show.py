@@ -147,7 +147,7 @@ def show(
 
 def _print_tables(to: Console, lifecycle: Shown, picture: Diagram) -> None:
     to.print(Text.assemble((shown(lifecycle.name), "bold"), "  ", (shown(lifecycle.citation), "dim")))
-    tables = _states(picture), _moves(lifecycle), _events(lifecycle), _aliases(lifecycle), _invariants(lifecycle)
+    tables = _states(picture), _transitions(lifecycle), _events(lifecycle), _aliases(lifecycle), _invariants(lifecycle)
     for made in tables:
         if made.row_count:
             to.print()
@@ -162,18 +162,18 @@ def _states(picture: Diagram) -> Table:
     return made
 
 
-def _moves(lifecycle: Shown) -> Table:
+def _transitions(lifecycle: Shown) -> Table:
     made = table("state", "commands", "remote events")
     for state in lifecycle.states:
         if not state.final:
-            made.add_row(shown(state.name), *(_ways(lifecycle, state.name, origin) for origin in Origin))
+            made.add_row(shown(state.name), *(_rows(lifecycle, state.name, origin) for origin in Origin))
     return made
 
 
-def _ways(lifecycle: Shown, state: str, origin: Origin) -> Text:
+def _rows(lifecycle: Shown, state: str, origin: Origin) -> Text:
     events = lifecycle.allowed(state, origin=origin)
-    ways = (f"{shown(event)} {_ARROWS[origin]} {shown(lifecycle.target(state, event))}" for event in events)
-    return Text("\n".join(ways))
+    rows = (f"{shown(event)} {_ARROWS[origin]} {shown(lifecycle.target(state, event))}" for event in events)
+    return Text("\n".join(rows))
 
 
 def _events(lifecycle: Shown) -> Table:

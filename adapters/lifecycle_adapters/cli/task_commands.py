@@ -149,7 +149,7 @@ def create(
     unknown = "it is not known whether a task was created"
     recovery = "" if journal is None else "; `lifecycle recover` settles that"
     opened = client_of(api, base_url, lifecycle=lifecycle, journal=journal, worker=worker, key_from=key_from)
-    with _interruption_told(unknown + recovery), opened as client:
+    with _interruption_reported(unknown + recovery), opened as client:
         made = client.create(task, idempotency_key=idempotency_key, labels=labels, reason=reason, **fields)
         state = made.known_state()
     if as_json:
@@ -232,9 +232,9 @@ def send(
         },
     )
     unknown = "it is not known whether the command took effect"
-    ways = "`lifecycle status` reads the state" if journal is None else "`lifecycle recover` settles the command"
+    hint = "`lifecycle status` reads the state" if journal is None else "`lifecycle recover` settles the command"
     opened = client_of(api, base_url, lifecycle=lifecycle, journal=journal, worker=worker, key_from=key_from)
-    with _interruption_told(f"{unknown}; {ways}"), opened as client:
+    with _interruption_reported(f"{unknown}; {hint}"), opened as client:
         task = client.task(task_id)
         result = task.send(
             command, idempotency_key=idempotency_key, reason=reason, wait_for_in_flight_s=wait_for_in_flight, **fields
@@ -282,7 +282,7 @@ def wait(
     opened = client_of(
         api, base_url, lifecycle=lifecycle, timing=timing, journal=journal, worker=worker, key_from=key_from
     )
-    with _interruption_told("the task goes on"), opened as client, _progress_printer(task_id) as see:
+    with _interruption_reported("the task goes on"), opened as client, _progress_printer(task_id) as see:
         task = client.task(task_id)
         result = task.wait(until, timeout_s=timeout, on_progress=see, on_unknown="continue" if go_on else "raise")
     if as_json:
@@ -307,7 +307,7 @@ def _known(state: str | None) -> str:
 
 
 @contextmanager
-def _interruption_told(what: str) -> Generator[None]:
+def _interruption_reported(what: str) -> Generator[None]:
     """Say in one line what an interruption by Ctrl-C leaves behind."""
     try:
         yield
@@ -371,8 +371,8 @@ def with_key(make: Callable[..., C], api: str, variable: str | None, **settings:
         return make(binding, **settings)
     except NoKey as error:
         if not sys.stdin.isatty():
-            ways = "name the variable that holds it by --key-from, or run this on a terminal to type it"
-            fail(f"no API key: {error.why}; {ways}", BAD_INPUT)
+            hint = "name the variable that holds it by --key-from, or run this on a terminal to type it"
+            fail(f"no API key: {error.why}; {hint}", BAD_INPUT)
         why = error.why
     return make(binding, api_key=typer.prompt(f"API key ({shown(why)})", hide_input=True, err=True), **settings)
 

@@ -150,8 +150,8 @@ def _print(event: Event) -> None:
 
     match event:
         case Change():
-            moved = f"{event.before or 'new'} → {event.state}" if event.before != event.state else str(event.state)
-            say((shown(event.task_id), "bold"), f"  {shown(moved)}", (f"  {shown(_remark(event))}", "dim"))
+            states = f"{event.before or 'new'} → {event.state}" if event.before != event.state else str(event.state)
+            say((shown(event.task_id), "bold"), f"  {shown(states)}", (f"  {shown(_comment(event))}", "dim"))
         case PolicyAction():
             outcome = event.state if event.error is None else event.error
             say((shown(event.task_id), "bold"), f"  {event.command}: {shown(event.reason)}: {shown(outcome)}")
@@ -171,7 +171,7 @@ def _print(event: Event) -> None:
             say(("the journal can be written again", "bold"), f"  at {event.ended_at:%H:%M:%S} UTC")
 
 
-def _remark(change: Change) -> str:
+def _comment(change: Change) -> str:
     if change.is_unknown:
         return f"unknown status {change.status!r}"
     if change.late:

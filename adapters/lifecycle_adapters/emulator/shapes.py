@@ -134,7 +134,7 @@ def document_of(body: bytes) -> Any:
         document = json.loads(body)
     except RecursionError:
         raise ValueError("more than a hundred levels") from None
-    if not _is_repeatable(document, _DEEPEST):
+    if not _is_json(document, _DEEPEST):
         raise ValueError("NaN, an infinite number, half of a surrogate pair, or more than a hundred levels")
     return document
 
@@ -143,16 +143,16 @@ _DEEPEST = 100
 _HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 
-def _is_repeatable(value: Any, levels: int) -> bool:
+def _is_json(value: Any, levels: int) -> bool:
     match value:
         case str():
             return _HALF_A_PAIR.search(value) is None
         case float():
             return math.isfinite(value)
         case [*items]:
-            return levels > 0 and all(_is_repeatable(each, levels - 1) for each in items)
+            return levels > 0 and all(_is_json(each, levels - 1) for each in items)
         case {**fields}:
-            return levels > 0 and all(_is_repeatable(each, levels - 1) for pair in fields.items() for each in pair)
+            return levels > 0 and all(_is_json(each, levels - 1) for pair in fields.items() for each in pair)
         case _:
             return True
 

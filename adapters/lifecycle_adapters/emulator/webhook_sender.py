@@ -142,7 +142,7 @@ class WebhookSender:
         self._webhook = initial
         self._messages: deque[SentWebhook] = deque(maxlen=MAX_RECORDED)
         self._numbers = count(1)
-        self._held: dict[str, SentWebhook] = {}  # by task: the message that waits for the task's next one
+        self._delayed: dict[str, SentWebhook] = {}  # by task: the message that waits for the task's next one
         self._last: dict[str | None, asyncio.Task[None]] = {}  # by task: the sending that the next one waits for
         self._sending: set[asyncio.Task[None]] = set()
         self._client: httpx2.AsyncClient | None = None
@@ -180,10 +180,10 @@ class WebhookSender:
         if self._webhook is None or not _has_webhook(task):
             return
         message = self._open(task, self._body(task))
-        held = self._held.pop(task.id, None)
-        if held is not None:
+        delayed = self._delayed.pop(task.id, None)
+        if delayed is not None:
             self._send(message)
-            self._send(held)
+            self._send(delayed)
             return
         fault = self.faults.pop(message)
         message.fault = None if fault is None else fault.kind
@@ -192,7 +192,7 @@ class WebhookSender:
         elif fault.kind is WebhookFaultKind.DOUBLED:
             self._send(message, times=2)
         elif fault.kind is WebhookFaultKind.OUT_OF_ORDER:
-            self._held[task.id] = message
+            self._delayed[task.id] = message
         elif fault.kind is WebhookFaultKind.LATE:
             self._start_sending(self._send_late(message, fault.seconds))
         else:
@@ -208,7 +208,7 @@ class WebhookSender:
             sending.cancel()
         self.faults.clear()
         self._messages.clear()
-        self._held.clear()
+        self._delayed.clear()
         self._webhook = self._initial
 
     async def close(self) -> None:

@@ -89,7 +89,7 @@ class CreateProcedures:
                         return Lost(InvalidResponse(what, method=request.method, path=request.path))
                     return response
                 case RecordCreateOutcome(task=task) if task is not None:
-                    # It is held from here on, for the journal in memory forgets a task that nobody holds.
+                    # Keep a handle from here on, for the journal in memory forgets a task without a handle.
                     made[task.task_id] = self.open_task(task.task_id)
                 case _:
                     pass
@@ -212,8 +212,8 @@ class CreateProcedures:
         created_at = _moment(value_at(listed.document, self.binding.created_field))
         if created_at is not None and created_at < record.recorded_at - CLOCKS_DIFFER:
             return False
-        asked, told = (value_at(each, self.binding.task_field) for each in (dict(record.fields), listed.document))
-        return not (isinstance(asked, str) and isinstance(told, str)) or asked.strip() == told.strip()
+        sent, listed_as = (value_at(each, self.binding.task_field) for each in (dict(record.fields), listed.document))
+        return not (isinstance(sent, str) and isinstance(listed_as, str)) or sent.strip() == listed_as.strip()
 
 
 def _moment(text: Any) -> datetime | None:

@@ -223,13 +223,13 @@ class TaskProcedures(Generic[S, E]):
         match effect:
             case Send(command, fields):
                 request = command_request or self.binding.command_request(command, self.task_id, fields)
-                response = yield from self._exchange(self.binding.call(command), request, pacer)
+                response = yield from self._call(self.binding.call(command), request, pacer)
                 if isinstance(response, Accepted | Lost) and self.work.starts_work(command):
                     self.work.mark_given()
             case Read(details):
                 call = self.binding.details if details else self.binding.status
                 request = self._request(call) if details else self._status_request
-                response = yield from self._exchange(call, request, pacer)
+                response = yield from self._call(call, request, pacer)
             case ReadProof(command):
                 return (yield from self._read_proof(command, pacer))
             case _:
@@ -240,7 +240,7 @@ class TaskProcedures(Generic[S, E]):
     def _request(self, call: Call) -> Request:
         return call.request(self.binding.base_path, task_id=self.task_id)
 
-    def _exchange(self, call: Call, request: Request, pacer: Pacer) -> Actions[Response]:
+    def _call(self, call: Call, request: Request, pacer: Pacer) -> Actions[Response]:
         response: Response = yield HttpCall(self.binding, call, request, pacer.request_s())
         return response
 

@@ -186,16 +186,21 @@ class PolicyEnforcer:
     def _overdue(self, policy: Policy, facts: Facts, reason: str) -> Overdue:
         state = str(facts.state)
         telemetry.count_overdue(self._lifecycle.name, state, policy.name)
-        said = {"lifecycle": self._lifecycle.name, "task_id": facts.task_id, "policy": policy.name, "state": state}
-        _log.warning("a task is overdue", extra={**said, "reason": reason})
-        return Overdue(**said, since=facts.since, reason=reason)
+        attributes = {
+            "lifecycle": self._lifecycle.name,
+            "task_id": facts.task_id,
+            "policy": policy.name,
+            "state": state,
+        }
+        _log.warning("a task is overdue", extra={**attributes, "reason": reason})
+        return Overdue(**attributes, since=facts.since, reason=reason)
 
     def _failed(self, watched: WatchedTask, policy: Policy, error: Exception) -> list[Event]:
         if not self._note_failure(watched, policy, error):
             return []
-        said = {"lifecycle": self._lifecycle.name, "task_id": watched.task_id, "policy": policy.name}
-        _log.error("a policy raised an error", extra=said, exc_info=error)
-        return [PolicyFailed(**said, error=error)]
+        attributes = {"lifecycle": self._lifecycle.name, "task_id": watched.task_id, "policy": policy.name}
+        _log.error("a policy raised an error", extra=attributes, exc_info=error)
+        return [PolicyFailed(**attributes, error=error)]
 
     def _note_failure(self, watched: WatchedTask, policy: Policy, error: Exception) -> bool:
         """Record a failure, and when to retry; return whether it is to be emitted."""
