@@ -1,7 +1,7 @@
 """A lifecycle over NumPy arrays of small integers, for orchestrators that hold a million tasks in memory.
 
 The extra is `arrays`: NumPy alone. `CodedLifecycle` asks a lifecycle everything once, pair by pair, and
-answers whole arrays from the results; it knows no rule of its own. Names become codes and codes names here;
+looks the results up for whole arrays; it knows no rule of its own. Names become codes and codes names here;
 where arrays come from and go to does not belong here.
 
     >>> from lifecycle import get
@@ -37,19 +37,19 @@ except ImportError:
 __all__ = ["CodedLifecycle", "Codes", "Given"]
 
 Codes: TypeAlias = npt.NDArray[np.unsignedinteger[Any]]
-"""What is answered: an array of the smallest unsigned type that holds all codes, `uint8` for up to 255 names."""
+"""What is returned: an array of the smallest unsigned type that holds all codes, `uint8` for up to 255 names."""
 
 Indices: TypeAlias = npt.NDArray[np.integer[Any]]
 
 Given: TypeAlias = Indices | np.integer[Any] | int
-"""What is asked: codes in an array of any integer type, or one code for all."""
+"""What is given: codes in an array of any integer type, or one code for all."""
 
 
 class CodedLifecycle(Generic[S, E]):
     """A lifecycle whose states and events are codes: their places, 0..n-1, in the declared order.
 
     `none`, the largest number of the states' type, is the code of no state, where `Lifecycle` says
-    None: what a refused event leads to, and what an unknown word stands for. What `Lifecycle.extend`
+    None: what a refused event leads to, and what an unknown status stands for. What `Lifecycle.extend`
     returns keeps the codes of what it extends, `none` too as long as there are at most 255 states.
 
     Arrays may be of any integer type (those of the `encode_` methods are the fastest), of any layout,
@@ -69,7 +69,7 @@ class CodedLifecycle(Generic[S, E]):
         self.events: tuple[E, ...] = tuple(event.name for event in lifecycle.events)
         """The name of each event's code."""
         self.kinds: tuple[ObservationKind, ...] = tuple(ObservationKind)
-        """The kind of each code that `observe_many` answers."""
+        """The kind of each code that `observe_many` returns."""
         self._state_type = _type_for(len(self.states))
         self.none = int(np.iinfo(self._state_type).max)
         """The code of no state: 255 for up to 255 states."""
@@ -92,17 +92,17 @@ class CodedLifecycle(Generic[S, E]):
             require_iterable(events, "events"), self._code_of_event, self.lifecycle.event, _type_for(len(self.events))
         )
 
-    def encode_statuses(self, words: Iterable[str], *, channel: str = Channel.API) -> Codes:
-        """Return the codes of the states that a channel's words stand for, `none` for a word that it does not know.
+    def encode_statuses(self, statuses: Iterable[str], *, channel: str = Channel.API) -> Codes:
+        """Return the codes of the states that a channel's statuses stand for, `none` for a status that it does not know.
 
         Raises:
             UnknownName: a channel that is neither usual nor named by an alias.
-            TypeError: `words` is one text.
+            TypeError: `statuses` is one text.
         """
-        require_iterable(words, "words")
-        statuses = self.lifecycle.statuses(channel=channel)
-        codes = {word: self._code_of_state[state] for word, state in statuses.items()}
-        return np.fromiter(map(codes.get, words, repeat(self.none)), self._state_type)
+        require_iterable(statuses, "statuses")
+        known = self.lifecycle.statuses(channel=channel)
+        codes = {status: self._code_of_state[state] for status, state in known.items()}
+        return np.fromiter(map(codes.get, statuses, repeat(self.none)), self._state_type)
 
     def decode_states(self, states: Given) -> list[S | None]:
         """Return the names of states' codes, None for `none`, in the order of a flattened array."""
@@ -130,7 +130,7 @@ class CodedLifecycle(Generic[S, E]):
         Args:
             states: the codes of states.
             events: the code of the event for each, or one for all.
-            out: an array of the answer's shape and type, to be filled and returned instead of a new
+            out: an array of the result's shape and type, to be filled and returned instead of a new
                 one; it may be `states` itself.
         """
         states = self._checked(states, "state", self.states)
@@ -143,7 +143,7 @@ class CodedLifecycle(Generic[S, E]):
         Args:
             known: the codes of the states we last believed in.
             reported: the codes of the states that were reported, as of `encode_statuses`; `none` is an
-                unknown word.
+                unknown status.
         Returns:
             The codes of the states to keep, and the codes of what the reports are (see `kinds`).
         """
@@ -156,16 +156,16 @@ class CodedLifecycle(Generic[S, E]):
     @cached_property
     def _observations(self) -> tuple[_PairTable, _PairTable]:
         """The state to keep and the kind, for each known state and each reported one; the last column is `none`."""
-        # Made when it is first asked for: states squared are many questions, some seconds for 2,000 states.
+        # Made when it is first used: states squared are many pairs, some seconds for 2,000 states.
         code_of_kind = {kind: code for code, kind in enumerate(self.kinds)}
         relation = self.lifecycle.relation
         reported = (*self.states, None)
         shape = len(self.states), len(reported)
-        asked = (code_of_kind[relation(state, other)] for state in self.states for other in reported)
-        kinds = np.fromiter(asked, _type_for(len(self.kinds)), shape[0] * shape[1]).reshape(shape)
-        moves = np.isin(kinds, [code_of_kind[ObservationKind.STEP], code_of_kind[ObservationKind.JUMP]])
+        relations = (code_of_kind[relation(state, other)] for state in self.states for other in reported)
+        kinds = np.fromiter(relations, _type_for(len(self.kinds)), shape[0] * shape[1]).reshape(shape)
+        is_forward = np.isin(kinds, [code_of_kind[ObservationKind.STEP], code_of_kind[ObservationKind.JUMP]])
         codes = np.arange(shape[1], dtype=self._state_type)
-        return _PairTable(np.where(moves, codes, codes[:-1, None])), _PairTable(kinds)
+        return _PairTable(np.where(is_forward, codes, codes[:-1, None])), _PairTable(kinds)
 
     def _checked(
         self, codes: Given, what: str, names: Sequence[str], *, allowed: int | None = None
@@ -183,38 +183,38 @@ class CodedLifecycle(Generic[S, E]):
         return array
 
     def _wrong_code(self, code: int, what: str, count: int) -> str:
-        why = ": it stands for none, after a refused event or an unknown word"
+        why = ": it stands for none, after a refused event or an unknown status"
         hint = why if what == "state" and code == self.none else f" (there are {count}, from 0)"
         return f"{self.lifecycle.name}: {code} is no {what}'s code{hint}"
 
 
-# What is allocated for so many is used again for the next; fresh memory for a million takes longer than the answers.
+# What is allocated for so many is used again for the next; fresh memory for a million takes longer than the look-ups.
 _AT_ONCE = 1 << 16
 
 
 class _PairTable:
-    """An answer for every pair of a row and a column, in one flat table.
+    """A value for every pair of a row and a column, in one flat table.
 
-    Of a million answers by uint8 each takes less than a nanosecond, all checks included: through `bytes.translate`
+    Of a million values of uint8 each takes less than a nanosecond, all checks included: through `bytes.translate`
     where the number of a pair is a byte too, else twice as long through `take`, which first makes every
     number eight bytes wide. `table[rows, columns]` takes 5 ns.
     """
 
-    def __init__(self, answers: Codes) -> None:
-        self._flat: Codes = answers.ravel()
-        self._width = answers.shape[1]
+    def __init__(self, values: Codes) -> None:
+        self._flat: Codes = values.ravel()
+        self._width = values.shape[1]
         self._number_type = _type_for(self._flat.size)
         self._bytes = self._flat.tobytes().ljust(256, b"\0") if self._number_type == np.uint8 else None
 
     def at(self, rows: Indices, columns: Indices, out: Codes | None = None) -> Codes:
-        """Return the answers for rows and columns that are known to be within the table."""
+        """Return the values for rows and columns that are known to be within the table."""
         shape = np.broadcast_shapes(rows.shape, columns.shape)
         found: Codes = np.empty(shape, self._flat.dtype)
         flat = found.reshape(-1)
         rows, columns = _flattened(rows, shape), _flattened(columns, shape)
         for start in range(0, flat.size, _AT_ONCE):
             part = slice(start, start + _AT_ONCE)
-            flat[part] = self._answers(rows[part] if rows.ndim else rows, columns[part] if columns.ndim else columns)
+            flat[part] = self._values(rows[part] if rows.ndim else rows, columns[part] if columns.ndim else columns)
         if out is None:
             return found
         if out.shape != shape:
@@ -224,7 +224,7 @@ class _PairTable:
         out[...] = found
         return out
 
-    def _answers(self, rows: Indices, columns: Indices) -> Codes:
+    def _values(self, rows: Indices, columns: Indices) -> Codes:
         narrow = self._number_type
         numbers = np.asarray(
             rows.astype(narrow, copy=False) * narrow.type(self._width) + columns.astype(narrow, copy=False)
@@ -235,7 +235,7 @@ class _PairTable:
 
 
 def _flattened(indices: Indices, shape: tuple[int, ...]) -> Indices:
-    """One index for each of the answers, in one dimension; or one for all of them, in none."""
+    """One index for each of the values, in one dimension; or one for all of them, in none."""
     return indices if not indices.ndim else np.broadcast_to(indices, shape).reshape(-1)
 
 

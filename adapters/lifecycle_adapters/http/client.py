@@ -194,7 +194,8 @@ class Client(_Configured[S, E]):
             server than the service's own and this machine.
         base_url: the server, such as "http://127.0.0.1:8000"; the real service if omitted.
         lifecycle: what governs the tasks; the service's own if omitted. It may have fewer commands, not others. The
-            journal records under its name.
+            journal records under its name: clients that share one must go by the same, as commands and idempotency keys
+            are those of one lifecycle.
         timing: how patient to be.
         journal: where to record; in memory if omitted.
         http: an httpx2 client to send with, which stays the caller's to close. What its transport or its hooks raise
