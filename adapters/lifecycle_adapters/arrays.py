@@ -93,7 +93,7 @@ class CodedLifecycle(Generic[S, E]):
         )
 
     def encode_statuses(self, statuses: Iterable[str], *, channel: str = Channel.API) -> Codes:
-        """Return the codes of the states that a channel's statuses stand for, `none` for a status that it does not know.
+        """Return the codes of the states that a channel's statuses stand for, `none` for an unknown one.
 
         Raises:
             UnknownName: a channel that is neither usual nor named by an alias.
