@@ -26,6 +26,7 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any, Generic, cast
 from urllib.parse import quote
+from uuid import UUID
 
 from lifecycle.effects import Accepted, Denied, Lost, Missing, Refused, Response, Throttled
 from lifecycle.errors import UnknownName, nearest
@@ -50,6 +51,9 @@ _ID = "{id}"
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, 5.6.2
 _PLACEHOLDER = re.compile(r"\{\w*\}")
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_UUID = re.compile(
+    r"[0-9A-Fa-f]{8}(-?)(?:[0-9A-Fa-f]{4}\1){3}[0-9A-Fa-f]{12}"
+)  # the class accepts much more than these
 _LONGEST_ID = 32_768  # characters, percent-encoded; httpx2 refuses URLs of more than 65,536
 
 
@@ -423,7 +427,7 @@ class HttpBinding(Generic[S, E]):
                 return Lost(InvalidResponse(what, method=request.method, path=request.path))
             document = {}  # nothing is read from it: a text such as "OK" says no more than its 2xx
         other = None if request.task_id is None or not call.repeats_id else id_in(document, self.id_field)
-        if other is not None and _plain(other) != _plain(request.task_id or ""):
+        if other is not None and not _is_same_id(other, request.task_id or ""):
             what = f"the response is about another task, {other[:80]!r}"
             return Lost(InvalidResponse(what, method=request.method, path=request.path))
         status = value_at(document, call.status_field)
@@ -474,9 +478,11 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
-def _plain(task_id: str) -> str:
-    """An id without what services normalise: a UUID may be given in capitals, or without hyphens."""
-    return task_id.casefold().replace("-", "")
+def _is_same_id(one: str, other: str) -> bool:
+    """Return whether two ids are equal, or are one UUID: services accept it in capitals, and without its hyphens."""
+    if one == other:
+        return True
+    return bool(_UUID.fullmatch(one) and _UUID.fullmatch(other)) and UUID(one) == UUID(other)
 
 
 def _wrong_path(name: str, path: Any, *, may_be_whole: bool = False) -> Iterator[str]:

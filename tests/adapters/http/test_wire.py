@@ -530,6 +530,49 @@ def test_a_response_about_another_task_is_invalid(
     assert isinstance(said(replace(call, repeats_id=False)), Accepted)
 
 
+_IDS = st.text("aAbB12-", min_size=1, max_size=4) | st.sampled_from([OWN, OWN.upper(), OWN.replace("-", "")])
+
+# Ids of services that number, name or shorten their tasks; no two are the same task's.
+ALMOST_EQUAL = [
+    ("12-3", "1-23"),
+    ("12-3", "123"),
+    ("-", "--"),
+    ("abc", "ABC"),
+    ("stra\N{LATIN SMALL LETTER SHARP S}e", "strasse"),
+    ("007", "7"),
+    (OWN, OWN[:-1]),
+    (OWN, OWN.replace("-", "", 1)),
+    (OWN, f"{{{OWN}}}"),
+    (OWN, f"urn:uuid:{OWN}"),
+    (OWN.replace("-", ""), "-".join(OWN.replace("-", ""))),
+    (OWN, f"{OWN}\n"),
+]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(("requested", "reported"), ALMOST_EQUAL)
+@every_wire
+def test_id_of_another_task_is_not_normalised(
+    binding: HttpBinding[Any, Any], requested: str, reported: str, reverse: bool
+) -> None:
+    if reverse:
+        requested, reported = reported, requested
+    request = binding.details.request("", task_id=requested)
+    content = json.dumps({binding.id_field: reported, "status": "x"}).encode()
+    response = binding.parse_response(binding.details, request, status_code=200, headers={}, content=content, as_of=NOW)
+    assert isinstance(response, Lost)
+    assert "the response is about another task" in str(response.error)
+
+
+@given(requested=_IDS, reported=_IDS)
+def test_response_is_about_its_task_if_the_ids_are_equal_or_one_uuid(requested: str, reported: str) -> None:
+    request = V1.details.request("", task_id=requested)
+    content = json.dumps({"id": reported, "status": "x"}).encode()
+    response = V1.parse_response(V1.details, request, status_code=200, headers={}, content=content, as_of=NOW)
+    is_one_uuid = {OWN, OWN.upper(), OWN.replace("-", "")} >= {requested, reported}
+    assert isinstance(response, Accepted) == (requested == reported or is_one_uuid)
+
+
 @every_wire
 def test_what_a_create_or_a_list_answers_is_about_any_task(binding: HttpBinding[Any, Any]) -> None:
     for call in (binding.create, binding.listing.call):
