@@ -21,7 +21,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from difflib import get_close_matches
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any, Generic, cast
@@ -46,6 +45,7 @@ from lifecycle_adapters.http.http_errors import (
     ServerError,
     Unauthorized,
 )
+from lifecycle_adapters.http.misspelt_options import option_meant
 
 _ID = "{id}"
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, 5.6.2
@@ -192,7 +192,7 @@ class Call:
         if own := [name for name in fields if name in (self.body or {})]:
             raise TypeError(f"{call} sets {', '.join(own)} itself")
         for name in fields:
-            if name not in (*self.required_fields, *self.optional_fields) and (option := _option_meant(name)):
+            if name not in (*self.required_fields, *self.optional_fields) and (option := option_meant(name)):
                 what = f"{name!r} is no option and would be sent as a field; did you mean {option!r}?"
                 raise TypeError(f"{call}: {what} (If not, name the field in the call's `optional_fields`.)")
         try:
@@ -439,16 +439,6 @@ class HttpBinding(Generic[S, E]):
     def _limits_tasks(self, error: ResponseError) -> bool:
         detail = error.detail.casefold()
         return any(part.casefold() in detail for part in self.limits_tasks)
-
-
-_OPTIONS = ("idempotency_key", "labels", "reason", "origin", "wait_for_in_flight_s")
-
-
-def _option_meant(field_name: str) -> str | None:
-    """The option of the client that a field's name is probably meant to be."""
-    if field_name in ("key", "idempotency"):
-        return "idempotency_key"
-    return next(iter(get_close_matches(field_name, _OPTIONS, n=1, cutoff=0.88)), None)
 
 
 def _is_plain_text(content: bytes, kind: str) -> bool:

@@ -980,8 +980,3 @@ def test_a_field_that_is_a_misspelt_option_is_refused(name: str, meant: str) -> 
 
     declared = replace(create, optional_fields=(name,))
     assert declared.request("", fields={name: "order-5"}).body == {name: "order-5"}
-
-
-@pytest.mark.parametrize("name", ["task", "original", "region", "llm_model", "keepAlive", "secrets"])
-def test_other_fields_are_sent(name: str) -> None:
-    assert Call(method="POST", path="/jobs", body={}).request("", fields={name: "x"}).body == {name: "x"}

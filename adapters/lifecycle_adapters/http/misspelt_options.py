@@ -1,0 +1,50 @@
+"""The recognition of fields that are misspelt options of a client: sent to a service, they would have no effect.
+
+Pure. The options themselves belong to client.py and task_handles.py; the calls that check their fields, to binding.py.
+"""
+
+from __future__ import annotations
+
+_OPTIONS = ("idempotency_key", "labels", "reason", "origin", "wait_for_in_flight_s")
+_SHORTENED = {"key": "idempotency_key", "idempotency": "idempotency_key"}
+_LONG = 10  # letters; in a name of this length two errors leave no doubt which option is meant
+
+
+def option_meant(field_name: str) -> str | None:
+    """Return the option of the client that a field's name is probably meant to be, None if it is like none.
+
+    Case, underscores and hyphens do not count: a field `IdempotencyKey` is the option, too.
+    """
+    name = _letters(field_name)
+    if name in _SHORTENED:
+        return _SHORTENED[name]
+    return next((option for option in _OPTIONS if _is_misspelt(name, _letters(option))), None)
+
+
+def _letters(name: str) -> str:
+    return name.casefold().replace("_", "").replace("-", "")
+
+
+def _is_misspelt(name: str, option: str) -> bool:
+    most = 2 if len(option) >= _LONG else 1
+    # A name can be a megabyte, and the comparison takes the product of both lengths.
+    return abs(len(name) - len(option)) <= most and _edits(name, option) <= most
+
+
+def _edits(one: str, other: str) -> int:
+    """Return how many letters to insert, delete, replace, or exchange with the next one, make one text the other.
+
+    Source: the restricted edit distance of Damerau (1964), by dynamic programming over prefixes of both texts.
+    `difflib` counts an exchange as two errors, and so misses the most frequent slip.
+    """
+    before: list[int] = []
+    last = list(range(len(other) + 1))
+    for row, letter in enumerate(one, start=1):
+        current = [row]
+        for column, wanted in enumerate(other, start=1):
+            edits = min(last[column] + 1, current[-1] + 1, last[column - 1] + (letter != wanted))
+            if row > 1 and column > 1 and (letter, one[row - 2]) == (other[column - 2], wanted):
+                edits = min(edits, before[column - 2] + 1)
+            current.append(edits)
+        before, last = last, current
+    return last[-1]
