@@ -34,7 +34,8 @@ ONE_WAY = {
         http.task_procedures, http.paginator <- http.creates <- http.client
         http.sending <- http.driver
         argument_checks <- http.arguments, http.timing, watch.*, journal.*, machine, webhooks, arrays
-        http.arguments, http.misspelt_options <- http.binding
+        argument_checks <- http.field_types
+        http.arguments, http.field_types, http.misspelt_options <- http.binding
         argument_checks <- emulator.*, logs.*
         http.http_errors, http.transport_failures <- http.limits <- http.connections <- http.driver
         http.limits, http.redaction <- http.sending

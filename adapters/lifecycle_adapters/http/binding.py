@@ -33,6 +33,7 @@ from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import E, S
 from lifecycle_adapters.argument_checks import require_lifecycle
 from lifecycle_adapters.http.arguments import server
+from lifecycle_adapters.http.field_types import SEVERAL, Expected, require_types
 from lifecycle_adapters.http.http_errors import (
     FieldError,
     Forbidden,
@@ -76,6 +77,7 @@ class Authentication:
     """Where the key goes: `header: prefix + key`.
 
     Raises:
+        TypeError: a field is no text.
         ValueError: no request can have such a header.
     """
 
@@ -83,6 +85,7 @@ class Authentication:
     prefix: str = ""
 
     def __post_init__(self) -> None:
+        require_types(self, "authentication", _FIELDS[Authentication])
         if not _HEADER_NAME.fullmatch(self.header):
             raise ValueError(f"authentication: {self.header!r} cannot be a header's name: give one like 'X-API-Key'")
         if not (self.prefix.isascii() and self.prefix.isprintable()) or self.prefix.startswith(" "):
@@ -95,10 +98,17 @@ class Authentication:
 
 @dataclass(frozen=True, slots=True)
 class KeyVariable:
-    """The environment variable that holds a service's key, and the server, such as "https://host", that it is for."""
+    """The environment variable that holds a service's key, and the server, such as "https://host", that it is for.
+
+    Raises:
+        TypeError: a field is no text.
+    """
 
     name: str
     server: str
+
+    def __post_init__(self) -> None:
+        require_types(self, "key variable", _FIELDS[KeyVariable])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,9 +123,10 @@ class Call:
     of something else in this call's: a response about another task is invalid.
 
     Raises:
+        TypeError: a field is of another type: query and body are mappings of text, names stand in a tuple.
         ValueError: the method is none of GET, POST, PUT, PATCH and DELETE; the path does not begin with a slash, has
-            an empty or a dot segment, or has a query of its own; there is another placeholder than `{id}`; query or
-            body are no mapping of text; fields are taken without a body; or `status_field` is no field or path.
+            an empty or a dot segment, or has a query of its own; there is another placeholder than `{id}`; fields are
+            taken without a body, or one has no name; or `status_field` is no field or path.
     """
 
     method: str
@@ -128,8 +139,10 @@ class Call:
     repeats_id: bool = True
 
     def __post_init__(self) -> None:
+        where = f"call {_shown(self.method)} {_shown(self.path)}"
+        require_types(self, where, _FIELDS[Call])
         if wrong := next(self._mistakes(), None):
-            raise ValueError(f"call {self.method} {self.path}: {wrong}")
+            raise ValueError(f"{where}: {wrong}")
 
     def _mistakes(self) -> Iterator[str]:
         if self.method not in _METHODS:
@@ -138,17 +151,13 @@ class Call:
             yield "the path must begin with '/' and have no '?', '#' or space; a query is given as `query`"
         if _is_changed_when_sent(self.path):
             yield "the path must have no '//', '/./' or '/../': an HTTP client would send another path"
-        for name, part in (("query", self.query), ("body", self.body or {})):
-            if not _is_mapping_of_text(part):
-                yield f"`{name}` must be a mapping of text to text"
-                return  # what follows reads its texts
         for template in self._templates():
             if strange := set(_PLACEHOLDER.findall(template)) - {_ID}:
                 yield f"unknown placeholder {min(strange)!r}: the only one is {_ID!r}"
         for name, names in (("required_fields", self.required_fields), ("optional_fields", self.optional_fields)):
-            if isinstance(names, str):
-                yield f"`{name}` must be several names, in a tuple"
-            elif names and self.body is None:
+            if "" in names:
+                yield f"`{name}` has an empty name"
+            if names and self.body is None:
                 yield f"`{name}` names fields of a body, and there is none: give body={{}}"
         yield from _wrong_path("status_field", self.status_field, may_be_whole=True)
 
@@ -207,8 +216,9 @@ def _is_changed_when_sent(path: str) -> bool:
     return "" in inner or not {".", ".."}.isdisjoint([*inner, last])
 
 
-def _is_mapping_of_text(part: Any) -> bool:
-    return isinstance(part, Mapping) and all(isinstance(each, str) for row in cast("Any", part).items() for each in row)
+def _shown(part: Any) -> str:
+    """A part of a call as a message can show it: nothing in it can break a line or steer a terminal."""
+    return part if isinstance(part, str) and part.isprintable() else f"{part!r:.80}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,12 +228,23 @@ class ListCall:
     `items_field` is the field of the answer that holds the tasks, "" if the whole answer is their list.
     `page_parameter` is the query parameter that names a page: its number, counted from 1, or where `next_field`
     names a field of the answer, what that field of the page before holds. Both fields can be paths, as "page.next".
+
+    Raises:
+        TypeError: a field is of another type.
+        ValueError: `page_parameter` is empty.
     """
 
     call: Call
     items_field: str
     page_parameter: str
     next_field: str | None = None
+
+    def __post_init__(self) -> None:
+        require_types(self, "list call", _FIELDS[ListCall])
+        if not self.page_parameter:
+            raise ValueError(
+                "list call: `page_parameter` must not be empty: give the query parameter that names a page"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,11 +253,17 @@ class Proof:
 
     The command is proved when `event` would be redundant for the companion task of the lifecycle
     that `binding` speaks, whose id stands at `id_field`, which can be a path, in the details of the task.
+
+    Raises:
+        TypeError: a field is of another type.
     """
 
     binding: HttpBinding[Any, Any]
     id_field: str
     event: str
+
+    def __post_init__(self) -> None:
+        require_types(self, "proof", _FIELDS[Proof])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,10 +281,11 @@ class HttpBinding(Generic[S, E]):
     gives none; with None the caller must.
 
     Raises:
-        ValueError: there is not one call for each command; a call about one task does not name it (`{id}`), or one
-            about none names one; or the status is nowhere in the answers, or the base URL, the base path, a field's
-            path or a proof is malformed; or its sessions are at another server. A base URL is http or https, without
-            user, password, query and fragment.
+        TypeError: a field is of another type: a key's header is an `Authentication`, names stand in a tuple.
+        ValueError: the name is empty; there is not one call for each command; a call about one task does not name it
+            (`{id}`), or one about none names one; or the status is nowhere in the responses, or the base URL, the base
+            path, a field's path or a proof is malformed; or its sessions are at another server. A base URL is http or
+            https, without user, password, query and fragment.
     """
 
     name: str
@@ -281,8 +309,10 @@ class HttpBinding(Generic[S, E]):
     key_variable: KeyVariable | None = None
 
     def __post_init__(self) -> None:
+        where = f"binding {self.name!r:.80}"
+        require_types(self, where, _FIELDS[HttpBinding])
         if wrong := next(self._mistakes(), None):
-            raise ValueError(f"binding {self.name!r}: {wrong}")
+            raise ValueError(f"{where}: {wrong}")
 
     def _wrong_commands(self) -> Iterator[str]:
         known, given = [str(each) for each in self.lifecycle.commands], [str(each) for each in self.commands]
@@ -294,17 +324,10 @@ class HttpBinding(Generic[S, E]):
             yield f"`commands` has no call for {', '.join(map(repr, missing))}"
 
     def _mistakes(self) -> Iterator[str]:
+        yield from self._wrong_texts()
         yield from self._wrong_commands()
         if self.status.status_field is None or not self.details.status_field:
             yield "where do the status and the details carry the status?"
-        if _is_changed_when_sent(self.base_path):
-            yield f"base_path must have no '//', '/./' or '/../', not {self.base_path!r}"
-        try:
-            server(self.base_url, self.base_path)
-        except (TypeError, ValueError) as error:
-            yield str(error)
-        if self.base_path and (not self.base_path.startswith("/") or self.base_path.endswith("/")):
-            yield f"base_path must be empty, or begin with '/' and not end with it, not {self.base_path!r}"
         if self.session is not None and self.session.base_url != self.base_url:
             servers = f"its session is at {self.session.base_url}, and it is at {self.base_url}"
             yield f"{servers}: one client asks one server, so give both its base_url"
@@ -325,6 +348,20 @@ class HttpBinding(Generic[S, E]):
                 yield f"a proof of {str(command)!r}, which is no command"
             elif proof.event not in proof.binding.commands:
                 yield f"the proof of {str(command)!r} is {proof.event!r}, which is no command of {proof.binding.name!r}"
+
+    def _wrong_texts(self) -> Iterator[str]:
+        if not self.name:
+            yield "`name` must not be empty: give one such as 'printer'"
+        if "" in self.limits_tasks:
+            yield "`limits_tasks` has an empty text, which every response contains"
+        if _is_changed_when_sent(self.base_path):
+            yield f"base_path must have no '//', '/./' or '/../', not {self.base_path!r}"
+        try:
+            server(self.base_url, self.base_path)
+        except ValueError as error:
+            yield str(error)
+        if self.base_path and (not self.base_path.startswith("/") or self.base_path.endswith("/")):
+            yield f"base_path must be empty, or begin with '/' and not end with it, not {self.base_path!r}"
 
     def _wrong_paths(self) -> Iterator[str]:
         yield from _wrong_path("listing.items_field", self.listing.items_field, may_be_whole=True)
@@ -441,6 +478,76 @@ class HttpBinding(Generic[S, E]):
         return any(part.casefold() in detail for part in self.limits_tasks)
 
 
+# --- the types of what is declared --------------------------------------------------------------
+
+_FIELD = Expected(str, "a field or a path, as text such as 'status.state'")
+_FIELD_OR_NONE = Expected(str | None, "a field or a path, as text such as 'status.state', or None")
+_TEXTS = "a mapping of text to text, such as {'action': 'stop'}"
+_CALL = "a Call, such as Call(method='GET', path='/tasks/{id}')"
+_LIST_CALL = "a ListCall, such as ListCall(call=..., items_field='tasks', page_parameter='page')"
+_AUTHENTICATION = "an Authentication, such as Authentication('X-API-Key'), or None"
+_KEY_VARIABLE = "a KeyVariable, such as KeyVariable('PRINTER_KEY', 'https://host'), or None"
+_NAMES = Expected(SEVERAL, "several names, in a tuple such as ('task',)", each=str)
+
+# fmt: off
+_FIELDS: dict[type, dict[str, Expected]] = {
+    Authentication: {
+        "header": Expected(str, "the name of a header, as text such as 'X-API-Key'"),
+        "prefix": Expected(str, "text such as 'Bearer '"),
+    },
+    KeyVariable: {
+        "name":   Expected(str, "the name of an environment variable, as text such as 'PRINTER_KEY'"),
+        "server": Expected(str, "text such as 'https://host'"),
+    },
+    Call: {
+        "method":          Expected(str, "text such as 'GET'"),
+        "path":            Expected(str, "text such as '/tasks/{id}'"),
+        "query":           Expected(Mapping, _TEXTS, each=str),
+        "body":            Expected(Mapping | None, f"{_TEXTS}, or None", each=str),
+        "required_fields": _NAMES,
+        "optional_fields": _NAMES,
+        "status_field":    _FIELD_OR_NONE,
+        "repeats_id":      Expected(bool, "True or False"),
+    },
+    ListCall: {
+        "call":           Expected(Call, _CALL),
+        "items_field":    _FIELD,
+        "page_parameter": Expected(str, "the name of a query parameter, as text such as 'page'"),
+        "next_field":     _FIELD_OR_NONE,
+    },
+    Proof: {
+        "binding":  Expected(HttpBinding, "the HttpBinding of the companion task"),
+        "id_field": _FIELD,
+        "event":    Expected(str, "the name of a command, as text such as 'stop'"),
+    },
+    HttpBinding: {
+        "name":           Expected(str, "text such as 'printer'"),
+        "lifecycle":      Expected(Lifecycle, "a Lifecycle, such as lifecycle.get('v1')"),
+        "base_url":       Expected(str, "text such as 'https://host'"),
+        "base_path":      Expected(str, "text such as '/api/v1', or '' for none"),
+        "authentication": Expected(Authentication | None, _AUTHENTICATION),
+        "create":         Expected(Call, _CALL),
+        "status":         Expected(Call, _CALL),
+        "details":        Expected(Call, _CALL),
+        "listing":        Expected(ListCall, _LIST_CALL),
+        "commands":       Expected(Mapping, "a mapping of each command to a Call, {'stop': Call(...)}", each=Call),
+        "proofs":         Expected(Mapping, "a mapping of commands to Proofs, {'stop': Proof(...)}", each=Proof),
+        "session":        Expected(HttpBinding | None, "the HttpBinding of the sessions, or None"),
+        "id_field":       _FIELD,
+        "output_field":   _FIELD_OR_NONE,
+        "cost_field":     _FIELD_OR_NONE,
+        "limits_tasks":   Expected(SEVERAL, "several texts, in a tuple such as ('too many sessions',)", each=str),
+        "created_field":  _FIELD_OR_NONE,
+        "task_field":     _FIELD_OR_NONE,
+        "key_variable":   Expected(KeyVariable | None, _KEY_VARIABLE),
+    },
+}
+# fmt: on
+
+
+# --- what a response contains -------------------------------------------------------------------
+
+
 def _is_plain_text(content: bytes, kind: str) -> bool:
     """Return whether a body is a text such as "OK", and not JSON that is damaged or a page of a proxy."""
     try:
@@ -475,13 +582,11 @@ def _is_same_id(one: str, other: str) -> bool:
     return bool(_UUID.fullmatch(one) and _UUID.fullmatch(other)) and UUID(one) == UUID(other)
 
 
-def _wrong_path(name: str, path: Any, *, may_be_whole: bool = False) -> Iterator[str]:
+def _wrong_path(name: str, path: str | None, *, may_be_whole: bool = False) -> Iterator[str]:
     """Yield what is wrong with the path of a field; None names no field."""
     if path is None or (may_be_whole and path == ""):
         return
-    if not isinstance(path, str):
-        yield f"`{name}` must be the name of a field, as text, not {path!r:.80}"
-    elif "" in path.split("."):
+    if "" in path.split("."):
         yield f"`{name}` must be a field or a path such as 'status.state', without an empty part, not {path!r}"
 
 

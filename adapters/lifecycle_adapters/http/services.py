@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lifecycle.errors import UnknownName
+from lifecycle_adapters.argument_checks import require
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.v1 import V1
 from lifecycle_adapters.http.v2 import V2, V2_SESSION
@@ -18,8 +19,10 @@ def register(binding: HttpBinding[Any, Any]) -> None:
     """Make a service known by its name.
 
     Raises:
+        TypeError: it is no HttpBinding.
         ValueError: another service has that name.
     """
+    require(binding, HttpBinding, "`binding` must be an HttpBinding, such as HttpBinding(name='printer', ...)")
     if _SERVICES.setdefault(binding.name, binding) is not binding:
         raise ValueError(f"a service named {binding.name!r} is registered already")
 
