@@ -18,7 +18,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -55,6 +55,7 @@ _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _UUID = re.compile(
     r"[0-9A-Fa-f]{8}(-?)(?:[0-9A-Fa-f]{4}\1){3}[0-9A-Fa-f]{12}"
 )  # the class accepts much more than these
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGEST_ID = 32_768  # characters, percent-encoded; httpx2 refuses URLs of more than 65,536
 
 
@@ -126,7 +127,8 @@ class Call:
         TypeError: a field is of another type: query and body are mappings of text, names stand in a tuple.
         ValueError: the method is none of GET, POST, PUT, PATCH and DELETE; the path does not begin with a slash, has
             an empty or a dot segment, or has a query of its own; there is another placeholder than `{id}`; fields are
-            taken without a body, or one has no name; or `status_field` is no field or path.
+            taken without a body, or one has no name; `status_field` is no field or path; or no request can carry a
+            text, as a control character in the path.
     """
 
     method: str
@@ -149,6 +151,8 @@ class Call:
             yield f"the method must be one of {', '.join(_METHODS)}"
         if not self.path.startswith("/") or not set("?# ").isdisjoint(self.path):
             yield "the path must begin with '/' and have no '?', '#' or space; a query is given as `query`"
+        if not self.path.isprintable():
+            yield f"the path must be printable, without control characters, not {self.path!r}"
         if _is_changed_when_sent(self.path):
             yield "the path must have no '//', '/./' or '/../': an HTTP client would send another path"
         for template in self._templates():
@@ -159,6 +163,8 @@ class Call:
                 yield f"`{name}` has an empty name"
             if names and self.body is None:
                 yield f"`{name}` names fields of a body, and there is none: give body={{}}"
+        yield from _unsendable("`query`", self.query, self.query.values())
+        yield from _unsendable("`body`", (), (*(self.body or {}), *(self.body or {}).values()))
         yield from _wrong_path("status_field", self.status_field, may_be_whole=True)
 
     def _templates(self) -> tuple[str, ...]:
@@ -216,6 +222,16 @@ def _is_changed_when_sent(path: str) -> bool:
     return "" in inner or not {".", ".."}.isdisjoint([*inner, last])
 
 
+def _unsendable(where: str, names: Iterable[str], values: Iterable[str]) -> Iterator[str]:
+    """Yield what no request can carry: a name that is empty or not printable, a value that is no Unicode text."""
+    for name in names:
+        if not (name and name.isprintable()):
+            yield f"{where} must name its parameters by printable text, such as 'task_id', not {name!r}"
+    for value in values:
+        if _SURROGATE.search(value):
+            yield f"{where} must be text that UTF-8 can encode, not {value!r}"
+
+
 def _shown(part: Any) -> str:
     """A part of a call as a message can show it: nothing in it can break a line or steer a terminal."""
     return part if isinstance(part, str) and part.isprintable() else f"{part!r:.80}"
@@ -231,7 +247,7 @@ class ListCall:
 
     Raises:
         TypeError: a field is of another type.
-        ValueError: `page_parameter` is empty.
+        ValueError: `page_parameter` is empty or not printable.
     """
 
     call: Call
@@ -241,10 +257,9 @@ class ListCall:
 
     def __post_init__(self) -> None:
         require_types(self, "list call", _FIELDS[ListCall])
-        if not self.page_parameter:
-            raise ValueError(
-                "list call: `page_parameter` must not be empty: give the query parameter that names a page"
-            )
+        if not (self.page_parameter and self.page_parameter.isprintable()):
+            what = f"must be printable text such as 'page', not {self.page_parameter!r}"
+            raise ValueError(f"list call: `page_parameter` {what}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -356,6 +371,8 @@ class HttpBinding(Generic[S, E]):
             yield "`limits_tasks` has an empty text, which every response contains"
         if _is_changed_when_sent(self.base_path):
             yield f"base_path must have no '//', '/./' or '/../', not {self.base_path!r}"
+        if not (self.base_path.isprintable() and set("?# {}").isdisjoint(self.base_path)):
+            yield f"base_path must be printable, without '?', '#', space and braces, not {self.base_path!r}"
         try:
             server(self.base_url, self.base_path)
         except ValueError as error:

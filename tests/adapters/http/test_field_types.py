@@ -115,7 +115,7 @@ def test_message_shows_what_is_right(changes: dict[str, Any], wanted: str) -> No
 def test_binding_and_page_parameter_have_names() -> None:
     with pytest.raises(ValueError, match="binding '': `name` must not be empty"):
         replace(V1, name="")
-    with pytest.raises(ValueError, match="list call: `page_parameter` must not be empty"):
+    with pytest.raises(ValueError, match="list call: `page_parameter` must be printable text such as 'page', not ''"):
         replace(V1.listing, page_parameter="")
 
 

@@ -1,0 +1,81 @@
+"""What no request can carry is refused when a binding is declared, before a request or an idempotency key is used."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+from urllib.parse import unquote
+
+import httpx2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lifecycle_adapters.http import Call, ListCall
+from lifecycle_adapters.http.v1 import V1
+
+CONTROLS = [*map(chr, range(32)), *map(chr, range(127, 160)), "\u2028", "\u202e", "\ud800"]
+
+# Each text of a declaration that becomes a part of a URL.
+IN_URLS: list[tuple[str, Callable[[str], object]]] = [
+    ("the path", lambda text: Call(method="GET", path=f"/j{text}")),
+    ("the path", lambda text: Call(method="GET", path=f"/{text}/j")),
+    ("`query`", lambda text: Call(method="GET", path="/j", query={f"a{text}": "1"})),
+    ("`page_parameter`", lambda text: replace(V1.listing, page_parameter=f"page{text}")),
+    ("base_path", lambda text: replace(V1, base_path=f"/api{text}/v1")),
+]
+
+
+@pytest.mark.parametrize(("name", "declare"), IN_URLS)
+def test_character_that_is_not_printable_is_refused_in_a_url(name: str, declare: Callable[[str], object]) -> None:
+    for text in CONTROLS:
+        with pytest.raises(ValueError, match=re.escape(f"{name} must ")) as raised:
+            declare(text)
+        assert str(raised.value).isprintable()
+    declare("\N{LATIN SMALL LETTER E WITH ACUTE}")  # an HTTP client sends it percent-encoded
+
+
+@pytest.mark.parametrize("part", ["?page=1", "#top", " ", "{id}", "{", "}"])
+def test_base_path_is_a_path_alone(part: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"without '?', '#', space and braces, not '/api{part}'")):
+        replace(V1, base_path=f"/api{part}")
+
+
+@pytest.mark.parametrize("name", ["query", "body"])
+def test_text_that_is_no_unicode_is_refused_in_a_query_and_a_body(name: str) -> None:
+    wrong: list[dict[str, str]] = [{"a": "x\ud800"}, {"\udfff": "x"}]
+    for given_ in wrong:
+        with pytest.raises(ValueError, match=f"`{name}` must "):
+            Call(method="POST", path="/j", **{"body": {}, name: given_})  # type: ignore[arg-type]
+
+
+def test_query_parameter_has_a_name() -> None:
+    with pytest.raises(ValueError, match="`query` must name its parameters by printable text, such as 'task_id', not"):
+        Call(method="GET", path="/j", query={"": "x"})
+
+
+_any_text = st.text(st.characters(codec=None), max_size=6)
+
+
+@given(path=_any_text, query=st.dictionaries(_any_text, _any_text, max_size=2), page=_any_text, base_path=_any_text)
+def test_what_is_declared_can_be_sent(path: str, query: dict[str, str], page: str, base_path: str) -> None:
+    call: dict[str, Any] = {"method": "POST", "path": f"/{path}", "query": query, "body": query}
+    try:
+        binding = replace(
+            V1,
+            base_path=f"/{base_path}",
+            create=Call(**call),
+            listing=ListCall(call=Call(**call), items_field="tasks", page_parameter=page),
+        )
+    except ValueError:
+        return
+    request = binding.create_request({})
+    sent = httpx2.Request(
+        request.method,
+        binding.base_url + request.path,
+        params={**request.query, binding.listing.page_parameter: "1"},
+        json=request.body,
+    )
+    assert sent.url.path == unquote(request.path)
