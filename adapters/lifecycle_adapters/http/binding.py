@@ -50,6 +50,15 @@ from lifecycle_adapters.http.misspelt_options import option_meant
 
 _ID = "{id}"
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, 5.6.2
+# Headers by which HTTP describes or routes the message, or that concern one connection alone (RFC 9110, 7.6.1 and
+# 11.7): clients and proxies act on them, or take them out.
+# fmt: off
+_NOT_FOR_KEYS = frozenset({
+    "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "host",
+    "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
+    "transfer-encoding", "upgrade",
+})
+# fmt: on
 _PLACEHOLDER = re.compile(r"\{\w*\}")
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _UUID = re.compile(
@@ -79,7 +88,7 @@ class Authentication:
 
     Raises:
         TypeError: a field is no text.
-        ValueError: no request can have such a header.
+        ValueError: no request can have such a header, or it is one of HTTP itself, such as Content-Length.
     """
 
     header: str
@@ -89,6 +98,9 @@ class Authentication:
         require_types(self, "authentication", _FIELDS[Authentication])
         if not _HEADER_NAME.fullmatch(self.header):
             raise ValueError(f"authentication: {self.header!r} cannot be a header's name: give one like 'X-API-Key'")
+        if self.header.casefold() in _NOT_FOR_KEYS:
+            what = "is for HTTP itself, and no key can be sent in it"
+            raise ValueError(f"authentication: the header {self.header!r} {what}: give one like 'X-API-Key'")
         if not (self.prefix.isascii() and self.prefix.isprintable()) or self.prefix.startswith(" "):
             raise ValueError(f"authentication: no header can carry the prefix {self.prefix!r}: give one like 'Bearer '")
 

@@ -807,6 +807,42 @@ def test_a_header_that_cannot_be_sent_is_refused_when_it_is_made(header: str) ->
         Authentication(header)
 
 
+# The headers of framing and of one connection in RFC 9110 and RFC 9112, and what the client sets itself.
+OF_HTTP_ITSELF = [
+    "Accept-Encoding",
+    "Connection",
+    "Content-Encoding",
+    "Content-Length",
+    "Content-Type",
+    "Expect",
+    "Host",
+    "Keep-Alive",
+    "Proxy-Authorization",
+    "Proxy-Connection",
+    "TE",
+    "Trailer",
+    "Transfer-Encoding",
+    "Upgrade",
+]
+
+
+@pytest.mark.parametrize("header", OF_HTTP_ITSELF)
+def test_header_of_http_itself_carries_no_key(header: str) -> None:
+    for name in (header, header.lower(), header.upper()):
+        with pytest.raises(ValueError, match=f"authentication: the header {name!r} is for HTTP itself, and no key can"):
+            Authentication(name)
+
+
+def test_header_that_a_client_sends_by_itself_is_accept_or_user_agent_or_carries_no_key() -> None:
+    sent = httpx2.Client().build_request("POST", "https://host", json={"a": 1}).headers
+    assert {each for each in sent if each not in ("accept", "user-agent")} <= {each.lower() for each in OF_HTTP_ITSELF}
+
+
+@pytest.mark.parametrize("header", ["Authorization", "X-API-Key", "Cookie", "Api_Key", "X-Host", "Token"])
+def test_other_headers_carry_the_key(header: str) -> None:
+    assert Authentication(header).headers("KEY") == {header: "KEY"}
+
+
 @pytest.mark.parametrize("prefix", ["Bearer\n", "Schlüssel ", " Bearer ", "\0"])
 def test_a_prefix_that_cannot_be_sent_is_refused_when_it_is_made(prefix: str) -> None:
     with pytest.raises(ValueError, match=re.escape(f"no header can carry the prefix {prefix!r}")):
