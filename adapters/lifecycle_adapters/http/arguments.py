@@ -53,29 +53,27 @@ def raises_on_unknown(on_unknown: OnUnknown) -> bool:
     return on_unknown == "raise"
 
 
-def server(base_url: str, base_path: str) -> str:
-    """Return the URL of a server, without the path of the API.
+def server(base_url: str, base_path: str, *, name: str = "base_url") -> str:
+    """Return the URL of a server, without the path of the API; errors call the URL by `name`.
 
     Raises:
         TypeError: it is no text.
         ValueError: it is no such URL; its user or password is not shown.
     """
-    require(base_url, str, "base_url must be text such as 'https://host'")
+    require(base_url, str, f"{name} must be text such as 'https://host'")
+    has_user = f"{name} must hold no user and no password: it is shown in messages"
     try:
         parts = urlsplit(base_url)
         port = parts.port
     except ValueError as error:  # such as a port above 65535
         if "@" in base_url:
-            raise ValueError(_NO_USER) from None
-        raise ValueError(f"base_url must be like 'https://host', not {base_url!r}: {error}") from None
+            raise ValueError(has_user) from None
+        raise ValueError(f"{name} must be like 'https://host', not {base_url!r}: {error}") from None
     is_server = parts.scheme in ("http", "https") and parts.hostname and port != 0
     if parts.username is not None or (not is_server and "@" in base_url):
-        raise ValueError(_NO_USER)
+        raise ValueError(has_user)
     # `urlsplit` takes out line breaks and tabs, and an empty query or fragment.
     if not is_server or not base_url.isprintable() or not {" ", "?", "#"}.isdisjoint(base_url):
-        raise ValueError(f"base_url must be like 'https://host', not {base_url!r}")
+        raise ValueError(f"{name} must be like 'https://host', not {base_url!r}")
     # Other clients want the path in the base URL; both forms must lead to the same calls.
     return base_url.rstrip("/").removesuffix(base_path)
-
-
-_NO_USER = "base_url must hold no user and no password: it is shown in messages"

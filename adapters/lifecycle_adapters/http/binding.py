@@ -115,6 +115,7 @@ class KeyVariable:
 
     Raises:
         TypeError: a field is no text.
+        ValueError: no environment variable can have that name, or the server is no URL that a binding can have.
     """
 
     name: str
@@ -122,6 +123,10 @@ class KeyVariable:
 
     def __post_init__(self) -> None:
         require_types(self, "key variable", _FIELDS[KeyVariable])
+        if not (self.name and self.name.isprintable() and {"=", " "}.isdisjoint(self.name)):
+            what = f"must be the name of an environment variable, such as 'PRINTER_KEY', not {self.name!r}"
+            raise ValueError(f"key variable: `name` {what}")
+        server(self.server, "", name="key variable: `server`")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ from lifecycle_adapters.http import (
     FieldError,
     Forbidden,
     HttpBinding,
+    KeyVariable,
     ListCall,
     NotFound,
     Proof,
@@ -895,13 +896,34 @@ def test_client_and_binding_refuse_the_same_servers(url: str) -> None:
         Client("v1", base_url=url, api_key="any")
 
 
+@pytest.mark.parametrize("url", NO_SERVERS)
+def test_key_variable_and_binding_refuse_the_same_servers(url: str) -> None:
+    said = re.escape(f"key variable: `server` must be like 'https://host', not {url!r}")
+    with pytest.raises(ValueError, match=f"^{said}"):
+        KeyVariable("PRINTER_KEY", url)
+
+
+@pytest.mark.parametrize("name", ["", "A=B", "A B", "A\n", "A\0", "\ud800", "KEY="])
+def test_name_that_no_environment_variable_can_have_is_refused(name: str) -> None:
+    said = "`name` must be the name of an environment variable, such as 'PRINTER_KEY', not"
+    with pytest.raises(ValueError, match=re.escape(f"key variable: {said} {name!r}")):
+        KeyVariable(name, "https://printer.example")
+
+
+@pytest.mark.parametrize("name", ["PRINTER_KEY", "printer.key", "KEY2", "_KEY"])
+def test_key_variable_has_any_other_name(name: str) -> None:
+    assert KeyVariable(name, "http://127.0.0.1:8000").name == name
+
+
 @pytest.mark.parametrize("url", WITH_USERS)
 def test_base_url_with_a_password_is_refused_and_not_shown(url: str) -> None:
     with pytest.raises(ValueError, match="base_url must hold no user and no password") as in_binding:
         replace(V1, base_url=url)
     with pytest.raises(ValueError, match="base_url must hold no user and no password") as in_client:
         Client("v1", base_url=url, api_key="any")
-    assert "secret" not in f"{in_binding.value} {in_client.value}"
+    with pytest.raises(ValueError, match="`server` must hold no user and no password") as in_variable:
+        KeyVariable("PRINTER_KEY", url)
+    assert "secret" not in f"{in_binding.value} {in_client.value} {in_variable.value}"
 
 
 NO_PATHS = ["data..state", ".state", "state.", "."]
