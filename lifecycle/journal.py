@@ -50,6 +50,24 @@ class RequestContext:
 
 NO_CONTEXT = RequestContext()
 
+LONGEST_NAME_BYTES = 1000  # in UTF-8, of an id or a key; a durable journal indexes them
+
+
+def name_fault(what: str, name: str) -> str | None:
+    """Return why no journal takes this id or key, called `what` in the message; None if every journal takes it."""
+    size = len(name.encode("utf-8", "surrogatepass"))
+    if size <= LONGEST_NAME_BYTES:
+        return None
+    return f"the {what} has {size:,} bytes; a journal takes {LONGEST_NAME_BYTES:,}"
+
+
+def check_name(what: str, name: str) -> str:
+    """Return `name`, an id or a key. Raises ValueError if no journal takes it."""
+    fault = name_fault(what, name)
+    if fault is not None:
+        raise ValueError(fault)
+    return name
+
 
 class Lease(NamedTuple):
     """The worker that has claimed a command or a create, and the end of its lease (UTC; None if it has no end)."""
@@ -546,7 +564,10 @@ class Journal(Protocol):
     """The journal of all tasks."""
 
     def task(self, lifecycle: Lifecycle[S, E], task_id: str) -> TaskJournal[S, E]:
-        """Return the journal of one task; an equal lifecycle and id lead to the same record."""
+        """Return the journal of one task; an equal lifecycle and id lead to the same record.
+
+        Raises ValueError for an id that no journal takes (`name_fault`).
+        """
         ...
 
     def creates(self, lifecycle: Lifecycle[Any, Any]) -> Creates:

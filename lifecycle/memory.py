@@ -28,6 +28,7 @@ from lifecycle.journal import (
     apply_command,
     apply_event,
     apply_report,
+    check_name,
     classify_report,
     is_repeat,
     may_attempt,
@@ -86,8 +87,8 @@ class MemoryJournal(ProcessBound):
         return joined
 
     def task(self, lifecycle: Lifecycle[S, E], task_id: str) -> MemoryTaskJournal[S, E]:
-        """Return the journal of one task."""
-        return MemoryTaskJournal(self._store.kept(lifecycle, task_id), self._worker)
+        """Return the journal of one task. Raises ValueError for an id of more than 1,000 bytes."""
+        return MemoryTaskJournal(self._store.kept(lifecycle, check_name("task id", task_id)), self._worker)
 
     def creates(self, lifecycle: Lifecycle[Any, Any]) -> MemoryCreates:
         """Return the creates of tasks of this lifecycle."""
@@ -102,11 +103,12 @@ class MemoryJournal(ProcessBound):
         ]
 
     def add_reports(self, reports: Sequence[TaskReport]) -> list[ReportEntry[Any, Any]]:
-        """Record n reports in this order, and return n entries. Raises UnknownName before any is recorded.
+        """Record n reports in this order, and return n entries.
 
+        Raises UnknownName, or ValueError for an id of more than 1,000 bytes, before any is recorded.
         The first error that `on_report` raises is raised after all are recorded and `on_report` was called for each.
         """
-        _require_channels(reports)
+        _check(reports)
         entries: list[ReportEntry[Any, Any]] = []
         raised: list[Exception] = []
         for lifecycle, task_id, report in reports:
@@ -124,7 +126,8 @@ class MemoryJournal(ProcessBound):
 
     def receive(self, delivery: Delivery, reports: Sequence[TaskReport] = ()) -> list[ReportEntry[Any, Any]] | None:
         """Record a delivery and its reports; return None if it was recorded before, in the last hour."""
-        _require_channels(reports)
+        _check(reports)
+        check_name("delivery's id", delivery.id)
         return self.add_reports(reports) if self._store.is_new(delivery) else None
 
 
@@ -132,8 +135,9 @@ _REMEMBERED = timedelta(hours=1)
 _MOST_RECENT = 10_000  # tasks
 
 
-def _require_channels(reports: Sequence[TaskReport]) -> None:
-    for lifecycle, _, report in reports:
+def _check(reports: Sequence[TaskReport]) -> None:
+    for lifecycle, task_id, report in reports:
+        check_name("task id", task_id)
         lifecycle.state_of(report.status, channel=report.channel)
 
 
@@ -290,6 +294,8 @@ class MemoryTaskJournal(Generic[S, E]):
     ) -> CommandRecord[S, E] | TaskRecord[S, E]:
         """Open a command, or return the task's record if it has changed, a command is open, or the key is used."""
         kept, key = self._kept, context.idempotency_key
+        if key is not None:
+            check_name("idempotency key", key)
         with kept.lock:
             record = kept.record
             if record.version != version or record.open_command is not None or key in kept.keys:

@@ -19,6 +19,8 @@ from lifecycle.journal import (
     apply_attempt_of_create,
     apply_claim_of_create,
     apply_event_of_create,
+    check_name,
+    name_fault,
 )
 from lifecycle.lifecycle import Lifecycle
 
@@ -57,8 +59,13 @@ class MemoryCreates:
     def add(
         self, fields: Mapping[str, Any], *, labels: Mapping[str, str], context: RequestContext = NO_CONTEXT
     ) -> CreateRecord | None:
-        """Record an intent, which this worker has claimed; return None if its key is taken."""
+        """Record an intent, which this worker has claimed; return None if its key is taken.
+
+        Raises ValueError: the key is longer than 1,000 bytes.
+        """
         store = self._store
+        if context.idempotency_key is not None:
+            check_name("idempotency key", context.idempotency_key)
         with store.lock:
             name = (self._lifecycle.name, str(context.idempotency_key))
             if context.idempotency_key is not None and name in store.keys:
@@ -143,6 +150,8 @@ class MemoryCreates:
         return self.find_maker(task_id) is not None
 
     def _was_known(self, task_id: str, at: datetime) -> bool:
+        if name_fault("task id", task_id) is not None:
+            return False
         first_at = self._journal.task(self._lifecycle, task_id).load().first_at
         return first_at is not None and first_at < at
 

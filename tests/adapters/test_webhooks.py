@@ -543,7 +543,7 @@ def test_an_unknown_status_is_recorded_and_logged_once(caplog: pytest.LogCapture
     )  # fmt: skip
 
 
-IDS = ["'; DROP TABLE tasks; --", '"', "a\nb\r\n", "x" * 10_000, "日本", "../../etc", " ", "\x1b[31m", "%s{0}"]
+IDS = ["'; DROP TABLE tasks; --", '"', "a\nb\r\n", "x" * 1_000, "日本", "../../etc", " ", "\x1b[31m", "%s{0}"]
 
 
 @pytest.mark.parametrize("task_id", IDS, ids=range(len(IDS)))
@@ -628,13 +628,7 @@ def test_a_failing_journal_returns_503() -> None:
 
 
 def test_a_name_too_long_for_the_journal_is_refused() -> None:
-    class Narrow(MemoryJournal):
-        def receive(self, delivery: Delivery, reports: Sequence[TaskReport] = ()) -> list[Any] | None:
-            if any(len(each.task_id) > 1000 for each in reports):
-                raise ValueError("the task id has 10,000 bytes; a journal takes 1,000")
-            return super().receive(delivery, reports)
-
-    receiver = Receiver(journal=Narrow())
+    receiver = Receiver(journal=MemoryJournal())
     body = body_of("started", task_id="t" * 10_000)
 
     received = receiver.webhooks.receive(body, signed(body))

@@ -105,6 +105,33 @@ def test_a_report_is_classified_and_recorded(name: str, statuses: str, found: li
     assert reports(log)[-1].state == state
 
 
+def test_an_id_or_key_of_more_than_1000_bytes_is_refused_before_anything_is_recorded() -> None:
+    journal, long = MemoryJournal(), "é" * 501
+    log = journal.task(get("v1"), "x" * 1000)
+    log.add_report(Report("running", at(0)))
+    report = Report("running", at(1))
+    record, context = log.load(), RequestContext(long)
+    refused: list[Callable[[], Any]] = [
+        lambda: journal.task(get("v1"), long),
+        lambda: journal.add_reports([TaskReport(get("v1"), log_id, report) for log_id in ("x" * 1000, long)]),
+        lambda: journal.receive(Delivery("d", "status", at(1), "{}"), [TaskReport(get("v1"), long, report)]),
+        lambda: journal.receive(Delivery(long, "status", at(1), "{}")),
+        lambda: log.add_intent("pause", source="running", version=record.version, fields={}, context=context),
+        lambda: journal.creates(get("v1")).add({}, labels={}, context=context),
+    ]
+
+    for act in refused:
+        with pytest.raises(ValueError, match="has 1,002 bytes; a journal takes 1,000"):
+            act()
+
+    assert log.load() == record
+    assert journal.receive(Delivery("d", "status", at(1), "{}")) == []
+    assert list(journal.creates(get("v1")).unfinished()) == []
+    created = journal.creates(get("v1")).add({}, labels={})
+    assert created is not None
+    assert journal.creates(get("v1")).excluded(created.id, [long]) == set()
+
+
 def test_the_time_is_that_of_the_last_report_that_was_believed() -> None:
     log = log_of("v1-full", "running", "running", "created", "zombie")
 

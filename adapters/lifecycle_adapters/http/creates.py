@@ -28,8 +28,8 @@ from lifecycle.effects import (
     Steps,
     UnfinishedCreates,
 )
-from lifecycle.errors import CreateInFlight, CreateUncertain, LifecycleError
-from lifecycle.journal import CreateRecord, Creates, RequestContext
+from lifecycle.errors import CreateInFlight, CreateUncertain, LifecycleError, shortened
+from lifecycle.journal import CreateRecord, Creates, RequestContext, name_fault
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.http.binding import HttpBinding, id_in, value_at
 from lifecycle_adapters.http.http_errors import HttpError, InvalidResponse
@@ -77,19 +77,20 @@ class CreateProcedures:
         _require_labels(labels)
         if context.idempotency_key is not None:  # given again it is compared with what a journal kept, which is JSON
             fields = json.loads(json.dumps(fields))
-        made: dict[str, TaskProcedures[Any, Any]] = {}
+        made: dict[str, TaskProcedures[Any, Any] | None] = {}
 
         def perform(effect: Effect, pacer: Pacer) -> Actions[Any]:
             match effect:
                 case Create():
                     call = HttpCall(self.binding, self.binding.create, request, pacer.request_s())
                     response: Response = yield call
-                    if isinstance(response, Accepted) and self._id_of(response) is None:
-                        what = f"no id at {self.binding.id_field!r}"
-                        return Lost(InvalidResponse(what, method=request.method, path=request.path))
+                    fault = self._id_fault(response) if isinstance(response, Accepted) else None
+                    if fault is not None:
+                        return Lost(InvalidResponse(fault, method=request.method, path=request.path))
                     return response
                 case RecordCreateOutcome(task=task) if task is not None:
                     # Keep a handle from here on, for the journal in memory forgets a task without a handle.
+                    made[task.task_id] = None  # known from here on, also if the journal refuses the task
                     made[task.task_id] = self.open_task(task.task_id)
                 case _:
                     pass
@@ -128,7 +129,7 @@ class CreateProcedures:
         fields: Mapping[str, Any],
         labels: Mapping[str, str],
         context: RequestContext,
-        made: Mapping[str, TaskProcedures[Any, Any]],
+        made: Mapping[str, TaskProcedures[Any, Any] | None],
     ) -> Steps[TaskProcedures[Any, Any]]:
         result = yield from self._core.execute(fields, labels=labels, context=context)
         task = made.get(result.task_id) or self.open_task(result.task_id)
@@ -168,6 +169,15 @@ class CreateProcedures:
 
     def _id_of(self, response: Accepted) -> str | None:
         return id_in(response.document, self.binding.id_field)
+
+    def _id_fault(self, response: Accepted) -> str | None:
+        """Return why no task can be known by the id in the response to a create; None if one can."""
+        task_id, found = self._id_of(response), value_at(response.document, self.binding.id_field)
+        if task_id is not None:
+            fault = name_fault("task id", task_id)
+            return None if fault is None else f"{fault}: it is {shortened(task_id)}"
+        where = f"no id at {self.binding.id_field!r}"
+        return where if found is None else f"{where} that a request can carry, but {shortened(found)}"
 
     # --- what a create may have made ---
 
@@ -236,7 +246,7 @@ def _noting_the_id(made: Mapping[str, Any]) -> Generator[None]:
     """Note the new task's id on an error: if the journal fails just after the create, nothing else knows it."""
     try:
         yield
-    except LifecycleError as error:
+    except Exception as error:
         for task_id in made:
             error.add_note(f"The task {task_id} was created.")
         raise

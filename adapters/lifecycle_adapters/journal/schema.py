@@ -42,8 +42,6 @@ from sqlalchemy.types import UserDefinedType
 
 VERSION = "1"  # of these tables; a database that another version created is refused
 
-LONGEST_NAME_BYTES = 1000  # of an indexed text; PostgreSQL's indexes allow 2,704 bytes
-
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 

@@ -20,6 +20,7 @@ from lifecycle.journal import (
     apply_claim,
     apply_command,
     apply_event,
+    check_name,
     may_attempt,
 )
 from lifecycle_adapters.journal.schema import commands, tasks
@@ -30,7 +31,6 @@ from lifecycle_adapters.journal.transactions import (
     TaskName,
     TaskTransaction,
     Writer,
-    check_index_length,
     command_of,
     reading_of,
     require_readable,
@@ -92,7 +92,7 @@ def open_command(
         "state": COMMAND.initial,
         "is_open": True,
         "attempts": 0,
-        "idempotency_key": context.idempotency_key and check_index_length("idempotency key", context.idempotency_key),
+        "idempotency_key": context.idempotency_key and check_name("idempotency key", context.idempotency_key),
         "origin": context.origin,
         "reason": context.reason,
         "why": "",

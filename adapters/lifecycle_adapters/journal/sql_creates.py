@@ -24,6 +24,7 @@ from lifecycle.journal import (
     apply_attempt_of_create,
     apply_claim_of_create,
     apply_event_of_create,
+    check_name,
 )
 from lifecycle_adapters.journal.database import Database, TransactionMode
 from lifecycle_adapters.journal.schema import UnreadableValue, creates, tasks
@@ -32,7 +33,6 @@ from lifecycle_adapters.journal.transactions import (
     AnyLifecycle,
     TaskName,
     Writer,
-    check_index_length,
     ensure_tasks,
     enter_reports,
 )
@@ -86,8 +86,7 @@ class SqlCreates:
             )
             row = {
                 "lifecycle": self._lifecycle.name,
-                "idempotency_key": context.idempotency_key
-                and check_index_length("idempotency key", context.idempotency_key),
+                "idempotency_key": context.idempotency_key and check_name("idempotency key", context.idempotency_key),
                 "fields": record.fields,
                 "labels": record.labels,
                 "origin": context.origin,
@@ -185,7 +184,7 @@ class SqlCreates:
         ensure_tasks(connection, writer, [TaskName(self._lifecycle, task.task_id)], created=True)
         if task.report is None:
             return
-        report = TaskReport(self._lifecycle, check_index_length("task id", task.task_id), task.report)
+        report = TaskReport(self._lifecycle, check_name("task id", task.task_id), task.report)
         for entered in enter_reports(connection, writer, [report]):
             if isinstance(entered, UnreadableRecord):
                 raise entered

@@ -23,6 +23,7 @@ from lifecycle.journal import (
     RequestContext,
     TaskRecord,
     TaskReport,
+    check_name,
 )
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.process_bound import ProcessBound
@@ -48,7 +49,6 @@ from lifecycle_adapters.journal.transactions import (
     TaskSnapshot,
     TaskTransaction,
     Writer,
-    check_index_length,
 )
 
 R = TypeVar("R")
@@ -134,7 +134,7 @@ class SqlJournal(ProcessBound):
 
     def task(self, lifecycle: Lifecycle[S, E], task_id: str) -> SqlTaskJournal[S, E]:
         """Return the journal of one task. Raises ValueError for an id of more than 1,000 bytes."""
-        return SqlTaskJournal(self, lifecycle, check_index_length("task id", task_id))
+        return SqlTaskJournal(self, lifecycle, check_name("task id", task_id))
 
     def creates(self, lifecycle: Lifecycle[Any, Any]) -> SqlCreates:
         """Return the creates of tasks of this lifecycle."""

@@ -30,11 +30,12 @@ from lifecycle.journal import (
     TaskRecord,
     TaskReport,
     apply_report,
+    check_name,
     classify_report,
     is_repeat,
 )
 from lifecycle.lifecycle import Lifecycle
-from lifecycle_adapters.journal.schema import LONGEST_NAME_BYTES, UnreadableValue, commands, deliveries, entries, tasks
+from lifecycle_adapters.journal.schema import UnreadableValue, commands, deliveries, entries, tasks
 
 AnyLifecycle = Lifecycle[Any, Any]
 Command = CommandRecord[Any, Any]
@@ -181,21 +182,11 @@ def ensure_tasks(connection: Connection, writer: Writer, keys: Iterable[TaskName
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     created_at = writer.now if created else None
     new = {"version": 0, "revision": 0, "changed_at": writer.now, "created_at": created_at, "last_times": 0}
-    rows = [
-        {**new, "lifecycle": key.lifecycle.name, "task_id": check_index_length("task id", key.task_id)} for key in keys
-    ]
+    rows = [{**new, "lifecycle": key.lifecycle.name, "task_id": check_name("task id", key.task_id)} for key in keys]
     connection.execute(insert(tasks).on_conflict_do_nothing(), rows)
     if created:  # a webhook may have recorded the task before
         named = [{"of_lifecycle": row["lifecycle"], "of_task": row["task_id"], "now": writer.now} for row in rows]
         connection.execute(_CREATED, named)
-
-
-def check_index_length(what: str, name: str) -> str:
-    """Return `name`, which is to be indexed. Raises ValueError if it has more than 1,000 bytes."""
-    size = len(name.encode("utf-8", "surrogatepass"))
-    if size > LONGEST_NAME_BYTES:
-        raise ValueError(f"the {what} has {size:,} bytes; a journal takes {LONGEST_NAME_BYTES:,}")
-    return name
 
 
 _CREATED = (
@@ -321,13 +312,13 @@ def enter_delivery(connection: Connection, writer: Writer, delivery: Delivery, a
     """Record a delivery, and the task that it is about; return False if it was recorded before."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     row = {
-        "id": check_index_length("delivery's id", delivery.id),
+        "id": check_name("delivery's id", delivery.id),
         "kind": delivery.kind,
         "sent_at": delivery.sent_at,
         "received_at": writer.now,
         "body": delivery.body,
         "lifecycle": None if about is None else about.lifecycle.name,
-        "task_id": None if about is None else check_index_length("task id", about.task_id),
+        "task_id": None if about is None else check_name("task id", about.task_id),
     }
     # SQLAlchemy does not return the number of inserted rows for every database.
     statement = insert(deliveries).on_conflict_do_nothing().returning(deliveries.c.id)

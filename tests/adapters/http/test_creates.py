@@ -16,6 +16,7 @@ import httpx2
 import pytest
 
 from lifecycle import CreateInFlight, CreateKeyReused, CreateUncertain, get
+from lifecycle.errors import shortened
 from lifecycle.journal import CreateRecord, Journal, Report, RequestContext
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.emulator import Emulator
@@ -74,6 +75,60 @@ def test_a_lost_response_is_never_sent_again_under_its_key(connect: Connect, ser
             client.create("buy milk", idempotency_key="order 5")
         assert info.value.create_id == "1"
 
+    assert server.calls == ["POST /api/v1/run-task"]
+
+
+@pytest.mark.parametrize(
+    "task_id",
+    ["x" * 1001, "é" * 501, "x" * 40_000, "\ud800", "", 1.5, ["t"]],
+    ids=["long", "wide", "longer", "surrogate", "empty", "number", "list"],
+)
+def test_an_id_that_no_journal_or_request_takes_leaves_the_create_uncertain(
+    connect: Connect, serve: Serve, journal: Journal, task_id: Any
+) -> None:
+    server = serve(by_path({"POST /api/v1/run-task": Reply(body={"id": task_id})}))
+    client = connect("v1", server.base_url, journal=journal)
+
+    for _ in range(2):
+        with pytest.raises(CreateUncertain) as info:
+            client.create("buy milk", idempotency_key="order 5")
+        assert shortened(task_id).removesuffix("...") in str(info.value)
+        assert info.value.create_id == "1"
+
+    assert server.calls == ["POST /api/v1/run-task"]
+
+
+@pytest.mark.parametrize(
+    ("task_id", "status"),
+    [("x" * 1000, "x" * 100_000), ("nul\0\r\n", "nul\0\ud800"), ("\x1b[2J/?#", "\x1b[2J"), (" \\0000", ""), (7, "7")],
+    ids=["long", "nul", "escape", "blank", "number"],
+)
+def test_an_odd_id_with_an_odd_status_is_recorded(
+    connect: Connect, serve: Serve, journal: Journal, task_id: Any, status: str
+) -> None:
+    server = serve(by_path({"POST /api/v1/run-task": Reply(body={"id": task_id, "status": status})}))
+    client = connect("v1", server.base_url, journal=journal)
+
+    made = [client.create("buy milk", idempotency_key="order 5").id for _ in range(2)]
+
+    assert made == [str(task_id)] * 2
+    assert server.calls == ["POST /api/v1/run-task"]
+
+
+def test_id_of_a_task_that_another_journal_refuses_is_in_the_error(connect: Connect, serve: Serve) -> None:
+    class Narrow(MemoryJournal):
+        def task(self, lifecycle: Any, task_id: str) -> Any:
+            raise ValueError(f"{lifecycle.name} has no task of {len(task_id)} characters here")
+
+    server = serve(by_path({"POST /api/v1/run-task": Reply(body={"id": "task_1"})}))
+    client = connect("v1", server.base_url, journal=Narrow())
+
+    with pytest.raises(ValueError, match="6 characters") as info:
+        client.create("buy milk", idempotency_key="order 5")
+    with pytest.raises(CreateUncertain):
+        client.create("buy milk", idempotency_key="order 5")
+
+    assert info.value.__notes__ == ["The task task_1 was created."]
     assert server.calls == ["POST /api/v1/run-task"]
 
 

@@ -13,9 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lifecycle import CommandEvent, UnknownName, get
-from lifecycle.journal import CommandRecord, Delivery, Report, RequestContext
+from lifecycle.journal import LONGEST_NAME_BYTES, CommandRecord, Delivery, Report, RequestContext
 from lifecycle_adapters.journal import RecordedCommand, RecordedReport, SqlJournal, transactions
-from lifecycle_adapters.journal.schema import LONGEST_NAME_BYTES
 from tests.adapters.journal.acting import at, knowing, opened, recorded, told
 
 STRANGE = [
