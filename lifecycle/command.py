@@ -83,7 +83,15 @@ from lifecycle.errors import (
     TaskEndedFirst,
     UnknownName,
 )
-from lifecycle.journal import NO_CONTEXT, CommandOutcome, CommandRecord, Report, RequestContext, TaskRecord
+from lifecycle.journal import (
+    NO_CONTEXT,
+    CommandOutcome,
+    CommandRecord,
+    Report,
+    RequestContext,
+    TaskRecord,
+    are_same_fields,
+)
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.proof import Proof
 from lifecycle.table import E, Origin, S, VerdictKind, quoted
@@ -242,7 +250,7 @@ class _Execution(Generic[S, E]):
 
     def _replay_outcome(self, earlier: CommandRecord[S, E]) -> Steps[CommandResult[S, E]]:
         """Return the outcome of the command that was given under this key; resume it if it has none yet."""
-        if (earlier.command, dict(earlier.fields)) != (self.command, dict(self.fields)):
+        if earlier.command != self.command or not are_same_fields(earlier.fields, self.fields):
             self.record = yield Load()
             raise KeyReused(str(earlier.context.idempotency_key), earlier.command, **self._facts())
         if COMMAND.is_final(earlier.state):

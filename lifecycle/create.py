@@ -49,7 +49,7 @@ from lifecycle.effects import (
     retry_after_s,
 )
 from lifecycle.errors import CreateInFlight, CreateKeyReused, CreateUncertain
-from lifecycle.journal import NO_CONTEXT, CreatedTask, CreateRecord, Report, RequestContext
+from lifecycle.journal import NO_CONTEXT, CreatedTask, CreateRecord, Report, RequestContext, are_same_fields
 
 _NO_LABELS: Mapping[str, str] = {}
 _NO_ONE: frozenset[str] = frozenset()
@@ -158,7 +158,7 @@ class CreateProcedure:
     def _replay_outcome(self, earlier: CreateRecord, fields: Mapping[str, Any]) -> Steps[CreateRecord | None]:
         """Return the earlier create under this key, to be sent or done; None if it has changed meanwhile."""
         facts = {"lifecycle": self.lifecycle, "create_id": earlier.id}
-        if dict(earlier.fields) != dict(fields):
+        if not are_same_fields(earlier.fields, fields):
             raise CreateKeyReused(str(earlier.context.idempotency_key), **facts)
         if earlier.task_id is not None:
             return earlier

@@ -8,6 +8,7 @@ not: memory.py keeps them in memory, durable journals are in the adapters.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -67,6 +68,18 @@ def check_name(what: str, name: str) -> str:
     if fault is not None:
         raise ValueError(fault)
     return name
+
+
+def are_same_fields(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two requests have the same fields, whatever their order: whether they are the same JSON.
+
+    In Python, `True == 1 == 1.0`; a service may do three different things for them.
+    """
+    return _as_json(one) == _as_json(other)
+
+
+def _as_json(fields: Mapping[str, Any]) -> str:
+    return json.dumps(dict(fields), sort_keys=True, default=repr)
 
 
 class Lease(NamedTuple):

@@ -1526,6 +1526,17 @@ def test_a_key_belongs_to_one_command(is_open: bool, command: str, fields: dict[
     assert used.driver.story() == "Load FindCommand Load"
 
 
+@pytest.mark.parametrize(("first", "second"), [(True, 1), (0, False), (1, 1.0)])
+def test_key_with_fields_that_are_equal_only_in_python_is_refused(first: object, second: object) -> None:
+    used = case("v1", "running", reads=["running"], sends=["paused"])
+    used.execute("pause", {"flag": first}, KEYED)
+
+    with pytest.raises(KeyReused, match="used with other fields"):
+        used.execute("pause", {"flag": second}, KEYED)
+
+    assert used.execute("pause", {"flag": first}, KEYED).sent
+
+
 @pytest.mark.parametrize(
     ("attempts", "script"), [(0, {"reads": ["running", "paused"], "sends": [None]}), (1, {"reads": ["paused"]})]
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from math import nan
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from lifecycle.journal import (
     apply_claim,
     apply_event,
     apply_report,
+    are_same_fields,
     classify_report,
     is_repeat,
     may_attempt,
@@ -39,6 +41,33 @@ def knowing(state: str, second: float = 0) -> TaskRecord[str, str]:
 
 def pushed(status: str, second: float) -> Report:
     return Report(status, at(second), Channel.WEBHOOK)
+
+
+# --- fields ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ({}, {}, True),
+        ({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"d": 3, "c": 2}, "a": 1}, True),
+        ({"a": ["x", "y"]}, {"a": ("x", "y")}, True),
+        ({"a": nan}, {"a": nan}, True),
+        ({"a": START}, {"a": START}, True),
+        ({"a": True}, {"a": 1}, False),
+        ({"a": False}, {"a": 0}, False),
+        ({"a": 1}, {"a": 1.0}, False),
+        ({"a": {"b": [True]}}, {"a": {"b": [1]}}, False),
+        ({"a": None}, {}, False),
+        ({"a": "1"}, {"a": 1}, False),
+        ({"a": ["x", "y"]}, {"a": ["y", "x"]}, False),
+    ],
+)
+def test_fields_are_the_same_if_they_are_the_same_json(
+    one: dict[str, Any], other: dict[str, Any], is_same: bool
+) -> None:
+    assert are_same_fields(one, other) is is_same
+    assert are_same_fields(other, one) is is_same
 
 
 # --- late -----------------------------------------------------------------------------------------------

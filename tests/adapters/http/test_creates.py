@@ -66,6 +66,22 @@ def test_one_key_creates_one_task_also_by_another_client(
     assert first.create("buy bread", idempotency_key="order 6").id != number
 
 
+@pytest.mark.parametrize(("first", "second"), [(True, 1), (0, False), (1, 1.0), ({"deep": [True]}, {"deep": [1]})])
+def test_key_with_fields_that_are_equal_only_in_python_is_refused(
+    connect: Connect, serve: Serve, journal: Journal, first: Any, second: Any
+) -> None:
+    paused = Reply(body={"id": "t", "status": "paused"})
+    server = serve(by_path({"POST /api/v1/run-task": paused, "GET /api/v1/task/t": paused}))
+    client = connect("v1", server.base_url, journal=journal)
+
+    client.create("buy milk", idempotency_key="order 5", flag=first)
+    with pytest.raises(CreateKeyReused):
+        client.create("buy milk", idempotency_key="order 5", flag=second)
+
+    assert client.create("buy milk", idempotency_key="order 5", flag=first).id == "t"
+    assert server.calls == ["POST /api/v1/run-task"]
+
+
 def test_a_lost_response_is_never_sent_again_under_its_key(connect: Connect, serve: Serve, journal: Journal) -> None:
     server = serve(by_path({"POST /api/v1/run-task": LOST}))
     client = connect("v1", server.base_url, journal=journal)
