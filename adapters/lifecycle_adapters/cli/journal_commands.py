@@ -25,6 +25,7 @@ from lifecycle_adapters.cli.output import (
     console,
     fail,
     misuse_is_bad_input,
+    not_empty,
     print_json,
     say,
     shown,
@@ -43,6 +44,7 @@ JournalAt = Annotated[
     typer.Option(
         "--journal",
         envvar="LIFECYCLE_JOURNAL",
+        callback=not_empty,
         help="Journal: a SQLite file or a PostgreSQL URL.",
         metavar="FILE|URL",
         show_default=False,

@@ -126,6 +126,13 @@ def misuse_is_bad_input() -> Generator[None]:
         fail(str(error), BAD_INPUT)
 
 
+def not_empty(given: str | None) -> str | None:
+    """Return an option's text. Raises BadParameter if it is empty, as of a shell variable that is not set."""
+    if given == "":
+        raise typer.BadParameter("it is empty; give a text, or leave the option out")
+    return given
+
+
 def fail(message: str, code: int) -> NoReturn:
     """Print what is wrong, one line for each line of the message, and end the command with an exit code."""
     first, *further = message.splitlines() or [""]

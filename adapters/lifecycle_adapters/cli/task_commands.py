@@ -29,6 +29,7 @@ from lifecycle_adapters.cli.output import (
     console,
     fail,
     misuse_is_bad_input,
+    not_empty,
     print_json,
     say,
     shown,
@@ -40,6 +41,16 @@ if TYPE_CHECKING:
 
     C = TypeVar("C", Client, AsyncClient)
 
+_BASE_URL = "LIFECYCLE_BASE_URL"
+
+
+def _base_url(given: str | None) -> str | None:
+    """Return the server. Raises BadParameter if it is empty, also in its variable: that would be the real service."""
+    if given is None and os.environ.get(_BASE_URL) == "":
+        raise typer.BadParameter(f"{_BASE_URL} is empty; set it to a URL, or unset it for the real service")
+    return not_empty(given)
+
+
 Api = Annotated[
     str,
     typer.Option(
@@ -50,7 +61,7 @@ Api = Annotated[
 ]
 BaseUrl = Annotated[
     str | None,
-    typer.Option(envvar="LIFECYCLE_BASE_URL", help="Server; the real service if omitted.", metavar="URL"),
+    typer.Option(envvar=_BASE_URL, callback=_base_url, help="Server; the real service if omitted.", metavar="URL"),
 ]
 GoverningLifecycle = Annotated[
     str | None,
@@ -66,6 +77,7 @@ Journal = Annotated[
     str | None,
     typer.Option(
         envvar="LIFECYCLE_JOURNAL",
+        callback=not_empty,
         help="Journal to record in: a SQLite file or a PostgreSQL URL; nothing is recorded if omitted.",
         metavar="FILE|URL",
     ),
@@ -74,6 +86,7 @@ Worker = Annotated[
     str | None,
     typer.Option(
         envvar="LIFECYCLE_WORKER",
+        callback=not_empty,
         help="Worker name recorded in the journal; must be unique among running workers. Restarting under the same name"
         " resumes its commands.",
         metavar="NAME",
@@ -83,6 +96,7 @@ KeyFrom = Annotated[
     str | None,
     typer.Option(
         "--key-from",
+        callback=not_empty,
         help="Environment variable that holds the API key, which is then sent to any server.",
         metavar="VARIABLE",
         show_default=False,

@@ -108,7 +108,7 @@ class _Configured(ProcessBound, Generic[S, E]):
             )
         self.journal = journal or MemoryJournal(on_report=telemetry.count_report)
         require(base_url, str | None, "base_url must be text such as 'https://host'")
-        self.base_url = server(base_url or self.binding.base_url, self.binding.base_path)
+        self.base_url = server(self.binding.base_url if base_url is None else base_url, self.binding.base_path)
 
     def __repr__(self) -> str:
         if "base_url" not in vars(self):  # its constructor raised, and an error report shows it

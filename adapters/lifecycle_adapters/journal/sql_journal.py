@@ -84,7 +84,8 @@ class SqlJournal(ProcessBound):
         clock: returns the time, aware and in UTC.
     Raises:
         TypeError: `worker` is not a text, or `lease_s` is not a number.
-        ValueError: `url` is neither a path nor a URL of SQLite or PostgreSQL; or `lease_s` is out of its range.
+        ValueError: `url` is neither a path nor a URL of SQLite or PostgreSQL; `worker` is empty; or `lease_s` is out
+            of its range.
         JournalUnavailable: the database cannot be reached, or is locked.
         JournalReadOnly: it can be read but not written, and `read_only` is False.
         NotAJournal: it is not a database, contains other tables, or is damaged.
@@ -107,8 +108,10 @@ class SqlJournal(ProcessBound):
             raise TypeError("`worker` must be a text, `lease_s` a number of seconds")
         if not 0 < lease_s <= _LONGEST_LEASE_S:
             raise ValueError(f"lease_s must be more than 0 and at most {_LONGEST_LEASE_S:g}, not {lease_s:g}")
+        if worker == "":
+            raise ValueError("worker must not be empty: omit it for a name of its own")
         self._given_worker = worker
-        self.worker = worker or _worker()
+        self.worker = _worker() if worker is None else worker
         self.lease = timedelta(seconds=lease_s)
         self._session = secrets.token_hex(8)
         self._clock = clock

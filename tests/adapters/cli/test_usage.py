@@ -39,6 +39,37 @@ def test_value_that_is_not_a_choice_is_answered_with_the_nearest(arguments: str,
     assert "Value error" not in text
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("status", "x", "--api", "v1", "--base-url", ""),
+        ("status", "x", "--api", "v1", "--base-url="),
+        ("status", "x", "--api", "v1", "--journal", ""),
+        ("status", "x", "--api", "v1", "--worker", ""),
+        ("status", "x", "--api", "v1", "--key-from", ""),
+        ("create", "x", "--api", "v1", "--base-url", ""),
+        ("send", "x", "stop", "--api", "v1", "--base-url", ""),
+        ("wait", "x", "--api", "v1", "--base-url", ""),
+        ("watch", "x", "--api", "v1", "--base-url", ""),
+        ("recover", "--api", "v1", "--journal", "j.db", "--base-url", ""),
+        ("recover", "--api", "v1", "--journal", "j.db", "--worker", ""),
+        ("tasks", "--journal", ""),
+    ],
+)
+def test_option_that_is_empty_is_refused(arguments: tuple[str, ...]) -> None:
+    option = next(each for each in reversed(arguments) if each.startswith("--")).removesuffix("=")
+
+    assert f"Invalid value for '{option}'" in refusal(*arguments)
+    assert "it is empty; give a text, or leave the option out" in refusal(*arguments)
+
+
+def test_base_url_that_is_empty_in_the_environment_is_refused() -> None:
+    result = call("status", "x", "--api", "v1", env={"LIFECYCLE_BASE_URL": "", "TERMINAL_WIDTH": "200"})
+
+    assert result.exit_code == 2
+    assert "LIFECYCLE_BASE_URL is empty" in result.stderr
+
+
 def test_value_that_is_near_no_choice_is_answered_with_all() -> None:
     text = refusal("wait", "x", "--api", "v1", "--until", "zzz")
 

@@ -170,6 +170,14 @@ def test_a_path_that_only_looks_so_is_a_file(tmp_path: Path, monkeypatch: pytest
     assert (tmp_path / path).exists()
 
 
+@pytest.mark.parametrize("read_only", [True, False])
+def test_worker_without_a_name_is_refused(tmp_path: Path, *, read_only: bool) -> None:
+    with pytest.raises(ValueError, match="worker must not be empty"):
+        SqlJournal(tmp_path / "journal.db", worker="", read_only=read_only)
+
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("lease_s", [0, -1, float("nan"), float("inf"), 1e300])
 def test_a_lease_that_takes_commands_from_the_living_is_refused(tmp_path: Path, lease_s: float) -> None:
     with pytest.raises(ValueError, match="lease_s must be more than 0"):
