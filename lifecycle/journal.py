@@ -16,7 +16,7 @@ from typing import Any, Generic, NamedTuple, Protocol, runtime_checkable
 
 from lifecycle.catalog import COMMAND, CommandEvent, CommandState
 from lifecycle.conformance import Channel, Observation, ObservationKind
-from lifecycle.errors import UnreadableRecord
+from lifecycle.errors import UnreadableRecord, shortened
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import E, S
 
@@ -68,6 +68,22 @@ def check_name(what: str, name: str) -> str:
     if fault is not None:
         raise ValueError(fault)
     return name
+
+
+def check_clock(clock: Any) -> None:
+    """Call a clock that was given, once.
+
+    Raises:
+        TypeError: it cannot be called, or returns no datetime.
+        ValueError: the time that it returns has no time zone.
+    """
+    if not callable(clock):
+        raise TypeError(f"clock must return the time when it is called, and {shortened(clock)} cannot be called")
+    now: Any = clock()
+    if not isinstance(now, datetime):
+        raise TypeError(f"clock must return a datetime, not {shortened(now)}")
+    if now.utcoffset() is None:
+        raise ValueError(f"clock must return a time with a time zone, such as datetime.now(UTC); {now} has none")
 
 
 def are_same_fields(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

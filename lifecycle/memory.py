@@ -28,6 +28,7 @@ from lifecycle.journal import (
     apply_command,
     apply_event,
     apply_report,
+    check_clock,
     check_name,
     classify_report,
     is_repeat,
@@ -62,7 +63,8 @@ class MemoryJournal(ProcessBound):
             None for never: a thread that is gone has released what it claimed.
         clock: returns the time, aware and in UTC.
     Raises:
-        ValueError: `lease_s` is not more than 0.
+        TypeError: `clock` cannot be called, or returns no datetime.
+        ValueError: `lease_s` is not more than 0, or the time of `clock` has no zone.
     """
 
     _instead = "a journal that processes share is `lifecycle_adapters.journal.SqlJournal`"
@@ -77,6 +79,7 @@ class MemoryJournal(ProcessBound):
     ) -> None:
         if lease_s is not None and not lease_s > 0:
             raise ValueError(f"lease_s must be more than 0, not {lease_s}")
+        check_clock(clock)
         self._store = _Store(on_report, None if lease_s is None else timedelta(seconds=lease_s), clock)
         self._worker = worker
 

@@ -39,7 +39,7 @@ from typing import Any, Literal, cast, get_args
 
 from lifecycle.conformance import Channel
 from lifecycle.errors import AdapterError, UnreadableRecord, shortened
-from lifecycle.journal import Delivery, Journal, Report, ReportEntry, TaskReport
+from lifecycle.journal import Delivery, Journal, Report, ReportEntry, TaskReport, check_clock
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.argument_checks import (
     require,
@@ -401,7 +401,8 @@ class Webhooks:
         on_report: the callback for recorded reports.
     Raises:
         UnknownName: the lifecycle declares no such channel.
-        ValueError: there is no secret, or one is empty or cannot be encoded in UTF-8; or the subject is unknown.
+        ValueError: there is no secret, or one is empty or cannot be encoded in UTF-8; the subject is unknown; or the
+            time of `clock` has no zone.
         TypeError: a secret is not a string, or another argument has the wrong type.
     """
 
@@ -425,6 +426,7 @@ class Webhooks:
         require(journal, Journal, "journal must be a journal, such as SqlJournal('j.db')")
         require_callback(on_report, "on_report", "reports")
         require_number(max_body_bytes, "max_body_bytes", at_least=1)
+        check_clock(clock)
         lifecycle.state_of("", channel=channel)
         self._signers = _required(signers)
         self._journal = journal

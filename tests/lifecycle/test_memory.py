@@ -386,8 +386,8 @@ def test_a_command_that_was_never_opened_is_misuse(misuse: Callable[[Log], objec
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_task_that_was_created_now_keeps_its_time(times: int) -> None:
-    now = iter(at(second) for second in range(9))
-    log = MemoryJournal(clock=lambda: next(now)).task(get("v1"), TASK)
+    now = [at(0)] + [at(second) for second in range(9)]  # the first is read by the constructor
+    log = MemoryJournal(clock=lambda: now.pop(0)).task(get("v1"), TASK)
 
     log.track()
     assert log.load().created_at is None

@@ -23,6 +23,7 @@ from lifecycle.journal import (
     RequestContext,
     TaskRecord,
     TaskReport,
+    check_clock,
     check_name,
 )
 from lifecycle.lifecycle import Lifecycle
@@ -83,9 +84,9 @@ class SqlJournal(ProcessBound):
         read_only: whether nothing is ever written; the file may belong to another user, the server may be a replica.
         clock: returns the time, aware and in UTC.
     Raises:
-        TypeError: `worker` is not a text, or `lease_s` is not a number.
-        ValueError: `url` is neither a path nor a URL of SQLite or PostgreSQL; `worker` is empty; or `lease_s` is out
-            of its range.
+        TypeError: `worker` is not a text, `lease_s` is not a number, or `clock` returns no datetime.
+        ValueError: `url` is neither a path nor a URL of SQLite or PostgreSQL; `worker` is empty; `lease_s` is out of
+            its range; or the time of `clock` has no zone.
         JournalUnavailable: the database cannot be reached, or is locked.
         JournalReadOnly: it can be read but not written, and `read_only` is False.
         NotAJournal: it is not a database, contains other tables, or is damaged.
@@ -110,6 +111,7 @@ class SqlJournal(ProcessBound):
             raise ValueError(f"lease_s must be more than 0 and at most {_LONGEST_LEASE_S:g}, not {lease_s:g}")
         if worker == "":
             raise ValueError("worker must not be empty: omit it for a name of its own")
+        check_clock(clock)
         self._given_worker = worker
         self.worker = _worker() if worker is None else worker
         self.lease = timedelta(seconds=lease_s)

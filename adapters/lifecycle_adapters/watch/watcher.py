@@ -22,7 +22,7 @@ from typing import Any, Self
 
 from lifecycle.conformance import Channel
 from lifecycle.effects import Accepted, Denied, Failure, Lost, Missing, NotSent, Refused, Response
-from lifecycle.journal import Report, ReportEntry
+from lifecycle.journal import Report, ReportEntry, check_clock
 from lifecycle_adapters.argument_checks import TaskId, id_text, require, require_callback, require_number
 from lifecycle_adapters.http import AsyncClient, ClientUnusable, ResponseError, Unauthorized
 from lifecycle_adapters.http.sending import CLOCK
@@ -99,7 +99,7 @@ class Watcher:
     Raises:
         UnknownName: a policy names a state that the lifecycle does not declare.
         ValueError: two policies have the same name, a policy needs costs that the service does not report, or names
-            a final state; or `closing_s` is not positive.
+            a final state; `closing_s` is not positive, or the time of `clock` has no zone.
         TypeError: an argument has the wrong type, such as a synchronous client, or a policy class that was not
             called.
     """
@@ -119,6 +119,7 @@ class Watcher:
         _require_kinds(client, pace, throttle, on_event)
         require_instances(policies)
         require_number(closing_s, "closing_s", more_than=0, at_most=_LONGEST_CLOSING_S)
+        check_clock(clock)
         self._client = client
         self._lifecycle = client.lifecycle
         self._pace = pace or Pace()

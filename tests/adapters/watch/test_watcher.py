@@ -613,6 +613,7 @@ def test_watcher_outside_of_its_block_raises() -> None:
         ({"throttle": 3}, r"throttle must be a Throttle\(...\), not 3"),
         ({"on_event": 3}, "on_event must be called with events, and 3 cannot be called"),
         ({"closing_s": "3"}, "closing_s must be a number, not '3'"),
+        ({"clock": 3}, "clock must return the time when it is called, and 3 cannot be called"),
     ],
 )
 def test_arguments_of_the_wrong_type_are_refused(settings: dict[str, Any], wrong: str) -> None:
