@@ -605,12 +605,6 @@ def test_a_character_that_is_cut_off_at_the_end_costs_its_line(reader: Reader) -
     assert brief(records) == [GOOD[0], (3, None, None, RejectReason.NOT_A_ROW)]
 
 
-@pytest.mark.parametrize("encoding", ["idna", "punycode"])
-def test_a_codec_that_cannot_go_on_after_an_error_breaks_the_file(reader: Reader, encoding: str) -> None:
-    assert reader(b"\xff,\xff\n", csv=CsvOptions(encoding=encoding)) == []
-    assert len(reader.broken) == 1
-
-
 @pytest.mark.parametrize("encoding", ["utf-16", "cp1252"])
 def test_of_a_packed_file_in_another_encoding_that_breaks_off_whole_lines_count(reader: Reader, encoding: str) -> None:
     names = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(2_000)]
@@ -638,6 +632,9 @@ def test_what_is_no_delimiter_is_refused(delimiter: str) -> None:
         ("latin_11", "; did you mean 'latin"),
         ("rot13", ""),  # a codec, but of no text encoding
         ("hex", ""),
+        ("idna", ""),  # a codec of names: it cannot go on after an error
+        ("punycode", ""),
+        ("undefined", ""),
         ("\0", ""),
         ("", ""),
     ],

@@ -178,7 +178,8 @@ def _decompressed(file: _Counted) -> _Readable:
     return io.BufferedReader(file)
 
 
-_UNDECODABLE = "lifecycle.undecodable"
+UNDECODABLE = "lifecycle.undecodable"
+"""The error handler with which text is decoded."""
 
 
 def _marked(error: UnicodeError) -> tuple[str, int]:
@@ -187,7 +188,7 @@ def _marked(error: UnicodeError) -> tuple[str, int]:
     return "\udcff", error.end
 
 
-codecs.register_error(_UNDECODABLE, _marked)
+codecs.register_error(UNDECODABLE, _marked)
 
 
 class _Transcoded:
@@ -195,7 +196,7 @@ class _Transcoded:
 
     def __init__(self, stream: _Readable, encoding: str) -> None:
         self._stream = stream
-        self._decoder = codecs.getincrementaldecoder(encoding)(_UNDECODABLE)
+        self._decoder = codecs.getincrementaldecoder(encoding)(UNDECODABLE)
         self._has_ended = False
 
     def read1(self, size: int, /) -> bytes:

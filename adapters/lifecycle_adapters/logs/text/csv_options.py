@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from encodings.aliases import aliases
 
 from lifecycle.errors import nearest, shortened
+from lifecycle_adapters.logs.text.blocks import UNDECODABLE
 from lifecycle_adapters.logs.text.csv_rows import is_text
 
 UTF_8 = "UTF-8"
@@ -58,12 +60,12 @@ def delimiters_in_words(delimiter: str) -> str:
 
 
 def _is_encoding(name: str) -> bool:
+    """Return whether it is the name of a codec of text files: one that can go on after what it cannot decode."""
     try:
-        codecs.getincrementaldecoder(name)
-        b" ".decode(name)  # refuses the codecs that are not of texts
-    except UnicodeError:  # one byte alone is no text of it
-        return True
-    except (LookupError, ValueError):  # the latter of names that hold NUL
+        with suppress(UnicodeError):  # one byte alone is no text of it
+            b" ".decode(name)  # refuses the codecs that are not of texts
+        codecs.getincrementaldecoder(name)(UNDECODABLE).decode(b"\xff", final=True)
+    except (LookupError, ValueError):  # the latter of names that hold NUL, and of codecs that take no error handler
         return False
     return True
 
