@@ -693,7 +693,10 @@ def test_columns_inside_of_others_are_named_with_dots(reader: Reader) -> None:
         {"data": {"id": "a", "at": {"status": "created"}}},
         {"data": {"id": "b", "at": {}}},
         {"data": 5},
-        {"data.id": "c", "data": {"id": "d"}, "data.at.status": "running"},  # a key that has the dot comes first
+        {"data.id": "c", "data": {"id": "d"}, "data.at.status": "running"},  # the key inside of another comes first
+        {"data": {"id": "e", "at": 5}, "data.at.status": "running"},
+        {"data": {"id": "f", "at": {"status": "running"}}, "data.at.status": "stopped"},
+        {"data.at.status": "stopped", "data.id": "g", "data": {"at": {"status": "running"}}},
     ]
     records = reader("\n".join(map(json.dumps, rows)), form="jsonl", columns=columns)
 
@@ -701,7 +704,10 @@ def test_columns_inside_of_others_are_named_with_dots(reader: Reader) -> None:
         (1, "a", "created", None),
         (2, None, None, RejectReason.NO_STATUS),
         (3, None, None, RejectReason.NO_TASK),
-        (4, "c", "running", None),
+        (4, "d", "running", None),
+        (5, "e", "running", None),
+        (6, "f", "running", None),
+        (7, "g", "running", None),
     ]
     with pytest.raises(
         UnusableLog, match=r"no column 'data\.id', only 'data', 'status'; only in JSON Lines can a name"

@@ -98,9 +98,12 @@ def _is_row(keys: Sequence[str] | None) -> str:
 
 
 def _pointers(key: str) -> list[str]:
-    """The ways to a key as RFC 6901 has them: the key as it is and, for `data.status`, `status` inside of `data`."""
+    """The pointers to a key (RFC 6901), the one that counts first.
+
+    For `data.status` that is `status` inside of `data`; then the key as it is, with its dot.
+    """
     pointer = "/" + key.replace("~", "~0").replace("/", "~1")
-    return [pointer, pointer.replace(".", "/")] if "." in key else [pointer]
+    return [pointer.replace(".", "/"), pointer] if "." in key else [pointer]
 
 
 def json_fault(line: str, keys: Iterable[str]) -> str:
