@@ -730,12 +730,12 @@ def test_of_two_tasks_the_one_that_changes_the_state_first_wins(kind: str) -> No
     async def main() -> None:
         held = asyncio.Event()
 
-        async def lease(change: V1Change) -> None:
+        async def hold(change: V1Change) -> None:
             if change.event is E.PAUSE:
                 await held.wait()
 
         task = AsyncTask()
-        callbacks: dict[str, Any] = {kind: {E.PAUSE if kind == "before" else S.RUNNING: lease}}
+        callbacks: dict[str, Any] = {kind: {E.PAUSE if kind == "before" else S.RUNNING: hold}}
         machine = bind_async(V1, task, **callbacks)
         pausing = asyncio.create_task(machine.fire(E.PAUSE))
         await asyncio.sleep(0)

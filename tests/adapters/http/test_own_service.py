@@ -30,15 +30,15 @@ DECLARATION: dict[str, Any] = {
         {"name": "torn", "final": True},
     ],
     "events": [
-        {"name": "lease", "origin": "caller"},
+        {"name": "hold", "origin": "caller"},
         {"name": "release", "origin": "caller"},
         {"name": "tear", "origin": "caller"},
         {"name": "print", "origin": "remote"},
         {"name": "finish", "origin": "remote"},
     ],
     "transitions": [
-        {"source": "waiting", "event": "lease", "target": "held"},
-        {"source": "printing", "event": "lease", "target": "held"},
+        {"source": "waiting", "event": "hold", "target": "held"},
+        {"source": "printing", "event": "hold", "target": "held"},
         {"source": "held", "event": "release", "target": "waiting"},
         {"source": "waiting", "event": "tear", "target": "torn"},
         {"source": "held", "event": "tear", "target": "torn"},
@@ -73,7 +73,7 @@ def wire_of(lifecycle: Lifecycle[str, str], **changes: Any) -> HttpBinding[str, 
             next_field="next",
         ),
         commands={
-            "lease": Call(method="POST", path="/jobs/{id}/hold", body={}),
+            "hold": Call(method="POST", path="/jobs/{id}/hold", body={}),
             "release": Call(method="DELETE", path="/jobs/{id}/hold"),
             "tear": Call(
                 method="PUT", path="/jobs/{id}", body={"now": "torn"}, required_fields=("why",), status_field="now"
@@ -111,9 +111,9 @@ class Printer:
                 return Reply(body=self.word(int(number)))
             case ["GET", "jobs", number]:
                 return self.view(int(number))
-            case ["POST", "jobs", number, "lease"]:
-                return self.take(int(number), "lease")
-            case ["DELETE", "jobs", number, "lease"]:
+            case ["POST", "jobs", number, "hold"]:
+                return self.take(int(number), "hold")
+            case ["DELETE", "jobs", number, "hold"]:
                 return self.take(int(number), "release")
             case ["PUT", "jobs", number]:
                 return self.take(int(number), "tear")
@@ -162,13 +162,13 @@ def client(connect: Connect, server: ScriptedServer, lifecycle: Lifecycle[str, s
 def test_a_job_from_its_creation_to_its_end(client: Any, printer: Printer, server: ScriptedServer) -> None:
     job = client.create(text="a letter")
     assert (job.id, job.known_state(), job.lifecycle.name) == ("1", "waiting", "print-job")
-    assert job.allowed() == ("lease", "tear")
-    assert job.send("lease").state == "held"
+    assert job.allowed() == ("hold", "tear")
+    assert job.send("hold").state == "held"
     assert job.wait(timeout_s=5).state == "held", "held is declared to be settled"
     assert job.send("release").state == "waiting"
     printer.jobs[1] = "printing"
     assert job.status() == "printing"
-    assert job.send("lease", until="noon").state == "held"
+    assert job.send("hold", until="noon").state == "held"
     printer.jobs[1] = "printed"
     result = job.wait("final", timeout_s=5)
     assert (result.state, result.output, str(result.cost_usd)) == ("printed", 3, "0.15")
@@ -196,7 +196,7 @@ def test_what_the_declaration_forbids_is_not_sent(client: Any, printer: Printer,
         job.send("tear", why="a slip")
     printer.jobs[1] = "held"
     assert job.status() == "held"
-    assert job.send("lease").sent is False
+    assert job.send("hold").sent is False
     assert server.commands == ["POST /jobs"]
 
 
@@ -224,10 +224,10 @@ def test_commands_of_other_services_are_none_of_this_one(client: Any, server: Sc
 
 def test_its_refusals_and_its_surprises(client: Any, printer: Printer) -> None:
     job = client.create(text="a letter")
-    without = [row for row in rows("transitions") if row["event"] != "lease" or row["source"] == "printing"]
+    without = [row for row in rows("transitions") if row["event"] != "hold" or row["source"] == "printing"]
     printer.lifecycle = Lifecycle.from_json(json.dumps({**DECLARATION, "transitions": without}))
-    with pytest.raises(CommandRefused, match=r"'lease' was refused in 'waiting': .*HTTP 409: not now"):
-        job.send("lease")
+    with pytest.raises(CommandRefused, match=r"'hold' was refused in 'waiting': .*HTTP 409: not now"):
+        job.send("hold")
     printer.jobs[1] = "jammed"
     with pytest.raises(UnknownStatus, match="'jammed'"):
         job.status()
