@@ -43,6 +43,10 @@ def require_number(
     """
     if isinstance(given, bool) or not isinstance(given, kind):
         raise TypeError(f"{name} must be a number, not {given!r:.80} ({type(given).__name__})")
+    try:
+        float(given)
+    except OverflowError:  # an integer of more than 308 digits, which no clock or counter reaches
+        raise ValueError(f"{name} must be less than 1e308, not a number of {given.bit_length():,} bits") from None
     in_range = not math.isnan(given) and (
         (more_than is None or given > more_than)
         and (at_least is None or given >= at_least)

@@ -52,7 +52,7 @@ def test_what_is_no_number_is_refused_by_name(name: str, make: Callable[[Any], o
 
 
 @pytest.mark.parametrize(("name", "make"), PLACES, ids=lambda each: each if isinstance(each, str) else "")
-@pytest.mark.parametrize("given", [float("nan"), -1])
+@pytest.mark.parametrize("given", [float("nan"), -1, pytest.param(10**400, id="huge")])
 def test_a_number_out_of_range_is_refused_by_name(name: str, make: Callable[[Any], object], given: Any) -> None:
     with pytest.raises(ValueError, match=f"{name} must be "):
         make(given)

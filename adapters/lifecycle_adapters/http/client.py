@@ -284,7 +284,7 @@ class Client(_Configured[S, E]):
         """
         body = fields if task is None else {"task": task, **fields}
         creating = self._create_procedures()[0].create(
-            body, labels=labels or {}, context=request_context(idempotency_key, origin, reason)
+            body, labels={} if labels is None else labels, context=request_context(idempotency_key, origin, reason)
         )
         return Task(self._driver, self._driver.run(creating))
 
@@ -307,8 +307,9 @@ class Client(_Configured[S, E]):
         Raises:
             CreateInFlight: a living worker has claimed the create.
             ValueError: there is no such create, or it has ended.
-            TypeError: the reason is no text.
+            TypeError: the id or the reason is no text.
         """
+        require(create_id, str, "create_id must be text, as `recover` names it")
         require(reason, str, "reason must be text")
         self._driver.run(self._create_procedures()[0].abandon(create_id, reason))
 
@@ -468,7 +469,7 @@ class AsyncClient(_Configured[S, E]):
         """Create a task (a session without work, if `task` is omitted and the service allows it)."""
         body = fields if task is None else {"task": task, **fields}
         creating = self._create_procedures()[0].create(
-            body, labels=labels or {}, context=request_context(idempotency_key, origin, reason)
+            body, labels={} if labels is None else labels, context=request_context(idempotency_key, origin, reason)
         )
         return AsyncTask(self._driver, await self._driver.run(creating))
 
@@ -482,6 +483,7 @@ class AsyncClient(_Configured[S, E]):
     @twin_of(Client.abandon_create)
     async def abandon_create(self, create_id: str, *, reason: str = "") -> None:
         """Record that an uncertain create made no task: its key is free again."""
+        require(create_id, str, "create_id must be text, as `recover` names it")
         require(reason, str, "reason must be text")
         await self._driver.run(self._create_procedures()[0].abandon(create_id, reason))
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from lifecycle.effects import Wait, WaitReason
 from lifecycle.errors import MissingExtra
-from lifecycle_adapters.argument_checks import require_number
+from lifecycle_adapters.argument_checks import require, require_number
 
 try:
     import tenacity
@@ -29,7 +29,7 @@ class Timing:
     more slowly up to `longest_poll_s`. A task that was created less than `appear_s` ago may not be found yet.
 
     Raises:
-        TypeError: one of them is no number.
+        TypeError: one of them is no number, or a count is no whole number.
         ValueError: one of them is out of its range.
     """
 
@@ -46,6 +46,8 @@ class Timing:
     def __post_init__(self) -> None:
         for name in self.__slots__:
             require_number(getattr(self, name), name, more_than=0, at_most=_LONGEST_S)
+        for name in ("attempts", "max_response_bytes"):
+            require(getattr(self, name), int, f"{name} must be a whole number")
 
 
 _LONGEST_S = 1e9  # thirty years; sockets refuse to wait much longer

@@ -30,6 +30,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool, QueuePool
 
 from lifecycle.errors import MissingExtra, shortened
+from lifecycle_adapters.argument_checks import require
 from lifecycle_adapters.connection_strings import NOT_A_URL, is_dsn, is_url, parameters
 from lifecycle_adapters.journal.journal_errors import (
     JournalError,
@@ -180,7 +181,9 @@ _CREATING = 0x6C696665  # an arbitrary lock number, unlikely to be used by other
 
 
 def _url(url: str | os.PathLike[str]) -> URL:
+    require(url, str | os.PathLike, "url must be the path of a file, or a URL such as 'postgresql://host/database'")
     text = os.fspath(url)
+    require(text, str, "url must be a path in text")
     if is_dsn(text):
         return _of_dsn(text)
     parsed = _parsed(text) if is_url(text) else URL.create("sqlite", database=text)

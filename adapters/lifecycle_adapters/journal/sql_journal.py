@@ -104,11 +104,8 @@ class SqlJournal(ProcessBound):
         read_only: bool = False,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        given: tuple[Any, Any] = worker, lease_s
-        if not (isinstance(given[0], str | None) and isinstance(given[1], int | float)):
-            raise TypeError("`worker` must be a text, `lease_s` a number of seconds")
-        if not 0 < lease_s <= _LONGEST_LEASE_S:
-            raise ValueError(f"lease_s must be more than 0 and at most {_LONGEST_LEASE_S:g}, not {lease_s:g}")
+        require(worker, str | None, "worker must be text")
+        require_number(lease_s, "lease_s", more_than=0, at_most=_LONGEST_LEASE_S)
         if worker == "":
             raise ValueError("worker must not be empty: omit it for a name of its own")
         check_clock(clock)

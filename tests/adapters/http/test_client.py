@@ -41,6 +41,7 @@ from lifecycle_adapters.http import (
     RequestRejected,
     Task,
     TaskSummary,
+    Timing,
     Unauthorized,
 )
 from lifecycle_adapters.http.command_methods import CommandMethods
@@ -652,9 +653,33 @@ ARGUMENTS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"reason": None}, TypeError, "reason must be text, not None (NoneType)"),
     ({"origin": b"me"}, TypeError, "origin must be text, not b'me' (bytes)"),
 ]
-DURATIONS: list[tuple[Any, type[Exception], str]] = [
+
+
+@pytest.mark.parametrize("labels", [[], "", 0])
+def test_labels_that_are_empty_and_no_mapping_are_refused(connect: Connect, serve: Serve, labels: Any) -> None:
+    server = serve(lambda _: Reply(body={"id": "t"}))
+    with pytest.raises(TypeError, match="labels are texts by their names"):
+        connect("v1", server.base_url).create("buy milk", labels=labels)
+    assert server.seen == []
+
+
+@pytest.mark.parametrize("create_id", [None, 1])
+def test_create_to_abandon_is_named_by_text(connect: Connect, create_id: Any) -> None:
+    with pytest.raises(TypeError, match="create_id must be text"):
+        connect("v1", "http://127.0.0.1:1").abandon_create(create_id)
+
+
+@pytest.mark.parametrize("name", ["attempts", "max_response_bytes"])
+def test_count_is_a_whole_number(name: str) -> None:
+    settings: dict[str, Any] = {name: 1.5}
+    with pytest.raises(TypeError, match=f"{name} must be a whole number, not 1.5"):
+        Timing(**settings)
+
+
+DURATIONS: list[Any] = [
     (float("nan"), ValueError, "at least 0, not nan"),
     (-1, ValueError, "at least 0, not -1"),
+    pytest.param(10**400, ValueError, "less than 1e308, not a number of 1,329 bits", id="huge"),
     ("5", TypeError, "not '5' (str)"),
 ]
 

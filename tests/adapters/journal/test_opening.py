@@ -180,17 +180,29 @@ def test_worker_without_a_name_is_refused(tmp_path: Path, *, read_only: bool) ->
 
 @pytest.mark.parametrize("lease_s", [0, -1, float("nan"), float("inf"), 1e300])
 def test_a_lease_that_takes_commands_from_the_living_is_refused(tmp_path: Path, lease_s: float) -> None:
-    with pytest.raises(ValueError, match="lease_s must be more than 0"):
+    with pytest.raises(ValueError, match="lease_s must be positive and at most"):
         SqlJournal(tmp_path / "journal.db", lease_s=lease_s)
     if not lease_s > 0:
         with pytest.raises(ValueError, match="lease_s must be more than 0"):
             MemoryJournal(lease_s=lease_s)
 
 
-@pytest.mark.parametrize("given", [{"worker": 5}, {"lease_s": "5"}])
+@pytest.mark.parametrize("given", [{"worker": 5}, {"lease_s": "5"}, {"lease_s": True}])
 def test_settings_of_another_type_are_refused(tmp_path: Path, given: dict[str, Any]) -> None:
-    with pytest.raises(TypeError, match="`worker` must be a text, `lease_s` a number"):
+    [name] = given
+    with pytest.raises(TypeError, match=f"{name} must be (text|a number), not "):
         SqlJournal(tmp_path / "journal.db", **given)
+
+
+class PathOfBytes:
+    def __fspath__(self) -> bytes:
+        return b"journal.db"
+
+
+@pytest.mark.parametrize("url", [b"journal.db", None, 5, PathOfBytes()])
+def test_url_that_is_no_text_is_refused_by_name(url: Any) -> None:
+    with pytest.raises(TypeError, match=r"url must be .* not "):
+        SqlJournal(url)
 
 
 @pytest.mark.parametrize("read_only", [True, False])
