@@ -318,6 +318,7 @@ def test_the_journals_calls_are_inside_the_commands_span_in_other_threads_too(
         return datetime.now(UTC)
 
     with SqlJournal(tmp_path / "journal.db", clock=now) as journal:
+        seen.clear()  # the constructor has read the clock once
         connect(statuses("running", "paused", pause=OK), journal=journal).task(TASK).pause()
 
     assert seen
