@@ -126,7 +126,7 @@ def test_no_record_holds_a_key(
         client.task("t").status()
 
     logged = [vars(each) for each in records]
-    assert {(each["method"], each["answer"]) for each in logged} >= {
+    assert {(each["method"], each["response"]) for each in logged} >= {
         ("GET", "Accepted"), ("PUT", "Refused"), ("POST", "Lost"), ("GET", "NotSent"),
     }  # fmt: skip
     assert KEY not in str(logged)

@@ -144,13 +144,17 @@ def claim(transaction: TaskTransaction, command_id: str, *, dead: Collection[str
 
 def release(transaction: TaskTransaction, command_id: str, *, claim: int) -> None:
     """End this session's claim of an open command."""
-    named = {"of": _number(command_id), "under": claim, "by": transaction.writer.session}
-    record = transaction.known.record
-    if transaction.connection.execute(_RELEASE, named).rowcount and record.open_command is not None:
-        transaction.known.record = replace(record, open_command=replace(record.open_command, lease=None))
-        update_tasks(
-            transaction.connection, transaction.writer, [transaction.known]
-        )  # makes the snapshots of other workers stale
+    known = transaction.known
+    record, opened = known.record, known.record.open_command
+    if opened is None or (opened.id, opened.claim) != (command_id, claim):
+        known.require_locked()
+        return
+    # The task's row first, as in every transaction: otherwise two workers could wait for each other. It makes the
+    # snapshots of other workers stale.
+    update_tasks(transaction.connection, transaction.writer, [known])
+    named = {"of": int(command_id), "under": claim, "by": transaction.writer.session}
+    if transaction.connection.execute(_RELEASE, named).rowcount:
+        known.record = replace(record, open_command=replace(opened, lease=None))
 
 
 def attempt(transaction: TaskTransaction, command_id: str, *, number: int, claim: int) -> bool:
