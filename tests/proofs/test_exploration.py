@@ -26,6 +26,7 @@ def assert_nothing_is_broken(explored: Explored) -> None:
     assert explored.states > 1000
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("lifecycle", "command"), commands(FULL))
 def test_no_story_breaks_a_rule(lifecycle: Declared, command: str) -> None:
     assert_nothing_is_broken(explore(Subject(lifecycle), command))

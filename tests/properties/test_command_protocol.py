@@ -69,17 +69,20 @@ def died(
 # --- few surprises, all of them ---------------------------------------------------------------------
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("pauses", [2, 0])
 def test_every_response(remote: Declared, pauses: int) -> None:
     for case in every_command(remote):
         explore(partial(run_with_responses, case, pauses=pauses), surprises=2)
 
 
+@pytest.mark.heavy
 def test_every_fate(remote: Declared) -> None:
     for case in every_command(remote):
         explore(partial(died, case, places=()), surprises=2)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("death", "surprises"), [(throw, 1), (close, 0)])
 def test_death_at_every_effect(remote: Declared, death: Death, surprises: int) -> None:
     for case in every_command(remote):

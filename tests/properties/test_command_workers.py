@@ -201,6 +201,7 @@ def test_two_workers(lifecycle: Declared) -> None:
             explore(partial(interleaved, lifecycle.name, state.name, commands), surprises=1)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("name", "state", "commands"),
     [

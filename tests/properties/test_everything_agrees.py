@@ -443,6 +443,7 @@ def play(stage: Stage, *, examples: int, steps: int) -> None:
     run_state_machine_as_test(together(stage), settings=settings(max_examples=examples, stateful_step_count=steps))
 
 
+@pytest.mark.heavy
 def test_all_parts_agree_with_two_clients_and_faults(stage: Stage) -> None:
     play(stage, examples=40, steps=25)
 

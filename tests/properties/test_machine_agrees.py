@@ -73,6 +73,7 @@ def agree(lifecycle: Lifecycle[str, str], executor: Executor[str, str], path: It
     executor.close()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("name", "length"), [("machine", 4), ("methods", 3), ("asynchronous machine", 3)])
 def test_every_sequence_of_events(declared: Lifecycle[str, str], name: str, length: int) -> None:
     names = [event.name for event in declared.events]

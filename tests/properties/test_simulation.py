@@ -28,8 +28,8 @@ from tests.simulation.storage import Memory, Sql
 
 ROOT = Path(__file__).parents[2]
 AT_A_TIME = 250
-ORDINARY = range(0, 3_000, AT_A_TIME)
-MANY_MORE = range(3_000, 33_000, AT_A_TIME)
+ORDINARY = range(0, 500, AT_A_TIME)
+MANY_MORE = range(500, 33_000, AT_A_TIME)
 
 
 def simulate(seed: int, parts: Parts) -> None:

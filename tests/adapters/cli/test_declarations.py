@@ -231,6 +231,7 @@ def test_an_unsound_declaration_is_told_with_all_its_findings(tmp_path: Path) ->
 # --- check -------------------------------------------------------------------------------------
 
 
+@pytest.mark.heavy
 def test_check_answers_every_pair_as_judge_does(declared: Lifecycle[str, str]) -> None:
     for state, event in product(declared.states, declared.events):
         verdict = declared.judge(state.name, event.name)

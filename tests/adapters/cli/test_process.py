@@ -105,6 +105,7 @@ def test_a_stream_that_knows_no_arrows_ends_in_no_traceback() -> None:
     assert "stop \\u2192 stopped" in done.stdout
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("columns", ["0", "-1", "", "x", "00", "99999999999999999999", "4000000"])
 @pytest.mark.parametrize("arguments", ["show v1", "show --help", "list", "--help"])
 def test_a_width_that_no_terminal_has_is_none(arguments: str, columns: str) -> None:

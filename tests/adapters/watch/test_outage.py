@@ -89,6 +89,7 @@ def tasks(number: int) -> dict[str, str]:
 # --- these reads fail ---------------------------------------------------------------------------
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("silence", SILENCES)
 @pytest.mark.parametrize("seed", range(3))
 def test_tasks_whose_reads_fail_keep_no_other_from_being_read_and_stopped(silence: str, seed: int) -> None:
@@ -183,6 +184,7 @@ def test_an_outage_is_reported_with_its_begin_and_its_end(silence: str) -> None:
     assert len(kinds(emitted, ReadFailed)) <= 16, "not one for each task"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("number", [2, 3, 300])
 def test_while_the_service_is_down_one_task_is_read_now_and_then(number: int) -> None:
     service = Service(tasks(number))
@@ -246,6 +248,7 @@ def test_tasks_that_are_added_in_an_outage_are_judged_by_the_journal() -> None:
     assert any(getattr(each, "task_id", None) == "over" for each in emitted)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("healthy", [1, 10])
 def test_failures_of_most_tasks_are_not_an_outage_while_some_respond(healthy: int) -> None:
     service = Service(tasks(40))

@@ -94,6 +94,7 @@ class Picky(MemoryJournal):
         return super().add_reports(reports)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
 def test_report_that_cannot_be_recorded_is_rejected_alone(error: Exception) -> None:
     disturbed = service()
@@ -132,6 +133,7 @@ class Unloadable(MemoryJournal):
         return super().add_reports(reports)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
 def test_task_whose_record_cannot_be_read_is_reported_once_and_tried_again(error: Exception) -> None:
     emitted = watched_to_their_ends(service(), journal=Unloadable(error), policies=[StopAfter(1000)])
@@ -328,6 +330,7 @@ class Raising:
         return None
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("error", [ZeroDivisionError, asyncio.CancelledError])
 @pytest.mark.parametrize("where", ["decide", "due_at"])
 def test_policy_that_raises_about_one_task_is_asked_again_and_the_others_go_on(
