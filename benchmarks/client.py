@@ -22,7 +22,7 @@ from lifecycle_adapters.http.v1 import V1 as BINDING
 _CYCLE = (V1Event.PAUSE, V1Event.RESUME)
 _TASK = "task_1234567890abcdef"
 _KEY = "benchmark"
-_LIMIT = 1.3
+_LIMIT = 1.2
 
 
 def rows(*, pairs: int, cycles: int) -> list[Row]:

@@ -57,6 +57,42 @@ def _check(log: str) -> Run:
     return run
 
 
+def _load(log: str) -> Run:
+    """Only reading: a text log into the session's table, with every value understood and every fault noted."""
+    from lifecycle_adapters.logs.columns import Columns
+    from lifecycle_adapters.logs.duckdb_session import DuckDbSession
+    from lifecycle_adapters.logs.files import Files
+    from lifecycle_adapters.logs.rules import Rules
+
+    def run() -> None:
+        with DuckDbSession() as session:
+            Files(log).load(session, Rules(V1_FULL), Columns())
+
+    return run
+
+
+def _duckdb_load(reader: str) -> Callable[[str], Run]:
+    """DuckDB's own reading of the file into a table."""
+
+    def prepared(log: str) -> Run:
+        import duckdb
+
+        return lambda: duckdb.connect().execute(f"CREATE TABLE log AS FROM {reader}(?)", [log]).fetchall()
+
+    return prepared
+
+
+def _lag(log: str) -> Run:
+    """The one pass that no check can do without: each task's rows in order, each beside the one before."""
+    import duckdb
+
+    window = 'lag(status) OVER (PARTITION BY task_id ORDER BY "at")'
+    question = (
+        f"SELECT count(*) FILTER (before <> status) FROM (SELECT status, {window} AS before FROM read_parquet(?))"
+    )
+    return lambda: duckdb.connect().execute(question, [log]).fetchall()
+
+
 def _read(log: str) -> Run:
     """Every value of the three columns, and nothing else: their hashes, put together in one number."""
     import duckdb
@@ -90,10 +126,10 @@ def _petri_net() -> tuple[Any, Any, Any]:
     begin, end = objects.PetriNet.Place("begin"), objects.PetriNet.Place("end")
     places = {str(state.name): objects.PetriNet.Place(str(state.name)) for state in V1_FULL.states}
     net.places.update({begin, end, *places.values()})
-    ways = {(str(row.source), str(row.target)) for row in V1_FULL.transitions}
+    pairs = {(str(row.source), str(row.target)) for row in V1_FULL.transitions}
     initial = str(V1_FULL.initial)
     rows: list[tuple[Any, Any, str | None]] = [(begin, places[initial], initial)]
-    rows += [(places[source], places[target], target) for source, target in sorted(ways)]
+    rows += [(places[source], places[target], target) for source, target in sorted(pairs)]
     rows += [(places[str(state)], end, None) for state in V1_FULL.final_states]
     for number, (source_place, target_place, label) in enumerate(rows):
         transition = objects.PetriNet.Transition(str(number), label)
@@ -110,6 +146,10 @@ def _imported(name: str) -> Any:
 _RUNS: dict[str, Callable[[str], Run]] = {
     "check": _check,
     "read": _read,
+    "lag": _lag,
+    "load": _load,
+    "duckdb-csv": _duckdb_load("read_csv"),
+    "duckdb-jsonl": _duckdb_load("read_ndjson"),
     "graph-polars": _graph_polars,
     "graph-pandas": _graph_pandas,
     "replay": _replay,

@@ -31,9 +31,9 @@ _SHARE = "left(task_id, 2) < '1a'"  # of the tasks: ids are hexadecimal, these a
 class _Log:
     """A log and what its runs took."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, rows: int | None = None) -> None:
         self.path = path
-        self.rows = int(duckdb.execute("SELECT count(*) FROM read_parquet(?)", [str(path)]).fetchall()[0][0])
+        self.rows = rows or int(duckdb.execute("SELECT count(*) FROM read_parquet(?)", [str(path)]).fetchall()[0][0])
         self.took: defaultdict[str, list[Took]] = defaultdict(list)
 
     def run(self, name: str) -> Measure:
@@ -59,7 +59,7 @@ def rows(*, events: int, pairs: int, tasks: int, large: bool) -> list[Row]:
     with TemporaryDirectory() as directory:
         log = _generated(Path(directory, "log.parquet"), events)
         share = _shared(log, Path(directory, "share.parquet"))
-        beside = list(_beside_others(log, share, pairs))
+        beside = [*_beside_others(log, share, pairs), *_texts_beside_duckdb(share, pairs)]
         larger = [_generated(Path(directory, "larger.parquet"), events * _LARGER)] if large else []
         for each in larger:
             each.run("check")()
@@ -84,6 +84,7 @@ def _shared(log: _Log, path: Path) -> _Log:
 def _beside_others(log: _Log, share: _Log, pairs: int) -> Iterator[Row]:
     peers = [
         (log, "DuckDB: only reading the columns", "read", Bound.AT_MOST, 8.0, pairs),
+        (log, "DuckDB: one window query with lag", "lag", Bound.AT_MOST, 1.6, pairs),
         (log, "pm4py: directly-follows graph, Polars", "graph-polars", Bound.AT_LEAST, 3.0, 1),
         (log, "pm4py: directly-follows graph, pandas", "graph-pandas", Bound.AT_LEAST, 3.0, 1),
         (share, "pm4py: token-based replay", "replay", Bound.AT_LEAST, 25.0, 1),
@@ -92,6 +93,25 @@ def _beside_others(log: _Log, share: _Log, pairs: int) -> Iterator[Row]:
         what = f"a log of {which.rows:,} rows, checked"
         ours, its = which.run("check"), which.run(run)
         yield compare(what, ours, name, its, bound=bound, limit=limit, pairs=times, warm_up=False)
+
+
+def _texts_beside_duckdb(share: _Log, pairs: int) -> Iterator[Row]:
+    for suffix, options, its in (("csv", "FORMAT csv, HEADER", "read_csv"), ("jsonl", "FORMAT json", "read_ndjson")):
+        path = share.path.with_suffix(f".{suffix}")
+        duckdb.execute(f"COPY (FROM read_parquet('{share.path}')) TO '{path}' ({options})")
+        log = _Log(path, rows=share.rows)
+        what = f"a log of {share.rows:,} rows as {suffix}, only read"
+        peer = f"DuckDB: {its} into a table"
+        yield compare(
+            what,
+            log.run("load"),
+            peer,
+            log.run(f"duckdb-{suffix}"),
+            bound=Bound.AT_MOST,
+            limit=3.0,
+            pairs=pairs,
+            warm_up=False,
+        )
 
 
 def _memory(log: _Log, gib: float) -> Row:
