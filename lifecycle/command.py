@@ -425,7 +425,8 @@ class _Execution(Generic[S, E]):
         while True:
             attempt += 1
             if not (yield Wait(WaitReason.SETTLE, attempt, retry_after_s(response))):
-                yield from self._uncertain(f"{missing} in time", error_of(response))
+                why = missing if isinstance(response, Accepted) else "its effect could not be read"
+                yield from self._uncertain(f"{why} in time", error_of(response))
             response = yield Read()
             result = yield from self._conclude((yield from self._report(response)))
             if result is not None:

@@ -422,6 +422,7 @@ def check_executor(
             client). States that they do not lead to are left out.
     Raises:
         Disagreement: with all differences and all violations of invariants.
+        ValueError: `only` is empty.
         UnknownName: an event that is not declared.
     """
     fired = _fired(lifecycle, only)
@@ -459,12 +460,14 @@ def lifecycle_machine(
         only: the events to fire, if some executor cannot execute all of them: every event is fired
             at all executors.
     Raises:
-        ValueError: there is no event to fire.
+        ValueError: there is no event to fire, or no executor.
         UnknownName: an event that is not declared.
     """
     fired = _fired(lifecycle, only)
     if not fired:
         raise ValueError(f"{lifecycle.name}: there is no event to fire")
+    if not executors:
+        raise ValueError(f"{lifecycle.name}: there is no executor")
     rows = _rows_of(lifecycle, fired)
     paths = {state.name: reach(rows, state.name) for state in lifecycle.states}
 
@@ -509,7 +512,10 @@ def lifecycle_machine(
 
 def _fired(lifecycle: Lifecycle[S, E], only: Iterable[E] | None) -> tuple[E, ...]:
     names = (event.name for event in lifecycle.events) if only is None else only
-    return tuple(lifecycle.event(name).name for name in names)
+    fired = tuple(lifecycle.event(name).name for name in names)
+    if only is not None and not fired:
+        raise ValueError(f"{lifecycle.name}: `only` names no event to fire")
+    return fired
 
 
 def _rows_of(lifecycle: Lifecycle[S, E], fired: tuple[E, ...]) -> dict[tuple[S, E], S]:

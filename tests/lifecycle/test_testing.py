@@ -409,6 +409,14 @@ def test_a_machine_needs_an_event() -> None:
         lifecycle_machine(still, {})
 
 
+def test_a_check_that_would_check_nothing_is_refused() -> None:
+    v1 = get("v1")
+    with pytest.raises(ValueError, match="`only` names no event to fire"):
+        check_executor(v1, lambda: Walker(v1).executor(), only=[])
+    with pytest.raises(ValueError, match="there is no executor"):
+        lifecycle_machine(v1, {})
+
+
 def test_the_error_of_a_missing_extra_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "hypothesis", None)
     monkeypatch.delitem(sys.modules, "lifecycle.testing")

@@ -347,7 +347,7 @@ def export(
     journal: JournalAt,
     output_format: Annotated[Literal["csv", "jsonl"], typer.Option("--format", help="Output format.")] = "jsonl",
 ) -> None:
-    """Print all reports as a log that `check` reads: task_id, at, status. The encoding is always UTF-8.
+    """Print all reports as a log that `check --mode sampled` reads: task_id, at, status. The encoding is always UTF-8.
 
     JSON Lines are exact. A CSV is safe to open in a spreadsheet: a cell that would be a formula begins with an
     apostrophe, and control characters are escaped.

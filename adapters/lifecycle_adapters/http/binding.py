@@ -372,6 +372,8 @@ class HttpBinding(Generic[S, E]):
         for name, call in calls.items():
             if not call.names_a_task():  # it would be sent to all tasks at once
                 yield f"{name!r} is {call.method} {call.path}, which does not name its task: where does {_ID!r} stand?"
+        if self.listing.call.status_field is not None:
+            yield "a list has no status of its own: its call has no `status_field`"
         for name, call in {"create": self.create, "listing": self.listing.call}.items():
             if call.names_a_task():
                 yield f"{name!r} is {call.method} {call.path}, which names a task, and there is none"

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -156,14 +156,16 @@ def lifecycles(connection: Connection) -> tuple[str, ...]:
     return tuple(sorted(each for each in connection.scalars(names) if isinstance(each, str)))
 
 
-def require_recorded(connection: Connection, lifecycle: str | None, state: str | None = None) -> None:
+def require_recorded(
+    connection: Connection, lifecycle: str | None, state: str | None = None, *, declared: Collection[str] = ()
+) -> None:
     """Raise UnknownName if a query returned nothing because of a misspelt name.
 
-    An empty journal accepts every name.
+    An empty journal accepts every name. `declared` are states that the caller's declaration has.
 
     Raises:
-        UnknownName: no task of that lifecycle is recorded; or no task in that state, and no recorded lifecycle of
-            the catalog declares the state.
+        UnknownName: no task of that lifecycle is recorded; or no task in that state, and neither the caller nor a
+            recorded lifecycle of the catalog declares the state.
     """
     recorded = lifecycles(connection)
     if not recorded:
@@ -173,9 +175,9 @@ def require_recorded(connection: Connection, lifecycle: str | None, state: str |
         raise UnknownName("lifecycle", lifecycle, known=recorded, where="the journal", meant=extension)
     if state is not None:
         names = recorded if lifecycle is None else (lifecycle,)
-        declared = [each.name for name in names if name in CATALOG for each in CATALOG[name].states]
+        cataloged = [each.name for name in names if name in CATALOG for each in CATALOG[name].states]
         found = connection.scalars(sa.select(tasks.c.state).where(tasks.c.lifecycle.in_(names)).distinct())
-        known = dict.fromkeys([*map(str, declared), *(each for each in found if isinstance(each, str))])
+        known = dict.fromkeys([*map(str, cataloged), *declared, *(each for each in found if isinstance(each, str))])
         if state not in known:
             raise UnknownName("state", state, known=known, where=lifecycle or "the journal")
 
@@ -193,8 +195,16 @@ def open_tasks(connection: Connection, lifecycle: str) -> list[str]:
 _IS_OPEN = sa.text("lifecycle_commands.is_open")  # exactly as in the index, or SQLite would not use the index
 
 
-def page(connection: Connection, lifecycle: str | None, state: str | None, *, after: int, limit: int) -> Page:
-    """Return a page of tasks. Raises UnknownName."""
+def page(
+    connection: Connection,
+    lifecycle: str | None,
+    state: str | None,
+    *,
+    after: int,
+    limit: int,
+    declared: Collection[str] = (),
+) -> Page:
+    """Return a page of tasks; `declared` are further states that exist. Raises UnknownName."""
     _require_positive(limit)
     is_open = sa.and_(commands.c.task == tasks.c.id, commands.c.is_open)
     query = sa.select(tasks, commands).outerjoin_from(tasks, commands, is_open).where(tasks.c.id > after)
@@ -204,7 +214,7 @@ def page(connection: Connection, lifecycle: str | None, state: str | None, *, af
         query = query.where(tasks.c.state == state)
     rows = connection.execute(query.order_by(tasks.c.id).limit(limit + 1)).mappings().all()
     if not rows and after == 0:
-        require_recorded(connection, lifecycle, state)
+        require_recorded(connection, lifecycle, state, declared=declared)
     shown = rows[:limit]
     more = len(rows) > limit
     return Page(tuple(map(_task, shown)), shown[-1][tasks.c.id] if more else None)

@@ -190,7 +190,8 @@ class SqlJournal(ProcessBound):
             limit: how many tasks a page has at most.
         Raises:
             UnknownName: no task of this lifecycle is recorded (`Client("v1")` records under "v1-full"), or neither
-                the journal nor the catalog has this state. An empty journal accepts every name.
+                the journal nor the catalog has this state, nor the lifecycle if it is given as an object, as one of
+                your own should be. An empty journal accepts every name.
             ValueError: `limit` is less than 1, or `after` is negative.
             TypeError: `after` or `limit` is not an integer.
         """
@@ -199,7 +200,10 @@ class SqlJournal(ProcessBound):
             require_number(number, name, at_least=least)
         after, limit = min(after, _LARGEST), min(limit, _LARGEST)
         with self.database.transaction(TransactionMode.READ) as connection:
-            return journal_reader.page(connection, _name_of(lifecycle), state, after=after, limit=limit)
+            declared = [str(each.name) for each in lifecycle.states] if isinstance(lifecycle, Lifecycle) else []
+            return journal_reader.page(
+                connection, _name_of(lifecycle), state, after=after, limit=limit, declared=declared
+            )
 
     def history(self, task_id: TaskId, lifecycle: Named | None = None) -> list[Recorded]:
         """Return all entries of a task, oldest first.

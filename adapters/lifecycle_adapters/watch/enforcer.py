@@ -19,7 +19,7 @@ from typing import Any
 
 from lifecycle.catalog import CommandState
 from lifecycle.command import CommandResult
-from lifecycle.errors import CommandError, IllegalTransition, TaskEndedFirst
+from lifecycle.errors import CommandError, CommandRefused, CommandUncertain, IllegalTransition, TaskEndedFirst
 from lifecycle.journal import TaskJournal, TaskRecord
 from lifecycle_adapters import telemetry
 from lifecycle_adapters.http import AsyncClient
@@ -35,6 +35,8 @@ _SPENT = (CommandState.REFUSED, CommandState.ABANDONED)
 """A command in one of these states had no effect, and its key is not used again."""
 _SETTLED = (TaskEndedFirst, IllegalTransition)
 """The errors after which a retry in the same state cannot succeed."""
+_SENT = (CommandRefused, CommandUncertain)
+"""The errors of a command that was sent."""
 _AGAIN = 8
 """Of failures of one kind in a row, the first, the 8th, the 64th and so on are emitted."""
 
@@ -117,7 +119,8 @@ class PolicyEnforcer:
             result = await self._send(command, policy, watched, record, reason)
         except Exception as error:  # noqa: BLE001 (after any error, the command is sent again)
             state = error.state if isinstance(error, CommandError) else record.state
-            acted = action(state=state, sent=False, is_settled=isinstance(error, _SETTLED), error=error)
+            sent = isinstance(error, _SENT) or (isinstance(error, TaskEndedFirst) and error.took_effect is None)
+            acted = action(state=state, sent=sent, is_settled=isinstance(error, _SETTLED), error=error)
         else:
             acted = action(state=result.state, sent=result.sent)
         if acted.error is None or acted.is_settled:

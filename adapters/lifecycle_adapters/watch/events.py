@@ -48,10 +48,10 @@ class Change:
 class PolicyAction:
     """A policy's command, and its outcome.
 
-    `state` is the task's state after it. `sent` is False if the command was needless. `error` is set if it did
-    not succeed; `is_settled` is then True if the task is over or its state refuses the command. Otherwise the
-    command is sent again, with growing pauses; the event is emitted for the first failure, for one of another
-    kind, and for the 8th, 64th, 512th ... failure in a row.
+    `state` is the task's state after it. `sent` is False if the command was needless, or if its error does not say
+    that it was sent. `error` is set if it did not succeed; `is_settled` is then True if the task is over or its
+    state refuses the command. Otherwise the command is sent again, with growing pauses; the event is emitted for
+    the first failure, for one of another kind, and for the 8th, 64th, 512th ... failure in a row.
     """
 
     task_id: str

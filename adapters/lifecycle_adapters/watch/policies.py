@@ -8,6 +8,7 @@ more before it is ended. A clock that is set back delays decisions (`lifecycle_a
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -130,7 +131,7 @@ class StopAfter:
         """Return why the task is to be ended; None before its time is up."""
         if now < self.due_at(lifecycle, facts):
             return None
-        return f"it has lasted {(now - facts.first_at).total_seconds():.0f} s, the limit is {self.seconds:g} s"
+        return f"it has lasted {_rounded(now - facts.first_at)} s, the limit is {self.seconds:g} s"
 
     def due_at(self, lifecycle: Lifecycle[Any, Any], facts: Facts) -> datetime:  # noqa: ARG002 (as declared)
         """Return when the time is up."""
@@ -159,8 +160,7 @@ class StopPausedAfter:
         due_at = self.due_at(lifecycle, facts)
         if due_at is None or now < due_at:
             return None
-        rested_s = (now - facts.since).total_seconds()
-        return f"it has been {quoted(facts.state)} for {rested_s:.0f} s, the limit is {self.seconds:g} s"
+        return f"it has been {quoted(facts.state)} for {_rounded(now - facts.since)} s, the limit is {self.seconds:g} s"
 
     def due_at(self, lifecycle: Lifecycle[Any, Any], facts: Facts) -> datetime | None:
         """Return when the time is up, None in a state that does not count."""
@@ -197,8 +197,8 @@ class OverdueAfter:
         due_at = self.due_at(lifecycle, facts)
         if due_at is None or now < due_at:
             return None
-        stayed_s = (now - facts.since).total_seconds()
-        return f"it has been {quoted(facts.state)} for {stayed_s:.0f} s, expected were at most {self.seconds:g} s"
+        stayed = f"it has been {quoted(facts.state)} for {_rounded(now - facts.since)} s"
+        return f"{stayed}, expected were at most {self.seconds:g} s"
 
     def due_at(self, lifecycle: Lifecycle[Any, Any], facts: Facts) -> datetime | None:  # noqa: ARG002 (as declared)
         """Return when the task is overdue, None in another state."""
@@ -253,6 +253,12 @@ def emergency_command(lifecycle: Lifecycle[Any, Any]) -> Any:
         ),
         None,
     )
+
+
+def _rounded(time: timedelta) -> str:
+    """Return a time in seconds, rounded down to a tenth or, from a minute on, to whole seconds."""
+    seconds = time.total_seconds()
+    return f"{seconds:.0f}" if seconds >= 60 else f"{math.floor(seconds * 10) / 10:g}"
 
 
 def _later(at: datetime, seconds: float) -> datetime:

@@ -43,7 +43,8 @@ class WatchedTask:
     `record` is the record after the events emitted so far, None before the first read. `due_s` is when the task is
     to be read next, infinite while a read is under way; `again` requests another read directly after this one. After
     `failures` failed reads in a row it is not read before `read_after_s`; `responded_s` is when a read last
-    succeeded. All times are those of the loop's clock.
+    succeeded. `is_missing` is True if the service did not find it at the last read. All times are those of the loop's
+    clock.
     """
 
     task_id: str
@@ -56,6 +57,7 @@ class WatchedTask:
     is_dropped: bool = False
     again: bool = False
     failures: int = 0
+    is_missing: bool = False
     read_after_s: float = float("-inf")
     responded_s: float = float("-inf")
     is_reported_unreadable: bool = False
@@ -80,6 +82,10 @@ def learn(lifecycle: Lifecycle[Any, Any], watched: WatchedTask, entry: ReportEnt
     has_changed = watched.record.state != before.state
     if has_changed:
         watched.settled, watched.failing, watched.last_deviation = frozenset(), {}, None
+    if has_changed and lifecycle.state_of(entry.report.status, channel=entry.report.channel) is None:
+        return _from_record(
+            lifecycle, watched, before.state, as_of=entry.report.as_of
+        )  # a later report says again that the status is unknown
     if not (_is_new_deviation(watched, entry) or has_changed):
         return None
     return Change(
@@ -114,19 +120,25 @@ def is_news(watched: WatchedTask, report: Report) -> bool:
 
 def over_already(lifecycle: Lifecycle[Any, Any], watched: WatchedTask) -> Change:
     """Return the change for a task that was already over in the journal."""
+    assert watched.record is not None
+    assert watched.record.as_of is not None
+    return _from_record(lifecycle, watched, watched.record.state, as_of=watched.record.as_of)
+
+
+def _from_record(lifecycle: Lifecycle[Any, Any], watched: WatchedTask, before: Any, *, as_of: datetime) -> Change:
+    """Return the change to a state that was recorded elsewhere, by another worker or a command."""
     record = watched.record
     assert record is not None
-    assert record.as_of is not None
     return Change(
         task_id=watched.task_id,
         lifecycle=lifecycle.name,
-        before=record.state,
+        before=before,
         state=record.state,
         status=str(record.state),
-        kind=ObservationKind.SAME,
-        as_of=record.as_of,
+        kind=None if before is None else lifecycle.observe(before, str(record.state)).kind,
+        as_of=as_of,
         channel=RECORD,
-        is_final=True,
+        is_final=is_over(lifecycle, watched),
     )
 
 

@@ -388,6 +388,9 @@ class Watcher:
                 await self._on_status(watched, response)
             case Missing() if self._may_appear(watched):
                 self._put_back(watched, _APPEAR_PAUSE_S)
+            case Missing() if self._was_found(watched):  # one 404 does not end what a limit may have to stop
+                watched.is_missing = True
+                self._put_back(watched, min(self._pace.working_s, self._pace.longest_s))
             case Missing():
                 await self._end(watched, self._unreadable(watched, response.error, is_gone=True))
             case _:
@@ -402,6 +405,10 @@ class Watcher:
             return False
         return abs((self._clock() - created_at).total_seconds()) < self._client.timing.appear_s
 
+    def _was_found(self, watched: WatchedTask) -> bool:
+        """Return whether the task was found before, and not only missing since."""
+        return watched.record is not None and watched.record.current is not None and not watched.is_missing
+
     async def _on_response(self, watched: WatchedTask) -> None:
         """Record that the service responds: end an outage, and schedule the tasks that waited for that."""
         watched.responded_s = _now_s()
@@ -415,6 +422,7 @@ class Watcher:
             await self._emit(ended)
 
     async def _on_status(self, watched: WatchedTask, response: Accepted) -> None:
+        watched.is_missing = False
         cost = cost_usd(response.document, self._client.binding.cost_field)
         if cost is not None and cost.is_finite():
             watched.cost_usd = cost

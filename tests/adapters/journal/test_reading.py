@@ -6,13 +6,14 @@ import json
 import re
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from lifecycle import CommandEvent, UnknownName, get
+from lifecycle import CommandEvent, Lifecycle, UnknownName, get
 from lifecycle.journal import Report, RequestContext
 from lifecycle_adapters.journal import RecordedCommand, RecordedReport, SqlJournal, TaskRow
 from lifecycle_adapters.journal.database import TransactionMode
@@ -99,6 +100,19 @@ def test_tasks_of_a_lifecycle_and_in_a_state(journal: SqlJournal) -> None:
     assert found("v1-full", "running") == ["a"]
     assert found(None, "running") == ["a", "c"]
     assert found("v1-full", "paused") == [], "declared, and no task is in it"
+
+
+def test_a_state_of_a_lifecycle_of_ones_own_is_known_from_its_declaration(journal: SqlJournal) -> None:
+    own = Lifecycle.from_yaml(
+        "{name: queue, citation: a queue, states: [{name: in line, initial: true}, {name: served, final: true}],"
+        " events: [{name: serve, origin: remote}], transitions: [{source: in line, event: serve, target: served}]}"
+    )
+    journal.task(own, "1").add_report(Report("in line", datetime.now(UTC)))
+
+    assert journal.tasks(own, "served").tasks == ()
+    assert [each.task_id for each in journal.tasks(own, "in line").tasks] == ["1"]
+    with pytest.raises(UnknownName, match="unknown state 'severed'; did you mean 'served'"):
+        journal.tasks(own, "severed")
 
 
 def test_a_name_that_was_never_recorded_is_an_error(journal: SqlJournal) -> None:

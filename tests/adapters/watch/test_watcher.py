@@ -142,6 +142,38 @@ def test_a_task_that_is_gone_is_emitted_once_and_no_longer_watched() -> None:
     assert gone.is_gone
 
 
+def test_a_task_that_was_found_before_is_gone_only_if_it_is_not_found_twice() -> None:
+    async def everything() -> list[Event]:
+        service = Service({"a": "running", "b": "running"})
+        loop = asyncio.get_running_loop()
+        for task in ("a", "b"):
+            loop.call_at(4.5, service.words.pop, task)
+        timetable(service, {5.7: {"a": "running"}, 20.0: {"a": "finished"}})
+        async with watching(service.client()) as watched:
+            return await all_of(watched, "a", "b")
+
+    emitted = run(everything())
+    (gone,) = [each for each in emitted if isinstance(each, ReadFailed)]
+    assert (gone.task_id, gone.is_gone) == ("b", True)
+    assert states(emitted, "a") == ["running", "finished"], "it is watched on"
+
+
+def test_an_unknown_status_that_is_read_before_a_command_is_recorded_is_not_its_change() -> None:
+    async def everything() -> list[Event]:
+        journal, service = MemoryJournal(), Service({"a": "mystery"})
+        log = log_of(journal, "a")
+
+        def command_elsewhere() -> None:
+            log.add_report(Report("stopped", datetime.now(UTC)))
+
+        asyncio.get_running_loop().call_at(3.5, command_elsewhere)
+        async with watching(service.client(journal=journal)) as watched:
+            return await all_of(watched, "a")
+
+    changes = [each for each in run(everything()) if isinstance(each, Change) and each.state == "stopped"]
+    assert [(each.status, each.channel, each.is_final) for each in changes] == [("stopped", RECORD, True)]
+
+
 def test_an_unknown_status_is_recorded_and_emitted_once_and_watching_goes_on() -> None:
     async def everything() -> tuple[list[Event], Sequence[Any]]:
         journal, service = MemoryJournal(), Service({"a": "dreaming"})
