@@ -470,7 +470,8 @@ def _require_free(lifecycle: Lifecycle[S, E], model: Any, attribute: str, *, att
     methods = tuple(_method_names(lifecycle, attribute)) if attach else ()
     twice = [name for name, count in Counter((attribute, *methods)).items() if count > 1]
     if twice:
-        raise ValueError(f"{lifecycle.name}: two things would be named {', '.join(twice)}; pass attach=False")
+        hint = "name the state otherwise by attribute=" if attribute in twice else "pass attach=False"
+        raise ValueError(f"{lifecycle.name}: two things would be named {', '.join(twice)}; {hint}")
     for name, value in list(getattr(model, "__dict__", {}).items()):
         if isinstance(value, _OfACopy):
             delattr(model, name)

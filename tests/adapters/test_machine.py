@@ -436,10 +436,12 @@ def test_names_that_the_lifecycle_uses_twice_are_refused() -> None:
         "is_a": "is_a",
         "state": "state",
     }.items():
-        with pytest.raises(ValueError, match=f"twice: two things would be named {names}; pass attach=False"):
+        hint = "name the state otherwise by attribute=" if event == "state" else "pass attach=False"
+        with pytest.raises(ValueError, match=f"twice: two things would be named {names}; {hint}"):
             bind(lifecycle(event), Task())
     machine = bind(lifecycle("trigger"), Task(), attach=False)
     assert machine.fire("trigger") == "b"
+    assert bind(lifecycle("state"), Task(), attribute="phase").fire("state") == "b"
 
 
 # --- kinds of objects ----------------------------------------------------------------------------
