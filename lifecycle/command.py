@@ -241,7 +241,7 @@ class _Execution(Generic[S, E]):
             opened = yield LoadCommand(opened.id)
             if COMMAND.is_final(opened.state):
                 return (yield from self._outcome_of(opened))
-            yield from self._wait_for(opened)
+            yield from self._wait_for(opened, is_same=True)
 
     # --- other commands, and other workers ---
 
@@ -301,11 +301,11 @@ class _Execution(Generic[S, E]):
             yield from self._wait_for(other)
         self.record = yield Load()
 
-    def _wait_for(self, other: CommandRecord[S, E]) -> Steps[None]:
+    def _wait_for(self, other: CommandRecord[S, E], *, is_same: bool = False) -> Steps[None]:
         """Wait for a command in flight. Raises CommandInFlight if the driver does not wait, or no longer."""
         self.waits += 1
         if not (yield Wait(WaitReason.IN_FLIGHT, self.waits)):
-            raise CommandInFlight(other.command, lease=other.lease, **self._facts())
+            raise CommandInFlight(other.command, lease=other.lease, is_same=is_same, **self._facts())
 
     def _open(self, opened: CommandRecord[S, E]) -> None:
         self.opened: _OpenCommand[S] = _OpenCommand(

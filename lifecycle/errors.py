@@ -199,17 +199,28 @@ class CommandError(LifecycleError):
 class CommandInFlight(CommandError):
     """A command of the same task has no outcome yet; `.other` is its name.
 
+    `.is_same` is True if it is this very command, which was given before (under the same idempotency key), or is to be
+    recovered; otherwise this command was not sent.
     `.claimed_by` names the worker that has claimed it, `.until` is when its claim ends (UTC; None if it has
     no end). Both are None if no worker has claimed it: then `recover` need not wait, and settles it
     if the service shows its outcome; otherwise only a command that abandons it, such as a stop, ends it.
     """
 
-    def __init__(self, other: str, *, lease: tuple[str, datetime | None] | None, **facts: Unpack[CommandFacts]) -> None:
+    def __init__(
+        self,
+        other: str,
+        *,
+        lease: tuple[str, datetime | None] | None,
+        is_same: bool = False,
+        **facts: Unpack[CommandFacts],
+    ) -> None:
         self.other = other
+        self.is_same = is_same
         self.claimed_by = None if lease is None else lease[0]
         self.until = None if lease is None else lease[1]
-        waits = f"{shortened(facts['command'])} was not sent: {shortened(other)} has no outcome yet"
-        super().__init__(f"{waits}; {_claimed(self.claimed_by, self.until)}", **facts)
+        waits = f"{shortened(other)} has no outcome yet"
+        not_sent = "" if is_same else f"{shortened(facts['command'])} was not sent: "
+        super().__init__(f"{not_sent}{waits}; {_claimed(self.claimed_by, self.until)}", **facts)
 
 
 def _claimed(claimed_by: str | None, until: datetime | None) -> str:

@@ -494,6 +494,7 @@ def test_a_command_in_flight_excludes_any_other(is_uncertain: bool, other: str, 
         seen.execute(command)
 
     assert (info.value.command, info.value.other, info.value.state) == (command, other, "running")
+    assert not info.value.is_same
     assert (info.value.claimed_by, info.value.until) == seen.record().lease
     assert f"worker '{info.value.claimed_by}' has claimed it until 2026-01-01T00:01" in str(info.value)
     assert seen.record().state is (CommandState.UNCERTAIN if is_uncertain else CommandState.RECORDED)
@@ -1373,6 +1374,8 @@ def test_a_command_that_a_living_worker_has_claimed_is_not_resumed() -> None:
         seen.recover()
 
     assert (info.value.claimed_by, info.value.until) == ("A", seen.time.now + timedelta(seconds=LEASE_S))
+    assert info.value.is_same
+    assert "was not sent" not in str(info.value), "it may have been"
     assert seen.driver.story() == "Load Claim LoadCommand Wait"
 
 

@@ -80,6 +80,9 @@ MESSAGES: dict[LifecycleError, str] = {
         "v1 task task_12: 'stop' was not sent: 'pause' has no outcome yet; "
         "worker 'worker-1' has claimed it until it is settled"
     ),
+    CommandInFlight(**TASK, other=V1Event.STOP, lease=("worker-1", None), is_same=True): (
+        "v1 task task_12: 'stop' has no outcome yet; worker 'worker-1' has claimed it until it is settled"
+    ),
     CommandRefused(**TASK, detail="Agent session already stopped"): (
         "v1 task task_12: 'stop' was refused in 'paused': Agent session already stopped"
     ),
