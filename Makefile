@@ -7,8 +7,10 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# Two test processes for each core, because many tests wait; WORKERS=0 runs the tests in one, for a debugger.
-WORKERS     ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
+# Test processes. Many of the ordinary tests wait, so that there are two for each core; the heavy ones need a core each.
+# WORKERS=0 runs the tests in one process, for a debugger.
+test: WORKERS     ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
+test-all: WORKERS ?= auto
 # Further arguments for pytest, such as "-k redundant -x".
 PYTEST_ARGS ?=
 
@@ -17,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
-PYTEST  := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --cov
+PYTEST  = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --cov
 
 CHECK_PYTHON := import sys; sys.version_info >= (3, 11) or sys.exit( \
     "Python 3.11 or newer is needed, not " + sys.version.split()[0] + "; name one: make PYTHON=python3.12")

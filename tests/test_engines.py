@@ -314,7 +314,8 @@ def test_temporal(service: Emulator, tmp_path: Path) -> None:
 
 @pytest.mark.heavy
 def test_prefect(service: Emulator, tmp_path: Path) -> None:
-    prefect = Engine("prefect", tmp_path, service)
+    patient = {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180"}  # of the server that each program starts
+    prefect = Engine("prefect", tmp_path, service, **patient)
     service.fault("status", path="/status", status_code=403)  # the flow run fails, and is retried
     service.fault("drop_before", path="/status", times=6)  # the task run fails, and is retried
     service.fault("drop_after", command="cancel")
