@@ -449,7 +449,7 @@ def apply_create_effect(effect: CreateEffect, creates: Creates) -> Any:
 
 
 class Observer(Protocol):
-    """An object that is told what becomes of a procedure; it changes nothing and raises nothing."""
+    """An observer of the run of a procedure. It changes nothing and raises nothing."""
 
     def observe(self, effect: Effect) -> None:
         """Observe an effect that was carried out."""
@@ -462,7 +462,7 @@ _Claimed = CommandRecord[Any, Any] | CreateRecord
 
 
 class ProcedureRun(Generic[R]):
-    """One run of a procedure: it hands out the effects, and releases the claim that the procedure holds at its end.
+    """One run of a procedure: it hands out the effects, and releases at its end what is still claimed.
 
     A driver resumes it with the result of each effect, and closes it if an effect fails or is cancelled:
 
@@ -475,7 +475,7 @@ class ProcedureRun(Generic[R]):
     Args:
         steps: the procedure.
         journal: the part of a journal that the procedure's claims are about; None if it claims nothing.
-        observers: told of every effect after it was carried out, and of the result.
+        observers: called after every effect that was carried out, and with the result.
     """
 
     result: R
@@ -501,7 +501,7 @@ class ProcedureRun(Generic[R]):
         return self._step(lambda: self._steps.send(result))
 
     def throw(self, error: Exception) -> Effect | None:
-        """Raise the error of the last effect in the procedure; otherwise as `resume`."""
+        """Raise the error of the last effect in the procedure, and return the next effect, as `resume` does."""
         return self._step(lambda: self._steps.throw(error))
 
     def _step(self, step: Callable[[], Effect]) -> Effect | None:

@@ -340,7 +340,7 @@ def test_a_procedure_that_raises_has_nothing_claimed(error: type[BaseException],
 
 
 class Watching:
-    """An observer that keeps what it is told."""
+    """An observer that keeps all effects and the result."""
 
     def __init__(self) -> None:
         self.told: list[Any] = []

@@ -258,9 +258,9 @@ def _shown(part: Any) -> str:
 class ListCall:
     """The call that lists tasks, and how its pages are turned.
 
-    `items_field` is the field of the answer that holds the tasks, "" if the whole answer is their list.
+    `items_field` is the field of the response that holds the tasks, "" if the whole response is their list.
     `page_parameter` is the query parameter that names a page: its number, counted from 1, or where `next_field`
-    names a field of the answer, what that field of the page before holds. Both fields can be paths, as "page.next".
+    names a field of the response, what that field of the page before holds. Both fields can be paths, as "page.next".
 
     Raises:
         TypeError: a field is of another type.

@@ -245,7 +245,7 @@ class AsyncDriver(Sender):
                 return await called if inspect.isawaitable(called) else None
 
     async def send(self, call: HttpCall) -> Response:
-        """As `Driver.send`."""
+        """Send one request, once, and return the response. Raises ClientUnusable."""
         self._connections.usable()
         return await self._send(call)
 

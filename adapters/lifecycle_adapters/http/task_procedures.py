@@ -97,7 +97,7 @@ class TaskProcedures(Generic[S, E]):
             fields = json.loads(json.dumps(fields))
         steps = self._commands().execute(command, fields, context)
         pacer = Pacer(self.timing, in_flight_s=in_flight_s)
-        span = self._span("lifecycle.command", _own, command)
+        span = self._span("lifecycle.command", _result_itself, command)
         return self._procedure(steps, pacer, span, command_request=request)
 
     def recover(
@@ -105,7 +105,9 @@ class TaskProcedures(Generic[S, E]):
     ) -> Procedure[CommandResult[S, E] | None]:
         """Settle the command that was left open."""
         pacer = Pacer(self.timing, in_flight_s=in_flight_s)
-        return self._procedure(self._commands().recover(dead=dead), pacer, self._span("lifecycle.recover", _own))
+        return self._procedure(
+            self._commands().recover(dead=dead), pacer, self._span("lifecycle.recover", _result_itself)
+        )
 
     def settle(self, *, dead: frozenset[str], in_flight_s: float) -> Procedure[Recovered | None]:
         """Settle the command that was left open, with errors as data; None if there is none."""
@@ -270,7 +272,7 @@ class TaskProcedures(Generic[S, E]):
         return state is not None and binding.lifecycle.judge(state, proof.event).kind is VerdictKind.REDUNDANT
 
 
-def _own(result: CommandResult[Any, Any] | None) -> object:
+def _result_itself(result: CommandResult[Any, Any] | None) -> object:
     return result
 
 
@@ -283,7 +285,7 @@ def _state_of_result(result: TaskResult[Any]) -> object:
 
 
 def _may_pass(error: HttpError) -> bool:
-    """Whether the next read may be answered all the same: it is no refusal."""
+    """Return whether the next read may succeed all the same: the error is no refusal."""
     return isinstance(error, RateLimited | ServerError) or not isinstance(error, ResponseError)
 
 

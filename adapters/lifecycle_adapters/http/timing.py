@@ -84,7 +84,7 @@ class Pacer:
         }
 
     def restart(self) -> None:
-        """Count attempts and times anew, but for the deadline."""
+        """Begin new series of attempts and pauses; the deadline stays."""
         self._begun_s.clear()
 
     @property

@@ -177,7 +177,7 @@ class Tally:
         self.ties = 0
 
     def add_pairs(self, rows: Iterable[Sequence[Any]]) -> None:
-        """Take the answer to `questions.pair_counts_summed`."""
+        """Take the rows of `queries.pair_counts_summed`."""
         for previous, code, ended, since_us, tied, count, beyond_us, longest_us, example in rows:
             pair = DirectlyFollows(int(previous), int(code), bool(ended))
             self._pairs[pair] += int(count)

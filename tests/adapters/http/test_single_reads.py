@@ -15,7 +15,7 @@ from tests.adapters.http.conftest import NO_CERTIFICATES
 
 
 class Counting:
-    """A rate limiter that counts who passes, and keeps what comes of it."""
+    """A rate limiter that counts the requests, and keeps the kinds of their responses."""
 
     def __init__(self) -> None:
         self.passed = 0
