@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -167,10 +168,20 @@ def _handler(server: ScriptedServer) -> type[BaseHTTPRequestHandler]:
                 self.reset()
                 return
             content = reply.bytes()
+            self.close_connection = reply.hangs_up or reply.raw is not None
+            if self.close_connection and not reply.pieces_s:
+                self.send_with_the_end(content)
+                return
             for piece in [content] if not reply.pieces_s else [bytes([byte]) for byte in content]:
                 self.wfile.write(piece)
                 time.sleep(reply.pieces_s)
-            self.close_connection = reply.hangs_up or reply.raw is not None
+
+        def send_with_the_end(self, content: bytes) -> None:
+            # In one segment: a client that has the last byte must see the end, too, before it sends another request.
+            if sys.platform == "linux":
+                self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+            self.wfile.write(content)
+            self.connection.shutdown(socket.SHUT_WR)
 
         def reset(self) -> None:
             # Without lingering, the client sees a reset, not an orderly end.
