@@ -601,7 +601,7 @@ class _DuplicateKey(ValueError):
 
 def _parsed(content: bytes) -> Any:
     """Parse JSON. Raises ValueError or RecursionError; _DuplicateKey if one of two values must be the wrong one."""
-    return json.loads(content, object_pairs_hook=_unique)  # 1.4 to 1.7 times as long as without the hook
+    return _DECODER.decode(content.decode(json.detect_encoding(content), "surrogatepass"))  # as `json.loads` does
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -609,6 +609,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) != len(pairs):
         raise _DuplicateKey(Counter(key for key, _ in pairs).most_common(1)[0][0])
     return fields
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique)  # it takes 1.4 to 1.7 times as long as one without the hook
 
 
 def _is_same_id(one: str, other: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from lifecycle.effects import Wait, WaitReason
 from lifecycle.errors import MissingExtra
@@ -73,15 +74,7 @@ class Pacer:
             WaitReason.APPEAR: timing.appear_s,
             WaitReason.IN_FLIGHT: in_flight_s,
         }
-        self._backoffs = {
-            WaitReason.RETRY: tenacity.wait_random_exponential(multiplier=0.2, max=timing.longest_retry_s),
-            WaitReason.SETTLE: tenacity.wait_exponential(multiplier=0.05, max=1.0),
-            WaitReason.POLL: tenacity.wait_exponential(
-                multiplier=timing.poll_s, exp_base=1.2, max=timing.longest_poll_s
-            ),
-            WaitReason.APPEAR: tenacity.wait_exponential(multiplier=0.1, max=1.0),
-            WaitReason.IN_FLIGHT: tenacity.wait_exponential(multiplier=0.05, max=0.5),
-        }
+        self._backoffs = _backoffs(timing)
 
     def restart(self) -> None:
         """Begin new series of attempts and pauses; the deadline stays."""
@@ -133,6 +126,17 @@ class Pacer:
 
     def _backoff_s(self, wait: Wait) -> float:
         return _waited_s(self._backoffs[wait.reason], wait.attempt)
+
+
+@lru_cache(maxsize=64)  # a client has one
+def _backoffs(timing: Timing) -> dict[WaitReason, tenacity.wait.wait_base]:
+    return {
+        WaitReason.RETRY: tenacity.wait_random_exponential(multiplier=0.2, max=timing.longest_retry_s),
+        WaitReason.SETTLE: tenacity.wait_exponential(multiplier=0.05, max=1.0),
+        WaitReason.POLL: tenacity.wait_exponential(multiplier=timing.poll_s, exp_base=1.2, max=timing.longest_poll_s),
+        WaitReason.APPEAR: tenacity.wait_exponential(multiplier=0.1, max=1.0),
+        WaitReason.IN_FLIGHT: tenacity.wait_exponential(multiplier=0.05, max=0.5),
+    }
 
 
 _SHORTEST_REQUEST_S = 0.5  # one that is cut off earlier would seldom be answered, and leave its outcome unknown
