@@ -43,11 +43,13 @@ def _encodable(text: str) -> str:
     return text
 
 
-_Name = Annotated[S, WrapValidator(_keep_member)]
+Name = Annotated[S, WrapValidator(_keep_member)]
+"""A state or an event: text, or a member of an enumeration."""
+
 StrictText = Annotated[str, Strict()]
 _TEXT: TypeAdapter[str] = TypeAdapter(StrictText)
 Text = Annotated[StrictText, AfterValidator(_encodable)]
-_Flag = Annotated[bool, Strict()]  # pydantic would take "yes", "off" and 1 for truth values
+Flag = Annotated[bool, Strict()]  # pydantic would take "yes", "off" and 1 for truth values
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +58,11 @@ class State(Generic[S]):
 
     __pydantic_config__: ClassVar[ConfigDict] = _CHECKED
 
-    name: _Name[S]
+    name: Name[S]
     meaning: Text = ""
-    initial: _Flag = field(default=False, kw_only=True)
-    final: _Flag = field(default=False, kw_only=True)
-    settled: _Flag = field(default=False, kw_only=True)
+    initial: Flag = field(default=False, kw_only=True)
+    final: Flag = field(default=False, kw_only=True)
+    settled: Flag = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +77,11 @@ class Event(Generic[E]):
 
     __pydantic_config__: ClassVar[ConfigDict] = _CHECKED
 
-    name: _Name[E]
+    name: Name[E]
     origin: Origin
     meaning: Text = ""
-    proved_by_state: _Flag = field(default=True, kw_only=True)
-    idempotent: _Flag = field(default=True, kw_only=True)
+    proved_by_state: Flag = field(default=True, kw_only=True)
+    idempotent: Flag = field(default=True, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +90,9 @@ class Transition(Generic[S, E]):
 
     __pydantic_config__: ClassVar[ConfigDict] = _CHECKED
 
-    source: _Name[S]
-    event: _Name[E]
-    target: _Name[S]
+    source: Name[S]
+    event: Name[E]
+    target: Name[S]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class Alias(Generic[S]):
 
     channel: Text
     status: Text
-    state: _Name[S]
+    state: Name[S]
 
 
 class Rule(StrEnum):
@@ -129,8 +131,8 @@ class Invariant(Generic[S, E]):
 
     name: Text
     rule: Rule
-    events: tuple[_Name[E], ...] = field(default=(), kw_only=True)
-    states: tuple[_Name[S], ...] = field(default=(), kw_only=True)
+    events: tuple[Name[E], ...] = field(default=(), kw_only=True)
+    states: tuple[Name[S], ...] = field(default=(), kw_only=True)
     citation: Text = field(kw_only=True)
 
     def violations(

@@ -4,7 +4,7 @@ Nothing else belongs here. Messages say what was tried, where, and what would ha
 allowed; the attributes carry the same facts, typed.
 
     LifecycleError
-    ├── DefinitionError         a declaration is not sound: all findings at once
+    ├── DefinitionError         a declaration is not sound: all findings at once (a ValueError)
     ├── UnknownName             a state, event, channel or lifecycle that is not declared (a ValueError)
     ├── IllegalTransition       an event that the state refuses
     ├── UnknownStatus           a service reported a status that its lifecycle does not declare
@@ -85,15 +85,19 @@ class DefinitionFinding:
         return f"{self.code}: {self.where}{line}: {self.message}"
 
 
-class DefinitionError(LifecycleError):
-    """A declaration is not sound. `.findings` contains every error in it, in order."""
+class DefinitionError(LifecycleError, ValueError):
+    """A declaration is not sound. `.findings` contains every error in it, in order.
 
-    def __init__(self, name: str, findings: Sequence[DefinitionFinding]) -> None:
+    `.kind` is what is declared ("lifecycle", "binding", "call"), `.name` its name.
+    """
+
+    def __init__(self, name: str, findings: Sequence[DefinitionFinding], *, kind: str = "lifecycle") -> None:
+        self.kind = kind
         self.name = name
         self.findings = tuple(findings)
         count = "1 finding" if len(self.findings) == 1 else f"{len(self.findings)} findings"
         lines = "".join(f"\n  {finding}" for finding in self.findings)
-        super().__init__(f"lifecycle {shortened(name)} is not sound, {count}:{lines}")
+        super().__init__(f"{kind} {shortened(name)} is not sound, {count}:{lines}")
 
 
 class UnknownName(LifecycleError, ValueError):

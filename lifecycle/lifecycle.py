@@ -19,11 +19,10 @@ from lifecycle.conformance import Channel, Conformance
 from lifecycle.declaration import Alias, Declaration, Event, Invariant, Rule, State, Transition
 from lifecycle.diagram import Diagram, diagram_of, to_mermaid
 from lifecycle.documents import Document, read_json, read_yaml, require_yaml
-from lifecycle.errors import DefinitionError, DefinitionFinding, shortened
+from lifecycle.errors import DefinitionError, DefinitionFinding
+from lifecycle.findings import bad_value, for_editors, made_from, name_in
 from lifecycle.table import E, Origin, S
 from lifecycle.validation import (
-    LONGEST_NAME,
-    Path,
     limited,
     transition_system,
     validate,
@@ -274,7 +273,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
             DefinitionError: the text is not JSON, the declaration is not sound, or a name is not in its enumeration.
             TypeError: `text` is neither a text nor bytes.
         """
-        return _from_document(read_json(text), states, events)
+        return lifecycle_in(read_json(text), states, events)
 
     @overload
     @classmethod
@@ -294,7 +293,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
             TypeError: `text` is neither a text nor bytes.
             MissingExtra: the extra `yaml` is not installed.
         """
-        return _from_document(read_yaml(text), states, events)
+        return lifecycle_in(read_yaml(text), states, events)
 
     @overload
     @classmethod
@@ -317,11 +316,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
             MissingExtra: the file is YAML, and the extra `yaml` is not installed.
             OSError: the file cannot be read, or is a device.
         """
-        path = FilePath(path)
-        if path.is_char_device() or path.is_block_device():
-            raise OSError(f"{path} is a device, whose end may never come; a declaration is a file or a pipe")
-        read = read_yaml if path.suffix.lower() in (".yaml", ".yml") else read_json
-        return _from_document(read(path.read_bytes()), states, events)
+        return lifecycle_in(read_file(path), states, events)
 
     def to_json(self, *, indent: int | None = 2) -> str:
         """Return the declaration as JSON text; reading it back gives an equal lifecycle."""
@@ -341,10 +336,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         Args:
             states, events: the enumerations whose names may occur; any text may if omitted.
         """
-        schema = _declaration_of(states, events).model_json_schema()
-        schema["title"] = "Lifecycle"
-        schema["properties"][_SCHEMA_KEY] = {"type": "string", "title": "The schema that an editor checks by"}
-        return {_SCHEMA_KEY: "https://json-schema.org/draft/2020-12/schema", **schema}
+        return for_editors(_declaration_of(states, events).model_json_schema(), "Lifecycle")
 
     def _parts(self) -> dict[str, Any]:
         return {name: getattr(self.declaration, name) for name in Declaration.model_fields}
@@ -406,9 +398,6 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         return core_schema.no_info_wrap_validator_function(made, declaration, serialization=serialization)
 
 
-_SCHEMA_KEY = "$schema"  # the key in which editors look for the schema of a file
-
-
 def _is_lifecycle(value: object) -> TypeGuard[Lifecycle[Any, Any]]:
     return isinstance(value, Lifecycle)
 
@@ -437,69 +426,31 @@ def _parsed(data: Any, kind: type[Declaration[Any, Any]]) -> Declaration[Any, An
         return kind.model_validate(data)
     except ValidationError as error:
         # Not `from error`: it adds no facts, and printing it would print the whole document.
-        raise DefinitionError(_name_in(data), limited(map(_bad_value, error.errors()))) from None
+        raise DefinitionError(name_in(data), limited(map(bad_value, error.errors()))) from None
 
 
-def _from_document(document: Document, states: type[Any], events: type[Any]) -> Lifecycle[Any, Any]:
-    value: Any = document.value
-    if isinstance(value, dict):
-        value = {key: item for key, item in cast("dict[str, Any]", value).items() if key != _SCHEMA_KEY}
-    findings = [
-        DefinitionFinding("duplicate_key", _where(path), "is written twice; the first one would be ignored", path, line)
-        for path, line in document.repeated
-    ]
-    lifecycle: Lifecycle[Any, Any] | None = None
-    try:
-        lifecycle = Lifecycle.from_declaration(value, states=states, events=events)
-    except DefinitionError as error:
-        findings += (_located(finding, document) for finding in error.findings)
-    if lifecycle is None or findings:
-        raise DefinitionError(_name_in(value), limited(findings))
-    return lifecycle
+def read_file(path: str | FilePath) -> Document:
+    """Read a file: YAML if its name ends in .yaml or .yml, otherwise JSON.
+
+    Raises:
+        DefinitionError: the file is not JSON or YAML.
+        MissingExtra: the file is YAML, and the extra `yaml` is not installed.
+        OSError: the file cannot be read, or is a device.
+    """
+    path = FilePath(path)
+    if path.is_char_device() or path.is_block_device():
+        raise OSError(f"{path} is a device, whose end may never come; a declaration is a file or a pipe")
+    read = read_yaml if path.suffix.lower() in (".yaml", ".yml") else read_json
+    return read(path.read_bytes())
 
 
-def _located(finding: DefinitionFinding, document: Document) -> DefinitionFinding:
-    message = finding.message
-    if message.startswith(_NO_TEXT) and (bare := document.bare(finding.path)) is not None:
-        message += f": to YAML a bare {shortened(bare)[1:-1]} is no text; write it in quotes"
-    return replace(finding, message=message, line=document.line_of(finding.path))
+def lifecycle_in(document: Document, states: type[Any] = str, events: type[Any] = str) -> Lifecycle[Any, Any]:
+    """Return the lifecycle that a document declares. Raises DefinitionError, whose findings have their lines."""
 
+    def made(value: Any) -> Lifecycle[Any, Any]:
+        return Lifecycle.from_declaration(value, states=states, events=events)
 
-def _name_in(data: Any) -> str:
-    name = cast("dict[str, Any]", data).get("name") if isinstance(data, dict) else None
-    return name if isinstance(name, str) else "?"
-
-
-def _bad_value(error: Mapping[str, Any]) -> DefinitionFinding:
-    """Return the finding for one of pydantic's errors."""
-    kind = error["type"]
-    should = _SHOULD.get(kind) or error["msg"].removeprefix("Input ")
-    message = _PLAINER.get(kind) or f"{should}, not {_given(error['input'])}"
-    return DefinitionFinding("bad_value", _where(error["loc"]), message, error["loc"])
-
-
-def _where(path: Path) -> str:
-    where = ""
-    for part in path:
-        key = str(part)[:LONGEST_NAME]
-        where += f"[{key}]" if isinstance(part, int) else f".{key}" if where else key
-    return where or "declaration"
-
-
-def _given(value: Any) -> str:
-    # Only short values are shown: a few lines of YAML can expand to gigabytes.
-    return shortened(value) if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"
-
-
-_NO_TEXT = "should be a valid string"
-_SHOULD = {"bool_type": "should be true or false", "model_type": "should be a mapping of its fields"}
-_PLAINER = {
-    "missing": "is missing",
-    "extra_forbidden": "there is no such field",
-    "unexpected_keyword_argument": "there is no such field",
-    "tuple_type": "should be a list",
-    "value_error": "contains half of a surrogate pair, which cannot be written",
-}
+    return made_from(document, made, kind="lifecycle")
 
 
 def _statuses_by_channel(lifecycle: Declaration[S, E]) -> dict[str, dict[str, S]]:

@@ -53,6 +53,16 @@ LARGEST: Mapping[str, int] = {
 MOST_FINDINGS = 100  # people do not read more, and each one costs a search for the name that was meant
 
 
+def path_text(path: Path) -> str:
+    """Return the name of a part in messages, such as `transitions[3].target`."""
+    name = ""
+    for part in path:
+        key = str(part)[:LONGEST_NAME]
+        key = key if key.isprintable() else repr(key)
+        name += f"[{key}]" if isinstance(part, int) else f".{key}" if name else key
+    return name or "declaration"
+
+
 def limited(findings: Iterable[DefinitionFinding]) -> tuple[DefinitionFinding, ...]:
     """Return the first 100 findings; if there are more, one more finding says so."""
     found = tuple(islice(findings, MOST_FINDINGS + 1))

@@ -18,7 +18,8 @@ from tests.support.packages import MODULES, ROOT, belongs
 # Files that are not there yet may be named; a file that is not named is an error.
 ONE_WAY = {
     "lifecycle": """
-        errors <- table <- graph <- conformance <- declaration <- validation <- documents <- lifecycle <- catalog.*
+        errors <- table <- graph <- conformance <- declaration <- validation <- documents <- findings <- lifecycle
+        lifecycle <- catalog.*
         catalog.* <- journal <- memory_creates <- memory
         process_bound <- memory
         journal <- effects, proof <- command
@@ -34,8 +35,9 @@ ONE_WAY = {
         http.task_procedures, http.paginator <- http.creates <- http.client
         http.sending <- http.driver
         argument_checks <- http.arguments, http.timing, watch.*, journal.*, machine, webhooks, arrays
-        argument_checks <- http.field_types
-        http.arguments, http.field_types, http.misspelt_options <- http.binding
+        http.requests <- http.arguments
+        http.http_errors, http.requests <- http.responses <- http.binding
+        http.arguments, http.declared, http.misspelt_options <- http.binding
         argument_checks <- emulator.*, logs.*
         http.http_errors, http.transport_failures <- http.limits <- http.connections <- http.driver
         http.limits, http.redaction <- http.sending

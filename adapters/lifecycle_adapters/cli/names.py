@@ -9,11 +9,15 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lifecycle import CATALOG, Lifecycle, LifecycleError, MissingExtra, UnknownName
+from lifecycle.lifecycle import lifecycle_in, read_file
+
+if TYPE_CHECKING:
+    from lifecycle_adapters.http import HttpBinding
 
 Proposals = list[tuple[str, str]]
 
@@ -21,22 +25,43 @@ Proposals = list[tuple[str, str]]
 def declared(name: str) -> Lifecycle[str, str]:
     """Return the lifecycle of the catalog that has this name, otherwise the one that the file declares.
 
+    The file declares a lifecycle, or a service with its lifecycle.
+
     Raises:
         UnknownName: it is neither a name of the catalog nor the path of a file.
         DefinitionError: the file's declaration is not sound.
-        MissingExtra: the file is YAML, and the extra for it is not installed.
+        MissingExtra: the file is YAML or declares a service, and the extra for it is not installed.
         OSError: the file cannot be read.
     """
     if name in CATALOG:
         return CATALOG[name]
-    if _looks_like_path(name) or Path(name).is_file():
-        return Lifecycle.from_file(name)
+    if _is_file(name):
+        document = read_file(name)
+        value: Any = document.value
+        if isinstance(value, dict) and "lifecycle" in value:
+            from lifecycle_adapters.http.binding import binding_in
+
+            return binding_in(document).lifecycle
+        return lifecycle_in(document)
     advice = "a lifecycle of your own is named by the file that declares it, such as ./mine.json"
     raise UnknownName("lifecycle", name, known=CATALOG, where="catalog", advice=advice)
 
 
-def _looks_like_path(name: str) -> bool:
-    return "/" in name or os.sep in name or Path(name).suffix.lower() in (".json", ".yaml", ".yml")
+def declared_service(name: str) -> HttpBinding[Any, Any]:
+    """Return the service that has this name, otherwise the one that the file declares. Raises like `declared`."""
+    from lifecycle_adapters.http import HttpBinding, service, services
+
+    if name in services():
+        return service(name)
+    if _is_file(name):
+        return HttpBinding.from_file(name)
+    advice = "a service of your own is named by the file that declares it, such as ./mine.yaml"
+    raise UnknownName("service", name, known=services(), where="services", advice=advice)
+
+
+def _is_file(name: str) -> bool:
+    looks_like_path = "/" in name or os.sep in name or Path(name).suffix.lower() in (".json", ".yaml", ".yml")
+    return looks_like_path or Path(name).is_file()
 
 
 # --- completion --------------------------------------------------------------------------------
@@ -68,10 +93,8 @@ def api_proposals() -> list[str]:
 
 def command_proposals(ctx: typer.Context) -> Proposals:
     """Propose the commands of the service that the command line names."""
-    from lifecycle_adapters.http import service
-
-    with suppress(LifecycleError):
-        lifecycle: Lifecycle[Any, Any] = service(ctx.params["api"]).lifecycle
+    with suppress(LifecycleError, OSError):
+        lifecycle: Lifecycle[Any, Any] = declared_service(ctx.params["api"]).lifecycle
         return [(str(command), lifecycle.event(command).meaning) for command in lifecycle.commands]
     return []
 
@@ -90,7 +113,7 @@ LifecycleName = Annotated[
     str,
     typer.Argument(
         metavar="NAME",
-        help="Lifecycle of the catalog (see `list`), or JSON or YAML file that declares one.",
+        help="Lifecycle of the catalog (see `list`), or JSON or YAML file that declares one or a service.",
         autocompletion=lifecycle_proposals,
     ),
 ]

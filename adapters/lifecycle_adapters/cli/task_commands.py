@@ -22,7 +22,14 @@ from lifecycle import Lifecycle
 from lifecycle.effects import Progress
 from lifecycle.following import Until
 from lifecycle_adapters.cli.assignments import assignments, field_assignment, text_assignment
-from lifecycle_adapters.cli.names import AsJson, api_proposals, command_proposals, declared, lifecycle_proposals
+from lifecycle_adapters.cli.names import (
+    AsJson,
+    api_proposals,
+    command_proposals,
+    declared,
+    declared_service,
+    lifecycle_proposals,
+)
 from lifecycle_adapters.cli.output import (
     BAD_INPUT,
     INTERRUPTED,
@@ -54,7 +61,8 @@ def _base_url(given: str | None) -> str | None:
 Api = Annotated[
     str,
     typer.Option(
-        help="Service, such as v2, or v2-session for the sessions of v2.",
+        metavar="NAME|FILE",
+        help="Service, such as v2, or v2-session for the sessions of v2; or JSON or YAML file that declares one.",
         autocompletion=api_proposals,
         show_default=False,
     ),
@@ -146,8 +154,8 @@ def create(
 ) -> None:
     """Create a task or a session, and print its id.
 
-    The API key is read from the variable that --key-from names; otherwise from BROWSER_USE_API_KEY, if the server is
-    the service's own or this machine; otherwise from a prompt on the terminal.
+    The API key is read from the variable that --key-from names; otherwise from the service's own variable, such as
+    BROWSER_USE_API_KEY, if the server is the service's own or this machine; otherwise from a prompt on the terminal.
     """
     from lifecycle_adapters.http import Client
 
@@ -374,10 +382,9 @@ def with_key(make: Callable[..., C], api: str, variable: str | None, **settings:
 
     No option takes the key itself: it would show in the list of processes.
     """
-    from lifecycle_adapters.http import service
     from lifecycle_adapters.http.keys import NoKey
 
-    binding = service(api)
+    binding = declared_service(api)
     if variable is not None:
         key = os.environ.get(variable) or fail(f"no API key: {shown(variable)} is not set", BAD_INPUT)
         return make(binding, api_key=key, **settings)

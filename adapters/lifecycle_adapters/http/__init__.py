@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lifecycle_adapters.http.binding import Authentication, Call, HttpBinding, KeyVariable, ListCall, Proof, Request
+from lifecycle_adapters.http.binding import Authentication, Call, HttpBinding, KeyVariable, ListCall, Proof
 from lifecycle_adapters.http.http_errors import (
     ClientUnusable,
     DetailsTimedOut,
@@ -27,6 +27,7 @@ from lifecycle_adapters.http.http_errors import (
     ServerError,
     Unauthorized,
 )
+from lifecycle_adapters.http.requests import Request
 from lifecycle_adapters.http.services import register, service, services
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from lifecycle.journal import RequestContext
 from lifecycle_adapters.argument_checks import require, require_number
+from lifecycle_adapters.http.requests import is_changed_when_sent
 
 OnUnknown = Literal["raise", "continue"]
 
@@ -75,5 +76,7 @@ def server(base_url: str, base_path: str, *, name: str = "base_url") -> str:
     # `urlsplit` takes out line breaks and tabs, and an empty query or fragment.
     if not is_server or not base_url.isprintable() or not {" ", "?", "#"}.isdisjoint(base_url):
         raise ValueError(f"{name} must be like 'https://host', not {base_url!r}")
+    if is_changed_when_sent(parts.path.rstrip("/")):
+        raise ValueError(f"{name} must have no '//', '/./' or '/../' in its path, not {base_url!r}")
     # Other clients want the path in the base URL; both forms must lead to the same calls.
     return base_url.rstrip("/").removesuffix(base_path)

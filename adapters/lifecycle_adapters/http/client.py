@@ -265,7 +265,7 @@ class Client(_Configured[S, E]):
         The intent is recorded before the request is sent; so a crash leaves a create that `recover` reports.
 
         Args:
-            task: what to do.
+            task: what to do; it is sent in the field that the binding names as `task_field`.
             idempotency_key: given again, it returns the task that was created first, with no request, also across
                 processes and restarts if the journal is durable. A create that is known to have made no task frees it.
                 The fields must be the same as first; labels, reason and origin may differ, and those of the first
@@ -282,7 +282,7 @@ class Client(_Configured[S, E]):
             AdapterError: the journal cannot be written.
             HttpError: the service refused, or was never reached; no task was created.
         """
-        body = fields if task is None else {"task": task, **fields}
+        body = self.binding.create_fields(task, fields)
         creating = self._create_procedures()[0].create(
             body, labels={} if labels is None else labels, context=request_context(idempotency_key, origin, reason)
         )
@@ -467,7 +467,7 @@ class AsyncClient(_Configured[S, E]):
         **fields: Any,
     ) -> AsyncTask[S, E]:
         """Create a task (a session without work, if `task` is omitted and the service allows it)."""
-        body = fields if task is None else {"task": task, **fields}
+        body = self.binding.create_fields(task, fields)
         creating = self._create_procedures()[0].create(
             body, labels={} if labels is None else labels, context=request_context(idempotency_key, origin, reason)
         )

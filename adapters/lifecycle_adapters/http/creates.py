@@ -31,10 +31,11 @@ from lifecycle.effects import (
 from lifecycle.errors import CreateInFlight, CreateUncertain, LifecycleError, shortened
 from lifecycle.journal import CreateRecord, Creates, RequestContext, name_fault
 from lifecycle.lifecycle import Lifecycle
-from lifecycle_adapters.http.binding import HttpBinding, id_in, value_at
+from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.http_errors import HttpError, InvalidResponse
 from lifecycle_adapters.http.interpreter import Actions, HttpCall, Procedure, in_journal, interpret
 from lifecycle_adapters.http.paginator import Paginator, TaskSummary
+from lifecycle_adapters.http.responses import id_in, value_at
 from lifecycle_adapters.http.task_procedures import Recovered, TaskProcedures
 from lifecycle_adapters.http.timing import Pacer, Timing
 

@@ -10,9 +10,10 @@ from urllib.parse import urlencode
 from lifecycle.effects import Effect, Failure, Load, ProcedureRun, Response, Steps, read_with_retries
 from lifecycle.journal import TaskRecord
 from lifecycle.lifecycle import Lifecycle
-from lifecycle_adapters.http.binding import HttpBinding, id_in, value_at
+from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.http_errors import InvalidResponse
 from lifecycle_adapters.http.interpreter import Actions, HttpCall, Procedure, interpret
+from lifecycle_adapters.http.responses import id_in, value_at
 from lifecycle_adapters.http.timing import Pacer, Timing
 
 

@@ -35,9 +35,11 @@ from lifecycle.journal import NO_CONTEXT, Report, RequestContext, TaskJournal
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import E, Origin, S, VerdictKind
 from lifecycle_adapters import telemetry
-from lifecycle_adapters.http.binding import Call, HttpBinding, Request, id_in, value_at
+from lifecycle_adapters.http.binding import Call, HttpBinding
 from lifecycle_adapters.http.http_errors import DetailsTimedOut, HttpError, RateLimited, ResponseError, ServerError
 from lifecycle_adapters.http.interpreter import Actions, HttpCall, Procedure, in_journal, interpret
+from lifecycle_adapters.http.requests import Request
+from lifecycle_adapters.http.responses import id_in, value_at
 from lifecycle_adapters.http.timing import Pacer, Timing
 
 R = TypeVar("R")
@@ -138,7 +140,7 @@ class TaskProcedures(Generic[S, E]):
 
     def observe_creation(self, response: Accepted, fields: Mapping[str, Any]) -> None:
         """Take from the response to the create whether work was given, and the ids of companions; record nothing."""
-        if fields.get("task"):
+        if value_at(dict(fields), self.binding.task_field):
             self.work.mark_given()
         self._observe(response)
 

@@ -293,11 +293,11 @@ def test_its_own_address_is_the_default(lifecycle: Lifecycle[str, str]) -> None:
 
 def test_a_table_must_fit_its_lifecycle(lifecycle: Lifecycle[str, str]) -> None:
     binding = wire_of(lifecycle)
-    with pytest.raises(ValueError, match="`commands` has no call for 'tear'"):
+    with pytest.raises(ValueError, match="commands: has no call for 'tear'"):
         replace(binding, commands={name: call for name, call in binding.commands.items() if name != "tear"})
-    with pytest.raises(ValueError, match="`commands` has 'shred', which is no command of"):
+    with pytest.raises(ValueError, match=r"commands\.shred: 'shred' is no command of"):
         replace(binding, commands={**binding.commands, "shred": binding.call("tear")})
-    with pytest.raises(ValueError, match=r"'taer', which is no command of .*; did you mean 'tear'\?"):
+    with pytest.raises(ValueError, match=r"commands\.taer: 'taer' is no command of .*; did you mean 'tear'\?"):
         replace(binding, commands={**binding.commands, "taer": binding.call("tear")})
 
 
@@ -326,3 +326,31 @@ def test_a_declaration_that_is_not_sound_makes_no_table(tmp_path: Path) -> None:
     path.write_text(json.dumps({**DECLARATION, "states": [{"name": "waiting"}]}))
     with pytest.raises(DefinitionError):
         Lifecycle.from_file(path)
+
+
+@pytest.mark.parametrize(
+    ("task_field", "body"),
+    [("text", {"text": "a letter"}), ("input.text", {"input": {"text": "a letter"}})],
+)
+def test_task_is_sent_and_compared_in_the_field_that_the_binding_names(
+    connect: Connect, serve: Serve, lifecycle: Lifecycle[str, str], task_field: str, body: dict[str, Any]
+) -> None:
+    server = serve(lambda _: Reply(body={"number": 1, "now": "held"}))
+    create = Call(method="POST", path="/jobs", body={}, status_field="now")
+    binding = wire_of(lifecycle, create=create, task_field=task_field)
+    client = connect(binding, server.base_url, api_key="my-own-desk-key")
+    client.create("a letter")
+    assert server.seen[-1].json == body
+    with pytest.raises(TypeError, match=f"the task is given as the field {next(iter(body))!r}, too"):
+        client.create("a letter", **body)
+
+
+def test_service_whose_creates_take_no_task_is_given_fields_only(
+    connect: Connect, serve: Serve, lifecycle: Lifecycle[str, str]
+) -> None:
+    server = serve(lambda _: Reply(body={"number": 1, "now": "held"}))
+    client = connect(wire_of(lifecycle, task_field=None), server.base_url, api_key="my-own-desk-key")
+    with pytest.raises(TypeError, match="printer: a create takes no task, only fields"):
+        client.create("a letter")
+    assert server.seen == []
+    assert client.create(text="a letter").id == "1"

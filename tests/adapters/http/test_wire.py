@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lifecycle import CATALOG, UnknownName, V1Event, V2Event, V2SessionEvent, V3Event, V4Event
+from lifecycle import CATALOG, DefinitionError, UnknownName, V1Event, V2Event, V2SessionEvent, V3Event, V4Event
 from lifecycle.effects import Accepted, Denied, Failure, Lost, Missing, Refused, Response, Throttled
 from lifecycle_adapters.http import (
     Authentication,
@@ -38,8 +38,8 @@ from lifecycle_adapters.http import (
     Unauthorized,
     service,
 )
-from lifecycle_adapters.http.binding import id_in, retry_after_s, value_at
 from lifecycle_adapters.http.http_errors import InvalidResponse, ResponseError
+from lifecycle_adapters.http.responses import id_in, retry_after_s, value_at
 from lifecycle_adapters.http.v1 import V1
 from lifecycle_adapters.http.v2 import V2, V2_SESSION
 from lifecycle_adapters.http.v3 import V3
@@ -164,7 +164,21 @@ def _circle() -> list[Any]:
     return circle
 
 
-@pytest.mark.parametrize("value", [NOW, {1, 2}, b"bytes", float("nan"), float("inf"), "\ud800", _circle(), object()])
+@pytest.mark.parametrize(
+    "value",
+    [
+        NOW,
+        {1, 2},
+        b"bytes",
+        float("nan"),
+        float("inf"),
+        "\ud800",
+        _circle(),
+        object(),
+        {1: "a", "1": "b"},
+        [({None: 1},)],
+    ],
+)
 def test_a_field_that_is_no_json_is_refused(value: object) -> None:
     with pytest.raises(TypeError, match="the fields are no JSON"):
         V3.command_request(V3Event.DISPATCH, ID, {"task": "buy milk", "more": value})
@@ -688,13 +702,16 @@ def test_response_is_parsed_by_the_paths_of_its_binding() -> None:
 
 
 def test_a_table_that_lacks_a_request_for_a_command_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"binding 'v1': `commands` has no call for 'pause', 'resume'"):
+    with pytest.raises(
+        ValueError,
+        match="bad_value: commands: has no call for 'pause', 'resume'",
+    ):
         replace(V1, commands={V1Event.STOP: V1.call(V1Event.STOP)})
 
 
 @pytest.mark.parametrize("changed", [{"status": Call(method="GET", path="/{id}")}, {"details": V1.status}])
 def test_a_table_whose_reads_carry_no_status_is_refused(changed: dict[str, Call]) -> None:
-    with pytest.raises(ValueError, match="where do the status and the details carry the status"):
+    with pytest.raises(ValueError, match=r"(status|details)\.status_field: must say where the response has the status"):
         replace(V1, **changed)  # type: ignore[arg-type]
 
 
@@ -773,9 +790,9 @@ GET: dict[str, Any] = {"method": "GET", "path": "/jobs/{id}", "status_field": "s
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"method": "FETCH"}, "the method must be one of GET, POST, PUT, PATCH, DELETE"),
-        ({"method": "get"}, "the method must be one of"),
-        ({"path": "jobs/{id}"}, "the path must begin with '/'"),
+        ({"method": "FETCH"}, "method: must be one of GET, POST, PUT, PATCH, DELETE"),
+        ({"method": "get"}, "method: must be one of"),
+        ({"path": "jobs/{id}"}, "path: must begin with '/'"),
         ({"path": "/jobs?id={id}"}, "a query is given as `query`"),
         ({"path": "//jobs/{id}"}, "no '//', '/./' or '/../'"),
         ({"path": "/jobs//{id}"}, "no '//', '/./' or '/../'"),
@@ -787,8 +804,8 @@ GET: dict[str, Any] = {"method": "GET", "path": "/jobs/{id}", "status_field": "s
         ({"path": "/jobs/{}"}, "unknown placeholder '{}'"),
         ({"query": {"id": "{ID}"}}, "unknown placeholder '{ID}'"),
         ({"body": {"job": "{job}"}}, "unknown placeholder '{job}'"),
-        ({"body": {}, "optional_fields": ("",)}, "`optional_fields` has an empty name"),
-        ({"required_fields": ("task",)}, "`required_fields` names fields of a body, and there is none"),
+        ({"body": {}, "optional_fields": ("",)}, "optional_fields: has an empty name"),
+        ({"required_fields": ("task",)}, "required_fields: names fields of a body, and there is none"),
     ],
 )
 def test_a_call_that_cannot_be_meant_is_refused_when_it_is_made(changes: dict[str, Any], said: str) -> None:
@@ -804,7 +821,7 @@ def test_a_path_that_is_sent_as_it_is_written_may_have_dots(path: str) -> None:
 
 @pytest.mark.parametrize("header", ["", "X Key", "X-Key:", "X\nKey", "Schlüssel", "a/b"])
 def test_a_header_that_cannot_be_sent_is_refused_when_it_is_made(header: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(f"authentication: {header!r} cannot be a header's name: give one")):
+    with pytest.raises(ValueError, match=re.escape(f"header: {header!r} cannot be a header's name: give one")):
         Authentication(header)
 
 
@@ -830,7 +847,7 @@ OF_HTTP_ITSELF = [
 @pytest.mark.parametrize("header", OF_HTTP_ITSELF)
 def test_header_of_http_itself_carries_no_key(header: str) -> None:
     for name in (header, header.lower(), header.upper()):
-        with pytest.raises(ValueError, match=f"authentication: the header {name!r} is for HTTP itself, and no key can"):
+        with pytest.raises(ValueError, match=f"header: {name!r} is for HTTP itself, and no key can"):
             Authentication(name)
 
 
@@ -846,18 +863,18 @@ def test_other_headers_carry_the_key(header: str) -> None:
 
 @pytest.mark.parametrize("prefix", ["Bearer\n", "Schlüssel ", " Bearer ", "\0"])
 def test_a_prefix_that_cannot_be_sent_is_refused_when_it_is_made(prefix: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(f"no header can carry the prefix {prefix!r}")):
+    with pytest.raises(ValueError, match=re.escape(f"prefix: no header can carry {prefix!r}")):
         Authentication("X-Key", prefix)
 
 
 def test_sessions_at_another_server_are_refused() -> None:
     session = replace(V2_SESSION, base_url="https://elsewhere.example")
-    with pytest.raises(ValueError, match=r"its session is at https://elsewhere.example, and it is at https://api"):
+    with pytest.raises(ValueError, match=r"session: is at https://elsewhere.example, and this binding at https://api"):
         replace(V2, session=session)
 
 
 def test_a_base_path_that_is_not_sent_as_it_is_written_is_refused() -> None:
-    with pytest.raises(ValueError, match=re.escape("base_path must have no '//', '/./' or '/../', not '/api/../v1'")):
+    with pytest.raises(ValueError, match=re.escape("base_path: must have no '//', '/./' or '/../', not '/api/../v1'")):
         replace(V1, base_path="/api/../v1")
 
 
@@ -884,8 +901,8 @@ WITH_USERS = [
 
 @pytest.mark.parametrize("url", NO_SERVERS)
 def test_base_url_that_is_no_server_is_refused_when_the_binding_is_made(url: str) -> None:
-    said = re.escape(f"base_url must be like 'https://host', not {url!r}")
-    with pytest.raises(ValueError, match=f"^binding 'v1': {said}"):
+    said = re.escape(f"base_url: it must be like 'https://host', not {url!r}")
+    with pytest.raises(DefinitionError, match=f"^binding 'v1' is not sound, 1 finding:\n  bad_value: {said}"):
         replace(V1, base_url=url)
 
 
@@ -898,15 +915,15 @@ def test_client_and_binding_refuse_the_same_servers(url: str) -> None:
 
 @pytest.mark.parametrize("url", NO_SERVERS)
 def test_key_variable_and_binding_refuse_the_same_servers(url: str) -> None:
-    said = re.escape(f"key variable: `server` must be like 'https://host', not {url!r}")
-    with pytest.raises(ValueError, match=f"^{said}"):
+    said = re.escape(f"server: it must be like 'https://host', not {url!r}")
+    with pytest.raises(DefinitionError, match=said):
         KeyVariable("PRINTER_KEY", url)
 
 
 @pytest.mark.parametrize("name", ["", "A=B", "A B", "A\n", "A\0", "\ud800", "KEY="])
 def test_name_that_no_environment_variable_can_have_is_refused(name: str) -> None:
-    said = "`name` must be the name of an environment variable, such as 'PRINTER_KEY', not"
-    with pytest.raises(ValueError, match=re.escape(f"key variable: {said} {name!r}")):
+    said = "name: must be the name of an environment variable, such as 'PRINTER_KEY', not"
+    with pytest.raises(ValueError, match=re.escape(f"{said} {name!r}")):
         KeyVariable(name, "https://printer.example")
 
 
@@ -917,11 +934,11 @@ def test_key_variable_has_any_other_name(name: str) -> None:
 
 @pytest.mark.parametrize("url", WITH_USERS)
 def test_base_url_with_a_password_is_refused_and_not_shown(url: str) -> None:
-    with pytest.raises(ValueError, match="base_url must hold no user and no password") as in_binding:
+    with pytest.raises(ValueError, match="base_url: it must hold no user and no password") as in_binding:
         replace(V1, base_url=url)
     with pytest.raises(ValueError, match="base_url must hold no user and no password") as in_client:
         Client("v1", base_url=url, api_key="any")
-    with pytest.raises(ValueError, match="`server` must hold no user and no password") as in_variable:
+    with pytest.raises(ValueError, match="server: it must hold no user and no password") as in_variable:
         KeyVariable("PRINTER_KEY", url)
     assert "secret" not in f"{in_binding.value} {in_client.value} {in_variable.value}"
 
@@ -936,24 +953,29 @@ def listing(**fields: Any) -> ListCall:
 
 @pytest.mark.parametrize("path", NO_PATHS)
 def test_status_field_that_is_no_path_is_refused_when_the_call_is_made(path: Any) -> None:
-    with pytest.raises(ValueError, match=rf"call GET /jobs/\{{id\}}: `status_field` must be .*{re.escape(repr(path))}"):
+    with pytest.raises(ValueError, match=rf"status_field: must be .*{re.escape(repr(path))}"):
         Call(**{**GET, "status_field": path})
 
 
 @pytest.mark.parametrize("path", [*NO_PATHS, ""])
 @pytest.mark.parametrize("name", ["id_field", "output_field", "cost_field", "created_field", "task_field"])
 def test_field_that_is_no_path_is_refused_when_the_binding_is_made(name: str, path: Any) -> None:
-    with pytest.raises(ValueError, match=f"binding 'v1': `{name}` must be .*{re.escape(repr(path))}"):
+    with pytest.raises(ValueError, match=f"{name}: must be .*{re.escape(repr(path))}"):
         replace(V1, **{name: path})
 
 
 @pytest.mark.parametrize("path", NO_PATHS)
 def test_path_in_a_listing_or_a_proof_is_checked_when_the_binding_is_made(path: Any) -> None:
     for name in ("items_field", "next_field"):
-        with pytest.raises(ValueError, match=f"`listing.{name}` must be .*{re.escape(repr(path))}"):
+        with pytest.raises(ValueError, match=f"{name}: must be .*{re.escape(repr(path))}"):
             replace(V1, listing=listing(**{name: path}))
-    with pytest.raises(ValueError, match=re.escape("`proofs['stop'].id_field` must be")):
+    with pytest.raises(ValueError, match="id_field: must be"):
         replace(V1, proofs={V1Event.STOP: Proof(binding=V1, id_field=path, event="stop")})
+
+
+def test_proof_is_by_a_command_of_its_binding() -> None:
+    with pytest.raises(DefinitionError, match="event: 'halt' is no command of 'v1'"):
+        Proof(binding=V1, id_field="id", event="halt")
 
 
 def test_braces_that_are_no_placeholder_may_stand_in_a_body() -> None:
@@ -971,19 +993,19 @@ EVERYTHING: dict[str, Any] = {"method": "DELETE", "path": "/jobs"}
     [
         (
             {"commands": {**COMMANDS, V1Event.STOP: Call(**EVERYTHING)}},
-            "'stop' is DELETE /jobs, which does not name its task",
+            "commands.stop: DELETE /jobs does not name its task",
         ),
         (
             {"status": Call(method="GET", path="/status", status_field="")},
-            "'status' is GET /status, which does not name",
+            "status: GET /status does not name",
         ),
         (
             {"details": Call(method="GET", path="/task", status_field="status")},
-            "'details' is GET /task, which does not name",
+            "details: GET /task does not name",
         ),
         (
             {"create": Call(method="POST", path="/tasks/{id}", body={})},
-            "'create' is POST /tasks/{id}, which names a task",
+            "create: POST /tasks/{id} names a task",
         ),
         (
             {
@@ -991,22 +1013,18 @@ EVERYTHING: dict[str, Any] = {"method": "DELETE", "path": "/jobs"}
                     call=Call(method="GET", path="/tasks/{id}"), items_field="tasks", page_parameter="page"
                 )
             },
-            "'listing' is GET /tasks/{id}, which names a task",
+            "listing.call: GET /tasks/{id} names a task",
         ),
-        ({"base_path": "api"}, "base_path must be empty, or begin with '/' and not end with it, not 'api'"),
-        ({"base_path": "/api/"}, "base_path must be empty"),
+        ({"base_path": "api"}, "base_path: must be empty, or begin with '/' and not end with it, not 'api'"),
+        ({"base_path": "/api/"}, "base_path: must be empty"),
         (
             {"proofs": {"halt": Proof(binding=V1, id_field="id", event="stop")}},
-            "a proof of 'halt', which is no command",
-        ),
-        (
-            {"proofs": {"stop": Proof(binding=V1, id_field="id", event="halt")}},
-            "the proof of 'stop' is 'halt', which is no command of 'v1'",
+            "proofs.halt: 'halt' is no command",
         ),
     ],
 )
 def test_a_table_that_cannot_be_meant_is_refused_when_it_is_made(changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(f"binding 'v1': {said}")):
+    with pytest.raises(ValueError, match=re.escape(f"bad_value: {said}")):
         replace(V1, **changes)
 
 

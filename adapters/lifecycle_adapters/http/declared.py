@@ -1,0 +1,94 @@
+"""The examination of a part of a binding when it is made: the types of its fields, then the rules of its class.
+
+Pydantic checks the types; the description of a field is the text of its finding, and of the JSON Schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
+from functools import cache
+from typing import Any, ClassVar, TypeVar, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
+from pydantic.fields import FieldInfo
+
+from lifecycle.errors import DefinitionError, DefinitionFinding
+from lifecycle.findings import bad_value, name_in
+from lifecycle.validation import Path, limited, path_text
+
+T = TypeVar("T")
+
+Mistake = tuple[Path, str]
+"""Where a part is wrong, and a sentence that says what is."""
+
+
+class Declared:
+    """A dataclass that is examined when it is made. Its `__post_init__` calls `examine`."""
+
+    __slots__ = ()
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+
+def examine(part: Declared, kind: str, name: str, mistakes: Callable[[], Iterable[Mistake]]) -> None:
+    """Raise DefinitionError unless every field is of its type and there are no mistakes; it has all findings.
+
+    Args:
+        part: what is examined. Its fields become what pydantic makes of them: a list becomes a tuple.
+        kind, name: what it is called in messages.
+        mistakes: called if the types are right.
+    """
+    findings = _wrong_types(part)
+    if not findings:
+        findings = [DefinitionFinding("bad_value", path_text(path), message, path) for path, message in mistakes()]
+    if findings:
+        raise DefinitionError(name, limited(findings), kind=kind)
+
+
+def _wrong_types(part: Declared) -> list[DefinitionFinding]:
+    kind: Any = type(part)
+    model, wanted = _model_of(kind)
+    try:
+        checked = model.model_validate({name: getattr(part, name) for name in wanted})
+    except ValidationError as error:
+        return [finding for each in error.errors() for finding in findings_of(each, wanted[each["loc"][0]])]
+    for name in wanted:
+        object.__setattr__(part, name, getattr(checked, name))
+    return []
+
+
+def findings_of(error: Any, wanted: str | None = None) -> Iterator[DefinitionFinding]:
+    """Yield the findings that one of pydantic's errors means, in a field that should be `wanted`."""
+    raised, path = error.get("ctx", {}).get("error"), error["loc"]
+    if isinstance(raised, DefinitionError):  # of a part that was given as a mapping
+        for finding in raised.findings:
+            where = path_text((*path, finding.where))
+            yield DefinitionFinding(finding.code, where, finding.message, (*path, *finding.path))
+    elif wanted is None or len(path) > 1:
+        yield bad_value(error)
+    else:
+        given = error["input"]
+        shown = f"the class {given.__name__}" if isinstance(given, type) else f"{given!r:.80} ({type(given).__name__})"
+        yield DefinitionFinding("bad_value", path_text(path), f"must be {wanted}, not {shown}", path)
+
+
+def parse(kind: type[T], value: Any, what: str) -> T:
+    """Return the part that a value, as JSON has it, declares. Raises DefinitionError, which calls the part `what`."""
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        findings = (finding for each in error.errors() for finding in findings_of(each))
+        raise DefinitionError(name_in(value), limited(findings), kind=what) from None
+
+
+@cache
+def _model_of(kind: Any) -> tuple[type[BaseModel], dict[Any, str]]:
+    """Return a model with the fields of a class, and the description of each."""
+    hints = get_type_hints(kind, include_extras=True)
+    names = [field.name for field in fields(kind)]
+    definitions: Any = {name: (hints[name], ...) for name in names}
+    return create_model(kind.__name__, **definitions), {name: _description(hints[name]) for name in names}
+
+
+def _description(hint: Any) -> str:
+    return next(each.description or "" for each in hint.__metadata__ if isinstance(each, FieldInfo))

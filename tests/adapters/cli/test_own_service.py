@@ -1,0 +1,113 @@
+"""A service of one's own, declared in one file: the commands work on it as on the built-in ones."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from lifecycle import Lifecycle
+from lifecycle_adapters.http import HttpBinding
+from tests.adapters.cli.commands import call, call_json
+from tests.adapters.http.scripted import Reply, ScriptedServer, Seen
+from tests.support.packages import ROOT
+
+KEY = "a-desk-key-that-is-long"
+FILE = str(ROOT / "examples" / "services" / "print-job.yaml")
+
+
+class Printer:
+    """The printer of the file. Its jobs stay where they are unless they are cancelled."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, str] = {}
+
+    def __call__(self, seen: Seen) -> Reply:
+        if seen.headers.get("x-key") != KEY:
+            return Reply(status=401, body={"error": "whose desk is this?"})
+        match [seen.method, *seen.path.strip("/").split("/")]:
+            case ["POST", "jobs"] if seen.json.keys() == {"text"}:
+                number = str(len(self.jobs) + 1)
+                self.jobs[number] = "waiting"
+                return self.view(number)
+            case ["GET", "jobs"]:
+                return Reply(body={"jobs": [] if "page=2" in seen.query else [*map(self.document, self.jobs)]})
+            case ["GET", "jobs", number] if number in self.jobs:
+                return self.view(number)
+            case ["DELETE", "jobs", number] if number in self.jobs:
+                self.jobs[number] = "cancelled"
+                return self.view(number)
+            case _:
+                return Reply(status=404, body={"error": "no such job"})
+
+    def document(self, number: str) -> dict[str, str]:
+        return {"id": number, "status": self.jobs[number]}
+
+    def view(self, number: str) -> Reply:
+        return Reply(body=self.document(number))
+
+
+@pytest.fixture
+def server() -> Generator[ScriptedServer]:
+    with ScriptedServer(Printer()).running() as running:
+        yield running
+
+
+def test_every_command_works_on_a_service_that_a_file_declares(server: ScriptedServer, tmp_path: Path) -> None:
+    env = {"PRINTER_KEY": KEY, "LIFECYCLE_BASE_URL": server.base_url, "LIFECYCLE_JOURNAL": str(tmp_path / "j.db")}
+    created = call("create", "--api", FILE, "my letter", env=env)
+    assert (created.exit_code, created.stdout) == (0, "1\n")
+    assert server.seen[-1].json == {"text": "my letter"}
+    assert call("status", "--api", FILE, "1", env=env).stdout == "waiting\n"
+    assert call("send", "--api", FILE, "1", "cancel", env=env).stdout == "cancelled\n"
+    assert call("wait", "--api", FILE, "1", env=env).stdout == "cancelled\n"
+    assert '"cancelled"' in call("watch", "--api", FILE, "1", "--json", env=env).stdout
+    assert call("recover", "--api", FILE, env=env).exit_code == 0
+    assert [call for call in server.calls if not call.startswith("GET")] == ["POST /jobs", "DELETE /jobs/1"]
+    assert call_json("tasks", env=env)["tasks"][0]["lifecycle"] == "print-job"
+    assert call("history", "--lifecycle", "print-job", "1", env=env).exit_code == 0
+
+
+def test_what_its_lifecycle_forbids_is_not_sent(server: ScriptedServer) -> None:
+    env = {"PRINTER_KEY": KEY, "LIFECYCLE_BASE_URL": server.base_url}
+    server.script.jobs["7"] = "printed"  # type: ignore[attr-defined]
+    refused = call("send", "--api", FILE, "7", "cancel", env=env)
+    assert refused.exit_code == 1
+    assert "'cancel' is not allowed in 'printed'" in refused.stderr
+    assert not server.commands
+
+
+def test_a_lifecycle_is_taken_from_the_file_of_its_service(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text("task_id,at,status\n1,2026-01-01T00:00:00Z,waiting\n1,2026-01-01T00:01:00Z,cancelled\n")
+    assert call("check", FILE, str(log)).exit_code == 0
+    assert "cancelled" in call("show", FILE).stdout
+
+
+def test_key_of_its_own_variable_goes_to_its_own_server_alone(server: ScriptedServer) -> None:
+    refused = call("status", "--api", FILE, "1", "--base-url", "http://elsewhere.invalid", env={"PRINTER_KEY": KEY})
+    assert refused.exit_code == 2
+    assert "the one in PRINTER_KEY is for http://printer.invalid" in refused.stderr
+
+
+def test_unknown_service_is_told_how_to_name_a_file() -> None:
+    refused = call("status", "--api", "printr", "1")
+    assert refused.exit_code == 2
+    assert "a service of your own is named by the file that declares it, such as ./mine.yaml" in refused.stderr
+
+
+@pytest.mark.parametrize("text", ["x: 3", "lifecycle: {}", "[]"])
+def test_file_that_is_not_sound_is_refused_with_its_findings(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    refused = call("status", "--api", str(path), "1")
+    assert refused.exit_code == 2
+    assert "is not sound" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_example_declares_the_lifecycle_of_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    text = readme.partition('PRINTING = """\n')[2].partition('"""')[0]
+    assert HttpBinding.from_file(FILE).lifecycle == Lifecycle.from_yaml(text)

@@ -1,0 +1,111 @@
+"""A binding read from JSON and YAML, with its lifecycle in it: the same binding as in Python, findings with lines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import TypeAdapter
+
+from lifecycle import DefinitionError, Lifecycle
+from lifecycle_adapters.http import HttpBinding, service
+from tests.adapters.http.test_own_service import DECLARATION, wire_of
+
+PRINTER = """\
+name: printer
+base_url: http://printer.example
+base_path: ""
+authentication: {header: X-Desk, prefix: "desk "}
+create: {method: POST, path: /jobs, body: {queue: default}, required_fields: [text], status_field: now}
+status: {method: GET, path: "/jobs/{id}/now", status_field: ""}
+details: {method: GET, path: "/jobs/{id}", query: {all: "yes"}, status_field: now}
+listing:
+  call: {method: GET, path: /jobs, query: {all: "yes"}}
+  items_field: jobs
+  page_parameter: from
+  next_field: next
+commands:
+  hold: {method: POST, path: "/jobs/{id}/hold", body: {}}
+  release: {method: DELETE, path: "/jobs/{id}/hold"}
+  tear: {method: PUT, path: "/jobs/{id}", body: {now: torn}, required_fields: [why], status_field: now}
+id_field: number
+output_field: sheets
+cost_field: price
+lifecycle:
+"""
+TEXT = PRINTER + "".join(f"  {line}\n" for line in yaml.safe_dump(DECLARATION, sort_keys=False).splitlines())
+IN_PYTHON = wire_of(Lifecycle.from_json(json.dumps(DECLARATION)))
+
+
+def test_binding_in_a_file_equals_the_one_in_python(tmp_path: Path) -> None:
+    assert HttpBinding.from_yaml(TEXT) == HttpBinding.from_json(json.dumps(yaml.safe_load(TEXT))) == IN_PYTHON
+    for name, text in (("a.yaml", TEXT), ("a.YML", TEXT), ("a.json", json.dumps(yaml.safe_load(TEXT)))):
+        (tmp_path / name).write_text(text)
+        assert HttpBinding.from_file(tmp_path / name) == IN_PYTHON
+
+
+@pytest.mark.parametrize("name", ["v1", "v2", "v2-session", "v3", "v4"])
+def test_every_binding_survives_json(name: str) -> None:
+    binding = service(name)
+    adapter: TypeAdapter[Any] = TypeAdapter(HttpBinding[Any, Any])
+    read = HttpBinding.from_json(adapter.dump_json(binding))
+    assert read.lifecycle.to_json() == binding.lifecycle.to_json()
+    assert adapter.dump_json(read) == adapter.dump_json(binding)
+
+
+WRONG = [
+    ("method: DELETE", "method: DELET", "commands.release.method", 15, "must be one of GET, POST"),
+    ("id_field: number", "id_field: 7", "id_field", 17, "to YAML a bare 7 is no text; write it in quotes"),
+    ("id_field: number", "id_fild: number", "id_fild", 17, "there is no such field"),
+    ("header: X-Desk", "header: Host", "authentication.header", 4, "is for HTTP itself"),
+    ("required_fields: [text]", "required_fields: text", "create.required_fields", 5, "should be a list"),
+    ("  release: {", "  relaese: {", "commands.relaese", 15, "did you mean 'release'?"),
+    ("name: held", "name: hold_", "lifecycle.transitions[0]", None, "'held' is not declared"),
+    ('base_path: ""', "base_path: api", "base_path", 3, "must be empty, or begin with '/'"),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "where", "line", "said"), WRONG)
+def test_finding_has_its_place_and_line(right: str, wrong: str, where: str, line: int | None, said: str) -> None:
+    with pytest.raises(DefinitionError, match=r"^binding 'printer' is not sound") as raised:
+        HttpBinding.from_yaml(TEXT.replace(right, wrong, 1))
+    found = next(each for each in raised.value.findings if each.where == where)
+    assert said in found.message
+    assert found.line == line if line is not None else found.line is not None and found.line > 20
+
+
+def test_all_that_is_wrong_in_several_parts_is_reported_at_once() -> None:
+    text = TEXT
+    for right, wrong, *_ in (WRONG[0], WRONG[1], WRONG[3]):
+        text = text.replace(right, wrong, 1)
+    with pytest.raises(DefinitionError) as raised:
+        HttpBinding.from_yaml(text)
+    assert [each.where for each in raised.value.findings] == [
+        "authentication.header",
+        "commands.release.method",
+        "id_field",
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "7", "null", "name: x", "{", '"text"'])
+def test_document_that_is_no_binding_is_not_sound(text: str) -> None:
+    with pytest.raises(DefinitionError):
+        HttpBinding.from_yaml(text)
+
+
+def test_key_that_is_written_twice_is_a_finding() -> None:
+    with pytest.raises(DefinitionError, match=r"duplicate_key: base_url \(line 3\): is written twice"):
+        HttpBinding.from_yaml(TEXT.replace("base_path:", "base_url: http://other.example\nbase_path:", 1))
+
+
+def test_schema_accepts_the_file_and_names_every_field() -> None:
+    schema = HttpBinding.json_schema()
+    document = yaml.safe_load(TEXT)
+    assert document.keys() < schema["properties"].keys()
+    assert set(schema["required"]) <= document.keys()
+    assert HttpBinding.from_json(json.dumps({"$schema": "x", **document})) == IN_PYTHON
+    assert schema["properties"]["base_url"]["description"] == "text such as 'https://host'"
+    assert "Raises" not in json.dumps(schema)

@@ -1,0 +1,232 @@
+"""A binding and its parts are examined when they are made: all findings at once, each located."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import fields, replace
+from functools import partial
+from typing import Any
+
+import pytest
+
+from lifecycle import DefinitionError
+from lifecycle.catalog import V1Event
+from lifecycle_adapters.http import Authentication, Call, Client, HttpBinding, KeyVariable, ListCall, Proof, register
+from lifecycle_adapters.http.v1 import V1
+from lifecycle_adapters.http.v2 import V2
+
+DECLARED: list[Any] = [
+    Authentication("X-Key", "desk "),
+    KeyVariable("PRINTER_KEY", "https://printer.example"),
+    Call(method="POST", path="/jobs/{id}", body={}),
+    V1.listing,
+    Proof(binding=V1, id_field="id", event="stop"),
+    V2,
+]
+# fmt: off
+MAY_BE_NONE: dict[Any, set[str]] = {
+    Call: {"body", "status_field"},
+    ListCall: {"next_field"},
+    HttpBinding: {"authentication", "session", "output_field", "cost_field", "created_field", "task_field",
+                  "key_variable"},
+}
+# fmt: on
+FIELDS = [
+    pytest.param(declared, field.name, id=f"{type(declared).__name__}.{field.name}")
+    for declared in DECLARED
+    for field in fields(declared)
+]
+
+
+@pytest.mark.parametrize(("declared", "name"), FIELDS)
+def test_field_of_the_wrong_type_is_refused_by_name(declared: Any, name: str) -> None:
+    may_be_none = name in MAY_BE_NONE.get(type(declared), ())
+    for given in (3.5, b"text", object(), str, *([] if may_be_none else [None])):
+        with pytest.raises(DefinitionError, match=rf"bad_value: {name}: must be .*, not "):
+            replace(declared, **{name: given})
+    if may_be_none:
+        replace(declared, **{name: None})
+
+
+@pytest.mark.parametrize(("declared", "name"), FIELDS)
+def test_text_is_refused_where_something_else_is_declared(declared: Any, name: str) -> None:
+    if isinstance(getattr(declared, name), str) or (name.endswith("_field") and name in MAY_BE_NONE[type(declared)]):
+        return
+    with pytest.raises(DefinitionError, match=rf"{name}: must be .*, not 'too many sessions' \(str\)"):
+        replace(declared, **{name: "too many sessions"})
+
+
+SEVERAL = [
+    (partial(replace, Call(method="POST", path="/jobs", body={})), "required_fields"),
+    (partial(replace, Call(method="POST", path="/jobs", body={})), "optional_fields"),
+    (partial(replace, V2), "limits_tasks"),
+]
+
+
+@pytest.mark.parametrize(("declare", "name"), SEVERAL)
+def test_several_names_are_no_text_and_hold_texts(declare: Callable[..., Any], name: str) -> None:
+    given: Any
+    for given in ("task", "", {"task": "x"}):
+        with pytest.raises(DefinitionError, match=f"{name}: must be several .*, in a tuple such as"):
+            declare(**{name: given})
+    for given, place in ((("task", 7), 1), ((None,), 0)):
+        with pytest.raises(DefinitionError, match=rf"{name}\[{place}\]: should be a valid string"):
+            declare(**{name: given})
+    with pytest.raises(DefinitionError, match=f"{name}: has an empty"):
+        declare(**{name: ("task", "")})
+    for right in ((), ("task",), ["task", "label"], frozenset({"task"})):
+        assert getattr(declare(**{name: right}), name) == tuple(right)
+
+
+MAPPINGS: list[tuple[Any, str, Any]] = [
+    (DECLARED[2], "query", 7),
+    (DECLARED[2], "body", None),
+    (DECLARED[2], "body", {"nested": "x"}),
+    (V1, "commands", "/stop"),
+    (V1, "commands", None),
+    (V1, "proofs", "x"),
+    (V1, "proofs", V1),
+]
+
+
+@pytest.mark.parametrize(("declared", "name", "value"), MAPPINGS)
+def test_mapping_is_checked_key_by_key_and_value_by_value(declared: Any, name: str, value: Any) -> None:
+    for given, where in (({V1Event.STOP: value}, rf"{name}\.stop"), ({7: "x"}, rf"{name}\[7\]"), ([("a", "b")], name)):
+        with pytest.raises(DefinitionError, match=rf"bad_value: {where}.*: (should|must) be .*, not "):
+            replace(declared, **{name: given})
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        (
+            {"name": None},
+            "bad_value: name: must be text such as 'printer', not None (NoneType)",
+        ),
+        (
+            {"authentication": "X-Key"},
+            "authentication: must be an Authentication, such as Authentication('X-API-Key')",
+        ),
+        ({"key_variable": "PRINTER_KEY"}, "key_variable: must be a KeyVariable, such as KeyVariable('PRINTER_KEY', "),
+        ({"lifecycle": "v1"}, "lifecycle: must be a Lifecycle, such as lifecycle.get('v1'), not 'v1' (str)"),
+        ({"listing": V1.create}, "listing: must be a ListCall, such as ListCall(call=..., "),
+        ({"session": "x"}, "session: must be the HttpBinding of the sessions, or None, not 'x' (str)"),
+        ({"base_url": 7}, "base_url: must be text such as 'https://host', not 7 (int)"),
+    ],
+)
+def test_message_shows_what_is_right(changes: dict[str, Any], wanted: str) -> None:
+    with pytest.raises(DefinitionError, match=re.escape(wanted)):
+        replace(V1, **changes)
+
+
+def test_binding_and_page_parameter_have_names() -> None:
+    with pytest.raises(DefinitionError, match=r"^binding '' is not sound, 1 finding:\n.*name: must not be empty"):
+        replace(V1, name="")
+    with pytest.raises(DefinitionError, match="page_parameter: must be printable text such as 'page', not ''"):
+        replace(V1.listing, page_parameter="")
+
+
+@pytest.mark.parametrize("given", ["x", None, 7, HttpBinding, V1.create])
+def test_only_a_binding_is_registered_or_given_to_a_client(given: Any) -> None:
+    with pytest.raises(TypeError, match="`binding` must be an HttpBinding, such as"):
+        register(given)
+    if not isinstance(given, str):
+        with pytest.raises(TypeError, match="the service must be a name, such as 'v2', or an HttpBinding"):
+            Client(given, api_key="any")
+
+
+MISTAKEN: list[tuple[Callable[[], object], str]] = [
+    (
+        lambda: Call(method="POST", path="/jobs", body={"task": "x"}, required_fields=("task",)),
+        "required_fields: names 'task', which the call sets itself in `body`",
+    ),
+    (
+        lambda: Call(method="POST", path="/jobs", body={"task": "x"}, optional_fields=("task",)),
+        "optional_fields: names 'task', which the call sets itself in `body`",
+    ),
+    (
+        lambda: replace(V1, status=replace(V1.status, method="DELETE")),
+        "status.method: must be one of GET, POST, because reads are repeated, not DELETE",
+    ),
+    (
+        lambda: replace(
+            V1, details=Call(method="POST", path="/{id}", body={}, required_fields=("x",), status_field="y")
+        ),
+        "details.required_fields: must be empty: a read is given no fields",
+    ),
+    (
+        lambda: replace(V1.listing, call=Call(method="PATCH", path="/jobs", body={}, required_fields=("x",))),
+        "2 findings:\n  bad_value: call.method: must be one of GET, POST, .*\n  bad_value: call.required_fields: must",
+    ),
+    (
+        lambda: replace(V1.listing, call=Call(method="GET", path="/jobs", query={"page": "2"})),
+        "call.query: sets 'page', which names the page: leave it out",
+    ),
+    (
+        lambda: replace(V1, base_url="https://host/x/../y"),
+        "base_url: it must have no '//', '/./' or '/../' in its path, not 'https://host/x/../y'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("declare", "said"), MISTAKEN)
+def test_call_that_no_client_could_make_is_refused(declare: Callable[[], object], said: str) -> None:
+    with pytest.raises(DefinitionError, match=said):
+        declare()
+
+
+def test_bindings_and_calls_can_be_keys() -> None:
+    assert {V1: 1, V2: 2, V1.create: 3}[replace(V1)] == 1
+
+
+def test_all_findings_are_reported_at_once_with_their_places() -> None:
+    misspelt: Any = {"stopp": V1.create}
+    with pytest.raises(DefinitionError) as raised:
+        replace(
+            V1,
+            name="",
+            base_path="/api/",
+            id_field="a..b",
+            limits_tasks=("",),
+            create=V1.commands[V1Event.STOP],
+            commands=misspelt,
+        )
+    assert (raised.value.kind, raised.value.name) == ("binding", "")
+    assert [finding.path for finding in raised.value.findings] == [
+        ("name",),
+        ("limits_tasks",),
+        ("base_path",),
+        ("commands", "stopp"),
+        ("commands",),
+        ("commands", "stopp"),
+        ("create",),
+        ("id_field",),
+    ]
+
+
+def test_part_can_be_given_as_a_mapping_as_in_a_file() -> None:
+    create: Any = {"method": "POST", "path": "/run-task", "body": {}}
+    assert replace(V1, create=create) == V1
+
+
+def test_finding_in_a_mapping_is_located_in_the_whole() -> None:
+    create: Any = {"method": "GIT", "path": "run", "body": {"id": "{key}"}}
+    listing: Any = {"call": {"method": "GET", "path": "/x", "boddy": {}}, "page_parameter": "page"}
+    with pytest.raises(DefinitionError) as raised:
+        replace(V1, create=create, listing=listing)
+    assert [(finding.where, finding.path) for finding in raised.value.findings] == [
+        ("create.method", ("create", "method")),
+        ("create.path", ("create", "path")),
+        ("create.body.id", ("create", "body", "id")),
+        ("listing.call.boddy", ("listing", "call", "boddy")),
+        ("listing.items_field", ("listing", "items_field")),
+    ]
+    assert "listing.items_field: is missing" in str(raised.value)
+    assert "listing.call.boddy: there is no such field" in str(raised.value)
+
+
+def test_names_of_commands_stay_what_they_are() -> None:
+    as_text: Any = {str(command): call for command, call in V1.commands.items()}
+    assert {type(each) for each in replace(V1, commands=V1.commands).commands} == {V1Event}
+    assert {type(each) for each in replace(V1, commands=as_text).commands} == {str}
