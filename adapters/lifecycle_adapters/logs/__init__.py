@@ -13,7 +13,7 @@ Call `check_logs`. The files in the order in which it uses them:
     report.py       the report, added up from results of queries; sections.py has its tables, page/ shows them as HTML,
                     units.py formats numbers and times
     tables.py       findings and rejects one by one; writers.py writes them to files, kept_rejects.py to one that
-                    nobody asked for
+                    no option names
 
 Import a source that needs another extra from its own module: `PostgresTable` from lifecycle_adapters.logs.postgres,
 Spark from lifecycle_adapters.logs.spark.

@@ -1,4 +1,4 @@
-"""Check one log against one lifecycle: the queries in their order, and the result made of them."""
+"""Check one log against one lifecycle: run the queries in order and return the result."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ def check_logs(
     """Judge all histories of a log by the rules of `Lifecycle.check`, and count what happened.
 
     Args:
-        lifecycle: whose rules.
+        lifecycle: the lifecycle whose rules apply.
         source: where the log is: `Files`, `Frame`, `DuckTable`, `PostgresTable` or `SparkFiles`.
-        mode: "exact" when every change was recorded, "sampled" when tasks were polled.
-        channel: which channel's statuses they are.
+        mode: "exact" if every change was recorded, "sampled" if tasks were polled.
+        channel: the channel that reported the statuses.
         columns: which column holds what.
         ignore_case: take a status in another letter case ("RUNNING") for the declared one ("running").
         information: also list rows that are information only; they are counted in any case. In a log of polls
@@ -62,10 +62,10 @@ def check_logs(
         strict: raise if a row or a file cannot be read, instead of counting it.
         memory: the most that DuckDB may use, as in "800MB"; beyond it, it spills. The rest of the process needs
             some 100 MB.
-        threads: of DuckDB. Default: one for each core.
+        threads: how many DuckDB uses. Default: one for each core.
         spill: where to make a directory to spill into, which is removed at the end. Default: the system's.
         progress: called during long work, see Progress.
-        keep_rejects: called before an error is raised of rows that cannot be read, with what writes them to a file.
+        keep_rejects: called with a writer of the rejects before an error about unreadable rows is raised.
     Returns:
         The result, to be closed: read findings from it, or write them to a file.
     Raises:
@@ -98,11 +98,11 @@ def check_logs(
 def _require_source(source: object) -> None:
     if isinstance(source, str | os.PathLike):
         given = os.fspath(cast("str | os.PathLike[str]", source))
-        raise TypeError(f"the source is a text, not where a log is; of a file write Files({shortened(given)})")
+        raise TypeError(f"the source is a text; for a file write Files({shortened(given)})")
     if isinstance(source, type) or not callable(getattr(source, "load", None)):
         raise TypeError(
-            f"the source is of type {type(source).__name__}, and none; give Files(...), DuckTable(...),"
-            " PostgresTable(...), SparkFiles(...), or of what lies in memory Frame(...)"
+            f"the source is of type {type(source).__name__}; give Files(...), DuckTable(...),"
+            " PostgresTable(...), SparkFiles(...), or for data in memory Frame(...)"
         )
 
 
@@ -214,7 +214,7 @@ def _nothing_to_read(totals: Totals, loaded: LoadedLog, tables: Tables) -> str:
     first = "the log has no rows"
     if totals.rows:
         reasons = ", ".join(f"{counted(count, 'row')}: {reason}" for reason, count in totals.unreadable.items())
-        first = f"nothing of the log can be read ({reasons})"
+        first = f"no row of the log can be read ({reasons})"
     return "\n".join([first, *_unreadable(loaded, tables)])
 
 

@@ -91,15 +91,15 @@ class Columns:
         if self.pattern is not None and self.time is None:
             object.__setattr__(self, "time", TimeForm.PATTERN)
         if (self.pattern is None) == (self.time is TimeForm.PATTERN):
-            raise ValueError("a `pattern` of times and another `time`, or none, contradict each other")
+            raise ValueError("`pattern` needs `time` to be PATTERN or omitted, and PATTERN needs a `pattern`")
 
     def require_usual_times(self, reader: str) -> None:
         """Raise UnusableLog if only DuckDB reads such times."""
         if self.time in (TimeForm.MICROSECONDS, TimeForm.NANOSECONDS, TimeForm.PATTERN):
-            raise UnusableLog(f"times in {self.time} are not read by {reader}: give the log as files or frames")
+            raise UnusableLog(f"{reader} does not read times in {self.time}: give the log as files or frames")
 
     def named(self) -> tuple[str, ...]:
-        """The names of all columns that a log must have."""
+        """Return the names of all columns that a log must have."""
         return tuple(name for name in (self.task, self.at, self.status, self.sequence) if name is not None)
 
 
@@ -126,7 +126,7 @@ def require_columns(names: Sequence[str], columns: Columns, *, of: str | None = 
     where = "" if of is None else f"{of}: "
     for name, times in Counter(names).items():
         if times > 1:
-            raise UnusableLog(f"{where}the column {shortened(name)} is there {times} times")
+            raise UnusableLog(f"{where}the column {shortened(name)} occurs {times} times")
     for name in columns.named():
         if name not in names:
             raise MissingColumn(where + absent("column", name, names), name=name, known=names)

@@ -13,7 +13,7 @@ from enum import Enum, auto
 from typing import TypeAlias
 
 Expression: TypeAlias = Callable[[str], str]
-"""Makes an expression of another one."""
+"""Makes an expression from another one."""
 
 
 class Kind(Enum):
@@ -44,7 +44,7 @@ class Dialect:
         literal: a text as a constant.
         identifier: a name, quoted.
         text_type, float_type: the types of texts and floats.
-        fence: stands behind a subquery, so that the engine computes its columns only once.
+        fence: follows a subquery, so that the engine computes its columns only once.
         text: a cell as text.
         matches: whether the whole of a text matches a regular expression, which holds no backslash.
         integer: a text of digits, or a wide integer, as an integer; NULL if it does not fit.
@@ -90,7 +90,7 @@ def us_of_iso_parts(text: str, *, day: Expression, integer: Expression, group: C
     Args:
         text: the text.
         day: the days from 1970 to the date that a text begins with; NULL if there is no such day.
-        integer: as of Dialect; NULL of an empty text.
+        integer: as in Dialect; NULL for an empty text.
         group: a group of the first match of a pattern in a text; empty or NULL if there is none.
     """
 

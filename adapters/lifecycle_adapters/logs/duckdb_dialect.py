@@ -1,6 +1,6 @@
 """DuckDB's SQL.
 
-DuckDB takes more for a time than a log may hold ("infinity", "2026-1-1", "10:30 Europe/Berlin"). None of it gets here,
+DuckDB reads more texts as times than a log may hold ("infinity", "2026-1-1", "10:30 Europe/Berlin"). None gets here,
 because records.py compares every text with a regular expression first.
 """
 

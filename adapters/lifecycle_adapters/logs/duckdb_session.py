@@ -44,11 +44,11 @@ class DuckDbSession:
 
     Args:
         memory: the most that DuckDB itself may use, as in "800MB"; the rest of the process needs some 100 MB.
-        threads: of DuckDB. Default: one for each core.
+        threads: how many DuckDB uses. Default: one for each core.
         spill: where to make the directory. Default: the system's folder of temporary files.
         progress: called during long work, see Progress.
     Raises:
-        ValueError: `memory` is not a size, or there is not one thread.
+        ValueError: `memory` is not a size, or `threads` is less than 1.
         TypeError: `memory` is not a text, or `threads` is not an integer.
         EngineFailed: no directory can be made.
     """
@@ -182,7 +182,7 @@ class DuckDbSession:
 
 
 def _count_progress(connection: duckdb.DuckDBPyConnection) -> None:
-    """Let DuckDB measure progress, without printing a bar of its own."""
+    """Make DuckDB measure progress without printing a bar."""
     connection.execute("SET enable_progress_bar = true")
     connection.execute("SET enable_progress_bar_print = false")
 
@@ -211,7 +211,7 @@ def _mapped_errors() -> Generator[None]:
     except duckdb.Error as error:
         raise EngineFailed(_first_line(error)) from error
     except RuntimeError as error:
-        if str(error) == "Query interrupted":  # what DuckDB makes of Ctrl-C
+        if str(error) == "Query interrupted":  # DuckDB's error for Ctrl-C
             raise KeyboardInterrupt from error
         raise
 

@@ -1,4 +1,4 @@
-"""Protocol of a query engine: a database that holds the relation `records` and answers the queries of queries.py."""
+"""Protocol of a query engine: a database that holds the relation `records` and runs the queries of queries.py."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Logs in files: Parquet, CSV and JSON Lines, plain or compressed, one or many, and the standard input.
 
-Which files a log has and in which order, and reading those of Parquet. Texts are read in text/, and what a
-row means is said in records.py.
+This file lists the files of a log in order, and reads those of Parquet. text/ reads the others, and records.py
+decides what a row means.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from lifecycle_adapters.logs.source import LoadedLog
 from lifecycle_adapters.logs.text import STANDARD_INPUT, CsvOptions, is_text, read_text, standard_input
 
 KEPT_REJECTS = "lifecycle-rejects.csv"
-"""Where the command line keeps what could not be read; it may lie among the files of a log."""
+"""Where the command line keeps the rejects; it may be among the files of a log."""
 
 _DEEP = re.compile(rf"(?:^|(?<=[{re.escape(os.sep)}/]))(\*\*)(?:[{re.escape(os.sep)}/]+|$)")
 _LOGS = f"the files of a log are {SUFFIXES}"
@@ -40,21 +40,21 @@ class Files:
     """Files by their paths.
 
     A path names a file, all files of a folder, or what it matches with `*`, `?`, `[...]` and `**`, which follows no
-    links to folders, as they may lead in circles; "-" is the standard input. What is there is taken by its name,
-    whatever characters that has. Files come in the order of the paths, those of one path in the order of their names;
-    each is read once, however often it is named.
+    links to folders because they may form circles; "-" is the standard input. A path that exists is not a pattern,
+    whatever characters it has. Files are read in the order of the paths, those of one path in the order of their
+    names; each is read once, even if it is named several times.
 
-    In a folder and the folders in it files of other suffixes are left out, and what is hidden or begins with
-    an underscore, as others' files in progress do; so is `KEPT_REJECTS`, which is taken by its name only.
+    A folder includes its subfolders, but no files of other suffixes, nothing that is hidden or begins with an
+    underscore, as unfinished files of other programs do, and no `KEPT_REJECTS`: only its own path names that.
 
     Args:
         paths: at least one.
-        format: of files whose names do not tell it, and of the standard input.
+        format: the format of the standard input, and of files whose names do not show it.
         delimiter: the character between two cells of CSV; a comma if omitted.
-        encoding: that of CSV, by any name that Python knows of it; UTF-8 if omitted. With either of the two, all
-            files must be CSV.
+        encoding: the encoding of CSV, by any of its names in Python; UTF-8 if omitted. If a delimiter or an encoding
+            is given, all files must be CSV.
     Raises:
-        ValueError: there is no path, or no such delimiter or encoding.
+        ValueError: no path is given, or the delimiter or the encoding is invalid.
         UnknownName: there is no such format.
     """
 
@@ -70,7 +70,7 @@ class Files:
         encoding: str | None = None,
     ) -> None:
         if not paths:
-            raise ValueError("a log needs a path at least")
+            raise ValueError("a log needs at least one path")
         if format not in (None, *get_args(Format)):
             raise UnknownName("format", format, known=get_args(Format), where="Files")
         object.__setattr__(self, "paths", tuple(os.fspath(path) for path in paths))
@@ -80,7 +80,7 @@ class Files:
         object.__setattr__(self, "csv", CsvOptions(**options) if options else None)
 
     def load(self, session: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
-        """See Source."""
+        """Load the files as `records` (see Source)."""
         files = self.listed()
         parquet = [(number, path) for number, (path, kind) in enumerate(files) if kind == "parquet"]
         texts = [(number, path, kind) for number, (path, kind) in enumerate(files) if kind != "parquet"]
@@ -95,38 +95,38 @@ class Files:
         return LoadedLog(session, tuple(path for path, _ in files), broken=broken)
 
     def listed(self) -> list[tuple[str, Format]]:
-        """All files with their formats, each once."""
+        """Return all files with their formats, each once."""
         found: dict[str, tuple[str, Format]] = {}
         for path in self.paths:
             for file, kind in self._matching(path):
                 if not is_text(file):
                     raise UnusableLog(f"the name of {file!r} is not UTF-8")
                 if self.csv is not None and kind != "csv":
-                    raise UnusableLog(f"{file!r} is no CSV file: a delimiter and an encoding are for those only")
+                    raise UnusableLog(f"{file!r} is not a CSV file: a delimiter and an encoding are for CSV only")
                 found.setdefault(file if file == STANDARD_INPUT else os.path.realpath(file), (file, kind))
         if len(found) > MOST_FILES:
-            raise UnusableLog(f"{len(found)} files are too many, at most {MOST_FILES} can be told apart")
+            raise UnusableLog(f"{len(found)} files are too many; a log has at most {MOST_FILES}")
         return list(found.values())
 
     def _matching(self, path: str) -> Iterable[tuple[str, Format]]:
         if path == STANDARD_INPUT:
             if self.format is None:
-                raise UnknownFormat("the standard input has no name that tells its format: name the format", path=path)
+                raise UnknownFormat("the standard input has no name that shows its format: name the format", path=path)
             return [(path, self.format)]
-        if os.path.isdir(path):  # noqa: PTH112 (that of pathlib takes "" for a folder, and raises for some names)
-            return _some(_in_folder(path), f"there is no log in the folder {path!r}: {_LOGS}")
+        if os.path.isdir(path):  # noqa: PTH112 (that of pathlib reads "" as a folder, and raises for some names)
+            return _at_least_one(_in_folder(path), f"there is no log in the folder {path!r}: {_LOGS}")
         if os.path.exists(path):  # noqa: PTH110
             if stat.S_ISCHR(mode := os.stat(path).st_mode) or stat.S_ISBLK(mode):  # noqa: PTH116
                 raise UnusableLog(f"{path!r} is a device, whose end may never come; a log is a file or a pipe")
             kind = format_of(path) or self.format
             if kind is None:
                 raise UnknownFormat(
-                    f"the name of {path!r} does not tell its format ({SUFFIXES}): name the format", path=path
+                    f"the name of {path!r} does not show its format ({SUFFIXES}): name the format", path=path
                 )
             return [(path, kind)]
         if not glob.has_magic(path) or "\0" in path:
             raise no_file(path)
-        return _some(self._globbed(path), f"nothing that matches {path!r} is a log: {_LOGS}")
+        return _at_least_one(self._globbed(path), f"nothing that matches {path!r} is a log: {_LOGS}")
 
     def _globbed(self, pattern: str) -> Iterator[tuple[str, Format]]:
         for path in sorted(_matches(pattern), key=_by_parts):
@@ -137,7 +137,7 @@ class Files:
 
 
 def _matches(pattern: str) -> Iterator[str]:
-    """Yield what matches a pattern, as `glob.glob` does; but `**` follows no links, of which two can take for ever."""
+    """Yield the matches of a pattern, like `glob.glob`; but `**` follows no links: two of them can take for ever."""
     before, deep, after = _DEEP.split(pattern, maxsplit=1) if _DEEP.search(pattern) else (pattern, None, "")
     found = glob.iglob(before) if before else [before]  # noqa: PTH207 (it keeps the paths' own form)
     if deep is None:
@@ -168,7 +168,7 @@ def _by_parts(path: str) -> tuple[str, ...]:
     return Path(path).parts
 
 
-def _some(files: Iterable[tuple[str, Format]], otherwise: str) -> list[tuple[str, Format]]:
+def _at_least_one(files: Iterable[tuple[str, Format]], otherwise: str) -> list[tuple[str, Format]]:
     listed = list(files)
     if not listed:
         raise UnusableLog(otherwise)
@@ -180,7 +180,7 @@ def _some(files: Iterable[tuple[str, Format]], otherwise: str) -> list[tuple[str
 
 @dataclass(frozen=True, slots=True)
 class ParquetGroup:
-    """Parquet files of one schema: their numbers in the log, where they are, and the names of their columns."""
+    """Parquet files of one schema: their numbers in the log, their locations, and the names of their columns."""
 
     numbers: Sequence[int]
     locations: Sequence[str]
@@ -188,9 +188,9 @@ class ParquetGroup:
 
     def records(self, session: DuckDbSession, columns: Columns, rules: Rules) -> str:
         """Return the query for their rows."""
-        scan = f"read_parquet([{', '.join(map(_as_it_is, self.locations))}], hive_partitioning = false)"
+        scan = f"read_parquet([{', '.join(map(_literal_path, self.locations))}], hive_partitioning = false)"
         kinds = [str(row[1]) for row in session.run(f"DESCRIBE SELECT * FROM {scan}")]
-        # Columns are taken by their position: DuckDB does not tell "At" from "at".
+        # Columns are read by position: DuckDB does not distinguish "At" from "at".
         aliases = ", ".join(f"c{i}" for i in range(len(self.names)))
         positions = {part: self.names.index(name) for part, name in parts_of(columns).items()}
         parts = {part: LogColumn(f"c{position}", kinds[position]) for part, position in positions.items()}
@@ -209,13 +209,13 @@ class ParquetGroup:
 def parquet_groups(
     session: DuckDbSession, columns: Columns, files: Iterable[tuple[int, str]]
 ) -> tuple[list[ParquetGroup], dict[str, str]]:
-    """Parquet files of one schema together, since DuckDB would fit all to the first; and why others cannot be read."""
+    """Group Parquet files by schema, since DuckDB would fit all to the first; also return why others cannot be read."""
     groups: dict[tuple[tuple[object, ...], ...], tuple[list[int], list[str]]] = {}
     broken: dict[str, str] = {}
     for number, path in files:
         try:
             location = _seekable(session, number, path)
-            schema = session.run(f"SELECT * EXCLUDE (file_name) FROM parquet_schema({_as_it_is(location)})")
+            schema = session.run(f"SELECT * EXCLUDE (file_name) FROM parquet_schema({_literal_path(location)})")
         except (UnusableLog, EngineFailed) as error:
             broken[path] = str(error)
             continue
@@ -227,22 +227,22 @@ def parquet_groups(
 
 
 def _top_level(schema: Sequence[tuple[object, ...]]) -> list[str]:
-    """The names of the columns, out of a tree that is written down from the root, each part with its parts."""
+    """Return the names of the columns from a schema, a tree in depth-first order from its root."""
     names: list[str] = []
-    depth = [1]  # how many parts are still to come, on each level
-    for name, _, _, _, parts, *_ in schema:
+    depth = [1]  # how many children are still to come, on each level
+    for name, _, _, _, children, *_ in schema:
         depth[-1] -= 1
         if len(depth) == 2:
             names.append(str(name))
-        if parts:
-            depth.append(int(str(parts)))
+        if children:
+            depth.append(int(str(children)))
         while depth and not depth[-1]:
             depth.pop()
     return names
 
 
 def _seekable(session: DuckDbSession, number: int, path: str) -> str:
-    """Where the file is, whole: what comes through a pipe is written down first, as Parquet is read from its end."""
+    """Return the path of the whole file: a pipe is first copied to a file, because Parquet is read from its end."""
     if path != STANDARD_INPUT and Path(path).is_file():
         return os.path.abspath(path)  # noqa: PTH100 (that of pathlib is the same, as a Path)
     spooled = Path(session.directory, f"{number}.parquet")
@@ -258,6 +258,6 @@ def _seekable(session: DuckDbSession, number: int, path: str) -> str:
     return str(spooled)
 
 
-def _as_it_is(path: str) -> str:
-    """A path in SQL that DuckDB does not take for a pattern."""
+def _literal_path(path: str) -> str:
+    """Return a path in SQL that DuckDB does not read as a pattern."""
     return literal(glob.escape(path))

@@ -1,8 +1,8 @@
-"""Logs that are no files: Arrow tables, pandas and Polars frames, and tables of DuckDB.
+"""Logs that are not files: Arrow tables, pandas and Polars frames, and tables of DuckDB.
 
-What lies in memory is copied once, the columns that are named alone, into a database in the workbench's
-directory: the log is asked several times and over several connections, a reader can be read once, and the
-memory stays bounded. No library of frames is imported here, DuckDB knows them all.
+The named columns of data in memory are copied once into a database in the session's directory: the log is queried
+several times over several connections, a reader can be read only once, and memory must stay bounded. No library of
+frames is imported here: DuckDB knows them all.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from lifecycle_adapters.logs.rules import Rules
 from lifecycle_adapters.logs.source import LoadedLog
 from lifecycle_adapters.logs.text import is_text
 
-_Ask = Callable[[str], list[tuple[Any, ...]]]
+_Run = Callable[[str], list[tuple[Any, ...]]]
 
-# Arrow does not know them, or not the largest of them. As texts they mean the same.
+# Arrow lacks these types, or their largest values. As texts they mean the same.
 _SENT_AS_TEXT = {"HUGEINT", "UHUGEINT", "BIGNUM", "UUID"}
 
 _ALL_ROWS = 1_000_000_000
@@ -46,50 +46,50 @@ _READABLE = (
 class Frame:
     """An Arrow table, record batch, reader or dataset, a pandas or a Polars frame, or a dict of NumPy arrays or lists.
 
-    Its rows are in order as they are. A reader is read to its end. The index of a pandas frame is no column.
+    Its rows keep their order. A reader is read to its end. The index of a pandas frame is not a column.
 
     Args:
         frame: the rows.
-        name: what reports call it.
+        name: its name in reports.
     """
 
     frame: Any
     name: str = "frame"
 
     def load(self, session: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
-        """See Source. Raises TypeError where it is no frame."""
-        # Else an object among pandas' numbers that is found too late makes the frame unusable, and not its row.
+        """Load the frame as `records` (see Source). Raises TypeError if it is not a frame."""
+        # Otherwise an object found too late among pandas' numbers makes the frame unusable, not only its row.
         session.run(f"SET GLOBAL pandas_analyze_sample = {_ALL_ROWS}")
-        # Whether to collect a lazy frame of Polars is its owner's to say.
+        # Only its owner can decide to collect a lazy frame of Polars.
         if self.frame is None or type(self.frame).__name__ == "LazyFrame":
-            raise self._none()
+            raise self._not_a_frame()
         frame = _with_arrays(self.frame)
         own = _own_columns(frame, columns.named())
         try:
-            self._take(session, columns, frame, bytes_too=own is None)
+            self._copy_columns(session, columns, frame, bytes_too=own is None)
         except (TypeError, UnusableLog, EngineFailed, UnicodeEncodeError):
-            # DuckDB gives a column of objects one type, that of all its cells or none: a single cell would
-            # refuse the frame. As texts, each cell is judged by itself.
+            # DuckDB needs one type for all cells of a column of objects: a single cell can make the frame
+            # unusable. As texts, each cell is judged by itself.
             if own is None:
                 raise
-            self._take(session, columns, {name: _plain(column) for name, column in own.items()}, bytes_too=True)
+            self._copy_columns(session, columns, {name: _plain(column) for name, column in own.items()}, bytes_too=True)
         return _copied(session, rules, columns, self.name)
 
-    def _take(self, session: DuckDbSession, columns: Columns, frame: Any, *, bytes_too: bool) -> None:
-        """Copy the columns that are named; unless `bytes_too`, raise UnusableLog where one holds bytes."""
+    def _copy_columns(self, session: DuckDbSession, columns: Columns, frame: Any, *, bytes_too: bool) -> None:
+        """Copy the named columns; unless `bytes_too`, raise UnusableLog if one holds bytes."""
         try:
             _register(session, frame)
-        except (UnusableLog, RuntimeError) as error:  # the latter of generators
-            raise self._none() from error
+        except (UnusableLog, RuntimeError) as error:  # the latter for generators
+            raise self._not_a_frame() from error
         kinds = _ArrowTable.described(session.run, "taken").kinds
         names = _names(frame) or [*kinds]
         if not bytes_too and "BLOB" in kinds.values():
             raise UnusableLog(f"{self.name}: a column holds bytes")
         require_columns(names, columns, of=self.name)
-        # Columns are taken by their position: DuckDB does not tell "At" from "at".
+        # Columns are read by position: DuckDB does not distinguish "At" from "at".
         aliases = ", ".join(f"c{i}" for i in range(len(names)))
         places = {part: names.index(name) for part, name in parts_of(columns).items()}
-        # Bytes are text in UTF-8 here as in pandas and NumPy, and those that are not are nothing.
+        # Bytes are text in UTF-8, as in pandas and NumPy; other bytes become NULL.
         is_bytes = [kind == "BLOB" for kind in kinds.values()]
         taken = ", ".join(
             f'{f"TRY(decode(c{place}))" if is_bytes[place] else f"c{place}"} AS "{part}"'
@@ -97,9 +97,9 @@ class Frame:
         )
         _copy(session, f"SELECT {taken} FROM taken AS taken({aliases})", doing=f"reading {self.name}")
 
-    def _none(self) -> TypeError:
+    def _not_a_frame(self) -> TypeError:
         return TypeError(
-            f"{self.name} is no frame that can be read: it is of type {type(self.frame).__name__}; give {_READABLE}"
+            f"{self.name} is not a readable frame: it is of type {type(self.frame).__name__}; give {_READABLE}"
         )
 
 
@@ -107,13 +107,13 @@ class Frame:
 class DuckTable:
     """A table or a view of DuckDB, in a file or on an open connection.
 
-    A file is opened for reading only. On a connection the rows are those that it sees now; it stays open. Rows
-    are in the order of the table; those of a view in the order in which it gives them.
+    A file is opened for reading only. A connection stays open, and the rows are those that it sees now. Rows are
+    in the order of the table; those of a view in the order in which it returns them.
 
     Args:
-        table: its name as it is; that of its schema and a dot before it where that is not `main`.
-        path: of the file.
-        connection: of the package `duckdb`.
+        table: its exact name, after its schema and a dot unless that is `main`.
+        path: the file's path.
+        connection: an open connection of the package `duckdb`.
     Raises:
         TypeError: neither or both of `path` and `connection` are given.
     """
@@ -127,7 +127,7 @@ class DuckTable:
             raise TypeError("a table of DuckDB is in a file or on a connection: give its `path` or the `connection`")
 
     def load(self, session: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
-        """See Source."""
+        """Load the table as `records` (see Source)."""
         if self.path is not None:
             return self._in_file(session, rules, columns, os.fspath(self.path))
         return self._on_connection(session, rules, columns)
@@ -140,18 +140,18 @@ class DuckTable:
         except EngineFailed as error:
             raise UnusableLog(f"{path} cannot be opened: {error}") from error
         table = self._found(session.run, columns, "table_catalog = 'log'")
-        return _offered(session, rules, columns, table, parts_of(columns), name=self.table)
+        return _loaded(session, rules, columns, table, parts_of(columns), name=self.table)
 
     def _on_connection(self, session: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
-        def ask(query: str) -> list[tuple[Any, ...]]:
-            # By way of the workbench, which knows what to make of DuckDB's errors.
-            session.register("answer", _ArrowStream(lambda: self.connection.sql(query)))
-            rows = session.run("SELECT * FROM answer")
-            session.unregister("answer")
+        def run(query: str) -> list[tuple[Any, ...]]:
+            # Through the session, which maps DuckDB's errors.
+            session.register("result", _ArrowStream(lambda: self.connection.sql(query)))
+            rows = session.run("SELECT * FROM result")
+            session.unregister("result")
             return rows
 
         here = "table_catalog IN (current_database(), 'temp')"
-        table = self._found(ask, columns, here)
+        table = self._found(run, columns, here)
         kinds = table.kinds
         parts = parts_of(columns).items()
         sent = ", ".join(
@@ -163,18 +163,18 @@ class DuckTable:
         _copy(session, f"SELECT {taken} FROM taken", doing=f"reading {self.table}")
         return _copied(session, rules, columns, self.table)
 
-    def _found(self, ask: _Ask, columns: Columns, where: str) -> _ArrowTable:
-        # Temporary ones come last: they hide others of their names.
+    def _found(self, run: _Run, columns: Columns, where: str) -> _ArrowTable:
+        # Temporary tables come last: they hide others of the same name.
         tables = {
             name if schema == "main" else f"{schema}.{name}": ((catalog, schema, name), kind == "VIEW")
-            for catalog, schema, name, kind in ask(
+            for catalog, schema, name, kind in run(
                 f"{_TABLES} WHERE {where} ORDER BY table_catalog = 'temp', table_schema, table_name"
             )
         }
         if self.table not in tables:
             raise UnusableLog(absent("table", self.table, tables))
         names, is_view = tables[self.table]
-        table = _ArrowTable.described(ask, ".".join(map(identifier, names)), is_view=is_view)
+        table = _ArrowTable.described(run, ".".join(map(identifier, names)), is_view=is_view)
         require_columns([*table.kinds], columns, of=self.table)
         return table
 
@@ -188,16 +188,16 @@ class _ArrowTable:
     row: str
 
     @classmethod
-    def described(cls, ask: _Ask, name: str, *, is_view: bool = False) -> _ArrowTable:
+    def described(cls, run: _Run, name: str, *, is_view: bool = False) -> _ArrowTable:
         """Return the relation of this name, as a database describes it."""
-        kinds = {str(column): str(kind) for column, kind, *_ in ask(f"DESCRIBE SELECT * FROM {name}")}
-        # A column can have the name of what is else the row's number.
+        kinds = {str(column): str(kind) for column, kind, *_ in run(f"DESCRIBE SELECT * FROM {name}")}
+        # A column may be named `rowid` itself.
         is_numbered = not is_view and "rowid" not in {column.casefold() for column in kinds}
         return cls(name, kinds, "rowid" if is_numbered else "row_number() OVER () - 1")
 
 
 class _ArrowStream:
-    """Rows by Arrow's own protocol, for which nothing need be installed; each time it is read `rows` is called."""
+    """Rows in Arrow's own protocol, which needs no package; each time it is read it calls `rows`."""
 
     def __init__(self, rows: Callable[[], Any]) -> None:
         self._rows = rows
@@ -207,7 +207,7 @@ class _ArrowStream:
 
 
 def _with_arrays(frame: Any) -> Any:
-    """A dict with its lists as arrays of objects; any other frame as it is."""
+    """Return a dict with its lists as arrays of objects; any other frame as it is."""
     if not isinstance(frame, dict):
         return frame
     return {name: _as_array(column) for name, column in cast("dict[str, Any]", frame).items()}
@@ -224,14 +224,14 @@ def _register(session: DuckDbSession, frame: Any) -> None:
     try:
         session.register("taken", frame)
     except UnusableLog:
-        # A Polars frame, where DuckDB would have pyarrow for what it can do by itself.
+        # A Polars frame: DuckDB would use pyarrow, which it does not need.
         if not hasattr(frame, "__arrow_c_stream__"):
             raise
         session.register("taken", _ArrowStream(lambda: frame))
 
 
 def _names(frame: Any) -> list[str]:
-    """The names of a frame's columns as they are, which DuckDB changes where it takes two for one; none if unknown."""
+    """Return the exact names of a frame's columns, since DuckDB renames what it finds equal; none if unknown."""
     names: Any = getattr(getattr(frame, "schema", None), "names", None)  # of Arrow; Polars has a method there
     if names is None or callable(names):
         names = getattr(frame, "columns", ())
@@ -239,7 +239,7 @@ def _names(frame: Any) -> list[str]:
 
 
 def _own_columns(frame: Any, names: Sequence[str]) -> dict[str, Any] | None:
-    """The named columns of a dict of arrays, a pandas or a Polars frame; None if it is another, or lacks one."""
+    """Return the named columns of a dict of arrays, a pandas or Polars frame; None if it is another or lacks one."""
     if not isinstance(frame, dict) and not hasattr(frame, "dtypes"):
         return None
     there = [*cast("dict[str, Any]", frame)] if isinstance(frame, dict) else _names(frame)
@@ -247,13 +247,13 @@ def _own_columns(frame: Any, names: Sequence[str]) -> dict[str, Any] | None:
         return None
     try:
         own = {name: cast("Any", frame)[name] for name in names}
-    except LookupError:  # a column whose name is no text
+    except LookupError:  # a column whose name is not a text
         return None
     return own if all(hasattr(column, "__array__") for column in own.values()) else None
 
 
 def _plain(column: Any) -> npt.NDArray[Any]:
-    """A column in a type that DuckDB knows: times by the microsecond, and else objects as texts."""
+    """Return a column in a type that DuckDB knows: times in microseconds, numbers as they are, objects as texts."""
     array = np.asarray(column)
     if array.dtype.kind == "M":
         return array.astype("datetime64[us]")
@@ -263,15 +263,15 @@ def _plain(column: Any) -> npt.NDArray[Any]:
 
 
 def _as_text(cell: Any) -> str | None:
-    """A cell as a text; None for one that is empty (None, NaN, NaT) or cannot be one (not UTF-8; its text raises)."""
+    """Return a cell as a text; None if it is empty (None, NaN, NaT) or cannot be one (not UTF-8; its text raises)."""
     try:
-        text = _said(cell)
+        text = _text_of(cell)
     except Exception:  # noqa: BLE001 (whatever a foreign object raises, it is about this cell)
         return None
     return text if text is not None and is_text(text) else None
 
 
-def _said(cell: Any) -> str | None:
+def _text_of(cell: Any) -> str | None:
     is_nan = isinstance(cell, float | date) and cell != cell  # noqa: PLR0124 (neither NaN nor NaT equals itself)
     if cell is None or is_nan or type(cell).__name__ == "NAType":  # of pandas, which is not imported here
         return None
@@ -289,10 +289,10 @@ def _copy(session: DuckDbSession, query: str, *, doing: str) -> None:
 def _copied(session: DuckDbSession, rules: Rules, columns: Columns, name: str) -> LoadedLog:
     # The copy's columns have the names of their parts.
     table = _ArrowTable.described(session.run, "log.copy")
-    return _offered(session, rules, columns, table, {part: part for part in parts_of(columns)}, name=name)
+    return _loaded(session, rules, columns, table, {part: part for part in parts_of(columns)}, name=name)
 
 
-def _offered(
+def _loaded(
     session: DuckDbSession, rules: Rules, columns: Columns, table: _ArrowTable, names: Mapping[str, str], *, name: str
 ) -> LoadedLog:
     parts = {part: LogColumn(identifier(column), table.kinds[column]) for part, column in names.items()}

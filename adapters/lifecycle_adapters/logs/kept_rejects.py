@@ -1,4 +1,4 @@
-"""The file of rejects that is kept if none was asked for; it never replaces somebody else's file."""
+"""The file of rejects that is written if no option names one; it never replaces a file of others."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def keep_rejects(write: Callable[[str | os.PathLike[str]], int]) -> str:
 
 
 def _may_be_replaced(path: Path) -> bool:
-    """Whether nothing is lost: there is no such file, or an earlier run wrote it."""
+    """Return whether nothing would be lost: there is no such file, or an earlier run wrote it."""
     if not path.is_file():
         return not path.is_symlink() and not path.exists()
     with suppress(OSError), path.open("rb") as file:

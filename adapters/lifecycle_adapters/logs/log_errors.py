@@ -22,7 +22,7 @@ class NoReadableRows(UnusableLog):
 
 
 class UnreadableRows(UnusableLog):
-    """Rows or files could not be read and `strict` was asked for.
+    """Rows or files could not be read and `strict` was set.
 
     `count` is how many rows, `reasons` counts them by `RejectReason`.
     """
@@ -73,9 +73,9 @@ class EngineFailed(AdapterError):
 
 
 def no_file(path: str) -> UnusableLog:
-    """Return the error about a path at which there is no file; it shows no URL, because that may hold a password."""
+    """Return the error for a path without a file; it shows no URL, because a URL may hold a password."""
     if is_dsn(path) or is_url(path):
-        return UnusableLog("that is no path of a file: of URLs only postgresql:// is read, as the place of a table")
+        return UnusableLog("that is not the path of a file: only postgresql:// URLs can be read, for a table")
     if os.path.islink(path):  # noqa: PTH114 (that of pathlib raises for some names)
         return UnusableLog(f"the link {path!r} leads to no file")
     return UnusableLog(f"there is no file {path!r}")

@@ -65,8 +65,8 @@ def records(
     """Return the query that makes `records` of a relation.
 
     Args:
-        relation: what stands behind FROM.
-        parts: the column of each part of a record that has one, as of `parts_of`.
+        relation: what follows FROM.
+        parts: the column of each part of a record that has one, see `parts_of`.
         columns: how times are written.
         rules: the statuses that are known.
         dialect: the SQL of the engine that holds the relation.
@@ -112,7 +112,7 @@ def _task(column: LogColumn | None, dialect: Dialect) -> str:
 
 
 def _text(column: LogColumn, dialect: Dialect, *, numbers: str | None = None) -> str:
-    """The text of a cell, NULL if it is empty or no text; of a JSON cell also a number that matches `numbers`."""
+    """Return a cell's text, NULL if it is empty or not a text; of a JSON cell also a number that matches `numbers`."""
     match dialect.kind(column.type_name):
         case Kind.TEXT:
             return f"NULLIF({dialect.text(column.cell)}, '')"
@@ -140,7 +140,7 @@ def _sequence(column: LogColumn | None, dialect: Dialect) -> str:
 
 
 def _text_of_json(cell: str, dialect: Dialect, numbers: str | None) -> str:
-    """The text of a JSON string, the digits of a number that matches `numbers`, and otherwise NULL."""
+    """Return the text of a JSON string, the digits of a number that matches `numbers`, and otherwise NULL."""
     text = dialect.text(cell)
     # Spaces around a value are rare, and `trim` takes five times as long as all the rest.
     trimmed = f"trim({text}, E' \\t\\r\\n')"
@@ -205,7 +205,7 @@ def _time(column: LogColumn | None, columns: Columns, dialect: Dialect) -> _Time
 
 
 def _form_of_number(is_small: str, columns: Columns, dialect: Dialect) -> str:
-    """The form of a number; `is_small` is the condition that it may be in seconds."""
+    """Return the form of a number; `is_small` is the condition that it may be in seconds."""
     match _number_forms(columns):
         case ():
             return _null(dialect)
@@ -216,7 +216,7 @@ def _form_of_number(is_small: str, columns: Columns, dialect: Dialect) -> str:
 
 
 def _number_forms(columns: Columns) -> tuple[()] | tuple[TimeForm] | tuple[TimeForm, TimeForm]:
-    """The forms that a number may have, the one of small numbers first."""
+    """Return the forms that a number may have, the one of small numbers first."""
     if columns.time is None:
         return TimeForm.SECONDS, TimeForm.MILLISECONDS
     return (columns.time,) if columns.time in (*_FACTORS, TimeForm.NANOSECONDS) else ()
@@ -282,7 +282,7 @@ def _by_form(us: Mapping[TimeForm, str], dialect: Dialect) -> str:
 
 
 def _decimal(dialect: Dialect) -> str:
-    """The number in a text, never as a float: of 1767225600.123456 that would lose the last digit."""
+    """Return the number in a text, never as a float: 1767225600.123456 would lose its last digit."""
     cut = "left(moment, position('.' IN moment) + 6)"
     return dialect.decimal(f"CASE WHEN {dialect.matches('moment', NUMBER_TOO_LONG)} THEN {cut} ELSE moment END")
 
@@ -309,7 +309,7 @@ def _fault(time: _TimeColumn, dialect: Dialect) -> str:
 
 
 def _detail(dialect: Dialect) -> str:
-    """The cell at fault, shortened."""
+    """Return the cell at fault, shortened."""
 
     def shortened(part: str) -> str:
         text = dialect.text(f"given_{part}")

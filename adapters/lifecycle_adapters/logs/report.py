@@ -120,7 +120,7 @@ class LogReport:
         return {each: status for each, status in unknown if status is not None}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as a JSON document; times are ISO 8601 in UTC."""
+        """Return the report as a JSON document; times are ISO 8601 in UTC."""
         document = asdict(self)
         for name in ("first_at", "last_at"):
             document[name] = None if document[name] is None else iso(document[name])
@@ -165,7 +165,7 @@ class Totals:
 
 
 class Tally:
-    """The sums of `pair_counts`, of which the parts of a report are made."""
+    """The sums of `pair_counts`, from which a report is made."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
@@ -177,7 +177,7 @@ class Tally:
         self.ties = 0
 
     def add_pairs(self, rows: Iterable[Sequence[Any]]) -> None:
-        """Take the rows of `queries.pair_counts_summed`."""
+        """Add the rows of `queries.pair_counts_summed`."""
         for previous, code, ended, since_us, tied, count, beyond_us, longest_us, example in rows:
             pair = DirectlyFollows(int(previous), int(code), bool(ended))
             self._pairs[pair] += int(count)
@@ -215,7 +215,7 @@ class Tally:
         return sum(count for pair, count in self._pairs.items() if self._is_bad(pair))
 
     def findings(self, *, unknown: int) -> dict[FindingCode, int]:
-        """Return how many rows are which kind of finding; there are `unknown` of unknown status."""
+        """Return how many rows are findings of each kind; `unknown` rows have an unknown status."""
         found = Counter({FindingCode.UNKNOWN_STATUS: unknown})
         for pair, count in self._pairs.items():
             if (deviation := self._rules.deviations.get(pair)) is not None:
@@ -265,7 +265,7 @@ class Tally:
         )
 
     def last_states(self) -> dict[str, int]:
-        """Return how many tasks were last seen in which state: its rows less those that another row follows."""
+        """Return how many tasks were last seen in each state: its rows less those that another row follows."""
         last: Counter[str] = Counter()
         for pair, count in self._pairs.items():
             last[self._rules.states[pair.code]] += count
@@ -286,7 +286,7 @@ class Tally:
 
 
 def moment(at_us: int) -> datetime:
-    """Return the moment that is so many microseconds after the start of 1970; years 1 to 9999."""
+    """Return the time this many microseconds after the start of 1970; years 1 to 9999."""
     return _EPOCH + timedelta(microseconds=at_us)
 
 

@@ -1,8 +1,8 @@
-"""A lifecycle's rules for recorded histories, as small integers, for engines that compare nothing else.
+"""A lifecycle's rules for recorded histories, as small integers, because engines compare only these.
 
 A known status has a code: its place in `Rules.statuses`, from 0. A *pair* is what an engine counts: the status before,
 the status, and whether an earlier row was final. Every pair is judged once, when it is first needed, by
-`Lifecycle.check_step` and nothing else.
+`Lifecycle.check_step` only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lifecycle import Channel, Deviation, FindingCode, Lifecycle, Severity
 from lifecycle.conformance import Mode
 
 START = -1
-"""The code of what is before the first row."""
+"""The code of the start, before the first row."""
 
 MODES: Mapping[str, str] = {
     "exact": "every change was recorded",
@@ -45,9 +45,9 @@ class Rules:
     """What `check` reports about every pair, in one mode and one channel.
 
     Args:
-        lifecycle: whose rules.
+        lifecycle: the lifecycle whose rules apply.
         mode: "exact" if every change was recorded, "sampled" if tasks were polled.
-        channel: which channel's statuses they are.
+        channel: the channel that reported the statuses.
         ignore_case: "RUNNING" is the status "running"; engines then compare statuses in lower case.
     Raises:
         UnknownName: the lifecycle has no such channel.
@@ -78,7 +78,7 @@ class Rules:
             )
         if ignore_case and len(set(map(str.lower, self.statuses))) < len(self.statuses):
             raise ValueError(
-                f"the letter case of channel {str(channel)!r} matters: two of its statuses differ in nothing else"
+                f"the letter case of channel {str(channel)!r} matters: two of its statuses differ in it only"
             )
         self.states: tuple[str, ...] = tuple(str(state) for state in meanings.values())
         """The state of each status."""
@@ -134,5 +134,5 @@ class Rules:
         return [pair for pair, deviation in self.deviations.items() if deviation.code is FindingCode.DUPLICATE]
 
     def key(self, pair: DirectlyFollows) -> int:
-        """Return a number of its own for a pair, which queries.py computes in SQL."""
+        """Return a unique number for a pair; queries.py computes it in SQL."""
         return ((pair.previous + 1) * len(self.statuses) + pair.code) * 2 + pair.ended

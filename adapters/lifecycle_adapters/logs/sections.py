@@ -21,10 +21,10 @@ _MOST_ON_SCREEN = 10
 _MEANINGS = {
     FindingCode.UNKNOWN_STATUS: "A status that the channel does not know. The row is left out of its task's history.",
     FindingCode.WRONG_START: "The first row of a task is not the initial state.",
-    FindingCode.DUPLICATE: "The state of the row before, once more.",
+    FindingCode.DUPLICATE: "The state of the row before is repeated.",
     FindingCode.AFTER_FINAL: "Something was reported after a final state.",
     FindingCode.GAP: "Only several transitions lead from the state before to this one: rows between them are missing.",
-    FindingCode.OUT_OF_ORDER: "Nothing leads from the state before to this one, but the other way round: a late row.",
+    FindingCode.OUT_OF_ORDER: "Transitions lead only from this state to the one before: a late row.",
     FindingCode.IMPOSSIBLE: "Nothing leads from the state before to this one, nor back: both cannot be true.",
 }
 

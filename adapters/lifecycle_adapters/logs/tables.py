@@ -91,7 +91,7 @@ JOIN judged_pairs judged ON judged.previous = found.previous AND judged.ended = 
 LEFT JOIN statuses before ON before.status_code = found.previous""")
 
     def _copy(self, name: str, query: str | None, columns: Mapping[str, str]) -> None:
-        """Copy the result of an engine's query, or make a view if the engine is DuckDB; of None an empty table."""
+        """Copy the result of an engine's query, or make a view if the engine is DuckDB; for None, an empty table."""
         if query is not None and self._is_duckdb:
             self._session.run(f"CREATE VIEW {name} AS {query}")
             return
@@ -138,13 +138,13 @@ LEFT JOIN statuses before ON before.status_code = found.previous""")
         self._has_rejects = True
 
     def write_findings(self, path: str | os.PathLike[str]) -> int:
-        """See CheckedLog."""
+        """Write the findings to a file and return how many (see CheckedLog)."""
         return write(self._session, path, f"""
 SELECT task, "at", files.name AS file, {_ROW} AS row, state_before AS previous, status, code, severity, possible, place
 FROM findings JOIN files ON files.file = place >> {ROW_BITS}""", order="place")  # fmt: skip
 
     def write_rejects(self, path: str | os.PathLike[str]) -> int:
-        """See CheckedLog."""
+        """Write the rejects to a file and return how many (see CheckedLog)."""
         self._create_rejects()
         return write(self._session, path, f"""
 SELECT files.name AS file, {_ROW} AS row, fault AS reason, detail, place

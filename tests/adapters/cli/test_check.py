@@ -330,7 +330,7 @@ def test_where_nothing_can_be_read_the_first_reasons_are_told(folder: Path) -> N
 
     assert (result.exit_code, result.stdout) == (2, "")
     first, *reasons, kept = result.stderr.splitlines()
-    assert first == "lifecycle: nothing of the log can be read (11 rows: not a row)"
+    assert first == "lifecycle: no row of the log can be read (11 rows: not a row)"
     assert kept == "which and why is kept in lifecycle-rejects.csv"
     assert reasons == [
         f"log.jsonl:{line}: not a row: a row must be a JSON object, not an array" for line in range(1, 11)
@@ -479,8 +479,8 @@ def test_what_cannot_be_decoded_is_an_unreadable_row(file: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        (("log.jsonl",), "'log.jsonl' is no CSV file: a delimiter and an encoding are for those only"),
-        (("-", "--input-format", "parquet"), "'-' is no CSV file"),
+        (("log.jsonl",), "'log.jsonl' is not a CSV file: a delimiter and an encoding are for CSV only"),
+        (("-", "--input-format", "parquet"), "'-' is not a CSV file"),
         (("log.db", "--table", "log"), "a delimiter and an encoding are for CSV files, not for a table"),
         (("postgresql://x/y", "--table", "log"), "a delimiter and an encoding are for CSV files, not for a table"),
     ],
@@ -525,7 +525,7 @@ def test_foreign_text_is_shown_harmlessly() -> None:
         (["v1", "postgresql://x/y", "--engine", "duckdb"], "the engine postgresql needs a postgresql:// URL"),
         (["v1", "postgresql://x/y"], "a database needs the name of the table that is the log"),
         (["v1", "postgresql+psycopg://x/y"], "a database needs the name of the table that is the log"),
-        (["v1", "-", "--delimiter", ";;"], "a delimiter is one character, neither a quote"),
+        (["v1", "-", "--delimiter", ";;"], "a delimiter must be one character, neither a quote"),
         (["v1", "-", "--encoding", "utf-17"], "unknown encoding 'utf-17'; did you mean 'utf-7'?"),
         (["v1", "a", "b", "--table", "log"], "a table needs one database, and takes neither a format nor"),
         (

@@ -59,8 +59,8 @@ def test_a_row_of_several_lines_that_is_wrong_in_its_last_costs_its_first() -> N
 
 def test_a_row_that_has_not_ended_comes_last_while_more_lines_may_come() -> None:
     assert rows('a\n"b\nc\n', is_last=False) == [Row(0, 1, ["a"]), Row(1, 1, [])]
-    assert [row.goes_on for row in rows('a\n"b\nc\n', is_last=False)] == [False, True]
-    assert not any(row.goes_on for row in rows('a\n"b\nc\n'))
+    assert [row.is_unfinished for row in rows('a\n"b\nc\n', is_last=False)] == [False, True]
+    assert not any(row.is_unfinished for row in rows('a\n"b\nc\n'))
 
 
 def test_a_row_that_is_too_long_is_not_waited_for() -> None:

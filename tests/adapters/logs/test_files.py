@@ -104,14 +104,14 @@ def test_a_delimiter_or_an_encoding_of_other_files_than_csv_is_refused(folder: P
     write("a.csv", "b.parquet", "c.jsonl")
     for other in ("b.parquet", "c.jsonl"):
         with (
-            pytest.raises(UnusableLog, match=rf"'{other}' is no CSV file: a delimiter and an encoding are for those"),
+            pytest.raises(UnusableLog, match=rf"'{other}' is not a CSV file: a delimiter and an encoding are for CSV"),
             offered(Files("a.csv", other, **options)),  # type: ignore[arg-type]
         ):
             pass
 
 
 def test_a_delimiter_or_an_encoding_that_is_none_is_refused_at_once() -> None:
-    with pytest.raises(ValueError, match="a delimiter is one character"):
+    with pytest.raises(ValueError, match="a delimiter must be one character"):
         Files("a.csv", delimiter=";;")
     with pytest.raises(ValueError, match="unknown encoding 'utf-17'; did you mean"):
         Files("a.csv", encoding="utf-17")
@@ -174,7 +174,7 @@ def test_a_device_is_no_log(device: str) -> None:
 @pytest.mark.parametrize("path", ["mysql://u:secret@h/d", "host=h password=secret", "s3://key:secret@bucket/a.csv"])
 def test_what_is_no_path_is_not_shown(path: str) -> None:
     for source in (Files(path), DuckTable("log", path=path)):
-        with pytest.raises(UnusableLog, match="that is no path of a file") as raised, offered(source):
+        with pytest.raises(UnusableLog, match="that is not the path of a file") as raised, offered(source):
             raise AssertionError
         assert "secret" not in str(raised.value)
 
@@ -212,9 +212,9 @@ def test_folders_may_have_any_names(folder: Path) -> None:
         (("a.csv", "nothing.csv"), r"there is no file 'nothing\.csv'"),
         (("nothing/*.csv",), r"nothing that matches 'nothing/\*\.csv' is a log: .*\.parquet, \.csv, .*\.zstd"),
         (("*.txt",), r"nothing that matches '\*\.txt' is a log"),
-        (("notes.txt",), r"the name of 'notes\.txt' does not tell its format \(\.parquet, .*\): name the format"),
+        (("notes.txt",), r"the name of 'notes\.txt' does not show its format \(\.parquet, .*\): name the format"),
         (("empty",), "there is no log in the folder 'empty': the files of a log are .parquet"),
-        (("-",), "the standard input has no name that tells its format: name the format"),
+        (("-",), "the standard input has no name that shows its format: name the format"),
         (("a\0.csv",), r"there is no file 'a\\x00\.csv'"),
         (("a\0*.csv",), r"there is no file 'a\\x00\*\.csv'"),
         (("",), "there is no file ''"),
@@ -250,7 +250,7 @@ def test_a_name_that_is_no_text_is_told(folder: Path) -> None:
 
 
 def test_a_log_has_a_path() -> None:
-    with pytest.raises(ValueError, match="a log needs a path"):
+    with pytest.raises(ValueError, match="a log needs at least one path"):
         Files()
 
 

@@ -183,9 +183,7 @@ NO_FRAMES: list[object] = [
 
 @pytest.mark.parametrize("frame", NO_FRAMES, ids=lambda frame: type(frame).__name__)
 def test_what_is_no_frame_is_told(frame: object) -> None:
-    told = (
-        f"mine is no frame that can be read: it is of type {type(frame).__name__}; give an Arrow table, .* one length"
-    )
+    told = f"mine is not a readable frame: it is of type {type(frame).__name__}; give an Arrow table, .* one length"
     with pytest.raises(TypeError, match=told):
         read(Frame(frame, "mine"))
 
@@ -210,11 +208,11 @@ def test_lists_are_columns(kind: Callable[[list[Any]], Any]) -> None:
 @pytest.mark.parametrize(
     ("source", "told"),
     [
-        ("log.csv", r"of a file write Files\('log.csv'\)"),
-        (Path("log.csv"), r"of a file write Files\('log.csv'\)"),
-        (ROWS, r"the source is of type dict, and none; .* Frame\(...\)"),
-        (Frame, "the source is of type type, and none"),
-        (None, "the source is of type NoneType, and none"),
+        ("log.csv", r"for a file write Files\('log.csv'\)"),
+        (Path("log.csv"), r"for a file write Files\('log.csv'\)"),
+        (ROWS, r"the source is of type dict; .* Frame\(...\)"),
+        (Frame, "the source is of type type; give"),
+        (None, "the source is of type NoneType; give"),
     ],
 )
 def test_what_is_no_source_is_told(source: Any, told: str) -> None:
@@ -279,7 +277,7 @@ def test_one_value_of_another_type_does_not_make_a_frame_unusable() -> None:
 def test_a_column_of_pandas_that_is_there_twice() -> None:
     pandas: Any = import_module("pandas")
     frame = pandas.DataFrame([["a", "b", "s"]], columns=["task_id", "task_id", "status"])
-    with pytest.raises(UnusableLog, match="the column 'task_id' is there 2 times"):
+    with pytest.raises(UnusableLog, match="the column 'task_id' occurs 2 times"):
         read(Frame(frame), Columns(at=None))
 
 

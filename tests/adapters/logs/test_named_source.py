@@ -50,7 +50,7 @@ def test_a_table_is_in_a_file_of_duckdb_or_behind_a_url() -> None:
 @pytest.mark.parametrize(
     ("places", "options", "message"),
     [
-        ((), {}, "a log needs a path at least"),
+        ((), {}, "a log needs at least one path"),
         (("a",), {"master": "local"}, "a master needs the engine spark"),
         (("a",), {"engine": "postgresql"}, "the engine postgresql needs a postgresql:// URL"),
         (("postgresql://h/d",), {"engine": "spark"}, "and no other takes one"),

@@ -141,7 +141,7 @@ def test_columns_of_names_that_differ_in_case_alone(tmp_path: Path) -> None:
 @pytest.mark.heavy
 def test_a_column_that_is_there_twice_is_told(tmp_path: Path) -> None:
     write_arrow(tmp_path / "a.parquet", ["task_id", "task_id", "status"], [["a"], ["b"], ["s"]])
-    with pytest.raises(UnusableLog, match=r"a\.parquet: the column 'task_id' is there 2 times"):
+    with pytest.raises(UnusableLog, match=r"a\.parquet: the column 'task_id' occurs 2 times"):
         read(tmp_path / "a.parquet", columns=Columns(at=None))
 
 

@@ -459,7 +459,7 @@ def test_a_message_does_not_name_thousands_of_columns() -> None:
 
 
 def test_a_column_that_is_there_twice_is_told() -> None:
-    with pytest.raises(UnusableLog, match=r"^the column 'at' is there 2 times$"):
+    with pytest.raises(UnusableLog, match=r"^the column 'at' occurs 2 times$"):
         require_columns(["task_id", "at", "status", "at"], Columns())
 
 
@@ -519,12 +519,12 @@ def test_times_are_read_by_their_pattern(bench: DuckDbSession, pattern: str, tex
 
 @pytest.mark.parametrize(("time", "pattern"), [(TimeForm.PATTERN, None), (TimeForm.ISO, "%d.%m.%Y")])
 def test_pattern_and_form_that_contradict_each_other_are_refused(time: TimeForm, pattern: str | None) -> None:
-    with pytest.raises(ValueError, match="contradict each other"):
+    with pytest.raises(ValueError, match="needs `time` to be PATTERN or omitted"):
         Columns(time=time, pattern=pattern)
 
 
 @pytest.mark.parametrize("columns", [Columns(time=TimeForm.NANOSECONDS), Columns(pattern="%d.%m.%Y")])
 def test_engine_that_does_not_read_such_times_says_so(columns: Columns) -> None:
-    with pytest.raises(UnusableLog, match="are not read by Spark: give the log as files or frames"):
+    with pytest.raises(UnusableLog, match=r"Spark does not read times in .*: give the log as files or frames"):
         columns.require_usual_times("Spark")
     Columns().require_usual_times("Spark")

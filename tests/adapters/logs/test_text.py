@@ -214,7 +214,7 @@ def test_progress_is_told_by_the_name_of_the_file(tmp_path: Path) -> None:
     ("form", "text", "message"),
     [
         ("csv", "task_id,state\na,running\n", "0.csv: there is no column 'status', only 'task_id', 'state'"),
-        ("csv", "task_id,status,status\na,running,x\n", "0.csv: the column 'status' is there 2 times"),
+        ("csv", "task_id,status,status\na,running,x\n", "0.csv: the column 'status' occurs 2 times"),
         ("csv", "\n\nstatus\n", "0.csv: there is no column 'task_id', only 'status'"),
         ("csv", '"task_id,status\na,running\n', "must name the columns, is not CSV: unexpected end of data"),
         ("csv", b"task_id,st\xfftus\n", "must name the columns, is not UTF-8"),
@@ -305,9 +305,9 @@ LONG_NUMBER = "1" * 100_000
         (b'{"status": "\xff"}', "not UTF-8"),
         (b'{"status": "\xed\xa0\x80"}', "not UTF-8"),
         (DEEP, "not JSON: "),
-        ('{"status": "a", "task_id": "t", "status": "b"}', "the key 'status' is there 2 times"),
-        (r'{"status": "a", "task_id": "t", "st\u0061tus": "b"}', "the key 'status' is there 2 times"),
-        ('{"status": "a", "status": "b"}', "the key 'status' is there 2 times"),
+        ('{"status": "a", "task_id": "t", "status": "b"}', "the key 'status' occurs 2 times"),
+        (r'{"status": "a", "task_id": "t", "st\u0061tus": "b"}', "the key 'status' occurs 2 times"),
+        ('{"status": "a", "status": "b"}', "the key 'status' occurs 2 times"),
     ],
 )
 def test_a_line_that_is_no_row_of_json_is_kept_with_the_reason(reader: Reader, line: str | bytes, detail: str) -> None:
@@ -620,7 +620,7 @@ def test_of_a_packed_file_in_another_encoding_that_breaks_off_whole_lines_count(
 
 @pytest.mark.parametrize("delimiter", ["", ";;", '"', "\r", "\n", "\0", "\udcff", "\\t"])
 def test_what_is_no_delimiter_is_refused(delimiter: str) -> None:
-    with pytest.raises(ValueError, match="a delimiter is one character, neither a quote nor the end of a line, not '"):
+    with pytest.raises(ValueError, match="a delimiter must be one character, neither a quote nor a line end, not '"):
         CsvOptions(delimiter)
 
 

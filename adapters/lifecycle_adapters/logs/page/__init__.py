@@ -1,7 +1,6 @@
-"""A report as an HTML page of its own: one file that needs no network, no script and no other file.
+"""A report as one HTML file that needs no network, no script and no other file.
 
-contents.py is what it says, traffic.py its diagram, markup.py how HTML is written and kept harmless, page.css how
-it looks.
+contents.py has its sections, traffic.py its diagram, markup.py the HTML and its escaping, page.css the style.
 """
 
 from __future__ import annotations

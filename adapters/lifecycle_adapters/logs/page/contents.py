@@ -1,7 +1,7 @@
-"""What the page says: its sections, from the verdict to the first findings, each a part of the report.
+"""The sections of the page, from the verdict to the first findings, each a part of the report.
 
-Whatever is foreign (ids, statuses, names of files and of states) passes through `word` or
-`escape(visible(...))`. Equal reports give equal pages; no clock is read.
+All foreign text (ids, statuses, names of files and of states) passes through `word` or `escape(visible(...))`. Equal
+reports make equal pages; no clock is read.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ def write_page(
     lifecycle: Lifecycle[Any, Any],
     findings: Iterable[LogFinding] = (),
 ) -> None:
-    """Write the page to a file, which is there whole or not at all.
+    """Write the page to a file, atomically.
 
     Args:
-        path: of the file; one that is there is replaced.
+        path: the file's path; an existing file is replaced.
         report, lifecycle, findings: see `page`.
     Raises:
         EngineFailed: it cannot be written.
@@ -47,12 +47,12 @@ def write_page(
 
 
 def page(report: LogReport, lifecycle: Lifecycle[Any, Any], findings: Iterable[LogFinding] = ()) -> str:
-    """Return the page. Where nothing is installed that draws, it has the tables and says so.
+    """Return the page. If the diagram cannot be drawn, the page has a note and the tables.
 
     Args:
-        report: what came of checking a log.
-        lifecycle: against which it was checked.
-        findings: in the order of the log; the first 200 are shown, and no more than one further is taken.
+        report: the report of a checked log.
+        lifecycle: the lifecycle against which it was checked.
+        findings: its findings in the order of the log; the first 200 are shown, and at most one more is read.
     """
     sections = sections_of(report, lifecycle)
     parts = (
@@ -73,7 +73,7 @@ def page(report: LogReport, lifecycle: Lifecycle[Any, Any], findings: Iterable[L
     return document(f"{visible(report.lifecycle)}: {state}", "\n".join(filter(None, parts)))
 
 
-# --- what it says ------------------------------------------------------------------------------
+# --- the sections ------------------------------------------------------------------------------
 
 
 def _verdict(report: LogReport) -> str:
@@ -101,7 +101,7 @@ def _facts(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> str:
     facts = [
         ("Lifecycle", word(report.lifecycle), escape(visible(lifecycle.citation, most=300))),
         ("Mode", escape(report.mode), MODES[report.mode]),
-        ("Channel", word(report.channel), "which channel's statuses they are"),
+        ("Channel", word(report.channel), "the channel that reported the statuses"),
         ("Engine", escape(visible(report.engine)), ""),
         ("Files", count(report.files) if report.files else "none", "" if report.files else "a table or a data frame"),
         ("Rows", count(report.rows), ""),
@@ -118,7 +118,7 @@ def _facts(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> str:
         )
         facts.append(("Times", forms, "how they were written"))
     else:
-        facts.append(("Times", "none", "rows are taken to be in order"))
+        facts.append(("Times", "none", "rows are assumed to be in order"))
     entries = (
         f"<div><dt>{name}</dt><dd>{value}{f'<small>{note}</small>' if note else ''}</dd></div>\n"
         for name, value, note in facts
@@ -152,9 +152,9 @@ def _traffic(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> str:
         svg = traffic_svg(report, lifecycle)
     except (MissingExtra, RenderError) as error:
         why = escape(visible(str(error), most=300))
-        return section("Traffic", f"<p>The diagram is missing: {why}. The tables say the same.</p>\n")
+        return section("Traffic", f"<p>The diagram is missing: {why}. The tables show the same.</p>\n")
     left_out = len(report.observed_transitions) - len(drawn(report))
-    more = f"<p>{counted(left_out, 'rarer way')} without a transition: in the table only.</p>\n" if left_out else ""
+    more = f"<p>{counted(left_out, 'rarer undeclared transition')}: in the table only.</p>\n" if left_out else ""
     return section(
         "Traffic",
         '<figure>\n<div class="scroll traffic" role="region" tabindex="0" aria-label="Diagram of the traffic">\n'
@@ -199,8 +199,8 @@ def _ties(report: LogReport) -> str:
         return ""
     return section(
         "Ties",
-        f"<p>Rows with the very time of the row before them in their task: {count(report.ties)} "
-        f"({_share(report.ties, report.rows)}). Only their places in the log put them in order; where those say "
+        f"<p>Rows with the same time as the row before them in their task: {count(report.ties)} "
+        f"({_share(report.ties, report.rows)}). Only their places in the log put them in order; if those mean "
         "nothing, neither do the findings there. A column with a sequence would decide it.</p>\n",
     )
 

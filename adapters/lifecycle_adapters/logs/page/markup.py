@@ -23,7 +23,7 @@ _STYLES = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 
 
 def document(title: str, main: str) -> str:
-    """A whole document: its title as plain text, what it shows as HTML."""
+    """Return a whole document; its title is plain text, its contents are HTML."""
     style = _style()
     return f"""\
 <!DOCTYPE html>
@@ -46,20 +46,20 @@ def document(title: str, main: str) -> str:
 
 
 def word(text: str) -> str:
-    """Foreign text, shown as what it is; of its own direction of writing, so that it pairs nothing around it."""
+    """Return foreign text as HTML; its direction of writing does not affect the text around it."""
     shown = visible(text)
     return f'<bdi class="word{" long" if len(shown) > _LONG else ""}">{escape(shown)}</bdi>'
 
 
 def section(title: str, *content: str) -> str:
-    """A section under its title; nothing if it has no content."""
+    """Return a section under its title; nothing if it has no content."""
     if not any(content):
         return ""
     return f"<section>\n<h2>{title}</h2>\n{''.join(content)}</section>\n"
 
 
 def table(caption: str, texts: Sequence[str], numbers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of HTML cells, first the texts, then the numbers; nothing if there are no rows."""
+    """Return a table of HTML cells, first the texts, then the numbers; nothing if there are no rows."""
     body = "".join(_row(cells, len(texts)) for cells in rows)
     if not body:
         return ""
@@ -79,7 +79,7 @@ def _row(cells: Sequence[str], texts: int) -> str:
 
 
 def side_by_side(*sections: str) -> str:
-    """Sections side by side, if there is room."""
+    """Return sections side by side, if there is room."""
     return f'<div class="pair">\n{"".join(sections)}</div>' if any(sections) else ""
 
 

@@ -43,7 +43,7 @@ ILLEGAL_TEXT_COLOUR = SHADES[-1].light
 """The one shade that is legible in small letters."""
 
 MOST_UNDECLARED = 30
-"""At most so many undeclared edges are drawn, the most frequent first."""
+"""How many undeclared edges are drawn at most, the most frequent first."""
 
 _WIDEST, _THINNEST = 7.0, 1.4  # points
 _SMALLEST_SCALE = 1_000  # rows: a log of some dozens has no wide edges
@@ -85,7 +85,7 @@ def traffic_svg(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> str:
 def _labels_on_top(svg: str) -> str:
     """Draw the labels last, the upper ones in front of the lower ones.
 
-    Then their light outline covers edges, but not the underscores of the label above.
+    Their light outline then covers edges, but not the underscores of the label above.
     """
     labels: list[str] = []
 
@@ -127,7 +127,7 @@ def _lines(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> Iterator[DotLin
 
 
 def _from_left_to_right(lifecycle: Lifecycle[Any, Any]) -> list[str]:
-    """The states by their distance from the initial one, final ones last."""
+    """Return the states by their distance from the initial one, final ones last."""
     far = {state.name: len(lifecycle.path(lifecycle.initial, state.name) or ()) for state in lifecycle.states}
     states = sorted(lifecycle.states, key=lambda state: (state.final, far[state.name]))
     return [str(state.name) for state in states]
@@ -158,7 +158,7 @@ def _unobserved(events: list[str], note: str) -> str:
 
 
 def _stacked(texts: list[str], width: float) -> str:
-    """A label of some rows, as far from its edge as that is wide."""
+    """Return a label of several rows, as far from its edge as the edge is wide."""
     if not texts:
         return '""'
     around = f'<table border="0" cellspacing="0" cellpadding="{1 + round(width / 2)}">'
@@ -166,7 +166,7 @@ def _stacked(texts: list[str], width: float) -> str:
 
 
 def _rows(texts: list[str]) -> str:
-    """Texts below each other, a point further apart than lines would be, because of underscores."""
+    """Return texts below each other, a point further apart than lines, because of underscores."""
     rows = "".join(f"<tr><td>{each}</td></tr>" for each in texts)
     return f'<table border="0" cellspacing="1" cellpadding="0">{rows}</table>'
 

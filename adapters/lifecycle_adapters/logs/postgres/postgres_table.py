@@ -28,14 +28,14 @@ _REPORT_EVERY_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class PostgresTable:
-    """A table or a view of PostgreSQL 14 or later, its name as the server has it, after its schema and a point or not.
+    """A table or a view of PostgreSQL 14 or later.
 
     If only their place puts rows in order, that is the order in which the server returns them: for a table, that in
     which they are stored. The transaction lasts until the checked log is closed.
 
     Args:
-        url: as a journal's, `postgresql://user:password@host/database` or a connection string of libpq's.
-        table: its name; without a schema, the first one on the search path.
+        url: like a journal's, `postgresql://user:password@host/database` or a connection string of libpq's.
+        table: its exact name, or its schema, a dot and its name; without a schema, the first on the search path.
     Raises:
         ValueError: `url` is neither.
     """
@@ -47,7 +47,7 @@ class PostgresTable:
         _parameters(self.url)
 
     def load(self, session: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
-        """See Source."""
+        """Load the table as `records` (see Source)."""
         connection = _connected(self.url)
         session.on_close(connection.close)
         engine = _Postgres(connection, session)
@@ -59,7 +59,7 @@ class PostgresTable:
 
 
 class _Postgres:
-    """An Engine; see there."""
+    """A server of PostgreSQL as an Engine."""
 
     partition = "task"
 
@@ -82,12 +82,12 @@ class _Postgres:
         return f"PostgreSQL {version.split(' ')[0]}"
 
     def create_table(self, name: str, query: str) -> None:
-        """See Engine."""
+        """Run a query and keep its result as a relation (see Engine)."""
         with _mapped_errors(), self._reporting("counting in PostgreSQL"):
             self._connection.execute(f"CREATE TEMPORARY TABLE {name} ON COMMIT DROP AS {query}".encode())
 
     def rows(self, query: str) -> Iterator[tuple[Any, ...]]:
-        """See Engine."""
+        """Yield the rows of a query's result (see Engine)."""
         with _mapped_errors(), self._connection.cursor(next(self._cursors)) as cursor:
             with self._reporting("counting in PostgreSQL"):
                 cursor.execute(query.encode())
@@ -116,7 +116,7 @@ class _Postgres:
 
     @contextmanager
     def _reporting(self, doing: str) -> Generator[None]:
-        """Report progress again and again, from another thread, while something is done; its share is not known."""
+        """Report progress repeatedly, from another thread, while something is done; its share is not known."""
         ended = threading.Event()
 
         def report() -> None:
@@ -152,7 +152,7 @@ WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum"""
 
 _SETTINGS = (
-    # Ours are found first, whatever else is named so and whatever the search path is.
+    # Our relations are found first, whatever others are called and whatever the search path is.
     "SELECT set_config('search_path', concat_ws(',', 'pg_temp', NULLIF(current_setting('search_path'), '')), true)",
     "SET LOCAL TimeZone = 'UTC'",
     # One process reads a table from its beginning to its end, and not in the order of an index.
@@ -167,7 +167,7 @@ _SETTINGS = (
 def _parameters(url: str) -> dict[str, str]:
     """Return the parameters of a URL or a connection string. Messages show no part of it: that may be the password."""
     if not is_postgres(url):
-        raise ValueError("a table's URL begins with postgresql://")
+        raise ValueError("a table's URL must begin with postgresql://")
     if is_dsn(url):
         return parameters(url)
     given = {"host": "@"}

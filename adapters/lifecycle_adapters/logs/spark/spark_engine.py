@@ -16,7 +16,7 @@ from lifecycle_adapters.logs.log_errors import EngineFailed, UnusableLog
 
 
 class SparkEngine:
-    """An Engine, made of a DataFrame that is `records`; see queries.py."""
+    """Spark as an Engine, over a DataFrame that is `records` (see queries.py)."""
 
     partition = "task"
 
@@ -32,20 +32,20 @@ class SparkEngine:
 
     def query(self, query: str) -> DataFrame:
         """Return the result of a query, not computed yet. Raises as `create_table`."""
-        # Views of these names could replace those of somebody else who uses the session.
+        # Views of these names could replace those of other users of the session.
         relations = ", ".join(f"{name} AS (SELECT * FROM {{{name}}})" for name in self._relations)
         with mapped_errors():
             return self.session.sql(f"WITH {relations} SELECT * FROM ({query}) result", None, **self._relations)
 
     def create_table(self, name: str, query: str) -> None:
-        """See Engine."""
+        """Run a query and keep its result as a relation (see Engine)."""
         if self._progress is not None:
             self._progress("counting in Spark", None)
         with mapped_errors():
             self._relations[name] = computed(self.query(query))
 
     def rows(self, query: str) -> Iterator[tuple[Any, ...]]:
-        """See Engine."""
+        """Yield the rows of a query's result (see Engine)."""
         with mapped_errors():
             # An iterator over a frame that is not computed yet would compute one partition after the other.
             yield from map(tuple, computed(self.query(query)).toLocalIterator(prefetchPartitions=True))
@@ -76,7 +76,7 @@ _UNREADABLE = "FAILED_READ_FILE"  # Spark's condition for a file of another form
 
 
 def _message(error: Exception) -> str:
-    """The first line of the message; if Java failed, of Java's own message, not of the call."""
+    """Return the first line of the message; if Java failed, of Java's own message, not of the call."""
     java = getattr(error, "java_exception", None)
     text = str(error) if java is None else str(java.getMessage() or java)
     return (text.splitlines() or ["Spark failed"])[0]

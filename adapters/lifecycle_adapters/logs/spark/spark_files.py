@@ -26,7 +26,7 @@ from lifecycle_adapters.logs.spark.spark_engine import SparkEngine, mapped_error
 _SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.caseSensitive": "true",
-    # Without it no file can be read that has such a time in it, be it in a column that nobody asks for.
+    # Without it, no file with such a time can be read, even if that is in a column that is not needed.
     "spark.sql.legacy.parquet.nanosAsLong": "true",
     # Times before 1900 are taken as they are, not refused.
     "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
@@ -52,10 +52,10 @@ _ALIKE = re.compile(
 
 @dataclass(frozen=True)
 class SparkFiles:
-    """Files by their paths, as `Files` has them, counted by Spark.
+    """Files by their paths, as in `Files`, counted by Spark.
 
     Spark reads Parquet files itself. Others, and Parquet with types that Spark does not know, are read by DuckDB and
-    given to Spark as Parquet. The workers must see the files and, where they run on other machines, the
+    given to Spark as Parquet. The workers must see the files and, if they run on other machines, the
     directory that `spill` names.
 
     Args:
@@ -84,7 +84,7 @@ class SparkFiles:
         object.__setattr__(self, "config", dict(config or {}))
 
     def load(self, session: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
-        """See Source."""
+        """Load the files as `records` (see Source)."""
         listed = self.files.listed()
         session.report_progress("starting Spark", None)
         with mapped_errors():
@@ -106,11 +106,11 @@ class SparkFiles:
             doing="reading",
         )
         with mapped_errors():
-            engine = SparkEngine(spark, spark.read.parquet(_as_it_is(folder)), progress=session.report_progress)
+            engine = SparkEngine(spark, spark.read.parquet(_literal_path(folder)), progress=session.report_progress)
         return LoadedLog(engine, loaded.files, broken=loaded.broken)
 
     def _spark_session(self, session: DuckDbSession) -> SparkSession:
-        """A session of its own, because it has its own settings: beside an active one, or started and stopped here."""
+        """Return a session with its own settings: beside an active one, or started and stopped here."""
         active = SparkSession.getActiveSession()
         if active is None:
             log4j = Path(session.directory, "log4j2.properties")
@@ -129,7 +129,7 @@ class SparkFiles:
 
 
 def _reads_alike(group: ParquetGroup, session: DuckDbSession, columns: Columns) -> bool:
-    """Whether Spark reads the columns of these files as DuckDB does."""
+    """Return whether Spark reads the columns of these files as DuckDB does."""
     scan = f"read_parquet({literal(glob.escape(group.locations[0]))}, hive_partitioning = false)"
     kinds = (str(row[1]) for row in session.run(f"DESCRIBE SELECT * FROM {scan}"))
     types = dict(zip(group.names, kinds, strict=True))
@@ -137,16 +137,16 @@ def _reads_alike(group: ParquetGroup, session: DuckDbSession, columns: Columns) 
 
 
 def _read(group: ParquetGroup, number: int, spark: SparkSession, session: DuckDbSession) -> DataFrame:
-    """The rows of files of one schema, through links that are named by the files' numbers.
+    """Return the rows of files of one schema, read through links that are named by the files' numbers.
 
-    So each row has its file's number, and the file's own name does not matter: Spark skips `_a` and `.a`, takes `a*`
-    for a pattern and fails at `10:30`.
+    Each row then has its file's number, and the file's own name does not matter: Spark skips `_a` and `.a`, reads
+    `a*` as a pattern and fails at `10:30`.
     """
     folder = Path(session.directory, f"parquet{number}")
     folder.mkdir()
     for file, location in zip(group.numbers, group.locations, strict=True):
         Path(folder, f"{file}.parquet").symlink_to(location)
-    return spark.read.parquet(_as_it_is(folder))
+    return spark.read.parquet(_literal_path(folder))
 
 
 def _place(frame: DataFrame) -> Column:
@@ -155,6 +155,6 @@ def _place(frame: DataFrame) -> Column:
     return fn.shiftleft(file, ROW_BITS) + metadata["row_index"] + 1
 
 
-def _as_it_is(path: Path) -> str:
-    """A path that Spark does not take for a pattern."""
+def _literal_path(path: Path) -> str:
+    """Return a path that Spark does not read as a pattern."""
     return re.sub(r"([\\*?\[\]{}])", r"\\\1", str(path))

@@ -41,9 +41,9 @@ def check_frame(
 
     Args:
         frame: one row for each report of a status.
-        lifecycle: whose rules.
-        mode: "exact" when every change was recorded, "sampled" when tasks were polled.
-        channel: which channel's statuses they are.
+        lifecycle: the lifecycle whose rules apply.
+        mode: "exact" if every change was recorded, "sampled" if tasks were polled.
+        channel: the channel that reported the statuses.
         columns: which column holds what.
         place: a column of whole numbers that are unique and ascend in the order of the rows. If omitted, rows
             are numbered in the order of the partitions; this number then orders rows of one time (and sequence).
@@ -161,7 +161,7 @@ GROUP BY previous, status_code, ended"""
 
 
 def _judged_pairs(rules: Rules) -> list[tuple[Any, ...]]:
-    """Every pair with its names and its deviation: rows of `_JUDGED`."""
+    """Return every pair with its names and its deviation: rows of `_JUDGED`."""
     rows = [
         _judged_pair(rules, pair.previous, pair.code, pair.ended, rules.deviations.get(pair)) for pair in rules.pairs
     ]

@@ -1,8 +1,8 @@
-"""Logs as text: CSV and JSON Lines, plain or compressed, into DuckDB's table `text_records`.
+"""Read CSV and JSON Lines, plain or compressed, into DuckDB's table `text_records`.
 
-`read_text` in text_reader.py is the door. Bytes come in blocks (blocks.py), a format finds the rows of a block
-(csv_file.py, with csv_rows.py where that is not simple; json_lines.py), and text_table.py takes them. What a value
-means is decided in records.py beside this package, as for all that DuckDB reads.
+Call `read_text` (text_reader.py). It reads blocks of bytes (blocks.py), finds the rows of a block (csv_file.py, with
+csv_rows.py if they are not simple; json_lines.py) and inserts them (text_table.py). records.py beside this package
+decides what a value means, as for everything that DuckDB reads.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The bytes of a text file or of the standard input, plain or compressed, in blocks of whole lines.
+"""Read a text file or the standard input, plain or compressed, in blocks of whole lines.
 
-The first bytes of a file, not its name, show whether it is compressed. Other encodings become UTF-8 here. The contents
-of the lines do not matter to this file.
+The first bytes of a file, not its name, show whether it is compressed. Other encodings are converted to UTF-8. The
+contents of the lines do not matter here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ STANDARD_INPUT = "-"
 
 BLOCK_BYTES = 16 << 20
 LONGEST_BYTES = 32 << 20
-"""The most that one row may have; so a quote that is never closed, or no text at all, does not fill the memory."""
+"""The longest row: without a limit, an unclosed quote or a file that is not text would fill the memory."""
 
 _PIECE_BYTES = 1 << 20
 _GZIP = b"\x1f\x8b"  # RFC 1952
@@ -41,9 +41,9 @@ class Block:
     """Some lines of a file.
 
     Attributes:
-        data: whole lines; only at the end of the file may the last one have no end.
-        is_last: nothing comes after it.
-        lost: why one line more, that came after these, could not be read; None where there was none.
+        data: whole lines; the last line of the file may have no end.
+        is_last: whether no block follows.
+        lost: why the one line after these could not be read; None if there was no such line.
     """
 
     data: bytes
@@ -52,15 +52,15 @@ class Block:
 
 
 class Blocks:
-    """The blocks of one file; to be used as a context manager.
+    """The blocks of one file; use it as a context manager.
 
     Args:
-        path: of the file; "-" is the standard input.
-        block_bytes: about how long a block is. One that begins with what was put back is at least twice as long
+        path: the file's path; "-" is the standard input.
+        block_bytes: about how long a block is. A block that begins with what was put back is at least twice as long
             as that.
         longest_bytes: how long a line may be.
-        encoding: of the text, if it is not UTF-8; blocks are UTF-8 then. Of bytes that cannot be decoded they have
-            others that are not UTF-8 either.
+        encoding: the text's encoding, if it is not UTF-8; blocks are then converted to UTF-8. Bytes that cannot be
+            decoded become others that are not UTF-8 either.
     """
 
     def __init__(
@@ -81,23 +81,23 @@ class Blocks:
         self._size = 0
         try:
             if path == STANDARD_INPUT:
-                self._file = _Counted(standard_input())
+                self._file = _CountedFile(standard_input())
             else:
                 file = self._open.enter_context(Path(path).open("rb"))  # noqa: SIM115 (a stack closes it)
                 self._size = os.fstat(file.fileno()).st_size
-                self._file = _Counted(file)
+                self._file = _CountedFile(file)
             stream = _decompressed(self._file)
-            self._stream = stream if encoding is None else _Transcoded(stream, encoding)
+            self._stream = stream if encoding is None else _Utf8Stream(stream, encoding)
         except OSError as error:
             self._break_off(error)
 
     @property
     def share(self) -> float | None:
-        """How much of the file has been read, 0.0 to 1.0; None where its size is not known."""
+        """The share of the file that has been read, 0.0 to 1.0; None if its size is not known."""
         return min(self._file.count / self._size, 1.0) if self._size else None
 
     def __iter__(self) -> Iterator[Block]:
-        """Yield the blocks, without the byte order mark. Never raises what is wrong with the file: see `broken`."""
+        """Yield the blocks, without the byte order mark. An unreadable file sets `broken` and raises nothing."""
         mark = codecs.BOM_UTF8
         while self._rest or not self._has_ended:
             block = self._next()
@@ -105,12 +105,12 @@ class Blocks:
             mark = b""
 
     def put_back(self, rest: bytes) -> None:
-        """Let the next block begin with the end of this one, which must not be the last."""
+        """Put the end of this block, which must not be the last, before the next one."""
         self._rest = rest + self._rest
 
     def _next(self) -> Block:
         while True:
-            # At least doubled, or a long row would be looked at again and again.
+            # At least doubled: otherwise a long row would be parsed again and again.
             data = self._rest + self._read(max(self._block_bytes, len(self._rest)))
             self._rest = b""
             end = len(data) if self._has_ended and self.broken is None else data.rfind(b"\n") + 1
@@ -120,7 +120,7 @@ class Blocks:
             if end:
                 return Block(data[:end])
             if len(data) > self._longest_bytes:
-                self._rest = self._after_line()
+                self._rest = self._skip_line()
                 return Block(b"", lost=f"the line is longer than {self._longest_bytes} bytes")
 
     def _read(self, size: int) -> bytes:
@@ -131,7 +131,7 @@ class Blocks:
 
     def _read_piece(self, size: int) -> bytes:
         try:
-            # `read` would throw away what it had before an error.
+            # `read` would discard what it read before an error.
             piece = self._stream.read1(size)
         except (OSError, EOFError, zlib.error, zstd.ZstdError, UnicodeError) as error:
             self._break_off(error)
@@ -139,7 +139,7 @@ class Blocks:
         self._has_ended = not piece
         return piece
 
-    def _after_line(self) -> bytes:
+    def _skip_line(self) -> bytes:
         while not self._has_ended:
             _, end, after = self._read_piece(_PIECE_BYTES).partition(b"\n")
             if end:
@@ -160,7 +160,7 @@ class Blocks:
 
 
 def standard_input() -> BinaryIO:
-    """Return the bytes of the standard input. Raises OSError where the process has none."""
+    """Return the standard input as a binary stream. Raises OSError if the process has none."""
     if sys.stdin is None:
         raise OSError(errno.EBADF, "it is closed")
     return sys.stdin.buffer
@@ -170,7 +170,7 @@ class _Readable(Protocol):
     def read1(self, size: int, /) -> bytes: ...
 
 
-def _decompressed(file: _Counted) -> _Readable:
+def _decompressed(file: _CountedFile) -> _Readable:
     if file.head.startswith(_GZIP):
         return gzip.GzipFile(fileobj=file, mode="rb")
     if file.head.startswith(_ZSTD):
@@ -179,20 +179,20 @@ def _decompressed(file: _Counted) -> _Readable:
 
 
 UNDECODABLE = "lifecycle.undecodable"
-"""The error handler with which text is decoded."""
+"""The name of the error handler for decoding."""
 
 
-def _marked(error: UnicodeError) -> tuple[str, int]:
+def _surrogate_for(error: UnicodeError) -> tuple[str, int]:
     """Replace bytes that cannot be decoded by a surrogate, which no valid text holds."""
     assert isinstance(error, UnicodeDecodeError)
     return "\udcff", error.end
 
 
-codecs.register_error(UNDECODABLE, _marked)
+codecs.register_error(UNDECODABLE, _surrogate_for)
 
 
-class _Transcoded:
-    """A stream in another encoding, as UTF-8; only what cannot be decoded is not UTF-8 afterwards either."""
+class _Utf8Stream:
+    """A stream converted to UTF-8; what cannot be decoded is not UTF-8 afterwards either."""
 
     def __init__(self, stream: _Readable, encoding: str) -> None:
         self._stream = stream
@@ -209,21 +209,21 @@ class _Transcoded:
         return b""
 
 
-class _Counted(io.RawIOBase):
-    """A file whose first bytes are known, and how many have been read of it."""
+class _CountedFile(io.RawIOBase):
+    """A file whose first bytes are known, and that counts the bytes read."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.count = 0
         self.head = file.read(max(len(_GZIP), len(_ZSTD)))
-        self._again = self.head
+        self._unread_head = self.head
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        data = self._again[: len(buffer)] or self._file.read(len(buffer))
-        self._again = self._again[len(buffer) :]
+        data = self._unread_head[: len(buffer)] or self._file.read(len(buffer))
+        self._unread_head = self._unread_head[len(buffer) :]
         buffer[: len(data)] = data
         self.count += len(data)
         return len(data)

@@ -1,7 +1,7 @@
-"""CSV as RFC 4180 has it: blocks without quotes, or with simple ones, at once, all others row by row (csv_rows.py).
+"""Read CSV (RFC 4180): blocks without quotes, or with simple ones, at once, all others row by row (csv_rows.py).
 
-A block is made plain, if it can be: then each line is a row, and whatever stands between two separators is the
-text of a cell. Both ways read the same.
+A block is made plain if possible: each line is then a row, and the text between two separators is a cell. Both methods
+read the same rows.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from lifecycle_adapters.logs.text.csv_options import CsvOptions, delimiters_in_w
 from lifecycle_adapters.logs.text.csv_rows import Row, csv_rows, lines_of
 from lifecycle_adapters.logs.text.text_table import TextTable
 
-_BATCH = 50_000  # rows, of those that come one by one
+_BATCH = 50_000  # rows that are read one by one
 _NEWLINE, _QUOTE = b'\n"'
-_SEPARATOR = "\x1f"  # ASCII's own between cells
+_SEPARATOR = "\x1f"  # ASCII's unit separator
 
 
 class CsvFile:
-    """One file. Its first row names the columns; empty lines are no rows."""
+    """A CSV file. Its first row names the columns; empty lines are not rows."""
 
     def __init__(self, table: TextTable, longest: int, options: CsvOptions, *, row_by_row: bool) -> None:
         self.line = 1
@@ -37,20 +37,20 @@ class CsvFile:
         self._names: list[str] = []
 
     def take(self, block: Block) -> bytes:
-        """Read a block and return the end of it, where a row has begun there that goes on in the next."""
+        """Read a block and return its end if a row begins there that continues in the next block."""
         data = block.data
         if not self._names:
             data = self._after_header(data, is_last=block.is_last or block.lost is not None)
             if not self._names:
                 return data
-        plain = None if self._row_by_row else _made_plain(data, self._options.delimiter)
+        plain = None if self._row_by_row else _plain_lines(data, self._options.delimiter)
         if plain is None:
             return self._take_row_by_row(data, is_last=block.is_last or block.lost is not None)
         self._take_lines(plain)
         return b""
 
     def end(self) -> None:
-        """Do nothing: which columns there are was seen in the header."""
+        """Do nothing: the header has shown the columns."""
 
     def _after_header(self, data: bytes, *, is_last: bool) -> bytes:
         lines = lines_of(data)
@@ -58,11 +58,11 @@ class CsvFile:
         if row is None:
             self.line += len(lines)
             return b""
-        if not row.goes_on:
+        if not row.is_unfinished:
             self._require_delimiter(row, lines[: row.after])
         if row.fault is not None:
             raise UnusableLog(f"{self._table.path}: the first row, which must name the columns, is {row.fault}")
-        if not row.goes_on:
+        if not row.is_unfinished:
             self._table.require(row.cells)
             self._names = row.cells
         self.line += row.after
@@ -79,7 +79,7 @@ class CsvFile:
         )
 
     def _require_delimiter(self, header: Row, lines: Sequence[str]) -> None:
-        """Raise WrongDelimiter if the header has none of the columns, and looks separated by something else."""
+        """Raise WrongDelimiter if the header has none of the columns and seems to have another delimiter."""
         wanted = {*self._table.parts.values()}
         if wanted & {*header.cells}:
             return
@@ -94,7 +94,7 @@ class CsvFile:
                     delimiter=other,
                 )
 
-    def _take_lines(self, plain: _Plain) -> None:
+    def _take_lines(self, plain: _PlainLines) -> None:
         lines = plain.text.split("\n")
         if not lines[-1]:
             lines.pop()
@@ -105,7 +105,7 @@ class CsvFile:
         whole = f"line <> '' AND len(cells) = {len(self._names)}"
         relation = f"(SELECT {', '.join(parts)}, place FROM (SELECT *, {cells} AS cells FROM lines) WHERE {whole})"
         first, self.line = self.line, self.line + len(lines)
-        with self._table.offered(range(first, self.line), line=lines):
+        with self._table.registered(range(first, self.line), line=lines):
             if self._table.insert(relation, "VARCHAR") == len(lines):
                 return
             wrong = self._table.lines_where(f"line <> '' AND len({cells}) <> {len(self._names)}")
@@ -117,7 +117,7 @@ class CsvFile:
         end = len(lines)
         rows = self._rows(lines, is_last=is_last)
         while batch := list(islice(rows, _BATCH)):
-            if batch[-1].goes_on:
+            if batch[-1].is_unfinished:
                 end = batch.pop().first
             self._take_rows(batch)
         self.line += end
@@ -129,7 +129,7 @@ class CsvFile:
         if whole:
             places = {part: self._names.index(name) for part, name in self._table.parts.items()}
             texts = {part: [row.cells[place] for row in whole] for part, place in places.items()}
-            with self._table.offered([self.line + row.first for row in whole], **texts):
+            with self._table.registered([self.line + row.first for row in whole], **texts):
                 self._table.insert("lines", "VARCHAR")
         wrong = (row for row in rows if len(row.cells) != size)
         self._table.reject([(self.line + row.first, row.fault or self._wrong_size(len(row.cells))) for row in wrong])
@@ -139,15 +139,15 @@ class CsvFile:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plain:
-    """Lines of CSV without quotes. Whatever stands between two separators is the text of a cell."""
+class _PlainLines:
+    """Lines of CSV without quotes. The text between two separators is a cell."""
 
     text: str
     separator: str
 
 
-def _made_plain(data: bytes, delimiter: str) -> _Plain | None:
-    """The lines without their quotes, None where a row is not simply a line, or is no text."""
+def _plain_lines(data: bytes, delimiter: str) -> _PlainLines | None:
+    """Return the lines without their quotes; None if a row is not one line, or not text."""
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n")
     if b"\r" in data:
@@ -155,15 +155,15 @@ def _made_plain(data: bytes, delimiter: str) -> _Plain | None:
     has_quotes = b'"' in data
     bare = _unquoted(data, ord(delimiter)) if has_quotes else data
     try:
-        return None if bare is None else _Plain(bare.decode(), _SEPARATOR if has_quotes else delimiter)
+        return None if bare is None else _PlainLines(bare.decode(), _SEPARATOR if has_quotes else delimiter)
     except UnicodeDecodeError:
         return None
 
 
 def _unquoted(data: bytes, delimiter: int) -> bytes | None:
-    """The lines without their quotes and with another separator, None where not every quote is around a whole cell."""
+    """Return the lines unquoted, with another separator; None if a quote does not enclose a whole cell."""
     around = b"\n" + data + b"\n"
-    # A line of nothing but an empty cell would look like an empty line.
+    # A line that is one empty cell would look like an empty line.
     if _SEPARATOR.encode() in data or b'\n""\n' in around:
         return None
     characters = np.frombuffer(bytearray(around), np.uint8)
@@ -172,7 +172,7 @@ def _unquoted(data: bytes, delimiter: int) -> bytes | None:
     if len(opening) > len(closing) or not _all_end_cells(delimiter, characters[opening - 1], characters[closing + 1]):
         return None
     newlines, delimiters = np.flatnonzero(characters == _NEWLINE), np.flatnonzero(characters == delimiter)
-    # Behind an odd number of quotes is inside of them.
+    # A newline after an odd number of quotes is inside a cell.
     if (np.searchsorted(quotes, newlines) % 2).any():
         return None
     characters[delimiters[np.searchsorted(quotes, delimiters) % 2 == 0]] = ord(_SEPARATOR)

@@ -1,4 +1,4 @@
-"""How CSV may be written beside the usual way: its delimiter and its encoding."""
+"""The options of CSV: its delimiter and its encoding."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class CsvOptions:
         delimiter: one character, such as ";" or "\t".
         encoding: a text encoding by any of the names that Python knows for it. A byte order mark is skipped.
     Raises:
-        ValueError: the delimiter is no such character, or the encoding is unknown.
+        ValueError: the delimiter is not such a character, or the encoding is unknown.
     """
 
     delimiter: str = ","
@@ -35,7 +35,7 @@ class CsvOptions:
     def __post_init__(self) -> None:
         if len(self.delimiter) != 1 or self.delimiter in _NO_DELIMITERS or not is_text(self.delimiter):
             raise ValueError(
-                f"a delimiter is one character, neither a quote nor the end of a line, not {shortened(self.delimiter)}"
+                f"a delimiter must be one character, neither a quote nor a line end, not {shortened(self.delimiter)}"
             )
         if not _is_encoding(self.encoding):
             meant = nearest(self.encoding.replace("_", "-"), _encodings())
@@ -50,22 +50,22 @@ class CsvOptions:
         return self.encoding == UTF_8
 
     def others(self) -> Iterator[str]:
-        """Yield the usual delimiters except for this one."""
+        """Yield the other usual delimiters."""
         return (other for other in _DELIMITERS if other != self.delimiter)
 
 
 def delimiters_in_words(delimiter: str) -> str:
-    """Return what a delimiter is called."""
+    """Return the plural name of a delimiter."""
     return _DELIMITERS.get(delimiter, repr(delimiter))
 
 
 def _is_encoding(name: str) -> bool:
-    """Return whether it is the name of a codec of text files: one that can go on after what it cannot decode."""
+    """Return whether a text codec has this name and can continue after bytes that it cannot decode."""
     try:
-        with suppress(UnicodeError):  # one byte alone is no text of it
-            b" ".decode(name)  # refuses the codecs that are not of texts
+        with suppress(UnicodeError):  # one byte alone may not be text
+            b" ".decode(name)  # raises if the codec is not for text
         codecs.getincrementaldecoder(name)(UNDECODABLE).decode(b"\xff", final=True)
-    except (LookupError, ValueError):  # the latter of names that hold NUL, and of codecs that take no error handler
+    except (LookupError, ValueError):  # the latter for names with NUL, and for codecs without error handlers
         return False
     return True
 

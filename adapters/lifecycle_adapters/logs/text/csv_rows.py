@@ -1,7 +1,7 @@
-"""Rows of CSV one by one, and what is wrong with a row: slow, exact, and in words.
+"""Parse CSV row by row, slowly and exactly, and describe what is wrong with a row.
 
-What is no row costs one line, never the lines after it: a quote that is not closed does not swallow the rest
-of a file. Bytes come from blocks.py; values are judged in records.py beside this package.
+A faulty row costs one line, never the lines after it: an unclosed quote does not swallow the rest of a file. blocks.py
+reads the bytes; records.py beside this package judges the values.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Row(NamedTuple):
-    """One row of CSV, or what should be one.
+    """One row of CSV; it may be faulty or unfinished.
 
-    `first` is the line that it begins on and `after` the line after it, both from 0. `cells` is empty where
-    there is a `fault`, and where the row has not ended with the lines that there were.
+    `first` is the line that it begins on and `after` the line after it, both from 0. `cells` is empty if there is a
+    `fault`, and if the row does not end within the given lines.
     """
 
     first: int
@@ -32,19 +32,19 @@ class Row(NamedTuple):
     fault: str | None = None
 
     @property
-    def goes_on(self) -> bool:
-        """Whether it has not ended."""
+    def is_unfinished(self) -> bool:
+        """Whether the row has not ended."""
         return not self.cells and self.fault is None
 
 
 def lines_of(data: bytes) -> list[str]:
     """Return the lines with their ends. Bytes that are not UTF-8 become surrogates, which no valid text holds."""
-    # Nothing else ends a line: not a lone carriage return, and none of what `str.splitlines` knows besides.
+    # Only "\n" ends a line: not a lone carriage return, and no other line end of `str.splitlines`.
     return list(io.StringIO(data.decode("utf-8", "surrogateescape"), newline="\n"))
 
 
 def is_text(text: str) -> bool:
-    """Return whether it holds no surrogate."""
+    """Return whether a text has no surrogate."""
     return text.isascii() or _SURROGATE.search(text) is None
 
 
@@ -56,27 +56,27 @@ def csv_rows(
     delimiter: str = ",",
     not_text: str = NOT_UTF8,
 ) -> Iterator[Row]:
-    """Yield the rows in these lines, except for empty lines, which are none.
+    """Yield the rows in these lines, except for empty lines.
 
     Args:
         lines: from the beginning of a row on, with their ends.
-        is_last: no more lines come. Where they do, the row that has not ended comes last.
+        is_last: whether no lines follow. If some follow, an unfinished row is yielded last.
         longest: how long a row may be.
         delimiter: the character between two cells.
         not_text: the fault of a row with bytes that cannot be decoded.
     """
-    # For the whole process, and therefore never lowered again: another thread may be reading.
+    # The limit is for the whole process, so it is never lowered: another thread may be reading.
     csv.field_size_limit(max(longest, csv.field_size_limit()))
-    may_be_no_text = not is_text("".join(lines))
+    has_surrogates = not is_text("".join(lines))
     first = 0
     while first < len(lines):
-        # Strict, or what is wrong with a quote would be mended by guess.
+        # Strict: otherwise a wrong quote would be repaired by guess.
         reader = csv.reader(map(lines.__getitem__, range(first, len(lines))), strict=True, delimiter=delimiter)
         start = first
         try:
             for cells in reader:
                 after = start + reader.line_num
-                if may_be_no_text and not all(map(is_text, cells)):
+                if has_surrogates and not all(map(is_text, cells)):
                     yield Row(first, after, [], not_text)
                 elif cells:
                     yield Row(first, after, cells)

@@ -1,4 +1,4 @@
-"""JSON Lines: DuckDB says what is a row and what its values are, Python only why a line is none."""
+"""Read JSON Lines: DuckDB finds the rows and their values, Python only why a line is not a row."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _KINDS = {list: "an array", str: "a text", float: "a number", bool: "a truth val
 
 
 class JsonLinesFile:
-    """One file: an object on each line. Empty lines are no rows."""
+    """A JSON Lines file: an object on each line. Empty lines are not rows."""
 
     def __init__(self, table: TextTable) -> None:
         self.line = 1
         self._table = table
         self._keys = tuple(dict.fromkeys(table.parts.values()))
-        self._seen: set[str] = set()
+        self._columns: set[str] = set()
         self._has_rows = False
 
     def take(self, block: Block) -> bytes:
@@ -34,8 +34,8 @@ class JsonLinesFile:
         if not lines[-1]:
             lines.pop()
         if lines:
-            is_row = _is_row(None if self._is_once(text, lines) else self._keys)
-            # What is no text cannot be offered, and no other text than this would be as wrong.
+            is_row = _is_row(None if self._has_keys_once(text, lines) else self._keys)
+            # A line that is not text cannot be registered. Its replacement is not JSON either.
             texts = lines if is_text(text) else [line if is_text(line) else NOT_UTF8 for line in lines]
             wrong = self._take_lines(texts, is_row)
             faults = ((place, json_fault(lines[place], self._keys)) for place in wrong)
@@ -44,12 +44,12 @@ class JsonLinesFile:
         return b""
 
     def end(self) -> None:
-        """Raise UnusableLog where there were rows, and none of them had a column."""
+        """Raise UnusableLog if there were rows, and none of them had a column."""
         if self._has_rows:
-            self._table.require(sorted(self._seen))
+            self._table.require(sorted(self._columns))
 
     def _take_lines(self, lines: Sequence[str], is_row: str) -> list[int]:
-        """Insert those that are rows, and return which are none and not empty either."""
+        """Insert the lines that are rows, and return which others are not empty."""
         pointers = [pointer for key in self._keys for pointer in _pointers(key)]
         cells = f"json_extract(line, [{', '.join(map(literal, pointers))}])"
         parts = (
@@ -57,31 +57,31 @@ class JsonLinesFile:
             for part, key in self._table.parts.items()
         )
         relation = f"(SELECT {', '.join(parts)}, place FROM (SELECT {cells} AS cells, place FROM lines WHERE {is_row}))"
-        with self._table.offered(range(self.line, self.line + len(lines)), line=lines):
+        with self._table.registered(range(self.line, self.line + len(lines)), line=lines):
             count = self._table.insert(relation, "JSON")
             if count:
-                self._see(is_row)
+                self._record_columns(is_row)
             if count == len(lines):
                 return []
             wrong = self._table.lines_where(f"NOT {is_row} AND trim(line, E' \\t\\r') <> ''")
         return [line - self.line for line in wrong]
 
-    def _see(self, is_row: str) -> None:
-        """Note which columns there are: those of the first row, and those asked for that any row has."""
+    def _record_columns(self, is_row: str) -> None:
+        """Record the columns: those of the first row, and the required ones that any row has."""
         if not self._has_rows:
             self._has_rows = True
             [keys] = self._table.first_of(f"SELECT json_keys(line) FROM lines WHERE {is_row} ORDER BY place LIMIT 1")
-            self._seen.update(keys)
+            self._columns.update(keys)
         for key in self._keys:
-            if key not in self._seen:
+            if key not in self._columns:
                 has_key = " OR ".join(f"json_exists(line, {literal(pointer)})" for pointer in _pointers(key))
                 [is_there] = self._table.first_of(f"SELECT bool_or({has_key}) FROM lines WHERE {is_row}")
                 if is_there:
-                    self._seen.add(key)
+                    self._columns.add(key)
 
-    def _is_once(self, text: str, lines: Sequence[str]) -> bool:
-        """Whether it is certain that no line has a key twice: a quick look, as the thorough one takes its time."""
-        # Another way to write a key is with \u0073, or with one of the characters that need an escape.
+    def _has_keys_once(self, text: str, lines: Sequence[str]) -> bool:
+        """Return whether certainly no line has a key twice: a quick check, because the thorough one is slow."""
+        # A key can also be written with \u0073, or with a character that needs an escape.
         if "\\u" in text or any("/" in key or json.dumps(key, ensure_ascii=False) != f'"{key}"' for key in self._keys):
             return False
         written = (f'"{key}"' for key in self._keys)
@@ -89,7 +89,7 @@ class JsonLinesFile:
 
 
 def _is_row(keys: Sequence[str] | None) -> str:
-    """The condition that a line is an object that has each of these keys once, if at all."""
+    """Return the condition that a line is an object with each of these keys at most once."""
     once = ""
     if keys is not None:
         found = f"list_filter(json_keys(line), lambda key: key IN ({', '.join(map(literal, keys))}))"
@@ -98,16 +98,16 @@ def _is_row(keys: Sequence[str] | None) -> str:
 
 
 def _pointers(key: str) -> list[str]:
-    """The pointers to a key (RFC 6901), the one that counts first.
+    """Return the pointers to a key (RFC 6901), the preferred one first.
 
-    For `data.status` that is `status` inside of `data`; then the key as it is, with its dot.
+    For `data.status` that is `status` inside `data`; then the key as it is, with its dot.
     """
     pointer = "/" + key.replace("~", "~0").replace("/", "~1")
     return [pointer.replace(".", "/"), pointer] if "." in key else [pointer]
 
 
 def json_fault(line: str, keys: Iterable[str]) -> str:
-    """Return why a line is no row of JSON Lines; each of `keys` may be there once."""
+    """Return why a line is not a row of JSON Lines; each of `keys` may occur once."""
     if not is_text(line):
         return NOT_UTF8
     try:
@@ -117,7 +117,7 @@ def json_fault(line: str, keys: Iterable[str]) -> str:
             names = [name for name, _ in document]
             twice = [key for key in keys if names.count(key) > 1]
             if twice:
-                return f"the key {shortened(twice[0])} is there {names.count(twice[0])} times"
+                return f"the key {shortened(twice[0])} occurs {names.count(twice[0])} times"
             json.dumps(document, ensure_ascii=False).encode()
             return "not JSON"
     except json.JSONDecodeError as error:

@@ -1,7 +1,7 @@
-"""CSV and JSON Lines into DuckDB, block by block, so that memory stays bounded and every row keeps its line.
+"""Read CSV and JSON Lines into DuckDB block by block, so that memory stays bounded and every row keeps its line.
 
-Python cuts a block into lines, DuckDB takes all of them apart at once. Where bytes come from is told in
-blocks.py, what a row is in csv_file.py and json_lines.py, what a value means in records.py beside this package.
+Python splits a block into lines, DuckDB parses all of them at once. blocks.py reads the bytes; csv_file.py and
+json_lines.py decide what a row is, records.py beside this package what a value means.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ def read_text(
 
     Args:
         session: where the table is made.
-        rules: give statuses their codes.
+        rules: the codes of the statuses.
         columns: which column holds what.
         files: their numbers, their paths ("-" is the standard input) and their formats, "csv" or "jsonl".
-        csv: the delimiter and the encoding of those that are CSV, if they are not commas and UTF-8.
-        block_bytes: how much is read at once.
+        csv: the delimiter and the encoding of CSV files, if they are not commas and UTF-8.
+        block_bytes: how many bytes are read at once.
         longest_bytes: how long a row may be.
-        row_by_row: read CSV only in the slow way. What is read is the same.
+        row_by_row: read CSV only with the slow reader; the rows are the same.
     Returns:
         The files that could not be read to their end, and why. What was read of them counts.
     Raises:
-        UnusableLog: a column is missing or there twice, or a file is in another format.
+        UnusableLog: a column is missing or occurs twice, or a file is in another format.
         EngineFailed: there is no room.
     """
     session.run(CREATE)
@@ -88,7 +88,7 @@ def _require_format(data: bytes, path: str, form: str) -> None:
 
 
 def _utf_16(data: bytes) -> str | None:
-    """The kind of UTF-16 that text which begins with these bytes is in; None if it is another encoding."""
+    """Return the kind of UTF-16 of a text that begins with these bytes; None if it is another encoding."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     return {0: "utf-16-be", 1: "utf-16-le"}.get(data[:2].find(b"\0"))

@@ -1,4 +1,4 @@
-"""The table `text_records`: where the rows of text files go, and how texts get from Python into DuckDB."""
+"""The table `text_records`: the rows of text files, which go from Python into DuckDB."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CREATE TABLE text_records (task VARCHAR, at_us BIGINT, sequence BIGINT, place BI
 
 
 class TextTable:
-    """`text_records`, into which the rows of one file go."""
+    """Inserts the rows of one file into `text_records`."""
 
     def __init__(self, session: DuckDbSession, rules: Rules, columns: Columns, number: int, path: str) -> None:
         self._session = session
@@ -33,8 +33,8 @@ class TextTable:
         """The name of the column that holds each part of a record. A column may hold several."""
 
     @contextmanager
-    def offered(self, lines: Sequence[int] | range, **texts: Sequence[str]) -> Generator[None]:
-        """Offer texts as the relation `lines`, with the place of the line that each begins on."""
+    def registered(self, lines: Sequence[int] | range, **texts: Sequence[str]) -> Generator[None]:
+        """Register texts as the relation `lines`, with the place of the line that each begins on."""
         places = np.arange(lines.start, lines.stop) if isinstance(lines, range) else np.array(lines)
         arrays = {name: np.array(column, dtype=object) for name, column in texts.items()}
         self._session.register("lines", {"place": places + place_of(self._number, 0), **arrays})
@@ -51,21 +51,21 @@ class TextTable:
         return int(count)
 
     def lines_where(self, condition: str) -> list[int]:
-        """Return the lines of `lines` of which the condition holds, in their order."""
+        """Return the lines of `lines` for which the condition holds, in their order."""
         first = place_of(self._number, 0)
         return [
             row[0] - first for row in self._session.run(f"SELECT place FROM lines WHERE {condition} ORDER BY place")
         ]
 
     def first_of(self, query: str) -> tuple[Any, ...]:
-        """Return the first row of an answer."""
+        """Return the first row of a query's result."""
         return self._session.run(query)[0]
 
     def reject(self, faults: Sequence[tuple[int, str]]) -> None:
-        """Insert lines that are no rows, with the reasons."""
+        """Insert lines that are not rows, with the reasons."""
         if faults:
             lines, reasons = zip(*faults, strict=True)
-            with self.offered(lines, reason=reasons):
+            with self.registered(lines, reason=reasons):
                 self._session.run(
                     "INSERT INTO text_records (place, fault, detail)"
                     f" SELECT place, {literal(RejectReason.NOT_A_ROW)}, reason FROM lines"
