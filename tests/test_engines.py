@@ -297,7 +297,7 @@ def test_temporal(service: Emulator, tmp_path: Path) -> None:
             assert "stopped" in result(task)
             assert arrived(service) == ["pause", "stop"]
 
-            # Nothing is left uncertain; then an answer is dropped.
+            # Nothing is left uncertain; then a response is dropped.
             silent = start()
             recover = ["temporal", "workflow", "update", "execute", "--workflow-id", silent, "--name", "recover"]
             assert temporal.run(recover).returncode == 0
@@ -339,7 +339,7 @@ def test_airflow(tmp_path: Path) -> None:
         airflow = Engine("airflow", tmp_path, service, AIRFLOW__CORE__DAGS_FOLDER=str(tmp_path / "work"), **variables)
         airflow.type("airflow db migrate")
 
-        # The answer to the stop is dropped.
+        # The response to the stop is dropped.
         service.fault("drop_after", command="stop")
         assert "Done: read the news" in airflow.type("airflow dags test")
         assert arrived(service) == ["stop"]

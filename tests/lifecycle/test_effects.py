@@ -1,4 +1,4 @@
-"""Answers and effects as data, the journal's effects on a journal, and the read that is repeated."""
+"""Responses and effects as data, the journal's effects on a journal, and the read that is repeated."""
 
 from __future__ import annotations
 

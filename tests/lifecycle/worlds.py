@@ -117,12 +117,12 @@ class Fate(NamedTuple):
 
 FATES = (
     Fate("done", 1),
-    Fate("done, and the answer says nothing", 1, word=None),
-    Fate("done, and the answer has a new word", 1, word=UNKNOWN_WORD),
+    Fate("done, and the response says nothing", 1, word=None),
+    Fate("done, and the response has a new word", 1, word=UNKNOWN_WORD),
     Fate("accepted, done later", 1, late=True),
     Fate("accepted, never done", 0),
-    Fate("done, and the answer is lost", 1, failure=LOST),
-    Fate("done later, and the answer is lost", 1, late=True, failure=LOST),
+    Fate("done, and the response is lost", 1, failure=LOST),
+    Fate("done later, and the response is lost", 1, late=True, failure=LOST),
     Fate("lost on the way", 0, failure=LOST),
     Fate("doubled on the way", 2),
     Fate("done, and refused when it was doubled", 1, failure=REFUSED),

@@ -1,4 +1,4 @@
-"""How lifecycles are spoken over HTTP: a command becomes one request, a response a status or a refusal.
+"""Lifecycles over HTTP: a command becomes one request, a response becomes a status or a refusal.
 
 Pure: nothing here sends anything, so a binding serves any HTTP client. v1.py to v4.py declare the bindings of
 Browser Use Cloud, client.py sends.
@@ -570,15 +570,15 @@ class HttpBinding(Declared, Generic[S, E]):
         content: bytes,
         as_of: datetime,
     ) -> Response:
-        """Say what an HTTP answer means.
+        """Return the meaning of an HTTP response.
 
-        One that is no JSON, has a key twice in one object, or lacks what it must carry, is lost.
+        One that is not JSON, has a key twice in one object, or lacks what it must carry, is Lost.
 
         Args:
             call: the call that was made.
             request: what was sent, for messages.
-            headers: the answer's, looked up by lower-case names.
-            content: the answer's body.
+            headers: the response's headers, looked up by lower-case names.
+            content: the response's body.
             as_of: when the request was started, in UTC.
         """
         if not 200 <= status_code < 300:
@@ -593,7 +593,7 @@ class HttpBinding(Declared, Generic[S, E]):
         except (ValueError, RecursionError):
             kind = headers.get("content-type", "")
             if call.status_field is not None or request.method == "GET" or not is_plain_text(content, kind):
-                what = "the answer is not JSON" + (
+                what = "the response is not JSON" + (
                     f" but {one_line(kind)}; is a proxy in between?" if "html" in kind else ""
                 )
                 return Lost(InvalidResponse(what, method=request.method, path=request.path))
@@ -604,8 +604,8 @@ class HttpBinding(Declared, Generic[S, E]):
             return Lost(InvalidResponse(what, method=request.method, path=request.path))
         status = value_at(document, call.status_field)
         if call.status_field is not None and not isinstance(status, str):
-            where = call.status_field or "the answer"
-            return Lost(InvalidResponse(f"no status at {where!r}", method=request.method, path=request.path))
+            what = f"the response has no status at {call.status_field or 'the top level'!r}"
+            return Lost(InvalidResponse(what, method=request.method, path=request.path))
         return Accepted(status, as_of, value_at(document, self.output_field), document)
 
     def _limits_tasks(self, error: ResponseError) -> bool:

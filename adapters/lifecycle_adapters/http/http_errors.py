@@ -41,7 +41,7 @@ class FieldError:
 
 
 class HttpError(AdapterError):
-    """A request that did not come to a usable answer."""
+    """A request without a usable response."""
 
     def __init__(self, what: str, *, method: str, path: str) -> None:
         self.method = method
@@ -50,7 +50,7 @@ class HttpError(AdapterError):
 
 
 class ResponseError(HttpError):
-    """The service answered with something other than 2xx. `.fields` lists every field that it named.
+    """A response other than 2xx. `.fields` lists every field that it named.
 
     `.retry_after_s` is the pause that it asked for, in seconds; None if it asked for none.
     """
@@ -87,7 +87,7 @@ class Redirected(ResponseError):
 
 
 class RequestRejected(ResponseError):
-    """Any other 3xx or 4xx: the service understood and said no."""
+    """Any other 3xx or 4xx: the service understood and refused."""
 
 
 class ServerError(ResponseError):
@@ -99,7 +99,7 @@ class InvalidResponse(HttpError):
 
 
 class NoResponse(HttpError):
-    """The request was sent and no answer came."""
+    """The request was sent and no response came."""
 
 
 class NotConnected(HttpError):

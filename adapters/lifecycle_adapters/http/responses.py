@@ -95,7 +95,7 @@ def id_in(document: Any, path: str) -> str | None:
 # --- errors ------------------------------------------------------------------------
 
 # Redirects by which a service may say "it is done, look there" (RFC 9110, 15.4); only 303 must mean that, but web
-# frameworks answer a form with 302. A 307 or 308 means that the request is to be sent elsewhere: nothing is done.
+# frameworks respond to a form with 302. A 307 or 308 means that the request is to be sent elsewhere: nothing is done.
 _MAY_BE_DONE = frozenset({300, 301, 302, 303, 304})
 
 _ERRORS: dict[int, type[ResponseError]] = {
@@ -138,7 +138,7 @@ def failure_of(error: ResponseError, *, limits_rate: bool) -> Response:
 
 
 def _detail(content: bytes, headers: Mapping[str, str]) -> tuple[str, tuple[FieldError, ...]]:
-    """What an error answer says: one line of text, and the fields it names (v1's and the later shape alike)."""
+    """Return an error response's text, as one line, and the fields it names (v1's and the later shape alike)."""
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):

@@ -106,8 +106,8 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
                 that every state accepts needs no status.)
             CommandInFlight: another command has no outcome yet; no command was sent. `.claimed_by` names the worker
                 that has claimed it, `.until` is when its claim ends.
-            CommandRefused: the service said no.
-            CommandUncertain: nobody knows; `recover` settles it once the service answers.
+            CommandRefused: the service refused it.
+            CommandUncertain: its outcome is unknown; `recover` settles it once the service responds.
             TaskEndedFirst: the task is over; `.took_effect` is False if the command did not take effect before,
                 and None if nobody can know.
             CommandAbandoned: what was given under this key was abandoned.

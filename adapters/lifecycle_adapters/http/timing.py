@@ -108,7 +108,7 @@ class Pacer:
         return min(max(left_s, _SHORTEST_REQUEST_S), self._request_timeout_s)
 
     def _begin(self, wait: Wait, now_s: float) -> None:
-        """Begin a series of pauses; the retries of a procedure are one series, until one of its reads was answered."""
+        """Begin a series of pauses; a procedure's retries are one series until one of its reads gets a response."""
         if wait.reason in (WaitReason.SETTLE, WaitReason.POLL):
             self._begun_s.pop(WaitReason.RETRY, None)
         if wait.attempt == 1 and wait.reason is not WaitReason.RETRY:
@@ -139,7 +139,7 @@ def _backoffs(timing: Timing) -> dict[WaitReason, tenacity.wait.wait_base]:
     }
 
 
-_SHORTEST_REQUEST_S = 0.5  # one that is cut off earlier would seldom be answered, and leave its outcome unknown
+_SHORTEST_REQUEST_S = 0.5  # one that is cut off earlier would seldom get a response, and leave its outcome unknown
 
 
 def retry_pause_s(attempt: int, *, first_s: float, longest_s: float, shortest_s: float = 0.0) -> float:

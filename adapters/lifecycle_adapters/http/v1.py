@@ -1,6 +1,6 @@
 """Browser Use Cloud v1 over HTTP. Tables only.
 
-Source: the v1 documents of the control, task and status calls. The control calls answer `{}`, so
+Source: the v1 documents of the control, task and status calls. The control calls return `{}`, so
 the status must be read after them.
 """
 

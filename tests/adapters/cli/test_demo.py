@@ -55,7 +55,7 @@ def test_every_transition_that_is_shown_is_a_declared_one(told: str) -> None:
     assert shown <= declared
 
 
-def test_the_illegal_command_the_lost_answer_and_the_history_are_told(told: str) -> None:
+def test_the_illegal_command_the_lost_response_and_the_history_are_told(told: str) -> None:
     assert "IllegalTransition: 'resume' is not allowed in 'stopped'; 'stopped' is final" in told
     assert "the emulator has received no request" in told
     assert len(re.findall(r"PUT /api/v1/stop-task\S+ stop +lost   running → stopped", told)) == 2

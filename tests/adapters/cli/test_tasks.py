@@ -135,7 +135,7 @@ def test_send_for_programs(emulator: Emulator, server: dict[str, str]) -> None:
     assert emulator.calls()[-1].body["task"] == "Buy milk"
 
 
-def test_an_answer_that_is_lost_is_settled(emulator: Emulator, server: dict[str, str]) -> None:
+def test_a_response_that_is_lost_is_settled(emulator: Emulator, server: dict[str, str]) -> None:
     task = call("create", "--api", "v2", "Buy milk", env=server).stdout.strip()
     emulator.fault("drop_after", command="stop")
 
@@ -231,7 +231,7 @@ def test_bad_input_prints_no_json(server: dict[str, str]) -> None:
     assert (result.exit_code, result.stdout) == (2, "")
 
 
-def test_a_create_whose_answer_is_lost_exits_with_1(emulator: Emulator, server: dict[str, str]) -> None:
+def test_a_create_whose_response_is_lost_exits_with_1(emulator: Emulator, server: dict[str, str]) -> None:
     emulator.fault("drop_after", method="POST")
 
     result = call("create", "--api", "v2", "Buy milk", env=server)

@@ -1,4 +1,4 @@
-"""What each answer comes to, over a real connection: a documented error or a documented retry, with both clients."""
+"""Every response leads to a documented error or a documented retry, over a real connection, with both clients."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ OUT_OF_TIME = 1.5  # seconds; longer than IMPATIENT waits
 
 @dataclass
 class V1Service:
-    """One v1 task. Each command is answered as planned, and happens or does not; then all goes well."""
+    """One v1 task. Each command gets the planned response, and happens or does not; then all goes well."""
 
     state: str = "running"
     plan: list[tuple[Reply, bool]] = field(default_factory=list[tuple[Reply, bool]])
@@ -94,7 +94,7 @@ NO_USE = {
 }
 no_use = pytest.mark.parametrize("reply", NO_USE.values(), ids=NO_USE)
 
-# --- commands whose answer is of no use ---------------------------------------------------------
+# --- commands whose response is of no use -------------------------------------------------------
 
 
 @no_use
@@ -117,7 +117,7 @@ def test_what_did_happen_is_not_sent_again(connect: Connect, serve: Serve, reply
 
 
 @pytest.mark.parametrize("happens", [False, True])
-def test_an_answer_that_takes_too_long_is_settled_by_a_read(connect: Connect, serve: Serve, happens: bool) -> None:
+def test_a_response_that_takes_too_long_is_settled_by_a_read(connect: Connect, serve: Serve, happens: bool) -> None:
     server = serve(V1Service(plan=[(Reply(delay_s=OUT_OF_TIME), happens)]))
     task = connect("v1", server.base_url, timing=IMPATIENT).task("t")
     assert task.stop().state == "stopped"
@@ -136,7 +136,7 @@ def test_a_request_that_arrives_late_finds_its_work_done(connect: Connect, emula
     assert task.status() == "paused"
 
 
-def test_what_stays_unknown_is_left_open_until_the_service_answers(connect: Connect, serve: Serve) -> None:
+def test_what_stays_unknown_is_left_open_until_the_service_responds(connect: Connect, serve: Serve) -> None:
     service = V1Service(plan=[(Reply(status=500), False)] * (QUICK.attempts + 1))
     server = serve(service)
     task = connect("v1", server.base_url).task("t")
@@ -340,7 +340,7 @@ def test_a_response_about_another_task_is_not_recorded(connect: Connect, serve: 
     assert [entry.report.status for entry in cast("Any", task.journal).entries] == ["running"]
 
 
-def test_a_command_that_is_answered_for_another_task_is_settled_by_a_read(connect: Connect, serve: Serve) -> None:
+def test_a_response_about_another_task_is_settled_by_a_read(connect: Connect, serve: Serve) -> None:
     idle, other, running = says("s", "idle"), says("other", "stopped"), says("s", "stopped")
     server = serve(by_path({"GET /api/v3/sessions/s": [idle, running], "POST /api/v3/sessions/s/stop": other}))
     assert connect("v3", server.base_url).task("s").stop().state == "stopped"
@@ -403,7 +403,7 @@ READS: dict[str, Callable[[Any], Any]] = {
 
 
 @no_use
-def test_a_read_without_a_usable_answer_raises_a_documented_error(connect: Connect, serve: Serve, reply: Reply) -> None:
+def test_read_without_a_usable_response_raises_a_documented_error(connect: Connect, serve: Serve, reply: Reply) -> None:
     server = serve(lambda _: reply)
     client = connect("v1", server.base_url)
     for ask in READS.values():
@@ -470,7 +470,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("content", ODD.values(), ids=ODD)
-def test_json_of_another_shape_is_a_bad_answer(connect: Connect, serve: Serve, content: bytes) -> None:
+def test_json_of_another_shape_is_an_invalid_response(connect: Connect, serve: Serve, content: bytes) -> None:
     server = serve(lambda _: Reply(body=content))
     client = connect("v1", server.base_url)
     for ask in READS.values():
@@ -540,7 +540,7 @@ def test_a_status_of_the_full_lifecycle_is_foreign_to_the_seed(connect: Connect,
 
 
 @no_use
-def test_a_create_whose_answer_is_lost_is_uncertain_and_sent_once(connect: Connect, serve: Serve, reply: Reply) -> None:
+def test_create_whose_response_is_lost_is_uncertain_and_sent_once(connect: Connect, serve: Serve, reply: Reply) -> None:
     server = serve(lambda _: reply)
     with pytest.raises(CreateUncertain, match="v1-full: whether a task was created is not known") as raised:
         connect("v1", server.base_url).create("buy milk")

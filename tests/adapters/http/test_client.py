@@ -478,7 +478,7 @@ def test_a_list_by_cursor(connect: Connect, serve: Serve, pages: list[Reply], id
     ["x" * 70_000, "€" * 20_000, "\ud800", {"after": 5}, [1], True, 1.5],
     ids=["long", "long when encoded", "half a pair", "object", "list", "boolean", "fraction"],
 )
-def test_cursor_that_no_request_can_carry_is_a_bad_answer(connect: Connect, serve: Serve, cursor: object) -> None:
+def test_cursor_that_no_request_can_carry_is_a_bad_response(connect: Connect, serve: Serve, cursor: object) -> None:
     server = serve(lambda _: Reply(body={"runs": [{"id": "a", "status": "queued"}], "nextCursor": cursor}))
     with pytest.raises(InvalidResponse, match=r"GET /api/v4/runs: no request can carry what 'nextCursor' holds"):
         list(connect("v4", server.base_url).list())

@@ -80,7 +80,7 @@ def test_certificates_that_cannot_be_read_are_named(
 
 @pytest.mark.parametrize("status", [200, 302, 407, 503])
 @pytest.mark.parametrize("service", [SERVICE, SERVICE.replace("http:", "https:")])
-def test_proxy_that_answers_html_is_an_error_of_ours(
+def test_proxy_that_responds_with_html_is_an_error_of_ours(
     serve: Serve, status: int, service: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = Reply(status=status, body=b"<html>Log in</html>", headers={"Content-Type": "text/html"}, hangs_up=True)
@@ -91,7 +91,7 @@ def test_proxy_that_answers_html_is_an_error_of_ours(
         assert isinstance(raised.value, NotConnected)
     elif status == 200:
         assert isinstance(raised.value, InvalidResponse)
-        assert str(raised.value).endswith("the answer is not JSON but text/html; is a proxy in between?")
+        assert str(raised.value).endswith("the response is not JSON but text/html; is a proxy in between?")
     assert KEY not in everything_said_by(raised.value)
 
 

@@ -280,7 +280,7 @@ def test_what_is_logged_is_worth_reading(connect: Connect, serve: Serve, caplog:
     assert (logged["response"], logged["status_or_error"]) == ("Accepted", "running")
 
 
-def test_a_short_key_is_a_word_that_answers_may_contain(connect: Connect, serve: Serve) -> None:
+def test_a_short_key_is_a_word_that_responses_may_contain(connect: Connect, serve: Serve) -> None:
     server = serve(lambda _: Reply(status=404, body={"detail": "any task"}))
     with pytest.raises(ResponseError, match="HTTP 404: any task"):
         connect("v1", server.base_url, api_key="any").task("t").status()

@@ -190,7 +190,7 @@ def test_a_host_that_does_not_accept_is_no_connection(connect: Connect) -> None:
     with socket.socket() as listening, ExitStack() as waiting:
         listening.bind(("127.0.0.1", 0))
         listening.listen(0)
-        for _ in range(4):  # whoever comes now is not answered
+        for _ in range(4):  # requests sent now get no response
             queued = waiting.enter_context(socket.socket())
             queued.setblocking(False)
             queued.connect_ex(listening.getsockname())

@@ -1,6 +1,6 @@
 """A service that the project has never heard of: its lifecycle from JSON, its table registered, both clients.
 
-The printer below has numbers for ids, other words in its answers, a key of its own and a command that
+The printer below has numbers for ids, other words in its responses, a key of its own and a command that
 takes fields. Nothing of it stands in the project.
 """
 

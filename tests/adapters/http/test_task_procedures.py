@@ -102,7 +102,7 @@ def test_what_the_service_asks_for_is_waited_or_refused(watch: Watch) -> None:
     assert Pacer(Timing(), deadline_s=1.0).pause_s(Wait(WaitReason.RETRY, 1, 1.5)) is None
 
 
-def test_the_retries_of_a_procedure_have_one_budget_until_a_poll_is_answered(watch: Watch) -> None:
+def test_the_retries_of_a_procedure_have_one_budget_until_a_poll_gets_a_response(watch: Watch) -> None:
     pacer = Pacer(Timing(retry_budget_s=10.0))
     assert pacer.pause_s(Wait(WaitReason.RETRY, 1, 4.0)) == 4.0
     watch.now_s += 8.0

@@ -1,4 +1,4 @@
-"""The tables as requests, and answers as what they mean: no I/O."""
+"""Requests made from the tables, and the meaning of responses: no I/O."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ def test_any_other_id_stays_one_segment_that_httpx2_leaves_alone(task_id: str) -
     assert httpx2.QueryParams(dict(query))["task_id"] == task_id
 
 
-# --- answers ------------------------------------------------------------------------------------
+# --- responses ----------------------------------------------------------------------------------
 
 REQUEST = V2.command_request(V2Event.STOP, ID)
 
@@ -227,10 +227,10 @@ def read(
 
 
 def failed(status_code: int, body: Any, headers: dict[str, str] | None = None) -> ResponseError:
-    answer = read(status_code, body, headers)
-    assert isinstance(answer, Failure)
-    assert isinstance(answer.error, ResponseError)
-    return answer.error
+    response = read(status_code, body, headers)
+    assert isinstance(response, Failure)
+    assert isinstance(response.error, ResponseError)
+    return response.error
 
 
 # fmt: off
@@ -279,15 +279,17 @@ def test_any_2xx_that_says_what_it_must_is_accepted(status_code: int) -> None:
     assert read(status_code, document) == Accepted("stopped", NOW, "done", document)
 
 
-def test_v1_answers_a_bare_word() -> None:
+def test_v1_responds_with_a_bare_word() -> None:
     assert read(200, "running", binding=V1) == Accepted("running", NOW, None, "running")
 
 
 @pytest.mark.parametrize("content", [b"{}", b"", b'{"more": 1}', b"null", b'"ok"'])
 def test_a_call_without_a_status_accepts_any_json_or_nothing(content: bytes) -> None:
-    answer = V1.parse_response(V1.call(V1Event.STOP), REQUEST, status_code=200, headers={}, content=content, as_of=NOW)
-    assert isinstance(answer, Accepted)
-    assert (answer.status, answer.as_of, answer.output) == (None, NOW, None)
+    response = V1.parse_response(
+        V1.call(V1Event.STOP), REQUEST, status_code=200, headers={}, content=content, as_of=NOW
+    )
+    assert isinstance(response, Accepted)
+    assert (response.status, response.as_of, response.output) == (None, NOW, None)
 
 
 UNUSABLE = {
@@ -311,10 +313,11 @@ UNUSABLE = {
 @pytest.mark.parametrize("content", UNUSABLE.values(), ids=UNUSABLE)
 def test_a_2xx_without_what_it_must_carry_is_lost(content: bytes) -> None:
     for binding in (V1, V2):
-        answer = read(200, content, binding=binding)
-        assert isinstance(answer, Lost)
-        assert isinstance(answer.error, InvalidResponse)
-        assert "the answer is not JSON" in str(answer.error) or "no status at" in str(answer.error)
+        response = read(200, content, binding=binding)
+        assert isinstance(response, Lost)
+        assert isinstance(response.error, InvalidResponse)
+        message = str(response.error)
+        assert "the response is not JSON" in message or "the response has no status at" in message
 
 
 @pytest.mark.parametrize(
@@ -330,10 +333,10 @@ def test_a_2xx_without_what_it_must_carry_is_lost(content: bytes) -> None:
 def test_a_2xx_with_a_key_twice_in_one_object_is_lost(content: bytes, key: str) -> None:
     stop = V1.command_request(V1Event.STOP, ID)
     given: dict[str, Any] = {"status_code": 200, "headers": {}, "content": content, "as_of": NOW}
-    for answer in (read(200, content), V1.parse_response(V1.call(V1Event.STOP), stop, **given)):
-        assert isinstance(answer, Lost)
-        assert isinstance(answer.error, InvalidResponse)
-        assert f"the response has the key {key!r} twice in one object" in str(answer.error)
+    for response in (read(200, content), V1.parse_response(V1.call(V1Event.STOP), stop, **given)):
+        assert isinstance(response, Lost)
+        assert isinstance(response.error, InvalidResponse)
+        assert f"the response has the key {key!r} twice in one object" in str(response.error)
 
 
 def test_one_key_in_several_objects_is_accepted() -> None:
@@ -345,17 +348,17 @@ def test_one_key_in_several_objects_is_accepted() -> None:
 def test_a_2xx_of_which_nothing_is_read_may_be_any_text(content: bytes) -> None:
     call = Call(method="DELETE", path="/jobs/{id}")
     request = call.request("", task_id="7")
-    answer = V1.parse_response(call, request, status_code=200, headers={}, content=content, as_of=NOW)
-    assert isinstance(answer, Accepted)
+    response = V1.parse_response(call, request, status_code=200, headers={}, content=content, as_of=NOW)
+    assert isinstance(response, Accepted)
 
 
 @pytest.mark.parametrize(("headers", "content"), [({"content-type": "text/html"}, b"hello"), ({}, b" <!doctype html>")])
 def test_a_page_in_place_of_a_response_is_lost(headers: dict[str, str], content: bytes) -> None:
     call = Call(method="DELETE", path="/jobs/{id}")
     request = call.request("", task_id="7")
-    answer = V1.parse_response(call, request, status_code=200, headers=headers, content=content, as_of=NOW)
-    assert isinstance(answer, Lost)
-    assert "the answer is not JSON" in str(answer.error)
+    response = V1.parse_response(call, request, status_code=200, headers=headers, content=content, as_of=NOW)
+    assert isinstance(response, Lost)
+    assert "the response is not JSON" in str(response.error)
 
 
 V1_SHAPE = {
@@ -413,11 +416,11 @@ def test_422_tells_all_fields_in_either_shape() -> None:
         ({"detail": [{"loc": ["a\nb"], "msg": "c\r\nd"}]}, "a b: c d"),
     ],
 )
-def test_what_an_error_answer_says_is_one_printable_line(body: Any, detail: str) -> None:
+def test_detail_of_an_error_response_is_one_printable_line(body: Any, detail: str) -> None:
     assert failed(400, body).detail == detail
 
 
-def test_a_long_error_answer_is_cut() -> None:
+def test_a_long_error_response_is_cut() -> None:
     assert len(failed(500, b"x" * 1_000_000).detail) == 500
     many = failed(422, {"detail": [{"loc": ["body", "x"], "msg": "wrong", "type": "t"}] * 1_000})
     assert len(many.detail) == 500
@@ -459,21 +462,21 @@ DATE = {"date": "Fri, 02 Jan 2026 03:04:05 GMT"}
 )
 def test_retry_after_in_seconds_and_as_a_date(value: str, seconds: float | None) -> None:
     assert retry_after_s({"retry-after": value, **DATE}, as_of=NOW) == seconds
-    answer = read(429, {"detail": "slow down"}, {"retry-after": value, **DATE})
-    assert isinstance(answer, Throttled)
-    assert answer.retry_after_s == seconds
-    assert isinstance(answer.error, RateLimited)
-    assert answer.error.retry_after_s == seconds
+    response = read(429, {"detail": "slow down"}, {"retry-after": value, **DATE})
+    assert isinstance(response, Throttled)
+    assert response.retry_after_s == seconds
+    assert isinstance(response.error, RateLimited)
+    assert response.error.retry_after_s == seconds
 
 
 @pytest.mark.parametrize("status_code", [status_code for status_code, *_ in MEANINGS])
 @pytest.mark.parametrize("asked", ["7", "Fri, 02 Jan 2026 03:04:12 GMT"], ids=["seconds", "date"])
 def test_the_pause_that_any_failure_asks_for_is_told(status_code: int, asked: str) -> None:
-    answer = read(status_code, {"detail": "later"}, {"retry-after": asked, **DATE})
-    assert isinstance(answer, Failure)
-    assert answer.retry_after_s == 7.0
-    assert isinstance(answer.error, ResponseError)
-    assert answer.error.retry_after_s == 7.0
+    response = read(status_code, {"detail": "later"}, {"retry-after": asked, **DATE})
+    assert isinstance(response, Failure)
+    assert response.retry_after_s == 7.0
+    assert isinstance(response.error, ResponseError)
+    assert response.error.retry_after_s == 7.0
 
 
 CROWDED = "Too many concurrent active sessions. Please wait for one to finish, kill one, or upgrade your plan."
@@ -495,9 +498,9 @@ CROWDED = "Too many concurrent active sessions. Please wait for one to finish, k
 def test_a_429_limits_the_rate_or_the_number_of_tasks(
     body: Any, binding: HttpBinding[Any, Any], limits_rate: bool
 ) -> None:
-    answer = read(429, body, binding=binding)
-    assert isinstance(answer, Throttled)
-    assert answer.limits_rate is limits_rate
+    response = read(429, body, binding=binding)
+    assert isinstance(response, Throttled)
+    assert response.limits_rate is limits_rate
 
 
 SEND, OWN = {"task": "buy milk"}, "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -536,12 +539,12 @@ def test_a_response_about_another_task_is_invalid(
     def said(call: Call) -> Response:
         return binding.parse_response(call, request, status_code=200, headers={}, content=content, as_of=NOW)
 
-    answer = said(call)
-    assert isinstance(answer, Accepted) is is_valid
+    response = said(call)
+    assert isinstance(response, Accepted) is is_valid
     if not is_valid:
-        assert isinstance(answer, Lost)
-        assert isinstance(answer.error, InvalidResponse)
-        assert "the response is about another task" in str(answer.error)
+        assert isinstance(response, Lost)
+        assert isinstance(response.error, InvalidResponse)
+        assert "the response is about another task" in str(response.error)
     assert isinstance(said(replace(call, repeats_id=False)), Accepted)
 
 
@@ -589,12 +592,12 @@ def test_response_is_about_its_task_if_the_ids_are_equal_or_one_uuid(requested: 
 
 
 @every_wire
-def test_what_a_create_or_a_list_answers_is_about_any_task(binding: HttpBinding[Any, Any]) -> None:
+def test_response_of_a_create_or_a_list_is_about_any_task(binding: HttpBinding[Any, Any]) -> None:
     for call in (binding.create, binding.listing.call):
         content = json.dumps({"id": "any", "status": "x"}).encode()
         request = call.request("")
-        answer = binding.parse_response(call, request, status_code=200, headers={}, content=content, as_of=NOW)
-        assert isinstance(answer, Accepted)
+        response = binding.parse_response(call, request, status_code=200, headers={}, content=content, as_of=NOW)
+        assert isinstance(response, Accepted)
 
 
 @pytest.mark.parametrize("date", [{}, {"date": ""}, {"date": "today"}])
@@ -619,20 +622,20 @@ _headers = st.dictionaries(st.sampled_from(["retry-after", "date", "location"]),
     content=st.binary(max_size=40) | _json.map(lambda document: json.dumps(document).encode()),
     headers=_headers,
 )
-def test_no_answer_whatsoever_raises(status_code: int, content: bytes, headers: dict[str, str]) -> None:
+def test_no_response_whatsoever_raises(status_code: int, content: bytes, headers: dict[str, str]) -> None:
     for binding in BINDINGS:
         for call in (binding.create, binding.status, binding.listing.call, *binding.commands.values()):
-            answer = binding.parse_response(
+            response = binding.parse_response(
                 call, REQUEST, status_code=status_code, headers=headers, content=content, as_of=NOW
             )
-            assert isinstance(answer, Accepted) == (200 <= status_code < 300 and not isinstance(answer, Lost))
-            if isinstance(answer, Accepted):
-                assert isinstance(answer.status, str) == (call.status_field is not None)
+            assert isinstance(response, Accepted) == (200 <= status_code < 300 and not isinstance(response, Lost))
+            if isinstance(response, Accepted):
+                assert isinstance(response.status, str) == (call.status_field is not None)
             else:
-                message = str(answer.error)
+                message = str(response.error)
                 assert message.isprintable()
                 assert len(message) < 700
-                assert str(pickle.loads(pickle.dumps(answer.error))) == message
+                assert str(pickle.loads(pickle.dumps(response.error))) == message
 
 
 @given(value=st.text(max_size=60), date=st.text(max_size=60) | st.just(DATE["date"]))
@@ -658,7 +661,7 @@ def test_no_retry_after_whatsoever_raises(value: str, date: str) -> None:
         ("x", None),
     ],
 )
-def test_an_id_in_an_answer_is_one_that_can_be_sent(document: Any, found: str | None) -> None:
+def test_an_id_in_a_response_is_one_that_can_be_sent(document: Any, found: str | None) -> None:
     assert id_in(document, "id") == found
 
 
@@ -739,17 +742,17 @@ def send(base_url, command, task_id):
     sent = urllib.request.Request(url, json.dumps(request.body).encode(), V2.headers("KEY"), method=request.method)
     started_at = datetime.now(UTC)
     try:
-        answer = urllib.request.urlopen(sent)
+        response = urllib.request.urlopen(sent)
     except urllib.error.HTTPError as error:
-        answer = error
-    with answer:
-        headers = {name.lower(): value for name, value in answer.headers.items()}
-        return V2.parse_response(V2.call(command), request, status_code=answer.status, headers=headers,
-                              content=answer.read(), as_of=started_at)
+        response = error
+    with response:
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return V2.parse_response(V2.call(command), request, status_code=response.status, headers=headers,
+                              content=response.read(), as_of=started_at)
 
 for _ in range(2):
-    answer = send(sys.argv[1], V2Event.STOP, "a task/1")
-    print(type(answer).__name__, getattr(answer, "status", None) or answer.error)
+    response = send(sys.argv[1], V2Event.STOP, "a task/1")
+    print(type(response).__name__, getattr(response, "status", None) or response.error)
 try:
     from lifecycle_adapters.http import Client
 except MissingExtra as error:

@@ -64,7 +64,7 @@ def run(work: Coroutine[Any, Any, R]) -> R:
 class Service:
     """A v1 service in memory. `words` are the statuses of its tasks; `calls` each request with the time of it.
 
-    `plan` answers a request before the service does, where it returns something.
+    `plan` responds to a request before the service does, if it returns something.
     """
 
     words: dict[str, str] = field(default_factory=dict[str, str])
