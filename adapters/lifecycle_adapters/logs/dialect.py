@@ -46,6 +46,7 @@ class Dialect:
         text_type, float_type: the types of texts and floats.
         fence: follows a subquery, so that the engine computes its columns only once.
         text: a cell as text.
+        shown: a cell as text for messages, by the name of its type, whatever that is.
         matches: whether the whole of a text matches a regular expression, which holds no backslash.
         integer: a text of digits, or a wide integer, as an integer; NULL if it does not fit.
         decimal: a text that matches NUMBER as a decimal, rounded to six places; NULL if it is too large.
@@ -67,6 +68,7 @@ class Dialect:
     float_type: str
     fence: str = ""
     text: Expression
+    shown: Callable[[str, str], str]
     matches: Callable[[str, str], str]
     integer: Expression
     decimal: Expression

@@ -18,6 +18,22 @@ def _us_of_timestamp(cell: str, type_name: str) -> str:
     return f"epoch_us(TRY_CAST({cell} AS TIMESTAMP))" if is_wide else f"epoch_us({cell})"
 
 
+def _shown(cell: str, type_name: str) -> str:
+    text = f"CAST({cell} AS VARCHAR)"
+    kind = DUCKDB.kind(type_name)
+    if "TIMESTAMP" not in type_name or kind not in (Kind.TIMESTAMP, Kind.OTHER):
+        return text
+    # DuckDB cannot write a time beyond its own years as text: not even TRY helps, and the whole database is lost.
+    if kind is Kind.OTHER:  # a list of times
+        return f"CASE WHEN {cell} IS NOT NULL THEN {literal(f'a value of type {type_name}')} END"
+    us = _us_of_timestamp(cell, type_name)
+    is_infinite = f"{cell} IN (CAST('infinity' AS {type_name}), CAST('-infinity' AS {type_name}))"
+    return f"""CASE WHEN {us} BETWEEN -{_SHOWN_US} AND {_SHOWN_US} OR {is_infinite} THEN {text}
+                    WHEN {cell} IS NOT NULL THEN 'more than 290,000 years from 1970' END"""
+
+
+_SHOWN_US = 9_200_000_000_000_000_000  # some 291,500 years
+
 # Before 1970 DuckDB's division rounds up.
 _us_of_ns = "{0} // 1000 - CASE WHEN {0} % 1000 < 0 THEN 1 ELSE 0 END".format
 
@@ -42,6 +58,7 @@ DUCKDB = Dialect(
     text_type="VARCHAR",
     float_type="DOUBLE",
     text="CAST({} AS VARCHAR)".format,
+    shown=_shown,
     matches=lambda text, pattern: f"regexp_full_match({text}, {literal(pattern)})",
     integer="TRY_CAST({} AS BIGINT)".format,
     decimal="TRY_CAST({} AS DECIMAL(26, 6))".format,

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,6 +31,8 @@ _Run = Callable[[str], list[tuple[Any, ...]]]
 
 # Arrow lacks these types, or their largest values. As texts they mean the same.
 _SENT_AS_TEXT = {"HUGEINT", "UHUGEINT", "BIGNUM", "UUID"}
+
+_FAR_YEARS = 292_000  # from 1970; microseconds of 64 bits reach just beyond
 
 _ALL_ROWS = 1_000_000_000
 
@@ -63,7 +66,7 @@ class Frame:
         # Only its owner can decide to collect a lazy frame of Polars.
         if self.frame is None or type(self.frame).__name__ == "LazyFrame":
             raise self._not_a_frame()
-        frame = _with_arrays(self.frame)
+        frame = _without_zones(_with_arrays(self.frame), columns.named())
         own = _own_columns(frame, columns.named())
         try:
             self._copy_columns(session, columns, frame, bytes_too=own is None)
@@ -213,6 +216,28 @@ def _with_arrays(frame: Any) -> Any:
     return {name: _as_array(column) for name, column in cast("dict[str, Any]", frame).items()}
 
 
+def _without_zones(frame: Any, names: Sequence[str]) -> Any:
+    """An Arrow frame whose named times are in UTC without a zone if they are in seconds or milliseconds.
+
+    DuckDB keeps times with a zone in microseconds, and refuses the frame for one that is too large for that.
+    """
+    schema: Any = getattr(frame, "schema", None)
+    if type(frame).__module__.partition(".")[0] != "pyarrow" or any(schema.names.count(name) != 1 for name in names):
+        return frame
+    arrow: Any = import_module("pyarrow")
+    known = schema
+    for name in names:
+        field = schema.field(name)
+        if arrow.types.is_timestamp(field.type) and field.type.tz is not None and field.type.unit in ("s", "ms"):
+            schema = schema.set(schema.get_field_index(name), field.with_type(arrow.timestamp(field.type.unit)))
+    if schema is known:
+        return frame
+    if not hasattr(frame, "cast"):  # a dataset
+        frame = frame.scanner(columns=list(dict.fromkeys(names))).to_reader()
+        schema = arrow.schema([schema.field(name) for name in frame.schema.names])
+    return frame.cast(schema)
+
+
 def _as_array(column: Any) -> Any:
     if not isinstance(column, list | tuple):
         return column
@@ -253,13 +278,34 @@ def _own_columns(frame: Any, names: Sequence[str]) -> dict[str, Any] | None:
 
 
 def _plain(column: Any) -> npt.NDArray[Any]:
-    """Return a column in a type that DuckDB knows: times in microseconds, numbers as they are, objects as texts."""
-    array = np.asarray(column)
+    """Return a column in a type that DuckDB knows: times without a zone in a known unit, otherwise objects as texts."""
+    array = _as_times(column)
     if array.dtype.kind == "M":
-        return array.astype("datetime64[us]")
+        return _in_known_unit(array)
     if array.dtype.kind in "biuf":
         return array
     return np.array([_as_text(cell) for cell in array.tolist()], dtype=object)
+
+
+def _as_times(column: Any) -> npt.NDArray[Any]:
+    """A column as an array; times with a zone are in UTC."""
+    dtype = getattr(column, "dtype", None)
+    unit = getattr(getattr(dtype, "pyarrow_dtype", dtype), "unit", None)
+    # Of times with a zone pandas makes objects unless it is asked for another type.
+    is_zoned = unit is not None and getattr(dtype, "kind", "") == "M"
+    return np.asarray(column, dtype=f"datetime64[{unit}]" if is_zoned else None)
+
+
+def _in_known_unit(times: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Times in a unit that DuckDB knows, in which none of them overflows: NumPy would wrap around in silence."""
+    unit, step = np.datetime_data(times.dtype)
+    if unit in ("s", "ms", "us", "ns") and step == 1:
+        return times
+    if unit in ("Y", "M", "W", "D", "h", "m", "s", "ms", "us"):
+        # A time that is too far away is replaced with one that is out of range, too.
+        first, last = (np.datetime64(years, "Y").astype(times.dtype) for years in (-_FAR_YEARS, _FAR_YEARS))
+        times = np.clip(times, first, last)
+    return times.astype("datetime64[us]")
 
 
 def _as_text(cell: Any) -> str | None:

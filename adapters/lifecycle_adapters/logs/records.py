@@ -81,7 +81,7 @@ def records(
     fence = dialect.fence
     return f"""
 SELECT task, CASE WHEN us BETWEEN {EARLIEST_US} AND {LATEST_US} THEN us END AS at_us, sequence, place, status,
-       {code_of("status", rules, dialect)} AS status_code, form, fault, {_detail(dialect)} AS detail
+       {code_of("status", rules, dialect)} AS status_code, form, fault, {_detail(parts, dialect)} AS detail
 FROM (SELECT *, {_fault(time, dialect)} AS fault
       FROM (SELECT *, {time.us} AS us
             FROM (SELECT *, {time.form} AS form
@@ -308,11 +308,12 @@ def _fault(time: _TimeColumn, dialect: Dialect) -> str:
                   WHEN sequence IS NULL THEN {literal(RejectReason.NO_SEQUENCE)} END"""
 
 
-def _detail(dialect: Dialect) -> str:
+def _detail(parts: Mapping[str, LogColumn], dialect: Dialect) -> str:
     """Return the cell at fault, shortened."""
 
     def shortened(part: str) -> str:
-        text = dialect.text(f"given_{part}")
+        given = f"given_{part}"
+        text = dialect.shown(given, parts[part].type_name) if part in parts else dialect.text(given)
         cut = f"left({text}, {LONGEST_DETAIL - 3}) || '...'"
         return f"NULLIF(CASE WHEN length({text}) > {LONGEST_DETAIL} THEN {cut} ELSE {text} END, '')"
 

@@ -8,8 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 
 from lifecycle import V1_FULL
 from lifecycle_adapters.logs.columns import Columns, TimeForm
@@ -78,6 +81,16 @@ def write_parquet(path: str | os.PathLike[str], query: str) -> Path:
 def row(task: str = "t", at: str = AT, status: str = "running") -> str:
     """A query for one row, all of its columns texts."""
     return f'SELECT {literal(task)} AS task_id, {literal(at)} AS "at", {literal(status)} AS status'
+
+
+FAR = "more than 290,000 years from 1970"
+"""The detail of a time for which DuckDB has no text."""
+
+
+def far_times(unit: str) -> npt.NDArray[Any]:
+    """A time of 2026 and one that microseconds of 64 bits do not reach, in a unit of NumPy."""
+    far = np.datetime64(20_000_000, "Y")
+    return np.array([np.datetime64("2026-01-15T10:30:00"), far], dtype=f"datetime64[{unit}]")
 
 
 def microseconds(moment: datetime) -> int:

@@ -21,7 +21,7 @@ from lifecycle_adapters.logs.columns import Columns, RejectReason, TimeForm
 from lifecycle_adapters.logs.frames import DuckTable, Frame
 from lifecycle_adapters.logs.log_errors import UnusableLog
 from lifecycle_adapters.logs.source import Source
-from tests.adapters.logs.logs import AT, AT_US, Record, offered, records_in
+from tests.adapters.logs.logs import AT, AT_US, FAR, Record, far_times, offered, records_in
 
 MOMENT = datetime(2026, 1, 15, 10, 30, tzinfo=UTC)
 
@@ -131,6 +131,62 @@ def test_times_of_every_unit_of_numpy(unit: str) -> None:
     frame = {"task_id": np.array([1]), "at": at, "status": np.array([b"running"])}
     [record] = read(Frame(frame))
     assert (record.at_us, record.status) == (AT_US - 37_800_000_000, "running")
+
+
+@pytest.mark.parametrize("task_ids", [["a", "a"], ["a", 1]], ids=["texts", "objects"])
+@pytest.mark.parametrize("unit", ["Y", "M", "W", "D", "h", "m", "15m", "s", "2s", "ms", "2ms"])
+def test_time_that_is_too_large_for_microseconds_rejects_its_row(
+    tmp_path: Path, unit: str, task_ids: list[object]
+) -> None:
+    frame = {"task_id": task_ids, "at": far_times(unit), "status": ["running", "stopped"]}
+    with check_logs(V1_FULL, Frame(frame)) as log:
+        assert [(each.row, each.reason, each.detail) for each in log.rejects()] == [
+            (2, RejectReason.TIME_OUT_OF_RANGE, FAR)
+        ]
+        log.write_findings(tmp_path / "findings.jsonl")
+        assert (log.report.rows, log.report.unreadable) == (2, {RejectReason.TIME_OUT_OF_RANGE: 1})
+
+
+def test_id_that_is_a_time_too_large_for_microseconds_rejects_its_row() -> None:
+    frame = {"task_id": far_times("s"), "status": ["running", "stopped"]}
+    assert [(each.fault, each.detail) for each in read(Frame(frame), Columns(at=None))] == [
+        (RejectReason.NO_TASK, "2026-01-15 10:30:00"), (RejectReason.NO_TASK, FAR),
+    ]  # fmt: skip
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+@pytest.mark.parametrize("unit", ["s", "ms"])
+def test_time_that_is_too_large_rejects_its_row_in_frames_of_each_library(unit: str, zone: str | None) -> None:
+    pandas, polars, arrow = (import_module(name) for name in ("pandas", "polars", "pyarrow"))
+    times = far_times(unit)
+    rest = {"task_id": ["a", 1], "status": ["running", "stopped"]}
+    texts = {"task_id": ["a", "a"], "status": ["running", "stopped"]}
+    series = pandas.Series(times)
+    if zone is not None:
+        series = series.dt.tz_localize("UTC").dt.tz_convert(zone)
+    table = arrow.table({**texts, "at": arrow.array(times).cast(arrow.timestamp(unit, zone))})
+    of_arrow = series.astype(pandas.ArrowDtype(arrow.timestamp(unit, zone)))
+    frames: list[Any] = [
+        pandas.DataFrame({**texts, "at": series}), pandas.DataFrame({**rest, "at": series}), {**rest, "at": series},
+        pandas.DataFrame({**texts, "at": of_arrow}), {**rest, "at": table["at"]}, {**texts, "at": table["at"]},
+        table, table.to_reader(), table.to_batches()[0], import_module("pyarrow.dataset").dataset(table),
+    ]  # fmt: skip
+    if unit == "ms":
+        frames.append(polars.DataFrame({**texts, "at": polars.Series(times).dt.replace_time_zone("UTC")}))
+    for frame in frames:
+        first, second = read(Frame(frame))
+        assert (first.at_us, first.fault) == (AT_US, None), type(frame)
+        assert (second.fault, second.detail) == (RejectReason.TIME_OUT_OF_RANGE, FAR), type(frame)
+
+
+@pytest.mark.heavy
+def test_smallest_time_of_arrow_rejects_its_row() -> None:
+    arrow: Any = import_module("pyarrow")
+    for zone in (None, "UTC"):
+        times = arrow.array([-(2**63), 2 - 2**63], arrow.int64()).cast(arrow.timestamp("us", zone))
+        frame = arrow.table({"task_id": ["a", "a"], "at": times, "status": ["running", "stopped"]})
+        assert [(each.fault, each.detail) for each in read(Frame(frame))] == [(RejectReason.TIME_OUT_OF_RANGE, FAR)] * 2
 
 
 @pytest.mark.heavy
@@ -356,6 +412,16 @@ def test_all_types_come_over_a_connection() -> None:
         for value, task in kinds.items():
             connection.execute(f"CREATE OR REPLACE TEMP TABLE log AS SELECT {value} AS id, 's' AS status")
             assert tasks(DuckTable("log", connection=connection), Columns(task="id", at=None)) == [task], value
+
+
+@pytest.mark.parametrize("unit", ["s", "ms"])
+def test_time_of_a_table_that_is_too_large_for_microseconds_rejects_its_row(unit: str) -> None:
+    with duckdb.connect() as connection:
+        connection.register("times", {"nr": np.arange(2), "moment": far_times(unit)})
+        connection.execute("CREATE TABLE log AS SELECT 'a' AS task_id, moment AS \"at\", 's' AS status FROM times")
+        assert [(each.at_us, each.fault, each.detail) for each in read(DuckTable("log", connection=connection))] == [
+            (AT_US, None, None), (None, RejectReason.TIME_OUT_OF_RANGE, FAR),
+        ]  # fmt: skip
 
 
 def test_a_temporary_table_hides_another_of_its_name(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ POSTGRES = Dialect(
     float_type="float8",
     fence="OFFSET 0",
     text='CAST({} AS text) COLLATE "C"'.format,
+    shown=lambda cell, _: f'CAST({cell} AS text) COLLATE "C"',
     matches=_matches,
     integer=_integer,
     decimal=lambda text: f"CASE WHEN {_matches(text, _SHORT_NUMBER)} THEN round(CAST({text} AS numeric), 6) END",

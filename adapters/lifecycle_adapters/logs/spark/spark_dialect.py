@@ -64,6 +64,7 @@ SPARK = Dialect(
     text_type="STRING",
     float_type="DOUBLE",
     text="CAST({} AS STRING)".format,
+    shown=lambda cell, _: f"CAST({cell} AS STRING)",
     matches=_matches,
     integer=_integer,
     decimal="TRY_CAST({} AS DECIMAL(26, 6))".format,
