@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from lifecycle.errors import UnknownName
+import duckdb
+
+from lifecycle.errors import UnknownName, shortened
 from lifecycle_adapters.logs.columns import Columns, require_columns
 from lifecycle_adapters.logs.duckdb_dialect import DUCKDB
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession, literal
@@ -220,10 +222,55 @@ def parquet_groups(
             broken[path] = str(error)
             continue
         require_columns(_top_level(schema), columns, of=path)
+        if (why := _unreadable_time(session, location, schema, columns)) is not None:
+            broken[path] = why
+            continue
         numbers, locations = groups.setdefault(tuple(schema), ([], []))
         numbers.append(number)
         locations.append(location)
     return [ParquetGroup(*files, _top_level(schema)) for schema, files in groups.items()], broken
+
+
+def _unreadable_time(
+    session: DuckDbSession, location: str, schema: Sequence[tuple[object, ...]], columns: Columns
+) -> str | None:
+    """Return why the file's times cannot be read, None if they can.
+
+    DuckDB reads milliseconds as microseconds, and refuses the whole query for one that is too large for that.
+    """
+    in_milliseconds = {str(row[0]) for row in schema if any(map(_IS_MILLISECONDS.search, map(str, row[1:])))}
+    names = _top_level(schema)
+    for name in dict.fromkeys(columns.named()):
+        try:
+            if name not in in_milliseconds or _has_statistics(session, location, name):
+                continue
+            scan = f"read_parquet({_as_it_is(location)}, hive_partitioning = false)"
+            aliases = ", ".join(f"c{i}" for i in range(len(names)))
+            session.run(f"SELECT max(hash(c{names.index(name)})) FROM {scan} AS scan({aliases})")
+        except UnusableLog as error:
+            if isinstance(error.__cause__, duckdb.ConversionException):
+                where = f"a time in its column {shortened(name)}"
+                return f"{where} is more than 290,000 years from 1970: correct it or leave it out"
+            raise
+    return None
+
+
+_IS_MILLISECONDS = re.compile(r"TIMESTAMP_MILLIS|TimestampType.*MILLIS=Milli")
+
+
+def _has_statistics(session: DuckDbSession, location: str, name: str) -> bool:
+    """Whether the file says for all of a column what its smallest and its largest value are, and DuckDB can read both.
+
+    The column itself then need not be read.
+    """
+    try:
+        [(is_known,)] = session.run(
+            "SELECT bool_and(stats_min_value IS NOT NULL AND stats_max_value IS NOT NULL)"
+            f" FROM parquet_metadata({_as_it_is(location)}) WHERE path_in_schema = {literal(name)}"
+        )
+    except UnusableLog:
+        return False
+    return bool(is_known)
 
 
 def _top_level(schema: Sequence[tuple[object, ...]]) -> list[str]:

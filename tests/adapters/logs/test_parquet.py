@@ -13,7 +13,7 @@ from lifecycle_adapters.logs.columns import Columns, RejectReason, TimeForm
 from lifecycle_adapters.logs.files import Files
 from lifecycle_adapters.logs.log_errors import UnusableLog
 from lifecycle_adapters.logs.places import place_of
-from tests.adapters.logs.logs import AT, AT_US, RULES, Record, offered, records_in, row, write_parquet
+from tests.adapters.logs.logs import AT, AT_US, FAR, RULES, Record, far_times, offered, records_in, row, write_parquet
 
 
 def read(*paths: Path, columns: Columns | None = None) -> list[Record]:
@@ -106,6 +106,50 @@ def test_a_file_may_have_columns_that_are_called_like_ours(tmp_path: Path, name:
 
 def test_an_empty_table_is_a_log_of_no_rows(tmp_path: Path) -> None:
     assert read(write_parquet(tmp_path / "a.parquet", row() + " LIMIT 0")) == []
+
+
+def write_times(path: Path, unit: str, *, columns: str = "'a' AS task_id, moment AS \"at\", 's' AS status") -> Path:
+    with duckdb.connect() as connection:
+        connection.register("times", {"moment": far_times(unit)})
+        connection.execute(f"COPY (SELECT {columns} FROM times) TO '{path}' (FORMAT parquet)")
+    return path
+
+
+def test_file_with_a_time_that_is_too_large_for_microseconds_is_broken(tmp_path: Path) -> None:
+    """DuckDB reads milliseconds as microseconds, and would refuse the whole log."""
+    far = write_times(tmp_path / "a.parquet", "ms")
+    write_parquet(tmp_path / "b.parquet", row())
+    write_parquet(tmp_path / "c.parquet", row("c", "2026-01-15").replace("'2026-01-15'", f"TIMESTAMP_MS '{AT[:-1]}'"))
+    with offered(Files(tmp_path)) as (bench, intake):
+        assert [record.at_us for record in records_in(bench)] == [AT_US, AT_US]
+        assert intake.broken == {
+            str(far): f"a time in its column 'at' is {FAR}: correct it or leave it out",
+        }
+    with pytest.raises(UnusableLog, match=rf"a\.parquet: a time in its column 'at' is {FAR}"):
+        read(far)
+
+
+def test_column_that_is_not_read_may_hold_any_time(tmp_path: Path) -> None:
+    log = write_times(tmp_path / "a.parquet", "ms", columns="'a' AS task_id, moment, 's' AS status")
+    assert [record.task for record in read(log, columns=Columns(at=None))] == ["a", "a"]
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("statistics", [True, False])
+@pytest.mark.parametrize("zone", [None, "UTC"])
+def test_times_in_milliseconds_are_read_with_and_without_statistics(
+    tmp_path: Path, zone: str | None, statistics: bool
+) -> None:
+    arrow: Any = import_module("pyarrow")
+    times = far_times("ms")
+    for name, moment in zip("ab", (times[:1], times[1:]), strict=True):
+        at = arrow.array(moment).cast(arrow.timestamp("ms", zone))
+        table = arrow.table({"task_id": [name], "at": at, "status": ["s"]})
+        path = tmp_path / f"{name}.parquet"
+        import_module("pyarrow.parquet").write_table(table, path, write_statistics=statistics)
+    with offered(Files(tmp_path)) as (bench, intake):
+        assert [(record.task, record.at_us) for record in records_in(bench)] == [("a", AT_US)]
+        assert [*intake.broken] == [str(tmp_path / "b.parquet")]
 
 
 # --- columns -----------------------------------------------------------------------------------
