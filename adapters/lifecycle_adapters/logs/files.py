@@ -46,8 +46,9 @@ class Files:
     whatever characters it has. Files are read in the order of the paths, those of one path in the order of their
     names; each is read once, even if it is named several times.
 
-    A folder includes its subfolders, but no files of other suffixes, nothing that is hidden or begins with an
-    underscore, as unfinished files of other programs do, and no `KEPT_REJECTS`: only its own path names that.
+    A folder includes its subfolders, but no files of other suffixes, and nothing that is hidden or begins with an
+    underscore, as unfinished files of other programs do. `KEPT_REJECTS`, pipes, sockets and devices are left out of
+    folders and matches: a pipe is read only if it is named itself, because its writer may never come.
 
     Args:
         paths: at least one.
@@ -134,7 +135,7 @@ class Files:
         for path in sorted(_matches(pattern), key=_by_parts):
             if Path(path).is_dir():
                 yield from _in_folder(path)
-            elif Path(path).name != KEPT_REJECTS and (kind := format_of(path) or self.format) is not None:
+            elif _is_found(path) and (kind := format_of(path) or self.format) is not None:
                 yield path, kind
 
 
@@ -158,8 +159,18 @@ def _in_folder(folder: str) -> Iterator[tuple[str, Format]]:
         folders[:] = [name for name in folders if not name.startswith((".", "_"))]
         paths += (os.path.join(parent, name) for name in names if not name.startswith((".", "_")))  # noqa: PTH118
     for path in sorted(paths, key=_by_parts):
-        if Path(path).name != KEPT_REJECTS and (kind := format_of(path)) is not None:
+        if (kind := format_of(path)) is not None and _is_found(path):
             yield path, kind
+
+
+def _is_found(path: str) -> bool:
+    """Whether a path that is not named itself can be a log: kept rejects, pipes, sockets and devices cannot."""
+    if Path(path).name == KEPT_REJECTS:
+        return False
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116 (that of pathlib raises for some names)
+    except OSError:
+        return True  # the error is reported when it is read
 
 
 def _refused(error: OSError) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -297,6 +298,36 @@ def test_a_pipe_is_read_once_and_kept(folder: Path, kind: Format) -> None:
     os.mkfifo("pipe")
     with writing(Path("pipe"), content), offered(Files("pipe", format=kind)) as (bench, _):
         assert records_in(bench) == records_in(bench) != []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+@pytest.mark.parametrize("path", ["logs", "logs/*.csv", "logs/**/*.csv", "logs/**", "log*", "logs/[ps]*"])
+def test_pipes_and_sockets_among_files_are_left_out(folder: Path, path: str) -> None:
+    """To open a pipe that nobody writes to takes for ever."""
+    write("logs/a.csv", "logs/s.csv")
+    os.mkfifo("logs/p.csv")
+    Path("logs/pipe.csv").symlink_to("p.csv")
+    with socket.socket(socket.AF_UNIX) as unix:
+        unix.bind("logs/socket.csv")
+        assert {Path(name).name for name in files_of(Files(path))} <= {"a.csv", "s.csv"}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+@pytest.mark.parametrize(("path", "message"), [("logs", "there is no log in"), ("logs/*", "nothing that matches")])
+def test_a_pipe_alone_is_no_log_unless_it_is_named(folder: Path, path: str, message: str) -> None:
+    Path("logs").mkdir()
+    os.mkfifo("logs/p.csv")
+    with pytest.raises(UnusableLog, match=message):
+        files_of(Files(path))
+    with writing(Path("logs/p.csv"), CSV.encode()):
+        assert read(Files("logs/p.csv")) == [("logs/p.csv", "t")]
+
+
+def test_links_without_files_in_a_folder_are_broken(folder: Path) -> None:
+    write("logs/a.csv")
+    Path("logs/b.csv").symlink_to("missing.csv")
+    with offered(Files("logs")) as (_, intake):
+        assert [*intake.broken] == ["logs/b.csv"]
 
 
 def writing(pipe: Path, content: bytes) -> _Writing:
