@@ -136,10 +136,12 @@ def absent(what: str, name: str, names: Iterable[str]) -> str:
     """Return the message that there is no such name among these."""
     # There can be thousands, and each of a thousand characters.
     known = [*names]
+    if not known:
+        return f"there is no {what} {shortened(name)}, and no other {what} either"
     first = [shortened(each) for each in known[:_MOST_NAMES]]
     more = ["..."] if len(known) > _MOST_NAMES else []
     meant = nearest(name, known)
     hint = "" if meant is None else f"; was {shortened(meant)} meant?"
     if name.partition(".")[0] in known:
         hint = "; only in JSON Lines can a name reach into a column"
-    return f"there is no {what} {shortened(name)}, only {', '.join(first + more) or 'nothing'}{hint}"
+    return f"there is no {what} {shortened(name)}, only {', '.join(first + more)}{hint}"

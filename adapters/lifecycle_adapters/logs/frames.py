@@ -8,10 +8,12 @@ frames is imported here: DuckDB knows them all.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+import re
+import sys
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
@@ -83,9 +85,14 @@ class Frame:
         try:
             _register(session, frame)
         except (UnusableLog, RuntimeError) as error:  # the latter for generators
+            if _names(frame) == []:
+                require_columns([], columns, of=self.name)
             raise self._not_a_frame() from error
-        kinds = _ArrowTable.described(session.run, "taken").kinds
-        names = _names(frame) or [*kinds]
+        with _errors_about(self.name):
+            kinds = _ArrowTable.described(session.run, "taken").kinds
+        names = _names(frame)
+        if names is None:
+            names = [*kinds]
         if not bytes_too and "BLOB" in kinds.values():
             raise UnusableLog(f"{self.name}: a column holds bytes")
         require_columns(names, columns, of=self.name)
@@ -98,7 +105,7 @@ class Frame:
             f'{f"TRY(decode(c{place}))" if is_bytes[place] else f"c{place}"} AS "{part}"'
             for part, place in places.items()
         )
-        _copy(session, f"SELECT {taken} FROM taken AS taken({aliases})", doing=f"reading {self.name}")
+        _copy(session, f"SELECT {taken} FROM taken AS taken({aliases})", name=self.name)
 
     def _not_a_frame(self) -> TypeError:
         return TypeError(
@@ -163,7 +170,7 @@ class DuckTable:
         )
         taken = ", ".join(f'"{part}"{"::JSON" if kinds[name] == "JSON" else ""} AS "{part}"' for part, name in parts)
         session.register("taken", _ArrowStream(lambda: self.connection.sql(f"SELECT {sent} FROM {table.name}")))
-        _copy(session, f"SELECT {taken} FROM taken", doing=f"reading {self.table}")
+        _copy(session, f"SELECT {taken} FROM taken", name=self.table)
         return _copied(session, rules, columns, self.table)
 
     def _found(self, run: _Run, columns: Columns, where: str) -> _ArrowTable:
@@ -224,7 +231,7 @@ def _without_zones(frame: Any, names: Sequence[str]) -> Any:
     schema: Any = getattr(frame, "schema", None)
     if type(frame).__module__.partition(".")[0] != "pyarrow" or any(schema.names.count(name) != 1 for name in names):
         return frame
-    arrow: Any = import_module("pyarrow")
+    arrow: Any = sys.modules["pyarrow"]  # the frame's own
     known = schema
     for name in names:
         field = schema.field(name)
@@ -255,19 +262,21 @@ def _register(session: DuckDbSession, frame: Any) -> None:
         session.register("taken", _ArrowStream(lambda: frame))
 
 
-def _names(frame: Any) -> list[str]:
-    """Return the exact names of a frame's columns, since DuckDB renames what it finds equal; none if unknown."""
+def _names(frame: Any) -> list[str] | None:
+    """Return the exact names of a frame's columns, since DuckDB renames what it finds equal; None if unknown."""
+    if isinstance(frame, dict):
+        return list(map(str, cast("dict[str, Any]", frame)))
     names: Any = getattr(getattr(frame, "schema", None), "names", None)  # of Arrow; Polars has a method there
     if names is None or callable(names):
-        names = getattr(frame, "columns", ())
-    return [str(name) for name in names]
+        names = getattr(frame, "columns", None)
+    return [str(name) for name in cast("Iterable[object]", names)] if isinstance(names, Iterable) else None
 
 
 def _own_columns(frame: Any, names: Sequence[str]) -> dict[str, Any] | None:
     """Return the named columns of a dict of arrays, a pandas or Polars frame; None if it is another or lacks one."""
     if not isinstance(frame, dict) and not hasattr(frame, "dtypes"):
         return None
-    there = [*cast("dict[str, Any]", frame)] if isinstance(frame, dict) else _names(frame)
+    there = _names(frame) or []
     if any(there.count(name) != 1 for name in names):
         return None
     try:
@@ -326,10 +335,23 @@ def _text_of(cell: Any) -> str | None:
     return cell.isoformat() if isinstance(cell, date) else str(cell)  # a datetime is a date
 
 
-def _copy(session: DuckDbSession, query: str, *, doing: str) -> None:
+def _copy(session: DuckDbSession, query: str, *, name: str) -> None:
     session.run(f"ATTACH IF NOT EXISTS {literal(Path(session.directory, 'log.duckdb'))} AS log")
-    session.run(f"CREATE OR REPLACE TABLE log.copy AS {query}", doing=doing)
+    with _errors_about(name):
+        session.run(f"CREATE OR REPLACE TABLE log.copy AS {query}", doing=f"reading {name}")
     session.unregister("taken")
+
+
+@contextmanager
+def _errors_about(name: str) -> Generator[None]:
+    """Let DuckDB's errors name the log, and not the kind of error that they are to DuckDB."""
+    try:
+        yield
+    except UnusableLog as error:
+        raise UnusableLog(f"{name} cannot be read: {_KIND_OF_ERROR.sub('', str(error))}") from error
+
+
+_KIND_OF_ERROR = re.compile(r"^[\w ]+ Error: ")
 
 
 def _copied(session: DuckDbSession, rules: Rules, columns: Columns, name: str) -> LoadedLog:

@@ -19,10 +19,11 @@ from lifecycle import V1_FULL, FindingCode
 from lifecycle_adapters.logs.check import check_logs
 from lifecycle_adapters.logs.columns import Columns, RejectReason, TimeForm
 from lifecycle_adapters.logs.frames import DuckTable, Frame
-from lifecycle_adapters.logs.log_errors import UnusableLog
+from lifecycle_adapters.logs.log_errors import MissingColumn, UnusableLog
 from lifecycle_adapters.logs.source import Source
 from tests.adapters.logs.logs import AT, AT_US, FAR, Record, far_times, offered, records_in
 
+LIBRARIES = ["pandas", "polars", "pyarrow"]
 MOMENT = datetime(2026, 1, 15, 10, 30, tzinfo=UTC)
 
 
@@ -242,6 +243,32 @@ def test_what_is_no_frame_is_told(frame: object) -> None:
     told = f"mine is not a readable frame: it is of type {type(frame).__name__}; give an Arrow table, .* one length"
     with pytest.raises(TypeError, match=told):
         read(Frame(frame, "mine"))
+
+
+@pytest.mark.parametrize("library", ["arrays", *(pytest.param(name, marks=pytest.mark.heavy) for name in LIBRARIES)])
+def test_frame_without_any_column_lacks_the_first_one(library: str) -> None:
+    frame: Any = {} if library == "arrays" else frames_of(library)({})
+    with pytest.raises(MissingColumn, match=r"^mine: there is no column 'task_id', and no other column either$"):
+        read(Frame(frame, "mine"))
+
+
+class BreaksOff:
+    """A stream that can be asked for so many times."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, times: int) -> None:
+        self._connection = connection
+        self._times = times
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        self._times -= 1
+        task = "'a'" if self._times >= 0 else "error('lost')"
+        return self._connection.sql(f"SELECT {task} AS task_id, 's' AS status").__arrow_c_stream__(requested_schema)
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_frame_that_breaks_off_is_named(times: int) -> None:
+    with duckdb.connect() as connection, pytest.raises(UnusableLog, match=r"^mine cannot be read: .*lost"):
+        read(Frame(BreaksOff(connection, times), "mine"), Columns(at=None))
 
 
 @pytest.mark.heavy

@@ -435,7 +435,7 @@ def test_a_missing_column_is_told_with_those_that_are_there() -> None:
     assert missing(["id", "At", "status"], Columns(task="id")) == (
         "there is no column 'at', only 'id', 'At', 'status'; was 'At' meant?"
     )
-    assert missing([], Columns()) == "there is no column 'task_id', only nothing"
+    assert missing([], Columns()) == "there is no column 'task_id', and no other column either"
     assert missing(["x"], Columns(task=None, at=None, sequence="nr", status="x")) == (
         "there is no column 'nr', only 'x'"
     )

@@ -220,7 +220,7 @@ def test_progress_is_told_by_the_name_of_the_file(tmp_path: Path) -> None:
         ("csv", b"task_id,st\xfftus\n", "must name the columns, is not UTF-8"),
         ("csv", "task_id,status\ra,running\r", "must name the columns, is not CSV: new-line character seen"),
         ("jsonl", '{"id": 1, "status": "running"}\n' * 2, "0.jsonl: there is no column 'task_id', only 'id', 'status'"),
-        ("jsonl", "{}\n", "0.jsonl: there is no column 'task_id', only nothing"),
+        ("jsonl", "{}\n", "0.jsonl: there is no column 'task_id', and no other column either"),
     ],
 )
 @pytest.mark.parametrize("block_bytes", [16, 1_000])
