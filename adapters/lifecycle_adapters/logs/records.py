@@ -38,6 +38,7 @@ from lifecycle_adapters.logs.dialect import Dialect, Kind
 from lifecycle_adapters.logs.rules import Rules
 
 _PARTS = ("task", "status", "at", "sequence")
+_NO_FLOAT = {"task": "a float; an id is a text or an integer", "sequence": "a float; a sequence is an integer"}
 _JSON_NULL = "[ \t\r\n]*null[ \t\r\n]*"
 _LARGEST_FLOAT = "1.7976931348623157e308"
 _LARGEST_INTEGER = 2**63 - 1
@@ -315,7 +316,9 @@ def _detail(parts: Mapping[str, LogColumn], dialect: Dialect) -> str:
         given = f"given_{part}"
         text = dialect.shown(given, parts[part].type_name) if part in parts else dialect.text(given)
         cut = f"left({text}, {LONGEST_DETAIL - 3}) || '...'"
-        return f"NULLIF(CASE WHEN length({text}) > {LONGEST_DETAIL} THEN {cut} ELSE {text} END, '')"
+        short = f"NULLIF(CASE WHEN length({text}) > {LONGEST_DETAIL} THEN {cut} ELSE {text} END, '')"
+        is_float = part in parts and dialect.kind(parts[part].type_name) is Kind.FLOAT
+        return f"{short} || {dialect.literal(f' ({_NO_FLOAT[part]})')}" if is_float and part in _NO_FLOAT else short
 
     faults = {"task": RejectReason.NO_TASK, "status": RejectReason.NO_STATUS, "sequence": RejectReason.NO_SEQUENCE}
     cases = " ".join(f"WHEN {dialect.literal(fault)} THEN {shortened(part)}" for part, fault in faults.items())

@@ -313,11 +313,15 @@ def test_ids_are_texts(bench: DuckDbSession, value: str, task: str) -> None:
     assert (record.task, record.fault) == (task, None)
 
 
+FLOAT_ID = "a float; an id is a text or an integer"
+
+
 @pytest.mark.parametrize(
     ("value", "detail"),
     [
         ("NULL", None), ("''", None), ("NULL::BIGINT", None), ("'null'::JSON", "null"), ("'\"\"'::JSON", '""'),
-        ("1.0::DOUBLE", "1.0"), ("1.5::DECIMAL(9, 1)", "1.5"), ("'1.5'::JSON", "1.5"), ("'1e3'::JSON", "1e3"),
+        ("1.0::DOUBLE", f"1.0 ({FLOAT_ID})"), ("'nan'::FLOAT", f"nan ({FLOAT_ID})"), ("NULL::DOUBLE", None),
+        ("1.5::DECIMAL(9, 1)", "1.5"), ("'1.5'::JSON", "1.5"), ("'1e3'::JSON", "1e3"),
         ("true", "true"), ("'true'::JSON", "true"), ("DATE '2026-01-15'", "2026-01-15"), ("[1, 2]", "[1, 2]"),
         ("{'a': 1}", "{'a': 1}"), ("'{\"a\": 1}'::JSON", '{"a": 1}'),
     ],
@@ -379,6 +383,12 @@ def test_sequences_are_whole_numbers_of_64_bits(bench: DuckDbSession, value: str
 
 
 # --- rows as a whole ---------------------------------------------------------------------------
+
+
+def test_sequence_that_is_a_float_says_so(bench: DuckDbSession) -> None:
+    row = {"task_id": "'t'", "at": literal(AT), "status": "'running'", "nr": "1.0::DOUBLE"}
+    [record] = read(bench, Columns(sequence="nr"), [row])
+    assert (record.fault, record.detail) == (RejectReason.NO_SEQUENCE, "1.0 (a float; a sequence is an integer)")
 
 
 def test_a_log_may_have_a_status_alone(bench: DuckDbSession) -> None:
