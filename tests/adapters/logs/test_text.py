@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from lifecycle_adapters.logs.columns import Columns, RejectReason
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession
-from lifecycle_adapters.logs.log_errors import UnusableLog, WrongDelimiter, WrongEncoding
+from lifecycle_adapters.logs.log_errors import MissingColumn, UnusableLog, WrongDelimiter, WrongEncoding
 from lifecycle_adapters.logs.places import file_and_row
 from lifecycle_adapters.logs.text import CsvOptions, read_text
 from tests.adapters.logs.logs import AT, AT_US, RULES, Record
@@ -590,6 +590,28 @@ def test_what_cannot_be_decoded_costs_its_line(reader: Reader, encoding: str, wr
 
     assert brief(records) == [GOOD[0], (3, None, None, RejectReason.NOT_A_ROW), (5, "b", "running", None)]
     assert records[1].detail == f"not {encoding}"
+
+
+@pytest.mark.parametrize(
+    ("first", "message"),
+    [
+        ("a,2026-01-15,x", "there is no column 'task_id', only 'a', '2026-01-15', 'x'"),
+        ("a,2026-01-15T10:30:00Z,x", "there is no column 'task_id', only"),
+        ("a,1768473000,x", "there is no column 'task_id', only"),
+        ("a,soon,running", "there is no column 'task_id', only"),
+        ("a,1,1", "the column '1' is there 2 times"),
+    ],
+)
+def test_first_row_that_looks_like_data_asks_for_the_header(reader: Reader, first: str, message: str) -> None:
+    with pytest.raises(UnusableLog, match=f"0.csv: {message}.*; is the header missing?"):
+        reader(f"{first}\n{first}\n")
+
+
+@pytest.mark.parametrize("first", ["id,when,state", "task_id,2026,state"])
+def test_first_row_of_other_names_does_not_ask_for_the_header(reader: Reader, first: str) -> None:
+    with pytest.raises(MissingColumn) as raised:
+        reader(f"{first}\n")
+    assert "header" not in str(raised.value)
 
 
 def test_a_header_that_cannot_be_decoded_is_an_error(reader: Reader) -> None:

@@ -63,7 +63,7 @@ class CsvFile:
         if row.fault is not None:
             raise UnusableLog(f"{self._table.path}: the first row, which must name the columns, is {row.fault}")
         if not row.is_unfinished:
-            self._table.require(row.cells)
+            self._table.require_header(row.cells)
             self._names = row.cells
         self.line += row.after
         return _joined(lines[row.after :])

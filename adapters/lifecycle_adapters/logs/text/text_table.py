@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from lifecycle_adapters.logs.columns import Columns, RejectReason, require_columns
+from lifecycle_adapters.logs.columns import ISO, ISO_NAIVE, NUMBER, Columns, RejectReason, require_columns
 from lifecycle_adapters.logs.duckdb_dialect import DUCKDB
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession, literal
+from lifecycle_adapters.logs.log_errors import MissingColumn, UnusableLog
 from lifecycle_adapters.logs.places import place_of
 from lifecycle_adapters.logs.records import LogColumn, parts_of, records
 from lifecycle_adapters.logs.rules import Rules
@@ -74,3 +76,19 @@ class TextTable:
     def require(self, names: Sequence[str]) -> None:
         """Raise UnusableLog unless the columns are among these, each once."""
         require_columns(names, self.columns, of=self.path)
+
+    def require_header(self, cells: Sequence[str]) -> None:
+        """As `require`, of a row that must name the columns; if it looks like data the message says so."""
+        try:
+            self.require(cells)
+        except UnusableLog as error:
+            if {*cells} & {*self.parts.values()} or not any(map(self._is_data, cells)):
+                raise
+            message = f"{error}; is the header missing? The first row must name the columns"
+            if isinstance(error, MissingColumn):
+                raise MissingColumn(message, name=error.name, known=error.known) from None
+            raise UnusableLog(message) from None
+
+    def _is_data(self, cell: str) -> bool:
+        """Whether a cell is a time, a number or a status, as names of columns are not."""
+        return cell in self._rules.statuses or any(re.fullmatch(each, cell) for each in (ISO, ISO_NAIVE, NUMBER))
