@@ -28,6 +28,7 @@ from lifecycle_adapters.logs.log_errors import (
     UnusableLog,
     WrongDelimiter,
     WrongEncoding,
+    WrongPattern,
 )
 from lifecycle_adapters.logs.named_source import files_of, named_source
 from lifecycle_adapters.logs.report import LogReport
@@ -167,6 +168,8 @@ def _hints(error: UnusableLog, log: LogOptions) -> Iterator[str]:
             yield f"--delimiter {error.delimiter!r} reads it"
         case WrongEncoding():
             yield f"--encoding {error.encoding} reads it"
+        case WrongPattern():
+            yield "--time-format takes the directives of strptime, such as '%d.%m.%Y %H:%M'"
         case _:
             pass
 

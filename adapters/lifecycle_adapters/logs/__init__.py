@@ -41,6 +41,7 @@ from lifecycle_adapters.logs.log_errors import (
     UnusableLog,
     WrongDelimiter,
     WrongEncoding,
+    WrongPattern,
 )
 from lifecycle_adapters.logs.report import LogReport, ObservedTransition, TimeInState
 from lifecycle_adapters.logs.result import CheckedLog, LogFinding, Reject
@@ -66,5 +67,6 @@ __all__ = [
     "UnusableLog",
     "WrongDelimiter",
     "WrongEncoding",
+    "WrongPattern",
     "check_logs",
 ]

@@ -70,7 +70,8 @@ def check_logs(
         The result, to be closed: read findings from it, or write them to a file.
     Raises:
         UnusableLog: the log is not there, or is not what the arguments say. NoReadableRows, MissingColumn,
-            UnknownFormat, WrongDelimiter and WrongEncoding are subclasses, with the details as attributes.
+            UnknownFormat, WrongDelimiter, WrongEncoding and WrongPattern are subclasses, with the details as
+            attributes.
         UnreadableRows: `strict`, and something could not be read.
         EngineFailed: the database failed: no room, no connection.
         UnknownName: the lifecycle has no such channel.
@@ -116,6 +117,8 @@ def _checked(
     strict: bool,
     keep_rejects: Callable[[RejectWriter], object] | None,
 ) -> CheckedLog:
+    if columns.pattern is not None:
+        session.require_pattern(columns.pattern)
     loaded = source.load(session, rules, columns)
     engine = loaded.engine
     engine.create_table("totals", queries.totals())

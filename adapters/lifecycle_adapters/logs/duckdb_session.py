@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 import duckdb
 
 from lifecycle_adapters.argument_checks import require, require_number
-from lifecycle_adapters.logs.log_errors import EngineFailed, UnusableLog
+from lifecycle_adapters.logs.log_errors import EngineFailed, UnusableLog, WrongPattern
 from lifecycle_adapters.logs.spill import spill_directory
 
 T = TypeVar("T")
@@ -122,6 +122,14 @@ class DuckDbSession:
         with _mapped_errors():
             return execute() if doing is None else self._watched(self._connection, execute, doing)
 
+    def require_pattern(self, pattern: str) -> None:
+        """Raise WrongPattern unless DuckDB reads times by this pattern of strptime."""
+        try:
+            self.run(f"SELECT TRY_STRPTIME('', {literal(pattern)})")
+        except UnusableLog as error:
+            reason = str(error).partition(f"format specifier {pattern}: ")[2] or "DuckDB does not read it"
+            raise WrongPattern(f"{pattern!r} is no pattern of times: {reason}", pattern=pattern) from error
+
     def register(self, name: str, frame: object) -> None:
         """Make an Arrow table, a data frame or a dict of NumPy arrays a relation. Raises as `run`."""
         with _mapped_errors():
@@ -197,6 +205,11 @@ def literal(value: object) -> str:
 def identifier(name: str) -> str:
     """Return a name, quoted."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def is_about_a_value(error: UnusableLog) -> bool:
+    """Return whether DuckDB could not convert a value."""
+    return isinstance(error.__cause__, duckdb.ConversionException)
 
 
 @contextmanager

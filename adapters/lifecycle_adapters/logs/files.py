@@ -16,12 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-import duckdb
-
 from lifecycle.errors import UnknownName, shortened
 from lifecycle_adapters.logs.columns import Columns, require_columns
 from lifecycle_adapters.logs.duckdb_dialect import DUCKDB
-from lifecycle_adapters.logs.duckdb_session import DuckDbSession, literal
+from lifecycle_adapters.logs.duckdb_session import DuckDbSession, is_about_a_value, literal
 from lifecycle_adapters.logs.formats import SUFFIXES, Format, format_of
 from lifecycle_adapters.logs.log_errors import EngineFailed, UnknownFormat, UnusableLog, no_file
 from lifecycle_adapters.logs.places import MOST_FILES, ROW_BITS
@@ -259,7 +257,7 @@ def _unreadable_time(
             aliases = ", ".join(f"c{i}" for i in range(len(names)))
             session.run(f"SELECT max(hash(c{names.index(name)})) FROM {scan} AS scan({aliases})")
         except UnusableLog as error:
-            if isinstance(error.__cause__, duckdb.ConversionException):
+            if is_about_a_value(error):
                 where = f"a time in its column {shortened(name)}"
                 return f"{where} is more than 290,000 years from 1970: correct it or leave it out"
             raise

@@ -68,6 +68,14 @@ class WrongEncoding(UnusableLog):
         super().__init__(message)
 
 
+class WrongPattern(UnusableLog):
+    """Times cannot be written by a pattern, as it is none of strptime. `pattern` is the pattern."""
+
+    def __init__(self, message: str, *, pattern: str) -> None:
+        self.pattern = pattern
+        super().__init__(message)
+
+
 class EngineFailed(AdapterError):
     """The database failed: no room on the disk, no connection, or a cancelled query."""
 

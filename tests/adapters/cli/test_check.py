@@ -100,6 +100,17 @@ def test_times_of_another_form_name_the_option_that_reads_them(
     assert call("check", "v1-full", str(file), *options, *ORDERED).exit_code == 2  # a log has times or none
 
 
+@pytest.mark.parametrize(("pattern", "reason"), [("%Q", "Unrecognized format"), ("", "Empty format")])
+def test_pattern_of_times_that_is_none_is_refused_with_its_option(file: Path, pattern: str, reason: str) -> None:
+    file.write_text("task_id,at,status\na,15.01.2026,created\n")
+
+    refused = call("check", "v1-full", str(file), "--time-format", pattern)
+
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith(f"lifecycle: '{pattern}' is no pattern of times: {reason}")
+    assert refused.stderr.splitlines()[1].startswith("--time-format takes the directives of strptime")
+
+
 def test_findings_have_their_row_their_task_their_kind_and_what_was_possible(file: Path) -> None:
     file.write_text(BAD)
 
