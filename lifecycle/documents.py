@@ -15,6 +15,9 @@ from typing import Any, Self
 from lifecycle.errors import DefinitionError, DefinitionFinding, MissingExtra
 from lifecycle.validation import Path
 
+NAMELESS = "?"
+"""What stands for the name of a document, or of a declaration that has none."""
+
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 
 _NESTING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[{}\[\]]', re.DOTALL)
@@ -41,13 +44,15 @@ class Document:
 
     `repeated` contains the path and the line of each key that its mapping has already. `line_of` returns the line of
     a part, or of the nearest part around it. `bare` returns the unquoted source text of a part in YAML, such as
-    `no` or `2026-01-01`, which YAML does not read as text; None if there is none.
+    `no` or `2026-01-01`, which YAML does not read as text; None if there is none. `source` is the file's path, "?" if
+    the text is not from a file.
     """
 
     value: Any
     repeated: tuple[tuple[Path, int], ...]
     line_of: Callable[[Path], int | None]
     bare: Callable[[Path], str | None]
+    source: str = NAMELESS
 
 
 def read_json(text: str | bytes) -> Document:
@@ -252,4 +257,5 @@ def require_yaml() -> Any:
 
 def _bad_document(language: str, error: Exception, line: int) -> DefinitionError:
     reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-    return DefinitionError("?", [DefinitionFinding("bad_document", "text", f"not {language}: {reason}", (), line)])
+    finding = DefinitionFinding("bad_document", "text", f"not {language}: {reason}", (), line)
+    return DefinitionError(NAMELESS, [finding], kind="document")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
-from lifecycle.documents import Document
+from lifecycle.documents import NAMELESS, Document
 from lifecycle.errors import DefinitionError, DefinitionFinding, shortened
 from lifecycle.validation import limited, path_text
 
@@ -40,7 +40,7 @@ def made_from(document: Document, make: Callable[[Any], T], *, kind: str) -> T:
     else:
         if not findings:
             return made
-    raise DefinitionError(name_in(value), limited(findings), kind=kind)
+    raise DefinitionError(name_in(value, document.source), limited(findings), kind=kind)
 
 
 def _located(finding: DefinitionFinding, document: Document) -> DefinitionFinding:
@@ -50,10 +50,10 @@ def _located(finding: DefinitionFinding, document: Document) -> DefinitionFindin
     return replace(finding, message=message, line=document.line_of(finding.path))
 
 
-def name_in(data: Any) -> str:
-    """Return the name of what a document declares, "?" if it has none."""
+def name_in(data: Any, otherwise: str = NAMELESS) -> str:
+    """Return the name of what is declared, `otherwise` if it has none."""
     name = cast("dict[str, Any]", data).get("name") if isinstance(data, dict) else None
-    return name if isinstance(name, str) else "?"
+    return name if isinstance(name, str) else otherwise
 
 
 def bad_value(error: Mapping[str, Any]) -> DefinitionFinding:

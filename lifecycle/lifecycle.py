@@ -441,7 +441,11 @@ def read_file(path: str | FilePath) -> Document:
     if path.is_char_device() or path.is_block_device():
         raise OSError(f"{path} is a device, whose end may never come; a declaration is a file or a pipe")
     read = read_yaml if path.suffix.lower() in (".yaml", ".yml") else read_json
-    return read(path.read_bytes())
+    content = path.read_bytes()
+    try:
+        return replace(read(content), source=str(path))
+    except DefinitionError as error:
+        raise DefinitionError(str(path), error.findings, kind=error.kind) from None
 
 
 def lifecycle_in(document: Document, states: type[Any] = str, events: type[Any] = str) -> Lifecycle[Any, Any]:

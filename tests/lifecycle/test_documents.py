@@ -105,6 +105,17 @@ def test_a_file_that_cannot_be_read_is_the_systems_error(tmp_path: Path) -> None
         Lifecycle.from_file(tmp_path)
 
 
+@pytest.mark.parametrize(("name", "text"), [("1.csv", "a,b"), ("a.yaml", "a: [b"), ("a.json", "[1]"), ("b.json", "{}")])
+def test_file_that_declares_no_name_is_named_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text(text)
+    with pytest.raises(DefinitionError, match=f"^(lifecycle|document) '{name}' is not sound") as raised:
+        Lifecycle.from_file(name)
+    assert raised.value.name == name
+
+
 # --- bad YAML ----------------------------------------------------------------------------------
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(

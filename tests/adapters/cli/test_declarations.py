@@ -211,6 +211,16 @@ def test_what_cannot_be_shown_is_said_in_one_line(options: list[str], said: str)
     assert result.stderr.count("\n") == 1
 
 
+def test_file_that_is_no_declaration_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("1.csv").write_text("task_id,at,status\n")
+
+    result = call("check", "1.csv", "v1")
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith("lifecycle: document '1.csv' is not sound, 1 finding:\n")
+
+
 def test_an_unsound_declaration_is_told_with_all_its_findings(tmp_path: Path) -> None:
     file = tmp_path / "bad.json"
     document = json.loads(V1.to_json())
