@@ -253,7 +253,7 @@ def _unreadable_time(
         try:
             if name not in in_milliseconds or _has_statistics(session, location, name):
                 continue
-            scan = f"read_parquet({_as_it_is(location)}, hive_partitioning = false)"
+            scan = f"read_parquet({_literal_path(location)}, hive_partitioning = false)"
             aliases = ", ".join(f"c{i}" for i in range(len(names)))
             session.run(f"SELECT max(hash(c{names.index(name)})) FROM {scan} AS scan({aliases})")
         except UnusableLog as error:
@@ -275,7 +275,7 @@ def _has_statistics(session: DuckDbSession, location: str, name: str) -> bool:
     try:
         [(is_known,)] = session.run(
             "SELECT bool_and(stats_min_value IS NOT NULL AND stats_max_value IS NOT NULL)"
-            f" FROM parquet_metadata({_as_it_is(location)}) WHERE path_in_schema = {literal(name)}"
+            f" FROM parquet_metadata({_literal_path(location)}) WHERE path_in_schema = {literal(name)}"
         )
     except UnusableLog:
         return False
