@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path as FilePath
-from typing import Annotated, Any, Generic, cast
+from typing import Annotated, Any, Generic, Literal, cast, get_args
 
 from pydantic import Field, TypeAdapter, ValidatorFunctionWrapHandler, WrapValidator
 
@@ -274,29 +274,45 @@ def _require_text_keys(value: Any) -> None:
             _require_text_keys(item)
 
 
+Pages = Literal["numbers", "offsets", "cursors", "last_ids", "urls", "one"]
+"""How a list names its next page: by its number, the number of tasks before it, a cursor or a URL in the response, or
+the id of the last task; or there is one page."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListCall(Declared):
     """The call that lists tasks, and how its pages are turned.
 
     `items_field` is the field of the response that holds the tasks, "" if the whole response is their list.
-    `page_parameter` is the query parameter that names a page: its number, counted from 1, or where `next_field`
-    names a field of the response, what that field of the page before holds. Both fields can be paths, as "page.next".
+    `page_parameter` is the query parameter that names a page: its number, counted from 1, or with other `pages` the
+    number of tasks before it ("offsets"), what `next_field` of the page before holds ("cursors"), or the id of the
+    last task there ("last_ids"). With "urls", `next_field` holds the URL of the next page, of which the query is
+    used; it must be one of the same call. With "one" there is one page. `more_field` is the field that holds `false` on
+    the last page, if there is such a field. All fields can be paths, as "page.next".
 
     Raises:
-        DefinitionError: a field is of another type, the call has a `status_field`, a field is no path, or
-            `page_parameter` is empty or not printable.
+        DefinitionError: a field is of another type, is missing, or has no meaning with these `pages`; the call has a
+            `status_field` or is no read; a field is no path, or `page_parameter` is empty or not printable.
     """
 
     call: Annotated[Call, Field(description=_CALL)]
     items_field: _Path
-    page_parameter: Annotated[StrictText, Field(description="the name of a query parameter, as text such as 'page'")]
+    pages: Annotated[Pages, Field(description=f"one of {', '.join(map(repr, get_args(Pages)))}")] = "numbers"
+    page_parameter: Annotated[
+        StrictText | None, Field(description="the name of a query parameter, as text such as 'page', or None")
+    ] = None
     next_field: _PathOrNone = None
+    more_field: _PathOrNone = None
 
     def __post_init__(self) -> None:
         examine(self, "list call", str(getattr(self.call, "path", self.call)), self._mistakes)
 
     def _mistakes(self) -> Iterator[Mistake]:
-        if not (self.page_parameter and self.page_parameter.isprintable()):
+        needed = {"page_parameter": self.pages not in ("urls", "one"), "next_field": self.pages in ("cursors", "urls")}
+        for name, is_needed in needed.items():
+            if is_needed is (getattr(self, name) is None):
+                yield (name,), f"must {'be given' if is_needed else 'be left out'} if `pages` is {self.pages!r}"
+        if self.page_parameter is not None and not (self.page_parameter and self.page_parameter.isprintable()):
             yield ("page_parameter",), f"must be printable text such as 'page', not {self.page_parameter!r}"
         if self.page_parameter in self.call.query:
             yield ("call", "query"), f"sets {self.page_parameter!r}, which names the page: leave it out"
@@ -305,6 +321,7 @@ class ListCall(Declared):
         yield from _wrong_read(("call",), self.call)
         yield from _wrong_path(("items_field",), self.items_field, may_be_whole=True)
         yield from _wrong_path(("next_field",), self.next_field)
+        yield from _wrong_path(("more_field",), self.more_field)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from lifecycle.effects import Effect, Failure, Load, ProcedureRun, Response, Steps, read_with_retries
 from lifecycle.journal import TaskRecord
@@ -42,11 +42,13 @@ class Paginator:
         self._binding = binding
         self._lifecycle = lifecycle
         self._query = _sendable(query)
-        self._turned: set[str] = set()
+        self._turned: set[frozenset[tuple[str, str]]] = set()
         self._seen: set[str] = set()
         self._empty_pages = 0
-        if binding.listing.next_field is None:
-            self._number = _page_number(self._query, binding.listing.page_parameter)
+        self._number = 0
+        if binding.listing.pages in ("numbers", "offsets"):
+            first = 1 if binding.listing.pages == "numbers" else 0
+            self._number = _page_number(self._query, str(binding.listing.page_parameter), first)
 
     def read(self, timing: Timing) -> Procedure[list[TaskSummary]]:
         """Read the next page, and return those of its tasks that no page before had."""
@@ -76,36 +78,69 @@ class Paginator:
         new = [each for each in listed if each.id not in self._seen]
         self._seen.update(each.id for each in new)
         self._empty_pages = 0 if listed else self._empty_pages + 1
-        following = self._following(document, is_past_the_end=not new)
+        following = self._following(document, listed, is_past_the_end=not new)
         # A service that repeats its last page for ever must not be listed for ever.
-        if not following or following in self._turned or (listed and not new):
+        if not following or frozenset(following.items()) in self._turned or (listed and not new):
             self.is_done = True
+        elif self._empty_pages >= _MOST_EMPTY_PAGES:
+            raise self._invalid(f"{self._empty_pages} pages in a row were empty, and the last one names another one")
         else:
-            self._turn(following)
+            self._turned.add(frozenset(following.items()))
+            self._query.update(following)
         return new
 
-    def _following(self, document: Any, *, is_past_the_end: bool) -> str:
-        """What names the next page, "" where there is none. A page that a cursor names may well be empty."""
-        next_field = self._binding.listing.next_field
-        if next_field is None:
-            self._number += 1
-            return "" if is_past_the_end else str(self._number)
+    def _following(self, document: Any, listed: list[TaskSummary], *, is_past_the_end: bool) -> dict[str, str]:
+        """Return the query parameters that name the next page, none if there is none.
+
+        A page before the last one may well be empty if something in the response says that it is not the last.
+        """
+        listing = self._binding.listing
+        has_more = value_at(document, listing.more_field)
+        if has_more is False:
+            return {}
+        page = ""
+        match listing.pages:
+            case "numbers" | "offsets":
+                self._number += 1 if listing.pages == "numbers" else len(listed)
+                page = "" if is_past_the_end and has_more is None else str(self._number)
+            case "last_ids":
+                page = listed[-1].id if listed else ""
+            case "cursors":
+                page = self._cursor(document, str(listing.next_field))
+            case "urls":
+                return self._query_of_next(document, str(listing.next_field))
+            case "one":
+                pass
+        return {str(listing.page_parameter): page} if page else {}
+
+    def _cursor(self, document: Any, next_field: str) -> str:
         if not value_at(document, next_field):
             return ""
         cursor = id_in(document, next_field)
         if cursor is None:
             raise self._invalid(f"no request can carry what {next_field!r} holds as the cursor of the next page")
-        if self._empty_pages >= _MOST_EMPTY_PAGES:
-            raise self._invalid(f"{self._empty_pages} pages in a row were empty, and {next_field!r} names another one")
         return cursor
+
+    def _query_of_next(self, document: Any, next_field: str) -> dict[str, str]:
+        """Return the query of the next page's URL. Its server is not asked: it would get the key."""
+        url, path = value_at(document, next_field), self._binding.base_path + self._binding.listing.call.path
+        if not url:
+            return {}
+        wrong = self._invalid(f"{next_field!r} holds no URL of {path} with a query: {url!r:.80}")
+        if not isinstance(url, str):
+            raise wrong
+        try:
+            parts = urlsplit(url)
+            query = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True))
+        except ValueError:
+            raise wrong from None
+        if parts.path and not parts.path.endswith(path):
+            raise wrong
+        return _sendable(query)
 
     def _invalid(self, what: str) -> InvalidResponse:
         request = self._binding.listing.call.request(self._binding.base_path)
         return InvalidResponse(what, method=request.method, path=request.path)
-
-    def _turn(self, page: str) -> None:
-        self._turned.add(page)
-        self._query[self._binding.listing.page_parameter] = page
 
     def _listed(self, document: Any) -> list[TaskSummary] | None:
         """The tasks of a page, None where it is no list of tasks."""
@@ -127,11 +162,12 @@ class Paginator:
 _MOST_EMPTY_PAGES = 100  # in a row; a filter may leave some empty, a service whose cursors never end all
 
 
-def _page_number(query: dict[str, str], name: str) -> int:
-    """The number of the page to begin with, which the query is given if it has none."""
-    text = str(query.setdefault(name, "1"))
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise ValueError(f"{name} is the number of the page to begin with, such as '1', not {text[:80]!r}")
+def _page_number(query: dict[str, str], name: str, first: int) -> int:
+    """Return the number of the page to begin with, which the query is given if it has none."""
+    text = str(query.setdefault(name, str(first)))
+    if not (text.isascii() and text.isdigit() and int(text) >= first):
+        what = "the number of the page" if first else "the number of tasks before the page"
+        raise ValueError(f"{name} is {what} to begin with, such as '{first}', not {text[:80]!r}")
     return int(text)
 
 

@@ -23,7 +23,11 @@ V4: HttpBinding[V4State, V4Event] = HttpBinding(
     status=Call(method="GET", path="/runs/{id}/status", status_field="status"),
     details=Call(method="GET", path="/runs/{id}", status_field="status"),
     listing=ListCall(
-        call=Call(method="GET", path="/runs"), items_field="runs", page_parameter="cursor", next_field="nextCursor"
+        call=Call(method="GET", path="/runs"),
+        items_field="runs",
+        pages="cursors",
+        page_parameter="cursor",
+        next_field="nextCursor",
     ),
     commands={
         V4Event.CANCEL: Call(method="POST", path="/runs/{id}/cancel", status_field="status"),

@@ -69,6 +69,7 @@ def wire_of(lifecycle: Lifecycle[str, str], **changes: Any) -> HttpBinding[str, 
         listing=ListCall(
             call=Call(method="GET", path="/jobs", query={"all": "yes"}),
             items_field="jobs",
+            pages="cursors",
             page_parameter="from",
             next_field="next",
         ),
@@ -259,6 +260,7 @@ def test_fields_in_nested_objects_are_read_by_their_paths(
         listing=ListCall(
             call=Call(method="GET", path="/jobs"),
             items_field="page.jobs",
+            pages="cursors",
             page_parameter="from",
             next_field="page.next",
         ),

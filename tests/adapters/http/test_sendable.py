@@ -75,7 +75,7 @@ def test_what_is_declared_can_be_sent(path: str, query: dict[str, str], page: st
     sent = httpx2.Request(
         request.method,
         binding.base_url + request.path,
-        params={**request.query, binding.listing.page_parameter: "1"},
+        params={**request.query, str(binding.listing.page_parameter): "1"},
         json=request.body,
     )
     assert sent.url.path == unquote(request.path)

@@ -599,7 +599,7 @@ def test_what_cannot_be_decoded_costs_its_line(reader: Reader, encoding: str, wr
         ("a,2026-01-15T10:30:00Z,x", "there is no column 'task_id', only"),
         ("a,1768473000,x", "there is no column 'task_id', only"),
         ("a,soon,running", "there is no column 'task_id', only"),
-        ("a,1,1", "the column '1' is there 2 times"),
+        ("a,1,1", "the column '1' occurs 2 times"),
     ],
 )
 def test_first_row_that_looks_like_data_asks_for_the_header(reader: Reader, first: str, message: str) -> None:
