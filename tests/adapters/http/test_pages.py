@@ -1,0 +1,210 @@
+"""Every way in which a service turns the pages of its list: each task is listed once, and no list is endless."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+
+from lifecycle import DefinitionError
+from lifecycle_adapters.http import Call, InvalidResponse, ListCall
+from lifecycle_adapters.http.v1 import V1
+from tests.adapters.http.conftest import Connect, Serve
+from tests.adapters.http.scripted import Reply, Seen
+
+SIZE = 3  # tasks on a page
+GET = Call(method="GET", path="/tasks", query={"all": "yes"})
+
+
+def listed(**settings: Any) -> ListCall:
+    return ListCall(call=GET, items_field="data.tasks", **settings)
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a service names its pages, written without the binding: `next` gives what a page says of the one after it."""
+
+    listing: ListCall
+    begin: Callable[[dict[str, str]], int]  # the place of the first task of the page that is asked for
+    next: Callable[[int, int, str], dict[str, Any]]  # by the end of the page, the number of tasks and the server
+
+
+def after(query: dict[str, str]) -> int:
+    return int(query["after"].removeprefix("task-")) + 1 if "after" in query else 0
+
+
+def nothing(_end: int, _size: int, _server: str) -> dict[str, Any]:
+    return {}
+
+
+# fmt: off
+WAYS = {
+    "numbers": Way(
+        listed(page_parameter="page"),
+        lambda query: (int(query["page"]) - 1) * SIZE,
+        nothing),
+    "numbers with a last page": Way(
+        listed(page_parameter="page", more_field="meta.more"),
+        lambda query: (int(query["page"]) - 1) * SIZE,
+        lambda end, size, _: {"meta": {"more": end < size}}),
+    "offsets": Way(
+        listed(pages="offsets", page_parameter="skip"),
+        lambda query: int(query["skip"]),
+        nothing),
+    "cursors": Way(
+        listed(pages="cursors", page_parameter="cursor", next_field="meta.next"),
+        lambda query: int(query.get("cursor", "c0")[1:]),
+        lambda end, size, _: {"meta": {"next": f"c{end}" if end < size else None}}),
+    "cursors that stay": Way(
+        listed(pages="cursors", page_parameter="after", next_field="last", more_field="has_more"),
+        after,
+        lambda end, size, _: {"last": f"task-{end - 1}" if size else None, "has_more": end < size}),
+    "last ids": Way(
+        listed(pages="last_ids", page_parameter="after"),
+        after,
+        nothing),
+    "last ids with a last page": Way(
+        listed(pages="last_ids", page_parameter="after", more_field="has_more"),
+        after,
+        lambda end, size, _: {"has_more": end < size}),
+    "URLs": Way(
+        listed(pages="urls", next_field="next"),
+        lambda query: int(query.get("from", "0")),
+        lambda end, size, server: {"next": f"{server}/api/v1/tasks?from={end}&all=yes" if end < size else None}),
+    "URLs without a host": Way(
+        listed(pages="urls", next_field="next"),
+        lambda query: int(query.get("from", "0")),
+        lambda end, size, _: {"next": f"?from={end}" if end < size else ""}),
+    "URLs of another host": Way(
+        listed(pages="urls", next_field="next"),
+        lambda query: int(query.get("from", "0")),
+        lambda end, size, _: {"next": f"https://cdn.example/api/v1/tasks?from={end}" if end < size else None}),
+}
+# fmt: on
+
+
+@pytest.mark.parametrize("name", WAYS)
+@pytest.mark.parametrize("size", [0, 1, SIZE, SIZE + 1, 4 * SIZE])
+def test_each_task_is_listed_once(connect: Connect, serve: Serve, name: str, size: int) -> None:
+    way = WAYS[name]
+
+    def script(seen: Seen) -> Reply:
+        assert (seen.method, seen.path) == ("GET", "/api/v1/tasks")
+        query = {key: values[0] for key, values in parse_qs(seen.query).items()}
+        assert query.pop("all") == "yes"
+        begin = way.begin(query)
+        end = min(begin + SIZE, size)
+        tasks = [{"id": f"task-{place}", "status": "running"} for place in range(begin, end)]
+        return Reply(body={"data": {"tasks": tasks}, **way.next(max(end, 0), size, server.base_url)})
+
+    server = serve(script)
+    client = connect(replace(V1, listing=way.listing), server.base_url)
+    assert [each.id for each in client.list()] == [f"task-{place}" for place in range(size)]
+    assert len(server.seen) <= size // SIZE + 2
+
+
+def test_list_of_one_page_is_read_once(connect: Connect, serve: Serve) -> None:
+    server = serve(lambda _: Reply(body=[{"id": "a", "status": "running"}, {"id": "b", "status": "odd"}]))
+    listing = ListCall(call=GET, items_field="", pages="one")
+    client = connect(replace(V1, listing=listing), server.base_url)
+    assert [(each.id, each.state) for each in client.list()] == [("a", "running"), ("b", None)]
+    assert server.calls == ["GET /api/v1/tasks?all=yes"]
+
+
+@pytest.mark.parametrize("name", WAYS)
+@pytest.mark.parametrize("repeats", [True, False], ids=["the same page", "an empty page"])
+def test_service_that_never_ends_its_list_is_not_listed_for_ever(
+    connect: Connect, serve: Serve, name: str, repeats: bool
+) -> None:
+    way = WAYS[name]
+    ends = count(SIZE, SIZE)
+
+    def script(_: Seen) -> Reply:
+        tasks = [{"id": f"task-{place}", "status": "running"} for place in range(SIZE if repeats else 0)]
+        return Reply(body={"data": {"tasks": tasks}, **way.next(next(ends), 10**9, "http://any.example")})
+
+    server = serve(script)
+    client = connect(replace(V1, listing=way.listing), server.base_url)
+    says_more = set(way.next(0, 1, "")) - {"last"}
+    if not repeats and says_more and not name.startswith("last ids"):
+        with pytest.raises(InvalidResponse, match="100 pages in a row were empty"):
+            list(client.list())
+    else:
+        assert len(list(client.list())) == (SIZE if repeats else 0)
+    assert len(server.seen) <= 100
+
+
+POINTS_BACK = [
+    ("cursors", {"meta": {"next": "c0"}}),
+    ("URLs", {"next": "/api/v1/tasks?all=yes"}),
+    ("URLs", {"next": "https://any.example/api/v1/tasks"}),
+    ("last ids with a last page", {"has_more": True}),
+]
+
+
+@pytest.mark.parametrize(("name", "said"), POINTS_BACK)
+def test_page_that_points_back_ends_the_list(connect: Connect, serve: Serve, name: str, said: dict[str, Any]) -> None:
+    tasks = [{"id": "a", "status": "running"}]
+    server = serve(lambda _: Reply(body={"data": {"tasks": tasks}, **said}))
+    client = connect(replace(V1, listing=WAYS[name].listing), server.base_url)
+    assert [each.id for each in client.list()] == ["a"]
+    assert len(server.seen) <= 2
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "message"),
+    [
+        ("URLs", {"next": "https://any.example/api/v1/keys?from=3"}, "holds no URL of /api/v1/tasks with a query"),
+        ("URLs", {"next": "/api/v1/tasks/../keys?from=3"}, "holds no URL of /api/v1/tasks with a query"),
+        ("URLs", {"next": 7}, "holds no URL of /api/v1/tasks with a query: 7"),
+        ("URLs", {"next": ["/api/v1/tasks?from=3"]}, "holds no URL of /api/v1/tasks with a query"),
+        ("URLs", {"next": "http://[/api/v1/tasks?from=3"}, "holds no URL of /api/v1/tasks with a query"),
+        ("URLs", {"next": "?from"}, "holds no URL of /api/v1/tasks with a query"),
+        ("cursors", {"meta": {"next": {"id": 3}}}, "no request can carry what 'meta.next' holds"),
+        ("cursors", {"data": {"tasks": {"a": 1}}}, "no tasks at 'data.tasks'"),
+    ],
+)
+def test_next_page_that_cannot_be_meant_is_an_invalid_response(
+    connect: Connect, serve: Serve, name: str, said: dict[str, Any], message: str
+) -> None:
+    tasks = [{"id": "a", "status": "running"}]
+    server = serve(lambda _: Reply(body={"data": {"tasks": tasks}, **said}))
+    client = connect(replace(V1, listing=WAYS[name].listing), server.base_url)
+    with pytest.raises(InvalidResponse, match=message):
+        list(client.list())
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize(("name", "first", "wrong"), [("numbers", "2", "0"), ("offsets", "3", "-1")])
+def test_list_begins_where_the_caller_says(connect: Connect, serve: Serve, name: str, first: str, wrong: str) -> None:
+    listing = WAYS[name].listing
+    server = serve(lambda _: Reply(body={"data": {"tasks": []}}))
+    client = connect(replace(V1, listing=listing), server.base_url)
+    assert not list(client.list(**{str(listing.page_parameter): first}))
+    assert f"{listing.page_parameter}={first}" in server.calls[0]
+    with pytest.raises(
+        ValueError, match=rf"{listing.page_parameter} is the number of .* to begin with, .*, not '{wrong}'"
+    ):
+        list(client.list(**{str(listing.page_parameter): wrong}))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, "page_parameter: must be given if `pages` is 'numbers'"),
+        ({"pages": "offsets"}, "page_parameter: must be given if `pages` is 'offsets'"),
+        ({"page_parameter": "page", "next_field": "next"}, "next_field: must be left out if `pages` is 'numbers'"),
+        ({"pages": "cursors", "page_parameter": "page"}, "next_field: must be given if `pages` is 'cursors'"),
+        ({"pages": "urls", "page_parameter": "a", "next_field": "b"}, "page_parameter: must be left out if `pages` is"),
+        ({"pages": "one", "page_parameter": "page"}, "page_parameter: must be left out if `pages` is 'one'"),
+        ({"pages": "pages", "page_parameter": "page"}, "pages: must be one of 'numbers', 'offsets', 'cursors', "),
+        ({"page_parameter": "page", "more_field": "a..b"}, "more_field: must be a field or a path"),
+    ],
+)
+def test_list_call_that_cannot_be_meant_is_not_sound(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(DefinitionError, match=said):
+        listed(**settings)
