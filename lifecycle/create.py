@@ -9,7 +9,9 @@ arrived (429, or no connection was made). Its record (journal.CreateRecord) is w
    created. The others describe the call, and a retry by another worker may describe itself otherwise; to refuse
    it for that would make a caller give another key, and so create a second task.
 2. Record the attempt, under the same claim, then send.
-3. A usable response names the task: record the create as done, and the task, in one transaction.
+3. A usable response names the task: record the create as done, and the task, in one transaction; whichever worker
+   has claimed the create since, for the response proves it. If the create has another outcome by then (it was
+   abandoned, or another task was adopted), that is kept, the task is recorded, and the caller is told of both.
 4. A refusal: record the create as refused. 429 or no connection: wait and go on at 2, within the driver's time;
    then record it as refused, or as abandoned because it was never sent. In each case the key is free again.
 5. No usable response: record the create as uncertain, and leave it open.
@@ -22,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypedDict
 
 from lifecycle.catalog import CommandEvent, CommandState
 from lifecycle.effects import (
@@ -48,11 +50,16 @@ from lifecycle.effects import (
     read_with_retries,
     retry_after_s,
 )
-from lifecycle.errors import CreateInFlight, CreateKeyReused, CreateUncertain
+from lifecycle.errors import CreateContradicted, CreateInFlight, CreateKeyReused, CreateUncertain
 from lifecycle.journal import NO_CONTEXT, CreatedTask, CreateRecord, Report, RequestContext, are_same_fields
 
 _NO_LABELS: Mapping[str, str] = {}
 _NO_ONE: frozenset[str] = frozenset()
+
+
+class _Facts(TypedDict):
+    lifecycle: str
+    create_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,7 @@ class CreateProcedure:
                 claimed the create before it was sent.
             CreateInFlight: another worker is creating the task under this key.
             CreateKeyReused: the key was given to a create with other fields.
+            CreateContradicted: the create made a task, and was meanwhile abandoned or given another task.
             The adapter's error: the service refused the create, or the time for retries is spent.
         """
         record = yield from self._open(fields, labels, context)
@@ -105,8 +113,9 @@ class CreateProcedure:
             return next((each for each in unfinished if each.id == record.id), None)
         if not claimed.attempts:
             record = yield RecordCreateOutcome(claimed.id, CommandEvent.ABANDON, "never sent", claimed.claim)
-            return record
-        return (yield from self._leave_open(claimed, "no response was recorded"))
+            return record if record.is_open or record.state is CommandState.ABANDONED else None
+        left = yield from self._leave_open(claimed, "no response was recorded")
+        return left if left.is_open else None
 
     def adopt(self, create_id: str, task_id: str) -> Steps[CreateRecord]:
         """Record that an open create made this task, which is read first. The driver must read that task.
@@ -127,6 +136,8 @@ class CreateProcedure:
         task = CreatedTask(task_id, _report(response))
         adopted: CreateRecord
         adopted = yield RecordCreateOutcome(claimed.id, CommandEvent.CONFIRM, "adopted", claimed.claim, task)
+        if adopted.task_id != task_id:
+            raise _has_ended(adopted)
         return adopted
 
     def abandon(self, create_id: str, reason: str) -> Steps[CreateRecord]:
@@ -139,6 +150,8 @@ class CreateProcedure:
         claimed = yield from self._claim(create_id)
         why = reason or "abandoned by a caller"
         abandoned: CreateRecord = yield RecordCreateOutcome(claimed.id, CommandEvent.ABANDON, why, claimed.claim)
+        if abandoned.state is not CommandState.ABANDONED:  # a response arrived, or another worker has claimed it
+            raise self._is_not_ours(abandoned)
         return abandoned
 
     def _open(
@@ -157,7 +170,7 @@ class CreateProcedure:
 
     def _replay_outcome(self, earlier: CreateRecord, fields: Mapping[str, Any]) -> Steps[CreateRecord | None]:
         """Return the earlier create under this key, to be sent or done; None if it has changed meanwhile."""
-        facts = {"lifecycle": self.lifecycle, "create_id": earlier.id}
+        facts = self._facts(earlier)
         if not are_same_fields(earlier.fields, fields):
             raise CreateKeyReused(str(earlier.context.idempotency_key), **facts)
         if earlier.task_id is not None:
@@ -171,34 +184,47 @@ class CreateProcedure:
         if not claimed.attempts:  # its worker died before it was sent
             return claimed
         left = yield from self._leave_open(claimed, "no response was recorded")
-        raise CreateUncertain(left.why, **facts)
+        if left.is_open:
+            raise CreateUncertain(left.why, **facts)
+        return None  # a response arrived meanwhile
 
     def _send(self, record: CreateRecord) -> Steps[CreateResult]:
         attempts = record.attempts
         while True:
             attempts += 1
             if not (yield RecordCreateAttempt(record.id, attempts, record.claim)):
-                raise CreateUncertain(
-                    "another worker has claimed it before it was sent", lifecycle=self.lifecycle, create_id=record.id
-                )
+                latest: CreateRecord = yield LoadCreate(record.id)
+                return self._result_of(latest, "another worker has claimed it before it was sent")
             response: Response = yield Create(record.fields)
             match response:
                 case Accepted():
                     task = CreatedTask(self.id_of(response), _report(response))
-                    yield RecordCreateOutcome(record.id, CommandEvent.CONFIRM, "created", record.claim, task)
+                    made: CreateRecord
+                    made = yield RecordCreateOutcome(record.id, CommandEvent.CONFIRM, "created", record.claim, task)
+                    if made.task_id != task.task_id:
+                        raise CreateContradicted(task.task_id, made.task_id, made.why, **self._facts(record))
                     return CreateResult(task.task_id, response)
                 case Lost():
                     why = str(response.error)
-                    yield from self._leave_open(record, why)
-                    raise CreateUncertain(why, lifecycle=self.lifecycle, create_id=record.id) from response.error
+                    left = yield from self._leave_open(record, why)
+                    return self._result_of(left, why, response.error)
                 case Throttled() | NotSent():  # nothing happened
                     if (yield Wait(WaitReason.RETRY, attempts - record.attempts, retry_after_s(response))):
                         continue
                 case _:
                     pass
             event = CommandEvent.ABANDON if isinstance(response, NotSent) else CommandEvent.REFUSE
-            yield RecordCreateOutcome(record.id, event, str(response.error), record.claim)
+            ended: CreateRecord = yield RecordCreateOutcome(record.id, event, str(response.error), record.claim)
+            if ended.may_have_made:  # another worker has claimed it, and not known whether this one has sent it
+                return self._result_of(ended, str(response.error), response.error)
             raise response.error
+
+    def _result_of(self, record: CreateRecord, why: str, cause: Exception | None = None) -> CreateResult:
+        """Return the task that is recorded. Raises CreateUncertain, for the reason `why`, if none is."""
+        if record.task_id is not None:
+            return CreateResult(record.task_id, None)
+        ended = "" if record.is_open else f"; it is {record.state}: {record.why}"
+        raise CreateUncertain(why + ended, **self._facts(record)) from cause
 
     def _leave_open(self, record: CreateRecord, why: str) -> Steps[CreateRecord]:
         """Record that a create may have made a task, and release our claim of it."""
@@ -213,9 +239,19 @@ class CreateProcedure:
         if claimed is not None:
             return claimed
         record: CreateRecord = yield LoadCreate(create_id)
-        if record.is_open:
-            raise CreateInFlight(lifecycle=self.lifecycle, create_id=create_id, lease=record.lease)
-        raise ValueError(f"create {create_id} has ended: it is {record.state}")
+        raise self._is_not_ours(record)
+
+    def _is_not_ours(self, record: CreateRecord) -> CreateInFlight | ValueError:
+        """Return the error for a create that another worker has claimed, or that has ended."""
+        return CreateInFlight(**self._facts(record), lease=record.lease) if record.is_open else _has_ended(record)
+
+    def _facts(self, record: CreateRecord) -> _Facts:
+        return {"lifecycle": self.lifecycle, "create_id": record.id}
+
+
+def _has_ended(record: CreateRecord) -> ValueError:
+    task = "" if record.task_id is None else f" with the task {record.task_id!r}"
+    return ValueError(f"create {record.id} has ended: it is {record.state}{task}")
 
 
 def _report(response: Accepted) -> Report | None:

@@ -18,7 +18,8 @@ allowed; the attributes carry the same facts, typed.
     ├── CreateError             a create did not succeed
     │   ├── CreateUncertain     it is not known whether a task was created
     │   ├── CreateInFlight      another worker has claimed the create
-    │   └── CreateKeyReused     its idempotency key was given to a create with other fields
+    │   ├── CreateKeyReused     its idempotency key was given to a create with other fields
+    │   └── CreateContradicted  it made a task, and is recorded as abandoned or with another task
     ├── WaitTimedOut            a task was not settled or final in time (a TimeoutError)
     ├── UnreadableRecord        a journal's record of one task cannot be read
     │   └── UndeclaredState     its lifecycle does not declare the recorded state
@@ -342,6 +343,25 @@ class CreateKeyReused(CreateError):
         self.key = key
         what = f"the key {shortened(key)} was given to create {create_id} with other fields"
         super().__init__(what, lifecycle=lifecycle, create_id=create_id)
+
+
+class CreateContradicted(CreateError):
+    """A create made a task, but somebody has recorded another outcome of it before the response arrived.
+
+    `.task_id` is the task that it made; it is in the journal. `.recorded_task_id` is the task that is recorded
+    instead, None if the create was abandoned; `.why` is the recorded reason. The recorded outcome is kept.
+    """
+
+    def __init__(self, task_id: str, recorded_task_id: str | None, why: str, *, lifecycle: str, create_id: str) -> None:
+        self.task_id = task_id
+        self.recorded_task_id = recorded_task_id
+        self.why = why
+        done = "abandoned" if recorded_task_id is None else f"done with the task {shortened(recorded_task_id)}"
+        super().__init__(
+            f"the task {shortened(task_id)} was created, but create {create_id} is recorded as {done}: {why}",
+            lifecycle=lifecycle,
+            create_id=create_id,
+        )
 
 
 class WaitTimedOut(LifecycleError, TimeoutError):

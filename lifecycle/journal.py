@@ -487,9 +487,14 @@ def apply_attempt_of_create(record: CreateRecord, *, number: int, claim: int) ->
 def apply_event_of_create(
     record: CreateRecord, event: CommandEvent, *, why: str, claim: int, task: CreatedTask | None
 ) -> CreateRecord:
-    """Return a create after an event of its lifecycle; the same object if the claim or the lifecycle forbids it."""
+    """Return a create after an event of its lifecycle; the same object if the claim or the lifecycle forbids it.
+
+    A usable response, which names the task, and a refusal are proofs: they settle an open create whichever worker has
+    claimed it since, because only the worker that sent it receives them and nobody sends it again.
+    """
     state = COMMAND.target(record.state, event)
-    if state is None or record.claim != claim:
+    is_proof = task is not None or event is CommandEvent.REFUSE
+    if state is None or (record.claim != claim and not is_proof):
         return record
     lease = None if COMMAND.is_final(state) else record.lease
     return replace(record, state=state, why=why, lease=lease, task_id=None if task is None else task.task_id)
@@ -551,7 +556,8 @@ class Creates(Protocol):
     ) -> CreateRecord:
         """Apply an event of the lifecycle `command` to the create, if this claim is still valid.
 
-        In the same transaction its task is recorded, if it made one, whichever worker has claimed the create.
+        A task that it made, or a refusal, settles an open create whichever worker has claimed it since
+        (`apply_event_of_create`). The task is recorded in the same transaction, also if the create has ended.
 
         Returns:
             What is recorded now, also if another worker recorded it.

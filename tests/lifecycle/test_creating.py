@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from lifecycle import CommandEvent, CommandState, CreateInFlight, CreateKeyReused, CreateUncertain, get
+from lifecycle import (
+    CommandEvent,
+    CommandState,
+    CreateContradicted,
+    CreateInFlight,
+    CreateKeyReused,
+    CreateUncertain,
+    get,
+)
 from lifecycle.create import CreateProcedure, CreateResult
 from lifecycle.effects import (
     Accepted,
@@ -255,21 +263,175 @@ def test_a_worker_whose_claim_is_over_sends_nothing() -> None:
     assert creating.sent == 0
 
 
-def test_a_create_that_was_abandoned_meanwhile_still_returns_the_task() -> None:
+def overtaken(creating: Shop, event: CommandEvent | None, task: CreatedTask | None = None) -> Any:
+    """Create, while another worker claims the create and records the event before the response arrives."""
+    steps = PROCEDURE.execute(FIELDS, context=KEY)
+    effect = next(steps)
+    while not isinstance(effect, Create):
+        effect = steps.send(creating.perform(effect))
+    another = other(creating)
+    assert another.claim("1", dead={"this process"}) is not None
+    if event is not None:
+        another.add_outcome("1", event, why="by another", claim=2, task=task)
+    return creating.run(steps, creating.perform(effect))
+
+
+@pytest.mark.parametrize("event", [None, CommandEvent.LOSE])
+def test_response_settles_a_create_that_another_worker_has_claimed(event: CommandEvent | None) -> None:
+    creating = shop("running")
+
+    assert overtaken(creating, event).task_id == TASK
+
+    record = creating.creates.load("1")
+    assert (record.state, record.task_id, record.lease) == (CommandState.DONE, TASK, None)
+    assert (creating.creates.unfinished(), creating.creates.find_maker(TASK)) == ([], "1")
+    assert creating.create() == CreateResult(TASK, None)
+    assert creating.sent == 1
+
+
+def test_response_confirms_the_task_that_was_adopted_meanwhile() -> None:
+    creating = shop("running")
+
+    assert overtaken(creating, CommandEvent.CONFIRM, CreatedTask(TASK)).task_id == TASK
+    assert creating.creates.load("1").why == "by another"
+
+
+@pytest.mark.parametrize(
+    ("event", "task", "state"),
+    [
+        (CommandEvent.ABANDON, None, CommandState.ABANDONED),
+        (CommandEvent.CONFIRM, CreatedTask("another task"), CommandState.DONE),
+    ],
+)
+def test_response_does_not_change_an_outcome_and_its_task_is_named(
+    event: CommandEvent, task: CreatedTask | None, state: CommandState
+) -> None:
+    creating = shop("running")
+
+    with pytest.raises(CreateContradicted) as info:
+        overtaken(creating, event, task)
+
+    recorded = None if task is None else task.task_id
+    assert (info.value.task_id, info.value.recorded_task_id) == (TASK, recorded)
+    assert (info.value.create_id, info.value.why) == ("1", "by another")
+    assert creating.kept.load().state == "running"
+    record = creating.creates.load("1")
+    assert (record.state, record.task_id) == (state, recorded)
+
+
+@pytest.mark.parametrize("event", [None, CommandEvent.LOSE])
+def test_refusal_settles_a_create_that_another_worker_has_claimed(event: CommandEvent | None) -> None:
+    creating = shop(REFUSED)
+
+    with pytest.raises(Mishap):
+        overtaken(creating, event)
+
+    assert creating.creates.load("1").state is CommandState.REFUSED
+    assert creating.creates.find("order 5") is None
+
+
+@pytest.mark.parametrize("failure", [LOST, NOT_SENT])
+def test_failure_after_an_adoption_returns_the_adopted_task(failure: Any) -> None:
+    creating = shop(failure, patience=0)
+
+    assert overtaken(creating, CommandEvent.CONFIRM, CreatedTask("adopted")) == CreateResult("adopted", None)
+
+
+def test_failure_of_a_create_that_another_worker_has_claimed_is_uncertain() -> None:
+    creating = shop(NOT_SENT, patience=0)
+
+    with pytest.raises(CreateUncertain) as info:
+        overtaken(creating, CommandEvent.LOSE)
+
+    assert (info.value.create_id, info.value.__cause__) == ("1", NOT_SENT.error)
+    assert creating.creates.load("1").state is CommandState.UNCERTAIN
+
+
+def test_lost_response_of_an_abandoned_create_says_that_it_is_abandoned() -> None:
+    creating = shop(LOST)
+
+    with pytest.raises(CreateUncertain, match="it is abandoned: by another"):
+        overtaken(creating, CommandEvent.ABANDON)
+
+
+def test_worker_whose_claim_is_over_returns_the_task_that_the_other_worker_made() -> None:
     creating = shop("running")
     steps = PROCEDURE.execute(FIELDS, context=KEY)
-    effect, result = next(steps), None
-    while not isinstance(effect, Create):
-        result = creating.perform(effect)
-        effect = steps.send(result)
-    thief = other(creating)
-    assert thief.claim("1", dead={"this process"}) is not None
-    thief.add_outcome("1", CommandEvent.ABANDON, why="given up", claim=2)
+    record = creating.perform(next(steps))
+    another = other(creating)
+    assert another.claim("1", dead={"this process"}) is not None
+    another.add_outcome("1", CommandEvent.CONFIRM, why="created", claim=2, task=CreatedTask("made"))
 
-    assert creating.run(steps, creating.perform(effect)).task_id == TASK
-    assert creating.kept.load().state == "running"
-    assert creating.creates.load("1").state is CommandState.ABANDONED
-    assert creating.creates.find("order 5") is None
+    assert creating.run(steps, record) == CreateResult("made", None)
+    assert creating.sent == 0
+
+
+def proved_during(creating: Shop, steps: Any, claim: int, *, attempts: int = 1) -> Any:
+    """Run the steps, and record the response of the first worker after they have claimed the create."""
+    another, effect = other(creating), next(steps)
+    while not isinstance(effect, ClaimCreate):
+        effect = steps.send(creating.perform(effect))
+    claimed = creating.perform(effect)
+    assert (claimed.claim, claimed.attempts) == (claim, attempts)
+    after = another.add_outcome("1", CommandEvent.CONFIRM, why="created", claim=1, task=CreatedTask("made"))
+    assert after.state is CommandState.DONE
+    return creating.run(steps, claimed)
+
+
+def in_flight(creating: Shop, *, attempts: int = 1) -> CreateRecord:
+    """Another worker is creating under the key; its lease has ended."""
+    another = other(creating)
+    assert another.add(FIELDS, labels={}, context=KEY) is not None
+    if attempts:
+        assert another.add_attempt("1", number=1, claim=1)
+    another.release("1", claim=1)
+    return another.load("1")
+
+
+@pytest.mark.parametrize("attempts", [0, 1])
+def test_recovery_leaves_out_a_create_whose_response_arrives_meanwhile(attempts: int) -> None:
+    creating = shop()
+    record = in_flight(creating, attempts=attempts)
+
+    assert proved_during(creating, PROCEDURE.recover(record), 2, attempts=attempts) is None
+    assert creating.creates.load("1").task_id == "made"
+
+
+def test_key_whose_response_arrives_meanwhile_returns_the_task() -> None:
+    creating = shop()
+    in_flight(creating)
+
+    again = proved_during(creating, PROCEDURE.execute(FIELDS, context=KEY), 2)
+
+    assert again == CreateResult("made", None)
+    assert creating.sent == 0
+
+
+def test_create_whose_response_arrives_meanwhile_is_not_abandoned() -> None:
+    creating = shop()
+    in_flight(creating)
+
+    with pytest.raises(ValueError, match="create 1 has ended: it is done with the task 'made'"):
+        proved_during(creating, PROCEDURE.abandon("1", ""), 2)
+
+
+def test_create_whose_response_arrives_meanwhile_adopts_no_other_task() -> None:
+    creating = shop(reads=["paused"])
+    in_flight(creating)
+
+    with pytest.raises(ValueError, match="create 1 has ended: it is done with the task 'made'"):
+        proved_during(creating, PROCEDURE.adopt("1", TASK), 2)
+
+
+def test_create_that_another_worker_claims_meanwhile_is_not_abandoned() -> None:
+    creating = shop()
+    in_flight(creating)
+    steps = PROCEDURE.abandon("1", "")
+    claimed = creating.perform(next(steps))
+    assert other(creating).claim("1", dead={"this process"}) is not None
+
+    with pytest.raises(CreateInFlight):
+        creating.run(steps, claimed)
 
 
 # --- what is left open ------------------------------------------------------------------------------

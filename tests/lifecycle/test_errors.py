@@ -20,6 +20,7 @@ from lifecycle.errors import (
     CommandInFlight,
     CommandRefused,
     CommandUncertain,
+    CreateContradicted,
     CreateError,
     CreateInFlight,
     CreateKeyReused,
@@ -123,6 +124,12 @@ MESSAGES: dict[LifecycleError, str] = {
     CreateInFlight(lifecycle="v1", create_id="7", lease=None): "v1: another worker has claimed create 7",
     CreateKeyReused("order 5", lifecycle="v1", create_id="7"): (
         "v1: the key 'order 5' was given to create 7 with other fields"
+    ),
+    CreateContradicted("t1", None, "given up", lifecycle="v1", create_id="7"): (
+        "v1: the task 't1' was created, but create 7 is recorded as abandoned: given up"
+    ),
+    CreateContradicted("t1", "t2", "adopted", lifecycle="v1", create_id="7"): (
+        "v1: the task 't1' was created, but create 7 is recorded as done with the task 't2': adopted"
     ),
     WaitTimedOut(lifecycle="v1", task="task_12", until="final", state=V1State.PAUSED): (
         "v1 task task_12: not final in time, still 'paused'"

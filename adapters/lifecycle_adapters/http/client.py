@@ -278,6 +278,8 @@ class Client(_Configured[S, E]):
             CreateUncertain: the response was lost, now or when the key was given first; a task may exist.
             CreateInFlight: another worker is creating the task under this key.
             CreateKeyReused: the key was given to a create with other fields; nothing was sent.
+            CreateContradicted: the service made `.task_id`, but the create was abandoned, or given another task, before
+                the response arrived.
             TypeError, ValueError: an argument is not what it must be; nothing was sent.
             AdapterError: the journal cannot be written.
             HttpError: the service refused, or was never reached; no task was created.

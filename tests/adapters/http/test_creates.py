@@ -15,7 +15,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from lifecycle import CreateInFlight, CreateKeyReused, CreateUncertain, get
+from lifecycle import CreateContradicted, CreateInFlight, CreateKeyReused, CreateUncertain, get
 from lifecycle.errors import shortened
 from lifecycle.journal import CreateRecord, Journal, Report, RequestContext
 from lifecycle.memory import MemoryJournal
@@ -172,6 +172,58 @@ def test_what_another_worker_is_creating_is_in_flight(connect: Connect, serve: S
 
     assert isinstance(reported.error, CreateInFlight)
     assert (reported.is_settled, server.calls) == (False, [])
+
+
+def test_response_that_arrives_after_a_recovery_settles_the_create(
+    connect: Connect, serve: Serve, tmp_path: Path
+) -> None:
+    with ExitStack() as opened:
+        one, two = (opened.enter_context(SqlJournal(tmp_path / "j.db", worker=name)) for name in "ab")
+
+        def slow(seen: Seen) -> Reply:
+            if seen.method == "GET":  # the list of tasks
+                return Reply(status=404)
+            [found] = other.recover(dead=["a"])
+            assert isinstance(found.error, CreateUncertain)
+            return Reply(body={"id": f"t{len(server.seen)}", "status": "running"})
+
+        server = serve(slow)
+        client = connect("v1", server.base_url, journal=one)
+        other = opened.enter_context(Client("v1", api_key=KEY, base_url=server.base_url, journal=two))
+
+        made = client.create("buy milk", idempotency_key="order 5")
+
+        assert {each.create("buy milk", idempotency_key="order 5").id for each in (client, other)} == {made.id}
+        assert [each.method for each in server.seen if each.method == "POST"] == ["POST"]
+        assert isinstance(one.history(made.id)[0], RecordedCreate)
+        assert other.recover() == []
+        assert list(one.check()) == []
+
+
+def test_response_that_arrives_after_an_abandonment_names_its_task(
+    connect: Connect, serve: Serve, tmp_path: Path
+) -> None:
+    with ExitStack() as opened:
+        one, two = (opened.enter_context(SqlJournal(tmp_path / "j.db", worker=name)) for name in "ab")
+
+        def slow(seen: Seen) -> Reply:
+            if seen.method == "GET":  # the list of tasks
+                return Reply(status=404)
+            other.recover(dead=["a"])
+            other.abandon_create("1", reason="nobody waits for it")
+            return Reply(body={"id": "t1", "status": "running"})
+
+        server = serve(slow)
+        client = connect("v1", server.base_url, journal=one)
+        other = opened.enter_context(Client("v1", api_key=KEY, base_url=server.base_url, journal=two))
+
+        with pytest.raises(
+            CreateContradicted, match="the task 't1' was created, but create 1 is recorded as abandoned"
+        ):
+            client.create("buy milk", idempotency_key="order 5")
+
+        assert [each.task_id for each in one.tasks().tasks] == ["t1"]
+        assert list(one.check()) == []
 
 
 def test_labels_and_reasons_are_kept_and_not_sent(connect: Connect, serve: Serve, tmp_path: Path) -> None:

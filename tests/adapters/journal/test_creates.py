@@ -134,10 +134,50 @@ def test_a_worker_that_has_lost_its_claim_changes_nothing(join: Join) -> None:
     claimed = two.claim("1", dead={"one"})
 
     assert not one.add_attempt("1", number=1, claim=1)
-    assert one.add_outcome("1", CommandEvent.CONFIRM, why="", claim=1, task=CreatedTask("task-1")) == claimed
+    for event in (CommandEvent.LOSE, CommandEvent.ABANDON):
+        assert one.add_outcome("1", event, why="", claim=1) == claimed
     one.release("1", claim=1)
 
     assert two.load("1") == claimed
+
+
+@pytest.mark.parametrize("is_uncertain", [False, True])
+def test_response_settles_a_create_that_another_worker_has_claimed(join: Join, is_uncertain: bool) -> None:
+    one, two = join("one"), join("two")
+    added(one)
+    assert one.add_attempt("1", number=1, claim=1)
+    assert two.claim("1", dead={"one"}) is not None
+    if is_uncertain:
+        two.add_outcome("1", CommandEvent.LOSE, why="no response was recorded", claim=2)
+        two.release("1", claim=2)
+
+    after = one.add_outcome("1", CommandEvent.CONFIRM, why="created", claim=1, task=CreatedTask("task-1"))
+
+    assert (after.state, after.task_id, after.claim, after.lease) == (CommandState.DONE, "task-1", 2, None)
+    assert two.load("1") == one.find("order 5") == after
+    assert two.find_maker("task-1") == "1"
+    assert two.unfinished() == []
+    assert two.add_outcome("1", CommandEvent.ABANDON, why="given up", claim=2) == after
+
+
+def test_refusal_settles_a_create_that_another_worker_has_claimed(join: Join) -> None:
+    one, two = join("one"), join("two")
+    added(one)
+    assert two.claim("1", dead={"one"}) is not None
+
+    after = one.add_outcome("1", CommandEvent.REFUSE, why="no", claim=1)
+
+    assert (after.state, after.why, after.lease) == (CommandState.REFUSED, "no", None)
+    assert two.find("order 5") is None
+
+
+def test_response_does_not_change_an_outcome_that_another_worker_has_recorded(join: Join) -> None:
+    one, two = join("one"), join("two")
+    added(one)
+    assert two.claim("1", dead={"one"}) is not None
+    ended = two.add_outcome("1", CommandEvent.ABANDON, why="given up", claim=2)
+
+    assert one.add_outcome("1", CommandEvent.CONFIRM, why="", claim=1, task=CreatedTask("task-1")) == ended
     assert one.find_maker("task-1") is None
 
 
@@ -186,6 +226,18 @@ def test_tasks_that_a_create_cannot_have_made(join: Join, time: Time) -> None:
 
     assert one.excluded(record.id, named) == {"made before", "made after"}
     assert one.excluded(record.id, []) == set()
+
+
+def test_create_that_was_taken_for_lost_is_in_the_history_of_its_task(journal: SqlJournal) -> None:
+    creates = journal.creates(V1)
+    added(creates)
+    assert creates.claim("1", dead={"one"}) is not None
+    creates.add_outcome("1", CommandEvent.LOSE, why="", claim=2)
+
+    creates.add_outcome("1", CommandEvent.CONFIRM, why="", claim=1, task=CreatedTask("t", Report("running", START)))
+
+    assert [type(each) for each in journal.history("t")] == [RecordedCreate, RecordedReport]
+    assert list(journal.check()) == []
 
 
 # --- in a database ----------------------------------------------------------------------------------
