@@ -10,9 +10,11 @@ from typing import Any, Generic, Literal
 from lifecycle.effects import (
     Failure,
     Load,
+    Missing,
     Progress,
     RecordReport,
     ReportProgress,
+    Response,
     Steps,
     Wait,
     WaitReason,
@@ -35,7 +37,7 @@ def read_state(lifecycle: Lifecycle[S, E]) -> Steps[S]:
         UnknownStatus: the lifecycle does not declare the status; it is recorded all the same.
         The adapter's error: the status cannot be read.
     """
-    status, record = yield from _poll()
+    status, record = yield from _record((yield from read_with_retries()))
     reported = lifecycle.require_state_of(status)
     return reported if record.current is None else record.current
 
@@ -89,6 +91,8 @@ def follow(
 ) -> Steps[S]:
     """Poll the task until it is settled or final, and return the state.
 
+    If its state was known before, one response that the service does not find it is no end: only two in a row are.
+
     Raises (when driven):
         WaitTimedOut: the driver's time is spent.
         UnknownStatus: the service reports a status that the lifecycle does not declare, and
@@ -101,10 +105,16 @@ def follow(
     record: TaskRecord[S, E] = yield Load()
     if record.current is not None and lifecycle.is_final(record.current):
         return record.current
-    poll = 0
+    poll, was_missing = 0, False
     while True:
         poll += 1
-        status, record = yield from _poll()
+        response = yield from read_with_retries()
+        may_be_found = record.current is not None and not was_missing
+        if isinstance(response, Missing) and may_be_found and (yield Wait(WaitReason.POLL, poll)):
+            was_missing = True
+            continue
+        was_missing = False
+        status, record = yield from _record(response)
         reported = lifecycle.state_of(status) if not stop_at_unknown else lifecycle.require_state_of(status)
         state = record.current
         yield ReportProgress(Progress(state, status, poll))
@@ -116,8 +126,7 @@ def follow(
             raise WaitTimedOut(lifecycle=lifecycle.name, task=task, until=until, state=last)
 
 
-def _poll() -> Steps[tuple[str, TaskRecord[Any, Any]]]:
-    response = yield from read_with_retries()
+def _record(response: Response) -> Steps[tuple[str, TaskRecord[Any, Any]]]:
     if isinstance(response, Failure):
         raise response.error
     record: TaskRecord[Any, Any] = yield RecordReport(Report(str(response.status), response.as_of))

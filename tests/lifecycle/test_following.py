@@ -309,6 +309,33 @@ def test_a_failed_poll_is_retried_or_raised() -> None:
         following(driver("v1", "running", reads=[DENIED]), "v1")
 
 
+def test_known_task_that_is_not_found_once_is_read_again() -> None:
+    waiting = driver("v1", "running", reads=[MISSING, "running", MISSING, "stopped"])
+
+    assert following(waiting, "v1") == "stopped"
+    assert [each.poll for each in waiting.told] == [2, 4]
+    assert [wait.reason for wait in waiting.waits()] == [WaitReason.POLL] * 3
+
+
+@pytest.mark.parametrize(
+    ("known", "reads", "how"),
+    [
+        ("running", [MISSING, MISSING], {}),
+        ("running", [MISSING], {"patience": 0}),
+        (None, [MISSING], {}),
+    ],
+)
+def test_task_that_is_not_found_twice_in_a_row_or_was_never_found_ends_the_wait(
+    known: str | None, reads: list[Any], how: dict[str, int]
+) -> None:
+    waiting = driver("v1", known, reads=reads, **how)
+
+    with pytest.raises(Mishap, match="404"):
+        following(waiting, "v1")
+
+    assert script(waiting).is_spent()
+
+
 def test_until_must_be_settled_or_final() -> None:
     with pytest.raises(ValueError, match="until must be 'settled' or 'final', not 'done'"):
         following(driver("v1", "running"), "v1", until="done")

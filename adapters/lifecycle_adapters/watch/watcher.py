@@ -388,7 +388,7 @@ class Watcher:
                 await self._on_status(watched, response)
             case Missing() if self._may_appear(watched):
                 self._put_back(watched, _APPEAR_PAUSE_S)
-            case Missing() if self._was_found(watched):  # one 404 does not end what a limit may have to stop
+            case Missing() if not watched.is_missing:  # one 404 does not end what a limit may have to stop
                 watched.is_missing = True
                 self._put_back(watched, min(self._pace.working_s, self._pace.longest_s))
             case Missing():
@@ -404,10 +404,6 @@ class Watcher:
         if created_at is None:
             return False
         return abs((self._clock() - created_at).total_seconds()) < self._client.timing.appear_s
-
-    def _was_found(self, watched: WatchedTask) -> bool:
-        """Return whether the task was found before, and not only missing since."""
-        return watched.record is not None and watched.record.current is not None and not watched.is_missing
 
     async def _on_response(self, watched: WatchedTask) -> None:
         """Record that the service responds: end an outage, and schedule the tasks that waited for that."""

@@ -609,17 +609,18 @@ def test_task_just_created_that_is_not_found_is_gone_only_after_five_seconds(
         assert found_after_s <= lagging.times_s()[-2] < 20
 
 
-def test_task_created_long_ago_is_gone_at_once() -> None:
-    journal = MemoryJournal()
+def test_task_created_long_ago_is_gone_after_two_reads() -> None:
+    journal, service = MemoryJournal(), Service()
     log = journal.task(V1_FULL, "a")
 
     async def everything() -> list[Event]:
         log.track(created=True)
         later = datetime.now(UTC) + timedelta(minutes=1)
-        async with watching(Service().client(journal=journal), clock=lambda: later) as watched:
+        async with watching(service.client(journal=journal), clock=lambda: later) as watched:
             watched.add("a")
             return [event async for event in watched.changes()]
 
     [gone] = run(everything())
     assert isinstance(gone, ReadFailed)
     assert gone.is_gone
+    assert len(service.times_s()) == 2

@@ -158,6 +158,19 @@ def test_a_task_that_was_found_before_is_gone_only_if_it_is_not_found_twice() ->
     assert states(emitted, "a") == ["running", "finished"], "it is watched on"
 
 
+def test_task_that_was_never_found_is_gone_only_if_it_is_not_found_twice() -> None:
+    service = Service()
+
+    async def everything() -> list[Event]:
+        timetable(service, {0.5: {"a": "running"}, 20.0: {"a": "finished"}})
+        async with watching(service.client()) as watched:
+            return await all_of(watched, "a")
+
+    assert states(run(everything()), "a") == ["running", "finished"]
+    first_s, second_s = service.times_s()[:2]
+    assert second_s - first_s >= 0.9, "the ordinary pause"
+
+
 def test_an_unknown_status_that_is_read_before_a_command_is_recorded_is_not_its_change() -> None:
     async def everything() -> list[Event]:
         journal, service = MemoryJournal(), Service({"a": "mystery"})
