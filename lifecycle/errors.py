@@ -365,15 +365,20 @@ class CreateContradicted(CreateError):
 
 
 class WaitTimedOut(LifecycleError, TimeoutError):
-    """A task was not settled or final in time; `.state` is its last known state, None if it was never read."""
+    """A task was not settled or final in time; `.state` is its last known state, None if it was never read.
 
-    def __init__(self, *, lifecycle: str, task: str, until: str, state: str | None) -> None:
+    `.why` is the error of the last read, None if that read succeeded.
+    """
+
+    def __init__(self, *, lifecycle: str, task: str, until: str, state: str | None, why: str | None = None) -> None:
+        self.why = why
         self.lifecycle = lifecycle
         self.task = task
         self.until = until
         self.state = state
         last = "its state is not known" if state is None else f"still {shortened(state)}"
-        super().__init__(f"{lifecycle} task {task}: not {until} in time, {last}")
+        failed = "" if why is None else f"; the last read failed: {why}"
+        super().__init__(f"{lifecycle} task {task}: not {until} in time, {last}{failed}")
 
 
 class UnreadableRecord(LifecycleError):

@@ -134,6 +134,9 @@ MESSAGES: dict[LifecycleError, str] = {
     WaitTimedOut(lifecycle="v1", task="task_12", until="final", state=V1State.PAUSED): (
         "v1 task task_12: not final in time, still 'paused'"
     ),
+    WaitTimedOut(lifecycle="v1", task="task_12", until="final", state=None, why="503 busy"): (
+        "v1 task task_12: not final in time, its state is not known; the last read failed: 503 busy"
+    ),
     MissingExtra("http", "yaml", needed_by="this"): "this needs extras: pip install 'task-lifecycle[http,yaml]'",
     AdapterError("the world is down"): "the world is down",
 }

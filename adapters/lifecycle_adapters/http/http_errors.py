@@ -114,8 +114,9 @@ class ClientUnusable(AdapterError, RuntimeError):
 
 
 class DetailsTimedOut(WaitTimedOut):
-    """A task has come to rest in `.state`, and the time was up before its details were read."""
+    """A task has come to rest in `.state`, and the time was up before its details were read; `.why` is the error."""
 
-    def __init__(self, *, lifecycle: str, task: str, until: str, state: str) -> None:
-        super().__init__(lifecycle=lifecycle, task=task, until=until, state=state)
-        self.args = (f"{lifecycle} task {task}: it is {shortened(state)}, but its details were not read in time",)
+    def __init__(self, *, lifecycle: str, task: str, until: str, state: str, why: str) -> None:
+        super().__init__(lifecycle=lifecycle, task=task, until=until, state=state, why=why)
+        unread = f"it is {shortened(state)}, but its details were not read in time: {why}"
+        self.args = (f"{lifecycle} task {task}: {unread}",)

@@ -170,10 +170,11 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
             on_progress: called after every poll; what it returns to an AsyncTask is awaited if it can be.
             on_unknown: what to do at a status that the lifecycle does not know.
         Raises:
-            WaitTimedOut: the time is up.
+            WaitTimedOut: the time is up; `.why` is the error of the last read, if that failed.
             DetailsTimedOut: the time is up, and the task has come to rest in `.state`; a WaitTimedOut.
             UnknownStatus: the service reports a status that the lifecycle does not know.
-            HttpError: the status cannot be read.
+            HttpError: the status cannot be read; NotFound only if the service does not find the task twice in a row, or
+                its state was not known before.
             TypeError, ValueError: `timeout_s` is no number of seconds, or is negative; nothing was sent.
         """
         waiting = self._procedures.wait(

@@ -187,7 +187,7 @@ class TaskProcedures(Generic[S, E]):
             if not pacer.is_late or not _may_pass(error):
                 raise
             known = (yield Load()).current
-            raise WaitTimedOut(**facts, state=None if known is None else str(known)) from error
+            raise WaitTimedOut(**facts, state=None if known is None else str(known), why=str(error)) from error
         pacer.restart()
         try:
             details = yield from self._read_details()
@@ -195,7 +195,7 @@ class TaskProcedures(Generic[S, E]):
             if not pacer.is_late or not _may_pass(error):
                 error.add_note(f"The task is {state!s}; only its details could not be read.")
                 raise
-            raise DetailsTimedOut(**facts, state=str(state)) from error
+            raise DetailsTimedOut(**facts, state=str(state), why=str(error)) from error
         output = value_at(details, self.binding.output_field)
         return TaskResult(state, output, cost_usd(details, self.binding.cost_field), details)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Literal
@@ -223,6 +224,13 @@ def test_wait_and_create_that_do_not_succeed_are_json_for_programs(emulator: Emu
     assert (late.exit_code, lost.exit_code) == (1, 1)
     assert (facts(late)["task"], facts(late)["error"], facts(late)["state"]) == (task, "wait_timed_out", "created")
     assert (facts(lost)["task"], facts(lost)["error"]) == (None, "create_uncertain")
+
+
+def test_wait_without_a_connection_says_why(server: dict[str, str]) -> None:
+    result = call("wait", "--api", "v1", "t", "--timeout", "0.1", "--base-url", "http://127.0.0.1:1", env=server)
+
+    assert result.exit_code == 1
+    assert re.search("its state is not known; the last read failed: .*refused", " ".join(result.stderr.split()))
 
 
 def test_bad_input_prints_no_json(server: dict[str, str]) -> None:

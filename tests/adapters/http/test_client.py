@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -351,6 +352,38 @@ def test_a_wait_that_takes_too_long(connect: Connect, emulator: Emulator) -> Non
     assert isinstance(raised.value, TimeoutError)
     assert (raised.value.state, raised.value.until, raised.value.task) == ("created", "settled", task.id)
     assert 0.1 <= time.monotonic() - begun_s < 3
+
+
+@pytest.mark.parametrize(
+    ("reply", "why"),
+    [
+        (Reply(status=503, body={"detail": "busy"}), "GET /api/v1/task/t/status.*busy"),
+        (Reply(body=b"no JSON"), "not JSON"),
+        (Reply(drops=True), "GET /api/v1/task/t/status"),
+    ],
+    ids=["503", "not JSON", "dropped"],
+)
+def test_wait_that_cannot_read_says_why(connect: Connect, serve: Serve, reply: Reply, why: str) -> None:
+    server = serve(lambda _: reply)
+    task = connect("v1", server.base_url, timing=replace(QUICK, attempts=1000)).task("t")
+
+    with pytest.raises(WaitTimedOut, match=f"its state is not known; the last read failed: .*{why}") as info:
+        task.wait(timeout_s=0.2)
+
+    assert info.value.why == str(info.value.__cause__)
+
+
+def test_wait_for_a_task_that_was_found_before_reads_a_404_twice(connect: Connect, serve: Serve) -> None:
+    missing, running = Reply(status=404), Reply(body="running")
+    replies = in_turn(running, missing, running, missing)
+    server = serve(replies)
+    task = connect("v1", server.base_url).task("t")
+    task.status()
+
+    with pytest.raises(NotFound):
+        task.wait(timeout_s=5)
+
+    assert len(server.seen) == 5
 
 
 def test_a_wait_without_time_looks_once(connect: Connect, emulator: Emulator) -> None:

@@ -58,8 +58,8 @@ def test_the_tree_at_the_top_of_the_file_is_the_tree() -> None:
 
 
 def test_the_errors_that_are_no_responses_survive_it_as_well() -> None:
-    late = DetailsTimedOut(lifecycle="v1", task="t", until="final", state="stopped")
-    assert str(late) == "v1 task t: it is 'stopped', but its details were not read in time"
+    late = DetailsTimedOut(lifecycle="v1", task="t", until="final", state="stopped", why="503 busy")
+    assert str(late) == "v1 task t: it is 'stopped', but its details were not read in time: 503 busy"
     assert isinstance(late, WaitTimedOut | TimeoutError)
     for error in (late, ClientUnusable("the client is closed")):
         for other in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
