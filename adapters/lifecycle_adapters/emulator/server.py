@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from lifecycle import Lifecycle
 from lifecycle.errors import AdapterError, UnknownName
-from lifecycle_adapters.argument_checks import require_number
+from lifecycle_adapters.argument_checks import require_callback, require_number
 from lifecycle_adapters.emulator.application import EmulatorApp, create_app
 from lifecycle_adapters.emulator.call_log import RecordedCall
 from lifecycle_adapters.emulator.calls import binding_of
@@ -281,8 +281,10 @@ def serve(
         UnknownName: `lifecycles` names an unknown service.
         ValueError: the pace is negative or not finite, or a lifecycle has a state or a command that its service
             does not have.
+        TypeError: `on_start` cannot be called.
     """
     _require_port(port)
+    require_callback(on_start, "on_start", "the base URL")
     app = create_app(pace_s=pace_s, manual=manual, lifecycles=lifecycles, api_key=api_key, webhook=webhook)
     with _listen(port) as listening:
         if on_start is not None:

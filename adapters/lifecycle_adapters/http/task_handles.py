@@ -17,6 +17,7 @@ from lifecycle.following import Until
 from lifecycle.journal import TaskJournal
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.process_bound import ProcessBound
+from lifecycle_adapters.argument_checks import require_callback
 from lifecycle_adapters.http.arguments import (
     OnUnknown,
     longest_wait_s,
@@ -128,6 +129,7 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
             dead: names of workers that are known to be gone: what they have claimed is settled at once.
         Raises:
             CommandInFlight: another worker has claimed it, and `wait` is False.
+            TypeError: `dead` is no collection of texts.
             The errors of `send`.
         """
         return self._driver.run(self._procedures.recover(dead=worker_names(dead), in_flight_s=longest_wait_s(wait)))
@@ -166,7 +168,7 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
         Args:
             until: "settled" or "final".
             timeout_s: seconds to wait, whatever a request takes; a last one may take half a second more. None for as
-                long as it takes.
+                long as it takes. It does not cut `on_progress`, which is the caller's.
             on_progress: called after every poll; what it returns to an AsyncTask is awaited if it can be.
             on_unknown: what to do at a status that the lifecycle does not know.
         Raises:
@@ -175,8 +177,10 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
             UnknownStatus: the service reports a status that the lifecycle does not know.
             HttpError: the status cannot be read; NotFound only if the service does not find the task twice in a row, or
                 its state was not known before.
-            TypeError, ValueError: `timeout_s` is no number of seconds, or is negative; nothing was sent.
+            TypeError, ValueError: `timeout_s` is no number of seconds, or is negative; or `on_progress` cannot be
+                called, or `until` or `on_unknown` is none of its values. Nothing was sent.
         """
+        require_callback(on_progress, "on_progress", "the progress of a wait")
         waiting = self._procedures.wait(
             until, seconds(timeout_s, "timeout_s"), stop_at_unknown=raises_on_unknown(on_unknown)
         )
@@ -253,6 +257,7 @@ class AsyncTask(_Handle[S, E], CommandMethods[E, Coroutine[Any, Any, CommandResu
         on_unknown: OnUnknown = "raise",
     ) -> TaskResult[S]:
         """Poll until the task is settled (no work is being done) or final (it is over)."""
+        require_callback(on_progress, "on_progress", "the progress of a wait")
         waiting = self._procedures.wait(
             until, seconds(timeout_s, "timeout_s"), stop_at_unknown=raises_on_unknown(on_unknown)
         )

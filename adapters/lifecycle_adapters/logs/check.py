@@ -10,7 +10,7 @@ from typing import Any, cast
 from lifecycle import Channel, Lifecycle
 from lifecycle.conformance import Mode
 from lifecycle.errors import shortened
-from lifecycle_adapters.argument_checks import require, require_lifecycle
+from lifecycle_adapters.argument_checks import require, require_callback, require_lifecycle
 from lifecycle_adapters.logs import queries
 from lifecycle_adapters.logs.columns import Columns
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession, Progress
@@ -78,12 +78,14 @@ def check_logs(
         ValueError: `mode` is neither; the channel has more than 500 statuses; `ignore_case` is given and two statuses
             differ in letter case only; or `memory` or `threads` is not a limit that DuckDB understands.
         TypeError: `source` is not a source, such as the name of a file; or a `Frame` was made of something else; or
-            `lifecycle`, `columns` or `threads` has the wrong type.
+            `lifecycle`, `columns` or `threads` has the wrong type; or `progress` or `keep_rejects` cannot be called.
         MissingExtra: an optional dependency of the source is not installed.
     """
     require_lifecycle(lifecycle)
     _require_source(source)
     require(columns, Columns | None, "columns must be Columns(...)")
+    require_callback(progress, "progress", "what is done and its share")
+    require_callback(keep_rejects, "keep_rejects", "what writes the rejects")
     rules = Rules(lifecycle, mode=mode, channel=channel, ignore_case=ignore_case)
     columns = columns or Columns()
     session = DuckDbSession(memory=memory, threads=threads, spill=spill, progress=progress)

@@ -18,7 +18,7 @@ import httpx2
 import pytest
 
 from lifecycle import UnknownName
-from lifecycle_adapters.emulator import Emulator, EmulatorNotRunning
+from lifecycle_adapters.emulator import Emulator, EmulatorNotRunning, serve
 from tests.adapters.emulator.requests import BY_NAME, HEADERS, command, connect, create, state
 
 ROOT = Path(__file__).parents[3]
@@ -186,6 +186,12 @@ def test_the_missing_extra_is_named() -> None:
     assert done.stderr.rstrip().endswith(
         "lifecycle_adapters.emulator needs an extra: pip install 'task-lifecycle[emulator]'"
     )
+
+
+def test_callback_that_cannot_be_called_is_refused() -> None:
+    not_callable: Any = 3
+    with pytest.raises(TypeError, match="on_start must be called with the base URL, and 3 cannot be called"):
+        serve(port=0, on_start=not_callable)
 
 
 def test_an_invalid_pace_is_refused() -> None:

@@ -303,6 +303,13 @@ def test_what_is_no_source_is_told(source: Any, told: str) -> None:
         check_logs(V1_FULL, source)
 
 
+@pytest.mark.parametrize("name", ["progress", "keep_rejects"])
+def test_callback_that_cannot_be_called_is_refused(name: str) -> None:
+    settings: dict[str, Any] = {name: 3}
+    with pytest.raises(TypeError, match=f"{name} must be called with .*, and 3 cannot be called"):
+        check_logs(V1_FULL, Frame({}), **settings)
+
+
 def frames_of(library: str) -> Callable[[dict[str, list[Any]]], Any]:
     """What makes frames of lists."""
     made: Any = import_module(library)
