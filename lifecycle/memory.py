@@ -11,6 +11,7 @@ from typing import Any, Generic, NamedTuple
 from weakref import WeakValueDictionary
 
 from lifecycle.catalog import COMMAND, CommandEvent
+from lifecycle.errors import shortened
 from lifecycle.journal import (
     NO_CONTEXT,
     CommandEntry,
@@ -43,6 +44,20 @@ OnReport = Callable[[Lifecycle[Any, Any], ReportEntry[Any, Any], TaskRecord[Any,
 
 
 _now = partial(datetime.now, UTC)
+_LONGEST_LEASE_S = 365 * 24 * 3600.0
+
+
+def _check_settings(on_report: Any, worker: Any, lease_s: Any) -> None:
+    if on_report is not None and not callable(on_report):
+        raise TypeError(f"on_report must be called with reports, and {shortened(on_report)} cannot be called")
+    if not isinstance(worker, str):
+        raise TypeError(f"worker must be text, not {shortened(worker)} ({type(worker).__name__})")
+    if lease_s is None:
+        return
+    if isinstance(lease_s, bool) or not isinstance(lease_s, int | float):
+        raise TypeError(f"lease_s must be a number, not {shortened(lease_s)} ({type(lease_s).__name__})")
+    if not 0 < lease_s <= _LONGEST_LEASE_S:
+        raise ValueError(f"lease_s must be more than 0 and at most {_LONGEST_LEASE_S:g}, not {lease_s}")
 
 
 class MemoryJournal(ProcessBound):
@@ -63,8 +78,9 @@ class MemoryJournal(ProcessBound):
             None for never: a thread that is gone has released what it claimed.
         clock: returns the time, aware and in UTC.
     Raises:
-        TypeError: `clock` cannot be called, or returns no datetime.
-        ValueError: `lease_s` is not more than 0, or the time of `clock` has no zone.
+        TypeError: `lease_s` is not a number, `worker` is not a text, `on_report` or `clock` cannot be called, or
+            `clock` returns no datetime.
+        ValueError: `lease_s` is not more than 0 or longer than a year, or the time of `clock` has no zone.
     """
 
     _instead = "a journal that processes share is `lifecycle_adapters.journal.SqlJournal`"
@@ -77,14 +93,14 @@ class MemoryJournal(ProcessBound):
         lease_s: float | None = None,
         clock: Callable[[], datetime] = _now,
     ) -> None:
-        if lease_s is not None and not lease_s > 0:
-            raise ValueError(f"lease_s must be more than 0, not {lease_s}")
+        _check_settings(on_report, worker, lease_s)
         check_clock(clock)
         self._store = _Store(on_report, None if lease_s is None else timedelta(seconds=lease_s), clock)
         self._worker = worker
 
     def join(self, worker: str) -> MemoryJournal:
-        """Return the same journal, for another worker of this process."""
+        """Return the same journal, for another worker of this process. Raises TypeError: `worker` is not a text."""
+        _check_settings(None, worker, None)
         joined = object.__new__(type(self))
         joined._store, joined._worker = self._store, worker
         return joined

@@ -597,6 +597,29 @@ def test_a_release_is_not_an_entry() -> None:
     assert workers.a.load().open_command == workers.a.load_command(workers.id)
 
 
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"lease_s": True}, TypeError, "lease_s must be a number, not True"),
+        ({"lease_s": "5"}, TypeError, "lease_s must be a number, not '5'"),
+        ({"lease_s": 0}, ValueError, "lease_s must be more than 0"),
+        ({"lease_s": float("nan")}, ValueError, "lease_s must be more than 0"),
+        ({"lease_s": float("inf")}, ValueError, "at most 3.1536e.07, not inf"),
+        ({"worker": None}, TypeError, "worker must be text, not None"),
+        ({"on_report": 3}, TypeError, "on_report must be called with reports, and 3 cannot be called"),
+    ],
+)
+def test_settings_of_the_wrong_kind_are_refused(given: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        MemoryJournal(**given)
+
+
+def test_worker_that_joins_is_named_by_a_text() -> None:
+    name: Any = b"w"
+    with pytest.raises(TypeError, match="worker must be text"):
+        MemoryJournal().join(name)
+
+
 def test_the_clock_is_the_present_in_utc() -> None:
     log = MemoryJournal(lease_s=60).task(get("v1"), TASK)
     log.add_report(Report("running", START))

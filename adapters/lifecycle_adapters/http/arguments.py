@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Literal
+from collections.abc import Collection, Iterable
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from lifecycle.journal import RequestContext
@@ -41,10 +41,22 @@ def longest_wait_s(wait: bool) -> float:
 
 
 def worker_names(dead: Collection[str]) -> frozenset[str]:
-    """Return the names of workers. Raises TypeError: it is one name."""
+    """Return the names of workers. Raises TypeError: it is one name, or no collection of texts."""
     if isinstance(dead, str):
         raise TypeError(f"dead is a collection of names, such as {{{dead!r}}}, not one name")
-    return frozenset(dead)
+    given: Any = dead
+    if isinstance(given, bytes | bytearray) or not isinstance(given, Iterable):
+        raise TypeError(f"dead must be a collection of names, such as {{'worker-1'}}, not {given!r:.80}")
+    names = list(dead)
+    for each in names:
+        require(each, str, "dead must hold names of workers, which are texts")
+    return frozenset(names)
+
+
+def create_name(create_id: str) -> str:
+    """Return the id of a create. Raises TypeError: it is no text."""
+    require(create_id, str, "create_id must be text, as `recover` names it")
+    return create_id
 
 
 def raises_on_unknown(on_unknown: OnUnknown) -> bool:

@@ -36,6 +36,7 @@ from lifecycle.process_bound import ProcessBound
 from lifecycle_adapters import telemetry
 from lifecycle_adapters.argument_checks import TaskId, id_text, require
 from lifecycle_adapters.http.arguments import (
+    create_name,
     longest_wait_s,
     request_context,
     server,
@@ -299,9 +300,12 @@ class Client(_Configured[S, E]):
         Raises:
             CreateInFlight: a living worker has claimed the create.
             ValueError: there is no such create, or it has ended; or another create made the task.
+            TypeError: the create's id is no text, or the task's no text, integer or UUID.
             HttpError: the task cannot be read; nothing was recorded of the create.
         """
-        return Task(self._driver, self._driver.run(self._create_procedures()[0].adopt(create_id, id_text(task_id))))
+        return Task(
+            self._driver, self._driver.run(self._create_procedures()[0].adopt(create_name(create_id), id_text(task_id)))
+        )
 
     def abandon_create(self, create_id: str, *, reason: str = "") -> None:
         """Record that an uncertain create made no task: its key is free again.
@@ -311,7 +315,7 @@ class Client(_Configured[S, E]):
             ValueError: there is no such create, or it has ended.
             TypeError: the id or the reason is no text.
         """
-        require(create_id, str, "create_id must be text, as `recover` names it")
+        create_id = create_name(create_id)
         require(reason, str, "reason must be text")
         self._driver.run(self._create_procedures()[0].abandon(create_id, reason))
 
@@ -349,6 +353,7 @@ class Client(_Configured[S, E]):
             outcome, with the tasks that it may have made.
         Raises:
             AdapterError: the journal cannot be read or written.
+            TypeError: `dead` is no collection of texts.
         """
         given: dict[str, Any] = {"dead": worker_names(dead), "in_flight_s": longest_wait_s(wait)}
         commands = [found for each in self._open_commands() if (found := self._settled(each, given)) is not None]
@@ -479,13 +484,14 @@ class AsyncClient(_Configured[S, E]):
     async def adopt_create(self, create_id: str, task_id: TaskId) -> AsyncTask[S, E]:
         """Record that an uncertain create made this task, which is read first, and return a handle on the task."""
         return AsyncTask(
-            self._driver, await self._driver.run(self._create_procedures()[0].adopt(create_id, id_text(task_id)))
+            self._driver,
+            await self._driver.run(self._create_procedures()[0].adopt(create_name(create_id), id_text(task_id))),
         )
 
     @twin_of(Client.abandon_create)
     async def abandon_create(self, create_id: str, *, reason: str = "") -> None:
         """Record that an uncertain create made no task: its key is free again."""
-        require(create_id, str, "create_id must be text, as `recover` names it")
+        create_id = create_name(create_id)
         require(reason, str, "reason must be text")
         await self._driver.run(self._create_procedures()[0].abandon(create_id, reason))
 

@@ -386,6 +386,14 @@ def test_wait_for_a_task_that_was_found_before_reads_a_404_twice(connect: Connec
     assert len(server.seen) == 5
 
 
+def test_callback_that_cannot_be_called_is_refused_before_anything_is_sent(connect: Connect, serve: Serve) -> None:
+    server = serve(lambda _: Reply(body="running"))
+    not_callable: Any = 3
+    with pytest.raises(TypeError, match="on_progress must be called with the progress of a wait, and 3 cannot"):
+        connect("v1", server.base_url).task("t").wait(timeout_s=0, on_progress=not_callable)
+    assert server.seen == []
+
+
 def test_a_wait_without_time_looks_once(connect: Connect, emulator: Emulator) -> None:
     task = connect("v4", emulator.base_url).create("buy milk")
     reads = len(emulator.calls())
@@ -697,9 +705,20 @@ def test_labels_that_are_empty_and_no_mapping_are_refused(connect: Connect, serv
 
 
 @pytest.mark.parametrize("create_id", [None, 1])
-def test_create_to_abandon_is_named_by_text(connect: Connect, create_id: Any) -> None:
+def test_create_to_adopt_or_abandon_is_named_by_text(connect: Connect, create_id: Any) -> None:
+    client = connect("v1", "http://127.0.0.1:1")
     with pytest.raises(TypeError, match="create_id must be text"):
-        connect("v1", "http://127.0.0.1:1").abandon_create(create_id)
+        client.abandon_create(create_id)
+    with pytest.raises(TypeError, match="create_id must be text"):
+        client.adopt_create(create_id, "t")
+
+
+@pytest.mark.parametrize("dead", [b"w", b"", 5, None, [None], [1], ["w", b"w"], [[]]])
+def test_dead_workers_are_a_collection_of_texts(connect: Connect, dead: Any) -> None:
+    client = connect("v1", "http://127.0.0.1:1")
+    for recover in (client.recover, client.task("t").recover):
+        with pytest.raises(TypeError, match=r"dead must (be a collection of|hold) names"):
+            recover(dead=dead)
 
 
 @pytest.mark.parametrize("name", ["attempts", "max_response_bytes"])
