@@ -142,7 +142,7 @@ class Conformance(Graph[S, E]):
     def _vocabulary(self, channel: str) -> dict[str, S]:
         try:
             return self._statuses[channel]
-        except KeyError:
+        except (KeyError, TypeError):
             raise UnknownName("channel", channel, known=self._statuses, where=self.name) from None
 
     def require_state_of(self, status: str, *, channel: str = Channel.API) -> S:

@@ -156,7 +156,7 @@ class Table(Generic[S, E]):
         """
         try:
             return self._targets[state, event]
-        except KeyError:
+        except (KeyError, TypeError):  # a TypeError if one of the two is unhashable, and so no name
             pass
         return self._refused(state, event)
 
@@ -169,7 +169,7 @@ class Table(Generic[S, E]):
         """
         try:
             target = self._targets[state, event]
-        except KeyError:
+        except (KeyError, TypeError):
             target = None
         if target is None:
             self._refused(state, event)
@@ -293,12 +293,14 @@ class Table(Generic[S, E]):
         """Return the declared name that equals `state`, which may be plain text. Raises UnknownName."""
         try:
             return self._names[state]
-        except KeyError:
+        except (KeyError, TypeError):
             raise self._unknown_state(state) from None
 
     def _require_event(self, event: E) -> None:
-        if event not in self._system.origins:
-            raise self._unknown_event(event)
+        try:
+            self._system.origins[event]
+        except (KeyError, TypeError):
+            raise self._unknown_event(event) from None
 
     def _unknown_state(self, state: S) -> UnknownName:
         return self._unknown_name("state", state, self._system.states)
@@ -312,5 +314,5 @@ class Table(Generic[S, E]):
     def _declared_by(self, name: str, known: tuple[str, ...]) -> str | None:
         """Return the extension of this lifecycle that declares `name`; None if their shared enumeration lacks it."""
         vocabulary = type(known[0]) if known else str
-        shared = issubclass(vocabulary, StrEnum) and name in {member.value for member in vocabulary}
+        shared = issubclass(vocabulary, StrEnum) and name in [member.value for member in vocabulary]
         return self.extended_by if shared else None

@@ -250,7 +250,7 @@ QUESTIONS: dict[str, Callable[[Lifecycle[str, str], str], Any]] = {
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
-@pytest.mark.parametrize("name", ["", "nonsense", "stopp", 1, pytest.param("x" * 1_000_000, id="a megabyte")])
+@pytest.mark.parametrize("name", ["", "nonsense", "stopp", 1, [], {}, pytest.param("x" * 1_000_000, id="a megabyte")])
 def test_a_name_that_is_not_declared_raises_everywhere(question: str, name: Any) -> None:
     kind = question.partition(", ")[2]
     with pytest.raises(UnknownName) as info:
