@@ -29,7 +29,7 @@ from lifecycle.effects import (
     Steps,
     read_with_retries,
 )
-from lifecycle.errors import AdapterError, LifecycleError, WaitTimedOut
+from lifecycle.errors import AdapterError, LifecycleError, UnknownName, WaitTimedOut
 from lifecycle.following import Until, WorkTracker, follow, read_state
 from lifecycle.journal import NO_CONTEXT, Report, RequestContext, TaskJournal
 from lifecycle.lifecycle import Lifecycle
@@ -93,7 +93,7 @@ class TaskProcedures(Generic[S, E]):
         self, command: E, fields: Mapping[str, Any], context: RequestContext = NO_CONTEXT, *, in_flight_s: float = 0.0
     ) -> Procedure[CommandResult[S, E]]:
         """Send a command. Raises UnknownName and TypeError at once, before anything is recorded."""
-        self.lifecycle.event(command)
+        self._require_command(command)
         request = self.binding.command_request(command, self.task_id, fields)
         if context.idempotency_key is not None:  # given again it is compared with what a journal kept, which is JSON
             fields = json.loads(json.dumps(fields))
@@ -145,6 +145,14 @@ class TaskProcedures(Generic[S, E]):
         self._observe(response)
 
     # --- composed procedures ---
+
+    def _require_command(self, command: E) -> None:
+        """Raise UnknownName, which lists the commands and no remote event, unless it is an event of the lifecycle."""
+        try:
+            self.lifecycle.event(command)
+        except UnknownName as error:
+            known, declared_by = self.lifecycle.commands, error.declared_by
+            raise UnknownName("command", command, known=known, where=error.where, declared_by=declared_by) from None
 
     def _commands(self) -> CommandProcedure[S, E]:
         proved_by_read = frozenset(self.binding.proofs)

@@ -334,7 +334,10 @@ def test_the_lifecycle_that_was_named_governs(emulator: Emulator, server: dict[s
             ("status", "--api", "v1", "x", "--base-url", "nowhere"),
             "base_url must be like 'https://host', not 'nowhere'",
         ),
-        (("send", "--api", "v1", "x", "stpo"), "v1-full: unknown event 'stpo'; did you mean 'stop'?"),
+        (
+            ("send", "--api", "v1", "x", "stpo"),
+            "v1-full: unknown command 'stpo'; did you mean 'stop'? (known: pause, resume, stop)",
+        ),
         (("send", "--api", "v3", "x", "dispatch"), "POST /sessions needs task"),
         (("send", "--api", "v1", "x", "stop", "--field", "why=so"), "PUT /stop-task takes no fields"),
         (("send", "--api", "v1", "x", "stop", "--field", "origin=me"), "--field cannot send 'origin'"),

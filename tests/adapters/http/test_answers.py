@@ -672,7 +672,8 @@ def test_a_redundant_command_returns_and_is_not_sent(connect: Connect, serve: Se
 def test_no_command_of_this_service_is_refused_at_once(connect: Connect, serve: Serve, misuse: str) -> None:
     server = serve(V1Service())
     task = connect("v1", server.base_url).task("t")
-    with pytest.raises(UnknownName):
+    with pytest.raises(UnknownName) as info:
         task.send(misuse)
+    assert info.value.known == ("pause", "resume", "stop")
     assert server.seen == []
     assert lives(task.journal) == []
