@@ -175,6 +175,7 @@ _POSTGRES_BEGINS = {
     TransactionMode.SNAPSHOT: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
 }
 _IDLE_S = 1.0
+_THREE_SLASHES = "the URL of a journal in SQLite has three slashes before its path, as in sqlite:///journal.db"
 _CREATING = 0x6C696665  # an arbitrary lock number, unlikely to be used by other applications
 
 # --- connections ----------------------------------------------------------------------------------
@@ -186,8 +187,12 @@ def _url(url: str | os.PathLike[str]) -> URL:
     require(text, str, "url must be a path in text")
     if is_dsn(text):
         return _of_dsn(text)
+    if text.lower().startswith("sqlite:") and not is_url(text):
+        raise ValueError(f"{_THREE_SLASHES} (write ./ before the name of a file that begins so)")
     parsed = _parsed(text) if is_url(text) else URL.create("sqlite", database=text)
     match parsed.get_backend_name():
+        case "sqlite" if parsed.host:
+            raise ValueError(_THREE_SLASHES)
         case "sqlite" if parsed.database in (None, "", ":memory:"):
             raise ValueError("a journal in memory is lifecycle.memory.MemoryJournal; SQLite's needs a file")
         case "sqlite" if parsed.query:

@@ -358,6 +358,17 @@ def test_a_journal_in_memory_is_another(url: str) -> None:
         SqlJournal(url)
 
 
+@pytest.mark.parametrize("url", ["sqlite://j.db", "sqlite://j/j.db", "sqlite:j.db", "SQLite:/j.db"])
+def test_url_of_sqlite_without_three_slashes_says_so(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(ValueError, match="three slashes before its path, as in sqlite:///journal"):
+        SqlJournal(url)
+
+    assert list(tmp_path.iterdir()) == []
+    SqlJournal("./sqlite:j.db").close()
+
+
 def test_a_url_of_sqlite_has_no_options(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="with nothing after it"):
         SqlJournal(f"sqlite:///{tmp_path / 'journal.db'}?mode=memory&uri=true")
