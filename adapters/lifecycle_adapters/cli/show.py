@@ -74,6 +74,21 @@ def _producer(format_: str) -> Produce:
         raise UnknownName("format", format_, known=_formats(), where="show") from None
 
 
+_SUFFIXES = {
+    ".dot": {"dot"}, ".gv": {"dot"}, ".json": {"json"}, ".mmd": {"mermaid"}, ".png": {"png"}, ".puml": {"plantuml"},
+    ".svg": {"svg"}, ".yaml": {"yaml", "json"}, ".yml": {"yaml", "json"},
+}  # fmt: skip
+"""The formats that a file with this suffix may have; JSON is YAML. Any other suffix says nothing."""
+
+
+def _require_suffix(output: Path, format_: str) -> None:
+    """End the command as bad input if programs would take the file for one of another format."""
+    formats = _SUFFIXES.get(output.suffix.lower(), {format_})
+    if format_ not in formats:
+        other = " or ".join(sorted(formats))
+        fail(f"{shown(output)} would hold {format_}; give --format {other}, or another suffix", BAD_INPUT)
+
+
 def _deliver(content: str | bytes, output: Path | None) -> None:
     data = content if isinstance(content, bytes) else content.rstrip("\n").encode() + b"\n"
     if output is not None:
@@ -117,7 +132,12 @@ def show(
     ] = _TABLES,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="File to write to instead of the standard output.", dir_okay=False),
+        typer.Option(
+            "--output",
+            "-o",
+            help="File to write to instead of the standard output; its suffix must fit --format.",
+            dir_okay=False,
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -133,7 +153,10 @@ def show(
         fail(f"--json and --format {shown(format_)} exclude each other", BAD_INPUT)
     chosen = "json" if as_json else format_
     if chosen != _TABLES:
-        _deliver(_producer(chosen)(lifecycle, state), output)
+        producer = _producer(chosen)
+        if output is not None:
+            _require_suffix(output, chosen)
+        _deliver(producer(lifecycle, state), output)
     elif output is not None:
         fail(f"{_TABLES!r} cannot be written to a file; --output needs another --format", BAD_INPUT)
     else:

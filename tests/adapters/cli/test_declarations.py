@@ -199,6 +199,9 @@ def test_what_is_declared_by_strangers_is_shown_harmlessly(door: Path) -> None:
         (["v1", "--format", "pgn"], "show: unknown format 'pgn'; did you mean 'png'?"),
         (["v1", "--output", "x"], "'tables' cannot be written to a file; --output needs another --format"),
         (["v1", "--state", "paused", "--format", "yaml"], "YAML is the declaration, which has no current state"),
+        (["v1", "--format", "svg", "-o", "x.PNG"], "x.PNG would hold svg; give --format png, or another suffix"),
+        (["v1", "--format", "png", "-o", "x.yml"], "x.yml would hold png; give --format json or yaml, or another"),
+        (["v1", "--json", "-o", "x.svg"], "x.svg would hold json; give --format svg, or another suffix"),
         (["v1", "--format", "json", "--output", "/missing/x"], "No such file or directory: /missing/x"),
     ],
 )
