@@ -375,7 +375,10 @@ def _json_lines(rows: Iterable[dict[str, str]]) -> Iterator[str]:
 
 
 def forget(task_id: TaskId, *, journal: JournalAt, lifecycle: OfLifecycle = None) -> None:
-    """Delete everything recorded about a task."""
+    """Delete everything recorded about a task.
+
+    The idempotency keys of its create and its commands are free again: the next use of one is sent as new.
+    """
     with _opened(journal, read_only=False) as opened:
         count = opened.forget(task_id, lifecycle)
     if not count:
@@ -398,7 +401,8 @@ def prune(
 ) -> None:
     """Delete the tasks that are over and have no record since --before, and print their number.
 
-    Tasks of a lifecycle that is not in the catalog are kept, unless --declaration gives its file.
+    Tasks of a lifecycle that is not in the catalog are kept, unless --declaration gives its file. The idempotency keys
+    of what is deleted are free again: the next use of one is sent as new.
     """
     with _opened(journal, read_only=False) as opened:
         say(str(opened.prune(before, _with_own(declaration))))

@@ -272,6 +272,7 @@ class SqlJournal(ProcessBound):
         """Delete everything about a task, and return the number of deleted tasks (one for each lifecycle).
 
         Of a webhook about it only the digest stays that recognises a repeated delivery, until it is pruned.
+        The idempotency keys of its create and its commands are free again: the next use of one is sent as new.
 
         Raises:
             UnknownName: the journal is not empty, and no task of this lifecycle is recorded.
@@ -285,7 +286,8 @@ class SqlJournal(ProcessBound):
         """Delete the tasks that are over, have no open command and no entry since `before`; return their number.
 
         Deliveries that were received before `before` are deleted too. This takes several transactions, so that
-        other workers do not wait long.
+        other workers do not wait long. The idempotency keys of what is deleted are free again: the next use of one
+        is sent as new.
 
         Raises:
             TypeError: `before` is not a datetime, or `lifecycles` is not a mapping of names to lifecycles.
