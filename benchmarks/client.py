@@ -92,7 +92,7 @@ def _requests(url: str) -> list[dict[str, Any]]:
     """What httpx2 is to be called with for one cycle."""
     read = BINDING.status.request(BINDING.base_path, task_id=_TASK)
     requests = [each for command in _CYCLE for each in (BINDING.command_request(command, _TASK), read)]
-    headers = BINDING.headers(_KEY)
+    headers = BINDING.request_headers(_KEY)
     return [
         {"method": each.method, "url": url + each.path, "params": each.query or None, "headers": headers}
         for each in requests

@@ -32,7 +32,9 @@ def rows(*, pairs: int, requests: int) -> list[Row]:
 def _created(url: str) -> str:
     """Create a task and return its id."""
     request = BINDING.create.request(BINDING.base_path, fields={"task": "benchmark"})
-    answer = httpx2.request(request.method, url + request.path, json=request.body, headers=BINDING.headers(_KEY))
+    answer = httpx2.request(
+        request.method, url + request.path, json=request.body, headers=BINDING.request_headers(_KEY)
+    )
     return str(answer.raise_for_status().json()[BINDING.id_field])
 
 
@@ -41,7 +43,7 @@ def _load(url: str, task_id: str, requests: int) -> Measure:
     assert host is not None
     assert port is not None
     read = BINDING.status.request(BINDING.base_path, task_id=task_id)
-    headers = {"Host": f"{host}:{port}", **BINDING.headers(_KEY)}
+    headers = {"Host": f"{host}:{port}", **BINDING.request_headers(_KEY)}
     lines = [f"{read.method} {read.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     message = "\r\n".join([*lines, "", ""]).encode()
 

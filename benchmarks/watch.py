@@ -39,7 +39,7 @@ def rows(*, tasks: int, idle_s: float) -> list[Row]:
     """Measure so many tasks against one, with each journal, and look at them idle for so many seconds."""
     with running("bare") as url:
         pause = WIRE.command_request(V1Event.PAUSE, "task")
-        httpx2.request(pause.method, url + pause.path, headers=WIRE.headers(_KEY)).raise_for_status()
+        httpx2.request(pause.method, url + pause.path, headers=WIRE.request_headers(_KEY)).raise_for_status()
         return [row for journal in ("memory", "sqlite") for row in _rows(journal, url, tasks, idle_s)]
 
 

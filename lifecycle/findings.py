@@ -61,6 +61,8 @@ def bad_value(error: Mapping[str, Any]) -> DefinitionFinding:
     kind = error["type"]
     should = _SHOULD.get(kind) or error["msg"].removeprefix("Input ")
     message = _PLAINER.get(kind) or f"{should}, not {_given(error['input'])}"
+    if kind == "import_error":
+        message = f"cannot be imported: {error['ctx']['error']}"
     return DefinitionFinding("bad_value", path_text(error["loc"]), message, error["loc"])
 
 

@@ -76,7 +76,7 @@ class Stage:
         binding = cast("Client", self.clients["sync"]).binding
         request = binding.command_request(command, task_id, fields(command))
         url = self.emulator.base_url + request.path
-        headers = binding.headers(KEY)
+        headers = binding.request_headers(KEY)
         return self.http.request(request.method, url, params=request.query, json=request.body, headers=headers)
 
 

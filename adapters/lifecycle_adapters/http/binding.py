@@ -5,7 +5,7 @@ Browser Use Cloud, client.py sends.
 
     request = V2.command_request(V2Event.STOP, task_id)
     response = my_client.request(request.method, base_url + request.path, params=request.query,
-                                 json=request.body, headers=V2.headers(api_key))
+                                 json=request.body, headers=V2.request_headers(api_key))
     outcome = V2.parse_response(V2.call(V2Event.STOP), request, status_code=response.status_code,
                                 headers=response.headers, content=response.content, as_of=started_at)
 
@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Generic, Literal, cast, get_args
 
-from pydantic import Field, TypeAdapter, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import Field, ImportString, TypeAdapter, ValidatorFunctionWrapHandler, WrapValidator
 
 from lifecycle.declaration import Flag, Name, StrictText
 from lifecycle.documents import Document, read_json, read_yaml
@@ -62,6 +62,7 @@ _NOT_FOR_KEYS = frozenset({
 # fmt: on
 _PLACEHOLDER = re.compile(r"\{\w*\}")
 _READS = ("GET", "POST")  # services that are asked by POST alone exist: JSON-RPC, GraphQL
+_LONGEST_REASON = 300  # characters of a foreign error
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -365,6 +366,10 @@ class HttpBinding(Declared, Generic[S, E]):
     then a create takes no task.
     Dots make each of these fields, and `id_field`, a path: "status.state" is the field `state` of the object in the
     field `status`.
+    `state_of` is a function that is given what is at a status field ("" for the whole document) and returns the status,
+    if no field holds it: for GitHub's `status` and `conclusion`, or Google's `done` and `error`. In a file it is
+    `module:function`, which is imported. A response from which it raises, or returns no text, is invalid.
+    `headers` are sent with every request, such as the version of the API.
     `authentication` is None if the service asks for no key. `key_variable` is where its key is found if the caller
     gives none; with None the caller must.
 
@@ -409,6 +414,13 @@ class HttpBinding(Declared, Generic[S, E]):
     ] = ()
     created_field: _PathOrNone = None
     task_field: _PathOrNone = "task"
+    state_of: Annotated[
+        ImportString[Callable[[Any], Any]] | None,
+        Field(description="a function, or its place as text such as 'mine.printer:status_of', or None"),
+    ] = None
+    headers: Annotated[_Texts, Field(description="a mapping of text to text, such as {'Accept-Version': '2'}")] = field(
+        default_factory=dict[str, str]
+    )
     key_variable: Annotated[
         KeyVariable | None,
         Field(description="a KeyVariable, such as KeyVariable('PRINTER_KEY', 'https://host'), or None"),
@@ -440,6 +452,12 @@ class HttpBinding(Declared, Generic[S, E]):
         if path and (not path.startswith("/") or path.endswith("/")):
             yield ("base_path",), f"must be empty, or begin with '/' and not end with it, not {path!r}"
         yield from _wrong_server("base_url", self.base_url, path)
+        of_key = None if self.authentication is None else self.authentication.header.casefold()
+        for name, value in self.headers.items():
+            if not _HEADER_NAME.fullmatch(name) or name.casefold() in {*_NOT_FOR_KEYS, of_key}:
+                yield ("headers", name), f"{name!r} is no name of a header, or HTTP's own, or carries the key"
+            if not (value.isascii() and value.isprintable()) or value != value.strip():
+                yield ("headers", name), f"no header can carry {value!r}"
 
     def _wrong_commands(self) -> Iterator[Mistake]:
         known, given = [str(each) for each in self.lifecycle.commands], [str(each) for each in self.commands]
@@ -455,7 +473,7 @@ class HttpBinding(Declared, Generic[S, E]):
 
     def _wrong_calls(self) -> Iterator[Mistake]:
         for name, call in (("status", self.status), ("details", self.details)):
-            may_be_whole = name == "status"
+            may_be_whole = name == "status" or self.state_of is not None
             if call.status_field is None or not (call.status_field or may_be_whole):
                 yield (name, "status_field"), "must say where the response has the status"
             yield from _wrong_read((name,), call)
@@ -573,9 +591,18 @@ class HttpBinding(Declared, Generic[S, E]):
         except KeyError:
             raise UnknownName("command", command, known=self.commands, where=self.name) from None
 
-    def headers(self, api_key: str) -> dict[str, str]:
-        """Return the headers that authenticate a request; none if the service asks for no key."""
-        return {} if self.authentication is None else self.authentication.headers(api_key)
+    def request_headers(self, api_key: str) -> dict[str, str]:
+        """Return the headers of every request: those of the binding, and the one that carries the key."""
+        key = {} if self.authentication is None else self.authentication.headers(api_key)
+        return {**self.headers, **key}
+
+    def status_at(self, document: Any, status_field: str | None) -> Any:
+        """Return the status in a document: what is at the field, or what `state_of` makes of it; None for no field.
+
+        Raises whatever `state_of` raises.
+        """
+        found = value_at(document, status_field)
+        return found if self.state_of is None or status_field is None else self.state_of(found)
 
     def parse_response(
         self,
@@ -619,7 +646,11 @@ class HttpBinding(Declared, Generic[S, E]):
         if other is not None and not is_same_id(other, request.task_id or ""):
             what = f"the response is about another task, {other[:80]!r}"
             return Lost(InvalidResponse(what, method=request.method, path=request.path))
-        status = value_at(document, call.status_field)
+        try:
+            status = self.status_at(document, call.status_field)
+        except Exception as error:  # noqa: BLE001 (whatever the caller's function raises, it is about this response)
+            what = f"`state_of` finds no status in the response: {type(error).__name__}: {error}"
+            return Lost(InvalidResponse(what[:_LONGEST_REASON], method=request.method, path=request.path))
         if call.status_field is not None and not isinstance(status, str):
             what = f"the response has no status at {call.status_field or 'the top level'!r}"
             return Lost(InvalidResponse(what, method=request.method, path=request.path))

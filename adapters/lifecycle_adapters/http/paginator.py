@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -153,7 +154,9 @@ class Paginator:
 
     def _one(self, item: Any) -> TaskSummary | None:
         task_id = id_in(item, self._binding.id_field)
-        status = value_at(item, self._binding.details.status_field)
+        status = None
+        with suppress(Exception):  # a task of which the binding's own function makes nothing has no known state
+            status = self._binding.status_at(item, self._binding.details.status_field)
         known = status if isinstance(status, str) else None
         state = None if known is None else self._lifecycle.state_of(known)
         return None if task_id is None else TaskSummary(task_id, known, state, item)

@@ -94,7 +94,7 @@ class Sender:
     def request(self, call: HttpCall, sending: Sending, trace: Callable[..., Any]) -> dict[str, Any]:
         """Return the arguments from which httpx2 builds the request."""
         request = call.request
-        key = call.binding.headers(self._api_key.get_secret_value())
+        key = call.binding.request_headers(self._api_key.get_secret_value())
         return {
             "method": request.method,
             "url": self._base_url + request.path,

@@ -13,7 +13,7 @@ from lifecycle_adapters.emulator.calls import BINDINGS
 from lifecycle_adapters.http.binding import Call, HttpBinding
 
 KEY = "any key"
-HEADERS = {name: value for binding in BINDINGS for name, value in binding.headers(KEY).items()}
+HEADERS = {name: value for binding in BINDINGS for name, value in binding.request_headers(KEY).items()}
 BY_NAME = {binding.name: binding for binding in BINDINGS}
 
 # The create fields that lead to the longest script.

@@ -114,9 +114,9 @@ def test_tasks_are_created_and_read_where_the_documents_say(
 
 
 def test_the_key_goes_where_the_documents_say() -> None:
-    assert V1.headers("KEY") == {"Authorization": "Bearer KEY"}
+    assert V1.request_headers("KEY") == {"Authorization": "Bearer KEY"}
     for binding in BINDINGS[1:]:
-        assert binding.headers("KEY") == {"X-Browser-Use-API-Key": "KEY"}
+        assert binding.request_headers("KEY") == {"X-Browser-Use-API-Key": "KEY"}
 
 
 @every_wire
@@ -739,7 +739,8 @@ def send(base_url, command, task_id):
     request = V2.command_request(command, task_id)
     url = base_url + request.path + "?" + urllib.parse.urlencode(request.query)
     import json
-    sent = urllib.request.Request(url, json.dumps(request.body).encode(), V2.headers("KEY"), method=request.method)
+    headers = V2.request_headers("KEY")
+    sent = urllib.request.Request(url, json.dumps(request.body).encode(), headers, method=request.method)
     started_at = datetime.now(UTC)
     try:
         response = urllib.request.urlopen(sent)
