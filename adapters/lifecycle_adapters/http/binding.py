@@ -26,7 +26,7 @@ from pydantic import Field, ImportString, TypeAdapter, ValidatorFunctionWrapHand
 
 from lifecycle.declaration import Flag, Name, StrictText
 from lifecycle.documents import Document, read_json, read_yaml
-from lifecycle.effects import Accepted, Lost, Response
+from lifecycle.effects import Accepted, Lost, Response, Throttled
 from lifecycle.errors import UnknownName, nearest
 from lifecycle.findings import for_editors, made_from
 from lifecycle.lifecycle import Lifecycle, read_file
@@ -167,6 +167,9 @@ class Call(Declared):
     if it carries none. Dots make it a path: "status.state" is the field `state` of the object in the field `status`.
     `repeats_id` is False if the field in which other responses of the service carry the task's id holds the id
     of something else in this call's: a response about another task is invalid.
+    `statuses` are the statuses that status codes mean by themselves, whatever the body holds: {404: "deleted"} where
+    what is deleted is not found. `busy` are the codes of 400 to 599 by which the service says that nothing happened,
+    and that the same request may succeed later; it is then sent again, as after a 429.
 
     Raises:
         DefinitionError: a field is of another type; the method is none of GET, POST, PUT, PATCH and DELETE; the path
@@ -183,6 +186,10 @@ class Call(Declared):
     optional_fields: _Names = ()
     status_field: _PathOrNone = None
     repeats_id: Annotated[Flag, Field(description="True or False")] = True
+    statuses: Annotated[
+        Mapping[int, StrictText], Field(description="a mapping of status codes to statuses, such as {404: 'deleted'}")
+    ] = field(default_factory=dict[int, str])
+    busy: Annotated[tuple[int, ...], Field(description="several status codes, in a tuple such as (409,)")] = ()
 
     def __post_init__(self) -> None:
         examine(self, "call", f"{self.method} {self.path}", self._mistakes)
@@ -201,6 +208,15 @@ class Call(Declared):
         for path, template in templates.items():
             if strange := set(_PLACEHOLDER.findall(template)) - {ID}:
                 yield path, f"unknown placeholder {min(strange)!r}: the only one is {ID!r}"
+        for message in unsendable(self.query, self.query.values()):
+            yield ("query",), message
+        for message in unsendable((), (*body, *body.values())):
+            yield ("body",), message
+        yield from _wrong_path(("status_field",), self.status_field, may_be_whole=True)
+        yield from self._wrong_fields(body)
+        yield from self._wrong_codes()
+
+    def _wrong_fields(self, body: Mapping[str, str]) -> Iterator[Mistake]:
         for name, names in (("required_fields", self.required_fields), ("optional_fields", self.optional_fields)):
             if "" in names:
                 yield (name,), "has an empty name"
@@ -208,11 +224,14 @@ class Call(Declared):
                 yield (name,), "names fields of a body, and there is none: give body={}"
             if own := [each for each in names if each in body]:
                 yield (name,), f"names {own[0]!r}, which the call sets itself in `body`"
-        for message in unsendable(self.query, self.query.values()):
-            yield ("query",), message
-        for message in unsendable((), (*body, *body.values())):
-            yield ("body",), message
-        yield from _wrong_path(("status_field",), self.status_field, may_be_whole=True)
+
+    def _wrong_codes(self) -> Iterator[Mistake]:
+        for name, codes in (("statuses", self.statuses), ("busy", self.busy)):
+            for code in codes:
+                if not 200 <= code <= 599:
+                    yield (name,), f"{code} is no status code of a response"
+        if both := [code for code in self.busy if code in self.statuses or code < 400]:
+            yield ("busy",), f"{both[0]} means something else: a status, or success"
 
     def __hash__(self) -> int:
         return hash((self.method, self.path))
@@ -480,12 +499,17 @@ class HttpBinding(Declared, Generic[S, E]):
         about_one: dict[Path, Call] = {("status",): self.status, ("details",): self.details}
         about_one |= {("commands", str(name)): call for name, call in self.commands.items()}
         for path, call in about_one.items():
+            for code, status in call.statuses.items():
+                if self.lifecycle.state_of(status) is None:
+                    yield (*path, "statuses", code), f"{status!r} is no status of {self.lifecycle.name!r}"
             if not call.names_a_task():  # it would be sent to all tasks at once
                 yield path, f"{call.method} {call.path} does not name its task: put {ID!r} where the task's id stands"
         none: dict[Path, Call] = {("create",): self.create, ("listing", "call"): self.listing.call}
         for path, call in none.items():
             if call.names_a_task():
                 yield path, f"{call.method} {call.path} names a task, and there is none"
+            if call.statuses:
+                yield (*path, "statuses"), "must be empty: a status code says nothing of a task that it does not name"
 
     def __hash__(self) -> int:
         return hash((self.name, self.base_url, self.lifecycle))
@@ -625,8 +649,12 @@ class HttpBinding(Declared, Generic[S, E]):
             content: the response's body.
             as_of: when the request was started, in UTC.
         """
+        if status_code in call.statuses:
+            return Accepted(call.statuses[status_code], as_of, None, {})
         if not 200 <= status_code < 300:
             error = error_of(request, status_code, headers, content, as_of)
+            if status_code in call.busy:
+                return Throttled(error, error.retry_after_s, limits_rate=False)
             return failure_of(error, limits_rate=not self._limits_tasks(error))
         try:
             # v1 documents an empty body where its example shows `{}`.

@@ -1,0 +1,114 @@
+"""What the status codes of one service mean, if they do not mean what HTTP says of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lifecycle import CommandRefused, DefinitionError, Event, Lifecycle, Origin, State, Transition
+from lifecycle_adapters.http import Call, HttpBinding, ListCall, NotFound
+from tests.adapters.http.conftest import Connect, Serve
+from tests.adapters.http.scripted import Reply, Seen
+
+MACHINE: Lifecycle[str, str] = Lifecycle(
+    name="machine",
+    citation="none: a machine of this test",
+    states=[State("running", initial=True), State("deleted", final=True)],
+    events=[Event("delete", Origin.CALLER)],
+    transitions=[Transition("running", "delete", "deleted")],
+)
+READ = Call(method="GET", path="/machines/{id}", status_field="status", statuses={404: "deleted", 410: "deleted"})
+DELETE = Call(method="DELETE", path="/machines/{id}", busy=(409, 423))
+
+
+def bound(**changes: Any) -> HttpBinding[str, str]:
+    binding = HttpBinding(
+        name="machines",
+        lifecycle=MACHINE,
+        base_url="https://machines.example",
+        base_path="",
+        authentication=None,
+        create=Call(method="POST", path="/machines", body={}),
+        status=READ,
+        details=READ,
+        listing=ListCall(call=Call(method="GET", path="/machines"), items_field="machines", pages="one"),
+        commands={"delete": DELETE},
+    )
+    return replace(binding, **changes)
+
+
+class Machines:
+    """One machine, which is gone after its deletion; `refusals` are sent before a deletion is accepted."""
+
+    def __init__(self, gone: int, *refusals: int) -> None:
+        self.gone, self.refusals = gone, list(refusals)
+        self.is_there = True
+
+    def __call__(self, seen: Seen) -> Reply:
+        if seen.method == "DELETE" and self.refusals:
+            return Reply(status=self.refusals.pop(0), body={"message": "it is being moved"})
+        if seen.method == "DELETE":
+            self.is_there = False
+            return Reply(status=202, body=b"")
+        return Reply(body={"status": "running"}) if self.is_there else Reply(status=self.gone, body={"message": "gone"})
+
+
+@pytest.mark.parametrize("gone", [404, 410])
+def test_what_is_deleted_is_not_found(connect: Connect, serve: Serve, gone: int) -> None:
+    server = serve(Machines(gone))
+    task = connect(bound(), server.base_url, api_key=None).task("7")
+    assert task.send("delete").state == "deleted"
+    assert task.status() == "deleted"
+    assert task.wait(timeout_s=5).details == {}
+    assert server.commands == ["DELETE /machines/7"]
+
+
+def test_without_that_meaning_it_is_not_found(connect: Connect, serve: Serve) -> None:
+    machines = Machines(404)
+    machines.is_there = False
+    read = replace(READ, statuses={})
+    task = connect(bound(status=read, details=read), serve(machines).base_url, api_key=None).task("7")
+    with pytest.raises(NotFound):
+        task.status()
+
+
+@pytest.mark.parametrize("code", [409, 423])
+def test_command_is_sent_again_if_the_service_is_busy(connect: Connect, serve: Serve, code: int) -> None:
+    server = serve(Machines(404, code, code))
+    task = connect(bound(), server.base_url, api_key=None).task("7")
+    assert task.send("delete").state == "deleted"
+    assert server.commands == ["DELETE /machines/7"] * 3
+
+
+def test_another_refusal_is_sent_once(connect: Connect, serve: Serve) -> None:
+    server = serve(Machines(404, 422, 422))
+    task = connect(bound(), server.base_url, api_key=None).task("7")
+    with pytest.raises(CommandRefused, match="it is being moved"):
+        task.send("delete")
+    assert server.commands == ["DELETE /machines/7"]
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ({"statuses": {99: "deleted"}}, "statuses: 99 is no status code"),
+        ({"busy": (600,)}, "busy: 600 is no status code"),
+        ({"busy": (200,)}, "busy: 200 means something else: a status, or success"),
+        ({"busy": (404,), "statuses": {404: "deleted"}}, "busy: 404 means something else"),
+        ({"statuses": {"gone": "deleted"}}, r"statuses\.gone\.\[key\]: should be a valid integer"),
+        ({"statuses": {404: 5}}, r"statuses\[404\]: should be a valid string"),
+        ({"busy": 409}, "busy: must be several status codes, in a tuple such as"),
+    ],
+)
+def test_code_that_cannot_be_meant_is_a_finding(call: dict[str, Any], said: str) -> None:
+    with pytest.raises(DefinitionError, match=said):
+        replace(DELETE, **call)
+
+
+def test_status_of_a_code_is_one_of_the_lifecycle_and_of_a_task() -> None:
+    with pytest.raises(DefinitionError, match=r"status\.statuses\[404\]: 'gone' is no status of 'machine'"):
+        bound(status=replace(READ, statuses={404: "gone"}))
+    with pytest.raises(DefinitionError, match=r"create\.statuses: must be empty"):
+        bound(create=Call(method="POST", path="/machines", body={}, statuses={404: "deleted"}))
