@@ -11,7 +11,7 @@ import socket
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -204,12 +204,20 @@ def test_a_body_that_is_too_large_is_refused_first() -> None:
 
 
 @given(st.integers(0, len(BODY) * 8 - 1))
-def test_a_changed_bit_of_the_body_is_refused(bit: int) -> None:
+@example(8 * BODY.index(b"fc") + 5)  # \u00Fc, which is the same letter
+def test_a_changed_bit_of_the_body_is_refused_unless_the_document_is_the_same(bit: int) -> None:
     forged = bytearray(BODY)
     forged[bit // 8] ^= 1 << bit % 8
 
-    with pytest.raises((BadSignature, BadBody)):
+    with nullcontext() if _is_the_document(bytes(forged)) else pytest.raises((BadSignature, BadBody)):
         verify(bytes(forged), HEADERS, secret=SECRET, now=NOW)
+
+
+def _is_the_document(body: bytes) -> bool:
+    try:
+        return bool(json.loads(body) == DOCUMENT)
+    except ValueError:
+        return False
 
 
 @given(st.sampled_from(list(HEADERS)), st.integers(0, 511))
