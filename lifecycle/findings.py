@@ -72,7 +72,11 @@ def _given(value: Any) -> str:
 
 
 _NO_TEXT = "should be a valid string"
-_SHOULD = {"bool_type": "should be true or false", "model_type": "should be a mapping of its fields"}
+_SHOULD = {
+    "bool_type": "should be true or false",
+    "model_type": "should be a mapping of its fields",
+    "invalid-json-value": "should be a value of JSON",
+}
 _PLAINER = {
     "missing": "is missing",
     "extra_forbidden": "there is no such field",

@@ -20,10 +20,10 @@ Llm = Annotated[str, enumeration("SupportedLLMs", V2_LLMS)]
 Country = Annotated[str, enumeration("ProxyCountryCode", COUNTRIES)]
 ThinkingLevel = Annotated[str, enumeration("ThinkingLevel", ("disabled", "low", "medium", "high"))]
 TaskAction = Annotated[
-    str, enumeration("TaskUpdateAction", [(call.body or {})["action"] for call in V2.commands.values()])
+    str, enumeration("TaskUpdateAction", [str((call.body or {})["action"]) for call in V2.commands.values()])
 ]
 SessionAction = Annotated[
-    str, enumeration("SessionUpdateAction", [(call.body or {})["action"] for call in V2_SESSION.commands.values()])
+    str, enumeration("SessionUpdateAction", [str((call.body or {})["action"]) for call in V2_SESSION.commands.values()])
 ]
 ScreenWidth = Annotated[int, Field(ge=320, le=6144), WHOLE]
 ScreenHeight = Annotated[int, Field(ge=320, le=3456), WHOLE]

@@ -16,17 +16,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Generic, Literal, cast, get_args
+from uuid import uuid4
 
-from pydantic import Field, ImportString, TypeAdapter, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import Field, ImportString, JsonValue, TypeAdapter, ValidatorFunctionWrapHandler, WrapValidator
 
 from lifecycle.declaration import Flag, Name, StrictText
 from lifecycle.documents import Document, read_json, read_yaml
-from lifecycle.effects import Accepted, Lost, Response, Throttled
+from lifecycle.effects import Accepted, Lost, Refused, Response, Throttled
 from lifecycle.errors import UnknownName, nearest
 from lifecycle.findings import for_editors, made_from
 from lifecycle.lifecycle import Lifecycle, read_file
@@ -37,9 +38,19 @@ from lifecycle_adapters.http.arguments import server
 from lifecycle_adapters.http.declared import Declared, Mistake, examine, parse
 from lifecycle_adapters.http.http_errors import InvalidResponse, ResponseError
 from lifecycle_adapters.http.misspelt_options import option_meant
-from lifecycle_adapters.http.requests import ID, Request, filled, is_changed_when_sent, quoted_id, unsendable
+from lifecycle_adapters.http.requests import (
+    ID,
+    REQUEST_ID,
+    Request,
+    filled,
+    is_changed_when_sent,
+    quoted_id,
+    texts_in,
+    unsendable,
+)
 from lifecycle_adapters.http.responses import (
     DuplicateKey,
+    error_in,
     error_of,
     failure_of,
     id_in,
@@ -78,10 +89,6 @@ _Names = Annotated[tuple[StrictText, ...], Field(description="several names, in 
 
 def _keep_lifecycle(value: Any, parse: ValidatorFunctionWrapHandler) -> Any:
     return cast("Any", value) if isinstance(value, Lifecycle) else parse(value)  # parsed, it would become another one
-
-
-def _values(name: str, template: Mapping[str, str]) -> dict[Path, str]:
-    return {(name, key): value for key, value in template.items()}
 
 
 def _wrong_path(where: Path, path: str | None, *, may_be_whole: bool = False) -> Iterator[Mistake]:
@@ -161,6 +168,10 @@ class KeyVariable(Declared):
 class Call(Declared):
     """One call of a service, as a template in which `{id}` stands for the task's id.
 
+    `body` is the JSON that is sent, in which `{request_id}` stands for an id that each request has for itself.
+    `fields_path` is where the caller's fields go in it, such as "params" of JSON-RPC; with None they are fields of the
+    body itself.
+
     `required_fields` names the body fields that the caller must give. `optional_fields` names those that are like an
     option of the client, such as `key` or `label`; undeclared, such a field is taken for a misspelt option.
     `status_field` is the field of the response that holds the status, "" if the whole response is the status, None
@@ -181,7 +192,11 @@ class Call(Declared):
     method: Annotated[StrictText, Field(description="text such as 'GET'")]
     path: Annotated[StrictText, Field(description="text such as '/tasks/{id}'")]
     query: Annotated[_Texts, Field(description=_TEXTS)] = field(default_factory=dict[str, str])
-    body: Annotated[_Texts | None, Field(description=f"{_TEXTS}, or None")] = None
+    body: Annotated[
+        Mapping[StrictText, JsonValue] | None,
+        Field(description="a mapping of text to JSON, such as {'action': 'stop'}, or None"),
+    ] = None
+    fields_path: _PathOrNone = None
     required_fields: _Names = ()
     optional_fields: _Names = ()
     status_field: _PathOrNone = None
@@ -203,26 +218,32 @@ class Call(Declared):
             yield ("path",), f"must be printable, without control characters, not {self.path!r}"
         if is_changed_when_sent(self.path):
             yield ("path",), "must have no '//', '/./' or '/../': an HTTP client would send another path"
-        body = self.body or {}
-        templates = {("path",): self.path, **_values("query", self.query), **_values("body", body)}
-        for path, template in templates.items():
-            if strange := set(_PLACEHOLDER.findall(template)) - {ID}:
-                yield path, f"unknown placeholder {min(strange)!r}: the only one is {ID!r}"
+        texts = dict(self._texts())
+        for path, template in texts.items():
+            allowed = {ID, REQUEST_ID} if path[0] == "body" else {ID}
+            if strange := set(_PLACEHOLDER.findall(template)) - allowed:
+                yield path, f"unknown placeholder {min(strange)!r}: use {' or '.join(map(repr, sorted(allowed)))}"
         for message in unsendable(self.query, self.query.values()):
             yield ("query",), message
-        for message in unsendable((), (*body, *body.values())):
-            yield ("body",), message
+        try:
+            json.dumps(self.body, allow_nan=False, ensure_ascii=False).encode()
+        except (ValueError, RecursionError) as error:
+            yield ("body",), f"must be JSON that UTF-8 can encode: {error}"
         yield from _wrong_path(("status_field",), self.status_field, may_be_whole=True)
-        yield from self._wrong_fields(body)
+        yield from _wrong_path(("fields_path",), self.fields_path)
+        yield from self._wrong_fields()
         yield from self._wrong_codes()
 
-    def _wrong_fields(self, body: Mapping[str, str]) -> Iterator[Mistake]:
+    def _wrong_fields(self) -> Iterator[Mistake]:
+        if self.fields_path is not None and not isinstance(value_at(self.body or {}, self.fields_path) or {}, dict):
+            yield ("fields_path",), f"the body has something else than an object at {self.fields_path!r}"
+            return
         for name, names in (("required_fields", self.required_fields), ("optional_fields", self.optional_fields)):
             if "" in names:
                 yield (name,), "has an empty name"
             if names and self.body is None:
                 yield (name,), "names fields of a body, and there is none: give body={}"
-            if own := [each for each in names if each in body]:
+            if own := [each for each in names if each in self.own_fields()]:
                 yield (name,), f"names {own[0]!r}, which the call sets itself in `body`"
 
     def _wrong_codes(self) -> Iterator[Mistake]:
@@ -253,13 +274,31 @@ class Call(Declared):
         quoted, names_a_task = quoted_id(task_id), self.names_a_task()
         if quoted is None and names_a_task:
             raise ValueError(f"{task_id[:80]!r} is no task id")
-        body = None if self.body is None else {**filled(self.body, task_id), **fields}
         path = base_path + self.path.replace(ID, quoted or "")
-        return Request(self.method, path, filled(self.query, task_id), body, task_id if names_a_task else None)
+        query = {name: value.replace(ID, task_id) for name, value in self.query.items()}
+        return Request(self.method, path, query, self._body(task_id, fields), task_id if names_a_task else None)
+
+    def _body(self, task_id: str, fields: Mapping[str, Any]) -> dict[str, Any] | None:
+        if self.body is None:
+            return None
+        body: Any = filled({**self.body}, task_id, str(uuid4()))
+        place: dict[str, Any] = body
+        for name in self.fields_path.split(".") if self.fields_path else ():
+            place = place.setdefault(name, {})
+        place.update(fields)
+        return cast("dict[str, Any]", body)
 
     def names_a_task(self) -> bool:
         """Return whether the path, the query or the body says which task it is about."""
-        return any(ID in each for each in (self.path, *self.query.values(), *(self.body or {}).values()))
+        return any(ID in text for _, text in self._texts())
+
+    def _texts(self) -> Iterator[tuple[Path, str]]:
+        return texts_in({"path": self.path, "query": {**self.query}, "body": {**(self.body or {})}})
+
+    def own_fields(self) -> Collection[str]:
+        """Return the names of the fields that the call sets itself, where the caller's go."""
+        place: Any = (self.body or {}) if self.fields_path is None else value_at(self.body or {}, self.fields_path)
+        return cast("dict[str, Any]", place or {}).keys()
 
     def _require_fields(self, fields: Mapping[str, Any]) -> None:
         if not fields and not self.required_fields:
@@ -270,7 +309,7 @@ class Call(Declared):
         if fields and self.body is None:
             raise TypeError(f"{call} takes no fields, but got {', '.join(fields)}")
         # What makes the call this command of this task is not the caller's to change.
-        if own := [name for name in fields if name in (self.body or {})]:
+        if own := [name for name in fields if name in self.own_fields()]:
             raise TypeError(f"{call} sets {', '.join(own)} itself")
         for name in fields:
             if name not in (*self.required_fields, *self.optional_fields) and (option := option_meant(name)):
@@ -388,6 +427,7 @@ class HttpBinding(Declared, Generic[S, E]):
     `state_of` is a function that is given what is at a status field ("" for the whole document) and returns the status,
     if no field holds it: for GitHub's `status` and `conclusion`, or Google's `done` and `error`. In a file it is
     `module:function`, which is imported. A response from which it raises, or returns no text, is invalid.
+    `error_field` is the field of a 2xx response that holds an error, as "error" of JSON-RPC: it is a refusal.
     `headers` are sent with every request, such as the version of the API.
     `authentication` is None if the service asks for no key. `key_variable` is where its key is found if the caller
     gives none; with None the caller must.
@@ -428,6 +468,7 @@ class HttpBinding(Declared, Generic[S, E]):
     id_field: _Path = "id"
     output_field: _PathOrNone = None
     cost_field: _PathOrNone = None
+    error_field: _PathOrNone = None
     limits_tasks: Annotated[
         tuple[StrictText, ...], Field(description="several texts, in a tuple such as ('too many sessions',)")
     ] = ()
@@ -455,7 +496,7 @@ class HttpBinding(Declared, Generic[S, E]):
         if self.session is not None and self.session.base_url != self.base_url:
             servers = f"is at {self.session.base_url}, and this binding at {self.base_url}"
             yield ("session",), f"{servers}: one client asks one server, so give both its base_url"
-        for name in ("id_field", "output_field", "cost_field", "created_field", "task_field"):
+        for name in ("id_field", "output_field", "cost_field", "created_field", "task_field", "error_field"):
             yield from _wrong_path((name,), getattr(self, name))
 
     def _wrong_texts(self) -> Iterator[Mistake]:
@@ -579,7 +620,7 @@ class HttpBinding(Declared, Generic[S, E]):
             TypeError: as `Call.request`, or the fields make it a command, which is given to a task.
         """
         for command, call in self.commands.items():
-            its_own = set(call.body or {}).intersection(fields)
+            its_own = set(call.own_fields()).intersection(fields)
             if its_own and (call.method, call.path) == (self.create.method, self.create.path):
                 raise TypeError(f"{self.name}: with {', '.join(its_own)} it is {command!s}, a command of that task")
         return self.create.request(self.base_path, fields=fields)
@@ -670,6 +711,9 @@ class HttpBinding(Declared, Generic[S, E]):
                 )
                 return Lost(InvalidResponse(what, method=request.method, path=request.path))
             document = {}  # nothing is read from it: a text such as "OK" says no more than its 2xx
+        found = value_at(document, self.error_field)
+        if found is not None and found is not False:
+            return Refused(error_in(request, status_code, found))
         other = None if request.task_id is None or not call.repeats_id else id_in(document, self.id_field)
         if other is not None and not is_same_id(other, request.task_id or ""):
             what = f"the response is about another task, {other[:80]!r}"

@@ -12,8 +12,14 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
+from pydantic import JsonValue
+
+from lifecycle.validation import Path
+
 ID = "{id}"
 """What stands for the task's id in a template."""
+REQUEST_ID = "{request_id}"
+"""What stands for an id that each request has for itself."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGEST_ID = 32_768  # characters, percent-encoded; httpx2 refuses URLs of more than 65,536
@@ -33,9 +39,27 @@ class Request:
     task_id: str | None = field(default=None, compare=False)  # the path, the query or the body says it, too
 
 
-def filled(template: Mapping[str, str], task_id: str) -> dict[str, str]:
-    """Return the texts of a template with the task's id in them."""
-    return {name: value.replace(ID, task_id) for name, value in template.items()}
+def filled(template: JsonValue, task_id: str, request_id: str) -> JsonValue:
+    """Return a copy of a template in which its texts have the ids."""
+    if isinstance(template, str):
+        return template.replace(ID, task_id).replace(REQUEST_ID, request_id)
+    if isinstance(template, dict):
+        return {name: filled(item, task_id, request_id) for name, item in template.items()}
+    if isinstance(template, list):
+        return [filled(item, task_id, request_id) for item in template]
+    return template
+
+
+def texts_in(template: JsonValue, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Yield each text in a template, with its path."""
+    if isinstance(template, str):
+        yield path, template
+    elif isinstance(template, dict):
+        for name, item in template.items():
+            yield from texts_in(item, (*path, name))
+    elif isinstance(template, list):
+        for place, item in enumerate(template):
+            yield from texts_in(item, (*path, place))
 
 
 @lru_cache(maxsize=1024)

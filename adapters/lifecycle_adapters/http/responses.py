@@ -122,6 +122,13 @@ def error_of(
     return error
 
 
+def error_in(request: Request, status_code: int, found: Any) -> ResponseError:
+    """Return the error that a 2xx response holds, of which `found` is the description."""
+    text: Any = value_at(found, "message") or value_at(found, "detail") or found
+    detail = one_line(text if isinstance(text, str) else json.dumps(text, ensure_ascii=False)) or "no details given"
+    return RequestRejected(method=request.method, path=request.path, status_code=status_code, detail=detail, fields=())
+
+
 def failure_of(error: ResponseError, *, limits_rate: bool) -> Response:
     """Return what an error of the service means for the procedure that sent the request."""
     match error:

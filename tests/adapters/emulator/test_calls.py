@@ -40,7 +40,7 @@ def test_every_request_of_a_binding_is_identified(
     task_id = f"{digits:016x}"
     identity = asked(binding, call, task_id)
     assert identity is not None
-    has_id = any("{id}" in each for each in (call.path, *call.query.values(), *(call.body or {}).values()))
+    has_id = any("{id}" in str(each) for each in (call.path, *call.query.values(), *(call.body or {}).values()))
     assert identity.task_id == (task_id if has_id else None)
     assert identity.command == (name if name in binding.commands else None)
     one_call_reads_both = binding.status == binding.details and name == "details"
