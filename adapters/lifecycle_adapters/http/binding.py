@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Generic, Literal, cast, get_args
+from urllib.parse import unquote
 from uuid import uuid4
 
 from pydantic import Field, ImportString, JsonValue, TypeAdapter, ValidatorFunctionWrapHandler, WrapValidator
@@ -89,6 +90,13 @@ _Names = Annotated[tuple[StrictText, ...], Field(description="several names, in 
 
 def _keep_lifecycle(value: Any, parse: ValidatorFunctionWrapHandler) -> Any:
     return cast("Any", value) if isinstance(value, Lifecycle) else parse(value)  # parsed, it would become another one
+
+
+def _placed(document: Any, path: str, value: Any) -> dict[str, Any]:
+    """Return a document with a value at a path; what is no object on the way becomes one."""
+    first, _, rest = path.partition(".")
+    fields = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
+    return {**fields, first: _placed(fields.get(first), rest, value) if rest else value}
 
 
 def _wrong_path(where: Path, path: str | None, *, may_be_whole: bool = False) -> Iterator[Mistake]:
@@ -181,6 +189,7 @@ class Call(Declared):
     `statuses` are the statuses that status codes mean by themselves, whatever the body holds: {404: "deleted"} where
     what is deleted is not found. `busy` are the codes of 400 to 599 by which the service says that nothing happened,
     and that the same request may succeed later; it is then sent again, as after a 429.
+    `id_header` is the header of a create's response whose URL ends with the new task's id, if the body lacks it.
 
     Raises:
         DefinitionError: a field is of another type; the method is none of GET, POST, PUT, PATCH and DELETE; the path
@@ -205,6 +214,9 @@ class Call(Declared):
         Mapping[int, StrictText], Field(description="a mapping of status codes to statuses, such as {404: 'deleted'}")
     ] = field(default_factory=dict[int, str])
     busy: Annotated[tuple[int, ...], Field(description="several status codes, in a tuple such as (409,)")] = ()
+    id_header: Annotated[StrictText | None, Field(description="the name of a header, such as 'Location', or None")] = (
+        None
+    )
 
     def __post_init__(self) -> None:
         examine(self, "call", f"{self.method} {self.path}", self._mistakes)
@@ -233,6 +245,8 @@ class Call(Declared):
         yield from _wrong_path(("fields_path",), self.fields_path)
         yield from self._wrong_fields()
         yield from self._wrong_codes()
+        if self.id_header is not None and not _HEADER_NAME.fullmatch(self.id_header):
+            yield ("id_header",), f"{self.id_header!r} cannot be a header's name: give one like 'Location'"
 
     def _wrong_fields(self) -> Iterator[Mistake]:
         if self.fields_path is not None and not isinstance(value_at(self.body or {}, self.fields_path) or {}, dict):
@@ -543,6 +557,8 @@ class HttpBinding(Declared, Generic[S, E]):
             for code, status in call.statuses.items():
                 if self.lifecycle.state_of(status) is None:
                     yield (*path, "statuses", code), f"{status!r} is no status of {self.lifecycle.name!r}"
+            if call.id_header is not None:
+                yield (*path, "id_header"), "must be left out: only a create's response names a new task"
             if not call.names_a_task():  # it would be sent to all tasks at once
                 yield path, f"{call.method} {call.path} does not name its task: put {ID!r} where the task's id stands"
         none: dict[Path, Call] = {("create",): self.create, ("listing", "call"): self.listing.call}
@@ -605,13 +621,10 @@ class HttpBinding(Declared, Generic[S, E]):
             return dict(fields)
         if self.task_field is None:
             raise TypeError(f"{self.name}: a create takes no task, only fields: its binding has no `task_field`")
-        first, *rest = self.task_field.split(".")
-        if first in fields:
-            raise TypeError(f"{self.name}: the task is given as the field {first!r}, too")
-        value: Any = task
-        for name in reversed(rest):
-            value = {name: value}
-        return {first: value, **fields}
+        nested = _placed({}, self.task_field, task)
+        if given := nested.keys() & fields.keys():
+            raise TypeError(f"{self.name}: the task is given as the field {min(given)!r}, too")
+        return {**nested, **fields}
 
     def create_request(self, fields: Mapping[str, Any]) -> Request:
         """Return the request that creates a task with these fields.
@@ -711,6 +724,8 @@ class HttpBinding(Declared, Generic[S, E]):
                 )
                 return Lost(InvalidResponse(what, method=request.method, path=request.path))
             document = {}  # nothing is read from it: a text such as "OK" says no more than its 2xx
+        if call.id_header is not None and id_in(document, self.id_field) is None:
+            document = self._with_id(document, headers.get(call.id_header.lower(), ""))
         found = value_at(document, self.error_field)
         if found is not None and found is not False:
             return Refused(error_in(request, status_code, found))
@@ -727,6 +742,11 @@ class HttpBinding(Declared, Generic[S, E]):
             what = f"the response has no status at {call.status_field or 'the top level'!r}"
             return Lost(InvalidResponse(what, method=request.method, path=request.path))
         return Accepted(status, as_of, value_at(document, self.output_field), document)
+
+    def _with_id(self, document: Any, url: str) -> Any:
+        """Return a response with the id that a URL ends with, where the id stands."""
+        task_id = unquote(url.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2])
+        return _placed(document, self.id_field, task_id) if task_id else document
 
     def _limits_tasks(self, error: ResponseError) -> bool:
         detail = error.detail.casefold()

@@ -27,7 +27,7 @@ DECLARED: list[Any] = [
 ]
 # fmt: off
 MAY_BE_NONE: dict[Any, set[str]] = {
-    Call: {"body", "status_field", "fields_path"},
+    Call: {"body", "status_field", "fields_path", "id_header"},
     ListCall: {"page_parameter", "next_field", "more_field"},
     HttpBinding: {"authentication", "session", "state_of", "error_field", "output_field", "cost_field", "created_field",
                   "task_field", "key_variable"},
@@ -56,7 +56,7 @@ def test_text_is_refused_where_something_else_is_declared(declared: Any, name: s
     if (
         name == "state_of"
         or isinstance(getattr(declared, name), str)
-        or (name.endswith(("_field", "_path")) and name in MAY_BE_NONE[type(declared)])
+        or (name.endswith(("_field", "_path", "_header")) and name in MAY_BE_NONE[type(declared)])
     ):
         return
     with pytest.raises(DefinitionError, match=rf"{name}: must be .*, not 'too many sessions' \(str\)"):

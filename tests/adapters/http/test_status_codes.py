@@ -1,4 +1,4 @@
-"""What the status codes of one service mean, if they do not mean what HTTP says of them."""
+"""What the status codes and headers of one service mean, if they do not mean what HTTP says of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lifecycle import CommandRefused, DefinitionError, Event, Lifecycle, Origin, State, Transition
+from lifecycle import CommandRefused, CreateUncertain, DefinitionError, Event, Lifecycle, Origin, State, Transition
 from lifecycle_adapters.http import Call, HttpBinding, ListCall, NotFound
 from tests.adapters.http.conftest import Connect, Serve
 from tests.adapters.http.scripted import Reply, Seen
@@ -112,3 +112,50 @@ def test_status_of_a_code_is_one_of_the_lifecycle_and_of_a_task() -> None:
         bound(status=replace(READ, statuses={404: "gone"}))
     with pytest.raises(DefinitionError, match=r"create\.statuses: must be empty"):
         bound(create=Call(method="POST", path="/machines", body={}, statuses={404: "deleted"}))
+
+
+LOCATIONS = [
+    ("https://machines.example/machines/7", "7"),
+    ("/machines/7/", "7"),
+    ("https://cdn.example/other/a%2Fb?x=/9#/8", "a/b"),
+    ("7", "7"),
+]
+
+
+@pytest.mark.parametrize(("location", "task_id"), LOCATIONS)
+@pytest.mark.parametrize("body", [b"", {}, [], {"machine": {"size": 1}}])
+def test_new_task_is_named_by_a_header(connect: Connect, serve: Serve, location: str, task_id: str, body: Any) -> None:
+    create = Call(method="POST", path="/machines", body={}, id_header="Location")
+    server = serve(lambda _: Reply(status=202, body=body, headers={"Location": location}))
+    client = connect(bound(create=create, id_field="machine.id"), server.base_url, api_key=None)
+    assert client.create("x").id == task_id
+    assert len(server.seen) == 1, "nobody follows the header"
+
+
+@pytest.mark.parametrize("headers", [{}, {"Location": ""}, {"Location": "/"}, {"Location": "https://host/machines/.."}])
+def test_create_without_an_id_is_uncertain(connect: Connect, serve: Serve, headers: dict[str, str]) -> None:
+    create = Call(method="POST", path="/machines", body={}, id_header="Location")
+    server = serve(lambda _: Reply(status=202, body={}, headers=headers))
+    with pytest.raises(CreateUncertain):
+        connect(bound(create=create), server.base_url, api_key=None).create("x")
+
+
+def test_id_in_the_body_comes_first(connect: Connect, serve: Serve) -> None:
+    create = Call(method="POST", path="/machines", body={}, id_header="Location")
+    server = serve(lambda _: Reply(status=201, body={"id": "8"}, headers={"Location": "/machines/7"}))
+    assert connect(bound(create=create), server.base_url, api_key=None).create("x").id == "8"
+
+
+def test_header_of_an_id_is_one_and_of_a_create() -> None:
+    with pytest.raises(DefinitionError, match=r"id_header: 'X Y' cannot be a header's name"):
+        Call(method="POST", path="/machines", body={}, id_header="X Y")
+    with pytest.raises(DefinitionError, match=r"status\.id_header: must be left out"):
+        bound(status=replace(READ, id_header="Location"))
+
+
+def test_rest_of_a_body_without_an_id_stays(connect: Connect, serve: Serve) -> None:
+    create = Call(method="POST", path="/machines", body={}, id_header="Location", status_field="machine.status")
+    body = {"machine": {"status": "running"}}
+    server = serve(lambda _: Reply(status=202, body=body, headers={"Location": "/machines/7"}))
+    task = connect(bound(create=create, id_field="machine.id"), server.base_url, api_key=None).create("x")
+    assert (task.id, task.known_state()) == ("7", "running")
