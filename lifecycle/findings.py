@@ -61,8 +61,9 @@ def bad_value(error: Mapping[str, Any]) -> DefinitionFinding:
     kind = error["type"]
     should = _SHOULD.get(kind) or error["msg"].removeprefix("Input ")
     message = _PLAINER.get(kind) or f"{should}, not {_given(error['input'])}"
-    if kind == "import_error":
-        message = f"cannot be imported: {error['ctx']['error']}"
+    if kind == "value_error":
+        reason = error["ctx"]["error"]
+        message = _NOT_ENCODABLE if isinstance(reason, UnicodeError) else str(reason)
     return DefinitionFinding("bad_value", path_text(error["loc"]), message, error["loc"])
 
 
@@ -77,12 +78,12 @@ _SHOULD = {
     "model_type": "should be a mapping of its fields",
     "invalid-json-value": "should be a value of JSON",
 }
+_NOT_ENCODABLE = "contains half of a surrogate pair, which cannot be written"
 _PLAINER = {
     "missing": "is missing",
     "extra_forbidden": "there is no such field",
     "unexpected_keyword_argument": "there is no such field",
     "tuple_type": "should be a list",
-    "value_error": "contains half of a surrogate pair, which cannot be written",
 }
 
 

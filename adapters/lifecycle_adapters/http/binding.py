@@ -14,17 +14,28 @@ Source of the rules about status codes: "One command, as a pure protocol" in lif
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Generic, Literal, cast, get_args
 from urllib.parse import unquote
 from uuid import uuid4
 
-from pydantic import Field, ImportString, JsonValue, TypeAdapter, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    JsonValue,
+    Strict,
+    TypeAdapter,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+)
 
 from lifecycle.declaration import Flag, Name, StrictText
 from lifecycle.documents import Document, read_json, read_yaml
@@ -84,12 +95,43 @@ _PathOrNone = Annotated[
 ]
 _TEXTS = "a mapping of text to text, such as {'action': 'stop'}"
 _CALL = "a Call, such as Call(method='GET', path='/tasks/{id}')"
+_Code = Annotated[int, Strict()]
 _Texts = Mapping[StrictText, StrictText]
 _Names = Annotated[tuple[StrictText, ...], Field(description="several names, in a tuple such as ('task',)")]
 
 
 def _keep_lifecycle(value: Any, parse: ValidatorFunctionWrapHandler) -> Any:
     return cast("Any", value) if isinstance(value, Lifecycle) else parse(value)  # parsed, it would become another one
+
+
+def _imported(value: Any) -> Any:
+    """Return the function that `module:function` names; other values as they are. Raises ValueError."""
+    if not isinstance(value, str):
+        return value
+    module, colon, name = value.partition(":")
+    if not (module and colon and name):
+        raise ValueError(f"must be like 'mine.printer:status_of', not {value!r:.80}")
+    try:
+        return getattr(import_module(module), name)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever a module does when it is imported)
+        raise ValueError(
+            f"cannot be imported from {value!r:.80}: {type(error).__name__}: {error}"[:_LONGEST_REASON]
+        ) from None
+
+
+def _by_number(codes: Any) -> Any:
+    """Return a mapping whose keys are the numbers that JSON writes as text. Raises ValueError: one is there twice."""
+    if not isinstance(codes, Mapping):
+        return codes
+    items: list[tuple[Any, Any]] = list(cast("Any", codes).items())
+    given = [int(code) if _is_code(code) else code for code, _ in items]
+    if twice := [code for code in given if given.count(code) > 1]:
+        raise ValueError(f"has the status code {twice[0]} twice")
+    return {code: status for code, (_, status) in zip(given, items, strict=True)}
+
+
+def _is_code(key: Any) -> bool:
+    return isinstance(key, str) and re.fullmatch("[0-9]{3}", key) is not None
 
 
 def _placed(document: Any, path: str, value: Any) -> dict[str, Any]:
@@ -187,8 +229,9 @@ class Call(Declared):
     `repeats_id` is False if the field in which other responses of the service carry the task's id holds the id
     of something else in this call's: a response about another task is invalid.
     `statuses` are the statuses that status codes mean by themselves, whatever the body holds: {404: "deleted"} where
-    what is deleted is not found. `busy` are the codes of 400 to 599 by which the service says that nothing happened,
-    and that the same request may succeed later; it is then sent again, as after a 429.
+    what is deleted is not found; the details of a task need those of its status, too. `busy` are the codes of 400 to
+    599 by which the service says that nothing happened, and that the same request may succeed later; it is then sent
+    again, as after a 429.
     `id_header` is the header of a create's response whose URL ends with the new task's id, if the body lacks it.
 
     Raises:
@@ -211,9 +254,11 @@ class Call(Declared):
     status_field: _PathOrNone = None
     repeats_id: Annotated[Flag, Field(description="True or False")] = True
     statuses: Annotated[
-        Mapping[int, StrictText], Field(description="a mapping of status codes to statuses, such as {404: 'deleted'}")
+        Mapping[_Code, StrictText],
+        BeforeValidator(_by_number),
+        Field(description="a mapping of status codes to statuses, such as {404: 'deleted'}"),
     ] = field(default_factory=dict[int, str])
-    busy: Annotated[tuple[int, ...], Field(description="several status codes, in a tuple such as (409,)")] = ()
+    busy: Annotated[tuple[_Code, ...], Field(description="several status codes, in a tuple such as (409,)")] = ()
     id_header: Annotated[StrictText | None, Field(description="the name of a header, such as 'Location', or None")] = (
         None
     )
@@ -387,6 +432,8 @@ class ListCall(Declared):
                 yield (name,), f"must {'be given' if is_needed else 'be left out'} if `pages` is {self.pages!r}"
         if self.page_parameter is not None and not (self.page_parameter and self.page_parameter.isprintable()):
             yield ("page_parameter",), f"must be printable text such as 'page', not {self.page_parameter!r}"
+        if self.more_field is not None and not self.items_field:
+            yield ("more_field",), "must be left out: the whole response is the list"
         if self.page_parameter in self.call.query:
             yield ("call", "query"), f"sets {self.page_parameter!r}, which names the page: leave it out"
         if self.call.status_field is not None:
@@ -440,7 +487,8 @@ class HttpBinding(Declared, Generic[S, E]):
     field `status`.
     `state_of` is a function that is given what is at a status field ("" for the whole document) and returns the status,
     if no field holds it: for GitHub's `status` and `conclusion`, or Google's `done` and `error`. In a file it is
-    `module:function`, which is imported. A response from which it raises, or returns no text, is invalid.
+    `module:function`, which is imported, and found where `PYTHONPATH` says. A response from which it raises, or returns
+    no text, is invalid. It is called for each read, also in an event loop: it should be quick, and wait for nothing.
     `error_field` is the field of a 2xx response that holds an error, as "error" of JSON-RPC: it is a refusal.
     `headers` are sent with every request, such as the version of the API.
     `authentication` is None if the service asks for no key. `key_variable` is where its key is found if the caller
@@ -489,7 +537,9 @@ class HttpBinding(Declared, Generic[S, E]):
     created_field: _PathOrNone = None
     task_field: _PathOrNone = "task"
     state_of: Annotated[
-        ImportString[Callable[[Any], Any]] | None,
+        Callable[[Any], Any] | None,
+        BeforeValidator(_imported),
+        WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "null"}]}),
         Field(description="a function, or its place as text such as 'mine.printer:status_of', or None"),
     ] = None
     headers: Annotated[_Texts, Field(description="a mapping of text to text, such as {'Accept-Version': '2'}")] = field(
@@ -510,6 +560,12 @@ class HttpBinding(Declared, Generic[S, E]):
         if self.session is not None and self.session.base_url != self.base_url:
             servers = f"is at {self.session.base_url}, and this binding at {self.base_url}"
             yield ("session",), f"{servers}: one client asks one server, so give both its base_url"
+        if inspect.iscoroutinefunction(self.state_of):
+            yield ("state_of",), "must be a function that returns the status, not a coroutine function"
+        if self.key_variable is not None and self.authentication is None:
+            yield ("key_variable",), "must be left out: the service asks for no key"
+        if self.task_field is not None and self.task_field.partition(".")[0] in self.create.own_fields():
+            yield ("task_field",), f"{self.task_field!r} is a field that the create sets itself"
         for name in ("id_field", "output_field", "cost_field", "created_field", "task_field", "error_field"):
             yield from _wrong_path((name,), getattr(self, name))
 
@@ -526,6 +582,10 @@ class HttpBinding(Declared, Generic[S, E]):
         if path and (not path.startswith("/") or path.endswith("/")):
             yield ("base_path",), f"must be empty, or begin with '/' and not end with it, not {path!r}"
         yield from _wrong_server("base_url", self.base_url, path)
+        folded = [name.casefold() for name in self.headers]
+        for name in self.headers:
+            if folded.count(name.casefold()) > 1:
+                yield ("headers", name), f"{name!r} is there in another letter case, too"
         of_key = None if self.authentication is None else self.authentication.header.casefold()
         for name, value in self.headers.items():
             if not _HEADER_NAME.fullmatch(name) or name.casefold() in {*_NOT_FOR_KEYS, of_key}:
@@ -551,6 +611,11 @@ class HttpBinding(Declared, Generic[S, E]):
             if call.status_field is None or not (call.status_field or may_be_whole):
                 yield (name, "status_field"), "must say where the response has the status"
             yield from _wrong_read((name,), call)
+        if lacking := [code for code in self.status.statuses if code not in self.details.statuses]:
+            yield (
+                ("details", "statuses"),
+                f"must have {lacking[0]}, too: a task at its end is read by both calls",
+            )
         about_one: dict[Path, Call] = {("status",): self.status, ("details",): self.details}
         about_one |= {("commands", str(name)): call for name, call in self.commands.items()}
         for path, call in about_one.items():
@@ -740,6 +805,8 @@ class HttpBinding(Declared, Generic[S, E]):
             return Lost(InvalidResponse(what[:_LONGEST_REASON], method=request.method, path=request.path))
         if call.status_field is not None and not isinstance(status, str):
             what = f"the response has no status at {call.status_field or 'the top level'!r}"
+            if self.state_of is not None:
+                what = f"`state_of` returns no text but {status!r:.80}"
             return Lost(InvalidResponse(what, method=request.method, path=request.path))
         return Accepted(status, as_of, value_at(document, self.output_field), document)
 

@@ -64,7 +64,7 @@ def findings_of(error: Any, wanted: str | None = None) -> Iterator[DefinitionFin
         for finding in raised.findings:
             where = path_text((*path, finding.where))
             yield DefinitionFinding(finding.code, where, finding.message, (*path, *finding.path))
-    elif wanted is None or len(path) > 1 or error["type"] == "import_error":
+    elif wanted is None or len(path) > 1 or error["type"] == "value_error":
         yield bad_value(error)
     else:
         given = error["input"]

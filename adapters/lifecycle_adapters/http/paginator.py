@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 from lifecycle.effects import Effect, Failure, Load, ProcedureRun, Response, Steps, read_with_retries
 from lifecycle.journal import TaskRecord
@@ -131,13 +131,14 @@ class Paginator:
         if not isinstance(url, str):
             raise wrong
         try:
-            parts = urlsplit(url)
-            query = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True))
+            parts = urlsplit(urljoin(path, url))
+            query = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True)
         except ValueError:
             raise wrong from None
-        if parts.path and not parts.path.endswith(path):
+        # A request here has each parameter once: to leave one out would list other tasks.
+        if not parts.path.endswith(path) or len(dict(query)) < len(query):
             raise wrong
-        return _sendable(query)
+        return _sendable(dict(query))
 
     def _invalid(self, what: str) -> InvalidResponse:
         request = self._binding.listing.call.request(self._binding.base_path)

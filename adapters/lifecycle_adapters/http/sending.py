@@ -6,6 +6,7 @@ limits.py has the limits of a request, connections.py the httpx2 clients that se
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -155,7 +156,7 @@ class Sender:
 
     def _text_of(self, error: Exception) -> str:
         """Return the text of a foreign error, without the key."""
-        text = self._redactor.text(str(error))
+        text = self._redactor.text(_reason(error))
         if isinstance(error, TimeoutError | httpx2.TimeoutException) and not text:
             return "timed out"
         if isinstance(error, httpx2.RequestError | ResponseTooLarge):
@@ -189,6 +190,18 @@ class Sender:
                 can_be_shown = False
             chain += (each.__cause__, each.__context__, *getattr(each, "exceptions", ()))
         return can_be_shown
+
+
+def _reason(error: Exception) -> str:
+    """Return the text of an error; of one that says only that all attempts failed, the text of the first attempt's."""
+    waiting: list[BaseException | None] = [error]
+    while waiting and "attempts failed" in str(error):
+        each = waiting.pop(0)
+        if isinstance(each, OSError) and each.errno is not None:
+            return f"[Errno {each.errno}] {os.strerror(each.errno)}"
+        if each is not None:
+            waiting += (*getattr(each, "exceptions", ()), each.__cause__, each.__context__)
+    return str(error)
 
 
 class Keyless:

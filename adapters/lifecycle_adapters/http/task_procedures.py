@@ -20,6 +20,7 @@ from lifecycle.effects import (
     Failure,
     Load,
     Lost,
+    Missing,
     ProcedureRun,
     Read,
     ReadProof,
@@ -27,6 +28,8 @@ from lifecycle.effects import (
     Response,
     Send,
     Steps,
+    Wait,
+    WaitReason,
     read_with_retries,
 )
 from lifecycle.errors import AdapterError, LifecycleError, UnknownName, WaitTimedOut
@@ -178,8 +181,10 @@ class TaskProcedures(Generic[S, E]):
         state = (yield Load()).current or (yield from read_state(self.lifecycle))
         return self.lifecycle.allowed(state, origin=Origin.CALLER)
 
-    def _read_details(self) -> Steps[dict[str, Any]]:
+    def _read_details(self, *, is_known: bool = False) -> Steps[dict[str, Any]]:
         response = yield from read_with_retries(details=True)
+        if is_known and isinstance(response, Missing) and (yield Wait(WaitReason.POLL, 1)):
+            response = yield from read_with_retries(details=True)  # one 404 does not make a known task unknown
         if isinstance(response, Failure):
             raise response.error
         yield RecordReport(Report(str(response.status), response.as_of))
@@ -198,7 +203,7 @@ class TaskProcedures(Generic[S, E]):
             raise WaitTimedOut(**facts, state=None if known is None else str(known), why=str(error)) from error
         pacer.restart()
         try:
-            details = yield from self._read_details()
+            details = yield from self._read_details(is_known=True)
         except HttpError as error:
             if not pacer.is_late or not _may_pass(error):
                 error.add_note(f"The task is {state!s}; only its details could not be read.")

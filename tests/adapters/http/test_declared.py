@@ -33,7 +33,8 @@ MAY_BE_NONE: dict[Any, set[str]] = {
                   "task_field", "key_variable"},
 }
 # fmt: on
-NEEDED = {(ListCall, "page_parameter"), (ListCall, "next_field")}  # by this one's `pages`
+# By the `pages` of this one, and by its key variable.
+NEEDED = {(ListCall, "page_parameter"), (ListCall, "next_field"), (HttpBinding, "authentication")}
 FIELDS = [
     pytest.param(declared, field.name, id=f"{type(declared).__name__}.{field.name}")
     for declared in DECLARED

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from importlib.util import find_spec
+from typing import Any
 
 import pytest
 
@@ -98,3 +100,15 @@ def test_proxy_that_responds_with_html_is_an_error_of_ours(
 def _variables_of(error: BaseException, function: str) -> str:
     frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
     return str([frame.f_locals for frame in frames if frame.f_code.co_qualname.endswith(function)])
+
+
+@both
+def test_reason_of_a_connection_that_was_refused_is_said(kind: type[Client | AsyncClient]) -> None:
+    async def status() -> None:
+        client = kind("v1", api_key=KEY, base_url="http://127.0.0.1:1", timing=QUICK)
+        read: Any = client.task("t").status()
+        if isinstance(client, AsyncClient):
+            await read
+
+    with pytest.raises(NotConnected, match=r"refused.*\(http://127\.0\.0\.1:1\)"):
+        asyncio.run(status())

@@ -356,3 +356,22 @@ def test_service_whose_creates_take_no_task_is_given_fields_only(
         client.create("a letter")
     assert server.seen == []
     assert client.create(text="a letter").id == "1"
+
+
+def test_task_that_the_create_sets_itself_is_a_finding(lifecycle: Lifecycle[str, str]) -> None:
+    with pytest.raises(DefinitionError, match=r"task_field: 'queue\.name' is a field that the create sets itself"):
+        wire_of(lifecycle, task_field="queue.name")
+
+
+def test_details_that_are_not_found_once_are_read_again(
+    connect: Connect, serve: Serve, lifecycle: Lifecycle[str, str]
+) -> None:
+    answers = iter([Reply(status=404), Reply(body={"number": 7, "now": "printed", "sheets": 2})])
+
+    def script(seen: Seen) -> Reply:
+        return Reply(body="printed") if seen.path.endswith("/now") else next(answers)
+
+    server = serve(script)
+    job = connect(wire_of(lifecycle), server.base_url, api_key="my-own-desk-key").task("7")
+    assert job.wait(timeout_s=5).output == 2
+    assert server.calls == ["GET /jobs/7/now", "GET /jobs/7?all=yes", "GET /jobs/7?all=yes"]

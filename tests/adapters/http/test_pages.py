@@ -20,8 +20,8 @@ SIZE = 3  # tasks on a page
 GET = Call(method="GET", path="/tasks", query={"all": "yes"})
 
 
-def listed(**settings: Any) -> ListCall:
-    return ListCall(call=GET, items_field="data.tasks", **settings)
+def listed(items_field: str = "data.tasks", **settings: Any) -> ListCall:
+    return ListCall(call=GET, items_field=items_field, **settings)
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,10 @@ WAYS = {
         listed(pages="urls", next_field="next"),
         lambda query: int(query.get("from", "0")),
         lambda end, size, _: {"next": f"?from={end}" if end < size else ""}),
+    "URLs of the same folder": Way(
+        listed(pages="urls", next_field="next"),
+        lambda query: int(query.get("from", "0")),
+        lambda end, size, _: {"next": f"tasks?from={end}" if end < size else ""}),
     "URLs of another host": Way(
         listed(pages="urls", next_field="next"),
         lambda query: int(query.get("from", "0")),
@@ -160,6 +164,7 @@ def test_page_that_points_back_ends_the_list(connect: Connect, serve: Serve, nam
     [
         ("URLs", {"next": "https://any.example/api/v1/keys?from=3"}, "holds no URL of /api/v1/tasks with a query"),
         ("URLs", {"next": "/api/v1/tasks/../keys?from=3"}, "holds no URL of /api/v1/tasks with a query"),
+        ("URLs", {"next": "/api/v1/tasks?tag=a&tag=b&page=2"}, "holds no URL of /api/v1/tasks with a query"),
         ("URLs", {"next": 7}, "holds no URL of /api/v1/tasks with a query: 7"),
         ("URLs", {"next": ["/api/v1/tasks?from=3"]}, "holds no URL of /api/v1/tasks with a query"),
         ("URLs", {"next": "http://[/api/v1/tasks?from=3"}, "holds no URL of /api/v1/tasks with a query"),
@@ -202,6 +207,7 @@ def test_list_begins_where_the_caller_says(connect: Connect, serve: Serve, name:
         ({"pages": "urls", "page_parameter": "a", "next_field": "b"}, "page_parameter: must be left out if `pages` is"),
         ({"pages": "one", "page_parameter": "page"}, "page_parameter: must be left out if `pages` is 'one'"),
         ({"pages": "pages", "page_parameter": "page"}, "pages: must be one of 'numbers', 'offsets', 'cursors', "),
+        ({"page_parameter": "page", "more_field": "a", "items_field": ""}, "more_field: must be left out: the whole"),
         ({"page_parameter": "page", "more_field": "a..b"}, "more_field: must be a field or a path"),
     ],
 )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
 
 from lifecycle import DefinitionError, Event, Lifecycle, Origin, State, Transition
-from lifecycle_adapters.http import Authentication, Call, HttpBinding, InvalidResponse, ListCall
+from lifecycle_adapters.http import Authentication, Call, HttpBinding, InvalidResponse, KeyVariable, ListCall
 from tests.adapters.http.both import KEY
 from tests.adapters.http.conftest import Connect, Serve
 from tests.adapters.http.scripted import Reply, Seen
@@ -52,6 +54,7 @@ def bound(state_of: Any, status_field: str) -> HttpBinding[str, str]:
     )
 
 
+VARIABLE = KeyVariable("JOBS_KEY", "https://jobs.example")
 STATUS = Call(method="GET", path="/jobs/{id}", status_field="status")
 
 
@@ -64,6 +67,10 @@ def of_github(run: Any) -> str:
 def of_google(operation: Any) -> str:
     """A long-running operation of Google has `error` or `response` once it is done."""
     return "failure" if "error" in operation else "success" if operation.get("done") else "running"
+
+
+async def of_later(_: Any) -> str:
+    return "running"
 
 
 def of_kubernetes(status: Any) -> str:
@@ -116,8 +123,8 @@ def of_nothing(document: Any) -> str:
     ("state_of", "said"),
     [
         (of_nothing, "`state_of` finds no status in the response: KeyError: 'nothing'"),
-        (len, "the response has no status at 'the top level'"),
-        (dict[str, Any]().update, "the response has no status at 'the top level'"),
+        (len, "`state_of` returns no text but 1"),
+        (dict[str, Any]().update, "`state_of` returns no text but None"),
         (abs, "`state_of` finds no status in the response: TypeError: "),
     ],
 )
@@ -127,6 +134,25 @@ def test_function_that_finds_no_status_makes_an_invalid_response(
     client = connect(bound(state_of, ""), serve(lambda _: Reply(body={"id": "7"})).base_url)
     with pytest.raises(InvalidResponse, match=said):
         client.task("7").status()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1/0", "ZeroDivisionError: division by zero"),
+        ("raise ValueError('x')", "ValueError: x"),
+        ("def f(:", "SyntaxError: "),
+        ("import sys; sys.exit(3)", "SystemExit: 3"),
+    ],
+)
+def test_module_that_fails_on_import_is_a_finding(
+    text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    name = f"broken_{abs(hash(text))}"
+    (tmp_path / f"{name}.py").write_text(text)
+    with pytest.raises(DefinitionError, match=f"state_of: cannot be imported from '{name}:f': {said}"):
+        bound(f"{name}:f", "")
 
 
 def test_function_is_named_in_a_file_by_its_module() -> None:
@@ -141,9 +167,18 @@ def test_function_is_named_in_a_file_by_its_module() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"state_of": "nowhere:f"}, "state_of: cannot be imported: No module named 'nowhere'"),
-        ({"state_of": "json:f"}, "state_of: cannot be imported: cannot import name 'f' from 'json'"),
-        ({"state_of": "json"}, "state_of: must be a function"),
+        ({"state_of": "nowhere:f"}, "state_of: cannot be imported from 'nowhere:f': ModuleNotFoundError: No module"),
+        ({"state_of": "json:f"}, "state_of: cannot be imported from 'json:f': AttributeError: module 'json' has no"),
+        ({"state_of": ".x:f"}, r"state_of: cannot be imported from '\.x:f': TypeError: "),
+        ({"state_of": "json"}, "state_of: must be like 'mine.printer:status_of', not 'json'"),
+        ({"state_of": "json:decoder"}, "state_of: must be a function, or its place"),
+        ({"state_of": 3}, "state_of: must be a function, or its place"),
+        ({"state_of": of_later}, "state_of: must be a function that returns the status, not a coroutine function"),
+        ({"headers": {"X-A": "1", "x-a": "2"}}, "headers.X-A: 'X-A' is there in another letter case, too"),
+        (
+            {"authentication": None, "key_variable": KeyVariable("K", "https://jobs.example")},
+            "key_variable: must be left",
+        ),
         ({"state_of": None}, "details.status_field: must say where the response has the status"),
         ({"headers": {"X Y": "1"}}, "'X Y' is no name of a header"),
         ({"headers": {"Host": "1"}}, "'Host' is no name of a header, or HTTP's own"),

@@ -98,6 +98,10 @@ def test_another_refusal_is_sent_once(connect: Connect, serve: Serve) -> None:
         ({"busy": (200,)}, "busy: 200 means something else: a status, or success"),
         ({"busy": (404,), "statuses": {404: "deleted"}}, "busy: 404 means something else"),
         ({"statuses": {"gone": "deleted"}}, r"statuses\.gone\.\[key\]: should be a valid integer"),
+        ({"statuses": {"4_4": "deleted"}}, "should be a valid integer"),
+        ({"statuses": {"404": "deleted", 404: "running"}}, "statuses: has the status code 404 twice"),
+        ({"busy": ("409",)}, r"busy\[0\]: should be a valid integer"),
+        ({"busy": (True,)}, r"busy\[0\]: should be a valid integer"),
         ({"statuses": {404: 5}}, r"statuses\[404\]: should be a valid string"),
         ({"busy": 409}, "busy: must be several status codes, in a tuple such as"),
     ],
@@ -110,6 +114,9 @@ def test_code_that_cannot_be_meant_is_a_finding(call: dict[str, Any], said: str)
 def test_status_of_a_code_is_one_of_the_lifecycle_and_of_a_task() -> None:
     with pytest.raises(DefinitionError, match=r"status\.statuses\[404\]: 'gone' is no status of 'machine'"):
         bound(status=replace(READ, statuses={404: "gone"}))
+    with pytest.raises(DefinitionError, match=r"details\.statuses: must have 404, too"):
+        bound(details=replace(READ, statuses={410: "deleted"}))
+    assert replace(READ, statuses={"404": "deleted"}).statuses == {404: "deleted"}  # type: ignore[dict-item]
     with pytest.raises(DefinitionError, match=r"create\.statuses: must be empty"):
         bound(create=Call(method="POST", path="/machines", body={}, statuses={404: "deleted"}))
 
