@@ -7,6 +7,7 @@ signatures.
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Collection, Coroutine
 from typing import Any, Generic
 
@@ -178,9 +179,14 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
             HttpError: the status cannot be read; NotFound only if the service does not find the task twice in a row, or
                 its state was not known before.
             TypeError, ValueError: `timeout_s` is no number of seconds, or is negative; or `on_progress` cannot be
-                called, or `until` or `on_unknown` is none of its values. Nothing was sent.
+                called, or is a coroutine function given to a Task; or `until` or `on_unknown` is none of its values.
+                Nothing was sent.
         """
         require_callback(on_progress, "on_progress", "the progress of a wait")
+        if inspect.iscoroutinefunction(on_progress):
+            raise TypeError(
+                "on_progress of a Task is called, and not awaited: give a function, or wait with an AsyncTask"
+            )
         waiting = self._procedures.wait(
             until, seconds(timeout_s, "timeout_s"), stop_at_unknown=raises_on_unknown(on_unknown)
         )

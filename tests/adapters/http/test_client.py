@@ -394,6 +394,19 @@ def test_callback_that_cannot_be_called_is_refused_before_anything_is_sent(conne
     assert server.seen == []
 
 
+def test_coroutine_function_is_no_callback_of_a_synchronous_wait(serve: Serve) -> None:
+    async def later(_: Progress[str]) -> None:
+        raise AssertionError("nobody awaits it")
+
+    server = serve(lambda _: Reply(body="running"))
+    with (
+        Client("v1", api_key=KEY, base_url=server.base_url) as client,
+        pytest.raises(TypeError, match="on_progress of a Task is called, and not awaited"),
+    ):
+        client.task("t").wait(on_progress=later)
+    assert server.seen == []
+
+
 def test_a_wait_without_time_looks_once(connect: Connect, emulator: Emulator) -> None:
     task = connect("v4", emulator.base_url).create("buy milk")
     reads = len(emulator.calls())
