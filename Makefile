@@ -11,7 +11,7 @@ BIN    := $(VENV)/bin
 # WORKERS=0 runs the tests in one process, for a debugger.
 test: WORKERS     ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 test-all: WORKERS ?= auto
-# Further arguments for pytest, such as "-k redundant -x".
+# Further arguments for pytest, such as "-x --durations 20".
 PYTEST_ARGS ?=
 
 # Neither tool is to look for a newer version of itself: what is locked is wanted, and offline they would wait.
@@ -19,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
-PYTEST  = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --cov
+PYTEST  = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 CHECK_PYTHON := import sys; sys.version_info >= (3, 11) or sys.exit( \
     "Python 3.11 or newer is needed, not " + sys.version.split()[0] + "; name one: make PYTHON=python3.12")
@@ -45,8 +45,10 @@ help: ## what can be made
 demo: $(VENV)/.installed-demo ## see it at work: an emulator, three tasks, real HTTP; ends by itself
 	$(BIN)/lifecycle demo
 
+# The core is covered by its own tests, and only they are traced: tracing doubles the time of the others.
 test: $(VENV)/.installed-test ## the tests but the heavy ones, and full branch coverage of the core
-	$(PYTEST) -m "not heavy" $(PYTEST_ARGS)
+	$(PYTEST) -m "not heavy" $(PYTEST_ARGS) --cov tests/lifecycle
+	$(PYTEST) -m "not heavy" $(PYTEST_ARGS) --ignore tests/lifecycle
 
 test-all: $(VENV)/.installed-test-all ## all tests: also foreign clients, the API fuzzer, fresh installs
 	$(PYTEST) $(PYTEST_ARGS)
