@@ -29,7 +29,8 @@ ONE_WAY = {
         declaration <- diagram <- lifecycle
     """,
     "lifecycle_adapters": """
-        http.http_errors <- http.binding <- http.browser_use <- http.v1, http.v2, http.v3, http.v4
+        http.authentication <- http.browser_use
+        http.http_errors <- http.binding, http.browser_use <- http.v1, http.v2, http.v3, http.v4
         http.v1, http.v2, http.v3, http.v4 <- http.services <- http.client
         http.binding, http.timing <- http.interpreter <- http.task_procedures, http.paginator, http.sending, http.driver
         http.task_procedures, http.paginator <- http.creates <- http.client
@@ -37,7 +38,8 @@ ONE_WAY = {
         argument_checks <- http.arguments, http.timing, watch.*, journal.*, machine, webhooks, arrays
         http.requests <- http.arguments
         http.http_errors, http.requests <- http.responses <- http.binding
-        http.arguments, http.declared, http.misspelt_options <- http.binding
+        http.arguments, http.declared <- http.authentication <- http.call <- http.binding
+        http.misspelt_options, http.responses <- http.call
         argument_checks <- emulator.*, logs.*
         http.http_errors, http.transport_failures <- http.limits <- http.connections <- http.driver
         http.limits, http.redaction <- http.sending

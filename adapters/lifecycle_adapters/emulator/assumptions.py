@@ -43,7 +43,7 @@ from typing import Any
 
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import VerdictKind
-from lifecycle_adapters.http.binding import Authentication
+from lifecycle_adapters.http.authentication import Authentication
 
 NOT_AUTHENTICATED = "Not authenticated"
 V1_STOPPED_ALREADY = "Agent session already stopped"

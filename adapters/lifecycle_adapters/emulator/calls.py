@@ -14,7 +14,8 @@ from typing import Any, cast
 from urllib.parse import parse_qsl
 
 from lifecycle.errors import UnknownName
-from lifecycle_adapters.http.binding import Call, HttpBinding
+from lifecycle_adapters.http.binding import HttpBinding
+from lifecycle_adapters.http.call import Call
 from lifecycle_adapters.http.v1 import V1
 from lifecycle_adapters.http.v2 import V2, V2_SESSION
 from lifecycle_adapters.http.v3 import V3

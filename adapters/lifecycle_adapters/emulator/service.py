@@ -23,7 +23,8 @@ from lifecycle_adapters.emulator.fault_middleware import RECORDED_CALL
 from lifecycle_adapters.emulator.script import parse_script
 from lifecycle_adapters.emulator.shapes import Detail, FieldErrors, require_document
 from lifecycle_adapters.emulator.task_store import EmulatedTask, TaskStore
-from lifecycle_adapters.http.binding import Call, HttpBinding
+from lifecycle_adapters.http.binding import HttpBinding
+from lifecycle_adapters.http.call import Call
 
 _MEANINGS = {
     400: "Not possible now, or a body that is not text",

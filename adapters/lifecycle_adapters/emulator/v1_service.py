@@ -22,7 +22,7 @@ from lifecycle_adapters.emulator.assumptions import V1_LARGEST_PAGE, v1_refusal
 from lifecycle_adapters.emulator.service import Service
 from lifecycle_adapters.emulator.shapes import Moment, moment
 from lifecycle_adapters.emulator.task_store import EmulatedTask
-from lifecycle_adapters.http.binding import Call
+from lifecycle_adapters.http.call import Call
 
 PING = Call(method="GET", path="/ping")
 """The only call that needs no key. It is neither a command nor a read of a task, hence not in the binding."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lifecycle_adapters.http.binding import Authentication, Call, HttpBinding, KeyVariable, ListCall, Proof
+from lifecycle_adapters.http.authentication import Authentication, KeyVariable
+from lifecycle_adapters.http.binding import HttpBinding, Proof
+from lifecycle_adapters.http.call import Call, ListCall
 from lifecycle_adapters.http.http_errors import (
     ClientUnusable,
     DetailsTimedOut,

@@ -15,29 +15,17 @@ Source of the rules about status codes: "One command, as a pure protocol" in lif
 from __future__ import annotations
 
 import inspect
-import json
-import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path as FilePath
-from typing import Annotated, Any, Generic, Literal, cast, get_args
+from typing import Annotated, Any, Generic, cast
 from urllib.parse import unquote
-from uuid import uuid4
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    JsonValue,
-    Strict,
-    TypeAdapter,
-    ValidatorFunctionWrapHandler,
-    WithJsonSchema,
-    WrapValidator,
-)
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidatorFunctionWrapHandler, WithJsonSchema, WrapValidator
 
-from lifecycle.declaration import Flag, Name, StrictText
+from lifecycle.declaration import Name, StrictText
 from lifecycle.documents import Document, read_json, read_yaml
 from lifecycle.effects import Accepted, Lost, Refused, Response, Throttled
 from lifecycle.errors import UnknownName, nearest
@@ -45,21 +33,27 @@ from lifecycle.findings import for_editors, made_from
 from lifecycle.lifecycle import Lifecycle, read_file
 from lifecycle.table import E, S
 from lifecycle.validation import Path
-from lifecycle_adapters.argument_checks import require, require_lifecycle
-from lifecycle_adapters.http.arguments import server
-from lifecycle_adapters.http.declared import Declared, Mistake, examine, parse
-from lifecycle_adapters.http.http_errors import InvalidResponse, ResponseError
-from lifecycle_adapters.http.misspelt_options import option_meant
-from lifecycle_adapters.http.requests import (
-    ID,
-    REQUEST_ID,
-    Request,
-    filled,
-    is_changed_when_sent,
-    quoted_id,
-    texts_in,
-    unsendable,
+from lifecycle_adapters.argument_checks import require_lifecycle
+from lifecycle_adapters.http.authentication import (
+    HEADER_NAME,
+    OF_HTTP_ITSELF,
+    Authentication,
+    KeyVariable,
+    wrong_server,
 )
+from lifecycle_adapters.http.call import CALL, Call, ListCall, wrong_read
+from lifecycle_adapters.http.declared import (
+    Declared,
+    FieldPath,
+    Mistake,
+    OptionalPath,
+    Texts,
+    examine,
+    parse,
+    wrong_path,
+)
+from lifecycle_adapters.http.http_errors import InvalidResponse, ResponseError
+from lifecycle_adapters.http.requests import ID, Request, is_changed_when_sent
 from lifecycle_adapters.http.responses import (
     DuplicateKey,
     error_in,
@@ -73,31 +67,7 @@ from lifecycle_adapters.http.responses import (
     value_at,
 )
 
-_HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, 5.6.2
-# Headers by which HTTP describes or routes the message, or that concern one connection alone (RFC 9110, 7.6.1 and
-# 11.7): clients and proxies act on them, or take them out.
-# fmt: off
-_NOT_FOR_KEYS = frozenset({
-    "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "host",
-    "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
-    "transfer-encoding", "upgrade",
-})
-# fmt: on
-_PLACEHOLDER = re.compile(r"\{\w*\}")
-_READS = ("GET", "POST")  # services that are asked by POST alone exist: JSON-RPC, GraphQL
 _LONGEST_REASON = 300  # characters of a foreign error
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-
-
-_Path = Annotated[StrictText, Field(description="a field or a path, as text such as 'status.state'")]
-_PathOrNone = Annotated[
-    StrictText | None, Field(description="a field or a path, as text such as 'status.state', or None")
-]
-_TEXTS = "a mapping of text to text, such as {'action': 'stop'}"
-_CALL = "a Call, such as Call(method='GET', path='/tasks/{id}')"
-_Code = Annotated[int, Strict()]
-_Texts = Mapping[StrictText, StrictText]
-_Names = Annotated[tuple[StrictText, ...], Field(description="several names, in a tuple such as ('task',)")]
 
 
 def _keep_lifecycle(value: Any, parse: ValidatorFunctionWrapHandler) -> Any:
@@ -119,329 +89,11 @@ def _imported(value: Any) -> Any:
         ) from None
 
 
-def _by_number(codes: Any) -> Any:
-    """Return a mapping whose keys are the numbers that JSON writes as text. Raises ValueError: one is there twice."""
-    if not isinstance(codes, Mapping):
-        return codes
-    items: list[tuple[Any, Any]] = list(cast("Any", codes).items())
-    given = [int(code) if _is_code(code) else code for code, _ in items]
-    if twice := [code for code in given if given.count(code) > 1]:
-        raise ValueError(f"has the status code {twice[0]} twice")
-    return {code: status for code, (_, status) in zip(given, items, strict=True)}
-
-
-def _is_code(key: Any) -> bool:
-    return isinstance(key, str) and re.fullmatch("[0-9]{3}", key) is not None
-
-
 def _placed(document: Any, path: str, value: Any) -> dict[str, Any]:
     """Return a document with a value at a path; what is no object on the way becomes one."""
     first, _, rest = path.partition(".")
     fields = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
     return {**fields, first: _placed(fields.get(first), rest, value) if rest else value}
-
-
-def _wrong_path(where: Path, path: str | None, *, may_be_whole: bool = False) -> Iterator[Mistake]:
-    """Yield what is wrong with the path of a field; None names no field."""
-    if path is not None and not (may_be_whole and path == "") and "" in path.split("."):
-        yield where, f"must be a field or a path such as 'status.state', without an empty part, not {path!r}"
-
-
-def _wrong_read(where: Path, call: Call) -> Iterator[Mistake]:
-    """Yield what is wrong with a call that reads: it is repeated, and nobody gives fields to it."""
-    if call.method not in _READS:
-        yield (
-            (*where, "method"),
-            f"must be one of {', '.join(_READS)}, because reads are repeated, not {call.method}",
-        )
-    if call.required_fields:
-        yield (*where, "required_fields"), "must be empty: a read is given no fields"
-
-
-def _wrong_server(name: str, url: str, base_path: str) -> Iterator[Mistake]:
-    try:
-        server(url, base_path, name="it")
-    except ValueError as error:
-        yield (name,), str(error)
-
-
-@dataclass(frozen=True, slots=True)
-class Authentication(Declared):
-    """Where the key goes: `header: prefix + key`.
-
-    Raises:
-        DefinitionError: a field is of another type, no request can have such a header, or it is one of HTTP itself,
-            such as Content-Length.
-    """
-
-    header: Annotated[StrictText, Field(description="the name of a header, as text such as 'X-API-Key'")]
-    prefix: Annotated[StrictText, Field(description="text such as 'Bearer '")] = ""
-
-    def __post_init__(self) -> None:
-        examine(self, "authentication", str(self.header), self._mistakes)
-
-    def _mistakes(self) -> Iterator[Mistake]:
-        if not _HEADER_NAME.fullmatch(self.header):
-            yield ("header",), f"{self.header!r} cannot be a header's name: give one like 'X-API-Key'"
-        if self.header.casefold() in _NOT_FOR_KEYS:
-            yield ("header",), f"{self.header!r} is for HTTP itself, and no key can be sent in it: give 'X-API-Key'"
-        if not (self.prefix.isascii() and self.prefix.isprintable()) or self.prefix.startswith(" "):
-            yield ("prefix",), f"no header can carry {self.prefix!r}: give one like 'Bearer '"
-
-    def headers(self, api_key: str) -> dict[str, str]:
-        """Return the header that carries the key."""
-        return {self.header: f"{self.prefix}{api_key}"}
-
-
-@dataclass(frozen=True, slots=True)
-class KeyVariable(Declared):
-    """The environment variable that holds a service's key, and the server, such as "https://host", that it is for.
-
-    Raises:
-        DefinitionError: a field is of another type, no environment variable can have that name, or the server is no
-            URL that a binding can have.
-    """
-
-    name: Annotated[StrictText, Field(description="the name of an environment variable, as text such as 'PRINTER_KEY'")]
-    server: Annotated[StrictText, Field(description="text such as 'https://host'")]
-
-    def __post_init__(self) -> None:
-        examine(self, "key variable", str(self.name), self._mistakes)
-
-    def _mistakes(self) -> Iterator[Mistake]:
-        if not (self.name and self.name.isprintable() and {"=", " "}.isdisjoint(self.name)):
-            yield ("name",), f"must be the name of an environment variable, such as 'PRINTER_KEY', not {self.name!r}"
-        yield from _wrong_server("server", self.server, "")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call(Declared):
-    """One call of a service, as a template in which `{id}` stands for the task's id.
-
-    `body` is the JSON that is sent, in which `{request_id}` stands for an id that each request has for itself.
-    `fields_path` is where the caller's fields go in it, such as "params" of JSON-RPC; with None they are fields of the
-    body itself.
-
-    `required_fields` names the body fields that the caller must give. `optional_fields` names those that are like an
-    option of the client, such as `key` or `label`; undeclared, such a field is taken for a misspelt option.
-    `status_field` is the field of the response that holds the status, "" if the whole response is the status, None
-    if it carries none. Dots make it a path: "status.state" is the field `state` of the object in the field `status`.
-    `repeats_id` is False if the field in which other responses of the service carry the task's id holds the id
-    of something else in this call's: a response about another task is invalid.
-    `statuses` are the statuses that status codes mean by themselves, whatever the body holds: {404: "deleted"} where
-    what is deleted is not found; the details of a task need those of its status, too. `busy` are the codes of 400 to
-    599 by which the service says that nothing happened, and that the same request may succeed later; it is then sent
-    again, as after a 429.
-    `id_header` is the header of a create's response whose URL ends with the new task's id, if the body lacks it.
-
-    Raises:
-        DefinitionError: a field is of another type; the method is none of GET, POST, PUT, PATCH and DELETE; the path
-            does not begin with a slash, has an empty or a dot segment, or has a query of its own; there is another
-            placeholder than `{id}`; fields are taken without a body, or one has no name; `status_field` is no field or
-            path; or no request can carry a text, as a control character in the path.
-    """
-
-    method: Annotated[StrictText, Field(description="text such as 'GET'")]
-    path: Annotated[StrictText, Field(description="text such as '/tasks/{id}'")]
-    query: Annotated[_Texts, Field(description=_TEXTS)] = field(default_factory=dict[str, str])
-    body: Annotated[
-        Mapping[StrictText, JsonValue] | None,
-        Field(description="a mapping of text to JSON, such as {'action': 'stop'}, or None"),
-    ] = None
-    fields_path: _PathOrNone = None
-    required_fields: _Names = ()
-    optional_fields: _Names = ()
-    status_field: _PathOrNone = None
-    repeats_id: Annotated[Flag, Field(description="True or False")] = True
-    statuses: Annotated[
-        Mapping[_Code, StrictText],
-        BeforeValidator(_by_number),
-        Field(description="a mapping of status codes to statuses, such as {404: 'deleted'}"),
-    ] = field(default_factory=dict[int, str])
-    busy: Annotated[tuple[_Code, ...], Field(description="several status codes, in a tuple such as (409,)")] = ()
-    id_header: Annotated[StrictText | None, Field(description="the name of a header, such as 'Location', or None")] = (
-        None
-    )
-
-    def __post_init__(self) -> None:
-        examine(self, "call", f"{self.method} {self.path}", self._mistakes)
-
-    def _mistakes(self) -> Iterator[Mistake]:
-        if self.method not in _METHODS:
-            yield ("method",), f"must be one of {', '.join(_METHODS)}"
-        if not self.path.startswith("/") or not set("?# ").isdisjoint(self.path):
-            yield ("path",), "must begin with '/' and have no '?', '#' or space; a query is given as `query`"
-        if not self.path.isprintable():
-            yield ("path",), f"must be printable, without control characters, not {self.path!r}"
-        if is_changed_when_sent(self.path):
-            yield ("path",), "must have no '//', '/./' or '/../': an HTTP client would send another path"
-        texts = dict(self._texts())
-        for path, template in texts.items():
-            allowed = {ID, REQUEST_ID} if path[0] == "body" else {ID}
-            if strange := set(_PLACEHOLDER.findall(template)) - allowed:
-                yield path, f"unknown placeholder {min(strange)!r}: use {' or '.join(map(repr, sorted(allowed)))}"
-        for message in unsendable(self.query, self.query.values()):
-            yield ("query",), message
-        try:
-            json.dumps(self.body, allow_nan=False, ensure_ascii=False).encode()
-        except (ValueError, RecursionError) as error:
-            yield ("body",), f"must be JSON that UTF-8 can encode: {error}"
-        yield from _wrong_path(("status_field",), self.status_field, may_be_whole=True)
-        yield from _wrong_path(("fields_path",), self.fields_path)
-        yield from self._wrong_fields()
-        yield from self._wrong_codes()
-        if self.id_header is not None and not _HEADER_NAME.fullmatch(self.id_header):
-            yield ("id_header",), f"{self.id_header!r} cannot be a header's name: give one like 'Location'"
-
-    def _wrong_fields(self) -> Iterator[Mistake]:
-        if self.fields_path is not None and not isinstance(value_at(self.body or {}, self.fields_path) or {}, dict):
-            yield ("fields_path",), f"the body has something else than an object at {self.fields_path!r}"
-            return
-        for name, names in (("required_fields", self.required_fields), ("optional_fields", self.optional_fields)):
-            if "" in names:
-                yield (name,), "has an empty name"
-            if names and self.body is None:
-                yield (name,), "names fields of a body, and there is none: give body={}"
-            if own := [each for each in names if each in self.own_fields()]:
-                yield (name,), f"names {own[0]!r}, which the call sets itself in `body`"
-
-    def _wrong_codes(self) -> Iterator[Mistake]:
-        for name, codes in (("statuses", self.statuses), ("busy", self.busy)):
-            for code in codes:
-                if not 200 <= code <= 599:
-                    yield (name,), f"{code} is no status code of a response"
-        if both := [code for code in self.busy if code in self.statuses or code < 400]:
-            yield ("busy",), f"{both[0]} means something else: a status, or success"
-
-    def __hash__(self) -> int:
-        return hash((self.method, self.path))
-
-    def request(self, base_path: str, *, task_id: str = "", fields: Mapping[str, Any] | None = None) -> Request:
-        """Fill the template in.
-
-        Args:
-            base_path: what stands before every path of the service.
-            task_id: the id for `{id}`; any text that a service may use as an id.
-            fields: further fields of the JSON body.
-        Raises:
-            ValueError: the call names a task, and no request can carry this id.
-            TypeError: a field is missing that the call takes, or given that it sets itself, or is no
-                JSON, or is probably a misspelt option of the client; or fields are given to a call without a body.
-        """
-        fields = fields or {}
-        self._require_fields(fields)
-        quoted, names_a_task = quoted_id(task_id), self.names_a_task()
-        if quoted is None and names_a_task:
-            raise ValueError(f"{task_id[:80]!r} is no task id")
-        path = base_path + self.path.replace(ID, quoted or "")
-        query = {name: value.replace(ID, task_id) for name, value in self.query.items()}
-        return Request(self.method, path, query, self._body(task_id, fields), task_id if names_a_task else None)
-
-    def _body(self, task_id: str, fields: Mapping[str, Any]) -> dict[str, Any] | None:
-        if self.body is None:
-            return None
-        body: Any = filled({**self.body}, task_id, str(uuid4()))
-        place: dict[str, Any] = body
-        for name in self.fields_path.split(".") if self.fields_path else ():
-            place = place.setdefault(name, {})
-        place.update(fields)
-        return cast("dict[str, Any]", body)
-
-    def names_a_task(self) -> bool:
-        """Return whether the path, the query or the body says which task it is about."""
-        return any(ID in text for _, text in self._texts())
-
-    def _texts(self) -> Iterator[tuple[Path, str]]:
-        return texts_in({"path": self.path, "query": {**self.query}, "body": {**(self.body or {})}})
-
-    def own_fields(self) -> Collection[str]:
-        """Return the names of the fields that the call sets itself, where the caller's go."""
-        place: Any = (self.body or {}) if self.fields_path is None else value_at(self.body or {}, self.fields_path)
-        return cast("dict[str, Any]", place or {}).keys()
-
-    def _require_fields(self, fields: Mapping[str, Any]) -> None:
-        if not fields and not self.required_fields:
-            return
-        call = f"{self.method} {self.path}"
-        if missing := [name for name in self.required_fields if name not in fields]:
-            raise TypeError(f"{call} needs {', '.join(missing)}")
-        if fields and self.body is None:
-            raise TypeError(f"{call} takes no fields, but got {', '.join(fields)}")
-        # What makes the call this command of this task is not the caller's to change.
-        if own := [name for name in fields if name in self.own_fields()]:
-            raise TypeError(f"{call} sets {', '.join(own)} itself")
-        for name in fields:
-            if name not in (*self.required_fields, *self.optional_fields) and (option := option_meant(name)):
-                what = f"{name!r} is no option and would be sent as a field; did you mean {option!r}?"
-                raise TypeError(f"{call}: {what} (If not, name the field in the call's `optional_fields`.)")
-        try:
-            json.dumps(fields, allow_nan=False, ensure_ascii=False).encode()
-            _require_text_keys(fields)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise TypeError(f"{call}: the fields are no JSON: {error}") from None
-
-
-def _require_text_keys(value: Any) -> None:
-    """Raise TypeError if a mapping in a value has a key that is no text, which Python writes as one: {1: 2, "1": 3}."""
-    if isinstance(value, Mapping):
-        for key, item in cast("Any", value).items():
-            require(key, str, "a key must be text")
-            _require_text_keys(item)
-    elif isinstance(value, list | tuple):
-        for item in cast("Any", value):
-            _require_text_keys(item)
-
-
-Pages = Literal["numbers", "offsets", "cursors", "last_ids", "urls", "one"]
-"""How a list names its next page: by its number, the number of tasks before it, a cursor or a URL in the response, or
-the id of the last task; or there is one page."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListCall(Declared):
-    """The call that lists tasks, and how its pages are turned.
-
-    `items_field` is the field of the response that holds the tasks, "" if the whole response is their list.
-    `page_parameter` is the query parameter that names a page: its number, counted from 1, or with other `pages` the
-    number of tasks before it ("offsets"), what `next_field` of the page before holds ("cursors"), or the id of the
-    last task there ("last_ids"). With "urls", `next_field` holds the URL of the next page, of which the query is
-    used; it must be one of the same call. With "one" there is one page. `more_field` is the field that holds `false` on
-    the last page, if there is such a field. All fields can be paths, as "page.next".
-
-    Raises:
-        DefinitionError: a field is of another type, is missing, or has no meaning with these `pages`; the call has a
-            `status_field` or is no read; a field is no path, or `page_parameter` is empty or not printable.
-    """
-
-    call: Annotated[Call, Field(description=_CALL)]
-    items_field: _Path
-    pages: Annotated[Pages, Field(description=f"one of {', '.join(map(repr, get_args(Pages)))}")] = "numbers"
-    page_parameter: Annotated[
-        StrictText | None, Field(description="the name of a query parameter, as text such as 'page', or None")
-    ] = None
-    next_field: _PathOrNone = None
-    more_field: _PathOrNone = None
-
-    def __post_init__(self) -> None:
-        examine(self, "list call", str(getattr(self.call, "path", self.call)), self._mistakes)
-
-    def _mistakes(self) -> Iterator[Mistake]:
-        needed = {"page_parameter": self.pages not in ("urls", "one"), "next_field": self.pages in ("cursors", "urls")}
-        for name, is_needed in needed.items():
-            if is_needed is (getattr(self, name) is None):
-                yield (name,), f"must {'be given' if is_needed else 'be left out'} if `pages` is {self.pages!r}"
-        if self.page_parameter is not None and not (self.page_parameter and self.page_parameter.isprintable()):
-            yield ("page_parameter",), f"must be printable text such as 'page', not {self.page_parameter!r}"
-        if self.more_field is not None and not self.items_field:
-            yield ("more_field",), "must be left out: the whole response is the list"
-        if self.page_parameter in self.call.query:
-            yield ("call", "query"), f"sets {self.page_parameter!r}, which names the page: leave it out"
-        if self.call.status_field is not None:
-            yield ("call", "status_field"), "a list has no status of its own: leave it out"
-        yield from _wrong_read(("call",), self.call)
-        yield from _wrong_path(("items_field",), self.items_field, may_be_whole=True)
-        yield from _wrong_path(("next_field",), self.next_field)
-        yield from _wrong_path(("more_field",), self.more_field)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -456,14 +108,14 @@ class Proof(Declared):
     """
 
     binding: Annotated[HttpBinding[Any, Any], Field(description="the HttpBinding of the companion task")]
-    id_field: _Path
+    id_field: FieldPath
     event: Annotated[StrictText, Field(description="the name of a command, as text such as 'stop'")]
 
     def __post_init__(self) -> None:
         examine(self, "proof", str(self.event), self._mistakes)
 
     def _mistakes(self) -> Iterator[Mistake]:
-        yield from _wrong_path(("id_field",), self.id_field)
+        yield from wrong_path(("id_field",), self.id_field)
         if self.event not in self.binding.commands:
             yield ("event",), f"{self.event!r} is no command of {self.binding.name!r}"
 
@@ -511,9 +163,9 @@ class HttpBinding(Declared, Generic[S, E]):
         Authentication | None,
         Field(description="an Authentication, such as Authentication('X-API-Key'), or None"),
     ]
-    create: Annotated[Call, Field(description=_CALL)]
-    status: Annotated[Call, Field(description=_CALL)]
-    details: Annotated[Call, Field(description=_CALL)]
+    create: Annotated[Call, Field(description=CALL)]
+    status: Annotated[Call, Field(description=CALL)]
+    details: Annotated[Call, Field(description=CALL)]
     listing: Annotated[
         ListCall,
         Field(description="a ListCall, such as ListCall(call=..., items_field='tasks', page_parameter='page')"),
@@ -527,22 +179,22 @@ class HttpBinding(Declared, Generic[S, E]):
     session: Annotated[HttpBinding[Any, Any] | None, Field(description="the HttpBinding of the sessions, or None")] = (
         None
     )
-    id_field: _Path = "id"
-    output_field: _PathOrNone = None
-    cost_field: _PathOrNone = None
-    error_field: _PathOrNone = None
+    id_field: FieldPath = "id"
+    output_field: OptionalPath = None
+    cost_field: OptionalPath = None
+    error_field: OptionalPath = None
     limits_tasks: Annotated[
         tuple[StrictText, ...], Field(description="several texts, in a tuple such as ('too many sessions',)")
     ] = ()
-    created_field: _PathOrNone = None
-    task_field: _PathOrNone = "task"
+    created_field: OptionalPath = None
+    task_field: OptionalPath = "task"
     state_of: Annotated[
         Callable[[Any], Any] | None,
         BeforeValidator(_imported),
         WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "null"}]}),
         Field(description="a function, or its place as text such as 'mine.printer:status_of', or None"),
     ] = None
-    headers: Annotated[_Texts, Field(description="a mapping of text to text, such as {'Accept-Version': '2'}")] = field(
+    headers: Annotated[Texts, Field(description="a mapping of text to text, such as {'Accept-Version': '2'}")] = field(
         default_factory=dict[str, str]
     )
     key_variable: Annotated[
@@ -567,7 +219,7 @@ class HttpBinding(Declared, Generic[S, E]):
         if self.task_field is not None and self.task_field.partition(".")[0] in self.create.own_fields():
             yield ("task_field",), f"{self.task_field!r} is a field that the create sets itself"
         for name in ("id_field", "output_field", "cost_field", "created_field", "task_field", "error_field"):
-            yield from _wrong_path((name,), getattr(self, name))
+            yield from wrong_path((name,), getattr(self, name))
 
     def _wrong_texts(self) -> Iterator[Mistake]:
         if not self.name:
@@ -581,14 +233,14 @@ class HttpBinding(Declared, Generic[S, E]):
             yield ("base_path",), f"must be printable, without '?', '#', space and braces, not {path!r}"
         if path and (not path.startswith("/") or path.endswith("/")):
             yield ("base_path",), f"must be empty, or begin with '/' and not end with it, not {path!r}"
-        yield from _wrong_server("base_url", self.base_url, path)
+        yield from wrong_server("base_url", self.base_url, path)
         folded = [name.casefold() for name in self.headers]
         for name in self.headers:
             if folded.count(name.casefold()) > 1:
                 yield ("headers", name), f"{name!r} is there in another letter case, too"
         of_key = None if self.authentication is None else self.authentication.header.casefold()
         for name, value in self.headers.items():
-            if not _HEADER_NAME.fullmatch(name) or name.casefold() in {*_NOT_FOR_KEYS, of_key}:
+            if not HEADER_NAME.fullmatch(name) or name.casefold() in {*OF_HTTP_ITSELF, of_key}:
                 yield ("headers", name), f"{name!r} is no name of a header, or HTTP's own, or carries the key"
             if not (value.isascii() and value.isprintable()) or value != value.strip():
                 yield ("headers", name), f"no header can carry {value!r}"
@@ -610,7 +262,7 @@ class HttpBinding(Declared, Generic[S, E]):
             may_be_whole = name == "status" or self.state_of is not None
             if call.status_field is None or not (call.status_field or may_be_whole):
                 yield (name, "status_field"), "must say where the response has the status"
-            yield from _wrong_read((name,), call)
+            yield from wrong_read((name,), call)
         if lacking := [code for code in self.status.statuses if code not in self.details.statuses]:
             yield (
                 ("details", "statuses"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lifecycle_adapters.http.binding import KeyVariable
+from lifecycle_adapters.http.authentication import KeyVariable
 
 SERVER = "https://api.browser-use.com"
 KEY_VARIABLE = KeyVariable("BROWSER_USE_API_KEY", SERVER)

@@ -5,14 +5,15 @@ Pydantic checks the types; the description of a field is the text of its finding
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from functools import cache
-from typing import Any, ClassVar, TypeVar, get_type_hints
+from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
+from lifecycle.declaration import StrictText
 from lifecycle.errors import DefinitionError, DefinitionFinding
 from lifecycle.findings import bad_value, name_in
 from lifecycle.validation import Path, limited, path_text
@@ -21,6 +22,19 @@ T = TypeVar("T")
 
 Mistake = tuple[Path, str]
 """Where a part is wrong, and a sentence that says what is."""
+
+FieldPath = Annotated[StrictText, Field(description="a field or a path, as text such as 'status.state'")]
+OptionalPath = Annotated[
+    StrictText | None, Field(description="a field or a path, as text such as 'status.state', or None")
+]
+Texts = Mapping[StrictText, StrictText]
+TEXTS = "a mapping of text to text, such as {'action': 'stop'}"
+
+
+def wrong_path(where: Path, path: str | None, *, may_be_whole: bool = False) -> Iterator[Mistake]:
+    """Yield what is wrong with the path of a field; None names no field."""
+    if path is not None and not (may_be_whole and path == "") and "" in path.split("."):
+        yield where, f"must be a field or a path such as 'status.state', without an empty part, not {path!r}"
 
 
 class Declared:

@@ -26,7 +26,8 @@ from lifecycle.effects import (
     apply_journal_effect,
 )
 from lifecycle.journal import Creates, TaskJournal
-from lifecycle_adapters.http.binding import Call, HttpBinding
+from lifecycle_adapters.http.binding import HttpBinding
+from lifecycle_adapters.http.call import Call
 from lifecycle_adapters.http.requests import Request
 from lifecycle_adapters.http.timing import Pacer
 

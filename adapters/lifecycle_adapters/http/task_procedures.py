@@ -38,7 +38,8 @@ from lifecycle.journal import NO_CONTEXT, Report, RequestContext, TaskJournal
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import E, Origin, S, VerdictKind
 from lifecycle_adapters import telemetry
-from lifecycle_adapters.http.binding import Call, HttpBinding
+from lifecycle_adapters.http.binding import HttpBinding
+from lifecycle_adapters.http.call import Call
 from lifecycle_adapters.http.http_errors import DetailsTimedOut, HttpError, RateLimited, ResponseError, ServerError
 from lifecycle_adapters.http.interpreter import Actions, HttpCall, Procedure, in_journal, interpret
 from lifecycle_adapters.http.requests import Request

@@ -7,8 +7,10 @@ the status must be read after them.
 from __future__ import annotations
 
 from lifecycle.catalog import V1_FULL, V1Event, V1State
-from lifecycle_adapters.http.binding import Authentication, Call, HttpBinding, ListCall
+from lifecycle_adapters.http.authentication import Authentication
+from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.browser_use import KEY_VARIABLE, SERVER
+from lifecycle_adapters.http.call import Call, ListCall
 
 # fmt: off
 V1: HttpBinding[V1State, V1Event] = HttpBinding(

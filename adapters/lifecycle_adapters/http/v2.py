@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from lifecycle.catalog import V2_FULL, V2Event, V2SessionEvent, V2SessionState, V2State
 from lifecycle.catalog import V2_SESSION as SESSION
-from lifecycle_adapters.http.binding import Authentication, Call, HttpBinding, ListCall, Proof
+from lifecycle_adapters.http.authentication import Authentication
+from lifecycle_adapters.http.binding import HttpBinding, Proof
 from lifecycle_adapters.http.browser_use import KEY_VARIABLE, SERVER
+from lifecycle_adapters.http.call import Call, ListCall
 
 KEY = Authentication("X-Browser-Use-API-Key")
 BASE_PATH = "/api/v2"

@@ -7,8 +7,10 @@ further task by the same call; with `sessionId` in the body it is a dispatch.
 from __future__ import annotations
 
 from lifecycle.catalog import V3_FULL, V3Event, V3State
-from lifecycle_adapters.http.binding import Authentication, Call, HttpBinding, ListCall
+from lifecycle_adapters.http.authentication import Authentication
+from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.browser_use import KEY_VARIABLE, SERVER
+from lifecycle_adapters.http.call import Call, ListCall
 
 # fmt: off
 V3: HttpBinding[V3State, V3Event] = HttpBinding(

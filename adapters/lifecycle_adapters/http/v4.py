@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from lifecycle.catalog import V4 as RUN
 from lifecycle.catalog import V4Event, V4State
-from lifecycle_adapters.http.binding import Authentication, Call, HttpBinding, ListCall
+from lifecycle_adapters.http.authentication import Authentication
+from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.browser_use import KEY_VARIABLE, SERVER
+from lifecycle_adapters.http.call import Call, ListCall
 
 # fmt: off
 V4: HttpBinding[V4State, V4Event] = HttpBinding(

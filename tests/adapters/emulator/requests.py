@@ -10,7 +10,8 @@ import httpx2
 
 from lifecycle_adapters.emulator import Emulator, SentWebhook
 from lifecycle_adapters.emulator.calls import BINDINGS
-from lifecycle_adapters.http.binding import Call, HttpBinding
+from lifecycle_adapters.http.binding import HttpBinding
+from lifecycle_adapters.http.call import Call
 
 KEY = "any key"
 HEADERS = {name: value for binding in BINDINGS for name, value in binding.request_headers(KEY).items()}

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lifecycle_adapters.emulator.calls import BINDINGS, Identity, identify
-from lifecycle_adapters.http.binding import Call, HttpBinding
+from lifecycle_adapters.http.binding import HttpBinding
+from lifecycle_adapters.http.call import Call
 
 CALLS = [
     (binding, name, call)

@@ -1,0 +1,82 @@
+"""Where a service's key goes in a request, and where it is found. Pure: keys.py reads the environment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from lifecycle.declaration import StrictText
+from lifecycle_adapters.http.arguments import server
+from lifecycle_adapters.http.declared import Declared, Mistake, examine
+
+HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, 5.6.2
+# Headers by which HTTP describes or routes the message, or that concern one connection alone (RFC 9110, 7.6.1 and
+# 11.7): clients and proxies act on them, or take them out.
+# fmt: off
+OF_HTTP_ITSELF = frozenset({
+    "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "host",
+    "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
+    "transfer-encoding", "upgrade",
+})
+# fmt: on
+
+
+def wrong_server(name: str, url: str, base_path: str) -> Iterator[Mistake]:
+    """Yield what is wrong with the URL of a server, in the field of that name."""
+    try:
+        server(url, base_path, name="it")
+    except ValueError as error:
+        yield (name,), str(error)
+
+
+@dataclass(frozen=True, slots=True)
+class Authentication(Declared):
+    """Where the key goes: `header: prefix + key`.
+
+    Raises:
+        DefinitionError: a field is of another type, no request can have such a header, or it is one of HTTP itself,
+            such as Content-Length.
+    """
+
+    header: Annotated[StrictText, Field(description="the name of a header, as text such as 'X-API-Key'")]
+    prefix: Annotated[StrictText, Field(description="text such as 'Bearer '")] = ""
+
+    def __post_init__(self) -> None:
+        examine(self, "authentication", str(self.header), self._mistakes)
+
+    def _mistakes(self) -> Iterator[Mistake]:
+        if not HEADER_NAME.fullmatch(self.header):
+            yield ("header",), f"{self.header!r} cannot be a header's name: give one like 'X-API-Key'"
+        if self.header.casefold() in OF_HTTP_ITSELF:
+            yield ("header",), f"{self.header!r} is for HTTP itself, and no key can be sent in it: give 'X-API-Key'"
+        if not (self.prefix.isascii() and self.prefix.isprintable()) or self.prefix.startswith(" "):
+            yield ("prefix",), f"no header can carry {self.prefix!r}: give one like 'Bearer '"
+
+    def headers(self, api_key: str) -> dict[str, str]:
+        """Return the header that carries the key."""
+        return {self.header: f"{self.prefix}{api_key}"}
+
+
+@dataclass(frozen=True, slots=True)
+class KeyVariable(Declared):
+    """The environment variable that holds a service's key, and the server, such as "https://host", that it is for.
+
+    Raises:
+        DefinitionError: a field is of another type, no environment variable can have that name, or the server is no
+            URL that a binding can have.
+    """
+
+    name: Annotated[StrictText, Field(description="the name of an environment variable, as text such as 'PRINTER_KEY'")]
+    server: Annotated[StrictText, Field(description="text such as 'https://host'")]
+
+    def __post_init__(self) -> None:
+        examine(self, "key variable", str(self.name), self._mistakes)
+
+    def _mistakes(self) -> Iterator[Mistake]:
+        if not (self.name and self.name.isprintable() and {"=", " "}.isdisjoint(self.name)):
+            yield ("name",), f"must be the name of an environment variable, such as 'PRINTER_KEY', not {self.name!r}"
+        yield from wrong_server("server", self.server, "")
