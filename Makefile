@@ -47,7 +47,7 @@ demo: $(VENV)/.installed-demo ## see it at work: an emulator, three tasks, real 
 
 # The core is covered by its own tests, and only they are traced: tracing doubles the time of the others.
 test: $(VENV)/.installed-test ## the tests but the heavy ones, and full branch coverage of the core
-	$(PYTEST) -m "not heavy" $(PYTEST_ARGS) --cov tests/lifecycle
+	$(PYTEST) -m "not heavy" $(PYTEST_ARGS) tests/lifecycle --cov
 	$(PYTEST) -m "not heavy" $(PYTEST_ARGS) --ignore tests/lifecycle
 
 test-all: $(VENV)/.installed-test-all ## all tests: also foreign clients, the API fuzzer, fresh installs
