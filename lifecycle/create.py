@@ -11,7 +11,7 @@ arrived (429, or no connection was made). Its record (journal.CreateRecord) is w
 2. Record the attempt, under the same claim, then send.
 3. A usable response names the task: record the create as done, and the task, in one transaction; whichever worker
    has claimed the create since, for the response proves it. If the create has another outcome by then (it was
-   abandoned, or another task was adopted), that is kept, the task is recorded, and the caller is told of both.
+   abandoned, or another task was adopted), that is kept, the task is recorded, and the error names both.
 4. A refusal: record the create as refused. 429 or no connection: wait and go on at 2, within the driver's time;
    then record it as refused, or as abandoned because it was never sent. In each case the key is free again.
 5. No usable response: record the create as uncertain, and leave it open.

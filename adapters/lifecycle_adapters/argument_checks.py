@@ -15,8 +15,12 @@ TaskId = str | int | UUID
 def require(given: Any, kind: Any, wanted: str) -> None:
     """Raise TypeError, whose message says what is wanted, unless `given` is an instance of `kind`."""
     if not isinstance(given, kind):
-        text = f"the class {given.__name__}" if isinstance(given, type) else f"{given!r:.80} ({type(given).__name__})"
-        raise TypeError(f"{wanted}, not {text}")
+        raise TypeError(f"{wanted}, not {described(given)}")
+
+
+def described(given: object) -> str:
+    """Return a value as messages show it, with its type."""
+    return f"the class {given.__name__}" if isinstance(given, type) else f"{given!r:.80} ({type(given).__name__})"
 
 
 def require_callback(given: Any, name: str, called_with: str) -> None:

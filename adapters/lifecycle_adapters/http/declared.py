@@ -17,6 +17,7 @@ from lifecycle.declaration import StrictText
 from lifecycle.errors import DefinitionError, DefinitionFinding
 from lifecycle.findings import bad_value, name_in
 from lifecycle.validation import Path, limited, path_text
+from lifecycle_adapters.argument_checks import described
 
 T = TypeVar("T")
 
@@ -81,9 +82,8 @@ def findings_of(error: Any, wanted: str | None = None) -> Iterator[DefinitionFin
     elif wanted is None or len(path) > 1 or error["type"] == "value_error":
         yield bad_value(error)
     else:
-        given = error["input"]
-        shown = f"the class {given.__name__}" if isinstance(given, type) else f"{given!r:.80} ({type(given).__name__})"
-        yield DefinitionFinding("bad_value", path_text(path), f"must be {wanted}, not {shown}", path)
+        message = f"must be {wanted}, not {described(error['input'])}"
+        yield DefinitionFinding("bad_value", path_text(path), message, path)
 
 
 def parse(kind: type[T], value: Any, what: str) -> T:

@@ -297,7 +297,7 @@ def _plain(column: Any) -> npt.NDArray[Any]:
 
 
 def _as_times(column: Any) -> npt.NDArray[Any]:
-    """A column as an array; times with a zone are in UTC."""
+    """Return a column as an array; times with a zone are in UTC."""
     dtype = getattr(column, "dtype", None)
     unit = getattr(getattr(dtype, "pyarrow_dtype", dtype), "unit", None)
     # Of times with a zone pandas makes objects unless it is asked for another type.
@@ -306,7 +306,7 @@ def _as_times(column: Any) -> npt.NDArray[Any]:
 
 
 def _in_known_unit(times: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Times in a unit that DuckDB knows, in which none of them overflows: NumPy would wrap around in silence."""
+    """Return times in a unit that DuckDB knows, in which none of them overflows: NumPy would wrap around in silence."""
     unit, step = np.datetime_data(times.dtype)
     if unit in ("s", "ms", "us", "ns") and step == 1:
         return times
