@@ -139,7 +139,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
         clients(journal, emulator.base_url) as by_api,
     ):
         session = by_api["v3"].create(keepAlive=True)
-        session.wait("settled", timeout_s=10)
+        session.wait("settled", timeout_s=60)
         session.dispatch("Work", keepAlive=True)
         by_api["v1"].create("Work [remote:]").stop()
         return Seen(Recorded(journal), tuple(emulator.calls()))

@@ -15,12 +15,13 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import Self
 
 import httpx2
 import psycopg
@@ -235,34 +236,44 @@ def test_a_lock_that_is_not_released_is_a_clear_error(
 # --- PostgreSQL stops and restarts ----------------------------------------------------------------
 
 
-class CommandProcedure(threading.Thread):
-    """A thread that sends commands, with any outcome, until it is stopped."""
+class Commanding:
+    """Sends commands in a thread, with any outcome, while it is entered."""
 
     def __init__(self, url: str, base_url: str, seed: int) -> None:
-        super().__init__()
-        self.came: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
         self._place = (url, base_url)
         self._rng = random.Random(seed)
         self._is_over = threading.Event()
 
-    def run(self) -> None:
-        with working(*self._place) as (_, by_api):
+    def __enter__(self) -> Self:
+        with ExitStack() as opened:
+            self._pool = opened.enter_context(ThreadPoolExecutor(1))
+            opened.callback(self._is_over.set)
+            _, by_api = opened.enter_context(working(*self._place))
             tasks = [begun(by_api["v1"]) for _ in range(4)]
-            while not self._is_over.wait(0.002):
-                self.came[self._give_one(self._rng.choice(tasks))] += 1
+            self._sending = self._pool.submit(self._send, tasks)
+            self._opened = opened.pop_all()
+        return self
 
-    def stop(self) -> None:
+    def __exit__(self, *_: object) -> None:
         self._is_over.set()
-        self.join()
+        wait([self._sending])
+        self._opened.close()
 
     def wait_for_success(self) -> None:
         """Return once commands succeed again: at once, except for commands that wait for a lease."""
-        before, end_s = self.came["done"], time.monotonic() + 30
-        while self.came["done"] == before:
-            assert time.monotonic() < end_s, self.came
+        before, end_s = self.outcomes["done"], time.monotonic() + 60
+        while self.outcomes["done"] == before:
+            if self._sending.done():
+                self._sending.result()  # raises what ended it
+            assert time.monotonic() < end_s, self.outcomes
             time.sleep(0.01)
 
-    def _give_one(self, task: Task) -> str:
+    def _send(self, tasks: Sequence[Task]) -> None:
+        while not self._is_over.wait(0.002):
+            self.outcomes[self._send_one(self._rng.choice(tasks))] += 1
+
+    def _send_one(self, task: Task) -> str:
         try:
             toggle(task)
         except CommandInFlight:
@@ -286,22 +297,18 @@ def go_and_come_back(
 ) -> None:
     """Send commands while the server stops and restarts; require that the record is true in the end."""
     url = server.create_database()
-    commanding = CommandProcedure(url, emulator.base_url, seed)
-    commanding.start()
-    try:
+    with Commanding(url, emulator.base_url, seed) as commanding:
         commanding.wait_for_success()
         for outage in outages:
             OUTAGES[outage](server)
             time.sleep(gone_s)
             server.start()
             commanding.wait_for_success()
-    finally:
-        commanding.stop()
     time.sleep(LEASE_S)
 
     assert agreed(url, emulator).open_commands() == []
-    assert commanding.came.keys() <= {"done", "in flight", "JournalUnavailable", "CommandUncertain"}
-    assert commanding.came["JournalUnavailable"]
+    assert commanding.outcomes.keys() <= {"done", "in flight", "JournalUnavailable", "CommandUncertain"}
+    assert commanding.outcomes["JournalUnavailable"]
 
 
 def test_the_record_of_a_restarted_database_is_true(

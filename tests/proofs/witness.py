@@ -33,7 +33,7 @@ APIS = ("v1", "v2", "v3")
 ATTEMPT = "attempt"  # the parameter in which a request names its attempt: COMMAND-ID.NUMBER
 
 TIMING = Timing(
-    request_timeout_s=5.0,  # long enough that only a fault causes a time-out on a busy machine
+    request_timeout_s=60.0,  # long enough that only a fault causes a time-out on a busy machine
     attempts=3,
     longest_retry_s=0.02,
     poll_s=0.01,

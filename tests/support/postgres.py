@@ -224,7 +224,7 @@ class PostgresServer:
     def _connect(self) -> psycopg.Connection[Any]:
         return psycopg.connect(
             host="127.0.0.1", port=self.port, user="postgres", password=self._password, dbname="postgres",
-            autocommit=True, connect_timeout=10,
+            autocommit=True, connect_timeout=60,
         )  # fmt: skip
 
 

@@ -45,7 +45,7 @@ def test_a_dropped_connection_sends_no_byte(emulator: Emulator, http: httpx2.Cli
     task_id = create(http, V1)
     emulator.fault(kind, api="v1")
     address = (str(http.base_url.host), int(http.base_url.port or 0))
-    with socket.create_connection(address, timeout=5) as raw:
+    with socket.create_connection(address, timeout=60) as raw:
         raw.sendall(
             f"PUT /api/v1/stop-task?task_id={task_id} HTTP/1.1\r\n".encode()
             + b"Host: localhost\r\nAuthorization: Bearer k\r\n\r\n"
@@ -285,7 +285,7 @@ def test_a_drop_under_a_test_client_raises(kind: str) -> None:
 
 
 def test_a_kept_connection_still_works_after_other_faults(emulator: Emulator, http: httpx2.Client) -> None:
-    kept = HTTPConnection(str(http.base_url.host), int(http.base_url.port or 0), timeout=5)
+    kept = HTTPConnection(str(http.base_url.host), int(http.base_url.port or 0), timeout=60)
     try:
         emulator.fault("status", status_code=500)
         for code in (500, 200):

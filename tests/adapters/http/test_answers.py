@@ -396,7 +396,7 @@ READS: dict[str, Callable[[Any], Any]] = {
     "status": lambda client: client.task("t").status(),
     "details": lambda client: client.task("t").details(),
     "allowed": lambda client: client.task("t").allowed(),
-    "wait": lambda client: client.task("t").wait(timeout_s=5),
+    "wait": lambda client: client.task("t").wait(timeout_s=60),
     "list": lambda client: list(client.list()),
     "pause": lambda client: client.task("t").pause(),
 }

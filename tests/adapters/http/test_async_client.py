@@ -100,7 +100,7 @@ def test_progress_may_be_told_to_a_coroutine(emulator: Emulator, is_async: bool)
         async with opened("v3", emulator.base_url) as client:
             session = await client.create()
             await asyncio.to_thread(emulator.fire, session.id, "ready")
-            await session.wait(timeout_s=5, on_progress=tell_later if is_async else tell)
+            await session.wait(timeout_s=60, on_progress=tell_later if is_async else tell)
 
     asyncio.run(everything())
     assert told == ["idle"]

@@ -263,7 +263,7 @@ def test_a_wait_returns_output_and_cost_with_the_state(connect: Connect, emulato
     emulator.fire(task.id, "start")
     emulator.fire(task.id, "finish")
     seen: list[Progress[str]] = []
-    result = task.wait(timeout_s=5, on_progress=seen.append)
+    result = task.wait(timeout_s=60, on_progress=seen.append)
     assert result.state == "finished"
     assert result.output == result.details["output"]
     assert result.output
@@ -287,7 +287,7 @@ def test_a_wait_follows_the_task_to_its_end(connect: Connect, emulator: Emulator
         if left:
             emulator.fire(task.id, left.pop(0))
 
-    result = task.wait("final", timeout_s=5, on_progress=on_progress)
+    result = task.wait("final", timeout_s=60, on_progress=on_progress)
     assert [(progress.state, progress.poll) for progress in seen] == [(state, n) for n, state in enumerate(passed, 1)]
     assert result.state == task.known_state() == passed[-1]
     assert result.output
@@ -309,11 +309,11 @@ def test_idle_is_settled_once_the_work_was_seen(connect: Connect, emulator: Emul
     def on_progress(_: Progress[str]) -> None:
         emulator.fire(session.id, events.pop(0)) if events else None
 
-    assert session.wait(timeout_s=5, on_progress=on_progress).state == "idle"
+    assert session.wait(timeout_s=60, on_progress=on_progress).state == "idle"
     first = session.details()["output"]
     session.dispatch("buy bread")
     emulator.fire(session.id, "complete")
-    result = session.wait(timeout_s=5)
+    result = session.wait(timeout_s=60)
     assert (result.state, result.output) == ("idle", session.details()["output"])
     assert result.output not in (None, first)
 
@@ -324,7 +324,7 @@ def test_idle_before_the_work_was_seen_is_not_settled(connect: Connect, serve: S
         by_path({"POST /api/v3/sessions": Reply(body={"id": "s", "status": "running"}), "GET /api/v3/sessions/s": idle})
     )
     session = connect("v3", server.base_url).task("s")
-    assert session.wait(timeout_s=5).state == "idle", "nothing was given to do"
+    assert session.wait(timeout_s=60).state == "idle", "nothing was given to do"
     server.script = by_path(
         {
             "POST /api/v3/sessions": Reply(body={"id": "s", "status": "idle", "output": "of before"}),
@@ -332,14 +332,14 @@ def test_idle_before_the_work_was_seen_is_not_settled(connect: Connect, serve: S
         }
     )
     session.dispatch("buy milk")
-    assert session.wait(timeout_s=5).output == "new"
+    assert session.wait(timeout_s=60).output == "new"
     assert len(server.seen) >= 6
 
 
 def test_final_is_not_settled(connect: Connect, emulator: Emulator) -> None:
     session = connect("v3", emulator.base_url).create()
     emulator.fire(session.id, "ready")
-    assert session.wait(timeout_s=5).state == "idle"
+    assert session.wait(timeout_s=60).state == "idle"
     with pytest.raises(WaitTimedOut, match="not final in time, still 'idle'"):
         session.wait("final", timeout_s=0.05)
 
@@ -381,7 +381,7 @@ def test_wait_for_a_task_that_was_found_before_reads_a_404_twice(connect: Connec
     task.status()
 
     with pytest.raises(NotFound):
-        task.wait(timeout_s=5)
+        task.wait(timeout_s=60)
 
     assert len(server.seen) == 5
 
@@ -421,9 +421,9 @@ def test_a_wait_raises_at_an_unknown_status_unless_told_to_go_on(connect: Connec
     server = serve(by_path({"GET /api/v1/task/t/status": words, "GET /api/v1/task/t": details}))
     task = connect("v1", server.base_url).task("t")
     with pytest.raises(UnknownStatus, match="hibernating"):
-        task.wait(timeout_s=5)
+        task.wait(timeout_s=60)
     seen: list[Progress[str]] = []
-    result = task.wait(timeout_s=5, on_unknown="continue", on_progress=seen.append)
+    result = task.wait(timeout_s=60, on_unknown="continue", on_progress=seen.append)
     assert [(progress.state, progress.status) for progress in seen] == [
         ("running", "hibernating"),
         ("finished", "finished"),

@@ -165,13 +165,13 @@ def test_a_job_from_its_creation_to_its_end(client: Any, printer: Printer, serve
     assert (job.id, job.known_state(), job.lifecycle.name) == ("1", "waiting", "print-job")
     assert job.allowed() == ("hold", "tear")
     assert job.send("hold").state == "held"
-    assert job.wait(timeout_s=5).state == "held", "held is declared to be settled"
+    assert job.wait(timeout_s=60).state == "held", "held is declared to be settled"
     assert job.send("release").state == "waiting"
     printer.jobs[1] = "printing"
     assert job.status() == "printing"
     assert job.send("hold", until="noon").state == "held"
     printer.jobs[1] = "printed"
-    result = job.wait("final", timeout_s=5)
+    result = job.wait("final", timeout_s=60)
     assert (result.state, result.output, str(result.cost_usd)) == ("printed", 3, "0.15")
     assert job.details()["now"] == "on paper"
     assert server.commands == [
@@ -270,7 +270,7 @@ def test_fields_in_nested_objects_are_read_by_their_paths(
     client = connect(table, serve(printer).base_url, api_key="my-own-desk-key")
     job = client.create(text="a letter")
     assert (job.id, job.known_state(), job.status()) == ("7", "printed", "printed")
-    assert str(job.wait(timeout_s=5).cost_usd) == "0.15"
+    assert str(job.wait(timeout_s=60).cost_usd) == "0.15"
     assert [(each.id, each.state) for each in client.list()] == [("7", "printed")]
 
 
@@ -373,5 +373,5 @@ def test_details_that_are_not_found_once_are_read_again(
 
     server = serve(script)
     job = connect(wire_of(lifecycle), server.base_url, api_key="my-own-desk-key").task("7")
-    assert job.wait(timeout_s=5).output == 2
+    assert job.wait(timeout_s=60).output == 2
     assert server.calls == ["GET /jobs/7/now", "GET /jobs/7?all=yes", "GET /jobs/7?all=yes"]

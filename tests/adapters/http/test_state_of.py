@@ -110,7 +110,7 @@ def test_status_is_made_of_the_document_wherever_it_is_read(connect: Connect, se
     job = client.create("x")
     assert job.known_state() == "running"
     assert job.status() == "running"
-    assert job.wait(timeout_s=5).state == "success"
+    assert job.wait(timeout_s=60).state == "success"
     first, second = client.list()
     assert (first.id, first.state, second.id) == ("7", "success", "8")
 

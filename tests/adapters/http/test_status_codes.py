@@ -61,7 +61,7 @@ def test_what_is_deleted_is_not_found(connect: Connect, serve: Serve, gone: int)
     task = connect(bound(), server.base_url, api_key=None).task("7")
     assert task.send("delete").state == "deleted"
     assert task.status() == "deleted"
-    assert task.wait(timeout_s=5).details == {}
+    assert task.wait(timeout_s=60).details == {}
     assert server.commands == ["DELETE /machines/7"]
 
 

@@ -161,7 +161,7 @@ def test_one_key_is_one_call_of_all_processes(emulator: Emulator, open_real: Ope
     for each in processes:
         each.join(timeout=60)
 
-    said = sorted(str(answers.get(timeout=10)) for _ in processes)
+    said = sorted(str(answers.get(timeout=60)) for _ in processes)
     assert said in (["running", "running"], ["in flight", "running"])
     assert [each.exitcode for each in processes] == [0, 0]
     assert [call.command for call in emulator.calls() if call.command] == ["dispatch"]
