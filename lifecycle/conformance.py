@@ -137,7 +137,11 @@ class Conformance(Graph[S, E]):
         Raises:
             UnknownName: `channel` is neither "api" nor "webhook", and no alias names it.
         """
-        return self._vocabulary(channel).get(status)
+        statuses = self._vocabulary(channel)
+        try:
+            return statuses.get(status)
+        except TypeError:  # unhashable, as a list in a log's JSON, and so no status
+            return None
 
     def _vocabulary(self, channel: str) -> dict[str, S]:
         try:
@@ -226,7 +230,7 @@ class Conformance(Graph[S, E]):
         Raises:
             UnknownName: `channel` is not declared.
             ValueError: `mode` is neither "exact" nor "sampled".
-            TypeError: `statuses` is one text.
+            TypeError: `statuses` is one text, or cannot be iterated.
         """
         _require_mode(mode)
         findings: list[Finding[S]] = []

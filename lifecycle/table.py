@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, Literal, Never, TypeVar
 
-from lifecycle.errors import IllegalTransition, UnknownName
+from lifecycle.errors import IllegalTransition, UnknownName, shortened
 
 _PAIRS_KEPT = 100_000  # rows and remembered refusals of one lifecycle, some 15 MB
 
@@ -48,9 +48,11 @@ def require_origin(name: str, *, where: str) -> Origin:
 
 
 def require_iterable(names: Iterable[N], what: str) -> Iterable[N]:
-    """Return `names`. Raises TypeError if they are one text, which would be iterated letter by letter."""
+    """Return `names`. Raises TypeError if they cannot be iterated, or are one text, which would be by its letters."""
     if isinstance(names, str | bytes):
         raise TypeError(f"{what} must be a list or another iterable, not the text {names[:80]!r}")
+    if not hasattr(names, "__iter__"):
+        raise TypeError(f"{what} must be a list or another iterable, not {shortened(names)}")
     return names
 
 
@@ -227,7 +229,7 @@ class Table(Generic[S, E]):
         Raises:
             IllegalTransition: at the first refused event; `.index` is its position, 0..n-1.
             UnknownName: an event or state that this lifecycle does not declare.
-            TypeError: `events` is one text.
+            TypeError: `events` is one text, or cannot be iterated.
         """
         state = self._system.initial if start is None else self._require_state(start)
         for index, event in enumerate(require_iterable(events, "events")):

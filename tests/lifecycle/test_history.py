@@ -89,7 +89,9 @@ def test_a_step_names_every_event_that_could_explain_it() -> None:
     assert V3.observe(V3State.RUNNING, "stopped").events == (V3Event.STOP, V3Event.CLOSE)
 
 
-@pytest.mark.parametrize("status", ["", "Running", "running ", "initializing", "zombie", None, 7, "x" * 1_000_000])
+@pytest.mark.parametrize(
+    "status", ["", "Running", "running ", "initializing", "zombie", None, 7, ["running"], {}, "x" * 1_000_000]
+)
 def test_an_unknown_status_keeps_the_known_state(status: Any) -> None:
     seen = V1_FULL.observe(V1State.PAUSED, status)
 
@@ -99,6 +101,7 @@ def test_an_unknown_status_keeps_the_known_state(status: Any) -> None:
     assert not seen.events
     assert not seen.path
     assert len(seen.reason) < 300
+    assert [finding.code for finding in V1_FULL.check(["created", status])] == ["unknown_status"]
 
 
 def test_observations_cannot_be_changed() -> None:

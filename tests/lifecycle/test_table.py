@@ -368,6 +368,14 @@ def test_one_text_is_not_several(declared: Lifecycle[str, str], given: Any) -> N
         declared.check(given)
 
 
+@pytest.mark.parametrize("given", [None, 7])
+def test_what_cannot_be_iterated_is_refused(declared: Lifecycle[str, str], given: Any) -> None:
+    with pytest.raises(TypeError, match=f"events must be a list or another iterable, not {given}"):
+        declared.replay(given)
+    with pytest.raises(TypeError, match=f"statuses must be a list or another iterable, not {given}"):
+        declared.check(given)
+
+
 def test_refusals_are_refusals_also_beyond_those_that_are_remembered() -> None:
     count = 400
     wide: Lifecycle[str, str] = Lifecycle(

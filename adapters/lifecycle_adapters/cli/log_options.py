@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
-from lifecycle import Channel
+from lifecycle import CATALOG, Channel
 from lifecycle.conformance import Mode
 from lifecycle_adapters.cli.names import LifecycleName
 
@@ -136,6 +136,13 @@ class LogOptions:
     ] = None
 
 
+def _require_order(log: LogOptions) -> None:
+    """Raise typer.BadParameter if a lifecycle is named after the files."""
+    lifecycles = [name for name in log.files if name in CATALOG and not Path(name).exists()]
+    if lifecycles and log.name not in CATALOG:
+        raise typer.BadParameter(f"The lifecycle is named first, then the files: {lifecycles[0]} {log.name}")
+
+
 def takes_log_options(command: Callable[..., None]) -> Callable[..., None]:
     """Replace a command's first parameter by options: one for each field of LogOptions."""
     _, *own = inspect.signature(command, eval_str=True).parameters.values()
@@ -153,6 +160,7 @@ def takes_log_options(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(**given: Any) -> None:
         log = LogOptions(**{parameter.name: given.pop(parameter.name) for parameter in shared})
+        _require_order(log)
         command(log, **given)
 
     run.__signature__ = inspect.Signature([*shared, *own])  # type: ignore[attr-defined]

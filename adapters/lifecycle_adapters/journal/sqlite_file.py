@@ -58,12 +58,15 @@ class SqliteFile:
         Raises:
             NotAJournal: it is a directory.
             JournalReadOnly: it exists and cannot be written.
-            JournalError: it is on a network file system.
+            JournalError: it is on a network file system, or has a hard link.
         """
         self._require_no_directory()
         if self._network is not None:
             what = f"it is on a network file system ({self._network}), where SQLite cannot keep machines apart"
             raise JournalError(f"{what}; use a local directory, or PostgreSQL for many machines", where=self._where)
+        if self._path.is_file() and self._path.stat().st_nlink > 1:
+            what = "the file has a second name (a hard link), and SQLite keeps the newest part beside one of them"
+            raise JournalError(f"{what}; remove the other name, or copy the file", where=self._where)
         if self._path.is_file() and not self.is_cleared_up:
             what = "the file, or its directory, cannot be written to"
             raise JournalReadOnly(f"{what}; it can only be read (read_only=True)", where=self._where)

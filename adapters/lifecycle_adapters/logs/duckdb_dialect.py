@@ -41,6 +41,9 @@ _us_of_ns = "{0} // 1000 - CASE WHEN {0} % 1000 < 0 THEN 1 ELSE 0 END".format
 _us_of_iso = """
 epoch_us(COALESCE(TRY_CAST({0} AS TIMESTAMPTZ), TRY_CAST(translate({0}, 'tz,', 'TZ.') AS TIMESTAMPTZ)))""".format
 
+text_of_bytes = "TRY(decode({}))".format
+"""The text of bytes in UTF-8; NULL for other bytes."""
+
 DUCKDB = Dialect(
     name="DuckDB",
     kinds={

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import get_args
 
 from lifecycle.errors import UnknownName, shortened
+from lifecycle_adapters.argument_checks import require
 from lifecycle_adapters.logs.columns import Columns, require_columns
-from lifecycle_adapters.logs.duckdb_dialect import DUCKDB
+from lifecycle_adapters.logs.duckdb_dialect import DUCKDB, text_of_bytes
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession, is_about_a_value, literal
 from lifecycle_adapters.logs.formats import SUFFIXES, Format, format_of
 from lifecycle_adapters.logs.log_errors import EngineFailed, UnknownFormat, UnusableLog, no_file
@@ -55,6 +56,7 @@ class Files:
         encoding: the encoding of CSV, by any of its names in Python; UTF-8 if omitted. If a delimiter or an encoding
             is given, all files must be CSV.
     Raises:
+        TypeError: a path is neither text nor a Path.
         ValueError: no path is given, or the delimiter or the encoding is invalid.
         UnknownName: there is no such format.
     """
@@ -74,6 +76,8 @@ class Files:
             raise ValueError("a log needs at least one path")
         if format not in (None, *get_args(Format)):
             raise UnknownName("format", format, known=get_args(Format), where="Files")
+        for path in paths:
+            require(path, str | os.PathLike, "a path must be text or a Path, and several are several arguments")
         object.__setattr__(self, "paths", tuple(os.fspath(path) for path in paths))
         object.__setattr__(self, "format", format)
         given = {"delimiter": delimiter, "encoding": encoding}
@@ -204,7 +208,7 @@ class ParquetGroup:
         # Columns are read by position: DuckDB does not distinguish "At" from "at".
         aliases = ", ".join(f"c{i}" for i in range(len(self.names)))
         positions = {part: self.names.index(name) for part, name in parts_of(columns).items()}
-        parts = {part: LogColumn(f"c{position}", kinds[position]) for part, position in positions.items()}
+        parts = {part: _column(f"c{position}", kinds[position]) for part, position in positions.items()}
         return records(f"{scan} AS scan({aliases})", parts, columns, rules, DUCKDB, place=self._place())
 
     def _place(self) -> str:
@@ -215,6 +219,11 @@ class ParquetGroup:
         if self.numbers != list(range(first, first + count)):
             number = f"([{', '.join(map(str, self.numbers))}]::BIGINT[])[file_index::BIGINT + 1]"
         return f"(({number}) << {ROW_BITS}) + file_row_number + 1"
+
+
+def _column(cell: str, kind: str) -> LogColumn:
+    # Impala, Hive and early Spark write texts without the mark that they are texts.
+    return LogColumn(text_of_bytes(cell), DUCKDB.text_type) if kind == "BLOB" else LogColumn(cell, kind)
 
 
 def parquet_groups(

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lifecycle_adapters.logs.columns import Columns, absent, require_columns
-from lifecycle_adapters.logs.duckdb_dialect import DUCKDB
+from lifecycle_adapters.logs.duckdb_dialect import DUCKDB, text_of_bytes
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession, identifier, literal
 from lifecycle_adapters.logs.log_errors import EngineFailed, UnusableLog, no_file
 from lifecycle_adapters.logs.records import LogColumn, parts_of, records
@@ -102,7 +102,7 @@ class Frame:
         # Bytes are text in UTF-8, as in pandas and NumPy; other bytes become NULL.
         is_bytes = [kind == "BLOB" for kind in kinds.values()]
         taken = ", ".join(
-            f'{f"TRY(decode(c{place}))" if is_bytes[place] else f"c{place}"} AS "{part}"'
+            f'{text_of_bytes(f"c{place}") if is_bytes[place] else f"c{place}"} AS "{part}"'
             for part, place in places.items()
         )
         _copy(session, f"SELECT {taken} FROM taken AS taken({aliases})", name=self.name)

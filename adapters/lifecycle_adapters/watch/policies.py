@@ -18,7 +18,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from lifecycle.errors import shortened
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import Origin, quoted, require_iterable
-from lifecycle_adapters.argument_checks import require_number
+from lifecycle_adapters.argument_checks import require, require_number
 from lifecycle_adapters.watch.pace import resting_states
 
 
@@ -79,6 +79,7 @@ class NamesStates(Protocol):
 
 def require_instances(policies: Iterable[object]) -> None:
     """Raise TypeError for an object that is not a policy, such as a class, now instead of at the first decision."""
+    require(policies, Iterable, "policies must be several, in a list such as [StopAfter(3600)]")
     for each in policies:
         if isinstance(each, type):
             raise TypeError(f"a policy is an object, not the class {each.__name__}; make one: {each.__name__}(...)")

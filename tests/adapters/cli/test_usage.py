@@ -84,6 +84,13 @@ def test_option_that_is_a_word_of_others_proposes_those(command: tuple[str, ...]
     assert "No such option: --key (Possible options: --idempotency-key, --key-from)" in text
 
 
+@pytest.mark.parametrize("command", ["check", "report"])
+def test_lifecycle_that_is_named_after_the_files_is_recognised(command: str) -> None:
+    text = refusal(command, "log.csv", "v1")
+
+    assert "The lifecycle is named first, then the files: v1 log.csv" in text
+
+
 def helps() -> Iterator[tuple[str, str]]:
     """Every option and argument of the commands that are not about logs, and its help."""
     group: Any = typer.main.get_command(app)

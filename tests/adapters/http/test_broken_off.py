@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import httpx2
 import pytest
 
-from lifecycle import CreateUncertain, Lifecycle
+from lifecycle import V1_FULL, CreateUncertain, Lifecycle
 from lifecycle.journal import TaskJournal
 from lifecycle_adapters.http import AsyncClient, Client, Recovered
 from lifecycle_adapters.journal import SqlJournal
@@ -339,6 +339,45 @@ def test_a_soft_time_limit_in_a_command_is_the_callers(
         limited(client.task("t").stop)
     assert server.commands == ["PUT /api/v1/stop-task?task_id=t"]
     second_worker_stops(path, server)
+
+
+class SlowCreates:
+    """The creates of a journal, whose `add` ends long after it has claimed the create."""
+
+    def __init__(self, creates: Any) -> None:
+        self._creates = creates
+
+    def add(self, *args: Any, **kwargs: Any) -> Any:
+        added = self._creates.add(*args, **kwargs)
+        time.sleep(1.0)
+        return added
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._creates, name)
+
+
+class SlowToCreate:
+    def __init__(self, journal: SqlJournal) -> None:
+        self._journal = journal
+
+    def creates(self, lifecycle: Lifecycle[Any, Any]) -> Any:
+        return SlowCreates(self._journal.creates(lifecycle))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+
+@needs_timers
+def test_a_soft_time_limit_while_a_create_is_claimed_leaves_it_to_others(
+    serve: Serve, path: Path, journal: SqlJournal, limited: Limited
+) -> None:
+    server = serve(lambda _: Reply(body={"id": "t"}))
+    slow: Any = SlowToCreate(journal)
+    with connected(server, slow) as client:
+        limited(lambda: client.create("buy milk"))
+    assert server.seen == []
+    [left] = journal.creates(V1_FULL).unfinished()
+    assert (left.attempts, left.lease) == (0, None)
 
 
 @needs_timers

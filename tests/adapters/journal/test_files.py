@@ -213,6 +213,21 @@ def test_a_link_leads_to_the_journal_and_what_is_beside_it(tmp_path: Path) -> No
     assert names(tmp_path / "far") == ["journal.db"]
 
 
+def test_a_second_name_of_the_file_is_refused(tmp_path: Path) -> None:
+    """The other name would have no `-wal`: a writer there sees and overwrites an older state."""
+    with SqlJournal(tmp_path / "journal.db") as journal:
+        knowing(journal, "running")
+        (tmp_path / "second.db").hardlink_to(tmp_path / "journal.db")
+
+        for name in ("journal.db", "second.db"):
+            with pytest.raises(
+                JournalError, match=r"has a second name \(a hard link\).*; remove the other name, or copy"
+            ):
+                SqlJournal(tmp_path / name)
+    (tmp_path / "second.db").unlink()
+    assert state(tmp_path / "journal.db") == "running"
+
+
 # --- network file systems --------------------------------------------------------------------------
 
 

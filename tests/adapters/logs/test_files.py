@@ -64,6 +64,12 @@ def test_a_name_tells_the_format(name: str, kind: Format | None) -> None:
     assert format_of(name) == kind
 
 
+@pytest.mark.parametrize("path", [7, None, ["a.csv", "b.csv"]])
+def test_a_path_is_text_or_a_path(path: Any) -> None:
+    with pytest.raises(TypeError, match="a path must be text or a Path, and several are several arguments, not "):
+        Files(path)
+
+
 def test_files_come_in_the_order_of_the_paths(folder: Path) -> None:
     write("b.parquet", "a.csv", "c.jsonl")
     assert files_of(Files("b.parquet", folder / "a.csv", "c.jsonl")) == ["b.parquet", str(folder / "a.csv"), "c.jsonl"]

@@ -24,6 +24,17 @@ def read(*paths: Path, columns: Columns | None = None) -> list[Record]:
 # --- types -------------------------------------------------------------------------------------
 
 
+def test_bytes_are_texts(tmp_path: Path) -> None:
+    log = write_parquet(
+        tmp_path / "a.parquet",
+        """SELECT 'a'::BLOB AS task_id, 'cr\\xC3\\xA9\\xC3\\xA9'::BLOB AS status, '2026-01-15 10:30:00'::BLOB AS "at"
+           UNION ALL SELECT '\\xFF'::BLOB, 'running'::BLOB, '2026-01-15 10:30:00'::BLOB""",
+    )
+    text, other = read(log)
+    assert (text.task, text.status, text.at_us, text.fault) == ("a", "créé", AT_US, None)
+    assert (other.task, other.fault) == (None, RejectReason.NO_TASK)
+
+
 def test_a_typed_log(tmp_path: Path) -> None:
     log = write_parquet(
         tmp_path / "a.parquet",

@@ -165,6 +165,15 @@ def test_an_object_that_is_not_a_policy_is_refused_by_the_constructor(policy: An
     run(everything())
 
 
+@pytest.mark.parametrize("policies", [7, None, StopAfter(1)])
+def test_policies_are_several(policies: Any) -> None:
+    async def everything() -> None:
+        with pytest.raises(TypeError, match=r"policies must be several, in a list such as \[StopAfter\(3600\)\], not "):
+            watching(Service().client(), policies=policies)
+
+    run(everything())
+
+
 def test_policies_that_cannot_be_kept_are_refused_at_once() -> None:
     async def everything() -> None:
         with pytest.raises(ValueError, match="one name"):
