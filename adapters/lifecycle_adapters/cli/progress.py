@@ -19,7 +19,7 @@ class Bar:
     """Shows, within its `with` block, what is being done and how much of it is done; may be entered again.
 
     Args:
-        to: where it is drawn, the standard error if omitted; nothing is drawn where that is no terminal.
+        to: where it is drawn, the standard error if omitted; nothing is drawn if that is no terminal.
         clock: seconds.
     """
 

@@ -9,7 +9,7 @@ Browser Use Cloud, client.py sends.
     outcome = V2.parse_response(V2.call(V2Event.STOP), request, status_code=response.status_code,
                                 headers=response.headers, content=response.content, as_of=started_at)
 
-Source of the rules about status codes: "One command, as a pure protocol" in lifecycle/command.py.
+Source of the rules about status codes: the numbered steps in lifecycle/command.py.
 """
 
 from __future__ import annotations

@@ -190,7 +190,7 @@ async def _closed_at_the_end(http: httpx2.AsyncClient) -> AsyncGenerator[None]:
 
 
 class _Process:
-    """Tells a process from those that it was forked from, by a number."""
+    """Distinguishes a process from those that it was forked from, by a number."""
 
     number = 0
 

@@ -20,7 +20,7 @@ from lifecycle_adapters.http.timing import Pacer, Timing
 
 @dataclass(frozen=True, slots=True)
 class TaskSummary:
-    """One task of a listing. `state` is None where the lifecycle does not know the status."""
+    """One task of a listing. `state` is None if the lifecycle does not know the status."""
 
     id: str
     status: str | None
@@ -145,7 +145,7 @@ class Paginator:
         return InvalidResponse(what, method=request.method, path=request.path)
 
     def _listed(self, document: Any) -> list[TaskSummary] | None:
-        """The tasks of a page, None where it is no list of tasks."""
+        """The tasks of a page, None if it is no list of tasks."""
         match value_at(document, self._binding.listing.items_field):
             case [*items]:
                 listed = [each for item in items if (each := self._one(item)) is not None]

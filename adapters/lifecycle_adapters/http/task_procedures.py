@@ -51,7 +51,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class TaskResult(Generic[S]):
-    """How a task came to rest. `output` and `cost_usd` are None where the service tells neither."""
+    """How a task came to rest. `output` and `cost_usd` are None if the service reports neither."""
 
     state: S
     output: Any
@@ -306,7 +306,7 @@ def _may_pass(error: HttpError) -> bool:
 
 
 def cost_usd(document: Any, cost_field: str | None) -> Decimal | None:
-    """Return the cost that a response tells in the field of that name; None if it tells none that is a number."""
+    """Return the cost in a response's field of that name; None if there is no number in it."""
     cost = value_at(document, cost_field)
     try:
         number = None if cost is None else Decimal(str(cost))

@@ -78,7 +78,7 @@ class RecordedReport(Recorded):
     """A report: its status and channel, the state `before`, its `kind`, the `path` of events, and the state kept.
 
     `kind` is None for the first report. `times` counts equal reports in a row, this one being the first; None
-    in a change feed, where it is not known.
+    in a change feed, because it is not known there.
     """
 
     status: str

@@ -202,9 +202,9 @@ def test_tasks_that_cannot_be_read_and_an_outage_are_told(emulator: Emulator, se
     ) as run:
         try:
             assert run.stdout is not None
-            assert run.stdout.readline().startswith("the service does not answer  since ")
+            assert run.stdout.readline().startswith("the service does not respond  since ")
             emulator.clear_faults()
-            assert run.stdout.readline().startswith("the service answers again  at ")
+            assert run.stdout.readline().startswith("the service responds again  at ")
         finally:
             run.kill()
 
