@@ -162,7 +162,9 @@ def _print(event: Event) -> None:
         case PolicyFailed():
             say((shown(event.task_id), "bold"), f"  {shown(event.policy)} failed: {shown(event.error)}")
         case Outage(ended_at=None):
-            say(("the service does not respond", "bold"), f"  since {event.began_at:%H:%M:%S} UTC: {shown(event.error)}")
+            say(
+                ("the service does not respond", "bold"), f"  since {event.began_at:%H:%M:%S} UTC: {shown(event.error)}"
+            )
         case Outage():
             say(("the service responds again", "bold"), f"  at {event.ended_at:%H:%M:%S} UTC")
         case JournalOutage(ended_at=None):

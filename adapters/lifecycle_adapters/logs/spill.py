@@ -7,6 +7,7 @@ some network shares there are no such locks: there a killed process's directory 
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import sys
 import tempfile
@@ -29,13 +30,16 @@ def spill_directory(where: str | os.PathLike[str] | None = None) -> Generator[st
         OSError: no directory can be made.
     """
     _remove_left_behind(Path(where or tempfile.gettempdir()))
-    with ExitStack() as lock, tempfile.TemporaryDirectory(prefix=_PREFIX, dir=where) as directory:
-        young, locked = (Path(directory, name) for name in (f"{_LOCKED}.new", _LOCKED))
+    directory = Path(where or tempfile.gettempdir(), _PREFIX + secrets.token_hex(8))
+    with ExitStack() as lock, ExitStack() as removal:
+        removal.callback(shutil.rmtree, directory, ignore_errors=True)  # before it is made: Ctrl-C may come at any time
+        directory.mkdir(mode=0o700)
+        young, locked = (directory / name for name in (f"{_LOCKED}.new", _LOCKED))
         descriptor = os.open(young, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         lock.callback(os.close, descriptor)
         if _lock(descriptor):
             young.rename(locked)  # not before, or another process could lock it first
-        yield directory
+        yield str(directory)
 
 
 def _remove_left_behind(folder: Path) -> None:

@@ -218,7 +218,7 @@ def test_file_that_is_no_declaration_is_named(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     Path("1.csv").write_text("task_id,at,status\n")
 
-    result = call("check", "1.csv", "v1")
+    result = call("check", "1.csv", "2.csv")
 
     assert result.exit_code == 2
     assert result.stderr.startswith("lifecycle: document '1.csv' is not sound, 1 finding:\n")

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -29,6 +33,35 @@ def test_what_a_killed_process_leaves_the_next_one_removes(tmp_path: Path) -> No
         assert [str(path) for path in tmp_path.iterdir()] == [directory]
 
     assert list(tmp_path.iterdir()) == []
+
+
+def interrupting(number: int) -> Callable[[FrameType, str, Any], Any]:
+    """Return a trace function that raises KeyboardInterrupt at one of the lines that are run, in whatever module."""
+    lines = count(1)
+
+    def trace(_: FrameType, event: str, __: Any) -> Any:
+        if event == "line" and next(lines) == number:
+            raise KeyboardInterrupt
+        return trace
+
+    return trace
+
+
+def test_an_interrupt_at_any_line_leaves_nothing(tmp_path: Path) -> None:
+    before = sys.gettrace()
+    for number in count(1):
+        sys.settrace(interrupting(number))
+        try:
+            with spill_directory(tmp_path) as directory:
+                sys.settrace(before)
+                assert Path(directory).is_dir()
+                break
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(before)
+        assert list(tmp_path.iterdir()) == [], f"interrupted at line {number} of those that are run"
+    assert number > 50
 
 
 def test_what_is_in_use_stays(tmp_path: Path) -> None:
