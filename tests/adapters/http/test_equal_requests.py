@@ -72,20 +72,20 @@ class Both:
         first, second = (self._played(client, api, script) for client in self.clients[api])
         assert first == second
 
-    def _played(self, client: AnyClient, api: str, script: Sequence[Step]) -> dict[str, str]:
+    def _played(self, client: AnyClient, api: str, script: Sequence[Step]) -> dict[str, list[str]]:
         self.emulator.reset()
         self.recorder.sent.clear()
         task = client.create() if api == "v2-session" else client.create("buy milk")
         came = [_came(step, self.emulator, task) for step in script]
         calls = self.emulator.calls()
-        played = {
+        played: dict[str, Sequence[object]] = {
             "sent": _settled(self.recorder.sent),
             "arrived": _settled([(call.method, call.path, call.query, call.body, call.fault) for call in calls]),
             "came": came,
             "recorded": [_untimed(entry) for entry in cast("MemoryTaskJournal[str, str]", task.journal).entries],
             "moved": [(each.event, each.target) for each in self.emulator.task(task.id).transitions],
         }
-        return {name: _numbered(repr(value)) for name, value in played.items()}
+        return {name: _numbered("\n".join(map(repr, value))).splitlines() for name, value in played.items()}
 
 
 def _taken(step: Step, emulator: Emulator, task: AnyTask) -> object:
@@ -121,14 +121,19 @@ def _untimed(entry: object) -> str:
 
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|task_[0-9a-f]+")
+# Which of these a dropped connection is depends on when the operating system notices.
+_DROPPED = re.compile(
+    r"Server disconnected without sending a response\.|\[Errno 104\] Connection reset by peer"
+    r"|(?<=')(RemoteProtocolError|ReadError)(?=')"
+)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z?|(?<='duration': )[\d.e-]+")
 
 
 def _numbered(text: str) -> str:
-    """Ids in the order of their first appearance instead of as they are, and no times."""
+    """Ids by the order of their first appearance, one word for a dropped connection, no times."""
     numbers: dict[str, str] = {}
     text = _ID.sub(lambda match: numbers.setdefault(match[0], f"<id {len(numbers)}>"), text)
-    return _TIME.sub("<time>", text)
+    return _TIME.sub("<time>", _DROPPED.sub("<dropped>", text))
 
 
 @pytest.fixture(scope="module")
