@@ -17,7 +17,7 @@ from benchmarks.measure import Bound, Measure, Row, compare
 from benchmarks.servers import running
 from lifecycle import V1Event
 from lifecycle_adapters.http import AsyncClient, Client
-from lifecycle_adapters.http.v1 import V1 as BINDING
+from lifecycle_adapters.services.v1 import V1 as BINDING
 
 _CYCLE = (V1Event.PAUSE, V1Event.RESUME)
 _TASK = "task_1234567890abcdef"

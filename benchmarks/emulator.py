@@ -14,7 +14,7 @@ import httpx2
 
 from benchmarks.measure import Bound, Measure, Row, compare
 from benchmarks.servers import running
-from lifecycle_adapters.http.v1 import V1 as BINDING
+from lifecycle_adapters.services.v1 import V1 as BINDING
 
 _CONNECTIONS = 8
 _KEY = "benchmark"

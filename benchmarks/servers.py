@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from lifecycle import V1, V1Event
 from lifecycle_adapters.emulator import serve
-from lifecycle_adapters.http.v1 import V1 as WIRE
+from lifecycle_adapters.services.v1 import V1 as WIRE
 
 
 @contextmanager

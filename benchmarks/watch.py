@@ -25,8 +25,8 @@ from benchmarks.servers import running
 from lifecycle import V1Event
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.http import AsyncClient
-from lifecycle_adapters.http.v1 import V1 as WIRE
 from lifecycle_adapters.journal import SqlJournal
+from lifecycle_adapters.services.v1 import V1 as WIRE
 from lifecycle_adapters.watch import Pace, Throttle, Watcher
 
 _KEY = "benchmark"

@@ -29,9 +29,9 @@ ONE_WAY = {
         declaration <- diagram <- lifecycle
     """,
     "lifecycle_adapters": """
-        http.authentication <- http.browser_use
-        http.http_errors <- http.binding, http.browser_use <- http.v1, http.v2, http.v3, http.v4
-        http.v1, http.v2, http.v3, http.v4 <- http.services <- http.client
+        http.authentication <- services.browser_use
+        http.http_errors <- http.binding, services.browser_use <- services.v1, services.v2, services.v3, services.v4
+        services.v1, services.v2, services.v3, services.v4 <- services.registry <- services, http.client
         http.binding, http.timing <- http.interpreter <- http.task_procedures, http.paginator, http.sending, http.driver
         http.task_procedures, http.paginator <- http.creates <- http.client
         http.sending <- http.driver
@@ -47,8 +47,8 @@ ONE_WAY = {
         http.binding <- http.keys <- http.sending, http.client
         http.arguments, http.command_methods, http.driver, http.twins <- http.task_handles <- http.client
         http.task_procedures <- http.task_handles
-        http.client <- http <- watch.* <- dbos <- cli.*
-        http.v1, http.v2, http.v3, http.v4 <- emulator.* <- cli.*
+        http.client, services <- http <- watch.* <- dbos <- cli.*
+        services.registry <- emulator.* <- cli.*
         telemetry <- http.task_procedures, http.sending, journal.*
         render <- logs.* <- cli.*
         connection_strings, private_files <- journal.*, logs.* <- cli.*

@@ -12,8 +12,8 @@ from urllib.parse import parse_qs
 
 from lifecycle import COMMAND, Lifecycle
 from lifecycle_adapters.emulator import RecordedCall
-from lifecycle_adapters.http.services import service
 from lifecycle_adapters.journal import RecordedCommand, SqlJournal, TaskRow
+from lifecycle_adapters.services.registry import service
 from tests.proofs.witness import APIS, ATTEMPT
 
 LIFECYCLES: dict[str, Lifecycle[Any, Any]] = {service(api).lifecycle.name: service(api).lifecycle for api in APIS}

@@ -49,7 +49,8 @@ def declared(name: str) -> Lifecycle[str, str]:
 
 def declared_service(name: str) -> HttpBinding[Any, Any]:
     """Return the service that has this name, otherwise the one that the file declares. Raises like `declared`."""
-    from lifecycle_adapters.http import HttpBinding, service, services
+    from lifecycle_adapters.http import HttpBinding
+    from lifecycle_adapters.services import service, services
 
     if name in services():
         return service(name)
@@ -85,7 +86,7 @@ def event_proposals(ctx: typer.Context) -> Proposals:
 def api_proposals() -> list[str]:
     """Propose the services that a client can use."""
     with suppress(MissingExtra):
-        from lifecycle_adapters.http import services
+        from lifecycle_adapters.services import services
 
         return list(services())
     return []

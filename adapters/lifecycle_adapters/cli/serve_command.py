@@ -76,7 +76,7 @@ def _followed(given: str) -> tuple[str, Lifecycle[str, str]]:
 
 def _introduce(base_url: str) -> None:
     from lifecycle_adapters.emulator import NOTICE, PREFIX
-    from lifecycle_adapters.http.browser_use import KEY_VARIABLE
+    from lifecycle_adapters.services.browser_use import KEY_VARIABLE
 
     say(("Browser Use Cloud, emulated: ", "bold"), (base_url, "bold green"))
     say(NOTICE)

@@ -29,10 +29,10 @@ from lifecycle_adapters.emulator.v3_service import V3Service
 from lifecycle_adapters.emulator.v4_service import V4Service
 from lifecycle_adapters.emulator.webhook_sender import Webhook, WebhookSender
 from lifecycle_adapters.http.binding import HttpBinding
-from lifecycle_adapters.http.v1 import V1
-from lifecycle_adapters.http.v2 import V2, V2_SESSION
-from lifecycle_adapters.http.v3 import V3
-from lifecycle_adapters.http.v4 import V4
+from lifecycle_adapters.services.v1 import V1
+from lifecycle_adapters.services.v2 import V2, V2_SESSION
+from lifecycle_adapters.services.v3 import V3
+from lifecycle_adapters.services.v4 import V4
 
 
 class EmulatorApp:

@@ -16,10 +16,10 @@ from urllib.parse import parse_qsl
 from lifecycle.errors import UnknownName
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call
-from lifecycle_adapters.http.v1 import V1
-from lifecycle_adapters.http.v2 import V2, V2_SESSION
-from lifecycle_adapters.http.v3 import V3
-from lifecycle_adapters.http.v4 import V4
+from lifecycle_adapters.services.v1 import V1
+from lifecycle_adapters.services.v2 import V2, V2_SESSION
+from lifecycle_adapters.services.v3 import V3
+from lifecycle_adapters.services.v4 import V4
 
 BINDINGS: tuple[HttpBinding[Any, Any], ...] = (V1, V2, V2_SESSION, V3, V4)
 """The bindings of all emulated APIs, in the order in which a request is looked up."""

@@ -29,7 +29,7 @@ from lifecycle_adapters.emulator.calls import BINDINGS
 from lifecycle_adapters.emulator.faults import LONGEST_DELAY_S, Api, Faults, require_known
 from lifecycle_adapters.emulator.shapes import WHOLE, Number, moment
 from lifecycle_adapters.emulator.task_store import EmulatedTask, TaskStore
-from lifecycle_adapters.http.v2 import V2_SESSION
+from lifecycle_adapters.services.v2 import V2_SESSION
 from lifecycle_adapters.webhooks import STATUS_UPDATE, sign
 
 TIMEOUT_S = 5.0

@@ -1,6 +1,6 @@
 """Lifecycles over HTTP: tables of requests, and the clients that send them.
 
-The tables (`binding`, `v1` to `v4`) need no HTTP client; `Client` and `AsyncClient` need the extra
+Bindings need no HTTP client; `Client` and `AsyncClient` need the extra
 `http`, which is asked for when one of them is first used.
 """
 
@@ -30,7 +30,6 @@ from lifecycle_adapters.http.http_errors import (
     Unauthorized,
 )
 from lifecycle_adapters.http.requests import Request
-from lifecycle_adapters.http.services import register, service, services
 
 if TYPE_CHECKING:
     from lifecycle_adapters.http.client import AsyncClient, Client
@@ -72,9 +71,6 @@ __all__ = [
     "TaskSummary",
     "Timing",
     "Unauthorized",
-    "register",
-    "service",
-    "services",
 ]
 
 

@@ -1,7 +1,7 @@
 """Lifecycles over HTTP: a command becomes one request, a response becomes a status or a refusal.
 
-Pure: nothing here sends anything, so a binding serves any HTTP client. v1.py to v4.py declare the bindings of
-Browser Use Cloud, client.py sends.
+Pure: nothing here sends anything, so a binding serves any HTTP client. services/ declares the built-in bindings,
+client.py sends.
 
     request = V2.command_request(V2Event.STOP, task_id)
     response = my_client.request(request.method, base_url + request.path, params=request.query,

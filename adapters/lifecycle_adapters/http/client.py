@@ -48,11 +48,11 @@ from lifecycle_adapters.http.driver import AsyncDriver, Driver, RateLimiter
 from lifecycle_adapters.http.interpreter import HttpCall
 from lifecycle_adapters.http.keys import sealed, usable_key
 from lifecycle_adapters.http.paginator import Paginator, TaskSummary
-from lifecycle_adapters.http.services import service
 from lifecycle_adapters.http.task_handles import AsyncTask, Task
 from lifecycle_adapters.http.task_procedures import Recovered, TaskProcedures
 from lifecycle_adapters.http.timing import Timing
 from lifecycle_adapters.http.twins import twin_of
+from lifecycle_adapters.services.registry import service
 
 try:
     import httpx2

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from lifecycle_adapters.http import service
+from lifecycle_adapters.services import service
 
 Fault = dict[str, Any]  # the arguments of `Emulator.fault`
 

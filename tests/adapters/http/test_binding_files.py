@@ -11,7 +11,8 @@ import yaml
 from pydantic import TypeAdapter
 
 from lifecycle import DefinitionError, Lifecycle
-from lifecycle_adapters.http import HttpBinding, service
+from lifecycle_adapters.http import HttpBinding
+from lifecycle_adapters.services import service
 from tests.adapters.http.test_own_service import DECLARATION, wire_of
 
 PRINTER = """\

@@ -46,9 +46,9 @@ from lifecycle_adapters.http import (
     Unauthorized,
 )
 from lifecycle_adapters.http.command_methods import CommandMethods
-from lifecycle_adapters.http.services import service
-from lifecycle_adapters.http.v2 import V2
 from lifecycle_adapters.journal import SqlJournal
+from lifecycle_adapters.services.registry import service
+from lifecycle_adapters.services.v2 import V2
 from tests.adapters.http.both import KEY, QUICK
 from tests.adapters.http.conftest import NO_CERTIFICATES, Connect, Serve
 from tests.adapters.http.scripted import Reply, by_path, in_turn

@@ -12,10 +12,11 @@ import pytest
 
 from lifecycle import DefinitionError
 from lifecycle.catalog import V1Event
-from lifecycle_adapters.http import Authentication, Call, Client, HttpBinding, KeyVariable, ListCall, Proof, register
-from lifecycle_adapters.http.v1 import V1
-from lifecycle_adapters.http.v2 import V2
-from lifecycle_adapters.http.v4 import V4
+from lifecycle_adapters.http import Authentication, Call, Client, HttpBinding, KeyVariable, ListCall, Proof
+from lifecycle_adapters.services import register
+from lifecycle_adapters.services.v1 import V1
+from lifecycle_adapters.services.v2 import V2
+from lifecycle_adapters.services.v4 import V4
 
 DECLARED: list[Any] = [
     Authentication("X-Key", "desk "),

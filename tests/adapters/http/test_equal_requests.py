@@ -21,7 +21,8 @@ from lifecycle import LifecycleError, Origin
 from lifecycle.memory import MemoryTaskJournal
 from lifecycle.testing import events
 from lifecycle_adapters.emulator import Emulator
-from lifecycle_adapters.http import Client, service
+from lifecycle_adapters.http import Client
+from lifecycle_adapters.services import service
 from tests.adapters.http.both import KEY, QUICK, AnyClient, AnyTask, BlockingClient
 from tests.adapters.http.conftest import NO_CERTIFICATES
 from tests.adapters.http.faults import faults

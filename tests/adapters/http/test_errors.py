@@ -35,9 +35,9 @@ from lifecycle_adapters.http import (
     RequestRejected,
     ResponseError,
 )
-from lifecycle_adapters.http.v1 import V1
-from lifecycle_adapters.http.v2 import V2
-from lifecycle_adapters.http.v4 import V4
+from lifecycle_adapters.services.v1 import V1
+from lifecycle_adapters.services.v2 import V2
+from lifecycle_adapters.services.v4 import V4
 from tests.adapters.http.both import KEY, QUICK
 from tests.adapters.http.conftest import Connect, Serve
 from tests.adapters.http.scripted import Reply, Seen, refused_port

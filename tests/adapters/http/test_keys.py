@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from lifecycle_adapters.http import AsyncClient, Client, HttpBinding, KeyVariable, service
+from lifecycle_adapters.http import AsyncClient, Client, HttpBinding, KeyVariable
 from lifecycle_adapters.http.keys import is_this_machine, usable_key
+from lifecycle_adapters.services import service
 from tests.adapters.http.both import KEY
 from tests.adapters.http.conftest import Connect, Serve
 from tests.adapters.http.scripted import Reply

@@ -14,8 +14,8 @@ from lifecycle.catalog import V3Event
 from lifecycle_adapters.emulator import shapes, v1_service, v2_shapes, v3_shapes, v4_shapes
 from lifecycle_adapters.http import AsyncClient, AsyncTask, Call, Client, Task
 from lifecycle_adapters.http.misspelt_options import option_meant
-from lifecycle_adapters.http.v1 import V1
-from lifecycle_adapters.http.v3 import V3
+from lifecycle_adapters.services.v1 import V1
+from lifecycle_adapters.services.v3 import V3
 
 CREATE = Call(method="POST", path="/jobs", body={})
 TAKES_FIELDS: list[Any] = [Client.create, AsyncClient.create, Task.send, AsyncTask.send]

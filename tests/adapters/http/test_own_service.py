@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from lifecycle import CommandRefused, DefinitionError, IllegalTransition, Lifecycle, UnknownName, UnknownStatus
-from lifecycle_adapters.http import Authentication, Call, Client, HttpBinding, ListCall, Proof, register, service
-from lifecycle_adapters.http.v2 import V2_SESSION
+from lifecycle_adapters.http import Authentication, Call, Client, HttpBinding, ListCall, Proof
+from lifecycle_adapters.services import register, service
+from lifecycle_adapters.services.v2 import V2_SESSION
 from tests.adapters.http.conftest import Connect, Serve
 from tests.adapters.http.scripted import Reply, ScriptedServer, Seen
 

@@ -12,7 +12,7 @@ import pytest
 
 from lifecycle import DefinitionError
 from lifecycle_adapters.http import Call, InvalidResponse, ListCall
-from lifecycle_adapters.http.v1 import V1
+from lifecycle_adapters.services.v1 import V1
 from tests.adapters.http.conftest import Connect, Serve
 from tests.adapters.http.scripted import Reply, Seen
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lifecycle_adapters.http import Call, ListCall
-from lifecycle_adapters.http.v1 import V1
+from lifecycle_adapters.services.v1 import V1
 
 CONTROLS = [*map(chr, range(32)), *map(chr, range(127, 160)), "\u2028", "\u202e", "\ud800"]
 

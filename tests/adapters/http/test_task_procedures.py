@@ -21,9 +21,9 @@ from lifecycle_adapters.http.creates import CreateProcedures
 from lifecycle_adapters.http.interpreter import HttpCall, JournalCall, Procedure, Sleep
 from lifecycle_adapters.http.task_procedures import TaskProcedures, cost_usd
 from lifecycle_adapters.http.timing import Pacer, SteadyClock
-from lifecycle_adapters.http.v1 import V1
-from lifecycle_adapters.http.v2 import V2
-from lifecycle_adapters.http.v3 import V3
+from lifecycle_adapters.services.v1 import V1
+from lifecycle_adapters.services.v2 import V2
+from lifecycle_adapters.services.v3 import V3
 from tests.adapters.http.both import QUICK, AnyTask
 from tests.adapters.http.conftest import Connect, Serve
 from tests.adapters.http.scripted import Reply, in_turn

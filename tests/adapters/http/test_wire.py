@@ -36,14 +36,14 @@ from lifecycle_adapters.http import (
     RequestRejected,
     ServerError,
     Unauthorized,
-    service,
 )
 from lifecycle_adapters.http.http_errors import InvalidResponse, ResponseError
 from lifecycle_adapters.http.responses import id_in, retry_after_s, value_at
-from lifecycle_adapters.http.v1 import V1
-from lifecycle_adapters.http.v2 import V2, V2_SESSION
-from lifecycle_adapters.http.v3 import V3
-from lifecycle_adapters.http.v4 import V4
+from lifecycle_adapters.services import service
+from lifecycle_adapters.services.v1 import V1
+from lifecycle_adapters.services.v2 import V2, V2_SESSION
+from lifecycle_adapters.services.v3 import V3
+from lifecycle_adapters.services.v4 import V4
 from tests.adapters.http.scripted import Reply, ScriptedServer
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -730,8 +730,9 @@ from datetime import UTC, datetime
 for name in ("httpx2", "httpcore2", "tenacity"):
     sys.modules[name] = None
 
-from lifecycle_adapters.http import HttpBinding, service
-from lifecycle_adapters.http.v2 import V2
+from lifecycle_adapters.http import HttpBinding
+from lifecycle_adapters.services import service
+from lifecycle_adapters.services.v2 import V2
 from lifecycle import V2Event
 from lifecycle.errors import MissingExtra
 

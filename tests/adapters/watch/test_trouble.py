@@ -17,8 +17,8 @@ from lifecycle import V1_FULL, AdapterError, Lifecycle, LifecycleError, Undeclar
 from lifecycle.journal import Report, ReportEntry, TaskReport
 from lifecycle.memory import MemoryJournal, MemoryTaskJournal
 from lifecycle_adapters.http import AsyncClient, ClientUnusable
-from lifecycle_adapters.http.services import service as service_of
 from lifecycle_adapters.journal import SqlJournal
+from lifecycle_adapters.services.registry import service as service_of
 from lifecycle_adapters.watch import (
     Change,
     Event,

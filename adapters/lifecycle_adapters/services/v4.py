@@ -10,8 +10,8 @@ from lifecycle.catalog import V4 as RUN
 from lifecycle.catalog import V4Event, V4State
 from lifecycle_adapters.http.authentication import Authentication
 from lifecycle_adapters.http.binding import HttpBinding
-from lifecycle_adapters.http.browser_use import KEY_VARIABLE, SERVER
 from lifecycle_adapters.http.call import Call, ListCall
+from lifecycle_adapters.services.browser_use import KEY_VARIABLE, SERVER
 
 # fmt: off
 V4: HttpBinding[V4State, V4Event] = HttpBinding(

@@ -9,8 +9,8 @@ from __future__ import annotations
 from lifecycle.catalog import V1_FULL, V1Event, V1State
 from lifecycle_adapters.http.authentication import Authentication
 from lifecycle_adapters.http.binding import HttpBinding
-from lifecycle_adapters.http.browser_use import KEY_VARIABLE, SERVER
 from lifecycle_adapters.http.call import Call, ListCall
+from lifecycle_adapters.services.browser_use import KEY_VARIABLE, SERVER
 
 # fmt: off
 V1: HttpBinding[V1State, V1Event] = HttpBinding(

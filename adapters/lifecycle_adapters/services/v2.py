@@ -10,8 +10,8 @@ from lifecycle.catalog import V2_FULL, V2Event, V2SessionEvent, V2SessionState, 
 from lifecycle.catalog import V2_SESSION as SESSION
 from lifecycle_adapters.http.authentication import Authentication
 from lifecycle_adapters.http.binding import HttpBinding, Proof
-from lifecycle_adapters.http.browser_use import KEY_VARIABLE, SERVER
 from lifecycle_adapters.http.call import Call, ListCall
+from lifecycle_adapters.services.browser_use import KEY_VARIABLE, SERVER
 
 KEY = Authentication("X-Browser-Use-API-Key")
 BASE_PATH = "/api/v2"

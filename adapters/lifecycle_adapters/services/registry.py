@@ -7,10 +7,10 @@ from typing import Any
 from lifecycle.errors import UnknownName
 from lifecycle_adapters.argument_checks import require
 from lifecycle_adapters.http.binding import HttpBinding
-from lifecycle_adapters.http.v1 import V1
-from lifecycle_adapters.http.v2 import V2, V2_SESSION
-from lifecycle_adapters.http.v3 import V3
-from lifecycle_adapters.http.v4 import V4
+from lifecycle_adapters.services.v1 import V1
+from lifecycle_adapters.services.v2 import V2, V2_SESSION
+from lifecycle_adapters.services.v3 import V3
+from lifecycle_adapters.services.v4 import V4
 
 _SERVICES: dict[str, HttpBinding[Any, Any]] = {binding.name: binding for binding in (V1, V2, V2_SESSION, V3, V4)}
 

@@ -1,0 +1,8 @@
+"""The services that clients know by name: the built-in ones, v1.py to v4.py, and those that users register.
+
+Each of v1.py to v4.py holds the bindings of one API version of Browser Use Cloud, tables only.
+"""
+
+from lifecycle_adapters.services.registry import register, service, services
+
+__all__ = ["register", "service", "services"]
