@@ -60,7 +60,7 @@ from lifecycle.errors import (
     UnreadableRecord,
     WaitTimedOut,
 )
-from lifecycle.lifecycle import Alias, Declaration, Event, Invariant, Lifecycle, Rule, State, Transition
+from lifecycle.lifecycle import Alias, Declaration, Event, Invariant, Lifecycle, Rule, State, Transition, Transitions
 from lifecycle.table import Origin, Verdict, VerdictKind
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ __all__ = [
     "State",
     "TaskEndedFirst",
     "Transition",
+    "Transitions",
     "UndeclaredState",
     "UnknownName",
     "UnknownStatus",

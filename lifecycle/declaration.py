@@ -9,17 +9,22 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from itertools import product
-from typing import Annotated, Any, ClassVar, Generic
+from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeAlias, get_args
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     Strict,
     TypeAdapter,
+    ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
 )
+from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import CoreSchema, InitErrorDetails, core_schema
 
 from lifecycle.table import E, Origin, S, TransitionSystem
 
@@ -93,6 +98,86 @@ class Transition(Generic[S, E]):
     source: Name[S]
     event: Name[E]
     target: Name[S]
+
+
+class _Chosen:
+    """Validate a value by the member of a union that `choose` names by its position.
+
+    A union of pydantic's own adds the name of the member to the path of every error.
+    """
+
+    def __init__(self, choose: Callable[[Any], int]) -> None:
+        self._choose = choose
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        members: dict[Any, CoreSchema] = dict(enumerate(map(handler.generate_schema, get_args(source))))
+        union = core_schema.tagged_union_schema(members, self._choose)
+        return core_schema.no_info_wrap_validator_function(_without_member, union)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        members: list[dict[str, Any]] = handler(schema)["oneOf"]
+        return members[0] if len(members) == 1 else {"anyOf": members}
+
+
+def _without_member(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return check(value)
+    except ValidationError as error:
+        errors = [
+            InitErrorDetails(type=each["type"], loc=each["loc"][1:], input=each["input"], ctx=each.get("ctx", {}))
+            for each in error.errors()
+        ]
+        raise ValidationError.from_exception_data(error.title, errors) from None
+
+
+EVERY: Literal["*"] = "*"
+"""As the source of `Transitions`: every state that is neither final nor the target."""
+
+_Sources = Annotated[
+    Name[S] | tuple[Name[S], ...] | Literal["*"],
+    _Chosen(lambda source: 2 if source == EVERY else int(isinstance(source, list | tuple))),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Transitions(Generic[S, E]):
+    """Rows of one event and one target: one row from each source.
+
+    `source` is a state, several states, or "*": every state that is neither final nor the target. A lifecycle holds
+    the rows themselves.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _CHECKED
+
+    source: _Sources[S]
+    event: Name[E]
+    target: Name[S]
+
+
+Row: TypeAlias = Transition[S, E] | Transitions[S, E]
+"""What declares one row or several."""
+
+Path: TypeAlias = tuple[str | int, ...]
+"""The keys and indices that lead from the declaration's fields to a part."""
+
+
+def located_rows(
+    transitions: Iterable[Row[S, E]], states: Iterable[State[S]]
+) -> Iterator[tuple[Path, Transition[S, E]]]:
+    """Yield each row of a declaration, with the path of the part that declares it."""
+    going = dict.fromkeys(state.name for state in states if not state.final)
+    for index, row in enumerate(transitions):
+        path: Path = ("transitions", index)
+        match row.source:
+            case tuple():
+                for place, source in enumerate(row.source):
+                    yield (*path, "source", place), Transition(source, row.event, row.target)
+            case "*":
+                for source in going:
+                    if source != row.target:
+                        yield path, Transition(source, row.event, row.target)
+            case source:
+                yield path, Transition(source, row.event, row.target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +276,21 @@ class Declaration(BaseModel, Generic[S, E], frozen=True, extra="forbid"):
     citation: Text
     states: tuple[State[S], ...]
     events: tuple[Event[E], ...]
-    transitions: tuple[Transition[S, E], ...]
+    transitions: tuple[
+        Annotated[
+            SkipJsonSchema[Transition[S, E]] | Transitions[S, E],
+            _Chosen(lambda row: int(not isinstance(row, Transition))),
+        ],
+        ...,
+    ]
     aliases: tuple[Alias[S], ...] = ()
     invariants: tuple[Invariant[S, E], ...] = ()
+
+    @property
+    def rows(self) -> tuple[Transition[S, E], ...]:
+        """Its rows, in declared order: `Transitions` are replaced by those that they stand for."""
+        return tuple(row for _, row in located_rows(self.transitions, self.states))
+
+    def with_rows(self) -> Self:
+        """Return the declaration with its `rows` as its transitions."""
+        return self.model_copy(update={"transitions": self.rows})

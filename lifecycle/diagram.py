@@ -113,7 +113,7 @@ def diagram_of(declaration: Declaration[S, E], current: S | None = None) -> Diag
         nodes=tuple(Node(str(state.name), state.meaning, _marks(state, current)) for state in declaration.states),
         edges=tuple(
             Edge(str(row.source), str(row.event), str(row.target), events[row.event].origin, events[row.event].meaning)
-            for row in declaration.transitions
+            for row in declaration.rows
         ),
     )
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
+from lifecycle.declaration import Path
 from lifecycle.errors import DefinitionError, DefinitionFinding, MissingExtra
-from lifecycle.validation import Path
 
 NAMELESS = "?"
 """What stands for the name of a document, or of a declaration that has none."""

@@ -16,7 +16,7 @@ from pydantic import GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
 from lifecycle.conformance import Channel, Conformance
-from lifecycle.declaration import Alias, Declaration, Event, Invariant, Rule, State, Transition
+from lifecycle.declaration import Alias, Declaration, Event, Invariant, Row, Rule, State, Transition, Transitions
 from lifecycle.diagram import Diagram, diagram_of, to_mermaid
 from lifecycle.documents import Document, read_json, read_yaml, require_yaml
 from lifecycle.errors import DefinitionError, DefinitionFinding
@@ -30,7 +30,7 @@ from lifecycle.validation import (
     violations,
 )
 
-__all__ = ["Alias", "Declaration", "Event", "Invariant", "Lifecycle", "Rule", "State", "Transition"]
+__all__ = ["Alias", "Declaration", "Event", "Invariant", "Lifecycle", "Rule", "State", "Transition", "Transitions"]
 
 NewS = TypeVar("NewS", bound=str)
 NewE = TypeVar("NewE", bound=str)
@@ -75,7 +75,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         citation: str,
         states: Iterable[State[S]],
         events: Iterable[Event[E]],
-        transitions: Iterable[Transition[S, E]],
+        transitions: Iterable[Row[S, E]],
         aliases: Iterable[Alias[S]] = (),
         invariants: Iterable[Invariant[S, E]] = (),
         extended_by: str | None = None,
@@ -125,6 +125,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         findings = limited(validate(declaration))
         if findings:
             raise DefinitionError(declaration.name, findings)
+        declaration = declaration.with_rows()
         statuses = _statuses_by_channel(declaration)
         super().__init__(declaration.name, declaration.extended_by, transition_system(declaration), statuses)
         self._fill(
@@ -135,7 +136,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
 
     @property
     def declaration(self) -> Declaration[S, E]:
-        """The declaration it was made from, as a pydantic model."""
+        """The declaration it was made from, as a pydantic model whose transitions are the rows themselves."""
         return self._declaration
 
     @property
@@ -156,7 +157,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
     @property
     def transitions(self) -> tuple[Transition[S, E], ...]:
         """Its rows, in declared order."""
-        return self.declaration.transitions
+        return self.declaration.rows
 
     @property
     def aliases(self) -> tuple[Alias[S], ...]:
@@ -215,7 +216,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         citation: str,
         states: Iterable[State[S]] = (),
         events: Iterable[Event[E]] = (),
-        transitions: Iterable[Transition[S, E]] = (),
+        transitions: Iterable[Row[S, E]] = (),
         aliases: Iterable[Alias[S]] = (),
         invariants: Iterable[Invariant[S, E]] = (),
     ) -> Lifecycle[S, E]:

@@ -33,17 +33,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any, TypeAlias
+from typing import Any
 
-from lifecycle.declaration import ABOUT_EVENTS, ABOUT_STATES, Alias, Declaration, Invariant, State, Transition
+from lifecycle.declaration import (
+    ABOUT_EVENTS,
+    ABOUT_STATES,
+    EVERY,
+    Alias,
+    Declaration,
+    Invariant,
+    Path,
+    Row,
+    State,
+    Transition,
+    located_rows,
+)
 from lifecycle.errors import DefinitionFinding, nearest, shortened
 from lifecycle.graph import Closure, accepted_again, remote_rows
 from lifecycle.table import E, Origin, S, TransitionSystem, quoted
 
 LONGEST_NAME = 100  # characters; a longer one is a pasted document, not a name
-
-Path: TypeAlias = tuple[str | int, ...]
-"""The keys and indices that lead from the declaration's fields to a part."""
 
 LARGEST: Mapping[str, int] = {
     "states": 2_000, "events": 10_000, "transitions": 10_000, "aliases": 10_000, "channels": 100, "invariants": 1_000,
@@ -94,11 +103,28 @@ def _validate_size(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
     for part, most in LARGEST.items():
         if part == "channels":
             count = len({alias.channel for alias in lifecycle.aliases})
+        elif part == "transitions":
+            count = _count_rows(lifecycle)
         else:
             count = len(getattr(lifecycle, part))
         if count > most:
             message = f"{count:,} are declared and at most {most:,} are allowed: declare several lifecycles instead"
             yield DefinitionFinding("too_large", part, message, ("aliases" if part == "channels" else part,))
+
+
+def _count_rows(lifecycle: Declaration[S, E]) -> int:
+    """Return the number of rows. They are not listed for that: a few lines can stand for millions."""
+    going = {state.name for state in lifecycle.states if not state.final}
+    count = 0
+    for row in lifecycle.transitions:
+        match row.source:
+            case tuple():
+                count += len(row.source)
+            case "*":
+                count += len(going) - (row.target in going)
+            case _:
+                count += 1
+    return count
 
 
 def _validate_basics(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
@@ -124,6 +150,9 @@ def _validate_names(kind: str, names: Mapping[Path, str]) -> Iterator[Definition
         text = str.__str__(name)
         if not (0 < len(text) <= LONGEST_NAME and text.isprintable()):
             message = f"a name is 1 to {LONGEST_NAME} printable characters"
+            yield DefinitionFinding("bad_name", where, message, path)
+        if kind == "state" and text == EVERY:
+            message = "as a source it means every state that is not final, so that no state can have this name"
             yield DefinitionFinding("bad_name", where, message, path)
         shown = {str(name), f"{name}"} - {text}
         if shown:
@@ -157,7 +186,12 @@ def _references(lifecycle: Declaration[S, E]) -> Iterator[tuple[str, Path, str, 
     """Yield each use of a name: the part that uses it, the path of the use, the kind and the name."""
     for i, row in enumerate(lifecycle.transitions):
         where = f"transitions[{i}]"
-        yield where, ("transitions", i, "source"), "state", row.source
+        if isinstance(row.source, tuple):
+            for j, source in enumerate(row.source):
+                path: Path = ("transitions", i, "source", j)
+                yield path_text(path), path, "state", source
+        elif row.source != EVERY:
+            yield where, ("transitions", i, "source"), "state", row.source
         yield where, ("transitions", i, "target"), "state", row.target
         yield where, ("transitions", i, "event"), "event", row.event
     for i, alias in enumerate(lifecycle.aliases):
@@ -171,16 +205,22 @@ def _references(lifecycle: Declaration[S, E]) -> Iterator[tuple[str, Path, str, 
 
 def _validate_rows(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
     final = {state.name for state in lifecycle.states if state.final}
-    seen: dict[tuple[S, E], int] = {}
-    for index, row in enumerate(lifecycle.transitions):
-        where, path = f"transitions[{index}]", ("transitions", index)
-        first = seen.setdefault((row.source, row.event), index)
-        if first != index:
-            message = f"({row.source}, {row.event}) has a row already, transitions[{first}]"
+    seen: dict[tuple[S, E], Path] = {}
+    declaring: set[str | int] = set()
+    for path, row in located_rows(lifecycle.transitions, lifecycle.states):
+        declaring.add(path[1])
+        where = path_text(path)
+        first = seen.setdefault((row.source, row.event), path)
+        if first is not path:
+            message = f"({row.source}, {row.event}) has a row already, {path_text(first)}"
             yield DefinitionFinding("duplicate_row", where, message, path)
         if row.source in final:
             message = f"{quoted(row.event)} leads out of {quoted(row.source)}"
             yield DefinitionFinding("final_state_with_exit", where, message, path)
+    for index in range(len(lifecycle.transitions)):
+        if index not in declaring:
+            path = ("transitions", index, "source")
+            yield DefinitionFinding("bad_value", f"transitions[{index}]", "its source contains no state", path)
 
 
 def _validate_initial(initial: Mapping[int, S]) -> Iterator[DefinitionFinding]:
@@ -234,7 +274,7 @@ def _validate_idempotence(lifecycle: Declaration[S, E], rows: TransitionSystem[S
 
 def _validate_proof(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
     """Find commands whose target proves nothing, since the task may be there before the command takes effect."""
-    stays = {row.event: row.source for row in lifecycle.transitions if row.source == row.target}
+    stays = {row.event: row.source for row in lifecycle.rows if row.source == row.target}
     for index, event in enumerate(lifecycle.events):
         if event.origin is Origin.CALLER and event.proved_by_state and event.name in stays:
             state = quoted(stays[event.name])
@@ -259,13 +299,16 @@ def violations(
 
 
 def validate_extension(
-    base: Declaration[S, E], states: tuple[State[S], ...], added: tuple[Transition[S, E], ...]
+    base: Declaration[S, E],
+    states: tuple[State[S], ...],
+    transitions: tuple[Row[S, E], ...],
 ) -> Iterator[DefinitionFinding]:
     """Yield a finding for each property of its base that an extension with these states and rows would change."""
     rows = transition_system(base)
     base_states = set(rows.states)
-    for index, row in enumerate(added):
-        where = f"added transitions[{index}]"
+    added = tuple(located_rows(transitions, states))
+    for path, row in added:
+        where = f"added {path_text(path)}"
         if row.source in rows.final:
             message = f"{quoted(row.source)} is final in {base.name!r}"
             yield DefinitionFinding("base_final_changed", where, message)
@@ -276,7 +319,7 @@ def validate_extension(
             yield DefinitionFinding("base_answer_changed", where, message)
     before, now = (
         Closure(rows.states, rows.transitions),
-        Closure(rows.states, {**by_source_and_event(added), **rows.transitions}),
+        Closure(rows.states, {**by_source_and_event(row for _, row in added), **rows.transitions}),
     )
     kept = sum(before.bit.values())
     for state in rows.states:
@@ -301,7 +344,7 @@ def transition_system(lifecycle: Declaration[S, E]) -> TransitionSystem[S, E]:
         settled=frozenset(state.name for state in lifecycle.states if state.final or state.settled),
         origins={event.name: event.origin for event in lifecycle.events},
         proved_by_state=frozenset(event.name for event in lifecycle.events if event.proved_by_state),
-        transitions=by_source_and_event(lifecycle.transitions),
+        transitions=by_source_and_event(lifecycle.rows),
     )
 
 

@@ -61,7 +61,7 @@ ONE_WAY = {
 # Who imports what is no part of Python: an optional dependency belongs to the files that are named for it.
 OWNERS = {
     "pydantic": ["lifecycle.lifecycle", "lifecycle.declaration", "lifecycle_adapters"],
-    "pydantic_core": ["lifecycle.lifecycle", "lifecycle_adapters.emulator"],
+    "pydantic_core": ["lifecycle.declaration", "lifecycle.lifecycle", "lifecycle_adapters.emulator"],
     # Type variables with defaults, and typed dicts whose keys pydantic reads, on Python 3.11.
     "typing_extensions": [
         "lifecycle_adapters.emulator",

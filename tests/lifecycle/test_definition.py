@@ -30,6 +30,7 @@ from lifecycle import (
     Rule,
     State,
     Transition,
+    Transitions,
     V1Event,
     V1State,
     V2Event,
@@ -54,6 +55,10 @@ def states(text: str) -> list[Document]:
 
 def rows(text: str) -> list[Document]:
     return [dict(zip(("source", "event", "target"), row.split(), strict=True)) for row in text.split(";")]
+
+
+def several(source: object, event: str, *, to: str = "gone") -> Document:
+    return {"source": source, "event": event, "target": to}
 
 
 def promise(rule: str, *, events: str = "", states: str = "") -> Document:
@@ -210,7 +215,67 @@ FINDINGS: list[tuple[Document, list[str]]] = [
         ],
     ),
     ({"states": [], "events": [], "transitions": []}, ["no_initial_state: states: one state must be initial"]),
+    # Rows of several sources.
+    (
+        {"transitions": [*DOOR["transitions"], {"source": ["nowhere", "opne"], "event": "rot", "target": "gnoe"}]},
+        [
+            "unknown_name: transitions[4].source[0]: state 'nowhere' is not declared",
+            "unknown_name: transitions[4].source[1]: state 'opne' is not declared; did you mean 'open'?",
+            "unknown_name: transitions[4]: state 'gnoe' is not declared; did you mean 'gone'?",
+        ],
+    ),
+    (
+        {"transitions": [*DOOR["transitions"], {"source": ["gone", "open"], "event": "close", "target": "shut"}]},
+        [
+            "final_state_with_exit: transitions[4].source[0]: 'close' leads out of 'gone'",
+            "duplicate_row: transitions[4].source[1]: (open, close) has a row already, transitions[0]",
+        ],
+    ),
+    (
+        {"transitions": [*rows("open close shut; shut unlatch open"), several("*", "rot"), several(["shut"], "rot")]},
+        ["duplicate_row: transitions[3].source[0]: (shut, rot) has a row already, transitions[2]"],
+    ),
+    (
+        {"transitions": [*rows("open close shut; shut unlatch open"), several(["open", "open", "shut"], "rot")]},
+        ["duplicate_row: transitions[2].source[1]: (open, rot) has a row already, transitions[2].source[0]"],
+    ),
+    (
+        {"transitions": [*DOOR["transitions"], several([], "rot")]},
+        ["bad_value: transitions[4]: its source contains no state"],
+    ),
+    (
+        {"states": states("*open [gone]"), "transitions": [several("open", "rot"), several("*", "close", to="open")]},
+        ["bad_value: transitions[1]: its source contains no state", "unused_event: event 'unlatch': is in no row"],
+    ),
+    (
+        {"transitions": [several([True, "open"], "rot"), several(7, "rot")]},
+        [
+            "bad_value: transitions[0].source[0]: should be a valid string, not True",
+            "bad_value: transitions[1].source: should be a valid string, not 7",
+        ],
+    ),
+    (
+        {"states": [*states("*open shut [gone]"), {"name": "*"}]},
+        [
+            (
+                "bad_name: state '*': as a source it means every state that is not final, so that no state can have "
+                "this name"
+            ),
+        ],
+    ),
     # Too much to be examined; nothing else is then looked at.
+    (
+        {
+            "states": states("*open shut [gone] " + " ".join(f"s{i}" for i in range(1_997))),
+            "transitions": [several("*", "rot"), *[several("*", "close", to="shut")] * 5, several(["open"] * 7, "rot")],
+        },
+        [
+            (
+                "too_large: transitions: 11,996 are declared and at most 10,000 are allowed: declare several "
+                "lifecycles instead"
+            )
+        ],
+    ),
     (
         {"states": states("*open shut [gone] " + " ".join(f"s{i}" for i in range(1_998))), "name": ""},
         ["too_large: states: 2,001 are declared and at most 2,000 are allowed: declare several lifecycles instead"],
@@ -331,6 +396,22 @@ def test_parts_that_come_as_objects_are_examined_like_foreign_ones() -> None:
     ]
 
 
+def test_a_row_of_several_sources_is_read_from_objects_as_from_documents() -> None:
+    document = [*rows("open close shut"), several(["shut"], "unlatch", to="open"), several("*", "rot")]
+    objects = [
+        Transition("open", "close", "shut"),
+        Transitions(("shut",), "unlatch", "open"),
+        Transitions("*", "rot", "gone"),
+    ]
+
+    assert door(transitions=document) == door(transitions=objects) == door()
+    assert door(transitions=objects).to_json() == door().to_json()
+    worse: Any = ("open", "shut")
+    assert found(lambda: door(transitions=[Transition(worse, "rot", "gone")])) == [
+        "bad_value: transitions[0].source: should be a valid string, not a tuple"
+    ]
+
+
 # --- extensions --------------------------------------------------------------------------------
 
 HATCH: Declared = Lifecycle(
@@ -433,6 +514,28 @@ def test_an_extension_keeps_the_parts_of_its_base() -> None:
 
 def test_an_empty_extension_is_the_base_by_another_name() -> None:
     assert extended() == HATCH.replace(name="big hatch")
+
+
+def test_every_state_in_an_extension_includes_those_of_its_base() -> None:
+    added = State("ajar"), State("burnt", final=True)
+    events = Event("push", Origin.CALLER), Event("burn", Origin.REMOTE)
+    big = extended(
+        states=added,
+        events=events,
+        transitions=(Transition("open", "push", "ajar"), Transitions("*", "burn", "burnt")),
+    )
+
+    assert big.transitions[2:] == (
+        Transition("open", "push", "ajar"),
+        Transition("open", "burn", "burnt"),
+        Transition("shut", "burn", "burnt"),
+        Transition("ajar", "burn", "burnt"),
+    )
+    assert found(lambda: extended(transitions=(Transitions(("open", "shut"), "close", "shut"),))) == [
+        "duplicate_row: transitions[2].source[0]: (open, close) has a row already, transitions[0]",
+        "base_answer_changed: added transitions[0].source[0]: (open, close) leads to 'shut' in 'hatch'",
+        "base_answer_changed: added transitions[0].source[1]: (shut, close) is refused in 'hatch'",
+    ]
 
 
 # --- text that is no declaration ---------------------------------------------------------------

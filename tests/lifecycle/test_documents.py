@@ -292,6 +292,11 @@ def test_every_part_is_on_the_line_where_a_search_finds_it(format_: str) -> None
             "target: dun",
             "unknown_name: transitions[0] (line 11): state 'dun' is not",
         ),
+        (
+            "source: waiting",
+            "source: [waiting, wating]",
+            "unknown_name: transitions[0].source[1] (line 11): state 'wating' is not",
+        ),
         ("initial: true", "initial: false", "no_initial_state: states (line 3): one state must be initial"),
         ("name: go", "name: gone", "unused_event: event 'gone' (line 9): is in no row"),
         (
@@ -384,8 +389,8 @@ def complaints(value: Any, schema: dict[str, Any], root: dict[str, Any], where: 
         return [] if [] in tried else [each for one in tried for each in one]
     if not isinstance(value, KINDS[schema["type"]]):
         return [f"{where} is no {schema['type']}"]
-    if value not in schema.get("enum", [value]):
-        return [f"{where} is none of {schema['enum']}"]
+    if value not in schema.get("enum", [schema.get("const", value)]):
+        return [f"{where} is none of {schema.get('enum', schema.get('const'))}"]
     if schema["type"] == "array":
         return [
             each for i, item in enumerate(value) for each in complaints(item, schema["items"], root, f"{where}[{i}]")
@@ -442,6 +447,27 @@ def test_the_schema_of_known_types_lists_their_names() -> None:
     document["transitions"][0]["target"] = "payused"
     (complaint,) = complaints(document, schema, schema)
     assert complaint.startswith("$.transitions[0].target is none of ['created', 'running', 'paused',")
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("*", []),
+        (["running", "paused"], []),
+        ("running", []),
+        (["running", "payused"], ["$.transitions[0].source[1] is none of ['created', 'running', 'paused',"]),
+        (7, ["$.transitions[0].source is no string"]),
+    ],
+)
+def test_the_schema_knows_rows_of_several_sources(source: object, expected: list[str]) -> None:
+    schema = Lifecycle.json_schema(states=V1State, events=V1Event)
+    document = json.loads(V1.to_json())
+    document["transitions"][0]["source"] = source
+
+    found = complaints(document, schema, schema)
+
+    assert bool(found) == bool(expected)
+    assert all(any(line.startswith(each) for line in found) for each in expected), found
 
 
 def test_every_field_of_the_schema_is_read() -> None:

@@ -16,6 +16,7 @@ from lifecycle import (
     Origin,
     State,
     Transition,
+    Transitions,
     V1Event,
     V1State,
     V2Event,
@@ -95,6 +96,12 @@ PLAIN: Lifecycle[str, str] = Lifecycle(
     transitions=(Transition("on", "switch", "off"),),
 )
 assert_type(PLAIN.step("on", "switch"), str)
+
+# Rows of several sources.
+several: Transitions[V1State, V1Event] = Transitions((V1State.RUNNING, V1State.PAUSED), V1Event.STOP, V1State.STOPPED)
+every: Transitions[V1State, V1Event] = Transitions("*", V1Event.STOP, V1State.STOPPED)
+assert_type(V1.extend(name="v1-more", citation="", transitions=(several, every)), Lifecycle[V1State, V1Event])
+assert_type(V1.transitions, tuple[Transition[V1State, V1Event], ...])
 
 # Functions over any lifecycle.
 S = TypeVar("S", bound=str)

@@ -14,6 +14,7 @@ from lifecycle import (
     Rule,
     State,
     Transition,
+    Transitions,
     V1Event,
     V1State,
     V2Event,
@@ -64,6 +65,8 @@ len(V1.path(V1State.RUNNING, V1State.STOPPED))  # error
 # Declarations.
 swapped: Transition[V1State, V1Event] = Transition(V1Event.STOP, V1State.RUNNING, V1State.STOPPED)  # error
 mixed: Transition[V1State, V1Event] = Transition(V1State.RUNNING, V2Event.STOP, V1State.STOPPED)  # error
+several: Transitions[V1State, V1Event] = Transitions((V2State.STARTED,), V1Event.STOP, V1State.STOPPED)  # error
+any_state: Transitions[V1State, V1Event] = Transitions("any", V1Event.STOP, V1State.STOPPED)  # error
 by_place: State[V1State] = State(V1State.RUNNING, "the task executes", True)  # error
 by_text: Event[V1Event] = Event(V1Event.STOP, "caller")  # error
 uncited: Invariant[V1State, V1Event] = Invariant("stop is final", Rule.FINAL, states=(V1State.STOPPED,))  # error

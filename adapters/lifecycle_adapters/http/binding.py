@@ -25,14 +25,13 @@ from urllib.parse import unquote
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidatorFunctionWrapHandler, WithJsonSchema, WrapValidator
 
-from lifecycle.declaration import Name, StrictText
+from lifecycle.declaration import Name, Path, StrictText
 from lifecycle.documents import Document, read_json, read_yaml
 from lifecycle.effects import Accepted, Lost, Refused, Response, Throttled
 from lifecycle.errors import UnknownName, nearest
 from lifecycle.findings import for_editors, made_from
 from lifecycle.lifecycle import Lifecycle, read_file
 from lifecycle.table import E, S
-from lifecycle.validation import Path
 from lifecycle_adapters.argument_checks import require_lifecycle
 from lifecycle_adapters.http.authentication import (
     HEADER_NAME,

@@ -11,8 +11,7 @@ from uuid import uuid4
 
 from pydantic import BeforeValidator, Field, JsonValue, Strict
 
-from lifecycle.declaration import Flag, StrictText
-from lifecycle.validation import Path
+from lifecycle.declaration import Flag, Path, StrictText
 from lifecycle_adapters.argument_checks import require
 from lifecycle_adapters.http.authentication import HEADER_NAME
 from lifecycle_adapters.http.declared import (

@@ -13,10 +13,10 @@ from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
-from lifecycle.declaration import StrictText
+from lifecycle.declaration import Path, StrictText
 from lifecycle.errors import DefinitionError, DefinitionFinding
 from lifecycle.findings import bad_value, name_in
-from lifecycle.validation import Path, limited, path_text
+from lifecycle.validation import limited, path_text
 from lifecycle_adapters.argument_checks import described
 
 T = TypeVar("T")

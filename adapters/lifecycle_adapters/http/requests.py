@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from pydantic import JsonValue
 
-from lifecycle.validation import Path
+from lifecycle.declaration import Path
 
 ID = "{id}"
 """What stands for the task's id in a template."""
