@@ -15,7 +15,8 @@ The steps of a command, numbered as in the code:
 3. Record the intent, only if the task has not changed since it was read. Another open command is in
    flight; a stop abandons it if no living worker has claimed it.
 4. Send. Each attempt is recorded first, so that only one of several workers makes it, and only while
-   the last recorded state accepts the command; if that state has changed, continue at 7.
+   the last recorded state accepts the command; if that state has changed, continue at 7. A 401 that
+   other credentials may avoid is followed by one more attempt.
 5. A usable response: done if proved, by the state, or, if that proves nothing, by the read that the
    service's binding names, or by the response itself. At another final state the task is over.
    Neither: read again until the driver's time is spent, then the command is uncertain.
@@ -204,6 +205,7 @@ class _Execution(Generic[S, E]):
             raise UnknownName("command", command, known=self.lifecycle.commands, where=self.lifecycle.name)
         self.proof = Proof(lifecycle=self.lifecycle, command=command, by_read=command in procedure.proved_by_read)
         self.record: TaskRecord[S, E] = TaskRecord()
+        self.was_renewed = False
         self.retries = 0
         self.waits = 0
 
@@ -368,7 +370,7 @@ class _Execution(Generic[S, E]):
                     pass  # the task was created just now, and is not found yet: nothing happened, send again
                 case Refused() | Missing():
                     return (yield from self._after_refusal(response))
-                case Denied():
+                case Denied() if not self._may_renew(response):
                     yield from self._close_unsent(CommandEvent.REFUSE, response.error)
                 case Throttled() if not (yield from self._may_retry(response)):
                     yield from self._close_unsent(CommandEvent.REFUSE, response.error)
@@ -380,7 +382,7 @@ class _Execution(Generic[S, E]):
                     if result is not None:
                         return result
                 case _:
-                    pass  # throttled or not sent, and time is left: send again
+                    pass  # nothing happened, and it may now: send again
 
     def _attempt(self) -> Steps[bool]:
         """Record the next attempt; return False if the task has changed, and must be read again before sending."""
@@ -503,6 +505,10 @@ class _Execution(Generic[S, E]):
     def _may_retry(self, response: Throttled | NotSent) -> Steps[bool]:
         self.retries += 1
         return bool((yield Wait(WaitReason.RETRY, self.retries, response.retry_after_s)))
+
+    def _may_renew(self, denied: Denied) -> bool:
+        is_first, self.was_renewed = not self.was_renewed, True
+        return denied.is_renewable and is_first
 
     def _may_appear(self) -> Steps[bool]:
         self.retries += 1

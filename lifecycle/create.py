@@ -14,6 +14,7 @@ arrived (429, or no connection was made). Its record (journal.CreateRecord) is w
    abandoned, or another task was adopted), that is kept, the task is recorded, and the error names both.
 4. A refusal: record the create as refused. 429 or no connection: wait and go on at 2, within the driver's time;
    then record it as refused, or as abandoned because it was never sent. In each case the key is free again.
+   A 401 that other credentials may avoid is followed by one more attempt.
 5. No usable response: record the create as uncertain, and leave it open.
 
 A create that a crash left open is abandoned if it was never sent. Otherwise it is uncertain until a caller names
@@ -31,6 +32,7 @@ from lifecycle.effects import (
     Accepted,
     ClaimCreate,
     Create,
+    Denied,
     Failure,
     FindCreate,
     FindMaker,
@@ -189,7 +191,7 @@ class CreateProcedure:
         return None  # a response arrived meanwhile
 
     def _send(self, record: CreateRecord) -> Steps[CreateResult]:
-        attempts = record.attempts
+        attempts, was_renewed = record.attempts, False
         while True:
             attempts += 1
             if not (yield RecordCreateAttempt(record.id, attempts, record.claim)):
@@ -208,6 +210,9 @@ class CreateProcedure:
                     why = str(response.error)
                     left = yield from self._leave_open(record, why)
                     return self._result_of(left, why, response.error)
+                case Denied() if response.is_renewable and not was_renewed:
+                    was_renewed = True  # nothing happened: send again, once
+                    continue
                 case Throttled() | NotSent():  # nothing happened
                     if (yield Wait(WaitReason.RETRY, attempts - record.attempts, retry_after_s(response))):
                         continue

@@ -86,8 +86,14 @@ class Refused(Failure):
     """The service refused the request (a 4xx that is none of the other failures)."""
 
 
+@dataclass(frozen=True, slots=True)
 class Denied(Failure):
-    """The credentials do not allow the request (401, 403): nothing happened, and nothing more is known."""
+    """The credentials do not allow the request (401, 403): nothing happened, and nothing more is known.
+
+    `is_renewable` is True if the next request has other credentials, perhaps: the same request may then succeed.
+    """
+
+    is_renewable: bool = False
 
 
 class Missing(Failure):

@@ -61,6 +61,7 @@ class Mishap(AdapterError):
 
 REFUSED = Refused(Mishap("400 Agent session already stopped"))
 DENIED = Denied(Mishap("403 not your task"))
+RENEWABLE = Denied(Mishap("401 the key has expired"), is_renewable=True)
 MISSING = Missing(Mishap("404 Task not found"))
 THROTTLED = Throttled(Mishap("429 slow down"), retry_after_s=7.0)
 NOT_SENT = NotSent(Mishap("connection refused"))

@@ -54,6 +54,7 @@ from tests.lifecycle.drivers import (
     MISSING,
     NOT_SENT,
     REFUSED,
+    RENEWABLE,
     TASK,
     THROTTLED,
     Declared,
@@ -1066,6 +1067,24 @@ def test_a_denial_raises_the_adapters_error_without_a_read() -> None:
 
     assert info.value is DENIED.error
     assert seen.driver.story() == "Load RecordIntent RecordAttempt Send refuse"
+
+
+def test_a_command_that_other_credentials_may_save_is_attempted_again_once() -> None:
+    seen = case("v3", "idle", sends=[RENEWABLE, "running"])
+
+    seen.execute("dispatch")  # sending it twice is not the same as once, but a denied request did nothing
+
+    assert seen.driver.story() == "Load RecordIntent RecordAttempt Send RecordAttempt Send RecordReport confirm"
+
+
+def test_a_command_that_is_denied_twice_is_refused() -> None:
+    seen = case("v1", "running", sends=[RENEWABLE, RENEWABLE])
+
+    with pytest.raises(Mishap) as info:
+        seen.execute("pause")
+
+    assert info.value is RENEWABLE.error
+    assert (seen.record().state, seen.record().attempts) == (CommandState.REFUSED, 2)
 
 
 def test_a_throttled_command_waits_as_asked() -> None:

@@ -41,6 +41,7 @@ from tests.lifecycle.drivers import (
     LOST,
     NOT_SENT,
     REFUSED,
+    RENEWABLE,
     THROTTLED,
     Driver,
     Mishap,
@@ -162,6 +163,25 @@ def test_a_create_is_not_sent_again_for_ever(failure: Any) -> None:
     assert info.value is failure.error
     assert creating.creates.unfinished() == []
     assert creating.create().task_id == TASK
+
+
+def test_a_create_that_other_credentials_may_save_is_sent_again_once() -> None:
+    creating = shop(RENEWABLE, "running")
+
+    assert creating.create().task_id == TASK
+
+    assert creating.waits() == []
+    assert creating.creates.load("1").attempts == 2
+
+
+def test_a_create_that_is_denied_twice_has_failed() -> None:
+    creating = shop(RENEWABLE, RENEWABLE, "running")
+
+    with pytest.raises(Mishap):
+        creating.create()
+
+    assert creating.sent == 2
+    assert creating.creates.unfinished() == []
 
 
 # --- the key ----------------------------------------------------------------------------------------

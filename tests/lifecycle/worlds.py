@@ -23,6 +23,7 @@ from tests.lifecycle.drivers import (
     MISSING,
     NOT_SENT,
     REFUSED,
+    RENEWABLE,
     THROTTLED,
     UNKNOWN_WORD,
     Declared,
@@ -92,7 +93,7 @@ class Liar:
 
     def answer(self, request: Request) -> Response:
         words = self._words if isinstance(request, Read) else (*self._words, None)
-        answer = self.choices.pick((*words, *FAILURES))
+        answer = self.choices.pick((*words, *FAILURES, RENEWABLE))
         return Accepted(answer, next(self._clock)) if answer is None or isinstance(answer, str) else answer
 
     def proves(self) -> bool:
@@ -128,6 +129,7 @@ FATES = (
     Fate("done, and refused when it was doubled", 1, failure=REFUSED),
     Fate("refused", 0, failure=REFUSED),
     Fate("denied", 0, failure=DENIED),
+    Fate("denied, and other credentials are there", 0, failure=RENEWABLE),
     Fate("not found", 0, failure=MISSING),
     Fate("throttled", 0, failure=THROTTLED),
     Fate("not sent", 0, failure=NOT_SENT),

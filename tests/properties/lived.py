@@ -202,7 +202,7 @@ def targets(lifecycle: Declared, command: str) -> frozenset[str]:
 
 
 def cannot_have_arrived(response: Response) -> bool:
-    return isinstance(response, NotSent | Throttled)
+    return isinstance(response, NotSent | Throttled) or (isinstance(response, Denied) and response.is_renewable)
 
 
 def did_not_arrive(response: Response) -> bool:

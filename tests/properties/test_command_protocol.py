@@ -116,7 +116,7 @@ def test_explorations_reach_every_ending() -> None:
 
 # --- many surprises, some of them -------------------------------------------------------------------
 
-SCHEDULES = st.lists(st.integers(0, 14), max_size=60)
+SCHEDULES = st.lists(st.integers(0, 15), max_size=60)
 
 
 @given(st.sampled_from(EVERY), SCHEDULES, st.integers(0, 3))

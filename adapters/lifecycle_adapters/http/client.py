@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import inspect
 from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
 from functools import partial
 from itertools import chain
 from typing import Any, Generic, Literal, Self, TypedDict, Unpack, overload
 
-from pydantic import SecretStr
 from typing_extensions import TypeVar
 
 from lifecycle.catalog import (
@@ -45,8 +45,8 @@ from lifecycle_adapters.http.arguments import (
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.creates import CreateProcedures, RecoveredCreate
 from lifecycle_adapters.http.driver import AsyncDriver, Driver, RateLimiter
-from lifecycle_adapters.http.interpreter import HttpCall
-from lifecycle_adapters.http.keys import sealed, usable_key
+from lifecycle_adapters.http.interpreter import HttpCall, Procedure, read
+from lifecycle_adapters.http.keys import AsyncKeyFunction, Key, KeyFunction, sealed, usable_key
 from lifecycle_adapters.http.paginator import Paginator, TaskSummary
 from lifecycle_adapters.http.task_handles import AsyncTask, Task
 from lifecycle_adapters.http.task_procedures import Recovered, TaskProcedures
@@ -65,7 +65,6 @@ E = TypeVar("E", bound=str, default=Any)
 
 
 class _Settings(TypedDict, total=False):
-    api_key: str | None
     base_url: str | None
     lifecycle: Lifecycle[Any, Any] | None
     timing: Timing | None
@@ -73,10 +72,12 @@ class _Settings(TypedDict, total=False):
 
 
 class _ClientSettings(_Settings, total=False):
+    api_key: str | KeyFunction | None
     http: httpx2.Client | None
 
 
 class _AsyncClientSettings(_Settings, total=False):
+    api_key: str | AsyncKeyFunction | None
     http: httpx2.AsyncClient | None
 
 
@@ -123,7 +124,7 @@ class _Configured(ProcessBound, Generic[S, E]):
         vars(other).update(vars(self), _driver=driver)
         return other
 
-    def _connection(self, api_key: SecretStr | None) -> dict[str, Any]:
+    def _connection(self, api_key: Key | None) -> dict[str, Any]:
         key = usable_key(self.binding, self.base_url, api_key)
         return {"base_url": self.base_url, "api_key": key, "timing": self.timing}
 
@@ -138,10 +139,10 @@ class _Configured(ProcessBound, Generic[S, E]):
             journal=self.journal.task(lifecycle, task_id),
         )
 
-    def _reading(self, task_id: TaskId, *, details: bool) -> HttpCall:
+    def _reading(self, task_id: TaskId, *, details: bool) -> Procedure[Response]:
         task_id = id_text(task_id)
         call = self.binding.details if details else self.binding.status
-        return HttpCall(self.binding, call, call.request(self.binding.base_path, task_id=task_id))
+        return Procedure(read(HttpCall(self.binding, call, call.request(self.binding.base_path, task_id=task_id))))
 
     def _session(self, session_id: TaskId) -> TaskProcedures[Any, Any]:
         if self.binding.session is None:
@@ -192,7 +193,11 @@ class Client(_Configured[S, E]):
         api: the service's name ("v1" to "v4", "v2-session", or a registered one) or its binding.
         api_key: the key; if omitted, the one in the environment variable that the service names
             (BROWSER_USE_API_KEY for the built-in ones). That one is sent to no other
-            server than the service's own and this machine.
+            server than the service's own and this machine. It can be a function that returns the key: it is called
+            before each request, in the thread that sends it, and its time counts as the request's. After a 401 the
+            request is sent once more, with what the function returns then. What it raises is a KeyUnavailable without
+            its text, which may hold the key; after an OSError, such as a time-out, it is called again like a request
+            that is sent again.
         base_url: the server, such as "http://127.0.0.1:8000"; the real service if omitted.
         lifecycle: what governs the tasks; the service's own if omitted. It may have fewer commands, not others. The
             journal records under its name: clients that share one must go by the same, as commands and idempotency keys
@@ -238,7 +243,7 @@ class Client(_Configured[S, E]):
         self,
         api: str | HttpBinding[Any, Any],
         *,
-        api_key: str | None = None,
+        api_key: str | KeyFunction | None = None,
         base_url: str | None = None,
         lifecycle: Lifecycle[Any, Any] | None = None,
         timing: Timing | None = None,
@@ -246,6 +251,8 @@ class Client(_Configured[S, E]):
         http: httpx2.Client | None = None,
     ) -> None:
         given = sealed(api_key)
+        if inspect.iscoroutinefunction(api_key):
+            raise TypeError("a Client calls api_key and needs its result: give a plain function, or use an AsyncClient")
         del api_key  # an error report may show the variables of each frame
         super().__init__(api, base_url=base_url, lifecycle=lifecycle, timing=timing, journal=journal)
         require(http, httpx2.Client | None, "http must be an httpx2.Client")
@@ -388,7 +395,7 @@ class Client(_Configured[S, E]):
 
         For those who keep a pace of their own: nothing is repeated, raised or recorded.
         """
-        return self._driver.send(self._reading(task_id, details=details))
+        return self._driver.run(self._reading(task_id, details=details))
 
     def close(self) -> None:
         """Close the connections, unless the httpx2 client is the caller's."""
@@ -408,8 +415,9 @@ class AsyncClient(_Configured[S, E]):
     """An asynchronous client of one service, for asyncio. `http` is an `httpx2.AsyncClient`.
 
     It may be used in any number of event loops, and closes its connections when one ends; with an `http` in the
-    event loop in which that was first used, and raises ClientUnusable in others. `recover` settles eight commands at a
-    time.
+    event loop in which that was first used, and raises ClientUnusable in others. A function that is given as `api_key`
+    may be a coroutine function; it is called in the event loop, and cancelled when the request's time is up. `recover`
+    settles eight commands at a time.
     """
 
     @overload
@@ -449,7 +457,7 @@ class AsyncClient(_Configured[S, E]):
         self,
         api: str | HttpBinding[Any, Any],
         *,
-        api_key: str | None = None,
+        api_key: str | AsyncKeyFunction | None = None,
         base_url: str | None = None,
         lifecycle: Lifecycle[Any, Any] | None = None,
         timing: Timing | None = None,
@@ -550,7 +558,7 @@ class AsyncClient(_Configured[S, E]):
     @twin_of(Client.read)
     async def read(self, task_id: TaskId, *, details: bool = False) -> Response:
         """Read the task's status (or its details) in one request, and return the response as it came."""
-        return await self._driver.send(self._reading(task_id, details=details))
+        return await self._driver.run(self._reading(task_id, details=details))
 
     def limited_by(self, limiter: RateLimiter) -> Self:
         """Return this client with every request passing the limiter; closing it closes nothing."""

@@ -27,7 +27,8 @@ from lifecycle.effects import Progress, ReportProgress, Response, apply_journal_
 from lifecycle.errors import MissingExtra
 from lifecycle_adapters.http.connections import AsyncConnections, Connections
 from lifecycle_adapters.http.interpreter import Action, Actions, HttpCall, JournalCall, Procedure, Sleep
-from lifecycle_adapters.http.sending import CLOCK, Keyless, RawResponse, Sender, Sending, status_or_error
+from lifecycle_adapters.http.keys import Key, awaited_key, returned_key
+from lifecycle_adapters.http.sending import Keyless, RawResponse, Sender, Sending, status_or_error
 from lifecycle_adapters.http.timing import Timing
 from lifecycle_adapters.http.transport_failures import is_transport_failure
 
@@ -133,7 +134,7 @@ class RateLimiter(Protocol):
 class Driver(Sender):
     """Carries out procedures, one action after the other. `http` is the caller's to close if it is given."""
 
-    def __init__(self, *, base_url: str, api_key: SecretStr, timing: Timing, http: httpx2.Client | None) -> None:
+    def __init__(self, *, base_url: str, api_key: Key, timing: Timing, http: httpx2.Client | None) -> None:
         super().__init__(base_url=base_url, api_key=api_key, timing=timing)
         self._connections = Connections(trust_env=self.trusts_environment, http=http)
 
@@ -165,15 +166,9 @@ class Driver(Sender):
             case ReportProgress(progress):
                 return on_progress(progress) if on_progress else None
 
-    def send(self, call: HttpCall) -> Response:
-        """Send one request, once, and return the response. Raises ClientUnusable."""
-        self._connections.usable()
-        return self._send(call)
-
     def _send(self, call: HttpCall) -> Response:
         with Keyless(self, call):
             with self.span(call) as on_outcome:
-                as_of = CLOCK.now()
                 sending = self.sending(call, always_traced=self._connections.are_ours)
                 try:
                     outcome: RawResponse | Exception = self._transfer(call, sending)
@@ -182,11 +177,12 @@ class Driver(Sender):
                         raise
                     outcome = error
                 on_outcome(status_or_error(outcome))
-            return self.read_outcome(call, outcome, sending, as_of)
+            return self.read_outcome(call, outcome, sending)
 
     def _transfer(self, call: HttpCall, sending: Sending) -> RawResponse:
         http = self._connections.usable()
-        request = http.build_request(**self.request(call, sending, sending.trace))
+        key = self._api_key if isinstance(self._api_key, SecretStr) else returned_key(self._api_key)
+        request = http.build_request(**self.request(call, key, sending, sending.trace))
         sending.is_ready = True
         # A redirect is a response. Followed, it would carry the key to whatever host it names.
         with closing(http.send(request, stream=True, follow_redirects=False)) as response:
@@ -200,7 +196,7 @@ class Driver(Sender):
 class AsyncDriver(Sender):
     """As `Driver`, for asyncio; what `on_progress` returns is awaited if it can be."""
 
-    def __init__(self, *, base_url: str, api_key: SecretStr, timing: Timing, http: httpx2.AsyncClient | None) -> None:
+    def __init__(self, *, base_url: str, api_key: Key, timing: Timing, http: httpx2.AsyncClient | None) -> None:
         super().__init__(base_url=base_url, api_key=api_key, timing=timing)
         self._connections = AsyncConnections(trust_env=self.trusts_environment, http=http)
         self._limiter: RateLimiter | None = None
@@ -244,17 +240,11 @@ class AsyncDriver(Sender):
                 called = on_progress(progress) if on_progress else None
                 return await called if inspect.isawaitable(called) else None
 
-    async def send(self, call: HttpCall) -> Response:
-        """Send one request, once, and return the response. Raises ClientUnusable."""
-        self._connections.usable()
-        return await self._send(call)
-
     async def _send(self, call: HttpCall) -> Response:
         if self._limiter is not None:
             await self._limiter.acquire()
         with Keyless(self, call):
             with self.span(call) as on_outcome:
-                as_of = CLOCK.now()
                 sending = self.sending(call, always_traced=self._connections.are_ours)
                 try:
                     async with asyncio.timeout(sending.until + _GRACE_S):
@@ -264,14 +254,15 @@ class AsyncDriver(Sender):
                         raise
                     outcome = error
                 on_outcome(status_or_error(outcome))
-            response = self.read_outcome(call, outcome, sending, as_of)
+            response = self.read_outcome(call, outcome, sending)
         if self._limiter is not None:
             self._limiter.observe(response)
         return response
 
     async def _transfer(self, call: HttpCall, sending: Sending) -> RawResponse:
         http = self._connections.usable()
-        request = http.build_request(**self.request(call, sending, sending.atrace))
+        key = self._api_key if isinstance(self._api_key, SecretStr) else await awaited_key(self._api_key)
+        request = http.build_request(**self.request(call, key, sending, sending.atrace))
         sending.is_ready = True
         response = await http.send(request, stream=True, follow_redirects=False)
         try:

@@ -12,7 +12,8 @@
         │   └── ServerError       408, 5xx
         ├── InvalidResponse       a 2xx that is not JSON, lacks what it must carry, is too large or about another task
         ├── NoResponse            sent, and no response came: time-out, connection lost
-        └── NotConnected          no connection was made; nothing was sent
+        ├── NotConnected          no connection was made; nothing was sent
+        └── KeyUnavailable        the function that gives the API key gave none; nothing was sent
 
 Two more stand beside them: `ClientUnusable`, an AdapterError of a client that can send nothing here, and
 `DetailsTimedOut`, a WaitTimedOut for a task that has come to rest.
@@ -104,6 +105,10 @@ class NoResponse(HttpError):
 
 class NotConnected(HttpError):
     """No connection was made; nothing was sent."""
+
+
+class KeyUnavailable(HttpError):
+    """The function that was given as `api_key` gave no key that can be sent; nothing was sent."""
 
 
 class ClientUnusable(AdapterError, RuntimeError):

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from lifecycle.effects import (
     Claim,
     ClaimCreate,
     CreateEffect,
+    Denied,
     Effect,
     JournalEffect,
     ProcedureRun,
     RecordCreate,
     RecordIntent,
     ReportProgress,
+    Response,
     Wait,
     apply_journal_effect,
 )
@@ -115,6 +117,14 @@ def _pause(seconds: float | None) -> Actions[bool]:
         return False
     yield Sleep(seconds)
     return True
+
+
+def read(call: HttpCall, pacer: Pacer | None = None) -> Actions[Response]:
+    """Send a request that changes nothing, once more if it was denied and the next one may have another key."""
+    response: Response = yield call
+    if isinstance(response, Denied) and response.is_renewable:
+        response = yield call if pacer is None else replace(call, timeout_s=pacer.request_s())
+    return response
 
 
 def in_journal(effect: Any, part: TaskJournal[Any, Any] | Creates) -> Actions[Any]:

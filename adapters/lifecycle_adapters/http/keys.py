@@ -1,10 +1,17 @@
-"""Where a client's API key comes from, and which server it may be sent to."""
+"""Where a client's API key comes from, and which server it may be sent to.
+
+A caller gives a key, or a function that returns one; otherwise it is in an environment variable.
+"""
 
 from __future__ import annotations
 
+import inspect
 import os
+from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
-from typing import Any
+from pathlib import PurePath
+from traceback import extract_tb
+from typing import Any, overload
 
 from pydantic import SecretStr
 
@@ -17,6 +24,14 @@ except ImportError:
     raise MissingExtra("http", needed_by="the HTTP client") from None
 
 
+KeyFunction = Callable[[], str]
+"""A function that returns the key. It is called before each request, by several threads if they share the client."""
+AsyncKeyFunction = Callable[[], str | Awaitable[str]]
+"""The same for an asynchronous client: it may be a coroutine function, and is called in the event loop."""
+Key = SecretStr | AsyncKeyFunction
+"""What a client has: the key, or the function that returns it."""
+
+
 class NoKey(ValueError):
     """There is no API key to send. `why` says what is missing."""
 
@@ -25,13 +40,74 @@ class NoKey(ValueError):
         self.why = why
 
 
-def sealed(api_key: str | None) -> SecretStr | None:
+class NoKeyReturned(RuntimeError):
+    """The function that gives the key gave none that can be sent. `may_pass` is True if it may give one later."""
+
+    def __init__(self, why: str, *, may_pass: bool) -> None:
+        super().__init__(f"no API key: the function given as api_key {why}")
+        self.may_pass = may_pass
+
+
+def sealed(api_key: str | AsyncKeyFunction | None) -> Key | None:
     """Return a key as it may stand in a variable: an error report shows the variables of every frame."""
-    return None if api_key is None else SecretStr(api_key)
+    return api_key if api_key is None or callable(api_key) else SecretStr(api_key)
 
 
-def usable_key(binding: HttpBinding[Any, Any], base_url: str, given: SecretStr | None = None) -> SecretStr:
-    """Return the key to send to the server at `base_url`, "" if the service takes none.
+def returned_key(function: AsyncKeyFunction) -> SecretStr:
+    """Call the function, and return its key. Raises NoKeyReturned, which holds nothing of what the function raised."""
+    found: Any = None
+    failure: NoKeyReturned | None = None
+    try:
+        found = function()
+    except Exception as error:  # noqa: BLE001 (whatever a caller's function raises)
+        failure = _failure(error)
+    if inspect.iscoroutine(found):
+        found.close()  # otherwise Python would warn that it was never awaited
+    return _usable(found, failure)
+
+
+async def awaited_key(function: AsyncKeyFunction) -> SecretStr:
+    """As `returned_key`, of a function that may be a coroutine function."""
+    found: Any = None
+    failure: NoKeyReturned | None = None
+    try:
+        found = function()
+        if inspect.isawaitable(found):
+            found = await found
+    except Exception as error:  # noqa: BLE001 (whatever a caller's function raises)
+        failure = _failure(error)
+    return _usable(found, failure)
+
+
+def _failure(error: Exception) -> NoKeyReturned:
+    """Return our error for what the function raised, with its class and place alone: its text may hold the key."""
+    frames = extract_tb(error.__traceback__)
+    place = f" ({PurePath(frames[-1].filename).name}:{frames[-1].lineno})"
+    return NoKeyReturned(
+        f"raised {type(error).__name__}{place}", may_pass=isinstance(error, OSError | httpx2.RequestError)
+    )
+
+
+def _usable(found: Any, failure: NoKeyReturned | None) -> SecretStr:
+    if failure is not None:
+        raise failure
+    key = SecretStr(found)
+    refuse = _examined(key)
+    if refuse is not None:
+        raise NoKeyReturned(f"returned none that can be sent: {getattr(refuse, 'why', refuse)}", may_pass=False)
+    return key
+
+
+@overload
+def usable_key(binding: HttpBinding[Any, Any], base_url: str, given: SecretStr | None = None) -> SecretStr: ...
+
+
+@overload
+def usable_key(binding: HttpBinding[Any, Any], base_url: str, given: Key | None) -> Key: ...
+
+
+def usable_key(binding: HttpBinding[Any, Any], base_url: str, given: Key | None = None) -> Key:
+    """Return the key to send to the server at `base_url`, or its function; "" if the service takes none.
 
     A key that the caller gives goes wherever the caller says. The one in the service's environment variable
     goes to the server that it is for, and to this machine.
@@ -46,6 +122,8 @@ def usable_key(binding: HttpBinding[Any, Any], base_url: str, given: SecretStr |
             raise ValueError(f"{binding.name} takes no API key")
         return SecretStr("")
     key = _from_environment(binding, base_url) if given is None else given
+    if not isinstance(key, SecretStr):
+        return key
     refuse = _examined(key)
     if refuse is not None:
         raise refuse

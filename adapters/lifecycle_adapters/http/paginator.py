@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
-from lifecycle.effects import Effect, Failure, Load, ProcedureRun, Response, Steps, read_with_retries
+from lifecycle.effects import Effect, Failure, Load, ProcedureRun, Steps, read_with_retries
 from lifecycle.journal import TaskRecord
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.http_errors import InvalidResponse
-from lifecycle_adapters.http.interpreter import Actions, HttpCall, Procedure, interpret
+from lifecycle_adapters.http.interpreter import Actions, HttpCall, Procedure, interpret, read
 from lifecycle_adapters.http.responses import id_in, value_at
 from lifecycle_adapters.http.timing import Pacer, Timing
 
@@ -61,8 +61,7 @@ class Paginator:
             if isinstance(effect, Load):  # a list is no task, and has no record
                 unknown: TaskRecord[Any, Any] = TaskRecord()
                 return unknown
-            response: Response = yield HttpCall(self._binding, listing.call, request, pacer.request_s())
-            return response
+            return (yield from read(HttpCall(self._binding, listing.call, request, pacer.request_s()), pacer))
 
         return Procedure(interpret(ProcedureRun(self._read(), None), perform, Pacer(timing)))
 

@@ -1,4 +1,4 @@
-r"""Hides an API key in whatever a server says: it may repeat the key, in a refusal, a status, an id or a header.
+r"""Hides API keys in whatever a server says: it may repeat the key, in a refusal, a status, an id or a header.
 
 A response is redacted as it arrives, before anything else sees it. JSON can write each character of the key in
 several ways (`\/`, `\u002f`), and a URL too (`%2F`): all of them are found.
@@ -15,33 +15,68 @@ HIDDEN = "[the API key]"
 _SHORTEST_SECRET = 8  # characters; a shorter key is a word that messages may contain for other reasons
 
 
-class Redactor:
-    """Hides one key. A key of fewer than 8 characters is not hidden."""
+_MOST_KEYS = 32  # a function may give a new key for each request
 
-    def __init__(self, api_key: SecretStr) -> None:
-        self._api_key = api_key
-        self._pattern: re.Pattern[bytes] | None = None
-        if len(api_key.get_secret_value()) >= _SHORTEST_SECRET:
-            # A NUL stands between the characters of a text in UTF-16 that is not known to be such.
-            self._pattern = re.compile(rb"\0{0,3}".join(map(_spelled, api_key.get_secret_value())))
+
+class Redactor:
+    """Hides the keys that it knows: the last 32 that were added. A key of fewer than 8 characters is not hidden.
+
+    Safe to share between threads.
+    """
+
+    def __init__(self) -> None:
+        # The oldest first. No lock: the child of a fork could find it held. Each step is one operation on the dict.
+        self._keys: dict[SecretStr, _Key] = {}
+        self._last: SecretStr | None = None
+
+    def add(self, api_key: SecretStr) -> None:
+        """Hide this key from now on, and forget the oldest if there are too many."""
+        if api_key == self._last:
+            return
+        known = self._keys.get(api_key) or _Key(api_key)
+        self._keys.pop(api_key, None)
+        self._keys[api_key] = known
+        self._last = api_key
+        for oldest in list(self._keys)[:-_MOST_KEYS]:
+            self._keys.pop(oldest, None)
 
     def content(self, content: bytes) -> bytes:
-        """Return what was received without the key; what looks like UTF-16 or UTF-32 becomes UTF-8."""
-        if self._pattern is not None and b"\0" in content:
+        """Return what was received without the keys; what looks like UTF-16 or UTF-32 becomes UTF-8."""
+        if b"\0" in content and any(each.is_secret for each in list(self._keys.values())):
             content = content.decode(json.detect_encoding(content), "replace").encode("utf-8", "replace")
         return self._replaced(content)
 
     def text(self, text: str) -> str:
-        """Return a text without the key."""
+        """Return a text without the keys."""
         return self._replaced(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
+    def holds_a_key(self, text: str) -> bool:
+        """Return whether a text has a key in it, also one of fewer than 8 characters."""
+        return any(key.get_secret_value() in text for key in list(self._keys)) or self.text(text) != text
+
     def _replaced(self, content: bytes) -> bytes:
-        if self._pattern is None:
-            return content
-        key = self._api_key.get_secret_value().encode()
+        has_escapes = any(escape in content for escape in _ESCAPES)
+        for key in list(self._keys.values()):
+            content = key.replaced(content, has_escapes=has_escapes)
+        return content
+
+
+class _Key:
+    """One key, and the pattern that finds it, which is made when it is needed."""
+
+    def __init__(self, secret: SecretStr) -> None:
+        self._secret = secret
+        self._pattern: re.Pattern[bytes] | None = None
+        self.is_secret = len(secret.get_secret_value()) >= _SHORTEST_SECRET
+
+    def replaced(self, content: bytes, *, has_escapes: bool) -> bytes:
         # Most responses hold neither the key nor an escape, and the search for its spellings is slow.
-        may_hold = key in content or any(escape in content for escape in _ESCAPES)
-        return self._pattern.sub(HIDDEN.encode(), content) if may_hold else content
+        if not self.is_secret or not (has_escapes or self._secret.get_secret_value().encode() in content):
+            return content
+        if self._pattern is None:
+            # A NUL stands between the characters of a text in UTF-16 that is not known to be such.
+            self._pattern = re.compile(rb"\0{0,3}".join(map(_spelled, self._secret.get_secret_value())))
+        return self._pattern.sub(HIDDEN.encode(), content)
 
 
 _ESCAPES = (b"\\", b"%", b"\0")

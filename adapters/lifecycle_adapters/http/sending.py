@@ -10,19 +10,26 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
 from pydantic import SecretStr
 
-from lifecycle.effects import Failure, Lost, NotSent, Response
+from lifecycle.effects import Denied, Failure, Lost, NotSent, Response
 from lifecycle.errors import MissingExtra
 from lifecycle_adapters import telemetry
-from lifecycle_adapters.http.http_errors import ClientUnusable, HttpError, InvalidResponse, NoResponse, NotConnected
+from lifecycle_adapters.http.http_errors import (
+    ClientUnusable,
+    HttpError,
+    InvalidResponse,
+    KeyUnavailable,
+    NoResponse,
+    NotConnected,
+    Unauthorized,
+)
 from lifecycle_adapters.http.interpreter import HttpCall
-from lifecycle_adapters.http.keys import is_this_machine
+from lifecycle_adapters.http.keys import Key, NoKeyReturned, is_this_machine
 from lifecycle_adapters.http.limits import Body, ResponseTooLarge, Until
 from lifecycle_adapters.http.redaction import Redactor
 from lifecycle_adapters.http.timing import SteadyClock, Timing
@@ -52,6 +59,8 @@ class Sending:
     def __init__(self, timeout_s: float, limit_bytes: int, *, always_traced: bool) -> None:
         self.until = Until(timeout_s)
         self.body = Body(self.until, limit_bytes)
+        self.as_of = CLOCK.now()
+        self.key: SecretStr | None = None  # not known before it is asked for
         self.is_ready = False  # it was built, and is handed over to be sent
         self._is_traced = always_traced
         self._has_begun = False
@@ -78,9 +87,12 @@ _BEGINS = ".send_request_headers.started"
 class Sender:
     """The server, the key, and what both drivers do with them."""
 
-    def __init__(self, *, base_url: str, api_key: SecretStr, timing: Timing) -> None:
+    def __init__(self, *, base_url: str, api_key: Key, timing: Timing) -> None:
         self._api_key = api_key
-        self._redactor = Redactor(api_key)
+        self._redactor = Redactor()
+        self._asks_for_keys = not isinstance(api_key, SecretStr)
+        if isinstance(api_key, SecretStr):
+            self._redactor.add(api_key)
         # HTTP_PROXY and its like are followed, except to this machine: no proxy leads there, and it would get the key.
         self.trusts_environment = not is_this_machine(base_url)
         self._base_url = base_url
@@ -92,10 +104,16 @@ class Sender:
         timeout_s = timing.request_timeout_s if call.timeout_s is None else call.timeout_s
         return Sending(timeout_s, timing.max_response_bytes, always_traced=always_traced)
 
-    def request(self, call: HttpCall, sending: Sending, trace: Callable[..., Any]) -> dict[str, Any]:
-        """Return the arguments from which httpx2 builds the request."""
+    def request(
+        self, call: HttpCall, api_key: SecretStr, sending: Sending, trace: Callable[..., Any]
+    ) -> dict[str, Any]:
+        """Return the arguments from which httpx2 builds the request. Raises TimeoutError: the key came too late."""
+        self._redactor.add(api_key)
+        if self._asks_for_keys:
+            sending.until.left_s(TimeoutError)
+        sending.key, sending.as_of = api_key, CLOCK.now()
         request = call.request
-        key = call.binding.request_headers(self._api_key.get_secret_value())
+        key = call.binding.request_headers(api_key.get_secret_value())
         return {
             "method": request.method,
             "url": self._base_url + request.path,
@@ -112,11 +130,11 @@ class Sender:
         request, template = call.request, call.binding.base_path + call.call.path
         return telemetry.request(request.method, self._base_url, request.path, template=template)
 
-    def read_outcome(
-        self, call: HttpCall, outcome: RawResponse | Exception, sending: Sending, as_of: datetime
-    ) -> Response:
+    def read_outcome(self, call: HttpCall, outcome: RawResponse | Exception, sending: Sending) -> Response:
         """Return what the outcome of a request means, and log it."""
         request = call.request
+        if sending.key is not None:
+            self._redactor.add(sending.key)  # others may have pushed it out meanwhile
         if isinstance(outcome, Exception):
             response = self._failure(call, outcome, sending)
         else:
@@ -126,8 +144,10 @@ class Sender:
                 status_code=outcome.head.status_code,
                 headers=self._redacted(outcome.head.headers),
                 content=self._redactor.content(outcome.content),
-                as_of=as_of,
+                as_of=sending.as_of,
             )
+        if isinstance(response, Denied) and isinstance(response.error, Unauthorized):
+            response = replace(response, is_renewable=self._asks_for_keys)
         facts = {"method": request.method, "path": request.path, "response": type(response).__name__}
         content = response.error if isinstance(response, Failure) else response.status
         _log.debug("a request was made", extra={**facts, "status_or_error": None if content is None else str(content)})
@@ -143,11 +163,16 @@ class Sender:
         """Return the failure of a request without a response: whether it may have arrived decides which."""
         if isinstance(error, ClientUnusable):
             return NotSent(error)
+        request = call.request
+        if self._asks_for_keys and sending.key is None and isinstance(error, TimeoutError):
+            error = NoKeyReturned(f"returned none within {float(sending.until):g} s", may_pass=True)
+        if isinstance(error, NoKeyReturned):
+            unavailable = KeyUnavailable(str(error), method=request.method, path=request.path)
+            return NotSent(unavailable) if error.may_pass else Denied(unavailable)
         may_have_arrived = sending.may_have_arrived(error)
         kind: type[HttpError] = NotConnected
         if may_have_arrived:
             kind = InvalidResponse if isinstance(error, ResponseTooLarge) else NoResponse
-        request = call.request
         what = f"{self._text_of(error)} ({self._base_url})"
         ours = kind(what, method=request.method, path=request.path)
         if self.strip(error, call, sys.exception()):
@@ -170,7 +195,6 @@ class Sender:
         and send. An error that is not httpx2's may have it in any attribute. `handled` is the error that the caller
         was handling when it made the request: that one, and what led to it, stay as they are.
         """
-        key = self._api_key.get_secret_value()
         request = httpx2.Request(call.request.method, self._base_url + call.request.path)
         chain: list[BaseException | None] = [error]
         done = {id(None), id(handled)}
@@ -186,7 +210,7 @@ class Sender:
                 each.request = request
             elif getattr(each, "__dict__", None):
                 can_be_shown = False
-            if key in text or self._redactor.text(text) != text:
+            if self._redactor.holds_a_key(text):
                 can_be_shown = False
             chain += (each.__cause__, each.__context__, *getattr(each, "exceptions", ()))
         return can_be_shown

@@ -41,7 +41,7 @@ from lifecycle_adapters import telemetry
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call
 from lifecycle_adapters.http.http_errors import DetailsTimedOut, HttpError, RateLimited, ResponseError, ServerError
-from lifecycle_adapters.http.interpreter import Actions, HttpCall, Procedure, in_journal, interpret
+from lifecycle_adapters.http.interpreter import Actions, HttpCall, Procedure, in_journal, interpret, read
 from lifecycle_adapters.http.requests import Request
 from lifecycle_adapters.http.responses import id_in, value_at
 from lifecycle_adapters.http.timing import Pacer, Timing
@@ -241,13 +241,13 @@ class TaskProcedures(Generic[S, E]):
         match effect:
             case Send(command, fields):
                 request = command_request or self.binding.command_request(command, self.task_id, fields)
-                response = yield from self._call(self.binding.call(command), request, pacer)
+                response: Response = yield self._call(self.binding.call(command), request, pacer)
                 if isinstance(response, Accepted | Lost) and self.work.starts_work(command):
                     self.work.mark_given()
             case Read(details):
                 call = self.binding.details if details else self.binding.status
                 request = self._request(call) if details else self._status_request
-                response = yield from self._call(call, request, pacer)
+                response = yield from read(self._call(call, request, pacer), pacer)
             case ReadProof(command):
                 return (yield from self._read_proof(command, pacer))
             case _:
@@ -258,9 +258,8 @@ class TaskProcedures(Generic[S, E]):
     def _request(self, call: Call) -> Request:
         return call.request(self.binding.base_path, task_id=self.task_id)
 
-    def _call(self, call: Call, request: Request, pacer: Pacer) -> Actions[Response]:
-        response: Response = yield HttpCall(self.binding, call, request, pacer.request_s())
-        return response
+    def _call(self, call: Call, request: Request, pacer: Pacer) -> HttpCall:
+        return HttpCall(self.binding, call, request, pacer.request_s())
 
     def _observe(self, response: Response) -> None:
         if not isinstance(response, Accepted):
@@ -281,7 +280,7 @@ class TaskProcedures(Generic[S, E]):
             return False
         binding = proof.binding
         request = binding.status.request(binding.base_path, task_id=companion)
-        response: Response = yield HttpCall(binding, binding.status, request, pacer.request_s())
+        response = yield from read(HttpCall(binding, binding.status, request, pacer.request_s()), pacer)
         if not isinstance(response, Accepted) or response.status is None:
             return False
         state = binding.lifecycle.state_of(response.status)
