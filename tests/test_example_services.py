@@ -10,6 +10,7 @@ import pytest
 
 from lifecycle_adapters.http import Client, HttpBinding
 from tests.adapters.http.scripted import Reply, ScriptedServer, Seen
+from tests.support.listing import listing_of
 from tests.support.packages import ROOT
 
 FILES = sorted((ROOT / "examples" / "services").glob("*.yaml"))
@@ -45,7 +46,7 @@ def test_requests_are_those_of_the_sources(file: Path) -> None:
     for call in (binding.status, binding.details):
         request = call.request(binding.base_path, task_id="7")
         assert (request.method, request.path) == ("GET", task)
-    assert binding.listing.call.request(binding.base_path).path == path
+    assert listing_of(binding).call.request(binding.base_path).path == path
     cancel = binding.command_request("cancel", "7")
     assert (cancel.method, cancel.path) in {("POST", f"{task}/cancel"), ("DELETE", task)}
     headers = {name.lower(): value for name, value in binding.request_headers(KEY).items()}
@@ -67,7 +68,9 @@ def test_task_is_created_followed_and_cancelled(file: Path) -> None:
         view = {"id": "7", status_field: state}
         is_list = seen.method == "GET" and seen.path != task
         tasks = [] if "page=2" in seen.query else [view]
-        return Reply(body={binding.listing.items_field: tasks, "has_more": False, "next": None} if is_list else view)
+        return Reply(
+            body={listing_of(binding).items_field: tasks, "has_more": False, "next": None} if is_list else view
+        )
 
     with ScriptedServer(script).running() as server, Client(binding, api_key=KEY, base_url=server.base_url) as client:
         made = client.create(**DOCUMENTED[file.stem][1])

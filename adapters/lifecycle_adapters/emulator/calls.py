@@ -110,12 +110,9 @@ def _object(body: Any) -> Mapping[str, Any]:
 
 def _all_known() -> Iterator[_KnownCall]:
     for binding in BINDINGS:
-        reads = {
-            "status": binding.status,
-            "details": binding.details,
-            "list": binding.listing.call,
-            "create": binding.create,
-        }
+        reads = {"status": binding.status, "details": binding.details, "create": binding.create}
+        if binding.listing is not None:
+            reads["list"] = binding.listing.call
         for name, call in reads.items():
             yield _known(binding, name, call, is_command=False)
         for command, call in binding.commands.items():

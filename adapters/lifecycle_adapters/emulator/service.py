@@ -124,6 +124,12 @@ class Service(ABC):
             openapi_extra={} if open_to_all else {"security": [{self.scheme_name: []}]},
         )
 
+    @property
+    def list_call(self) -> Call:
+        """The call that lists tasks."""
+        assert self.binding.listing is not None, "every API of the emulator has a list"
+        return self.binding.listing.call
+
     def control_calls(self) -> list[Call]:
         """Return the calls that send commands, one for each path other than the create call's."""
         paths = {(call.method, call.path): call for call in self.binding.commands.values()}

@@ -93,7 +93,7 @@ class V1Service(Service):
             self.route(binding.create, self.run_task, response_model=Created, errors=(400, 429)),
             self.route(binding.status, self.get_task_status, response_model=V1State, errors=(404,), view=self.status),
             self.route(binding.details, self.get_task, response_model=TaskDetails, errors=(404,), view=self.details),
-            self.route(binding.listing.call, self.list_tasks, response_model=V1TaskList),
+            self.route(self.list_call, self.list_tasks, response_model=V1TaskList),
             *(
                 self.route(call, self.control, name=f"{command}_task", response_model=Nothing, errors=(400, 404))
                 for command, call in binding.commands.items()

@@ -60,7 +60,7 @@ class V2SessionService(Service):
                 binding.create, self.create_session, response_model=SessionItem, status_code=201, errors=(400, 429)
             ),
             self.route(binding.details, self.get_session, response_model=SessionView, errors=(404,), view=self.view),
-            self.route(binding.listing.call, self.list_sessions, response_model=V2SessionList),
+            self.route(self.list_call, self.list_sessions, response_model=V2SessionList),
             *(
                 self.route(call, self.update_session, response_model=SessionView, errors=(400, 404))
                 for call in self.control_calls()
@@ -154,7 +154,7 @@ class V2Service(Service):
                 binding.status, self.get_task_status, response_model=TaskStatus, errors=(404,), view=self.status
             ),
             self.route(binding.details, self.get_task, response_model=V2TaskView, errors=(404,), view=self.view),
-            self.route(binding.listing.call, self.list_tasks, response_model=V2TaskList),
+            self.route(self.list_call, self.list_tasks, response_model=V2TaskList),
             *(
                 self.route(call, self.update_task, response_model=V2TaskView, errors=(400, 404))
                 for call in self.control_calls()

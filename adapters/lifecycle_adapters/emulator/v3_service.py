@@ -40,7 +40,7 @@ class V3Service(Service):
             self.route(
                 binding.details, self.get_session, response_model=SessionResponse, errors=(404,), view=self.view
             ),
-            self.route(binding.listing.call, self.list_sessions, response_model=V3SessionList),
+            self.route(self.list_call, self.list_sessions, response_model=V3SessionList),
             *(
                 self.route(call, self.stop_session, response_model=SessionResponse, errors=(400, 404))
                 for call in self.control_calls()

@@ -45,7 +45,7 @@ class V4Service(Service):
             self.route(binding.create, self.create_run, response_model=RunCreated, errors=(400, 404)),
             self.route(binding.status, self.get_run_status, response_model=RunStatus, errors=(404,), view=self.status),
             self.route(binding.details, self.get_run, response_model=RunSummary, errors=(404,), view=self.view),
-            self.route(binding.listing.call, self.list_runs, response_model=RunList),
+            self.route(self.list_call, self.list_runs, response_model=RunList),
             *(
                 self.route(call, self.cancel_run, response_model=RunSummary, errors=(404, 502))
                 for call in self.control_calls()

@@ -128,8 +128,9 @@ def binding_in(document: Document) -> HttpBinding[str, str]:
 class HttpBinding(Declared, Generic[S, E]):
     """One service's calls, with the lifecycle of its tasks.
 
-    `session` speaks of the sessions that tasks run in, where those have a life of their own. `output_field` and
-    `cost_field` are fields of the details, None where the service tells neither. A 429 whose detail contains one of
+    `listing` is None if the service has no list of tasks; an uncertain create then has no candidates. `session` is the
+    binding of the sessions that tasks run in, if those have a lifecycle of their own. `output_field` and `cost_field`
+    are fields of the details, None if the service reports neither. A 429 whose detail contains one of
     `limits_tasks` (compared without case) limits how many tasks or sessions there are at a time, not the rate of calls.
     `created_field` is the field of a listed task that says when it was created (ISO 8601; UTC if it names no zone),
     `task_field` the field of a create that says what to do, which a listed task repeats; None if there is none, and
@@ -165,13 +166,15 @@ class HttpBinding(Declared, Generic[S, E]):
     create: Annotated[Call, Field(description=CALL)]
     status: Annotated[Call, Field(description=CALL)]
     details: Annotated[Call, Field(description=CALL)]
-    listing: Annotated[
-        ListCall,
-        Field(description="a ListCall, such as ListCall(call=..., items_field='tasks', page_parameter='page')"),
-    ]
     commands: Annotated[
         Mapping[Name[E], Call], Field(description="a mapping of each command to a Call, {'stop': Call(...)}")
     ]
+    listing: Annotated[
+        ListCall | None,
+        Field(
+            description="a ListCall, such as ListCall(call=..., items_field='tasks', page_parameter='page'), or None"
+        ),
+    ] = None
     proofs: Annotated[
         Mapping[Name[E], Proof], Field(description="a mapping of commands to Proofs, {'stop': Proof(...)}")
     ] = field(default_factory=dict[E, Proof])
@@ -207,6 +210,7 @@ class HttpBinding(Declared, Generic[S, E]):
     def _mistakes(self) -> Iterator[Mistake]:
         yield from self._wrong_texts()
         yield from self._wrong_commands()
+        yield from self._wrong_reads()
         yield from self._wrong_calls()
         if self.session is not None and self.session.base_url != self.base_url:
             servers = f"is at {self.session.base_url}, and this binding at {self.base_url}"
@@ -256,7 +260,7 @@ class HttpBinding(Declared, Generic[S, E]):
             if command not in self.commands:
                 yield ("proofs", str(command)), f"{str(command)!r} is no command"
 
-    def _wrong_calls(self) -> Iterator[Mistake]:
+    def _wrong_reads(self) -> Iterator[Mistake]:
         for name, call in (("status", self.status), ("details", self.details)):
             may_be_whole = name == "status" or self.state_of is not None
             if call.status_field is None or not (call.status_field or may_be_whole):
@@ -267,17 +271,22 @@ class HttpBinding(Declared, Generic[S, E]):
                 ("details", "statuses"),
                 f"must have {lacking[0]}, too: a task at its end is read by both calls",
             )
+
+    def _wrong_calls(self) -> Iterator[Mistake]:
         about_one: dict[Path, Call] = {("status",): self.status, ("details",): self.details}
         about_one |= {("commands", str(name)): call for name, call in self.commands.items()}
         for path, call in about_one.items():
             for code, status in call.statuses.items():
                 if self.lifecycle.state_of(status) is None:
                     yield (*path, "statuses", code), f"{status!r} is no status of {self.lifecycle.name!r}"
-            if call.id_header is not None:
-                yield (*path, "id_header"), "must be left out: only a create's response names a new task"
+            for name in ("id_field", "id_header"):
+                if getattr(call, name) is not None:
+                    yield (*path, name), "must be left out: only a create's response names a new task"
             if not call.names_a_task():  # it would be sent to all tasks at once
                 yield path, f"{call.method} {call.path} does not name its task: put {ID!r} where the task's id stands"
-        none: dict[Path, Call] = {("create",): self.create, ("listing", "call"): self.listing.call}
+        none: dict[Path, Call] = {("create",): self.create}
+        if self.listing is not None:
+            none["listing", "call"] = self.listing.call
         for path, call in none.items():
             if call.names_a_task():
                 yield path, f"{call.method} {call.path} names a task, and there is none"
@@ -440,8 +449,7 @@ class HttpBinding(Declared, Generic[S, E]):
                 )
                 return Lost(InvalidResponse(what, method=request.method, path=request.path))
             document = {}  # nothing is read from it: a text such as "OK" says no more than its 2xx
-        if call.id_header is not None and id_in(document, self.id_field) is None:
-            document = self._with_id(document, headers.get(call.id_header.lower(), ""))
+        document = self._with_new_id(document, call, headers)
         found = value_at(document, self.error_field)
         if found is not None and found is not False:
             return Refused(error_in(request, status_code, found))
@@ -461,10 +469,13 @@ class HttpBinding(Declared, Generic[S, E]):
             return Lost(InvalidResponse(what, method=request.method, path=request.path))
         return Accepted(status, as_of, value_at(document, self.output_field), document)
 
-    def _with_id(self, document: Any, url: str) -> Any:
-        """Return a response with the id that a URL ends with, where the id stands."""
-        task_id = unquote(url.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2])
-        return _placed(document, self.id_field, task_id) if task_id else document
+    def _with_new_id(self, document: Any, call: Call, headers: Mapping[str, str]) -> Any:
+        """Return a create's response with the new task's id at `id_field`, wherever the service has put it."""
+        new_id = value_at(document, call.id_field)
+        if call.id_header is not None and id_in(document, self.id_field) is None:
+            url = headers.get(call.id_header.lower(), "")
+            new_id = unquote(url.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2]) or None
+        return document if new_id is None else _placed(document, self.id_field, new_id)
 
     def _limits_tasks(self, error: ResponseError) -> bool:
         detail = error.detail.casefold()

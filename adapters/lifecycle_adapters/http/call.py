@@ -89,7 +89,8 @@ class Call(Declared):
     what is deleted is not found; the details of a task need those of its status, too. `busy` are the codes of 400 to
     599 by which the service says that nothing happened, and that the same request may succeed later; it is then sent
     again, as after a 429.
-    `id_header` is the header of a create's response whose URL ends with the new task's id, if the body lacks it.
+    `id_field` is where a create's response has the new task's id, if not at the binding's `id_field`; `id_header` is
+    the header of that response whose URL ends with the id, if the body lacks it.
 
     Raises:
         DefinitionError: a field is of another type; the method is none of GET, POST, PUT, PATCH and DELETE; the path
@@ -116,6 +117,7 @@ class Call(Declared):
         Field(description="a mapping of status codes to statuses, such as {404: 'deleted'}"),
     ] = field(default_factory=dict[int, str])
     busy: Annotated[tuple[_Code, ...], Field(description="several status codes, in a tuple such as (409,)")] = ()
+    id_field: OptionalPath = None
     id_header: Annotated[StrictText | None, Field(description="the name of a header, such as 'Location', or None")] = (
         None
     )
@@ -145,6 +147,7 @@ class Call(Declared):
             yield ("body",), f"must be JSON that UTF-8 can encode: {error}"
         yield from wrong_path(("status_field",), self.status_field, may_be_whole=True)
         yield from wrong_path(("fields_path",), self.fields_path)
+        yield from wrong_path(("id_field",), self.id_field)
         yield from self._wrong_fields()
         yield from self._wrong_codes()
         if self.id_header is not None and not HEADER_NAME.fullmatch(self.id_header):

@@ -381,7 +381,8 @@ class Client(_Configured[S, E]):
         Args:
             query: filters and the size of a page, as the service names them; or the page to begin with.
         Raises:
-            ValueError: at once: no request can carry the query, or the page to begin with is no number.
+            ValueError: at once: the service has no list, no request can carry the query, or the page to begin with is
+                no number.
             HttpError: a page cannot be read, or a hundred in a row are empty and yet not the last.
         """
         return self._listed(Paginator(self.binding, self.lifecycle, query))

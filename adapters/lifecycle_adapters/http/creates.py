@@ -150,6 +150,8 @@ class CreateProcedures:
                 recovered.append(self._recovered(record))
         if not any(isinstance(each.error, CreateUncertain) for each in recovered):
             return recovered
+        if self.binding.listing is None:
+            return [self._recovered(each.create, "; the service has no list of tasks") for each in recovered]
         try:
             listed, why = yield from self._listed()
         except HttpError as error:

@@ -32,8 +32,8 @@ class Paginator:
     """The pages of one listing, to be turned until `is_done`.
 
     Raises:
-        ValueError: no request can carry the query: it is too long, or is no text; or the page to begin with is no
-            number where pages have numbers.
+        ValueError: the service has no list; or no request can carry the query: it is too long, or is no text; or the
+            page to begin with is no number, and pages have numbers.
     """
 
     def __init__(
@@ -47,13 +47,16 @@ class Paginator:
         self._seen: set[str] = set()
         self._empty_pages = 0
         self._number = 0
-        if binding.listing.pages in ("numbers", "offsets"):
-            first = 1 if binding.listing.pages == "numbers" else 0
-            self._number = _page_number(self._query, str(binding.listing.page_parameter), first)
+        if binding.listing is None:
+            raise ValueError(f"{binding.name} has no list of tasks: its binding declares no `listing`")
+        self._listing = binding.listing
+        if self._listing.pages in ("numbers", "offsets"):
+            first = 1 if self._listing.pages == "numbers" else 0
+            self._number = _page_number(self._query, str(self._listing.page_parameter), first)
 
     def read(self, timing: Timing) -> Procedure[list[TaskSummary]]:
         """Read the next page, and return those of its tasks that no page before had."""
-        listing = self._binding.listing
+        listing = self._listing
         template = listing.call.request(self._binding.base_path)
         request = replace(template, query={**template.query, **self._query})
 
@@ -71,7 +74,7 @@ class Paginator:
             raise response.error
         listed = self._listed(response.document)
         if listed is None:
-            raise self._invalid(f"no tasks at {self._binding.listing.items_field!r}")
+            raise self._invalid(f"no tasks at {self._listing.items_field!r}")
         return self._take(response.document, listed)
 
     def _take(self, document: Any, listed: list[TaskSummary]) -> list[TaskSummary]:
@@ -94,7 +97,7 @@ class Paginator:
 
         A page before the last one may well be empty if something in the response says that it is not the last.
         """
-        listing = self._binding.listing
+        listing = self._listing
         has_more = value_at(document, listing.more_field)
         if has_more is False:
             return {}
@@ -123,7 +126,7 @@ class Paginator:
 
     def _query_of_next(self, document: Any, next_field: str) -> dict[str, str]:
         """Return the query of the next page's URL. Its server is not asked: it would get the key."""
-        url, path = value_at(document, next_field), self._binding.base_path + self._binding.listing.call.path
+        url, path = value_at(document, next_field), self._binding.base_path + self._listing.call.path
         if not url:
             return {}
         wrong = self._invalid(f"{next_field!r} holds no URL of {path} with a query: {url!r:.80}")
@@ -140,12 +143,12 @@ class Paginator:
         return _sendable(dict(query))
 
     def _invalid(self, what: str) -> InvalidResponse:
-        request = self._binding.listing.call.request(self._binding.base_path)
+        request = self._listing.call.request(self._binding.base_path)
         return InvalidResponse(what, method=request.method, path=request.path)
 
     def _listed(self, document: Any) -> list[TaskSummary] | None:
         """The tasks of a page, None if it is no list of tasks."""
-        match value_at(document, self._binding.listing.items_field):
+        match value_at(document, self._listing.items_field):
             case [*items]:
                 listed = [each for item in items if (each := self._one(item)) is not None]
                 return listed if len(listed) == len(items) else None

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lifecycle_adapters.emulator.calls import BINDINGS, Identity, identify
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call
+from tests.support.listing import listing_of
 
 CALLS = [
     (binding, name, call)
@@ -19,7 +20,7 @@ CALLS = [
         "create": binding.create,
         "status": binding.status,
         "details": binding.details,
-        "list": binding.listing.call,
+        "list": listing_of(binding).call,
         **binding.commands,
     }.items()
 ]

@@ -13,6 +13,7 @@ from lifecycle.catalog import V1, V2, V3
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.emulator.calls import BINDINGS
 from lifecycle_adapters.http.binding import HttpBinding
+from tests.support.listing import listing_of
 
 Served = tuple[dict[str, Lifecycle[Any, Any]], dict[str, Any]]
 
@@ -27,7 +28,7 @@ def served(request: pytest.FixtureRequest) -> Iterator[Served]:
 def test_the_document_has_every_call_of_every_binding(served: Served, binding: HttpBinding[Any, Any]) -> None:
     _, document = served
     parameter = {"v2-session": "session_id", "v3": "session_id", "v4": "run_id"}.get(binding.name, "task_id")
-    for call in (binding.create, binding.status, binding.details, binding.listing.call, *binding.commands.values()):
+    for call in (binding.create, binding.status, binding.details, listing_of(binding).call, *binding.commands.values()):
         path = binding.base_path + call.path.replace("{id}", f"{{{parameter}}}")
         operation = document["paths"][path][call.method.lower()]
         assert {"401", "422"} <= set(operation["responses"])

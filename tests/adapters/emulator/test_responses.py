@@ -13,6 +13,7 @@ from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.emulator.calls import BINDINGS
 from lifecycle_adapters.http.binding import HttpBinding
 from tests.adapters.emulator.requests import BY_NAME, HEADERS, bring_to, command, create, send_call
+from tests.support.listing import listing_of
 
 V2_TASK_FIELDS = {
     "id", "sessionId", "llm", "task", "status", "createdAt", "steps", "outputFiles", "startedAt", "finishedAt",
@@ -47,7 +48,7 @@ def test_every_call_without_a_key_returns_401(http: httpx2.Client, binding: Http
     authentication = binding.authentication
     assert authentication is not None
     with httpx2.Client(base_url=http.base_url, trust_env=False) as anonymous:
-        calls = [binding.status, binding.details, binding.listing.call, binding.create, *binding.commands.values()]
+        calls = [binding.status, binding.details, listing_of(binding).call, binding.create, *binding.commands.values()]
         for call in calls:
             fields = dict.fromkeys(call.required_fields, "x")
             for headers in ({}, {authentication.header: authentication.prefix.strip()}):

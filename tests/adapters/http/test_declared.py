@@ -17,21 +17,22 @@ from lifecycle_adapters.services import register
 from lifecycle_adapters.services.v1 import V1
 from lifecycle_adapters.services.v2 import V2
 from lifecycle_adapters.services.v4 import V4
+from tests.support.listing import listing_of
 
 DECLARED: list[Any] = [
     Authentication("X-Key", "desk "),
     KeyVariable("PRINTER_KEY", "https://printer.example"),
     Call(method="POST", path="/jobs/{id}", body={}),
-    V4.listing,
+    listing_of(V4),
     Proof(binding=V1, id_field="id", event="stop"),
     V2,
 ]
 # fmt: off
 MAY_BE_NONE: dict[Any, set[str]] = {
-    Call: {"body", "status_field", "fields_path", "id_header"},
+    Call: {"body", "status_field", "fields_path", "id_field", "id_header"},
     ListCall: {"page_parameter", "next_field", "more_field"},
-    HttpBinding: {"authentication", "session", "state_of", "error_field", "output_field", "cost_field", "created_field",
-                  "task_field", "key_variable"},
+    HttpBinding: {"authentication", "listing", "session", "state_of", "error_field", "output_field", "cost_field",
+                  "created_field", "task_field", "key_variable"},
 }
 # fmt: on
 # By the `pages` of this one, and by its key variable.
@@ -131,7 +132,7 @@ def test_binding_and_page_parameter_have_names() -> None:
     with pytest.raises(DefinitionError, match=r"^binding '' is not sound, 1 finding:\n.*name: must not be empty"):
         replace(V1, name="")
     with pytest.raises(DefinitionError, match="page_parameter: must be printable text such as 'page', not ''"):
-        replace(V1.listing, page_parameter="")
+        replace(listing_of(V1), page_parameter="")
 
 
 @pytest.mark.parametrize("given", ["x", None, 7, HttpBinding, V1.create])
@@ -163,11 +164,11 @@ MISTAKEN: list[tuple[Callable[[], object], str]] = [
         "details.required_fields: must be empty: a read is given no fields",
     ),
     (
-        lambda: replace(V1.listing, call=Call(method="PATCH", path="/jobs", body={}, required_fields=("x",))),
+        lambda: replace(listing_of(V1), call=Call(method="PATCH", path="/jobs", body={}, required_fields=("x",))),
         "2 findings:\n  bad_value: call.method: must be one of GET, POST, .*\n  bad_value: call.required_fields: must",
     ),
     (
-        lambda: replace(V1.listing, call=Call(method="GET", path="/jobs", query={"page": "2"})),
+        lambda: replace(listing_of(V1), call=Call(method="GET", path="/jobs", query={"page": "2"})),
         "call.query: sets 'page', which names the page: leave it out",
     ),
     (

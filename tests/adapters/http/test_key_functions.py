@@ -21,7 +21,7 @@ from lifecycle.effects import Denied
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.http import AsyncClient, Client, KeyUnavailable, NotConnected, Unauthorized
 from lifecycle_adapters.http.redaction import HIDDEN, Redactor
-from lifecycle_adapters.http.v1 import V1
+from lifecycle_adapters.services.v1 import V1
 from tests.adapters.http.both import QUICK
 from tests.adapters.http.conftest import Connect, Serve
 from tests.adapters.http.scripted import Reply, Seen

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from lifecycle_adapters.http import Call, ListCall
 from lifecycle_adapters.services.v1 import V1
+from tests.support.listing import listing_of
 
 CONTROLS = [*map(chr, range(32)), *map(chr, range(127, 160)), "\u2028", "\u202e", "\ud800"]
 
@@ -23,7 +24,7 @@ IN_URLS: list[tuple[str, Callable[[str], object]]] = [
     ("path", lambda text: Call(method="GET", path=f"/j{text}")),
     ("path", lambda text: Call(method="GET", path=f"/{text}/j")),
     ("query", lambda text: Call(method="GET", path="/j", query={f"a{text}": "1"})),
-    ("page_parameter", lambda text: replace(V1.listing, page_parameter=f"page{text}")),
+    ("page_parameter", lambda text: replace(listing_of(V1), page_parameter=f"page{text}")),
     ("base_path", lambda text: replace(V1, base_path=f"/api{text}/v1")),
 ]
 
@@ -75,7 +76,7 @@ def test_what_is_declared_can_be_sent(path: str, query: dict[str, str], page: st
     sent = httpx2.Request(
         request.method,
         binding.base_url + request.path,
-        params={**request.query, str(binding.listing.page_parameter): "1"},
+        params={**request.query, str(listing_of(binding).page_parameter): "1"},
         json=request.body,
     )
     assert sent.url.path == unquote(request.path)

@@ -160,6 +160,20 @@ def test_header_of_an_id_is_one_and_of_a_create() -> None:
         bound(status=replace(READ, id_header="Location"))
 
 
+def test_id_of_a_new_task_may_be_in_a_field_of_its_own(connect: Connect, serve: Serve) -> None:
+    create = Call(method="POST", path="/machines", body={}, id_field="run.id")
+    bodies = iter([{"run": {"id": 7}, "id": "of something else"}, {"id": "8"}, {"run": {"id": ""}, "id": "9"}])
+    server = serve(lambda _: Reply(status=200, body=next(bodies)))
+    client = connect(bound(create=create), server.base_url, api_key=None)
+    assert [client.create("x").id for _ in range(2)] == ["7", "8"]
+    with pytest.raises(CreateUncertain):
+        client.create("x")
+    with pytest.raises(DefinitionError, match=r"details\.id_field: must be left out"):
+        bound(details=replace(READ, id_field="run.id"))
+    with pytest.raises(DefinitionError, match=r"id_field: must be a field or a path"):
+        Call(method="POST", path="/machines", body={}, id_field="run..id")
+
+
 def test_rest_of_a_body_without_an_id_stays(connect: Connect, serve: Serve) -> None:
     create = Call(method="POST", path="/machines", body={}, id_header="Location", status_field="machine.status")
     body = {"machine": {"status": "running"}}

@@ -45,6 +45,7 @@ from lifecycle_adapters.services.v2 import V2, V2_SESSION
 from lifecycle_adapters.services.v3 import V3
 from lifecycle_adapters.services.v4 import V4
 from tests.adapters.http.scripted import Reply, ScriptedServer
+from tests.support.listing import listing_of
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ID = "11111111-2222-4333-8444-555555555555"
@@ -105,7 +106,7 @@ def test_every_command_of_every_lifecycle_has_its_request() -> None:
 def test_tasks_are_created_and_read_where_the_documents_say(
     binding: HttpBinding[Any, Any], expected: list[str]
 ) -> None:
-    calls = [binding.create, binding.status, binding.details, binding.listing.call]
+    calls = [binding.create, binding.status, binding.details, listing_of(binding).call]
     requests = [call.request(binding.base_path, task_id=ID) for call in calls]
     assert [f"{request.method} {request.path}" for request in requests] == expected
     assert [request.body for request in requests] == [{}, None, None, None]
@@ -593,7 +594,7 @@ def test_response_is_about_its_task_if_the_ids_are_equal_or_one_uuid(requested: 
 
 @every_wire
 def test_response_of_a_create_or_a_list_is_about_any_task(binding: HttpBinding[Any, Any]) -> None:
-    for call in (binding.create, binding.listing.call):
+    for call in (binding.create, listing_of(binding).call):
         content = json.dumps({"id": "any", "status": "x"}).encode()
         request = call.request("")
         response = binding.parse_response(call, request, status_code=200, headers={}, content=content, as_of=NOW)
@@ -624,7 +625,7 @@ _headers = st.dictionaries(st.sampled_from(["retry-after", "date", "location"]),
 )
 def test_no_response_whatsoever_raises(status_code: int, content: bytes, headers: dict[str, str]) -> None:
     for binding in BINDINGS:
-        for call in (binding.create, binding.status, binding.listing.call, *binding.commands.values()):
+        for call in (binding.create, binding.status, listing_of(binding).call, *binding.commands.values()):
             response = binding.parse_response(
                 call, REQUEST, status_code=status_code, headers=headers, content=content, as_of=NOW
             )
