@@ -19,7 +19,7 @@ from lifecycle.conformance import Channel, Conformance
 from lifecycle.declaration import Alias, Declaration, Event, Invariant, Row, Rule, State, Transition, Transitions
 from lifecycle.diagram import Diagram, diagram_of, to_mermaid
 from lifecycle.documents import Document, read_json, read_yaml, require_yaml
-from lifecycle.errors import DefinitionError, DefinitionFinding
+from lifecycle.errors import DefinitionError, DefinitionFinding, shortened
 from lifecycle.findings import bad_value, for_editors, made_from, name_in
 from lifecycle.table import E, Origin, S
 from lifecycle.validation import (
@@ -114,7 +114,9 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
             states, events: the enumerations to which its names are converted; unchanged if omitted.
         Raises:
             DefinitionError: it is not sound, or a name is not in its enumeration.
+            TypeError: `states` or `events` is no class of texts.
         """
+        _require_enumerations(states, events)
         # A `Declaration` is parsed too: pydantic can construct one without validation.
         data = dict(declaration) if isinstance(declaration, Declaration) else declaration
         made: Lifecycle[Any, Any] = object.__new__(cls)
@@ -272,7 +274,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
             states, events: the enumerations of its names; they stay text if omitted.
         Raises:
             DefinitionError: the text is not JSON, the declaration is not sound, or a name is not in its enumeration.
-            TypeError: `text` is neither a text nor bytes.
+            TypeError: `text` is neither a text nor bytes, or `states` or `events` is no class of texts.
         """
         return lifecycle_in(read_json(text), states, events)
 
@@ -291,7 +293,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
             states, events: the enumerations of its names; they stay text if omitted.
         Raises:
             DefinitionError: the text is not YAML, the declaration is not sound, or a name is not in its enumeration.
-            TypeError: `text` is neither a text nor bytes.
+            TypeError: `text` is neither a text nor bytes, or `states` or `events` is no class of texts.
             MissingExtra: the extra `yaml` is not installed.
         """
         return lifecycle_in(read_yaml(text), states, events)
@@ -314,6 +316,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         Raises:
             DefinitionError: the file is not JSON or YAML, the declaration is not sound, or a name is not in its
                 enumeration.
+            TypeError: `states` or `events` is no class of texts.
             MissingExtra: the file is YAML, and the extra `yaml` is not installed.
             OSError: the file cannot be read, or is a device.
         """
@@ -336,7 +339,10 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
 
         Args:
             states, events: the enumerations whose names may occur; any text may if omitted.
+        Raises:
+            TypeError: one is no class of texts.
         """
+        _require_enumerations(states, events)
         return for_editors(_declaration_of(states, events).model_json_schema(), "Lifecycle")
 
     def _parts(self) -> dict[str, Any]:
@@ -416,9 +422,16 @@ def _as_given(parts: Any) -> Any:
 
 def _declaration_of(states: type[Any] | None = None, events: type[Any] | None = None) -> type[Declaration[Any, Any]]:
     """Return the model of declarations with these enumerations."""
-    if states is None or events is None:
+    if states is None and events is None:
         return Declaration
-    return cast("type[Declaration[Any, Any]]", Declaration.__class_getitem__((states, events)))
+    return cast("type[Declaration[Any, Any]]", Declaration.__class_getitem__((states or str, events or str)))
+
+
+def _require_enumerations(states: object, events: object) -> None:
+    """Raise TypeError unless both are classes of texts, or None."""
+    for name, given in (("states", states), ("events", events)):
+        if given is not None and not (isinstance(given, type) and issubclass(given, str)):
+            raise TypeError(f"{name} must be a class of texts, such as V1State, not {shortened(given)}")
 
 
 def _parsed(data: Any, kind: type[Declaration[Any, Any]]) -> Declaration[Any, Any]:
@@ -446,7 +459,11 @@ def read_file(path: str | FilePath) -> Document:
     try:
         return replace(read(content), source=str(path))
     except DefinitionError as error:
-        raise DefinitionError(str(path), error.findings, kind=error.kind) from None
+        findings = error.findings
+        if read is read_json and path.suffix.lower() != ".json":
+            hint = "; a file is read as YAML if its name ends in .yaml or .yml"
+            findings = tuple(replace(each, message=each.message + hint) for each in findings)
+        raise DefinitionError(str(path), findings, kind=error.kind) from None
 
 
 def lifecycle_in(document: Document, states: type[Any] = str, events: type[Any] = str) -> Lifecycle[Any, Any]:

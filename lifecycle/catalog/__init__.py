@@ -60,5 +60,5 @@ def get(name: str) -> Lifecycle[str, str]:
     """
     try:
         return CATALOG[name]
-    except KeyError:
+    except (KeyError, TypeError):  # the latter of what is unhashable
         raise UnknownName("lifecycle", name, known=CATALOG, where="catalog") from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from typing import Any
 
 import pytest
 
@@ -208,6 +209,12 @@ def test_an_enumeration_has_no_name_that_its_largest_lifecycle_does_not_declare(
 
     assert set(vocabulary(largest.states)) == {state.name for state in largest.states}
     assert set(vocabulary(largest.events)) == {event.name for event in largest.events}
+
+
+@pytest.mark.parametrize("name", [None, 7, [], {}])
+def test_get_of_what_is_no_name(name: Any) -> None:
+    with pytest.raises(UnknownName, match=r"^catalog: unknown lifecycle"):
+        lifecycle.get(name)
 
 
 def test_get_and_the_attributes_give_the_same_objects() -> None:

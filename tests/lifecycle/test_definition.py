@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 import re
 import subprocess
@@ -858,3 +859,32 @@ def test_a_field_of_a_model_is_written_and_read_as_the_declaration() -> None:
     again = Worker.model_validate_json(worker.model_dump_json())
     assert (again.lifecycle, again.other) == (V1, V1_FULL)
     assert "extended_by" in str(Worker.model_json_schema())
+
+
+# --- the enumerations of its names --------------------------------------------------------------
+
+
+def test_one_enumeration_alone_converts_its_names() -> None:
+    document = V1.declaration.model_dump(mode="json")
+    by_states: Any = Lifecycle.from_declaration(document, states=V1State)  # type: ignore[call-overload]
+    by_events: Any = Lifecycle.from_declaration(document, events=V1Event)  # type: ignore[call-overload]
+    assert (type(by_states.initial), type(by_states.commands[0])) == (V1State, str)
+    assert (type(by_events.initial), type(by_events.commands[0])) == (str, V1Event)
+    assert "should be 'created', 'started'" in found(lambda: Lifecycle.from_declaration(document, states=V2State))[0]  # type: ignore[call-overload]
+    assert "running" in json.dumps(Lifecycle.json_schema(states=V1State))
+    assert "resume" not in json.dumps(Lifecycle.json_schema(states=V1State))
+
+
+@pytest.mark.parametrize("given", [1.5, [], "Running", int, V1State.RUNNING])
+@pytest.mark.parametrize("name", ["states", "events"])
+def test_what_is_no_class_of_texts_is_no_enumeration(name: str, given: Any) -> None:
+    document: Any = V1.declaration.model_dump(mode="json")
+    read: Any = Lifecycle
+    makes: tuple[Callable[[], object], ...] = (
+        lambda: read.from_declaration(document, **{name: given}),
+        lambda: read.from_json(json.dumps(document), **{name: given}),
+        lambda: read.json_schema(**{name: given}),
+    )
+    for make in makes:
+        with pytest.raises(TypeError, match=f"{name} must be a class of texts, such as V1State, not "):
+            make()

@@ -44,6 +44,8 @@ def field_assignment(text: str) -> tuple[str, Any]:
         return name, value
     try:
         return name[:-1], json.loads(value)
+    except RecursionError:
+        fail(f"the field {shown(name[:-1])!r} is not JSON: it is nested too deeply", BAD_INPUT)
     except ValueError as error:
         fail(f"the field {shown(name[:-1])!r} is not JSON: {error}", BAD_INPUT)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -367,7 +368,8 @@ def governing(name: str | None) -> Lifecycle[str, str] | None:
 
 @contextmanager
 def open_journal(journal: str | None, worker: str | None) -> Generator[SqlJournal | None]:
-    """Open the journal, if one is named."""
+    """Open the journal, if one is named. Ends the command as bad input if only a worker is."""
+    require_journal(journal, {"--worker": ("the worker's name", worker)})
     if journal is None:
         yield None
         return
@@ -386,7 +388,9 @@ def with_key(make: Callable[..., C], api: str, variable: str | None, **settings:
 
     binding = declared_service(api)
     if variable is not None:
-        key = os.environ.get(variable) or fail(f"no API key: {shown(variable)} is not set", BAD_INPUT)
+        # Whoever gives the key itself, instead of the variable's name, must not find it in a log.
+        name = shown(variable) if re.fullmatch("[A-Z_][A-Z0-9_]*", variable) else "the variable that --key-from names"
+        key = os.environ.get(variable) or fail(f"no API key: {name} is not set", BAD_INPUT)
         return make(binding, api_key=key, **settings)
     try:
         return make(binding, **settings)

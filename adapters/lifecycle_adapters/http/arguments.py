@@ -71,24 +71,27 @@ def server(base_url: str, base_path: str, *, name: str = "base_url") -> str:
 
     Raises:
         TypeError: it is no text.
-        ValueError: it is no such URL; its user or password is not shown.
+        ValueError: it is no such URL; the message does not repeat it, because it may hold a key or a password.
     """
     require(base_url, str, f"{name} must be text such as 'https://host'")
     has_user = f"{name} must hold no user and no password: it is shown in messages"
+    fault = f"{name} must be like 'https://host'"
     try:
         parts = urlsplit(base_url)
         port = parts.port
-    except ValueError as error:  # such as a port above 65535
-        if "@" in base_url:
-            raise ValueError(has_user) from None
-        raise ValueError(f"{name} must be like 'https://host', not {base_url!r}: {error}") from None
+    except ValueError:
+        raise ValueError(has_user if "@" in base_url else f"{fault}: its host or port is malformed") from None
     is_server = parts.scheme in ("http", "https") and parts.hostname and port != 0
     if parts.username is not None or (not is_server and "@" in base_url):
         raise ValueError(has_user)
+    if parts.scheme not in ("http", "https"):
+        raise ValueError(f"{fault}: it does not begin with 'http://' or 'https://'")
+    if not is_server:
+        raise ValueError(f"{fault}: {'its port is 0' if port == 0 else 'it has no host'}")
     # `urlsplit` takes out line breaks and tabs, and an empty query or fragment.
-    if not is_server or not base_url.isprintable() or not {" ", "?", "#"}.isdisjoint(base_url):
-        raise ValueError(f"{name} must be like 'https://host', not {base_url!r}")
+    if not base_url.isprintable() or not {" ", "?", "#"}.isdisjoint(base_url):
+        raise ValueError(f"{fault}: it has a query, a fragment, a space or a character that is not printable")
     if is_changed_when_sent(parts.path.rstrip("/")):
-        raise ValueError(f"{name} must have no '//', '/./' or '/../' in its path, not {base_url!r}")
+        raise ValueError(f"{name} must have no '//', '/./' or '/../' in its path")
     # Other clients want the path in the base URL; both forms must lead to the same calls.
     return base_url.rstrip("/").removesuffix(base_path)

@@ -453,9 +453,9 @@ class HttpBinding(Declared, Generic[S, E]):
         found = value_at(document, self.error_field)
         if found is not None and found is not False:
             return Refused(error_in(request, status_code, found))
-        other = None if request.task_id is None or not call.repeats_id else id_in(document, self.id_field)
-        if other is not None and not is_same_id(other, request.task_id or ""):
-            what = f"the response is about another task, {other[:80]!r}"
+        other = None if request.task_id is None or not call.repeats_id else value_at(document, self.id_field)
+        if other is not None and not is_same_id(id_in(document, self.id_field) or "", request.task_id or ""):
+            what = f"the response is about another task, {other!r:.80}"
             return Lost(InvalidResponse(what, method=request.method, path=request.path))
         try:
             status = self.status_at(document, call.status_field)

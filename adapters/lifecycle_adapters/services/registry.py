@@ -31,7 +31,7 @@ def service(name: str) -> HttpBinding[Any, Any]:
     """Return the service of that name, such as "v2". Raises UnknownName."""
     try:
         return _SERVICES[name]
-    except KeyError:
+    except (KeyError, TypeError):  # the latter of what is unhashable
         raise UnknownName("service", name, known=_SERVICES, where="services") from None
 
 

@@ -317,7 +317,7 @@ def test_a_key_is_executed_once_across_processes(emulator: Emulator, server: dic
 
 @pytest.mark.parametrize("command", ["status", "wait"])
 def test_what_is_read_is_recorded(emulator: Emulator, server: dict[str, str], journal: str, command: str) -> None:
-    task = call("create", "--api", "v2", "x", "--worker", "w2", env=server | {"LIFECYCLE_JOURNAL": ""}).stdout.strip()
+    task = call("create", "--api", "v2", "x", env=server | {"LIFECYCLE_JOURNAL": ""}).stdout.strip()
     emulator.fire(task, "start")
     emulator.fire(task, "finish")
 

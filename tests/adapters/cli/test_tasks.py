@@ -76,6 +76,7 @@ def test_fields_are_text_or_json(emulator: Emulator, server: dict[str, str]) -> 
         ("=x", "a field is NAME=TEXT or NAME:=JSON, not '=x'"),
         (":=1", "a field is NAME=TEXT or NAME:=JSON, not ':=1'"),
         ("keepAlive:=yes", "the field 'keepAlive' is not JSON"),
+        ("keepAlive:=" + "[" * 100_000, "the field 'keepAlive' is not JSON: it is nested too deeply"),
     ],
 )
 def test_a_field_that_is_neither_is_bad_input(
@@ -332,7 +333,7 @@ def test_the_lifecycle_that_was_named_governs(emulator: Emulator, server: dict[s
         (("status", "--api", "v1", ".."), "'..' is no task id"),
         (
             ("status", "--api", "v1", "x", "--base-url", "nowhere"),
-            "base_url must be like 'https://host', not 'nowhere'",
+            "base_url must be like 'https://host': it does not begin with 'http://' or 'https://'",
         ),
         (
             ("send", "--api", "v1", "x", "stpo"),
@@ -423,3 +424,20 @@ def test_a_key_is_no_argument() -> None:
     for command in ("create", "status", "send", "wait", "watch", "recover", "serve"):
         assert "api-key " not in call(command, "--help").stdout
     assert call("status", "--api", "v1", "--api-key", KEY, "x").exit_code == 2
+
+
+@pytest.mark.parametrize("option", ["--key-from", "--base-url"])
+@pytest.mark.parametrize("key", ["sk-SECRETKEY-1", "bu_secretkey1", "https://h.invalid/?key=SECRETKEY", "SECRET KEY"])
+def test_key_that_is_given_instead_of_something_else_is_not_shown(option: str, key: str) -> None:
+    result = call("status", "x", "--api", "v2", option, key)
+
+    assert result.exit_code == 2
+    assert "secret" not in (result.stdout + result.stderr).lower()
+
+
+@pytest.mark.parametrize("command", [("create", "x"), ("status", "x"), ("send", "x", "stop"), ("wait", "x")])
+def test_worker_without_a_journal_is_refused(command: tuple[str, ...]) -> None:
+    result = call(*command, "--api", "v1", "--base-url", "http://127.0.0.1:1", "--worker", "w")
+
+    assert result.exit_code == 2
+    assert result.stderr.startswith("lifecycle: --worker needs a journal, which keeps the worker's name")

@@ -173,7 +173,7 @@ MISTAKEN: list[tuple[Callable[[], object], str]] = [
     ),
     (
         lambda: replace(V1, base_url="https://host/x/../y"),
-        "base_url: it must have no '//', '/./' or '/../' in its path, not 'https://host/x/../y'",
+        "base_url: it must have no '//', '/./' or '/../' in its path",
     ),
 ]
 
