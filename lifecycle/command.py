@@ -70,6 +70,7 @@ from lifecycle.effects import (
     Wait,
     WaitReason,
     error_of,
+    intent_of,
     read_with_retries,
     retry_after_s,
 )
@@ -362,7 +363,7 @@ class _Execution(Generic[S, E]):
                 if result is not None:
                     return result
                 continue
-            response: Response = yield Send(self.command, self.fields)
+            response: Response = yield Send(self.command, self.fields, intent_of(self.opened.id, self.context))
             match response:
                 case Accepted():
                     return (yield from self._after_acceptance(response))

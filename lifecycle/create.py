@@ -2,7 +2,8 @@
 
 They yield effects (effects.py), as the procedure of a command does. Creating is not a command: after a lost
 response there is no id to read, and no later state of a task proves it. So a create is sent again only if nothing
-arrived (429, or no connection was made). Its record (journal.CreateRecord) is what a crash leaves behind:
+arrived (429, or no connection was made), or if it is *idempotent*: the service makes one task of all its requests. Its
+record (journal.CreateRecord) is what a crash leaves behind:
 
 1. Record the intent: fields, labels, idempotency key, origin and reason. If the key is taken, return the task
    that was created under it, with the labels, origin and reason recorded first: only the fields decide what is
@@ -15,9 +16,11 @@ arrived (429, or no connection was made). Its record (journal.CreateRecord) is w
 4. A refusal: record the create as refused. 429 or no connection: wait and go on at 2, within the driver's time;
    then record it as refused, or as abandoned because it was never sent. In each case the key is free again.
    A 401 that other credentials may avoid is followed by one more attempt.
-5. No usable response: record the create as uncertain, and leave it open.
+5. No usable response: if the create is idempotent, wait and go on at 2, within the driver's time. Otherwise record it
+   as uncertain, and leave it open; also if it was repeated, and is then refused.
 
-A create that a crash left open is abandoned if it was never sent. Otherwise it is uncertain until a caller names
+A create that a crash left open is abandoned if it was never sent. Otherwise it is uncertain, even if it is idempotent,
+as services forget after a time what they have created; until a caller names
 the task that it made (`adopt`), or states that it made none (`abandon`).
 """
 
@@ -49,6 +52,7 @@ from lifecycle.effects import (
     UnfinishedCreates,
     Wait,
     WaitReason,
+    intent_of,
     read_with_retries,
     retry_after_s,
 )
@@ -76,11 +80,13 @@ class CreateResult:
 class CreateProcedure:
     """The procedures of the creates of one lifecycle.
 
-    `id_of` returns the task id in a usable response; every usable response to a create has one.
+    `id_of` returns the task id in a usable response; every usable response to a create has one. `is_idempotent` is True
+    if each request carries the create's `intent`, by which the service makes one task of several requests.
     """
 
     lifecycle: str
     id_of: Callable[[Accepted], str]
+    is_idempotent: bool = False
 
     def execute(
         self, fields: Mapping[str, Any], *, labels: Mapping[str, str] = _NO_LABELS, context: RequestContext = NO_CONTEXT
@@ -191,38 +197,46 @@ class CreateProcedure:
         return None  # a response arrived meanwhile
 
     def _send(self, record: CreateRecord) -> Steps[CreateResult]:
-        attempts, was_renewed = record.attempts, False
+        attempts, was_renewed, may_have_arrived = record.attempts, False, False
         while True:
             attempts += 1
             if not (yield RecordCreateAttempt(record.id, attempts, record.claim)):
                 latest: CreateRecord = yield LoadCreate(record.id)
                 return self._result_of(latest, "another worker has claimed it before it was sent")
-            response: Response = yield Create(record.fields)
-            match response:
-                case Accepted():
-                    task = CreatedTask(self.id_of(response), _report(response))
-                    made: CreateRecord
-                    made = yield RecordCreateOutcome(record.id, CommandEvent.CONFIRM, "created", record.claim, task)
-                    if made.task_id != task.task_id:
-                        raise CreateContradicted(task.task_id, made.task_id, made.why, **self._facts(record))
-                    return CreateResult(task.task_id, response)
-                case Lost():
-                    why = str(response.error)
-                    left = yield from self._leave_open(record, why)
-                    return self._result_of(left, why, response.error)
-                case Denied() if response.is_renewable and not was_renewed:
-                    was_renewed = True  # nothing happened: send again, once
-                    continue
-                case Throttled() | NotSent():  # nothing happened
-                    if (yield Wait(WaitReason.RETRY, attempts - record.attempts, retry_after_s(response))):
-                        continue
-                case _:
-                    pass
-            event = CommandEvent.ABANDON if isinstance(response, NotSent) else CommandEvent.REFUSE
-            ended: CreateRecord = yield RecordCreateOutcome(record.id, event, str(response.error), record.claim)
-            if ended.may_have_made:  # another worker has claimed it, and not known whether this one has sent it
-                return self._result_of(ended, str(response.error), response.error)
-            raise response.error
+            response: Response = yield Create(record.fields, intent_of(record.id, record.context))
+            if isinstance(response, Accepted):
+                return (yield from self._confirm(record, response))
+            may_have_arrived = may_have_arrived or isinstance(response, Lost)
+            if isinstance(response, Denied) and response.is_renewable and not was_renewed:
+                was_renewed = True  # nothing happened: send again, once
+            elif not self._may_repeat(response) or not (
+                yield Wait(WaitReason.RETRY, attempts - record.attempts, retry_after_s(response))
+            ):
+                return (yield from self._fail(record, response, may_have_arrived=may_have_arrived))
+
+    def _may_repeat(self, response: Failure) -> bool:
+        """Return whether the same request may be sent again: nothing happened, or the service knows it again."""
+        return isinstance(response, Throttled | NotSent) or (self.is_idempotent and isinstance(response, Lost))
+
+    def _confirm(self, record: CreateRecord, response: Accepted) -> Steps[CreateResult]:
+        task = CreatedTask(self.id_of(response), _report(response))
+        made: CreateRecord = yield RecordCreateOutcome(record.id, CommandEvent.CONFIRM, "created", record.claim, task)
+        if made.task_id != task.task_id:
+            raise CreateContradicted(task.task_id, made.task_id, made.why, **self._facts(record))
+        return CreateResult(task.task_id, response)
+
+    def _fail(self, record: CreateRecord, response: Failure, *, may_have_arrived: bool) -> Steps[CreateResult]:
+        """Record the end of a create that is not sent again, and raise its error."""
+        if may_have_arrived:
+            again = "" if isinstance(response, Lost) else "its response was lost; sent again: "
+            why = f"{again}{response.error}"
+            left = yield from self._leave_open(record, why)
+            return self._result_of(left, why, response.error)
+        event = CommandEvent.ABANDON if isinstance(response, NotSent) else CommandEvent.REFUSE
+        ended: CreateRecord = yield RecordCreateOutcome(record.id, event, str(response.error), record.claim)
+        if ended.may_have_made:  # another worker has claimed it, and not known whether this one has sent it
+            return self._result_of(ended, str(response.error), response.error)
+        raise response.error
 
     def _result_of(self, record: CreateRecord, why: str, cause: Exception | None = None) -> CreateResult:
         """Return the task that is recorded. Raises CreateUncertain, for the reason `why`, if none is."""

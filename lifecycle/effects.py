@@ -221,17 +221,19 @@ class RecordOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Send(Generic[E]):
-    """Send the command's request with these fields."""
+    """Send the command's request with these fields. `intent` is the same whenever this recorded command is sent."""
 
     command: E
     fields: Mapping[str, Any]
+    intent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Send the request that creates a task with these fields."""
+    """Send the request that creates a task with these fields. `intent` is the same whenever this create is sent."""
 
     fields: Mapping[str, Any]
+    intent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -580,6 +582,11 @@ def read_with_retries(*, details: bool = False) -> Steps[Response]:
         attempt += 1
         if not (yield Wait(reason, attempt, response.retry_after_s, since)):
             return response
+
+
+def intent_of(record_id: str, context: RequestContext) -> str:
+    """Return what names a recorded command or create among those with the same id, which other journals may have."""
+    return f"{record_id} {context.idempotency_key or ''}"
 
 
 def retry_after_s(response: Response | None) -> float | None:

@@ -467,7 +467,7 @@ def test_the_intent_contains_what_is_needed_to_resume_it() -> None:
         "1", "dispatch", "idle", COMMAND.initial, {"task": "more"}, claim=1, lease=Lease("A", until)
     )
     assert [effect for effect, _ in seen.driver.trace if isinstance(effect, Send)] == [
-        Send("dispatch", {"task": "more"})
+        Send("dispatch", {"task": "more"}, "1 ")
     ]
 
 
@@ -1075,6 +1075,17 @@ def test_a_command_that_other_credentials_may_save_is_attempted_again_once() -> 
     seen.execute("dispatch")  # sending it twice is not the same as once, but a denied request did nothing
 
     assert seen.driver.story() == "Load RecordIntent RecordAttempt Send RecordAttempt Send RecordReport confirm"
+
+
+def test_a_command_has_one_intent_in_all_attempts() -> None:
+    seen = case("v1", "running", sends=[LOST, "paused"], reads=["running"])
+    seen.execute("pause", context=RequestContext("case 17"))
+    other = case("v1", "running", sends=["paused"])
+    other.execute("pause", context=RequestContext("case 18"))
+
+    effects = [effect for each in (seen, other) for effect, _ in each.driver.trace]
+    first, second, third = [effect.intent for effect in effects if isinstance(effect, Send)]
+    assert first == second != third
 
 
 def test_a_command_that_is_denied_twice_is_refused() -> None:

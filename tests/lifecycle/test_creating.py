@@ -184,6 +184,65 @@ def test_a_create_that_is_denied_twice_has_failed() -> None:
     assert creating.creates.unfinished() == []
 
 
+IDEMPOTENT = CreateProcedure(lifecycle="v1-full", id_of=lambda _: TASK, is_idempotent=True)
+
+
+def test_an_idempotent_create_is_sent_again_with_the_same_intent() -> None:
+    creating = shop(LOST, THROTTLED, LOST, "running")
+
+    assert creating.run(IDEMPOTENT.execute(FIELDS, context=KEY)).task_id == TASK
+
+    intents = {effect.intent for effect, _ in creating.trace if isinstance(effect, Create)}
+    assert (creating.sent, len(intents)) == (4, 1)
+    assert creating.creates.load("1").state is CommandState.DONE
+
+
+@pytest.mark.parametrize("end", [LOST, REFUSED, DENIED, THROTTLED, NOT_SENT])
+def test_an_idempotent_create_that_may_have_arrived_stays_open(end: Any) -> None:
+    creating = shop(LOST, *[end] * 3, patience=2)
+
+    with pytest.raises(CreateUncertain):
+        creating.run(IDEMPOTENT.execute(FIELDS, context=KEY))
+
+    [left] = creating.creates.unfinished()
+    assert (left.state, left.lease) == (CommandState.UNCERTAIN, None)
+
+
+@pytest.mark.parametrize("end", [REFUSED, DENIED, THROTTLED, NOT_SENT])
+def test_an_idempotent_create_that_never_arrived_has_failed(end: Any) -> None:
+    creating = shop(*[end] * 3, patience=2)
+
+    with pytest.raises(Mishap):
+        creating.run(IDEMPOTENT.execute(FIELDS, context=KEY))
+
+    assert creating.creates.unfinished() == []
+
+
+def test_an_idempotent_create_that_a_crash_left_is_not_sent_again() -> None:
+    creating = shop("running")
+    steps = IDEMPOTENT.execute(FIELDS, context=KEY)
+    run_up_to(creating, steps, 1)  # the attempt is recorded
+    steps.close()
+    [left] = creating.creates.unfinished()
+    creating.creates.release(left.id, claim=left.claim)
+
+    with pytest.raises(CreateUncertain):
+        creating.run(IDEMPOTENT.execute(FIELDS, context=KEY))
+
+    assert creating.sent == 0
+
+
+def test_every_create_is_another_intent() -> None:
+    creating, ids = shop("running", "running", "running"), iter("abc")
+    procedure = CreateProcedure(lifecycle="v1-full", id_of=lambda _: next(ids))
+
+    for context in (KEY, RequestContext("order 6"), RequestContext()):
+        creating.run(procedure.execute(FIELDS, context=context))
+
+    intents = {effect.intent for effect, _ in creating.trace if isinstance(effect, Create)}
+    assert len(intents) == creating.sent == 3
+
+
 # --- the key ----------------------------------------------------------------------------------------
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from lifecycle.journal import RequestContext
 from lifecycle_adapters.argument_checks import require, require_number
@@ -26,6 +28,11 @@ def request_context(idempotency_key: str | None, origin: str, reason: str) -> Re
     if idempotency_key == "":
         raise ValueError("idempotency_key must not be empty: give each intention a text of its own, or None for no key")
     return RequestContext(idempotency_key, origin, reason)
+
+
+def with_a_key(context: RequestContext) -> RequestContext:
+    """Return a context that has an idempotency key, a new one if the caller gave none."""
+    return context if context.idempotency_key is not None else replace(context, idempotency_key=str(uuid4()))
 
 
 def seconds(given: float | None, name: str) -> float | None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import Field
 
-from lifecycle.declaration import StrictText
+from lifecycle.declaration import Path, StrictText
 from lifecycle_adapters.http.arguments import server
 from lifecycle_adapters.http.declared import Declared, Mistake, examine
 
 HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, 5.6.2
+JSON_TYPE = re.compile(r"application/(?:[A-Za-z0-9.-]+\+)?json")  # RFC 6838, 4.2.8: such as merge-patch+json
 # Headers by which HTTP describes or routes the message, or that concern one connection alone (RFC 9110, 7.6.1 and
 # 11.7): clients and proxies act on them, or take them out.
 # fmt: off
@@ -31,6 +32,24 @@ def wrong_server(name: str, url: str, base_path: str) -> Iterator[Mistake]:
         server(url, base_path, name="it")
     except ValueError as error:
         yield (name,), str(error)
+
+
+def is_header_value(text: str) -> bool:
+    """Return whether a header can carry a text as it is."""
+    return text.isascii() and text.isprintable() and text == text.strip()
+
+
+def wrong_headers(where: Path, headers: Mapping[str, str], *, has_body: bool = False) -> Iterator[Mistake]:
+    """Yield what is wrong with headers whose names and values are given; a body may have another type of JSON."""
+    folded = [name.casefold() for name in headers]
+    for name, value in headers.items():
+        if folded.count(name.casefold()) > 1:
+            yield (*where, name), f"{name!r} is there in another letter case, too"
+        is_type = has_body and name.casefold() == "content-type" and JSON_TYPE.fullmatch(value) is not None
+        if not HEADER_NAME.fullmatch(name) or (name.casefold() in OF_HTTP_ITSELF and not is_type):
+            yield (*where, name), f"{name!r} is no name of a header, or HTTP's own"
+        if not is_header_value(value):
+            yield (*where, name), f"no header can carry {value!r}"
 
 
 @dataclass(frozen=True, slots=True)

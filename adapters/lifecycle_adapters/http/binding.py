@@ -4,8 +4,8 @@ Pure: nothing here sends anything, so a binding serves any HTTP client. services
 client.py sends.
 
     request = V2.command_request(V2Event.STOP, task_id)
-    response = my_client.request(request.method, base_url + request.path, params=request.query,
-                                 json=request.body, headers=V2.request_headers(api_key))
+    response = my_client.request(request.method, base_url + request.path, params=request.query, json=request.body,
+                                 headers={**V2.request_headers(api_key), **request.headers})
     outcome = V2.parse_response(V2.call(V2Event.STOP), request, status_code=response.status_code,
                                 headers=response.headers, content=response.content, as_of=started_at)
 
@@ -34,10 +34,9 @@ from lifecycle.lifecycle import Lifecycle, read_file
 from lifecycle.table import E, S
 from lifecycle_adapters.argument_checks import require_lifecycle
 from lifecycle_adapters.http.authentication import (
-    HEADER_NAME,
-    OF_HTTP_ITSELF,
     Authentication,
     KeyVariable,
+    wrong_headers,
     wrong_server,
 )
 from lifecycle_adapters.http.call import CALL, Call, ListCall, wrong_read
@@ -237,16 +236,24 @@ class HttpBinding(Declared, Generic[S, E]):
         if path and (not path.startswith("/") or path.endswith("/")):
             yield ("base_path",), f"must be empty, or begin with '/' and not end with it, not {path!r}"
         yield from wrong_server("base_url", self.base_url, path)
-        folded = [name.casefold() for name in self.headers]
-        for name in self.headers:
-            if folded.count(name.casefold()) > 1:
-                yield ("headers", name), f"{name!r} is there in another letter case, too"
-        of_key = None if self.authentication is None else self.authentication.header.casefold()
-        for name, value in self.headers.items():
-            if not HEADER_NAME.fullmatch(name) or name.casefold() in {*OF_HTTP_ITSELF, of_key}:
-                yield ("headers", name), f"{name!r} is no name of a header, or HTTP's own, or carries the key"
-            if not (value.isascii() and value.isprintable()) or value != value.strip():
-                yield ("headers", name), f"no header can carry {value!r}"
+        yield from wrong_headers(("headers",), self.headers)
+        taken = {} if self.authentication is None else {self.authentication.header.casefold(): "carries the key"}
+        yield from self._taken_headers(("headers",), self.headers, taken)
+        taken |= {name.casefold(): "is sent with every request" for name in self.headers}
+        for where, call in self._calls().items():
+            yield from self._taken_headers((*where, "headers"), call.headers, taken)
+
+    def _taken_headers(self, where: Path, headers: Mapping[str, str], taken: Mapping[str, str]) -> Iterator[Mistake]:
+        for name in headers:
+            if name.casefold() in taken:
+                yield (*where, name), f"{name!r} {taken[name.casefold()]}"
+
+    def _calls(self) -> dict[Path, Call]:
+        """Return every call, with its path in this binding."""
+        commands: dict[Path, Call] = {("commands", str(name)): call for name, call in self.commands.items()}
+        reads: dict[Path, Call] = {("status",): self.status, ("details",): self.details}
+        listing: dict[Path, Call] = {} if self.listing is None else {("listing", "call"): self.listing.call}
+        return {("create",): self.create, **listing, **reads, **commands}
 
     def _wrong_commands(self) -> Iterator[Mistake]:
         known, given = [str(each) for each in self.lifecycle.commands], [str(each) for each in self.commands]
@@ -273,8 +280,8 @@ class HttpBinding(Declared, Generic[S, E]):
             )
 
     def _wrong_calls(self) -> Iterator[Mistake]:
-        about_one: dict[Path, Call] = {("status",): self.status, ("details",): self.details}
-        about_one |= {("commands", str(name)): call for name, call in self.commands.items()}
+        none = {path: call for path, call in self._calls().items() if path in (("create",), ("listing", "call"))}
+        about_one = {path: call for path, call in self._calls().items() if path not in none}
         for path, call in about_one.items():
             for code, status in call.statuses.items():
                 if self.lifecycle.state_of(status) is None:
@@ -284,9 +291,6 @@ class HttpBinding(Declared, Generic[S, E]):
                     yield (*path, name), "must be left out: only a create's response names a new task"
             if not call.names_a_task():  # it would be sent to all tasks at once
                 yield path, f"{call.method} {call.path} does not name its task: put {ID!r} where the task's id stands"
-        none: dict[Path, Call] = {("create",): self.create}
-        if self.listing is not None:
-            none["listing", "call"] = self.listing.call
         for path, call in none.items():
             if call.names_a_task():
                 yield path, f"{call.method} {call.path} names a task, and there is none"
@@ -351,8 +355,8 @@ class HttpBinding(Declared, Generic[S, E]):
             raise TypeError(f"{self.name}: the task is given as the field {min(given)!r}, too")
         return {**nested, **fields}
 
-    def create_request(self, fields: Mapping[str, Any]) -> Request:
-        """Return the request that creates a task with these fields.
+    def create_request(self, fields: Mapping[str, Any], *, idempotency_key: str | None = None) -> Request:
+        """Return the request that creates a task with these fields; `idempotency_key` as for `Call.request`.
 
         Raises:
             TypeError: as `Call.request`, or the fields make it a command, which is given to a task.
@@ -361,16 +365,24 @@ class HttpBinding(Declared, Generic[S, E]):
             its_own = set(call.own_fields()).intersection(fields)
             if its_own and (call.method, call.path) == (self.create.method, self.create.path):
                 raise TypeError(f"{self.name}: with {', '.join(its_own)} it is {command!s}, a command of that task")
-        return self.create.request(self.base_path, fields=fields)
+        return self.create.request(self.base_path, fields=fields, idempotency_key=idempotency_key)
 
-    def command_request(self, command: E, task_id: str, fields: Mapping[str, Any] | None = None) -> Request:
-        """Return the one request that a command is.
+    def command_request(
+        self,
+        command: E,
+        task_id: str,
+        fields: Mapping[str, Any] | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> Request:
+        """Return the one request that a command is; `idempotency_key` as for `Call.request`.
 
         Raises:
             UnknownName: the service has no such command.
             TypeError, ValueError: as `Call.request`.
         """
-        return self.call(command).request(self.base_path, task_id=task_id, fields=fields)
+        call = self.call(command)
+        return call.request(self.base_path, task_id=task_id, fields=fields, idempotency_key=idempotency_key)
 
     def governed_by(self, lifecycle: Lifecycle[Any, Any] | None) -> Lifecycle[Any, Any]:
         """Return the lifecycle to go by: the one given, or the service's own for None.

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, JsonValue, Strict
 
 from lifecycle.declaration import Flag, Path, StrictText
 from lifecycle_adapters.argument_checks import require
-from lifecycle_adapters.http.authentication import HEADER_NAME
+from lifecycle_adapters.http.authentication import HEADER_NAME, is_header_value, wrong_headers
 from lifecycle_adapters.http.declared import (
     TEXTS,
     Declared,
@@ -27,9 +27,12 @@ from lifecycle_adapters.http.declared import (
 from lifecycle_adapters.http.misspelt_options import option_meant
 from lifecycle_adapters.http.requests import (
     ID,
+    IDEMPOTENCY_KEY,
+    PLACEHOLDER,
     REQUEST_ID,
     Request,
     filled,
+    filled_text,
     is_changed_when_sent,
     quoted_id,
     texts_in,
@@ -38,7 +41,6 @@ from lifecycle_adapters.http.requests import (
 from lifecycle_adapters.http.responses import value_at
 
 CALL = "a Call, such as Call(method='GET', path='/tasks/{id}')"
-_PLACEHOLDER = re.compile(r"\{\w*\}")
 _READS = ("GET", "POST")  # services that are asked by POST alone exist: JSON-RPC, GraphQL
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _Code = Annotated[int, Strict()]
@@ -69,13 +71,19 @@ def wrong_read(where: Path, call: Call) -> Iterator[Mistake]:
         )
     if call.required_fields:
         yield (*where, "required_fields"), "must be empty: a read is given no fields"
+    if call.has_idempotency_key():
+        yield where, f"must be without {IDEMPOTENCY_KEY!r}: a read is no intent that a journal records"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call(Declared):
     """One call of a service, as a template in which `{id}` stands for the task's id.
 
-    `body` is the JSON that is sent, in which `{request_id}` stands for an id that each request has for itself.
+    `body` is the JSON that is sent, `headers` are those of this call alone. In both, `{request_id}` stands for an id
+    that each request has for itself, and `{idempotency_key}` for a UUID that is the same whenever one recorded command
+    or create is sent, also by another worker after a crash: it is made of the journal's idempotency key, or of a new
+    one if the caller gives none. A create that has it is sent again if its response is lost: the service must make one
+    task of all requests with that UUID.
     `fields_path` is where the caller's fields go in it, such as "params" of JSON-RPC; with None they are fields of the
     body itself.
 
@@ -95,8 +103,8 @@ class Call(Declared):
     Raises:
         DefinitionError: a field is of another type; the method is none of GET, POST, PUT, PATCH and DELETE; the path
             does not begin with a slash, has an empty or a dot segment, or has a query of its own; there is another
-            placeholder than `{id}`; fields are taken without a body, or one has no name; `status_field` is no field or
-            path; or no request can carry a text, as a control character in the path.
+            placeholder than these; fields are taken without a body, or one has no name; `status_field` is no field or
+            path; a header is one of HTTP itself; or no request can carry a text, as a control character in the path.
     """
 
     method: Annotated[StrictText, Field(description="text such as 'GET'")]
@@ -106,6 +114,9 @@ class Call(Declared):
         Mapping[StrictText, JsonValue] | None,
         Field(description="a mapping of text to JSON, such as {'action': 'stop'}, or None"),
     ] = None
+    headers: Annotated[
+        Texts, Field(description="a mapping of text to text, such as {'Idempotency-Key': '{idempotency_key}'}")
+    ] = field(default_factory=dict[str, str])
     fields_path: OptionalPath = None
     required_fields: _Names = ()
     optional_fields: _Names = ()
@@ -136,9 +147,10 @@ class Call(Declared):
             yield ("path",), "must have no '//', '/./' or '/../': an HTTP client would send another path"
         texts = dict(self._texts())
         for path, template in texts.items():
-            allowed = {ID, REQUEST_ID} if path[0] == "body" else {ID}
-            if strange := set(_PLACEHOLDER.findall(template)) - allowed:
-                yield path, f"unknown placeholder {min(strange)!r}: use {' or '.join(map(repr, sorted(allowed)))}"
+            allowed = (ID, REQUEST_ID, IDEMPOTENCY_KEY) if path[0] in ("body", "headers") else (ID,)
+            if strange := set(PLACEHOLDER.findall(template)).difference(allowed):
+                yield path, f"unknown placeholder {min(strange)!r}: use {' or '.join(map(repr, allowed))}"
+        yield from wrong_headers(("headers",), self.headers, has_body=self.body is not None)
         for message in unsendable(self.query, self.query.values()):
             yield ("query",), message
         try:
@@ -176,15 +188,23 @@ class Call(Declared):
     def __hash__(self) -> int:
         return hash((self.method, self.path))
 
-    def request(self, base_path: str, *, task_id: str = "", fields: Mapping[str, Any] | None = None) -> Request:
+    def request(
+        self,
+        base_path: str,
+        *,
+        task_id: str = "",
+        fields: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Request:
         """Fill the template in.
 
         Args:
             base_path: what stands before every path of the service.
             task_id: the id for `{id}`; any text that a service may use as an id.
             fields: further fields of the JSON body.
+            idempotency_key: the text for `{idempotency_key}`; a new UUID if omitted.
         Raises:
-            ValueError: the call names a task, and no request can carry this id.
+            ValueError: the call names a task, and no request can carry this id, or no header, if it is in one.
             TypeError: a field is missing that the call takes, or given that it sets itself, or is no
                 JSON, or is probably a misspelt option of the client; or fields are given to a call without a body.
         """
@@ -194,13 +214,18 @@ class Call(Declared):
         if quoted is None and names_a_task:
             raise ValueError(f"{task_id[:80]!r} is no task id")
         path = base_path + self.path.replace(ID, quoted or "")
-        query = {name: value.replace(ID, task_id) for name, value in self.query.items()}
-        return Request(self.method, path, query, self._body(task_id, fields), task_id if names_a_task else None)
+        values = {ID: task_id, REQUEST_ID: str(uuid4()), IDEMPOTENCY_KEY: idempotency_key or str(uuid4())}
+        query = {name: filled_text(value, values) for name, value in self.query.items()}
+        headers = {name: filled_text(value, values) for name, value in self.headers.items()}
+        if unfit := [name for name, value in headers.items() if not is_header_value(value)]:
+            raise ValueError(f"the header {unfit[0]} cannot carry {headers[unfit[0]]!r:.80}")
+        body = self._body(values, fields)
+        return Request(self.method, path, query, body, headers, task_id if names_a_task else None)
 
-    def _body(self, task_id: str, fields: Mapping[str, Any]) -> dict[str, Any] | None:
+    def _body(self, values: Mapping[str, str], fields: Mapping[str, Any]) -> dict[str, Any] | None:
         if self.body is None:
             return None
-        body: Any = filled({**self.body}, task_id, str(uuid4()))
+        body: Any = filled({**self.body}, values)
         place: dict[str, Any] = body
         for name in self.fields_path.split(".") if self.fields_path else ():
             place = place.setdefault(name, {})
@@ -208,11 +233,16 @@ class Call(Declared):
         return cast("dict[str, Any]", body)
 
     def names_a_task(self) -> bool:
-        """Return whether the path, the query or the body says which task it is about."""
+        """Return whether the path, the query, a header or the body says which task it is about."""
         return any(ID in text for _, text in self._texts())
 
+    def has_idempotency_key(self) -> bool:
+        """Return whether a header or the body has a UUID that is the same whenever one intent is sent."""
+        return any(IDEMPOTENCY_KEY in text for _, text in self._texts())
+
     def _texts(self) -> Iterator[tuple[Path, str]]:
-        return texts_in({"path": self.path, "query": {**self.query}, "body": {**(self.body or {})}})
+        body: JsonValue = {**(self.body or {})}
+        return texts_in({"path": self.path, "query": {**self.query}, "headers": {**self.headers}, "body": body})
 
     def own_fields(self) -> Collection[str]:
         """Return the names of the fields that the call sets itself, where the caller's go."""

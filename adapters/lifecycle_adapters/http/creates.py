@@ -31,10 +31,12 @@ from lifecycle.effects import (
 from lifecycle.errors import CreateInFlight, CreateUncertain, LifecycleError, shortened
 from lifecycle.journal import CreateRecord, Creates, RequestContext, name_fault
 from lifecycle.lifecycle import Lifecycle
+from lifecycle_adapters.http.arguments import with_a_key
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.http_errors import HttpError, InvalidResponse
 from lifecycle_adapters.http.interpreter import Actions, HttpCall, Procedure, in_journal, interpret
 from lifecycle_adapters.http.paginator import Paginator, TaskSummary
+from lifecycle_adapters.http.requests import idempotency_key
 from lifecycle_adapters.http.responses import id_in, value_at
 from lifecycle_adapters.http.task_procedures import Recovered, TaskProcedures
 from lifecycle_adapters.http.timing import Pacer, Timing
@@ -74,7 +76,9 @@ class CreateProcedures:
         self, fields: Mapping[str, Any], *, labels: Mapping[str, str], context: RequestContext
     ) -> Procedure[TaskProcedures[Any, Any]]:
         """Create a task. Raises TypeError at once, before anything is recorded."""
-        request = self.binding.create_request(fields)
+        self.binding.create_request(fields)
+        if self.binding.create.has_idempotency_key():
+            context = with_a_key(context)
         _require_labels(labels)
         if context.idempotency_key is not None:  # given again it is compared with what a journal kept, which is JSON
             fields = json.loads(json.dumps(fields))
@@ -82,7 +86,9 @@ class CreateProcedures:
 
         def perform(effect: Effect, pacer: Pacer) -> Actions[Any]:
             match effect:
-                case Create():
+                case Create(sent, intent):
+                    key = idempotency_key(self.lifecycle.name, intent)
+                    request = self.binding.create_request(sent, idempotency_key=key)
                     call = HttpCall(self.binding, self.binding.create, request, pacer.request_s())
                     response: Response = yield call
                     fault = self._id_fault(response) if isinstance(response, Accepted) else None
@@ -123,7 +129,11 @@ class CreateProcedures:
 
     @property
     def _core(self) -> CreateProcedure:
-        return CreateProcedure(lifecycle=self.lifecycle.name, id_of=lambda response: str(self._id_of(response)))
+        return CreateProcedure(
+            lifecycle=self.lifecycle.name,
+            id_of=lambda response: str(self._id_of(response)),
+            is_idempotent=self.binding.create.has_idempotency_key(),
+        )
 
     def _create(
         self,

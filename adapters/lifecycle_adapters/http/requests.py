@@ -5,12 +5,14 @@ Pure: nothing here sends anything.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID, uuid5
 
 from pydantic import JsonValue
 
@@ -20,6 +22,10 @@ ID = "{id}"
 """What stands for the task's id in a template."""
 REQUEST_ID = "{request_id}"
 """What stands for an id that each request has for itself."""
+IDEMPOTENCY_KEY = "{idempotency_key}"
+"""What stands for a UUID that is the same whenever one recorded command or create is sent."""
+
+PLACEHOLDER = re.compile(r"\{\w*\}")
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGEST_ID = 32_768  # characters, percent-encoded; httpx2 refuses URLs of more than 65,536
@@ -29,25 +35,40 @@ _LONGEST_ID = 32_768  # characters, percent-encoded; httpx2 refuses URLs of more
 class Request:
     """One request, ready to send except for the key. `path` is percent-encoded and starts with the base path.
 
-    `task_id` is the task that it names, None if it names none.
+    `headers` are those of this call; the binding's are not among them. `task_id` is the task that it names, None if it
+    names none.
     """
 
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict[str, str])
     body: Mapping[str, Any] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
     task_id: str | None = field(default=None, compare=False)  # the path, the query or the body says it, too
 
 
-def filled(template: JsonValue, task_id: str, request_id: str) -> JsonValue:
-    """Return a copy of a template in which its texts have the ids."""
+def filled_text(template: str, values: Mapping[str, str]) -> str:
+    """Return a text in which the placeholders have their values; others, and what looks like one in a value, stay."""
+    return PLACEHOLDER.sub(lambda found: values.get(found[0], found[0]), template)
+
+
+def filled(template: JsonValue, values: Mapping[str, str]) -> JsonValue:
+    """Return a copy of a template in whose texts the placeholders have their values."""
     if isinstance(template, str):
-        return template.replace(ID, task_id).replace(REQUEST_ID, request_id)
+        return filled_text(template, values)
     if isinstance(template, dict):
-        return {name: filled(item, task_id, request_id) for name, item in template.items()}
+        return {name: filled(item, values) for name, item in template.items()}
     if isinstance(template, list):
-        return [filled(item, task_id, request_id) for item in template]
+        return [filled(item, values) for item in template]
     return template
+
+
+def idempotency_key(*intent: str) -> str:
+    """Return the UUID that names an intent, given by texts; each part of it tells it from others."""
+    return str(uuid5(_INTENTS, json.dumps(intent)))
+
+
+_INTENTS = UUID("3f0a4b0e-6c1d-4b52-9a76-0c9f2f4f8f5e")  # a namespace of our own; any UUID will do
 
 
 def texts_in(template: JsonValue, path: Path = ()) -> Iterator[tuple[Path, str]]:

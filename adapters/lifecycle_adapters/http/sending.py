@@ -120,7 +120,7 @@ class Sender:
             "params": request.query or None,
             "json": request.body,
             # Others expand a few bytes to gigabytes at once in some versions of their libraries.
-            "headers": {"Accept-Encoding": "gzip, deflate", **key},
+            "headers": {"Accept-Encoding": "gzip, deflate", **key, **request.headers},
             "timeout": sending.until,
             "extensions": {"trace": trace},
         }

@@ -38,11 +38,12 @@ from lifecycle.journal import NO_CONTEXT, Report, RequestContext, TaskJournal
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import E, Origin, S, VerdictKind
 from lifecycle_adapters import telemetry
+from lifecycle_adapters.http.arguments import with_a_key
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call
 from lifecycle_adapters.http.http_errors import DetailsTimedOut, HttpError, RateLimited, ResponseError, ServerError
 from lifecycle_adapters.http.interpreter import Actions, HttpCall, Procedure, in_journal, interpret, read
-from lifecycle_adapters.http.requests import Request
+from lifecycle_adapters.http.requests import Request, idempotency_key
 from lifecycle_adapters.http.responses import id_in, value_at
 from lifecycle_adapters.http.timing import Pacer, Timing
 
@@ -98,7 +99,9 @@ class TaskProcedures(Generic[S, E]):
     ) -> Procedure[CommandResult[S, E]]:
         """Send a command. Raises UnknownName and TypeError at once, before anything is recorded."""
         self._require_command(command)
-        request = self.binding.command_request(command, self.task_id, fields)
+        request: Request | None = self.binding.command_request(command, self.task_id, fields)
+        if self.binding.call(command).has_idempotency_key():
+            context, request = with_a_key(context), None  # it is made when the intent is recorded
         if context.idempotency_key is not None:  # given again it is compared with what a journal kept, which is JSON
             fields = json.loads(json.dumps(fields))
         steps = self._commands().execute(command, fields, context)
@@ -239,8 +242,8 @@ class TaskProcedures(Generic[S, E]):
     def perform(self, effect: Effect, pacer: Pacer, command_request: Request | None = None) -> Actions[Any]:
         """Carry out one effect on this task; `command_request` is the request of a `Send`, None to build it."""
         match effect:
-            case Send(command, fields):
-                request = command_request or self.binding.command_request(command, self.task_id, fields)
+            case Send(command, fields, intent):
+                request = command_request or self._command_request(command, fields, intent)
                 response: Response = yield self._call(self.binding.call(command), request, pacer)
                 if isinstance(response, Accepted | Lost) and self.work.starts_work(command):
                     self.work.mark_given()
@@ -254,6 +257,10 @@ class TaskProcedures(Generic[S, E]):
                 return (yield from in_journal(effect, self.journal))
         self._observe(response)
         return response
+
+    def _command_request(self, command: E, fields: Mapping[str, Any], intent: str) -> Request:
+        key = idempotency_key(self.lifecycle.name, self.task_id, intent)
+        return self.binding.command_request(command, self.task_id, fields, idempotency_key=key)
 
     def _request(self, call: Call) -> Request:
         return call.request(self.binding.base_path, task_id=self.task_id)

@@ -144,7 +144,7 @@ def test_place_of_the_fields_is_made_if_the_template_has_none() -> None:
     [
         (
             {"body": {"params": {"ids": ["{key}"]}}},
-            r"body\.params\.ids\[0\]: unknown placeholder '{key}': use '{id}'",
+            r"body\.params\.ids\[0\]: unknown placeholder '{key}': use '{id}' or",
         ),
         ({"body": {"params": [1]}}, "fields_path: the body has something else than an object at 'params'"),
         ({"body": {"a": float("nan")}}, "body: must be JSON"),

@@ -182,7 +182,7 @@ def test_function_is_named_in_a_file_by_its_module() -> None:
         ({"state_of": None}, "details.status_field: must say where the response has the status"),
         ({"headers": {"X Y": "1"}}, "'X Y' is no name of a header"),
         ({"headers": {"Host": "1"}}, "'Host' is no name of a header, or HTTP's own"),
-        ({"headers": {"x-key": "1"}}, "'x-key' is no name of a header, or HTTP's own, or carries the key"),
+        ({"headers": {"x-key": "1"}}, "headers.x-key: 'x-key' carries the key"),
         ({"headers": {"X-A": "1\n2"}}, r"headers.X-A: no header can carry '1\\n2'"),
         ({"headers": {"X-A": " 1"}}, "no header can carry ' 1'"),
         ({"headers": {"X-A": "é"}}, "no header can carry 'é'"),
