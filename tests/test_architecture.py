@@ -24,7 +24,7 @@ ONE_WAY = {
         process_bound <- memory
         journal <- effects, proof <- command
         effects <- create, following
-        lifecycle <- proof
+        lifecycle <- proof, scope
         lifecycle <- testing
         declaration <- diagram <- lifecycle
     """,
@@ -107,6 +107,7 @@ EXCEPTIONS = {
     "lifecycle.lifecycle": {"pathlib"},  # from_file reads one
     "lifecycle.memory": {"threading"},  # the lock of the journal in memory
     "lifecycle.memory_creates": {"threading"},
+    "lifecycle.scope": {"hashlib", "urllib"},  # to quote and to shorten texts
 }
 IMPURE_CALLS = {"open", "print", "input", "eval", "exec", "__import__", "now", "utcnow", "today", "cwd", "home"}
 

@@ -29,9 +29,18 @@ def assignments(option: str, texts: Iterable[str] | None, parse: Callable[[str],
 
 def text_assignment(text: str) -> tuple[str, str]:
     """Parse the `NAME=TEXT` of a label, or end the command as bad input."""
+    return _text_assignment("a label", text)
+
+
+def parameter_assignment(text: str) -> tuple[str, str]:
+    """Parse the `NAME=TEXT` of a parameter, or end the command as bad input."""
+    return _text_assignment("a parameter", text)
+
+
+def _text_assignment(what: str, text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        fail(f"a label is NAME=TEXT, not {shown(text)!r}", BAD_INPUT)
+        fail(f"{what} is NAME=TEXT, not {shown(text)!r}", BAD_INPUT)
     return name, value
 
 

@@ -16,6 +16,7 @@ import typer
 from rich.table import Table
 
 from lifecycle import CATALOG, Lifecycle
+from lifecycle.scope import base_name
 from lifecycle_adapters.cli.assignments import adoption, assignments
 from lifecycle_adapters.cli.json_documents import plain
 from lifecycle_adapters.cli.names import AsJson, declared, lifecycle_proposals
@@ -31,7 +32,15 @@ from lifecycle_adapters.cli.output import (
     shown,
     table,
 )
-from lifecycle_adapters.cli.task_commands import Api, BaseUrl, GoverningLifecycle, KeyFrom, Worker, client_of
+from lifecycle_adapters.cli.task_commands import (
+    Api,
+    BaseUrl,
+    GoverningLifecycle,
+    KeyFrom,
+    Parameters,
+    Worker,
+    client_of,
+)
 from lifecycle_adapters.cli.times import iso, parse_time
 from lifecycle_adapters.spreadsheets import cell
 
@@ -180,6 +189,7 @@ def recover(
     journal: JournalAt,
     worker: Worker = None,
     base_url: BaseUrl = None,
+    parameter: Parameters = None,
     lifecycle: GoverningLifecycle = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for the commands that other workers have claimed.")
@@ -223,7 +233,9 @@ def recover(
     for create in abandon or ():
         if create in adopted:
             fail(f"create {shown(create)!r} is in --adopt and in --abandon; it has one outcome", BAD_INPUT)
-    with client_of(api, base_url, lifecycle=lifecycle, journal=journal, worker=worker, key_from=key_from) as client:
+    with client_of(
+        api, base_url, parameter, lifecycle=lifecycle, journal=journal, worker=worker, key_from=key_from
+    ) as client:
         for create, task in adopted.items():
             client.adopt_create(create, task)
         for create in abandon or ():
@@ -307,7 +319,7 @@ def check(*, journal: JournalAt, declaration: Declarations = None, as_json: AsJs
     known = _with_own(declaration)
     with _opened(journal) as opened:
         found = list(opened.check(known))
-        unchecked = [name for name in opened.lifecycles() if name not in known]
+        unchecked = [name for name in opened.lifecycles() if known.keys().isdisjoint((name, base_name(name)))]
     damages = [each for each in found if each.code is not DamageCode.UNKNOWN_LIFECYCLE]
     if as_json:
         print_json([_document(each) for each in damages])

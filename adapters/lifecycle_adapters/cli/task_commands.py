@@ -22,7 +22,7 @@ from rich.text import Text
 from lifecycle import Lifecycle
 from lifecycle.effects import Progress
 from lifecycle.following import Until
-from lifecycle_adapters.cli.assignments import assignments, field_assignment, text_assignment
+from lifecycle_adapters.cli.assignments import assignments, field_assignment, parameter_assignment, text_assignment
 from lifecycle_adapters.cli.names import (
     AsJson,
     api_proposals,
@@ -101,6 +101,15 @@ Worker = Annotated[
         metavar="NAME",
     ),
 ]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--parameter",
+        metavar="NAME=TEXT",
+        help="Parameter of the service's paths, such as owner=acme. Can be repeated.",
+        show_default=False,
+    ),
+]
 KeyFrom = Annotated[
     str | None,
     typer.Option(
@@ -129,6 +138,7 @@ def create(
     *,
     api: Api,
     base_url: BaseUrl = None,
+    parameter: Parameters = None,
     lifecycle: GoverningLifecycle = None,
     field: Fields = None,
     idempotency_key: Annotated[
@@ -171,7 +181,7 @@ def create(
     )
     unknown = "it is not known whether a task was created"
     recovery = "" if journal is None else "; `lifecycle recover` settles that"
-    opened = client_of(api, base_url, lifecycle=lifecycle, journal=journal, worker=worker, key_from=key_from)
+    opened = client_of(api, base_url, parameter, lifecycle=lifecycle, journal=journal, worker=worker, key_from=key_from)
     with _interruption_reported(unknown + recovery), opened as client:
         made = client.create(task, idempotency_key=idempotency_key, labels=labels, reason=reason, **fields)
         state = made.known_state()
@@ -187,6 +197,7 @@ def status(
     *,
     api: Api,
     base_url: BaseUrl = None,
+    parameter: Parameters = None,
     lifecycle: GoverningLifecycle = None,
     journal: Journal = None,
     worker: Worker = None,
@@ -194,7 +205,9 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Read a task's state, and print it with the commands that it accepts."""
-    with client_of(api, base_url, lifecycle=lifecycle, journal=journal, worker=worker, key_from=key_from) as client:
+    with client_of(
+        api, base_url, parameter, lifecycle=lifecycle, journal=journal, worker=worker, key_from=key_from
+    ) as client:
         task = client.task(task_id)
         state = task.status()
         allowed, governs = task.allowed(), task.lifecycle
@@ -219,6 +232,7 @@ def send(
     *,
     api: Api,
     base_url: BaseUrl = None,
+    parameter: Parameters = None,
     lifecycle: GoverningLifecycle = None,
     field: Fields = None,
     idempotency_key: Annotated[
@@ -256,7 +270,7 @@ def send(
     )
     unknown = "it is not known whether the command took effect"
     hint = "`lifecycle status` reads the state" if journal is None else "`lifecycle recover` settles the command"
-    opened = client_of(api, base_url, lifecycle=lifecycle, journal=journal, worker=worker, key_from=key_from)
+    opened = client_of(api, base_url, parameter, lifecycle=lifecycle, journal=journal, worker=worker, key_from=key_from)
     with _interruption_reported(f"{unknown}; {hint}"), opened as client:
         task = client.task(task_id)
         result = task.send(
@@ -288,6 +302,7 @@ def wait(
         typer.Option("--go-on", help="Continue if the service reports a status that the lifecycle does not declare."),
     ] = False,
     base_url: BaseUrl = None,
+    parameter: Parameters = None,
     lifecycle: GoverningLifecycle = None,
     journal: Journal = None,
     worker: Worker = None,
@@ -303,7 +318,7 @@ def wait(
     with misuse_is_bad_input():
         timing = Timing(poll_s=poll, longest_poll_s=5 * poll)
     opened = client_of(
-        api, base_url, lifecycle=lifecycle, timing=timing, journal=journal, worker=worker, key_from=key_from
+        api, base_url, parameter, lifecycle=lifecycle, timing=timing, journal=journal, worker=worker, key_from=key_from
     )
     with _interruption_reported("the task goes on"), opened as client, _progress_printer(task_id) as see:
         task = client.task(task_id)
@@ -345,6 +360,7 @@ def _interruption_reported(what: str) -> Generator[None]:
 def client_of(
     api: str,
     base_url: str | None,
+    parameters: list[str] | None,
     *,
     lifecycle: str | None,
     timing: Timing | None = None,
@@ -357,8 +373,14 @@ def client_of(
 
     with misuse_is_bad_input(), open_journal(journal, worker) as record:
         settings: dict[str, Any] = {"base_url": base_url, "timing": timing, "journal": record}
+        settings["parameters"] = assigned_parameters(parameters)
         with with_key(Client, api, key_from, lifecycle=governing(lifecycle), **settings) as client:
             yield client
+
+
+def assigned_parameters(given: list[str] | None) -> dict[str, str]:
+    """Return the parameters of a service's paths, or end the command as bad input."""
+    return assignments("--parameter", given, parameter_assignment)
 
 
 def governing(name: str | None) -> Lifecycle[str, str] | None:

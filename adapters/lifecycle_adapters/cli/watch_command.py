@@ -19,7 +19,9 @@ from lifecycle_adapters.cli.task_commands import (
     GoverningLifecycle,
     Journal,
     KeyFrom,
+    Parameters,
     Worker,
+    assigned_parameters,
     governing,
     open_journal,
     with_key,
@@ -51,6 +53,7 @@ def watch(
     journal: Journal = None,
     worker: Worker = None,
     base_url: BaseUrl = None,
+    parameter: Parameters = None,
     key_from: KeyFrom = None,
     lifecycle: GoverningLifecycle = None,
     as_json: AsJson = False,
@@ -67,7 +70,8 @@ def watch(
 
     with misuse_is_bad_input(), open_journal(journal, worker) as record:
         policies = _policies(stop_after, stop_paused_after, stop_at_cost)
-        client = with_key(AsyncClient, api, key_from, base_url=base_url, lifecycle=governing(lifecycle), journal=record)
+        settings = {"base_url": base_url, "parameters": assigned_parameters(parameter), "journal": record}
+        client = with_key(AsyncClient, api, key_from, lifecycle=governing(lifecycle), **settings)
         ids = task_ids or list(_unfinished(client, record))
         lost = asyncio.run(
             _watch(client, ids, policies, rate, _print_json if as_json else _print, is_recorded=record is not None)

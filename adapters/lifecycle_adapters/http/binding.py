@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path as FilePath
@@ -31,8 +31,9 @@ from lifecycle.effects import Accepted, Lost, Refused, Response, Throttled
 from lifecycle.errors import UnknownName, nearest
 from lifecycle.findings import for_editors, made_from
 from lifecycle.lifecycle import Lifecycle, read_file
+from lifecycle.scope import scoped
 from lifecycle.table import E, S
-from lifecycle_adapters.argument_checks import require_lifecycle
+from lifecycle_adapters.argument_checks import require, require_lifecycle
 from lifecycle_adapters.http.authentication import (
     Authentication,
     KeyVariable,
@@ -51,7 +52,16 @@ from lifecycle_adapters.http.declared import (
     wrong_path,
 )
 from lifecycle_adapters.http.http_errors import InvalidResponse, ResponseError
-from lifecycle_adapters.http.requests import ID, Request, is_changed_when_sent
+from lifecycle_adapters.http.requests import (
+    ID,
+    PLACEHOLDER,
+    Request,
+    filled_text,
+    is_changed_when_sent,
+    is_parameter,
+    parameters_of,
+    quoted_id,
+)
 from lifecycle_adapters.http.responses import (
     DuplicateKey,
     error_in,
@@ -85,6 +95,10 @@ def _imported(value: Any) -> Any:
         raise ValueError(
             f"cannot be imported from {value!r:.80}: {type(error).__name__}: {error}"[:_LONGEST_REASON]
         ) from None
+
+
+def _unfit(value: str | None) -> bool:
+    return value is not None and quoted_id(value) is None
 
 
 def _placed(document: Any, path: str, value: Any) -> dict[str, Any]:
@@ -142,6 +156,8 @@ class HttpBinding(Declared, Generic[S, E]):
     no text, is invalid. It is called for each read, also in an event loop: it should be quick, and wait for nothing.
     `error_field` is the field of a 2xx response that holds an error, as "error" of JSON-RPC: it is a refusal.
     `headers` are sent with every request, such as the version of the API.
+    `parameters` are the names of what stands in the base path or the paths of calls, as {owner} in "/repos/{owner}",
+    and is the same for all requests of a client, which fills it in (`with_parameters`).
     `authentication` is None if the service asks for no key. `key_variable` is where its key is found if the caller
     gives none; with None the caller must.
 
@@ -198,6 +214,9 @@ class HttpBinding(Declared, Generic[S, E]):
     headers: Annotated[Texts, Field(description="a mapping of text to text, such as {'Accept-Version': '2'}")] = field(
         default_factory=dict[str, str]
     )
+    parameters: Annotated[
+        tuple[StrictText, ...], Field(description="several names, in a tuple such as ('owner', 'repo')")
+    ] = ()
     key_variable: Annotated[
         KeyVariable | None,
         Field(description="a KeyVariable, such as KeyVariable('PRINTER_KEY', 'https://host'), or None"),
@@ -209,6 +228,7 @@ class HttpBinding(Declared, Generic[S, E]):
     def _mistakes(self) -> Iterator[Mistake]:
         yield from self._wrong_texts()
         yield from self._wrong_commands()
+        yield from self._wrong_parameters()
         yield from self._wrong_reads()
         yield from self._wrong_calls()
         if self.session is not None and self.session.base_url != self.base_url:
@@ -231,8 +251,8 @@ class HttpBinding(Declared, Generic[S, E]):
         path = self.base_path
         if is_changed_when_sent(path):
             yield ("base_path",), f"must have no '//', '/./' or '/../', not {path!r}"
-        if not (path.isprintable() and set("?# {}").isdisjoint(path)):
-            yield ("base_path",), f"must be printable, without '?', '#', space and braces, not {path!r}"
+        if not (path.isprintable() and set("?# {}").isdisjoint(PLACEHOLDER.sub("", path))):
+            yield ("base_path",), f"must be printable, without '?', '#', space and single braces, not {path!r}"
         if path and (not path.startswith("/") or path.endswith("/")):
             yield ("base_path",), f"must be empty, or begin with '/' and not end with it, not {path!r}"
         yield from wrong_server("base_url", self.base_url, path)
@@ -242,6 +262,24 @@ class HttpBinding(Declared, Generic[S, E]):
         taken |= {name.casefold(): "is sent with every request" for name in self.headers}
         for where, call in self._calls().items():
             yield from self._taken_headers((*where, "headers"), call.headers, taken)
+
+    def _wrong_parameters(self) -> Iterator[Mistake]:
+        used: dict[Path, list[str]] = {
+            (*where, "path"): parameters_of(call.path) for where, call in self._calls().items()
+        }
+        used[("base_path",)] = [found[1:-1] for found in PLACEHOLDER.findall(self.base_path)]
+        for where, names in used.items():
+            if strange := [name for name in names if name not in self.parameters]:
+                allowed = ", ".join(map(repr, self.parameters)) or "there are none"
+                place = "" if where == ("base_path",) else f", nor the task's id {ID!r}"
+                yield where, f"unknown placeholder '{{{strange[0]}}}': it is no parameter ({allowed}){place}"
+        for name in self.parameters:
+            if not is_parameter(name):
+                yield ("parameters",), f"{name!r} cannot be a parameter's name: give one such as 'owner'"
+            elif self.parameters.count(name) > 1:
+                yield ("parameters",), f"has {name!r} twice"
+            elif not any(name in names for names in used.values()):
+                yield ("parameters",), f"{name!r} is in no path: put '{{{name}}}' where it stands, or leave it out"
 
     def _taken_headers(self, where: Path, headers: Mapping[str, str], taken: Mapping[str, str]) -> Iterator[Mistake]:
         for name in headers:
@@ -339,6 +377,63 @@ class HttpBinding(Declared, Generic[S, E]):
         for part in (schema, *schema["$defs"].values()):
             part["description"], _, _ = part.get("description", "").partition("\n\nRaises:")  # Python's alone
         return for_editors(schema, "HttpBinding")
+
+    def with_parameters(self, given: Mapping[str, str]) -> HttpBinding[S, E]:
+        """Return a binding in whose paths these texts stand, percent-encoded; this one if it has no parameters.
+
+        The lifecycle's name has them, too, as `run[acme/web]`: by it, a journal tells one repository's tasks from
+        another's. The bindings of sessions and proofs are filled likewise.
+
+        Args:
+            given: a text for each parameter, also those of the sessions and proofs.
+        Raises:
+            ValueError: parameters are missing or unknown, or no path can carry the text of one; it names them all.
+            TypeError: it is no mapping, or not of texts.
+        """
+        require(given, Mapping, "parameters must be a mapping, such as {'owner': 'acme'}")
+        for name, value in given.items():
+            require(value, str, f"the parameter {name!r} must be text")
+        names = self._all_parameters()
+        wrong = [f"{name!r} is missing" for name in names if name not in given]
+        wrong += [f"{name!r} is unknown" for name in given if name not in names]
+        wrong += [f"no path can carry {given[name]!r:.80} as {name!r}" for name in names if _unfit(given.get(name))]
+        if wrong:
+            known = f"its parameters are {', '.join(map(repr, names))}" if names else "it has no parameters"
+            raise ValueError(f"{self.name}: {'; '.join(wrong)}; {known}")
+        return self._filled(given)
+
+    def _all_parameters(self) -> tuple[str, ...]:
+        inner = [proof.binding for proof in self.proofs.values()]
+        bindings: list[HttpBinding[Any, Any]] = [*inner, *([] if self.session is None else [self.session])]
+        more = [name for each in bindings for name in each._all_parameters()]
+        return tuple(dict.fromkeys([*self.parameters, *more]))
+
+    def _filled(self, given: Mapping[str, str]) -> HttpBinding[S, E]:
+        if not self._all_parameters():
+            return self
+        values = {f"{{{name}}}": str(quoted_id(given[name])) for name in self.parameters}
+
+        def fill(call: Call) -> Call:
+            return replace(call, path=filled_text(call.path, values)) if parameters_of(call.path) else call
+
+        proofs = {name: replace(proof, binding=proof.binding._filled(given)) for name, proof in self.proofs.items()}
+        return replace(
+            self,
+            lifecycle=self.in_scope(self.lifecycle, given),
+            base_path=filled_text(self.base_path, values),
+            create=fill(self.create),
+            status=fill(self.status),
+            details=fill(self.details),
+            listing=None if self.listing is None else replace(self.listing, call=fill(self.listing.call)),
+            commands={name: fill(call) for name, call in self.commands.items()},
+            proofs=proofs,
+            session=None if self.session is None else self.session._filled(given),
+            parameters=(),
+        )
+
+    def in_scope(self, lifecycle: Lifecycle[S, E], given: Mapping[str, str]) -> Lifecycle[S, E]:
+        """Return a lifecycle as it is named in a journal if these parameters are given."""
+        return scoped(lifecycle, [given[name] for name in self.parameters]) if self.parameters else lifecycle
 
     def create_fields(self, task: str | None, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Return the fields of a create, with `task` (what to do; None for nothing) where `task_field` says.

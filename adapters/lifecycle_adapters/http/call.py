@@ -34,6 +34,8 @@ from lifecycle_adapters.http.requests import (
     filled,
     filled_text,
     is_changed_when_sent,
+    is_parameter,
+    parameters_of,
     quoted_id,
     texts_in,
     unsendable,
@@ -78,6 +80,8 @@ def wrong_read(where: Path, call: Call) -> Iterator[Mistake]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call(Declared):
     """One call of a service, as a template in which `{id}` stands for the task's id.
+
+    Other placeholders in the path, as in "/repos/{owner}/{repo}/runs/{id}", are parameters of the binding.
 
     `body` is the JSON that is sent, `headers` are those of this call alone. In both, `{request_id}` stands for an id
     that each request has for itself, and `{idempotency_key}` for a UUID that is the same whenever one recorded command
@@ -148,7 +152,10 @@ class Call(Declared):
         texts = dict(self._texts())
         for path, template in texts.items():
             allowed = (ID, REQUEST_ID, IDEMPOTENCY_KEY) if path[0] in ("body", "headers") else (ID,)
-            if strange := set(PLACEHOLDER.findall(template)).difference(allowed):
+            strange = set(PLACEHOLDER.findall(template)).difference(allowed)
+            if path == ("path",):  # the others may be parameters, which the binding knows
+                strange = {each for each in strange if not is_parameter(each[1:-1])}
+            if strange:
                 yield path, f"unknown placeholder {min(strange)!r}: use {' or '.join(map(repr, allowed))}"
         yield from wrong_headers(("headers",), self.headers, has_body=self.body is not None)
         for message in unsendable(self.query, self.query.values()):
@@ -204,7 +211,8 @@ class Call(Declared):
             fields: further fields of the JSON body.
             idempotency_key: the text for `{idempotency_key}`; a new UUID if omitted.
         Raises:
-            ValueError: the call names a task, and no request can carry this id, or no header, if it is in one.
+            ValueError: the call names a task, and no request can carry this id, or no header, if it is in one; or a
+                path has a parameter that the binding was not given.
             TypeError: a field is missing that the call takes, or given that it sets itself, or is no
                 JSON, or is probably a misspelt option of the client; or fields are given to a call without a body.
         """
@@ -213,7 +221,10 @@ class Call(Declared):
         quoted, names_a_task = quoted_id(task_id), self.names_a_task()
         if quoted is None and names_a_task:
             raise ValueError(f"{task_id[:80]!r} is no task id")
-        path = base_path + self.path.replace(ID, quoted or "")
+        path = base_path + self.path
+        if missing := parameters_of(path):
+            raise ValueError(f"{self.method} {path} needs {', '.join(missing)}: fill the binding `with_parameters`")
+        path = path.replace(ID, quoted or "")
         values = {ID: task_id, REQUEST_ID: str(uuid4()), IDEMPOTENCY_KEY: idempotency_key or str(uuid4())}
         query = {name: filled_text(value, values) for name, value in self.query.items()}
         headers = {name: filled_text(value, values) for name, value in self.headers.items()}

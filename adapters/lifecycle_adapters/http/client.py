@@ -66,6 +66,7 @@ E = TypeVar("E", bound=str, default=Any)
 
 class _Settings(TypedDict, total=False):
     base_url: str | None
+    parameters: Mapping[str, str] | None
     lifecycle: Lifecycle[Any, Any] | None
     timing: Timing | None
     journal: Journal | None
@@ -94,13 +95,16 @@ class _Configured(ProcessBound, Generic[S, E]):
         api: str | HttpBinding[S, E],
         *,
         base_url: str | None,
+        parameters: Mapping[str, str] | None,
         lifecycle: Lifecycle[Any, Any] | None,
         timing: Timing | None,
         journal: Journal | None,
     ) -> None:
-        self.binding: HttpBinding[S, E] = service(api) if isinstance(api, str) else api
-        require(self.binding, HttpBinding, "the service must be a name, such as 'v2', or an HttpBinding")
-        self.lifecycle: Lifecycle[S, E] = self.binding.governed_by(lifecycle)
+        declared: HttpBinding[S, E] = service(api) if isinstance(api, str) else api
+        require(declared, HttpBinding, "the service must be a name, such as 'v2', or an HttpBinding")
+        given: Mapping[str, str] = {} if parameters is None else parameters
+        self.binding = declared.with_parameters(given)
+        self.lifecycle: Lifecycle[S, E] = declared.in_scope(declared.governed_by(lifecycle), given)
         self.timing = Timing() if timing is None else timing
         require(self.timing, Timing, "timing must be a Timing(...)")
         recorder: Any = journal
@@ -199,6 +203,9 @@ class Client(_Configured[S, E]):
             its text, which may hold the key; after an OSError, such as a time-out, it is called again like a request
             that is sent again.
         base_url: the server, such as "http://127.0.0.1:8000"; the real service if omitted.
+        parameters: what the paths of the service name beside the task, such as {"owner": "acme", "repo": "web"}; the
+            binding lists them. The lifecycle's name has them, as `run[acme/web]`, so that a journal keeps apart tasks
+            of the same id in two repositories.
         lifecycle: what governs the tasks; the service's own if omitted. It may have fewer commands, not others. The
             journal records under its name: clients that share one must go by the same, as commands and idempotency keys
             are those of one lifecycle.
@@ -212,7 +219,8 @@ class Client(_Configured[S, E]):
         TypeError: an argument is not what it must be: a synchronous client sends with an `httpx2.Client`, an
             asynchronous one with an `httpx2.AsyncClient`.
         ValueError: there is no key, or the one in the environment is for another server than `base_url`; a key is
-            given to a service that takes none; or a key or URL cannot be used; or the lifecycle has a command for
+            given to a service that takes none; or a key or URL cannot be used; or parameters are missing, unknown or
+            cannot stand in a path; or the lifecycle has a command for
             which the service has no call.
     """
 
@@ -245,6 +253,7 @@ class Client(_Configured[S, E]):
         *,
         api_key: str | KeyFunction | None = None,
         base_url: str | None = None,
+        parameters: Mapping[str, str] | None = None,
         lifecycle: Lifecycle[Any, Any] | None = None,
         timing: Timing | None = None,
         journal: Journal | None = None,
@@ -254,7 +263,9 @@ class Client(_Configured[S, E]):
         if inspect.iscoroutinefunction(api_key):
             raise TypeError("a Client calls api_key and needs its result: give a plain function, or use an AsyncClient")
         del api_key  # an error report may show the variables of each frame
-        super().__init__(api, base_url=base_url, lifecycle=lifecycle, timing=timing, journal=journal)
+        super().__init__(
+            api, base_url=base_url, parameters=parameters, lifecycle=lifecycle, timing=timing, journal=journal
+        )
         require(http, httpx2.Client | None, "http must be an httpx2.Client")
         self._driver = Driver(**self._connection(given), http=http)
 
@@ -460,6 +471,7 @@ class AsyncClient(_Configured[S, E]):
         *,
         api_key: str | AsyncKeyFunction | None = None,
         base_url: str | None = None,
+        parameters: Mapping[str, str] | None = None,
         lifecycle: Lifecycle[Any, Any] | None = None,
         timing: Timing | None = None,
         journal: Journal | None = None,
@@ -467,7 +479,9 @@ class AsyncClient(_Configured[S, E]):
     ) -> None:
         given = sealed(api_key)
         del api_key
-        super().__init__(api, base_url=base_url, lifecycle=lifecycle, timing=timing, journal=journal)
+        super().__init__(
+            api, base_url=base_url, parameters=parameters, lifecycle=lifecycle, timing=timing, journal=journal
+        )
         require(http, httpx2.AsyncClient | None, "http must be an httpx2.AsyncClient")
         self._driver = AsyncDriver(**self._connection(given), http=http)
 

@@ -47,6 +47,16 @@ class Request:
     task_id: str | None = field(default=None, compare=False)  # the path, the query or the body says it, too
 
 
+def is_parameter(name: str) -> bool:
+    """Return whether a placeholder of this name can stand for a parameter of the service's paths."""
+    return name.isidentifier() and f"{{{name}}}" not in (ID, REQUEST_ID, IDEMPOTENCY_KEY)
+
+
+def parameters_of(path: str) -> list[str]:
+    """Return the names of the placeholders in a path, without `{id}`, in their order."""
+    return [found[1:-1] for found in PLACEHOLDER.findall(path) if found != ID]
+
+
 def filled_text(template: str, values: Mapping[str, str]) -> str:
     """Return a text in which the placeholders have their values; others, and what looks like one in a value, stay."""
     return PLACEHOLDER.sub(lambda found: values.get(found[0], found[0]), template)

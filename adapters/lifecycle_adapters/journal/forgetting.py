@@ -34,7 +34,8 @@ def prune(connection: Connection, before: datetime, lifecycles: Mapping[str, Any
         sa.false(),
         *(
             sa.and_(
-                tasks.c.lifecycle == name, tasks.c.state.in_([str(state.name) for state in each.states if state.final])
+                sa.or_(tasks.c.lifecycle == name, tasks.c.lifecycle.startswith(f"{name}[", autoescape=True)),
+                tasks.c.state.in_([str(state.name) for state in each.states if state.final]),
             )
             for name, each in lifecycles.items()
         ),

@@ -17,6 +17,7 @@ from lifecycle.catalog import COMMAND
 from lifecycle.conformance import ObservationKind
 from lifecycle.errors import LifecycleError
 from lifecycle.lifecycle import Lifecycle
+from lifecycle.scope import base_name
 from lifecycle_adapters.journal import sql_creates
 from lifecycle_adapters.journal.schema import AnyText, Names, commands, creates, entries, metadata, tasks
 from lifecycle_adapters.journal.transactions import require_readable
@@ -60,7 +61,8 @@ def verify(connection: Connection, lifecycles: Mapping[str, Lifecycle[Any, Any]]
         yield Damage(DamageCode.WRONG_CREATE, str(lifecycle_name), str(task_id or ""), None, message)
     query = sa.select(tasks).order_by(tasks.c.id)
     for task in connection.execute(query, execution_options={"yield_per": 500}).mappings():
-        lifecycle = lifecycles.get(task[tasks.c.lifecycle])
+        name = task[tasks.c.lifecycle]
+        lifecycle = lifecycles.get(name) or lifecycles.get(base_name(str(name)))
         if lifecycle is None:
             message = "no such lifecycle is declared"
             yield Damage(DamageCode.UNKNOWN_LIFECYCLE, task[tasks.c.lifecycle], task[tasks.c.task_id], None, message)

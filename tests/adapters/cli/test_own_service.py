@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,34 @@ def test_every_command_works_on_a_service_that_a_file_declares(server: ScriptedS
     assert [call for call in server.calls if not call.startswith("GET")] == ["POST /jobs", "DELETE /jobs/1"]
     assert call_json("tasks", env=env)["tasks"][0]["lifecycle"] == "print-job"
     assert call("history", "--lifecycle", "print-job", "1", env=env).exit_code == 0
+
+
+def test_a_parameter_of_the_paths_is_an_option(server: ScriptedServer, tmp_path: Path) -> None:
+    file = tmp_path / "desk.yaml"
+    text = (ROOT / "examples" / "services" / "print-job.yaml").read_text()
+    file.write_text(text.replace('base_path: ""', 'base_path: "/{desk}"\nparameters: [desk]'))
+    answer = server.script
+
+    def at_the_front_desk(seen: Seen) -> Reply:
+        return answer(replace(seen, path=seen.path.removeprefix("/front")))
+
+    server.script = at_the_front_desk
+    env = {"PRINTER_KEY": KEY, "LIFECYCLE_BASE_URL": server.base_url, "LIFECYCLE_JOURNAL": str(tmp_path / "j.db")}
+    given = ("--api", str(file), "--parameter", "desk=front")
+    assert call("create", *given, "my letter", env=env).stdout == "1\n"
+    assert call("status", *given, "1", env=env).stdout == "waiting\n"
+    assert call("send", *given, "1", "cancel", env=env).stdout == "cancelled\n"
+    assert call("wait", *given, "1", env=env).stdout == "cancelled\n"
+    assert '"cancelled"' in call("watch", *given, "1", "--json", env=env).stdout
+    assert call("recover", *given, env=env).exit_code == 0
+    assert {seen.path.split("/")[1] for seen in server.seen} == {"front"}
+    assert call_json("tasks", env=env)["tasks"][0]["lifecycle"] == "print-job[front]"
+    assert call("journal", "check", "--declaration", str(file), env=env).exit_code == 0
+
+    lacking = call("status", "--api", str(file), "1", env=env)
+    assert (lacking.exit_code, "'desk' is missing" in lacking.stderr) == (2, True)
+    odd = call("status", "--api", str(file), "--parameter", "desk", "1", env=env)
+    assert (odd.exit_code, "a parameter is NAME=TEXT, not 'desk'" in odd.stderr) == (2, True)
 
 
 def test_what_its_lifecycle_forbids_is_not_sent(server: ScriptedServer) -> None:

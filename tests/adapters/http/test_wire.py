@@ -816,7 +816,7 @@ GET: dict[str, Any] = {"method": "GET", "path": "/jobs/{id}", "status_field": "s
         ({"path": "/jobs/{id}/../stop"}, "no '//', '/./' or '/../'"),
         ({"path": "/jobs/{id}/.."}, "no '//', '/./' or '/../'"),
         ({"path": "/jobs/{id}/."}, "no '//', '/./' or '/../'"),
-        ({"path": "/jobs/{task_id}"}, "unknown placeholder '{task_id}': use '{id}'"),
+        ({"path": "/jobs/{request_id}"}, "unknown placeholder '{request_id}': use '{id}'"),
         ({"path": "/jobs/{}"}, "unknown placeholder '{}'"),
         ({"query": {"id": "{ID}"}}, "unknown placeholder '{ID}'"),
         ({"body": {"job": "{job}"}}, "unknown placeholder '{job}'"),

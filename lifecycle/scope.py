@@ -1,0 +1,35 @@
+"""Lifecycles of one scope: tasks whose ids are unique only within a repository, a namespace or a project.
+
+A journal knows a task by its lifecycle's name and its id. So the lifecycle of a scope has a name of its own, such as
+`workflow-run[acme/web]`, and everything else of its base. Whoever only has the name finds the base by `base_name`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from urllib.parse import quote
+
+from lifecycle.lifecycle import Lifecycle
+from lifecycle.table import E, S
+from lifecycle.validation import LONGEST_NAME
+
+
+def scoped(lifecycle: Lifecycle[S, E], scope: Sequence[str]) -> Lifecycle[S, E]:
+    """Return the lifecycle of a scope that is given by texts, as `("acme", "web")`; unequal scopes have unequal names.
+
+    Raises:
+        DefinitionError: the lifecycle's own name is so long that none is left for the scope.
+    """
+    # Quoted, no text has a slash, so that ("a/b", "c") is not ("a", "b/c"); nor a colon, as the digest has.
+    text = "/".join(quote(each, safe="") for each in scope)
+    name = f"{lifecycle.name}[{text}]"
+    if len(name) > LONGEST_NAME:
+        name = f"{lifecycle.name}[sha256:{sha256(text.encode()).hexdigest()[:32]}]"
+    return lifecycle.replace(name=name)
+
+
+def base_name(name: str) -> str:
+    """Return the name of the base, if the name is that of a lifecycle of a scope; the name itself otherwise."""
+    base, bracket, _ = name.rpartition("[")
+    return base if bracket and name.endswith("]") else name
