@@ -59,7 +59,12 @@ Flag = Annotated[bool, Strict()]  # pydantic would take "yes", "off" and 1 for t
 
 @dataclass(frozen=True, slots=True)
 class State(Generic[S]):
-    """A state of a task. `settled` means that no work is being done although the task may not be over."""
+    """A state of a task.
+
+    `settled` means that no work is being done although the task may not be over. `reopenable` means that the task is
+    over, as in a final state, unless a command begins its work again (a re-run): commands lead out of the state, and
+    no remote event does. It is settled as well.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = _CHECKED
 
@@ -68,6 +73,7 @@ class State(Generic[S]):
     initial: Flag = field(default=False, kw_only=True)
     final: Flag = field(default=False, kw_only=True)
     settled: Flag = field(default=False, kw_only=True)
+    reopenable: Flag = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,7 @@ def diagram_of(declaration: Declaration[S, E], current: S | None = None) -> Diag
 def _marks(state: State[S], current: S | None) -> tuple[Mark, ...]:
     marked = {
         Mark.INITIAL: state.initial,
-        Mark.SETTLED: state.settled and not state.final,
+        Mark.SETTLED: (state.settled or state.reopenable) and not state.final,
         Mark.FINAL: state.final,
         Mark.CURRENT: state.name == current,
     }

@@ -22,7 +22,7 @@ from lifecycle.effects import (
 )
 from lifecycle.errors import WaitTimedOut
 from lifecycle.journal import Report, TaskRecord
-from lifecycle.lifecycle import Lifecycle
+from lifecycle.lifecycle import Lifecycle, Transition
 from lifecycle.table import E, S
 
 
@@ -50,30 +50,41 @@ _NOT_SEEN = object()
 class WorkTracker(Generic[S, E]):
     """Tracks whether a task has begun the work that it was given.
 
-    Until then a settled state (`idle`) may still be the state before that work, and does not end a wait.
+    Until then a settled state (`idle`) may still be the state before that work, and does not end a wait. Of a new task
+    a reopenable state does: only a command leads out of it, so that it is not a state before the first work.
     Work has begun when a state is observed that is neither settled nor initial, or when the output has
-    changed. The first output observed does not count as changed: it may be that of earlier work.
+    changed. The initial state counts after a command that leads to it (a re-run). The first output observed does not
+    count as changed: it may be that of earlier work.
     """
 
     def __init__(self, lifecycle: Lifecycle[S, E]) -> None:
         self._lifecycle = lifecycle
         self._has_begun = True
+        self._begins_at_initial = self._is_new = False
         self._output: Any = _NOT_SEEN
 
     def starts_work(self, command: E) -> bool:
         """Return whether the command leads from a settled state to one that is not (a dispatch). Raises UnknownName."""
         self._lifecycle.event(command)
         settled = self._lifecycle.is_settled
-        rows = (row for row in self._lifecycle.transitions if row.event == command)
-        return any(settled(row.source) and not settled(row.target) for row in rows)
+        return any(settled(row.source) and not settled(row.target) for row in self._rows(command))
 
-    def mark_given(self) -> None:
-        """Record that the task was given work just now."""
-        self._has_begun = False
+    def mark_given(self, command: E | None = None) -> None:
+        """Record that the task was given work just now, by a command, or by its create if that is None."""
+        self._has_begun, self._is_new = False, command is None
+        initial = self._lifecycle.initial
+        self._begins_at_initial = command is not None and any(row.target == initial for row in self._rows(command))
+
+    def _rows(self, command: E) -> list[Transition[S, E]]:
+        return [row for row in self._lifecycle.transitions if row.event == command]
 
     def observe(self, state: S | None, output: Any) -> None:
         """Record the state and the output of a response."""
-        works = state is not None and state != self._lifecycle.initial and not self._lifecycle.is_settled(state)
+        works = (
+            state is not None
+            and not self._lifecycle.is_settled(state)
+            and (state != self._lifecycle.initial or self._begins_at_initial)
+        )
         changed = output is not None and self._output not in (_NOT_SEEN, output)
         self._has_begun = self._has_begun or works or changed
         if output is not None or self._output is _NOT_SEEN:
@@ -81,15 +92,15 @@ class WorkTracker(Generic[S, E]):
 
     def is_done(self, state: S, until: Until) -> bool:
         """Return whether `state` ends a wait."""
-        if self._lifecycle.is_final(state):
-            return True
+        if self._lifecycle.is_over(state):
+            return self._has_begun or self._is_new or self._lifecycle.is_final(state)
         return until == "settled" and self._has_begun and self._lifecycle.is_settled(state)
 
 
 def follow(
     lifecycle: Lifecycle[S, E], task: str, work: WorkTracker[S, E], *, until: Until, stop_at_unknown: bool
 ) -> Steps[S]:
-    """Poll the task until it is settled or final, and return the state.
+    """Poll the task until it is settled, or until it is over ("final"), and return the state.
 
     If its state was known before, one response that the service does not find it is no end: only two in a row are.
 
@@ -119,7 +130,7 @@ def follow(
         state = record.current
         yield ReportProgress(Progress(state, status, poll))
         # An unknown status cannot end a wait, even if the last known state was settled; a final state stays final.
-        if state is not None and work.is_done(state, until if reported is not None else "final"):
+        if state is not None and (work.is_done(state, until) if reported is not None else lifecycle.is_final(state)):
             return state
         if not (yield Wait(WaitReason.POLL, poll)):
             last = None if state is None else str(state)

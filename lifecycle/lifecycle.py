@@ -183,8 +183,8 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
 
     @property
     def settled_states(self) -> tuple[S, ...]:
-        """The states in which no work is being done, the final ones included, in declared order."""
-        return tuple(state.name for state in self.states if state.final or state.settled)
+        """The states in which no work is being done, those in which a task is over included, in declared order."""
+        return tuple(state.name for state in self.states if self.is_settled(state.name))
 
     @property
     def commands(self) -> tuple[E, ...]:

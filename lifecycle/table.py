@@ -90,6 +90,7 @@ class TransitionSystem(Generic[S, E]):
     states: tuple[S, ...]
     initial: S
     final: frozenset[S]
+    over: frozenset[S]
     settled: frozenset[S]
     origins: Mapping[E, Origin]
     proved_by_state: frozenset[E]
@@ -244,8 +245,16 @@ class Table(Generic[S, E]):
         self._require_state(state)
         return state in self._system.final
 
+    def is_over(self, state: S) -> bool:
+        """Return whether a task is over in `state`: it is final or declared reopenable. Raises UnknownName."""
+        self._require_state(state)
+        return state in self._system.over
+
     def is_settled(self, state: S) -> bool:
-        """Return whether `state` is final or declared settled: no work is being done in it. Raises UnknownName."""
+        """Return whether `state` is final, or declared settled or reopenable: no work is being done in it.
+
+        Raises UnknownName.
+        """
         self._require_state(state)
         return state in self._system.settled
 

@@ -82,7 +82,7 @@ def event_paths(
         lifecycle: the lifecycle whose events are drawn.
         start: the state to begin from; the initial state if omitted.
         max_size: how many events are drawn at most.
-        ended: whether to continue to a final state, by a shortest path that may exceed `max_size`.
+        ended: whether to continue to a state in which the task is over, by a shortest path that may exceed `max_size`.
     Raises:
         UnknownName: a state that the lifecycle does not declare.
     """
@@ -95,7 +95,8 @@ def event_paths(
         path.append(draw(st.sampled_from(allowed)))
         state = lifecycle.step(state, path[-1])
     if ended:
-        endings = [each for final in lifecycle.final_states if (each := lifecycle.path(state, final)) is not None]
+        ends = [each.name for each in lifecycle.states if lifecycle.is_over(each.name)]
+        endings = [each for end in ends if (each := lifecycle.path(state, end)) is not None]
         shortest = min(endings, key=len)
         path += shortest
     return path

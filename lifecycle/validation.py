@@ -16,7 +16,8 @@ at once. Their codes are stable:
     several_initial_states      more than one is
     final_state_with_exit       a row leaves a final state
     unreachable_state           no path leads from the initial state to the state
-    dead_end                    no path leads from the state to a final state
+    dead_end                    no path leads from the state to a final or reopenable state
+    not_reopenable              a state is declared reopenable, but is final, or a remote event or no command leaves it
     unused_event                an event is in no row
     alias_shadows_state         an alias hides a declared state
     not_idempotent              a command is declared idempotent, but remote events alone can undo its effect
@@ -94,6 +95,7 @@ def validate(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
             return
     rows = transition_system(lifecycle)
     yield from _validate_paths(rows)
+    yield from _validate_reopenable(lifecycle)
     yield from _validate_idempotence(lifecycle, rows)
     yield from _validate_proof(lifecycle)
     yield from violations(lifecycle.invariants, rows)
@@ -245,14 +247,35 @@ def _validate_aliases(aliases: tuple[Alias[S], ...], states: set[S]) -> Iterator
 
 def _validate_paths(rows: TransitionSystem[S, E]) -> Iterator[DefinitionFinding]:
     closure = Closure(rows.states, rows.transitions)
-    ends = sum(closure.bit[state] for state in rows.final)
+    ends = sum(closure.bit[state] for state in rows.over)
     for index, state in enumerate(rows.states):
         where, path = f"state {quoted(state)}", ("states", index)
         if not closure.leads(rows.initial, state):
             message = f"cannot be reached from {quoted(rows.initial)}"
             yield DefinitionFinding("unreachable_state", where, message, path)
         if not closure.after[state] & ends:
-            yield DefinitionFinding("dead_end", where, "no final state can be reached from it", path)
+            yield DefinitionFinding("dead_end", where, "no final or reopenable state can be reached from it", path)
+
+
+def _validate_reopenable(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
+    origins = {event.name: event.origin for event in lifecycle.events}
+    leaving = [(row.source, row.event) for row in lifecycle.rows if row.source != row.target]
+    for index, state in enumerate(lifecycle.states):
+        if not state.reopenable:
+            continue
+        events = [event for source, event in leaving if source == state.name]
+        remote = next((event for event in events if origins[event] is Origin.REMOTE), None)
+        if state.final:
+            message = "it is final, and nothing begins its work again: declare it final or reopenable"
+        elif remote is not None:
+            message = (
+                f"the service alone can leave it, by {quoted(remote)}, so that the task is not over: declare it settled"
+            )
+        elif not events:
+            message = "no command leaves it: declare it final"
+        else:
+            continue
+        yield DefinitionFinding("not_reopenable", f"state {quoted(state.name)}", message, ("states", index))
 
 
 def _validate_idempotence(lifecycle: Declaration[S, E], rows: TransitionSystem[S, E]) -> Iterator[DefinitionFinding]:
@@ -341,7 +364,8 @@ def transition_system(lifecycle: Declaration[S, E]) -> TransitionSystem[S, E]:
         states=tuple(state.name for state in lifecycle.states),
         initial=next(state.name for state in lifecycle.states if state.initial),
         final=frozenset(state.name for state in lifecycle.states if state.final),
-        settled=frozenset(state.name for state in lifecycle.states if state.final or state.settled),
+        over=frozenset(state.name for state in lifecycle.states if state.final or state.reopenable),
+        settled=frozenset(state.name for state in lifecycle.states if state.final or state.settled or state.reopenable),
         origins={event.name: event.origin for event in lifecycle.events},
         proved_by_state=frozenset(event.name for event in lifecycle.events if event.proved_by_state),
         transitions=by_source_and_event(lifecycle.rows),

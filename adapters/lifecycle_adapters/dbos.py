@@ -407,7 +407,7 @@ class Supervision(DBOSConfiguredInstance):
     def _after(self, known: _FollowedState, record: TaskRecord[Any, Any]) -> _FollowedState:
         state = None if record.current is None else str(record.current)
         since = known["since"] if state == known["state"] else time.time()
-        is_over = state is not None and self._lifecycle.is_final(state) and record.open_command is None
+        is_over = state is not None and self._lifecycle.is_over(state) and record.open_command is None
         return {**known, "state": state, "since": since, "is_over": is_over, "due": None}
 
     def _decided(self, task: AsyncTask, known: _FollowedState, cost: Decimal | None = None) -> _FollowedState:

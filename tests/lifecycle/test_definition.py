@@ -151,11 +151,37 @@ FINDINGS: list[tuple[Document, list[str]]] = [
             "events": [*DOOR["events"], {"name": "jam", "origin": "remote"}],
             "transitions": [*DOOR["transitions"], *rows("shut jam stuck")],
         },
-        ["dead_end: state 'stuck': no final state can be reached from it"],
+        ["dead_end: state 'stuck': no final or reopenable state can be reached from it"],
     ),
     (
         {"events": [*DOOR["events"], {"name": "paint", "origin": "caller"}]},
         ["unused_event: event 'paint': is in no row"],
+    ),
+    (
+        {"states": [*states("*open"), {"name": "shut", "reopenable": True}, *states("[gone]")]},
+        [
+            (
+                "not_reopenable: state 'shut': the service alone can leave it, by 'rot', so that the task is not over: "
+                "declare it settled"
+            )
+        ],
+    ),
+    (
+        {"states": [*states("*open shut"), {"name": "gone", "final": True, "reopenable": True}]},
+        [
+            (
+                "not_reopenable: state 'gone': it is final, and nothing begins its work again: declare it final or "
+                "reopenable"
+            )
+        ],
+    ),
+    (
+        {
+            "states": [*states("*open shut"), {"name": "gone", "reopenable": True}],
+            "transitions": [*DOOR["transitions"], *rows("gone close gone")],
+            "events": [{**DOOR["events"][0], "proved_by_state": False, "idempotent": False}, *DOOR["events"][1:]],
+        },
+        ["not_reopenable: state 'gone': no command leaves it: declare it final"],
     ),
     (
         {"aliases": [{"channel": "webhook", "status": "shut", "state": "open"}]},
@@ -336,6 +362,20 @@ def test_a_command_that_the_service_can_undo_is_sound_if_not_idempotent() -> Non
     events = [close, *others, {"name": "blow", "origin": "remote"}]
 
     assert door(events=events, transitions=[*DOOR["transitions"], *rows("shut blow open")]).target("open", "close")
+
+
+def test_a_lifecycle_needs_no_final_state_if_a_reopenable_one_can_be_reached() -> None:
+    hinged = [*states("*open"), {"name": "shut", "reopenable": True}]
+    events = [{**DOOR["events"][0], "idempotent": False}, DOOR["events"][1]]
+
+    sound = door(states=hinged, events=events, transitions=rows("open close shut; shut unlatch open"))
+
+    assert (sound.final_states, sound.settled_states) == ((), ("shut",))
+    assert Lifecycle.from_yaml(sound.to_yaml()) == sound
+    assert found(lambda: sound.replace(states=states("*open shut"))) == [
+        "dead_end: state 'open': no final or reopenable state can be reached from it",
+        "dead_end: state 'shut': no final or reopenable state can be reached from it",
+    ]
 
 
 def test_the_door_itself_is_sound() -> None:

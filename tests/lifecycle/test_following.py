@@ -6,9 +6,20 @@ from typing import Any
 
 import pytest
 
-from lifecycle import CATALOG, UnknownName, UnknownStatus, WaitTimedOut, get
+from lifecycle import (
+    CATALOG,
+    Event,
+    Lifecycle,
+    Origin,
+    State,
+    Transition,
+    UnknownName,
+    UnknownStatus,
+    WaitTimedOut,
+    get,
+)
 from lifecycle.effects import Accepted, Effect, Progress, Read, Wait, WaitReason
-from lifecycle.following import WorkTracker, follow, read_state
+from lifecycle.following import Until, WorkTracker, follow, read_state
 from lifecycle.journal import Report
 from tests.lifecycle.drivers import (
     DENIED,
@@ -25,6 +36,8 @@ from tests.lifecycle.drivers import (
     journal_knowing,
     reports,
 )
+
+UNTIL: tuple[Until, ...] = ("settled", "final")
 
 
 def driver(name: str, known: str | None, **script: Any) -> Driver:
@@ -165,6 +178,52 @@ def test_the_first_output_of_a_new_task_is_a_change() -> None:
     work.observe("idle", "done")
 
     assert work.is_done("idle", "settled")
+
+
+BUILD: Lifecycle[str, str] = Lifecycle(
+    name="build",
+    citation="",
+    states=[
+        State("queued", initial=True),
+        State("building"),
+        State("done", reopenable=True),
+        State("gone", final=True),
+    ],
+    events=[
+        Event("rerun", Origin.CALLER, idempotent=False),
+        Event("forget", Origin.CALLER),
+        *(Event(each, Origin.REMOTE) for each in ("begin", "end")),
+    ],
+    transitions=[
+        Transition("queued", "begin", "building"),
+        Transition("building", "end", "done"),
+        Transition("done", "rerun", "queued"),
+        Transition("done", "forget", "gone"),
+    ],
+)
+
+
+@pytest.mark.parametrize("until", UNTIL)
+def test_a_reopenable_state_is_the_end_of_a_new_task(until: Until) -> None:
+    work = WorkTracker(BUILD)
+    assert work.is_done("done", until)
+    work.mark_given()
+    assert work.is_done("done", until)
+    assert not work.is_done("queued", until)
+
+
+@pytest.mark.parametrize("until", UNTIL)
+@pytest.mark.parametrize(("seen", "is_over"), [("done", False), ("queued", True), ("building", True)])
+def test_after_a_rerun_a_reopenable_state_is_the_end_once_work_was_seen(until: Until, seen: str, is_over: bool) -> None:
+    work = WorkTracker(BUILD)
+    assert work.starts_work("rerun")
+    assert not work.starts_work("forget")
+    work.mark_given("rerun")
+
+    work.observe(seen, None)
+
+    assert work.is_done("done", until) is is_over
+    assert work.is_done("gone", until)
 
 
 # --- follow -------------------------------------------------------------------------------------------

@@ -229,6 +229,7 @@ QUESTIONS: dict[str, Callable[[Lifecycle[str, str], str], Any]] = {
     "replay, state": lambda table, name: table.replay([], start=name),
     "replay, event": lambda table, name: table.replay(["stop", name]),
     "is_final, state": lambda table, name: table.is_final(name),
+    "is_over, state": lambda table, name: table.is_over(name),
     "is_settled, state": lambda table, name: table.is_settled(name),
     "ends, event": lambda table, name: table.is_terminating(name),
     "accepted_until_final, event": lambda table, name: table.accepted_until_final(name),

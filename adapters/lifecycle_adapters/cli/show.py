@@ -105,6 +105,7 @@ def _allowances(lifecycle: Shown, state: str) -> dict[str, object]:
         "lifecycle": lifecycle.name,
         "state": state,
         "final": lifecycle.is_final(state),
+        "over": lifecycle.is_over(state),
         "settled": lifecycle.is_settled(state),
         "allowed": [
             {"event": event, "origin": lifecycle.event(event).origin, "target": lifecycle.target(state, event)}

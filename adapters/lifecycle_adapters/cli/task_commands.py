@@ -212,8 +212,8 @@ def status(
         state = task.status()
         allowed, governs = task.allowed(), task.lifecycle
     if as_json:
-        facts = {"final": governs.is_final(state), "settled": governs.is_settled(state), "commands": allowed}
-        print_json({"task": task.id, "lifecycle": governs.name, "state": state, **facts})
+        facts = {"final": governs.is_final(state), "over": governs.is_over(state), "settled": governs.is_settled(state)}
+        print_json({"task": task.id, "lifecycle": governs.name, "state": state, **facts, "commands": allowed})
     else:
         say(shown(state))
         say(f"{governs.name}: accepts {', '.join(map(shown, allowed)) or 'no command, it is over'}", stderr=True)

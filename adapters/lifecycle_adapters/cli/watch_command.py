@@ -96,7 +96,7 @@ def _unfinished(client: AsyncClient, record: SqlJournal | None) -> Iterator[str]
         page = record.tasks(lifecycle.name, after=after, limit=1000)
         for each in page.tasks:
             state = each.doubt or each.state
-            if state is None or not lifecycle.is_final(state):
+            if state is None or not lifecycle.is_over(state):
                 yield each.task_id
         if page.after is None:
             return

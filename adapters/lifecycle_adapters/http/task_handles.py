@@ -167,7 +167,7 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
         """Poll until the task is settled (no work is being done) or final (it is over).
 
         Args:
-            until: "settled" or "final".
+            until: "settled" or "final". A reopenable state ends either wait.
             timeout_s: seconds to wait, whatever a request takes; a last one may take half a second more. None for as
                 long as it takes. It does not cut `on_progress`, which is the caller's.
             on_progress: called after every poll; what it returns to an AsyncTask is awaited if it can be.

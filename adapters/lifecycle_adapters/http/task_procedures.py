@@ -246,7 +246,7 @@ class TaskProcedures(Generic[S, E]):
                 request = command_request or self._command_request(command, fields, intent)
                 response: Response = yield self._call(self.binding.call(command), request, pacer)
                 if isinstance(response, Accepted | Lost) and self.work.starts_work(command):
-                    self.work.mark_given()
+                    self.work.mark_given(command)
             case Read(details):
                 call = self.binding.details if details else self.binding.status
                 request = self._request(call) if details else self._status_request

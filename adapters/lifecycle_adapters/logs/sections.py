@@ -166,8 +166,13 @@ def _time_in_state(time: TimeInState) -> Row:
 
 def _last_states(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> Iterator[Row]:
     for state, number in report.last_states.items():
-        rest = "final" if lifecycle.is_final(state) else "settled" if lifecycle.is_settled(state) else "not over"
-        yield _name(state), _plain(rest), _count(number), _plain(share(number, report.tasks))
+        yield _name(state), _plain(_rest(lifecycle, state)), _count(number), _plain(share(number, report.tasks))
+
+
+def _rest(lifecycle: Lifecycle[Any, Any], state: str) -> str:
+    if lifecycle.is_over(state):
+        return "final" if lifecycle.is_final(state) else "reopenable"
+    return "settled" if lifecycle.is_settled(state) else "not over"
 
 
 def _name(text: str) -> Cell:

@@ -23,7 +23,8 @@ class Change:
 
     `before` and `state` are the known states before and after the report (None if not known yet). If they are
     equal the state has not changed, and `kind`, `late` or `unconfirmed` show the deviation. `kind` is
-    None for the first report. `status` is the status that was reported, `as_of` its time (UTC).
+    None for the first report. `status` is the status that was reported, `as_of` its time (UTC). If `is_over`, the
+    state is final or reopenable, and the task is not watched any longer.
     """
 
     task_id: str
@@ -36,7 +37,7 @@ class Change:
     channel: str
     late: bool = False
     unconfirmed: bool = False
-    is_final: bool = False
+    is_over: bool = False
 
     @property
     def is_unknown(self) -> bool:

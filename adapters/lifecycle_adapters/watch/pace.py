@@ -75,13 +75,13 @@ _LARGEST = 1e9
 
 @cache
 def resting_states(lifecycle: Lifecycle[Any, Any]) -> frozenset[Any]:
-    """Return the states, none of them final, in which a task waits for its caller.
+    """Return the states in which a task that is not over waits for its caller.
 
     These are the states declared settled (v3 `idle`), and those from which a command leads back to a
     working state that every path to them passes: v1 `paused`, since every path to it passes `running`,
     to which `resume` leads back.
     """
-    states = [each.name for each in lifecycle.states if not lifecycle.is_final(each.name)]
+    states = [each.name for each in lifecycle.states if not lifecycle.is_over(each.name)]
     return frozenset(each for each in states if lifecycle.is_settled(each) or _can_be_resumed(lifecycle, each))
 
 

@@ -169,9 +169,9 @@ class StopPausedAfter:
         return _later(facts.since, self.seconds) if counts else None
 
     def require_declared(self, lifecycle: Lifecycle[Any, Any]) -> None:
-        """Raise UnknownName for a state that the lifecycle does not declare, ValueError for a final one."""
+        """Raise UnknownName for a state that the lifecycle does not declare, ValueError for one in which it is over."""
         for state in self.states:
-            _require_not_final(self.name, lifecycle, state)
+            _require_not_over(self.name, lifecycle, state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,13 +206,14 @@ class OverdueAfter:
         return _later(facts.since, self.seconds) if facts.state == self.state else None
 
     def require_declared(self, lifecycle: Lifecycle[Any, Any]) -> None:
-        """Raise UnknownName for a state that the lifecycle does not declare, ValueError for a final one."""
-        _require_not_final(self.name, lifecycle, self.state)
+        """Raise UnknownName for a state that the lifecycle does not declare, ValueError for one in which it is over."""
+        _require_not_over(self.name, lifecycle, self.state)
 
 
-def _require_not_final(name: str, lifecycle: Lifecycle[Any, Any], state: str) -> None:
-    if lifecycle.is_final(state):
-        raise ValueError(f"{name}: {quoted(state)} is final, and a task that is over is not watched")
+def _require_not_over(name: str, lifecycle: Lifecycle[Any, Any], state: str) -> None:
+    if lifecycle.is_over(state):
+        ends = "final" if lifecycle.is_final(state) else "reopenable"
+        raise ValueError(f"{name}: {quoted(state)} is {ends}, and a task that is over is not watched")
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +240,12 @@ class StopAtCost:
 def ending_command(lifecycle: Lifecycle[Any, Any], state: Any) -> Any:
     """Return the first command that ends a task from this state, None if none is allowed. Raises UnknownName."""
     return next(
-        (each for each in lifecycle.allowed(state, origin=Origin.CALLER) if lifecycle.is_terminating(each)), None
+        (
+            each
+            for each in lifecycle.allowed(state, origin=Origin.CALLER)
+            if lifecycle.is_over(lifecycle.step(state, each))
+        ),
+        None,
     )
 
 

@@ -99,7 +99,7 @@ def learn(lifecycle: Lifecycle[Any, Any], watched: WatchedTask, entry: ReportEnt
         channel=entry.report.channel,
         late=entry.late,
         unconfirmed=entry.unconfirmed,
-        is_final=is_over(lifecycle, watched),
+        is_over=is_over(lifecycle, watched),
     )
 
 
@@ -138,14 +138,14 @@ def _from_record(lifecycle: Lifecycle[Any, Any], watched: WatchedTask, before: A
         kind=None if before is None else lifecycle.observe(before, str(record.state)).kind,
         as_of=as_of,
         channel=RECORD,
-        is_final=is_over(lifecycle, watched),
+        is_over=is_over(lifecycle, watched),
     )
 
 
 def is_over(lifecycle: Lifecycle[Any, Any], watched: WatchedTask) -> bool:
-    """Return whether the task is over: its state is final, and no later report contradicts that."""
+    """Return whether the task is over: its state is final or reopenable, and no later report contradicts that."""
     state = None if watched.record is None else watched.record.current
-    return state is not None and lifecycle.is_final(state)
+    return state is not None and lifecycle.is_over(state)
 
 
 def is_certain(entry: ReportEntry[Any, Any]) -> bool:

@@ -355,7 +355,8 @@ class Watcher:
             watched.record = await self._recorder.retry_until_available(
                 watched.journal.load, blocking=watched.journal.blocking
             )
-            if is_over(self._lifecycle, watched):
+            known = watched.record.current
+            if known is not None and self._lifecycle.is_final(known):  # a reopenable task may have been reopened
                 await self._end(watched, over_already(self._lifecycle, watched))
                 return
         if not is_probe and not self._may_read(watched):

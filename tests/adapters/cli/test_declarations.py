@@ -152,6 +152,7 @@ def test_show_for_programs() -> None:
         "lifecycle": "v3",
         "state": "idle",
         "final": False,
+        "over": False,
         "settled": True,
         "allowed": [
             {"event": "dispatch", "origin": "caller", "target": "running"},

@@ -101,6 +101,7 @@ def test_status_prints_the_state_and_what_it_accepts(emulator: Emulator, server:
         "lifecycle": "v1-full",
         "state": "running",
         "final": False,
+        "over": False,
         "settled": False,
         "commands": ["pause", "stop"],
     }

@@ -98,7 +98,7 @@ def test_under_all_faults_each_task_is_emitted_in_order_to_its_end(seed: int) ->
         changes = [each for each in emitted if isinstance(each, Change) and each.task_id == task_id]
         moves = [each for each in changes if each.before != each.state]
         assert [each.before for each in moves[1:]] == [each.state for each in moves[:-1]], "one from another"
-        assert [each.is_final for each in changes] == [False] * (len(changes) - 1) + [True], "emitted once, and last"
+        assert [each.is_over for each in changes] == [False] * (len(changes) - 1) + [True], "emitted once, and last"
         assert logs[task_id].load().state == changes[-1].state, "the journal agrees"
         assert all(each.kind is ObservationKind.UNKNOWN for each in changes if each.status == "dreaming")
     stopped = [call for call in service.commands if "stop" in call]

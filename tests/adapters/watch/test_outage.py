@@ -137,7 +137,7 @@ def test_the_limit_of_a_task_that_could_never_be_read_is_tried_and_reported() ->
     assert acted[0].reason.startswith("it has lasted 3")
     assert service.words["t00"] == "stopped"
     [*_, last] = [each for each in emitted if isinstance(each, Change) and each.task_id == "t00"]
-    assert last.is_final
+    assert last.is_over
 
 
 def test_one_failing_task_is_not_an_outage() -> None:

@@ -229,7 +229,7 @@ def test_the_command_is_recorded_with_its_reason() -> None:
     assert (acted.policy, acted.command, acted.state, acted.sent) == ("stop-after", "stop", "stopped", True)
     assert (acted.is_settled, acted.error, acted.lifecycle) == (True, None, "v1-full")
     assert isinstance(stopped, Change)
-    assert (stopped.before, stopped.state, stopped.is_final) == ("running", "stopped", True)
+    assert (stopped.before, stopped.state, stopped.is_over) == ("running", "stopped", True)
     assert service.commands == ["PUT /api/v1/stop-task"]
     context = commands(log)[-1].record.context
     assert (context.origin, context.reason) == ("policy:stop-after", acted.reason)

@@ -71,11 +71,11 @@ def test_a_change_has_all_its_facts() -> None:
     first, jump, last = run(everything())
     assert isinstance(first, Change)
     assert (first.task_id, first.lifecycle, first.before, first.kind) == ("a", "v1-full", None, None)
-    assert (first.status, first.channel, first.is_final, first.is_unknown) == ("created", "api", False, False)
+    assert (first.status, first.channel, first.is_over, first.is_unknown) == ("created", "api", False, False)
     assert isinstance(jump, Change)
     assert (jump.before, jump.state, jump.kind) == ("created", "paused", ObservationKind.JUMP)
     assert isinstance(last, Change)
-    assert last.is_final
+    assert last.is_over
 
 
 def test_a_state_that_the_journal_has_already_is_emitted_only_if_final() -> None:
@@ -92,7 +92,7 @@ def test_a_state_that_the_journal_has_already_is_emitted_only_if_final() -> None
     assert tasks_of(emitted) == ["over", "a"]
     over, finished = emitted
     assert isinstance(over, Change)
-    assert (over.before, over.state, over.channel, over.is_final) == ("stopped", "stopped", RECORD, True)
+    assert (over.before, over.state, over.channel, over.is_over) == ("stopped", "stopped", RECORD, True)
     assert isinstance(finished, Change)
     assert (finished.before, finished.state) == ("running", "finished")
     assert not any("over" in call for _, call in calls)
@@ -112,8 +112,8 @@ def test_a_final_state_that_a_later_report_contradicts_is_read_before_the_task_i
     emitted, reads = run(everything())
     assert reads >= len(says), "the service's word is asked for, until it says that the task is over"
     assert isinstance(emitted[-1], Change)
-    assert (emitted[-1].status, emitted[-1].is_final) == (says[-1], True)
-    assert [each.is_final for each in emitted if isinstance(each, Change)].count(True) == 1
+    assert (emitted[-1].status, emitted[-1].is_over) == (says[-1], True)
+    assert [each.is_over for each in emitted if isinstance(each, Change)].count(True) == 1
 
 
 def test_a_change_that_another_worker_recorded_is_emitted_too() -> None:
@@ -184,7 +184,7 @@ def test_an_unknown_status_that_is_read_before_a_command_is_recorded_is_not_its_
             return await all_of(watched, "a")
 
     changes = [each for each in run(everything()) if isinstance(each, Change) and each.state == "stopped"]
-    assert [(each.status, each.channel, each.is_final) for each in changes] == [("stopped", RECORD, True)]
+    assert [(each.status, each.channel, each.is_over) for each in changes] == [("stopped", RECORD, True)]
 
 
 def test_an_unknown_status_is_recorded_and_emitted_once_and_watching_goes_on() -> None:
@@ -223,7 +223,7 @@ def test_a_conflict_is_emitted_with_the_state_that_is_kept() -> None:
     _, conflict = run(everything())
     assert isinstance(conflict, Change)
     assert (conflict.status, conflict.kind) == ("stopped", ObservationKind.CONFLICT)
-    assert (conflict.before, conflict.state, conflict.is_final) == ("running", "finished", True)
+    assert (conflict.before, conflict.state, conflict.is_over) == ("running", "finished", True)
 
 
 def test_a_status_that_cannot_be_read_is_emitted_once_until_it_can_be() -> None:
