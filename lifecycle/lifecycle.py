@@ -427,11 +427,11 @@ def _declaration_of(states: type[Any] | None = None, events: type[Any] | None = 
     return cast("type[Declaration[Any, Any]]", Declaration.__class_getitem__((states or str, events or str)))
 
 
-def _require_enumerations(states: object, events: object) -> None:
+def _require_enumerations(states: Any, events: Any) -> None:
     """Raise TypeError unless both are classes of texts, or None."""
-    for name, given in (("states", states), ("events", events)):
+    for name, given in {"states": states, "events": events}.items():
         if given is not None and not (isinstance(given, type) and issubclass(given, str)):
-            raise TypeError(f"{name} must be a class of texts, such as V1State, not {shortened(given)}")
+            raise TypeError(f"{name} must be a class of texts, such as V1State, not {shortened(cast(object, given))}")
 
 
 def _parsed(data: Any, kind: type[Declaration[Any, Any]]) -> Declaration[Any, Any]:

@@ -906,11 +906,14 @@ def test_a_field_of_a_model_is_written_and_read_as_the_declaration() -> None:
 
 def test_one_enumeration_alone_converts_its_names() -> None:
     document = V1.declaration.model_dump(mode="json")
-    by_states: Any = Lifecycle.from_declaration(document, states=V1State)  # type: ignore[call-overload]
-    by_events: Any = Lifecycle.from_declaration(document, events=V1Event)  # type: ignore[call-overload]
+    read: Any = Lifecycle
+    by_states, by_events = (
+        read.from_declaration(document, states=V1State),
+        read.from_declaration(document, events=V1Event),
+    )
     assert (type(by_states.initial), type(by_states.commands[0])) == (V1State, str)
     assert (type(by_events.initial), type(by_events.commands[0])) == (str, V1Event)
-    assert "should be 'created', 'started'" in found(lambda: Lifecycle.from_declaration(document, states=V2State))[0]  # type: ignore[call-overload]
+    assert "should be 'created', 'started'" in found(lambda: read.from_declaration(document, states=V2State))[0]
     assert "running" in json.dumps(Lifecycle.json_schema(states=V1State))
     assert "resume" not in json.dumps(Lifecycle.json_schema(states=V1State))
 
