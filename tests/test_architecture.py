@@ -38,7 +38,7 @@ ONE_WAY = {
         argument_checks <- http.arguments, http.timing, watch.*, journal.*, machine, webhooks, arrays
         http.requests <- http.arguments
         http.http_errors, http.requests <- http.responses <- http.binding
-        argument_checks <- http.declared
+        argument_checks <- http.declared <- http.retired <- http.binding
         http.arguments, http.declared <- http.authentication <- http.call <- http.binding
         http.misspelt_options, http.responses <- http.call
         argument_checks <- emulator.*, logs.*

@@ -12,6 +12,7 @@ import os
 import re
 import sys
 import time
+import warnings
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -44,7 +45,7 @@ from lifecycle_adapters.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from lifecycle_adapters.http import AsyncClient, Client, TaskResult, Timing
+    from lifecycle_adapters.http import AsyncClient, Client, HttpBinding, TaskResult, Timing
     from lifecycle_adapters.journal import SqlJournal
 
     C = TypeVar("C", Client, AsyncClient)
@@ -404,11 +405,21 @@ def open_journal(journal: str | None, worker: str | None) -> Generator[SqlJourna
 def with_key(make: Callable[..., C], api: str, variable: str | None, **settings: Any) -> C:
     """Create a client with the key of the named variable, the key that it finds itself, or one typed at a prompt.
 
-    No option takes the key itself: it would show in the list of processes.
+    No option takes the key itself: it would show in the list of processes. A line says if the service is retired.
     """
+    from lifecycle_adapters.http import RetiredServiceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RetiredServiceWarning)
+        client = _with_key(make, declared_service(api), variable, **settings)
+    if (notice := client.binding.retirement(client.base_url)) is not None:
+        say(f"warning: {shown(notice)}", stderr=True)
+    return client
+
+
+def _with_key(make: Callable[..., C], binding: HttpBinding[str, str], variable: str | None, **settings: Any) -> C:
     from lifecycle_adapters.http.keys import NoKey
 
-    binding = declared_service(api)
     if variable is not None:
         # Whoever gives the key itself, instead of the variable's name, must not find it in a log.
         name = shown(variable) if re.fullmatch("[A-Z_][A-Z0-9_]*", variable) else "the variable that --key-from names"

@@ -31,6 +31,7 @@ from lifecycle_adapters.http.http_errors import (
     Unauthorized,
 )
 from lifecycle_adapters.http.requests import Request
+from lifecycle_adapters.http.retired import Retired, RetiredServiceWarning
 
 if TYPE_CHECKING:
     from lifecycle_adapters.http.client import AsyncClient, Client
@@ -67,6 +68,8 @@ __all__ = [
     "Request",
     "RequestRejected",
     "ResponseError",
+    "Retired",
+    "RetiredServiceWarning",
     "ServerError",
     "Task",
     "TaskResult",

@@ -34,6 +34,7 @@ from lifecycle.lifecycle import Lifecycle, read_file
 from lifecycle.scope import scoped
 from lifecycle.table import E, S
 from lifecycle_adapters.argument_checks import require, require_lifecycle
+from lifecycle_adapters.http.arguments import server
 from lifecycle_adapters.http.authentication import (
     Authentication,
     KeyVariable,
@@ -74,6 +75,7 @@ from lifecycle_adapters.http.responses import (
     parsed,
     value_at,
 )
+from lifecycle_adapters.http.retired import Retired
 
 _LONGEST_REASON = 300  # characters of a foreign error
 
@@ -160,6 +162,7 @@ class HttpBinding(Declared, Generic[S, E]):
     and is the same for all requests of a client, which fills it in (`with_parameters`).
     `authentication` is None if the service asks for no key. `key_variable` is where its key is found if the caller
     gives none; with None the caller must.
+    `retired` says since when the service is retired: a client of the real one then warns.
 
     Raises:
         DefinitionError: a field is of another type; the name is empty; there is not one call for each command; a call
@@ -220,6 +223,10 @@ class HttpBinding(Declared, Generic[S, E]):
     key_variable: Annotated[
         KeyVariable | None,
         Field(description="a KeyVariable, such as KeyVariable('PRINTER_KEY', 'https://host'), or None"),
+    ] = None
+
+    retired: Annotated[
+        Retired | None, Field(description="a Retired, such as Retired('2026-08', instead='v4'), or None")
     ] = None
 
     def __post_init__(self) -> None:
@@ -377,6 +384,12 @@ class HttpBinding(Declared, Generic[S, E]):
         for part in (schema, *schema["$defs"].values()):
             part["description"], _, _ = part.get("description", "").partition("\n\nRaises:")  # Python's alone
         return for_editors(schema, "HttpBinding")
+
+    def retirement(self, base_url: str) -> str | None:
+        """Return that the service is retired, in a sentence; None if it is not, or another server is asked."""
+        if self.retired is None or base_url != server(self.base_url, self.base_path):
+            return None
+        return f"{self.name!r} is {self.retired}"
 
     def with_parameters(self, given: Mapping[str, str]) -> HttpBinding[S, E]:
         """Return a binding in whose paths these texts stand, percent-encoded; this one if it has no parameters.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import inspect
+import warnings
 from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
 from functools import partial
 from itertools import chain
@@ -48,6 +49,7 @@ from lifecycle_adapters.http.driver import AsyncDriver, Driver, RateLimiter
 from lifecycle_adapters.http.interpreter import HttpCall, Procedure, read
 from lifecycle_adapters.http.keys import AsyncKeyFunction, Key, KeyFunction, sealed, usable_key
 from lifecycle_adapters.http.paginator import Paginator, TaskSummary
+from lifecycle_adapters.http.retired import RetiredServiceWarning
 from lifecycle_adapters.http.task_handles import AsyncTask, Task
 from lifecycle_adapters.http.task_procedures import Recovered, TaskProcedures
 from lifecycle_adapters.http.timing import Timing
@@ -115,6 +117,8 @@ class _Configured(ProcessBound, Generic[S, E]):
         self.journal = journal or MemoryJournal(on_report=telemetry.count_report)
         require(base_url, str | None, "base_url must be text such as 'https://host'")
         self.base_url = server(self.binding.base_url if base_url is None else base_url, self.binding.base_path)
+        if (notice := self.binding.retirement(self.base_url)) is not None:
+            warnings.warn(notice, RetiredServiceWarning, stacklevel=3)  # at the caller of the client's constructor
 
     def __repr__(self) -> str:
         if "base_url" not in vars(self):  # its constructor raised, and an error report shows it
@@ -202,7 +206,8 @@ class Client(_Configured[S, E]):
             request is sent once more, with what the function returns then. What it raises is a KeyUnavailable without
             its text, which may hold the key; after an OSError, such as a time-out, it is called again like a request
             that is sent again.
-        base_url: the server, such as "http://127.0.0.1:8000"; the real service if omitted.
+        base_url: the server, such as "http://127.0.0.1:8000"; the real service if omitted, which warns
+            (RetiredServiceWarning) if its binding says that it is retired.
         parameters: what the paths of the service name beside the task, such as {"owner": "acme", "repo": "web"}; the
             binding lists them. The lifecycle's name has them, as `run[acme/web]`, so that a journal keeps apart tasks
             of the same id in two repositories.

@@ -1,7 +1,8 @@
 """Browser Use Cloud v1 over HTTP. Tables only.
 
 Source: the v1 documents of the control, task and status calls. The control calls return `{}`, so
-the status must be read after them.
+the status must be read after them. In August 2026 a public probe found that the documented routes answer 404; the
+vendor calls v4 "the current API".
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from lifecycle.catalog import V1_FULL, V1Event, V1State
 from lifecycle_adapters.http.authentication import Authentication
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call, ListCall
+from lifecycle_adapters.http.retired import Retired
 from lifecycle_adapters.services.browser_use import KEY_VARIABLE, SERVER
 
 # fmt: off
@@ -31,5 +33,6 @@ V1: HttpBinding[V1State, V1Event] = HttpBinding(
     },
     output_field="output",
     created_field="created_at",
+    retired=Retired("2026-08", instead="v4"),
 )
 # fmt: on

@@ -98,6 +98,26 @@ def test_a_parameter_of_the_paths_is_an_option(server: ScriptedServer, tmp_path:
     assert (odd.exit_code, "a parameter is NAME=TEXT, not 'desk'" in odd.stderr) == (2, True)
 
 
+def test_a_line_says_that_the_real_service_is_retired(server: ScriptedServer, tmp_path: Path) -> None:
+    file = tmp_path / "desk.yaml"
+    text = (ROOT / "examples" / "services" / "print-job.yaml").read_text()
+    file.write_text(
+        text.replace("http://printer.invalid", server.base_url)
+        + '\nretired: {since: "2026-08", instead: the printer upstairs}\n'
+    )
+    said = call("create", "--api", str(file), "my letter", env={"PRINTER_KEY": KEY})
+    assert said.stdout == "1\n"
+    assert (
+        said.stderr.splitlines()[0] == "warning: 'printer' is retired since 2026-08; use the printer upstairs instead"
+    )
+    assert said.stderr.count("retired") == 1
+    elsewhere = server.base_url.replace("127.0.0.1", "localhost")
+    assert (
+        "retired"
+        not in call("status", "--api", str(file), "1", "--base-url", elsewhere, env={"PRINTER_KEY": KEY}).stderr
+    )
+
+
 def test_what_its_lifecycle_forbids_is_not_sent(server: ScriptedServer) -> None:
     env = {"PRINTER_KEY": KEY, "LIFECYCLE_BASE_URL": server.base_url}
     server.script.jobs["7"] = "printed"  # type: ignore[attr-defined]

@@ -468,7 +468,7 @@ forked = []
 journal = SqlJournal(sys.argv[1], worker=sys.argv[2] or None)
 worker = journal.worker
 http = httpx2.Client(transport=httpx2.MockTransport(answer))
-result = Client("v1", api_key="a-key", journal=journal, http=http).task("t").pause()
+result = Client("v1", api_key="a-key", base_url="http://service.example", journal=journal, http=http).task("t").pause()
 print(result.state, os.waitstatus_to_exitcode(forked[0]), flush=True)
 journal.close()
 """
@@ -534,7 +534,8 @@ from lifecycle_adapters.journal import SqlJournal
 
 journal = SqlJournal(sys.argv[1])
 answer = httpx2.MockTransport(lambda request: httpx2.Response(200, json="running"))
-used, unused = (Client("v1", api_key="a-key", journal=journal, http=httpx2.Client(transport=answer)) for _ in range(2))
+settings = {"api_key": "a-key", "base_url": "http://service.example", "journal": journal}
+used, unused = (Client("v1", **settings, http=httpx2.Client(transport=answer)) for _ in range(2))
 used.task("t").status()
 child = os.fork()
 if not child:
