@@ -21,7 +21,7 @@ from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.argument_checks import require_number
 from lifecycle_adapters.arrays import CodedLifecycle
 from lifecycle_adapters.emulator import Emulator
-from lifecycle_adapters.http import Client, Timing
+from lifecycle_adapters.http import BROWSER_USE, Client, Timing
 from lifecycle_adapters.journal import NotAJournal, SqlJournal
 from lifecycle_adapters.logs import Columns, Files, check_logs
 from lifecycle_adapters.machine import bind, bind_async
@@ -92,7 +92,7 @@ LIFECYCLES: list[Callable[[Any], object]] = [
     CodedLifecycle,
     lambda given: bind(given, SimpleNamespace()),
     lambda given: bind_async(given, SimpleNamespace()),
-    lambda given: Webhooks("a secret", journal=MemoryJournal(), lifecycle=given),
+    lambda given: Webhooks("v1", secret="a secret", journal=MemoryJournal(), lifecycle=given),
     lambda given: check_logs(given, Files("log.csv")),
     lambda given: Client("v1", api_key="a key", lifecycle=given),
     lambda given: Emulator(lifecycles={"v1": given}),
@@ -109,17 +109,20 @@ def test_what_is_no_lifecycle_is_refused_by_name(take: Callable[[Any], object], 
 @pytest.mark.parametrize(
     ("take", "wrong"),
     [
-        (lambda: Webhooks("a secret", journal=cast("Any", "j.db"), lifecycle=V1), "journal must be a journal, such as"),
         (
-            lambda: Webhooks("a secret", journal=MemoryJournal(), lifecycle=V1, on_report=cast("Any", 3)),
+            lambda: Webhooks("v1", secret="a secret", journal=cast("Any", "j.db")),
+            "journal must be a journal, such as",
+        ),
+        (
+            lambda: Webhooks("v1", secret="a secret", journal=MemoryJournal(), on_report=cast("Any", 3)),
             "on_report must be called with reports",
         ),
         (
-            lambda: Webhooks("a secret", journal=MemoryJournal(), lifecycle=V1).receive(cast("Any", "{}"), {}),
+            lambda: Webhooks("v1", secret="a secret", journal=MemoryJournal()).receive(cast("Any", "{}"), {}),
             "body must be the bytes of the request, before any parsing, not",
         ),
         (
-            lambda: Webhooks("a secret", journal=MemoryJournal(), lifecycle=V1).receive(b"{}", cast("Any", 3)),
+            lambda: Webhooks("v1", secret="a secret", journal=MemoryJournal()).receive(b"{}", cast("Any", 3)),
             "headers must be a mapping of names to texts, not 3",
         ),
         (lambda: StopPausedAfter(3, states="paused"), "states must be a list or another iterable, not the text"),
@@ -134,7 +137,10 @@ def test_what_is_no_lifecycle_is_refused_by_name(take: Callable[[Any], object], 
         (lambda: Emulator(lifecycles=cast("Any", "v1")), "lifecycles must be a mapping of services to lifecycles"),
         (lambda: Emulator(port=cast("Any", "80")), "port must be a number, not '80'"),
         (lambda: Emulator(pace_s=cast("Any", "1")), "pace_s must be a number, not '1'"),
-        (lambda: sign(b"{}", secret="a secret", sent_at=cast("Any", "now")), "sent_at must be a datetime, not 'now'"),
+        (
+            lambda: sign(b"{}", BROWSER_USE, secret="a secret", sent_at=cast("Any", "now")),
+            "sent_at must be a datetime, not 'now'",
+        ),
         (lambda: Lifecycle.from_yaml(cast("Any", None)), "read from a text or bytes, not from None; use from_file"),
         (lambda: Lifecycle.from_json(cast("Any", 3)), "read from a text or bytes, not from 3; use from_file"),
     ],

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from lifecycle import V1_FULL
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.http import AsyncClient
 from lifecycle_adapters.journal import SqlJournal
@@ -22,7 +21,7 @@ def watcher(_: Path, clock: Any) -> object:
 
 
 def webhooks(_: Path, clock: Any) -> object:
-    return Webhooks("secret", journal=MemoryJournal(), lifecycle=V1_FULL, clock=clock)
+    return Webhooks("v1", secret="secret", journal=MemoryJournal(), clock=clock)
 
 
 def sql_journal(directory: Path, clock: Any) -> object:

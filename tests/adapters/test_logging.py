@@ -12,12 +12,12 @@ from typing import Any, NoReturn
 
 import pytest
 
-from lifecycle import V1_FULL, LifecycleError
+from lifecycle import LifecycleError
 from lifecycle.journal import Delivery, TaskReport
 from lifecycle.memory import MemoryJournal
-from lifecycle_adapters.http import Client
+from lifecycle_adapters.http import BROWSER_USE, Client
 from lifecycle_adapters.journal import SqlJournal
-from lifecycle_adapters.webhooks import SIGNATURE_HEADER, TIMESTAMP_HEADER, Webhooks, sign
+from lifecycle_adapters.webhooks import Webhooks, sign
 from tests.adapters.http.both import QUICK, AnyClient, BlockingClient
 from tests.adapters.http.conftest import NO_CERTIFICATES
 from tests.adapters.http.scripted import Reply, ScriptedServer, Seen
@@ -133,10 +133,13 @@ def test_no_record_holds_a_key(
 
 
 def test_no_record_holds_a_secret_of_webhooks(records: list[logging.LogRecord]) -> None:
-    webhooks = Webhooks(SECRET, journal=MemoryJournal(), lifecycle=V1_FULL)
+    webhooks = Webhooks("v1", secret=SECRET, journal=MemoryJournal())
     now = datetime.now(UTC)
     for body in (PING, b"{}", SECRET.encode()):
-        for headers in (sign(PING, secret=SECRET, sent_at=now), {TIMESTAMP_HEADER: "1", SIGNATURE_HEADER: SECRET}):
+        for headers in (
+            sign(PING, BROWSER_USE, secret=SECRET, sent_at=now),
+            {str(BROWSER_USE.timestamp_header): "1", BROWSER_USE.header: SECRET},
+        ):
             webhooks.receive(body, headers)
 
     logged = [vars(each) for each in records]
@@ -158,9 +161,9 @@ class Gone(MemoryJournal):
 def test_no_record_holds_a_password_of_the_journal(records: list[logging.LogRecord]) -> None:
     with pytest.raises(LifecycleError) as raised:
         SqlJournal(f"postgresql://someone:{PASSWORD}@127.0.0.1:1/none")
-    webhooks = Webhooks(SECRET, journal=Gone(raised.value), lifecycle=V1_FULL)
+    webhooks = Webhooks("v1", secret=SECRET, journal=Gone(raised.value))
 
-    webhooks.receive(PING, sign(PING, secret=SECRET, sent_at=datetime.now(UTC)))
+    webhooks.receive(PING, sign(PING, BROWSER_USE, secret=SECRET, sent_at=datetime.now(UTC)))
 
     (logged,) = [vars(each) for each in records if each.levelname == "ERROR"]
     assert "someone" in logged["error"]

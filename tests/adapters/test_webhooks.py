@@ -12,6 +12,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -38,29 +39,29 @@ from lifecycle import (
 )
 from lifecycle.journal import Delivery, Report, ReportEntry, TaskReport
 from lifecycle.memory import MemoryJournal, MemoryTaskJournal
-from lifecycle_adapters import webhooks as webhooks_module
 from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.http import BROWSER_USE, HttpBinding, WebhookBinding
 from lifecycle_adapters.journal import SqlJournal
+from lifecycle_adapters.services import service as service_of
+from lifecycle_adapters.services.browser_use import SESSION_WEBHOOKS, STATUS_UPDATE, TASK_WEBHOOKS
 from lifecycle_adapters.webhooks import (
-    LONGEST_AGE_S,
-    SIGNATURE_HEADER,
-    STATUS_UPDATE,
-    TIMESTAMP_HEADER,
     BadBody,
     BadSignature,
     BodyTooLarge,
     DeliveryOutcome,
     StaleTimestamp,
-    Subject,
     WebhookError,
+    WebhookEvent,
     Webhooks,
-    parse,
-    sign,
-    verify,
 )
+from lifecycle_adapters.webhooks import parse as parse_by
+from lifecycle_adapters.webhooks import sign as sign_by
+from lifecycle_adapters.webhooks import verify as verify_by
 from tests.adapters.emulator.requests import BY_NAME, command, connect, create, settled, until
 from tests.support.serving import served
 
+TIMESTAMP_HEADER, SIGNATURE_HEADER = "X-Browser-Use-Timestamp", "X-Browser-Use-Signature"
+LONGEST_AGE_S = 300
 SECRET = "a webhook secret"
 NOW = datetime.fromtimestamp(1736937000, UTC)
 DOCUMENT: dict[str, Any] = {
@@ -77,6 +78,24 @@ BODY = json.dumps(DOCUMENT).encode()
 # From `create_webhook_signature` of browser-use-sdk 2.0.15, for this document, time and secret.
 OFFICIAL = "14fe42c705b3e23a7b3d48e26e371803c35d8f2ca2cae1426c6c3c50c84b2ba7"
 HEADERS = {TIMESTAMP_HEADER: "1736937000", SIGNATURE_HEADER: OFFICIAL}
+
+
+def verify(body: bytes, headers: Mapping[str, str], **how: Any) -> datetime | None:
+    return verify_by(body, headers, BROWSER_USE, **how)
+
+
+def sign(body: bytes, **how: Any) -> dict[str, str]:
+    return sign_by(body, BROWSER_USE, **how)
+
+
+def parse(body: bytes) -> WebhookEvent:
+    return parse_by(body, TASK_WEBHOOKS)
+
+
+def serving(lifecycle: Lifecycle[Any, Any], webhooks: WebhookBinding = TASK_WEBHOOKS) -> HttpBinding[Any, Any]:
+    """The built-in service that has the lifecycle, with these webhooks."""
+    binding = {V1_FULL: service_of("v1"), V2_FULL: service_of("v2"), V3_FULL: service_of("v3")}[lifecycle]
+    return replace(binding, name=f"{binding.name} by {webhooks.task_field}", webhooks=webhooks)
 
 
 def body_of(status: str = "finished", *, at: datetime = NOW, **payload: Any) -> bytes:
@@ -193,7 +212,7 @@ def test_without_a_secret_nothing_is_verified(secret: str | list[str]) -> None:
     with pytest.raises(ValueError, match="not empty"):
         verify(BODY, HEADERS, secret=secret, now=NOW)
     with pytest.raises(ValueError, match="not empty"):
-        Webhooks(secret, journal=MemoryJournal(), lifecycle=V1_FULL)
+        Webhooks("v1", secret=secret, journal=MemoryJournal())
 
 
 def test_a_body_that_is_too_large_is_refused_first() -> None:
@@ -305,6 +324,7 @@ def test_arbitrary_input_raises_only_webhook_errors(body: bytes, headers: dict[s
         return
     assert event.kind
     if event.update is not None:
+        assert event.update.at is not None
         assert event.update.at.utcoffset() == timedelta(0)
         event.update.status.encode()
 
@@ -327,17 +347,18 @@ def test_a_status_update_is_parsed() -> None:
     assert event.kind == STATUS_UPDATE
     assert event.update is not None
     assert event.update.at == datetime(2025, 1, 15, 10, 30, tzinfo=UTC)
-    assert (event.update.status, event.update.task_id, event.update.session_id) == (
-        "finished", "task_abc123", "session_xyz",
-    )  # fmt: skip
-    assert event.update.metadata == DOCUMENT["payload"]["metadata"]
+    assert (event.update.status, event.update.task_id) == ("finished", "task_abc123")
+    assert event.document == DOCUMENT
+    session = parse_by(BODY, SESSION_WEBHOOKS).update
+    assert session is not None
+    assert session.task_id == "session_xyz"
 
 
-def test_optional_fields_may_be_missing_and_unknown_ones_present() -> None:
-    update = parse(body_of(task_id=None, metadata="?", further=[1])).update
+def test_other_fields_may_be_missing_and_unknown_ones_present() -> None:
+    update = parse(body_of(session_id=None, metadata="?", further=[1])).update
 
     assert update is not None
-    assert (update.task_id, update.session_id, update.metadata) == (None, None, {})
+    assert (update.task_id, update.status, update.at) == ("t", "finished", NOW)
 
 
 @pytest.mark.parametrize("text", ["2025-01-15T10:30:00", "2025-01-15T12:30:00+02:00", "2025-01-15 10:30:00.000Z"])
@@ -346,6 +367,7 @@ def test_a_time_stamp_is_utc(text: str) -> None:
 
     assert update is not None
     assert update.at == datetime(2025, 1, 15, 10, 30, tzinfo=UTC)
+    assert update.at is not None
     assert update.at.tzinfo is UTC
 
 
@@ -354,15 +376,16 @@ def test_a_time_stamp_is_utc(text: str) -> None:
     [
         ({"type": None}, "'type'"),
         ({"type": ""}, "'type'"),
-        ({"timestamp": 1736937000}, "'timestamp'"),
+        ({"timestamp": None}, "'timestamp'"),
+        ({"timestamp": 1e300}, "'timestamp'"),
         ({"timestamp": "yesterday"}, "'timestamp'"),
         ({"timestamp": "0001-01-01T00:00:00+14:00"}, "'timestamp'"),
-        ({"payload": None}, "'payload'"),
-        ({"payload": {"task_id": "t"}}, "'status'"),
-        ({"payload": {"task_id": 7, "status": "finished"}}, "'task_id'"),
-        ({"payload": {"task_id": "t\0", "status": "finished"}}, "'task_id'"),
-        ({"payload": {"session_id": "\ud83d", "status": "finished"}}, "'session_id'"),
-        ({"payload": {"task_id": "t", "status": ""}}, "'status'"),
+        ({"payload": None}, "'payload.task_id'"),
+        ({"payload": {"task_id": "t"}}, "'payload.status'"),
+        ({"payload": {"task_id": True, "status": "finished"}}, "'payload.task_id'"),
+        ({"payload": {"task_id": "t\0", "status": "finished"}}, "'payload.task_id'"),
+        ({"payload": {"task_id": "t", "status": "\ud83d"}}, "'payload.status'"),
+        ({"payload": {"task_id": "t", "status": ""}}, "'payload.status'"),
     ],
 )
 def test_required_fields_must_be_present(changed: dict[str, Any], match: str) -> None:
@@ -387,6 +410,7 @@ class Receiver:
         lifecycle: Lifecycle[Any, Any] = V1_FULL,
         *,
         task: str = "t",
+        webhooks: WebhookBinding = TASK_WEBHOOKS,
         journal: MemoryJournal | None = None,
         **settings: Any,
     ) -> None:
@@ -395,7 +419,7 @@ class Receiver:
         self.reported: list[tuple[str, ReportEntry[Any, Any]]] = []
         settings.setdefault("clock", lambda: NOW)
         settings.setdefault("on_report", self.on_report)
-        self.webhooks = Webhooks(SECRET, journal=self.journal, lifecycle=lifecycle, **settings)
+        self.webhooks = Webhooks(serving(lifecycle, webhooks), secret=SECRET, journal=self.journal, **settings)
 
     def on_report(self, task: str, entry: ReportEntry[Any, Any]) -> None:
         self.reported.append((task, entry))
@@ -445,7 +469,7 @@ def test_a_delivery_for_an_unreadable_task_is_recorded_and_acknowledged(tmp_path
         journal.task(V1_FULL, "t").add_report(Report("running", NOW))
         with journal.database.transaction() as connection:
             connection.exec_driver_sql("UPDATE lifecycle_tasks SET state = 'walking'")
-        webhooks = Webhooks(SECRET, journal=journal, lifecycle=V1_FULL, clock=lambda: NOW)
+        webhooks = Webhooks("v1", secret=SECRET, journal=journal, clock=lambda: NOW)
 
         received = [webhooks.receive(body, signed(body)) for _ in range(2)]
         other = webhooks.receive(body_of(status, task_id="other"), signed(body_of(status, task_id="other")))
@@ -469,7 +493,7 @@ def test_a_callback_that_raises_is_logged_and_the_delivery_acknowledged(caplog: 
 
 def test_receivers_that_share_a_journal_each_record_a_delivery_to_both() -> None:
     of_tasks = Receiver()
-    of_sessions = Receiver(journal=of_tasks.journal, subject="session", task="s")
+    of_sessions = Receiver(journal=of_tasks.journal, webhooks=SESSION_WEBHOOKS, task="s")
     body = body_of("started", session_id="s")
 
     assert [of_tasks.receive(body), of_sessions.receive(body)] == [DeliveryOutcome.RECORDED] * 2
@@ -500,7 +524,7 @@ def test_a_late_report_is_recorded_as_late_and_not_applied() -> None:
 
 
 def test_a_report_inside_a_cycle_is_unconfirmed() -> None:
-    receiver = Receiver(V3_FULL, subject="session", task="s")
+    receiver = Receiver(V3_FULL, webhooks=SESSION_WEBHOOKS, task="s")
 
     for status, seconds in (("running", 3), ("idle", 2), ("stopped", 1)):
         receiver.receive(body_of(status, at=NOW - timedelta(seconds=seconds), session_id="s"))
@@ -563,15 +587,15 @@ def test_ids_are_recorded_unchanged(task_id: str) -> None:
 
 
 def test_an_update_without_its_subjects_id_is_refused() -> None:
-    subjects: list[tuple[Subject, dict[str, Any]]] = [("task", {"task_id": None}), ("session", {})]
-    for subject, payload in subjects:
-        receiver = Receiver(subject=subject)
+    subjects: list[tuple[WebhookBinding, dict[str, Any]]] = [(TASK_WEBHOOKS, {"task_id": None}), (SESSION_WEBHOOKS, {})]
+    for webhooks, payload in subjects:
+        receiver = Receiver(webhooks=webhooks)
         body = body_of("started", **payload)
 
         received = receiver.webhooks.receive(body, signed(body))
 
         assert (received.status_code, received.outcome) == (400, DeliveryOutcome.REFUSED)
-        assert str(received.error).startswith(f"'{subject}_id'")
+        assert str(received.error).startswith(f"'{webhooks.task_field}'")
 
 
 @pytest.mark.parametrize(
@@ -664,7 +688,7 @@ def shown(error: BaseException | None) -> str:
     """Return the local variables of an error's frames in the module."""
     assert error is not None
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    own = [frame.f_locals for frame in frames if frame.f_code.co_filename == webhooks_module.__file__]
+    own = [frame.f_locals for frame in frames if "lifecycle_adapters/webhooks" in frame.f_code.co_filename]
     assert own
     return "".join(map(str, own))
 
@@ -680,7 +704,7 @@ def test_no_frame_of_an_error_holds_a_secret() -> None:
         sign(b"{", secret=SECRET, sent_at=NOW)
     assert SECRET not in shown(bad.value)
     with pytest.raises(ValueError, match="not empty") as empty:
-        Webhooks([SECRET, ""], journal=MemoryJournal(), lifecycle=V1_FULL)
+        Webhooks("v1", secret=[SECRET, ""], journal=MemoryJournal())
     assert SECRET not in shown(empty.value)
     assert SECRET not in str(vars(Receiver().webhooks))
 
@@ -705,7 +729,7 @@ def test_no_frame_of_an_error_holds_a_secret() -> None:
 )
 def test_an_invalid_secret_is_refused_and_not_shown(secret: Any, error: type[Exception]) -> None:
     uses: list[Callable[[], object]] = [
-        lambda: Webhooks(secret, journal=MemoryJournal(), lifecycle=V1_FULL),
+        lambda: Webhooks("v1", secret=secret, journal=MemoryJournal()),
         lambda: verify(BODY, HEADERS, secret=secret, now=NOW),
         lambda: sign(BODY, secret=secret, sent_at=NOW),
     ]
@@ -719,10 +743,11 @@ def test_an_invalid_secret_is_refused_and_not_shown(secret: Any, error: type[Exc
 
 def test_no_frame_holds_the_secret_if_another_argument_is_invalid() -> None:
     nothing: Any = None
+    no_lifecycle_at_all: Any = "v1"
     with pytest.raises(TypeError) as no_time:
         sign(BODY, secret=SECRET, sent_at=nothing)
     with pytest.raises(TypeError) as no_lifecycle:
-        Webhooks(SECRET, journal=MemoryJournal(), lifecycle=nothing)
+        Webhooks("v1", secret=SECRET, journal=MemoryJournal(), lifecycle=no_lifecycle_at_all)
     assert SECRET not in shown(no_time.value) + shown(no_lifecycle.value)
 
 
@@ -738,10 +763,12 @@ def test_memory_of_unknown_statuses_is_bounded(caplog: pytest.LogCaptureFixture)
 
 def test_invalid_settings_raise_at_once() -> None:
     journal = MemoryJournal()
-    with pytest.raises(UnknownName, match="channel"):
-        Webhooks(SECRET, journal=journal, lifecycle=V1_FULL, channel="webhok")
-    with pytest.raises(ValueError, match="task, session"):
-        Webhooks(SECRET, journal=journal, lifecycle=V1_FULL, subject="tasks")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    with pytest.raises(UnknownName, match="service"):
+        Webhooks("v9", secret=SECRET, journal=journal)
+    with pytest.raises(ValueError, match="'v2-session' declares no webhooks"):
+        Webhooks("v2-session", secret=SECRET, journal=journal)
+    with pytest.raises(TypeError, match="service must be a name such as 'v2', or an HttpBinding"):
+        Webhooks(V1_FULL, secret=SECRET, journal=journal)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 # --- the ASGI application, called directly ----------------------------------------------------------
@@ -1011,7 +1038,7 @@ def test_every_status_of_a_task_arrives(service: Service) -> None:
 
 
 def test_a_v3_session_is_recorded_by_its_session_id(service: Service) -> None:
-    receiver, task_id = service.follow("v3", subject="session")
+    receiver, task_id = service.follow("v3", webhooks=SESSION_WEBHOOKS)
 
     service.fire(task_id, "start", "complete")
 

@@ -29,8 +29,10 @@ from lifecycle_adapters.emulator.calls import BINDINGS
 from lifecycle_adapters.emulator.faults import LONGEST_DELAY_S, Api, Faults, require_known
 from lifecycle_adapters.emulator.shapes import WHOLE, Number, moment
 from lifecycle_adapters.emulator.task_store import EmulatedTask, TaskStore
+from lifecycle_adapters.http.webhook_binding import BROWSER_USE
+from lifecycle_adapters.services.browser_use import STATUS_UPDATE
 from lifecycle_adapters.services.v2 import V2_SESSION
-from lifecycle_adapters.webhooks import STATUS_UPDATE, sign
+from lifecycle_adapters.webhooks import sign
 
 TIMEOUT_S = 5.0
 """Seconds within which the receiver must respond."""
@@ -293,7 +295,7 @@ class WebhookSender:
         at = datetime.now(UTC)
         headers = {
             "Content-Type": "application/json",
-            **sign(content, secret=webhook.secret.get_secret_value(), sent_at=at),
+            **sign(content, BROWSER_USE, secret=webhook.secret.get_secret_value(), sent_at=at),
         }
         try:
             # A redirect is not followed: it is not 2xx.

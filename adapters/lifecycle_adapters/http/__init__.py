@@ -32,6 +32,15 @@ from lifecycle_adapters.http.http_errors import (
 )
 from lifecycle_adapters.http.requests import Request
 from lifecycle_adapters.http.retired import Retired, RetiredServiceWarning
+from lifecycle_adapters.http.webhook_binding import (
+    BROWSER_USE,
+    GITHUB,
+    STANDARD_WEBHOOKS,
+    STRIPE,
+    SignatureScheme,
+    StatusUpdate,
+    WebhookBinding,
+)
 
 if TYPE_CHECKING:
     from lifecycle_adapters.http.client import AsyncClient, Client
@@ -42,6 +51,10 @@ if TYPE_CHECKING:
     from lifecycle_adapters.http.timing import Timing
 
 __all__ = [
+    "BROWSER_USE",
+    "GITHUB",
+    "STANDARD_WEBHOOKS",
+    "STRIPE",
     "AsyncClient",
     "AsyncTask",
     "Authentication",
@@ -71,11 +84,14 @@ __all__ = [
     "Retired",
     "RetiredServiceWarning",
     "ServerError",
+    "SignatureScheme",
+    "StatusUpdate",
     "Task",
     "TaskResult",
     "TaskSummary",
     "Timing",
     "Unauthorized",
+    "WebhookBinding",
 ]
 
 

@@ -18,7 +18,6 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from importlib import import_module
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Generic, cast
 from urllib.parse import unquote
@@ -43,12 +42,14 @@ from lifecycle_adapters.http.authentication import (
 )
 from lifecycle_adapters.http.call import CALL, Call, ListCall, wrong_read
 from lifecycle_adapters.http.declared import (
+    LONGEST_REASON,
     Declared,
     FieldPath,
     Mistake,
     OptionalPath,
     Texts,
     examine,
+    imported,
     parse,
     wrong_path,
 )
@@ -76,27 +77,11 @@ from lifecycle_adapters.http.responses import (
     value_at,
 )
 from lifecycle_adapters.http.retired import Retired
-
-_LONGEST_REASON = 300  # characters of a foreign error
+from lifecycle_adapters.http.webhook_binding import WebhookBinding
 
 
 def _keep_lifecycle(value: Any, parse: ValidatorFunctionWrapHandler) -> Any:
     return cast("Any", value) if isinstance(value, Lifecycle) else parse(value)  # parsed, it would become another one
-
-
-def _imported(value: Any) -> Any:
-    """Return the function that `module:function` names; other values as they are. Raises ValueError."""
-    if not isinstance(value, str):
-        return value
-    module, colon, name = value.partition(":")
-    if not (module and colon and name):
-        raise ValueError(f"must be like 'mine.printer:status_of', not {value!r:.80}")
-    try:
-        return getattr(import_module(module), name)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever a module does when it is imported)
-        raise ValueError(
-            f"cannot be imported from {value!r:.80}: {type(error).__name__}: {error}"[:_LONGEST_REASON]
-        ) from None
 
 
 def _unfit(value: str | None) -> bool:
@@ -160,6 +145,7 @@ class HttpBinding(Declared, Generic[S, E]):
     `headers` are sent with every request, such as the version of the API.
     `parameters` are the names of what stands in the base path or the paths of calls, as {owner} in "/repos/{owner}",
     and is the same for all requests of a client, which fills it in (`with_parameters`).
+    `webhooks` says how the service signs its webhooks, and where they say what; None if it sends none.
     `authentication` is None if the service asks for no key. `key_variable` is where its key is found if the caller
     gives none; with None the caller must.
     `retired` says since when the service is retired: a client of the real one then warns.
@@ -210,7 +196,7 @@ class HttpBinding(Declared, Generic[S, E]):
     task_field: OptionalPath = "task"
     state_of: Annotated[
         Callable[[Any], Any] | None,
-        BeforeValidator(_imported),
+        BeforeValidator(imported),
         WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "null"}]}),
         Field(description="a function, or its place as text such as 'mine.printer:status_of', or None"),
     ] = None
@@ -220,6 +206,10 @@ class HttpBinding(Declared, Generic[S, E]):
     parameters: Annotated[
         tuple[StrictText, ...], Field(description="several names, in a tuple such as ('owner', 'repo')")
     ] = ()
+    webhooks: Annotated[
+        WebhookBinding | None,
+        Field(description="a WebhookBinding, such as WebhookBinding(signature=GITHUB, ...), or None"),
+    ] = None
     key_variable: Annotated[
         KeyVariable | None,
         Field(description="a KeyVariable, such as KeyVariable('PRINTER_KEY', 'https://host'), or None"),
@@ -241,6 +231,11 @@ class HttpBinding(Declared, Generic[S, E]):
         if self.session is not None and self.session.base_url != self.base_url:
             servers = f"is at {self.session.base_url}, and this binding at {self.base_url}"
             yield ("session",), f"{servers}: one client asks one server, so give both its base_url"
+        if self.webhooks is not None:
+            try:
+                self.lifecycle.statuses(channel=self.webhooks.channel)
+            except UnknownName as error:
+                yield ("webhooks", "channel"), str(error)
         if inspect.iscoroutinefunction(self.state_of):
             yield ("state_of",), "must be a function that returns the status, not a coroutine function"
         if self.key_variable is not None and self.authentication is None:
@@ -581,7 +576,7 @@ class HttpBinding(Declared, Generic[S, E]):
             status = self.status_at(document, call.status_field)
         except Exception as error:  # noqa: BLE001 (whatever the caller's function raises, it is about this response)
             what = f"`state_of` finds no status in the response: {type(error).__name__}: {error}"
-            return Lost(InvalidResponse(what[:_LONGEST_REASON], method=request.method, path=request.path))
+            return Lost(InvalidResponse(what[:LONGEST_REASON], method=request.method, path=request.path))
         if call.status_field is not None and not isinstance(status, str):
             what = f"the response has no status at {call.status_field or 'the top level'!r}"
             if self.state_of is not None:

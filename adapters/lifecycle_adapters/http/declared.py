@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from functools import cache
+from importlib import import_module
 from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
@@ -20,6 +21,8 @@ from lifecycle.validation import limited, path_text
 from lifecycle_adapters.argument_checks import described
 
 T = TypeVar("T")
+
+LONGEST_REASON = 300  # characters of a foreign error
 
 Mistake = tuple[Path, str]
 """Where a part is wrong, and a sentence that says what is."""
@@ -36,6 +39,21 @@ def wrong_path(where: Path, path: str | None, *, may_be_whole: bool = False) -> 
     """Yield what is wrong with the path of a field; None names no field."""
     if path is not None and not (may_be_whole and path == "") and "" in path.split("."):
         yield where, f"must be a field or a path such as 'status.state', without an empty part, not {path!r}"
+
+
+def imported(value: Any) -> Any:
+    """Return the function that `module:function` names; other values as they are. Raises ValueError."""
+    if not isinstance(value, str):
+        return value
+    module, colon, name = value.partition(":")
+    if not (module and colon and name):
+        raise ValueError(f"must be like 'mine.printer:status_of', not {value!r:.80}")
+    try:
+        return getattr(import_module(module), name)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever a module does when it is imported)
+        raise ValueError(
+            f"cannot be imported from {value!r:.80}: {type(error).__name__}: {error}"[:LONGEST_REASON]
+        ) from None
 
 
 class Declared:

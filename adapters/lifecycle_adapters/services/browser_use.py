@@ -1,8 +1,26 @@
-"""What the services of Browser Use Cloud have in common: their server, and the variable that holds their key."""
+"""What the services of Browser Use Cloud have in common: server, variable of the key, and webhooks.
+
+Event types of webhooks: `agent.task.status_update`, and `test` for the ping when a webhook is set up. Others may
+follow. Source: Browser Use Cloud, "Webhooks" (2026-03-16).
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lifecycle_adapters.http.authentication import KeyVariable
+from lifecycle_adapters.http.webhook_binding import BROWSER_USE, WebhookBinding
 
 SERVER = "https://api.browser-use.com"
 KEY_VARIABLE = KeyVariable("BROWSER_USE_API_KEY", SERVER)
+
+STATUS_UPDATE = "agent.task.status_update"
+TASK_WEBHOOKS = WebhookBinding(
+    signature=BROWSER_USE,
+    kind_field="type",
+    kinds=(STATUS_UPDATE,),
+    task_field="payload.task_id",
+    status_field="payload.status",
+    time_field="timestamp",
+)
+SESSION_WEBHOOKS = replace(TASK_WEBHOOKS, task_field="payload.session_id")

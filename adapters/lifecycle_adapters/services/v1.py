@@ -12,7 +12,7 @@ from lifecycle_adapters.http.authentication import Authentication
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call, ListCall
 from lifecycle_adapters.http.retired import Retired
-from lifecycle_adapters.services.browser_use import KEY_VARIABLE, SERVER
+from lifecycle_adapters.services.browser_use import KEY_VARIABLE, SERVER, TASK_WEBHOOKS
 
 # fmt: off
 V1: HttpBinding[V1State, V1Event] = HttpBinding(
@@ -34,5 +34,6 @@ V1: HttpBinding[V1State, V1Event] = HttpBinding(
     output_field="output",
     created_field="created_at",
     retired=Retired("2026-08", instead="v4"),
+    webhooks=TASK_WEBHOOKS,
 )
 # fmt: on

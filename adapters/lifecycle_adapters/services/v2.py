@@ -11,7 +11,7 @@ from lifecycle.catalog import V2_SESSION as SESSION
 from lifecycle_adapters.http.authentication import Authentication
 from lifecycle_adapters.http.binding import HttpBinding, Proof
 from lifecycle_adapters.http.call import Call, ListCall
-from lifecycle_adapters.services.browser_use import KEY_VARIABLE, SERVER
+from lifecycle_adapters.services.browser_use import KEY_VARIABLE, SERVER, TASK_WEBHOOKS
 
 KEY = Authentication("X-Browser-Use-API-Key")
 BASE_PATH = "/api/v2"
@@ -63,5 +63,6 @@ V2: HttpBinding[V2State, V2Event] = HttpBinding(
     cost_field="cost",
     limits_tasks=LIMITS_TASKS,
     created_field="createdAt",
+    webhooks=TASK_WEBHOOKS,
 )
 # fmt: on

@@ -10,7 +10,7 @@ from lifecycle.catalog import V3_FULL, V3Event, V3State
 from lifecycle_adapters.http.authentication import Authentication
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call, ListCall
-from lifecycle_adapters.services.browser_use import KEY_VARIABLE, SERVER
+from lifecycle_adapters.services.browser_use import KEY_VARIABLE, SERVER, SESSION_WEBHOOKS
 
 # fmt: off
 V3: HttpBinding[V3State, V3Event] = HttpBinding(
@@ -37,5 +37,6 @@ V3: HttpBinding[V3State, V3Event] = HttpBinding(
     output_field="output",
     cost_field="totalCostUsd",
     created_field="createdAt",
+    webhooks=SESSION_WEBHOOKS,
 )
 # fmt: on

@@ -11,7 +11,7 @@ from lifecycle.catalog import V4Event, V4State
 from lifecycle_adapters.http.authentication import Authentication
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call, ListCall
-from lifecycle_adapters.services.browser_use import KEY_VARIABLE, SERVER
+from lifecycle_adapters.services.browser_use import KEY_VARIABLE, SERVER, TASK_WEBHOOKS
 
 # fmt: off
 V4: HttpBinding[V4State, V4Event] = HttpBinding(
@@ -37,5 +37,6 @@ V4: HttpBinding[V4State, V4Event] = HttpBinding(
     output_field="result",
     cost_field="totalCostUsd",
     created_field="createdAt",
+    webhooks=TASK_WEBHOOKS,
 )
 # fmt: on

@@ -16,6 +16,8 @@ import httpx2
 import pytest
 
 from lifecycle_adapters.emulator import Emulator, Webhook
+from lifecycle_adapters.http import BROWSER_USE
+from lifecycle_adapters.services.browser_use import TASK_WEBHOOKS
 from lifecycle_adapters.webhooks import parse, verify
 from tests.adapters.emulator.requests import BY_NAME, bring_to, command, connect, create, settled, state, until
 
@@ -38,7 +40,8 @@ class Sink:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 assert sink.released.wait(30)
-                sent_at = verify(body, dict(self.headers), secret=SECRET, now=datetime.now(UTC))
+                sent_at = verify(body, dict(self.headers), BROWSER_USE, secret=SECRET, now=datetime.now(UTC))
+                assert sent_at is not None
                 sink.sent_at.append(sent_at)
                 sink.bodies.append(json.loads(body))
                 self.send_response(sink.responses.pop(0) if sink.responses else 200)
@@ -96,7 +99,7 @@ def test_a_message_has_the_time_of_the_change_and_of_the_sending(
 
     settled(emulator)
     (transition,) = emulator.task(task_id).transitions
-    update = parse(json.dumps(sink.bodies[-1]).encode()).update
+    update = parse(json.dumps(sink.bodies[-1]).encode(), TASK_WEBHOOKS).update
     assert update is not None
     assert update.at == transition.at
     assert abs(sink.sent_at[-1] - datetime.now(UTC)) < timedelta(minutes=1)

@@ -12,8 +12,20 @@ import pytest
 
 from lifecycle import DefinitionError
 from lifecycle.catalog import V1Event
-from lifecycle_adapters.http import Authentication, Call, Client, HttpBinding, KeyVariable, ListCall, Proof
+from lifecycle_adapters.http import (
+    STANDARD_WEBHOOKS,
+    Authentication,
+    Call,
+    Client,
+    HttpBinding,
+    KeyVariable,
+    ListCall,
+    Proof,
+    SignatureScheme,
+    WebhookBinding,
+)
 from lifecycle_adapters.services import register
+from lifecycle_adapters.services.browser_use import TASK_WEBHOOKS
 from lifecycle_adapters.services.v1 import V1
 from lifecycle_adapters.services.v2 import V2
 from lifecycle_adapters.services.v4 import V4
@@ -26,17 +38,29 @@ DECLARED: list[Any] = [
     listing_of(V4),
     Proof(binding=V1, id_field="id", event="stop"),
     V2,
+    STANDARD_WEBHOOKS,
+    TASK_WEBHOOKS,
 ]
+FUNCTIONS = ("state_of", "update_of")
 # fmt: off
 MAY_BE_NONE: dict[Any, set[str]] = {
     Call: {"body", "status_field", "fields_path", "id_field", "id_header"},
     ListCall: {"page_parameter", "next_field", "more_field"},
     HttpBinding: {"authentication", "listing", "session", "state_of", "error_field", "output_field", "cost_field",
-                  "created_field", "task_field", "key_variable"},
+                  "created_field", "task_field", "key_variable", "webhooks"},
+    SignatureScheme: {"separator", "timestamp_header", "id_header", "secret_prefix"},
+    WebhookBinding: {"task_field", "status_field", "time_field", "kind_field", "update_of"},
 }
 # fmt: on
-# By the `pages` of this one, and by its key variable.
-NEEDED = {(ListCall, "page_parameter"), (ListCall, "next_field"), (HttpBinding, "authentication")}
+# By the `pages` of this one, its key variable, what it signs, and its kinds.
+NEEDED = {
+    (ListCall, "page_parameter"),
+    (ListCall, "next_field"),
+    (HttpBinding, "authentication"),
+    (SignatureScheme, "timestamp_header"),
+    (SignatureScheme, "id_header"),
+    *((WebhookBinding, name) for name in ("task_field", "status_field", "kind_field")),
+}
 FIELDS = [
     pytest.param(declared, field.name, id=f"{type(declared).__name__}.{field.name}")
     for declared in DECLARED
@@ -47,7 +71,7 @@ FIELDS = [
 @pytest.mark.parametrize(("declared", "name"), FIELDS)
 def test_field_of_the_wrong_type_is_refused_by_name(declared: Any, name: str) -> None:
     may_be_none = name in MAY_BE_NONE.get(type(declared), ())
-    for given in (3.5, b"text", object(), *([] if name == "state_of" else [str]), *([] if may_be_none else [None])):
+    for given in (3.5, b"text", object(), *([] if name in FUNCTIONS else [str]), *([] if may_be_none else [None])):
         with pytest.raises(DefinitionError, match=rf"bad_value: {name}: must be .*, not "):
             replace(declared, **{name: given})
     if may_be_none and (type(declared), name) not in NEEDED:
@@ -57,7 +81,7 @@ def test_field_of_the_wrong_type_is_refused_by_name(declared: Any, name: str) ->
 @pytest.mark.parametrize(("declared", "name"), FIELDS)
 def test_text_is_refused_where_something_else_is_declared(declared: Any, name: str) -> None:
     if (
-        name == "state_of"
+        name in FUNCTIONS
         or isinstance(getattr(declared, name), str)
         or (name.endswith(("_field", "_path", "_header")) and name in MAY_BE_NONE[type(declared)])
     ):

@@ -308,7 +308,7 @@ def test_webhooks_are_emitted_before_any_poll_and_a_cycle_is_read(emulator: Emul
             await fire(emulator, task_id, "start")
             rarely = Pace(working_s=60, resting_s=60, longest_s=60)
             async with Watcher(client, pace=rarely, throttle=unlimited()) as watcher:
-                webhooks = Webhooks("secret", journal=journal, lifecycle=V1_FULL, on_report=watcher.feed_report)
+                webhooks = Webhooks("v1", secret="secret", journal=journal, on_report=watcher.feed_report)
                 with served(webhooks) as url:
                     await asyncio.to_thread(emulator.set_webhook, url, secret="secret")
                     watcher.add(task_id)

@@ -1,0 +1,139 @@
+"""What a delivery says: its kind, and the status that it reports. signatures.py tells whether it is genuine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+from lifecycle_adapters.http.responses import value_at
+from lifecycle_adapters.http.webhook_binding import StatusUpdate, WebhookBinding
+from lifecycle_adapters.webhooks.webhook_errors import BadBody
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookEvent:
+    """A parsed body. Equal bodies have equal ids; `kind` is "" if the service sends one kind only.
+
+    `update` is None if it reports no status. `document` is the whole body.
+    """
+
+    id: str
+    kind: str
+    update: StatusUpdate | None
+    document: Mapping[str, Any] = field(repr=False)
+
+
+def parse(body: bytes, webhooks: WebhookBinding) -> WebhookEvent:
+    """Return the event in a body. Fields that are not declared are ignored. `verify` checks the signature.
+
+    Raises:
+        BadBody: the body is not UTF-8 or not a JSON object; it has a duplicate key, a number that JSON cannot
+            represent, or too many levels; a declared field is missing or of another type; a name is empty or contains
+            a character that databases cannot store; or `update_of` raised, or returned no `StatusUpdate`.
+    """
+    document = document_in(body)
+    kind = "" if webhooks.kind_field is None else _text(document, webhooks.kind_field)
+    is_update = not webhooks.kinds or kind in webhooks.kinds
+    update = _update(document, webhooks) if is_update else None
+    return WebhookEvent(hashlib.sha256(canonical(document)).hexdigest(), kind, update, document)
+
+
+def _update(document: Mapping[str, Any], webhooks: WebhookBinding) -> StatusUpdate | None:
+    if webhooks.update_of is None:
+        at = (
+            None
+            if webhooks.time_field is None
+            else _moment(value_at(document, webhooks.time_field), webhooks.time_field)
+        )
+        task_id = _text(document, str(webhooks.task_field), may_be_number=True)
+        return StatusUpdate(task_id, _text(document, str(webhooks.status_field)), at)
+    try:
+        update = cast("object", webhooks.update_of(document))  # the user's function may return anything
+    except Exception as error:  # noqa: BLE001 (the user's code; its message may hold a part of the body)
+        raise BadBody(f"`update_of` raised {type(error).__name__}") from None
+    if update is None:
+        return None
+    if not isinstance(update, StatusUpdate):
+        raise BadBody(f"`update_of` must return a StatusUpdate or None, not {type(update).__name__}")
+    _require_text(update.task_id, "task_id of `update_of`")
+    _require_text(update.status, "status of `update_of`")
+    return update if update.at is None else replace(update, at=_moment(update.at, "at of `update_of`"))
+
+
+def _text(document: Mapping[str, Any], path: str, *, may_be_number: bool = False) -> str:
+    value = value_at(document, path)
+    return _require_text(str(value) if may_be_number and type(value) is int else value, path)
+
+
+def _require_text(value: object, name: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise BadBody(f"'{name}' is missing, empty or not a string")
+    if _UNSTORABLE.search(value):
+        raise BadBody(f"'{name}' contains NUL or an unpaired surrogate")
+    return value
+
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # NUL and unpaired surrogates; databases and UTF-8 cannot hold them
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _moment(value: object, name: str) -> datetime:
+    """Return a time in UTC; a naive one of the service is UTC too."""
+    try:
+        if isinstance(value, datetime):
+            at = value
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            return _EPOCH + timedelta(seconds=value)
+        else:
+            at = datetime.fromisoformat(cast("str", value))
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError, TypeError):
+        raise BadBody(f"'{name}' is not a date and time") from None
+
+
+# --- the document ---------------------------------------------------------------------------------
+
+
+def document_in(body: bytes) -> Mapping[str, Any]:
+    """Return the JSON object in a body. Raises BadBody."""
+    # Errors are not chained: the decoder's errors hold the body, which must not reach a log.
+    try:
+        document = json.loads(body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_number)
+    except RecursionError:
+        raise BadBody("the body is nested too deeply") from None
+    except ValueError:
+        raise BadBody("the body is not JSON in UTF-8 without duplicate keys") from None
+    if not isinstance(document, dict):
+        raise BadBody("the body is not a JSON object")
+    return cast("Mapping[str, Any]", document)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the pairs as a dict; refuse duplicate keys, because readers differ in which value they use."""
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError("a duplicate key")
+    return fields
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(text)  # NaN and Infinity are Python's, not JSON's
+
+
+def canonical(document: Mapping[str, Any], *, escaped: bool = True) -> bytes:
+    """Return the document with sorted keys and without spaces; characters that are not ASCII are escaped or not.
+
+    Raises BadBody: it is nested too deeply, or contains a number that JSON cannot represent.
+    """
+    try:
+        text = json.dumps(document, separators=(",", ":"), sort_keys=True, allow_nan=False, ensure_ascii=escaped)
+        return text.encode("utf-8", "backslashreplace")  # half of a surrogate pair is escaped in both
+    except RecursionError:
+        raise BadBody("the body is nested too deeply") from None
+    except ValueError:
+        raise BadBody("the body contains a number that JSON cannot represent") from None

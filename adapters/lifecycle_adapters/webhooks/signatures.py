@@ -1,0 +1,231 @@
+"""Signatures of deliveries: `verify` one that was received, `sign` one that is to be sent.
+
+No secret is in a message, a repr or a variable of a traceback's frames, and the time of a comparison reveals no match.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import cast
+
+from lifecycle_adapters.argument_checks import require_aware
+from lifecycle_adapters.http.webhook_binding import PLACES, SignatureScheme
+from lifecycle_adapters.webhooks.deliveries import canonical, document_in
+from lifecycle_adapters.webhooks.webhook_errors import BadSignature, BodyTooLarge, StaleTimestamp
+
+MAX_BODY_BYTES = 65_536
+
+Secret = str | Sequence[str]
+"""One secret, or all valid ones: during a rotation, the old and the new one."""
+
+
+def verify(
+    body: bytes,
+    headers: Mapping[str, str],
+    scheme: SignatureScheme,
+    *,
+    secret: Secret,
+    now: datetime,
+    max_body_bytes: int = MAX_BODY_BYTES,
+) -> datetime | None:
+    """Verify a delivery's signature and return the time at which it was sent (UTC), None if the scheme signs none.
+
+    Args:
+        body: the unchanged body.
+        headers: the request's headers, with names in any case.
+        scheme: how the service signs.
+        secret: one secret or several; the signature must match any of them.
+        now: the present time, timezone-aware.
+        max_body_bytes: the largest accepted body.
+    Raises:
+        BodyTooLarge: the body is larger than `max_body_bytes`.
+        StaleTimestamp: the time stamp differs from `now` by more than the scheme's tolerance.
+        BadBody: canonical JSON is signed, and the body is not a JSON object in UTF-8.
+        BadSignature: a header is missing or malformed, or no secret gives this signature.
+        ValueError: there is no secret, or one is empty, cannot be encoded in UTF-8, or is not base64 after the prefix.
+        TypeError: a secret is not a string, or `scheme` is not a SignatureScheme.
+    """
+    made = signers(secret, scheme)
+    del secret  # a traceback shows the variables of its frames
+    return verified(body, headers, scheme, signers=required(made), now=now, max_body_bytes=max_body_bytes)
+
+
+def verified(
+    body: bytes,
+    headers: Mapping[str, str],
+    scheme: SignatureScheme,
+    *,
+    signers: Sequence[hmac.HMAC],
+    now: datetime,
+    max_body_bytes: int,
+) -> datetime | None:
+    """Do what `verify` does, with a signer for each secret."""
+    if len(body) > max_body_bytes:
+        raise BodyTooLarge(max_body_bytes)
+    timestamp = _timestamp(headers, scheme)
+    if timestamp:
+        age_s = now.timestamp() - int(timestamp)
+        if abs(age_s) > scheme.tolerance_s:
+            raise StaleTimestamp(age_s, scheme.tolerance_s)
+    delivery_id = _delivery_id(headers, scheme)
+    texts = {_signed(scheme, form, timestamp, delivery_id) for form in _forms(scheme, body)}
+    # compare_digest accepts strings only if they are ASCII
+    given = [each.encode("utf-8", "surrogatepass") for each in _signatures(headers, scheme)]
+    made = [_signature(signer, text, scheme).encode() for signer in signers for text in texts]
+    # Compare all: the time must not reveal a match.
+    if not sum(hmac.compare_digest(each, other) for each in made for other in given):
+        raise BadSignature("no secret gives this signature")
+    return datetime.fromtimestamp(int(timestamp), UTC) if timestamp else None
+
+
+def sign(
+    body: bytes, scheme: SignatureScheme, *, secret: str, sent_at: datetime, delivery_id: str | None = None
+) -> dict[str, str]:
+    """Return the headers for a body, as the service sends them: the signature, and what is signed with it.
+
+    Args:
+        body: the body as it will be sent.
+        scheme: how the service signs.
+        secret: the secret.
+        sent_at: the time of sending, timezone-aware; ignored if the scheme signs none.
+        delivery_id: the id of the delivery, if the scheme signs one: 1 to 256 characters of printable ASCII without
+            space and dot.
+    Raises:
+        BadBody: canonical JSON is signed, and the body is not a JSON object in UTF-8.
+        ValueError: the secret is empty, cannot be encoded in UTF-8, or is not base64 after the prefix; `sent_at` has no
+            time zone; or the id is malformed, or missing, or given and not signed.
+        TypeError: the secret is not a string, `sent_at` is not a datetime, or `scheme` is not a SignatureScheme.
+    """
+    made = signers(secret, scheme, several=False)
+    del secret  # a traceback shows the variables of its frames
+    (signer,) = required(made)
+    require_aware(sent_at, "sent_at")
+    if (delivery_id is None) is (scheme.id_header is not None):
+        raise ValueError(f"delivery_id must be {'given' if scheme.id_header else 'left out'}: the scheme decides it")
+    if delivery_id is not None and not _ID.fullmatch(delivery_id):
+        raise ValueError("delivery_id must be 1 to 256 printable ASCII characters but space and dot")
+    timestamp = str(int(sent_at.timestamp()))
+    form = next(_forms(scheme, body))
+    signature = scheme.prefix + _signature(signer, _signed(scheme, form, timestamp, delivery_id or ""), scheme)
+    headers = {} if scheme.id_header is None or delivery_id is None else {scheme.id_header: delivery_id}
+    if scheme.has_timestamp_in_signature:
+        return {**headers, scheme.header: f"{scheme.timestamp_prefix}{timestamp}{scheme.separator}{signature}"}
+    times = {} if scheme.timestamp_header is None else {scheme.timestamp_header: timestamp}
+    return {**headers, **times, scheme.header: signature}
+
+
+# --- the parts of a delivery ----------------------------------------------------------------------
+
+SECONDS = re.compile(r"[0-9]{1,12}")  # `int` also accepts signs, spaces and other scripts, which no service sends
+# Without dots, which separate it from what is signed after it: otherwise its end could be moved.
+_ID = re.compile(r"[!-\-/-~]{1,256}")
+
+
+def _header(headers: Mapping[str, str], name: str) -> str:
+    return next((value for each, value in headers.items() if each.casefold() == name.casefold()), "")
+
+
+def _timestamp(headers: Mapping[str, str], scheme: SignatureScheme) -> str:
+    """Return the time stamp, "" if the scheme has none. Raises BadSignature."""
+    if scheme.timestamp_header is None:
+        return ""
+    found = [_header(headers, scheme.timestamp_header)]
+    if scheme.has_timestamp_in_signature:
+        found = _items(found[0], scheme, scheme.timestamp_prefix)
+    if len(found) != 1 or not SECONDS.fullmatch(found[0]):
+        raise BadSignature(f"the time stamp in {scheme.timestamp_header} is missing or not a number of seconds")
+    return found[0]
+
+
+def _delivery_id(headers: Mapping[str, str], scheme: SignatureScheme) -> str:
+    """Return the id, "" if the scheme has none. Raises BadSignature."""
+    if scheme.id_header is None:
+        return ""
+    found = _header(headers, scheme.id_header)
+    if not _ID.fullmatch(found):
+        raise BadSignature(f"{scheme.id_header} is missing or malformed")
+    return found
+
+
+def _signatures(headers: Mapping[str, str], scheme: SignatureScheme) -> list[str]:
+    return _items(_header(headers, scheme.header), scheme, scheme.prefix)
+
+
+def _items(header: str, scheme: SignatureScheme, prefix: str) -> list[str]:
+    """Return the items of the signature's header with a prefix, without it."""
+    items = [header] if scheme.separator is None else header.split(scheme.separator)
+    return [each.removeprefix(prefix) for each in items if each.startswith(prefix)]
+
+
+def _forms(scheme: SignatureScheme, body: bytes) -> Iterator[bytes]:
+    """Yield the texts of the body that the service may have signed. Raises BadBody."""
+    if scheme.body_form == "bytes":
+        yield body
+        return
+    document = document_in(body)
+    yield canonical(document)
+    yield canonical(document, escaped=False)
+
+
+def _signed(scheme: SignatureScheme, body: bytes, timestamp: str, delivery_id: str) -> bytes:
+    known = {"{body}": body, "{timestamp}": timestamp.encode(), "{id}": delivery_id.encode()}
+    return b"".join(known.get(piece, piece.encode()) for piece in PLACES.split(scheme.signed))
+
+
+def _signature(signer: hmac.HMAC, text: bytes, scheme: SignatureScheme) -> str:
+    signing = signer.copy()
+    signing.update(text)
+    return signing.hexdigest() if scheme.encoding == "hex" else base64.b64encode(signing.digest()).decode()
+
+
+# --- secrets --------------------------------------------------------------------------------------
+
+
+def signers(secret: object, scheme: object, *, several: bool = True) -> list[hmac.HMAC] | Exception:
+    """Return a signer for each secret. The secrets themselves are not kept, so that no error can show them.
+
+    An error is returned for `required` to raise: raised here, its traceback would hold the secret in a variable.
+    """
+    if not isinstance(scheme, SignatureScheme):
+        return TypeError(f"scheme must be a SignatureScheme, such as GITHUB, not {type(scheme).__name__}")
+    if not several and not isinstance(secret, str):
+        return _not_a_secret(secret, "a string")
+    secrets: object = [secret] if isinstance(secret, str) else secret
+    if not isinstance(secrets, Sequence) or isinstance(secrets, bytes | bytearray | memoryview):
+        return _not_a_secret(secret)
+    given = list(cast("Sequence[object]", secrets))
+    texts = [each for each in given if isinstance(each, str)]
+    if len(texts) < len(given):
+        return _not_a_secret(next(each for each in given if not isinstance(each, str)))
+    if not all(texts) or not texts:
+        return ValueError("a webhook's secret must be a string that is not empty, or a list of such strings")
+    try:
+        keys = [_key(each, scheme.secret_prefix) for each in texts]
+    except UnicodeEncodeError:
+        return ValueError("a webhook's secret contains an unpaired surrogate, which UTF-8 cannot encode")
+    except binascii.Error:
+        return ValueError(f"a webhook's secret must be base64, after {scheme.secret_prefix!r} or without it")
+    if not all(keys):
+        return ValueError("a webhook's secret must not be empty after its prefix")
+    return [hmac.new(key, digestmod=scheme.algorithm) for key in keys]
+
+
+def _key(secret: str, prefix: str | None) -> bytes:
+    encoded = secret.encode()
+    return encoded if prefix is None else base64.b64decode(encoded.removeprefix(prefix.encode()), validate=True)
+
+
+def _not_a_secret(given: object, expected: str = "a string or a list of strings") -> TypeError:
+    return TypeError(f"a webhook's secret must be {expected}, not {type(given).__name__}")
+
+
+def required(made: list[hmac.HMAC] | Exception) -> list[hmac.HMAC]:
+    """Return what `signers` made; raise its error in a frame that holds no secret."""
+    if isinstance(made, Exception):
+        raise made
+    return made
