@@ -2,8 +2,9 @@
 
 - The target proves a command that is proved by state. A state past the target proves it only if the task cannot have
   reached that state without this command.
-- At a final state other than the target the task is over. The command did not take effect (`ended_first`) if nothing
-  can have arrived, or if that state cannot be reached from the target at all. Otherwise it cannot be known (`moot`).
+- At a final or reopenable state that is not the target and refuses the command, the task is over. The command did not
+  take effect (`ended_first`) if nothing can have arrived, or if that state cannot be reached from the target at all.
+  Otherwise it cannot be known (`moot`). A state that accepts the command (a re-run) may be the one before it.
 """
 
 from __future__ import annotations
@@ -59,8 +60,9 @@ class Proof(Generic[S, E]):
         return state not in self.lifecycle.reachable_without(source, self.command)
 
     def is_over_elsewhere(self, state: S, source: S | None) -> bool:
-        """Return whether the task is over in `state`, and that is not the target."""
-        return self.lifecycle.is_final(state) and not self.is_target(state, source)
+        """Return whether the task is over in `state`, which is not the target and does not accept the command."""
+        accepts = self.lifecycle.target(state, self.command) is not None
+        return self.lifecycle.is_over(state) and not accepts and not self.is_target(state, source)
 
     def may_have_led_to(self, state: S) -> bool:
         """Return whether the task can be in `state` after the command took effect, in whatever state it did so."""

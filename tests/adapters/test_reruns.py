@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lifecycle import IllegalTransition, Lifecycle, MemoryJournal, WaitTimedOut
+from lifecycle import IllegalTransition, Lifecycle, MemoryJournal, TaskEndedFirst, WaitTimedOut
 from lifecycle_adapters.http import AsyncClient, Client, HttpBinding, Timing
 from lifecycle_adapters.logs import Files, check_logs
 from lifecycle_adapters.watch import Change, Event, PolicyAction, StopAfter, Watcher
@@ -61,6 +61,7 @@ class Builds:
     def __init__(self) -> None:
         self.statuses: list[str] = ["queued"]
         self.log: str | None = None
+        self.cancelled: Reply | None = None
 
     def __call__(self, seen: Seen) -> Reply:
         match [seen.method, *seen.path.strip("/").split("/")]:
@@ -72,6 +73,8 @@ class Builds:
                 return Reply(body={"id": "1", "status": status, "log": self.log})
             case ["POST", "builds", "1", "rerun"]:
                 return Reply(status=201, body={})
+            case ["POST", "builds", "1", "cancel"] if self.cancelled is not None:
+                return self.cancelled
             case ["POST", "builds", "1", "cancel"]:
                 self.statuses = ["cancelled"]
                 return Reply(status=202, body={})
@@ -128,6 +131,21 @@ def test_a_rerun_is_a_legal_command_whose_wait_passes_over_the_state_before(
 
     assert builds.statuses == ["completed"], "the wait read on until the new run was over"
     assert server.commands == ["POST /builds", "POST /builds/1/rerun"]
+
+
+@pytest.mark.parametrize("answer", [Reply(status=202, body={}), Reply(status=409, body={"detail": "not running"})])
+def test_a_cancel_that_comes_too_late_ends_with_the_run(client: Any, builds: Builds, answer: Reply) -> None:
+    """As at a final state: the command does not stay open, so that the next one can be sent."""
+    builds.statuses = ["building"]
+    build = client.create("main")
+    assert build.status() == "building"
+    builds.statuses, builds.cancelled = ["completed"], answer
+
+    with pytest.raises(TaskEndedFirst) as ended:
+        build.send("cancel")
+
+    assert (ended.value.state, ended.value.took_effect) == ("completed", None if answer.status == 202 else False)
+    assert build.send("rerun").sent
 
 
 def test_a_rerun_that_no_read_saw_at_work_is_over_once_its_output_has_changed(client: Any, builds: Builds) -> None:

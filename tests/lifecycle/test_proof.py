@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lifecycle import CATALOG, Lifecycle, Origin
+from lifecycle import CATALOG, Event, Lifecycle, Origin, State, Transition, Transitions
 from lifecycle.proof import Proof
 
 Declared = Lifecycle[str, str]
@@ -53,3 +53,28 @@ def test_the_kinds_of_proof() -> None:
     assert [each.by_state for each in (dispatch, both, stop)] == [False, False, True]
     assert [each.by_response for each in (dispatch, both, stop)] == [True, False, False]
     assert [each.needs_no_state for each in (dispatch, both, stop)] == [False, True, True]
+
+
+def test_a_reopenable_state_ends_the_commands_that_it_refuses() -> None:
+    build: Declared = Lifecycle(
+        name="build",
+        citation="",
+        states=[State("building", initial=True), State("done", reopenable=True), State("cancelled", reopenable=True)],
+        events=[
+            Event("cancel", Origin.CALLER),
+            Event("rerun", Origin.CALLER, idempotent=False),
+            Event("end", Origin.REMOTE),
+        ],
+        transitions=[
+            Transition("building", "cancel", "cancelled"),
+            Transition("building", "end", "done"),
+            Transitions("*", "rerun", "building"),
+        ],
+    )
+    cancel, rerun = (Proof(lifecycle=build, command=each, by_read=False) for each in ("cancel", "rerun"))
+
+    assert [cancel.is_over_elsewhere(state, "building") for state in ("building", "done", "cancelled")] == [
+        False, True, False,
+    ]  # fmt: skip
+    assert not any(rerun.is_over_elsewhere(state, "done") for state in ("building", "done", "cancelled"))
+    assert not rerun.is_past_target("done", "done")
