@@ -41,22 +41,44 @@ ONE_WAY = {
         argument_checks <- http.declared <- http.retired <- http.binding
         http.arguments, http.declared <- http.authentication <- http.call <- http.binding
         http.misspelt_options, http.responses <- http.call
-        argument_checks <- emulator.*, logs.*
+        argument_checks <- logs.*
         http.http_errors, http.transport_failures <- http.limits <- http.connections <- http.driver
         http.limits, http.redaction <- http.sending
         http.binding <- http.keys <- http.sending, http.client
         http.arguments, http.command_methods, http.driver, http.twins <- http.task_handles <- http.client
         http.task_procedures <- http.task_handles
         http.client, services <- http <- watch.* <- dbos <- cli.*
-        services.registry <- emulator.* <- cli.*
+        argument_checks, http.binding <- emulator.calls, emulator.script <- emulator.call_log, emulator.task_store
+        emulator.call_log, emulator.shapes <- emulator.faults <- emulator.fault_middleware, emulator.webhook_sender
+        emulator.task_store <- emulator.profile, emulator.documents, emulator.fault_middleware, emulator.webhook_sender
+        emulator.shapes <- emulator.documents <- emulator.service
+        emulator.call_log, emulator.profile <- emulator.service, emulator.webhook_sender <- emulator.control
+        emulator.routing, emulator.service <- emulator.control <- emulator.application <- emulator.server <- emulator
+        emulator.fault_middleware, emulator.same_origin, services.registry <- emulator.application
+        emulator <- cli.*
+        emulator.shapes, services.v1, services.v2, services.v3, services.v4 <- services.v2_shapes
+        services.vocabulary <- services.v2_shapes <- services.v3_shapes, services.v4_shapes
+        services.assumptions, services.v2_shapes, emulator.profile, emulator.documents <- services.v1_emulation
+        services.assumptions, services.v2_shapes, emulator.profile, emulator.documents <- services.v2_emulation
+        services.assumptions, services.v3_shapes, emulator.profile, emulator.documents <- services.v3_emulation
+        services.assumptions, services.v4_shapes, emulator.profile, emulator.documents <- services.v4_emulation
+        services.v1_emulation, services.v2_emulation, services.v3_emulation, services.v4_emulation <- services.profiles
+        services.profiles <- emulator.application
         telemetry <- http.task_procedures, http.sending, journal.*
         render <- logs.* <- cli.*
         connection_strings, private_files <- journal.*, logs.* <- cli.*
         spreadsheets <- logs.*, cli.*
-        services.registry, services.browser_use, http.webhook_binding <- webhooks.* <- emulator.*
+        services.registry, services.browser_use, http.webhook_binding <- webhooks.*
+        webhooks.*, http.webhook_binding, services.browser_use <- emulator.webhook_sender
         arrays, journal.*, webhooks.*, machine <- cli.*
     """,
 }
+
+# What a built-in service does in the emulator, and nothing else imports.
+PROFILES = [
+    *(f"lifecycle_adapters.services.v{version}_emulation" for version in (1, 2, 3, 4)),
+    *(f"lifecycle_adapters.services.v{version}_shapes" for version in (2, 3, 4)),
+]
 
 # Who imports what is no part of Python: an optional dependency belongs to the files that are named for it.
 OWNERS = {
@@ -67,6 +89,7 @@ OWNERS = {
         "lifecycle_adapters.emulator",
         "lifecycle_adapters.http.client",
         "lifecycle_adapters.http.task_handles",
+        *PROFILES,
     ],
     "yaml": ["lifecycle.documents"],
     "hypothesis": ["lifecycle.testing"],
@@ -80,7 +103,7 @@ OWNERS = {
         "lifecycle_adapters.emulator",
     ],
     "tenacity": ["lifecycle_adapters.http.client", "lifecycle_adapters.http.driver", "lifecycle_adapters.http.timing"],
-    "fastapi": ["lifecycle_adapters.emulator"],
+    "fastapi": ["lifecycle_adapters.emulator", *PROFILES],
     "starlette": ["lifecycle_adapters.emulator"],
     "uvicorn": ["lifecycle_adapters.emulator"],
     "sqlalchemy": ["lifecycle_adapters.journal"],

@@ -1,23 +1,42 @@
-"""The command `serve`, which runs the emulator of the service. `demo` is in demo.py."""
+"""The command `serve`, which runs the emulator of services. `demo` is in demo.py."""
 
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lifecycle import Lifecycle
 from lifecycle_adapters.cli.assignments import assignments
-from lifecycle_adapters.cli.names import declared
+from lifecycle_adapters.cli.names import api_proposals, declared, declared_service
 from lifecycle_adapters.cli.output import BAD_INPUT, fail, misuse_is_bad_input, say, shown
 
 if TYPE_CHECKING:
-    from lifecycle_adapters.emulator import Webhook
+    from lifecycle_adapters.emulator import Profile, Webhook
+    from lifecycle_adapters.http import HttpBinding
 
 
 def serve(
     *,
+    api: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--api",
+            metavar="SERVICE",
+            help="Service to serve: a name, or a JSON or YAML file. Can be repeated; default: v1 to v4.",
+            autocompletion=api_proposals,
+        ),
+    ] = None,
+    profile: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--profile",
+            metavar="SERVICE=PLACE",
+            help="Profile of one service, imported from a place such as mine.printer:PROFILE. Can be repeated.",
+        ),
+    ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 chooses a free one.")] = 8787,
     pace: Annotated[float, typer.Option(metavar="SECONDS", help="Time that a task stays in each state.")] = 1.0,
     manual: Annotated[
@@ -40,7 +59,7 @@ def serve(
         typer.Option(envvar="LIFECYCLE_WEBHOOK_SECRET", metavar="TEXT", help="Secret that webhooks are signed with."),
     ] = None,
 ) -> None:
-    """Serve v1 to v4 on this machine until Ctrl-C.
+    """Serve v1 to v4, or services of your own, on this machine until Ctrl-C.
 
     The server accepts any API key. It keeps everything in memory and nothing on disk.
     """
@@ -48,8 +67,16 @@ def serve(
 
     target = None if webhook is None else _webhook(webhook, webhook_secret)
     with suppress(KeyboardInterrupt), misuse_is_bad_input():
-        lifecycles = assignments("--lifecycle", lifecycle, _followed)
-        run(port=port, pace_s=pace, manual=manual, lifecycles=lifecycles, webhook=target, on_start=_introduce)
+        run(
+            *(declared_service(each) for each in api or ()),
+            port=port,
+            pace_s=pace,
+            manual=manual,
+            lifecycles=assignments("--lifecycle", lifecycle, _followed),
+            profiles=assignments("--profile", profile, _profile),
+            webhook=target,
+            on_start=partial(_introduce, api or []),
+        )
     say("stopped; nothing was kept", stderr=True)
 
 
@@ -74,17 +101,42 @@ def _followed(given: str) -> tuple[str, Lifecycle[str, str]]:
     return api, declared(name)
 
 
-def _introduce(base_url: str) -> None:
-    from lifecycle_adapters.emulator import NOTICE, PREFIX
-    from lifecycle_adapters.services.browser_use import KEY_VARIABLE
+def _profile(given: str) -> tuple[str, Profile]:
+    """Parse the `SERVICE=MODULE:NAME` of an option; return the service and the imported profile."""
+    from importlib import import_module
 
-    say(("Browser Use Cloud, emulated: ", "bold"), (base_url, "bold green"))
+    api, _, place = given.partition("=")
+    module, colon, name = place.partition(":")
+    if not (api and module and colon and name):
+        fail(f"--profile needs SERVICE=MODULE:NAME, such as printer=mine:PROFILE, not {shown(given)!r}", BAD_INPUT)
+    try:
+        return api, getattr(import_module(module), name)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever a module does when it is imported)
+        fail(f"no profile can be imported from {shown(place)!r}: {type(error).__name__}: {shown(error)}", BAD_INPUT)
+
+
+def _introduce(apis: list[str], base_url: str) -> None:
+    from lifecycle_adapters.emulator import NOTICE, PREFIX
+
+    first = apis[0] if apis else "v2"
+    binding: HttpBinding[Any, Any] = declared_service(first)
+    key = "" if binding.key_variable is None else f" {binding.key_variable.name}=any"
+    say((f"{', '.join(apis) or 'Browser Use Cloud'}, emulated: ", "bold"), (base_url, "bold green"))
     say(NOTICE)
     say()
     say("In another terminal, with any key:")
-    say(f"  export LIFECYCLE_BASE_URL={base_url} {KEY_VARIABLE.name}=any")
-    say('  lifecycle create --api v2 "Find the cheapest flight"')
+    say(f"  export LIFECYCLE_BASE_URL={base_url}{key}")
+    say(f"  lifecycle create --api {first}{_example(binding)}")
     say()
-    say(f"In Python: Client('v2', base_url={base_url!r}, api_key='any')")
+    python = repr(first) if first == binding.name else f"HttpBinding.from_file({first!r})"
+    api_key = "" if binding.authentication is None else ", api_key='any'"
+    say(f"In Python: Client({python}, base_url={base_url!r}{api_key})")
     say(f"Control calls (remote events, faults): {base_url}{PREFIX}/docs")
     say("Ctrl-C ends it.")
+
+
+def _example(binding: HttpBinding[Any, Any]) -> str:
+    """Return the arguments of a create as one would type them."""
+    task = "" if binding.task_field is None else ' "Find the cheapest flight"'
+    fields = [name for name in binding.create.required_fields if name != binding.task_field]
+    return task + "".join(f" --field {name}=..." for name in fields)

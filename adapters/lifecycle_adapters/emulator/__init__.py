@@ -1,12 +1,13 @@
-"""An offline server that emulates Browser Use Cloud v1 to v4 over the declared lifecycles.
+"""An offline server that emulates services: any binding makes one, from its calls and its lifecycle alone.
 
-    with Emulator(pace_s=0.05) as emulator:
-        client = Client("v2", base_url=emulator.base_url, api_key="any")
+    with Emulator(PRINTER, pace_s=0.05) as emulator:
+        client = Client(PRINTER, base_url=emulator.base_url, api_key="any")
 
-task_store.py holds the tasks and applies their transitions; script.py declares the remote events that a task takes by
-itself; v1_service.py to v4_service.py handle the calls; fault_middleware.py records the calls and injects faults;
-webhook_sender.py sends status changes; control.py serves the control calls for tests; server.py runs the server.
-assumptions.py lists the behaviour that no document describes.
+task_store.py holds the tasks and applies their transitions; script.py says which remote events a task takes by itself;
+calls.py tells which call a request is; service.py responds, with what documents.py makes of the binding and what a
+profile (profile.py) adds; fault_middleware.py records the calls and injects faults; webhook_sender.py sends status
+changes; control.py serves the control calls for tests; server.py runs the server. The profiles of the built-in services
+are in services/.
 
 The emulator keeps everything in memory and writes nothing to disk. It needs the extra `emulator`.
 """
@@ -24,9 +25,22 @@ except ImportError as error:
 
 from lifecycle_adapters.emulator.application import EmulatorApp, create_app
 from lifecycle_adapters.emulator.call_log import RecordedCall
-from lifecycle_adapters.emulator.control import NOTICE, PREFIX, TaskView
+from lifecycle_adapters.emulator.calls import PREFIX
+from lifecycle_adapters.emulator.control import NOTICE, TaskView
 from lifecycle_adapters.emulator.fault_middleware import ConnectionDropped
 from lifecycle_adapters.emulator.faults import CallFault, FaultKind
+from lifecycle_adapters.emulator.profile import (
+    Change,
+    NewTask,
+    OpenCall,
+    Operation,
+    Profile,
+    Refusal,
+    Tasks,
+    View,
+    field_error,
+    new_uuid,
+)
 from lifecycle_adapters.emulator.server import Emulator, EmulatorNotRunning, serve
 from lifecycle_adapters.emulator.task_store import UnknownTask
 from lifecycle_adapters.emulator.webhook_sender import Attempt, SentWebhook, Webhook, WebhookFault, WebhookFaultKind
@@ -36,19 +50,29 @@ __all__ = [
     "PREFIX",
     "Attempt",
     "CallFault",
+    "Change",
     "ConnectionDropped",
     "Emulator",
     "EmulatorApp",
     "EmulatorNotRunning",
     "FaultKind",
+    "NewTask",
+    "OpenCall",
+    "Operation",
+    "Profile",
     "RecordedCall",
+    "Refusal",
     "SentWebhook",
     "TaskView",
+    "Tasks",
     "UnknownTask",
+    "View",
     "Webhook",
     "WebhookFault",
     "WebhookFaultKind",
     "create_app",
+    "field_error",
+    "new_uuid",
     "serve",
 ]
 

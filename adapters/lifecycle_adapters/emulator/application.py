@@ -1,42 +1,37 @@
-"""The emulator as one ASGI application: all API versions, the control calls, and the fault middleware."""
+"""The emulator as one ASGI application: its services, the control calls, and the fault middleware."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import FastAPI
 from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from lifecycle import Lifecycle
 from lifecycle_adapters.argument_checks import require
 from lifecycle_adapters.emulator.call_log import CallLog
-from lifecycle_adapters.emulator.calls import BINDINGS, binding_of
-from lifecycle_adapters.emulator.control import NOTICE, PREFIX, Control, control_app
+from lifecycle_adapters.emulator.calls import PREFIX, Calls
+from lifecycle_adapters.emulator.control import NOTICE, Control, control_app
 from lifecycle_adapters.emulator.fault_middleware import FaultMiddleware
-from lifecycle_adapters.emulator.faults import CallFault, Faults
+from lifecycle_adapters.emulator.faults import CallFault, Faults, require_call
+from lifecycle_adapters.emulator.profile import Profile
 from lifecycle_adapters.emulator.routing import not_allowed
 from lifecycle_adapters.emulator.same_origin import refusal
-from lifecycle_adapters.emulator.service import Service
+from lifecycle_adapters.emulator.service import Reads, Service
 from lifecycle_adapters.emulator.task_store import EmulatedClock, TaskStore
-from lifecycle_adapters.emulator.v1_service import V1Service
-from lifecycle_adapters.emulator.v2_service import V2Service, V2SessionService
-from lifecycle_adapters.emulator.v3_service import V3Service
-from lifecycle_adapters.emulator.v4_service import V4Service
 from lifecycle_adapters.emulator.webhook_sender import Webhook, WebhookSender
 from lifecycle_adapters.http.binding import HttpBinding
-from lifecycle_adapters.services.v1 import V1
-from lifecycle_adapters.services.v2 import V2, V2_SESSION
-from lifecycle_adapters.services.v3 import V3
-from lifecycle_adapters.services.v4 import V4
+from lifecycle_adapters.services.registry import BUILT_IN, service
 
 
 class EmulatorApp:
-    """An ASGI application that responds as Browser Use Cloud does, to requests from this machine only.
+    """An ASGI application that responds as its services do, to requests from this machine only.
 
     `control` serves the control calls; `middleware` receives every call first. The application refuses a request whose
     host is not 127.0.0.1, localhost or [::1], and a request from a web page of another origin.
@@ -53,56 +48,89 @@ class EmulatorApp:
 
 
 def create_app(
-    *,
+    *apis: str | HttpBinding[Any, Any],
     pace_s: float = 1.0,
     manual: bool = False,
     lifecycles: Mapping[str, Lifecycle[Any, Any]] | None = None,
+    profiles: Mapping[str, Profile] | None = None,
     api_key: str | None = None,
     webhook: Webhook | None = None,
 ) -> EmulatorApp:
     """Return the emulator as an ASGI application, with no tasks in it.
 
     Args:
+        apis: the services to emulate, by their names or bindings; none for all built-in ones. The service of the
+            sessions that tasks run in is added.
         pace_s: seconds that a task stays in each state before its script's next event, 0 or more.
         manual: if true, tasks run no script and change by commands and control calls only.
-        lifecycles: the lifecycle of each service's tasks, by the service's name: `{"v1": V1}`; default: its own.
+        lifecycles: the lifecycle of each service's tasks, by the service's name: `{"printer": MINIMAL}`; default: its
+            own.
+        profiles: what a service does beyond its binding, by the service's name; built-in ones have their own.
         api_key: the only valid key; if omitted, every key that is not empty is valid.
         webhook: receiver of status changes; if omitted, no webhook is sent.
     Raises:
-        UnknownName: `lifecycles` names an unknown service.
-        ValueError: the pace is negative or not finite, or a lifecycle has a state or a command that its service
-            does not have.
+        UnknownName: `apis`, `lifecycles` or `profiles` names an unknown service.
+        TypeError: a service is neither a name nor a binding, or a lifecycle or a profile is none.
+        ValueError: the pace is negative or not finite, a lifecycle has a state or a command that its service
+            does not have, two services have a name or a call in common, or a binding has a `state_of` and no profile
+            says how each state looks.
     """
     clock = EmulatedClock(monotonic=time.monotonic, started_at=datetime.now(UTC))
     store = TaskStore(clock=clock, pace_s=None if manual else pace_s)
-    faults: Faults[CallFault] = Faults()
-    call_log, webhooks = CallLog(), WebhookSender(store, initial=webhook)
-    followed = _lifecycles(lifecycles or {})
-    control = Control(store, faults, call_log, webhooks, {api: lifecycle.name for api, lifecycle in followed.items()})
-
-    def settings(binding: HttpBinding[Any, Any]) -> dict[str, Any]:
-        return {"binding": binding, "lifecycle": followed[binding.name], "api_key": api_key}
-
-    sessions = V2SessionService(store, **settings(V2_SESSION))
-    services = (
-        V1Service(store, **settings(V1)),
-        V2Service(store, sessions=sessions, **settings(V2)),
-        sessions,
-        V3Service(store, **settings(V3)),
-        V4Service(store, **settings(V4)),
+    calls = Calls(_bindings(apis))
+    followed = _lifecycles(calls, lifecycles or {})
+    known = _profiles(calls, profiles or {})
+    services = {
+        binding.name: Service(
+            binding,
+            profile=known.get(binding.name, Profile()),
+            lifecycle=followed[binding.name],
+            store=store,
+            api_key=api_key,
+        )
+        for binding in calls.bindings
+    }
+    for each in services.values():
+        companions = _companions(each.binding)
+        each.companion = services[companions[0].name] if companions else None
+    webhooks = WebhookSender(
+        store,
+        lifecycles={name: each.binding.lifecycle for name, each in services.items() if each.profile.sends_webhooks},
+        initial=webhook,
     )
-    app = _ServiceApp(services, webhooks)
-    app.mount(PREFIX, control_app(control))
-    return EmulatorApp(FaultMiddleware(app, clock=clock, call_log=call_log, faults=faults), control)
+    faults: Faults[CallFault] = Faults(lambda fault: require_call(calls, fault))
+    call_log = CallLog()
+    names = {api: each.name for api, each in followed.items()}
+    control = Control(store, calls=calls, faults=faults, call_log=call_log, webhooks=webhooks, lifecycles=names)
+    app = _ServiceApp([*services.values()], webhooks, control)
+    reads = Reads(app, [*services.values()])
+    middleware = FaultMiddleware(reads, calls=calls, clock=clock, call_log=call_log, faults=faults)
+    return EmulatorApp(middleware, control)
 
 
-def _lifecycles(given: Mapping[str, Lifecycle[Any, Any]]) -> dict[str, Lifecycle[Any, Any]]:
+def _bindings(apis: Sequence[str | HttpBinding[Any, Any]]) -> list[HttpBinding[Any, Any]]:
+    """Return the bindings of these services, each followed by those of its sessions."""
+    found: list[HttpBinding[Any, Any]] = []
+    for api in apis or BUILT_IN:
+        require(api, str | HttpBinding, "a service must be a name such as 'printer', or an HttpBinding")
+        found.append(service(api) if isinstance(api, str) else api)
+    for binding in found:  # it grows meanwhile: a companion can have one, too
+        found.extend(each for each in _companions(binding) if not any(each is other for other in found))
+    return found
+
+
+def _companions(binding: HttpBinding[Any, Any]) -> list[HttpBinding[Any, Any]]:
+    sessions = [] if binding.session is None else [binding.session]
+    return [*sessions, *(proof.binding for proof in binding.proofs.values() if proof.binding not in sessions)]
+
+
+def _lifecycles(calls: Calls, given: Mapping[str, Lifecycle[Any, Any]]) -> dict[str, Lifecycle[Any, Any]]:
     """Return the lifecycle of each service's tasks, by the service's name."""
-    require(given, Mapping, "lifecycles must be a mapping of services to lifecycles, such as {'v1': V1}")
+    require(given, Mapping, "lifecycles must be a mapping of services to lifecycles, such as {'printer': MINIMAL}")
     for api in given:
-        binding_of(api)
-    followed = {binding.name: binding.governed_by(given.get(binding.name)) for binding in BINDINGS}
-    for binding in BINDINGS:
+        calls.binding(api)
+    followed = {binding.name: binding.governed_by(given.get(binding.name)) for binding in calls.bindings}
+    for binding in calls.bindings:
         theirs = {state.name for state in binding.lifecycle.states}
         if foreign := [str(state.name) for state in followed[binding.name].states if state.name not in theirs]:
             what = f"{binding.name!r} has no state {', '.join(map(repr, foreign))}"
@@ -110,26 +138,39 @@ def _lifecycles(given: Mapping[str, Lifecycle[Any, Any]]) -> dict[str, Lifecycle
     return followed
 
 
-class _ServiceApp(FastAPI):
-    """The emulated service: the calls of all versions, with one OpenAPI document."""
+def _profiles(calls: Calls, given: Mapping[str, Profile]) -> dict[str, Profile]:
+    """Return the profiles by the services' names: the given ones, and those of built-in services."""
+    from lifecycle_adapters.services.profiles import PROFILES  # here, because these modules import this package
 
-    def __init__(self, services: tuple[Service, ...], webhooks: WebhookSender) -> None:
+    require(given, Mapping, "profiles must be a mapping of services to profiles, such as {'printer': Profile(...)}")
+    for api, profile in given.items():
+        calls.binding(api)
+        require(profile, Profile, "a profile must be a Profile, such as Profile(page_size=5)")
+    built_in = {binding.name for binding in calls.bindings if any(binding is each for each in BUILT_IN)}
+    return {name: profile for name, profile in PROFILES.items() if name in built_in} | dict(given)
+
+
+class _ServiceApp(FastAPI):
+    """The emulated services, with one OpenAPI document, and the control calls."""
+
+    def __init__(self, services: Sequence[Service], webhooks: WebhookSender, control: Control) -> None:
         @asynccontextmanager
         async def sending(_: FastAPI) -> AsyncGenerator[None]:
             webhooks.start()
             yield
             await webhooks.close()
 
-        super().__init__(
-            title="Browser Use Cloud, emulated",
-            description=f"Calls of v1 to v4 that concern tasks, runs and sessions. {NOTICE}",
-            version="0",
-            lifespan=sending,
-        )
+        names = ", ".join(each.binding.name for each in services)
+        super().__init__(title=f"{names}, emulated", description=NOTICE, version="0", lifespan=sending)
         self._services = services
-        for service in services:
-            self.router.routes.extend(service.routes())
-        self.add_api_route("/", _index, include_in_schema=False)
+        routes: list[BaseRoute] = self.router.routes
+        own_pages = [*routes]
+        routes.clear()
+        self.mount(PREFIX, control_app(control))
+        for each in services:  # before the emulator's own pages: a service may have the same paths
+            routes.extend(each.routes())
+        self.add_api_route("/", self._index, include_in_schema=False)
+        routes.extend(own_pages)
         self.add_exception_handler(405, not_allowed)
 
     def openapi(self) -> dict[str, Any]:
@@ -137,16 +178,18 @@ class _ServiceApp(FastAPI):
         if self.openapi_schema is None:
             document = super().openapi()
             parts = document["components"]
-            parts["securitySchemes"] = {service.scheme_name: service.scheme for service in self._services}
-            for service in self._services:
-                states = parts["schemas"][type(service.binding.lifecycle.initial).__name__]
-                states["enum"] = [str(state.name) for state in service.lifecycle.states]
-                service.add_links(document)
+            schemes = {name: scheme for each in self._services for name, scheme in each.security_schemes.items()}
+            if schemes:
+                parts["securitySchemes"] = schemes
+            for each in self._services:
+                states = parts["schemas"].get(type(each.binding.lifecycle.initial).__name__)
+                if states is not None:
+                    states["enum"] = [str(state.name) for state in each.lifecycle.states]
+                each.add_links(document)
         assert self.openapi_schema is not None
         return self.openapi_schema
 
-
-async def _index() -> Response:
-    """Return a short description for a person who opens the URL in a browser."""
-    text = f"Browser Use Cloud, emulated.\n\n{NOTICE}\n\nThe service: /docs\nControl calls: {PREFIX}/docs\n"
-    return PlainTextResponse(text)
+    async def _index(self) -> Response:
+        """Return a short description for a person who opens the URL in a browser."""
+        text = f"{self.title}.\n\n{NOTICE}\n\nThe services: /docs\nControl calls: {PREFIX}/docs\n"
+        return PlainTextResponse(text)

@@ -18,6 +18,10 @@ MAX_RECORDED = 10_000
 """Number of calls that the call log keeps; also the number of webhooks that the webhook sender keeps."""
 
 
+RECEIVED = "emulator.received"
+"""Key in the ASGI scope under which a service finds the `ReceivedCall`."""
+
+
 @dataclass(slots=True)
 class RecordedCall:
     """One call: its request and the outcome.
@@ -44,6 +48,15 @@ class RecordedCall:
     applied: bool = False
     status_code: int | None = None
     fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedCall:
+    """A call on its path to a service: what it is, its decoded body, and its entry in the log, to be completed."""
+
+    identity: Identity
+    body: Any
+    entry: RecordedCall
 
 
 class CallLog:

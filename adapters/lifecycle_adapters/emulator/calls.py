@@ -8,23 +8,21 @@ the emulator holds a second copy of a path, a method or an action.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from functools import lru_cache
+from typing import Any
 from urllib.parse import parse_qsl
 
 from lifecycle.errors import UnknownName
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call
-from lifecycle_adapters.services.v1 import V1
-from lifecycle_adapters.services.v2 import V2, V2_SESSION
-from lifecycle_adapters.services.v3 import V3
-from lifecycle_adapters.services.v4 import V4
+from lifecycle_adapters.http.requests import ID
 
-BINDINGS: tuple[HttpBinding[Any, Any], ...] = (V1, V2, V2_SESSION, V3, V4)
-"""The bindings of all emulated APIs, in the order in which a request is looked up."""
-
-_ID = "{id}"
+PREFIX = "/_emulator"
+"""What the paths of the control calls begin with."""
+_PLACEHOLDER = re.compile(r"(\{\w+\})")
+_OWN_PAGES = frozenset({"/", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,99 +46,146 @@ class _KnownCall:
     call: Call
     is_command: bool
     path: re.Pattern[str]
-    details: int  # number of fields in its template; the call with the most fields wins if several match
+    query: dict[str, str]
+    body: dict[str, Any]
+    rank: tuple[int, int]  # the values in its templates, the characters of its path; the highest wins if several match
 
 
-def binding_of(api: str) -> HttpBinding[Any, Any]:
-    """Return the binding of an emulated API. Raises UnknownName."""
-    for binding in BINDINGS:
-        if binding.name == api:
-            return binding
-    raise UnknownName("service", api, known=[binding.name for binding in BINDINGS], where="emulator")
+class Calls:
+    """The calls of several bindings, in the order in which a request is looked up.
 
-
-def api_at(path: str) -> str | None:
-    """Return the name of the API whose base path begins the path, or None."""
-    return next((binding.name for binding in BINDINGS if path.startswith(binding.base_path + "/")), None)
-
-
-def identify(method: str, path: str, query: str = "", body: Any = None) -> Identity | None:
-    """Return the identity of a request, or None for a path outside the APIs.
-
-    Args:
-        method: the HTTP method, in capitals.
-        path: the decoded path, without the query.
-        query: the raw query string.
-        body: the decoded JSON body; a body that is not an object has no fields.
+    Raises:
+        ValueError: two bindings have the same name, or a call of the same method and path.
     """
-    api = api_at(path)
-    if api is None:
-        return None
-    fields: Mapping[str, Any] | None = None
-    for known in _KNOWN.get(method, ()):
-        at = known.path.fullmatch(path)
-        if at is None:
-            continue
-        if known.details and fields is None:
-            fields = {**dict(parse_qsl(query)), **_object(body)}
-        task_id = _fit(known.call, at.groupdict().get("id"), fields or {})
-        if task_id is not _UNFIT:
-            command = known.name if known.is_command else None
-            return Identity(known.api, known.name, command, cast("str | None", task_id))
-    return Identity(api)
+
+    def __init__(self, bindings: Sequence[HttpBinding[Any, Any]]) -> None:
+        self.bindings = tuple(bindings)
+        self._bindings = {binding.name: binding for binding in bindings}
+        if len(self._bindings) < len(self.bindings):
+            raise ValueError("two services have the same name: give each an emulator of its own")
+        longest_first = sorted(self.bindings, key=lambda binding: -len(binding.base_path))
+        self._starts = [(binding.base_path + "/", binding.name) for binding in longest_first]
+        known = [each for binding in bindings for each in _calls_of(binding)]
+        _require_distinct(known)
+        self._known: dict[str, list[_KnownCall]] = {}
+        for each in sorted(known, key=lambda each: each.rank, reverse=True):
+            self._known.setdefault(each.call.method, []).append(each)
+
+    def binding(self, api: str) -> HttpBinding[Any, Any]:
+        """Return the binding of an API. Raises UnknownName."""
+        try:
+            return self._bindings[api]
+        except KeyError:
+            raise UnknownName("service", api, known=self._bindings, where="emulator") from None
+
+    def api_at(self, path: str) -> str | None:
+        """Return the name of the API whose base path begins the path, None for the emulator's own pages and others."""
+        if path.startswith(PREFIX + "/") or path == PREFIX:
+            return None
+        api = next((name for start, name in self._starts if path.startswith(start)), None)
+        return None if path in _OWN_PAGES and not self._is_path(path) else api
+
+    def identify(self, method: str, path: str, query: str = "", body: Any = None) -> Identity | None:
+        """Return the identity of a request, or None for a path outside the APIs.
+
+        Args:
+            method: the HTTP method, in capitals.
+            path: the decoded path, without the query.
+            query: the raw query string.
+            body: the decoded JSON body; a body that is not an object matches only calls without a body's template.
+        """
+        api = self.api_at(path)
+        if api is None:
+            return None
+        parameters: dict[str, str] | None = None
+        for known in self._known.get(method, ()):
+            at = known.path.fullmatch(path)
+            if at is None:
+                continue
+            if parameters is None:
+                parameters = dict(parse_qsl(query)) if query else {}
+            ids = set(at.groupdict().values())
+            fits = _fits(known.query, parameters, ids) and (not known.body or _fits(known.body, body, ids))
+            if fits and len(ids) < 2:
+                command = known.name if known.is_command else None
+                return Identity(known.api, known.name, command, next(iter(ids), None))
+        return Identity(api)
+
+    def commands(self, api: str | None = None) -> list[str]:
+        """Return the commands of all APIs without duplicates, or those of one API. Raises UnknownName."""
+        bindings = self.bindings if api is None else [self.binding(api)]
+        return list(dict.fromkeys(str(command) for binding in bindings for command in binding.commands))
+
+    def methods(self, api: str | None = None) -> list[str]:
+        """Return the HTTP methods of the calls of all APIs, in capitals and sorted, or those of one API."""
+        return sorted(method for method, calls in self._known.items() if any(api in (None, call.api) for call in calls))
+
+    def _is_path(self, path: str) -> bool:
+        return any(each.path.fullmatch(path) for calls in self._known.values() for each in calls)
 
 
-_UNFIT = object()
+def named_calls(binding: HttpBinding[Any, Any]) -> dict[str, Call]:
+    """Return the calls of a binding by their names: create, status, details, list, and the commands."""
+    listing = {} if binding.listing is None else {"list": binding.listing.call}
+    reads = {"status": binding.status, "details": binding.details, **listing}
+    return {"create": binding.create, **reads, **{str(name): call for name, call in binding.commands.items()}}
 
 
-def _fit(call: Call, task_id: str | None, fields: Mapping[str, Any]) -> object:
-    """Return the task's id if the request's fields match the call's template, otherwise `_UNFIT`."""
-    for name, value in {**call.query, **(call.body or {})}.items():
-        given = fields.get(name)
-        if value == _ID and isinstance(given, str):
-            task_id = given
-        elif given != value:
-            return _UNFIT
-    return task_id
+def _calls_of(binding: HttpBinding[Any, Any]) -> Iterator[_KnownCall]:
+    for name, call in named_calls(binding).items():
+        query, body = dict(call.query), dict(call.body or {})
+        rank = len(query) + sum(1 for _ in _values(body)), len(_PLACEHOLDER.sub("", call.path))
+        path = _pattern(binding.base_path + call.path, "[^/]+")
+        yield _KnownCall(binding.name, name, call, name in binding.commands, path, query, body, rank)
 
 
-def _object(body: Any) -> Mapping[str, Any]:
-    return cast("Mapping[str, Any]", body) if isinstance(body, dict) else {}
+def _require_distinct(known: Iterable[_KnownCall]) -> None:
+    owners: dict[tuple[str, str], str] = {}
+    for each in known:
+        owner = owners.setdefault((each.call.method, each.path.pattern), each.api)
+        if owner != each.api:
+            what = f"{owner!r} and {each.api!r} both have the call {each.call.method} {each.call.path}"
+            raise ValueError(f"{what}: give each service an emulator of its own")
 
 
-def _all_known() -> Iterator[_KnownCall]:
-    for binding in BINDINGS:
-        reads = {"status": binding.status, "details": binding.details, "create": binding.create}
-        if binding.listing is not None:
-            reads["list"] = binding.listing.call
-        for name, call in reads.items():
-            yield _known(binding, name, call, is_command=False)
-        for command, call in binding.commands.items():
-            yield _known(binding, str(command), call, is_command=True)
+def _values(template: Any) -> Iterator[Any]:
+    match template:
+        case {**fields}:
+            for item in fields.values():
+                yield from _values(item)
+        case [*items]:
+            for item in items:
+                yield from _values(item)
+        case _:
+            yield template
 
 
-def _known(binding: HttpBinding[Any, Any], name: str, call: Call, *, is_command: bool) -> _KnownCall:
-    path = re.escape(binding.base_path + call.path).replace(re.escape(_ID), "(?P<id>[^/]+)")
-    details = len(call.query) + len(call.body or {})
-    return _KnownCall(binding.name, name, call, is_command, re.compile(path), details)
+def _fits(template: Any, given: Any, ids: set[str]) -> bool:
+    """Return whether a value matches a template, and add the task's ids that it has; further fields do no harm."""
+    match template, given:
+        case str(), str():
+            at = _pattern(template, r"[\s\S]*").fullmatch(given)
+            ids.update(() if at is None else at.groupdict().values())
+            return at is not None
+        case {**fields}, {**has}:
+            return all(name in has and _fits(item, has[name], ids) for name, item in fields.items())
+        case [*items], [*values]:
+            pairs = zip(items, values, strict=False)
+            return len(items) == len(values) and all(_fits(item, value, ids) for item, value in pairs)
+        case _:
+            return type(given) is type(template) and given == template
 
 
-def _by_method() -> dict[str, list[_KnownCall]]:
-    known: dict[str, list[_KnownCall]] = {}
-    for each in sorted(_all_known(), key=lambda each: -each.details):
-        known.setdefault(each.call.method, []).append(each)
-    return known
-
-
-_KNOWN = _by_method()
-
-
-def commands(api: str | None = None) -> list[str]:
-    """Return the commands of all APIs without duplicates, or those of one API."""
-    bindings = [binding for binding in BINDINGS if api in (None, binding.name)]
-    return list(dict.fromkeys(str(command) for binding in bindings for command in binding.commands))
-
-
-def methods(api: str | None = None) -> list[str]:
-    """Return the HTTP methods of the calls of all APIs, in capitals and sorted, or those of one API."""
-    return sorted(method for method, calls in _KNOWN.items() if any(api in (None, call.api) for call in calls))
+@lru_cache(maxsize=1024)
+def _pattern(template: str, value: str) -> re.Pattern[str]:
+    """Return the pattern of a template's text: `{id}` is the group `id`, every other placeholder any value."""
+    parts = _PLACEHOLDER.split(template)
+    first = parts.index(ID) if ID in parts else -1
+    patterns = (
+        re.escape(part) if not number % 2
+        else f"(?P<id>{value})" if number == first
+        else "(?P=id)" if part == ID
+        else value
+        for number, part in enumerate(parts)
+    )  # fmt: skip
+    return re.compile("".join(patterns))

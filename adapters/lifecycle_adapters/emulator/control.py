@@ -17,23 +17,17 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
-from lifecycle.errors import IllegalTransition
+from lifecycle.errors import IllegalTransition, UnknownName
 from lifecycle.table import Origin
 from lifecycle_adapters.emulator.call_log import CallLog, RecordedCall
-from lifecycle_adapters.emulator.calls import binding_of
-from lifecycle_adapters.emulator.faults import Api, CallFault, Faults
+from lifecycle_adapters.emulator.calls import Calls
+from lifecycle_adapters.emulator.faults import CallFault, Faults
 from lifecycle_adapters.emulator.routing import not_allowed
+from lifecycle_adapters.emulator.script import require_remote
 from lifecycle_adapters.emulator.shapes import Detail, Number, require_document
-from lifecycle_adapters.emulator.task_store import (
-    LONGEST_ADVANCE_S,
-    EmulatedTask,
-    TaskStore,
-    UnknownTask,
-    require_remote,
-)
+from lifecycle_adapters.emulator.task_store import LONGEST_ADVANCE_S, EmulatedTask, TaskStore, UnknownTask
 from lifecycle_adapters.emulator.webhook_sender import SentWebhook, Webhook, WebhookFault, WebhookSender, WebhookTarget
 
-PREFIX = "/_emulator"
 NOTICE = "The emulator keeps everything in memory and nothing on disk: its data ends with its process."
 
 
@@ -50,7 +44,7 @@ class TaskView(BaseModel):
     """A task, a run or a session in the emulator.
 
     `allowed` lists the events that its lifecycle allows now, `remote` those of them that can be fired, `script` the
-    remote events that it will still take by itself. `session` is the id of its v2 session.
+    remote events that it will still take by itself. `session` is the id of the session that it runs in.
     """
 
     id: str
@@ -102,6 +96,8 @@ class Control:
     def __init__(
         self,
         store: TaskStore,
+        *,
+        calls: Calls,
         faults: Faults[CallFault],
         call_log: CallLog,
         webhooks: WebhookSender,
@@ -111,6 +107,7 @@ class Control:
         self.faults = faults
         self.call_log = call_log
         self.webhooks = webhooks
+        self.calls = calls
         self.lifecycles = lifecycles
 
     def about(self) -> About:
@@ -121,7 +118,7 @@ class Control:
     def tasks(self, api: str | None = None) -> list[TaskView]:
         """Return the present tasks, runs and sessions, newest first, of all APIs or of one. Raises UnknownName."""
         if api is not None:
-            binding_of(api)
+            self.calls.binding(api)
         return [self._view(task) for task in self.store.tasks(api)]
 
     def task(self, task_id: str) -> TaskView:
@@ -209,6 +206,15 @@ def _refusals() -> Generator[None]:
         raise HTTPException(400, str(error)) from error
 
 
+@contextmanager
+def _names_in(place: str) -> Generator[None]:
+    """Map an unknown name in the query or the body to a 422, as another invalid field."""
+    try:
+        yield
+    except UnknownName as error:
+        raise RequestValidationError([{"loc": (place,), "msg": str(error), "type": "value_error"}]) from error
+
+
 class _Strict(APIRoute):
     """A route that checks the body first, because FastAPI's errors repeat values that JSON cannot hold."""
 
@@ -229,9 +235,34 @@ async def _invalid(_: Request, error: Exception) -> Response:
     return JSONResponse({"detail": [{name: each[name] for name in ("loc", "msg", "type")} for each in found]}, 422)
 
 
+class _ControlApp(FastAPI):
+    """The application of the control calls, whose document lists the names of the emulated services."""
+
+    def __init__(self, calls: Calls) -> None:
+        super().__init__(
+            title="Emulator control", description=NOTICE, generate_unique_id_function=lambda route: route.name
+        )
+        self._calls = calls
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document."""
+        if self.openapi_schema is None:
+            document = super().openapi()
+            apis = [binding.name for binding in self._calls.bindings]
+            names = {"api": apis, "command": self._calls.commands(), "method": self._calls.methods()}
+            schemas = document["components"]["schemas"]
+            fields = [*schemas["CallFault"]["properties"].items(), *schemas["WebhookFault"]["properties"].items()]
+            parameters = document["paths"]["/tasks"]["get"]["parameters"]
+            for name, schema in (*fields, *((each["name"], each["schema"]) for each in parameters)):
+                if name in names:
+                    schema["anyOf"][0]["enum"] = names[name]
+        assert self.openapi_schema is not None
+        return self.openapi_schema
+
+
 def control_app(control: Control) -> FastAPI:
     """Return the application of the control calls, to be mounted at `PREFIX`."""
-    app = FastAPI(title="Emulator control", description=NOTICE, generate_unique_id_function=lambda route: route.name)
+    app = _ControlApp(control.calls)
     app.router.route_class = _Strict
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(405, not_allowed)
@@ -241,8 +272,9 @@ def control_app(control: Control) -> FastAPI:
         return control.about()
 
     @app.get("/tasks")
-    async def tasks(api: Annotated[Api | None, Query()] = None) -> list[TaskView]:
-        return control.tasks(api)
+    async def tasks(api: Annotated[str | None, Query()] = None) -> list[TaskView]:
+        with _names_in("query"):
+            return control.tasks(api)
 
     @app.get("/tasks/{task_id}", responses=_refused(404))
     async def task(task_id: str) -> TaskView:
@@ -265,7 +297,8 @@ def control_app(control: Control) -> FastAPI:
 
     @app.post("/faults", status_code=201, responses=_refused(400))
     async def arm(body: CallFault) -> CallFault:
-        control.faults.arm(body)
+        with _names_in("body"):
+            control.faults.arm(body)
         return body
 
     @app.delete("/faults", status_code=204)
@@ -299,7 +332,8 @@ def control_app(control: Control) -> FastAPI:
 
     @app.post("/webhook/faults", status_code=201, responses=_refused(400))
     async def arm_webhook(body: WebhookFault) -> WebhookFault:
-        control.webhooks.faults.arm(body)
+        with _names_in("body"):
+            control.webhooks.faults.arm(body)
         return body
 
     @app.delete("/webhook/faults", status_code=204)

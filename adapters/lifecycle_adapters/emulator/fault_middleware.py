@@ -1,6 +1,6 @@
 """ASGI middleware before the service: it records every call and injects the armed faults.
 
-The service (application.py) does not know of faults. Requests outside the APIs (control calls, the OpenAPI document)
+The services do not know of faults. Requests outside the APIs (control calls, the OpenAPI document)
 pass through unrecorded.
 """
 
@@ -17,14 +17,11 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lifecycle.errors import AdapterError
-from lifecycle_adapters.emulator.call_log import CallLog, RecordedCall
-from lifecycle_adapters.emulator.calls import api_at, identify
+from lifecycle_adapters.emulator.call_log import RECEIVED, CallLog, ReceivedCall, RecordedCall
+from lifecycle_adapters.emulator.calls import Calls
 from lifecycle_adapters.emulator.faults import CallFault, FaultKind, Faults
 from lifecycle_adapters.emulator.shapes import document_of
 from lifecycle_adapters.emulator.task_store import EmulatedClock
-
-RECORDED_CALL = "emulator.recorded_call"
-"""Key in the ASGI scope under which the service finds the call log's entry of the current call."""
 
 _WITHOUT_BODY = frozenset({204, 205, 304})
 _NOT_HANDLED = frozenset({FaultKind.STATUS, FaultKind.DROP_BEFORE})
@@ -39,8 +36,11 @@ class ConnectionDropped(AdapterError):
 class FaultMiddleware:
     """An ASGI application that passes calls to the service unless an armed fault matches."""
 
-    def __init__(self, service: ASGIApp, *, clock: EmulatedClock, call_log: CallLog, faults: Faults[CallFault]) -> None:
+    def __init__(
+        self, service: ASGIApp, *, calls: Calls, clock: EmulatedClock, call_log: CallLog, faults: Faults[CallFault]
+    ) -> None:
         self._service = service
+        self._calls = calls
         self._clock = clock
         self._call_log = call_log
         self._faults = faults
@@ -53,7 +53,7 @@ class FaultMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
-        if scope["type"] != "http" or api_at(scope["path"]) is None:
+        if scope["type"] != "http" or self._calls.api_at(scope["path"]) is None:
             await self._service(scope, receive, send)
             return
         try:
@@ -62,20 +62,22 @@ class FaultMiddleware:
         except ConnectionDropped:
             return  # the caller disconnected before the call was complete
         receive = _replay(body, receive)
-        call = scope[RECORDED_CALL] = self._open(scope, body)
+        scope[RECEIVED] = received = self._open(scope, body)
+        call = received.entry
         fault = self._faults.pop(call)
         if fault is None:
             await self._service(scope, receive, _recording(call, send))
         else:
             await self._inject(fault, call, scope, receive, send)
 
-    def _open(self, scope: Scope, body: bytes) -> RecordedCall:
+    def _open(self, scope: Scope, body: bytes) -> ReceivedCall:
         method, path, query = scope["method"], scope["path"], scope["query_string"].decode("latin-1")
         document = _decoded(body)
-        identity = identify(method, path, query, document)
+        identity = self._calls.identify(method, path, query, document)
         assert identity is not None, "only calls of an API reach this point"
         at = self._clock.at(self._clock.now_s())
-        return self._call_log.open(identity, at=at, method=method, path=path, query=query, body=document)
+        entry = self._call_log.open(identity, at=at, method=method, path=path, query=query, body=document)
+        return ReceivedCall(identity, document, entry)
 
     async def _inject(self, fault: CallFault, call: RecordedCall, scope: Scope, receive: Receive, send: Send) -> None:
         call.fault = fault.kind

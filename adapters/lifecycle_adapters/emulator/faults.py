@@ -6,19 +6,19 @@ fault_middleware.py injects them. They are kept in memory only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from functools import lru_cache
 from typing import Annotated, Any, Generic, Protocol, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema
 from pydantic_core import SchemaError, SchemaValidator
 from pydantic_core.core_schema import str_schema
 
 from lifecycle.errors import UnknownName
 from lifecycle_adapters.emulator.call_log import RecordedCall
-from lifecycle_adapters.emulator.calls import BINDINGS, commands, methods
-from lifecycle_adapters.emulator.shapes import WHOLE, Number, enumeration
+from lifecycle_adapters.emulator.calls import Calls
+from lifecycle_adapters.emulator.shapes import WHOLE, Number
 
 LONGEST_DELAY_S = 3600.0
 
@@ -69,15 +69,12 @@ def _is_pattern(text: str) -> str:
 _LONGEST_PATTERN = 1000  # characters
 
 
-Api = Annotated[str, enumeration("Api", (binding.name for binding in BINDINGS))]
 Pattern = Annotated[
     str,
     Field(max_length=_LONGEST_PATTERN),
     AfterValidator(_is_pattern),
     WithJsonSchema({"type": "string", "format": "regex", "maxLength": _LONGEST_PATTERN}),
 ]
-Command = Annotated[str, WithJsonSchema({"type": "string", "enum": commands()})]
-Method = Annotated[str, WithJsonSchema({"type": "string", "enum": methods()})]
 _NAME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
 _FRAMING = frozenset({"connection", "content-length", "transfer-encoding"})
 
@@ -117,22 +114,16 @@ class CallFault(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     kind: FaultKind
-    api: Api | None = None
-    method: Method | None = None
+    api: str | None = None
+    method: str | None = None
     path: Pattern | None = None
-    command: Command | None = None
+    command: str | None = None
     task: str | None = None
     times: Annotated[int, Field(ge=1), WHOLE] = 1
     seconds: Annotated[Number, Field(ge=0, le=LONGEST_DELAY_S)] = 0.0
     status_code: Annotated[int, Field(ge=200, le=599), WHOLE] = 500
     headers: Headers = {}
     body: JsonValue = None
-
-    @model_validator(mode="after")
-    def _require_calls(self) -> Self:
-        require_known("command", self.command, commands(self.api), self.api)
-        require_known("method", self.method and self.method.upper(), methods(self.api), self.api)
-        return self
 
     def matches(self, call: RecordedCall) -> bool:
         """Return whether the fault matches the call."""
@@ -143,6 +134,12 @@ class CallFault(BaseModel):
             and self.command in (None, call.command)
             and self.task in (None, call.task)
         )
+
+
+def require_call(calls: Calls, fault: CallFault) -> None:
+    """Raise UnknownName if a fault can match none of the calls, because an API, a command or a method is unknown."""
+    require_known("command", fault.command, calls.commands(fault.api), fault.api)
+    require_known("method", fault.method and fault.method.upper(), calls.methods(fault.api), fault.api)
 
 
 class Countable(Protocol):
@@ -163,13 +160,18 @@ F = TypeVar("F", bound=Countable)
 
 
 class Faults(Generic[F]):
-    """The armed faults, in the order in which they were armed."""
+    """The armed faults, in the order in which they were armed.
 
-    def __init__(self) -> None:
+    `require` is called with each fault before it is armed, and raises UnknownName if it could never match.
+    """
+
+    def __init__(self, require: Callable[[F], None]) -> None:
         self._armed: list[F] = []
+        self._require = require
 
     def arm(self, fault: F) -> None:
-        """Arm a fault."""
+        """Arm a fault. Raises UnknownName if it could never match."""
+        self._require(fault)
         self._armed.append(fault.model_copy())
 
     def pop(self, subject: Any) -> F | None:

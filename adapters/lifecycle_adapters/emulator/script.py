@@ -1,8 +1,7 @@
 """Scripts: the remote events that an emulated task takes by itself, in order.
 
-task_store.py takes an event of a script only when the lifecycle allows it: an event that the state refuses waits (a
-paused task does not finish), and one that the lifecycle does not declare never happens (`V1` has fewer than
-`V1_FULL`). A task's text can replace its script:
+A task without a script of its own takes the default one, which its lifecycle implies. task_store.py takes an event of a
+script only when the lifecycle allows it: an event that the state refuses waits. A task's text can replace its script:
 
     Buy milk [remote: start, fail]
 """
@@ -10,22 +9,12 @@ paused task does not finish), and one that the lifecycle does not declare never 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
-from lifecycle.catalog import V1Event, V2Event, V2SessionEvent, V3Event, V4Event
+from lifecycle.graph import reach
 from lifecycle.lifecycle import Lifecycle
-from lifecycle_adapters.emulator.task_store import require_remote
-
-# fmt: off
-V1_TASK            = (V1Event.START, V1Event.FINISH)
-V2_TASK            = (V2Event.START, V2Event.FINISH)
-V2_SESSION         = ()
-V2_SESSION_CLOSING = (V2SessionEvent.CLOSE,)  # not kept alive: after its last task
-V3_EMPTY           = (V3Event.READY,)
-V3_TASK            = (V3Event.START, V3Event.CLOSE)
-V3_TASK_KEPT       = (V3Event.START, V3Event.COMPLETE)
-V4_RUN             = (V4Event.DISPATCH, V4Event.START, V4Event.COMPLETE)
-# fmt: on
+from lifecycle.table import Origin, quoted
 
 _DIRECTIVE = re.compile(r"\[remote:([\w\s,]*)\]")
 
@@ -44,3 +33,48 @@ def parse_script(text: str, lifecycle: Lifecycle[Any, Any]) -> tuple[str, ...] |
     for event in events:
         require_remote(lifecycle, event)
     return events
+
+
+def require_remote(lifecycle: Lifecycle[Any, Any], event: str) -> None:
+    """Raise UnknownName if the lifecycle does not declare the event, ValueError if it is a command."""
+    if lifecycle.event(event).origin is not Origin.REMOTE:
+        raise ValueError(f"{lifecycle.name}: {quoted(event)} is a command; send it through the API")
+
+
+@lru_cache(maxsize=4096)
+def default_script(lifecycle: Lifecycle[Any, Any], state: str) -> tuple[str, ...]:
+    """Return the remote events that a task in a state takes by itself if nothing else is said.
+
+    They are a shortest path of remote events to the goal; among equally short ones the path declared first. The goal
+    of a task is the goal of its initial state: the first declared final state that remote events alone lead to, or, if
+    there is none, the first declared settled state. A task for which only a command opens the path to its goal, as a
+    resume does for a paused one, waits. A task that can no longer reach its goal, as one that is being cancelled,
+    takes the goal of its present state.
+    """
+    goal = goal_of(lifecycle, lifecycle.initial)
+    by_remote = _remote_paths(lifecycle, state)
+    if goal not in by_remote:
+        if goal is not None and goal in lifecycle.reachable(state):
+            return ()
+        goal = goal_of(lifecycle, state)
+    return () if goal is None else by_remote[goal]
+
+
+@lru_cache(maxsize=4096)
+def goal_of(lifecycle: Lifecycle[Any, Any], state: str) -> str | None:
+    """Return the state that remote events are to lead a task to, None if they lead nowhere; see `default_script`."""
+    reachable = _remote_paths(lifecycle, state)
+    finals = [each for each in lifecycle.final_states if each in reachable]
+    settled = [each for each in lifecycle.settled_states if each in reachable]
+    if not finals and lifecycle.is_settled(state):
+        return state
+    return next(iter([*finals, *settled]), None)
+
+
+def _remote_paths(lifecycle: Lifecycle[Any, Any], state: str) -> dict[str, tuple[str, ...]]:
+    rows: dict[tuple[str, str], str] = {
+        (row.source, row.event): row.target
+        for row in lifecycle.transitions
+        if lifecycle.event(row.event).origin is Origin.REMOTE
+    }
+    return reach(rows, state)

@@ -21,10 +21,11 @@ from lifecycle.errors import AdapterError, UnknownName
 from lifecycle_adapters.argument_checks import require_callback, require_number
 from lifecycle_adapters.emulator.application import EmulatorApp, create_app
 from lifecycle_adapters.emulator.call_log import RecordedCall
-from lifecycle_adapters.emulator.calls import binding_of
 from lifecycle_adapters.emulator.control import TaskView
 from lifecycle_adapters.emulator.faults import CallFault, FaultKind, fault_kind
+from lifecycle_adapters.emulator.profile import Profile
 from lifecycle_adapters.emulator.webhook_sender import SentWebhook, Webhook, WebhookFault, WebhookFaultKind
+from lifecycle_adapters.http.binding import HttpBinding
 
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 30.0
@@ -42,36 +43,51 @@ class EmulatorNotRunning(AdapterError):
 class Emulator:
     """An emulator in a thread of this process; start it with `with`, or with `start` and `stop`.
 
-        with Emulator(pace_s=0.05) as emulator:
-            client = Client("v2", base_url=emulator.base_url, api_key="any")
+        with Emulator(PRINTER, pace_s=0.05) as emulator:
+            client = Client(PRINTER, base_url=emulator.base_url, api_key="any")
 
     Every method can be called from any thread.
 
     Args:
+        apis: the services to emulate, by their names or bindings; none for all built-in ones. The service of the
+            sessions that tasks run in is added.
         pace_s: seconds that a task stays in each state before its script's next event, 0 or more.
         manual: if true, tasks run no script and change by commands and control calls only.
-        lifecycles: the lifecycle of each service's tasks, by the service's name: `{"v1": V1}`; default: its own.
+        lifecycles: the lifecycle of each service's tasks, by the service's name: `{"printer": MINIMAL}`; default: its
+            own.
+        profiles: what a service does beyond its binding, by the service's name; built-in ones have their own.
         api_key: the only valid key; if omitted, every key that is not empty is valid.
         webhook: receiver of status changes; if omitted, no webhook is sent.
         port: the port to listen on; 0 chooses a free one.
     Raises:
-        UnknownName: `lifecycles` names an unknown service.
-        ValueError: the pace is negative or not finite, or a lifecycle has a state or a command that its service
-            does not have.
+        UnknownName: `apis`, `lifecycles` or `profiles` names an unknown service.
+        TypeError: a service is neither a name nor a binding, or a lifecycle or a profile is none.
+        ValueError: the pace is negative or not finite, a lifecycle has a state or a command that its service does not
+            have, two services have a name or a call in common, or a binding has a `state_of` and no profile says how
+            each state looks.
     """
 
     def __init__(
         self,
-        *,
+        *apis: str | HttpBinding[Any, Any],
         pace_s: float = 1.0,
         manual: bool = False,
         lifecycles: Mapping[str, Lifecycle[Any, Any]] | None = None,
+        profiles: Mapping[str, Profile] | None = None,
         api_key: str | None = None,
         webhook: Webhook | None = None,
         port: int = 0,
     ) -> None:
         _require_port(port)
-        self._app = create_app(pace_s=pace_s, manual=manual, lifecycles=lifecycles, api_key=api_key, webhook=webhook)
+        self._app = create_app(
+            *apis,
+            pace_s=pace_s,
+            manual=manual,
+            lifecycles=lifecycles,
+            profiles=profiles,
+            api_key=api_key,
+            webhook=webhook,
+        )
         self._port = port
         self._running: _Running | None = None
 
@@ -107,13 +123,13 @@ class Emulator:
         return f"http://{HOST}:{self._server().port}"
 
     def api_url(self, api: str) -> str:
-        """Return the URL of one API, such as `http://127.0.0.1:PORT/api/v2`.
+        """Return the URL of one API: the server's with the API's base path.
 
         Raises:
             UnknownName: the emulator has no API with this name.
             EmulatorNotRunning: the emulator is not running.
         """
-        return self.base_url + binding_of(api).base_path
+        return self.base_url + self._app.control.calls.binding(api).base_path
 
     def tasks(self, api: str | None = None) -> list[TaskView]:
         """Return the present tasks, runs and sessions, newest first, of all APIs or of one. Raises UnknownName."""
@@ -257,11 +273,12 @@ class _Running:
 
 
 def serve(
-    *,
+    *apis: str | HttpBinding[Any, Any],
     port: int = 8787,
     pace_s: float = 1.0,
     manual: bool = False,
     lifecycles: Mapping[str, Lifecycle[Any, Any]] | None = None,
+    profiles: Mapping[str, Profile] | None = None,
     api_key: str | None = None,
     webhook: Webhook | None = None,
     on_start: Callable[[str], None] | None = None,
@@ -269,23 +286,37 @@ def serve(
     """Run the emulator on 127.0.0.1 until the process is interrupted (Ctrl-C), then return.
 
     Args:
+        apis: the services to emulate, by their names or bindings; none for all built-in ones. The service of the
+            sessions that tasks run in is added.
         port: the port to listen on; 0 chooses a free one.
         pace_s: seconds that a task stays in each state before its script's next event, 0 or more.
         manual: if true, tasks run no script and change by commands and control calls only.
-        lifecycles: the lifecycle of each service's tasks, by the service's name: `{"v1": V1}`; default: its own.
+        lifecycles: the lifecycle of each service's tasks, by the service's name: `{"printer": MINIMAL}`; default: its
+            own.
+        profiles: what a service does beyond its binding, by the service's name; built-in ones have their own.
         api_key: the only valid key; if omitted, every key that is not empty is valid.
         webhook: receiver of status changes; if omitted, no webhook is sent.
         on_start: called with the base URL once the server listens.
     Raises:
         OSError: the port is in use.
-        UnknownName: `lifecycles` names an unknown service.
-        ValueError: the pace is negative or not finite, or a lifecycle has a state or a command that its service
-            does not have.
-        TypeError: `on_start` cannot be called.
+        UnknownName: `apis`, `lifecycles` or `profiles` names an unknown service.
+        TypeError: a service is neither a name nor a binding, a lifecycle or a profile is none, or `on_start` cannot be
+            called.
+        ValueError: the pace is negative or not finite, a lifecycle has a state or a command that its service does not
+            have, two services have a name or a call in common, or a binding has a `state_of` and no profile says how
+            each state looks.
     """
     _require_port(port)
     require_callback(on_start, "on_start", "the base URL")
-    app = create_app(pace_s=pace_s, manual=manual, lifecycles=lifecycles, api_key=api_key, webhook=webhook)
+    app = create_app(
+        *apis,
+        pace_s=pace_s,
+        manual=manual,
+        lifecycles=lifecycles,
+        profiles=profiles,
+        api_key=api_key,
+        webhook=webhook,
+    )
     with _listen(port) as listening:
         if on_start is not None:
             on_start(f"http://{HOST}:{listening.getsockname()[1]}")

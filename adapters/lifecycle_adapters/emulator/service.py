@@ -1,41 +1,49 @@
-"""The base class of the emulated APIs: routes, authentication, error responses, look-up of tasks.
+"""One emulated service: the routes, responses and errors of one binding, with what its profile adds.
 
-One `Service` is one API. It takes paths, methods and the key's header from the API's binding. Its subclasses in
-v1_service.py to v4_service.py implement the calls as methods.
+A request's call comes from the scope (call_log.py); FastAPI routes it, and validates what the profile declares. What a
+call does to a task is a step of the task store; the call's entry in the log is completed here.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from inspect import Parameter, Signature
 from typing import Any, cast
-from uuid import uuid4
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from pydantic import TypeAdapter
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lifecycle.lifecycle import Lifecycle
-from lifecycle_adapters.emulator.assumptions import NOT_AUTHENTICATED, challenge
-from lifecycle_adapters.emulator.call_log import RecordedCall
-from lifecycle_adapters.emulator.fault_middleware import RECORDED_CALL
+from lifecycle.table import VerdictKind
+from lifecycle_adapters.emulator.call_log import RECEIVED, ReceivedCall
+from lifecycle_adapters.emulator.calls import named_calls
+from lifecycle_adapters.emulator.documents import Documents
+from lifecycle_adapters.emulator.profile import NewTask, Operation, Profile, Refusal
 from lifecycle_adapters.emulator.script import parse_script
 from lifecycle_adapters.emulator.shapes import Detail, FieldErrors, require_document
 from lifecycle_adapters.emulator.task_store import EmulatedTask, TaskStore
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call
+from lifecycle_adapters.http.requests import ID
+from lifecycle_adapters.http.responses import value_at
+
+NOT_AUTHENTICATED = "Not authenticated"
 
 _MEANINGS = {
     400: "Not possible now, or a body that is not text",
     401: "A missing or wrong key",
     404: "Not found",
+    409: "Not possible now",
     422: "Invalid fields",
     429: "Too many at once (here only if a fault is armed for it)",
     502: "Could not be forwarded (here only if a fault is armed for it)",
 }
 
-View = Callable[[EmulatedTask], Any]
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -43,232 +51,382 @@ class TaskNotFound(Exception):
     """The task that a call names does not exist."""
 
 
-class Service(ABC):
+class Service:
     """One API of the emulator.
 
-    `parameter` is the name of the id in the paths of its documents. `api_key` is the only valid key; None accepts
-    every key.
-    """
+    `lifecycle` is what its tasks follow. `api_key` is the only valid key; None accepts every key. `companion` is the
+    service of the sessions that its tasks run in, None if they run in none.
 
-    not_found = "Task not found"
-    parameter = "task_id"
+    Raises:
+        ValueError: the profile does not say how each state looks, or contradicts the binding; see `Documents`.
+    """
 
     def __init__(
         self,
-        store: TaskStore,
         binding: HttpBinding[Any, Any],
         *,
+        profile: Profile,
         lifecycle: Lifecycle[Any, Any],
+        store: TaskStore,
         api_key: str | None,
     ) -> None:
-        self.store = store
         self.binding = binding
+        self.profile = profile
         self.lifecycle = lifecycle
+        self.companion: Service | None = None
+        self._store = store
         self._api_key = api_key
-        assert binding.authentication is not None, "every API of the emulator needs a key"
-        self._authentication = binding.authentication
-        self._no_key = JSONResponse({"detail": NOT_AUTHENTICATED}, 401, dict(challenge(binding.authentication)))
+        self._documents = Documents(binding, profile.statuses)
+        self._calls = named_calls(binding)
+        self._operations = self._named_operations()
+        self._id = TypeAdapter[Any](profile.id_type)
+        prefix = "" if binding.authentication is None else binding.authentication.prefix.strip()
+        self._no_key = JSONResponse({"detail": NOT_AUTHENTICATED}, 401, {"WWW-Authenticate": prefix or "APIKey"})
 
-    @abstractmethod
+    # --- routes and their documentation ---
+
     def routes(self) -> list[APIRoute]:
-        """Return the routes of this API's calls."""
+        """Return the routes, one for each method and path of the binding's calls and the profile's open calls."""
+        routes = [
+            self._route(each.call, each.operation, _constant(each.document), is_open=True)
+            for each in self.profile.open_calls
+        ]
+        grouped: dict[tuple[str, str], list[str]] = {}
+        for name, call in self._calls.items():
+            grouped.setdefault((call.method, call.path), []).append(name)
+        for names in grouped.values():
+            name = "details" if "details" in names else names[0]
+            is_open = self.binding.authentication is None
+            routes.append(self._route(self._calls[name], self._operations[name], self._respond, is_open=is_open))
+        return routes
 
-    def route(
-        self,
-        call: Call,
-        endpoint: Callable[..., Any],
-        *,
-        response_model: Any,
-        status_code: int = 200,
-        errors: Sequence[int] = (),
-        name: str | None = None,
-        view: View | None = None,
-        open_to_all: bool = False,
+    @property
+    def security_schemes(self) -> dict[str, dict[str, str]]:
+        """The security schemes of the OpenAPI document, by their names; none if the service asks for no key."""
+        authentication = self.binding.authentication
+        if authentication is None:
+            return {}
+        if authentication.prefix:
+            return {authentication.header: {"type": "http", "scheme": authentication.prefix.strip().lower()}}
+        return {authentication.header: {"type": "apiKey", "in": "header", "name": authentication.header}}
+
+    def add_links(self, document: Mapping[str, Any]) -> None:
+        """Add links to the OpenAPI document that pass the created id to the other calls."""
+        create = self.binding.create
+        created = document["paths"][self._path(create)][create.method.lower()]
+        success = next(response for code, response in created["responses"].items() if code.startswith("2"))
+        if create.id_header is not None:
+            return  # no link can take an id out of a URL
+        pointer = (create.id_field or self.binding.id_field).replace(".", "/")
+        success["links"] = {
+            each["operationId"]: {
+                "operationId": each["operationId"],
+                "parameters": {self.profile.parameter: f"$response.body#/{pointer}"},
+            }
+            for path in document["paths"].values()
+            for each in path.values()
+            if each["tags"] == [self.binding.name] and self._takes_an_id(each)
+        }
+
+    def _takes_an_id(self, operation: Mapping[str, Any]) -> bool:
+        return any(each["name"] == self.profile.parameter for each in operation.get("parameters", ()))
+
+    def _named_operations(self) -> Mapping[str, Operation]:
+        named: dict[str, Operation] = {
+            "create": Operation(name="create", about="Create a task.", status_code=self._created_code()),
+            "status": Operation(name="status", about="Return a task's status.", errors=(404,)),
+            "details": Operation(name="details", about="Return a task.", errors=(404,)),
+            "list": Operation(name="list", about="Return a page of tasks, newest first."),
+        }
+        for event in self.binding.lifecycle.events:
+            about = event.meaning or f"Send the command `{event.name}`."
+            named[str(event.name)] = Operation(name=str(event.name), about=about, errors=(404, 409))
+        return {**named, **self.profile.operations}
+
+    def _created_code(self) -> int:
+        return 201 if self.binding.create.id_header is None else 202
+
+    def _path(self, call: Call) -> str:
+        return self.binding.base_path + call.path.replace(ID, f"{{{self.profile.parameter}}}")
+
+    def _route(
+        self, call: Call, operation: Operation, respond: Callable[..., Awaitable[Response]], *, is_open: bool
     ) -> APIRoute:
-        """Return the route of one call.
-
-        Args:
-            call: the method and path, from the binding.
-            endpoint: an `async` method that returns a complete response.
-            response_model: the type of a successful response, for the OpenAPI document only.
-            status_code: the status code of a successful response.
-            errors: the other status codes; 401 and 422 are added if they can occur.
-            name: the name in the OpenAPI document; default: the endpoint's name.
-            view: for a call that reads one task, the function that returns its response; it replaces the endpoint
-                if the task exists.
-            open_to_all: whether the call needs no key.
-        """
         service = self
 
         class Guarded(APIRoute):
             def get_route_handler(self) -> Any:
-                return service._guarded(super().get_route_handler(), view=view, open_to_all=open_to_all)
+                return service._guarded(super().get_route_handler(), is_open=is_open)
 
-        path = self.binding.base_path + call.path.replace("{id}", f"{{{self.parameter}}}")
+        codes = (*operation.errors, *(() if is_open else (401,)))
         documented: dict[int | str, dict[str, Any]] = {
-            code: {"model": Detail, "description": _MEANINGS[code]} for code in errors
+            code: {"model": Detail, "description": _MEANINGS[code]} for code in codes
         }
-        if not open_to_all:
-            documented[401] = {"model": Detail, "description": _MEANINGS[401]}
         documented[422] = {"model": FieldErrors, "description": _MEANINGS[422]}
+        extra: dict[str, Any] = {} if is_open else {"security": [{name: []} for name in self.security_schemes]}
+        if operation.body is None and call.body is not None:
+            extra["requestBody"] = {"content": {"application/json": {"schema": _body_schema(call)}}}
         return Guarded(
-            path,
-            endpoint,
+            self._path(call),
+            self._endpoint(call, operation, respond),
             methods=[call.method],
-            response_model=response_model,
-            status_code=status_code,
+            response_model=operation.response,
+            status_code=operation.status_code,
             responses=documented,
             tags=[self.binding.name],
-            name=name,
-            operation_id=f"{self.binding.name}-{name or endpoint.__name__}".replace("-", "_"),
-            openapi_extra={} if open_to_all else {"security": [{self.scheme_name: []}]},
+            name=operation.name,
+            description=operation.about,
+            operation_id=f"{self.binding.name}-{operation.name}".replace("-", "_"),
+            openapi_extra=extra,
         )
 
-    @property
-    def list_call(self) -> Call:
-        """The call that lists tasks."""
-        assert self.binding.listing is not None, "every API of the emulator has a list"
-        return self.binding.listing.call
+    def _endpoint(
+        self, call: Call, operation: Operation, respond: Callable[..., Awaitable[Response]]
+    ) -> Callable[..., Awaitable[Response]]:
+        """Return a function with the parameters that FastAPI is to validate and to document."""
+        types: dict[str, tuple[Any, Any]] = {"request": (Request, Parameter.empty)}
+        if ID in call.path:
+            types[self.profile.parameter] = (self.profile.id_type, Parameter.empty)
+        types |= {name: (self.profile.id_type, Parameter.empty) for name, text in call.query.items() if text == ID}
+        types |= operation.query
+        if operation.body is not None:
+            types["body"] = (operation.body, operation.default)
 
-    def control_calls(self) -> list[Call]:
-        """Return the calls that send commands, one for each path other than the create call's."""
-        paths = {(call.method, call.path): call for call in self.binding.commands.values()}
-        paths.pop((self.binding.create.method, self.binding.create.path), None)
-        return list(paths.values())
+        async def endpoint(**given: Any) -> Response:
+            return await respond(**given)
 
-    def add_links(self, document: Mapping[str, Any]) -> None:
-        """Add links to the OpenAPI document that pass the created id to the other calls."""
-        created = document["paths"][self.binding.base_path + self.binding.create.path][
-            self.binding.create.method.lower()
+        parameters = [
+            Parameter(name, Parameter.KEYWORD_ONLY, annotation=kind, default=default)
+            for name, (kind, default) in types.items()
         ]
-        success = next(response for code, response in created["responses"].items() if code.startswith("2"))
-        success["links"] = {
-            each["operationId"]: {
-                "operationId": each["operationId"],
-                "parameters": {self.parameter: f"$response.body#/{self.binding.id_field}"},
-            }
-            for path in document["paths"].values()
-            for each in path.values()
-            if self.binding.name in each["tags"]
-            and self.parameter in [one["name"] for one in each.get("parameters", ())]
-        }
+        vars(endpoint)["__signature__"] = Signature(parameters)
+        return endpoint
 
-    @property
-    def scheme_name(self) -> str:
-        """The name of the security scheme in the OpenAPI document."""
-        return self._authentication.header
-
-    @property
-    def scheme(self) -> dict[str, str]:
-        """The security scheme in the OpenAPI document."""
-        if self._authentication.prefix:
-            return {"type": "http", "scheme": self._authentication.prefix.strip().lower()}
-        return {"type": "apiKey", "in": "header", "name": self._authentication.header}
-
-    def new_id(self) -> str:
-        """Return a new id in this API's format."""
-        return str(uuid4())
-
-    def find(self, request: Request, task_id: object) -> EmulatedTask:
-        """Return the task that a call names, and note it in the call log. Raises TaskNotFound."""
-        task = self._look_up(request, str(task_id))
-        if task is None:
-            raise TaskNotFound
-        return task
-
-    def create(
-        self, request: Request, *, text: str, script: Sequence[str], given: Mapping[str, Any], **more: Any
-    ) -> EmulatedTask:
-        """Create a task, and note it in the call log.
-
-        `text` may name a script that replaces `script`; `more` is passed to `TaskStore.add`.
-
-        Raises:
-            RequestValidationError: the text names events that the lifecycle does not declare, or commands.
-        """
-        task = self.store.add(
-            task_id=self.new_id(),
-            api=self.binding.name,
-            lifecycle=self.lifecycle,
-            script=self.script(text, script),
-            given=given,
-            **more,
-        )
-        call = recorded_call(request)
-        call.task, call.state_after = task.id, str(task.state)
-        return task
-
-    def script(self, text: str, default: Sequence[str]) -> Sequence[str]:
-        """Return the script that a task's text names, otherwise the default. Raises RequestValidationError."""
-        try:
-            parsed = parse_script(text, self.lifecycle)
-        except ValueError as error:
-            raise field_error("task", str(error)) from error
-        return default if parsed is None else parsed
-
-    def command(self, request: Request, task: EmulatedTask) -> bool:
-        """Apply the call's command to a task that was just found; return whether its lifecycle allowed it."""
-        call = recorded_call(request)
-        call.applied = self.store.command(task, self.command_of(request))
-        call.state_after = str(task.state)
-        return call.applied
-
-    def command_of(self, request: Request) -> str:
-        """Return the command that a call sends, according to the binding.
-
-        Raises:
-            RequestValidationError: the lifecycle of the service's tasks does not declare the command.
-        """
-        command = recorded_call(request).command
-        assert command is not None, "the binding knows the command of every call that reaches this point"
-        if command not in self.lifecycle.commands:
-            field = next(iter(self.binding.commands[command].body or {}), "body")
-            raise field_error(field, f"{self.lifecycle.name} has no {command!r}", kind="enum")
-        return command
-
-    def invalid(self, errors: Sequence[Mapping[str, Any]]) -> Any:
-        """Return the `detail` of a 422 for FastAPI's errors."""
-        return [{"loc": list(error["loc"]), "msg": error["msg"], "type": error["type"]} for error in errors]
-
-    def _look_up(self, request: Request, task_id: str) -> EmulatedTask | None:
-        task = self.store.find(task_id, api=self.binding.name)
-        if task is not None:
-            call = recorded_call(request)
-            call.task = task.id
-            call.state_before = call.state_after = str(task.state)
-        return task
-
-    def _guarded(self, handler: Handler, *, view: View | None, open_to_all: bool) -> Handler:
+    def _guarded(self, handler: Handler, *, is_open: bool) -> Handler:
         async def guarded(request: Request) -> Response:
-            if not open_to_all and not self._has_valid_key(request):
+            if not is_open and not self._has_valid_key(request.headers):
                 return self._no_key
-            if view is not None:
-                # Clients poll this call, and the validation of an id that exists would take half of its time.
-                task = self._look_up(request, request.path_params[self.parameter])
-                if task is not None:
-                    return JSONResponse(view(task))
             try:
                 await require_document(request)
                 return await handler(request)
             except TaskNotFound:
-                return JSONResponse({"detail": self.not_found}, 404)
+                return self._error(self.profile.not_found, 404)
             except RequestValidationError as error:
-                return JSONResponse({"detail": self.invalid(cast("Sequence[Mapping[str, Any]]", error.errors()))}, 422)
+                found = cast("Sequence[Mapping[str, Any]]", error.errors())
+                return JSONResponse({"detail": [self.profile.shown_error(each) for each in found]}, 422)
 
         return guarded
 
-    def _has_valid_key(self, request: Request) -> bool:
-        value = request.headers.get(self._authentication.header, "")
-        prefix = self._authentication.prefix
+    def _has_valid_key(self, headers: Headers) -> bool:
+        authentication = self.binding.authentication
+        if authentication is None:
+            return True
+        value = headers.get(authentication.header, "")
+        prefix = authentication.prefix
         key = value[len(prefix) :].strip() if value[: len(prefix)].lower() == prefix.lower() else ""
         return key != "" if self._api_key is None else key == self._api_key
 
+    # --- responses ---
 
-def recorded_call(request: Request) -> RecordedCall:
-    """Return the call log's entry of a request."""
-    return cast("RecordedCall", request.scope[RECORDED_CALL])
+    def read(self, received: ReceivedCall, headers: Headers) -> Response | None:
+        """Return the response to a valid call that reads one task, None for any other call.
+
+        Clients poll these calls, and FastAPI would take more than half of their time.
+        """
+        identity = received.identity
+        if identity.call not in _READS or not self._has_valid_key(headers):
+            return None
+        task = self._look_up(received, str(identity.task_id))
+        return None if task is None else self._shown(identity.call, task)
+
+    async def _respond(self, request: Request, **given: Any) -> Response:
+        """Return the response to any call of the binding; FastAPI has validated `given`."""
+        received = cast("ReceivedCall", request.scope[RECEIVED])
+        name = received.identity.call
+        if name is None:
+            raise _invalid("body", f"{self.binding.name} has no call with such a query or body")
+        if name == "create":
+            return self._create(received, given.get("body"))
+        if name == "list":
+            return self._list(request.query_params, given)
+        if name in _READS:
+            return self._shown(name, self._find(received))
+        return self._command(received, name, given.get("body"))
+
+    def _create(self, received: ReceivedCall, body: Any) -> Response:
+        fields = self._fields(self.binding.create, received.body)
+        script = self._script(fields)
+        new = self.profile.new
+        plan = NewTask(given=fields, parent=self._session()) if new is None else new(body, self._store)
+        if isinstance(plan, Refusal):
+            return JSONResponse(plan.document, plan.status_code)
+        task = self.add(plan, script)
+        received.entry.task, received.entry.state_after = task.id, str(task.state)
+        if self.profile.created is not None:
+            return JSONResponse(self.profile.created(task, self._store.clock), self._operations["create"].status_code)
+        document, code = self._documents.created(task, self._store.clock), self._created_code()
+        response = Response(None, code) if document is None else JSONResponse(document, code)
+        if (header := self.binding.create.id_header) is not None:
+            response.headers[header] = f"{self.binding.base_path}{self.binding.create.path}/{task.id}"
+        return response
+
+    def add(self, plan: NewTask, script: Sequence[str] | None = None) -> EmulatedTask:
+        """Create a task, and its session if that is to be created. `script` replaces the plan's."""
+        parent = plan.parent
+        if isinstance(parent, NewTask):
+            assert self.companion is not None, "only a task of a service with sessions has one"
+            parent = self.companion.add(parent)
+        return self._store.add(
+            task_id=self.profile.new_id(),
+            api=self.binding.name,
+            lifecycle=self.lifecycle,
+            script=plan.script if script is None else script,
+            given=plan.given,
+            parent=parent,
+            ends_children_by=plan.ends_children_by,
+            after_children=plan.after_children,
+        )
+
+    def _session(self) -> NewTask | None:
+        return None if self.companion is None else NewTask(given={}, script=())
+
+    def _list(self, query: Mapping[str, str], given: Mapping[str, Any]) -> Response:
+        tasks, clock = self._store.tasks(self.binding.name), self._store.clock
+        if self.profile.listed is not None:
+            return JSONResponse(self.profile.listed(tasks, clock, **given))
+        try:
+            return JSONResponse(self._documents.page(tasks, clock, query, self.profile.page_size))
+        except ValueError as error:
+            raise _invalid("query", str(error)) from error
+
+    def _command(self, received: ReceivedCall, command: str, body: Any) -> Response:
+        call, entry, clock = self._calls[command], received.entry, self._store.clock
+        fields = self._fields(call, received.body)
+        script = self._script(fields)
+        task = self._find(received)
+        if command not in self.lifecycle.commands:
+            field = next(iter(call.body or {}), "body")
+            raise _invalid(field, f"{self.lifecycle.name} has no {command!r}", kind="enum")
+        entry.applied = self._store.command(task, command)
+        entry.state_after = str(task.state)
+        if entry.applied:
+            self._change(task, command, body, script)
+        elif (refusal := self._refusal(task, command)) is not None:
+            return JSONResponse(refusal.document, refusal.status_code)
+        view = self.profile.commanded or self.profile.details
+        if view is not None:
+            return JSONResponse(view(task, clock))
+        document: Any = {} if call.status_field is None else self._documents.task(task, clock, call)
+        return self._coded(call, task, document)
+
+    def _change(self, task: EmulatedTask, command: str, body: Any, script: Sequence[str] | None) -> None:
+        proof = self.binding.proofs.get(command)
+        if proof is not None and task.parent is not None and task.parent.api == proof.binding.name:
+            self._store.command(task.parent, proof.event)
+        if self.profile.changed is not None:
+            change = self.profile.changed(command, task, body)
+            task.given.update(change.given)
+            script = change.script if script is None else script
+        if script is not None:
+            self._store.set_script(task, script)
+
+    def _refusal(self, task: EmulatedTask, command: str) -> Refusal | None:
+        if self.profile.refused is not None:
+            return self.profile.refused(self.lifecycle, task, command)
+        verdict = self.lifecycle.judge(task.state, command)
+        if verdict.kind is VerdictKind.REDUNDANT or self._documents.code(self._calls[command], task) is not None:
+            return None
+        return Refusal(self._error_code(409), self._documents.error(verdict.reason))
+
+    def _shown(self, name: str, task: EmulatedTask) -> Response:
+        """Return the response of a call that reads a task."""
+        call, clock = self._calls[name], self._store.clock
+        both = (call.method, call.path) == (self.binding.details.method, self.binding.details.path)
+        both = both and call.query == self.binding.details.query and call.body == self.binding.details.body
+        view = self.profile.details if both else self.profile.status
+        if view is not None:
+            return JSONResponse(view(task, clock))
+        calls = (self.binding.status, self.binding.details) if name == "status" and both else (call,)
+        return self._coded(call, task, self._documents.task(task, clock, *calls))
+
+    def _coded(self, call: Call, task: EmulatedTask, document: Any) -> Response:
+        code = self._documents.code(call, task)
+        if code is None or code < 400:
+            return JSONResponse(document, code or 200)
+        return JSONResponse(self._documents.error(f"{self.profile.not_found}: {task.state}"), code)
+
+    def _error(self, text: str, code: int) -> Response:
+        return JSONResponse(self._documents.error(text), self._error_code(code))
+
+    def _error_code(self, code: int) -> int:
+        return code if self.binding.error_field is None else 200
+
+    # --- what a request names ---
+
+    def _find(self, received: ReceivedCall) -> EmulatedTask:
+        """Return the task that a call names, and note it in the call log. Raises TaskNotFound."""
+        task = self._look_up(received, str(self._id.validate_python(received.identity.task_id)))
+        if task is None:
+            raise TaskNotFound
+        return task
+
+    def _look_up(self, received: ReceivedCall, task_id: str) -> EmulatedTask | None:
+        task = self._store.find(task_id, api=self.binding.name)
+        if task is not None:
+            received.entry.task = task.id
+            received.entry.state_before = received.entry.state_after = str(task.state)
+        return task
+
+    def _fields(self, call: Call, body: Any) -> dict[str, Any]:
+        """Return the caller's fields in a body. Raises RequestValidationError if one is missing that the call needs."""
+        given = value_at(body, call.fields_path or "")
+        own, has = call.own_fields(), cast("dict[str, Any]", given) if isinstance(given, dict) else {}
+        fields = {name: value for name, value in has.items() if name not in own}
+        for name in call.required_fields:
+            if fields.get(name) is None:
+                raise _invalid(name, "Field required", kind="missing")
+        return fields
+
+    def _script(self, fields: Mapping[str, Any]) -> tuple[str, ...] | None:
+        """Return the script that a task's text names, None if it names none. Raises RequestValidationError."""
+        text = value_at(fields, self.binding.task_field)
+        try:
+            return parse_script(text, self.lifecycle) if isinstance(text, str) else None
+        except ValueError as error:
+            raise _invalid(str(self.binding.task_field), str(error)) from error
 
 
-def field_error(field: str, message: str, *, kind: str = "value_error") -> RequestValidationError:
-    """Return FastAPI's validation error for one field of the body."""
-    return RequestValidationError([{"loc": ("body", field), "msg": message, "type": kind}])
+class Reads:
+    """An ASGI application that responds to the reads of single tasks, and passes everything else on."""
+
+    def __init__(self, app: ASGIApp, services: Sequence[Service]) -> None:
+        self._app = app
+        self._services = {service.binding.name: service for service in services}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        received: ReceivedCall | None = scope.get(RECEIVED)
+        response = None
+        if received is not None:
+            response = self._services[received.identity.api].read(received, Headers(scope=scope))
+        await (response or self._app)(scope, receive, send)
+
+
+_READS = ("status", "details")
+
+
+def _constant(document: Any) -> Callable[..., Awaitable[Response]]:
+    async def respond(**_: Any) -> Response:
+        return JSONResponse(document)
+
+    return respond
+
+
+def _body_schema(call: Call) -> dict[str, Any]:
+    required = sorted({*(call.body or {}), *(call.required_fields if call.fields_path is None else ())})
+    return {"type": "object", "required": required} if required else {"type": "object"}
+
+
+def _invalid(field: str, message: str, *, kind: str = "value_error") -> RequestValidationError:
+    """Return FastAPI's validation error for one field of the body, which can be a path."""
+    return RequestValidationError([{"loc": ("body", *field.split(".")), "msg": message, "type": kind}])

@@ -1,8 +1,8 @@
 """The store of emulated tasks: their states, their transitions, and the times of these.
 
 The module is pure: no HTTP, no real time, no files. Every state change is a step of the task's declared lifecycle and
-happens in `EmulatedTask.apply` only; the module holds no list of statuses and no rule of legality. script.py declares
-the events that a task takes by itself, v1_service.py to v4_service.py render its views.
+happens in `EmulatedTask.apply` only; the module holds no list of statuses and no rule of legality. script.py says which
+events a task takes by itself, documents.py and the profiles show it.
 
 Theory of operation: a script needs no timer. Every read of a task first applies all events that fell due since the
 last one, each with the time at which it was due. A client cannot observe the difference, and equal clocks lead to
@@ -21,8 +21,9 @@ from typing import Any, Protocol
 
 from lifecycle.errors import AdapterError
 from lifecycle.lifecycle import Lifecycle
-from lifecycle.table import Origin, quoted
+from lifecycle.table import Origin
 from lifecycle_adapters.argument_checks import require_number
+from lifecycle_adapters.emulator.script import default_script, require_remote
 
 LONGEST_ADVANCE_S = 1e9
 """Seconds by which the clock can be advanced in total: thirty years, which `datetime` can represent."""
@@ -76,17 +77,18 @@ class TakenTransition:
 class EmulatedTask:
     """A task, a run or a session: anything with its own lifecycle.
 
-    `api` is the name of its binding, `given` holds the fields of its create call. `script` holds the remote events
-    that it will still take by itself, in order. `parent` is the session that it runs in. A session's `children` are
-    its tasks; when the session ends, they take the event `ends_children_by`. With `after_children` the script runs
-    only once the session had children and all of them ended.
+    `api` is the name of its binding, `given` holds the fields of its create call. `own_script` holds the remote events
+    that it will still take by itself, in order; with None they are those of `default_script`. `parent` is the session
+    that it runs in. A session's `children` are its tasks; when the session ends, they take the event
+    `ends_children_by`, none if it is "". With `after_children` the script runs only once the session had children and
+    all of them ended.
     """
 
     id: str
     api: str
     lifecycle: Lifecycle[Any, Any]
     created_s: float
-    script: tuple[str, ...] = ()
+    own_script: tuple[str, ...] | None = None
     given: dict[str, Any] = field(default_factory=dict[str, Any])
     parent: EmulatedTask | None = None
     ends_children_by: str = ""
@@ -105,6 +107,11 @@ class EmulatedTask:
     def state_since_s(self) -> float:
         """The time at which it entered its state, in seconds since the start."""
         return self.transitions[-1].at_s if self.transitions else self.created_s
+
+    @property
+    def script(self) -> tuple[str, ...]:
+        """The remote events that it will still take by itself, in order."""
+        return default_script(self.lifecycle, self.state) if self.own_script is None else self.own_script
 
     @property
     def is_over(self) -> bool:
@@ -132,8 +139,8 @@ class EmulatedTask:
         target = self.lifecycle.step(self.state, event)
         self.transitions.append(TakenTransition(at_s, event, self.state, target))
         self.state = target
-        if event in self.script:
-            self.script = self.script[self.script.index(event) + 1 :]
+        if self.own_script is not None and event in self.own_script:
+            self.own_script = self.own_script[self.own_script.index(event) + 1 :]
 
 
 class Observer(Protocol):
@@ -169,7 +176,7 @@ class TaskStore:
         task_id: str,
         api: str,
         lifecycle: Lifecycle[Any, Any],
-        script: Sequence[str] = (),
+        script: Sequence[str] | None = None,
         given: Mapping[str, Any],
         parent: EmulatedTask | None = None,
         ends_children_by: str = "",
@@ -181,10 +188,10 @@ class TaskStore:
             task_id: the task's id.
             api: the name of its binding.
             lifecycle: the lifecycle that it follows.
-            script: the remote events that it takes by itself, in order.
+            script: the remote events that it takes by itself, in order; None for its lifecycle's default script.
             given: the fields of its create call.
             parent: the session that it runs in.
-            ends_children_by: the event that its children take when it ends.
+            ends_children_by: the event that its children take when it ends, "" for none.
             after_children: if true, its script runs only once it had children and all of them ended.
         """
         task = EmulatedTask(
@@ -192,7 +199,7 @@ class TaskStore:
             api=api,
             lifecycle=lifecycle,
             created_s=self.clock.now_s(),
-            script=tuple(script),
+            own_script=None if script is None else tuple(script),
             given=dict(given),
             parent=parent,
             ends_children_by=ends_children_by,
@@ -243,7 +250,7 @@ class TaskStore:
 
     def set_script(self, task: EmulatedTask, script: Sequence[str]) -> None:
         """Replace a task's script; events that its lifecycle does not declare never happen."""
-        task.script = tuple(script)
+        task.own_script = tuple(script)
         self._schedule(task)
 
     def reset(self) -> None:
@@ -272,12 +279,12 @@ class TaskStore:
         if self.observer is not None:
             self.observer.changed(task)
         self._schedule(task)
-        if task.is_over:
+        if task.is_over and task.ends_children_by:
             for child in task.children:
                 if not child.is_over:
                     self._apply(child, task.ends_children_by, at_s)
-            if task.parent is not None:
-                self._schedule(task.parent)
+        if task.is_over and task.parent is not None:
+            self._schedule(task.parent)
 
     def _schedule(self, task: EmulatedTask) -> None:
         if self.pace_s is None or task.next_event() is None:
@@ -286,9 +293,3 @@ class TaskStore:
             task.due_s = max(task.state_since_s, *(child.state_since_s for child in task.children), 0.0) + self.pace_s
             if self.observer is not None:
                 self.observer.scheduled(task)
-
-
-def require_remote(lifecycle: Lifecycle[Any, Any], event: str) -> None:
-    """Raise UnknownName if the lifecycle does not declare the event, ValueError if it is a command."""
-    if lifecycle.event(event).origin is not Origin.REMOTE:
-        raise ValueError(f"{lifecycle.name}: {quoted(event)} is a command; send it through the API")

@@ -18,20 +18,20 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import count
 from math import inf
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 import httpx2
-from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr
 
 from lifecycle.conformance import Channel
+from lifecycle.errors import UnknownName
+from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.emulator.call_log import MAX_RECORDED
-from lifecycle_adapters.emulator.calls import BINDINGS
-from lifecycle_adapters.emulator.faults import LONGEST_DELAY_S, Api, Faults, require_known
+from lifecycle_adapters.emulator.faults import LONGEST_DELAY_S, Faults, require_known
 from lifecycle_adapters.emulator.shapes import WHOLE, Number, moment
 from lifecycle_adapters.emulator.task_store import EmulatedTask, TaskStore
 from lifecycle_adapters.http.webhook_binding import BROWSER_USE
 from lifecycle_adapters.services.browser_use import STATUS_UPDATE
-from lifecycle_adapters.services.v2 import V2_SESSION
 from lifecycle_adapters.webhooks import sign
 
 TIMEOUT_S = 5.0
@@ -84,16 +84,11 @@ class WebhookFault(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     kind: WebhookFaultKind
-    api: Api | None = None
+    api: str | None = None
     task: str | None = None
     status: str | None = None
     times: Annotated[int, Field(ge=1), WHOLE] = 1
     seconds: Seconds = 1.0
-
-    @model_validator(mode="after")
-    def _require_messages(self) -> Self:
-        require_known("status", self.status, _statuses(self.api), self.api)
-        return self
 
     def matches(self, message: SentWebhook) -> bool:
         """Return whether the fault matches the message."""
@@ -134,11 +129,15 @@ class SentWebhook:
 class WebhookSender:
     """The sender of one task store's webhooks. Only the event loop that owns the store may use it.
 
-    `initial` is the first webhook; with None nothing is sent until `set` is called.
+    `lifecycles` are those of the services that send webhooks, by the services' names. `initial` is the first webhook;
+    with None nothing is sent until `set` is called.
     """
 
-    def __init__(self, store: TaskStore, *, initial: Webhook | None) -> None:
-        self.faults: Faults[WebhookFault] = Faults()
+    def __init__(
+        self, store: TaskStore, *, lifecycles: Mapping[str, Lifecycle[Any, Any]], initial: Webhook | None
+    ) -> None:
+        self.faults: Faults[WebhookFault] = Faults(self._require_message)
+        self._lifecycles = lifecycles
         self._store = store
         self._initial = initial
         self._webhook = initial
@@ -179,7 +178,7 @@ class WebhookSender:
 
     def changed(self, task: EmulatedTask) -> None:
         """Send a message that a task was created or changed its state."""
-        if self._webhook is None or not _has_webhook(task):
+        if self._webhook is None or not self._has_webhook(task):
             return
         message = self._open(task, self._body(task))
         delayed = self._delayed.pop(task.id, None)
@@ -235,7 +234,7 @@ class WebhookSender:
         payload = {
             "task_id": task.id,
             "session_id": _session_id(task),
-            "status": _status(task.api, task.state),
+            "status": self._status(task.api, task.state),
             "metadata": task.given.get("metadata", {}),
         }
         return {"type": STATUS_UPDATE, **self._stamp(task.state_since_s), "payload": payload}
@@ -243,6 +242,29 @@ class WebhookSender:
     def _stamp(self, at_s: float | None = None) -> Mapping[str, str]:
         clock = self._store.clock
         return {"timestamp": moment(clock.at(clock.now_s() if at_s is None else at_s))}
+
+    def _has_webhook(self, task: EmulatedTask) -> bool:
+        """Return whether the service sends a webhook of the task's last change.
+
+        A new task sends one only if the webhook channel has its own name for the initial state.
+        """
+        is_new = not task.transitions
+        return task.api in self._lifecycles and not (is_new and self._status(task.api, task.state) == task.state)
+
+    def _status(self, api: str, state: str) -> str:
+        """Return the status of a state in the service's webhooks, independent of the emulated task's lifecycle."""
+        aliases = (
+            each for each in self._lifecycles[api].aliases if each.channel == Channel.WEBHOOK and each.state == state
+        )
+        return next((alias.status for alias in aliases), str(state))
+
+    def _require_message(self, fault: WebhookFault) -> None:
+        """Raise UnknownName if a fault can match no message, because an API or a status is unknown."""
+        if fault.api not in (None, *self._lifecycles):
+            raise UnknownName("service", fault.api, known=self._lifecycles, where="emulator")
+        sent = [api for api in self._lifecycles if fault.api in (None, api)]
+        statuses = [self._status(api, state.name) for api in sent for state in self._lifecycles[api].states]
+        require_known("status", fault.status, dict.fromkeys(statuses), fault.api)
 
     # --- sending ---
 
@@ -308,29 +330,6 @@ class WebhookSender:
                 return Attempt(at, response.status_code)
         except Exception as error:  # noqa: BLE001 (a URL that cannot be requested, a redirect to an invalid one)
             return Attempt(at, error=type(error).__name__)
-
-
-def _has_webhook(task: EmulatedTask) -> bool:
-    """Return whether the service sends a webhook of the task's last change.
-
-    v2's sessions send none. A new task sends one only if the webhook channel has its own name for the initial state.
-    """
-    is_new = not task.transitions
-    return task.api != V2_SESSION.name and not (is_new and _status(task.api, task.state) == task.state)
-
-
-def _status(api: str, state: str) -> str:
-    """Return the status of a state in the service's webhooks, independent of the emulated task's lifecycle."""
-    [binding] = (binding for binding in BINDINGS if binding.name == api)
-    aliases = (each for each in binding.lifecycle.aliases if each.channel == Channel.WEBHOOK and each.state == state)
-    return next((alias.status for alias in aliases), str(state))
-
-
-def _statuses(api: str | None) -> list[str]:
-    """Return the statuses in the webhooks of all APIs, or of one."""
-    sent = [binding for binding in BINDINGS if binding is not V2_SESSION and api in (None, binding.name)]
-    found = [_status(binding.name, state.name) for binding in sent for state in binding.lifecycle.states]
-    return list(dict.fromkeys(found))
 
 
 def _session_id(task: EmulatedTask) -> str:

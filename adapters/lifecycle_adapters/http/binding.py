@@ -88,11 +88,11 @@ def _unfit(value: str | None) -> bool:
     return value is not None and quoted_id(value) is None
 
 
-def _placed(document: Any, path: str, value: Any) -> dict[str, Any]:
+def placed(document: Any, path: str, value: Any) -> dict[str, Any]:
     """Return a document with a value at a path; what is no object on the way becomes one."""
     first, _, rest = path.partition(".")
     fields = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
-    return {**fields, first: _placed(fields.get(first), rest, value) if rest else value}
+    return {**fields, first: placed(fields.get(first), rest, value) if rest else value}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -453,7 +453,7 @@ class HttpBinding(Declared, Generic[S, E]):
             return dict(fields)
         if self.task_field is None:
             raise TypeError(f"{self.name}: a create takes no task, only fields: its binding has no `task_field`")
-        nested = _placed({}, self.task_field, task)
+        nested = placed({}, self.task_field, task)
         if given := nested.keys() & fields.keys():
             raise TypeError(f"{self.name}: the task is given as the field {min(given)!r}, too")
         return {**nested, **fields}
@@ -590,7 +590,7 @@ class HttpBinding(Declared, Generic[S, E]):
         if call.id_header is not None and id_in(document, self.id_field) is None:
             url = headers.get(call.id_header.lower(), "")
             new_id = unquote(url.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2]) or None
-        return document if new_id is None else _placed(document, self.id_field, new_id)
+        return document if new_id is None else placed(document, self.id_field, new_id)
 
     def _limits_tasks(self, error: ResponseError) -> bool:
         detail = error.detail.casefold()

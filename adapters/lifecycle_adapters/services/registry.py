@@ -12,7 +12,10 @@ from lifecycle_adapters.services.v2 import V2, V2_SESSION
 from lifecycle_adapters.services.v3 import V3
 from lifecycle_adapters.services.v4 import V4
 
-_SERVICES: dict[str, HttpBinding[Any, Any]] = {binding.name: binding for binding in (V1, V2, V2_SESSION, V3, V4)}
+BUILT_IN: tuple[HttpBinding[Any, Any], ...] = (V1, V2, V2_SESSION, V3, V4)
+"""The services that need not be registered."""
+
+_SERVICES = {binding.name: binding for binding in BUILT_IN}
 
 
 def register(binding: HttpBinding[Any, Any]) -> None:

@@ -36,6 +36,7 @@ V2_SESSION: HttpBinding[V2SessionState, V2SessionEvent] = HttpBinding(
     },
     limits_tasks=LIMITS_TASKS,
     created_field="startedAt",
+    task_field=None,
 )
 
 V2: HttpBinding[V2State, V2Event] = HttpBinding(

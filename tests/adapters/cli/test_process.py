@@ -19,6 +19,7 @@ from lifecycle.catalog import V2
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import Client
 from tests.adapters.cli.commands import KEY, SCRIPT, call, environment, python, script, terminal
+from tests.support.packages import ROOT
 
 COMMANDS: dict[tuple[str, ...], str] = {
     (): "list show judge diagrams check report create status send wait watch tasks history recover journal serve demo",
@@ -286,6 +287,44 @@ def test_serve_moves_tasks_at_its_pace_and_follows_other_lifecycles_if_asked() -
             assert client.create("Buy milk").wait(timeout_s=20).state == "finished"
         screen.interrupt()
         assert screen.end() == 0
+
+
+def test_serve_serves_services_that_files_declare() -> None:
+    services = ROOT / "examples" / "services"
+    printer, batch = str(services / "print-job.yaml"), str(services / "openai-batch.yaml")
+    with terminal("serve", "--port", "0", "--pace", "0.05", "--api", printer, "--api", batch) as screen:
+        screen.wait_for("Ctrl-C ends it.")
+        (url, *_) = re.findall(r"http://127\.0\.0\.1:\d+", screen.shown)
+        server = {"LIFECYCLE_BASE_URL": url, "PRINTER_KEY": "any", "OPENAI_API_KEY": "any"}
+        job = call("create", "--api", printer, "my letter", env=server).stdout.strip()
+        waited = call("wait", "--api", printer, job, "--poll", "0.05", env=server)
+        assert (waited.exit_code, waited.stdout) == (0, "printed\n")
+        fields = [
+            part for name in ("input_file_id", "endpoint", "completion_window") for part in ("--field", f"{name}=x")
+        ]
+        made = call("create", "--api", batch, *fields, env=server).stdout.strip()
+        assert call("wait", "--api", batch, made, "--poll", "0.05", env=server).stdout == "completed\nDone\n"
+        screen.interrupt()
+        assert screen.end() == 0
+
+    assert f"export LIFECYCLE_BASE_URL={url} PRINTER_KEY=any" in screen.shown
+
+
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        (["--api", "v9"], "unknown service 'v9'"),
+        (["--api", "v1", "--api", "v1"], "two services have the same name"),
+        (["--profile", "v1"], "--profile needs SERVICE=MODULE:NAME, such as printer=mine:PROFILE, not 'v1'"),
+        (["--profile", "v1=json:nothing"], "no profile can be imported from 'json:nothing': AttributeError"),
+        (["--profile", "v1=json:loads"], "a profile must be a Profile"),
+        (["--profile", "v9=lifecycle_adapters.services.v1_emulation:PROFILE"], "unknown service 'v9'"),
+    ],
+)
+def test_serve_refuses_services_and_profiles_that_are_none(options: list[str], wrong: str) -> None:
+    refused = call("serve", "--port", "0", *options)
+
+    assert (refused.exit_code, wrong in refused.stderr) == (2, True)
 
 
 def test_serve_says_what_it_cannot_do(emulator: Emulator) -> None:

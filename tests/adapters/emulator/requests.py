@@ -9,13 +9,13 @@ from typing import Any
 import httpx2
 
 from lifecycle_adapters.emulator import Emulator, SentWebhook
-from lifecycle_adapters.emulator.calls import BINDINGS
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call
+from lifecycle_adapters.services.registry import BUILT_IN
 
 KEY = "any key"
-HEADERS = {name: value for binding in BINDINGS for name, value in binding.request_headers(KEY).items()}
-BY_NAME = {binding.name: binding for binding in BINDINGS}
+HEADERS = {name: value for binding in BUILT_IN for name, value in binding.request_headers(KEY).items()}
+BY_NAME = {binding.name: binding for binding in BUILT_IN}
 
 # The create fields that lead to the longest script.
 CREATED_WITH: dict[str, dict[str, Any]] = {

@@ -8,14 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lifecycle_adapters.emulator.calls import BINDINGS, Identity, identify
+from lifecycle_adapters.emulator.calls import Calls, Identity
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call
+from lifecycle_adapters.services.registry import BUILT_IN
 from tests.support.listing import listing_of
 
+identify = Calls(BUILT_IN).identify
 CALLS = [
     (binding, name, call)
-    for binding in BINDINGS
+    for binding in BUILT_IN
     for name, call in {
         "create": binding.create,
         "status": binding.status,

@@ -11,14 +11,14 @@ import pytest
 from lifecycle import Lifecycle, UnknownName, VerdictKind
 from lifecycle.catalog import V1, V2, V2_SESSION, V3, V4
 from lifecycle_adapters.emulator import Emulator
-from lifecycle_adapters.emulator.calls import BINDINGS
 from lifecycle_adapters.http.binding import HttpBinding
+from lifecycle_adapters.services.registry import BUILT_IN
 from tests.adapters.emulator.requests import BY_NAME, bring_to, command, connect, create, state
 
 MINIMAL: dict[str, Lifecycle[Any, Any]] = {"v1": V1, "v2": V2, "v3": V3}
 PAIRS = [
     pytest.param(binding, lifecycle, place.name, event, id=f"{lifecycle.name} {place.name} {event}")
-    for binding in BINDINGS
+    for binding in BUILT_IN
     for lifecycle in {binding.lifecycle: 0, MINIMAL.get(binding.name, binding.lifecycle): 1}
     for place in lifecycle.states
     for event in lifecycle.commands
@@ -68,7 +68,7 @@ def test_each_command_changes_the_state_as_the_lifecycle_declares(
         assert (seen.applied, seen.state_after) == (target is not None, start if target is None else target)
 
 
-@pytest.mark.parametrize("binding", BINDINGS, ids=lambda binding: binding.name)
+@pytest.mark.parametrize("binding", BUILT_IN, ids=lambda binding: binding.name)
 def test_firing_each_remote_event_in_each_state_follows_the_lifecycle(
     emulator: Emulator, http: httpx2.Client, binding: HttpBinding[Any, Any]
 ) -> None:

@@ -11,7 +11,8 @@ import pytest
 from lifecycle import IllegalTransition, UnknownName
 from lifecycle_adapters.emulator import NOTICE, Emulator, UnknownTask
 from lifecycle_adapters.emulator.call_log import MAX_RECORDED, CallLog
-from lifecycle_adapters.emulator.calls import BINDINGS, Identity
+from lifecycle_adapters.emulator.calls import Identity
+from lifecycle_adapters.services.registry import BUILT_IN
 from tests.adapters.emulator.requests import BY_NAME, HEADERS, bring_to, command, create, state
 
 V1, V2, V3 = BY_NAME["v1"], BY_NAME["v2"], BY_NAME["v3"]
@@ -20,7 +21,7 @@ V1, V2, V3 = BY_NAME["v1"], BY_NAME["v2"], BY_NAME["v3"]
 def test_about_returns_the_settings_and_the_notice(emulator: Emulator, http: httpx2.Client) -> None:
     about = http.get("/_emulator/").json()
     assert (about["notice"], about["pace_s"]) == (NOTICE, None)
-    assert about["lifecycles"] == {binding.name: binding.lifecycle.name for binding in BINDINGS}
+    assert about["lifecycles"] == {binding.name: binding.lifecycle.name for binding in BUILT_IN}
     assert "nothing on disk" in NOTICE
     assert NOTICE in http.get("/").text
     assert abs(datetime.fromisoformat(about["now"]) - datetime.now(UTC)) < timedelta(days=1)

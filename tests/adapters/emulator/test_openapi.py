@@ -11,8 +11,8 @@ import pytest
 from lifecycle import Lifecycle
 from lifecycle.catalog import V1, V2, V3
 from lifecycle_adapters.emulator import Emulator
-from lifecycle_adapters.emulator.calls import BINDINGS
 from lifecycle_adapters.http.binding import HttpBinding
+from lifecycle_adapters.services.registry import BUILT_IN
 from tests.support.listing import listing_of
 
 Served = tuple[dict[str, Lifecycle[Any, Any]], dict[str, Any]]
@@ -24,7 +24,7 @@ def served(request: pytest.FixtureRequest) -> Iterator[Served]:
         yield request.param, httpx2.get(f"{emulator.base_url}/openapi.json").json()
 
 
-@pytest.mark.parametrize("binding", BINDINGS, ids=lambda binding: binding.name)
+@pytest.mark.parametrize("binding", BUILT_IN, ids=lambda binding: binding.name)
 def test_the_document_has_every_call_of_every_binding(served: Served, binding: HttpBinding[Any, Any]) -> None:
     _, document = served
     parameter = {"v2-session": "session_id", "v3": "session_id", "v4": "run_id"}.get(binding.name, "task_id")
@@ -45,7 +45,7 @@ def test_the_key_is_documented(served: Served) -> None:
     assert "security" not in document["paths"]["/api/v1/ping"]["get"]
 
 
-@pytest.mark.parametrize("binding", BINDINGS, ids=lambda binding: binding.name)
+@pytest.mark.parametrize("binding", BUILT_IN, ids=lambda binding: binding.name)
 def test_the_documented_states_are_the_lifecycles(served: Served, binding: HttpBinding[Any, Any]) -> None:
     lifecycles, document = served
     lifecycle = lifecycles.get(binding.name, binding.lifecycle)

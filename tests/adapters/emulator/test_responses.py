@@ -10,8 +10,8 @@ import httpx2
 import pytest
 
 from lifecycle_adapters.emulator import Emulator
-from lifecycle_adapters.emulator.calls import BINDINGS
 from lifecycle_adapters.http.binding import HttpBinding
+from lifecycle_adapters.services.registry import BUILT_IN
 from tests.adapters.emulator.requests import BY_NAME, HEADERS, bring_to, command, create, send_call
 from tests.support.listing import listing_of
 
@@ -42,7 +42,7 @@ def field_error(loc: list[str | int], msg: str, kind: str) -> dict[str, Any]:
 # --- keys --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("binding", BINDINGS, ids=lambda binding: binding.name)
+@pytest.mark.parametrize("binding", BUILT_IN, ids=lambda binding: binding.name)
 def test_every_call_without_a_key_returns_401(http: httpx2.Client, binding: HttpBinding[Any, Any]) -> None:
     task_id = create(http, binding)
     authentication = binding.authentication

@@ -31,14 +31,19 @@ from lifecycle import (
     V2State,
     V3Event,
     V3State,
+    V4Event,
     V4State,
 )
 from lifecycle_adapters.emulator import UnknownTask
-from lifecycle_adapters.emulator import script as scripts
 from lifecycle_adapters.emulator.task_store import LONGEST_ADVANCE_S, EmulatedClock, EmulatedTask, TaskStore
 
 STARTED_AT = datetime(2026, 8, 6, 12, tzinfo=UTC)
 NAMES = count(1)
+V1_TASK = (V1Event.START, V1Event.FINISH)
+V2_TASK = (V2Event.START, V2Event.FINISH)
+V2_SESSION_CLOSING = (V2SessionEvent.CLOSE,)
+V3_TASK_KEPT = (V3Event.START, V3Event.COMPLETE)
+V4_RUN = (V4Event.DISPATCH, V4Event.START, V4Event.COMPLETE)
 
 
 class ManualTime:
@@ -68,7 +73,7 @@ def state(store: TaskStore, task: EmulatedTask) -> str:
 
 def test_a_task_stays_in_each_state_for_the_pace() -> None:
     emulated, time = store(pace_s=10.0)
-    task = add(emulated, V1_FULL, scripts.V1_TASK)
+    task = add(emulated, V1_FULL, V1_TASK)
     seen: list[str] = []
     for _ in range(5):
         seen.append(state(emulated, task))
@@ -78,7 +83,7 @@ def test_a_task_stays_in_each_state_for_the_pace() -> None:
 
 def test_a_late_read_gives_transitions_the_times_at_which_they_were_due() -> None:
     emulated, time = store(pace_s=10.0)
-    task = add(emulated, V4, scripts.V4_RUN)
+    task = add(emulated, V4, V4_RUN)
     time.now_s += 1_000.0
     assert state(emulated, task) == V4State.COMPLETED
     assert [(each.event, each.at_s) for each in task.transitions] == [
@@ -92,7 +97,7 @@ def test_a_late_read_gives_transitions_the_times_at_which_they_were_due() -> Non
 
 def test_frequent_reads_and_one_read_give_equal_transitions() -> None:
     often, once = store(), store()
-    tasks = [add(emulated, V4, scripts.V4_RUN) for emulated, _ in (often, once)]
+    tasks = [add(emulated, V4, V4_RUN) for emulated, _ in (often, once)]
     for _ in range(70):
         often[1].now_s += 0.5
         state(often[0], tasks[0])
@@ -103,7 +108,7 @@ def test_frequent_reads_and_one_read_give_equal_transitions() -> None:
 
 def test_a_paused_task_waits_and_its_pace_restarts_at_the_resume() -> None:
     emulated, time = store(pace_s=10.0)
-    task = add(emulated, V1_FULL, scripts.V1_TASK)
+    task = add(emulated, V1_FULL, V1_TASK)
     time.now_s += 12.0
     assert state(emulated, task) == V1State.RUNNING
     assert emulated.command(task, V1Event.PAUSE)
@@ -116,7 +121,7 @@ def test_a_paused_task_waits_and_its_pace_restarts_at_the_resume() -> None:
     assert state(emulated, task) == V1State.FINISHED
 
 
-@pytest.mark.parametrize(("lifecycle", "events"), [(V1, scripts.V1_TASK), (V1_FULL, ())])
+@pytest.mark.parametrize(("lifecycle", "events"), [(V1, V1_TASK), (V1_FULL, ())])
 def test_an_event_that_is_undeclared_or_unscripted_never_happens(
     lifecycle: Lifecycle[Any, Any], events: tuple[str, ...]
 ) -> None:
@@ -129,7 +134,7 @@ def test_an_event_that_is_undeclared_or_unscripted_never_happens(
 
 def test_without_a_pace_no_script_runs() -> None:
     emulated, time = store(pace_s=None)
-    task = add(emulated, V1_FULL, scripts.V1_TASK)
+    task = add(emulated, V1_FULL, V1_TASK)
     time.now_s += 1e9
     assert state(emulated, task) == V1State.CREATED
     assert emulated.fire(task.id, V1Event.START).state == V1State.RUNNING
@@ -137,7 +142,7 @@ def test_without_a_pace_no_script_runs() -> None:
 
 def test_a_fired_event_is_removed_from_the_script() -> None:
     emulated, time = store(pace_s=10.0)
-    task = add(emulated, V1_FULL, scripts.V1_TASK)
+    task = add(emulated, V1_FULL, V1_TASK)
     emulated.fire(task.id, V1Event.START)
     assert task.script == (V1Event.FINISH,)
     time.now_s += 10.0
@@ -146,7 +151,7 @@ def test_a_fired_event_is_removed_from_the_script() -> None:
 
 def test_a_session_that_is_ready_first_passes_idle_and_runs_its_task() -> None:
     emulated, time = store(pace_s=10.0)
-    session = add(emulated, V3_FULL, scripts.V3_TASK_KEPT)
+    session = add(emulated, V3_FULL, V3_TASK_KEPT)
     emulated.fire(session.id, V3Event.READY)
     time.now_s += 1_000.0
     assert state(emulated, session) == V3State.IDLE
@@ -155,7 +160,7 @@ def test_a_session_that_is_ready_first_passes_idle_and_runs_its_task() -> None:
 
 def test_a_new_script_counts_from_the_present_state() -> None:
     emulated, time = store(pace_s=10.0)
-    task = add(emulated, V2_FULL, scripts.V2_TASK)
+    task = add(emulated, V2_FULL, V2_TASK)
     time.now_s += 10.0
     assert state(emulated, task) == V2State.STARTED
     emulated.set_script(task, [V2Event.FAIL])
@@ -166,7 +171,7 @@ def test_a_new_script_counts_from_the_present_state() -> None:
 def test_a_session_that_ends_ends_its_tasks_at_the_same_time() -> None:
     emulated, time = store(pace_s=10.0)
     session = add(emulated, V2_SESSION, (), ends_children_by=V2Event.STOP, after_children=True)
-    over, live = (add(emulated, V2_FULL, scripts.V2_TASK, parent=session) for _ in range(2))
+    over, live = (add(emulated, V2_FULL, V2_TASK, parent=session) for _ in range(2))
     assert emulated.command(over, V2Event.STOP)
     time.now_s += 3.0
     assert emulated.command(session, V2SessionEvent.STOP)
@@ -178,10 +183,10 @@ def test_a_session_that_ends_ends_its_tasks_at_the_same_time() -> None:
 
 def test_a_session_that_is_not_kept_alive_closes_after_its_last_task() -> None:
     emulated, time = store(pace_s=10.0)
-    session = add(emulated, V2_SESSION, scripts.V2_SESSION_CLOSING, ends_children_by=V2Event.STOP, after_children=True)
+    session = add(emulated, V2_SESSION, V2_SESSION_CLOSING, ends_children_by=V2Event.STOP, after_children=True)
     time.now_s += 1_000.0
     assert state(emulated, session) == V2SessionState.ACTIVE, "it had no task yet"
-    task = add(emulated, V2_FULL, scripts.V2_TASK, parent=session)
+    task = add(emulated, V2_FULL, V2_TASK, parent=session)
     time.now_s += 29.0
     assert state(emulated, session) == V2SessionState.ACTIVE
     assert state(emulated, task) == V2State.FINISHED
@@ -192,9 +197,9 @@ def test_a_session_that_is_not_kept_alive_closes_after_its_last_task() -> None:
 
 def test_a_refused_command_changes_nothing() -> None:
     emulated, _ = store()
-    task = add(emulated, V1_FULL, scripts.V1_TASK)
+    task = add(emulated, V1_FULL, V1_TASK)
     assert not emulated.command(task, V1Event.RESUME)
-    assert (task.state, task.transitions, task.script) == (V1State.CREATED, [], scripts.V1_TASK)
+    assert (task.state, task.transitions, task.script) == (V1State.CREATED, [], V1_TASK)
 
 
 def test_fire_accepts_only_a_declared_remote_event_that_the_state_allows() -> None:
@@ -242,7 +247,7 @@ def test_the_clock_cannot_be_advanced_beyond_the_calendar() -> None:
 
 def test_advancing_the_clock_equals_waiting() -> None:
     emulated, _ = store(pace_s=10.0)
-    task = add(emulated, V1_FULL, scripts.V1_TASK)
+    task = add(emulated, V1_FULL, V1_TASK)
     emulated.clock.advance(20.0)
     assert state(emulated, task) == V1State.FINISHED
 

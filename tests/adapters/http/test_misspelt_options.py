@@ -11,9 +11,10 @@ import pytest
 from pydantic import BaseModel
 
 from lifecycle.catalog import V3Event
-from lifecycle_adapters.emulator import shapes, v1_service, v2_shapes, v3_shapes, v4_shapes
+from lifecycle_adapters.emulator import shapes
 from lifecycle_adapters.http import AsyncClient, AsyncTask, Call, Client, Task
 from lifecycle_adapters.http.misspelt_options import option_meant
+from lifecycle_adapters.services import v1_emulation, v2_shapes, v3_shapes, v4_shapes
 from lifecycle_adapters.services.v1 import V1
 from lifecycle_adapters.services.v3 import V3
 
@@ -100,7 +101,7 @@ def fields_of_services() -> list[str]:
     """The fields of all request models of the built-in services, as they are sent."""
     models = {
         each
-        for module in (v1_service, shapes, v2_shapes, v3_shapes, v4_shapes)
+        for module in (v1_emulation, shapes, v2_shapes, v3_shapes, v4_shapes)
         for each in vars(module).values()
         if inspect.isclass(each) and issubclass(each, BaseModel)
     }

@@ -14,8 +14,8 @@ from typing_extensions import TypedDict
 
 from lifecycle.catalog import V3State
 from lifecycle_adapters.emulator.shapes import Bool, Budget, Id, Moment, Money, RequestModel, enumeration
-from lifecycle_adapters.emulator.v2_shapes import Country, ThinkingLevel
-from lifecycle_adapters.emulator.vocabulary import V3_MODELS
+from lifecycle_adapters.services.v2_shapes import Country, ThinkingLevel
+from lifecycle_adapters.services.vocabulary import V3_MODELS
 
 Model = Annotated[str, enumeration("BuModel", V3_MODELS)]
 Strategy = Annotated[str, enumeration("StopStrategy", ("task", "session"))]

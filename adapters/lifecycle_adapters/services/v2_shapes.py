@@ -13,8 +13,8 @@ from typing_extensions import TypedDict
 
 from lifecycle.catalog import V2SessionState, V2State
 from lifecycle_adapters.emulator.shapes import WHOLE, Bool, Id, Moment, Money, RequestModel, enumeration
-from lifecycle_adapters.emulator.vocabulary import COUNTRIES, V2_LLMS
 from lifecycle_adapters.services.v2 import V2, V2_SESSION
+from lifecycle_adapters.services.vocabulary import COUNTRIES, V2_LLMS
 
 Llm = Annotated[str, enumeration("SupportedLLMs", V2_LLMS)]
 Country = Annotated[str, enumeration("ProxyCountryCode", COUNTRIES)]

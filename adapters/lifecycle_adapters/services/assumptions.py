@@ -1,4 +1,4 @@
-"""Assumptions: behaviour of the emulator that no document of the service describes.
+"""Assumptions: behaviour of the emulated v1 to v4 that no document of Browser Use Cloud describes.
 
 They are listed in one place so that they can be checked against the service and corrected.
 
@@ -33,19 +33,11 @@ Webhooks
     sessions have one id and send it as both ids. v4's runs send the same event. The ping is signed like other
     messages. No document says how often and when a message is sent again.
 Money
-    A finished task costs `PRICE_USD` in total and uses no proxy.
+    A finished task costs `PRICE_USD` (documents.py of the emulator) in total and uses no proxy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from lifecycle.lifecycle import Lifecycle
-from lifecycle.table import VerdictKind
-from lifecycle_adapters.http.authentication import Authentication
-
-NOT_AUTHENTICATED = "Not authenticated"
 V1_STOPPED_ALREADY = "Agent session already stopped"
 V3_SESSION_NOT_FOUND = "Session not found"
 V3_NOT_IDLE = "Session is not idle: {state}"
@@ -54,18 +46,3 @@ V4_SESSION_NOT_FOUND = "Session not found"
 V1_LARGEST_PAGE = 100
 V4_LARGEST_PAGE = 100
 V4_PAGE = 20
-PRICE_USD = "0.0120"
-NO_COST_USD = "0"
-
-
-def challenge(authentication: Authentication) -> Mapping[str, str]:
-    """Return the header that goes with a 401."""
-    return {"WWW-Authenticate": authentication.prefix.strip() or "APIKey"}
-
-
-def v1_refusal(lifecycle: Lifecycle[Any, Any], state: str, command: str) -> str:
-    """Return v1's `detail` for a command that the task's state refuses."""
-    verdict = lifecycle.judge(state, command)
-    if verdict.kind is VerdictKind.REDUNDANT and lifecycle.is_terminating(command):
-        return V1_STOPPED_ALREADY
-    return verdict.reason

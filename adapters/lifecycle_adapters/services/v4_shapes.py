@@ -23,8 +23,8 @@ from lifecycle_adapters.emulator.shapes import (
     RequestModel,
     enumeration,
 )
-from lifecycle_adapters.emulator.v2_shapes import CustomProxy, ScreenHeight, ScreenWidth
-from lifecycle_adapters.emulator.vocabulary import COUNTRIES, V4_MODELS
+from lifecycle_adapters.services.v2_shapes import CustomProxy, ScreenHeight, ScreenWidth
+from lifecycle_adapters.services.vocabulary import COUNTRIES, V4_MODELS
 
 Model = Annotated[str, enumeration("RunModel", V4_MODELS)]
 Country = Annotated[str, enumeration("RunProxyCountryCode", sorted((*COUNTRIES, "ci")))]

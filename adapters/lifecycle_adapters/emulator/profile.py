@@ -1,0 +1,153 @@
+"""Profiles: what an emulated service does beyond its binding, as data and pure functions.
+
+A binding alone makes an emulator; a profile adds what a real service has besides: its views, request models, texts of
+errors, filters of lists. Every field has a default that follows from the binding. The profiles of the built-in services
+stand beside their bindings in services/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from inspect import Parameter
+from typing import Any, Protocol
+from uuid import uuid4
+
+from lifecycle.lifecycle import Lifecycle
+from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
+from lifecycle_adapters.http.call import Call
+
+View = Callable[[EmulatedTask, EmulatedClock], Any]
+"""A function that returns the JSON document which shows a task; the clock turns seconds into dates."""
+
+
+class Tasks(Protocol):
+    """The tasks of all services of the emulator, to be read only."""
+
+    def find(self, task_id: str, *, api: str | None = None) -> EmulatedTask | None:
+        """Return a task in its present state, or None."""
+        ...
+
+    def tasks(self, api: str | None = None) -> list[EmulatedTask]:
+        """Return the tasks in their present states, newest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The response to a call that the service does not carry out: a status code and a JSON document."""
+
+    status_code: int
+    document: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTask:
+    """A task to be created.
+
+    `given` is kept for the views. `script` holds the remote events that it takes by itself; with None they follow from
+    its lifecycle (`default_script`). `parent` is the session that it runs in, or the one to be created for it. When a
+    session ends, its tasks take the event `ends_children_by`, none if it is "". With `after_children` its script runs
+    only once it had tasks and all of them ended.
+    """
+
+    given: Mapping[str, Any]
+    script: tuple[str, ...] | None = None
+    parent: EmulatedTask | NewTask | None = None
+    ends_children_by: str = ""
+    after_children: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What an applied command changes beside the state: fields that views show, and the script unless it is None."""
+
+    given: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    script: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One call in the OpenAPI document, and what FastAPI validates of its requests.
+
+    `name` and `about` are its name and its description. `response` is the type of a successful response, whose status
+    code is `status_code`; `errors` are the other status codes, to which 401 and 422 are added. `body` is the type of
+    the JSON body and `default` its value if there is none; without a type any body is accepted. `query` maps further
+    query parameters to their types and defaults.
+    """
+
+    name: str
+    about: str
+    response: Any = None
+    status_code: int = 200
+    errors: Sequence[int] = ()
+    body: Any = None
+    default: Any = Parameter.empty
+    query: Mapping[str, tuple[Any, Any]] = field(default_factory=dict[str, tuple[Any, Any]])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenCall:
+    """A further call that needs no key and always returns the same JSON document."""
+
+    call: Call
+    operation: Operation
+    document: Any
+
+
+def new_uuid() -> str:
+    """Return a random UUID."""
+    return str(uuid4())
+
+
+def field_error(error: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return how one of FastAPI's validation errors is shown: where it is, a message, and its type."""
+    return {"loc": list(error["loc"]), "msg": error["msg"], "type": error["type"]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """What an emulated service does beyond its binding. Every field can be left out.
+
+    Attributes:
+        statuses: what is at the status field in each state, by the states' names; default: the name. Needed for every
+            state if the binding has a `state_of`, which cannot be inverted: {"done": {"done": True, "error": None}}.
+        page_size: the number of tasks on a page of a list without `listed`.
+        parameter: the name of the task's id in the paths of the OpenAPI document.
+        id_type: the type that ids in requests must have, `str` or `UUID`; another id is a 422.
+        new_id: returns a new id.
+        not_found: the text of a 404.
+        sends_webhooks: whether changes of its tasks are sent.
+        operations: by the name of a call (create, status, details, list, or a command), how it is documented.
+        open_calls: calls that are in no binding and need no key.
+        new: called with the create's body (as the operation's `body` makes it) and all tasks; returns the task.
+        created: the response of a create.
+        status: the response of a status call.
+        details: the response of a details call.
+        listed: called with all tasks of the service, newest first, the clock, and the query parameters of the
+            operation by name; returns the response of the list.
+        commanded: the response of a command.
+        changed: called with an applied command, its task and its body; returns what it changes beside the state.
+        refused: called with the lifecycle, a task and a command that was not applied; returns the refusal, or None if
+            the command succeeds all the same. Default: a redundant command succeeds, another one is a 409.
+        shown_error: how one of FastAPI's validation errors is shown in a 422.
+    """
+
+    statuses: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    page_size: int = 20
+    parameter: str = "task_id"
+    id_type: Any = str
+    new_id: Callable[[], str] = new_uuid
+    not_found: str = "Task not found"
+    sends_webhooks: bool = True
+    operations: Mapping[str, Operation] = field(default_factory=dict[str, Operation])
+    open_calls: Sequence[OpenCall] = ()
+    new: Callable[[Any, Tasks], NewTask | Refusal] | None = None
+    created: View | None = None
+    status: View | None = None
+    details: View | None = None
+    listed: Callable[..., Any] | None = None
+    commanded: View | None = None
+    changed: Callable[[str, EmulatedTask, Any], Change] | None = None
+    refused: Callable[[Lifecycle[Any, Any], EmulatedTask, str], Refusal | None] | None = None
+    shown_error: Callable[[Mapping[str, Any]], Mapping[str, Any]] = field_error

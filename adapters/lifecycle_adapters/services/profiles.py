@@ -1,0 +1,20 @@
+"""The profiles of the built-in services, by the services' names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lifecycle_adapters.emulator.profile import Profile
+from lifecycle_adapters.services import v1_emulation, v2_emulation, v3_emulation, v4_emulation
+from lifecycle_adapters.services.v1 import V1
+from lifecycle_adapters.services.v2 import V2, V2_SESSION
+from lifecycle_adapters.services.v3 import V3
+from lifecycle_adapters.services.v4 import V4
+
+PROFILES: Mapping[str, Profile] = {
+    V1.name: v1_emulation.PROFILE,
+    V2.name: v2_emulation.TASK_PROFILE,
+    V2_SESSION.name: v2_emulation.SESSION_PROFILE,
+    V3.name: v3_emulation.PROFILE,
+    V4.name: v4_emulation.PROFILE,
+}

@@ -1,0 +1,286 @@
+"""What the emulator shows of Browser Use Cloud v2 beyond its bindings: data and pure functions.
+
+Source: "Update Task" and the OpenAPI specification of 2026-08-06, whose texts the errors repeat. The two lifecycles
+interact in three places: a task needs an active session that runs no other task, a session that ends also ends its
+tasks (`NewTask.ends_children_by`), and one of the two stop commands of a task stops both (the binding's `proofs`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Query
+
+from lifecycle.catalog import V2Event, V2SessionEvent, V2SessionState, V2State
+from lifecycle.lifecycle import Lifecycle
+from lifecycle_adapters.emulator.documents import NO_COST_USD, PRICE_USD
+from lifecycle_adapters.emulator.profile import NewTask, Operation, Profile, Refusal, Tasks
+from lifecycle_adapters.emulator.shapes import DateTime, moment
+from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
+from lifecycle_adapters.services.v2 import V2_SESSION
+from lifecycle_adapters.services.v2_shapes import (
+    CreateSession,
+    CreateTask,
+    SessionItem,
+    SessionView,
+    TaskCreated,
+    TaskStatus,
+    TaskStep,
+    UpdateSession,
+    UpdateTask,
+    V2SessionList,
+    V2TaskItem,
+    V2TaskList,
+    V2TaskView,
+)
+
+SESSION_NOT_FOUND = "Session not found"
+SESSION_STOPPED = "Browser session is stopped. Please start a new session and try again."
+SESSION_BUSY = "Agent session already has a running task. Please wait for it to finish or stop it manually."
+
+_DEFAULT_SESSION = CreateSession()
+_PAGE_SIZE = (Annotated[int, Query(alias="pageSize", ge=1, le=100)], 10)
+_PAGE_NUMBER = (Annotated[int, Query(alias="pageNumber", ge=1)], 1)
+
+
+def _unchanged(_lifecycle: Lifecycle[Any, Any], _task: EmulatedTask, _command: str) -> None:
+    """Let a command succeed that was not applied: what is over is returned unchanged."""
+
+
+# --- sessions ---
+
+
+def _new_session(wanted: CreateSession, _: Tasks) -> NewTask:
+    return NewTask(
+        given={"persistMemory": wanted.persist_memory, "keepAlive": wanted.keep_alive},
+        script=() if wanted.keep_alive else (V2SessionEvent.CLOSE,),
+        ends_children_by=V2Event.STOP,
+        after_children=True,
+    )
+
+
+def _session_item(session: EmulatedTask, clock: EmulatedClock) -> SessionItem:
+    return SessionItem(
+        id=session.id,
+        status=V2SessionState(session.state),
+        liveUrl=None,
+        recordingUrl=None,
+        startedAt=moment(clock.at(session.created_s)),
+        finishedAt=_at(clock, session.ended_s),
+        persistMemory=session.given["persistMemory"],
+        keepAlive=session.given["keepAlive"],
+        proxyUsedMb=NO_COST_USD,
+        proxyCost=NO_COST_USD,
+    )
+
+
+def _session_view(session: EmulatedTask, clock: EmulatedClock) -> SessionView:
+    tasks = [_item(task, clock) for task in session.children]
+    return SessionView(**_session_item(session, clock), tasks=tasks, publicShareUrl=None)
+
+
+def _listed_sessions(
+    sessions: Sequence[EmulatedTask],
+    clock: EmulatedClock,
+    *,
+    page_size: int,
+    page_number: int,
+    filter_by: V2SessionState | None,
+) -> V2SessionList:
+    found = [each for each in sessions if filter_by in (None, each.state)]
+    return V2SessionList(
+        items=[_session_item(each, clock) for each in found[(page_number - 1) * page_size : page_number * page_size]],
+        totalItems=len(found),
+        pageNumber=page_number,
+        pageSize=page_size,
+    )
+
+
+# --- tasks ---
+
+
+def _new_task(body: CreateTask, tasks: Tasks) -> NewTask | Refusal:
+    given = {"task": body.task, "llm": body.llm, "metadata": body.metadata or {}}
+    if body.session_id is None:
+        return NewTask(given=given, parent=_new_session(_DEFAULT_SESSION, tasks))
+    session = tasks.find(str(body.session_id), api=V2_SESSION.name)
+    if session is None:
+        return Refusal(404, {"detail": SESSION_NOT_FOUND})
+    if session.is_over:
+        return Refusal(400, {"detail": SESSION_STOPPED})
+    if not all(task.is_over for task in session.children):
+        return Refusal(400, {"detail": SESSION_BUSY})
+    return NewTask(given=given, parent=session)
+
+
+def _created(task: EmulatedTask, _: EmulatedClock) -> TaskCreated:
+    return TaskCreated(id=task.id, sessionId=_session_of(task).id)
+
+
+def _view(task: EmulatedTask, clock: EmulatedClock) -> V2TaskView:
+    return V2TaskView(**_item(task, clock), steps=_steps(task), outputFiles=[])
+
+
+def _listed(
+    tasks: Sequence[EmulatedTask],
+    clock: EmulatedClock,
+    *,
+    page_size: int,
+    page_number: int,
+    session_id: UUID | None,
+    filter_by: V2State | None,
+    after: datetime | None,
+    before: datetime | None,
+) -> V2TaskList:
+    found = [
+        task
+        for task in tasks
+        if (session_id is None or _session_of(task).id == str(session_id))
+        and filter_by in (None, task.state)
+        and (after is None or clock.at(task.created_s) >= _utc(after))
+        and (before is None or clock.at(task.created_s) <= _utc(before))
+    ]
+    return V2TaskList(
+        items=[_item(task, clock) for task in found[(page_number - 1) * page_size : page_number * page_size]],
+        totalItems=len(found),
+        pageNumber=page_number,
+        pageSize=page_size,
+    )
+
+
+def _status(task: EmulatedTask, clock: EmulatedClock) -> TaskStatus:
+    """Return a task's short view, for polling."""
+    finished = task.last(V2Event.FINISH) is not None
+    return TaskStatus(
+        id=task.id,
+        status=V2State(task.state),
+        output=f"Done: {task.given['task']}" if finished else None,
+        finishedAt=_at(clock, task.ended_s),
+        isSuccess=_is_success(task),
+        cost=PRICE_USD if finished else None,
+    )
+
+
+def _item(task: EmulatedTask, clock: EmulatedClock) -> V2TaskItem:
+    """Return a task's entry in a list."""
+    started = task.last(V2Event.START)
+    return V2TaskItem(
+        **_status(task, clock),
+        sessionId=_session_of(task).id,
+        llm=task.given["llm"],
+        task=task.given["task"],
+        createdAt=moment(clock.at(task.created_s)),
+        startedAt=_at(clock, None if started is None else started.at_s),
+        metadata=task.given["metadata"],
+        browserUseVersion=None,
+        judgement=None,
+        judgeVerdict=None,
+        suggestions=None,
+    )
+
+
+def _steps(task: EmulatedTask) -> list[TaskStep]:
+    started, finished = task.last(V2Event.START), task.last(V2Event.FINISH)
+    if started is None or finished is None:
+        return []
+    step = TaskStep(
+        number=1,
+        memory="",
+        evaluationPreviousGoal="",
+        nextGoal=task.given["task"],
+        url="about:blank",
+        screenshotUrl=None,
+        actions=[],
+        duration=finished.at_s - started.at_s,
+    )
+    return [step]
+
+
+def _is_success(task: EmulatedTask) -> bool | None:
+    if task.last(V2Event.FINISH) is not None:
+        return True
+    return False if task.last(V2Event.FAIL) is not None else None
+
+
+def _session_of(task: EmulatedTask) -> EmulatedTask:
+    assert task.parent is not None, "every v2 task runs in a session"
+    return task.parent
+
+
+def _at(clock: EmulatedClock, seconds: float | None) -> str | None:
+    return None if seconds is None else moment(clock.at(seconds))
+
+
+def _utc(at: datetime) -> datetime:
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
+
+
+# fmt: off
+_UPDATE = Operation(
+    name="update_task", about="Stop a task, or a task and its session; return a task that is over unchanged.",
+    response=V2TaskView, errors=(400, 404), body=UpdateTask)
+
+TASK_PROFILE = Profile(
+    id_type=UUID,
+    operations={
+        "create": Operation(
+            name="create_task", about="Create a task, in the given session or in a new one.", response=TaskCreated,
+            status_code=202, errors=(400, 404, 429), body=CreateTask),
+        "status": Operation(
+            name="get_task_status", about="Return a task's short view, for polling.", response=TaskStatus,
+            errors=(404,)),
+        "details": Operation(name="get_task", about="Return a task.", response=V2TaskView, errors=(404,)),
+        "list": Operation(
+            name="list_tasks", response=V2TaskList,
+            about="Return a page of tasks, newest first, filtered by session, state and time of creation.",
+            query={
+                "page_size": _PAGE_SIZE,
+                "page_number": _PAGE_NUMBER,
+                "session_id": (Annotated[UUID | None, Query(alias="sessionId")], None),
+                "filter_by": (Annotated[V2State | None, Query(alias="filterBy")], None),
+                "after": (Annotated[DateTime | None, Query()], None),
+                "before": (Annotated[DateTime | None, Query()], None),
+            }),
+        str(V2Event.STOP): _UPDATE,
+        str(V2Event.STOP_TASK_AND_SESSION): _UPDATE,
+    },
+    new=_new_task,
+    created=_created,
+    status=_status,
+    details=_view,
+    listed=_listed,
+    refused=_unchanged,
+)
+
+SESSION_PROFILE = Profile(
+    parameter="session_id",
+    id_type=UUID,
+    not_found=SESSION_NOT_FOUND,
+    sends_webhooks=False,
+    operations={
+        "create": Operation(
+            name="create_session", about="Create a session without a task.", response=SessionItem, status_code=201,
+            errors=(400, 429), body=CreateSession, default=_DEFAULT_SESSION),
+        "details": Operation(
+            name="get_session", about="Return a session with its tasks.", response=SessionView, errors=(404,)),
+        "list": Operation(
+            name="list_sessions", about="Return a page of sessions, newest first.", response=V2SessionList,
+            query={
+                "page_size": _PAGE_SIZE,
+                "page_number": _PAGE_NUMBER,
+                "filter_by": (Annotated[V2SessionState | None, Query(alias="filterBy")], None),
+            }),
+        str(V2SessionEvent.STOP): Operation(
+            name="update_session", about="Stop a session and its tasks; return a session that is over unchanged.",
+            response=SessionView, errors=(400, 404), body=UpdateSession),
+    },
+    new=_new_session,
+    created=_session_item,
+    details=_session_view,
+    listed=_listed_sessions,
+    refused=_unchanged,
+)
+# fmt: on

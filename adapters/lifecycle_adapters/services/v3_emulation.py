@@ -1,0 +1,140 @@
+"""What the emulator shows of Browser Use Cloud v3 beyond its binding: data and pure functions.
+
+Source: "Stop Session" and the OpenAPI specification of 2026-08-06. One call creates a session with a task; with a
+session's id the same call dispatches another task to that session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Body, Query
+
+from lifecycle.catalog import V3Event, V3State
+from lifecycle.lifecycle import Lifecycle
+from lifecycle_adapters.emulator.documents import NO_COST_USD, PRICE_USD
+from lifecycle_adapters.emulator.profile import Change, NewTask, Operation, Profile, Refusal, Tasks
+from lifecycle_adapters.emulator.shapes import decimal, moment
+from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
+from lifecycle_adapters.services.assumptions import V3_NOT_IDLE, V3_SESSION_NOT_FOUND
+from lifecycle_adapters.services.v3_shapes import SessionResponse, StopSession, V3RunTask, V3SessionList
+
+_GIVEN = (V3Event.START, V3Event.DISPATCH)
+_DONE = (V3Event.COMPLETE, V3Event.CLOSE)
+
+
+def _new(body: V3RunTask, _: Tasks) -> NewTask:
+    script = (V3Event.READY,) if body.task is None else (V3Event.START, _end_of_task(body))
+    return NewTask(given=body.model_dump(mode="json"), script=script)
+
+
+def _end_of_task(body: V3RunTask) -> V3Event:
+    return V3Event.COMPLETE if body.keep_alive else V3Event.CLOSE
+
+
+def _changed(command: str, _: EmulatedTask, body: Any) -> Change:
+    if command != V3Event.DISPATCH:
+        return Change()
+    given = {"task": body.task, "keep_alive": body.keep_alive, "output_schema": body.output_schema}
+    return Change(given=given, script=(_end_of_task(body),))
+
+
+def _refused(_: Lifecycle[Any, Any], session: EmulatedTask, command: str) -> Refusal | None:
+    if command != V3Event.DISPATCH:
+        return None  # a stop returns the session unchanged if there is nothing to stop
+    return Refusal(400, {"detail": V3_NOT_IDLE.format(state=session.state)})
+
+
+def _listed(sessions: Sequence[EmulatedTask], clock: EmulatedClock, *, page: int, page_size: int) -> V3SessionList:
+    shown = [_view(session, clock) for session in sessions[(page - 1) * page_size : page * page_size]]
+    return V3SessionList(sessions=shown, total=len(sessions), page=page, pageSize=page_size)
+
+
+def _view(session: EmulatedTask, clock: EmulatedClock) -> SessionResponse:
+    given, at = session.given, clock.at
+    done = [each for each in session.transitions if each.event in _DONE]
+    cost = str(Decimal(PRICE_USD) * len(done)) if done else NO_COST_USD
+    return SessionResponse(
+        id=session.id,
+        status=V3State(session.state),
+        model=given["model"],
+        thinkingLevel=given["thinking_level"],
+        title=given["task"] if session.last(*_GIVEN) else None,
+        output=_output(session, len(done)),
+        outputSchema=given["output_schema"],
+        stepCount=len(done),
+        lastStepSummary=given["task"] if done else None,
+        isTaskSuccessful=_is_success(session),
+        liveUrl=None,
+        recordingUrls=[],
+        profileId=given["profile_id"],
+        workspaceId=given["workspace_id"],
+        proxyCountryCode=given["proxy_country_code"],
+        maxCostUsd=None if given["max_cost_usd"] is None else decimal(given["max_cost_usd"]),
+        totalInputTokens=1000 * len(done),
+        totalOutputTokens=100 * len(done),
+        proxyUsedMb=NO_COST_USD,
+        llmCostUsd=cost,
+        proxyCostUsd=NO_COST_USD,
+        browserCostUsd=NO_COST_USD,
+        totalCostUsd=cost,
+        screenshotUrl=None,
+        agentmailEmail=None,
+        integrationsUsed=[],
+        createdAt=moment(at(session.created_s)),
+        updatedAt=moment(at(session.state_since_s)),
+    )
+
+
+def _is_done(session: EmulatedTask) -> bool:
+    """Return whether the session's last task is done."""
+    last = session.last(*_GIVEN, *_DONE)
+    return last is not None and last.event in _DONE
+
+
+def _output(session: EmulatedTask, done: int) -> str | None:
+    # The number distinguishes the outputs of two equal tasks.
+    return f"Done: {session.given['task']} (task {done} of this session)" if _is_done(session) else None
+
+
+def _is_success(session: EmulatedTask) -> bool | None:
+    if _is_done(session):
+        return True
+    return False if session.last(V3Event.FAIL) else None
+
+
+# fmt: off
+_STOP = Operation(
+    name="stop_session",
+    about="Stop a session, or only its task; return the session unchanged if there is nothing to stop.",
+    response=SessionResponse, errors=(400, 404), body=Annotated[StopSession | None, Body()], default=None)
+
+PROFILE = Profile(
+    parameter="session_id",
+    id_type=UUID,
+    not_found=V3_SESSION_NOT_FOUND,
+    operations={
+        "create": Operation(
+            name="run_task", about="Create a session, or dispatch a task to an idle one.", response=SessionResponse,
+            errors=(400, 404), body=V3RunTask),
+        "details": Operation(name="get_session", about="Return a session.", response=SessionResponse, errors=(404,)),
+        "list": Operation(
+            name="list_sessions", about="Return a page of sessions, newest first.", response=V3SessionList,
+            query={
+                "page": (Annotated[int, Query(ge=1)], 1),
+                "page_size": (Annotated[int, Query(ge=1, le=100)], 20),
+            }),
+        str(V3Event.STOP): _STOP,
+        str(V3Event.STOP_TASK): _STOP,
+    },
+    new=_new,
+    created=_view,
+    details=_view,
+    listed=_listed,
+    changed=_changed,
+    refused=_refused,
+)
+# fmt: on
