@@ -103,7 +103,7 @@ class Calls:
             if at is None:
                 continue
             if parameters is None:
-                parameters = dict(parse_qsl(query)) if query else {}
+                parameters = dict(parse_qsl(query, keep_blank_values=True)) if query else {}
             ids = set(at.groupdict().values())
             fits = _fits(known.query, parameters, ids) and (not known.body or _fits(known.body, body, ids))
             if fits and len(ids) < 2:

@@ -82,3 +82,7 @@ def test_other_requests_are_identified_as_far_as_possible(
 def test_an_id_of_any_form_is_read_from_the_query(task_id: str) -> None:
     query = "&".join(["other=1", f"task_id={task_id.replace('+', '%2B').replace(';', '%3B')}"])
     assert identify("PUT", "/api/v1/stop-task", query) == Identity("v1", "stop", "stop", task_id)
+
+
+def test_an_empty_id_is_an_id_that_no_task_has() -> None:
+    assert identify("PUT", "/api/v1/stop-task", "task_id=") == Identity("v1", "stop", "stop", "")
