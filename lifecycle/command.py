@@ -17,8 +17,9 @@ The steps of a command, numbered as in the code:
 4. Send. Each attempt is recorded first, so that only one of several workers makes it, and only while
    the last recorded state accepts the command; if that state has changed, continue at 7. A 401 that
    other credentials may avoid is followed by one more attempt.
-5. A usable response: done if proved, by the state, or, if that proves nothing, by the read that the
-   service's binding names, or by the response itself. At another final state the task is over.
+5. A usable response: done if proved, by the state (the target, or another that the service may report
+   instead), or, if that proves nothing, by the read that the service's binding names, or by the response
+   itself. At another final state the task is over.
    Neither: read again until the driver's time is spent, then the command is uncertain.
 6. A refusal: read the status. At the target, and proved by it: done. At another final state: over.
    Otherwise refused, or uncertain if an earlier attempt may have arrived.
@@ -115,11 +116,15 @@ class CommandResult(Generic[S, E]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandProcedure(Generic[S, E]):
-    """The procedures of one task's commands. `proved_by_read` are the commands that only a further read proves."""
+    """The procedures of one task's commands. `proved_by_read` are the commands that only a further read proves.
+
+    `may_report` are by command the states that the service may report instead of the target, once it took effect.
+    """
 
     lifecycle: Lifecycle[S, E]
     task: str
     proved_by_read: frozenset[E] = field(default_factory=frozenset[E])
+    may_report: Mapping[E, frozenset[S]] = field(default_factory=dict[E, frozenset[S]])
 
     def execute(
         self, command: E, fields: Mapping[str, Any] | None = None, context: RequestContext = NO_CONTEXT
@@ -174,6 +179,7 @@ class _OpenCommand(Generic[S]):
     `source` is the state in which it was judged last, None if that is not known. `state` is its state in the journal:
     recorded, and uncertain once a response was lost. `attempts` counts its requests. `may_have_arrived` is true
     once one of them may have: its response was lost or usable, or nobody knows what became of it (after a crash).
+    `was_accepted` is true once a usable response to it arrived here.
     """
 
     id: str
@@ -182,6 +188,7 @@ class _OpenCommand(Generic[S]):
     state: CommandState
     attempts: int
     may_have_arrived: bool
+    was_accepted: bool = False
 
 
 class _Execution(Generic[S, E]):
@@ -204,7 +211,12 @@ class _Execution(Generic[S, E]):
         self.event = self.lifecycle.event(command)
         if self.event.origin is not Origin.CALLER:
             raise UnknownName("command", command, known=self.lifecycle.commands, where=self.lifecycle.name)
-        self.proof = Proof(lifecycle=self.lifecycle, command=command, by_read=command in procedure.proved_by_read)
+        self.proof = Proof(
+            lifecycle=self.lifecycle,
+            command=command,
+            by_read=command in procedure.proved_by_read,
+            may_report=procedure.may_report.get(command, frozenset()),
+        )
         self.record: TaskRecord[S, E] = TaskRecord()
         self.was_renewed = False
         self.retries = 0
@@ -403,10 +415,11 @@ class _Execution(Generic[S, E]):
     # --- 5 ---
 
     def _after_acceptance(self, accepted: Accepted) -> Steps[CommandResult[S, E]]:
-        self.opened.may_have_arrived = True
+        self.opened.may_have_arrived = self.opened.was_accepted = True
         state = yield from self._report(accepted)
         reported = None if accepted.status is None else self.lifecycle.state_of(accepted.status)
-        if reported is not None and self.proof.is_over_elsewhere(reported, self.opened.source):
+        is_other = reported is not None and self.proof.is_other_outcome(reported, self.opened.source, was_accepted=True)
+        if reported is not None and not is_other and self.proof.is_over_elsewhere(reported, self.opened.source):
             # A response with another final state does not confirm the command. The task is over if the journal
             # believes that report.
             if state is not None and self.proof.is_over_elsewhere(state, self.opened.source):
@@ -529,9 +542,12 @@ class _Execution(Generic[S, E]):
         return None
 
     def _is_proved(self, state: S) -> Steps[bool]:
-        """Return whether `state` is the target, or past it, and so proves the command, alone or with a further read."""
+        """Return whether the command is proved by `state` (target, past it, another outcome), alone or with a read."""
         source, proof = self.opened.source, self.proof
-        is_past = self.opened.may_have_arrived and proof.is_past_target(state, source)
+        is_past = self.opened.may_have_arrived and (
+            proof.is_past_target(state, source)
+            or proof.is_other_outcome(state, source, was_accepted=self.opened.was_accepted)
+        )
         if not (proof.is_target(state, source) or is_past):
             return False
         return proof.by_state or (proof.by_read and bool((yield ReadProof(self.command))))

@@ -2,9 +2,12 @@
 
 - The target proves a command that is proved by state. A state past the target proves it only if the task cannot have
   reached that state without this command.
+- A service may report other states than the target after a command that it accepted: these prove the command if the
+  service's response was usable, or if the task cannot have reached the state without it.
 - At a final or reopenable state that is not the target and refuses the command, the task is over. The command did not
-  take effect (`ended_first`) if nothing can have arrived, or if that state cannot be reached from the target at all.
-  Otherwise it cannot be known (`moot`). A state that accepts the command (a re-run) may be the one before it.
+  take effect (`ended_first`) if nothing can have arrived, or if that state cannot be reached from the target or those
+  others at all. Otherwise it cannot be known (`moot`). A state that accepts the command (a re-run) may be the one
+  before it.
 """
 
 from __future__ import annotations
@@ -20,12 +23,14 @@ from lifecycle.table import E, S
 class Proof(Generic[S, E]):
     """What proves `command`. `by_read` is true if the service's binding names a read that does.
 
+    `may_report` are the states that the service may report instead of the target once the command took effect.
     In all methods `source` is the state in which the command was judged, None if that is not known.
     """
 
     lifecycle: Lifecycle[S, E]
     command: E
     by_read: bool
+    may_report: frozenset[S] = frozenset()
 
     @property
     def by_state(self) -> bool:
@@ -59,6 +64,17 @@ class Proof(Generic[S, E]):
             return False
         return state not in self.lifecycle.reachable_without(source, self.command)
 
+    def is_other_outcome(self, state: S, source: S | None, *, was_accepted: bool) -> bool:
+        """Return whether `state` is one that the service may report instead, and the command brought the task there.
+
+        An accepted command is taken to have done so; one that only may have arrived if nothing else can.
+        """
+        if state not in self.may_report:
+            return False
+        return was_accepted or (
+            source is not None and state not in self.lifecycle.reachable_without(source, self.command)
+        )
+
     def is_over_elsewhere(self, state: S, source: S | None) -> bool:
         """Return whether the task is over in `state`, which is not the target and does not accept the command."""
         accepts = self.lifecycle.target(state, self.command) is not None
@@ -66,7 +82,8 @@ class Proof(Generic[S, E]):
 
     def may_have_led_to(self, state: S) -> bool:
         """Return whether the task can be in `state` after the command took effect, in whatever state it did so."""
-        return any(state in self.lifecycle.reachable(target) for target in self.lifecycle.targets(self.command))
+        outcomes = (*self.lifecycle.targets(self.command), *self.may_report)
+        return any(state in self.lifecycle.reachable(outcome) for outcome in outcomes)
 
     def _target(self, source: S) -> S:
         # A command that was redundant when it was recorded has the task's state at that time as its target.

@@ -44,6 +44,18 @@ def test_proofs_are_what_the_rows_allow(lifecycle: Declared, command: str) -> No
             assert proof.is_over_elsewhere(state, row.source) == (state in final and state != row.target)
 
 
+def test_another_outcome_proves_an_accepted_command_alone() -> None:
+    v4 = CATALOG["v4"]
+    cancel = Proof(lifecycle=v4, command="cancel", by_read=False, may_report=frozenset({"completed"}))
+
+    assert cancel.is_other_outcome("completed", "running", was_accepted=True)
+    assert not cancel.is_other_outcome("failed", "running", was_accepted=True)
+    assert not cancel.is_other_outcome("completed", "running", was_accepted=False)  # it can have completed by itself
+    assert not cancel.is_other_outcome("completed", None, was_accepted=False)
+    assert cancel.may_have_led_to("completed")
+    assert not cancel.may_have_led_to("failed")
+
+
 def test_the_kinds_of_proof() -> None:
     v3, v2 = CATALOG["v3-full"], CATALOG["v2-full"]
     dispatch = Proof(lifecycle=v3, command="dispatch", by_read=False)

@@ -265,6 +265,19 @@ class HttpBinding(Declared, Generic[S, E]):
         for where, call in self._calls().items():
             yield from self._taken_headers((*where, "headers"), call.headers, taken)
 
+    def _wrong_outcomes(self, command: E, call: Call) -> Iterator[Mistake]:
+        where = ("commands", str(command), "may_report")
+        states = [str(each.name) for each in self.lifecycle.states]
+        of_rows = {
+            each for row in self.lifecycle.transitions if row.event == command for each in (row.source, row.target)
+        }
+        for state in call.may_report:
+            if state not in states:
+                hint = "" if (meant := nearest(state, states)) is None else f"; did you mean {meant!r}?"
+                yield where, f"{state!r} is no state of {self.lifecycle.name!r}{hint}"
+            elif state in of_rows:
+                yield where, f"{state!r} is no other outcome: in it the command can be sent, or a row of it leads there"
+
     def _wrong_parameters(self) -> Iterator[Mistake]:
         used: dict[Path, list[str]] = {
             (*where, "path"): parameters_of(call.path) for where, call in self._calls().items()
@@ -303,6 +316,11 @@ class HttpBinding(Declared, Generic[S, E]):
                 yield ("commands", name), f"{name!r} is no command of {self.lifecycle.name!r}{hint}"
         if missing := [name for name in known if name not in given]:
             yield ("commands",), f"has no call for {', '.join(map(repr, missing))}"
+        for where, call in self._calls().items():
+            if call.may_report and where[0] != "commands":
+                yield (*where, "may_report"), "must be empty: only a command leads to a state"
+        for command, call in self.commands.items():
+            yield from self._wrong_outcomes(command, call)
         for command in self.proofs:
             if command not in self.commands:
                 yield ("proofs", str(command)), f"{str(command)!r} is no command"

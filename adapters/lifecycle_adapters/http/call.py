@@ -95,6 +95,9 @@ class Call(Declared):
     option of the client, such as `key` or `label`; undeclared, such a field is taken for a misspelt option.
     `status_field` is the field of the response that holds the status, "" if the whole response is the status, None
     if it carries none. Dots make it a path: "status.state" is the field `state` of the object in the field `status`.
+    `may_report` are the states that the service may report after an accepted command, instead of the one to which its
+    row leads: GitHub accepts to cancel a run that then ends as `completed` all the same. They prove the command if a
+    usable response to it arrived; if that was lost, it cannot be known whether the task went there by itself.
     `repeats_id` is False if the field in which other responses of the service carry the task's id holds the id
     of something else in this call's: a response about another task is invalid.
     `statuses` are the statuses that status codes mean by themselves, whatever the body holds: {404: "deleted"} where
@@ -125,6 +128,9 @@ class Call(Declared):
     required_fields: _Names = ()
     optional_fields: _Names = ()
     status_field: OptionalPath = None
+    may_report: Annotated[
+        tuple[StrictText, ...], Field(description="several states, in a tuple such as ('completed',)")
+    ] = ()
     repeats_id: Annotated[Flag, Field(description="True or False")] = True
     statuses: Annotated[
         Mapping[_Code, StrictText],

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Generic, TypeVar
 
 from lifecycle.command import CommandProcedure, CommandResult
@@ -163,7 +163,19 @@ class TaskProcedures(Generic[S, E]):
 
     def _commands(self) -> CommandProcedure[S, E]:
         proved_by_read = frozenset(self.binding.proofs)
-        return CommandProcedure(lifecycle=self.lifecycle, task=self.task_id, proved_by_read=proved_by_read)
+        return CommandProcedure(
+            lifecycle=self.lifecycle, task=self.task_id, proved_by_read=proved_by_read, may_report=self._may_report
+        )
+
+    @cached_property
+    def _may_report(self) -> Mapping[E, frozenset[S]]:
+        """By command, the states that its call may report; the lifecycle may be one without some of them."""
+        states = {str(each.name): each.name for each in self.lifecycle.states}
+        calls = {command: call for command, call in self.binding.commands.items() if call.may_report}
+        return {
+            command: frozenset(states[name] for name in call.may_report if name in states)
+            for command, call in calls.items()
+        }
 
     def _settle(self, dead: frozenset[str]) -> Steps[Recovered | None]:
         opened = (yield Load()).open_command
