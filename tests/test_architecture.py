@@ -35,7 +35,7 @@ ONE_WAY = {
         http.binding, http.timing <- http.interpreter <- http.task_procedures, http.paginator, http.sending, http.driver
         http.task_procedures, http.paginator <- http.creates <- http.client
         http.sending <- http.driver
-        argument_checks <- http.arguments, http.timing, watch.*, journal.*, machine, webhooks.*, arrays
+        argument_checks <- http.arguments, http.requests, http.timing, watch.*, journal.*, machine, webhooks.*, arrays
         http.requests <- http.arguments
         http.http_errors, http.requests <- http.responses <- http.binding
         argument_checks <- http.declared <- http.retired <- http.binding

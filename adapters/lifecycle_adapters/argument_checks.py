@@ -3,19 +3,45 @@
 from __future__ import annotations
 
 import math
+import os
+import re
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from lifecycle import Lifecycle
 
 TaskId = str | int | UUID
 
+MOST_THREADS = 1_000
+"""The threads that DuckDB may be given. It would take minutes to begin with a hundred thousand."""
+
 
 def require(given: Any, kind: Any, wanted: str) -> None:
     """Raise TypeError, whose message says what is wanted, unless `given` is an instance of `kind`."""
     if not isinstance(given, kind):
         raise TypeError(f"{wanted}, not {described(given)}")
+
+
+def require_boolean(given: Any, name: str) -> None:
+    """Raise TypeError unless `given` is True or False: of a text, also "no" would be true."""
+    require(given, bool, f"{name} must be True or False")
+
+
+def is_text(text: str) -> bool:
+    """Return whether a text has no surrogate, so that it can be written in UTF-8."""
+    return text.isascii() or _SURROGATE.search(text) is None
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def path_text(given: Any, name: str) -> str:
+    """Return a path as text. Raises TypeError: it is neither a text nor a Path, such as bytes."""
+    require(given, str | os.PathLike, f"{name} must be text or a Path")
+    path = os.fspath(cast("str | os.PathLike[str]", given))
+    require(path, str, f"{name} must be a path in text")
+    return path
 
 
 def described(given: object) -> str:

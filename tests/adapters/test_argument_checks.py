@@ -183,7 +183,7 @@ def test_logs_of_a_lifecycle_of_many_states_are_judged_as_by_check(tmp_path: Pat
         (lambda: Columns(time=cast("Any", "millisecond")), "unknown form of times 'millisecond'; did you mean"),
         (lambda: check_logs(V1, Files("log.csv"), memory="lots"), "memory must be a number and a unit of"),
         (lambda: check_logs(V1, Files("log.csv"), memory="-1GB"), "memory must be a number and a unit of"),
-        (lambda: check_logs(V1, Files("log.csv"), threads=0), "threads must be at least 1, not 0"),
+        (lambda: check_logs(V1, Files("log.csv"), threads=0), "threads must be at least 1 and at most 1000, not 0"),
         (lambda: check_logs(chain_of(501), Files("log.csv")), "has 501 statuses; logs are checked against at most 500"),
         (lambda: Emulator(port=70_000), "port must be at least 0 and at most 65535, not 70000"),
         (lambda: SqlJournal("x" * 5_000), "there can be no such file"),

@@ -17,11 +17,10 @@ import typer
 
 from lifecycle import CATALOG, Channel
 from lifecycle.conformance import Mode
+from lifecycle_adapters.argument_checks import MOST_THREADS
 from lifecycle_adapters.cli.names import LifecycleName
 
 TASK_COLUMN, AT_COLUMN = "task_id", "at"
-
-_MOST_THREADS = 1_000  # DuckDB would take minutes to begin with a hundred thousand
 
 
 def _options(panel: str | None) -> Callable[..., Any]:
@@ -125,7 +124,7 @@ class LogOptions:
         str, _limit("The most that DuckDB may use, such as 800MB; beyond it, it spills.", metavar="SIZE")
     ] = "1GB"
     threads: Annotated[
-        int | None, _limit("Threads of DuckDB. Default: one for each core.", min=1, max=_MOST_THREADS)
+        int | None, _limit("Threads of DuckDB. Default: one for each core.", min=1, max=MOST_THREADS)
     ] = None
     spill: Annotated[
         Path | None,

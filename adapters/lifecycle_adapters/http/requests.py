@@ -17,6 +17,7 @@ from uuid import UUID, uuid5
 from pydantic import JsonValue
 
 from lifecycle.declaration import Path
+from lifecycle_adapters.argument_checks import is_text
 
 ID = "{id}"
 """What stands for the task's id in a template."""
@@ -27,7 +28,6 @@ IDEMPOTENCY_KEY = "{idempotency_key}"
 
 PLACEHOLDER = re.compile(r"\{\w*\}")
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGEST_ID = 32_768  # characters, percent-encoded; httpx2 refuses URLs of more than 65,536
 
 
@@ -118,5 +118,5 @@ def unsendable(names: Iterable[str], values: Iterable[str]) -> Iterator[str]:
         if not (name and name.isprintable()):
             yield f"must name its parameters by printable text, such as 'task_id', not {name!r}"
     for value in values:
-        if _SURROGATE.search(value):
+        if not is_text(value):
             yield f"must be text that UTF-8 can encode, not {value!r}"

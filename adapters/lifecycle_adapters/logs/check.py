@@ -10,7 +10,7 @@ from typing import Any, cast
 from lifecycle import Channel, Lifecycle
 from lifecycle.conformance import Mode
 from lifecycle.errors import shortened
-from lifecycle_adapters.argument_checks import require, require_callback, require_lifecycle
+from lifecycle_adapters.argument_checks import require, require_boolean, require_callback, require_lifecycle
 from lifecycle_adapters.logs import queries
 from lifecycle_adapters.logs.columns import Columns
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession, Progress
@@ -62,7 +62,7 @@ def check_logs(
         strict: raise if a row or a file cannot be read, instead of counting it.
         memory: the most that DuckDB may use, as in "800MB"; beyond it, it spills. The rest of the process needs
             some 100 MB.
-        threads: how many DuckDB uses. Default: one for each core.
+        threads: how many DuckDB uses, 1 to 1,000. Default: one for each core.
         spill: where to make a directory to spill into, which is removed at the end. Default: the system's.
         progress: called during long work, see Progress.
         keep_rejects: called with a writer of the rejects before an error about unreadable rows is raised.
@@ -76,14 +76,17 @@ def check_logs(
         EngineFailed: the database failed: no room, no connection.
         UnknownName: the lifecycle has no such channel.
         ValueError: `mode` is neither; the channel has more than 500 statuses; `ignore_case` is given and two statuses
-            differ in letter case only; or `memory` or `threads` is not a limit that DuckDB understands.
+            differ in letter case only; `memory` or `threads` is not a limit that DuckDB understands; or `spill` is
+            not UTF-8.
         TypeError: `source` is not a source, such as the name of a file; or a `Frame` was made of something else; or
-            `lifecycle`, `columns` or `threads` has the wrong type; or `progress` or `keep_rejects` cannot be called.
+            another argument has the wrong type; or `progress` or `keep_rejects` cannot be called.
         MissingExtra: an optional dependency of the source is not installed.
     """
     require_lifecycle(lifecycle)
     _require_source(source)
     require(columns, Columns | None, "columns must be Columns(...)")
+    for name, given in (("ignore_case", ignore_case), ("information", information), ("strict", strict)):
+        require_boolean(given, name)
     require_callback(progress, "progress", "what is done and its share")
     require_callback(keep_rejects, "keep_rejects", "what writes the rejects")
     rules = Rules(lifecycle, mode=mode, channel=channel, ignore_case=ignore_case)

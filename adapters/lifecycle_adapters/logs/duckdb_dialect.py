@@ -1,13 +1,15 @@
 """DuckDB's SQL.
 
 DuckDB reads more texts as times than a log may hold ("infinity", "2026-1-1", "10:30 Europe/Berlin"). None gets here,
-because records.py compares every text with a regular expression first.
+because every text is compared with a regular expression first: by records.py, and by time_patterns.py if it is read by
+a pattern.
 """
 
 from __future__ import annotations
 
 from lifecycle_adapters.logs.dialect import Dialect, Kind
 from lifecycle_adapters.logs.duckdb_session import identifier, literal
+from lifecycle_adapters.logs.time_patterns import shape_of
 
 
 def _us_of_timestamp(cell: str, type_name: str) -> str:
@@ -44,6 +46,16 @@ epoch_us(COALESCE(TRY_CAST({0} AS TIMESTAMPTZ), TRY_CAST(translate({0}, 'tz,', '
 text_of_bytes = "TRY(decode({}))".format
 """The text of bytes in UTF-8; NULL for other bytes."""
 
+
+def _matches(text: str, pattern: str) -> str:
+    return f"regexp_full_match({text}, {literal(pattern)})"
+
+
+def _us_of_pattern(text: str, pattern: str) -> str:
+    us = f"epoch_us(TRY_STRPTIME({text}, {literal(pattern)}))"
+    return f"CASE WHEN {_matches(text, shape_of(pattern))} THEN {us} END"
+
+
 DUCKDB = Dialect(
     name="DuckDB",
     kinds={
@@ -62,14 +74,14 @@ DUCKDB = Dialect(
     float_type="DOUBLE",
     text="CAST({} AS VARCHAR)".format,
     shown=_shown,
-    matches=lambda text, pattern: f"regexp_full_match({text}, {literal(pattern)})",
+    matches=_matches,
     integer="TRY_CAST({} AS BIGINT)".format,
     decimal="TRY_CAST({} AS DECIMAL(26, 6))".format,
     truncated="TRY_CAST(trunc({}) AS BIGINT)".format,
     rounded="CAST(round({}) AS BIGINT)".format,
     us_of_timestamp=_us_of_timestamp,
     us_of_iso=_us_of_iso,
-    us_of_pattern=lambda text, pattern: f"epoch_us(TRY_STRPTIME({text}, {literal(pattern)}))",
+    us_of_pattern=_us_of_pattern,
     us_of_ns=_us_of_ns,
     reads_every_time_form=True,
 )

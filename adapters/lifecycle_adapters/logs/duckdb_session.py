@@ -15,7 +15,8 @@ from typing import Any, Self, TypeVar
 
 import duckdb
 
-from lifecycle_adapters.argument_checks import require, require_number
+from lifecycle.errors import shortened
+from lifecycle_adapters.argument_checks import MOST_THREADS, is_text, path_text, require, require_number
 from lifecycle_adapters.logs.log_errors import EngineFailed, UnusableLog, WrongPattern
 from lifecycle_adapters.logs.spill import spill_directory
 
@@ -35,6 +36,11 @@ def require_memory(size: str) -> None:
         raise ValueError(f"memory must be a number and a unit of {_UNITS}, such as '800MB', not {size!r:.80}")
 
 
+def _require_spill(folder: str | os.PathLike[str] | None) -> None:
+    if folder is not None and not is_text(path_text(folder, "spill")):
+        raise ValueError(f"spill must be the path of a folder in UTF-8, not {os.fspath(folder)!r}")
+
+
 _UNITS = "KB, MB, GB, TB, KiB, MiB, GiB or TiB"
 _MEMORY = re.compile(r"\s*\d+(\.\d+)?\s*[KMGT]i?B\s*", re.IGNORECASE)
 
@@ -44,12 +50,12 @@ class DuckDbSession:
 
     Args:
         memory: the most that DuckDB itself may use, as in "800MB"; the rest of the process needs some 100 MB.
-        threads: how many DuckDB uses. Default: one for each core.
+        threads: how many DuckDB uses, 1 to 1,000. Default: one for each core.
         spill: where to make the directory. Default: the system's folder of temporary files.
         progress: called during long work, see Progress.
     Raises:
-        ValueError: `memory` is not a size, or `threads` is less than 1.
-        TypeError: `memory` is not a text, or `threads` is not an integer.
+        ValueError: `memory` is not a size, `threads` is less than 1 or more than 1,000, or `spill` is not UTF-8.
+        TypeError: `memory` is not a text, `threads` is not an integer, or `spill` is not a path in text.
         EngineFailed: no directory can be made.
     """
 
@@ -62,8 +68,9 @@ class DuckDbSession:
         progress: Progress | None = None,
     ) -> None:
         require_memory(memory)
+        _require_spill(spill)
         if threads is not None:
-            require_number(threads, "threads", kind=int, at_least=1)
+            require_number(threads, "threads", kind=int, at_least=1, at_most=MOST_THREADS)
         self._progress = progress
         self._closing = ExitStack()
         try:
@@ -124,6 +131,8 @@ class DuckDbSession:
 
     def require_pattern(self, pattern: str) -> None:
         """Raise WrongPattern unless DuckDB reads times by this pattern of strptime."""
+        if not is_text(pattern):
+            raise WrongPattern(f"{pattern!r} is no pattern of times: it is not UTF-8", pattern=pattern)
         try:
             self.run(f"SELECT TRY_STRPTIME('', {literal(pattern)})")
         except UnusableLog as error:
@@ -196,15 +205,22 @@ def _count_progress(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def literal(value: object) -> str:
-    """Return a value as a constant of DuckDB's SQL."""
+    """Return a value as a constant of DuckDB's SQL. Raises UnusableLog: it is not UTF-8."""
     if isinstance(value, bool | int):
         return str(value).lower()
-    return "'" + str(value).replace("'", "''") + "'"
+    return "'" + _sent(str(value)).replace("'", "''") + "'"
 
 
 def identifier(name: str) -> str:
-    """Return a name, quoted."""
-    return '"' + name.replace('"', '""') + '"'
+    """Return a name, quoted. Raises UnusableLog: it is not UTF-8."""
+    return '"' + _sent(name).replace('"', '""') + '"'
+
+
+def _sent(text: str) -> str:
+    """Return a text that goes to DuckDB. Raises UnusableLog: it is not UTF-8."""
+    if not is_text(text):
+        raise UnusableLog(f"{shortened(text)} is not UTF-8")
+    return text
 
 
 def is_about_a_value(error: UnusableLog) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import get_args
 
 from lifecycle.errors import UnknownName, shortened
-from lifecycle_adapters.argument_checks import require
+from lifecycle_adapters.argument_checks import is_text, path_text, require
 from lifecycle_adapters.logs.columns import Columns, require_columns
 from lifecycle_adapters.logs.duckdb_dialect import DUCKDB, text_of_bytes
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession, is_about_a_value, literal
@@ -27,7 +27,7 @@ from lifecycle_adapters.logs.places import MOST_FILES, ROW_BITS
 from lifecycle_adapters.logs.records import LogColumn, parts_of, records
 from lifecycle_adapters.logs.rules import Rules
 from lifecycle_adapters.logs.source import LoadedLog
-from lifecycle_adapters.logs.text import STANDARD_INPUT, CsvOptions, is_text, read_text, standard_input
+from lifecycle_adapters.logs.text import STANDARD_INPUT, CsvOptions, read_text, standard_input
 
 KEPT_REJECTS = "lifecycle-rejects.csv"
 """Where the command line keeps the rejects; it may be among the files of a log."""
@@ -56,7 +56,7 @@ class Files:
         encoding: the encoding of CSV, by any of its names in Python; UTF-8 if omitted. If a delimiter or an encoding
             is given, all files must be CSV.
     Raises:
-        TypeError: a path is neither text nor a Path.
+        TypeError: a path is neither text nor a Path, or another argument is not a text.
         ValueError: no path is given, or the delimiter or the encoding is invalid.
         UnknownName: there is no such format.
     """
@@ -78,7 +78,7 @@ class Files:
             raise UnknownName("format", format, known=get_args(Format), where="Files")
         for path in paths:
             require(path, str | os.PathLike, "a path must be text or a Path, and several are several arguments")
-        object.__setattr__(self, "paths", tuple(os.fspath(path) for path in paths))
+        object.__setattr__(self, "paths", tuple(path_text(path, "a path") for path in paths))
         object.__setattr__(self, "format", format)
         given = {"delimiter": delimiter, "encoding": encoding}
         options = {name: value for name, value in given.items() if value is not None}

@@ -14,12 +14,15 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
+from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
 
+from lifecycle_adapters.argument_checks import is_text, path_text, require
 from lifecycle_adapters.logs.columns import Columns, absent, require_columns
 from lifecycle_adapters.logs.duckdb_dialect import DUCKDB, text_of_bytes
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession, identifier, literal
@@ -27,7 +30,6 @@ from lifecycle_adapters.logs.log_errors import EngineFailed, UnusableLog, no_fil
 from lifecycle_adapters.logs.records import LogColumn, parts_of, records
 from lifecycle_adapters.logs.rules import Rules
 from lifecycle_adapters.logs.source import LoadedLog
-from lifecycle_adapters.logs.text import is_text
 
 _Run = Callable[[str], list[tuple[Any, ...]]]
 
@@ -56,10 +58,18 @@ class Frame:
     Args:
         frame: the rows.
         name: its name in reports.
+    Raises:
+        TypeError: `name` is not a text.
+        ValueError: `name` is not UTF-8.
     """
 
     frame: Any
     name: str = "frame"
+
+    def __post_init__(self) -> None:
+        require(self.name, str, "name must be text")
+        if not is_text(self.name):
+            raise ValueError(f"name must be UTF-8, not {self.name!r}")
 
     def load(self, session: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
         """Load the frame as `records` (see Source). Raises TypeError if it is not a frame."""
@@ -70,15 +80,23 @@ class Frame:
             raise self._not_a_frame()
         frame = _without_zones(_with_arrays(self.frame), columns.named())
         own = _own_columns(frame, columns.named())
-        try:
-            self._copy_columns(session, columns, frame, bytes_too=own is None)
-        except (TypeError, UnusableLog, EngineFailed, UnicodeEncodeError):
-            # DuckDB needs one type for all cells of a column of objects: a single cell can make the frame
-            # unusable. As texts, each cell is judged by itself.
-            if own is None:
-                raise
-            self._copy_columns(session, columns, {name: _plain(column) for name, column in own.items()}, bytes_too=True)
+        if own is None:
+            self._copy_columns(session, columns, frame, bytes_too=True)
+        elif any(name != columns.at and _has_foreign_cells(column) for name, column in own.items()):
+            self._copy_cells(session, columns, own)
+        else:
+            try:
+                self._copy_columns(session, columns, frame, bytes_too=False)
+            except (TypeError, UnusableLog, EngineFailed, UnicodeEncodeError):
+                # DuckDB needs one type for all cells of a column of objects: a single cell can make the frame
+                # unusable.
+                self._copy_cells(session, columns, own)
         return _copied(session, rules, columns, self.name)
+
+    def _copy_cells(self, session: DuckDbSession, columns: Columns, own: Mapping[str, Any]) -> None:
+        """Copy the columns as texts, so that each cell is judged by itself."""
+        plain = {name: _plain(column, object if name == columns.at else _KINDS) for name, column in own.items()}
+        self._copy_columns(session, columns, plain, bytes_too=True)
 
     def _copy_columns(self, session: DuckDbSession, columns: Columns, frame: Any, *, bytes_too: bool) -> None:
         """Copy the named columns; unless `bytes_too`, raise UnusableLog if one holds bytes."""
@@ -125,7 +143,7 @@ class DuckTable:
         path: the file's path.
         connection: an open connection of the package `duckdb`.
     Raises:
-        TypeError: neither or both of `path` and `connection` are given.
+        TypeError: neither or both of `path` and `connection` are given; or `table` or `path` is not a text.
     """
 
     table: str
@@ -135,6 +153,9 @@ class DuckTable:
     def __post_init__(self) -> None:
         if (self.path is None) == (self.connection is None):
             raise TypeError("a table of DuckDB is in a file or on a connection: give its `path` or the `connection`")
+        require(self.table, str, "table must be the name of a table")
+        if self.path is not None:
+            path_text(self.path, "path")
 
     def load(self, session: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
         """Load the table as `records` (see Source)."""
@@ -286,14 +307,28 @@ def _own_columns(frame: Any, names: Sequence[str]) -> dict[str, Any] | None:
     return own if all(hasattr(column, "__array__") for column in own.values()) else None
 
 
-def _plain(column: Any) -> npt.NDArray[Any]:
+_KINDS: tuple[type, ...] = (str, bytes, int, np.integer, UUID, Decimal)
+"""What an id, a status and a sequence in a column of objects may be; a time may be all that a text can say."""
+
+
+def _has_foreign_cells(column: Any) -> bool:
+    """Return whether a column of objects has a cell that is none of `_KINDS`: DuckDB would take its text."""
+    cells = getattr(getattr(column, "dtype", None), "categories", column)  # of pandas
+    if getattr(cells, "dtype", None) != np.dtype(object):
+        return False
+    kinds: set[type] = {*map(type, cells)}
+    foreign = tuple(kind for kind in kinds if kind is bool or not issubclass(kind, _KINDS))
+    return bool(foreign) and any(isinstance(cell, foreign) and not _is_missing(cell) for cell in cells)
+
+
+def _plain(column: Any, kinds: type | tuple[type, ...]) -> npt.NDArray[Any]:
     """Return a column in a type that DuckDB knows: times without a zone in a known unit, otherwise objects as texts."""
     array = _as_times(column)
     if array.dtype.kind == "M":
         return _in_known_unit(array)
     if array.dtype.kind in "biuf":
         return array
-    return np.array([_as_text(cell) for cell in array.tolist()], dtype=object)
+    return np.array([_as_text(cell, kinds) for cell in array.tolist()], dtype=object)
 
 
 def _as_times(column: Any) -> npt.NDArray[Any]:
@@ -302,7 +337,11 @@ def _as_times(column: Any) -> npt.NDArray[Any]:
     unit = getattr(getattr(dtype, "pyarrow_dtype", dtype), "unit", None)
     # Of times with a zone pandas makes objects unless it is asked for another type.
     is_zoned = unit is not None and getattr(dtype, "kind", "") == "M"
-    return np.asarray(column, dtype=f"datetime64[{unit}]" if is_zoned else None)
+    try:
+        return np.asarray(column, dtype=f"datetime64[{unit}]" if is_zoned else None)
+    except Exception:  # noqa: BLE001 (whatever a library of frames raises, such as Polars of integers of 128 bits)
+        cells: npt.NDArray[Any] = _as_array([*column])
+        return cells
 
 
 def _in_known_unit(times: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -317,19 +356,28 @@ def _in_known_unit(times: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return times.astype("datetime64[us]")
 
 
-def _as_text(cell: Any) -> str | None:
-    """Return a cell as a text; None if it is empty (None, NaN, NaT) or cannot be one (not UTF-8; its text raises)."""
+def _as_text(cell: Any, kinds: type | tuple[type, ...]) -> str | None:
+    """Return a cell as a text; None if it is empty or cannot be one: of another kind, not UTF-8, its text raises."""
     try:
-        text = _text_of(cell)
+        is_one = isinstance(cell, kinds) and not isinstance(cell, bool) and not _is_missing(cell)
+        text = _text_of(cell) if is_one else None
     except Exception:  # noqa: BLE001 (whatever a foreign object raises, it is about this cell)
         return None
     return text if text is not None and is_text(text) else None
 
 
-def _text_of(cell: Any) -> str | None:
-    is_nan = isinstance(cell, float | date) and cell != cell  # noqa: PLR0124 (neither NaN nor NaT equals itself)
-    if cell is None or is_nan or type(cell).__name__ == "NAType":  # of pandas, which is not imported here
-        return None
+def _is_missing(cell: Any) -> bool:
+    """Return whether a cell of a column of objects is empty: None, NaN, NaT, or NA of pandas."""
+    is_nan = isinstance(cell, _WITH_NAN) and cell != cell  # noqa: PLR0124 (neither NaN nor NaT equals itself)
+    return cell is None or is_nan or type(cell).__name__ == "NAType"  # of pandas, which is not imported here
+
+
+_WITH_NAN: tuple[type, ...] = (float, np.floating, date, np.datetime64)
+
+
+def _text_of(cell: Any) -> str:
+    if isinstance(cell, str):  # also a member of an Enum, whose own text is its name
+        return str.__str__(cell)
     if isinstance(cell, bytes):
         return cell.decode()
     return cell.isoformat() if isinstance(cell, date) else str(cell)  # a datetime is a date

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lifecycle_adapters.logs.text.csv_rows import Row, csv_rows, is_text, lines_of
+from lifecycle_adapters.argument_checks import is_text
+from lifecycle_adapters.logs.text.csv_rows import Row, csv_rows, lines_of
 
 
 def rows(text: str | bytes, *, is_last: bool = True, longest: int = 1_000_000) -> list[Row]:

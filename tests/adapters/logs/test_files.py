@@ -64,10 +64,25 @@ def test_a_name_tells_the_format(name: str, kind: Format | None) -> None:
     assert format_of(name) == kind
 
 
-@pytest.mark.parametrize("path", [7, None, ["a.csv", "b.csv"]])
+class PathOfBytes:
+    def __fspath__(self) -> bytes:
+        return b"a.csv"
+
+
+@pytest.mark.parametrize("path", [7, None, b"a.csv", ["a.csv", "b.csv"]])
 def test_a_path_is_text_or_a_path(path: Any) -> None:
     with pytest.raises(TypeError, match="a path must be text or a Path, and several are several arguments, not "):
         Files(path)
+    with pytest.raises(TypeError, match=r"a path must be a path in text, not b'a\.csv'"):
+        Files(PathOfBytes())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["delimiter", "encoding"])
+@pytest.mark.parametrize("given", [5, b";", [";"]])
+def test_options_of_csv_are_text(name: str, given: Any) -> None:
+    options: dict[str, Any] = {name: given}
+    with pytest.raises(TypeError, match=f"{name} must be a text, not "):
+        Files("a.csv", **options)
 
 
 def test_files_come_in_the_order_of_the_paths(folder: Path) -> None:

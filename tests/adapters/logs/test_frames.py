@@ -6,6 +6,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import Enum
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,12 @@ class Unusual:
         return "unusual"
 
 
+class Status(str, Enum):  # noqa: UP042 (what older programs have)
+    """Its members' own texts are their names."""
+
+    RUNNING = "running"
+
+
 class Unspeakable:
     """What it is cannot be said."""
 
@@ -87,6 +95,14 @@ class Unspeakable:
         ("sequence", [1, Unspeakable(), 3], [1, None, 3]),
         ("at", [MOMENT, NAIVE, None, float("nan")], [AT_US, AT_US, None, None]),
         ("at", [MOMENT, date(2026, 1, 15), NAIVE], [AT_US, AT_US - 37_800_000_000, AT_US]),
+        ("task", ["a", Unusual()], ["a", None]),
+        ("task", [Unusual(), Unusual(), "a"], [None, None, "a"]),
+        ("task", ["a", 1.5, True, [1], {"b": 2}, MOMENT], ["a", None, None, None, None, None]),
+        ("task", ["a", None, float("nan"), Decimal(7)], ["a", None, None, "7"]),
+        ("task", ["\ud800", "a"], [None, "a"]),
+        ("status", ["\ud800", "created"], [None, "created"]),
+        ("status", [Unusual(), Status.RUNNING], [None, "running"]),
+        ("sequence", [2.0, "1"], [None, 1]),
         ("status", ["created", b"running"], ["created", "running"]),
         ("status", [b"created", b"\xff"], ["created", None]),
         ("status", [b"created", 7, None], ["created", "7", None]),
@@ -101,7 +117,8 @@ def test_one_cell_refuses_its_row_at_most(library: str, part: str, cells: list[A
         name: np.array(cells if name == part else [value] * len(cells), dtype=object) for name, value in usual.items()
     }
     if library == "pandas":
-        frame = import_module("pandas").DataFrame(frame)
+        pandas: Any = import_module("pandas")  # of a plain array it would make texts itself, and raise for a surrogate
+        frame = pandas.DataFrame({name: pandas.Series(cells, dtype=object) for name, cells in frame.items()})
     found = read(Frame(frame), Columns(task="task", sequence="sequence"))
     values = [getattr(each, "at_us" if part == "at" else part) for each in found]
     assert values == read_as
@@ -301,6 +318,70 @@ def test_lists_are_columns(kind: Callable[[list[Any]], Any]) -> None:
 def test_what_is_no_source_is_told(source: Any, told: str) -> None:
     with pytest.raises(TypeError, match=told):
         check_logs(V1_FULL, source)
+
+
+WRONG: list[tuple[str, Any]] = [
+    ("ignore_case", "no"), ("information", "no"), ("strict", "no"), ("strict", 1), ("strict", None),
+    ("threads", "2"), ("threads", 1.5), ("threads", True), ("memory", 5), ("spill", 5), ("spill", b"/tmp"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "given"), WRONG)
+def test_setting_of_another_type_is_refused_by_its_name(name: str, given: Any) -> None:
+    settings: dict[str, Any] = {name: given}
+    with pytest.raises(TypeError, match=f"{name} must be .*, not "):
+        check_logs(V1_FULL, Frame({}), **settings)
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1_001, 10**9])
+def test_threads_have_a_limit(threads: int) -> None:
+    with pytest.raises(ValueError, match="threads must be at least 1 and at most 1000, not"):
+        check_logs(V1_FULL, Frame({}), threads=threads)
+
+
+def test_folder_to_spill_into_whose_name_is_not_utf8_is_refused() -> None:
+    with pytest.raises(ValueError, match="spill must be the path of a folder in UTF-8"):
+        check_logs(V1_FULL, Frame({}), spill="\udcff")
+
+
+@pytest.mark.parametrize("name", [5, None, b"frame"])
+def test_name_of_a_frame_is_text(name: Any) -> None:
+    with pytest.raises(TypeError, match="name must be text, not"):
+        Frame({}, name=name)
+    with pytest.raises(ValueError, match="name must be UTF-8"):
+        Frame({}, name="\ud800")
+
+
+@pytest.mark.parametrize("place", [{"table": 5, "path": "a.db"}, {"table": "t", "path": 5}])
+def test_place_of_a_table_is_text(place: Any) -> None:
+    with pytest.raises(TypeError, match=r"must be .*, not 5"):
+        DuckTable(**place)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("kind", ["Int128", "UInt128", "UInt64", "Object"])
+@pytest.mark.parametrize("part", ["task", "at", "sequence"])
+def test_integers_of_every_width_of_polars(kind: str, part: str) -> None:
+    polars: Any = import_module("polars")
+    values: dict[str, Any] = {"task": 7, "at": AT_US // 1_000_000, "sequence": 7}
+    usual: dict[str, Any] = {"task": ["a"], "at": [AT], "status": ["running"], "sequence": [1]}
+    frame = polars.DataFrame({**usual, part: polars.Series([values[part]], dtype=getattr(polars, kind))})
+    [found] = read(Frame(frame), Columns(task="task", sequence="sequence"))
+    expected = {"task": "a", "at_us": AT_US, "sequence": 1, **({part: values[part]} if part != "at" else {})}
+    expected["task"] = str(expected["task"])
+    assert {name: getattr(found, name) for name in expected} == expected
+
+
+@pytest.mark.heavy
+def test_objects_of_polars_and_categories_of_pandas_are_no_ids() -> None:
+    polars: Any = import_module("polars")
+    pandas: Any = import_module("pandas")
+    usual: dict[str, Any] = {"at": [AT, AT], "status": ["running"] * 2}
+    for column in (
+        polars.DataFrame({**usual, "task_id": polars.Series([Unusual(), "a"], dtype=polars.Object)}),
+        pandas.DataFrame({**usual, "task_id": pandas.Categorical(pandas.Series([Unusual(), "a"], dtype=object))}),
+    ):
+        assert tasks(Frame(column)) == [None, "a"]
 
 
 @pytest.mark.parametrize("name", ["progress", "keep_rejects"])

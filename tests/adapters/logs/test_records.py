@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from lifecycle import Event, Lifecycle, Origin, State, Transition
 from lifecycle_adapters.logs.columns import Columns, RejectReason, TimeForm, require_columns
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession, literal
-from lifecycle_adapters.logs.log_errors import MissingColumn, UnusableLog
+from lifecycle_adapters.logs.log_errors import MissingColumn, UnusableLog, WrongPattern
 from lifecycle_adapters.logs.rules import Rules
 from tests.adapters.logs.logs import AT, AT_US, RULES, at, microseconds, read
 
@@ -525,6 +526,84 @@ def test_times_are_read_by_their_pattern(bench: DuckDbSession, pattern: str, tex
     assert record.at_us == moment
     assert record.form == (None if moment is None else TimeForm.PATTERN)
     assert record.fault == (None if moment is not None else RejectReason.BAD_TIME if text else RejectReason.NO_TIME)
+
+
+PATTERNS = [
+    "%d.%m.%Y %H:%M", "%Y-%m-%d", "%Y%m%d%H%M%S", "%d %b %Y %I:%M %p", "%A, %d %B %Y", "%a %d/%m/%y", "%j.%Y",
+    "%Y-%m-%dT%H:%M:%S.%f", "(%H|%M)+ 100%%",
+]  # fmt: skip
+WORDS = ["epoch", "Epoch", "EPOCH", "infinity", "-infinity", "Infinity", "-INFINITY", "inf", "now", "today", "NaT"]
+
+
+@st.composite
+def nearly_times(draw: st.DrawFn, pattern: str) -> str:
+    """A time by the pattern with a character too many, too few or another; or a word that DuckDB takes for a time."""
+    if draw(st.booleans()):
+        space = st.sampled_from(["", " ", "\t", "\n"])
+        return draw(space) + draw(st.sampled_from(WORDS)) + draw(space)
+    text = draw(st.datetimes(datetime(1000, 1, 1))).strftime(pattern)  # noqa: DTZ001
+    where = draw(st.integers(0, len(text)))
+    other = draw(st.sampled_from(["", *" \t0159.:-/aAZ"]))
+    return f"{text[:where]}{other}{text[where + draw(st.integers(0, 2)) :]}"
+
+
+@settings(max_examples=30)
+@given(st.data())
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_pattern_reads_no_text_that_strptime_refuses(bench: DuckDbSession, pattern: str, data: st.DataObject) -> None:
+    texts = data.draw(st.lists(nearly_times(pattern), min_size=1, max_size=50))
+    rows = [{"task_id": "'t'", "at": literal(text), "status": "'running'"} for text in texts]
+    for text, record in zip(texts, read(bench, Columns(pattern=pattern), rows), strict=True):
+        try:
+            moment = datetime.strptime(text, pattern).replace(tzinfo=UTC)
+        except ValueError:
+            assert record.fault in (RejectReason.BAD_TIME, RejectReason.NO_TIME), text
+        else:
+            assert record.fault == RejectReason.BAD_TIME or record.at_us == microseconds(moment), text
+
+
+@given(st.lists(st.datetimes(datetime(1000, 1, 1)), min_size=1))  # noqa: DTZ001
+@settings(max_examples=20)
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_pattern_reads_what_it_writes(bench: DuckDbSession, pattern: str, moments: list[datetime]) -> None:
+    texts = [moment.strftime(pattern) for moment in moments]
+    rows = [{"task_id": "'t'", "at": literal(text), "status": "'running'"} for text in texts]
+    found = read(bench, Columns(pattern=pattern), rows)
+    assert [each.at_us for each in found] == [
+        microseconds(datetime.strptime(text, pattern).replace(tzinfo=UTC)) for text in texts
+    ]
+
+
+DIRECTIVES = [f"%{sign}{letter}" for letter in string.ascii_letters for sign in ("", "-")]
+
+
+@pytest.mark.parametrize("directive", DIRECTIVES)
+def test_every_directive_of_duckdb_reads_what_duckdb_writes(bench: DuckDbSession, directive: str) -> None:
+    try:
+        bench.require_pattern(directive)
+    except WrongPattern:
+        return
+    pattern = f"%Y-%m-%d %H {directive}" if directive != "%Z" else f"%Y-%m-%d %H %z {directive}"
+    moment = "TIMESTAMPTZ '2026-01-15 10:00:00'"
+    row = {"task_id": "'t'", "at": f"strftime({moment}, {literal(pattern)})", "status": "'running'"}
+    [[text]] = bench.run(f"SELECT {row['at']}")
+    known = bench.run(f"SELECT TRY_STRPTIME({literal(text)}, {literal(pattern)}) IS NOT NULL")
+    [record] = read(bench, Columns(pattern=pattern), [row])
+    assert (record.fault is None) == known[0][0], text
+
+
+@pytest.mark.parametrize("offset", ["+24", "-67", "+99:99", "+01:60", "+1", "01", "+01:"])
+def test_offset_of_more_than_a_day_is_none(bench: DuckDbSession, offset: str) -> None:
+    row = {"task_id": "'t'", "at": literal(f"2026-01-15 {offset}"), "status": "'running'"}
+    [record] = read(bench, Columns(pattern="%Y-%m-%d %z"), [row])
+    assert record.fault == RejectReason.BAD_TIME
+
+
+@pytest.mark.parametrize("pattern", ["\ud800", "%Y \udfff"])
+def test_pattern_that_is_not_utf8_is_none(bench: DuckDbSession, pattern: str) -> None:
+    with pytest.raises(WrongPattern, match="is no pattern of times: it is not UTF-8") as raised:
+        bench.require_pattern(pattern)
+    assert raised.value.pattern == pattern
 
 
 @pytest.mark.parametrize(("time", "pattern"), [(TimeForm.PATTERN, None), (TimeForm.ISO, "%d.%m.%Y")])

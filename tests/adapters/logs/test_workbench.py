@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,12 @@ def test_what_was_begun_after_it_ends_before_it() -> None:
         bench.on_close(lambda: ended.append(Path(bench.directory).is_dir()))
 
     assert ended == [True]
+
+
+@pytest.mark.parametrize("make", [literal, identifier])
+def test_text_that_is_not_utf8_never_reaches_duckdb(make: Callable[[str], str]) -> None:
+    with pytest.raises(UnusableLog, match=r"'a\\ud800' is not UTF-8"):
+        make("a\ud800")
 
 
 @pytest.mark.parametrize("text", ["", "'", "''; DROP TABLE t --", '"', "a\\'b", "\0", "é\n\u202e"])

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from lifecycle_adapters.logs.text.blocks import STANDARD_INPUT, standard_input
 from lifecycle_adapters.logs.text.csv_options import CsvOptions
-from lifecycle_adapters.logs.text.csv_rows import is_text
 from lifecycle_adapters.logs.text.text_reader import read_text
 
-__all__ = ["STANDARD_INPUT", "CsvOptions", "is_text", "read_text", "standard_input"]
+__all__ = ["STANDARD_INPUT", "CsvOptions", "read_text", "standard_input"]

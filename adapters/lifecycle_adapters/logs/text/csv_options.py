@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from encodings.aliases import aliases
 
 from lifecycle.errors import nearest, shortened
+from lifecycle_adapters.argument_checks import is_text, require
 from lifecycle_adapters.logs.text.blocks import UNDECODABLE
-from lifecycle_adapters.logs.text.csv_rows import is_text
 
 UTF_8 = "UTF-8"
 
@@ -27,12 +27,15 @@ class CsvOptions:
         encoding: a text encoding by any of the names that Python knows for it. A byte order mark is skipped.
     Raises:
         ValueError: the delimiter is not such a character, or the encoding is unknown.
+        TypeError: one of them is not a text.
     """
 
     delimiter: str = ","
     encoding: str = UTF_8
 
     def __post_init__(self) -> None:
+        require(self.delimiter, str, "delimiter must be a text")
+        require(self.encoding, str, "encoding must be a text")
         if len(self.delimiter) != 1 or self.delimiter in _NO_DELIMITERS or not is_text(self.delimiter):
             raise ValueError(
                 f"a delimiter must be one character, neither a quote nor a line end, not {shortened(self.delimiter)}"

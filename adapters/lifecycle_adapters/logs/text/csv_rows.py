@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from lifecycle_adapters.argument_checks import is_text
 from lifecycle_adapters.logs.text.blocks import LONGEST_BYTES
 
 NOT_UTF8 = "not UTF-8"
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Row(NamedTuple):
@@ -41,11 +39,6 @@ def lines_of(data: bytes) -> list[str]:
     """Return the lines with their ends. Bytes that are not UTF-8 become surrogates, which no valid text holds."""
     # Only "\n" ends a line: not a lone carriage return, and no other line end of `str.splitlines`.
     return list(io.StringIO(data.decode("utf-8", "surrogateescape"), newline="\n"))
-
-
-def is_text(text: str) -> bool:
-    """Return whether a text has no surrogate."""
-    return text.isascii() or _SURROGATE.search(text) is None
 
 
 def csv_rows(

@@ -9,9 +9,10 @@ from operator import contains
 from typing import Any
 
 from lifecycle.errors import shortened
+from lifecycle_adapters.argument_checks import is_text
 from lifecycle_adapters.logs.duckdb_session import literal
 from lifecycle_adapters.logs.text.blocks import Block
-from lifecycle_adapters.logs.text.csv_rows import NOT_UTF8, is_text
+from lifecycle_adapters.logs.text.csv_rows import NOT_UTF8
 from lifecycle_adapters.logs.text.text_table import TextTable
 
 _KINDS = {list: "an array", str: "a text", float: "a number", bool: "a truth value", type(None): "null"}
