@@ -58,6 +58,11 @@ def shortened(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:76]}..."
 
 
+def not_made(value: object) -> str:
+    """Return the repr of an object whose constructor raised: an error report that shows it must not fail too."""
+    return f"<{type(value).__name__} that was not made>"
+
+
 def nearest(name: object, known: Iterable[str]) -> str | None:
     """Return the known name that was probably meant, ignoring case; None if none is close."""
     folded = {each.casefold(): each for each in known}

@@ -19,7 +19,7 @@ from lifecycle.conformance import Channel, Conformance
 from lifecycle.declaration import Alias, Declaration, Event, Invariant, Row, Rule, State, Transition, Transitions
 from lifecycle.diagram import Diagram, diagram_of, to_mermaid
 from lifecycle.documents import Document, read_json, read_yaml, require_yaml
-from lifecycle.errors import DefinitionError, DefinitionFinding, shortened
+from lifecycle.errors import DefinitionError, DefinitionFinding, not_made, shortened
 from lifecycle.findings import bad_value, for_editors, made_from, name_in
 from lifecycle.table import E, Origin, S
 from lifecycle.validation import (
@@ -367,6 +367,8 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         return {"text/plain": repr(self), "text/markdown": f"```mermaid\n{picture}```", "text/vnd.mermaid": picture}
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_declaration"):
+            return not_made(self)
         counts = f"{len(self.states)} states, {len(self.events)} events, {len(self.transitions)} transitions"
         return f"<{type(self).__name__} {self.name!r}: {counts}>"
 

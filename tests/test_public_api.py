@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
 import re
 import subprocess
 import sys
+import traceback
+from enum import Enum
 from typing import Any
 
 import pytest
 
 import lifecycle
-from lifecycle import CATALOG, errors
+from lifecycle import CATALOG, Lifecycle, errors
+from lifecycle_adapters.http import AsyncClient, Client
+from lifecycle_adapters.journal import SqlJournal
+from lifecycle_adapters.logs import Files
 from tests.support.packages import MODULES
 
 PUBLIC = [name for name, path in MODULES.items() if "\n__all__" in path.read_text(encoding="utf-8")]
@@ -40,6 +46,45 @@ def own_doc(value: Any) -> str:
     """A class's or function's own docstring: neither inherited nor made by `dataclass`."""
     doc = vars(value).get("__doc__") if inspect.isclass(value) else value.__doc__
     return "" if not doc or doc.startswith(f"{value.__name__}(") else str(doc)
+
+
+def may_be_shown_half_made(kind: type[Any]) -> bool:
+    """Return whether its constructor can raise before the parts of its repr are there, which an error report may show.
+
+    A generated constructor of a dataclass sets all of them first.
+    """
+    if "__repr__" not in {name for base in kind.__mro__[:-1] for name in vars(base)} or issubclass(kind, BaseException):
+        return False
+    if not dataclasses.is_dataclass(kind):
+        return True
+    is_generated = kind.__init__.__code__.co_filename == "<string>"
+    return not is_generated or any(field.repr and not field.init for field in dataclasses.fields(kind))
+
+
+@pytest.mark.parametrize("module", EXPORTING)
+def test_what_was_not_made_can_be_shown(module: str) -> None:
+    facade = importlib.import_module(module)
+    for name in facade.__all__:
+        kind = getattr(facade, name)
+        if inspect.isclass(kind) and not issubclass(kind, Enum | tuple) and may_be_shown_half_made(kind):
+            assert repr(kind.__new__(kind))
+
+
+MISTAKES: list[tuple[Any, dict[str, Any]]] = [
+    (Client, {"api": "v1", "timing": 5}), (AsyncClient, {"api": "v1", "timing": 5}), (Files, {}),
+    (Lifecycle, {"name": "", "citation": "", "states": [], "events": [], "transitions": []}),
+    (SqlJournal, {"url": "/absent/journal.db"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "given"), MISTAKES, ids=lambda each: getattr(each, "__name__", ""))
+def test_an_error_report_that_shows_variables_shows_the_error(kind: Any, given: dict[str, Any]) -> None:
+    with pytest.raises(Exception, match=r".") as raised:
+        kind(**given)
+
+    report = traceback.TracebackException.from_exception(raised.value, capture_locals=True)
+
+    assert str(raised.value) in "".join(report.format())
 
 
 @pytest.mark.parametrize("module", EXPORTING)

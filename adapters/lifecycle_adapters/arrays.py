@@ -26,7 +26,7 @@ from typing import Any, Generic, TypeAlias
 from lifecycle import Channel, Lifecycle, ObservationKind
 from lifecycle.errors import MissingExtra
 from lifecycle.table import E, S, require_iterable
-from lifecycle_adapters.argument_checks import require_lifecycle
+from lifecycle_adapters.argument_checks import require, require_lifecycle
 
 try:
     import numpy as np
@@ -57,7 +57,7 @@ class CodedLifecycle(Generic[S, E]):
     given for all states. Nothing is changed but `out`, so threads may share an instance.
 
     Every method that takes codes raises:
-        ValueError: a code that stands for nothing, or shapes that do not fit.
+        ValueError: a code that stands for nothing, one that is masked, or shapes that do not fit.
         TypeError: something else than integers; truth values are none; or no lifecycle.
     """
 
@@ -102,7 +102,12 @@ class CodedLifecycle(Generic[S, E]):
         require_iterable(statuses, "statuses")
         known = self.lifecycle.statuses(channel=channel)
         codes = {status: self._code_of_state[state] for status, state in known.items()}
-        return np.fromiter(map(codes.get, statuses, repeat(self.none)), self._state_type)
+        statuses = list(statuses)
+        try:
+            return np.fromiter(map(codes.get, statuses, repeat(self.none)), self._state_type)
+        except TypeError:  # a status that cannot be hashed is unknown like any other
+            texts = (codes.get(each, self.none) if isinstance(each, str) else self.none for each in statuses)
+            return np.fromiter(texts, self._state_type)
 
     def decode_states(self, states: Given) -> list[S | None]:
         """Return the names of states' codes, None for `none`, in the order of a flattened array."""
@@ -170,7 +175,11 @@ class CodedLifecycle(Generic[S, E]):
     def _checked(
         self, codes: Given, what: str, names: Sequence[str], *, allowed: int | None = None
     ) -> npt.NDArray[np.integer[Any]]:
+        if np.ma.is_masked(codes):
+            raise ValueError(f"{self.lifecycle.name}: {what} codes must not be masked: fill them before, with `none`")
         array = np.asarray(codes)
+        if not array.size and not isinstance(codes, np.ndarray | np.generic):  # an empty list has no type of its own
+            array = array.astype(self._state_type)
         if array.dtype.kind not in "iu":
             raise TypeError(f"{what} codes must be integers, not {array.dtype}")
         # Two passes that a processor does 32 at a time: 0.02 ns a code.
@@ -217,6 +226,7 @@ class _PairTable:
             flat[part] = self._values(rows[part] if rows.ndim else rows, columns[part] if columns.ndim else columns)
         if out is None:
             return found
+        require(out, np.ndarray, "out must be an array")
         if out.shape != shape:
             raise ValueError(f"out must have the shape {shape}, not {out.shape}")
         if out.dtype != found.dtype:
@@ -251,6 +261,10 @@ def _encoded(
     dtype: np.dtype[np.unsignedinteger[Any]],
 ) -> Codes:
     names = list(names)
-    for name in dict.fromkeys(names):
+    try:
+        different: Iterable[S] = dict.fromkeys(names)
+    except TypeError:  # a name that cannot be hashed
+        different = names
+    for name in different:
         require(name)  # raises UnknownName
     return np.fromiter(map(codes.__getitem__, names), dtype, len(names))

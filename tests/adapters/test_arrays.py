@@ -296,6 +296,34 @@ def test_arrays_are_broadcast(coded: Coded) -> None:
             ask(states, states[:3])
 
 
+@every_method
+@pytest.mark.parametrize("nothing", [[], (), [[]], [[], []]], ids=repr)
+def test_an_empty_list_has_no_wrong_type(method: str, nothing: Any) -> None:
+    METHODS[method][1](SMALL, nothing)
+    assert SMALL.decode_states(SMALL.encode_states([])) == []
+
+
+@every_method
+@pytest.mark.parametrize("mask", [[True, False], [True, True]])
+def test_codes_that_are_masked_are_refused(method: str, mask: list[bool]) -> None:
+    what, ask = METHODS[method]
+    ask(SMALL, np.ma.array([0, 1], mask=[False, False]))
+    with pytest.raises(ValueError, match=f"{what} codes must not be masked: fill them before"):
+        ask(SMALL, np.ma.array([0, 1], mask=mask))
+    with pytest.raises(ValueError, match="must not be masked"):
+        ask(SMALL, np.ma.masked)
+
+
+@pytest.mark.parametrize("name", [[0], {}, {1}, ["running"], np.ma.masked], ids=repr)
+def test_what_cannot_be_hashed_is_an_unknown_name(name: Any) -> None:
+    with pytest.raises(UnknownName, match="unknown state"):
+        SMALL.encode_states([SMALL.states[0], name])
+    with pytest.raises(UnknownName, match="unknown event"):
+        SMALL.encode_events([SMALL.events[0], name])
+    known = SMALL.encode_states(SMALL.states[:1]).tolist()
+    assert SMALL.encode_statuses([str(SMALL.states[0]), name]).tolist() == [*known, SMALL.none]
+
+
 @either_width
 def test_empty_arrays_have_empty_answers(coded: Coded) -> None:
     for nothing in (coded.encode_states([]), coded.encode_events([]), coded.encode_statuses([]), np.empty((3, 0), int)):
@@ -354,6 +382,8 @@ def test_where_an_answer_does_not_fit_nothing_is_written(coded: CodedLifecycle[V
         coded.step_many(states, 1, out=signed)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="is no event's code"):
         coded.step_many(states, 99, out=states)
+    with pytest.raises(TypeError, match=r"out must be an array, not \[0\] \(list\)"):
+        coded.step_many(states, 1, out=[0])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert coded.decode_states(states) == [V1State.RUNNING] * 3
     states.flags.writeable = False
     with pytest.raises(ValueError, match="read-only"):

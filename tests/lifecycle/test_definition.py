@@ -901,6 +901,13 @@ def test_a_field_of_a_model_is_written_and_read_as_the_declaration() -> None:
     assert "extended_by" in str(Worker.model_json_schema())
 
 
+def test_a_lifecycle_that_was_not_made_can_be_shown() -> None:
+    lifecycle: Any = Lifecycle.__new__(Lifecycle)
+    with pytest.raises(DefinitionError):
+        lifecycle.__init__(name="", citation="", states=(), events=(), transitions=())
+    assert repr(lifecycle) == "<Lifecycle that was not made>"
+
+
 # --- the enumerations of its names --------------------------------------------------------------
 
 

@@ -29,7 +29,7 @@ from lifecycle.catalog import (
     V4State,
 )
 from lifecycle.effects import Response
-from lifecycle.errors import AdapterError, LifecycleError, MissingExtra
+from lifecycle.errors import AdapterError, LifecycleError, MissingExtra, not_made
 from lifecycle.journal import Journal
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.memory import MemoryJournal
@@ -121,8 +121,8 @@ class _Configured(ProcessBound, Generic[S, E]):
             warnings.warn(notice, RetiredServiceWarning, stacklevel=3)  # at the caller of the client's constructor
 
     def __repr__(self) -> str:
-        if "base_url" not in vars(self):  # its constructor raised, and an error report shows it
-            return f"<{type(self).__name__} that was not made>"
+        if "base_url" not in vars(self):
+            return not_made(self)
         name = f"{self.binding.name!r}, base_url={self.base_url!r}, lifecycle={self.lifecycle.name!r}"
         return f"{type(self).__name__}({name})"
 

@@ -14,6 +14,7 @@ from typing import Any, Generic
 from typing_extensions import TypeVar
 
 from lifecycle.command import CommandResult
+from lifecycle.errors import not_made
 from lifecycle.following import Until
 from lifecycle.journal import TaskJournal
 from lifecycle.lifecycle import Lifecycle
@@ -56,6 +57,8 @@ class _Handle(ProcessBound, Generic[S, E]):
         return self._procedures.lifecycle
 
     def __repr__(self) -> str:
+        if "_procedures" not in vars(self):
+            return not_made(self)
         return f"<{type(self).__name__} {self.lifecycle.name} {self.id!r}>"
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, Self, TypeVar
 
 from lifecycle.catalog import CATALOG, CommandEvent
-from lifecycle.errors import UnreadableRecord
+from lifecycle.errors import UnreadableRecord, not_made
 from lifecycle.journal import (
     NO_CONTEXT,
     CommandOutcome,
@@ -118,6 +118,8 @@ class SqlJournal(ProcessBound):
         _journals.add(self)
 
     def __repr__(self) -> str:
+        if "database" not in vars(self):
+            return not_made(self)
         return f"{type(self).__name__}({self.database.where!r}, worker={self.worker!r})"
 
     def become_another_worker(self) -> None:

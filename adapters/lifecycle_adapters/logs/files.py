@@ -61,9 +61,9 @@ class Files:
         UnknownName: there is no such format.
     """
 
-    paths: tuple[str, ...]
-    format: Format | None
-    csv: CsvOptions | None
+    paths: tuple[str, ...] = ()
+    format: Format | None = None
+    csv: CsvOptions | None = None
 
     def __init__(
         self,

@@ -693,14 +693,6 @@ def test_the_other_kind_of_httpx2_client_is_refused(kind: Any, others: Any) -> N
         kind("v1", api_key=KEY, http=others(verify=NO_CERTIFICATES))
 
 
-@pytest.mark.parametrize("kind", [Client, AsyncClient])
-def test_a_client_that_was_not_made_can_be_shown(kind: Any) -> None:
-    client = kind.__new__(kind)
-    with pytest.raises(TypeError, match="timing"):
-        client.__init__("v1", timing=5)
-    assert repr(client) == f"<{kind.__name__} that was not made>"
-
-
 ARGUMENTS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"idempotency_key": ""}, ValueError, "idempotency_key must not be empty"),
     ({"idempotency_key": 5}, TypeError, "idempotency_key must be text, not 5 (int)"),

@@ -13,6 +13,7 @@ from pathlib import Path
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as fn
 
+from lifecycle.errors import not_made
 from lifecycle_adapters.logs.columns import Columns
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession, literal
 from lifecycle_adapters.logs.files import Files, ParquetGroup, parquet_groups
@@ -82,6 +83,11 @@ class SparkFiles:
         object.__setattr__(self, "files", Files(*paths, format=format, delimiter=delimiter, encoding=encoding))
         object.__setattr__(self, "master", master)
         object.__setattr__(self, "config", dict(config or {}))
+
+    def __repr__(self) -> str:
+        if "files" not in vars(self):
+            return not_made(self)
+        return f"{type(self).__name__}({self.files!r}, master={self.master!r}, config={self.config!r})"
 
     def load(self, session: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
         """Load the files as `records` (see Source)."""
