@@ -26,7 +26,7 @@ def rows(*, pairs: int, requests: int) -> list[Row]:
         ours = _load(emulator, _created(emulator), requests)
         peer = _load(bare, "task", requests)
         what = f"emulator: a status read, {_CONNECTIONS} connections"
-        return [compare(what, ours, "a bare Starlette route", peer, bound=Bound.AT_LEAST, limit=0.5, pairs=pairs)]
+        return [compare(what, ours, "a bare Starlette route", peer, bound=Bound.AT_LEAST, limit=0.6, pairs=pairs)]
 
 
 def _created(url: str) -> str:

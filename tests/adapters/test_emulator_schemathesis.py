@@ -35,7 +35,7 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 404, 409]
 
 # A schema cannot express which commands, methods and statuses belong to which API.
 [[operations]]
-include-operation-id = ["arm", "arm_webhook"]
+include-operation-id = ["fault", "webhook_fault"]
 checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 422]
 """
 

@@ -17,7 +17,7 @@ from lifecycle import Lifecycle
 from lifecycle_adapters.argument_checks import require
 from lifecycle_adapters.emulator.call_log import CallLog
 from lifecycle_adapters.emulator.calls import PREFIX, Calls
-from lifecycle_adapters.emulator.control import NOTICE, Control, control_app
+from lifecycle_adapters.emulator.control import NOTICE, Control, Parts, control_app
 from lifecycle_adapters.emulator.fault_middleware import FaultMiddleware
 from lifecycle_adapters.emulator.faults import CallFault, Faults, require_call
 from lifecycle_adapters.emulator.profile import Profile
@@ -101,7 +101,8 @@ def create_app(
     faults: Faults[CallFault] = Faults(lambda fault: require_call(calls, fault))
     call_log = CallLog()
     names = {api: each.name for api, each in followed.items()}
-    control = Control(store, calls=calls, faults=faults, call_log=call_log, webhooks=webhooks, lifecycles=names)
+    parts = Parts(store=store, calls=calls, faults=faults, call_log=call_log, webhooks=webhooks, lifecycles=names)
+    control = Control(parts)
     app = _ServiceApp([*services.values()], webhooks, control)
     reads = Reads(app, [*services.values()])
     middleware = FaultMiddleware(reads, calls=calls, clock=clock, call_log=call_log, faults=faults)

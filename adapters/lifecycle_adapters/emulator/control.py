@@ -1,34 +1,49 @@
-"""The control calls: requests of a test or a person to the emulator, not to the emulated service.
+"""The operations of a test or a person on the emulator, which are no calls of the emulated services.
 
-They need no key and are not in the call log. They have their own OpenAPI document, so that the service's document
-describes the service only.
+Each is declared once, as a method of `Control`. `Emulator` (server.py) inherits them and carries them out in its
+server's event loop; `control_app` serves them over HTTP. These control calls need no key and are not in the call log.
+They have their own OpenAPI document, so that the services' document describes the services only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
-from contextlib import contextmanager
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from functools import partial, wraps
+from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
 
-from fastapi import FastAPI, HTTPException, Query, Request
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 from starlette.responses import JSONResponse, Response
 
 from lifecycle.errors import IllegalTransition, UnknownName
 from lifecycle.table import Origin
+from lifecycle_adapters.argument_checks import require
 from lifecycle_adapters.emulator.call_log import CallLog, RecordedCall
 from lifecycle_adapters.emulator.calls import Calls
-from lifecycle_adapters.emulator.faults import CallFault, Faults
+from lifecycle_adapters.emulator.faults import CallFault, FaultKind, Faults, fault_kind
 from lifecycle_adapters.emulator.routing import not_allowed
 from lifecycle_adapters.emulator.script import require_remote
 from lifecycle_adapters.emulator.shapes import Detail, Number, require_document
 from lifecycle_adapters.emulator.task_store import LONGEST_ADVANCE_S, EmulatedTask, TaskStore, UnknownTask
-from lifecycle_adapters.emulator.webhook_sender import SentWebhook, Webhook, WebhookFault, WebhookSender, WebhookTarget
+from lifecycle_adapters.emulator.webhook_sender import (
+    SentWebhook,
+    Webhook,
+    WebhookFault,
+    WebhookFaultKind,
+    WebhookSender,
+    WebhookTarget,
+)
 
 NOTICE = "The emulator keeps everything in memory and nothing on disk: its data ends with its process."
+
+P = ParamSpec("P")
+R = TypeVar("R")
+M = TypeVar("M", bound=BaseModel)
 
 
 class TransitionView(BaseModel):
@@ -90,80 +105,233 @@ class About(BaseModel):
     now: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the operations act on. `lifecycles` are the names of the lifecycles of the services' tasks."""
+
+    store: TaskStore
+    calls: Calls
+    faults: Faults[CallFault]
+    call_log: CallLog
+    webhooks: WebhookSender
+    lifecycles: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlCall:
+    """The HTTP call of an operation.
+
+    The operation's parameters are in the path and the query; with a `body` they are the fields of that model, too.
+    `errors` are the status codes of refusals: 404 for an unknown task, 409 for an illegal event, 400 for a ValueError,
+    which otherwise is a 422.
+    """
+
+    method: str
+    path: str
+    body: type[BaseModel] | None = None
+    errors: tuple[int, ...] = ()
+    status_code: int = 200
+    function: Callable[..., Any]
+
+
+Method = Callable[Concatenate["Control", P], R]
+CALLS: list[ControlCall] = []
+"""The calls of all operations, in the order of their declaration."""
+
+
+def operation(
+    method: str,
+    path: str,
+    *,
+    body: type[BaseModel] | None = None,
+    errors: tuple[int, ...] = (),
+    status_code: int = 200,
+) -> Callable[[Method[P, R]], Method[P, R]]:
+    """Declare a method of `Control` as an operation with an HTTP call; in Python `carry_out` runs it."""
+
+    def declare(function: Method[P, R]) -> Method[P, R]:
+        call = ControlCall(
+            method=method, path=path, body=body, errors=errors, status_code=status_code, function=function
+        )
+        CALLS.append(call)
+
+        @wraps(function)
+        def run(control: Control, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            return control.carry_out(partial(function, control, *args, **kwargs))
+
+        return run
+
+    return declare
+
+
 class Control:
-    """The operations behind the control calls. Only the event loop that owns the task store may use it."""
+    """The operations. Only the event loop that owns the task store may use these themselves."""
 
-    def __init__(
-        self,
-        store: TaskStore,
-        *,
-        calls: Calls,
-        faults: Faults[CallFault],
-        call_log: CallLog,
-        webhooks: WebhookSender,
-        lifecycles: dict[str, str],
-    ) -> None:
-        self.store = store
-        self.faults = faults
-        self.call_log = call_log
-        self.webhooks = webhooks
-        self.calls = calls
-        self.lifecycles = lifecycles
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
 
+    def carry_out(self, call: Callable[[], R]) -> R:
+        """Call a function that acts on the parts, and return its result."""
+        return call()
+
+    @operation("GET", "/")
     def about(self) -> About:
         """Return a description of this server."""
-        clock = self.store.clock
-        return About(lifecycles=self.lifecycles, pace_s=self.store.pace_s, now=clock.at(clock.now_s()))
+        return self._about()
 
+    @operation("GET", "/tasks")
     def tasks(self, api: str | None = None) -> list[TaskView]:
-        """Return the present tasks, runs and sessions, newest first, of all APIs or of one. Raises UnknownName."""
-        if api is not None:
-            self.calls.binding(api)
-        return [self._view(task) for task in self.store.tasks(api)]
+        """Return the present tasks, runs and sessions, newest first, of all APIs or of one.
 
+        Raises UnknownName for an unknown API.
+        """
+        if api is not None:
+            self.parts.calls.binding(api)
+        return [self._view(task) for task in self.parts.store.tasks(api)]
+
+    @operation("GET", "/tasks/{task_id}", errors=(404,))
     def task(self, task_id: str) -> TaskView:
         """Return one task in its present state. Raises UnknownTask."""
         return self._view(self._find(task_id))
 
+    @operation("POST", "/tasks/{task_id}/events", body=FireEvent, errors=(400, 404, 409))
     def fire(self, task_id: str, event: str) -> TaskView:
-        """Apply a remote event to a task now.
+        """Apply a remote event to a task now, and return the task.
 
         Raises:
             UnknownTask: there is no task with this id.
             UnknownName: the task's lifecycle does not declare the event.
-            ValueError: the event is a command.
             IllegalTransition: the task's state refuses the event.
+            ValueError: the event is a command, which must be sent through the API.
         """
-        return self._view(self.store.fire(task_id, event))
+        return self._view(self.parts.store.fire(task_id, event))
 
-    def set_script(self, task_id: str, events: list[str]) -> TaskView:
-        """Replace a task's script. Raises UnknownTask, UnknownName, and ValueError if an event is a command."""
+    @operation("PUT", "/tasks/{task_id}/script", body=SetScript, errors=(400, 404))
+    def set_script(self, task_id: str, events: Sequence[str]) -> TaskView:
+        """Set the remote events that a task takes by itself from now on, in order, and return the task.
+
+        An event that the task's state refuses waits until a later state allows it.
+
+        Raises:
+            UnknownTask: there is no task with this id.
+            UnknownName: the task's lifecycle does not declare an event.
+            TypeError: the events are no list or tuple.
+            ValueError: an event is a command.
+        """
+        require(events, list | tuple, "events must be several names, in a list such as ['start', 'fail']")
         task = self._find(task_id)
         for event in events:
             require_remote(task.lifecycle, event)
-        self.store.set_script(task, events)
+        self.parts.store.set_script(task, events)
         return self._view(task)
 
-    def advance(self, seconds: float) -> None:
-        """Advance the clock. Raises ValueError if `seconds` is negative or the clock would exceed 1e9 s in total."""
-        self.store.clock.advance(seconds)
-        self.webhooks.schedule_all()
+    @operation("GET", "/faults")
+    def faults(self) -> list[CallFault]:
+        """Return the armed faults, each with the number of times that remain."""
+        return self.parts.faults.armed()
 
+    @operation("POST", "/faults", body=CallFault, status_code=201)
+    def fault(self, /, kind: FaultKind | str, **fields: Any) -> CallFault:
+        """Arm a fault for the next matching calls, and return it; `fields` are the other fields of `CallFault`.
+
+        Raises:
+            UnknownName: there is no such kind, API, command or method.
+            ValueError: a field is invalid.
+        """
+        fault = _model_of(CallFault, {"kind": fault_kind(FaultKind, kind), **fields})
+        self.parts.faults.arm(fault)
+        return fault
+
+    @operation("DELETE", "/faults", status_code=204)
+    def clear_faults(self) -> None:
+        """Disarm every fault."""
+        self.parts.faults.clear()
+
+    @operation("GET", "/calls")
+    def calls(self) -> list[RecordedCall]:
+        """Return the call log: the last 10,000 API calls, oldest first, without control calls."""
+        return list(self.parts.call_log)
+
+    @operation("GET", "/webhook")
+    def webhook(self) -> WebhookTarget | None:
+        """Return where status changes are sent to, None if they are not sent."""
+        return self.parts.webhooks.webhook
+
+    @operation("PUT", "/webhook", body=Webhook)
+    def set_webhook(self, /, url: str, *, secret: str, **fields: Any) -> WebhookTarget:
+        """Send every later status change to `url`, after a ping; `fields` are the other fields of `Webhook`.
+
+        Raises:
+            UnknownName: a webhook has no such field.
+            ValueError: `url` is not a URL, the secret is empty, or another field is invalid.
+        """
+        webhook = _model_of(Webhook, {"url": url, "secret": secret, **fields})
+        self.parts.webhooks.set(webhook)
+        return webhook
+
+    @operation("DELETE", "/webhook", status_code=204)
+    def clear_webhook(self) -> None:
+        """Send no more webhooks."""
+        self.parts.webhooks.set(None)
+
+    @operation("GET", "/webhook/messages")
+    def webhooks(self) -> list[SentWebhook]:
+        """Return the last 10,000 webhooks with their attempts, oldest first."""
+        return list(self.parts.webhooks.messages())
+
+    @operation("GET", "/webhook/faults")
+    def webhook_faults(self) -> list[WebhookFault]:
+        """Return the armed faults of webhooks, each with the number of times that remain."""
+        return self.parts.webhooks.faults.armed()
+
+    @operation("POST", "/webhook/faults", body=WebhookFault, status_code=201)
+    def webhook_fault(self, /, kind: WebhookFaultKind | str, **fields: Any) -> WebhookFault:
+        """Arm a fault for the next matching webhooks, and return it; `fields` are the other fields of `WebhookFault`.
+
+        Raises:
+            UnknownName: there is no such kind or API, or no webhook has the status.
+            ValueError: a field is invalid.
+        """
+        fault = _model_of(WebhookFault, {"kind": fault_kind(WebhookFaultKind, kind), **fields})
+        self.parts.webhooks.faults.arm(fault)
+        return fault
+
+    @operation("DELETE", "/webhook/faults", status_code=204)
+    def clear_webhook_faults(self) -> None:
+        """Disarm every fault of webhooks."""
+        self.parts.webhooks.faults.clear()
+
+    @operation("POST", "/clock", body=Advance, errors=(400,))
+    def advance(self, seconds: float) -> About:
+        """Advance the clock: scripted events that fall due in these seconds happen now.
+
+        Raises:
+            ValueError: `seconds` is negative, or the clock would exceed 1e9 s in total.
+        """
+        self.parts.store.clock.advance(seconds)
+        self.parts.webhooks.schedule_all()
+        return self._about()
+
+    @operation("POST", "/reset", status_code=204)
     def reset(self) -> None:
-        """Remove every task, fault, call and webhook; restore the initial webhook and keep the clock running."""
-        self.store.reset()
-        self.faults.clear()
-        self.call_log.clear()
-        self.webhooks.reset()
+        """Remove every task, fault, call and webhook, and restore the initial webhook; the clock runs on."""
+        self.parts.store.reset()
+        self.parts.faults.clear()
+        self.parts.call_log.clear()
+        self.parts.webhooks.reset()
+
+    def _about(self) -> About:
+        store, lifecycles = self.parts.store, dict(self.parts.lifecycles)
+        return About(lifecycles=lifecycles, pace_s=store.pace_s, now=store.clock.at(store.clock.now_s()))
 
     def _find(self, task_id: str) -> EmulatedTask:
-        task = self.store.find(task_id)
+        task = self.parts.store.find(task_id)
         if task is None:
             raise UnknownTask(task_id)
         return task
 
     def _view(self, task: EmulatedTask) -> TaskView:
-        at = self.store.clock.at
+        at = self.parts.store.clock.at
         return TaskView(
             id=task.id,
             api=task.api,
@@ -182,6 +350,20 @@ class Control:
         )
 
 
+def _model_of(model: type[M], fields: Mapping[str, Any]) -> M:
+    """Return a model of these fields. Raises UnknownName for an unknown field, ValueError for an invalid one."""
+    for name in fields:
+        if name not in model.model_fields:
+            raise UnknownName("field", name, known=model.model_fields, where=f"emulator, {model.__name__}")
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        wrong = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}".lstrip(": ") for each in error.errors()]
+        raise ValueError("; ".join(wrong)) from None  # pydantic's error shows the fields, a secret among them
+
+
+# --- over HTTP ---------------------------------------------------------------------------------
+
 _MEANINGS = {
     400: "A name that the lifecycle does not declare, a command, too many seconds, or a body that is not text",
     404: "No such task",
@@ -189,30 +371,33 @@ _MEANINGS = {
 }
 
 
-def _refused(*codes: int) -> dict[int | str, dict[str, Any]]:
-    return {code: {"model": Detail, "description": _MEANINGS[code]} for code in codes}
+def _endpoint(control: Control, call: ControlCall) -> Callable[..., Awaitable[Any]]:
+    """Return the function that FastAPI calls: it takes the operation's parameters, or its body, and maps its errors."""
+    fields = {} if call.body is None else call.body.model_fields
+    own = [
+        each.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for each in inspect.signature(call.function, eval_str=True).parameters.values()
+        if each.name not in ("self", *fields) and each.kind is not inspect.Parameter.VAR_KEYWORD
+    ]
+    if call.body is not None:
+        own.append(inspect.Parameter("body", inspect.Parameter.KEYWORD_ONLY, annotation=call.body))
 
+    async def endpoint(*, body: BaseModel | None = None, **given: Any) -> Any:
+        sent = {} if body is None else {name: getattr(body, name) for name in body.model_fields_set}
+        try:
+            return call.function(control, **given, **sent)
+        except UnknownTask as error:
+            raise HTTPException(404, str(error)) from error
+        except IllegalTransition as error:
+            raise HTTPException(409, str(error)) from error
+        except ValueError as error:
+            if 400 in call.errors:
+                raise HTTPException(400, str(error)) from error
+            place = "query" if call.body is None else "body"
+            raise RequestValidationError([{"loc": (place,), "msg": str(error), "type": "value_error"}]) from error
 
-@contextmanager
-def _refusals() -> Generator[None]:
-    """Map the task store's errors to HTTP responses: 404, 409 or 400."""
-    try:
-        yield
-    except UnknownTask as error:
-        raise HTTPException(404, str(error)) from error
-    except IllegalTransition as error:
-        raise HTTPException(409, str(error)) from error
-    except ValueError as error:  # an undeclared name, or a command instead of a remote event
-        raise HTTPException(400, str(error)) from error
-
-
-@contextmanager
-def _names_in(place: str) -> Generator[None]:
-    """Map an unknown name in the query or the body to a 422, as another invalid field."""
-    try:
-        yield
-    except UnknownName as error:
-        raise RequestValidationError([{"loc": (place,), "msg": str(error), "type": "value_error"}]) from error
+    vars(endpoint)["__signature__"] = inspect.Signature(own)
+    return endpoint
 
 
 class _Strict(APIRoute):
@@ -262,92 +447,21 @@ class _ControlApp(FastAPI):
 
 def control_app(control: Control) -> FastAPI:
     """Return the application of the control calls, to be mounted at `PREFIX`."""
-    app = _ControlApp(control.calls)
+    app = _ControlApp(control.parts.calls)
     app.router.route_class = _Strict
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(405, not_allowed)
-
-    @app.get("/")
-    async def about() -> About:
-        return control.about()
-
-    @app.get("/tasks")
-    async def tasks(api: Annotated[str | None, Query()] = None) -> list[TaskView]:
-        with _names_in("query"):
-            return control.tasks(api)
-
-    @app.get("/tasks/{task_id}", responses=_refused(404))
-    async def task(task_id: str) -> TaskView:
-        with _refusals():
-            return control.task(task_id)
-
-    @app.post("/tasks/{task_id}/events", responses=_refused(400, 404, 409))
-    async def fire(task_id: str, body: FireEvent) -> TaskView:
-        with _refusals():
-            return control.fire(task_id, body.event)
-
-    @app.put("/tasks/{task_id}/script", responses=_refused(400, 404))
-    async def set_script(task_id: str, body: SetScript) -> TaskView:
-        with _refusals():
-            return control.set_script(task_id, body.events)
-
-    @app.get("/faults")
-    async def faults() -> list[CallFault]:
-        return control.faults.armed()
-
-    @app.post("/faults", status_code=201, responses=_refused(400))
-    async def arm(body: CallFault) -> CallFault:
-        with _names_in("body"):
-            control.faults.arm(body)
-        return body
-
-    @app.delete("/faults", status_code=204)
-    async def disarm() -> None:
-        control.faults.clear()
-
-    @app.get("/calls")
-    async def calls() -> list[RecordedCall]:
-        return list(control.call_log)
-
-    @app.get("/webhook")
-    async def webhook() -> WebhookTarget | None:
-        return control.webhooks.webhook
-
-    @app.put("/webhook", responses=_refused(400))
-    async def set_webhook(body: Webhook) -> WebhookTarget:
-        control.webhooks.set(body)
-        return body
-
-    @app.delete("/webhook", status_code=204)
-    async def clear_webhook() -> None:
-        control.webhooks.set(None)
-
-    @app.get("/webhook/messages")
-    async def webhook_messages() -> list[SentWebhook]:
-        return list(control.webhooks.messages())
-
-    @app.get("/webhook/faults")
-    async def webhook_faults() -> list[WebhookFault]:
-        return control.webhooks.faults.armed()
-
-    @app.post("/webhook/faults", status_code=201, responses=_refused(400))
-    async def arm_webhook(body: WebhookFault) -> WebhookFault:
-        with _names_in("body"):
-            control.webhooks.faults.arm(body)
-        return body
-
-    @app.delete("/webhook/faults", status_code=204)
-    async def disarm_webhook() -> None:
-        control.webhooks.faults.clear()
-
-    @app.post("/clock", responses=_refused(400))
-    async def advance(body: Advance) -> About:
-        with _refusals():
-            control.advance(body.seconds)
-            return control.about()
-
-    @app.post("/reset", status_code=204)
-    async def reset() -> None:
-        control.reset()
-
+    for call in CALLS:
+        codes = sorted({*call.errors, *(() if call.body is None else (400,))})  # 400: a body that is not text
+        returned = inspect.signature(call.function, eval_str=True).return_annotation
+        app.add_api_route(
+            call.path,
+            _endpoint(control, call),
+            methods=[call.method],
+            name=call.function.__name__,
+            description=(inspect.getdoc(call.function) or "").partition("\n\n")[0],
+            status_code=call.status_code,
+            response_model=returned,
+            responses={code: {"model": Detail, "description": _MEANINGS[code]} for code in codes},
+        )
     return app

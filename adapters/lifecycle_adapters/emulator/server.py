@@ -14,17 +14,14 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import uvicorn
-from pydantic import BaseModel, ValidationError
 
 from lifecycle import Lifecycle
-from lifecycle.errors import AdapterError, UnknownName
+from lifecycle.errors import AdapterError
 from lifecycle_adapters.argument_checks import require_callback, require_number
 from lifecycle_adapters.emulator.application import EmulatorApp, create_app
-from lifecycle_adapters.emulator.call_log import RecordedCall
-from lifecycle_adapters.emulator.control import TaskView
-from lifecycle_adapters.emulator.faults import CallFault, FaultKind, fault_kind
+from lifecycle_adapters.emulator.control import Control
 from lifecycle_adapters.emulator.profile import Profile
-from lifecycle_adapters.emulator.webhook_sender import SentWebhook, Webhook, WebhookFault, WebhookFaultKind
+from lifecycle_adapters.emulator.webhook_sender import Webhook
 from lifecycle_adapters.http.binding import HttpBinding
 
 HOST = "127.0.0.1"
@@ -32,7 +29,6 @@ START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 1
 """Seconds that running calls may delay the server's shutdown."""
 
-M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
 
 
@@ -40,13 +36,14 @@ class EmulatorNotRunning(AdapterError):
     """The emulator was not started, could not be started, or was stopped."""
 
 
-class Emulator:
+class Emulator(Control):
     """An emulator in a thread of this process; start it with `with`, or with `start` and `stop`.
 
         with Emulator(PRINTER, pace_s=0.05) as emulator:
             client = Client(PRINTER, base_url=emulator.base_url, api_key="any")
 
-    Every method can be called from any thread.
+    Every method can be called from any thread; those that act on the running emulator raise EmulatorNotRunning if there
+    is none.
 
     Args:
         apis: the services to emulate, by their names or bindings; none for all built-in ones. The service of the
@@ -88,6 +85,7 @@ class Emulator:
             api_key=api_key,
             webhook=webhook,
         )
+        super().__init__(self._app.control.parts)
         self._port = port
         self._running: _Running | None = None
 
@@ -129,108 +127,16 @@ class Emulator:
             UnknownName: the emulator has no API with this name.
             EmulatorNotRunning: the emulator is not running.
         """
-        return self.base_url + self._app.control.calls.binding(api).base_path
-
-    def tasks(self, api: str | None = None) -> list[TaskView]:
-        """Return the present tasks, runs and sessions, newest first, of all APIs or of one. Raises UnknownName."""
-        return self._call(lambda: self._app.control.tasks(api))
-
-    def task(self, task_id: str) -> TaskView:
-        """Return one task in its present state. Raises UnknownTask."""
-        return self._call(lambda: self._app.control.task(task_id))
-
-    def fire(self, task_id: str, event: str) -> TaskView:
-        """Apply a remote event to a task now, and return the task.
-
-        Raises:
-            UnknownTask: there is no task with this id.
-            UnknownName: the task's lifecycle does not declare the event.
-            IllegalTransition: the task's state refuses the event.
-            ValueError: the event is a command, which must be sent through the API.
-        """
-        return self._call(lambda: self._app.control.fire(task_id, event))
-
-    def set_script(self, task_id: str, *events: str) -> TaskView:
-        """Set the remote events that a task takes by itself from now on, in order, and return the task.
-
-        An event that the task's state refuses waits until a later state allows it.
-
-        Raises:
-            UnknownTask: there is no task with this id.
-            UnknownName: the task's lifecycle does not declare an event.
-            ValueError: an event is a command.
-        """
-        return self._call(lambda: self._app.control.set_script(task_id, list(events)))
-
-    def fault(self, kind: FaultKind | str, **fields: Any) -> None:
-        """Arm a fault for the next matching calls; `fields` are the fields of `CallFault` other than `kind`.
-
-        Raises:
-            UnknownName: there is no such kind.
-            ValueError: a field is invalid, or no call has the command or method.
-        """
-        fault = _model_of(CallFault, {"kind": fault_kind(FaultKind, kind), **fields})
-        self._call(lambda: self._app.control.faults.arm(fault))
-
-    def faults(self) -> list[CallFault]:
-        """Return the armed faults, each with the number of times that remain."""
-        return self._call(self._app.control.faults.armed)
-
-    def clear_faults(self) -> None:
-        """Disarm every fault."""
-        self._call(self._app.control.faults.clear)
-
-    def calls(self) -> list[RecordedCall]:
-        """Return the call log: the last 10,000 API calls, oldest first, without control calls."""
-        return self._call(lambda: list(self._app.control.call_log))
-
-    def set_webhook(self, url: str, *, secret: str, **fields: Any) -> None:
-        """Send every later status change to `url`, after a ping; `fields` are the other fields of `Webhook`.
-
-        Raises:
-            UnknownName: a webhook has no such field.
-            ValueError: `url` is not a URL, the secret is empty, or another field is invalid.
-        """
-        webhook = _model_of(Webhook, {"url": url, "secret": secret, **fields})
-        self._call(lambda: self._app.control.webhooks.set(webhook))
-
-    def clear_webhook(self) -> None:
-        """Send no more webhooks."""
-        self._call(lambda: self._app.control.webhooks.set(None))
-
-    def webhook_fault(self, kind: WebhookFaultKind | str, **fields: Any) -> None:
-        """Arm a fault for the next matching webhooks; `fields` are the fields of `WebhookFault` other than `kind`.
-
-        Raises:
-            UnknownName: there is no such kind.
-            ValueError: a field is invalid, or no webhook carries the status.
-        """
-        fault = _model_of(WebhookFault, {"kind": fault_kind(WebhookFaultKind, kind), **fields})
-        self._call(lambda: self._app.control.webhooks.faults.arm(fault))
-
-    def webhooks(self) -> list[SentWebhook]:
-        """Return the last 10,000 webhooks with their attempts, oldest first."""
-        return self._call(lambda: list(self._app.control.webhooks.messages()))
-
-    def advance(self, seconds: float) -> None:
-        """Advance the clock: scripted events that fall due in these seconds happen now.
-
-        Raises:
-            ValueError: `seconds` is negative, or the clock would exceed 1e9 s in total.
-        """
-        self._call(lambda: self._app.control.advance(seconds))
-
-    def reset(self) -> None:
-        """Remove every task, fault, call and webhook, and restore the initial webhook."""
-        self._call(self._app.control.reset)
+        return self.base_url + self.parts.calls.binding(api).base_path
 
     def _server(self) -> _Running:
         if self._running is None:
             raise EmulatorNotRunning("the emulator is not running; start it with `with` or `start()`")
         return self._running
 
-    def _call(self, function: Callable[[], T]) -> T:
-        return self._server().call(function)
+    def carry_out(self, call: Callable[[], T]) -> T:
+        """Call a function in the server's event loop, and return its result. Raises EmulatorNotRunning."""
+        return self._server().call(call)
 
 
 class _Running:
@@ -322,18 +228,6 @@ def serve(
             on_start(f"http://{HOST}:{listening.getsockname()[1]}")
         with suppress(KeyboardInterrupt):  # uvicorn shuts down cleanly, then raises it again
             _Server(app).run(sockets=[listening])
-
-
-def _model_of(model: type[M], fields: Mapping[str, Any]) -> M:
-    """Return a model of these fields. Raises UnknownName for an unknown field, ValueError for an invalid one."""
-    for name in fields:
-        if name not in model.model_fields:
-            raise UnknownName("field", name, known=model.model_fields, where=f"emulator, {model.__name__}")
-    try:
-        return model.model_validate(fields)
-    except ValidationError as error:
-        wrong = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}".lstrip(": ") for each in error.errors()]
-        raise ValueError("; ".join(wrong)) from None  # pydantic's error shows the fields, a secret among them
 
 
 def _require_port(port: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from lifecycle import IllegalTransition, UnknownName
 from lifecycle_adapters.emulator import NOTICE, Emulator, UnknownTask
 from lifecycle_adapters.emulator.call_log import MAX_RECORDED, CallLog
 from lifecycle_adapters.emulator.calls import Identity
+from lifecycle_adapters.emulator.control import CALLS
 from lifecycle_adapters.services.registry import BUILT_IN
 from tests.adapters.emulator.requests import BY_NAME, HEADERS, bring_to, command, create, state
 
@@ -25,6 +27,23 @@ def test_about_returns_the_settings_and_the_notice(emulator: Emulator, http: htt
     assert "nothing on disk" in NOTICE
     assert NOTICE in http.get("/").text
     assert abs(datetime.fromisoformat(about["now"]) - datetime.now(UTC)) < timedelta(days=1)
+
+
+def test_every_operation_is_a_method_and_a_control_call(emulator: Emulator, http: httpx2.Client) -> None:
+    document = http.get("/_emulator/openapi.json").json()
+    served = {(method.upper(), path) for path, calls in document["paths"].items() for method in calls}
+    assert {(call.method, call.path) for call in CALLS} == served
+    names = [call["operationId"] for calls in document["paths"].values() for call in calls.values()]
+    assert sorted(names) == sorted(call.function.__name__ for call in CALLS)
+    assert all(callable(getattr(emulator, name)) for name in names)
+    assert http.get("/_emulator/webhook").json() is None
+    assert http.get("/_emulator/tasks", params={"api": "v9"}).status_code == 422
+
+
+def test_an_operation_of_an_emulator_runs_in_its_event_loop(emulator: Emulator) -> None:
+    threads = [emulator.carry_out(threading.current_thread), threading.current_thread()]
+    assert threads[0].name.startswith("emulator-")
+    assert threads[0] is not threads[1]
 
 
 def test_control_calls_need_no_key(emulator: Emulator) -> None:
@@ -64,7 +83,7 @@ def test_an_impossible_event_is_refused_with_the_lifecycles_reason(emulator: Emu
     with pytest.raises(UnknownName):
         emulator.fire(task_id, "strt")
     with pytest.raises(ValueError, match="is a command"):
-        emulator.set_script(task_id, "stop")
+        emulator.set_script(task_id, ["stop"])
     with pytest.raises(UnknownTask):
         emulator.task("nobody")
     refused = http.post(f"/_emulator/tasks/{task_id}/events", json={"event": "finish"})
@@ -89,7 +108,7 @@ def test_tasks_follow_their_scripts_at_the_pace_of_the_clock() -> None:
         assert state(http, V1, task_id) == "created"
         emulator.advance(1000)
         assert state(http, V1, task_id) == "running"
-        assert emulator.set_script(task_id, "fail").script == ("fail",)
+        assert emulator.set_script(task_id, ["fail"]).script == ("fail",)
         assert http.post("/_emulator/clock", json={"seconds": 1000}).json()["pace_s"] == 1000
         assert [state(http, V1, each) for each in (task_id, failing)] == ["failed", "failed"]
         transitions = emulator.task(failing).transitions

@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from lifecycle_adapters.emulator import CallFault, ConnectionDropped, Emulator, FaultKind, create_app
+from lifecycle_adapters.emulator import ConnectionDropped, Emulator, FaultKind, create_app
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.services.registry import BUILT_IN
 from tests.adapters.emulator.requests import BY_NAME, HEADERS, command, connect, create, send_call, state
@@ -273,7 +273,7 @@ def test_the_call_log_holds_the_injected_fault(emulator: Emulator, http: httpx2.
 @pytest.mark.parametrize("kind", ["drop_before", "drop_after"])
 def test_a_drop_under_a_test_client_raises(kind: str) -> None:
     app = create_app(manual=True)
-    app.control.faults.arm(CallFault(kind=FaultKind(kind)))
+    app.control.fault(kind)
 
     async def send_call() -> None:
         transport = httpx2.ASGITransport(app=app)

@@ -66,7 +66,7 @@ async def check_state(app: EmulatorApp, client: AsyncClient, state: str, http: h
         )
         target = verdict.target if verdict.kind is VerdictKind.APPLIED else state
         assert app.control.task(task_id).state == target
-        assert [*app.control.call_log][-1].applied is (verdict.kind is VerdictKind.APPLIED)
+        assert app.control.calls()[-1].applied is (verdict.kind is VerdictKind.APPLIED)
         refused = response.status_code == 409 or "error" in response.text
         if not is_gone(client.binding, str(target)):
             assert refused is (verdict.kind not in (VerdictKind.APPLIED, VerdictKind.REDUNDANT))
