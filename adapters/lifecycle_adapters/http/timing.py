@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -64,7 +65,7 @@ class Pacer:
     """
 
     def __init__(self, timing: Timing, *, deadline_s: float | None = None, in_flight_s: float = 0.0) -> None:
-        self._deadline_s = None if deadline_s is None else time.monotonic() + deadline_s
+        self._deadline_s = None if deadline_s is None else _now_s() + deadline_s
         self._begun_s: dict[WaitReason, float] = {}
         self._attempts = timing.attempts
         self._request_timeout_s = timing.request_timeout_s
@@ -83,11 +84,11 @@ class Pacer:
     @property
     def is_late(self) -> bool:
         """Whether the deadline has passed."""
-        return self._deadline_s is not None and time.monotonic() >= self._deadline_s
+        return self._deadline_s is not None and _now_s() >= self._deadline_s
 
     def pause_s(self, wait: Wait) -> float | None:
         """Return how long to pause, or None if the time or the attempts are spent."""
-        now_s = time.monotonic()
+        now_s = _now_s()
         self._begin(wait, now_s)
         if wait.reason is WaitReason.RETRY and wait.attempt > self._attempts:
             return None
@@ -99,7 +100,7 @@ class Pacer:
 
     def request_s(self) -> float:
         """Return how long the next request may take: half a second or more, so that it can succeed."""
-        now_s = time.monotonic()
+        now_s = _now_s()
         left_s = self._request_timeout_s
         if WaitReason.RETRY in self._begun_s:
             left_s = min(left_s, self._left_s(WaitReason.RETRY, now_s))
@@ -126,6 +127,14 @@ class Pacer:
 
     def _backoff_s(self, wait: Wait) -> float:
         return _waited_s(self._backoffs[wait.reason], wait.attempt)
+
+
+def _now_s() -> float:
+    """Return the time of the clock by which pauses are made: the running event loop's, otherwise the monotonic one."""
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:
+        return time.monotonic()
 
 
 @lru_cache(maxsize=64)  # a client has one
