@@ -62,6 +62,9 @@ ONE_WAY = {
         services.assumptions, services.v2_shapes, emulator.profile, emulator.documents <- services.v2_emulation
         services.assumptions, services.v3_shapes, emulator.profile, emulator.documents <- services.v3_emulation
         services.assumptions, services.v4_shapes, emulator.profile, emulator.documents <- services.v4_emulation
+        emulator.task_store, services.browser_use <- services.browser_use_webhooks
+        services.browser_use_webhooks <- services.v1_emulation, services.v2_emulation
+        services.browser_use_webhooks <- services.v3_emulation, services.v4_emulation
         services.v1_emulation, services.v2_emulation, services.v3_emulation, services.v4_emulation <- services.profiles
         services.profiles <- emulator.application
         telemetry <- http.task_procedures, http.sending, journal.*
@@ -69,13 +72,14 @@ ONE_WAY = {
         connection_strings, private_files <- journal.*, logs.* <- cli.*
         spreadsheets <- logs.*, cli.*
         services.registry, services.browser_use, http.webhook_binding <- webhooks.*
-        webhooks.*, http.webhook_binding, services.browser_use <- emulator.webhook_sender
+        webhooks.*, http.binding, http.webhook_binding <- emulator.webhook_sender
         arrays, journal.*, webhooks.*, machine <- cli.*
     """,
 }
 
 # What a built-in service does in the emulator, and nothing else imports.
 PROFILES = [
+    "lifecycle_adapters.services.browser_use_webhooks",
     *(f"lifecycle_adapters.services.v{version}_emulation" for version in (1, 2, 3, 4)),
     *(f"lifecycle_adapters.services.v{version}_shapes" for version in (2, 3, 4)),
 ]

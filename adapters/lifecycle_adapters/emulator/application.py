@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -25,7 +26,7 @@ from lifecycle_adapters.emulator.routing import not_allowed
 from lifecycle_adapters.emulator.same_origin import refusal
 from lifecycle_adapters.emulator.service import Reads, Service
 from lifecycle_adapters.emulator.task_store import EmulatedClock, TaskStore
-from lifecycle_adapters.emulator.webhook_sender import Webhook, WebhookSender
+from lifecycle_adapters.emulator.webhook_sender import Messages, Webhook, WebhookSender, document_of
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.services.registry import BUILT_IN, service
 
@@ -93,11 +94,7 @@ def create_app(
     for each in services.values():
         companions = _companions(each.binding)
         each.companion = services[companions[0].name] if companions else None
-    webhooks = WebhookSender(
-        store,
-        lifecycles={name: each.binding.lifecycle for name, each in services.items() if each.profile.sends_webhooks},
-        initial=webhook,
-    )
+    webhooks = WebhookSender(store, services=_messages(services.values()), initial=webhook)
     faults: Faults[CallFault] = Faults(lambda fault: require_call(calls, fault))
     call_log = CallLog()
     names = {api: each.name for api, each in followed.items()}
@@ -107,6 +104,17 @@ def create_app(
     reads = Reads(app, [*services.values()])
     middleware = FaultMiddleware(reads, calls=calls, clock=clock, call_log=call_log, faults=faults)
     return EmulatorApp(middleware, control)
+
+
+def _messages(services: Iterable[Service]) -> dict[str, Messages]:
+    """Return what the services that send webhooks send, by their names."""
+    sent: dict[str, Messages] = {}
+    for each in services:
+        webhooks, profile = each.binding.webhooks, each.profile
+        if webhooks is not None and (profile.webhook is not None or webhooks.update_of is None):
+            document = profile.webhook or partial(document_of, webhooks)
+            sent[each.binding.name] = Messages(each.binding.lifecycle, webhooks, document, profile.ping)
+    return sent
 
 
 def _bindings(apis: Sequence[str | HttpBinding[Any, Any]]) -> list[HttpBinding[Any, Any]]:

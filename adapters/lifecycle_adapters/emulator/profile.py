@@ -117,7 +117,9 @@ class Profile:
         id_type: the type that ids in requests must have, `str` or `UUID`; another id is a 422.
         new_id: returns a new id.
         not_found: the text of a 404.
-        sends_webhooks: whether changes of its tasks are sent.
+        webhook: called with a task, its status and the time of its change; returns the webhook's document. Default:
+            the fields that the binding's `webhooks` name; with an `update_of`, which cannot be inverted, none is sent.
+        ping: called with the time; returns the document that is sent when a webhook is set. Default: there is none.
         operations: by the name of a call (create, status, details, list, or a command), how it is documented.
         open_calls: calls that are in no binding and need no key.
         new: called with the create's body (as the operation's `body` makes it) and all tasks; returns the task.
@@ -139,7 +141,8 @@ class Profile:
     id_type: Any = str
     new_id: Callable[[], str] = new_uuid
     not_found: str = "Task not found"
-    sends_webhooks: bool = True
+    webhook: Callable[[EmulatedTask, str, str], Any] | None = None
+    ping: Callable[[str], Any] | None = None
     operations: Mapping[str, Operation] = field(default_factory=dict[str, Operation])
     open_calls: Sequence[OpenCall] = ()
     new: Callable[[Any, Tasks], NewTask | Refusal] | None = None

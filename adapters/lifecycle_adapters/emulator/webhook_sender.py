@@ -2,9 +2,9 @@
 
 The emulator sends webhooks only if one is configured. Sending never delays the service: messages are sent in the
 background, those of one task one after the other, and are sent again if the response is not 2xx. A fault (late,
-doubled, out of order, lost) is armed like a fault of calls and injected without randomness. The receiver's module,
-lifecycle_adapters.webhooks, computes the signature; assumptions.py lists what no document describes. Every message and
-every attempt is recorded, in memory only.
+doubled, out of order, lost) is armed like a fault of calls and injected without randomness. What a message says and how
+it is signed follows from the `webhooks` of the service's binding; the receiver's module, lifecycle_adapters.webhooks,
+computes the signature. Every message and every attempt is recorded, in memory only.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -23,15 +23,14 @@ from typing import Annotated, Any
 import httpx2
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr
 
-from lifecycle.conformance import Channel
 from lifecycle.errors import UnknownName
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.emulator.call_log import MAX_RECORDED
 from lifecycle_adapters.emulator.faults import LONGEST_DELAY_S, Faults, require_known
 from lifecycle_adapters.emulator.shapes import WHOLE, Number, moment
 from lifecycle_adapters.emulator.task_store import EmulatedTask, TaskStore
-from lifecycle_adapters.http.webhook_binding import BROWSER_USE
-from lifecycle_adapters.services.browser_use import STATUS_UPDATE
+from lifecycle_adapters.http.binding import placed
+from lifecycle_adapters.http.webhook_binding import SignatureScheme, WebhookBinding
 from lifecycle_adapters.webhooks import sign
 
 TIMEOUT_S = 5.0
@@ -120,24 +119,60 @@ class SentWebhook:
     api: str | None
     task: str | None
     status: str | None
-    body: dict[str, Any]
+    body: Any
     fault: WebhookFaultKind | None = None
     attempts: list[Attempt] = field(default_factory=list[Attempt])
     is_over: bool = False
+    signature: Annotated[SignatureScheme, Field(exclude=True)] = field(kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """What one service sends: the document of a task's change, and the ping, None if it sends none.
+
+    `document` is called with a task, its status and the time of its change, `ping` with the time.
+    """
+
+    lifecycle: Lifecycle[Any, Any]
+    binding: WebhookBinding
+    document: Callable[[EmulatedTask, str, str], Any]
+    ping: Callable[[str], Any] | None = None
+
+    def status(self, state: str) -> str:
+        """Return the status of a state in the service's webhooks, independent of the emulated task's lifecycle."""
+        aliases = (
+            each for each in self.lifecycle.aliases if each.channel == self.binding.channel and each.state == state
+        )
+        return next((alias.status for alias in aliases), str(state))
+
+    def statuses(self) -> list[str]:
+        """Return the statuses of all states."""
+        return [self.status(state.name) for state in self.lifecycle.states]
+
+
+def document_of(binding: WebhookBinding, task: EmulatedTask, status: str, at: str) -> Any:
+    """Return the document of a task's change that follows from a binding alone: each value is where it says."""
+    document: Any = {}
+    for path, value in (
+        (binding.kind_field, next(iter(binding.kinds), "status")),
+        (binding.time_field, at),
+        (binding.task_field, task.id),
+        (binding.status_field, status),
+    ):
+        document = document if path is None else placed(document, path, value)
+    return document
 
 
 class WebhookSender:
     """The sender of one task store's webhooks. Only the event loop that owns the store may use it.
 
-    `lifecycles` are those of the services that send webhooks, by the services' names. `initial` is the first webhook;
-    with None nothing is sent until `set` is called.
+    `services` are those that send webhooks, by their names. `initial` is the first webhook; with None nothing is sent
+    until `set` is called.
     """
 
-    def __init__(
-        self, store: TaskStore, *, lifecycles: Mapping[str, Lifecycle[Any, Any]], initial: Webhook | None
-    ) -> None:
+    def __init__(self, store: TaskStore, *, services: Mapping[str, Messages], initial: Webhook | None) -> None:
         self.faults: Faults[WebhookFault] = Faults(self._require_message)
-        self._lifecycles = lifecycles
+        self._services = services
         self._store = store
         self._initial = initial
         self._webhook = initial
@@ -160,9 +195,11 @@ class WebhookSender:
         self.start()
 
     def start(self) -> None:
-        """Send a ping and schedule the due events in the running event loop."""
+        """Send each different ping, and schedule the due events in the running event loop."""
         if self._webhook is not None:
-            self._send(self._open(None, {"type": "test", **self._stamp(), "payload": {"test": "ok"}}))
+            pings = {each.ping: each.binding.signature for each in self._services.values() if each.ping is not None}
+            for ping, signature in pings.items():
+                self._send(self._open(signature, ping(self._time())))
             self.schedule_all()
 
     def schedule_all(self) -> None:
@@ -178,9 +215,14 @@ class WebhookSender:
 
     def changed(self, task: EmulatedTask) -> None:
         """Send a message that a task was created or changed its state."""
-        if self._webhook is None or not self._has_webhook(task):
+        service = self._services.get(task.api)
+        if self._webhook is None or service is None:
             return
-        message = self._open(task, self._body(task))
+        status = service.status(task.state)
+        if not task.transitions and status == task.state:
+            return  # a creation is sent only if the channel has a name of its own for the initial state
+        body = service.document(task, status, self._time(task.state_since_s))
+        message = self._open(service.binding.signature, body, task, status)
         delayed = self._delayed.pop(task.id, None)
         if delayed is not None:
             self._send(message)
@@ -223,47 +265,24 @@ class WebhookSender:
             await self._client.aclose()
             self._client = None
 
-    def _open(self, task: EmulatedTask | None, body: dict[str, Any]) -> SentWebhook:
-        message = SentWebhook(next(self._numbers), None, None, None, body)
-        if task is not None:
-            message.api, message.task, message.status = task.api, task.id, body["payload"]["status"]
+    def _open(
+        self, signature: SignatureScheme, body: Any, task: EmulatedTask | None = None, status: str | None = None
+    ) -> SentWebhook:
+        api, task_id = (None, None) if task is None else (task.api, task.id)
+        message = SentWebhook(next(self._numbers), api, task_id, status, body, signature=signature)
         self._messages.append(message)
         return message
 
-    def _body(self, task: EmulatedTask) -> dict[str, Any]:
-        payload = {
-            "task_id": task.id,
-            "session_id": _session_id(task),
-            "status": self._status(task.api, task.state),
-            "metadata": task.given.get("metadata", {}),
-        }
-        return {"type": STATUS_UPDATE, **self._stamp(task.state_since_s), "payload": payload}
-
-    def _stamp(self, at_s: float | None = None) -> Mapping[str, str]:
+    def _time(self, at_s: float | None = None) -> str:
         clock = self._store.clock
-        return {"timestamp": moment(clock.at(clock.now_s() if at_s is None else at_s))}
-
-    def _has_webhook(self, task: EmulatedTask) -> bool:
-        """Return whether the service sends a webhook of the task's last change.
-
-        A new task sends one only if the webhook channel has its own name for the initial state.
-        """
-        is_new = not task.transitions
-        return task.api in self._lifecycles and not (is_new and self._status(task.api, task.state) == task.state)
-
-    def _status(self, api: str, state: str) -> str:
-        """Return the status of a state in the service's webhooks, independent of the emulated task's lifecycle."""
-        aliases = (
-            each for each in self._lifecycles[api].aliases if each.channel == Channel.WEBHOOK and each.state == state
-        )
-        return next((alias.status for alias in aliases), str(state))
+        return moment(clock.at(clock.now_s() if at_s is None else at_s))
 
     def _require_message(self, fault: WebhookFault) -> None:
         """Raise UnknownName if a fault can match no message, because an API or a status is unknown."""
-        if fault.api not in (None, *self._lifecycles):
-            raise UnknownName("service", fault.api, known=self._lifecycles, where="emulator")
-        sent = [api for api in self._lifecycles if fault.api in (None, api)]
-        statuses = [self._status(api, state.name) for api in sent for state in self._lifecycles[api].states]
+        if fault.api not in (None, *self._services):
+            raise UnknownName("service", fault.api, known=self._services, where="emulator")
+        sent = [each for api, each in self._services.items() if fault.api in (None, api)]
+        statuses = [status for each in sent for status in each.statuses()]
         require_known("status", fault.status, dict.fromkeys(statuses), fault.api)
 
     # --- sending ---
@@ -302,23 +321,25 @@ class WebhookSender:
             return  # `set(None)` was called meanwhile
         for pause_s in (0.0, *webhook.retry_after_s):
             await asyncio.sleep(pause_s)
-            attempt = await self._post(webhook, message.body)
+            attempt = await self._post(webhook, message)
             message.attempts.append(attempt)
             if attempt.status_code is not None and 200 <= attempt.status_code < 300:
                 return
 
-    async def _post(self, webhook: Webhook, body: dict[str, Any]) -> Attempt:
+    async def _post(self, webhook: Webhook, message: SentWebhook) -> Attempt:
         if self._client is None:
             timeout = httpx2.Timeout(TIMEOUT_S, pool=None)
             limits = httpx2.Limits(max_connections=CONNECTIONS)
             self._client = httpx2.AsyncClient(timeout=timeout, limits=limits, trust_env=False)
-        content = json.dumps(body).encode()
+        content = json.dumps(message.body).encode()
         # Sign with the real time even if the emulator's clock was advanced, because the receiver's clock was not.
         at = datetime.now(UTC)
-        headers = {
-            "Content-Type": "application/json",
-            **sign(content, BROWSER_USE, secret=webhook.secret.get_secret_value(), sent_at=at),
-        }
+        scheme = message.signature
+        delivery_id = (
+            None if scheme.id_header is None else f"msg_{message.number}"
+        )  # the same whenever it is sent again
+        signed = sign(content, scheme, secret=webhook.secret.get_secret_value(), sent_at=at, delivery_id=delivery_id)
+        headers = {"Content-Type": "application/json", **signed}
         try:
             # A redirect is not followed: it is not 2xx.
             async with self._client.stream("POST", str(webhook.url), content=content, headers=headers) as response:
@@ -330,9 +351,3 @@ class WebhookSender:
                 return Attempt(at, response.status_code)
         except Exception as error:  # noqa: BLE001 (a URL that cannot be requested, a redirect to an invalid one)
             return Attempt(at, error=type(error).__name__)
-
-
-def _session_id(task: EmulatedTask) -> str:
-    if task.parent is not None:
-        return task.parent.id
-    return str(task.given.get("session_id") or task.id)

@@ -22,6 +22,7 @@ from lifecycle_adapters.emulator.shapes import Moment, moment
 from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
 from lifecycle_adapters.http.call import Call
 from lifecycle_adapters.services.assumptions import V1_LARGEST_PAGE, V1_STOPPED_ALREADY
+from lifecycle_adapters.services.browser_use_webhooks import ping, status_update
 
 PING = Call(method="GET", path="/ping")
 """The only call that needs no key. It is neither a command nor a read of a task, hence not in the binding."""
@@ -154,6 +155,8 @@ def _as_pydantic_1(error: Mapping[str, Any]) -> dict[str, Any]:
 
 # fmt: off
 PROFILE = Profile(
+    webhook=status_update,
+    ping=ping,
     operations={
         "create": Operation(
             name="run_task", about="Create a task.", response=Created, errors=(400, 429), body=V1RunTask),

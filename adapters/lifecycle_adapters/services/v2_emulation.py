@@ -20,6 +20,7 @@ from lifecycle_adapters.emulator.documents import NO_COST_USD, PRICE_USD
 from lifecycle_adapters.emulator.profile import NewTask, Operation, Profile, Refusal, Tasks
 from lifecycle_adapters.emulator.shapes import DateTime, moment
 from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
+from lifecycle_adapters.services.browser_use_webhooks import ping, status_update
 from lifecycle_adapters.services.v2 import V2_SESSION
 from lifecycle_adapters.services.v2_shapes import (
     CreateSession,
@@ -224,6 +225,8 @@ _UPDATE = Operation(
     response=V2TaskView, errors=(400, 404), body=UpdateTask)
 
 TASK_PROFILE = Profile(
+    webhook=status_update,
+    ping=ping,
     id_type=UUID,
     operations={
         "create": Operation(
@@ -259,7 +262,6 @@ SESSION_PROFILE = Profile(
     parameter="session_id",
     id_type=UUID,
     not_found=SESSION_NOT_FOUND,
-    sends_webhooks=False,
     operations={
         "create": Operation(
             name="create_session", about="Create a session without a task.", response=SessionItem, status_code=201,

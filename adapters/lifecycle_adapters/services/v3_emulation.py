@@ -20,6 +20,7 @@ from lifecycle_adapters.emulator.profile import Change, NewTask, Operation, Prof
 from lifecycle_adapters.emulator.shapes import decimal, moment
 from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
 from lifecycle_adapters.services.assumptions import V3_NOT_IDLE, V3_SESSION_NOT_FOUND
+from lifecycle_adapters.services.browser_use_webhooks import ping, status_update
 from lifecycle_adapters.services.v3_shapes import SessionResponse, StopSession, V3RunTask, V3SessionList
 
 _GIVEN = (V3Event.START, V3Event.DISPATCH)
@@ -113,6 +114,8 @@ _STOP = Operation(
     response=SessionResponse, errors=(400, 404), body=Annotated[StopSession | None, Body()], default=None)
 
 PROFILE = Profile(
+    webhook=status_update,
+    ping=ping,
     parameter="session_id",
     id_type=UUID,
     not_found=V3_SESSION_NOT_FOUND,

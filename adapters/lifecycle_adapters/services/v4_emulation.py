@@ -20,6 +20,7 @@ from lifecycle_adapters.emulator.profile import NewTask, Operation, Profile, Ref
 from lifecycle_adapters.emulator.shapes import moment
 from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
 from lifecycle_adapters.services.assumptions import V4_LARGEST_PAGE, V4_PAGE, V4_RUN_NOT_FOUND, V4_SESSION_NOT_FOUND
+from lifecycle_adapters.services.browser_use_webhooks import ping, status_update
 from lifecycle_adapters.services.v4 import V4
 from lifecycle_adapters.services.v4_shapes import CreateRun, RunCreated, RunList, RunStatus, RunSummary
 
@@ -98,6 +99,8 @@ def _unchanged(_lifecycle: Lifecycle[Any, Any], _run: EmulatedTask, _command: st
 
 # fmt: off
 PROFILE = Profile(
+    webhook=status_update,
+    ping=ping,
     parameter="run_id",
     id_type=UUID,
     not_found=V4_RUN_NOT_FOUND,

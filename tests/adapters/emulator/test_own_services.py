@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +17,25 @@ from lifecycle import V1_FULL, V4, Lifecycle, VerdictKind
 from lifecycle.errors import CommandUncertain, IllegalTransition
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.emulator import Emulator, EmulatorApp, Profile, create_app
-from lifecycle_adapters.http import AsyncClient, Authentication, Call, Client, HttpBinding, ListCall, Proof, Timing
+from lifecycle_adapters.http import (
+    BROWSER_USE,
+    GITHUB,
+    STANDARD_WEBHOOKS,
+    STRIPE,
+    AsyncClient,
+    Authentication,
+    Call,
+    Client,
+    HttpBinding,
+    ListCall,
+    Proof,
+    SignatureScheme,
+    Timing,
+    WebhookBinding,
+)
+from lifecycle_adapters.webhooks import Webhooks
 from tests.support.packages import ROOT
+from tests.support.serving import served
 
 EXAMPLES = {path.stem: HttpBinding.from_file(path) for path in (ROOT / "examples" / "services").glob("*.yaml")}
 PRINTER = EXAMPLES["print-job"]
@@ -250,14 +269,40 @@ def printing(emulator: Emulator, **settings: Any) -> Client[Any, Any]:
     return Client(PRINTER, api_key=KEY, base_url=emulator.base_url, timing=QUICK, **settings)
 
 
-def test_a_webhook_of_an_own_service_names_the_task_and_its_status() -> None:
-    with Emulator(PRINTER, manual=True) as emulator, printing(emulator) as client:
-        emulator.set_webhook("http://127.0.0.1:1/hook", secret="s", retry_after_s=[])
+@pytest.mark.parametrize("signature", [BROWSER_USE, GITHUB, STRIPE, STANDARD_WEBHOOKS])
+def test_webhook_of_an_own_service_is_received_as_its_binding_says(signature: SignatureScheme) -> None:
+    webhooks = WebhookBinding(
+        signature=signature,
+        kind_field="event.kind",
+        kinds=("job.moved",),
+        task_field="event.job.id",
+        status_field="event.job.status",
+        time_field="at",
+    )
+    printer = replace(PRINTER, webhooks=webhooks)
+    secret = f"whsec_{base64.b64encode(b'a secret').decode()}"
+    journal = MemoryJournal()
+    receiver = Webhooks(printer, secret=secret, journal=journal)
+    with served(receiver) as url, Emulator(printer, manual=True) as emulator, printing(emulator) as client:
+        emulator.set_webhook(url, secret=secret)
         job = client.create("my letter")
         emulator.fire(job.id, "begin")
-        assert [(each.api, each.task, each.status) for each in emulator.webhooks()[1:]] == [
-            ("printer", job.id, "printing")
-        ]
+        end_s = time.monotonic() + 60
+        while not all(each.is_over for each in emulator.webhooks()) or not emulator.webhooks():
+            assert time.monotonic() < end_s
+            time.sleep(0.01)
+        [sent] = emulator.webhooks()
+        assert (sent.api, sent.task, sent.status) == ("printer", job.id, "printing")
+        assert sent.body["event"] == {"kind": "job.moved", "job": {"id": job.id, "status": "printing"}}
+        assert [attempt.status_code for attempt in sent.attempts] == [200]
+        assert journal.task(printer.lifecycle, job.id).load().state == "printing"
+
+
+def test_service_whose_webhooks_are_not_declared_sends_none() -> None:
+    with Emulator(PRINTER, manual=True) as emulator, printing(emulator) as client:
+        emulator.set_webhook("http://127.0.0.1:1/hook", secret="s", retry_after_s=[])
+        emulator.fire(client.create("my letter").id, "begin")
+        assert emulator.webhooks() == []
 
 
 def test_a_fault_that_can_match_no_call_of_the_service_is_refused() -> None:

@@ -1,0 +1,27 @@
+"""What the emulator sends as webhooks of Browser Use Cloud, beyond the fields that the bindings read.
+
+Source: Browser Use Cloud, "Webhooks" (2026-03-16); assumptions.py lists what it does not describe.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifecycle_adapters.emulator.task_store import EmulatedTask
+from lifecycle_adapters.services.browser_use import STATUS_UPDATE
+
+
+def status_update(task: EmulatedTask, status: str, at: str) -> dict[str, Any]:
+    """Return the document of a task's change."""
+    payload = {
+        "task_id": task.id,
+        "session_id": task.parent.id if task.parent is not None else str(task.given.get("session_id") or task.id),
+        "status": status,
+        "metadata": task.given.get("metadata", {}),
+    }
+    return {"type": STATUS_UPDATE, "timestamp": at, "payload": payload}
+
+
+def ping(at: str) -> dict[str, Any]:
+    """Return the document of the test that is sent when a webhook is set up."""
+    return {"type": "test", "timestamp": at, "payload": {"test": "ok"}}
