@@ -102,11 +102,11 @@ class CodedLifecycle(Generic[S, E]):
         require_iterable(statuses, "statuses")
         known = self.lifecycle.statuses(channel=channel)
         codes = {status: self._code_of_state[state] for status, state in known.items()}
-        statuses = list(statuses)
+        given: list[Any] = list(statuses)
         try:
-            return np.fromiter(map(codes.get, statuses, repeat(self.none)), self._state_type)
+            return np.fromiter(map(codes.get, given, repeat(self.none)), self._state_type)
         except TypeError:  # a status that cannot be hashed is unknown like any other
-            texts = (codes.get(each, self.none) if isinstance(each, str) else self.none for each in statuses)
+            texts = (codes.get(each, self.none) if isinstance(each, str) else self.none for each in given)
             return np.fromiter(texts, self._state_type)
 
     def decode_states(self, states: Given) -> list[S | None]:

@@ -902,7 +902,8 @@ def test_a_field_of_a_model_is_written_and_read_as_the_declaration() -> None:
 
 
 def test_a_lifecycle_that_was_not_made_can_be_shown() -> None:
-    lifecycle: Any = Lifecycle.__new__(Lifecycle)
+    kind: Any = Lifecycle
+    lifecycle = kind.__new__(kind)
     with pytest.raises(DefinitionError):
         lifecycle.__init__(name="", citation="", states=(), events=(), transitions=())
     assert repr(lifecycle) == "<Lifecycle that was not made>"
