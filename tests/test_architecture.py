@@ -69,6 +69,7 @@ ONE_WAY = {
         services.profiles <- emulator.application
         telemetry <- http.task_procedures, http.sending, journal.*
         render <- logs.* <- cli.*
+        argument_checks <- connection_strings
         connection_strings, private_files <- journal.*, logs.* <- cli.*
         spreadsheets <- logs.*, cli.*
         services.registry, services.browser_use, http.webhook_binding <- webhooks.*

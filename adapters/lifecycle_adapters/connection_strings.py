@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import difflib
 import re
+from contextlib import suppress
 
 from lifecycle.errors import MissingExtra
+from lifecycle_adapters.argument_checks import is_text
 
 NOT_A_URL = "not a valid database URL; percent-encode '@', ':' and '/' in its user and password"
+
+NO_PLACE = "not a valid database URL: a port is a whole number, one for all hosts or one for each; options are libpq's"
 
 _NOT_A_DSN = (
     "not a connection string that libpq can read; write it as postgresql://user:password@host/database"
@@ -55,7 +59,21 @@ def parameters(text: str) -> dict[str, str]:
         from psycopg.conninfo import conninfo_to_dict
     except ImportError:
         raise MissingExtra("postgres", needed_by="a connection to PostgreSQL") from None
-    try:
-        return {name: str(value) for name, value in conninfo_to_dict(text).items()}
-    except ProgrammingError:
-        raise ValueError(_NOT_A_DSN) from None
+    given: dict[str, str] | None = None
+    if is_sendable(text):
+        with suppress(ProgrammingError):  # its message may contain a part of the password
+            given = {name: str(value) for name, value in conninfo_to_dict(text).items()}
+    # After `host=` without a value libpq takes the next keyword for it, and messages show hosts.
+    if given is None or any(is_dsn(value) for name, value in given.items() if name not in _MAY_LOOK_LIKE_ONE):
+        raise ValueError(_NOT_A_DSN)
+    if given.get("port", "").strip(",0123456789"):
+        raise ValueError(NO_PLACE)
+    return given
+
+
+_MAY_LOOK_LIKE_ONE = ("password", "sslpassword", "options")
+
+
+def is_sendable(text: str) -> bool:
+    """Return whether libpq takes all of a text: it has no null byte and no surrogate."""
+    return is_text(text) and "\0" not in text

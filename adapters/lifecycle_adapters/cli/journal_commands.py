@@ -319,7 +319,9 @@ def check(*, journal: JournalAt, declaration: Declarations = None, as_json: AsJs
     known = _with_own(declaration)
     with _opened(journal) as opened:
         found = list(opened.check(known))
-        unchecked = [name for name in opened.lifecycles() if known.keys().isdisjoint((name, base_name(name)))]
+        is_whole = not any(each.code in (DamageCode.MISSING_TABLE, DamageCode.MISSING_COLUMN) for each in found)
+        recorded = opened.lifecycles() if is_whole else ()
+        unchecked = [name for name in recorded if known.keys().isdisjoint((name, base_name(name)))]
     damages = [each for each in found if each.code is not DamageCode.UNKNOWN_LIFECYCLE]
     if as_json:
         print_json([_document(each) for each in damages])

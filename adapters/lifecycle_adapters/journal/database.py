@@ -18,11 +18,12 @@ import os
 import sqlite3
 import time
 import weakref
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, event, exc
@@ -30,8 +31,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool, QueuePool
 
 from lifecycle.errors import MissingExtra, shortened
-from lifecycle_adapters.argument_checks import require
-from lifecycle_adapters.connection_strings import NOT_A_URL, is_dsn, is_url, parameters
+from lifecycle_adapters.argument_checks import require, require_boolean
+from lifecycle_adapters.connection_strings import NO_PLACE, NOT_A_URL, is_dsn, is_sendable, is_url, parameters
 from lifecycle_adapters.journal.journal_errors import (
     JournalError,
     JournalReadOnly,
@@ -67,7 +68,8 @@ class Database:
             replica.
         mounts: the file in which the system lists its file systems.
     Raises:
-        ValueError: the URL is of a database that is not supported.
+        TypeError: `url` is not a path or a URL in text, or `read_only` is not True or False.
+        ValueError: the URL is of a database that is not supported, or is not valid.
         JournalUnavailable: it cannot be reached, or is locked.
         JournalReadOnly: it can be read but not written, and `read_only` is False.
         NotAJournal: it is not a database, contains other tables, or is damaged.
@@ -75,6 +77,7 @@ class Database:
     """
 
     def __init__(self, url: str | os.PathLike[str], *, read_only: bool = False, mounts: Path = MOUNTS) -> None:
+        require_boolean(read_only, "read_only")
         self.url = _url(url)
         self.where = _shown(self.url)
         self.read_only = read_only
@@ -139,10 +142,12 @@ class Database:
     def _prepare(self) -> None:
         with self.transaction(TransactionMode.READ) as connection:
             version = _version(connection)
+            tables = sa.inspect(connection).get_table_names() if version is None and self.read_only else []
         self._require_known(version)
         if version is not None:
             return
         if self.read_only:
+            _require_none_of_ours(tables, self.where)
             raise NotAJournal("it contains no journal", where=self.where)
         with self.transaction() as connection:
             self._create(connection)
@@ -154,6 +159,7 @@ class Database:
         version = _version(connection)
         self._require_known(version)
         if version is None:
+            _require_none_of_ours(sa.inspect(connection).get_table_names(), self.where)
             schema_version.create(connection)
             metadata.create_all(connection, checkfirst=False)
             connection.execute(sa.insert(schema_version), {"version": VERSION})
@@ -176,6 +182,7 @@ _POSTGRES_BEGINS = {
 }
 _IDLE_S = 1.0
 _THREE_SLASHES = "the URL of a journal in SQLite has three slashes before its path, as in sqlite:///journal.db"
+_URI = "SQLite's URIs are not read: give the path of the file, and for mode=ro read_only=True"
 _CREATING = 0x6C696665  # an arbitrary lock number, unlikely to be used by other applications
 
 # --- connections ----------------------------------------------------------------------------------
@@ -185,6 +192,8 @@ def _url(url: str | os.PathLike[str]) -> URL:
     require(url, str | os.PathLike, "url must be the path of a file, or a URL such as 'postgresql://host/database'")
     text = os.fspath(url)
     require(text, str, "url must be a path in text")
+    if text.lower().startswith("file:"):
+        raise ValueError(f"{_URI} (write ./ before the name of a file that begins so)")
     if is_dsn(text):
         return _of_dsn(text)
     if text.lower().startswith("sqlite:") and not is_url(text):
@@ -195,6 +204,8 @@ def _url(url: str | os.PathLike[str]) -> URL:
             raise ValueError(_THREE_SLASHES)
         case "sqlite" if parsed.database in (None, "", ":memory:"):
             raise ValueError("a journal in memory is lifecycle.memory.MemoryJournal; SQLite's needs a file")
+        case "sqlite" if str(parsed.database).lower().startswith("file:"):
+            raise ValueError(_URI)
         case "sqlite" if parsed.query:
             raise ValueError("the URL of a journal in SQLite is sqlite:///path, with nothing after it")
         case "sqlite":
@@ -225,7 +236,8 @@ def _shown(url: URL) -> str:
 def _parsed(text: str) -> URL:
     with suppress(exc.ArgumentError, ValueError):  # their messages may contain a part of the password
         parsed = make_url(text)
-        if "@" not in f"{parsed.host}{parsed.database if parsed.get_backend_name() != 'sqlite' else ''}":
+        is_sent = parsed.get_backend_name() == "sqlite" or is_sendable(unquote(text))
+        if is_sent and "@" not in f"{parsed.host}{parsed.database if parsed.get_backend_name() != 'sqlite' else ''}":
             return parsed
     raise ValueError(NOT_A_URL)
 
@@ -272,11 +284,27 @@ def _sqlite(url: URL, file: SqliteFile, read_only: bool) -> Engine:
 
 def _require_ours(connection: sqlite3.Connection, where: str) -> None:
     """Raise NotAJournal for the file of another application, before its journal mode is changed."""
-    made = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'"
-    tables = [name for (name,) in connection.execute(made)]
-    if tables and schema_version.name not in tables:
+    made = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite~_%' ESCAPE '~'"
+    tables = {name for (name,) in connection.execute(made)}
+    if schema_version.name in tables:
+        return
+    _require_none_of_ours(tables, where)
+    if tables:
         names = shortened(", ".join(sorted(tables)))
         raise NotAJournal(f"another application has tables in it ({names}); name a file of its own", where=where)
+    for mark in ("application_id", "user_version"):
+        [(number,)] = connection.execute(f"PRAGMA {mark}")
+        if number:
+            what = f"another application has marked it as its own ({mark} is {number})"
+            raise NotAJournal(f"{what}; name a file of its own", where=where)
+
+
+def _require_none_of_ours(tables: Collection[str], where: str) -> None:
+    """Raise NotAJournal if a database without a version has tables of a journal: they are damaged, or not ours."""
+    ours = sorted(metadata.tables.keys() & {*tables})
+    if ours:
+        what = f"its table {schema_version.name} is missing, which says what version of this library made the others"
+        raise NotAJournal(f"{what} ({', '.join(ours)}); restore it from a backup", where=where)
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
@@ -301,10 +329,15 @@ def _postgres(url: URL) -> Engine:
         "tcp_user_timeout": LOCK_TIMEOUT_S * 1000,
         "prepare_threshold": None,
     }
-    try:
-        engine = sa.create_engine(url, connect_args=arguments, isolation_level="AUTOCOMMIT", **_ENGINE)
-    except ImportError:
-        raise MissingExtra("postgres", needed_by="a journal in PostgreSQL") from None
+    made: Engine | None = None
+    with suppress(exc.ArgumentError):  # its message may contain a part of the password
+        try:
+            made = sa.create_engine(url, connect_args=arguments, isolation_level="AUTOCOMMIT", **_ENGINE)
+        except ImportError:
+            raise MissingExtra("postgres", needed_by="a journal in PostgreSQL") from None
+    if made is None:
+        raise ValueError(NO_PLACE)
+    engine = made
 
     @event.listens_for(engine, "begin")
     def begun(connection: Connection) -> None:
@@ -360,7 +393,7 @@ if hasattr(os, "register_at_fork"):
 def _version(connection: Connection) -> str | None:
     if not sa.inspect(connection).has_table(schema_version.name):
         return None
-    return connection.scalar(sa.select(schema_version.c.version))
+    return connection.scalar(sa.select(schema_version.c.version)) or "unknown"
 
 
 # --- the mapping of errors ------------------------------------------------------------------------

@@ -19,7 +19,16 @@ from lifecycle.errors import LifecycleError
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.scope import base_name
 from lifecycle_adapters.journal import sql_creates
-from lifecycle_adapters.journal.schema import AnyText, Names, commands, creates, entries, metadata, tasks
+from lifecycle_adapters.journal.schema import (
+    AnyText,
+    Names,
+    commands,
+    creates,
+    entries,
+    metadata,
+    schema_version,
+    tasks,
+)
 from lifecycle_adapters.journal.transactions import require_readable
 
 
@@ -36,6 +45,8 @@ class DamageCode(StrEnum):
     UNDECLARED_STATE = "undeclared_state"  # it was in a state that its lifecycle does not declare, or no longer does
     UNREADABLE = "unreadable"  # a value is not of its column's type
     DAMAGED_FILE = "damaged_file"  # the database's own check reports it
+    MISSING_TABLE = "missing_table"  # so that nothing else is checked, nor if a column is missing
+    MISSING_COLUMN = "missing_column"
     MISSING_INDEX = "missing_index"  # one that keeps rules, such as one open command a task, or makes queries fast
 
 
@@ -53,6 +64,10 @@ class Damage:
 def verify(connection: Connection, lifecycles: Mapping[str, Lifecycle[Any, Any]]) -> Iterator[Damage]:
     """Yield all damage, task after task."""
     yield from _damaged_file(connection)
+    missing = [*_missing_parts(connection)]
+    if missing:  # no query would succeed
+        yield from missing
+        return
     yield from _missing_indexes(connection)
     yield from _wrong_types(connection)
     for row, wrong in sql_creates.verify(connection):
@@ -75,6 +90,20 @@ def _damaged_file(connection: Connection) -> Iterator[Damage]:
         for (message,) in connection.exec_driver_sql("PRAGMA integrity_check"):
             if message != "ok":
                 yield Damage(DamageCode.DAMAGED_FILE, "", "", None, message)
+
+
+def _missing_parts(connection: Connection) -> Iterator[Damage]:
+    inspector = sa.inspect(connection)
+    for table in (schema_version, *metadata.sorted_tables):
+        if not inspector.has_table(table.name):
+            message = f"the table {table.name} is missing; nothing that needs it could be checked"
+            yield Damage(DamageCode.MISSING_TABLE, "", "", None, message)
+            continue
+        there = {column["name"] for column in inspector.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in there:
+                message = f"the table {table.name} has no column {column.name}; nothing that needs it could be checked"
+                yield Damage(DamageCode.MISSING_COLUMN, "", "", None, message)
 
 
 def _missing_indexes(connection: Connection) -> Iterator[Damage]:

@@ -142,11 +142,6 @@ class Changes:
     cursor: str
 
 
-def _require_positive(limit: int) -> None:
-    if limit < 1:
-        raise ValueError(f"limit must be at least 1, not {limit}")
-
-
 # --- names ----------------------------------------------------------------------------------------
 
 
@@ -205,7 +200,6 @@ def page(
     declared: Collection[str] = (),
 ) -> Page:
     """Return a page of tasks; `declared` are further states that exist. Raises UnknownName."""
-    _require_positive(limit)
     is_open = sa.and_(commands.c.task == tasks.c.id, commands.c.is_open)
     query = sa.select(tasks, commands).outerjoin_from(tasks, commands, is_open).where(tasks.c.id > after)
     if lifecycle is not None:
@@ -326,7 +320,6 @@ def _readable_entry(row: RowMapping, common: Mapping[str, Any], times: int | Non
 
 def changes(connection: Connection, since: str | None, *, limit: int) -> Changes:
     """Return the entries that were recorded after a cursor; from the beginning if it is None, none if it is "now"."""
-    _require_positive(limit)
     if since == "now":
         return Changes((), _newest(connection))
     xact, number = _cursor(since)

@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 import weakref
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, Self, TypeVar
@@ -84,7 +84,8 @@ class SqlJournal(ProcessBound):
         read_only: whether nothing is ever written; the file may belong to another user, the server may be a replica.
         clock: returns the time, aware and in UTC.
     Raises:
-        TypeError: `worker` is not a text, `lease_s` is not a number, or `clock` returns no datetime.
+        TypeError: `url` is not a path or a URL in text, `worker` is not a text, `lease_s` is not a number, `read_only`
+            is not True or False, or `clock` returns no datetime.
         ValueError: `url` is neither a path nor a URL of SQLite or PostgreSQL; `worker` is empty; `lease_s` is out of
             its range; or the time of `clock` has no zone.
         JournalUnavailable: the database cannot be reached, or is locked.
@@ -137,15 +138,24 @@ class SqlJournal(ProcessBound):
     # --- the journal's interface ---
 
     def task(self, lifecycle: Lifecycle[S, E], task_id: str) -> SqlTaskJournal[S, E]:
-        """Return the journal of one task. Raises ValueError for an id of more than 1,000 bytes."""
+        """Return the journal of one task.
+
+        Raises:
+            ValueError: the id has more than 1,000 bytes.
+            TypeError: `lifecycle` is not a lifecycle, or the id is not a text.
+        """
+        require_lifecycle(lifecycle)
+        require(task_id, str, "task_id must be a text")
         return SqlTaskJournal(self, lifecycle, check_name("task id", task_id))
 
     def creates(self, lifecycle: Lifecycle[Any, Any]) -> SqlCreates:
-        """Return the creates of tasks of this lifecycle."""
+        """Return the creates of tasks of this lifecycle. Raises TypeError: it is not a lifecycle."""
+        require_lifecycle(lifecycle)
         return SqlCreates(self.database, self.writer, self.lease, lifecycle)
 
     def open_tasks(self, lifecycle: Lifecycle[Any, Any]) -> list[str]:
-        """Return the ids of the tasks that have an open command."""
+        """Return the ids of the tasks that have an open command. Raises TypeError: it is not a lifecycle."""
+        require_lifecycle(lifecycle)
         with self.database.transaction(TransactionMode.READ) as connection:
             return journal_reader.open_tasks(connection, lifecycle.name)
 
@@ -153,7 +163,11 @@ class SqlJournal(ProcessBound):
         """Record n reports in this order, in one transaction, and return n entries in this order.
 
         A report of a task whose record cannot be read is not recorded; the error takes the place of its entry.
+
+        Raises:
+            TypeError: one of them is not a TaskReport.
         """
+        reports = _task_reports(reports)
         if not reports:
             return []
         with self.database.transaction() as connection:
@@ -164,7 +178,12 @@ class SqlJournal(ProcessBound):
         """Record a delivery and its reports in one transaction; return None if it was recorded before.
 
         A report of a task whose record cannot be read is not recorded; the error takes the place of its entry.
+
+        Raises:
+            TypeError: `delivery` is not a Delivery, or one of the reports is not a TaskReport.
         """
+        require(delivery, Delivery, "delivery must be a Delivery")
+        reports = _task_reports(reports)
         with self.database.transaction() as connection:
             writer = self.writer()
             about = TaskName(*reports[0][:2]) if reports else None
@@ -195,12 +214,10 @@ class SqlJournal(ProcessBound):
                 the journal nor the catalog has this state, nor the lifecycle if it is given as an object, as one of
                 your own should be. An empty journal accepts every name.
             ValueError: `limit` is less than 1, or `after` is negative.
-            TypeError: `after` or `limit` is not an integer.
+            TypeError: `after` or `limit` is not an integer, or `state` is not a text.
         """
-        for name, number, least in (("after", after, 0), ("limit", limit, 1)):
-            require(number, int, f"{name} must be a whole number")
-            require_number(number, name, at_least=least)
-        after, limit = min(after, _LARGEST), min(limit, _LARGEST)
+        require(state, str | None, "state must be a text")
+        after, limit = _whole_number(after, "after", at_least=0), _whole_number(limit, "limit", at_least=1)
         with self.database.transaction(TransactionMode.READ) as connection:
             declared = [str(each.name) for each in lifecycle.states] if isinstance(lifecycle, Lifecycle) else []
             return journal_reader.page(
@@ -234,7 +251,10 @@ class SqlJournal(ProcessBound):
             ValueError: `since` is not a cursor of a journal's changes, or is ahead of the journal, because another one
                 gave it; or `limit` is less than 1. PostgreSQL's cursors are not compared with the journal: a
                 replica may lag behind.
+            TypeError: `since` is not a text, or `limit` is not an integer.
         """
+        require(since, str | None, "since must be a cursor in text")
+        limit = _whole_number(limit, "limit", at_least=1)
         with self.database.transaction(TransactionMode.READ) as connection:
             return journal_reader.changes(connection, since, limit=limit)
 
@@ -321,6 +341,24 @@ def _worker() -> str:
 
 
 _LARGEST = 2**62  # what databases take as a number
+
+
+def _whole_number(given: int, name: str, *, at_least: int) -> int:
+    """Return a number that a database takes. Raises TypeError, ValueError."""
+    require(given, int, f"{name} must be a whole number")
+    require_number(given, name, at_least=at_least)
+    return min(given, _LARGEST)
+
+
+def _task_reports(reports: Iterable[TaskReport]) -> list[TaskReport]:
+    """Return the reports. Raises TypeError: one is not a TaskReport."""
+    require(reports, Iterable, "reports must be a list or another iterable")
+    given = list(reports)
+    for each in given:
+        require(each, TaskReport, "each of the reports must be a TaskReport(lifecycle, task_id, report)")
+        require_lifecycle(each.lifecycle, "the lifecycle of a TaskReport")
+        require(each.report, Report, "the report of a TaskReport must be a Report")
+    return given
 
 
 def _require_by_name(lifecycles: Any) -> None:

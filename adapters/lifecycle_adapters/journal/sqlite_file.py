@@ -56,11 +56,11 @@ class SqliteFile:
         """Create it, readable for its owner only, if it does not exist.
 
         Raises:
-            NotAJournal: it is a directory.
+            NotAJournal: it is a directory, or no regular file.
             JournalReadOnly: it exists and cannot be written.
             JournalError: it is on a network file system, or has a hard link.
         """
-        self._require_no_directory()
+        self._require_regular()
         if self._network is not None:
             what = f"it is on a network file system ({self._network}), where SQLite cannot keep machines apart"
             raise JournalError(f"{what}; use a local directory, or PostgreSQL for many machines", where=self._where)
@@ -77,10 +77,10 @@ class SqliteFile:
         """Raise if the file does not exist or cannot be read; SQLite would create a missing one.
 
         Raises:
-            NotAJournal: there is no such file, or it is a directory.
+            NotAJournal: there is no such file, it is a directory, or no regular file.
             JournalReadOnly: this user may not read it.
         """
-        self._require_no_directory()
+        self._require_regular()
         if not self._path.is_file():
             raise NotAJournal("there is no such file", where=self._where)
         self._require_right_to_read(self._path)
@@ -103,9 +103,11 @@ class SqliteFile:
                 return f"{uri}?mode=ro", None
         return f"{uri}?immutable=1", self.stamp()
 
-    def _require_no_directory(self) -> None:
+    def _require_regular(self) -> None:
         if self._path.is_dir():
             raise NotAJournal("it is a directory; name a file in it, such as journal.db", where=self._where)
+        if self._path.exists() and not self._path.is_file():  # to open a pipe would block
+            raise NotAJournal("it is a pipe, a socket or a device; name a regular file", where=self._where)
 
     def _require_right_to_read(self, *files: Path) -> None:
         for file in files:

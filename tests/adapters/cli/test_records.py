@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -839,6 +840,28 @@ def test_misuse_is_bad_input(arguments: tuple[str, ...], record: SqlJournal, jou
     assert result.exit_code == 2
     assert "Traceback" not in result.output
     assert record.task(V1_FULL, "t1").load().state == "running"
+
+
+@pytest.mark.parametrize("table", ["lifecycle_entries", "lifecycle_deliveries", "lifecycle_tasks"])
+def test_a_table_that_is_missing_is_the_damage(journal: str, table: str) -> None:
+    SqlJournal(journal).close()
+    with closing(sqlite3.connect(journal)) as connection:
+        connection.execute(f"DROP TABLE {table}")
+
+    result = call("journal", "check", "--journal", journal)
+
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert f"missing_table: the table {table} is missing" in result.stdout
+
+
+@pytest.mark.parametrize("place", ["host=127.0.0.1 port=abc password=zz", "postgresql://u:zz@127.0.0.1/db?port=1x"])
+def test_a_port_that_is_no_number_is_one_line(place: str) -> None:
+    result = call("tasks", "--journal", place)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("lifecycle: not a valid database URL: a port is a whole number")
+    assert result.stderr.count("\n") == 1
+    assert "zz" not in result.stderr
 
 
 def test_a_password_in_a_url_is_never_shown() -> None:

@@ -11,13 +11,35 @@ from uuid import UUID
 import pytest
 
 from lifecycle import V1
+from lifecycle.journal import TaskReport
 from lifecycle_adapters.journal import NotAJournal, SqlJournal
 from tests.adapters.journal.acting import knowing
+
+report: Any = TaskReport
 
 MISUSE: list[tuple[str, Callable[[Any], object], type[Exception], str]] = [
     ("tasks limit", lambda journal: journal.tasks(limit="3"), TypeError, "limit must be a whole number, not '3'"),
     ("tasks none", lambda journal: journal.tasks(limit=0), ValueError, "limit must be at least 1, not 0"),
     ("tasks after", lambda journal: journal.tasks(after="x"), TypeError, "after must be a whole number, not 'x'"),
+    ("tasks state", lambda journal: journal.tasks(state=5), TypeError, "state must be a text, not 5"),
+    ("changes since", lambda journal: journal.changes(5), TypeError, "since must be a cursor in text, not 5"),
+    ("changes none", lambda journal: journal.changes(limit=0), ValueError, "limit must be at least 1, not 0"),
+    ("changes text", lambda journal: journal.changes(limit="1"), TypeError, "limit must be a whole number, not '1'"),
+    ("changes true", lambda journal: journal.changes(limit=True), TypeError, "limit must be a number, not True"),
+    ("reports 5", lambda journal: journal.add_reports([5]), TypeError, "each of the reports must be a TaskReport"),
+    ("reports none", lambda journal: journal.add_reports(5), TypeError, "reports must be a list or another iterable"),
+    ("reports name", lambda journal: journal.add_reports([report("v1", "7", None)]), TypeError, "of a TaskReport"),
+    (
+        "reports body",
+        lambda journal: journal.add_reports([report(V1, "7", 5)]),
+        TypeError,
+        "must be a Report, not 5",
+    ),
+    ("receive 5", lambda journal: journal.receive(5), TypeError, "delivery must be a Delivery, not 5"),
+    ("open_tasks", lambda journal: journal.open_tasks("v1"), TypeError, "lifecycle must be a Lifecycle.*not 'v1'"),
+    ("creates", lambda journal: journal.creates(None), TypeError, "lifecycle must be a Lifecycle.*not None"),
+    ("task", lambda journal: journal.task("v1", "7"), TypeError, "lifecycle must be a Lifecycle.*not 'v1'"),
+    ("task id", lambda journal: journal.task(V1, 7), TypeError, "task_id must be a text, not 7"),
     ("history None", lambda journal: journal.history(None), TypeError, "a task's id is a text, an integer or a UUID"),
     ("forget None", lambda journal: journal.forget(None), TypeError, "a task's id is a text, an integer or a UUID"),
     ("prune naive", lambda journal: journal.prune(datetime(2020, 1, 1)), ValueError, "before must have a time zone"),  # noqa: DTZ001
@@ -53,6 +75,7 @@ def test_a_page_may_be_larger_than_all_numbers(journal: SqlJournal) -> None:
 
     assert len(journal.tasks(limit=10**20).tasks) == 1
     assert journal.tasks(after=10**20).tasks == ()
+    assert len(journal.changes(limit=10**30).entries) == 1
 
 
 @pytest.mark.parametrize("read_only", [True, False])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
 from lifecycle import CATALOG, CommandEvent
 from lifecycle_adapters.journal import Damage, DamageCode, NotAJournal, RecordedUnreadable, SqlJournal, schema
+from lifecycle_adapters.journal.integrity import verify
 from tests.adapters.journal.acting import knowing, opened, told
 
 
@@ -178,6 +179,48 @@ def test_everything_that_is_wrong_is_found(journal: SqlJournal) -> None:
         (DamageCode.BROKEN_HISTORY, "task-2", 8),
         (DamageCode.WRONG_STATE, "task-2", None),
     ]
+
+
+PARTS = [(table.name, None) for table in (schema.schema_version, *schema.metadata.sorted_tables)] + [
+    (table.name, column.name) for table in schema.metadata.sorted_tables for column in table.columns
+]
+
+
+@pytest.mark.parametrize(("table", "column"), PARTS)
+def test_a_table_or_a_column_that_is_missing(journal: SqlJournal, table: str, column: str | None) -> None:
+    """In a transaction that is rolled back, as the database is that of other tests, too."""
+    dialect = journal.database.dialect.name
+    cascade = " CASCADE" if dialect == "postgresql" else ""
+    with suppress(ZeroDivisionError), journal.database.transaction() as connection:
+        if column is None:
+            connection.exec_driver_sql(f"DROP TABLE {table}{cascade}")
+        elif dialect == "postgresql":
+            connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {column} CASCADE")
+        else:  # SQLite drops no column with an index
+            rest = ", ".join(each.name for each in schema.metadata.tables[table].columns if each.name != column)
+            connection.exec_driver_sql(f"CREATE TABLE rest AS SELECT {rest} FROM {table}")
+            connection.exec_driver_sql(f"DROP TABLE {table}")
+            connection.exec_driver_sql(f"ALTER TABLE rest RENAME TO {table}")
+        [damage] = verify(connection, CATALOG)
+        code, what = (
+            (DamageCode.MISSING_TABLE, f"the table {table} is missing;")
+            if column is None
+            else (DamageCode.MISSING_COLUMN, f"the table {table} has no column {column};")
+        )
+        assert (damage.code, damage.task_id, damage.entry) == (code, "", None)
+        assert damage.message.startswith(what)
+        raise ZeroDivisionError
+    assert list(journal.check()) == []
+
+
+@pytest.mark.parametrize("table", ["lifecycle_version", *schema.metadata.tables])
+def test_a_table_that_is_dropped_while_the_journal_is_open(tmp_path: Path, table: str) -> None:
+    with SqlJournal(tmp_path / "journal.db") as journal:
+        knowing(journal, "running")
+        with journal.database.transaction() as connection:
+            connection.exec_driver_sql(f"DROP TABLE {table}")
+
+        assert [each.code for each in journal.check()] == [DamageCode.MISSING_TABLE]
 
 
 def test_a_damaged_file(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import socket
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -136,6 +138,73 @@ def test_the_file_of_another_application_is_left_as_it_is(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("mark", ["application_id", "user_version"])
+def test_the_empty_file_that_another_application_has_marked_is_left_as_it_is(tmp_path: Path, mark: str) -> None:
+    path = tmp_path / "app.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"PRAGMA {mark} = 7")
+    before = path.read_bytes()
+
+    with pytest.raises(NotAJournal, match=rf"has marked it as its own \({mark} is 7\); name a file of its own"):
+        SqlJournal(path)
+
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_with_only_a_view_is_of_another_application(tmp_path: Path) -> None:
+    execute(f"sqlite:///{tmp_path / 'app.db'}", "CREATE VIEW ones AS SELECT 1")
+
+    with pytest.raises(NotAJournal, match="another application has tables in it"):
+        SqlJournal(tmp_path / "app.db")
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_journal_without_its_version_is_damaged(empty_url: str, read_only: bool) -> None:
+    SqlJournal(empty_url).close()
+    execute(empty_url, "DROP TABLE lifecycle_version")
+
+    with pytest.raises(NotAJournal, match=r"its table lifecycle_version is missing, .*; restore it from a backup"):
+        SqlJournal(empty_url, read_only=read_only)
+
+
+def test_an_empty_version_is_unknown(empty_url: str) -> None:
+    SqlJournal(empty_url).close()
+    execute(empty_url, "DELETE FROM lifecycle_version")
+
+    with pytest.raises(JournalVersionMismatch, match="it has schema unknown"):
+        SqlJournal(empty_url)
+
+
+UNUSABLE = [
+    f"host=127.0.0.1 port=abc password={SECRET}",
+    f"host=127.0.0.1 port= password={SECRET}",
+    f"host= password={SECRET} port=1",
+    f"host=127.0.0.1,127.0.0.2 port=1,2,3 password={SECRET}",
+    f"host=127.0.0.1 port=1 password={SECRET}\ud800",
+    f"host=127.0.0.1 port=1 password={SECRET}\0",
+    f"postgresql://u:{SECRET}@127.0.0.1/db?port=1x",
+    f"postgresql://u:{SECRET}@/db?host=a,b&port=1,2,3",
+    f"postgresql://u:{SECRET}\ud800@127.0.0.1:1/db",
+    f"postgresql://u:{SECRET}%00@127.0.0.1:1/db",
+    f"postgresql://u\ud800:{SECRET}@127.0.0.1:1/db",
+    f"postgresql://u:{SECRET}@127.0.0.1:1/d\ud800",
+    f"postgresql://u:{SECRET}@h\ud800:1/db",
+    f"postgresql://u:{SECRET}@127.0.0.1:1/db?plugin=zz",
+]
+
+
+@pytest.mark.parametrize("url", UNUSABLE, ids=ascii)
+def test_a_url_that_leads_nowhere_is_refused_and_no_error_in_its_chain_shows_the_password(url: str) -> None:
+    with pytest.raises(ValueError, match=r"not a (valid database URL|connection string)") as raised:
+        SqlJournal(url)
+
+    error: BaseException | None = raised.value
+    while error is not None:
+        assert SECRET not in f"{error!r} {error.args}"
+        error = error.__cause__ or error.__context__
+
+
 @pytest.mark.parametrize(
     "mistyped",
     [
@@ -161,7 +230,20 @@ def test_a_mistyped_connection_is_not_a_file_and_is_not_shown(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("path", ["./u:p@h.db", "./password=1.db", "date=2026-01-01.db", "postgres.db", "a@b.db"])
+@pytest.mark.parametrize("uri", ["file:x.db?mode=ro", "FILE:x.db", "file:///x.db?mode=ro", "sqlite:///file:x.db"])
+def test_uri_of_sqlite_is_no_file_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    for read_only in (True, False):
+        with pytest.raises(ValueError, match="give the path of the file, and for mode=ro read_only=True"):
+            SqlJournal(uri, read_only=read_only)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "path", ["./u:p@h.db", "./file:x.db", "./password=1.db", "date=2026-01-01.db", "postgres.db", "a@b.db"]
+)
 def test_a_path_that_only_looks_so_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     monkeypatch.chdir(tmp_path)
 
@@ -184,6 +266,12 @@ def test_a_lease_that_takes_commands_from_the_living_is_refused(tmp_path: Path, 
         SqlJournal(tmp_path / "journal.db", lease_s=lease_s)
     with pytest.raises(ValueError, match="lease_s must be more than 0 and at most"):
         MemoryJournal(lease_s=lease_s)
+
+
+@pytest.mark.parametrize("read_only", ["no", 0, 1, None])
+def test_read_only_is_true_or_false(tmp_path: Path, read_only: Any) -> None:
+    with pytest.raises(TypeError, match="read_only must be True or False, not"):
+        SqlJournal(tmp_path / "journal.db", read_only=read_only)
 
 
 @pytest.mark.parametrize("given", [{"worker": 5}, {"lease_s": "5"}, {"lease_s": True}])
@@ -263,6 +351,22 @@ def test_a_directory(tmp_path: Path) -> None:
     for read_only in (True, False):
         with pytest.raises(NotAJournal, match="it is a directory"):
             SqlJournal(tmp_path, read_only=read_only)
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+@pytest.mark.parametrize("kind", ["pipe", "socket", "/dev/null", "/dev/zero", "link"])
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path, kind: str, read_only: bool) -> None:
+    path = Path(kind) if kind.startswith("/") else tmp_path / "journal.db"
+    if kind in ("pipe", "link"):
+        os.mkfifo(tmp_path / "pipe" if kind == "link" else path)
+    if kind == "link":
+        path.symlink_to(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as server:
+        if kind == "socket":
+            server.bind(str(path))
+
+        with pytest.raises(NotAJournal, match="it is a pipe, a socket or a device; name a regular file"):
+            SqlJournal(path, read_only=read_only)
 
 
 def test_a_directory_that_is_missing(tmp_path: Path) -> None:

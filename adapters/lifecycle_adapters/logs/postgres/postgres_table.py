@@ -173,7 +173,7 @@ def _parameters(url: str) -> dict[str, str]:
     given = {"host": "@"}
     with suppress(ValueError):
         given = parameters(f"postgresql://{url.partition('://')[2]}")
-    if any("@" in given.get(name, "") for name in ("host", "dbname")) or given.get("port", "").strip(",0123456789"):
+    if any("@" in given.get(name, "") for name in ("host", "dbname")):
         raise ValueError(NOT_A_URL)
     return given
 
