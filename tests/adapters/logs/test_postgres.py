@@ -371,6 +371,11 @@ def test_partitions_are_one_table(url: str, run: Run) -> None:
 # --- what goes wrong ------------------------------------------------------------------------------
 
 
+def test_name_of_a_table_that_is_not_utf8_is_no_table(url: str) -> None:
+    with pytest.raises(UnusableLog, match="surrogates not allowed"):
+        checked(url, "\ud800")
+
+
 def test_missing_columns_and_tables_are_named(url: str, log: str) -> None:
     with pytest.raises(UnusableLog, match=r"^'log': there is no column 'when', only 'task_id', 'at', 'status'"):
         checked(url, log, Columns(at="when"))

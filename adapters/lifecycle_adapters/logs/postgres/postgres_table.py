@@ -193,7 +193,7 @@ def _connected(url: str) -> psycopg.Connection[tuple[Any, ...]]:
 def _mapped_errors() -> Generator[None]:
     try:
         yield
-    except (psycopg.DataError, UnicodeDecodeError) as error:
+    except (psycopg.DataError, UnicodeError) as error:
         raise UnusableLog(f"PostgreSQL: {_first_line(error)}") from error
     except psycopg.Error as error:
         raise EngineFailed(f"PostgreSQL: {_first_line(error)}") from error
