@@ -102,8 +102,10 @@ from lifecycle.table import E, Origin, S, VerdictKind, quoted
 
 @dataclass(frozen=True, slots=True)
 class CommandResult(Generic[S, E]):
-    """The result of a command that succeeded. `state` is the task's state after it.
+    """The result of a command that succeeded. `state` is the task's state after it, as it was last reported.
 
+    A command that its response proves (a dispatch) is not followed by a read: if that response says no state, `state`
+    is the one before it.
     `sent` is False if the command was redundant, or if recovery found it needless before it was sent. For a
     command that was given again under its idempotency key, `sent` is that of the first, and `state` is the state in
     which the task is now, which other commands may have changed since.

@@ -22,6 +22,7 @@ from lifecycle_adapters.http.requests import ID
 PREFIX = "/_emulator"
 """What the paths of the control calls begin with."""
 _PLACEHOLDER = re.compile(r"(\{\w+\})")
+_SEGMENT = "[^/]+"
 _OWN_PAGES = frozenset({"/", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
 
 
@@ -64,7 +65,7 @@ class Calls:
         if len(self._bindings) < len(self.bindings):
             raise ValueError("two services have the same name: give each an emulator of its own")
         longest_first = sorted(self.bindings, key=lambda binding: -len(binding.base_path))
-        self._starts = [(binding.base_path + "/", binding.name) for binding in longest_first]
+        self._starts = [(_pattern(binding.base_path + "/", _SEGMENT), binding.name) for binding in longest_first]
         known = [each for binding in bindings for each in _calls_of(binding)]
         _require_distinct(known)
         self._known: dict[str, list[_KnownCall]] = {}
@@ -82,7 +83,7 @@ class Calls:
         """Return the name of the API whose base path begins the path, None for the emulator's own pages and others."""
         if path.startswith(PREFIX + "/") or path == PREFIX:
             return None
-        api = next((name for start, name in self._starts if path.startswith(start)), None)
+        api = next((name for start, name in self._starts if start.match(path)), None)
         return None if path in _OWN_PAGES and not self._is_path(path) else api
 
     def identify(self, method: str, path: str, query: str = "", body: Any = None) -> Identity | None:
@@ -135,7 +136,7 @@ def _calls_of(binding: HttpBinding[Any, Any]) -> Iterator[_KnownCall]:
     for name, call in named_calls(binding).items():
         query, body = dict(call.query), dict(call.body or {})
         rank = len(query) + sum(1 for _ in _values(body)), len(_PLACEHOLDER.sub("", call.path))
-        path = _pattern(binding.base_path + call.path, "[^/]+")
+        path = _pattern(binding.base_path + call.path, _SEGMENT)
         yield _KnownCall(binding.name, name, call, name in binding.commands, path, query, body, rank)
 
 

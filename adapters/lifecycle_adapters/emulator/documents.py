@@ -141,7 +141,9 @@ def _number(name: str, text: str, *, least: int) -> int:
 def _require_statuses(binding: HttpBinding[Any, Any], statuses: Mapping[str, Any]) -> None:
     lifecycle: Lifecycle[Any, Any] = binding.lifecycle
     names = [str(state.name) for state in lifecycle.states]
-    if missing := [name for name in names if name not in statuses and binding.state_of is not None]:
+    by_code = {lifecycle.state_of(status) for status in binding.status.statuses.values()}
+    needed = [name for name in names if name not in by_code] if binding.state_of is not None else []
+    if missing := [name for name in needed if name not in statuses]:
         what = "no emulator can invert its `state_of`: give a Profile whose `statuses` say what is at the status field"
         raise ValueError(f"{binding.name}: {what} in {', '.join(map(repr, missing))}")
     for state, shown in statuses.items():

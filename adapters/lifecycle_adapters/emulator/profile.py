@@ -110,8 +110,9 @@ class Profile:
     """What an emulated service does beyond its binding. Every field can be left out.
 
     Attributes:
-        statuses: what is at the status field in each state, by the states' names; default: the name. Needed for every
-            state if the binding has a `state_of`, which cannot be inverted: {"done": {"done": True, "error": None}}.
+        statuses: what is at the status field in each state, by the states' names; default: the name. If the binding has
+            a `state_of`, which cannot be inverted, it is needed for every state but those that a status code means:
+            {"done": {"done": True, "error": None}}.
         page_size: the number of tasks on a page of a list without `listed`.
         parameter: the name of the task's id in the paths of the OpenAPI document.
         id_type: the type that ids in requests must have, `str` or `UUID`; another id is a 422.

@@ -1,0 +1,20 @@
+r"""How the emulator shows the states of an operation: what google_operation.py reads, the other way round.
+
+PYTHONPATH=examples/services lifecycle serve --api examples/services/google-operation.yaml \
+    --profile google-operation=google_operation_emulation:PROFILE
+"""
+
+from __future__ import annotations
+
+from google_operation import CANCELLED
+
+from lifecycle_adapters.emulator import Profile
+
+PROFILE = Profile(
+    statuses={
+        "running": {"done": False},
+        "succeeded": {"done": True},
+        "failed": {"done": True, "error": {"code": 13, "message": "internal"}},
+        "cancelled": {"done": True, "error": {"code": CANCELLED, "message": "cancelled"}},
+    }
+)
