@@ -26,7 +26,7 @@ JSON = "application/json"
 DOCUMENTED: dict[str, tuple[str, dict[str, Any], dict[str, Any], str, tuple[str, str]]] = {
     "anthropic-batch": (
         "/v1/messages/batches", {"requests": [{"custom_id": "a"}]}, {},
-        "/v1/messages/batches/7", ("x-api-key", KEY)),
+        "/v1/messages/batches/7", ("authorization", f"Bearer {KEY}")),
     "github-run": (
         "/repos/acme/web/actions/workflows/build.yaml/dispatches", {"ref": "main"}, {"return_run_details": True},
         "/repos/acme/web/actions/runs/7", ("authorization", f"Bearer {KEY}")),
