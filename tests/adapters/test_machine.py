@@ -522,13 +522,18 @@ def test_a_model_must_be_one_object(model: object, attach: bool) -> None:
         bind(V1, model, attach=attach)
 
 
-def test_the_wildcards_of_the_library_are_names_like_others() -> None:
+def test_a_wildcard_of_the_library_is_a_name_like_others() -> None:
+    """It is "="; the other, "*", is one here as well, and no state can have that name."""
     odd: Lifecycle[str, str] = Lifecycle(
         name="odd",
         citation="none",
-        states=(State("*", initial=True), State("other"), State("=", final=True)),
+        states=(State("first", initial=True), State("other"), State("=", final=True)),
         events=(Event("to =", Origin.CALLER), Event("on", Origin.CALLER, idempotent=False)),
-        transitions=(Transition("*", "to =", "="), Transition("*", "on", "other"), Transition("other", "on", "=")),
+        transitions=(
+            Transition("first", "to =", "="),
+            Transition("first", "on", "other"),
+            Transition("other", "on", "="),
+        ),
     )
     machine = bind(odd, Task())
     with pytest.raises(IllegalTransition):

@@ -30,7 +30,7 @@ import pytest
 from lifecycle import V1_FULL, CommandInFlight, CommandUncertain, LifecycleError, V1State, V3State
 from lifecycle.journal import CommandRecord, Report, TaskReport
 from lifecycle_adapters.emulator import Emulator, FaultKind
-from lifecycle_adapters.http import Client, Task, driver
+from lifecycle_adapters.http import Client, Task, sending
 from lifecycle_adapters.journal import JournalUnavailable, RecordedCommand, database
 from lifecycle_adapters.journal.database import TransactionMode
 from tests.conftest import StartPostgres
@@ -348,7 +348,7 @@ def test_a_report_after_a_clock_was_set_back_is_applied(
     url: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, clock: Callable[[], datetime]
 ) -> None:
     with monkeypatch.context() as patch, Witness(url, worker="worker", clock=clock) as journal:
-        patch.setattr(driver, "CLOCK", Ahead())
+        patch.setattr(sending, "CLOCK", Ahead())
         with clients(journal, emulator.base_url) as by_api:
             ahead = by_api["v3"].create(keepAlive=True)
             ahead.wait()
