@@ -457,9 +457,9 @@ def to_markdown(picture: Diagram) -> str:
     """Return the lifecycle as Markdown: a table of its states, one of its rows, and the legend."""
     return _text(
         (
-            f"# {_markdown_escaped(picture.name)}",
+            f"# {markdown_escaped(picture.name)}",
             "",
-            _markdown_escaped(picture.citation),
+            markdown_escaped(picture.citation),
             "",
             *_markdown_table(("state", "marks", "meaning"), (_markdown_state(node) for node in picture.nodes)),
             "",
@@ -481,10 +481,11 @@ def _markdown_table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> I
     yield f"| {' | '.join(head)} |"
     yield f"|{' --- |' * len(head)}"
     for row in rows:
-        yield f"| {' | '.join(_markdown_escaped(cell) for cell in row)} |"
+        yield f"| {' | '.join(markdown_escaped(cell) for cell in row)} |"
 
 
-def _markdown_escaped(text: str) -> str:
+def markdown_escaped(text: str) -> str:
+    """Return a text as one line in which nothing is markup."""
     # Meanings, unlike names, may contain line breaks and control characters.
     line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
     # An underscore within a word is harmless, and most names have one.

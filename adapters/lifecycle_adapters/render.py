@@ -13,14 +13,15 @@ import argparse
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
-from lifecycle import CATALOG
-from lifecycle.diagram import RENDERERS, Colour, Diagram, Format, to_dot
-from lifecycle.errors import AdapterError, MissingExtra
+from lifecycle import CATALOG, Lifecycle
+from lifecycle.diagram import RENDERERS, Colour, Diagram, Format, markdown_escaped, to_dot
+from lifecycle.errors import AdapterError, MissingExtra, shortened
 
 _TIMEOUT_S = 30.0  # a lifecycle of the catalog takes less than one second
 _SCREEN_DPI = 96
@@ -140,20 +141,22 @@ _OURS = "<!-- A gallery by task-lifecycle: the next run overwrites or removes th
 _SUFFIXES = {Format.MARKDOWN: ".md", Format.MERMAID: ".mmd", Format.DOT: ".dot", Format.PLANTUML: ".puml"}
 
 
-def write_gallery(directory: str | Path) -> tuple[Path, ...]:
-    """Write every lifecycle of the catalog in every format, and an index, and return their paths.
+def write_gallery(
+    directory: str | Path, lifecycles: Iterable[Lifecycle[Any, Any]] = tuple(CATALOG.values())
+) -> tuple[Path, ...]:
+    """Write lifecycles, by default those of the catalog, in every format, and an index, and return their paths.
 
     The directory is created if needed. A file of an earlier gallery is overwritten, or removed if the gallery no
     longer contains it; other files are not changed.
 
     Raises:
-        RenderError: a file of the same name is not from an earlier gallery, or the layout program failed or took
-            longer than 30 seconds.
+        RenderError: a file of the same name is not from an earlier gallery; the layout program failed or took longer
+            than 30 seconds; two lifecycles have the same name, or one has a name that cannot be a file's.
         MissingExtra: neither graphviz-pure nor `dot` is installed.
         OSError: a file cannot be written.
     """
     directory = Path(directory)
-    files = _gallery()
+    files = _gallery([lifecycle.diagram() for lifecycle in lifecycles])
     earlier = _earlier_gallery(directory)
     foreign = [name for name in files if name not in earlier and (directory / name).exists()]
     if foreign:
@@ -166,9 +169,18 @@ def write_gallery(directory: str | Path) -> tuple[Path, ...]:
     return tuple(directory / name for name in files)
 
 
-def _gallery() -> dict[str, bytes]:
+_FILE_NAME = re.compile(r"\w[\w.-]*")
+
+
+def _gallery(pictures: Sequence[Diagram]) -> dict[str, bytes]:
     """Return the contents by file name. The index is first, so that an interrupted run can be repeated."""
-    pictures = [lifecycle.diagram() for lifecycle in CATALOG.values()]
+    names = [picture.name.casefold() for picture in pictures]  # some file systems ignore case
+    for picture in pictures:
+        if not _FILE_NAME.fullmatch(picture.name) or names.count(picture.name.casefold()) > 1:
+            what = (
+                "two lifecycles have this name" if names.count(picture.name.casefold()) > 1 else "no file can have it"
+            )
+            raise RenderError(f"{shortened(picture.name)} is no name for a picture: {what}")
     files = {_INDEX: "\n".join((_OURS, "# Lifecycles\n", *map(_section, pictures))).encode()}
     for picture in pictures:
         files |= {f"{picture.name}{suffix}": RENDERERS[form](picture).encode() for form, suffix in _SUFFIXES.items()}
@@ -182,7 +194,7 @@ def _section(picture: Diagram) -> str:
     return f"""\
 ## {name}
 
-{picture.citation}
+{markdown_escaped(picture.citation)}
 
 ![The states and events of {name}]({name}.svg)
 
@@ -197,7 +209,7 @@ def _earlier_gallery(directory: Path) -> set[str]:
     text = index.read_text(encoding="utf-8", errors="replace") if index.is_file() else ""
     if not text.startswith(_OURS):
         return set()
-    return {_INDEX, *re.findall(r"\]\((\w[\w.-]*)\)", text)}
+    return {_INDEX, *re.findall(r"(?<!\\)\]\((\w[\w.-]*)\)", text)}
 
 
 def main() -> None:

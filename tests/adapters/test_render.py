@@ -12,7 +12,7 @@ import sysconfig
 from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -329,3 +329,28 @@ def test_the_module_writes_the_gallery(tmp_path: Path) -> None:
     subprocess.run(command, check=True, env=os.environ | {"PYTHONWARNINGS": "error"})
 
     assert (tmp_path / "pictures" / "README.md").is_file()
+
+
+def named(name: str) -> Lifecycle[Any, Any]:
+    return V1.replace(name=name, citation="<b>mine</b> [x](y)")
+
+
+def test_gallery_of_own_lifecycles_holds_no_others(tmp_path: Path) -> None:
+    write_gallery(tmp_path)
+
+    paths = write_gallery(tmp_path, [named("mine"), named("k\u00fcche.2")])
+
+    assert sorted(paths) == sorted(tmp_path.iterdir())
+    assert {path.name.rpartition(".")[0] for path in paths} == {"README", "mine", "k\u00fcche.2"}
+    assert "<b>" not in (tmp_path / "README.md").read_text(encoding="utf-8")
+    (tmp_path / "y").touch()
+    write_gallery(tmp_path)
+    assert (tmp_path / "y").exists(), "what a citation says is no link of the index"
+
+
+@pytest.mark.parametrize("names", [["../x"], ["a/b"], [".hidden"], ["a", "A"], ["a b"], ["run[acme/web]"]])
+def test_gallery_refuses_a_name_that_no_file_can_have(tmp_path: Path, names: list[str]) -> None:
+    with pytest.raises(RenderError, match="is no name for a picture: "):
+        write_gallery(tmp_path / "new", map(named, names))
+
+    assert list(tmp_path.iterdir()) == []

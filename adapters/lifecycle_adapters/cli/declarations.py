@@ -73,9 +73,18 @@ def diagrams(
     directory: Annotated[
         Path, typer.Argument(help="Directory to write to; it is created if it is missing.", file_okay=False)
     ] = Path("diagrams"),
+    declaration: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--declaration",
+            metavar="FILE",
+            help="JSON or YAML file that declares a lifecycle or a service of your own, to be drawn instead of the"
+            " catalog. Can be repeated.",
+        ),
+    ] = None,
 ) -> None:
     """Draw every declared lifecycle in each picture format, and write an index page."""
     from lifecycle_adapters.render import write_gallery
 
-    index, *pictures = write_gallery(directory)
+    index, *pictures = write_gallery(directory, *([map(declared, declaration)] if declaration else []))
     say(f"wrote {len(pictures)} files; begin with {shown(index)}")

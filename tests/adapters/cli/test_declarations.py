@@ -16,6 +16,7 @@ from lifecycle import CATALOG, V1, V1_FULL, V3_FULL, Lifecycle, VerdictKind, get
 from lifecycle.diagram import RENDERERS, Format, Mark
 from lifecycle_adapters.render import to_png, to_svg
 from tests.adapters.cli.commands import SCRIPT, call, call_json, environment
+from tests.support.packages import ROOT
 
 # A name must be printable, a meaning need not be.
 DOOR = """
@@ -312,6 +313,16 @@ def test_diagrams_writes_the_gallery_and_says_where_to_begin(tmp_path: Path) -> 
     files = list((tmp_path / "drawn").iterdir())
     assert f"wrote {len(files) - 1} files; begin with {tmp_path / 'drawn' / 'README.md'}" in result.stdout
     assert {file.stem for file in files} == {"README", *CATALOG}
+
+
+def test_diagrams_draws_the_declarations_that_are_given(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.json"
+    mine.write_text(V1.replace(name="mine").to_json())
+    service = str(ROOT / "examples" / "services" / "print-job.yaml")
+    result = call("diagrams", str(tmp_path / "drawn"), "--declaration", str(mine), "--declaration", service)
+
+    assert result.exit_code == 0
+    assert {file.stem for file in (tmp_path / "drawn").iterdir()} == {"README", "mine", "print-job"}
 
 
 def test_diagrams_leaves_files_alone_that_are_not_its_own(tmp_path: Path) -> None:
