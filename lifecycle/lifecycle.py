@@ -7,7 +7,7 @@ lifecycle is made from it, whatever its source, with all findings at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any, Generic, Self, TypeGuard, TypeVar, cast, get_args, overload
@@ -21,7 +21,7 @@ from lifecycle.diagram import Diagram, diagram_of, to_mermaid
 from lifecycle.documents import Document, read_json, read_yaml, require_yaml
 from lifecycle.errors import DefinitionError, DefinitionFinding, not_made, shortened
 from lifecycle.findings import bad_value, for_editors, made_from, name_in
-from lifecycle.table import E, Origin, S
+from lifecycle.table import E, Origin, S, require_iterable
 from lifecycle.validation import (
     limited,
     transition_system,
@@ -208,7 +208,11 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
             target: any executor of this lifecycle, as a function that returns the state an event
                 leads to, or None for a refusal; this table's own `target` if omitted (which
                 violates none: otherwise the lifecycle would not have been made).
+        Raises:
+            TypeError: `target` cannot be called.
         """
+        if not (target is None or callable(target)):
+            raise TypeError(f"target must be a function of a state and an event, not {shortened(target)}")
         return tuple(violations(self.invariants, self._system, target))
 
     def extend(
@@ -230,8 +234,10 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
 
         Raises:
             DefinitionError: the extension is not sound, or would change this lifecycle.
+            TypeError: `states` or `transitions` are not several of these objects.
         """
-        states, transitions = tuple(states), tuple(transitions)
+        states = tuple(_parts_of("states", states, State))
+        transitions = tuple(_parts_of("transitions", transitions, (Transition, Transitions)))
         has_new_initial = any(state.initial for state in states)
         kept = tuple(replace(state, initial=False) for state in self.states) if has_new_initial else self.states
         findings = limited(validate_extension(self.declaration, (*kept, *states), transitions))
@@ -427,6 +433,17 @@ def _declaration_of(states: type[Any] | None = None, events: type[Any] | None = 
     if states is None and events is None:
         return Declaration
     return cast("type[Declaration[Any, Any]]", Declaration.__class_getitem__((states or str, events or str)))
+
+
+_MADE = {"states": "State('running')", "transitions": "Transition('running', 'stop', 'stopped')"}
+
+
+def _parts_of(name: str, given: Any, kinds: Any) -> Iterator[Any]:
+    """Yield the parts that are given. Raises TypeError unless they are several of these kinds."""
+    for each in require_iterable(given, name):
+        if not isinstance(each, kinds):
+            raise TypeError(f"{name} must be objects such as {_MADE[name]}, not {shortened(each)}")
+        yield each
 
 
 def _require_enumerations(states: Any, events: Any) -> None:

@@ -939,3 +939,18 @@ def test_what_is_no_class_of_texts_is_no_enumeration(name: str, given: Any) -> N
     for make in makes:
         with pytest.raises(TypeError, match=f"{name} must be a class of texts, such as V1State, not "):
             make()
+
+
+@pytest.mark.parametrize("given", ["x", 5, None, ["x"], [Transition("a", "b", "c")]])
+def test_parts_of_an_extension_are_declared_objects(given: Any) -> None:
+    with pytest.raises(TypeError, match="states must be "):
+        V1.extend(name="x", citation="", states=given)
+    rows: Any = [State("y")] if isinstance(given, list) else given
+    with pytest.raises(TypeError, match="transitions must be "):
+        V1.extend(name="x", citation="", transitions=rows)
+
+
+def test_an_executor_is_a_function() -> None:
+    worse: Any = "x"
+    with pytest.raises(TypeError, match="target must be a function of a state and an event, not 'x'"):
+        V1.violations(worse)

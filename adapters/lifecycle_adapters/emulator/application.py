@@ -71,11 +71,17 @@ def create_app(
         webhook: receiver of status changes; if omitted, no webhook is sent.
     Raises:
         UnknownName: `apis`, `lifecycles` or `profiles` names an unknown service.
-        TypeError: a service is neither a name nor a binding, or a lifecycle or a profile is none.
-        ValueError: the pace is negative or not finite, a lifecycle has a state or a command that its service
-            does not have, two services have a name or a call in common, or a binding has a `state_of` and no profile
-            says how each state looks.
+        TypeError: a service is neither a name nor a binding, or a lifecycle or a profile is none, or another argument
+            has the wrong type.
+        ValueError: the key is empty, the pace is negative or not finite, a lifecycle has a state or a command that its
+            service does not have, two services have a name or a call in common, or a binding has a `state_of` and no
+            profile says how each state looks.
     """
+    require(api_key, str | None, "api_key must be text")
+    require(webhook, Webhook | None, "webhook must be a Webhook(url=..., secret=...)")
+    require(manual, bool, "manual must be True or False")
+    if api_key == "":
+        raise ValueError("api_key must not be empty; with None every key is valid")
     clock = EmulatedClock(monotonic=time.monotonic, started_at=datetime.now(UTC))
     store = TaskStore(clock=clock, pace_s=None if manual else pace_s)
     calls = Calls(_bindings(apis))

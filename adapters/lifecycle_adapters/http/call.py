@@ -153,6 +153,8 @@ class Call(Declared):
             yield ("path",), "must begin with '/' and have no '?', '#' or space; a query is given as `query`"
         if not self.path.isprintable():
             yield ("path",), f"must be printable, without control characters, not {self.path!r}"
+        if not set("{}").isdisjoint(PLACEHOLDER.sub("", self.path)):
+            yield ("path",), f"has a single brace; a placeholder is written like {ID}, not {self.path!r}"
         if is_changed_when_sent(self.path):
             yield ("path",), "must have no '//', '/./' or '/../': an HTTP client would send another path"
         texts = dict(self._texts())

@@ -42,8 +42,9 @@ class Pace:
     concurrency: int = 16
 
     def __post_init__(self) -> None:
-        for name in ("working_s", "resting_s", "longest_s", "cost_s", "concurrency"):
+        for name in ("working_s", "resting_s", "longest_s", "cost_s"):
             require_number(getattr(self, name), name, more_than=0, at_most=_LARGEST)
+        require_number(self.concurrency, "concurrency", kind=int, more_than=0, at_most=_LARGEST)
         require_number(self.growth, "growth", at_least=1)
         require_number(self.jitter, "jitter", at_least=0, less_than=1)
 

@@ -127,6 +127,7 @@ class StopAfter:
 
     def __post_init__(self) -> None:
         require_number(self.seconds, "seconds", more_than=0, less_than=float("inf"))
+        require(self.name, str, "name must be text")
 
     def decide(self, lifecycle: Lifecycle[Any, Any], facts: Facts, now: datetime) -> str | None:
         """Return why the task is to be ended; None before its time is up."""
@@ -154,6 +155,7 @@ class StopPausedAfter:
 
     def __post_init__(self) -> None:
         require_number(self.seconds, "seconds", more_than=0, less_than=float("inf"))
+        require(self.name, str, "name must be text")
         require_iterable(self.states, "states")
 
     def decide(self, lifecycle: Lifecycle[Any, Any], facts: Facts, now: datetime) -> str | None:
@@ -190,6 +192,8 @@ class OverdueAfter:
 
     def __post_init__(self) -> None:
         require_number(self.seconds, "seconds", more_than=0, less_than=float("inf"))
+        require(self.name, str, "name must be text")
+        require(self.state, str, "state must be text, as of the lifecycle's states")
         if not self.name:
             object.__setattr__(self, "name", f"overdue-after:{self.state}")
 
@@ -226,6 +230,7 @@ class StopAtCost:
 
     def __post_init__(self) -> None:
         require_number(self.usd, "usd", kind=int | float | Decimal, more_than=0, less_than=float("inf"))
+        require(self.name, str, "name must be text")
 
     def decide(self, lifecycle: Lifecycle[Any, Any], facts: Facts, now: datetime) -> str | None:  # noqa: ARG002 (as declared)
         """Return why the task is to be ended; None below the limit, or while the cost is not known."""

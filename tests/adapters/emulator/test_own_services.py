@@ -316,6 +316,21 @@ def test_a_fault_that_can_match_no_call_of_the_service_is_refused() -> None:
             emulator.fault("status", api="v1")
 
 
+@pytest.mark.parametrize(
+    ("settings", "error", "said"),
+    [
+        ({"webhook": "http://127.0.0.1/hook"}, TypeError, "webhook must be a Webhook"),
+        ({"webhook": {"url": "http://127.0.0.1/hook"}}, TypeError, "webhook must be a Webhook"),
+        ({"api_key": 5}, TypeError, "api_key must be text"),
+        ({"api_key": ""}, ValueError, "api_key must not be empty"),
+        ({"manual": "yes"}, TypeError, "manual must be True or False"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_refused(settings: Any, error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        create_app(PRINTER, **settings)
+
+
 def test_requests_that_the_service_does_not_know_are_refused() -> None:
     with Emulator(PRINTER, manual=True) as emulator, httpx2.Client(base_url=emulator.base_url) as http:
         assert http.get("/jobs").status_code == 401

@@ -172,6 +172,14 @@ def test_only_a_binding_is_registered_or_given_to_a_client(given: Any) -> None:
 
 MISTAKEN: list[tuple[Callable[[], object], str]] = [
     (
+        lambda: Call(method="GET", path="/jobs/{id"),
+        "path: has a single brace; a placeholder is written like {id}, not ",
+    ),
+    (
+        lambda: Call(method="GET", path="/jobs/id}"),
+        "path: has a single brace; a placeholder is written like {id}, not ",
+    ),
+    (
         lambda: Call(method="POST", path="/jobs", body={"task": "x"}, required_fields=("task",)),
         "required_fields: names 'task', which the call sets itself in `body`",
     ),

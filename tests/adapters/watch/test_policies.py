@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 import pytest
@@ -172,6 +172,20 @@ def test_policies_are_several(policies: Any) -> None:
             watching(Service().client(), policies=policies)
 
     run(everything())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: StopAfter(5, name=cast("Any", 5)),
+        lambda: StopPausedAfter(5, name=cast("Any", None)),
+        lambda: StopAtCost(5, name=cast("Any", b"x")),
+        lambda: OverdueAfter(cast("Any", 5), 5),
+    ],
+)
+def test_names_in_policies_are_texts(make: Callable[[], object]) -> None:
+    with pytest.raises(TypeError, match="must be text"):
+        make()
 
 
 def test_policies_that_cannot_be_kept_are_refused_at_once() -> None:
