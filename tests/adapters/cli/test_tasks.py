@@ -290,8 +290,9 @@ def test_wait_tells_each_change_once_where_there_is_no_terminal(server: dict[str
 
     assert result.stdout.startswith("completed\n")
     told = [line.split()[0] for line in result.stderr.splitlines() if "(poll " in line]
-    assert told[-3:] == ["dispatching", "running", "completed"]
-    assert len(told) == len(set(told))
+    # On a busy machine a poll may come too late for one of the states between.
+    assert told == [state for state in ("queued", "dispatching", "running", "completed") if state in told]
+    assert told[-1] == "completed"
 
 
 def test_a_status_that_is_not_known_stops_a_wait_unless_it_is_to_go_on(

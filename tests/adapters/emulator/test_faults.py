@@ -16,7 +16,7 @@ import pytest
 from lifecycle_adapters.emulator import ConnectionDropped, Emulator, FaultKind, create_app
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.services.registry import BUILT_IN
-from tests.adapters.emulator.requests import BY_NAME, HEADERS, command, connect, create, send_call, state
+from tests.adapters.emulator.requests import BY_NAME, HEADERS, command, connect, create, state
 
 V1, V2, V3 = BY_NAME["v1"], BY_NAME["v2"], BY_NAME["v3"]
 DROPPED = (httpx2.RemoteProtocolError, httpx2.ReadError)
@@ -90,15 +90,15 @@ def test_status_returns_the_given_response_and_changes_nothing(
 
 def test_delay_waits_and_then_handles(emulator: Emulator, http: httpx2.Client) -> None:
     task_id = create(http, V2)
-    emulator.fault("delay", command="stop", seconds=0.3)
+    emulator.fault("delay", command="stop", seconds=2.0)
     begun_s = time.monotonic()
     with pytest.raises(httpx2.ReadTimeout), connect(emulator, timeout=0.1) as impatient:
         command(impatient, V2, "stop", task_id)
     assert state(http, V2, task_id) == "created"
     while state(http, V2, task_id) == "created":
-        assert time.monotonic() - begun_s < 10, "a call is handled even if its caller has disconnected"
+        assert time.monotonic() - begun_s < 60, "a call is handled even if its caller has disconnected"
         time.sleep(0.02)
-    assert time.monotonic() - begun_s >= 0.3
+    assert time.monotonic() - begun_s >= 2.0
 
 
 @pytest.mark.parametrize("kind", ["delay", "delay_after"])
@@ -110,11 +110,14 @@ def test_a_delayed_read_is_handled_even_if_its_caller_disconnects(
     binding = BY_NAME[api]
     task_id = create(http, binding) if is_known else "nobody's"
     emulator.fault(kind, method="GET", seconds=0.2)
-    with pytest.raises(httpx2.ReadTimeout), connect(emulator, timeout=0.1) as impatient:
-        send_call(impatient, binding, binding.status, task_id)
+    request = binding.status.request(binding.base_path, task_id=task_id)
+    headers = {"Host": "127.0.0.1", **binding.request_headers("any")}
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    with socket.create_connection((str(http.base_url.host), int(http.base_url.port or 0)), timeout=60) as raw:
+        raw.sendall(f"GET {request.path} HTTP/1.1\r\n{head}\r\n".encode())
     begun_s = time.monotonic()
-    while (last := emulator.calls()[-1]).status_code is None:
-        assert time.monotonic() - begun_s < 10, last
+    while not any(each.method == "GET" and each.status_code is not None for each in emulator.calls()):
+        assert time.monotonic() - begun_s < 60, emulator.calls()
         time.sleep(0.02)
 
 
