@@ -1,7 +1,7 @@
 """Lifecycles of one scope: tasks whose ids are unique only within a repository, a namespace or a project.
 
 A journal knows a task by its lifecycle's name and its id. So the lifecycle of a scope has a name of its own, such as
-`workflow-run[acme/web]`, and everything else of its base. Whoever only has the name finds the base by `base_name`.
+`workflow-run[acme/web]`, and everything else of its base. `base_name` finds the base by the name alone.
 """
 
 from __future__ import annotations

@@ -350,7 +350,7 @@ def findings(make: Callable[[], object]) -> list[str]:
                 "timestamp_header": "X-Signed",
                 "signed": "{timestamp}.{body}",
             },
-            ["timestamp_prefix: cannot be told from the signature's: 't' begins 't='"],
+            ["timestamp_prefix: cannot be distinguished from the signature's: 't' begins 't='"],
         ),
         ({"id_header": "x-signed", "signed": "{id}.{body}"}, ["id_header: must be a header of its own"]),
         (

@@ -421,7 +421,7 @@ def _with_key(make: Callable[..., C], binding: HttpBinding[str, str], variable: 
     from lifecycle_adapters.http.keys import NoKey
 
     if variable is not None:
-        # Whoever gives the key itself, instead of the variable's name, must not find it in a log.
+        # A key that is given by mistake, instead of the variable's name, must not get into a log.
         name = shown(variable) if re.fullmatch("[A-Z_][A-Z0-9_]*", variable) else "the variable that --key-from names"
         key = os.environ.get(variable) or fail(f"no API key: {name} is not set", BAD_INPUT)
         return make(binding, api_key=key, **settings)

@@ -65,14 +65,14 @@ class SignatureScheme(Declared):
     as canonical JSON: with sorted keys and without spaces (`body_form`).
     `timestamp_header` is the header of the time of sending, in Unix seconds. If it is `header` itself, the time is its
     item after `timestamp_prefix`. A delivery is refused if that time is more than `tolerance_s` seconds away from the
-    present, past or future. Without it, old deliveries cannot be told from new ones by their signature.
+    present, past or future. Without it, the signature does not distinguish old deliveries from new ones.
     `id_header` is the header of the delivery's id, if that is signed.
     The key is the secret in UTF-8. With `secret_prefix` it is what the base64 after that prefix encodes.
 
     Raises:
         DefinitionError: a field is of another type; a header is no name of one; `signed` has no `{body}` or another
             placeholder; the time stamp or the id is in a header and not in what is signed, or the reverse; the items of
-            the signature's header cannot be told apart; or the tolerance is not positive.
+            the signature's header cannot be distinguished; or the tolerance is not positive.
     """
 
     header: _Header
@@ -141,7 +141,7 @@ class SignatureScheme(Declared):
             yield ("separator",), f"{self.separator!r} is in a prefix, where it separates nothing"
         first, second = sorted((self.prefix, self.timestamp_prefix), key=len)
         if first and second.startswith(first):
-            yield ("timestamp_prefix",), f"cannot be told from the signature's: {first!r} begins {second!r}"
+            yield ("timestamp_prefix",), f"cannot be distinguished from the signature's: {first!r} begins {second!r}"
 
 
 # fmt: off
