@@ -113,7 +113,7 @@ NEEDS = {
     "yaml": "from lifecycle import Lifecycle; Lifecycle.from_file('declared.yaml')",
     "testing": "import lifecycle.testing",
     "machine": "import lifecycle_adapters.machine",
-    "http": "from lifecycle_adapters.http import Client; Client('v1', api_key='any').close()",
+    "http": "from lifecycle_adapters.http import Client; Client('v2', api_key='any').close()",
     "emulator": "from lifecycle_adapters.emulator import create_app; create_app()",
     "journal": "from lifecycle_adapters.journal import SqlJournal; SqlJournal('journal.db').close()",
     "postgres": "from lifecycle_adapters.journal import JournalUnavailable, SqlJournal\n"

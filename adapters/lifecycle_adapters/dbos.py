@@ -1,6 +1,6 @@
 """Supervision on several machines: durable DBOS workflows that follow tasks and send them commands.
 
-    supervision = Supervision(AsyncClient("v1", journal=journal), policies=[StopAfter(3600)])
+    supervision = Supervision(AsyncClient("v4", journal=journal), policies=[StopAfter(3600)])
     with serving(config, supervision):
         print(supervision.follow(task_id).get_result())
 
