@@ -212,6 +212,7 @@ def _statuses(lifecycle: Lifecycle[S, E], state: S, channel: str) -> st.SearchSt
 # shrinking a drawing gives a sound lifecycle too.
 
 _names = st.text(st.characters(exclude_categories=("C", "Z"), include_characters=" "), min_size=1, max_size=12)
+_state_names = _names.map(lambda name: f"{name}{name}" if name == "*" else name)  # "*" is every state, and none
 _numbers = st.integers(0, 99)  # taken modulo the number of choices
 
 
@@ -225,7 +226,8 @@ def lifecycles(*, max_states: int = 6) -> st.SearchStrategy[Lifecycle[str, str]]
 
 @st.composite
 def _lifecycles(draw: st.DrawFn, max_states: int) -> Lifecycle[str, str]:
-    drawn = draw(st.lists(st.tuples(_names, _numbers, st.booleans(), st.booleans()), min_size=1, max_size=max_states))
+    states = st.tuples(_state_names, _numbers, st.booleans(), st.booleans())
+    drawn = draw(st.lists(states, min_size=1, max_size=max_states))
     names = _different(name for name, _, _, _ in drawn)
     final, pairs = _tree([number for _, number, _, _ in drawn], [ends for _, _, ends, _ in drawn])
     extra = draw(st.lists(st.tuples(_numbers, _numbers), max_size=max_states))

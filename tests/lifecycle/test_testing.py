@@ -422,3 +422,10 @@ def test_the_error_of_a_missing_extra_names_what_to_install(monkeypatch: pytest.
     monkeypatch.delitem(sys.modules, "lifecycle.testing")
     with pytest.raises(MissingExtra, match=r"pip install 'task-lifecycle\[testing\]'"):
         importlib.import_module("lifecycle.testing")
+
+
+def test_a_drawn_state_has_no_name_that_means_every_state() -> None:
+    """ "*" is one character of very many: it is looked for."""
+    thorough = settings(max_examples=50_000, derandomize=True, database=None)
+    starred = find(lifecycles(), lambda drawn: any("*" in state.name for state in drawn.states), settings=thorough)
+    assert [state.name for state in starred.states] == ["**"]
