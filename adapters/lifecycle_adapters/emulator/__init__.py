@@ -30,13 +30,13 @@ from lifecycle_adapters.emulator.control import NOTICE, TaskView
 from lifecycle_adapters.emulator.fault_middleware import ConnectionDropped
 from lifecycle_adapters.emulator.faults import CallFault, FaultKind
 from lifecycle_adapters.emulator.profile import (
-    Change,
     NewTask,
     OpenCall,
     Operation,
     Profile,
     Refusal,
     Tasks,
+    TaskUpdate,
     View,
     field_error,
     new_uuid,
@@ -50,7 +50,6 @@ __all__ = [
     "PREFIX",
     "Attempt",
     "CallFault",
-    "Change",
     "ConnectionDropped",
     "Emulator",
     "EmulatorApp",
@@ -63,6 +62,7 @@ __all__ = [
     "RecordedCall",
     "Refusal",
     "SentWebhook",
+    "TaskUpdate",
     "TaskView",
     "Tasks",
     "UnknownTask",

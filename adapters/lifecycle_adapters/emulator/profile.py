@@ -59,7 +59,7 @@ class NewTask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class TaskUpdate:
     """What an applied command changes beside the state: fields that views show, and the script unless it is None."""
 
     given: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -152,6 +152,6 @@ class Profile:
     details: View | None = None
     listed: Callable[..., Any] | None = None
     commanded: View | None = None
-    changed: Callable[[str, EmulatedTask, Any], Change] | None = None
+    changed: Callable[[str, EmulatedTask, Any], TaskUpdate] | None = None
     refused: Callable[[Lifecycle[Any, Any], EmulatedTask, str], Refusal | None] | None = None
     shown_error: Callable[[Mapping[str, Any]], Mapping[str, Any]] = field_error

@@ -1,7 +1,7 @@
 """Browser Use Cloud v1 over HTTP. Tables only.
 
 Source: the v1 documents of the control, task and status calls. The control calls return `{}`, so
-the status must be read after them. In August 2026 a public probe found that the documented routes answer 404; the
+the status must be read after them. In August 2026 a public probe found that the documented routes return 404; the
 vendor calls v4 "the current API".
 """
 

@@ -16,7 +16,7 @@ from fastapi import Body, Query
 from lifecycle.catalog import V3Event, V3State
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.emulator.documents import NO_COST_USD, PRICE_USD
-from lifecycle_adapters.emulator.profile import Change, NewTask, Operation, Profile, Refusal, Tasks
+from lifecycle_adapters.emulator.profile import NewTask, Operation, Profile, Refusal, Tasks, TaskUpdate
 from lifecycle_adapters.emulator.shapes import decimal, moment
 from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
 from lifecycle_adapters.services.assumptions import V3_NOT_IDLE, V3_SESSION_NOT_FOUND
@@ -36,11 +36,11 @@ def _end_of_task(body: V3RunTask) -> V3Event:
     return V3Event.COMPLETE if body.keep_alive else V3Event.CLOSE
 
 
-def _changed(command: str, _: EmulatedTask, body: Any) -> Change:
+def _changed(command: str, _: EmulatedTask, body: Any) -> TaskUpdate:
     if command != V3Event.DISPATCH:
-        return Change()
+        return TaskUpdate()
     given = {"task": body.task, "keep_alive": body.keep_alive, "output_schema": body.output_schema}
-    return Change(given=given, script=(_end_of_task(body),))
+    return TaskUpdate(given=given, script=(_end_of_task(body),))
 
 
 def _refused(_: Lifecycle[Any, Any], session: EmulatedTask, command: str) -> Refusal | None:
