@@ -211,7 +211,7 @@ def classify_report(
     observation = lifecycle.observe(record.state, report.status, channel=report.channel)
     is_trusted = now is None or record.as_of is None or record.as_of <= now
     late = is_trusted and record.as_of is not None and report.as_of < record.as_of
-    unconfirmed = not late and report.channel != Channel.API and _may_be_earlier(lifecycle, observation)
+    unconfirmed = not late and report.channel != Channel.API and may_be_earlier(lifecycle, observation)
     keeps = late or unconfirmed
     contradicts = not keeps and observation.kind in _CONTRADICTS and lifecycle.is_final(record.state)
     state = record.state if keeps else observation.state
@@ -221,7 +221,7 @@ def classify_report(
 _FORWARD = (ObservationKind.STEP, ObservationKind.JUMP)
 
 
-def _may_be_earlier(lifecycle: Lifecycle[S, E], observation: Observation[S, E]) -> bool:
+def may_be_earlier(lifecycle: Lifecycle[S, E], observation: Observation[S, E]) -> bool:
     """Return whether the reported state may also be one that the task has left before."""
     is_forward = observation.reported is not None and bool(observation.path)
     return is_forward and lifecycle.relation(observation.state, observation.known) in _FORWARD

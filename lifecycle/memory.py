@@ -288,13 +288,14 @@ class MemoryTaskJournal(Generic[S, E]):
         """Record a report without calling `on_report`."""
         kept = self._kept
         with kept.lock:
-            entry = classify_report(kept.lifecycle, kept.record, report)
+            now = kept.store.clock()
+            entry = classify_report(kept.lifecycle, kept.record, report, now=now)
             last = kept.entries[-1] if kept.entries else None
             if isinstance(last, ReportEntry) and is_repeat(entry, last):
                 kept.entries[-1] = replace(last, times=last.times + 1)
             else:
                 kept.entries.append(entry)
-            before, kept.record = kept.record, apply_report(kept.record, entry)
+            before, kept.record = kept.record, apply_report(kept.record, entry, now=now)
             return RecordedInMemory(entry, before, kept.record)
 
     def notify(self, recorded: RecordedInMemory) -> None:

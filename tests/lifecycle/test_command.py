@@ -123,7 +123,7 @@ class Case:
 def case(name: str | Declared, known: str | None, *, lease_s: float | None = LEASE_S, **script: Any) -> Case:
     """The worker A of a task of that lifecycle whose journal knows `known`, and a service with that script."""
     lifecycle = get(name) if isinstance(name, str) else name
-    service, time = Scripted(**script), Time(next(clock()))
+    service, time = Scripted(**script), Time(next(clock()) + timedelta(days=1))  # later than all reports
     journal = MemoryJournal(worker="A", lease_s=lease_s, clock=time)
     log = journal_knowing(lifecycle, known, times=service.clock, journal=journal)
     commanding = CommandProcedure(lifecycle=lifecycle, task=TASK, proved_by_read=frozenset({"stop_task_and_session"}))
@@ -497,7 +497,7 @@ def test_a_command_in_flight_excludes_any_other(is_uncertain: bool, other: str, 
     assert (info.value.command, info.value.other, info.value.state) == (command, other, "running")
     assert not info.value.is_same
     assert (info.value.claimed_by, info.value.until) == seen.record().lease
-    assert f"worker '{info.value.claimed_by}' has claimed it until 2026-01-01T00:01" in str(info.value)
+    assert f"worker '{info.value.claimed_by}' has claimed it until 2026-01-02T00:01" in str(info.value)
     assert seen.record().state is (CommandState.UNCERTAIN if is_uncertain else CommandState.RECORDED)
     assert not seen.driver.sends()
 

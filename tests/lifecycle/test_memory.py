@@ -397,6 +397,27 @@ def test_a_task_that_was_created_now_keeps_its_time(times: int) -> None:
     assert log.load() == TaskRecord(created_at=at(0))
 
 
+@pytest.mark.parametrize("ahead_s", [0.001, 3600.0])
+def test_a_report_by_a_clock_that_is_ahead_makes_no_later_report_late(ahead_s: float) -> None:
+    now = [at(0), at(10), at(20)]  # the first is read by the constructor
+    log = MemoryJournal(clock=lambda: now.pop(0)).task(get("v1"), TASK)
+
+    first = log.add_report(Report("running", at(10 + ahead_s)))
+    moved = log.add_report(Report("stopped", at(20)))
+
+    assert (first.as_of, first.since) == (at(10), at(10))
+    assert (moved.state, moved.as_of) == ("stopped", at(20))
+    assert [entry.report.as_of for entry in reports(log)] == [at(10 + ahead_s), at(20)]
+
+
+def test_after_a_clock_was_set_back_reports_are_not_late() -> None:
+    now = [at(0), at(3600), at(10)]
+    log = MemoryJournal(clock=lambda: now.pop(0)).task(get("v1"), TASK)
+    log.add_report(Report("running", at(3600)))
+
+    assert log.add_report(Report("stopped", at(10))).state == "stopped"
+
+
 def test_reports_and_commands_do_not_disturb_each_other() -> None:
     log = log_of("v1", "running")
     command = opened(log)

@@ -16,7 +16,7 @@ from itertools import count
 from typing import Any
 
 from lifecycle.conformance import ObservationKind
-from lifecycle.journal import Report, ReportEntry, TaskJournal, TaskRecord, apply_report
+from lifecycle.journal import ReportEntry, TaskJournal, TaskRecord, apply_report, may_be_earlier
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.watch.events import RECORD, Change
 from lifecycle_adapters.watch.policies import Policy
@@ -24,6 +24,7 @@ from lifecycle_adapters.watch.policies import Policy
 Deviation = tuple[Any, ...]
 
 _UNKNOWN_KEPT = 16  # unknown statuses of a task that are remembered; one that recurs later is emitted again
+_FORWARD = frozenset({ObservationKind.STEP, ObservationKind.JUMP})
 _DEVIATIONS = frozenset({ObservationKind.STALE, ObservationKind.CONFLICT, ObservationKind.UNKNOWN})
 
 
@@ -109,13 +110,18 @@ def is_behind(watched: WatchedTask, entry: ReportEntry[Any, Any]) -> bool:
     return state is None and (entry.late or entry.unconfirmed)
 
 
-def is_news(watched: WatchedTask, report: Report) -> bool:
+def is_news(lifecycle: Lifecycle[Any, Any], watched: WatchedTask, entry: ReportEntry[Any, Any]) -> bool:
     """Return whether a report that another process recorded is newer than the last one believed here.
 
-    It is not if it arrives here after a report that was recorded later; its state was then emitted already.
+    Its time says so. The clock of this process may be ahead of the other's, so a report is also newer if it leads on
+    from the state known here to one that the task cannot have been in before.
     """
-    known_at = None if watched.record is None else watched.record.as_of
-    return known_at is None or report.as_of > known_at
+    record, observation = watched.record, entry.observation
+    if record is None or record.as_of is None or entry.report.as_of > record.as_of:
+        return True
+    if observation is None or observation.known != record.state or observation.kind not in _FORWARD:
+        return False
+    return not may_be_earlier(lifecycle, observation)
 
 
 def over_already(lifecycle: Lifecycle[Any, Any], watched: WatchedTask) -> Change:

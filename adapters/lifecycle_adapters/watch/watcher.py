@@ -519,7 +519,11 @@ class Watcher:
     async def _apply_entry(self, pending: PendingReport, entry: ReportEntry[Any, Any]) -> None:
         watched = pending.watched
         is_foreign = pending.entry is not None
-        if watched.is_dropped or (is_foreign and not _is_relevant(watched, entry)):
+        if watched.is_dropped:
+            return
+        if is_foreign and not self._is_relevant(watched, entry):
+            if watched.record is not None and entry.state != watched.record.state:  # emitted already, or not yet known
+                self._poll_soon(watched)
             return
         if is_behind(watched, entry):
             watched.record = None
@@ -539,6 +543,10 @@ class Watcher:
             self._refused.discard(watched.task_id)
             watched.interval_s = self._interval_s(watched, change)
             await self._follow_policies(watched)
+
+    def _is_relevant(self, watched: WatchedTask, entry: ReportEntry[Any, Any]) -> bool:
+        """Return whether a foreign report was not overtaken, or is late or unconfirmed, which is emitted as such."""
+        return entry.late or entry.unconfirmed or is_news(self._lifecycle, watched, entry)
 
     def _interval_s(self, watched: WatchedTask, change: Change | None) -> float:
         """Return the interval until the next read: short after a change, otherwise growing."""
@@ -682,11 +690,6 @@ def _is_for_good(failure: Failure | None) -> bool:
 
 
 _PASSING = frozenset({409, 423, 425})  # conflict, locked, too early; 401, 403, 404, 408 and 429 are no `Refused`
-
-
-def _is_relevant(watched: WatchedTask, entry: ReportEntry[Any, Any]) -> bool:
-    """Return whether a foreign report was not overtaken, or is late or unconfirmed, which is emitted as such."""
-    return entry.late or entry.unconfirmed or is_news(watched, entry.report)
 
 
 async def _until(end_s: float, tasks: Iterable[asyncio.Task[None]]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,10 +14,10 @@ from uuid import UUID
 import httpx2
 import pytest
 
-from lifecycle import V1_FULL, AdapterError, ObservationKind
+from lifecycle import V1_FULL, AdapterError, ObservationKind, V1State
 from lifecycle.journal import Report, ReportEntry, TaskReport
 from lifecycle.memory import MemoryJournal, MemoryTaskJournal
-from lifecycle_adapters.http import Client, ClientUnusable
+from lifecycle_adapters.http import Client, ClientUnusable, sending
 from lifecycle_adapters.watch import (
     RECORD,
     Change,
@@ -444,7 +445,25 @@ def heard(journal: MemoryJournal, status: str, *, ago: timedelta = timedelta()) 
     return journal.add_reports([TaskReport(V1_FULL, "a", report)])[0]
 
 
-def test_a_webhook_is_emitted_at_once_and_reads_pause_while_webhooks_arrive() -> None:
+class Ahead:
+    """A clock of reads that is ahead of the clock of webhooks."""
+
+    def __init__(self, seconds: float) -> None:
+        self.ahead = timedelta(seconds=seconds)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+AHEAD_S = [0.0, 0.01, 3600.0]
+
+
+@pytest.mark.parametrize("ahead_s", AHEAD_S)
+def test_a_webhook_is_emitted_at_once_and_reads_pause_while_webhooks_arrive(
+    ahead_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "CLOCK", Ahead(ahead_s))
+
     async def everything() -> tuple[list[Event], list[float]]:
         journal, service = MemoryJournal(), Service({"a": "created"})
         async with watching(service.client(journal=journal)) as watched:
@@ -463,6 +482,73 @@ def test_a_webhook_is_emitted_at_once_and_reads_pause_while_webhooks_arrive() ->
     assert states(emitted, "a") == ["created", "running", "finished"]
     assert [each.channel for each in emitted if isinstance(each, Change)] == ["api", "webhook", "webhook"]
     assert asked_at == [0.0]
+
+
+@pytest.mark.parametrize("ahead_s", AHEAD_S)
+def test_a_webhook_in_a_cycle_is_emitted_or_read_whatever_the_clocks_say(
+    ahead_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task is paused and resumed any number of times, so that only the time orders its webhooks."""
+    monkeypatch.setattr(sending, "CLOCK", Ahead(ahead_s))
+
+    async def everything() -> tuple[list[Event], float]:
+        journal, service = MemoryJournal(), Service({"a": "running"})
+        timetable(service, {40: {"a": "stopped"}})
+        async with watching(service.client(journal=journal), pace=replace(EVEN, working_s=20.0)) as watched:
+            watched.add("a")
+            changes = watched.changes()
+            emitted = [await anext(changes)]
+            service.words["a"] = "paused"
+            watched.feed_report("a", heard(journal, "paused"))
+            emitted.append(await anext(changes))
+            if isinstance(emitted[-1], Change) and emitted[-1].unconfirmed:
+                emitted.append(await anext(changes))
+            passed_s = asyncio.get_running_loop().time()
+            return [*emitted, *[event async for event in changes]], passed_s
+
+    emitted, passed_s = run(everything())
+    assert states(emitted, "a") == ["running", "paused", "stopped"]
+    assert passed_s < 1.0
+
+
+def foreign(before: str, status: str) -> ReportEntry[Any, Any]:
+    """Return the entry of a report that another process recorded an hour ago, in the state `before`."""
+    report = Report(status, datetime.now(UTC) - timedelta(hours=1), "webhook")
+    observation = V1_FULL.observe(V1State(before), status, channel="webhook")
+    return ReportEntry(report, observation.state, observation)
+
+
+@pytest.mark.parametrize(
+    ("known", "before", "status", "emitted_as"),
+    [
+        ("created", "created", "started", "running"),  # it leads on from what is known
+        ("created", "running", "finished", None),
+        ("running", "running", "paused", None),  # the task may have been paused earlier
+        ("paused", "running", "paused", None),
+        ("running", "created", "started", None),
+    ],
+)
+def test_an_older_foreign_report_is_emitted_if_it_leads_on_and_read_if_it_contradicts(
+    known: str, before: str, status: str, emitted_as: str | None
+) -> None:
+    async def everything() -> tuple[list[Event], list[float]]:
+        service = Service({"a": known})
+        timetable(service, {500: {"a": "stopped"}})
+        pace = replace(EVEN, working_s=100.0, resting_s=100.0, longest_s=100.0)
+        async with watching(service.client(), pace=pace) as watched:
+            watched.add("a")
+            changes = watched.changes()
+            emitted = [await anext(changes)]
+            await asyncio.sleep(1)
+            watched.feed_report("a", foreign(before, status))
+            await asyncio.sleep(1)
+            asked_at = service.times_s()
+            return [*emitted, *[event async for event in changes]], asked_at
+
+    emitted, asked_at = run(everything())
+    assert (states(emitted, "a")[1] == emitted_as) is (emitted_as is not None)
+    contradicts = emitted_as is None and V1_FULL.state_of(status, channel="webhook") != known
+    assert asked_at == [0.0, *([1.0] if contradicts else [])]
 
 
 def test_a_webhook_that_may_be_late_causes_a_read() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from lifecycle_adapters.watch import Change, Event, JournalOutage, Outage, Pace,
 R = TypeVar("R")
 
 _HANG_S = 20.0
+_LONGEST_S = 120.0  # of real time, for a world in which something repeats for ever
 _STEP_S = 1e-7  # what a turn of the loop takes: a time that stands still is none
 
 KEY = "bu_a-key-that-nobody-may-see"
@@ -44,12 +46,14 @@ class _Jump(selectors.DefaultSelector):
     def __init__(self, loop: JumpingLoop) -> None:
         super().__init__()
         self._loop = loop
+        self._ends_s = time.monotonic() + _LONGEST_S
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:  # only a thread can bring something
             events = super().select(_HANG_S)
             assert events, "everything waits, and nothing can end it"
             return events
+        assert time.monotonic() < self._ends_s, f"something repeats for ever: {self._loop.time():.0f} s have passed"
         self._loop.jump(max(timeout, _STEP_S))
         return super().select(0)
 
