@@ -16,7 +16,7 @@ from typing import Any, Generic, NamedTuple, Protocol, runtime_checkable
 
 from lifecycle.catalog import COMMAND, CommandEvent, CommandState
 from lifecycle.conformance import Channel, Observation, ObservationKind
-from lifecycle.errors import UnreadableRecord, shortened
+from lifecycle.errors import UnreadableCreate, UnreadableRecord, shortened
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import E, S
 
@@ -198,10 +198,11 @@ def classify_report(
 ) -> ReportEntry[S, E]:
     """Classify `report` against `record`, the task's current record.
 
-    Two clocks never agree. A report is late if it is older than the last one believed. If that one is
-    later than `now`, the time of the journal's own clock (None: not known), a clock was set back, and
-    reachability alone decides. Inside a cycle reachability cannot distinguish late from new, and the time of
-    a pushed report is from another clock: such a report is unconfirmed until a read.
+    Two clocks never agree, and the time of a pushed report is from another clock, so reachability decides first: if
+    it leads on to a state in which the task cannot have been before, it is new; if the task can have been there, as
+    inside a cycle, it is unconfirmed until a read. Any other report is late if it is older than the last one
+    believed; if that one is later than `now`, the time of the journal's own clock (None: not known), a clock was set
+    back, and no time is trusted.
 
     Raises:
         UnknownName: the lifecycle declares no such channel.
@@ -209,9 +210,12 @@ def classify_report(
     if record.state is None:
         return ReportEntry(report, lifecycle.state_of(report.status, channel=report.channel), None)
     observation = lifecycle.observe(record.state, report.status, channel=report.channel)
-    is_trusted = now is None or record.as_of is None or record.as_of <= now
-    late = is_trusted and record.as_of is not None and report.as_of < record.as_of
-    unconfirmed = not late and report.channel != Channel.API and may_be_earlier(lifecycle, observation)
+    is_older = _trusts(record, now) and record.as_of is not None and report.as_of < record.as_of
+    is_in_cycle = may_be_earlier(lifecycle, observation)
+    is_pushed = report.channel != Channel.API
+    unconfirmed = is_pushed and is_in_cycle
+    is_new = is_pushed and observation.kind in _FORWARD and not is_in_cycle
+    late = is_older and not is_new and not unconfirmed
     keeps = late or unconfirmed
     contradicts = not keeps and observation.kind in _CONTRADICTS and lifecycle.is_final(record.state)
     state = record.state if keeps else observation.state
@@ -222,9 +226,14 @@ _FORWARD = (ObservationKind.STEP, ObservationKind.JUMP)
 
 
 def may_be_earlier(lifecycle: Lifecycle[S, E], observation: Observation[S, E]) -> bool:
-    """Return whether the reported state may also be one that the task has left before."""
-    is_forward = observation.reported is not None and bool(observation.path)
+    """Return whether a step or jump leads to a state in which the task may also have been before."""
+    is_forward = observation.kind in _FORWARD
     return is_forward and lifecycle.relation(observation.state, observation.known) in _FORWARD
+
+
+def _trusts(record: TaskRecord[S, E], now: datetime | None) -> bool:
+    """Return whether the record's time can be compared with others: unless a clock was set back since."""
+    return now is None or record.as_of is None or record.as_of <= now
 
 
 def apply_report(
@@ -234,6 +243,8 @@ def apply_report(
     if entry.late or entry.unconfirmed:
         return record
     as_of = entry.report.as_of if now is None else min(entry.report.as_of, now)
+    if record.as_of is not None and _trusts(record, now):
+        as_of = max(as_of, record.as_of)  # a report that is new all the same: the other clock is behind
     has_changed = entry.state != record.state
     observation = entry.observation
     kind = None if observation is None else observation.kind
@@ -529,7 +540,7 @@ class Creates(Protocol):
         """Return the id of the create that made the task; None if no create of this journal did."""
         ...
 
-    def unfinished(self) -> list[CreateRecord]:
+    def unfinished(self) -> Sequence[CreateRecord | UnreadableCreate]:
         """Return the creates without an outcome, oldest first."""
         ...
 

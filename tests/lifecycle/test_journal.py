@@ -158,10 +158,31 @@ def test_a_poll_inside_a_cycle_is_believed() -> None:
     assert classify_report(get("v1"), knowing("running"), Report("paused", at(10))).state == "paused"
 
 
-def test_a_late_report_is_not_unconfirmed_too() -> None:
+def test_a_pushed_report_inside_a_cycle_is_not_late_by_another_clock() -> None:
     entry = classify_report(get("v1"), knowing("running", 10), pushed("paused", 9))
 
-    assert (entry.late, entry.unconfirmed) == (True, False)
+    assert (entry.late, entry.unconfirmed) == (False, True)
+
+
+@pytest.mark.parametrize("channel", ["api", "webhook"])
+@pytest.mark.parametrize("lifecycle", CATALOG.values(), ids=lambda each: each.name)
+def test_an_older_pushed_report_is_applied_if_the_task_cannot_have_been_there(
+    lifecycle: Declared, channel: str
+) -> None:
+    """What precedes what is taken from the paths of the table; the report's time is that of a clock that is behind."""
+    for known in lifecycle.states:
+        for told in lifecycle.states:
+            before, leads_on = knowing(known.name, 10), told.name in lifecycle.reachable(known.name)
+            returns = known.name in lifecycle.reachable(told.name)
+
+            entry = classify_report(lifecycle, before, Report(told.name, at(9), channel), now=at(11))
+            after = apply_report(before, entry, now=at(11))
+
+            is_new = leads_on and not returns and told != known and channel == "webhook"
+            assert after.state == (told.name if is_new else known.name)
+            assert entry.unconfirmed is (leads_on and returns and told != known and channel == "webhook")
+            assert entry.late is not (is_new or entry.unconfirmed)
+            assert after.as_of == at(10), "the time of a record never goes back"
 
 
 def test_the_first_report_is_believed_from_any_channel() -> None:
