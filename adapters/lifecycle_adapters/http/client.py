@@ -48,7 +48,7 @@ from lifecycle_adapters.http.creates import CreateProcedures, RecoveredCreate
 from lifecycle_adapters.http.driver import AsyncDriver, Driver, RateLimiter
 from lifecycle_adapters.http.interpreter import HttpCall, Procedure, read
 from lifecycle_adapters.http.keys import AsyncKeyFunction, Key, KeyFunction, sealed, usable_key
-from lifecycle_adapters.http.paginator import Paginator, TaskSummary
+from lifecycle_adapters.http.paginator import Paginator, QueryValue, TaskSummary
 from lifecycle_adapters.http.retired import RetiredServiceWarning
 from lifecycle_adapters.http.task_handles import AsyncTask, Task
 from lifecycle_adapters.http.task_procedures import Recovered, TaskProcedures
@@ -105,26 +105,51 @@ class _Configured(ProcessBound, Generic[S, E]):
         declared: HttpBinding[S, E] = service(api) if isinstance(api, str) else api
         require(declared, HttpBinding, "the service must be a name, such as 'v2', or an HttpBinding")
         given: Mapping[str, str] = {} if parameters is None else parameters
-        self.binding = declared.with_parameters(given)
-        self.lifecycle: Lifecycle[S, E] = declared.in_scope(declared.governed_by(lifecycle), given)
-        self.timing = Timing() if timing is None else timing
-        require(self.timing, Timing, "timing must be a Timing(...)")
+        self._binding = declared.with_parameters(given)
+        self._lifecycle: Lifecycle[S, E] = declared.in_scope(declared.governed_by(lifecycle), given)
+        self._timing = Timing() if timing is None else timing
+        require(self._timing, Timing, "timing must be a Timing(...)")
         recorder: Any = journal
         if recorder is not None and not isinstance(recorder, Journal):
             raise TypeError(
                 f"journal must be a journal, such as SqlJournal({str(journal)!r}), not {type(journal).__name__}"
             )
-        self.journal = journal or MemoryJournal(on_report=telemetry.count_report)
+        self._journal: Journal = journal or MemoryJournal(on_report=telemetry.count_report)
         require(base_url, str | None, "base_url must be text such as 'https://host'")
-        self.base_url = server(self.binding.base_url if base_url is None else base_url, self.binding.base_path)
+        self._base_url = server(self.binding.base_url if base_url is None else base_url, self.binding.base_path)
         if (notice := self.binding.retirement(self.base_url)) is not None:
             warnings.warn(notice, RetiredServiceWarning, stacklevel=3)  # at the caller of the client's constructor
 
     def __repr__(self) -> str:
-        if "base_url" not in vars(self):
+        if "_base_url" not in vars(self):
             return not_made(self)
         name = f"{self.binding.name!r}, base_url={self.base_url!r}, lifecycle={self.lifecycle.name!r}"
         return f"{type(self).__name__}({name})"
+
+    @property
+    def binding(self) -> HttpBinding[S, E]:
+        """The service's binding, with the parameters of the paths filled in."""
+        return self._binding
+
+    @property
+    def lifecycle(self) -> Lifecycle[S, E]:
+        """The lifecycle that governs the tasks."""
+        return self._lifecycle
+
+    @property
+    def timing(self) -> Timing:
+        """The limits of requests, retries and waits."""
+        return self._timing
+
+    @property
+    def journal(self) -> Journal:
+        """The journal that records the tasks."""
+        return self._journal
+
+    @property
+    def base_url(self) -> str:
+        """The URL of the server, to which the binding's paths are appended."""
+        return self._base_url
 
     def _driven_by(self, driver: Any) -> Self:
         """Return a client with the same settings and another driver."""
@@ -373,10 +398,10 @@ class Client(_Configured[S, E]):
         Returns:
             Each open command with its outcome; with a `CommandInFlight` as its error if another worker has claimed it,
             and with whatever else broke its recovery off. Then a `RecoveredCreate` for each create without an
-            outcome, with the tasks that it may have made.
+            outcome, with the tasks that it may have made; or a `Recovered` with an `UnreadableCreate` as its error.
         Raises:
             AdapterError: the journal cannot be read or written.
-            TypeError: `dead` is no collection of texts.
+            TypeError: `dead` is no collection of texts, or `wait` no boolean.
         """
         given: dict[str, Any] = {"dead": worker_names(dead), "in_flight_s": longest_wait_s(wait)}
         commands = [found for each in self._open_commands() if (found := self._settled(each, given)) is not None]
@@ -391,12 +416,15 @@ class Client(_Configured[S, E]):
         except LifecycleError as error:  # one task's trouble is reported, and the others recovered
             return procedures.broken_off(error)
 
-    def list(self, **query: str) -> Iterator[TaskSummary]:
+    def list(self, **query: QueryValue) -> Iterator[TaskSummary]:
         """Yield the service's tasks, page after page.
 
         Args:
-            query: filters and the size of a page, as the service names them; or the page to begin with.
+            query: filters and the size of a page, as the service names them; or the page to begin with. Each is a
+                text, an integer, a boolean (sent as true or false), a UUID, or a list of these, which is sent as
+                several parameters of one name.
         Raises:
+            TypeError: at once: a filter is anything else.
             ValueError: at once: the service has no list, no request can carry the query, or the page to begin with is
                 no number.
             HttpError: a page cannot be read, or a hundred in a row are empty and yet not the last.
@@ -566,7 +594,7 @@ class AsyncClient(_Configured[S, E]):
         return [*commands, *chain.from_iterable(creates)]
 
     @twin_of(Client.list)
-    def list(self, **query: str) -> AsyncGenerator[TaskSummary]:
+    def list(self, **query: QueryValue) -> AsyncGenerator[TaskSummary]:
         """Yield the service's tasks, page after page."""
         return self._listed(Paginator(self.binding, self.lifecycle, query))
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
+from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
+from uuid import UUID
 
 from lifecycle.effects import Effect, Failure, Load, ProcedureRun, Steps, read_with_retries
+from lifecycle.errors import shortened
 from lifecycle.journal import TaskRecord
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.http.binding import HttpBinding
@@ -16,6 +18,10 @@ from lifecycle_adapters.http.http_errors import InvalidResponse
 from lifecycle_adapters.http.interpreter import Actions, HttpCall, Procedure, interpret, read
 from lifecycle_adapters.http.responses import id_in, value_at
 from lifecycle_adapters.http.timing import Pacer, Timing
+
+QueryValue = str | int | UUID | Sequence[str | int | UUID]
+"""The value of a parameter of a query: a text, an integer, a boolean, a UUID; or a list of these."""
+Query = dict[str, str | tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +38,19 @@ class Paginator:
     """The pages of one listing, to be turned until `is_done`.
 
     Raises:
-        ValueError: the service has no list; or no request can carry the query: it is too long, or is no text; or the
+        TypeError: a value of the query is no `QueryValue`.
+        ValueError: the service has no list; or no request can carry the query: it is too long, or no UTF-8; or the
             page to begin with is no number, and pages have numbers.
     """
 
     def __init__(
-        self, binding: HttpBinding[Any, Any], lifecycle: Lifecycle[Any, Any], query: Mapping[str, str]
+        self, binding: HttpBinding[Any, Any], lifecycle: Lifecycle[Any, Any], query: Mapping[str, QueryValue]
     ) -> None:
         self.is_done = False
         self._binding = binding
         self._lifecycle = lifecycle
         self._query = _sendable(query)
-        self._turned: set[frozenset[tuple[str, str]]] = set()
+        self._turned: set[frozenset[tuple[str, str | tuple[str, ...]]]] = set()
         self._seen: set[str] = set()
         self._empty_pages = 0
         self._number = 0
@@ -72,10 +79,7 @@ class Paginator:
         response = yield from read_with_retries()
         if isinstance(response, Failure):
             raise response.error
-        listed = self._listed(response.document)
-        if listed is None:
-            raise self._invalid(f"no tasks at {self._listing.items_field!r}")
-        return self._take(response.document, listed)
+        return self._take(response.document, self._listed(response.document))
 
     def _take(self, document: Any, listed: list[TaskSummary]) -> list[TaskSummary]:
         new = [each for each in listed if each.id not in self._seen]
@@ -92,7 +96,7 @@ class Paginator:
             self._query.update(following)
         return new
 
-    def _following(self, document: Any, listed: list[TaskSummary], *, is_past_the_end: bool) -> dict[str, str]:
+    def _following(self, document: Any, listed: list[TaskSummary], *, is_past_the_end: bool) -> Query:
         """Return the query parameters that name the next page, none if there is none.
 
         A page before the last one may well be empty if something in the response says that it is not the last.
@@ -124,7 +128,7 @@ class Paginator:
             raise self._invalid(f"no request can carry what {next_field!r} holds as the cursor of the next page")
         return cursor
 
-    def _query_of_next(self, document: Any, next_field: str) -> dict[str, str]:
+    def _query_of_next(self, document: Any, next_field: str) -> Query:
         """Return the query of the next page's URL. Its server is not asked: it would get the key."""
         url, path = value_at(document, next_field), self._binding.base_path + self._listing.call.path
         if not url:
@@ -134,57 +138,76 @@ class Paginator:
             raise wrong
         try:
             parts = urlsplit(urljoin(path, url))
-            query = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True)
         except ValueError:
             raise wrong from None
-        # A request here has each parameter once: to leave one out would list other tasks.
-        if not parts.path.endswith(path) or len(dict(query)) < len(query):
+        query = parse_qs(parts.query, keep_blank_values=True)
+        if not parts.path.endswith(path):
             raise wrong
-        return _sendable(dict(query))
+        return _sendable(query)
 
     def _invalid(self, what: str) -> InvalidResponse:
         request = self._listing.call.request(self._binding.base_path)
         return InvalidResponse(what, method=request.method, path=request.path)
 
-    def _listed(self, document: Any) -> list[TaskSummary] | None:
-        """The tasks of a page, None if it is no list of tasks."""
-        match value_at(document, self._listing.items_field):
+    def _listed(self, document: Any) -> list[TaskSummary]:
+        items_field = self._listing.items_field
+        match value_at(document, items_field):
             case [*items]:
-                listed = [each for item in items if (each := self._one(item)) is not None]
-                return listed if len(listed) == len(items) else None
+                return [self._one(item, number) for number, item in enumerate(items)]
             case _:
-                return None
+                raise self._invalid(f"no tasks at {items_field!r}")
 
-    def _one(self, item: Any) -> TaskSummary | None:
+    def _one(self, item: Any, number: int) -> TaskSummary:
         task_id = id_in(item, self._binding.id_field)
+        if task_id is None:
+            where = f"item {number} of {self._listing.items_field!r}"
+            raise self._invalid(f"{where} has no id at {self._binding.id_field!r}: {shortened(item)}")
         status = None
         with suppress(Exception):  # a task of which the binding's own function makes nothing has no known state
             status = self._binding.status_at(item, self._binding.details.status_field)
         known = status if isinstance(status, str) else None
         state = None if known is None else self._lifecycle.state_of(known)
-        return None if task_id is None else TaskSummary(task_id, known, state, item)
+        return TaskSummary(task_id, known, state, item)
 
 
 _MOST_EMPTY_PAGES = 100  # in a row; a filter may leave some empty, a service whose cursors never end all
 
 
-def _page_number(query: dict[str, str], name: str, first: int) -> int:
+def _page_number(query: Query, name: str, first: int) -> int:
     """Return the number of the page to begin with, which the query is given if it has none."""
-    text = str(query.setdefault(name, str(first)))
-    if not (text.isascii() and text.isdigit() and int(text) >= first):
+    text = query.setdefault(name, str(first))
+    if not (isinstance(text, str) and text.isascii() and text.isdigit() and int(text) >= first):
         what = "the number of the page" if first else "the number of tasks before the page"
-        raise ValueError(f"{name} is {what} to begin with, such as '{first}', not {text[:80]!r}")
+        raise ValueError(f"{name} is {what} to begin with, such as '{first}', not {shortened(text)}")
     return int(text)
 
 
-def _sendable(query: Mapping[str, str]) -> dict[str, str]:
+def _sendable(given: Mapping[str, QueryValue]) -> Query:
+    query = {name: _texts(name, value) for name, value in given.items()}
     try:
-        is_sendable = len(urlencode(query)) <= _LONGEST_QUERY
+        is_sendable = len(urlencode(query, doseq=True)) <= _LONGEST_QUERY
     except UnicodeEncodeError:  # half of a surrogate pair
         is_sendable = False
     if not is_sendable:
         raise ValueError(f"a listing's query must be text of at most {_LONGEST_QUERY} characters, percent-encoded")
-    return dict(query)
+    return query
+
+
+def _texts(name: str, value: object) -> str | tuple[str, ...]:
+    """Return the text of a parameter, or those of one that occurs several times."""
+    match value:
+        case str():
+            return str.__str__(value)
+        case bool():
+            return str(value).lower()
+        case int() | UUID():
+            return str(value)
+        case list() | tuple() if not any(isinstance(each, list | tuple) for each in value):
+            texts = tuple(str(_texts(name, each)) for each in value)
+            return texts[0] if len(texts) == 1 else texts
+        case _:
+            what = "a text, an integer, a boolean, a UUID, or a list of these"
+            raise TypeError(f"{name} must be {what}, not {shortened(value)}")
 
 
 _LONGEST_QUERY = 32_768  # httpx2 refuses URLs of more than 65,536 characters, and the next page's cursor comes to it

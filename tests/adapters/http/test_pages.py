@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, parse_qsl, urlsplit
+from uuid import UUID
 
 import pytest
 
-from lifecycle import DefinitionError
+from lifecycle import DefinitionError, V1State
 from lifecycle_adapters.http import Call, InvalidResponse, ListCall
 from lifecycle_adapters.services.v1 import V1
 from tests.adapters.http.conftest import Connect, Serve
@@ -164,13 +165,17 @@ def test_page_that_points_back_ends_the_list(connect: Connect, serve: Serve, nam
     [
         ("URLs", {"next": "https://any.example/api/v1/keys?from=3"}, "holds no URL of /api/v1/tasks with a query"),
         ("URLs", {"next": "/api/v1/tasks/../keys?from=3"}, "holds no URL of /api/v1/tasks with a query"),
-        ("URLs", {"next": "/api/v1/tasks?tag=a&tag=b&page=2"}, "holds no URL of /api/v1/tasks with a query"),
         ("URLs", {"next": 7}, "holds no URL of /api/v1/tasks with a query: 7"),
         ("URLs", {"next": ["/api/v1/tasks?from=3"]}, "holds no URL of /api/v1/tasks with a query"),
         ("URLs", {"next": "http://[/api/v1/tasks?from=3"}, "holds no URL of /api/v1/tasks with a query"),
-        ("URLs", {"next": "?from"}, "holds no URL of /api/v1/tasks with a query"),
         ("cursors", {"meta": {"next": {"id": 3}}}, "no request can carry what 'meta.next' holds"),
         ("cursors", {"data": {"tasks": {"a": 1}}}, "no tasks at 'data.tasks'"),
+        (
+            "cursors",
+            {"data": {"tasks": [{"id": "a"}, {"no": 1}]}},
+            "item 1 of 'data.tasks' has no id at 'id': {'no': 1}",
+        ),
+        ("cursors", {"data": {"tasks": ["a"]}}, "item 0 of 'data.tasks' has no id at 'id': 'a'"),
     ],
 )
 def test_next_page_that_cannot_be_meant_is_an_invalid_response(
@@ -182,6 +187,47 @@ def test_next_page_that_cannot_be_meant_is_an_invalid_response(
     with pytest.raises(InvalidResponse, match=message):
         list(client.list())
     assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("query", ["tag=a&tag=b&page=2", "page=2&flag=", "page=2&flag", "tag=%26&tag=&page=2"])
+def test_query_of_the_next_page_is_sent_as_it_is(connect: Connect, serve: Serve, query: str) -> None:
+    pages = [{"data": {"tasks": [{"id": "a"}]}, "next": f"/api/v1/tasks?{query}"}, {"data": {"tasks": [{"id": "b"}]}}]
+    server = serve(lambda _: Reply(body=pages[len(server.seen) - 1]))
+    client = connect(replace(V1, listing=WAYS["URLs"].listing), server.base_url)
+    assert [each.id for each in client.list()] == ["a", "b"]
+    sent = urlsplit(server.calls[1].split(" ")[1]).query
+    expected = [("all", "yes"), *parse_qsl(query, keep_blank_values=True)]
+    assert sorted(parse_qsl(sent, keep_blank_values=True)) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [
+        ("a b", ["a b"]),
+        (7, ["7"]),
+        (True, ["true"]),
+        (V1State.RUNNING, ["running"]),
+        (UUID(int=1), [str(UUID(int=1))]),
+        (["a", 1], ["a", "1"]),
+        (("a",), ["a"]),
+        ([], []),
+    ],
+)
+def test_filters_are_sent_as_texts(connect: Connect, serve: Serve, value: Any, sent: list[str]) -> None:
+    server = serve(lambda _: Reply(body={"data": {"tasks": []}}))
+    client = connect(replace(V1, listing=WAYS["cursors"].listing), server.base_url)
+    assert not list(client.list(tag=value))
+    query = parse_qsl(urlsplit(server.calls[0].split(" ")[1]).query, keep_blank_values=True)
+    assert [text for name, text in query if name == "tag"] == sent
+
+
+@pytest.mark.parametrize("value", [b"a", None, 1.5, object, {"a": 1}, [["a"]], [None]])
+def test_filter_that_is_no_text_is_refused_at_once(connect: Connect, serve: Serve, value: Any) -> None:
+    server = serve(lambda _: Reply(body={"data": {"tasks": []}}))
+    client = connect(replace(V1, listing=WAYS["cursors"].listing), server.base_url)
+    with pytest.raises(TypeError, match="tag must be a text, an integer, a boolean, a UUID, or a list of these, not "):
+        client.list(tag=value)
+    assert not server.seen
 
 
 @pytest.mark.parametrize(("name", "first", "wrong"), [("numbers", "2", "0"), ("offsets", "3", "-1")])

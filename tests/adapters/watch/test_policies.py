@@ -31,7 +31,7 @@ from lifecycle import (
 from lifecycle.catalog import CommandEvent
 from lifecycle.journal import CommandEntry, Report, TaskRecord
 from lifecycle.memory import MemoryJournal, MemoryTaskJournal
-from lifecycle_adapters.http import Forbidden, NotConnected, RateLimited
+from lifecycle_adapters.http import AsyncClient, Call, Forbidden, HttpBinding, NotConnected, RateLimited
 from lifecycle_adapters.watch import (
     Change,
     Event,
@@ -514,8 +514,20 @@ def test_a_task_that_no_command_can_end_is_overdue_too() -> None:
 
     assert policy.decide(job, facts("printing"), NOW + timedelta(seconds=5)) is not None
     watched = WatchedTask("a", MemoryJournal().task(job, "a"), TaskRecord(state="printing", since=NOW, first_at=NOW))
-    client = Service().client()
-    client.lifecycle = job
+    status = Call(method="GET", path="/{id}", status_field="status")
+    create = Call(method="POST", path="/")
+    binding = HttpBinding(
+        name="job",
+        lifecycle=job,
+        base_url="http://s.test",
+        base_path="",
+        authentication=None,
+        create=create,
+        status=status,
+        details=status,
+        commands={},
+    )
+    client = AsyncClient(binding, http=httpx2.AsyncClient())
 
     async def everything() -> list[Event]:
         acting = PolicyEnforcer(
