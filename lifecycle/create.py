@@ -26,7 +26,7 @@ the task that it made (`adopt`), or states that it made none (`abandon`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
@@ -56,7 +56,7 @@ from lifecycle.effects import (
     read_with_retries,
     retry_after_s,
 )
-from lifecycle.errors import CreateContradicted, CreateInFlight, CreateKeyReused, CreateUncertain
+from lifecycle.errors import CreateContradicted, CreateInFlight, CreateKeyReused, CreateUncertain, UnreadableCreate
 from lifecycle.journal import NO_CONTEXT, CreatedTask, CreateRecord, Report, RequestContext, are_same_fields
 
 _NO_LABELS: Mapping[str, str] = {}
@@ -117,8 +117,8 @@ class CreateProcedure:
             return record
         claimed: CreateRecord | None = yield ClaimCreate(record.id, dead)
         if claimed is None:
-            unfinished: list[CreateRecord] = yield UnfinishedCreates()
-            return next((each for each in unfinished if each.id == record.id), None)
+            unfinished: Sequence[CreateRecord | UnreadableCreate] = yield UnfinishedCreates()
+            return next((each for each in unfinished if isinstance(each, CreateRecord) and each.id == record.id), None)
         if not claimed.attempts:
             record = yield RecordCreateOutcome(claimed.id, CommandEvent.ABANDON, "never sent", claimed.claim)
             return record if record.is_open or record.state is CommandState.ABANDONED else None

@@ -22,9 +22,11 @@ allowed; the attributes carry the same facts, typed.
     │   └── CreateContradicted  it made a task, and is recorded as abandoned or with another task
     ├── WaitTimedOut            a task was not settled or final in time (a TimeoutError)
     ├── UnreadableRecord        a journal's record of one task cannot be read
-    │   └── UndeclaredState     its lifecycle does not declare the recorded state
+    │   ├── UndeclaredState     its lifecycle does not declare the recorded state
+    │   └── UnreadableCreate    the record of a create cannot be read
     ├── MissingExtra            an optional dependency is not installed (an ImportError)
-    └── AdapterError            the outside world; its subclasses live beside their adapters
+    └── AdapterError            the outside world; its other subclasses live beside their adapters
+        └── RecordMissing       the journal does not have, or no longer has, a task's command
 """
 
 from __future__ import annotations
@@ -413,6 +415,18 @@ class UndeclaredState(UnreadableRecord):
         super().__init__(why, lifecycle=lifecycle, task=task)
 
 
+class UnreadableCreate(UnreadableRecord):
+    """A journal's record of one create cannot be read; others are not affected.
+
+    `.lifecycle` and `.create_id` name the create, `.why` is the error in its record; `.task` is empty.
+    """
+
+    def __init__(self, why: str, *, lifecycle: str, create_id: str) -> None:
+        super().__init__(why, lifecycle=lifecycle, task="")
+        self.create_id = create_id
+        self.args = (f"{lifecycle} create {create_id}: its record cannot be read: {why}",)
+
+
 class MissingExtra(LifecycleError, ImportError):
     """Optional dependencies are not installed; the message contains the command that installs them.
 
@@ -433,3 +447,20 @@ def _install(*extras: str) -> str:
 
 class AdapterError(LifecycleError):
     """Root of the errors that the adapters raise."""
+
+
+class RecordMissing(AdapterError):
+    """The journal does not have a command: it was deleted while it was under way, or never recorded.
+
+    Whether the command took effect is then not recorded. `.lifecycle` and `.task` name the task, `.command_id` the
+    command.
+    """
+
+    def __init__(self, command_id: str, *, lifecycle: str, task: str) -> None:
+        self.command_id = command_id
+        self.lifecycle = lifecycle
+        self.task = task
+        super().__init__(
+            f"{lifecycle} task {task}: the journal has no command {shortened(command_id)}; if its record was deleted"
+            " while the command was under way, read the task's status to learn whether it took effect"
+        )

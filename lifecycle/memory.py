@@ -11,7 +11,7 @@ from typing import Any, Generic, NamedTuple
 from weakref import WeakValueDictionary
 
 from lifecycle.catalog import COMMAND, CommandEvent
-from lifecycle.errors import shortened
+from lifecycle.errors import RecordMissing, shortened
 from lifecycle.journal import (
     NO_CONTEXT,
     CommandEntry,
@@ -388,7 +388,7 @@ class MemoryTaskJournal(Generic[S, E]):
         try:
             return self._kept.commands[command_id]
         except KeyError:
-            raise ValueError(f"the task has no command {command_id!r}") from None
+            raise RecordMissing(command_id, lifecycle=self._kept.lifecycle.name, task=self._kept.task_id) from None
 
     def _enter(self, command: CommandRecord[S, E], event: CommandEvent | None, why: str) -> None:
         kept = self._kept

@@ -77,6 +77,8 @@ def require_number(
         float(given)
     except OverflowError:  # an integer of more than 308 digits, which no clock or counter reaches
         raise ValueError(f"{name} must be less than 1e308, not a number of {given.bit_length():,} bits") from None
+    except ValueError:  # a Decimal's signaling NaN
+        given = math.nan
     in_range = not math.isnan(given) and (
         (more_than is None or given > more_than)
         and (at_least is None or given >= at_least)

@@ -31,10 +31,12 @@ from lifecycle.errors import (
     KeyReused,
     LifecycleError,
     MissingExtra,
+    RecordMissing,
     TaskEndedFirst,
     UndeclaredState,
     UnknownName,
     UnknownStatus,
+    UnreadableCreate,
     UnreadableRecord,
     WaitTimedOut,
     nearest,
@@ -108,6 +110,13 @@ MESSAGES: dict[LifecycleError, str] = {
     ),
     UnreadableRecord("'soon' is not a time", lifecycle="v1", task="task_12"): (
         "v1 task task_12: its record cannot be read: 'soon' is not a time"
+    ),
+    UnreadableCreate("'zzz' is not a state", lifecycle="v1", create_id="7"): (
+        "v1 create 7: its record cannot be read: 'zzz' is not a state"
+    ),
+    RecordMissing("2", lifecycle="v1", task="task_12"): (
+        "v1 task task_12: the journal has no command '2'; if its record was deleted while the command was under way, "
+        "read the task's status to learn whether it took effect"
     ),
     UndeclaredState("asleep", lifecycle="v1", task="task_12", known=[V1State.RUNNING, V1State.PAUSED]): (
         "v1 task task_12: its record cannot be read: "

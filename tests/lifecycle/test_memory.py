@@ -25,6 +25,7 @@ from lifecycle import (
     CommandEvent,
     CommandState,
     Lifecycle,
+    RecordMissing,
     UnknownName,
     V1State,
     get,
@@ -376,11 +377,11 @@ MISUSE: dict[str, Callable[[Log], object]] = {
 
 
 @pytest.mark.parametrize("misuse", MISUSE.values(), ids=tuple(MISUSE))
-def test_a_command_that_was_never_opened_is_misuse(misuse: Callable[[Log], object]) -> None:
+def test_a_command_that_was_never_opened_is_missing(misuse: Callable[[Log], object]) -> None:
     log = log_of("v1", "running")
     opened(log)
 
-    with pytest.raises(ValueError, match="the task has no command '2'"):
+    with pytest.raises(RecordMissing, match="v1 task task-1: the journal has no command '2'"):
         misuse(log)
 
 

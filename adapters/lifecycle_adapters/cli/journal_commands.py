@@ -246,7 +246,7 @@ def recover(
         left = [
             (lifecycle.name, task) for lifecycle in client.lifecycles for task in client.journal.open_tasks(lifecycle)
         ]
-    unsettled = sum(not each.is_settled for each in creates)
+    unsettled = sum(not each.is_settled for each in found if not each.task_id)  # the creates
     if as_json:
         print_json(
             {
@@ -269,7 +269,8 @@ def recover(
         for each in recovered:
             outcome = f"done, {each.result.state}" if each.result is not None else str(each.error)
             command = "" if each.command is None else f"{each.command}: "
-            say(f"{each.lifecycle} {shown(each.task_id)}: {command}{shown(outcome)}")
+            name = f"{each.lifecycle} {shown(each.task_id)}".rstrip()
+            say(f"{name}: {command}{shown(outcome)}")
         for each in creates:
             _say_create(each)
         settled = sum(each.is_settled for each in found)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from lifecycle.journal import RequestContext
-from lifecycle_adapters.argument_checks import require, require_number
+from lifecycle_adapters.argument_checks import require, require_boolean, require_number
 from lifecycle_adapters.http.requests import is_changed_when_sent
 
 OnUnknown = Literal["raise", "continue"]
@@ -43,7 +43,8 @@ def seconds(given: float | None, name: str) -> float | None:
 
 
 def longest_wait_s(wait: bool) -> float:
-    """Return how long to wait for another worker's command: not at all, or without end."""
+    """Return how long to wait for another worker's command: not at all, or without end. Raises TypeError: no boolean."""
+    require_boolean(wait, "wait")
     return float("inf") if wait else 0.0
 
 

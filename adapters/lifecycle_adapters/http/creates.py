@@ -28,7 +28,7 @@ from lifecycle.effects import (
     Steps,
     UnfinishedCreates,
 )
-from lifecycle.errors import CreateInFlight, CreateUncertain, LifecycleError, shortened
+from lifecycle.errors import CreateInFlight, CreateUncertain, LifecycleError, UnreadableCreate, shortened
 from lifecycle.journal import CreateRecord, Creates, RequestContext, name_fault
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.http.arguments import with_a_key
@@ -106,7 +106,7 @@ class CreateProcedures:
         steps = self._create(fields, labels, context, made)
         return Procedure(self._interpret(steps, perform), _noting_the_id(made))
 
-    def recover(self, dead: frozenset[str] = frozenset()) -> Procedure[list[RecoveredCreate]]:
+    def recover(self, dead: frozenset[str] = frozenset()) -> Procedure[list[Recovered]]:
         """Settle the creates that were never sent, and find for the others the tasks that they may have made."""
         return Procedure(self._recover(dead))
 
@@ -152,24 +152,31 @@ class CreateProcedures:
         yield from self._core.adopt(create_id, task.task_id)
         return task
 
-    def _recover(self, dead: frozenset[str]) -> Actions[list[RecoveredCreate]]:
-        recovered: list[RecoveredCreate] = []
+    def _recover(self, dead: frozenset[str]) -> Actions[list[Recovered]]:
+        unreadable, records = list[Recovered](), list[CreateRecord]()
         for unfinished in (yield from in_journal(UnfinishedCreates(), self.creates)):
+            if isinstance(unfinished, UnreadableCreate):
+                unreadable.append(self._unreadable(unfinished))
+                continue
             record = yield from self._interpret(self._core.recover(unfinished, dead=dead), self._in_journal)
             if record is not None:
-                recovered.append(self._recovered(record))
+                records.append(record)
+        return [*unreadable, *(yield from self._with_candidates(records))]
+
+    def _with_candidates(self, records: list[CreateRecord]) -> Actions[list[RecoveredCreate]]:
+        recovered = [self._recovered(each) for each in records]
         if not any(isinstance(each.error, CreateUncertain) for each in recovered):
             return recovered
         if self.binding.listing is None:
-            return [self._recovered(each.create, "; the service has no list of tasks") for each in recovered]
+            return [self._recovered(each, "; the service has no list of tasks") for each in records]
         try:
             listed, why = yield from self._listed()
         except HttpError as error:
-            return [self._recovered(each.create, f"; the service's list cannot be read: {error}") for each in recovered]
+            return [self._recovered(each, f"; the service's list cannot be read: {error}") for each in records]
         found: list[RecoveredCreate] = []
-        for each in recovered:
-            candidates = (yield from self._candidates(each.create, listed)) if each.error is not None else ()
-            found.append(self._recovered(each.create, why, candidates))
+        for each, outcome in zip(records, recovered, strict=True):
+            candidates = (yield from self._candidates(each, listed)) if outcome.error is not None else ()
+            found.append(self._recovered(each, why, candidates))
         return found
 
     # --- carrying them out ---
@@ -213,6 +220,9 @@ class CreateProcedures:
             create=record,
             candidates=candidates,
         )
+
+    def _unreadable(self, error: UnreadableCreate) -> Recovered:
+        return Recovered(self.lifecycle.name, "", "create", None, error, is_settled=False)
 
     def _listed(self) -> Actions[tuple[list[TaskSummary], str]]:
         """The tasks of the service's list, and why they are not all: a list may be long, or have no end."""

@@ -36,8 +36,11 @@ class NoKey(ValueError):
     """There is no API key to send. `why` says what is missing."""
 
     def __init__(self, why: str) -> None:
-        super().__init__(f"no API key: {why}; pass api_key=...")
+        super().__init__(why)  # what a copy is made with
         self.why = why
+
+    def __str__(self) -> str:
+        return f"no API key: {self.why}; pass api_key=..."
 
 
 class NoKeyReturned(RuntimeError):

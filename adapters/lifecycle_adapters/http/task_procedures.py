@@ -66,7 +66,8 @@ class Recovered:
 
     `is_settled` is whether it has an outcome now. If another worker has claimed it, `error` is a
     `CommandInFlight` that names the worker and the end of its claim. `command` is None if the task's
-    record cannot be read; `error` is then an `UnreadableRecord`.
+    record cannot be read; `error` is then an `UnreadableRecord`. If the record of a create cannot be read, `task_id` is
+    empty, `command` is "create", and `error` an `UnreadableCreate`.
     """
 
     lifecycle: str

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
 from lifecycle.catalog import COMMAND, CommandEvent
+from lifecycle.errors import RecordMissing
 from lifecycle.journal import (
     CommandOutcome,
     CommandRecord,
@@ -115,11 +116,11 @@ def find_command(connection: Connection, key: TaskName, writer: Writer, command_
 
 
 def load_command(connection: Connection, key: TaskName, writer: Writer, command_id: str) -> Command:
-    """Return a command of the task, open or ended. Raises ValueError if the task has no such command."""
+    """Return a command of the task, open or ended. Raises RecordMissing if the task has no such command."""
     named = {"lifecycle": key.lifecycle.name, "task_id": key.task_id, "number": _number(command_id)}
     row = connection.execute(_BY_ID, named).mappings().one_or_none()
     if row is None:
-        raise ValueError(f"the task has no command {command_id!r}")
+        raise RecordMissing(command_id, lifecycle=key.lifecycle.name, task=key.task_id)
     return _read(row, key, writer)
 
 
@@ -184,7 +185,7 @@ def end(
 
 
 def _command(transaction: TaskTransaction, command_id: str) -> Command:
-    """Return a command of the task as it is now, open or ended. Raises ValueError if the task has no such command."""
+    """Return a command of the task as it is now, open or ended. Raises RecordMissing if the task has no such command."""
     opened = transaction.known.record.open_command
     if opened is not None and opened.id == command_id:
         return opened
@@ -192,7 +193,7 @@ def _command(transaction: TaskTransaction, command_id: str) -> Command:
     numbered = {"number": _number(command_id), "of": transaction.known.id}
     row = transaction.connection.execute(_BY_NUMBER, numbered).mappings().one_or_none()
     if row is None:
-        raise ValueError(f"the task has no command {command_id!r}")
+        raise RecordMissing(command_id, lifecycle=transaction.task.lifecycle.name, task=transaction.task.task_id)
     return _read(row, transaction.task, transaction.writer)
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, RowMapping
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lifecycle.catalog import CommandEvent, CommandState
-from lifecycle.errors import UnreadableRecord
+from lifecycle.errors import UnreadableCreate, UnreadableRecord
 from lifecycle.journal import (
     NO_CONTEXT,
     CreatedTask,
@@ -35,8 +35,10 @@ from lifecycle_adapters.journal.transactions import (
     Writer,
     ensure_tasks,
     enter_reports,
+    require_readable,
 )
 
+_SHOWN_ONLY = {creates.c.fields, creates.c.labels}  # unreadable, they equal no others
 _OF_LIFECYCLE = creates.c.lifecycle == sa.bindparam("of")
 _MAY_HAVE_MADE = sa.text("lifecycle_creates.may_have_made")  # exactly as in the index, or SQLite would not use it
 _IS_OPEN = sa.text("lifecycle_creates.is_open")
@@ -114,10 +116,10 @@ class SqlCreates:
         made = self._first(_BY_TASK, task=task_id)
         return None if made is None else made.id
 
-    def unfinished(self) -> list[CreateRecord]:
-        """Return the creates without an outcome, oldest first."""
+    def unfinished(self) -> list[CreateRecord | UnreadableCreate]:
+        """Return the creates without an outcome, oldest first; for one whose record cannot be read, its error."""
         with self._database.transaction(TransactionMode.READ) as connection:
-            return [self._record(row) for row in connection.execute(_UNFINISHED, self._named()).mappings()]
+            return [self._outcome(row) for row in connection.execute(_UNFINISHED, self._named()).mappings()]
 
     def claim(self, create_id: str, *, dead: Collection[str] = ()) -> CreateRecord | None:
         """Claim an open create for this worker alone.
@@ -129,9 +131,10 @@ class SqlCreates:
             if row is None:
                 return None
             writer.refresh_clock()
+            record = self._record(row)
             is_successor = row[creates.c.worker] == writer.worker and row[creates.c.session] != writer.session
             claimed = apply_claim_of_create(
-                self._record(row), self._new_lease(writer), now=writer.now, is_successor=is_successor, dead=dead
+                record, self._new_lease(writer), now=writer.now, is_successor=is_successor, dead=dead
             )
             if claimed is not None:
                 self._keep(connection, claimed, writer)
@@ -214,7 +217,22 @@ class SqlCreates:
     def _new_lease(self, writer: Writer) -> Lease:
         return Lease(writer.worker, writer.now + self._lease)
 
+    def _outcome(self, row: RowMapping) -> CreateRecord | UnreadableCreate:
+        try:
+            return self._record(row)
+        except UnreadableCreate as error:
+            return error
+
     def _record(self, row: RowMapping) -> CreateRecord:
+        """Return the create of a row. Raises UnreadableCreate for every error in it but in its fields and labels."""
+        try:
+            require_readable(row[column] for column in creates.c if column not in _SHOWN_ONLY)
+            return self._read(row)
+        except (TypeError, ValueError) as error:
+            names = {"lifecycle": self._lifecycle.name, "create_id": str(row[creates.c.id])}
+            raise UnreadableCreate(str(error), **names) from error
+
+    def _read(self, row: RowMapping) -> CreateRecord:
         claimed_at: datetime | None = row[creates.c.claimed_at]
         return CreateRecord(
             str(row[creates.c.id]),

@@ -134,10 +134,14 @@ class Webhooks:
         """Verify, parse and record a delivery, and return the outcome; block until the journal has written it.
 
         An invalid delivery or a failing journal raises nothing: the result holds the error. Raises TypeError: `body` is
-        not bytes as they were received, or `headers` is not a mapping; both are errors of the calling program.
+        not bytes as they were received, or `headers` is not a mapping of texts to texts; both are errors of the
+        calling program.
         """
         require(body, bytes | bytearray | memoryview, "body must be the bytes of the request, before any parsing")
         require(headers, Mapping, "headers must be a mapping of names to texts")
+        for name, value in headers.items():
+            require(name, str, "a header's name must be text")
+            require(value, str, f"the header {name} must be text")
         body = bytes(body)
         received = self._record(body, headers)
         self._notify(received)

@@ -24,7 +24,7 @@ import httpx2
 import pytest
 
 from lifecycle import V1_FULL, CreateUncertain, Lifecycle
-from lifecycle.journal import TaskJournal
+from lifecycle.journal import CreateRecord, TaskJournal
 from lifecycle_adapters.http import AsyncClient, Client, Recovered
 from lifecycle_adapters.journal import SqlJournal
 from tests.adapters.http.both import KEY, QUICK
@@ -377,6 +377,7 @@ def test_a_soft_time_limit_while_a_create_is_claimed_leaves_it_to_others(
         limited(lambda: client.create("buy milk"))
     assert server.seen == []
     [left] = journal.creates(V1_FULL).unfinished()
+    assert isinstance(left, CreateRecord)
     assert (left.attempts, left.lease) == (0, None)
 
 

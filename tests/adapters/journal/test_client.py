@@ -16,9 +16,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from lifecycle import CommandInFlight, CommandUncertain, get
+from lifecycle import CommandInFlight, CommandUncertain, CreateUncertain, RecordMissing, UnreadableCreate, get
 from lifecycle_adapters.emulator import Emulator
-from lifecycle_adapters.http import AsyncClient, Client
+from lifecycle_adapters.http import AsyncClient, Client, RecoveredCreate
 from lifecycle_adapters.journal import RecordedCommand, RecordedCreate, RecordedReport, SqlJournal
 from tests.adapters.http.both import KEY, QUICK, AnyClient, BlockingClient
 from tests.adapters.http.conftest import NO_CERTIFICATES
@@ -131,6 +131,61 @@ def test_another_process_goes_on_where_the_first_has_ended(emulator: Emulator, o
         task.resume()
 
     assert [call.command for call in emulator.calls() if call.command] == ["pause", "resume"]
+
+
+# --- a record that is deleted or damaged ------------------------------------------------------------
+
+
+class Forgetful(httpx2.BaseTransport):
+    """A transport that deletes the task's record while a command is under way."""
+
+    def __init__(self, journal: SqlJournal) -> None:
+        self.journal, self.inner = journal, httpx2.HTTPTransport(verify=NO_CERTIFICATES)
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        response = self.inner.handle_request(request)
+        if request.method == "PUT":
+            assert self.journal.forget(request.url.params["task_id"]) == 1
+        return response
+
+
+def test_a_command_whose_record_is_deleted_meanwhile_is_not_said_to_be_unsent(
+    emulator: Emulator, open_real: OpenReal
+) -> None:
+    with open_real() as journal, connected(emulator, journal) as client:
+        task_id = client.create("buy milk").id
+        emulator.fire(task_id, "start")
+    with open_real() as journal, httpx2.Client(transport=Forgetful(journal)) as http:
+        client = Client("v1", api_key=KEY, base_url=emulator.base_url, timing=QUICK, journal=journal, http=http)
+        with pytest.raises(RecordMissing, match="read the task's status to learn whether it took effect") as info:
+            client.task(task_id).pause()
+        assert info.value.task == task_id
+        assert client.task(task_id).status() == "paused"
+        assert list(journal.check()) == []
+
+
+DAMAGES = ["state = 'zzz'", "claimed_at = 9e18", "recorded_at = -9e18"]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_create_that_cannot_be_read_is_reported_and_the_others_are_settled(
+    emulator: Emulator, open_real: OpenReal, damage: str
+) -> None:
+    with open_real(worker="one") as journal, connected(emulator, journal) as client:
+        for number in (1, 2):
+            emulator.fault("drop_after", method="POST")
+            with pytest.raises(CreateUncertain):
+                client.create("buy milk", idempotency_key=f"key-{number}")
+        with journal.database.transaction() as connection:
+            connection.exec_driver_sql(f"UPDATE lifecycle_creates SET {damage} WHERE idempotency_key = 'key-1'")
+
+        broken, sound = client.recover()
+        assert isinstance(broken.error, UnreadableCreate)
+        assert (broken.command, broken.is_settled, broken.error.create_id) == ("create", False, "1")
+        assert isinstance(sound, RecoveredCreate)
+        assert len(sound.candidates) == 2
+        with pytest.raises(UnreadableCreate):
+            client.create("buy milk", idempotency_key="key-1")
 
 
 # --- keys ------------------------------------------------------------------------------------------
