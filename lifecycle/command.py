@@ -19,7 +19,8 @@ The steps of a command, numbered as in the code:
    other credentials may avoid is followed by one more attempt.
 5. A usable response: done if proved, by the state (the target, or another that the service may report
    instead), or, if that proves nothing, by the read that the service's binding names, or by the response
-   itself. At another final state the task is over.
+   itself; if that names no state, one read follows once the outcome is recorded. At another final state
+   the task is over.
    Neither: read again until the driver's time is spent, then the command is uncertain.
 6. A refusal: read the status. At the target, and proved by it: done. At another final state: over.
    Otherwise refused, or uncertain if an earlier attempt may have arrived.
@@ -41,7 +42,7 @@ No command is ever recorded as done or failed by guess.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, NoReturn
 
 from lifecycle.catalog import COMMAND, CommandEvent, CommandState
@@ -104,8 +105,8 @@ from lifecycle.table import E, Origin, S, VerdictKind, quoted
 class CommandResult(Generic[S, E]):
     """The result of a command that succeeded. `state` is the task's state after it, as it was last reported.
 
-    A command that its response proves (a dispatch) is not followed by a read: if that response says no state, `state`
-    is the one before it.
+    `is_last_known` is True if `state` was reported before the command: the response proved the command (a re-run)
+    without naming a state, and the one read after it returned none either.
     `sent` is False if the command was redundant, or if recovery found it needless before it was sent. For a
     command that was given again under its idempotency key, `sent` is that of the first, and `state` is the state in
     which the task is now, which other commands may have changed since.
@@ -114,6 +115,7 @@ class CommandResult(Generic[S, E]):
     command: E
     state: S
     sent: bool
+    is_last_known: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -429,13 +431,19 @@ class _Execution(Generic[S, E]):
             why = f"the response reported {quoted(reported)}, and no read confirmed it"
             return (yield from self._settle(accepted, why))
         if self.proof.by_response:
-            return (yield from self._confirm())
+            result = yield from self._confirm()
+            return result if reported is not None else (yield from self._with_state_after(result))
         response: Response = accepted
         if accepted.status is None:
             response = yield Read()
             state = yield from self._report(response)
-        result = yield from self._conclude(state)
-        return result or (yield from self._settle(response, "the service accepted it and did not act"))
+        concluded = yield from self._conclude(state)
+        return concluded or (yield from self._settle(response, "the service accepted it and did not act"))
+
+    def _with_state_after(self, done: CommandResult[S, E]) -> Steps[CommandResult[S, E]]:
+        """Read once, and return the result of a recorded command with the state that the service reports."""
+        state = yield from self._report((yield Read()))
+        return replace(done, is_last_known=True) if state is None else replace(done, state=state)
 
     def _settle(self, response: Response, missing: str) -> Steps[CommandResult[S, E]]:
         """Read again until the command is proved, the task is over, or the driver's time is spent."""

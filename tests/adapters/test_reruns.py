@@ -62,12 +62,16 @@ class Builds:
         self.statuses: list[str] = ["queued"]
         self.log: str | None = None
         self.cancelled: Reply | None = None
+        self.reads = 1_000_000  # so many reads succeed
 
     def __call__(self, seen: Seen) -> Reply:
         match [seen.method, *seen.path.strip("/").split("/")]:
             case ["POST", "builds"]:
                 return Reply(status=201, body={"id": "1", "status": "queued"})
+            case ["GET", "builds", "1"] if self.reads == 0:
+                return Reply(status=503)
             case ["GET", "builds", "1"]:
+                self.reads -= 1
                 status = self.statuses[0]
                 self.statuses = self.statuses[1:] or self.statuses
                 return Reply(body={"id": "1", "status": status, "log": self.log})
@@ -124,13 +128,37 @@ def test_a_rerun_is_a_legal_command_whose_wait_passes_over_the_state_before(
         build.send("cancel")
 
     builds.statuses = ["completed", "completed", begun, "completed"]
-    assert build.send("rerun").sent
+    rerun = build.send("rerun")
+    assert (rerun.sent, rerun.state, rerun.is_last_known) == (True, "completed", False)
     with pytest.raises(WaitTimedOut):
         build.wait(timeout_s=0)
     assert build.wait(timeout_s=20).state == "completed"
 
     assert builds.statuses == ["completed"], "the wait read on until the new run was over"
     assert server.commands == ["POST /builds", "POST /builds/1/rerun"]
+
+
+def test_state_of_a_rerun_is_that_of_the_read_after_it(client: Any, builds: Builds) -> None:
+    builds.statuses = ["completed"]
+    build = client.create("main")
+    build.wait(timeout_s=20)
+
+    builds.statuses = ["queued"]
+    rerun = build.send("rerun")
+    assert (rerun.state, rerun.is_last_known) == ("queued", False)
+
+
+def test_rerun_after_which_no_read_succeeds_is_done_in_the_last_known_state(
+    client: Any, server: ScriptedServer, builds: Builds
+) -> None:
+    builds.statuses = ["completed"]
+    build = client.create("main")
+    build.wait(timeout_s=20)
+
+    builds.reads = 0
+    rerun = build.send("rerun")
+    assert (rerun.state, rerun.is_last_known) == ("completed", True)
+    assert build.recover() is None, "its outcome is recorded"
 
 
 @pytest.mark.parametrize("answer", [Reply(status=202, body={}), Reply(status=409, body={"detail": "not running"})])
@@ -218,6 +246,19 @@ def test_the_command_line_waits_and_watches_until_the_run_is_over(
     assert call("watch", *options, env=env).exit_code == 0, "no task in the journal is left to watch"
     status = call("status", *options, "1", env=env)
     assert (status.stdout, status.stderr) == ("completed\n", "build: accepts rerun\n")
+
+
+def test_command_line_says_that_the_state_after_a_rerun_is_the_last_known_one(
+    server: ScriptedServer, builds: Builds, tmp_path: Path
+) -> None:
+    file = tmp_path / "builds.yaml"
+    file.write_text(SERVICE)
+    env = {"LIFECYCLE_BASE_URL": server.base_url}
+    builds.statuses, builds.reads = ["completed"], 1
+    sent = call("send", "--api", str(file), "1", "rerun", env=env)
+    assert (sent.exit_code, sent.stdout) == (0, "completed\n")
+    known = "its state could not be read since: this is the last known one"
+    assert sent.stderr == f"build: 'rerun' took effect; {known}\n"
 
 
 def test_a_history_with_a_rerun_has_no_finding(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ from lifecycle.effects import (
     RecordIntent,
     RecordOutcome,
     Release,
+    Response,
     Send,
     Steps,
     Wait,
@@ -50,6 +51,7 @@ from lifecycle.journal import NO_CONTEXT, CommandEntry, CommandRecord, Lease, Re
 from lifecycle.memory import MemoryJournal
 from tests.lifecycle.drivers import (
     DENIED,
+    FAILURES,
     LOST,
     MISSING,
     NOT_SENT,
@@ -965,13 +967,34 @@ def test_a_session_is_not_asked_before_its_task_has_stopped() -> None:
     assert seen.execute("stop_task_and_session").sent
 
 
-@pytest.mark.parametrize(("word", "state"), [("running", "running"), ("idle", "idle"), (None, "idle"), ("new", "idle")])
-def test_a_dispatch_is_proved_by_its_response(word: str | None, state: str) -> None:
-    seen = case("v3", "idle", sends=[word])
+@pytest.mark.parametrize("state", ["running", "idle"])
+def test_a_dispatch_is_proved_by_its_response(state: str) -> None:
+    seen = case("v3", "idle", sends=[state])
 
     assert seen.execute("dispatch") == CommandResult("dispatch", state, sent=True)
-    assert ("RecordReport" in seen.driver.story()) == (word is not None)
+    assert seen.driver.story().endswith("Send RecordReport confirm")
     assert seen.record().state is CommandState.DONE
+
+
+@pytest.mark.parametrize("word", [None, "new"])
+@pytest.mark.parametrize("state", ["running", "idle", "stopped"])
+def test_a_proved_dispatch_whose_response_names_no_state_is_recorded_and_then_read(
+    word: str | None, state: str
+) -> None:
+    seen = case("v3", "idle", sends=[word], reads=[state])
+
+    assert seen.execute("dispatch") == CommandResult("dispatch", state, sent=True)
+    assert seen.driver.story().endswith("confirm Read RecordReport")
+    assert seen.record().state is CommandState.DONE
+
+
+@pytest.mark.parametrize("failure", [*FAILURES, "new"], ids=lambda each: getattr(type(each), "__name__", each))
+def test_a_failed_read_leaves_a_proved_dispatch_done_in_the_last_known_state(failure: Response | str) -> None:
+    seen = case("v3", "idle", sends=[None], reads=[failure])
+
+    assert seen.execute("dispatch") == CommandResult("dispatch", "idle", sent=True, is_last_known=True)
+    assert seen.record().state is CommandState.DONE
+    assert seen.driver.waits() == []
 
 
 # --- 6: a refusal ---------------------------------------------------------------------------------------

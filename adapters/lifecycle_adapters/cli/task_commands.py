@@ -281,7 +281,8 @@ def send(
         print_json({"task": task.id, "command": result.command, "state": result.state, "sent": result.sent})
     else:
         outcome = "took effect" if result.sent else "was redundant; it was not sent"
-        say(f"{task.lifecycle.name}: {shown(result.command)!r} {outcome}", stderr=True)
+        known = "; its state could not be read since: this is the last known one" if result.is_last_known else ""
+        say(f"{task.lifecycle.name}: {shown(result.command)!r} {outcome}{known}", stderr=True)
         say(shown(result.state))
 
 
