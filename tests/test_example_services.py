@@ -31,8 +31,9 @@ DOCUMENTED: dict[str, tuple[str, dict[str, Any], dict[str, Any], str, tuple[str,
         "/repos/acme/web/actions/workflows/build.yaml/dispatches", {"ref": "main"}, {"return_run_details": True},
         "/repos/acme/web/actions/runs/7", ("authorization", f"Bearer {KEY}")),
     "google-operation": (
-        "/v1/speech:longrunningrecognize", {"config": {}, "audio": {}}, {},
-        "/v1/operations/7", ("authorization", f"Bearer {KEY}")),
+        "/v1/projects/123/locations/us/processors/abc:batchProcess",
+        {"inputDocuments": {}, "documentOutputConfig": {}}, {},
+        "/v1/projects/123/locations/us/operations/7", ("authorization", f"Bearer {KEY}")),
     "kubernetes-job": (
         "/apis/batch/v1/namespaces/default/jobs", {"metadata": {"name": "7"}, "spec": {}},
         {"apiVersion": "batch/v1", "kind": "Job"},
@@ -56,7 +57,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str, dict[str, str], Any, str]]] = {
         "cancel": ("POST", "/cancel", {}, None, JSON),
         "rerun": ("POST", "/rerun", {}, None, JSON),
         "delete": ("DELETE", "", {}, None, JSON)},
-    "google-operation": {},
+    "google-operation": {"cancel": ("POST", ":cancel", {}, None, JSON)},
     "kubernetes-job": {
         "suspend": ("PATCH", "", {}, {"spec": {"suspend": True}}, "application/merge-patch+json"),
         "resume": ("PATCH", "", {}, {"spec": {"suspend": False}}, "application/merge-patch+json"),
@@ -70,8 +71,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str, dict[str, str], Any, str]]] = {
 LISTS: dict[str, str | None] = {
     "openai-response": None,
     "github-run": "/repos/acme/web/actions/runs",
-    "google-operation": "/v1/operations",
+    "google-operation": "/v1/projects/123/locations/us/operations",
 }
+# The id of a task where it is more than the last segment of its path.
+IDS = {"google-operation": "projects/123/locations/us/operations/7"}
 HEADERS = {
     "anthropic-batch": {"anthropic-version": "2023-06-01"},
     "github-run": {"accept": "application/vnd.github+json", "x-github-api-version": "2022-11-28"},
@@ -91,13 +94,13 @@ def test_requests_are_those_of_the_sources(name: str) -> None:
     create = binding.create_request(fields)
     assert (create.method, create.path, create.body) == ("POST", path, {**own, **fields})
     for call in (binding.status, binding.details):
-        request = call.request(binding.base_path, task_id="7")
+        request = call.request(binding.base_path, task_id=IDS.get(name, "7"))
         assert (request.method, request.path) == ("GET", task)
     listed = LISTS.get(name, path)
     assert (None if binding.listing is None else binding.listing.call.request(binding.base_path).path) == listed
     sent: dict[str, Any] = {}
     for command in binding.commands:
-        request = binding.command_request(command, "7")
+        request = binding.command_request(command, IDS.get(name, "7"))
         kind = request.headers.get("Content-Type", JSON)
         rest = request.path.removeprefix(task)
         sent[command] = (request.method, rest, dict(request.query), request.body, kind)

@@ -6,15 +6,18 @@ PYTHONPATH=examples/services lifecycle serve --api examples/services/google-oper
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 from google_operation import CANCELLED
 
 from lifecycle_adapters.emulator import Profile
 
 PROFILE = Profile(
+    new_id=lambda: f"projects/123/locations/us/operations/{uuid4()}",
     statuses={
         "running": {"done": False},
         "succeeded": {"done": True},
         "failed": {"done": True, "error": {"code": 13, "message": "internal"}},
         "cancelled": {"done": True, "error": {"code": CANCELLED, "message": "cancelled"}},
-    }
+    },
 )

@@ -988,7 +988,7 @@ def test_a_proved_dispatch_whose_response_names_no_state_is_recorded_and_then_re
     assert seen.record().state is CommandState.DONE
 
 
-@pytest.mark.parametrize("failure", [*FAILURES, "new"], ids=lambda each: getattr(type(each), "__name__", each))
+@pytest.mark.parametrize("failure", [*FAILURES, "new"], ids=str)
 def test_a_failed_read_leaves_a_proved_dispatch_done_in_the_last_known_state(failure: Response | str) -> None:
     seen = case("v3", "idle", sends=[None], reads=[failure])
 

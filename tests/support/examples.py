@@ -21,6 +21,7 @@ PROFILES: dict[str, Profile] = {
 }
 PARAMETERS = {
     "github-run": {"owner": "acme", "repo": "web", "workflow": "build.yaml"},
+    "google-operation": {"project": "123", "processor": "abc"},
     "kubernetes-job": {"namespace": "default"},
 }
 

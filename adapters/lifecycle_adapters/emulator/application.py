@@ -22,7 +22,7 @@ from lifecycle_adapters.emulator.control import NOTICE, Control, Parts, control_
 from lifecycle_adapters.emulator.fault_middleware import FaultMiddleware
 from lifecycle_adapters.emulator.faults import CallFault, Faults, require_call
 from lifecycle_adapters.emulator.profile import Profile
-from lifecycle_adapters.emulator.routing import not_allowed
+from lifecycle_adapters.emulator.routing import narrow_first, not_allowed
 from lifecycle_adapters.emulator.same_origin import refusal
 from lifecycle_adapters.emulator.service import Reads, Service
 from lifecycle_adapters.emulator.task_store import EmulatedClock, TaskStore
@@ -182,8 +182,8 @@ class _ServiceApp(FastAPI):
         own_pages = [*routes]
         routes.clear()
         self.mount(PREFIX, control_app(control))
-        for each in services:  # before the emulator's own pages: a service may have the same paths
-            routes.extend(each.routes())
+        # before the emulator's own pages: a service may have the same paths
+        routes.extend(narrow_first(route for each in services for route in each.routes()))
         self.add_api_route("/", self._index, include_in_schema=False)
         routes.extend(own_pages)
         self.add_exception_handler(405, not_allowed)

@@ -17,12 +17,13 @@ from urllib.parse import parse_qsl
 from lifecycle.errors import UnknownName
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call
-from lifecycle_adapters.http.requests import ID
+from lifecycle_adapters.http.requests import ID, ID_WITH_SLASHES
 
 PREFIX = "/_emulator"
 """What the paths of the control calls begin with."""
-_PLACEHOLDER = re.compile(r"(\{\w+\})")
+_PLACEHOLDER = re.compile(r"(\{\+?\w+\})")
 _SEGMENT = "[^/]+"
+_SEGMENTS = "[^/]+(?:/[^/]+)*"
 _OWN_PAGES = frozenset({"/", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
 
 
@@ -179,13 +180,13 @@ def _fits(template: Any, given: Any, ids: set[str]) -> bool:
 
 @lru_cache(maxsize=1024)
 def _pattern(template: str, value: str) -> re.Pattern[str]:
-    """Return the pattern of a template's text: `{id}` is the group `id`, every other placeholder any value."""
+    """Return the pattern of a template's text: the task's id is the group `id`, every other placeholder any value."""
     parts = _PLACEHOLDER.split(template)
-    first = parts.index(ID) if ID in parts else -1
+    first = next((number for number, part in enumerate(parts) if part in (ID, ID_WITH_SLASHES)), -1)
     patterns = (
         re.escape(part) if not number % 2
-        else f"(?P<id>{value})" if number == first
-        else "(?P=id)" if part == ID
+        else f"(?P<id>{_SEGMENTS if part == ID_WITH_SLASHES else value})" if number == first
+        else "(?P=id)" if part in (ID, ID_WITH_SLASHES)
         else value
         for number, part in enumerate(parts)
     )  # fmt: skip

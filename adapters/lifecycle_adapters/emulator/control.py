@@ -455,7 +455,7 @@ def control_app(control: Control) -> FastAPI:
         codes = sorted({*call.errors, *(() if call.body is None else (400,))})  # 400: a body that is not text
         returned = inspect.signature(call.function, eval_str=True).return_annotation
         app.add_api_route(
-            call.path,
+            call.path.replace("{task_id}", "{task_id:path}"),  # an id may have slashes
             _endpoint(control, call),
             methods=[call.method],
             name=call.function.__name__,

@@ -29,7 +29,7 @@ from lifecycle_adapters.emulator.shapes import Detail, FieldErrors, require_docu
 from lifecycle_adapters.emulator.task_store import EmulatedTask, TaskStore
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call
-from lifecycle_adapters.http.requests import ID
+from lifecycle_adapters.http.requests import ID, ID_WITH_SLASHES
 from lifecycle_adapters.http.responses import value_at
 
 NOT_AUTHENTICATED = "Not authenticated"
@@ -147,7 +147,9 @@ class Service:
         return 201 if self.binding.create.id_header is None else 202
 
     def _path(self, call: Call) -> str:
-        return self.binding.base_path + call.path.replace(ID, f"{{{self.profile.parameter}}}")
+        name = self.profile.parameter
+        path = call.path.replace(ID, f"{{{name}}}").replace(ID_WITH_SLASHES, f"{{{name}:path}}")
+        return self.binding.base_path + path
 
     def _route(
         self, call: Call, operation: Operation, respond: Callable[..., Awaitable[Response]], *, is_open: bool
@@ -185,7 +187,7 @@ class Service:
     ) -> Callable[..., Awaitable[Response]]:
         """Return a function with the parameters that FastAPI is to validate and to document."""
         types: dict[str, tuple[Any, Any]] = {"request": (Request, Parameter.empty)}
-        if ID in call.path:
+        if ID in call.path or call.keeps_slashes():
             types[self.profile.parameter] = (self.profile.id_type, Parameter.empty)
         types |= {name: (self.profile.id_type, Parameter.empty) for name, text in call.query.items() if text == ID}
         types |= operation.query

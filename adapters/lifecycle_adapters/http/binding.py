@@ -56,6 +56,7 @@ from lifecycle_adapters.http.declared import (
 from lifecycle_adapters.http.http_errors import InvalidResponse, ResponseError
 from lifecycle_adapters.http.requests import (
     ID,
+    ID_WITH_SLASHES,
     PLACEHOLDER,
     Request,
     filled_text,
@@ -347,11 +348,19 @@ class HttpBinding(Declared, Generic[S, E]):
             for name in ("id_field", "id_header"):
                 if getattr(call, name) is not None:
                     yield (*path, name), "must be left out: only a create's response names a new task"
+            if ID in call.path and any(each.keeps_slashes() for each in about_one.values()):
+                what = f"{ID!r} quotes the slashes of an id, which other calls keep"
+                yield (*path, "path"), f"{what}: use {ID_WITH_SLASHES!r} in all paths"
             if not call.names_a_task():  # it would be sent to all tasks at once
                 yield path, f"{call.method} {call.path} does not name its task: put {ID!r} where the task's id stands"
         for path, call in none.items():
             if call.names_a_task():
                 yield path, f"{call.method} {call.path} names a task, and there is none"
+            if call.id_header is not None and self._ids_have_slashes:
+                yield (
+                    (*path, "id_header"),
+                    "must be left out: it cannot be known where in a URL an id with slashes begins",
+                )
             if call.statuses:
                 yield (*path, "statuses"), "must be empty: a status code says nothing of a task that it does not name"
 
@@ -539,6 +548,14 @@ class HttpBinding(Declared, Generic[S, E]):
         """
         found = value_at(document, status_field)
         return found if self.state_of is None or status_field is None else self.state_of(found)
+
+    def id_in(self, document: Any, path: str | None = None) -> str | None:
+        """Return the id of a task at a path, None for `id_field`; None if no id that the calls can carry is there."""
+        return id_in(document, path or self.id_field, keeps_slashes=self._ids_have_slashes)
+
+    @property
+    def _ids_have_slashes(self) -> bool:
+        return any(call.keeps_slashes() for call in self._calls().values())
 
     def parse_response(
         self,

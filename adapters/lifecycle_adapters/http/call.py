@@ -27,6 +27,7 @@ from lifecycle_adapters.http.declared import (
 from lifecycle_adapters.http.misspelt_options import option_meant
 from lifecycle_adapters.http.requests import (
     ID,
+    ID_WITH_SLASHES,
     IDEMPOTENCY_KEY,
     PLACEHOLDER,
     REQUEST_ID,
@@ -45,6 +46,12 @@ from lifecycle_adapters.http.responses import value_at
 CALL = "a Call, such as Call(method='GET', path='/tasks/{id}')"
 _READS = ("GET", "POST")  # services that are asked by POST alone exist: JSON-RPC, GraphQL
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_PLACEHOLDERS = {
+    "path": (ID, ID_WITH_SLASHES),
+    "query": (ID,),
+    "headers": (ID, REQUEST_ID, IDEMPOTENCY_KEY),
+    "body": (ID, REQUEST_ID, IDEMPOTENCY_KEY),
+}
 _Code = Annotated[int, Strict()]
 _Names = Annotated[tuple[StrictText, ...], Field(description="several names, in a tuple such as ('task',)")]
 
@@ -81,6 +88,7 @@ def wrong_read(where: Path, call: Call) -> Iterator[Mistake]:
 class Call(Declared):
     """One call of a service, as a template in which `{id}` stands for the task's id.
 
+    `{+id}` stands in a path for an id with slashes, such as "operations/7": it keeps them and quotes everything else.
     Other placeholders in the path, as in "/repos/{owner}/{repo}/runs/{id}", are parameters of the binding.
 
     `body` is the JSON that is sent, `headers` are those of this call alone. In both, `{request_id}` stands for an id
@@ -159,12 +167,14 @@ class Call(Declared):
             yield ("path",), "must have no '//', '/./' or '/../': an HTTP client would send another path"
         texts = dict(self._texts())
         for path, template in texts.items():
-            allowed = (ID, REQUEST_ID, IDEMPOTENCY_KEY) if path[0] in ("body", "headers") else (ID,)
+            allowed = _PLACEHOLDERS[str(path[0])]
             strange = set(PLACEHOLDER.findall(template)).difference(allowed)
             if path == ("path",):  # the others may be parameters, which the binding knows
                 strange = {each for each in strange if not is_parameter(each[1:-1])}
             if strange:
                 yield path, f"unknown placeholder {min(strange)!r}: use {' or '.join(map(repr, allowed))}"
+        if self.keeps_slashes() and ID in self.path:
+            yield ("path",), f"has {ID!r} and {ID_WITH_SLASHES!r}: use one of them"
         yield from wrong_headers(("headers",), self.headers, has_body=self.body is not None)
         for message in unsendable(self.query, self.query.values()):
             yield ("query",), message
@@ -226,13 +236,15 @@ class Call(Declared):
         """
         fields = fields or {}
         self._require_fields(fields)
-        quoted, names_a_task = quoted_id(task_id), self.names_a_task()
+        names_a_task, keeps_slashes = self.names_a_task(), self.keeps_slashes()
+        quoted = quoted_id(task_id, keeps_slashes=keeps_slashes)
         if quoted is None and names_a_task:
-            raise ValueError(f"{task_id[:80]!r} is no task id")
+            why = ", which must have no empty, '.' or '..' segment" if keeps_slashes else ""
+            raise ValueError(f"{task_id[:80]!r} is no task id{why}")
         path = base_path + self.path
         if missing := parameters_of(path):
             raise ValueError(f"{self.method} {path} needs {', '.join(missing)}: fill the binding `with_parameters`")
-        path = path.replace(ID, quoted or "")
+        path = path.replace(ID_WITH_SLASHES if keeps_slashes else ID, quoted or "")
         values = {ID: task_id, REQUEST_ID: str(uuid4()), IDEMPOTENCY_KEY: idempotency_key or str(uuid4())}
         query = {name: filled_text(value, values) for name, value in self.query.items()}
         headers = {name: filled_text(value, values) for name, value in self.headers.items()}
@@ -253,7 +265,11 @@ class Call(Declared):
 
     def names_a_task(self) -> bool:
         """Return whether the path, the query, a header or the body says which task it is about."""
-        return any(ID in text for _, text in self._texts())
+        return self.keeps_slashes() or any(ID in text for _, text in self._texts())
+
+    def keeps_slashes(self) -> bool:
+        """Return whether the path has the slashes of its task's id as they are."""
+        return ID_WITH_SLASHES in self.path
 
     def has_idempotency_key(self) -> bool:
         """Return whether a header or the body has a UUID that is the same whenever one intent is sent."""

@@ -37,7 +37,7 @@ from lifecycle_adapters.http.http_errors import HttpError, InvalidResponse
 from lifecycle_adapters.http.interpreter import Actions, HttpCall, Procedure, in_journal, interpret
 from lifecycle_adapters.http.paginator import Paginator, TaskSummary
 from lifecycle_adapters.http.requests import idempotency_key
-from lifecycle_adapters.http.responses import id_in, value_at
+from lifecycle_adapters.http.responses import value_at
 from lifecycle_adapters.http.task_procedures import Recovered, TaskProcedures
 from lifecycle_adapters.http.timing import Pacer, Timing
 
@@ -188,7 +188,7 @@ class CreateProcedures:
         return in_journal(effect, self.creates)
 
     def _id_of(self, response: Accepted) -> str | None:
-        return id_in(response.document, self.binding.id_field)
+        return self.binding.id_in(response.document)
 
     def _id_fault(self, response: Accepted) -> str | None:
         """Return why no task can be known by the id in the response to a create; None if one can."""

@@ -158,7 +158,7 @@ class Paginator:
                 raise self._invalid(f"no tasks at {items_field!r}")
 
     def _one(self, item: Any, number: int) -> TaskSummary:
-        task_id = id_in(item, self._binding.id_field)
+        task_id = self._binding.id_in(item)
         if task_id is None:
             where = f"item {number} of {self._listing.items_field!r}"
             raise self._invalid(f"{where} has no id at {self._binding.id_field!r}: {shortened(item)}")

@@ -21,12 +21,14 @@ from lifecycle_adapters.argument_checks import is_text
 
 ID = "{id}"
 """What stands for the task's id in a template."""
+ID_WITH_SLASHES = "{+id}"
+"""What stands in a path for an id whose slashes are kept: reserved expansion (RFC 6570, 3.2.3), of the slash alone."""
 REQUEST_ID = "{request_id}"
 """What stands for an id that each request has for itself."""
 IDEMPOTENCY_KEY = "{idempotency_key}"
 """What stands for a UUID that is the same whenever one recorded command or create is sent."""
 
-PLACEHOLDER = re.compile(r"\{\w*\}")
+PLACEHOLDER = re.compile(r"\{\+?\w*\}")
 
 _LONGEST_ID = 32_768  # characters, percent-encoded; httpx2 refuses URLs of more than 65,536
 
@@ -53,8 +55,8 @@ def is_parameter(name: str) -> bool:
 
 
 def parameters_of(path: str) -> list[str]:
-    """Return the names of the placeholders in a path, without `{id}`, in their order."""
-    return [found[1:-1] for found in PLACEHOLDER.findall(path) if found != ID]
+    """Return the names of the placeholders in a path, without those of the task's id, in their order."""
+    return [found[1:-1] for found in PLACEHOLDER.findall(path) if found not in (ID, ID_WITH_SLASHES)]
 
 
 def filled_text(template: str, values: Mapping[str, str]) -> str:
@@ -94,13 +96,13 @@ def texts_in(template: JsonValue, path: Path = ()) -> Iterator[tuple[Path, str]]
 
 
 @lru_cache(maxsize=1024)
-def quoted_id(task_id: str) -> str | None:
-    """Return an id as a path carries it; None if no path can."""
-    # An HTTP client removes dot segments: the id ".." would name another call altogether.
-    if task_id in ("", ".", ".."):
+def quoted_id(task_id: str, *, keeps_slashes: bool = False) -> str | None:
+    """Return an id as a path carries it, its slashes quoted or kept; None if no path can."""
+    # HTTP clients and servers take out dot segments and empty ones: the id ".." would name another call altogether.
+    if not {"", ".", ".."}.isdisjoint(task_id.split("/") if keeps_slashes else [task_id]):
         return None
     try:
-        quoted = quote(task_id, safe="")
+        quoted = quote(task_id, safe="/" if keeps_slashes else "")
     except UnicodeEncodeError:  # half of a surrogate pair
         return None
     return quoted if len(quoted) <= _LONGEST_ID else None

@@ -85,11 +85,11 @@ def value_at(document: Any, path: str | None) -> Any:
     return found
 
 
-def id_in(document: Any, path: str) -> str | None:
-    """Return the id at a path (a number as text), None if there is none that can be sent."""
+def id_in(document: Any, path: str, *, keeps_slashes: bool = False) -> str | None:
+    """Return the id at a path (a number as text), None if there is none that a call can carry; see `quoted_id`."""
     found = value_at(document, path)
     text = str(found) if type(found) is int else found
-    return text if isinstance(text, str) and quoted_id(text) is not None else None
+    return text if isinstance(text, str) and quoted_id(text, keeps_slashes=keeps_slashes) is not None else None
 
 
 # --- errors ------------------------------------------------------------------------

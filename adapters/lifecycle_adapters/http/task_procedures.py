@@ -44,7 +44,7 @@ from lifecycle_adapters.http.call import Call
 from lifecycle_adapters.http.http_errors import DetailsTimedOut, HttpError, RateLimited, ResponseError, ServerError
 from lifecycle_adapters.http.interpreter import Actions, HttpCall, Procedure, in_journal, interpret, read
 from lifecycle_adapters.http.requests import Request, idempotency_key
-from lifecycle_adapters.http.responses import id_in, value_at
+from lifecycle_adapters.http.responses import value_at
 from lifecycle_adapters.http.timing import Pacer, Timing
 
 R = TypeVar("R")
@@ -287,7 +287,7 @@ class TaskProcedures(Generic[S, E]):
         state = None if response.status is None else self.lifecycle.state_of(response.status)
         self.work.observe(state, response.output)
         for proof in self.binding.proofs.values():
-            companion = id_in(response.document, proof.id_field)
+            companion = proof.binding.id_in(response.document, proof.id_field)
             if companion is not None:
                 self._companions[proof.id_field] = companion
 
