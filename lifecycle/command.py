@@ -8,7 +8,8 @@ every effect.
 
 The steps of a command, numbered as in the code:
 
-1. Know the state: from the journal, or by one read. A stop that every state accepts needs no read.
+1. Know the state: from the journal, or by one read. A stop that every state accepts needs no read; a
+   command whose request names the version of the task (If-Match) always does.
 2. Judge. A refusal or a redundancy is confirmed by one read if it rests on a recorded state that is
    not final, or that a later report contradicts. An illegal command raises, a redundant one returns;
    neither is sent.
@@ -123,12 +124,15 @@ class CommandProcedure(Generic[S, E]):
     """The procedures of one task's commands. `proved_by_read` are the commands that only a further read proves.
 
     `may_report` are by command the states that the service may report instead of the target, once it took effect.
+    `with_etag` are the commands whose request names the version of the task: each is sent with the etag of this
+    procedure's last read, and refused by the service if the task has changed since.
     """
 
     lifecycle: Lifecycle[S, E]
     task: str
     proved_by_read: frozenset[E] = field(default_factory=frozenset[E])
     may_report: Mapping[E, frozenset[S]] = field(default_factory=dict[E, frozenset[S]])
+    with_etag: frozenset[E] = field(default_factory=frozenset[E])
 
     def execute(
         self, command: E, fields: Mapping[str, Any] | None = None, context: RequestContext = NO_CONTEXT
@@ -219,9 +223,11 @@ class _Execution(Generic[S, E]):
             lifecycle=self.lifecycle,
             command=command,
             by_read=command in procedure.proved_by_read,
+            names_version=command in procedure.with_etag,
             may_report=procedure.may_report.get(command, frozenset()),
         )
         self.record: TaskRecord[S, E] = TaskRecord()
+        self.etag: str | None = None
         self.was_renewed = False
         self.retries = 0
         self.waits = 0
@@ -350,9 +356,9 @@ class _Execution(Generic[S, E]):
         return verdict.state
 
     def _must_read_first(self) -> bool:
-        """Return whether the recorded state does not suffice to judge the command."""
+        """Return whether the recorded state does not suffice to judge and to send the command."""
         known = self.record.current
-        if known is None or self.record.doubt is not None:
+        if known is None or self.record.doubt is not None or self.proof.names_version:
             return True
         is_legal = self.lifecycle.target(known, self.command) is not None
         return not (is_legal or self.lifecycle.is_final(known))
@@ -379,7 +385,8 @@ class _Execution(Generic[S, E]):
                 if result is not None:
                     return result
                 continue
-            response: Response = yield Send(self.command, self.fields, intent_of(self.opened.id, self.context))
+            intent = intent_of(self.opened.id, self.context)
+            response: Response = yield Send(self.command, self.fields, intent, self.etag)
             match response:
                 case Accepted():
                     return (yield from self._after_acceptance(response))
@@ -566,6 +573,8 @@ class _Execution(Generic[S, E]):
 
     def _report(self, response: Response) -> Steps[S | None]:
         """Record the status in a response; return the state known after it, None if there is no declared status."""
+        if isinstance(response, Accepted) and response.etag is not None:
+            self.etag = response.etag
         if not isinstance(response, Accepted) or response.status is None:
             return None
         self.record = yield RecordReport(Report(response.status, response.as_of))

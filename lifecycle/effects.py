@@ -62,13 +62,15 @@ class Accepted:
     """A usable response. `status` is the status that it carries, None if it carries none.
 
     `as_of` is when its request started, in UTC; `output` is what the task has produced so far, None
-    if the response does not contain it; `document` is the whole response.
+    if the response does not contain it; `document` is the whole response. `etag` names the version of the task that
+    was read (RFC 9110, 8.8.3), None if the response names none.
     """
 
     status: str | None
     as_of: datetime
     output: Any = None
     document: Any = None
+    etag: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,11 +223,15 @@ class RecordOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Send(Generic[E]):
-    """Send the command's request with these fields. `intent` is the same whenever this recorded command is sent."""
+    """Send the command's request with these fields. `intent` is the same whenever this recorded command is sent.
+
+    `etag` is that of the procedure's last response with one, None if there was none.
+    """
 
     command: E
     fields: Mapping[str, Any]
     intent: str = ""
+    etag: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

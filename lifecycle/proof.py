@@ -23,6 +23,7 @@ from lifecycle.table import E, S
 class Proof(Generic[S, E]):
     """What proves `command`. `by_read` is true if the service's binding names a read that does.
 
+    `names_version` is true if its request names the version of the task that was read (If-Match).
     `may_report` are the states that the service may report instead of the target once the command took effect.
     In all methods `source` is the state in which the command was judged, None if that is not known.
     """
@@ -30,6 +31,7 @@ class Proof(Generic[S, E]):
     lifecycle: Lifecycle[S, E]
     command: E
     by_read: bool
+    names_version: bool = False
     may_report: frozenset[S] = frozenset()
 
     @property
@@ -46,9 +48,10 @@ class Proof(Generic[S, E]):
     def needs_no_state(self) -> bool:
         """True for an emergency stop: an idempotent command that every state but the final ones accepts.
 
-        A command that only the response proves does not count: it would be done with the task's state unknown.
+        A command that only the response proves does not count: it would be done with the task's state unknown. Nor does
+        one that names the version of the task, which only a read knows.
         """
-        if self.by_response or not self.lifecycle.event(self.command).idempotent:
+        if self.by_response or self.names_version or not self.lifecycle.event(self.command).idempotent:
             return False
         return self.lifecycle.is_terminating(self.command) and self.lifecycle.accepted_until_final(self.command)
 

@@ -32,6 +32,7 @@ from lifecycle import (
 )
 from lifecycle.command import CommandProcedure, CommandResult
 from lifecycle.effects import (
+    Accepted,
     Claim,
     FindCommand,
     Load,
@@ -995,6 +996,61 @@ def test_a_failed_read_leaves_a_proved_dispatch_done_in_the_last_known_state(fai
     assert seen.execute("dispatch") == CommandResult("dispatch", "idle", sent=True, is_last_known=True)
     assert seen.record().state is CommandState.DONE
     assert seen.driver.waits() == []
+
+
+# --- the version of the task ----------------------------------------------------------------------------
+
+
+def at_version(status: str | None, etag: str | None) -> Accepted:
+    return Accepted(status, next(clock()), etag=etag)
+
+
+def versioned(seen: Case, *commands: str) -> Case:
+    seen.commanding = replace(seen.commanding, with_etag=frozenset(commands))
+    return seen
+
+
+def etags(seen: Case) -> list[str | None]:
+    return [effect.etag for effect, _ in seen.driver.trace if isinstance(effect, Send)]
+
+
+def test_a_command_that_names_the_version_has_that_of_a_read_just_before_it() -> None:
+    seen = versioned(case("v1", "running", sends=["paused"], reads=[at_version("running", "v1")]), "pause")
+
+    assert seen.execute("pause").state == "paused"
+    assert etags(seen) == ["v1"]
+    assert seen.driver.story() == "Load Read RecordReport RecordIntent RecordAttempt Send RecordReport confirm"
+
+
+def test_a_command_that_names_the_version_is_sent_again_with_that_of_the_last_response() -> None:
+    reads = [at_version("running", "v1"), at_version("running", "v2")]
+    seen = versioned(case("v1", "running", sends=[LOST, THROTTLED, "paused"], reads=reads), "pause")
+
+    assert seen.execute("pause").sent
+    assert etags(seen) == ["v1", "v2", "v2"]
+
+
+def test_a_stop_that_names_the_version_is_not_sent_without_a_read() -> None:
+    seen = versioned(case("v1", "running", reads=[DENIED]), "stop")
+
+    with pytest.raises(Mishap):
+        seen.execute("stop")
+    assert seen.service.is_spent()
+
+
+def test_recovery_reads_the_version() -> None:
+    given = left_open("v1", "running", "pause", attempts=1, reads=[at_version("running", "v3")], sends=["paused"])
+    seen = versioned(given, "pause")
+
+    assert seen.recover() == CommandResult("pause", "paused", sent=True)
+    assert etags(seen) == ["v3"]
+
+
+def test_a_command_that_names_no_version_is_sent_with_whatever_was_read() -> None:
+    seen = case("v1", None, sends=["paused"], reads=[at_version("running", "v1"), "running"])
+
+    assert seen.execute("pause").sent
+    assert etags(seen) == ["v1"]
 
 
 # --- 6: a refusal ---------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lifecycle import CATALOG, Event, Lifecycle, Origin, State, Transition, Transitions
@@ -65,6 +67,7 @@ def test_the_kinds_of_proof() -> None:
     assert [each.by_state for each in (dispatch, both, stop)] == [False, False, True]
     assert [each.by_response for each in (dispatch, both, stop)] == [True, False, False]
     assert [each.needs_no_state for each in (dispatch, both, stop)] == [False, True, True]
+    assert not replace(stop, names_version=True).needs_no_state, "only a read knows the version"
 
 
 def test_a_reopenable_state_ends_the_commands_that_it_refuses() -> None:

@@ -8,7 +8,7 @@ the emulator holds a second copy of a path, a method or an action.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,11 +17,12 @@ from urllib.parse import parse_qsl
 from lifecycle.errors import UnknownName
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call
-from lifecycle_adapters.http.requests import ID, ID_WITH_SLASHES
+from lifecycle_adapters.http.requests import ID, ID_WITH_SLASHES, texts_in
 
 PREFIX = "/_emulator"
 """What the paths of the control calls begin with."""
 _PLACEHOLDER = re.compile(r"(\{\+?\w+\})")
+_ANY = r"[\s\S]*"
 _SEGMENT = "[^/]+"
 _SEGMENTS = "[^/]+(?:/[^/]+)*"
 _OWN_PAGES = frozenset({"/", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
@@ -133,6 +134,31 @@ def named_calls(binding: HttpBinding[Any, Any]) -> dict[str, Call]:
     return {"create": binding.create, **reads, **{str(name): call for name, call in binding.commands.items()}}
 
 
+def value_in(placeholder: str, call: Call, headers: Mapping[str, str], body: Any) -> str | None:
+    """Return what a request has where its call has the placeholder in a header or the body; None if nothing."""
+    for (place, *path), template in texts_in({"headers": {**call.headers}, "body": {**(call.body or {})}}):
+        before, found, after = template.partition(placeholder)
+        if found:
+            given = headers.get(str(path[0])) if place == "headers" else _at(body, path)
+            pattern = f"{_pattern(before, _ANY).pattern}(?P<value>{_ANY}){_pattern(after, _ANY).pattern}"
+            at = re.fullmatch(pattern, given) if isinstance(given, str) else None
+            return None if at is None else at["value"]
+    return None
+
+
+def _at(body: Any, path: Sequence[str | int]) -> Any:
+    """Return what is at a path of names and places in a body, None if nothing is there."""
+    for step in path:
+        match body, step:
+            case {**fields}, str():
+                body = fields.get(step)
+            case [*items], int():
+                body = items[step] if step < len(items) else None
+            case _:
+                return None
+    return body
+
+
 def _calls_of(binding: HttpBinding[Any, Any]) -> Iterator[_KnownCall]:
     for name, call in named_calls(binding).items():
         query, body = dict(call.query), dict(call.body or {})
@@ -166,7 +192,7 @@ def _fits(template: Any, given: Any, ids: set[str]) -> bool:
     """Return whether a value matches a template, and add the task's ids that it has; further fields do no harm."""
     match template, given:
         case str(), str():
-            at = _pattern(template, r"[\s\S]*").fullmatch(given)
+            at = _pattern(template, _ANY).fullmatch(given)
             ids.update(() if at is None else at.groupdict().values())
             return at is not None
         case {**fields}, {**has}:

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import VerdictKind
 from lifecycle_adapters.emulator.call_log import RECEIVED, ReceivedCall
-from lifecycle_adapters.emulator.calls import named_calls
+from lifecycle_adapters.emulator.calls import named_calls, value_in
 from lifecycle_adapters.emulator.documents import Documents
 from lifecycle_adapters.emulator.profile import NewTask, Operation, Profile, Refusal
 from lifecycle_adapters.emulator.script import parse_script
@@ -29,7 +29,7 @@ from lifecycle_adapters.emulator.shapes import Detail, FieldErrors, require_docu
 from lifecycle_adapters.emulator.task_store import EmulatedTask, TaskStore
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call
-from lifecycle_adapters.http.requests import ID, ID_WITH_SLASHES
+from lifecycle_adapters.http.requests import ETAG, ID, ID_WITH_SLASHES
 from lifecycle_adapters.http.responses import value_at
 
 NOT_AUTHENTICATED = "Not authenticated"
@@ -39,6 +39,7 @@ _MEANINGS = {
     401: "A missing or wrong key",
     404: "Not found",
     409: "Not possible now",
+    412: "The task has changed since it was read",
     422: "Invalid fields",
     429: "Too many at once (here only if a fault is armed for it)",
     502: "Could not be forwarded (here only if a fault is armed for it)",
@@ -140,7 +141,9 @@ class Service:
         }
         for event in self.binding.lifecycle.events:
             about = event.meaning or f"Send the command `{event.name}`."
-            named[str(event.name)] = Operation(name=str(event.name), about=about, errors=(404, 409))
+            call = self.binding.commands.get(event.name)
+            errors = (404, 409) if call is None or not call.has_etag() else (404, 409, 412)
+            named[str(event.name)] = Operation(name=str(event.name), about=about, errors=errors)
         return {**named, **self.profile.operations}
 
     def _created_code(self) -> int:
@@ -253,7 +256,7 @@ class Service:
             return self._list(request.query_params, given)
         if name in _READS:
             return self._shown(name, self._find(received))
-        return self._command(received, name, given.get("body"))
+        return self._command(received, name, given.get("body"), request.headers)
 
     def _create(self, received: ReceivedCall, body: Any) -> Response:
         fields = self._fields(self.binding.create, received.body)
@@ -265,12 +268,13 @@ class Service:
         task = self.add(plan, script)
         received.entry.task, received.entry.state_after = task.id, str(task.state)
         if self.profile.created is not None:
-            return JSONResponse(self.profile.created(task, self._store.clock), self._operations["create"].status_code)
+            view = self.profile.created(task, self._store.clock)
+            return self._versioned(task, JSONResponse(view, self._operations["create"].status_code))
         document, code = self._documents.created(task, self._store.clock), self._created_code()
         response = Response(None, code) if document is None else JSONResponse(document, code)
         if (header := self.binding.create.id_header) is not None:
             response.headers[header] = f"{self.binding.base_path}{self.binding.create.path}/{task.id}"
-        return response
+        return self._versioned(task, response)
 
     def add(self, plan: NewTask, script: Sequence[str] | None = None) -> EmulatedTask:
         """Create a task, and its session if that is to be created. `script` replaces the plan's."""
@@ -301,7 +305,7 @@ class Service:
         except ValueError as error:
             raise _invalid("query", str(error)) from error
 
-    def _command(self, received: ReceivedCall, command: str, body: Any) -> Response:
+    def _command(self, received: ReceivedCall, command: str, body: Any, headers: Headers) -> Response:
         call, entry, clock = self._calls[command], received.entry, self._store.clock
         fields = self._fields(call, received.body)
         script = self._script(fields)
@@ -309,6 +313,8 @@ class Service:
         if command not in self.lifecycle.commands:
             field = next(iter(call.body or {}), "body")
             raise _invalid(field, f"{self.lifecycle.name} has no {command!r}", kind="enum")
+        if call.has_etag() and value_in(ETAG, call, headers, received.body) != task.etag:
+            return self._error("the task has changed since it was read: its etag is another one", 412)
         entry.applied = self._store.command(task, command)
         entry.state_after = str(task.state)
         if entry.applied:
@@ -317,7 +323,7 @@ class Service:
             return JSONResponse(refusal.document, refusal.status_code)
         view = self.profile.commanded or self.profile.details
         if view is not None:
-            return JSONResponse(view(task, clock))
+            return self._versioned(task, JSONResponse(view(task, clock)))
         document: Any = {} if call.status_field is None else self._documents.task(task, clock, call)
         return self._coded(call, task, document)
 
@@ -347,15 +353,21 @@ class Service:
         both = both and call.query == self.binding.details.query and call.body == self.binding.details.body
         view = self.profile.details if both else self.profile.status
         if view is not None:
-            return JSONResponse(view(task, clock))
+            return self._versioned(task, JSONResponse(view(task, clock)))
         calls = (self.binding.status, self.binding.details) if name == "status" and both else (call,)
         return self._coded(call, task, self._documents.task(task, clock, *calls))
 
     def _coded(self, call: Call, task: EmulatedTask, document: Any) -> Response:
         code = self._documents.code(call, task)
         if code is None or code < 400:
-            return JSONResponse(document, code or 200)
+            return self._versioned(task, JSONResponse(document, code or 200))
         return JSONResponse(self._documents.error(f"{self.profile.not_found}: {task.state}"), code)
+
+    def _versioned(self, task: EmulatedTask, response: Response) -> Response:
+        """Return a response about a task with its etag, if the binding has that in a header."""
+        if self.binding.etag_header is not None:
+            response.headers[self.binding.etag_header] = task.etag
+        return response
 
     def _error(self, text: str, code: int) -> Response:
         return JSONResponse(self._documents.error(text), self._error_code(code))

@@ -109,6 +109,11 @@ class EmulatedTask:
         return self.transitions[-1].at_s if self.transitions else self.created_s
 
     @property
+    def etag(self) -> str:
+        """The name of its version, which every transition changes."""
+        return f'"{len(self.transitions) + 1}"'
+
+    @property
     def script(self) -> tuple[str, ...]:
         """The remote events that it will still take by itself, in order."""
         return default_script(self.lifecycle, self.state) if self.own_script is None else self.own_script

@@ -35,12 +35,14 @@ from lifecycle.table import E, S
 from lifecycle_adapters.argument_checks import require, require_lifecycle
 from lifecycle_adapters.http.arguments import server
 from lifecycle_adapters.http.authentication import (
+    HEADER_NAME,
     Authentication,
     KeyVariable,
+    is_header_value,
     wrong_headers,
     wrong_server,
 )
-from lifecycle_adapters.http.call import CALL, Call, ListCall, wrong_read
+from lifecycle_adapters.http.call import CALL, Call, ListCall, wrong_etag, wrong_read
 from lifecycle_adapters.http.declared import (
     LONGEST_REASON,
     Declared,
@@ -55,6 +57,7 @@ from lifecycle_adapters.http.declared import (
 )
 from lifecycle_adapters.http.http_errors import InvalidResponse, ResponseError
 from lifecycle_adapters.http.requests import (
+    ETAG,
     ID,
     ID_WITH_SLASHES,
     PLACEHOLDER,
@@ -143,6 +146,8 @@ class HttpBinding(Declared, Generic[S, E]):
     `module:function`, which is imported, and found where `PYTHONPATH` says. A response from which it raises, or returns
     no text, is invalid. It is called for each read, also in an event loop: it should be quick, and wait for nothing.
     `error_field` is the field of a 2xx response that holds an error, as "error" of JSON-RPC: it is a refusal.
+    `etag_field` or `etag_header` says where the response of the status call names the version of the task: a field such
+    as "metadata.resourceVersion", or a header such as "ETag". Calls of commands have it as `{etag}`.
     `headers` are sent with every request, such as the version of the API.
     `parameters` are the names of what stands in the base path or the paths of calls, as {owner} in "/repos/{owner}",
     and is the same for all requests of a client, which fills it in (`with_parameters`).
@@ -190,6 +195,8 @@ class HttpBinding(Declared, Generic[S, E]):
     output_field: OptionalPath = None
     cost_field: OptionalPath = None
     error_field: OptionalPath = None
+    etag_field: OptionalPath = None
+    etag_header: Annotated[StrictText | None, Field(description="the name of a header, such as 'ETag', or None")] = None
     limits_tasks: Annotated[
         tuple[StrictText, ...], Field(description="several texts, in a tuple such as ('too many sessions',)")
     ] = ()
@@ -243,7 +250,10 @@ class HttpBinding(Declared, Generic[S, E]):
             yield ("key_variable",), "must be left out: the service asks for no key"
         if self.task_field is not None and self.task_field.partition(".")[0] in self.create.own_fields():
             yield ("task_field",), f"{self.task_field!r} is a field that the create sets itself"
-        for name in ("id_field", "output_field", "cost_field", "created_field", "task_field", "error_field"):
+        yield from self._wrong_etags()
+        for name in (
+            "id_field", "output_field", "cost_field", "created_field", "task_field", "error_field", "etag_field",
+        ):  # fmt: skip
             yield from wrong_path((name,), getattr(self, name))
 
     def _wrong_texts(self) -> Iterator[Mistake]:
@@ -265,6 +275,26 @@ class HttpBinding(Declared, Generic[S, E]):
         taken |= {name.casefold(): "is sent with every request" for name in self.headers}
         for where, call in self._calls().items():
             yield from self._taken_headers((*where, "headers"), call.headers, taken)
+
+    def _wrong_etags(self) -> Iterator[Mistake]:
+        if self.etag_header is not None and not HEADER_NAME.fullmatch(self.etag_header):
+            yield ("etag_header",), f"{self.etag_header!r} cannot be a header's name: give one like 'ETag'"
+        if self.etag_header is not None and self.etag_field is not None:
+            yield ("etag_header",), "must be left out: `etag_field` says where the etag is"
+        using = [("commands", str(name)) for name, call in self.commands.items() if call.has_etag()]
+        if not self._has_etags:
+            for path in using:
+                yield (
+                    path,
+                    f"has {ETAG!r}, and nothing says where a response has it: give `etag_field` or `etag_header`",
+                )
+        elif not using:
+            name = "etag_field" if self.etag_header is None else "etag_header"
+            yield (name,), f"must be left out: no command has {ETAG!r}"
+
+    @property
+    def _has_etags(self) -> bool:
+        return self.etag_field is not None or self.etag_header is not None
 
     def _wrong_outcomes(self, command: E, call: Call) -> Iterator[Mistake]:
         where = ("commands", str(command), "may_report")
@@ -361,6 +391,8 @@ class HttpBinding(Declared, Generic[S, E]):
                     (*path, "id_header"),
                     "must be left out: it cannot be known where in a URL an id with slashes begins",
                 )
+            if path == ("create",):
+                yield from wrong_etag(path, call)
             if call.statuses:
                 yield (*path, "statuses"), "must be empty: a status code says nothing of a task that it does not name"
 
@@ -504,15 +536,16 @@ class HttpBinding(Declared, Generic[S, E]):
         fields: Mapping[str, Any] | None = None,
         *,
         idempotency_key: str | None = None,
+        etag: str | None = None,
     ) -> Request:
-        """Return the one request that a command is; `idempotency_key` as for `Call.request`.
+        """Return the one request that a command is; `idempotency_key` and `etag` as for `Call.request`.
 
         Raises:
             UnknownName: the service has no such command.
             TypeError, ValueError: as `Call.request`.
         """
         call = self.call(command)
-        return call.request(self.base_path, task_id=task_id, fields=fields, idempotency_key=idempotency_key)
+        return call.request(self.base_path, task_id=task_id, fields=fields, idempotency_key=idempotency_key, etag=etag)
 
     def governed_by(self, lifecycle: Lifecycle[Any, Any] | None) -> Lifecycle[Any, Any]:
         """Return the lifecycle to go by: the one given, or the service's own for None.
@@ -617,7 +650,15 @@ class HttpBinding(Declared, Generic[S, E]):
             if self.state_of is not None:
                 what = f"`state_of` returns no text but {status!r:.80}"
             return Lost(InvalidResponse(what, method=request.method, path=request.path))
-        return Accepted(status, as_of, value_at(document, self.output_field), document)
+        etag = self._etag_in(document, headers)
+        return Accepted(status, as_of, value_at(document, self.output_field), document, etag)
+
+    def _etag_in(self, document: Any, headers: Mapping[str, str]) -> str | None:
+        """Return the etag in a response; None if there is none that a header can carry."""
+        found = value_at(document, self.etag_field)
+        if self.etag_header is not None:
+            found = headers.get(self.etag_header.lower())
+        return found if isinstance(found, str) and found and is_header_value(found) else None
 
     def _with_new_id(self, document: Any, call: Call, headers: Mapping[str, str]) -> Any:
         """Return a create's response with the new task's id at `id_field`, wherever the service has put it."""

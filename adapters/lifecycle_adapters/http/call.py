@@ -26,6 +26,7 @@ from lifecycle_adapters.http.declared import (
 )
 from lifecycle_adapters.http.misspelt_options import option_meant
 from lifecycle_adapters.http.requests import (
+    ETAG,
     ID,
     ID_WITH_SLASHES,
     IDEMPOTENCY_KEY,
@@ -49,8 +50,8 @@ _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _PLACEHOLDERS = {
     "path": (ID, ID_WITH_SLASHES),
     "query": (ID,),
-    "headers": (ID, REQUEST_ID, IDEMPOTENCY_KEY),
-    "body": (ID, REQUEST_ID, IDEMPOTENCY_KEY),
+    "headers": (ID, REQUEST_ID, IDEMPOTENCY_KEY, ETAG),
+    "body": (ID, REQUEST_ID, IDEMPOTENCY_KEY, ETAG),
 }
 _Code = Annotated[int, Strict()]
 _Names = Annotated[tuple[StrictText, ...], Field(description="several names, in a tuple such as ('task',)")]
@@ -82,6 +83,13 @@ def wrong_read(where: Path, call: Call) -> Iterator[Mistake]:
         yield (*where, "required_fields"), "must be empty: a read is given no fields"
     if call.has_idempotency_key():
         yield where, f"must be without {IDEMPOTENCY_KEY!r}: a read is no intent that a journal records"
+    yield from wrong_etag(where, call)
+
+
+def wrong_etag(where: Path, call: Call) -> Iterator[Mistake]:
+    """Yield what is wrong with a call that is no command: only a command is sent after a read."""
+    if call.has_etag():
+        yield where, f"must be without {ETAG!r}: only a command names the version of its task that was read"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +104,9 @@ class Call(Declared):
     or create is sent, also by another worker after a crash: it is made of the journal's idempotency key, or of a new
     one if the caller gives none. A create that has it is sent again if its response is lost: the service must make one
     task of all requests with that UUID.
+    There, too, `{etag}` stands in a command for the version of the task that was read just before, as in {"If-Match":
+    "{etag}"}; the binding says where responses have it (`etag_field` or `etag_header`). If the task has changed since,
+    the service refuses the command, as with 412.
     `fields_path` is where the caller's fields go in it, such as "params" of JSON-RPC; with None they are fields of the
     body itself.
 
@@ -220,6 +231,7 @@ class Call(Declared):
         task_id: str = "",
         fields: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
+        etag: str | None = None,
     ) -> Request:
         """Fill the template in.
 
@@ -228,9 +240,10 @@ class Call(Declared):
             task_id: the id for `{id}`; any text that a service may use as an id.
             fields: further fields of the JSON body.
             idempotency_key: the text for `{idempotency_key}`; a new UUID if omitted.
+            etag: the text for `{etag}`.
         Raises:
             ValueError: the call names a task, and no request can carry this id, or no header, if it is in one; or a
-                path has a parameter that the binding was not given.
+                path has a parameter that the binding was not given; or the call has `{etag}`, and none is given.
             TypeError: a field is missing that the call takes, or given that it sets itself, or is no
                 JSON, or is probably a misspelt option of the client; or fields are given to a call without a body.
         """
@@ -245,7 +258,10 @@ class Call(Declared):
         if missing := parameters_of(path):
             raise ValueError(f"{self.method} {path} needs {', '.join(missing)}: fill the binding `with_parameters`")
         path = path.replace(ID_WITH_SLASHES if keeps_slashes else ID, quoted or "")
+        if etag is None and self.has_etag():
+            raise ValueError(f"{self.method} {path} needs the etag of a read of its task")
         values = {ID: task_id, REQUEST_ID: str(uuid4()), IDEMPOTENCY_KEY: idempotency_key or str(uuid4())}
+        values[ETAG] = etag or ""
         query = {name: filled_text(value, values) for name, value in self.query.items()}
         headers = {name: filled_text(value, values) for name, value in self.headers.items()}
         if unfit := [name for name, value in headers.items() if not is_header_value(value)]:
@@ -274,6 +290,10 @@ class Call(Declared):
     def has_idempotency_key(self) -> bool:
         """Return whether a header or the body has a UUID that is the same whenever one intent is sent."""
         return any(IDEMPOTENCY_KEY in text for _, text in self._texts())
+
+    def has_etag(self) -> bool:
+        """Return whether a header or the body names the version of the task that was read last."""
+        return any(ETAG in text for _, text in self._texts())
 
     def _texts(self) -> Iterator[tuple[Path, str]]:
         body: JsonValue = {**(self.body or {})}

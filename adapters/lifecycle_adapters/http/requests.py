@@ -27,6 +27,8 @@ REQUEST_ID = "{request_id}"
 """What stands for an id that each request has for itself."""
 IDEMPOTENCY_KEY = "{idempotency_key}"
 """What stands for a UUID that is the same whenever one recorded command or create is sent."""
+ETAG = "{etag}"
+"""What stands for the version of the task that was read last, as If-Match names it (RFC 9110, 13.1.1)."""
 
 PLACEHOLDER = re.compile(r"\{\+?\w*\}")
 
@@ -51,7 +53,7 @@ class Request:
 
 def is_parameter(name: str) -> bool:
     """Return whether a placeholder of this name can stand for a parameter of the service's paths."""
-    return name.isidentifier() and f"{{{name}}}" not in (ID, REQUEST_ID, IDEMPOTENCY_KEY)
+    return name.isidentifier() and f"{{{name}}}" not in (ID, REQUEST_ID, IDEMPOTENCY_KEY, ETAG)
 
 
 def parameters_of(path: str) -> list[str]:

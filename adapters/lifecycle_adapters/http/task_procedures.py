@@ -25,6 +25,7 @@ from lifecycle.effects import (
     Read,
     ReadProof,
     RecordReport,
+    Refused,
     Response,
     Send,
     Steps,
@@ -41,7 +42,14 @@ from lifecycle_adapters import telemetry
 from lifecycle_adapters.http.arguments import with_a_key
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call
-from lifecycle_adapters.http.http_errors import DetailsTimedOut, HttpError, RateLimited, ResponseError, ServerError
+from lifecycle_adapters.http.http_errors import (
+    DetailsTimedOut,
+    HttpError,
+    InvalidResponse,
+    RateLimited,
+    ResponseError,
+    ServerError,
+)
 from lifecycle_adapters.http.interpreter import Actions, HttpCall, Procedure, in_journal, interpret, read
 from lifecycle_adapters.http.requests import Request, idempotency_key
 from lifecycle_adapters.http.responses import value_at
@@ -100,7 +108,10 @@ class TaskProcedures(Generic[S, E]):
     ) -> Procedure[CommandResult[S, E]]:
         """Send a command. Raises UnknownName and TypeError at once, before anything is recorded."""
         self._require_command(command)
-        request: Request | None = self.binding.command_request(command, self.task_id, fields)
+        # Whatever the etag will be, the rest of the request can be sent.
+        request: Request | None = self.binding.command_request(command, self.task_id, fields, etag="any")
+        if self.binding.call(command).has_etag():
+            request = None  # it is made when the task was read
         if self.binding.call(command).has_idempotency_key():
             context, request = with_a_key(context), None  # it is made when the intent is recorded
         if context.idempotency_key is not None:  # given again it is compared with what a journal kept, which is JSON
@@ -165,7 +176,11 @@ class TaskProcedures(Generic[S, E]):
     def _commands(self) -> CommandProcedure[S, E]:
         proved_by_read = frozenset(self.binding.proofs)
         return CommandProcedure(
-            lifecycle=self.lifecycle, task=self.task_id, proved_by_read=proved_by_read, may_report=self._may_report
+            lifecycle=self.lifecycle,
+            task=self.task_id,
+            proved_by_read=proved_by_read,
+            may_report=self._may_report,
+            with_etag=frozenset(command for command, call in self.binding.commands.items() if call.has_etag()),
         )
 
     @cached_property
@@ -255,9 +270,11 @@ class TaskProcedures(Generic[S, E]):
     def perform(self, effect: Effect, pacer: Pacer, command_request: Request | None = None) -> Actions[Any]:
         """Carry out one effect on this task; `command_request` is the request of a `Send`, None to build it."""
         match effect:
-            case Send(command, fields, intent):
-                request = command_request or self._command_request(command, fields, intent)
-                response: Response = yield self._call(self.binding.call(command), request, pacer)
+            case Send(command, etag=None) if self.binding.call(command).has_etag():
+                response: Response = self._without_etag()
+            case Send(command, fields, intent, etag):
+                request = command_request or self._command_request(command, fields, intent, etag)
+                response = yield self._call(self.binding.call(command), request, pacer)
                 if isinstance(response, Accepted | Lost) and self.work.starts_work(command):
                     self.work.mark_given(command)
             case Read(details):
@@ -271,9 +288,15 @@ class TaskProcedures(Generic[S, E]):
         self._observe(response)
         return response
 
-    def _command_request(self, command: E, fields: Mapping[str, Any], intent: str) -> Request:
+    def _command_request(self, command: E, fields: Mapping[str, Any], intent: str, etag: str | None) -> Request:
         key = idempotency_key(self.lifecycle.name, self.task_id, intent)
-        return self.binding.command_request(command, self.task_id, fields, idempotency_key=key)
+        return self.binding.command_request(command, self.task_id, fields, idempotency_key=key, etag=etag)
+
+    def _without_etag(self) -> Refused:
+        """Return what a command comes to whose request needs an etag that no response had: it is not sent."""
+        read, place = self._status_request, self.binding.etag_field or self.binding.etag_header
+        what = f"the response has no etag at {place!r} that a request can carry; the command was not sent"
+        return Refused(InvalidResponse(what, method=read.method, path=read.path))
 
     def _request(self, call: Call) -> Request:
         return call.request(self.binding.base_path, task_id=self.task_id)
