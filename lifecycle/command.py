@@ -26,7 +26,8 @@ The steps of a command, numbered as in the code:
 6. A refusal: read the status. At the target, and proved by it: done. At another final state: over.
    Otherwise refused, or uncertain if an earlier attempt may have arrived.
 7. No usable response: uncertain until a read proves the effect, the end, or that nothing happened.
-   The command is sent again only in the last case, and only if it is idempotent.
+   The command is sent again only in the last case, and only if it is idempotent, or if its request
+   carries an idempotency key, by which the service knows it again.
 8. After a crash exactly one worker resumes an open command, at 7.
 
 What proves what is in proof.py.
@@ -126,6 +127,8 @@ class CommandProcedure(Generic[S, E]):
     `may_report` are by command the states that the service may report instead of the target, once it took effect.
     `with_etag` are the commands whose request names the version of the task: each is sent with the etag of this
     procedure's last read, and refused by the service if the task has changed since.
+    `with_key` are the commands whose request carries an idempotency key: the service carries each out once, however
+    often it is sent.
     """
 
     lifecycle: Lifecycle[S, E]
@@ -133,6 +136,7 @@ class CommandProcedure(Generic[S, E]):
     proved_by_read: frozenset[E] = field(default_factory=frozenset[E])
     may_report: Mapping[E, frozenset[S]] = field(default_factory=dict[E, frozenset[S]])
     with_etag: frozenset[E] = field(default_factory=frozenset[E])
+    with_key: frozenset[E] = field(default_factory=frozenset[E])
 
     def execute(
         self, command: E, fields: Mapping[str, Any] | None = None, context: RequestContext = NO_CONTEXT
@@ -226,6 +230,7 @@ class _Execution(Generic[S, E]):
             names_version=command in procedure.with_etag,
             may_report=procedure.may_report.get(command, frozenset()),
         )
+        self.may_repeat = self.event.idempotent or command in procedure.with_key
         self.record: TaskRecord[S, E] = TaskRecord()
         self.etag: str | None = None
         self.was_renewed = False
@@ -524,7 +529,7 @@ class _Execution(Generic[S, E]):
                 self.lifecycle.step(self._state(), self.command)
             self.opened.source = state
             return
-        if not self.event.idempotent:
+        if not self.may_repeat:
             yield from self._uncertain(f"{why}, and sending it twice is not the same as once", error_of(lost))
         if not is_legal:
             yield from self._uncertain(f"{why}, and the task is now {quoted(str(state))}", error_of(lost))

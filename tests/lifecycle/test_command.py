@@ -998,6 +998,42 @@ def test_a_failed_read_leaves_a_proved_dispatch_done_in_the_last_known_state(fai
     assert seen.driver.waits() == []
 
 
+# --- a key by which the service knows the command again ---------------------------------------------------
+
+
+def keyed(seen: Case, *commands: str) -> Case:
+    seen.commanding = replace(seen.commanding, with_key=frozenset(commands))
+    return seen
+
+
+def test_a_dispatch_with_a_key_is_sent_again_with_the_same_intent() -> None:
+    seen = keyed(case("v3", "idle", sends=[LOST, "running"], reads=["idle"]), "dispatch")
+
+    assert seen.execute("dispatch") == CommandResult("dispatch", "running", sent=True)
+    assert {effect.intent for effect, _ in seen.driver.trace if isinstance(effect, Send)} == {"1 "}
+    assert seen.record().attempts == 2
+
+
+def test_a_dispatch_with_a_key_is_not_sent_again_in_a_state_that_refuses_it() -> None:
+    seen = keyed(case("v3", "idle", sends=[LOST], reads=["running"]), "dispatch")
+
+    with pytest.raises(CommandUncertain, match="the task is now 'running'"):
+        seen.execute("dispatch")
+
+
+def test_a_refused_second_attempt_with_a_key_leaves_the_first_uncertain() -> None:
+    seen = keyed(case("v3", "idle", sends=[LOST, REFUSED], reads=["idle", "idle"]), "dispatch")
+
+    with pytest.raises(CommandUncertain, match="sent again, it was refused"):
+        seen.execute("dispatch")
+
+
+def test_recovery_sends_a_dispatch_with_a_key_again() -> None:
+    seen = keyed(left_open("v3", "idle", "dispatch", attempts=1, reads=["idle"], sends=["running"]), "dispatch")
+
+    assert seen.recover() == CommandResult("dispatch", "running", sent=True)
+
+
 # --- the version of the task ----------------------------------------------------------------------------
 
 

@@ -29,7 +29,7 @@ from lifecycle_adapters.emulator.shapes import Detail, FieldErrors, require_docu
 from lifecycle_adapters.emulator.task_store import EmulatedTask, TaskStore
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call
-from lifecycle_adapters.http.requests import ETAG, ID, ID_WITH_SLASHES
+from lifecycle_adapters.http.requests import ETAG, ID, ID_WITH_SLASHES, IDEMPOTENCY_KEY
 from lifecycle_adapters.http.responses import value_at
 
 NOT_AUTHENTICATED = "Not authenticated"
@@ -250,13 +250,26 @@ class Service:
         name = received.identity.call
         if name is None:
             raise _invalid("body", f"{self.binding.name} has no call with such a query or body")
-        if name == "create":
-            return self._create(received, given.get("body"))
         if name == "list":
             return self._list(request.query_params, given)
         if name in _READS:
             return self._shown(name, self._find(received))
-        return self._command(received, name, given.get("body"), request.headers)
+        return self._once(received, name, given.get("body"), request.headers)
+
+    def _once(self, received: ReceivedCall, name: str, body: Any, headers: Headers) -> Response:
+        """Return the response to a create or a command, which is carried out once for each idempotency key."""
+        task_id = received.identity.task_id
+        key = value_in(IDEMPOTENCY_KEY, self._calls[name], headers, received.body)
+        place = (self.binding.name, name, task_id, key)
+        earlier = None if key is None else self._store.responses.get(place)
+        if isinstance(earlier, Response):
+            if task_id is not None:
+                self._look_up(received, task_id)
+            return earlier
+        response = self._create(received, body) if name == "create" else self._command(received, name, body, headers)
+        if key is not None and response.status_code < 400:
+            self._store.responses[place] = response
+        return response
 
     def _create(self, received: ReceivedCall, body: Any) -> Response:
         fields = self._fields(self.binding.create, received.body)

@@ -164,7 +164,8 @@ class TaskStore:
     """The tasks of one emulator.
 
     `pace_s` is the number of seconds that a task stays in each state before its script's next event; with None no
-    task runs its script. Raises ValueError if the pace is negative or not finite.
+    task runs its script. `responses` are those to successful requests with an idempotency key, by API, call, task and
+    key. Raises ValueError if the pace is negative or not finite.
     """
 
     def __init__(self, *, clock: EmulatedClock, pace_s: float | None) -> None:
@@ -173,6 +174,7 @@ class TaskStore:
         self.clock = clock
         self.pace_s = pace_s
         self.observer: Observer | None = None
+        self.responses: dict[tuple[str | None, ...], Any] = {}
         self._tasks: dict[str, EmulatedTask] = {}
 
     def add(
@@ -259,8 +261,9 @@ class TaskStore:
         self._schedule(task)
 
     def reset(self) -> None:
-        """Remove every task."""
+        """Remove every task and every remembered response."""
         self._tasks.clear()
+        self.responses.clear()
 
     def _newest_first(self, api: str | None) -> Iterator[EmulatedTask]:
         for task in reversed(self._tasks.values()):

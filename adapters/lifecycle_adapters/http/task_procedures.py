@@ -180,7 +180,8 @@ class TaskProcedures(Generic[S, E]):
             task=self.task_id,
             proved_by_read=proved_by_read,
             may_report=self._may_report,
-            with_etag=frozenset(command for command, call in self.binding.commands.items() if call.has_etag()),
+            with_etag=frozenset(name for name, call in self.binding.commands.items() if call.has_etag()),
+            with_key=frozenset(name for name, call in self.binding.commands.items() if call.has_idempotency_key()),
         )
 
     @cached_property
