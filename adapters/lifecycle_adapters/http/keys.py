@@ -24,11 +24,62 @@ except ImportError:
     raise MissingExtra("http", needed_by="the HTTP client") from None
 
 
-KeyFunction = Callable[[], str]
-"""A function that returns the key. It is called before each request, by several threads if they share the client."""
-AsyncKeyFunction = Callable[[], str | Awaitable[str]]
+KeyFunction = Callable[[], str] | Callable[[str | None], str]
+"""A function that returns the key. It is called before each request, by several threads if they share the client.
+
+If it needs an argument, that is the key that the service refused with a 401, until the function returns another one;
+otherwise None. A function that keeps a key replaces it if it is the refused one, and so replaces each key once,
+whichever thread asks.
+"""
+AsyncKeyFunction = Callable[[], str | Awaitable[str]] | Callable[[str | None], str | Awaitable[str]]
 """The same for an asynchronous client: it may be a coroutine function, and is called in the event loop."""
-Key = SecretStr | AsyncKeyFunction
+
+
+class KeySource:
+    """A function that returns the key, and the key that it is to replace, if there is one.
+
+    Raises:
+        TypeError: the function needs more than one argument.
+    """
+
+    def __init__(self, function: AsyncKeyFunction) -> None:
+        self._function: Any = function
+        self._takes_refused = _takes_refused(function)
+        self._refused: SecretStr | None = None
+
+    def call(self) -> Any:
+        """Call the function, and return what it returns."""
+        if not self._takes_refused:
+            return self._function()
+        refused = self._refused
+        return self._function(None if refused is None else refused.get_secret_value())
+
+    def note_returned(self, key: SecretStr) -> None:
+        """Note the key of the next request: one that was refused is replaced by any other."""
+        if self._refused != key:
+            self._refused = None
+
+    def note_refused(self, key: SecretStr) -> None:
+        """Note that the service refused a key."""
+        self._refused = key
+
+
+def _takes_refused(function: AsyncKeyFunction) -> bool:
+    """Return whether a function needs the key that was refused; one that has defaults for all arguments does not."""
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # some functions that are built in do not show their parameters
+        return False
+    for arguments in ((), (None,)):
+        try:
+            signature.bind(*arguments)
+        except TypeError:
+            continue
+        return bool(arguments)
+    raise TypeError("api_key must be a function without arguments, or with one: the key that was refused, or None")
+
+
+Key = SecretStr | KeySource
 """What a client has: the key, or the function that returns it."""
 
 
@@ -53,33 +104,35 @@ class NoKeyReturned(RuntimeError):
 
 def sealed(api_key: str | AsyncKeyFunction | None) -> Key | None:
     """Return a key as it may stand in a variable: an error report shows the variables of every frame."""
-    return api_key if api_key is None or callable(api_key) else SecretStr(api_key)
+    if api_key is None:
+        return None
+    return KeySource(api_key) if callable(api_key) else SecretStr(api_key)
 
 
-def returned_key(function: AsyncKeyFunction) -> SecretStr:
+def returned_key(source: KeySource) -> SecretStr:
     """Call the function, and return its key. Raises NoKeyReturned, which holds nothing of what the function raised."""
     found: Any = None
     failure: NoKeyReturned | None = None
     try:
-        found = function()
+        found = source.call()
     except Exception as error:  # noqa: BLE001 (whatever a caller's function raises)
         failure = _failure(error)
     if inspect.iscoroutine(found):
         found.close()  # otherwise Python would warn that it was never awaited
-    return _usable(found, failure)
+    return _usable(found, failure, source)
 
 
-async def awaited_key(function: AsyncKeyFunction) -> SecretStr:
+async def awaited_key(source: KeySource) -> SecretStr:
     """As `returned_key`, of a function that may be a coroutine function."""
     found: Any = None
     failure: NoKeyReturned | None = None
     try:
-        found = function()
+        found = source.call()
         if inspect.isawaitable(found):
             found = await found
     except Exception as error:  # noqa: BLE001 (whatever a caller's function raises)
         failure = _failure(error)
-    return _usable(found, failure)
+    return _usable(found, failure, source)
 
 
 def _failure(error: Exception) -> NoKeyReturned:
@@ -91,13 +144,14 @@ def _failure(error: Exception) -> NoKeyReturned:
     )
 
 
-def _usable(found: Any, failure: NoKeyReturned | None) -> SecretStr:
+def _usable(found: Any, failure: NoKeyReturned | None, source: KeySource) -> SecretStr:
     if failure is not None:
         raise failure
     key = SecretStr(found)
     refuse = _examined(key)
     if refuse is not None:
         raise NoKeyReturned(f"returned none that can be sent: {getattr(refuse, 'why', refuse)}", may_pass=False)
+    source.note_returned(key)
     return key
 
 

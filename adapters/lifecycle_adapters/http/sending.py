@@ -29,7 +29,7 @@ from lifecycle_adapters.http.http_errors import (
     Unauthorized,
 )
 from lifecycle_adapters.http.interpreter import HttpCall
-from lifecycle_adapters.http.keys import Key, NoKeyReturned, is_this_machine
+from lifecycle_adapters.http.keys import Key, KeySource, NoKeyReturned, is_this_machine
 from lifecycle_adapters.http.limits import Body, ResponseTooLarge, Until
 from lifecycle_adapters.http.redaction import Redactor
 from lifecycle_adapters.http.timing import SteadyClock, Timing
@@ -90,7 +90,7 @@ class Sender:
     def __init__(self, *, base_url: str, api_key: Key, timing: Timing) -> None:
         self._api_key = api_key
         self._redactor = Redactor()
-        self._asks_for_keys = not isinstance(api_key, SecretStr)
+        self._asks_for_keys = isinstance(api_key, KeySource)
         if isinstance(api_key, SecretStr):
             self._redactor.add(api_key)
         # HTTP_PROXY and its like are followed, except to this machine: no proxy leads there, and it would get the key.
@@ -148,6 +148,8 @@ class Sender:
             )
         if isinstance(response, Denied) and isinstance(response.error, Unauthorized):
             response = replace(response, is_renewable=self._asks_for_keys)
+            if isinstance(self._api_key, KeySource) and sending.key is not None:
+                self._api_key.note_refused(sending.key)
         facts = {"method": request.method, "path": request.path, "response": type(response).__name__}
         content = response.error if isinstance(response, Failure) else response.status
         _log.debug("a request was made", extra={**facts, "status_or_error": None if content is None else str(content)})

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import count
+from threading import Lock
 from traceback import walk_tb
 from typing import Any, cast
 
@@ -128,6 +131,132 @@ def test_a_create_that_is_denied_is_attempted_again_once(connect: Connect, serve
     with pytest.raises(Unauthorized):
         connect("v1", denying.base_url, api_key=Tokens()).create("milk")
     assert len(denying.seen) == 2
+
+
+# --- what it is told -----------------------------------------------------------------------------------------
+
+
+class Keeper:
+    """Keeps a token, and fetches another one only if the service has refused that one."""
+
+    def __init__(self) -> None:
+        self.told: list[str | None] = []
+        self.token = "token-number-1"
+        self.fetched = 1
+        self.turn = Lock()
+
+    def __call__(self, refused: str | None) -> str:
+        with self.turn:
+            self.told.append(refused)
+            if refused == self.token:
+                self.fetched += 1
+                self.token = f"token-number-{self.fetched}"
+            return self.token
+
+    async def later(self, refused: str | None) -> str:
+        await asyncio.sleep(0)
+        return self(refused)
+
+
+def test_a_function_with_an_argument_is_given_the_key_that_was_refused(connect: Connect, serve: Serve) -> None:
+    keeper = Keeper()
+    service = Service("token-number-1")
+    task = connect("v1", serve(service).base_url, api_key=keeper).task("t")
+    assert task.status() == "running"
+    service.accepted = ("token-number-2",)
+    assert task.status() == "running"
+    assert task.pause().state == "paused"
+    assert keeper.told == [None, None, "token-number-1", None, None]
+    assert keeper.fetched == 2
+
+
+def test_a_refused_key_that_is_returned_again_is_given_again(connect: Connect, serve: Serve) -> None:
+    told: list[str | None] = []
+
+    def function(refused: str | None) -> str:
+        told.append(refused)
+        return "the-only-key"
+
+    task = connect("v1", serve(Service()).base_url, api_key=function).task("t")
+    for _ in range(2):
+        with pytest.raises(Unauthorized):
+            task.status()
+    assert told == [None, "the-only-key", "the-only-key", "the-only-key"]
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+def test_another_refusal_is_not_about_the_key(connect: Connect, serve: Serve, status: int) -> None:
+    keeper = Keeper()
+    server = serve(lambda _: Reply(status=status))
+    with pytest.raises(LifecycleError):
+        connect("v1", server.base_url, api_key=keeper).task("t").status()
+    assert set(keeper.told) == {None}
+
+
+def test_a_coroutine_function_with_an_argument_is_given_the_key_that_was_refused(serve: Serve) -> None:
+    keeper = Keeper()
+    server = serve(Service("token-number-2"))
+
+    async def read() -> str:
+        async with AsyncClient("v1", api_key=keeper.later, base_url=server.base_url, timing=QUICK) as client:
+            return str(await client.task("t").status())
+
+    assert asyncio.run(read()) == "running"
+    assert keeper.told == [None, "token-number-1"]
+
+
+def test_threads_whose_key_is_refused_replace_it_once(serve: Serve) -> None:
+    keeper = Keeper()
+    server = serve(Service("token-number-2"))
+    with (
+        Client("v1", api_key=keeper, base_url=server.base_url, timing=QUICK) as client,
+        ThreadPoolExecutor(8) as threads,
+    ):
+        reads = [client.task(f"t{number}").status for number in range(8)]
+        states = [each.result() for each in [threads.submit(read) for read in reads]]
+    assert (states, keeper.fetched) == (["running"] * 8, 2)
+
+
+def key_for(scope: str = "all") -> str:
+    return f"key-for-{scope}"
+
+
+def key_for_several(*scopes: str) -> str:
+    return f"key-for-{' '.join(scopes) or 'all'}"
+
+
+@pytest.mark.parametrize("function", [key_for, key_for_several, partial(key_for, "all"), partial(str, "key-for-all")])
+def test_a_function_that_needs_no_argument_is_given_none(connect: Connect, serve: Serve, function: Any) -> None:
+    server = serve(Service())
+    with pytest.raises(Unauthorized):
+        connect("v1", server.base_url, api_key=function).task("t").status()
+    assert sent_tokens(server.seen) == ["key-for-all"] * 2
+
+
+def key_for_two(refused: str | None, scope: str) -> str:
+    return f"{refused} {scope}"
+
+
+def key_by_name(*, refused: str | None) -> str:
+    return str(refused)
+
+
+@pytest.mark.parametrize("function", [key_for_two, key_by_name])
+def test_a_function_that_needs_something_else_is_refused(connect: Connect, function: Any) -> None:
+    with pytest.raises(TypeError, match="without arguments, or with one: the key that was refused"):
+        connect("v1", "http://127.0.0.1:1", api_key=function)
+
+
+def test_what_a_function_raises_shows_no_refused_key(connect: Connect, serve: Serve) -> None:
+    def function(refused: str | None) -> str:
+        if refused is not None:
+            raise ValueError(f"cannot replace {refused}")
+        return HELD_BACK
+
+    with pytest.raises(KeyUnavailable) as raised:
+        connect("v1", serve(Service()).base_url, api_key=function).task("t").status()
+    assert HELD_BACK not in everything_said_by(raised.value)
+    assert "raised ValueError (test_key_functions.py:" in str(raised.value)
 
 
 def test_a_key_that_is_given_is_not_sent_again_after_a_401(connect: Connect, serve: Serve) -> None:
