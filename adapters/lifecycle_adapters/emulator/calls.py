@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
@@ -33,13 +33,14 @@ class Identity:
     """The API, the call and the task of a request.
 
     `api` is the name of a binding; `call` is create, status, details, list, or a command, and None if the API has no
-    such call; `task_id` is unchanged from the request.
+    such call; `task_id` is unchanged from the request. `parameters` are those in the path beside it, by their names.
     """
 
     api: str
     call: str | None = None
     command: str | None = None
     task_id: str | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Calls:
         if len(self._bindings) < len(self.bindings):
             raise ValueError("two services have the same name: give each an emulator of its own")
         longest_first = sorted(self.bindings, key=lambda binding: -len(binding.base_path))
-        self._starts = [(_pattern(binding.base_path + "/", _SEGMENT), binding.name) for binding in longest_first]
+        self._starts = [(_path_pattern(binding.base_path + "/"), binding.name) for binding in longest_first]
         known = [each for binding in bindings for each in _calls_of(binding)]
         _require_distinct(known)
         self._known: dict[str, list[_KnownCall]] = {}
@@ -107,11 +108,12 @@ class Calls:
                 continue
             if parameters is None:
                 parameters = dict(parse_qsl(query, keep_blank_values=True)) if query else {}
-            ids = set(at.groupdict().values())
+            named = at.groupdict()
+            ids = {named.pop("id")} if "id" in named else set[str]()
             fits = _fits(known.query, parameters, ids) and (not known.body or _fits(known.body, body, ids))
             if fits and len(ids) < 2:
                 command = known.name if known.is_command else None
-                return Identity(known.api, known.name, command, next(iter(ids), None))
+                return Identity(known.api, known.name, command, next(iter(ids), None), named)
         return Identity(api)
 
     def commands(self, api: str | None = None) -> list[str]:
@@ -163,7 +165,7 @@ def _calls_of(binding: HttpBinding[Any, Any]) -> Iterator[_KnownCall]:
     for name, call in named_calls(binding).items():
         query, body = dict(call.query), dict(call.body or {})
         rank = len(query) + sum(1 for _ in _values(body)), len(_PLACEHOLDER.sub("", call.path))
-        path = _pattern(binding.base_path + call.path, _SEGMENT)
+        path = _path_pattern(binding.base_path + call.path)
         yield _KnownCall(binding.name, name, call, name in binding.commands, path, query, body, rank)
 
 
@@ -208,12 +210,27 @@ def _fits(template: Any, given: Any, ids: set[str]) -> bool:
 def _pattern(template: str, value: str) -> re.Pattern[str]:
     """Return the pattern of a template's text: the task's id is the group `id`, every other placeholder any value."""
     parts = _PLACEHOLDER.split(template)
-    first = next((number for number, part in enumerate(parts) if part in (ID, ID_WITH_SLASHES)), -1)
+    first = next((number for number, part in enumerate(parts) if part == ID), -1)
     patterns = (
         re.escape(part) if not number % 2
-        else f"(?P<id>{_SEGMENTS if part == ID_WITH_SLASHES else value})" if number == first
-        else "(?P=id)" if part in (ID, ID_WITH_SLASHES)
+        else f"(?P<id>{value})" if number == first
+        else "(?P=id)" if part == ID
         else value
         for number, part in enumerate(parts)
     )  # fmt: skip
+    return re.compile("".join(patterns))
+
+
+def _path_pattern(template: str) -> re.Pattern[str]:
+    """Return the pattern of a path: the task's id is the group `id`, every parameter the group of its name."""
+    patterns, seen = list[str](), set[str]()
+    for number, part in enumerate(_PLACEHOLDER.split(template)):
+        name = part.strip("{+}")
+        if not number % 2:
+            patterns.append(re.escape(part))
+        elif name in seen:
+            patterns.append(f"(?P={name})")
+        else:
+            seen.add(name)
+            patterns.append(f"(?P<{name}>{_SEGMENTS if part == ID_WITH_SLASHES else _SEGMENT})")
     return re.compile("".join(patterns))

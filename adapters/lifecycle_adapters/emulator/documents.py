@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import dropwhile
 from typing import Any, cast
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.emulator.script import goal_of
@@ -17,6 +17,7 @@ from lifecycle_adapters.emulator.shapes import moment
 from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
 from lifecycle_adapters.http.binding import HttpBinding, placed
 from lifecycle_adapters.http.call import Call
+from lifecycle_adapters.http.requests import filled_text
 from lifecycle_adapters.http.responses import value_at
 
 PRICE_USD = "0.0120"
@@ -82,10 +83,18 @@ class Documents:
         shown = self._statuses[task.state]
         return placed({}, create.status_field, shown) if create.status_field else shown
 
-    def page(self, tasks: Sequence[EmulatedTask], clock: EmulatedClock, query: Mapping[str, str], size: int) -> Any:
+    def page(
+        self,
+        tasks: Sequence[EmulatedTask],
+        clock: EmulatedClock,
+        query: Mapping[str, str],
+        size: int,
+        parameters: Mapping[str, str],
+    ) -> Any:
         """Return one page of tasks, newest first; `query` names the page as the binding says.
 
-        Raises ValueError if the page's number is none. The URL of a next page is a path with a query.
+        Raises ValueError if the page's number is none. The URL of a next page is a path, in which the parameters
+        stand, with a query.
         """
         binding, listing = self._binding, self._binding.listing
         assert listing is not None, "only a service with a list has a call of it"
@@ -111,7 +120,8 @@ class Documents:
         if listing.next_field is not None:
             following: str | None = shown[-1].id if has_more else None
             if following is not None and listing.pages == "urls":
-                path = binding.base_path + listing.call.path
+                values = {f"{{{name}}}": quote(text, safe="") for name, text in parameters.items()}
+                path = filled_text(binding.base_path + listing.call.path, values)
                 following = f"{path}?{urlencode({**query, _CURSOR: following})}"
             document = placed(document, listing.next_field, following)
         return document

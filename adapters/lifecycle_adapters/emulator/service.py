@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from inspect import Parameter, Signature
 from typing import Any, cast
+from urllib.parse import quote
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -29,7 +30,7 @@ from lifecycle_adapters.emulator.shapes import Detail, FieldErrors, require_docu
 from lifecycle_adapters.emulator.task_store import EmulatedTask, TaskStore
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call
-from lifecycle_adapters.http.requests import ETAG, ID, ID_WITH_SLASHES, IDEMPOTENCY_KEY
+from lifecycle_adapters.http.requests import ETAG, ID, ID_WITH_SLASHES, IDEMPOTENCY_KEY, parameters_of
 from lifecycle_adapters.http.responses import value_at
 
 NOT_AUTHENTICATED = "Not authenticated"
@@ -196,13 +197,14 @@ class Service:
         types |= operation.query
         if operation.body is not None:
             types["body"] = (operation.body, operation.default)
+        named = parameters_of(self.binding.base_path + call.path)
 
         async def endpoint(**given: Any) -> Response:
-            return await respond(**given)
+            return await respond(**{name: value for name, value in given.items() if name not in named})
 
         parameters = [
             Parameter(name, Parameter.KEYWORD_ONLY, annotation=kind, default=default)
-            for name, (kind, default) in types.items()
+            for name, (kind, default) in (dict.fromkeys(named, (str, Parameter.empty)) | types).items()
         ]
         vars(endpoint)["__signature__"] = Signature(parameters)
         return endpoint
@@ -251,7 +253,7 @@ class Service:
         if name is None:
             raise _invalid("body", f"{self.binding.name} has no call with such a query or body")
         if name == "list":
-            return self._list(request.query_params, given)
+            return self._list(received.identity.parameters, request.query_params, given)
         if name in _READS:
             return self._shown(name, self._find(received))
         return self._once(received, name, given.get("body"), request.headers)
@@ -260,7 +262,7 @@ class Service:
         """Return the response to a create or a command, which is carried out once for each idempotency key."""
         task_id = received.identity.task_id
         key = value_in(IDEMPOTENCY_KEY, self._calls[name], headers, received.body)
-        place = (self.binding.name, name, task_id, key)
+        place = (self.binding.name, name, received.entry.path, task_id, key)
         earlier = None if key is None else self._store.responses.get(place)
         if isinstance(earlier, Response):
             if task_id is not None:
@@ -278,7 +280,7 @@ class Service:
         plan = NewTask(given=fields, parent=self._session()) if new is None else new(body, self._store)
         if isinstance(plan, Refusal):
             return JSONResponse(plan.document, plan.status_code)
-        task = self.add(plan, script)
+        task = self.add(plan, script, received.identity.parameters)
         received.entry.task, received.entry.state_after = task.id, str(task.state)
         if self.profile.created is not None:
             view = self.profile.created(task, self._store.clock)
@@ -286,15 +288,20 @@ class Service:
         document, code = self._documents.created(task, self._store.clock), self._created_code()
         response = Response(None, code) if document is None else JSONResponse(document, code)
         if (header := self.binding.create.id_header) is not None:
-            response.headers[header] = f"{self.binding.base_path}{self.binding.create.path}/{task.id}"
+            response.headers[header] = f"{quote(received.entry.path)}/{quote(task.id)}"
         return self._versioned(task, response)
 
-    def add(self, plan: NewTask, script: Sequence[str] | None = None) -> EmulatedTask:
-        """Create a task, and its session if that is to be created. `script` replaces the plan's."""
+    def add(
+        self, plan: NewTask, script: Sequence[str] | None = None, parameters: Mapping[str, str] | None = None
+    ) -> EmulatedTask:
+        """Create a task, and its session if that is to be created, under the same parameters.
+
+        `script` replaces the plan's.
+        """
         parent = plan.parent
         if isinstance(parent, NewTask):
             assert self.companion is not None, "only a task of a service with sessions has one"
-            parent = self.companion.add(parent)
+            parent = self.companion.add(parent, parameters=parameters)
         return self._store.add(
             task_id=self.profile.new_id(),
             api=self.binding.name,
@@ -304,17 +311,19 @@ class Service:
             parent=parent,
             ends_children_by=plan.ends_children_by,
             after_children=plan.after_children,
+            parameters=parameters,
         )
 
     def _session(self) -> NewTask | None:
         return None if self.companion is None else NewTask(given={}, script=())
 
-    def _list(self, query: Mapping[str, str], given: Mapping[str, Any]) -> Response:
-        tasks, clock = self._store.tasks(self.binding.name), self._store.clock
+    def _list(self, parameters: Mapping[str, str], query: Mapping[str, str], given: Mapping[str, Any]) -> Response:
+        tasks = [task for task in self._store.tasks(self.binding.name) if task.is_at(parameters)]
+        clock = self._store.clock
         if self.profile.listed is not None:
             return JSONResponse(self.profile.listed(tasks, clock, **given))
         try:
-            return JSONResponse(self._documents.page(tasks, clock, query, self.profile.page_size))
+            return JSONResponse(self._documents.page(tasks, clock, query, self.profile.page_size, parameters))
         except ValueError as error:
             raise _invalid("query", str(error)) from error
 
@@ -399,6 +408,8 @@ class Service:
 
     def _look_up(self, received: ReceivedCall, task_id: str) -> EmulatedTask | None:
         task = self._store.find(task_id, api=self.binding.name)
+        if task is not None and not task.is_at(received.identity.parameters):
+            return None
         if task is not None:
             received.entry.task = task.id
             received.entry.state_before = received.entry.state_after = str(task.state)

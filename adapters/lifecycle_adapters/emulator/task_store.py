@@ -77,8 +77,9 @@ class TakenTransition:
 class EmulatedTask:
     """A task, a run or a session: anything with its own lifecycle.
 
-    `api` is the name of its binding, `given` holds the fields of its create call. `own_script` holds the remote events
-    that it will still take by itself, in order; with None they are those of `default_script`. `parent` is the session
+    `api` is the name of its binding, `given` holds the fields of its create call, `parameters` what stood in
+    that call's path: a task is found only under paths that agree with them. `own_script` holds the remote events that
+    it will still take by itself, in order; with None they are those of `default_script`. `parent` is the session
     that it runs in. A session's `children` are its tasks; when the session ends, they take the event
     `ends_children_by`, none if it is "". With `after_children` the script runs only once the session had children and
     all of them ended.
@@ -93,6 +94,7 @@ class EmulatedTask:
     parent: EmulatedTask | None = None
     ends_children_by: str = ""
     after_children: bool = False
+    parameters: Mapping[str, str] = field(default_factory=dict[str, str])
     children: list[EmulatedTask] = field(default_factory=list["EmulatedTask"])
     transitions: list[TakenTransition] = field(default_factory=list[TakenTransition])
     state: str = field(init=False)
@@ -107,6 +109,10 @@ class EmulatedTask:
     def state_since_s(self) -> float:
         """The time at which it entered its state, in seconds since the start."""
         return self.transitions[-1].at_s if self.transitions else self.created_s
+
+    def is_at(self, parameters: Mapping[str, str]) -> bool:
+        """Return whether it was created under a path that agrees with these parameters."""
+        return all(self.parameters.get(name, value) == value for name, value in parameters.items())
 
     @property
     def etag(self) -> str:
@@ -188,6 +194,7 @@ class TaskStore:
         parent: EmulatedTask | None = None,
         ends_children_by: str = "",
         after_children: bool = False,
+        parameters: Mapping[str, str] | None = None,
     ) -> EmulatedTask:
         """Create a task in the initial state of its lifecycle.
 
@@ -200,6 +207,7 @@ class TaskStore:
             parent: the session that it runs in.
             ends_children_by: the event that its children take when it ends, "" for none.
             after_children: if true, its script runs only once it had children and all of them ended.
+            parameters: what stood in the path of its create call, by name; None for nothing.
         """
         task = EmulatedTask(
             id=task_id,
@@ -211,6 +219,7 @@ class TaskStore:
             parent=parent,
             ends_children_by=ends_children_by,
             after_children=after_children,
+            parameters=parameters or {},
         )
         self._tasks[task.id] = task
         if self.observer is not None:
