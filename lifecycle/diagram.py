@@ -37,7 +37,8 @@ class Mark(StrEnum):
     """A property of a state that a picture shows."""
 
     INITIAL = "initial"
-    SETTLED = "settled"  # and not final: every final state is settled
+    SETTLED = "settled"  # and neither reopenable nor final: those are settled, too
+    REOPENABLE = "reopenable"
     FINAL = "final"
     CURRENT = "current"
 
@@ -99,6 +100,7 @@ _LEGEND: dict[Origin | Mark, str] = {
     Origin.REMOTE: "the service does it by itself",
     Mark.INITIAL: "every task begins here",
     Mark.SETTLED: "no work is being done",
+    Mark.REOPENABLE: "over, until a command begins it again",
     Mark.FINAL: "nothing follows",
     Mark.CURRENT: "the task is here",
 }
@@ -121,7 +123,8 @@ def diagram_of(declaration: Declaration[S, E], current: S | None = None) -> Diag
 def _marks(state: State[S], current: S | None) -> tuple[Mark, ...]:
     marked = {
         Mark.INITIAL: state.initial,
-        Mark.SETTLED: (state.settled or state.reopenable) and not state.final,
+        Mark.SETTLED: state.settled and not (state.reopenable or state.final),
+        Mark.REOPENABLE: state.reopenable,
         Mark.FINAL: state.final,
         Mark.CURRENT: state.name == current,
     }
@@ -166,6 +169,7 @@ def _paint(node: Node) -> tuple[Colour, Colour]:
 
 _PAINT: dict[Mark, tuple[Colour, Colour]] = {
     Mark.SETTLED: (Colour.SETTLED_FILL, Colour.SETTLED_BORDER),
+    Mark.REOPENABLE: (Colour.FINAL_FILL, Colour.SETTLED_BORDER),
     Mark.FINAL: (Colour.FINAL_FILL, Colour.BORDER),
     Mark.CURRENT: (Colour.CURRENT_FILL, Colour.CURRENT_BORDER),
 }
@@ -197,12 +201,14 @@ _MERMAID_LOOKS: dict[Origin | Mark, str] = {
     Origin.REMOTE: "dotted line",
     Mark.INITIAL: "dot",
     Mark.SETTLED: "round ends",
+    Mark.REOPENABLE: "dashed border",
     Mark.FINAL: "double sides",
     Mark.CURRENT: "thick border",
 }
 _MERMAID_STYLES = f"""\
     classDef default fill:{Colour.FILL},stroke:{Colour.BORDER},color:{Colour.INK}
     classDef settled fill:{Colour.SETTLED_FILL},stroke:{Colour.SETTLED_BORDER}
+    classDef reopenable fill:{Colour.FINAL_FILL},stroke:{Colour.SETTLED_BORDER},stroke-dasharray:6 4
     classDef final fill:{Colour.FINAL_FILL}
     classDef current fill:{Colour.CURRENT_FILL},stroke:{Colour.CURRENT_BORDER},stroke-width:4px
     classDef dot fill:{Colour.REMOTE},stroke:{Colour.REMOTE}
@@ -245,7 +251,7 @@ def _mermaid_label(line: _Line) -> str:
 
 
 def _mermaid_classes(picture: Diagram) -> Iterator[str]:
-    for mark in (Mark.SETTLED, Mark.FINAL, Mark.CURRENT):
+    for mark in (Mark.SETTLED, Mark.REOPENABLE, Mark.FINAL, Mark.CURRENT):
         if states := _marked(picture, mark):
             yield f"    class {','.join(states)} {mark}"
 
@@ -267,6 +273,7 @@ _DOT_HEAD = f"""\
 _DOT_MARKS: dict[Mark, str] = {
     Mark.INITIAL: "",  # has an arrow from the node `initial`
     Mark.SETTLED: ", shape=ellipse",
+    Mark.REOPENABLE: ', style="rounded,filled,dashed"',
     Mark.FINAL: ", peripheries=2",
     Mark.CURRENT: ", penwidth=4",
 }
@@ -292,6 +299,9 @@ _DOT_SAMPLES: dict[Origin | Mark, str] = {
     ),
     Mark.SETTLED: _dot_sample(
         f'width="30" height="16" style="rounded" color="{Colour.SETTLED_BORDER}" bgcolor="{Colour.SETTLED_FILL}"'
+    ),
+    Mark.REOPENABLE: _dot_sample(
+        f'width="30" height="16" style="rounded,dashed" color="{Colour.SETTLED_BORDER}" bgcolor="{Colour.FINAL_FILL}"'
     ),
     Mark.FINAL: _dot_sample(
         f'width="30" height="16" style="rounded" color="{Colour.BORDER}"',
@@ -408,9 +418,11 @@ _PLANTUML_LOOKS: dict[Origin | Mark, str] = {
     Origin.REMOTE: "dashed line",
     Mark.INITIAL: "arrow from the dot",
     Mark.SETTLED: "dotted border",
+    Mark.REOPENABLE: "dashed border",
     Mark.FINAL: "arrow to the ring",
     Mark.CURRENT: "bold name",
 }
+_PLANTUML_BORDERS = {Mark.SETTLED: "[dotted]", Mark.REOPENABLE: "[dashed]"}
 
 
 def to_plantuml(picture: Diagram) -> str:
@@ -442,7 +454,7 @@ def _plantuml_label(node: Node) -> str:
 
 def _plantuml_colours(node: Node) -> str:
     fill, border = _paint(node)
-    line = "[dotted]" if Mark.SETTLED in node.marks else ""
+    line = "".join(look for mark, look in _PLANTUML_BORDERS.items() if mark in node.marks)
     return f"{fill} ##{line}{border.removeprefix('#')}"
 
 

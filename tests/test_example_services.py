@@ -13,6 +13,8 @@ from github_run import status_of as status_of_run
 from google_operation import status_of as status_of_operation
 from kubernetes_job import status_of as status_of_job
 
+from lifecycle import Lifecycle
+from lifecycle.diagram import RENDERERS, Format, Mark
 from lifecycle_adapters.http import Client, HttpBinding
 from tests.adapters.http.scripted import Reply, ScriptedServer, Seen
 from tests.support.examples import EXAMPLES, filled
@@ -133,6 +135,16 @@ def test_task_is_created_followed_and_cancelled(name: str) -> None:
         assert made.send("cancel").state == state
         if binding.listing is not None:
             assert [(each.id, each.state) for each in client.list()] == [("7", state)]
+
+
+@pytest.mark.parametrize("form", Format)
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_pictures_mark_the_states_that_can_be_reopened(name: str, form: Format) -> None:
+    lifecycle: Lifecycle[str, str] = EXAMPLES[name].lifecycle
+    marked = [node.name for node in lifecycle.diagram().nodes if Mark.REOPENABLE in node.marks]
+    assert marked == [state.name for state in lifecycle.states if state.reopenable]
+    assert (len(marked) == 9) is (name == "github-run")
+    assert ("begins it again" in RENDERERS[form](lifecycle.diagram())) is (name == "github-run")
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,29 @@ from lifecycle.testing import lifecycles
 
 Row = tuple[str, str, str, str]  # source, event, target, origin
 
+BUILD: Lifecycle[str, str] = Lifecycle(
+    name="build",
+    citation="none: every mark and origin occurs here",
+    states=(
+        State("waiting", initial=True),
+        State("held", settled=True),
+        State("done", reopenable=True),
+        State("gone", final=True),
+    ),
+    events=(
+        Event("rerun", Origin.CALLER, idempotent=False, proved_by_state=False),
+        Event("delete", Origin.CALLER),
+        *(Event(each, Origin.REMOTE) for each in ("hold", "release", "finish")),
+    ),
+    transitions=(
+        Transition("waiting", "hold", "held"),
+        Transition("held", "release", "waiting"),
+        Transition("waiting", "finish", "done"),
+        Transition("done", "rerun", "waiting"),
+        Transition("done", "delete", "gone"),
+    ),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Content:
@@ -177,6 +200,17 @@ def test_marks_are_the_properties_of_a_state() -> None:
     }
 
 
+def test_a_reopenable_state_is_not_marked_as_settled_too() -> None:
+    marks = {node.name: node.marks for node in BUILD.diagram(current="done").nodes}
+
+    assert marks == {
+        "waiting": (Mark.INITIAL,),
+        "held": (Mark.SETTLED,),
+        "done": (Mark.REOPENABLE, Mark.CURRENT),
+        "gone": (Mark.FINAL,),
+    }
+
+
 def test_a_current_state_must_be_declared() -> None:
     with pytest.raises(UnknownName, match="did you mean 'paused'"):
         get("v1").diagram(current="pausd")
@@ -184,7 +218,8 @@ def test_a_current_state_must_be_declared() -> None:
 
 def test_the_legend_lists_only_what_occurs() -> None:
     assert list(V1.diagram().legend) == [Origin.CALLER, Mark.INITIAL, Mark.FINAL]
-    assert list(V3.diagram(current=V3.initial).legend) == [*Origin, *Mark]
+    assert set(Mark) - V3.diagram(current=V3.initial).legend.keys() == {Mark.REOPENABLE}
+    assert list(BUILD.diagram(current="done").legend) == [*Origin, *Mark]
 
 
 # --- every format ------------------------------------------------------------------------------
@@ -203,10 +238,18 @@ def test_edges_are_the_rows_of_any_table(form: Format, lifecycle: Lifecycle[str,
 
 @pytest.mark.parametrize("form", Format)
 def test_each_picture_explains_itself(declared: Lifecycle[str, str], form: Format) -> None:
-    picture = declared.diagram(current=declared.initial)
+    assert_explained(declared.diagram(current=declared.initial), form)
+
+
+@pytest.mark.parametrize("form", Format)
+def test_a_picture_with_every_mark_explains_itself(form: Format) -> None:
+    assert_explained(BUILD.diagram(current="done"), form)
+
+
+def assert_explained(picture: Diagram, form: Format) -> None:
     text = RENDERERS[form](picture)
 
-    for kind, meaning in V3.diagram(current=V3.initial).legend.items():
+    for kind, meaning in BUILD.diagram(current="done").legend.items():
         explained = re.search(rf"\b{kind}\W.*{meaning}", text) is not None
         assert explained == (kind in picture.legend)
 
@@ -234,6 +277,7 @@ SIGNS: dict[Format, dict[Mark | Origin, str]] = {
     Format.MERMAID: {
         Mark.INITIAL: 'initial((" ")) --> s0',
         Mark.SETTLED: 's0(["it"])',
+        Mark.REOPENABLE: "class s0 reopenable",
         Mark.FINAL: 's0[["it"]]',
         Mark.CURRENT: "class s0 current",
         Origin.CALLER: "s0 ==>",
@@ -242,6 +286,7 @@ SIGNS: dict[Format, dict[Mark | Origin, str]] = {
     Format.DOT: {
         Mark.INITIAL: "initial -> s0 ",
         Mark.SETTLED: "shape=ellipse",
+        Mark.REOPENABLE: 'style="rounded,filled,dashed"',
         Mark.FINAL: "peripheries=2",
         Mark.CURRENT: "penwidth=4",
         Origin.CALLER: "penwidth=2.2]",
@@ -250,6 +295,7 @@ SIGNS: dict[Format, dict[Mark | Origin, str]] = {
     Format.PLANTUML: {
         Mark.INITIAL: "[*] --> s0",
         Mark.SETTLED: "[dotted]",
+        Mark.REOPENABLE: "[dashed]",
         Mark.FINAL: "s0 --> [*]",
         Mark.CURRENT: "**it**",
         Origin.CALLER: ",bold]->",
@@ -258,6 +304,7 @@ SIGNS: dict[Format, dict[Mark | Origin, str]] = {
     Format.MARKDOWN: {
         Mark.INITIAL: "| initial |",
         Mark.SETTLED: "| settled |",
+        Mark.REOPENABLE: "| reopenable |",
         Mark.FINAL: "| final |",
         Mark.CURRENT: "| current |",
         Origin.CALLER: "| caller |",
@@ -283,7 +330,7 @@ def test_an_origin_shows_without_its_colour(form: Format, origin: Origin) -> Non
 
 
 @pytest.mark.parametrize("form", Format)
-@pytest.mark.parametrize("kind", [Mark.SETTLED, Mark.FINAL])
+@pytest.mark.parametrize("kind", [Mark.SETTLED, Mark.REOPENABLE, Mark.FINAL])
 def test_the_current_state_keeps_its_other_marks(form: Format, kind: Mark) -> None:
     text = picture_of(form, marks=(Mark.INITIAL, kind, Mark.CURRENT))
     signs = [SIGNS[form][mark].strip("| ") for mark in (Mark.INITIAL, kind, Mark.CURRENT)]
@@ -298,6 +345,10 @@ def picture_of(form: Format, *, marks: tuple[Mark, ...] = (), origin: Origin = O
 
 def test_the_class_of_the_current_state_has_a_thick_border() -> None:
     assert re.search(r"classDef current .*stroke-width:4px", picture_of(Format.MERMAID, marks=(Mark.CURRENT,)))
+
+
+def test_the_class_of_a_reopenable_state_has_a_dashed_border() -> None:
+    assert re.search(r"classDef reopenable .*stroke-dasharray", picture_of(Format.MERMAID, marks=(Mark.REOPENABLE,)))
 
 
 # --- no name can break a picture ---------------------------------------------------------------
