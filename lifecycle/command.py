@@ -99,7 +99,7 @@ from lifecycle.journal import (
     are_same_fields,
 )
 from lifecycle.lifecycle import Lifecycle
-from lifecycle.proof import Proof
+from lifecycle.proof import CommandProof
 from lifecycle.table import E, Origin, S, VerdictKind, quoted
 
 
@@ -223,7 +223,7 @@ class _Execution(Generic[S, E]):
         self.event = self.lifecycle.event(command)
         if self.event.origin is not Origin.CALLER:
             raise UnknownName("command", command, known=self.lifecycle.commands, where=self.lifecycle.name)
-        self.proof = Proof(
+        self.proof = CommandProof(
             lifecycle=self.lifecycle,
             command=command,
             by_read=command in procedure.proved_by_read,

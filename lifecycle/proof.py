@@ -20,7 +20,7 @@ from lifecycle.table import E, S
 
 
 @dataclass(frozen=True, kw_only=True)
-class Proof(Generic[S, E]):
+class CommandProof(Generic[S, E]):
     """What proves `command`. `by_read` is true if the service's binding names a read that does.
 
     `names_version` is true if its request names the version of the task that was read (If-Match).

@@ -215,6 +215,16 @@ def test_the_table_has_no_circles() -> None:
         assert all(entry not in allowed for entry, allowed in direction(top).items())
 
 
+def test_a_class_name_exists_once() -> None:
+    places: dict[str, list[str]] = {}
+    for module in MODULES:
+        for node in ast.walk(tree(module)):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(module)
+
+    assert {name: modules for name, modules in places.items() if len(modules) > 1} == {}
+
+
 # --- what is foreign ---------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from lifecycle import CATALOG, Event, Lifecycle, Origin, State, Transition, Transitions
-from lifecycle.proof import Proof
+from lifecycle.proof import CommandProof
 
 Declared = Lifecycle[str, str]
 
@@ -27,7 +27,7 @@ def reached(lifecycle: Declared, start: str, events: set[str]) -> set[str]:
 
 @pytest.mark.parametrize(("lifecycle", "command"), COMMANDS, ids=lambda each: getattr(each, "name", each))
 def test_proofs_are_what_the_rows_allow(lifecycle: Declared, command: str) -> None:
-    proof = Proof(lifecycle=lifecycle, command=command, by_read=False)
+    proof = CommandProof(lifecycle=lifecycle, command=command, by_read=False)
     events = {str(event.name) for event in lifecycle.events}
     remote = {str(event.name) for event in lifecycle.events if event.origin is Origin.REMOTE}
     rows = [row for row in lifecycle.transitions if row.event == command]
@@ -48,7 +48,7 @@ def test_proofs_are_what_the_rows_allow(lifecycle: Declared, command: str) -> No
 
 def test_another_outcome_proves_an_accepted_command_alone() -> None:
     v4 = CATALOG["v4"]
-    cancel = Proof(lifecycle=v4, command="cancel", by_read=False, may_report=frozenset({"completed"}))
+    cancel = CommandProof(lifecycle=v4, command="cancel", by_read=False, may_report=frozenset({"completed"}))
 
     assert cancel.is_other_outcome("completed", "running", was_accepted=True)
     assert not cancel.is_other_outcome("failed", "running", was_accepted=True)
@@ -60,9 +60,9 @@ def test_another_outcome_proves_an_accepted_command_alone() -> None:
 
 def test_the_kinds_of_proof() -> None:
     v3, v2 = CATALOG["v3-full"], CATALOG["v2-full"]
-    dispatch = Proof(lifecycle=v3, command="dispatch", by_read=False)
-    both = Proof(lifecycle=v2, command="stop_task_and_session", by_read=True)
-    stop = Proof(lifecycle=v3, command="stop", by_read=False)
+    dispatch = CommandProof(lifecycle=v3, command="dispatch", by_read=False)
+    both = CommandProof(lifecycle=v2, command="stop_task_and_session", by_read=True)
+    stop = CommandProof(lifecycle=v3, command="stop", by_read=False)
 
     assert [each.by_state for each in (dispatch, both, stop)] == [False, False, True]
     assert [each.by_response for each in (dispatch, both, stop)] == [True, False, False]
@@ -86,7 +86,7 @@ def test_a_reopenable_state_ends_the_commands_that_it_refuses() -> None:
             Transitions("*", "rerun", "building"),
         ],
     )
-    cancel, rerun = (Proof(lifecycle=build, command=each, by_read=False) for each in ("cancel", "rerun"))
+    cancel, rerun = (CommandProof(lifecycle=build, command=each, by_read=False) for each in ("cancel", "rerun"))
 
     assert [cancel.is_over_elsewhere(state, "building") for state in ("building", "done", "cancelled")] == [
         False, True, False,

@@ -11,12 +11,12 @@ from lifecycle import Lifecycle
 from lifecycle_adapters.cli.output import console, print_json, shown, table
 from lifecycle_adapters.logs.report import LogReport
 from lifecycle_adapters.logs.rules import MODES
-from lifecycle_adapters.logs.sections import Cell, Kind, Section, sections_of
+from lifecycle_adapters.logs.sections import Cell, CellKind, Section, sections_of
 from lifecycle_adapters.logs.units import count, counted, moment
 
 _WIDE = 100  # columns, which time spans of two units need
 _LONGEST = 60  # characters of an id or a status
-_STYLES = {Kind.BAD: "red", Kind.ABSENT: "dim"}
+_STYLES = {CellKind.BAD: "red", CellKind.ABSENT: "dim"}
 
 
 def print_report(report: LogReport, lifecycle: Lifecycle[str, str], *, as_json: bool) -> None:
@@ -82,9 +82,9 @@ def _table(section: Section, *, narrow: bool) -> Table:
 def _shown(cell: Cell, *, narrow: bool) -> Text:
     text = ", ".join(cell.texts)
     match cell.kind:
-        case Kind.NAME:
+        case CellKind.NAME:
             return Text(shown(text, longest=_LONGEST))
-        case Kind.SPAN if narrow:
+        case CellKind.SPAN if narrow:
             return _broken_span(text)
         case kind:
             return Text(shown(text), _STYLES.get(kind, ""))

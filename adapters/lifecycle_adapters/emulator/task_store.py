@@ -154,7 +154,7 @@ class EmulatedTask:
             self.own_script = self.own_script[self.own_script.index(event) + 1 :]
 
 
-class Observer(Protocol):
+class StoreObserver(Protocol):
     """A receiver of callbacks on every change of a store; it must not modify the store within a callback."""
 
     def changed(self, task: EmulatedTask) -> None:
@@ -179,7 +179,7 @@ class TaskStore:
             require_number(pace_s, "pace_s", at_least=0, less_than=inf)
         self.clock = clock
         self.pace_s = pace_s
-        self.observer: Observer | None = None
+        self.observer: StoreObserver | None = None
         self.responses: dict[tuple[str | None, ...], Any] = {}
         self._tasks: dict[str, EmulatedTask] = {}
 

@@ -29,7 +29,7 @@ _MEANINGS = {
 }
 
 
-class Kind(Enum):
+class CellKind(Enum):
     """What the text of a cell is."""
 
     PLAIN = auto()  # our own text, and numbers
@@ -45,7 +45,7 @@ class Cell(NamedTuple):
     """A cell: its texts (several only if they are names), what they are, and a note to be shown if there is room."""
 
     texts: tuple[str, ...]
-    kind: Kind = Kind.PLAIN
+    kind: CellKind = CellKind.PLAIN
     note: str = ""
 
 
@@ -135,7 +135,7 @@ def sections_of(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> Sections:
         broken=Section(
             "Not read", "not read to its end", "Files that could not be read to their end; what was read counts",
             ("File", "Because"), (),
-            tuple((Cell((file,), Kind.FILE), Cell((why,), Kind.REASON)) for file, why in report.broken.items()),
+            tuple((Cell((file,), CellKind.FILE), Cell((why,), CellKind.REASON)) for file, why in report.broken.items()),
         ),
     )  # fmt: skip
 
@@ -150,18 +150,18 @@ def _findings(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> Iterator[Row
 
 
 def _transition(observed: ObservedTransition) -> Row:
-    source = Cell(("the start",), Kind.ABSENT) if observed.source is None else _name(observed.source)
-    events = Cell(observed.events, Kind.NAME)
+    source = Cell(("the start",), CellKind.ABSENT) if observed.source is None else _name(observed.source)
+    events = Cell(observed.events, CellKind.NAME)
     if observed.source is not None and not observed.events:
-        events = Cell(("no transition",), Kind.ABSENT)
-    kind = Kind.BAD if observed.illegal else Kind.PLAIN
+        events = Cell(("no transition",), CellKind.ABSENT)
+    kind = CellKind.BAD if observed.illegal else CellKind.PLAIN
     illegal = Cell((count(observed.illegal),), kind), Cell((share(observed.illegal, observed.count),), kind)
     return source, _name(observed.target), events, _count(observed.count), *illegal
 
 
 def _time_in_state(time: TimeInState) -> Row:
     spans = (time.mean_s, time.p50_s, time.p95_s, time.p99_s, time.longest_s)
-    return _name(time.state), _count(time.count), *(Cell((duration(span),), Kind.SPAN) for span in spans)
+    return _name(time.state), _count(time.count), *(Cell((duration(span),), CellKind.SPAN) for span in spans)
 
 
 def _last_states(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> Iterator[Row]:
@@ -176,7 +176,7 @@ def _rest(lifecycle: Lifecycle[Any, Any], state: str) -> str:
 
 
 def _name(text: str) -> Cell:
-    return Cell((text,), Kind.NAME)
+    return Cell((text,), CellKind.NAME)
 
 
 def _plain(text: str) -> Cell:

@@ -10,7 +10,7 @@ import pytest
 from lifecycle import V1_FULL
 from lifecycle_adapters.logs import Files, LogReport, check_logs
 from lifecycle_adapters.logs.page import page
-from lifecycle_adapters.logs.sections import Cell, Kind, sections_of
+from lifecycle_adapters.logs.sections import Cell, CellKind, sections_of
 from tests.adapters.cli.commands import call
 from tests.adapters.logs.reports import DIRTY
 
@@ -39,9 +39,9 @@ def test_every_kind_of_finding_has_a_meaning() -> None:
 
 def test_what_is_illegal_or_absent_is_marked() -> None:
     ways = sections_of(DIRTY, V1_FULL).transitions.rows
-    assert ways[0][0] == Cell(("the start",), Kind.ABSENT)
-    assert {row[4].kind for row in ways} == {Kind.PLAIN, Kind.BAD}
-    assert all((row[4].kind is Kind.BAD) == (row[4].texts != ("0",)) for row in ways)
+    assert ways[0][0] == Cell(("the start",), CellKind.ABSENT)
+    assert {row[4].kind for row in ways} == {CellKind.PLAIN, CellKind.BAD}
+    assert all((row[4].kind is CellKind.BAD) == (row[4].texts != ("0",)) for row in ways)
 
 
 def test_the_terminal_and_the_page_show_every_cell(report: LogReport) -> None:

@@ -16,7 +16,7 @@ from lifecycle.effects import Load, Lost, Missing, RecordOutcome, Refused, Relea
 from lifecycle.errors import CommandUncertain, LifecycleError
 from lifecycle.journal import NO_CONTEXT, CommandOutcome, CommandRecord, RequestContext, TaskRecord
 from lifecycle.memory import MemoryTaskJournal
-from lifecycle.proof import Proof
+from lifecycle.proof import CommandProof
 from tests.lifecycle.drivers import TASK, Declared
 from tests.proofs.exploration.journals import Joined, Shared, join_memory
 from tests.proofs.exploration.oracle import Violation
@@ -51,7 +51,7 @@ class _Commanding(CommandProcedure[str, str]):
 class _Misled(Execution):
     """The execution of a command with another idea of what proves it."""
 
-    believes: type[Proof[str, str]]
+    believes: type[CommandProof[str, str]]
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
@@ -61,7 +61,7 @@ class _Misled(Execution):
 class EveryEndComesFirst(_Misled):
     """1. A final state counts as proof that the command did not take effect before."""
 
-    class believes(Proof[str, str]):  # noqa: N801
+    class believes(CommandProof[str, str]):  # noqa: N801
         """An end elsewhere is never the end of a task on which the command took effect."""
 
         def may_have_led_to(self, state: str) -> bool:  # noqa: ARG002 (whatever it is)
@@ -71,7 +71,7 @@ class EveryEndComesFirst(_Misled):
 class PastTheTargetIsDone(_Misled):
     """2. A state past the target proves the command, also if the task can be there without it."""
 
-    class believes(Proof[str, str]):  # noqa: N801
+    class believes(CommandProof[str, str]):  # noqa: N801
         """Whatever remote events lead to from the target is the target."""
 
         def is_target(self, state: str, source: str | None) -> bool:

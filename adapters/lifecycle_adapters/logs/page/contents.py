@@ -19,7 +19,7 @@ from lifecycle_adapters.logs.page.traffic import SHADES, drawn, is_undeclared, s
 from lifecycle_adapters.logs.report import LogReport
 from lifecycle_adapters.logs.result import LogFinding
 from lifecycle_adapters.logs.rules import MODES
-from lifecycle_adapters.logs.sections import Cell, Kind, Section, sections_of
+from lifecycle_adapters.logs.sections import Cell, CellKind, Section, sections_of
 from lifecycle_adapters.logs.units import count, counted, duration, moment, share, visible
 from lifecycle_adapters.logs.writers import atomic_write
 from lifecycle_adapters.render import RenderError
@@ -137,13 +137,13 @@ def _table(each: Section) -> str:
 def _cell(cell: Cell) -> str:
     text = escape(visible("".join(cell.texts), most=300)).replace(" %", "&nbsp;%")
     match cell.kind:
-        case Kind.NAME | Kind.FILE:
+        case CellKind.NAME | CellKind.FILE:
             return ", ".join(map(word, cell.texts))
-        case Kind.ABSENT:
+        case CellKind.ABSENT:
             return f"<i>{text}</i>"
-        case Kind.BAD:
+        case CellKind.BAD:
             return f'<b class="illegal">{text}</b>'
-        case Kind.PLAIN | Kind.SPAN | Kind.REASON:
+        case CellKind.PLAIN | CellKind.SPAN | CellKind.REASON:
             return f'<span class="word">{text}</span><small>{cell.note}</small>' if cell.note else text
 
 
