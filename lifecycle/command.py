@@ -230,7 +230,7 @@ class _Execution(Generic[S, E]):
             names_version=command in procedure.with_etag,
             may_report=procedure.may_report.get(command, frozenset()),
         )
-        self.may_repeat = self.event.idempotent or command in procedure.with_key
+        self.has_key = command in procedure.with_key
         self.record: TaskRecord[S, E] = TaskRecord()
         self.etag: str | None = None
         self.was_renewed = False
@@ -529,7 +529,7 @@ class _Execution(Generic[S, E]):
                 self.lifecycle.step(self._state(), self.command)
             self.opened.source = state
             return
-        if not self.may_repeat:
+        if not (self.event.idempotent or self.has_key):
             yield from self._uncertain(f"{why}, and sending it twice is not the same as once", error_of(lost))
         if not is_legal:
             yield from self._uncertain(f"{why}, and the task is now {quoted(str(state))}", error_of(lost))
