@@ -43,7 +43,10 @@ def seconds(given: float | None, name: str) -> float | None:
 
 
 def longest_wait_s(wait: bool) -> float:
-    """Return how long to wait for another worker's command: not at all, or without end. Raises TypeError: no boolean."""
+    """Return how long to wait for another worker's command: not at all, or without end.
+
+    Raises TypeError: it is no boolean.
+    """
     require_boolean(wait, "wait")
     return float("inf") if wait else 0.0
 

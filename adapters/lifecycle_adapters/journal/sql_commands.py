@@ -185,7 +185,7 @@ def end(
 
 
 def _command(transaction: TaskTransaction, command_id: str) -> Command:
-    """Return a command of the task as it is now, open or ended. Raises RecordMissing if the task has no such command."""
+    """Return a command of the task as it is now, open or ended. Raises RecordMissing if the task has none such."""
     opened = transaction.known.record.open_command
     if opened is not None and opened.id == command_id:
         return opened
