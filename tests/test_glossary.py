@@ -1,6 +1,6 @@
 """The glossary's words: identifiers and help texts use no other word for the same idea.
 
-A short list with reasons, not a linter of prose. DESIGN's word is on the right.
+The glossary's page lists the other words. It is a short list with reasons, not a linter of prose.
 """
 
 from __future__ import annotations
@@ -14,28 +14,12 @@ import typer
 
 from lifecycle_adapters.cli.app import app
 from tests.adapters.cli.commands import call
-from tests.support.packages import MODULES
+from tests.support.packages import MODULES, ROOT
 
-# The word, and what says it better.
-INSTEAD = {
-    "answer": "response: what HTTP calls it",
-    "conversation": "procedures",
-    "course": "script: what an emulated task does by itself",
-    "exchange": "call, or request: what HTTP calls it",
-    "held": "claimed",
-    "hold": "claim, or lease",
-    "holder": "claimed_by",
-    "move": "transition, or step",
-    "promise": "invariant",
-    "protocol": "procedure",
-    "remark": "deviation for one step, finding in a history",
-    "repeatable": "idempotent",
-    "seed": "lifecycle=: the lifecycle to use is given",
-    "told": "reported",
-    "way": "transition, or path",
-    "wire": "binding",
-    "world": "emulator, or service",
-}
+GLOSSARY = ROOT / "docs" / "explanation" / "glossary.md"
+_, *TABLES = GLOSSARY.read_text(encoding="utf-8").split("| --- | --- |\n")
+USED, INSTEAD = (dict(re.findall(r"^\| ([\w ]+) \| ([^|]+) \|$", table, re.MULTILINE)) for table in TABLES)
+"""Each word that the glossary explains, with its meaning, and each that it excludes, with what it says instead."""
 # In these files the word means something else.
 ELSEWHERE = {
     ("hold", "lifecycle_adapters.http.redaction"): "contain",
@@ -60,6 +44,12 @@ def identifiers(module: ast.Module) -> Iterator[str]:
                 yield name
             case _:
                 pass
+
+
+def test_the_glossary_excludes_no_word_that_it_explains() -> None:
+    assert len(USED) >= 40
+    assert len(INSTEAD) >= 15
+    assert not {*USED} & {*INSTEAD}
 
 
 def wrong_words(text: str) -> set[str]:
