@@ -1,7 +1,7 @@
 """Readers of declarations in JSON and YAML, with the line of every part and the keys that are written twice.
 
-validation.py checks the declaration itself. The usual reader of neither format reports a key that is
-written twice (the last one wins; RFC 8259 does not define that, YAML 1.2 forbids it) or the line of a part.
+validation.py checks the declaration itself. The usual readers report neither the line of a part nor a key that is
+written twice: the last one wins, which RFC 8259 does not define and YAML 1.2 forbids.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Findings about the values in a declaration: what pydantic reports, and where it is in a document.
+"""Findings about the values in a declaration, made from pydantic's errors, with their places in a document.
 
-The same for every kind of declaration; validation.py has the findings about lifecycles.
+They are the same for every kind of declaration; validation.py has the findings about lifecycles.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def made_from(document: Document, make: Callable[[Any], T], *, kind: str) -> T:
 def _located(finding: DefinitionFinding, document: Document) -> DefinitionFinding:
     message = finding.message
     if message.startswith(_NO_TEXT) and (bare := document.bare(finding.path)) is not None:
-        message += f": to YAML a bare {shortened(bare)[1:-1]} is no text; write it in quotes"
+        message += f": to YAML a bare {shortened(bare)[1:-1]} is not text; write it in quotes"
     return replace(finding, message=message, line=document.line_of(finding.path))
 
 

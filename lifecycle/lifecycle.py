@@ -1,4 +1,4 @@
-"""`Lifecycle`: one literal declares it, everything else is derived from it.
+"""The class `Lifecycle`: one literal declares a lifecycle, everything else is derived from it.
 
 Its parts are in declaration.py, the checks of a declaration in validation.py. It inherits its methods from
 table.py, graph.py and conformance.py, each built on the one before. An unsound declaration is refused when a

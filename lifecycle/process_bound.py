@@ -1,7 +1,7 @@
-"""The objects that belong to the process that made them, and say so when they are copied or pickled.
+"""The base of objects that belong to the process that made them: copying or pickling one raises an error.
 
-A client, a handle or a journal holds locks, connections and claims, which a copy would share without knowing it. What
-can be copied (errors, lifecycles, effects) does not belong here.
+A client, a handle or a journal has locks, connections and claims, which a copy would share without knowing it. Objects
+that can be copied (errors, lifecycles, effects) do not belong here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What proves one command, and what its end proves: questions about the declaration alone.
+"""The proofs of one command, and of what the end of its task proves. They follow from the declaration alone.
 
 - The target proves a command that is proved by state. A state past the target proves it only if the task cannot have
   reached that state without this command.
@@ -21,7 +21,7 @@ from lifecycle.table import E, S
 
 @dataclass(frozen=True, kw_only=True)
 class CommandProof(Generic[S, E]):
-    """What proves `command`. `by_read` is true if the service's binding names a read that does.
+    """The proofs of `command`. `by_read` is true if the service's binding names a read that does.
 
     `names_version` is true if its request names the version of the task that was read (If-Match).
     `may_report` are the states that the service may report instead of the target once the command took effect.

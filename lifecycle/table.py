@@ -2,7 +2,7 @@
 
 `Table` owns every state change of this project; no other module decides what follows a state. It
 is made by `Lifecycle` (lifecycle.py) from validated rows and is never made by hand. Functions about
-paths belong in graph.py, those about reported statuses in conformance.py.
+paths belong in graph.py, functions about reported statuses in conformance.py.
 
 Theory: a lifecycle is a deterministic finite automaton, flat and total. Every row is a key of one
 dict, the pair of its state and event; its value is the target. A pair that is refused is added with

@@ -68,7 +68,7 @@ def require_number(
     """Raise an error unless `given` is a number in this range.
 
     Raises:
-        TypeError: it is no number of that kind; a Boolean is none.
+        TypeError: it is not a number of that kind; a Boolean is not one.
         ValueError: it is NaN, or not in the range.
     """
     if isinstance(given, bool) or not isinstance(given, kind):
@@ -105,7 +105,7 @@ def require_lifecycle(given: Any, name: str = "lifecycle") -> None:
 
 
 def id_text(task_id: object) -> str:
-    """Return an id as a service writes it. Raises TypeError: it is no text, integer or UUID."""
+    """Return an id as a service writes it. Raises TypeError: it is not text, an integer or a UUID."""
     if isinstance(task_id, str):
         return task_id
     if isinstance(task_id, int | UUID) and not isinstance(task_id, bool):
@@ -117,7 +117,7 @@ def require_aware(given: Any, name: str) -> None:
     """Raise an error unless `given` is a time with a zone.
 
     Raises:
-        TypeError: it is no datetime.
+        TypeError: it is not a datetime.
         ValueError: it has no zone.
     """
     require(given, datetime, f"{name} must be a datetime")

@@ -6,7 +6,7 @@
 
 One workflow follows one task until it is over. It waits for whichever is first: a step that polls until the state
 changes, or a message (a command from `send`, a report from `notify`). Each command is its own step. So a day of waiting
-takes some hundred rows in DBOS's database, however often the task was polled.
+takes about a hundred rows in DBOS's database, however often the task was polled.
 
 DBOS runs steps at least once. Therefore a command's step sends it with an idempotency key: if it took effect before a
 crash, the repeated step finds the task at its target or returns the journal's outcome. The journal remains the durable

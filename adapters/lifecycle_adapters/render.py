@@ -180,7 +180,7 @@ def _gallery(pictures: Sequence[Diagram]) -> dict[str, bytes]:
             what = (
                 "two lifecycles have this name" if names.count(picture.name.casefold()) > 1 else "no file can have it"
             )
-            raise RenderError(f"{shortened(picture.name)} is no name for a picture: {what}")
+            raise RenderError(f"{shortened(picture.name)} cannot name a picture: {what}")
     files = {_INDEX: "\n".join((_OURS, "# Lifecycles\n", *map(_section, pictures))).encode()}
     for picture in pictures:
         files |= {f"{picture.name}{suffix}": RENDERERS[form](picture).encode() for form, suffix in _SUFFIXES.items()}

@@ -350,7 +350,7 @@ def test_gallery_of_own_lifecycles_holds_no_others(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("names", [["../x"], ["a/b"], [".hidden"], ["a", "A"], ["a b"], ["run[acme/web]"]])
 def test_gallery_refuses_a_name_that_no_file_can_have(tmp_path: Path, names: list[str]) -> None:
-    with pytest.raises(RenderError, match="is no name for a picture: "):
+    with pytest.raises(RenderError, match="cannot name a picture: "):
         write_gallery(tmp_path / "new", map(named, names))
 
     assert list(tmp_path.iterdir()) == []

@@ -314,7 +314,7 @@ def findings(make: Callable[[], object]) -> list[str]:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"header": "a b"}, ["header: 'a b' is no name of a header"]),
+        ({"header": "a b"}, ["header: 'a b' cannot be the name of a header"]),
         ({"header": 7}, ["header: must be the name of a header, as text such as 'X-Signature', not 7 (int)"]),
         ({"algorithm": "md5"}, ["algorithm: must be one of 'sha256', 'sha1', 'sha512', not 'md5' (str)"]),
         (
@@ -395,7 +395,7 @@ def test_a_scheme_that_cannot_be_meant_is_refused(changes: dict[str, Any], expec
         ),
         (
             {"signature": {"header": ""}, "task_field": "t", "status_field": "s"},
-            ["signature.header: '' is no name of a header"],
+            ["signature.header: '' cannot be the name of a header"],
         ),
     ],
 )

@@ -370,7 +370,7 @@ def test_the_message_about_bare_yaml_values_asks_for_quotes(word: str) -> None:
 
     assert len(listed) == 2
     for line in listed:
-        assert f": to YAML a bare {word} is no text; write it in quotes" in line
+        assert f": to YAML a bare {word} is not text; write it in quotes" in line
     assert Lifecycle.from_yaml(JOB.replace("waiting", f"'{word}'")).initial == word
 
 

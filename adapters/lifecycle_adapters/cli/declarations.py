@@ -20,7 +20,10 @@ _WORDS = {
 
 
 def list_(*, as_json: AsJson = False) -> None:
-    """List the declared lifecycles."""
+    """List the declared lifecycles.
+
+    Example: lifecycle list --json
+    """
     if as_json:
         print_json([_summary(lifecycle) for lifecycle in CATALOG.values()])
         return
@@ -47,6 +50,8 @@ def judge(name: LifecycleName, state: StateName, event: EventName, *, as_json: A
     """Judge whether a state allows an event, and print the reason.
 
     Exit code 0: legal. 1: not legal, or redundant (the task is in the target state already).
+
+    Example: lifecycle judge v4 completed cancel
     """
     lifecycle = declared(name)
     verdict = lifecycle.judge(state, event)
@@ -71,19 +76,22 @@ def judge(name: LifecycleName, state: StateName, event: EventName, *, as_json: A
 
 def diagrams(
     directory: Annotated[
-        Path, typer.Argument(help="Directory to write to; it is created if it is missing.", file_okay=False)
+        Path, typer.Argument(help="Write into this directory; it is created if it is missing.", file_okay=False)
     ] = Path("diagrams"),
     declaration: Annotated[
         list[str] | None,
         typer.Option(
             "--declaration",
             metavar="FILE",
-            help="JSON or YAML file that declares a lifecycle or a service of your own, to be drawn instead of the"
+            help="Draw what this JSON or YAML file declares, a lifecycle or a service of your own, instead of the"
             " catalog. Can be repeated.",
         ),
     ] = None,
 ) -> None:
-    """Draw every declared lifecycle in each picture format, and write an index page."""
+    """Draw every declared lifecycle in each picture format, and write an index page.
+
+    Example: lifecycle diagrams pictures --declaration print-job.yaml
+    """
     from lifecycle_adapters.render import write_gallery
 
     index, *pictures = write_gallery(directory, *([map(declared, declaration)] if declaration else []))

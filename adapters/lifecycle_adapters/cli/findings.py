@@ -1,4 +1,4 @@
-"""What `check` prints: the findings of a log one by one, and the rows that could not be read."""
+"""The output of `check`: the findings of a log one by one, and the rows that could not be read."""
 
 from __future__ import annotations
 

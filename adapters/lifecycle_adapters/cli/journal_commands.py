@@ -54,24 +54,22 @@ JournalAt = Annotated[
         "--journal",
         envvar="LIFECYCLE_JOURNAL",
         callback=not_empty,
-        help="Journal: a SQLite file or a PostgreSQL URL.",
+        help="Use this journal: a SQLite file or a PostgreSQL URL.",
         metavar="FILE|URL",
         show_default=False,
     ),
 ]
-TaskId = Annotated[str, typer.Argument(metavar="ID", help="Id of the task.")]
+TaskId = Annotated[str, typer.Argument(metavar="ID", help="Select the task with this id.")]
 OfLifecycle = Annotated[
     str | None,
-    typer.Option(
-        "--lifecycle", help="Lifecycle whose tasks to select; all if omitted.", autocompletion=lifecycle_proposals
-    ),
+    typer.Option("--lifecycle", help="Select the tasks of this lifecycle only.", autocompletion=lifecycle_proposals),
 ]
 Declarations = Annotated[
     list[str] | None,
     typer.Option(
         "--declaration",
         metavar="FILE",
-        help="JSON or YAML file that declares a lifecycle of your own. Can be repeated.",
+        help="Read a lifecycle of your own from this JSON or YAML file. Can be repeated.",
     ),
 ]
 
@@ -80,14 +78,15 @@ def tasks(
     *,
     journal: JournalAt,
     lifecycle: OfLifecycle = None,
-    state: Annotated[str | None, typer.Option(help="State of the tasks to list; any if omitted.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Number of tasks to list at most.")] = 100,
-    after: Annotated[
-        int, typer.Option(min=0, help="Cursor of the previous page, which it prints if there are more tasks.")
-    ] = 0,
+    state: Annotated[str | None, typer.Option(help="List the tasks in this state only.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="List at most this many tasks.")] = 100,
+    after: Annotated[int, typer.Option(min=0, help="Continue after this cursor, which the page before printed.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """List the recorded tasks with their states and open commands."""
+    """List the recorded tasks with their states and open commands.
+
+    Example: lifecycle tasks --journal journal.db --state running
+    """
     with _opened(journal) as opened:
         page = opened.tasks(lifecycle, state, after=after, limit=limit)
     if as_json:
@@ -113,7 +112,10 @@ def _claimant(claimed_by: str | None) -> str:
 
 
 def history(task_id: TaskId, *, journal: JournalAt, lifecycle: OfLifecycle = None, as_json: AsJson = False) -> None:
-    """Show everything recorded about a task: its reports and commands, with worker, time and reason."""
+    """Show everything recorded about a task: its reports and commands, with worker, time and reason.
+
+    Example: lifecycle history TASK_ID --journal journal.db
+    """
     with _opened(journal) as opened:
         entries = opened.history(task_id, lifecycle)
     if not entries:
@@ -197,19 +199,20 @@ def recover(
     dead: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="Worker that is known to be dead; its commands are settled at once. Can be repeated."
+            metavar="NAME",
+            help="Settle the commands of this worker at once, because you know that it is dead. Can be repeated.",
         ),
     ] = None,
     adopt: Annotated[
         list[str] | None,
         typer.Option(
             metavar="CREATE=TASK",
-            help="Create and the task that it created, to be recorded first; the task is read. Can be repeated.",
+            help="Record first that this create created this task, which is then read. Can be repeated.",
         ),
     ] = None,
     abandon: Annotated[
         list[str] | None,
-        typer.Option(metavar="CREATE", help="Create that created no task, to be recorded first. Can be repeated."),
+        typer.Option(metavar="CREATE", help="Record first that this create created no task. Can be repeated."),
     ] = None,
     key_from: KeyFrom = None,
     as_json: AsJson = False,
@@ -224,6 +227,8 @@ def recover(
     --worker NAME settles its own commands at once.
 
     Exit code 0: nothing is open. 1: a command or create is still open.
+
+    Example: lifecycle recover --api v4 --journal journal.db --wait
     """
     with _opened(journal):  # a mistyped name would create an empty journal, in which nothing is open
         pass
@@ -314,6 +319,8 @@ def check(*, journal: JournalAt, declaration: Declarations = None, as_json: AsJs
     """Check a journal: replay every history and the events of every command.
 
     Exit code 0: sound. 1: damaged. 2: partly unchecked, because a declaration is missing.
+
+    Example: lifecycle journal check --journal journal.db
     """
     from lifecycle_adapters.journal import DamageCode
 
@@ -354,18 +361,20 @@ def export(
         str,
         typer.Argument(
             metavar="NAME",
-            help="Lifecycle whose reports to print: of the catalog, or the JSON or YAML file that declares one.",
+            help="Print the reports of this lifecycle: one of the catalog, or the JSON or YAML file that declares it.",
             autocompletion=lifecycle_proposals,
         ),
     ],
     *,
     journal: JournalAt,
-    output_format: Annotated[Literal["csv", "jsonl"], typer.Option("--format", help="Output format.")] = "jsonl",
+    output_format: Annotated[Literal["csv", "jsonl"], typer.Option("--format", help="Print in this format.")] = "jsonl",
 ) -> None:
     """Print all reports as a log that `check --mode sampled` reads: task_id, at, status. The encoding is always UTF-8.
 
     JSON Lines are exact. A CSV is safe to open in a spreadsheet: a cell that would be a formula begins with an
     apostrophe, and control characters are escaped.
+
+    Example: lifecycle journal export v4 --journal journal.db --format csv > log.csv
     """
     governing = declared(lifecycle)
     with _opened(journal) as opened:
@@ -393,6 +402,8 @@ def forget(task_id: TaskId, *, journal: JournalAt, lifecycle: OfLifecycle = None
     """Delete everything recorded about a task.
 
     The idempotency keys of its create and its commands are free again: the next use of one is sent as new.
+
+    Example: lifecycle journal forget TASK_ID --journal journal.db
     """
     with _opened(journal, read_only=False) as opened:
         count = opened.forget(task_id, lifecycle)
@@ -408,7 +419,7 @@ def prune(
         typer.Option(
             parser=parse_time,
             metavar="DATE|TIME",
-            help="ISO 8601 date (its midnight) or time, such as 2026-01-31 or 2026-01-31T09:30:00Z; UTC if no zone.",
+            help="Keep tasks with a record since this ISO 8601 time or date (its midnight); UTC if it has no zone.",
             show_default=False,
         ),
     ],
@@ -418,6 +429,8 @@ def prune(
 
     Tasks of a lifecycle that is not in the catalog are kept, unless --declaration gives its file. The idempotency keys
     of what is deleted are free again: the next use of one is sent as new.
+
+    Example: lifecycle journal prune --journal journal.db --before 2026-01-31
     """
     with _opened(journal, read_only=False) as opened:
         say(str(opened.prune(before, _with_own(declaration))))

@@ -1,4 +1,4 @@
-"""What the commands print for programs: facts as JSON values, and errors that are outcomes as JSON objects."""
+"""The output of commands for programs: facts as JSON values, and errors that are outcomes as JSON objects."""
 
 from __future__ import annotations
 

@@ -15,12 +15,14 @@ from lifecycle_adapters.cli.names import AsJson, declared
 def check(
     log: LogOptions,
     *,
-    show: Annotated[int, typer.Option(min=0, help="List at most so many findings; all are counted.")] = 100,
+    show: Annotated[int, typer.Option(min=0, help="List at most this many findings; all are counted.")] = 100,
     as_json: AsJson = False,
 ) -> None:
     """Check recorded histories, of one task or of millions, and list each row that cannot be true.
 
     Exit code 0: nothing, or information only. 1: findings. 2: the log, or a file of it, cannot be read.
+
+    Example: lifecycle check v4 log.csv --mode sampled --findings findings.csv
     """
     from lifecycle_adapters.cli.findings import FindingList
     from lifecycle_adapters.cli.log_run import judge
@@ -34,13 +36,17 @@ def report(
     *,
     html: Annotated[
         Path | None,
-        typer.Option("--html", metavar="FILE", help="Write the report as a page with the lifecycle's diagram, too."),
+        typer.Option(
+            "--html", metavar="FILE", help="Also write the report to this file, as a page with the lifecycle's diagram."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Report the counts of a log: findings by kind, observed transitions, times in states, last states.
 
     Exit code 0: no findings, or information only. 1: findings. 2: the log, or a file of it, cannot be read.
+
+    Example: lifecycle report v4 log.parquet --html report.html
     """
     from lifecycle_adapters.cli.log_run import judge
     from lifecycle_adapters.cli.report_printer import print_report

@@ -48,88 +48,97 @@ class LogOptions:
         list[str],
         typer.Argument(
             metavar="FILE",
-            help="Parquet, CSV with a header, or one JSON object a line; plain, .gz or .zst. Also globs and folders;"
-            " - is the standard input.",
+            help="Read these files: Parquet, CSV with a header, or one JSON object per line; plain, .gz or .zst."
+            " A glob or a folder names several files, - the standard input.",
             show_default=False,
         ),
     ]
-    mode: Annotated[Mode, _rule("exact: every change was recorded. sampled: tasks were polled, some were missed.")] = (
-        "exact"
-    )
+    mode: Annotated[
+        Mode, _rule("exact: every change was recorded. sampled: tasks were polled, so some changes were missed.")
+    ] = "exact"
     channel: Annotated[
-        str, _rule("The channel of the statuses: api, webhook, or another that the lifecycle names.")
+        str, _rule("Read the statuses as this channel names them: api, webhook, or another of the lifecycle.")
     ] = Channel.API
-    ignore_case: Annotated[
-        bool, _rule("Statuses may be in another letter case: RUNNING is running.", "--ignore-case")
-    ] = False
+    ignore_case: Annotated[bool, _rule("Read a status in any letter case: RUNNING is running.", "--ignore-case")] = (
+        False
+    )
     information: Annotated[bool, _rule("Include informational findings.", "--information")] = False
-    strict: Annotated[bool, _rule("Check nothing if anything cannot be read; exit code 2.", "--strict")] = False
+    strict: Annotated[bool, _rule("Check nothing if anything cannot be read, and exit with 2.", "--strict")] = False
 
-    status_column: Annotated[str, _reading("The column of the status.", metavar="NAME")] = "status"
-    task_column: Annotated[str, _reading("The column of the task's id.", metavar="NAME")] = TASK_COLUMN
+    status_column: Annotated[str, _reading("This column holds the status.", metavar="NAME")] = "status"
+    task_column: Annotated[str, _reading("This column holds the task's id.", metavar="NAME")] = TASK_COLUMN
     one_task: Annotated[bool, _reading("Treat the whole log as one task's history.", "--one-task")] = False
-    at_column: Annotated[str, _reading("The column of the time.", metavar="NAME")] = AT_COLUMN
-    in_order: Annotated[bool, _reading("The log has no times; its rows are in order.", "--in-order")] = False
+    at_column: Annotated[str, _reading("This column holds the time.", metavar="NAME")] = AT_COLUMN
+    in_order: Annotated[bool, _reading("The log has no times, and its rows are in order.", "--in-order")] = False
     sequence_column: Annotated[
         str | None,
-        _reading("The column of integers that order a task's rows of one time. Default: their place.", metavar="NAME"),
+        _reading("Integers in this column order a task's rows of one time. Default: their place does.", metavar="NAME"),
     ] = None
     time: Annotated[
         Literal["iso", "seconds", "milliseconds", "microseconds", "nanoseconds"] | None,
         _reading(
-            "How times are written: ISO 8601 (UTC if no zone is named), or a number since 1970. Default: ISO, seconds"
-            " and milliseconds are recognised."
+            "Times are written as ISO 8601 (UTC if they name no zone), or count from 1970. Default: ISO, seconds and"
+            " milliseconds are recognised."
         ),
     ] = None
     time_format: Annotated[
         str | None,
-        _reading("The pattern of times, as of strptime: '%d.%m.%Y %H:%M'; UTC if it has no %z.", metavar="PATTERN"),
+        _reading(
+            "Times match this pattern of strptime: '%d.%m.%Y %H:%M'. They are UTC if it has no %z.", metavar="PATTERN"
+        ),
     ] = None
     delimiter: Annotated[
         str | None,
         _reading(
-            "The character between two cells of CSV: ';', or '\\t' for a tab. Default: a comma.", metavar="CHARACTER"
+            "This character separates the cells of a CSV: ';', or '\\t' for a tab. Default: a comma.",
+            metavar="CHARACTER",
         ),
     ] = None
     encoding: Annotated[
         str | None,
-        _reading("The encoding of CSV: utf-16, cp1252, or another that Python knows. Default: UTF-8.", metavar="NAME"),
+        _reading(
+            "A CSV has this encoding: utf-16, cp1252, or another that Python knows. Default: UTF-8.", metavar="NAME"
+        ),
     ] = None
 
     input_format: Annotated[
         Literal["parquet", "csv", "jsonl"] | None,
-        _place("The format of files whose names do not end in it."),
+        _place("Files have this format if their names do not end in one."),
     ] = None
     table: Annotated[
         str | None,
-        _place("A table; FILE is then the DuckDB database or the postgresql:// URL that holds it.", metavar="NAME"),
+        _place(
+            "Read this table; FILE is then the DuckDB database or the postgresql:// URL that holds it.", metavar="NAME"
+        ),
     ] = None
     engine: Annotated[
         Literal["duckdb", "spark", "postgresql"] | None,
-        _place("Query engine. Default: PostgreSQL for a postgresql:// URL, otherwise DuckDB."),
+        _place("Count with this engine. Default: PostgreSQL for a postgresql:// URL, otherwise DuckDB."),
     ] = None
-    master: Annotated[str | None, _place("Where Spark runs. Default: this machine.", metavar="URL")] = None
+    master: Annotated[str | None, _place("Run Spark at this master. Default: this machine.", metavar="URL")] = None
 
     findings: Annotated[
-        Path | None, _output("Write all findings to a .parquet, .csv or .jsonl file.", metavar="FILE")
+        Path | None, _output("Write all findings to this .parquet, .csv or .jsonl file.", metavar="FILE")
     ] = None
     rejects: Annotated[
         Path | None,
         _output(
-            "Write all rows that cannot be read. Default: lifecycle-rejects.csv, if there are any.", metavar="FILE"
+            "Write all rows that cannot be read to this file. Default: lifecycle-rejects.csv, if there are any.",
+            metavar="FILE",
         ),
     ] = None
 
     memory: Annotated[
-        str, _limit("The most that DuckDB may use, such as 800MB; beyond it, it spills.", metavar="SIZE")
+        str,
+        _limit("Let DuckDB use at most this much memory, such as 800MB; beyond it, it spills to disk.", metavar="SIZE"),
     ] = "1GB"
     threads: Annotated[
-        int | None, _limit("Threads of DuckDB. Default: one for each core.", min=1, max=MOST_THREADS)
+        int | None, _limit("Let DuckDB use this many threads. Default: one for each core.", min=1, max=MOST_THREADS)
     ] = None
     spill: Annotated[
         Path | None,
         _limit(
-            "Where to make a directory to spill into, which is removed at the end. Default: the system's.",
+            "Spill into a directory that is made here and removed at the end. Default: the system's.",
             metavar="DIRECTORY",
         ),
     ] = None

@@ -114,14 +114,12 @@ LifecycleName = Annotated[
     str,
     typer.Argument(
         metavar="NAME",
-        help="Lifecycle of the catalog (see `list`), or JSON or YAML file that declares one or a service.",
+        help="Use this lifecycle: one of the catalog (see `list`), or a file that declares one or a service.",
         autocompletion=lifecycle_proposals,
     ),
 ]
 StateName = Annotated[
-    str, typer.Argument(metavar="STATE", help="State of the lifecycle.", autocompletion=state_proposals)
+    str, typer.Argument(metavar="STATE", help="Assume that the task is in this state.", autocompletion=state_proposals)
 ]
-EventName = Annotated[
-    str, typer.Argument(metavar="EVENT", help="Event of the lifecycle.", autocompletion=event_proposals)
-]
+EventName = Annotated[str, typer.Argument(metavar="EVENT", help="Judge this event.", autocompletion=event_proposals)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]

@@ -19,7 +19,7 @@ class Bar:
     """Shows, within its `with` block, what is being done and how much of it is done; may be entered again.
 
     Args:
-        to: where it is drawn, the standard error if omitted; nothing is drawn if that is no terminal.
+        to: where it is drawn, the standard error if omitted; nothing is drawn if that is not a terminal.
         clock: seconds.
     """
 
@@ -30,7 +30,7 @@ class Bar:
         self._drawn: tuple[Progress, TaskID] | None = None
 
     def tell(self, doing: str, share: float | None) -> None:
-        """Take in what is being done, and its share, 0.0 to 1.0 or None where nobody knows."""
+        """Show what is being done and which share is done, 0.0 to 1.0, or None if that is not known."""
         is_quick = self._begun_s is None or self._clock() - self._begun_s < _AFTER_S
         if is_quick or not self._to.is_terminal:
             return

@@ -1,4 +1,4 @@
-"""What `report` prints: the counts of a log as tables."""
+"""The output of `report`: the counts of a log as tables."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def serve(
         typer.Option(
             "--api",
             metavar="SERVICE",
-            help="Service to serve: a name, or a JSON or YAML file. Can be repeated; default: v1 to v4.",
+            help="Serve this service: a name, or a JSON or YAML file. Can be repeated. Default: v1 to v4.",
             autocompletion=api_proposals,
         ),
     ] = None,
@@ -34,34 +34,36 @@ def serve(
         typer.Option(
             "--profile",
             metavar="SERVICE=PLACE",
-            help="Profile of one service, imported from a place such as mine.printer:PROFILE. Can be repeated.",
+            help="Import the profile of one service, such as printer=mine.printer:PROFILE. Can be repeated.",
         ),
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 chooses a free one.")] = 8787,
-    pace: Annotated[float, typer.Option(metavar="SECONDS", help="Time that a task stays in each state.")] = 1.0,
-    manual: Annotated[
-        bool, typer.Option("--manual", help="Let tasks change only by commands and control calls.")
-    ] = False,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Listen on this port of 127.0.0.1; 0 chooses a free one.")
+    ] = 8787,
+    pace: Annotated[float, typer.Option(metavar="SECONDS", help="A task stays in each state for this time.")] = 1.0,
+    manual: Annotated[bool, typer.Option("--manual", help="Change tasks by commands and control calls only.")] = False,
     lifecycle: Annotated[
         list[str] | None,
         typer.Option(
             "--lifecycle",
             metavar="SERVICE=NAME",
-            help="Lifecycle of one service's tasks, such as v1=v1 instead of v1-full. Can be repeated.",
+            help="Let one service's tasks follow this lifecycle, such as v1=v1 instead of v1-full. Can be repeated.",
         ),
     ] = None,
     webhook: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="URL that every change of a task is sent to, signed with the secret."),
+        typer.Option(metavar="URL", help="Send every change of a task to this URL, signed with the secret."),
     ] = None,
     webhook_secret: Annotated[
         str | None,
-        typer.Option(envvar="LIFECYCLE_WEBHOOK_SECRET", metavar="TEXT", help="Secret that webhooks are signed with."),
+        typer.Option(envvar="LIFECYCLE_WEBHOOK_SECRET", metavar="TEXT", help="Sign webhooks with this secret."),
     ] = None,
 ) -> None:
     """Serve v1 to v4, or services of your own, on this machine until Ctrl-C.
 
     The server accepts any API key. It keeps everything in memory and nothing on disk.
+
+    Example: lifecycle serve --api v4 --pace 0.2
     """
     from lifecycle_adapters.emulator import serve as run
 

@@ -123,20 +123,20 @@ def show(
     state: Annotated[
         str | None,
         typer.Option(
-            help="Current state; it is marked, and the events that it allows are listed.",
+            help="Mark this state as the current one, and list the events that it allows.",
             autocompletion=state_proposals,
         ),
     ] = None,
     format_: Annotated[
         str,
-        typer.Option("--format", "-f", help=f"Output format: {', '.join(_formats())}.", autocompletion=_formats),
+        typer.Option("--format", "-f", help=f"Print in this format: {', '.join(_formats())}.", autocompletion=_formats),
     ] = _TABLES,
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
-            help="File to write to instead of the standard output; its suffix must fit --format.",
+            help="Write to this file instead of the standard output; its suffix must fit --format.",
             dir_okay=False,
         ),
     ] = None,
@@ -147,6 +147,8 @@ def show(
     The formats json and yaml print the declaration itself; NAME can be a file of either.
 
     With --state, json prints the events that this state allows.
+
+    Example: lifecycle show v4 --format svg --output v4.svg
     """
     lifecycle = declared(name)
     picture = lifecycle.diagram(current=state)

@@ -64,21 +64,26 @@ Api = Annotated[
     str,
     typer.Option(
         metavar="NAME|FILE",
-        help="Service, such as v2, or v2-session for the sessions of v2; or JSON or YAML file that declares one.",
+        help="Use this service, such as v4, or v2-session for the sessions of v2; or a file that declares one.",
         autocompletion=api_proposals,
         show_default=False,
     ),
 ]
 BaseUrl = Annotated[
     str | None,
-    typer.Option(envvar=_BASE_URL, callback=_base_url, help="Server; the real service if omitted.", metavar="URL"),
+    typer.Option(
+        envvar=_BASE_URL,
+        callback=_base_url,
+        help="Send requests to this server instead of the real service.",
+        metavar="URL",
+    ),
 ]
 GoverningLifecycle = Annotated[
     str | None,
     typer.Option(
         "--lifecycle",
         metavar="NAME|FILE",
-        help="Lifecycle that governs the task, such as v1 instead of v1-full; the service's own if omitted.",
+        help="Judge by this lifecycle instead of the service's own, such as v1 instead of v1-full.",
         autocompletion=lifecycle_proposals,
         show_default=False,
     ),
@@ -88,7 +93,7 @@ Journal = Annotated[
     typer.Option(
         envvar="LIFECYCLE_JOURNAL",
         callback=not_empty,
-        help="Journal to record in: a SQLite file or a PostgreSQL URL; nothing is recorded if omitted.",
+        help="Record in this journal: a SQLite file or a PostgreSQL URL. Nothing is recorded if omitted.",
         metavar="FILE|URL",
     ),
 ]
@@ -97,7 +102,7 @@ Worker = Annotated[
     typer.Option(
         envvar="LIFECYCLE_WORKER",
         callback=not_empty,
-        help="Worker name recorded in the journal; must be unique among running workers. Restarting under the same name"
+        help="Record this worker name, which must be unique among running workers. Restarting under the same name"
         " resumes its commands.",
         metavar="NAME",
     ),
@@ -107,7 +112,7 @@ Parameters = Annotated[
     typer.Option(
         "--parameter",
         metavar="NAME=TEXT",
-        help="Parameter of the service's paths, such as owner=acme. Can be repeated.",
+        help="Set a parameter of the service's paths, such as owner=acme. Can be repeated.",
         show_default=False,
     ),
 ]
@@ -116,25 +121,25 @@ KeyFrom = Annotated[
     typer.Option(
         "--key-from",
         callback=not_empty,
-        help="Environment variable that holds the API key, which is then sent to any server.",
+        help="Read the API key from this environment variable; it is then sent to any server.",
         metavar="VARIABLE",
         show_default=False,
     ),
 ]
-TaskId = Annotated[str, typer.Argument(metavar="ID", help="Id of the task or session.")]
+TaskId = Annotated[str, typer.Argument(metavar="ID", help="Address the task or session with this id.")]
 Fields = Annotated[
     list[str] | None,
     typer.Option(
         "--field",
         metavar="NAME=TEXT",
-        help="Field to add to the request; use NAME:=JSON for a value that is not text. Can be repeated.",
+        help="Add this field to the request; use NAME:=JSON for a value that is not text. Can be repeated.",
     ),
 ]
 
 
 def create(
     task: Annotated[
-        str | None, typer.Argument(metavar="TASK", help="Instruction for the task; optional for a session.")
+        str | None, typer.Argument(metavar="TASK", help="Instruct the task to do this; a session needs no instruction.")
     ] = None,
     *,
     api: Api,
@@ -146,7 +151,7 @@ def create(
         str | None,
         typer.Option(
             metavar="KEY",
-            help="Idempotency key: at most one task of a lifecycle is created per key; repeated calls print its id."
+            help="Create at most one task of a lifecycle under this idempotency key; repeated calls print its id."
             " Needs --journal.",
         ),
     ] = None,
@@ -155,10 +160,10 @@ def create(
         typer.Option(
             "--label",
             metavar="NAME=TEXT",
-            help="Label to record in the journal; it is not sent. Can be repeated. Needs --journal.",
+            help="Record this label in the journal; it is not sent. Can be repeated. Needs --journal.",
         ),
     ] = None,
-    reason: Annotated[str, typer.Option(help="Reason to record in the journal. Needs --journal.")] = "",
+    reason: Annotated[str, typer.Option(help="Record this reason in the journal. Needs --journal.")] = "",
     journal: Journal = None,
     worker: Worker = None,
     key_from: KeyFrom = None,
@@ -168,6 +173,8 @@ def create(
 
     The API key is read from the variable that --key-from names; otherwise from the service's own variable, such as
     BROWSER_USE_API_KEY, if the server is the service's own or this machine; otherwise from a prompt on the terminal.
+
+    Example: lifecycle create --api v4 "find the cheapest flight to Lisbon"
     """
     from lifecycle_adapters.http import Client
 
@@ -205,7 +212,10 @@ def status(
     key_from: KeyFrom = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read a task's state, and print it with the commands that it accepts."""
+    """Read a task's state, and print it with the commands that it accepts.
+
+    Example: lifecycle status --api v4 TASK_ID
+    """
     with client_of(
         api, base_url, parameter, lifecycle=lifecycle, journal=journal, worker=worker, key_from=key_from
     ) as client:
@@ -226,7 +236,7 @@ def send(
         str,
         typer.Argument(
             metavar="COMMAND",
-            help="Command, such as stop, or dispatch, which needs --field task=TEXT.",
+            help="Send this command, such as stop, or dispatch, which needs --field task=TEXT.",
             autocompletion=command_proposals,
         ),
     ],
@@ -239,14 +249,14 @@ def send(
     idempotency_key: Annotated[
         str | None,
         typer.Option(
-            metavar="KEY", help="Idempotency key: at most one command of a task is executed per key. Needs --journal."
+            metavar="KEY", help="Execute at most one command of a task under this idempotency key. Needs --journal."
         ),
     ] = None,
-    reason: Annotated[str, typer.Option(help="Reason to record in the journal. Needs --journal.")] = "",
+    reason: Annotated[str, typer.Option(help="Record this reason in the journal. Needs --journal.")] = "",
     wait_for_in_flight: Annotated[
         float,
         typer.Option(
-            metavar="SECONDS", help="Time to wait for a command that another worker has claimed. Needs --journal."
+            metavar="SECONDS", help="Wait this long for a command that another worker has claimed. Needs --journal."
         ),
     ] = 0.0,
     journal: Journal = None,
@@ -257,6 +267,8 @@ def send(
     """Send a command to a task, and print the task's state once it proves that the command took effect.
 
     A command that the state does not allow is not sent. Exit code 0: done, or redundant. 1: refused, or uncertain.
+
+    Example: lifecycle send --api v4 TASK_ID cancel --journal journal.db --idempotency-key order-5
     """
     from lifecycle_adapters.http import Task
 
@@ -291,13 +303,16 @@ def wait(
     *,
     api: Api,
     until: Annotated[
-        Until, typer.Option(help="State to wait for. settled: no work is being done. final: the task is over.")
+        Until, typer.Option(help="Wait until then. settled: no work is being done. final: the task is over.")
     ] = "settled",
     timeout: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Longest time to wait; no limit if omitted.")
+        float | None, typer.Option(metavar="SECONDS", help="Wait at most this long. Default: there is no limit.")
     ] = None,
     poll: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Time between the first polls; it grows up to five times that.")
+        float,
+        typer.Option(
+            metavar="SECONDS", help="Pause this long between the first polls; later pauses grow up to five times that."
+        ),
     ] = 1.0,
     go_on: Annotated[
         bool,
@@ -313,7 +328,9 @@ def wait(
 ) -> None:
     """Poll a task until it is settled or final, and print its state and output.
 
-    Exit code 0: it is. 1: the time was up first.
+    Exit code 0: the task is there. 1: the time was up first.
+
+    Example: lifecycle wait --api v4 TASK_ID --until final --timeout 600
     """
     from lifecycle_adapters.http import Timing
 

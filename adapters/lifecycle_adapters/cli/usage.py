@@ -1,4 +1,4 @@
-"""What Typer says about a command line that it cannot parse, with the value or option that was probably meant."""
+"""Messages about a command line that cannot be parsed, with the value or option that was probably meant."""
 
 from __future__ import annotations
 

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
 TaskIds = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[ID]...", help="Ids of the tasks; all in the journal that are not over if omitted."),
+    typer.Argument(
+        metavar="[ID]...", help="Follow the tasks with these ids. Default: all tasks in the journal that are not over."
+    ),
 ]
 
 
@@ -42,13 +44,13 @@ def watch(
     task_ids: TaskIds = None,
     *,
     api: Api,
-    stop_after: Annotated[float | None, typer.Option(metavar="SECONDS", help="Age at which a task is stopped.")] = None,
+    stop_after: Annotated[float | None, typer.Option(metavar="SECONDS", help="Stop a task at this age.")] = None,
     stop_paused_after: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Time without work after which a task is stopped.")
+        float | None, typer.Option(metavar="SECONDS", help="Stop a task after this time without work.")
     ] = None,
-    stop_at_cost: Annotated[float | None, typer.Option(metavar="USD", help="Cost at which a task is stopped.")] = None,
+    stop_at_cost: Annotated[float | None, typer.Option(metavar="USD", help="Stop a task at this cost.")] = None,
     rate: Annotated[
-        float, typer.Option(metavar="PER_SECOND", help="Highest rate of requests; what the API key allows.")
+        float, typer.Option(metavar="PER_SECOND", help="Send at most this many requests, as the API key allows.")
     ] = 10.0,
     journal: Journal = None,
     worker: Worker = None,
@@ -65,6 +67,8 @@ def watch(
 
     Exit code 0: all tasks are over, or you ended it. 1: a task could not be followed, because the service has no such
     task or refuses to read it. 2: bad input, or a service or journal that cannot be used.
+
+    Example: lifecycle watch --api v4 TASK_ID OTHER_ID --stop-after 3600 --journal journal.db
     """
     from lifecycle_adapters.http import AsyncClient
 

@@ -1,4 +1,4 @@
-"""The operations of a test or a person on the emulator, which are no calls of the emulated services.
+"""The operations of a test or a person on the emulator. They are not calls of the emulated services.
 
 Each is declared once, as a method of `Control`. `Emulator` (server.py) inherits them and carries them out in its
 server's event loop; `control_app` serves them over HTTP. These control calls need no key and are not in the call log.

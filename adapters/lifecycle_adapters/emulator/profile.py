@@ -1,6 +1,6 @@
 """Profiles: what an emulated service does beyond its binding, as data and pure functions.
 
-A binding alone makes an emulator; a profile adds what a real service has besides: its views, request models, texts of
+A binding alone makes an emulator; a profile adds what the real service also has: views, request models, texts of
 errors, filters of lists. Every field has a default that follows from the binding. The profiles of the built-in services
 stand beside their bindings in services/.
 """

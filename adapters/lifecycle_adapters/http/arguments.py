@@ -19,7 +19,7 @@ def request_context(idempotency_key: str | None, origin: str, reason: str) -> Re
     """Return what the journal records with a request.
 
     Raises:
-        TypeError: an argument is no text.
+        TypeError: an argument is not text.
         ValueError: the key is empty.
     """
     require(idempotency_key, str | None, "idempotency_key must be text")
@@ -36,7 +36,7 @@ def with_a_key(context: RequestContext) -> RequestContext:
 
 
 def seconds(given: float | None, name: str) -> float | None:
-    """Return a duration that a caller gives. Raises TypeError: it is no number; ValueError: it is NaN or negative."""
+    """Return a duration that a caller passes. Raises TypeError: it is not one; ValueError: it is NaN or negative."""
     if given is not None:
         require_number(given, name, at_least=0)
     return given
@@ -65,7 +65,7 @@ def worker_names(dead: Collection[str]) -> frozenset[str]:
 
 
 def create_name(create_id: str) -> str:
-    """Return the id of a create. Raises TypeError: it is no text."""
+    """Return the id of a create. Raises TypeError: it is not text."""
     require(create_id, str, "create_id must be text, as `recover` names it")
     return create_id
 
@@ -81,8 +81,8 @@ def server(base_url: str, base_path: str, *, name: str = "base_url") -> str:
     """Return the URL of a server, without the path of the API; errors call the URL by `name`.
 
     Raises:
-        TypeError: it is no text.
-        ValueError: it is no such URL; the message does not repeat it, because it may hold a key or a password.
+        TypeError: it is not text.
+        ValueError: it is not such a URL; the message does not repeat it, because it may hold a key or a password.
     """
     require(base_url, str, f"{name} must be text such as 'https://host'")
     has_user = f"{name} must hold no user and no password: it is shown in messages"

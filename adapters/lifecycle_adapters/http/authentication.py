@@ -1,4 +1,4 @@
-"""Where a service's key goes in a request, and where it is found. Pure: keys.py reads the environment."""
+"""The place of a service's key in a request, and the environment variable that holds it. Pure: keys.py reads it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def wrong_headers(where: Path, headers: Mapping[str, str], *, has_body: bool = F
             yield (*where, name), f"{name!r} is there in another letter case, too"
         is_type = has_body and name.casefold() == "content-type" and JSON_TYPE.fullmatch(value) is not None
         if not HEADER_NAME.fullmatch(name) or (name.casefold() in OF_HTTP_ITSELF and not is_type):
-            yield (*where, name), f"{name!r} is no name of a header, or HTTP's own"
+            yield (*where, name), f"{name!r} cannot be the name of a header, or is one of HTTP's own"
         if not is_header_value(value):
             yield (*where, name), f"no header can carry {value!r}"
 

@@ -1,6 +1,6 @@
-"""The clients: they make tasks and return handles on them (task_handles.py), list and recover.
+"""The clients: they create, list and recover tasks, and return handles on them (task_handles.py).
 
-What they do is decided in task_procedures.py and creates.py, and carried out by driver.py.
+task_procedures.py and creates.py decide what they do, driver.py carries it out.
 """
 
 from __future__ import annotations
@@ -349,7 +349,7 @@ class Client(_Configured[S, E]):
         Raises:
             CreateInFlight: a living worker has claimed the create.
             ValueError: there is no such create, or it has ended; or another create made the task.
-            TypeError: the create's id is no text, or the task's no text, integer or UUID.
+            TypeError: the create's id is not text, or the task's is not text, an integer or a UUID.
             HttpError: the task cannot be read; nothing was recorded of the create.
         """
         return Task(
@@ -362,7 +362,7 @@ class Client(_Configured[S, E]):
         Raises:
             CreateInFlight: a living worker has claimed the create.
             ValueError: there is no such create, or it has ended.
-            TypeError: the id or the reason is no text.
+            TypeError: the id or the reason is not text.
         """
         create_id = create_name(create_id)
         require(reason, str, "reason must be text")
@@ -373,7 +373,7 @@ class Client(_Configured[S, E]):
 
         Raises:
             ValueError: no request can carry this id.
-            TypeError: it is no text, integer or UUID.
+            TypeError: it is not text, an integer or a UUID.
         """
         return Task(self._driver, self._procedures(self.binding, task_id))
 

@@ -1,8 +1,8 @@
 """The httpx2 clients that the drivers send with: the caller's, or our own for each process and event loop.
 
 A connection is never shared with the child of a fork, nor used in an event loop other than its own. Our own
-clients are made anew there. The caller's client is refused: another one would lack what it was made for
-(proxies, certificates, hooks), and its connections cannot be told from those of the other.
+clients are made again there. The caller's client is refused: a new one would lack its proxies, certificates and
+hooks, and its connections cannot be distinguished from those of the other process or loop.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def _made(kind: type[H], *, trust_env: bool) -> H:
 
 
 def _has_no_host(proxy: str | None) -> bool:
-    """Whether it is a URL that names no host; what is no URL at all, httpx2 refuses."""
+    """Return whether it is a URL without a host. Anything that is not a URL is left to httpx2, which refuses it."""
     if not proxy:
         return False
     try:

@@ -1,7 +1,7 @@
-"""What a client does about the creates of one lifecycle, as procedures that a driver carries out.
+"""Procedures about the creates of one lifecycle: create, recover, adopt, abandon. A driver carries them out.
 
-They are composed of the core's (lifecycle/create.py); which of the service's tasks an uncertain create may have made
-is decided here.
+They are composed of the core's (lifecycle/create.py). This module decides which of the service's tasks an uncertain
+create may have made.
 """
 
 from __future__ import annotations

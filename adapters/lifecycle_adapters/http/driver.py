@@ -1,9 +1,9 @@
 """The two drivers: they carry out the actions of procedures (interpreter.py), and decide nothing.
 
-Only what differs between synchronous and asynchronous is here twice.
+Only code that differs between synchronous and asynchronous is written twice.
 
-Whatever is raised or cancelled in the middle, a procedure ends closed, and so releases what it has claimed: a journal's
-effect cannot be cancelled, and its claim is known only to the procedure.
+Whatever is raised or cancelled in the middle, the procedure is closed, and so releases what it has claimed. A journal's
+effect cannot be cancelled, because only the procedure knows its claim.
 """
 
 from __future__ import annotations
@@ -306,6 +306,6 @@ def _begun(work: Callable[[], R]) -> asyncio.Future[R]:
 
 
 def _is_known(done: asyncio.Future[Any]) -> None:
-    """Look at what came of it, which nobody may wait for any more: else asyncio would log it as never looked at."""
+    """Retrieve the exception of a future for which nobody waits; otherwise asyncio would log it as never retrieved."""
     if not done.cancelled():
         done.exception()

@@ -1,4 +1,4 @@
-"""What can go wrong with a request, as errors of our own.
+"""The errors of requests: each way in which one can fail has a class.
 
     AdapterError
     └── HttpError                 .method .path
@@ -13,7 +13,7 @@
         ├── InvalidResponse       a 2xx that is not JSON, lacks what it must carry, is too large or about another task
         ├── NoResponse            sent, and no response came: time-out, connection lost
         ├── NotConnected          no connection was made; nothing was sent
-        └── KeyUnavailable        the function that gives the API key gave none; nothing was sent
+        └── KeyUnavailable        the function that returns the API key returned none; nothing was sent
 
 Two more stand beside them: `ClientUnusable`, an AdapterError of a client that can send nothing here, and
 `DetailsTimedOut`, a WaitTimedOut for a task that has come to rest.

@@ -1,8 +1,8 @@
 """The one interpreter of effects: it turns a procedure's effects into actions, with no I/O of its own.
 
-A procedure of the core yields effects, such as `Send` or `Wait`. What a driver has to do for them is little: to send a
-request, to sleep, to call a journal, to report progress. These are the actions; driver.py carries them out,
-synchronously or asynchronously. Everything else is decided here, once for both.
+A procedure of the core yields effects, such as `Send` or `Wait`. For them a driver has to do four things only: send a
+request, sleep, call a journal, report progress. These are the actions; driver.py carries them out, synchronously
+or asynchronously. This module decides everything else, once for both.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Where a client's API key comes from, and which server it may be sent to.
+"""The source of a client's API key, and the servers to which it may be sent.
 
-A caller gives a key, or a function that returns one; otherwise it is in an environment variable.
+A caller passes a key or a function that returns one; otherwise an environment variable holds it.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def usable_key(binding: HttpBinding[Any, Any], base_url: str, given: Key | None 
     Raises:
         NoKey: there is none, or the one in the environment is for another server.
         ValueError: the service takes none, or no header can carry it.
-        TypeError: the key is no text.
+        TypeError: the key is not text.
     """
     if binding.authentication is None:
         if given is not None:
@@ -211,7 +211,7 @@ def _from_environment(binding: HttpBinding[Any, Any], base_url: str) -> SecretSt
 
 
 def is_this_machine(url: str) -> bool:
-    """Whether a server is asked through the loopback interface. Raises ValueError: there can be no such server."""
+    """Whether a server is asked through the loopback interface. Raises ValueError: the URL can name no server."""
     _, host, _ = _origin(url)
     try:
         return ip_address(host).is_loopback

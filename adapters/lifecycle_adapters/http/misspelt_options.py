@@ -1,4 +1,4 @@
-"""The recognition of fields that are misspelt options of a client: sent to a service, they would have no effect.
+"""Recognition of fields that are misspelt options of a client: if they were sent, the option would have no effect.
 
 Pure. The options themselves belong to client.py and task_handles.py; the calls that check their fields, to binding.py.
 """

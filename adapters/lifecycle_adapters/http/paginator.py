@@ -1,4 +1,4 @@
-"""The pages of a service's list of tasks: a procedure reads each, which a driver carries out."""
+"""The procedure that reads a service's list of tasks, page by page. A driver carries it out."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Paginator:
     Raises:
         TypeError: a value of the query is no `QueryValue`.
         ValueError: the service has no list; or no request can carry the query: it is too long, or no UTF-8; or the
-            page to begin with is no number, and pages have numbers.
+            first page is not a number, and pages have numbers.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Paginator:
         request = replace(template, query={**template.query, **self._query})
 
         def perform(effect: Effect, pacer: Pacer) -> Actions[Any]:
-            if isinstance(effect, Load):  # a list is no task, and has no record
+            if isinstance(effect, Load):  # a list is not a task, and has no record
                 unknown: TaskRecord[Any, Any] = TaskRecord()
                 return unknown
             return (yield from read(HttpCall(self._binding, listing.call, request, pacer.request_s()), pacer))

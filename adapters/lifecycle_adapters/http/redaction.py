@@ -1,4 +1,4 @@
-r"""Hides API keys in whatever a server says: it may repeat the key, in a refusal, a status, an id or a header.
+r"""Redaction of API keys in responses: a server may repeat the key in a refusal, a status, an id or a header.
 
 A response is redacted as it arrives, before anything else sees it. JSON can write each character of the key in
 several ways (`\/`, `\u002f`), and a URL too (`%2F`): all of them are found.

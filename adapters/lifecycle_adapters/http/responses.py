@@ -1,4 +1,4 @@
-"""What a response contains: the values at the paths of its JSON, and the errors that its status code and body mean.
+"""The contents of a response: the values at the paths of its JSON, and the errors that its status code and body mean.
 
 Pure, and without knowledge of any service: binding.py says where a service puts what.
 """

@@ -1,4 +1,4 @@
-"""One request on its way: what is sent, what becomes of it, and no key in any error. What both drivers share.
+"""The steps of one request that both drivers share: its headers, its result, and the removal of the key from errors.
 
 limits.py has the limits of a request, connections.py the httpx2 clients that send it.
 """

@@ -1,7 +1,6 @@
-"""The handles on tasks that users hold: what to send, what to read, and how long to wait.
+"""The handles on tasks, with which users send commands, read and wait.
 
-What a handle does is decided in task_procedures.py and carried out by driver.py; here are the names and
-signatures.
+This module has the names and signatures; task_procedures.py decides what they do, driver.py carries it out.
 """
 
 from __future__ import annotations
@@ -181,7 +180,7 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
             UnknownStatus: the service reports a status that the lifecycle does not know.
             HttpError: the status cannot be read; NotFound only if the service does not find the task twice in a row, or
                 its state was not known before.
-            TypeError, ValueError: `timeout_s` is no number of seconds, or is negative; or `on_progress` cannot be
+            TypeError, ValueError: `timeout_s` is not a number of seconds, or is negative; or `on_progress` cannot be
                 called, or is a coroutine function given to a Task; or `until` or `on_unknown` is none of its values.
                 Nothing was sent.
         """

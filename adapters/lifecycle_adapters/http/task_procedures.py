@@ -1,7 +1,7 @@
-"""What a client does about one task, as procedures that a driver carries out: commands, reads, waits, recovery.
+"""Procedures about one task: commands, reads, waits and recovery. A driver carries them out.
 
-They are composed of the core's procedures (lifecycle/command.py, lifecycle/following.py); what their effects mean for
-the task's service is decided here, by its binding.
+They are composed of the core's procedures (lifecycle/command.py, lifecycle/following.py). This module decides, by the
+service's binding, what their effects mean.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How patient a client is, how long each pause is, and what time it is."""
+"""The time limits of a client, the lengths of its pauses, and its clock."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ except ImportError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """How patient a client is. All in seconds but `attempts` and `max_response_bytes`, all positive and at most 1e9.
+    """Time limits of a client. All in seconds but `attempts` and `max_response_bytes`, all positive and at most 1e9.
 
     A request may take `request_timeout_s` as a whole: the name lookup, the connection, sending, and the last byte
     of the response. A response may have `max_response_bytes` after decompression.
@@ -31,7 +31,7 @@ class Timing:
     more slowly up to `longest_poll_s`. A task that was created less than `appear_s` ago may not be found yet.
 
     Raises:
-        TypeError: one of them is no number, or a count is no whole number.
+        TypeError: one of them is not a number, or a count is not a whole number.
         ValueError: one of them is out of its range.
     """
 

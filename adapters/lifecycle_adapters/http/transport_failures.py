@@ -1,9 +1,9 @@
-"""Which errors say that a request failed, and which are something else's that was raised in its middle.
+"""Distinction of errors that mean a failed request from errors that something else raised in its middle.
 
-A handler of a signal raises wherever the program is, often in the middle of a request: Celery's and RQ's time limits
-are exceptions of their own classes. Taken for a failure of the transport, such a limit would be lost, and the request
-repeated. So what a transport raises is known by its class: those of the libraries that requests are sent with, and
-the built-in ones that such libraries and their callers' hooks raise.
+A signal handler raises wherever the program is, often in the middle of a request: Celery's and RQ's time limits are
+exceptions of their own classes. If such a limit counted as a failure of the transport, it would be lost and the
+request repeated. So a failed request is recognised by the class of its error: those of the HTTP libraries, and the
+built-in ones that these libraries and their callers' hooks raise.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a service's webhooks look like, as data: how a delivery is signed, and where it says what.
+"""A service's webhooks, as data: the signature of a delivery, and the fields that hold its facts.
 
 The package `lifecycle_adapters.webhooks` verifies and records deliveries by these declarations. Facts of the signatures
 provided here, and their sources:
@@ -70,7 +70,7 @@ class SignatureScheme(Declared):
     The key is the secret in UTF-8. With `secret_prefix` it is what the base64 after that prefix encodes.
 
     Raises:
-        DefinitionError: a field is of another type; a header is no name of one; `signed` has no `{body}` or another
+        DefinitionError: a field is of another type; a header has no valid name; `signed` has no `{body}` or another
             placeholder; the time stamp or the id is in a header and not in what is signed, or the reverse; the items of
             the signature's header cannot be distinguished; or the tolerance is not positive.
     """
@@ -100,7 +100,7 @@ class SignatureScheme(Declared):
         for name in ("header", "timestamp_header", "id_header"):
             value: str | None = getattr(self, name)
             if value is not None and not HEADER_NAME.fullmatch(value):
-                yield (name,), f"{value!r} is no name of a header"
+                yield (name,), f"{value!r} cannot be the name of a header"
         pieces = PLACES.split(self.signed)
         if pieces.count("{body}") != 1 or any(pieces.count(each) > 1 for each in ("{timestamp}", "{id}")):
             yield (
@@ -215,7 +215,7 @@ class WebhookBinding(Declared):
 
     Raises:
         DefinitionError: a field is of another type; there are neither both of `task_field` and `status_field` nor
-            `update_of`, or all of them; a field is no path; or there are `kinds` without `kind_field`.
+            `update_of`, or all of them; a field is not a path; or there are `kinds` without `kind_field`.
     """
 
     signature: Annotated[

@@ -1,6 +1,6 @@
 """The integrity check: it replays every history and every command's events, and compares them with the stored rows.
 
-The declared tables judge everything again, from the entries alone.
+It reads the entries alone, and the declared tables judge all of them again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a log is written: which column holds what, how its times are written, and why a row cannot be read."""
+"""The form of a log: the names of its columns, the forms of its times, and the reasons why a row cannot be read."""
 
 from __future__ import annotations
 

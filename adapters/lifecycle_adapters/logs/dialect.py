@@ -1,7 +1,7 @@
 """The SQL of one engine: the few expressions that each engine writes in its own way.
 
-What an id, a status and a time may look like is not decided here but in records.py, once for all engines. Expressions
-are texts of SQL. None of them may raise an error, whatever a cell holds.
+records.py decides, once for all engines, what an id, a status and a time may look like. Expressions are texts of SQL.
+None of them may raise an error, whatever a cell holds.
 """
 
 from __future__ import annotations

@@ -132,12 +132,12 @@ class DuckDbSession:
     def require_pattern(self, pattern: str) -> None:
         """Raise WrongPattern unless DuckDB reads times by this pattern of strptime."""
         if not is_text(pattern):
-            raise WrongPattern(f"{pattern!r} is no pattern of times: it is not UTF-8", pattern=pattern)
+            raise WrongPattern(f"{pattern!r} is not a pattern of times: it is not UTF-8", pattern=pattern)
         try:
             self.run(f"SELECT TRY_STRPTIME('', {literal(pattern)})")
         except UnusableLog as error:
             reason = str(error).partition(f"format specifier {pattern}: ")[2] or "DuckDB does not read it"
-            raise WrongPattern(f"{pattern!r} is no pattern of times: {reason}", pattern=pattern) from error
+            raise WrongPattern(f"{pattern!r} is not a pattern of times: {reason}", pattern=pattern) from error
 
     def register(self, name: str, frame: object) -> None:
         """Make an Arrow table, a data frame or a dict of NumPy arrays a relation. Raises as `run`."""

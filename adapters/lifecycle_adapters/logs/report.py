@@ -65,7 +65,7 @@ class LogReport:
 
     Attributes:
         lifecycle, mode, channel, engine: what the log was checked against, how, and by which database.
-        files: how many files were read; 0 if the log is no file.
+        files: how many files were read; 0 if the log is not a file.
         rows: how many rows the log has, including those that could not be read.
         unreadable: how many could not, by reason.
         broken: files that could not be read to their end, and why.

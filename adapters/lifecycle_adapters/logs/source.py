@@ -18,7 +18,7 @@ class LoadedLog:
 
     Attributes:
         engine: the database that holds `records`: the DuckDB session itself, or another.
-        files: the name of each file, in the order of their numbers in places; or one name if the log is no file.
+        files: the name of each file, in the order of their numbers in places; or one name if the log is not a file.
         are_files: whether `files` are files.
         broken: files that could not be read to their end, and why; the rows before that count.
     """

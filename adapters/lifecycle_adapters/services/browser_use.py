@@ -1,4 +1,4 @@
-"""What the services of Browser Use Cloud have in common: server, variable of the key, and webhooks.
+"""The common parts of the services of Browser Use Cloud: server, variable of the key, and webhooks.
 
 Event types of webhooks: `agent.task.status_update`, and `test` for the ping when a webhook is set up. Others may
 follow. Source: Browser Use Cloud, "Webhooks" (2026-03-16).

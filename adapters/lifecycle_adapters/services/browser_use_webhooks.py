@@ -1,4 +1,4 @@
-"""What the emulator sends as webhooks of Browser Use Cloud, beyond the fields that the bindings read.
+"""The webhooks that the emulator sends for Browser Use Cloud, beyond the fields that the bindings read.
 
 Source: Browser Use Cloud, "Webhooks" (2026-03-16); assumptions.py lists what it does not describe.
 """

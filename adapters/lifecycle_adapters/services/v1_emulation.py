@@ -1,4 +1,4 @@
-"""What the emulator shows of Browser Use Cloud v1 beyond its binding: data and pure functions.
+"""The emulation of Browser Use Cloud v1 beyond its binding: data and pure functions.
 
 Source: the v1 documents of the control, create, status, details, list and ping calls. The errors have pydantic 1's
 shape, because the service was written at its time.

@@ -1,4 +1,4 @@
-"""What the emulator shows of Browser Use Cloud v2 beyond its bindings: data and pure functions.
+"""The emulation of Browser Use Cloud v2 beyond its bindings: data and pure functions.
 
 Source: "Update Task" and the OpenAPI specification of 2026-08-06, whose texts the errors repeat. The two lifecycles
 interact in three places: a task needs an active session that runs no other task, a session that ends also ends its
@@ -48,7 +48,7 @@ _PAGE_NUMBER = (Annotated[int, Query(alias="pageNumber", ge=1)], 1)
 
 
 def _unchanged(_lifecycle: Lifecycle[Any, Any], _task: EmulatedTask, _command: str) -> None:
-    """Let a command succeed that was not applied: what is over is returned unchanged."""
+    """Accept a command of a task that is over without applying it: the response is its unchanged view."""
 
 
 # --- sessions ---

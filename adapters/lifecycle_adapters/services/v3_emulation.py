@@ -1,4 +1,4 @@
-"""What the emulator shows of Browser Use Cloud v3 beyond its binding: data and pure functions.
+"""The emulation of Browser Use Cloud v3 beyond its binding: data and pure functions.
 
 Source: "Stop Session" and the OpenAPI specification of 2026-08-06. One call creates a session with a task; with a
 session's id the same call dispatches another task to that session.

@@ -1,4 +1,4 @@
-"""What the emulator shows of Browser Use Cloud v4 beyond its binding: data and pure functions.
+"""The emulation of Browser Use Cloud v4 beyond its binding: data and pure functions.
 
 Source: the v4 calls Create, Get, Get Status, List and Cancel Run, and the run's fields in the official Python SDK
 3.12.1.

@@ -1,4 +1,4 @@
-"""What a delivery says: its kind, and the status that it reports. signatures.py tells whether it is genuine."""
+"""The contents of a delivery: its kind, and the status that it reports. signatures.py verifies it."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def test_pattern_of_times_that_is_none_is_refused_with_its_option(file: Path, pa
     refused = call("check", "v1-full", str(file), "--time-format", pattern)
 
     assert refused.exit_code == 2
-    assert refused.stderr.startswith(f"lifecycle: '{pattern}' is no pattern of times: {reason}")
+    assert refused.stderr.startswith(f"lifecycle: '{pattern}' is not a pattern of times: {reason}")
     assert refused.stderr.splitlines()[1].startswith("--time-format takes the directives of strptime")
 
 

@@ -60,7 +60,7 @@ def test_every_binding_survives_json(name: str) -> None:
 
 WRONG = [
     ("method: DELETE", "method: DELET", "commands.release.method", 16, "must be one of GET, POST"),
-    ("id_field: number", "id_field: 7", "id_field", 18, "to YAML a bare 7 is no text; write it in quotes"),
+    ("id_field: number", "id_field: 7", "id_field", 18, "to YAML a bare 7 is not text; write it in quotes"),
     ("id_field: number", "id_fild: number", "id_fild", 18, "there is no such field"),
     ("header: X-Desk", "header: Host", "authentication.header", 4, "is for HTTP itself"),
     ("required_fields: [text]", "required_fields: text", "create.required_fields", 5, "should be a list"),

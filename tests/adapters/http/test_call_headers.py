@@ -200,9 +200,12 @@ def test_a_body_can_carry_the_key(connect: Connect, serve: Serve) -> None:
             {"X": "{task}"},
             "headers.X: unknown placeholder '{task}': use '{id}' or '{request_id}' or '{idempotency_key}'",
         ),
-        ({"two words": "a"}, "headers.two words: 'two words' is no name of a header, or HTTP's own"),
-        ({"Content-Length": "5"}, "headers.Content-Length: 'Content-Length' is no name of a header, or HTTP's own"),
-        ({"Content-Type": "application/json"}, "headers.Content-Type: 'Content-Type' is no name of a header"),
+        ({"two words": "a"}, "headers.two words: 'two words' cannot be the name of a header, or is one of HTTP's own"),
+        (
+            {"Content-Length": "5"},
+            "headers.Content-Length: 'Content-Length' cannot be the name of a header, or is one of HTTP's own",
+        ),
+        ({"Content-Type": "application/json"}, "headers.Content-Type: 'Content-Type' cannot be the name of a header"),
         ({"X-A": "é"}, "headers.X-A: no header can carry 'é'"),
         ({"X-A": "1", "x-a": "2"}, "headers.X-A: 'X-A' is there in another letter case, too"),
         ({"X-A": 1}, "headers.X-A: should be a valid string, not 1"),
@@ -216,7 +219,7 @@ def test_a_header_that_cannot_be_is_a_finding(headers: Any, finding: str) -> Non
 
 
 def test_a_body_has_a_type_of_json() -> None:
-    with pytest.raises(DefinitionError, match="'Content-Type' is no name of a header, or HTTP's own"):
+    with pytest.raises(DefinitionError, match="'Content-Type' cannot be the name of a header, or is one of HTTP's own"):
         Call(method="POST", path="/{id}", body={}, headers={"Content-Type": "text/plain"})
 
 

@@ -601,7 +601,7 @@ def test_offset_of_more_than_a_day_is_none(bench: DuckDbSession, offset: str) ->
 
 @pytest.mark.parametrize("pattern", ["\ud800", "%Y \udfff"])
 def test_pattern_that_is_not_utf8_is_none(bench: DuckDbSession, pattern: str) -> None:
-    with pytest.raises(WrongPattern, match="is no pattern of times: it is not UTF-8") as raised:
+    with pytest.raises(WrongPattern, match="is not a pattern of times: it is not UTF-8") as raised:
         bench.require_pattern(pattern)
     assert raised.value.pattern == pattern
 

@@ -1,4 +1,4 @@
-"""Files that Spark counts: it reads Parquet itself, and gets everything else through DuckDB."""
+"""Files that Spark counts: it reads Parquet itself; DuckDB reads everything else."""
 
 from __future__ import annotations
 

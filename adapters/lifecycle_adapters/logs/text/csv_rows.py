@@ -1,4 +1,4 @@
-"""Parse CSV row by row, slowly and exactly, and describe what is wrong with a row.
+"""Parse CSV row by row, slowly and exactly, and describe the fault of a row.
 
 A faulty row costs one line, never the lines after it: an unclosed quote does not swallow the rest of a file. blocks.py
 reads the bytes; records.py beside this package judges the values.
