@@ -10,6 +10,7 @@ import sys
 import tomllib
 import venv
 import zipfile
+from email import message_from_string
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,16 @@ def test_the_wheel_carries_its_papers_and_its_command(wheel: Path) -> None:
 
     assert "LICENSE" in papers
     assert "lifecycle = lifecycle_adapters.cli:main" in entry_points
+
+
+def test_the_description_has_no_link_into_the_repository(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        [metadata] = [archive.read(name).decode() for name in archive.namelist() if name.endswith("/METADATA")]
+    description = str(message_from_string(metadata).get_payload())
+
+    assert description.startswith("# task-lifecycle\n")
+    assert "```python\n" in description
+    assert [link for link in re.findall(r"\]\(([^)]*)\)", description) if not link.startswith("https:")] == []
 
 
 # --- in an environment of its own --------------------------------------------------------------
