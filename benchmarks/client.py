@@ -89,7 +89,7 @@ def _timed(act: Callable[[], object], cycles: int) -> Measure:
 
 
 def _requests(url: str) -> list[dict[str, Any]]:
-    """What httpx2 is to be called with for one cycle."""
+    """Return the arguments of httpx2 for one cycle."""
     read = BINDING.status.request(BINDING.base_path, task_id=_TASK)
     requests = [each for command in _CYCLE for each in (BINDING.command_request(command, _TASK), read)]
     headers = BINDING.request_headers(_KEY)

@@ -1,4 +1,4 @@
-"""How many status reads the emulator answers beside a bare Starlette route, each on a uvicorn of its own.
+"""Status reads of the emulator, compared with a bare Starlette route; each has a uvicorn of its own.
 
 The load comes over raw connections that send the next request as soon as the answer is complete; an HTTP
 client would spend more time on a request than either server and hide their difference.

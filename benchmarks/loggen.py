@@ -36,7 +36,7 @@ RATE = 0.0002  # of the tasks, for each defect
 
 _UNKNOWN = "hibernating"
 _GO_ON = 5  # how much likelier a task goes on than it ends, of two rows of the table
-_CUT = 0.02  # how often no more is heard of a task, at each of its rows
+_CUT = 0.02  # share of tasks whose log breaks off, at each of its rows
 _LONGEST = 30  # rows of one task
 _LAWFUL = 2_000  # different histories
 _DEFECTIVE = 200  # of each defect
@@ -165,7 +165,7 @@ class Histories:
                     yield [*_entries(walk[:at]), Entry(state, FindingCode.OUT_OF_ORDER), *rest]
 
     def _with_impossible(self, walk: list[str]) -> Iterator[History]:
-        """A state on another branch; nothing more is heard, since nothing of the walk need follow from there."""
+        """Yield walks that end at a state on another branch, because no step of the walk need follow from there."""
         for at, known in enumerate(walk, start=1):
             for state in self._states:
                 related = state in self._later[known] or known in self._later[state]

@@ -1,4 +1,4 @@
-"""What is measured of logs, each in a process of its own: `python -m benchmarks.logruns RUN LOG` prints what it took.
+"""Measurements of logs, each in a process of its own: `python -m benchmarks.logruns RUN LOG` prints what it took.
 
 A run first imports what it needs, which does not count, and then begins with a Parquet file that nobody has
 opened: its reading counts, for us and for the peers.

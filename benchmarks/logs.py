@@ -1,4 +1,4 @@
-"""Checking a log of ten million rows: beside only reading it, and beside what else finds such things in logs.
+"""Checking a log of ten million rows, compared with only reading it and with other tools that find such things.
 
 All is measured on one generated log (see loggen.py), each run in a process of its own (see logruns.py).
 Token-based replay takes minutes for the whole of it and sees a tenth of its tasks, and so do we beside it.

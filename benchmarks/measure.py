@@ -48,7 +48,7 @@ class Row:
 
     @property
     def is_met(self) -> bool:
-        """Whether the ratio is on the right side of the limit."""
+        """Return whether the ratio is on the right side of the limit."""
         return self.ratio <= self.limit if self.bound is Bound.AT_MOST else self.ratio >= self.limit
 
     @property

@@ -1,4 +1,4 @@
-"""What a task's state occupies: a reference to a member of the catalog's enumeration, and no object of its own."""
+"""The memory of a task's state: a reference to a member of the catalog's enumeration, and no object of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What it takes to watch 10,000 tasks in one process, beside a process that watches one.
+"""The cost of watching 10,000 tasks in one process, compared with watching one.
 
 Each measurement is a process of its own that watches paused tasks of a bare server: it looks at each once,
 and then for an hour at none. What its memory has grown to, and what processor time it takes while nothing

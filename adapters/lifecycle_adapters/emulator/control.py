@@ -107,7 +107,7 @@ class About(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What the operations act on. `lifecycles` are the names of the lifecycles of the services' tasks."""
+    """The objects on which the operations act. `lifecycles` are the names of the lifecycles of the services' tasks."""
 
     store: TaskStore
     calls: Calls

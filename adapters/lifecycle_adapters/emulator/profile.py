@@ -60,7 +60,7 @@ class NewTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskUpdate:
-    """What an applied command changes beside the state: fields that views show, and the script unless it is None."""
+    """The changes of an applied command beside the state: fields that views show, and the script unless it is None."""
 
     given: Mapping[str, Any] = field(default_factory=dict[str, Any])
     script: tuple[str, ...] | None = None
@@ -107,7 +107,7 @@ def field_error(error: Mapping[str, Any]) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """What an emulated service does beyond its binding. Every field can be left out.
+    """The behaviour of an emulated service beyond its binding. Every field can be left out.
 
     Attributes:
         statuses: what is at the status field in each state, by the states' names; default: the name. If the binding has

@@ -43,7 +43,7 @@ def require_remote(lifecycle: Lifecycle[Any, Any], event: str) -> None:
 
 @lru_cache(maxsize=4096)
 def default_script(lifecycle: Lifecycle[Any, Any], state: str) -> tuple[str, ...]:
-    """Return the remote events that a task in a state takes by itself if nothing else is said.
+    """Return the remote events that a task in a state takes by itself if it has no script.
 
     They are a shortest path of remote events to the goal; among equally short ones the path declared first. The goal
     of a task is the goal of its initial state: the first declared final state that remote events alone lead to, or, if

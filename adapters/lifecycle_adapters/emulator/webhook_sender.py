@@ -128,7 +128,7 @@ class SentWebhook:
 
 @dataclass(frozen=True, slots=True)
 class Messages:
-    """What one service sends: the document of a task's change, and the ping, None if it sends none.
+    """The messages of one service: the document of a task's change, and the ping, None if it sends none.
 
     `document` is called with a task, its status and the time of its change, `ping` with the time.
     """

@@ -54,7 +54,7 @@ def wrong_headers(where: Path, headers: Mapping[str, str], *, has_body: bool = F
 
 @dataclass(frozen=True, slots=True)
 class Authentication(Declared):
-    """Where the key goes: `header: prefix + key`.
+    """The place of the key in a request: `header: prefix + key`.
 
     Raises:
         DefinitionError: a field is of another type, no request can have such a header, or it is one of HTTP itself,

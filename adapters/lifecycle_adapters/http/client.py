@@ -210,7 +210,7 @@ class _Configured(ProcessBound, Generic[S, E]):
 
     @property
     def lifecycles(self) -> tuple[Lifecycle[Any, Any], ...]:
-        """Those of the tasks and, where there are any, of the sessions they run in."""
+        """The lifecycles of the tasks and, if there are sessions, of the sessions they run in."""
         return tuple(lifecycle for _, lifecycle in self._lifecycles())
 
 

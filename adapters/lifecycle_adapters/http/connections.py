@@ -47,7 +47,7 @@ class Connections:
 
     @property
     def are_ours(self) -> bool:
-        """Whether the httpx2 client is our own."""
+        """Return whether the httpx2 client is our own."""
         return self._given is None
 
     def usable(self) -> httpx2.Client:
@@ -84,7 +84,7 @@ class AsyncConnections:
 
     @property
     def are_ours(self) -> bool:
-        """Whether the httpx2 client is our own."""
+        """Return whether the httpx2 client is our own."""
         return self._given is None
 
     def usable(self) -> httpx2.AsyncClient:

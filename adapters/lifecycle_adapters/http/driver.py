@@ -72,11 +72,11 @@ class _RunningActions(Generic[R]):
 
     @property
     def are_over(self) -> bool:
-        """Whether they have returned, or raised."""
+        """Return whether they have returned, or raised."""
         return inspect.getgeneratorstate(self._actions) == inspect.GEN_CLOSED
 
     def break_off(self) -> None:
-        """Close them, which releases what is claimed; a thread that still calls the journal closes them afterwards."""
+        """Close the procedures, which releases their claims; a thread that still calls the journal does so later."""
         self._is_broken_off = True
         if self._turn.acquire(timeout=_PATIENCE_S):
             try:
@@ -113,7 +113,7 @@ def _break_off_now(running: _RunningActions[Any]) -> None:
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    """Threads that are kept: beginning one takes as long as what is done in it. Another begins if they are busy."""
+    """Threads that are kept, because starting one takes as long as its work. Another starts if all are busy."""
     return ThreadPoolExecutor(thread_name_prefix="lifecycle journal")
 
 
@@ -122,7 +122,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class RateLimiter(Protocol):
-    """What lets the requests of an asynchronous client pass."""
+    """The rate limit of an asynchronous client, which lets its requests pass."""
 
     async def acquire(self) -> None:
         """Wait until the request may be sent."""

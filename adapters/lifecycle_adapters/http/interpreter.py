@@ -80,7 +80,7 @@ Actions = Generator[Action, Any, R]
 
 @dataclass(frozen=True, slots=True)
 class Procedure(Generic[R]):
-    """What a driver carries out: the actions, and the context around all of them, such as a span."""
+    """The actions that a driver carries out, and the context around all of them, such as a span."""
 
     actions: Actions[R]
     context: AbstractContextManager[object] = field(default_factory=nullcontext[None])

@@ -188,7 +188,7 @@ def usable_key(binding: HttpBinding[Any, Any], base_url: str, given: Key | None 
 
 
 def _examined(secret: SecretStr) -> Exception | None:
-    """Return what to raise of a key, if it cannot be used; not raised here, where its text is in a variable."""
+    """Return the error of a key that cannot be used; it is not raised here, where the key is in a variable."""
     key: Any = secret.get_secret_value()
     if not isinstance(key, str):
         return TypeError(f"api_key must be text, not {type(key).__name__}")
@@ -211,7 +211,7 @@ def _from_environment(binding: HttpBinding[Any, Any], base_url: str) -> SecretSt
 
 
 def is_this_machine(url: str) -> bool:
-    """Whether a server is asked through the loopback interface. Raises ValueError: the URL can name no server."""
+    """Return whether a server is reached through loopback. Raises ValueError: the URL can name no server."""
     _, host, _ = _origin(url)
     try:
         return ip_address(host).is_loopback

@@ -29,7 +29,7 @@ except ImportError:
 
 
 class Until(float):
-    """A timeout in seconds that remembers when it ends: as a float it is what was left when it was made."""
+    """A timeout in seconds with its deadline; as a float it is the time that was left when it was made."""
 
     __slots__ = ("_ends_s",)
     _ends_s: float

@@ -38,7 +38,7 @@ E = TypeVar("E", bound=str, default=Any)
 
 
 class _Handle(ProcessBound, Generic[S, E]):
-    """What both kinds of handle know without I/O."""
+    """The part of both kinds of handle that needs no I/O."""
 
     _instead = "pass its `id`, and open a handle there by `client.task(id)`"
 

@@ -60,7 +60,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class TaskResult(Generic[S]):
-    """How a task came to rest. `output` and `cost_usd` are None if the service reports neither."""
+    """The end of a wait. `output` and `cost_usd` are None if the service reports neither."""
 
     state: S
     output: Any

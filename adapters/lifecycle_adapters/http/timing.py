@@ -83,7 +83,7 @@ class Pacer:
 
     @property
     def is_late(self) -> bool:
-        """Whether the deadline has passed."""
+        """Return whether the deadline has passed."""
         return self._deadline_s is not None and _now_s() >= self._deadline_s
 
     def pause_s(self, wait: Wait) -> float | None:

@@ -18,7 +18,7 @@ _BUILT_IN = (
 
 
 def is_transport_failure(error: Exception) -> bool:
-    """Whether an error that was raised in the middle of a request says that the request failed."""
+    """Return whether an error that was raised in the middle of a request says that the request failed."""
     group: Any = error
     if isinstance(error, ExceptionGroup):
         return all(map(is_transport_failure, group.exceptions))

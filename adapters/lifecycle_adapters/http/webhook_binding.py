@@ -57,7 +57,7 @@ _Piece = Annotated[StrictText, Field(description="text such as 'v1='")]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignatureScheme(Declared):
-    """How the deliveries of a service are signed: an HMAC of a text, keyed with the secret, in a header.
+    """The signature of a service's deliveries: an HMAC of a text, keyed with the secret, in a header.
 
     `header` holds the signature, after `prefix`. With a `separator` it holds several items: a delivery is genuine if
     any item with the prefix is its signature, and other items are ignored.
@@ -93,7 +93,7 @@ class SignatureScheme(Declared):
 
     @property
     def has_timestamp_in_signature(self) -> bool:
-        """Whether the time stamp is an item of the signature's header."""
+        """Return whether the time stamp is an item of the signature's header."""
         return self.timestamp_header is not None and self.timestamp_header.casefold() == self.header.casefold()
 
     def _mistakes(self) -> Iterator[Mistake]:

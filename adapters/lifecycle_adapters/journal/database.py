@@ -106,7 +106,7 @@ class Database:
 
     @contextmanager
     def transaction(self, durability: TransactionMode = TransactionMode.WRITE) -> Generator[Connection]:
-        """Commit what is done inside, all or nothing. Raises JournalError."""
+        """Run the block as one transaction: commit all of it or nothing. Raises JournalError."""
         if self._is_closed:
             raise JournalUnavailable("it is closed", where=self.where)
         if self.read_only and durability not in _READING:

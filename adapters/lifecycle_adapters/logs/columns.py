@@ -13,7 +13,7 @@ from lifecycle_adapters.logs.log_errors import MissingColumn, UnusableLog
 
 
 class TimeForm(StrEnum):
-    """How a time is written. Reports and options show the values."""
+    """The form of a time. Reports and options show the values."""
 
     TIMESTAMP = "timestamp"  # a type of its own in the file; UTC if it has no zone
     ISO = "iso"  # ISO 8601 with a zone or an offset
@@ -26,7 +26,7 @@ class TimeForm(StrEnum):
 
 
 class RejectReason(StrEnum):
-    """Why a row cannot be read. Reports and files of rejects show the values."""
+    """The reason why a row cannot be read. Reports and files of rejects show the values."""
 
     NOT_A_ROW = "not a row"  # no CSV, no JSON object, not UTF-8, too few or too many columns
     NO_TASK = "no task id"  # empty, absent, or neither a text nor an integer
@@ -60,7 +60,7 @@ LONGEST_DETAIL = 80  # characters of a value that cannot be read
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """Which column holds what.
+    """The names of a log's columns.
 
     `task` None: the whole log is the history of one task. `at` None: the log has no times, and its rows are
     in order already. `sequence`: integers that put the rows of one time in order, within a task.

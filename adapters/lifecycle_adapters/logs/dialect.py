@@ -17,7 +17,7 @@ Expression: TypeAlias = Callable[[str], str]
 
 
 class Kind(Enum):
-    """What the cells of a column are, by its type."""
+    """The kind of a column's cells, by its type."""
 
     TEXT = auto()
     JSON = auto()
@@ -36,7 +36,7 @@ def _not_read(*_: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """How an engine writes its expressions. "Fits" means into an integer of 64 bits.
+    """The expressions of an engine's SQL. "Fits" means into an integer of 64 bits.
 
     Attributes:
         name: the engine, for messages.

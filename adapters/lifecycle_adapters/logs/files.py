@@ -166,7 +166,7 @@ def _in_folder(folder: str) -> Iterator[tuple[str, Format]]:
 
 
 def _is_found(path: str) -> bool:
-    """Whether a path that is not named itself can be a log: kept rejects, pipes, sockets and devices cannot."""
+    """Return whether a path that is not named itself can be a log: kept rejects, pipes, sockets and devices cannot."""
     if Path(path).name == KEPT_REJECTS:
         return False
     try:
@@ -277,7 +277,7 @@ _IS_MILLISECONDS = re.compile(r"TIMESTAMP_MILLIS|TimestampType.*MILLIS=Milli")
 
 
 def _has_statistics(session: DuckDbSession, location: str, name: str) -> bool:
-    """Whether the file says for all of a column what its smallest and its largest value are, and DuckDB can read both.
+    """Return whether the file has the smallest and largest value of the whole column, and DuckDB can read both.
 
     The column itself then need not be read.
     """

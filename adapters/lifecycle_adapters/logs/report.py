@@ -22,7 +22,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class ObservedTransition:
-    """How often a row of one state was directly followed by a row of another, in one task.
+    """The number of times that a row of one state was directly followed by a row of another, in one task.
 
     `source` is None for a task's first row. `events` are those that lead from the one to the other in one transition;
     none if there is no such transition. `illegal` counts the rows that are findings. `example` is the place of one
@@ -44,7 +44,7 @@ class ObservedTransition:
 
 @dataclass(frozen=True, slots=True)
 class TimeInState:
-    """How long tasks stayed in a state before they left it, in seconds; visits that have not ended are left out.
+    """The times that tasks stayed in a state before they left it, in seconds; visits that have not ended are left out.
 
     The mean and the longest are exact to the microsecond, percentiles (nearest rank) to three digits,
     rounded down.
@@ -110,7 +110,7 @@ class LogReport:
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing in it makes a history bad."""
+        """Return whether nothing in it makes a history bad."""
         return self.bad_rows == 0
 
     def in_another_case(self, statuses: Iterable[str]) -> dict[str, str]:
@@ -160,7 +160,7 @@ class Totals:
 
     @property
     def rows(self) -> int:
-        """How many rows the log has."""
+        """The number of the log's rows."""
         return self.readable + sum(self.unreadable.values())
 
 
@@ -201,17 +201,17 @@ class Tally:
 
     @property
     def has_repeats(self) -> bool:
-        """Whether some row repeats the state before it, so that visits must be corrected."""
+        """Return whether some row repeats the state before it, so that visits must be corrected."""
         return any(pair in self._pairs for pair in self._rules.repeats())
 
     @property
     def tasks(self) -> int:
-        """How many tasks have a row whose status is known."""
+        """The number of tasks with a row whose status is known."""
         return sum(count for pair, count in self._pairs.items() if pair.previous == START)
 
     @property
     def bad_rows(self) -> int:
-        """How many rows make their history bad; rows of unknown status are left out."""
+        """The number of rows that make their history bad; rows of unknown status are left out."""
         return sum(count for pair, count in self._pairs.items() if self._is_bad(pair))
 
     def findings(self, *, unknown: int) -> dict[FindingCode, int]:

@@ -42,7 +42,7 @@ class DirectlyFollows:
 
 
 class Rules:
-    """What `check` reports about every pair, in one mode and one channel.
+    """The deviations that `check` reports about every pair, in one mode and one channel.
 
     Args:
         lifecycle: the lifecycle whose rules apply.
@@ -100,7 +100,7 @@ class Rules:
 
     @cached_property
     def deviations(self) -> dict[DirectlyFollows, Deviation[str]]:
-        """What `check` reports about each pair; a pair that is as it should be is left out."""
+        """The deviation that `check` reports about each pair; pairs without one are left out."""
         judged = ((pair, self.deviation(pair)) for pair in self.pairs)
         return {pair: deviation for pair, deviation in judged if deviation is not None}
 

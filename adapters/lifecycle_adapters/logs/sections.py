@@ -30,7 +30,7 @@ _MEANINGS = {
 
 
 class CellKind(Enum):
-    """What the text of a cell is."""
+    """The kind of a cell's text."""
 
     PLAIN = auto()  # our own text, and numbers
     SPAN = auto()  # a time span, whose smaller unit may be on a line of its own

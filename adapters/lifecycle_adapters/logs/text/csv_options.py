@@ -49,7 +49,7 @@ class CsvOptions:
 
     @property
     def is_utf_8(self) -> bool:
-        """Whether the text is UTF-8 already."""
+        """Return whether the text is UTF-8 already."""
         return self.encoding == UTF_8
 
     def others(self) -> Iterator[str]:

@@ -31,7 +31,7 @@ class Row(NamedTuple):
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether the row has not ended."""
+        """Return whether the row has not ended."""
         return not self.cells and self.fault is None
 
 

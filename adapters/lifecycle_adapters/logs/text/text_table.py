@@ -90,5 +90,5 @@ class TextTable:
             raise UnusableLog(message) from None
 
     def _is_data(self, cell: str) -> bool:
-        """Whether a cell is a time, a number or a status, as names of columns are not."""
+        """Return whether a cell is a time, a number or a status, as names of columns are not."""
         return cell in self._rules.statuses or any(re.fullmatch(each, cell) for each in (ISO, ISO_NAIVE, NUMBER))
