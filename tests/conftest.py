@@ -1,4 +1,4 @@
-"""What every test may rely on: one Hypothesis profile, each declared lifecycle in turn, PostgreSQL and Spark."""
+"""Fixtures of all tests: one Hypothesis profile, each declared lifecycle in turn, PostgreSQL and Spark."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def declared(request: pytest.FixtureRequest) -> Lifecycle[str, str]:
 
 @contextmanager
 def without_privileges() -> Generator[None]:
-    """What root may do anyway is refused to it like to anybody."""
+    """File permissions hold for root too, as for any other user."""
     if os.geteuid() != 0:
         yield
         return

@@ -99,7 +99,7 @@ OWNERS = {
     "yaml": ["lifecycle.documents"],
     "hypothesis": ["lifecycle.testing"],
     "transitions": ["lifecycle_adapters.machine"],
-    # In the emulator for its webhooks: it is the client of whoever it sends them to.
+    # In the emulator for its webhooks: it is the client of their receivers.
     "httpx2": [
         *(
             f"lifecycle_adapters.http.{name}"

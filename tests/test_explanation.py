@@ -1,6 +1,6 @@
 """The pictures of the explanation are drawn from their sources in DOT, byte for byte.
 
-`python -m tests.test_explanation` draws them anew.
+`python -m tests.test_explanation` draws them again.
 """
 
 from __future__ import annotations

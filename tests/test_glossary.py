@@ -31,7 +31,7 @@ PLURALS = {plural: word for word in INSTEAD for plural in (f"{word}s", f"{word}d
 
 
 def identifiers(module: ast.Module) -> Iterator[str]:
-    """What a module names: its classes, functions, parameters and variables."""
+    """Yield the names in a module: its classes, functions, parameters and variables."""
     for node in ast.walk(module):
         match node:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):

@@ -1,4 +1,4 @@
-"""What is published: the bounds and the lock, what the wheel holds, and what each extra is enough for."""
+"""The published package: its bounds and lock, the contents of the wheel, and the needs of each extra."""
 
 from __future__ import annotations
 
@@ -139,10 +139,10 @@ NEEDS = {
     "cli": "import sys; sys.argv = ['lifecycle', 'list']; from lifecycle_adapters.cli import main; main()",
 }
 
-# Whoever wants them says so: Spark alone is ten times as large as all others together.
+# These must be named: Spark alone is ten times as large as all others together.
 TOO_HEAVY = {"spark"}
 
-# Those without which everything works: nobody is told to install them.
+# Everything works without these: no message proposes to install them.
 ONLY_ADD = {"telemetry"}
 
 

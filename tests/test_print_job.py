@@ -20,7 +20,7 @@ FILE = str(FOLDER / "print-job.yaml")
 
 
 class Job(BaseModel):
-    """What is to be printed."""
+    """A document to print."""
 
     text: str
 

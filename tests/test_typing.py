@@ -1,4 +1,4 @@
-"""What type checkers reject and accept: mypy and pyright find an error on exactly the marked lines."""
+"""Type checkers: mypy and pyright find an error on exactly the marked lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What belongs to a process says so when it is copied or pickled."""
+"""Objects that belong to a process raise an error when they are copied or pickled."""
 
 from __future__ import annotations
 

@@ -495,7 +495,7 @@ def test_without_a_field_the_time_of_sending_or_of_the_arrival_counts(scheme: Si
 
 
 def run_update(document: Mapping[str, Any]) -> StatusUpdate | None:
-    """What GitHub's `workflow_run` says: its status, or how it ended."""
+    """Return the status of GitHub's `workflow_run`, or its conclusion."""
     run = document.get("workflow_run")
     return None if run is None else StatusUpdate(str(run["id"]), run["conclusion"] or run["status"])
 

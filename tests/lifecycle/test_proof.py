@@ -1,4 +1,4 @@
-"""What proves a command: compared with the runs that the rows of each lifecycle of the catalog allow."""
+"""Proofs of commands, compared with the runs that the rows of each lifecycle of the catalog allow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a type checker must accept, and what it must infer. Read by mypy and pyright, never run."""
+"""Code that a type checker must accept, with the types that it must infer. mypy and pyright read it; it never runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How these tests call the command line: in this process, as the installed script, or on a terminal."""
+"""Calls of the command line in this process, as the installed script, or on a terminal."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _ABSENT = (
 
 
 def call(*arguments: str, typed: str | bytes = "", env: Mapping[str, str] | None = None) -> Result:
-    """Run a command in this process; `typed` is its standard input, which is no terminal."""
+    """Run a command in this process; `typed` is its standard input, which is not a terminal."""
     environment = {**dict.fromkeys(_ABSENT), **(env or {})}
     result = CliRunner().invoke(app, list(arguments), input=typed, env=environment)
     if result.exception is not None and not isinstance(result.exception, SystemExit):

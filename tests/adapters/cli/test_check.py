@@ -27,7 +27,7 @@ BAD = "task_id,status\na,created\na,stopped\nb,created\nb,created\na,running\n"
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where rejects are kept that nobody named a file for."""
+    """The file of rejects if no option names one."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

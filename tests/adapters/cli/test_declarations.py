@@ -96,7 +96,7 @@ def test_a_narrow_terminal_cuts_nothing_off(columns: str) -> None:
 
 
 def characters(text: str) -> Counter[str]:
-    """How often each character was printed, layout apart."""
+    """Return how often each character was printed, without the layout."""
     return Counter(text.translate(dict.fromkeys(map(ord, "─ \n"))))
 
 

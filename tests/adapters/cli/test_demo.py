@@ -18,7 +18,7 @@ CALL = re.compile(r"    (GET|PUT|POST|PATCH) (/api/\S+)(?: (\w+))? +(\d{3}|lost)
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What the demo tells where there is a gallery."""
+    """The demo's line about the gallery."""
     clone = tmp_path_factory.mktemp("clone")
     (clone / "diagrams").mkdir()
     (clone / "diagrams" / "README.md").touch()

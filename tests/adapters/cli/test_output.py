@@ -1,4 +1,4 @@
-"""What people read is printed harmlessly wherever it comes from: at the one place where it is printed."""
+"""Foreign text is escaped at the one place where text for people is printed."""
 
 from __future__ import annotations
 

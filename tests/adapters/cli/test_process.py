@@ -341,7 +341,7 @@ def test_serve_says_what_it_cannot_do(emulator: Emulator) -> None:
 
 
 def completed(*words: str) -> list[str]:
-    """What bash would be offered for the last word."""
+    """Return bash's proposals for the last word."""
     typed = {"COMP_WORDS": " ".join(["lifecycle", *words]), "COMP_CWORD": str(len(words))}
     return call(env={"_LIFECYCLE_COMPLETE": "complete_bash", **typed}).stdout.split()
 

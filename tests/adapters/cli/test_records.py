@@ -1,4 +1,4 @@
-"""`tasks`, `history`, `recover` and `journal`, and a journal under the other commands: what is told of the record."""
+"""`tasks`, `history`, `recover` and `journal`, and the other commands with a journal."""
 
 from __future__ import annotations
 
@@ -635,7 +635,7 @@ def test_an_export_has_the_same_bytes_whatever_the_terminal(
 
 
 def exported(journal: str, name: str, *, encoding: str, newline: str) -> bytes:
-    """What is exported to a standard output of this encoding and these line ends."""
+    """Return the export to a standard output of this encoding and these line ends."""
     program = f"""
 import sys
 sys.stdout.reconfigure(encoding={encoding!r}, newline={newline!r})
@@ -754,7 +754,7 @@ READING = [
 
 
 def refused(command: tuple[str, ...], journal: str | Path) -> str:
-    """What is said of a journal that cannot be used, in one line."""
+    """Return the one line about a journal that cannot be used."""
     result = call(*command, "--journal", str(journal), env={"BROWSER_USE_API_KEY": KEY})
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.count("\n") == 1

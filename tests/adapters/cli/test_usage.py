@@ -1,4 +1,4 @@
-"""What is said of a command line that cannot be parsed: the value and the option that were meant, and no library."""
+"""Messages about a command line that cannot be parsed: they propose what was meant, and name no library."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.adapters.cli.commands import call
 
 
 def refusal(*arguments: str) -> str:
-    """What is said of a command line that is refused, without the box around it."""
+    """Return the message about a refused command line, without the box around it."""
     result = call(*arguments, env={"COLUMNS": "200", "TERMINAL_WIDTH": "200"})
     assert (result.exit_code, result.stdout) == (2, "")
     return " ".join(result.stderr.replace("│", " ").split())

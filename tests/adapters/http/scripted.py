@@ -1,4 +1,4 @@
-"""A real server on loopback that answers as it is told, byte for byte, and remembers what it was asked.
+"""A real server on loopback that sends scripted responses, byte for byte, and records the requests.
 
 For answers that no decent service gives. The emulator is the decent one.
 """
@@ -99,7 +99,7 @@ class ScriptedServer:
 
     @property
     def connections(self) -> int:
-        """How many connections are open."""
+        """The number of open connections."""
         with self._lock:
             return len(self._open)
 
@@ -129,7 +129,7 @@ class ScriptedServer:
 
 @contextmanager
 def _gone() -> Generator[None]:
-    """A client that has given up is no error of the server's."""
+    """A client that closes its connection is not an error of the server."""
     with suppress(OSError):
         yield
 

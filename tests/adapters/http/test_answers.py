@@ -254,7 +254,7 @@ def test_what_may_not_be_asked_is_raised_as_it_is(
 
 @pytest.mark.parametrize("is_found", [True, False])
 def test_a_command_that_is_not_found_is_refused_or_the_task_is(connect: Connect, serve: Serve, is_found: bool) -> None:
-    """Whether the task is there, the status tells: 404 may be about the command alone."""
+    """The status shows whether the task exists: a 404 may be about the command alone."""
     gone = Reply(status=404, body={"detail": "Task not found"})
     status = Reply(body="running") if is_found else gone
     replies = {"PUT /api/v1/stop-task": gone, "GET /api/v1/task/t/status": status}

@@ -1,4 +1,4 @@
-"""What only the asynchronous client has: many tasks at once, cancellation, callbacks that are awaited."""
+"""Features of the asynchronous client alone: many tasks at once, cancellation, callbacks that are awaited."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ def leave_open(server: ScriptedServer, journal: SqlJournal) -> None:
 def test_what_a_journal_records_after_the_cancellation_is_released(
     serve: Serve, path: Path, journal: SqlJournal, locked_s: float
 ) -> None:
-    """Another process holds the write lock, so that the intent is recorded when nobody waits for it any more."""
+    """Another process has the write lock, so that the intent is recorded after its caller has gone."""
     server = serve(V1Service())
 
     async def cancelled(client: AsyncClient) -> None:
@@ -302,7 +302,7 @@ def test_interrupted_anywhere_in_its_journal_it_leaves_nothing_claimed(
 
 
 class SoftTimeLimit(Exception):
-    """What a job queue's handler of a signal raises in the middle of anything: Celery's, RQ's."""
+    """An exception that a job queue's signal handler raises at any moment, as Celery's and RQ's do."""
 
 
 Limited = Callable[[Callable[[], object]], None]

@@ -1,4 +1,4 @@
-"""What users hold: clients and handles, against the emulator, each test with both kinds of client."""
+"""Clients and handles against the emulator; each test runs with both kinds of client."""
 
 from __future__ import annotations
 

@@ -413,7 +413,7 @@ def test_a_listed_task_that_is_older_is_not_it(
 
 
 def candidates(connect: Connect, serve: Serve, document: dict[str, Any]) -> int:
-    """How many candidates there are for a lost create, if the service lists one task with such a document."""
+    """Return the number of candidates for a lost create if the service lists one task with such a document."""
     journal = MemoryJournal()
     listed = {"tasks": [{"id": "t", "status": "running", **document}]}
     server = serve(by_path({"POST /api/v1/run-task": LOST, "GET /api/v1/tasks": Reply(body=listed)}))

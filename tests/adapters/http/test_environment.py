@@ -1,4 +1,4 @@
-"""What the environment says of proxies and certificates: followed, or an error of ours that says what to do."""
+"""Proxies and certificates of the environment: a client uses them, or raises an error that says what to do."""
 
 from __future__ import annotations
 

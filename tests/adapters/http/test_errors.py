@@ -219,7 +219,7 @@ def test_no_time_out_tells_the_key(connect: Connect, serve: Serve, log: io.Strin
 
 
 class SoftTimeLimit(BaseException):
-    """What a job queue raises in the middle of anything."""
+    """An exception that a job queue raises at any moment."""
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no such timer")

@@ -348,7 +348,7 @@ class JournalGone(AdapterError):
 
 @dataclass
 class Disk:
-    """What a journal was asked, each with whether an event loop had to wait for it. What is in `fails_at` fails."""
+    """A journal that records its calls, each with whether an event loop had to wait. Calls in `fails_at` fail."""
 
     asked: list[tuple[str, bool]] = field(default_factory=list[tuple[str, bool]])
     released: list[str] = field(default_factory=list[str])

@@ -1,4 +1,4 @@
-"""Which key a client sends, and to whom. The servers tell what they were sent."""
+"""The key that a client sends, and the servers that receive it. The servers record what they receive."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ SOON_S = 15.0  # seconds; a busy machine may need some of them
 
 
 class Endless:
-    """Sends pieces, with a pause after each, to everybody who connects; reads nothing if it is told so."""
+    """Sends pieces, with a pause after each, to everybody who connects; reads nothing if `reads` is false."""
 
     def __init__(self, pieces: Callable[[], Iterator[bytes]], pause_s: float, *, reads: bool = True) -> None:
         self._pieces = pieces

@@ -1,4 +1,4 @@
-"""A service that the project has never heard of: its lifecycle from JSON, its table registered, both clients.
+"""A service that the project does not know: its lifecycle from JSON, its table registered, both clients.
 
 The printer below has numbers for ids, other words in its responses, a key of its own and a command that
 takes fields. Nothing of it stands in the project.
@@ -89,7 +89,7 @@ def wire_of(lifecycle: Lifecycle[str, str], **changes: Any) -> HttpBinding[str, 
 
 
 class Printer:
-    """The printer, over the same declaration. Its jobs move when they are told to."""
+    """The printer, over the same declaration. Its jobs change on request only."""
 
     def __init__(self, lifecycle: Lifecycle[str, str]) -> None:
         self.lifecycle = lifecycle

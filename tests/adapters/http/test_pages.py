@@ -27,7 +27,7 @@ def listed(items_field: str = "data.tasks", **settings: Any) -> ListCall:
 
 @dataclass(frozen=True)
 class Way:
-    """How a service names its pages, written without the binding: `next` gives what a page says of the one after it."""
+    """A way to name pages, written without the binding: `next` returns what a page says about the next one."""
 
     listing: ListCall
     begin: Callable[[dict[str, str]], int]  # the place of the first task of the page that is asked for

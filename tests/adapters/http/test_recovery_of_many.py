@@ -23,7 +23,7 @@ TASKS = ("first", "bad", "last")
 
 
 class Broken(Exception):
-    """What a callback of a user's raises."""
+    """The error of a user's callback."""
 
 
 def fail(_: Lifecycle[Any, Any], entry: Any, before: Any, after: Any) -> None:
@@ -33,7 +33,7 @@ def fail(_: Lifecycle[Any, Any], entry: Any, before: Any, after: Any) -> None:
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]:
-    """A journal with three open commands; the second task's record, or what is told of it, is broken."""
+    """A journal with three open commands; the second task's record, or its report, is broken."""
     with ExitStack() as opened:
         journal: Any
         if request.param == "memory":

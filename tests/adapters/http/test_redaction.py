@@ -82,7 +82,7 @@ def all_that_comes_of(ask: Callable[[], object]) -> str:
 
 
 def tells_the_key(said: str) -> bool:
-    """Whether a person could read it, also where the replacements of a message pulled it apart."""
+    """Return whether a person could read it, also if the replacements in a message split it."""
     read = said.replace("\\x00", "").replace("\\", "").replace("%2F", "/").replace("%2f", "/")
     return KEY in read or " ".join(KEY) in read
 

@@ -1,4 +1,4 @@
-"""What no request can carry is refused when a binding is declared, before a request or an idempotency key is used."""
+"""Values that no request can carry are refused when a binding is declared, before a request or a key is used."""
 
 from __future__ import annotations
 

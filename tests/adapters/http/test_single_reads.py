@@ -1,4 +1,4 @@
-"""What keepers of their own pace use of a client: one read as it came, and a limiter that every request passes."""
+"""Parts of a client for callers with a pace of their own: a single read, and a limiter that every request passes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the status codes and headers of one service mean, if they do not mean what HTTP says of them."""
+"""Status codes and headers of a service that differ in meaning from HTTP's."""
 
 from __future__ import annotations
 

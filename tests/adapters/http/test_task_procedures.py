@@ -1,4 +1,4 @@
-"""What both clients do alike, without a server: the pace, the clock, and the actions that a procedure comes to."""
+"""The common part of both clients, without a server: the pace, the clock, and the actions of procedures."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_another_workers_command_is_waited_for_as_long_as_that_was_asked_for(wat
 
 @pytest.mark.parametrize("age_s", [-3600.0, 0.0, 3.0, 5.0, 3600.0])
 def test_a_task_may_appear_until_it_is_old_enough(watch: Watch, age_s: float) -> None:
-    """Its age is by the wall clock of whoever created it; one in the future is that of a clock that was set back."""
+    """Its age is by the wall clock of its creator; an age in the future means that a clock was set back."""
     pacer, left_s = Pacer(Timing(appear_s=5.0)), min(5.0 - age_s, 5.0)
     since = datetime.now(UTC) - timedelta(seconds=age_s)
     granted: list[float] = []

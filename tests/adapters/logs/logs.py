@@ -1,4 +1,4 @@
-"""What the tests of reading share: small logs in DuckDB's types, and the rows that `records` makes of them."""
+"""Helpers for tests of reading: small logs in DuckDB's types, and the rows that `records` makes of them."""
 
 from __future__ import annotations
 

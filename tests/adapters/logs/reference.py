@@ -1,4 +1,4 @@
-"""What checking a log must give, in plain Python: one task after another, each judged by `Lifecycle.check`.
+"""The correct result of checking a log, in plain Python: one task after another, each judged by `Lifecycle.check`.
 
 Every engine is compared with it. It is written for plainness alone: it holds all in memory, sorts whole
 lists, and shares nothing with the engines but the types of their answers.
@@ -27,7 +27,7 @@ PARTS = (
     "times_in_state", "last_states",
     "uncovered_transitions", "unknown_statuses", "ties", "worst",
 )  # fmt: skip
-"""What of a report the log alone decides, whatever engine counts and however the log is written."""
+"""The part of a report that depends on the log alone, and not on the engine or the log's format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class LogRow:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a log: the findings that are listed, in the order of places, and the report's parts by name.
+    """The result for a log: the listed findings in the order of places, and the report's parts by name.
 
     A finding is (task, at, file's number and row, code, severity, previous, status, possible, message).
     """
@@ -53,7 +53,7 @@ class Outcome:
 
 
 def outcome(log: CheckedLog, files: Sequence[str]) -> Outcome:
-    """What an engine gave; `files` are the names of the log's files, in their order."""
+    """The result of an engine; `files` are the names of the log's files, in their order."""
     findings = [
         (each.task, each.at, (files.index(each.file), each.row), each.code, each.severity, each.previous, each.status,
          each.possible, each.message)
@@ -71,7 +71,7 @@ def expected(
     information: bool = False,
     timed: bool = True,
 ) -> Outcome:
-    """What every engine must give; `timed`: whether the log has times."""
+    """The result that every engine must return; `timed` says whether the log has times."""
     histories = [_History(lifecycle, each, mode, channel) for each in _by_task(rows)]
     remarks = sorted((remark for each in histories for remark in each.remarks), key=lambda remark: remark[0].place)
     listed = [
@@ -127,7 +127,7 @@ class _History:
 
     @property
     def ties(self) -> int:
-        """How many rows of known status only their place puts after the one before."""
+        """The number of rows of known status that follow the row before only by their place."""
         keys = [(row.at_us, row.sequence) for row, _ in self.known]
         return sum(one == other for one, other in pairwise(keys))
 

@@ -72,7 +72,7 @@ def test_a_row_that_is_too_long_is_not_waited_for() -> None:
 
 
 def test_a_cell_may_be_as_long_as_a_row() -> None:
-    long = "x" * 200_000  # more than the csv module takes unless it is told to
+    long = "x" * 200_000  # more than the csv module accepts by default
 
     assert [row.cells for row in rows(f'"{long}"\n')] == [[long]]
 

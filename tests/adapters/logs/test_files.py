@@ -1,4 +1,4 @@
-"""Which files a log has: paths, folders, patterns, suffixes, the standard input, and names that look like SQL."""
+"""The files of a log: paths, folders, patterns, suffixes, the standard input, and names that look like SQL."""
 
 from __future__ import annotations
 

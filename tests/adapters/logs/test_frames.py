@@ -71,7 +71,7 @@ class Status(str, Enum):  # noqa: UP042 (what older programs have)
 
 
 class Unspeakable:
-    """What it is cannot be said."""
+    """Its `str` raises."""
 
     def __str__(self) -> str:
         raise RuntimeError("nobody may know")
@@ -392,7 +392,7 @@ def test_callback_that_cannot_be_called_is_refused(name: str) -> None:
 
 
 def frames_of(library: str) -> Callable[[dict[str, list[Any]]], Any]:
-    """What makes frames of lists."""
+    """The functions that make frames of lists."""
     made: Any = import_module(library)
     return made.table if library == "pyarrow" else made.DataFrame  # type: ignore[no-any-return]
 
@@ -484,7 +484,7 @@ CREATE TABLE numbered AS SELECT 70 + task_id AS rowid, * FROM log;
 
 @pytest.fixture(params=["file", "connection"])
 def table(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], DuckTable]]:
-    """What offers a table of a database, in each of the ways."""
+    """Return each kind of object that offers a table of a database."""
     path = tmp_path / "it's [a] log; --.duckdb"
     with duckdb.connect(path) as connection:
         connection.execute(SETUP)

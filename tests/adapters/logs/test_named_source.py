@@ -1,4 +1,4 @@
-"""Which source the texts of a command line name, which files it reads, and what an unusable log says in attributes."""
+"""The source that a command line names, the files that it reads, and the attributes of errors about unusable logs."""
 
 from __future__ import annotations
 

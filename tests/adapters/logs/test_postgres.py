@@ -39,7 +39,7 @@ from tests.support.postgres import PostgresServer
 
 Run = Callable[[str], list[tuple[Any, ...]]]
 
-UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)  # the one value that differs is told in any case
+UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)  # the one value that differs is printed in any case
 RECORDS = "SELECT task, at_us, sequence, place, status, status_code, form, fault, detail FROM records ORDER BY place"
 
 
@@ -80,7 +80,7 @@ def checked(url: str, table: str, columns: Columns | None = None, **settings: An
 
 
 def records(url: str, table: str, columns: Columns | None = None) -> list[Record]:
-    """What the server makes of its table."""
+    """The records that the server makes from its table."""
     with DuckDbSession(threads=1) as bench:
         intake = PostgresTable(url, table).load(bench, RULES, columns or Columns())
         return [Record(*row) for row in intake.engine.rows(RECORDS)]
@@ -499,7 +499,7 @@ def test_an_interrupt_ends_the_query_on_the_server(url: str, run: Run) -> None:
 
 
 def eventually(holds: Callable[[], bool]) -> bool:
-    """Whether it comes to hold within a time that is long on any machine."""
+    """Return whether it becomes true within a time that is long on any machine."""
     until_s = time.monotonic() + 30
     while not (held := holds()) and time.monotonic() < until_s:
         time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""What becomes of each value of a log: every type, every form of a time, everything that cannot be read."""
+"""The reading of each value of a log: every type, every form of a time, everything that cannot be read."""
 
 from __future__ import annotations
 

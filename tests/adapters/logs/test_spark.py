@@ -357,7 +357,7 @@ def test_ids_statuses_and_sequences_are_what_duckdb_takes_them_for(
 
 
 def _known(row: logs.Record) -> tuple[Any, ...]:
-    """What must be the same; how a value at fault is shown is each engine's own, but for texts."""
+    """The part that must be equal; engines show a faulty value in their own form, except for texts."""
     at_us = None if row.fault is not None else row.at_us
     return (
         row.task,
@@ -403,7 +403,7 @@ NANOSECONDS = 'task, make_timestamp(at_us)::TIMESTAMP_NS AS "at", sequence, stat
 
 
 def same_by_both(paths: Sequence[str], **options: Any) -> Outcome:
-    """What Spark and DuckDB both say of these files, their rejects included."""
+    """The equal results of Spark and DuckDB for these files, with their rejects."""
     from lifecycle_adapters.logs.spark import SparkFiles
 
     options.setdefault("columns", SEQUENCED)

@@ -1,4 +1,4 @@
-"""Where the workbench spills, and what becomes of it."""
+"""The directories that a DuckDB session spills into, and their removal."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def query(bench: DuckDbSession, texts: Sequence[str | None]) -> str:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """What others read: Python's csv and json, and DuckDB for Parquet."""
+    """The contents as other readers see them: Python's csv and json, and DuckDB for Parquet."""
     if path.suffix == ".parquet":
         with duckdb.connect() as other:
             other.execute("SET TimeZone = 'UTC'")
