@@ -1,4 +1,4 @@
-"""The proofs of one command, and of what the end of its task proves. They follow from the declaration alone.
+"""What proves one command, and what its end proves: questions about the declaration alone.
 
 - The target proves a command that is proved by state. A state past the target proves it only if the task cannot have
   reached that state without this command.

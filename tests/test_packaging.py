@@ -1,4 +1,4 @@
-"""The published package: its bounds and lock, the contents of the wheel, and the needs of each extra."""
+"""What is published: the bounds and the lock, what the wheel holds, and what each extra is enough for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import sys
 import tomllib
 import venv
 import zipfile
-from email import message_from_string
 from pathlib import Path
 from typing import Any
 
@@ -107,16 +106,6 @@ def test_the_wheel_carries_its_papers_and_its_command(wheel: Path) -> None:
     assert "lifecycle = lifecycle_adapters.cli:main" in entry_points
 
 
-def test_the_description_has_no_link_into_the_repository(wheel: Path) -> None:
-    with zipfile.ZipFile(wheel) as archive:
-        [metadata] = [archive.read(name).decode() for name in archive.namelist() if name.endswith("/METADATA")]
-    description = str(message_from_string(metadata).get_payload())
-
-    assert description.startswith("# task-lifecycle\n")
-    assert "```python\n" in description
-    assert [link for link in re.findall(r"\]\(([^)]*)\)", description) if not link.startswith("https:")] == []
-
-
 # --- in an environment of its own --------------------------------------------------------------
 
 # A statement for each extra that needs it, and nothing beyond it. PATH is empty: no `dot` from elsewhere.
@@ -139,10 +128,10 @@ NEEDS = {
     "cli": "import sys; sys.argv = ['lifecycle', 'list']; from lifecycle_adapters.cli import main; main()",
 }
 
-# These must be named: Spark alone is ten times as large as all others together.
+# Whoever wants them says so: Spark alone is ten times as large as all others together.
 TOO_HEAVY = {"spark"}
 
-# Everything works without these: no message proposes to install them.
+# Those without which everything works: nobody is told to install them.
 ONLY_ADD = {"telemetry"}
 
 

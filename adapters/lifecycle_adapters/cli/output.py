@@ -24,7 +24,7 @@ from lifecycle_adapters.cli.json_documents import outcome_document
 
 LEGAL, NOT_LEGAL, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
-_PIPE_WIDTH = 120  # columns, if the output is not a terminal and COLUMNS is not set
+_PIPE_WIDTH = 120  # columns, if the output is no terminal and COLUMNS is not set
 
 _SEVERITIES = {Severity.FINDING: "bold red", Severity.INFORMATION: "cyan"}
 
