@@ -25,6 +25,7 @@ _PLACEHOLDER = re.compile(r"(\{\+?\w+\})")
 _ANY = r"[\s\S]*"
 _SEGMENT = "[^/]+"
 _SEGMENTS = "[^/]+(?:/[^/]+)*"
+_NO_HEADERS: Mapping[str, str] = {}
 _OWN_PAGES = frozenset({"/", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
 
 
@@ -51,6 +52,7 @@ class _KnownCall:
     is_command: bool
     path: re.Pattern[str]
     query: dict[str, str]
+    headers: dict[str, str]  # those that name the task
     body: dict[str, Any]
     rank: tuple[int, int]  # the values in its templates, the characters of its path; the highest wins if several match
 
@@ -89,7 +91,9 @@ class Calls:
         api = next((name for start, name in self._starts if start.match(path)), None)
         return None if path in _OWN_PAGES and not self._is_path(path) else api
 
-    def identify(self, method: str, path: str, query: str = "", body: Any = None) -> Identity | None:
+    def identify(
+        self, method: str, path: str, query: str = "", body: Any = None, headers: Mapping[str, str] = _NO_HEADERS
+    ) -> Identity | None:
         """Return the identity of a request, or None for a path outside the APIs.
 
         Args:
@@ -97,6 +101,7 @@ class Calls:
             path: the decoded path, without the query.
             query: the raw query string.
             body: the decoded JSON body; a body that is not an object matches only calls without a body's template.
+            headers: the headers, with names in small letters.
         """
         api = self.api_at(path)
         if api is None:
@@ -110,8 +115,8 @@ class Calls:
                 parameters = dict(parse_qsl(query, keep_blank_values=True)) if query else {}
             named = at.groupdict()
             ids = {named.pop("id")} if "id" in named else set[str]()
-            fits = _fits(known.query, parameters, ids) and (not known.body or _fits(known.body, body, ids))
-            if fits and len(ids) < 2:
+            fits = _fits(known.query, parameters, ids) and _fits(known.headers, headers, ids)
+            if fits and (not known.body or _fits(known.body, body, ids)) and len(ids) < 2:
                 command = known.name if known.is_command else None
                 return Identity(known.api, known.name, command, next(iter(ids), None), named)
         return Identity(api)
@@ -164,9 +169,10 @@ def _at(body: Any, path: Sequence[str | int]) -> Any:
 def _calls_of(binding: HttpBinding[Any, Any]) -> Iterator[_KnownCall]:
     for name, call in named_calls(binding).items():
         query, body = dict(call.query), dict(call.body or {})
-        rank = len(query) + sum(1 for _ in _values(body)), len(_PLACEHOLDER.sub("", call.path))
+        headers = {header.lower(): text for header, text in call.headers.items() if ID in text}
+        rank = len(query) + len(headers) + sum(1 for _ in _values(body)), len(_PLACEHOLDER.sub("", call.path))
         path = _path_pattern(binding.base_path + call.path)
-        yield _KnownCall(binding.name, name, call, name in binding.commands, path, query, body, rank)
+        yield _KnownCall(binding.name, name, call, name in binding.commands, path, query, headers, body, rank)
 
 
 def _require_distinct(known: Iterable[_KnownCall]) -> None:

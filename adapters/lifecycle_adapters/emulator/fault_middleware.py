@@ -73,7 +73,8 @@ class FaultMiddleware:
     def _open(self, scope: Scope, body: bytes) -> ReceivedCall:
         method, path, query = scope["method"], scope["path"], scope["query_string"].decode("latin-1")
         document = _decoded(body)
-        identity = self._calls.identify(method, path, query, document)
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        identity = self._calls.identify(method, path, query, document, headers)
         assert identity is not None, "only calls of an API reach this point"
         at = self._clock.at(self._clock.now_s())
         entry = self._call_log.open(identity, at=at, method=method, path=path, query=query, body=document)

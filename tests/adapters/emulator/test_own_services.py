@@ -80,7 +80,7 @@ async def check_state(app: EmulatorApp, client: AsyncClient, state: str, http: h
             f"http://127.0.0.1{request.path}",
             params=request.query,
             json=request.body,
-            headers=client.binding.request_headers(KEY),
+            headers={**client.binding.request_headers(KEY), **request.headers},
         )
         target = verdict.target if verdict.kind is VerdictKind.APPLIED else state
         assert app.control.task(task_id).state == target
@@ -153,7 +153,7 @@ def bindings(draw: st.DrawFn) -> tuple[HttpBinding[Any, Any], Profile]:
     paths = {
         name: draw(prefix) + name for name in ("key", "state", "result", "price", "made", "entries", "next", "more")
     }
-    style = draw(st.sampled_from(["rest", "query", "rpc"]))
+    style = draw(st.sampled_from(["rest", "query", "headers", "rpc"]))
     computed = draw(st.booleans())
     gone = {404: str(lifecycle.final_states[-1])} if style == "rest" and draw(st.booleans()) else {}
     base_path = draw(st.sampled_from(["", "/v1", "/a/b"]))
@@ -165,6 +165,9 @@ def bindings(draw: st.DrawFn) -> tuple[HttpBinding[Any, Any], Profile]:
         if style == "query":
             query = {} if about is None else {"job": "{id}"}
             return Call(method=method, path=f"/{name}", query=query, body={} if method == "POST" else None, **more)
+        if style == "headers":
+            headers = {} if about is None else {"X-Job": "job {id}"}
+            return Call(method=method, path=f"/{name}", headers=headers, body={} if method == "POST" else None, **more)
         params: Any = {} if about is None else {"params": {"job": ["{id}"], "text": "x"}}
         body: Any = {"method": f"jobs.{name}", "id": "{request_id}", "params": {}, **params}
         return Call(method="POST", path="/", body=body, fields_path="params", **more)
