@@ -72,6 +72,12 @@ ONE_WAY = {
         argument_checks <- connection_strings
         connection_strings, private_files <- journal.*, logs.* <- cli.*
         spreadsheets <- logs.*, cli.*
+        drift.drift_errors <- drift.document <- drift.schemas, drift.located
+        drift.differences, drift.calls <- drift.located <- drift.requests, drift.responses <- drift.comparison <- drift
+        http.binding <- drift.calls
+        drift.schemas <- drift.requests, drift.responses
+        drift.document, http.responses <- drift.loading <- drift <- cli.*
+        drift.drift_errors, http.limits, http.responses, http.transport_failures <- drift.fetching <- drift.loading
         services.registry, services.browser_use, http.webhook_binding <- webhooks.*
         webhooks.*, http.binding, http.webhook_binding <- emulator.webhook_sender
         arrays, journal.*, webhooks.*, machine <- cli.*
@@ -105,8 +111,10 @@ OWNERS = {
             f"lifecycle_adapters.http.{name}"
             for name in ("client", "connections", "driver", "keys", "limits", "sending")
         ),
+        "lifecycle_adapters.drift.fetching",
         "lifecycle_adapters.emulator",
     ],
+    "referencing": ["lifecycle_adapters.drift.document"],
     "tenacity": ["lifecycle_adapters.http.client", "lifecycle_adapters.http.driver", "lifecycle_adapters.http.timing"],
     "fastapi": ["lifecycle_adapters.emulator", *PROFILES],
     "starlette": ["lifecycle_adapters.emulator"],

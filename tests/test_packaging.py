@@ -124,6 +124,9 @@ NEEDS = {
     "arrays": "import lifecycle_adapters.arrays",
     "logs": "import lifecycle_adapters.logs.check",
     "spark": "import lifecycle_adapters.logs.spark",
+    "drift": "from lifecycle_adapters.drift import UnusableDocument, load\n"
+    "try: load('http://127.0.0.1:1/none')\nexcept UnusableDocument: pass\n"
+    "try: load('declared.yaml')\nexcept UnusableDocument: pass",
     "render": "from lifecycle_adapters.render import to_svg; from lifecycle import V1\nto_svg(V1.diagram())",
     "cli": "import sys; sys.argv = ['lifecycle', 'list']; from lifecycle_adapters.cli import main; main()",
 }

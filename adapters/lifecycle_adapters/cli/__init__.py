@@ -1,8 +1,9 @@
 """The command line `lifecycle`: it parses, calls and prints, and has no logic of its own.
 
-app.py lists the commands. declarations.py and show.py hold the commands for lifecycles, log_commands.py those for logs,
-task_commands.py and watch_command.py those that talk to a service, journal_commands.py those for a journal,
-serve_command.py and demo.py those that run the emulator.
+app.py lists the commands. declarations.py and show.py hold the commands for lifecycles, drift_command.py the one that
+compares a lifecycle with an OpenAPI document, log_commands.py those for logs, task_commands.py and watch_command.py
+those that talk to a service, journal_commands.py those for a journal, serve_command.py and demo.py those that run the
+emulator.
 
 output.py prints text and maps errors to exit codes; json_documents.py builds JSON for programs. names.py resolves and
 completes names; times.py and assignments.py parse option values; usage.py words usage errors. extras.py lists the

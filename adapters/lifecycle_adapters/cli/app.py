@@ -18,6 +18,7 @@ except ImportError:
 from lifecycle_adapters.cli import journal_commands
 from lifecycle_adapters.cli.declarations import diagrams, judge, list_
 from lifecycle_adapters.cli.demo import demo
+from lifecycle_adapters.cli.drift_command import drift
 from lifecycle_adapters.cli.log_commands import check, report
 from lifecycle_adapters.cli.output import errors_explained, say
 from lifecycle_adapters.cli.serve_command import serve
@@ -29,7 +30,7 @@ from lifecycle_adapters.cli.watch_command import watch
 del _rich
 
 _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
-    "Lifecycles": {"list": list_, "show": show, "judge": judge, "diagrams": diagrams},
+    "Lifecycles": {"list": list_, "show": show, "judge": judge, "drift": drift, "diagrams": diagrams},
     "Logs": {"check": check, "report": report},
     "Tasks of a service": {"create": create, "status": status, "send": send, "wait": wait, "watch": watch},
     "The journal": {

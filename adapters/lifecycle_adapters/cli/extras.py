@@ -30,6 +30,7 @@ _OF_COMMANDS: dict[str, tuple[str, ...]] = {
     "serve": ("emulator",),
     "demo": ("emulator", "http", "journal"),
     "diagrams": ("render",),
+    "drift": ("drift",),
 }
 _LOGS = ("check", "report")
 _RECORDING = ("create", "status", "send", "wait", "watch", "tasks", "history", "recover", "journal")
@@ -107,6 +108,7 @@ _PROBES: dict[str, Callable[[], object]] = {
     "postgres": partial(import_module, "psycopg"),
     "logs": partial(import_module, "lifecycle_adapters.logs"),
     "spark": partial(import_module, "pyspark"),
+    "drift": partial(import_module, "lifecycle_adapters.drift"),
     "yaml": require_yaml,
     "render": _require_layout,
 }

@@ -60,6 +60,29 @@ def declared_service(name: str) -> HttpBinding[Any, Any]:
     raise UnknownName("service", name, known=services(), where="services", advice=advice)
 
 
+def declared_with_service(name: str, api: str | None) -> tuple[Lifecycle[Any, Any], HttpBinding[Any, Any]]:
+    """Return a lifecycle as `declared` does, and the service that is named, otherwise the one of the lifecycle.
+
+    Raises:
+        UnknownName: as `declared` and `declared_service`, or there is no service of this lifecycle.
+        DefinitionError, MissingExtra, OSError: as `declared`.
+    """
+    if api is not None:
+        return declared(name), declared_service(api)
+    if name not in CATALOG and _is_file(name):
+        document = read_file(name)
+        value: Any = document.value
+        if isinstance(value, dict) and "lifecycle" in value:
+            from lifecycle_adapters.http.binding import binding_in
+
+            binding = binding_in(document)
+            return binding.lifecycle, binding
+    from lifecycle_adapters.services import service_of
+
+    lifecycle = declared(name)
+    return lifecycle, service_of(lifecycle)
+
+
 def _is_file(name: str) -> bool:
     looks_like_path = "/" in name or os.sep in name or Path(name).suffix.lower() in (".json", ".yaml", ".yml")
     return looks_like_path or Path(name).is_file()

@@ -5,6 +5,6 @@ profile, v1_emulation.py to v4_emulation.py: what the emulator shows of it beyon
 behaviour that no document describes.
 """
 
-from lifecycle_adapters.services.registry import register, service, services
+from lifecycle_adapters.services.registry import register, service, service_of, services
 
-__all__ = ["register", "service", "services"]
+__all__ = ["register", "service", "service_of", "services"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lifecycle.errors import UnknownName
+from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.argument_checks import require
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.services.v1 import V1
@@ -36,6 +37,16 @@ def service(name: str) -> HttpBinding[Any, Any]:
         return _SERVICES[name]
     except (KeyError, TypeError):  # the latter of what is unhashable
         raise UnknownName("service", name, known=_SERVICES, where="services") from None
+
+
+def service_of(lifecycle: Lifecycle[Any, Any]) -> HttpBinding[Any, Any]:
+    """Return the service whose tasks have this lifecycle, or one that extends it. Raises UnknownName."""
+    names = (lifecycle.name, lifecycle.declaration.extended_by)
+    for binding in _SERVICES.values():
+        if binding.lifecycle.name in names:
+            return binding
+    advice = "name one, or the file that declares one of your own"
+    raise UnknownName("service for the lifecycle", lifecycle.name, known=_SERVICES, where="services", advice=advice)
 
 
 def services() -> tuple[str, ...]:

@@ -22,7 +22,8 @@ from tests.adapters.cli.commands import KEY, SCRIPT, call, environment, python, 
 from tests.support.packages import ROOT
 
 COMMANDS: dict[tuple[str, ...], str] = {
-    (): "list show judge diagrams check report create status send wait watch tasks history recover journal serve demo",
+    (): "list show judge drift diagrams check report create status send wait watch tasks history recover journal"
+    " serve demo",
     ("journal",): "check export forget prune",
 }
 

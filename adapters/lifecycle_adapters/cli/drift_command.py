@@ -1,0 +1,84 @@
+"""The command `drift`: a lifecycle and its binding against an OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from lifecycle_adapters.cli.names import AsJson, LifecycleName, api_proposals, declared_with_service
+from lifecycle_adapters.cli.output import BAD_INPUT, LEGAL, NOT_LEGAL, fail, misuse_is_bad_input, print_json, say, shown
+
+if TYPE_CHECKING:
+    from lifecycle_adapters.drift import Comparison
+
+
+def drift(
+    name: LifecycleName,
+    document: Annotated[
+        str,
+        typer.Argument(
+            metavar="SPEC", help="OpenAPI document, 3.0 or 3.1, in JSON or YAML: a file, or a URL.", show_default=False
+        ),
+    ],
+    *,
+    api: Annotated[
+        str | None,
+        typer.Option(
+            help="Service whose calls are compared, or the file that declares one; needed if NAME is a file that"
+            " declares a lifecycle alone.",
+            autocompletion=api_proposals,
+        ),
+    ] = None,
+    status_schema: Annotated[
+        str | None,
+        typer.Option(
+            metavar="POINTER",
+            help="Schema that lists the statuses, such as #/components/schemas/TaskStatus. Otherwise it follows from"
+            " the responses of the calls.",
+        ),
+    ] = None,
+    allow_private: Annotated[
+        bool,
+        typer.Option("--allow-private", help="Allow a URL at an address of this machine or of a private network."),
+    ] = False,
+    format_: Annotated[
+        Literal["text", "markdown"],
+        typer.Option("--format", "-f", help="Output format; markdown is for a comment on a pull request."),
+    ] = "text",
+    as_json: AsJson = False,
+) -> None:
+    """Compare a lifecycle and its calls with an OpenAPI document of the service.
+
+    Each difference is printed with its place in the document.
+
+    Exit code 0: the same. 1: there are differences. 2: the document cannot be used, or describes another API.
+    """
+    from lifecycle_adapters.drift import compare, load
+
+    if as_json and format_ != "text":
+        fail(f"--json and --format {format_} exclude each other", BAD_INPUT)
+    lifecycle, binding = declared_with_service(name, api)
+    with misuse_is_bad_input():
+        found = compare(lifecycle, binding, load(document, allow_private=allow_private), status_schema=status_schema)
+    if as_json:
+        print_json(found.to_data())
+    elif format_ == "markdown":
+        typer.echo(found.to_markdown(), nl=False)
+    else:
+        _print(found)
+    raise typer.Exit(LEGAL if found.is_same else NOT_LEGAL)
+
+
+def _print(found: Comparison) -> None:
+    for each in found.differences:
+        calls = f" ({', '.join(each.calls)})"
+        say(
+            shown(f"{found.document}{each.place}"),
+            ": ",
+            (each.kind, "bold red"),
+            f": {shown(each.message)}{shown(calls)}",
+        )
+    for sentence in found.not_compared:
+        say(("not compared", "cyan"), f": {shown(sentence)}")
+    say(shown(found.summary))

@@ -1,0 +1,25 @@
+"""Drift: how a declared lifecycle and its binding differ from an OpenAPI document of their service.
+
+    comparison = compare(lifecycle.get("v2"), service("v2"), load("openapi.json"))
+    assert comparison.is_same, comparison.to_markdown()
+
+loading.py and fetching.py read a document. All else is pure: comparison.py, with requests.py and responses.py, compares
+what calls.py knows of a binding with what document.py and schemas.py find. differences.py holds the result.
+"""
+
+from lifecycle_adapters.drift.comparison import compare
+from lifecycle_adapters.drift.differences import Comparison, DifferenceKind, DocumentDifference
+from lifecycle_adapters.drift.document import OpenApiDocument
+from lifecycle_adapters.drift.drift_errors import OtherApi, UnusableDocument
+from lifecycle_adapters.drift.loading import load
+
+__all__ = [
+    "Comparison",
+    "DifferenceKind",
+    "DocumentDifference",
+    "OpenApiDocument",
+    "OtherApi",
+    "UnusableDocument",
+    "compare",
+    "load",
+]

@@ -1,0 +1,123 @@
+"""What a binding sends and reads, call by call, as far as it is known before a request is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, cast
+
+from lifecycle.lifecycle import Lifecycle
+from lifecycle_adapters.http.binding import HttpBinding, placed
+from lifecycle_adapters.http.call import Call
+from lifecycle_adapters.http.requests import PLACEHOLDER
+
+UNKNOWN: Any = object()
+"""A value that is known only when a request is sent: an id, or what the caller gives."""
+
+
+class Role(StrEnum):
+    """What a call is to its binding."""
+
+    CREATE = "create"
+    STATUS = "status"
+    DETAILS = "details"
+    LIST = "list"
+    COMMAND = "command"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DeclaredCall:
+    """A call of a binding.
+
+    `name` is that of the command, or the role. `path` is whole, with the base path. `body` is what is sent with the
+    fields that the caller must give, None if there is no body; `query` likewise. `fields` are the paths of the fields
+    that are read from the response, `item_fields` of those from each item of its list.
+    """
+
+    name: str
+    role: Role
+    call: Call
+    path: str
+    query: Mapping[str, Any]
+    body: Any
+    fields: tuple[str, ...]
+    item_fields: tuple[str, ...]
+
+    @property
+    def reads_status(self) -> bool:
+        """Whether it is a call that reads the status of any task."""
+        return self.role in (Role.STATUS, Role.DETAILS)
+
+
+def declared_calls(lifecycle: Lifecycle[Any, Any], binding: HttpBinding[Any, Any]) -> Iterator[DeclaredCall]:
+    """Yield the calls of a binding, of its commands those that the lifecycle has."""
+    calls = [(Role.CREATE, binding.create), (Role.STATUS, binding.status), (Role.DETAILS, binding.details)]
+    if binding.listing is not None:
+        calls.append((Role.LIST, binding.listing.call))
+    named = [(role.value, role, call) for role, call in calls]
+    named += [(str(each), Role.COMMAND, binding.commands[each]) for each in lifecycle.commands]
+    for name, role, call in named:
+        yield DeclaredCall(
+            name=name,
+            role=role,
+            call=call,
+            path=binding.base_path + call.path,
+            query=_query(binding, role, call),
+            body=_body(binding, role, call),
+            fields=tuple(dict.fromkeys(each for each in _fields(lifecycle, binding, role, call) if each is not None)),
+            item_fields=tuple(filter(None, (binding.id_field, binding.created_field))) if role is Role.LIST else (),
+        )
+
+
+def leaves(value: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield what an object holds that is no object itself, each with its path."""
+    for name, each in value.items():
+        if isinstance(each, dict):
+            yield from leaves(cast("dict[str, Any]", each), (*path, name))
+        else:
+            yield (*path, name), each
+
+
+def _query(binding: HttpBinding[Any, Any], role: Role, call: Call) -> dict[str, Any]:
+    query = {name: _known(value) for name, value in call.query.items()}
+    if role is Role.LIST and binding.listing is not None and binding.listing.page_parameter is not None:
+        query[binding.listing.page_parameter] = UNKNOWN
+    return query
+
+
+def _body(binding: HttpBinding[Any, Any], role: Role, call: Call) -> dict[str, Any] | None:
+    if call.body is None:
+        return None
+    body: dict[str, Any] = _known(dict(call.body))
+    task = [binding.task_field] if role is Role.CREATE and binding.task_field is not None else []
+    for name in (*call.required_fields, *task):
+        body = placed(body, f"{call.fields_path}.{name}" if call.fields_path else name, UNKNOWN)
+    return body
+
+
+def _fields(
+    lifecycle: Lifecycle[Any, Any], binding: HttpBinding[Any, Any], role: Role, call: Call
+) -> Iterator[str | None]:
+    yield call.status_field
+    yield binding.error_field
+    match role:
+        case Role.CREATE:
+            yield None if call.id_header is not None else call.id_field or binding.id_field
+        case Role.DETAILS:
+            yield binding.output_field
+            yield binding.cost_field
+            yield from (binding.proofs[each].id_field for each in lifecycle.commands if each in binding.proofs)
+        case Role.LIST if binding.listing is not None:
+            yield binding.listing.items_field
+            yield binding.listing.next_field
+            yield binding.listing.more_field
+        case _:
+            pass
+
+
+def _known(value: Any) -> Any:
+    """Return a value with what is not known yet marked."""
+    if isinstance(value, dict):
+        return {name: _known(each) for name, each in cast("dict[str, Any]", value).items()}
+    return UNKNOWN if isinstance(value, str) and PLACEHOLDER.search(value) else value

@@ -1,0 +1,125 @@
+"""The comparison of a lifecycle and its binding with an OpenAPI document. Pure: loading.py reads documents.
+
+What is compared, for every call of the binding that the lifecycle needs:
+
+1. The path, whole and with the base path, and the method. If no path is there, the document describes another API.
+2. Parameters in the query: those that are sent are documented, those that are required are sent (in headers, too), and
+   a command's operation has no others. Values that the binding sends are among the listed ones.
+3. The body: the fields that are sent are documented, those that are required are sent; a command's operation takes no
+   body if no call sends one. Of a field by which commands differ, the listed values are those that calls send; the
+   field's default counts as sent if a call leaves the field out.
+4. Response codes: there is one of success, and those that have a meaning of their own are documented.
+5. Fields of responses: each that the binding reads is documented in every response of success.
+6. Status values: what the responses list at the status's field is what the lifecycle declares for its API.
+
+Optional parameters and fields of creates and reads, and further response codes, are no difference: the binding leaves
+them to callers and to the general meaning of codes. requests.py compares 2 and 3, responses.py 4 to 6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lifecycle.lifecycle import Lifecycle
+from lifecycle_adapters.drift.calls import Role, declared_calls
+from lifecycle_adapters.drift.differences import Comparison, DifferenceKind
+from lifecycle_adapters.drift.document import OpenApiDocument, PathItem, likeness
+from lifecycle_adapters.drift.drift_errors import OtherApi
+from lifecycle_adapters.drift.located import Differences, LocatedCall
+from lifecycle_adapters.drift.requests import Requests
+from lifecycle_adapters.drift.responses import Responses
+from lifecycle_adapters.drift.schemas import Schemas
+from lifecycle_adapters.http.binding import HttpBinding
+
+
+def compare(
+    lifecycle: Lifecycle[Any, Any],
+    binding: HttpBinding[Any, Any],
+    document: OpenApiDocument,
+    *,
+    status_schema: str | None = None,
+) -> Comparison:
+    """Compare a lifecycle and its binding with a document.
+
+    Args:
+        lifecycle: its statuses and commands are compared; of the binding's commands only those that it has.
+        binding: the service whose calls are compared; parameters in its paths need not be filled in.
+        document: what the service documents.
+        status_schema: the JSON pointer of the schema that lists the statuses, such as
+            "#/components/schemas/TaskStatus"; if omitted, it follows from the responses.
+    Raises:
+        OtherApi: the document has none of the binding's paths.
+        UnusableDocument: a part that is compared is malformed or missing, or the schema of the status lists no values.
+        ValueError: the lifecycle has a command for which the binding has no call.
+    """
+    binding.governed_by(lifecycle)
+    schemas, differences = Schemas(), Differences()
+    located = _located(lifecycle, binding, document, differences)
+    key = [] if binding.authentication is None else [binding.authentication.header]
+    requests = Requests(schemas, differences, [*binding.headers, *key])
+    responses = Responses(schemas, differences, lifecycle)
+    of_operations: dict[str, list[LocatedCall]] = {}
+    for each in located:
+        requests.parameters(each)
+        requests.body(each)
+        responses.codes(each)
+        is_list = each.declared.role is Role.LIST and binding.listing is not None
+        items_field = binding.listing.items_field if is_list and binding.listing is not None else None
+        responses.fields(each, items_field=items_field, new_id=binding.create.id_field or binding.id_field)
+        of_operations.setdefault(each.operation.part.place, []).append(each)
+    for group in of_operations.values():
+        requests.variants(group)
+    if status_schema is not None:
+        responses.statuses_of(document, status_schema, list(binding.status.statuses.values()))
+    elif binding.state_of is not None:
+        differences.leave_out("the statuses: a function of the binding makes them (`state_of`)")
+    else:
+        responses.statuses(located)
+    return Comparison(
+        lifecycle=lifecycle.name,
+        service=binding.name,
+        document=document.source,
+        title=document.title,
+        differences=differences.found,
+        not_compared=differences.left_out,
+    )
+
+
+def _located(
+    lifecycle: Lifecycle[Any, Any], binding: HttpBinding[Any, Any], document: OpenApiDocument, differences: Differences
+) -> list[LocatedCall]:
+    """Return the calls whose operation the document has; the others are differences. Raises OtherApi."""
+    items = list(document.path_items(binding.base_path))
+    found: list[LocatedCall] = []
+    is_other_api = True
+    for declared in declared_calls(lifecycle, binding):
+        item, path = _item_of(declared.path, items)
+        if item is None:
+            what = f"there is no path {declared.path}"
+            differences.add(declared.name, DifferenceKind.PATH_MISSING, what, "#/paths")
+            continue
+        is_other_api = False
+        operation = item.operation(declared.call.method, path)
+        if operation is None:
+            what = f"{path} has no {declared.call.method}"
+            differences.add(declared.name, DifferenceKind.METHOD_MISSING, what, item.part.place)
+        else:
+            found.append(LocatedCall(declared, operation))
+    if is_other_api:
+        theirs = [path[:80] for each in items for path in each.paths]
+        what = f"has {', '.join(theirs[:3])}{' ...' if len(theirs) > 3 else ''}" if theirs else "has no paths"
+        mine = f"{binding.name!r}, such as {binding.base_path}{binding.create.path}"
+        raise OtherApi(f"{document.source}: describes another API: it {what}, and none of the paths of {mine}")
+    return found
+
+
+def _item_of(path: str, items: Sequence[PathItem]) -> tuple[PathItem | None, str]:
+    """Return the documented path that a path of the binding is, and how it is documented; the most literal one."""
+    best, item, documented = -1, None, ""
+    for each in items:
+        for whole in each.paths:
+            literal = likeness(path, whole)
+            if literal is not None and literal > best:
+                best, item, documented = literal, each, whole
+    return item, documented

@@ -1,0 +1,157 @@
+"""What the responses that a binding reads and those of a document differ in: codes, fields, and listed statuses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lifecycle.lifecycle import Lifecycle
+from lifecycle_adapters.drift.calls import Role
+from lifecycle_adapters.drift.differences import DifferenceKind
+from lifecycle_adapters.drift.document import DocumentedOperation, OpenApiDocument, Part
+from lifecycle_adapters.drift.located import Differences, LocatedCall, json_schema
+from lifecycle_adapters.drift.schemas import Alternative, Schemas, Values, list_place, listed
+
+
+class Responses:
+    """Compares responses, and adds what differs to `differences`. Every method can raise UnusableDocument."""
+
+    def __init__(self, schemas: Schemas, differences: Differences, lifecycle: Lifecycle[Any, Any]) -> None:
+        self._schemas = schemas
+        self._differences = differences
+        self._lifecycle = lifecycle
+
+    # --- codes and fields ---
+
+    def codes(self, found: LocatedCall) -> None:
+        """Compare the codes that have a meaning of their own with the documented ones."""
+        operation, responses = found.operation, _responses(found.operation)
+        documented = responses.children().keys()
+        if not _successes(operation):
+            what = f"{operation} has no response of success"
+            self._differences.add(found.name, DifferenceKind.CODE_MISSING, what, responses.place)
+        for code in (*found.declared.call.statuses, *found.declared.call.busy):
+            if documented.isdisjoint({str(code), f"{code // 100}XX", "default"}):
+                what = f"{operation} has no response {code}"
+                self._differences.add(found.name, DifferenceKind.CODE_MISSING, what, responses.place)
+
+    def fields(self, found: LocatedCall, *, items_field: str | None, new_id: str) -> None:
+        """Compare the fields that are read with those of every documented response of success.
+
+        Args:
+            found: the call.
+            items_field: where the response has its list, None if it is no list's.
+            new_id: where the response to a create has the new task's id.
+        """
+        operation, declared, schemas = found.operation, found.declared, _response_schemas(found.operation)
+        if declared.fields and not schemas and _successes(operation):
+            fields = ", ".join(repr(each or "the whole body") for each in declared.fields)
+            what = f"{operation} has no response of JSON, from which {fields} is read"
+            self._differences.add(found.name, DifferenceKind.FIELD_MISSING, what, _responses(operation).place)
+        for schema in schemas:
+            for path in declared.fields:
+                self._field(found, [schema], path, "the response")
+            for each in [] if items_field is None else self._schemas.at([schema], _names(items_field))[0]:
+                for path in declared.item_fields if each.items else ():
+                    self._field(found, each.items, path, "an item in the response")
+        header = declared.call.id_header
+        if header is not None and not self._has_id(operation, header, new_id):
+            what = f"the response of {operation} has neither the header {header!r} nor the field {new_id!r}"
+            self._differences.add(found.name, DifferenceKind.FIELD_MISSING, what, _responses(operation).place)
+
+    def _field(self, found: LocatedCall, schemas: Sequence[Part], path: str, what: str) -> None:
+        alternatives, may_be_there = self._schemas.at(schemas, _names(path))
+        place, text = schemas[0].followed().place, f"{what} of {found.operation}"
+        if not alternatives and may_be_there:
+            self._differences.leave_out(f"{path!r} in {text}: its fields are not documented ({place})")
+        elif not alternatives:
+            self._differences.add(found.name, DifferenceKind.FIELD_MISSING, f"{text} has no field {path!r}", place)
+
+    def _has_id(self, operation: DocumentedOperation, header: str, path: str) -> bool:
+        headers = {name.casefold() for each in _successes(operation) for name in each.children_of("headers")}
+        fields = (self._schemas.at([each], _names(path))[0] for each in _response_schemas(operation))
+        return header.casefold() in headers or any(fields)
+
+    # --- statuses ---
+
+    def statuses(self, located: Sequence[LocatedCall]) -> None:
+        """Compare the statuses that the responses list with the declared ones.
+
+        A read must list all of them; what a create or a command returns may be one of a few.
+        """
+        unlisted: list[tuple[LocatedCall, str]] = []
+        are_listed = False
+        for found in located:
+            call = found.declared.call
+            if call.status_field is None:
+                continue
+            schemas, names = _response_schemas(found.operation), _names(call.status_field)
+            alternatives = [one for schema in schemas for one in self._schemas.at([schema], names)[0]]
+            values = listed(alternatives)
+            if values is not None:
+                self._new_statuses(found.name, values)
+            if found.declared.reads_status and values is not None:
+                are_listed = True
+                self._missing_statuses(found.name, alternatives, values, call.statuses.values())
+            elif found.declared.reads_status and schemas:
+                unlisted.append((found, (alternatives[0] if alternatives else schemas[0].followed()).place))
+        for found, place in unlisted:
+            if are_listed:
+                what = f"the status in the response of {found.operation}: its values are not listed ({place})"
+                self._differences.leave_out(what)
+            else:
+                what = "the values of the status are not listed"
+                self._differences.add(found.name, DifferenceKind.STATUS_UNLISTED, what, place)
+
+    def statuses_of(self, document: OpenApiDocument, pointer: str, elsewhere: Sequence[str]) -> None:
+        """Compare the statuses that one schema lists with the declared ones, of which those `elsewhere` may lack.
+
+        Raises:
+            UnusableDocument: there is no such schema, or it lists no values.
+        """
+        schema = document.referred(pointer, document.root)
+        alternatives = self._schemas.alternatives([schema])
+        values = listed(alternatives)
+        if values is None:
+            raise schema.unusable("the schema of the status must list its values, in `enum` or `const`")
+        self._new_statuses(Role.STATUS, values)
+        self._missing_statuses(Role.STATUS, alternatives, values, elsewhere)
+
+    def _new_statuses(self, name: str, values: Values) -> None:
+        for value, place in values:
+            if self._lifecycle.state_of(value) is None:
+                what = f"{value!r:.80} is no status of {self._lifecycle.name!r}"
+                self._differences.add(name, DifferenceKind.STATUS_NEW, what, place)
+
+    def _missing_statuses(
+        self, name: str, alternatives: Sequence[Alternative], values: Values, elsewhere: Sequence[str] | Any
+    ) -> None:
+        seen = {self._lifecycle.state_of(status) for status in (*elsewhere, *(value for value, _ in values))}
+        for state in self._lifecycle.states:
+            if state.name not in seen:
+                what = f"{str(state.name)!r}, which {self._lifecycle.name!r} declares, is not listed"
+                place = list_place(alternatives, values)
+                self._differences.add(name, DifferenceKind.STATUS_MISSING, what, place)
+
+
+def _responses(operation: DocumentedOperation) -> Part:
+    found = operation.part.child("responses")
+    if found is None:
+        raise operation.part.unusable("has no 'responses'")
+    return found
+
+
+def _successes(operation: DocumentedOperation) -> list[Part]:
+    """Return the responses of success; the one for all codes if no other is documented."""
+    documented = _responses(operation).children()
+    codes = [code for code in documented if code.startswith("2")] or [code for code in documented if code == "default"]
+    return [documented[code].followed() for code in codes]
+
+
+def _response_schemas(operation: DocumentedOperation) -> list[Part]:
+    """Return the schema of each response of success that has JSON."""
+    return [schema for each in _successes(operation) if (schema := json_schema(each)) is not None]
+
+
+def _names(path: str) -> list[str]:
+    return path.split(".") if path else []

@@ -1,0 +1,141 @@
+"""`lifecycle drift`: what it prints, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.adapters.cli.commands import call, call_json
+from tests.adapters.drift.made import FOLDER, printer
+from tests.adapters.http.scripted import Reply, ScriptedServer
+from tests.support.packages import ROOT
+
+SERVICE = str(ROOT / "examples" / "services" / "print-job.yaml")
+NEW = str(FOLDER / "v2-2026-08-06.json")
+
+
+@pytest.fixture
+def document(tmp_path: Path) -> Path:
+    path = tmp_path / "api.json"
+    path.write_text(json.dumps(printer()))
+    return path
+
+
+def test_the_same_is_exit_code_0() -> None:
+    result = call("drift", "v2-full", NEW)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, f"v2-full and {NEW}: the same\n", "")
+
+
+def test_a_difference_is_a_line_with_its_place_and_exit_code_1() -> None:
+    result = call("drift", "v2", NEW)
+    assert result.exit_code == 1
+    line, summary = result.stdout.splitlines()
+    what = "status_new: 'failed' is no status of 'v2' (status, details, stop, stop_task_and_session)"
+    assert line == f"{NEW}#/components/schemas/TaskStatus/enum/3: {what}"
+    assert summary == f"v2 and {NEW}: 1 difference"
+
+
+def test_differences_are_json_for_programs() -> None:
+    found = call_json("drift", "v2", NEW)
+    assert (found["same"], found["lifecycle"], found["service"]) == (False, "v2", "v2")
+    assert found["title"] == "Browser Use Public API v2 2.0.0"
+    assert found["differences"] == [
+        {
+            "kind": "status_new",
+            "message": "'failed' is no status of 'v2'",
+            "place": "#/components/schemas/TaskStatus/enum/3",
+            "calls": ["status", "details", "stop", "stop_task_and_session"],
+        }
+    ]
+
+
+def test_differences_are_a_table_in_markdown() -> None:
+    result = call("drift", "v3", str(FOLDER / "v3-2026-08-06.json"), "--format", "markdown")
+    assert result.exit_code == 1
+    heading, _, titles, rule, row = result.stdout.splitlines()
+    assert heading.startswith("### Lifecycle drift: v3 and ")
+    assert heading.endswith("1 difference")
+    assert titles.count("|") == rule.count("|") == row.count("|") == 5
+    assert row.startswith("| body\\_new | POST /api/v3/sessions/{session\\_id}/stop takes a body")
+
+
+def test_foreign_text_cannot_steer_markdown_or_a_terminal(tmp_path: Path) -> None:
+    evil = "a|b @team <b>x</b> [l](http://e.invalid) `c`\n\x1b[31m"
+    contents = printer({"enum": ["waiting", "printing", "printed", "cancelled", evil]})
+    path = tmp_path / "api.json"
+    path.write_text(json.dumps(contents))
+    shown = call("drift", SERVICE, str(path), "--format", "markdown").stdout
+    [row] = [line for line in shown.splitlines() if "status" in line and "new" in line]
+    assert row.replace("\\|", "").count("|") == 5
+    assert [each for each in ("@team", "<b>", "http://e", "\x1b") if each in row] == []
+    assert "\\[l\\](" in row
+    assert "\x1b" not in call("drift", SERVICE, str(path)).stdout
+
+
+def test_what_was_not_compared_is_printed(tmp_path: Path) -> None:
+    contents = printer()
+    contents["paths"]["/jobs"]["post"]["responses"]["200"]["content"]["application/json"]["schema"] = {}
+    path = tmp_path / "api.json"
+    path.write_text(json.dumps(contents))
+    result = call("drift", SERVICE, str(path))
+    assert result.exit_code == 0
+    assert result.stdout.startswith(
+        "not compared: 'status' in the response of POST /jobs: its fields are not documented"
+    )
+    assert "Not compared:\n\n- 'status'" in call("drift", SERVICE, str(path), "--format", "markdown").stdout
+
+
+def test_a_service_of_your_own_is_named_by_its_file(document: Path) -> None:
+    assert call("drift", SERVICE, str(document)).exit_code == 0
+
+
+def test_a_lifecycle_of_your_own_needs_a_service(document: Path, tmp_path: Path) -> None:
+    declaration = tmp_path / "mine.json"
+    declaration.write_text(call("show", SERVICE, "--format", "json").stdout)
+    result = call("drift", str(declaration), str(document))
+    assert result.exit_code == 2
+    assert "unknown service for the lifecycle 'print-job'" in result.stderr
+    assert "name one, or the file that declares one of your own" in result.stderr
+    assert call("drift", str(declaration), str(document), "--api", SERVICE).exit_code == 0
+    other = call("drift", "v2", str(document), "--api", SERVICE)
+    assert (other.exit_code, "'printer' has no call for 'stop'" in other.stderr) == (2, True)
+
+
+def test_the_schema_of_the_status_can_be_named(tmp_path: Path) -> None:
+    path = tmp_path / "api.json"
+    path.write_text(json.dumps(printer({"type": "string", "x": {"enum": ["waiting"]}})))
+    assert "status_unlisted" in call("drift", SERVICE, str(path)).stdout
+    result = call("drift", SERVICE, str(path), "--status-schema", "#/components/schemas/Status/x")
+    assert result.exit_code == 1
+    assert result.stdout.count("status_missing") == 3
+
+
+UNUSABLE: list[tuple[list[str], str]] = [
+    (["v2", "none.json"], "lifecycle: No such file or directory: none.json"),
+    (["v3", NEW], "describes another API: it has /api/v2/tasks"),
+    (["v22", NEW], "unknown lifecycle 'v22'; did you mean"),
+    (["command", NEW], "unknown service for the lifecycle 'command'"),
+    (["v2", SERVICE], "is no OpenAPI document"),
+    (["v2", "http://127.0.0.1:9/api.json"], "is an address of this machine or a private network"),
+    (["v2", NEW, "--status-schema", "#/gone"], "refers to '#/gone', which is not in the document"),
+    (["v2", NEW, "--json", "--format", "markdown"], "--json and --format markdown exclude each other"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), UNUSABLE)
+def test_what_cannot_be_used_is_exit_code_2(arguments: list[str], message: str) -> None:
+    result = call("drift", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_url_on_this_machine_is_read_if_it_is_allowed() -> None:
+    body: Any = printer()
+    with ScriptedServer(lambda _: Reply(body=body)).running() as server:
+        assert call("drift", SERVICE, f"{server.base_url}/api.json").exit_code == 2
+        assert server.seen == []
+        assert call("drift", SERVICE, f"{server.base_url}/api.json", "--allow-private").exit_code == 0
