@@ -38,12 +38,14 @@ NOT_AUTHENTICATED = "Not authenticated"
 _MEANINGS = {
     400: "Not possible now, or a body that is not text",
     401: "A missing or wrong key",
+    402: "Out of credits, or over a spend limit (here only if a fault is armed for it)",
     404: "Not found",
     409: "Not possible now",
     412: "The task has changed since it was read",
     422: "Invalid fields",
     429: "Too many at once (here only if a fault is armed for it)",
     502: "Could not be forwarded (here only if a fault is armed for it)",
+    503: "Not now; Retry-After says when (here only if a fault is armed for it)",
 }
 
 Handler = Callable[[Request], Awaitable[Response]]

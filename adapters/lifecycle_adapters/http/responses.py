@@ -151,6 +151,7 @@ def _detail(content: bytes, headers: Mapping[str, str]) -> tuple[str, tuple[Fiel
     except (ValueError, RecursionError):
         document = None
     found: Any = value_at(document, "detail") or value_at(document, "message") or value_at(document, "error")
+    found = value_at(found, "message") or found  # of a 402 of Browser Use Cloud, beside a `code`
     match found:
         case [*items]:
             fields = tuple(_field_error(each) for each in items)

@@ -8,22 +8,25 @@ Illegal commands
     other code, and v4's document says so for a run that is over.
 Unknown ids
     v1's three control calls return 404, as its status call does. v3's document names only 200 and 422; its calls
-    return 404 with `Session not found`, v4's calls 404 with `Run not found`.
+    return 404 with `Session not found`, v4's calls 404 with `Run not found`, its creates also with `Session not
+    found` and `Workspace not found`. There are no profiles, so that every profile is unknown to v2's Create Session;
+    v4 has the workspaces of its runs alone.
 Keys
     A missing or wrong key returns 401 with `{"detail": "Not authenticated"}` and a `WWW-Authenticate` header, as
     FastAPI does, because the service's validation errors have FastAPI's form. Every key that is not empty is valid
     unless one is set.
 Sessions
-    A v2 session that was created for one task stays active after it; one created with `keepAlive: false` closes
-    by itself after its last task. A v3 session without a task goes from created to idle, one with a task to
+    A v2 session that was created for one task, or with `keepAlive: false`, closes by itself one step of its script
+    after its last task. A v4 run in a session that is given has the workspace of that session's latest run, unless
+    another is given. A v3 session without a task goes from created to idle, one with a task to
     running. A v3 dispatch to a session that is not idle returns 400. A v3 session drops the output of its last
-    task when it receives another. A v3 dispatch may change `keepAlive`. v4 runs of one session may overlap.
+    task when it receives another. A v3 dispatch may change `keepAlive`.
 Fields
     Booleans, whole numbers and dates are accepted only as the documents declare them; the service may be more
     lenient (`"yes"` for true).
 Lists
-    Lists are newest first. v1's `limit` is 1 to 100, v4's is 1 to 100 with default 20. A v4 cursor that belongs to
-    no run returns an empty page.
+    Lists are newest first. v1's `limit` is 1 to 100, v4's is at least 1. A v4 cursor is a run's id; one that belongs
+    to no run returns an empty page.
 Time
     Time stamps end in `Z`, as in the documents' examples, although the documents' text calls some of them naive.
 Webhooks
@@ -43,6 +46,5 @@ V3_SESSION_NOT_FOUND = "Session not found"
 V3_NOT_IDLE = "Session is not idle: {state}"
 V4_RUN_NOT_FOUND = "Run not found"
 V4_SESSION_NOT_FOUND = "Session not found"
+V4_WORKSPACE_NOT_FOUND = "Workspace not found"
 V1_LARGEST_PAGE = 100
-V4_LARGEST_PAGE = 100
-V4_PAGE = 20

@@ -7,7 +7,8 @@ tasks (`NewTask.ends_children_by`), and one of the two stop commands of a task s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -21,7 +22,7 @@ from lifecycle_adapters.emulator.profile import NewTask, Operation, Profile, Ref
 from lifecycle_adapters.emulator.shapes import DateTime, moment
 from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
 from lifecycle_adapters.services.browser_use_webhooks import ping, status_update
-from lifecycle_adapters.services.v2 import V2_SESSION
+from lifecycle_adapters.services.v2 import V2, V2_SESSION
 from lifecycle_adapters.services.v2_shapes import (
     CreateSession,
     CreateTask,
@@ -41,8 +42,15 @@ from lifecycle_adapters.services.v2_shapes import (
 SESSION_NOT_FOUND = "Session not found"
 SESSION_STOPPED = "Browser session is stopped. Please start a new session and try again."
 SESSION_BUSY = "Agent session already has a running task. Please wait for it to finish or stop it manually."
+PROFILE_NOT_FOUND = "Profile not found"
+TOO_MANY_SESSIONS = (
+    "Too many concurrent active sessions. Please wait for one to finish, kill one, or upgrade your plan."
+)
 
 _DEFAULT_SESSION = CreateSession()
+# Create Task: "Tasks without a sessionId are one-off tasks that automatically close the session upon completion
+# (keep_alive=false)."
+_ONE_OFF_SESSION = CreateSession(keepAlive=False)
 _PAGE_SIZE = (Annotated[int, Query(alias="pageSize", ge=1, le=100)], 10)
 _PAGE_NUMBER = (Annotated[int, Query(alias="pageNumber", ge=1)], 1)
 
@@ -54,7 +62,12 @@ def _unchanged(_lifecycle: Lifecycle[Any, Any], _task: EmulatedTask, _command: s
 # --- sessions ---
 
 
-def _new_session(wanted: CreateSession, _: Tasks) -> NewTask:
+def _new_session(wanted: CreateSession, _: Tasks) -> NewTask | Refusal:
+    # Create Session: 404 "Profile not found".
+    return _session(wanted) if wanted.profile_id is None else Refusal(404, {"detail": PROFILE_NOT_FOUND})
+
+
+def _session(wanted: CreateSession) -> NewTask:
     return NewTask(
         given={"persistMemory": wanted.persist_memory, "keepAlive": wanted.keep_alive},
         script=() if wanted.keep_alive else (V2SessionEvent.CLOSE,),
@@ -106,7 +119,7 @@ def _listed_sessions(
 def _new_task(body: CreateTask, tasks: Tasks) -> NewTask | Refusal:
     given = {"task": body.task, "llm": body.llm, "metadata": body.metadata or {}}
     if body.session_id is None:
-        return NewTask(given=given, parent=_new_session(_DEFAULT_SESSION, tasks))
+        return NewTask(given=given, parent=_session(_ONE_OFF_SESSION))
     session = tasks.find(str(body.session_id), api=V2_SESSION.name)
     if session is None:
         return Refusal(404, {"detail": SESSION_NOT_FOUND})
@@ -265,7 +278,7 @@ SESSION_PROFILE = Profile(
     operations={
         "create": Operation(
             name="create_session", about="Create a session without a task.", response=SessionItem, status_code=201,
-            errors=(400, 429), body=CreateSession, default=_DEFAULT_SESSION),
+            errors=(400, 402, 404, 429), body=CreateSession, default=_DEFAULT_SESSION),
         "details": Operation(
             name="get_session", about="Return a session with its tasks.", response=SessionView, errors=(404,)),
         "list": Operation(
@@ -286,3 +299,25 @@ SESSION_PROFILE = Profile(
     refused=_unchanged,
 )
 # fmt: on
+
+
+def limited(active_sessions: int) -> Mapping[str, Profile]:
+    """Return the profiles of a service with a plan that allows so many active sessions at a time, for `Emulator`.
+
+    A create that would need one more is refused with 429. Source: the OpenAPI specification of 2026-08-06,
+    TooManyConcurrentActiveSessionsError.
+    """
+
+    def checked(new: Callable[[Any, Tasks], NewTask | Refusal]) -> Callable[[Any, Tasks], NewTask | Refusal]:
+        def create(body: Any, tasks: Tasks) -> NewTask | Refusal:
+            plan = new(body, tasks)
+            needs_session = isinstance(plan, NewTask) and not isinstance(plan.parent, EmulatedTask)
+            active = sum(not session.is_over for session in tasks.tasks(V2_SESSION.name))
+            return Refusal(429, {"detail": TOO_MANY_SESSIONS}) if needs_session and active >= active_sessions else plan
+
+        return create
+
+    return {
+        V2.name: replace(TASK_PROFILE, new=checked(_new_task)),
+        V2_SESSION.name: replace(SESSION_PROFILE, new=checked(_new_session)),
+    }

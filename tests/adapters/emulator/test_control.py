@@ -130,6 +130,7 @@ def test_a_v3_session_follows_the_script_of_its_create_call() -> None:
 
 
 def test_a_v2_session_that_is_not_kept_alive_closes_after_its_task() -> None:
+    """Create Task: "Tasks without a sessionId are one-off tasks that automatically close the session" they ran in."""
     with Emulator(pace_s=1000) as emulator, httpx2.Client(base_url=emulator.base_url, headers=HEADERS) as http:
         sessions = BY_NAME["v2-session"]
         closing, kept = create(http, sessions, keepAlive=False), create(http, sessions, keepAlive=True)
@@ -138,7 +139,8 @@ def test_a_v2_session_that_is_not_kept_alive_closes_after_its_task() -> None:
             create(http, V2, task="Buy milk", sessionId=session_id)
         emulator.advance(10_000)
         ends = [state(http, sessions, each) for each in (closing, kept, own)]
-        assert ends == ["stopped", "active", "active"]
+        assert ends == ["stopped", "active", "stopped"]
+        assert http.get(f"/api/v2/sessions/{own}").json()["keepAlive"] is False
 
 
 def test_the_call_log_records_every_call_and_no_key(emulator: Emulator, http: httpx2.Client) -> None:

@@ -12,7 +12,8 @@ import pytest
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.services.registry import BUILT_IN
-from tests.adapters.emulator.requests import BY_NAME, HEADERS, bring_to, command, create, send_call
+from lifecycle_adapters.services.v2_emulation import limited
+from tests.adapters.emulator.requests import BY_NAME, HEADERS, bring_to, command, connect, create, send_call
 from tests.support.listing import listing_of
 
 V2_TASK_FIELDS = {
@@ -230,6 +231,26 @@ def test_v2_sessions_are_read_and_listed(http: httpx2.Client) -> None:
     assert (unknown.status_code, unknown.json()) == (404, {"detail": "Session not found"})
 
 
+def test_v2_a_profile_must_be_known(http: httpx2.Client) -> None:
+    """Create Session: 404 "Profile not found"."""
+    unknown = http.post("/api/v2/sessions", json={"profileId": NOWHERE})
+    assert (unknown.status_code, unknown.json()) == (404, {"detail": "Profile not found"})
+
+
+def test_v2_a_plan_limits_the_active_sessions() -> None:
+    """TooManyConcurrentActiveSessionsError, in Create Session and Create Task: 429."""
+    text = "Too many concurrent active sessions. Please wait for one to finish, kill one, or upgrade your plan."
+    with Emulator("v2", manual=True, profiles=limited(2)) as emulator, connect(emulator) as http:
+        kept = http.post("/api/v2/sessions").json()["id"]
+        task = http.post("/api/v2/tasks", json={"task": "Buy milk"}).json()
+        for path, body in (("sessions", {}), ("tasks", {"task": "Buy bread"})):
+            refused = http.post(f"/api/v2/{path}", json=body)
+            assert (refused.status_code, refused.json()) == (429, {"detail": text})
+        assert http.post("/api/v2/tasks", json={"task": "Buy bread", "sessionId": kept}).status_code == 202
+        http.patch(f"/api/v2/sessions/{task['sessionId']}", json={"action": "stop"})
+        assert http.post("/api/v2/sessions").status_code == 201
+
+
 def test_v2_lists_filter(http: httpx2.Client, emulator: Emulator) -> None:
     binding = BY_NAME["v2"]
     old = bring_to(emulator, http, binding, ("start",))
@@ -370,15 +391,49 @@ def test_v4_lists_by_cursor(http: httpx2.Client) -> None:
         cursor = {"cursor": page["nextCursor"]}
         assert page["hasMore"] == (page["nextCursor"] is not None)
     assert seen == ids[::-1]
-    assert http.get("/api/v4/runs", params={"cursor": "nobody"}).json() == {
+    assert http.get("/api/v4/runs", params={"cursor": NOWHERE}).json() == {
         "runs": [], "nextCursor": None, "hasMore": False,
     }  # fmt: skip
+    # List Runs: 400 "Malformed pagination cursor."
+    malformed = http.get("/api/v4/runs", params={"cursor": "nobody"})
+    assert (malformed.status_code, malformed.json()) == (400, {"detail": "Malformed pagination cursor."})
+
+
+def test_v4_lists_50_runs_unless_another_number_is_asked_for(http: httpx2.Client) -> None:
+    """List Runs: the default of `limit` is 50, and it has no maximum."""
+    for _ in range(102):
+        create(http, BY_NAME["v4"])
+    for number, query in ((50, ""), (101, "?limit=101")):
+        page = http.get(f"/api/v4/runs{query}").json()
+        assert (len(page["runs"]), page["hasMore"]) == (number, True)
+
+
+def test_v4_a_session_runs_one_run_at_a_time(http: httpx2.Client, emulator: Emulator) -> None:
+    """Create Run: 409 "The session already has an active run."."""
+    first = http.post("/api/v4/runs", json={"task": "Buy milk"}).json()
+    body = {"task": "Buy bread", "sessionId": first["sessionId"]}
+    for event in ("dispatch", "start", "complete"):
+        refused = http.post("/api/v4/runs", json=body)
+        assert (refused.status_code, refused.json()) == (409, {"detail": "The session already has an active run."})
+        emulator.fire(first["id"], event)
+    assert http.post("/api/v4/runs", json=body).status_code == 200
+    assert len(http.get("/api/v4/runs").json()["runs"]) == 2
+
+
+def test_v4_a_workspace_must_be_known(http: httpx2.Client) -> None:
+    """Create Run: 404 "Run, session, workspace, or profile not found."."""
+    first = http.post("/api/v4/runs", json={"task": "Buy milk"}).json()
+    unknown = http.post("/api/v4/runs", json={"task": "Buy milk", "workspaceId": NOWHERE})
+    assert (unknown.status_code, unknown.json()) == (404, {"detail": "Workspace not found"})
+    known = http.post("/api/v4/runs", json={"task": "Buy milk", "workspaceId": first["workspaceId"]})
+    assert (known.status_code, known.json()["workspaceId"]) == (200, first["workspaceId"])
 
 
 def test_v4_runs_share_a_given_session(http: httpx2.Client) -> None:
     first = http.post("/api/v4/runs", json={"task": "Buy milk"}).json()
+    assert command(http, BY_NAME["v4"], "cancel", first["id"]).json()["status"] == "cancelled"
     second = http.post("/api/v4/runs", json={"task": "Buy bread", "sessionId": first["sessionId"]}).json()
-    assert second["sessionId"] == first["sessionId"]
+    assert (second["sessionId"], second["workspaceId"]) == (first["sessionId"], first["workspaceId"])
     create(http, BY_NAME["v4"])
     listed = http.get("/api/v4/runs", params={"sessionId": first["sessionId"]}).json()["runs"]
     assert [run["id"] for run in listed] == [second["id"], first["id"]]

@@ -92,6 +92,22 @@ def test_a_v2_task_and_its_session(connect: Connect, emulator: Emulator) -> None
     assert client.session(other.details()["sessionId"]).status() == "active"
 
 
+def test_a_v4_cancel_that_is_told_to_come_later_is_sent_again(connect: Connect, emulator: Emulator) -> None:
+    """The official Python SDK 3.12.1 waits for Retry-After after a 503, and sends the cancel again."""
+    run = connect("v4", emulator.base_url).create("buy milk")
+    emulator.fault("status", status_code=503, headers={"Retry-After": "0"}, command="cancel", times=2)
+    assert run.send("cancel").state == "cancelled"
+    assert [call.status_code for call in emulator.calls() if call.command == "cancel"] == [503, 503, 200]
+
+
+def test_a_v4_session_that_has_an_active_run_takes_no_other(connect: Connect, emulator: Emulator) -> None:
+    """Create Run: 409 "The session already has an active run."."""
+    client = connect("v4", emulator.base_url)
+    session_id = client.create("buy milk").details()["sessionId"]
+    with pytest.raises(RequestRejected, match="HTTP 409: The session already has an active run"):
+        client.create("buy bread", sessionId=session_id)
+
+
 def test_a_v2_session_of_its_own(connect: Connect, emulator: Emulator) -> None:
     session = connect("v2-session", emulator.base_url).create()
     task = connect("v2", emulator.base_url).create("buy milk", sessionId=session.id)

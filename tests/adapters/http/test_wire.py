@@ -274,6 +274,13 @@ def test_each_status_code_has_its_meaning(status_code: int, kind: type[Failure],
     assert str(found) == f"PATCH /api/v2/tasks/{ID}: HTTP {status_code}: No such luck"
 
 
+def test_a_402_shows_the_message_of_its_detail() -> None:
+    """The detail of a 402 of v2 and v4 is an object with `code` and `message`."""
+    detail = {"code": "api_key_monthly_spend_limit_reached", "message": "The key has reached its limit."}
+    assert failed(402, {"detail": detail}).detail == "The key has reached its limit."
+    assert failed(402, {"detail": {"code": "no_credits"}}).detail == "{'code': 'no_credits'}"
+
+
 @pytest.mark.parametrize("status_code", [200, 201, 202, 299])
 def test_any_2xx_that_says_what_it_must_is_accepted(status_code: int) -> None:
     document = {"id": ID, "status": "stopped", "output": "done"}
