@@ -38,6 +38,12 @@ def drift(
             " the responses of the calls.",
         ),
     ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND", help="Kind of difference that is only counted, such as parameter_new. Can be repeated."
+        ),
+    ] = None,
     allow_private: Annotated[
         bool,
         typer.Option("--allow-private", help="Allow a URL at an address of this machine or of a private network."),
@@ -60,7 +66,8 @@ def drift(
         fail(f"--json and --format {format_} exclude each other", BAD_INPUT)
     lifecycle, binding = declared_with_service(name, api)
     with misuse_is_bad_input():
-        found = compare(lifecycle, binding, load(document, allow_private=allow_private), status_schema=status_schema)
+        loaded = load(document, allow_private=allow_private)
+        found = compare(lifecycle, binding, loaded, status_schema=status_schema, ignore=ignore or ())
     if as_json:
         print_json(found.to_data())
     elif format_ == "markdown":

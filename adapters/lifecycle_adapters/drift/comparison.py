@@ -18,9 +18,10 @@ them to callers and to the general meaning of codes. requests.py compares 2 and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from lifecycle.errors import UnknownName
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.drift.calls import Role, declared_calls
 from lifecycle_adapters.drift.differences import Comparison, DifferenceKind
@@ -39,6 +40,7 @@ def compare(
     document: OpenApiDocument,
     *,
     status_schema: str | None = None,
+    ignore: Iterable[str] = (),
 ) -> Comparison:
     """Compare a lifecycle and its binding with a document.
 
@@ -48,12 +50,15 @@ def compare(
         document: what the service documents.
         status_schema: the JSON pointer of the schema that lists the statuses, such as
             "#/components/schemas/TaskStatus"; if omitted, it follows from the responses.
+        ignore: kinds of differences that are only counted, such as "parameter_new".
     Raises:
+        UnknownName: a kind to ignore is none.
         OtherApi: the document has none of the binding's paths.
         UnusableDocument: a part that is compared is malformed or missing, or the schema of the status lists no values.
         ValueError: the lifecycle has a command for which the binding has no call.
     """
     binding.governed_by(lifecycle)
+    ignored = {_kind(each) for each in ignore}
     schemas, differences = Schemas(), Differences()
     located = _located(lifecycle, binding, document, differences)
     key = [] if binding.authentication is None else [binding.authentication.header]
@@ -64,26 +69,36 @@ def compare(
         requests.parameters(each)
         requests.body(each)
         responses.codes(each)
-        is_list = each.declared.role is Role.LIST and binding.listing is not None
-        items_field = binding.listing.items_field if is_list and binding.listing is not None else None
+        listing = binding.listing if each.declared.role is Role.LIST else None
+        items_field = None if listing is None else listing.items_field
         responses.fields(each, items_field=items_field, new_id=binding.create.id_field or binding.id_field)
         of_operations.setdefault(each.operation.part.place, []).append(each)
     for group in of_operations.values():
         requests.variants(group)
     if status_schema is not None:
-        responses.statuses_of(document, status_schema, list(binding.status.statuses.values()))
+        responses.statuses_of(document, status_schema, binding.status.statuses.values())
     elif binding.state_of is not None:
         differences.leave_out("the statuses: a function of the binding makes them (`state_of`)")
     else:
         responses.statuses(located)
+    for kind in sorted(ignored):
+        number = sum(each.kind is kind for each in differences.found)
+        differences.leave_out(f"{kind}, which is ignored: {number}")
     return Comparison(
         lifecycle=lifecycle.name,
         service=binding.name,
         document=document.source,
         title=document.title,
-        differences=differences.found,
+        differences=tuple(each for each in differences.found if each.kind not in ignored),
         not_compared=differences.left_out,
     )
+
+
+def _kind(name: str) -> DifferenceKind:
+    try:
+        return DifferenceKind(name)
+    except ValueError:
+        raise UnknownName("kind of difference", name, known=DifferenceKind, where="drift") from None
 
 
 def _located(

@@ -31,7 +31,7 @@ class _PublicBackend:
     def connect_tcp(self, host: str, *arguments: Any) -> Any:
         if not is_public(host):
             raise UnusableDocument(
-                f"{host} is an address of this machine or a private network; allow it, if it is meant"
+                f"{host} is an address of this machine or a private network; allow_private allows it"
             )
         return self._below.connect_tcp(host, *arguments)
 

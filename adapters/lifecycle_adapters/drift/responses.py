@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lifecycle.lifecycle import Lifecycle
@@ -103,7 +103,7 @@ class Responses:
                 what = "the values of the status are not listed"
                 self._differences.add(found.name, DifferenceKind.STATUS_UNLISTED, what, place)
 
-    def statuses_of(self, document: OpenApiDocument, pointer: str, elsewhere: Sequence[str]) -> None:
+    def statuses_of(self, document: OpenApiDocument, pointer: str, elsewhere: Iterable[str]) -> None:
         """Compare the statuses that one schema lists with the declared ones, of which those `elsewhere` may lack.
 
         Raises:
@@ -124,7 +124,7 @@ class Responses:
                 self._differences.add(name, DifferenceKind.STATUS_NEW, what, place)
 
     def _missing_statuses(
-        self, name: str, alternatives: Sequence[Alternative], values: Values, elsewhere: Sequence[str] | Any
+        self, name: str, alternatives: Sequence[Alternative], values: Values, elsewhere: Iterable[str]
     ) -> None:
         seen = {self._lifecycle.state_of(status) for status in (*elsewhere, *(value for value, _ in values))}
         for state in self._lifecycle.states:

@@ -50,7 +50,7 @@ TOO_MANY_SESSIONS = (
 _DEFAULT_SESSION = CreateSession()
 # Create Task: "Tasks without a sessionId are one-off tasks that automatically close the session upon completion
 # (keep_alive=false)."
-_ONE_OFF_SESSION = CreateSession(keepAlive=False)
+_ONE_OFF_SESSION = CreateSession.model_validate({"keepAlive": False})
 _PAGE_SIZE = (Annotated[int, Query(alias="pageSize", ge=1, le=100)], 10)
 _PAGE_NUMBER = (Annotated[int, Query(alias="pageNumber", ge=1)], 1)
 

@@ -113,6 +113,17 @@ def test_the_schema_of_the_status_can_be_named(tmp_path: Path) -> None:
     assert result.stdout.count("status_missing") == 3
 
 
+def test_a_kind_of_difference_can_be_ignored() -> None:
+    result = call("drift", "v2", NEW, "--ignore", "status_new", "--ignore", "body_new")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "not compared: body_new, which is ignored: 0",
+        "not compared: status_new, which is ignored: 1",
+        f"v2 and {NEW}: the same",
+    ]
+    assert call("drift", "v2", NEW, "--ignore", "body_new").exit_code == 1
+
+
 UNUSABLE: list[tuple[list[str], str]] = [
     (["v2", "none.json"], "lifecycle: No such file or directory: none.json"),
     (["v3", NEW], "describes another API: it has /api/v2/tasks"),
@@ -121,6 +132,7 @@ UNUSABLE: list[tuple[list[str], str]] = [
     (["v2", SERVICE], "is no OpenAPI document"),
     (["v2", "http://127.0.0.1:9/api.json"], "is an address of this machine or a private network"),
     (["v2", NEW, "--status-schema", "#/gone"], "refers to '#/gone', which is not in the document"),
+    (["v2", NEW, "--ignore", "status_old"], "unknown kind of difference 'status_old'"),
     (["v2", NEW, "--json", "--format", "markdown"], "--json and --format markdown exclude each other"),
 ]
 
