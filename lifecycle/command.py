@@ -143,9 +143,9 @@ class CommandProcedure(Generic[S, E]):
     ) -> Steps[CommandResult[S, E]]:
         """Execute the command with these fields, by the steps at the top of this module.
 
-        Raises (at once):
+        Raises at once:
             UnknownName: the lifecycle does not declare the command, or declares it as a remote event.
-        Raises (when driven):
+        Raises when driven:
             IllegalTransition: the state refuses it; nothing was sent.
             UnknownStatus: the service reports a status that the lifecycle does not declare; nothing was sent. A stop
                 that every state accepts, and that a state or a read proves, is sent all the same.
@@ -167,7 +167,7 @@ class CommandProcedure(Generic[S, E]):
 
         Args:
             dead: names of workers that are known to be gone: the commands that they have claimed are resumed at once.
-        Raises (when driven):
+        Raises when driven:
             CommandInFlight: another worker has claimed it, and the driver does not wait for that worker.
             IllegalTransition, UnknownStatus, CommandRefused, CommandUncertain, TaskEndedFirst, CommandAbandoned, or
                 the adapter's error: under the same conditions as for `execute`.

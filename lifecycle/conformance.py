@@ -67,13 +67,13 @@ class Severity(StrEnum):
 class FindingCode(StrEnum):
     """The codes of findings; they are stable, and DuckDB, Spark and spreadsheets contain them."""
 
-    UNKNOWN_STATUS = "unknown_status"
-    WRONG_START = "wrong_start"
-    DUPLICATE = "duplicate"
-    AFTER_FINAL = "after_final"
-    GAP = "gap"
-    OUT_OF_ORDER = "out_of_order"
-    IMPOSSIBLE = "impossible"
+    UNKNOWN_STATUS = "unknown_status"  # the lifecycle does not declare it; the row is left out
+    WRONG_START = "wrong_start"  # in exact mode, the first row is not the initial state
+    DUPLICATE = "duplicate"  # equal to the row before
+    AFTER_FINAL = "after_final"  # another status after a final state
+    GAP = "gap"  # reachable from the row before, but only in several transitions
+    OUT_OF_ORDER = "out_of_order"  # not reachable from the row before, which is reachable from it
+    IMPOSSIBLE = "impossible"  # neither is reachable from the other
 
 
 @dataclass(frozen=True, slots=True)

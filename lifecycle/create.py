@@ -95,7 +95,7 @@ class CreateProcedure:
 
         The first create under a key keeps its labels, whatever later ones are given.
 
-        Raises (when driven):
+        Raises when driven:
             CreateUncertain: the response was lost, now or when the key was first given; or another worker
                 claimed the create before it was sent.
             CreateInFlight: another worker is creating the task under this key.
@@ -128,7 +128,7 @@ class CreateProcedure:
     def adopt(self, create_id: str, task_id: str) -> Steps[CreateRecord]:
         """Record that an open create made this task, which is read first. The driver must read that task.
 
-        Raises (when driven):
+        Raises when driven:
             CreateInFlight: a living worker has claimed the create.
             ValueError: there is no such create, or it has ended; or another create made the task.
             The adapter's error: the task cannot be read; nothing was recorded about the create.
@@ -151,7 +151,7 @@ class CreateProcedure:
     def abandon(self, create_id: str, reason: str) -> Steps[CreateRecord]:
         """Record that an open create made no task, or none that matters: its key is free again.
 
-        Raises (when driven):
+        Raises when driven:
             CreateInFlight: a living worker has claimed the create.
             ValueError: there is no such create, or it has ended.
         """

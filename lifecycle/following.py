@@ -33,7 +33,7 @@ def read_state(lifecycle: Lifecycle[S, E]) -> Steps[S]:
     is contradicted is in doubt, and the record keeps it until a read confirms it. A report that is late, or cannot
     follow a state that is not final, is not believed: the state known before is returned.
 
-    Raises (when driven):
+    Raises when driven:
         UnknownStatus: the lifecycle does not declare the status; it is recorded all the same.
         The adapter's error: the status cannot be read.
     """
@@ -104,7 +104,7 @@ def follow(
 
     If its state was known before, one response that the service does not find it is no end: only two in a row are.
 
-    Raises (when driven):
+    Raises when driven:
         WaitTimedOut: the driver's time is spent.
         UnknownStatus: the service reports a status that the lifecycle does not declare, and
             `stop_at_unknown` is set.

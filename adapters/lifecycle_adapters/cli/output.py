@@ -24,6 +24,16 @@ from lifecycle_adapters.cli.json_documents import outcome_document
 
 LEGAL, NOT_LEGAL, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
+EXIT_CODES = {
+    LEGAL: "legal, clean, done",
+    NOT_LEGAL: (
+        "not legal, findings, a command refused or uncertain, a wait that timed out, a task that could not be watched"
+    ),
+    BAD_INPUT: "an unknown name, bad input, a service that cannot be used",
+    INTERRUPTED: "interrupted",
+}
+"""The meaning of each exit code; a command's help says what is particular to it."""
+
 _PIPE_WIDTH = 120  # columns, if the output is no terminal and COLUMNS is not set
 
 _SEVERITIES = {Severity.FINDING: "bold red", Severity.INFORMATION: "cyan"}

@@ -1,0 +1,61 @@
+"""Pictures inside the pages, in the colours that the reader chose for the site.
+
+An SVG that a page shows by an `img` follows the reader's system, not the site's own switch between light and dark.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.transforms.post_transforms import SphinxPostTransform
+
+from lifecycle.diagram import Colour
+from lifecycle_adapters.render import DARK
+
+_GALLERY = "diagrams"  # the folder whose pictures have the colours of `Colour`
+
+
+def figure(svg: str, label: str) -> str:
+    """Return HTML of a picture: without its own style, which would hold for the whole page, and without ids."""
+    bare = re.sub(r"<style>.*?</style>|<title>.*?</title>| id=\"[^\"]*\"", "", svg, flags=re.DOTALL)
+    bare = re.sub(r"<a xlink:title=.*?>|</a>", "", bare)
+    bare = "".join(line for line in bare.splitlines(keepends=True) if line.strip())
+    return f'<div class="picture" tabindex="0">{bare.replace("<svg", f"<svg aria-label={_quoted(label)}", 1)}</div>'
+
+
+def _quoted(text: str) -> str:
+    return f'"{escape(text)}"'
+
+
+class InlinePictures(SphinxPostTransform):
+    """Put the pictures of the gallery into the pages that show them."""
+
+    default_priority = 9  # before the images are collected
+    formats = ("html",)
+
+    def run(self, **_: Any) -> None:
+        """Replace every image of the gallery."""
+        for image in [*self.document.findall(nodes.image)]:
+            path = Path(self.env.srcdir, image["uri"]).resolve()
+            if path.suffix == ".svg" and path.parent.name == _GALLERY:
+                svg = path.read_text(encoding="utf-8")
+                image.replace_self(nodes.raw("", figure(svg, image.get("alt", "")), format="html"))
+
+
+def add_colours(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:  # noqa: ARG001
+    """Add the dark colours of pictures to each page."""
+    context["metatags"] = f"{context.get('metatags', '')}\n<style>{_style({**DARK})}</style>"
+
+
+def _style(dark: Mapping[Colour, str]) -> str:
+    rules = "".join(f'[fill="{light}"]{{fill:{to}}}[stroke="{light}"]{{stroke:{to}}}' for light, to in dark.items())
+    return (
+        f"@media(prefers-color-scheme:dark){{body:not([data-theme=light]) .picture{{{rules}}}}}"
+        f"body[data-theme=dark] .picture{{{rules}}}"
+    )
