@@ -26,21 +26,23 @@ CHECK_PYTHON := import sys; sys.version_info >= (3, 11) or sys.exit( \
 
 # What an environment holds besides every extra, and which environments it can stand in for.
 GROUPS_demo     :=
+GROUPS_docs     := --group docs
 GROUPS_bench    := --group bench
 GROUPS_test     := --group test
 GROUPS_test-all := --group test-all
 HOLDS_demo      := demo
+HOLDS_docs      := demo docs
 HOLDS_bench     := demo bench
 HOLDS_test      := demo test
-HOLDS_test-all  := demo test bench test-all
+HOLDS_test-all  := demo test bench docs test-all
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-all format lint types diagrams bench lock clean
+.PHONY: help demo test test-all format lint types diagrams docs bench release-check lock clean
 
 help: ## what can be made
-	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-9s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | awk -F'\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
 
 demo: $(VENV)/.installed-demo ## see it at work: an emulator, three tasks, real HTTP; ends by itself
 	$(BIN)/lifecycle demo
@@ -68,8 +70,18 @@ types: $(VENV)/.installed-test-all ## strict types, by two checkers
 diagrams: $(VENV)/.installed-demo ## draw every declared lifecycle anew
 	$(BIN)/python -m lifecycle_adapters.render diagrams
 
+# A warning is an error: a link that leads nowhere, a page that is in no list of contents, a docstring that is no text.
+docs: $(VENV)/.installed-docs ## build the documentation site: docs/_build/index.html
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build
+
 bench: $(VENV)/.installed-bench ## measure against the peers installed beside it
 	$(BIN)/python -m benchmarks
+
+# What is built stays in dist/, and it is what the tests look at and install.
+release-check: $(VENV)/.installed-test ## build what is published, check it, and try it in fresh environments
+	rm -rf dist
+	$(BIN)/python -m hatchling build --directory dist
+	DIST=dist $(BIN)/python -m pytest --numprocesses auto --dist worksteal $(PYTEST_ARGS) tests/test_packaging.py
 
 # --- environments ---------------------------------------------------------------------------------
 
@@ -102,5 +114,5 @@ lock: ## choose the newest allowed versions anew and write them to constraints.t
 
 clean: ## remove the environment and everything else that is made, but not the pictures
 	@if [ -e $(VENV)/pyvenv.cfg ]; then rm -rf $(VENV); fi
-	rm -rf build dist htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find adapters benchmarks lifecycle tests -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf build dist docs/_build htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find adapters benchmarks docs lifecycle tests -name __pycache__ -prune -exec rm -rf {} +

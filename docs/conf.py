@@ -18,6 +18,8 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "from_
 exclude_patterns = ["_build", "_extensions", "README.md"]  # the folder's own page, where it is read without this site
 nitpicky = False  # the types of the standard library and of dependencies are on other sites
 
+smartquotes = False  # they would make one dash of the two before an option
+
 # --- Markdown -------------------------------------------------------------------------------------
 
 myst_enable_extensions = ["attrs_block", "attrs_inline", "colon_fence", "deflist"]
@@ -26,7 +28,7 @@ myst_heading_anchors = 4
 # --- docstrings -----------------------------------------------------------------------------------
 
 autodoc_mock_imports = ["pyspark", "py4j"]  # ten times as large as all other dependencies together
-autodoc_type_aliases = {"Steps": "Steps", "StrictText": "str", "Text": "str", "Flag": "bool"}  # shown by these names
+autodoc_type_aliases = {"Steps": "Steps"}  # the type of a procedure, by its name
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False

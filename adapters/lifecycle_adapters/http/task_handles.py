@@ -133,7 +133,7 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
         Raises:
             CommandInFlight: another worker has claimed it, and `wait` is False.
             TypeError: `dead` is no collection of texts.
-            The errors of `send`.
+            LifecycleError: one of the errors of `send`, under its condition.
         """
         return self._driver.run(self._procedures.recover(dead=worker_names(dead), in_flight_s=longest_wait_s(wait)))
 

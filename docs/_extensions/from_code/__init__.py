@@ -45,13 +45,15 @@ GENERATED: Mapping[str, Callable[..., str]] = {
 _BLOCK = re.compile(r"^```\{from-code\} (\S+) *(.*)\n```$", re.MULTILINE)
 
 
-def fill_in(app: Sphinx, docname: str, source: list[str]) -> None:  # noqa: ARG001
+def fill_in(app: Sphinx, docname: str, source: list[str]) -> None:
     """Replace the blocks of a page. A name that `GENERATED` lacks is a KeyError, which ends the build."""
     source[0] = _BLOCK.sub(lambda block: GENERATED[block[1]](*block[2].split()), source[0])
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the handlers of what Sphinx meets while it builds."""
+    for handler in (api.load, api.without_overloads, api.without_constraints):
+        app.connect("builder-inited", handler)
     app.connect("source-read", fill_in)
     app.add_post_transform(pictures.InlinePictures)
     # Before Napoleon, which reads Args and Raises.
@@ -61,5 +63,3 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.connect("html-page-context", pictures.add_colours)
     app.connect("build-finished", outputs.write)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
-
-

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from enum import Enum
 from functools import cache
 from importlib import import_module
 from itertools import groupby
-from typing import Any
+from typing import Any, get_type_hints
 
 from docutils import nodes
-from from_code.docstrings import linked_names, restructured
-from from_code.markdown import code, prose, table
-from from_code.public_names import Public, everything, public_modules, public_names, summary, value_text
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.errors import PycodeError
+from sphinx.ext.autodoc import mock
+from sphinx.pycode import ModuleAnalyzer
 
+from from_code.docstrings import linked_names, restructured
+from from_code.markdown import code, prose, table
+from from_code.public_names import Public, everything, public_modules, public_names, summary, value_text
 from lifecycle import Lifecycle
 
 _ORDER = ["Functions", "Classes", "Enumerations", "Values", "Exceptions", "Warnings"]
@@ -32,7 +36,7 @@ _DIRECTIVES = {
 _FOREIGN = "object, Exception, BaseException, BaseModel, Enum, StrEnum, str, int, tuple, dict"
 _OPTIONS = {
     "Functions": (),
-    "Classes": ("members:", "undoc-members:", f"inherited-members: {_FOREIGN}", "show-inheritance:"),
+    "Classes": ("members:", "undoc-members:", f"inherited-members: {_FOREIGN}"),
     "Enumerations": ("members:", "undoc-members:", "member-order: bysource"),
     "Exceptions": ("show-inheritance:",),
     "Warnings": ("show-inheritance:",),
@@ -72,14 +76,47 @@ def packages() -> str:
     return table(("module", "purpose"), rows) + f"```{{toctree}}\n:hidden:\n\n{entries}```\n"
 
 
-def skip(app: Sphinx, what: str, name: str, obj: Any, is_skipped: bool, options: Any) -> bool | None:  # noqa: ARG001
+def load(app: Sphinx) -> None:
+    """Import every public module, with a mock for what need not be installed to read docstrings."""
+    with mock(app.config.autodoc_mock_imports):
+        for module in public_modules():
+            import_module(module)
+
+
+def without_overloads(app: Sphinx) -> None:
+    """Show the one signature that a function has when it runs, instead of those that a type checker reads."""
+    for module in {each.value.__module__ for each in everything() if each.kind != "Values"}:
+        analyzer = ModuleAnalyzer.for_module(module)
+        with suppress(PycodeError):  # a module with syntax that Sphinx cannot read, as autodoc will find too
+            analyzer.analyze()
+            analyzer.overloads.clear()
+
+
+def without_constraints(app: Sphinx) -> None:
+    """Take from fields what pydantic alone reads: `Annotated[str, Strict()]` becomes `str`."""
+    for kind in (each.value for each in everything() if each.kind == "Classes"):
+        if "Annotated[" not in str(get_type_hints(kind, include_extras=True)):
+            continue
+        plain = get_type_hints(kind)
+        kind.__annotations__ = {name: plain[name] for name in inspect.get_annotations(kind)}
+        signature = inspect.signature(kind)
+        parameters = signature.parameters.values()
+        kind.__signature__ = signature.replace(
+            parameters=[each.replace(annotation=plain.get(each.name, each.annotation)) for each in parameters]
+        )
+        kind.__init__.__annotations__ = {
+            name: plain.get(name, hint) for name, hint in kind.__init__.__annotations__.items()
+        }
+
+
+def skip(app: Sphinx, what: str, name: str, obj: Any, is_skipped: bool, options: Any) -> bool | None:
     """Leave out what a class inherits from a dependency, which documents it."""
     defined_in = str(getattr(obj, "__module__", ""))
     is_foreign = inspect.isroutine(obj) and not defined_in.startswith("lifecycle")
     return True if is_foreign or name.startswith("model_") else None
 
 
-def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.TextElement) -> Any:  # noqa: ARG001
+def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.TextElement) -> Any:
     """Return a link to a public name that is referred to by the module which defines it, or by the bare name."""
     if node.get("refdomain") != "py":
         return None

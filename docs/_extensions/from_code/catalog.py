@@ -6,7 +6,6 @@ from typing import Any
 
 from from_code.markdown import code, html, prose, table
 from from_code.pictures import figure
-
 from lifecycle import CATALOG, Lifecycle
 from lifecycle.diagram import to_markdown
 from lifecycle_adapters.render import to_svg
@@ -22,12 +21,18 @@ def _section(lifecycle: Lifecycle[Any, Any]) -> str:
     heading, _, tables = to_markdown(lifecycle.diagram()).partition("\n")
     picture = html(figure(to_svg(lifecycle.diagram()), f"The lifecycle {lifecycle.name}"))
     aliases = table(
-        ("channel", "status", "stands for"), ((each.channel, code(each.status), code(each.state)) for each in lifecycle.aliases)
+        ("channel", "status", "stands for"),
+        ((each.channel, code(each.status), code(each.state)) for each in lifecycle.aliases),
     )
     invariants = table(
         ("invariant", "rule", "events", "states", "source"),
         (
-            (prose(each.name), code(each.rule), *(", ".join(map(code, names)) for names in (each.events, each.states)), prose(each.citation))
+            (
+                prose(each.name),
+                code(each.rule),
+                *(", ".join(map(code, names)) for names in (each.events, each.states)),
+                prose(each.citation),
+            )
             for each in lifecycle.invariants
         ),
     )

@@ -9,8 +9,7 @@ from importlib import import_module
 
 from from_code.docstrings import comments
 from from_code.markdown import code, docstring_table, prose, table
-from from_code.public_names import everything
-
+from from_code.public_names import everything, summary
 from lifecycle import LifecycleError, validation
 
 
@@ -39,8 +38,7 @@ def _branch(kind: type[BaseException], depth: int) -> Iterator[str]:
     named = f"{{py:obj}}`~{public[kind]}`" if kind in public else code(kind.__name__)
     builtin = [each.__name__ for each in kind.__bases__ if each.__module__ == "builtins" and each is not Exception]
     also = f" (also a {code(builtin[0])})" if builtin else ""
-    first, *_ = (inspect.getdoc(kind) or "").split("\n\n")
-    yield f"{'  ' * depth}- {named}{also}: {prose(' '.join(first.split()))}\n"
+    yield f"{'  ' * depth}- {named}{also}: {prose(summary(kind))}\n"
     for each in kind.__subclasses__():
         if not each.__name__.startswith("_"):
             yield from _branch(each, depth + 1)

@@ -8,8 +8,8 @@ from enum import Enum
 from typing import Any
 
 import typer
-from from_code.markdown import code, prose, table
 
+from from_code.markdown import code, prose, table
 from lifecycle_adapters.cli.app import app
 from lifecycle_adapters.cli.output import EXIT_CODES
 from lifecycle_adapters.http import KeyVariable

@@ -20,7 +20,7 @@ _CODE = re.compile(r"`([^`\n]+)`")
 _SECTION = re.compile(r"^(Args|Attributes|Raises|Raises at once|Raises when driven|Returns|Yields):$")
 
 
-def process(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:  # noqa: ARG001
+def process(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Change the lines of one docstring in place; a member of an enumeration has the comment beside it."""
     if isinstance(obj, Enum):
         comment = comments(type(obj)).get(obj.name, "")
@@ -51,17 +51,25 @@ def _restructured(lines: list[str]) -> Iterator[str]:
 def _marked_up(line: str) -> str:
     """Return a line of prose with its names as literals or links, and nothing else as markup."""
     parts = _CODE.split(line)
-    return "".join(_literal(part) if index % 2 else _escaped(part) for index, part in enumerate(parts)).replace("\0", "")
+    return "".join(
+        _literal(part, parts[index - 1], parts[index + 1]) if index % 2 else _escaped(part)
+        for index, part in enumerate(parts)
+    )
 
 
 def _escaped(text: str) -> str:
     return re.sub(r"(?<=\w)_(?!\w)", r"\\_", re.sub(r"[\\*|`]", r"\\\g<0>", text))
 
 
-def _literal(text: str) -> str:
-    """Return a literal, or a link if it is a public name. Without the spaces, a letter beside it would end neither."""
+def _literal(text: str, before: str, after: str) -> str:
+    """Return a literal, or a link if it is a public name; a letter beside it would otherwise keep it from being one."""
     target = linked_names().get(text)
-    return rf"\ :py:obj:`~{target}`\ " if target else rf"\ ``{text}``\ "
+    marked = f":py:obj:`~{target}`" if target else f"``{text}``"
+    return rf"{_joint(before[-1:])}{marked}{_joint(after[:1])}"
+
+
+def _joint(neighbour: str) -> str:
+    return "" if neighbour in {"", " ", "(", ")", ",", ".", ";", ":"} else r"\ "
 
 
 @cache

@@ -10,10 +10,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from from_code.public_names import Public, public_modules, public_names, summary, value_text
-from from_code.schemas import SCHEMAS
 from sphinx.application import Sphinx
 
+from from_code.public_names import Public, public_modules, public_names, summary, value_text
+from from_code.schemas import SCHEMAS
 from lifecycle import Lifecycle
 
 _HEAD = Path(__file__).parents[2] / "_templates" / "llms.txt"
@@ -46,9 +46,11 @@ def _lines(public: Public) -> Iterator[str]:
         text = public.value.citation if is_declared else " ".join(value_text(public).split())
         yield _line(0, f"{public.name}: {type(public.value).__name__}", text)
         return
-    yield _line(0, f"{public.name}{_signature(public.value)}", summary(public.value))
     if public.kind == "Enumerations":
-        yield f"  {', '.join(str(each.value) for each in public.value)}\n"
+        members = ", ".join(str(each.value) for each in public.value)
+        yield _line(0, public.name, f"{summary(public.value)} One of: {members}.".lstrip())
+        return
+    yield _line(0, f"{public.name}{_signature(public.value)}", summary(public.value))
     if public.kind == "Classes":
         for name, member in inspect.getmembers(public.value):
             if not name.startswith(("_", "model_")) and _is_ours(member):
@@ -72,6 +74,10 @@ def _signature(value: Any) -> str:
         signature = inspect.signature(value)
     except (TypeError, ValueError):
         return ""
-    bare = [each.replace(annotation=inspect.Parameter.empty) for each in signature.parameters.values() if each.name != "self"]
+    bare = [
+        each.replace(annotation=inspect.Parameter.empty)
+        for each in signature.parameters.values()
+        if each.name != "self"
+    ]
     text = str(signature.replace(parameters=bare, return_annotation=inspect.Signature.empty))
     return re.sub(r"<[^<>]*>", "...", text)

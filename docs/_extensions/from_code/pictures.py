@@ -48,7 +48,7 @@ class InlinePictures(SphinxPostTransform):
                 image.replace_self(nodes.raw("", figure(svg, image.get("alt", "")), format="html"))
 
 
-def add_colours(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:  # noqa: ARG001
+def add_colours(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
     """Add the dark colours of pictures to each page."""
     context["metatags"] = f"{context.get('metatags', '')}\n<style>{_style({**DARK})}</style>"
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import ast
 import inspect
-import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -55,46 +56,35 @@ class Public:
 
 
 def summary(value: Any) -> str:
-    """Return the first sentence or line of a docstring, as one line."""
-    first, *_ = (inspect.getdoc(value) or "").split("\n\n")
+    """Return the first paragraph of a docstring as one line; nothing if it is inherited, or made by `dataclass`."""
+    own = vars(value).get("__doc__") if inspect.isclass(value) else value.__doc__
+    if not own or own.startswith(f"{getattr(value, '__name__', '')}("):
+        return ""
+    first, *_ = inspect.cleandoc(own).split("\n\n")
     return " ".join(first.split())
 
 
 @cache
-def all_modules() -> tuple[str, ...]:
-    """Return the name of every module of both packages, without importing it."""
-    return tuple(
-        sorted(
-            name
-            for package in (lifecycle, lifecycle_adapters)
-            for name in (
-                package.__name__,
-                *(
-                    each.name
-                    for each in pkgutil.walk_packages(package.__path__, f"{package.__name__}.", onerror=_ignore)
-                ),
-            )
-        )
-    )
+def module_files() -> dict[str, Path]:
+    """Return the file of every module of both packages, by its full name; none is imported."""
+    roots = [Path(str(package.__file__)).parent for package in (lifecycle, lifecycle_adapters)]
+    return {_name_of(path, root): path for root in roots for path in sorted(root.rglob("*.py"))}
 
 
-def _ignore(_: str) -> None:
-    """Ignore a package whose extra is not installed."""
+def _name_of(path: Path, root: Path) -> str:
+    return ".".join(path.relative_to(root.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
 @cache
 def tree(module: str) -> ast.Module:
     """Return the syntax tree of a module's source."""
-    found = import_module("importlib.util").find_spec(module)
-    assert found is not None and found.origin is not None
-    with open(found.origin, encoding="utf-8") as source:
-        return ast.parse(source.read())
+    return ast.parse(module_files()[module].read_text(encoding="utf-8"))
 
 
 @cache
 def public_modules() -> tuple[str, ...]:
     """Return the modules that have a page."""
-    return tuple(name for name in all_modules() if name in _WHOLE or (_has_all(name) and name not in _INNER))
+    return tuple(name for name in module_files() if name in _WHOLE or (_has_all(name) and name not in _INNER))
 
 
 def _has_all(module: str) -> bool:
@@ -128,8 +118,14 @@ def documented_values(module: str) -> dict[str, str]:
     """Return the text below each assignment of a module, by the assigned name."""
     body = tree(module).body
     found: dict[str, str] = {}
-    for node, after in zip(body, body[1:], strict=False):
-        target = node.targets[0] if isinstance(node, ast.Assign) else node.target if isinstance(node, ast.AnnAssign) else None
+    for node, after in pairwise(body):
+        target = (
+            node.targets[0]
+            if isinstance(node, ast.Assign)
+            else node.target
+            if isinstance(node, ast.AnnAssign)
+            else None
+        )
         if isinstance(target, ast.Name) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
             found[target.id] = inspect.cleandoc(str(after.value.value))
     return found
@@ -137,7 +133,7 @@ def documented_values(module: str) -> dict[str, str]:
 
 def value_text(public: Public) -> str:
     """Return the text that stands below the assignment of a value, in whichever module that is."""
-    for module in (public.module, *all_modules()):
+    for module in (public.module, *module_files()):
         text = documented_values(module).get(public.name)
         if text is not None and getattr(import_module(module), public.name, None) is public.value:
             return text

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from from_code.markdown import code, html, prose, table
-
 from lifecycle import Lifecycle
 from lifecycle_adapters.http import HttpBinding
 
@@ -81,4 +80,5 @@ def _type(name: str, about: Mapping[str, Any]) -> str:
     if about.get("type") == "object":
         values = about.get("additionalProperties")
         return f"mapping of text to {_type(name, values)}" if isinstance(values, dict) else "mapping"
-    return {"string": "text", "null": "nothing"}.get(about.get("type", ""), about.get("type", "any JSON"))
+    kind = str(about.get("type", "any JSON"))
+    return {"string": "text", "null": "nothing"}.get(kind, kind)

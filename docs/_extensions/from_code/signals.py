@@ -6,13 +6,13 @@ import ast
 import inspect
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter
 
 from from_code.markdown import code, docstring_table, prose, table
-from from_code.public_names import all_modules, tree
-
+from from_code.public_names import module_files, tree
 from lifecycle_adapters import telemetry as source
 
 _LEVELS = {"debug", "info", "warning", "error", "exception"}
@@ -30,23 +30,30 @@ def _names(text: str) -> str:
 
 def log_records() -> str:
     """Return a section for each logger, with its messages, their levels and their fields."""
-    rows = sorted({*_records()})
     return "".join(
-        f"### {logger}\n\n" + table(("message", "level", "fields"), (_row(*facts) for _, *facts in group))
-        for logger, group in groupby(rows, key=itemgetter(0))
+        f"### {logger}\n\n{table(('message', 'level', 'fields'), (each.cells for each in group))}"
+        for logger, group in groupby(sorted({*_records()}), key=attrgetter("logger"))
     )
 
 
-def _row(level: str, message: str, fields: tuple[str, ...]) -> tuple[str, str, str]:
-    return prose(message), level, ", ".join(map(code, fields))
+@dataclass(frozen=True, order=True)
+class _Record:
+    logger: str
+    level: str
+    message: str
+    fields: tuple[str, ...]
+
+    @property
+    def cells(self) -> tuple[str, str, str]:
+        return prose(self.message), self.level, ", ".join(map(code, self.fields))
 
 
 @cache
-def _records() -> tuple[tuple[str, str, str, tuple[str, ...]], ...]:
-    return tuple(record for module in all_modules() for record in _records_of(module))
+def _records() -> tuple[_Record, ...]:
+    return tuple(record for module in module_files() for record in _records_of(module))
 
 
-def _records_of(module: str) -> Iterator[tuple[str, str, str, tuple[str, ...]]]:
+def _records_of(module: str) -> Iterator[_Record]:
     loggers = dict(_loggers(module))
     functions = [node for node in ast.walk(tree(module)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     for function in functions:
@@ -54,9 +61,14 @@ def _records_of(module: str) -> Iterator[tuple[str, str, str, tuple[str, ...]]]:
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
                 logger = loggers.get(ast.unparse(call.func.value))
                 if logger is not None and call.func.attr in _LEVELS:
-                    extra = [key for each in call.keywords if each.arg == "extra" for key in _keys(each.value, function, module)]
+                    extra = [
+                        key
+                        for each in call.keywords
+                        if each.arg == "extra"
+                        for key in _keys(each.value, function, module)
+                    ]
                     level = "error" if call.func.attr == "exception" else call.func.attr
-                    yield logger, level, ast.literal_eval(call.args[0]), tuple(extra)
+                    yield _Record(logger, level, ast.literal_eval(call.args[0]), tuple(extra))
 
 
 def _loggers(module: str) -> Iterator[tuple[str, str]]:
@@ -80,6 +92,11 @@ def _keys(value: ast.expr, function: ast.AST, module: str) -> Iterator[str]:
         case ast.Call(func=ast.Attribute(attr=name)):
             for node in ast.walk(tree(module)):
                 if isinstance(node, ast.FunctionDef) and node.name == name:
-                    yield from (key for each in ast.walk(node) if isinstance(each, ast.Return) and each.value is not None for key in _keys(each.value, node, module))
+                    yield from (
+                        key
+                        for each in ast.walk(node)
+                        if isinstance(each, ast.Return) and each.value is not None
+                        for key in _keys(each.value, node, module)
+                    )
         case _:
             raise ValueError(f"{module}: what keys does {ast.unparse(value)} have?")

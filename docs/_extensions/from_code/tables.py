@@ -5,16 +5,18 @@ from __future__ import annotations
 import inspect
 from html import escape
 
-from from_code.markdown import code, docstring_table, html, prose, table
-from from_code.pictures import figure
-from sqlalchemy import Column, Table
+from sqlalchemy import Column, Dialect, Index, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
+from from_code.markdown import code, docstring_table, html, prose, table
+from from_code.pictures import figure
 from lifecycle.diagram import Colour
 from lifecycle_adapters.journal import schema
 from lifecycle_adapters.render import dot_to_svg
 
 _TABLES = [schema.schema_version, *schema.metadata.sorted_tables]
+_SQLITE: Dialect = sqlite.dialect()
+_POSTGRESQL: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
 def journal_tables() -> str:
@@ -34,12 +36,12 @@ def _section(each: Table, purpose: str) -> str:
     )
 
 
-def _indexes(each: Table) -> list[schema.Index]:
+def _indexes(each: Table) -> list[Index]:
     return sorted(each.indexes, key=lambda index: str(index.name))
 
 
 def _types(column: Column[object]) -> tuple[str, str]:
-    return code(column.type.compile(sqlite.dialect())), code(column.type.compile(postgresql.dialect()))
+    return code(column.type.compile(_SQLITE)), code(column.type.compile(_POSTGRESQL))
 
 
 def _rules(column: Column[object]) -> str:
@@ -65,11 +67,11 @@ def _dot() -> str:
 
 
 def _box(each: Table) -> str:
-    rows = "".join(
-        f'<tr><td align="left" port="{column.name}">{_bold(column)}</td></tr>' for column in each.columns
+    rows = "".join(f'<tr><td align="left" port="{column.name}">{_bold(column)}</td></tr>' for column in each.columns)
+    head = f'<tr><td bgcolor="{Colour.FINAL_FILL}"><b>&#160; {escape(each.name)} &#160;</b></td></tr>'
+    return (
+        f'<table border="0" cellborder="1" cellspacing="0" cellpadding="4" color="{Colour.BORDER}">{head}{rows}</table>'
     )
-    head = f'<tr><td bgcolor="{Colour.FINAL_FILL}"><b>{escape(each.name)}</b></td></tr>'
-    return f'<table border="0" cellborder="1" cellspacing="0" cellpadding="4" color="{Colour.BORDER}">{head}{rows}</table>'
 
 
 def _bold(column: Column[object]) -> str:
