@@ -47,6 +47,7 @@ html_title = f"{project} {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
+html_show_search_summary = False  # for each result a browser would fetch its page, which it may not do without a server
 html_show_copyright = False
 html_show_sphinx = False
 pygments_style = "friendly"

@@ -5,11 +5,11 @@ compares a lifecycle with an OpenAPI document, log_commands.py those for logs, t
 those that talk to a service, journal_commands.py those for a journal, serve_command.py and demo.py those that run the
 emulator.
 
-output.py prints text, and has the exit codes and maps errors to them; json_documents.py builds JSON for programs. names.py resolves and
-completes names; times.py and assignments.py parse option values; usage.py words usage errors. extras.py lists the
-extras that a command needs beyond `cli`; they are imported when the command runs. log_options.py declares the options
-of the commands for logs, log_run.py runs them, findings.py and report_printer.py print their results, progress.py draws
-their progress bar.
+output.py prints text, has the exit codes and maps errors to them; json_documents.py builds JSON for programs. names.py
+resolves and completes names; times.py and assignments.py parse option values; usage.py words usage errors. extras.py
+lists the extras that a command needs beyond `cli`; they are imported when the command runs. log_options.py declares the
+options of the commands for logs, log_run.py runs them, findings.py and report_printer.py print their results,
+progress.py draws their progress bar.
 """
 
 from __future__ import annotations

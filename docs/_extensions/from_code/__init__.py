@@ -7,8 +7,8 @@ A page says where it wants what, and the block is replaced by the Markdown that 
 
 `GENERATED` names the functions; each takes the further words of that line. public_names.py says what
 is public, and api.py documents it with autodoc, for which docstrings.py turns docstrings into reStructuredText.
-catalog.py, command_line.py, codes.py, schemas.py, tables.py and signals.py have the other pages; pictures.py draws;
-outputs.py writes the files that are no pages: the JSON Schemas and llms.txt.
+catalog.py, command_line.py, codes.py, schemas.py, tables.py and signals.py have the other pages; pictures.py and
+flowcharts.py draw; outputs.py writes the files that are no pages: the JSON Schemas and llms.txt.
 """
 
 from __future__ import annotations
@@ -17,9 +17,22 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
 
-from from_code import api, catalog, codes, command_line, docstrings, outputs, pictures, schemas, signals, tables
+from from_code import (
+    api,
+    catalog,
+    codes,
+    command_line,
+    docstrings,
+    flowcharts,
+    outputs,
+    pictures,
+    schemas,
+    signals,
+    tables,
+)
 
 if TYPE_CHECKING:
     from sphinx.util.typing import ExtensionMetadata
@@ -43,17 +56,23 @@ GENERATED: Mapping[str, Callable[..., str]] = {
 
 
 _BLOCK = re.compile(r"^```\{from-code\} (\S+) *(.*)\n```$", re.MULTILINE)
+_FLOWCHART = re.compile(r"^```mermaid\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def fill_in(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Replace the blocks of a page. A name that `GENERATED` lacks is a KeyError, which ends the build."""
+    """Replace the blocks of a page, and draw its flowcharts.
+
+    A name that `GENERATED` lacks is a KeyError, which ends the build.
+    """
     source[0] = _BLOCK.sub(lambda block: GENERATED[block[1]](*block[2].split()), source[0])
+    source[0] = _FLOWCHART.sub(lambda block: flowcharts.flowchart(block[1]), source[0])
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the handlers of what Sphinx meets while it builds."""
     for handler in (api.load, api.without_overloads, api.without_constraints):
         app.connect("builder-inited", handler)
+    app.add_lexer("csv", TextLexer)  # Pygments has none
     app.connect("source-read", fill_in)
     app.add_post_transform(pictures.InlinePictures)
     # Before Napoleon, which reads Args and Raises.

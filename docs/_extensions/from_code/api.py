@@ -60,7 +60,9 @@ def _entry(public: Public) -> str:
         text = [public.value.citation, "", "Its states and transitions are in :doc:`/reference/lifecycles`."]
     else:
         text = restructured(value_text(public).splitlines())
-    return _rst(f".. py:data:: {public.full_name}", (f"type: {type(public.value).__name__}",), text)
+    return _rst(
+        f".. py:data:: {public.name}", (f"module: {public.module}", f"type: {type(public.value).__name__}"), text
+    )
 
 
 def _rst(directive: str, options: Sequence[str], text: Iterable[str] = ()) -> str:

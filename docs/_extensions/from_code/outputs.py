@@ -55,7 +55,8 @@ def _lines(public: Public) -> Iterator[str]:
         for name, member in inspect.getmembers(public.value):
             if not name.startswith(("_", "model_")) and _is_ours(member):
                 signature = "" if isinstance(member, property) else _signature(member)
-                yield _line(1, f".{name}{signature}", summary(member))
+                awaited = "await " if inspect.iscoroutinefunction(member) else ""
+                yield _line(1, f"{awaited}.{name}{signature}", summary(member))
 
 
 def _is_ours(member: Any) -> bool:
