@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 import venv
 import zipfile
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.metadata import Metadata
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -24,6 +26,7 @@ PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(en
 PROJECT: dict[str, Any] = PYPROJECT["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 LOCK = ROOT / "constraints.txt"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 # --- bounds and lock ---------------------------------------------------------------------------
@@ -78,12 +81,27 @@ def test_every_supported_python_is_said() -> None:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this checkout."""
-    directory = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(directory)]
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a wheel and an sdist of this checkout: the one that $DIST names, otherwise built here."""
+    if given := os.environ.get("DIST"):
+        return ROOT / given
+    directory = tmp_path_factory.mktemp("dist")
+    build = [sys.executable, "-m", "hatchling", "build", "--directory", str(directory)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-    [built] = directory.iterdir()
+    return directory
+
+
+@pytest.fixture(scope="module")
+def wheel(dist: Path) -> Path:
+    """The wheel."""
+    [built] = dist.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def sdist(dist: Path) -> Path:
+    """The source distribution."""
+    [built] = dist.glob("*.tar.gz")
     return built
 
 
@@ -104,6 +122,20 @@ def test_the_wheel_carries_its_papers_and_its_command(wheel: Path) -> None:
 
     assert "LICENSE" in papers
     assert "lifecycle = lifecycle_adapters.cli:main" in entry_points
+
+
+def test_what_is_published_describes_itself(wheel: Path, sdist: Path) -> None:
+    name = f"{PROJECT['name'].replace('-', '_')}-{PROJECT['version']}"
+    with zipfile.ZipFile(wheel) as archive, tarfile.open(sdist) as sources:
+        source = sources.extractfile(f"{name}/PKG-INFO")
+        assert source is not None
+        both = [archive.read(f"{name}.dist-info/METADATA"), source.read()]
+
+    for text in both:
+        metadata = Metadata.from_email(text, validate=True)  # as the index does
+        assert (metadata.name, str(metadata.version)) == (PROJECT["name"], PROJECT["version"])
+        assert metadata.description_content_type == "text/markdown"
+        assert metadata.description == README
 
 
 # --- in an environment of its own --------------------------------------------------------------
@@ -181,15 +213,20 @@ def test_every_extra_is_tried() -> None:
 
 
 @pytest.mark.heavy
-def test_an_sdist_and_an_editable_install_hold_both_packages(tmp_path: Path) -> None:
-    build = [sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--directory", str(tmp_path / "built")]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-    [sdist] = (tmp_path / "built").iterdir()
-
+def test_an_sdist_and_an_editable_install_hold_both_packages(tmp_path: Path, sdist: Path) -> None:
     for requirement in ([f"{sdist}[http]"], ["--editable", f"{ROOT}[http]"]):
         environment = Environment(tmp_path / str(len(requirement)), *requirement)
         done = environment.run("python", "-c", NEEDS["http"])
         assert (done.returncode, done.stderr) == (0, ""), requirement
+
+
+@pytest.mark.heavy
+def test_the_first_example_of_the_readme_runs_with_the_wheel(tmp_path: Path, wheel: Path) -> None:
+    example = re.search(r"^```python\n(.*?)^```\n+```text\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    assert example is not None
+    done = Environment(tmp_path, f"{wheel}[emulator,http]").run("python", "-W", "error", "-c", example[1])
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, example[2], "")
 
 
 @pytest.mark.heavy

@@ -17,8 +17,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
+from sphinx.highlighting import lexer_classes
 
 from from_code import (
     api,
@@ -72,7 +72,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     """Connect the handlers of what Sphinx meets while it builds."""
     for handler in (api.load, api.without_overloads, api.without_constraints):
         app.connect("builder-inited", handler)
-    app.add_lexer("csv", TextLexer)  # Pygments has none
+    lexer_classes["csv"] = lexer_classes["none"]  # Pygments has none
     app.connect("source-read", fill_in)
     app.add_post_transform(pictures.InlinePictures)
     # Before Napoleon, which reads Args and Raises.
