@@ -52,4 +52,3 @@ html_show_copyright = False
 html_show_sphinx = False
 pygments_style = "friendly"
 pygments_dark_style = "github-dark"
-html_theme_options = {"footer_icons": []}

@@ -22,7 +22,6 @@ from sphinx.pycode import ModuleAnalyzer
 from from_code.docstrings import linked_names, restructured
 from from_code.markdown import code, prose, table
 from from_code.public_names import Public, everything, public_modules, public_names, summary, value_text
-from lifecycle import Lifecycle
 
 _ORDER = ["Functions", "Classes", "Enumerations", "Values", "Exceptions", "Warnings"]
 _DIRECTIVES = {
@@ -56,8 +55,9 @@ def reference(module: str) -> str:
 def _entry(public: Public) -> str:
     if public.kind != "Values":
         return _rst(f".. {_DIRECTIVES[public.kind]}:: {public.full_name}", _OPTIONS[public.kind])
-    if isinstance(public.value, Lifecycle):
-        text = [public.value.citation, "", "Its states and transitions are in :doc:`/reference/lifecycles`."]
+    value: Any = public.value
+    if public.is_lifecycle:
+        text = [value.citation, "", "Its states and transitions are in :doc:`/reference/lifecycles`."]
     else:
         text = restructured(value_text(public).splitlines())
     return _rst(

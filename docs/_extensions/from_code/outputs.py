@@ -14,7 +14,6 @@ from sphinx.application import Sphinx
 
 from from_code.public_names import Public, public_modules, public_names, summary, value_text
 from from_code.schemas import SCHEMAS
-from lifecycle import Lifecycle
 
 _HEAD = Path(__file__).parents[2] / "_templates" / "llms.txt"
 
@@ -42,8 +41,7 @@ def _module(module: str) -> str:
 
 def _lines(public: Public) -> Iterator[str]:
     if public.kind == "Values":
-        is_declared = isinstance(public.value, Lifecycle)
-        text = public.value.citation if is_declared else " ".join(value_text(public).split())
+        text = public.value.citation if public.is_lifecycle else " ".join(value_text(public).split())
         yield _line(0, f"{public.name}: {type(public.value).__name__}", text)
         return
     if public.kind == "Enumerations":

@@ -18,7 +18,7 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from lifecycle.diagram import Colour
 from lifecycle_adapters.render import DARK
 
-_GALLERY = "diagrams"  # the folder whose pictures have the colours of `Colour`
+_COLOURS = {*map(str, DARK), *DARK.values()}
 
 
 def figure(svg: str, label: str) -> str:
@@ -34,18 +34,20 @@ def _quoted(text: str) -> str:
 
 
 class InlinePictures(SphinxPostTransform):
-    """Put the pictures of the gallery into the pages that show them."""
+    """Put the pictures that the project drew into the pages that show them."""
 
     default_priority = 9  # before the images are collected
     formats = ("html",)
 
     def run(self, **_: Any) -> None:
-        """Replace every image of the gallery."""
+        """Replace every SVG whose style has the colours of `add_colours` and no others."""
         for image in [*self.document.findall(nodes.image)]:
-            path = Path(self.env.srcdir, image["uri"]).resolve()
-            if path.suffix == ".svg" and path.parent.name == _GALLERY:
+            path = Path(self.env.srcdir, image["uri"])
+            if path.suffix == ".svg":
                 svg = path.read_text(encoding="utf-8")
-                image.replace_self(nodes.raw("", figure(svg, image.get("alt", "")), format="html"))
+                style = re.search(r"<style>(.*?)</style>", svg, re.DOTALL)
+                if style and set(re.findall(r"#[0-9a-f]{6}", style[1])) <= _COLOURS:
+                    image.replace_self(nodes.raw("", figure(svg, image.get("alt", "")), format="html"))
 
 
 def add_colours(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:

@@ -46,6 +46,11 @@ class Public:
         return f"{self.module}.{self.name}"
 
     @property
+    def is_lifecycle(self) -> bool:
+        """Whether it is a declared lifecycle, whose citation says what it is."""
+        return isinstance(self.value, lifecycle.Lifecycle)
+
+    @property
     def kind(self) -> str:
         """The heading that it stands under."""
         if inspect.isclass(self.value):

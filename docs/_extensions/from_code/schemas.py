@@ -78,7 +78,7 @@ def _type(name: str, about: Mapping[str, Any]) -> str:
     if about.get("type") == "array":
         return f"list of {_type(name, about.get('items', {}))}"
     if about.get("type") == "object":
-        values = about.get("additionalProperties")
-        return f"mapping of text to {_type(name, values)}" if isinstance(values, dict) else "mapping"
+        values: Any = about.get("additionalProperties")
+        return "mapping" if isinstance(values, bool | None) else f"mapping of text to {_type(name, values)}"
     kind = str(about.get("type", "any JSON"))
     return {"string": "text", "null": "nothing"}.get(kind, kind)
