@@ -18,7 +18,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "from_
 exclude_patterns = ["_build", "_extensions", "README.md"]  # the folder's own page, where it is read without this site
 nitpicky = False  # the types of the standard library and of dependencies are on other sites
 
-smartquotes = False  # they would make one dash of the two before an option
+smartquotes_action = "D"  # dashes alone: quotation marks are often code here
 
 # --- Markdown -------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from from_code.markdown import code, html, prose, table
 from from_code.pictures import figure
-from lifecycle import CATALOG, Lifecycle
+from lifecycle import CATALOG, Invariant, Lifecycle
 from lifecycle.diagram import to_markdown
 from lifecycle_adapters.render import to_svg
 
@@ -24,20 +24,14 @@ def _section(lifecycle: Lifecycle[Any, Any]) -> str:
         ("channel", "status", "stands for"),
         ((each.channel, code(each.status), code(each.state)) for each in lifecycle.aliases),
     )
-    invariants = table(
-        ("invariant", "rule", "events", "states", "source"),
-        (
-            (
-                prose(each.name),
-                code(each.rule),
-                *(", ".join(map(code, names)) for names in (each.events, each.states)),
-                prose(each.citation),
-            )
-            for each in lifecycle.invariants
-        ),
-    )
+    invariants = "".join(f"- {_invariant(each)}\n" for each in lifecycle.invariants) + "\n"
     return (
         f"#{heading}\n\n{picture}{tables}\n\n"
         + (f"### Aliases of {lifecycle.name}\n\n{aliases}" if lifecycle.aliases else "")
         + (f"### Invariants of {lifecycle.name}\n\n{invariants}" if lifecycle.invariants else "")
     )
+
+
+def _invariant(invariant: Invariant[Any, Any]) -> str:
+    about = ", ".join(map(code, (*invariant.events, *invariant.states)))
+    return f"{prose(invariant.name)}: {code(invariant.rule)} {about}, by {prose(invariant.citation)}"

@@ -14,6 +14,7 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
+from from_code.markdown import OPTION
 from from_code.public_names import everything
 
 _CODE = re.compile(r"`([^`\n]+)`")
@@ -50,7 +51,7 @@ def _restructured(lines: list[str]) -> Iterator[str]:
 
 def _marked_up(line: str) -> str:
     """Return a line of prose with its names as literals or links, and nothing else as markup."""
-    parts = _CODE.split(line)
+    parts = _CODE.split(re.sub(OPTION, r"`\g<0>`", line))
     return "".join(
         _literal(part, parts[index - 1], parts[index + 1]) if index % 2 else _escaped(part)
         for index, part in enumerate(parts)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+OPTION = r"(?<![\w`-])--[a-z][\w-]*(?=(?:[^`]*`[^`]*`)*[^`]*$)"
+"""An option of a command line outside of backticks; its dashes would become one."""
+
 
 def prose(text: str) -> str:
-    """Return a text of a docstring or a help: names in backticks stay code, nothing else is markup."""
-    parts = re.split(r"(`[^`\n]+`)", text)
+    """Return a text of a docstring or a help: names in backticks and options are code, nothing else is markup."""
+    parts = re.split(r"(`[^`\n]+`)", re.sub(OPTION, r"`\g<0>`", text))
     return "".join(part if part.startswith("`") and len(part) > 2 else _escaped(part) for part in parts)
 
 

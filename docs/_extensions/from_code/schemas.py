@@ -52,7 +52,9 @@ def _target(name: str, title: str) -> str:
 
 def _fields(name: str, part: Mapping[str, Any]) -> str:
     rows = [*_rows(name, part)]
-    return table(("field", "type", "default", "meaning"), rows) if rows else ""
+    has_meanings = any(row[-1] for row in rows)
+    columns = ("field", "type", "default", "meaning")[: 4 if has_meanings else 3]
+    return table(columns, (row[: len(columns)] for row in rows)) if rows else ""
 
 
 def _rows(name: str, part: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
