@@ -26,11 +26,10 @@ def figure(svg: str, label: str) -> str:
     bare = re.sub(r"<style>.*?</style>|<title>.*?</title>| id=\"[^\"]*\"", "", svg, flags=re.DOTALL)
     bare = re.sub(r"<a xlink:title=.*?>|</a>", "", bare)
     bare = "".join(line for line in bare.splitlines(keepends=True) if line.strip())
-    return f'<div class="picture" tabindex="0">{bare.replace("<svg", f"<svg aria-label={_quoted(label)}", 1)}</div>'
-
-
-def _quoted(text: str) -> str:
-    return f'"{escape(text)}"'
+    bare = bare.replace("<svg", f'<svg aria-label="{escape(label)}"', 1)
+    width = re.search(r' width="(\w+)"', bare)
+    assert width is not None
+    return f'<div class="picture" style="--width: {width[1]}" tabindex="0">{bare}</div>'
 
 
 class InlinePictures(SphinxPostTransform):
