@@ -59,6 +59,8 @@ def drift(
     Each difference is printed with its place in the document.
 
     Exit code 0: the same. 1: there are differences. 2: the document cannot be used, or describes another API.
+
+    Example: lifecycle drift v4 openapi.json
     """
     from lifecycle_adapters.drift import compare, load
 
