@@ -1,110 +1,122 @@
-"""The README's examples are run: Python blocks as programs, console blocks as commands, output compared.
+"""Every page of the documentation is read as a reader would: its blocks are run in order, its outputs compared.
 
-A Python block prints exactly the `text` block that follows it, if one does. In a console block each
-line that begins with `$ ` is a command and the lines after it are its output. `...` in an output
-stands for anything.
+How a page says what is to be done is at the top of tests/support/pages.py.
 """
 
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-import sysconfig
-from dataclasses import dataclass
-from itertools import pairwise
+import shlex
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
-ROOT = Path(__file__).parents[1]
-DOCS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))
+from tests.support.packages import ROOT
+from tests.support.pages import BLOCK, DATABASE, Example, Reader, examples
+from tests.test_packaging import EXTRAS
+
+DOCS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", *DOCS)
-BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
+# Their programs need a server of an engine: tests/test_engines.py and tests/adapters/test_dbos_processes.py run them.
+ENGINES = tuple(f"docs/how-to/{name}.md" for name in ("airflow", "celery", "dbos", "prefect", "temporal"))
+HEAVY = {"docs/how-to/spark.md"}
+LANGUAGES = {"console", "json", "mermaid", "python", "sh", "text", "toml", "yaml"}
+RUN = {"console", "python", "yaml", "json"}
 
 
-@dataclass(frozen=True)
-class Example:
-    line: int
-    language: str
-    text: str
-    output: str | None
+def runnable(document: str) -> list[Example]:
+    return [each for each in examples(document) if each.language in RUN]
 
 
-def examples(document: str) -> list[Example]:
+PAGES = [
+    pytest.param(each, marks=pytest.mark.heavy) if each in HEAVY else each
+    for each in DOCUMENTS
+    if each not in ENGINES and runnable(each)
+]
+
+
+@pytest.mark.parametrize("document", PAGES)
+def test_page_does_what_it_says(document: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    blocks = runnable(document)
+    replace: dict[str, str] = {}
+    if any(DATABASE in each.text for each in blocks):
+        replace[DATABASE] = request.getfixturevalue("postgres_url").replace("+psycopg", "")
+    with Reader(tmp_path, replace) as reader:
+        for block in blocks:
+            reader.read(block)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_block_is_of_a_kind_that_is_tested(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
-    blocks = list(BLOCK.finditer(text))
-    following = {block.start(): after for block, after in pairwise(blocks)}
-    found: list[Example] = []
-    for block in blocks:
-        after = following.get(block.start())
-        between = "" if after is None else text[block.end() : after.start()]
-        has_output = after is not None and after["language"] == "text" and not between.strip()
-        line = text.count("\n", 0, block.start()) + 1
-        output = after["text"] if after is not None and has_output else None
-        found.append(Example(line, block["language"], block["text"], output))
-    return found
+    fences = re.findall(r"^ *(?:```|~~~)(.*)$", text, re.MULTILINE)
+    opened = [fence for fence in fences if fence]
+    shown = [fence for fence in opened if not fence.startswith("{") or fence.startswith("{literalinclude}")]
+    outputs = [each.output for each in examples(document) if each.output is not None]
+
+    assert len(fences) == 2 * len(opened), "a fence has no language, or is not closed"
+    assert len(shown) == len(BLOCK.findall(text)), "a fence is indented, or has options"
+    assert {each.language for each in examples(document)} <= LANGUAGES
+    assert not [fence for fence in opened if fence.startswith(("{code", "{doctest"))]
+    assert len(outputs) == shown.count("text"), "a text block follows no program"
 
 
-PYTHON = [each for each in examples("README.md") if each.language == "python"]
-CONSOLE = [each for each in examples("README.md") if each.language == "console"]
-
-
-def matches(expected: str, actual: str) -> bool:
-    """Whether the texts are equal line by line, white space at line ends aside and `...` for anything."""
-    pattern = "\n".join(line.rstrip() for line in expected.strip().splitlines())
-    pattern = re.escape(pattern).replace(re.escape("..."), ".*")
-    lines = "\n".join(line.rstrip() for line in actual.strip().splitlines())
-    return re.fullmatch(pattern, lines, re.DOTALL) is not None
-
-
-def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True, timeout=60)
-
-
-@pytest.mark.parametrize("example", PYTHON, ids=lambda each: f"README.md:{each.line}")
-def test_a_python_example_runs_and_prints_what_the_readme_says(example: Example, tmp_path: Path) -> None:
-    done = run([sys.executable, "-W", "error", "-c", example.text], tmp_path)
-
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    if example.output is not None:
-        assert matches(example.output, done.stdout), done.stdout
-
-
-@pytest.mark.parametrize("example", CONSOLE, ids=lambda each: f"README.md:{each.line}")
-def test_a_console_example_prints_what_the_readme_says(example: Example, tmp_path: Path) -> None:
-    path = f"PATH={sysconfig.get_path('scripts')}:$PATH"
-    for command in re.split(r"^\$ ", example.text, flags=re.MULTILINE)[1:]:
-        line, _, expected = command.partition("\n")
-        done = run(["sh", "-c", f"{path}; {line}"], tmp_path)
-
-        assert matches(expected, done.stdout + done.stderr), done.stdout + done.stderr
-
-
-def test_every_kind_of_example_is_there() -> None:
-    assert len(PYTHON) >= 8
-    assert len(CONSOLE) >= 2
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_commands_that_are_not_run_name_what_is_there(document: str) -> None:
+    """In a block of language `sh` there is no output to compare: it installs, or calls make."""
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    for block in examples(document):
+        for line in block.text.splitlines() if block.language == "sh" and document not in ENGINES else ():
+            words = shlex.split(line, comments=True)
+            if words[:2] == ["pip", "install"]:
+                wanted = [Requirement(word) for word in words[2:]]
+                ours = [each for each in wanted if each.name == "task-lifecycle"]
+                assert [each.extras - {*EXTRAS} for each in ours] == [set()], line
+            elif words[:1] == ["make"]:
+                assert words[1] in targets, line
+            else:
+                assert not words, f"{document}:{block.line}: show {line!r} with its output, in a `console` block"
 
 
 def test_the_first_example_fits_the_first_screen() -> None:
-    first = PYTHON[0]
+    first = next(each for each in examples("README.md") if each.language == "python")
 
     assert first.line < 20
     assert len(first.text.splitlines()) <= 15
 
 
+def slugs(path: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub and MyST make them."""
+    titles = re.findall(r"^#+ (.+)$", BLOCK.sub("", path.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_link_to_a_file_leads_to_one(document: str) -> None:
     path = ROOT / document
-    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text())
-    named = re.findall(r'src(?:set)?="(?!https?:)([^"]+)"', path.read_text())
+    text = BLOCK.sub("", path.read_text(encoding="utf-8"))
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", text)
+    named = re.findall(r'src(?:set)?="(?!https?:)([^"]+)"', text)
+    targets = [(path.parent / link if link else path, anchor) for link, anchor in links]
 
-    assert [link for link in (*links, *named) if not (path.parent / link).exists()] == []
+    assert [link for link in [*(link for link, _ in links), *named] if not (path.parent / link).exists()] == []
+    assert [anchor for target, anchor in targets if anchor and anchor not in slugs(target)] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_file_that_is_named_exists(document: str) -> None:
-    named = re.findall(r"`((?:lifecycle|adapters|tests|diagrams|benchmarks)/[\w./]*)`", (ROOT / document).read_text())
+    text = (ROOT / document).read_text(encoding="utf-8")
+    named = re.findall(r"`((?:lifecycle|adapters|tests|diagrams|benchmarks|examples|docs)/[\w./-]*)`", text)
 
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("section", ["tutorial", "how-to"])
+def test_index_of_a_section_names_its_pages(section: str) -> None:
+    folder = ROOT / "docs" / section
+    index = (folder / "index.md").read_text(encoding="utf-8")
+    [tree] = re.findall(r"^```\{toctree\}\n(.*?)^```$", index, re.DOTALL | re.MULTILINE)
+    named = [line for line in tree.splitlines() if line and not line.startswith(":")]
+
+    assert sorted(named) == sorted(path.stem for path in folder.glob("*.md") if path.stem != "index")

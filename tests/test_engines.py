@@ -1,4 +1,4 @@
-"""Each page of docs/ on a workflow engine is run as a reader would: installed, saved and started as the page says.
+"""Each how-to page on a workflow engine is run as a reader would: installed, saved and started as the page says.
 
 The service is the emulator, and what counts is its own record of the calls that arrived. An engine is installed into
 an environment of its own, in the newest version that its page allows; without a package index the test is skipped.
@@ -10,11 +10,9 @@ import ast
 import importlib
 import json
 import os
-import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -29,7 +27,7 @@ import pytest
 from lifecycle import CommandState
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.journal import RecordedCommand, SqlJournal
-from tests.test_docs import examples
+from tests.support.pages import Example, examples, free_port
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("celery", "temporal", "prefect", "airflow")
@@ -46,18 +44,22 @@ class Page:
     name: str
 
     @property
-    def text(self) -> str:
-        return (ROOT / "docs" / f"{self.name}.md").read_text(encoding="utf-8")
+    def document(self) -> str:
+        return f"docs/how-to/{self.name}.md"
 
     @property
     def program(self) -> str:
-        [program] = [each.text for each in examples(f"docs/{self.name}.md") if each.language == "python"]
-        return program
+        return self._example.text
 
     @property
     def file(self) -> str:
-        [name] = re.findall(r"^Save it as `([\w.]+)`", self.text, re.MULTILINE)
-        return str(name)
+        assert self._example.file is not None
+        return self._example.file
+
+    @property
+    def _example(self) -> Example:
+        [program] = [each for each in examples(self.document) if each.language == "python"]
+        return program
 
     def edited(self, old: str, new: str) -> str:
         """The program with one thing changed."""
@@ -66,7 +68,7 @@ class Page:
 
     def line(self, start: str, replace: Mapping[str, str] | None = None) -> list[str]:
         """The one line to type that starts so, as a command; what stands for the reader's own is replaced."""
-        blocks = [each.text for each in examples(f"docs/{self.name}.md") if each.language == "sh"]
+        blocks = [each.text for each in examples(self.document) if each.language == "sh"]
         [line] = [line for block in blocks for line in block.splitlines() if line.startswith(start)]
         for old, new in (replace or {}).items():
             assert old in line
@@ -92,7 +94,7 @@ def test_a_program_imports_what_is_there(name: str) -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_has_its_row_in_the_index(name: str) -> None:
-    assert f"]({name}.md)" in (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    assert f"]({name}.md)" in (ROOT / "docs" / "how-to" / "workflow-engines.md").read_text(encoding="utf-8")
 
 
 # --- an environment with an engine -------------------------------------------------------------
@@ -169,13 +171,6 @@ def until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < deadline_s, "it did not come about in time"
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def arrived(service: Emulator, task: str | None = None) -> list[str]:

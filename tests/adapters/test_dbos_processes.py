@@ -34,7 +34,7 @@ from tests.adapters.test_dbos import (
     running_task,
     supervision_of,
 )
-from tests.test_docs import examples
+from tests.support.pages import examples
 
 ROOT = Path(__file__).parents[2]
 
@@ -212,7 +212,7 @@ def test_work_of_another_name_or_version_is_not_recovered(
 
 @pytest.mark.heavy
 def test_the_documented_program_runs_unchanged_and_can_be_restarted(emulator: Emulator, tmp_path: Path) -> None:
-    [program] = [each.text for each in examples("docs/dbos.md") if each.language == "python"]
+    [program] = [each.text for each in examples("docs/how-to/dbos.md") if each.language == "python"]
     (tmp_path / "supervise.py").write_text(program, encoding="utf-8")
     task_id = running_task(emulator)
     environment = {

@@ -12,7 +12,8 @@ Each relation is made of those before it; an engine holds the upper ones, DuckDB
     findings       each finding                   all of these            tables.py
     rejects        each row that is unreadable    records                 tables.py
 
-The report (report.py) is added up from totals, pair_counts, unknown_rows and findings. docs/logs.md has the picture.
+The report (report.py) is added up from totals, pair_counts, unknown_rows and findings. The picture is in
+docs/how-to/log-relations.md.
 
 Every engine has `records`, with all rows of the log:
 

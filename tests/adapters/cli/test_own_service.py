@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from lifecycle import Lifecycle
-from lifecycle_adapters.http import HttpBinding
 from tests.adapters.cli.commands import call, call_json
 from tests.adapters.http.scripted import Reply, ScriptedServer, Seen
 from tests.support.packages import ROOT
@@ -154,9 +152,3 @@ def test_file_that_is_not_sound_is_refused_with_its_findings(text: str, tmp_path
     assert refused.exit_code == 2
     assert "is not sound" in refused.stderr
     assert "Traceback" not in refused.stderr
-
-
-def test_example_declares_the_lifecycle_of_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text()
-    text = readme.partition('PRINTING = """\n')[2].partition('"""')[0]
-    assert HttpBinding.from_file(FILE).lifecycle == Lifecycle.from_yaml(text)
