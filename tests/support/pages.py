@@ -28,6 +28,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -92,11 +93,34 @@ LANGUAGES: Final = {".py": "python", ".yaml": "yaml", ".yml": "yaml", ".json": "
 
 
 def matches(expected: str, actual: str) -> bool:
-    """Return whether the texts are equal line by line; white space at line ends does not count, `...` is anything."""
-    pattern = "\n".join(line.rstrip() for line in expected.strip().splitlines())
-    pattern = re.escape(pattern).replace(re.escape("..."), ".*")
-    lines = "\n".join(line.rstrip() for line in actual.strip().splitlines())
-    return re.fullmatch(pattern, lines, re.DOTALL) is not None
+    """Return whether the texts are equal line by line.
+
+    White space at line ends does not count, and `...` is anything. An id that an emulator made, and a time of today, are
+    as good as any other.
+    """
+    pattern = "".join(
+        f"(?:{re.escape(part)}|{_VARIES})" if _VARYING.fullmatch(part) else re.escape(part).replace(r"\.\.\.", ".*")
+        for part in re.split(f"({_VARYING.pattern})", _trimmed(expected))
+    )
+    return re.fullmatch(pattern, _VARYING.sub(_without_variation, _trimmed(actual)), re.DOTALL) is not None
+
+
+_VARIES: Final = "\x04varies"
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
+_VARYING: Final = re.compile(
+    rf"(?:task|run|job)_[0-9a-f]{{16}}|[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}"
+    rf"|{_DATE.pattern}[ T]\d\d:\d\d:\d\d(?:\.\d+)?|(?<![\d:])\d\d:\d\d:\d\d(?:\.\d+)?(?![\d:])"
+)
+
+
+def _trimmed(text: str) -> str:
+    return "\n".join(line.rstrip() for line in text.strip().splitlines())
+
+
+def _without_variation(found: re.Match[str]) -> str:
+    date = _DATE.match(found[0])
+    is_old = date is not None and abs(datetime.now(UTC).date() - datetime.fromisoformat(date[0]).date()).days > 1
+    return found[0] if is_old else _VARIES
 
 
 def free_port() -> int:
@@ -129,7 +153,8 @@ class Shell:
         """Type a command, and return what it prints until it ends."""
         # The next command finds the exit code of this one in `$?`.
         self._write(f"{{ {command}\n}} </dev/null; code=$?; printf '%s\\n' '{_END}'; (exit $code)\n")
-        return self._read(lambda text: text.endswith(f"{_END}\n")).removesuffix(f"{_END}\n")
+        printed = self._read(lambda text: text.endswith(f"{_END}\n")).removesuffix(f"{_END}\n")
+        return _NOTICE.sub("", printed)
 
     def begin(self, command: str, expected: str) -> str:
         """Type a command that does not end, and return what it prints until that matches `expected`."""
@@ -155,6 +180,7 @@ class Shell:
 
 
 _END: Final = "\x04 the command has ended"
+_NOTICE: Final = re.compile(r"^bash: line \d+: +\d+ Killed.*\n", re.MULTILINE)
 
 
 class Reader:
