@@ -21,12 +21,12 @@ DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", *DOCS)
 # Their programs need a server of an engine: tests/test_engines.py and tests/adapters/test_dbos_processes.py run them.
 ENGINES = tuple(f"docs/how-to/{name}.md" for name in ("airflow", "celery", "dbos", "prefect", "temporal"))
 HEAVY = {"docs/how-to/spark.md"}
-LANGUAGES = {"console", "json", "mermaid", "python", "sh", "text", "toml", "yaml"}
+LANGUAGES = {"console", "csv", "json", "mermaid", "python", "sh", "text", "toml", "yaml"}
 RUN = {"console", "python", "yaml", "json"}
 
 
 def runnable(document: str) -> list[Example]:
-    return [each for each in examples(document) if each.language in RUN]
+    return [each for each in examples(document) if each.language in RUN or each.file]
 
 
 PAGES = [
