@@ -9,7 +9,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -199,9 +199,10 @@ class DuckDbSession:
 
 
 def _count_progress(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make DuckDB measure progress without printing a bar."""
-    connection.execute("SET enable_progress_bar = true")
-    connection.execute("SET enable_progress_bar_print = false")
+    """Make DuckDB measure progress without printing a bar; in a notebook without ipywidgets it cannot."""
+    with suppress(duckdb.InvalidInputException):
+        connection.execute("SET enable_progress_bar = true")
+        connection.execute("SET enable_progress_bar_print = false")
 
 
 def literal(value: object) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,6 +59,27 @@ def test_what_progress_raises_ends_the_work_and_is_raised() -> None:
 
     with DuckDbSession(threads=1, progress=refuse) as bench, pytest.raises(ZeroDivisionError):
         bench.run(LONG, doing="waiting")
+
+
+IN_A_NOTEBOOK = """
+import sys, types
+from types import SimpleNamespace
+
+IPython = types.ModuleType("IPython")  # what DuckDB recognises a notebook by; ipywidgets is not installed
+IPython.get_ipython = lambda: SimpleNamespace(config={"IPKernelApp": {}})
+sys.modules["IPython"] = IPython
+
+from lifecycle_adapters.logs.duckdb_session import DuckDbSession
+
+with DuckDbSession(threads=1, progress=lambda doing, share: None) as bench:
+    bench.run("CREATE TABLE one AS SELECT 1 AS n")
+    print(list(bench.rows("SELECT n FROM one")))
+"""
+
+
+def test_notebook_without_widgets_can_check_logs() -> None:
+    done = subprocess.run([sys.executable, "-c", IN_A_NOTEBOOK], check=False, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[(1,)]\n", "")
 
 
 def test_what_was_begun_after_it_ends_before_it() -> None:
