@@ -17,7 +17,7 @@ from tests.support.pages import BLOCK, DATABASE, Example, Reader, examples
 from tests.test_packaging import EXTRAS
 
 DOCS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", *DOCS)
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md", *DOCS)
 # Their programs need a server of an engine: tests/test_engines.py and tests/adapters/test_dbos_processes.py run them.
 ENGINES = tuple(f"docs/how-to/{name}.md" for name in ("airflow", "celery", "dbos", "prefect", "temporal"))
 HEAVY = {"docs/how-to/spark.md"}

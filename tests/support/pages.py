@@ -95,8 +95,8 @@ LANGUAGES: Final = {".py": "python", ".yaml": "yaml", ".yml": "yaml", ".json": "
 def matches(expected: str, actual: str) -> bool:
     """Return whether the texts are equal line by line.
 
-    White space at line ends does not count, and `...` is anything. An id that an emulator made, and a time of today, are
-    as good as any other.
+    White space at line ends does not count, and `...` is anything. An id that an emulator made, and a time of today,
+    are as good as any other.
     """
     pattern = "".join(
         f"(?:{re.escape(part)}|{_VARIES})" if _VARYING.fullmatch(part) else re.escape(part).replace(r"\.\.\.", ".*")
