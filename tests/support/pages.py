@@ -191,7 +191,7 @@ class Reader:
         self._replace = {**{port: str(free_port()) for port in PORTS}, **(replace or {})}
         kept = {name: text for name, text in os.environ.items() if not name.startswith(("LIFECYCLE_", "BROWSER_USE_"))}
         path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
-        self._environment = {**kept, "PATH": path, "HOME": str(folder), "PYTHONUNBUFFERED": "1"}
+        self._environment = {**kept, "PATH": path, "HOME": str(folder), "COLUMNS": "120", "PYTHONUNBUFFERED": "1"}
         self._shells = ExitStack()
 
     def __enter__(self) -> Self:
