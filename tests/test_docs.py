@@ -20,7 +20,11 @@ DOCS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglo
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md", *DOCS)
 # Their programs need a server of an engine: tests/test_engines.py and tests/adapters/test_dbos_processes.py run them.
 ENGINES = tuple(f"docs/how-to/{name}.md" for name in ("airflow", "celery", "dbos", "prefect", "temporal"))
-HEAVY = {"docs/how-to/spark.md"}
+# Spark takes long to start; the others start many processes, and show what other tests look at more closely.
+HEAVY = {
+    f"docs/how-to/{name}.md"
+    for name in ("send-commands", "spark", "test-your-orchestrator", "watch-many-tasks", "write-an-orchestrator")
+}
 LANGUAGES = {"console", "csv", "json", "mermaid", "python", "sh", "text", "toml", "yaml"}
 RUN = {"console", "python", "yaml", "json"}
 

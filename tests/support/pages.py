@@ -41,8 +41,8 @@ from tests.support.packages import ROOT
 BLOCK: Final = re.compile(
     r"^```(?P<language>\w+|\{literalinclude\} *\S+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
 )
-SAVED: Final = re.compile(r"Save it as `([\w./-]+)`[^\n`]*:\n+\Z")
-OWN_TERMINAL: Final = re.compile(r"a terminal of its own[^\n`]*:\n+\Z")
+SAVED: Final = re.compile(r"Save\s+it\s+as\s+`([\w./-]+)`[^\n`]*:\n+\Z")
+OWN_TERMINAL: Final = re.compile(r"a\s+terminal\s+of\s+its\s+own[^\n`]*:\n+\Z")
 PORTS: Final = ("8787", "8788")
 DATABASE: Final = "postgresql://user@host/database"
 TIME_LIMIT_S: Final = 120.0  # for a hang alone
