@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from lifecycle_adapters.http import HttpBinding
 from tests.support.packages import ROOT
 from tests.support.pages import BLOCK, DATABASE, Example, Reader, examples
 from tests.test_packaging import EXTRAS
@@ -114,6 +115,15 @@ def test_every_file_that_is_named_exists(document: str) -> None:
     named = re.findall(r"`((?:lifecycle|adapters|tests|diagrams|benchmarks|examples|docs)/[\w./-]*)`", text)
 
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_webhooks_that_a_page_declares_fit_a_service() -> None:
+    [part] = [each.text for each in examples("docs/how-to/receive-webhooks.md") if each.language == "yaml"]
+    whole = (ROOT / "examples" / "services" / "print-job.yaml").read_text(encoding="utf-8") + part
+
+    declared = HttpBinding.from_yaml(whole).webhooks
+    assert declared is not None
+    assert declared.kinds == ("job.updated",)
 
 
 @pytest.mark.parametrize("section", ["tutorial", "how-to"])
