@@ -45,7 +45,7 @@ SAVED: Final = re.compile(r"Save\s+it\s+as\s+`([\w./-]+)`[^\n`]*:\n+\Z")
 OWN_TERMINAL: Final = re.compile(r"a\s+terminal\s+of\s+its\s+own[^\n`]*:\n+\Z")
 PORTS: Final = ("8787", "8788")
 DATABASE: Final = "postgresql://user@host/database"
-TIME_LIMIT_S: Final = 120.0  # for a hang alone
+TIME_LIMIT_S: Final = 300.0  # for a hang alone
 
 
 @dataclass(frozen=True)
