@@ -233,6 +233,7 @@ class Conformance(Graph[S, E]):
             TypeError: `statuses` is one text, or cannot be iterated.
         """
         _require_mode(mode)
+        self._vocabulary(channel)  # raises also if there is no status
         findings: list[Finding[S]] = []
         previous: S | None = None
         ended = False

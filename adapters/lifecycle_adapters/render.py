@@ -10,9 +10,11 @@ formats that need no layout.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib import metadata
@@ -147,26 +149,30 @@ def write_gallery(
     """Write lifecycles, by default those of the catalog, in every format, and an index, and return their paths.
 
     The directory is created if needed. A file of an earlier gallery is overwritten, or removed if the gallery no
-    longer contains it; other files are not changed.
+    longer contains it; other files are not changed, also those that a symbolic link in the directory names.
 
     Raises:
         RenderError: a file of the same name is not from an earlier gallery; the layout program failed or took longer
-            than 30 seconds; two lifecycles have the same name, or one has a name that cannot be a file's.
+            than 30 seconds; two lifecycles have the same name, or one has a name that cannot be a file's or is the
+            index's, `README`, in any letter case.
         MissingExtra: neither graphviz-pure nor `dot` is installed.
         OSError: a file cannot be written.
     """
     directory = Path(directory)
     files = _gallery([lifecycle.diagram() for lifecycle in lifecycles])
     earlier = _earlier_gallery(directory)
-    foreign = [name for name in files if name not in earlier and (directory / name).exists()]
+    foreign = [name for name in files if name not in earlier and os.path.lexists(directory / name)]
     if foreign:
         raise RenderError(f"{directory} holds files that are not from an earlier gallery: {', '.join(foreign)}")
     directory.mkdir(parents=True, exist_ok=True)
     for name in earlier - files.keys():
         (directory / name).unlink(missing_ok=True)
-    for name, content in files.items():
-        (directory / name).write_bytes(content)
-    return tuple(directory / name for name in files)
+    paths = tuple(directory / name for name in files)
+    for path, content in zip(paths, files.values(), strict=True):
+        if path.is_symlink():
+            path.unlink()
+        path.write_bytes(content)
+    return paths
 
 
 _FILE_NAME = re.compile(r"\w[\w.-]*")
@@ -174,19 +180,25 @@ _FILE_NAME = re.compile(r"\w[\w.-]*")
 
 def _gallery(pictures: Sequence[Diagram]) -> dict[str, bytes]:
     """Return the contents by file name. The index is first, so that an interrupted run can be repeated."""
-    names = [picture.name.casefold() for picture in pictures]  # some file systems ignore case
+    names = Counter(picture.name.casefold() for picture in pictures)  # some file systems ignore case
     for picture in pictures:
-        if not _FILE_NAME.fullmatch(picture.name) or names.count(picture.name.casefold()) > 1:
-            what = (
-                "two lifecycles have this name" if names.count(picture.name.casefold()) > 1 else "no file can have it"
-            )
-            raise RenderError(f"{shortened(picture.name)} cannot name a picture: {what}")
+        if (why := _unfit(picture.name, names)) is not None:
+            raise RenderError(f"{shortened(picture.name)} cannot name a picture: {why}")
     files = {_INDEX: "\n".join((_OURS, "# Lifecycles\n", *map(_section, pictures))).encode()}
     for picture in pictures:
         files |= {f"{picture.name}{suffix}": RENDERERS[form](picture).encode() for form, suffix in _SUFFIXES.items()}
         files[f"{picture.name}.svg"] = to_svg(picture).encode()
         files[f"{picture.name}.png"] = to_png(picture)
     return files
+
+
+def _unfit(name: str, names: Mapping[str, int]) -> str | None:
+    """Return why no file can have a lifecycle's name, None if one can. `names`: how often each occurs, casefolded."""
+    if not _FILE_NAME.fullmatch(name):
+        return "no file can have it"
+    if f"{name}.md".casefold() == _INDEX.casefold():
+        return f"{_INDEX} is the index"
+    return "two lifecycles have this name" if names[name.casefold()] > 1 else None
 
 
 def _section(picture: Diagram) -> str:

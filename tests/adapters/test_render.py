@@ -324,6 +324,34 @@ def test_gallery_removes_nothing_outside_its_directory(tmp_path: Path) -> None:
     assert (tmp_path / "precious").exists()
 
 
+@pytest.mark.parametrize("name", ["README.md", "v1.svg"])
+def test_gallery_replaces_a_link_in_place_of_its_file(tmp_path: Path, name: str) -> None:
+    gallery, precious = tmp_path / "gallery", tmp_path / "precious"
+    write_gallery(gallery)
+    expected = (gallery / name).read_bytes()
+    (gallery / name).rename(precious)
+    (gallery / name).symlink_to(precious)
+    precious.write_bytes(expected + b"mine")
+
+    write_gallery(gallery)
+
+    assert precious.read_bytes() == expected + b"mine"
+    assert not (gallery / name).is_symlink()
+    assert (gallery / name).read_bytes() == expected
+
+
+@pytest.mark.parametrize("name", ["README.md", "v1.svg"])
+def test_gallery_refuses_a_foreign_link_to_no_file(tmp_path: Path, name: str) -> None:
+    gallery, absent = tmp_path / "gallery", tmp_path / "absent"
+    gallery.mkdir()
+    (gallery / name).symlink_to(absent)
+
+    with pytest.raises(RenderError, match=f"not from an earlier gallery: {name}"):
+        write_gallery(gallery)
+
+    assert not absent.exists()
+
+
 def test_the_module_writes_the_gallery(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "lifecycle_adapters.render", str(tmp_path / "pictures")]
     subprocess.run(command, check=True, env=os.environ | {"PYTHONWARNINGS": "error"})
@@ -348,7 +376,9 @@ def test_gallery_of_own_lifecycles_holds_no_others(tmp_path: Path) -> None:
     assert (tmp_path / "y").exists(), "what a citation says is no link of the index"
 
 
-@pytest.mark.parametrize("names", [["../x"], ["a/b"], [".hidden"], ["a", "A"], ["a b"], ["run[acme/web]"]])
+@pytest.mark.parametrize(
+    "names", [["../x"], ["a/b"], [".hidden"], ["a", "A"], ["a b"], ["run[acme/web]"], ["README"], ["a", "ReadMe"]]
+)
 def test_gallery_refuses_a_name_that_no_file_can_have(tmp_path: Path, names: list[str]) -> None:
     with pytest.raises(RenderError, match="cannot name a picture: "):
         write_gallery(tmp_path / "new", map(named, names))

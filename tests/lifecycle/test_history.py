@@ -142,6 +142,12 @@ def test_an_alias_may_open_a_channel_of_its_own() -> None:
         mailed.state_of("halted", channel="mial")
 
 
+@pytest.mark.parametrize("history", [[], ["running"]])
+def test_check_raises_for_an_undeclared_channel_whatever_the_history(history: list[str]) -> None:
+    with pytest.raises(UnknownName, match="unknown channel 'webhok'; did you mean 'webhook'"):
+        V1.check(history, channel="webhok")
+
+
 def test_require_state_of() -> None:
     assert V1.require_state_of("paused") is V1State.PAUSED
     with pytest.raises(UnknownStatus) as info:

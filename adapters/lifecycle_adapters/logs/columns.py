@@ -110,7 +110,7 @@ def _time_form(name: str) -> TimeForm:
         raise UnknownName("form of times", name, known=TimeForm, where="Columns") from None
 
 
-def require_columns(names: Sequence[str], columns: Columns, *, of: str | None = None) -> None:
+def require_columns(names: Sequence[str], columns: Columns, *, of: str | None = None, is_nested: bool = False) -> None:
     """Raise UnusableLog unless a log has the columns, and no two of one name.
 
     Names are compared exactly, although DuckDB itself ignores their letter case.
@@ -119,6 +119,7 @@ def require_columns(names: Sequence[str], columns: Columns, *, of: str | None = 
         names: the names of the log's columns.
         columns: the ones that it must have.
         of: the log's name in the message.
+        is_nested: whether a name with dots can reach into a column.
     Raises:
         MissingColumn: a column is missing.
         UnusableLog: two columns have the same name.
@@ -129,11 +130,12 @@ def require_columns(names: Sequence[str], columns: Columns, *, of: str | None = 
             raise UnusableLog(f"{where}the column {shortened(name)} occurs {times} times")
     for name in columns.named():
         if name not in names:
-            raise MissingColumn(where + absent("column", name, names), name=name, known=names)
+            message = absent("column", name, names, is_nested=is_nested)
+            raise MissingColumn(where + message, name=name, known=names)
 
 
-def absent(what: str, name: str, names: Iterable[str]) -> str:
-    """Return the message that there is no such name among these."""
+def absent(what: str, name: str, names: Iterable[str], *, is_nested: bool = False) -> str:
+    """Return the message that there is no such name among these; `is_nested`: of those that can reach into a column."""
     # There can be thousands, and each of a thousand characters.
     known = [*names]
     if not known:
@@ -142,6 +144,9 @@ def absent(what: str, name: str, names: Iterable[str]) -> str:
     more = ["..."] if len(known) > _MOST_NAMES else []
     meant = nearest(name, known)
     hint = "" if meant is None else f"; was {shortened(meant)} meant?"
-    if name.partition(".")[0] in known:
+    column, dot, inside = name.partition(".")
+    if dot and column in known:
         hint = "; only in JSON Lines can a name reach into a column"
+        if is_nested:
+            hint = f"; no row has {shortened(inside)} inside of {shortened(column)}"
     return f"there is no {what} {shortened(name)}, only {', '.join(first + more)}{hint}"

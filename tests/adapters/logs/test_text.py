@@ -324,6 +324,94 @@ def test_a_line_that_is_no_row_of_json_is_kept_with_the_reason(reader: Reader, l
     assert str(records[1].detail).startswith(detail)
 
 
+NESTED = Columns(task=None, at=None, status="d.e.status")
+
+
+@pytest.mark.parametrize(
+    ("line", "detail"),
+    [
+        ('{"d": {"e": {"status": "running", "status": "stopped"}}}', "the key 'd.e.status' occurs 2 times"),
+        (r'{"d": {"e": {"status": "running", "st\u0061tus": "stopped"}}}', "the key 'd.e.status' occurs 2 times"),
+        ('{"d": {"e": {"status": "running"}, "e": 1, "e": 2}}', "the key 'd.e' occurs 3 times"),
+        ('{"d": {"e": {"status": "running"}}, "d": {}}', "the key 'd' occurs 2 times"),
+        ('{"d.e.status": "running", "d.e.status": "stopped"}', "the key 'd.e.status' occurs 2 times"),
+    ],
+)
+def test_a_key_on_the_path_to_a_column_may_occur_once(reader: Reader, line: str, detail: str) -> None:
+    good = '{"status": "status", "d": {"status": 1, "e": {"status": "running", "d": 1, "e": 2}, "f": {"e": 1, "e": 2}}}'
+
+    records = reader(f"{good}\n{line}\n{good}", form="jsonl", columns=NESTED)
+
+    assert [(each.status, each.detail) for each in records] == [("running", None), (None, detail), ("running", None)]
+
+
+def test_a_key_in_an_item_of_an_array_may_occur_once(reader: Reader) -> None:
+    columns = Columns(task=None, at=None, status="d.1.status")
+    lines = [
+        '{"d": [{}, {"status": "running"}]}',
+        '{"d": [{}, {"status": "running", "status": "stopped"}]}',
+        '{"d": 1}',
+    ]
+
+    records = reader("\n".join(lines), form="jsonl", columns=columns)
+
+    assert [each.detail for each in records] == [None, "the key 'd.1.status' occurs 2 times", None]
+
+
+@pytest.mark.parametrize("name", ["a..b", ".a", "a.", ".", "a~.b/c", "it's.a"])
+def test_any_path_may_be_that_of_a_column(reader: Reader, name: str) -> None:
+    document: Any = "running"
+    for key in reversed(name.split(".")):
+        document = {key: document}
+    text = json.dumps(document)
+    inner, value = text.rpartition(": ")[0].rpartition("{")[2], '"running"'
+    twice = text.replace(value, f"{value}, {inner}: {value}")
+
+    records = reader(f"{text}\n{twice}", form="jsonl", columns=Columns(task=None, at=None, status=name))
+
+    assert [(each.status, each.detail) for each in records] == [
+        ("running", None),
+        (None, f"the key {name!r} occurs 2 times"),
+    ]
+
+
+def test_a_path_that_no_row_has_is_a_missing_column(reader: Reader) -> None:
+    columns = Columns(task=None, at=None, status="data.status")
+
+    with pytest.raises(MissingColumn) as raised:
+        reader('{"data": {"state": "running"}}\n', form="jsonl", columns=columns)
+    assert str(raised.value).endswith("column 'data.status', only 'data'; no row has 'status' inside of 'data'")
+
+    with pytest.raises(MissingColumn, match="only in JSON Lines can a name reach into a column"):
+        reader("data\nrunning\n", columns=columns)
+
+
+@pytest.mark.parametrize(
+    ("more", "detail"),
+    [
+        ('"x": 1,', "not JSON: "),
+        ('"x": 1 , \t', "not JSON: "),
+        ('"x": [1,]', "not JSON: "),
+        ('"x": [{"y": 1,\r}]', "not JSON: "),
+        ('"x": NaN', "not JSON: NaN is no number"),
+        ('"x": [1, -Infinity]', "not JSON: -Infinity is no number"),
+        ('"x":infinity', "not JSON: Expecting value"),
+        ('"x": [nAn]', "not JSON: Expecting value"),
+        ('"x": -inf', "not JSON: "),
+        (r'"x": "\\", "y": NaN', "not JSON: NaN is no number"),
+    ],
+)
+def test_what_only_duckdb_takes_for_json_is_no_row(reader: Reader, more: str, detail: str) -> None:
+    good = ['"x": ", ] : NaN"', r'"x": "a\", } , inf"', '"inf": [], ",}": "nan"', '"x": {}']
+    lines = [f'{{"task_id": "a", "status": "running", {each}}}' for each in (*good, more)]
+
+    *first, last = reader("\n".join(lines), form="jsonl")
+
+    assert [each.fault for each in first] == [None] * len(good)
+    assert last.fault == RejectReason.NOT_A_ROW
+    assert str(last.detail).startswith(detail)
+
+
 def test_the_same_key_in_different_objects_is_not_twice(reader: Reader) -> None:
     text = '{"task_id": "a", "status": "status", "more": {"status": 1, "x": 2, "x": 3}, "more": 2}'
 
