@@ -84,7 +84,9 @@ class LogOptions:
     time_format: Annotated[
         str | None,
         _reading(
-            "Times match this pattern of strptime: '%d.%m.%Y %H:%M'. They are UTC if it has no %z.", metavar="PATTERN"
+            "The pattern of times, as of Python's strptime, without %c, %x, %X and weeks: '%d.%m.%Y %H:%M'; UTC if it"
+            " has no %z.",
+            metavar="PATTERN",
         ),
     ] = None
     delimiter: Annotated[

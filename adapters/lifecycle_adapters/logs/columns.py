@@ -65,8 +65,9 @@ class Columns:
     `task` None: the whole log is the history of one task. `at` None: the log has no times, and its rows are
     in order already. `sequence`: integers that put the rows of one time in order, within a task.
     `time`: what numbers and texts in `at` are; recognised row by row if it is None. ISO and ISO_NAIVE each
-    admit both. `pattern`: how texts in `at` are written, in the directives of strptime ("%d.%m.%Y %H:%M",
-    UTC if there is no %z); `time` is then PATTERN or omitted. Only DuckDB reads microseconds, nanoseconds and patterns:
+    admit both. `pattern`: how texts in `at` are written, in the directives of Python's strptime
+    ("%d.%m.%Y %H:%M", UTC if there is no %z or %Z), without %c, %x, %X and those that count weeks (%G, %V, %U, %W);
+    `time` is then PATTERN or omitted. Only DuckDB reads microseconds, nanoseconds and patterns:
     not PostgreSQL, and not Spark.
 
     Raises:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from lifecycle_adapters.logs.dialect import Dialect, Kind
 from lifecycle_adapters.logs.duckdb_session import identifier, literal
-from lifecycle_adapters.logs.time_patterns import shape_of
+from lifecycle_adapters.logs.time_patterns import duckdb_patterns, shape_of
 
 
 def _us_of_timestamp(cell: str, type_name: str) -> str:
@@ -52,7 +52,7 @@ def _matches(text: str, pattern: str) -> str:
 
 
 def _us_of_pattern(text: str, pattern: str) -> str:
-    us = f"epoch_us(TRY_STRPTIME({text}, {literal(pattern)}))"
+    us = f"epoch_us(TRY_STRPTIME({text}, [{', '.join(map(literal, duckdb_patterns(pattern)))}]))"
     return f"CASE WHEN {_matches(text, shape_of(pattern))} THEN {us} END"
 
 

@@ -17,7 +17,7 @@ import duckdb
 
 from lifecycle.errors import shortened
 from lifecycle_adapters.argument_checks import MOST_THREADS, is_text, path_text, require, require_number
-from lifecycle_adapters.logs.log_errors import EngineFailed, UnusableLog, WrongPattern
+from lifecycle_adapters.logs.log_errors import EngineFailed, UnusableLog
 from lifecycle_adapters.logs.spill import spill_directory
 
 T = TypeVar("T")
@@ -128,16 +128,6 @@ class DuckDbSession:
 
         with _mapped_errors():
             return execute() if doing is None else self._watched(self._connection, execute, doing)
-
-    def require_pattern(self, pattern: str) -> None:
-        """Raise WrongPattern unless DuckDB reads times by this pattern of strptime."""
-        if not is_text(pattern):
-            raise WrongPattern(f"{pattern!r} is not a pattern of times: it is not UTF-8", pattern=pattern)
-        try:
-            self.run(f"SELECT TRY_STRPTIME('', {literal(pattern)})")
-        except UnusableLog as error:
-            reason = str(error).partition(f"format specifier {pattern}: ")[2] or "DuckDB does not read it"
-            raise WrongPattern(f"{pattern!r} is not a pattern of times: {reason}", pattern=pattern) from error
 
     def register(self, name: str, frame: object) -> None:
         """Make an Arrow table, a data frame or a dict of NumPy arrays a relation. Raises as `run`."""

@@ -100,7 +100,10 @@ def test_times_of_another_form_name_the_option_that_reads_them(
     assert call("check", "v1-full", str(file), *options, *ORDERED).exit_code == 2  # a log has times or none
 
 
-@pytest.mark.parametrize(("pattern", "reason"), [("%Q", "Unrecognized format"), ("", "Empty format")])
+@pytest.mark.parametrize(
+    ("pattern", "reason"),
+    [("%Q", "%Q is no directive that is read (%d, %m,"), ("", "it has no directive of a day"), ("%c", "%c depends")],
+)
 def test_pattern_of_times_that_is_none_is_refused_with_its_option(file: Path, pattern: str, reason: str) -> None:
     file.write_text("task_id,at,status\na,15.01.2026,created\n")
 

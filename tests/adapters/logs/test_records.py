@@ -16,6 +16,7 @@ from lifecycle_adapters.logs.columns import Columns, RejectReason, TimeForm, req
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession, literal
 from lifecycle_adapters.logs.log_errors import MissingColumn, UnusableLog, WrongPattern
 from lifecycle_adapters.logs.rules import Rules
+from lifecycle_adapters.logs.time_patterns import require_pattern
 from tests.adapters.logs.logs import AT, AT_US, RULES, at, microseconds, read
 
 FIRST_US, LAST_US = (microseconds(moment.replace(tzinfo=UTC)) for moment in (datetime.min, datetime.max))  # noqa: DTZ901
@@ -574,22 +575,87 @@ def test_a_pattern_reads_what_it_writes(bench: DuckDbSession, pattern: str, mome
     ]
 
 
-DIRECTIVES = [f"%{sign}{letter}" for letter in string.ascii_letters for sign in ("", "-")]
+READ = set("aAbBdfHIjmMpSuwyYzZ%")
+REFUSED = set("cxXGVUW")
+DIRECTIVES = [f"{sign}{letter}" for letter in string.printable for sign in ("", "-")]
 
 
 @pytest.mark.parametrize("directive", DIRECTIVES)
-def test_every_directive_of_duckdb_reads_what_duckdb_writes(bench: DuckDbSession, directive: str) -> None:
-    try:
-        bench.require_pattern(directive)
-    except WrongPattern:
+def test_a_directive_is_read_or_refused_by_its_name(directive: str) -> None:
+    pattern = f"%{directive} %p" if directive == "I" else f"%I %{directive}" if directive == "p" else f"%{directive}"
+    if directive in READ - {"Z", "%"}:
+        require_pattern(pattern)
         return
-    pattern = f"%Y-%m-%d %H {directive}" if directive != "%Z" else f"%Y-%m-%d %H %z {directive}"
-    moment = "TIMESTAMPTZ '2026-01-15 10:00:00'"
-    row = {"task_id": "'t'", "at": f"strftime({moment}, {literal(pattern)})", "status": "'running'"}
-    [[text]] = bench.run(f"SELECT {row['at']}")
-    known = bench.run(f"SELECT TRY_STRPTIME({literal(text)}, {literal(pattern)}) IS NOT NULL")
-    [record] = read(bench, Columns(pattern=pattern), [row])
-    assert (record.fault is None) == known[0][0], text
+    with pytest.raises(WrongPattern) as raised:
+        require_pattern(pattern)
+    if directive not in READ | REFUSED:
+        with pytest.raises(ValueError, match=r"bad directive|does not match"):
+            datetime.strptime("", pattern)  # noqa: DTZ007
+        assert f"%{directive[0]}" in str(raised.value) or directive.isspace()
+
+
+WHOLE = {
+    "Y": "%Y", "y": "%y", "m": "%Y %m", "b": "%Y %b", "B": "%B %Y", "j": "%Y %j", "I": "%Y-%m-%d %I %p", "p": "%p %I",
+    "d": "%d", "%": "%Y%%",
+}  # fmt: skip
+ZONES = [UTC, timezone(timedelta(hours=5, minutes=30)), timezone(-timedelta(minutes=30)), timezone(timedelta(0, 7201))]
+
+
+@settings(max_examples=10)
+@given(
+    moments=st.lists(
+        st.datetimes(datetime(1000, 1, 1), datetime(9998, 1, 1), timezones=st.sampled_from(ZONES)),  # noqa: DTZ001
+        min_size=1,
+    )
+)
+@pytest.mark.parametrize("directive", sorted(READ))
+def test_a_directive_means_what_it_means_to_python(
+    bench: DuckDbSession, directive: str, moments: list[datetime]
+) -> None:
+    pattern = WHOLE.get(directive, f"%Y-%m-%d %{directive}")
+    for moment in moments:
+        if directive == "z" and moment.utcoffset() == timedelta(0, 7201):
+            pattern_of_text = f"%Y-%m-%d {str(moment)[-9:]}"
+        else:
+            pattern_of_text = pattern
+        text = (moment.astimezone(UTC) if directive == "Z" else moment).strftime(pattern_of_text)
+        expected = datetime.strptime(text, pattern)  # noqa: DTZ007
+        row = {"task_id": "'t'", "at": literal(text), "status": "'running'"}
+        [record] = read(bench, Columns(pattern=pattern), [row])
+        assert record.at_us == microseconds(expected if expected.tzinfo else expected.replace(tzinfo=UTC)), text
+
+
+@pytest.mark.parametrize(("pattern", "text"), [("%Y-%m-%dT%H:%M%z", "2026-01-15T10:30Z"), ("Z%%z %z%Y", "Z%z Z2026")])
+def test_z_is_utc_where_an_offset_may_be(bench: DuckDbSession, pattern: str, text: str) -> None:
+    texts = (text, text.replace("Z", "z"))
+    rows = [{"task_id": "'t'", "at": literal(each), "status": "'running'"} for each in texts]
+
+    of_utc, other = read(bench, Columns(pattern=pattern), rows)
+
+    assert of_utc.at_us == microseconds(datetime.strptime(text, pattern))  # noqa: DTZ007
+    assert other.fault == RejectReason.BAD_TIME
+
+
+@pytest.mark.parametrize(
+    ("pattern", "reason"),
+    [
+        ("%Z", "it has no directive of a day or a time of day"),
+        ("at", "it has no directive of a day or a time of day"),
+        ("%H:%M %p", "%I and %p need each other"),
+        ("%I:%M", "%I and %p need each other"),
+        ("%H:%I %p", "%H and %I both say the hour"),
+        ("%Y %y", "%Y and %y both say the year"),
+        ("%d %d", "%d occurs 2 times"),
+        ("%d %j", "%d and %j both say the day"),
+        ("%Y %", "% is no directive that is read"),
+        ("%-d", "%-d is no directive that is read"),
+        ("%x", "%x depends on the language of a machine"),
+        ("%G-%V-%u", "%G counts weeks"),
+    ],
+)
+def test_pattern_that_says_too_little_or_too_much_is_refused(pattern: str, reason: str) -> None:
+    with pytest.raises(WrongPattern, match=f" is not a pattern of times: {reason}"):
+        require_pattern(pattern)
 
 
 @pytest.mark.parametrize("offset", ["+24", "-67", "+99:99", "+01:60", "+1", "01", "+01:"])
@@ -600,9 +666,9 @@ def test_offset_of_more_than_a_day_is_none(bench: DuckDbSession, offset: str) ->
 
 
 @pytest.mark.parametrize("pattern", ["\ud800", "%Y \udfff"])
-def test_pattern_that_is_not_utf8_is_none(bench: DuckDbSession, pattern: str) -> None:
+def test_pattern_that_is_not_utf8_is_none(pattern: str) -> None:
     with pytest.raises(WrongPattern, match="is not a pattern of times: it is not UTF-8") as raised:
-        bench.require_pattern(pattern)
+        require_pattern(pattern)
     assert raised.value.pattern == pattern
 
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import repeat
 from operator import contains
-from typing import Any
+from typing import Any, cast
 
 from lifecycle.errors import shortened
 from lifecycle_adapters.argument_checks import is_text
@@ -182,8 +182,7 @@ def _repetition(document: Any, path: Sequence[str]) -> str | None:
         if isinstance(document, _ObjectPairs):
             members = document
         elif isinstance(document, list):
-            items: list[Any] = document
-            members = ((str(index), item) for index, item in enumerate(items))
+            members = ((str(index), item) for index, item in enumerate(cast("Any", document)))
         found = [value for each, value in members if each == name]
         if len(found) > 1:
             return f"the key {shortened('.'.join(path[:depth]))} occurs {len(found)} times"
