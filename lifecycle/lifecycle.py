@@ -329,7 +329,20 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         return lifecycle_in(read_file(path), states, events)
 
     def to_json(self, *, indent: int | None = 2) -> str:
-        """Return the declaration as JSON text; reading it back gives an equal lifecycle."""
+        """Return the declaration as JSON text; reading it back gives an equal lifecycle.
+
+        Args:
+            indent: the number of spaces for each level, 0 to 100; None for one line.
+        Raises:
+            TypeError: `indent` is neither an integer nor None.
+            ValueError: it is out of range.
+        """
+        given: Any = indent
+        if given is not None:
+            if not isinstance(given, int) or isinstance(given, bool):
+                raise TypeError(f"indent must be an integer or None, not {given!r:.80}")
+            if not 0 <= given <= _MOST_INDENT:
+                raise ValueError(f"indent must be 0 to {_MOST_INDENT}")
         return self.declaration.model_dump_json(indent=indent, exclude_defaults=True)
 
     def to_yaml(self) -> str:
@@ -435,6 +448,7 @@ def _declaration_of(states: type[Any] | None = None, events: type[Any] | None = 
     return cast("type[Declaration[Any, Any]]", Declaration.__class_getitem__((states or str, events or str)))
 
 
+_MOST_INDENT = 100  # spaces
 _MADE = {"states": "State('running')", "transitions": "Transition('running', 'stop', 'stopped')"}
 
 

@@ -30,6 +30,14 @@ def test_json_and_back(declared: Declared, indent: int | None) -> None:
     assert again.to_json() == declared.to_json()
 
 
+@pytest.mark.parametrize(
+    ("indent", "error"), [("x", TypeError), (True, TypeError), (1.0, TypeError), (-1, ValueError), (101, ValueError)]
+)
+def test_indent_that_is_none_is_refused(indent: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="indent must be"):
+        V1.to_json(indent=indent)
+
+
 def test_yaml_and_back(declared: Declared) -> None:
     assert Lifecycle.from_yaml(declared.to_yaml()) == declared
     assert Lifecycle.from_yaml(declared.to_json()) == declared  # JSON is YAML

@@ -66,9 +66,13 @@ class LogOptions:
     strict: Annotated[bool, _rule("Check nothing if anything cannot be read, and exit with 2.", "--strict")] = False
 
     status_column: Annotated[str, _reading("This column holds the status.", metavar="NAME")] = "status"
-    task_column: Annotated[str, _reading("This column holds the task's id.", metavar="NAME")] = TASK_COLUMN
+    task_column: Annotated[
+        str | None, _reading("This column holds the task's id.", metavar="NAME", show_default=TASK_COLUMN)
+    ] = None
     one_task: Annotated[bool, _reading("Treat the whole log as one task's history.", "--one-task")] = False
-    at_column: Annotated[str, _reading("This column holds the time.", metavar="NAME")] = AT_COLUMN
+    at_column: Annotated[
+        str | None, _reading("This column holds the time.", metavar="NAME", show_default=AT_COLUMN)
+    ] = None
     in_order: Annotated[bool, _reading("The log has no times, and its rows are in order.", "--in-order")] = False
     sequence_column: Annotated[
         str | None,

@@ -124,14 +124,14 @@ def _exit_code(report: LogReport) -> int:
 
 def _columns(log: LogOptions) -> Columns:
     """Return which column holds what."""
-    _not_both(log.one_task, log.task_column != TASK_COLUMN, "--one-task", "--task-column")
-    _not_both(log.in_order, log.at_column != AT_COLUMN, "--in-order", "--at-column")
+    _not_both(log.one_task, log.task_column is not None, "--one-task", "--task-column")
+    _not_both(log.in_order, log.at_column is not None, "--in-order", "--at-column")
     _not_both(log.in_order, log.time is not None, "--in-order", "--time")
     _not_both(log.in_order, log.time_format is not None, "--in-order", "--time-format")
     _not_both(log.time is not None, log.time_format is not None, "--time", "--time-format")
     return Columns(
-        task=None if log.one_task else log.task_column,
-        at=None if log.in_order else log.at_column,
+        task=None if log.one_task else _named(log.task_column, TASK_COLUMN),
+        at=None if log.in_order else _named(log.at_column, AT_COLUMN),
         status=log.status_column,
         sequence=log.sequence_column,
         time=None if log.time is None else TimeForm(log.time),
@@ -177,12 +177,20 @@ def _hints(error: UnusableLog, log: LogOptions) -> Iterator[str]:
 def _hints_about_column(name: str, log: LogOptions) -> Iterator[str]:
     hints = {
         log.status_column: "--status-column names the column of the status",
-        log.task_column: "--task-column names the column of the task's id; --one-task says that there is none",
-        log.at_column: "--at-column names the column of the time; --in-order says that there is none",
+        _named(
+            log.task_column, TASK_COLUMN
+        ): "--task-column names the column of the task's id; --one-task says that there is none",
+        _named(
+            log.at_column, AT_COLUMN
+        ): "--at-column names the column of the time; --in-order says that there is none",
         log.sequence_column: "--sequence-column names the column of the sequence",
     }
     if (hint := hints.get(name)) is not None:
         yield hint
+
+
+def _named(given: str | None, default: str) -> str:
+    return default if given is None else given
 
 
 def _not_both(one: bool, other: bool, *names: str) -> None:

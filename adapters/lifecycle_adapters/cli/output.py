@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -22,7 +23,7 @@ from lifecycle import Severity
 from lifecycle.errors import CommandError, CreateError, IllegalTransition, LifecycleError, WaitTimedOut
 from lifecycle_adapters.cli.json_documents import outcome_document
 
-LEGAL, NOT_LEGAL, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+LEGAL, NOT_LEGAL, BAD_INPUT, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
 
 EXIT_CODES = {
     LEGAL: "legal, clean, done",
@@ -31,10 +32,13 @@ EXIT_CODES = {
     ),
     BAD_INPUT: "an unknown name, bad input, a service that cannot be used",
     INTERRUPTED: "interrupted",
+    UNREAD: "a pipe was closed before all was written, as by `head`; a program that SIGPIPE ended has this code",
 }
 """The meaning of each exit code; a command's help says what is particular to it."""
 
 _PIPE_WIDTH = 120  # columns, if the output is no terminal and COLUMNS is not set
+
+_LEAST_WIDTH = 40  # in fewer columns a table's rows would be blank; the terminal wraps the lines
 
 _SEVERITIES = {Severity.FINDING: "bold red", Severity.INFORMATION: "cyan"}
 
@@ -42,11 +46,19 @@ _OUTCOMES = (IllegalTransition, CommandError, CreateError, WaitTimedOut)
 """The errors that are outcomes of a good command line; all others are bad input."""
 
 
+class _Console(Console):
+    """A console that raises the BrokenPipeError of a pipe without a reader, instead of exiting with 1: findings."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # noqa: PLE0704 (Rich calls this while it handles the error)
+
+
 def console(*, stderr: bool = False) -> Console:
     """Return a console on the current stream that prints markup as text, and colours on a terminal only."""
-    made = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    made = _Console(stderr=stderr, markup=False, highlight=False, emoji=False)
     if not made.is_terminal and "COLUMNS" not in os.environ:
         made.width = _PIPE_WIDTH
+    made.width = max(made.width, _LEAST_WIDTH)
     return made
 
 
@@ -114,9 +126,21 @@ def errors_explained(*, as_json: bool = False, task: str | None = None, command:
     except typer.Abort:  # Ctrl-C at a prompt
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:
-        raise  # no reader is left; Typer exits without a message
+        _discard_output()
+        raise typer.Exit(UNREAD) from None
     except OSError as error:
         fail(os_error_text(error), BAD_INPUT)
+
+
+def _discard_output() -> None:
+    """Discard what the streams still hold: nobody reads one of them, and Python would report that at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def os_error_text(error: OSError) -> str:

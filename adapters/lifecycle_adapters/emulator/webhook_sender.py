@@ -21,7 +21,7 @@ from math import inf
 from typing import Annotated, Any
 
 import httpx2
-from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr
 
 from lifecycle.errors import UnknownName
 from lifecycle.lifecycle import Lifecycle
@@ -44,12 +44,18 @@ _TICK_S = 0.001  # a timer may fire one tick of the clock early
 Seconds = Annotated[Number, Field(ge=0, le=LONGEST_DELAY_S)]
 
 
+def _without_user(url: AnyHttpUrl) -> AnyHttpUrl:
+    if url.username is not None or url.password is not None:
+        raise ValueError("must hold no user and no password: it is shown in messages")
+    return url
+
+
 class WebhookTarget(BaseModel):
     """The URL that messages are sent to, and the retry delays: the part of a webhook that is not secret."""
 
     model_config = ConfigDict(extra="forbid")
 
-    url: AnyHttpUrl
+    url: Annotated[AnyHttpUrl, AfterValidator(_without_user)]
     retry_after_s: tuple[Seconds, ...] = (0.1, 0.5, 2.0)
 
 

@@ -319,7 +319,7 @@ class HttpBinding(Declared, Generic[S, E]):
                 allowed = ", ".join(map(repr, self.parameters)) or "there are none"
                 place = "" if where == ("base_path",) else f", nor the task's id {ID!r}"
                 yield where, f"unknown placeholder '{{{strange[0]}}}': it is no parameter ({allowed}){place}"
-        for name in self.parameters:
+        for name in dict.fromkeys(self.parameters):
             if not is_parameter(name):
                 yield ("parameters",), f"{name!r} cannot be a parameter's name: give one such as 'owner'"
             elif self.parameters.count(name) > 1:
@@ -362,6 +362,11 @@ class HttpBinding(Declared, Generic[S, E]):
             if call.status_field is None or not (call.status_field or may_be_whole):
                 yield (name, "status_field"), "must say where the response has the status"
             yield from wrong_read((name,), call)
+        if self.create.status_field == "" and self.state_of is None and self.create.id_header is None:
+            yield (
+                ("create", "status_field"),
+                "must name a field: the response also holds the id, so it is not the status",
+            )
         if lacking := [code for code in self.status.statuses if code not in self.details.statuses]:
             yield (
                 ("details", "statuses"),

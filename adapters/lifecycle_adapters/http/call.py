@@ -322,6 +322,8 @@ class Call(Declared):
         try:
             json.dumps(fields, allow_nan=False, ensure_ascii=False).encode()
             _require_text_keys(fields)
+        except UnicodeEncodeError:
+            raise TypeError(f"{call}: the fields are no JSON: a text is not UTF-8") from None
         except (TypeError, ValueError, RecursionError) as error:
             raise TypeError(f"{call}: the fields are no JSON: {error}") from None
 

@@ -214,16 +214,29 @@ def _sent(text: str) -> str:
     return text
 
 
+def is_about_a_type(error: BaseException) -> bool:
+    """Return whether DuckDB does not know the type of a column."""
+    return isinstance(error.__cause__, duckdb.NotImplementedException)
+
+
 def is_about_a_value(error: UnusableLog) -> bool:
     """Return whether DuckDB could not convert a value."""
     return isinstance(error.__cause__, duckdb.ConversionException)
+
+
+_ABOUT_THE_LOG = (
+    duckdb.InvalidInputException,
+    duckdb.ConversionException,
+    duckdb.InvalidTypeException,
+    duckdb.NotImplementedException,  # a type of a column that DuckDB does not know, such as Arrow's float16
+)
 
 
 @contextmanager
 def _mapped_errors() -> Generator[None]:
     try:
         yield
-    except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.InvalidTypeException) as error:
+    except _ABOUT_THE_LOG as error:
         raise UnusableLog(_first_line(error)) from error
     except duckdb.OutOfMemoryException as error:  # also if there is no room to spill
         message = _first_line(error).removesuffix(".")

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from lifecycle_adapters.argument_checks import is_text, path_text, require
 from lifecycle_adapters.logs.columns import Columns, absent, require_columns
 from lifecycle_adapters.logs.duckdb_dialect import DUCKDB, text_of_bytes
-from lifecycle_adapters.logs.duckdb_session import DuckDbSession, identifier, literal
+from lifecycle_adapters.logs.duckdb_session import DuckDbSession, identifier, is_about_a_type, literal
 from lifecycle_adapters.logs.log_errors import EngineFailed, UnusableLog, no_file
 from lifecycle_adapters.logs.records import LogColumn, parts_of, records
 from lifecycle_adapters.logs.rules import Rules
@@ -103,6 +103,8 @@ class Frame:
         try:
             _register(session, frame)
         except (UnusableLog, RuntimeError) as error:  # the latter for generators
+            if is_about_a_type(error):
+                raise UnusableLog(f"{self.name} has a column of a type that DuckDB does not read: {error}") from error
             if _names(frame) == []:
                 require_columns([], columns, of=self.name)
             raise self._not_a_frame() from error
@@ -276,9 +278,9 @@ def _as_array(column: Any) -> Any:
 def _register(session: DuckDbSession, frame: Any) -> None:
     try:
         session.register("taken", frame)
-    except UnusableLog:
+    except UnusableLog as error:
         # A Polars frame: DuckDB would use pyarrow, which it does not need.
-        if not hasattr(frame, "__arrow_c_stream__"):
+        if is_about_a_type(error) or not hasattr(frame, "__arrow_c_stream__"):
             raise
         session.register("taken", _ArrowStream(lambda: frame))
 
@@ -324,6 +326,9 @@ def _has_foreign_cells(column: Any) -> bool:
 def _plain(column: Any, kinds: type | tuple[type, ...]) -> npt.NDArray[Any]:
     """Return a column in a type that DuckDB knows: times without a zone in a known unit, otherwise objects as texts."""
     array = _as_times(column)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    if array.dtype.kind == "f" and array.itemsize > np.dtype(float).itemsize:
+        return array.astype(float)
     if array.dtype.kind == "M":
         return _in_known_unit(array)
     if array.dtype.kind in "biuf":

@@ -533,6 +533,8 @@ def test_foreign_text_is_shown_harmlessly() -> None:
         (["v1", "-", "--input-format", "csv", "--channel", "fax"], "v1: unknown channel 'fax'"),
         (["v1", "-", "--one-task", "--task-column", "id"], "either --one-task or --task-column, not both"),
         (["v1", "-", "--in-order", "--at-column", "when"], "either --in-order or --at-column, not both"),
+        (["v1", "-", "--one-task", "--task-column", "task_id"], "either --one-task or --task-column, not both"),
+        (["v1", "-", "--in-order", "--at-column", "at"], "either --in-order or --at-column, not both"),
         (["v1", "-", "--in-order", "--time", "iso"], "either --in-order or --time, not both"),
         (["v1", "-", "--master", "local"], "a master needs the engine spark"),
         (["v1", "log.csv", "--engine", "postgresql"], "the engine postgresql needs a postgresql:// URL"),

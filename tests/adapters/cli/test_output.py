@@ -56,3 +56,18 @@ def test_markup_in_foreign_text_is_text(capsys: pytest.CaptureFixture[str]) -> N
     printed = capsys.readouterr().out
     assert "[bold]x[/bold]" in printed
     assert "[red]y[/red]" in printed
+
+
+@pytest.mark.parametrize("columns", ["1", "10", "40"])
+def test_a_table_has_its_text_however_narrow_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    listed = table("Lifecycle", "Task", "State", "Since", "Open command")
+    cells = ["1111", "2222", "3333333333", "4444", "5555"]
+    listed.add_row(*cells)
+
+    console().print(listed)
+
+    printed = capsys.readouterr().out
+    assert all(printed.count(cell[0]) == len(cell) for cell in cells)

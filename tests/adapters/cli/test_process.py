@@ -71,14 +71,14 @@ def test_what_is_not_known_is_bad_input() -> None:
 _NAMED_SHELL = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
 
 
-@pytest.mark.parametrize("arguments", [["show", "v3-full"], ["show", "v3-full", "--json"], ["demo"]])
+@pytest.mark.parametrize("arguments", [["show", "v3-full"], ["show", "v3-full", "--json"], ["list"], ["demo"]])
 def test_a_pipe_that_nobody_reads_ends_the_command_quietly(arguments: list[str]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as pipe:
         done = script(*arguments, stdout=pipe, stderr=subprocess.PIPE)
 
-    assert (done.returncode, done.stderr) == (1, "")
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 @pytest.mark.parametrize(

@@ -427,3 +427,12 @@ def test_stop_does_not_wait_for_messages_and_a_restart_sends_again(sink: Sink) -
         until(lambda: sink.statuses(late) == ["started"])
         cancelled = {each.task for each in emulator.webhooks() if not each.is_over}
     assert cancelled == {late, hanging}
+
+
+@pytest.mark.parametrize("user", ["u:pw", "u", ":pw"])
+def test_a_webhooks_url_with_a_user_or_a_password_is_refused(emulator: Emulator, user: str) -> None:
+    with pytest.raises(ValueError, match=r"url: .*must hold no user and no password") as refused:
+        emulator.set_webhook(f"http://{user}@127.0.0.1:9/", secret=SECRET)
+
+    assert "pw" not in str(refused.value)
+    assert emulator.webhook() is None

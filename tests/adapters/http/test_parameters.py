@@ -171,6 +171,12 @@ def test_another_lifecycle_is_of_the_same_scope(serve: Serve) -> None:
 # --- what is refused ------------------------------------------------------------------------------------
 
 
+def test_parameter_that_is_there_twice_is_one_finding() -> None:
+    with pytest.raises(DefinitionError) as info:
+        replace(RUNS, parameters=("owner", "owner", "owner", "repo", "workflow"))
+    assert str(info.value).count("'owner' twice") == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "finding"),
     [

@@ -187,6 +187,11 @@ def test_a_field_that_is_no_json_is_refused(value: object) -> None:
         V1.create_request({"task": value})
 
 
+def test_a_text_that_is_not_utf8_is_named_as_that() -> None:
+    with pytest.raises(TypeError, match=r"the fields are no JSON: a text is not UTF-8$"):
+        V1.create_request({"task": "\udcff"})
+
+
 @pytest.mark.parametrize("task_id", ["", ".", "..", "\ud800", "a\udfff", "x" * 40_000, "\N{PILE OF POO}" * 5_000])
 @every_wire
 def test_an_id_that_no_request_can_carry_is_refused(binding: HttpBinding[Any, Any], task_id: str) -> None:
@@ -734,6 +739,12 @@ def test_a_table_that_lacks_a_request_for_a_command_is_refused() -> None:
 def test_a_table_whose_reads_carry_no_status_is_refused(changed: dict[str, Call]) -> None:
     with pytest.raises(ValueError, match=r"(status|details)\.status_field: must say where the response has the status"):
         replace(V1, **changed)  # type: ignore[arg-type]
+
+
+def test_a_created_task_has_more_than_a_status() -> None:
+    with pytest.raises(ValueError, match=r"create\.status_field: must name a field: the response also holds the id"):
+        replace(V1, create=replace(V1.create, status_field=""))
+    assert replace(V1, create=replace(V1.create, status_field="", id_header="Location")).create.status_field == ""
 
 
 def test_a_key_can_go_anywhere() -> None:

@@ -151,6 +151,32 @@ def test_times_of_every_unit_of_numpy(unit: str) -> None:
     assert (record.at_us, record.status) == (AT_US - 37_800_000_000, "running")
 
 
+@pytest.mark.parametrize("kind", [">i8", ">u4", ">f8", ">M8[s]", "<i8", np.longdouble])
+@pytest.mark.parametrize("library", ["arrays", pytest.param("pandas", marks=pytest.mark.heavy)])
+def test_numbers_in_any_order_of_bytes_and_of_any_width(library: str, kind: Any) -> None:
+    frame: Any = {
+        "task_id": np.array([7], dtype=">i2"),
+        "at": np.array([AT_US // 1_000_000]).astype(kind),
+        "status": np.array(["created"], dtype=object),
+    }
+    if library == "pandas":
+        frame = import_module("pandas").DataFrame(frame)
+
+    [record] = read(Frame(frame))
+
+    assert (record.task, record.at_us, record.fault) == ("7", AT_US, None)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(("kind", "of"), [("float16", ()), ("decimal256", (50, 2))])
+def test_type_of_arrow_that_duckdb_does_not_read_is_named(kind: str, of: tuple[int, ...]) -> None:
+    arrow: Any = import_module("pyarrow")
+    frame = arrow.table({"task_id": ["a"], "at": arrow.nulls(1, getattr(arrow, kind)(*of)), "status": ["created"]})
+
+    with pytest.raises(UnusableLog, match=r"^frame has a column of a type that DuckDB does not read: "):
+        read(Frame(frame))
+
+
 @pytest.mark.parametrize("task_ids", [["a", "a"], ["a", 1]], ids=["texts", "objects"])
 @pytest.mark.parametrize("unit", ["Y", "M", "W", "D", "h", "m", "15m", "s", "2s", "ms", "2ms"])
 def test_time_that_is_too_large_for_microseconds_rejects_its_row(

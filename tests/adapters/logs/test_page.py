@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from unittest.mock import patch
 
 import pytest
@@ -286,6 +286,12 @@ def test_the_page_of_a_real_log(tmp_path: Path) -> None:
     assert ["running", "1", "2.5 s", "2.5 s", "2.5 s", "2.5 s", "2.5 s"] in table_under(document, "Time in state")
     words = [text.text.strip() for text in document.one("figure").all("text")]
     assert words.count("1 illegal") == 2
+
+
+@pytest.mark.parametrize(("report", "lifecycle"), [(None, V1_FULL), (V1_FULL, V1_FULL)])
+def test_what_is_no_report_is_refused(report: Any, lifecycle: Any) -> None:
+    with pytest.raises(TypeError, match="report must be a LogReport, such as the `report` of a checked log"):
+        page(report, lifecycle)
 
 
 def test_an_empty_report_has_a_page(declared: Declared) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from lifecycle import Lifecycle, MissingExtra
 from lifecycle.diagram import Colour
+from lifecycle_adapters.argument_checks import require, require_lifecycle
 from lifecycle_adapters.logs.page.markup import document, section, side_by_side, table, word
 from lifecycle_adapters.logs.page.traffic import SHADES, drawn, is_undeclared, shade, traffic_svg
 from lifecycle_adapters.logs.report import LogReport
@@ -53,7 +54,11 @@ def page(report: LogReport, lifecycle: Lifecycle[Any, Any], findings: Iterable[L
         report: the report of a checked log.
         lifecycle: the lifecycle against which it was checked.
         findings: its findings in the order of the log; the first 200 are shown, and at most one more is read.
+    Raises:
+        TypeError: `report` is no LogReport, or `lifecycle` no lifecycle.
     """
+    require(report, LogReport, "report must be a LogReport, such as the `report` of a checked log")
+    require_lifecycle(lifecycle)
     sections = sections_of(report, lifecycle)
     parts = (
         f"<h1>Log against lifecycle {word(report.lifecycle)}</h1>",
