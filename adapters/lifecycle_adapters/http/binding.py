@@ -362,11 +362,6 @@ class HttpBinding(Declared, Generic[S, E]):
             if call.status_field is None or not (call.status_field or may_be_whole):
                 yield (name, "status_field"), "must say where the response has the status"
             yield from wrong_read((name,), call)
-        if self.create.status_field == "" and self.state_of is None and self.create.id_header is None:
-            yield (
-                ("create", "status_field"),
-                "must name a field: the response also holds the id, so it is not the status",
-            )
         if lacking := [code for code in self.status.statuses if code not in self.details.statuses]:
             yield (
                 ("details", "statuses"),

@@ -741,12 +741,6 @@ def test_a_table_whose_reads_carry_no_status_is_refused(changed: dict[str, Call]
         replace(V1, **changed)  # type: ignore[arg-type]
 
 
-def test_a_created_task_has_more_than_a_status() -> None:
-    with pytest.raises(ValueError, match=r"create\.status_field: must name a field: the response also holds the id"):
-        replace(V1, create=replace(V1.create, status_field=""))
-    assert replace(V1, create=replace(V1.create, status_field="", id_header="Location")).create.status_field == ""
-
-
 def test_a_key_can_go_anywhere() -> None:
     assert Authentication("Authorization", "Token ").headers("KEY") == {"Authorization": "Token KEY"}
 
