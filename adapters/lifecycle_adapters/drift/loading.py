@@ -77,7 +77,7 @@ def _read_yaml(content: bytes) -> Any:
     yaml = require_yaml()
     base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the former reads twenty times as fast
 
-    class Loader(base):  # type: ignore[misc]
+    class DocumentLoader(base):  # type: ignore[misc]
         """A loader to which words such as `no` and `2026-01-01` are text."""
 
         yaml_implicit_resolvers = {  # noqa: RUF012 (PyYAML's name)
@@ -85,12 +85,14 @@ def _read_yaml(content: bytes) -> Any:
             for first, resolvers in base.yaml_implicit_resolvers.items()
         }
 
-    Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("true|True|TRUE|false|False|FALSE"), list("tTfF"))
+    DocumentLoader.add_implicit_resolver(
+        "tag:yaml.org,2002:bool", re.compile("true|True|TRUE|false|False|FALSE"), list("tTfF")
+    )
     is_wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))  # a byte order mark
     text = content.decode("utf-16" if is_wide else "utf-8-sig")
     try:
         _require_small(yaml, text, base)
-        loader = Loader(text)
+        loader = DocumentLoader(text)
         try:
             root = loader.get_single_node()
             if root is None:
