@@ -394,7 +394,13 @@ def _dot_legend(picture: Diagram) -> Iterator[str]:
 
 
 def _dot_entry(kind: Origin | Mark, meaning: str) -> str:
-    return f'            <td>{_DOT_SAMPLES[kind]}</td><td align="left"><b>{kind}</b>, {meaning}</td>'
+    cells = f'<td align="left"><font color="{Colour.INK}">{_roomy(kind)}</font></td><td align="left">{_roomy(meaning)}</td>'
+    return f"            <td>{_DOT_SAMPLES[kind]}</td>{cells}"
+
+
+def _roomy(text: str) -> str:
+    """Return the text of a cell with room after it: a viewer without Helvetica takes a wider font."""
+    return text + "&#160;" * (1 + len(text) // 5)
 
 
 def _dot_quoted(text: str) -> str:
