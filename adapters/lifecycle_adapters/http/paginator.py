@@ -193,7 +193,7 @@ def _sendable(given: Mapping[str, QueryValue]) -> Query:
     return query
 
 
-def _texts(name: str, value: object) -> str | tuple[str, ...]:
+def _texts(name: str, value: Any) -> str | tuple[str, ...]:
     """Return the text of a parameter, or those of one that occurs several times."""
     match value:
         case str():
@@ -202,8 +202,8 @@ def _texts(name: str, value: object) -> str | tuple[str, ...]:
             return str(value).lower()
         case int() | UUID():
             return str(value)
-        case list() | tuple() if not any(isinstance(each, list | tuple) for each in value):
-            texts = tuple(str(_texts(name, each)) for each in value)
+        case [*several] if not any(isinstance(each, list | tuple) for each in several):
+            texts = tuple(str(_texts(name, each)) for each in several)
             return texts[0] if len(texts) == 1 else texts
         case _:
             what = "a text, an integer, a boolean, a UUID, or a list of these"
