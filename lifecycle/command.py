@@ -391,7 +391,7 @@ class _Execution(Generic[S, E]):
                     return result
                 continue
             intent = intent_of(self.opened.id, self.context)
-            response: Response = yield Send(self.command, self.fields, intent, self.etag)
+            response: Response = yield Send(self.command, self.fields, intent, self.etag, self.opened.source)
             match response:
                 case Accepted():
                     return (yield from self._after_acceptance(response))

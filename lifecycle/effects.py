@@ -225,13 +225,15 @@ class RecordOutcome:
 class Send(Generic[E]):
     """Send the command's request with these fields. `intent` is the same whenever this recorded command is sent.
 
-    `etag` is that of the procedure's last response with one, None if there was none.
+    `etag` is that of the procedure's last response with one, None if there was none. `source` is the state in which the
+    command was judged, None if it was not known.
     """
 
     command: E
     fields: Mapping[str, Any]
     intent: str = ""
     etag: str | None = None
+    source: Any = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,8 @@ class WorkTracker(Generic[S, E]):
     Until then a settled state (`idle`) may still be the state before that work, and does not end a wait. Of a new task
     a reopenable state does: only a command leads out of it, so that it is not a state before the first work.
     Work has begun when a state is observed that is neither settled nor initial, or when the output has
-    changed. The initial state counts after a command that leads to it (a re-run). The first output observed does not
+    changed; after a command also when another state is observed than the one before it. The initial state counts after
+    a command that leads to it (a re-run). The first output observed does not
     count as changed: it may be that of earlier work.
     """
 
@@ -62,6 +63,7 @@ class WorkTracker(Generic[S, E]):
         self._has_begun = True
         self._begins_at_initial = self._is_new = False
         self._output: Any = _NOT_SEEN
+        self._source: S | None = None
 
     def starts_work(self, command: E) -> bool:
         """Return whether the command leads from a settled state to one that is not (a dispatch). Raises UnknownName."""
@@ -69,9 +71,12 @@ class WorkTracker(Generic[S, E]):
         settled = self._lifecycle.is_settled
         return any(settled(row.source) and not settled(row.target) for row in self._rows(command))
 
-    def mark_given(self, command: E | None = None) -> None:
-        """Record that the task was given work just now, by a command, or by its create if that is None."""
-        self._has_begun, self._is_new = False, command is None
+    def mark_given(self, command: E | None = None, source: S | None = None) -> None:
+        """Record that the task was given work just now, by a command, or by its create if that is None.
+
+        `source` is the state before the command, None if that is not known.
+        """
+        self._has_begun, self._is_new, self._source = False, command is None, source
         initial = self._lifecycle.initial
         self._begins_at_initial = command is not None and any(row.target == initial for row in self._rows(command))
 
@@ -85,8 +90,9 @@ class WorkTracker(Generic[S, E]):
             and not self._lifecycle.is_settled(state)
             and (state != self._lifecycle.initial or self._begins_at_initial)
         )
+        has_left = None not in (state, self._source) and state != self._source
         changed = output is not None and self._output not in (_NOT_SEEN, output)
-        self._has_begun = self._has_begun or works or changed
+        self._has_begun = self._has_begun or works or has_left or changed
         if output is not None or self._output is _NOT_SEEN:
             self._output = output
 

@@ -470,7 +470,7 @@ def test_the_intent_contains_what_is_needed_to_resume_it() -> None:
         "1", "dispatch", "idle", COMMAND.initial, {"task": "more"}, claim=1, lease=Lease("A", until)
     )
     assert [effect for effect, _ in seen.driver.trace if isinstance(effect, Send)] == [
-        Send("dispatch", {"task": "more"}, "1 ")
+        Send("dispatch", {"task": "more"}, "1 ", source="idle")
     ]
 
 

@@ -187,17 +187,21 @@ BUILD: Lifecycle[str, str] = Lifecycle(
         State("queued", initial=True),
         State("building"),
         State("done", reopenable=True),
+        State("broken", reopenable=True),
         State("gone", final=True),
     ],
     events=[
         Event("rerun", Origin.CALLER, idempotent=False),
         Event("forget", Origin.CALLER),
-        *(Event(each, Origin.REMOTE) for each in ("begin", "end")),
+        *(Event(each, Origin.REMOTE) for each in ("begin", "end", "break")),
     ],
     transitions=[
         Transition("queued", "begin", "building"),
         Transition("building", "end", "done"),
         Transition("done", "rerun", "queued"),
+        Transition("building", "break", "broken"),
+        Transition("broken", "rerun", "queued"),
+        Transition("broken", "forget", "gone"),
         Transition("done", "forget", "gone"),
     ],
 )
@@ -224,6 +228,21 @@ def test_after_a_rerun_a_reopenable_state_is_the_end_once_work_was_seen(until: U
 
     assert work.is_done("done", until) is is_over
     assert work.is_done("gone", until)
+
+
+@pytest.mark.parametrize("until", UNTIL)
+@pytest.mark.parametrize(
+    ("source", "seen", "is_over"), [("done", "broken", True), ("broken", "done", True), ("done", "done", False)]
+)
+def test_after_a_rerun_another_end_than_the_one_before_is_the_end(
+    until: Until, source: str, seen: str, is_over: bool
+) -> None:
+    work = WorkTracker(BUILD)
+    work.mark_given("rerun", source)
+
+    work.observe(seen, None)
+
+    assert work.is_done(seen, until) is is_over
 
 
 # --- follow -------------------------------------------------------------------------------------------

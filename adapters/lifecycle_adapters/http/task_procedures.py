@@ -273,11 +273,11 @@ class TaskProcedures(Generic[S, E]):
         match effect:
             case Send(command, etag=None) if self.binding.call(command).has_etag():
                 response: Response = self._without_etag()
-            case Send(command, fields, intent, etag):
+            case Send(command, fields, intent, etag, source):
                 request = command_request or self._command_request(command, fields, intent, etag)
                 response = yield self._call(self.binding.call(command), request, pacer)
                 if isinstance(response, Accepted | Lost) and self.work.starts_work(command):
-                    self.work.mark_given(command)
+                    self.work.mark_given(command, source)
             case Read(details):
                 call = self.binding.details if details else self.binding.status
                 request = self._request(call) if details else self._status_request
