@@ -394,7 +394,9 @@ def _dot_legend(picture: Diagram) -> Iterator[str]:
 
 
 def _dot_entry(kind: Origin | Mark, meaning: str) -> str:
-    cells = f'<td align="left"><font color="{Colour.INK}">{_roomy(kind)}</font></td><td align="left">{_roomy(meaning)}</td>'
+    cells = (
+        f'<td align="left"><font color="{Colour.INK}">{_roomy(kind)}</font></td><td align="left">{_roomy(meaning)}</td>'
+    )
     return f"            <td>{_DOT_SAMPLES[kind]}</td>{cells}"
 
 

@@ -131,11 +131,14 @@ def test_what_is_published_describes_itself(wheel: Path, sdist: Path) -> None:
         assert source is not None
         both = [archive.read(f"{name}.dist-info/METADATA"), source.read()]
 
+    described = subprocess.run(
+        [sys.executable, "-m", "hatch_fancy_pypi_readme"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
     for text in both:
         metadata = Metadata.from_email(text, validate=True)  # as the index does
         assert (metadata.name, str(metadata.version)) == (PROJECT["name"], PROJECT["version"])
         assert metadata.description_content_type == "text/markdown"
-        assert metadata.description == README
+        assert metadata.description == described.removesuffix("\n")  # that of `print`
 
 
 # --- in an environment of its own --------------------------------------------------------------

@@ -38,7 +38,7 @@ EXIT_CODES = {
 
 _PIPE_WIDTH = 120  # columns, if the output is no terminal and COLUMNS is not set
 
-_LEAST_WIDTH = 40  # in fewer columns a table's rows would be blank; the terminal wraps the lines
+_LEAST_WIDTH = 20  # in fewer columns a table's rows would be blank; the terminal wraps the lines
 
 _SEVERITIES = {Severity.FINDING: "bold red", Severity.INFORMATION: "cyan"}
 

@@ -182,7 +182,7 @@ def test_a_pipe_that_nobody_reads_ends_it_quietly(command: tuple[str, ...], bad:
         arguments = (name, "v1-full", bad, "--in-order", "--spill", str(spill), *options)
         done = script(*arguments, stdout=pipe, stderr=subprocess.PIPE)
 
-    assert (done.returncode, done.stderr) == (1, "")
+    assert (done.returncode, done.stderr) == (141, "")
     assert list(spill.iterdir()) == []
 
 

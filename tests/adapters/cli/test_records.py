@@ -296,7 +296,7 @@ def test_a_pipe_that_nobody_reads_ends_the_command_quietly(
     with os.fdopen(writer, "w") as pipe:
         cut = script(*command, "--journal", journal, stdout=pipe, stderr=subprocess.PIPE)
 
-    assert (cut.returncode, cut.stderr) == (1, "")
+    assert (cut.returncode, cut.stderr) == (141, "")
 
 
 # --- a journal under other commands ---------------------------------------------------------------

@@ -49,7 +49,7 @@ MAY_BE_NONE: dict[Any, set[str]] = {
     Call: {"body", "status_field", "fields_path", "id_field", "id_header"},
     ListCall: {"page_parameter", "next_field", "more_field"},
     HttpBinding: {"authentication", "listing", "session", "state_of", "error_field", "output_field", "cost_field",
-                  "created_field", "task_field", "key_variable", "webhooks", "retired"},
+                  "created_field", "task_field", "etag_field", "etag_header", "key_variable", "webhooks", "retired"},
     SignatureScheme: {"separator", "timestamp_header", "id_header", "secret_prefix"},
     WebhookBinding: {"task_field", "status_field", "time_field", "kind_field", "update_of"},
 }

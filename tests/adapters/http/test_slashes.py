@@ -144,6 +144,6 @@ def test_name_of_a_new_task_that_no_path_can_carry_leaves_the_create_uncertain(n
     with ScriptedServer(script).running() as server, Client(BINDING, base_url=server.base_url, timing=QUICK) as client:
         with pytest.raises(CreateUncertain, match="no id at 'name' that a request can carry"):
             client.create()
-        with pytest.raises(HttpError, match="no tasks at 'operations'"):
+        with pytest.raises(HttpError, match="item 0 of 'operations' has no id at 'name'"):
             list(client.list())
         assert server.calls == ["POST /v1/scans:start", "GET /v1/operations"]

@@ -142,6 +142,9 @@ class Forgetful(httpx2.BaseTransport):
     def __init__(self, journal: SqlJournal) -> None:
         self.journal, self.inner = journal, httpx2.HTTPTransport(verify=NO_CERTIFICATES)
 
+    def close(self) -> None:
+        self.inner.close()
+
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         response = self.inner.handle_request(request)
         if request.method == "PUT":
