@@ -44,6 +44,7 @@ ONE_WAY = {
         argument_checks <- logs.*
         http.http_errors, http.transport_failures <- http.limits <- http.connections <- http.driver
         http.limits, http.redaction <- http.sending
+        http.redaction <- http.responses, http.paginator
         http.binding <- http.keys <- http.sending, http.client
         http.arguments, http.command_methods, http.driver, http.twins <- http.task_handles <- http.client
         http.task_procedures <- http.task_handles

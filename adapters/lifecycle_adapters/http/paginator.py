@@ -16,6 +16,7 @@ from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.http_errors import InvalidResponse
 from lifecycle_adapters.http.interpreter import Actions, HttpCall, Procedure, interpret, read
+from lifecycle_adapters.http.redaction import HIDDEN
 from lifecycle_adapters.http.responses import id_in, value_at
 from lifecycle_adapters.http.timing import Pacer, Timing
 
@@ -134,7 +135,7 @@ class Paginator:
         if not url:
             return {}
         wrong = self._invalid(f"{next_field!r} holds no URL of {path} with a query: {url!r:.80}")
-        if not isinstance(url, str):
+        if not isinstance(url, str) or HIDDEN in url:  # the key was removed from it, and is not put back
             raise wrong
         try:
             parts = urlsplit(urljoin(path, url))

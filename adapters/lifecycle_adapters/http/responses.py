@@ -27,6 +27,7 @@ from lifecycle_adapters.http.http_errors import (
     ServerError,
     Unauthorized,
 )
+from lifecycle_adapters.http.redaction import HIDDEN
 from lifecycle_adapters.http.requests import Request, quoted_id
 
 _UUID = re.compile(
@@ -86,10 +87,15 @@ def value_at(document: Any, path: str | None) -> Any:
 
 
 def id_in(document: Any, path: str, *, keeps_slashes: bool = False) -> str | None:
-    """Return the id at a path (a number as text), None if there is none that a call can carry; see `quoted_id`."""
+    """Return the id at a path (a number as text), None if there is none that a call can carry; see `quoted_id`.
+
+    An id in which the API key stood is none: the key was removed, and what is left is not the id.
+    """
     found = value_at(document, path)
     text = str(found) if type(found) is int else found
-    return text if isinstance(text, str) and quoted_id(text, keeps_slashes=keeps_slashes) is not None else None
+    if not isinstance(text, str) or HIDDEN in text:
+        return None
+    return text if quoted_id(text, keeps_slashes=keeps_slashes) is not None else None
 
 
 # --- errors ------------------------------------------------------------------------

@@ -63,6 +63,7 @@ class WatchedTask:
     responded_s: float = float("-inf")
     is_reported_unreadable: bool = False
     last_deviation: Deviation | None = None
+    last_not_applied: Deviation | None = None  # a journal's change feed may repeat it after the read that it led to
     unknown_statuses: tuple[int, ...] = ()
     cost_usd: Decimal | None = None
     cost_due_s: float = float("-inf")
@@ -174,11 +175,13 @@ def _is_new_deviation(watched: WatchedTask, entry: ReportEntry[Any, Any]) -> boo
     if kind is ObservationKind.SAME:  # late or not: two readers of one task often overtake each other
         return False
     if entry.late or entry.unconfirmed:
-        deviation: Deviation = (kind, report.status, report.as_of)
-    elif kind in _DEVIATIONS:
-        deviation = (kind, report.status)
-    else:
+        not_applied: Deviation = (kind, report.status, report.as_of)
+        is_new = not_applied != watched.last_not_applied
+        watched.last_not_applied = not_applied
+        return is_new
+    if kind not in _DEVIATIONS:
         return False
+    deviation: Deviation = (kind, report.status)
     is_new = deviation != watched.last_deviation
     watched.last_deviation = deviation
     return is_new

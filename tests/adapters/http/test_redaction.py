@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from lifecycle import LifecycleError
+from lifecycle import CreateUncertain, LifecycleError
 from lifecycle.memory import MemoryJournal
-from lifecycle_adapters.http import InvalidResponse
+from lifecycle_adapters.http import Call, InvalidResponse, ListCall
 from lifecycle_adapters.http.redaction import HIDDEN, Redactor
+from lifecycle_adapters.services.v2 import V2
 from tests.adapters.http.both import QUICK
 from tests.adapters.http.conftest import Connect, Serve
 from tests.adapters.http.scripted import Reply
@@ -71,6 +72,24 @@ def test_nothing_that_a_server_repeats_tells_the_key(
     assert not tells_the_key(log.getvalue())
     assert not tells_the_key(repr((task.journal.load(), vars(task.journal), vars(journal))))
     assert len(server.seen) >= 5 * len(PLACES)
+
+
+def test_an_id_from_which_the_key_was_removed_is_no_id(serve: Serve, connect: Connect) -> None:
+    server = serve(lambda _: Reply(body={"id": f"{KEY}-17", "sessionId": "s"}))
+    client = connect("v2", server.base_url, api_key=KEY)
+    with pytest.raises(CreateUncertain, match=r"no id at 'id' that a request can carry, but '\[the API key\]-17'"):
+        client.create("milk")
+    assert len(server.seen) == 1
+
+
+def test_a_next_page_from_which_the_key_was_removed_is_not_read(serve: Serve, connect: Connect) -> None:
+    call = Call(method="GET", path="/tasks")
+    binding = replace(V2, listing=ListCall(call=call, items_field="items", pages="urls", next_field="next"))
+    body = {"items": [{"id": "a"}], "next": f"/api/v2/tasks?api_key={KEY}&page=2"}
+    server = serve(lambda _: Reply(body=body))
+    with pytest.raises(InvalidResponse, match="holds no URL of /api/v2/tasks with a query"):
+        list(connect(binding, server.base_url, api_key=KEY).list())
+    assert len(server.seen) == 1
 
 
 def all_that_comes_of(ask: Callable[[], object]) -> str:

@@ -572,6 +572,28 @@ def test_a_webhook_that_may_be_late_causes_a_read() -> None:
     assert (confirmed.state, confirmed.channel) == ("running", "api")
 
 
+def test_a_webhook_that_the_change_feed_repeats_after_its_read_is_emitted_once() -> None:
+    async def everything() -> tuple[list[Event], list[float]]:
+        journal, service = MemoryJournal(), Service({"a": "paused"})
+        timetable(service, {30: {"a": "stopped"}})
+        async with watching(service.client(journal=journal), pace=replace(EVEN, resting_s=20.0)) as watched:
+            watched.add("a")
+            changes = watched.changes()
+            emitted = [await anext(changes)]
+            service.words["a"] = "running"
+            entry = heard(journal, "started")
+            watched.feed_report("a", entry)
+            emitted += [await anext(changes), await anext(changes)]
+            asked_at = service.times_s()
+            watched.feed_report("a", entry)
+            return [*emitted, *[event async for event in changes]], asked_at
+
+    emitted, asked_at = run(everything())
+    assert [each.unconfirmed for each in emitted if isinstance(each, Change)] == [False, True, False, False]
+    assert states(emitted, "a") == ["paused", "running", "stopped"]
+    assert len(asked_at) == 2
+
+
 def test_a_late_webhook_is_emitted_once_as_late_and_changes_nothing() -> None:
     async def everything() -> list[Event]:
         journal, service = MemoryJournal(), Service({"a": "running"})
