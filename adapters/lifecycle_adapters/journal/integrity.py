@@ -80,7 +80,7 @@ def verify(connection: Connection, lifecycles: Mapping[str, Lifecycle[Any, Any]]
         lifecycle = lifecycles.get(name) or lifecycles.get(base_name(str(name)))
         if lifecycle is None:
             message = "no such lifecycle is declared"
-            yield Damage(DamageCode.UNKNOWN_LIFECYCLE, task[tasks.c.lifecycle], task[tasks.c.task_id], None, message)
+            yield Damage(DamageCode.UNKNOWN_LIFECYCLE, str(name), str(task[tasks.c.task_id]), None, message)
         else:
             yield from _TaskCheck(connection, lifecycle, task).run()
 
@@ -269,4 +269,4 @@ class _TaskCheck:
 
     def _damage(self, code: DamageCode, row: RowMapping | None, message: str) -> Damage:
         entry = None if row is None else row[entries.c.id]
-        return Damage(code, self.task[tasks.c.lifecycle], self.task[tasks.c.task_id], entry, message)
+        return Damage(code, str(self.task[tasks.c.lifecycle]), str(self.task[tasks.c.task_id]), entry, message)

@@ -26,6 +26,7 @@ from lifecycle import CATALOG
 from lifecycle.errors import UnknownName
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.journal.schema import EPOCH, UnreadableValue, commands, creates, entries, tasks
+from lifecycle_adapters.journal.sql_creates import require_readable_create
 from lifecycle_adapters.journal.transactions import require_readable
 
 _log = logging.getLogger(__name__)
@@ -266,7 +267,7 @@ def _create(row: RowMapping) -> Recorded:
         creates.c.idempotency_key, creates.c.origin, creates.c.reason,
     )  # fmt: skip
     try:
-        require_readable(row.values())
+        require_readable_create(row)
         return RecordedCreate(**common, **{each.name: row[each] for each in columns}, id=str(row[creates.c.id]))
     except ValueError as error:
         return _unreadable(common, error)

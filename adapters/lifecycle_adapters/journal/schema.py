@@ -52,6 +52,9 @@ class UnreadableValue:
 
     why: str
 
+    def __str__(self) -> str:
+        return self.why
+
 
 # Not TypeDecorators: those call three functions for each value, and a batch has tens of thousands.
 

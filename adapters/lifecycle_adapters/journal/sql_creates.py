@@ -13,7 +13,7 @@ from sqlalchemy import Connection, RowMapping
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lifecycle.catalog import CommandEvent, CommandState
-from lifecycle.errors import UnreadableCreate, UnreadableRecord
+from lifecycle.errors import UnreadableCreate, UnreadableRecord, shortened
 from lifecycle.journal import (
     NO_CONTEXT,
     CreatedTask,
@@ -27,7 +27,7 @@ from lifecycle.journal import (
     check_name,
 )
 from lifecycle_adapters.journal.database import Database, TransactionMode
-from lifecycle_adapters.journal.schema import UnreadableValue, creates, tasks
+from lifecycle_adapters.journal.schema import creates, tasks
 from lifecycle_adapters.journal.transactions import (
     MOST_NAMED,
     AnyLifecycle,
@@ -38,7 +38,6 @@ from lifecycle_adapters.journal.transactions import (
     require_readable,
 )
 
-_SHOWN_ONLY = {creates.c.fields, creates.c.labels}  # unreadable, they equal no others
 _OF_LIFECYCLE = creates.c.lifecycle == sa.bindparam("of")
 _MAY_HAVE_MADE = sa.text("lifecycle_creates.may_have_made")  # exactly as in the index, or SQLite would not use it
 _IS_OPEN = sa.text("lifecycle_creates.is_open")
@@ -224,9 +223,9 @@ class SqlCreates:
             return error
 
     def _record(self, row: RowMapping) -> CreateRecord:
-        """Return the create of a row. Raises UnreadableCreate for every error in it but in its fields and labels."""
+        """Return the create of a row. Raises UnreadableCreate for every error in it."""
         try:
-            require_readable(row[column] for column in creates.c if column not in _SHOWN_ONLY)
+            require_readable_create(row)
             return self._read(row)
         except (TypeError, ValueError) as error:
             names = {"lifecycle": self._lifecycle.name, "create_id": str(row[creates.c.id])}
@@ -236,8 +235,8 @@ class SqlCreates:
         claimed_at: datetime | None = row[creates.c.claimed_at]
         return CreateRecord(
             str(row[creates.c.id]),
-            _mapping(row[creates.c.fields]),
-            _mapping(row[creates.c.labels]),
+            row[creates.c.fields],
+            row[creates.c.labels],
             row[creates.c.recorded_at],
             CommandState(row[creates.c.state]),
             row[creates.c.attempts],
@@ -249,9 +248,17 @@ class SqlCreates:
         )
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
-    """Return the fields or labels of a create; nothing if they cannot be read, so that they equal no others."""
-    return {} if isinstance(value, UnreadableValue) else value
+def require_readable_create(row: RowMapping) -> None:
+    """Raise ValueError unless all values are of their columns' types, fields and labels objects, and labels texts."""
+    require_readable(row.values())
+    objects = {"fields": row[creates.c.fields], "labels": row[creates.c.labels]}
+    wrong = [f"its {name} are no JSON object" for name, value in objects.items() if not isinstance(value, dict)] or [
+        f"its label {shortened(name)} is no text"
+        for name, text in objects["labels"].items()
+        if not isinstance(text, str)
+    ]
+    if wrong:
+        raise ValueError(wrong[0])
 
 
 def _changing(record: CreateRecord, writer: Writer) -> dict[str, Any]:
@@ -295,10 +302,11 @@ _STATES = {
 
 
 def _wrong(row: RowMapping) -> str | None:
-    unreadable = next((each.why for each in row.values() if isinstance(each, UnreadableValue)), None)
+    try:
+        require_readable_create(row)
+    except ValueError as error:
+        return str(error)
     state, task_id = row[creates.c.state], row[creates.c.task_id]
-    if unreadable is not None:
-        return unreadable
     if state not in _STATES:
         return f"{state!r} is not a state of a create"
     record = CreateRecord("", {}, {}, row[creates.c.recorded_at], CommandState(state))

@@ -395,6 +395,27 @@ def test_create_that_is_given_two_outcomes_is_bad_input(
     assert create["state"] == "uncertain"
 
 
+@pytest.mark.parametrize("column", ["fields", "labels"])
+def test_a_create_that_cannot_be_read_is_reported(
+    emulator: Emulator, server: dict[str, str], journal: str, column: str
+) -> None:
+    lose(emulator, server)
+    with closing(sqlite3.connect(journal)) as database, database:
+        database.execute(f"UPDATE lifecycle_creates SET {column} = '[1]'")
+
+    told, told_json = (call("recover", "--api", "v1", *options, env=server) for options in ((), ("--json",)))
+    checked = call("journal", "check", env=server)
+
+    error = f"v1-full create 1: its record cannot be read: its {column} are no JSON object"
+    assert (told.exit_code, told.stdout) == (1, f"v1-full: create: {error}\n")
+    document = json.loads(told_json.stdout)
+    (broken,) = document["recovered"]
+    assert (told_json.exit_code, document["creates"]) == (1, [])
+    assert (broken["command"], broken["settled"], broken["error"]) == ("create", False, error)
+    assert checked.exit_code == 1
+    assert checked.stdout == f"v1-full : wrong_create: create 1: its {column} are no JSON object\n"
+
+
 def test_recover_abandons_a_create(emulator: Emulator, server: dict[str, str]) -> None:
     lose(emulator, server)
     emulator.reset()

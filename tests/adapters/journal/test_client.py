@@ -167,7 +167,16 @@ def test_a_command_whose_record_is_deleted_meanwhile_is_not_said_to_be_unsent(
         assert list(journal.check()) == []
 
 
-DAMAGES = ["state = 'zzz'", "claimed_at = 9e18", "recorded_at = -9e18"]
+DAMAGES = [
+    "state = 'zzz'",
+    "claimed_at = 9e18",
+    "recorded_at = -9e18",
+    "fields = '[1]'",
+    "fields = 'null'",
+    "fields = '{not json'",
+    "labels = '\"order\"'",
+    "labels = '{\"order\": 5}'",
+]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -175,6 +184,8 @@ def test_a_create_that_cannot_be_read_is_reported_and_the_others_are_settled(
     emulator: Emulator, open_real: OpenReal, damage: str
 ) -> None:
     with open_real(worker="one") as journal, connected(emulator, journal) as client:
+        if "not json" in damage and journal.database.dialect.name != "sqlite":
+            pytest.skip("the column's type forbids it")
         for number in (1, 2):
             emulator.fault("drop_after", method="POST")
             with pytest.raises(CreateUncertain):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lifecycle import CommandEvent, CommandState, Lifecycle, get
+from lifecycle import CommandEvent, CommandState, Lifecycle, UnreadableCreate, get
 from lifecycle.journal import CreatedTask, CreateRecord, Creates, Lease, Report, RequestContext
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.journal import DamageCode, RecordedCreate, RecordedReport, RecordedUnreadable, SqlJournal
@@ -330,17 +330,57 @@ def test_a_create_that_cannot_be_read_is_in_the_history(journal: SqlJournal) -> 
     assert [type(each) for each in journal.history("task-1")] == [RecordedUnreadable, RecordedReport]
 
 
-def test_fields_that_cannot_be_read_are_those_of_no_other_create(journal: SqlJournal) -> None:
-    if journal.database.dialect.name != "sqlite":
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ("fields = '[1]'", "its fields are no JSON object"),
+        ("fields = 'null'", "its fields are no JSON object"),
+        ("labels = '\"sold out\"'", "its labels are no JSON object"),
+        ('labels = \'{"order": "5", "count": 5}\'', "its label 'count' is no text"),
+        ("fields = '[oops'", "'[oops' is not JSON: Expecting value: line 1 column 2 (char 1)"),
+    ],
+)
+def test_a_create_whose_fields_or_labels_cannot_be_read_is_unreadable(
+    journal: SqlJournal, change: str, why: str
+) -> None:
+    if "oops" in change and journal.database.dialect.name != "sqlite":
         pytest.skip("the column's type forbids it")
     creates = journal.creates(V1)
-    added(creates)
+    done(creates, key="order 5")
+    added(creates, RequestContext())
     with journal.database.transaction() as connection:
-        connection.exec_driver_sql("UPDATE lifecycle_creates SET fields = '[oops'")
+        connection.exec_driver_sql(f"UPDATE lifecycle_creates SET {change}")
 
+    for error in (raised(lambda: creates.find("order 5")), raised(lambda: creates.load("1"))):
+        assert (error.create_id, error.why) == ("1", why)
     [left] = creates.unfinished()
-    assert isinstance(left, CreateRecord)
-    assert left.fields == {}
+    assert isinstance(left, UnreadableCreate)
+    assert (left.create_id, left.why) == ("2", why)
+    [told] = journal.history("task-1")
+    assert isinstance(told, RecordedUnreadable)
+    assert told.why == why
+    found = [(each.code, each.message) for each in journal.check()]
+    assert found == [(DamageCode.WRONG_CREATE, f"create {number}: {why}") for number in (1, 2)]
+
+
+def raised(call: Callable[[], object]) -> UnreadableCreate:
+    with pytest.raises(UnreadableCreate) as info:
+        call()
+    return info.value
+
+
+@pytest.mark.parametrize("column", ["lifecycle", "task_id"])
+def test_a_check_says_of_a_name_that_is_not_text_why(journal: SqlJournal, column: str) -> None:
+    if journal.database.dialect.name != "sqlite":
+        pytest.skip("the column's type forbids it")
+    done(journal.creates(V1))
+    with journal.database.transaction() as connection:
+        for name in ("creates", "tasks"):
+            connection.exec_driver_sql(f"UPDATE lifecycle_{name} SET {column} = x'ff'")
+
+    of_create, of_task = list(journal.check())[-2:]
+
+    assert getattr(of_create, column) == getattr(of_task, column) == "b'\\xff' is not a text"
 
 
 def test_a_create_that_cannot_be_recorded_is_not_sent(journal: SqlJournal) -> None:
