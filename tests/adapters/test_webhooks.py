@@ -771,6 +771,18 @@ def test_invalid_settings_raise_at_once() -> None:
         Webhooks(V1_FULL, secret=SECRET, journal=journal)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
+def test_the_binding_of_a_receiver_has_its_parameters_filled_in() -> None:
+    binding = replace(service_of("v2"), base_path="/repos/{owner}/{repo}", parameters=("owner", "repo"), retired=None)
+    journal = MemoryJournal()
+    with pytest.raises(ValueError, match="'v2' needs owner, repo: fill the binding `with_parameters`"):
+        Webhooks(binding, secret=SECRET, journal=journal)
+    filled = binding.with_parameters({"owner": "acme", "repo": "web"})
+    received = Webhooks(filled, secret=SECRET, journal=journal, clock=lambda: NOW).receive(BODY, HEADERS)
+    assert received.outcome is DeliveryOutcome.RECORDED
+    assert journal.task(filled.lifecycle, "task_abc123").entries == [received.entry]
+    assert filled.lifecycle.name.endswith("[acme/web]")
+
+
 # --- the ASGI application, called directly ----------------------------------------------------------
 
 Message = dict[str, Any]

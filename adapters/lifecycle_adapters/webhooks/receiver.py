@@ -89,8 +89,9 @@ class Webhooks:
         on_report: the callback for recorded reports.
     Raises:
         UnknownName: there is no such service, or the lifecycle does not declare the channel of its webhooks.
-        ValueError: the service declares no webhooks; there is no secret, or one is empty, cannot be encoded in UTF-8,
-            or is not base64 where the service's are; or the time of `clock` has no zone.
+        ValueError: the service declares no webhooks; its binding has parameters that are not filled in, without which
+            its lifecycle is not that of a client (`HttpBinding.with_parameters`); there is no secret, or one is empty,
+            cannot be encoded in UTF-8, or is not base64 where the service's are; or the time of `clock` has no zone.
         TypeError: a secret is not a string, or another argument has the wrong type.
     """
 
@@ -113,6 +114,10 @@ class Webhooks:
             raise binding
         if webhooks is None:
             raise ValueError(f"{binding.name!r} declares no webhooks: its binding needs `webhooks`, a WebhookBinding")
+        if binding.parameters:
+            raise ValueError(
+                f"{binding.name!r} needs {', '.join(binding.parameters)}: fill the binding `with_parameters`"
+            )
         self._signers = required(made)
         if lifecycle is not None:
             require_lifecycle(lifecycle)
