@@ -37,6 +37,7 @@ from lifecycle_adapters.http.requests import (
     filled_text,
     is_changed_when_sent,
     is_parameter,
+    misspelt_placeholders,
     parameters_of,
     quoted_id,
     texts_in,
@@ -129,7 +130,8 @@ class Call(Declared):
     Raises:
         DefinitionError: a field is of another type; the method is none of GET, POST, PUT, PATCH and DELETE; the path
             does not begin with a slash, has an empty or a dot segment, or has a query of its own; there is another
-            placeholder than these; fields are taken without a body, or one has no name; `status_field` is no field or
+            placeholder than these, or in a header, the query or the body a misspelt one, such as `{idempotency-key}`
+            or `{{id}}`; fields are taken without a body, or one has no name; `status_field` is no field or
             path; a header is one of HTTP itself; or no request can carry a text, as a control character in the path.
     """
 
@@ -176,14 +178,7 @@ class Call(Declared):
             yield ("path",), f"has a single brace; a placeholder is written like {ID}, not {self.path!r}"
         if is_changed_when_sent(self.path):
             yield ("path",), "must have no '//', '/./' or '/../': an HTTP client would send another path"
-        texts = dict(self._texts())
-        for path, template in texts.items():
-            allowed = _PLACEHOLDERS[str(path[0])]
-            strange = set(PLACEHOLDER.findall(template)).difference(allowed)
-            if path == ("path",):  # the others may be parameters, which the binding knows
-                strange = {each for each in strange if not is_parameter(each[1:-1])}
-            if strange:
-                yield path, f"unknown placeholder {min(strange)!r}: use {' or '.join(map(repr, allowed))}"
+        yield from self._wrong_placeholders()
         if self.keeps_slashes() and ID in self.path:
             yield ("path",), f"has {ID!r} and {ID_WITH_SLASHES!r}: use one of them"
         yield from wrong_headers(("headers",), self.headers, has_body=self.body is not None)
@@ -200,6 +195,20 @@ class Call(Declared):
         yield from self._wrong_codes()
         if self.id_header is not None and not HEADER_NAME.fullmatch(self.id_header):
             yield ("id_header",), f"{self.id_header!r} cannot be a header's name: give one like 'Location'"
+
+    def _wrong_placeholders(self) -> Iterator[Mistake]:
+        for path, template in self._texts():
+            allowed = _PLACEHOLDERS[str(path[0])]
+            use = f"use {' or '.join(map(repr, allowed))}"
+            strange = set(PLACEHOLDER.findall(template)).difference(allowed)
+            if path == ("path",):  # the others may be parameters, which the binding knows
+                strange = {each for each in strange if not is_parameter(each[1:-1])}
+            if strange:
+                yield path, f"unknown placeholder {min(strange)!r}: {use}"
+            elif path != ("path",):
+                for wrong, meant in misspelt_placeholders(template, may_be_any_text=path[0] == "body"):
+                    hint = f"did you mean {meant!r}?" if meant in allowed else use
+                    yield path, f"unknown placeholder {wrong!r:.80}: {hint}"
 
     def _wrong_fields(self) -> Iterator[Mistake]:
         if self.fields_path is not None and not isinstance(value_at(self.body or {}, self.fields_path) or {}, dict):

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
@@ -31,6 +32,9 @@ ETAG = "{etag}"
 """What stands for the version of the task that was read last, as If-Match names it (RFC 9110, 13.1.1)."""
 
 PLACEHOLDER = re.compile(r"\{\+?\w*\}")
+
+_IN_BRACES = re.compile(r"""(?:(?<!\{)\{+|^)([^{}"'(),:]*)(?:\}+|$)""")  # JSON has quotes; a brace may be forgotten
+_ALIKE = 0.88  # of 1: "idempotency" is alike; "tag" and "request", which GraphQL may name, are like no placeholder
 
 _LONGEST_ID = 32_768  # characters, percent-encoded; httpx2 refuses URLs of more than 65,536
 
@@ -75,6 +79,31 @@ def filled(template: JsonValue, values: Mapping[str, str]) -> JsonValue:
     if isinstance(template, list):
         return [filled(item, values) for item in template]
     return template
+
+
+def misspelt_placeholders(template: str, *, may_be_any_text: bool) -> Iterator[tuple[str, str | None]]:
+    """Yield what stands in a template for a placeholder and is none, and the placeholder that is like it, if any.
+
+    That is `{idempotency-key}`, `{ idempotency_key }`, `{idempotency_key` or `{{idempotency_key}}`; case, blanks and
+    punctuation do not count. JSON is none of them, nor a name between blanks within other braces, as in GraphQL's
+    "{ task { id } }". In what may be any text, other names in braces, such as `{a-b}`, are ordinary text.
+    """
+    known = {_letters(each): each for each in (ID, REQUEST_ID, IDEMPOTENCY_KEY, ETAG)}
+    for found in _IN_BRACES.finditer(template):
+        if {"{", "}"}.isdisjoint(found[0]) or PLACEHOLDER.match(found[0]):
+            continue
+        name, before = found[1], template[: found.start()]
+        alike = get_close_matches(_letters(name), known, n=1, cutoff=_ALIKE)
+        if any(map(str.isspace, name)):
+            is_wrong = bool(alike) and before.count("{") <= before.count("}")
+        else:
+            is_wrong = bool(alike) or not may_be_any_text
+        if is_wrong:
+            yield found[0], known[alike[0]] if alike else None
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[\W_]", "", text).casefold()
 
 
 def idempotency_key(*intent: str) -> str:

@@ -1012,6 +1012,80 @@ def test_braces_that_are_no_placeholder_may_stand_in_a_body() -> None:
     assert call.request("", task_id="7").body == {"query": query, "variables": "7"}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{ viewer { login } }",
+        "mutation { stop(input: {id: 7}) { id } }",
+        "query { task { requestId } request { etag } }",
+        "{ tag }",
+        "{\n  tags\n}",
+        '{"id": "{id}", "etag": {"id": {id}}}',
+        "a-{b-c}",
+        "if (a) { b } else { c",
+        "}",
+        "",
+    ],
+)
+def test_braces_of_json_and_graphql_are_ordinary_text(text: str) -> None:
+    call = Call(method="POST", path="/jobs", body={"text": text})
+    assert call.request("", task_id="7").body == {"text": text.replace("{id}", "7")}
+
+
+JSON_IN_TEXT = '{"label": ["a", "b"], "of": {"id": "{id}"}}'
+
+
+def test_a_query_and_a_header_can_carry_json_and_graphql() -> None:
+    query = {"filters": JSON_IN_TEXT, "query": "{ task { id } }"}
+    request = Call(method="GET", path="/jobs", query=query, headers={"Arg": JSON_IN_TEXT}).request("", task_id="7")
+    assert request.query == {**query, "filters": JSON_IN_TEXT.replace("{id}", "7")}
+    assert request.headers == {"Arg": JSON_IN_TEXT.replace("{id}", "7")}
+
+
+@pytest.mark.parametrize("place", ["headers", "query", "body"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "{idempotency-key}",
+        "{ idempotency_key }",
+        "{Idempotency-Key}",
+        "{idempotency_key",
+        "{idempotency.key}",
+        "{{idempotency_key}}",
+        "{{ idempotency_key }}",
+        "{idempotecny-key}",
+        "{idempotency }",
+        "{request-id}",
+        "{ etag }",
+        "{ id }",
+        "{{id}}",
+        "{id",
+    ],
+)
+@pytest.mark.parametrize("around", ["{}", "a/{}", "{{id}}/{}"])
+def test_a_misspelt_placeholder_is_a_finding(place: str, wrong: str, around: str) -> None:
+    given: dict[str, Any] = {"method": "POST", "path": "/jobs", place: {"Once": around.format(wrong)}}
+    name = re.escape(wrong.strip("{} "))
+    with pytest.raises(DefinitionError, match=rf"{place}\.Once: unknown placeholder '[{{ ]+{name}[ }}]*': "):
+        Call(**given)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"headers": {"Once": "{idempotency-key}"}}, "'{idempotency-key}': did you mean '{idempotency_key}'?"),
+        ({"headers": {"Once": "idempotency_key}"}}, "'idempotency_key}': did you mean '{idempotency_key}'?"),
+        ({"body": {"a": ["{{id}}"]}}, "body.a[0]: unknown placeholder '{{id}}': did you mean '{id}'?"),
+        ({"query": {"once": "{idempotency-key}"}}, "query.once: unknown placeholder '{idempotency-key}': use '{id}'"),
+        ({"query": {"by": "{order.by}"}}, "query.by: unknown placeholder '{order.by}': use '{id}'"),
+        ({"headers": {"By": "{order-by}"}}, "headers.By: unknown placeholder '{order-by}': use '{id}' or"),
+    ],
+)
+def test_a_finding_names_the_placeholder_that_is_meant(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(DefinitionError, match=re.escape(said)):
+        Call(method="POST", path="/jobs", **changes)
+
+
 COMMANDS: dict[V1Event, Call] = {**V1.commands}
 EVERYTHING: dict[str, Any] = {"method": "DELETE", "path": "/jobs"}
 
