@@ -229,9 +229,9 @@ class Client(_Configured[S, E]):
             server than the service's own and this machine. It can be a function that returns the key: it is called
             before each request, in the thread that sends it, and its time counts as the request's. After a 401 the
             request is sent once more, with what the function returns then: a function that needs an argument is given
-            the refused key, to replace it if it is still the one that it keeps, and None otherwise. What it raises is a
-            KeyUnavailable without its text, which may hold the key; after an OSError, such as a time-out, it is called
-            again like a request that is sent again.
+            the refused key, to replace it if it is still the one that it keeps, and None otherwise. A function whose
+            argument has a default is called without it. What it raises is a KeyUnavailable without its text, which may
+            hold the key; after an OSError, such as a time-out, it is called again like a request that is sent again.
         base_url: the server, such as "http://127.0.0.1:8000"; the real service if omitted, which warns
             (RetiredServiceWarning) if its binding says that it is retired.
         parameters: what the paths of the service name beside the task, such as {"owner": "acme", "repo": "web"}; the

@@ -28,8 +28,8 @@ KeyFunction = Callable[[], str] | Callable[[str | None], str]
 """A function that returns the key. It is called before each request, by several threads if they share the client.
 
 If it needs an argument, that is the key that the service refused with a 401, until the function returns another one;
-otherwise None. A function that keeps a key replaces it if it is the refused one, and so replaces each key once,
-whichever thread asks.
+otherwise None. One whose argument has a default, as `def key(refused=None)`, is called without it. A function that
+keeps a key replaces it if it is the refused one, and so replaces each key once, whichever thread asks.
 """
 AsyncKeyFunction = Callable[[], str | Awaitable[str]] | Callable[[str | None], str | Awaitable[str]]
 """The same for an asynchronous client: it may be a coroutine function, and is called in the event loop."""
