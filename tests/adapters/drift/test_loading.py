@@ -164,7 +164,7 @@ def test_a_document_is_fetched(serve: Serve) -> None:
 
 
 def test_a_compressed_document_is_fetched(serve: Serve) -> None:
-    body = gzip.compress(json.dumps(printer()).encode())
+    body = gzip.compress(json.dumps(printer()).encode(), mtime=0)
     server = serve(Reply(body=body, headers={"Content-Encoding": "gzip"}))
     assert load(server.base_url, allow_private=True).contents == printer()
 
@@ -187,7 +187,7 @@ REPLIES: list[tuple[Reply, str]] = [
     (endless(), "the response did not end within 0.5 seconds"),
     (Reply(raw=b"HTTP/1.1 100 Continue\r\n\r\n" * 10_000, pieces_s=0.02), "the response did not end within 0.5 "),
     (Reply(delay_s=2), "the response did not end within 0.5 seconds"),
-    (Reply(body=gzip.compress(b" " * (LIMIT_BYTES + 1)), headers={"Content-Encoding": "gzip"}),
+    (Reply(body=gzip.compress(b" " * (LIMIT_BYTES + 1), mtime=0), headers={"Content-Encoding": "gzip"}),
      f"the response has more than {LIMIT_BYTES} bytes"),
 ]
 # fmt: on
