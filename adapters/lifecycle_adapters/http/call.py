@@ -103,8 +103,9 @@ class Call(Declared):
     `body` is the JSON that is sent, `headers` are those of this call alone. In both, `{request_id}` stands for an id
     that each request has for itself, and `{idempotency_key}` for a UUID that is the same whenever one recorded command
     or create is sent, also by another worker after a crash: it is made of the journal's idempotency key, or of a new
-    one if the caller gives none. A create or a command that has it is sent again if its response is lost, also one that
-    is not idempotent: the service must carry out all requests with that UUID once.
+    one if the caller gives none. A create that has it is sent again if its response is lost, and so is a command, also
+    one that is not idempotent, while the task's state still accepts it: the service must carry out all requests with
+    that UUID once, for as long as the command may be open.
     There, too, `{etag}` stands in a command for the version of the task that was read just before, as in {"If-Match":
     "{etag}"}; the binding says where responses have it (`etag_field` or `etag_header`). If the task has changed since,
     the service refuses the command, as with 412.
