@@ -23,8 +23,14 @@ DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md
 ENGINES = tuple(f"docs/how-to/{name}.md" for name in ("airflow", "celery", "dbos", "prefect", "temporal"))
 # Spark takes long to start; the others start many processes, and show what other tests look at more closely.
 HEAVY = {
-    f"docs/how-to/{name}.md"
-    for name in ("send-commands", "spark", "test-your-orchestrator", "watch-many-tasks", "write-an-orchestrator")
+    "docs/tutorial/first-task.md",
+    "docs/tutorial/own-service.md",
+    "docs/how-to/add-your-service.md",
+    "docs/how-to/send-commands.md",
+    "docs/how-to/spark.md",
+    "docs/how-to/test-your-orchestrator.md",
+    "docs/how-to/watch-many-tasks.md",
+    "docs/how-to/write-an-orchestrator.md",
 }
 LANGUAGES = {"console", "csv", "json", "mermaid", "python", "sh", "text", "toml", "yaml"}
 RUN = {"console", "python", "yaml", "json"}

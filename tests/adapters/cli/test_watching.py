@@ -192,6 +192,7 @@ def test_a_webhook_needs_a_secret_and_a_url(arguments: list[str], said: str) -> 
     assert "s3cret" not in done.stderr
 
 
+@pytest.mark.heavy
 def test_tasks_that_cannot_be_read_and_an_outage_are_told(emulator: Emulator, server: dict[str, str]) -> None:
     tasks = [running(emulator, server) for _ in range(2)]
     command = [SCRIPT, "watch", *tasks, "--api", "v1"]

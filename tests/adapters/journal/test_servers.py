@@ -65,6 +65,7 @@ def through(pooler: Pooler, url: str) -> str:
     return url.replace(f":{urlsplit(url).port}/", f":{pooler.port}/")
 
 
+@pytest.mark.heavy
 def test_a_journal_is_made_and_used_through_a_pooler(pooler: Pooler, postgres_url: str) -> None:
     for read_only in (False, True):
         with SqlJournal(through(pooler, postgres_url), read_only=read_only) as journal:
@@ -75,6 +76,7 @@ def test_a_journal_is_made_and_used_through_a_pooler(pooler: Pooler, postgres_ur
     assert pooler.refused == []
 
 
+@pytest.mark.heavy
 def test_nothing_is_left_to_others_on_the_poolers_connection(pooler: Pooler, postgres_url: str) -> None:
     with SqlJournal(through(pooler, postgres_url)) as journal:
         use(journal, "task-2")
