@@ -17,8 +17,14 @@ def narrow_first(routes: Iterable[APIRoute]) -> list[APIRoute]:
 
 
 async def not_allowed(request: Request, _: Exception) -> Response:
-    """Return 405 with all methods of the path; FastAPI would name those of one route, but several share a path."""
+    """Return 405 with all methods of the path; FastAPI would name those of one route, but several share a path.
+
+    Of routes whose ids have slashes the longest counts: "/tasks/7/events" is not the task "7/events".
+    """
     path = request.scope["path"].removeprefix(request.scope["root_path"])  # root_path is set in a mounted application
     routes = [route for route in request.app.routes if isinstance(route, Route) and route.path_regex.match(path)]
-    methods = sorted({method for route in routes for method in route.methods or ()})
+    narrow = [route for route in routes if ":path}" not in route.path]
+    longest = max((len(route.path) for route in routes), default=0)
+    named = narrow or [route for route in routes if len(route.path) == longest]
+    methods = sorted({method for route in named for method in route.methods or ()})
     return JSONResponse({"detail": "Method Not Allowed"}, 405, {"Allow": ", ".join(methods)})

@@ -40,6 +40,14 @@ def test_every_operation_is_a_method_and_a_control_call(emulator: Emulator, http
     assert http.get("/_emulator/tasks", params={"api": "v9"}).status_code == 422
 
 
+def test_another_method_is_refused_with_those_that_the_path_has(http: httpx2.Client) -> None:
+    document = http.get("/_emulator/openapi.json").json()
+    for path, calls in document["paths"].items():
+        refused = http.request("OPTIONS", "/_emulator" + path.replace("{task_id}", "7").replace("{api}", "v1"))
+        allowed = {method.upper() for method in calls}
+        assert (refused.status_code, set(refused.headers["allow"].split(", "))) == (405, allowed), path
+
+
 def test_an_operation_of_an_emulator_runs_in_its_event_loop(emulator: Emulator) -> None:
     threads = [emulator.carry_out(threading.current_thread), threading.current_thread()]
     assert threads[0].name.startswith("emulator-")
