@@ -211,10 +211,9 @@ def classify_report(
         return ReportEntry(report, lifecycle.state_of(report.status, channel=report.channel), None)
     observation = lifecycle.observe(record.state, report.status, channel=report.channel)
     is_older = _trusts(record, now) and record.as_of is not None and report.as_of < record.as_of
-    is_in_cycle = may_be_earlier(lifecycle, observation)
     is_pushed = report.channel != Channel.API
-    unconfirmed = is_pushed and is_in_cycle
-    is_new = is_pushed and observation.kind in _FORWARD and not is_in_cycle
+    is_new = is_pushed and leads_on(lifecycle, observation)
+    unconfirmed = is_pushed and observation.kind in _FORWARD and not is_new
     late = is_older and not is_new and not unconfirmed
     keeps = late or unconfirmed
     contradicts = not keeps and observation.kind in _CONTRADICTS and lifecycle.is_final(record.state)
@@ -225,10 +224,10 @@ def classify_report(
 _FORWARD = (ObservationKind.STEP, ObservationKind.JUMP)
 
 
-def may_be_earlier(lifecycle: Lifecycle[S, E], observation: Observation[S, E]) -> bool:
-    """Return whether a step or jump leads to a state in which the task may also have been before."""
+def leads_on(lifecycle: Lifecycle[S, E], observation: Observation[S, E]) -> bool:
+    """Return whether a step or jump leads to a state in which the task cannot have been before."""
     is_forward = observation.kind in _FORWARD
-    return is_forward and lifecycle.relation(observation.state, observation.known) in _FORWARD
+    return is_forward and lifecycle.relation(observation.state, observation.known) not in _FORWARD
 
 
 def _trusts(record: TaskRecord[S, E], now: datetime | None) -> bool:

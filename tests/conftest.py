@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import shutil
 import signal
@@ -49,19 +48,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
-
-
-# Ten thousand collected tests live to the end. A collection of garbage that looks at them each time costs a fifth of
-# the time of all tests.
-def pytest_collection_finish() -> None:
-    """Keep what was collected out of every collection of garbage."""
-    gc.collect()
-    gc.freeze()
-
-
-def pytest_sessionfinish() -> None:
-    """Let everything be released at the end; some extension modules report what is not."""
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="session", params=CATALOG.values(), ids=tuple(CATALOG))

@@ -16,7 +16,7 @@ from itertools import count
 from typing import Any
 
 from lifecycle.conformance import ObservationKind
-from lifecycle.journal import ReportEntry, TaskJournal, TaskRecord, apply_report, may_be_earlier
+from lifecycle.journal import ReportEntry, TaskJournal, TaskRecord, apply_report, leads_on
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.watch.events import RECORD, Change
 from lifecycle_adapters.watch.policies import Policy
@@ -24,7 +24,6 @@ from lifecycle_adapters.watch.policies import Policy
 Deviation = tuple[Any, ...]
 
 _UNKNOWN_KEPT = 16  # unknown statuses of a task that are remembered; one that recurs later is emitted again
-_FORWARD = frozenset({ObservationKind.STEP, ObservationKind.JUMP})
 _DEVIATIONS = frozenset({ObservationKind.STALE, ObservationKind.CONFLICT, ObservationKind.UNKNOWN})
 
 
@@ -120,9 +119,7 @@ def is_news(lifecycle: Lifecycle[Any, Any], watched: WatchedTask, entry: ReportE
     record, observation = watched.record, entry.observation
     if record is None or record.as_of is None or entry.report.as_of > record.as_of:
         return True
-    if observation is None or observation.known != record.state or observation.kind not in _FORWARD:
-        return False
-    return not may_be_earlier(lifecycle, observation)
+    return observation is not None and observation.known == record.state and leads_on(lifecycle, observation)
 
 
 def over_already(lifecycle: Lifecycle[Any, Any], watched: WatchedTask) -> Change:
