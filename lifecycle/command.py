@@ -179,6 +179,21 @@ class CommandProcedure(Generic[S, E]):
         execution = _Execution(self, opened.command, opened.fields, opened.context, dead)
         return (yield from execution.resume(record, opened))
 
+    def abandon(self, reason: str) -> Steps[CommandRecord[S, E] | None]:
+        """Record the open command as abandoned and return its record; None if there is none, or it ends meanwhile.
+
+        Nothing is sent and nothing is read: whether the command took effect stays unknown, and nobody asks any more.
+
+        Raises when driven:
+            CommandInFlight: a living worker has claimed it.
+        """
+        record: TaskRecord[S, E] = yield Load()
+        opened = record.open_command
+        if opened is None:
+            return None
+        execution = _Execution(self, opened.command, opened.fields, opened.context)
+        return (yield from execution.abandon(record, opened, reason or "abandoned by a caller"))
+
 
 class _Superseded(Exception):
     """Another worker has claimed the command: what this worker knows about it no longer counts."""
@@ -273,6 +288,15 @@ class _Execution(Generic[S, E]):
                 return (yield from self._outcome_of(opened))
             yield from self._wait_for(opened, is_same=True)
 
+    def abandon(
+        self, record: TaskRecord[S, E], opened: CommandRecord[S, E], why: str
+    ) -> Steps[CommandRecord[S, E] | None]:
+        self.record = record
+        latest: CommandRecord[S, E] = (yield from self._abandon(opened, why)) or (yield LoadCommand(opened.id))
+        if not COMMAND.is_final(latest.state):
+            raise CommandInFlight(latest.command, lease=latest.lease, is_same=True, **self._facts())
+        return latest if latest.state is CommandState.ABANDONED else None
+
     # --- other commands, and other workers ---
 
     def _find_earlier(self) -> Steps[CommandRecord[S, E] | None]:
@@ -320,16 +344,21 @@ class _Execution(Generic[S, E]):
     def _abandon_or_wait(self, other: CommandRecord[S, E]) -> Steps[None]:
         """Abandon another open command for a stop, unless a living worker has claimed it; wait for it otherwise."""
         if self.lifecycle.is_terminating(self.command):
-            claimed: CommandRecord[S, E] | None = yield Claim(other.id, self.dead)
-            if claimed is not None:
-                why = f"abandoned for {quoted(self.command)}"
-                outcome: CommandOutcome[S, E] = yield RecordOutcome(other.id, CommandEvent.ABANDON, why, claimed.claim)
-                self.record = outcome.task
+            if (yield from self._abandon(other, f"abandoned for {quoted(self.command)}")) is not None:
                 return
             other = yield LoadCommand(other.id)
         if not COMMAND.is_final(other.state):
             yield from self._wait_for(other)
         self.record = yield Load()
+
+    def _abandon(self, other: CommandRecord[S, E], why: str) -> Steps[CommandRecord[S, E] | None]:
+        """Abandon an open command and return it as it is then; None if a living worker has claimed it."""
+        claimed: CommandRecord[S, E] | None = yield Claim(other.id, self.dead)
+        if claimed is None:
+            return None
+        outcome: CommandOutcome[S, E] = yield RecordOutcome(other.id, CommandEvent.ABANDON, why, claimed.claim)
+        self.record = outcome.task
+        return outcome.command
 
     def _wait_for(self, other: CommandRecord[S, E], *, is_same: bool = False) -> Steps[None]:
         """Wait for a command in flight. Raises CommandInFlight if the driver does not wait, or no longer."""

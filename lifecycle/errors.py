@@ -12,7 +12,7 @@ allowed; the attributes carry the same facts, typed.
     │   ├── CommandInFlight     another command of this task has no outcome yet
     │   ├── CommandRefused      the service refused it
     │   ├── CommandUncertain    it is not known whether it took effect; it stays open
-    │   ├── CommandAbandoned    it was abandoned: it was never sent, or a stop replaced it
+    │   ├── CommandAbandoned    it was abandoned: never sent, replaced by a stop, or by a caller
     │   ├── KeyReused           its idempotency key was given to another command
     │   └── TaskEndedFirst      the task is over, in another state than the command leads to
     ├── CreateError             a create did not succeed
@@ -215,7 +215,8 @@ class CommandInFlight(CommandError):
     recovered; otherwise this command was not sent.
     `.claimed_by` names the worker that has claimed it, `.until` is when its claim ends (UTC; None if it has
     no end). Both are None if no worker has claimed it: then `recover` need not wait, and settles it
-    if the service shows its outcome; otherwise only a command that abandons it, such as a stop, ends it.
+    if the service shows its outcome; otherwise `abandon_command` ends it, or a command that abandons it, such as a
+    stop.
     """
 
     def __init__(
@@ -237,7 +238,10 @@ class CommandInFlight(CommandError):
 
 def _claimed(claimed_by: str | None, until: datetime | None) -> str:
     if claimed_by is None:
-        return "no worker has claimed it, `recover` settles it if the service shows its outcome"
+        return (
+            "no worker has claimed it, `recover` settles it if the service shows its outcome; "
+            "`abandon_command` ends it if nobody asks for its outcome any more"
+        )
     end = "until it is settled" if until is None else f"until {until.isoformat(timespec='seconds')}"
     return f"worker {shortened(claimed_by)} has claimed it {end}"
 
@@ -251,7 +255,7 @@ class CommandRefused(CommandError):
 
 
 class CommandUncertain(CommandError):
-    """It is not known whether the command took effect. It stays open; a later stop may abandon it."""
+    """It is not known whether the command took effect. It stays open: `abandon_command` or a later stop ends it."""
 
     def __init__(self, why: str, **facts: Unpack[CommandFacts]) -> None:
         self.why = why

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lifecycle import IllegalTransition, Lifecycle, MemoryJournal, TaskEndedFirst, WaitTimedOut
+from lifecycle import CommandUncertain, IllegalTransition, Lifecycle, MemoryJournal, TaskEndedFirst, WaitTimedOut
 from lifecycle_adapters.http import AsyncClient, Client, HttpBinding, Timing
 from lifecycle_adapters.logs import Files, check_logs
 from lifecycle_adapters.watch import Change, Event, PolicyAction, StopAfter, Watcher
@@ -62,6 +62,7 @@ class Builds:
         self.statuses: list[str] = ["queued"]
         self.log: str | None = None
         self.cancelled: Reply | None = None
+        self.rerun = Reply(status=201, body={})
         self.reads = 1_000_000  # so many reads succeed
 
     def __call__(self, seen: Seen) -> Reply:
@@ -76,7 +77,7 @@ class Builds:
                 self.statuses = self.statuses[1:] or self.statuses
                 return Reply(body={"id": "1", "status": status, "log": self.log})
             case ["POST", "builds", "1", "rerun"]:
-                return Reply(status=201, body={})
+                return self.rerun
             case ["POST", "builds", "1", "cancel"] if self.cancelled is not None:
                 return self.cancelled
             case ["POST", "builds", "1", "cancel"]:
@@ -136,6 +137,45 @@ def test_a_rerun_is_a_legal_command_whose_wait_passes_over_the_state_before(
 
     assert builds.statuses == ["completed"], "the wait read on until the new run was over"
     assert server.commands == ["POST /builds", "POST /builds/1/rerun"]
+
+
+def test_a_lost_rerun_is_abandoned_and_the_next_one_is_sent(
+    client: Any, server: ScriptedServer, builds: Builds
+) -> None:
+    builds.statuses, builds.rerun = ["completed"], Reply(status=503)
+    build = client.create("main")
+    build.wait(timeout_s=20)
+    with pytest.raises(CommandUncertain):
+        build.send("rerun")
+    with pytest.raises(CommandUncertain):
+        build.recover()
+
+    with pytest.raises(TypeError, match="reason must be text"):
+        build.abandon_command(reason=5)
+    abandoned = build.abandon_command(reason="the new run is not to be seen")
+    assert (abandoned.command, abandoned.state, abandoned.attempts) == ("rerun", "abandoned", 1)
+    assert build.recover() is None
+    assert build.abandon_command() is None
+
+    builds.statuses, builds.rerun = ["completed", "queued"], Reply(status=201, body={})
+    assert build.send("rerun").sent
+    assert server.commands == ["POST /builds", *["POST /builds/1/rerun"] * 2]
+
+
+def test_an_asynchronous_handle_abandons_a_command(server: ScriptedServer, builds: Builds) -> None:
+    builds.statuses, builds.rerun = ["completed"], Reply(status=503)
+
+    async def everything() -> None:
+        async with AsyncClient(BINDING, base_url=server.base_url, timing=FAST) as client:
+            build = client.task("1")
+            with pytest.raises(CommandUncertain):
+                await build.send("rerun")
+            abandoned = await build.abandon_command()
+            assert abandoned is not None
+            assert (abandoned.command, abandoned.why) == ("rerun", "abandoned by a caller")
+            assert await build.abandon_command() is None
+
+    asyncio.run(everything())
 
 
 def test_state_of_a_rerun_is_that_of_the_read_after_it(client: Any, builds: Builds) -> None:

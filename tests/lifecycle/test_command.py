@@ -583,6 +583,72 @@ def test_a_stop_abandons_an_uncertain_command() -> None:
     assert lives(seen.log) == {"1": [CommandEvent.LOSE, CommandEvent.ABANDON], "2": [CommandEvent.CONFIRM]}
 
 
+# --- a caller abandons it -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reason", ["", "nobody waits for it"])
+def test_a_caller_abandons_a_command_that_no_living_worker_has_claimed(reason: str) -> None:
+    seen = case("v3-full", "idle", sends=[LOST], reads=[DENIED])
+    with pytest.raises(CommandUncertain):
+        seen.execute("dispatch", {"task": "more"}, KEYED)
+    before = len(seen.driver.trace)
+
+    abandoned = seen.driver.run(seen.commanding.abandon(reason))
+
+    assert abandoned == seen.record()
+    assert (seen.record().state, seen.record().why) == (CommandState.ABANDONED, reason or "abandoned by a caller")
+    assert seen.log.load().open_command is None
+    asked = [type(effect).__name__ for effect, _ in seen.driver.trace[before:]]
+    assert asked == ["Load", "Claim", "RecordOutcome"]  # nothing is sent and nothing is read
+    with pytest.raises(CommandAbandoned):
+        seen.execute("dispatch", {"task": "more"}, KEYED)
+
+
+def test_a_caller_cannot_abandon_a_command_that_a_living_worker_has_claimed() -> None:
+    seen = claimed("v1", "running", "pause", attempts=1)
+
+    with pytest.raises(CommandInFlight, match="worker 'A' has claimed it") as info:
+        seen.driver.run(seen.commanding.abandon(""))
+
+    assert info.value.is_same
+    assert seen.record().state is CommandState.RECORDED
+
+
+def test_there_is_nothing_to_abandon_without_an_open_command() -> None:
+    seen = case("v1", "running", sends=["paused"])
+    assert seen.driver.run(seen.commanding.abandon("")) is None
+
+    seen.execute("pause")
+
+    assert seen.driver.run(seen.commanding.abandon("")) is None
+    assert seen.record().state is CommandState.DONE
+
+
+@pytest.mark.parametrize("at", [Claim, RecordOutcome])
+def test_a_command_that_ends_meanwhile_keeps_its_outcome_and_is_not_abandoned(at: type) -> None:
+    seen = left_open("v1", "running", "pause", attempts=1)
+    steps = seen.commanding.abandon("")
+    effect = at_its(at, seen.driver, steps)
+    seen.log.add_outcome(seen.record().id, CommandEvent.CONFIRM, why="it is paused", claim=seen.record().claim)
+
+    assert seen.driver.run(steps, seen.driver.perform(effect)) is None
+    assert seen.record().state is CommandState.DONE
+
+
+def test_a_worker_whose_command_a_caller_abandoned_writes_nothing_more() -> None:
+    seen = case("v1", "running", sends=[LOST], reads=["running"])
+    pausing = seen.commanding.execute("pause")
+    assert run_up_to(seen.driver, pausing, 7)
+    seen.lapse()
+    other = seen.other()
+    other.driver.run(other.commanding.abandon("it takes too long"))
+
+    with pytest.raises(CommandAbandoned, match="it takes too long"):
+        seen.driver.run(pausing, result=True)
+
+    assert lives(seen.log) == {"1": [CommandEvent.LOSE, CommandEvent.ABANDON]}
+
+
 # --- 4: send --------------------------------------------------------------------------------------------
 
 

@@ -73,7 +73,8 @@ MESSAGES: dict[LifecycleError, str] = {
     CommandError("it went wrong", **TASK): "v1 task task_12: it went wrong",
     CommandInFlight(**TASK, other=V1Event.PAUSE, lease=None): (
         "v1 task task_12: 'stop' was not sent: 'pause' has no outcome yet; "
-        "no worker has claimed it, `recover` settles it if the service shows its outcome"
+        "no worker has claimed it, `recover` settles it if the service shows its outcome; "
+        "`abandon_command` ends it if nobody asks for its outcome any more"
     ),
     CommandInFlight(**TASK, other=V1Event.PAUSE, lease=("worker-1", UNTIL)): (
         "v1 task task_12: 'stop' was not sent: 'pause' has no outcome yet; "

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.table import Table
 
-from lifecycle import CATALOG, Lifecycle
+from lifecycle import CATALOG, CommandUncertain, Lifecycle
 from lifecycle.scope import base_name
 from lifecycle_adapters.cli.assignments import adoption, assignments
 from lifecycle_adapters.cli.json_documents import plain
@@ -214,6 +214,14 @@ def recover(
         list[str] | None,
         typer.Option(metavar="CREATE", help="Record first that this create created no task. Can be repeated."),
     ] = None,
+    abandon_command: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TASK",
+            help="Record first that nobody needs the outcome of this task's open command, which stays unknown. Can be "
+            "repeated.",
+        ),
+    ] = None,
     key_from: KeyFrom = None,
     as_json: AsJson = False,
 ) -> None:
@@ -245,6 +253,9 @@ def recover(
             client.adopt_create(create, task)
         for create in abandon or ():
             client.abandon_create(create)
+        for task in abandon_command or ():
+            if client.task(task).abandon_command() is None:
+                fail(f"no command of {client.lifecycle.name} task {shown(task)!r} is open", BAD_INPUT)
         found = client.recover(wait=wait, dead=dead or ())
         creates = [each for each in found if isinstance(each, RecoveredCreate)]
         recovered = [each for each in found if not isinstance(each, RecoveredCreate)]
@@ -276,6 +287,8 @@ def recover(
             command = "" if each.command is None else f"{each.command}: "
             name = f"{each.lifecycle} {shown(each.task_id)}".rstrip()
             say(f"{name}: {command}{shown(outcome)}")
+            if not each.is_settled and isinstance(each.error, CommandUncertain):
+                say(f"  if its outcome is no longer needed: add --abandon-command {shown(each.task_id)}")
         for each in creates:
             _say_create(each)
         settled = sum(each.is_settled for each in found)

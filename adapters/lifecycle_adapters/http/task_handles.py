@@ -15,10 +15,10 @@ from typing_extensions import TypeVar
 from lifecycle.command import CommandResult
 from lifecycle.errors import not_made
 from lifecycle.following import Until
-from lifecycle.journal import TaskJournal
+from lifecycle.journal import CommandRecord, TaskJournal
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.process_bound import ProcessBound
-from lifecycle_adapters.argument_checks import require_callback
+from lifecycle_adapters.argument_checks import require, require_callback
 from lifecycle_adapters.http.arguments import (
     OnUnknown,
     longest_wait_s,
@@ -137,6 +137,23 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
         """
         return self._driver.run(self._procedures.recover(dead=worker_names(dead), in_flight_s=longest_wait_s(wait)))
 
+    def abandon_command(self, *, reason: str = "") -> CommandRecord[S, E] | None:
+        """Record the command that was left open as abandoned, and return its record; None if there is none.
+
+        Nothing is sent or read. Whether the command took effect stays unknown, and nobody asks any more: `recover` does
+        not resume it, and the task's next command is sent as usual. If its request is still on its way, it may take
+        effect even later. Call `recover` first, which returns the outcome if the service shows one.
+
+        Args:
+            reason: why; for the journal.
+        Raises:
+            CommandInFlight: a living worker has claimed it; nothing was recorded.
+            TypeError: the reason is not text.
+            AdapterError: the journal cannot be written.
+        """
+        require(reason, str, "reason must be text")
+        return self._driver.run(self._procedures.abandon(reason))
+
     def status(self) -> S:
         """Read the status once and return the state then known.
 
@@ -239,6 +256,12 @@ class AsyncTask(_Handle[S, E], CommandMethods[E, Coroutine[Any, Any, CommandResu
         return await self._driver.run(
             self._procedures.recover(dead=worker_names(dead), in_flight_s=longest_wait_s(wait))
         )
+
+    @twin_of(Task.abandon_command)
+    async def abandon_command(self, *, reason: str = "") -> CommandRecord[S, E] | None:
+        """Record the command that was left open as abandoned, and return its record; None if there is none."""
+        require(reason, str, "reason must be text")
+        return await self._driver.run(self._procedures.abandon(reason))
 
     @twin_of(Task.status)
     async def status(self) -> S:

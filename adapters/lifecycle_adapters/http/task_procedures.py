@@ -35,7 +35,7 @@ from lifecycle.effects import (
 )
 from lifecycle.errors import AdapterError, LifecycleError, UnknownName, WaitTimedOut
 from lifecycle.following import Until, WorkTracker, follow, read_state
-from lifecycle.journal import NO_CONTEXT, Report, RequestContext, TaskJournal
+from lifecycle.journal import NO_CONTEXT, CommandRecord, Report, RequestContext, TaskJournal
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import E, Origin, S, VerdictKind
 from lifecycle_adapters import telemetry
@@ -129,6 +129,10 @@ class TaskProcedures(Generic[S, E]):
         return self._procedure(
             self._commands().recover(dead=dead), pacer, self._span("lifecycle.recover", _result_itself)
         )
+
+    def abandon(self, reason: str) -> Procedure[CommandRecord[S, E] | None]:
+        """Record the command that was left open as abandoned."""
+        return self._procedure(self._commands().abandon(reason), Pacer(self.timing))
 
     def settle(self, *, dead: frozenset[str], in_flight_s: float) -> Procedure[Recovered | None]:
         """Settle the command that was left open, with errors as data; None if there is none."""

@@ -488,6 +488,33 @@ def test_what_stays_open_exits_with_1(emulator: Emulator, server: dict[str, str]
     assert again.stderr == "0 settled, 1 still open\n"
 
 
+def test_recover_abandons_a_command(emulator: Emulator, server: dict[str, str]) -> None:
+    session = uncertain(emulator, server)
+    hint = call("recover", "--api", "v3", env=server).stdout.splitlines()[-1]
+
+    abandoned = call("recover", "--api", "v3", "--abandon-command", session, env=server)
+    again = call("recover", "--api", "v3", "--abandon-command", session, env=server)
+
+    assert hint == f"  if its outcome is no longer needed: add --abandon-command {session}"
+    assert (abandoned.exit_code, abandoned.stderr) == (0, "0 settled, 0 still open\n")
+    assert (again.exit_code, again.stderr) == (2, f"lifecycle: no command of v3-full task '{session}' is open\n")
+    assert "abandoned by a caller" in call("history", session, env=server).stdout
+
+
+def test_recover_abandons_no_command_that_a_living_worker_has_claimed(
+    emulator: Emulator, server: dict[str, str], record: SqlJournal
+) -> None:
+    task = call("create", "--api", "v1", "x", env=server).stdout.strip()
+    emulator.fire(task, "start")
+    record.task(V1_FULL, task).add_report(Report("running", NOW))
+    intend(record, task)
+
+    refused = call("recover", "--api", "v1", "--abandon-command", task, env=server)
+
+    assert refused.exit_code == 1
+    assert "worker 'w1' has claimed it until" in refused.stderr
+
+
 def test_command_in_flight_is_json_with_the_claim(emulator: Emulator, server: dict[str, str], journal: str) -> None:
     task = call("create", "--api", "v1", "x", env=server).stdout.strip()
     emulator.fire(task, "start")

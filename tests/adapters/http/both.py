@@ -11,7 +11,7 @@ import httpx2
 
 from lifecycle import Lifecycle
 from lifecycle.command import CommandResult
-from lifecycle.journal import Journal, TaskJournal
+from lifecycle.journal import CommandRecord, Journal, TaskJournal
 from lifecycle_adapters.argument_checks import TaskId
 from lifecycle_adapters.http import (
     AsyncClient,
@@ -55,6 +55,9 @@ class BlockingTask(CommandMethods[str, Result]):
 
     def recover(self, **given: Any) -> Result | None:
         return self._run(self.asynchronous.recover(**given))
+
+    def abandon_command(self, **given: Any) -> CommandRecord[str, str] | None:
+        return self._run(self.asynchronous.abandon_command(**given))
 
     def status(self) -> str:
         state: str = self._run(self.asynchronous.status())
